@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use tower::{Layer, Service};
 
 /// Limit of recorded calls; older ones are dropped.
-const KEPT: usize = 4096;
+const MAX_RECORDED: usize = 4096;
 
 /// A call.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,16 +32,16 @@ pub struct Call {
     /// `ModifyRule`, `list pods`, …
     pub operation: String,
     /// Its outcome.
-    pub outcome: Outcome,
+    pub outcome: CallOutcome,
     /// When it started.
-    pub began: Timestamp,
+    pub started: Timestamp,
     /// Its duration.
-    pub took: Duration,
+    pub duration: Duration,
 }
 
 /// Outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
+pub enum CallOutcome {
     /// A successful answer.
     Ok,
     /// Throttled.
@@ -54,9 +54,9 @@ pub enum Outcome {
     Unanswered,
 }
 
-impl Outcome {
+impl CallOutcome {
     /// The name in metrics and traces.
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Throttled => "throttled",
@@ -67,7 +67,7 @@ impl Outcome {
     }
 
     /// The outcome for an HTTP status; `None`: no answer.
-    pub fn of(status: Option<u16>) -> Self {
+    pub fn from_status(status: Option<u16>) -> Self {
         match status {
             None => Self::Unanswered,
             Some(429) => Self::Throttled,
@@ -80,7 +80,7 @@ impl Outcome {
 
 impl Call {
     /// Whether the call is a write.
-    pub fn writes(&self) -> bool {
+    pub fn is_write(&self) -> bool {
         !["Describe", "Get", "List", "get ", "list ", "query", "probe"]
             .iter()
             .any(|verb| self.operation.starts_with(verb))
@@ -91,82 +91,82 @@ impl Call {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Counts {
     /// By service, operation and outcome.
-    pub calls: BTreeMap<(String, String, Outcome), u64>,
+    pub calls: BTreeMap<(String, String, CallOutcome), u64>,
     /// By service and operation.
-    pub took: BTreeMap<(String, String), (u64, Duration)>,
+    pub durations: BTreeMap<(String, String), (u64, Duration)>,
 }
 
-struct Desk {
+struct CallLog {
     counts: Counts,
-    kept: Option<VecDeque<Call>>,
+    recorded: Option<VecDeque<Call>>,
 }
 
-static DESK: Mutex<Desk> =
-    Mutex::new(Desk { counts: Counts { calls: BTreeMap::new(), took: BTreeMap::new() }, kept: None });
+static DESK: Mutex<CallLog> =
+    Mutex::new(CallLog { counts: Counts { calls: BTreeMap::new(), durations: BTreeMap::new() }, recorded: None });
 
-fn desk() -> MutexGuard<'static, Desk> {
+fn call_log() -> MutexGuard<'static, CallLog> {
     DESK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The counts of this process so far.
 pub fn counts() -> Counts {
-    desk().counts.clone()
+    call_log().counts.clone()
 }
 
 /// Starts recording single calls.
-pub fn keep() {
-    desk().kept.get_or_insert_default();
+pub fn start_recording() {
+    call_log().recorded.get_or_insert_default();
 }
 
 /// Returns the calls that were recorded since this function was last called.
-pub fn kept() -> Vec<Call> {
-    desk().kept.as_mut().map(|kept| kept.drain(..).collect()).unwrap_or_default()
+pub fn take_recorded() -> Vec<Call> {
+    call_log().recorded.as_mut().map(|kept| take_recorded.drain(..).collect()).unwrap_or_default()
 }
 
 /// A call in progress.
-pub struct Begun {
+pub struct CallTimer {
     at: Timestamp,
     since: Instant,
 }
 
-impl Begun {
+impl CallTimer {
     /// Starts now.
-    pub fn now() -> Self {
+    pub fn start() -> Self {
         Self { at: Timestamp::now(), since: Instant::now() }
     }
 
     /// Ends the call and counts it.
-    pub fn over(&self, service: &str, operation: &str, outcome: Outcome) {
+    pub fn finish(&self, service: &str, operation: &str, outcome: CallOutcome) {
         let took = self.since.elapsed();
         let (service, operation) = (service.to_owned(), operation.to_owned());
-        let mut desk = desk();
+        let mut desk = call_log();
         *desk.counts.calls.entry((service.clone(), operation.clone(), outcome)).or_default() += 1;
-        let (count, sum) = desk.counts.took.entry((service.clone(), operation.clone())).or_default();
+        let (count, sum) = desk.counts.durations.entry((service.clone(), operation.clone())).or_default();
         (*count, *sum) = (*count + 1, *sum + took);
-        if let Some(kept) = &mut desk.kept {
-            if kept.len() >= KEPT {
-                kept.pop_front();
+        if let Some(kept) = &mut desk.recorded {
+            if take_recorded.len() >= MAX_RECORDED {
+                take_recorded.pop_front();
             }
-            kept.push_back(Call { service, operation, outcome, began: self.at, took });
+            take_recorded.push_back(Call { service, operation, outcome, started: self.at, duration: took });
         }
     }
 }
 
 /// Counts the calls of an AWS SDK client, each attempt separately.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct OfAws;
+pub struct AwsCallCounter;
 
-impl fmt::Debug for Begun {
+impl fmt::Debug for CallTimer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Begun")
     }
 }
 
-impl Storable for Begun {
+impl Storable for CallTimer {
     type Storer = StoreReplace<Self>;
 }
 
-impl Intercept for OfAws {
+impl Intercept for AwsCallCounter {
     fn name(&self) -> &'static str {
         "CountedCalls"
     }
@@ -177,7 +177,7 @@ impl Intercept for OfAws {
         _: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        bag.interceptor_state().store_put(Begun::now());
+        bag.interceptor_state().store_put(CallTimer::start());
         Ok(())
     }
 
@@ -187,16 +187,16 @@ impl Intercept for OfAws {
         _: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let (Some(begun), Some(what)) = (bag.load::<Begun>(), bag.load::<Metadata>()) {
+        if let (Some(begun), Some(what)) = (bag.load::<CallTimer>(), bag.load::<Metadata>()) {
             let answer = call.response();
-            let outcome = match Outcome::of(answer.map(|a| a.status().as_u16())) {
+            let outcome = match CallOutcome::from_status(answer.map(|a| a.status().as_u16())) {
                 // Most services report throttling as 400 or 503.
-                Outcome::Refused | Outcome::Failed if answer.and_then(|a| a.body().bytes()).is_some_and(throttles) => {
-                    Outcome::Throttled
+                CallOutcome::Refused | CallOutcome::Failed if answer.and_then(|a| a.body().bytes()).is_some_and(throttles) => {
+                    CallOutcome::Throttled
                 }
                 other => other,
             };
-            begun.over(what.service(), what.name(), outcome);
+            begun.finish(what.service(), what.name(), outcome);
         }
         Ok(())
     }
@@ -209,21 +209,21 @@ fn throttles(body: &[u8]) -> bool {
 
 /// Counts the calls of a Kubernetes client.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct OfKubernetes;
+pub struct KubernetesCallLayer;
 
-impl<S> Layer<S> for OfKubernetes {
-    type Service = Counted<S>;
+impl<S> Layer<S> for KubernetesCallLayer {
+    type Service = CountedService<S>;
 
-    fn layer(&self, inner: S) -> Counted<S> {
-        Counted(inner)
+    fn layer(&self, inner: S) -> CountedService<S> {
+        CountedService(inner)
     }
 }
 
 /// The service of [`OfKubernetes`].
 #[derive(Debug, Clone)]
-pub struct Counted<S>(S);
+pub struct CountedService<S>(S);
 
-impl<S, A, B> Service<Request<A>> for Counted<S>
+impl<S, A, B> Service<Request<A>> for CountedService<S>
 where
     S: Service<Request<A>, Response = Response<B>>,
     S::Future: Send + 'static,
@@ -239,14 +239,14 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let (begun, operation) = (Begun::now(), operation(request.method(), request.uri().path()));
+        let (begun, operation) = (CallTimer::start(), operation(request.method(), request.uri().path()));
         let answer = self.0.call(request);
         Box::pin(async move {
             let answer = answer.await;
-            begun.over(
+            begun.finish(
                 "kubernetes",
                 &operation,
-                Outcome::of(answer.as_ref().ok().map(|a: &Response<B>| a.status().as_u16())),
+                CallOutcome::from_status(answer.as_ref().ok().map(|a: &Response<B>| a.status().as_u16())),
             );
             answer
         })
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn an_outcome_follows_from_the_status() {
-        let all = [Some(200), Some(404), Some(429), Some(503), None].map(Outcome::of).map(Outcome::word);
+        let all = [Some(200), Some(404), Some(429), Some(503), None].map(CallOutcome::from_status).map(CallOutcome::name);
         assert_eq!(all, ["ok", "refused", "throttled", "failed", "unanswered"]);
         assert!(throttles(b"<Code>Throttling</Code>") && !throttles(b"<Code>AccessDenied</Code>"));
     }

@@ -16,13 +16,13 @@ use crate::port::Clock;
 /// time in
 /// which a write may still take effect; a change back would leave the traffic unguarded for as long.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct System;
+pub struct SystemClock;
 
-static STEADY: LazyLock<Steady> = LazyLock::new(|| Steady::new(Timestamp::now(), booted()));
+static STEADY: LazyLock<SteadyClock> = LazyLock::new(|| SteadyClock::new(Timestamp::now(), since_boot()));
 
 /// Time since the machine started, including the time in which it slept: a run has to notice that nothing was observed
 /// then.
-fn booted() -> Duration {
+fn since_boot() -> Duration {
     #[cfg(target_os = "linux")]
     let clock = rustix::time::ClockId::Boottime;
     #[cfg(not(target_os = "linux"))]
@@ -31,9 +31,9 @@ fn booted() -> Duration {
 }
 
 #[async_trait]
-impl Clock for System {
+impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        STEADY.now(booted())
+        STEADY.now(since_boot())
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -47,12 +47,12 @@ impl Clock for System {
 
 /// A clock that nobody can set, derived from one that can be set.
 #[derive(Debug, Clone, Copy)]
-pub struct Steady {
+pub struct SteadyClock {
     wall: Timestamp,
     passed: Duration,
 }
 
-impl Steady {
+impl SteadyClock {
     /// Starts at `wall`, when the monotonic clock shows `passed`.
     pub const fn new(wall: Timestamp, passed: Duration) -> Self {
         Self { wall, passed }
@@ -66,24 +66,24 @@ impl Steady {
 
 /// A clock that starts at a given time and runs `speed` times as fast as tokio's, which may itself be paused.
 #[derive(Debug, Clone)]
-pub struct Scaled {
+pub struct LabClock {
     start: Timestamp,
     origin: Instant,
     speed: f64,
-    beat: Option<Arc<Mutex<Beat>>>,
+    beat: Option<Arc<Mutex<ClockBeat>>>,
 }
 
 /// Progress of a clock that needs beats, in tokio's time: up to the last beat, and when that was.
 #[derive(Debug)]
-struct Beat {
-    gone: Duration,
+struct ClockBeat {
+    elapsed: Duration,
     at: Instant,
 }
 
 /// Time for which a clock that needs beats runs on after each beat.
-const REACH: Duration = Duration::from_millis(10);
+const BEAT_LENGTH: Duration = Duration::from_millis(10);
 
-impl Scaled {
+impl LabClock {
     /// Starts now; call it in a tokio runtime. `speed` is greater than 0.
     pub fn new(start: Timestamp, speed: f64) -> Self {
         Self { start, origin: Instant::now(), speed, beat: None }
@@ -93,21 +93,21 @@ impl Scaled {
     /// time waits: at
     /// hundreds of times real speed, a delay would otherwise look like hours without a reading.
     #[must_use]
-    pub fn beating(self) -> Self {
-        let beat = Beat { gone: self.origin.elapsed(), at: Instant::now() };
+    pub fn with_beats(self) -> Self {
+        let beat = ClockBeat { elapsed: self.origin.elapsed(), at: Instant::now() };
         Self { beat: Some(Arc::new(Mutex::new(beat))), ..self }
     }
 
     /// Lets a clock that needs beats run on. Call it much more often than every 10 ms of tokio's time.
     pub fn beat(&self) {
         if let Some(beat) = &self.beat {
-            lock(beat).go_on();
+            lock(beat).record();
         }
     }
 
     /// Time since the start, in tokio's time.
-    fn gone(&self) -> Duration {
-        self.beat.as_ref().map_or_else(|| self.origin.elapsed(), |beat| lock(beat).gone())
+    fn elapsed(&self) -> Duration {
+        self.beat.as_ref().map_or_else(|| self.origin.elapsed(), |beat| lock(beat).elapsed())
     }
 
     /// Speed relative to tokio's clock.
@@ -117,17 +117,17 @@ impl Scaled {
 }
 
 #[async_trait]
-impl Clock for Scaled {
+impl Clock for LabClock {
     fn now(&self) -> Timestamp {
-        later(self.start, self.gone().mul_f64(self.speed))
+        later(self.start, self.elapsed().mul_f64(self.speed))
     }
 
     async fn sleep(&self, duration: Duration) {
         let real = duration.div_f64(self.speed);
-        let until = self.gone().saturating_add(real);
+        let until = self.elapsed().saturating_add(real);
         tokio::time::sleep(real).await;
         while self.beat.is_some() {
-            let left = until.saturating_sub(self.gone());
+            let left = until.saturating_sub(self.elapsed());
             if left.is_zero() {
                 break;
             }
@@ -140,18 +140,18 @@ impl Clock for Scaled {
     }
 }
 
-impl Beat {
-    fn gone(&self) -> Duration {
-        self.gone + self.at.elapsed().min(REACH)
+impl ClockBeat {
+    fn elapsed(&self) -> Duration {
+        self.elapsed + self.at.elapsed().min(BEAT_LENGTH)
     }
 
-    fn go_on(&mut self) {
-        self.gone = self.gone();
+    fn record(&mut self) {
+        self.elapsed = self.elapsed();
         self.at = Instant::now();
     }
 }
 
-fn lock(beat: &Mutex<Beat>) -> MutexGuard<'_, Beat> {
+fn lock(beat: &Mutex<ClockBeat>) -> MutexGuard<'_, ClockBeat> {
     beat.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -163,19 +163,19 @@ mod tests {
 
     #[test]
     fn the_system_clock_starts_at_the_machines_time() {
-        let (before, now, again) = (Timestamp::now(), System.now(), System.now());
+        let (before, now, again) = (Timestamp::now(), SystemClock.now(), SystemClock.now());
         assert!(
             now.duration_since(before).abs() < SignedDuration::from_mins(1) && again >= now,
             "{before} {now} {again}"
         );
-        let steady = Steady::new(Timestamp::from_second(1000).expect("small"), Duration::from_secs(50));
+        let steady = SteadyClock::new(Timestamp::from_second(1000).expect("small"), Duration::from_secs(50));
         assert_eq!(steady.now(Duration::from_secs(55)).as_second(), 1005);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_clock_that_needs_beats_stops_without_them_and_never_goes_back() {
-        let clock = Scaled::new(Timestamp::UNIX_EPOCH, 100.0).beating();
-        let seconds = |clock: &Scaled| clock.now().as_duration().as_secs_f64();
+        let clock = LabClock::new(Timestamp::UNIX_EPOCH, 100.0).with_beats();
+        let seconds = |clock: &LabClock| clock.now().as_duration().as_secs_f64();
         tokio::time::advance(Duration::from_millis(4)).await;
         assert!((seconds(&clock) - 0.4).abs() < 1e-6);
         tokio::time::advance(Duration::from_secs(5)).await;
@@ -188,7 +188,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_sleep_lasts_until_the_clock_reaches_its_end() {
-        let clock = Scaled::new(Timestamp::UNIX_EPOCH, 100.0).beating();
+        let clock = LabClock::new(Timestamp::UNIX_EPOCH, 100.0).with_beats();
         let beats = tokio::spawn({
             let clock = clock.clone();
             async move {

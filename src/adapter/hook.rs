@@ -4,22 +4,22 @@ use async_trait::async_trait;
 use http::HeaderMap;
 
 use super::metric::{Ask, Web, clipped};
-use crate::adapter::process::{self as command, Line};
+use crate::adapter::process::{self as command, CommandLine};
 use crate::domain::decide::{HookCall, HookInput};
-use crate::plan::model::hook::Action;
+use crate::plan::model::hook::HookAction;
 use crate::port::Hooks;
 
 /// Runs them for real.
 #[derive(Default)]
-pub struct Outside(Web);
+pub struct HookRunner(Web);
 
 #[async_trait]
-impl Hooks for Outside {
+impl Hooks for HookRunner {
     async fn call(&self, call: &HookCall) -> Result<String, String> {
         let input = serde_json::to_string(&call.input).map_err(|e| e.to_string())?;
         match &call.action {
-            Action::Exec(words) => {
-                let line = Line { words, variables: variables(&call.input), input: input, timeout: call.timeout };
+            HookAction::Exec(words) => {
+                let line = CommandLine { words, variables: variables(&call.input), input: input, timeout: call.timeout };
                 let (code, stdout) = command::run(line).await.map_err(|why| clipped(&why))?;
                 let said = serde_json::from_slice::<serde_json::Value>(&stdout).ok();
                 let said = said.as_ref().and_then(|said| said["message"].as_str()).map(clipped).unwrap_or_default();
@@ -29,7 +29,7 @@ impl Hooks for Outside {
                     code => Err(format!("exit code {code}: {said}")),
                 }
             }
-            Action::Http { url, headers } => {
+            HookAction::Http { url, headers } => {
                 let post = Some(("application/json", input));
                 let answer = self
                     .0
@@ -75,10 +75,10 @@ fn variables(input: &HookInput) -> Vec<(&'static str, String)> {
 
 /// Runs nothing and fails: for stores and tests without hooks.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Nobody;
+pub struct NoHooks;
 
 #[async_trait]
-impl Hooks for Nobody {
+impl Hooks for NoHooks {
     async fn call(&self, _: &HookCall) -> Result<String, String> {
         Err("commands and hooks are not available here".into())
     }
@@ -91,14 +91,14 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::domain::run::hook::{HookId, Occasion};
+    use crate::domain::run::hook::{HookId, HookPoint};
     use crate::plan::model::metric::{Header, HeaderValue};
 
-    fn hook(action: Action) -> HookCall {
+    fn hook(action: HookAction) -> HookCall {
         let input = HookInput {
             run: "alpha-1".into(),
             plan: "alpha".into(),
-            hook: Occasion::BeforeShift,
+            hook: HookPoint::BeforeShift,
             step: 3,
             label: "half".into(),
             from: "a".into(),
@@ -106,13 +106,13 @@ mod tests {
             shares: Some([("a".to_owned(), 50), ("b".to_owned(), 50)].into()),
             cause: None,
         };
-        let id = HookId { at: Occasion::BeforeShift, step: 3, number: 1 };
+        let id = HookId { at: HookPoint::BeforeShift, step: 3, number: 1 };
         HookCall { id, name: None, description: String::new(), action, timeout: Duration::from_secs(20), input }
     }
 
     async fn shell(script: &str) -> Result<String, String> {
         let words = ["sh", "-c", script].map(str::to_owned).to_vec();
-        Outside::default().call(&hook(Action::Exec(words))).await
+        HookRunner::default().call(&hook(HookAction::Exec(words))).await
     }
 
     #[tokio::test]
@@ -129,23 +129,23 @@ mod tests {
         );
         assert_eq!(shell("echo '{\"message\": \"12 tables\"}'").await, Ok("12 tables".into()));
         assert_eq!(shell("echo '{\"message\": \"locked\"}'; exit 3").await, Err("exit code 3: locked".into()));
-        let nothing = Outside::default().call(&hook(Action::Exec(vec!["./no-such-program".into()]))).await;
+        let nothing = HookRunner::default().call(&hook(HookAction::Exec(vec!["./no-such-program".into()]))).await;
         assert!(nothing.as_ref().is_err_and(|why| why.contains("no-such-program")), "{nothing:?}");
     }
 
     #[tokio::test]
     async fn a_command_that_times_out_is_killed_with_all_its_child_processes() {
         let words = ["sh", "-c", "sleep 1000 & sleep 1000"].map(str::to_owned).to_vec();
-        let slow = HookCall { timeout: Duration::from_millis(50), ..hook(Action::Exec(words)) };
+        let slow = HookCall { timeout: Duration::from_millis(50), ..hook(HookAction::Exec(words)) };
         // Its child processes would keep standard output open, and so this test would hang.
-        let why = Outside::default().call(&slow).await.expect_err("it takes too long");
+        let why = HookRunner::default().call(&slow).await.expect_err("it takes too long");
         assert!(why.contains("took longer"), "{why}");
     }
 
     #[tokio::test]
     async fn output_beyond_the_limit_is_not_read() {
         let words = vec!["yes".to_owned()];
-        let said = Outside::default().call(&hook(Action::Exec(words))).await;
+        let said = HookRunner::default().call(&hook(HookAction::Exec(words))).await;
         assert!(
             said.as_ref().is_err_and(|why| why.contains("yes was killed") || why.contains("exit code")),
             "{said:?}"
@@ -168,7 +168,7 @@ mod tests {
             request
         });
         let headers = vec![Header { name: "x-team".into(), value: HeaderValue::Plain("shop".into()) }];
-        let said = Outside::default().call(&hook(Action::Http { url, headers })).await;
+        let said = HookRunner::default().call(&hook(HookAction::Http { url, headers })).await;
         (said, server.await.expect("it ends"))
     }
 

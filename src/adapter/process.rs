@@ -9,10 +9,10 @@ use tokio::process::{Child, Command};
 use crate::base::redact;
 
 /// Limit of its output, in bytes.
-const MOST: u64 = 1 << 20;
+const OUTPUT_LIMIT: u64 = 1 << 20;
 
 /// A command to run.
-pub struct Line<'a> {
+pub struct CommandLine<'a> {
     /// The program and its arguments.
     pub words: &'a [String],
     /// Additional environment variables.
@@ -24,7 +24,7 @@ pub struct Line<'a> {
 }
 
 /// Runs it. Returns its exit code and its standard output, up to 1 MiB, or why there is no exit code.
-pub async fn run(line: Line<'_>) -> Result<(i32, Vec<u8>), String> {
+pub async fn run(line: CommandLine<'_>) -> Result<(i32, Vec<u8>), String> {
     let (program, arguments) = line.words.split_first().ok_or("there is no command")?;
     let mut command = Command::new(program);
     let input = if line.input.is_empty() { Stdio::null() } else { Stdio::piped() };
@@ -37,7 +37,7 @@ pub async fn run(line: Line<'_>) -> Result<(i32, Vec<u8>), String> {
         .process_group(0);
     command.envs(line.variables);
     let mut child = command.spawn().map_err(|error| clean(&format!("{program}: {error}")))?;
-    let family = Family::of(&child);
+    let family = ProcessGroup::of(&child);
     let reader = child.stdin.take();
     let read = async {
         if let Some(mut reader) = reader {
@@ -50,7 +50,7 @@ pub async fn run(line: Line<'_>) -> Result<(i32, Vec<u8>), String> {
         let mut said = Vec::new();
         if let Some(writer) = writer {
             // Output beyond the limit is not read.
-            let _ = writer.take(MOST).read_to_end(&mut said).await;
+            let _ = writer.take(OUTPUT_LIMIT).read_to_end(&mut said).await;
         }
         said
     };
@@ -70,16 +70,16 @@ fn clean(why: &str) -> String {
 }
 
 /// The process group of a command. Dropping it kills all processes of the group.
-pub struct Family(Option<u32>);
+pub struct ProcessGroup(Option<u32>);
 
-impl Family {
+impl ProcessGroup {
     /// The group of a child that leads a group of its own.
     pub fn of(child: &Child) -> Self {
         Self(child.id())
     }
 }
 
-impl Drop for Family {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         let pid = self.0.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
         if let Some(pid) = pid {

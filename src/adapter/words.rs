@@ -18,7 +18,7 @@ const MARKS: [&str; 9] = [
 
 /// Returns one line of at most `longest` characters without credentials; empty if the text looks like a signed request,
 /// a credential or a page.
-pub fn short(text: &str, longest: usize) -> String {
+pub fn safe_line(text: &str, longest: usize) -> String {
     let lower = text.to_ascii_lowercase();
     if MARKS.iter().any(|mark| lower.contains(mark)) {
         return String::new();
@@ -32,8 +32,8 @@ mod tests {
 
     #[test]
     fn a_message_is_kept_and_a_quoted_request_is_dropped() {
-        assert_eq!(short("admission  webhook\ndenied it", 300), "admission webhook denied it");
-        assert_eq!(short("ä".repeat(400).as_str(), 300).chars().count(), 301);
+        assert_eq!(safe_line("admission  webhook\ndenied it", 300), "admission webhook denied it");
+        assert_eq!(safe_line("ä".repeat(400).as_str(), 300).chars().count(), 301);
         for quoted in [
             "Authorization: Bearer abc",
             "k8s-aws-v1.aHR0",
@@ -41,7 +41,7 @@ mod tests {
             "-----BEGIN PRIVATE KEY-----",
             "AWS4-HMAC-SHA256 Signature=1",
         ] {
-            assert_eq!(short(quoted, 300), "", "{quoted}");
+            assert_eq!(safe_line(quoted, 300), "", "{quoted}");
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Starts a run: checks that no other run stands in the way, determines where it starts, and acquires its locks and
 //! marker. The preflight is in [`super::prepare`].
 
-use super::drive::{held, often};
+use super::drive::{start_failure, observation_text};
 use super::exit::{Exit, Failure};
 use super::owner;
-use super::prepare::{Prepared, calls};
-use super::steer::Going;
+use super::prepare::{Preparation, describe_calls};
+use super::steer::DriveOptions;
 use super::surface::Surface;
-use crate::engine::hold::{self, Hold, HoldError};
+use crate::engine::hold::{self, Ownership, OwnershipError};
 use crate::engine::marker::{self, KEY};
 use crate::engine::{Ports, Settings};
 use crate::plan::model::{Plan, Shares};
@@ -17,9 +17,9 @@ use crate::port::store::{RunSummary, Store, run_id};
 ///
 /// # Errors
 /// Exit 6 if a process is driving that run, else 3.
-pub async fn none_unfinished(store: &dyn Store, runs: &[RunSummary]) -> Result<(), Failure> {
+pub async fn refuse_unfinished(store: &dyn Store, runs: &[RunSummary]) -> Result<(), Failure> {
     let Some(open) = runs.iter().find(|r| r.finished.is_none()) else { return Ok(()) };
-    let (exit, who) = match store.holder(&open.id).await {
+    let (exit, who) = match store.lock_owner(&open.id).await {
         Some(h) => (
             Exit::Locked,
             format!(
@@ -44,9 +44,9 @@ pub async fn none_unfinished(store: &dyn Store, runs: &[RunSummary]) -> Result<(
 ///
 /// # Errors
 /// Exit 6.
-pub async fn unmarked(ports: &Ports, prepared: &Prepared) -> Result<(), Failure> {
-    match prepared.taken() {
-        Some(other) if !marker::abandoned(&*ports.store, other).await => {
+pub async fn refuse_other_owner(ports: &Ports, prepared: &Preparation) -> Result<(), Failure> {
+    match prepared.other_marker() {
+        Some(other) if !marker::is_unstarted_or_finished(&*ports.store, other).await => {
             let failure =
                 Failure::new(Exit::Locked, format!("another run owns this load balancer (run, owner, since): {other}"));
             Err(failure
@@ -81,7 +81,7 @@ pub fn baseline(plan: &Plan, from_step: usize, given: Option<Shares>) -> Result<
 }
 
 /// How a run starts.
-pub struct Beginning<'a> {
+pub struct StartOptions<'a> {
     /// Its first step, counted from 1.
     pub from_step: usize,
     /// The shares that a rollback restores; `None`: the current shares of each route.
@@ -91,26 +91,26 @@ pub struct Beginning<'a> {
 }
 
 /// A run that has started and that this process owns.
-pub struct Begun {
+pub struct StartedRun {
     /// How this process drives it.
     pub settings: Settings,
     /// The locks.
-    pub hold: Hold,
+    pub ownership: Ownership,
 }
 
 /// Why a run was not started.
-pub enum NotBegun {
+pub enum StartError {
     /// Before anything was written.
     Refused(Failure),
     /// Its locks or its marker could not be acquired.
-    Unheld(HoldError),
+    NotOwned(OwnershipError),
 }
 
-impl From<NotBegun> for Failure {
-    fn from(error: NotBegun) -> Self {
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
         match error {
-            NotBegun::Refused(failure) => failure,
-            NotBegun::Unheld(error) => held(error),
+            StartError::Refused(failure) => failure,
+            StartError::NotOwned(error) => start_failure(error),
         }
     }
 }
@@ -119,25 +119,25 @@ impl From<NotBegun> for Failure {
 ///
 /// # Errors
 /// Something cannot be read before the start, or the locks or the marker cannot be acquired.
-pub async fn begin(
+pub async fn start_run(
     surface: &dyn Surface,
     plan: &Plan,
     ports: &Ports,
-    prepared: &Prepared,
-    beginning: Beginning<'_>,
-    going: Going,
-) -> Result<Begun, NotBegun> {
-    let Beginning { from_step, start, known } = beginning;
+    prepared: &Preparation,
+    beginning: StartOptions<'_>,
+    going: DriveOptions,
+) -> Result<StartedRun, StartError> {
+    let StartOptions { from_step, start, known } = beginning;
     let (owner, host) = owner::owner();
-    let started = prepared.started(plan, &owner, from_step, start).map_err(NotBegun::Refused)?;
-    let things = calls(started.groups.len(), started.routes.len(), started.load_balancers.len());
-    let settings = going.settings(Settings::new(owner, host, things).spending(plan.api_budget, things), things);
-    surface.say(&often(&settings, things));
+    let started = prepared.started_event(plan, &owner, from_step, start).map_err(StartError::Refused)?;
+    let things = describe_calls(started.groups.len(), started.routes.len(), started.load_balancers.len());
+    let settings = going.settings(Settings::new(owner, host, things).with_api_budget(plan.api_budget, things), things);
+    surface.show(&observation_text(&settings, things));
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::new());
     let hold =
-        hold::begin_where(ports, &settings, plan.marker, &run, started, Some(known)).await.map_err(NotBegun::Unheld)?;
+        hold::own_new_run_checked(ports, &settings, plan.marker, &run, started, Some(known)).await.map_err(StartError::NotOwned)?;
     if let Some(script) = hold.script() {
-        surface.say(&format!("to roll back without this program: {script}"));
+        surface.show(&format!("to roll back without this program: {script}"));
     }
-    Ok(Begun { settings, hold })
+    Ok(StartedRun { settings, ownership: hold })
 }

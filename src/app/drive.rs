@@ -4,30 +4,30 @@
 use futures::StreamExt;
 use jiff::Timestamp;
 
-use super::audience::Company;
+use super::audience::Audiences;
 use super::exit::{Exit, Failure};
-use super::notify::Bells;
+use super::notify::Notifier;
 use super::owner;
 use super::surface::Surface;
 use super::telemetry::Telemetry;
-use super::view::View;
+use super::view::RunView;
 use crate::domain::decide::goal;
-use crate::domain::run::event::{Event, Outcome, Stop};
+use crate::domain::run::event::{Event, RunOutcome, StopReason};
 use crate::domain::run::state::State;
-use crate::engine::hold::{Hold, HoldError};
-use crate::engine::{Ending, EngineError, Interrupt, Ports, Run, Settings, Subject};
+use crate::engine::hold::{Ownership, OwnershipError};
+use crate::engine::{Ending, EngineError, Interrupt, Ports, RunLoop, Settings, WatchList};
 use crate::plan::model::Plan;
-use crate::port::store::{LockError, Request, StoreError, emergency};
+use crate::port::store::{LockError, Request, StoreError, emergency_command};
 
 /// The settings for a run that this process drives.
 pub fn settings(plan: &Plan, state: &State) -> Settings {
     let (owner, host) = owner::owner();
-    let calls = Subject::of(plan, state).size();
-    Settings::new(owner, host, calls).spending(plan.api_budget, calls)
+    let calls = WatchList::of(plan, state).calls();
+    Settings::new(owner, host, calls).with_api_budget(plan.api_budget, calls)
 }
 
 /// How often a run observes, and how many calls that takes, for people.
-pub fn often(settings: &Settings, calls: usize) -> String {
+pub fn observation_text(settings: &Settings, calls: usize) -> String {
     let seconds = settings.poll.as_secs_f64();
     #[allow(clippy::cast_precision_loss)] // a number of calls
     let rate = calls as f64 / seconds;
@@ -43,111 +43,111 @@ pub async fn drive(
     plan: &Plan,
     ports: Ports,
     settings: Settings,
-    hold: Hold,
+    hold: Ownership,
 ) -> Result<Exit, Failure> {
-    begin(surface, plan, ports, settings, hold, None, &[]).await
+    drive_with_request(surface, plan, ports, settings, hold, None, &[]).await
 }
 
 /// Drives a run to its ending, and first carries out the request that this process was started with: a rollback must
 /// not depend on a request in the store. `unknown`: routes outside the run that may need a rollback too, each with the
 /// reason.
-pub async fn begin(
+pub async fn drive_with_request(
     surface: &dyn Surface,
     plan: &Plan,
     ports: Ports,
     settings: Settings,
-    hold: Hold,
+    hold: Ownership,
     request: Option<&Request>,
     unknown: &[String],
 ) -> Result<Exit, Failure> {
-    Box::pin(followed(surface, plan, ports, settings, hold, request, unknown)).await
+    Box::pin(drive_with_audiences(surface, plan, ports, settings, hold, request, unknown)).await
 }
 
 /// Connects all audiences, drives the run, and reports its ending.
-async fn followed(
+async fn drive_with_audiences(
     surface: &dyn Surface,
     plan: &Plan,
     ports: Ports,
     settings: Settings,
-    hold: Hold,
+    hold: Ownership,
     request: Option<&Request>,
     unknown: &[String],
 ) -> Result<Exit, Failure> {
     let interrupt = Interrupt::default();
-    let stays = settings.orders.leave.is_none();
+    let stays = settings.orders.exit_after.is_none();
     let mut listener = surface.audience(plan);
-    let mut bells = Bells::of(plan, surface.words());
-    bells.warn();
+    let mut bells = Notifier::for_plan(plan, surface.record_text());
+    bells.warn_unreachable();
     // The first records name everything that later records refer to. They were journalled before the audience existed.
     let before = ports.store.read(hold.run()).await.unwrap_or_default();
     before.iter().take_while(|r| !matches!(r.event, Event::Claimed { .. })).for_each(|record| listener.record(record));
-    bells.before(&before);
-    let mut telemetry = Telemetry::begin(plan, surface.outlets()).await;
+    bells.process_earlier(&before);
+    let mut telemetry = Telemetry::begin(plan, surface.metric_outlets()).await;
     telemetry.before(&before);
-    let mut company = Company(vec![&mut *listener, &mut bells, &mut telemetry]);
+    let mut company = Audiences(vec![&mut *listener, &mut bells, &mut telemetry]);
     // A later process does not find a run that is only in memory.
-    let lost = if ports.store.lasts() { None } else { Some(emergency(&before)) };
+    let lost = if ports.store.is_durable() { None } else { Some(emergency_command(&before)) };
     drop(before);
     let mut run =
-        Run::take(plan, ports, settings, hold, interrupt.clone(), &mut company).await.map_err(|e| engine(e, false))?;
+        RunLoop::open(plan, ports, settings, hold, interrupt.clone(), &mut company).await.map_err(|e| engine_failure(e, false))?;
     if let Some(request) = request {
-        let begun = run.begin(request).await;
-        begun.map_err(|e| engine(e, written(run.state())))?.map_err(|why| Failure::new(Exit::Usage, why))?;
+        let begun = run.carry_out(request).await;
+        begun.map_err(|e| engine_failure(e, may_have_written(run.state())))?.map_err(|why| Failure::new(Exit::Usage, why))?;
     }
     let ending = tokio::select! {
         ending = run.drive() => Some(ending),
-        () = twice(surface, &interrupt, stays) => None,
+        () = second_stop(surface, &interrupt, stays) => None,
     };
-    let moved = written(run.state());
-    let view = View { without_journal: lost, ..View::of(plan, run.state(), None, &[], Timestamp::now()) };
+    let moved = may_have_written(run.state());
+    let view = RunView { without_journal: lost, ..RunView::of(plan, run.state(), None, &[], Timestamp::now()) };
     run.release().await;
     drop(run);
     drop(listener);
     let Some(ending) = ending else {
-        surface.say(&format!("stopped at once, as requested\n{}", surface.left(&view).join("\n")));
+        surface.show(&format!("stopped at once, as requested\n{}", surface.final_lines(&view).join("\n")));
         return Ok(Exit::Interrupted);
     };
-    let exit = told(surface, ending, moved, &view, unknown);
+    let exit = report_result(surface, ending, moved, &view, unknown);
     tokio::select! {
         _ = async { tokio::join!(bells.finish(), telemetry.finish()) } => {}
         // The operator has already seen how the run ended.
-        () = again(surface) => {}
+        () = next_stop(surface) => {}
     }
-    exit
+    exit_of
 }
 
 /// Reports the ending of a run to the operator of this process.
-fn told(
+fn report_result(
     surface: &dyn Surface,
     ending: Result<Ending, EngineError>,
     moved: bool,
-    view: &View,
+    view: &RunView,
     unknown: &[String],
 ) -> Result<Exit, Failure> {
     match ending {
         Err(error) => {
-            let left = surface.left(view);
-            Err(left.iter().fold(engine(error, moved), |failure, line| failure.next(line.trim_start_matches("  "))))
+            let left = surface.final_lines(view);
+            Err(left.iter().fold(engine_failure(error, moved), |failure, line| failure.next(line.trim_start_matches("  "))))
         }
-        Ok(ending) => Ok(said(surface, &ending, view, unknown)),
+        Ok(ending) => Ok(report_ending(surface, &ending, view, unknown)),
     }
 }
 
 /// Whether the run may have written to a route.
-fn written(state: &State) -> bool {
-    state.first_write.is_some() || state.step > state.started.from_step || goal::moved(state)
+fn may_have_written(state: &State) -> bool {
+    state.first_write.is_some() || state.step > state.started.from_step || goal::has_moved(state)
 }
 
 /// Reports an ending (the live shares and what to type next) and returns its exit code.
-pub fn said(surface: &dyn Surface, ending: &Ending, view: &View, unknown: &[String]) -> Exit {
-    surface.ended(ending);
-    surface.say(&surface.left(view).join("\n"));
+pub fn report_ending(surface: &dyn Surface, ending: &Ending, view: &RunView, unknown: &[String]) -> Exit {
+    surface.show_ending(ending);
+    surface.show(&surface.final_lines(view).join("\n"));
     for route in unknown {
-        surface.say(&format!("NOT known to be rolled back: {route}"));
+        surface.show(&format!("NOT known to be rolled back: {route}"));
     }
     if let Ending::Finished { tags, .. } = ending {
         for left in tags {
-            surface.say(&format!(
+            surface.show(&format!(
                 "the tag {} may still be there ({}); to remove it: {}",
                 left.key,
                 left.why,
@@ -155,59 +155,59 @@ pub fn said(surface: &dyn Surface, ending: &Ending, view: &View, unknown: &[Stri
             ));
         }
     }
-    match exit(ending) {
+    match exit_of(ending) {
         Exit::Done | Exit::RolledBack if !unknown.is_empty() => Exit::Stuck,
-        exit => exit,
+        exit => exit_of,
     }
 }
 
 /// The exit code of an ending.
-pub fn exit(ending: &Ending) -> Exit {
+pub fn exit_of(ending: &Ending) -> Exit {
     match ending {
         // A route does not have its shares, and the run cannot write it any more.
         Ending::Finished { left, .. } if !left.is_empty() => Exit::Stuck,
         // Weights are restored, but sticky clients stay on the new cluster: the operator must know.
-        Ending::Finished { outcome: Outcome::RolledBack, remarks, .. } if !remarks.is_empty() => Exit::Stuck,
-        Ending::Finished { outcome: Outcome::Completed, .. } => Exit::Done,
-        Ending::Finished { outcome: Outcome::RolledBack | Outcome::Aborted, .. } => Exit::RolledBack,
-        Ending::Stopped(Stop::Waiting, _) => Exit::Waiting,
-        Ending::Stopped(Stop::Interrupted, _) => Exit::Interrupted,
-        Ending::Stopped(Stop::Drift, _) => Exit::Drift,
-        Ending::Stopped(Stop::Lock, _) => Exit::Locked,
-        Ending::Stopped(Stop::Stuck, _) => Exit::Stuck,
+        Ending::Finished { outcome: RunOutcome::RolledBack, remarks, .. } if !remarks.is_empty() => Exit::Stuck,
+        Ending::Finished { outcome: RunOutcome::Completed, .. } => Exit::Done,
+        Ending::Finished { outcome: RunOutcome::RolledBack | RunOutcome::Aborted, .. } => Exit::RolledBack,
+        Ending::Stopped(StopReason::Waiting, _) => Exit::Waiting,
+        Ending::Stopped(StopReason::Interrupted, _) => Exit::Interrupted,
+        Ending::Stopped(StopReason::Drift, _) => Exit::Drift,
+        Ending::Stopped(StopReason::Lock, _) => Exit::Locked,
+        Ending::Stopped(StopReason::Stuck, _) => Exit::Stuck,
     }
 }
 
 /// Returns at the second request to stop; the first asks the run to stop. `pauses`: the run is then paused.
-pub async fn twice(surface: &dyn Surface, interrupt: &Interrupt, pauses: bool) {
-    let mut stops = surface.stops();
+pub async fn second_stop(surface: &dyn Surface, interrupt: &Interrupt, pauses: bool) {
+    let mut stops = surface.stop_requests();
     stops.next().await;
-    interrupt.raise(Stop::Interrupted, "interrupted: no new batch was started");
+    interrupt.request(StopReason::Interrupted, "interrupted: no new batch was started");
     let left = if pauses { "the run is paused" } else { "the next call continues" };
-    surface.say(&format!("stopping: no new batch is started, {left} (^C again: exit at once)"));
+    surface.show(&format!("stopping: no new batch is started, {left} (^C again: exit at once)"));
     stops.next().await;
 }
 
 /// Returns at the next request to stop.
-async fn again(surface: &dyn Surface) {
-    surface.stops().next().await;
+async fn next_stop(surface: &dyn Surface) {
+    surface.stop_requests().next().await;
 }
 
 /// The failure of a run that could not continue. `moved`: the run may have written to a route.
-pub fn engine(error: EngineError, moved: bool) -> Failure {
+pub fn engine_failure(error: EngineError, moved: bool) -> Failure {
     let exit = if moved { Exit::Stuck } else { Exit::Internal };
-    Failure::new(exit, error)
+    Failure::new(exit_of, error)
 }
 
 /// The failure of an existing run that could not be acquired: this process wrote nothing, but the run may have moved
 /// traffic before.
-pub fn held_again(error: HoldError, state: &State) -> Failure {
+pub fn resume_failure(error: OwnershipError, state: &State) -> Failure {
     let run = &state.run;
-    let failure = unheld(error, &format!("cutover rollback {run} --take-over"));
+    let failure = ownership_failure(error, &format!("cutover rollback {run} --take-over"));
     if failure.exit == Exit::Locked {
         return failure;
     }
-    if !goal::moved(state) {
+    if !goal::has_moved(state) {
         return failure.next("the run has not moved any traffic yet").next(format!("continue: cutover resume {run}"));
     }
     let failure = Failure { exit: Exit::Stuck, ..failure };
@@ -218,24 +218,24 @@ pub fn held_again(error: HoldError, state: &State) -> Failure {
 }
 
 /// The failure of a new run that could not be acquired.
-pub fn held(error: HoldError) -> Failure {
-    unheld(error, "cutover rollback --take-over")
+pub fn start_failure(error: OwnershipError) -> Failure {
+    ownership_failure(error, "cutover rollback --take-over")
 }
 
 /// The failure of a run that could not be acquired. `back`: the command that rolls back in spite of it.
-pub fn unheld(error: HoldError, back: &str) -> Failure {
+pub fn ownership_failure(error: OwnershipError, back: &str) -> Failure {
     let exit = match &error {
-        HoldError::Lock(LockError::HeldBy(_))
-        | HoldError::Marker(crate::engine::MarkerError::Other(_))
-        | HoldError::Begun(_) => Exit::Locked,
-        HoldError::Marker(_)
-        | HoldError::Lock(LockError::Io(StoreError::Unusable { .. }))
-        | HoldError::Store(StoreError::Unusable { .. }) => Exit::Refused,
-        HoldError::Lock(_) | HoldError::Store(_) => Exit::Internal,
+        OwnershipError::Lock(LockError::HeldBy(_))
+        | OwnershipError::Marker(crate::engine::MarkerError::Other(_))
+        | OwnershipError::AlreadyStarted(_) => Exit::Locked,
+        OwnershipError::Marker(_)
+        | OwnershipError::Lock(LockError::Io(StoreError::Unusable { .. }))
+        | OwnershipError::Store(StoreError::Unusable { .. }) => Exit::Refused,
+        OwnershipError::Lock(_) | OwnershipError::Store(_) => Exit::Internal,
     };
-    let stale = matches!(error, HoldError::Marker(crate::engine::MarkerError::Other(_)));
-    let mut failure = Failure::new(exit, error);
-    if exit == Exit::Locked {
+    let stale = matches!(error, OwnershipError::Marker(crate::engine::MarkerError::Other(_)));
+    let mut failure = Failure::new(exit_of, error);
+    if exit_of == Exit::Locked {
         failure = failure.next(format!("to roll back anyway (their process stops): {back}"));
     }
     if stale {
@@ -255,8 +255,8 @@ mod tests {
 
     #[test]
     fn a_begun_run_whose_marker_cannot_be_put_exits_as_its_traffic_stands() {
-        let error = || HoldError::Marker(MarkerError::Read("throttled".into()));
-        assert_eq!(held(error()).exit, Exit::Refused, "nothing was touched, where the run was to begin");
+        let error = || OwnershipError::Marker(MarkerError::Read("throttled".into()));
+        assert_eq!(start_failure(error()).exit, Exit::Refused, "nothing was touched, where the run was to begin");
         let record = Record {
             seq: 1,
             time: Timestamp::UNIX_EPOCH,
@@ -265,14 +265,14 @@ mod tests {
             newer: None,
         };
         let mut state = State::fold(&[record]).ok().flatten().expect("a state");
-        assert_eq!(held_again(error(), &state).exit, Exit::Refused, "nothing was moved");
+        assert_eq!(resume_failure(error(), &state).exit, Exit::Refused, "nothing was moved");
         for route in state.routes.values_mut() {
-            route.known = fixture::forward(&[("webapp-a", 95), ("webapp-b", 5)]);
+            route.confirmed = fixture::forward(&[("webapp-a", 95), ("webapp-b", 5)]);
         }
-        let failure = held_again(error(), &state);
+        let failure = resume_failure(error(), &state);
         assert_eq!(failure.exit, Exit::Stuck);
         assert!(failure.to_string().contains("cutover rollback alpha-1"), "{failure}");
-        let other = HoldError::Marker(MarkerError::Other("beta-1".into()));
-        assert_eq!(held_again(other, &state).exit, Exit::Locked);
+        let other = OwnershipError::Marker(MarkerError::Other("beta-1".into()));
+        assert_eq!(resume_failure(other, &state).exit, Exit::Locked);
     }
 }

@@ -71,7 +71,7 @@ impl Exit {
 
     /// The exit code of `abort` and `rollback`: 0 when the traffic is rolled back.
     #[must_use]
-    pub fn done_if_back(self) -> Self {
+    pub fn done_if_rolled_back(self) -> Self {
         if self == Self::RolledBack { Self::Done } else { self }
     }
 
@@ -142,7 +142,7 @@ impl fmt::Display for Failure {
 }
 
 /// The failure of a store that could not be used before anything was changed.
-pub fn unusable(error: StoreError) -> Failure {
+pub fn store_failure(error: StoreError) -> Failure {
     match error {
         StoreError::Unusable { .. } => Failure::new(Exit::Refused, error)
             .next("nothing was touched; cutover does not use another lock or journal instead")

@@ -4,10 +4,10 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use super::exit::{Exit, Failure, unusable};
+use super::exit::{Exit, Failure, store_failure};
 use crate::base::finding::Source;
 use crate::domain::run::event::{Event, Record};
-use crate::domain::run::frozen;
+use crate::domain::run::frozen_plan;
 use crate::domain::run::state::State;
 use crate::plan::model::skeleton::Skeleton;
 use crate::plan::{self, model::Plan};
@@ -15,7 +15,7 @@ use crate::port::store::{RunSummary, Store};
 
 /// A run of the store, with the plan in its journal.
 #[derive(Debug)]
-pub struct Found {
+pub struct StoredRun {
     /// The summary of the run.
     pub run: RunSummary,
     /// Its records.
@@ -24,7 +24,7 @@ pub struct Found {
     pub plan: Plan,
 }
 
-impl Found {
+impl StoredRun {
     /// The state after all its records.
     ///
     /// # Errors
@@ -36,21 +36,21 @@ impl Found {
 }
 
 /// Reads and lints a plan file, to start a run with it; `-` is standard input.
-pub fn plan(path: &str, color: bool) -> Result<Plan, Failure> {
+pub fn linted_plan(path: &str, color: bool) -> Result<Plan, Failure> {
     linted(path, &bytes(path)?, color)
 }
 
 /// Reads the file of a plan that may already have a run, for its name, its text and the place of its runs. Errors in
 /// the plan count only if it has no readable name.
-pub fn file(path: &str, color: bool) -> Result<Plan, Failure> {
+pub fn plan_file(path: &str, color: bool) -> Result<Plan, Failure> {
     let bytes = bytes(path)?;
     let plan = plan::read(path, &bytes, Skeleton::default().plan());
     if plan.name.is_empty() { linted(path, &bytes, color) } else { Ok(plan) }
 }
 
 /// Lints a plan that was read before, to start a run with it.
-pub fn begun(file: &Plan, color: bool) -> Result<Plan, Failure> {
-    linted(&file.source, file.text.as_bytes(), color)
+pub fn lint_file(file: &Plan, color: bool) -> Result<Plan, Failure> {
+    linted(&plan_file.source, plan_file.text.as_bytes(), color)
 }
 
 fn linted(path: &str, bytes: &[u8], color: bool) -> Result<Plan, Failure> {
@@ -65,7 +65,7 @@ fn bytes(path: &str) -> Result<Vec<u8>, Failure> {
     let read = if path == "-" {
         standard_input(limit).map(|text| bytes.extend(text)).map(|()| 0)
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+        std::fs::File::open(path).and_then(|file| plan_file.take(limit).read_to_end(&mut bytes))
     };
     read.map_err(|e| Failure::new(Exit::Usage, format!("{path}: {e}")))?;
     Ok(bytes)
@@ -84,11 +84,11 @@ fn standard_input(limit: u64) -> std::io::Result<&'static [u8]> {
 
 /// The run that `target` names: a run's id, a plan's name, or a plan file (the newest run of that plan; the file must
 /// not have changed since). Without a target, the only unfinished run.
-pub async fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Found, Failure> {
+pub async fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result<StoredRun, Failure> {
     match target {
-        None => only(store).await,
-        Some(target) => of(store, target, color).await.and_then(|(found, file)| match file {
-            Some(file) if file.hash != found.plan.hash => Err(changed(&found.plan, &file)),
+        None => only_unfinished(store).await,
+        Some(target) => run_and_file(store, target, color).await.and_then(|(found, file)| match plan_file {
+            Some(file) if plan_file.hash != found.plan.hash => Err(changed_plan(&found.plan, &plan_file)),
             _ => Ok(found),
         }),
     }
@@ -96,59 +96,59 @@ pub async fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result
 
 /// The run that `target` names, for a rollback: the original shares are in the journal, so the plan file may have
 /// changed.
-pub async fn to_go_back(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Found, Failure> {
+pub async fn run_to_roll_back(store: &dyn Store, target: Option<&str>, color: bool) -> Result<StoredRun, Failure> {
     match target {
-        None => only(store).await,
-        Some(target) => of(store, target, color).await.map(|(found, _)| found),
+        None => only_unfinished(store).await,
+        Some(target) => run_and_file(store, target, color).await.map(|(found, _)| found),
     }
 }
 
 /// The run, and the plan file if `target` names one.
-async fn of(store: &dyn Store, target: &str, color: bool) -> Result<(Found, Option<Plan>), Failure> {
-    let mut runs = store.find(target).await.map_err(unusable)?;
+async fn run_and_file(store: &dyn Store, target: &str, color: bool) -> Result<(StoredRun, Option<Plan>), Failure> {
+    let mut runs = store.find(target).await.map_err(store_failure)?;
     let mut file = None;
     if runs.is_empty() && (target == "-" || Path::new(target).exists()) {
-        let plan = self::file(target, color)?;
-        runs = store.find(&plan.name).await.map_err(unusable)?;
-        file = Some(plan);
+        let plan = self::plan_file(target, color)?;
+        runs = store.find(&plan.name).await.map_err(store_failure)?;
+        plan_file = Some(plan);
     }
     let unfinished = runs.iter().position(|r| r.finished.is_none());
     let Some(run) = (if runs.is_empty() { None } else { Some(runs.swap_remove(unfinished.unwrap_or(0))) }) else {
-        let failure = Failure::new(Exit::Usage, format!("no run matches `{target}` in {}", store.place()));
-        return Err(listed(store, failure).await);
+        let failure = Failure::new(Exit::Usage, format!("no run matches `{target}` in {}", store.location()));
+        return Err(with_run_list(store, failure).await);
     };
-    Ok((open(store, run).await?, file))
+    Ok((open(store, run).await?, plan_file))
 }
 
 /// All runs, the runs of a plan, or the run with this id, newest first.
-pub async fn past(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Vec<RunSummary>, Failure> {
-    let Some(target) = target else { return store.runs().await.map_err(unusable) };
-    let runs = store.find(target).await.map_err(unusable)?;
+pub async fn runs_of(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Vec<RunSummary>, Failure> {
+    let Some(target) = target else { return store.runs().await.map_err(store_failure) };
+    let runs = store.find(target).await.map_err(store_failure)?;
     let file = runs.is_empty() && (target == "-" || Path::new(target).exists());
-    let runs = if file { store.find(&self::file(target, color)?.name).await.map_err(unusable)? } else { runs };
+    let runs = if plan_file { store.find(&self::plan_file(target, color)?.name).await.map_err(store_failure)? } else { runs };
     if runs.is_empty() {
-        let failure = Failure::new(Exit::Usage, format!("no run matches `{target}` in {}", store.place()));
-        return Err(listed(store, failure).await);
+        let failure = Failure::new(Exit::Usage, format!("no run matches `{target}` in {}", store.location()));
+        return Err(with_run_list(store, failure).await);
     }
     Ok(runs)
 }
 
-async fn only(store: &dyn Store) -> Result<Found, Failure> {
-    let runs = store.runs().await.map_err(unusable)?;
+async fn only_unfinished(store: &dyn Store) -> Result<StoredRun, Failure> {
+    let runs = store.runs().await.map_err(store_failure)?;
     let mut unfinished: Vec<_> = runs.into_iter().filter(|r| r.finished.is_none()).collect();
     match unfinished.len() {
         1 => open(store, unfinished.remove(0)).await,
-        0 => Err(listed(store, Failure::new(Exit::Usage, format!("no unfinished run in {}", store.place()))).await),
-        n => Err(listed(
+        0 => Err(with_run_list(store, Failure::new(Exit::Usage, format!("no unfinished run in {}", store.location()))).await),
+        n => Err(with_run_list(
             store,
-            Failure::new(Exit::Usage, format!("{n} unfinished runs in {}: name one of them", store.place())),
+            Failure::new(Exit::Usage, format!("{n} unfinished runs in {}: name one of them", store.location())),
         )
         .await),
     }
 }
 
 /// Adds the newest runs of the store to a failure, and the command that needs no run.
-async fn listed(store: &dyn Store, failure: Failure) -> Failure {
+async fn with_run_list(store: &dyn Store, failure: Failure) -> Failure {
     let runs = store.runs().await.unwrap_or_default();
     let lines = runs.iter().take(10).map(|r| {
         let how = r.finished.map_or_else(|| "unfinished".to_owned(), |o| format!("{o:?}").to_lowercase());
@@ -159,7 +159,7 @@ async fn listed(store: &dyn Store, failure: Failure) -> Failure {
 }
 
 /// Opens a run: reads its records and the plan in them.
-pub async fn open(store: &dyn Store, run: RunSummary) -> Result<Found, Failure> {
+pub async fn open(store: &dyn Store, run: RunSummary) -> Result<StoredRun, Failure> {
     let records = store.read(&run.id).await.map_err(|e| Failure::new(Exit::Stuck, e))?;
     let Some(Event::Started(started)) = records.first().map(|r| &r.event) else {
         let message = format!("the journal of the run {} does not start with the event `started`", run.id);
@@ -167,12 +167,12 @@ pub async fn open(store: &dyn Store, run: RunSummary) -> Result<Found, Failure> 
         return Err(failure
             .next("roll back without it: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS"));
     };
-    let plan = frozen::plan(started);
-    Ok(Found { run, records, plan })
+    let plan = frozen_plan::plan(started);
+    Ok(StoredRun { run, records, plan })
 }
 
 /// The failure of a plan file that differs from the one that its run started with.
-pub fn changed(began: &Plan, now: &Plan) -> Failure {
+pub fn changed_plan(began: &Plan, now: &Plan) -> Failure {
     let diff = similar::TextDiff::from_lines(&began.text, &now.text);
     let diff = diff.unified_diff().context_radius(2).header("when the run started", &now.source).to_string();
     Failure::new(Exit::Usage, format!("{} has changed since its run started:\n{diff}", now.source))

@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::exit::{Exit, Failure};
-use super::find::Found;
-use super::notify::Bells;
+use super::find::StoredRun;
+use super::notify::Notifier;
 use super::surface::Surface;
-use super::view::View;
+use super::view::RunView;
 use super::{drive, owner};
 use crate::domain::run::event::RequestKind;
-use crate::domain::run::event::{Event, Outcome, Record};
+use crate::domain::run::event::{Event, RunOutcome, Record};
 use crate::domain::run::state::State;
 use crate::engine::{Audience, Ending, request};
-use crate::port::store::{Holder, Store};
+use crate::port::store::{LockOwner, Store};
 
 /// Shows a run's new records until it is rolled back. Returns `None` if the process that drove it is gone before that.
-pub async fn to_the_end(surface: &dyn Surface, store: &Arc<dyn Store>, found: &Found) -> Result<Option<Exit>, Failure> {
+pub async fn follow_rollback(surface: &dyn Surface, store: &Arc<dyn Store>, found: &StoredRun) -> Result<Option<Exit>, Failure> {
     let mut listener = surface.audience(&found.plan);
     if let Some(first) = found.records.first() {
         // The names come from the first record.
@@ -24,26 +24,26 @@ pub async fn to_the_end(surface: &dyn Surface, store: &Arc<dyn Store>, found: &F
     }
     let mut seen = found.records.len();
     loop {
-        let gone = store.holder(&found.run.id).await.is_none();
+        let gone = store.lock_owner(&found.run.id).await.is_none();
         let records = store.read(&found.run.id).await.map_err(|e| Failure::new(Exit::Stuck, e))?;
         let fresh = records.get(seen..).unwrap_or_default();
         for record in fresh {
             listener.record(record);
         }
-        if let Some(ending) = fresh.iter().find_map(back) {
+        if let Some(ending) = fresh.iter().find_map(rolled_back) {
             let now = State::fold(&records)
                 .ok()
                 .flatten()
-                .map(|state| View::of(&found.plan, &state, None, &[], jiff::Timestamp::now()));
-            let exit = now.map_or_else(|| drive::exit(&ending), |view| drive::said(surface, &ending, &view, &[]));
-            return Ok(Some(exit.done_if_back()));
+                .map(|state| RunView::of(&found.plan, &state, None, &[], jiff::Timestamp::now()));
+            let exit = now.map_or_else(|| drive::exit_of(&ending), |view| drive::report_ending(surface, &ending, &view, &[]));
+            return Ok(Some(exit.done_if_rolled_back()));
         }
-        if let Some(why) = fresh.iter().find_map(not_done) {
+        if let Some(why) = fresh.iter().find_map(refused_request) {
             return Err(Failure::new(Exit::Usage, why));
         }
         seen = records.len();
         if gone {
-            surface.say("the process that drove the run is gone; this process continues");
+            surface.show("the process that drove the run is gone; this process continues");
             return Ok(None);
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -51,9 +51,9 @@ pub async fn to_the_end(surface: &dyn Surface, store: &Arc<dyn Store>, found: &F
 }
 
 /// The ending of a rolled-back run. A completed run ended before it received the request.
-fn back(record: &Record) -> Option<Ending> {
+fn rolled_back(record: &Record) -> Option<Ending> {
     match &record.event {
-        Event::Finished { outcome: Outcome::Completed, .. } => None,
+        Event::Finished { outcome: RunOutcome::Completed, .. } => None,
         Event::Finished { outcome, remarks, left } => {
             Some(Ending::Finished { outcome: *outcome, remarks: remarks.clone(), left: left.clone(), tags: Vec::new() })
         }
@@ -62,7 +62,7 @@ fn back(record: &Record) -> Option<Ending> {
 }
 
 /// Why the request was not carried out, if the driving process says so.
-fn not_done(record: &Record) -> Option<String> {
+fn refused_request(record: &Record) -> Option<String> {
     match &record.event {
         // Other requests may be refused meanwhile.
         Event::Notice { message, refused: Some(RequestKind::Abort | RequestKind::Rollback), request: Some(_) } => {
@@ -73,21 +73,21 @@ fn not_done(record: &Record) -> Option<String> {
 }
 
 /// How long the driving process may take to receive a request; it checks every second.
-const HEARD: Duration = Duration::from_secs(5);
+const RECEIPT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Waits until the driving process has received the request, and shows the result.
-pub async fn heard(
+pub async fn await_receipt(
     surface: &dyn Surface,
     store: &Arc<dyn Store>,
-    found: &Found,
-    holder: &Holder,
+    found: &StoredRun,
+    holder: &LockOwner,
 ) -> Result<Exit, Failure> {
     let who = format!("{} (process {}), which is driving the run {}", holder.owner, holder.pid, found.run.id);
     let wrong = |e| Failure::new(Exit::Stuck, e);
     let begun = tokio::time::Instant::now();
     while !store.requests(&found.run.id).await.map_err(wrong)?.is_empty() {
-        if begun.elapsed() > HEARD {
-            surface.say(&format!("sent to {who}; no answer yet. Show it: cutover status {}", found.run.id));
+        if begun.elapsed() > RECEIPT_TIMEOUT {
+            surface.show(&format!("sent to {who}; no answer yet. Show it: cutover status {}", found.run.id));
             return Ok(Exit::Done);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -110,51 +110,51 @@ pub async fn heard(
         }
         listener.record(record);
     }
-    surface.say(&format!("received by {who}"));
+    surface.show(&format!("received by {who}"));
     Ok(Exit::Done)
 }
 
 /// Journals the requests for a run that no process drives, under its lock.
-pub async fn journal_requests(surface: &dyn Surface, store: &Arc<dyn Store>, found: &Found) -> Result<(), Failure> {
+pub async fn journal_requests(surface: &dyn Surface, store: &Arc<dyn Store>, found: &StoredRun) -> Result<(), Failure> {
     let (owner, host) = owner::owner();
     let now = jiff::Timestamp::now();
-    let holder = Holder { owner, host, pid: std::process::id(), since: now, run: found.run.id.clone() };
+    let holder = LockOwner { owner, host, pid: std::process::id(), since: now, run: found.run.id.clone() };
     let held = store
         .lock(&found.run.load_balancers, &holder)
         .await
-        .map_err(|e| drive::unheld(e.into(), &format!("cutover rollback {} --take-over", found.run.id)))?;
-    let mut bells = Bells::of(&found.plan, surface.words());
-    bells.learn(&found.records);
-    let noted = journal_held(surface, found, store, now, &mut bells).await;
+        .map_err(|e| drive::ownership_failure(e.into(), &format!("cutover rollback {} --take-over", found.run.id)))?;
+    let mut bells = Notifier::for_plan(&found.plan, surface.record_text());
+    bells.skip(&found.records);
+    let noted = journal_under_lock(surface, found, store, now, &mut bells).await;
     held.release().await;
     bells.finish().await;
     noted
 }
 
-async fn journal_held(
+async fn journal_under_lock(
     surface: &dyn Surface,
-    found: &Found,
+    found: &StoredRun,
     store: &Arc<dyn Store>,
     now: jiff::Timestamp,
-    bells: &mut Bells,
+    bells: &mut Notifier,
 ) -> Result<(), Failure> {
     let mut state = found.state()?;
     let wrong = |e| Failure::new(Exit::Internal, e);
     for (name, asked) in store.requests(&found.run.id).await.map_err(wrong)? {
-        if state.heard.contains(&name) {
+        if state.answered_requests.contains(&name) {
             store.drop_request(&found.run.id, &name).await.map_err(wrong)?;
             continue;
         }
-        let event = request::event(&found.plan, &state, &asked, Some(&name));
+        let event = request::to_event(&found.plan, &state, &asked, Some(&name));
         let record = store.append(&found.run.id, now, &event).await.map_err(wrong)?;
-        state.take(&record).map_err(|e| Failure::new(Exit::Internal, e))?;
+        state.apply_record(&record).map_err(|e| Failure::new(Exit::Internal, e))?;
         bells.record(&record);
         store.drop_request(&found.run.id, &name).await.map_err(wrong)?;
         if let Event::Notice { message, .. } = &event {
             return Err(Failure::new(Exit::Usage, message.clone()));
         }
     }
-    surface.say(&format!(
+    surface.show(&format!(
         "recorded; no process is driving the run: it continues at the next `cutover step`, or with: cutover resume {}",
         found.run.id
     ));

@@ -5,27 +5,27 @@ use std::time::Duration;
 use super::exit::{Exit, Failure};
 use super::{owner, world};
 use crate::engine::Ports;
-use crate::plan::model::{Plan, StatePlace};
+use crate::plan::model::{Plan, StateLocation};
 
 /// The longest time that a request waits for STS.
-const SOON: Duration = Duration::from_secs(5);
+const STS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Who sends a request to a run: the user and the machine. With shared state also the caller that STS names, because
 /// people on other machines read it.
-pub async fn asker(plan: &Plan) -> String {
+pub async fn requester(plan: &Plan) -> String {
     let (owner, _) = owner::owner();
-    if plan.state == StatePlace::Local {
+    if plan.state == StateLocation::Local {
         return owner;
     }
-    let balancer = world::patient(&world::aws(Some(&plan.region)).await);
-    match tokio::time::timeout(SOON, balancer.inventory.caller()).await {
+    let balancer = world::retrying_balancer(&world::aws_config(Some(&plan.region)).await);
+    match tokio::time::timeout(STS_TIMEOUT, balancer.inventory.caller()).await {
         Ok(Ok(caller)) => format!("{} ({owner})", caller.arn),
         _ => owner,
     }
 }
 
 /// Refuses credentials of another account. An unknown account is accepted, because a rollback must not depend on STS.
-pub async fn account(plan: &Plan, ports: &Ports) -> Result<(), Failure> {
+pub async fn check_account(plan: &Plan, ports: &Ports) -> Result<(), Failure> {
     match ports.balancer.inventory.caller().await {
         Ok(caller) if caller.account != plan.account_id => {
             let message = format!(

@@ -7,10 +7,10 @@ use crate::base::arn::short;
 use crate::base::number::percent;
 use crate::domain::elb::kinds;
 use crate::domain::run::event::{Record, RouteStart, Started};
-use crate::domain::traffic::{ClusterName, Content, RouteId, Split, shares};
+use crate::domain::traffic::{ClusterName, RouteContent, RouteId, Split, shares};
 
 /// The text of a record for people, as a surface shows it; `None` if people do not need it.
-pub type Words = fn(&Record, &Names) -> Option<String>;
+pub type RecordText = fn(&Record, &Names) -> Option<String>;
 
 /// The names of a run's routes and groups.
 #[derive(Debug, Clone, Default)]
@@ -43,7 +43,7 @@ impl Names {
     }
 
     /// Adds a rule that was created after the start.
-    pub fn learn(&mut self, route: &RouteStart) {
+    pub fn add_route(&mut self, route: &RouteStart) {
         let managed = route.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
         self.routes.insert(route.id.clone(), RouteName { label: route.label.clone(), managed });
     }
@@ -71,19 +71,19 @@ impl Names {
     /// The shares of a route's managed part, such as `a 95 %, b 5 %`.
     pub fn shares(&self, route: &RouteId, split: &Split) -> String {
         let managed = self.routes.get(route).map_or(&[][..], |r| &r.managed);
-        match shares::read(split, managed) {
+        match shares::live_shares(split, managed) {
             Some(read) => shares(&read),
             None => "no traffic to the plan's groups".into(),
         }
     }
 
     /// The change from one content of a route to another, in words; `None` if they are equal.
-    pub fn change(&self, route: &RouteId, from: &Content, to: &Content) -> Option<String> {
-        if from.same(to) {
+    pub fn change(&self, route: &RouteId, from: &RouteContent, to: &RouteContent) -> Option<String> {
+        if from.equivalent(to) {
             return None;
         }
         let mut parts = Vec::new();
-        match (from.forwards(), to.forwards()) {
+        match (from.forward_split(), to.forward_split()) {
             (Some(a), Some(b)) => {
                 parts.extend(self.splits(route, a, b));
                 if from.sticky() != to.sticky() {
@@ -125,14 +125,14 @@ pub fn shares(read: &BTreeMap<ClusterName, f64>) -> String {
     read.iter().map(|(cluster, share)| format!("{cluster} {} %", percent(*share))).collect::<Vec<_>>().join(", ")
 }
 
-fn sticky(content: &Content) -> String {
+fn sticky(content: &RouteContent) -> String {
     match content.sticky() {
         Some(sticky) => sticky.seconds.map_or_else(|| "on".into(), |s| format!("{s}s")),
         None => "off".into(),
     }
 }
 
-fn actions(content: &Content) -> String {
+fn actions(content: &RouteContent) -> String {
     let kinds = kinds(content);
     if kinds.is_empty() { "none".into() } else { kinds.join(" + ") }
 }

@@ -9,14 +9,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::names::{Names, Words};
+use super::names::{Names, RecordText};
 use crate::adapter::http::Courier;
 use crate::adapter::notify::{self, Message, PATIENCE};
 use crate::base::number::count;
-use crate::domain::run::event::{Event, Record, StepType, Stop, Wait};
+use crate::domain::run::event::{Event, Record, StepType, StopReason, Wait};
 use crate::domain::run::hook::HookResult;
 use crate::domain::run::state::State;
-use crate::domain::run::watch::Watch;
+use crate::domain::run::observation::Observed;
 use crate::engine::Audience;
 use crate::plan::model::Plan;
 use crate::plan::model::notify::{Kind, Notification};
@@ -41,7 +41,7 @@ fn kinds(event: &Event) -> &'static [Kind] {
         Event::RollbackStarted { .. } | Event::RampStarted { .. } => &[Kind::RollbackStarted],
         Event::Finished { .. } => &[Kind::Finished],
         // Every call of a scheduler stops like this.
-        Event::Stopped { reason: Stop::Waiting, .. } => &[],
+        Event::Stopped { reason: StopReason::Waiting, .. } => &[],
         Event::Stopped { .. } => &[Kind::Stopped],
         Event::Notice { .. } | Event::DetachStarted { .. } | Event::HookEnded { result: HookResult::Failed, .. } => {
             &[Kind::Notice]
@@ -69,29 +69,29 @@ fn kinds(event: &Event) -> &'static [Kind] {
 
 /// The notification of a record.
 #[derive(Debug, Clone)]
-struct Tale {
+struct PendingNotification {
     kinds: &'static [Kind],
     message: Message,
 }
 
-impl Tale {
+impl PendingNotification {
     /// The message for a notification target, if it subscribes to one of the kinds.
-    fn to(&self, notification: &Notification) -> Option<Message> {
+    fn message_for(&self, notification: &Notification) -> Option<Message> {
         let event = self.kinds.iter().copied().find(|kind| notification.on.contains(kind))?;
         Some(Message { event, ..self.message.clone() })
     }
 }
 
 /// Turns records into notifications.
-struct Teller {
-    words: Words,
+struct MessageBuilder {
+    words: RecordText,
     names: Names,
     plan: String,
     steps: usize,
     step: Option<(usize, String)>,
     owner: String,
     /// Drift often concerns many routes at once: the notification of the first, and the number of the others.
-    drifted: Option<(Tale, usize)>,
+    drifted: Option<(PendingNotification, usize)>,
     /// The last message of the previous process, if nothing has happened since: the next call of a scheduler may stop
     /// with the same one.
     left: Option<String>,
@@ -99,8 +99,8 @@ struct Teller {
     reachable: bool,
 }
 
-impl Teller {
-    fn new(plan: &Plan, words: Words, reachable: bool) -> Self {
+impl MessageBuilder {
+    fn new(plan: &Plan, words: RecordText, reachable: bool) -> Self {
         let (plan, steps) = (plan.name.clone(), plan.strategy.steps.len());
         Self {
             words,
@@ -116,13 +116,13 @@ impl Teller {
     }
 
     /// The notifications that are due with this record.
-    fn take(&mut self, record: &Record) -> Vec<Tale> {
-        self.learn(&record.event);
+    fn notifications_for(&mut self, record: &Record) -> Vec<PendingNotification> {
+        self.update(&record.event);
         let kinds = kinds(&record.event);
         if kinds.is_empty() {
             return Vec::new();
         }
-        let tale = Tale { kinds, message: self.message(record, kinds[0]) };
+        let tale = PendingNotification { kinds, message: self.message(record, kinds[0]) };
         match (&record.event, &mut self.drifted) {
             (Event::Drifted { .. }, Some((_, more))) => {
                 *more += 1;
@@ -136,12 +136,12 @@ impl Teller {
         }
         let again = matches!(&record.event, Event::Stopped { message, .. } if self.left.as_ref() == Some(message));
         self.left = if let Event::Stopped { message, .. } = &record.event { Some(message.clone()) } else { None };
-        let before = self.pending();
+        let before = self.take_drift();
         before.into_iter().chain((!again).then_some(tale)).collect()
     }
 
     /// The notification of drift that was not sent yet.
-    fn pending(&mut self) -> Option<Tale> {
+    fn take_drift(&mut self) -> Option<PendingNotification> {
         let (mut tale, more) = self.drifted.take()?;
         self.left = None;
         if more > 0 {
@@ -150,13 +150,13 @@ impl Teller {
         Some(tale)
     }
 
-    fn learn(&mut self, event: &Event) {
+    fn update(&mut self, event: &Event) {
         match event {
             Event::Started(started) => {
                 self.names = Names::of(started);
                 self.owner.clone_from(&started.owner);
             }
-            Event::Appeared { route } => self.names.learn(route),
+            Event::Appeared { route } => self.names.add_route(route),
             Event::Claimed { owner, .. } => self.owner.clone_from(owner),
             Event::StepStarted { step, label, .. } => self.step = Some((*step, label.clone())),
             _ => {}
@@ -186,21 +186,21 @@ impl Teller {
 }
 
 /// Sends the notifications of a run to every target of its plan.
-pub struct Bells {
-    teller: Teller,
-    outlets: Vec<(Notification, Courier<Message>)>,
+pub struct Notifier {
+    messages: MessageBuilder,
+    targets: Vec<(Notification, Courier<Message>)>,
 }
 
-impl Bells {
+impl Notifier {
     /// The targets of a plan. Needs a Tokio runtime.
-    pub fn of(plan: &Plan, words: Words) -> Self {
+    pub fn for_plan(plan: &Plan, words: RecordText) -> Self {
         let outlets = plan.notifications.iter().map(|n| (n.clone(), notify::courier(n, PATIENCE)));
-        Self { teller: Teller::new(plan, words, true), outlets: outlets.collect() }
+        Self { messages: MessageBuilder::new(plan, words, true), targets: outlets.collect() }
     }
 
     /// Warns about targets that are known to be unreachable, perhaps hours before the first message.
-    pub fn warn(&self) {
-        for (notification, _) in &self.outlets {
+    pub fn warn_unreachable(&self) {
+        for (notification, _) in &self.targets {
             if let Some(why) = notify::trouble(&notification.to) {
                 tracing::warn!("notifications to {} cannot be delivered: {why}", notification.to.kind());
             }
@@ -208,9 +208,9 @@ impl Bells {
     }
 
     /// Processes the records before this process. The first process that drives a run also notifies of its start.
-    pub fn before(&mut self, records: &[Record]) {
+    pub fn process_earlier(&mut self, records: &[Record]) {
         if records.iter().any(|r| matches!(r.event, Event::Claimed { .. })) {
-            self.learn(records);
+            self.skip(records);
         } else {
             for record in records {
                 self.record(record);
@@ -219,17 +219,17 @@ impl Bells {
     }
 
     /// Processes records without notifying: another process has done that.
-    pub fn learn(&mut self, records: &[Record]) {
+    pub fn skip(&mut self, records: &[Record]) {
         for record in records {
-            self.teller.take(record);
+            self.messages.notifications_for(record);
         }
-        self.teller.drifted = None;
+        self.messages.drifted = None;
     }
 
-    fn ring(&mut self, tales: impl IntoIterator<Item = Tale>) {
+    fn send(&mut self, tales: impl IntoIterator<Item = PendingNotification>) {
         for tale in tales {
-            for (notification, courier) in &mut self.outlets {
-                if let Some(message) = tale.to(notification) {
+            for (notification, courier) in &mut self.targets {
+                if let Some(message) = tale.message_for(notification) {
                     courier.take(message);
                 }
             }
@@ -238,42 +238,42 @@ impl Bells {
 
     /// Waits for undelivered messages, for a limited time.
     pub async fn finish(mut self) {
-        let pending = self.teller.pending();
-        self.ring(pending);
+        let pending = self.messages.take_drift();
+        self.send(pending);
         let until = Instant::now() + DRAIN;
-        futures::future::join_all(self.outlets.into_iter().map(|(_, courier)| courier.finish(until))).await;
+        futures::future::join_all(self.targets.into_iter().map(|(_, courier)| courier.finish(until))).await;
     }
 }
 
-impl Audience for Bells {
+impl Audience for Notifier {
     fn record(&mut self, record: &Record) {
-        let tales = self.teller.take(record);
-        self.ring(tales);
+        let tales = self.messages.notifications_for(record);
+        self.send(tales);
     }
 
-    fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {
-        let pending = self.teller.pending();
-        self.ring(pending);
+    fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {
+        let pending = self.messages.take_drift();
+        self.send(pending);
     }
 }
 
 /// The notifications of a rehearsal: shows what would be sent, and sends nothing.
-pub struct Rehearsed<'a> {
+pub struct ShownNotifications<'a> {
     inner: &'a mut dyn Audience,
-    teller: Teller,
+    messages: MessageBuilder,
     notifications: &'a [Notification],
 }
 
-impl<'a> Rehearsed<'a> {
+impl<'a> ShownNotifications<'a> {
     /// Must be created before the first record.
-    pub fn new(inner: &'a mut dyn Audience, plan: &'a Plan, words: Words) -> Self {
-        Self { inner, teller: Teller::new(plan, words, false), notifications: &plan.notifications }
+    pub fn new(inner: &'a mut dyn Audience, plan: &'a Plan, words: RecordText) -> Self {
+        Self { inner, messages: MessageBuilder::new(plan, words, false), notifications: &plan.notifications }
     }
 
-    fn show(&mut self, tales: impl IntoIterator<Item = Tale>) {
+    fn show(&mut self, tales: impl IntoIterator<Item = PendingNotification>) {
         for tale in tales {
             for notification in self.notifications {
-                let Some(message) = tale.to(notification) else { continue };
+                let Some(message) = tale.message_for(notification) else { continue };
                 let text = message.text(notification, str::to_owned);
                 let event =
                     Event::Notified { to: notification.to.kind().into(), about: message.event.word().into(), text };
@@ -283,15 +283,15 @@ impl<'a> Rehearsed<'a> {
     }
 }
 
-impl Audience for Rehearsed<'_> {
+impl Audience for ShownNotifications<'_> {
     fn record(&mut self, record: &Record) {
         self.inner.record(record);
-        let tales = self.teller.take(record);
+        let tales = self.messages.notifications_for(record);
         self.show(tales);
     }
 
-    fn turn(&mut self, state: &State, watch: &Watch, waits: &[Wait], now: Timestamp) {
-        let pending = self.teller.pending();
+    fn turn(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
+        let pending = self.messages.take_drift();
         self.show(pending);
         self.inner.turn(state, watch, waits, now);
     }
@@ -301,10 +301,10 @@ impl Audience for Rehearsed<'_> {
 mod tests {
     use super::*;
     use crate::domain::fixture;
-    use crate::domain::run::event::Freeze;
+    use crate::domain::run::event::FreezeReason;
     use crate::domain::traffic::RouteId;
 
-    fn told(teller: &mut Teller, events: &[Event]) -> Vec<(Kind, String)> {
+    fn told(teller: &mut MessageBuilder, events: &[Event]) -> Vec<(Kind, String)> {
         let record = |event: &Event| Record {
             seq: 1,
             time: Timestamp::UNIX_EPOCH,
@@ -312,7 +312,7 @@ mod tests {
             event: event.clone(),
             newer: None,
         };
-        let tales: Vec<_> = events.iter().flat_map(|event| teller.take(&record(event))).collect();
+        let tales: Vec<_> = events.iter().flat_map(|event| teller.notifications_for(&record(event))).collect();
         tales.into_iter().map(|t| (t.kinds[0], t.message.message)).collect()
     }
 
@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_change_of_many_routes_is_told_once_and_before_what_follows_from_it() {
-        let mut teller = Teller::new(&fixture::plan(), said, true);
+        let mut teller = MessageBuilder::new(&fixture::plan(), said, true);
         let started = fixture::started(4);
         let drifted = |route: &RouteId| {
             let expected = Box::new(fixture::forward(&[("webapp-a", 100)]));
@@ -339,21 +339,21 @@ mod tests {
         let mut events: Vec<_> = started.routes.iter().map(|r| drifted(&r.id)).collect();
         events.insert(0, Event::Started(Box::new(started.clone())));
         events.push(Event::Health { groups: [].into() });
-        events.push(Event::Frozen { reason: Freeze::Drift, message: "changed".into() });
+        events.push(Event::Frozen { reason: FreezeReason::Drift, message: "changed".into() });
         let told = told(&mut teller, &events);
         assert_eq!(words(&told), ["started", "drifted", "frozen"]);
         assert!(told[1].1.ends_with(" has changed\nand 1 more route"), "{told:?}");
-        assert!(teller.pending().is_none());
+        assert!(teller.take_drift().is_none());
     }
 
     #[test]
     fn a_scheduler_whose_every_call_leaves_for_the_same_reason_is_told_of_once() {
-        let mut teller = Teller::new(&fixture::plan(), said, true);
+        let mut teller = MessageBuilder::new(&fixture::plan(), said, true);
         let stopped = |reason, message: &str| Event::Stopped { reason, message: message.into() };
         let claimed = Event::Claimed { owner: "bob@pc".into(), pid: 1, tool: String::new(), onward: true };
-        let drift = stopped(Stop::Drift, "443 is not as we left it");
+        let drift = stopped(StopReason::Drift, "443 is not as we left it");
         let events = [
-            stopped(Stop::Waiting, "baking"),
+            stopped(StopReason::Waiting, "baking"),
             drift.clone(),
             claimed.clone(),
             drift.clone(),
@@ -361,7 +361,7 @@ mod tests {
             drift.clone(),
         ];
         assert_eq!(words(&told(&mut teller, &events)), ["stopped"]);
-        let events = [claimed, Event::Thawed {}, drift, stopped(Stop::Stuck, "no way back")];
+        let events = [claimed, Event::Thawed {}, drift, stopped(StopReason::Stuck, "no way back")];
         assert_eq!(words(&told(&mut teller, &events)), ["resumed", "stopped", "stopped"]);
         assert_eq!(teller.owner, "bob@pc");
     }
@@ -370,7 +370,7 @@ mod tests {
     fn an_approval_names_the_command_where_that_reaches_the_run() {
         let step = Event::StepStarted { step: 5, kind: StepType::Approval, label: "approval: dashboards".into() };
         let of = |reachable| {
-            told(&mut Teller::new(&fixture::plan(), said, reachable), std::slice::from_ref(&step)).remove(0)
+            told(&mut MessageBuilder::new(&fixture::plan(), said, reachable), std::slice::from_ref(&step)).remove(0)
         };
         assert_eq!(of(true), (Kind::ApprovalNeeded, "step 5  approval: dashboards\ncutover approve alpha-1".into()));
         assert_eq!(of(false).1, "step 5  approval: dashboards");

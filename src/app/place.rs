@@ -4,27 +4,27 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::exit::{Exit, Failure, unusable};
+use super::exit::{Exit, Failure, store_failure};
 use super::{find, world};
 use crate::adapter::aws::eks;
-use crate::adapter::clock::System;
+use crate::adapter::clock::SystemClock;
 use crate::adapter::kubernetes::{self as kube, K8s};
-use crate::adapter::store::fs::Local;
-use crate::adapter::store::kubernetes::Shared;
-use crate::plan::model::{ClusterAccess, Plan, StatePlace};
+use crate::adapter::store::fs::LocalStore;
+use crate::adapter::store::kubernetes::KubernetesStore;
+use crate::plan::model::{ClusterAccess, Plan, StateLocation};
 use crate::port::store::{Store, StoreError};
 
 /// The store that the command line or the environment names.
 #[derive(Debug, Clone, Default)]
-pub struct Given {
+pub struct StateOptions {
     /// The directory on this machine; `None`: the user's state directory.
     pub dir: Option<PathBuf>,
     /// The store of runs whose plan does not name one.
-    pub state: Option<StatePlace>,
+    pub state: Option<StateLocation>,
 }
 
 /// A namespace of a connected cluster that stores runs.
-pub struct Namespace {
+pub struct StateNamespace {
     /// The connection to the cluster.
     pub cluster: K8s,
     /// Its name.
@@ -36,52 +36,52 @@ pub struct Namespace {
 }
 
 /// The store that a plan's runs belong to.
-pub fn said(given: &Given, plan: &Plan) -> Result<StatePlace, Failure> {
+pub fn location_of(given: &StateOptions, plan: &Plan) -> Result<StateLocation, Failure> {
     Ok(match (&plan.state, &given.state) {
-        (StatePlace::Local, other) => other.clone().unwrap_or_default(),
-        (said, Some(other)) if said != other => {
+        (StateLocation::Local, other) => other.clone().unwrap_or_default(),
+        (said, Some(other)) if location_of != other => {
             let message =
                 format!("{} stores its runs in {said}, but --state (or CUTOVER_STATE) says {other}", plan.source);
             return Err(Failure::new(Exit::Usage, message)
                 .next("remove --state or CUTOVER_STATE: the plan's own `spec.state` applies to everybody"));
         }
-        (said, _) => said.clone(),
+        (said, _) => location_of.clone(),
     })
 }
 
 /// Opens the store of a plan's runs.
-pub async fn of(given: &Given, plan: &Plan) -> Result<Arc<dyn Store>, Failure> {
-    open(given, &said(given, plan)?, Some(&plan.region)).await
+pub async fn open_for_plan(given: &StateOptions, plan: &Plan) -> Result<Arc<dyn Store>, Failure> {
+    open(given, &location_of(given, plan)?, Some(&plan.region)).await
 }
 
 /// Opens the store of the named run or plan: the one that a plan file names, otherwise the one of `--state`.
-pub async fn named(given: &Given, target: Option<&str>) -> Result<Arc<dyn Store>, Failure> {
+pub async fn open_for_target(given: &StateOptions, target: Option<&str>) -> Result<Arc<dyn Store>, Failure> {
     let file = target.filter(|t| *t == "-" || Path::new(t).is_file());
     // A file that is not a plan may have the name of a run. If no run matches, that error names the problem of the
     // file.
-    match file.and_then(|file| find::file(file, false).ok()) {
-        Some(plan) => of(given, &plan).await,
+    match file.and_then(|file| find::plan_file(file, false).ok()) {
+        Some(plan) => open_for_plan(given, &plan).await,
         None => open(given, &given.state.clone().unwrap_or_default(), None).await,
     }
 }
 
 /// Opens a store. A shared store is probed at once, so that an unreachable one is refused before anything starts.
-async fn open(given: &Given, place: &StatePlace, region: Option<&str>) -> Result<Arc<dyn Store>, Failure> {
-    let StatePlace::Kubernetes { access, namespace } = place else {
-        let local = Local::open(given.dir.clone()).map_err(|e| Failure::new(Exit::Internal, e))?;
+async fn open(given: &StateOptions, place: &StateLocation, region: Option<&str>) -> Result<Arc<dyn Store>, Failure> {
+    let StateLocation::Kubernetes { access, namespace } = place else {
+        let local = LocalStore::open(given.dir.clone()).map_err(|e| Failure::new(Exit::Internal, e))?;
         return Ok(Arc::new(local));
     };
-    let Namespace { cluster, name, place, kubectl } = reach(access, namespace, region).await?;
-    let shared = Shared::new(cluster.client(), &name, &place, &kubectl, Arc::new(System));
-    shared.probe().await.map_err(unusable)?;
+    let StateNamespace { cluster, name, place, kubectl } = connect(access, namespace, region).await?;
+    let shared = KubernetesStore::new(cluster.client(), &name, &place, &kubectl, Arc::new(SystemClock));
+    shared.probe().await.map_err(store_failure)?;
     Ok(Arc::new(shared))
 }
 
 /// Connects to the cluster of a namespace. Does not read anything in it yet.
-pub async fn reach(access: &ClusterAccess, namespace: &str, region: Option<&str>) -> Result<Namespace, Failure> {
+pub async fn connect(access: &ClusterAccess, namespace: &str, region: Option<&str>) -> Result<StateNamespace, Failure> {
     let (reached, cluster, kubectl) = match access {
         ClusterAccess::Eks(name) => (
-            eks::connect(&world::aws(region).await, name, None).await,
+            eks::connect(&world::aws_config(region).await, name, None).await,
             format!("the EKS cluster {name}"),
             "kubectl".to_owned(),
         ),
@@ -95,8 +95,8 @@ pub async fn reach(access: &ClusterAccess, namespace: &str, region: Option<&str>
     let place = format!("namespace {namespace} of {cluster}");
     match reached {
         Ok(cluster) => {
-            Ok(Namespace { cluster, name: namespace.to_owned(), place, kubectl: format!("{kubectl} -n {namespace}") })
+            Ok(StateNamespace { cluster, name: namespace.to_owned(), place, kubectl: format!("{kubectl} -n {namespace}") })
         }
-        Err(why) => Err(unusable(StoreError::Unusable { place, why: why.to_string() })),
+        Err(why) => Err(store_failure(StoreError::Unusable { place, why: why.to_string() })),
     }
 }

@@ -5,44 +5,44 @@ use crate::base::finding::Severity;
 use crate::domain::decide::goal;
 use crate::domain::preflight;
 use crate::domain::preflight::facts::Facts;
-use crate::domain::preflight::start::{Beginning, started};
+use crate::domain::preflight::start::{StartInput, started_event};
 use crate::domain::run::event::Started;
-use crate::domain::view::report::Report;
-use crate::engine::inventory::facts::{gather_at, mute};
-use crate::engine::inventory::patient;
+use crate::domain::view::report::CheckReport;
+use crate::engine::inventory::facts::{gather_at, unreadable_gates};
+use crate::engine::inventory::with_retries;
 use crate::engine::marker::KEY;
-use crate::engine::{LOOKS, Ports, interval};
+use crate::engine::{OBSERVE_BUDGET, Ports, poll_interval};
 use crate::plan::model::{Plan, Shares};
 
 /// The facts before a run and the preflight's report.
-pub struct Prepared {
+pub struct Preparation {
     /// The facts.
     pub facts: Facts,
     /// The report of `check`.
-    pub report: Report,
+    pub report: CheckReport,
 }
 
 /// Gathers the facts and runs the preflight. `from_step`: the first step of the run, counted from 1.
-pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Prepared {
-    let live = goal::ruling(plan, from_step - 1).map(|(_, shares)| shares).or(plan.strategy.start.as_ref());
-    let balancer = patient(&ports.balancer, &ports.clock);
+pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Preparation {
+    let live = goal::share_step_at(plan, from_step - 1).map(|(_, shares)| shares).or(plan.strategy.start.as_ref());
+    let balancer = with_retries(&ports.balancer, &ports.clock);
     let mut facts = gather_at(plan, live, &*balancer.inventory, &*balancer.traffic, &ports.clusters).await;
     let now = ports.clock.now();
-    facts.mute = mute(plan, &facts.selection, &*ports.metrics, now).await;
+    facts.unreadable_gates = unreadable_gates(plan, &facts.selection, &*ports.metrics, now).await;
     let findings = preflight::check(plan, &facts, now);
     let selection = &facts.selection;
-    let things = calls(selection.groups.len(), selection.routes.len(), selection.load_balancers.len());
-    let looks = Some((things, interval(things, plan.api_budget.unwrap_or(LOOKS))));
-    let report = Report { looks, ..Report::new(plan, &facts, findings, now) };
-    Prepared { facts, report }
+    let things = describe_calls(selection.groups.len(), selection.routes.len(), selection.load_balancers.len());
+    let looks = Some((things, poll_interval(things, plan.api_budget.unwrap_or(OBSERVE_BUDGET))));
+    let report = CheckReport { observation_cost: looks, ..CheckReport::new(plan, &facts, findings, now) };
+    Preparation { facts, report }
 }
 
 /// The describe calls of one observation: one for each group, for twenty routes, and for each load balancer's tags.
-pub fn calls(groups: usize, routes: usize, load_balancers: usize) -> usize {
+pub fn describe_calls(groups: usize, routes: usize, load_balancers: usize) -> usize {
     groups + routes.div_ceil(20) + load_balancers
 }
 
-impl Prepared {
+impl Preparation {
     /// The refusing findings as one failure, if there are any.
     pub fn refusal(&self) -> Option<Failure> {
         let refusing: Vec<_> =
@@ -58,12 +58,12 @@ impl Prepared {
     }
 
     /// The marker of another run on one of the load balancers, if there is one.
-    pub fn taken(&self) -> Option<&str> {
+    pub fn other_marker(&self) -> Option<&str> {
         self.facts.selection.load_balancers.values().find_map(|lb| lb.tags.get(KEY)).map(String::as_str)
     }
 
     /// Builds the `started` event of a run from these facts.
-    pub fn started(
+    pub fn started_event(
         &self,
         plan: &Plan,
         owner: &str,
@@ -77,14 +77,14 @@ impl Prepared {
             .clusters
             .iter()
             .filter_map(|(name, c)| Some((name.clone(), c.identity.as_ref().ok()?.uid.clone())));
-        let beginning = Beginning {
+        let beginning = StartInput {
             health: health.collect(),
             clusters: identities.collect(),
             owner: owner.into(),
             from_step,
             start,
         };
-        started(plan, &self.facts.selection, beginning)
+        started_event(plan, &self.facts.selection, beginning)
             .map_err(|why| Failure::new(Exit::Refused, format!("the run did not start; nothing was touched: {why}")))
     }
 }

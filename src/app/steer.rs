@@ -5,19 +5,19 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::exit::{Exit, Failure};
-use super::find::Found;
+use super::find::StoredRun;
 use super::surface::Surface;
 use super::{drive, follow, identity, owner, world};
-use crate::domain::decide::Orders;
+use crate::domain::decide::ProcessOptions;
 use crate::domain::run::event::ResumeMode;
 use crate::domain::run::state::{Phase, State};
-use crate::domain::run::watch::Marker;
-use crate::engine::{Ports, Settings, Subject, hold, seen};
+use crate::domain::run::observation::Marker;
+use crate::engine::{Ports, Settings, WatchList, hold, last_seen_intact};
 use crate::port::store::{Request, Store};
 
 /// How this process continues a run.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Going {
+pub struct DriveOptions {
     /// The step after which it stops, counted from 1.
     pub until: Option<usize>,
     /// From this time on it stops as soon as only waiting is left.
@@ -28,38 +28,38 @@ pub struct Going {
     pub leave_when_frozen: bool,
 }
 
-impl Going {
+impl DriveOptions {
     /// Applies this to the settings of a run whose observation takes `things` calls.
     pub fn settings(self, settings: Settings, things: usize) -> Settings {
-        let orders = Orders { until: self.until, leave: self.leave };
-        Settings { orders, leave_when_frozen: self.leave_when_frozen, ..settings.spending(self.api_budget, things) }
+        let orders = ProcessOptions { until_step: self.until, exit_after: self.leave };
+        Settings { orders, leave_when_frozen: self.leave_when_frozen, ..settings.with_api_budget(self.api_budget, things) }
     }
 }
 
 /// The ports and settings of a process that continues an unfinished run. Refuses credentials of another account.
-pub async fn taking(
-    found: &Found,
+pub async fn connect_to_run(
+    found: &StoredRun,
     state: &State,
     store: Arc<dyn Store>,
-    going: Going,
+    going: DriveOptions,
 ) -> Result<(Ports, Settings), Failure> {
     let ports = world::ports(&found.plan, store).await;
-    identity::account(&found.plan, &ports).await?;
-    let settings = going.settings(drive::settings(&found.plan, state), Subject::of(&found.plan, state).size());
+    identity::check_account(&found.plan, &ports).await?;
+    let settings = going.settings(drive::settings(&found.plan, state), WatchList::of(&found.plan, state).calls());
     Ok((ports, settings))
 }
 
 /// Sends a request and waits for the result. If no process drives the run, this process journals the request and does
 /// not continue the run.
-pub async fn ask(
+pub async fn send_request(
     surface: &dyn Surface,
     store: &Arc<dyn Store>,
-    found: &Found,
+    found: &StoredRun,
     request: &Request,
 ) -> Result<Exit, Failure> {
     store.put_request(&found.run.id, request).await.map_err(|e| Failure::new(Exit::Internal, e))?;
-    match store.holder(&found.run.id).await {
-        Some(holder) => follow::heard(surface, store, found, &holder).await,
+    match store.lock_owner(&found.run.id).await {
+        Some(holder) => follow::await_receipt(surface, store, found, &holder).await,
         None => follow::journal_requests(surface, store, found).await.map(|()| Exit::Done),
     }
 }
@@ -68,64 +68,64 @@ pub async fn ask(
 pub async fn resume(
     surface: &dyn Surface,
     store: Arc<dyn Store>,
-    found: &Found,
+    found: &StoredRun,
     mode: ResumeMode,
-    going: Going,
+    going: DriveOptions,
 ) -> Result<Exit, Failure> {
     let state = found.state()?;
     let (by, _) = owner::owner();
-    if state.phase != Phase::RollingBack && (state.held() || mode != ResumeMode::Plain) {
+    if state.phase != Phase::RollingBack && (state.raises_stopped() || mode != ResumeMode::Plain) {
         store
             .put_request(&found.run.id, &Request::Resume { by, mode })
             .await
             .map_err(|e| Failure::new(Exit::Internal, e))?;
     }
-    if let Some(holder) = store.holder(&found.run.id).await {
-        return follow::heard(surface, &store, found, &holder).await;
+    if let Some(holder) = store.lock_owner(&found.run.id).await {
+        return follow::await_receipt(surface, &store, found, &holder).await;
     }
-    let (ports, settings) = taking(found, &state, store, going).await?;
-    surface.say(&drive::often(&settings, Subject::of(&found.plan, &state).size()));
-    let hold = hold::take(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
-    let hold = hold.map_err(|e| drive::held_again(e, &state))?;
+    let (ports, settings) = connect_to_run(found, &state, store, going).await?;
+    surface.show(&drive::observation_text(&settings, WatchList::of(&found.plan, &state).calls()));
+    let hold = hold::acquire(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
+    let hold = hold.map_err(|e| drive::resume_failure(e, &state))?;
     drive::drive(surface, &found.plan, ports, settings, hold).await
 }
 
 /// Rolls a run back: through the process that drives it, which is followed to the end, or in this process if there is
 /// none.
-pub async fn restore(
+pub async fn roll_back(
     surface: &dyn Surface,
     store: Arc<dyn Store>,
-    found: &Found,
+    found: &StoredRun,
     request: &Request,
 ) -> Result<Exit, Failure> {
-    if store.holder(&found.run.id).await.is_some() {
+    if store.lock_owner(&found.run.id).await.is_some() {
         store.put_request(&found.run.id, request).await.map_err(|e| Failure::new(Exit::Internal, e))?;
-        if let Some(exit) = follow::to_the_end(surface, &store, found).await? {
+        if let Some(exit) = follow::follow_rollback(surface, &store, found).await? {
             return Ok(exit);
         }
     }
-    restoring(surface, store, found, false, request).await
+    roll_back_here(surface, store, found, false, request).await
 }
 
 /// Rolls a run back in this process, as an emergency: only another owner stops it. A completed rollback exits 0.
-pub async fn restoring(
+pub async fn roll_back_here(
     surface: &dyn Surface,
     store: Arc<dyn Store>,
-    found: &Found,
+    found: &StoredRun,
     take_over: bool,
     request: &Request,
 ) -> Result<Exit, Failure> {
     let state = found.state()?;
     // If the routes were read less than a minute ago, the first write needs no other call: its ARN names account and
     // region.
-    let seen = seen(&*store, &found.records, &state, Timestamp::now()).await.is_some();
-    let ports = world::balancer_of(&found.plan, store).await;
-    if !seen {
-        identity::account(&found.plan, &ports).await?;
+    let seen = last_seen_intact(&*store, &found.records, &state, Timestamp::now()).await.is_some();
+    let ports = world::rollback_ports(&found.plan, store).await;
+    if !last_seen_intact {
+        identity::check_account(&found.plan, &ports).await?;
     }
     let settings = drive::settings(&found.plan, &state);
-    let there = seen.then_some(Marker::Ours);
-    let hold = hold::take_to_restore(
+    let there = last_seen_intact.then_some(Marker::Ours);
+    let hold = hold::acquire_to_restore(
         &ports,
         &settings,
         found.plan.marker,
@@ -134,12 +134,12 @@ pub async fn restoring(
         take_over,
         there,
     );
-    let hold = hold.await.map_err(|e| drive::held_again(e, &state))?;
+    let hold = hold.await.map_err(|e| drive::resume_failure(e, &state))?;
     let asked = ports.clone();
     let exit =
-        drive::begin(surface, &found.plan, ports, settings, hold, Some(request), &[]).await.map(Exit::done_if_back)?;
-    if exit != Exit::Done && seen {
-        identity::account(&found.plan, &asked).await?;
+        drive::drive_with_request(surface, &found.plan, ports, settings, hold, Some(request), &[]).await.map(Exit::done_if_rolled_back)?;
+    if exit != Exit::Done && last_seen_intact {
+        identity::check_account(&found.plan, &asked).await?;
     }
     Ok(exit)
 }

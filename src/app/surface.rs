@@ -3,8 +3,8 @@
 
 use futures::stream::BoxStream;
 
-use super::names::Words;
-use super::view::View;
+use super::names::RecordText;
+use super::view::RunView;
 use crate::adapter::telemetry::Outlets;
 use crate::engine::{Audience, Ending};
 use crate::plan::model::Plan;
@@ -14,16 +14,16 @@ pub trait Surface: Sync {
     /// An audience for a run of this plan.
     fn audience<'a>(&self, plan: &'a Plan) -> Box<dyn Audience + 'a>;
     /// Shows a message about this process: progress, or what to do next.
-    fn say(&self, message: &str);
+    fn show(&self, message: &str);
     /// Shows how a run ended, if the audience does not.
-    fn ended(&self, ending: &Ending);
+    fn show_ending(&self, ending: &Ending);
     /// The situation after the process stops: the live shares, who guards them, how to continue and how to roll back,
     /// one line each.
-    fn left(&self, view: &View) -> Vec<String>;
+    fn final_lines(&self, view: &RunView) -> Vec<String>;
     /// The text of a record for notifications.
-    fn words(&self) -> Words;
+    fn record_text(&self) -> RecordText;
     /// An item for each request to stop this process, such as `^C`, from now on.
-    fn stops(&self) -> BoxStream<'static, ()>;
+    fn stop_requests(&self) -> BoxStream<'static, ()>;
     /// Where metrics are published.
-    fn outlets(&self) -> &Outlets;
+    fn metric_outlets(&self) -> &Outlets;
 }

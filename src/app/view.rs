@@ -9,21 +9,21 @@ use serde::Serialize;
 use super::names::Names;
 use crate::domain::decide;
 use crate::domain::decide::rival;
-use crate::domain::health::Counts;
-use crate::domain::run::event::{Freeze, Outcome, Stop, Wait, WaitReason};
+use crate::domain::health::HealthCounts;
+use crate::domain::run::event::{FreezeReason, RunOutcome, StopReason, Wait, WaitReason};
 use crate::domain::run::state::{self, Phase, Route, State};
-use crate::domain::run::watch::Watch;
-use crate::domain::traffic::{ClusterName, Content, shares};
+use crate::domain::run::observation::Observed;
+use crate::domain::traffic::{ClusterName, RouteContent, shares};
 use crate::plan::model::Plan;
-use crate::port::store::Look;
+use crate::port::store::Heartbeat;
 
 /// A heartbeat older than this does not count.
-const ALIVE: SignedDuration = SignedDuration::from_secs(60);
+const HEARTBEAT_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
 
 /// A run at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct View {
+pub struct RunView {
     /// The run's id.
     pub run: String,
     /// The plan's name.
@@ -33,36 +33,36 @@ pub struct View {
     /// Its phase.
     pub phase: Phase,
     /// How it ended, if it did.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<RunOutcome>,
     /// The current step, or the next one, counted from 1.
     pub step: usize,
     /// The labels of all steps.
     pub steps: Vec<String>,
     /// Who paused it, and why.
-    pub paused: Option<Paused>,
+    pub paused: Option<PauseView>,
     /// Why the run is frozen.
-    pub frozen: Option<Frozen>,
+    pub frozen: Option<FreezeView>,
     /// Why it is, or was, rolled back.
     pub rollback: Option<String>,
     /// Whether the old groups are, or are being, detached from the routes: a rollback is not possible any more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub detached: bool,
     /// Why the last process stopped.
-    pub stopped: Option<Stop>,
+    pub stopped: Option<StopReason>,
     /// Routes grouped by equal shares, the largest group first.
-    pub traffic: Vec<Split>,
+    pub traffic: Vec<RouteGroup>,
     /// Routes with a write whose effect is not known yet.
     pub open: Vec<String>,
     /// Routes that someone else changed.
-    pub drift: Vec<Drift>,
+    pub drift: Vec<DriftView>,
     /// Rules that someone created after the start and that forward to the old groups; the run does not move them.
     pub appeared: Vec<String>,
     /// The plan's target groups.
-    pub health: Vec<Health>,
+    pub health: Vec<GroupHealth>,
     /// Its wait reasons.
     pub waits: Vec<Wait>,
     /// Whether the original clusters could take all traffic again.
-    pub way_back: Vec<Back>,
+    pub way_back: Vec<WayBackView>,
     /// Who guards it.
     pub guard: Guard,
     /// Whether commands from another terminal reach it; `false` for a rehearsal, which is only in memory.
@@ -75,7 +75,7 @@ pub struct View {
 
 /// A pause by an operator.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Paused {
+pub struct PauseView {
     /// By whom.
     pub by: String,
     /// Why; may be empty.
@@ -84,9 +84,9 @@ pub struct Paused {
 
 /// A freeze.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Frozen {
+pub struct FreezeView {
     /// Its kind.
-    pub reason: Freeze,
+    pub reason: FreezeReason,
     /// The reason as text.
     pub message: String,
     /// Since when.
@@ -95,7 +95,7 @@ pub struct Frozen {
 
 /// Routes with equal shares.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Split {
+pub struct RouteGroup {
     /// Percent of the managed part, `from` first, then `to`, then the others; empty if the plan's groups have no
     /// weight.
     pub shares: Vec<(ClusterName, f64)>,
@@ -107,7 +107,7 @@ pub struct Split {
 
 /// A route that someone else changed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Drift {
+pub struct DriftView {
     /// Its label.
     pub route: String,
     /// What changed, as text.
@@ -122,20 +122,20 @@ pub struct Drift {
 
 /// A target group.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Health {
+pub struct GroupHealth {
     /// Its cluster.
     pub cluster: ClusterName,
     /// Its name.
     pub group: String,
     /// Its targets at the last reading, if there is one.
-    pub targets: Option<Counts>,
+    pub targets: Option<HealthCounts>,
     /// Why it cannot be read at the moment.
     pub unreadable: Option<String>,
 }
 
 /// The capacity of a cluster on the way back.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Back {
+pub struct WayBackView {
     /// The cluster.
     pub cluster: ClusterName,
     /// Healthy targets now; `None`: unknown.
@@ -167,13 +167,13 @@ pub enum Guard {
     Over,
 }
 
-impl View {
+impl RunView {
     /// Builds the view. Without a watch, the shares are the last confirmed ones and health is unknown. The guard is the
     /// run's owner at the watch's last observation; [`View::seen_by`] replaces it.
-    pub fn of(plan: &Plan, state: &State, watch: Option<&Watch>, waits: &[Wait], now: Timestamp) -> Self {
+    pub fn of(plan: &Plan, state: &State, watch: Option<&Observed>, waits: &[Wait], now: Timestamp) -> Self {
         let names = Names::of(&state.started);
         let label = |r: &Route| names.route(&r.start.id);
-        let look = watch.and_then(|w| w.last_look);
+        let look = watch.and_then(|w| w.last_full);
         let newer = decide::newer::wait(plan, state).filter(|_| state.finished.is_none());
         Self {
             run: state.run.clone(),
@@ -183,17 +183,17 @@ impl View {
             outcome: state.finished,
             step: state.step,
             steps: plan.strategy.steps.iter().map(decide::label).collect(),
-            paused: state.paused.clone().map(|state::Paused { by, why }| Paused { by, reason: why }),
-            frozen: state.frozen.clone().map(|state::Frozen { reason, message, since }| Frozen {
+            paused: state.paused.clone().map(|state::Paused { by, why }| PauseView { by, reason: why }),
+            frozen: state.frozen.clone().map(|state::Frozen { reason, message, since }| FreezeView {
                 reason,
                 message,
                 since,
             }),
             rollback: state.rollback.as_ref().map(|r| r.cause.clone()),
-            detached: state.detach.is_some(),
+            detached: state.retirement.is_some(),
             stopped: state.stopped,
             traffic: traffic(plan, state, watch, &names),
-            open: state.routes.values().filter(|r| r.open.is_some()).map(label).collect(),
+            open: state.routes.values().filter(|r| r.open_writes.is_some()).map(label).collect(),
             drift: state.drifted().map(|r| drift(r, &names)).collect(),
             appeared: state.newcomers.values().map(|start| start.label.clone()).collect(),
             health: state.started.groups.keys().map(|arn| health(arn, state, watch)).collect(),
@@ -201,7 +201,7 @@ impl View {
                 .into_iter()
                 .chain(waits.iter().filter(|wait| wait.reason != WaitReason::Newer).cloned())
                 .collect(),
-            way_back: watch.map_or_else(Vec::new, |w| decide::way_back(state, w).into_iter().map(Back::from).collect()),
+            way_back: watch.map_or_else(Vec::new, |w| decide::way_back(state, w).into_iter().map(WayBackView::from).collect()),
             guard: guard(state, look.map(|at| (state.started.owner.clone(), at)), now),
             reachable: true,
             without_journal: None,
@@ -211,10 +211,10 @@ impl View {
     /// Sets the guard by the last heartbeat in the store. A heartbeat that is over a minute old, or that says that its
     /// process stopped, does not count.
     #[must_use]
-    pub fn seen_by(mut self, look: Option<&Look>) -> Self {
+    pub fn with_heartbeat(mut self, look: Option<&Heartbeat>) -> Self {
         if self.guard != Guard::Over {
             self.guard = match look {
-                Some(l) if l.watching && self.now.duration_since(l.at) <= ALIVE => {
+                Some(l) if l.watching && self.now.duration_since(l.at) <= HEARTBEAT_TIMEOUT => {
                     Guard::Watched { by: l.owner.clone(), at: l.at, every: l.every }
                 }
                 Some(l) => Guard::Unguarded { since: l.at },
@@ -225,12 +225,12 @@ impl View {
     }
 
     /// The current step's number and the number of steps. After the last step it stays at that step.
-    pub fn place(&self) -> (usize, usize) {
+    pub fn step_of(&self) -> (usize, usize) {
         (self.step.min(self.steps.len()), self.steps.len())
     }
 }
 
-impl From<decide::WayBack> for Back {
+impl From<decide::WayBack> for WayBackView {
     fn from(way: decide::WayBack) -> Self {
         Self { cluster: way.cluster, healthy: way.healthy, baseline: way.baseline }
     }
@@ -253,21 +253,21 @@ pub fn phase(phase: Phase) -> &'static str {
 fn guard(state: &State, look: Option<(String, Timestamp)>, now: Timestamp) -> Guard {
     match look {
         _ if state.finished.is_some() => Guard::Over,
-        Some((by, at)) if now.duration_since(at) <= ALIVE => Guard::Watched { by, at, every: None },
+        Some((by, at)) if now.duration_since(at) <= HEARTBEAT_TIMEOUT => Guard::Watched { by, at, every: None },
         Some((_, since)) => Guard::Unguarded { since },
-        None => Guard::Unguarded { since: state.last },
+        None => Guard::Unguarded { since: state.last_record_at },
     }
 }
 
 /// Routes grouped by their shares, without deleted rules, which are in `drift`.
-fn traffic(plan: &Plan, state: &State, watch: Option<&Watch>, names: &Names) -> Vec<Split> {
-    let mut splits: BTreeMap<String, Split> = BTreeMap::new();
-    for route in state.routes.values().filter(|r| !r.gone()) {
-        let content = live(route, watch);
+fn traffic(plan: &Plan, state: &State, watch: Option<&Observed>, names: &Names) -> Vec<RouteGroup> {
+    let mut splits: BTreeMap<String, RouteGroup> = BTreeMap::new();
+    for route in state.routes.values().filter(|r| !r.is_deleted()) {
+        let content = live_content(route, watch);
         let managed: Vec<_> = route.start.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
-        let shares = shares::read(&content.split, &managed).map_or_else(Vec::new, |read| ordered(plan, read));
+        let shares = shares::live_shares(&content.split, &managed).map_or_else(Vec::new, |read| ordered(plan, read));
         let split =
-            splits.entry(format!("{shares:?}")).or_insert_with(|| Split { shares, routes: Vec::new(), sticky: 0 });
+            splits.entry(format!("{shares:?}")).or_insert_with(|| RouteGroup { shares, routes: Vec::new(), sticky: 0 });
         split.routes.push(names.route(&route.start.id));
         split.sticky += usize::from(content.sticky().is_some());
     }
@@ -277,10 +277,10 @@ fn traffic(plan: &Plan, state: &State, watch: Option<&Watch>, names: &Names) -> 
 }
 
 /// The live content of a route: as read since its last event, else as the drift says, else as last confirmed.
-fn live<'a>(route: &'a Route, watch: Option<&'a Watch>) -> &'a Content {
-    let read = watch.and_then(|w| w.routes.get(&route.start.id)).filter(|r| r.at >= route.touched);
+fn live_content<'a>(route: &'a Route, watch: Option<&'a Observed>) -> &'a RouteContent {
+    let read = watch.and_then(|w| w.routes.get(&route.start.id)).filter(|r| r.at >= route.last_event_at);
     let read = read.and_then(|r| r.value.as_ref().ok());
-    read.or(route.changed()).unwrap_or(&route.known)
+    read.or(route.drifted_content()).unwrap_or(&route.confirmed)
 }
 
 fn ordered(plan: &Plan, read: BTreeMap<ClusterName, f64>) -> Vec<(ClusterName, f64)> {
@@ -290,24 +290,24 @@ fn ordered(plan: &Plan, read: BTreeMap<ClusterName, f64>) -> Vec<(ClusterName, f
     shares
 }
 
-fn drift(route: &Route, names: &Names) -> Drift {
-    let change = match route.changed() {
+fn drift(route: &Route, names: &Names) -> DriftView {
+    let change = match route.drifted_content() {
         Some(live) => {
-            names.change(&route.start.id, &route.known, live).unwrap_or_else(|| "it is as before again".into())
+            names.change(&route.start.id, &route.confirmed, live).unwrap_or_else(|| "it is as before again".into())
         }
         None => "the rule was deleted".into(),
     };
-    let homeward = rival::homeward(route);
+    let homeward = rival::towards_start(route);
     let advice = route.start.owners.first().map(|owner| owner.tool.advice());
-    Drift { route: names.route(&route.start.id), change, by: rival::suspect(route), homeward, advice }
+    DriftView { route: names.route(&route.start.id), change, by: rival::likely_cause(route), homeward, advice }
 }
 
-fn health(arn: &str, state: &State, watch: Option<&Watch>) -> Health {
+fn health(arn: &str, state: &State, watch: Option<&Observed>) -> GroupHealth {
     let start = state.started.groups.get(arn);
-    Health {
+    GroupHealth {
         cluster: start.map_or_else(String::new, |g| g.cluster.clone()),
         group: start.map_or_else(String::new, |g| g.name.clone()),
-        targets: watch.and_then(|w| w.of(arn).back()).map(|s| s.counts),
+        targets: watch.and_then(|w| w.samples_of(arn).back()).map(|s| s.counts),
         unreadable: watch.and_then(|w| w.unreadable.get(arn)).map(ToString::to_string),
     }
 }

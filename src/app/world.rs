@@ -10,16 +10,16 @@ use crate::domain::traffic::Unreadable;
 use crate::engine::{Ports, inventory};
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
 use crate::port::store::Store;
-use crate::port::{Balancer, Clock, Cluster};
+use crate::port::{LoadBalancerApi, Clock, Cluster};
 
 /// The AWS configuration from the SDK's standard chain, in this region (`None`: the chain's own).
-pub async fn aws(region: Option<&str>) -> SdkConfig {
+pub async fn aws_config(region: Option<&str>) -> SdkConfig {
     aws::config(&aws::Settings { region: region.map(str::to_owned), ..aws::Settings::default() }).await
 }
 
 /// The AWS configuration in the region of this load balancer if its ARN says it; else in the chain's own.
-pub async fn aws_of(load_balancer: &Selector) -> SdkConfig {
-    aws(region(load_balancer)).await
+pub async fn aws_config_for(load_balancer: &Selector) -> SdkConfig {
+    aws_config(region(load_balancer)).await
 }
 
 /// The region that an ARN names.
@@ -29,40 +29,40 @@ fn region(selector: &Selector) -> Option<&str> {
 }
 
 /// The load balancer API with retried reads, for commands that read once.
-pub fn patient(config: &SdkConfig) -> Balancer {
-    let clock: Arc<dyn Clock> = Arc::new(clock::System);
-    inventory::patient(&Balancer::new(Alb::new(config)), &clock)
+pub fn retrying_balancer(config: &SdkConfig) -> LoadBalancerApi {
+    let clock: Arc<dyn Clock> = Arc::new(clock::SystemClock);
+    inventory::with_retries(&LoadBalancerApi::new(Alb::new(config)), &clock)
 }
 
 /// All ports of a plan.
 pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
-    let config = aws(Some(&plan.region)).await;
+    let config = aws_config(Some(&plan.region)).await;
     let clusters = clusters(plan, &config).await;
     let metrics = Arc::new(metric::Sources::new(plan, &config, &clusters));
-    let hooks = Arc::new(hook::Outside::default());
+    let hooks = Arc::new(hook::HookRunner::default());
     Ports {
-        balancer: Balancer::new(Alb::new(&config)),
+        balancer: LoadBalancerApi::new(Alb::new(&config)),
         clusters,
         metrics,
         hooks,
-        clock: Arc::new(clock::System),
+        clock: Arc::new(clock::SystemClock),
         store,
     }
 }
 
 /// The ports that a rollback needs: the load balancers, and the hooks that undo commands.
-pub async fn balancer_of(plan: &Plan, store: Arc<dyn Store>) -> Ports {
-    let config = aws(Some(&plan.region)).await;
-    let balancer = Balancer::new(Alb::new(&config));
-    let (metrics, hooks) = (Arc::new(metric::Nobody), Arc::new(hook::Outside::default()));
-    Ports { balancer, clusters: BTreeMap::new(), metrics, hooks, clock: Arc::new(clock::System), store }
+pub async fn rollback_ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
+    let config = aws_config(Some(&plan.region)).await;
+    let balancer = LoadBalancerApi::new(Alb::new(&config));
+    let (metrics, hooks) = (Arc::new(metric::Nobody), Arc::new(hook::HookRunner::default()));
+    Ports { balancer, clusters: BTreeMap::new(), metrics, hooks, clock: Arc::new(clock::SystemClock), store }
 }
 
 /// The clusters of a plan. A cluster that cannot be reached returns the reason as the error of every call.
 async fn clusters(plan: &Plan, config: &SdkConfig) -> BTreeMap<ClusterName, Arc<dyn Cluster>> {
     let mut all: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();
     for cluster in &plan.clusters {
-        if let Some(reached) = reach(&cluster.access, config).await {
+        if let Some(reached) = connect_cluster(&cluster.access, config).await {
             all.insert(cluster.name.clone(), reached);
         }
     }
@@ -70,7 +70,7 @@ async fn clusters(plan: &Plan, config: &SdkConfig) -> BTreeMap<ClusterName, Arc<
 }
 
 /// Connects to a cluster; `None` for [`ClusterAccess::None`].
-pub async fn reach(access: &ClusterAccess, config: &SdkConfig) -> Option<Arc<dyn Cluster>> {
+pub async fn connect_cluster(access: &ClusterAccess, config: &SdkConfig) -> Option<Arc<dyn Cluster>> {
     let reached: Result<_, Unreadable> = match access {
         ClusterAccess::None => return None,
         ClusterAccess::Eks(name) => eks::connect(config, name, None).await,

@@ -40,7 +40,7 @@ pub fn read(text: &str) -> Result<Duration, &'static str> {
 ///
 /// # Errors
 /// What is wrong with it, to follow the text in a sentence.
-pub fn read_fine(text: &str) -> Result<Duration, &'static str> {
+pub fn read_with_millis(text: &str) -> Result<Duration, &'static str> {
     read_in(text, &UNITS)
 }
 
@@ -59,13 +59,13 @@ fn read_in(text: &str, units: &[(&str, Duration)]) -> Result<Duration, &'static 
 }
 
 /// Formats a duration as a plan writes it, in whole seconds: `1h30m`, `90s` as `1m30s`.
-pub fn show(duration: Duration) -> String {
+pub fn format_exact(duration: Duration) -> String {
     let seconds = duration.as_secs();
     join(&[(seconds / 3600, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')])
 }
 
 /// Formats an elapsed duration in its two largest units: `45s`, `9m48s`, `1h30m`, `2d3h`; `0s` for a negative one.
-pub fn brief(duration: SignedDuration) -> String {
+pub fn format_elapsed(duration: SignedDuration) -> String {
     let seconds = u64::try_from(duration.as_secs()).unwrap_or_default();
     let parts = [(seconds / 86_400, 'd'), (seconds / 3600 % 24, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
     let first = parts.iter().position(|(n, _)| *n > 0).unwrap_or(3);
@@ -85,7 +85,7 @@ mod tests {
     fn durations() {
         for (text, seconds) in [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1h1m1s", 3661), ("720h", 2_592_000)] {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
-            assert_eq!(parse(&show(Duration::from_secs(seconds))), Ok(Duration::from_secs(seconds)));
+            assert_eq!(parse(&format_exact(Duration::from_secs(seconds))), Ok(Duration::from_secs(seconds)));
         }
         for text in [
             "",
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_duration_that_passed_has_two_units() {
-        let seconds = [0, 45, 60, 588, 5400, 183_600, -3].map(|s| brief(SignedDuration::from_secs(s)));
+        let seconds = [0, 45, 60, 588, 5400, 183_600, -3].map(|s| format_elapsed(SignedDuration::from_secs(s)));
         assert_eq!(seconds, ["0s", "45s", "1m", "9m48s", "1h30m", "2d3h", "0s"]);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Pauses between tries: the first pause, then each one multiplied by a factor, up to a maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Schedule {
+pub struct RetrySchedule {
     first: Duration,
     factor: u32,
     most: Duration,
@@ -12,38 +12,38 @@ pub struct Schedule {
 }
 
 /// Reads of a process that reads once (`check`, `init`, the start of a run): about eight seconds in total.
-pub const READ: Schedule = Schedule::new(500, 4_000).tries(5);
+pub const READ: RetrySchedule = RetrySchedule::new(500, 4_000).tries(5);
 /// Reads within one observation of the loop: less than half a poll, so that no guard waits for it. With fewer tries,
 /// and four of ten calls refused, observations would often fail.
-pub const LOOK: Schedule = Schedule::new(500, 1_000).tries(3);
+pub const OBSERVE: RetrySchedule = RetrySchedule::new(500, 1_000).tries(3);
 /// Adding the tags that record the original weights: about nine seconds in total.
-pub const KEEP: Schedule = Schedule::new(300, 4_800).tries(6);
+pub const TAG_WEIGHTS: RetrySchedule = RetrySchedule::new(300, 4_800).tries(6);
 /// Removing the marker and the weights' tags: 28 seconds in total.
-pub const UNTAG: Schedule = Schedule::new(250, 1_000).tries(29);
+pub const UNTAG: RetrySchedule = RetrySchedule::new(250, 1_000).tries(29);
 /// Maximum duration of that removal, including answers.
 pub const UNTAG_WITHIN: Duration = Duration::from_secs(30);
 /// Writing or reading a route within a batch after a failure.
-pub const WRITE: Schedule = Schedule::new(500, 8_000);
+pub const WRITE: RetrySchedule = RetrySchedule::new(500, 8_000);
 /// A restoring write of a route after a failure: traffic is at risk.
-pub const RESTORE: Schedule = Schedule::new(200, 3_200);
+pub const RESTORE: RetrySchedule = RetrySchedule::new(200, 3_200);
 /// Reading a write back.
-pub const READ_BACK: Schedule = Schedule::new(200, 2_000);
+pub const READ_BACK: RetrySchedule = RetrySchedule::new(200, 2_000);
 /// Reading a restoring write back.
-pub const READ_BACK_SOON: Schedule = Schedule::new(100, 2_000);
+pub const READ_BACK_SOON: RetrySchedule = RetrySchedule::new(100, 2_000);
 /// Reads that the AWS SDK repeats itself: about five seconds in total.
-pub const SDK: Schedule = Schedule::new(300, 3_000).tries(5);
+pub const SDK: RetrySchedule = RetrySchedule::new(300, 3_000).tries(5);
 /// Delivery of notifications and telemetry: 13 seconds in total.
-pub const DELIVER: Schedule = Schedule { factor: 3, ..Schedule::new(1_000, 9_000).tries(4) };
+pub const DELIVER: RetrySchedule = RetrySchedule { factor: 3, ..RetrySchedule::new(1_000, 9_000).tries(4) };
 /// Immediate tries to change an object of the store that others change at the same time; each failure means that
 /// another writer succeeded.
-pub const CONTENDED: u32 = 20;
+pub const CONTENDED_TRIES: u32 = 20;
 /// Immediate tries to renew or release a lock of the store.
-pub const RENEW: u32 = 3;
+pub const LOCK_TRIES: u32 = 3;
 /// Immediate tries to append to a journal in the store: one for a lost answer, the others for records of other
 /// processes.
-pub const APPEND: u32 = 4;
+pub const APPEND_TRIES: u32 = 4;
 
-impl Schedule {
+impl RetrySchedule {
     /// Doubles without a limit on the number of tries; durations in milliseconds.
     const fn new(first: u64, most: u64) -> Self {
         Self { first: Duration::from_millis(first), factor: 2, most: Duration::from_millis(most), tries: u32::MAX }
@@ -86,9 +86,9 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_most() {
-        let millis = |schedule: Schedule| schedule.pauses().map(|p| p.as_millis()).collect::<Vec<_>>();
+        let millis = |schedule: RetrySchedule| schedule.pauses().map(|p| p.as_millis()).collect::<Vec<_>>();
         assert_eq!(millis(READ), [500, 1_000, 2_000, 4_000]);
-        assert_eq!(millis(LOOK), [500, 1_000]);
+        assert_eq!(millis(OBSERVE), [500, 1_000]);
         assert_eq!(millis(SDK), [300, 600, 1_200, 2_400]);
         assert_eq!(millis(DELIVER), [1_000, 3_000, 9_000]);
         assert_eq!([1, 2, 5, 6, u32::MAX].map(|n| WRITE.after(n).as_millis()), [500, 1_000, 8_000, 8_000, 8_000]);

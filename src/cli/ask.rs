@@ -2,9 +2,9 @@
 
 use super::args::Global;
 use super::{render, term};
-use crate::app::begin::unmarked;
+use crate::app::begin::refuse_other_owner;
 use crate::app::exit::{Exit, Failure};
-use crate::app::prepare::Prepared;
+use crate::app::prepare::Preparation;
 use crate::engine::Ports;
 
 /// Asks the question, unless `yes`.
@@ -22,9 +22,9 @@ pub fn confirm(yes: bool, question: &str, declined: &str) -> Result<(), Failure>
 ///
 /// # Errors
 /// The preflight or another run refuses, or the operator declines.
-pub async fn may_begin(global: &Global, ports: &Ports, prepared: &Prepared, yes: bool) -> Result<(), Failure> {
-    unmarked(ports, prepared).await?;
-    term::complain(&render::check::text(&prepared.report, &term::style_err(global.color)));
+pub async fn confirm_start(global: &Global, ports: &Ports, prepared: &Preparation, yes: bool) -> Result<(), Failure> {
+    refuse_other_owner(ports, prepared).await?;
+    term::print_error(&render::check::text(&prepared.report, &term::style_err(global.color)));
     if let Some(refusal) = prepared.refusal() {
         return Err(refusal);
     }

@@ -6,20 +6,20 @@ use futures::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
 
 use super::args::{Global, Output};
-use super::picture::Picture;
-use super::render::events::{self, Lines};
+use super::picture::LiveDashboard;
+use super::render::events::{self, EventLines};
 use super::render::status;
 use super::render::style::Style;
 use super::signals::Signals;
 use super::term;
 use crate::adapter::telemetry::Outlets;
-use crate::app::names::Words;
+use crate::app::names::RecordText;
 use crate::app::surface::Surface;
-use crate::app::view::View;
+use crate::app::view::RunView;
 use crate::domain::run::event::{Record, Wait};
 use crate::domain::run::journal;
 use crate::domain::run::state::State;
-use crate::domain::run::watch::Watch;
+use crate::domain::run::observation::Observed;
 use crate::engine::{Audience, Ending};
 use crate::plan::model::Plan;
 
@@ -28,11 +28,11 @@ impl Surface for Global {
         audience(self, plan, true)
     }
 
-    fn say(&self, message: &str) {
-        term::complain(message);
+    fn show(&self, message: &str) {
+        term::print_error(message);
     }
 
-    fn ended(&self, ending: &Ending) {
+    fn show_ending(&self, ending: &Ending) {
         // On a terminal the record was already shown as a line.
         if self.output == Output::Text && term::stdout() {
             return;
@@ -41,22 +41,22 @@ impl Surface for Global {
             Ending::Finished { remarks, left, .. } => {
                 let left = left.iter().map(|route| format!("NOT restored: {route}"));
                 for line in remarks.iter().cloned().chain(left) {
-                    term::complain(&line);
+                    term::print_error(&line);
                 }
             }
-            Ending::Stopped(_, message) => term::complain(message),
+            Ending::Stopped(_, message) => term::print_error(message),
         }
     }
 
-    fn left(&self, view: &View) -> Vec<String> {
-        status::left(view, &term::style_err(self.color))
+    fn final_lines(&self, view: &RunView) -> Vec<String> {
+        status::final_lines(view, &term::style_err(self.color))
     }
 
-    fn words(&self) -> Words {
-        |record, names| events::words(record, names, &Style::plain())
+    fn record_text(&self) -> RecordText {
+        |record, names| events::event_text(record, names, &Style::plain())
     }
 
-    fn stops(&self) -> BoxStream<'static, ()> {
+    fn stop_requests(&self) -> BoxStream<'static, ()> {
         let Ok(signals) = Signals::listen() else { return stream::pending().boxed() };
         stream::unfold(signals, |mut signals| async {
             signals.next().await;
@@ -65,7 +65,7 @@ impl Surface for Global {
         .boxed()
     }
 
-    fn outlets(&self) -> &Outlets {
+    fn metric_outlets(&self) -> &Outlets {
         &self.outlets
     }
 }
@@ -74,56 +74,56 @@ impl Surface for Global {
 /// so for a rehearsal.
 pub fn audience<'a>(global: &Global, plan: &'a Plan, reachable: bool) -> Box<dyn Audience + 'a> {
     match global.output {
-        Output::Json => Box::new(Json),
-        _ => Box::new(Person::new(global, plan, reachable)),
+        Output::Json => Box::new(JsonLines),
+        _ => Box::new(TextOutput::new(global, plan, reachable)),
     }
 }
 
 /// Prints one JSON object a line.
-struct Json;
+struct JsonLines;
 
-impl Audience for Json {
+impl Audience for JsonLines {
     fn record(&mut self, record: &Record) {
         let _ = term::print(&journal::to_json(record).to_string());
     }
 
-    fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {}
+    fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
 /// Prints a line for each event, with the dashboard below on a terminal.
-struct Person<'a> {
+struct TextOutput<'a> {
     plan: &'a Plan,
-    lines: Lines,
-    picture: Option<Picture>,
+    lines: EventLines,
+    picture: Option<LiveDashboard>,
     reachable: bool,
     /// The last update of the dashboard: its time and its waits. `None`: an event has happened since.
-    told: Option<(Instant, Vec<Wait>)>,
+    last_update: Option<(Instant, Vec<Wait>)>,
 }
 
-impl<'a> Person<'a> {
+impl<'a> TextOutput<'a> {
     fn new(global: &Global, plan: &'a Plan, reachable: bool) -> Self {
-        let lines = Lines::new(term::style(global.color));
+        let lines = EventLines::new(term::style(global.color));
         let lines = if reachable { lines.with_commands() } else { lines };
-        let picture = term::pictures().then(|| Picture::new(term::style_err(global.color)));
-        Self { plan, lines, picture, reachable, told: None }
+        let picture = term::can_show_dashboard().then(|| LiveDashboard::new(term::style_err(global.color)));
+        Self { plan, lines, picture, reachable, last_update: None }
     }
 }
 
-impl Audience for Person<'_> {
+impl Audience for TextOutput<'_> {
     fn record(&mut self, record: &Record) {
-        for line in self.lines.take(record) {
+        for line in self.lines.lines_for(record) {
             let _ = term::print(&line);
         }
-        self.told = None;
+        self.last_update = None;
     }
 
-    fn turn(&mut self, state: &State, watch: &Watch, waits: &[Wait], now: Timestamp) {
+    fn turn(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
         let Some(picture) = &self.picture else { return };
         // A lab's loop may turn hundreds of times a second, and each dashboard takes some work.
-        if self.told.as_ref().is_some_and(|(at, told)| at.elapsed() < Duration::from_millis(100) && told == waits) {
+        if self.last_update.as_ref().is_some_and(|(at, told)| at.elapsed() < Duration::from_millis(100) && told == waits) {
             return;
         }
-        self.told = Some((Instant::now(), waits.to_vec()));
-        picture.show(View { reachable: self.reachable, ..View::of(self.plan, state, Some(watch), waits, now) });
+        self.last_update = Some((Instant::now(), waits.to_vec()));
+        picture.show(RunView { reachable: self.reachable, ..RunView::of(self.plan, state, Some(watch), waits, now) });
     }
 }

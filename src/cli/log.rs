@@ -25,14 +25,14 @@ pub fn start(level: LogLevel, ansi: bool) {
         .with_env_filter(filter)
         .with_ansi(ansi)
         .with_target(false)
-        .with_writer(|| Above)
+        .with_writer(|| LogWriter)
         .try_init();
 }
 
 /// Standard error, without credentials; the dashboard is suspended while it writes.
-struct Above;
+struct LogWriter;
 
-impl Write for Above {
+impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let clean = String::from_utf8_lossy(bytes);
         let clean = redact::clean(&clean);

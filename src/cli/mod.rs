@@ -33,12 +33,12 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let style = term::style_err(args.global.color);
-    secrecy::keep();
+    secrecy::protect();
     log::start(args.global.log_level, style.color);
     match dispatch(&args) {
         Ok(exit) => exit,
         Err(failure) => {
-            term::complain(&failure.to_string());
+            term::print_error(&failure.to_string());
             failure.exit
         }
     }

@@ -5,19 +5,19 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::render::dashboard::{Dashboard, screen};
+use super::render::dashboard::{Dashboard, dashboard_lines};
 use super::render::style::Style;
 use super::term;
-use crate::app::view::View;
+use crate::app::view::RunView;
 use crate::base::time::later;
 
 /// The shortest time between two drawings.
-const FASTEST: Duration = Duration::from_millis(100);
+const MIN_REDRAW: Duration = Duration::from_millis(100);
 /// The longest time between two drawings: the remaining times count down.
-const SLOWEST: Duration = Duration::from_secs(1);
+const MAX_REDRAW: Duration = Duration::from_secs(1);
 
 /// The dashboard on the terminal of this process. It is removed from the screen on drop.
-pub struct Picture {
+pub struct LiveDashboard {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -30,7 +30,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Latest {
-    view: Option<(View, Instant)>,
+    view: Option<(RunView, Instant)>,
     fresh: bool,
     over: bool,
 }
@@ -41,7 +41,7 @@ impl Shared {
     }
 }
 
-impl Picture {
+impl LiveDashboard {
     /// Starts the thread; nothing is shown yet.
     pub fn new(style: Style) -> Self {
         let shared = Arc::new(Shared::default());
@@ -51,7 +51,7 @@ impl Picture {
     }
 
     /// Shows this view at the next drawing.
-    pub fn show(&self, view: View) {
+    pub fn show(&self, view: RunView) {
         let mut latest = self.shared.lock();
         latest.view = Some((view, Instant::now()));
         latest.fresh = true;
@@ -59,7 +59,7 @@ impl Picture {
     }
 }
 
-impl Drop for Picture {
+impl Drop for LiveDashboard {
     fn drop(&mut self) {
         self.shared.lock().over = true;
         self.shared.changed.notify_one();
@@ -72,18 +72,18 @@ fn draw(shared: &Shared, style: &Style) {
     while let Some((mut view, at)) = next(shared) {
         // The time since the last observation.
         view.now = later(view.now, at.elapsed());
-        term::picture(true);
-        dashboard.show(&screen(&view, term::width(), style));
-        drop(wait(shared, shared.lock(), FASTEST, |latest| !latest.over));
+        term::set_dashboard_shown(true);
+        dashboard.show(&dashboard_lines(&view, term::width(), style));
+        drop(wait(shared, shared.lock(), MIN_REDRAW, |latest| !latest.over));
     }
     drop(dashboard);
-    term::picture(false);
+    term::set_dashboard_shown(false);
 }
 
 /// Waits for the next view to draw, and the time it was made; `None` at the end.
-fn next(shared: &Shared) -> Option<(View, Instant)> {
+fn next(shared: &Shared) -> Option<(RunView, Instant)> {
     loop {
-        let mut latest = wait(shared, shared.lock(), SLOWEST, |latest| !latest.over && !latest.fresh);
+        let mut latest = wait(shared, shared.lock(), MAX_REDRAW, |latest| !latest.over && !latest.fresh);
         if latest.over {
             return None;
         }

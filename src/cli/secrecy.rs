@@ -10,12 +10,12 @@ use base64::prelude::BASE64_STANDARD;
 use crate::base::redact;
 
 /// Must be called once, before any credential is read. Best effort: unsupported calls are ignored.
-pub fn keep() {
+pub fn protect() {
     no_core_dump();
     std::env::vars_os().for_each(|(name, value)| remember(&name.to_string_lossy(), &value.to_string_lossy()));
     panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
         let place = info.location().map_or_else(|| "an unknown place".into(), ToString::to_string);
-        super::term::complain(&message(&place, info.payload()));
+        super::term::print_error(&message(&place, info.payload()));
     }));
 }
 

@@ -25,7 +25,7 @@ impl Signals {
     /// Waits for the next signal.
     pub async fn next(&mut self) {
         tokio::select! {
-            _ = self.interrupt.recv() => super::term::unecho(),
+            _ = self.interrupt.recv() => super::term::erase_interrupt_echo(),
             _ = self.terminate.recv() => {}
             _ = self.hangup.recv() => {}
         }

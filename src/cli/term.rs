@@ -64,22 +64,22 @@ pub fn bars() -> &'static MultiProgress {
 }
 
 /// Whether a dashboard can be shown: both streams are terminals, and the terminal can move its cursor.
-pub fn pictures() -> bool {
+pub fn can_show_dashboard() -> bool {
     stdout() && stderr() && std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb")
 }
 
 /// Whether the dashboard is on the screen now, its last line filled to the edge.
-static PICTURE: AtomicBool = AtomicBool::new(false);
+static DASHBOARD_SHOWN: AtomicBool = AtomicBool::new(false);
 
 /// Records whether the dashboard is on the screen.
-pub fn picture(shown: bool) {
-    PICTURE.store(shown, Ordering::Relaxed);
+pub fn set_dashboard_shown(shown: bool) {
+    DASHBOARD_SHOWN.store(shown, Ordering::Relaxed);
 }
 
 /// Erases the `^C` that the terminal writes on a new line below the dashboard: otherwise the dashboard would be one
 /// line lower than expected, and its first line would stay on the screen.
-pub fn unecho() {
-    if PICTURE.load(Ordering::Relaxed) && io::stdin().is_terminal() {
+pub fn erase_interrupt_echo() {
+    if DASHBOARD_SHOWN.load(Ordering::Relaxed) && io::stdin().is_terminal() {
         let _ = write!(io::stderr().lock(), "\r\x1b[2K\x1b[1A");
     }
 }
@@ -89,15 +89,15 @@ pub fn unecho() {
 /// # Errors
 /// Standard output cannot be written for another reason, such as a full disk.
 pub fn print(text: &str) -> io::Result<()> {
-    bars().suspend(|| tolerate(writeln!(io::stdout().lock(), "{}", redact::clean(text))))
+    bars().suspend(|| ignore_closed_pipe(writeln!(io::stdout().lock(), "{}", redact::clean(text))))
 }
 
 /// Prints a text without credentials and a newline on standard error, above the dashboard. Failures are ignored.
-pub fn complain(text: &str) {
+pub fn print_error(text: &str) {
     let _ = bars().suspend(|| writeln!(io::stderr().lock(), "{}", redact::clean(text)));
 }
 
-fn tolerate(written: io::Result<()>) -> io::Result<()> {
+fn ignore_closed_pipe(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_went_away_is_no_failure() {
-        assert!(tolerate(Err(io::ErrorKind::BrokenPipe.into())).is_ok());
-        assert!(tolerate(Err(io::ErrorKind::StorageFull.into())).is_err());
+        assert!(ignore_closed_pipe(Err(io::ErrorKind::BrokenPipe.into())).is_ok());
+        assert!(ignore_closed_pipe(Err(io::ErrorKind::StorageFull.into())).is_err());
     }
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use crate::domain::elb;
 use crate::domain::elb::action::{Action, Config, Forward};
 use crate::domain::elb::balancer::{HealthCheck, Listener, LiveRoute, LoadBalancer, TargetGroup};
-use crate::domain::elb::select::LiveWorld;
+use crate::domain::elb::select::LiveResources;
 use crate::domain::run::event::{GroupStart, RouteStart, Started};
-use crate::domain::traffic::{Content, RouteId, Split};
+use crate::domain::traffic::{RouteContent, RouteId, Split};
 use crate::plan::model::{
-    BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, Marker, OnFailure, Plan, PortRef, RaiseGate,
-    RollbackStickiness, RouteEntry, Selector, ServiceRef, Shares, StatePlace, Step, StepKind, Strategy,
+    BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, MarkerMode, OnFailure, Plan, PortRef, RaiseGate,
+    RollbackStickiness, RouteEntry, Selector, ServiceRef, Shares, StateLocation, Step, StepKind, Strategy,
     TargetHealthGates, TargetType, Workload,
 };
 
@@ -41,7 +41,7 @@ pub fn plan() -> Plan {
         StepKind::Bake(Duration::from_hours(1)),
     ];
     let steps =
-        kinds.into_iter().enumerate().map(|(i, kind)| Step { number: i + 1, name: None, kind, limit: None }).collect();
+        kinds.into_iter().enumerate().map(|(i, kind)| Step { number: i + 1, name: None, kind, approval_timeout: None }).collect();
     Plan {
         name: "alpha".to_owned(),
         source: "plans/alpha.yaml".to_owned(),
@@ -70,8 +70,8 @@ pub fn plan() -> Plan {
             steps,
         },
         accept: Vec::new(),
-        marker: Marker::Tag,
-        state: StatePlace::Local,
+        marker: MarkerMode::Tag,
+        state: StateLocation::Local,
         notifications: Vec::new(),
     }
 }
@@ -151,19 +151,19 @@ pub fn group(name: &str) -> TargetGroup {
 }
 
 /// A forward action over groups by name and weight.
-pub fn forward(weights: &[(&str, u16)]) -> Content {
+pub fn forward(weights: &[(&str, u16)]) -> RouteContent {
     let forward_config = Forward { target_groups: Vec::new(), target_group_stickiness_config: None };
     let split = Split::of(weights.iter().map(|(name, weight)| (group_arn(name), *weight)));
-    elb::content(&[Action::Forward { order: None, forward_config }]).with(&split)
+    elb::content(&[Action::Forward { order: None, forward_config }]).with_split(&split)
 }
 
 /// A redirect.
-pub fn redirect() -> Content {
+pub fn redirect() -> RouteContent {
     elb::content(&[Action::Redirect { order: None, redirect_config: Config::new() }])
 }
 
 /// A route of the listener on `port`.
-pub fn route(port: u16, priority: Option<u32>, content: Content) -> LiveRoute {
+pub fn route(port: u16, priority: Option<u32>, content: RouteContent) -> LiveRoute {
     let listener = listener(port).arn;
     let rule = |p| RouteId::rule(format!("{}/{p:016x}", listener.replace(":listener/", ":listener-rule/")));
     let id = priority.map_or_else(|| RouteId::default_route(&listener), rule);
@@ -186,7 +186,7 @@ pub fn listener(port: u16) -> Listener {
 
 /// Live resources: listeners 80 and 443. `webapp-a` carries all traffic of the default action and of two rules on each;
 /// one rule on each listener is not the plan's (a redirect, a third party's group).
-pub fn world() -> LiveWorld {
+pub fn live_resources() -> LiveResources {
     let ours = || forward(&[("webapp-a", 100), ("webapp-b", 0), ("webapp-default", 0)]);
     let routes = |port| {
         let other = if port == 80 { redirect() } else { forward(&[("third", 1)]) };
@@ -200,7 +200,7 @@ pub fn world() -> LiveWorld {
             ],
         )
     };
-    LiveWorld {
+    LiveResources {
         load_balancers: [(Selector::Name("alpha".to_owned()), Ok(vec![load_balancer()]))].into(),
         listeners: [(LB.to_owned(), Ok(vec![routes(80), routes(443)]))].into(),
         groups: ["webapp-a", "webapp-b"].map(|n| (Selector::Name(n.to_owned()), Ok(vec![group(n)]))).into(),
@@ -208,8 +208,8 @@ pub fn world() -> LiveWorld {
 }
 
 /// Changes every route of the live resources.
-pub fn each_route(world: &mut LiveWorld, mut change: impl FnMut(&mut LiveRoute)) {
-    for listeners in world.listeners.values_mut().flatten() {
+pub fn each_route(world: &mut LiveResources, mut change: impl FnMut(&mut LiveRoute)) {
+    for listeners in live_resources.listeners.values_mut().flatten() {
         listeners.iter_mut().flat_map(|(_, routes)| routes).for_each(&mut change);
     }
 }

@@ -9,21 +9,21 @@ use jiff::{SignedDuration, Timestamp};
 use crate::port::Clock;
 
 /// A clock that is a fixed time ahead of another clock.
-pub struct Ahead {
+pub struct JournalClock {
     inner: Arc<dyn Clock>,
     by: SignedDuration,
 }
 
-impl Ahead {
+impl JournalClock {
     /// Returns `inner`, or a clock that starts at `last` if `inner` has not reached that time yet.
-    pub fn of(inner: Arc<dyn Clock>, last: Timestamp) -> Arc<dyn Clock> {
+    pub fn at_least(inner: Arc<dyn Clock>, last: Timestamp) -> Arc<dyn Clock> {
         let by = last.duration_since(inner.now());
         if by.is_positive() { Arc::new(Self { inner, by }) } else { inner }
     }
 }
 
 #[async_trait]
-impl Clock for Ahead {
+impl Clock for JournalClock {
     fn now(&self) -> Timestamp {
         self.inner.now().saturating_add(self.by).unwrap_or(Timestamp::MAX)
     }

@@ -41,7 +41,7 @@ pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart, pinned: Option<&
     }
     match cluster.apply(&wanted.binding, false).await {
         Ok(()) => Ok(BindResult::Applied),
-        Err(WriteError::Unknown(why)) => Err(format!("{name} in cluster {}: no answer ({why})", wanted.cluster)),
+        Err(WriteError::Unanswered(why)) => Err(format!("{name} in cluster {}: no answer ({why})", wanted.cluster)),
         Err(error) => Err(format!("{name} in cluster {}: {error}", wanted.cluster)),
     }
 }
@@ -63,7 +63,7 @@ pub async fn unbind(
     if !same_group(found, &made.binding) {
         return Ok(Some("it binds another target group".into()));
     }
-    if let Some(owner) = found.other_hands() {
+    if let Some(owner) = found.other_manager() {
         return Ok(Some(format!("it is also managed by {owner}")));
     }
     match cluster.delete(found).await {

@@ -9,13 +9,13 @@ use async_trait::async_trait;
 
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::health::Target;
-use crate::domain::traffic::{Census, Content, RouteId, Tags, Unreadable};
+use crate::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
 use crate::plan::model::Selector;
-use crate::port::{Caller, Detail, Groups, Inventory, Marks, Traffic, WriteError};
+use crate::port::{Caller, Detail, Groups, Inventory, TagStore, Traffic, WriteError};
 
 /// A load balancer API with tags only.
 #[derive(Default)]
-pub struct Fake {
+pub struct FakeTags {
     tags: Mutex<BTreeMap<String, Tags>>,
     refusing: BTreeSet<String>,
     unreadable: bool,
@@ -23,7 +23,7 @@ pub struct Fake {
     calls: AtomicUsize,
 }
 
-impl Fake {
+impl FakeTags {
     /// Refuses to tag this load balancer.
     pub fn refusing(mut self, arn: &str) -> Self {
         self.refusing.insert(arn.into());
@@ -31,7 +31,7 @@ impl Fake {
     }
 
     /// Throttles this many removals.
-    pub fn busy(mut self, removals: usize) -> Self {
+    pub fn throttling_removals(mut self, removals: usize) -> Self {
         self.busy = removals.into();
         self
     }
@@ -66,8 +66,8 @@ impl Fake {
 }
 
 #[async_trait]
-impl Traffic for Fake {
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
+impl Traffic for FakeTags {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
         self.calls.fetch_add(ids.len().div_ceil(20), Relaxed);
         BTreeMap::new()
     }
@@ -75,16 +75,16 @@ impl Traffic for Fake {
         self.calls.fetch_add(groups.len(), Relaxed);
         BTreeMap::new()
     }
-    async fn census(&self, _: &str) -> Result<Census, Unreadable> {
+    async fn census(&self, _: &str) -> Result<RouteCensus, Unreadable> {
         Err(Unreadable::Throttled)
     }
-    async fn set(&self, _: &RouteId, _: &Content, _: Duration) -> Result<(), WriteError> {
+    async fn set(&self, _: &RouteId, _: &RouteContent, _: Duration) -> Result<(), WriteError> {
         Err(WriteError::Throttled)
     }
 }
 
 #[async_trait]
-impl Inventory for Fake {
+impl Inventory for FakeTags {
     async fn caller(&self) -> Result<Caller, Unreadable> {
         Err(Unreadable::Throttled)
     }
@@ -100,7 +100,7 @@ impl Inventory for Fake {
 }
 
 #[async_trait]
-impl Marks for Fake {
+impl TagStore for FakeTags {
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
         self.calls.fetch_add(arns.len().div_ceil(20), Relaxed);
         let mut found = BTreeMap::new();

@@ -4,21 +4,21 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Ports;
-use crate::domain::decide::finalize::{Facts, carriers, questions};
+use crate::domain::decide::finalize::{FinalizeFacts, groups_with_weight, questions};
 use crate::domain::health::gate::Sample;
 use crate::domain::run::state::State;
 use crate::plan::model::Plan;
-use crate::port::Balancer;
+use crate::port::LoadBalancerApi;
 
 /// Reads what [`crate::domain::decide::finalize::judge`] needs: the live routes, and the requests to the old groups in
 /// the last `quiet`. `balancer` must be one that retries its reads.
-pub async fn look(plan: &Plan, state: &State, ports: &Ports, balancer: &Balancer, quiet: Duration) -> Facts {
+pub async fn read_facts(plan: &Plan, state: &State, ports: &Ports, balancer: &LoadBalancerApi, quiet: Duration) -> FinalizeFacts {
     let ids: Vec<_> = state.routes.keys().cloned().collect();
-    let carrying: BTreeSet<String> = state.routes.values().flat_map(carriers).map(str::to_owned).collect();
+    let carrying: BTreeSet<String> = state.routes.values().flat_map(groups_with_weight).map(str::to_owned).collect();
     let carrying: Vec<_> = carrying.into_iter().collect();
     let (workloads, asked): (Vec<_>, Vec<_>) = questions(plan, state, quiet, ports.clock.now()).into_iter().unzip();
     let (routes, health, seen) =
-        tokio::join!(balancer.traffic.routes(&ids), balancer.traffic.health(&carrying), ports.metrics.ask(&asked));
+        tokio::join!(balancer.traffic.routes(&ids), balancer.traffic.health(&carrying), ports.metrics.measure(&asked));
     let mut census = std::collections::BTreeMap::new();
     for load_balancer in &state.started.load_balancers {
         census.insert(load_balancer.clone(), balancer.traffic.census(load_balancer).await);
@@ -26,5 +26,5 @@ pub async fn look(plan: &Plan, state: &State, ports: &Ports, balancer: &Balancer
     let now = ports.clock.now();
     let healthy =
         health.into_iter().map(|(arn, targets)| (arn, targets.map(|targets| Sample::of(now, &targets).counts.healthy)));
-    Facts { routes, census, healthy: healthy.collect(), requests: workloads.into_iter().zip(seen).collect() }
+    FinalizeFacts { routes, census, healthy: healthy.collect(), requests: workloads.into_iter().zip(seen).collect() }
 }

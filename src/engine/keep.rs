@@ -4,20 +4,20 @@
 use std::collections::BTreeMap;
 use std::slice;
 
-use super::retry::again;
-use crate::base::retry::KEEP;
+use super::retry::retry;
+use crate::base::retry::TAG_WEIGHTS;
 use crate::domain::emergency::weights::{KEY, value};
 use crate::domain::emergency::whole;
 use crate::domain::run::event::{Event, Started};
 use crate::domain::traffic::{RouteId, Tags};
-use crate::port::{Clock, Marks, WriteError};
+use crate::port::{Clock, TagStore, WriteError};
 
 /// Resources in one call.
 const BATCH: usize = 20;
 
 /// Puts the weights of every route; routes with the same weights share a call. The event names the routes whose tag
 /// could not be put; a run does not depend on the tags.
-pub async fn put(marks: &dyn Marks, clock: &dyn Clock, run: &str, started: &Started) -> Event {
+pub async fn put(marks: &dyn TagStore, clock: &dyn Clock, run: &str, started: &Started) -> Event {
     let mut missing = BTreeMap::new();
     let mut values: BTreeMap<String, Vec<RouteId>> = BTreeMap::new();
     for route in &started.routes {
@@ -34,7 +34,7 @@ pub async fn put(marks: &dyn Marks, clock: &dyn Clock, run: &str, started: &Star
             // A missing permission is not tried again for every route.
             let done = match &denied {
                 Some(why) => Err(String::clone(why)),
-                None => again(KEEP, clock, passes, || marks.put(&arns, &tags)).await.map_err(|e| e.to_string()),
+                None => retry(TAG_WEIGHTS, clock, is_temporary, || marks.put(&arns, &tags)).await.map_err(|e| e.to_string()),
             };
             if let Err(why) = done {
                 missing.extend(some.iter().map(|id| (id.clone(), why.clone())));
@@ -44,9 +44,9 @@ pub async fn put(marks: &dyn Marks, clock: &dyn Clock, run: &str, started: &Star
     }
     // The load balancer's tag is only a shortcut to the routes' tags, and finds them without a marker. It may fail.
     for load_balancer in started.load_balancers.iter().filter(|_| denied.is_none()) {
-        let text = whole::value(run, started, load_balancer).unwrap_or_else(|| whole::see_routes(run));
+        let text = whole::value(run, started, load_balancer).unwrap_or_else(|| whole::run_only_value(run));
         let tags: Tags = [(KEY.to_owned(), text)].into();
-        if let Err(error) = again(KEEP, clock, passes, || marks.put(slice::from_ref(load_balancer), &tags)).await {
+        if let Err(error) = retry(TAG_WEIGHTS, clock, is_temporary, || marks.put(slice::from_ref(load_balancer), &tags)).await {
             tracing::warn!("the tag {KEY} cannot be put on {load_balancer}: {error}");
         }
     }
@@ -54,6 +54,6 @@ pub async fn put(marks: &dyn Marks, clock: &dyn Clock, run: &str, started: &Star
 }
 
 /// Whether a retry may succeed.
-fn passes(error: &WriteError) -> bool {
-    matches!(error, WriteError::Throttled | WriteError::NotSent(_) | WriteError::Unknown(_))
+fn is_temporary(error: &WriteError) -> bool {
+    matches!(error, WriteError::Throttled | WriteError::NotSent(_) | WriteError::Unanswered(_))
 }

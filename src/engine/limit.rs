@@ -7,29 +7,29 @@ use jiff::{SignedDuration, Timestamp};
 
 /// Default budget for observations, in calls a second: a fifth of 50 describe calls a second. AWS publishes no figure;
 /// 50 is the rate that its own controllers are known to get, and they share the same bucket.
-pub const LOOKS: f64 = 10.0;
+pub const OBSERVE_BUDGET: f64 = 10.0;
 
 /// The shortest interval between two observations, whatever the budget.
-const LEAST: Duration = Duration::from_secs(5);
+const MIN_POLL: Duration = Duration::from_secs(5);
 /// The longest interval: a guard that observes less often than every five minutes does not protect anything.
-const MOST: Duration = Duration::from_mins(5);
+const MAX_POLL: Duration = Duration::from_mins(5);
 
 /// The time between two observations of `calls` calls each, with a budget of `budget` calls a second (greater than 0).
 /// From 5 s to 5 min.
 #[allow(clippy::cast_precision_loss)] // a number of calls
-pub fn interval(calls: usize, budget: f64) -> Duration {
-    Duration::try_from_secs_f64(calls as f64 / budget).unwrap_or(MOST).clamp(LEAST, MOST)
+pub fn poll_interval(calls: usize, budget: f64) -> Duration {
+    Duration::try_from_secs_f64(calls as f64 / budget).unwrap_or(MAX_POLL).clamp(MIN_POLL, MAX_POLL)
 }
 
 /// The factor by which observations are further apart than planned, because AWS throttles: the account's controllers
 /// use the same bucket.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ease(f64);
+pub struct PollSlowdown(f64);
 
 /// The largest factor: a guard needs observations.
-const EASIEST: f64 = 4.0;
+const MAX_SLOWDOWN: f64 = 4.0;
 
-impl Ease {
+impl PollSlowdown {
     /// As planned.
     pub fn new() -> Self {
         Self(1.0)
@@ -37,13 +37,13 @@ impl Ease {
 
     /// Adapts to an observation: twice as far apart if AWS throttled some of its reads to the end, otherwise a fifth
     /// closer, down to the plan.
-    pub fn looked(&mut self, throttled: bool) {
-        self.0 = if throttled { (self.0 * 2.0).min(EASIEST) } else { (self.0 * 0.8).max(1.0) };
+    pub fn observed(&mut self, throttled: bool) {
+        self.0 = if throttled { (self.0 * 2.0).min(MAX_SLOWDOWN) } else { (self.0 * 0.8).max(1.0) };
     }
 
     /// The time between two observations.
-    pub fn apart(self, poll: Duration) -> Duration {
-        poll.mul_f64(self.0).min(MOST.max(poll))
+    pub fn stretched(self, poll: Duration) -> Duration {
+        poll.mul_f64(self.0).min(MAX_POLL.max(poll))
     }
 }
 
@@ -58,7 +58,7 @@ pub struct Rate {
 
 /// A token bucket. Time is an argument.
 #[derive(Debug, Clone)]
-pub struct Bucket {
+pub struct TokenBucket {
     rate: Rate,
     /// The estimate of the calls a second that AWS accepts, at most the configured rate.
     learned: f64,
@@ -67,11 +67,11 @@ pub struct Bucket {
 }
 
 /// The lowest estimate, as a fraction of the configured rate.
-const LEAST_RATE: f64 = 1.0 / 8.0;
+const MIN_RATE_FRACTION: f64 = 1.0 / 8.0;
 /// Seconds in which the estimate rises from 0 to the configured rate.
-const RECOVERY: f64 = 60.0;
+const RECOVERY_SECONDS: f64 = 60.0;
 
-impl Bucket {
+impl TokenBucket {
     /// A full bucket.
     pub fn new(rate: Rate, now: Timestamp) -> Self {
         Self { rate, learned: rate.per_second, tokens: rate.burst, at: now }
@@ -80,18 +80,18 @@ impl Bucket {
     /// Takes up to `wanted` calls; returns how many are granted now.
     #[cfg(test)]
     pub fn take(&mut self, wanted: usize, now: Timestamp) -> usize {
-        self.take_but(0.0, wanted, now)
+        self.take_keeping(0.0, wanted, now)
     }
 
     /// Takes up to `wanted` calls, but leaves `reserve` tokens (of a small bucket, at most half). Returns how many are
     /// granted now.
     // From 0 to the burst.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-    pub fn take_but(&mut self, reserve: f64, wanted: usize, now: Timestamp) -> usize {
+    pub fn take_keeping(&mut self, reserve: f64, wanted: usize, now: Timestamp) -> usize {
         let elapsed = now.duration_since(self.at).as_secs_f64().max(0.0);
         self.at = now;
         self.tokens = elapsed.mul_add(self.learned, self.tokens).min(self.rate.burst);
-        self.learned = elapsed.mul_add(self.rate.per_second / RECOVERY, self.learned).min(self.rate.per_second);
+        self.learned = elapsed.mul_add(self.rate.per_second / RECOVERY_SECONDS, self.learned).min(self.rate.per_second);
         let free = self.tokens - reserve.min((self.rate.burst / 2.0).floor());
         let granted = wanted.min(free.floor().max(0.0) as usize);
         self.tokens -= granted as f64;
@@ -102,7 +102,7 @@ impl Bucket {
     /// Several throttled calls at once count as one.
     pub fn drain(&mut self) {
         if self.tokens > 0.0 || self.learned >= self.rate.per_second {
-            self.learned = (self.learned / 2.0).max(self.rate.per_second * LEAST_RATE);
+            self.learned = (self.learned / 2.0).max(self.rate.per_second * MIN_RATE_FRACTION);
         }
         self.tokens = self.tokens.min(0.0);
     }
@@ -113,7 +113,7 @@ impl Bucket {
 /// A throttled call costs only its round trip. So the pace stays a little above the accepted rate and uses all that AWS
 /// accepts.
 #[derive(Debug, Clone)]
-pub struct Pace {
+pub struct RestorePace {
     /// The slowest pace, in calls a second: a little above AWS's published rate.
     floor: f64,
     /// Calls a second; `None`: not throttled yet.
@@ -125,7 +125,7 @@ pub struct Pace {
 /// Calls that may be made at once to catch up, if they were not made in time.
 const CATCH_UP: f64 = 3.0;
 
-impl Pace {
+impl RestorePace {
     /// Unlimited until a call is throttled; then at least about `per_second`.
     pub fn new(per_second: f64) -> Self {
         Self { floor: per_second * 1.1, rate: None, next: Timestamp::MIN }
@@ -180,17 +180,17 @@ mod tests {
 
     #[test]
     fn looks_are_as_far_apart_as_their_calls_need() {
-        assert_eq!(interval(3, LOOKS), LEAST);
-        assert_eq!(interval(211, LOOKS), Duration::from_millis(21_100));
-        assert_eq!(interval(211, 50.0), LEAST);
-        assert_eq!(interval(211, 2.0), Duration::from_millis(105_500));
-        assert_eq!(interval(usize::MAX, 1e-300), MOST);
+        assert_eq!(poll_interval(3, OBSERVE_BUDGET), MIN_POLL);
+        assert_eq!(poll_interval(211, OBSERVE_BUDGET), Duration::from_millis(21_100));
+        assert_eq!(poll_interval(211, 50.0), MIN_POLL);
+        assert_eq!(poll_interval(211, 2.0), Duration::from_millis(105_500));
+        assert_eq!(poll_interval(usize::MAX, 1e-300), MAX_POLL);
     }
 
     #[test]
     fn grants_the_burst_and_then_the_rate() {
         let start = Timestamp::UNIX_EPOCH;
-        let mut bucket = Bucket::new(Rate { burst: 20.0, per_second: 3.0 }, start);
+        let mut bucket = TokenBucket::new(Rate { burst: 20.0, per_second: 3.0 }, start);
         assert_eq!(bucket.take(100, start), 20);
         assert_eq!(bucket.take(100, start), 0);
         assert_eq!(bucket.take(100, start + SignedDuration::from_secs(2)), 6);
@@ -200,26 +200,26 @@ mod tests {
 
     #[test]
     fn looks_are_eased_by_throttling_and_recover() {
-        let (mut ease, poll) = (Ease::new(), Duration::from_secs(5));
+        let (mut ease, poll) = (PollSlowdown::new(), Duration::from_secs(5));
         let mut seen = Vec::new();
         for throttled in [true, true, true, false, false, false, false, false, false, false] {
-            ease.looked(throttled);
-            seen.push(ease.apart(poll).as_secs());
+            ease.observed(throttled);
+            seen.push(ease.stretched(poll).as_secs());
         }
         assert_eq!(seen, [10, 20, 20, 16, 12, 10, 8, 6, 5, 5]);
-        assert_eq!(ease.apart(MOST), MOST);
+        assert_eq!(ease.stretched(MAX_POLL), MAX_POLL);
     }
 
     /// Others use half of a bucket that fills at 3 a second; the estimate adapts, so fewer calls are throttled.
     #[test]
     fn the_rate_is_learned_and_recovers() {
         let start = Timestamp::UNIX_EPOCH;
-        let mut bucket = Bucket::new(Rate { burst: 20.0, per_second: 3.0 }, start);
+        let mut bucket = TokenBucket::new(Rate { burst: 20.0, per_second: 3.0 }, start);
         bucket.take(20, start);
         bucket.drain();
         bucket.drain();
         let after =
-            |bucket: &mut Bucket, seconds: i64| bucket.take(100, bucket.at + SignedDuration::from_secs(seconds));
+            |bucket: &mut TokenBucket, seconds: i64| bucket.take(100, bucket.at + SignedDuration::from_secs(seconds));
         assert_eq!(after(&mut bucket, 2), 3, "half of what was thought");
         assert_eq!(after(&mut bucket, 120), 20);
         assert_eq!(after(&mut bucket, 2), 6, "and all of it two minutes later");
@@ -228,21 +228,21 @@ mod tests {
     #[test]
     fn raises_leave_a_reserve() {
         let start = Timestamp::UNIX_EPOCH;
-        let mut bucket = Bucket::new(Rate { burst: 18.0, per_second: 3.0 }, start);
-        assert_eq!((bucket.take_but(8.0, 100, start), bucket.take_but(8.0, 100, start)), (10, 0));
+        let mut bucket = TokenBucket::new(Rate { burst: 18.0, per_second: 3.0 }, start);
+        assert_eq!((bucket.take_keeping(8.0, 100, start), bucket.take_keeping(8.0, 100, start)), (10, 0));
         assert_eq!(bucket.take(100, start), 8, "for a rollback");
-        let mut small = Bucket::new(Rate { burst: 4.0, per_second: 3.0 }, start);
-        assert_eq!(small.take_but(8.0, 100, start), 2, "a small bucket moves too");
-        let mut smallest = Bucket::new(Rate { burst: 1.0, per_second: 1.0 }, start);
-        assert_eq!(smallest.take_but(8.0, 100, start), 1);
+        let mut small = TokenBucket::new(Rate { burst: 4.0, per_second: 3.0 }, start);
+        assert_eq!(small.take_keeping(8.0, 100, start), 2, "a small bucket moves too");
+        let mut smallest = TokenBucket::new(Rate { burst: 1.0, per_second: 1.0 }, start);
+        assert_eq!(smallest.take_keeping(8.0, 100, start), 1);
     }
 
     /// A hundred calls against a bucket of 20 that fills at 3 a second take at least 80/3 s.
     #[test]
     fn the_pace_uses_what_aws_gives() {
         let start = Timestamp::UNIX_EPOCH;
-        let mut aws = Bucket::new(Rate { burst: 20.0, per_second: 3.0 }, start);
-        let (mut pace, mut left, mut now, mut calls) = (Pace::new(3.0), 100, start, 0);
+        let mut aws = TokenBucket::new(Rate { burst: 20.0, per_second: 3.0 }, start);
+        let (mut pace, mut left, mut now, mut calls) = (RestorePace::new(3.0), 100, start, 0);
         while left > 0 {
             for _ in 0..pace.grant(left, now) {
                 calls += 1;

@@ -9,43 +9,43 @@ use futures::future::join_all;
 use jiff::Timestamp;
 
 use super::{marker, retry};
-use crate::base::retry::LOOK;
-use crate::domain::decide::{carrying, goal};
+use crate::base::retry::OBSERVE;
+use crate::domain::decide::{groups_with_traffic, goal};
 use crate::domain::health::Target;
 use crate::domain::kubernetes::workload::WorkloadView;
 use crate::domain::run::event::GroupStart;
 use crate::domain::run::state::State;
-use crate::domain::run::watch::{Marker, Observation};
-use crate::domain::traffic::{Content, Found, Reading, RouteId, Unreadable};
+use crate::domain::run::observation::{Marker, Observation};
+use crate::domain::traffic::{RouteContent, FoundRoute, Reading, RouteId, Unreadable};
 use crate::plan::model::{self, ClusterName, Plan, ServiceRef, TargetType};
-use crate::port::{Balancer, Clock, Cluster, Marks, Traffic};
+use crate::port::{LoadBalancerApi, Clock, Cluster, TagStore, Traffic};
 
 /// The timeout of reads that only explain a wait: they must not delay the guard.
-const SOON: Duration = Duration::from_secs(2);
+const AUTOSCALER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The resources that a run observes.
 #[derive(Debug, Clone)]
-pub struct Subject {
+pub struct WatchList {
     routes: Vec<RouteId>,
     groups: Vec<String>,
     load_balancers: Vec<String>,
     run: String,
     tagged: bool,
-    marking: bool,
+    marker_pending: bool,
     /// Groups with instance targets: group → cluster, Service.
     replicas: BTreeMap<String, (ClusterName, ServiceRef)>,
     /// Groups with a Service: group → cluster, Service.
     services: BTreeMap<String, (ClusterName, ServiceRef)>,
 }
 
-impl Subject {
+impl WatchList {
     /// The resources that a run's decisions depend on.
     pub fn of(plan: &Plan, state: &State) -> Self {
         let groups = &state.started.groups;
         // Groups that carry traffic are guarded even if the plan's steps cannot be read.
-        let carrying = carrying(state);
+        let carrying = groups_with_traffic(state);
         let used = |cluster: &str, arn: &str| {
-            carrying.contains_key(arn)
+            groups_with_traffic.contains_key(arn)
                 || goal::ever_used(plan, state.started.start.as_ref(), cluster)
                 || state.routes.values().any(|r| r.original().weight(arn).is_some_and(|w| w > 0))
         };
@@ -62,49 +62,49 @@ impl Subject {
             groups: groups.iter().filter(|(arn, g)| used(&g.cluster, arn)).map(|(arn, _)| arn.clone()).collect(),
             load_balancers: state.started.load_balancers.clone(),
             run: state.run.clone(),
-            tagged: plan.marker == model::Marker::Tag,
-            marking: false,
+            tagged: plan.marker == model::MarkerMode::Tag,
+            marker_pending: false,
             replicas: behind(true),
             services: behind(false),
         }
     }
 
     /// The marker is being put: until then it is not read.
-    pub fn unmarked(&mut self) {
-        self.marking = true;
+    pub fn expect_marker(&mut self) {
+        self.marker_pending = true;
     }
 
     /// The marker is put.
-    pub fn marked(&mut self) {
-        self.marking = false;
+    pub fn marker_put(&mut self) {
+        self.marker_pending = false;
     }
 
     /// How many calls an observation takes, for the poll budget.
-    pub fn size(&self) -> usize {
+    pub fn calls(&self) -> usize {
         self.groups.len() + self.routes.len().div_ceil(20) + self.load_balancers.len()
     }
 }
 
 /// Reads everything once.
-pub async fn whole(
-    subject: &Subject,
-    balancer: &Balancer,
+pub async fn observe_all(
+    subject: &WatchList,
+    balancer: &LoadBalancerApi,
     clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
     clock: &dyn Clock,
 ) -> Observation {
-    let replicas = behind(&subject.replicas, clusters, |view| Some(view.owners.iter().map(|o| o.ready).sum()));
+    let replicas = workload_numbers(&subject.replicas, clusters, |view| Some(view.owners.iter().map(|o| o.ready).sum()));
     let (routes, health, marker, replicas) = tokio::join!(
-        routes(&subject.routes, &*balancer.traffic, clock),
-        targets(&subject.groups, &*balancer.traffic, clock),
-        marker(subject, &*balancer.marks, clock),
+        read_routes(&subject.routes, &*balancer.traffic, clock),
+        read_targets(&subject.groups, &*balancer.traffic, clock),
+        observe_marker(subject, &*balancer.tags, clock),
         replicas
     );
-    Observation { routes, health, replicas, marker, census: Vec::new() }
+    Observation { routes, observe_health, replicas, marker, census: Vec::new() }
 }
 
 /// Reads the marker. `None` if the plan has no marker, or if it is just being put.
-pub async fn marker(subject: &Subject, marks: &dyn Marks, clock: &dyn Clock) -> Option<Reading<Marker>> {
-    if !subject.tagged || subject.marking {
+pub async fn observe_marker(subject: &WatchList, marks: &dyn TagStore, clock: &dyn Clock) -> Option<Reading<Marker>> {
+    if !subject.tagged || subject.marker_pending {
         return None;
     }
     let at = clock.now();
@@ -113,27 +113,27 @@ pub async fn marker(subject: &Subject, marks: &dyn Marks, clock: &dyn Clock) -> 
 
 /// Reads every route of the load balancers, because anyone can add a rule. Load balancers that cannot be read are
 /// skipped.
-pub async fn census(subject: &Subject, traffic: &dyn Traffic) -> Vec<Found> {
+pub async fn observe_rules(subject: &WatchList, traffic: &dyn Traffic) -> Vec<FoundRoute> {
     let mut all = Vec::new();
     for load_balancer in &subject.load_balancers {
         // An unreadable load balancer is counted the next time; nothing depends on it.
-        all.extend(traffic.census(load_balancer).await.unwrap_or_default().found);
+        all.extend(traffic.census(load_balancer).await.unwrap_or_default().routes);
     }
     all
 }
 
 /// Reads the maximum number of pods of each group with an autoscaler, if its cluster answers within [`SOON`].
-pub async fn ceilings(subject: &Subject, clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>) -> BTreeMap<String, u32> {
+pub async fn read_autoscaler_limits(subject: &WatchList, clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>) -> BTreeMap<String, u32> {
     let highest = |view: &WorkloadView| view.hpas.iter().map(|h| h.max).max();
     let asked = clusters.iter().map(async |(name, cluster)| {
         let only = BTreeMap::from([(name.clone(), Arc::clone(cluster))]);
-        tokio::time::timeout(SOON, behind(&subject.services, &only, highest)).await.unwrap_or_default()
+        tokio::time::timeout(AUTOSCALER_TIMEOUT, workload_numbers(&subject.services, &only, highest)).await.unwrap_or_default()
     });
     join_all(asked).await.into_iter().flatten().collect()
 }
 
 /// Reads a number of the workload behind each group. Groups whose cluster does not answer are left out.
-async fn behind(
+async fn workload_numbers(
     groups: &BTreeMap<String, (ClusterName, ServiceRef)>,
     clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
     number: impl Fn(&WorkloadView) -> Option<u32>,
@@ -148,32 +148,32 @@ async fn behind(
 }
 
 /// Reads the health of some groups only.
-pub async fn health(groups: &[String], traffic: &dyn Traffic, clock: &dyn Clock) -> Observation {
-    Observation { health: targets(groups, traffic, clock).await, ..Observation::default() }
+pub async fn observe_health(groups: &[String], traffic: &dyn Traffic, clock: &dyn Clock) -> Observation {
+    Observation { health: read_targets(groups, traffic, clock).await, ..Observation::default() }
 }
 
-async fn routes(ids: &[RouteId], traffic: &dyn Traffic, clock: &dyn Clock) -> BTreeMap<RouteId, Reading<Content>> {
+async fn read_routes(ids: &[RouteId], traffic: &dyn Traffic, clock: &dyn Clock) -> BTreeMap<RouteId, Reading<RouteContent>> {
     let ask = |ids: Vec<RouteId>| async move {
         let at = clock.now();
-        dated(at, traffic.routes(&ids).await)
+        with_time(at, traffic.routes(&ids).await)
     };
-    retry::each(LOOK, clock, throttled, ids, ask).await
+    retry::retry_each(OBSERVE, clock, throttled, ids, ask).await
 }
 
-async fn targets(
+async fn read_targets(
     groups: &[String],
     traffic: &dyn Traffic,
     clock: &dyn Clock,
 ) -> BTreeMap<String, Reading<Vec<Target>>> {
     let ask = |groups: Vec<String>| async move {
         let at = clock.now();
-        dated(at, traffic.health(&groups).await)
+        with_time(at, traffic.health(&groups).await)
     };
-    retry::each(LOOK, clock, throttled, groups, ask).await
+    retry::retry_each(OBSERVE, clock, throttled, groups, ask).await
 }
 
 /// Gives each reading the time at which its call started.
-fn dated<K: Ord, T>(at: Timestamp, read: BTreeMap<K, Result<T, Unreadable>>) -> BTreeMap<K, Reading<T>> {
+fn with_time<K: Ord, T>(at: Timestamp, read: BTreeMap<K, Result<T, Unreadable>>) -> BTreeMap<K, Reading<T>> {
     read.into_iter().map(|(key, value)| (key, Reading { at, value })).collect()
 }
 
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
     use crate::domain::fixture;
     use crate::domain::run::event::{Event, Record};
-    use crate::engine::fake::Fake;
+    use crate::engine::fake::FakeTags;
 
     #[test]
     fn the_groups_that_a_rollback_returns_to_are_looked_at() {
@@ -203,7 +203,7 @@ mod tests {
                 newer: None,
             };
             let state = State::fold(&[record]).expect("legal").expect("a state");
-            Subject::of(&fixture::plan(), &state).groups.contains(&"c's group".to_owned())
+            WatchList::of(&fixture::plan(), &state).groups.contains(&"c's group".to_owned())
         };
         assert!(looks_at_c(Some("c")) && !looks_at_c(Some("a")) && !looks_at_c(None));
     }
@@ -222,21 +222,21 @@ mod tests {
             newer: None,
         };
         let state = State::fold(&[record]).expect("legal").expect("a state");
-        let subject = Subject::of(&fixture::plan(), &state);
+        let subject = WatchList::of(&fixture::plan(), &state);
         assert!(subject.groups.len() >= 200);
-        let clock = crate::adapter::clock::Scaled::new(Timestamp::UNIX_EPOCH, 1.0);
+        let clock = crate::adapter::clock::LabClock::new(Timestamp::UNIX_EPOCH, 1.0);
         for (budget, most) in [(None, 0.2 * 50.0), (Some(2.0), 2.0)] {
-            let settings = super::super::Settings::new("alice@mac".into(), "mac".into(), subject.size())
-                .spending(budget, subject.size());
-            let fake = Arc::new(Fake::default());
-            let balancer = Balancer {
+            let settings = super::super::Settings::new("alice@mac".into(), "mac".into(), subject.calls())
+                .with_api_budget(budget, subject.calls());
+            let fake = Arc::new(FakeTags::default());
+            let balancer = LoadBalancerApi {
                 traffic: Arc::clone(&fake) as _,
                 inventory: Arc::clone(&fake) as _,
-                marks: Arc::clone(&fake) as _,
+                tags: Arc::clone(&fake) as _,
             };
             let end = clock.now() + jiff::SignedDuration::from_hours(1);
             while clock.now() < end {
-                whole(&subject, &balancer, &BTreeMap::new(), &clock).await;
+                observe_all(&subject, &balancer, &BTreeMap::new(), &clock).await;
                 clock.sleep(settings.poll).await;
             }
             let calls = f64::from(u32::try_from(fake.calls()).expect("not that many"));

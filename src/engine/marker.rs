@@ -8,10 +8,10 @@ use std::slice;
 
 use futures::future::join_all;
 
-use crate::domain::run::watch::Marker;
+use crate::domain::run::observation::Marker;
 use crate::domain::traffic::{Tags, Unreadable};
 use crate::port::store::{RunSummary, Store};
-use crate::port::{Marks, WriteError};
+use crate::port::{TagStore, WriteError};
 
 /// The tag's key.
 pub const KEY: &str = "cutover.dev/run";
@@ -23,23 +23,23 @@ pub fn value(run: &str, owner: &str, since: jiff::Timestamp) -> String {
 }
 
 /// Reads whose marker is there. Another run's marker on one load balancer counts even if a second one cannot be read.
-pub async fn read(marks: &dyn Marks, load_balancers: &[String], run: &str) -> Result<Marker, Unreadable> {
-    whose(&tags(marks, load_balancers).await, run)
+pub async fn read(marks: &dyn TagStore, load_balancers: &[String], run: &str) -> Result<Marker, Unreadable> {
+    marker_state(&tags(marks, load_balancers).await, run)
 }
 
-async fn tags(marks: &dyn Marks, load_balancers: &[String]) -> Vec<Result<Tags, Unreadable>> {
+async fn tags(marks: &dyn TagStore, load_balancers: &[String]) -> Vec<Result<Tags, Unreadable>> {
     join_all(load_balancers.iter().map(|arn| tags_of(marks, arn))).await
 }
 
-async fn tags_of(marks: &dyn Marks, arn: &String) -> Result<Tags, Unreadable> {
+async fn tags_of(marks: &dyn TagStore, arn: &String) -> Result<Tags, Unreadable> {
     Ok(marks.tags(slice::from_ref(arn)).await?.remove(arn).unwrap_or_default())
 }
 
-fn whose(all: &[Result<Tags, Unreadable>], run: &str) -> Result<Marker, Unreadable> {
+fn marker_state(all: &[Result<Tags, Unreadable>], run: &str) -> Result<Marker, Unreadable> {
     let mut seen = Ok(Marker::Ours);
     for tags in all {
         match tags.as_ref().map(|tags| tags.get(KEY)) {
-            Ok(Some(value)) if names(value, run) => {}
+            Ok(Some(value)) if names_run(value, run) => {}
             Ok(Some(value)) => return Ok(Marker::Other(value.clone())),
             Ok(None) => seen = seen.map(|_| Marker::Missing),
             Err(why) => seen = Err(why.clone()),
@@ -49,24 +49,24 @@ fn whose(all: &[Result<Tags, Unreadable>], run: &str) -> Result<Marker, Unreadab
 }
 
 /// Whether a tag's value names this run.
-fn names(value: &str, run: &str) -> bool {
+fn names_run(value: &str, run: &str) -> bool {
     run_of(value) == run
 }
 
 /// Whether a marker belongs to a run of this store that has no record yet or is finished. A marker is put before the
 /// first record and removed after the last, and a process can die in between. This proves that the marker has no owner
 /// only if the caller owns the locks.
-pub async fn abandoned(store: &dyn Store, value: &str) -> bool {
+pub async fn is_unstarted_or_finished(store: &dyn Store, value: &str) -> bool {
     let run = run_of(value);
     store.read(run).await.is_ok_and(|records| records.is_empty() || RunSummary::of(run, &records).finished.is_some())
 }
 
 /// Whether no process drives the run of a marker: the run is finished or was never started, or no process of this store
 /// owns it. A run that this store does not have may be driven from another machine.
-pub async fn deserted(store: &dyn Store, value: &str) -> bool {
+pub async fn has_no_driver(store: &dyn Store, value: &str) -> bool {
     let run = run_of(value);
     let known = async || store.find(run).await.is_ok_and(|runs| runs.iter().any(|r| r.id == run));
-    abandoned(store, value).await || (known().await && store.holder(run).await.is_none())
+    is_unstarted_or_finished(store, value).await || (known().await && store.lock_owner(run).await.is_none())
 }
 
 /// The run that put a marker.
@@ -92,14 +92,14 @@ pub enum MarkerError {
 /// On an error it undoes what it put, as far as AWS allows: a marker that was ours stays, another run's is restored.
 /// Without `take_over`, nothing is put if the tags cannot be read.
 pub async fn put(
-    marks: &dyn Marks,
+    marks: &dyn TagStore,
     load_balancers: &[String],
     run: &str,
     value: &str,
     take_over: bool,
 ) -> Result<(), MarkerError> {
     let before = tags(marks, load_balancers).await;
-    match whose(&before, run) {
+    match marker_state(&before, run) {
         Ok(Marker::Other(other)) if !take_over => return Err(MarkerError::Other(other)),
         Err(why) if !take_over => return Err(MarkerError::Read(why.to_string())),
         _ => {}
@@ -107,10 +107,10 @@ pub async fn put(
     let result = put_all(marks, load_balancers, run, value).await;
     if result.is_err() {
         let ours =
-            |tags: &Result<Tags, Unreadable>| tags.as_ref().is_ok_and(|t| t.get(KEY).is_some_and(|v| names(v, run)));
+            |tags: &Result<Tags, Unreadable>| tags.as_ref().is_ok_and(|t| t.get(KEY).is_some_and(|v| names_run(v, run)));
         for (arn, tags) in load_balancers.iter().zip(&before).filter(|(_, tags)| !ours(tags)) {
             let previous = tags.as_ref().ok().and_then(|tags| tags.get(KEY));
-            if let Err(error) = put_back(marks, arn, run, previous).await {
+            if let Err(error) = restore_previous(marks, arn, run, previous).await {
                 tracing::warn!("the marker tag {KEY} may still be on {arn}: {error}");
             }
         }
@@ -118,7 +118,7 @@ pub async fn put(
     result
 }
 
-async fn put_all(marks: &dyn Marks, load_balancers: &[String], run: &str, value: &str) -> Result<(), MarkerError> {
+async fn put_all(marks: &dyn TagStore, load_balancers: &[String], run: &str, value: &str) -> Result<(), MarkerError> {
     let tags: Tags = [(KEY.to_owned(), value.to_owned())].into();
     for arn in load_balancers {
         marks.put(slice::from_ref(arn), &tags).await?;
@@ -132,29 +132,29 @@ async fn put_all(marks: &dyn Marks, load_balancers: &[String], run: &str, value:
 }
 
 /// Replaces our marker by the tag value that was there before.
-async fn put_back(marks: &dyn Marks, arn: &String, run: &str, previous: Option<&String>) -> Result<(), String> {
+async fn restore_previous(marks: &dyn TagStore, arn: &String, run: &str, previous: Option<&String>) -> Result<(), String> {
     let Some(value) = previous else { return remove_one(marks, arn, &[run]).await.map_err(|e| e.to_string()) };
     let tags = tags_of(marks, arn).await.map_err(|e| e.to_string())?;
-    if tags.get(KEY).is_none_or(|v| !names(v, run)) {
+    if tags.get(KEY).is_none_or(|v| !names_run(v, run)) {
         return Ok(());
     }
     marks.put(slice::from_ref(arn), &[(KEY.to_owned(), value.clone())].into()).await.map_err(|e| e.to_string())
 }
 
 /// Removes the marker if it belongs to one of these runs. Another run's marker stays.
-pub(super) async fn remove_one(marks: &dyn Marks, arn: &String, owners: &[&str]) -> Result<(), WriteError> {
-    let tags = tags_of(marks, arn).await.map_err(unread)?;
-    if tags.get(KEY).is_none_or(|v| !owners.iter().any(|run| names(v, run))) {
+pub(super) async fn remove_one(marks: &dyn TagStore, arn: &String, owners: &[&str]) -> Result<(), WriteError> {
+    let tags = tags_of(marks, arn).await.map_err(unread_as_write_error)?;
+    if tags.get(KEY).is_none_or(|v| !owners.iter().any(|run| names_run(v, run))) {
         return Ok(());
     }
     marks.remove(slice::from_ref(arn), &[KEY.to_owned()]).await
 }
 
 /// The write error for a write that was not sent because its precondition cannot be read.
-fn unread(why: Unreadable) -> WriteError {
+fn unread_as_write_error(why: Unreadable) -> WriteError {
     match why {
         Unreadable::Throttled => WriteError::Throttled,
-        Unreadable::Unavailable(why) => WriteError::Unknown(why),
+        Unreadable::Unavailable(why) => WriteError::Unanswered(why),
         Unreadable::Credentials(why) => WriteError::Credentials(why),
         Unreadable::NotFound(what) => WriteError::NotFound(what),
         Unreadable::Denied(why) => WriteError::Refused(format!("access denied: {why}")),
@@ -165,36 +165,36 @@ fn unread(why: Unreadable) -> WriteError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::fake::Fake;
+    use crate::engine::fake::FakeTags;
 
-    async fn put_a_1(fake: &Fake) -> Result<(), MarkerError> {
+    async fn put_a_1(fake: &FakeTags) -> Result<(), MarkerError> {
         put(fake, &["lb".into(), "lb-2".into()], "a-1", "a-1 alice@mac now", false).await
     }
 
     #[tokio::test]
     async fn a_marker_that_cannot_be_put_everywhere_stays_nowhere() {
-        let fake = Fake::default().refusing("lb-2");
+        let fake = FakeTags::default().refusing("lb-2");
         assert!(matches!(put_a_1(&fake).await, Err(MarkerError::Write(_))));
         assert_eq!(fake.tag_of("lb", KEY), None);
     }
 
     #[tokio::test]
     async fn what_was_ours_before_stays_ours_when_putting_it_again_fails() {
-        let fake = Fake::default().refusing("lb-2").tagged("lb", KEY, "a-1 alice@mac before");
+        let fake = FakeTags::default().refusing("lb-2").tagged("lb", KEY, "a-1 alice@mac before");
         assert!(put_a_1(&fake).await.is_err());
         assert_eq!(fake.tag_of("lb", KEY).as_deref(), Some("a-1 alice@mac now"));
     }
 
     #[tokio::test]
     async fn a_take_over_that_fails_gives_the_marker_back() {
-        let fake = Fake::default().refusing("lb-2").tagged("lb", KEY, "b-1 bob@mac before");
+        let fake = FakeTags::default().refusing("lb-2").tagged("lb", KEY, "b-1 bob@mac before");
         assert!(put(&fake, &["lb".into(), "lb-2".into()], "a-1", "a-1 alice@mac now", true).await.is_err());
         assert_eq!(fake.tag_of("lb", KEY).as_deref(), Some("b-1 bob@mac before"));
     }
 
     #[tokio::test]
     async fn nothing_is_put_over_a_tag_that_nobody_could_read() {
-        let fake = Fake::default().tagged("lb", KEY, "b-1 bob@mac before").unreadable();
+        let fake = FakeTags::default().tagged("lb", KEY, "b-1 bob@mac before").unreadable();
         assert!(matches!(put_a_1(&fake).await, Err(MarkerError::Read(_))));
         assert_eq!(fake.tag_of("lb", KEY).as_deref(), Some("b-1 bob@mac before"));
     }

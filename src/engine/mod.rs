@@ -29,27 +29,27 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::decide::Orders;
-use crate::domain::health::gate::FRESH;
-use crate::domain::run::event::{Outcome, Record, Stop, Wait};
-use crate::domain::run::state::{Illegal, State};
-use crate::domain::run::watch::Watch;
+use crate::domain::decide::ProcessOptions;
+use crate::domain::health::gate::MAX_SAMPLE_AGE;
+use crate::domain::run::event::{RunOutcome, Record, StopReason, Wait};
+use crate::domain::run::state::{IllegalEvent, State};
+use crate::domain::run::observation::Observed;
 use crate::plan::model::ClusterName;
 use crate::port::store::{Store, StoreError};
-use crate::port::{Balancer, Clock, Cluster, Hooks, Metrics};
+use crate::port::{LoadBalancerApi, Clock, Cluster, Hooks, Metrics};
 
-pub use limit::{LOOKS, Rate, interval};
-pub use look::Subject;
+pub use limit::{OBSERVE_BUDGET, Rate, poll_interval};
+pub use look::WatchList;
 pub use marker::MarkerError;
-pub use run::Run;
-pub use untag::Leftover;
-pub use write::restore::seen;
+pub use run::RunLoop;
+pub use untag::LeftoverTag;
+pub use write::restore::last_seen_intact;
 
 /// The ports to everything outside that a run uses.
 #[derive(Clone)]
 pub struct Ports {
     /// The load balancers.
-    pub balancer: Balancer,
+    pub balancer: LoadBalancerApi,
     /// The clusters that the plan gives access to.
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
     /// The sources of the metric gates.
@@ -67,7 +67,7 @@ pub trait Audience: Send {
     /// A record was journalled.
     fn record(&mut self, record: &Record);
     /// A turn of the loop is over.
-    fn turn(&mut self, state: &State, watch: &Watch, waits: &[Wait], now: Timestamp);
+    fn turn(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp);
 }
 
 /// How this process drives a run.
@@ -84,13 +84,13 @@ pub struct Settings {
     /// If two observations are further apart than this, the time between them counts as not observed.
     pub gap: Duration,
     /// The maximum age of a group's health reading for a raise.
-    pub fresh: Duration,
+    pub max_reading_age: Duration,
     /// How long a write may take before it counts as unanswered, in real time.
     pub deadline: Duration,
     /// Rate of modifying calls.
     pub modify: Rate,
     /// The options of this command that concern decisions.
-    pub orders: Orders,
+    pub orders: ProcessOptions,
     /// Whether to exit instead of guarding a frozen run (`step`, no terminal, `--on-freeze exit`).
     pub leave_when_frozen: bool,
 }
@@ -101,7 +101,7 @@ impl Settings {
     /// just below the default rate of AWS's own load balancer controller (20 + 3/s; all controllers of the account
     /// share the bucket).
     pub fn new(owner: String, host: String, things: usize) -> Self {
-        let poll = interval(things, LOOKS);
+        let poll = poll_interval(things, OBSERVE_BUDGET);
         // Two less than the bucket: our markers use it too, and AWS counts calls when they arrive.
         let modify = Rate { burst: 18.0, per_second: 3.0 };
         Self {
@@ -110,35 +110,35 @@ impl Settings {
             pid: std::process::id(),
             poll,
             gap: poll * 3,
-            fresh: FRESH.unsigned_abs(),
+            max_reading_age: MAX_SAMPLE_AGE.unsigned_abs(),
             deadline: Duration::from_secs(10),
             modify,
-            orders: Orders::default(),
+            orders: ProcessOptions::default(),
             leave_when_frozen: false,
         }
     }
 
     /// Sets the budget for observations of `things` calls, in describe calls a second.
     #[must_use]
-    pub fn spending(self, budget: Option<f64>, things: usize) -> Self {
+    pub fn with_api_budget(self, budget: Option<f64>, things: usize) -> Self {
         let Some(budget) = budget else { return self };
-        let poll = interval(things, budget);
+        let poll = poll_interval(things, budget);
         Self { poll, gap: poll * 3, ..self }
     }
 }
 
 /// A request to this process to stop driving its run, such as `^C`, and its reason. The first one counts.
 #[derive(Debug, Clone, Default)]
-pub struct Interrupt(Arc<OnceLock<(Stop, String)>>);
+pub struct Interrupt(Arc<OnceLock<(StopReason, String)>>);
 
 impl Interrupt {
     /// Asks the process to stop.
-    pub fn raise(&self, stop: Stop, message: impl Into<String>) {
+    pub fn request(&self, stop: StopReason, message: impl Into<String>) {
         let _ = self.0.set((stop, message.into()));
     }
 
     /// The reason to stop, if there is one.
-    pub fn raised(&self) -> Option<&(Stop, String)> {
+    pub fn requested(&self) -> Option<&(StopReason, String)> {
         self.0.get()
     }
 }
@@ -149,16 +149,16 @@ pub enum Ending {
     /// The run is finished.
     Finished {
         /// How.
-        outcome: Outcome,
+        outcome: RunOutcome,
         /// Messages that the operator must see.
         remarks: Vec<String>,
         /// Routes that are not restored and that the run cannot restore any more, each with the reason.
         left: Vec<String>,
         /// Tags of the run that could not be removed.
-        tags: Vec<Leftover>,
+        tags: Vec<LeftoverTag>,
     },
     /// The run is not finished; this process stops driving it.
-    Stopped(Stop, String),
+    Stopped(StopReason, String),
 }
 
 /// Why a run could not be driven at all.
@@ -169,7 +169,7 @@ pub enum EngineError {
     Store(#[from] StoreError),
     /// The journal has an event that is not possible at its place.
     #[error("the journal is inconsistent: {0}; `cutover rollback` can restore the traffic without it")]
-    Illegal(#[from] Illegal),
+    InconsistentJournal(#[from] IllegalEvent),
     /// The journal is empty.
     #[error("the journal of the run {0} is empty")]
     Empty(String),

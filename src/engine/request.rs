@@ -7,35 +7,35 @@ use crate::plan::model::Plan;
 use crate::port::store::Request;
 
 /// Why a rollback is not possible any more.
-pub const DETACHED: &str =
+pub const NO_ROLLBACK: &str =
     "`finalize --detach` has removed the old target groups from the routes; a rollback is not possible any more";
 
 /// The event of a request. A request that is not possible now becomes a notice. `name`: its name in the store, if it
 /// came from there.
-pub fn event(plan: &Plan, state: &State, request: &Request, name: Option<&str>) -> Event {
-    let event = asked(state, request, name);
+pub fn to_event(plan: &Plan, state: &State, request: &Request, name: Option<&str>) -> Event {
+    let event = requested_event(state, request, name);
     let notice = |message, refused| Event::Notice { message, refused, request: name.map(str::to_owned) };
     let no =
-        |why: &str| notice(format!("`{}` was not carried out: {why}", request.kind().word()), Some(request.kind()));
-    if let Some(why) = newer::unknown(plan, state).filter(|_| leads_forward(request)) {
+        |why: &str| notice(format!("`{}` was not carried out: {why}", request.kind().name()), Some(request.kind()));
+    if let Some(why) = newer::unknown_parts(plan, state).filter(|_| leads_forward(request)) {
         return no(&why);
     }
-    if let Event::RollbackStarted { to_step: Some(step), .. } = event
-        && let Some(why) = onward(plan, state, step)
+    if let Event::RollbackStarted { to_step: Some(step), .. } = to_event
+        && let Some(why) = raised_by_abort(plan, state, step)
     {
         return notice(format!("`abort --to-step {step}` was not carried out: {why}"), Some(request.kind()));
     }
-    match state.clone().apply(state.last, &event) {
+    match state.clone().apply(state.last_record_at, &to_event) {
         // A rollback that is under way is not started again, unless an operator asks for more than it does.
-        Ok(()) if repeated(state, &event) => notice("the rollback is already under way".into(), None),
-        Ok(()) => event,
-        Err(_) => no(refused(state, request)),
+        Ok(()) if is_repeated(state, &to_event) => notice("the rollback is already under way".into(), None),
+        Ok(()) => to_event,
+        Err(_) => no(refusal_text(state, request)),
     }
 }
 
 /// Why a request cannot be carried out now; `None` if it can.
 pub fn refusal(plan: &Plan, state: &State, request: &Request) -> Option<String> {
-    match event(plan, state, request, None) {
+    match to_event(plan, state, request, None) {
         Event::Notice { message, refused: Some(_), .. } => Some(message),
         _ => None,
     }
@@ -53,14 +53,14 @@ fn leads_forward(request: &Request) -> bool {
 }
 
 /// Why a rollback to `step` would lead forward: restoring writes pass no gate, so they must not raise.
-fn onward(plan: &Plan, state: &State, step: usize) -> Option<String> {
+fn raised_by_abort(plan: &Plan, state: &State, step: usize) -> Option<String> {
     if step >= state.step {
         return Some(format!("step {step} is not before the run's current step {}", state.step));
     }
-    goal::onward(plan, state, step)
+    goal::raise_by_rollback(plan, state, step)
 }
 
-fn asked(state: &State, request: &Request, name: Option<&str>) -> Event {
+fn requested_event(state: &State, request: &Request, name: Option<&str>) -> Event {
     let (step, name) = (state.step, name.map(str::to_owned));
     match request.clone() {
         Request::Pause { by, reason } => Event::Paused { by, reason, request: name },
@@ -91,11 +91,11 @@ fn asked(state: &State, request: &Request, name: Option<&str>) -> Event {
 }
 
 /// Why a request cannot be carried out now, for the operator.
-fn refused(state: &State, request: &Request) -> &'static str {
+fn refusal_text(state: &State, request: &Request) -> &'static str {
     match (request, state.phase) {
         (Request::Detach { .. }, _) => "the run has not completed",
         (_, Phase::RollingBack) => "the run is rolling back",
-        (_, Phase::Detaching | Phase::Finished) if state.detach.is_some() => DETACHED,
+        (_, Phase::Detaching | Phase::Finished) if state.retirement.is_some() => NO_ROLLBACK,
         (_, Phase::Finished) => "the run is finished",
         (Request::Approve { .. }, _) => "no step waits for approval",
         (_, Phase::Ready | Phase::Moving | Phase::Baking | Phase::Awaiting | Phase::Working | Phase::Detaching) => {
@@ -104,18 +104,18 @@ fn refused(state: &State, request: &Request) -> &'static str {
     }
 }
 
-fn repeated(state: &State, event: &Event) -> bool {
-    let (force, ramp) = match event {
+fn is_repeated(state: &State, event: &Event) -> bool {
+    let (force, ramp) = match to_event {
         Event::RollbackStarted { force, to_step: None, .. } => (force, None),
         Event::RampStarted { force, ramp, .. } => (force, Some(ramp)),
         _ => return false,
     };
     // An automatic rollback leaves drifted routes alone; an operator may want to restore those too.
-    let more = |automatic: bool| automatic && state.drifted().any(|r| !r.gone());
+    let more = |automatic: bool| automatic && state.drifted().any(|r| !r.is_deleted());
     state.phase == Phase::RollingBack
         && state.rollback.as_ref().is_some_and(|r| {
             // A full rollback does more than a partial one.
-            let further = r.part().is_some_and(|part| Some(&part.ramp) != ramp);
+            let further = r.unfinished_stage().is_some_and(|part| Some(&part.ramp) != ramp);
             r.to_step.is_none() && (r.force || !force) && !more(r.automatic) && !further
         })
 }

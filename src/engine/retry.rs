@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::retry::Schedule;
+use crate::base::retry::RetrySchedule;
 use crate::port::Clock;
 
 /// Calls until the call succeeds, fails with an error that is not temporary, or the schedule ends.
-pub async fn again<T, E, F>(
-    schedule: Schedule,
+pub async fn retry<T, E, F>(
+    schedule: RetrySchedule,
     clock: &dyn Clock,
     passes: fn(&E) -> bool,
     call: impl Fn() -> F,
@@ -25,8 +25,8 @@ where
 }
 
 /// Asks for many keys at once, and again for those whose answer is `unsettled`.
-pub async fn each<K, T, F>(
-    schedule: Schedule,
+pub async fn retry_each<K, T, F>(
+    schedule: RetrySchedule,
     clock: &dyn Clock,
     unsettled: fn(&T) -> bool,
     keys: &[K],

@@ -6,17 +6,17 @@ use std::slice;
 use futures::future::join_all;
 
 use super::marker;
-use super::retry::again;
+use super::retry::retry;
 use crate::base::retry::{UNTAG, UNTAG_WITHIN};
 use crate::domain::emergency::{script, weights};
-use crate::port::{Clock, Marks, WriteError};
+use crate::port::{Clock, TagStore, WriteError};
 
 /// Resources in one call.
 const BATCH: usize = 20;
 
 /// A tag of the run that was not removed, or may not have been removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leftover {
+pub struct LeftoverTag {
     /// The tag's key.
     pub key: &'static str,
     /// ARNs of the resources that may have it.
@@ -25,7 +25,7 @@ pub struct Leftover {
     pub why: String,
 }
 
-impl Leftover {
+impl LeftoverTag {
     /// The command that removes it.
     pub fn command(&self) -> String {
         script::untag(self.key, &self.arns)
@@ -35,17 +35,17 @@ impl Leftover {
 /// Removes all tags in one round and retries until AWS accepts it, within [`UNTAG_WITHIN`]. `owners`: the runs whose
 /// markers may be removed. Returns the tags that stay.
 pub async fn remove(
-    marks: &dyn Marks,
+    marks: &dyn TagStore,
     clock: &dyn Clock,
     load_balancers: &[String],
     routes: &[String],
     owners: &[&str],
-) -> Vec<Leftover> {
+) -> Vec<LeftoverTag> {
     let all: Vec<_> = load_balancers.iter().chain(routes).cloned().collect();
-    let weights = join_all(all.chunks(BATCH).map(|some| weights_of(marks, clock, some)));
-    let markers = join_all(load_balancers.iter().map(|arn| marker_of(marks, clock, arn, owners)));
+    let weights = join_all(all.chunks(BATCH).map(|some| remove_weights(marks, clock, some)));
+    let markers = join_all(load_balancers.iter().map(|arn| remove_marker(marks, clock, arn, owners)));
     let (weights, markers) = futures::join!(weights, markers);
-    let mut left: Vec<Leftover> = Vec::new();
+    let mut left: Vec<LeftoverTag> = Vec::new();
     for one in markers.into_iter().flatten().chain(weights.into_iter().flatten()) {
         match left.iter_mut().find(|l| l.key == one.key && l.why == one.why) {
             Some(same) => same.arns.extend(one.arns),
@@ -55,12 +55,12 @@ pub async fn remove(
     left
 }
 
-async fn weights_of(marks: &dyn Marks, clock: &dyn Clock, some: &[String]) -> Vec<Leftover> {
+async fn remove_weights(marks: &dyn TagStore, clock: &dyn Clock, some: &[String]) -> Vec<LeftoverTag> {
     let keys = [weights::KEY.to_owned()];
-    let removed = async |some: &[String]| again(UNTAG, clock, passes, || marks.remove(some, &keys)).await;
+    let removed = async |some: &[String]| retry(UNTAG, clock, is_temporary, || marks.remove(some, &keys)).await;
     let each = async {
         let together = removed(some).await;
-        if !matches!(together, Err(ref why) if !passes(why)) {
+        if !matches!(together, Err(ref why) if !is_temporary(why)) {
             return together
                 .map_err(|why| why.to_string())
                 .err()
@@ -78,64 +78,64 @@ async fn weights_of(marks: &dyn Marks, clock: &dyn Clock, some: &[String]) -> Ve
     };
     tokio::select! {
         left = each => left,
-        () = clock.sleep(UNTAG_WITHIN) => vec![leftover(weights::KEY, some, late())],
+        () = clock.sleep(UNTAG_WITHIN) => vec![leftover(weights::KEY, some, timeout_text())],
     }
 }
 
-async fn marker_of(marks: &dyn Marks, clock: &dyn Clock, arn: &String, owners: &[&str]) -> Option<Leftover> {
+async fn remove_marker(marks: &dyn TagStore, clock: &dyn Clock, arn: &String, owners: &[&str]) -> Option<LeftoverTag> {
     let removed = tokio::select! {
-        removed = again(UNTAG, clock, passes, || marker::remove_one(marks, arn, owners)) => {
+        removed = retry(UNTAG, clock, is_temporary, || marker::remove_one(marks, arn, owners)) => {
             removed.map_err(|why| why.to_string())
         }
-        () = clock.sleep(UNTAG_WITHIN) => Err(late()),
+        () = clock.sleep(UNTAG_WITHIN) => Err(timeout_text()),
     };
     removed.err().map(|why| leftover(marker::KEY, slice::from_ref(arn), why))
 }
 
-fn leftover(key: &'static str, arns: &[String], why: String) -> Leftover {
-    Leftover { key, arns: arns.to_vec(), why }
+fn leftover(key: &'static str, arns: &[String], why: String) -> LeftoverTag {
+    LeftoverTag { key, arns: arns.to_vec(), why }
 }
 
-fn late() -> String {
+fn timeout_text() -> String {
     format!("AWS did not accept the call within {} s", UNTAG_WITHIN.as_secs())
 }
 
 /// Whether a retry may succeed.
-fn passes(error: &WriteError) -> bool {
-    matches!(error, WriteError::Throttled | WriteError::NotSent(_) | WriteError::Unknown(_))
+fn is_temporary(error: &WriteError) -> bool {
+    matches!(error, WriteError::Throttled | WriteError::NotSent(_) | WriteError::Unanswered(_))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapter::clock::System;
-    use crate::engine::fake::Fake;
+    use crate::adapter::clock::SystemClock;
+    use crate::engine::fake::FakeTags;
 
     const LB: &str = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/shop/1";
 
-    fn tagged() -> Fake {
-        let weights = |fake: Fake, arn| fake.tagged(arn, weights::KEY, "1 a-1");
-        weights(weights(Fake::default(), LB), "rule").tagged(LB, marker::KEY, "a-1 alice@mac now")
+    fn tagged() -> FakeTags {
+        let weights = |fake: FakeTags, arn| fake.tagged(arn, weights::KEY, "1 a-1");
+        weights(weights(FakeTags::default(), LB), "rule").tagged(LB, marker::KEY, "a-1 alice@mac now")
     }
 
-    async fn removed(fake: &Fake, owners: &[&str]) -> Vec<Leftover> {
-        remove(fake, &System, &[LB.into()], &["rule".into()], owners).await
+    async fn removed(fake: &FakeTags, owners: &[&str]) -> Vec<LeftoverTag> {
+        remove(fake, &SystemClock, &[LB.into()], &["rule".into()], owners).await
     }
 
     /// A bug: after a rollback of 36 routes the marker stayed, because its removal was throttled, and no message said
     /// it.
     #[tokio::test(start_paused = true)]
     async fn what_is_throttled_is_asked_again_and_then_named() {
-        let fake = tagged().busy(12);
+        let fake = tagged().throttling_removals(12);
         assert_eq!(removed(&fake, &["a-1"]).await, []);
         assert_eq!(
             [(LB, marker::KEY), (LB, weights::KEY), ("rule", weights::KEY)].map(|(arn, key)| fake.tag_of(arn, key)),
             [None, None, None]
         );
         let begun = tokio::time::Instant::now();
-        let left = removed(&tagged().busy(usize::MAX), &["a-1"]).await;
+        let left = removed(&tagged().throttling_removals(usize::MAX), &["a-1"]).await;
         assert!(begun.elapsed() <= UNTAG_WITHIN, "{:?}", begun.elapsed());
-        let commands: Vec<_> = left.iter().map(Leftover::command).collect();
+        let commands: Vec<_> = left.iter().map(LeftoverTag::command).collect();
         let expected = [(marker::KEY, vec![LB]), (weights::KEY, vec![LB, "rule"])];
         let expected =
             expected.map(|(key, arns)| script::untag(key, &arns.into_iter().map(str::to_owned).collect::<Vec<_>>()));

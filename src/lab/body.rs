@@ -5,14 +5,14 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 
 /// A response's body.
-pub type Body = BoxBody<Bytes, Broken>;
+pub type Body = BoxBody<Bytes, ConnectionReset>;
 
 /// The error of a body or handler that resets the connection, before or during an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the connection was reset")]
-pub struct Broken;
+pub struct ConnectionReset;
 
 /// A complete body.
-pub fn full(bytes: impl Into<Bytes>) -> Body {
+pub fn complete_body(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed()
 }

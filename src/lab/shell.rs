@@ -8,29 +8,29 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use super::model::World;
-use crate::adapter::clock::Scaled;
+use crate::adapter::clock::LabClock;
 use crate::port::Clock;
 
 /// A shared handle of the model. Calls of the model are synchronous and short, so a plain lock is enough.
 #[derive(Clone)]
-pub struct Shell {
-    inner: Arc<Inner>,
+pub struct SharedModel {
+    inner: Arc<SharedState>,
 }
 
-struct Inner {
+struct SharedState {
     world: Mutex<World>,
-    clock: Scaled,
-    bell: Notify,
+    clock: LabClock,
+    changed: Notify,
 }
 
-impl Shell {
+impl SharedModel {
     /// Wraps `world`; its time comes from `clock`.
-    pub fn new(world: World, clock: Scaled) -> Self {
-        Self { inner: Arc::new(Inner { world: Mutex::new(world), clock, bell: Notify::new() }) }
+    pub fn new(world: World, clock: LabClock) -> Self {
+        Self { inner: Arc::new(SharedState { world: Mutex::new(world), clock, changed: Notify::new() }) }
     }
 
     /// The lab's clock.
-    pub fn clock(&self) -> Scaled {
+    pub fn clock(&self) -> LabClock {
         self.inner.clock.clone()
     }
 
@@ -44,7 +44,7 @@ impl Shell {
     /// Calls the model, and wakes the ticker because the call may have created an earlier event.
     pub fn change<T>(&self, change: impl FnOnce(&mut World, Timestamp) -> T) -> T {
         let result = self.call(change);
-        self.inner.bell.notify_one();
+        self.inner.changed.notify_one();
         result
     }
 
@@ -59,13 +59,13 @@ impl Shell {
     /// model changes.
     pub async fn until(&self, next: Option<Timestamp>) {
         let tick = Duration::from_millis(1);
-        let Some(next) = next else { return self.inner.bell.notified().await };
+        let Some(next) = next else { return self.inner.changed.notified().await };
         let lab = Duration::try_from(next.duration_since(self.inner.clock.now()).max(SignedDuration::ZERO))
             .unwrap_or_default();
         let real = lab.div_f64(self.inner.clock.speed()).max(tick);
         tokio::select! {
             biased;
-            () = self.inner.bell.notified() => {}
+            () = self.inner.changed.notified() => {}
             () = tokio::time::sleep(real) => {}
         }
     }

@@ -18,14 +18,14 @@ use crate::base::text;
 
 /// A value and its place in the file.
 #[derive(Debug, Clone)]
-pub(crate) struct At<T> {
+pub(crate) struct Placed<T> {
     pub value: T,
     pub place: Place,
     /// The place of the key that leads to the value, or of the value itself if it has no key. Messages about missing
     /// fields point here.
     pub head: Place,
     /// Whether all of it could be read without a note.
-    pub sound: bool,
+    pub complete: bool,
 }
 
 /// Decodes a node. Errors are noted in `out`; `None` only if nothing useful could be read.
@@ -33,44 +33,44 @@ pub(crate) trait Decode: Sized {
     fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self>;
 
     /// Replaces an item of a list that cannot be read, if the other items must keep their numbers.
-    fn blank() -> Option<Self> {
+    fn unreadable_item() -> Option<Self> {
         None
     }
 }
 
-impl<T: Decode> Decode for At<T> {
+impl<T: Decode> Decode for Placed<T> {
     fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self> {
         let before = out.len();
         let value = T::decode(node, out)?;
-        Some(Self { value, place: node.place, head: node.head(), sound: out.len() == before })
+        Some(Self { value, place: node.place, head: node.head(), complete: out.len() == before })
     }
 }
 
-impl<T: Decode> Decode for Vec<At<T>> {
+impl<T: Decode> Decode for Vec<Placed<T>> {
     fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self> {
         match &node.value {
             Value::List(items) => {
                 let blank =
-                    |item: &Node| Some(At { value: T::blank()?, place: item.place, head: item.head(), sound: false });
-                Some(items.iter().filter_map(|item| At::decode(item, out).or_else(|| blank(item))).collect())
+                    |item: &Node| Some(Placed { value: T::unreadable_item()?, place: item.place, head: item.head(), complete: false });
+                Some(items.iter().filter_map(|item| Placed::decode(item, out).or_else(|| blank(item))).collect())
             }
-            _ => node.wrong("a list", out).help("write a list: `[…]`, or a line with `- ` for each item").none(),
+            _ => node.wrong_type("a list", out).help("write a list: `[…]`, or a line with `- ` for each item").without_value(),
         }
     }
 }
 
 /// A mapping from cluster names to values of one type, in the order of the file. `None`: the value could not be read.
 #[derive(Debug, Clone)]
-pub(crate) struct Table<T>(pub Vec<(At<String>, Option<At<T>>)>);
+pub(crate) struct Table<T>(pub Vec<(Placed<String>, Option<Placed<T>>)>);
 
 impl<T: Decode> Decode for Table<T> {
     fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self> {
         let Value::Map(entries) = &node.value else {
-            return node.wrong("a mapping by cluster", out).help("for example `{a: …, b: …}`").none();
+            return node.wrong_type("a mapping by cluster", out).help("for example `{a: …, b: …}`").without_value();
         };
         let entry = |n: &Node| {
             let (name, place) = n.key.clone()?;
-            Some((At { value: name, place, head: place, sound: true }, At::decode(n, out)))
+            Some((Placed { value: name, place, head: place, complete: true }, Placed::decode(n, out)))
         };
         Some(Self(entries.iter().filter_map(entry).collect()))
     }
@@ -96,7 +96,7 @@ impl Noted<'_> {
     }
 
     /// Ends decoding without a value, after the noted error.
-    pub fn none<T>(self) -> Option<T> {
+    pub fn without_value<T>(self) -> Option<T> {
         self.unknown();
         None
     }
@@ -134,7 +134,7 @@ impl Node {
     }
 
     /// Notes that it has the wrong type.
-    pub fn wrong<'a>(&self, expected: &str, out: &'a mut Vec<Diagnostic>) -> Noted<'a> {
+    pub fn wrong_type<'a>(&self, expected: &str, out: &'a mut Vec<Diagnostic>) -> Noted<'a> {
         // An empty value has no place of its own.
         let place = if self.value == Value::Null { self.head() } else { self.place };
         note(out, Code::CUT005, place, format!("{} must be {expected}, not {}", self.name(), self.value.kind()))
@@ -144,8 +144,8 @@ impl Node {
     pub fn text<'a>(&'a self, expected: &str, out: &mut Vec<Diagnostic>) -> Option<&'a str> {
         match &self.value {
             Value::Text { text, .. } => Some(text),
-            Value::Null | Value::List(_) | Value::Map(_) => self.wrong(expected, out).none(),
-            _ => self.wrong(expected, out).help("put it in quotes, so that it is read as text").none(),
+            Value::Null | Value::List(_) | Value::Map(_) => self.wrong_type(expected, out).without_value(),
+            _ => self.wrong_type(expected, out).help("put it in quotes, so that it is read as text").without_value(),
         }
     }
 
@@ -161,18 +161,18 @@ impl Node {
             Value::Int(n) => match u32::try_from(*n).ok().filter(|n| range.contains(n)) {
                 Some(n) => Some(n),
                 None => {
-                    note(out, Code::CUT015, self.place, format!("{n} is not a valid {expected}")).help(limits).none()
+                    note(out, Code::CUT015, self.place, format!("{n} is not a valid {expected}")).help(limits).without_value()
                 }
             },
-            Value::Odd(raw) => {
+            Value::AmbiguousNumber(raw) => {
                 note(out, Code::CUT005, self.place, format!("`{raw}` is read differently by different YAML parsers"))
                     .help("write it in plain decimal digits")
-                    .none()
+                    .without_value()
             }
             Value::Float(n) => {
-                note(out, Code::CUT015, self.place, format!("{n} is not a whole number")).help(limits).none()
+                note(out, Code::CUT015, self.place, format!("{n} is not a whole number")).help(limits).without_value()
             }
-            _ => self.wrong(&format!("a {expected}"), out).help(limits).none(),
+            _ => self.wrong_type(&format!("a {expected}"), out).help(limits).without_value(),
         }
     }
 
@@ -220,19 +220,19 @@ pub(crate) fn entries<'a>(
 ) -> Option<&'a [Node]> {
     let Value::Map(entries) = &node.value else {
         let expected = format!("a mapping ({what})");
-        let noted = node.wrong(&expected, out);
+        let noted = node.wrong_type(&expected, out);
         let keys: Vec<&str> = fields.iter().map(|f| f.key).collect();
         return if keys.is_empty() {
             noted.help("write `{}`")
         } else {
             noted.help(format!("its fields are {}", list(&keys)))
         }
-        .none();
+        .without_value();
     };
     let given: Vec<&str> = entries.iter().filter_map(|e| e.key.as_ref()).map(|(k, _)| k.as_str()).collect();
     for (key, place) in entries.iter().filter_map(|e| e.key.as_ref()) {
         if !fields.iter().any(|f| f.key == key) {
-            unknown(key, *place, what, fields, &given, out);
+            note_unknown(key, *place, what, fields, &given, out);
         }
     }
     for field in fields.iter().filter(|f| f.required && !given.contains(&f.key)) {
@@ -242,12 +242,12 @@ pub(crate) fn entries<'a>(
             .unknown();
     }
     if let Some(choice) = choice {
-        choose(node, what, (entries, fields), choice, out);
+        check_choice(node, what, (entries, fields), choice, out);
     }
     Some(entries)
 }
 
-fn unknown(key: &str, place: Place, what: &str, fields: &[Field], given: &[&str], out: &mut Vec<Diagnostic>) {
+fn note_unknown(key: &str, place: Place, what: &str, fields: &[Field], given: &[&str], out: &mut Vec<Diagnostic>) {
     let free: Vec<&str> = fields.iter().map(|f| f.key).filter(|k| !given.contains(k)).collect();
     let noted = note(out, Code::CUT003, place, format!("{what} has no field `{}`", clip(key))).unknown();
     match closest(key, free.iter().copied()) {
@@ -257,7 +257,7 @@ fn unknown(key: &str, place: Place, what: &str, fields: &[Field], given: &[&str]
     };
 }
 
-fn choose(node: &Node, what: &str, (entries, fields): (&[Node], &[Field]), choice: &Choice, out: &mut Vec<Diagnostic>) {
+fn check_choice(node: &Node, what: &str, (entries, fields): (&[Node], &[Field]), choice: &Choice, out: &mut Vec<Diagnostic>) {
     let chosen: Vec<&Node> =
         entries.iter().filter(|e| e.key.as_ref().is_some_and(|(k, _)| choice.of.contains(&k.as_str()))).collect();
     let names: Vec<&str> = chosen.iter().filter_map(|e| e.key.as_ref()).map(|(k, _)| k.as_str()).collect();
@@ -281,11 +281,11 @@ pub(crate) fn field<T: Decode>(
     field: &Field,
     head: Place,
     out: &mut Vec<Diagnostic>,
-) -> Option<At<T>> {
+) -> Option<Placed<T>> {
     let given = entries.iter().find(|e| e.key.as_ref().is_some_and(|(k, _)| k == field.key));
-    let read = given.and_then(|node| At::decode(node, out));
-    let default = |out| At::decode(&Node::implied(field.key, &field.default?(), head), out);
-    read.or_else(|| default(out).map(|at: At<T>| At { sound: given.is_none(), ..at }))
+    let read = given.and_then(|node| Placed::decode(node, out));
+    let default = |out| Placed::decode(&Node::implied(field.key, &field.default?(), head), out);
+    read.or_else(|| default(out).map(|at: Placed<T>| Placed { complete: given.is_none(), ..at }))
 }
 
 /// `a`, `b` and `c`.
@@ -314,7 +314,7 @@ pub(crate) fn schema(
     let mut properties = Map::new();
     for field in fields {
         let mut property = (field.schema)(generator);
-        property.insert("description".into(), prose(field.doc).into());
+        property.insert("description".into(), join_doc_lines(field.doc).into());
         if let Some(default) = field.default {
             property.insert("default".into(), default());
         }
@@ -323,7 +323,7 @@ pub(crate) fn schema(
     let required: Vec<&str> = fields.iter().filter(|f| f.required).map(|f| f.key).collect();
     let mut schema = json_schema!({
         "type": "object",
-        "description": prose(doc),
+        "description": join_doc_lines(doc),
         "properties": Json::Object(properties),
         "required": required,
         "additionalProperties": false
@@ -339,11 +339,11 @@ pub(crate) fn schema(
 }
 
 /// Joins doc lines to one text.
-pub(crate) fn prose(doc: &[&str]) -> String {
+pub(crate) fn join_doc_lines(doc: &[&str]) -> String {
     doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }
 
-impl<T: JsonSchema> JsonSchema for At<T> {
+impl<T: JsonSchema> JsonSchema for Placed<T> {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         T::schema_name()
     }

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value as Json, json};
 
-use super::decode::{At, Decode, Field, clip, field, note, prose};
+use super::decode::{Placed, Decode, Field, clip, field, note, join_doc_lines};
 use super::diagnostic::Diagnostic;
 use super::scalar::{Mode, TargetKind};
 use super::suggest::closest;
@@ -11,13 +11,13 @@ use super::yaml::{Node, Value};
 use crate::base::finding::Code;
 
 /// Fields of the binding's `spec` that other parts of the plan determine.
-const OURS: [&str; 3] = ["serviceRef", "targetGroupARN", "targetGroupName"];
+const RESERVED_FIELDS: [&str; 3] = ["serviceRef", "targetGroupARN", "targetGroupName"];
 
 /// How TargetGroupBindings of a workload are managed.
 #[derive(Debug, Clone)]
 pub(crate) struct Binding {
-    pub mode: Option<At<Mode>>,
-    pub target_type: Option<At<TargetKind>>,
+    pub mode: Option<Placed<Mode>>,
+    pub target_type: Option<Placed<TargetKind>>,
     pub extra: Map<String, Json>,
 }
 
@@ -46,7 +46,7 @@ impl Binding {
 impl Decode for Binding {
     fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self> {
         let Value::Map(entries) = &node.value else {
-            return node.wrong("a mapping", out).help("for example `{mode: verify}`").none();
+            return node.wrong_type("a mapping", out).help("for example `{mode: verify}`").without_value();
         };
         let known = Self::FIELDS.map(|f| f.key);
         let mut extra = Map::new();
@@ -54,7 +54,7 @@ impl Decode for Binding {
             let Some((key, place)) = entry.key.as_ref().filter(|(key, _)| !known.contains(&key.as_str())) else {
                 continue;
             };
-            if let Some(ours) = OURS.iter().find(|ours| ours.eq_ignore_ascii_case(key)) {
+            if let Some(ours) = RESERVED_FIELDS.iter().find(|ours| ours.eq_ignore_ascii_case(key)) {
                 note(
                     out,
                     Code::CUT024,
@@ -96,11 +96,11 @@ fn json(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Json> {
             Some(text.as_str().into())
         }
         Value::Text { text, .. } => Some(text.as_str().into()),
-        Value::Odd(raw) => {
+        Value::AmbiguousNumber(raw) => {
             let message = format!("`{raw}` is read differently by different YAML parsers");
             note(out, Code::CUT005, node.place, message)
                 .help("write it in plain decimal digits, or put it in quotes")
-                .none()
+                .without_value()
         }
         Value::List(items) => Some(items.iter().filter_map(|item| json(item, out)).collect()),
         Value::Map(entries) => {
@@ -118,11 +118,11 @@ impl JsonSchema for Binding {
         let mut properties = Map::new();
         for field in Self::FIELDS {
             let mut property = (field.schema)(generator);
-            property.insert("description".into(), prose(field.doc).into());
+            property.insert("description".into(), join_doc_lines(field.doc).into());
             property.insert("default".into(), field.default.map(|d| d()).into());
             properties.insert(field.key.into(), property.to_value());
         }
-        for ours in OURS {
+        for ours in RESERVED_FIELDS {
             properties.insert(ours.into(), Json::Bool(false));
         }
         json_schema!({

@@ -2,7 +2,7 @@
 //! `check` checks what values mean together. The first line of a field's text appears in the help when the field is
 //! missing, so it must be a complete sentence.
 
-use super::decode::{At, Table, record};
+use super::decode::{Placed, Table, record};
 use super::extra::Binding;
 use super::hooks::{ExecStep, Hook};
 use super::scalar::{
@@ -36,20 +36,20 @@ record! {
         /// The AWS account and region of the load balancers.
         aws "aws": required Aws,
         /// The clusters, two to five. Every route has one target group per cluster.
-        clusters "clusters": required Vec<At<Cluster>>,
+        clusters "clusters": required Vec<Placed<Cluster>>,
         /// The workloads to move: one Service in each cluster, and the routes to it.
-        workloads "workloads": required Vec<At<Workload>>,
+        workloads "workloads": required Vec<Placed<Workload>>,
         /// From which cluster to which, in which steps, and with which gates.
         strategy "strategy": required Strategy,
         /// Findings of `check` that this plan accepts.
-        accept "accept": optional Vec<At<Accept>> = [],
+        accept "accept": optional Vec<Placed<Accept>> = [],
         /// Whether a marker tag on the load balancer protects a run against a second operator.
         /// With `none` there is no marker; use it only if your permissions do not allow the tag.
         marker "marker": optional MarkerKind = "tag",
         /// Where runs and locks are stored. Omitted: on the machine that drives the run.
         state "state": optional State,
         /// Notification targets.
-        notifications "notifications": optional Vec<At<Notification>> = [],
+        notifications "notifications": optional Vec<Placed<Notification>> = [],
     }
 
     /// A notification target. Delivery is tried a few times; a failure is logged and never blocks the run.
@@ -61,7 +61,7 @@ record! {
         /// Runs a command with the JSON on its standard input.
         exec "exec": optional Exec,
         /// The events to send. Omitted: all events except `stepStarted`, `stepDone`, `approved` and `notice`.
-        on "on": optional Vec<At<KindName>>,
+        on "on": optional Vec<Placed<KindName>>,
         /// The text of the message. Omitted: `cutover {{plan}}: {{message}}`.
         /// Placeholders: `{{plan}}`, `{{run}}`, `{{event}}`, `{{message}}`, `{{time}}`, `{{step}}`, `{{steps}}`,
         /// `{{label}}`, `{{owner}}`.
@@ -81,7 +81,7 @@ record! {
         /// Where the URL is stored, if it is a secret.
         url_from "urlFrom": optional UrlFrom,
         /// Headers of the request.
-        headers "headers": optional Vec<At<Header>> = [],
+        headers "headers": optional Vec<Placed<Header>> = [],
     }; exactly CUT038 ["url", "urlFrom"]
 
     /// Where a secret URL is stored. The URL itself is never written to the journal or to logs.
@@ -140,9 +140,9 @@ record! {
         /// How its TargetGroupBindings are managed.
         binding "binding": optional Binding,
         /// The load balancers that route traffic to it, one entry each.
-        routes "routes": required Vec<At<Route>>,
+        routes "routes": required Vec<Placed<Route>>,
         /// Metric gates of this workload, over its own target groups.
-        gates "gates": optional Vec<At<MetricGate>> = [],
+        gates "gates": optional Vec<Placed<MetricGate>> = [],
     }
 
     /// A Service.
@@ -166,11 +166,11 @@ record! {
         /// Selects the load balancer: name, ARN, or `tag:KEY=VALUE,…` that matches exactly one.
         load_balancer "loadBalancer": required Resource,
         /// Ports or ARNs of the listeners. Omitted: all listeners.
-        listeners "listeners": optional Vec<At<ListenerName>> = [],
+        listeners "listeners": optional Vec<Placed<ListenerName>> = [],
         /// One target group per cluster: name, ARN or `tag:…`.
         target_groups "targetGroups": required Table<Resource>,
         /// The default actions and rules. Omitted: all in which the target group of `from` has weight.
-        rules "rules": optional Vec<At<Rule>> = [],
+        rules "rules": optional Vec<Placed<Rule>> = [],
         /// The number of routes that must be selected; with any other number the run is refused.
         expect "expect": optional Actions,
     }
@@ -205,23 +205,23 @@ record! {
         not_before "notBefore": optional Moment,
         /// A step that raises a share begins only if it and the pauses after it can end within one of these windows.
         /// Omitted: at any time.
-        windows "windows": optional Vec<At<Window>> = [],
+        windows "windows": optional Vec<Placed<Window>> = [],
         /// Periods without raises. A step that raises a share, and the pauses after it, must end before the next one.
-        blackouts "blackouts": optional Vec<At<Blackout>> = [],
+        blackouts "blackouts": optional Vec<Placed<Blackout>> = [],
         /// How a rollback treats sticky clients.
         rollback "rollback": optional Rollback = {},
         /// What must hold before a share rises, and while traffic flows.
         gates "gates": optional Gates = {},
         /// Commands and HTTP requests before and after events of the run.
-        hooks "hooks": optional Vec<At<Hook>> = [],
+        hooks "hooks": optional Vec<Placed<Hook>> = [],
         /// The steps, in order.
-        steps "steps": required Vec<At<Step>>,
+        steps "steps": required Vec<Placed<Step>>,
     }
 
     /// A weekly period by the wall clock of its time zone. Rollbacks and guards do not wait for it.
     Window as "a window" {
         /// The days on which it opens: `mon` to `sun`. Omitted: every day.
-        days "days": optional Vec<At<Day>> = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
+        days "days": optional Vec<Placed<Day>> = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
         /// When it opens, such as `09:00`.
         from "from": required Clock,
         /// When it closes, such as `17:00`; at the latest `24:00`.
@@ -257,7 +257,7 @@ record! {
         /// Gates on the health of targets.
         target_health "targetHealth": optional TargetHealth = {},
         /// Gates on metrics, probes and commands.
-        metrics "metrics": optional Vec<At<MetricGate>> = [],
+        metrics "metrics": optional Vec<Placed<MetricGate>> = [],
     }
 
     /// A metric gate: a source of values, and a condition for them. When the shares change, its measurements begin
@@ -292,7 +292,7 @@ record! {
         /// A command.
         exec "exec": optional Exec,
         /// Names of CloudWatch alarms. Each must be in state OK.
-        cloud_watch_alarms "cloudWatchAlarms": optional Vec<At<Line>>,
+        cloud_watch_alarms "cloudWatchAlarms": optional Vec<Placed<Line>>,
         /// CloudWatch metrics of the target groups, or a metric of your own.
         cloud_watch "cloudWatch": optional CloudWatch,
         /// The workload in the new cluster: its rollouts are complete and its pods are ready.
@@ -313,7 +313,7 @@ record! {
         /// The base URL without `/api/v1`, such as `https://prometheus.example.com`.
         address "address": required Url,
         /// Headers of every request.
-        headers "headers": optional Vec<At<Header>> = [],
+        headers "headers": optional Vec<Placed<Header>> = [],
         /// Maximum time until an answer is complete.
         timeout "timeout": optional Period = "10s",
         /// PromQL for a single value, with `successCondition`.
@@ -343,7 +343,7 @@ record! {
         /// The URL for a GET request. The placeholder `{{cluster}}` is the new cluster.
         url "url": required Url,
         /// Headers of the request, such as `Host`, or a header that a test rule of the load balancer matches.
-        headers "headers": optional Vec<At<Header>> = [],
+        headers "headers": optional Vec<Placed<Header>> = [],
         /// The expected status.
         status "status": optional Status = 200,
         /// A text that the body must contain.
@@ -356,7 +356,7 @@ record! {
     /// with `old` and `new`: objects with `requests` and `errors`, or with `latency`.
     Exec as "`exec`" {
         /// Program and arguments. No shell is involved unless you call one.
-        command "command": required Vec<At<Query>>,
+        command "command": required Vec<Placed<Query>>,
         /// The command is killed after this time.
         timeout "timeout": optional Period = "30s",
     }
@@ -369,7 +369,7 @@ record! {
         /// The name of your metric, such as `CheckoutFailures`.
         metric_name "metricName": optional Line,
         /// All dimensions of your metric.
-        dimensions "dimensions": optional Vec<At<Dimension>> = [],
+        dimensions "dimensions": optional Vec<Placed<Dimension>> = [],
         /// The statistic of your metric, or of the latency: `Average`, `Sum`, `p99` and so on.
         statistic "statistic": optional Line = "p99",
     }
@@ -472,7 +472,7 @@ record! {
         exec "exec": optional ExecStep,
         /// Metric gates of this step: before its writes, or before its pause ends. As guards they stay active until the
         /// shares change.
-        gates "gates": optional Vec<At<MetricGate>> = [],
+        gates "gates": optional Vec<Placed<MetricGate>> = [],
     }; exactly CUT020 ["bind", "setWeight", "setShares", "pause", "exec"]
 
     /// Waits under guard: `{duration: 10m}`; or for an approval: `{}`, `{approval: TEXT}`.

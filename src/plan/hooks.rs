@@ -2,7 +2,7 @@
 
 use schemars::json_schema;
 
-use super::decode::{At, Decode, record};
+use super::decode::{Placed, Decode, record};
 use super::diagnostic::Diagnostic;
 use super::file::Header;
 use super::scalar::{Period, Query, StepName, Url, one_of, word};
@@ -40,7 +40,7 @@ record! {
     /// output is a JSON object, its field `message` is written to the journal; all other output is discarded.
     HookCommand as "`exec`" {
         /// Program and arguments. No shell is involved unless you call one.
-        command "command": required Vec<At<Query>>,
+        command "command": required Vec<Placed<Query>>,
         /// The command is killed after this time.
         timeout "timeout": optional Period = "1m",
     }
@@ -50,7 +50,7 @@ record! {
         /// The URL of the request.
         url "url": required Url,
         /// Headers of the request.
-        headers "headers": optional Vec<At<Header>> = [],
+        headers "headers": optional Vec<Placed<Header>> = [],
         /// Maximum time until the response is complete.
         timeout "timeout": optional Period = "10s",
     }
@@ -58,10 +58,10 @@ record! {
     /// A command as a step. After a crash it may run a second time.
     ExecStep as "`exec`" {
         /// Program and arguments. No shell is involved unless you call one.
-        command "command": required Vec<At<Query>>,
+        command "command": required Vec<Placed<Query>>,
         /// The command that reverses it in a rollback. Undo commands run in the reverse order of the steps, after the
         /// traffic is restored.
-        undo "undo": optional Vec<At<Query>>,
+        undo "undo": optional Vec<Placed<Query>>,
         /// Each command is killed after this time, and has failed.
         timeout "timeout": optional Period = "10m",
     }

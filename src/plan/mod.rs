@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 
 pub use diagnostic::{Diagnostic, Diagnostics, MAX_ERRORS, Place};
 pub use render::render;
-pub use scalar::selected as selector;
+pub use scalar::parse_selector as selector;
 pub use schema::schema;
 pub use yaml::MAX_BYTES;
 
@@ -48,7 +48,7 @@ pub fn lint(source: &str, bytes: &[u8]) -> Result<Plan, Diagnostics> {
         errors.push(error.help("a plan over a hundred routes has about 20 KB: is this the right file?"));
         return Err(Diagnostics { source: source.to_owned(), text: String::new(), errors, more: 0 });
     }
-    let plan = understood(source, bytes, Skeleton::default().plan(), &mut errors);
+    let plan = parse(source, bytes, Skeleton::default().plan(), &mut errors);
     if errors.is_empty() {
         return Ok(plan);
     }
@@ -65,7 +65,7 @@ pub fn read(source: &str, bytes: &[u8], instead: Plan) -> Plan {
         return instead;
     }
     let mut found = Vec::new();
-    let plan = understood(source, bytes, instead, &mut found);
+    let plan = parse(source, bytes, instead, &mut found);
     found.retain(|error| error.unknown);
     found.sort_by_key(|error| error.place);
     let mut newer: Vec<_> =
@@ -77,7 +77,7 @@ pub fn read(source: &str, bytes: &[u8], instead: Plan) -> Plan {
 }
 
 /// The plan of the bytes, and all errors in it.
-fn understood(source: &str, bytes: &[u8], instead: Plan, errors: &mut Vec<Diagnostic>) -> Plan {
+fn parse(source: &str, bytes: &[u8], instead: Plan, errors: &mut Vec<Diagnostic>) -> Plan {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let origin = check::Origin { source, text: &text, hash: hash(bytes) };
     let document = match std::str::from_utf8(bytes).map(yaml::read) {

@@ -82,8 +82,8 @@ pub(super) fn one_of<'a>(
     }
     let noted = note(out, code, node.place, format!("{} must be {choices}, not `{}`", node.name(), clip(text)));
     match closest(text, words.iter().copied()) {
-        Some(meant) => noted.help(format!("did you mean `{meant}`?")).none(),
-        None => noted.none(),
+        Some(meant) => noted.help(format!("did you mean `{meant}`?")).without_value(),
+        None => noted.without_value(),
     }
 }
 
@@ -166,16 +166,16 @@ fn period(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Duration> {
     let text = match &node.value {
         Value::Int(n) => {
             let message = format!("{n} has no unit");
-            return note(out, Code::CUT014, node.place, message).help(format!("write `{n}s`, `{n}m` or `{n}h`")).none();
+            return note(out, Code::CUT014, node.place, message).help(format!("write `{n}s`, `{n}m` or `{n}h`")).without_value();
         }
         Value::Text { text, .. } => text,
-        _ => return node.wrong("a duration", out).help(help).none(),
+        _ => return node.wrong_type("a duration", out).help(help).without_value(),
     };
     let read = duration::read(text).ok();
     if let Err(why) = duration::parse(text) {
         let noted = note(out, Code::CUT014, node.place, format!("`{}` {why}", clip(text))).help(help);
         if read.is_none() {
-            return noted.none();
+            return noted.without_value();
         }
     }
     read
@@ -187,7 +187,7 @@ fn number(node: &Node, low: f64, high: f64, out: &mut Vec<Diagnostic>) -> Option
     let found = match &node.value {
         Value::Int(n) => *n as f64,
         Value::Float(n) => *n,
-        _ => return node.wrong("a number", out).help(limits).none(),
+        _ => return node.wrong_type("a number", out).help(limits).without_value(),
     };
     if !(low..=high).contains(&found) {
         note(out, Code::CUT015, node.place, format!("{} of {found} is out of range", node.name())).help(limits);
@@ -239,14 +239,14 @@ fn port(node: &Node, out: &mut Vec<Diagnostic>) -> Option<PortRef> {
             }
             Some(PortRef::Name(text.clone()))
         }
-        Value::Odd(_) => node.whole("port", 1..=65535, out).and(None),
-        _ => node.wrong("a port", out).help(help).none(),
+        Value::AmbiguousNumber(_) => node.whole("port", 1..=65535, out).and(None),
+        _ => node.wrong_type("a port", out).help(help).without_value(),
     }
 }
 
 fn listener(node: &Node, out: &mut Vec<Diagnostic>) -> Option<ListenerRef> {
     match &node.value {
-        Value::Int(_) | Value::Odd(_) => {
+        Value::Int(_) | Value::AmbiguousNumber(_) => {
             node.whole("port of a listener", 1..=65535, out).and_then(|n| u16::try_from(n).ok()).map(ListenerRef::Port)
         }
         _ => {
@@ -257,7 +257,7 @@ fn listener(node: &Node, out: &mut Vec<Diagnostic>) -> Option<ListenerRef> {
             let message = format!("`{}` is neither a port nor an ARN", clip(text));
             note(out, Code::CUT019, node.place, message)
                 .help("write the port without quotes, or the listener's ARN")
-                .none()
+                .without_value()
         }
     }
 }
@@ -287,9 +287,9 @@ fn selector(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Selector> {
     let help = "write a name (at most 32 letters, digits and hyphens), an ARN, or `tag:KEY=VALUE` (several tags: \
         `tag:A=1,B=2`)";
     let text = node.text("a name, an ARN or a tag selector", out)?;
-    match selected(text) {
+    match parse_selector(text) {
         Ok(selector) => Some(selector),
-        Err(why) if text.starts_with("tag:") => note(out, Code::CUT016, node.place, why).help(help).none(),
+        Err(why) if text.starts_with("tag:") => note(out, Code::CUT016, node.place, why).help(help).without_value(),
         Err(why) => {
             note(out, Code::CUT016, node.place, why).help(help);
             Some(Selector::Name(text.to_owned()))
@@ -299,7 +299,7 @@ fn selector(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Selector> {
 
 /// Parses a load balancer or target group by name, ARN or tags, as in plans and on the command line. The error says
 /// what is wrong.
-pub fn selected(text: &str) -> Result<Selector, String> {
+pub fn parse_selector(text: &str) -> Result<Selector, String> {
     if let Some(pairs) = text.strip_prefix("tag:") {
         return tags(pairs).map(Selector::Tags);
     }
@@ -316,7 +316,7 @@ pub fn selected(text: &str) -> Result<Selector, String> {
 fn flag(node: &Node, out: &mut Vec<Diagnostic>) -> Option<bool> {
     match &node.value {
         Value::Bool(flag) => Some(*flag),
-        _ => node.wrong("`true` or `false`", out).none(),
+        _ => node.wrong_type("`true` or `false`", out).without_value(),
     }
 }
 

@@ -6,18 +6,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::model::{Plan, Shares, Step, StepKind, Strategy};
-use crate::base::hours::fits;
+use crate::base::hours::earliest_fit;
 use crate::base::time::later;
 
 /// The minimum duration of a step and the pauses after it, up to the next step that moves a share. Approvals and
 /// commands count as zero.
-pub fn need(strategy: &Strategy, number: usize) -> Duration {
+pub fn min_duration_with_pauses(strategy: &Strategy, number: usize) -> Duration {
     let after = strategy.steps.iter().skip(number).take_while(|s| !matches!(s.kind, StepKind::Shares(_)));
-    strategy.settle + after.map(|s| takes(strategy, s)).sum::<Duration>()
+    strategy.settle + after.map(|s| min_step_duration(strategy, s)).sum::<Duration>()
 }
 
 /// The minimum duration of a step.
-pub fn takes(strategy: &Strategy, step: &Step) -> Duration {
+pub fn min_step_duration(strategy: &Strategy, step: &Step) -> Duration {
     match step.kind {
         StepKind::Bind | StepKind::Shares(_) => strategy.settle,
         StepKind::Bake(time) => time,
@@ -37,17 +37,17 @@ pub fn raises(strategy: &Strategy, number: usize) -> bool {
 
 /// The earliest start of each step of a plan that begins at `at`, followed by its end; shorter if a step fits into no
 /// window.
-pub fn starts(plan: &Plan, at: Timestamp) -> Vec<Timestamp> {
+pub fn earliest_starts(plan: &Plan, at: Timestamp) -> Vec<Timestamp> {
     let strategy = &plan.strategy;
     let mut time = strategy.hours.not_before.map_or(at, |first| first.max(at));
     let mut times = Vec::new();
     for step in &strategy.steps {
         if raises(strategy, step.number) {
-            let Some(begins) = fits(&strategy.hours, time, need(strategy, step.number)) else { return times };
+            let Some(begins) = earliest_fit(&strategy.hours, time, min_duration_with_pauses(strategy, step.number)) else { return times };
             time = begins;
         }
         times.push(time);
-        time = later(time, takes(strategy, step));
+        time = later(time, min_step_duration(strategy, step));
     }
     times.push(time);
     times

@@ -2,7 +2,7 @@
 
 /// A part of a text.
 #[derive(Debug, PartialEq)]
-enum Part<'a> {
+enum TemplatePart<'a> {
     Text(&'a str),
     /// The placeholder as written, and its name.
     Placeholder(&'a str, &'a str),
@@ -10,21 +10,21 @@ enum Part<'a> {
 
 /// Splits a text. A name between double braces is a placeholder; anything else between braces, such as `{{.items}}` of
 /// other template languages, is text.
-fn parts(mut rest: &str) -> Vec<Part<'_>> {
+fn parts(mut rest: &str) -> Vec<TemplatePart<'_>> {
     let mut all = Vec::new();
     while let Some(start) = rest.find("{{") {
         let inner = rest[start + 2..].find("}}").map(|end| &rest[start + 2..start + 2 + end]);
         if let Some((inner, name)) = inner.map(|inner| (inner, inner.trim())).filter(|(_, name)| is_name(name)) {
             let end = start + inner.len() + 4;
-            all.extend([Part::Text(&rest[..start]), Part::Placeholder(&rest[start..end], name)]);
+            all.extend([TemplatePart::Text(&rest[..start]), TemplatePart::Placeholder(&rest[start..end], name)]);
             rest = &rest[end..];
         } else {
             // The next pair may begin with the second of these braces.
-            all.push(Part::Text(&rest[..=start]));
+            all.push(TemplatePart::Text(&rest[..=start]));
             rest = &rest[start + 1..];
         }
     }
-    all.push(Part::Text(rest));
+    all.push(TemplatePart::Text(rest));
     all
 }
 
@@ -33,15 +33,15 @@ fn is_name(text: &str) -> bool {
 }
 
 /// The names of a text's placeholders, in order.
-pub fn names(text: &str) -> impl Iterator<Item = &str> {
-    parts(text).into_iter().filter_map(|part| if let Part::Placeholder(_, name) = part { Some(name) } else { None })
+pub fn placeholder_names(text: &str) -> impl Iterator<Item = &str> {
+    parts(text).into_iter().filter_map(|part| if let TemplatePart::Placeholder(_, name) = part { Some(name) } else { None })
 }
 
 /// Replaces every placeholder by its `value`; a placeholder without a value stays unchanged.
 pub fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
-    let filled = |part: Part<'_>| match part {
-        Part::Text(text) => text.to_owned(),
-        Part::Placeholder(whole, name) => value(name).unwrap_or_else(|| whole.to_owned()),
+    let filled = |part: TemplatePart<'_>| match part {
+        TemplatePart::Text(text) => text.to_owned(),
+        TemplatePart::Placeholder(whole, name) => value(name).unwrap_or_else(|| whole.to_owned()),
     };
     parts(text).into_iter().map(filled).collect()
 }
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn what_is_named_between_braces_is_filled_in_and_nothing_else() {
         let text = "a{x=\"{{cluster}}\"}[{{ window }}] {{.items}} {{range .x}} {{{cluster}}} {{other}} {{";
-        assert_eq!(names(text).collect::<Vec<_>>(), ["cluster", "window", "cluster", "other"]);
+        assert_eq!(placeholder_names(text).collect::<Vec<_>>(), ["cluster", "window", "cluster", "other"]);
         let filled = fill(text, |name| match name {
             "cluster" => Some("blue {{window}}".into()),
             "window" => Some("60s".into()),

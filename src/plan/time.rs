@@ -37,7 +37,7 @@ impl Day {
 
 /// A moment as written in the file.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum When {
+pub(crate) enum MomentValue {
     /// A moment with an offset.
     At(Timestamp),
     /// A moment without an offset, by a clock in some time zone.
@@ -50,7 +50,7 @@ scalar! {
     /// An IANA time zone.
     Zone(TimeZone) = { "type": "string", "minLength": 1, "examples": ["Europe/Berlin", "Asia/Seoul", "UTC"] }, zone_of;
     /// A moment: RFC 3339, or a date with or without a time of day and without an offset.
-    Moment(When) = {
+    Moment(MomentValue) = {
         "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T \
             ][0-9]{2}:[0-9]{2}(:[0-9]{2})?([zZ]|[+-][0-9]{2}:[0-9]{2})?)?$"
     }, moment;
@@ -68,7 +68,7 @@ fn clock(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Option<Time>> {
     if time.is_none() {
         let message = format!("`{}` is not a valid time of day", clip(text));
         let help = "write two digits for the hour and two for the minute: `09:00`; the day ends at `24:00`";
-        return note(out, Code::CUT034, node.place, message).help(help).none();
+        return note(out, Code::CUT034, node.place, message).help(help).without_value();
     }
     time.map(Some)
 }
@@ -88,10 +88,10 @@ fn zone_of(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TimeZone> {
     found
 }
 
-fn moment(node: &Node, out: &mut Vec<Diagnostic>) -> Option<When> {
+fn moment(node: &Node, out: &mut Vec<Diagnostic>) -> Option<MomentValue> {
     let text = node.text("a date and time", out)?;
     let wall = || text.parse::<DateTime>().ok().filter(|_| text.len() <= 19);
-    let read = text.parse().ok().map(When::At).or_else(|| wall().map(When::Wall));
+    let read = text.parse().ok().map(MomentValue::At).or_else(|| wall().map(MomentValue::Wall));
     if read.is_none() {
         let noted =
             note(out, Code::CUT034, node.place, format!("`{}` is not a valid date and time", clip(text))).unknown();

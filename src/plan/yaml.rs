@@ -30,7 +30,7 @@ pub(crate) enum Value {
     Int(i128),
     Float(f64),
     /// A number in octal, hexadecimal, with leading zeros and similar: versions of YAML disagree about its value.
-    Odd(String),
+    AmbiguousNumber(String),
     /// Text; `plain`: written without quotes.
     Text {
         text: String,
@@ -48,7 +48,7 @@ impl Value {
             Self::Null => "nothing",
             Self::Bool(_) => "true or false",
             Self::Int(_) | Self::Float(_) => "a number",
-            Self::Odd(_) => "a number that is not plain decimal",
+            Self::AmbiguousNumber(_) => "a number that is not plain decimal",
             Self::Text { .. } => "text",
             Self::List(_) => "a list",
             Self::Map(_) => "a mapping",
@@ -75,12 +75,12 @@ pub(crate) fn read(text: &str) -> Result<Node, Diagnostic> {
         reject_unsupported_tags: true,
         with_snippet: false,
     };
-    let raw: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options).map_err(|e| refused(text, &e))?;
-    Ok(finish(text, None, raw))
+    let raw: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options).map_err(|e| explain_parser_error(text, &e))?;
+    Ok(to_node(text, None, raw))
 }
 
 /// Explains a parser error in the terms of a plan if its place alone does not.
-fn refused(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
+fn explain_parser_error(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
     use serde_saphyr::Error as E;
     use serde_saphyr::budget::BudgetBreach as B;
     let error = error.without_snippet();
@@ -146,21 +146,21 @@ enum Raw {
     Map(Vec<(Spanned<String>, Spanned<Raw>)>),
 }
 
-fn finish(text: &str, key: Option<(String, Place)>, raw: Spanned<Raw>) -> Node {
+fn to_node(text: &str, key: Option<(String, Place)>, raw: Spanned<Raw>) -> Node {
     let place = place(text, raw.referenced);
     let written = text.get(place.offset..place.offset + place.len).unwrap_or("");
     let value = match raw.value {
         Raw::Null => Value::Null,
         Raw::Bool(b) => Value::Bool(b),
-        Raw::Int(_) | Raw::Float(_) if !is_plain_decimal(written) => Value::Odd(written.to_owned()),
+        Raw::Int(_) | Raw::Float(_) if !is_plain_decimal(written) => Value::AmbiguousNumber(written.to_owned()),
         Raw::Int(n) => Value::Int(n),
         Raw::Float(n) => Value::Float(n),
         Raw::Text(s) => Value::Text { text: s, plain: !written.starts_with(['"', '\'', '|', '>']) },
-        Raw::List(items) => Value::List(items.into_iter().map(|item| finish(text, None, item)).collect()),
+        Raw::List(items) => Value::List(items.into_iter().map(|item| to_node(text, None, item)).collect()),
         Raw::Map(entries) => {
             let entry = |(key, value): (Spanned<String>, Spanned<Raw>)| {
                 let at = self::place(text, key.referenced);
-                finish(text, Some((key.value, at)), value)
+                to_node(text, Some((key.value, at)), value)
             };
             Value::Map(entries.into_iter().map(entry).collect())
         }
@@ -253,7 +253,7 @@ mod tests {
         let value = &text[inner[0].place.offset..inner[0].place.offset + inner[0].place.len];
         assert_eq!(value, "\"y\"");
         assert_eq!(inner[0].value, Value::Text { text: "y".into(), plain: false });
-        assert_eq!(inner[1].value, Value::Odd("010".into()));
+        assert_eq!(inner[1].value, Value::AmbiguousNumber("010".into()));
         assert_eq!(items[1].value, Value::Text { text: "no".into(), plain: true });
     }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::WriteError;
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::kubernetes::workload::{Identity, WorkloadView};
+use crate::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::ServiceRef;
 
@@ -12,7 +12,7 @@ use crate::plan::model::ServiceRef;
 #[async_trait]
 pub trait Cluster: Send + Sync {
     /// The cluster's identity and version.
-    async fn identity(&self) -> Result<Identity, Unreadable>;
+    async fn identity(&self) -> Result<ClusterIdentity, Unreadable>;
     /// The objects of some workloads, in the order of `services`. Objects of a namespace are read once.
     async fn workloads(&self, services: &[&ServiceRef]) -> Vec<Result<WorkloadView, Unreadable>>;
     /// Every binding of the cluster, in all namespaces.

@@ -20,5 +20,5 @@ pub enum WriteError {
     Credentials(String),
     /// Sent, but there was no answer, or an unclear one. The write may still be applied, until its deadline.
     #[error("no answer: {0}")]
-    Unknown(String),
+    Unanswered(String),
 }

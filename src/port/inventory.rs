@@ -13,7 +13,7 @@ pub enum Detail {
     /// As listed, with the fewest calls: attributes and tags may be missing.
     Listed,
     /// With tags and attributes.
-    Whole,
+    Full,
 }
 
 /// Which target groups to read.

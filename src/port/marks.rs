@@ -9,7 +9,7 @@ use crate::domain::traffic::{Tags, Unreadable};
 
 /// Reads and writes tags. An implementation may repeat a throttled read, but sends a write only once.
 #[async_trait]
-pub trait Marks: Send + Sync {
+pub trait TagStore: Send + Sync {
     /// The tags of resources, by ARN; an empty entry for a resource without tags.
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable>;
     /// Adds or replaces tags of up to 20 resources. After an error, any of them may have the tags.

@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 
-use crate::domain::metric::gate::{Question, Seen};
+use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue};
 
 /// Reads metric sources. Do not add judgement: a source that cannot be read is reported as such.
 #[async_trait]
 pub trait Metrics: Send + Sync {
     /// The result of each question, in their order.
-    async fn ask(&self, questions: &[Question]) -> Vec<Seen>;
+    async fn measure(&self, questions: &[MeasurementRequest]) -> Vec<MeasuredValue>;
 }

@@ -13,12 +13,12 @@ mod metrics;
 pub mod store;
 mod traffic;
 
-pub use balancer::Balancer;
+pub use balancer::LoadBalancerApi;
 pub use clock::Clock;
 pub use cluster::Cluster;
 pub use error::WriteError;
 pub use hooks::Hooks;
 pub use inventory::{Caller, Detail, Groups, Inventory};
-pub use marks::Marks;
+pub use marks::TagStore;
 pub use metrics::Metrics;
 pub use traffic::Traffic;

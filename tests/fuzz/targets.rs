@@ -21,10 +21,10 @@ use cutover::domain::emergency::{script, weights, whole};
 use cutover::domain::run::journal;
 use cutover::domain::run::state::State;
 use cutover::domain::traffic::RouteId;
-use cutover::domain::view::report::Report;
+use cutover::domain::view::report::CheckReport;
 use cutover::plan::model::{PortRef, Selector, ServiceRef};
-use cutover::port::store::{RunSummary, emergency};
-use cutover::port::{Cluster, Detail, Groups, Inventory, Marks, Traffic};
+use cutover::port::store::{RunSummary, emergency_command};
+use cutover::port::{Cluster, Detail, Groups, Inventory, TagStore, Traffic};
 use sha2::{Digest, Sha256};
 
 /// A plan file: it is read or refused in words, and a plan that was read says the same when it is read again.
@@ -33,7 +33,7 @@ pub fn plan(bytes: &[u8]) {
         Ok(plan) => {
             let again = cutover::plan::lint("plan.yaml", plan.text.as_bytes());
             assert_eq!(again.as_ref().ok(), Some(&plan));
-            let report = Report::offline(&plan, Vec::new());
+            let report = CheckReport::offline(&plan, Vec::new());
             assert_eq!(report.steps.len(), plan.strategy.steps.len());
         }
         Err(wrong) => {
@@ -49,7 +49,7 @@ pub fn journal(bytes: &[u8]) {
     let summed = bytes.strip_prefix(b"sums\n").map(with_sums);
     let bytes = summed.as_deref().unwrap_or(bytes);
     let (records, kept) = match journal::parse(bytes) {
-        Ok(parsed) => (parsed.records, Some(parsed.kept)),
+        Ok(parsed) => (parsed.records, Some(parsed.valid_bytes)),
         Err(corrupt) => {
             assert!(!corrupt.to_string().is_empty() && corrupt.line == corrupt.prefix.len() + 1);
             (corrupt.prefix, None)
@@ -64,8 +64,8 @@ pub fn journal(bytes: &[u8]) {
     let Ok(Some(state)) = State::fold(&records) else { return };
     assert_eq!(state.run, records[0].run);
     let _ = RunSummary::of(&state.run, &records);
-    let _ = emergency(&records);
-    let _ = script::script(&state.run, &state.started, state.since);
+    let _ = emergency_command(&records);
+    let _ = script::script(&state.run, &state.started, state.started_at);
     for route in &state.started.routes {
         if let Some(text) = weights::value(&state.run, &state.started, route) {
             assert!(text.len() <= 256 && weights::read(&text).is_some_and(|kept| kept.run == state.run), "{text}");
@@ -108,7 +108,7 @@ fn in_time(answers: impl Future<Output = ()>) {
 
 fn tag(value: &str) {
     if let Some(kept) = weights::read(value) {
-        assert!(kept.parts.iter().any(weights::Part::carries));
+        assert!(kept.groups.iter().any(weights::TaggedGroup::carries));
     }
     let _ = whole::read(value);
 }
@@ -127,13 +127,13 @@ async fn elbv2(status: u16, body: Vec<u8>) {
         "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/web/0123456789abcdef/0123456789abcdef";
     let rule = format!("{}/0123456789abcdef", listener.replace(":listener/", ":listener-rule/"));
     let _ = alb.caller().await;
-    let _ = alb.load_balancers(&Selector::Name("web".into()), Detail::Whole).await;
+    let _ = alb.load_balancers(&Selector::Name("web".into()), Detail::Full).await;
     let _ = alb.load_balancers(&Selector::Tags(BTreeMap::new()), Detail::Listed).await;
-    let _ = alb.listeners(lb, Detail::Whole).await;
+    let _ = alb.listeners(lb, Detail::Full).await;
     let rule = RouteId::rule(rule);
     let asked = [RouteId::default_route(listener), rule.clone()];
     assert!(alb.routes(&asked).await.keys().all(|id| asked.contains(id)), "nobody asked for that");
-    let _ = alb.target_groups(Groups::Of(lb), Detail::Whole).await;
+    let _ = alb.target_groups(Groups::Of(lb), Detail::Full).await;
     let _ = alb
         .health(&["arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/a/0123456789abcdef".to_owned()])
         .await;

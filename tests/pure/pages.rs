@@ -11,7 +11,7 @@ use cutover::base::finding::{Code, Severity};
 use cutover::cli::command::Cutover;
 use cutover::cli::help::{TOPICS, Topic};
 use cutover::domain::preflight::ACCEPTABLE_ERRORS;
-use cutover::domain::run::event::{Event, Outcome, Record};
+use cutover::domain::run::event::{Event, RunOutcome, Record};
 use cutover::domain::run::state::{Phase, State};
 use cutover::plan::model::notify;
 use serde_json::json;
@@ -458,7 +458,7 @@ fn begun(phase: Phase) -> State {
     let record = Record { seq: 1, time: jiff::Timestamp::UNIX_EPOCH, run: "p-1".into(), event, newer: None };
     let mut state = State::fold(&[record]).expect("legal").expect("a state");
     state.phase = phase;
-    state.finished = (phase == Phase::Finished).then_some(Outcome::Completed);
+    state.finished = (phase == Phase::Finished).then_some(RunOutcome::Completed);
     state
 }
 

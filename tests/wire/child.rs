@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// The result of a process.
-pub struct Ended {
+pub struct ProcessResult {
     /// Exit code.
     pub code: i32,
     /// Standard output.
@@ -17,14 +17,14 @@ pub struct Ended {
     pub err: String,
 }
 
-impl Ended {
+impl ProcessResult {
     /// Standard output as JSON lines.
     pub fn records(&self) -> Vec<Value> {
         self.out.lines().map(record).collect()
     }
 
     /// Asserts the exit code; on failure shows the output.
-    pub fn exits(self, code: i32) -> Self {
+    pub fn assert_exit(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
         self
     }
@@ -35,14 +35,14 @@ fn record(line: &str) -> Value {
 }
 
 /// Runs a command to its end.
-pub fn run(mut command: Command) -> Ended {
+pub fn run(mut command: Command) -> ProcessResult {
     follow(&mut command, |_| {})
 }
 
 /// Runs a command to its end and passes each line of its standard output to `seen`.
-pub fn follow(command: &mut Command, mut seen: impl FnMut(&str)) -> Ended {
+pub fn follow(command: &mut Command, mut seen: impl FnMut(&str)) -> ProcessResult {
     let mut child = command.spawn().expect("cutover starts");
-    let alive = watch(&child);
+    let alive = kill_when_hanging(&child);
     let mut stderr = child.stderr.take().expect("its stderr");
     let err = std::thread::spawn(move || {
         let mut text = String::new();
@@ -58,11 +58,11 @@ pub fn follow(command: &mut Command, mut seen: impl FnMut(&str)) -> Ended {
     drop(alive);
     let err = err.join().expect("read").expect("UTF-8");
     let code = status.code().unwrap_or_else(|| panic!("{status}\nstdout:\n{out}\nstderr:\n{err}"));
-    Ended { code, out, err }
+    ProcessResult { code, out, err }
 }
 
 /// Kills a process that hangs, so that a defect fails the test instead of blocking it.
-fn watch(child: &Child) -> mpsc::Sender<()> {
+fn kill_when_hanging(child: &Child) -> mpsc::Sender<()> {
     let (alive, ended) = mpsc::channel();
     let id = child.id().to_string();
     std::thread::spawn(move || {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cutover::adapter::aws::elb::Alb;
 use cutover::domain::elb;
 use cutover::domain::elb::action::Action;
-use cutover::domain::traffic::{Content, RouteId, Unreadable};
+use cutover::domain::traffic::{RouteContent, RouteId, Unreadable};
 use cutover::port::{Inventory, Traffic, WriteError};
 use serde_json::{Value, json};
 
@@ -32,11 +32,11 @@ async fn alb(url: &str) -> Alb {
     hurried_alb(url, 300.0).await
 }
 
-fn content(actions: Value) -> Content {
+fn content(actions: Value) -> RouteContent {
     elb::content(&serde_json::from_value::<Vec<Action>>(actions).expect("actions"))
 }
 
-fn forward() -> Content {
+fn forward() -> RouteContent {
     content(json!([{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": GROUP}]}}]))
 }
 
@@ -45,13 +45,13 @@ async fn both(reply: fn() -> Reply) -> (Unreadable, WriteError) {
     let proxy = Proxy::start("http://127.0.0.1:1", move |_| reply()).await;
     let alb = alb(&proxy.url).await;
     let write = alb.set(&RouteId::rule(RULE), &forward(), Duration::from_millis(200)).await.expect_err("a failure");
-    assert_eq!(proxy.asked().len(), 1, "a write is sent once");
+    assert_eq!(proxy.take_requests().len(), 1, "a write is sent once");
     let read = alb.health(&[GROUP.to_owned()]).await.remove(GROUP).expect("a result").expect_err("a failure");
     let tries = if matches!(read, Unreadable::Throttled | Unreadable::Unavailable(_)) { 1..=5 } else { 1..=1 };
     assert!(
-        tries.contains(&proxy.asked().len()),
+        tries.contains(&proxy.take_requests().len()),
         "only transient errors are retried: {} tries, {read:?}",
-        proxy.asked().len()
+        proxy.take_requests().len()
     );
     (read, write)
 }
@@ -88,7 +88,7 @@ async fn each_answer_maps_to_its_error() {
     );
     assert_eq!(
         both(|| Reply::Answer(500, error!("InternalFailure", "oops"))).await,
-        (Unreadable::Unavailable(text("InternalFailure: oops")), WriteError::Unknown(text("InternalFailure: oops")))
+        (Unreadable::Unavailable(text("InternalFailure: oops")), WriteError::Unanswered(text("InternalFailure: oops")))
     );
 }
 
@@ -101,7 +101,7 @@ async fn a_write_that_may_have_been_applied_is_unknown() {
         || Reply::Close,
     ] {
         let (read, write) = both(reply).await;
-        assert!(matches!(write, WriteError::Unknown(_)), "{write:?}");
+        assert!(matches!(write, WriteError::Unanswered(_)), "{write:?}");
         assert!(!format!("{read:?} {write:?}").contains("S3CRET"), "{read:?} {write:?}");
     }
 }
@@ -111,8 +111,8 @@ async fn a_write_that_may_have_been_applied_is_unknown() {
 async fn a_write_without_an_answer_is_unknown_after_its_deadline() {
     let proxy = Proxy::start("http://127.0.0.1:1", |_| Reply::Hang).await;
     let write = alb(&proxy.url).await.set(&RouteId::rule(RULE), &forward(), Duration::from_millis(200)).await;
-    assert!(matches!(write, Err(WriteError::Unknown(_))), "{write:?}");
-    assert_eq!(proxy.asked().len(), 1, "a write is sent once");
+    assert!(matches!(write, Err(WriteError::Unanswered(_))), "{write:?}");
+    assert_eq!(proxy.take_requests().len(), 1, "a write is sent once");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinHandle};
 
 /// A request of the query protocol: `Action` and all other parameters, decoded.
-pub type Asked = BTreeMap<String, String>;
+pub type QueryRequest = BTreeMap<String, String>;
 
 /// How the proxy handles a request.
 pub enum Reply {
@@ -30,19 +30,19 @@ pub enum Reply {
     Close,
 }
 
-type Rule = Arc<dyn Fn(&Asked) -> Reply + Send + Sync>;
+type Rule = Arc<dyn Fn(&QueryRequest) -> Reply + Send + Sync>;
 
 /// A proxy, which stops when dropped.
 pub struct Proxy {
     /// Its URL.
     pub url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<QueryRequest>>>,
     serving: AbortHandle,
 }
 
 impl Proxy {
     /// Starts one in front of `upstream`; `rule` decides about each request.
-    pub async fn start(upstream: &str, rule: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub async fn start(upstream: &str, rule: impl Fn(&QueryRequest) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let asked = Arc::default();
@@ -52,7 +52,7 @@ impl Proxy {
     }
 
     /// Returns the requests since the last call.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn take_requests(&self) -> Vec<QueryRequest> {
         std::mem::take(&mut self.asked.lock().expect("not poisoned"))
     }
 }
@@ -63,7 +63,7 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(listener: TcpListener, upstream: String, rule: Rule, log: Arc<Mutex<Vec<Asked>>>) {
+async fn serve(listener: TcpListener, upstream: String, rule: Rule, log: Arc<Mutex<Vec<QueryRequest>>>) {
     while let Ok((stream, _)) = listener.accept().await {
         let (upstream, rule, log) = (upstream.clone(), Arc::clone(&rule), Arc::clone(&log));
         let answer = service_fn(move |request| answer(request, upstream.clone(), Arc::clone(&rule), Arc::clone(&log)));
@@ -76,7 +76,7 @@ async fn answer(
     request: Request<Incoming>,
     upstream: String,
     rule: Rule,
-    log: Arc<Mutex<Vec<Asked>>>,
+    log: Arc<Mutex<Vec<QueryRequest>>>,
 ) -> Result<Response<Full<Bytes>>, &'static str> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
@@ -108,7 +108,7 @@ async fn answer(
 }
 
 /// Decodes the parameters of a form.
-pub fn decode(body: &[u8]) -> Asked {
+pub fn decode(body: &[u8]) -> QueryRequest {
     let text = String::from_utf8_lossy(body).into_owned();
     text.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (percent(k), percent(v))).collect()
 }

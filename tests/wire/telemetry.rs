@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use cutover::adapter::calls::Outcome;
+use cutover::adapter::calls::CallOutcome;
 use cutover::adapter::telemetry::Dialect;
-use cutover::app::telemetry::metrics::{Gauges, text};
-use cutover::domain::health::Counts;
-use cutover::domain::metric::verdict::judge::Call;
+use cutover::app::telemetry::metrics::{RunMetrics, text};
+use cutover::domain::health::HealthCounts;
+use cutover::domain::metric::verdict::judge::GateResult;
 use cutover::domain::run::event::{Record, WaitReason};
 use cutover::domain::run::journal;
-use cutover::domain::run::state::{Gate, State};
+use cutover::domain::run::state::{GateHistory, State};
 
 /// The records of the recorded journal.
 pub fn records() -> Vec<Record> {
@@ -17,27 +17,27 @@ pub fn records() -> Vec<Record> {
 }
 
 /// A run in progress, with a value in every metric family.
-pub fn gauges() -> Gauges {
+pub fn gauges() -> RunMetrics {
     let records = records();
     let state = State::fold(&records[..records.len() / 2]).expect("legal").expect("a state");
     let plan = cutover::plan::lint("v1", state.started.text.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
-    let mut gauges = Gauges::new(&plan, state);
+    let mut gauges = RunMetrics::new(&plan, state);
     let group = gauges.state.started.groups.keys().next().expect("a group").clone();
-    gauges.health.insert(group, Counts { healthy: 4, draining: 1, ..Counts::default() });
-    gauges.state.gates.insert("errors".into(), Gate { measured: Vec::new(), said: Some(Call::Hold) });
-    gauges.look = Some(gauges.state.last);
+    gauges.health.insert(group, HealthCounts { healthy: 4, draining: 1, ..HealthCounts::default() });
+    gauges.state.gates.insert("errors".into(), GateHistory { measurements: Vec::new(), last_verdict: Some(GateResult::Hold) });
+    gauges.observed_at = Some(gauges.state.last_record_at);
     gauges.waits = vec![WaitReason::Bake];
     gauges.waited = [(WaitReason::Bake, 61.5), (WaitReason::RaiseGate, 3.0)].into();
     gauges.writes = [("applied", 6), ("unknown", 1)].into();
     let call = |operation: &str| ("Elastic Load Balancing v2".to_owned(), operation.to_owned());
     let of = |operation: &str, outcome| (call(operation).0, call(operation).1, outcome);
     gauges.calls.calls = [
-        (of("ModifyRule", Outcome::Ok), 5),
-        (of("ModifyRule", Outcome::Throttled), 2),
-        (of("with \"quotes\"\\", Outcome::Ok), 1),
+        (of("ModifyRule", CallOutcome::Ok), 5),
+        (of("ModifyRule", CallOutcome::Throttled), 2),
+        (of("with \"quotes\"\\", CallOutcome::Ok), 1),
     ]
     .into();
-    gauges.calls.took = [(call("ModifyRule"), (7, Duration::from_millis(1250)))].into();
+    gauges.calls.durations = [(call("ModifyRule"), (7, Duration::from_millis(1250)))].into();
     gauges
 }
 

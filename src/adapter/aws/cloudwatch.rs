@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 use crate::adapter::metric::web::{Ask, Web};
 use crate::adapter::metric::{clipped, unreadable};
 use crate::base::arn;
-use crate::domain::metric::gate::{Question, Seen, Side};
-use crate::domain::metric::verdict::Count;
-use crate::plan::model::metric::{CloudWatch as Wanted, Judge, Source};
+use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue, QueriedCluster};
+use crate::domain::metric::verdict::RequestCount;
+use crate::plan::model::metric::{CloudWatch as Wanted, GateCondition, MetricSource};
 
 const JSON: &str = "application/x-amz-json-1.0";
 const TARGET: &str = "GraniteServiceVersion20100801";
@@ -74,11 +74,11 @@ impl CloudWatch {
     }
 
     /// Answers questions.
-    pub async fn ask(&self, web: &Web, questions: &[&Question]) -> Vec<Seen> {
-        let mut seen: Vec<Seen> = questions.iter().map(|_| unreadable("no answer")).collect();
+    pub async fn ask(&self, web: &Web, questions: &[&MeasurementRequest]) -> Vec<MeasuredValue> {
+        let mut seen: Vec<MeasuredValue> = questions.iter().map(|_| unreadable("no answer")).collect();
         let mut spans: BTreeMap<(Timestamp, Timestamp), Vec<Query>> = BTreeMap::new();
         for (index, question) in questions.iter().enumerate() {
-            if let Source::CloudWatch(wanted) = &question.gate.source {
+            if let MetricSource::CloudWatch(wanted) = &question.gate.source {
                 let from = if wanted.metric.is_some() { earlier(question.from) } else { question.from };
                 spans.entry((from, question.to)).or_default().extend(queries(index, question, wanted));
             }
@@ -135,9 +135,9 @@ impl CloudWatch {
         Ok(found)
     }
 
-    async fn alarms(&self, web: &Web, questions: &[&Question], seen: &mut [Seen]) {
-        let names = |q: &Question| {
-            if let Source::CloudWatchAlarms(names) = &q.gate.source { names.clone() } else { Vec::new() }
+    async fn alarms(&self, web: &Web, questions: &[&MeasurementRequest], seen: &mut [MeasuredValue]) {
+        let names = |q: &MeasurementRequest| {
+            if let MetricSource::CloudWatchAlarms(names) = &q.gate.source { names.clone() } else { Vec::new() }
         };
         let all: Vec<String> = questions.iter().flat_map(|q| names(q)).collect::<BTreeSet<_>>().into_iter().collect();
         let mut states = BTreeMap::new();
@@ -160,7 +160,7 @@ impl CloudWatch {
             }
         }
         for (question, seen) in questions.iter().zip(seen) {
-            if matches!(question.gate.source, Source::CloudWatchAlarms(_)) {
+            if matches!(question.gate.source, MetricSource::CloudWatchAlarms(_)) {
                 *seen = failed.as_ref().map_or_else(|| alarmed(&names(question), &states), unreadable);
             }
         }
@@ -226,7 +226,7 @@ fn earlier(from: Timestamp) -> Timestamp {
     Timestamp::from_second(from.as_second() - LATE).unwrap_or(from)
 }
 
-fn queries(index: usize, question: &Question, wanted: &Wanted) -> Vec<Query> {
+fn queries(index: usize, question: &MeasurementRequest, wanted: &Wanted) -> Vec<Query> {
     if let Some(metric) = &wanted.metric {
         let dimensions: Vec<_> =
             metric.dimensions.iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect();
@@ -239,9 +239,9 @@ fn queries(index: usize, question: &Question, wanted: &Wanted) -> Vec<Query> {
         let mut add = |part, name: &str, statistic: &str| {
             all.extend(of_groups(index, side, part, name, minutes(question.gate.interval), statistic))
         };
-        match question.gate.judge {
-            Judge::Latency(_) => add(Part::Latency { new }, "TargetResponseTime", &wanted.latency),
-            Judge::Share { .. } => add(Part::Requests { new }, "RequestCount", "Sum"),
+        match question.gate.condition {
+            GateCondition::Latency(_) => add(Part::Latency { new }, "TargetResponseTime", &wanted.latency),
+            GateCondition::Share { .. } => add(Part::Requests { new }, "RequestCount", "Sum"),
             _ => {
                 add(Part::Requests { new }, "RequestCount", "Sum");
                 add(Part::Errors { new }, "HTTPCode_Target_5XX_Count", "Sum");
@@ -252,7 +252,7 @@ fn queries(index: usize, question: &Question, wanted: &Wanted) -> Vec<Query> {
     all
 }
 
-fn of_groups(question: usize, side: &Side, part: Part, name: &str, period: u64, statistic: &str) -> Vec<Query> {
+fn of_groups(question: usize, side: &QueriedCluster, part: Part, name: &str, period: u64, statistic: &str) -> Vec<Query> {
     let query = |(group, balancer): &(String, String)| {
         let dimensions = json!([
             {"Name": "LoadBalancer", "Value": arn::resource(balancer).trim_start_matches("loadbalancer/")},
@@ -269,35 +269,35 @@ fn minutes(duration: Duration) -> u64 {
 }
 
 /// What a question's queries found. A missing number of errors is zero only where there are requests.
-fn told(question: &Question, index: usize, queries: &[Query], found: &[Vec<f64>]) -> Seen {
+fn told(question: &MeasurementRequest, index: usize, queries: &[Query], found: &[Vec<f64>]) -> MeasuredValue {
     let values = |part: Part| -> Vec<f64> {
         let own = queries.iter().zip(found).filter(|(q, _)| q.question == index && q.part == part);
         own.flat_map(|(_, values)| values.iter().copied()).collect()
     };
-    let nothing = |of: &str| Seen::Nothing { message: format!("CloudWatch has no data of {of} for that time") };
+    let nothing = |of: &str| MeasuredValue::Nothing { message: format!("CloudWatch has no data of {of} for that time") };
     let count = |new: bool| {
         let requests = values(Part::Requests { new });
         if requests.is_empty() {
             return None;
         }
         let requests = whole(requests.iter().sum());
-        Some(Count { requests, errors: whole(values(Part::Errors { new }).iter().sum()).min(requests) })
+        Some(RequestCount { requests, errors: whole(values(Part::Errors { new }).iter().sum()).min(requests) })
     };
-    match question.gate.judge {
-        Judge::Condition { .. } | Judge::State => {
-            values(Part::Own).first().map_or_else(|| nothing("the metric"), |value| Seen::Value { value: *value })
+    match question.gate.condition {
+        GateCondition::Condition { .. } | GateCondition::State => {
+            values(Part::Own).first().map_or_else(|| nothing("the metric"), |value| MeasuredValue::Value { value: *value })
         }
-        Judge::Latency(_) => {
+        GateCondition::Latency(_) => {
             let side = |new| values(Part::Latency { new }).into_iter().reduce(f64::max);
             match (side(false), side(true)) {
-                (Some(old), Some(new)) => Seen::Latencies { old, new },
+                (Some(old), Some(new)) => MeasuredValue::Latencies { old, new },
                 (None, _) => nothing(&question.old.cluster),
                 _ => nothing(&question.new.cluster),
             }
         }
-        Judge::ErrorRate(_) | Judge::Share { .. } => match (count(false), count(true)) {
+        GateCondition::ErrorRate(_) | GateCondition::Share { .. } => match (count(false), count(true)) {
             (_, None) => nothing(&question.new.cluster),
-            (old, Some(new)) => Seen::Counts { old: old.unwrap_or_default(), new },
+            (old, Some(new)) => MeasuredValue::Counts { old: old.unwrap_or_default(), new },
         },
     }
 }
@@ -308,21 +308,21 @@ fn whole(value: f64) -> u64 {
 }
 
 /// The worst of these alarms' states.
-fn alarmed(names: &[String], states: &BTreeMap<String, String>) -> Seen {
+fn alarmed(names: &[String], states: &BTreeMap<String, String>) -> MeasuredValue {
     let of = |state: Option<&str>| -> Vec<&str> {
         names.iter().filter(|name| states.get(*name).map(String::as_str) == state).map(String::as_str).collect()
     };
     let (ringing, missing, blind) = (of(Some("ALARM")), of(None), of(Some("INSUFFICIENT_DATA")));
     if !ringing.is_empty() {
-        return Seen::State { well: false, message: format!("in ALARM: {}", ringing.join(", ")) };
+        return MeasuredValue::State { well: false, message: format!("in ALARM: {}", ringing.join(", ")) };
     }
     if !missing.is_empty() {
         return unreadable(format!("no alarm is called {}", missing.join(", ")));
     }
     if !blind.is_empty() {
-        return Seen::Nothing { message: format!("INSUFFICIENT_DATA: {}", blind.join(", ")) };
+        return MeasuredValue::Nothing { message: format!("INSUFFICIENT_DATA: {}", blind.join(", ")) };
     }
-    Seen::State { well: true, message: format!("OK: {}", names.join(", ")) }
+    MeasuredValue::State { well: true, message: format!("OK: {}", names.join(", ")) }
 }
 
 #[cfg(test)]
@@ -335,11 +335,11 @@ mod tests {
             .map(|(n, s)| (n.to_owned(), s.to_owned()))
             .into();
         let said = |names: &[&str]| alarmed(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>(), &states);
-        assert!(matches!(said(&["fine"]), Seen::State { well: true, .. }));
+        assert!(matches!(said(&["fine"]), MeasuredValue::State { well: true, .. }));
         assert!(
-            matches!(said(&["fine", "blind", "rings"]), Seen::State { well: false, message } if message == "in ALARM: rings")
+            matches!(said(&["fine", "blind", "rings"]), MeasuredValue::State { well: false, message } if message == "in ALARM: rings")
         );
-        assert!(matches!(said(&["fine", "blind"]), Seen::Nothing { .. }));
-        assert!(matches!(said(&["fine", "gone"]), Seen::Unreadable { message } if message.contains("gone")));
+        assert!(matches!(said(&["fine", "blind"]), MeasuredValue::Nothing { .. }));
+        assert!(matches!(said(&["fine", "gone"]), MeasuredValue::Unreadable { message } if message.contains("gone")));
     }
 }

@@ -8,7 +8,7 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::{K8s, error};
-use crate::adapter::calls::OfKubernetes;
+use crate::adapter::calls::KubernetesCallLayer;
 use crate::base::redact;
 use crate::domain::traffic::Unreadable;
 
@@ -26,7 +26,7 @@ pub async fn from_kubeconfig(kubeconfig: Kubeconfig, context: Option<&str>) -> R
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| unusable(&e))?;
     limit(&mut config);
     let builder = ClientBuilder::try_from(config).map_err(|e| error::read(&e))?;
-    Ok(K8s::new(builder.with_layer(&OfKubernetes).build()))
+    Ok(K8s::new(builder.with_layer(&KubernetesCallLayer).build()))
 }
 
 /// The client neither retries by itself nor waits for ever.

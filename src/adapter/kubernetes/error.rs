@@ -6,7 +6,7 @@ use kube::core::Status;
 
 use crate::adapter::words;
 use crate::base::redact;
-use crate::domain::preflight::permission::explained;
+use crate::domain::preflight::permission::explain_refusal;
 use crate::domain::traffic::Unreadable;
 use crate::port::WriteError;
 
@@ -20,7 +20,7 @@ pub fn read(error: &kube::Error) -> Unreadable {
     match error {
         kube::Error::Api(status) => match status.code {
             401 => Unreadable::Credentials("the Kubernetes API does not accept them".to_owned()),
-            403 => Unreadable::Denied(explained(&said(status))),
+            403 => Unreadable::Denied(explain_refusal(&said(status))),
             404 => Unreadable::NotFound(said(status)),
             429 => Unreadable::Throttled,
             code => Unreadable::Unavailable(format!("{code} {}", said(status))),
@@ -45,21 +45,21 @@ pub fn write(error: &kube::Error) -> WriteError {
             500 if status.message.starts_with("failed to create typed patch object") => {
                 WriteError::Refused(said(status))
             }
-            403 => WriteError::Refused(explained(&said(status))),
-            408 | 500.. => WriteError::Unknown(format!("{} {}", status.code, said(status))),
+            403 => WriteError::Refused(explain_refusal(&said(status))),
+            408 | 500.. => WriteError::Unanswered(format!("{} {}", status.code, said(status))),
             _ => WriteError::Refused(said(status)),
         },
         kube::Error::Auth(_) => WriteError::Credentials(AUTH.to_owned()),
         kube::Error::BuildRequest(e) => WriteError::Refused(redact::clean(&e.to_string()).into_owned()),
-        kube::Error::SerdeError(_) => WriteError::Unknown("the answer cannot be decoded".to_owned()),
-        other => no_token(other).map_or_else(|| WriteError::Unknown(chain(other)), WriteError::Credentials),
+        kube::Error::SerdeError(_) => WriteError::Unanswered("the answer cannot be decoded".to_owned()),
+        other => no_token(other).map_or_else(|| WriteError::Unanswered(chain(other)), WriteError::Credentials),
     }
 }
 
 /// Why a write was not even sent, when what had to be read for it could not be.
 pub fn before_write(error: &kube::Error) -> WriteError {
     match write(error) {
-        WriteError::Unknown(why) => WriteError::NotSent(why),
+        WriteError::Unanswered(why) => WriteError::NotSent(why),
         known => known,
     }
 }
@@ -69,7 +69,7 @@ const LONGEST: usize = 1000;
 
 /// The API's own message, as far as it may be repeated.
 fn said(status: &Status) -> String {
-    let text = words::short(&status.message, LONGEST);
+    let text = words::safe_line(&status.message, LONGEST);
     if text.is_empty() { "(its message is not shown)".to_owned() } else { text }
 }
 
@@ -78,7 +78,7 @@ const AUTH: &str = "the kubeconfig's token or credential plugin failed";
 /// Who owns which fields, as the conflict's causes tell.
 fn conflict(status: &Status) -> String {
     let causes = status.details.iter().flat_map(|d| &d.causes).filter(|c| c.reason == "FieldManagerConflict");
-    let named: Vec<_> = causes.map(|c| format!("{} ({})", c.field, words::short(&c.message, LONGEST))).collect();
+    let named: Vec<_> = causes.map(|c| format!("{} ({})", c.field, words::safe_line(&c.message, LONGEST))).collect();
     if named.is_empty() { said(status) } else { format!("owned by someone else: {}", named.join(", ")) }
 }
 

@@ -87,7 +87,7 @@ pub async fn create(cluster: &K8s, namespace: &str, handed: &Handed<'_>, dry: bo
     let api = Api::namespaced(cluster.client(), namespace);
     let made = tokio::time::timeout(super::DEADLINE, api.create(&params, &job));
     made.await
-        .map_err(|_| WriteError::Unknown("the Kubernetes API did not answer in time".into()))?
+        .map_err(|_| WriteError::Unanswered("the Kubernetes API did not answer in time".into()))?
         .map(drop)
         .map_err(|e| write(&e))
 }

@@ -34,7 +34,7 @@ use crate::domain::traffic::Unreadable;
 use crate::port::{Cluster, WriteError};
 
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::kubernetes::workload::{Identity, WorkloadView};
+use crate::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
 use crate::plan::model::ServiceRef;
 
 /// How long any one request may take.
@@ -111,13 +111,13 @@ impl K8s {
 
 #[async_trait]
 impl Cluster for K8s {
-    async fn identity(&self) -> Result<Identity, Unreadable> {
+    async fn identity(&self) -> Result<ClusterIdentity, Unreadable> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let system = read(namespaces.get("kube-system")).await?;
         let version = read(self.client.apiserver_version()).await?.git_version;
         let binding_api = read(self.binding_api()).await?.map(|a| a.api_version.clone());
         let uid = system.uid().ok_or_else(|| Unreadable::Unavailable("namespace kube-system has no UID".to_owned()))?;
-        Ok(Identity { uid, version, binding_api })
+        Ok(ClusterIdentity { uid, version, binding_api })
     }
 
     async fn workloads(&self, services: &[&ServiceRef]) -> Vec<Result<WorkloadView, Unreadable>> {
@@ -152,7 +152,7 @@ impl Cluster for K8s {
         let body = value::wanted(binding, &api.api_version);
         match deadline(bindings.patch(&binding.name, &params, &Patch::Apply(body))).await {
             Some(answer) => answer.map(drop).map_err(|e| error::write(&e)),
-            None => Err(WriteError::Unknown(late("apply"))),
+            None => Err(WriteError::Unanswered(late("apply"))),
         }
     }
 
@@ -170,7 +170,7 @@ impl Cluster for K8s {
         let params = DeleteParams { preconditions, ..DeleteParams::default() };
         match deadline(bindings.delete(&found.name, &params)).await {
             Some(answer) => answer.map(drop).map_err(|e| error::write(&e)),
-            None => Err(WriteError::Unknown(late("delete"))),
+            None => Err(WriteError::Unanswered(late("delete"))),
         }
     }
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::kubernetes::workload::{Identity, WorkloadView};
+use crate::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::ServiceRef;
 use crate::port::{Cluster, WriteError};
@@ -14,7 +14,7 @@ pub struct Unreached(pub Unreadable);
 
 #[async_trait]
 impl Cluster for Unreached {
-    async fn identity(&self) -> Result<Identity, Unreadable> {
+    async fn identity(&self) -> Result<ClusterIdentity, Unreadable> {
         Err(self.0.clone())
     }
 

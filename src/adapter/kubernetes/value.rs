@@ -11,7 +11,7 @@ use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
 use crate::domain::kubernetes::binding::{Binding, gitops_owner};
-use crate::domain::kubernetes::workload::{Hpa, Owner, Pod, Service};
+use crate::domain::kubernetes::workload::{Hpa, PodOwner, Pod, Service};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{PortRef, TargetType};
 
@@ -23,7 +23,7 @@ pub struct Owned {
     /// Labels of its pods.
     pub template_labels: BTreeMap<String, String>,
     /// What the rules see.
-    pub owner: Owner,
+    pub owner: PodOwner,
 }
 
 /// UIDs of what owns an object.
@@ -105,7 +105,7 @@ fn owned(
     template: Option<&core::PodTemplateSpec>,
 ) -> Owned {
     let template_labels = template.and_then(|t| t.metadata.as_ref()).and_then(|m| m.labels.clone()).unwrap_or_default();
-    let owner = Owner {
+    let owner = PodOwner {
         kind: kind.to_owned(),
         name: object.name_any(),
         replicas: number(replicas, 1),

@@ -1,14 +1,14 @@
 //! Texts of a gate with their `{{…}}` filled in.
 
-use crate::domain::metric::gate::Question;
-use crate::plan::model::metric::Scope;
+use crate::domain::metric::gate::MeasurementRequest;
+use crate::plan::model::metric::GateScope;
 use crate::plan::template;
 
 /// `{{cluster}}`, `{{workload}}` and `{{window}}`, for a side of a question.
-pub fn fill(text: &str, question: &Question, cluster: &str) -> String {
+pub fn fill(text: &str, question: &MeasurementRequest, cluster: &str) -> String {
     template::fill(text, |name| match (name, &question.gate.scope) {
         ("cluster", _) => Some(cluster.to_owned()),
-        ("workload", Scope::Workload(name)) => Some(name.clone()),
+        ("workload", GateScope::Workload(name)) => Some(name.clone()),
         ("window", _) => Some(format!("{}s", question.gate.window.as_secs().max(1))),
         _ => None,
     })

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{Cluster, unreadable};
 use crate::domain::kubernetes::workload::WorkloadView;
-use crate::domain::metric::gate::{Question, Seen};
-use crate::plan::model::metric::Scope;
+use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue};
+use crate::plan::model::metric::GateScope;
 use crate::plan::model::{ClusterName, ServiceRef};
 
 /// Answers a question, of the new cluster.
@@ -14,11 +14,11 @@ pub async fn ask(
     clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
     services: &BTreeMap<String, ServiceRef>,
     max_restarts: Option<u32>,
-    question: &Question,
-) -> Seen {
+    question: &MeasurementRequest,
+) -> MeasuredValue {
     let name = &question.new.cluster;
     let Some(cluster) = clusters.get(name) else { return unreadable(format!("the plan gives no access to {name}")) };
-    let wanted = |workload: &str| !matches!(&question.gate.scope, Scope::Workload(own) if own != workload);
+    let wanted = |workload: &str| !matches!(&question.gate.scope, GateScope::Workload(own) if own != workload);
     let (names, services): (Vec<_>, Vec<_>) = services.iter().filter(|(workload, _)| wanted(workload)).unzip();
     if services.is_empty() {
         return unreadable("the workload has no service");
@@ -29,13 +29,13 @@ pub async fn ask(
             Err(why) => return unreadable(why),
             Ok(view) => {
                 if let Some(message) = trouble(&view, max_restarts, question) {
-                    return Seen::State { well: false, message: format!("{workload} in {name}: {message}") };
+                    return MeasuredValue::State { well: false, message: format!("{workload} in {name}: {message}") };
                 }
                 pods += view.pods.len();
             }
         }
     }
-    Seen::State {
+    MeasuredValue::State {
         well: true,
         message: format!(
             "{} in {name} rolled out, {pods} pods ready",
@@ -45,7 +45,7 @@ pub async fn ask(
 }
 
 /// What is not as it should be.
-fn trouble(view: &WorkloadView, max_restarts: Option<u32>, question: &Question) -> Option<String> {
+fn trouble(view: &WorkloadView, max_restarts: Option<u32>, question: &MeasurementRequest) -> Option<String> {
     if view.service.is_none() {
         return Some("its Service does not exist".into());
     }

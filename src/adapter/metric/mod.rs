@@ -16,8 +16,8 @@ use futures::future::join_all;
 
 use crate::base::redact;
 use crate::base::text::line;
-use crate::domain::metric::gate::{Question, Seen};
-use crate::plan::model::metric::Source;
+use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue};
+use crate::plan::model::metric::MetricSource;
 use crate::plan::model::{ClusterName, Plan, ServiceRef};
 use crate::port::{Cluster, Metrics};
 
@@ -45,15 +45,15 @@ impl Sources {
         }
     }
 
-    async fn one(&self, question: &Question) -> Seen {
+    async fn one(&self, question: &MeasurementRequest) -> MeasuredValue {
         match &question.gate.source {
-            Source::Prometheus(source) => prometheus::ask(&self.web, source, question).await,
-            Source::Http(source) => probe::ask(&self.web, source, question).await,
-            Source::Exec(source) => exec::ask(source, question).await,
-            Source::Kubernetes { max_restarts } => {
+            MetricSource::Prometheus(source) => prometheus::ask(&self.web, source, question).await,
+            MetricSource::Http(source) => probe::ask(&self.web, source, question).await,
+            MetricSource::Exec(source) => exec::ask(source, question).await,
+            MetricSource::Kubernetes { max_restarts } => {
                 kubernetes::ask(&self.clusters, &self.services, *max_restarts, question).await
             }
-            Source::CloudWatch(_) | Source::CloudWatchAlarms(_) => {
+            MetricSource::CloudWatch(_) | MetricSource::CloudWatchAlarms(_) => {
                 self.cloudwatch.ask(&self.web, &[question]).await.pop().unwrap_or_else(|| unreadable("no answer"))
             }
         }
@@ -62,10 +62,10 @@ impl Sources {
 
 #[async_trait]
 impl Metrics for Sources {
-    async fn ask(&self, questions: &[Question]) -> Vec<Seen> {
+    async fn measure(&self, questions: &[MeasurementRequest]) -> Vec<MeasuredValue> {
         // AWS takes many questions in one call.
         if questions.len() > 1
-            && questions.iter().all(|q| matches!(q.gate.source, Source::CloudWatch(_) | Source::CloudWatchAlarms(_)))
+            && questions.iter().all(|q| matches!(q.gate.source, MetricSource::CloudWatch(_) | MetricSource::CloudWatchAlarms(_)))
         {
             return self.cloudwatch.ask(&self.web, &questions.iter().collect::<Vec<_>>()).await;
         }
@@ -79,8 +79,8 @@ pub struct Nobody;
 
 #[async_trait]
 impl Metrics for Nobody {
-    async fn ask(&self, questions: &[Question]) -> Vec<Seen> {
-        questions.iter().map(|_| Seen::Unreadable { message: "nobody measures here".into() }).collect()
+    async fn measure(&self, questions: &[MeasurementRequest]) -> Vec<MeasuredValue> {
+        questions.iter().map(|_| MeasuredValue::Unreadable { message: "nobody measures here".into() }).collect()
     }
 }
 
@@ -89,6 +89,6 @@ pub(crate) fn clipped(text: &str) -> String {
     line(&redact::clean(text), 200)
 }
 
-pub(crate) fn unreadable(why: impl std::fmt::Display) -> Seen {
-    Seen::Unreadable { message: clipped(&why.to_string()) }
+pub(crate) fn unreadable(why: impl std::fmt::Display) -> MeasuredValue {
+    MeasuredValue::Unreadable { message: clipped(&why.to_string()) }
 }

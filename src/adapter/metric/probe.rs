@@ -7,11 +7,11 @@ use http::HeaderMap;
 use super::clipped;
 use super::fill::fill;
 use super::web::{Ask, Web};
-use crate::domain::metric::gate::{Question, Seen};
+use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue};
 use crate::plan::model::metric::Http;
 
 /// Answers a question.
-pub async fn ask(web: &Web, source: &Http, question: &Question) -> Seen {
+pub async fn ask(web: &Web, source: &Http, question: &MeasurementRequest) -> MeasuredValue {
     let url = fill(&source.url, question, &question.new.cluster);
     let begun = Instant::now();
     let (well, message) = match web
@@ -34,5 +34,5 @@ pub async fn ask(web: &Web, source: &Http, question: &Question) -> Seen {
         }
         Ok((status, _)) => (true, format!("it answers {} within {} ms", status.as_u16(), begun.elapsed().as_millis())),
     };
-    Seen::State { well, message: clipped(&message) }
+    MeasuredValue::State { well, message: clipped(&message) }
 }

@@ -8,21 +8,21 @@ use serde_json::Value;
 use super::fill::fill;
 use super::web::{Ask, Web};
 use super::{clipped, unreadable};
-use crate::domain::metric::gate::{Question, Seen};
-use crate::domain::metric::verdict::Count;
-use crate::plan::model::metric::{Judge, Prometheus};
+use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue};
+use crate::domain::metric::verdict::RequestCount;
+use crate::plan::model::metric::{GateCondition, Prometheus};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Answers a question.
-pub async fn ask(web: &Web, source: &Prometheus, question: &Question) -> Seen {
-    let seen = match question.gate.judge {
-        Judge::ErrorRate(_) | Judge::Share { .. } => counts(web, source, question).await,
-        Judge::Latency(_) => latencies(web, source, question).await,
-        Judge::Condition { .. } | Judge::State => {
+pub async fn ask(web: &Web, source: &Prometheus, question: &MeasurementRequest) -> MeasuredValue {
+    let seen = match question.gate.condition {
+        GateCondition::ErrorRate(_) | GateCondition::Share { .. } => counts(web, source, question).await,
+        GateCondition::Latency(_) => latencies(web, source, question).await,
+        GateCondition::Condition { .. } | GateCondition::State => {
             let cluster = &question.new.cluster;
             value(web, source, question, cluster, source.query.as_deref()).await.map(|found| match found {
-                Some(value) => Seen::Value { value },
+                Some(value) => MeasuredValue::Value { value },
                 None => nothing(cluster),
             })
         }
@@ -30,12 +30,12 @@ pub async fn ask(web: &Web, source: &Prometheus, question: &Question) -> Seen {
     seen.unwrap_or_else(unreadable)
 }
 
-async fn counts(web: &Web, source: &Prometheus, question: &Question) -> Result<Seen, String> {
+async fn counts(web: &Web, source: &Prometheus, question: &MeasurementRequest) -> Result<MeasuredValue, String> {
     let side = async |cluster: &str| {
         let requests = value(web, source, question, cluster, source.requests.as_deref());
         let errors = async {
             match &source.errors {
-                Some(query) if !matches!(question.gate.judge, Judge::Share { .. }) => {
+                Some(query) if !matches!(question.gate.condition, GateCondition::Share { .. }) => {
                     value(web, source, question, cluster, Some(query)).await
                 }
                 _ => Ok(None),
@@ -46,7 +46,7 @@ async fn counts(web: &Web, source: &Prometheus, question: &Question) -> Result<S
         // A series that never counted an error does not exist.
         Ok::<_, String>(
             requests
-                .map(|requests| Count { requests, errors: whole(errors.ok().flatten()).unwrap_or(0).min(requests) }),
+                .map(|requests| RequestCount { requests, errors: whole(errors.ok().flatten()).unwrap_or(0).min(requests) }),
         )
     };
     let (old, new) = join(side(&question.old.cluster), side(&question.new.cluster)).await;
@@ -54,22 +54,22 @@ async fn counts(web: &Web, source: &Prometheus, question: &Question) -> Result<S
         // One side's silence may be that of a side without traffic: it is none to be compared with.
         (None, None) => nothing("either cluster"),
         (_, None) => nothing(&question.new.cluster),
-        (old, Some(new)) => Seen::Counts { old: old.unwrap_or_default(), new },
+        (old, Some(new)) => MeasuredValue::Counts { old: old.unwrap_or_default(), new },
     })
 }
 
-async fn latencies(web: &Web, source: &Prometheus, question: &Question) -> Result<Seen, String> {
+async fn latencies(web: &Web, source: &Prometheus, question: &MeasurementRequest) -> Result<MeasuredValue, String> {
     let side = |cluster| value(web, source, question, cluster, source.latency.as_deref());
     let (old, new) = join(side(&question.old.cluster), side(&question.new.cluster)).await;
     Ok(match (old?, new?) {
-        (Some(old), Some(new)) => Seen::Latencies { old, new },
+        (Some(old), Some(new)) => MeasuredValue::Latencies { old, new },
         (None, _) => nothing(&question.old.cluster),
         _ => nothing(&question.new.cluster),
     })
 }
 
-fn nothing(of: &str) -> Seen {
-    Seen::Nothing { message: format!("the query finds nothing of {of}") }
+fn nothing(of: &str) -> MeasuredValue {
+    MeasuredValue::Nothing { message: format!("the query finds nothing of {of}") }
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped; what a rate extrapolates is no whole number
@@ -81,7 +81,7 @@ fn whole(value: Option<f64>) -> Option<u64> {
 async fn value(
     web: &Web,
     source: &Prometheus,
-    question: &Question,
+    question: &MeasurementRequest,
     cluster: &str,
     query: Option<&str>,
 ) -> Result<Option<f64>, String> {

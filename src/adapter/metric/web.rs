@@ -11,7 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use crate::adapter::calls::{Begun, Outcome};
+use crate::adapter::calls::{CallTimer, CallOutcome};
 use crate::base::redact;
 use crate::plan::model::metric::{Header, HeaderValue as Value};
 
@@ -54,13 +54,13 @@ impl Web {
                 .map_err(|_| "the answer breaks off, or is too long")?;
             Ok((status, body.to_bytes()))
         };
-        let begun = Begun::now();
+        let begun = CallTimer::start();
         let answer = tokio::time::timeout(ask.timeout, exchange).await;
         if let Some((service, operation)) = ask.of {
-            begun.over(
+            begun.finish(
                 service,
                 operation,
-                Outcome::of(answer.as_ref().ok().and_then(|a| a.as_ref().ok()).map(|(status, _)| status.as_u16())),
+                CallOutcome::from_status(answer.as_ref().ok().and_then(|a| a.as_ref().ok()).map(|(status, _)| status.as_u16())),
             );
         }
         answer.unwrap_or_else(|_| Err(format!("no answer within {} s", ask.timeout.as_secs_f64())))

@@ -11,10 +11,10 @@ use serde_json::json;
 
 use super::metric::{Ask, Web};
 use crate::adapter::http::{Courier, Deliver, Patience, Trouble};
-use crate::adapter::process::{self as command, Line};
+use crate::adapter::process::{self as command, CommandLine};
 use crate::base::redact;
 use crate::plan::model::metric::Header;
-use crate::plan::model::notify::{Address, Destination, Kind, Notification, Secret, TEXT};
+use crate::plan::model::notify::{WebhookUrl, NotificationTarget, Kind, Notification, SecretLocation, DEFAULT_TEMPLATE};
 use crate::plan::template;
 
 /// What may wait for one destination, and when it is tried again.
@@ -55,7 +55,7 @@ impl Message {
     /// The notification's text, each part of it that is not the plan's own passed through `escape`.
     pub fn text(&self, notification: &Notification, escape: fn(&str) -> String) -> String {
         let number = |n: Option<usize>| n.map(|n| n.to_string()).unwrap_or_default();
-        template::fill(notification.template.as_deref().unwrap_or(TEXT), |name| {
+        template::fill(notification.template.as_deref().unwrap_or(DEFAULT_TEMPLATE), |name| {
             let value = match name {
                 "plan" => self.plan.clone(),
                 "run" => self.run.clone(),
@@ -92,10 +92,10 @@ pub fn courier(notification: &Notification, patience: Patience) -> Courier<Messa
 }
 
 /// Why nothing can be delivered there as things are now, if that is known.
-pub fn trouble(to: &Destination) -> Option<String> {
+pub fn trouble(to: &NotificationTarget) -> Option<String> {
     match to {
-        Destination::Slack { url } | Destination::Webhook { url: Address::Secret(url), .. } => secret(url).err(),
-        Destination::Webhook { .. } | Destination::Exec { .. } => None,
+        NotificationTarget::Slack { url } | NotificationTarget::Webhook { url: WebhookUrl::Secret(url), .. } => secret(url).err(),
+        NotificationTarget::Webhook { .. } | NotificationTarget::Exec { .. } => None,
     }
 }
 
@@ -120,20 +120,20 @@ impl Outlet {
     async fn one(&self, message: &Message) -> Result<(), Trouble> {
         let message = &Message { message: redact::clean(&message.message).into_owned(), ..message.clone() };
         match &self.notification.to {
-            Destination::Slack { url } => {
+            NotificationTarget::Slack { url } => {
                 let text = message.text(&self.notification, slack);
                 self.post(&secret(url).map_err(Trouble::Lasting)?, json!({"text": text}).to_string(), &[]).await
             }
-            Destination::Webhook { url, headers } => {
+            NotificationTarget::Webhook { url, headers } => {
                 let url = match url {
-                    Address::Plain(url) => url.clone(),
-                    Address::Secret(url) => secret(url).map_err(Trouble::Lasting)?,
+                    WebhookUrl::Plain(url) => url.clone(),
+                    WebhookUrl::Secret(url) => secret(url).map_err(Trouble::Lasting)?,
                 };
                 self.post(&url, message.json(&self.notification), headers).await
             }
-            Destination::Exec { command: words, timeout } => {
+            NotificationTarget::Exec { command: words, timeout } => {
                 let line =
-                    Line { words, variables: Vec::new(), input: message.json(&self.notification), timeout: *timeout };
+                    CommandLine { words, variables: Vec::new(), input: message.json(&self.notification), timeout: *timeout };
                 match command::run(line).await.map_err(Trouble::Passing)? {
                     (0, _) => Ok(()),
                     (code, _) => Err(Trouble::Passing(format!("{} ends with exit code {code}", words[0]))),
@@ -164,10 +164,10 @@ impl Outlet {
 }
 
 /// A URL that nothing may print, from where it is; else why it cannot be had.
-fn secret(secret: &Secret) -> Result<String, String> {
+fn secret(secret: &SecretLocation) -> Result<String, String> {
     let (text, of) = match secret {
-        Secret::Env(name) => (std::env::var(name).map_err(|_| format!("the environment has no {name}"))?, name),
-        Secret::File(path) => (std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?, path),
+        SecretLocation::Env(name) => (std::env::var(name).map_err(|_| format!("the environment has no {name}"))?, name),
+        SecretLocation::File(path) => (std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?, path),
     };
     let url = text.trim();
     redact::remember(url);
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn what_slack_takes_for_markup_is_escaped_in_what_is_filled_in_and_left_in_the_plans_own_words() {
         let of = |template: Option<&str>| Notification {
-            to: Destination::Slack { url: Secret::Env("X".into()) },
+            to: NotificationTarget::Slack { url: SecretLocation::Env("X".into()) },
             on: Vec::new(),
             template: template.map(str::to_owned),
         };
@@ -225,9 +225,9 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let path = file.path().display().to_string();
         std::fs::write(&path, "hooks.example.com/T000/B000/XXXX").expect("written");
-        let why = secret(&Secret::File(path.clone())).expect_err("no URL");
+        let why = secret(&SecretLocation::File(path.clone())).expect_err("no URL");
         assert!(why.contains(&path) && !why.contains("XXXX"), "{why}");
         std::fs::write(&path, " https://hooks.example.com/T000\n").expect("written");
-        assert_eq!(secret(&Secret::File(path)), Ok("https://hooks.example.com/T000".into()));
+        assert_eq!(secret(&SecretLocation::File(path)), Ok("https://hooks.example.com/T000".into()));
     }
 }

@@ -11,35 +11,35 @@ use jiff::Timestamp;
 
 use crate::adapter::store::is_run_id;
 use crate::domain::run::event::{Event, Record};
-use crate::domain::run::journal::{Corrupt, line, parse};
-use crate::port::store::{Held, Holder, Lock, LockError, Look, Request, RunSummary, Store, StoreError, meant};
+use crate::domain::run::journal::{DamagedJournal, line, parse};
+use crate::port::store::{LockGuard, LockOwner, LockBackend, LockError, Heartbeat, Request, RunSummary, Store, StoreError, runs_named};
 
 /// A store in memory. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Memory(Arc<Mutex<Shelf>>);
+pub struct MemoryStore(Arc<Mutex<Contents>>);
 
 #[derive(Debug, Default)]
-struct Shelf {
-    runs: BTreeMap<String, Folder>,
+struct Contents {
+    runs: BTreeMap<String, RunData>,
     /// By load balancer: number of the acquisition, and the owner.
-    locks: HashMap<String, (u64, Holder)>,
-    takings: u64,
+    locks: HashMap<String, (u64, LockOwner)>,
+    acquisitions: u64,
     requests: u64,
     full: bool,
 }
 
 #[derive(Debug, Default)]
-struct Folder {
+struct RunData {
     journal: Vec<u8>,
     /// Number and checksum of the last record; `None`: not read yet. A long rehearsal appends thousands of records and
     /// must not
     /// parse the journal each time.
     last: Option<(u64, String)>,
     requests: BTreeMap<String, Request>,
-    look: Option<Look>,
+    heartbeat: Option<Heartbeat>,
 }
 
-impl Memory {
+impl MemoryStore {
     /// Creates an empty store.
     pub fn new() -> Self {
         Self::default()
@@ -47,94 +47,94 @@ impl Memory {
 
     /// Makes every append and request fail as on a full disk, or ends that.
     pub fn set_full(&self, full: bool) {
-        self.shelf().full = full;
+        self.contents().full = full;
     }
 
     /// Returns a journal's bytes; empty if there is no such run.
     pub fn journal(&self, run: &str) -> Vec<u8> {
-        self.shelf().runs.get(run).map(|f| f.journal.clone()).unwrap_or_default()
+        self.contents().runs.get(run).map(|f| f.journal.clone()).unwrap_or_default()
     }
 
     /// Replaces a journal's bytes, as a crash or a bad disk does. Creates the run if it does not exist.
     pub fn set_journal(&self, run: &str, bytes: Vec<u8>) {
-        let mut shelf = self.shelf();
+        let mut shelf = self.contents();
         let folder = shelf.runs.entry(run.to_owned()).or_default();
         (folder.journal, folder.last) = (bytes, None);
     }
 
     /// Removes a run.
     pub fn remove(&self, run: &str) {
-        self.shelf().runs.remove(run);
+        self.contents().runs.remove(run);
     }
 
     /// Adds an operator request, synchronously.
-    pub fn ask(&self, run: &str, request: &Request) -> Result<(), StoreError> {
-        let mut shelf = self.shelf();
-        shelf.room()?;
+    pub fn add_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
+        let mut shelf = self.contents();
+        shelf.check_space()?;
         shelf.requests += 1;
         let name = format!("{:020}", shelf.requests);
         shelf.folder(run)?.requests.insert(name, request.clone());
         Ok(())
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+    fn contents(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, load_balancers: &[String], holder: &Holder, over: bool) -> Result<Held, LockError> {
-        let mut shelf = self.shelf();
+    fn acquire(&self, load_balancers: &[String], holder: &LockOwner, over: bool) -> Result<LockGuard, LockError> {
+        let mut shelf = self.contents();
         if let Some((_, other)) = load_balancers.iter().find_map(|lb| shelf.locks.get(lb)).filter(|_| !over) {
             return Err(LockError::HeldBy(Box::new(other.clone())));
         }
-        shelf.takings += 1;
-        let taking = shelf.takings;
+        shelf.acquisitions += 1;
+        let taking = shelf.acquisitions;
         shelf.locks.extend(load_balancers.iter().map(|lb| (lb.clone(), (taking, holder.clone()))));
-        Ok(Held::new(Taken { store: self.clone(), load_balancers: load_balancers.to_vec(), taking }))
+        Ok(LockGuard::new(MemoryLock { store: self.clone(), load_balancers: load_balancers.to_vec(), acquisition: taking }))
     }
 }
 
 /// The locks of one acquisition.
-struct Taken {
-    store: Memory,
+struct MemoryLock {
+    store: MemoryStore,
     load_balancers: Vec<String>,
-    taking: u64,
+    acquisition: u64,
 }
 
-impl Taken {
-    fn free(&self) {
-        self.store.shelf().locks.retain(|_, (taking, _)| *taking != self.taking);
+impl MemoryLock {
+    fn release_all(&self) {
+        self.store.contents().locks.retain(|_, (taking, _)| *taking != self.acquisition);
     }
 }
 
 #[async_trait]
-impl Lock for Taken {
-    fn usurper(&self) -> Option<Holder> {
-        let shelf = self.store.shelf();
+impl LockBackend for MemoryLock {
+    fn new_owner(&self) -> Option<LockOwner> {
+        let shelf = self.store.contents();
         self.load_balancers
             .iter()
-            .find_map(|lb| shelf.locks.get(lb).filter(|(t, _)| *t != self.taking).map(|(_, h)| h.clone()))
+            .find_map(|lb| shelf.locks.get(lb).filter(|(t, _)| *t != self.acquisition).map(|(_, h)| h.clone()))
     }
 
-    fn lapsed(&self, _: Duration) -> Option<String> {
+    fn expiry(&self, _: Duration) -> Option<String> {
         None
     }
 
     async fn confirm(&self) -> bool {
-        self.usurper().is_none()
+        self.new_owner().is_none()
     }
 
     async fn release(&self) {
-        self.free();
+        self.release_all();
     }
 }
 
-impl Drop for Taken {
+impl Drop for MemoryLock {
     fn drop(&mut self) {
-        self.free();
+        self.release_all();
     }
 }
 
-impl Folder {
+impl RunData {
     fn append(&mut self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
         let (seq, sum) = match self.last.take() {
             Some(last) => last,
@@ -153,64 +153,64 @@ impl Folder {
     /// Cuts off a torn record, completes an open line, and returns number and checksum of the last record.
     fn catch_up(&mut self, run: &str) -> Result<(u64, String), StoreError> {
         let parsed = parse(&self.journal).map_err(|c| StoreError::corrupt(run.to_owned(), &c))?;
-        self.journal.truncate(parsed.kept);
-        if parsed.open {
+        self.journal.truncate(parsed.valid_bytes);
+        if parsed.unterminated {
             self.journal.push(b'\n');
         }
-        Ok((parsed.records.len() as u64, parsed.sum().to_owned()))
+        Ok((parsed.records.len() as u64, parsed.last_checksum().to_owned()))
     }
 }
 
-impl Shelf {
-    fn folder(&mut self, run: &str) -> Result<&mut Folder, StoreError> {
+impl Contents {
+    fn folder(&mut self, run: &str) -> Result<&mut RunData, StoreError> {
         self.runs.get_mut(run).ok_or_else(|| StoreError::NoSuchRun { run: run.to_owned(), place: "memory".into() })
     }
 
-    fn room(&self) -> Result<(), StoreError> {
+    fn check_space(&self) -> Result<(), StoreError> {
         if self.full { Err(StoreError::Full("memory".into())) } else { Ok(()) }
     }
 }
 
 #[async_trait]
-impl Store for Memory {
-    fn place(&self) -> String {
+impl Store for MemoryStore {
+    fn location(&self) -> String {
         "memory".into()
     }
 
-    fn lasts(&self) -> bool {
+    fn is_durable(&self) -> bool {
         false
     }
 
     async fn create(&self, run: &str) -> Result<(), StoreError> {
-        let mut shelf = self.shelf();
-        shelf.room()?;
+        let mut shelf = self.contents();
+        shelf.check_space()?;
         if !is_run_id(run) {
-            return Err(StoreError::Io { path: self.place(), message: format!("`{run}` is not a valid run id") });
+            return Err(StoreError::Io { path: self.location(), message: format!("`{run}` is not a valid run id") });
         }
         if shelf.runs.contains_key(run) {
             return Err(StoreError::Exists(run.to_owned()));
         }
-        shelf.runs.insert(run.to_owned(), Folder::default());
+        shelf.runs.insert(run.to_owned(), RunData::default());
         Ok(())
     }
 
     async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
-        let mut shelf = self.shelf();
-        shelf.room()?;
+        let mut shelf = self.contents();
+        shelf.check_space()?;
         shelf.folder(run)?.append(run, time, &super::cleaned(event))
     }
 
     async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError> {
-        parse(&self.shelf().folder(run)?.journal)
+        parse(&self.contents().folder(run)?.journal)
             .map(|p| Arc::new(p.records))
             .map_err(|c| StoreError::corrupt(run.to_owned(), &c))
     }
 
     async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
-        let shelf = self.shelf();
-        let summary = |(id, folder): (&String, &Folder)| match parse(&folder.journal) {
+        let shelf = self.contents();
+        let summary = |(id, folder): (&String, &RunData)| match parse(&folder.journal) {
             Ok(parsed) => RunSummary::of(id, &parsed.records),
-            Err(Corrupt { line, why, prefix }) => {
+            Err(DamagedJournal { line, why, prefix }) => {
                 RunSummary { damaged: Some(format!("line {line}: {why}")), ..RunSummary::of(id, &prefix) }
             }
         };
@@ -221,44 +221,44 @@ impl Store for Memory {
     }
 
     async fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError> {
-        Ok(meant(self.runs().await?, reference))
+        Ok(runs_named(self.runs().await?, reference))
     }
 
     async fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
-        self.ask(run, request)
+        self.add_request(run, request)
     }
 
     async fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
-        Ok(self.shelf().folder(run)?.requests.iter().map(|(name, request)| (name.clone(), request.clone())).collect())
+        Ok(self.contents().folder(run)?.requests.iter().map(|(name, request)| (name.clone(), request.clone())).collect())
     }
 
     async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {
-        self.shelf().folder(run)?.requests.remove(name);
+        self.contents().folder(run)?.requests.remove(name);
         Ok(())
     }
 
-    async fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError> {
-        self.shelf().folder(run)?.look = Some(look.clone());
+    async fn put_heartbeat(&self, run: &str, look: &Heartbeat) -> Result<(), StoreError> {
+        self.contents().folder(run)?.heartbeat = Some(look.clone());
         Ok(())
     }
 
-    async fn look(&self, run: &str) -> Option<Look> {
-        self.shelf().folder(run).ok()?.look.clone()
+    async fn heartbeat(&self, run: &str) -> Option<Heartbeat> {
+        self.contents().folder(run).ok()?.heartbeat.clone()
     }
 
     async fn put_script(&self, _: &str, _: &str) -> Result<Option<String>, StoreError> {
         Ok(None)
     }
 
-    async fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
-        self.take(load_balancers, holder, false)
+    async fn lock(&self, load_balancers: &[String], holder: &LockOwner) -> Result<LockGuard, LockError> {
+        self.acquire(load_balancers, holder, false)
     }
 
-    async fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
-        self.take(load_balancers, holder, true)
+    async fn take_over(&self, load_balancers: &[String], holder: &LockOwner) -> Result<LockGuard, LockError> {
+        self.acquire(load_balancers, holder, true)
     }
 
-    async fn holder(&self, run: &str) -> Option<Holder> {
-        self.shelf().locks.values().map(|(_, holder)| holder).find(|h| h.run == run).cloned()
+    async fn lock_owner(&self, run: &str) -> Option<LockOwner> {
+        self.contents().locks.values().map(|(_, holder)| holder).find(|h| h.run == run).cloned()
     }
 }

@@ -9,15 +9,15 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::fs::Local;
-use super::memory::Memory;
+use super::fs::LocalStore;
+use super::memory::MemoryStore;
 use super::*;
 use crate::domain::elb::LIMITS;
 use crate::domain::fixture;
 use crate::domain::run::event::{Event, Record, ResumeMode, Trigger};
-use crate::domain::run::event::{GroupStart, Outcome, RouteStart, Started, Stop};
+use crate::domain::run::event::{GroupStart, RunOutcome, RouteStart, Started, StopReason};
 use crate::domain::traffic::{RouteId, Split};
-use crate::port::store::{Holder, LockError, Look, Request, RunSummary, Store, StoreError, emergency, run_id};
+use crate::port::store::{LockOwner, LockError, Heartbeat, Request, RunSummary, Store, StoreError, emergency_command, run_id};
 use jiff::Timestamp;
 
 const RUN: &str = "alpha-20261120-210305-k3f9";
@@ -36,8 +36,8 @@ fn each(check: impl AsyncFn(&dyn Store)) {
     let dir = TempDir::new().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        check(&Local::open(Some(dir.path().join("state"))).unwrap()).await;
-        check(&Memory::new()).await;
+        check(&LocalStore::open(Some(dir.path().join("state"))).unwrap()).await;
+        check(&MemoryStore::new()).await;
         check(&kubernetes::tests::Cluster::new().store()).await;
     });
 }
@@ -95,13 +95,13 @@ fn started(plan: &str) -> Event {
     }))
 }
 
-fn holder(owner: &str) -> Holder {
-    Holder { owner: owner.into(), host: "mac".into(), pid: 7, since: time(0), run: RUN.into() }
+fn holder(owner: &str) -> LockOwner {
+    LockOwner { owner: owner.into(), host: "mac".into(), pid: 7, since: time(0), run: RUN.into() }
 }
 
-fn local() -> (TempDir, Local, std::path::PathBuf) {
+fn local() -> (TempDir, LocalStore, std::path::PathBuf) {
     let dir = TempDir::new().unwrap();
-    let store = Local::open(Some(dir.path().to_owned())).unwrap();
+    let store = LocalStore::open(Some(dir.path().to_owned())).unwrap();
     let journal = dir.path().join("runs").join(RUN).join("journal.jsonl");
     now(store.create(RUN)).unwrap();
     (dir, store, journal)
@@ -142,12 +142,12 @@ fn runs_are_found_by_id_and_by_plan_newest_first() {
             .append(
                 "alpha-1",
                 time(30),
-                &Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() },
+                &Event::Finished { outcome: RunOutcome::Completed, remarks: vec![], left: Vec::new() },
             )
             .await
             .unwrap();
         store
-            .append("alpha-2", time(31), &Event::Stopped { reason: Stop::Waiting, message: String::new() })
+            .append("alpha-2", time(31), &Event::Stopped { reason: StopReason::Waiting, message: String::new() })
             .await
             .unwrap();
         let ids = |runs: Vec<RunSummary>| runs.into_iter().map(|r| r.id).collect::<Vec<_>>();
@@ -157,7 +157,7 @@ fn runs_are_found_by_id_and_by_plan_newest_first() {
         let one = async |id| store.find(id).await.unwrap().remove(0);
         assert_eq!(
             (one("alpha-1").await.finished, one("alpha-2").await.stopped),
-            (Some(Outcome::Completed), Some(Stop::Waiting))
+            (Some(RunOutcome::Completed), Some(StopReason::Waiting))
         );
         assert_eq!(one("beta-1").await.load_balancers, [LB]);
         // Rolled back after its end, the run is unfinished until the rollback ends.
@@ -203,9 +203,9 @@ fn requests_are_delivered_in_order_and_once() {
 fn the_last_heartbeat_is_read_back() {
     each(async |store| {
         store.create(RUN).await.unwrap();
-        assert_eq!(store.look(RUN).await, None);
+        assert_eq!(store.heartbeat(RUN).await, None);
         for (second, watching) in [(1, true), (2, false)] {
-            let look = Look {
+            let look = Heartbeat {
                 owner: "alice@mac".into(),
                 host: "mac".into(),
                 pid: 7,
@@ -215,8 +215,8 @@ fn the_last_heartbeat_is_read_back() {
                 seen: None,
                 every: None,
             };
-            store.put_look(RUN, &look).await.unwrap();
-            assert_eq!(store.look(RUN).await, Some(look));
+            store.put_heartbeat(RUN, &look).await.unwrap();
+            assert_eq!(store.heartbeat(RUN).await, Some(look));
         }
     });
 }
@@ -229,11 +229,11 @@ fn a_lock_is_exclusive_names_its_owner_and_is_released_when_dropped() {
         let refused = store.lock(&two, &holder("bob")).await.unwrap_err();
         assert_eq!(refused, LockError::HeldBy(Box::new(holder("alice"))));
         assert!(refused.to_string().starts_with("alice on mac (process 7) holds the lock since 2026-"), "{refused}");
-        assert_eq!(store.holder(RUN).await, Some(holder("alice")));
-        assert_eq!(store.holder("other").await, None);
+        assert_eq!(store.lock_owner(RUN).await, Some(holder("alice")));
+        assert_eq!(store.lock_owner("other").await, None);
         assert_eq!(held.check(), Ok(()));
         held.release().await;
-        assert_eq!(store.holder(RUN).await, None);
+        assert_eq!(store.lock_owner(RUN).await, None);
         // The refused acquisition took no lock: both are free.
         let held = store.lock(&two, &holder("bob")).await.unwrap();
         held.release().await;
@@ -251,7 +251,7 @@ fn a_take_over_is_noticed_by_the_former_owner() {
         loser.release().await;
         winner.confirm().await;
         assert_eq!(winner.check(), Ok(()));
-        assert_eq!(store.holder(RUN).await, Some(holder("bob")));
+        assert_eq!(store.lock_owner(RUN).await, Some(holder("bob")));
         assert_eq!(store.lock(&arns, &holder("eve")).await.unwrap_err(), LockError::HeldBy(Box::new(holder("bob"))));
     });
 }
@@ -261,7 +261,7 @@ fn a_take_over_is_noticed_by_the_former_owner() {
 #[ignore = "child process of the next test"]
 fn child_that_owns_a_lock() {
     let root = std::env::var_os("CUTOVER_TEST_LOCK").unwrap();
-    let store = Local::open(Some(root.into())).unwrap();
+    let store = LocalStore::open(Some(root.into())).unwrap();
     let _held = now(store.lock(&[LB.to_owned()], &holder("child"))).unwrap();
     eprintln!("locked");
     // Ends when the parent process does.
@@ -281,14 +281,14 @@ fn a_killed_process_owns_no_lock() {
         .unwrap();
     let said =
         BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok).any(|line| line.contains("locked"));
-    let (refused, seen) = (now(store.lock(&[LB.to_owned()], &holder("bob"))), now(store.holder(RUN)));
+    let (refused, seen) = (now(store.lock(&[LB.to_owned()], &holder("bob"))), now(store.lock_owner(RUN)));
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(said);
     assert_eq!(refused.unwrap_err(), LockError::HeldBy(Box::new(holder("child"))));
     assert_eq!(seen, Some(holder("child")));
     // The file's content remains, and is ignored.
-    assert_eq!(now(store.holder(RUN)), None);
+    assert_eq!(now(store.lock_owner(RUN)), None);
     now(store.lock(&[LB.to_owned()], &holder("bob"))).unwrap();
 }
 
@@ -302,8 +302,8 @@ fn a_torn_record_is_cut_off_before_the_next() {
     // The last byte is the newline: without it the record is complete, and only its line has to be completed.
     for cut in first..whole.len() {
         fs::write(&journal, &whole[..cut]).unwrap();
-        let store = Local::open(Some(store.root_for_tests())).unwrap();
-        let memory = Memory::new();
+        let store = LocalStore::open(Some(store.root_for_tests())).unwrap();
+        let memory = MemoryStore::new();
         memory.set_journal(RUN, whole[..cut].to_vec());
         let kept = if cut == whole.len() - 1 { 2 } else { 1 };
         assert_eq!(now(store.read(RUN)).unwrap().len(), kept, "cut at {cut}");
@@ -322,7 +322,7 @@ fn the_emergency_command_names_groups_when_the_run_started_from_the_live_weights
         begun.routes[0].content.split = Split::of([("arn:web-a", a), ("arn:web-b", b)]);
         let record =
             Record { seq: 1, time: time(0), run: RUN.into(), event: Event::Started(begun.clone()), newer: None };
-        emergency(&[record])
+        emergency_command(&[record])
     };
     assert_eq!(command([7, 0]), "cutover rollback --load-balancer web --back-to web-a --away-from web-b");
     assert_eq!(command([0, 7]), "cutover rollback --load-balancer web --back-to web-b --away-from web-a");
@@ -345,9 +345,9 @@ fn a_damaged_journal_is_refused_with_the_emergency_command() {
         (2, "cutover rollback --load-balancer web --back-to web-a --away-from web-b")
     );
     assert!(refused.to_string().contains(emergency.as_str()));
-    let typed = crate::cli::command::Cutover::read(emergency.split(' ').map(Into::into)).unwrap();
+    let typed = crate::cli::command::Cutover::read(emergency_command.split(' ').map(Into::into)).unwrap();
     assert!(matches!(typed.verb, crate::cli::command::Verb::Rollback(r) if r.load_balancer.as_deref() == Some("web")));
-    let resumed = Local::open(Some(store.root_for_tests())).unwrap();
+    let resumed = LocalStore::open(Some(store.root_for_tests())).unwrap();
     assert!(matches!(now(resumed.append(RUN, time(2), &Event::Thawed {})), Err(StoreError::Corrupt { .. })));
     assert_eq!(fs::read(&journal).unwrap(), bytes, "evidence is left as it is");
     let listed = now(store.find("alpha")).unwrap().remove(0);
@@ -366,7 +366,7 @@ fn a_damaged_journal_is_refused_with_the_emergency_command() {
 #[test]
 fn appends_of_two_processes_do_not_interleave() {
     let (_dir, one, _) = local();
-    let two = Local::open(Some(one.root_for_tests())).unwrap();
+    let two = LocalStore::open(Some(one.root_for_tests())).unwrap();
     for (turn, store) in [&one, &two, &two, &one, &two].into_iter().enumerate() {
         assert_eq!(now(store.append(RUN, time(0), &Event::Settled { step: turn })).unwrap().seq, turn as u64 + 1);
     }
@@ -389,8 +389,8 @@ fn an_unreadable_request_is_set_aside() {
 fn only_the_owner_can_read_the_store_and_reading_creates_nothing() {
     let dir = TempDir::new().unwrap();
     let root = dir.path().join("state");
-    let store = Local::open(Some(root.clone())).unwrap();
-    assert_eq!((now(store.runs()), now(store.holder(RUN))), (Ok(vec![]), None));
+    let store = LocalStore::open(Some(root.clone())).unwrap();
+    assert_eq!((now(store.runs()), now(store.lock_owner(RUN))), (Ok(vec![]), None));
     assert!(!root.exists());
     now(store.create(RUN)).unwrap();
     let _held = now(store.lock(&[LB.to_owned()], &holder("alice"))).unwrap();
@@ -410,7 +410,7 @@ fn only_the_owner_can_read_the_store_and_reading_creates_nothing() {
 
 #[test]
 fn a_full_disk_is_a_distinct_error_and_loses_no_record() {
-    let store = Memory::new();
+    let store = MemoryStore::new();
     now(store.create(RUN)).unwrap();
     now(store.append(RUN, time(0), &started("alpha"))).unwrap();
     store.set_full(true);

@@ -10,28 +10,28 @@ use crate::adapter::calls;
 use crate::adapter::telemetry::{Dialect, Page as Published};
 use crate::app::names::balancer;
 use crate::app::view;
-use crate::domain::health::Counts;
-use crate::domain::metric::verdict::judge::Call;
+use crate::domain::health::HealthCounts;
+use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::WaitReason;
-use crate::domain::run::state::{Gate, Phase, State};
+use crate::domain::run::state::{GateHistory, Phase, State};
 use crate::domain::traffic::{RouteId, Split};
 use crate::plan::model::Plan;
 
 /// The values of all metrics.
 #[derive(Debug, Clone)]
-pub struct Gauges {
+pub struct RunMetrics {
     /// The plan's name, `from` and `to`, and how many steps it has.
     pub plan: (String, String, String, usize),
     /// The run.
     pub state: State,
     /// The splits that the run last wrote, by route; routes that it has not written are missing.
-    pub asked: BTreeMap<RouteId, Split>,
+    pub written: BTreeMap<RouteId, Split>,
     /// The splits that were last read, by route.
-    pub seen: BTreeMap<RouteId, Split>,
+    pub read: BTreeMap<RouteId, Split>,
     /// Health by target group.
-    pub health: BTreeMap<String, Counts>,
+    pub health: BTreeMap<String, HealthCounts>,
     /// The last complete observation.
-    pub look: Option<Timestamp>,
+    pub observed_at: Option<Timestamp>,
     /// The current wait reasons.
     pub waits: Vec<WaitReason>,
     /// Seconds that this process has waited, by reason.
@@ -42,16 +42,16 @@ pub struct Gauges {
     pub calls: calls::Counts,
 }
 
-impl Gauges {
+impl RunMetrics {
     /// The metrics of a run before its first observation.
     pub fn new(plan: &Plan, state: State) -> Self {
         Self {
             plan: (plan.name.clone(), plan.strategy.from.clone(), plan.strategy.to.clone(), plan.strategy.steps.len()),
             state,
-            asked: BTreeMap::new(),
-            seen: BTreeMap::new(),
+            written: BTreeMap::new(),
+            read: BTreeMap::new(),
             health: BTreeMap::new(),
-            look: None,
+            observed_at: None,
             waits: Vec::new(),
             waited: BTreeMap::new(),
             writes: BTreeMap::new(),
@@ -60,7 +60,7 @@ impl Gauges {
     }
 }
 
-impl Published for Gauges {
+impl Published for RunMetrics {
     fn text(&self, dialect: Dialect) -> String {
         text(self, dialect)
     }
@@ -68,7 +68,7 @@ impl Published for Gauges {
 
 /// The types of metric families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
+enum MetricType {
     Info,
     Gauge,
     Counter,
@@ -76,7 +76,7 @@ enum Type {
 }
 
 /// The text of the metrics while it is written.
-struct Page {
+struct MetricsText {
     dialect: Dialect,
     plan: String,
     text: String,
@@ -84,36 +84,36 @@ struct Page {
 
 type Labels<'a> = Vec<(&'a str, &'a str)>;
 
-impl Page {
+impl MetricsText {
     /// Writes a family and its samples. `name` has no suffix for its type; `unit` is the last word of `name` if that is
     /// a unit, else empty.
     fn family<'a>(
         &mut self,
         name: &str,
-        kind: Type,
+        kind: MetricType,
         unit: &str,
         help: &str,
         samples: impl IntoIterator<Item = (Labels<'a>, f64)>,
     ) {
         self.head(name, kind, unit, help);
         let suffix = match kind {
-            Type::Info => "_info",
-            Type::Counter => "_total",
-            Type::Gauge | Type::Summary => "",
+            MetricType::Info => "_info",
+            MetricType::Counter => "_total",
+            MetricType::Gauge | MetricType::Summary => "",
         };
         for (labels, value) in samples {
             self.sample(&format!("{name}{suffix}"), &labels, value);
         }
     }
 
-    fn head(&mut self, name: &str, kind: Type, unit: &str, help: &str) {
+    fn head(&mut self, name: &str, kind: MetricType, unit: &str, help: &str) {
         let (name, kind) = match (self.dialect, kind) {
-            (Dialect::OpenMetrics, Type::Info) => (name.to_owned(), "info"),
-            (Dialect::OpenMetrics, Type::Counter) => (name.to_owned(), "counter"),
-            (Dialect::Prometheus, Type::Info) => (format!("{name}_info"), "gauge"),
-            (Dialect::Prometheus, Type::Counter) => (format!("{name}_total"), "counter"),
-            (_, Type::Gauge) => (name.to_owned(), "gauge"),
-            (_, Type::Summary) => (name.to_owned(), "summary"),
+            (Dialect::OpenMetrics, MetricType::Info) => (name.to_owned(), "info"),
+            (Dialect::OpenMetrics, MetricType::Counter) => (name.to_owned(), "counter"),
+            (Dialect::Prometheus, MetricType::Info) => (format!("{name}_info"), "gauge"),
+            (Dialect::Prometheus, MetricType::Counter) => (format!("{name}_total"), "counter"),
+            (_, MetricType::Gauge) => (name.to_owned(), "gauge"),
+            (_, MetricType::Summary) => (name.to_owned(), "summary"),
         };
         let _ = writeln!(self.text, "# TYPE {name} {kind}");
         if self.dialect == Dialect::OpenMetrics && !unit.is_empty() {
@@ -145,31 +145,31 @@ const PHASES: [Phase; 8] = [
 ];
 
 /// The text of all metrics.
-pub fn text(gauges: &Gauges, dialect: Dialect) -> String {
+pub fn text(gauges: &RunMetrics, dialect: Dialect) -> String {
     let (plan, from, to, steps) = &gauges.plan;
-    let mut page = Page { dialect, plan: plan.clone(), text: String::new() };
+    let mut page = MetricsText { dialect, plan: plan.clone(), text: String::new() };
     let state = &gauges.state;
     let one = |value: f64| [(Vec::new(), value)];
-    page.family("cutover_build", Type::Info, "", "The program.", [(vec![("version", env!("CARGO_PKG_VERSION"))], 1.0)]);
+    page.family("cutover_build", MetricType::Info, "", "The program.", [(vec![("version", env!("CARGO_PKG_VERSION"))], 1.0)]);
     let run: Labels = vec![("run", &state.run), ("from", from), ("to", to)];
     page.family(
         "cutover_run",
-        Type::Info,
+        MetricType::Info,
         "",
         "The run, and the clusters between which it moves traffic.",
         [(run, 1.0)],
     );
     page.family(
         "cutover_run_start_timestamp_seconds",
-        Type::Gauge,
+        MetricType::Gauge,
         "seconds",
         "When the run started.",
-        one(seconds(state.since)),
+        one(seconds(state.started_at)),
     );
-    if let Some(look) = gauges.look {
+    if let Some(look) = gauges.observed_at {
         page.family(
             "cutover_last_look_timestamp_seconds",
-            Type::Gauge,
+            MetricType::Gauge,
             "seconds",
             "When the last complete observation was made.",
             one(seconds(look)),
@@ -177,17 +177,17 @@ pub fn text(gauges: &Gauges, dialect: Dialect) -> String {
     }
     page.family(
         "cutover_step",
-        Type::Gauge,
+        MetricType::Gauge,
         "",
         "The current step, or the next one, counted from 1.",
         one(number(state.step.min(*steps))),
     );
-    page.family("cutover_steps", Type::Gauge, "", "Steps of the plan.", one(number(*steps)));
+    page.family("cutover_steps", MetricType::Gauge, "", "Steps of the plan.", one(number(*steps)));
     let phases = PHASES.iter().map(|phase| (vec![("phase", view::phase(*phase))], flag(state.phase == *phase)));
-    page.family("cutover_phase", Type::Gauge, "", "1 for the current phase of the run.", phases);
+    page.family("cutover_phase", MetricType::Gauge, "", "1 for the current phase of the run.", phases);
     let held = [("paused", state.paused.is_some()), ("frozen", state.frozen.is_some())];
     let held = held.into_iter().map(|(reason, is)| (vec![("reason", reason)], flag(is)));
-    page.family("cutover_held", Type::Gauge, "", "1 if no share is raised, because the run is paused or frozen.", held);
+    page.family("cutover_held", MetricType::Gauge, "", "1 if no share is raised, because the run is paused or frozen.", held);
     traffic(gauges, &mut page);
     verdicts(state, &mut page);
     let waits: Vec<_> =
@@ -195,7 +195,7 @@ pub fn text(gauges: &Gauges, dialect: Dialect) -> String {
     let waits = waits.iter().map(|(reason, is)| (vec![("reason", reason.as_str())], *is));
     page.family(
         "cutover_waiting",
-        Type::Gauge,
+        MetricType::Gauge,
         "",
         "1 for each current wait reason, 0 for earlier wait reasons of this process.",
         waits,
@@ -207,21 +207,21 @@ pub fn text(gauges: &Gauges, dialect: Dialect) -> String {
     page.text
 }
 
-fn traffic(gauges: &Gauges, page: &mut Page) {
+fn traffic(gauges: &RunMetrics, page: &mut MetricsText) {
     let state = &gauges.state;
     for (name, help, source) in [
         (
             "cutover_route_weight_asked",
             "Weight of a cluster's target group on a route, as the run last wrote it.",
-            &gauges.asked,
+            &gauges.written,
         ),
         (
             "cutover_route_weight_seen",
             "Weight of a cluster's target group on a route, as it was last read.",
-            &gauges.seen,
+            &gauges.read,
         ),
     ] {
-        page.head(name, Type::Gauge, "", help);
+        page.head(name, MetricType::Gauge, "", help);
         for (id, route) in &state.routes {
             let split = source.get(id).unwrap_or(route.split());
             for (cluster, arn) in &route.start.groups {
@@ -236,10 +236,10 @@ fn traffic(gauges: &Gauges, page: &mut Page) {
             }
         }
     }
-    page.head("cutover_targets", Type::Gauge, "", "Targets of a target group, by health state.");
+    page.head("cutover_targets", MetricType::Gauge, "", "Targets of a target group, by health state.");
     for (arn, group) in &state.started.groups {
         let Some(counts) = gauges.health.get(arn) else { continue };
-        let Counts { healthy, initial, unhealthy, unused, draining, unavailable } = *counts;
+        let HealthCounts { healthy, initial, unhealthy, unused, draining, unavailable } = *counts;
         let states = [
             ("healthy", healthy),
             ("initial", initial),
@@ -258,34 +258,34 @@ fn traffic(gauges: &Gauges, page: &mut Page) {
     }
 }
 
-fn verdicts(state: &State, page: &mut Page) {
-    page.head("cutover_gate_verdict", Type::Gauge, "", "1 for the verdict of a metric gate on the current shares.");
-    for (gate, Gate { said, .. }) in &state.gates {
-        for (call, word) in [(Call::Pass, "pass"), (Call::Hold, "hold"), (Call::Fail, "fail")] {
+fn verdicts(state: &State, page: &mut MetricsText) {
+    page.head("cutover_gate_verdict", MetricType::Gauge, "", "1 for the verdict of a metric gate on the current shares.");
+    for (gate, GateHistory { last_verdict: said, .. }) in &state.gates {
+        for (call, word) in [(GateResult::Pass, "pass"), (GateResult::Hold, "hold"), (GateResult::Fail, "fail")] {
             page.sample("cutover_gate_verdict", &[("gate", gate), ("verdict", word)], flag(*said == Some(call)));
         }
     }
 }
 
-fn process(gauges: &Gauges, page: &mut Page) {
+fn process(gauges: &RunMetrics, page: &mut MetricsText) {
     let waited: Vec<_> = gauges.waited.iter().map(|(reason, seconds)| (word(*reason), *seconds)).collect();
     let waited = waited.iter().map(|(reason, seconds)| (vec![("reason", reason.as_str())], *seconds));
     page.family(
         "cutover_waited_seconds",
-        Type::Counter,
+        MetricType::Counter,
         "seconds",
         "Time that this process has waited, by reason.",
         waited,
     );
     let writes = gauges.writes.iter().map(|(result, n)| (vec![("result", *result)], count(*n)));
-    page.family("cutover_writes", Type::Counter, "", "Writes of routes by this process, by result.", writes);
+    page.family("cutover_writes", MetricType::Counter, "", "Writes of routes by this process, by result.", writes);
     let calls = gauges.calls.calls.iter().map(|((service, operation, outcome), n)| {
-        (vec![("service", service.as_str()), ("operation", operation.as_str()), ("outcome", outcome.word())], count(*n))
+        (vec![("service", service.as_str()), ("operation", operation.as_str()), ("outcome", outcome.name())], count(*n))
     });
-    page.family("cutover_api_calls", Type::Counter, "", "API calls by this process; each retry counts.", calls);
+    page.family("cutover_api_calls", MetricType::Counter, "", "API calls by this process; each retry counts.", calls);
     let name = "cutover_api_call_duration_seconds";
-    page.head(name, Type::Summary, "seconds", "Duration of these API calls.");
-    for ((service, operation), (n, took)) in &gauges.calls.took {
+    page.head(name, MetricType::Summary, "seconds", "Duration of these API calls.");
+    for ((service, operation), (n, took)) in &gauges.calls.durations {
         let labels = [("service", service.as_str()), ("operation", operation.as_str())];
         page.sample(&format!("{name}_count"), &labels, count(*n));
         page.sample(&format!("{name}_sum"), &labels, took.as_secs_f64());

@@ -9,30 +9,30 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::adapter::calls::{self, Call, Outcome};
+use crate::adapter::calls::{self, Call, CallOutcome};
 use crate::adapter::http::Courier;
 use crate::adapter::telemetry::otlp::{self, Collector};
 use crate::adapter::telemetry::{Outlets, Publisher};
 use crate::base::time::later;
 use crate::domain::run::event::{Event, Record, Wait};
 use crate::domain::run::state::State;
-use crate::domain::run::watch::Watch;
+use crate::domain::run::observation::Observed;
 use crate::domain::view::trace;
 use crate::domain::view::trace::{Span, Trace, Value, span_id};
 use crate::engine::Audience;
 use crate::plan::model::Plan;
-use metrics::Gauges;
+use metrics::RunMetrics;
 
 /// The shortest time between two updates of the metrics.
-const FRESH: Duration = Duration::from_millis(500);
+const UPDATE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long a process waits at its end for unsent traces.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// The audience that publishes a run's metrics and traces.
 pub struct Telemetry {
-    meter: Option<Meter>,
-    tracer: Option<Tracer>,
+    meter: Option<MetricsAudience>,
+    tracer: Option<TraceAudience>,
 }
 
 impl Telemetry {
@@ -42,13 +42,13 @@ impl Telemetry {
             tracing::warn!("traces are off: {why}");
             None
         });
-        Self { tracer: collector.map(Tracer::to), ..Self::metrics(plan, outlets).await }
+        Self { tracer: collector.map(TraceAudience::new), ..Self::metrics(plan, outlets).await }
     }
 
     /// Starts metrics only: a rehearsal's accelerated time does not fit into a trace.
     pub async fn metrics(plan: &Plan, outlets: &Outlets) -> Self {
         let meter =
-            if *outlets == Outlets::default() { None } else { Some(Meter::new(plan, Publisher::begin(outlets).await)) };
+            if *outlets == Outlets::default() { None } else { Some(MetricsAudience::new(plan, Publisher::begin(outlets).await)) };
         Self { meter, tracer: None }
     }
 
@@ -59,7 +59,7 @@ impl Telemetry {
                 meter.record(record);
             }
             if let Some(tracer) = &mut self.tracer {
-                tracer.trace.take(record);
+                tracer.trace.add(record);
             }
         }
         if let Some(meter) = &mut self.meter {
@@ -89,7 +89,7 @@ impl Audience for Telemetry {
         }
     }
 
-    fn turn(&mut self, _: &State, watch: &Watch, waits: &[Wait], now: Timestamp) {
+    fn turn(&mut self, _: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
         if let Some(meter) = &mut self.meter {
             meter.turn(watch, waits, now);
         }
@@ -100,36 +100,36 @@ impl Audience for Telemetry {
 }
 
 /// Updates and publishes the metrics.
-struct Meter {
+struct MetricsAudience {
     plan: Plan,
-    gauges: Option<Gauges>,
+    gauges: Option<RunMetrics>,
     writes: BTreeMap<&'static str, u64>,
     /// When the last turn ended.
     since: Option<Timestamp>,
     /// When the metrics were last published, in real time, even if a lab's clock runs faster.
-    told: Option<Instant>,
+    published_at: Option<Instant>,
     publisher: Publisher,
 }
 
-impl Meter {
+impl MetricsAudience {
     fn new(plan: &Plan, publisher: Publisher) -> Self {
-        Self { plan: plan.clone(), gauges: None, writes: BTreeMap::new(), since: None, told: None, publisher }
+        Self { plan: plan.clone(), gauges: None, writes: BTreeMap::new(), since: None, published_at: None, publisher }
     }
 
     fn record(&mut self, record: &Record) {
         match (&mut self.gauges, &record.event) {
             (none @ None, Event::Started(_)) => {
                 let state = State::fold(std::slice::from_ref(record)).ok().flatten();
-                *none = state.map(|state| Gauges::new(&self.plan, state));
+                *none = state.map(|state| RunMetrics::new(&self.plan, state));
             }
             (Some(gauges), event) => {
                 // The records that a rehearsal adds do not belong to the run; the state ignores them.
-                let _ = gauges.state.take(record);
+                let _ = gauges.state.apply_record(record);
                 match event {
                     Event::Intended { writes, .. } => {
-                        gauges.asked.extend(writes.iter().map(|w| (w.route.clone(), w.set.clone())))
+                        gauges.written.extend(writes.iter().map(|w| (w.route.clone(), w.set.clone())))
                     }
-                    Event::Outcome { result, .. } => *self.writes.entry(trace::word(*result)).or_default() += 1,
+                    Event::Outcome { result, .. } => *self.writes.entry(trace::result_name(*result)).or_default() += 1,
                     Event::Health { groups } => {
                         gauges.health.extend(groups.iter().map(|(arn, counts)| (arn.clone(), *counts)))
                     }
@@ -140,7 +140,7 @@ impl Meter {
         }
     }
 
-    fn turn(&mut self, watch: &Watch, waits: &[Wait], now: Timestamp) {
+    fn turn(&mut self, watch: &Observed, waits: &[Wait], now: Timestamp) {
         let Some(gauges) = &mut self.gauges else { return };
         let passed = self
             .since
@@ -157,19 +157,19 @@ impl Meter {
         for reason in &gauges.waits {
             gauges.waited.entry(*reason).or_default();
         }
-        if self.told.is_some_and(|told| told.elapsed() < FRESH) {
+        if self.published_at.is_some_and(|told| told.elapsed() < UPDATE_INTERVAL) {
             return;
         }
-        gauges.look = watch.last_look;
+        gauges.observed_at = watch.last_full;
         let seen =
-            watch.routes.iter().filter_map(|(id, r)| Some((id.clone(), r.value.as_ref().ok()?.forwards()?.clone())));
-        gauges.seen = seen.collect();
-        self.tell();
+            watch.routes.iter().filter_map(|(id, r)| Some((id.clone(), r.value.as_ref().ok()?.forward_split()?.clone())));
+        gauges.read = seen.collect();
+        self.publish();
     }
 
-    fn tell(&mut self) {
+    fn publish(&mut self) {
         let Some(gauges) = &mut self.gauges else { return };
-        self.told = Some(Instant::now());
+        self.published_at = Some(Instant::now());
         gauges.calls = calls::counts();
         gauges.writes.clone_from(&self.writes);
         self.publisher.tell(Arc::new(gauges.clone()));
@@ -178,29 +178,29 @@ impl Meter {
     async fn finish(mut self) {
         if let Some(gauges) = &mut self.gauges {
             // The last writes are newer than the last observation.
-            gauges.seen.retain(|id, _| gauges.state.routes.get(id).is_some_and(|r| r.drift.is_some()));
+            gauges.read.retain(|id, _| gauges.state.routes.get(id).is_some_and(|r| r.drift.is_some()));
             gauges.waits.clear();
         }
-        self.tell();
+        self.publish();
         self.publisher.finish().await;
     }
 }
 
 /// Sends the spans of a run.
-struct Tracer {
+struct TraceAudience {
     trace: Trace,
     courier: Courier<Span>,
 }
 
-impl Tracer {
-    fn to(collector: Collector) -> Self {
-        calls::keep();
+impl TraceAudience {
+    fn new(collector: Collector) -> Self {
+        calls::start_recording();
         Self { trace: Trace::default(), courier: collector.courier(otlp::PATIENCE) }
     }
 
     fn record(&mut self, record: &Record) {
         self.calls();
-        for span in self.trace.take(record) {
+        for span in self.trace.add(record) {
             self.courier.take(span);
         }
     }
@@ -209,8 +209,8 @@ impl Tracer {
     /// fail get a span.
     fn calls(&mut self) {
         let Some(parent) = self.trace.parent() else { return };
-        for call in calls::kept() {
-            if !self.trace.pauses() || call.writes() || call.outcome != Outcome::Ok {
+        for call in calls::take_recorded() {
+            if !self.trace.is_pausing() || call.is_write() || call.outcome != CallOutcome::Ok {
                 let span = self.span(call, parent);
                 self.courier.take(span);
             }
@@ -218,7 +218,7 @@ impl Tracer {
     }
 
     fn span(&self, call: Call, parent: [u8; 8]) -> Span {
-        let Call { service, operation, outcome, began, took } = call;
+        let Call { service, operation, outcome, started: began, duration: took } = call;
         let end = later(began, took);
         let key = format!("{service} {operation} {} {}", began.as_nanosecond(), fastrand::u64(..));
         Span {
@@ -229,11 +229,11 @@ impl Tracer {
             client: true,
             start: began,
             end,
-            error: (outcome != Outcome::Ok).then(|| outcome.word().to_owned()),
+            error: (outcome != CallOutcome::Ok).then(|| outcome.name().to_owned()),
             attributes: vec![
                 ("rpc.service", Value::Text(service)),
                 ("rpc.method", Value::Text(operation)),
-                ("cutover.outcome", Value::Text(outcome.word().to_owned())),
+                ("cutover.outcome", Value::Text(outcome.name().to_owned())),
             ],
             events: Vec::new(),
         }

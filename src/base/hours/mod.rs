@@ -18,9 +18,9 @@ use super::time::later;
 type Span = (Timestamp, Timestamp);
 
 /// Days to search first. Windows repeat every week, so without blackouts this is enough.
-const NEAR: i64 = 10;
+const NEAR_DAYS: i64 = 10;
 /// Days to search across blackouts.
-const FAR: i64 = 800;
+const FAR_DAYS: i64 = 800;
 
 /// `strategy.notBefore`, `windows` and `blackouts`. They do not apply to rollbacks and guards.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -77,16 +77,16 @@ pub fn zones() -> impl Iterator<Item = &'static str> {
 }
 
 /// Since when steps may begin without interruption until now; `None` if they may not begin now.
-pub fn opened(hours: &Hours, now: Timestamp) -> Option<Timestamp> {
-    let open = spans(hours, days(now, -NEAR), days(now, 1));
+pub fn open_since(hours: &Hours, now: Timestamp) -> Option<Timestamp> {
+    let open = spans(hours, days(now, -NEAR_DAYS), days(now, 1));
     open.into_iter().find(|(from, to)| *from <= now && now < *to).map(|(from, _)| from)
 }
 
 /// The earliest time at or after `at` from which hours stay open for `need`; searches about two years.
-pub fn fits(hours: &Hours, at: Timestamp, need: Duration) -> Option<Timestamp> {
+pub fn earliest_fit(hours: &Hours, at: Timestamp, need: Duration) -> Option<Timestamp> {
     let at = hours.not_before.map_or(at, |first| first.max(at));
     let need = SignedDuration::try_from(need).ok()?;
-    [NEAR, FAR].into_iter().find_map(|far| {
+    [NEAR_DAYS, FAR_DAYS].into_iter().find_map(|far| {
         let open = spans(hours, at, days(at, far).checked_add(need).ok()?);
         open.into_iter()
             .map(|(from, to)| (from.max(at), to))
@@ -96,7 +96,7 @@ pub fn fits(hours: &Hours, at: Timestamp, need: Duration) -> Option<Timestamp> {
 }
 
 /// Formats a time in the zone of the plan's hours: `Mon 2026-03-30 09:00 CEST (07:00 UTC)`.
-pub fn spell(hours: &Hours, at: Timestamp) -> String {
+pub fn format_in_zone(hours: &Hours, at: Timestamp) -> String {
     let utc = at.strftime("%H:%M UTC");
     match zone_at(hours, at) {
         Some(zone) => format!("{} ({utc})", at.to_zoned(zone.clone()).strftime("%a %F %H:%M %Z")),
@@ -111,9 +111,9 @@ pub fn zone_at(hours: &Hours, at: Timestamp) -> Option<&TimeZone> {
 }
 
 /// The first blackout within `need` from now, if the windows alone would allow `need`.
-pub fn in_the_way(hours: &Hours, now: Timestamp, need: Duration) -> Option<&Blackout> {
+pub fn blocking_blackout(hours: &Hours, now: Timestamp, need: Duration) -> Option<&Blackout> {
     let without = Hours { blackouts: Vec::new(), ..hours.clone() };
-    let alone = fits(&without, now, need) == Some(now);
+    let alone = earliest_fit(&without, now, need) == Some(now);
     let end = later(now, need);
     hours.blackouts.iter().filter(|b| alone && b.from < end && now < b.to).min_by_key(|b| b.from)
 }
@@ -150,26 +150,26 @@ fn window(window: &Window, from: Timestamp, to: Timestamp) -> Vec<Span> {
     let dates = std::iter::successors(Some(first), |date| date.tomorrow().ok()).take_while(|date| *date <= last);
     dates
         .filter(|date| window.days.contains(&date.weekday()))
-        .filter_map(|date| on(window, date))
+        .filter_map(|date| span_on_day(window, date))
         .filter(|span| span.1 > from)
         .collect()
 }
 
 /// The period of the window that opens on this day, if clock changes leave any of it.
-fn on(window: &Window, date: Date) -> Option<Span> {
+fn span_on_day(window: &Window, date: Date) -> Option<Span> {
     let midnight = Time::midnight();
     let next = window.to.is_none_or(|to| to <= window.from);
     let closes = if next { date.tomorrow().ok()? } else { date }.to_datetime(window.to.unwrap_or(midnight));
     let opens = date.to_datetime(window.from);
-    let end = instant(&window.zone, closes, false)?;
-    let late = instant(&window.zone, opens, true)?;
-    let begin = if late < end { late } else { instant(&window.zone, opens, false)? };
+    let end = wall_clock_instant(&window.zone, closes, false)?;
+    let late = wall_clock_instant(&window.zone, opens, true)?;
+    let begin = if late < end { late } else { wall_clock_instant(&window.zone, opens, false)? };
     (begin < end).then_some((begin, end))
 }
 
 /// When a zone's clock shows this time: the later or the earlier time if it does so twice; if it never does, the time
 /// of the clock change that skips it.
-fn instant(zone: &TimeZone, wall: DateTime, later: bool) -> Option<Timestamp> {
+fn wall_clock_instant(zone: &TimeZone, wall: DateTime, later: bool) -> Option<Timestamp> {
     let ambiguous = zone.to_ambiguous_timestamp(wall);
     match ambiguous.offset() {
         AmbiguousOffset::Unambiguous { .. } => ambiguous.unambiguous().ok(),

@@ -32,7 +32,7 @@ fn minutes(n: u64) -> Duration {
 
 /// The earliest time at which this many minutes fit.
 fn then(hours: &Hours, now: &str, need: u64) -> Option<String> {
-    fits(hours, at(now), minutes(need)).map(|t| t.to_string())
+    earliest_fit(hours, at(now), minutes(need)).map(|t| t.to_string())
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn summer_time_moves_windows_and_midnight_divides_none() {
 #[test]
 fn times_that_no_clock_shows_or_that_it_shows_twice() {
     let berlin = |from, to| every(&ALL, from, Some(to), "Europe/Berlin");
-    let on = |w: &Window, date: &str| on(w, date.parse().expect("a date")).map(|(a, b)| format!("{a} {b}"));
+    let on = |w: &Window, date: &str| span_on_day(w, date.parse().expect("a date")).map(|(a, b)| format!("{a} {b}"));
     let spring = "2026-03-29";
     assert_eq!(
         on(&berlin((2, 30), (5, 0)), spring).as_deref(),
@@ -127,7 +127,7 @@ fn blackouts_and_not_before() {
     );
     hours.not_before = Some(at("2027-02-01T00:00:00Z"));
     assert_eq!(then(&hours, "2026-12-19T00:00:00Z", 180).as_deref(), Some("2027-02-05T00:00:00Z"));
-    assert_eq!(spell(&hours, at("2027-02-05T00:00:00Z")), "Fri 2027-02-05 09:00 KST (00:00 UTC)");
+    assert_eq!(format_in_zone(&hours, at("2027-02-05T00:00:00Z")), "Fri 2027-02-05 09:00 KST (00:00 UTC)");
 }
 
 proptest! {
@@ -151,7 +151,7 @@ proptest! {
             let within = if a < b { today && a <= clock && clock <= b } else { (today && a <= clock) || (before && clock <= b) };
             within && !(blackout.from < at && at < blackout.to)
         };
-        if let Some(begins) = fits(&hours, later(minute), minutes(need)) {
+        if let Some(begins) = earliest_fit(&hours, later(minute), minutes(need)) {
             for offset in 0..=i64::try_from(need).unwrap_or(0) {
                 prop_assert!(inside(begins + SignedDuration::from_mins(offset)), "{begins} + {offset} min, {hours:?}");
             }

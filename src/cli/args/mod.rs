@@ -8,13 +8,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-pub use options::{Metrics, Named, OnFreeze, Steer, help};
-pub use value::{Parts, StepRef, number};
+pub use options::{MetricOptions, RunArg, OnFreeze, ConfirmedRunArg, help_text};
+pub use value::{RampStages, StepRef, step_number};
 
 use crate::adapter::telemetry::Outlets;
-use crate::app::place::Given;
+use crate::app::place::StateOptions;
 use crate::cli::render::style::Color;
-use crate::plan::model::StatePlace;
+use crate::plan::model::StateLocation;
 
 /// Options of every command.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -56,7 +56,7 @@ pub struct Global {
         env = "CUTOVER_STATE",
         hide_env = true
     )]
-    pub state: Option<StatePlace>,
+    pub state: Option<StateLocation>,
     /// The command's options for metrics.
     #[arg(skip)]
     pub outlets: Outlets,
@@ -64,8 +64,8 @@ pub struct Global {
 
 impl Global {
     /// The store of the runs that the command line names.
-    pub fn kept(&self) -> Given {
-        Given { dir: self.state_dir.clone(), state: self.state.clone() }
+    pub fn state_options(&self) -> StateOptions {
+        StateOptions { dir: self.state_dir.clone(), state: self.state.clone() }
     }
 }
 

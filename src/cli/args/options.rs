@@ -18,14 +18,14 @@ pub enum OnFreeze {
 
 impl OnFreeze {
     /// Whether this process exits when the run is frozen. By default it stays if it has a terminal (`watched`).
-    pub fn leaves(choice: Option<Self>, watched: bool) -> bool {
+    pub fn exits(choice: Option<Self>, watched: bool) -> bool {
         choice.map_or(!watched, |choice| choice == Self::Exit)
     }
 }
 
 /// The run that a command is about.
 #[derive(Debug, Clone, PartialEq, Args)]
-pub struct Named {
+pub struct RunArg {
     /// Run id, plan name or plan file
     #[arg(value_name = "RUN|PLAN")]
     pub target: String,
@@ -33,23 +33,23 @@ pub struct Named {
 
 /// The run that a command is about, for commands that write and therefore ask first.
 #[derive(Debug, Clone, PartialEq, Args)]
-pub struct Steer {
+pub struct ConfirmedRunArg {
     /// Which run.
     #[command(flatten)]
-    pub named: Named,
+    pub named: RunArg,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
 }
 
 /// The end of a help text: examples, and the exit codes of the command.
-pub fn help(examples: &str, codes: &[Exit]) -> String {
+pub fn help_text(examples: &str, codes: &[Exit]) -> String {
     format!("{examples}\n\nExit codes:\n{}", Exit::table(codes))
 }
 
 /// Options for metrics, for commands that drive a run.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
-pub struct Metrics {
+pub struct MetricOptions {
     /// Write metrics to this file for node_exporter (a name that ends with .prom)
     #[arg(long, value_name = "FILE")]
     pub metrics_file: Option<PathBuf>,
@@ -58,7 +58,7 @@ pub struct Metrics {
     pub metrics_listen: Option<std::net::SocketAddr>,
 }
 
-impl Metrics {
+impl MetricOptions {
     /// The options as `app` needs them.
     pub fn outlets(&self) -> Outlets {
         Outlets { file: self.metrics_file.clone(), listen: self.metrics_listen }

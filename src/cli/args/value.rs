@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::app::exit::{Exit, Failure};
 use crate::base::duration;
-use crate::plan::model::{ClusterAccess, Plan, PortRef, ServiceRef, Shares, StatePlace, Step};
+use crate::plan::model::{ClusterAccess, Plan, PortRef, ServiceRef, Shares, StateLocation, Step};
 
 /// A step, by its number (counted from 1) or its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl StepRef {
 ///
 /// # Errors
 /// The plan does not have that step (exit 2).
-pub fn number(plan: &Plan, reference: Option<&StepRef>) -> Result<Option<usize>, Failure> {
+pub fn step_number(plan: &Plan, reference: Option<&StepRef>) -> Result<Option<usize>, Failure> {
     let Some(reference) = reference else { return Ok(None) };
     let steps = &plan.strategy.steps;
     let names = || steps.iter().filter_map(|s| s.name.as_deref()).collect::<Vec<_>>().join(", ");
@@ -95,22 +95,22 @@ pub fn service(text: &str) -> Result<ServiceRef, String> {
 }
 
 /// A duration as in plans, or `0s`.
-pub fn span(text: &str) -> Result<Duration, String> {
+pub fn duration_or_zero(text: &str) -> Result<Duration, String> {
     if text == "0s" { Ok(Duration::ZERO) } else { duration::parse(text).map_err(|why| format!("`{text}` {why}")) }
 }
 
 /// A number greater than 0.
 pub fn speed(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
-    if number.is_finite() && number > 0.0 { Ok(number) } else { Err("it must be greater than 0".into()) }
+    if step_number.is_finite() && step_number > 0.0 { Ok(step_number) } else { Err("it must be greater than 0".into()) }
 }
 
 /// The stages of a rollback: percentages that rise to 100.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parts(pub Vec<u32>);
+pub struct RampStages(pub Vec<u32>);
 
 /// `25,50,100`.
-pub fn parts(text: &str) -> Result<Parts, String> {
+pub fn ramp_stages(text: &str) -> Result<RampStages, String> {
     let percent = |part: &str| {
         part.trim().trim_end_matches('%').parse().map_err(|_| format!("`{part}` is not a whole number of percent"))
     };
@@ -118,7 +118,7 @@ pub fn parts(text: &str) -> Result<Parts, String> {
     if !all.is_sorted_by(|a, b| a < b) || all.first() == Some(&0) || all.last() != Some(&100) {
         return Err("the percentages must rise and end with 100, such as `25,50,100`".into());
     }
-    Ok(Parts(all))
+    Ok(RampStages(all))
 }
 
 /// `90s`, `10m`, `1h30m`.
@@ -128,10 +128,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// `kubernetes:CONTEXT/NAMESPACE`, `eks:NAME/NAMESPACE` or `local`. A context may itself have slashes and colons, as
 /// ARNs do.
-pub fn state(text: &str) -> Result<StatePlace, String> {
+pub fn state(text: &str) -> Result<StateLocation, String> {
     let wrong = || format!("`{text}` must be `kubernetes:CONTEXT/NAMESPACE`, `eks:NAME/NAMESPACE` or `local`");
     if text == "local" {
-        return Ok(StatePlace::Local);
+        return Ok(StateLocation::Local);
     }
     let (kind, rest) = text.split_once(':').ok_or_else(wrong)?;
     let (name, namespace) = rest
@@ -143,5 +143,5 @@ pub fn state(text: &str) -> Result<StatePlace, String> {
         "eks" => ClusterAccess::Eks(name.to_owned()),
         _ => return Err(wrong()),
     };
-    Ok(StatePlace::Kubernetes { access, namespace: namespace.to_owned() })
+    Ok(StateLocation::Kubernetes { access, namespace: namespace.to_owned() })
 }

@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::adapter::telemetry::Outlets;
-use crate::cli::args::{Global, Named, Output};
+use crate::cli::args::{Global, RunArg, Output};
 use crate::cli::verbs::check::Check;
 use crate::cli::verbs::completions::Completions;
 use crate::cli::verbs::finalize::Finalize;
@@ -63,11 +63,11 @@ pub enum Verb {
     /// End the current pause early
     Promote(Promote),
     /// Stop raising shares; the guard continues
-    Pause(Named),
+    Pause(RunArg),
     /// Continue after a pause, a freeze or a crash
     Resume(Resume),
     /// Approve the step that waits for an approval
-    Approve(Named),
+    Approve(RunArg),
     /// Stop the run and roll it back
     Abort(Abort),
     /// The emergency command: restore the original shares

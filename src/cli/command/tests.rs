@@ -4,7 +4,7 @@ use clap::error::ErrorKind;
 
 use super::*;
 use crate::cli::args::StepRef;
-use crate::plan::model::{ClusterAccess, Shares, StatePlace};
+use crate::plan::model::{ClusterAccess, Shares, StateLocation};
 
 fn read(line: &str) -> Result<Cutover, clap::Error> {
     Cutover::read(line.split_whitespace().map(OsString::from))
@@ -103,12 +103,12 @@ fn the_help_of_the_emergency_command_fits_a_screen() {
 #[test]
 fn a_place_in_a_cluster_is_a_context_or_an_eks_cluster_and_a_namespace() {
     let place = |text: &str| read(&format!("cutover status --state {text}")).map(|c| c.global.state.expect("given"));
-    let at = |access| StatePlace::Kubernetes { access, namespace: "cutover".into() };
+    let at = |access| StateLocation::Kubernetes { access, namespace: "cutover".into() };
     let arn = "arn:aws:eks:eu-central-1:123456789012:cluster/tools";
     assert_eq!(place(&format!("kubernetes:{arn}/cutover")).unwrap(), at(ClusterAccess::KubeContext(arn.into())));
     assert_eq!(place("eks:tools/cutover").unwrap(), at(ClusterAccess::Eks("tools".into())));
     assert_eq!(place("eks:tools/cutover").unwrap().to_string(), "eks:tools/cutover");
-    assert_eq!(place("local").unwrap(), StatePlace::Local);
+    assert_eq!(place("local").unwrap(), StateLocation::Local);
     for wrong in ["tools", "eks:tools", "eks:/cutover", "s3:bucket/key", "kubernetes:tools/"] {
         assert_eq!(kind(&format!("cutover status --state {wrong}")), ErrorKind::ValueValidation, "{wrong}");
     }

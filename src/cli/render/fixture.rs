@@ -6,12 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::elb::LIMITS;
 use crate::domain::fixture::{LB, forward, group_arn, plan, route, shares};
-use crate::domain::health::Counts;
+use crate::domain::health::HealthCounts;
 use crate::domain::health::{Target, TargetState};
 use crate::domain::run::event::{Event, GroupStart, Record, RouteStart, Started, StepType, Write, WriteResult};
 use crate::domain::run::state::State;
-use crate::domain::run::watch::{Observation, Watch};
-use crate::domain::traffic::{Content, Reading, RouteId, Split};
+use crate::domain::run::observation::{Observation, Observed};
+use crate::domain::traffic::{RouteContent, Reading, RouteId, Split};
 
 pub const START: &str = "2026-03-01T14:02:00Z";
 
@@ -20,7 +20,7 @@ pub fn at(seconds: i64) -> Timestamp {
 }
 
 /// a and b by weight, a third party's group at 0.
-pub fn weights(a: u16, b: u16) -> Content {
+pub fn weights(a: u16, b: u16) -> RouteContent {
     forward(&[("webapp-a", a), ("webapp-b", b), ("webapp-default", 0)])
 }
 
@@ -77,8 +77,8 @@ pub fn started() -> Started {
     }
 }
 
-pub fn healthy(healthy: u32, initial: u32) -> Counts {
-    Counts { healthy, initial, ..Counts::default() }
+pub fn healthy(healthy: u32, initial: u32) -> HealthCounts {
+    HealthCounts { healthy, initial, ..HealthCounts::default() }
 }
 
 pub fn step(step: usize, kind: StepType, label: &str) -> Event {
@@ -98,7 +98,7 @@ pub fn outcome(route: &RouteId, result: WriteResult, live: Option<Split>, detail
 }
 
 /// Someone else changed a route, or deleted it.
-pub fn drifted(route: &RouteId, expected: Content, live: Option<Content>) -> Event {
+pub fn drifted(route: &RouteId, expected: RouteContent, live: Option<RouteContent>) -> Event {
     Event::Drifted { route: route.clone(), expected: Box::new(expected), live: live.map(Box::new) }
 }
 
@@ -119,8 +119,8 @@ pub fn state(events: Vec<(i64, Event)>) -> State {
 }
 
 /// An observation of both groups: targets (healthy, unhealthy) of a and of b.
-pub fn watch(seconds: i64, a: (usize, usize), b: (usize, usize)) -> Watch {
-    let mut watch = Watch::new(at(seconds - 60), Duration::from_secs(5), Duration::from_mins(5));
+pub fn watch(seconds: i64, a: (usize, usize), b: (usize, usize)) -> Observed {
+    let mut watch = Observed::new(at(seconds - 60), Duration::from_secs(5), Duration::from_mins(5));
     let targets = |(healthy, unhealthy): (usize, usize)| {
         let states = std::iter::repeat_n(TargetState::Healthy, healthy)
             .chain(std::iter::repeat_n(TargetState::Unhealthy, unhealthy));
@@ -128,7 +128,7 @@ pub fn watch(seconds: i64, a: (usize, usize), b: (usize, usize)) -> Watch {
     };
     let health = [("webapp-a", a), ("webapp-b", b)]
         .map(|(g, n)| (group_arn(g), Reading { at: at(seconds), value: Ok(targets(n)) }));
-    watch.absorb(at(seconds), Observation { health: health.into(), ..Observation::default() }, true);
+    watch.add(at(seconds), Observation { health: health.into(), ..Observation::default() }, true);
     watch
 }
 

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::events::Lines;
+use super::events::EventLines;
 use super::style::{Style, Tone};
 use crate::app::names::balancer;
-use crate::base::duration::brief;
-use crate::domain::run::event::{Outcome, Record};
+use crate::base::duration::format_elapsed;
+use crate::domain::run::event::{RunOutcome, Record};
 use crate::port::store::RunSummary;
 
 /// The runs as a table, without a last newline.
@@ -30,12 +30,12 @@ pub fn list(runs: &[RunSummary], style: &Style) -> String {
 
 fn row(run: &RunSummary, style: &Style) -> ([String; 5], Tone) {
     let began = |at: Timestamp| at.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
-    let took = run.started.zip(run.last).map_or_else(String::new, |(began, last)| brief(last.duration_since(began)));
+    let took = run.started.zip(run.last).map_or_else(String::new, |(began, last)| format_elapsed(last.duration_since(began)));
     let (ended, tone) = match (&run.damaged, run.finished) {
         (Some(_), _) => ("damaged journal", Tone::Bad),
-        (None, Some(Outcome::Completed)) => ("completed", Tone::Good),
-        (None, Some(Outcome::RolledBack)) => ("rolled back", Tone::Warn),
-        (None, Some(Outcome::Aborted)) => ("aborted", Tone::Warn),
+        (None, Some(RunOutcome::Completed)) => ("completed", Tone::Good),
+        (None, Some(RunOutcome::RolledBack)) => ("rolled back", Tone::Warn),
+        (None, Some(RunOutcome::Aborted)) => ("aborted", Tone::Warn),
         (None, None) => ("unfinished", Tone::Strong),
     };
     let balancers: Vec<_> = run.load_balancers.iter().map(|arn| balancer(arn)).collect();
@@ -48,12 +48,12 @@ pub fn json(runs: &[RunSummary]) -> String {
 }
 
 /// A run's records as the terminal showed them, with the date before each day.
-pub fn story(records: &[Record], style: &Style) -> String {
-    let mut lines = Lines::new(style.clone());
+pub fn run_events(records: &[Record], style: &Style) -> String {
+    let mut lines = EventLines::new(style.clone());
     let mut day = None;
     let mut all = Vec::new();
     for record in records {
-        let told = lines.take(record);
+        let told = lines.lines_for(record);
         let date = record.time.to_zoned(style.zone.clone()).date();
         if !told.is_empty() && day.replace(date) != Some(date) {
             all.push(style.paint(Tone::Faint, &date.to_string()));

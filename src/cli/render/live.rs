@@ -5,13 +5,13 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::style::{Style, Tone};
-use crate::base::duration::brief;
+use crate::base::duration::format_elapsed;
 use crate::base::number::percent;
-use crate::domain::health::Counts;
-use crate::domain::view::live::{Group, Line, Live};
+use crate::domain::health::HealthCounts;
+use crate::domain::view::live::{GroupView, RouteView, LoadBalancerView};
 
 /// The view as text; ends with a newline.
-pub fn text(live: &Live, style: &Style) -> String {
+pub fn text(live: &LoadBalancerView, style: &Style) -> String {
     let mut out = String::new();
     let name = style.paint(Tone::Strong, &live.name);
     put(&mut out, &format!("{name} ({}) at {}, {}", live.state, style.time(live.at), live.dns_name));
@@ -38,7 +38,7 @@ fn put(out: &mut String, line: &str) {
     let _ = writeln!(out, "{line}");
 }
 
-fn route(line: &Line, width: usize, style: &Style) -> String {
+fn route(line: &RouteView, width: usize, style: &Style) -> String {
     let mut said: Vec<String> = line.does.iter().map(|d| (*d).to_owned()).collect();
     if !line.shares.is_empty() {
         let parts = line.shares.iter().map(|p| {
@@ -49,7 +49,7 @@ fn route(line: &Line, width: usize, style: &Style) -> String {
     }
     if let Some(seconds) = line.stickiness_seconds {
         said.push(
-            style.paint(Tone::Warn, &format!("sticky for {}", brief(jiff::SignedDuration::from_secs(seconds.into())))),
+            style.paint(Tone::Warn, &format!("sticky for {}", format_elapsed(jiff::SignedDuration::from_secs(seconds.into())))),
         );
     }
     said.extend(line.unreadable.iter().map(|why| style.paint(Tone::Bad, &format!("cannot be read: {why}"))));
@@ -62,7 +62,7 @@ fn route(line: &Line, width: usize, style: &Style) -> String {
     format!("  {:width$}  {}{conditions}", line.route, said.join("; "))
 }
 
-fn group(group: &Group, width: usize, style: &Style) -> String {
+fn group(group: &GroupView, width: usize, style: &Style) -> String {
     let health = match (&group.targets, &group.unreadable) {
         (Some(counts), _) => targets(counts, style),
         (None, why) => {
@@ -75,7 +75,7 @@ fn group(group: &Group, width: usize, style: &Style) -> String {
     format!("  {:width$}  {health}{reasons}{sticky}", group.name)
 }
 
-fn targets(counts: &Counts, style: &Style) -> String {
+fn targets(counts: &HealthCounts, style: &Style) -> String {
     let registered = counts.healthy + counts.initial + counts.unhealthy + counts.unused + counts.unavailable;
     if registered + counts.draining == 0 {
         return style.paint(Tone::Faint, "no targets");
@@ -98,7 +98,7 @@ fn targets(counts: &Counts, style: &Style) -> String {
 }
 
 /// One JSON object a line: `loadBalancer`, then each `liveRoute`, then each `targetGroup`.
-pub fn json(live: &Live) -> String {
+pub fn json(live: &LoadBalancerView) -> String {
     let mut fields = object(live);
     fields.shift_remove("routes");
     fields.shift_remove("groups");
@@ -125,21 +125,21 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::fixture::{each_route, group, group_arn, load_balancer, world};
+    use crate::domain::fixture::{each_route, group, group_arn, load_balancer, live_resources};
     use crate::domain::health::{Target, TargetState};
-    use crate::domain::traffic::{Sticky, Unreadable};
+    use crate::domain::traffic::{ClientStickiness, Unreadable};
 
-    fn live() -> Live {
-        let (mut world, mut load_balancer) = (world(), load_balancer());
-        each_route(&mut world, |r| {
+    fn live() -> LoadBalancerView {
+        let (mut world, mut load_balancer) = (live_resources(), load_balancer());
+        each_route(&mut live_resources, |r| {
             if r.priority == Some(15) {
-                r.content.sticky = Some(Sticky { enabled: true, seconds: Some(600) });
+                r.content.sticky = Some(ClientStickiness { enabled: true, seconds: Some(600) });
                 r.content.split.members[1].weight = Some(50);
                 r.tags.insert("managed-by".to_owned(), "terraform".to_owned());
             }
         });
         load_balancer.tags.insert("cutover".to_owned(), "run-1 alice@mac".to_owned());
-        let listeners: Vec<_> = world.listeners.into_values().flatten().flatten().collect();
+        let listeners: Vec<_> = live_resources.listeners.into_values().flatten().flatten().collect();
         let target = |state, reason: Option<&str>| Target {
             id: "10.0.0.1".to_owned(),
             port: 80,
@@ -155,7 +155,7 @@ mod tests {
             (group_arn("webapp-default"), Ok(Vec::new())),
         ]);
         let groups: Vec<_> = ["webapp-a", "webapp-b", "webapp-default", "third"].map(group).into();
-        Live::new("2026-11-20T12:00:00Z".parse().unwrap_or_default(), &load_balancer, &listeners, &groups, &health)
+        LoadBalancerView::new("2026-11-20T12:00:00Z".parse().unwrap_or_default(), &load_balancer, &listeners, &groups, &health)
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::events::{add, counts, wait};
+use super::events::{add_counts, counts, wait};
 use super::style::{Style, Tone};
-use crate::app::view::{Back, Drift, Guard, Health, Split, View};
-use crate::base::duration::brief;
+use crate::app::view::{WayBackView, DriftView, Guard, GroupHealth, RouteGroup, RunView};
+use crate::base::duration::format_elapsed;
 use crate::base::number::{count, percent};
-use crate::domain::health::Counts;
-use crate::domain::run::event::{Freeze, Outcome, Stop, Wait, WaitReason};
+use crate::domain::health::HealthCounts;
+use crate::domain::run::event::{FreezeReason, RunOutcome, StopReason, Wait, WaitReason};
 use crate::domain::run::state::Phase;
 
 /// More groups than this are summed up by cluster.
@@ -20,10 +20,10 @@ const DRIFTED: usize = 6;
 pub(super) const WAITS: &str = "waits";
 
 /// A heading and its lines.
-pub(super) type Part = (&'static str, Vec<String>);
+pub(super) type Section = (&'static str, Vec<String>);
 
 /// All sections below the headline, without empty ones. `all`: name every drifted route.
-pub(super) fn parts(view: &View, style: &Style, all: bool) -> Vec<Part> {
+pub(super) fn sections(view: &RunView, style: &Style, all: bool) -> Vec<Section> {
     let parts = [
         ("traffic", traffic(view, style)),
         ("drift", drift(view, style, all)),
@@ -33,11 +33,11 @@ pub(super) fn parts(view: &View, style: &Style, all: bool) -> Vec<Part> {
         ("way back", view.way_back.iter().map(|b| way_back(b, style)).collect()),
         ("guard", vec![guard(view, style)]),
     ];
-    parts.into_iter().filter(|(_, lines): &Part| !lines.is_empty()).collect()
+    parts.into_iter().filter(|(_, lines): &Section| !lines.is_empty()).collect()
 }
 
 /// Lays out headings in a column, with their lines beside them.
-pub(super) fn lay_out(parts: &[Part], style: &Style) -> Vec<String> {
+pub(super) fn lay_out(parts: &[Section], style: &Style) -> Vec<String> {
     let rows = parts.iter().flat_map(|(heading, lines)| {
         let heads = std::iter::once(*heading).chain(std::iter::repeat(""));
         heads.zip(lines).map(|(head, line)| format!("  {}{line}", style.paint(Tone::Faint, &format!("{head:<10}"))))
@@ -46,13 +46,13 @@ pub(super) fn lay_out(parts: &[Part], style: &Style) -> Vec<String> {
 }
 
 /// The state of the run in one line, and its severity.
-pub fn standing(view: &View, style: &Style) -> (Tone, String) {
+pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
     if let Some(outcome) = view.outcome {
         return match outcome {
-            Outcome::Completed if view.detached => (Tone::Good, "completed, the old cluster is retired".into()),
-            Outcome::Completed => (Tone::Good, "completed".into()),
-            Outcome::RolledBack => (Tone::Warn, with_cause("rolled back", view)),
-            Outcome::Aborted => (Tone::Warn, with_cause("aborted", view)),
+            RunOutcome::Completed if view.detached => (Tone::Good, "completed, the old cluster is retired".into()),
+            RunOutcome::Completed => (Tone::Good, "completed".into()),
+            RunOutcome::RolledBack => (Tone::Warn, with_cause("rolled back", view)),
+            RunOutcome::Aborted => (Tone::Warn, with_cause("aborted", view)),
         };
     }
     if view.phase == Phase::RollingBack {
@@ -60,14 +60,14 @@ pub fn standing(view: &View, style: &Style) -> (Tone, String) {
     }
     if let Some(frozen) = &view.frozen {
         let since = style.since(frozen.since, view.now);
-        return (Tone::Bad, format!("FROZEN since {since} ({}): {}", kind(frozen.reason), frozen.message));
+        return (Tone::Bad, format!("FROZEN since {since} ({}): {}", freeze_text(frozen.reason), frozen.message));
     }
     if let Some(paused) = &view.paused {
         let reason = if paused.reason.is_empty() { String::new() } else { format!(": {}", paused.reason) };
         return (Tone::Warn, format!("paused by {}{reason}", paused.by));
     }
     if let Some(stop) = view.stopped {
-        return (Tone::Warn, left(stop).into());
+        return (Tone::Warn, stop_text(stop).into());
     }
     let words = match view.phase {
         Phase::Moving => "moving",
@@ -80,50 +80,50 @@ pub fn standing(view: &View, style: &Style) -> (Tone, String) {
     (Tone::Strong, words.into())
 }
 
-fn with_cause(what: &str, view: &View) -> String {
+fn with_cause(what: &str, view: &RunView) -> String {
     view.rollback.as_ref().map_or_else(|| what.into(), |cause| format!("{what}: {cause}"))
 }
 
-fn kind(freeze: Freeze) -> &'static str {
+fn freeze_text(freeze: FreezeReason) -> &'static str {
     match freeze {
-        Freeze::Drift => "drift",
-        Freeze::Unreadable => "unreadable",
-        Freeze::GateTimeout => "not ready in time",
-        Freeze::GuardFailed => "guard failed",
-        Freeze::HookFailed => "a command failed",
-        Freeze::FromInTrouble => "the old cluster is unhealthy",
-        Freeze::WriteFailed => "a write failed",
-        Freeze::NoWayBack => "no way back",
-        Freeze::LockLost => "lock lost",
+        FreezeReason::Drift => "drift",
+        FreezeReason::Unreadable => "unreadable",
+        FreezeReason::GateTimeout => "not ready in time",
+        FreezeReason::GuardFailed => "guard failed",
+        FreezeReason::HookFailed => "a command failed",
+        FreezeReason::FromInTrouble => "the old cluster is unhealthy",
+        FreezeReason::WriteFailed => "a write failed",
+        FreezeReason::NoWayBack => "no way back",
+        FreezeReason::LockLost => "lock lost",
     }
 }
 
-fn left(stop: Stop) -> &'static str {
+fn stop_text(stop: StopReason) -> &'static str {
     match stop {
-        Stop::Waiting => "waiting, no process is driving the run",
-        Stop::Interrupted => "interrupted",
-        Stop::Drift => "stopped: someone else changed a route",
-        Stop::Lock => "stopped: someone else took over the lock",
-        Stop::Stuck => "STUCK: traffic is not where it should be",
+        StopReason::Waiting => "waiting, no process is driving the run",
+        StopReason::Interrupted => "interrupted",
+        StopReason::Drift => "stopped: someone else changed a route",
+        StopReason::Lock => "stopped: someone else took over the lock",
+        StopReason::Stuck => "STUCK: traffic is not where it should be",
     }
 }
 
 /// The shares of each set of routes, and the number of routes with an unconfirmed write.
-pub(super) fn traffic(view: &View, style: &Style) -> Vec<String> {
+pub(super) fn traffic(view: &RunView, style: &Style) -> Vec<String> {
     view.traffic.iter().map(|s| split(s, style)).chain(open(view, style)).collect()
 }
 
 /// The wait reasons of an unfinished run, without pause and freeze, which are in the state.
-fn waits(view: &View, style: &Style) -> Vec<String> {
+fn waits(view: &RunView, style: &Style) -> Vec<String> {
     let waits = view
         .waits
         .iter()
         .filter(|w| view.outcome.is_none() && !matches!(w.reason, WaitReason::Paused | WaitReason::Frozen));
-    waits.map(|w| with_rest(view, w, style)).collect()
+    waits.map(|w| with_remaining_time(view, w, style)).collect()
 }
 
 /// Routes with equal shares: `36 routes  a 95 % ▕███████░▏ b 5 %`.
-fn split(split: &Split, style: &Style) -> String {
+fn split(split: &RouteGroup, style: &Style) -> String {
     let who = if split.routes.len() <= 2 { split.routes.join(", ") } else { count(split.routes.len(), "route") };
     let share = |(cluster, share): &(String, f64)| format!("{cluster} {} %", percent(*share));
     let shares = match split.shares.as_slice() {
@@ -139,16 +139,16 @@ fn split(split: &Split, style: &Style) -> String {
     format!("{who}  {shares}{sticky}")
 }
 
-fn open(view: &View, style: &Style) -> Option<String> {
+fn open(view: &RunView, style: &Style) -> Option<String> {
     let text = format!("{} with an unconfirmed write", count(view.open.len(), "route"));
     (!view.open.is_empty()).then(|| style.paint(Tone::Warn, &text))
 }
 
-pub(super) fn drift(view: &View, style: &Style, all: bool) -> Vec<String> {
+pub(super) fn drift(view: &RunView, style: &Style, all: bool) -> Vec<String> {
     let shown = if all { view.drift.len() } else { DRIFTED };
     // Only `status` and the last lines of a process have room for who did it and what to do.
-    let by = |d: &Drift| if all { format!("; {}", d.by) } else { String::new() };
-    let line = |d: &Drift| style.paint(Tone::Bad, &format!("{}: {}{}", d.route, d.change, by(d)));
+    let by = |d: &DriftView| if all { format!("; {}", d.by) } else { String::new() };
+    let line = |d: &DriftView| style.paint(Tone::Bad, &format!("{}: {}{}", d.route, d.change, by(d)));
     let mut lines: Vec<_> = view.drift.iter().take(shown).map(line).collect();
     if view.drift.len() > shown {
         lines.push(style.paint(Tone::Bad, &format!("and {} more", view.drift.len() - shown)));
@@ -158,14 +158,14 @@ pub(super) fn drift(view: &View, style: &Style, all: bool) -> Vec<String> {
     lines
 }
 
-fn appeared(view: &View, style: &Style) -> Vec<String> {
+fn appeared(view: &RunView, style: &Style) -> Vec<String> {
     let line = |route: &String| {
         style.paint(Tone::Warn, &format!("{route}: created after the start, forwards to the old groups"))
     };
     view.appeared.iter().map(line).collect()
 }
 
-fn health(groups: &[Health], style: &Style) -> Vec<String> {
+fn health(groups: &[GroupHealth], style: &Style) -> Vec<String> {
     if groups.iter().all(|h| h.targets.is_none() && h.unreadable.is_none()) {
         return Vec::new();
     }
@@ -181,45 +181,45 @@ fn health(groups: &[Health], style: &Style) -> Vec<String> {
                 .unreadable
                 .as_ref()
                 .map_or_else(String::new, |why| style.paint(Tone::Warn, &format!("  unreadable: {why}")));
-            let targets = h.targets.map_or_else(|| "unknown".into(), |c| dressed(c, style));
+            let targets = h.targets.map_or_else(|| "unknown".into(), |c| painted_counts(c, style));
             format!("{}  {}: {targets}{blind}", h.cluster, h.group)
         })
         .collect()
 }
 
-fn by_cluster(groups: &[Health], style: &Style) -> Vec<String> {
-    let mut sums: BTreeMap<&str, (usize, Counts, usize)> = BTreeMap::new();
+fn by_cluster(groups: &[GroupHealth], style: &Style) -> Vec<String> {
+    let mut sums: BTreeMap<&str, (usize, HealthCounts, usize)> = BTreeMap::new();
     for h in groups {
         let (n, sum, blind) = sums.entry(&h.cluster).or_default();
         *n += 1;
         *blind += usize::from(h.unreadable.is_some());
-        *sum = h.targets.map_or(*sum, |c| add(*sum, c));
+        *sum = h.targets.map_or(*sum, |c| add_counts(*sum, c));
     }
     sums.into_iter()
         .map(|(cluster, (n, sum, blind))| {
             let blind =
                 if blind > 0 { style.paint(Tone::Warn, &format!("  {blind} unreadable")) } else { String::new() };
-            format!("{cluster}  {}: {}{blind}", count(n, "group"), dressed(sum, style))
+            format!("{cluster}  {}: {}{blind}", count(n, "group"), painted_counts(sum, style))
         })
         .collect()
 }
 
-fn dressed(c: Counts, style: &Style) -> String {
+fn painted_counts(c: HealthCounts, style: &Style) -> String {
     let tone = match c {
-        Counts { healthy: 0, .. } => Tone::Bad,
-        Counts { unhealthy: 0, unavailable: 0, .. } => Tone::Good,
+        HealthCounts { healthy: 0, .. } => Tone::Bad,
+        HealthCounts { unhealthy: 0, unavailable: 0, .. } => Tone::Good,
         _ => Tone::Warn,
     };
     style.paint(tone, &counts(c))
 }
 
-fn with_rest(view: &View, w: &Wait, style: &Style) -> String {
-    let rest = w.until.filter(|u| *u > view.now).map(|u| format!(" ({})", brief(u.duration_since(view.now))));
+fn with_remaining_time(view: &RunView, w: &Wait, style: &Style) -> String {
+    let rest = w.until.filter(|u| *u > view.now).map(|u| format!(" ({})", format_elapsed(u.duration_since(view.now))));
     format!("{}{}", wait(w, style), rest.unwrap_or_default())
 }
 
 /// The way back to a cluster: `a: 31 of 40 healthy targets of the start`.
-fn way_back(back: &Back, style: &Style) -> String {
+fn way_back(back: &WayBackView, style: &Style) -> String {
     let healthy = back.healthy.map_or_else(|| "unknown".into(), |n| n.to_string());
     let text = format!("{}: {healthy} of {} healthy targets of the start", back.cluster, back.baseline);
     let tone = match back.healthy {
@@ -230,11 +230,11 @@ fn way_back(back: &Back, style: &Style) -> String {
     style.paint(tone, &text)
 }
 
-fn guard(view: &View, style: &Style) -> String {
+fn guard(view: &RunView, style: &Style) -> String {
     match &view.guard {
         Guard::Watched { by, at, every } => {
             let every = every.map_or_else(String::new, |seconds| format!(", observes every {seconds}s"));
-            format!("{by}, last observation {} ago{every}", brief(view.now.duration_since(*at)))
+            format!("{by}, last observation {} ago{every}", format_elapsed(view.now.duration_since(*at)))
         }
         Guard::Unguarded { since } => {
             style.paint(Tone::Bad, &format!("UNGUARDED since {}", style.since(*since, view.now)))

@@ -2,14 +2,14 @@
 
 use clap::Args;
 
-use crate::adapter::store::memory::Memory;
+use crate::adapter::store::memory::MemoryStore;
 use crate::app::exit::{Exit, Failure};
 use crate::app::prepare::prepare;
 use crate::app::{find, world};
-use crate::cli::args::{Global, Output, help};
+use crate::cli::args::{Global, Output, help_text};
 use crate::cli::render::check;
 use crate::cli::term;
-use crate::domain::view::report::Report;
+use crate::domain::view::report::CheckReport;
 
 /// `check`.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -27,18 +27,18 @@ pub struct Check {
 
 /// Runs `check --offline`: checks the plan alone.
 pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {
-    let plan = find::plan(&args.plan, term::style_err(global.color).color)?;
-    Ok(shown(global, &Report::offline(&plan, Vec::new()).begun(&plan, jiff::Timestamp::now())))
+    let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
+    Ok(shown(global, &CheckReport::offline(&plan, Vec::new()).with_start(&plan, jiff::Timestamp::now())))
 }
 
 /// Runs the command.
 pub async fn run(global: &Global, args: &Check) -> Result<Exit, Failure> {
-    let plan = find::plan(&args.plan, term::style_err(global.color).color)?;
-    let ports = world::ports(&plan, std::sync::Arc::new(Memory::new())).await;
+    let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
+    let ports = world::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
     Ok(shown(global, &prepare(&plan, &ports, 1).await.report))
 }
 
-fn shown(global: &Global, report: &Report) -> Exit {
+fn shown(global: &Global, report: &CheckReport) -> Exit {
     let text = match global.output {
         Output::Text => check::text(report, &term::style(global.color)),
         Output::Markdown => check::markdown(report),

@@ -5,16 +5,16 @@ use clap::Args;
 
 use crate::adapter::kubernetes::job::{Handed, create};
 use crate::app::exit::{Exit, Failure};
-use crate::app::place::{self, Namespace};
+use crate::app::place::{self, StateNamespace};
 use crate::cli::args::{Global, Output};
 use crate::cli::term;
-use crate::engine::hold::Hold;
-use crate::plan::model::{ClusterAccess, Plan, StatePlace};
+use crate::engine::hold::Ownership;
+use crate::plan::model::{ClusterAccess, Plan, StateLocation};
 use crate::port::WriteError;
 
 /// Options for a run that a Job continues.
 #[derive(Debug, Clone, PartialEq, Args)]
-pub struct Detach {
+pub struct HandoverOptions {
     /// Start the run and hand it over to a Job in the namespace of its state (`spec.state`); exits with 8
     #[arg(long, requires = "image", conflicts_with = "until")]
     pub detach: bool,
@@ -27,27 +27,27 @@ pub struct Detach {
 }
 
 /// Hands a run over to a Job in a namespace.
-pub struct Taker<'a> {
-    args: &'a Detach,
+pub struct Handover<'a> {
+    args: &'a HandoverOptions,
     api_budget: Option<f64>,
     region: &'a str,
-    state: StatePlace,
-    namespace: Namespace,
+    state: StateLocation,
+    namespace: StateNamespace,
 }
 
 /// The handover that the options ask for, after a check that the Job may be created; `None` without `--detach`.
-pub async fn taker<'a>(
+pub async fn prepare_handover<'a>(
     global: &Global,
-    args: &'a Detach,
+    args: &'a HandoverOptions,
     api_budget: Option<f64>,
     plan: &'a Plan,
-) -> Result<Option<Taker<'a>>, Failure> {
+) -> Result<Option<Handover<'a>>, Failure> {
     if !args.detach {
         return Ok(None);
     }
-    let state = place::said(&global.kept(), plan)?;
+    let state = place::location_of(&global.state_options(), plan)?;
     let wrong = |why: String| Failure::new(Exit::Usage, why);
-    let StatePlace::Kubernetes { access, namespace } = &state else {
+    let StateLocation::Kubernetes { access, namespace } = &state else {
         return Err(wrong(
             "--detach needs runs that are stored in a cluster: set `spec.state` in the plan, or \
              --state eks:CLUSTER/NAMESPACE"
@@ -60,20 +60,20 @@ pub async fn taker<'a>(
         return Err(wrong(format!("--detach cannot use the kubeconfig context {context}: a Job has no kubeconfig"))
             .next("name the cluster by `eks: NAME`, or adapt examples/schedulers/job.yaml"));
     }
-    let namespace = place::reach(access, namespace, Some(&plan.region)).await?;
-    let taker = Taker { args, api_budget, region: &plan.region, state, namespace };
+    let namespace = place::connect(access, namespace, Some(&plan.region)).await?;
+    let taker = Handover { args, api_budget, region: &plan.region, state, namespace };
     // Checked before the run starts, so that no run starts that cannot be handed over.
     let refused = |e: WriteError| {
         Failure::new(Exit::Refused, format!("a Job cannot be created in {}: {e}", taker.namespace.place))
             .next("nothing was touched")
     };
-    taker.make(&format!("{}-00000000-000000-xxxx", plan.name.to_ascii_lowercase()), true).await.map_err(refused)?;
-    Ok(Some(taker))
+    prepare_handover.create_job(&format!("{}-00000000-000000-xxxx", plan.name.to_ascii_lowercase()), true).await.map_err(refused)?;
+    Ok(Some(prepare_handover))
 }
 
-impl Taker<'_> {
-    async fn make(&self, run: &str, dry: bool) -> Result<String, WriteError> {
-        let Detach { image, service_account, .. } = self.args;
+impl Handover<'_> {
+    async fn create_job(&self, run: &str, dry: bool) -> Result<String, WriteError> {
+        let HandoverOptions { image, service_account, .. } = self.args;
         let arguments: Vec<_> =
             self.api_budget.iter().flat_map(|n| ["--api-budget".to_owned(), n.to_string()]).collect();
         let handed = Handed {
@@ -88,11 +88,11 @@ impl Taker<'_> {
     }
 
     /// Releases the locks and creates the Job.
-    pub async fn take(&self, global: &Global, hold: Hold) -> Result<Exit, Failure> {
+    pub async fn hand_over(&self, global: &Global, hold: Ownership) -> Result<Exit, Failure> {
         let run = hold.run().to_owned();
-        hold.leave().await;
-        let Namespace { name: namespace, place, kubectl, .. } = &self.namespace;
-        let job = self.make(&run, false).await.map_err(|e| {
+        hold.release().await;
+        let StateNamespace { name: namespace, place, kubectl, .. } = &self.namespace;
+        let job = self.create_job(&run, false).await.map_err(|e| {
             Failure::new(
                 Exit::Refused,
                 format!("the run {run} has started and moved no traffic, but its Job was not created in {place}: {e}"),
@@ -109,7 +109,7 @@ impl Taker<'_> {
             let _ = term::print(&format!("{run} is handed over to job.batch/{job} in {place}"));
         }
         let state = &self.state;
-        term::complain(&format!(
+        term::print_error(&format!(
             "  status:    cutover status {run} --state {state} --watch\n  log:       {kubectl} logs -f job/{job}\n  \
              roll back: cutover rollback {run} --state {state}"
         ));

@@ -7,12 +7,12 @@ use clap::Args;
 use serde_json::json;
 
 use crate::app::exit::{Exit, Failure};
-use crate::app::find::Found;
+use crate::app::find::StoredRun;
 use crate::app::{drive, find, identity, owner, place, world};
-use crate::cli::args::{Global, Output, help, value};
+use crate::cli::args::{Global, Output, help_text, value};
 use crate::cli::render::style::{Style, Tone};
 use crate::cli::term;
-use crate::domain::decide::finalize::{Item, Stands, judge, unfit, worst};
+use crate::domain::decide::finalize::{FinalizeCondition, ConditionStatus, judge, blocked_by_run, worst_status};
 use crate::domain::run::state::{Phase, State};
 use crate::engine::{Ports, finalize, hold, inventory};
 use crate::port::store::Request;
@@ -61,18 +61,18 @@ pub struct Finalize {
 
 /// Runs the command.
 pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
-    let store = place::named(&global.kept(), Some(&args.target)).await?;
+    let store = place::open_for_target(&global.state_options(), Some(&args.target)).await?;
     let found = find::run(&*store, Some(&args.target), term::style_err(global.color).color).await?;
     let state = found.state()?;
     let begun = state.phase == Phase::Detaching;
     let ports = world::ports(&found.plan, store).await;
-    identity::account(&found.plan, &ports).await?;
-    let items = if begun { vec![under_way(&state)] } else { look(args, &found, &state, &ports).await };
+    identity::check_account(&found.plan, &ports).await?;
+    let items = if begun { vec![unfinished_retirement(&state)] } else { read_conditions(args, &found, &state, &ports).await };
     if !args.detach {
         show(global, &found, &items);
-        return Ok(exit(worst(&items)));
+        return Ok(exit(worst_status(&items)));
     }
-    term::complain(&text(&found, &items, &term::style_err(global.color)));
+    term::print_error(&text(&found, &items, &term::style_err(global.color)));
     if !begun && let Some(refusal) = refusal(&items, args.force) {
         return Err(refusal);
     }
@@ -80,36 +80,36 @@ pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, "the old cluster is not retired; nothing was touched"));
     }
     let settings = drive::settings(&found.plan, &state);
-    let hold = hold::take(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
+    let hold = hold::acquire(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
     let (by, _) = owner::owner();
     let request = (!begun).then_some(Request::Detach { by, bindings: args.bindings });
-    drive::begin(global, &found.plan, ports, settings, hold.map_err(drive::held)?, request.as_ref(), &[]).await
+    drive::drive_with_request(global, &found.plan, ports, settings, hold.map_err(drive::start_failure)?, request.as_ref(), &[]).await
 }
 
-async fn look(args: &Finalize, found: &Found, state: &State, ports: &Ports) -> Vec<Item> {
-    if let Some(unfit) = unfit(&found.plan, state) {
+async fn read_conditions(args: &Finalize, found: &StoredRun, state: &State, ports: &Ports) -> Vec<FinalizeCondition> {
+    if let Some(unfit) = blocked_by_run(&found.plan, state) {
         return vec![unfit];
     }
-    let patient = inventory::patient(&ports.balancer, &ports.clock);
-    let facts = finalize::look(&found.plan, state, ports, &patient, args.quiet_for).await;
+    let patient = inventory::with_retries(&ports.balancer, &ports.clock);
+    let facts = finalize::read_facts(&found.plan, state, ports, &patient, args.quiet_for).await;
     judge(&found.plan, state, &found.records, &facts, args.quiet_for, ports.clock.now())
 }
 
-fn under_way(state: &State) -> Item {
+fn unfinished_retirement(state: &State) -> FinalizeCondition {
     let message =
         format!("retiring the old cluster has started and is not finished: cutover finalize {} --detach", state.run);
-    Item { what: "run", stands: Stands::Wait, message, until: None }
+    FinalizeCondition { what: "run", stands: ConditionStatus::Wait, message, until: None }
 }
 
-fn show(global: &Global, found: &Found, items: &[Item]) {
+fn show(global: &Global, found: &StoredRun, items: &[FinalizeCondition]) {
     let shown = match global.output {
         Output::Json => {
-            let last = worst(items);
+            let last = worst_status(items);
             json!({
                 "run": found.run.id,
                 "plan": found.plan.name,
                 "cluster": found.plan.strategy.from,
-                "canGo": last == Stands::Yes,
+                "canGo": last == ConditionStatus::Yes,
                 "items": items,
             })
             .to_string()
@@ -119,50 +119,50 @@ fn show(global: &Global, found: &Found, items: &[Item]) {
     let _ = term::print(&shown);
 }
 
-fn text(found: &Found, items: &[Item], style: &Style) -> String {
-    let line = |item: &Item| {
+fn text(found: &StoredRun, items: &[FinalizeCondition], style: &Style) -> String {
+    let line = |item: &FinalizeCondition| {
         let (tone, mark) = match item.stands {
-            Stands::Yes => (Tone::Good, "✓"),
-            Stands::Unknown => (Tone::Warn, "?"),
-            Stands::Wait => (Tone::Warn, "·"),
-            Stands::No | Stands::Drift => (Tone::Bad, "✗"),
+            ConditionStatus::Yes => (Tone::Good, "✓"),
+            ConditionStatus::Unknown => (Tone::Warn, "?"),
+            ConditionStatus::Wait => (Tone::Warn, "·"),
+            ConditionStatus::No | ConditionStatus::Drift => (Tone::Bad, "✗"),
         };
         let until = item.until.map_or(String::new(), |until| format!(", until {}", until.strftime("%F %T UTC")));
         format!("{} {}{until}", style.paint(tone, mark), item.message)
     };
     let from = &found.plan.strategy.from;
-    let sum = match worst(items) {
-        Stands::Yes => format!("cluster {from} can be retired"),
-        Stands::Unknown => format!("unknown whether cluster {from} can be retired"),
-        Stands::Wait => format!("cluster {from} cannot be retired yet"),
-        Stands::No | Stands::Drift => format!("cluster {from} cannot be retired"),
+    let sum = match worst_status(items) {
+        ConditionStatus::Yes => format!("cluster {from} can be retired"),
+        ConditionStatus::Unknown => format!("unknown whether cluster {from} can be retired"),
+        ConditionStatus::Wait => format!("cluster {from} cannot be retired yet"),
+        ConditionStatus::No | ConditionStatus::Drift => format!("cluster {from} cannot be retired"),
     };
     items.iter().map(line).chain([sum]).collect::<Vec<_>>().join("\n")
 }
 
-fn exit(worst: Stands) -> Exit {
-    match worst {
-        Stands::Yes => Exit::Done,
-        Stands::Wait => Exit::Waiting,
-        Stands::Unknown | Stands::No => Exit::Refused,
-        Stands::Drift => Exit::Drift,
+fn exit(worst: ConditionStatus) -> Exit {
+    match worst_status {
+        ConditionStatus::Yes => Exit::Done,
+        ConditionStatus::Wait => Exit::Waiting,
+        ConditionStatus::Unknown | ConditionStatus::No => Exit::Refused,
+        ConditionStatus::Drift => Exit::Drift,
     }
 }
 
-fn refusal(items: &[Item], force: bool) -> Option<Failure> {
-    let worst = worst(items);
-    if worst == Stands::Yes || (force && worst == Stands::Unknown) {
+fn refusal(items: &[FinalizeCondition], force: bool) -> Option<Failure> {
+    let worst = worst_status(items);
+    if worst_status == ConditionStatus::Yes || (force && worst_status == ConditionStatus::Unknown) {
         return None;
     }
-    let failure = Failure::new(exit(worst), "the old cluster is not retired; nothing was touched");
-    Some(if worst == Stands::Unknown {
+    let failure = Failure::new(exit(worst_status), "the old cluster is not retired; nothing was touched");
+    Some(if worst_status == ConditionStatus::Unknown {
         failure.next("if you know that the unknown conditions hold: add --force")
     } else {
         failure
     })
 }
 
-fn question(args: &Finalize, found: &Found, state: &State) -> String {
+fn question(args: &Finalize, found: &StoredRun, state: &State) -> String {
     let (from, routes) = (&found.plan.strategy.from, state.routes.len());
     let also = if args.bindings { ", and delete its bindings" } else { "" };
     format!("Detach the target groups of {from} from {routes} routes{also}? A rollback is not possible after that.")

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::app::exit::{Exit, Failure};
 use crate::app::{find, place};
 use crate::cli::args::{Global, Output};
-use crate::cli::render::history::{json, list, story};
+use crate::cli::render::history::{json, list, run_events};
 use crate::cli::term;
 use crate::domain::run::journal;
 
@@ -25,8 +25,8 @@ pub struct History {
 pub async fn run(global: &Global, args: &History) -> Result<Exit, Failure> {
     let style = term::style(global.color);
     let target = args.target.as_deref();
-    let store = place::named(&global.kept(), target).await?;
-    let mut runs = find::past(&*store, target, style.color).await?;
+    let store = place::open_for_target(&global.state_options(), target).await?;
+    let mut runs = find::runs_of(&*store, target, style.color).await?;
     let one = runs.len() == 1 && target == Some(runs[0].id.as_str());
     let text = match (one, global.output) {
         (true, output) => {
@@ -35,11 +35,11 @@ pub async fn run(global: &Global, args: &History) -> Result<Exit, Failure> {
                 Output::Json => {
                     found.records.iter().map(|r| journal::to_json(r).to_string()).collect::<Vec<_>>().join("\n")
                 }
-                _ => story(&found.records, &style),
+                _ => run_events(&found.records, &style),
             }
         }
         (false, Output::Json) => json(&runs),
-        (false, _) if runs.is_empty() => format!("no runs in {}", store.place()),
+        (false, _) if runs.is_empty() => format!("no runs in {}", store.location()),
         (false, _) => list(&runs, &style),
     };
     if !text.is_empty() {

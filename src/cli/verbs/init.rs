@@ -6,7 +6,7 @@ use crate::app::exit::{Exit, Failure};
 use crate::app::world;
 use crate::cli::args::{Global, value};
 use crate::cli::term;
-use crate::domain::view::init::{InitError, Request};
+use crate::domain::view::init::{InitError, InitRequest};
 use crate::engine::inventory::init;
 use crate::plan::model::ServiceRef;
 use crate::plan::{model::ClusterAccess, selector};
@@ -47,10 +47,10 @@ pub struct Init {
 pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
     let load_balancer =
         selector(&args.load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
-    let config = world::aws_of(&load_balancer).await;
+    let config = world::aws_config_for(&load_balancer).await;
     let (from_cluster, to_cluster) = (access(args.from_cluster.as_deref()), access(args.to_cluster.as_deref()));
-    let (from, to) = (world::reach(&from_cluster, &config).await, world::reach(&to_cluster, &config).await);
-    let request = Request {
+    let (from, to) = (world::connect_cluster(&from_cluster, &config).await, world::connect_cluster(&to_cluster, &config).await);
+    let request = InitRequest {
         load_balancer,
         from: args.from.clone(),
         to: args.to.clone(),
@@ -60,9 +60,9 @@ pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
         name: args.name.clone(),
     };
     let (from, to) = (from.as_deref().map(|c| c as &dyn Cluster), to.as_deref().map(|c| c as &dyn Cluster));
-    let text = init(&request, &*world::patient(&config).inventory, from, to).await.map_err(failed)?;
+    let text = init(&request, &*world::retrying_balancer(&config).inventory, from, to).await.map_err(failed)?;
     let _ = term::print(text.trim_end());
-    term::complain("plan written; review it, then: cutover check PLAN");
+    term::print_error("plan written; review it, then: cutover check PLAN");
     Ok(Exit::Done)
 }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::adapter::clock::Scaled;
-use crate::adapter::store::fs::Local;
+use crate::adapter::clock::LabClock;
+use crate::adapter::store::fs::LocalStore;
 use crate::app::exit::{Exit, Failure};
 use crate::app::find;
 use crate::cli::args::{Global, Output, value};
@@ -40,21 +40,21 @@ pub struct Lab {
 /// Runs the command.
 pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
     let color = term::style_err(global.color).color;
-    let plan = find::plan(&args.plan, color)?;
+    let plan = find::linted_plan(&args.plan, color)?;
     let scenario = scenario(args.scenario.as_deref(), color)?;
     let start = jiff::Timestamp::now();
-    let clock = Scaled::new(start, args.speed);
+    let clock = LabClock::new(start, args.speed);
     let world = World::new(&plan, &scenario, args.seed, start).map_err(|e| Failure::new(Exit::Usage, e))?;
     // Before the lab creates anything that must be cleaned up.
     let mut signals = Signals::listen().map_err(|e| Failure::new(Exit::Internal, e))?;
-    let lab = live::Lab::start(world, clock).await.map_err(|e| Failure::new(Exit::Internal, e))?;
+    let lab = live::LiveLab::start(world, clock).await.map_err(|e| Failure::new(Exit::Internal, e))?;
     let runs = std::env::temp_dir().join(format!("cutover-lab-{}-{:08x}-runs", std::process::id(), fastrand::u32(..)));
     let mut environment = lab.environment().to_vec();
     // Runs in a lab must never be confused with real runs, above all by a `rollback` of the only unfinished run.
     environment.push(("CUTOVER_STATE_DIR".into(), runs.display().to_string()));
     let _ = term::print(&text(global, &environment));
     let plan = &args.plan;
-    term::complain(&format!(
+    term::print_error(&format!(
         "\nThe lab is running at {} speed. Paste the lines above into another terminal, then for example:\n  \
          cutover check {plan}\n  cutover run {plan}\n  cutover status --watch\n\
          ^C here ends the lab and deletes its runs.",
@@ -62,19 +62,19 @@ pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
     ));
     signals.next().await;
     lab.stop().await;
-    forget(&runs).await;
+    delete_runs(&runs).await;
     Ok(Exit::Done)
 }
 
 /// Deletes the runs of this lab, unless a process is still driving one of them.
-async fn forget(runs: &Path) {
-    let Ok(store) = Local::open(Some(runs.to_owned())) else { return };
+async fn delete_runs(runs: &Path) {
+    let Ok(store) = LocalStore::open(Some(runs.to_owned())) else { return };
     let mut held = None;
     for run in store.runs().await.unwrap_or_default() {
-        held = held.or(store.holder(&run.id).await.map(|holder| (run.id, holder)));
+        held = held.or(store.lock_owner(&run.id).await.map(|holder| (run.id, holder)));
     }
     match held {
-        Some((run, holder)) => term::complain(&format!(
+        Some((run, holder)) => term::print_error(&format!(
             "the lab has ended, but process {} is still driving the run {run}: end it with ^C; its journal stays in {}",
             holder.pid,
             runs.display()

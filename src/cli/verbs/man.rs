@@ -24,7 +24,7 @@ pub fn run(args: &Man, definition: clap::Command) -> Result<Exit, Failure> {
     let roff = page(args.verb.as_deref(), definition)?;
     if term::stdout() {
         if !pager::pipe(&["man", "-l", "-"], &roff) {
-            term::complain("this system's `man` cannot show the page; write it to a file: cutover man > cutover.1");
+            term::print_error("this system's `man` cannot show the page; write it to a file: cutover man > cutover.1");
         }
         return Ok(Exit::Done);
     }

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::app::exit::{Exit, Failure};
 use crate::app::{find, place};
 use crate::cli::args::{Global, Output};
-use crate::cli::render::report::{Told, html, markdown};
+use crate::cli::render::report::{ReportInput, html, markdown};
 use crate::cli::render::style::Style;
 use crate::cli::term;
 use crate::domain::run::event::Record;
@@ -34,10 +34,10 @@ pub struct Report {
 pub async fn run(global: &Global, args: &Report) -> Result<Exit, Failure> {
     let style = term::style(global.color);
     let target = args.target.as_deref();
-    let store = place::named(&global.kept(), target).await?;
-    let runs = find::past(&*store, target, style.color).await?;
+    let store = place::open_for_target(&global.state_options(), target).await?;
+    let runs = find::runs_of(&*store, target, style.color).await?;
     let Some(run) = runs.into_iter().next() else {
-        return Err(Failure::new(Exit::Usage, format!("no runs in {}", store.place())));
+        return Err(Failure::new(Exit::Usage, format!("no runs in {}", store.location())));
     };
     let found = find::open(&*store, run).await?;
     match global.output {
@@ -46,11 +46,11 @@ pub async fn run(global: &Global, args: &Report) -> Result<Exit, Failure> {
             let _ = term::print(&records.join("\n"));
         }
         Output::Markdown => {
-            let text = told(&found.plan, &found.records, &style, markdown)?;
+            let text = render_report(&found.plan, &found.records, &style, markdown)?;
             let _ = term::print(text.trim_end());
         }
         Output::Text => {
-            if let Some(file) = page(&found.plan, &found.records, &style, args.file.as_deref())? {
+            if let Some(file) = write_page(&found.plan, &found.records, &style, args.file.as_deref())? {
                 let _ = term::print(&file.display().to_string());
             }
         }
@@ -59,8 +59,8 @@ pub async fn run(global: &Global, args: &Report) -> Result<Exit, Failure> {
 }
 
 /// Writes the page of a run and returns its file; `None` for standard output.
-pub fn page(plan: &Plan, records: &[Record], style: &Style, file: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
-    let text = told(plan, records, style, html)?;
+pub fn write_page(plan: &Plan, records: &[Record], style: &Style, file: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
+    let text = render_report(plan, records, style, html)?;
     let run = records.first().map_or("", |r| r.run.as_str());
     let file = file.map_or_else(|| PathBuf::from(format!("cutover-report-{run}.html")), Path::to_path_buf);
     if file == Path::new("-") {
@@ -72,13 +72,13 @@ pub fn page(plan: &Plan, records: &[Record], style: &Style, file: Option<&Path>)
 }
 
 /// Renders the report of a run.
-pub fn told(
+pub fn render_report(
     plan: &Plan,
     records: &[Record],
     style: &Style,
-    render: impl FnOnce(&Told) -> String,
+    render: impl FnOnce(&ReportInput) -> String,
 ) -> Result<String, Failure> {
     let history = History::of(plan, records).map_err(|e| Failure::new(Exit::Internal, e))?;
     let history = history.ok_or_else(|| Failure::new(Exit::Usage, "the journal of the run is empty"))?;
-    Ok(render(&Told::new(plan, records, &history, style)))
+    Ok(render(&ReportInput::new(plan, records, &history, style)))
 }

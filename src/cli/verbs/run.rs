@@ -2,13 +2,13 @@
 
 use clap::Args;
 
-use crate::app::begin::{Beginning, baseline, begin, none_unfinished};
-use crate::app::exit::{Exit, Failure, unusable};
+use crate::app::begin::{StartOptions, baseline, start_run, refuse_unfinished};
+use crate::app::exit::{Exit, Failure, store_failure};
 use crate::app::prepare::prepare;
-use crate::app::steer::Going;
+use crate::app::steer::DriveOptions;
 use crate::app::{drive, find, place, world};
-use crate::cli::args::{Global, Metrics, OnFreeze, StepRef, help, number, value};
-use crate::cli::verbs::detach::{Detach, taker};
+use crate::cli::args::{Global, MetricOptions, OnFreeze, StepRef, help_text, step_number, value};
+use crate::cli::verbs::detach::{HandoverOptions, prepare_handover};
 use crate::cli::{ask, term};
 use crate::plan::model::Shares;
 
@@ -40,32 +40,32 @@ pub struct Run {
     pub on_freeze: Option<OnFreeze>,
     /// Options for a run that a Job continues.
     #[command(flatten)]
-    pub detach: Detach,
+    pub detach: HandoverOptions,
     /// Options for metrics.
     #[command(flatten)]
-    pub metrics: Metrics,
+    pub metrics: MetricOptions,
 }
 
 /// Runs the command.
 pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     let style = term::style_err(global.color);
-    let file = find::file(&args.plan, style.color)?;
-    let store = place::of(&global.kept(), &file).await?;
-    let known = store.find(&file.name).await.map_err(unusable)?;
-    none_unfinished(&*store, &known).await?;
-    let plan = find::begun(&file, style.color)?;
-    let from_step = number(&plan, args.from_step.as_ref())?.unwrap_or(1);
-    let until = number(&plan, args.until.as_ref())?;
-    let taker = taker(global, &args.detach, args.api_budget, &plan).await?;
+    let file = find::plan_file(&args.plan, style.color)?;
+    let store = place::open_for_plan(&global.state_options(), &file).await?;
+    let known = store.find(&file.name).await.map_err(store_failure)?;
+    refuse_unfinished(&*store, &known).await?;
+    let plan = find::lint_file(&file, style.color)?;
+    let from_step = step_number(&plan, args.from_step.as_ref())?.unwrap_or(1);
+    let until = step_number(&plan, args.until.as_ref())?;
+    let taker = prepare_handover(global, &args.detach, args.api_budget, &plan).await?;
     let ports = world::ports(&plan, store).await;
     let prepared = prepare(&plan, &ports, from_step).await;
-    ask::may_begin(global, &ports, &prepared, args.yes).await?;
+    ask::confirm_start(global, &ports, &prepared, args.yes).await?;
     let start = baseline(&plan, from_step, args.baseline.clone())?;
-    let leave_when_frozen = OnFreeze::leaves(args.on_freeze, term::stderr());
-    let going = Going { until, leave: None, api_budget: args.api_budget, leave_when_frozen };
-    let begun = begin(global, &plan, &ports, &prepared, Beginning { from_step, start, known: &known }, going).await?;
-    match taker {
-        Some(taker) => taker.take(global, begun.hold).await,
-        None => drive::drive(global, &plan, ports, begun.settings, begun.hold).await,
+    let leave_when_frozen = OnFreeze::exits(args.on_freeze, term::stderr());
+    let going = DriveOptions { until, leave: None, api_budget: args.api_budget, leave_when_frozen };
+    let begun = start_run(global, &plan, &ports, &prepared, StartOptions { from_step, start, known: &known }, going).await?;
+    match prepare_handover {
+        Some(taker) => prepare_handover.hand_over(global, begun.ownership).await,
+        None => drive::drive(global, &plan, ports, begun.settings, begun.ownership).await,
     }
 }

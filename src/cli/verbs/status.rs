@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::app::exit::{Exit, Failure};
-use crate::app::find::Found;
-use crate::app::view::View;
+use crate::app::find::StoredRun;
+use crate::app::view::RunView;
 use crate::app::{find, place, world};
 use crate::cli::args::{Global, Output};
 use crate::cli::render::live;
@@ -15,10 +15,10 @@ use crate::cli::render::style::Style;
 use crate::cli::signals::Signals;
 use crate::cli::term;
 use crate::domain::run::event::Event;
-use crate::domain::run::watch::Watch;
-use crate::domain::view::live::Live;
-use crate::engine::inventory::live::LookError;
-use crate::engine::{Ports, Subject, look as world_look};
+use crate::domain::run::observation::Observed;
+use crate::domain::view::live::LoadBalancerView;
+use crate::engine::inventory::live::BalancerReadError;
+use crate::engine::{Ports, WatchList, look as world_look};
 use crate::plan::selector;
 
 /// `status`.
@@ -45,7 +45,7 @@ const WATCH: Duration = Duration::from_secs(2);
 pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
     let style = term::style(global.color);
     if !args.watch {
-        let (shown, _) = look(global, args, args.target.as_deref(), &style).await?;
+        let (shown, _) = read_status(global, args, args.target.as_deref(), &style).await?;
         let _ = term::print(shown.trim_end());
         return Ok(Exit::Done);
     }
@@ -54,7 +54,7 @@ pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
         Some(_) => None,
         None => Some(
             find::run(
-                &*place::named(&global.kept(), args.target.as_deref()).await?,
+                &*place::open_for_target(&global.state_options(), args.target.as_deref()).await?,
                 args.target.as_deref(),
                 style.color,
             )
@@ -65,7 +65,7 @@ pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
     };
     let mut signals = Signals::listen().map_err(|e| Failure::new(Exit::Internal, e))?;
     loop {
-        let over = match look(global, args, target.as_deref(), &style).await {
+        let over = match read_status(global, args, target.as_deref(), &style).await {
             Ok((shown, over)) => {
                 show(global, &shown);
                 over
@@ -73,7 +73,7 @@ pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
             // A failed read is repeated in two seconds.
             Err(failure) => {
                 show(global, "");
-                term::complain(&format!("{failure}\ntrying again; ^C ends this"));
+                term::print_error(&format!("{failure}\ntrying again; ^C ends this"));
                 false
             }
         };
@@ -88,7 +88,7 @@ pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
 }
 
 /// Returns the current status as text, and whether it is final.
-async fn look(global: &Global, args: &Status, target: Option<&str>, style: &Style) -> Result<(String, bool), Failure> {
+async fn read_status(global: &Global, args: &Status, target: Option<&str>, style: &Style) -> Result<(String, bool), Failure> {
     match &args.load_balancer {
         Some(load_balancer) => Ok((of_load_balancer(global, load_balancer, style).await?, false)),
         None => of_run(global, target, style).await,
@@ -98,7 +98,7 @@ async fn look(global: &Global, args: &Status, target: Option<&str>, style: &Styl
 /// Prints the status. On a terminal it replaces the previous one without flicker.
 fn show(global: &Global, text: &str) {
     let text = text.trim_end();
-    if global.output == Output::Text && term::pictures() {
+    if global.output == Output::Text && term::can_show_dashboard() {
         let lines: Vec<_> = text.lines().map(|line| line.to_owned() + "\x1b[K").collect();
         let _ = term::print(&format!("\x1b[H{}\n\x1b[J", lines.join("\n")));
     } else if !text.is_empty() {
@@ -108,23 +108,23 @@ fn show(global: &Global, text: &str) {
 
 async fn of_load_balancer(global: &Global, load_balancer: &str, style: &Style) -> Result<String, Failure> {
     let selector = selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
-    let balancer = world::patient(&world::aws_of(&selector).await);
-    let live = crate::engine::inventory::live::look(&selector, &balancer, jiff::Timestamp::now()).await.map_err(
+    let balancer = world::retrying_balancer(&world::aws_config_for(&selector).await);
+    let live = crate::engine::inventory::live::read_for_status(&selector, &balancer, jiff::Timestamp::now()).await.map_err(
         |e| match e {
-            LookError::NotOne { .. } => Failure::new(Exit::Usage, e)
+            BalancerReadError::NotOne { .. } => Failure::new(Exit::Usage, e)
                 .next("list them: aws elbv2 describe-load-balancers --query 'LoadBalancers[].LoadBalancerName'"),
-            LookError::Unreadable { .. } => Failure::new(Exit::Internal, e),
+            BalancerReadError::Unreadable { .. } => Failure::new(Exit::Internal, e),
         },
     )?;
     Ok(rendered(global, &live, style))
 }
 
-fn rendered(global: &Global, live: &Live, style: &Style) -> String {
+fn rendered(global: &Global, live: &LoadBalancerView, style: &Style) -> String {
     if global.output == Output::Json { live::json(live) } else { live::text(live, style) }
 }
 
 async fn of_run(global: &Global, target: Option<&str>, style: &Style) -> Result<(String, bool), Failure> {
-    let store = place::named(&global.kept(), target).await?;
+    let store = place::open_for_target(&global.state_options(), target).await?;
     let found = find::run(&*store, target, style.color).await?;
     let ports = world::ports(&found.plan, store).await;
     let view = view(&found, &ports).await?;
@@ -133,13 +133,13 @@ async fn of_run(global: &Global, target: Option<&str>, style: &Style) -> Result<
 }
 
 /// The view of a run from its journal and one observation.
-async fn view(found: &Found, ports: &Ports) -> Result<View, Failure> {
+async fn view(found: &StoredRun, ports: &Ports) -> Result<RunView, Failure> {
     let state = found.state()?;
-    let subject = Subject::of(&found.plan, &state);
-    let mut watch = Watch::new(ports.clock.now(), Duration::from_secs(5), Duration::from_mins(1));
-    let seen = world_look::whole(&subject, &ports.balancer, &ports.clusters, &*ports.clock).await;
+    let subject = WatchList::of(&found.plan, &state);
+    let mut watch = Observed::new(ports.clock.now(), Duration::from_secs(5), Duration::from_mins(1));
+    let seen = world_look::observe_all(&subject, &ports.balancer, &ports.clusters, &*ports.clock).await;
     let now = ports.clock.now();
-    watch.absorb(now, seen, true);
+    watch.add(now, seen, true);
     // Waits before the last progress are over.
     let waits = found.records.iter().rev().find_map(|r| match &r.event {
         Event::Waiting { waits } => Some(waits.clone()),
@@ -148,8 +148,8 @@ async fn view(found: &Found, ports: &Ports) -> Result<View, Failure> {
         }
         _ => None,
     });
-    let look = ports.store.look(&found.run.id).await;
-    let alive = ports.store.holder(&found.run.id).await.is_some();
-    let look = look.map(|l| crate::port::store::Look { watching: l.watching && alive, ..l });
-    Ok(View::of(&found.plan, &state, Some(&watch), &waits.unwrap_or_default(), now).seen_by(look.as_ref()))
+    let look = ports.store.heartbeat(&found.run.id).await;
+    let alive = ports.store.lock_owner(&found.run.id).await.is_some();
+    let look = look.map(|l| crate::port::store::Heartbeat { watching: l.watching && alive, ..l });
+    Ok(RunView::of(&found.plan, &state, Some(&watch), &waits.unwrap_or_default(), now).with_heartbeat(look.as_ref()))
 }

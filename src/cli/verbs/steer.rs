@@ -8,14 +8,14 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::app::exit::{Exit, Failure};
-use crate::app::find::Found;
-use crate::app::steer::{self, Going};
-use crate::app::view::View;
+use crate::app::find::StoredRun;
+use crate::app::steer::{self, DriveOptions};
+use crate::app::view::RunView;
 use crate::app::{find, identity, owner, place};
 use crate::base::time::later;
-use crate::cli::args::{Global, Metrics, Named, OnFreeze, Steer, StepRef, help, number, value};
+use crate::cli::args::{Global, MetricOptions, RunArg, OnFreeze, ConfirmedRunArg, StepRef, help_text, step_number, value};
 use crate::cli::ask::confirm;
-use crate::cli::render::parts::standing;
+use crate::cli::render::parts::state_line;
 use crate::cli::render::style::Style;
 use crate::cli::term;
 use crate::domain::run::event::ResumeMode;
@@ -32,7 +32,7 @@ use crate::port::store::{Request, Store};
 pub struct Abort {
     /// The run.
     #[command(flatten)]
-    pub steer: Steer,
+    pub steer: ConfirmedRunArg,
     /// Roll back only to the shares of this earlier step (number or name)
     #[arg(long, value_name = "STEP")]
     pub to_step: Option<StepRef>,
@@ -49,7 +49,7 @@ Examples:
 pub struct Resume {
     /// The run.
     #[command(flatten)]
-    pub steer: Steer,
+    pub steer: ConfirmedRunArg,
     /// Someone changed a route: accept the live shares and continue from there
     #[arg(long, conflicts_with_all = ["reassert", "include_new"])]
     pub keep_live: bool,
@@ -73,7 +73,7 @@ pub struct Resume {
     pub on_freeze: Option<OnFreeze>,
     /// Options for metrics.
     #[command(flatten)]
-    pub metrics: Metrics,
+    pub metrics: MetricOptions,
 }
 
 /// `promote`.
@@ -81,7 +81,7 @@ pub struct Resume {
 pub struct Promote {
     /// The run.
     #[command(flatten)]
-    pub named: Named,
+    pub named: RunArg,
     /// End this pause and skip all later ones
     #[arg(long)]
     pub full: bool,
@@ -92,23 +92,23 @@ const UNCHANGED: &str = "nothing was changed";
 
 /// `cutover promote`.
 pub async fn promote(global: &Global, args: &Promote) -> Result<Exit, Failure> {
-    ask(global, &args.named, "promote", |by| Request::Promote { by, full: args.full }).await
+    send(global, &args.named, "promote", |by| Request::Promote { by, full: args.full }).await
 }
 
 /// `cutover pause`.
-pub async fn pause(global: &Global, args: &Named) -> Result<Exit, Failure> {
-    ask(global, args, "pause", |by| Request::Pause { by, reason: String::new() }).await
+pub async fn pause(global: &Global, args: &RunArg) -> Result<Exit, Failure> {
+    send(global, args, "pause", |by| Request::Pause { by, reason: String::new() }).await
 }
 
 /// `cutover approve`.
-pub async fn approve(global: &Global, args: &Named) -> Result<Exit, Failure> {
-    ask(global, args, "approve", |by| Request::Approve { by }).await
+pub async fn approve(global: &Global, args: &RunArg) -> Result<Exit, Failure> {
+    send(global, args, "approve", |by| Request::Approve { by }).await
 }
 
 /// `cutover abort`.
 pub async fn abort(global: &Global, args: &Abort) -> Result<Exit, Failure> {
     let (store, found) = target(global, &args.steer.named).await?;
-    let to_step = number(&found.plan, args.to_step.as_ref())?;
+    let to_step = step_number(&found.plan, args.to_step.as_ref())?;
     let (by, _) = owner::owner();
     let request = Request::Abort { by, to_step };
     if let Some(why) = request::refusal(&found.plan, &found.state()?, &request) {
@@ -117,7 +117,7 @@ pub async fn abort(global: &Global, args: &Abort) -> Result<Exit, Failure> {
         );
     }
     confirm(args.steer.yes, &format!("Abort the run {} and roll it back?", found.run.id), UNCHANGED)?;
-    steer::restore(global, store, &found, &request).await
+    steer::roll_back(global, store, &found, &request).await
 }
 
 /// `cutover resume`: continues the run in the foreground, or through the process that drives it.
@@ -136,36 +136,36 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
         ResumeMode::Reassert => "Overwrite the changes of others with our shares and continue",
     };
     confirm(args.steer.yes, &format!("{question} the run {}?", found.run.id), UNCHANGED)?;
-    let going = Going {
-        until: number(&found.plan, args.until.as_ref())?,
+    let going = DriveOptions {
+        until: step_number(&found.plan, args.until.as_ref())?,
         leave: args.max_wait.map(|most| later(Timestamp::now(), most)),
         api_budget: args.api_budget,
-        leave_when_frozen: OnFreeze::leaves(args.on_freeze, term::stderr()),
+        leave_when_frozen: OnFreeze::exits(args.on_freeze, term::stderr()),
     };
     steer::resume(global, store, &found, mode, going).await
 }
 
 /// Sends a request. The command itself is the confirmation; it does not ask.
-async fn ask(
+async fn send(
     global: &Global,
-    named: &Named,
+    named: &RunArg,
     verb: &str,
     request: impl FnOnce(String) -> Request,
 ) -> Result<Exit, Failure> {
     let (store, found) = target(global, named).await?;
-    let request = request(identity::asker(&found.plan).await);
+    let request = request(identity::requester(&found.plan).await);
     let state = found.state()?;
     if request::refusal(&found.plan, &state, &request).is_some() {
-        return Err(nothing_to(verb, &found, &state));
+        return Err(inapplicable(verb, &found, &state));
     }
-    steer::ask(global, &store, &found, &request).await
+    steer::send_request(global, &store, &found, &request).await
 }
 
 /// The failure of a request that does not apply to the run's current state.
-fn nothing_to(verb: &str, found: &Found, state: &State) -> Failure {
-    let view = View::of(&found.plan, state, None, &[], Timestamp::now());
-    let (step, of) = view.place();
-    let (_, stands) = standing(&view, &Style::plain());
+fn inapplicable(verb: &str, found: &StoredRun, state: &State) -> Failure {
+    let view = RunView::of(&found.plan, state, None, &[], Timestamp::now());
+    let (step, of) = view.step_of();
+    let (_, stands) = state_line(&view, &Style::plain());
     let label = view.steps.get(step.saturating_sub(1)).map_or("", String::as_str);
     let failure =
         Failure::new(Exit::Usage, format!("there is nothing to {verb} in the run {}: no request was sent", view.run));
@@ -174,12 +174,12 @@ fn nothing_to(verb: &str, found: &Found, state: &State) -> Failure {
         .next(format!("show it: cutover status {}", view.run))
 }
 
-async fn target(global: &Global, named: &Named) -> Result<(Arc<dyn Store>, Found), Failure> {
-    let store = place::named(&global.kept(), Some(&named.target)).await?;
+async fn target(global: &Global, named: &RunArg) -> Result<(Arc<dyn Store>, StoredRun), Failure> {
+    let store = place::open_for_target(&global.state_options(), Some(&named.target)).await?;
     let found = find::run(&*store, Some(&named.target), term::style_err(global.color).color).await?;
     if found.run.finished.is_some() {
         let failure = Failure::new(Exit::Usage, format!("the run {} is finished", found.run.id));
-        let last = found.state().is_ok_and(|state| state.detach.is_some());
+        let last = found.state().is_ok_and(|state| state.retirement.is_some());
         return Err(if last {
             failure
         } else {

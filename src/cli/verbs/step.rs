@@ -8,19 +8,19 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::app::begin::{Beginning, begin};
+use crate::app::begin::{StartOptions, start_run};
 use crate::app::due::{self, Due};
 use crate::app::exit::{Exit, Failure};
-use crate::app::find::Found;
+use crate::app::find::StoredRun;
 use crate::app::prepare::prepare;
-use crate::app::steer::Going;
+use crate::app::steer::DriveOptions;
 use crate::app::{drive, find, place, world};
 use crate::base::time::later;
-use crate::cli::args::{Global, Metrics, help, value};
+use crate::cli::args::{Global, MetricOptions, help_text, value};
 use crate::cli::{ask, term};
 use crate::engine::Ports;
 use crate::plan::model::Plan;
-use crate::port::store::{RunSummary, Store, is_of};
+use crate::port::store::{RunSummary, Store, is_run_of};
 
 /// `step`.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -47,7 +47,7 @@ pub struct Step {
     pub api_budget: Option<f64>,
     /// Options for metrics.
     #[command(flatten)]
-    pub metrics: Metrics,
+    pub metrics: MetricOptions,
 }
 
 /// Runs the command.
@@ -56,24 +56,24 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
         return of_run(global, args).await;
     }
     let color = term::style_err(global.color).color;
-    let file = find::file(&args.plan, color)?;
-    let store = place::of(&global.kept(), &file).await?;
+    let file = find::plan_file(&args.plan, color)?;
+    let store = place::open_for_plan(&global.state_options(), &file).await?;
     match due::due(&*store, &file).await? {
-        Due::Begin(known) => {
-            let plan = find::begun(&file, color)?;
+        Due::Start(known) => {
+            let plan = find::lint_file(&file, color)?;
             if let Some(last) = known.first() {
-                term::complain(&format!(
+                term::print_error(&format!(
                     "{} has changed since its last run {}, which is finished: starting a new run",
                     plan.source, last.id
                 ));
             }
             let ports = world::ports(&plan, store).await;
-            first(global, args, &plan, ports, &known).await
+            start(global, args, &plan, ports, &known).await
         }
-        Due::GoOn(found) => go_on(global, args, &found, store).await,
-        Due::Over(run, exit) => {
-            term::complain(&format!("the run {run} of this plan is finished: {}; nothing to do", exit.meaning()));
-            term::complain("to run the plan again: cutover run, or change the text of the plan file");
+        Due::Continue(found) => continue_run(global, args, &found, store).await,
+        Due::Finished(run, exit) => {
+            term::print_error(&format!("the run {run} of this plan is finished: {}; nothing to do", exit.meaning()));
+            term::print_error("to run the plan again: cutover run, or change the text of the plan file");
             Ok(exit)
         }
     }
@@ -81,45 +81,45 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
 
 /// Continues the named run; never starts one.
 async fn of_run(global: &Global, args: &Step) -> Result<Exit, Failure> {
-    let store = place::named(&global.kept(), Some(&args.plan)).await?;
+    let store = place::open_for_target(&global.state_options(), Some(&args.plan)).await?;
     let found = find::run(&*store, Some(&args.plan), term::style_err(global.color).color).await?;
-    let Some(exit) = due::over(&found.records) else { return go_on(global, args, &found, store).await };
-    term::complain(&format!("the run {} is finished: {}; nothing to do", found.run.id, exit.meaning()));
+    let Some(exit) = due::exit_of_finished(&found.records) else { return continue_run(global, args, &found, store).await };
+    term::print_error(&format!("the run {} is finished: {}; nothing to do", found.run.id, exit.meaning()));
     Ok(exit)
 }
 
 /// Whether a text is a run's id and not a file name.
 fn is_run(text: &str) -> bool {
     let plan = text.rsplitn(4, '-').nth(3);
-    plan.is_some_and(|plan| is_of(text, plan))
+    plan.is_some_and(|plan| is_run_of(text, plan))
 }
 
 /// Starts the plan's run and does what is due.
-async fn first(global: &Global, args: &Step, plan: &Plan, ports: Ports, known: &[RunSummary]) -> Result<Exit, Failure> {
-    let going = going(args);
+async fn start(global: &Global, args: &Step, plan: &Plan, ports: Ports, known: &[RunSummary]) -> Result<Exit, Failure> {
+    let going = drive_options(args);
     let prepared = prepare(plan, &ports, 1).await;
-    if let Some(other) = due::just_begun(&ports, plan, &prepared, known).await {
-        term::complain(&format!("another process has just started a run of this plan: {other}"));
+    if let Some(other) = due::started_by_other(&ports, plan, &prepared, known).await {
+        term::print_error(&format!("another process has just started a run of this plan: {other}"));
         return Ok(Exit::Waiting);
     }
-    ask::may_begin(global, &ports, &prepared, args.yes).await?;
-    due::hint(global, plan, args.max_wait);
-    let beginning = Beginning { from_step: 1, start: None, known };
-    match begin(global, plan, &ports, &prepared, beginning, going).await {
-        Ok(begun) => drive::drive(global, plan, ports, begun.settings, begun.hold).await,
-        Err(error) => due::beaten(global, plan, error),
+    ask::confirm_start(global, &ports, &prepared, args.yes).await?;
+    due::warn_about_pauses(global, plan, args.max_wait);
+    let beginning = StartOptions { from_step: 1, start: None, known };
+    match start_run(global, plan, &ports, &prepared, beginning, going).await {
+        Ok(begun) => drive::drive(global, plan, ports, begun.settings, begun.ownership).await,
+        Err(error) => due::lost_race(global, plan, error),
     }
 }
 
 /// Continues the unfinished run and does what is due.
-async fn go_on(global: &Global, args: &Step, found: &Found, store: Arc<dyn Store>) -> Result<Exit, Failure> {
-    if let Some(holder) = store.holder(&found.run.id).await {
-        return Ok(due::in_hand(global, &holder));
+async fn continue_run(global: &Global, args: &Step, found: &StoredRun, store: Arc<dyn Store>) -> Result<Exit, Failure> {
+    if let Some(holder) = store.lock_owner(&found.run.id).await {
+        return Ok(due::report_driver(global, &holder));
     }
     ask::confirm(args.yes, &format!("Continue the run {}?", found.run.id), "nothing was changed")?;
-    due::go_on(global, found, store, going(args)).await
+    due::continue_run(global, found, store, drive_options(args)).await
 }
 
-fn going(args: &Step) -> Going {
-    Going { leave: Some(later(Timestamp::now(), args.max_wait)), api_budget: args.api_budget, ..Going::default() }
+fn drive_options(args: &Step) -> DriveOptions {
+    DriveOptions { leave: Some(later(Timestamp::now(), args.max_wait)), api_budget: args.api_budget, ..DriveOptions::default() }
 }

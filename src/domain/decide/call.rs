@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::domain::run::hook::{HookId, Occasion};
-use crate::plan::model::hook::Action;
+use crate::domain::run::hook::{HookId, HookPoint};
+use crate::plan::model::hook::HookAction;
 use crate::plan::model::{ClusterName, Shares};
 
 /// A command or hook that is to run now.
@@ -18,7 +18,7 @@ pub struct HookCall {
     /// Text for messages: the command line, or the address without possible secrets.
     pub description: String,
     /// The command or web request.
-    pub action: Action,
+    pub action: HookAction,
     /// Time-out, in real time.
     pub timeout: Duration,
     /// The input document.
@@ -34,7 +34,7 @@ pub struct HookInput {
     /// The plan's name.
     pub plan: String,
     /// The occasion.
-    pub hook: Occasion,
+    pub hook: HookPoint,
     /// The step, from 1; 0: none.
     pub step: usize,
     /// The label of the step in the plan.

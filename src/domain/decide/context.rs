@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::run::state::State;
-use crate::domain::run::watch::Watch;
+use crate::domain::run::observation::Observed;
 use crate::plan::model::{Plan, StepKind};
 
 /// The plan, the state, the recent observations, and the time.
@@ -14,7 +14,7 @@ pub struct Context<'a> {
     /// The state from the journal.
     pub state: &'a State,
     /// The recent observations.
-    pub watch: &'a Watch,
+    pub observed: &'a Observed,
     /// The time of the decision.
     pub now: Timestamp,
 }
@@ -29,12 +29,12 @@ impl<'a> Context<'a> {
     }
 
     /// The kind of the current step; `None` after the last one.
-    pub fn kind(&self) -> Option<&'a StepKind> {
-        current(self.plan, self.state)
+    pub fn step_kind(&self) -> Option<&'a StepKind> {
+        current_step(self.plan, self.state)
     }
 }
 
 /// The kind of the current step; `None` after the last one.
-pub fn current<'a>(plan: &'a Plan, state: &State) -> Option<&'a StepKind> {
+pub fn current_step<'a>(plan: &'a Plan, state: &State) -> Option<&'a StepKind> {
     plan.strategy.steps.get(state.step.checked_sub(1)?).map(|s| &s.kind)
 }

@@ -3,28 +3,28 @@
 
 use super::context::Context;
 use super::decision::{Batch, Decision, wait};
-use super::standing::{self, Standing, Tally};
+use super::standing::{self, RouteStatus, Tally};
 use crate::base::time::later;
-use crate::domain::run::event::{BindingStart, Event, Outcome, Stop, WaitReason, Write};
-use crate::domain::run::state::{Detach, Drift, Route, State};
-use crate::domain::run::watch::Marker;
+use crate::domain::run::event::{BindingStart, Event, RunOutcome, StopReason, WaitReason, Write};
+use crate::domain::run::state::{Retirement, Drift, Route, State};
+use crate::domain::run::observation::Marker;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::Plan;
 
 pub fn decide(c: &Context<'_>) -> Decision {
-    let Some(detach) = &c.state.detach else { return Decision::Wait(Vec::new()) };
-    let Tally { writes, open, unread, left, .. } = Tally::of(c.state.routes.values(), |route| standing(c, route));
-    let late = later(c.state.gate_since, c.plan.strategy.gates.timeout) <= c.now;
-    let marker = (c.watch.marker == Some(Marker::Missing))
+    let Some(detach) = &c.state.retirement else { return Decision::Wait(Vec::new()) };
+    let Tally { writes, open, unread, blocked: left, .. } = Tally::of(c.state.routes.values(), |route| route_status(c, route));
+    let late = later(c.state.gate_timeout_since, c.plan.strategy.gates.timeout) <= c.now;
+    let marker = (c.observed.marker == Some(Marker::Missing))
         .then(|| "the marker tag is missing from the load balancer".to_owned());
     let unmarked = || {
-        c.watch.marker_unread.as_ref().map(|why| format!("the marker tag on the load balancer cannot be read: {why}"))
+        c.observed.marker_error.as_ref().map(|why| format!("the marker tag on the load balancer cannot be read: {why}"))
     };
-    if let Some(why) = marker.or_else(unmarked).or_else(|| c.watch.lapsed.clone()) {
-        return if late { leave(why) } else { wait(WaitReason::Frozen, why, None) };
+    if let Some(why) = marker.or_else(unmarked).or_else(|| c.observed.lock_warning.clone()) {
+        return if late { exit_unfinished(why) } else { wait(WaitReason::Frozen, why, None) };
     }
     if !writes.is_empty() {
-        return Decision::Write(Batch { restore: false, writes, raises: Vec::new() });
+        return Decision::Write(Batch { restore: false, writes, raised_groups: Vec::new() });
     }
     if let Some(until) = open {
         return wait(
@@ -34,67 +34,67 @@ pub fn decide(c: &Context<'_>) -> Decision {
         );
     }
     if let Some(why) = unread {
-        return if late { leave(why) } else { wait(WaitReason::Unreadable, why, None) };
+        return if late { exit_unfinished(why) } else { wait(WaitReason::Unreadable, why, None) };
     }
     let bindings = bindings(c.plan, c.state, detach);
     // A route that still forwards to an old group needs the targets of that group.
     if !bindings.is_empty() && left.is_empty() {
-        return match c.watch.unbound.first() {
+        return match c.observed.binding_waits.first() {
             None => Decision::Unbind(bindings),
-            Some(wait) if late => leave(wait.message.clone()),
-            Some(_) => Decision::Wait(c.watch.unbound.clone()),
+            Some(wait) if late => exit_unfinished(wait.message.clone()),
+            Some(_) => Decision::Wait(c.observed.binding_waits.clone()),
         };
     }
-    Decision::Record(vec![Event::Finished { outcome: Outcome::Completed, remarks: remarks(detach, &bindings), left }])
+    Decision::Record(vec![Event::Finished { outcome: RunOutcome::Completed, remarks: remarks(detach, &bindings), left }])
 }
 
 /// The group of a route that belongs to the old cluster.
-pub fn old<'a>(plan: &Plan, route: &'a Route) -> Option<&'a str> {
+pub fn old_group<'a>(plan: &Plan, route: &'a Route) -> Option<&'a str> {
     route.start.groups.get(&plan.strategy.from).map(String::as_str)
 }
 
-fn standing(c: &Context<'_>, route: &Route) -> Standing {
+fn route_status(c: &Context<'_>, route: &Route) -> RouteStatus {
     match &route.drift {
-        Some(Drift::Gone) => return Standing::Right,
-        Some(Drift::Changed(_)) => return Standing::Left("someone else changed it, it is not written".into()),
+        Some(Drift::Gone) => return RouteStatus::Reached,
+        Some(Drift::Changed(_)) => return RouteStatus::Blocked("someone else changed it, it is not written".into()),
         None => {}
     }
-    if let Some(open) = &route.open {
-        return Standing::Open(open.deadline);
+    if let Some(open) = &route.open_writes {
+        return RouteStatus::OpenWrite(open.deadline);
     }
-    let Some(old) = old(c.plan, route) else { return Standing::Right };
-    let reading = standing::reading(c, route);
-    let Some(weight) = route.split().weight(old) else {
+    let Some(old) = old_group(c.plan, route) else { return RouteStatus::Reached };
+    let reading = standing::fresh_reading(c, route);
+    let Some(weight) = route.split().weight(old_group) else {
         return match reading.map(|r| &r.value) {
-            _ if route.read_back => Standing::Right,
-            Some(Ok(_)) => Standing::Right,
-            Some(Err(why)) => Standing::Unread(why.to_string()),
-            None => Standing::Unread("not read yet".into()),
+            _ if route.read_back => RouteStatus::Reached,
+            Some(Ok(_)) => RouteStatus::Reached,
+            Some(Err(why)) => RouteStatus::Unread(why.to_string()),
+            None => RouteStatus::Unread("not read yet".into()),
         };
     };
-    if let Some(why) = c.watch.refused.get(&route.start.id) {
-        return Standing::Left(format!("the write is rejected: {why}"));
+    if let Some(why) = c.observed.rejected_writes.get(&route.start.id) {
+        return RouteStatus::Blocked(format!("the write is rejected: {why}"));
     }
     if let Some(Err(Unreadable::Unrepresentable(element))) = reading.map(|r| &r.value) {
-        return Standing::Left(element.clone());
+        return RouteStatus::Blocked(element.clone());
     }
-    match route.split().detach(&[old]) {
+    match route.split().detach(&[old_group]) {
         Some(set) if weight == 0 => {
-            Standing::Wrong(Write { route: route.start.id.clone(), expect: Some(route.split().clone()), set })
+            RouteStatus::Pending(Write { route: route.start.id.clone(), expect: Some(route.split().clone()), set })
         }
-        _ => Standing::Left("the old group still carries traffic there".into()),
+        _ => RouteStatus::Blocked("the old group still carries traffic there".into()),
     }
 }
 
 /// The old cluster's bindings that this run created and that are not handled yet.
-fn bindings(plan: &Plan, state: &State, detach: &Detach) -> Vec<BindingStart> {
+fn bindings(plan: &Plan, state: &State, detach: &Retirement) -> Vec<BindingStart> {
     let key = |b: &BindingStart| (b.cluster.clone(), b.binding.full_name());
     let ours = state.started.bindings.iter().filter(|b| detach.bindings && b.create && b.cluster == plan.strategy.from);
-    ours.filter(|b| !detach.dealt.contains_key(&key(b))).cloned().collect()
+    ours.filter(|b| !detach.handled.contains_key(&key(b))).cloned().collect()
 }
 
-fn remarks(detach: &Detach, kept: &[BindingStart]) -> Vec<String> {
-    let left = detach.dealt.iter().filter_map(|((cluster, binding), why)| Some((cluster, binding, why.as_deref()?)));
+fn remarks(detach: &Retirement, kept: &[BindingStart]) -> Vec<String> {
+    let left = detach.handled.iter().filter_map(|((cluster, binding), why)| Some((cluster, binding, why.as_deref()?)));
     let left = left
         .map(|(cluster, binding, why)| format!("the binding {binding} in cluster {cluster} was not deleted: {why}"));
     let kept =
@@ -102,6 +102,6 @@ fn remarks(detach: &Detach, kept: &[BindingStart]) -> Vec<String> {
     left.chain(kept).collect()
 }
 
-fn leave(why: String) -> Decision {
-    Decision::Leave(Stop::Waiting, format!("not finished yet: {why}"))
+fn exit_unfinished(why: String) -> Decision {
+    Decision::Exit(StopReason::Waiting, format!("not finished yet: {why}"))
 }

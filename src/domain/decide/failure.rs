@@ -3,23 +3,23 @@
 use super::context::Context;
 use super::decision::Decision;
 use super::guard;
-use crate::domain::run::event::{Event, Freeze, Trigger};
+use crate::domain::run::event::{Event, FreezeReason, Trigger};
 use crate::plan::model::OnFailure;
 
 /// Applies `onFailure` after a write of the current step failed.
 pub fn write_failed(c: &Context<'_>, message: String) -> Decision {
-    failed(c, Freeze::WriteFailed, message)
+    apply_on_failure(c, FreezeReason::WriteFailed, message)
 }
 
 /// Applies `onFailure`: freezes with this reason, or starts a rollback.
-pub fn failed(c: &Context<'_>, freeze: Freeze, message: String) -> Decision {
+pub fn apply_on_failure(c: &Context<'_>, freeze: FreezeReason, message: String) -> Decision {
     if c.plan.strategy.on_failure == OnFailure::Pause {
-        return frozen(freeze, message);
+        return freeze(freeze, message);
     }
-    Decision::Record(guard::back(c, message, Trigger::Failure).unwrap_or_else(|freeze| vec![freeze]))
+    Decision::Record(guard::automatic_rollback(c, message, Trigger::Failure).unwrap_or_else(|freeze| vec![freeze]))
 }
 
 /// Freezes the run.
-pub fn frozen(reason: Freeze, message: String) -> Decision {
+pub fn freeze(reason: FreezeReason, message: String) -> Decision {
     Decision::Record(vec![Event::Frozen { reason, message }])
 }

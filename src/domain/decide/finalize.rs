@@ -11,37 +11,37 @@ use super::goal;
 use crate::base::duration;
 use crate::base::time::{earlier, later};
 use crate::domain::decide::old_group;
-use crate::domain::metric::gate::{Question, Seen, Side};
-use crate::domain::run::event::{Event, Outcome, Record};
+use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue, QueriedCluster};
+use crate::domain::run::event::{Event, RunOutcome, Record};
 use crate::domain::run::state::{Route, State};
-use crate::domain::traffic::{Census, Content, Found, RouteId, Split, Unreadable};
+use crate::domain::traffic::{RouteCensus, RouteContent, FoundRoute, RouteId, Split, Unreadable};
 use crate::plan::model::Plan;
-use crate::plan::model::metric::{CloudWatch, Judge, MetricGate, NoData, Scope, Source};
+use crate::plan::model::metric::{CloudWatch, GateCondition, MetricGate, NoData, GateScope, MetricSource};
 
 /// `CloudWatch` metrics are complete after this delay.
-const LATE: Duration = Duration::from_mins(3);
+const METRIC_DELAY: Duration = Duration::from_mins(3);
 
 /// The facts that `finalize` needs.
 #[derive(Debug, Clone, Default)]
-pub struct Facts {
+pub struct FinalizeFacts {
     /// The run's routes.
-    pub routes: BTreeMap<RouteId, Result<Content, Unreadable>>,
+    pub routes: BTreeMap<RouteId, Result<RouteContent, Unreadable>>,
     /// Every route of the run's load balancers, by load balancer.
-    pub census: BTreeMap<String, Result<Census, Unreadable>>,
+    pub census: BTreeMap<String, Result<RouteCensus, Unreadable>>,
     /// Healthy targets of the groups that carry the traffic now, by ARN.
     pub healthy: BTreeMap<String, Result<u32, Unreadable>>,
     /// Request counts of the groups, by workload.
-    pub requests: BTreeMap<String, Seen>,
+    pub requests: BTreeMap<String, MeasuredValue>,
 }
 
 /// One condition for retiring the old cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Item {
+pub struct FinalizeCondition {
     /// The subject: `run`, `shares`, `time`, `requests`, `rules`, `health`.
     pub what: &'static str,
     /// Whether the condition is met.
-    pub stands: Stands,
+    pub stands: ConditionStatus,
     /// The explanation, with numbers.
     pub message: String,
     /// When it will be met, if only time is missing.
@@ -52,7 +52,7 @@ pub struct Item {
 /// Whether a condition is met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Stands {
+pub enum ConditionStatus {
     /// Met.
     Yes,
     /// Unknown; an operator may confirm it.
@@ -66,12 +66,12 @@ pub enum Stands {
 }
 
 /// Why the run itself prevents `finalize`, if it does; then nothing else needs to be read.
-pub fn unfit(plan: &Plan, state: &State) -> Option<Item> {
-    let no = |message: String| Some(item("run", Stands::No, message));
+pub fn blocked_by_run(plan: &Plan, state: &State) -> Option<FinalizeCondition> {
+    let no = |message: String| Some(condition("run", ConditionStatus::No, message));
     match state.finished {
-        Some(Outcome::Completed) => {}
+        Some(RunOutcome::Completed) => {}
         Some(_) => return no("the run was rolled back: the old cluster carries the traffic".into()),
-        None => return Some(item("run", Stands::Wait, format!("the run {} is not finished", state.run))),
+        None => return Some(condition("run", ConditionStatus::Wait, format!("the run {} is not finished", state.run))),
     }
     let carries = state.routes.values().find(|route| {
         let shares = goal::shares_of(route, route.split());
@@ -84,43 +84,43 @@ pub fn unfit(plan: &Plan, state: &State) -> Option<Item> {
 
 /// The questions for the groups' own request counts, one per workload, for a period of `quiet` before now for which the
 /// counts are complete.
-pub fn questions(plan: &Plan, state: &State, quiet: Duration, now: Timestamp) -> Vec<(String, Question)> {
+pub fn questions(plan: &Plan, state: &State, quiet: Duration, now: Timestamp) -> Vec<(String, MeasurementRequest)> {
     let workloads: BTreeSet<&String> = state.routes.values().map(|r| &r.start.workload).collect();
-    let to = earlier(now, LATE);
+    let to = earlier(now, METRIC_DELAY);
     let ask = |workload: &String| {
         let routes = || state.routes.values().filter(|r| r.start.workload == *workload);
-        let side = |cluster: &str, groups: BTreeSet<(String, String)>| Side {
+        let side = |cluster: &str, groups: BTreeSet<(String, String)>| QueriedCluster {
             cluster: cluster.into(),
             groups: groups.into_iter().collect(),
         };
         let old =
             routes().filter_map(|r| Some((old_group(plan, r)?.to_owned(), r.start.load_balancer.clone()))).collect();
         let new =
-            routes().flat_map(|r| carriers(r).map(|arn| (arn.to_owned(), r.start.load_balancer.clone()))).collect();
+            routes().flat_map(|r| groups_with_weight(r).map(|arn| (arn.to_owned(), r.start.load_balancer.clone()))).collect();
         let gate = MetricGate {
             name: format!("finalize-{workload}"),
-            scope: Scope::Workload(workload.clone()),
+            scope: GateScope::Workload(workload.clone()),
             raise: false,
             guard: false,
             interval: quiet,
             initial_delay: Duration::ZERO,
             window: quiet,
-            delay: LATE,
+            delay: METRIC_DELAY,
             no_data: NoData::Hold,
             min_requests: 1,
             failure_limit: 0,
             dry_run: true,
-            source: Source::CloudWatch(CloudWatch { metric: None, latency: String::new() }),
-            judge: Judge::Share { tolerance: 0.0 },
+            source: MetricSource::CloudWatch(CloudWatch { metric: None, latency: String::new() }),
+            condition: GateCondition::Share { tolerance: 0.0 },
         };
         let (old, new) = (side(&plan.strategy.from, old), side(&plan.strategy.to, new));
-        (workload.clone(), Question { gate, from: earlier(to, quiet), to, old, new })
+        (workload.clone(), MeasurementRequest { gate, from: earlier(to, quiet), to, old, new })
     };
     workloads.into_iter().map(ask).collect()
 }
 
 /// The plan's groups that carry traffic on a route.
-pub fn carriers(route: &Route) -> impl Iterator<Item = &str> {
+pub fn groups_with_weight(route: &Route) -> impl Iterator<Item = &str> {
     let weight = |arn: &str| route.split().weight(arn).unwrap_or(0);
     route.start.groups.values().map(String::as_str).filter(move |arn| weight(arn) > 0)
 }
@@ -130,11 +130,11 @@ pub fn judge(
     plan: &Plan,
     state: &State,
     records: &[Record],
-    facts: &Facts,
+    facts: &FinalizeFacts,
     quiet: Duration,
     now: Timestamp,
-) -> Vec<Item> {
-    let mut all = vec![item("run", Stands::Yes, format!("the run {} has completed", state.run))];
+) -> Vec<FinalizeCondition> {
+    let mut all = vec![condition("run", ConditionStatus::Yes, format!("the run {} has completed", state.run))];
     all.push(shares(plan, state, facts));
     all.push(time(plan, state, records, now));
     all.extend(facts.requests.iter().map(|(workload, seen)| requests(plan, workload, seen, quiet)));
@@ -144,33 +144,33 @@ pub fn judge(
 }
 
 /// The worst result of all conditions.
-pub fn worst(items: &[Item]) -> Stands {
-    items.iter().map(|item| item.stands).max().unwrap_or(Stands::Yes)
+pub fn worst_status(items: &[FinalizeCondition]) -> ConditionStatus {
+    items.iter().map(|item| item.stands).max().unwrap_or(ConditionStatus::Yes)
 }
 
-fn shares(plan: &Plan, state: &State, facts: &Facts) -> Item {
+fn shares(plan: &Plan, state: &State, facts: &FinalizeFacts) -> FinalizeCondition {
     let (from, routes) = (&plan.strategy.from, state.routes.len());
     for route in state.routes.values() {
         let label = &route.start.label;
         match facts.routes.get(&route.start.id) {
-            Some(Ok(live)) if live.same(&route.known) => {}
+            Some(Ok(live)) if live.equivalent(&route.confirmed) => {}
             Some(Ok(live)) => {
-                let shares = live.forwards().map(|split| goal::shares_of(route, split)).unwrap_or_default();
+                let shares = live.forward_split().map(|split| goal::shares_of(route, split)).unwrap_or_default();
                 let shares = shares.iter().map(|(c, share)| format!("{c} {share:.0} %")).collect::<Vec<_>>().join(", ");
-                return item("shares", Stands::Drift, format!("{label} is not as the run left it: {shares}"));
+                return condition("shares", ConditionStatus::Drift, format!("{label} is not as the run left it: {shares}"));
             }
             // A deleted rule needs no cluster.
             Some(Err(Unreadable::NotFound(_))) => {}
-            Some(Err(why)) => return item("shares", Stands::Unknown, format!("{label} cannot be read: {why}")),
-            None => return item("shares", Stands::Unknown, format!("{label} was not read")),
+            Some(Err(why)) => return condition("shares", ConditionStatus::Unknown, format!("{label} cannot be read: {why}")),
+            None => return condition("shares", ConditionStatus::Unknown, format!("{label} was not read")),
         }
     }
     let routes = if routes == 1 { "the route is".into() } else { format!("all {routes} routes are") };
-    item("shares", Stands::Yes, format!("{routes} as the run left them: {from} has no weight"))
+    condition("shares", ConditionStatus::Yes, format!("{routes} as the run left them: {from} has no weight"))
 }
 
 /// The last clients of the old groups are gone: their cookies have expired and their connections are closed.
-fn time(plan: &Plan, state: &State, records: &[Record], now: Timestamp) -> Item {
+fn time(plan: &Plan, state: &State, records: &[Record], now: Timestamp) -> FinalizeCondition {
     let from = &plan.strategy.from;
     let sticky = state.routes.values().filter_map(|r| r.start.content.sticky()?.seconds).max().unwrap_or(0);
     let old: BTreeSet<&str> = state.routes.values().filter_map(|r| old_group(plan, r)).collect();
@@ -183,17 +183,17 @@ fn time(plan: &Plan, state: &State, records: &[Record], now: Timestamp) -> Item 
         .max();
     let (sticky, delay) = (Duration::from_secs(sticky.into()), Duration::from_secs(delay.unwrap_or(0).into()));
     let Some(last) = last_shift(plan, state, records) else {
-        return item("time", Stands::Yes, format!("{from} has had no traffic in this run"));
+        return condition("time", ConditionStatus::Yes, format!("{from} has had no traffic in this run"));
     };
     let (until, parts) = (
         later(last, sticky + delay),
-        format!("stickiness {} and deregistration {}", duration::show(sticky), duration::show(delay)),
+        format!("stickiness {} and deregistration {}", duration::format_exact(sticky), duration::format_exact(delay)),
     );
     if until > now {
         let message = format!("the last shift was at {}; {parts} have not passed since", last.strftime("%F %T UTC"));
-        return Item { until: Some(until), ..item("time", Stands::Wait, message) };
+        return FinalizeCondition { until: Some(until), ..condition("time", ConditionStatus::Wait, message) };
     }
-    item("time", Stands::Yes, format!("{parts} have passed since the last shift, at {}", last.strftime("%F %T UTC")))
+    condition("time", ConditionStatus::Yes, format!("{parts} have passed since the last shift, at {}", last.strftime("%F %T UTC")))
 }
 
 /// When an old group last lost share.
@@ -217,82 +217,82 @@ fn last_shift(plan: &Plan, state: &State, records: &[Record]) -> Option<Timestam
     last
 }
 
-fn requests(plan: &Plan, workload: &str, seen: &Seen, quiet: Duration) -> Item {
-    let (from, quiet) = (&plan.strategy.from, duration::show(quiet));
+fn requests(plan: &Plan, workload: &str, seen: &MeasuredValue, quiet: Duration) -> FinalizeCondition {
+    let (from, quiet) = (&plan.strategy.from, duration::format_exact(quiet));
     let unknown = |why: &str| {
-        item(
+        condition(
             "requests",
-            Stands::Unknown,
+            ConditionStatus::Unknown,
             format!("{workload}: it is unknown whether {from} got requests in the last {quiet}: {why}"),
         )
     };
     match seen {
-        Seen::Counts { old, .. } if old.requests > 0 => {
+        MeasuredValue::Counts { old, .. } if old.requests > 0 => {
             let n = old.requests;
-            item("requests", Stands::Wait, format!("{workload}: {from} got {n} requests in the last {quiet}"))
+            condition("requests", ConditionStatus::Wait, format!("{workload}: {from} got {n} requests in the last {quiet}"))
         }
-        Seen::Counts { new, .. } if new.requests == 0 => unknown("there is no traffic to compare it with"),
-        Seen::Counts { new, .. } => {
+        MeasuredValue::Counts { new, .. } if new.requests == 0 => unknown("there is no traffic to compare it with"),
+        MeasuredValue::Counts { new, .. } => {
             let n = new.requests;
-            item(
+            condition(
                 "requests",
-                Stands::Yes,
+                ConditionStatus::Yes,
                 format!("{workload}: {from} got no requests in the last {quiet}, the other clusters {n}"),
             )
         }
-        Seen::Nothing { .. } => unknown("there is no traffic to compare it with"),
-        Seen::Unreadable { message } | Seen::State { message, .. } => unknown(message),
-        Seen::Latencies { .. } | Seen::Value { .. } => unknown("the answer has an unexpected form"),
+        MeasuredValue::Nothing { .. } => unknown("there is no traffic to compare it with"),
+        MeasuredValue::Unreadable { message } | MeasuredValue::State { message, .. } => unknown(message),
+        MeasuredValue::Latencies { .. } | MeasuredValue::Value { .. } => unknown("the answer has an unexpected form"),
     }
 }
 
 /// Other rules of the load balancers may still forward to the old groups, at any weight.
-fn rules(plan: &Plan, state: &State, facts: &Facts) -> Item {
+fn rules(plan: &Plan, state: &State, facts: &FinalizeFacts) -> FinalizeCondition {
     let old: BTreeSet<String> = state.routes.values().filter_map(|r| old_group(plan, r)).map(str::to_owned).collect();
     let mut leading = Vec::new();
     for (load_balancer, census) in &facts.census {
         let census = match census {
             Ok(census) => census,
             Err(why) => {
-                return item("rules", Stands::Unknown, format!("the rules of {load_balancer} cannot be read: {why}"));
+                return condition("rules", ConditionStatus::Unknown, format!("the rules of {load_balancer} cannot be read: {why}"));
             }
         };
         if let Some(unread) = census.unread.iter().find(|u| !state.routes.contains_key(&u.id) && u.may_concern(&old)) {
-            return item("rules", Stands::Unknown, format!("{} cannot be read: {}", unread.label, unread.why));
+            return condition("rules", ConditionStatus::Unknown, format!("{} cannot be read: {}", unread.label, unread.why));
         }
-        let others = census.found.iter().filter(|r| !state.routes.contains_key(&r.id));
-        let leads = |r: &&Found| r.content.split.ids().any(|id| old.contains(id));
+        let others = census.routes.iter().filter(|r| !state.routes.contains_key(&r.id));
+        let leads = |r: &&FoundRoute| r.content.split.ids().any(|id| old.contains(id));
         leading.extend(others.filter(leads).map(|r| r.label.clone()));
     }
     let from = &plan.strategy.from;
     if leading.is_empty() {
-        return item("rules", Stands::Yes, format!("no other rule forwards to {from}"));
+        return condition("rules", ConditionStatus::Yes, format!("no other rule forwards to {from}"));
     }
-    item(
+    condition(
         "rules",
-        Stands::No,
+        ConditionStatus::No,
         format!("these rules also forward to {from}, and the plan does not move them: {}", leading.join(", ")),
     )
 }
 
 /// Without the old cluster, the other groups must be healthy.
-fn health(plan: &Plan, state: &State, facts: &Facts) -> Item {
+fn health(plan: &Plan, state: &State, facts: &FinalizeFacts) -> FinalizeCondition {
     let name =
         |group: &str| state.started.groups.get(group).map_or_else(|| group.to_owned(), |start| start.name.clone());
     if let Some((arn, _)) = facts.healthy.iter().find(|(_, healthy)| matches!(healthy, Ok(0))) {
-        return item("health", Stands::No, format!("{} has no healthy target", name(arn)));
+        return condition("health", ConditionStatus::No, format!("{} has no healthy target", name(arn)));
     }
     if let Some((arn, why)) = facts.healthy.iter().find_map(|(arn, healthy)| Some((arn, healthy.as_ref().err()?))) {
-        return item("health", Stands::Unknown, format!("the health of {} cannot be read: {why}", name(arn)));
+        return condition("health", ConditionStatus::Unknown, format!("the health of {} cannot be read: {why}", name(arn)));
     }
     let all =
         facts.healthy.iter().filter_map(|(arn, healthy)| Some(format!("{} {}", name(arn), healthy.as_ref().ok()?)));
     let all = all.collect::<Vec<_>>().join(", ");
     let groups =
         if all.is_empty() { format!("no group outside of {} carries traffic", plan.strategy.from) } else { all };
-    item("health", Stands::Yes, format!("healthy targets: {groups}"))
+    condition("health", ConditionStatus::Yes, format!("healthy targets: {groups}"))
 }
 
-fn item(what: &'static str, stands: Stands, message: String) -> Item {
-    Item { what, stands, message, until: None }
+fn condition(what: &'static str, stands: ConditionStatus, message: String) -> FinalizeCondition {
+    FinalizeCondition { what, stands, message, until: None }
 }

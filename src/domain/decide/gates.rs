@@ -9,47 +9,47 @@ use super::context::Context;
 use super::decision::{Batch, Decision};
 use super::{carrying, failure, goal, guard, metrics};
 use crate::base::duration;
-use crate::base::hours::opened;
+use crate::base::hours::open_since;
 use crate::base::time::later;
-use crate::domain::health::gate::{self, Raise};
-use crate::domain::run::event::{Event, Freeze, GateKind, GroupStart, Trigger, Wait, WaitReason, Write};
+use crate::domain::health::gate::{self, RaiseVerdict};
+use crate::domain::run::event::{Event, FreezeReason, GateKind, GroupStart, Trigger, Wait, WaitReason, Write};
 use crate::domain::run::state::{Route, State};
-use crate::domain::run::watch::Watch;
+use crate::domain::run::observation::Observed;
 use crate::domain::traffic::Split;
 use crate::plan::model::{OnFailure, Plan, StepKind};
 
 /// Whether the raise gates of the current step pass. A run that is frozen by a gate time-out waits for this.
-pub fn hold(c: &Context<'_>) -> bool {
-    let step = goal::coming(c.plan, c.state.step).map_or(c.state.step, |(number, _)| number);
+pub fn all_pass(c: &Context<'_>) -> bool {
+    let step = goal::next_share_step(c.plan, c.state.step).map_or(c.state.step, |(number, _)| number);
     let healthy =
-        first_raised(c.plan, c.state).iter().all(|group| gate_of(c, group, step, c.watch.gap()) == Raise::Holds);
-    healthy && metrics::short(c).is_empty()
+        first_raised_groups(c.plan, c.state).iter().all(|group| raise_verdict(c, group, step, c.observed.max_gap()) == RaiseVerdict::Holds);
+    healthy && metrics::unmet_metric_gates(c).is_empty()
 }
 
 /// The result of a group's raise gate for a step, from samples that are at most `fresh` old.
-pub fn gate_of(c: &Context<'_>, group: &str, step: usize, fresh: SignedDuration) -> Raise {
-    let Some(start) = c.state.started.groups.get(group) else { return Raise::Unknown };
-    if c.watch.unreadable.contains_key(group) {
-        return Raise::Unknown;
+pub fn raise_verdict(c: &Context<'_>, group: &str, step: usize, fresh: SignedDuration) -> RaiseVerdict {
+    let Some(start) = c.state.started.groups.get(group) else { return RaiseVerdict::Unknown };
+    if c.observed.unreadable.contains_key(group) {
+        return RaiseVerdict::Unknown;
     }
-    let share = match goal::ruling(c.plan, step) {
+    let share = match goal::share_step_at(c.plan, step) {
         Some((_, shares)) => shares.get(&start.cluster).copied().unwrap_or(0),
-        None => original(c.state, &start.cluster),
+        None => original_share(c.state, &start.cluster),
     };
-    let zones = if start.cross_zone { Vec::new() } else { zones(start, c.watch, group) };
+    let zones = if start.cross_zone { Vec::new() } else { zones(start, c.observed, group) };
     let gate = &c.plan.strategy.gates.raise;
     let need =
-        gate::need(gate, share, carrying::family_total(c, group), &zones, Duration::from_secs(start.interval.into()));
-    match c.watch.replicas.get(group) {
+        gate::need(gate, share, carrying::targets_for_all_traffic(c, group), &zones, Duration::from_secs(start.interval.into()));
+    match c.observed.replicas.get(group) {
         // With instance targets the targets are nodes; the pods that answer are the ready replicas.
         Some(ready) if *ready < need.healthy => {
-            Raise::Short(format!("has {ready} ready replicas of the {} that {share} % needs", need.healthy))
+            RaiseVerdict::Shortfall(format!("has {ready} ready replicas of the {} that {share} % needs", need.healthy))
         }
-        _ => match (gate::raise(c.watch.of(group), &need, fresh, c.now), c.watch.ceilings.get(group)) {
-            (Raise::Short(why), Some(max)) if *max < need.healthy => {
-                Raise::Short(format!("{why}; its HPA stops at {max}"))
+        _ => match (gate::raise(c.observed.samples_of(group), &need, fresh, c.now), c.observed.autoscaler_limits.get(group)) {
+            (RaiseVerdict::Shortfall(why), Some(max)) if *max < need.healthy => {
+                RaiseVerdict::Shortfall(format!("{why}; its HPA stops at {max}"))
             }
-            (raise, _) => raise,
+            (raise, _) => require_raise_gates,
         },
     }
 }
@@ -57,7 +57,7 @@ pub fn gate_of(c: &Context<'_>, group: &str, step: usize, fresh: SignedDuration)
 /// The zones in which a group without cross-zone load balancing needs capacity: every zone of the load balancer, not
 /// only those that have targets now. If AWS names no zones of targets (or `all`, for addresses outside the VPC), they
 /// cannot be compared.
-fn zones(start: &GroupStart, watch: &Watch, group: &str) -> Vec<String> {
+fn zones(start: &GroupStart, watch: &Observed, group: &str) -> Vec<String> {
     let seen: Vec<_> = watch.zones.get(group).into_iter().flatten().cloned().collect();
     if start.zones.is_empty() || seen.is_empty() || seen.iter().any(|z| z == "all") {
         seen
@@ -67,94 +67,94 @@ fn zones(start: &GroupStart, watch: &Watch, group: &str) -> Vec<String> {
 }
 
 /// A cluster's share before the first share step: the largest that it has on any route, in percent.
-fn original(state: &State, cluster: &str) -> u32 {
+fn original_share(state: &State, cluster: &str) -> u32 {
     let share =
         |route: &Route| goal::shares_of(route, route.original()).get(cluster).map_or(0, |share| gate::ceil(*share));
     state.routes.values().map(share).max().unwrap_or(0)
 }
 
 /// Requires the raise gates of these groups to pass, within the time-out; `None` if all pass.
-pub fn raise(c: &Context<'_>, groups: &[String], step: usize) -> Option<Decision> {
-    let mut waits = match lacking(c, groups, step)? {
+pub fn require_raise_gates(c: &Context<'_>, groups: &[String], step: usize) -> Option<Decision> {
+    let mut waits = match unmet_raise_gates(c, groups, step)? {
         Decision::Wait(waits) => waits,
         look => return Some(look),
     };
     // The time-out does not run while a window is closed.
-    let opened = opened(&c.plan.strategy.hours, c.now).filter(|_| c.state.step == step);
+    let opened = open_since(&c.plan.strategy.hours, c.now).filter(|_| c.state.step == step);
     let timeout =
-        later(opened.map_or(c.state.gate_since, |at| at.max(c.state.gate_since)), c.plan.strategy.gates.timeout);
+        later(open_since.map_or(c.state.gate_timeout_since, |at| at.max(c.state.gate_timeout_since)), c.plan.strategy.gates.timeout);
     if timeout > c.now {
         waits[0].until = waits[0].until.or(Some(timeout));
         return Some(Decision::Wait(waits));
     }
-    Some(timed_out(c, groups, waits.swap_remove(0).message))
+    Some(gate_timed_out(c, groups, waits.swap_remove(0).message))
 }
 
 /// Requires the step's metric gates to pass, within the time-out; `None` if all pass.
-pub fn gated(c: &Context<'_>) -> Option<Decision> {
-    let mut waits = metrics::short(c);
+pub fn require_metric_gates(c: &Context<'_>) -> Option<Decision> {
+    let mut waits = metrics::unmet_metric_gates(c);
     let first = waits.first_mut()?;
     // The time-out of a pause's gates starts when the pause is over.
-    let bake = if let Some(StepKind::Bake(length)) = c.kind() { *length } else { Duration::ZERO };
-    let timeout = later(later(c.state.gate_since, bake), c.plan.strategy.gates.timeout);
+    let bake = if let Some(StepKind::Bake(length)) = c.step_kind() { *length } else { Duration::ZERO };
+    let timeout = later(later(c.state.gate_timeout_since, bake), c.plan.strategy.gates.timeout);
     if timeout > c.now {
         first.until = Some(timeout);
         return Some(Decision::Wait(waits));
     }
     let message = waits.swap_remove(0).message;
-    Some(timed_out(c, &[], message))
+    Some(gate_timed_out(c, &[], message))
 }
 
 /// What the raise gates of these groups still lack, or a request to read groups without recent samples; `None` if all
 /// pass.
-pub fn lacking(c: &Context<'_>, groups: &[String], step: usize) -> Option<Decision> {
+pub fn unmet_raise_gates(c: &Context<'_>, groups: &[String], step: usize) -> Option<Decision> {
     let mut waits = Vec::new();
     let mut stale = Vec::new();
     for group in groups {
         // Based on the last full observation; each write is judged again on a fresh sample ([`super::clear`]).
-        match gate_of(c, group, step, c.watch.gap()) {
-            Raise::Holds => {}
-            Raise::Unknown if !c.watch.unreadable.contains_key(group) => stale.push(group.clone()),
-            raise => waits.extend(why_not(c, group, raise)),
+        match raise_verdict(c, group, step, c.observed.max_gap()) {
+            RaiseVerdict::Holds => {}
+            RaiseVerdict::Unknown if !c.observed.unreadable.contains_key(group) => stale.push(group.clone()),
+            raise => waits.extend(raise_wait(c, group, require_raise_gates)),
         }
     }
     if !stale.is_empty() {
-        return Some(Decision::Look(stale));
+        return Some(Decision::ReadHealth(stale));
     }
     if waits.is_empty() { None } else { Some(Decision::Wait(waits)) }
 }
 
 /// Why a raise of this group waits; `None` if its gate passes or has no recent sample.
-pub fn why_not(c: &Context<'_>, group: &str, raise: Raise) -> Option<Wait> {
-    let (message, until) = match raise {
-        Raise::Unknown if c.watch.unreadable.contains_key(group) => (format!("{} cannot be read", c.name(group)), None),
-        Raise::Since(until) => {
+pub fn raise_wait(c: &Context<'_>, group: &str, raise: RaiseVerdict) -> Option<Wait> {
+    let (message, until) = match require_raise_gates {
+        RaiseVerdict::Unknown if c.observed.unreadable.contains_key(group) => (format!("{} cannot be read", c.name(group)), None),
+        RaiseVerdict::NotBefore(until) => {
             (format!("{} is healthy enough, and must stay healthy for a while", c.name(group)), Some(until))
         }
-        Raise::Short(why) => (format!("{} {why}", c.name(group)), None),
-        Raise::Holds | Raise::Unknown => return None,
+        RaiseVerdict::Shortfall(why) => (format!("{} {why}", c.name(group)), None),
+        RaiseVerdict::Holds | RaiseVerdict::Unknown => return None,
     };
     Some(Wait { reason: WaitReason::RaiseGate, message, until })
 }
 
-fn timed_out(c: &Context<'_>, groups: &[String], why: String) -> Decision {
-    let message = format!("not ready within {}: {why}", duration::show(c.plan.strategy.gates.timeout));
+fn gate_timed_out(c: &Context<'_>, groups: &[String], why: String) -> Decision {
+    let message = format!("not ready within {}: {why}", duration::format_exact(c.plan.strategy.gates.timeout));
     if c.plan.strategy.gates.on_timeout == OnFailure::Pause {
-        return failure::frozen(Freeze::GateTimeout, message);
+        return failure::freeze(FreezeReason::GateTimeout, message);
     }
     let failed = Event::GateFailed {
         gate: GateKind::Raise,
         group: groups.first().cloned().unwrap_or_default(),
         message: message.clone(),
     };
-    Decision::Record(match guard::back(c, message, Trigger::Gate) {
+    Decision::Record(match guard::automatic_rollback(c, message, Trigger::Gate) {
         Ok(events) => [vec![failed], events].concat(),
         Err(freeze) => vec![failed, freeze],
     })
 }
 
 /// The groups whose share rises on any of these routes.
-pub fn raised(state: &State, routes: &[(&Route, Split)]) -> Vec<String> {
+pub fn raised_groups(state: &State, routes: &[(&Route, Split)]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for (route, set) in routes {
         let (now, then) = (goal::shares_of(route, &route.expected().split), goal::shares_of(route, set));
@@ -169,22 +169,22 @@ pub fn raised(state: &State, routes: &[(&Route, Split)]) -> Vec<String> {
 }
 
 /// The groups that the first share step to come raises.
-pub fn first_raised(plan: &Plan, state: &State) -> Vec<String> {
-    let Some((number, _)) = goal::coming(plan, state.step) else { return Vec::new() };
+pub fn first_raised_groups(plan: &Plan, state: &State) -> Vec<String> {
+    let Some((number, _)) = goal::next_share_step(plan, state.step) else { return Vec::new() };
     let pairs: Vec<_> = state
         .routes
         .values()
-        .filter_map(|r| goal::after(plan, &state.started, r, number).ok().map(|set| (r, set)))
+        .filter_map(|r| goal::after_step(plan, &state.started, r, number).ok().map(|set| (r, set)))
         .collect();
-    raised(state, &pairs)
+    raised_groups(state, &pairs)
 }
 
 /// A batch that writes these splits; `None` if there are no routes.
 pub fn batch_over(state: &State, routes: Vec<(&Route, Split)>) -> Option<Decision> {
-    let raises = raised(state, &routes);
+    let raises = raised_groups(state, &routes);
     let writes: Vec<_> = routes
         .into_iter()
         .map(|(route, set)| Write { route: route.start.id.clone(), expect: Some(route.expected().split.clone()), set })
         .collect();
-    (!writes.is_empty()).then_some(Decision::Write(Batch { restore: false, writes, raises }))
+    (!writes.is_empty()).then_some(Decision::Write(Batch { restore: false, writes, raised_groups: raises }))
 }

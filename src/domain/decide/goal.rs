@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::run::event::Started;
-use crate::domain::run::state::{Ramping, Rollback, Route, State};
-use crate::domain::traffic::shares::{self, Imprecise};
-use crate::domain::traffic::{ClusterName, Content, Shares, Split};
+use crate::domain::run::state::{RampProgress, Rollback, Route, State};
+use crate::domain::traffic::shares::{self, ShareError};
+use crate::domain::traffic::{ClusterName, RouteContent, Shares, Split};
 use crate::plan::model::{Plan, RollbackStickiness, StepKind};
 
 /// Whether a cluster ever gets a share, in the plan's steps or by a rollback.
@@ -22,18 +22,18 @@ fn managed(plan: &Plan, start: Option<&Shares>, route: &Route) -> Vec<(ClusterNa
 }
 
 /// The original split with these shares. Clusters that the plan never uses are not attached.
-fn spell(plan: &Plan, begun: &Started, route: &Route, shares: &Shares) -> Result<Split, Imprecise> {
+fn with_shares(plan: &Plan, begun: &Started, route: &Route, shares: &Shares) -> Result<Split, ShareError> {
     let managed = managed(plan, begun.start.as_ref(), route);
     let shares = shares
         .iter()
         .filter(|(c, share)| **share > 0 || managed.iter().any(|(m, _)| m == *c))
         .map(|(c, s)| (c.clone(), *s))
         .collect();
-    shares::spell(route.original(), &managed, &shares, route.start.limits)
+    shares::split_for(route.original(), &managed, &shares, route.start.limits)
 }
 
 /// The share step that is in effect at `step`: the last one up to it.
-pub fn ruling(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
+pub fn share_step_at(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
     plan.strategy.steps.iter().take(step).rev().find_map(|s| match &s.kind {
         StepKind::Shares(shares) => Some((s.number, shares)),
         _ => None,
@@ -41,7 +41,7 @@ pub fn ruling(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
 }
 
 /// The next share step from `step` on.
-pub fn coming(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
+pub fn next_share_step(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
     plan.strategy.steps.iter().skip(step.saturating_sub(1)).find_map(|s| match &s.kind {
         StepKind::Shares(shares) => Some((s.number, shares)),
         _ => None,
@@ -49,16 +49,16 @@ pub fn coming(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
 }
 
 /// The target split of a route after `step`.
-pub fn after(plan: &Plan, begun: &Started, route: &Route, step: usize) -> Result<Split, Imprecise> {
-    if let Some((_, shares)) = ruling(plan, step).filter(|(number, _)| *number >= begun.from_step) {
-        return spell(plan, begun, route, shares);
+pub fn after_step(plan: &Plan, begun: &Started, route: &Route, step: usize) -> Result<Split, ShareError> {
+    if let Some((_, shares)) = share_step_at(plan, step).filter(|(number, _)| *number >= begun.from_step) {
+        return with_shares(plan, begun, route, shares);
     }
     let bound =
         plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind && (begun.from_step..=step).contains(&s.number));
-    Ok(if bound { attached(plan, begun, route) } else { route.original().clone() })
+    Ok(if bound { with_new_groups(plan, begun, route) } else { route.original().clone() })
 }
 
-fn attached(plan: &Plan, begun: &Started, route: &Route) -> Split {
+fn with_new_groups(plan: &Plan, begun: &Started, route: &Route) -> Split {
     let groups = managed(plan, begun.start.as_ref(), route);
     let arns: Vec<_> = groups.iter().map(|(_, arn)| arn.as_str()).collect();
     route.original().attach(&arns)
@@ -66,19 +66,19 @@ fn attached(plan: &Plan, begun: &Started, route: &Route) -> Split {
 
 /// The target split of a route after a rollback: the original shares, with the plan's groups that are attached now kept
 /// at weight 0. If stickiness must be broken, the groups without a share at the start are detached.
-pub fn back(plan: &Plan, state: &State, route: &Route, rollback: &Rollback, live: &Split) -> Result<Split, Imprecise> {
-    if let Some((_, shares)) = rollback.to_step.and_then(|step| ruling(plan, step)) {
-        return spell(plan, &state.started, route, shares);
+pub fn after_rollback(plan: &Plan, state: &State, route: &Route, rollback: &Rollback, live: &Split) -> Result<Split, ShareError> {
+    if let Some((_, shares)) = rollback.to_step.and_then(|step| share_step_at(plan, step)) {
+        return with_shares(plan, &state.started, route, shares);
     }
-    if let Some(ramp) = rollback.part()
-        && let Some(part) = part(state, route, ramp, live)
+    if let Some(ramp) = rollback.unfinished_stage()
+        && let Some(part) = at_rollback_stage(state, route, ramp, live)
     {
         return Ok(part);
     }
-    let start = start(plan, state, route, live)?;
+    let start = restored_split(plan, state, route, live)?;
     let idle: Vec<_> =
         route.start.groups.values().map(String::as_str).filter(|arn| start.weight(arn).unwrap_or(0) == 0).collect();
-    if breaks(plan, state, route, rollback) {
+    if breaks_stickiness(plan, state, route, rollback) {
         return Ok(start.detach(&idle).unwrap_or(start));
     }
     let kept: Vec<_> = idle.into_iter().filter(|arn| live.weight(arn).is_some()).collect();
@@ -88,25 +88,25 @@ pub fn back(plan: &Plan, state: &State, route: &Route, rollback: &Rollback, live
 /// The target split for a stage of the rollback: a percentage of the distance from where the route was when it began.
 /// `None` means all of it: for a route that has nothing to restore, or whose shares at the beginning are unknown. If
 /// the weights cannot express a stage, the route waits for the next one.
-fn part(state: &State, route: &Route, ramp: &Ramping, live: &Split) -> Option<Split> {
+fn at_rollback_stage(state: &State, route: &Route, ramp: &RampProgress, live: &Split) -> Option<Split> {
     let begun = ramp.from.get(&route.start.id)?;
     let from = shares_of(route, begun);
-    let (home, way) = (origin(state, route), f64::from(ramp.percent) / 100.0);
+    let (home, way) = (restored_shares(state, route), f64::from(ramp.percent) / 100.0);
     let clusters: BTreeSet<_> = from.keys().chain(home.keys()).collect();
     let of = |all: &BTreeMap<ClusterName, f64>, cluster: &str| all.get(cluster).copied().unwrap_or(0.0);
     if from.is_empty() || home.is_empty() || clusters.iter().all(|c| (of(&from, c) - of(&home, c)).abs() < 0.5) {
         return None;
     }
     let between = |c: &&ClusterName| ((*c).clone(), (of(&home, c) - of(&from, c)).mul_add(way, of(&from, c)));
-    let shares = rounded(&clusters.iter().map(between).collect());
-    let base = if foreign(route, live) { live } else { route.original() };
+    let shares = to_whole_percents(&clusters.iter().map(between).collect());
+    let base = if other_members_changed(route, live) { live } else { route.original() };
     let attached: Vec<_> =
         route.start.groups.values().map(String::as_str).filter(|arn| live.weight(arn).is_some()).collect();
-    Some(spell_into(route, base, &shares).map_or_else(|_| begun.clone(), |spelled| spelled.attach(&attached)))
+    Some(with_shares_in(route, base, &shares).map_or_else(|_| begun.clone(), |spelled| spelled.attach(&attached)))
 }
 
 /// Whole percents that sum to 100, by largest remainder.
-fn rounded(shares: &BTreeMap<ClusterName, f64>) -> Shares {
+fn to_whole_percents(shares: &BTreeMap<ClusterName, f64>) -> Shares {
     let mut all: Vec<_> = shares.iter().map(|(c, share)| (c.clone(), share.max(0.0))).collect();
     all.sort_by(|(_, a), (_, b)| b.fract().total_cmp(&a.fract()));
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 100
@@ -121,7 +121,7 @@ fn rounded(shares: &BTreeMap<ClusterName, f64>) -> Shares {
 }
 
 /// The shares, in a split whose other members stay as they are now, not as they were at the start.
-fn spell_into(route: &Route, live: &Split, shares: &Shares) -> Result<Split, Imprecise> {
+fn with_shares_in(route: &Route, live: &Split, shares: &Shares) -> Result<Split, ShareError> {
     let used = route
         .start
         .groups
@@ -130,16 +130,16 @@ fn spell_into(route: &Route, live: &Split, shares: &Shares) -> Result<Split, Imp
     let managed: Vec<_> = used.map(|(c, arn)| (c.clone(), arn.clone())).collect();
     let shares =
         shares.iter().filter(|(c, _)| managed.iter().any(|(m, _)| m == *c)).map(|(c, s)| (c.clone(), *s)).collect();
-    shares::spell(live, &managed, &shares, route.start.limits)
+    shares::split_for(live, &managed, &shares, route.start.limits)
 }
 
 /// Why a rollback to an earlier step would be a raise: on some route a cluster would get more than it has now and more
 /// than it had at the start. `None` if it would not.
-pub fn onward(plan: &Plan, state: &State, step: usize) -> Option<String> {
-    let (number, shares) = ruling(plan, step)?;
-    state.routes.values().filter(|r| !r.gone()).find_map(|route| {
-        let live = route.changed().and_then(Content::forwards).unwrap_or(route.split());
-        let (now, before) = (shares_of(route, live), origin(state, route));
+pub fn raise_by_rollback(plan: &Plan, state: &State, step: usize) -> Option<String> {
+    let (number, shares) = share_step_at(plan, step)?;
+    state.routes.values().filter(|r| !r.is_deleted()).find_map(|route| {
+        let live = route.drifted_content().and_then(RouteContent::forward_split).unwrap_or(route.split());
+        let (now, before) = (shares_of(route, live), restored_shares(state, route));
         let of = |all: &BTreeMap<ClusterName, f64>, cluster: &str| all.get(cluster).copied().unwrap_or(0.0);
         let more = |(cluster, share): &(&ClusterName, &u32)| {
             f64::from(**share) > of(&now, cluster).max(of(&before, cluster)) + 0.5
@@ -155,13 +155,13 @@ pub fn onward(plan: &Plan, state: &State, step: usize) -> Option<String> {
 
 /// Whether traffic is, or may be, distributed differently than at the start. Groups that were attached at weight 0
 /// carry none.
-pub fn moved(state: &State) -> bool {
+pub fn has_moved(state: &State) -> bool {
     let same = |route: &Route| shares_of(route, route.split()) == shares_of(route, route.original());
-    state.routes.values().any(|r| r.drift.is_some() || r.open.is_some() || !same(r))
+    state.routes.values().any(|r| r.drift.is_some() || r.open_writes.is_some() || !same(r))
 }
 
 /// The shares that a rollback restores on a route, in percent.
-pub fn origin(state: &State, route: &Route) -> BTreeMap<ClusterName, f64> {
+pub fn restored_shares(state: &State, route: &Route) -> BTreeMap<ClusterName, f64> {
     let given = state.started.start.as_ref();
     given.map_or_else(
         || shares_of(route, route.original()),
@@ -171,21 +171,21 @@ pub fn origin(state: &State, route: &Route) -> BTreeMap<ClusterName, f64> {
 
 /// The split that a rollback restores. If another actor changed members that are not the plan's, the shares are applied
 /// to the live split: those members are not ours to restore.
-fn start(plan: &Plan, state: &State, route: &Route, live: &Split) -> Result<Split, Imprecise> {
+fn restored_split(plan: &Plan, state: &State, route: &Route, live: &Split) -> Result<Split, ShareError> {
     if let (true, Some(shares)) =
-        (foreign(route, live), state.started.start.clone().or_else(|| whole(&shares_of(route, route.original()))))
+        (other_members_changed(route, live), state.started.start.clone().or_else(|| if_whole_percents(&shares_of(route, route.original()))))
     {
-        return spell_into(route, live, &shares);
+        return with_shares_in(route, live, &shares);
     }
     state
         .started
         .start
         .as_ref()
-        .map_or_else(|| Ok(route.original().clone()), |shares| spell(plan, &state.started, route, shares))
+        .map_or_else(|| Ok(route.original().clone()), |shares| with_shares(plan, &state.started, route, shares))
 }
 
 /// Whether the members of a split that are not the plan's differ from the start.
-fn foreign(route: &Route, live: &Split) -> bool {
+fn other_members_changed(route: &Route, live: &Split) -> bool {
     let others = |split: &Split| -> BTreeMap<String, u64> {
         let own = |id: &String| route.start.groups.values().any(|g| g == id);
         split.ids().filter(|id| !own(id)).map(|id| (id.clone(), split.weight(id).unwrap_or(0).into())).collect()
@@ -198,14 +198,14 @@ fn foreign(route: &Route, live: &Split) -> bool {
 }
 
 /// The shares as whole percents, if they are whole.
-fn whole(shares: &BTreeMap<ClusterName, f64>) -> Option<Shares> {
+fn if_whole_percents(shares: &BTreeMap<ClusterName, f64>) -> Option<Shares> {
     let all: Shares = shares.iter().map(|(c, share)| (c.clone(), crate::domain::health::gate::ceil(*share))).collect();
     (all.values().sum::<u32>() == 100).then_some(all)
 }
 
 /// Whether this rollback detaches the new groups from the route: group stickiness is on, cookies may exist, and
 /// `stickiness` is not `keep`.
-pub fn breaks(plan: &Plan, state: &State, route: &Route, rollback: &Rollback) -> bool {
+pub fn breaks_stickiness(plan: &Plan, state: &State, route: &Route, rollback: &Rollback) -> bool {
     sticky_clients(plan, state, route)
         && rollback.automatic
         && plan.strategy.rollback_stickiness == RollbackStickiness::Break
@@ -232,5 +232,5 @@ pub fn sticky_clients(plan: &Plan, state: &State, route: &Route) -> bool {
 /// The shares of the managed groups in a split, in percent by cluster; empty if they carry nothing.
 pub fn shares_of(route: &Route, split: &Split) -> BTreeMap<ClusterName, f64> {
     let groups: Vec<_> = route.start.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
-    shares::read(split, &groups).unwrap_or_default()
+    shares::live_shares(split, &groups).unwrap_or_default()
 }

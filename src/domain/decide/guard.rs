@@ -5,83 +5,83 @@ use super::context::Context;
 use super::decision::Decision;
 use super::{carrying, metrics, way_back};
 use crate::base::time::later;
-use crate::domain::health::gate::{self, Guard};
-use crate::domain::run::event::{Event, Freeze, GateKind, Trigger, Wait, WaitReason};
+use crate::domain::health::gate::{self, GuardVerdict};
+use crate::domain::run::event::{Event, FreezeReason, GateKind, Trigger, Wait, WaitReason};
 use crate::domain::run::state::{AUTOMATIC, Route, State};
 use crate::plan::model::OnFailure;
 
 /// The guard's verdict on one group.
-fn judge(c: &Context<'_>, group: &str, share: u32) -> Guard {
-    if c.watch.unreadable.contains_key(group) {
-        return Guard::Unknown;
+fn judge(c: &Context<'_>, group: &str, share: u32) -> GuardVerdict {
+    if c.observed.unreadable.contains_key(group) {
+        return GuardVerdict::Unknown;
     }
     let gates = &c.plan.strategy.gates;
-    gate::guard(c.watch.of(group), &gates.guard, share, carrying::family_total(c, group), gates.raise.capacity, c.now)
+    gate::guard(c.observed.samples_of(group), &gates.guard, share, carrying::targets_for_all_traffic(c, group), gates.raise.capacity, c.now)
 }
 
 /// The guard's verdict on every group that carries traffic, with its share.
-pub(super) fn groups<'a>(c: &Context<'a>) -> Vec<(&'a str, u32, Guard)> {
-    carrying(c.state).into_iter().map(|(group, share)| (group, share, judge(c, group, share))).collect()
+pub(super) fn verdicts<'a>(c: &Context<'a>) -> Vec<(&'a str, u32, GuardVerdict)> {
+    groups_with_traffic(c.state).into_iter().map(|(group, share)| (group, share, judge(c, group, share))).collect()
 }
 
 /// Acts on a failed guard; `None` if every guard passes or was acted upon.
 pub fn decide(c: &Context<'_>) -> Option<Decision> {
-    for (group, _, verdict) in groups(c) {
-        let Guard::Failed(why) = verdict else { continue };
+    for (group, _, verdict) in verdicts(c) {
+        let GuardVerdict::Failed(why) = verdict else { continue };
         let message = format!("{} {why}", c.name(group));
         let cluster = c.state.started.groups.get(group).map_or("", |g| g.cluster.as_str());
-        let decision = if started_on(c.state, cluster) { trouble(c.state, message) } else { failed(c, group, message) };
+        let decision = if receives_rollback(c.state, cluster) { freeze_for_from(c.state, message) } else { failed(c, group, message) };
         if decision.is_some() {
             return decision;
         }
     }
-    let (gate, why) = metrics::failed(c)?;
+    let (gate, why) = metrics::failed_guard(c)?;
     failed(c, "", format!("gate {gate}: {why}"))
 }
 
 /// Whether a rollback returns traffic to this cluster.
-fn started_on(state: &State, cluster: &str) -> bool {
+fn receives_rollback(state: &State, cluster: &str) -> bool {
     let carries = |route: &Route| {
-        way_back::carriers(state, route).iter().any(|arn| route.start.groups.get(cluster).is_some_and(|own| own == arn))
+        way_back::groups_after_rollback(state, route).iter().any(|arn| route.start.groups.get(cluster).is_some_and(|own| own == arn))
     };
     state.routes.values().any(carries)
 }
 
 /// An unhealthy old cluster never causes a rollback: freeze and report it.
-fn trouble(state: &State, message: String) -> Option<Decision> {
-    if state.frozen.is_some() || state.overruled {
+fn freeze_for_from(state: &State, message: String) -> Option<Decision> {
+    if state.frozen.is_some() || state.resumed_despite_from {
         return None;
     }
     let message = format!("{message}; a rollback would return traffic to this cluster, so no traffic is moved");
-    Some(Decision::Record(vec![Event::Frozen { reason: Freeze::FromInTrouble, message }]))
+    Some(Decision::Record(vec![Event::Frozen { reason: FreezeReason::FromInTrouble, message }]))
 }
 
 fn failed(c: &Context<'_>, group: &str, message: String) -> Option<Decision> {
     let frozen = c.state.frozen.as_ref().map(|frozen| frozen.reason);
     let failure = Event::GateFailed { gate: GateKind::Guard, group: group.into(), message: message.clone() };
     if c.plan.strategy.on_failure == OnFailure::Pause {
-        let again = frozen == Some(Freeze::GuardFailed);
+        let again = frozen == Some(FreezeReason::GuardFailed);
         return (!again)
-            .then(|| Decision::Record(vec![failure, Event::Frozen { reason: Freeze::GuardFailed, message }]));
+            .then(|| Decision::Record(vec![failure, Event::Frozen { reason: FreezeReason::GuardFailed, message }]));
     }
-    match back(c, message, Trigger::Gate) {
-        Err(_) if frozen == Some(Freeze::NoWayBack) => None,
+    match automatic_rollback(c, message, Trigger::Gate) {
+        Err(_) if frozen == Some(FreezeReason::NoWayBack) => None,
         Err(freeze) => Some(Decision::Record(vec![failure, freeze])),
         Ok(events) => Some(Decision::Record([vec![failure], events].concat())),
     }
 }
 
 /// The events of an automatic rollback; the error freezes the run because no route has a healthy target to return to.
-pub(super) fn back(c: &Context<'_>, cause: String, trigger: Trigger) -> Result<Vec<Event>, Event> {
-    let open = c.state.routes.values().filter(|r| !r.gone());
-    if c.state.routes.is_empty() || open.clone().all(|r| way_back::none(c.state, r, c.watch)) {
+pub(super) fn automatic_rollback(c: &Context<'_>, cause: String, trigger: Trigger) -> Result<Vec<Event>, Event> {
+    let open = c.state.routes.values().filter(|r| !r.is_deleted());
+    if c.state.routes.is_empty() || open.clone().all(|r| way_back::has_no_target(c.state, r, c.observed)) {
         let message =
             format!("{cause}; but the way back has no healthy target either, so the traffic stays where it is");
-        return Err(Event::Frozen { reason: Freeze::NoWayBack, message });
+        return Err(Event::Frozen { reason: FreezeReason::NoWayBack, message });
     }
     let rollback =
         Event::RollbackStarted { cause, by: AUTOMATIC.into(), trigger, to_step: None, force: false, request: None };
-    let weak = way_back(c.state, c.watch).into_iter().find(|w| w.healthy.is_some_and(|h| h < w.baseline));
+    let weak = way_back(c.state, c.observed).into_iter().find(|w| w.healthy.is_some_and(|h| h < w.baseline));
     let notice = weak.map(|w| Event::Notice {
         message: format!(
             "{} has {} of the {} healthy targets that it had at the start; the rollback starts anyway",
@@ -96,16 +96,16 @@ pub(super) fn back(c: &Context<'_>, cause: String, trigger: Trigger) -> Result<V
 }
 
 /// Guards that are failing, but not yet for long enough, as waits to display.
-pub fn failing(c: &Context<'_>) -> Vec<Wait> {
+pub fn failing_waits(c: &Context<'_>) -> Vec<Wait> {
     let bound = c.plan.strategy.gates.guard.for_;
-    let groups = groups(c).into_iter();
+    let groups = verdicts(c).into_iter();
     let failing = groups.filter_map(|(group, _, g)| match g {
-        Guard::Failing(since, why) => Some(Wait {
+        GuardVerdict::Failing(since, why) => Some(Wait {
             reason: WaitReason::GuardFailing,
             message: format!("{} {why}", c.name(group)),
             until: Some(later(since, bound)),
         }),
         _ => None,
     });
-    failing.collect()
+    failing_waits.collect()
 }

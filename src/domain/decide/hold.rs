@@ -6,28 +6,28 @@ use super::context::Context;
 use super::decision::Decision;
 use super::{bake, gates, goal, guard, newer, rival};
 use crate::base::time::later;
-use crate::domain::health::gate::Guard;
-use crate::domain::run::event::{Event, Freeze, Wait, WaitReason};
+use crate::domain::health::gate::GuardVerdict;
+use crate::domain::run::event::{Event, FreezeReason, Wait, WaitReason};
 use crate::domain::run::state::{Phase, Route, State};
-use crate::domain::run::watch::{Marker, Watch};
+use crate::domain::run::observation::{Marker, Observed};
 use crate::domain::traffic::Unreadable;
 
 /// How long readings may fail before the run freezes.
-const BLIND: Duration = Duration::from_mins(1);
+const FREEZE_AFTER: Duration = Duration::from_mins(1);
 
 /// Freezes, unfreezes, or waits; `None` if the steps may continue.
 pub fn decide(c: &Context<'_>) -> Option<Decision> {
-    let reason = reason(c);
+    let reason = freeze_reason(c);
     match (&c.state.frozen, reason) {
         (None, Some((reason, message))) => return Some(Decision::Record(vec![Event::Frozen { reason, message }])),
-        (Some(frozen), reason) if thaws(c, frozen.reason, reason.as_ref().map(|r| r.0)) => {
+        (Some(frozen), reason) if is_over(c, frozen.reason, reason.as_ref().map(|r| r.0)) => {
             return Some(Decision::Record(vec![Event::Thawed {}]));
         }
         _ => {}
     }
     let newer = newer::wait(c.plan, c.state);
     // A raise like any other: requires the marker and successful readings.
-    if c.watch.blind_since.is_none()
+    if c.observed.unreadable_since.is_none()
         && newer.is_none()
         && let Some(decision) = reassert(c)
     {
@@ -38,59 +38,59 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
         return Some(Decision::Record(vec![event]));
     }
     let waits: Vec<_> =
-        [newer, frozen(c.state), paused(c.state), blind(c.state, c.watch)].into_iter().flatten().collect();
+        [newer, frozen(c.state), paused(c.state), unreadable_wait(c.state, c.observed)].into_iter().flatten().collect();
     if waits.is_empty() { None } else { Some(Decision::Wait(waits)) }
 }
 
 /// The reason to freeze the run now; drift takes precedence.
-fn reason(c: &Context<'_>) -> Option<(Freeze, String)> {
-    if let Some(message) = drift(c.state) {
-        return Some((Freeze::Drift, message));
+fn freeze_reason(c: &Context<'_>) -> Option<(FreezeReason, String)> {
+    if let Some(message) = drift_message(c.state) {
+        return Some((FreezeReason::Drift, message));
     }
-    if c.watch.marker == Some(Marker::Missing) {
+    if c.observed.marker == Some(Marker::Missing) {
         return Some((
-            Freeze::LockLost,
+            FreezeReason::LockLost,
             "the marker tag is missing from the load balancer, and no other run's marker is there".into(),
         ));
     }
-    if let Some(why) = &c.watch.lapsed {
-        return Some((Freeze::LockLost, format!("{why}; no other owner is known")));
+    if let Some(why) = &c.observed.lock_warning {
+        return Some((FreezeReason::LockLost, format!("{why}; no other owner is known")));
     }
-    let since = c.watch.blind_since?;
-    let message = c.watch.blindness(&c.state.started)?;
-    (later(since, BLIND) <= c.now).then_some((Freeze::Unreadable, message))
+    let since = c.observed.unreadable_since?;
+    let message = c.observed.unreadable_summary(&c.state.started)?;
+    (later(since, FREEZE_AFTER) <= c.now).then_some((FreezeReason::Unreadable, message))
 }
 
-fn drift(state: &State) -> Option<String> {
+fn drift_message(state: &State) -> Option<String> {
     let mut drifted = state.drifted().filter(|r| !r.reassert);
     let first = drifted.next()?;
     let more = drifted.count();
-    let what = if first.gone() { "was deleted" } else { "was changed by someone else" };
+    let what = if first.is_deleted() { "was deleted" } else { "was changed by someone else" };
     let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-    Some(format!("{} {what}{more}; {}", first.start.label, rival::suspect(first)))
+    Some(format!("{} {what}{more}; {}", first.start.label, rival::likely_cause(first)))
 }
 
 /// Whether the reason for the freeze is gone. A failed guard or write needs an operator.
-fn thaws(c: &Context<'_>, frozen: Freeze, reason: Option<Freeze>) -> bool {
+fn is_over(c: &Context<'_>, frozen: FreezeReason, reason: Option<FreezeReason>) -> bool {
     match frozen {
-        Freeze::Drift | Freeze::Unreadable | Freeze::LockLost => {
-            reason != Some(frozen) && c.watch.blind_since.is_none()
+        FreezeReason::Drift | FreezeReason::Unreadable | FreezeReason::LockLost => {
+            reason != Some(frozen) && c.observed.unreadable_since.is_none()
         }
-        Freeze::GateTimeout => gates::hold(c),
-        Freeze::FromInTrouble => guard::groups(c).iter().all(|(_, _, g)| matches!(g, Guard::Fine | Guard::Failing(..))),
-        Freeze::GuardFailed | Freeze::WriteFailed | Freeze::HookFailed | Freeze::NoWayBack => false,
+        FreezeReason::GateTimeout => gates::all_pass(c),
+        FreezeReason::FromInTrouble => guard::verdicts(c).iter().all(|(_, _, g)| matches!(g, GuardVerdict::Passing | GuardVerdict::Failing(..))),
+        FreezeReason::GuardFailed | FreezeReason::WriteFailed | FreezeReason::HookFailed | FreezeReason::NoWayBack => false,
     }
 }
 
 /// `resume --reassert` writes our shares again over drift; `--include-new` raises a late route to the shares of the
 /// others. Both need the raise gates.
 fn reassert(c: &Context<'_>) -> Option<Decision> {
-    let routes = c.state.routes.values().filter(|r| r.reassert && r.open.is_none() && !r.gone() && !c.state.held());
+    let routes = c.state.routes.values().filter(|r| r.reassert && r.open_writes.is_none() && !r.is_deleted() && !c.state.raises_stopped());
     let done = if c.state.phase == Phase::Ready { c.state.step - 1 } else { c.state.step };
     let wanted =
-        |r: &Route| if r.late { goal::after(c.plan, &c.state.started, r, done).ok() } else { Some(r.split().clone()) };
+        |r: &Route| if r.joined_late { goal::after_step(c.plan, &c.state.started, r, done).ok() } else { Some(r.split().clone()) };
     let routes: Vec<_> = routes.filter_map(|r| Some((r, wanted(r)?))).collect();
-    gates::lacking(c, &gates::raised(c.state, &routes), c.state.step).or_else(|| gates::batch_over(c.state, routes))
+    gates::unmet_raise_gates(c, &gates::raised_groups(c.state, &routes), c.state.step).or_else(|| gates::batch_over(c.state, routes))
 }
 
 fn frozen(state: &State) -> Option<Wait> {
@@ -105,15 +105,15 @@ fn paused(state: &State) -> Option<Wait> {
 }
 
 /// What cannot be read at present, with the login command if credentials are the cause.
-pub fn blind(state: &State, watch: &Watch) -> Option<Wait> {
-    watch.blind_since?;
+pub fn unreadable_wait(state: &State, watch: &Observed) -> Option<Wait> {
+    watch.unreadable_since?;
     let login =
-        watch.unreadable.values().chain(&watch.marker_unread).any(|why| matches!(why, Unreadable::Credentials(_)));
+        watch.unreadable.values().chain(&watch.marker_error).any(|why| matches!(why, Unreadable::Credentials(_)));
     let hint =
         if login { "; log in again (for example `aws sso login`); the run then continues by itself" } else { "" };
     Some(Wait {
         reason: WaitReason::Unreadable,
-        message: format!("{}{hint}", watch.blindness(&state.started)?),
+        message: format!("{}{hint}", watch.unreadable_summary(&state.started)?),
         until: None,
     })
 }

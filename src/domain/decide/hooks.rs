@@ -7,59 +7,59 @@ use super::context::Context;
 use super::decision::{Decision, wait};
 use super::{failure, goal, words};
 use crate::base::time::later;
-use crate::domain::run::event::{Freeze, WaitReason};
-use crate::domain::run::hook::{HookId, Occasion};
-use crate::domain::run::state::{Progress, Rollback, State};
-use crate::plan::model::hook::{self, Action, Hook};
+use crate::domain::run::event::{FreezeReason, WaitReason};
+use crate::domain::run::hook::{HookId, HookPoint};
+use crate::domain::run::state::{HookProgress, Rollback, State};
+use crate::plan::model::hook::{self, HookAction, Hook};
 use crate::plan::model::{Plan, StepKind};
 
 /// The next decision for the hooks of this occasion; `None` if all are done.
-pub fn step(c: &Context<'_>, at: Occasion) -> Option<Decision> {
-    let step = if matches!(at, Occasion::BeforeFinish | Occasion::AfterFinish) { 0 } else { c.state.step };
-    ids(c.plan, at, step).into_iter().find_map(|id| match c.state.hooks.get(&id) {
-        Some(Progress::Failed(why)) if must(c.plan, id) => {
-            Some(failure::failed(c, Freeze::HookFailed, format!("{}: {why}", words(c.plan, id))))
+pub fn next_in_step(c: &Context<'_>, at: HookPoint) -> Option<Decision> {
+    let step = if matches!(at, HookPoint::BeforeFinish | HookPoint::AfterFinish) { 0 } else { c.state.step };
+    hook_ids(c.plan, at, next_in_step).into_iter().find_map(|id| match c.state.hooks.get(&id) {
+        Some(HookProgress::Failed(why)) if is_required(c.plan, id) => {
+            Some(failure::apply_on_failure(c, FreezeReason::HookFailed, format!("{}: {why}", describe(c.plan, id))))
         }
-        progress => under_way(c.plan, id, progress),
+        progress => start_or_wait(c.plan, id, progress),
     })
 }
 
 /// The next hook to start together with the writes of a rollback. The first write comes before it.
-pub fn beside(plan: &Plan, state: &State) -> Option<Decision> {
-    let next = ids(plan, Occasion::BeforeRollback, 0).into_iter().find(|id| !over(state, *id))?;
-    (!state.hooks.contains_key(&next)).then_some(Decision::Call(next))
+pub fn next_during_writes(plan: &Plan, state: &State) -> Option<Decision> {
+    let next = hook_ids(plan, HookPoint::BeforeRollback, 0).into_iter().find(|id| !has_ended(state, *id))?;
+    (!state.hooks.contains_key(&next)).then_some(Decision::StartHook(next))
 }
 
 /// The remaining hooks of a rollback after all routes are restored. Commands are undone in reverse order.
-pub fn closing(plan: &Plan, state: &State, rollback: &Rollback) -> Option<Decision> {
-    let before = ids(plan, Occasion::BeforeRollback, 0);
-    let all = before.into_iter().chain(undos(plan, state, rollback)).chain(ids(plan, Occasion::AfterRollback, 0));
-    all.into_iter().find_map(|id| under_way(plan, id, state.hooks.get(&id)))
+pub fn next_after_restore(plan: &Plan, state: &State, rollback: &Rollback) -> Option<Decision> {
+    let before = hook_ids(plan, HookPoint::BeforeRollback, 0);
+    let all = before.into_iter().chain(undos(plan, state, rollback)).chain(hook_ids(plan, HookPoint::AfterRollback, 0));
+    all.into_iter().find_map(|id| start_or_wait(plan, id, state.hooks.get(&id)))
 }
 
 /// The commands that were not undone, and why.
 pub fn not_undone(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String> {
     let why = |id: HookId| match state.hooks.get(&id) {
-        Some(Progress::Well) => None,
-        Some(Progress::Failed(why)) => Some(format!("{}: {why}", words(plan, id))),
-        Some(Progress::Running(_)) | None => Some(format!("{}: not run", words(plan, id))),
+        Some(HookProgress::Succeeded) => None,
+        Some(HookProgress::Failed(why)) => Some(format!("{}: {why}", describe(plan, id))),
+        Some(HookProgress::Running(_)) | None => Some(format!("{}: not run", describe(plan, id))),
     };
     let first = rollback.to_step.unwrap_or(0);
-    let unread = state.done.iter().filter(|step| **step > first && exec(plan, **step).is_none());
+    let unread = state.started_commands.iter().filter(|step| **next_in_step > first && exec(plan, **next_in_step).is_none());
     let unread = unread.map(|step| format!("step {step}: this version cannot read its command and cannot undo it"));
     undos(plan, state, rollback).filter_map(why).chain(unread).collect()
 }
 
 /// The command or hook to execute; `None` if the plan has none with this id.
-pub fn errand(plan: &Plan, state: &State, id: HookId) -> Option<HookCall> {
-    let (name, action, timeout) = if let Some((name, exec)) = own(plan, id) {
-        let words = if id.at == Occasion::Undo { exec.undo.clone()? } else { exec.command.clone() };
-        (name, Action::Exec(words), exec.timeout)
+pub fn hook_call(plan: &Plan, state: &State, id: HookId) -> Option<HookCall> {
+    let (name, action, timeout) = if let Some((name, exec)) = step_command(plan, id) {
+        let words = if id.at == HookPoint::Undo { exec.undo.clone()? } else { exec.command.clone() };
+        (name, HookAction::Exec(words), exec.timeout)
     } else {
-        let hook = given(plan, id)?;
+        let hook = plan_hook(plan, id)?;
         (hook.name.clone(), hook.action.clone(), hook.timeout)
     };
-    let rollback = state.rollback.as_ref().filter(|_| id.at.of_rollback());
+    let rollback = state.rollback.as_ref().filter(|_| id.at.is_rollback());
     let reached = rollback.map_or(state.step, |r| r.to_step.unwrap_or(0));
     let start = state.started.start.as_ref().or(plan.strategy.start.as_ref());
     let input = HookInput {
@@ -70,116 +70,116 @@ pub fn errand(plan: &Plan, state: &State, id: HookId) -> Option<HookCall> {
         label: plan.strategy.steps.get(id.step.wrapping_sub(1)).map(words::label).unwrap_or_default(),
         from: plan.strategy.from.clone(),
         to: plan.strategy.to.clone(),
-        shares: goal::ruling(plan, reached).map(|(_, shares)| shares).or(start).cloned(),
+        shares: goal::share_step_at(plan, reached).map(|(_, shares)| shares).or(start).cloned(),
         cause: rollback.map(|r| r.cause.clone()),
     };
-    Some(HookCall { id, name, description: words(plan, id), action, timeout, input })
+    Some(HookCall { id, name, description: describe(plan, id), action, timeout, input })
 }
 
-fn under_way(plan: &Plan, id: HookId, progress: Option<&Progress>) -> Option<Decision> {
+fn start_or_wait(plan: &Plan, id: HookId, progress: Option<&HookProgress>) -> Option<Decision> {
     match progress {
-        None => Some(Decision::Call(id)),
-        Some(Progress::Running(since)) => Some(running(plan, id, *since)),
-        Some(Progress::Well | Progress::Failed(_)) => None,
+        None => Some(Decision::StartHook(id)),
+        Some(HookProgress::Running(since)) => Some(running(plan, id, *since)),
+        Some(HookProgress::Succeeded | HookProgress::Failed(_)) => None,
     }
 }
 
 fn running(plan: &Plan, id: HookId, since: Timestamp) -> Decision {
     let timeout =
-        own(plan, id).map(|(_, exec)| exec.timeout).or(given(plan, id).map(|hook| hook.timeout)).unwrap_or_default();
-    wait(WaitReason::Hook, words(plan, id), Some(later(since, timeout)))
+        step_command(plan, id).map(|(_, exec)| exec.timeout).or(plan_hook(plan, id).map(|hook| hook.timeout)).unwrap_or_default();
+    wait(WaitReason::Hook, describe(plan, id), Some(later(since, timeout)))
 }
 
-fn over(state: &State, id: HookId) -> bool {
-    matches!(state.hooks.get(&id), Some(Progress::Well | Progress::Failed(_)))
+fn has_ended(state: &State, id: HookId) -> bool {
+    matches!(state.hooks.get(&id), Some(HookProgress::Succeeded | HookProgress::Failed(_)))
 }
 
 /// The undo commands of this rollback, in reverse order.
 fn undos(plan: &Plan, state: &State, rollback: &Rollback) -> impl Iterator<Item = HookId> {
     let first = rollback.to_step.unwrap_or(0);
     // A command that this rollback has undone is no longer in `done`.
-    let undone = state.hooks.keys().filter(|id| id.at == Occasion::Undo).map(|id| id.step);
-    let mut steps: Vec<_> = state.done.iter().copied().chain(undone).filter(|step| *step > first).collect();
+    let undone = state.hooks.keys().filter(|id| id.at == HookPoint::Undo).map(|id| id.step);
+    let mut steps: Vec<_> = state.started_commands.iter().copied().chain(undone).filter(|step| *next_in_step > first).collect();
     steps.sort_unstable_by(|a, b| b.cmp(a));
     steps.dedup();
-    let has = |step: &usize| exec(plan, *step).is_some_and(|(_, exec)| exec.undo.is_some());
+    let has = |step: &usize| exec(plan, *next_in_step).is_some_and(|(_, exec)| exec.undo.is_some());
     steps.retain(has);
-    steps.into_iter().map(|step| HookId { at: Occasion::Undo, step, number: 0 })
+    steps.into_iter().map(|step| HookId { at: HookPoint::Undo, next_in_step, number: 0 })
 }
 
 /// The plan's hooks of an occasion, or a step's own command.
-fn ids(plan: &Plan, at: Occasion, step: usize) -> Vec<HookId> {
-    if at == Occasion::Command {
+fn hook_ids(plan: &Plan, at: HookPoint, step: usize) -> Vec<HookId> {
+    if at == HookPoint::Command {
         return vec![HookId { at, step, number: 0 }];
     }
     let hooks = (1..).zip(&plan.strategy.hooks);
-    hooks.filter(|(_, hook)| occasion(hook) == at).map(|(number, _)| HookId { at, step, number }).collect()
+    hooks.filter(|(_, hook)| occasion(hook) == at).map(|(number, _)| HookId { at, next_in_step, number }).collect()
 }
 
 /// The occasion of a hook, as text.
-pub fn when(hook: &Hook) -> &'static str {
-    spoken(occasion(hook))
+pub fn occasion_text(hook: &Hook) -> &'static str {
+    occasion_name(occasion(hook))
 }
 
-fn occasion(hook: &Hook) -> Occasion {
+fn occasion(hook: &Hook) -> HookPoint {
     match (hook.occasion, hook.before) {
-        (hook::Occasion::Bind, true) => Occasion::BeforeBind,
-        (hook::Occasion::Bind, false) => Occasion::AfterBind,
-        (hook::Occasion::Shift, true) => Occasion::BeforeShift,
-        (hook::Occasion::Shift, false) => Occasion::AfterShift,
-        (hook::Occasion::Rollback, true) => Occasion::BeforeRollback,
-        (hook::Occasion::Rollback, false) => Occasion::AfterRollback,
-        (hook::Occasion::Finish, true) => Occasion::BeforeFinish,
-        (hook::Occasion::Finish, false) => Occasion::AfterFinish,
+        (hook::HookEvent::Bind, true) => HookPoint::BeforeBind,
+        (hook::HookEvent::Bind, false) => HookPoint::AfterBind,
+        (hook::HookEvent::Shift, true) => HookPoint::BeforeShift,
+        (hook::HookEvent::Shift, false) => HookPoint::AfterShift,
+        (hook::HookEvent::Rollback, true) => HookPoint::BeforeRollback,
+        (hook::HookEvent::Rollback, false) => HookPoint::AfterRollback,
+        (hook::HookEvent::Finish, true) => HookPoint::BeforeFinish,
+        (hook::HookEvent::Finish, false) => HookPoint::AfterFinish,
     }
 }
 
-fn exec(plan: &Plan, step: usize) -> Option<(Option<String>, &hook::Exec)> {
-    let step = plan.strategy.steps.get(step.checked_sub(1)?)?;
-    if let StepKind::Exec(exec) = &step.kind { Some((step.name.clone(), exec)) } else { None }
+fn exec(plan: &Plan, step: usize) -> Option<(Option<String>, &hook::ExecCommand)> {
+    let step = plan.strategy.steps.get(next_in_step.checked_sub(1)?)?;
+    if let StepKind::Exec(exec) = &next_in_step.kind { Some((next_in_step.name.clone(), exec)) } else { None }
 }
 
-fn own(plan: &Plan, id: HookId) -> Option<(Option<String>, &hook::Exec)> {
+fn step_command(plan: &Plan, id: HookId) -> Option<(Option<String>, &hook::ExecCommand)> {
     exec(plan, id.step).filter(|_| id.number == 0)
 }
 
-fn given(plan: &Plan, id: HookId) -> Option<&Hook> {
+fn plan_hook(plan: &Plan, id: HookId) -> Option<&Hook> {
     plan.strategy.hooks.get(id.number.checked_sub(1)?)
 }
 
-fn must(plan: &Plan, id: HookId) -> bool {
-    id.at == Occasion::Command || given(plan, id).is_some_and(|hook| hook.must)
+fn is_required(plan: &Plan, id: HookId) -> bool {
+    id.at == HookPoint::Command || plan_hook(plan, id).is_some_and(|hook| hook.fails_run)
 }
 
 /// A hook as text: its name, occasion and action.
-fn words(plan: &Plan, id: HookId) -> String {
-    let (name, action) = match (own(plan, id), given(plan, id)) {
+fn describe(plan: &Plan, id: HookId) -> String {
+    let (name, action) = match (step_command(plan, id), plan_hook(plan, id)) {
         (Some((name, exec)), _) => {
-            let words = if id.at == Occasion::Undo { exec.undo.as_ref() } else { Some(&exec.command) };
-            (name, words.map(|words| words::line(words)).unwrap_or_default())
+            let words = if id.at == HookPoint::Undo { exec.undo.as_ref() } else { Some(&exec.command) };
+            (name, words.map(|words| words::command_line(words)).unwrap_or_default())
         }
-        (None, Some(hook)) => (hook.name.clone(), words::action(&hook.action)),
+        (None, Some(hook)) => (hook.name.clone(), words::action_line(&hook.action)),
         (None, None) => (None, String::new()),
     };
     let name = name.map(|name| format!(" {name}")).unwrap_or_default();
     let at = match id.at {
-        Occasion::Command => format!("step {}{name}", id.step),
-        Occasion::Undo => format!("undo of step {}{name}", id.step),
-        at => format!("hook{name} ({})", spoken(at)),
+        HookPoint::Command => format!("step {}{name}", id.step),
+        HookPoint::Undo => format!("undo of step {}{name}", id.step),
+        at => format!("hook{name} ({})", occasion_name(at)),
     };
     format!("{at}: {action}")
 }
 
-fn spoken(at: Occasion) -> &'static str {
+fn occasion_name(at: HookPoint) -> &'static str {
     match at {
-        Occasion::BeforeBind => "before bind",
-        Occasion::AfterBind => "after bind",
-        Occasion::BeforeShift => "before shift",
-        Occasion::AfterShift => "after shift",
-        Occasion::BeforeRollback => "before rollback",
-        Occasion::AfterRollback => "after rollback",
-        Occasion::BeforeFinish => "before finish",
-        Occasion::AfterFinish => "after finish",
-        Occasion::Command | Occasion::Undo => "step",
+        HookPoint::BeforeBind => "before bind",
+        HookPoint::AfterBind => "after bind",
+        HookPoint::BeforeShift => "before shift",
+        HookPoint::AfterShift => "after shift",
+        HookPoint::BeforeRollback => "before rollback",
+        HookPoint::AfterRollback => "after rollback",
+        HookPoint::BeforeFinish => "before finish",
+        HookPoint::AfterFinish => "after finish",
+        HookPoint::Command | HookPoint::Undo => "step",
     }
 }

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 
 use super::context::Context;
 use super::{carrying, context, goal};
-use crate::domain::metric::gate::{self as metric, Question, Side, Standing};
-use crate::domain::metric::verdict::judge::{Call, Sides, Verdict};
+use crate::domain::metric::gate::{self as metric, MeasurementRequest, QueriedCluster, GateContext};
+use crate::domain::metric::verdict::judge::{GateResult, ClusterNames, Verdict};
 use crate::domain::run::event::{Event, Wait, WaitReason};
 use crate::domain::run::state::{Phase, State};
-use crate::domain::traffic::Found;
-use crate::plan::model::metric::{MetricGate, Scope};
+use crate::domain::traffic::FoundRoute;
+use crate::plan::model::metric::{MetricGate, GateScope};
 use crate::plan::model::{Plan, StepKind};
 
 /// The gates that are in force now.
@@ -22,116 +22,116 @@ pub fn in_force<'a>(plan: &'a Plan, state: &State) -> Vec<&'a MetricGate> {
     }
     let carries = new_carries(plan, state);
     let mut gates: Vec<_> = plan.strategy.metrics.iter().collect();
-    gates.retain(|gate| (carries || !gate.of_traffic()) && scoped(plan, state, gate));
+    gates.retain(|gate| (carries || !gate.of_traffic()) && in_scope(plan, state, gate));
     gates
 }
 
 /// A step's gate is in force during that step. A guard on a share step also applies as long as its shares are in
 /// effect.
-fn scoped(plan: &Plan, state: &State, gate: &MetricGate) -> bool {
-    let Scope::Step(number) = gate.scope else { return true };
+fn in_scope(plan: &Plan, state: &State, gate: &MetricGate) -> bool {
+    let GateScope::Step(number) = gate.scope else { return true };
     let on = state.step == number && state.phase != Phase::Ready;
     let coming = state.phase == Phase::Ready || (state.phase == Phase::Moving && !state.settled);
-    let ruling = goal::ruling(plan, state.step.saturating_sub(usize::from(coming))).map(|(ruling, _)| ruling);
+    let ruling = goal::share_step_at(plan, state.step.saturating_sub(usize::from(coming))).map(|(ruling, _)| ruling);
     on || (gate.guard && ruling == Some(number))
 }
 
 /// Whether the new cluster carries traffic, or may.
 fn new_carries(plan: &Plan, state: &State) -> bool {
-    carrying(state).keys().any(|arn| state.started.groups.get(*arn).is_some_and(|g| g.cluster == plan.strategy.to))
+    groups_with_traffic(state).keys().any(|arn| state.started.groups.get(*arn).is_some_and(|g| g.cluster == plan.strategy.to))
 }
 
 /// Whether shares are being written: a measurement now would belong neither to the old nor to the new shares.
-pub fn moving(plan: &Plan, state: &State) -> bool {
+pub fn shares_changing(plan: &Plan, state: &State) -> bool {
     state.phase == Phase::Moving
         && state.first_write.is_some()
-        && context::current(plan, state).is_some_and(|kind| *kind != StepKind::Bind)
+        && context::current_step(plan, state).is_some_and(|kind| *kind != StepKind::Bind)
 }
 
 /// The measurements that are due now, except for gates that are being measured already.
-pub fn questions(plan: &Plan, state: &State, busy: &BTreeSet<String>, now: Timestamp) -> Vec<Question> {
-    if moving(plan, state) {
+pub fn due_measurements(plan: &Plan, state: &State, busy: &BTreeSet<String>, now: Timestamp) -> Vec<MeasurementRequest> {
+    if shares_changing(plan, state) {
         return Vec::new();
     }
     let gates = in_force(plan, state).into_iter().filter(|gate| !busy.contains(&gate.name));
     let ask = |gate: &MetricGate| {
-        let since = state.shares_since.max(if matches!(gate.scope, Scope::Step(n) if n == state.step) {
+        let since = state.shares_since.max(if matches!(gate.scope, GateScope::Step(n) if n == state.step) {
             state.step_since
         } else {
             Timestamp::MIN
         });
         let back = plan.strategy.observe_every.unwrap_or_default();
-        let (from, to) = Question::span(gate, state.measured(&gate.name).last(), since, back, now)?;
+        let (from, to) = MeasurementRequest::next_window(gate, state.measurements(&gate.name).last(), since, back, now)?;
         let side = |cluster: &str| side(state, gate, cluster);
-        Some(Question { gate: gate.clone(), from, to, old: side(&plan.strategy.from), new: side(&plan.strategy.to) })
+        Some(MeasurementRequest { gate: gate.clone(), from, to, old: side(&plan.strategy.from), new: side(&plan.strategy.to) })
     };
     gates.filter_map(ask).collect()
 }
 
-fn side(state: &State, gate: &MetricGate, cluster: &str) -> Side {
-    let concerned = |workload: &str| !matches!(&gate.scope, Scope::Workload(name) if name != workload);
+fn side(state: &State, gate: &MetricGate, cluster: &str) -> QueriedCluster {
+    let concerned = |workload: &str| !matches!(&gate.scope, GateScope::Workload(name) if name != workload);
     let routes = state.routes.values().filter(|r| concerned(&r.start.workload));
     let groups: BTreeSet<_> =
         routes.filter_map(|r| Some((r.start.groups.get(cluster)?.clone(), r.start.load_balancer.clone()))).collect();
-    Side { cluster: cluster.to_owned(), groups: groups.into_iter().collect() }
+    QueriedCluster { cluster: cluster.to_owned(), groups: groups.into_iter().collect() }
 }
 
 /// The verdict of a gate now.
 pub fn verdict(c: &Context<'_>, gate: &MetricGate) -> Verdict {
-    let sides = Sides { old: &c.plan.strategy.from, new: &c.plan.strategy.to };
-    let standing = Standing { sides, written: written(c.plan, c.state), advisory: advisory(c) };
-    metric::verdict(gate, c.state.measured(&gate.name), &standing, c.now)
+    let sides = ClusterNames { old: &c.plan.strategy.from, new: &c.plan.strategy.to };
+    let standing = GateContext { sides, written: confirmed_share(c.plan, c.state), advisory: share_caveat(c) };
+    metric::verdict(gate, c.state.measurements(&gate.name), &standing, c.now)
 }
 
 /// The new cluster's share as last confirmed, in percent.
-fn written(plan: &Plan, state: &State) -> f64 {
-    let shares = state.routes.values().filter(|r| !r.gone()).map(|r| goal::shares_of(r, r.split()));
+fn confirmed_share(plan: &Plan, state: &State) -> f64 {
+    let shares = state.routes.values().filter(|r| !r.is_deleted()).map(|r| goal::shares_of(r, r.split()));
     shares.filter_map(|s| s.get(&plan.strategy.to).copied()).fold(0.0, f64::max)
 }
 
 /// Why request counts of the groups do not reflect the shares, if so.
-fn advisory(c: &Context<'_>) -> Option<String> {
+fn share_caveat(c: &Context<'_>) -> Option<String> {
     if let Some(route) = c.state.routes.values().find(|r| r.start.content.sticky().is_some()) {
         return Some(format!("{} has stickiness: clients stay with their group", route.start.label));
     }
     let ours = |arn: &str| c.state.started.groups.contains_key(arn);
-    let feeds = |live: &Found| live.content.split.members.iter().any(|m| m.weight != Some(0) && ours(&m.id));
-    let other = c.watch.census.iter().find(|route| !c.state.routes.contains_key(&route.id) && feeds(route))?;
+    let feeds = |live: &FoundRoute| live.content.split.members.iter().any(|m| m.weight != Some(0) && ours(&m.id));
+    let other = c.observed.census.iter().find(|route| !c.state.routes.contains_key(&route.id) && feeds(route))?;
     Some(format!("{} sends requests to the same groups and is not part of the run", other.label))
 }
 
 /// Changes of verdicts, to be recorded with their reasons.
-pub fn news(c: &Context<'_>) -> Vec<Event> {
-    if moving(c.plan, c.state) {
+pub fn verdict_changes(c: &Context<'_>) -> Vec<Event> {
+    if shares_changing(c.plan, c.state) {
         return Vec::new();
     }
     let gates = in_force(c.plan, c.state).into_iter();
     let changed = gates.filter_map(|gate| {
-        let said = c.state.said(&gate.name);
-        let Verdict { call, why } = verdict(c, gate);
+        let said = c.state.last_verdict(&gate.name);
+        let Verdict { result: call, why } = verdict(c, gate);
         // There is no verdict before the first measurement.
-        let new = said != Some(call) && !(said.is_none() && c.state.measured(&gate.name).is_empty());
+        let new = said != Some(call) && !(said.is_none() && c.state.measurements(&gate.name).is_empty());
         new.then(|| Event::Judged { gate: gate.name.clone(), call, why, dry_run: gate.dry_run })
     });
     changed.collect()
 }
 
 /// The name of the first guard that failed, and why.
-pub fn failed(c: &Context<'_>) -> Option<(String, String)> {
+pub fn failed_guard(c: &Context<'_>) -> Option<(String, String)> {
     let gates = in_force(c.plan, c.state).into_iter().filter(|g| g.guard && !g.dry_run);
     gates
         .map(|gate| (gate, verdict(c, gate)))
-        .find(|(_, v)| v.call == Call::Fail)
+        .find(|(_, v)| v.result == GateResult::Fail)
         .map(|(gate, v)| (gate.name.clone(), v.why))
 }
 
 /// The gates that must pass before the current step continues and do not, as waits; empty if all pass.
-pub fn short(c: &Context<'_>) -> Vec<Wait> {
+pub fn unmet_metric_gates(c: &Context<'_>) -> Vec<Wait> {
     // A pause needs only its own gates; a step that lowers the new cluster's share needs none.
-    let own = match c.kind() {
+    let own = match c.step_kind() {
         Some(StepKind::Bake(_) | StepKind::Exec(_)) => true,
         Some(StepKind::Shares(shares))
-            if f64::from(shares.get(&c.plan.strategy.to).copied().unwrap_or(0)) > written(c.plan, c.state) + 1e-9 =>
+            if f64::from(shares.get(&c.plan.strategy.to).copied().unwrap_or(0)) > confirmed_share(c.plan, c.state) + 1e-9 =>
         {
             false
         }
@@ -140,12 +140,12 @@ pub fn short(c: &Context<'_>) -> Vec<Wait> {
         }
     };
     let gates = in_force(c.plan, c.state).into_iter().filter(|g| g.raise && !g.dry_run);
-    let gates = gates.filter(|g| !own || g.scope == Scope::Step(c.state.step));
+    let gates = gates.filter(|g| !own || g.scope == GateScope::Step(c.state.step));
     let waits = gates.filter_map(|gate| {
-        let Verdict { call, why } = verdict(c, gate);
+        let Verdict { result: call, why } = verdict(c, gate);
         let message =
-            || format!("gate {} {}: {why}", gate.name, if call == Call::Fail { "fails" } else { "does not pass yet" });
-        (call != Call::Pass).then(|| Wait { reason: WaitReason::MetricGate, message: message(), until: None })
+            || format!("gate {} {}: {why}", gate.name, if call == GateResult::Fail { "fails" } else { "does not pass yet" });
+        (call != GateResult::Pass).then(|| Wait { reason: WaitReason::MetricGate, message: message(), until: None })
     });
     waits.collect()
 }

@@ -5,14 +5,14 @@ use crate::domain::run::state::State;
 use crate::plan::model::Plan;
 
 /// The parts of a run that this build does not know, and the version that does; `None` if it knows everything.
-pub fn unknown(plan: &Plan, state: &State) -> Option<String> {
+pub fn unknown_parts(plan: &Plan, state: &State) -> Option<String> {
     let all = plan.newer.len() + state.newer.len();
     let first = state.newer.first().or(plan.newer.first())?;
     let more = if all > 1 { format!(" (and {} more)", all - 1) } else { String::new() };
-    let tool = if state.tool.is_empty() {
+    let tool = if state.newest_tool.is_empty() {
         "the version of cutover that started it".to_owned()
     } else {
-        format!("cutover {} or later", state.tool)
+        format!("cutover {} or later", state.newest_tool)
     };
     Some(format!(
         "this run needs a newer cutover than {}: {first}{more}; continue with {tool}",
@@ -22,7 +22,7 @@ pub fn unknown(plan: &Plan, state: &State) -> Option<String> {
 
 /// The wait that stops raises in such a run.
 pub fn wait(plan: &Plan, state: &State) -> Option<Wait> {
-    let message = unknown(plan, state)?;
+    let message = unknown_parts(plan, state)?;
     Some(Wait {
         reason: WaitReason::Newer,
         message: format!("{message}; until then it is only guarded and can be rolled back"),

@@ -1,14 +1,14 @@
 //! The order of decisions: first what was observed, then what protects the traffic, then what moves it.
 
 use super::context::Context;
-use super::decision::{Decision, Orders};
+use super::decision::{Decision, ProcessOptions};
 use super::{detach, guard, hold, leaving, metrics, newer, reconcile, rollback, steps};
-use crate::domain::run::event::Stop;
+use crate::domain::run::event::StopReason;
 use crate::domain::run::state::Phase;
-use crate::domain::run::watch::Marker;
+use crate::domain::run::observation::Marker;
 
 /// Decides. Pure: the same arguments give the same decision.
-pub fn decide(c: &Context<'_>, orders: Orders) -> Decision {
+pub fn decide(c: &Context<'_>, orders: ProcessOptions) -> Decision {
     match next(c, orders) {
         Decision::Wait(waits) => leaving::decide(c, orders, waits),
         decision => decision,
@@ -16,12 +16,12 @@ pub fn decide(c: &Context<'_>, orders: Orders) -> Decision {
 }
 
 /// The decision, regardless of when this process exits.
-fn next(c: &Context<'_>, orders: Orders) -> Decision {
+fn next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
     if let Some(outcome) = c.state.finished {
-        return Decision::Done(outcome);
+        return Decision::Finished(outcome);
     }
-    if let Some(Marker::Other(owner)) = &c.watch.marker {
-        return Decision::Leave(Stop::Lock, format!("another run has taken over this load balancer: {owner}"));
+    if let Some(Marker::Other(owner)) = &c.observed.marker {
+        return Decision::Exit(StopReason::Lock, format!("another run has taken over this load balancer: {owner}"));
     }
     let seen = reconcile::events(c);
     if !seen.is_empty() {
@@ -34,7 +34,7 @@ fn next(c: &Context<'_>, orders: Orders) -> Decision {
         let newer = newer::wait(c.plan, c.state).map(|wait| Decision::Wait(vec![wait]));
         return newer.unwrap_or_else(|| detach::decide(c));
     }
-    let news = metrics::news(c);
+    let news = metrics::verdict_changes(c);
     if !news.is_empty() {
         return Decision::Record(news);
     }

@@ -9,18 +9,18 @@ use super::context::Context;
 use super::decision::{Decision, wait};
 use super::{carrying, way_back};
 use crate::base::time::later;
-use crate::domain::health::gate::{self, Guard};
+use crate::domain::health::gate::{self, GuardVerdict};
 use crate::domain::run::event::{Event, WaitReason};
-use crate::domain::run::state::Ramping;
+use crate::domain::run::state::RampProgress;
 
 /// The decision after a stage was read back on every route that can be written.
-pub fn next(c: &Context<'_>, ramp: &Ramping) -> Decision {
-    let home: BTreeSet<&str> = c.state.routes.values().flat_map(|route| way_back::carriers(c.state, route)).collect();
-    if let Some(dead) = dead(c, &home) {
+pub fn next_stage(c: &Context<'_>, ramp: &RampProgress) -> Decision {
+    let home: BTreeSet<&str> = c.state.routes.values().flat_map(|route| way_back::groups_after_rollback(c.state, route)).collect();
+    if let Some(dead) = dead_group(c, &home) {
         let early = Some(format!("{} has no healthy target, so there is nothing to wait for", c.name(dead)));
         return Decision::Record(vec![Event::Ramped { percent: 100, early }]);
     }
-    let written = c.state.routes.values().map(|r| r.touched).max().unwrap_or(ramp.since).max(ramp.since);
+    let written = c.state.routes.values().map(|r| r.last_event_at).max().unwrap_or(ramp.since).max(ramp.since);
     let percent = ramp.ramp.percents.iter().copied().find(|p| *p > ramp.percent).unwrap_or(100);
     let due = later(written, std::time::Duration::from_secs(ramp.ramp.every));
     if c.now < due {
@@ -32,14 +32,14 @@ pub fn next(c: &Context<'_>, ramp: &Ramping) -> Decision {
     }
     let mut unseen = Vec::new();
     for group in home {
-        if c.watch.unreadable.contains_key(group) {
+        if c.observed.unreadable.contains_key(group) {
             let message =
                 format!("the rollback waits before {percent} %: the health of {} cannot be read", c.name(group));
             return wait(WaitReason::Unreadable, message, None);
         }
-        if c.watch.of(group).back().is_none_or(|sample| sample.at < written) {
+        if c.observed.samples_of(group).back().is_none_or(|sample| sample.at < written) {
             unseen.push(group.to_owned());
-        } else if let Some(why) = unwell(c, group, percent) {
+        } else if let Some(why) = unready_reason(c, group, percent) {
             let message = format!("the rollback waits before {percent} %: {} {why}", c.name(group));
             return wait(WaitReason::Ramp, message, None);
         }
@@ -47,23 +47,23 @@ pub fn next(c: &Context<'_>, ramp: &Ramping) -> Decision {
     if unseen.is_empty() {
         Decision::Record(vec![Event::Ramped { percent, early: None }])
     } else {
-        Decision::Look(unseen)
+        Decision::ReadHealth(unseen)
     }
 }
 
 /// A group that still has traffic and has no healthy target.
-fn dead<'a>(c: &Context<'a>, home: &BTreeSet<&str>) -> Option<&'a str> {
-    let known = |group: &str| !c.watch.unreadable.contains_key(group) && c.watch.healthy(group) == Some(0);
-    carrying(c.state).into_keys().find(|group| !home.contains(group) && known(group))
+fn dead_group<'a>(c: &Context<'a>, home: &BTreeSet<&str>) -> Option<&'a str> {
+    let known = |group: &str| !c.observed.unreadable.contains_key(group) && c.observed.healthy(group) == Some(0);
+    groups_with_traffic(c.state).into_keys().find(|group| !home.contains(group) && known(group))
 }
 
 /// Why a group of the old cluster cannot take this share, by the guard's criteria.
-fn unwell(c: &Context<'_>, group: &str, share: u32) -> Option<String> {
+fn unready_reason(c: &Context<'_>, group: &str, share: u32) -> Option<String> {
     let gates = &c.plan.strategy.gates;
-    let total = carrying::family_total(c, group);
-    match gate::guard(c.watch.of(group), &gates.guard, share, total, gates.raise.capacity, c.now) {
-        Guard::Fine => None,
-        Guard::Failing(_, why) | Guard::Failed(why) => Some(why),
-        Guard::Unknown => Some("was not read yet".into()),
+    let total = carrying::targets_for_all_traffic(c, group);
+    match gate::guard(c.observed.samples_of(group), &gates.guard, share, total, gates.raise.capacity, c.now) {
+        GuardVerdict::Passing => None,
+        GuardVerdict::Failing(_, why) | GuardVerdict::Failed(why) => Some(why),
+        GuardVerdict::Unknown => Some("was not read yet".into()),
     }
 }

@@ -6,17 +6,17 @@ use jiff::Timestamp;
 use super::context::Context;
 use super::standing;
 use crate::domain::run::event::{Event, RouteStart, WriteResult};
-use crate::domain::run::state::{Open, Phase, Route, State};
-use crate::domain::traffic::{Content, Found, RouteId, Split, Unreadable};
+use crate::domain::run::state::{OpenWrites, Phase, Route, State};
+use crate::domain::traffic::{RouteContent, FoundRoute, RouteId, Split, Unreadable};
 
 /// The events to journal before anything else is decided.
 pub fn events(c: &Context<'_>) -> Vec<Event> {
-    let routes = c.state.routes.values().filter_map(|route| event(c, route));
-    routes.chain(appeared(c)).collect()
+    let routes = c.state.routes.values().filter_map(|route| route_event(c, route));
+    routes.chain(new_rules(c)).collect()
 }
 
 /// Rules that were created since the start and forward traffic to a group of the old cluster.
-fn appeared(c: &Context<'_>) -> Vec<Event> {
+fn new_rules(c: &Context<'_>) -> Vec<Event> {
     let (Some(others), false) =
         (&c.state.started.others, matches!(c.state.phase, Phase::RollingBack | Phase::Detaching))
     else {
@@ -24,14 +24,14 @@ fn appeared(c: &Context<'_>) -> Vec<Event> {
     };
     let known =
         |id: &RouteId| others.contains(id) || c.state.routes.contains_key(id) || c.state.newcomers.contains_key(id);
-    let new = c.watch.census.iter().filter(|found| !known(&found.id));
-    let starts = new.filter_map(|found| start(c.state, found));
+    let new = c.observed.census.iter().filter(|found| !known(&found.id));
+    let starts = new.filter_map(|found| new_rule_start(c.state, found));
     starts.map(|route| Event::Appeared { route: Box::new(route) }).collect()
 }
 
 /// A new rule as a route of the run, with the workload whose group it forwards to.
-fn start(state: &State, live: &Found) -> Option<RouteStart> {
-    let split = live.content.forwards()?;
+fn new_rule_start(state: &State, live: &FoundRoute) -> Option<RouteStart> {
+    let split = live.content.forward_split()?;
     let left = |route: &&Route| route.start.groups.values().any(|id| route.original().carries(id) && split.carries(id));
     let kin = &state.routes.values().find(left)?.start;
     Some(RouteStart {
@@ -48,38 +48,38 @@ fn start(state: &State, live: &Found) -> Option<RouteStart> {
     })
 }
 
-fn event(c: &Context<'_>, route: &Route) -> Option<Event> {
-    let reading = standing::reading(c, route)?;
+fn route_event(c: &Context<'_>, route: &Route) -> Option<Event> {
+    let reading = standing::fresh_reading(c, route)?;
     match &reading.value {
-        Ok(live) => match &route.open {
-            Some(open) => opened(route, open, live, reading.at),
-            None => settled(route, live, reading.at),
+        Ok(live) => match &route.open_writes {
+            Some(open) => with_open_write(route, open, live, reading.at),
+            None => without_open_write(route, live, reading.at),
         },
-        Err(Unreadable::NotFound(_)) if !route.gone() => {
-            Some(Event::Drifted { route: route.start.id.clone(), expected: Box::new(route.known.clone()), live: None })
+        Err(Unreadable::NotFound(_)) if !route.is_deleted() => {
+            Some(Event::Drifted { route: route.start.id.clone(), expected: Box::new(route.confirmed.clone()), live: None })
         }
         Err(_) => None,
     }
 }
 
 /// A write without an answer is decided by a reading, at the latest the first one after its deadline.
-fn opened(route: &Route, open: &Open, live: &Content, at: Timestamp) -> Option<Event> {
+fn with_open_write(route: &Route, open: &OpenWrites, live: &RouteContent, at: Timestamp) -> Option<Event> {
     let over = at > open.deadline;
-    if live.forwards().is_some_and(|split| route.outdated(split, at)) {
+    if live.forward_split().is_some_and(|split| route.is_outdated(split, at)) {
         // The reading may be older than an earlier write, even if it shows what this write sets.
         return None;
     }
     if open.pending && !over {
         // After a crash, any of the writes may still take effect.
-        return only(open)
-            .filter(|set| is(live, route, set))
+        return single_split(open)
+            .filter(|set| has_split(live, route, set))
             .map(|_| outcome(route, WriteResult::Applied, Some(live.split.clone()), None));
     }
-    if open.sets.iter().any(|set| is(live, route, set)) {
-        let decided = over || open.sets.len() == 1;
+    if open.splits.iter().any(|set| has_split(live, route, set)) {
+        let decided = over || open.splits.len() == 1;
         return decided.then(|| outcome(route, WriteResult::Applied, Some(live.split.clone()), None));
     }
-    if live.same(&route.known) {
+    if live.equivalent(&route.confirmed) {
         return over.then(|| outcome(route, WriteResult::Failed, None, Some("it never took effect".into())));
     }
     // The write can no longer take effect, and the live content is known drift: close the write.
@@ -87,33 +87,33 @@ fn opened(route: &Route, open: &Open, live: &Content, at: Timestamp) -> Option<E
         .or_else(|| over.then(|| outcome(route, WriteResult::Failed, None, Some("someone else wrote over it".into()))))
 }
 
-fn only(open: &Open) -> Option<&Split> {
-    if let [set] = open.sets.as_slice() { Some(set) } else { None }
+fn single_split(open: &OpenWrites) -> Option<&Split> {
+    if let [set] = open.splits.as_slice() { Some(set) } else { None }
 }
 
-fn settled(route: &Route, live: &Content, at: Timestamp) -> Option<Event> {
-    if live.forwards().is_some_and(|split| route.outdated(split, at)) && live.same_beside(&route.known) {
+fn without_open_write(route: &Route, live: &RouteContent, at: Timestamp) -> Option<Event> {
+    if live.forward_split().is_some_and(|split| route.is_outdated(split, at)) && live.equivalent_except_split(&route.confirmed) {
         return None;
     }
-    if live.same(&route.known) {
-        return route.drift.is_some().then(|| back(route, live));
+    if live.equivalent(&route.confirmed) {
+        return route.drift.is_some().then(|| drift_event(route, live));
     }
     drifted(route, live)
 }
 
-fn is(live: &Content, route: &Route, split: &Split) -> bool {
-    live.split.same(split) && live.same_beside(&route.known)
+fn has_split(live: &RouteContent, route: &Route, split: &Split) -> bool {
+    live.split.equivalent(split) && live.equivalent_except_split(&route.confirmed)
 }
 
-fn drifted(route: &Route, live: &Content) -> Option<Event> {
-    let known = route.changed().is_some_and(|changed| changed.same(live));
-    (!known).then(|| back(route, live))
+fn drifted(route: &Route, live: &RouteContent) -> Option<Event> {
+    let known = route.drifted_content().is_some_and(|changed| changed.equivalent(live));
+    (!known).then(|| drift_event(route, live))
 }
 
-fn back(route: &Route, live: &Content) -> Event {
+fn drift_event(route: &Route, live: &RouteContent) -> Event {
     Event::Drifted {
         route: route.start.id.clone(),
-        expected: Box::new(route.known.clone()),
+        expected: Box::new(route.confirmed.clone()),
         live: Some(Box::new(live.clone())),
     }
 }

@@ -3,26 +3,26 @@
 
 use super::context::Context;
 use super::decision::{Batch, Decision, wait};
-use super::standing::{self, Standing, Tally};
+use super::standing::{self, RouteStatus, Tally};
 use super::{goal, hold, hooks, ramp, way_back};
 use crate::base::duration;
-use crate::domain::run::event::{Event, Outcome, Stop, WaitReason, Write};
+use crate::domain::run::event::{Event, RunOutcome, StopReason, WaitReason, Write};
 use crate::domain::run::state::{Rollback, Route, State};
-use crate::domain::traffic::{Content, Split, Unreadable};
+use crate::domain::traffic::{RouteContent, Split, Unreadable};
 use crate::plan::model::{Plan, RollbackStickiness};
 
 pub fn decide(c: &Context<'_>) -> Decision {
     let Some(rollback) = &c.state.rollback else { return Decision::Wait(Vec::new()) };
-    let routes = first_things_first(c.plan, c.state);
-    let Tally { writes, open, unread, mut left, mut lost } = Tally::of(routes, |route| standing(c, route, rollback));
+    let routes = restore_order(c.plan, c.state);
+    let Tally { writes, open, unread, blocked: mut left, abandoned: mut lost } = Tally::of(routes, |route| route_status(c, route, rollback));
     // The first write comes first. If nothing can be written, this process exits and a hook would be cut off.
-    if (rollback.wrote || (writes.is_empty() && left.is_empty()))
-        && let Some(call) = hooks::beside(c.plan, c.state)
+    if (rollback.has_written || (writes.is_empty() && left.is_empty()))
+        && let Some(call) = hooks::next_during_writes(c.plan, c.state)
     {
         return call;
     }
     if !writes.is_empty() {
-        return Decision::Write(Batch { restore: true, writes, raises: Vec::new() });
+        return Decision::Write(Batch { restore: true, writes, raised_groups: Vec::new() });
     }
     if let Some(until) = open {
         return wait(
@@ -32,14 +32,14 @@ pub fn decide(c: &Context<'_>) -> Decision {
         );
     }
     if unread.is_some() {
-        let blind = hold::blind(c.state, c.watch).map(|wait| Decision::Wait(vec![wait]));
+        let blind = hold::unreadable_wait(c.state, c.observed).map(|wait| Decision::Wait(vec![wait]));
         return blind.unwrap_or_else(|| wait(WaitReason::Unreadable, "a deleted rule is read once more", None));
     }
-    if let Some(ramping) = rollback.part().filter(|_| left.len() + lost.len() < c.state.routes.len()) {
-        return ramp::next(c, ramping);
+    if let Some(ramping) = rollback.unfinished_stage().filter(|_| left.len() + lost.len() < c.state.routes.len()) {
+        return ramp::next_stage(c, ramping);
     }
     if left.is_empty() {
-        if let Some(decision) = hooks::closing(c.plan, c.state, rollback) {
+        if let Some(decision) = hooks::next_after_restore(c.plan, c.state, rollback) {
             return decision;
         }
         lost.extend(hooks::not_undone(c.plan, c.state, rollback));
@@ -47,12 +47,12 @@ pub fn decide(c: &Context<'_>) -> Decision {
     }
     left.append(&mut lost);
     left.extend(hooks::not_undone(c.plan, c.state, rollback));
-    Decision::Leave(Stop::Stuck, stuck(&left))
+    Decision::Exit(StopReason::Stuck, stuck_message(&left))
 }
 
 /// Default actions first, because they take all requests that match no rule; then the routes with the largest share to
 /// restore.
-fn first_things_first<'a>(plan: &Plan, state: &'a State) -> Vec<&'a Route> {
+fn restore_order<'a>(plan: &Plan, state: &'a State) -> Vec<&'a Route> {
     let moved = |route: &Route| -> i64 {
         let now = goal::shares_of(route, route.split());
         let was = state.started.start.as_ref().map_or_else(
@@ -73,80 +73,80 @@ fn first_things_first<'a>(plan: &Plan, state: &'a State) -> Vec<&'a Route> {
     routes
 }
 
-fn standing(c: &Context<'_>, route: &Route, rollback: &Rollback) -> Standing {
-    if route.gone() {
-        return if matches!(unread(c, route), Some(Unreadable::NotFound(_))) {
-            Standing::Lost("the rule was deleted".into())
+fn route_status(c: &Context<'_>, route: &Route, rollback: &Rollback) -> RouteStatus {
+    if route.is_deleted() {
+        return if matches!(read_error(c, route), Some(Unreadable::NotFound(_))) {
+            RouteStatus::Abandoned("the rule was deleted".into())
         } else {
-            Standing::Unread("it was deleted when it was last read".into())
+            RouteStatus::Unread("it was deleted when it was last read".into())
         };
     }
     // A rollback that an operator requested ends without what is impossible, instead of waiting for it.
-    let never = |why: String| if rollback.automatic { Standing::Left(why) } else { Standing::Lost(why) };
+    let never = |why: String| if rollback.automatic { RouteStatus::Blocked(why) } else { RouteStatus::Abandoned(why) };
     if rollback.automatic
-        && let Some(live) = route.changed()
+        && let Some(live) = route.drifted_content()
     {
-        return Standing::Left(format!(
+        return RouteStatus::Blocked(format!(
             "someone else changed it, it is not written: {}",
-            spelled(route, live.forwards())
+            shares_text(route, live.forward_split())
         ));
     }
-    if let Some(Unreadable::Unrepresentable(element)) = unread(c, route) {
-        return Standing::Left(element.clone());
+    if let Some(Unreadable::Unrepresentable(element)) = read_error(c, route) {
+        return RouteStatus::Blocked(element.clone());
     }
-    let reading = standing::reading(c, route).and_then(|r| r.value.as_ref().ok());
-    if reading.is_some_and(|content| content.forwards().is_none()) {
+    let reading = standing::fresh_reading(c, route).and_then(|r| r.value.as_ref().ok());
+    if reading.is_some_and(|content| content.forward_split().is_none()) {
         return never("someone else changed it to an action that forwards nowhere".into());
     }
-    let live = reading.and_then(Content::forwards).unwrap_or(route.split());
+    let live = reading.and_then(RouteContent::forward_split).unwrap_or(route.split());
     // A write without an answer may have attached a group, which then stays attached.
-    let sent = route.open.as_ref().and_then(|open| open.sets.last()).filter(|_| reading.is_none());
-    let goal = match goal::back(c.plan, c.state, route, rollback, sent.unwrap_or(live)) {
+    let sent = route.open_writes.as_ref().and_then(|open| open.splits.last()).filter(|_| reading.is_none());
+    let goal = match goal::after_rollback(c.plan, c.state, route, rollback, sent.unwrap_or(live)) {
         Ok(goal) => goal,
         Err(e) => return never(e.to_string()),
     };
     // A reading from before the rollback, or of another process, is not a read-back; the writer reads before it writes.
-    let read = reading.is_some() && c.watch.routes.get(&route.start.id).is_some_and(|r| r.at >= rollback.since);
+    let read = reading.is_some() && c.observed.routes.get(&route.start.id).is_some_and(|r| r.at >= rollback.since);
     let right =
-        live.same(&goal) && route.split().same(&goal) && (read || route.read_back) && !route.outdated(live, c.now);
-    match &route.open {
-        None if right => Standing::Right,
+        live.equivalent(&goal) && route.split().equivalent(&goal) && (read || route.read_back) && !route.is_outdated(live, c.now);
+    match &route.open_writes {
+        None if right => RouteStatus::Reached,
         // A late reading may show the value that this write restores: then write again.
-        Some(open) if live.same(&goal) && !open.pending && !route.outdated(live, c.now) => {
+        Some(open) if live.equivalent(&goal) && !open.pending && !route.is_outdated(live, c.now) => {
             if c.now <= open.deadline {
-                Standing::Open(open.deadline)
+                RouteStatus::OpenWrite(open.deadline)
             } else {
-                Standing::Open(c.now)
+                RouteStatus::OpenWrite(c.now)
             }
         }
-        _ if c.watch.refused.contains_key(&route.start.id) => {
-            Standing::Left(format!("the write is rejected: {}", c.watch.refused[&route.start.id]))
+        _ if c.observed.rejected_writes.contains_key(&route.start.id) => {
+            RouteStatus::Blocked(format!("the write is rejected: {}", c.observed.rejected_writes[&route.start.id]))
         }
-        _ if !rollback.force && rollback.to_step.is_none() && way_back::none(c.state, route, c.watch) => {
-            Standing::Left(
+        _ if !rollback.force && rollback.to_step.is_none() && way_back::has_no_target(c.state, route, c.observed) => {
+            RouteStatus::Blocked(
                 "the old cluster has no healthy target for it; `cutover rollback --force` restores it anyway".into(),
             )
         }
-        _ => Standing::Wrong(Write { route: route.start.id.clone(), expect: None, set: goal }),
+        _ => RouteStatus::Pending(Write { route: route.start.id.clone(), expect: None, set: goal }),
     }
 }
 
 /// Why the last reading, if it is newer than the route's last event, failed.
-fn unread<'a>(c: &Context<'a>, route: &Route) -> Option<&'a Unreadable> {
-    standing::reading(c, route)?.value.as_ref().err()
+fn read_error<'a>(c: &Context<'a>, route: &Route) -> Option<&'a Unreadable> {
+    standing::fresh_reading(c, route)?.value.as_ref().err()
 }
 
-fn spelled(route: &Route, split: Option<&Split>) -> String {
+fn shares_text(route: &Route, split: Option<&Split>) -> String {
     let shares = split.map(|split| goal::shares_of(route, split)).unwrap_or_default();
     shares.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ")
 }
 
-fn stuck(left: &[String]) -> String {
+fn stuck_message(left: &[String]) -> String {
     format!("these routes are not restored, all others are: {}", left.join("; "))
 }
 
 fn finished(plan: &Plan, state: &State, rollback: &Rollback, left: Vec<String>) -> Event {
-    let outcome = if rollback.automatic { Outcome::RolledBack } else { Outcome::Aborted };
+    let outcome = if rollback.automatic { RunOutcome::RolledBack } else { RunOutcome::Aborted };
     Event::Finished { outcome, remarks: remarks(plan, state, rollback), left }
 }
 
@@ -160,7 +160,7 @@ fn remarks(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String> {
         .map(|s| {
             format!(
                 "weights restored, clients with a cookie stay on {to} for up to {}",
-                duration::show(std::time::Duration::from_secs(s.into()))
+                duration::format_exact(std::time::Duration::from_secs(s.into()))
             )
         })
         .into_iter()

@@ -5,22 +5,22 @@ use jiff::Timestamp;
 use super::context::Context;
 use crate::domain::run::event::Write;
 use crate::domain::run::state::Route;
-use crate::domain::traffic::{Content, Reading};
+use crate::domain::traffic::{RouteContent, Reading};
 
 /// How a route compares with its target.
-pub enum Standing {
+pub enum RouteStatus {
     /// It has its target, confirmed by a reading.
-    Right,
+    Reached,
     /// It had its target at the last reading, but until this time an older write may still take effect.
-    Open(Timestamp),
+    OpenWrite(Timestamp),
     /// It has to be written.
-    Wrong(Write),
+    Pending(Write),
     /// It was not read since its last event; the reason.
     Unread(String),
     /// It cannot be written now, and why. The run stays open until an operator fixes that.
-    Left(String),
+    Blocked(String),
     /// It can never be written by this run, and why. The run ends without it.
-    Lost(String),
+    Abandoned(String),
 }
 
 /// The sum over all routes.
@@ -33,24 +33,24 @@ pub struct Tally {
     /// A route that was not read, and why.
     pub unread: Option<String>,
     /// Routes that cannot be written now, each with the reason.
-    pub left: Vec<String>,
+    pub blocked: Vec<String>,
     /// Routes that this run gives up, each with the reason.
-    pub lost: Vec<String>,
+    pub abandoned: Vec<String>,
 }
 
 impl Tally {
     /// Sums the routes up, in their order.
-    pub fn of<'a>(routes: impl IntoIterator<Item = &'a Route>, standing: impl Fn(&Route) -> Standing) -> Self {
+    pub fn of<'a>(routes: impl IntoIterator<Item = &'a Route>, standing: impl Fn(&Route) -> RouteStatus) -> Self {
         let mut tally = Self::default();
         for route in routes {
             let named = |why: String| format!("{}: {why}", route.start.label);
             match standing(route) {
-                Standing::Right => {}
-                Standing::Open(until) => tally.open = tally.open.max(Some(until)),
-                Standing::Wrong(write) => tally.writes.push(write),
-                Standing::Unread(why) => tally.unread = Some(named(why)),
-                Standing::Left(why) => tally.left.push(named(why)),
-                Standing::Lost(why) => tally.lost.push(named(why)),
+                RouteStatus::Reached => {}
+                RouteStatus::OpenWrite(until) => tally.open = tally.open.max(Some(until)),
+                RouteStatus::Pending(write) => tally.writes.push(write),
+                RouteStatus::Unread(why) => tally.unread = Some(named(why)),
+                RouteStatus::Blocked(why) => tally.blocked.push(named(why)),
+                RouteStatus::Abandoned(why) => tally.abandoned.push(named(why)),
             }
         }
         tally
@@ -58,6 +58,6 @@ impl Tally {
 }
 
 /// The last reading of a route, if it is newer than the route's last event.
-pub fn reading<'a>(c: &Context<'a>, route: &Route) -> Option<&'a Reading<Content>> {
-    c.watch.routes.get(&route.start.id).filter(|r| r.at >= route.touched)
+pub fn fresh_reading<'a>(c: &Context<'a>, route: &Route) -> Option<&'a Reading<RouteContent>> {
+    c.observed.routes.get(&route.start.id).filter(|r| r.at >= route.last_event_at)
 }

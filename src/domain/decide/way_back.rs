@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::run::state::{Route, State};
-use crate::domain::run::watch::Watch;
+use crate::domain::run::observation::Observed;
 use crate::plan::model::ClusterName;
 
 /// Healthy targets of a cluster now and at the start.
@@ -18,9 +18,9 @@ pub struct WayBack {
 }
 
 /// The way back, for each cluster that carried traffic at the start.
-pub fn way_back(state: &State, watch: &Watch) -> Vec<WayBack> {
+pub fn way_back(state: &State, watch: &Observed) -> Vec<WayBack> {
     let mut all: BTreeMap<&str, WayBack> = BTreeMap::new();
-    let mut groups: Vec<_> = state.routes.values().flat_map(|route| carriers(state, route)).collect();
+    let mut groups: Vec<_> = state.routes.values().flat_map(|route| groups_after_rollback(state, route)).collect();
     groups.sort_unstable();
     groups.dedup();
     for arn in groups {
@@ -37,7 +37,7 @@ pub fn way_back(state: &State, watch: &Watch) -> Vec<WayBack> {
 }
 
 /// Groups that carry a route's traffic after a rollback.
-pub fn carriers<'a>(state: &'a State, route: &'a Route) -> Vec<&'a str> {
+pub fn groups_after_rollback<'a>(state: &'a State, route: &'a Route) -> Vec<&'a str> {
     let carries = |cluster: &str, arn: &str| match &state.started.start {
         Some(shares) => shares.get(cluster).is_some_and(|s| *s > 0),
         None => route.original().carries(arn),
@@ -46,12 +46,12 @@ pub fn carriers<'a>(state: &'a State, route: &'a Route) -> Vec<&'a str> {
 }
 
 /// Whether a route is known to have no healthy target for a rollback. Unreadable health does not count as none.
-pub fn none(state: &State, route: &Route, watch: &Watch) -> bool {
-    let groups = carriers(state, route);
+pub fn has_no_target(state: &State, route: &Route, watch: &Observed) -> bool {
+    let groups = groups_after_rollback(state, route);
     !groups.is_empty() && groups.iter().all(|arn| healthy(watch, arn) == Some(0))
 }
 
 /// Healthy targets now; `None` if unreadable.
-fn healthy(watch: &Watch, arn: &str) -> Option<u32> {
+fn healthy(watch: &Observed, arn: &str) -> Option<u32> {
     if watch.unreadable.contains_key(arn) { None } else { watch.healthy(arn) }
 }

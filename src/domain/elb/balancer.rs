@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::arn;
-use crate::domain::traffic::{Content, RouteId, Split, Tags, Unread, Unreadable};
+use crate::domain::traffic::{RouteContent, RouteId, Split, Tags, UnreadRoute, Unreadable};
 
 /// A load balancer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ pub struct Listener {
     pub tags: Tags,
     /// Routes of this listener that could not be read; they are missing from its list of routes.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub unread: Vec<Unread>,
+    pub unread: Vec<UnreadRoute>,
     /// Why the tags of the listener and of its routes are empty, if they could not be read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tags_unread: Option<Unreadable>,
@@ -92,7 +92,7 @@ pub struct LiveRoute {
     /// Conditions in words, such as `path /api* /ad*`; empty for the default action.
     pub conditions: String,
     /// What the route does.
-    pub content: Content,
+    pub content: RouteContent,
     /// The rule's own tags (for a default action, the listener's); empty if tags were not read.
     pub tags: Tags,
 }
@@ -108,7 +108,7 @@ impl LiveRoute {
 
     /// Members and weights, if the route forwards.
     pub fn forwards(&self) -> Option<&Split> {
-        self.content.forwards()
+        self.content.forward_split()
     }
 }
 

@@ -2,22 +2,22 @@
 
 use super::balancer::{Listener, LiveRoute};
 use super::owners;
-use crate::domain::traffic::{Census, Found};
+use crate::domain::traffic::{RouteCensus, FoundRoute};
 
 /// Every default action and rule of a load balancer.
-pub fn census(load_balancer: &str, listeners: Vec<(Listener, Vec<LiveRoute>)>) -> Census {
-    let found = |route: LiveRoute| Found {
+pub fn route_census(load_balancer: &str, listeners: Vec<(Listener, Vec<LiveRoute>)>) -> RouteCensus {
+    let found = |route: LiveRoute| FoundRoute {
         load_balancer: load_balancer.to_owned(),
         label: route.label(),
-        owners: owners(&route.tags),
+        owners: owners_from_tags(&route.tags),
         id: route.id,
         conditions: route.conditions,
         content: route.content,
     };
-    let mut census = Census::default();
+    let mut census = RouteCensus::default();
     for (listener, routes) in listeners {
-        census.unread.extend(listener.unread);
-        census.found.extend(routes.into_iter().map(found));
+        route_census.unread.extend(listener.unread);
+        route_census.routes.extend(routes.into_iter().map(found));
     }
-    census
+    route_census
 }

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::action::{Action, Forward, Stickiness, Tuple};
-use crate::domain::traffic::{Content, Limits, Member, Rest, Split, Sticky};
+use crate::domain::traffic::{RouteContent, Limits, Member, VendorConfig, Split, ClientStickiness};
 
 /// The limits of ELBv2. AWS does not raise either of them.
 pub const LIMITS: Limits = Limits { max_weight: 999, max_members: 5 };
@@ -18,7 +18,7 @@ const VERSION: u32 = 1;
 
 /// Why a content cannot be written to ELBv2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Foreign {
+pub enum ContentError {
     /// It belongs to another balancer, or has a version that this build does not know.
     #[error(
         "the recorded actions have the format {0} version {1}; this build can write only {VENDOR} version {VERSION}"
@@ -29,19 +29,19 @@ pub enum Foreign {
     Malformed(String),
     /// Members without a forward action, or a forward action without members.
     #[error("the recorded actions and the recorded target groups do not match")]
-    Apart,
+    Mismatch,
 }
 
 /// Converts a listener's or rule's actions into a route's content.
-pub fn content(actions: &[Action]) -> Content {
+pub fn content(actions: &[Action]) -> RouteContent {
     let at = actions.iter().position(|a| a.forward().is_some());
     let forward = at.and_then(|at| actions[at].forward());
     let lone = actions.len() == 1;
     let value = actions.iter().enumerate().map(|(n, action)| canonical(action, Some(n) == at, lone)).collect();
-    Content {
+    RouteContent {
         split: forward.map(split).unwrap_or_default(),
         sticky: forward.and_then(|f| f.target_group_stickiness_config.as_ref()).map(sticky),
-        rest: Rest { vendor: VENDOR.to_owned(), v: VERSION, value: Value::Array(value) },
+        rest: VendorConfig { vendor: VENDOR.to_owned(), v: VERSION, value: Value::Array(value) },
     }
 }
 
@@ -49,19 +49,19 @@ pub fn content(actions: &[Action]) -> Content {
 ///
 /// # Errors
 /// [`Foreign`] if the content was not made by [`content`].
-pub fn actions(content: &Content) -> Result<Vec<Action>, Foreign> {
-    let Rest { vendor, v, value } = &content.rest;
+pub fn actions(content: &RouteContent) -> Result<Vec<Action>, ContentError> {
+    let VendorConfig { vendor, v, value } = &content.rest;
     if (vendor.as_str(), *v) != (VENDOR, VERSION) {
-        return Err(Foreign::Version(vendor.clone(), *v));
+        return Err(ContentError::Version(vendor.clone(), *v));
     }
-    let list = value.as_array().ok_or_else(|| Foreign::Malformed("not a list".to_owned()))?;
-    let mut forward = content.forwards().map(|split| config(split, content.sticky.as_ref()));
-    let actions = list.iter().map(|action| one(action, &mut forward)).collect::<Result<Vec<_>, _>>()?;
-    if forward.is_some() { Err(Foreign::Apart) } else { Ok(actions) }
+    let list = value.as_array().ok_or_else(|| ContentError::Malformed("not a list".to_owned()))?;
+    let mut forward = content.forward_split().map(|split| config(split, content.sticky.as_ref()));
+    let actions = list.iter().map(|action| restored_action(action, &mut forward)).collect::<Result<Vec<_>, _>>()?;
+    if forward.is_some() { Err(ContentError::Mismatch) } else { Ok(actions) }
 }
 
 /// The types of a content's actions in order, such as `redirect`; empty if they are not known.
-pub fn kinds(content: &Content) -> Vec<&str> {
+pub fn kinds(content: &RouteContent) -> Vec<&str> {
     content.rest.value.as_array().into_iter().flatten().filter_map(|action| action["Type"].as_str()).collect()
 }
 
@@ -70,13 +70,13 @@ fn split(forward: &Forward) -> Split {
     Split { members: forward.target_groups.iter().map(member).collect() }
 }
 
-fn sticky(config: &Stickiness) -> Sticky {
-    Sticky { enabled: config.enabled, seconds: config.duration_seconds.and_then(|s| u32::try_from(s).ok()) }
+fn sticky(config: &Stickiness) -> ClientStickiness {
+    ClientStickiness { enabled: config.enabled, seconds: config.duration_seconds.and_then(|s| u32::try_from(s).ok()) }
 }
 
-fn config(split: &Split, sticky: Option<&Sticky>) -> Forward {
+fn config(split: &Split, sticky: Option<&ClientStickiness>) -> Forward {
     let tuple = |m: &Member| Tuple { target_group_arn: m.id.clone(), weight: m.weight };
-    let stickiness = |s: &Sticky| Stickiness {
+    let stickiness = |s: &ClientStickiness| Stickiness {
         enabled: s.enabled,
         duration_seconds: s.seconds.and_then(|seconds| i32::try_from(seconds).ok()),
     };
@@ -100,12 +100,12 @@ fn canonical(action: &Action, open: bool, lone: bool) -> Value {
 }
 
 /// Restores one action; the forward action gets the configuration.
-fn one(action: &Value, forward: &mut Option<Forward>) -> Result<Action, Foreign> {
-    let malformed = |error: serde_json::Error| Foreign::Malformed(error.to_string());
+fn restored_action(action: &Value, forward: &mut Option<Forward>) -> Result<Action, ContentError> {
+    let malformed = |error: serde_json::Error| ContentError::Malformed(error.to_string());
     let mut fields: Map<String, Value> =
-        action.as_object().cloned().ok_or_else(|| Foreign::Malformed("not an action".to_owned()))?;
+        action.as_object().cloned().ok_or_else(|| ContentError::Malformed("not an action".to_owned()))?;
     if fields.get("Type").is_some_and(|kind| kind == "forward") && !fields.contains_key("ForwardConfig") {
-        let config = forward.take().ok_or(Foreign::Apart)?;
+        let config = forward.take().ok_or(ContentError::Mismatch)?;
         fields.insert("ForwardConfig".to_owned(), serde_json::to_value(config).map_err(malformed)?);
     }
     serde_json::from_value(Value::Object(fields)).map_err(malformed)
@@ -150,7 +150,7 @@ mod tests {
             let list = read(list);
             let content = content(&list);
             assert_eq!(actions(&content).unwrap(), list);
-            let journalled: Content = serde_json::from_value(serde_json::to_value(&content).unwrap()).unwrap();
+            let journalled: RouteContent = serde_json::from_value(serde_json::to_value(&content).unwrap()).unwrap();
             assert_eq!(journalled, content);
         }
     }
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn only_the_weights_change() {
         let list = read(json!([forward(None, json!({"Enabled": true, "DurationSeconds": 600}))]));
-        let written = actions(&content(&list).with(&Split::of([("a", 0), ("b", 100)]))).unwrap();
+        let written = actions(&content(&list).with_split(&Split::of([("a", 0), ("b", 100)]))).unwrap();
         let sticky = written[0].forward().and_then(|f| f.target_group_stickiness_config.clone());
         assert_eq!(sticky, Some(Stickiness { enabled: true, duration_seconds: Some(600) }));
         assert_eq!(content(&written).split, Split::of([("a", 0), ("b", 100)]));
@@ -169,29 +169,29 @@ mod tests {
         let of = |order, sticky| content(&read(json!([forward(order, sticky)])));
         let plain = of(None, Value::Null);
         assert!(
-            plain.same(&of(Some(1), json!({"Enabled": false}))),
+            plain.equivalent(&of(Some(1), json!({"Enabled": false}))),
             "the order of a lone action, and stickiness that is off"
         );
-        assert!(plain.same(&of(None, json!({"Enabled": false, "DurationSeconds": 9}))));
-        assert!(!plain.same(&of(None, json!({"Enabled": true, "DurationSeconds": 9}))));
+        assert!(plain.equivalent(&of(None, json!({"Enabled": false, "DurationSeconds": 9}))));
+        assert!(!plain.equivalent(&of(None, json!({"Enabled": true, "DurationSeconds": 9}))));
         let redirect =
             |code: &str| content(&read(json!([{"Type": "redirect", "RedirectConfig": {"StatusCode": code}}])));
-        assert!(!redirect("HTTP_301").same(&redirect("HTTP_302")) && redirect("HTTP_301").forwards().is_none());
+        assert!(!redirect("HTTP_301").equivalent(&redirect("HTTP_302")) && redirect("HTTP_301").forward_split().is_none());
         assert_eq!(kinds(&redirect("HTTP_301")), ["redirect"]);
     }
 
     #[test]
     fn what_this_build_does_not_know_is_not_written() {
         let good = content(&read(json!([forward(None, Value::Null)])));
-        let with = |change: fn(&mut Content)| {
+        let with = |change: fn(&mut RouteContent)| {
             let mut content = good.clone();
             change(&mut content);
             actions(&content).unwrap_err()
         };
-        assert_eq!(with(|c| c.rest.v = 2), Foreign::Version("elbv2".into(), 2));
-        assert_eq!(with(|c| c.rest.vendor = "haproxy".into()), Foreign::Version("haproxy".into(), 1));
-        assert_eq!(with(|c| c.split.members.clear()), Foreign::Apart);
-        assert_eq!(with(|c| c.rest.value = json!([])), Foreign::Apart);
-        assert!(matches!(with(|c| c.rest.value = json!([{"Type": "teleport"}])), Foreign::Malformed(_)));
+        assert_eq!(with(|c| c.rest.v = 2), ContentError::Version("elbv2".into(), 2));
+        assert_eq!(with(|c| c.rest.vendor = "haproxy".into()), ContentError::Version("haproxy".into(), 1));
+        assert_eq!(with(|c| c.split.members.clear()), ContentError::Mismatch);
+        assert_eq!(with(|c| c.rest.value = json!([])), ContentError::Mismatch);
+        assert!(matches!(with(|c| c.rest.value = json!([{"Type": "teleport"}])), ContentError::Malformed(_)));
     }
 }

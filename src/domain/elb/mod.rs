@@ -9,7 +9,7 @@ mod name;
 mod owners;
 pub mod select;
 
-pub use census::census;
-pub use content::{Foreign, LIMITS, actions, content, kinds};
+pub use census::route_census;
+pub use content::{ContentError, LIMITS, actions, content, kinds};
 pub use name::{listener, route};
-pub use owners::owners;
+pub use owners::owners_from_tags;

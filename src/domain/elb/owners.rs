@@ -1,6 +1,6 @@
 //! Finds out from tags which other tools write to a resource.
 
-use crate::domain::traffic::{Owner, Tags, Tool};
+use crate::domain::traffic::{ExternalOwner, Tags, OwnerTool};
 
 /// Tags that the AWS Load Balancer Controller and EKS put on their resources. A key that ends in `/` is a prefix.
 const CONTROLLERS: [&str; 8] = [
@@ -15,13 +15,13 @@ const CONTROLLERS: [&str; 8] = [
 ];
 
 /// Every owner that a resource's tags name; the one most likely to overwrite changes comes first.
-pub fn owners(tags: &Tags) -> Vec<Owner> {
+pub fn owners_from_tags(tags: &Tags) -> Vec<ExternalOwner> {
     let all = [
-        (Tool::Controller, controller(tags)),
-        (Tool::Terraform, terraform(tags)),
-        (Tool::CloudFormation, cloudformation(tags)),
+        (OwnerTool::Controller, controller(tags)),
+        (OwnerTool::Terraform, terraform(tags)),
+        (OwnerTool::CloudFormation, cloudformation(tags)),
     ];
-    all.into_iter().filter_map(|(tool, tag)| Some(Owner { tool, tag: tag? })).collect()
+    all.into_iter().filter_map(|(tool, tag)| Some(ExternalOwner { tool, tag: tag? })).collect()
 }
 
 /// The tag of a controller, as `key=value`.
@@ -69,10 +69,10 @@ mod tests {
 
     #[test]
     fn a_controllers_tag_is_one_by_its_whole_key_or_its_prefix() {
-        let found = |key| owners(&tags(key, "x")).first().map(|o| o.tool);
-        assert_eq!(found("ingress.k8s.aws/stack"), Some(Tool::Controller));
-        assert_eq!(found("elbv2.k8s.aws/cluster"), Some(Tool::Controller));
+        let found = |key| owners_from_tags(&tags(key, "x")).first().map(|o| o.tool);
+        assert_eq!(found("ingress.k8s.aws/stack"), Some(OwnerTool::Controller));
+        assert_eq!(found("elbv2.k8s.aws/cluster"), Some(OwnerTool::Controller));
         assert_eq!(found("elbv2.k8s.aws/cluster-of-old"), None);
-        assert_eq!(found("aws:cloudformation:stack-name"), Some(Tool::CloudFormation));
+        assert_eq!(found("aws:cloudformation:stack-name"), Some(OwnerTool::CloudFormation));
     }
 }

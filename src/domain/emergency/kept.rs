@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::weights::{self, Kept};
-use super::{BACK_TO, EmergencyError, Seen, Way, clusters, route, way};
+use super::weights::{self, RouteTag};
+use super::{BACK_TO, EmergencyError, LoadBalancerReading, PreparedRollback, clusters, route_start, prepared_rollback};
 use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::LiveRoute;
 use crate::domain::run::event::RouteStart;
@@ -12,11 +12,11 @@ use crate::domain::traffic::{Member, Split};
 
 /// A rollback that is derived from tags.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct TagRollback {
     /// The run that wrote the tags.
     pub run: String,
     /// Every tagged route with the content that it had before that run.
-    pub way: Way,
+    pub rollback: PreparedRollback,
 }
 
 /// Derives the rollback that restores every tagged route of these load balancers.
@@ -24,18 +24,18 @@ pub struct Told {
 /// If there are tags of several runs, the run that `marker` names counts, otherwise the latest. A route without a tag
 /// is included if the tagged routes determine its original content: traffic on a group that had none goes to the only
 /// group that had it.
-pub fn started(seen: &[Seen], marker: Option<&str>) -> Result<Told, EmergencyError> {
+pub fn started(seen: &[LoadBalancerReading], marker: Option<&str>) -> Result<TagRollback, EmergencyError> {
     let tagged: Vec<_> =
         routes(seen).filter_map(|(s, r)| Some((s, r, weights::read(r.tags.get(weights::KEY)?)?))).collect();
     let names = || seen.iter().map(|s| s.load_balancer.name.clone()).collect::<Vec<_>>().join(", ");
     let marked = tagged.iter().find(|(_, _, kept)| Some(kept.run.as_str()) == marker);
-    let last = tagged.iter().max_by_key(|(_, _, kept)| when(&kept.run));
+    let last = tagged.iter().max_by_key(|(_, _, kept)| run_time(&kept.run));
     let run = marked.or(last).map(|(_, _, kept)| kept.run.clone()).ok_or_else(|| EmergencyError::NoTags(names()))?;
     let arns = arns(seen);
     let (mut all, mut more, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
     let ours: Vec<_> = tagged.iter().filter(|(_, _, kept)| kept.run == run).collect();
     for (s, live, kept) in &ours {
-        match told(s, live, kept, &arns) {
+        match tagged_route(s, live, kept, &arns) {
             Some(route) => all.push(route),
             None => unclear.push(format!(
                 "{}: its tag names a target group that was not found, or the route no longer forwards",
@@ -44,7 +44,7 @@ pub fn started(seen: &[Seen], marker: Option<&str>) -> Result<Told, EmergencyErr
         }
     }
     for (s, live) in routes(seen).filter(|(_, r)| ours.iter().all(|(_, tagged, _)| tagged.id != r.id)) {
-        match inferred(s, live, &all) {
+        match infer_route(s, live, &all) {
             Inferred::Nothing => {}
             Inferred::Route(route) => more.push(*route),
             Inferred::Unclear => unclear.push(format!("{}: no tag records its original weights", live.label())),
@@ -54,29 +54,29 @@ pub fn started(seen: &[Seen], marker: Option<&str>) -> Result<Told, EmergencyErr
     if all.is_empty() {
         return Err(EmergencyError::NoTags(names()));
     }
-    Ok(Told { run, way: way(seen, all, unclear) })
+    Ok(TagRollback { run, rollback: prepared_rollback(seen, all, unclear) })
 }
 
-fn routes(seen: &[Seen]) -> impl Iterator<Item = (&Seen, &LiveRoute)> {
+fn routes(seen: &[LoadBalancerReading]) -> impl Iterator<Item = (&LoadBalancerReading, &LiveRoute)> {
     seen.iter().flat_map(|s| s.routes().map(move |r| (s, r)))
 }
 
 /// The time in a run's id. An id without a time sorts before all others.
-fn when(run: &str) -> &str {
+fn run_time(run: &str) -> &str {
     run.len().checked_sub(20).and_then(|at| run.get(at..)).unwrap_or_default()
 }
 
 /// ARNs of every group that was read, by the last segment of the ARN.
-fn arns(seen: &[Seen]) -> BTreeMap<&str, &str> {
-    seen.iter().flat_map(Seen::names).map(|(arn, _)| (weights::id(arn), arn)).collect()
+fn arns(seen: &[LoadBalancerReading]) -> BTreeMap<&str, &str> {
+    seen.iter().flat_map(LoadBalancerReading::names).map(|(arn, _)| (weights::id(arn), arn)).collect()
 }
 
-fn told(seen: &Seen, live: &LiveRoute, kept: &Kept, arns: &BTreeMap<&str, &str>) -> Option<RouteStart> {
+fn tagged_route(seen: &LoadBalancerReading, live: &LiveRoute, kept: &RouteTag, arns: &BTreeMap<&str, &str>) -> Option<RouteStart> {
     live.forwards()?;
     let was = kept.split(arns)?;
-    let managed = kept.parts.iter().filter(|p| p.managed);
+    let managed = kept.groups.iter().filter(|p| p.managed);
     let groups = managed.filter_map(|p| Some(((*arns.get(p.id.as_str())?).to_owned(), p.carries())));
-    Some(route(seen, live, &was, clusters(&groups.collect::<Vec<_>>())))
+    Some(route_start(seen, live, &was, clusters(&groups.collect::<Vec<_>>())))
 }
 
 /// What the tagged routes say about a route without a tag.
@@ -89,7 +89,7 @@ enum Inferred {
     Unclear,
 }
 
-fn inferred(seen: &Seen, live: &LiveRoute, tagged: &[RouteStart]) -> Inferred {
+fn infer_route(seen: &LoadBalancerReading, live: &LiveRoute, tagged: &[RouteStart]) -> Inferred {
     let Some(now) = live.forwards() else { return Inferred::Nothing };
     let weight = |arn: &String| now.weight(arn).unwrap_or(0);
     let idle: BTreeSet<_> = tagged.iter().flat_map(|r| r.groups.values().filter(|arn| !carried(r, arn))).collect();
@@ -104,7 +104,7 @@ fn inferred(seen: &Seen, live: &LiveRoute, tagged: &[RouteStart]) -> Inferred {
     let others = now.members.iter().filter(|m| m.id != *from && m.id != *to).cloned();
     let managed = [(from, total), (to, 0)].map(|(arn, weight)| Member { id: arn.clone(), weight: Some(weight) });
     let was = Split { members: managed.into_iter().chain(others).collect() };
-    Inferred::Route(Box::new(route(seen, live, &was, (*pair).clone())))
+    Inferred::Route(Box::new(route_start(seen, live, &was, (*pair).clone())))
 }
 
 /// Whether a group had traffic of a route.
@@ -115,7 +115,7 @@ fn carried(route: &RouteStart, arn: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::fixture::{self, world};
+    use crate::domain::fixture::{self, live_resources};
 
     const A: &str = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/webapp-a/00000000000000aa";
     const B: &str = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/webapp-b/00000000000000bb";
@@ -123,9 +123,9 @@ mod tests {
 
     /// The fixture's load balancer at half of the shares. Every route has tags of a run, except those of port 80 with
     /// priority 20 and higher.
-    fn seen(run: &str) -> Seen {
-        let listeners = world().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
-        let mut seen = Seen {
+    fn seen(run: &str) -> LoadBalancerReading {
+        let listeners = live_resources().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
+        let mut seen = LoadBalancerReading {
             at: jiff::Timestamp::UNIX_EPOCH,
             load_balancer: fixture::load_balancer(),
             listeners,
@@ -138,7 +138,7 @@ mod tests {
         for route in
             seen.listeners.iter_mut().flat_map(|(_, routes)| routes).filter(|r| r.priority.is_none_or(|p| p < 30))
         {
-            let was = fixture::forward(&[]).with(&Split::of([(A, 100), (B, 0), (C, 25)]));
+            let was = fixture::forward(&[]).with_split(&Split::of([(A, 100), (B, 0), (C, 25)]));
             let old = RouteStart {
                 groups: [("a".into(), A.into()), ("b".into(), B.into())].into(),
                 content: was.clone(),
@@ -147,19 +147,19 @@ mod tests {
             if route.port != 80 || route.priority.is_none_or(|p| p < 20) {
                 route.tags.insert(weights::KEY.into(), weights::value(run, &start, &old).unwrap());
             }
-            route.content = was.with(&Split::of([(A, 50), (B, 50), (C, 25)]));
+            route.content = was.with_split(&Split::of([(A, 50), (B, 50), (C, 25)]));
         }
         seen
     }
 
     #[test]
-    fn every_route_goes_where_its_tag_says_and_the_untagged_one_with_the_others() {
+    fn tagged_routes_are_restored_and_untagged_ones_inferred() {
         let told = started(&[seen("alpha-20260105-080000-xtj4")], None).unwrap();
         assert_eq!(
-            (told.run.as_str(), told.way.unclear.len(), told.way.started.routes.len()),
+            (told.run.as_str(), told.rollback.unclear.len(), told.rollback.started.routes.len()),
             ("alpha-20260105-080000-xtj4", 0, 6)
         );
-        for route in &told.way.started.routes {
+        for route in &told.rollback.started.routes {
             let was = &route.content.split;
             assert_eq!([A, B, C].map(|g| was.weight(g)), [Some(100), Some(0), Some(25)], "{}", route.label);
             let found = route.found.as_ref().unwrap();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_is_not_whole_tells_nothing() {
+    fn a_damaged_tag_is_ignored() {
         let mut seen = seen("alpha-20260105-080000-xtj4");
         for route in seen.listeners.iter_mut().flat_map(|(_, routes)| routes) {
             if let Some(value) = route.tags.get_mut(weights::KEY) {

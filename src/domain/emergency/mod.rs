@@ -15,11 +15,11 @@ use jiff::Timestamp;
 use crate::base::arn::short;
 use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
-use crate::domain::health::Counts;
+use crate::domain::health::HealthCounts;
 use crate::domain::health::Target;
 use crate::domain::health::gate::Sample;
 use crate::domain::run::event::{GroupStart, RouteStart, Started};
-use crate::domain::run::frozen;
+use crate::domain::run::frozen_plan;
 use crate::domain::traffic::{ClusterName, Split, Unreadable};
 use crate::plan::model::Plan;
 
@@ -34,7 +34,7 @@ const INTERVAL: u32 = 30;
 
 /// A load balancer as just read. Only the listeners and their routes are guaranteed to be present.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct LoadBalancerReading {
     /// When the reading began.
     pub at: Timestamp,
     /// The load balancer.
@@ -49,9 +49,9 @@ pub struct Seen {
     pub skipped: Vec<String>,
 }
 
-impl Seen {
+impl LoadBalancerReading {
     /// Targets of every group by state, where they could be read.
-    pub fn counts(&self) -> BTreeMap<String, Counts> {
+    pub fn counts(&self) -> BTreeMap<String, HealthCounts> {
         let read = self.health.iter().filter_map(|(arn, h)| Some((arn, h.as_ref().ok()?)));
         read.map(|(arn, targets)| (arn.clone(), Sample::of(self.at, targets).counts)).collect()
     }
@@ -70,7 +70,7 @@ impl Seen {
 
 /// A rollback that is ready to begin.
 #[derive(Debug, Clone)]
-pub struct Way {
+pub struct PreparedRollback {
     /// A generated plan, so that the run can be resumed like any other.
     pub plan: Plan,
     /// Every route: the content to restore, and the content as found.
@@ -110,7 +110,7 @@ pub enum EmergencyError {
 }
 
 /// The run whose rollback restores the `content` of these routes.
-fn way(seen: &[Seen], routes: Vec<RouteStart>, unclear: Vec<String>) -> Way {
+fn prepared_rollback(seen: &[LoadBalancerReading], routes: Vec<RouteStart>, unclear: Vec<String>) -> PreparedRollback {
     let started = Started {
         plan: "rollback".into(),
         text: String::new(),
@@ -121,17 +121,17 @@ fn way(seen: &[Seen], routes: Vec<RouteStart>, unclear: Vec<String>) -> Way {
         from_step: 1,
         start: None,
         load_balancers: seen.iter().map(|s| s.load_balancer.arn.clone()).collect(),
-        groups: groups(seen, &routes),
+        groups: group_starts(seen, &routes),
         routes,
         clusters: BTreeMap::new(),
         bindings: Vec::new(),
         others: None,
     };
-    Way { plan: frozen::plan(&started), started, unclear }
+    PreparedRollback { plan: frozen_plan::plan(&started), started, unclear }
 }
 
 /// A route whose rollback sets the split `goal`.
-fn route(seen: &Seen, live: &LiveRoute, goal: &Split, groups: BTreeMap<ClusterName, String>) -> RouteStart {
+fn route_start(seen: &LoadBalancerReading, live: &LiveRoute, goal: &Split, groups: BTreeMap<ClusterName, String>) -> RouteStart {
     RouteStart {
         id: live.id.clone(),
         load_balancer: seen.load_balancer.arn.clone(),
@@ -139,7 +139,7 @@ fn route(seen: &Seen, live: &LiveRoute, goal: &Split, groups: BTreeMap<ClusterNa
         conditions: live.conditions.clone(),
         workload: WORKLOAD.into(),
         groups,
-        content: live.content.with(goal),
+        content: live.content.with_split(goal),
         found: Some(live.content.clone()),
         limits: LIMITS,
         owners: Vec::new(),
@@ -159,7 +159,7 @@ fn clusters(groups: &[(String, bool)]) -> BTreeMap<ClusterName, String> {
     all
 }
 
-fn groups(seen: &[Seen], routes: &[RouteStart]) -> BTreeMap<String, GroupStart> {
+fn group_starts(seen: &[LoadBalancerReading], routes: &[RouteStart]) -> BTreeMap<String, GroupStart> {
     let mut all = BTreeMap::new();
     for (cluster, arn) in routes.iter().flat_map(|r| &r.groups) {
         let health = seen.iter().find_map(|s| s.health.get(arn)).and_then(|h| h.as_ref().ok());

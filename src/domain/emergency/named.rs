@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wildmatch::WildMatch;
 
-use super::{EmergencyError, Seen, Way, clusters, route, way};
+use super::{EmergencyError, LoadBalancerReading, PreparedRollback, clusters, route_start, prepared_rollback};
 use crate::base::arn::short;
 use crate::domain::elb::LIMITS;
 use crate::domain::traffic::{Split, shares};
@@ -19,15 +19,15 @@ type Pair<'a> = (&'a str, &'a str);
 ///
 /// # Errors
 /// [`EmergencyError`] if the names match nothing on this load balancer, or give no single direction.
-pub fn started(seen: &Seen, back_to: &[String], away_from: &[String]) -> Result<Way, EmergencyError> {
+pub fn started(seen: &LoadBalancerReading, back_to: &[String], away_from: &[String]) -> Result<PreparedRollback, EmergencyError> {
     let pairs = pairs(seen, back_to, away_from)?;
     let (mut routes, mut unclear) = (Vec::new(), Vec::new());
     for live in seen.routes() {
         let Some(now) = live.forwards() else { continue };
-        match home(now, &pairs) {
-            Home::Nothing => {}
-            Home::Route(groups, goal) => routes.push(route(seen, live, &goal, groups)),
-            Home::Unclear(why) => unclear.push(format!("{}: {why}", live.label())),
+        match destination(now, &pairs) {
+            RouteDestination::Nothing => {}
+            RouteDestination::Route(groups, goal) => routes.push(route_start(seen, live, &goal, groups)),
+            RouteDestination::Unclear(why) => unclear.push(format!("{}: {why}", live.label())),
         }
     }
     if routes.is_empty() {
@@ -35,10 +35,10 @@ pub fn started(seen: &Seen, back_to: &[String], away_from: &[String]) -> Result<
         let none = EmergencyError::NoRoute(names.into_iter().collect::<Vec<_>>().join(", "));
         return Err(unclear.into_iter().next().map_or(none, EmergencyError::Unclear));
     }
-    Ok(way(std::slice::from_ref(seen), routes, unclear))
+    Ok(prepared_rollback(std::slice::from_ref(seen), routes, unclear))
 }
 
-fn pairs<'a>(seen: &'a Seen, back_to: &[String], away_from: &[String]) -> Result<BTreeSet<Pair<'a>>, EmergencyError> {
+fn pairs<'a>(seen: &'a LoadBalancerReading, back_to: &[String], away_from: &[String]) -> Result<BTreeSet<Pair<'a>>, EmergencyError> {
     let names = seen.names();
     let mut globs: Vec<_> = back_to.iter().zip(away_from).collect();
     if back_to.len() != away_from.len() {
@@ -47,8 +47,8 @@ fn pairs<'a>(seen: &'a Seen, back_to: &[String], away_from: &[String]) -> Result
     let mut all = BTreeSet::new();
     for (back_glob, away_glob) in globs {
         for (away, name) in &names {
-            let Some(meant) = stem(away_glob, name) else { continue };
-            let partners = names.iter().filter(|(arn, name)| *arn != away && stem(back_glob, name) == Some(meant));
+            let Some(meant) = star_match(away_glob, name) else { continue };
+            let partners = names.iter().filter(|(arn, name)| *arn != away && star_match(back_glob, name) == Some(meant));
             all.extend(partners.map(|(back, _)| (*back, *away)));
         }
     }
@@ -64,7 +64,7 @@ fn pairs<'a>(seen: &'a Seen, back_to: &[String], away_from: &[String]) -> Result
 
 /// What the one `*` of a glob matches in a name; `None` if the name does not match. Empty for a glob without a star or
 /// with several, which therefore pairs with any match.
-fn stem<'n>(glob: &str, name: &'n str) -> Option<&'n str> {
+fn star_match<'n>(glob: &str, name: &'n str) -> Option<&'n str> {
     if !WildMatch::new(glob).matches(name) {
         return None;
     }
@@ -75,7 +75,7 @@ fn stem<'n>(glob: &str, name: &'n str) -> Option<&'n str> {
 }
 
 /// The destination of a route's traffic.
-enum Home {
+enum RouteDestination {
     /// The route does not use the groups.
     Nothing,
     /// Its groups by cluster, and the split to write.
@@ -84,7 +84,7 @@ enum Home {
     Unclear(String),
 }
 
-fn home(now: &Split, pairs: &BTreeSet<Pair<'_>>) -> Home {
+fn destination(now: &Split, pairs: &BTreeSet<Pair<'_>>) -> RouteDestination {
     let attached = |arn: &str| now.weight(arn).is_some();
     let weighs = |arn: &str| now.carries(arn);
     let there: BTreeSet<_> = pairs.iter().map(|(_, away)| *away).filter(|away| attached(away)).collect();
@@ -101,15 +101,15 @@ fn home(now: &Split, pairs: &BTreeSet<Pair<'_>>) -> Home {
     let any = if known.is_empty() && !carriers.is_empty() { partners(false) } else { known };
     let (Some(back), 1) = (any.first().copied(), any.len()) else {
         return match any.len() {
-            0 => Home::Nothing,
-            _ => Home::Unclear(format!(
+            0 => RouteDestination::Nothing,
+            _ => RouteDestination::Unclear(format!(
                 "its traffic could go to {}",
                 any.into_iter().map(short).collect::<Vec<_>>().join(" or ")
             )),
         };
     };
     if carriers.is_empty() && !weighs(back) {
-        return Home::Nothing;
+        return RouteDestination::Nothing;
     }
     let groups = clusters(
         &std::iter::once((back.to_owned(), true))
@@ -118,16 +118,16 @@ fn home(now: &Split, pairs: &BTreeSet<Pair<'_>>) -> Home {
     );
     let managed: Vec<_> = groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
     let wanted = groups.iter().map(|(c, arn)| (c.clone(), if arn == back { 100 } else { 0 })).collect();
-    match shares::spell(now, &managed, &wanted, LIMITS) {
-        Ok(goal) => Home::Route(groups, goal),
-        Err(why) => Home::Unclear(why.to_string()),
+    match shares::split_for(now, &managed, &wanted, LIMITS) {
+        Ok(goal) => RouteDestination::Route(groups, goal),
+        Err(why) => RouteDestination::Unclear(why.to_string()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::fixture::{self, world};
+    use crate::domain::fixture::{self, live_resources};
     use crate::domain::traffic::Member;
 
     fn arn(name: &str) -> String {
@@ -135,8 +135,8 @@ mod tests {
     }
 
     /// The fixture's load balancer: every forwarding route uses these groups, and no group is listed.
-    fn seen(weights: &[(&str, Option<u16>)]) -> Seen {
-        let mut listeners = world().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
+    fn seen(weights: &[(&str, Option<u16>)]) -> LoadBalancerReading {
+        let mut listeners = live_resources().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
         let split =
             Split { members: weights.iter().map(|(name, weight)| Member { id: arn(name), weight: *weight }).collect() };
         for route in listeners.iter_mut().flat_map(|(_, routes)| routes) {
@@ -145,7 +145,7 @@ mod tests {
             }
         }
         let load_balancer = fixture::load_balancer();
-        Seen {
+        LoadBalancerReading {
             at: jiff::Timestamp::UNIX_EPOCH,
             load_balancer,
             listeners,
@@ -160,7 +160,7 @@ mod tests {
     }
 
     /// The weights that every route is to get.
-    fn goal(seen: &Seen, back_to: &str, away_from: &str) -> Result<Vec<(String, Option<u16>)>, EmergencyError> {
+    fn goal(seen: &LoadBalancerReading, back_to: &str, away_from: &str) -> Result<Vec<(String, Option<u16>)>, EmergencyError> {
         let way = started(seen, &globs(back_to), &globs(away_from))?;
         assert_eq!(way.started.routes.len(), seen.routes().filter(|r| r.forwards().is_some()).count());
         let all: BTreeSet<_> = way

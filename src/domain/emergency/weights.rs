@@ -19,11 +19,11 @@ use crate::domain::traffic::{Member, Split, shares};
 pub const KEY: &str = "cutover.dev/weights";
 
 /// Maximum number of characters in a tag's value.
-pub(super) const LONGEST: usize = 256;
+pub(super) const MAX_TAG_LENGTH: usize = 256;
 
 /// A target group of a route, as a tag records it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct TaggedGroup {
     /// The last segment of the group's ARN.
     pub id: String,
     /// Whether the plan manages it.
@@ -34,7 +34,7 @@ pub struct Part {
     pub weight: Option<u16>,
 }
 
-impl Part {
+impl TaggedGroup {
     /// Whether it had traffic.
     pub fn carries(&self) -> bool {
         self.attached && self.weight != Some(0)
@@ -43,36 +43,36 @@ impl Part {
 
 /// The parsed value of a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct RouteTag {
     /// The run that wrote it.
     pub run: String,
     /// The groups.
-    pub parts: Vec<Part>,
+    pub groups: Vec<TaggedGroup>,
 }
 
 /// The tag's value for a route: the split that a rollback of this run restores. `None` if a tag cannot express it.
 pub fn value(run: &str, started: &Started, route: &RouteStart) -> Option<String> {
-    let original = route.content.forwards()?;
-    let home = home(started, route, original)?;
+    let original = route.content.forward_split()?;
+    let home = original_split(started, route, original)?;
     let managed = |arn: &str| route.groups.values().any(|own| own == arn);
-    let attached = home.members.iter().map(|m| Part {
+    let attached = home.members.iter().map(|m| TaggedGroup {
         id: id(&m.id).to_owned(),
         managed: managed(&m.id),
         attached: true,
         weight: m.weight,
     });
     let absent = route.groups.values().filter(|arn| home.weight(arn).is_none());
-    let absent = absent.map(|arn| Part { id: id(arn).to_owned(), managed: true, attached: false, weight: None });
-    let kept = Kept { run: run.to_owned(), parts: attached.chain(absent).collect() };
+    let absent = absent.map(|arn| TaggedGroup { id: id(arn).to_owned(), managed: true, attached: false, weight: None });
+    let kept = RouteTag { run: run.to_owned(), groups: attached.chain(absent).collect() };
     let text = text(&kept);
     let fits =
-        text.chars().count() <= LONGEST && text.chars().all(|c| c.is_ascii_alphanumeric() || " +-=._:/@".contains(c));
+        text.chars().count() <= MAX_TAG_LENGTH && text.chars().all(|c| c.is_ascii_alphanumeric() || " +-=._:/@".contains(c));
     // A value that cannot be read back would only look like a way back.
     (fits && read(&text).as_ref() == Some(&kept)).then_some(text)
 }
 
 /// The split that a rollback of this run restores, without the groups that it leaves attached at 0.
-fn home(started: &Started, route: &RouteStart, original: &Split) -> Option<Split> {
+fn original_split(started: &Started, route: &RouteStart, original: &Split) -> Option<Split> {
     let Some(start) = &started.start else { return Some(original.clone()) };
     let used =
         |cluster: &str, arn: &str| original.weight(arn).is_some() || start.get(cluster).is_some_and(|share| *share > 0);
@@ -80,11 +80,11 @@ fn home(started: &Started, route: &RouteStart, original: &Split) -> Option<Split
         route.groups.iter().filter(|(c, arn)| used(c, arn)).map(|(c, arn)| (c.clone(), arn.clone())).collect();
     let known =
         start.iter().filter(|(c, _)| managed.iter().any(|(m, _)| m == *c)).map(|(c, s)| (c.clone(), *s)).collect();
-    shares::spell(original, &managed, &known, route.limits).ok()
+    shares::split_for(original, &managed, &known, route.limits).ok()
 }
 
-fn text(kept: &Kept) -> String {
-    let parts = kept.parts.iter().map(|p| {
+fn text(kept: &RouteTag) -> String {
+    let parts = kept.groups.iter().map(|p| {
         let weight = match (p.attached, p.weight) {
             (false, _) => "x".to_owned(),
             (true, None) => "-".to_owned(),
@@ -97,7 +97,7 @@ fn text(kept: &Kept) -> String {
 }
 
 /// Parses a tag's value; `None` if it is incomplete, damaged, or not written by this tool.
-pub fn read(value: &str) -> Option<Kept> {
+pub fn read(value: &str) -> Option<RouteTag> {
     let (text, sum) = value.rsplit_once(' ')?;
     if checksum(text) != sum {
         return None;
@@ -107,12 +107,12 @@ pub fn read(value: &str) -> Option<Kept> {
         return None;
     }
     let run = words.next()?.to_owned();
-    let parts = words.map(part).collect::<Option<Vec<_>>>()?;
-    let carries = parts.iter().any(Part::carries);
-    carries.then_some(Kept { run, parts })
+    let parts = words.map(parse_group).collect::<Option<Vec<_>>>()?;
+    let carries = parts.iter().any(TaggedGroup::carries);
+    carries.then_some(RouteTag { run, groups: parts })
 }
 
-fn part(word: &str) -> Option<Part> {
+fn parse_group(word: &str) -> Option<TaggedGroup> {
     let (id, weight) = word.split_once(['=', ':'])?;
     let weight_of = |text: &str| text.parse().ok().filter(|w| *w <= LIMITS.max_weight);
     let (attached, weight) = match weight {
@@ -120,7 +120,7 @@ fn part(word: &str) -> Option<Part> {
         "-" => (true, None),
         text => (true, Some(weight_of(text)?)),
     };
-    Some(Part { id: id.to_owned(), managed: word.as_bytes().get(id.len()) == Some(&b'='), attached, weight })
+    Some(TaggedGroup { id: id.to_owned(), managed: word.as_bytes().get(id.len()) == Some(&b'='), attached, weight })
 }
 
 pub(super) fn checksum(text: &str) -> String {
@@ -128,12 +128,12 @@ pub(super) fn checksum(text: &str) -> String {
     format!("{number:08x}")
 }
 
-impl Kept {
+impl RouteTag {
     /// The recorded split. `groups` maps the last segment of an ARN to the ARN. `None` if a group that was attached is
     /// missing there.
     pub fn split(&self, groups: &BTreeMap<&str, &str>) -> Option<Split> {
-        let member = |p: &Part| Some(Member { id: (*groups.get(p.id.as_str())?).to_owned(), weight: p.weight });
-        let members = self.parts.iter().filter(|p| p.attached).map(member).collect::<Option<Vec<_>>>()?;
+        let member = |p: &TaggedGroup| Some(Member { id: (*groups.get(p.id.as_str())?).to_owned(), weight: p.weight });
+        let members = self.groups.iter().filter(|p| p.attached).map(member).collect::<Option<Vec<_>>>()?;
         Some(Split { members })
     }
 }
@@ -170,7 +170,7 @@ mod tests {
         let kept = read(&text).unwrap();
         assert_eq!(kept.run, RUN);
         assert_eq!(
-            kept.parts.iter().map(|p| (p.managed, p.carries())).collect::<Vec<_>>(),
+            kept.groups.iter().map(|p| (p.managed, p.carries())).collect::<Vec<_>>(),
             [(true, true), (false, true), (true, false)]
         );
         for at in 0..text.len() {
@@ -197,7 +197,7 @@ mod tests {
         let (mut started, route) = start(&[("00000000000000aa", Some(50)), ("00000000000000bb", Some(50))]);
         started.start = Some([("a".into(), 100), ("b".into(), 0)].into());
         let kept = read(&value(RUN, &started, &route).unwrap()).unwrap();
-        assert_eq!(kept.parts.iter().map(|p| p.weight).collect::<Vec<_>>(), [Some(100), Some(0)]);
+        assert_eq!(kept.groups.iter().map(|p| p.weight).collect::<Vec<_>>(), [Some(100), Some(0)]);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use super::weights::{self, Kept, checksum};
+use super::weights::{self, RouteTag, checksum};
 use crate::domain::elb::balancer::{Listener, LiveRoute};
 use crate::domain::run::event::Started;
 
@@ -16,9 +16,9 @@ const ALL: &str = " all@";
 
 /// The parsed value of a load balancer's tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Whole {
+pub struct BalancerTag {
     /// What the tag of each route says.
-    pub kept: Kept,
+    pub route_tag: RouteTag,
     /// The value of each route's tag.
     text: String,
     /// Checksum over the ARNs of the routes.
@@ -32,13 +32,13 @@ pub fn value(run: &str, started: &Started, load_balancer: &str) -> Option<String
     let mut values = values.into_iter();
     let first = values.next()??;
     let (text, _) = first.rsplit_once(' ').filter(|_| values.next().is_none())?;
-    let text = format!("{text}{ALL}{}", names(routes.iter().map(|r| r.id.id())));
+    let text = format!("{text}{ALL}{}", routes_checksum(routes.iter().map(|r| r.id.id())));
     let value = format!("{text} {}", checksum(&text));
-    (value.len() <= weights::LONGEST).then_some(value)
+    (value.len() <= weights::MAX_TAG_LENGTH).then_some(value)
 }
 
 /// The tag's value if the routes' tags differ. It names only the run.
-pub fn see_routes(run: &str) -> String {
+pub fn run_only_value(run: &str) -> String {
     format!("1 {run}")
 }
 
@@ -48,34 +48,34 @@ pub fn run_of(value: &str) -> &str {
 }
 
 /// Parses a tag's value; `None` if it is incomplete, damaged, or not written by this tool.
-pub fn read(value: &str) -> Option<Whole> {
+pub fn read(value: &str) -> Option<BalancerTag> {
     let (text, sum) = value.rsplit_once(' ')?;
     let (each, routes) = text.rsplit_once(ALL).filter(|_| checksum(text) == sum)?;
     let text = format!("{each} {}", checksum(each));
-    Some(Whole { kept: weights::read(&text)?, text, routes: routes.to_owned() })
+    Some(BalancerTag { route_tag: weights::read(&text)?, text, routes: routes.to_owned() })
 }
 
-fn names<'a>(ids: impl Iterator<Item = &'a str>) -> String {
+fn routes_checksum<'a>(ids: impl Iterator<Item = &'a str>) -> String {
     let ids: BTreeSet<_> = ids.collect();
     checksum(&ids.into_iter().collect::<Vec<_>>().join(" "))
 }
 
-impl Whole {
+impl BalancerTag {
     /// Whether the plan of that run manages this group.
     pub fn manages(&self, arn: &str) -> bool {
-        self.kept.parts.iter().any(|p| p.managed && p.id == weights::id(arn))
+        self.route_tag.groups.iter().any(|p| p.managed && p.id == weights::id(arn))
     }
 
     /// Adds the route tag to every route that this tag stands for, and returns whether it did. It does so only if
     /// exactly these routes forward to the managed groups now. A rule that was created, deleted or redirected since
     /// then is described by its own tag alone.
-    pub fn spread(&self, listeners: &mut [(Listener, Vec<LiveRoute>)]) -> bool {
+    pub fn add_route_tags(&self, listeners: &mut [(Listener, Vec<LiveRoute>)]) -> bool {
         if listeners.iter().any(|(l, _)| !l.unread.is_empty()) {
             return false;
         }
         let ours = |r: &LiveRoute| r.forwards().is_some_and(|split| split.ids().any(|id| self.manages(id)));
         let all = || listeners.iter().flat_map(|(_, routes)| routes).filter(|r| ours(r));
-        if names(all().map(|r| r.id.id())) != self.routes {
+        if routes_checksum(all().map(|r| r.id.id())) != self.routes {
             return false;
         }
         for route in listeners.iter_mut().flat_map(|(_, routes)| routes).filter(|r| ours(r)) {
@@ -88,14 +88,14 @@ impl Whole {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::fixture::{self, world};
+    use crate::domain::fixture::{self, live_resources};
     use crate::domain::traffic::{RouteId, Split};
 
     const RUN: &str = "alpha-webapp-20260105-080000-xtj4";
 
     /// A run over every forwarding route of port 80, and the live load balancer.
     fn run() -> (Started, Vec<(Listener, Vec<LiveRoute>)>) {
-        let mut listeners = world().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
+        let mut listeners = live_resources().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
         for route in listeners.iter_mut().flat_map(|(_, routes)| routes) {
             if let Some(first) = route.forwards().map(|split| split.members[0].id.clone()) {
                 let arn = first.rsplit_once('/').unwrap().0.to_owned();
@@ -108,7 +108,7 @@ mod tests {
         started.start = None;
         let start = |r: &LiveRoute| {
             let groups: Vec<_> = r.forwards()?.ids().cloned().collect();
-            let content = r.content.with(&Split::of([(groups[0].clone(), 100), (groups[1].clone(), 0)]));
+            let content = r.content.with_split(&Split::of([(groups[0].clone(), 100), (groups[1].clone(), 0)]));
             let groups = [("a".to_owned(), groups[0].clone()), ("b".to_owned(), groups[1].clone())].into();
             Some(crate::domain::run::event::RouteStart { id: r.id.clone(), groups, content, ..template.clone() })
         };
@@ -123,7 +123,7 @@ mod tests {
         assert!(value.starts_with(&format!("1 {RUN} ")) && value.len() <= 256 && value.contains(ALL), "{value}");
         assert_eq!(weights::read(&value), None, "not valid as a route's tag");
         let whole = read(&value).unwrap();
-        assert!(whole.spread(&mut listeners));
+        assert!(whole.add_route_tags(&mut listeners));
         for route in &started.routes {
             let live = listeners.iter().flat_map(|(_, routes)| routes).find(|r| r.id == route.id).unwrap();
             assert_eq!(live.tags.get(weights::KEY), weights::value(RUN, &started, route).as_ref(), "{}", route.label);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_silent_where_the_routes_are_not_those_of_the_start() {
+    fn no_route_gets_the_tag_if_the_routes_have_changed() {
         let (started, listeners) = run();
         let whole = read(&value(RUN, &started, fixture::LB).unwrap()).unwrap();
         let mut deleted = listeners.clone();
@@ -150,7 +150,7 @@ mod tests {
         let mut turned = listeners;
         turned[0].1.iter_mut().for_each(|r| r.content.split.members.clear());
         for mut live in [deleted, made, turned] {
-            assert!(!whole.spread(&mut live));
+            assert!(!whole.add_route_tags(&mut live));
             assert!(live.iter().flat_map(|(_, routes)| routes).all(|r| !r.tags.contains_key(weights::KEY)));
         }
     }
@@ -160,6 +160,6 @@ mod tests {
         let (mut started, _) = run();
         started.routes[0].content.split.members[0].weight = Some(70);
         assert_eq!(value(RUN, &started, fixture::LB), None);
-        assert_eq!((read(&see_routes(RUN)), run_of(&see_routes(RUN))), (None, RUN));
+        assert_eq!((read(&run_only_value(RUN)), run_of(&run_only_value(RUN))), (None, RUN));
     }
 }

@@ -43,7 +43,7 @@ pub enum TargetState {
 /// Targets of a group by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Counts {
+pub struct HealthCounts {
     /// Healthy.
     pub healthy: u32,
     /// Initial.

@@ -49,7 +49,7 @@ impl Binding {
     /// The desired binding of a workload for a group; `None` for a workload without a Service. It has the group's name.
     /// Fields that AWS would default and that are immutable (`ipAddressType`, `vpcID`) are set, unless the plan sets
     /// them.
-    pub fn wanted(workload: &Workload, group: &TargetGroup) -> Option<Self> {
+    pub fn for_group(workload: &Workload, group: &TargetGroup) -> Option<Self> {
         let service = workload.service.as_ref()?;
         let mut extra = workload.binding.extra.clone();
         for (key, value) in [("ipAddressType", &group.ip_address_type), ("vpcID", &group.vpc_id)] {
@@ -124,11 +124,11 @@ impl Binding {
     }
 
     /// Another owner or field manager of a found binding, besides this tool; `None` if there is none.
-    pub fn other_hands(&self) -> Option<String> {
+    pub fn other_manager(&self) -> Option<String> {
         if let Some(owner) = self.gitops_owner() {
             return Some(owner.to_owned());
         }
-        if self.made_by_controller() {
+        if self.created_by_controller() {
             return Some("the load balancer controller".into());
         }
         let other = self.managers.iter().find(|manager| *manager != FIELD_MANAGER);
@@ -136,7 +136,7 @@ impl Binding {
     }
 
     /// Whether the load balancer controller created it for one of its Ingresses or Services.
-    pub fn made_by_controller(&self) -> bool {
+    pub fn created_by_controller(&self) -> bool {
         self.labels.keys().any(|k| k.starts_with("ingress.k8s.aws/stack") || k.starts_with("service.k8s.aws/stack"))
     }
 }

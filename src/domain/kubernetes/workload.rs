@@ -10,7 +10,7 @@ use super::binding::Binding;
 /// Identity and version of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Identity {
+pub struct ClusterIdentity {
     /// UID of the namespace `kube-system`, which identifies the cluster.
     pub uid: String,
     /// Git version of the API server, such as `v1.33.4-eks-1`.
@@ -29,7 +29,7 @@ pub struct WorkloadView {
     /// Pods that its selector selects.
     pub pods: Vec<Pod>,
     /// Deployments and StatefulSets that own them.
-    pub owners: Vec<Owner>,
+    pub owners: Vec<PodOwner>,
     /// HorizontalPodAutoscalers that scale those owners.
     pub hpas: Vec<Hpa>,
     /// Bindings of the Service.
@@ -75,7 +75,7 @@ pub struct Pod {
 /// A Deployment or StatefulSet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Owner {
+pub struct PodOwner {
     /// `Deployment`, `StatefulSet`.
     pub kind: String,
     /// Name.

@@ -10,7 +10,7 @@ pub const ACCEPTABLE_ERRORS: &[Code] =
 
 /// Marks accepted findings with the plan's reason, refuses to accept errors that protect traffic, and reports entries
 /// that match no finding.
-pub(super) fn apply(plan: &Plan, findings: &mut Vec<Finding>) {
+pub(super) fn apply_accept(plan: &Plan, findings: &mut Vec<Finding>) {
     let mut more = Vec::new();
     for accept in &plan.accept {
         let mut seen = false;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::context::{Context, finding, unread};
+use super::context::{Context, finding, unread_finding};
 use crate::base::finding::{Code, Finding};
 use crate::base::number;
 use crate::domain::elb::LIMITS;
@@ -44,7 +44,7 @@ fn attached(context: &Context<'_>, arn: &str, load_balancer: &LoadBalancer, find
     let name = &load_balancer.name;
     let there = match context.facts.attached.get(arn) {
         Some(Ok(groups)) => groups,
-        Some(Err(why)) => return findings.push(unread(name, &format!("target groups of {name}"), why)),
+        Some(Err(why)) => return findings.push(unread_finding(name, &format!("target groups of {name}"), why)),
         None => return,
     };
     let mut all: BTreeSet<&str> = there.iter().map(|g| g.arn.as_str()).collect();

@@ -21,7 +21,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         two_clusters(context, selected, findings);
         let Some(workload) = context.workload(&selected.workload) else { continue };
         let (Some(wanted), Some(cluster)) =
-            (Binding::wanted(workload, &selected.group), context.cluster(&selected.cluster))
+            (Binding::for_group(workload, &selected.group), context.cluster(&selected.cluster))
         else {
             continue;
         };
@@ -107,7 +107,7 @@ fn existing(
             are immutable, and deleting the binding deregisters its targets";
         findings.push(finding(Code::CUT073, cluster, message, help).lowered(severity));
     }
-    if found.made_by_controller() {
+    if found.created_by_controller() {
         let message = format!(
             "the load balancer controller created binding {name} of cluster {cluster} for an Ingress or Service"
         );

@@ -96,7 +96,7 @@ impl<'a> Context<'a> {
 }
 
 /// The finding for something that the checks need but that could not be read.
-pub fn unread(subject: &str, what: &str, why: &Unreadable) -> Finding {
+pub fn unread_finding(subject: &str, what: &str, why: &Unreadable) -> Finding {
     crate::domain::elb::select::unread(subject, what, why)
 }
 
@@ -118,6 +118,6 @@ pub fn finding(code: Code, subject: &str, message: String, help: impl Into<Strin
 
 /// The minimum duration of a plan: its bakes, and the settle time after each write. Approvals and gates take additional
 /// time.
-pub fn estimate(plan: &Plan) -> Duration {
-    plan.strategy.steps.iter().map(|step| schedule::takes(&plan.strategy, step)).sum()
+pub fn min_duration(plan: &Plan) -> Duration {
+    plan.strategy.steps.iter().map(|step| schedule::min_step_duration(&plan.strategy, step)).sum()
 }

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::domain::elb::balancer::TargetGroup;
-use crate::domain::elb::select::{LiveWorld, Selection};
+use crate::domain::elb::select::{LiveResources, Selection};
 use crate::domain::health::Target;
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::kubernetes::workload::{Identity, WorkloadView};
+use crate::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::ClusterName;
 
@@ -19,7 +19,7 @@ pub struct Facts {
     /// The identity of the caller in AWS.
     pub caller: Result<Caller, Unreadable>,
     /// The live resources that the plan's selectors name.
-    pub live: LiveWorld,
+    pub live: LiveResources,
     /// The routes that the plan selects among them.
     pub selection: Selection,
     /// All target groups attached to each of the plan's load balancers, by its ARN.
@@ -29,7 +29,7 @@ pub struct Facts {
     /// Facts about the clusters that can be accessed. A cluster without access in the plan is missing here.
     pub clusters: BTreeMap<ClusterName, ClusterFacts>,
     /// Why the source of a metric gate cannot be read, by the gate's name. Sources that can be read are missing here.
-    pub mute: BTreeMap<String, String>,
+    pub unreadable_gates: BTreeMap<String, String>,
 }
 
 /// The identity of the caller in AWS.
@@ -47,7 +47,7 @@ pub struct Caller {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterFacts {
     /// The cluster's identity.
-    pub identity: Result<Identity, Unreadable>,
+    pub identity: Result<ClusterIdentity, Unreadable>,
     /// Every binding of the cluster.
     pub bindings: Result<Vec<Binding>, Unreadable>,
     /// The objects of each workload of the plan that has a Service.

@@ -1,20 +1,20 @@
 //! Checks the target groups: to what they are attached, their network, and whether the new group has the same settings
 //! as the old one.
 
-use super::context::{Context, finding, unread};
+use super::context::{Context, finding, unread_finding};
 use crate::base::finding::{Code, Finding};
 use crate::domain::elb::balancer::TargetGroup;
 use crate::domain::elb::select::{SelectedGroup, short_name};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (arn, selected) in context.groups() {
-        elsewhere(selected, findings);
+        check_attachment(selected, findings);
         network(context, selected, findings);
         if let Some(Err(why)) = context.facts.health.get(arn) {
-            findings.push(unread(&selected.group.name, &format!("health of {}", selected.group.name), why));
+            findings.push(unread_finding(&selected.group.name, &format!("health of {}", selected.group.name), why));
         }
         if context.is_raised(&selected.cluster) {
-            raised(context, selected, findings);
+            check_raised(context, selected, findings);
         } else if selected.cluster == context.plan.strategy.from && context.facts.healthy(arn) == Some(0) {
             let message = format!(
                 "{} has no healthy target: a rollback to {} would send traffic to no target",
@@ -29,11 +29,11 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         }
     }
     for (_, old, new) in context.pairs() {
-        parity(&old.group, &new.group, findings);
+        check_parity(&old.group, &new.group, findings);
     }
 }
 
-fn elsewhere(selected: &SelectedGroup, findings: &mut Vec<Finding>) {
+fn check_attachment(selected: &SelectedGroup, findings: &mut Vec<Finding>) {
     let group = &selected.group;
     for other in
         group.load_balancers.iter().filter(|lb| **lb != selected.load_balancer && !selected.load_balancer.is_empty())
@@ -89,7 +89,7 @@ fn network(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<F
     }
 }
 
-fn raised(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
+fn check_raised(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
     let group = &selected.group;
     if !group.health_check.enabled {
         let message = format!(
@@ -122,7 +122,7 @@ fn raised(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<Fi
 }
 
 /// The settings that should be equal in both groups, by the names that `aws elbv2` uses.
-fn setup(group: &TargetGroup) -> Vec<(&'static str, String)> {
+fn settings(group: &TargetGroup) -> Vec<(&'static str, String)> {
     let check = &group.health_check;
     let attribute = |key: &str, default: &str| group.attributes.get(key).map_or(default, String::as_str).to_owned();
     let mut all = vec![
@@ -150,8 +150,8 @@ fn setup(group: &TargetGroup) -> Vec<(&'static str, String)> {
     all
 }
 
-fn parity(old: &TargetGroup, new: &TargetGroup, findings: &mut Vec<Finding>) {
-    let (left, right) = (setup(old), setup(new));
+fn check_parity(old: &TargetGroup, new: &TargetGroup, findings: &mut Vec<Finding>) {
+    let (left, right) = (settings(old), settings(new));
     let differences: Vec<String> = left
         .iter()
         .filter_map(|(what, a)| {

@@ -6,7 +6,7 @@ use crate::base::duration;
 use crate::base::finding::{Code, Finding};
 use crate::domain::elb::select::SelectedEntry;
 use crate::domain::health::gate;
-use crate::domain::kubernetes::workload::{Hpa, Owner, WorkloadView};
+use crate::domain::kubernetes::workload::{Hpa, PodOwner, WorkloadView};
 use crate::plan::model::{StepKind, Workload};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -15,9 +15,9 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             continue;
         }
         if context.is_raised(cluster) {
-            ceiling(context, workload, cluster, view, findings);
+            check_upper_limit(context, workload, cluster, view, findings);
         } else if cluster == context.plan.strategy.from {
-            floor(context, workload, cluster, view, findings);
+            check_lower_limit(context, workload, cluster, view, findings);
         }
     }
 }
@@ -32,7 +32,7 @@ fn entries<'a>(context: &Context<'a>, workload: &Workload) -> impl Iterator<Item
 }
 
 /// Finds the first step that needs more targets than the cluster can have.
-fn ceiling(
+fn check_upper_limit(
     context: &Context<'_>,
     workload: &Workload,
     cluster: &str,
@@ -66,7 +66,7 @@ fn ceiling(
     );
     let help = format!(
         "the run would wait at step {step} for {}, then freeze. Raise the limit first:\n{}",
-        duration::show(gates.timeout),
+        duration::format_exact(gates.timeout),
         raise_commands(context, workload, cluster, view, at_peak).join("\n")
     );
     findings.push(finding(Code::CUT082, cluster, message, help));
@@ -84,14 +84,14 @@ fn raise_commands(
         if let Some(hpa) = hpa_of(view, o) {
             return patch(context, workload, cluster, hpa, "maxReplicas", part.max(hpa.max));
         }
-        let place = place(context, workload, cluster);
+        let place = kubectl_scope(context, workload, cluster);
         format!("kubectl{place} scale {}/{} --replicas={}", o.kind.to_lowercase(), o.name, part.max(o.replicas))
     });
     commands.collect()
 }
 
 /// Checks whether the old cluster may scale in while it has no traffic, which would shrink the way back.
-fn floor(context: &Context<'_>, workload: &Workload, cluster: &str, view: &WorkloadView, findings: &mut Vec<Finding>) {
+fn check_lower_limit(context: &Context<'_>, workload: &Workload, cluster: &str, view: &WorkloadView, findings: &mut Vec<Finding>) {
     let baseline = entries(context, workload)
         .filter_map(|e| e.groups.get(cluster))
         .filter_map(|arn| context.facts.healthy(arn))
@@ -133,16 +133,16 @@ fn floor(context: &Context<'_>, workload: &Workload, cluster: &str, view: &Workl
     findings.push(finding(Code::CUT083, cluster, message, help));
 }
 
-fn hpa_of<'a>(view: &'a WorkloadView, owner: &Owner) -> Option<&'a Hpa> {
+fn hpa_of<'a>(view: &'a WorkloadView, owner: &PodOwner) -> Option<&'a Hpa> {
     view.hpas.iter().find(|h| h.target == format!("{}/{}", owner.kind, owner.name))
 }
 
-fn place(context: &Context<'_>, workload: &Workload, cluster: &str) -> String {
+fn kubectl_scope(context: &Context<'_>, workload: &Workload, cluster: &str) -> String {
     let namespace = workload.service.as_ref().map_or("default", |s| s.namespace.as_str());
     format!("{} -n {namespace}", context.kubectl_context(cluster))
 }
 
 fn patch(context: &Context<'_>, workload: &Workload, cluster: &str, hpa: &Hpa, field: &str, value: u32) -> String {
-    let place = place(context, workload, cluster);
+    let place = kubectl_scope(context, workload, cluster);
     format!("kubectl{place} patch hpa {} --type merge -p '{{\"spec\":{{\"{field}\":{value}}}}}'", hpa.name)
 }

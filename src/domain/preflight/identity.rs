@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::context::{Context, estimate, finding, named_arns, reachable, unread};
+use super::context::{Context, min_duration, finding, named_arns, reachable, unread_finding};
 use crate::base::arn;
-use crate::base::duration::show;
+use crate::base::duration::format_exact;
 use crate::base::finding::{Code, Finding, Severity};
 use crate::base::text::list;
 use crate::domain::traffic::Unreadable;
-use crate::plan::model::{ClusterAccess, Marker, StatePlace};
+use crate::plan::model::{ClusterAccess, MarkerMode, StateLocation};
 use crate::plan::schedule;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -23,7 +23,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
 fn account(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let wanted = &context.plan.account_id;
     match &context.facts.caller {
-        Err(why) => findings.push(unread("aws", "the caller's identity", why)),
+        Err(why) => findings.push(unread_finding("aws", "the caller's identity", why)),
         Ok(caller) if caller.account != *wanted => findings.push(finding(
             Code::CUT054,
             "aws",
@@ -62,13 +62,13 @@ fn regions(context: &Context<'_>, findings: &mut Vec<Finding>) {
 
 fn credentials(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let Ok(caller) = &context.facts.caller else { return };
-    let end = schedule::starts(context.plan, context.now).last().copied();
-    let duration = end.map_or(estimate(context.plan), |end| end.duration_since(context.now).unsigned_abs());
+    let end = schedule::earliest_starts(context.plan, context.now).last().copied();
+    let duration = end.map_or(min_duration(context.plan), |end| end.duration_since(context.now).unsigned_abs());
     if let (Some(expires), Some(end)) = (caller.expires, end)
         && expires < end
     {
         let message =
-            format!("the credentials expire at {expires}, but the plan takes at least {}, until {end}", show(duration));
+            format!("the credentials expire at {expires}, but the plan takes at least {}, until {end}", format_exact(duration));
         let help = "log in again just before the start, or use credentials that renew themselves (an instance profile, \
                              IRSA). When credentials expire, the run freezes; it continues by itself after you log in \
                              again";
@@ -77,7 +77,7 @@ fn credentials(context: &Context<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    unnamed(context, findings);
+    clusters_without_access(context, findings);
     for name in reachable(context.plan) {
         let Some(cluster) = context.cluster(name) else { continue };
         let needed = context.is_raised(name) && context.plan.workloads.iter().any(|w| w.service.is_some());
@@ -114,7 +114,7 @@ fn clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// Reports clusters in which `bind` has to create bindings but which the plan gives no access to.
-fn unnamed(context: &Context<'_>, findings: &mut Vec<Finding>) {
+fn clusters_without_access(context: &Context<'_>, findings: &mut Vec<Finding>) {
     if !context.binds() || context.plan.workloads.iter().all(|w| w.service.is_none()) {
         return;
     }
@@ -153,14 +153,14 @@ fn same_cluster(context: &Context<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn marker(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    if context.plan.marker != Marker::None {
+    if context.plan.marker != MarkerMode::None {
         return;
     }
     let (keeps, agree) = match &context.plan.state {
-        StatePlace::Local => {
+        StateLocation::Local => {
             ("the lock file of this machine's state directory", "agree to run cutover on one machine only")
         }
-        StatePlace::Kubernetes { .. } => {
+        StateLocation::Kubernetes { .. } => {
             ("the Lease in the plan's shared state", "agree to use only plans with this shared state")
         }
     };

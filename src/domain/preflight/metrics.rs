@@ -4,7 +4,7 @@ use super::context::{Context, finding};
 use crate::base::finding::{Code, Finding};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    findings.extend(context.facts.mute.iter().map(|(gate, why)| {
+    findings.extend(context.facts.unreadable_gates.iter().map(|(gate, why)| {
         let message = format!("cannot be read now: {why}");
         finding(
             Code::CUT094,

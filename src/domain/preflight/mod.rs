@@ -17,7 +17,7 @@ mod traffic;
 mod workloads;
 
 pub use accept::ACCEPTABLE_ERRORS;
-pub use context::estimate;
+pub use context::min_duration;
 
 use jiff::Timestamp;
 
@@ -45,7 +45,7 @@ pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
     for rule in rules {
         rule(&context, &mut findings);
     }
-    accept::apply(plan, &mut findings);
+    accept::apply_accept(plan, &mut findings);
     findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.code.cmp(&b.code)));
     findings
 }

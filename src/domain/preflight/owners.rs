@@ -7,8 +7,8 @@ use super::context::{Context, finding};
 use crate::base::finding::{Code, Finding};
 use crate::base::text::list;
 use crate::domain::decide::rival::IGNORE_CHANGES;
-use crate::domain::elb::owners;
-use crate::domain::traffic::{Tags, Tool};
+use crate::domain::elb::owners_from_tags;
+use crate::domain::traffic::{Tags, OwnerTool};
 
 /// A resource's name and its tags.
 type Tagged<'a> = (String, &'a Tags);
@@ -16,8 +16,8 @@ type Tagged<'a> = (String, &'a Tags);
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let things = tagged(context);
     controllers(&things, findings);
-    infrastructure(&things, Code::CUT061, Tool::Terraform, &terraform(), findings);
-    infrastructure(&things, Code::CUT062, Tool::CloudFormation, CLOUDFORMATION, findings);
+    infrastructure(&things, Code::CUT061, OwnerTool::Terraform, &terraform(), findings);
+    infrastructure(&things, Code::CUT062, OwnerTool::CloudFormation, CLOUDFORMATION, findings);
 }
 
 /// The plan's load balancers, the listeners of its routes, and those routes.
@@ -41,7 +41,7 @@ fn tagged<'a>(context: &Context<'a>) -> Vec<Tagged<'a>> {
 fn controllers(things: &[Tagged<'_>], findings: &mut Vec<Finding>) {
     let mut by_tag: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (what, tags) in things {
-        if let Some(tag) = tag_of(Tool::Controller, tags) {
+        if let Some(tag) = tag_of(OwnerTool::Controller, tags) {
             by_tag.entry(tag).or_default().push(what);
         }
     }
@@ -65,7 +65,7 @@ fn terraform() -> String {
     )
 }
 
-fn infrastructure(things: &[Tagged<'_>], code: Code, tool: Tool, help: &str, findings: &mut Vec<Finding>) {
+fn infrastructure(things: &[Tagged<'_>], code: Code, tool: OwnerTool, help: &str, findings: &mut Vec<Finding>) {
     let owned: Vec<(&str, String)> =
         things.iter().filter_map(|(what, tags)| Some((what.as_str(), tag_of(tool, tags)?))).collect();
     let Some((first, tag)) = owned.first() else { return };
@@ -74,6 +74,6 @@ fn infrastructure(things: &[Tagged<'_>], code: Code, tool: Tool, help: &str, fin
     findings.push(finding(code, first, message, help));
 }
 
-fn tag_of(tool: Tool, tags: &Tags) -> Option<String> {
-    owners(tags).into_iter().find(|owner| owner.tool == tool).map(|owner| owner.tag)
+fn tag_of(tool: OwnerTool, tags: &Tags) -> Option<String> {
+    owners_from_tags(tags).into_iter().find(|owner| owner.tool == tool).map(|owner| owner.tag)
 }

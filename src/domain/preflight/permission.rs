@@ -2,7 +2,7 @@
 //! complete list is.
 
 /// The text of the refusal, followed by what to grant, if it names the missing permission.
-pub fn explained(refusal: &str) -> String {
+pub fn explain_refusal(refusal: &str) -> String {
     match missing(refusal) {
         Some(add) => format!("{refusal}; add {add}"),
         None => refusal.to_owned(),
@@ -41,7 +41,7 @@ fn aws(refusal: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::explained;
+    use super::explain_refusal;
 
     #[test]
     fn what_is_missing_is_said_in_the_words_of_who_grants_it() {
@@ -60,13 +60,13 @@ mod tests {
                 "the action `elasticloadbalancing:ModifyRule` to the caller's policy",
             ),
         ] {
-            let said = explained(refusal);
+            let said = explain_refusal(refusal);
             assert!(said.starts_with(refusal) && said.contains(&format!("; add {add} ")), "{said}");
         }
         for other in
             ["why", "admission webhook \"v\" denied the request: it cannot be", "not authorized to perform: this"]
         {
-            assert_eq!(explained(other), other);
+            assert_eq!(explain_refusal(other), other);
         }
     }
 }

@@ -8,12 +8,12 @@ use crate::domain::health::Target;
 use crate::domain::health::gate::Sample;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::run::event::{BindingStart, GroupStart, RouteStart, Started};
-use crate::domain::traffic::{Owner, Unreadable};
+use crate::domain::traffic::{ExternalOwner, Unreadable};
 use crate::plan::model::{BindingMode, ClusterName, Plan, Shares, StepKind};
 
 /// The input for a new run, in addition to the plan and the selection.
 #[derive(Debug, Clone, Default)]
-pub struct Beginning {
+pub struct StartInput {
     /// Targets by group, as just read.
     pub health: BTreeMap<String, Vec<Target>>,
     /// UIDs of the clusters.
@@ -27,7 +27,7 @@ pub struct Beginning {
 }
 
 /// Builds the `started` event of a new run.
-pub fn started(plan: &Plan, selection: &Selection, beginning: Beginning) -> Result<Started, Unreadable> {
+pub fn started_event(plan: &Plan, selection: &Selection, beginning: StartInput) -> Result<Started, Unreadable> {
     let routes = selection.routes.iter().map(|selected| RouteStart {
         id: selected.route.id.clone(),
         load_balancer: selected.load_balancer.clone(),
@@ -60,10 +60,10 @@ pub fn started(plan: &Plan, selection: &Selection, beginning: Beginning) -> Resu
 }
 
 /// The route's own owners, then its load balancer's.
-fn owners(selection: &Selection, selected: &SelectedRoute) -> Vec<Owner> {
+fn owners(selection: &Selection, selected: &SelectedRoute) -> Vec<ExternalOwner> {
     let balancer =
-        selection.load_balancers.get(&selected.load_balancer).map(|lb| elb::owners(&lb.tags)).unwrap_or_default();
-    let mut all = elb::owners(&selected.route.tags);
+        selection.load_balancers.get(&selected.load_balancer).map(|lb| elb::owners_from_tags(&lb.tags)).unwrap_or_default();
+    let mut all = elb::owners_from_tags(&selected.route.tags);
     all.extend(balancer);
     all.dedup();
     all
@@ -107,7 +107,7 @@ fn bindings(plan: &Plan, selection: &Selection) -> Vec<BindingStart> {
     let wanted = |selected: &SelectedGroup| -> Option<BindingStart> {
         let workload = plan.workloads.iter().find(|w| w.name == selected.workload && w.service.is_some())?;
         (plan.strategy.peak(&selected.cluster) > 0).then_some(())?;
-        let binding = Binding::wanted(workload, &selected.group)?;
+        let binding = Binding::for_group(workload, &selected.group)?;
         let create = workload.binding.mode == BindingMode::Create;
         Some(BindingStart { cluster: selected.cluster.clone(), workload: workload.name.clone(), create, binding })
     };

@@ -11,14 +11,14 @@ use crate::base::text::list;
 use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::LiveRoute;
 use crate::domain::elb::select::{SelectedRoute, short_name};
-use crate::domain::traffic::shares::{self, Imprecise};
+use crate::domain::traffic::shares::{self, ShareError};
 use crate::plan::model::{ClusterAccess, RollbackStickiness, Shares, StepKind};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     group_stickiness(context, findings);
     target_stickiness(context, findings);
-    spelling(context, findings);
-    left_behind(context, findings);
+    check_weights(context, findings);
+    check_unmoved_rules(context, findings);
 }
 
 fn sticky_for(route: &LiveRoute) -> Option<Duration> {
@@ -36,7 +36,7 @@ fn group_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let Some(longest) = by_duration.keys().max().copied() else { return };
     let (count, all) = (by_duration.values().map(Vec::len).sum::<usize>(), context.facts.selection.routes.len());
     let said: Vec<String> =
-        by_duration.iter().map(|(d, labels)| format!("{} on {}", duration::show(*d), list(labels))).collect();
+        by_duration.iter().map(|(d, labels)| format!("{} on {}", duration::format_exact(*d), list(labels))).collect();
     let message = format!(
         "{count} of {all} routes have group stickiness: clients stay with their group for up to {}",
         said.join("; ")
@@ -78,12 +78,12 @@ fn last_pause(context: &Context<'_>, longest: Duration, findings: &mut Vec<Findi
     if bake < longest {
         let message = format!(
             "after the last share step the plan bakes for {}, but clients may stay with the old target group for {}",
-            duration::show(bake),
-            duration::show(longest)
+            duration::format_exact(bake),
+            duration::format_exact(longest)
         );
         let help = format!(
             "end `steps` with `- pause: {{duration: {}}}` or longer, and keep the old cluster until then",
-            duration::show(longest)
+            duration::format_exact(longest)
         );
         findings.push(finding(Code::CUT084, "stickiness", message, help));
     }
@@ -121,14 +121,14 @@ fn share_steps<'a>(context: &Context<'a>) -> Vec<(usize, &'a Shares)> {
     steps.filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some((s.number, shares)) } else { None }).collect()
 }
 
-fn spelling(context: &Context<'_>, findings: &mut Vec<Finding>) {
+fn check_weights(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let mut wrong: BTreeMap<(usize, String), Vec<String>> = BTreeMap::new();
     for selected in &context.facts.selection.routes {
         let Some(split) = selected.route.forwards() else { continue };
         for (step, shares) in share_steps(context) {
-            match shares::spell(split, &selected.managed(), shares, LIMITS) {
+            match shares::split_for(split, &selected.managed(), shares, LIMITS) {
                 // A separate code reports this.
-                Ok(_) | Err(Imprecise::TooManyMembers(..)) => {}
+                Ok(_) | Err(ShareError::TooManyMembers(..)) => {}
                 Err(why) => wrong.entry((step, why.to_string())).or_default().push(selected.route.label()),
             }
         }
@@ -143,14 +143,14 @@ fn spelling(context: &Context<'_>, findings: &mut Vec<Finding>) {
 
 /// Reports rules that forward to groups of the old cluster that the plan does not name: the plan does not move their
 /// traffic.
-fn left_behind(context: &Context<'_>, findings: &mut Vec<Finding>) {
+fn check_unmoved_rules(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let from = context.plan.strategy.from.as_str();
     let mut by_group: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for listeners in context.facts.live.listeners.values().flatten() {
         for route in listeners.iter().flat_map(|(_, routes)| routes) {
             let split = &route.content.split;
             for id in split.ids().filter(|id| split.carries(id)) {
-                if context.group(id).is_none() && is_of(context, from, id) {
+                if context.group(id).is_none() && belongs_to(context, from, id) {
                     by_group.entry(id).or_default().push(route.label());
                 }
             }
@@ -169,7 +169,7 @@ fn left_behind(context: &Context<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// Whether a group belongs to that cluster, by a binding of the cluster or by a tag with its name.
-fn is_of(context: &Context<'_>, cluster: &str, arn: &str) -> bool {
+fn belongs_to(context: &Context<'_>, cluster: &str, arn: &str) -> bool {
     let group = context.facts.attached.values().flatten().flatten().find(|g| g.arn == arn);
     let bindings = context.cluster(cluster).into_iter().flat_map(|c| c.bindings.iter().flatten());
     let bound = bindings.into_iter().any(|b| b.target_group_arn == arn || group.is_some_and(|g| b.binds(g)));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct HookId {
     /// The occasion.
-    pub at: Occasion,
+    pub at: HookPoint,
     /// Its step, from 1; 0 if it belongs to no step.
     #[serde(default)]
     pub step: usize,
@@ -20,7 +20,7 @@ pub struct HookId {
 /// When a command or hook is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Occasion {
+pub enum HookPoint {
     /// An `exec` step runs.
     Command,
     /// A rollback undoes an `exec` step.
@@ -43,9 +43,9 @@ pub enum Occasion {
     AfterFinish,
 }
 
-impl Occasion {
+impl HookPoint {
     /// Whether it belongs to a rollback.
-    pub fn of_rollback(self) -> bool {
+    pub fn is_rollback(self) -> bool {
         matches!(self, Self::Undo | Self::BeforeRollback | Self::AfterRollback)
     }
 

@@ -2,8 +2,8 @@
 //! meanwhile. Pure values only; decisions belong in `decide`, I/O in `engine`.
 
 pub mod event;
-pub mod frozen;
+pub mod frozen_plan;
 pub mod hook;
 pub mod journal;
 pub mod state;
-pub mod watch;
+pub mod observation;

@@ -2,20 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Content, Owner, RouteId, Unreadable};
+use super::{RouteContent, ExternalOwner, RouteId, Unreadable};
 
 /// All routes of a load balancer.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Census {
+pub struct RouteCensus {
     /// Those that could be read.
-    pub found: Vec<Found>,
+    pub routes: Vec<FoundRoute>,
     /// Those that could not.
-    pub unread: Vec<Unread>,
+    pub unread: Vec<UnreadRoute>,
 }
 
 /// A route as it was found.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct FoundRoute {
     /// The route's id.
     pub id: RouteId,
     /// Its load balancer.
@@ -25,15 +25,15 @@ pub struct Found {
     /// Its conditions in words; empty for a default action.
     pub conditions: String,
     /// What the route does.
-    pub content: Content,
+    pub content: RouteContent,
     /// Other tools that write to it.
-    pub owners: Vec<Owner>,
+    pub owners: Vec<ExternalOwner>,
 }
 
 /// A route that could not be read; or all routes of a listener, if their list could not be read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Unread {
+pub struct UnreadRoute {
     /// The route's id.
     pub id: RouteId,
     /// A name for people, such as `443 rule 15`, `443 rules`.
@@ -44,7 +44,7 @@ pub struct Unread {
     pub why: Unreadable,
 }
 
-impl Unread {
+impl UnreadRoute {
     /// Whether it may forward to one of these groups.
     pub fn may_concern<'a>(&self, groups: impl IntoIterator<Item = &'a String>) -> bool {
         self.groups.is_empty() || groups.into_iter().any(|arn| self.groups.contains(arn))

@@ -8,20 +8,20 @@ use super::Split;
 /// What a route does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Content {
+pub struct RouteContent {
     /// Members and weights: the only field that writes change.
     pub split: Split,
     /// Whether clients stay with their member. Written back as read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub sticky: Option<Sticky>,
+    pub sticky: Option<ClientStickiness>,
     /// Everything else, in the vendor's form.
-    pub rest: Rest,
+    pub rest: VendorConfig,
 }
 
 /// Whether and for how long a client stays with its member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Sticky {
+pub struct ClientStickiness {
     /// Whether it is on.
     pub enabled: bool,
     /// Duration in seconds.
@@ -33,7 +33,7 @@ pub struct Sticky {
 /// interprets it. Two equal values mean the same to the balancer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Rest {
+pub struct VendorConfig {
     /// The vendor.
     pub vendor: String,
     /// The version of the value's format.
@@ -42,30 +42,30 @@ pub struct Rest {
     pub value: Value,
 }
 
-impl Content {
+impl RouteContent {
     /// The split, if the route forwards.
-    pub fn forwards(&self) -> Option<&Split> {
+    pub fn forward_split(&self) -> Option<&Split> {
         if self.split.members.is_empty() { None } else { Some(&self.split) }
     }
 
     /// The stickiness, if it is on.
-    pub fn sticky(&self) -> Option<&Sticky> {
+    pub fn sticky(&self) -> Option<&ClientStickiness> {
         self.sticky.as_ref().filter(|sticky| sticky.enabled)
     }
 
     /// This content with another split.
     #[must_use]
-    pub fn with(&self, split: &Split) -> Self {
+    pub fn with_split(&self, split: &Split) -> Self {
         Self { split: split.clone(), sticky: self.sticky.clone(), rest: self.rest.clone() }
     }
 
     /// Whether two contents mean the same to the balancer.
-    pub fn same(&self, other: &Self) -> bool {
-        self.split.same(&other.split) && self.same_beside(other)
+    pub fn equivalent(&self, other: &Self) -> bool {
+        self.split.equivalent(&other.split) && self.equivalent_except_split(other)
     }
 
     /// Whether everything except the split means the same to the balancer.
-    pub fn same_beside(&self, other: &Self) -> bool {
+    pub fn equivalent_except_split(&self, other: &Self) -> bool {
         self.sticky() == other.sticky() && self.rest == other.rest
     }
 }

@@ -11,9 +11,9 @@ mod split;
 
 use std::collections::BTreeMap;
 
-pub use census::{Census, Found, Unread};
-pub use content::{Content, Rest, Sticky};
-pub use owner::{Owner, Tool};
+pub use census::{RouteCensus, FoundRoute, UnreadRoute};
+pub use content::{RouteContent, VendorConfig, ClientStickiness};
+pub use owner::{ExternalOwner, OwnerTool};
 pub use reading::{Reading, Unreadable};
 pub use route::{RouteId, RouteKind};
 pub use split::{Limits, Member, Split};

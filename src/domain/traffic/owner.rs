@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 /// A tool that manages a resource, as one of its tags says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Owner {
+pub struct ExternalOwner {
     /// The tool.
-    pub tool: Tool,
+    pub tool: OwnerTool,
     /// The tag that says so, as `key=value`.
     pub tag: String,
 }
@@ -15,7 +15,7 @@ pub struct Owner {
 /// Tools that write to load balancers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Tool {
+pub enum OwnerTool {
     /// The AWS Load Balancer Controller, or EKS Auto Mode's.
     Controller,
     /// Terraform, OpenTofu or Terragrunt.

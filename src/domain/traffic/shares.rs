@@ -11,13 +11,13 @@ use super::{ClusterName, Limits, Shares, Split};
 
 /// Why shares cannot be expressed in the weights of a route.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Imprecise {
+pub enum ShareError {
     /// The closest weights are too far from the share.
     #[error(
         "{cluster} would get {got} % instead of {wanted} %: no weights up to {max} come closer without changing the \
          share of the target groups that are not in the plan"
     )]
-    Off {
+    TooFar {
         /// The cluster whose share is off.
         cluster: ClusterName,
         /// The requested share, percent of the managed part.
@@ -41,7 +41,7 @@ pub enum Imprecise {
     Duplicate(String),
     /// The shares do not name exactly the managed clusters, or their sum is not 100.
     #[error("the shares do not name every cluster once, or their sum is not 100")]
-    NotShares,
+    InvalidShares,
 }
 
 /// The split that gives each cluster its share, in percent, of the managed part of `original`.
@@ -52,16 +52,16 @@ pub enum Imprecise {
 ///
 /// # Errors
 /// [`Imprecise`]; also if a share would be off by more than 0.5 percentage points or by more than a tenth of itself.
-pub fn spell(
+pub fn split_for(
     original: &Split,
     managed: &[(ClusterName, String)],
     shares: &Shares,
     limits: Limits,
-) -> Result<Split, Imprecise> {
+) -> Result<Split, ShareError> {
     check(original, managed, shares, limits)?;
     let (whole, ours) = totals(original, managed);
     if ours == 0 {
-        return Err(Imprecise::NothingManaged);
+        return Err(ShareError::NothingManaged);
     }
     let third = third_parties(original, managed);
     let common = third.values().fold(whole, |g, w| gcd(g, *w));
@@ -71,21 +71,21 @@ pub fn spell(
         Unit { ours: ours / common, original: common }
     };
     let scale_limit = |k: u64| third.values().all(|w| w / common * k <= u64::from(limits.max_weight));
-    let best = search(&unit, shares, limits.max_weight, scale_limit).ok_or(Imprecise::TooLarge(limits.max_weight))?;
+    let best = search(&unit, shares, limits.max_weight, scale_limit).ok_or(ShareError::TooLarge(limits.max_weight))?;
     best.within_tolerance(shares, limits.max_weight)?;
 
     let mut weights: BTreeMap<&str, u64> = third.iter().map(|(arn, w)| (*arn, w / common * best.factor)).collect();
     weights.extend(
         managed.iter().map(|(cluster, arn)| (arn.as_str(), best.weights.get(cluster.as_str()).copied().unwrap_or(0))),
     );
-    Ok(original.rewrite(managed.iter().map(|(_, arn)| arn.as_str()), &weights))
+    Ok(original.with_weights(managed.iter().map(|(_, arn)| arn.as_str()), &weights))
 }
 
 /// The live shares of the managed part by cluster, in percent; 0 for a cluster whose group is not attached. `None` if
 /// the managed part carries no weight.
-pub fn read(split: &Split, managed: &[(ClusterName, String)]) -> Option<BTreeMap<ClusterName, f64>> {
+pub fn live_shares(split: &Split, managed: &[(ClusterName, String)]) -> Option<BTreeMap<ClusterName, f64>> {
     let (_, ours) = totals(split, managed);
-    let weights = split.weights();
+    let weights = split.effective_weights();
     #[allow(clippy::cast_precision_loss)] // weights are small
     let share = |arn: &str| weights.get(arn).copied().unwrap_or(0) as f64 * 100.0 / ours as f64;
     (ours > 0).then(|| managed.iter().map(|(cluster, arn)| (cluster.clone(), share(arn))).collect())
@@ -93,9 +93,9 @@ pub fn read(split: &Split, managed: &[(ClusterName, String)]) -> Option<BTreeMap
 
 /// Whether the live shares of `split` equal `shares` within the tolerance of [`spell`]. A share of 0 or 100 must be
 /// exact.
-pub fn holds(split: &Split, managed: &[(ClusterName, String)], shares: &Shares) -> bool {
+pub fn matches_shares(split: &Split, managed: &[(ClusterName, String)], shares: &Shares) -> bool {
     let (_, ours) = totals(split, managed);
-    let weights = split.weights();
+    let weights = split.effective_weights();
     ours > 0
         && managed.iter().all(|(cluster, arn)| {
             let weight = weights.get(arn.as_str()).copied().unwrap_or(0);
@@ -110,37 +110,37 @@ fn check(
     managed: &[(ClusterName, String)],
     shares: &Shares,
     limits: Limits,
-) -> Result<(), Imprecise> {
+) -> Result<(), ShareError> {
     let clusters: BTreeSet<&str> = managed.iter().map(|(c, _)| c.as_str()).collect();
     let sum: u64 = shares.values().map(|s| u64::from(*s)).sum();
     if sum != 100 || clusters.len() != managed.len() || !shares.keys().map(String::as_str).eq(clusters) {
-        return Err(Imprecise::NotShares);
+        return Err(ShareError::InvalidShares);
     }
-    let own = twice(managed.iter().map(|(_, arn)| arn.as_str()));
-    let live = twice(original.ids().map(String::as_str));
+    let own = first_duplicate(managed.iter().map(|(_, arn)| arn.as_str()));
+    let live = first_duplicate(original.ids().map(String::as_str));
     if let Some(arn) = own.or(live) {
-        return Err(Imprecise::Duplicate(arn.to_owned()));
+        return Err(ShareError::Duplicate(arn.to_owned()));
     }
     let missing = managed.iter().filter(|(_, arn)| original.weight(arn).is_none()).count();
     match original.members.len() + missing {
-        n if n > limits.max_members => Err(Imprecise::TooManyMembers(n, limits.max_members)),
+        n if n > limits.max_members => Err(ShareError::TooManyMembers(n, limits.max_members)),
         _ => Ok(()),
     }
 }
 
-fn twice<'a>(mut arns: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+fn first_duplicate<'a>(mut arns: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let mut seen = BTreeSet::new();
     arns.find(|arn| !seen.insert(*arn))
 }
 
 /// The sum of all weights, and the sum of the managed groups' weights.
 fn totals(split: &Split, managed: &[(ClusterName, String)]) -> (u64, u64) {
-    let weights = split.weights();
+    let weights = split.effective_weights();
     (weights.values().sum(), managed.iter().filter_map(|(_, arn)| weights.get(arn.as_str())).sum())
 }
 
 fn third_parties<'a>(split: &'a Split, managed: &[(ClusterName, String)]) -> BTreeMap<&'a str, u64> {
-    split.weights().into_iter().filter(|(arn, _)| managed.iter().all(|(_, own)| own != arn)).collect()
+    split.effective_weights().into_iter().filter(|(arn, _)| managed.iter().all(|(_, own)| own != arn)).collect()
 }
 
 fn gcd(a: u64, b: u64) -> u64 {
@@ -176,13 +176,13 @@ fn tolerable(distance: u64, share: u32, total: u64) -> bool {
 }
 
 impl Candidate<'_> {
-    fn within_tolerance(&self, shares: &Shares, max: u16) -> Result<(), Imprecise> {
+    fn within_tolerance(&self, shares: &Shares, max: u16) -> Result<(), ShareError> {
         for (cluster, share) in shares {
             let weight = self.weights.get(cluster.as_str()).copied().unwrap_or(0);
             if !tolerable(distance(weight, *share, self.total), *share, self.total) {
                 #[allow(clippy::cast_precision_loss)] // weights are small
                 let got = (weight as f64 * 100_000.0 / self.total as f64).round() / 1000.0;
-                return Err(Imprecise::Off { cluster: cluster.clone(), wanted: *share, got, max });
+                return Err(ShareError::TooFar { cluster: cluster.clone(), wanted: *share, got, max });
             }
         }
         Ok(())

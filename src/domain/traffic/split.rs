@@ -61,7 +61,7 @@ impl Split {
     }
 
     /// Whether two splits mean the same to the balancer: the same members and weights in any order.
-    pub fn same(&self, other: &Self) -> bool {
+    pub fn equivalent(&self, other: &Self) -> bool {
         let weights =
             |s: &Self| -> BTreeMap<String, Option<u16>> { s.ids().map(|id| (id.clone(), s.weight(id))).collect() };
         weights(self) == weights(other)
@@ -71,20 +71,20 @@ impl Split {
     /// continues to carry all traffic.
     #[must_use]
     pub fn attach(&self, ids: &[&str]) -> Self {
-        self.rewrite(ids.iter().copied(), &self.weights())
+        self.with_weights(ids.iter().copied(), &self.effective_weights())
     }
 
     /// Removes members. `None` if the remaining members would carry no weight: a lone member at weight 0 would suddenly
     /// carry all traffic.
     pub fn detach(&self, ids: &[&str]) -> Option<Self> {
-        let left: u64 = self.weights().iter().filter(|(id, _)| !ids.contains(id)).map(|(_, w)| w).sum();
+        let left: u64 = self.effective_weights().iter().filter(|(id, _)| !ids.contains(id)).map(|(_, w)| w).sum();
         let mut kept = self.clone();
         kept.members.retain(|m| !ids.contains(&m.id.as_str()));
         (left > 0).then_some(kept)
     }
 
     /// Effective weights: a lone member always carries all traffic, whatever its weight.
-    pub(super) fn weights(&self) -> BTreeMap<&str, u64> {
+    pub(super) fn effective_weights(&self) -> BTreeMap<&str, u64> {
         let lone = self.members.len() == 1;
         let act = |m: &Member| match m.weight.unwrap_or(0) {
             0 if lone => LONE_WEIGHT.into(),
@@ -94,7 +94,7 @@ impl Split {
     }
 
     /// This split with these weights; 0 for members without a weight here. Missing members are appended.
-    pub(super) fn rewrite<'a>(&self, ensure: impl Iterator<Item = &'a str>, weights: &BTreeMap<&str, u64>) -> Self {
+    pub(super) fn with_weights<'a>(&self, ensure: impl Iterator<Item = &'a str>, weights: &BTreeMap<&str, u64>) -> Self {
         let mut set = self.clone();
         for id in ensure {
             if !set.members.iter().any(|m| m.id == id) {

@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::decide::goal;
 use crate::domain::decide::label;
-use crate::domain::health::Counts;
-use crate::domain::metric::verdict::judge::Call;
+use crate::domain::health::HealthCounts;
+use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{Event, Record, Wait, WaitReason, WriteResult};
-use crate::domain::run::state::{Drift, Illegal, Phase, Route, State};
+use crate::domain::run::state::{Drift, IllegalEvent, Phase, Route, State};
 use crate::domain::traffic::RouteId;
 use crate::plan::model::{ClusterName, Plan};
 
@@ -23,22 +23,22 @@ pub struct History {
     /// Clusters with a current or planned share: `from`, `to`, the others.
     pub clusters: Vec<ClusterName>,
     /// Every step of the plan.
-    pub steps: Vec<Step>,
+    pub steps: Vec<StepHistory>,
     /// The shares each time that they changed; the first entry is the start.
-    pub traffic: Vec<Traffic>,
+    pub traffic: Vec<TrafficShares>,
     /// Target counts each time that they changed.
-    pub health: Vec<Health>,
+    pub health: Vec<ClusterTargets>,
     /// The verdicts of metric gates, by name.
-    pub gates: BTreeMap<String, Gate>,
+    pub gates: BTreeMap<String, GateVerdicts>,
     /// Counts of writes by result.
-    pub writes: Writes,
+    pub writes: WriteCounts,
     /// The step at which the rollback started, if one did.
-    pub turned: Option<usize>,
+    pub rolled_back_at: Option<usize>,
 }
 
 /// One step of the history.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Step {
+pub struct StepHistory {
     /// From 1.
     pub number: usize,
     /// Its name or action.
@@ -46,14 +46,14 @@ pub struct Step {
     /// When it began and when it was done, if it was.
     pub time: (Option<Timestamp>, Option<Timestamp>),
     /// Wait reasons with their messages and total durations; equal messages are added up.
-    pub waited: Vec<(WaitReason, String, SignedDuration)>,
+    pub waits: Vec<(WaitReason, String, SignedDuration)>,
     /// Operator actions during the step, such as `approved by alice@mac`.
-    pub people: Vec<String>,
+    pub operator_actions: Vec<String>,
 }
 
 /// Shares in percent of the managed traffic.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Traffic {
+pub struct TrafficShares {
     /// Since when.
     pub at: Timestamp,
     /// Lowest and highest share of a cluster on any route; absent if it has none anywhere.
@@ -64,7 +64,7 @@ pub struct Traffic {
 
 /// Targets of the clusters' groups.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Health {
+pub struct ClusterTargets {
     /// Since when.
     pub at: Timestamp,
     /// By cluster: healthy targets, and registered targets except draining ones.
@@ -73,18 +73,18 @@ pub struct Health {
 
 /// The history of a metric gate.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Gate {
+pub struct GateVerdicts {
     /// Number of measurements.
-    pub looks: usize,
+    pub measurements: usize,
     /// Verdicts, each time that the verdict changed: time, verdict, and reason.
-    pub verdicts: Vec<(Timestamp, Call, String)>,
+    pub verdicts: Vec<(Timestamp, GateResult, String)>,
     /// Whether it is a dry run.
     pub dry_run: bool,
 }
 
 /// Counts of writes by result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Writes {
+pub struct WriteCounts {
     /// Journaled before they were sent.
     pub intended: usize,
     /// Sent, and read back.
@@ -102,14 +102,14 @@ impl History {
     ///
     /// # Errors
     /// A record is not legal after the ones before it.
-    pub fn of(plan: &Plan, records: &[Record]) -> Result<Option<Self>, Illegal> {
+    pub fn of(plan: &Plan, records: &[Record]) -> Result<Option<Self>, IllegalEvent> {
         let Some(first) = records.first() else { return Ok(None) };
         let Some(state) = State::fold(&records[..1])? else { return Ok(None) };
-        let mut teller = Teller::new(plan, state, first.time);
+        let mut teller = HistoryBuilder::new(plan, state, first.time);
         for record in &records[1..] {
-            teller.take(record)?;
+            teller.add(record)?;
         }
-        Ok(Some(teller.told))
+        Ok(Some(teller.history))
     }
 
     /// The time from the first to the last record.
@@ -118,22 +118,22 @@ impl History {
     }
 }
 
-struct Teller {
-    told: History,
+struct HistoryBuilder {
+    history: History,
     /// Shares of each route, in percent of its managed traffic.
     shares: BTreeMap<RouteId, BTreeMap<ClusterName, f64>>,
     /// The current waits, since when, and at which step.
     waits: (Vec<Wait>, Timestamp, usize),
 }
 
-impl Teller {
+impl HistoryBuilder {
     fn new(plan: &Plan, state: State, at: Timestamp) -> Self {
-        let step = |s: &crate::plan::model::Step| Step {
+        let step = |s: &crate::plan::model::Step| StepHistory {
             number: s.number,
             label: label(s),
             time: (None, None),
-            waited: Vec::new(),
-            people: Vec::new(),
+            waits: Vec::new(),
+            operator_actions: Vec::new(),
         };
         let told = History {
             time: (at, at),
@@ -142,79 +142,79 @@ impl Teller {
             traffic: Vec::new(),
             health: Vec::new(),
             gates: BTreeMap::new(),
-            writes: Writes::default(),
-            turned: None,
+            writes: WriteCounts::default(),
+            rolled_back_at: None,
             state,
         };
-        let mut teller = Self { told, shares: BTreeMap::new(), waits: (Vec::new(), at, 0) };
-        teller.all_routes(at);
+        let mut teller = Self { history: told, shares: BTreeMap::new(), waits: (Vec::new(), at, 0) };
+        teller.update_all_routes(at);
         teller
     }
 
-    fn take(&mut self, record: &Record) -> Result<(), Illegal> {
-        let (at, was) = (record.time, self.told.state.step);
-        self.told.state.take(record)?;
-        self.told.time.1 = at;
+    fn add(&mut self, record: &Record) -> Result<(), IllegalEvent> {
+        let (at, was) = (record.time, self.history.state.step);
+        self.history.state.apply_record(record)?;
+        self.history.time.1 = at;
         match &record.event {
             Event::StepStarted { step, .. } => {
                 // After a resume, an interrupted step starts again.
                 self.step(*step, |s| s.time.0 = s.time.0.or(Some(at)));
-                self.waiting(&[], at);
+                self.replace_waits(&[], at);
             }
             Event::StepDone { step } => {
-                self.waiting(&[], at);
+                self.replace_waits(&[], at);
                 self.step(*step, |s| s.time.1 = Some(at));
             }
-            Event::Approved { step, by, .. } => self.step(*step, |s| s.people.push(format!("approved by {by}"))),
-            Event::Promoted { step, by, .. } => self.step(*step, |s| s.people.push(format!("ended early by {by}"))),
-            Event::Waiting { waits } => self.waiting(waits, at),
-            Event::Intended { writes, .. } => self.told.writes.intended += writes.len(),
+            Event::Approved { step, by, .. } => self.step(*step, |s| s.operator_actions.push(format!("approved by {by}"))),
+            Event::Promoted { step, by, .. } => self.step(*step, |s| s.operator_actions.push(format!("ended early by {by}"))),
+            Event::Waiting { waits } => self.replace_waits(waits, at),
+            Event::Intended { writes, .. } => self.history.writes.intended += writes.len(),
             Event::Outcome { route, result, .. } => {
-                self.wrote(*result);
-                self.one_route(route, at);
+                self.count_write(*result);
+                self.update_route(route, at);
             }
-            Event::Drifted { route, .. } => self.one_route(route, at),
-            Event::Resumed { .. } | Event::Appeared { .. } => self.all_routes(at),
-            Event::Health { groups } => self.health(groups, at),
-            Event::Sampled { gate, .. } => self.told.gates.entry(gate.clone()).or_default().looks += 1,
+            Event::Drifted { route, .. } => self.update_route(route, at),
+            Event::Resumed { .. } | Event::Appeared { .. } => self.update_all_routes(at),
+            Event::Health { groups } => self.record_health(groups, at),
+            Event::Sampled { gate, .. } => self.history.gates.entry(gate.clone()).or_default().measurements += 1,
             Event::Judged { gate, call, why, dry_run } => {
-                let gate = self.told.gates.entry(gate.clone()).or_default();
+                let gate = self.history.gates.entry(gate.clone()).or_default();
                 gate.verdicts.push((at, *call, why.clone()));
                 gate.dry_run = *dry_run;
             }
-            Event::TimedOut { step, .. } => self.step(*step, |s| s.people.push("nobody approved in time".into())),
+            Event::TimedOut { step, .. } => self.step(*step, |s| s.operator_actions.push("nobody approved in time".into())),
             Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
-                self.waiting(&[], at);
-                self.told.turned = self.told.turned.or(Some(was));
+                self.replace_waits(&[], at);
+                self.history.rolled_back_at = self.history.rolled_back_at.or(Some(was));
             }
-            Event::Finished { .. } | Event::Stopped { .. } => self.waiting(&[], at),
+            Event::Finished { .. } | Event::Stopped { .. } => self.replace_waits(&[], at),
             _ => {}
         }
         Ok(())
     }
 
-    fn step(&mut self, number: usize, change: impl FnOnce(&mut Step)) {
-        if let Some(step) = self.told.steps.iter_mut().find(|s| s.number == number) {
+    fn step(&mut self, number: usize, change: impl FnOnce(&mut StepHistory)) {
+        if let Some(step) = self.history.steps.iter_mut().find(|s| s.number == number) {
             change(step);
         }
     }
 
     /// Adds the time until now to the waits so far.
-    fn waiting(&mut self, waits: &[Wait], at: Timestamp) {
+    fn replace_waits(&mut self, waits: &[Wait], at: Timestamp) {
         // Waits of a rollback belong to no step.
-        let step = if self.told.state.phase == Phase::RollingBack { 0 } else { self.told.state.step };
+        let step = if self.history.state.phase == Phase::RollingBack { 0 } else { self.history.state.step };
         let (before, since, number) = std::mem::replace(&mut self.waits, (waits.to_vec(), at, step));
         let time = at.duration_since(since);
         for wait in before {
-            self.step(number, |s| match s.waited.iter_mut().find(|(_, message, _)| *message == wait.message) {
+            self.step(number, |s| match s.waits.iter_mut().find(|(_, message, _)| *message == wait.message) {
                 Some((.., sum)) => *sum += time,
-                None => s.waited.push((wait.reason, wait.message, time)),
+                None => s.waits.push((wait.reason, wait.message, time)),
             });
         }
     }
 
-    fn wrote(&mut self, result: WriteResult) {
-        let writes = &mut self.told.writes;
+    fn count_write(&mut self, result: WriteResult) {
+        let writes = &mut self.history.writes;
         match result {
             WriteResult::Applied => writes.applied += 1,
             WriteResult::Already => writes.already += 1,
@@ -223,46 +223,46 @@ impl Teller {
         }
     }
 
-    fn all_routes(&mut self, at: Timestamp) {
-        self.shares = self.told.state.routes.iter().map(|(id, route)| (id.clone(), carried(route))).collect();
-        self.carry(at);
+    fn update_all_routes(&mut self, at: Timestamp) {
+        self.shares = self.history.state.routes.iter().map(|(id, route)| (id.clone(), route_shares(route))).collect();
+        self.record_traffic(at);
     }
 
-    fn one_route(&mut self, id: &RouteId, at: Timestamp) {
-        if let Some(route) = self.told.state.routes.get(id) {
-            self.shares.insert(id.clone(), carried(route));
+    fn update_route(&mut self, id: &RouteId, at: Timestamp) {
+        if let Some(route) = self.history.state.routes.get(id) {
+            self.shares.insert(id.clone(), route_shares(route));
         }
-        self.carry(at);
+        self.record_traffic(at);
     }
 
-    fn carry(&mut self, at: Timestamp) {
+    fn record_traffic(&mut self, at: Timestamp) {
         let of = |cluster: &ClusterName| {
             self.shares.values().map(|s| s.get(cluster).copied().unwrap_or(0.0)).collect::<Vec<_>>()
         };
-        let all = || self.told.clusters.iter().map(|c| (c.clone(), of(c)));
+        let all = || self.history.clusters.iter().map(|c| (c.clone(), of(c)));
         let ends =
             |all: &[f64]| (all.iter().copied().fold(f64::INFINITY, f64::min), all.iter().copied().fold(0.0, f64::max));
         #[allow(clippy::cast_precision_loss)] // a few hundred routes
         let mean = |all: &[f64]| all.iter().sum::<f64>() / all.len().max(1) as f64;
-        let traffic = Traffic {
+        let traffic = TrafficShares {
             at,
             shares: all().map(|(c, s)| (c, ends(&s))).collect(),
             mean: all().map(|(c, s)| (c, mean(&s))).collect(),
         };
-        if self.told.traffic.last().is_none_or(|last| last.shares != traffic.shares || last.mean != traffic.mean) {
-            self.told.traffic.push(traffic);
+        if self.history.traffic.last().is_none_or(|last| last.shares != traffic.shares || last.mean != traffic.mean) {
+            self.history.traffic.push(traffic);
         }
     }
 
-    fn health(&mut self, groups: &BTreeMap<String, Counts>, at: Timestamp) {
+    fn record_health(&mut self, groups: &BTreeMap<String, HealthCounts>, at: Timestamp) {
         let mut targets: BTreeMap<ClusterName, (u32, u32)> = BTreeMap::new();
         for (arn, counts) in groups {
-            let Some(start) = self.told.state.started.groups.get(arn) else { continue };
+            let Some(start) = self.history.state.started.groups.get(arn) else { continue };
             let (healthy, all) = targets.entry(start.cluster.clone()).or_default();
             *healthy += counts.healthy;
             *all += counts.healthy + counts.initial + counts.unhealthy + counts.unused + counts.unavailable;
         }
-        self.told.health.push(Health { at, targets });
+        self.history.health.push(ClusterTargets { at, targets });
     }
 }
 
@@ -274,9 +274,9 @@ fn clusters(plan: &Plan, state: &State) -> Vec<ClusterName> {
 }
 
 /// The shares of a route: those of observed drift, otherwise those that were last confirmed.
-fn carried(route: &Route) -> BTreeMap<ClusterName, f64> {
+fn route_shares(route: &Route) -> BTreeMap<ClusterName, f64> {
     let split = match &route.drift {
-        Some(Drift::Changed(live)) => live.forwards(),
+        Some(Drift::Changed(live)) => live.forward_split(),
         Some(Drift::Gone) => None,
         None => Some(route.split()),
     };

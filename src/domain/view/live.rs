@@ -8,18 +8,18 @@ use serde::Serialize;
 use crate::domain::elb;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::elb::select::short_name;
-use crate::domain::health::Counts;
+use crate::domain::health::HealthCounts;
 use crate::domain::health::Target;
 use crate::domain::health::gate::Sample;
-use crate::domain::traffic::{Tags, Unread, Unreadable};
+use crate::domain::traffic::{Tags, UnreadRoute, Unreadable};
 
 /// Prefix of the tags of this tool.
-const OURS: &str = "cutover";
+const TAG_PREFIX: &str = "cutover";
 
 /// A load balancer, its routes and its target groups.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Live {
+pub struct LoadBalancerView {
     /// When it was read.
     pub at: Timestamp,
     /// Name.
@@ -35,15 +35,15 @@ pub struct Live {
     /// Owner tags of the load balancer (controllers, infrastructure as code).
     pub owners: Vec<String>,
     /// Every default action and rule.
-    pub routes: Vec<Line>,
+    pub routes: Vec<RouteView>,
     /// Every attached target group.
-    pub groups: Vec<Group>,
+    pub groups: Vec<GroupView>,
 }
 
 /// A default action or rule.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Line {
+pub struct RouteView {
     /// ARN.
     pub id: String,
     /// `443 rule 15`.
@@ -53,7 +53,7 @@ pub struct Line {
     /// Its actions other than forwarding, such as `authenticates (OIDC)` or `redirects`.
     pub does: Vec<&'static str>,
     /// The groups that it forwards to, in the action's order.
-    pub shares: Vec<Part>,
+    pub shares: Vec<MemberView>,
     /// Group stickiness in seconds; absent where it is off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stickiness_seconds: Option<u32>,
@@ -67,7 +67,7 @@ pub struct Line {
 /// A target group of a route.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Part {
+pub struct MemberView {
     /// The group's name.
     pub group: String,
     /// Weight, 0–999.
@@ -79,14 +79,14 @@ pub struct Part {
 /// A target group.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Group {
+pub struct GroupView {
     /// Name.
     pub name: String,
     /// ARN.
     pub arn: String,
     /// Targets by state; absent if they could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub targets: Option<Counts>,
+    pub targets: Option<HealthCounts>,
     /// Why they could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
@@ -96,7 +96,7 @@ pub struct Group {
     pub sticky: bool,
 }
 
-impl Live {
+impl LoadBalancerView {
     /// Builds the view from what was read at `at`.
     pub fn new(
         at: Timestamp,
@@ -105,7 +105,7 @@ impl Live {
         groups: &[TargetGroup],
         health: &BTreeMap<String, Result<Vec<Target>, Unreadable>>,
     ) -> Self {
-        let marker = load_balancer.tags.iter().filter(|(k, _)| k.starts_with(OURS));
+        let marker = load_balancer.tags.iter().filter(|(k, _)| k.starts_with(TAG_PREFIX));
         Self {
             at,
             name: load_balancer.name.clone(),
@@ -113,40 +113,40 @@ impl Live {
             dns_name: load_balancer.dns_name.clone(),
             state: load_balancer.state.clone(),
             marker: marker.map(|(k, v)| (k.clone(), v.clone())).collect(),
-            owners: tags_of_owners(&load_balancer.tags),
+            owners: owner_tags(&load_balancer.tags),
             routes: listeners
                 .iter()
-                .flat_map(|(l, routes)| routes.iter().map(|r| line(r, groups)).chain(l.unread.iter().map(unread)))
+                .flat_map(|(l, routes)| routes.iter().map(|r| route_view(r, groups)).chain(l.unread.iter().map(unreadable_route)))
                 .collect(),
-            groups: groups.iter().map(|g| group(g, health.get(&g.arn), at)).collect(),
+            groups: groups.iter().map(|g| group_view(g, health.get(&g.arn), at)).collect(),
         }
     }
 }
 
-fn line(route: &LiveRoute, groups: &[TargetGroup]) -> Line {
+fn route_view(route: &LiveRoute, groups: &[TargetGroup]) -> RouteView {
     let sticky = route.forwards().and_then(|_| route.content.sticky());
     let split = &route.content.split;
     let weights: Vec<(&str, u16)> = split.ids().map(|id| (id.as_str(), split.weight(id).unwrap_or(0))).collect();
     let total: u32 = weights.iter().map(|(_, w)| u32::from(*w)).sum();
-    let part = |(arn, weight): &(&str, u16)| Part {
+    let part = |(arn, weight): &(&str, u16)| MemberView {
         group: groups.iter().find(|g| g.arn == *arn).map_or_else(|| short_name(arn), |g| &g.name).to_owned(),
         weight: *weight,
         share: if total == 0 { 0.0 } else { f64::from(*weight) * 100.0 / f64::from(total) },
     };
-    Line {
+    RouteView {
         id: route.id.id().to_owned(),
         route: route.label(),
         conditions: route.conditions.clone(),
-        does: elb::kinds(&route.content).into_iter().filter_map(besides).collect(),
+        does: elb::kinds(&route.content).into_iter().filter_map(other_action).collect(),
         shares: weights.iter().map(part).collect(),
         stickiness_seconds: sticky.map(|s| s.seconds.unwrap_or(0)),
-        owners: tags_of_owners(&route.tags),
+        owners: owner_tags(&route.tags),
         unreadable: None,
     }
 }
 
-fn unread(route: &Unread) -> Line {
-    Line {
+fn unreadable_route(route: &UnreadRoute) -> RouteView {
+    RouteView {
         id: route.id.id().to_owned(),
         route: route.label.clone(),
         conditions: String::new(),
@@ -158,7 +158,7 @@ fn unread(route: &Unread) -> Line {
     }
 }
 
-fn besides(kind: &str) -> Option<&'static str> {
+fn other_action(kind: &str) -> Option<&'static str> {
     match kind {
         "redirect" => Some("redirects"),
         "fixed-response" => Some("answers with a fixed response"),
@@ -169,13 +169,13 @@ fn besides(kind: &str) -> Option<&'static str> {
     }
 }
 
-fn group(group: &TargetGroup, health: Option<&Result<Vec<Target>, Unreadable>>, at: Timestamp) -> Group {
+fn group_view(group: &TargetGroup, health: Option<&Result<Vec<Target>, Unreadable>>, at: Timestamp) -> GroupView {
     let targets = health.and_then(|h| h.as_ref().ok());
     let mut reasons = BTreeMap::new();
     for reason in targets.into_iter().flatten().filter_map(|t| t.reason.as_ref()) {
         *reasons.entry(reason.clone()).or_default() += 1;
     }
-    Group {
+    GroupView {
         name: group.name.clone(),
         arn: group.arn.clone(),
         targets: targets.map(|t| Sample::of(at, t).counts),
@@ -185,6 +185,6 @@ fn group(group: &TargetGroup, health: Option<&Result<Vec<Target>, Unreadable>>, 
     }
 }
 
-fn tags_of_owners(tags: &Tags) -> Vec<String> {
-    elb::owners(tags).into_iter().map(|owner| owner.tag).collect()
+fn owner_tags(tags: &Tags) -> Vec<String> {
+    elb::owners_from_tags(tags).into_iter().map(|owner| owner.tag).collect()
 }

@@ -10,8 +10,8 @@ use crate::base::duration;
 use crate::base::finding::{Finding, Severity};
 use crate::base::hours;
 use crate::domain::elb;
-use crate::domain::elb::select::{SelectedRoute, Selection, Skipped};
-use crate::domain::preflight::estimate;
+use crate::domain::elb::select::{SelectedRoute, Selection, SkippedRoute};
+use crate::domain::preflight::min_duration;
 use crate::domain::preflight::facts::Facts;
 use crate::domain::traffic::{Split, shares};
 use crate::plan::model::hook::Hook;
@@ -20,7 +20,7 @@ use crate::plan::schedule;
 
 /// Everything that `check` prints.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Report {
+pub struct CheckReport {
     /// The plan's name.
     pub plan: String,
     /// The source of its text, such as a file name.
@@ -38,11 +38,11 @@ pub struct Report {
     /// Time of the check; `None` for an offline check, where `routes` and `skipped` are empty.
     pub at: Option<Timestamp>,
     /// Describe calls per full observation, and the time between observations; `None` offline.
-    pub looks: Option<(usize, Duration)>,
+    pub observation_cost: Option<(usize, Duration)>,
     /// The routes that it moves.
     pub routes: Vec<RouteLine>,
     /// The routes that it does not touch.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Vec<SkippedRoute>,
     /// All findings, most severe first.
     pub findings: Vec<Finding>,
 }
@@ -104,7 +104,7 @@ pub struct Weights {
     pub groups: Result<Vec<(String, u16)>, String>,
 }
 
-impl Report {
+impl CheckReport {
     /// The result for a plan alone, without AWS.
     pub fn offline(plan: &Plan, findings: Vec<Finding>) -> Self {
         let from_to = (plan.strategy.from.clone(), plan.strategy.to.clone());
@@ -114,10 +114,10 @@ impl Report {
             clusters: from_to,
             steps: steps(plan),
             hooks: plan.strategy.hooks.iter().map(hook).collect(),
-            estimate: estimate(plan),
+            estimate: min_duration(plan),
             ends: None,
             at: None,
-            looks: None,
+            observation_cost: None,
             routes: Vec::new(),
             skipped: Vec::new(),
             findings,
@@ -129,24 +129,24 @@ impl Report {
         let selection = &facts.selection;
         let routes = selection.routes.iter().map(|r| route(plan, selection, r)).collect();
         Self { at: Some(now), routes, skipped: selection.skipped.clone(), ..Self::offline(plan, findings) }
-            .begun(plan, now)
+            .with_start(plan, now)
     }
 
     /// Fills in the times of a run that starts at `now`.
     #[must_use]
-    pub fn begun(mut self, plan: &Plan, now: Timestamp) -> Self {
-        let times = schedule::starts(plan, now);
+    pub fn with_start(mut self, plan: &Plan, now: Timestamp) -> Self {
+        let times = schedule::earliest_starts(plan, now);
         let hours = &plan.strategy.hours;
         for (line, at) in self.steps.iter_mut().zip(&times) {
             line.earliest = Some(*at);
-            line.clock = (!hours.is_empty()).then(|| hours::spell(hours, *at));
+            line.clock = (!hours.is_empty()).then(|| hours::format_in_zone(hours, *at));
         }
         self.ends = times.get(plan.strategy.steps.len()).copied();
         self
     }
 
     /// Whether a run would be refused.
-    pub fn refuses(&self) -> bool {
+    pub fn is_refused(&self) -> bool {
         self.findings.iter().any(Finding::refuses)
     }
 
@@ -186,20 +186,20 @@ fn steps(plan: &Plan) -> Vec<StepLine> {
     let mut begins = Duration::ZERO;
     let mut lines = Vec::new();
     for step in &plan.strategy.steps {
-        let (name, does) = (step.name.clone(), does(plan, step));
-        lines.push(StepLine { number: step.number, name, does, begins, earliest: None, clock: None });
-        begins += schedule::takes(&plan.strategy, step);
+        let (name, does) = (step.name.clone(), step_action(plan, step));
+        lines.push(StepLine { number: step.number, name, step_action, begins, earliest: None, clock: None });
+        begins += schedule::min_step_duration(&plan.strategy, step);
     }
     lines
 }
 
 fn hook(hook: &Hook) -> HookLine {
     let (when, does) = (crate::domain::decide::hook_when(hook), crate::domain::decide::errand_line(&hook.action));
-    HookLine { when: when.to_owned(), name: hook.name.clone(), does, must: hook.must }
+    HookLine { when: when.to_owned(), name: hook.name.clone(), step_action, must: hook.fails_run }
 }
 
 /// The action of a step, as text.
-pub fn does(plan: &Plan, step: &Step) -> String {
+pub fn step_action(plan: &Plan, step: &Step) -> String {
     match &step.kind {
         StepKind::Bind => {
             format!(
@@ -208,7 +208,7 @@ pub fn does(plan: &Plan, step: &Step) -> String {
             )
         }
         StepKind::Shares(shares) => shares_in_words(shares),
-        StepKind::Bake(time) => format!("bake {}", duration::show(*time)),
+        StepKind::Bake(time) => format!("bake {}", duration::format_exact(*time)),
         StepKind::Exec(exec) => {
             let undo = exec
                 .undo
@@ -218,7 +218,7 @@ pub fn does(plan: &Plan, step: &Step) -> String {
         }
         StepKind::Approval(text) => {
             let text = text.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-            let limit = step.limit.map(|l| format!(" for {}, then {}", duration::show(l.after), l.then.word()));
+            let limit = step.approval_timeout.map(|l| format!(" for {}, then {}", duration::format_exact(l.after), l.then.word()));
             format!("wait for approval{}{text}", limit.unwrap_or_default())
         }
         StepKind::Unknown => crate::domain::decide::label(step),
@@ -235,15 +235,15 @@ fn route(plan: &Plan, selection: &Selection, selected: &SelectedRoute) -> RouteL
     let live = &selected.route;
     let mut weights = Vec::new();
     if let Some(original) = live.forwards() {
-        weights.push(Weights { step: 0, groups: Ok(named(selection, original)) });
+        weights.push(Weights { step: 0, groups: Ok(named_weights(selection, original)) });
         let mut current = original.clone();
         for step in &plan.strategy.steps {
             let next = match &step.kind {
-                StepKind::Bind => Ok(current.attach(&raised(plan, selected))),
-                StepKind::Shares(wanted) => shares::spell(original, &selected.managed(), wanted, elb::LIMITS),
+                StepKind::Bind => Ok(current.attach(&used_groups(plan, selected))),
+                StepKind::Shares(wanted) => shares::split_for(original, &selected.managed(), wanted, elb::LIMITS),
                 StepKind::Bake(_) | StepKind::Approval(_) | StepKind::Exec(_) | StepKind::Unknown => continue,
             };
-            let groups = next.as_ref().map(|split| named(selection, split)).map_err(ToString::to_string);
+            let groups = next.as_ref().map(|split| named_weights(selection, split)).map_err(ToString::to_string);
             current = next.unwrap_or(current);
             weights.push(Weights { step: step.number, groups });
         }
@@ -259,10 +259,10 @@ fn route(plan: &Plan, selection: &Selection, selected: &SelectedRoute) -> RouteL
 }
 
 /// ARNs of the groups that ever get a share.
-fn raised<'a>(plan: &Plan, selected: &'a SelectedRoute) -> Vec<&'a str> {
+fn used_groups<'a>(plan: &Plan, selected: &'a SelectedRoute) -> Vec<&'a str> {
     selected.groups.iter().filter(|(cluster, _)| plan.strategy.peak(cluster) > 0).map(|(_, arn)| arn.as_str()).collect()
 }
 
-fn named(selection: &Selection, split: &Split) -> Vec<(String, u16)> {
+fn named_weights(selection: &Selection, split: &Split) -> Vec<(String, u16)> {
     split.ids().map(|id| (selection.group_name(id).to_owned(), split.weight(id).unwrap_or(0))).collect()
 }

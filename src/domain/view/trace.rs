@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::domain::run::event::{Event, Outcome, Record, StepType, WriteResult};
+use crate::domain::run::event::{Event, RunOutcome, Record, StepType, WriteResult};
 use crate::domain::run::hook::HookResult;
 use crate::domain::traffic::RouteId;
 
@@ -52,7 +52,7 @@ pub struct Span {
 
 /// A span that has not ended.
 #[derive(Debug, Clone)]
-struct Open {
+struct OpenSpan {
     id: [u8; 8],
     name: String,
     start: Timestamp,
@@ -63,7 +63,7 @@ struct Open {
 /// A batch that is being written.
 #[derive(Debug, Clone)]
 struct Batch {
-    open: Open,
+    open: OpenSpan,
     routes: BTreeSet<RouteId>,
     results: BTreeMap<&'static str, u64>,
 }
@@ -72,22 +72,22 @@ struct Batch {
 #[derive(Debug, Clone, Default)]
 pub struct Trace {
     run: String,
-    root: Option<Open>,
+    root: Option<OpenSpan>,
     /// The span of the run was returned. A later rollback adds to the same trace.
-    over: bool,
-    step: Option<Open>,
+    run_ended: bool,
+    step: Option<OpenSpan>,
     /// The current step is a pause or an approval, which may take days.
-    pauses: bool,
-    rollback: Option<Open>,
+    in_pause: bool,
+    rollback: Option<OpenSpan>,
     batch: Option<Batch>,
-    hook: Option<Open>,
+    hook: Option<OpenSpan>,
 }
 
 impl Trace {
     /// The spans that end with this record.
-    pub fn take(&mut self, record: &Record) -> Vec<Span> {
+    pub fn add(&mut self, record: &Record) -> Vec<Span> {
         let time = record.time;
-        self.note(record);
+        self.add_span_event(record);
         match &record.event {
             Event::Started(started) => {
                 self.run.clone_from(&record.run);
@@ -96,24 +96,24 @@ impl Trace {
                     text("cutover.run", &record.run),
                     text("cutover.owner", &started.owner),
                 ];
-                self.root = Some(Open { attributes, ..self.open("run", format!("run {}", started.plan), time) });
+                self.root = Some(OpenSpan { attributes, ..self.open_span("run", format!("run {}", started.plan), time) });
                 Vec::new()
             }
             Event::StepStarted { step, kind, label } => {
                 let number = u64::try_from(*step).unwrap_or_default();
                 let attributes = vec![("cutover.step", Value::Number(number)), text("cutover.label", label)];
                 let ended = self.end_step(time, None);
-                self.step = Some(Open {
+                self.step = Some(OpenSpan {
                     attributes,
-                    ..self.open(&format!("step {}", record.seq), format!("step {step}"), time)
+                    ..self.open_span(&format!("step {}", record.seq), format!("step {step}"), time)
                 });
-                self.pauses = matches!(kind, StepType::Bake | StepType::Approval);
+                self.in_pause = matches!(kind, StepType::Bake | StepType::Approval);
                 ended
             }
             Event::StepDone { .. } => self.end_step(time, None),
             Event::Intended { restore, writes, .. } => {
                 let ended = self.end_batch(time);
-                let open = self.open(
+                let open = self.open_span(
                     &format!("batch {}", record.seq),
                     if *restore { "restore" } else { "write" }.into(),
                     time,
@@ -125,7 +125,7 @@ impl Trace {
             Event::Outcome { route, result, .. } => {
                 let Some(batch) = &mut self.batch else { return Vec::new() };
                 if batch.routes.remove(route) {
-                    *batch.results.entry(word(*result)).or_default() += 1;
+                    *batch.results.entry(result_name(*result)).or_default() += 1;
                 }
                 if batch.routes.is_empty() { self.end_batch(time) } else { Vec::new() }
             }
@@ -133,17 +133,17 @@ impl Trace {
                 let mut ended = self.end_step(time, Some(cause.clone()));
                 ended.extend(self.end_rollback(time, None));
                 let attributes = vec![text("cutover.cause", cause), text("cutover.by", by)];
-                self.rollback = Some(Open {
+                self.rollback = Some(OpenSpan {
                     attributes,
-                    ..self.open(&format!("rollback {}", record.seq), "rollback".into(), time)
+                    ..self.open_span(&format!("rollback {}", record.seq), "rollback".into(), time)
                 });
                 ended
             }
             Event::HookStarted { hook, what } => {
                 let attributes = vec![text("cutover.hook", what)];
-                self.hook = Some(Open {
+                self.hook = Some(OpenSpan {
                     attributes,
-                    ..self.open(&format!("hook {}", record.seq), format!("hook {}", hook.at.name()), time)
+                    ..self.open_span(&format!("hook {}", record.seq), format!("hook {}", hook.at.name()), time)
                 });
                 Vec::new()
             }
@@ -151,9 +151,9 @@ impl Trace {
                 let Some(open) = self.hook.take() else { return Vec::new() };
                 let error = (*result != HookResult::Well).then(|| message.clone());
                 let parent = self.rollback.as_ref().or(self.step.as_ref()).or(self.root.as_ref()).map(|open| open.id);
-                vec![self.close(open, parent, time, error)]
+                vec![self.close_span(open, parent, time, error)]
             }
-            Event::Finished { outcome, left, .. } => self.end(time, *outcome, left),
+            Event::Finished { outcome, left, .. } => self.end_run(time, *outcome, left),
             _ => Vec::new(),
         }
     }
@@ -165,8 +165,8 @@ impl Trace {
     }
 
     /// Whether the run is in a pause or an approval.
-    pub fn pauses(&self) -> bool {
-        self.pauses && self.step.is_some() && self.rollback.is_none()
+    pub fn is_pausing(&self) -> bool {
+        self.in_pause && self.step.is_some() && self.rollback.is_none()
     }
 
     /// The run's id.
@@ -176,34 +176,34 @@ impl Trace {
 
     /// The id of the trace.
     pub fn id(&self) -> [u8; 16] {
-        id(&self.run)
+        trace_id(&self.run)
     }
 
-    fn open(&self, key: &str, name: String, start: Timestamp) -> Open {
+    fn open_span(&self, key: &str, name: String, start: Timestamp) -> OpenSpan {
         let id = span_id(&self.run, &format!("{key} {}", start.as_nanosecond()));
-        Open { id, name, start, attributes: Vec::new(), events: Vec::new() }
+        OpenSpan { id, name, start, attributes: Vec::new(), events: Vec::new() }
     }
 
-    fn close(&self, open: Open, parent: Option<[u8; 8]>, end: Timestamp, error: Option<String>) -> Span {
-        let Open { id, name, start, attributes, events } = open;
+    fn close_span(&self, open: OpenSpan, parent: Option<[u8; 8]>, end: Timestamp, error: Option<String>) -> Span {
+        let OpenSpan { id, name, start, attributes, events } = open;
         Span { trace: self.id(), id, parent, name, client: false, start, end, attributes, events, error }
     }
 
     fn end_batch(&mut self, time: Timestamp) -> Vec<Span> {
         let Some(Batch { mut open, routes, results }) = self.batch.take() else { return Vec::new() };
-        let bad: u64 = results.iter().filter(|(word, _)| !["applied", "already"].contains(*word)).map(|(_, n)| n).sum();
+        let bad: u64 = results.iter().filter(|(word, _)| !["applied", "already"].contains(*result_name)).map(|(_, n)| n).sum();
         let error = (bad > 0 || !routes.is_empty())
             .then(|| format!("routes that were not written: {}", bad + routes.len() as u64));
-        open.attributes.extend(results.into_iter().map(|(word, n)| (word, Value::Number(n))));
+        open.attributes.extend(results.into_iter().map(|(word, n)| (result_name, Value::Number(n))));
         let parent = self.parent();
-        vec![self.close(open, parent, time, error)]
+        vec![self.close_span(open, parent, time, error)]
     }
 
     fn end_step(&mut self, time: Timestamp, error: Option<String>) -> Vec<Span> {
         let mut ended = self.end_batch(time);
         if let Some(open) = self.step.take() {
             let root = self.root.as_ref().map(|r| r.id);
-            ended.push(self.close(open, root, time, error));
+            ended.push(self.close_span(open, root, time, error));
         }
         ended
     }
@@ -212,31 +212,31 @@ impl Trace {
         let mut ended = self.end_batch(time);
         if let Some(open) = self.rollback.take() {
             let root = self.root.as_ref().map(|r| r.id);
-            ended.push(self.close(open, root, time, error));
+            ended.push(self.close_span(open, root, time, error));
         }
         ended
     }
 
-    fn end(&mut self, time: Timestamp, outcome: Outcome, left: &[String]) -> Vec<Span> {
+    fn end_run(&mut self, time: Timestamp, outcome: RunOutcome, left: &[String]) -> Vec<Span> {
         let stuck = (!left.is_empty()).then(|| left.join("; "));
         let mut ended = self.end_step(time, None);
         ended.extend(self.end_rollback(time, stuck.clone()));
-        let Some(root) = self.root.clone().filter(|_| !self.over) else { return ended };
-        self.over = true;
-        let error = stuck.or_else(|| (outcome == Outcome::RolledBack).then(|| "rolled back".to_owned()));
-        let mut span = self.close(root, None, time, error);
+        let Some(root) = self.root.clone().filter(|_| !self.run_ended) else { return ended };
+        self.run_ended = true;
+        let error = stuck.or_else(|| (outcome == RunOutcome::RolledBack).then(|| "rolled back".to_owned()));
+        let mut span = self.close_span(root, None, time, error);
         let word = match outcome {
-            Outcome::Completed => "completed",
-            Outcome::RolledBack => "rolledBack",
-            Outcome::Aborted => "aborted",
+            RunOutcome::Completed => "completed",
+            RunOutcome::RolledBack => "rolledBack",
+            RunOutcome::Aborted => "aborted",
         };
-        span.attributes.push(text("cutover.outcome", word));
+        span.attributes.push(text("cutover.outcome", result_name));
         ended.push(span);
         ended
     }
 
     /// Adds an event to the current span.
-    fn note(&mut self, record: &Record) {
+    fn add_span_event(&mut self, record: &Record) {
         let (name, words) = match &record.event {
             Event::Frozen { message, .. } => ("frozen", message),
             Event::GateFailed { message, .. } => ("gateFailed", message),
@@ -254,7 +254,7 @@ impl Trace {
 }
 
 /// The id of a run's trace.
-fn id(run: &str) -> [u8; 16] {
+fn trace_id(run: &str) -> [u8; 16] {
     let mut id = [0; 16];
     id.copy_from_slice(&Sha256::digest(run)[..16]);
     id
@@ -272,7 +272,7 @@ fn text(key: &'static str, value: &str) -> (&'static str, Value) {
 }
 
 /// The spelling of a write's result in records.
-pub fn word(result: WriteResult) -> &'static str {
+pub fn result_name(result: WriteResult) -> &'static str {
     match result {
         WriteResult::Applied => "applied",
         WriteResult::Already => "already",
@@ -335,10 +335,10 @@ mod tests {
             outcome(&ids[0], WriteResult::Applied),
             outcome(&ids[1], WriteResult::Already),
         ]);
-        events.push(Event::Finished { outcome: Outcome::RolledBack, remarks: Vec::new(), left: Vec::new() });
+        events.push(Event::Finished { outcome: RunOutcome::RolledBack, remarks: Vec::new(), left: Vec::new() });
         let records = records(events);
         let mut trace = Trace::default();
-        let spans: Vec<_> = records.iter().flat_map(|r| trace.take(r)).collect();
+        let spans: Vec<_> = records.iter().flat_map(|r| trace.add(r)).collect();
         let told: Vec<_> = spans
             .iter()
             .map(|s| (s.name.as_str(), s.start.as_second(), s.end.as_second(), s.error.as_deref()))
@@ -358,7 +358,7 @@ mod tests {
         assert_eq!(of("step 2").events[0].1, "gateFailed");
         // Another process reads the same journal.
         let mut second = Trace::default();
-        let again: Vec<_> = records.iter().flat_map(|r| second.take(r)).collect();
+        let again: Vec<_> = records.iter().flat_map(|r| second.add(r)).collect();
         assert_eq!(again, spans);
         let back = Record {
             seq: 14,
@@ -368,7 +368,7 @@ mod tests {
             newer: None,
         };
         let end = Record { seq: 15, ..records[12].clone() };
-        let later: Vec<_> = [back, end].iter().flat_map(|r| second.take(r)).map(|s| s.name).collect();
+        let later: Vec<_> = [back, end].iter().flat_map(|r| second.add(r)).map(|s| s.name).collect();
         assert_eq!(later, ["rollback"], "the run's span is not returned twice");
     }
 }

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::elb::select::spelled;
+use crate::domain::elb::select::selector_text;
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::view::init::{InitError, Request, Seen, write};
+use crate::domain::view::init::{InitError, InitRequest, InitFacts, write};
 use crate::plan::model::Selector;
 use crate::port::{Cluster, Detail, Groups, Inventory};
 
@@ -15,7 +15,7 @@ use crate::port::{Cluster, Detail, Groups, Inventory};
 /// # Errors
 /// [`InitError`] says what was found if the request does not match it.
 pub async fn init(
-    request: &Request,
+    request: &InitRequest,
     inventory: &dyn Inventory,
     from: Option<&dyn Cluster>,
     to: Option<&dyn Cluster>,
@@ -24,8 +24,8 @@ pub async fn init(
         let what = what.to_owned();
         move |why| InitError::Unreadable { what, why }
     };
-    let selector = spelled(&request.load_balancer);
-    let mut found = match inventory.load_balancers(&request.load_balancer, Detail::Whole).await {
+    let selector = selector_text(&request.load_balancer);
+    let mut found = match inventory.load_balancers(&request.load_balancer, Detail::Full).await {
         Err(crate::domain::traffic::Unreadable::NotFound(_)) => Vec::new(),
         other => other.map_err(unreadable(&format!("load balancer {selector}")))?,
     };
@@ -52,7 +52,7 @@ pub async fn init(
     if let Some(unread) = listeners.iter().find_map(|(l, _)| l.unread.first()) {
         return Err(InitError::Unreadable { what: format!("its action {}", unread.label), why: unread.why.clone() });
     }
-    let seen = Seen { load_balancer, listeners, groups, from_bindings: from_bindings?, to_bindings: to_bindings? };
+    let seen = InitFacts { load_balancer, listeners, groups, from_bindings: from_bindings?, to_bindings: to_bindings? };
     write(request, &seen)
 }
 

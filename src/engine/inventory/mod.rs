@@ -7,4 +7,4 @@ pub mod live;
 mod patient;
 
 pub use init::init;
-pub use patient::patient;
+pub use patient::with_retries;

@@ -10,29 +10,29 @@ use async_trait::async_trait;
 use crate::base::retry::READ;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::health::Target;
-use crate::domain::traffic::{Census, Content, RouteId, Tags, Unreadable};
-use crate::engine::retry::{again, each};
+use crate::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
+use crate::engine::retry::{retry, retry_each};
 use crate::plan::model::Selector;
-use crate::port::{Balancer, Caller, Clock, Detail, Groups, Inventory, Marks, Traffic, WriteError};
+use crate::port::{LoadBalancerApi, Caller, Clock, Detail, Groups, Inventory, TagStore, Traffic, WriteError};
 
 /// Wraps a load balancer API so that it retries its reads.
-pub fn patient(balancer: &Balancer, clock: &Arc<dyn Clock>) -> Balancer {
-    Balancer {
-        traffic: Arc::new(Patient { inner: Arc::clone(&balancer.traffic), clock: Arc::clone(clock) }),
-        inventory: Arc::new(Patient { inner: Arc::clone(&balancer.inventory), clock: Arc::clone(clock) }),
-        marks: Arc::new(Patient { inner: Arc::clone(&balancer.marks), clock: Arc::clone(clock) }),
+pub fn with_retries(balancer: &LoadBalancerApi, clock: &Arc<dyn Clock>) -> LoadBalancerApi {
+    LoadBalancerApi {
+        traffic: Arc::new(RetryingReads { inner: Arc::clone(&balancer.traffic), clock: Arc::clone(clock) }),
+        inventory: Arc::new(RetryingReads { inner: Arc::clone(&balancer.inventory), clock: Arc::clone(clock) }),
+        tags: Arc::new(RetryingReads { inner: Arc::clone(&balancer.tags), clock: Arc::clone(clock) }),
     }
 }
 
 /// One port whose reads are retried.
-struct Patient<S: ?Sized> {
+struct RetryingReads<S: ?Sized> {
     inner: Arc<S>,
     clock: Arc<dyn Clock>,
 }
 
-impl<S: ?Sized> Patient<S> {
+impl<S: ?Sized> RetryingReads<S> {
     async fn read<T, F: Future<Output = Result<T, Unreadable>>>(&self, call: impl Fn() -> F) -> Result<T, Unreadable> {
-        again(READ, &*self.clock, passes, call).await
+        retry(READ, &*self.clock, is_temporary, call).await
     }
 
     /// Reads again for what `partial` finds missing, too; a partial answer is better than none.
@@ -42,7 +42,7 @@ impl<S: ?Sized> Patient<S> {
     {
         let mut read = call().await;
         for pause in READ.pauses() {
-            if !read.as_ref().map_or_else(passes, partial) {
+            if !read.as_ref().map_or_else(is_temporary, partial) {
                 break;
             }
             self.clock.sleep(pause).await;
@@ -56,44 +56,44 @@ impl<S: ?Sized> Patient<S> {
 }
 
 /// Whether a retry may succeed.
-fn passes(why: &Unreadable) -> bool {
+fn is_temporary(why: &Unreadable) -> bool {
     matches!(why, Unreadable::Throttled | Unreadable::Unavailable(_))
 }
 
-fn unsettled<T>(read: &Result<T, Unreadable>) -> bool {
-    read.as_ref().is_err_and(passes)
+fn is_retryable<T>(read: &Result<T, Unreadable>) -> bool {
+    read.as_ref().is_err_and(is_temporary)
 }
 
 /// Whether some of a listener was not read and a retry may read it.
-fn partial(listener: &Listener) -> bool {
-    listener.unread.iter().map(|u| &u.why).chain(&listener.tags_unread).any(passes)
+fn is_partly_unread(listener: &Listener) -> bool {
+    listener.unread.iter().map(|u| &u.why).chain(&listener.tags_unread).any(is_temporary)
 }
 
 #[async_trait]
-impl Traffic for Patient<dyn Traffic> {
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
+impl Traffic for RetryingReads<dyn Traffic> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
         let inner = &*self.inner;
-        each(READ, &*self.clock, unsettled, ids, |ids: Vec<RouteId>| async move { inner.routes(&ids).await }).await
+        retry_each(READ, &*self.clock, is_retryable, ids, |ids: Vec<RouteId>| async move { inner.routes(&ids).await }).await
     }
 
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
         let inner = &*self.inner;
-        each(READ, &*self.clock, unsettled, groups, |groups: Vec<String>| async move { inner.health(&groups).await })
+        retry_each(READ, &*self.clock, is_retryable, groups, |groups: Vec<String>| async move { inner.health(&groups).await })
             .await
     }
 
-    async fn census(&self, load_balancer: &str) -> Result<Census, Unreadable> {
-        let partial = |census: &Census| census.unread.iter().any(|unread| passes(&unread.why));
+    async fn census(&self, load_balancer: &str) -> Result<RouteCensus, Unreadable> {
+        let partial = |census: &RouteCensus| census.unread.iter().any(|unread| is_temporary(&unread.why));
         self.complete(partial, || self.inner.census(load_balancer)).await
     }
 
-    async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
+    async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
         self.inner.set(id, content, deadline).await
     }
 }
 
 #[async_trait]
-impl Inventory for Patient<dyn Inventory> {
+impl Inventory for RetryingReads<dyn Inventory> {
     async fn caller(&self) -> Result<Caller, Unreadable> {
         self.read(|| self.inner.caller()).await
     }
@@ -107,7 +107,7 @@ impl Inventory for Patient<dyn Inventory> {
         load_balancer: &str,
         detail: Detail,
     ) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
-        let partial = |all: &Vec<(Listener, Vec<LiveRoute>)>| all.iter().any(|(listener, _)| partial(listener));
+        let partial = |all: &Vec<(Listener, Vec<LiveRoute>)>| all.iter().any(|(listener, _)| is_partly_unread(listener));
         self.complete(partial, || self.inner.listeners(load_balancer, detail)).await
     }
 
@@ -117,7 +117,7 @@ impl Inventory for Patient<dyn Inventory> {
 }
 
 #[async_trait]
-impl Marks for Patient<dyn Marks> {
+impl TagStore for RetryingReads<dyn TagStore> {
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
         self.read(|| self.inner.tags(arns)).await
     }

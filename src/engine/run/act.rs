@@ -2,24 +2,24 @@
 
 use jiff::Timestamp;
 
-use super::Run;
-use crate::domain::decide::{self, Batch, Clearance, Context};
+use super::RunLoop;
+use crate::domain::decide::{self, Batch, ChunkVerdict, Context};
 use crate::domain::run::event::{BindingStart, Event, Wait, WaitReason, Write, WriteResult};
-use crate::domain::run::watch::Observation;
+use crate::domain::run::observation::Observation;
 use crate::domain::traffic::RouteId;
-use crate::engine::write::Prepared;
+use crate::engine::write::PreparedWrite;
 use crate::engine::{EngineError, bind, look};
 
-impl Run<'_> {
+impl RunLoop<'_> {
     pub(super) async fn write(&mut self, batch: Batch) -> Result<(), EngineError> {
-        if !self.owned() {
+        if !self.check_ownership() {
             return Ok(());
         }
         let now = self.ports.clock.now();
         let chunk = self.executor.chunk(&batch.writes, now);
         if chunk.is_empty() {
-            let until = self.executor.next(&batch.writes, now);
-            self.note(vec![Wait { until: Some(until), ..self.delayed(&batch) }], now).await?;
+            let until = self.executor.next_write_at(&batch.writes, now);
+            self.journal_waits(vec![Wait { until: Some(until), ..self.write_wait(&batch) }], now).await?;
             self.ports.clock.sleep(until.duration_since(now).unsigned_abs()).await;
             return Ok(());
         }
@@ -27,22 +27,22 @@ impl Run<'_> {
         // Drift of one route freezes the raises of all routes.
         let foreign = events.iter().any(|e| matches!(e, Event::Drifted { .. }));
         self.journal_all(events).await?;
-        if foreign || prepared.is_empty() || !self.marked().await {
+        if foreign || prepared.is_empty() || !self.marker_is_current().await {
             return Ok(());
         }
-        let prepared = self.cleared(&batch, prepared).await?;
+        let prepared = self.writes_cleared_by_gates(&batch, prepared).await?;
         if prepared.is_empty() {
             return Ok(());
         }
         let (time, deadline) = (self.ports.clock.now(), self.deadline());
         let writes: Vec<_> = prepared.iter().map(|p| p.write.clone()).collect();
-        let raises = decide::raises(&self.state, &batch, &writes);
+        let raises = decide::groups_to_read(&self.state, &batch, &writes);
         if let Err(error) = self.journal(Event::Intended { restore: false, deadline, writes }).await {
-            return self.unwritten(error, time).await;
+            return self.wait_for_journal(error, time).await;
         }
-        if !self.confirmed(&raises).await {
+        if !self.lock_confirmed(&raises).await {
             for p in prepared {
-                self.journal(unsent(p.write.route)).await?;
+                self.journal(not_sent(p.write.route)).await?;
             }
             return Ok(());
         }
@@ -56,51 +56,51 @@ impl Run<'_> {
 
     /// Returns the writes of a chunk whose raise gates hold on fresh readings. Journals why the others stay in the
     /// batch.
-    async fn cleared(&mut self, batch: &Batch, mut prepared: Vec<Prepared>) -> Result<Vec<Prepared>, EngineError> {
+    async fn writes_cleared_by_gates(&mut self, batch: &Batch, mut prepared: Vec<PreparedWrite>) -> Result<Vec<PreparedWrite>, EngineError> {
         let writes: Vec<_> = prepared.iter().map(|p| p.write.clone()).collect();
-        let mut unread = decide::raises(&self.state, batch, &writes);
-        unread.retain(|group| self.stale(group));
+        let mut unread = decide::groups_to_read(&self.state, batch, &writes);
+        unread.retain(|group| self.is_stale(group));
         if !unread.is_empty() {
-            let seen = look::health(&unread, &*self.ports.balancer.traffic, &*self.ports.clock).await;
-            self.watch.absorb(self.ports.clock.now(), seen, false);
+            let seen = look::observe_health(&unread, &*self.ports.balancer.traffic, &*self.ports.clock).await;
+            self.watch.add(self.ports.clock.now(), seen, false);
         }
         let now = self.ports.clock.now();
-        let context = Context { plan: self.plan, state: &self.state, watch: &self.watch, now };
-        let Clearance { held, waits } = decide::clear(&context, batch, &writes);
+        let context = Context { plan: self.plan, state: &self.state, observed: &self.watch, now };
+        let ChunkVerdict { waiting_routes: held, waits } = decide::judge_chunk(&context, batch, &writes);
         if !held.is_empty() {
             prepared.retain(|p| !held.contains(&p.write.route));
-            self.note(waits, now).await?;
+            self.journal_waits(waits, now).await?;
         }
         Ok(prepared)
     }
 
     /// Whether the marker is ours. Reads it again if the last reading is too old, because other reads took long.
-    async fn marked(&mut self) -> bool {
+    async fn marker_is_current(&mut self) -> bool {
         if !self.watch.marker_stale(self.ports.clock.now()) {
             return true; // `decide` has used this reading
         }
-        let Some(marker) = look::marker(&self.subject, &*self.ports.balancer.marks, &*self.ports.clock).await else {
+        let Some(marker) = look::observe_marker(&self.watch_list, &*self.ports.balancer.tags, &*self.ports.clock).await else {
             return true;
         };
-        self.watch.absorb(
+        self.watch.add(
             self.ports.clock.now(),
             Observation { marker: Some(marker), ..Observation::default() },
             false,
         );
-        self.watch.marked()
+        self.watch.marker_is_ours()
     }
 
     /// Whether the store confirms that the lock is ours, now and for as long as a write may take, and the readings are
     /// still fresh. Restoring writes do not need this.
-    async fn confirmed(&mut self, raises: &[String]) -> bool {
-        let ours = self.held.confirm().await;
-        self.owned() && ours && self.watch.lapsed.is_none() && !raises.iter().any(|group| self.stale(group))
+    async fn lock_confirmed(&mut self, raises: &[String]) -> bool {
+        let ours = self.locks.confirm().await;
+        self.check_ownership() && ours && self.watch.lock_warning.is_none() && !raises.iter().any(|group| self.is_stale(group))
     }
 
     /// Why no write of a batch can be sent at the moment.
-    pub(super) fn delayed(&self, batch: &Batch) -> Wait {
+    pub(super) fn write_wait(&self, batch: &Batch) -> Wait {
         let unread = |w: &Write| self.watch.routes.get(&w.route).is_some_and(|r| r.value.is_err());
-        let blind = decide::blind(&self.state, &self.watch).filter(|_| batch.writes.iter().any(unread));
+        let blind = decide::unreadable_wait(&self.state, &self.watch).filter(|_| batch.writes.iter().any(unread));
         blind.unwrap_or_else(|| Wait {
             reason: WaitReason::Rate,
             message: "the rate limit for modifying calls is used up".into(),
@@ -110,9 +110,9 @@ impl Run<'_> {
 
     /// Waits because the journal cannot be written: no raise is sent without its intent on disk. The guard continues,
     /// and the run continues once the journal can be written.
-    pub(super) async fn unwritten(&mut self, error: EngineError, now: Timestamp) -> Result<(), EngineError> {
+    pub(super) async fn wait_for_journal(&mut self, error: EngineError, now: Timestamp) -> Result<(), EngineError> {
         let EngineError::Store(error) = error else { return Err(error) };
-        self.note(
+        self.journal_waits(
             vec![Wait {
                 reason: WaitReason::Journal,
                 message: format!("the journal cannot be written: {error}"),
@@ -121,21 +121,21 @@ impl Run<'_> {
             now,
         )
         .await?;
-        self.rest(now).await;
+        self.sleep_until_due(now).await;
         Ok(())
     }
 
     /// Whether the last health reading of a group is too old for a raise.
-    fn stale(&self, group: &str) -> bool {
+    fn is_stale(&self, group: &str) -> bool {
         let now = self.ports.clock.now();
-        self.watch.of(group).back().is_none_or(|s| now.duration_since(s.at) > self.watch.fresh())
+        self.watch.samples_of(group).back().is_none_or(|s| now.duration_since(s.at) > self.watch.max_sample_age())
     }
 
     pub(super) fn remember_refusal(&mut self, event: &Event) {
         if let Event::Outcome { route, detail: Some(why), .. } = event
-            && self.executor.given_up().any(|id| id == route)
+            && self.executor.refused_routes().any(|id| id == route)
         {
-            self.watch.refused.insert(route.clone(), why.clone());
+            self.watch.rejected_writes.insert(route.clone(), why.clone());
         }
     }
 
@@ -159,12 +159,12 @@ impl Run<'_> {
                 Err(message) => waits.push(Wait { reason: WaitReason::Binding, message, until: None }),
             }
         }
-        self.watch.unbound = waits;
+        self.watch.binding_waits = waits;
         Ok(())
     }
 
     pub(super) async fn unbind(&mut self, bindings: Vec<BindingStart>) -> Result<(), EngineError> {
-        if !self.owned() {
+        if !self.check_ownership() {
             return Ok(());
         }
         let mut waits = Vec::new();
@@ -189,13 +189,13 @@ impl Run<'_> {
                 Err(message) => waits.push(Wait { reason: WaitReason::Binding, message, until: None }),
             }
         }
-        self.watch.unbound = waits;
+        self.watch.binding_waits = waits;
         Ok(())
     }
 }
 
 /// The outcome of a write whose intent is in the journal but that was not sent.
-fn unsent(route: RouteId) -> Event {
+fn not_sent(route: RouteId) -> Event {
     let detail = Some("not sent: the lock or the health readings expired before the write".to_owned());
     Event::Outcome { route, result: WriteResult::Failed, live: None, detail }
 }

@@ -5,24 +5,24 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::domain::metric::gate::{Question, Seen};
+use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue};
 use crate::port::Metrics;
 
 /// Metric queries under way. They are cancelled on drop.
 #[derive(Default)]
-pub struct Asking {
-    tasks: JoinSet<Vec<(Question, Seen)>>,
-    pub(super) busy: BTreeSet<String>,
+pub struct MetricQueries {
+    tasks: JoinSet<Vec<(MeasurementRequest, MeasuredValue)>>,
+    pub(super) pending_gates: BTreeSet<String>,
     /// Answers that arrived during [`Asking::wait`].
-    early: Vec<(Question, Seen)>,
+    early: Vec<(MeasurementRequest, MeasuredValue)>,
 }
 
-impl Asking {
-    pub fn ask(&mut self, metrics: &Arc<dyn Metrics>, questions: Vec<Question>) {
-        self.busy.extend(questions.iter().map(|q| q.gate.name.clone()));
+impl MetricQueries {
+    pub fn ask(&mut self, metrics: &Arc<dyn Metrics>, questions: Vec<MeasurementRequest>) {
+        self.pending_gates.extend(questions.iter().map(|q| q.gate.name.clone()));
         let metrics = Arc::clone(metrics);
         self.tasks.spawn(async move {
-            let seen = metrics.ask(&questions).await;
+            let seen = metrics.measure(&questions).await;
             questions.into_iter().zip(seen).collect()
         });
     }
@@ -34,17 +34,17 @@ impl Asking {
         true
     }
 
-    pub fn answers(&mut self) -> Vec<(Question, Seen)> {
+    pub fn take_answers(&mut self) -> Vec<(MeasurementRequest, MeasuredValue)> {
         let mut all = std::mem::take(&mut self.early);
         while let Some(done) = self.tasks.try_join_next() {
             all.extend(done.unwrap_or_default());
         }
         for (question, _) in &all {
-            self.busy.remove(&question.gate.name);
+            self.pending_gates.remove(&question.gate.name);
         }
         // A query that panicked has no answer; its gates are queried again.
         if self.tasks.is_empty() {
-            self.busy.clear();
+            self.pending_gates.clear();
         }
         all
     }

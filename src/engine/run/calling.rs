@@ -12,18 +12,18 @@ use crate::domain::run::hook::HookId;
 use crate::port::Hooks;
 
 /// A hook or a command, and its result.
-pub type Answer = (HookId, Result<String, String>);
+pub type HookAnswer = (HookId, Result<String, String>);
 
 /// Commands and hooks under way. They are stopped on drop.
 #[derive(Default)]
-pub struct Calling {
-    tasks: JoinSet<Answer>,
+pub struct HookTasks {
+    tasks: JoinSet<HookAnswer>,
     pub(super) running: BTreeMap<HookId, AbortHandle>,
     /// Answers that arrived during [`Calling::wait`].
-    early: Vec<Answer>,
+    early: Vec<HookAnswer>,
 }
 
-impl Calling {
+impl HookTasks {
     pub fn call(&mut self, hooks: &Arc<dyn Hooks>, call: HookCall) {
         let (hooks, id) = (Arc::clone(hooks), call.id);
         let task = self.tasks.spawn(async move { (id, hooks.call(&call).await) });
@@ -44,7 +44,7 @@ impl Calling {
         self.tasks.shutdown().await;
     }
 
-    pub fn answers(&mut self) -> Vec<Answer> {
+    pub fn take_answers(&mut self) -> Vec<HookAnswer> {
         let mut all = std::mem::take(&mut self.early);
         while let Some(done) = self.tasks.try_join_next() {
             all.extend(done.ok());

@@ -1,39 +1,39 @@
 //! Ends this process's part of a run: because the run is finished, because it must wait, or on request.
 
-use super::Run;
-use crate::domain::decide::stop;
-use crate::domain::run::event::{Event, Outcome, Record, Stop};
+use super::RunLoop;
+use crate::domain::decide::stop_reason;
+use crate::domain::run::event::{Event, RunOutcome, Record, StopReason};
 use crate::domain::run::state::{Frozen, Phase};
-use crate::domain::run::watch::Marker;
+use crate::domain::run::observation::Marker;
 use crate::engine::{Ending, EngineError, untag};
 use crate::port::store::LockError;
 
-impl Run<'_> {
+impl RunLoop<'_> {
     /// Whether this process still owns the run. If not, requests belong to the new owner, and this process stops,
     /// whatever it does at the moment and whatever the last reading of the marker says.
-    pub(super) fn owned(&mut self) -> bool {
+    pub(super) fn check_ownership(&mut self) -> bool {
         // A write that is sent now can take effect until its deadline.
-        self.watch.lapsed = self.held.lapsed(self.settings.deadline);
-        let Err(LockError::HeldBy(other)) = self.held.check() else { return true };
+        self.watch.lock_warning = self.locks.expiry(self.settings.deadline);
+        let Err(LockError::HeldBy(other)) = self.locks.check() else { return true };
         self.watch.marker = Some(Marker::Other(format!("{} on {}, run {}", other.owner, other.host, other.run)));
         false
     }
 
     /// Stops driving a frozen run if the settings say so, instead of guarding it. A rollback is always completed.
-    pub(super) async fn leaves(&mut self) -> Result<Option<Ending>, EngineError> {
+    pub(super) async fn stop_if_frozen(&mut self) -> Result<Option<Ending>, EngineError> {
         let may = self.settings.leave_when_frozen && self.state.phase != Phase::RollingBack;
         let Some(Frozen { reason, message, .. }) = self.state.frozen.clone().filter(|_| may) else { return Ok(None) };
-        match stop(reason) {
-            Stop::Waiting => Ok(None),
-            stop => self.stopped(stop, message).await.map(Some),
+        match stop_reason(reason) {
+            StopReason::Waiting => Ok(None),
+            stop => self.end_process(stop_reason, message).await.map(Some),
         }
     }
 
     /// `^C` pauses the run, except in a process that stops by itself (`step`): there the next call continues.
-    pub(super) async fn interrupted(&mut self, stop: Stop, message: String) -> Result<Ending, EngineError> {
-        let stays = self.settings.orders.leave.is_none();
+    pub(super) async fn stop_on_request(&mut self, stop: StopReason, message: String) -> Result<Ending, EngineError> {
+        let stays = self.settings.orders.exit_after.is_none();
         if stays
-            && stop == Stop::Interrupted
+            && stop_reason == StopReason::Interrupted
             && !matches!(self.state.phase, Phase::RollingBack | Phase::Detaching | Phase::Finished)
             && self.state.paused.is_none()
         {
@@ -44,20 +44,20 @@ impl Run<'_> {
             })
             .await?;
         }
-        self.stopped(stop, message).await
+        self.end_process(stop_reason, message).await
     }
 
-    pub(super) async fn leave(&mut self, stop: Stop, message: String) -> Result<Ending, EngineError> {
-        if stop == Stop::Stuck {
-            self.look().await;
+    pub(super) async fn stop(&mut self, stop: StopReason, message: String) -> Result<Ending, EngineError> {
+        if stop_reason == StopReason::Stuck {
+            self.observe().await;
         }
-        self.stopped(stop, message).await
+        self.end_process(stop_reason, message).await
     }
 
-    async fn stopped(&mut self, reason: Stop, message: String) -> Result<Ending, EngineError> {
-        self.calling.stop().await;
+    async fn end_process(&mut self, reason: StopReason, message: String) -> Result<Ending, EngineError> {
+        self.hook_tasks.stop().await;
         let stopped = Event::Stopped { reason, message: message.clone() };
-        if self.unclaimed.is_some() && reason == Stop::Waiting {
+        if self.pending_claim.is_some() && reason == StopReason::Waiting {
             // Nothing has happened; the heartbeat says who observed last.
             let record = Record {
                 seq: 0,
@@ -70,23 +70,23 @@ impl Run<'_> {
         } else {
             self.journal(stopped).await?;
         }
-        self.sign(self.ports.clock.now(), false, message.clone()).await;
-        self.held.release().await;
+        self.write_heartbeat(self.ports.clock.now(), false, message.clone()).await;
+        self.locks.release().await;
         Ok(Ending::Stopped(reason, message))
     }
 
-    pub(super) async fn finished(&mut self, outcome: Outcome) -> Ending {
-        self.calling.stop().await;
-        self.flights.marked().await;
-        self.seen = None;
+    pub(super) async fn end_run(&mut self, outcome: RunOutcome) -> Ending {
+        self.hook_tasks.stop().await;
+        self.flights.wait_for_marker().await;
+        self.seen_intact_at = None;
         let mut tags = Vec::new();
-        if self.plan.marker == crate::plan::model::Marker::Tag {
+        if self.plan.marker == crate::plan::model::MarkerMode::Tag {
             let started = &self.state.started;
             let routes: Vec<_> = started.routes.iter().map(|r| r.id.to_string()).collect();
             let owners: Vec<_> =
-                [Some(&self.state.run), self.replaced.as_ref()].into_iter().flatten().map(String::as_str).collect();
+                [Some(&self.state.run), self.replaced_run.as_ref()].into_iter().flatten().map(String::as_str).collect();
             tags = untag::remove(
-                &*self.ports.balancer.marks,
+                &*self.ports.balancer.tags,
                 &*self.ports.clock,
                 &started.load_balancers,
                 &routes,
@@ -94,9 +94,9 @@ impl Run<'_> {
             )
             .await;
         }
-        self.sign(self.ports.clock.now(), false, "finished".into()).await;
-        self.held.release().await;
-        let (remarks, left) = std::mem::take(&mut self.said);
+        self.write_heartbeat(self.ports.clock.now(), false, "finished".into()).await;
+        self.locks.release().await;
+        let (remarks, left) = std::mem::take(&mut self.final_report);
         Ending::Finished { outcome, remarks, left, tags }
     }
 }

@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::ahead::Ahead;
-use super::hold::Hold;
-use super::journal::Journal;
-use super::limit::Ease;
+use super::ahead::JournalClock;
+use super::hold::Ownership;
+use super::journal::JournalWriter;
+use super::limit::PollSlowdown;
 use super::write::Executor;
-use super::write::restore::{self as sight, Flights};
+use super::write::restore::{self as sight, InFlight};
 use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, look, request};
-use crate::domain::decide::{Context, Decision, carries_on, decide};
-use crate::domain::health::Counts;
-use crate::domain::run::event::{Event, Outcome, Stop, Wait};
+use crate::domain::decide::{Context, Decision, is_continuous, decide};
+use crate::domain::health::HealthCounts;
+use crate::domain::run::event::{Event, RunOutcome, StopReason, Wait};
 use crate::domain::run::state::{Phase, State};
-use crate::domain::run::watch::Watch;
+use crate::domain::run::observation::Observed;
 use crate::plan::model::Plan;
-use crate::port::store::{Held, Request};
+use crate::port::store::{LockGuard, Request};
 
 mod act;
 mod asking;
@@ -30,59 +30,59 @@ mod record;
 mod restore;
 
 /// A run that this process drives.
-pub struct Run<'a> {
+pub struct RunLoop<'a> {
     plan: &'a Plan,
     ports: Ports,
     settings: Settings,
     interrupt: Interrupt,
-    held: Held,
+    locks: LockGuard,
     audience: &'a mut dyn Audience,
     state: State,
-    watch: Watch,
+    watch: Observed,
     executor: Executor,
     /// Restoring writes under way.
-    flights: Flights,
-    subject: look::Subject,
+    flights: InFlight,
+    watch_list: look::WatchList,
     waits: Vec<Wait>,
-    counts: std::collections::BTreeMap<String, Counts>,
-    journal: Journal,
+    counts: std::collections::BTreeMap<String, HealthCounts>,
+    journal: JournalWriter,
     /// The `claimed` event of a scheduler's call that continues a run. It is journalled together with the next event.
-    unclaimed: Option<(Timestamp, Event)>,
-    asking: asking::Asking,
-    calling: calling::Calling,
+    pending_claim: Option<(Timestamp, Event)>,
+    metric_queries: asking::MetricQueries,
+    hook_tasks: calling::HookTasks,
     /// This process restores the original shares: only another owner stops it.
     restores: bool,
     /// The run whose load balancers this run took over.
-    replaced: Option<String>,
+    replaced_run: Option<String>,
     /// The remarks of the finished run, and the routes that are not restored.
-    said: (Vec<String>, Vec<String>),
+    final_report: (Vec<String>, Vec<String>),
     /// Slows down the observations while AWS throttles.
-    ease: Ease,
+    slowdown: PollSlowdown,
     /// When autoscalers were last read.
-    asked: Option<Timestamp>,
+    autoscalers_read_at: Option<Timestamp>,
     /// When the rules were last counted.
-    counted: Option<Timestamp>,
+    rules_counted_at: Option<Timestamp>,
     /// When every route was last seen as the journal says: by this process, or before its first observation by the
     /// previous one.
-    seen: Option<Timestamp>,
+    seen_intact_at: Option<Timestamp>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> RunLoop<'a> {
     /// Starts to drive a run whose journal has at least the event `started`.
-    pub async fn take(
+    pub async fn open(
         plan: &'a Plan,
         ports: Ports,
         settings: Settings,
-        hold: Hold,
+        hold: Ownership,
         interrupt: Interrupt,
         audience: &'a mut dyn Audience,
     ) -> Result<Self, EngineError> {
-        let Hold { run, held, restores, marking, replaced, .. } = hold;
+        let Ownership { run, locks: held, restores, marker_write: marking, replaced_run: replaced, .. } = hold;
         let records = ports.store.read(&run).await?;
         let state = State::fold(&records)?.ok_or_else(|| EngineError::Empty(run.clone()))?;
-        let ports = Ports { clock: Ahead::of(ports.clock, state.last), ..ports };
+        let ports = Ports { clock: JournalClock::at_least(ports.clock, state.last_record_at), ..ports };
         let now = ports.clock.now();
-        let seen = if restores { sight::seen(&*ports.store, &records, &state, now).await } else { None };
+        let seen = if restores { sight::last_seen_intact(&*ports.store, &records, &state, now).await } else { None };
         let joined = matches!(
             records.first().map(|r| &r.event),
             Some(Event::Started(s)) if s.routes.len() < state.started.routes.len()
@@ -92,59 +92,59 @@ impl<'a> Run<'a> {
         let intervals = state.started.groups.values().map(|g| Duration::from_secs(g.interval.into()) * 3);
         let keep =
             intervals.chain([gates.guard.for_]).chain(gates.raise.stable_for).max().unwrap_or_default() + settings.gap;
-        let mut subject = look::Subject::of(plan, &state);
-        let mut flights = Flights::new(settings.modify);
+        let mut subject = look::WatchList::of(plan, &state);
+        let mut flights = InFlight::new(settings.modify);
         if let Some(marking) = marking {
-            subject.unmarked();
-            flights.mark(marking);
+            subject.expect_marker();
+            flights.put_marker(marking);
         }
         let mut taken = Self {
-            watch: Watch::new(now, settings.poll, keep)
-                .bearing(settings.gap, settings.fresh)
-                .observing(plan.strategy.observe_every),
+            watch: Observed::new(now, settings.poll, keep)
+                .with_bounds(settings.gap, settings.max_reading_age)
+                .with_observe_every(plan.strategy.observe_every),
             executor: Executor::new(&settings, now),
             flights,
-            seen,
-            unclaimed: None,
-            journal: Journal::new(std::sync::Arc::clone(&ports.store), &run),
-            asking: asking::Asking::default(),
-            calling: calling::Calling::default(),
+            seen_intact_at: seen,
+            pending_claim: None,
+            journal: JournalWriter::new(std::sync::Arc::clone(&ports.store), &run),
+            metric_queries: asking::MetricQueries::default(),
+            hook_tasks: calling::HookTasks::default(),
             restores: restores || state.phase == Phase::RollingBack,
-            replaced,
-            said: Default::default(),
+            replaced_run: replaced,
+            final_report: Default::default(),
             plan,
             ports,
             settings,
             interrupt,
-            held,
+            locks: held,
             audience,
             state,
-            subject,
+            watch_list: subject,
             waits: Vec::new(),
             counts: std::collections::BTreeMap::new(),
-            ease: Ease::new(),
-            asked: None,
-            counted: None,
+            slowdown: PollSlowdown::new(),
+            autoscalers_read_at: None,
+            rules_counted_at: None,
         };
         let Settings { owner, pid, .. } = taken.settings.clone();
         let last = taken
             .ports
             .store
-            .look(&taken.state.run)
+            .heartbeat(&taken.state.run)
             .await
-            .map_or(taken.state.last, |look| look.at.max(taken.state.last));
-        let onward = carries_on(plan, last, now);
+            .map_or(taken.state.last_record_at, |look| look.at.max(taken.state.last_record_at));
+        let onward = is_continuous(plan, last, now);
         taken.claim(Event::Claimed { owner, pid, tool: env!("CARGO_PKG_VERSION").into(), onward }, onward).await?;
         if joined && !taken.restores {
             // The previous process may have died after it journalled the new routes and before it wrote the script.
-            taken.break_glass().await;
+            taken.write_script().await;
         }
         Ok(taken)
     }
 
     /// Carries out the request that this process was started with. The inner error says why it cannot.
-    pub async fn begin(&mut self, request: &Request) -> Result<Result<(), String>, EngineError> {
-        let event = request::event(self.plan, &self.state, request, None);
+    pub async fn carry_out(&mut self, request: &Request) -> Result<Result<(), String>, EngineError> {
+        let event = request::to_event(self.plan, &self.state, request, None);
         self.journal(event.clone()).await?;
         let begun = self.state.phase == Phase::RollingBack;
         Ok(match event {
@@ -160,88 +160,88 @@ impl<'a> Run<'a> {
 
     /// Releases the locks. The run must not be used afterwards.
     pub async fn release(&mut self) {
-        self.calling.stop().await;
-        self.held.release().await;
+        self.hook_tasks.stop().await;
+        self.locks.release().await;
     }
 
     /// Drives the run until it is finished or this process must stop.
     pub async fn drive(&mut self) -> Result<Ending, EngineError> {
-        if self.state.phase == Phase::RollingBack && self.seen.is_some() {
+        if self.state.phase == Phase::RollingBack && self.seen_intact_at.is_some() {
             // A reading of the last minute is enough to restore the shares; this process observes meanwhile.
-            self.watch.tried = self.ports.clock.now();
+            self.watch.last_attempt = self.ports.clock.now();
         } else {
-            self.look().await;
+            self.observe().await;
         }
         loop {
-            if self.owned() {
-                self.hear().await?;
+            if self.check_ownership() {
+                self.carry_out_requests().await?;
             }
-            self.answered().await?;
-            if let Some((stop, message)) = self.interrupt.raised().cloned() {
-                return self.interrupted(stop, message).await;
+            self.journal_ended_hooks().await?;
+            if let Some((stop, message)) = self.interrupt.requested().cloned() {
+                return self.stop_on_request(stop, message).await;
             }
             let now = self.ports.clock.now();
-            if self.due(now) {
-                self.look().await;
-                self.owned();
+            if self.observation_due(now) {
+                self.observe().await;
+                self.check_ownership();
             }
             self.measure().await?;
             let now = self.ports.clock.now();
             let decision =
-                decide(&Context { plan: self.plan, state: &self.state, watch: &self.watch, now }, self.settings.orders);
+                decide(&Context { plan: self.plan, state: &self.state, observed: &self.watch, now }, self.settings.orders);
             tracing::debug!(?decision, "decided");
             match decision {
                 Decision::Record(events) => {
-                    let over = matches!(events[..], [Event::Finished { outcome: Outcome::Completed, .. }]);
+                    let over = matches!(events[..], [Event::Finished { outcome: RunOutcome::Completed, .. }]);
                     match self.journal_all(events).await {
                         // A run that is reported as finished must not be continued.
-                        Err(error) if over => self.unwritten(error, now).await?,
+                        Err(error) if over => self.wait_for_journal(error, now).await?,
                         written => written?,
                     }
                 }
-                Decision::Look(groups) => {
-                    let seen = look::health(&groups, &*self.ports.balancer.traffic, &*self.ports.clock).await;
+                Decision::ReadHealth(groups) => {
+                    let seen = look::observe_health(&groups, &*self.ports.balancer.traffic, &*self.ports.clock).await;
                     let now = self.ports.clock.now();
-                    self.watch.absorb(now, seen, false);
+                    self.watch.add(now, seen, false);
                     // If this is still not fresh enough, the next observation follows.
-                    self.turn(now).await;
+                    self.end_turn(now).await;
                     tokio::task::yield_now().await;
                 }
                 Decision::Write(batch) if batch.restore => self.restore(batch).await?,
                 Decision::Write(batch) => self.write(batch).await?,
-                Decision::Call(hook) => self.call(hook).await?,
+                Decision::StartHook(hook) => self.start_hook(hook).await?,
                 Decision::Bind(bindings) => self.bind(bindings).await?,
                 Decision::Unbind(bindings) => self.unbind(bindings).await?,
                 Decision::Wait(waits) => {
-                    self.ask_ceilings(&waits, now).await;
-                    self.note(waits, now).await?;
-                    if let Some(ending) = self.leaves().await? {
+                    self.read_autoscalers(&waits, now).await;
+                    self.journal_waits(waits, now).await?;
+                    if let Some(ending) = self.stop_if_frozen().await? {
                         return Ok(ending);
                     }
-                    self.rest(now).await;
-                    self.watch.unbound.clear();
+                    self.sleep_until_due(now).await;
+                    self.watch.binding_waits.clear();
                 }
                 // Wait for the queries under way: otherwise the next process would have to repeat them.
-                Decision::Leave(Stop::Waiting, _) if self.asking.wait().await => {}
-                Decision::Leave(stop, message) => return self.leave(stop, message).await,
-                Decision::Done(outcome) => return Ok(self.finished(outcome).await),
+                Decision::Exit(StopReason::Waiting, _) if self.metric_queries.wait().await => {}
+                Decision::Exit(stop, message) => return self.stop(stop, message).await,
+                Decision::Finished(outcome) => return Ok(self.end_run(outcome).await),
             }
         }
     }
 
     /// Sleeps until the next observation or the end of a wait. Requests and `^C` end the sleep within a second.
-    async fn rest(&mut self, now: Timestamp) {
-        let look = self.watch.tried.checked_add(self.poll()).unwrap_or(Timestamp::MAX);
-        let ends = self.waits.iter().filter_map(|w| w.until).chain(self.settings.orders.leave);
+    async fn sleep_until_due(&mut self, now: Timestamp) {
+        let look = self.watch.last_attempt.checked_add(self.poll()).unwrap_or(Timestamp::MAX);
+        let ends = self.waits.iter().filter_map(|w| w.until).chain(self.settings.orders.exit_after);
         let over = ends.filter(|until| *until > now).min();
         let next = over.map_or(look, |over| over.min(look));
         let slice = Duration::from_secs(1).max(self.settings.poll / 5);
         let mut left = next.duration_since(now).try_into().unwrap_or(Duration::ZERO).max(Duration::from_millis(100));
-        while !left.is_zero() && self.interrupt.raised().is_none() {
+        while !left.is_zero() && self.interrupt.requested().is_none() {
             let nap = left.min(slice);
             tokio::select! {
                 () = self.ports.clock.sleep(nap) => {}
-                () = self.calling.wait() => return,
+                () = self.hook_tasks.wait() => return,
             }
             left = left.saturating_sub(nap);
             if self
@@ -249,7 +249,7 @@ impl<'a> Run<'a> {
                 .store
                 .requests(&self.state.run)
                 .await
-                .is_ok_and(|r| r.iter().any(|(name, _)| !self.state.heard.contains(name)))
+                .is_ok_and(|r| r.iter().any(|(name, _)| !self.state.answered_requests.contains(name)))
             {
                 return;
             }

@@ -4,39 +4,39 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::Run;
-use crate::domain::run::event::{Event, Outcome, ResumeMode, Wait};
+use super::RunLoop;
+use crate::domain::run::event::{Event, RunOutcome, ResumeMode, Wait};
 use crate::engine::{EngineError, hold, look, request};
 
-impl Run<'_> {
+impl RunLoop<'_> {
     /// Journals that this process drives the run now. A scheduler's call that continues the previous one journals it
     /// only together with another event, so that days of waiting do not fill the journal.
     pub(in crate::engine) async fn claim(&mut self, event: Event, onward: bool) -> Result<(), EngineError> {
-        if !onward || self.settings.orders.leave.is_none() {
+        if !onward || self.settings.orders.exit_after.is_none() {
             return self.journal(event).await;
         }
         let time = self.ports.clock.now();
         self.state.apply(time, &event)?;
-        self.unclaimed = Some((time, event));
+        self.pending_claim = Some((time, event));
         Ok(())
     }
 
     /// Journals an event, applies it to the state, and informs the audience. Only an event that moves the run forward
     /// must be on disk first; any other is buffered until the store can write it.
     pub(super) async fn journal(&mut self, event: Event) -> Result<(), EngineError> {
-        if let Some((time, claimed)) = self.unclaimed.take() {
-            let record = self.journal.keep(time, claimed).await;
+        if let Some((time, claimed)) = self.pending_claim.take() {
+            let record = self.journal.write_or_buffer(time, claimed).await;
             self.audience.record(&record);
         }
         let time = self.ports.clock.now();
         // Checked before it is on disk: an impossible record would make the journal useless.
         self.state.check(&event)?;
         let moves_on = match &event {
-            Event::HookStarted { hook, .. } => !hook.at.of_rollback(),
+            Event::HookStarted { hook, .. } => !hook.at.is_rollback(),
             Event::Intended { restore: false, .. }
             | Event::Claimed { .. }
             | Event::DetachStarted { .. }
-            | Event::Finished { outcome: Outcome::Completed, .. } => true,
+            | Event::Finished { outcome: RunOutcome::Completed, .. } => true,
             Event::Started(_)
             | Event::StepStarted { .. }
             | Event::Bound { .. }
@@ -73,32 +73,32 @@ impl Run<'_> {
             | Event::Notified { .. } => false,
         };
         let first = moves_on && !self.restores;
-        let record = if first { self.journal.write(time, &event).await? } else { self.journal.keep(time, event).await };
+        let record = if first { self.journal.write(time, &event).await? } else { self.journal.write_or_buffer(time, event).await };
         self.state.apply(record.time, &record.event)?;
         match &record.event {
             // Refused writes are tried again.
             Event::Resumed { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
                 // Routes may have joined.
-                self.subject = look::Subject::of(self.plan, &self.state);
-                self.watch.refused.clear();
-                self.executor.forgive();
+                self.watch_list = look::WatchList::of(self.plan, &self.state);
+                self.watch.rejected_writes.clear();
+                self.executor.clear_refusals();
             }
-            Event::Finished { remarks, left, .. } => self.said = (remarks.clone(), left.clone()),
+            Event::Finished { remarks, left, .. } => self.final_report = (remarks.clone(), left.clone()),
             _ => {}
         }
         if matches!(record.event, Event::Resumed { mode: ResumeMode::IncludeNew, .. }) {
-            self.break_glass().await;
+            self.write_script().await;
         }
         if matches!(record.event, Event::DetachStarted { .. }) {
-            hold::let_go(&*self.ports.store, &self.state.run).await;
+            hold::disarm_script(&*self.ports.store, &self.state.run).await;
         }
         self.audience.record(&record);
         Ok(())
     }
 
     /// Writes the break-glass script with the added routes, after the journal has them.
-    pub(super) async fn break_glass(&self) {
-        hold::break_glass(&*self.ports.store, &self.state.run, &self.state.started, self.state.since).await;
+    pub(super) async fn write_script(&self) {
+        hold::write_script(&*self.ports.store, &self.state.run, &self.state.started, self.state.started_at).await;
     }
 
     pub(super) async fn journal_all(&mut self, events: Vec<Event>) -> Result<(), EngineError> {
@@ -110,14 +110,14 @@ impl Run<'_> {
 
     /// Carries out requests from other terminals. A request stays in the store until its event is on disk, so that the
     /// next process finds it.
-    pub(super) async fn hear(&mut self) -> Result<(), EngineError> {
+    pub(super) async fn carry_out_requests(&mut self) -> Result<(), EngineError> {
         for (name, request) in self.ports.store.requests(&self.state.run).await.unwrap_or_default() {
             // A request that was already journalled stays if its process died before it could remove it.
-            if !self.state.heard.contains(&name) {
-                let event = request::event(self.plan, &self.state, &request, Some(&name));
+            if !self.state.answered_requests.contains(&name) {
+                let event = request::to_event(self.plan, &self.state, &request, Some(&name));
                 self.journal(event).await?;
             }
-            if self.journal.whole()
+            if self.journal.is_flushed()
                 && let Err(error) = self.ports.store.drop_request(&self.state.run, &name).await
             {
                 tracing::warn!("a request that was carried out cannot be removed from the store: {error}");
@@ -127,7 +127,7 @@ impl Run<'_> {
     }
 
     /// Journals the waits when their reasons change, and the health when its counts change.
-    pub(super) async fn note(&mut self, waits: Vec<Wait>, now: Timestamp) -> Result<(), EngineError> {
+    pub(super) async fn journal_waits(&mut self, waits: Vec<Wait>, now: Timestamp) -> Result<(), EngineError> {
         let changed = waits.len() != self.waits.len()
             || waits.iter().zip(&self.waits).any(|(a, b)| a.reason != b.reason || a.message != b.message);
         self.waits = waits;

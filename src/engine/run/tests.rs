@@ -1,22 +1,22 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::adapter::clock::System;
+use crate::adapter::clock::SystemClock;
 use crate::adapter::metric::Nobody;
-use crate::adapter::store::memory::Memory;
+use crate::adapter::store::memory::MemoryStore;
 use crate::domain::fixture;
-use crate::domain::run::event::{Record, Started, StepType, Stop};
-use crate::engine::fake::Fake;
+use crate::domain::run::event::{Record, Started, StepType, StopReason};
+use crate::engine::fake::FakeTags;
 use crate::engine::hold;
-use crate::plan::model::Marker;
-use crate::port::Balancer;
-use crate::port::store::{Holder, Store};
+use crate::plan::model::MarkerMode;
+use crate::port::LoadBalancerApi;
+use crate::port::store::{LockOwner, Store};
 
-pub(super) struct Deaf;
+pub(super) struct NullAudience;
 
-impl Audience for Deaf {
+impl Audience for NullAudience {
     fn record(&mut self, _: &Record) {}
-    fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {}
+    fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
 /// A run without routes, so that there is nothing to read.
@@ -26,18 +26,18 @@ fn started() -> Started {
 
 #[tokio::test]
 async fn a_baking_run_that_was_taken_over_leaves_and_hears_no_request() {
-    let plan = Plan { marker: Marker::None, ..fixture::plan() };
-    let store = Arc::new(Memory::new());
+    let plan = Plan { marker: MarkerMode::None, ..fixture::plan() };
+    let store = Arc::new(MemoryStore::new());
     let ports = Ports {
-        balancer: Balancer::new(Fake::default()),
+        balancer: LoadBalancerApi::new(FakeTags::default()),
         clusters: [].into(),
         metrics: Arc::new(Nobody),
-        hooks: Arc::new(crate::adapter::hook::Nobody),
-        clock: Arc::new(System),
-        store: Arc::<Memory>::clone(&store),
+        hooks: Arc::new(crate::adapter::hook::NoHooks),
+        clock: Arc::new(SystemClock),
+        store: Arc::<MemoryStore>::clone(&store),
     };
     let settings = Settings::new("alice@mac".into(), "mac".into(), 1);
-    let hold = hold::begin(&ports, &settings, plan.marker, "alpha-1", started()).await.unwrap();
+    let hold = hold::own_new_run(&ports, &settings, plan.marker, "alpha-1", started()).await.unwrap();
     store
         .append(
             "alpha-1",
@@ -46,13 +46,13 @@ async fn a_baking_run_that_was_taken_over_leaves_and_hears_no_request() {
         )
         .await
         .unwrap();
-    let mut audience = Deaf;
-    let mut run = Run::take(&plan, ports, settings, hold, Interrupt::default(), &mut audience).await.unwrap();
+    let mut audience = NullAudience;
+    let mut run = RunLoop::open(&plan, ports, settings, hold, Interrupt::default(), &mut audience).await.unwrap();
     let bob =
-        Holder { owner: "bob@pc".into(), host: "pc".into(), pid: 2, since: Timestamp::now(), run: "beta-1".into() };
+        LockOwner { owner: "bob@pc".into(), host: "pc".into(), pid: 2, since: Timestamp::now(), run: "beta-1".into() };
     let _held = store.take_over(&["lb".into()], &bob).await.unwrap();
     store.put_request("alpha-1", &Request::Promote { by: "carol@pc".into(), full: false }).await.unwrap();
     let ending = run.drive().await.unwrap();
-    assert!(matches!(&ending, Ending::Stopped(Stop::Lock, why) if why.contains("bob@pc")), "{ending:?}");
+    assert!(matches!(&ending, Ending::Stopped(StopReason::Lock, why) if why.contains("bob@pc")), "{ending:?}");
     assert_eq!(store.requests("alpha-1").await.unwrap().len(), 1, "it is the other's to hear");
 }

@@ -7,37 +7,37 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use super::tests::Deaf;
+use super::tests::NullAudience;
 use super::*;
-use crate::adapter::clock::Scaled;
+use crate::adapter::clock::LabClock;
 use crate::adapter::metric::Nobody;
-use crate::adapter::store::memory::Memory;
+use crate::adapter::store::memory::MemoryStore;
 use crate::domain::elb::balancer::LiveRoute;
 use crate::domain::fixture;
 use crate::domain::health::{Target, TargetState};
 use crate::domain::run::event::{GroupStart, RouteStart, Started, WaitReason};
-use crate::domain::traffic::{Census, Content, RouteId, Unreadable};
-use crate::engine::fake::Fake;
+use crate::domain::traffic::{RouteCensus, RouteContent, RouteId, Unreadable};
+use crate::engine::fake::FakeTags;
 use crate::engine::{Rate, hold};
-use crate::plan::model::{Marker, Step, StepKind, Strategy};
+use crate::plan::model::{MarkerMode, Step, StepKind, Strategy};
 use crate::port::store::Store;
-use crate::port::{Balancer, Clock, Traffic, WriteError};
+use crate::port::{LoadBalancerApi, Clock, Traffic, WriteError};
 
 const ROUTES: u32 = 500;
 /// Healthy targets of each group.
 const TARGETS: usize = 4;
 /// After this many writes, the targets of the last route's new group become unhealthy, for ten minutes.
-const WELL_FOR: usize = 480;
-const ILL_FOR: SignedDuration = SignedDuration::from_mins(10);
+const HEALTHY_WRITES: usize = 480;
+const UNHEALTHY_TIME: SignedDuration = SignedDuration::from_mins(10);
 
 /// Reads eight groups in a tenth of a second, so that all groups take 12.5 s, and checks each write (I1).
-struct Town {
+struct LargeBalancer {
     clock: Arc<dyn Clock>,
-    routes: Mutex<BTreeMap<RouteId, Content>>,
+    routes: Mutex<BTreeMap<RouteId, RouteContent>>,
     /// When each group was last read, and whether all its targets were healthy.
     read: Mutex<BTreeMap<String, (Timestamp, bool)>>,
     written: Mutex<Vec<(Timestamp, RouteId)>>,
-    ill: String,
+    unhealthy_group: String,
 }
 
 fn old(number: u32) -> String {
@@ -48,27 +48,27 @@ fn new(number: u32) -> String {
     format!("new-{number:03}")
 }
 
-impl Town {
+impl LargeBalancer {
     fn written(&self) -> Vec<(Timestamp, RouteId)> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The time in which the last group is unhealthy.
-    fn ill(&self) -> Option<(Timestamp, Timestamp)> {
-        self.written().get(WELL_FOR).map(|(at, _)| (*at, *at + ILL_FOR))
+    fn unhealthy_time(&self) -> Option<(Timestamp, Timestamp)> {
+        self.written().get(HEALTHY_WRITES).map(|(at, _)| (*at, *at + UNHEALTHY_TIME))
     }
 
     fn targets(&self, group: &str) -> Vec<Target> {
         let now = self.clock.now();
-        let ill = group == self.ill && self.ill().is_some_and(|(from, to)| from <= now && now < to);
+        let ill = group == self.unhealthy_group && self.unhealthy_time().is_some_and(|(from, to)| from <= now && now < to);
         let state = if ill { TargetState::Unhealthy } else { TargetState::Healthy };
         vec![Target { id: "10.0.0.1".into(), port: 80, zone: None, state, reason: None }; TARGETS]
     }
 }
 
 #[async_trait]
-impl Traffic for Town {
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
+impl Traffic for LargeBalancer {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
         let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         ids.iter().map(|id| (id.clone(), Ok(routes[id].clone()))).collect()
     }
@@ -88,11 +88,11 @@ impl Traffic for Town {
         all
     }
 
-    async fn census(&self, _: &str) -> Result<Census, Unreadable> {
+    async fn census(&self, _: &str) -> Result<RouteCensus, Unreadable> {
         Err(Unreadable::Throttled)
     }
 
-    async fn set(&self, id: &RouteId, content: &Content, _: Duration) -> Result<(), WriteError> {
+    async fn set(&self, id: &RouteId, content: &RouteContent, _: Duration) -> Result<(), WriteError> {
         let now = self.clock.now();
         let group = content.split.members.last().expect("a group").id.clone();
         let (read, well) = self.read.lock().unwrap_or_else(PoisonError::into_inner)[&group];
@@ -108,7 +108,7 @@ impl Traffic for Town {
 }
 
 /// A run over all routes, and the live routes.
-fn started() -> (Started, BTreeMap<RouteId, Content>) {
+fn started() -> (Started, BTreeMap<RouteId, RouteContent>) {
     let mut started = fixture::started(0);
     let (route, group) = (started.routes[0].clone(), started.groups.values().next().expect("a group").clone());
     let live = (0..ROUTES).map(|n| fixture::route(80, Some(n + 1), fixture::forward(&[(&old(n), 100), (&new(n), 0)])));
@@ -138,39 +138,39 @@ fn started() -> (Started, BTreeMap<RouteId, Content>) {
 #[tokio::test(start_paused = true)]
 async fn a_step_over_a_thousand_groups_reads_what_each_chunk_raises() {
     let strategy = Strategy {
-        steps: vec![Step { number: 1, name: None, kind: StepKind::Shares(fixture::shares(50, 50)), limit: None }],
+        steps: vec![Step { number: 1, name: None, kind: StepKind::Shares(fixture::shares(50, 50)), approval_timeout: None }],
         ..fixture::plan().strategy
     };
-    let plan = Plan { marker: Marker::None, strategy, ..fixture::plan() };
-    let clock: Arc<dyn Clock> = Arc::new(Scaled::new(Timestamp::UNIX_EPOCH, 1.0));
+    let plan = Plan { marker: MarkerMode::None, strategy, ..fixture::plan() };
+    let clock: Arc<dyn Clock> = Arc::new(LabClock::new(Timestamp::UNIX_EPOCH, 1.0));
     let (started, routes) = started();
     let things = started.groups.len() + started.routes.len() / 20;
     let last = started.routes.last().expect("a route").id.clone();
-    let town = Arc::new(Town {
+    let town = Arc::new(LargeBalancer {
         clock: Arc::clone(&clock),
         routes: Mutex::new(routes),
         read: Mutex::default(),
         written: Mutex::default(),
-        ill: fixture::group_arn(&new(ROUTES - 1)),
+        unhealthy_group: fixture::group_arn(&new(ROUTES - 1)),
     });
-    let store = Arc::new(Memory::new());
+    let store = Arc::new(MemoryStore::new());
     let ports = Ports {
-        balancer: Balancer { traffic: Arc::<Town>::clone(&town), ..Balancer::new(Fake::default()) },
+        balancer: LoadBalancerApi { traffic: Arc::<LargeBalancer>::clone(&town), ..LoadBalancerApi::new(FakeTags::default()) },
         clusters: [].into(),
         metrics: Arc::new(Nobody),
-        hooks: Arc::new(crate::adapter::hook::Nobody),
+        hooks: Arc::new(crate::adapter::hook::NoHooks),
         clock,
-        store: Arc::<Memory>::clone(&store),
+        store: Arc::<MemoryStore>::clone(&store),
     };
     // Fewer and larger chunks than in production: a decision over a thousand groups takes its time in a test.
     let modify = Rate { burst: 58.0, per_second: 60.0 };
     let settings = Settings { pid: 0, modify, ..Settings::new("alice@mac".into(), "mac".into(), things) };
-    let hold = hold::begin(&ports, &settings, plan.marker, "alpha-1", started).await.expect("begun");
-    let mut audience = Deaf;
-    let mut run = Run::take(&plan, ports, settings, hold, Interrupt::default(), &mut audience).await.expect("taken");
+    let hold = hold::own_new_run(&ports, &settings, plan.marker, "alpha-1", started).await.expect("begun");
+    let mut audience = NullAudience;
+    let mut run = RunLoop::open(&plan, ports, settings, hold, Interrupt::default(), &mut audience).await.expect("taken");
     let ending = run.drive().await.expect("an end");
-    assert!(matches!(ending, Ending::Finished { outcome: Outcome::Completed, .. }), "{ending:?}");
-    let (ill, well) = town.ill().expect("it fell ill");
+    assert!(matches!(ending, Ending::Finished { outcome: RunOutcome::Completed, .. }), "{ending:?}");
+    let (ill, well) = town.unhealthy_time().expect("it fell ill");
     let written = town.written();
     assert_eq!(written.len(), 500, "each route is written once");
     let (late, others): (Vec<_>, Vec<_>) = written.into_iter().partition(|(at, _)| *at >= well);

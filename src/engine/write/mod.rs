@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use futures::stream::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 
-use super::limit::Bucket;
+use super::limit::TokenBucket;
 use super::{Ports, Settings};
-use crate::base::retry::{self, Schedule};
+use crate::base::retry::{self, RetrySchedule};
 use crate::domain::decide::goal;
 use crate::domain::run::event::{Event, Write, WriteResult};
 use crate::domain::run::state::{Route, State};
-use crate::domain::run::watch::Watch;
-use crate::domain::traffic::{Content, Reading, RouteId, Split, Unreadable};
+use crate::domain::run::observation::Observed;
+use crate::domain::traffic::{RouteContent, Reading, RouteId, Split, Unreadable};
 use crate::port::WriteError;
 
 pub mod restore;
@@ -23,51 +23,51 @@ const PARALLEL: usize = 10;
 /// Routes in one turn: one page of a read by ARN.
 const CHUNK: usize = 20;
 /// The maximum age of the observation for a blind write (a write without a read before it).
-const RECENT: SignedDuration = SignedDuration::from_mins(1);
+const MAX_BLIND_AGE: SignedDuration = SignedDuration::from_mins(1);
 /// Calls that raises always leave in the bucket, so that a rollback can send them at once even right after a raise.
 const RESERVE: f64 = 8.0;
 /// After this many refusals in a row a route counts as refused.
 const REFUSALS: u32 = 3;
 
 /// A write that is about to be sent.
-pub struct Prepared {
+pub struct PreparedWrite {
     pub write: Write,
     /// The previous split: a read-back may still show it.
     before: Split,
     /// The complete new content of the route.
-    content: Content,
+    content: RouteContent,
 }
 
 /// What the executor remembers between turns.
 pub struct Executor {
-    bucket: Bucket,
+    bucket: TokenBucket,
     /// Failed tries in a row, and the time of the next try.
-    later: BTreeMap<RouteId, (u32, Timestamp)>,
+    backoffs: BTreeMap<RouteId, (u32, Timestamp)>,
     refusals: BTreeMap<RouteId, u32>,
 }
 
 impl Executor {
     /// An executor with a full bucket.
     pub fn new(settings: &Settings, now: Timestamp) -> Self {
-        Self { bucket: Bucket::new(settings.modify, now), later: BTreeMap::new(), refusals: BTreeMap::new() }
+        Self { bucket: TokenBucket::new(settings.modify, now), backoffs: BTreeMap::new(), refusals: BTreeMap::new() }
     }
 
     /// The writes of a batch that may be sent now: as many as the rate allows, without those that wait after a failure.
     pub fn chunk(&mut self, writes: &[Write], now: Timestamp) -> Vec<Write> {
         let ready: Vec<_> = writes
             .iter()
-            .filter(|w| self.later.get(&w.route).is_none_or(|(_, at)| *at <= now))
+            .filter(|w| self.backoffs.get(&w.route).is_none_or(|(_, at)| *at <= now))
             .take(CHUNK)
             .cloned()
             .collect();
-        let granted = self.bucket.take_but(RESERVE, ready.len(), now);
+        let granted = self.bucket.take_keeping(RESERVE, ready.len(), now);
         ready.into_iter().take(granted).collect()
     }
 
     /// When the next write of a batch may be sent.
-    pub fn next(&self, writes: &[Write], now: Timestamp) -> Timestamp {
+    pub fn next_write_at(&self, writes: &[Write], now: Timestamp) -> Timestamp {
         let soon = now + SignedDuration::from_millis(350);
-        let times = writes.iter().map(|w| self.later.get(&w.route).map_or(soon, |(_, at)| *at));
+        let times = writes.iter().map(|w| self.backoffs.get(&w.route).map_or(soon, |(_, at)| *at));
         times.min().unwrap_or(soon).max(soon)
     }
 
@@ -78,8 +78,8 @@ impl Executor {
         ports: &Ports,
         chunk: Vec<Write>,
         state: &State,
-        watch: &mut Watch,
-    ) -> (Vec<Event>, Vec<Prepared>) {
+        watch: &mut Observed,
+    ) -> (Vec<Event>, Vec<PreparedWrite>) {
         let ids: Vec<_> = chunk.iter().map(|w| w.route.clone()).collect();
         let at = ports.clock.now();
         let mut live = ports.balancer.traffic.routes(&ids).await;
@@ -93,7 +93,7 @@ impl Executor {
                 .unwrap_or_else(|| Err(Unreadable::Unavailable("AWS returned no answer for this route".into())));
             match self.compare(write, read, state, watch, now) {
                 Ok(ready) => {
-                    events.extend(overwritten(state, &ready));
+                    events.extend(overwrite_events(state, &ready));
                     prepared.push(ready);
                 }
                 Err(event) => events.extend(event),
@@ -105,11 +105,11 @@ impl Executor {
     fn compare(
         &mut self,
         write: Write,
-        read: Result<Content, Unreadable>,
+        read: Result<RouteContent, Unreadable>,
         state: &State,
-        watch: &Watch,
+        watch: &Observed,
         now: Timestamp,
-    ) -> Result<Prepared, Option<Event>> {
+    ) -> Result<PreparedWrite, Option<Event>> {
         let restore = write.expect.is_none();
         let unread = read.as_ref().err().map(ToString::to_string);
         let live = match read {
@@ -118,8 +118,8 @@ impl Executor {
                 return Err(Some(outcome(&write.route, WriteResult::Gone, None, Some("AWS does not find it".into()))));
             }
             Err(why) => {
-                let Some(live) = recent(state, watch, &write.route, now).filter(|_| restore) else {
-                    self.put_off(&write.route, now, retry::WRITE);
+                let Some(live) = recent_content(state, watch, &write.route, now).filter(|_| restore) else {
+                    self.back_off(&write.route, now, retry::WRITE);
                     return Err(Some(outcome(
                         &write.route,
                         WriteResult::Unread,
@@ -130,39 +130,39 @@ impl Executor {
                 live
             }
         };
-        let Some(before) = live.forwards().cloned() else {
+        let Some(before) = live.forward_split().cloned() else {
             return Err(Some(drifted(state, &write.route, live)));
         };
         // A stale read may show the split before our own last write, which is what a rollback wants to write. So it is
         // written even if it seems to be there already.
-        let outdated = outdated(state, &write.route, &before, now);
-        if before.same(&write.set) && !outdated {
+        let outdated = may_be_stale(state, &write.route, &before, now);
+        if before.equivalent(&write.set) && !outdated {
             // The last observation shows the wanted split, but this is not a read-back.
             if let Some(why) = unread {
-                self.put_off(&write.route, now, retry::WRITE);
+                self.back_off(&write.route, now, retry::WRITE);
                 let why = format!("cannot be read: {why}");
                 return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(why))));
             }
             return Err(Some(outcome(&write.route, WriteResult::Already, Some(before), None)));
         }
-        let beside = |route: &Route| live.same_beside(route.expected());
+        let beside = |route: &Route| live.equivalent_except_split(route.expected());
         if write
             .expect
             .as_ref()
-            .is_some_and(|expect| !before.same(expect) || !state.routes.get(&write.route).is_none_or(beside))
+            .is_some_and(|expect| !before.equivalent(expect) || !state.routes.get(&write.route).is_none_or(beside))
         {
             if outdated {
-                self.put_off(&write.route, now, retry::WRITE);
+                self.back_off(&write.route, now, retry::WRITE);
                 let why = "the reading may be older than the last write".to_owned();
                 return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(why))));
             }
             return Err(Some(drifted(state, &write.route, live)));
         }
-        if restore && state.rollback.as_ref().is_some_and(|r| r.automatic) && foreign(state, &write.route, &before) {
+        if restore && state.rollback.as_ref().is_some_and(|r| r.automatic) && is_foreign(state, &write.route, &before) {
             return Err(Some(drifted(state, &write.route, live)));
         }
-        let content = live.with(&write.set);
-        Ok(Prepared { write, before, content })
+        let content = live.with_split(&write.set);
+        Ok(PreparedWrite { write, before, content })
     }
 
     /// Sends the writes and reads each back until it is equal, or has drifted, or the time is up.
@@ -170,7 +170,7 @@ impl Executor {
         &mut self,
         ports: &Ports,
         settings: &Settings,
-        prepared: Vec<Prepared>,
+        prepared: Vec<PreparedWrite>,
         state: &State,
     ) -> Vec<Event> {
         let sent: Vec<_> = futures::stream::iter(prepared)
@@ -186,10 +186,10 @@ impl Executor {
         for (prepared, answer) in sent {
             match answer {
                 Ok(()) => open.push((prepared, None)),
-                Err(WriteError::Unknown(why)) => open.push((prepared, Some(why))),
+                Err(WriteError::Unanswered(why)) => open.push((prepared, Some(why))),
                 Err(error) => {
-                    self.put_off(&prepared.write.route, ports.clock.now(), retry::WRITE);
-                    events.push(self.refused(&prepared.write.route, error));
+                    self.back_off(&prepared.write.route, ports.clock.now(), retry::WRITE);
+                    events.push(self.rejected(&prepared.write.route, error));
                 }
             }
         }
@@ -200,7 +200,7 @@ impl Executor {
     async fn read_back(
         &mut self,
         ports: &Ports,
-        mut open: Vec<(Prepared, Option<String>)>,
+        mut open: Vec<(PreparedWrite, Option<String>)>,
         state: &State,
     ) -> Vec<Event> {
         let mut events = Vec::new();
@@ -232,14 +232,14 @@ impl Executor {
 
     fn verdict(
         &mut self,
-        prepared: &Prepared,
+        prepared: &PreparedWrite,
         answer: Option<&str>,
-        read: Option<Result<Content, Unreadable>>,
+        read: Option<Result<RouteContent, Unreadable>>,
         (now, last): (Timestamp, bool),
         state: &State,
     ) -> Option<Event> {
         let id = &prepared.write.route;
-        let outdated = |live: &Content| live.forwards().is_some_and(|split| outdated(state, id, split, now));
+        let outdated = |live: &RouteContent| live.forward_split().is_some_and(|split| may_be_stale(state, id, split, now));
         let why = |fallback: &str| {
             Some(answer.map_or_else(|| fallback.to_owned(), |a| format!("no answer to the write: {a}")))
         };
@@ -249,12 +249,12 @@ impl Executor {
             Some(Ok(live)) if answer.is_some() && outdated(&live) => {
                 last.then(|| outcome(id, WriteResult::Unknown, None, why("the write is not confirmed by a read")))
             }
-            Some(Ok(live)) if live.same(&prepared.content) => {
-                self.later.remove(id);
+            Some(Ok(live)) if live.equivalent(&prepared.content) => {
+                self.backoffs.remove(id);
                 self.refusals.remove(id);
                 Some(outcome(id, WriteResult::Applied, Some(live.split), None))
             }
-            Some(Ok(live)) if live.split.same(&prepared.before) || outdated(&live) => last.then(|| {
+            Some(Ok(live)) if live.split.equivalent(&prepared.before) || outdated(&live) => last.then(|| {
                 outcome(id, WriteResult::Unknown, None, why("AWS accepted the write, but reads do not show it yet"))
             }),
             Some(Ok(live)) => Some(drifted(state, id, live)),
@@ -268,7 +268,7 @@ impl Executor {
         }
     }
 
-    fn refused(&mut self, id: &RouteId, error: WriteError) -> Event {
+    fn rejected(&mut self, id: &RouteId, error: WriteError) -> Event {
         let result = match &error {
             WriteError::NotFound(_) => WriteResult::Gone,
             WriteError::Throttled => {
@@ -284,17 +284,17 @@ impl Executor {
     }
 
     /// Routes whose writes were refused [`REFUSALS`] times in a row.
-    pub fn given_up(&self) -> impl Iterator<Item = &RouteId> {
+    pub fn refused_routes(&self) -> impl Iterator<Item = &RouteId> {
         self.refusals.iter().filter(|(_, n)| **n >= REFUSALS).map(|(id, _)| id)
     }
 
     /// Forgets all refusals, because the situation or the goal has changed.
-    pub fn forgive(&mut self) {
+    pub fn clear_refusals(&mut self) {
         self.refusals.clear();
     }
 
-    fn put_off(&mut self, id: &RouteId, now: Timestamp, schedule: Schedule) {
-        let (tries, at) = self.later.entry(id.clone()).or_insert((0, now));
+    fn back_off(&mut self, id: &RouteId, now: Timestamp, schedule: RetrySchedule) {
+        let (tries, at) = self.backoffs.entry(id.clone()).or_insert((0, now));
         *tries += 1;
         *at = now + schedule.after(*tries);
     }
@@ -302,37 +302,37 @@ impl Executor {
 
 /// The content of a route if it was read less than a minute ago and equals what we last confirmed. A blind write needs
 /// this.
-fn recent(state: &State, watch: &Watch, id: &RouteId, now: Timestamp) -> Option<Content> {
+fn recent_content(state: &State, watch: &Observed, id: &RouteId, now: Timestamp) -> Option<RouteContent> {
     let route = state.routes.get(id)?;
-    let reading = watch.routes.get(id).filter(|r| now.duration_since(r.at) < RECENT)?;
+    let reading = watch.routes.get(id).filter(|r| now.duration_since(r.at) < MAX_BLIND_AGE)?;
     let live = reading.value.as_ref().ok()?;
-    live.same(&route.known).then(|| live.clone())
+    live.equivalent(&route.confirmed).then(|| live.clone())
 }
 
 /// Whether a split was written by someone else: it is neither the last confirmed one, nor an earlier one, nor one that
 /// we sent.
-fn foreign(state: &State, id: &RouteId, split: &Split) -> bool {
+fn is_foreign(state: &State, id: &RouteId, split: &Split) -> bool {
     let Some(route) = state.routes.get(id) else { return false };
-    let sent = route.open.iter().flat_map(|o| &o.sets).chain(route.past.iter().map(|past| &past.split));
-    !sent.chain([route.split()]).any(|ours| ours.same(split))
+    let sent = route.open_writes.iter().flat_map(|o| &o.splits).chain(route.replaced_splits.iter().map(|past| &past.split));
+    !sent.chain([route.split()]).any(|ours| ours.equivalent(split))
 }
 
 /// Whether a reading with this split may be stale and so proves nothing.
-fn outdated(state: &State, id: &RouteId, split: &Split, now: Timestamp) -> bool {
-    state.routes.get(id).is_some_and(|route| route.outdated(split, now))
+fn may_be_stale(state: &State, id: &RouteId, split: &Split, now: Timestamp) -> bool {
+    state.routes.get(id).is_some_and(|route| route.is_outdated(split, now))
 }
 
 /// Returns events that name the foreign change that an operator's rollback overwrites. From then on the run knows that
 /// a stale read may show that change.
-fn overwritten(state: &State, prepared: &Prepared) -> Vec<Event> {
+fn overwrite_events(state: &State, prepared: &PreparedWrite) -> Vec<Event> {
     let id = &prepared.write.route;
     let Some(route) =
-        state.routes.get(id).filter(|_| prepared.write.expect.is_none() && foreign(state, id, &prepared.before))
+        state.routes.get(id).filter(|_| prepared.write.expect.is_none() && is_foreign(state, id, &prepared.before))
     else {
         return Vec::new();
     };
-    let live = prepared.content.with(&prepared.before);
-    let known = route.changed().is_some_and(|changed| changed.same(&live));
+    let live = prepared.content.with_split(&prepared.before);
+    let known = route.drifted_content().is_some_and(|changed| changed.equivalent(&live));
     let shares = goal::shares_of(route, &prepared.before);
     let there = shares.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ");
     let message = format!("{}: the rollback overwrites a change by someone else ({there})", route.start.label);
@@ -344,7 +344,7 @@ fn outcome(route: &RouteId, result: WriteResult, live: Option<Split>, detail: Op
     Event::Outcome { route: route.clone(), result, live, detail }
 }
 
-fn drifted(state: &State, route: &RouteId, live: Content) -> Event {
-    let expected = state.routes.get(route).map_or_else(|| live.clone(), |r| r.known.clone());
+fn drifted(state: &State, route: &RouteId, live: RouteContent) -> Event {
+    let expected = state.routes.get(route).map_or_else(|| live.clone(), |r| r.confirmed.clone());
     Event::Drifted { route: route.clone(), expected: Box::new(expected), live: Some(Box::new(live)) }
 }

@@ -6,32 +6,32 @@ use std::sync::Arc;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
-use super::server::{Server, whole};
-use crate::lab::body::{Body, Broken, full};
-use crate::lab::model::Fate;
-use crate::lab::shell::Shell;
+use super::server::{Server, read_body};
+use crate::lab::body::{Body, ConnectionReset, complete_body};
+use crate::lab::model::Delivery;
+use crate::lab::shell::SharedModel;
 
 /// Serves the AWS APIs.
-pub async fn aws(shell: Shell, port: u16) -> io::Result<Server> {
+pub async fn serve_aws(shell: SharedModel, port: u16) -> io::Result<Server> {
     Server::start(port, move |request| aws_call(shell.clone(), request)).await
 }
 
-async fn aws_call(shell: Shell, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
-    let request = whole(request).await?;
+async fn aws_call(shell: SharedModel, request: Request<Incoming>) -> Result<Response<Body>, ConnectionReset> {
+    let request = read_body(request).await?;
     let answer = shell.change(|world, now| world.aws(&request, now));
     shell.wait(answer.latency).await;
-    match answer.fate {
-        Fate::Answered => Ok(answer.response.map(full)),
-        Fate::Lost | Fate::Dropped | Fate::AppliedLate(_) => Err(Broken),
+    match answer.delivery {
+        Delivery::Answered => Ok(answer.response.map(complete_body)),
+        Delivery::Lost | Delivery::Dropped | Delivery::AppliedLate(_) => Err(ConnectionReset),
     }
 }
 
 /// Serves the load balancer's counters, for a Prometheus to scrape.
-pub async fn metrics(shell: Shell) -> io::Result<Server> {
+pub async fn serve_metrics(shell: SharedModel) -> io::Result<Server> {
     Server::start(0, move |_: Request<Incoming>| {
         let text = shell.call(|world, _| world.openmetrics());
         async move {
-            let mut response = Response::new(full(text));
+            let mut response = Response::new(complete_body(text));
             let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
             response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
             Ok(response)
@@ -41,12 +41,12 @@ pub async fn metrics(shell: Shell) -> io::Result<Server> {
 }
 
 /// Serves one cluster's Kubernetes API.
-pub async fn kube(shell: Shell, cluster: Arc<str>, port: u16) -> io::Result<Server> {
+pub async fn serve_kubernetes(shell: SharedModel, cluster: Arc<str>, port: u16) -> io::Result<Server> {
     Server::start(port, move |request| kube_call(shell.clone(), Arc::clone(&cluster), request)).await
 }
 
-async fn kube_call(shell: Shell, cluster: Arc<str>, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
-    let request = whole(request).await?;
+async fn kube_call(shell: SharedModel, cluster: Arc<str>, request: Request<Incoming>) -> Result<Response<Body>, ConnectionReset> {
+    let request = read_body(request).await?;
     let answer = shell.change(|world, now| world.kube(&cluster, &request, now));
     super::watch::deliver(&shell, cluster, answer).await
 }

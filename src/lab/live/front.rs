@@ -16,17 +16,17 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::pods::{Directory, PATIENCE, POD, millis, took};
+use super::pods::{Directory, TIMEOUT_HEADER, POD_HEADER, millis, response_time};
 use super::server::Server;
-use crate::lab::body::{Body, Broken, full};
-use crate::lab::model::{ClientRequest, Outcome, Pick, Served};
-use crate::lab::shell::Shell;
+use crate::lab::body::{Body, ConnectionReset, complete_body};
+use crate::lab::model::{ClientRequest, RoutingOutcome, Pick, TargetResponse};
+use crate::lab::shell::SharedModel;
 
 /// The group cookie of an ALB.
-pub const COOKIE: &str = "AWSALBTG";
+pub const GROUP_COOKIE: &str = "AWSALBTG";
 
 /// An ALB's idle time-out, in the lab's time. A pod that takes longer gets a 504.
-const IDLE: Duration = Duration::from_mins(1);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Extra real time for a forwarded request, so that a busy machine does not cause a time-out.
 const GRACE: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ const ROUTE: HeaderName = HeaderName::from_static("x-lab-route");
 pub type Pool<B> = Client<HttpConnector, B>;
 
 /// Creates a client for loopback with `TCP_NODELAY` and idle connections kept for 5 s.
-pub fn pool<B: hyper::body::Body + Send>() -> Pool<B>
+pub fn connection_pool<B: hyper::body::Body + Send>() -> Pool<B>
 where
     B::Data: Send,
 {
@@ -53,9 +53,9 @@ where
 
 /// Serves one listener of a load balancer.
 #[derive(Clone)]
-pub struct Front {
+pub struct Forwarder {
     /// The model.
-    pub shell: Shell,
+    pub shell: SharedModel,
     /// Addresses of the pods' servers.
     pub directory: Directory,
     /// Connections to them.
@@ -66,7 +66,7 @@ pub struct Front {
     pub port: u16,
 }
 
-impl Front {
+impl Forwarder {
     /// Opens the listener's socket on a free port.
     pub async fn open(self) -> io::Result<Server> {
         Server::start(0, move |request| {
@@ -76,23 +76,23 @@ impl Front {
         .await
     }
 
-    async fn serve(&self, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
+    async fn serve(&self, request: Request<Incoming>) -> Result<Response<Body>, ConnectionReset> {
         let pick = self.pick(&request);
         let mut response = match pick.outcome {
-            Outcome::Reset => return Err(Broken),
-            Outcome::Status(status) => plain(StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)),
-            Outcome::Target { pod, .. } => match self.directory.pod(pod) {
+            RoutingOutcome::Reset => return Err(ConnectionReset),
+            RoutingOutcome::Status(status) => plain(StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)),
+            RoutingOutcome::Target { pod, .. } => match self.directory.pod(pod) {
                 None => plain(StatusCode::BAD_GATEWAY),
                 Some(address) => self.forward(request, address).await,
             },
         };
-        if let (Some(group), Outcome::Target { .. }) = (&pick.group, pick.outcome) {
-            let answered = response.headers().contains_key(POD) && took(&response) < IDLE;
+        if let (Some(group), RoutingOutcome::Target { .. }) = (&pick.group, pick.outcome) {
+            let answered = response.headers().contains_key(POD_HEADER) && response_time(&response) < IDLE_TIMEOUT;
             let served =
-                if answered { Served::Answered(response.status().as_u16(), took(&response)) } else { Served::Broken };
-            self.shell.call(|world, now| world.served(group, served, now));
+                if answered { TargetResponse::Answered(response.status().as_u16(), response_time(&response)) } else { TargetResponse::NoAnswer };
+            self.shell.call(|world, now| world.record_response(group, served, now));
         }
-        sign(response.headers_mut(), &pick);
+        add_lab_headers(response.headers_mut(), &pick);
         Ok(response)
     }
 
@@ -103,27 +103,27 @@ impl Front {
             port: self.port,
             host: host.rsplit_once(':').map_or(host, |(name, _)| name),
             path: request.uri().path(),
-            cookie: cookie(request.headers()),
+            cookie: group_cookie(request.headers()),
         };
         self.shell.call(|world, now| world.pick(&asked, now))
     }
 
     async fn forward(&self, request: Request<Incoming>, address: SocketAddr) -> Response<Body> {
         let Ok(request) = readdress(request, address, self.port) else { return plain(StatusCode::BAD_REQUEST) };
-        let deadline = IDLE.div_f64(self.shell.clock().speed()) + GRACE;
+        let deadline = IDLE_TIMEOUT.div_f64(self.shell.clock().speed()) + GRACE;
         match tokio::time::timeout(deadline, self.pool.request(request)).await {
             Err(_) => plain(StatusCode::GATEWAY_TIMEOUT),
             Ok(Err(_)) => plain(StatusCode::BAD_GATEWAY),
-            Ok(Ok(response)) if took(&response) >= IDLE => plain(StatusCode::GATEWAY_TIMEOUT),
-            Ok(Ok(response)) => response.map(|body| body.map_err(|_| Broken).boxed()),
+            Ok(Ok(response)) if response_time(&response) >= IDLE_TIMEOUT => plain(StatusCode::GATEWAY_TIMEOUT),
+            Ok(Ok(response)) => response.map(|body| body.map_err(|_| ConnectionReset).boxed()),
         }
     }
 }
 
 /// Returns the value of the group cookie in a request's headers.
-pub fn cookie(headers: &HeaderMap) -> Option<&str> {
+pub fn group_cookie(headers: &HeaderMap) -> Option<&str> {
     let pairs = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';'));
-    pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
+    pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(name, _)| *name == GROUP_COOKIE).map(|(_, value)| value)
 }
 
 fn readdress(mut request: Request<Incoming>, address: SocketAddr, port: u16) -> Result<Request<Incoming>, http::Error> {
@@ -131,20 +131,20 @@ fn readdress(mut request: Request<Incoming>, address: SocketAddr, port: u16) -> 
     *request.uri_mut() = Uri::builder().scheme("http").authority(address.to_string()).path_and_query(path).build()?;
     let headers = request.headers_mut();
     headers.remove(header::CONNECTION);
-    headers.insert(PATIENCE, millis(IDLE));
+    headers.insert(TIMEOUT_HEADER, millis(IDLE_TIMEOUT));
     headers.insert("x-forwarded-proto", HeaderValue::from_static(if port == 443 { "https" } else { "http" }));
     headers.insert("x-forwarded-port", HeaderValue::from(port));
     Ok(request)
 }
 
 fn plain(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(full(format!("{status}\n")));
+    let mut response = Response::new(complete_body(format!("{status}\n")));
     *response.status_mut() = status;
     response
 }
 
 /// Adds headers that name the route, group and cluster, so that a client can count, and sets the cookie.
-fn sign(headers: &mut HeaderMap, pick: &Pick) {
+fn add_lab_headers(headers: &mut HeaderMap, pick: &Pick) {
     let mut put = |name: HeaderName, text: &str| {
         if let Ok(value) = HeaderValue::from_str(text) {
             headers.append(name, value);
@@ -158,7 +158,7 @@ fn sign(headers: &mut HeaderMap, pick: &Pick) {
         put(CLUSTER, cluster);
     }
     if let Some(value) = &pick.set_cookie {
-        put(header::SET_COOKIE, &format!("{COOKIE}={value}; Path=/"));
+        put(header::SET_COOKIE, &format!("{GROUP_COOKIE}={value}; Path=/"));
     }
 }
 
@@ -169,9 +169,9 @@ mod tests {
     #[test]
     fn the_group_cookie_is_found_among_others() {
         let mut headers = HeaderMap::new();
-        assert_eq!(cookie(&headers), None);
+        assert_eq!(group_cookie(&headers), None);
         headers.append(header::COOKIE, HeaderValue::from_static("theme=dark; AWSALBTGCORS=no"));
         headers.append(header::COOKIE, HeaderValue::from_static("a=b;AWSALBTG=green=1"));
-        assert_eq!(cookie(&headers), Some("green=1"));
+        assert_eq!(group_cookie(&headers), Some("green=1"));
     }
 }

@@ -34,15 +34,15 @@ pub fn text(contexts: &[Context]) -> String {
 
 /// A folder that only its owner can read, removed when dropped.
 #[derive(Debug)]
-pub struct Folder(PathBuf);
+pub struct TemporaryFolder(PathBuf);
 
-impl Folder {
+impl TemporaryFolder {
     /// Creates one in the system's folder for temporary files.
     pub fn create() -> io::Result<Self> {
         let base = std::env::temp_dir();
         loop {
             let path = base.join(format!("cutover-lab-{}-{:08x}", std::process::id(), fastrand::u32(..)));
-            match private(&path) {
+            match create_private_folder(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 made => return made.map(|()| Self(path)),
             }
@@ -57,14 +57,14 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for TemporaryFolder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
 #[cfg(unix)]
-fn private(path: &Path) -> io::Result<()> {
+fn create_private_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().mode(0o700).create(path)
 }
@@ -88,7 +88,7 @@ mod tests {
         let server = config.clusters[1].cluster.as_ref().and_then(|c| c.server.clone());
         assert_eq!(server.as_deref(), Some("http://127.0.0.1:5"));
 
-        let folder = Folder::create().expect("a folder");
+        let folder = TemporaryFolder::create().expect("a folder");
         let path = folder.write("kubeconfig", "x").expect("a file");
         assert!(path.exists());
         drop(folder);

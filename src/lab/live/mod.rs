@@ -19,24 +19,24 @@ use aws_credential_types::Credentials;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub use front::{COOKIE, Pool, cookie, pool};
+pub use front::{GROUP_COOKIE, Pool, group_cookie, connection_pool};
 
-use self::front::Front;
-use self::kubeconfig::{Context, Folder};
+use self::front::Forwarder;
+use self::kubeconfig::{Context, TemporaryFolder};
 use self::pods::Pods;
 use self::probes::Prober;
 use self::server::Server;
 use super::model::World;
-use super::shell::Shell;
+use super::shell::SharedModel;
 use crate::adapter::aws::Settings;
-use crate::adapter::clock::Scaled;
+use crate::adapter::clock::LabClock;
 
 /// Access key and secret key. The lab accepts any credentials.
-const KEY: &str = "lab";
+const CREDENTIAL: &str = "lab";
 
 /// Address of a listener on loopback.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Door {
+pub struct ListenerAddress {
     /// Name of the load balancer.
     pub load_balancer: Arc<str>,
     /// The listener's port in the plan.
@@ -46,46 +46,46 @@ pub struct Door {
 }
 
 /// A running lab. Dropping it aborts its tasks; [`Lab::stop`] also waits until they have ended.
-pub struct Lab {
-    shell: Shell,
+pub struct LiveLab {
+    shell: SharedModel,
     aws: Server,
     metrics: Server,
     clusters: BTreeMap<String, Server>,
-    fronts: Vec<Server>,
-    doors: Vec<Door>,
+    forwarders: Vec<Server>,
+    listeners: Vec<ListenerAddress>,
     environment: Vec<(String, String)>,
     ticker: Ticker,
-    _folder: Folder,
+    _folder: TemporaryFolder,
 }
 
-impl Lab {
+impl LiveLab {
     /// Starts every server on a free port, and starts the lab's time.
     ///
     /// # Errors
     /// Returns the I/O error if a socket or the temporary folder cannot be created.
-    pub async fn start(mut world: World, clock: Scaled) -> io::Result<Self> {
+    pub async fn start(mut world: World, clock: LabClock) -> io::Result<Self> {
         world.set_self_probing(false);
-        let clock = if clock.speed() > 1.0 { clock.beating() } else { clock };
-        let pulse = Pulse(tokio::spawn(beats(clock.clone())));
-        let shell = Shell::new(world, clock);
+        let clock = if clock.speed() > 1.0 { clock.with_beats() } else { clock };
+        let pulse = ClockTask(tokio::spawn(advance_clock(clock.clone())));
+        let shell = SharedModel::new(world, clock);
         let mut pods = Pods::default();
-        pods.follow(&shell, shell.call(|world, _| world.pods())).await?;
-        let aws = endpoints::aws(shell.clone(), 0).await?;
-        let metrics = endpoints::metrics(shell.clone()).await?;
-        let (clusters, contexts) = clusters(&shell).await?;
-        let (fronts, doors) = fronts(&shell, &pods).await?;
-        let folder = Folder::create()?;
+        pods.sync(&shell, shell.call(|world, _| world.pods())).await?;
+        let aws = endpoints::serve_aws(shell.clone(), 0).await?;
+        let metrics = endpoints::serve_metrics(shell.clone()).await?;
+        let (clusters, contexts) = start_clusters(&shell).await?;
+        let (fronts, doors) = start_forwarders(&shell, &pods).await?;
+        let folder = TemporaryFolder::create()?;
         let kubeconfig = folder.write("kubeconfig", &kubeconfig::text(&contexts))?;
         let mut environment = shell.call(|world, _| aws_environment(world, &aws.url()));
         environment.push(("KUBECONFIG".into(), kubeconfig.display().to_string()));
         environment.push(("LAB_METRICS".into(), format!("{}/metrics", metrics.url())));
-        environment.extend(doors.iter().map(|d| (variable(d), d.url.clone())));
+        environment.extend(doors.iter().map(|d| (variable_name(d), d.url.clone())));
         let ticker = Ticker::start(shell.clone(), pods, pulse);
-        Ok(Self { shell, aws, metrics, clusters, fronts, doors, environment, ticker, _folder: folder })
+        Ok(Self { shell, aws, metrics, clusters, forwarders: fronts, listeners: doors, environment, ticker, _folder: folder })
     }
 
     /// The model and the clock.
-    pub fn shell(&self) -> &Shell {
+    pub fn shell(&self) -> &SharedModel {
         &self.shell
     }
 
@@ -109,14 +109,14 @@ impl Lab {
         Settings {
             region: Some(self.shell.call(|world, _| world.region().to_owned())),
             endpoint_url: Some(self.aws.url()),
-            credentials: Some(Credentials::new(KEY, KEY, None, None, "lab")),
+            credentials: Some(Credentials::new(CREDENTIAL, CREDENTIAL, None, None, "lab")),
             ..Settings::default()
         }
     }
 
     /// Addresses of the listeners.
-    pub fn doors(&self) -> &[Door] {
-        &self.doors
+    pub fn listeners(&self) -> &[ListenerAddress] {
+        &self.listeners
     }
 
     /// Environment variables that point AWS and Kubernetes tools at this lab, and the address of each listener
@@ -128,16 +128,16 @@ impl Lab {
     /// Stops every server and task, waits until they have ended, and removes the temporary files.
     pub async fn stop(self) {
         self.ticker.stop().await;
-        for server in self.fronts.into_iter().chain(self.clusters.into_values()).chain([self.aws, self.metrics]) {
+        for server in self.forwarders.into_iter().chain(self.clusters.into_values()).chain([self.aws, self.metrics]) {
             server.stop().await;
         }
     }
 }
 
-async fn clusters(shell: &Shell) -> io::Result<(BTreeMap<String, Server>, Vec<Context>)> {
+async fn start_clusters(shell: &SharedModel) -> io::Result<(BTreeMap<String, Server>, Vec<Context>)> {
     let (mut servers, mut contexts) = (BTreeMap::new(), Vec::new());
     for name in shell.call(|world, _| world.clusters()) {
-        let server = endpoints::kube(shell.clone(), name.as_str().into(), 0).await?;
+        let server = endpoints::serve_kubernetes(shell.clone(), name.as_str().into(), 0).await?;
         let names = shell.call(|world, _| {
             world.set_endpoint(&name, &server.url(), "");
             world.contexts(&name)
@@ -148,20 +148,20 @@ async fn clusters(shell: &Shell) -> io::Result<(BTreeMap<String, Server>, Vec<Co
     Ok((servers, contexts))
 }
 
-async fn fronts(shell: &Shell, pods: &Pods) -> io::Result<(Vec<Server>, Vec<Door>)> {
+async fn start_forwarders(shell: &SharedModel, pods: &Pods) -> io::Result<(Vec<Server>, Vec<ListenerAddress>)> {
     let (mut servers, mut doors) = (Vec::new(), Vec::new());
-    let pool = pool();
-    for (name, port, _) in shell.call(|world, _| world.listeners_of()) {
+    let pool = connection_pool();
+    for (name, port, _) in shell.call(|world, _| world.listeners_by_balancer()) {
         let load_balancer: Arc<str> = name.into();
-        let front = Front {
+        let front = Forwarder {
             shell: shell.clone(),
             directory: pods.directory(),
-            pool: pool.clone(),
+            pool: connection_pool.clone(),
             load_balancer: Arc::clone(&load_balancer),
             port,
         };
         let server = front.open().await?;
-        doors.push(Door { load_balancer, port, url: server.url() });
+        doors.push(ListenerAddress { load_balancer, port, url: server.url() });
         servers.push(server);
     }
     Ok((servers, doors))
@@ -170,8 +170,8 @@ async fn fronts(shell: &Shell, pods: &Pods) -> io::Result<(Vec<Server>, Vec<Door
 fn aws_environment(world: &World, url: &str) -> Vec<(String, String)> {
     let pairs = [
         ("AWS_ENDPOINT_URL", url),
-        ("AWS_ACCESS_KEY_ID", KEY),
-        ("AWS_SECRET_ACCESS_KEY", KEY),
+        ("AWS_ACCESS_KEY_ID", CREDENTIAL),
+        ("AWS_SECRET_ACCESS_KEY", CREDENTIAL),
         ("AWS_REGION", world.region()),
         // boto3 and the Python AWS CLI read only this name.
         ("AWS_DEFAULT_REGION", world.region()),
@@ -180,28 +180,28 @@ fn aws_environment(world: &World, url: &str) -> Vec<(String, String)> {
 }
 
 /// Name of the listener's environment variable, such as `LAB_ALPHA_WEBAPP_443`.
-fn variable(door: &Door) -> String {
+fn variable_name(door: &ListenerAddress) -> String {
     let name = door.load_balancer.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
     format!("LAB_{name}_{}", door.port)
 }
 
 /// Interval at which the lab's clock advances, in real time.
-const BEAT: Duration = Duration::from_millis(2);
+const CLOCK_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The task that advances the clock. It shares the runtime's queue with the lab's other work, so that a busy machine
 /// slows
 /// both equally.
-struct Pulse(JoinHandle<()>);
+struct ClockTask(JoinHandle<()>);
 
-impl Drop for Pulse {
+impl Drop for ClockTask {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-async fn beats(clock: Scaled) {
+async fn advance_clock(clock: LabClock) {
     loop {
-        tokio::time::sleep(BEAT).await;
+        tokio::time::sleep(CLOCK_INTERVAL).await;
         clock.beat();
     }
 }
@@ -213,7 +213,7 @@ struct Ticker {
 }
 
 impl Ticker {
-    fn start(shell: Shell, pods: Pods, pulse: Pulse) -> Self {
+    fn start(shell: SharedModel, pods: Pods, pulse: ClockTask) -> Self {
         let (stop, stopped) = oneshot::channel();
         Self { stop: Some(stop), task: tokio::spawn(tick(shell, pods, stopped, pulse)) }
     }
@@ -232,15 +232,15 @@ impl Drop for Ticker {
     }
 }
 
-async fn tick(shell: Shell, mut pods: Pods, mut stopped: oneshot::Receiver<()>, _pulse: Pulse) {
+async fn tick(shell: SharedModel, mut pods: Pods, mut stopped: oneshot::Receiver<()>, _pulse: ClockTask) {
     let mut prober = Prober::new(shell.clone(), pods.directory());
     loop {
         let (places, due, next) = shell.call(|world, now| {
             world.advance(now);
             let due = world.probes_due(now);
-            (world.pods(), due, world.next())
+            (world.pods(), due, world.next_event())
         });
-        if let Err(error) = pods.follow(&shell, places).await {
+        if let Err(error) = pods.sync(&shell, places).await {
             tracing::error!(%error, "a pod of the lab has no server");
         }
         prober.send(due);

@@ -9,30 +9,30 @@ use std::time::Duration;
 use http::{HeaderValue, Response};
 
 use super::server::Server;
-use crate::lab::body::{Body, Broken, full};
-use crate::lab::model::{Asker, PodAnswer, PodId, PodPlace};
-use crate::lab::shell::Shell;
+use crate::lab::body::{Body, ConnectionReset, complete_body};
+use crate::lab::model::{Requester, PodAnswer, PodId, PodEndpoint};
+use crate::lab::shell::SharedModel;
 
 /// Response header: how many milliseconds of the lab's time the pod took. Time-outs are judged by this, not by real
 /// time, which depends on the machine's load.
-pub const TOOK: &str = "x-lab-took";
+pub const TOOK_HEADER: &str = "x-lab-took";
 
 /// Request header: how many milliseconds of the lab's time the client waits. A pod that is slower or silent gives up
 /// after that time.
-pub const PATIENCE: &str = "x-lab-patience";
+pub const TIMEOUT_HEADER: &str = "x-lab-patience";
 
 /// Response header: the pod's name.
-pub const POD: &str = "x-lab-pod";
+pub const POD_HEADER: &str = "x-lab-pod";
 
 /// The user agent of the load balancer's health checks.
-pub const HEALTH_CHECKER: &str = "ELB-HealthChecker/2.0";
+pub const HEALTH_CHECK_AGENT: &str = "ELB-HealthChecker/2.0";
 
 /// Loopback addresses of the pods' servers.
 #[derive(Debug, Clone, Default)]
-pub struct Directory(Arc<RwLock<Places>>);
+pub struct Directory(Arc<RwLock<Addresses>>);
 
 #[derive(Debug, Default)]
-struct Places {
+struct Addresses {
     pods: BTreeMap<PodId, SocketAddr>,
     addresses: BTreeMap<(Ipv4Addr, u16), SocketAddr>,
 }
@@ -52,7 +52,7 @@ impl Directory {
 /// The running servers.
 #[derive(Debug, Default)]
 pub struct Pods {
-    servers: BTreeMap<PodId, (PodPlace, Server)>,
+    servers: BTreeMap<PodId, (PodEndpoint, Server)>,
     directory: Directory,
 }
 
@@ -63,10 +63,10 @@ impl Pods {
     }
 
     /// Starts and stops servers so that exactly the living pods of `places` have one.
-    pub async fn follow(&mut self, shell: &Shell, places: Vec<PodPlace>) -> io::Result<()> {
-        let living: BTreeMap<PodId, PodPlace> = places.into_iter().filter(|p| p.alive).map(|p| (p.id, p)).collect();
+    pub async fn sync(&mut self, shell: &SharedModel, places: Vec<PodEndpoint>) -> io::Result<()> {
+        let living: BTreeMap<PodId, PodEndpoint> = places.into_iter().filter(|p| p.alive).map(|p| (p.id, p)).collect();
         let gone: Vec<PodId> = self.servers.keys().filter(|id| !living.contains_key(id)).copied().collect();
-        let fresh: Vec<PodPlace> = living.into_values().filter(|p| !self.servers.contains_key(&p.id)).collect();
+        let fresh: Vec<PodEndpoint> = living.into_values().filter(|p| !self.servers.contains_key(&p.id)).collect();
         if gone.is_empty() && fresh.is_empty() {
             return Ok(());
         }
@@ -97,41 +97,41 @@ impl Pods {
     }
 }
 
-async fn serve(shell: Shell, place: &PodPlace) -> io::Result<Server> {
+async fn serve(shell: SharedModel, place: &PodEndpoint) -> io::Result<Server> {
     let id = place.id;
     let name = HeaderValue::from_str(&place.name).unwrap_or_else(|_| HeaderValue::from_static("pod"));
     let text: Arc<str> = format!("{}\n", place.name).into();
     Server::start(0, move |request| {
         let (shell, name, text) = (shell.clone(), name.clone(), Arc::clone(&text));
-        let probed = request.headers().get(http::header::USER_AGENT).is_some_and(|agent| agent == HEALTH_CHECKER);
-        let asker = if probed { Asker::HealthCheck } else { Asker::Client };
-        let patience = duration(request.headers(), PATIENCE);
+        let probed = request.headers().get(http::header::USER_AGENT).is_some_and(|agent| agent == HEALTH_CHECK_AGENT);
+        let asker = if probed { Requester::HealthCheck } else { Requester::Client };
+        let patience = millis_header(request.headers(), TIMEOUT_HEADER);
         async move { answer(&shell, id, asker, patience, name, &text).await }
     })
     .await
 }
 
 async fn answer(
-    shell: &Shell,
+    shell: &SharedModel,
     pod: PodId,
-    asker: Asker,
+    asker: Requester,
     patience: Option<Duration>,
     name: HeaderValue,
     text: &str,
-) -> Result<Response<Body>, Broken> {
+) -> Result<Response<Body>, ConnectionReset> {
     let (status, delay) = match shell.call(|world, _| world.respond(pod, asker)) {
         PodAnswer::Status { status, delay } => (status, delay),
-        PodAnswer::Refused => return Err(Broken),
+        PodAnswer::Refused => return Err(ConnectionReset),
         PodAnswer::Silent => (504, Duration::MAX),
     };
     match patience.unwrap_or(Duration::MAX).min(delay) {
         Duration::MAX => return std::future::pending().await,
         wait => shell.wait(wait).await,
     }
-    let mut response = Response::new(full(text.to_owned()));
-    *response.status_mut() = http::StatusCode::from_u16(status).map_err(|_| Broken)?;
-    response.headers_mut().insert(POD, name);
-    response.headers_mut().insert(TOOK, millis(delay));
+    let mut response = Response::new(complete_body(text.to_owned()));
+    *response.status_mut() = http::StatusCode::from_u16(status).map_err(|_| ConnectionReset)?;
+    response.headers_mut().insert(POD_HEADER, name);
+    response.headers_mut().insert(TOOK_HEADER, millis(delay));
     Ok(response)
 }
 
@@ -141,10 +141,10 @@ pub fn millis(duration: Duration) -> HeaderValue {
 }
 
 /// How long the pod took, in the lab's time, according to its response header.
-pub fn took<T>(response: &Response<T>) -> Duration {
-    duration(response.headers(), TOOK).unwrap_or_default()
+pub fn response_time<T>(response: &Response<T>) -> Duration {
+    millis_header(response.headers(), TOOK_HEADER).unwrap_or_default()
 }
 
-fn duration(headers: &http::HeaderMap, name: &str) -> Option<Duration> {
+fn millis_header(headers: &http::HeaderMap, name: &str) -> Option<Duration> {
     headers.get(name)?.to_str().ok()?.parse().ok().map(Duration::from_millis)
 }

@@ -15,12 +15,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::lab::body::{Body, Broken};
+use crate::lab::body::{Body, ConnectionReset};
 
 /// Reads a request's body to its end.
-pub async fn whole(request: Request<Incoming>) -> Result<Request<Bytes>, Broken> {
+pub async fn read_body(request: Request<Incoming>) -> Result<Request<Bytes>, ConnectionReset> {
     let (head, body) = request.into_parts();
-    let bytes = body.collect().await.map_err(|_| Broken)?.to_bytes();
+    let bytes = body.collect().await.map_err(|_| ConnectionReset)?.to_bytes();
     Ok(Request::from_parts(head, bytes))
 }
 
@@ -37,7 +37,7 @@ impl Server {
     pub async fn start<H, F>(port: u16, handler: H) -> io::Result<Self>
     where
         H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Result<Response<Body>, Broken>> + Send + 'static,
+        F: Future<Output = Result<Response<Body>, ConnectionReset>> + Send + 'static,
     {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
@@ -74,7 +74,7 @@ impl Drop for Server {
 async fn accept<H, F>(listener: TcpListener, handler: H, mut stopped: oneshot::Receiver<()>)
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Result<Response<Body>, Broken>> + Send + 'static,
+    F: Future<Output = Result<Response<Body>, ConnectionReset>> + Send + 'static,
 {
     let mut connections = JoinSet::new();
     loop {
@@ -96,7 +96,7 @@ where
 async fn serve<H, F>(stream: TcpStream, handler: H)
 where
     H: Fn(Request<Incoming>) -> F + Send + 'static,
-    F: Future<Output = Result<Response<Body>, Broken>> + Send + 'static,
+    F: Future<Output = Result<Response<Body>, ConnectionReset>> + Send + 'static,
 {
     let _ = stream.set_nodelay(true);
     // An error here is a client that disconnected, or a reset that the model asked for.
@@ -109,11 +109,11 @@ mod tests {
     use hyper::body::Bytes;
 
     use super::*;
-    use crate::lab::body::full;
-    use crate::lab::live::{Pool, pool};
+    use crate::lab::body::complete_body;
+    use crate::lab::live::{Pool, connection_pool};
 
     async fn get(pool: &Pool<Empty<Bytes>>, url: &str) -> Option<Bytes> {
-        let response = pool.get(url.parse().expect("a URL")).await.ok()?;
+        let response = connection_pool.get(url.parse().expect("a URL")).await.ok()?;
         Some(response.into_body().collect().await.ok()?.to_bytes())
     }
 
@@ -121,21 +121,21 @@ mod tests {
     async fn a_server_answers_resets_and_stops_completely() {
         let server = Server::start(0, |request: Request<Incoming>| async move {
             match request.uri().path() {
-                "/break" => Err(Broken),
+                "/break" => Err(ConnectionReset),
                 "/silent" => std::future::pending().await,
-                path => Ok(Response::new(full(path.to_owned()))),
+                path => Ok(Response::new(complete_body(path.to_owned()))),
             }
         });
         let server = server.await.expect("a port");
-        let (url, address, pool) = (server.url(), server.address(), pool());
+        let (url, address, pool) = (server.url(), server.address(), connection_pool());
         assert_eq!(get(&pool, &format!("{url}/one")).await.as_deref(), Some(b"/one".as_slice()));
         assert_eq!(get(&pool, &format!("{url}/break")).await, None);
         assert_eq!(get(&pool, &format!("{url}/two")).await.as_deref(), Some(b"/two".as_slice()));
 
         // Stopping the server ends a request that has no answer yet, and frees the port.
         let silent = tokio::spawn({
-            let (pool, url) = (pool.clone(), format!("{url}/silent"));
-            async move { get(&pool, &url).await }
+            let (pool, url) = (connection_pool.clone(), format!("{url}/silent"));
+            async move { get(&connection_pool, &url).await }
         });
         tokio::task::yield_now().await;
         server.stop().await;

@@ -6,7 +6,7 @@ use crate::lab::model::World;
 
 /// A request that reaches one route of the lab.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sample {
+pub struct SampleRequest {
     /// Name of the load balancer.
     pub load_balancer: Arc<str>,
     /// The listener's port in the plan.
@@ -18,12 +18,12 @@ pub struct Sample {
 }
 
 /// One request in this many is from a client that keeps cookies.
-const KEEPERS: usize = 4;
+const COOKIE_CLIENT_RATIO: usize = 4;
 
 /// Clients that visit all routes in turn, always in the same order.
 #[derive(Debug)]
 pub struct Clients {
-    samples: Vec<Arc<Sample>>,
+    samples: Vec<Arc<SampleRequest>>,
     /// By route, then by client that keeps cookies.
     jars: Vec<Vec<Option<String>>>,
     sent: usize,
@@ -33,7 +33,7 @@ pub struct Clients {
 #[derive(Debug, Clone)]
 pub struct Visit {
     /// The request.
-    pub sample: Arc<Sample>,
+    pub sample: Arc<SampleRequest>,
     /// The cookie that the client sends.
     pub cookie: Option<String>,
     jar: Option<(usize, usize)>,
@@ -41,8 +41,8 @@ pub struct Visit {
 
 impl Clients {
     /// Creates as many clients as the scenario says, for all routes of the lab.
-    pub fn of(world: &World) -> Self {
-        let samples = world.reachable().into_iter().map(|(load_balancer, port, host, path)| Sample {
+    pub fn for_world(world: &World) -> Self {
+        let samples = world.sample_requests().into_iter().map(|(load_balancer, port, host, path)| SampleRequest {
             load_balancer: load_balancer.into(),
             port,
             host: host.into(),
@@ -52,24 +52,24 @@ impl Clients {
     }
 
     /// Creates `clients` clients for these routes. Without routes there are no visits.
-    pub fn new(samples: Vec<Sample>, clients: usize) -> Self {
-        let jars = vec![vec![None; (clients / KEEPERS).max(1)]; samples.len()];
+    pub fn new(samples: Vec<SampleRequest>, clients: usize) -> Self {
+        let jars = vec![vec![None; (clients / COOKIE_CLIENT_RATIO).max(1)]; samples.len()];
         Self { samples: samples.into_iter().map(Arc::new).collect(), jars, sent: 0 }
     }
 
     /// Returns the next request; `None`: there are no routes.
-    pub fn visit(&mut self) -> Option<Visit> {
+    pub fn next_visit(&mut self) -> Option<Visit> {
         let routes = self.samples.len();
         let route = self.sent.checked_rem(routes)?;
         let round = self.sent / routes;
         self.sent += 1;
-        let jar = round.is_multiple_of(KEEPERS).then_some((route, (round / KEEPERS) % self.jars[route].len()));
+        let jar = round.is_multiple_of(COOKIE_CLIENT_RATIO).then_some((route, (round / COOKIE_CLIENT_RATIO) % self.jars[route].len()));
         let cookie = jar.and_then(|(route, jar)| self.jars[route][jar].clone());
         Some(Visit { sample: Arc::clone(&self.samples[route]), cookie, jar })
     }
 
     /// Stores the cookie if this client keeps cookies.
-    pub fn keep(&mut self, visit: &Visit, cookie: String) {
+    pub fn store_cookie(&mut self, visit: &Visit, cookie: String) {
         if let Some((route, jar)) = visit.jar {
             self.jars[route][jar] = Some(cookie);
         }
@@ -80,8 +80,8 @@ impl Clients {
 mod tests {
     use super::*;
 
-    fn sample(path: &str) -> Sample {
-        Sample { load_balancer: "lb".into(), port: 80, host: "h".into(), path: path.into() }
+    fn sample(path: &str) -> SampleRequest {
+        SampleRequest { load_balancer: "lb".into(), port: 80, host: "h".into(), path: path.into() }
     }
 
     #[test]
@@ -89,20 +89,20 @@ mod tests {
         let mut clients = Clients::new(vec![sample("/a"), sample("/b")], 32);
         let visits = 2 * 32;
         for n in 0..visits {
-            let visit = clients.visit().expect("there are routes");
+            let visit = clients.next_visit().expect("there are routes");
             assert_eq!(
                 (visit.sample.path.as_ref(), visit.cookie.is_none()),
                 (if n % 2 == 0 { "/a" } else { "/b" }, true)
             );
-            clients.keep(&visit, format!("{n}"));
+            clients.store_cookie(&visit, format!("{n}"));
         }
-        let kept: Vec<String> = (0..visits).filter_map(|_| clients.visit()?.cookie).collect();
-        assert_eq!(kept.len(), visits / KEEPERS);
+        let kept: Vec<String> = (0..visits).filter_map(|_| clients.next_visit()?.cookie).collect();
+        assert_eq!(kept.len(), visits / COOKIE_CLIENT_RATIO);
         assert_eq!(kept[..3], ["0", "1", "8"]);
     }
 
     #[test]
     fn a_lab_without_routes_has_no_visits() {
-        assert!(Clients::new(vec![], 32).visit().is_none());
+        assert!(Clients::new(vec![], 32).next_visit().is_none());
     }
 }

@@ -13,40 +13,40 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::clients::{Clients, Visit};
-use super::meter::{Meter, Seen};
-use crate::lab::live::{COOKIE, Door, Pool, pool};
+use super::meter::{Meter, RequestResult};
+use crate::lab::live::{GROUP_COOKIE, ListenerAddress, Pool, connection_pool};
 
 /// Default rate, in requests a second.
-pub const RATE: f64 = 1500.0;
+pub const DEFAULT_RATE: f64 = 1500.0;
 
 /// Time-out of a request, in real time.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Limit of concurrent requests. A machine that is too slow gets a lower rate instead of a growing queue that delays
 /// everything else.
-const CROWD: usize = 64;
+const MAX_IN_FLIGHT: usize = 64;
 
 const TICK: Duration = Duration::from_millis(4);
 
 /// Number of requests that measures a share to a fraction of a percentage point. Picks are weighted evenly, not random.
-const ENOUGH: u64 = 1500;
+const WINDOW_REQUESTS: u64 = 1500;
 
 /// Time limit for them, in real time.
-const WAIT: Duration = Duration::from_secs(3);
+const WINDOW_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Running clients. Dropping it aborts them; [`Traffic::stop`] also waits until they have ended.
-pub struct Traffic {
+pub struct LiveTraffic {
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
-impl Traffic {
+impl LiveTraffic {
     /// Starts `rate` requests a second of real time, one of each of `clients` in turn.
-    pub fn start(doors: &[Door], clients: Clients, meter: Arc<Meter>, rate: f64) -> Self {
+    pub fn start(doors: &[ListenerAddress], clients: Clients, meter: Arc<Meter>, rate: f64) -> Self {
         let doors = doors.iter().map(|d| ((Arc::clone(&d.load_balancer), d.port), d.url.clone())).collect();
-        let street = Arc::new(Street { doors, pool: pool(), clients: Mutex::new(clients), meter });
+        let street = Arc::new(TrafficTask { listeners: doors, pool: connection_pool(), clients: Mutex::new(clients), meter });
         let (stop, stopped) = oneshot::channel();
-        Self { stop: Some(stop), task: tokio::spawn(flow(street, rate, stopped)) }
+        Self { stop: Some(stop), task: tokio::spawn(send_requests(street, rate, stopped)) }
     }
 
     /// Stops it. Requests that are under way are not counted.
@@ -61,26 +61,26 @@ impl Traffic {
 /// Blocks the caller until the meter's window has enough requests, while other threads of the runtime go on. Does
 /// nothing
 /// on a single-threaded runtime.
-pub fn enough(meter: &Meter) {
+pub fn wait_for_requests(meter: &Meter) {
     let others = Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
     if others {
         tokio::task::block_in_place(|| {
             let start = std::time::Instant::now();
-            while meter.pending() < ENOUGH && start.elapsed() < WAIT {
+            while meter.window_requests() < WINDOW_REQUESTS && start.elapsed() < WINDOW_TIMEOUT {
                 std::thread::sleep(TICK);
             }
         });
     }
 }
 
-impl Drop for Traffic {
+impl Drop for LiveTraffic {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-struct Street {
-    doors: BTreeMap<(Arc<str>, u16), String>,
+struct TrafficTask {
+    listeners: BTreeMap<(Arc<str>, u16), String>,
     pool: Pool<Empty<Bytes>>,
     clients: Mutex<Clients>,
     meter: Arc<Meter>,
@@ -88,7 +88,7 @@ struct Street {
 
 // Rates and times are positive and small.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-async fn flow(street: Arc<Street>, rate: f64, mut stopped: oneshot::Receiver<()>) {
+async fn send_requests(street: Arc<TrafficTask>, rate: f64, mut stopped: oneshot::Receiver<()>) {
     let mut requests = JoinSet::new();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -100,50 +100,50 @@ async fn flow(street: Arc<Street>, rate: f64, mut stopped: oneshot::Receiver<()>
             _ = ticks.tick() => {}
         }
         while requests.try_join_next().is_some() {}
-        owed = (owed + rate * since.elapsed().as_secs_f64()).min(CROWD as f64);
+        owed = (owed + rate * since.elapsed().as_secs_f64()).min(MAX_IN_FLIGHT as f64);
         since = Instant::now();
-        let now = (owed as usize).min(CROWD.saturating_sub(requests.len()));
+        let now = (owed as usize).min(MAX_IN_FLIGHT.saturating_sub(requests.len()));
         owed -= now as f64;
         for _ in 0..now {
-            let Some(visit) = street.clients().visit() else { break };
+            let Some(visit) = street.clients().next_visit() else { break };
             let street = Arc::clone(&street);
-            requests.spawn(async move { street.ask(visit).await });
+            requests.spawn(async move { street.send(visit).await });
         }
     }
     requests.shutdown().await;
 }
 
-impl Street {
+impl TrafficTask {
     fn clients(&self) -> std::sync::MutexGuard<'_, Clients> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn ask(&self, visit: Visit) {
+    async fn send(&self, visit: Visit) {
         let Some(request) = self.request(&visit) else { return };
-        let opened = self.meter.opened();
+        let opened = self.meter.window_number();
         let asked = async {
             let response = self.pool.request(request).await.ok()?;
             let (head, body) = response.into_parts();
             body.collect().await.ok()?;
             Some(Response::from_parts(head, ()))
         };
-        let Ok(Some(response)) = tokio::time::timeout(PATIENCE, asked).await else {
-            self.meter.record_of(opened, Seen { cluster: None, group: None, failed: true });
+        let Ok(Some(response)) = tokio::time::timeout(REQUEST_TIMEOUT, asked).await else {
+            self.meter.record_in_window(opened, RequestResult { cluster: None, group: None, failed: true });
             return;
         };
         let (cluster, group) = (text(response.headers(), "x-lab-cluster"), text(response.headers(), "x-lab-group"));
-        self.meter.record_of(opened, Seen { cluster, group, failed: response.status().is_server_error() });
-        if let Some(cookie) = given(response.headers()) {
-            self.clients().keep(&visit, cookie.to_owned());
+        self.meter.record_in_window(opened, RequestResult { cluster, group, failed: response.status().is_server_error() });
+        if let Some(cookie) = received_cookie(response.headers()) {
+            self.clients().store_cookie(&visit, cookie.to_owned());
         }
     }
 
     fn request(&self, visit: &Visit) -> Option<Request<Empty<Bytes>>> {
         let sample = &visit.sample;
-        let door = self.doors.get(&(Arc::clone(&sample.load_balancer), sample.port))?;
+        let door = self.listeners.get(&(Arc::clone(&sample.load_balancer), sample.port))?;
         let mut request = Request::get(format!("{door}{}", sample.path)).header(header::HOST, sample.host.as_ref());
         if let Some(cookie) = &visit.cookie {
-            request = request.header(header::COOKIE, format!("{COOKIE}={cookie}"));
+            request = request.header(header::COOKIE, format!("{GROUP_COOKIE}={cookie}"));
         }
         request.body(Empty::new()).ok()
     }
@@ -153,7 +153,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn given(headers: &HeaderMap) -> Option<&str> {
-    let value = text(headers, header::SET_COOKIE.as_str())?.strip_prefix(COOKIE)?.strip_prefix('=')?;
+fn received_cookie(headers: &HeaderMap) -> Option<&str> {
+    let value = text(headers, header::SET_COOKIE.as_str())?.strip_prefix(GROUP_COOKIE)?.strip_prefix('=')?;
     value.split(';').next()
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::domain::run::event::{Measured, MeasuredCluster};
+use crate::domain::run::event::{ClientMeasurement, ClusterMeasurement};
 use crate::plan::model::Shares;
 
 /// Result of one request, from the client's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen<'a> {
+pub struct RequestResult<'a> {
     /// The plan's cluster that served it; `None`: a third-party group, or no group.
     pub cluster: Option<&'a str>,
     /// The target group that served it; `None`: the answer came from the load balancer itself, or there was none.
@@ -46,12 +46,12 @@ pub struct Window {
 
 impl Window {
     /// Returns the window as a record. Shares are in percent of the requests that the plan's clusters received.
-    pub fn measured(&self, step: usize, label: &str, planned: &Shares) -> Measured {
+    pub fn into_measured(&self, step: usize, label: &str, planned: &Shares) -> ClientMeasurement {
         let managed: u64 = planned.keys().filter_map(|c| self.clusters.get(c)).map(|t| t.requests).sum();
         let cluster = |(name, percent): (&String, &u32)| {
             let tally = self.clusters.get(name).copied().unwrap_or_default();
             let seen = if managed == 0 { 0.0 } else { percent_of(tally.requests, managed) };
-            let part = MeasuredCluster {
+            let part = ClusterMeasurement {
                 planned: f64::from(*percent),
                 seen,
                 requests: tally.requests,
@@ -59,7 +59,7 @@ impl Window {
             };
             (name.clone(), part)
         };
-        Measured {
+        ClientMeasurement {
             step,
             label: label.to_owned(),
             clusters: planned.iter().map(cluster).collect(),
@@ -83,26 +83,26 @@ pub struct Meter(Mutex<Counters>);
 struct Counters {
     window: Window,
     total: Tally,
-    opened: u64,
+    window_number: u64,
 }
 
 impl Meter {
     /// Counts one request.
-    pub fn record(&self, seen: Seen<'_>) {
-        self.many([seen]);
+    pub fn record(&self, seen: RequestResult<'_>) {
+        self.record_all([seen]);
     }
 
     /// Number of the open window. Pass it to [`Meter::record_of`] when the request ends.
-    pub fn opened(&self) -> u64 {
-        self.lock().opened
+    pub fn window_number(&self) -> u64 {
+        self.lock().window_number
     }
 
     /// Counts one request that was sent in window `opened`. If that window is closed, the request is no measure of
     /// the
     /// present shares: only its error counts.
-    pub fn record_of(&self, opened: u64, seen: Seen<'_>) {
+    pub fn record_in_window(&self, opened: u64, seen: RequestResult<'_>) {
         let mut counters = self.lock();
-        if counters.opened == opened {
+        if counters.window_number == opened {
             counters.add(seen);
         } else {
             counters.total.add(seen.failed);
@@ -111,7 +111,7 @@ impl Meter {
     }
 
     /// Counts several requests under one lock.
-    pub fn many<'a>(&self, seen: impl IntoIterator<Item = Seen<'a>>) {
+    pub fn record_all<'a>(&self, seen: impl IntoIterator<Item = RequestResult<'a>>) {
         let mut counters = self.lock();
         for one in seen {
             counters.add(one);
@@ -119,20 +119,20 @@ impl Meter {
     }
 
     /// Closes the window, returns it, and opens the next.
-    pub fn window(&self) -> Window {
+    pub fn take_window(&self) -> Window {
         let mut counters = self.lock();
-        counters.opened += 1;
+        counters.window_number += 1;
         std::mem::take(&mut counters.window)
     }
 
     /// Opens the next window because the shares changed. Errors of the closed window are kept: clients saw them.
-    pub fn open(&self) {
-        let errors = self.window().total.errors;
+    pub fn start_window(&self) {
+        let errors = self.take_window().total.errors;
         self.lock().window.total.errors += errors;
     }
 
     /// Number of requests in the open window.
-    pub fn pending(&self) -> u64 {
+    pub fn window_requests(&self) -> u64 {
         self.lock().window.total.requests
     }
 
@@ -147,7 +147,7 @@ impl Meter {
 }
 
 impl Counters {
-    fn add(&mut self, seen: Seen<'_>) {
+    fn add(&mut self, seen: RequestResult<'_>) {
         self.total.add(seen.failed);
         self.window.total.add(seen.failed);
         tally(&mut self.window.clusters, seen.cluster, seen.failed);
@@ -169,17 +169,17 @@ fn tally(by: &mut BTreeMap<String, Tally>, key: Option<&str>, failed: bool) {
 mod tests {
     use super::*;
 
-    fn seen(cluster: Option<&'static str>, failed: bool) -> Seen<'static> {
-        Seen { cluster, group: cluster, failed }
+    fn seen(cluster: Option<&'static str>, failed: bool) -> RequestResult<'static> {
+        RequestResult { cluster, group: cluster, failed }
     }
 
     #[test]
     fn shares_count_the_managed_part_and_errors_count_everything() {
         let meter = Meter::default();
-        meter.many((0..19).map(|_| seen(Some("a"), false)));
+        meter.record_all((0..19).map(|_| seen(Some("a"), false)));
         meter.record(seen(Some("b"), true));
-        meter.many((0..5).map(|_| seen(None, true)));
-        let measured = meter.window().measured(4, "setWeight: 5", &Shares::from([("a".into(), 95), ("b".into(), 5)]));
+        meter.record_all((0..5).map(|_| seen(None, true)));
+        let measured = meter.take_window().into_measured(4, "setWeight: 5", &Shares::from([("a".into(), 95), ("b".into(), 5)]));
         assert_eq!((measured.requests, measured.client_errors), (25, 6));
         let b = &measured.clusters["b"];
         assert_eq!((format!("{} {}", b.planned, b.seen), b.requests, b.client_errors), ("5 5".into(), 1, 1));
@@ -189,16 +189,16 @@ mod tests {
     #[test]
     fn a_request_of_an_earlier_window_counts_only_its_error() {
         let meter = Meter::default();
-        let early = meter.opened();
+        let early = meter.window_number();
         meter.record(seen(Some("a"), true));
-        meter.open();
-        meter.record_of(early, seen(Some("a"), false));
-        meter.record_of(early, seen(Some("a"), true));
-        meter.record_of(meter.opened(), seen(Some("b"), false));
-        let measured = meter.window().measured(2, "", &Shares::from([("a".into(), 0), ("b".into(), 100)]));
+        meter.start_window();
+        meter.record_in_window(early, seen(Some("a"), false));
+        meter.record_in_window(early, seen(Some("a"), true));
+        meter.record_in_window(meter.window_number(), seen(Some("b"), false));
+        let measured = meter.take_window().into_measured(2, "", &Shares::from([("a".into(), 0), ("b".into(), 100)]));
         assert_eq!((measured.requests, measured.client_errors), (1, 2));
         assert_eq!((measured.clusters["a"].requests, measured.clusters["b"].seen.to_string()), (0, "100".into()));
-        assert_eq!(meter.window().total, Tally::default());
+        assert_eq!(meter.take_window().total, Tally::default());
         assert_eq!(meter.total(), Tally { requests: 4, errors: 2 });
     }
 
@@ -206,9 +206,9 @@ mod tests {
     fn a_new_window_is_empty_and_the_total_is_kept() {
         let meter = Meter::default();
         meter.record(seen(Some("a"), false));
-        assert_eq!(meter.window().total.requests, 1);
-        assert_eq!(meter.window(), Window::default());
-        let silent = meter.window().measured(1, "bind", &Shares::from([("a".into(), 100), ("b".into(), 0)]));
+        assert_eq!(meter.take_window().total.requests, 1);
+        assert_eq!(meter.take_window(), Window::default());
+        let silent = meter.take_window().into_measured(1, "bind", &Shares::from([("a".into(), 100), ("b".into(), 0)]));
         assert_eq!((silent.requests, silent.clusters["a"].seen.to_string()), (0, "0".into()));
         assert_eq!(meter.total(), Tally { requests: 1, errors: 0 });
     }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::clients::{Clients, Visit};
-use super::meter::{Meter, Seen};
-use crate::lab::model::{Asker, ClientRequest, Outcome, PodAnswer, Served, World};
-use crate::lab::shell::Shell;
+use super::meter::{Meter, RequestResult};
+use crate::lab::model::{Requester, ClientRequest, RoutingOutcome, PodAnswer, TargetResponse, World};
+use crate::lab::shell::SharedModel;
 
 /// Minimum number of requests between two changes of the shares.
-pub const REQUESTS: u64 = 20_000;
+pub const STEP_REQUESTS: u64 = 20_000;
 
 /// An ALB's idle time-out.
 const IDLE: Duration = Duration::from_mins(1);
@@ -20,13 +20,13 @@ const IDLE: Duration = Duration::from_mins(1);
 const TICKS: u32 = 1000;
 
 /// Running clients. Dropping it aborts them.
-pub struct Traffic {
+pub struct VirtualTraffic {
     state: Arc<State>,
     task: JoinHandle<()>,
 }
 
 struct State {
-    shell: Shell,
+    shell: SharedModel,
     meter: Arc<Meter>,
     clients: Mutex<Clients>,
     pace: Mutex<Pace>,
@@ -36,7 +36,7 @@ struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     tick: Duration,
-    each: u64,
+    per_tick: u64,
     fixed: bool,
 }
 
@@ -46,37 +46,37 @@ impl Pace {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     pub fn fixed(rate: f64) -> Self {
         let tick = Duration::from_secs_f64((1.0 / rate).clamp(1.0, 3600.0));
-        Self { tick, each: (rate * tick.as_secs_f64()).round().max(1.0) as u64, fixed: true }
+        Self { tick, per_tick: (rate * tick.as_secs_f64()).round().max(1.0) as u64, fixed: true }
     }
 
     /// At least [`REQUESTS`] within `time`.
-    pub fn over(time: Duration) -> Self {
+    pub fn for_duration(time: Duration) -> Self {
         let tick = (time / TICKS).clamp(Duration::from_millis(100), Duration::from_secs(30));
         let ticks = u64::try_from(time.as_millis() / tick.as_millis()).unwrap_or(u64::MAX).max(1);
-        Self { tick, each: REQUESTS.div_ceil(ticks.min(u64::from(TICKS))), fixed: false }
+        Self { tick, per_tick: STEP_REQUESTS.div_ceil(ticks.min(u64::from(TICKS))), fixed: false }
     }
 }
 
-impl Traffic {
+impl VirtualTraffic {
     /// Starts requests at this pace, one of each of `clients` in turn.
-    pub fn start(shell: Shell, clients: Clients, meter: Arc<Meter>, pace: Pace) -> Self {
+    pub fn start(shell: SharedModel, clients: Clients, meter: Arc<Meter>, pace: Pace) -> Self {
         let (clients, pace) = (Mutex::new(clients), Mutex::new(pace));
         let state = Arc::new(State { shell, meter, clients, pace });
-        Self { task: tokio::spawn(flow(Arc::clone(&state))), state }
+        Self { task: tokio::spawn(send_requests(Arc::clone(&state))), state }
     }
 
     /// Adapts the pace, unless it is fixed: the next shares stay for `time`.
-    pub fn pace(&self, time: Duration) {
+    pub fn set_step_duration(&self, time: Duration) {
         let mut pace = self.state.pace.lock().unwrap_or_else(PoisonError::into_inner);
         if !pace.fixed {
-            *pace = Pace::over(time);
+            *pace = Pace::for_duration(time);
         }
     }
 
     /// Sends, at once, what the meter's window lacks to [`REQUESTS`]: the shares changed too soon for a measurement.
-    pub fn complete(&self) {
+    pub fn send_missing(&self) {
         if !self.state.pace().fixed {
-            self.state.send(REQUESTS.saturating_sub(self.state.meter.pending()));
+            self.state.send(STEP_REQUESTS.saturating_sub(self.state.meter.window_requests()));
         }
     }
 
@@ -87,17 +87,17 @@ impl Traffic {
     }
 }
 
-impl Drop for Traffic {
+impl Drop for VirtualTraffic {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-async fn flow(state: Arc<State>) {
+async fn send_requests(state: Arc<State>) {
     loop {
         let pace = state.pace();
         tokio::time::sleep(pace.tick).await;
-        state.send(pace.each);
+        state.send(pace.per_tick);
     }
 }
 
@@ -110,23 +110,23 @@ impl State {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         self.shell.call(|world, now| {
             for _ in 0..requests {
-                let Some(visit) = clients.visit() else { break };
-                let pick = world.pick(&asked(&visit), now);
-                let served = served(world, pick.outcome);
-                let failed = !matches!(served, Served::Answered(status, _) if status < 500);
-                if let (Some(group), Outcome::Target { .. }) = (&pick.group, pick.outcome) {
-                    world.served(group, served, now);
+                let Some(visit) = clients.next_visit() else { break };
+                let pick = world.pick(&client_request(&visit), now);
+                let served = target_response(world, pick.outcome);
+                let failed = !matches!(served, TargetResponse::Answered(status, _) if status < 500);
+                if let (Some(group), RoutingOutcome::Target { .. }) = (&pick.group, pick.outcome) {
+                    world.record_response(group, served, now);
                 }
-                self.meter.record(Seen { cluster: pick.cluster.as_deref(), group: pick.group.as_deref(), failed });
+                self.meter.record(RequestResult { cluster: pick.cluster.as_deref(), group: pick.group.as_deref(), failed });
                 if let Some(cookie) = pick.set_cookie {
-                    clients.keep(&visit, cookie);
+                    clients.store_cookie(&visit, cookie);
                 }
             }
         });
     }
 }
 
-fn asked(visit: &Visit) -> ClientRequest<'_> {
+fn client_request(visit: &Visit) -> ClientRequest<'_> {
     let sample = &visit.sample;
     ClientRequest {
         load_balancer: &sample.load_balancer,
@@ -137,13 +137,13 @@ fn asked(visit: &Visit) -> ClientRequest<'_> {
     }
 }
 
-fn served(world: &World, outcome: Outcome) -> Served {
+fn target_response(world: &World, outcome: RoutingOutcome) -> TargetResponse {
     match outcome {
-        Outcome::Reset => Served::Broken,
-        Outcome::Status(status) => Served::Answered(status, Duration::ZERO),
-        Outcome::Target { pod, .. } => match world.respond(pod, Asker::Client) {
-            PodAnswer::Status { status, delay } if delay < IDLE => Served::Answered(status, delay),
-            _ => Served::Broken,
+        RoutingOutcome::Reset => TargetResponse::NoAnswer,
+        RoutingOutcome::Status(status) => TargetResponse::Answered(status, Duration::ZERO),
+        RoutingOutcome::Target { pod, .. } => match world.respond(pod, Requester::Client) {
+            PodAnswer::Status { status, delay } if delay < IDLE => TargetResponse::Answered(status, delay),
+            _ => TargetResponse::NoAnswer,
         },
     }
 }
@@ -156,10 +156,10 @@ mod tests {
     fn every_step_gets_its_requests_and_long_steps_not_many_more() {
         for seconds in [1, 9, 10, 600, 3600, 86_400, 604_800] {
             let time = Duration::from_secs(seconds);
-            let pace = Pace::over(time);
-            let sent = u64::try_from(time.as_millis() / pace.tick.as_millis()).expect("small") * pace.each;
-            assert!(sent >= REQUESTS, "{seconds} s: {sent}");
-            assert!(seconds > 30_000 || sent <= REQUESTS * 2, "{seconds} s: {sent}");
+            let pace = Pace::for_duration(time);
+            let sent = u64::try_from(time.as_millis() / pace.tick.as_millis()).expect("small") * pace.per_tick;
+            assert!(sent >= STEP_REQUESTS, "{seconds} s: {sent}");
+            assert!(seconds > 30_000 || sent <= STEP_REQUESTS * 2, "{seconds} s: {sent}");
         }
     }
 }

@@ -6,8 +6,8 @@ use http::{Request, Response};
 use hyper::body::Bytes;
 use jiff::Timestamp;
 
-use super::queue::Due;
-use super::{Answer, Caller, Fate, KubeAnswer, World};
+use super::queue::LabEvent;
+use super::{AwsAnswer, Caller, Delivery, KubeAnswer, World};
 use crate::base::time::{earlier, later};
 use crate::lab::wire::query::Query;
 use crate::lab::wire::{cloudwatch, eks, elbv2, kube, sts};
@@ -48,7 +48,7 @@ impl Service {
 
 impl World {
     /// Handles an AWS call: ELBv2 and STS as awsQuery, EKS as JSON, CloudWatch as JSON or CBOR.
-    pub fn aws(&mut self, request: &Request<Bytes>, now: Timestamp) -> Answer {
+    pub fn aws(&mut self, request: &Request<Bytes>, now: Timestamp) -> AwsAnswer {
         self.advance(now);
         let form = if request.body().is_empty() {
             request.uri().query().unwrap_or_default().into()
@@ -66,7 +66,7 @@ impl World {
         let (response, fate, outcome) = self.carry_out(request, service, query, mutating);
         self.log(service.name(), &operation, mutating, Caller::Client, &outcome);
         let jitter = 0.7 + 0.6 * self.random.f64();
-        Answer { response, latency: self.latency.aws.0.mul_f64(jitter), fate }
+        AwsAnswer { response, latency: self.latency.aws.0.mul_f64(jitter), delivery: fate }
     }
 
     fn carry_out(
@@ -75,9 +75,9 @@ impl World {
         service: Service,
         query: Query,
         mutating: bool,
-    ) -> (Response<Bytes>, Fate, String) {
+    ) -> (Response<Bytes>, Delivery, String) {
         if self.faults.aws_down {
-            return (Response::default(), Fate::Dropped, "dropped".into());
+            return (Response::default(), Delivery::Dropped, "dropped".into());
         }
         let id = self.request_id();
         if self.faults.expired {
@@ -88,39 +88,39 @@ impl World {
                 Service::Elbv2 => elbv2::failure(403, code, message, &id),
                 Service::CloudWatch => cloudwatch::failure(403, "ExpiredTokenException", message, &id),
             };
-            return (response, Fate::Answered, code.into());
+            return (response, Delivery::Answered, code.into());
         }
         match service {
-            Service::Sts => told(sts::answer(&self.account, &query, &id)),
-            Service::Eks => told(eks::answer(&self.eks_clusters(), &self.account, &self.region, request, &id)),
-            Service::Elbv2 => self.balancing(query, mutating, &id),
+            Service::Sts => answered(sts::answer(&self.account, &query, &id)),
+            Service::Eks => answered(eks::answer(&self.eks_clusters(), &self.account, &self.region, request, &id)),
+            Service::Elbv2 => self.elbv2_call(query, mutating, &id),
             Service::CloudWatch => {
                 let operation = cloudwatch::operation(request).unwrap_or_default();
-                told(cloudwatch::answer(self, &operation, request, &id))
+                answered(cloudwatch::answer(self, &operation, request, &id))
             }
         }
     }
 
-    fn balancing(&mut self, query: Query, mutating: bool, id: &str) -> (Response<Bytes>, Fate, String) {
+    fn elbv2_call(&mut self, query: Query, mutating: bool, id: &str) -> (Response<Bytes>, Delivery, String) {
         if self.throttled(&query.action, mutating) {
-            return (elbv2::failure(400, "Throttling", "Rate exceeded", id), Fate::Answered, "Throttling".into());
+            return (elbv2::failure(400, "Throttling", "Rate exceeded", id), Delivery::Answered, "Throttling".into());
         }
         let late = if matches!(query.action.as_str(), "ModifyRule" | "ModifyListener") {
-            self.faults.late.pop()
+            self.faults.unanswered_writes.pop()
         } else {
             None
         };
         match late {
-            None => told(elbv2::answer(self, &query, id)),
-            Some(None) => (Response::default(), Fate::Dropped, "dropped".into()),
+            None => answered(elbv2::answer(self, &query, id)),
+            Some(None) => (Response::default(), Delivery::Dropped, "dropped".into()),
             Some(Some(Duration::ZERO)) => {
                 let (response, outcome) = elbv2::answer(self, &query, id);
-                (response, Fate::Lost, format!("{outcome}, answer lost"))
+                (response, Delivery::Lost, format!("{outcome}, answer lost"))
             }
             Some(Some(delay)) => {
                 let at = later(self.now, delay);
-                self.queue.plan(at, Due::Late(Box::new(query)));
-                (Response::default(), Fate::AppliedLate(at), "late".into())
+                self.queue.schedule(at, LabEvent::Late(Box::new(query)));
+                (Response::default(), Delivery::AppliedLate(at), "late".into())
             }
         }
     }
@@ -148,8 +148,8 @@ impl World {
         earlier(self.now, self.faults.stale)
     }
 
-    fn eks_clusters(&self) -> Vec<eks::Described> {
-        let described = |c: &super::cluster::Cluster| eks::Described {
+    fn eks_clusters(&self) -> Vec<eks::ClusterDescription> {
+        let described = |c: &super::cluster::Cluster| eks::ClusterDescription {
             name: c.eks.clone(),
             endpoint: c.endpoint.clone(),
             ca: c.ca.clone(),
@@ -168,7 +168,7 @@ impl World {
         self.advance(now);
         let latency = self.latency.kubernetes.0;
         let dropped =
-            |latency| KubeAnswer { answer: kube::Answer::Whole(Response::default()), latency, fate: Fate::Dropped };
+            |latency| KubeAnswer { answer: kube::KubeResponse::Complete(Response::default()), latency, delivery: Delivery::Dropped };
         let Some(index) = self.clusters.iter().position(|c| &*c.name == cluster) else { return dropped(latency) };
         let mutating = !matches!(*request.method(), http::Method::GET | http::Method::HEAD | http::Method::OPTIONS);
         let operation = format!("{} {}", request.method(), request.uri().path_and_query().map_or("/", |p| p.as_str()));
@@ -178,18 +178,18 @@ impl World {
         }
         let (expired, region) = (self.faults.expired, self.region.clone());
         let authorize =
-            move |header: Option<&str>, _: Timestamp| !expired && header.is_none_or(|h| genuine(h, &region));
+            move |header: Option<&str>, _: Timestamp| !expired && header.is_none_or(|h| is_accepted(h, &region));
         let home = &mut self.clusters[index];
         let server = kube::Server { version: format!("v{}.4-eks-1", home.version), authorize: Box::new(authorize) };
         let answer = server.answer(&mut home.objects, request, now);
         let outcome = match &answer {
-            kube::Answer::Whole(response) if response.status().is_success() => "ok".to_owned(),
-            kube::Answer::Whole(response) => response.status().as_u16().to_string(),
-            kube::Answer::Watch(_) => "watch".to_owned(),
+            kube::KubeResponse::Complete(response) if response.status().is_success() => "ok".to_owned(),
+            kube::KubeResponse::Complete(response) => response.status().as_u16().to_string(),
+            kube::KubeResponse::Watch(_) => "watch".to_owned(),
         };
         self.log(&format!("kubernetes/{cluster}"), &operation, mutating, Caller::Client, &outcome);
-        self.controllers_later(index);
-        KubeAnswer { answer, latency, fate: Fate::Answered }
+        self.schedule_controllers(index);
+        KubeAnswer { answer, latency, delivery: Delivery::Answered }
     }
 
     /// Returns the new lines of a watch, which may be empty; `None`: the watch has ended, or its cluster is
@@ -205,11 +205,11 @@ impl World {
 
 /// Whether an `Authorization` header is accepted. An EKS token must be one of this region; its age is not checked,
 /// because clients may sign by another clock than the lab's. All other credentials are accepted.
-fn genuine(header: &str, region: &str) -> bool {
+fn is_accepted(header: &str, region: &str) -> bool {
     !header.starts_with("Bearer k8s-aws-v1.")
         || kube::token::Token::read(Some(header)).is_ok_and(|t| t.region == region)
 }
 
-fn told((response, outcome): (Response<Bytes>, String)) -> (Response<Bytes>, Fate, String) {
-    (response, Fate::Answered, outcome)
+fn answered((response, outcome): (Response<Bytes>, String)) -> (Response<Bytes>, Delivery, String) {
+    (response, Delivery::Answered, outcome)
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::condition::Condition;
-use super::routing::Effective;
+use super::routing::EffectiveAction;
 
 /// Tags or attributes.
 pub(crate) type Pairs = BTreeMap<String, String>;
@@ -62,13 +62,13 @@ pub(crate) struct Route {
     /// As written by the client, with the API's field names.
     pub actions: Vec<Value>,
     /// Further fields of the rule, such as `Transforms`.
-    pub extra: Vec<(String, Value)>,
+    pub other_fields: Vec<(String, Value)>,
     /// Earlier actions, each with the time until which it was current.
-    pub before: Vec<(Timestamp, Vec<Value>)>,
+    pub earlier_actions: Vec<(Timestamp, Vec<Value>)>,
     /// The action that the data plane uses now.
-    pub effective: Effective,
+    pub effective: EffectiveAction,
     /// Time of the last scheduled change of the data plane: changes never overtake each other.
-    pub propagates: Timestamp,
+    pub propagated_until: Timestamp,
     pub tags: Pairs,
     /// Whether the plan moves it.
     pub managed: bool,
@@ -78,7 +78,7 @@ pub(crate) struct Route {
 impl Route {
     /// Returns the actions that were current at a time.
     pub fn actions_at(&self, time: Timestamp) -> &[Value] {
-        self.before.iter().find(|(until, _)| *until > time).map_or(&self.actions, |(_, actions)| actions)
+        self.earlier_actions.iter().find(|(until, _)| *until > time).map_or(&self.actions, |(_, actions)| actions)
     }
 }
 

@@ -19,7 +19,7 @@ impl Bucket {
     }
 
     /// Creates a bucket that never runs out.
-    pub fn bottomless(now: Timestamp) -> Self {
+    pub fn unlimited(now: Timestamp) -> Self {
         Self::new(Limit { burst: f64::INFINITY, per_second: 0.0 }, now)
     }
 

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::pod::{Phase, Pod, Trouble};
-use super::queue::Due;
+use super::pod::{Phase, Pod, PodFaults};
+use super::queue::LabEvent;
 use super::{PodId, World};
-use crate::lab::objects::{Kind, Objects, stamp};
+use crate::lab::objects::{Kind, Objects, timestamp};
 
 /// Delay between a change of a pod's process and the kubelet's reaction.
-const KUBELET: Duration = Duration::from_secs(5);
+const KUBELET_DELAY: Duration = Duration::from_secs(5);
 
 /// Namespace and name.
-pub(super) type Place = (String, String);
+pub(super) type NamespacedName = (String, String);
 
 /// A cluster.
 #[derive(Debug, Clone)]
@@ -31,45 +31,45 @@ pub(crate) struct Cluster {
     pub ca: String,
     pub objects: Objects,
     /// The last revision of the objects that the controllers have acted on.
-    pub seen: u64,
+    pub reconciled_revision: u64,
     /// Whether a reconciliation is scheduled.
-    pub planned: bool,
+    pub reconcile_scheduled: bool,
     /// Second octet of the pods' addresses, `10.NUMBER.x.y`.
     pub number: u8,
     pub addresses: u16,
     /// What the lab knows about Deployments beyond their objects.
-    pub deployments: BTreeMap<Place, Behaviour>,
+    pub deployments: BTreeMap<NamespacedName, DeploymentBehaviour>,
     /// What the binding controller has last written for each binding.
-    pub bound: BTreeMap<Place, Bound>,
+    pub bindings: BTreeMap<NamespacedName, BindingState>,
     /// EC2 instances with their addresses.
     pub nodes: Vec<(String, Ipv4Addr)>,
 }
 
 /// How a Deployment's pods behave.
 #[derive(Debug, Clone)]
-pub(crate) struct Behaviour {
+pub(crate) struct DeploymentBehaviour {
     /// The plan's workload.
     pub workload: String,
     pub startup: Duration,
     pub pre_stop: Duration,
     /// Replicas at the start: enough for all traffic.
-    pub whole: u32,
+    pub full_replicas: u32,
     /// Replicas that its HPA wants; `None`: derived from the share.
-    pub wants: Option<u32>,
+    pub desired_replicas: Option<u32>,
     /// Since when its HPA wants fewer.
-    pub surplus: Option<jiff::Timestamp>,
+    pub surplus_since: Option<jiff::Timestamp>,
 }
 
 /// Last result of the binding controller for a binding.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Bound {
+pub(crate) struct BindingState {
     pub generation: u64,
     pub group: usize,
     pub targets: Vec<(String, u16)>,
 }
 
 /// The Deployment's data from which its pods are made.
-pub(super) struct Blueprint<'a> {
+pub(super) struct PodSource<'a> {
     pub namespace: &'a str,
     pub deployment: &'a str,
     pub hash: &'a str,
@@ -79,7 +79,7 @@ pub(super) struct Blueprint<'a> {
 
 impl World {
     /// Creates a pod. `warm`: it serves at once.
-    pub(super) fn make_pod(&mut self, cluster: usize, from: &Blueprint<'_>, warm: bool) -> PodId {
+    pub(super) fn make_pod(&mut self, cluster: usize, from: &PodSource<'_>, warm: bool) -> PodId {
         let id = PodId(u32::try_from(self.pods.len()).unwrap_or(u32::MAX));
         let place = (from.namespace.to_owned(), from.deployment.to_owned());
         let now = self.now;
@@ -89,7 +89,7 @@ impl World {
         let ip = Ipv4Addr::new(10, home.number, high, low);
         let startup = home.deployments.get(&place).map_or(Duration::from_secs(10), |b| b.startup);
         let name: Arc<str> = format!("{}-{}-{}", from.deployment, from.hash, home.objects.suffix()).into();
-        let labels = texts(&from.template["metadata"]["labels"]);
+        let labels = string_map(&from.template["metadata"]["labels"]);
         let gates = gates(&from.template["spec"]["readinessGates"]);
         let node = home.nodes[usize::from(home.addresses) % home.nodes.len()].clone();
         let object = json!({
@@ -119,14 +119,14 @@ impl World {
             gates,
             gates_passed: warm,
             health_status: status.and_then(|s| s.parse().ok()).unwrap_or(200),
-            trouble: Trouble::default(),
+            faults: PodFaults::default(),
         });
         self.pod_by_ip.insert(ip, id);
         if warm {
-            self.show_pod(id);
+            self.update_pod_status(id);
         } else {
             let delay = startup.mul_f64(0.9 + 0.2 * self.random.f64());
-            self.plan_in(delay, Due::PodStarted(id));
+            self.schedule_in(delay, LabEvent::PodStarted(id));
         }
         id
     }
@@ -144,11 +144,11 @@ impl World {
         let delay = self.clusters[cluster].deployments.get(&place).map_or(Duration::from_secs(30), |b| b.pre_stop);
         let (namespace, name, now) = (pod.namespace.clone(), Arc::clone(&pod.name), self.now);
         self.clusters[cluster].objects.update(Kind::Pod, &namespace, &name, now, |o| {
-            o["metadata"]["deletionTimestamp"] = stamp(now);
+            o["metadata"]["deletionTimestamp"] = timestamp(now);
             o["metadata"]["deletionGracePeriodSeconds"] = delay.as_secs().into();
             o["metadata"]["finalizers"] = json!(["lab.cutover.dev/process"]);
         });
-        self.plan_in(if running { delay } else { Duration::ZERO }, Due::PodGone(id));
+        self.schedule_in(if running { delay } else { Duration::ZERO }, LabEvent::PodGone(id));
     }
 
     pub(super) fn pod_gone(&mut self, id: PodId) {
@@ -163,47 +163,47 @@ impl World {
             }
         });
         objects.delete(Kind::Pod, &namespace, &name, now);
-        self.controllers_later(cluster);
+        self.schedule_controllers(cluster);
     }
 
     pub(super) fn pod_started(&mut self, id: PodId) {
         let pod = &mut self.pods[id.0 as usize];
         if pod.phase == Phase::Starting {
             pod.phase = Phase::Running;
-            self.pod_observed(id);
+            self.kubelet_observes(id);
         }
     }
 
     /// The kubelet checks whether a pod serves.
-    pub(super) fn pod_observed(&mut self, id: PodId) {
+    pub(super) fn kubelet_observes(&mut self, id: PodId) {
         let pod = &mut self.pods[id.0 as usize];
-        let serving = pod.phase == Phase::Running && !pod.trouble.dead;
+        let serving = pod.phase == Phase::Running && !pod.faults.dead;
         if pod.serving != serving {
             pod.serving = serving;
-            self.show_pod(id);
+            self.update_pod_status(id);
         }
     }
 
     /// Schedules the kubelet's next check of a pod.
-    pub(super) fn observe_later(&mut self, id: PodId) {
-        self.plan_in(KUBELET, Due::PodObserved(id));
+    pub(super) fn schedule_pod_observation(&mut self, id: PodId) {
+        self.schedule_in(KUBELET_DELAY, LabEvent::PodObserved(id));
     }
 
     /// Passes a pod's readiness gates, because its target is healthy.
-    pub(super) fn gate_passes(&mut self, id: PodId) {
+    pub(super) fn pass_readiness_gates(&mut self, id: PodId) {
         let pod = &mut self.pods[id.0 as usize];
         if !pod.gates.is_empty() && !pod.gates_passed {
             pod.gates_passed = true;
-            self.show_pod(id);
+            self.update_pod_status(id);
         }
     }
 
     /// Writes a pod's status into its object.
-    fn show_pod(&mut self, id: PodId) {
+    fn update_pod_status(&mut self, id: PodId) {
         let pod = &self.pods[id.0 as usize];
         let Some(cluster) = pod.cluster else { return };
         let word = |b: bool| if b { "True" } else { "False" };
-        let time = stamp(self.now);
+        let time = timestamp(self.now);
         let condition =
             |kind: &str, holds: bool| json!({"type": kind, "status": word(holds), "lastTransitionTime": time});
         let mut conditions = vec![
@@ -227,16 +227,16 @@ impl World {
             o["status"]["conditions"] = conditions.into();
             o["status"]["containerStatuses"] = containers;
         });
-        self.controllers_later(cluster);
+        self.schedule_controllers(cluster);
     }
 
     /// Schedules a cluster's controllers, if its objects have changed.
-    pub(super) fn controllers_later(&mut self, cluster: usize) {
+    pub(super) fn schedule_controllers(&mut self, cluster: usize) {
         let home = &mut self.clusters[cluster];
-        if !home.planned && home.objects.revision() != home.seen {
-            home.planned = true;
+        if !home.reconcile_scheduled && home.objects.revision() != home.reconciled_revision {
+            home.reconcile_scheduled = true;
             let delay = self.latency.controller.0;
-            self.plan_in(delay, Due::Reconcile(cluster));
+            self.schedule_in(delay, LabEvent::Reconcile(cluster));
         }
     }
 
@@ -256,7 +256,7 @@ fn gates(value: &Value) -> Vec<String> {
 }
 
 /// Reads a JSON object of strings.
-pub(super) fn texts(value: &Value) -> BTreeMap<String, String> {
+pub(super) fn string_map(value: &Value) -> BTreeMap<String, String> {
     value.as_object().into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
 }
 

@@ -33,10 +33,10 @@ impl Condition {
     }
 
     /// Whether a GET request meets it. `host` is in lower case.
-    pub fn holds(&self, host: &str, path: &str) -> bool {
+    pub fn matches(&self, host: &str, path: &str) -> bool {
         match self {
-            Self::Path(patterns) => patterns.iter().any(|p| like(p.as_bytes(), path.as_bytes())),
-            Self::Host(patterns) => patterns.iter().any(|p| like(p.as_bytes(), host.as_bytes())),
+            Self::Path(patterns) => patterns.iter().any(|p| matches_pattern(p.as_bytes(), path.as_bytes())),
+            Self::Host(patterns) => patterns.iter().any(|p| matches_pattern(p.as_bytes(), host.as_bytes())),
             Self::Method(methods) => methods.iter().any(|m| m == "GET"),
             Self::Never => false,
         }
@@ -44,7 +44,7 @@ impl Condition {
 }
 
 /// Whether a text matches a pattern, in which `*` matches any characters and `?` exactly one.
-fn like(pattern: &[u8], text: &[u8]) -> bool {
+fn matches_pattern(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut retry = None;
     while t < text.len() {
@@ -86,7 +86,7 @@ mod tests {
             ("*/x/*/y", "/a/x/b/x/c/y", true),
             ("", "", true),
         ] {
-            assert_eq!(like(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+            assert_eq!(matches_pattern(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::routing::{Effective, What};
-use super::{ClientRequest, Condition, Due, Outcome, Pick, PodId, Route, World};
+use super::routing::{EffectiveAction, FinalAction};
+use super::{ClientRequest, Condition, LabEvent, RoutingOutcome, Pick, PodId, Route, World};
 use crate::base::time::later;
 
 impl World {
@@ -18,44 +18,44 @@ impl World {
                 route: Arc::from(""),
                 group: None,
                 cluster: None,
-                outcome: Outcome::Reset,
+                outcome: RoutingOutcome::Reset,
                 set_cookie: None,
             };
         };
-        let bound = request.cookie.and_then(|cookie| self.bound(route, cookie));
+        let bound = request.cookie.and_then(|cookie| self.sticky_group(route, cookie));
         let route_arn = Arc::clone(&self.routes[route].arn);
         let effective = &mut self.routes[route].effective;
-        if let What::Status(status) = effective.what {
+        if let FinalAction::Status(status) = effective.action {
             return Pick {
                 route: route_arn,
                 group: None,
                 cluster: None,
-                outcome: Outcome::Status(status),
+                outcome: RoutingOutcome::Status(status),
                 set_cookie: None,
             };
         }
         let sticky = effective.sticky.filter(|_| bound.is_none());
         let balancer = self.listeners[self.routes[route].listener].balancer;
-        let chosen = bound.or_else(|| self.routes[route].effective.next(&mut self.balancers[balancer].owed));
+        let chosen = bound.or_else(|| self.routes[route].effective.next_group(&mut self.balancers[balancer].owed));
         let Some(group) = chosen else {
             return Pick {
                 route: route_arn,
                 group: None,
                 cluster: None,
-                outcome: Outcome::Status(503),
+                outcome: RoutingOutcome::Status(503),
                 set_cookie: None,
             };
         };
         let set_cookie =
             sticky.map(|seconds| format!("{group:x}-{:x}", now.as_second() + i64::try_from(seconds).unwrap_or(0)));
-        self.deliver(route_arn, group, set_cookie)
+        self.pick_target(route_arn, group, set_cookie)
     }
 
-    fn deliver(&mut self, route: Arc<str>, group: usize, set_cookie: Option<String>) -> Pick {
+    fn pick_target(&mut self, route: Arc<str>, group: usize, set_cookie: Option<String>) -> Pick {
         let pods = &self.pods;
-        let target = self.groups[group].next(|pod| pods.get(pod.0 as usize).map(|p| p.ip));
+        let target = self.groups[group].next_target(|pod| pods.get(pod.0 as usize).map(|p| p.ip));
         let group = &self.groups[group];
-        let outcome = target.map_or(Outcome::Status(503), |t| Outcome::Target { pod: t.pod, ip: t.ip, port: t.port });
+        let outcome = target.map_or(RoutingOutcome::Status(503), |t| RoutingOutcome::Target { pod: t.pod, ip: t.ip, port: t.port });
         let cluster = group.cluster.map(|c| Arc::clone(&self.clusters[c].name));
         Pick { route, group: Some(Arc::clone(&group.arn)), cluster, outcome, set_cookie }
     }
@@ -72,13 +72,13 @@ impl World {
         } else {
             request.host
         };
-        let rule = listener.rules.iter().find(|r| self.routes[**r].matcher.iter().all(|c| c.holds(host, request.path)));
+        let rule = listener.rules.iter().find(|r| self.routes[**r].matcher.iter().all(|c| c.matches(host, request.path)));
         Some(*rule.unwrap_or(&listener.default))
     }
 
     /// The group that a cookie binds a client to: until the cookie expires or the group leaves the action, whatever its
     /// weight.
-    fn bound(&self, route: usize, cookie: &str) -> Option<usize> {
+    fn sticky_group(&self, route: usize, cookie: &str) -> Option<usize> {
         let effective = &self.routes[route].effective;
         effective.sticky?;
         let (group, expires) = cookie.split_once('-')?;
@@ -87,16 +87,16 @@ impl World {
     }
 
     /// Returns a pod's answer. Which requests of a partly failing pod fail depends on how many it has had.
-    pub fn respond(&self, pod: PodId, asker: super::Asker) -> super::PodAnswer {
+    pub fn respond(&self, pod: PodId, asker: super::Requester) -> super::PodAnswer {
         self.pods.get(pod.0 as usize).map_or(super::PodAnswer::Refused, |p| p.answer(asker))
     }
 
     /// Returns every pod that still exists.
-    pub fn pods(&self) -> Vec<super::PodPlace> {
+    pub fn pods(&self) -> Vec<super::PodEndpoint> {
         let numbered = (0..).zip(&self.pods);
         numbered
             .filter(|(_, p)| p.phase != super::pod::Phase::Gone)
-            .map(|(id, p)| super::PodPlace {
+            .map(|(id, p)| super::PodEndpoint {
                 id: PodId(id),
                 cluster: p.cluster.map(|c| Arc::clone(&self.clusters[c].name)),
                 name: Arc::clone(&p.name),
@@ -109,18 +109,18 @@ impl World {
 
     /// Schedules a route's present actions for the data plane, after the propagation delay and never before an earlier
     /// change.
-    pub(crate) fn spread(&mut self, route: usize) {
+    pub(crate) fn schedule_propagation(&mut self, route: usize) {
         let phase = self.random.f64();
-        let effective = Effective::read(&self.routes[route].actions, &self.group_index, phase);
+        let effective = EffectiveAction::read(&self.routes[route].actions, &self.group_index, phase);
         let (low, high) = (self.latency.propagation_min.0, self.latency.propagation_max.0);
         let delay = low + high.saturating_sub(low).mul_f64(self.random.f64());
-        let at = later(self.now, delay).max(self.routes[route].propagates);
-        self.routes[route].propagates = at;
-        self.queue.plan(at, Due::Propagate { route, effective: Box::new(effective) });
+        let at = later(self.now, delay).max(self.routes[route].propagated_until);
+        self.routes[route].propagated_until = at;
+        self.queue.schedule(at, LabEvent::Propagate { route, effective: Box::new(effective) });
     }
 
-    pub(super) fn propagate(&mut self, route: usize, mut effective: Effective) {
-        effective.carry(&self.routes[route].effective);
+    pub(super) fn propagate(&mut self, route: usize, mut effective: EffectiveAction) {
+        effective.keep_owed(&self.routes[route].effective);
         self.routes[route].effective = effective;
     }
 
@@ -145,7 +145,7 @@ impl World {
 
     /// Returns load balancer, port, host and path of a request that reaches a route; `None`: no client can meet its
     /// conditions.
-    pub(super) fn example(&self, route: &Route) -> Option<(String, u16, String, String)> {
+    pub(super) fn sample_request(&self, route: &Route) -> Option<(String, u16, String, String)> {
         let listener = &self.listeners[route.listener];
         let balancer = &self.balancers[listener.balancer];
         let (mut host, mut path) = (format!("{}.example.com", balancer.name), "/".to_owned());

@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::build::resolve;
-use super::cluster::Place;
-use super::pod::{Failing, Phase};
-use super::queue::Due;
+use super::build::cluster_name;
+use super::cluster::NamespacedName;
+use super::pod::{ErrorFault, Phase};
+use super::queue::LabEvent;
 use super::{OperatorRequest, PodId, World};
 use crate::base::time::later;
-use crate::lab::scenario::fault::{Fault, Says, ShareReached};
+use crate::lab::scenario::fault::{Fault, GateResult, ShareReached};
 
 /// The scenario's faults, and those that are active.
 #[derive(Debug, Clone)]
 pub(crate) struct Faults {
     pub list: Vec<Fault>,
     /// Whether a fault's condition has been met, by index.
-    pub met: Vec<bool>,
+    pub triggered: Vec<bool>,
     /// AWS is unreachable.
     pub aws_down: bool,
     /// Indices of the clusters that are unreachable.
@@ -33,22 +33,22 @@ pub(crate) struct Faults {
     /// Age of the state that reads return.
     pub stale: Duration,
     /// Writes that get no answer: the delay after which each is carried out; `None`: never.
-    pub late: Vec<Option<Duration>>,
+    pub unanswered_writes: Vec<Option<Duration>>,
     /// The process is to crash and to restart after this time.
     pub crash: Option<Duration>,
     pub requests: Vec<OperatorRequest>,
     /// Results of metric gates by gate name, where they do not pass.
-    pub gates: BTreeMap<String, Says>,
+    pub gates: BTreeMap<String, GateResult>,
     /// Names of commands and hooks that fail; `true`: the undo fails.
     pub hooks: BTreeSet<(String, bool)>,
     /// Messages about what the faults have done.
-    pub told: Vec<(Timestamp, String)>,
+    pub messages: Vec<(Timestamp, String)>,
 }
 
 impl Faults {
     pub fn new(list: Vec<Fault>) -> Self {
         Self {
-            met: vec![false; list.len()],
+            triggered: vec![false; list.len()],
             list,
             aws_down: false,
             clusters_down: Vec::new(),
@@ -56,24 +56,24 @@ impl Faults {
             throttled: 0,
             capacity: 1.0,
             stale: Duration::ZERO,
-            late: Vec::new(),
+            unanswered_writes: Vec::new(),
             crash: None,
             requests: Vec::new(),
             gates: BTreeMap::new(),
             hooks: BTreeSet::new(),
-            told: Vec::new(),
+            messages: Vec::new(),
         }
     }
 }
 
 impl World {
     /// The run reports that it starts a step.
-    pub fn step(&mut self, number: usize, name: Option<&str>, now: Timestamp) {
+    pub fn step_started(&mut self, number: usize, name: Option<&str>, now: Timestamp) {
         self.advance(now);
         for index in 0..self.faults.list.len() {
             let wanted = self.faults.list[index].at.step.as_deref();
             let this = wanted.is_some_and(|w| Some(w) == name || w.parse() == Ok(number));
-            self.meet(index, this);
+            self.trigger_fault(index, this);
         }
     }
 
@@ -90,16 +90,16 @@ impl World {
     }
 
     /// Messages about what the faults have done so far, with the time.
-    pub fn told(&self) -> &[(Timestamp, String)] {
-        &self.faults.told
+    pub fn fault_messages(&self) -> &[(Timestamp, String)] {
+        &self.faults.messages
     }
 
     /// Checks conditions on shares. Call it after every write.
-    pub(crate) fn shares_changed(&mut self) {
+    pub(crate) fn check_share_faults(&mut self) {
         for index in 0..self.faults.list.len() {
             let holds =
-                !self.faults.met[index] && self.faults.list[index].at.share.clone().is_some_and(|s| self.reached(&s));
-            self.meet(index, holds);
+                !self.faults.triggered[index] && self.faults.list[index].at.share.clone().is_some_and(|s| self.reached(&s));
+            self.trigger_fault(index, holds);
         }
     }
 
@@ -111,22 +111,22 @@ impl World {
             && wanted.at_most.is_none_or(|most| high * 100.0 <= most + 0.5)
     }
 
-    fn meet(&mut self, index: usize, holds: bool) {
-        if holds && !self.faults.met[index] {
-            self.faults.met[index] = true;
+    fn trigger_fault(&mut self, index: usize, holds: bool) {
+        if holds && !self.faults.triggered[index] {
+            self.faults.triggered[index] = true;
             let delay = self.faults.list[index].at.after.0;
-            self.plan_in(delay, Due::Fault(index));
+            self.schedule_in(delay, LabEvent::Fault(index));
         }
     }
 
     pub(super) fn cluster_index(&self, name: &str) -> Option<usize> {
-        let name = resolve(&self.plan, name);
+        let name = cluster_name(&self.plan, name);
         self.clusters.iter().position(|c| &*c.name == name)
     }
 
     pub(super) fn fault_begins(&mut self, index: usize) {
         let fault = self.faults.list[index].clone();
-        self.tell(fault.words());
+        self.add_fault_message(fault.description());
         self.begin_on_pods(index, &fault);
         self.begin_on_clusters(&fault);
         self.begin_on_aws(&fault);
@@ -143,35 +143,35 @@ impl World {
         self.faults.gates.extend(fault.gate.iter().map(|gate| (gate.name.clone(), gate.says)));
         self.faults.hooks.extend(fault.hook.iter().map(|hook| (hook.name.clone(), hook.undo)));
         if let Some(lasts) = fault.lasts() {
-            self.plan_in(lasts, Due::FaultEnds(index));
+            self.schedule_in(lasts, LabEvent::FaultEnds(index));
         }
     }
 
-    fn tell(&mut self, what: String) {
-        self.faults.told.push((self.now, what));
+    fn add_fault_message(&mut self, what: String) {
+        self.faults.messages.push((self.now, what));
     }
 
     fn begin_on_pods(&mut self, index: usize, fault: &Fault) {
         if let Some(kill) = &fault.kill {
-            for pod in self.chosen(&kill.cluster, kill.workload.as_deref(), kill.percent) {
+            for pod in self.affected_pods(&kill.cluster, kill.workload.as_deref(), kill.percent) {
                 self.set_dead(pod, true);
             }
         }
         if let Some(slow) = &fault.slow {
-            for pod in self.chosen(&slow.cluster, slow.workload.as_deref(), slow.percent) {
-                self.pods[pod.0 as usize].trouble.slow = slow.by.0;
+            for pod in self.affected_pods(&slow.cluster, slow.workload.as_deref(), slow.percent) {
+                self.pods[pod.0 as usize].faults.slow = slow.by.0;
             }
         }
         if let Some(error) = &fault.error {
-            for pod in self.chosen(&error.cluster, error.workload.as_deref(), error.percent) {
+            for pod in self.affected_pods(&error.cluster, error.workload.as_deref(), error.percent) {
                 let percent = error.requests.unwrap_or(100).min(100);
-                let failing = Failing {
+                let failing = ErrorFault {
                     status: error.status.unwrap_or(500),
                     percent,
                     clients_only: error.clients_only,
                     due: Cell::default(),
                 };
-                self.pods[pod.0 as usize].trouble.error = Some(failing);
+                self.pods[pod.0 as usize].faults.error = Some(failing);
             }
         }
         if let Some(flap) = &fault.flap {
@@ -185,11 +185,11 @@ impl World {
         if left == Some(0) {
             return;
         }
-        for pod in self.chosen(&flap.cluster, flap.workload.as_deref(), flap.percent) {
+        for pod in self.affected_pods(&flap.cluster, flap.workload.as_deref(), flap.percent) {
             self.set_dead(pod, down);
         }
         let left = if down { left } else { left.map(|n| n - 1) };
-        self.plan_in(if down { flap.down.0 } else { flap.up.0 }, Due::Flap { fault: index, down: !down, left });
+        self.schedule_in(if down { flap.down.0 } else { flap.up.0 }, LabEvent::Flap { fault: index, down: !down, left });
     }
 
     fn begin_on_clusters(&mut self, fault: &Fault) {
@@ -200,7 +200,7 @@ impl World {
         }
         if let Some(deploy) = &fault.deploy {
             for (cluster, place) in self.deployments(&deploy.cluster, deploy.workload.as_deref()) {
-                self.new_version(cluster, &place, deploy.health_status.unwrap_or(200));
+                self.roll_out_version(cluster, &place, deploy.health_status.unwrap_or(200));
             }
         }
         if let Some(partition) = &fault.partition {
@@ -223,22 +223,22 @@ impl World {
         }
         if let Some(late) = &fault.late_write {
             let writes = usize::try_from(late.writes.unwrap_or(1)).unwrap_or(1).min(10_000);
-            self.faults.late.extend(std::iter::repeat_n(late.by.map(|p| p.0), writes));
+            self.faults.unanswered_writes.extend(std::iter::repeat_n(late.by.map(|p| p.0), writes));
         }
         self.faults.expired |= fault.expire_credentials.is_some();
     }
 
     pub(super) fn fault_ends(&mut self, index: usize) {
         let fault = self.faults.list[index].clone();
-        self.tell(format!("ended: {}", fault.words()));
+        self.add_fault_message(format!("ended: {}", fault.description()));
         if let Some(kill) = &fault.kill {
-            self.heal(&kill.cluster, kill.workload.as_deref());
+            self.clear_pod_faults(&kill.cluster, kill.workload.as_deref());
         }
         if let Some(slow) = &fault.slow {
-            self.heal(&slow.cluster, slow.workload.as_deref());
+            self.clear_pod_faults(&slow.cluster, slow.workload.as_deref());
         }
         if let Some(error) = &fault.error {
-            self.heal(&error.cluster, error.workload.as_deref());
+            self.clear_pod_faults(&error.cluster, error.workload.as_deref());
         }
         if let Some(partition) = &fault.partition {
             self.faults.aws_down &= !partition.aws;
@@ -264,7 +264,7 @@ impl World {
         let names: Vec<String> = self.clusters.iter().map(|c| c.name.to_string()).collect();
         let only = cluster.and_then(|c| self.cluster_index(c));
         for (index, name) in names.iter().enumerate().filter(|(i, _)| only.is_none_or(|o| o == *i)) {
-            self.heal(name, None);
+            self.clear_pod_faults(name, None);
             self.faults.clusters_down.retain(|c| *c != index);
         }
         if cluster.is_none() {
@@ -272,28 +272,28 @@ impl World {
             self.faults.expired = false;
             (self.faults.throttled, self.faults.capacity) = (0, 1.0);
             self.faults.stale = Duration::ZERO;
-            self.faults.late.clear();
+            self.faults.unanswered_writes.clear();
             self.faults.gates.clear();
             self.faults.hooks.clear();
         }
     }
 
     /// Ends all faults of a cluster's pods.
-    fn heal(&mut self, cluster: &str, workload: Option<&str>) {
-        for pod in self.chosen(cluster, workload, None) {
+    fn clear_pod_faults(&mut self, cluster: &str, workload: Option<&str>) {
+        for pod in self.affected_pods(cluster, workload, None) {
             let own = &mut self.pods[pod.0 as usize];
-            (own.trouble.slow, own.trouble.error) = (Duration::ZERO, None);
+            (own.faults.slow, own.faults.error) = (Duration::ZERO, None);
             self.set_dead(pod, false);
         }
     }
 
     fn set_dead(&mut self, pod: PodId, dead: bool) {
-        self.pods[pod.0 as usize].trouble.dead = dead;
-        self.observe_later(pod);
+        self.pods[pod.0 as usize].faults.dead = dead;
+        self.schedule_pod_observation(pod);
     }
 
     /// Returns the pods of a cluster's workload, or the first `percent` of them, but at least one.
-    fn chosen(&self, cluster: &str, workload: Option<&str>, percent: Option<u32>) -> Vec<PodId> {
+    fn affected_pods(&self, cluster: &str, workload: Option<&str>, percent: Option<u32>) -> Vec<PodId> {
         let mut all = Vec::new();
         for (cluster, (namespace, deployment)) in self.deployments(cluster, workload) {
             let of =
@@ -307,7 +307,7 @@ impl World {
         all
     }
 
-    fn deployments(&self, cluster: &str, workload: Option<&str>) -> Vec<(usize, Place)> {
+    fn deployments(&self, cluster: &str, workload: Option<&str>) -> Vec<(usize, NamespacedName)> {
         let Some(index) = self.cluster_index(cluster) else { return Vec::new() };
         let all = &self.clusters[index].deployments;
         all.iter()
@@ -339,7 +339,7 @@ impl Fault {
     }
 
     /// The fault's verb and its parameters, as JSON.
-    fn words(&self) -> String {
+    fn description(&self) -> String {
         let mut value = serde_json::to_value(self).unwrap_or_default();
         if let Some(map) = value.as_object_mut() {
             map.remove("at");

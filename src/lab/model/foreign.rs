@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::build::resolve;
-use super::cluster::Place;
+use super::build::cluster_name;
+use super::cluster::NamespacedName;
 use super::{Caller, World};
 use crate::lab::objects::Kind;
 use crate::lab::scenario::fault::{ForeignWrite, RuleRef};
@@ -23,7 +23,7 @@ impl World {
             let arn = tuple["TargetGroupArn"].as_str().unwrap_or_default();
             let Some(group) = self.group_index.get(arn).map(|g| &self.groups[*g]) else { continue };
             let cluster = group.cluster.map(|c| &*self.clusters[c].name);
-            let named = |key: &str| key == group.name || Some(resolve(&self.plan, key)) == cluster;
+            let named = |key: &str| key == group.name || Some(cluster_name(&self.plan, key)) == cluster;
             if let Some((_, weight)) = write.weights.iter().find(|(key, _)| named(key)) {
                 tuple["Weight"] = Value::String(weight.to_string());
             }
@@ -56,13 +56,13 @@ impl World {
         let now = self.now;
         let own = &mut self.routes[route];
         let before = std::mem::replace(&mut own.actions, actions);
-        own.before.push((now, before));
-        if own.before.len() > 64 {
-            own.before.remove(0);
+        own.earlier_actions.push((now, before));
+        if own.earlier_actions.len() > 64 {
+            own.earlier_actions.remove(0);
         }
-        self.spread(route);
-        self.attach();
-        self.shares_changed();
+        self.schedule_propagation(route);
+        self.update_attachments();
+        self.check_share_faults();
     }
 
     /// Adds a rule to a listener, without conditions and actions, and returns its index.
@@ -78,10 +78,10 @@ impl World {
             conditions: Vec::new(),
             matcher: vec![super::Condition::Never],
             actions: Vec::new(),
-            extra: Vec::new(),
-            before: Vec::new(),
-            effective: super::routing::Effective::default(),
-            propagates: self.now,
+            other_fields: Vec::new(),
+            earlier_actions: Vec::new(),
+            effective: super::routing::EffectiveAction::default(),
+            propagated_until: self.now,
             tags,
             managed: false,
             deleted: false,
@@ -98,15 +98,15 @@ impl World {
         self.routes[route].deleted = true;
         let listener = self.routes[route].listener;
         self.listeners[listener].rules.retain(|r| *r != route);
-        self.attach();
-        self.shares_changed();
+        self.update_attachments();
+        self.check_share_faults();
     }
 
     /// Changes the replicas of a Deployment, or the limits of its autoscaler.
     pub(super) fn rescale(
         &mut self,
         cluster: usize,
-        place: &Place,
+        place: &NamespacedName,
         replicas: Option<u32>,
         min: Option<u32>,
         max: Option<u32>,
@@ -124,17 +124,17 @@ impl World {
                 h["spec"]["maxReplicas"] = max.into();
             }
         });
-        self.controllers_later(cluster);
+        self.schedule_controllers(cluster);
     }
 
     /// Rolls out a new version of a Deployment.
-    pub(super) fn new_version(&mut self, cluster: usize, place: &Place, health_status: u16) {
+    pub(super) fn roll_out_version(&mut self, cluster: usize, place: &NamespacedName, health_status: u16) {
         let (now, version) = (self.now, self.later(std::time::Duration::ZERO).as_second());
         self.clusters[cluster].objects.update(Kind::Deployment, &place.0, &place.1, now, |d| {
             let annotations = &mut d["spec"]["template"]["metadata"]["annotations"];
             annotations["lab.cutover.dev/version"] = version.to_string().into();
             annotations["lab.cutover.dev/health-status"] = health_status.to_string().into();
         });
-        self.controllers_later(cluster);
+        self.schedule_controllers(cluster);
     }
 }

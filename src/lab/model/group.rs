@@ -22,16 +22,16 @@ pub(crate) struct Group {
     pub vpc: String,
     /// Index of the cluster that the plan assigns it to; `None`: third-party.
     pub cluster: Option<usize>,
-    pub check: Check,
+    pub check: HealthCheckSettings,
     pub attributes: Pairs,
     pub tags: Pairs,
     /// Indices of the load balancers that use it. Its targets are checked only if there is one.
     pub attached: Vec<usize>,
     /// By address or instance, and port.
-    pub targets: BTreeMap<(Arc<str>, u16), Registered>,
+    pub targets: BTreeMap<(Arc<str>, u16), RegisteredTarget>,
     /// Targets that get requests; `None`: to be computed.
     pub routable: Option<Vec<Destination>>,
-    pub turn: usize,
+    pub next_index: usize,
 }
 
 /// A target that gets requests.
@@ -44,7 +44,7 @@ pub(crate) struct Destination {
 
 /// Health check settings.
 #[derive(Debug, Clone)]
-pub(crate) struct Check {
+pub(crate) struct HealthCheckSettings {
     pub enabled: bool,
     pub protocol: String,
     /// `traffic-port` or a number.
@@ -57,7 +57,7 @@ pub(crate) struct Check {
     pub unhealthy: u32,
 }
 
-impl Check {
+impl HealthCheckSettings {
     /// Whether a status satisfies the matcher: `200`, `200,302`, `200-299`.
     pub fn accepts(&self, status: u16) -> bool {
         self.matcher.split(',').any(|part| match part.split_once('-') {
@@ -72,19 +72,19 @@ impl Check {
 
 /// A registered target.
 #[derive(Debug, Clone)]
-pub(crate) struct Registered {
+pub(crate) struct RegisteredTarget {
     /// Number of this registration: events of an earlier one are ignored.
     pub registration: u64,
     pub pod: Option<PodId>,
     pub zone: String,
-    pub state: State,
+    pub state: LabTargetState,
     pub passed: u32,
     pub failed: u32,
 }
 
 /// A target's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum LabTargetState {
     /// The group is not attached to a load balancer.
     Unused,
     /// Registered, not checked yet.
@@ -100,9 +100,9 @@ pub(crate) enum State {
     Unchecked,
 }
 
-impl State {
+impl LabTargetState {
     /// State, reason and description in the API's terms.
-    pub fn words(&self) -> (&'static str, Option<&'static str>, Option<&'static str>) {
+    pub fn api_text(&self) -> (&'static str, Option<&'static str>, Option<&'static str>) {
         match self {
             Self::Unused => (
                 "unused",
@@ -136,11 +136,11 @@ impl State {
     }
 }
 
-impl Registered {
+impl RegisteredTarget {
     /// Records a health check's result. A new target is healthy after one success, others after the healthy threshold;
     /// a target
     /// is unhealthy after the unhealthy threshold.
-    pub fn count(&mut self, check: &Check, result: ProbeResult) {
+    pub fn record_check(&mut self, check: &HealthCheckSettings, result: ProbeResult) {
         let failure = match result {
             ProbeResult::Status(status) if check.accepts(status) => None,
             ProbeResult::Status(_) => Some("Target.ResponseCodeMismatch"),
@@ -150,14 +150,14 @@ impl Registered {
         if let Some(reason) = failure {
             self.passed = 0;
             self.failed += 1;
-            if self.failed >= check.unhealthy || matches!(self.state, State::Unhealthy(_)) {
-                self.state = State::Unhealthy(reason);
+            if self.failed >= check.unhealthy || matches!(self.state, LabTargetState::Unhealthy(_)) {
+                self.state = LabTargetState::Unhealthy(reason);
             }
         } else {
             self.failed = 0;
             self.passed += 1;
-            if self.state == State::Checking || self.passed >= check.healthy {
-                self.state = State::Healthy;
+            if self.state == LabTargetState::Checking || self.passed >= check.healthy {
+                self.state = LabTargetState::Healthy;
             }
         }
     }
@@ -173,19 +173,19 @@ impl Group {
     /// Returns the target of the next request: the healthy ones in turn; if none is healthy, all unhealthy ones
     /// (fail-open);
     /// `None`: the load balancer answers 503.
-    pub fn next(&mut self, place: impl Fn(PodId) -> Option<Ipv4Addr>) -> Option<Destination> {
+    pub fn next_target(&mut self, place: impl Fn(PodId) -> Option<Ipv4Addr>) -> Option<Destination> {
         if self.routable.is_none() {
-            let pick = |wanted: fn(&State) -> bool| -> Vec<Destination> {
+            let pick = |wanted: fn(&LabTargetState) -> bool| -> Vec<Destination> {
                 let chosen = self.targets.iter().filter(|(_, t)| wanted(&t.state));
                 chosen
                     .filter_map(|((_, port), t)| Some(Destination { pod: t.pod?, ip: place(t.pod?)?, port: *port }))
                     .collect()
             };
-            let healthy = pick(|s| matches!(s, State::Healthy | State::Unchecked));
-            self.routable = Some(if healthy.is_empty() { pick(|s| matches!(s, State::Unhealthy(_))) } else { healthy });
+            let healthy = pick(|s| matches!(s, LabTargetState::Healthy | LabTargetState::Unchecked));
+            self.routable = Some(if healthy.is_empty() { pick(|s| matches!(s, LabTargetState::Unhealthy(_))) } else { healthy });
         }
         let routable = self.routable.as_deref().unwrap_or_default();
-        self.turn = self.turn.wrapping_add(1);
-        (!routable.is_empty()).then(|| routable[self.turn % routable.len()])
+        self.next_index = self.next_index.wrapping_add(1);
+        (!routable.is_empty()).then(|| routable[self.next_index % routable.len()])
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::group::State;
-use super::queue::{Due, TargetRef};
-use super::{Asker, PodAnswer, Probe, ProbeResult, World};
+use super::group::LabTargetState;
+use super::queue::{LabEvent, TargetRef};
+use super::{Requester, PodAnswer, Probe, ProbeResult, World};
 
 impl World {
     /// Returns the health checks that the caller has to run now. Empty while the model runs them itself.
@@ -16,13 +16,13 @@ impl World {
     }
 
     /// Records the result of a health check that the caller ran.
-    pub fn probed(&mut self, probe: &Probe, result: ProbeResult, now: Timestamp) {
+    pub fn report_probe(&mut self, probe: &Probe, result: ProbeResult, now: Timestamp) {
         self.advance(now);
         let Some(group) = self.group_index.get(&probe.group).copied() else { return };
         let found = self.groups[group].targets.iter().find(|(_, t)| t.registration == probe.registration);
         let Some(((id, port), _)) = found else { return };
         let target = TargetRef { group, id: Arc::clone(id), port: *port, registration: probe.registration };
-        self.count_probe(&target, result);
+        self.record_probe(&target, result);
     }
 
     pub(super) fn probe(&mut self, target: &TargetRef) {
@@ -35,7 +35,7 @@ impl World {
         let (interval, timeout) = (check.interval, check.timeout);
         let port = check.port.parse().unwrap_or(target.port);
         let path = Arc::clone(&check.path);
-        self.plan_in(interval, Due::Probe(target.clone()));
+        self.schedule_in(interval, LabEvent::Probe(target.clone()));
         if !self.self_probing {
             let place = pod.and_then(|p| self.pods.get(p.0 as usize)).map(|p| p.ip);
             let ip = place.or_else(|| target.id.parse().ok()).unwrap_or(std::net::Ipv4Addr::UNSPECIFIED);
@@ -44,30 +44,30 @@ impl World {
             self.probes.push(Probe { group, pod, ip, target_port: target.port, port, path, timeout, registration });
             return;
         }
-        let answer = pod.map_or(PodAnswer::Silent, |pod| self.respond(pod, Asker::HealthCheck));
+        let answer = pod.map_or(PodAnswer::Silent, |pod| self.respond(pod, Requester::HealthCheck));
         match answer {
             PodAnswer::Status { status, delay } if delay < timeout => {
-                self.count_probe(target, ProbeResult::Status(status))
+                self.record_probe(target, ProbeResult::Status(status))
             }
-            PodAnswer::Refused => self.count_probe(target, ProbeResult::Refused),
-            _ => self.plan_in(timeout, Due::Probed(target.clone(), ProbeResult::Timeout)),
+            PodAnswer::Refused => self.record_probe(target, ProbeResult::Refused),
+            _ => self.schedule_in(timeout, LabEvent::Probed(target.clone(), ProbeResult::Timeout)),
         }
     }
 
-    pub(super) fn count_probe(&mut self, target: &TargetRef, result: ProbeResult) {
+    pub(super) fn record_probe(&mut self, target: &TargetRef, result: ProbeResult) {
         let check = self.groups[target.group].check.clone();
         let Some(found) = self.target_mut(target).filter(|t| t.state.checked()) else { return };
         let before = found.state.clone();
-        found.count(&check, result);
+        found.record_check(&check, result);
         if found.state == before {
             return;
         }
         let (state, pod) = (found.state.clone(), found.pod);
         self.groups[target.group].routable = None;
         if let Some(pod) = pod
-            && state == State::Healthy
+            && state == LabTargetState::Healthy
         {
-            self.gate_passes(pod);
+            self.pass_readiness_gates(pod);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::World;
-use super::group::State;
+use super::group::LabTargetState;
 
 /// The model's state at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,7 +23,7 @@ impl World {
     pub fn snapshot(&self) -> Snapshot {
         let routes = self.routes.iter().filter(|r| !r.deleted).map(|r| (r.arn.to_string(), r.actions.clone()));
         let healthy = self.groups.iter().map(|g| {
-            let count = g.targets.values().filter(|t| t.state == State::Healthy).count();
+            let count = g.targets.values().filter(|t| t.state == LabTargetState::Healthy).count();
             (g.arn.to_string(), u32::try_from(count).unwrap_or(u32::MAX))
         });
         let tags = self.balancers.iter().map(|b| (b.arn.to_string(), b.tags.clone()));

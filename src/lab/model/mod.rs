@@ -34,10 +34,10 @@ use jiff::Timestamp;
 pub(crate) use balancer::{Balancer, Listener, Pairs, Route, number, weights};
 pub(crate) use bucket::Bucket;
 pub(crate) use condition::Condition;
-pub(crate) use group::{Check, Group};
+pub(crate) use group::{HealthCheckSettings, Group};
 pub use inspect::Snapshot;
 pub use seam::*;
-pub use traffic::{Counted, Served};
+pub use traffic::{GroupCounters, TargetResponse};
 
 use crate::base::time::later;
 use crate::lab::scenario::model::{Latency, Load};
@@ -45,7 +45,7 @@ use crate::plan::model::{ClusterAccess, Plan};
 use cluster::Cluster;
 use faults::Faults;
 use pod::Pod;
-use queue::{Due, Queue, TargetRef};
+use queue::{LabEvent, Queue, TargetRef};
 
 /// The state of the lab.
 #[derive(Debug, Clone)]
@@ -69,14 +69,14 @@ pub struct World {
     pod_by_ip: HashMap<Ipv4Addr, PodId>,
     registrations: u64,
     faults: Faults,
-    calls: Vec<Call>,
+    calls: Vec<ApiCall>,
     /// Number of reads among them.
     reads: usize,
     requests: u64,
     self_probing: bool,
     probes: Vec<Probe>,
     plan: Plan,
-    traffic: traffic::Traffic,
+    traffic: traffic::TrafficCounters,
 }
 
 /// The account's token buckets.
@@ -97,13 +97,13 @@ impl World {
     pub fn advance(&mut self, now: Timestamp) {
         while let Some((at, due)) = self.queue.pop(now) {
             self.now = self.now.max(at);
-            self.happen(due);
+            self.handle_event(due);
         }
         self.now = self.now.max(now);
     }
 
     /// Time of the next event.
-    pub fn next(&self) -> Option<Timestamp> {
+    pub fn next_event(&self) -> Option<Timestamp> {
         self.queue.next()
     }
 
@@ -118,14 +118,14 @@ impl World {
     }
 
     /// Load balancer name, port and protocol of every listener.
-    pub fn listeners_of(&self) -> Vec<(String, u16, String)> {
+    pub fn listeners_by_balancer(&self) -> Vec<(String, u16, String)> {
         self.listeners.iter().map(|l| (self.balancers[l.balancer].name.clone(), l.port, l.protocol.clone())).collect()
     }
 
     /// Returns, for each managed route, a request that reaches it: load balancer, port, host, path.
-    pub fn reachable(&self) -> Vec<(String, u16, String, String)> {
+    pub fn sample_requests(&self) -> Vec<(String, u16, String, String)> {
         let alive = self.routes.iter().filter(|r| !r.deleted && r.managed);
-        alive.filter_map(|r| self.example(r)).collect()
+        alive.filter_map(|r| self.sample_request(r)).collect()
     }
 
     /// Names of the clusters in the plan.
@@ -158,7 +158,7 @@ impl World {
     }
 
     /// The API calls so far, in order: all mutating ones, and at least the last 10,000 reads.
-    pub fn calls(&self) -> &[Call] {
+    pub fn calls(&self) -> &[ApiCall] {
         &self.calls
     }
 
@@ -171,28 +171,28 @@ impl World {
         }
     }
 
-    fn happen(&mut self, due: Due) {
+    fn handle_event(&mut self, due: LabEvent) {
         match due {
-            Due::Propagate { route, effective } => self.propagate(route, *effective),
-            Due::Registered(target) => self.target_ready(&target),
-            Due::Probe(target) => self.probe(&target),
-            Due::Probed(target, result) => self.count_probe(&target, result),
-            Due::Drained(target) => self.target_gone(&target),
-            Due::PodStarted(pod) => self.pod_started(pod),
-            Due::PodObserved(pod) => self.pod_observed(pod),
-            Due::PodGone(pod) => self.pod_gone(pod),
-            Due::Reconcile(cluster) => self.reconcile(cluster),
-            Due::Autoscale(cluster) => self.autoscale(cluster),
-            Due::Fault(fault) => self.fault_begins(fault),
-            Due::FaultEnds(fault) => self.fault_ends(fault),
-            Due::Flap { fault, down, left } => self.flap(fault, down, left),
-            Due::Late(query) => self.apply_late(&query),
+            LabEvent::Propagate { route, effective } => self.propagate(route, *effective),
+            LabEvent::Registered(target) => self.finish_registration(&target),
+            LabEvent::Probe(target) => self.probe(&target),
+            LabEvent::Probed(target, result) => self.record_probe(&target, result),
+            LabEvent::Drained(target) => self.remove_drained(&target),
+            LabEvent::PodStarted(pod) => self.pod_started(pod),
+            LabEvent::PodObserved(pod) => self.kubelet_observes(pod),
+            LabEvent::PodGone(pod) => self.pod_gone(pod),
+            LabEvent::Reconcile(cluster) => self.reconcile(cluster),
+            LabEvent::Autoscale(cluster) => self.autoscale(cluster),
+            LabEvent::Fault(fault) => self.fault_begins(fault),
+            LabEvent::FaultEnds(fault) => self.fault_ends(fault),
+            LabEvent::Flap { fault, down, left } => self.flap(fault, down, left),
+            LabEvent::Late(query) => self.apply_late(&query),
         }
     }
 
-    fn plan_in(&mut self, delay: Duration, due: Due) {
+    fn schedule_in(&mut self, delay: Duration, due: LabEvent) {
         let at = later(self.now, delay);
-        self.queue.plan(at, due);
+        self.queue.schedule(at, due);
     }
 
     /// Returns a random identifier of 16 hexadecimal digits.
@@ -207,11 +207,11 @@ impl World {
 
     fn log(&mut self, service: &str, operation: &str, mutating: bool, caller: Caller, outcome: &str) {
         let (operation, outcome) = (operation.to_owned(), outcome.to_owned());
-        self.calls.push(Call { time: self.now, service: service.into(), operation, mutating, caller, outcome });
+        self.calls.push(ApiCall { time: self.now, service: service.into(), operation, mutating, caller, outcome });
         self.reads += usize::from(!mutating);
-        if self.reads >= READS * 2 {
-            let mut surplus = self.reads - READS;
-            self.reads = READS;
+        if self.reads >= LOGGED_READS * 2 {
+            let mut surplus = self.reads - LOGGED_READS;
+            self.reads = LOGGED_READS;
             self.calls.retain(|c| {
                 c.mutating || surplus == 0 || {
                     surplus -= 1;
@@ -223,4 +223,4 @@ impl World {
 }
 
 /// Minimum number of reads that the call log keeps. A run of several days makes millions.
-const READS: usize = 10_000;
+const LOGGED_READS: usize = 10_000;

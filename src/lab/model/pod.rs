@@ -6,10 +6,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::seam::{Asker, PodAnswer};
+use super::seam::{Requester, PodAnswer};
 
 /// Response time of a healthy pod.
-const QUICK: Duration = Duration::from_millis(3);
+const RESPONSE_TIME: Duration = Duration::from_millis(3);
 
 /// A pod.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ pub(crate) struct Pod {
     pub gates_passed: bool,
     /// Status of its health checks.
     pub health_status: u16,
-    pub trouble: Trouble,
+    pub faults: PodFaults,
 }
 
 /// Phase of a pod.
@@ -47,18 +47,18 @@ pub(crate) enum Phase {
 
 /// Active faults of a pod.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Trouble {
+pub(crate) struct PodFaults {
     /// The process is not running.
     pub dead: bool,
     /// Additional response time.
     pub slow: Duration,
     /// It answers with an error.
-    pub error: Option<Failing>,
+    pub error: Option<ErrorFault>,
 }
 
 /// A fault that makes a pod answer with errors.
 #[derive(Debug, Clone)]
-pub(crate) struct Failing {
+pub(crate) struct ErrorFault {
     pub status: u16,
     /// Percentage of the requests that fail, 0–100.
     pub percent: u32,
@@ -71,7 +71,7 @@ pub(crate) struct Failing {
 impl Pod {
     /// Whether its process accepts connections.
     pub fn alive(&self) -> bool {
-        matches!(self.phase, Phase::Running | Phase::Terminating) && !self.trouble.dead
+        matches!(self.phase, Phase::Running | Phase::Terminating) && !self.faults.dead
     }
 
     /// The condition `Ready`.
@@ -80,13 +80,13 @@ impl Pod {
     }
 
     /// Returns its answer. Errors are spread evenly over the requests.
-    pub fn answer(&self, asker: Asker) -> PodAnswer {
+    pub fn answer(&self, asker: Requester) -> PodAnswer {
         if !self.alive() {
             return PodAnswer::Refused;
         }
-        let delay = QUICK + self.trouble.slow;
-        if let Some(failing) = &self.trouble.error
-            && (asker == Asker::Client || !failing.clients_only)
+        let delay = RESPONSE_TIME + self.faults.slow;
+        if let Some(failing) = &self.faults.error
+            && (asker == Requester::Client || !failing.clients_only)
         {
             let due = failing.due.get() + failing.percent;
             failing.due.set(due % 100);
@@ -94,7 +94,7 @@ impl Pod {
                 return PodAnswer::Status { status: failing.status, delay };
             }
         }
-        let status = if asker == Asker::HealthCheck { self.health_status } else { 200 };
+        let status = if asker == Requester::HealthCheck { self.health_status } else { 200 };
         PodAnswer::Status { status, delay }
     }
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::routing::Effective;
+use super::routing::EffectiveAction;
 use super::seam::{PodId, ProbeResult};
 use crate::lab::wire::query::Query;
 
 /// An event that is scheduled.
 #[derive(Debug, Clone)]
-pub(crate) enum Due {
+pub(crate) enum LabEvent {
     /// A route's new actions reach the data plane.
-    Propagate { route: usize, effective: Box<Effective> },
+    Propagate { route: usize, effective: Box<EffectiveAction> },
     /// A registered target gets its first health check.
     Registered(TargetRef),
     /// A health check.
@@ -54,25 +54,25 @@ pub(crate) struct TargetRef {
 /// The scheduled events.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Queue {
-    due: BTreeMap<(Timestamp, u64), Due>,
-    planned: u64,
+    events: BTreeMap<(Timestamp, u64), LabEvent>,
+    last_number: u64,
 }
 
 impl Queue {
     /// Schedules an event.
-    pub fn plan(&mut self, at: Timestamp, due: Due) {
-        self.planned += 1;
-        self.due.insert((at, self.planned), due);
+    pub fn schedule(&mut self, at: Timestamp, due: LabEvent) {
+        self.last_number += 1;
+        self.events.insert((at, self.last_number), due);
     }
 
     /// Time of the next event.
     pub fn next(&self) -> Option<Timestamp> {
-        self.due.first_key_value().map(|((at, _), _)| *at)
+        self.events.first_key_value().map(|((at, _), _)| *at)
     }
 
     /// Removes and returns the first event that is due.
-    pub fn pop(&mut self, now: Timestamp) -> Option<(Timestamp, Due)> {
-        let first = self.due.first_entry()?;
+    pub fn pop(&mut self, now: Timestamp) -> Option<(Timestamp, LabEvent)> {
+        let first = self.events.first_entry()?;
         (first.key().0 <= now).then(|| {
             let ((at, _), due) = first.remove_entry();
             (at, due)

@@ -13,22 +13,22 @@ use super::balancer::{number, weights};
 
 /// The action that the data plane uses on a route.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Effective {
-    pub what: What,
+pub(crate) struct EffectiveAction {
+    pub action: FinalAction,
     /// Seconds for which a cookie binds a client to its group; `None`: no group stickiness.
     pub sticky: Option<u64>,
 }
 
 /// The last action of a route.
 #[derive(Debug, Clone)]
-pub(crate) enum What {
+pub(crate) enum FinalAction {
     /// Forwards to these groups.
-    Forward(Vec<Entry>),
+    Forward(Vec<WeightedGroup>),
     /// Answers with a status.
     Status(u16),
 }
 
-impl Default for What {
+impl Default for FinalAction {
     fn default() -> Self {
         Self::Status(404)
     }
@@ -36,7 +36,7 @@ impl Default for What {
 
 /// A group in a forward action.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
+pub(crate) struct WeightedGroup {
     /// Index of the group.
     pub group: usize,
     /// Its share of the action, 0–1.
@@ -45,34 +45,34 @@ pub(crate) struct Entry {
     pub owed: f64,
 }
 
-impl Effective {
+impl EffectiveAction {
     /// Reads an action tree. `phase` (0–1) shifts where in the sequence the route starts.
     pub fn read(actions: &[Value], index: &BTreeMap<std::sync::Arc<str>, usize>, phase: f64) -> Self {
         let Some(last) = actions.last() else { return Self::default() };
         let status = |value: &Value| value.as_str().and_then(|s| s.trim_start_matches("HTTP_").parse().ok());
         match last["Type"].as_str() {
-            Some("forward") => Self { what: What::Forward(entries(actions, index, phase)), sticky: sticky(last) },
+            Some("forward") => Self { action: FinalAction::Forward(entries(actions, index, phase)), sticky: sticky(last) },
             Some("redirect") => {
-                Self { what: What::Status(status(&last["RedirectConfig"]["StatusCode"]).unwrap_or(302)), sticky: None }
+                Self { action: FinalAction::Status(status(&last["RedirectConfig"]["StatusCode"]).unwrap_or(302)), sticky: None }
             }
             _ => Self {
-                what: What::Status(status(&last["FixedResponseConfig"]["StatusCode"]).unwrap_or(200)),
+                action: FinalAction::Status(status(&last["FixedResponseConfig"]["StatusCode"]).unwrap_or(200)),
                 sticky: None,
             },
         }
     }
 
     /// The groups of a forward action; empty for other actions.
-    pub fn entries(&self) -> &[Entry] {
-        match &self.what {
-            What::Forward(entries) => entries,
-            What::Status(_) => &[],
+    pub fn entries(&self) -> &[WeightedGroup] {
+        match &self.action {
+            FinalAction::Forward(entries) => entries,
+            FinalAction::Status(_) => &[],
         }
     }
 
     /// Copies from the previous action what each group is owed.
-    pub fn carry(&mut self, before: &Self) {
-        if let What::Forward(entries) = &mut self.what {
+    pub fn keep_owed(&mut self, before: &Self) {
+        if let FinalAction::Forward(entries) = &mut self.action {
             for entry in entries.iter_mut() {
                 if let Some(old) = before.entries().iter().find(|e| e.group == entry.group && e.share > 0.0) {
                     entry.owed = old.owed;
@@ -82,8 +82,8 @@ impl Effective {
     }
 
     /// Chooses the next group by weight; `None`: every weight is 0.
-    pub fn next(&mut self, owed: &mut BTreeMap<usize, f64>) -> Option<usize> {
-        let What::Forward(entries) = &mut self.what else { return None };
+    pub fn next_group(&mut self, owed: &mut BTreeMap<usize, f64>) -> Option<usize> {
+        let FinalAction::Forward(entries) = &mut self.action else { return None };
         let mut best: Option<(usize, f64)> = None;
         for (index, entry) in entries.iter_mut().enumerate().filter(|(_, e)| e.share > 0.0) {
             entry.owed += entry.share;
@@ -101,14 +101,14 @@ impl Effective {
     }
 }
 
-fn entries(actions: &[Value], index: &BTreeMap<std::sync::Arc<str>, usize>, phase: f64) -> Vec<Entry> {
+fn entries(actions: &[Value], index: &BTreeMap<std::sync::Arc<str>, usize>, phase: f64) -> Vec<WeightedGroup> {
     let weights = weights(actions);
     let total: u32 = weights.iter().map(|w| w.1).sum();
-    let mut entries: Vec<Entry> = weights
+    let mut entries: Vec<WeightedGroup> = weights
         .iter()
         .filter_map(|(arn, weight)| {
             let share = if total == 0 { 0.0 } else { f64::from(*weight) / f64::from(total) };
-            Some(Entry { group: *index.get(*arn)?, share, owed: 0.0 })
+            Some(WeightedGroup { group: *index.get(*arn)?, share, owed: 0.0 })
         })
         .collect();
     // Offset two groups against each other, so that routes are out of step with each other; the offsets sum to zero.

@@ -17,29 +17,29 @@ pub struct PodId(pub u32);
 
 /// An answer of the AWS API, and its delivery.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct AwsAnswer {
     /// The service's response.
     pub response: http::Response<Bytes>,
     /// Time until the response arrives.
     pub latency: Duration,
     /// Whether the client receives it.
-    pub fate: Fate,
+    pub delivery: Delivery,
 }
 
 /// An answer of a cluster's API, and its delivery.
 #[derive(Debug)]
 pub struct KubeAnswer {
     /// The API server's response; a watch continues with [`super::World::watch`].
-    pub answer: wire::kube::Answer,
+    pub answer: wire::kube::KubeResponse,
     /// Time until the response arrives.
     pub latency: Duration,
     /// Whether the client receives it.
-    pub fate: Fate,
+    pub delivery: Delivery,
 }
 
 /// Delivery of a call and its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum Delivery {
     /// The call was carried out (or refused), and the client receives the answer.
     Answered,
     /// The call was carried out at once; the connection is reset before the answer.
@@ -75,14 +75,14 @@ pub struct Pick {
     /// The plan's name of the group's cluster; `None` for third-party groups.
     pub cluster: Option<Arc<str>>,
     /// The target, or the load balancer's own answer.
-    pub outcome: Outcome,
+    pub outcome: RoutingOutcome,
     /// Value for a `Set-Cookie: AWSALBTG=…`, on routes with group stickiness.
     pub set_cookie: Option<String>,
 }
 
 /// What the load balancer does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RoutingOutcome {
     /// Forwards it.
     Target {
         /// The pod.
@@ -100,7 +100,7 @@ pub enum Outcome {
 
 /// Who sends a request to a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asker {
+pub enum Requester {
     /// A client, through the load balancer.
     Client,
     /// The load balancer's health check.
@@ -125,7 +125,7 @@ pub enum PodAnswer {
 
 /// A pod and its address.
 #[derive(Debug, Clone)]
-pub struct PodPlace {
+pub struct PodEndpoint {
     /// Its index.
     pub id: PodId,
     /// The plan's name of its cluster; `None`: it runs outside, behind a third-party group.
@@ -174,7 +174,7 @@ pub enum ProbeResult {
 
 /// One API call, as the server logs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
+pub struct ApiCall {
     /// Time of the call.
     pub time: Timestamp,
     /// `elasticloadbalancing`, `sts`, `eks`, or `kubernetes/CLUSTER`.

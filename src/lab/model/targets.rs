@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::group::{Registered, State};
-use super::queue::{Due, TargetRef};
+use super::group::{RegisteredTarget, LabTargetState};
+use super::queue::{LabEvent, TargetRef};
 use super::{World, weights};
 use crate::base::time::later;
 
@@ -14,7 +14,7 @@ impl World {
         let key = (Arc::<str>::from(id), port);
         let known = self.groups[group].targets.get_mut(&key);
         if let Some(target) = known
-            && !matches!(target.state, State::Draining(_))
+            && !matches!(target.state, LabTargetState::Draining(_))
         {
             target.pod = pod.or(target.pod);
             return;
@@ -25,13 +25,13 @@ impl World {
         let number: u32 = id.bytes().map(u32::from).sum();
         let zone = format!("{}{}", self.region, if number.is_multiple_of(2) { "a" } else { "c" });
         let attached = !self.groups[group].attached.is_empty();
-        let state = if attached { State::Registering } else { State::Unused };
+        let state = if attached { LabTargetState::Registering } else { LabTargetState::Unused };
         self.groups[group]
             .targets
-            .insert(key.clone(), Registered { registration, pod, zone, state, passed: 0, failed: 0 });
+            .insert(key.clone(), RegisteredTarget { registration, pod, zone, state, passed: 0, failed: 0 });
         self.groups[group].routable = None;
         let delay = self.latency.registration.0.mul_f64(0.5 + self.random.f64());
-        self.plan_in(delay, Due::Registered(TargetRef { group, id: key.0, port, registration }));
+        self.schedule_in(delay, LabEvent::Registered(TargetRef { group, id: key.0, port, registration }));
     }
 
     /// Deregisters a target: it drains for the group's deregistration delay, or goes at once if the group is not
@@ -42,26 +42,26 @@ impl World {
         let key = (Arc::<str>::from(id), port);
         let Some(target) = self.groups[group].targets.get_mut(&key) else { return };
         match target.state {
-            State::Draining(_) => return,
-            State::Unused => {
+            LabTargetState::Draining(_) => return,
+            LabTargetState::Unused => {
                 self.groups[group].targets.remove(&key);
             }
             _ => {
-                target.state = State::Draining(until);
+                target.state = LabTargetState::Draining(until);
                 let registration = target.registration;
-                self.plan_in(delay, Due::Drained(TargetRef { group, id: key.0, port, registration }));
+                self.schedule_in(delay, LabEvent::Drained(TargetRef { group, id: key.0, port, registration }));
             }
         }
         self.groups[group].routable = None;
     }
 
-    pub(super) fn target_gone(&mut self, target: &TargetRef) {
+    pub(super) fn remove_drained(&mut self, target: &TargetRef) {
         let key = (Arc::clone(&target.id), target.port);
         let group = &mut self.groups[target.group];
         if group
             .targets
             .get(&key)
-            .is_some_and(|t| t.registration == target.registration && matches!(t.state, State::Draining(_)))
+            .is_some_and(|t| t.registration == target.registration && matches!(t.state, LabTargetState::Draining(_)))
         {
             group.targets.remove(&key);
             group.routable = None;
@@ -69,25 +69,25 @@ impl World {
     }
 
     /// Completes a registration: health checks start if the group is attached.
-    pub(super) fn target_ready(&mut self, target: &TargetRef) {
+    pub(super) fn finish_registration(&mut self, target: &TargetRef) {
         let group = &self.groups[target.group];
         let state = match (group.attached.is_empty(), group.check.enabled) {
-            (true, _) => State::Unused,
-            (false, true) => State::Checking,
-            (false, false) => State::Unchecked,
+            (true, _) => LabTargetState::Unused,
+            (false, true) => LabTargetState::Checking,
+            (false, false) => LabTargetState::Unchecked,
         };
         let interval = group.check.interval;
         let Some(found) = self.target_mut(target) else { return };
-        if matches!(found.state, State::Registering | State::Unused) {
+        if matches!(found.state, LabTargetState::Registering | LabTargetState::Unused) {
             found.state = state;
             self.groups[target.group].routable = None;
             // Spread the checks of a group's targets over the interval.
             let delay = interval.mul_f64(self.random.f64() * 0.5);
-            self.plan_in(delay, Due::Probe(target.clone()));
+            self.schedule_in(delay, LabEvent::Probe(target.clone()));
         }
     }
 
-    pub(super) fn target_mut(&mut self, target: &TargetRef) -> Option<&mut Registered> {
+    pub(super) fn target_mut(&mut self, target: &TargetRef) -> Option<&mut RegisteredTarget> {
         let key = (Arc::clone(&target.id), target.port);
         self.groups[target.group].targets.get_mut(&key).filter(|t| t.registration == target.registration)
     }
@@ -95,7 +95,7 @@ impl World {
     /// Recomputes which groups are attached. Call it after every change of actions. Targets of a newly attached group
     /// are
     /// registered again; targets of a detached group are no longer checked.
-    pub(crate) fn attach(&mut self) {
+    pub(crate) fn update_attachments(&mut self) {
         let mut attached = vec![Vec::new(); self.groups.len()];
         for route in self.routes.iter().filter(|r| !r.deleted) {
             let balancer = self.listeners[route.listener].balancer;
@@ -112,17 +112,17 @@ impl World {
             self.groups[group].attached = now_on;
             if was != is {
                 self.groups[group].routable = None;
-                self.use_changed(group, is);
+                self.attachment_changed(group, is);
             }
         }
     }
 
-    fn use_changed(&mut self, group: usize, used: bool) {
+    fn attachment_changed(&mut self, group: usize, used: bool) {
         let mut planned = Vec::new();
         for ((id, port), target) in &mut self.groups[group].targets {
             match (&target.state, used) {
-                (State::Unused, true) => {
-                    target.state = State::Registering;
+                (LabTargetState::Unused, true) => {
+                    target.state = LabTargetState::Registering;
                     planned.push(TargetRef {
                         group,
                         id: Arc::clone(id),
@@ -130,16 +130,16 @@ impl World {
                         registration: target.registration,
                     });
                 }
-                (State::Draining(_), _) | (_, true) => {}
+                (LabTargetState::Draining(_), _) | (_, true) => {}
                 (_, false) => {
-                    target.state = State::Unused;
+                    target.state = LabTargetState::Unused;
                     (target.passed, target.failed) = (0, 0);
                 }
             }
         }
         for target in planned {
             let delay = self.latency.registration.0.mul_f64(0.5 + self.random.f64());
-            self.plan_in(delay.max(Duration::from_millis(1)), Due::Registered(target));
+            self.schedule_in(delay.max(Duration::from_millis(1)), LabEvent::Registered(target));
         }
     }
 }

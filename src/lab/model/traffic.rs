@@ -9,53 +9,53 @@ use jiff::Timestamp;
 
 use super::World;
 use crate::base::arn;
-use crate::lab::scenario::fault::Says;
-use crate::plan::model::metric::Source;
+use crate::lab::scenario::fault::GateResult;
+use crate::plan::model::metric::MetricSource;
 
 /// Requests are kept for this many seconds.
-const KEPT: i64 = 3 * 3600;
+const RETENTION_SECONDS: i64 = 3 * 3600;
 
 /// Upper bounds of the histogram's buckets, in milliseconds.
 const BUCKETS: [u32; 10] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000];
 
 /// Counters of the requests to a group within some time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counted {
+pub struct GroupCounters {
     /// Requests that were sent to a target.
     pub requests: u64,
     /// Requests with a status of 500 or more.
     pub errors: u64,
     /// Requests without an answer of the target: refused, or too late.
-    pub broken: u64,
+    pub unanswered: u64,
     /// Response time in milliseconds and number of requests with it, ascending.
-    pub delays: Vec<(u32, u32)>,
+    pub response_times: Vec<(u32, u32)>,
 }
 
-impl Counted {
+impl GroupCounters {
     /// Adds another's counters.
     pub fn add(&mut self, other: &Self) {
         self.requests += other.requests;
         self.errors += other.errors;
-        self.broken += other.broken;
-        other.delays.iter().for_each(|(delay, count)| self.took(*delay, *count));
+        self.unanswered += other.unanswered;
+        other.response_times.iter().for_each(|(delay, count)| self.add_response_time(*delay, *count));
     }
 
     /// Counts a request.
-    fn count(&mut self, hit: Hit) {
+    fn count(&mut self, hit: ForwardedRequest) {
         self.requests += 1;
         match hit.status {
-            None => self.broken += 1,
+            None => self.unanswered += 1,
             Some(status) => {
                 self.errors += u64::from(status >= 500);
-                self.took(hit.millis, 1);
+                self.add_response_time(hit.millis, 1);
             }
         }
     }
 
-    fn took(&mut self, millis: u32, count: u32) {
-        match self.delays.binary_search_by_key(&millis, |(delay, _)| *delay) {
-            Ok(at) => self.delays[at].1 = self.delays[at].1.saturating_add(count),
-            Err(at) => self.delays.insert(at, (millis, count)),
+    fn add_response_time(&mut self, millis: u32, count: u32) {
+        match self.response_times.binary_search_by_key(&millis, |(delay, _)| *delay) {
+            Ok(at) => self.response_times[at].1 = self.response_times[at].1.saturating_add(count),
+            Err(at) => self.response_times.insert(at, (millis, count)),
         }
     }
 
@@ -67,7 +67,7 @@ impl Counted {
         let all = self.answered();
         let mut seen = 0;
         let reached = |count: u64| count as f64 >= part * all as f64;
-        let delay = self.delays.iter().find_map(|(delay, count)| {
+        let delay = self.response_times.iter().find_map(|(delay, count)| {
             seen += u64::from(*count);
             reached(seen).then_some(*delay)
         });
@@ -76,7 +76,7 @@ impl Counted {
 
     /// Sum of all response times, in seconds.
     pub fn sum(&self) -> f64 {
-        self.delays.iter().map(|(delay, count)| f64::from(*delay) * f64::from(*count)).sum::<f64>() / 1000.0
+        self.response_times.iter().map(|(delay, count)| f64::from(*delay) * f64::from(*count)).sum::<f64>() / 1000.0
     }
 
     /// Number of answered requests.
@@ -86,17 +86,17 @@ impl Counted {
 
     /// Number of answered requests that took at most `bound` milliseconds.
     fn within(&self, bound: u32) -> u64 {
-        self.delays.iter().take_while(|(delay, _)| *delay <= bound).map(|(_, count)| u64::from(*count)).sum()
+        self.response_times.iter().take_while(|(delay, _)| *delay <= bound).map(|(_, count)| u64::from(*count)).sum()
     }
 }
 
 /// Counters of all groups, by ARN: totals since the start, and recent requests, oldest first.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Traffic(BTreeMap<Arc<str>, (Counted, VecDeque<Hit>)>);
+pub(crate) struct TrafficCounters(BTreeMap<Arc<str>, (GroupCounters, VecDeque<ForwardedRequest>)>);
 
 /// A request that was sent to a target. A rehearsal has tens of thousands.
 #[derive(Debug, Clone, Copy)]
-struct Hit {
+struct ForwardedRequest {
     second: i64,
     /// Response time.
     millis: u32,
@@ -106,21 +106,21 @@ struct Hit {
 
 /// A target's response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Served {
+pub enum TargetResponse {
     /// Status and response time.
     Answered(u16, Duration),
     /// No response.
-    Broken,
+    NoAnswer,
 }
 
 impl World {
     /// Counts the response of a group's target.
-    pub fn served(&mut self, group: &Arc<str>, served: Served, now: Timestamp) {
+    pub fn record_response(&mut self, group: &Arc<str>, served: TargetResponse, now: Timestamp) {
         let second = now.as_second();
         let hit = match served {
-            Served::Broken => Hit { second, millis: 0, status: None },
-            Served::Answered(status, delay) => {
-                Hit { second, millis: u32::try_from(delay.as_millis()).unwrap_or(u32::MAX), status: Some(status) }
+            TargetResponse::NoAnswer => ForwardedRequest { second, millis: 0, status: None },
+            TargetResponse::Answered(status, delay) => {
+                ForwardedRequest { second, millis: u32::try_from(delay.as_millis()).unwrap_or(u32::MAX), status: Some(status) }
             }
         };
         if !self.traffic.0.contains_key(group) {
@@ -129,14 +129,14 @@ impl World {
         if let Some((total, hits)) = self.traffic.0.get_mut(group) {
             total.count(hit);
             hits.push_back(hit);
-            while hits.front().is_some_and(|first| first.second < second - KEPT) {
+            while hits.front().is_some_and(|first| first.second < second - RETENTION_SECONDS) {
                 hits.pop_front();
             }
         }
     }
 
     /// The scenario's result for a gate; `None`: the gate passes.
-    pub(crate) fn gate_trouble(&self, gate: &str) -> Option<Says> {
+    pub(crate) fn gate_fault(&self, gate: &str) -> Option<GateResult> {
         self.faults.gates.get(gate).copied()
     }
 
@@ -149,9 +149,9 @@ impl World {
     pub(crate) fn alarms(&self) -> Vec<(String, &'static str)> {
         let mut all = Vec::new();
         for gate in &self.plan.strategy.metrics {
-            let Source::CloudWatchAlarms(names) = &gate.source else { continue };
-            let state = match self.gate_trouble(&gate.name) {
-                Some(Says::Fail) => "ALARM",
+            let MetricSource::CloudWatchAlarms(names) = &gate.source else { continue };
+            let state = match self.gate_fault(&gate.name) {
+                Some(GateResult::Fail) => "ALARM",
                 Some(_) => "INSUFFICIENT_DATA",
                 None => "OK",
             };
@@ -161,8 +161,8 @@ impl World {
     }
 
     /// Returns the counters of a group for the seconds from `from` to before `to`. `group`: its ARN, or the end of it.
-    pub fn counted(&self, group: &str, from: Timestamp, to: Timestamp) -> Counted {
-        let mut all = Counted::default();
+    pub fn group_counters(&self, group: &str, from: Timestamp, to: Timestamp) -> GroupCounters {
+        let mut all = GroupCounters::default();
         let (from, to) = (from.as_second(), to.as_second());
         let own = self
             .traffic
@@ -184,8 +184,8 @@ impl World {
         );
         let groups: Vec<_> = self.traffic.0.iter().map(|(arn, (total, _))| (self.labels(arn), total)).collect();
         for (labels, total) in &groups {
-            let fine = total.requests - total.errors - total.broken;
-            for (code, count) in [("2xx", fine), ("5xx", total.errors + total.broken)] {
+            let fine = total.requests - total.errors - total.unanswered;
+            for (code, count) in [("2xx", fine), ("5xx", total.errors + total.unanswered)] {
                 let _ = writeln!(text, "lab_requests_total{{{labels},code=\"{code}\"}} {count}");
             }
         }

@@ -17,31 +17,31 @@ use serde_json::{Value, json};
 pub use kind::{Kind, Resource, resources};
 
 /// Minimum number of changes that are kept for watches.
-const REMEMBERED: usize = 500;
+const KEPT_CHANGES: usize = 500;
 
 /// An object as JSON text. A tree takes ten times the memory, and hardly any of a lab's thousands of objects is ever
 /// read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Packed(Arc<str>);
+pub struct StoredObject(Arc<str>);
 
-impl Packed {
-    fn of(object: &Value) -> Self {
+impl StoredObject {
+    fn encode(object: &Value) -> Self {
         Self(object.to_string().into())
     }
 
     /// Parses the object.
-    pub fn open(&self) -> Value {
+    pub fn decode(&self) -> Value {
         serde_json::from_str(&self.0).unwrap_or_else(|e| unreachable!("what was written as JSON reads as JSON: {e}"))
     }
 
-    fn mentions(&self, text: &str) -> bool {
-        self.0.contains(text)
+    fn contains(&self, text: &str) -> bool {
+        self.0.contains(meta_text)
     }
 }
 
 /// Kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
+pub enum ChangeKind {
     /// The object is new.
     Added,
     /// The object has changed.
@@ -50,9 +50,9 @@ pub enum Verb {
     Deleted,
 }
 
-impl Verb {
+impl ChangeKind {
     /// The name in a watch.
-    pub fn word(self) -> &'static str {
+    pub fn watch_type(self) -> &'static str {
         match self {
             Self::Added => "ADDED",
             Self::Modified => "MODIFIED",
@@ -67,7 +67,7 @@ pub struct Change {
     /// The resourceVersion of the change.
     pub revision: u64,
     /// Kind of the change.
-    pub verb: Verb,
+    pub change_kind: ChangeKind,
     /// Kind.
     pub kind: Kind,
     /// Namespace; empty for cluster-scoped objects.
@@ -75,9 +75,9 @@ pub struct Change {
     /// Name.
     pub name: String,
     /// The object after the change (before it, when deleted), with the resourceVersion of the change.
-    pub object: Packed,
+    pub object: StoredObject,
     /// The object before the change.
-    pub before: Option<Packed>,
+    pub before: Option<StoredObject>,
 }
 
 /// One cluster's objects.
@@ -86,9 +86,9 @@ pub struct Objects {
     auto_mode: bool,
     random: fastrand::Rng,
     revision: u64,
-    stored: BTreeMap<Kind, BTreeMap<(String, String), Packed>>,
+    stored: BTreeMap<Kind, BTreeMap<(String, String), StoredObject>>,
     log: Vec<Change>,
-    forgotten: u64,
+    dropped_revision: u64,
     recording: bool,
 }
 
@@ -104,7 +104,7 @@ impl Objects {
             revision: 0,
             stored: BTreeMap::new(),
             log: Vec::new(),
-            forgotten: 0,
+            dropped_revision: 0,
             recording: true,
         };
         for name in ["kube-system", "default"] {
@@ -131,7 +131,7 @@ impl Objects {
 
     /// Returns an object. The namespace is empty for cluster-scoped objects.
     pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
-        self.stored.get(&kind)?.get(&(namespace.to_owned(), name.to_owned())).map(Packed::open)
+        self.stored.get(&kind)?.get(&(namespace.to_owned(), name.to_owned())).map(StoredObject::decode)
     }
 
     /// Whether the object exists.
@@ -142,7 +142,7 @@ impl Objects {
     /// The objects of a kind, in one namespace or in all, by namespace and name.
     pub fn list(&self, kind: Kind, namespace: Option<&str>) -> impl Iterator<Item = Value> {
         let all = self.stored.get(&kind).into_iter().flatten();
-        all.filter(move |((ns, _), _)| namespace.is_none_or(|n| n == ns)).map(|(_, v)| v.open())
+        all.filter(move |((ns, _), _)| namespace.is_none_or(|n| n == ns)).map(|(_, v)| v.decode())
     }
 
     /// Creates or replaces an object. Fields that the server owns (uid, creationTimestamp, resourceVersion, generation,
@@ -150,30 +150,30 @@ impl Objects {
     /// deleted and
     /// has no finalizers is removed. Returns the stored object.
     pub fn put(&mut self, kind: Kind, mut value: Value, now: Timestamp) -> Value {
-        self.name(&mut value);
+        self.assign_name(&mut value);
         let resource = self.resource(kind);
         if !resource.namespaced {
             meta(&mut value).remove("namespace");
-        } else if text(&value, "namespace").is_empty() {
+        } else if meta_text(&value, "namespace").is_empty() {
             meta(&mut value).insert("namespace".into(), "default".into());
         }
-        let key = (text(&value, "namespace").to_owned(), text(&value, "name").to_owned());
+        let key = (meta_text(&value, "namespace").to_owned(), meta_text(&value, "name").to_owned());
         let before = self.stored.get(&kind).and_then(|o| o.get(&key)).cloned();
-        let old = before.as_ref().map(Packed::open);
-        self.fill(resource, &mut value, old.as_ref(), now);
+        let old = before.as_ref().map(StoredObject::decode);
+        self.fill_server_fields(resource, &mut value, old.as_ref(), now);
         if old.as_ref() == Some(&value) {
             return value;
         }
         self.revision += 1;
         meta(&mut value).insert("resourceVersion".into(), self.revision.to_string().into());
-        if !text(&value, "deletionTimestamp").is_empty() && finalizers(&value).is_empty() {
+        if !meta_text(&value, "deletionTimestamp").is_empty() && finalizers(&value).is_empty() {
             self.remove(kind, key, value.clone(), now);
             return value;
         }
-        let object = Packed::of(&value);
+        let object = StoredObject::encode(&value);
         self.stored.entry(kind).or_default().insert(key.clone(), object.clone());
-        let verb = if before.is_some() { Verb::Modified } else { Verb::Added };
-        self.record(Change { revision: self.revision, verb, kind, namespace: key.0, name: key.1, object, before });
+        let verb = if before.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
+        self.record(Change { revision: self.revision, change_kind: verb, kind, namespace: key.0, name: key.1, object, before });
         value
     }
 
@@ -201,16 +201,16 @@ impl Objects {
             self.remove(kind, (namespace.to_owned(), name.to_owned()), value.clone(), now);
             return Some(value);
         }
-        if text(&value, "deletionTimestamp").is_empty() {
-            meta(&mut value).insert("deletionTimestamp".into(), stamp(now));
+        if meta_text(&value, "deletionTimestamp").is_empty() {
+            meta(&mut value).insert("deletionTimestamp".into(), timestamp(now));
             meta(&mut value).insert("deletionGracePeriodSeconds".into(), 0.into());
         }
         Some(self.put(kind, value, now))
     }
 
     /// The changes after a resourceVersion, oldest first; `None`: it is too old, some changes are no longer in the log.
-    pub fn since(&self, revision: u64) -> Option<&[Change]> {
-        (revision >= self.forgotten).then(|| &self.log[self.log.partition_point(|c| c.revision <= revision)..])
+    pub fn changes_since(&self, revision: u64) -> Option<&[Change]> {
+        (revision >= self.dropped_revision).then(|| &self.log[self.log.partition_point(|c| c.revision <= revision)..])
     }
 
     /// Turns the change log on (the default) or off, and empties it. A watch from an earlier resourceVersion has to
@@ -218,7 +218,7 @@ impl Objects {
     pub fn set_recording(&mut self, on: bool) {
         self.recording = on;
         self.log.clear();
-        self.forgotten = self.revision;
+        self.dropped_revision = self.revision;
     }
 
     /// Returns five random characters, as `generateName` appends them.
@@ -233,15 +233,15 @@ impl Objects {
         [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
     }
 
-    fn name(&mut self, value: &mut Value) {
-        let prefix = text(value, "generateName").to_owned();
-        if text(value, "name").is_empty() && !prefix.is_empty() {
+    fn assign_name(&mut self, value: &mut Value) {
+        let prefix = meta_text(value, "generateName").to_owned();
+        if meta_text(value, "name").is_empty() && !prefix.is_empty() {
             let name = prefix + &self.suffix();
             meta(value).insert("name".into(), name.into());
         }
     }
 
-    fn fill(&mut self, resource: &Resource, value: &mut Value, before: Option<&Value>, now: Timestamp) {
+    fn fill_server_fields(&mut self, resource: &Resource, value: &mut Value, before: Option<&Value>, now: Timestamp) {
         value["apiVersion"] = resource.api_version().into();
         value["kind"] = resource.name.into();
         if resource.kind == Kind::Namespace && value["status"].is_null() {
@@ -267,20 +267,20 @@ impl Objects {
             }
         } else {
             meta.insert("uid".into(), uid.into());
-            meta.entry("creationTimestamp").or_insert_with(|| stamp(now));
+            meta.entry("creationTimestamp").or_insert_with(|| timestamp(now));
         }
     }
 
     fn remove(&mut self, kind: Kind, key: (String, String), object: Value, now: Timestamp) {
         let before = self.stored.get_mut(&kind).and_then(|o| o.remove(&key));
-        let uid = text(&object, "uid").to_owned();
+        let uid = meta_text(&object, "uid").to_owned();
         self.record(Change {
             revision: self.revision,
-            verb: Verb::Deleted,
+            change_kind: ChangeKind::Deleted,
             kind,
             namespace: key.0,
             name: key.1,
-            object: Packed::of(&object),
+            object: StoredObject::encode(&object),
             before,
         });
         for (kind, namespace, name) in self.owned_by(&uid) {
@@ -289,9 +289,9 @@ impl Objects {
     }
 
     fn owned_by(&self, uid: &str) -> Vec<(Kind, String, String)> {
-        let owned = |v: &Packed| {
-            v.mentions(uid)
-                && v.open()["metadata"]["ownerReferences"].as_array().is_some_and(|o| o.iter().any(|o| o["uid"] == uid))
+        let owned = |v: &StoredObject| {
+            v.contains(uid)
+                && v.decode()["metadata"]["ownerReferences"].as_array().is_some_and(|o| o.iter().any(|o| o["uid"] == uid))
         };
         let all = self.stored.iter().flat_map(|(kind, objects)| objects.iter().map(move |(key, v)| (kind, key, v)));
         all.filter(|(_, _, v)| owned(v)).map(|(kind, key, _)| (*kind, key.0.clone(), key.1.clone())).collect()
@@ -299,12 +299,12 @@ impl Objects {
 
     fn record(&mut self, change: Change) {
         if !self.recording {
-            self.forgotten = change.revision;
+            self.dropped_revision = change.revision;
             return;
         }
         self.log.push(change);
-        if self.log.len() >= 2 * REMEMBERED {
-            self.log.drain(..REMEMBERED).for_each(|c| self.forgotten = c.revision);
+        if self.log.len() >= 2 * KEPT_CHANGES {
+            self.log.drain(..KEPT_CHANGES).for_each(|c| self.dropped_revision = c.revision);
         }
     }
 }
@@ -322,12 +322,12 @@ pub fn meta(value: &mut Value) -> &mut serde_json::Map<String, Value> {
 }
 
 /// A string in an object's `metadata`; empty if it is missing.
-pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+pub fn meta_text<'a>(value: &'a Value, field: &str) -> &'a str {
     value["metadata"][field].as_str().unwrap_or_default()
 }
 
 /// A time in the Kubernetes format: UTC, whole seconds.
-pub fn stamp(now: Timestamp) -> Value {
+pub fn timestamp(now: Timestamp) -> Value {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into()
 }
 

@@ -29,8 +29,8 @@ fn the_server_sets_uid_version_and_generation() {
     assert_eq!(spec["metadata"]["generation"], 2);
     assert_eq!(spec["metadata"]["creationTimestamp"], "2026-11-02T10:00:00Z");
     assert!(
-        text(&spec, "resourceVersion").parse::<u64>().unwrap()
-            > text(&first, "resourceVersion").parse::<u64>().unwrap()
+        meta_text(&spec, "resourceVersion").parse::<u64>().unwrap()
+            > meta_text(&first, "resourceVersion").parse::<u64>().unwrap()
     );
 }
 
@@ -40,11 +40,11 @@ fn a_finalizer_delays_a_deletion_until_it_is_removed() {
     let binding = json!({"metadata": {"name": "b", "namespace": "prod", "finalizers": ["elbv2.k8s.aws/resources"]}});
     objects.put(Kind::TargetGroupBinding, binding, now());
     let held = objects.delete(Kind::TargetGroupBinding, "prod", "b", now()).unwrap();
-    assert_eq!(text(&held, "deletionTimestamp"), "2026-11-02T10:00:00Z");
+    assert_eq!(meta_text(&held, "deletionTimestamp"), "2026-11-02T10:00:00Z");
     assert!(objects.get(Kind::TargetGroupBinding, "prod", "b").is_some());
     objects.update(Kind::TargetGroupBinding, "prod", "b", now(), |v| drop(meta(v).remove("finalizers")));
     assert!(objects.get(Kind::TargetGroupBinding, "prod", "b").is_none());
-    assert_eq!(objects.since(0).unwrap().last().unwrap().verb, Verb::Deleted);
+    assert_eq!(objects.changes_since(0).unwrap().last().unwrap().change_kind, ChangeKind::Deleted);
 }
 
 #[test]
@@ -55,20 +55,20 @@ fn owned_objects_are_deleted_with_their_owner() {
         "metadata": {"name": "web-1", "namespace": "prod", "ownerReferences": [{"uid": deployment["metadata"]["uid"]}]},
     });
     let set = objects.put(Kind::ReplicaSet, set, now());
-    objects.put(Kind::Pod, pod("web-1-x", text(&set, "uid")), now());
+    objects.put(Kind::Pod, pod("web-1-x", meta_text(&set, "uid")), now());
     objects.put(Kind::Pod, pod("other", "someone-else"), now());
     let before = objects.revision();
     objects.delete(Kind::Deployment, "prod", "web", now());
-    let left: Vec<_> = objects.list(Kind::Pod, Some("prod")).map(|p| text(&p, "name").to_owned()).collect();
+    let left: Vec<_> = objects.list(Kind::Pod, Some("prod")).map(|p| meta_text(&p, "name").to_owned()).collect();
     assert_eq!(left, ["other"]);
-    let gone: Vec<_> = objects.since(before).unwrap().iter().map(|c| (c.verb, c.name.as_str())).collect();
-    assert_eq!(gone, [(Verb::Deleted, "web"), (Verb::Deleted, "web-1"), (Verb::Deleted, "web-1-x")]);
+    let gone: Vec<_> = objects.changes_since(before).unwrap().iter().map(|c| (c.change_kind, c.name.as_str())).collect();
+    assert_eq!(gone, [(ChangeKind::Deleted, "web"), (ChangeKind::Deleted, "web-1"), (ChangeKind::Deleted, "web-1-x")]);
 }
 
 #[test]
 fn the_same_seed_makes_the_same_uids() {
     let uid = |seed| {
-        text(&Objects::new(seed, false, now()).get(Kind::Namespace, "", "kube-system").unwrap(), "uid").to_owned()
+        meta_text(&Objects::new(seed, false, now()).get(Kind::Namespace, "", "kube-system").unwrap(), "uid").to_owned()
     };
     assert_eq!(uid(7), uid(7));
     assert_ne!(uid(7), uid(8));
@@ -78,11 +78,11 @@ fn the_same_seed_makes_the_same_uids() {
 #[test]
 fn a_revision_older_than_the_change_log_is_rejected() {
     let mut objects = Objects::new(1, true, now());
-    for n in 0..2 * REMEMBERED {
+    for n in 0..2 * KEPT_CHANGES {
         objects
             .update(Kind::Namespace, "", "default", now(), |v| meta(v).insert("n".into(), n.into()).map_or((), drop));
     }
-    assert_eq!(objects.since(5), None);
-    assert_eq!(objects.since(objects.revision() - 2).map(<[Change]>::len), Some(2));
+    assert_eq!(objects.changes_since(5), None);
+    assert_eq!(objects.changes_since(objects.revision() - 2).map(<[Change]>::len), Some(2));
     assert_eq!(objects.resource(Kind::TargetGroupBinding).api_version(), "eks.amazonaws.com/v1");
 }

@@ -12,19 +12,19 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt;
 
-use crate::adapter::clock::Scaled;
-use crate::lab::body::Broken;
-use crate::lab::model::{Answer, Fate};
-use crate::lab::shell::Shell;
+use crate::adapter::clock::LabClock;
+use crate::lab::body::ConnectionReset;
+use crate::lab::model::{AwsAnswer, Delivery};
+use crate::lab::shell::SharedModel;
 use crate::port::Clock;
 
 /// A connector that calls the model. Connect and read time-outs have no effect here; operation time-outs have.
 #[derive(Clone)]
-pub struct Connector(Shell);
+pub struct ModelConnector(SharedModel);
 
-impl Connector {
+impl ModelConnector {
     /// Wraps it for the SDK's configuration.
-    pub fn client(shell: Shell) -> SharedHttpClient {
+    pub fn client(shell: SharedModel) -> SharedHttpClient {
         SharedHttpClient::new(Self(shell))
     }
 
@@ -38,31 +38,31 @@ impl Connector {
         let request = http::Request::from_parts(head, body);
         let answer = self.0.change(|world, now| world.aws(&request, now));
         self.0.wait(answer.latency).await;
-        delivered(answer)
+        deliver(answer)
     }
 }
 
-fn delivered(answer: Answer) -> Result<HttpResponse, ConnectorError> {
-    match answer.fate {
-        Fate::Answered => HttpResponse::try_from(answer.response.map(SdkBody::from))
+fn deliver(answer: AwsAnswer) -> Result<HttpResponse, ConnectorError> {
+    match answer.delivery {
+        Delivery::Answered => HttpResponse::try_from(answer.response.map(SdkBody::from))
             .map_err(|e| ConnectorError::other(e.into(), None)),
-        Fate::Lost | Fate::Dropped | Fate::AppliedLate(_) => Err(ConnectorError::io(Broken.into())),
+        Delivery::Lost | Delivery::Dropped | Delivery::AppliedLate(_) => Err(ConnectorError::io(ConnectionReset.into())),
     }
 }
 
-impl std::fmt::Debug for Connector {
+impl std::fmt::Debug for ModelConnector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Connector")
     }
 }
 
-impl HttpConnector for Connector {
+impl HttpConnector for ModelConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         HttpConnectorFuture::new(self.clone().exchange(request))
     }
 }
 
-impl HttpClient for Connector {
+impl HttpClient for ModelConnector {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
@@ -70,16 +70,16 @@ impl HttpClient for Connector {
 
 /// The lab's clock for the SDK: dates of signatures, expiry of credentials.
 #[derive(Debug, Clone)]
-pub struct Time(Scaled);
+pub struct LabTimeSource(LabClock);
 
-impl Time {
+impl LabTimeSource {
     /// Wraps it for the SDK's configuration.
-    pub fn source(clock: Scaled) -> SharedTimeSource {
+    pub fn source(clock: LabClock) -> SharedTimeSource {
         SharedTimeSource::new(Self(clock))
     }
 }
 
-impl TimeSource for Time {
+impl TimeSource for LabTimeSource {
     fn now(&self) -> SystemTime {
         let since = self.0.now().as_duration();
         SystemTime::UNIX_EPOCH + Duration::try_from(since).unwrap_or_default()

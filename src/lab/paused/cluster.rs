@@ -9,21 +9,21 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 use tower::{BoxError, Service};
 
-use crate::lab::body::Broken;
-use crate::lab::model::Fate;
-use crate::lab::shell::Shell;
-use crate::lab::wire::kube::Answer;
+use crate::lab::body::ConnectionReset;
+use crate::lab::model::Delivery;
+use crate::lab::shell::SharedModel;
+use crate::lab::wire::kube::KubeResponse;
 
 /// Transport to one cluster.
 #[derive(Clone)]
 pub struct Transport {
-    shell: Shell,
+    shell: SharedModel,
     cluster: Arc<str>,
 }
 
 impl Transport {
     /// Creates one for the cluster with this name in the plan.
-    pub fn new(shell: Shell, cluster: Arc<str>) -> Self {
+    pub fn new(shell: SharedModel, cluster: Arc<str>) -> Self {
         Self { shell, cluster }
     }
 
@@ -33,13 +33,13 @@ impl Transport {
         let request = Request::from_parts(head, body);
         let answer = self.shell.change(|world, now| world.kube(&self.cluster, &request, now));
         self.shell.wait(answer.latency).await;
-        if answer.fate != Fate::Answered {
-            return Err(Broken.into());
+        if answer.delivery != Delivery::Answered {
+            return Err(ConnectionReset.into());
         }
         Ok(match answer.answer {
-            Answer::Whole(response) => response.map(Body::from),
+            KubeResponse::Complete(response) => response.map(Body::from),
             // A watch returns the present changes and ends: a client in virtual time watches again if it needs more.
-            Answer::Watch(mut watch) => {
+            KubeResponse::Watch(mut watch) => {
                 let lines = self.shell.call(|world, _| world.watch(&self.cluster, &mut watch)).unwrap_or_default();
                 Response::new(Body::from(lines))
             }

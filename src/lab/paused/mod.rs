@@ -16,32 +16,32 @@ use tokio::task::JoinHandle;
 use tower::BoxError;
 use tower::util::BoxCloneSyncService;
 
-pub use aws::{Connector, Time};
+pub use aws::{ModelConnector, LabTimeSource};
 pub use cluster::Transport;
 
 use super::model::World;
-use super::shell::Shell;
+use super::shell::SharedModel;
 use crate::adapter::aws::Settings;
-use crate::adapter::clock::Scaled;
+use crate::adapter::clock::LabClock;
 
 /// A cluster's API without sockets, which the Kubernetes adapters take in place of the network.
 pub type KubeTransport = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
 /// A lab in virtual time. Dropping it ends its task.
-pub struct Lab {
-    shell: Shell,
+pub struct VirtualLab {
+    shell: SharedModel,
     ticker: JoinHandle<()>,
 }
 
-impl Lab {
+impl VirtualLab {
     /// Starts the lab's time. `clock` has speed 1 and runs on the runtime's paused time.
-    pub fn start(world: World, clock: Scaled) -> Self {
-        let shell = Shell::new(world, clock);
+    pub fn start(world: World, clock: LabClock) -> Self {
+        let shell = SharedModel::new(world, clock);
         Self { ticker: tokio::spawn(tick(shell.clone())), shell }
     }
 
     /// The model and the clock.
-    pub fn shell(&self) -> &Shell {
+    pub fn shell(&self) -> &SharedModel {
         &self.shell
     }
 
@@ -51,8 +51,8 @@ impl Lab {
             region: Some(self.shell.call(|world, _| world.region().to_owned())),
             endpoint_url: Some("http://lab.invalid".into()),
             credentials: Some(Credentials::new("lab", "lab", None, None, "lab")),
-            http_client: Some(Connector::client(self.shell.clone())),
-            time_source: Some(Time::source(self.shell.clock())),
+            http_client: Some(ModelConnector::client(self.shell.clone())),
+            time_source: Some(LabTimeSource::source(self.shell.clock())),
             sleep: None,
         }
     }
@@ -69,18 +69,18 @@ impl Lab {
     }
 }
 
-impl Drop for Lab {
+impl Drop for VirtualLab {
     fn drop(&mut self) {
         self.ticker.abort();
     }
 }
 
 /// The model runs the health checks itself: there are no sockets to send them over.
-async fn tick(shell: Shell) {
+async fn tick(shell: SharedModel) {
     loop {
         let next = shell.call(|world, now| {
             world.advance(now);
-            world.next()
+            world.next_event()
         });
         shell.until(next).await;
     }

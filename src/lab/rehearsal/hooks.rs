@@ -3,19 +3,19 @@
 use async_trait::async_trait;
 
 use crate::domain::decide::HookCall;
-use crate::domain::run::hook::Occasion;
-use crate::lab::shell::Shell;
+use crate::domain::run::hook::HookPoint;
+use crate::lab::shell::SharedModel;
 use crate::port::Hooks;
 
 /// Simulates commands and hooks.
-pub struct Pretend(pub Shell);
+pub struct SimulatedHooks(pub SharedModel);
 
 #[async_trait]
-impl Hooks for Pretend {
+impl Hooks for SimulatedHooks {
     async fn call(&self, call: &HookCall) -> Result<String, String> {
         let fails = self.0.call(|world, now| {
             world.advance(now);
-            let undo = call.id.at == Occasion::Undo;
+            let undo = call.id.at == HookPoint::Undo;
             call.name.as_deref().is_some_and(|name| world.hook_fails(name, undo))
         });
         if fails { Err("failure from the scenario".into()) } else { Ok("skipped: this is a rehearsal".into()) }

@@ -22,23 +22,23 @@ use super::load::paused::Pace;
 use super::load::{live as street, paused as crowd};
 use super::model::World;
 use super::scenario::{Scenario, ScenarioError};
-use super::shell::Shell;
+use super::shell::SharedModel;
 use super::{live, paused};
-use crate::adapter::clock::Scaled;
+use crate::adapter::clock::LabClock;
 use crate::domain::decide;
-use crate::domain::run::event::{Event, Measured, StepType};
+use crate::domain::run::event::{Event, ClientMeasurement, StepType};
 use crate::plan::model::{ClusterName, Plan, Step};
-use crate::port::{Balancer, Clock, Cluster, Hooks, Metrics};
+use crate::port::{LoadBalancerApi, Clock, Cluster, Hooks, Metrics};
 
-use seams::Seams;
-pub use timing::{APPROVAL, LENGTH, length, speed};
+use seams::Adapters;
+pub use timing::{APPROVAL, LIVE_LENGTH, length, speed};
 
 /// Start of virtual time: constant, so that two runs of a seed print the same.
 const VIRTUAL_START: Timestamp = Timestamp::constant(1_767_600_000, 0);
 
 /// Why a rehearsal cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum StageError {
+pub enum RehearsalError {
     /// Plan and scenario do not fit each other.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
@@ -62,11 +62,11 @@ pub struct Options {
 }
 
 /// The lab of a plan, ready for a run.
-pub struct Stage {
+pub struct RehearsalLab {
     /// The plan.
     pub plan: Plan,
     /// The load balancer's API.
-    pub balancer: Balancer,
+    pub balancer: LoadBalancerApi,
     /// The clusters' APIs, for those that the plan can access.
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
     /// The metrics for gates.
@@ -77,57 +77,57 @@ pub struct Stage {
     pub clock: Arc<dyn Clock>,
     /// Results of the clients' requests.
     pub meter: Arc<Meter>,
-    shell: Shell,
-    house: House,
+    shell: SharedModel,
+    backend: Backend,
     /// The step whose shares have settled and are being measured.
     settled: Mutex<Option<usize>>,
 }
 
-enum House {
-    Live { lab: Box<live::Lab>, traffic: street::Traffic },
-    Paused { lab: paused::Lab, traffic: crowd::Traffic },
+enum Backend {
+    Live { lab: Box<live::LiveLab>, traffic: street::LiveTraffic },
+    Paused { lab: paused::VirtualLab, traffic: crowd::VirtualTraffic },
 }
 
-impl Stage {
+impl RehearsalLab {
     /// Starts the lab on loopback sockets, on a fast clock.
     ///
     /// # Errors
     /// Plan and scenario do not fit each other, or a server or client cannot be created.
-    pub async fn live(plan: Plan, scenario: &Scenario, seed: u64, options: Options) -> Result<Self, StageError> {
-        let start = timing::opening(&plan, Timestamp::now());
+    pub async fn live(plan: Plan, scenario: &Scenario, seed: u64, options: Options) -> Result<Self, RehearsalError> {
+        let start = timing::start_time(&plan, Timestamp::now());
         let world = World::new(&plan, scenario, seed, start)?;
         let speed = options.speed.unwrap_or_else(|| speed(&plan, start));
-        let rate = options.rate.or(world.load().requests_per_second).map_or(street::RATE, |rate| rate * speed);
-        let clock = Scaled::new(start, speed);
-        let lab = live::Lab::start(world, clock).await?;
-        let Seams { balancer, clusters } = seams::live(&plan, &lab, speed).await?;
+        let rate = options.rate.or(world.load().requests_per_second).map_or(street::DEFAULT_RATE, |rate| rate * speed);
+        let clock = LabClock::new(start, speed);
+        let lab = live::LiveLab::start(world, clock).await?;
+        let Adapters { balancer, clusters } = seams::live(&plan, &lab, speed).await?;
         let meter = Arc::new(Meter::default());
         let shell = lab.shell().clone();
         let traffic =
-            street::Traffic::start(lab.doors(), shell.call(|world, _| Clients::of(world)), Arc::clone(&meter), rate);
+            street::LiveTraffic::start(lab.listeners(), shell.call(|world, _| Clients::for_world(world)), Arc::clone(&meter), rate);
         let clock = Arc::new(shell.clock());
-        let house = House::Live { lab: Box::new(lab), traffic };
-        let (metrics, hooks) = (Arc::new(metrics::Meters(shell.clone())), Arc::new(hooks::Pretend(shell.clone())));
-        Ok(Self { plan, balancer, clusters, metrics, hooks, clock, meter, shell, house, settled: Mutex::default() })
+        let house = Backend::Live { lab: Box::new(lab), traffic };
+        let (metrics, hooks) = (Arc::new(metrics::LabMetrics(shell.clone())), Arc::new(hooks::SimulatedHooks(shell.clone())));
+        Ok(Self { plan, balancer, clusters, metrics, hooks, clock, meter, shell, backend: house, settled: Mutex::default() })
     }
 
     /// Starts the lab without sockets, in virtual time. Call it in a current-thread runtime whose clock is paused.
     ///
     /// # Errors
     /// Plan and scenario do not fit each other, or a client cannot be created.
-    pub async fn paused(plan: Plan, scenario: &Scenario, seed: u64, options: Options) -> Result<Self, StageError> {
-        let start = timing::opening(&plan, VIRTUAL_START);
+    pub async fn virtual_time(plan: Plan, scenario: &Scenario, seed: u64, options: Options) -> Result<Self, RehearsalError> {
+        let start = timing::start_time(&plan, VIRTUAL_START);
         let world = World::new(&plan, scenario, seed, start)?;
-        let pace = options.rate.or(world.load().requests_per_second).map_or(Pace::over(timing::BIND), Pace::fixed);
-        let clock = Scaled::new(start, 1.0);
-        let lab = paused::Lab::start(world, clock.clone());
-        let Seams { balancer, clusters } = seams::paused(&plan, &lab).await?;
+        let pace = options.rate.or(world.load().requests_per_second).map_or(Pace::for_duration(timing::BIND), Pace::fixed);
+        let clock = LabClock::new(start, 1.0);
+        let lab = paused::VirtualLab::start(world, clock.clone());
+        let Adapters { balancer, clusters } = seams::paused(&plan, &lab).await?;
         let meter = Arc::new(Meter::default());
         let shell = lab.shell().clone();
-        let clients = shell.call(|world, _| Clients::of(world));
-        let traffic = crowd::Traffic::start(shell.clone(), clients, Arc::clone(&meter), pace);
-        let house = House::Paused { lab, traffic };
-        let (metrics, hooks) = (Arc::new(metrics::Meters(shell.clone())), Arc::new(hooks::Pretend(shell.clone())));
+        let clients = shell.call(|world, _| Clients::for_world(world));
+        let traffic = crowd::VirtualTraffic::start(shell.clone(), clients, Arc::clone(&meter), pace);
+        let house = Backend::Paused { lab, traffic };
+        let (metrics, hooks) = (Arc::new(metrics::LabMetrics(shell.clone())), Arc::new(hooks::SimulatedHooks(shell.clone())));
         Ok(Self {
             plan,
             balancer,
@@ -137,7 +137,7 @@ impl Stage {
             clock: Arc::new(clock),
             meter,
             shell,
-            house,
+            backend: house,
             settled: Mutex::default(),
         })
     }
@@ -145,34 +145,34 @@ impl Stage {
     /// Reports the start of a step: faults may wait for it.
     pub fn step_changed(&self, number: usize) {
         let name = self.step(number).and_then(|s| s.name.clone());
-        self.shell.change(|world, now| world.step(number, name.as_deref(), now));
-        if let House::Paused { traffic, .. } = &self.house {
-            traffic.pace(timing::stands(&self.plan, number, self.clock.now()));
+        self.shell.change(|world, now| world.step_started(number, name.as_deref(), now));
+        if let Backend::Paused { traffic, .. } = &self.backend {
+            traffic.set_step_duration(timing::share_duration(&self.plan, number, self.clock.now()));
         }
     }
 
     /// Follows a run by its journal events: reports each step's start to the model, and measures each step's shares
     /// from
     /// settled until the next change or the end of the run.
-    pub fn follow(&self, event: &Event) -> Option<Measured> {
+    pub fn on_event(&self, event: &Event) -> Option<ClientMeasurement> {
         let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::StepStarted { step, kind, .. } => {
                 let over = matches!(kind, StepType::Shares | StepType::Bind).then(|| settled.take()).flatten();
                 // The machine was too busy for any request: there is nothing to report.
-                let measured = over.map(|step| self.complete(step)).filter(|m| m.requests > 0);
+                let measured = over.map(|step| self.measure_complete(step)).filter(|m| m.requests > 0);
                 self.step_changed(*step);
                 measured
             }
             Event::Settled { step } => {
                 *settled = Some(*step);
-                self.settled();
+                self.start_measuring();
                 None
             }
-            Event::Finished { .. } => settled.take().map(|step| self.complete(step)),
+            Event::Finished { .. } => settled.take().map(|step| self.measure_complete(step)),
             // A rollback must not wait for more requests.
             Event::RollbackStarted { .. } | Event::RampStarted { .. } | Event::Stopped { .. } => {
-                settled.take().map(|step| self.measured(step))
+                settled.take().map(|step| self.measure(step))
             }
             _ => None,
         }
@@ -181,22 +181,22 @@ impl Stage {
     /// Waits for enough requests to measure a share, then measures. Without a pause after a step, its shares last only
     /// an
     /// instant.
-    fn complete(&self, step: usize) -> Measured {
-        match &self.house {
-            House::Paused { traffic, .. } => traffic.complete(),
-            House::Live { .. } => street::enough(&self.meter),
+    fn measure_complete(&self, step: usize) -> ClientMeasurement {
+        match &self.backend {
+            Backend::Paused { traffic, .. } => traffic.send_missing(),
+            Backend::Live { .. } => street::wait_for_requests(&self.meter),
         }
-        self.measured(step)
+        self.measure(step)
     }
 
     /// Starts a new measurement: the shares of a step have settled.
-    pub fn settled(&self) {
-        self.meter.open();
+    pub fn start_measuring(&self) {
+        self.meter.start_window();
     }
 
     /// Returns the measurement since [`Stage::settled`] as a record of `step`. Call it before the next write.
-    pub fn measured(&self, step: usize) -> Measured {
-        self.meter.window().measured(
+    pub fn measure(&self, step: usize) -> ClientMeasurement {
+        self.meter.take_window().into_measured(
             step,
             &self.step(step).map(decide::label).unwrap_or_default(),
             &timing::shares(&self.plan, step),
@@ -208,26 +208,26 @@ impl Stage {
     }
 
     /// The model: its call log and the scenario's operator requests.
-    pub fn shell(&self) -> &Shell {
+    pub fn shell(&self) -> &SharedModel {
         &self.shell
     }
 
     /// The live lab; `None` in virtual time.
-    pub fn live_lab(&self) -> Option<&live::Lab> {
-        match &self.house {
-            House::Live { lab, .. } => Some(lab),
-            House::Paused { .. } => None,
+    pub fn live_lab(&self) -> Option<&live::LiveLab> {
+        match &self.backend {
+            Backend::Live { lab, .. } => Some(lab),
+            Backend::Paused { .. } => None,
         }
     }
 
     /// Stops the traffic and the lab, and waits until their tasks have ended.
     pub async fn stop(self) {
-        match self.house {
-            House::Live { lab, traffic } => {
+        match self.backend {
+            Backend::Live { lab, traffic } => {
                 traffic.stop().await;
                 lab.stop().await;
             }
-            House::Paused { lab, traffic } => {
+            Backend::Paused { lab, traffic } => {
                 traffic.stop().await;
                 lab.stop().await;
             }

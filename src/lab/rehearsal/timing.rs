@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::base::hours::fits;
+use crate::base::hours::earliest_fit;
 use crate::base::time::{earlier, later};
-use crate::domain::preflight::estimate;
+use crate::domain::preflight::min_duration;
 use crate::plan::model::{Plan, Shares, StepKind};
 use crate::plan::schedule;
 
 /// Duration of a live rehearsal, in real time, unless a speed is given.
-pub const LENGTH: Duration = Duration::from_secs(28);
+pub const LIVE_LENGTH: Duration = Duration::from_secs(28);
 
 /// Time until an approval is granted, in the lab's time.
 pub const APPROVAL: Duration = Duration::from_mins(1);
@@ -36,25 +36,25 @@ pub fn length(plan: &Plan) -> Duration {
 
 /// Start time of a rehearsal that could start at `at`. If the plan's hours delay the first raise, the start moves close
 /// enough to it that attaching and binding are done by then.
-pub fn opening(plan: &Plan, at: Timestamp) -> Timestamp {
+pub fn start_time(plan: &Plan, at: Timestamp) -> Timestamp {
     let first = plan.strategy.steps.iter().find(|s| schedule::raises(&plan.strategy, s.number));
-    let opens = first.and_then(|s| schedule::starts(plan, at).get(s.number - 1).copied());
+    let opens = first.and_then(|s| schedule::earliest_starts(plan, at).get(s.number - 1).copied());
     opens.map_or(at, |opens| earlier(opens, BIND * 4).max(at))
 }
 
 /// Approximate time that the plan's hours add if it starts at `at`.
-fn waits(plan: &Plan, at: Timestamp) -> Duration {
-    let end = schedule::starts(plan, at).last().map_or(Duration::ZERO, |end| end.duration_since(at).unsigned_abs());
-    end.saturating_sub(estimate(plan))
+fn added_by_hours(plan: &Plan, at: Timestamp) -> Duration {
+    let end = schedule::earliest_starts(plan, at).last().map_or(Duration::ZERO, |end| end.duration_since(at).unsigned_abs());
+    end.saturating_sub(min_duration(plan))
 }
 
 /// The speed at which a plan that starts at `at` takes about [`LENGTH`]; at least 1.
 pub fn speed(plan: &Plan, at: Timestamp) -> f64 {
-    ((length(plan) + waits(plan, at)).as_secs_f64() / LENGTH.as_secs_f64()).max(1.0)
+    ((length(plan) + added_by_hours(plan, at)).as_secs_f64() / LIVE_LENGTH.as_secs_f64()).max(1.0)
 }
 
 /// How long the shares stay after a step that starts at `at`.
-pub fn stands(plan: &Plan, step: usize, at: Timestamp) -> Duration {
+pub fn share_duration(plan: &Plan, step: usize, at: Timestamp) -> Duration {
     let after = plan.strategy.steps.iter().filter(|s| s.number > step).map(|s| &s.kind);
     let here = plan
         .strategy
@@ -73,7 +73,7 @@ pub fn stands(plan: &Plan, step: usize, at: Timestamp) -> Duration {
     // Until the plan's hours permit the next raise.
     let next = plan.strategy.steps.iter().find(|s| s.number > step && schedule::raises(&plan.strategy, s.number));
     let over = later(at, long);
-    let opens = next.and_then(|s| fits(&plan.strategy.hours, over, schedule::need(&plan.strategy, s.number)));
+    let opens = next.and_then(|s| earliest_fit(&plan.strategy.hours, over, schedule::min_duration_with_pauses(&plan.strategy, s.number)));
     opens.map_or(long, |opens| opens.duration_since(at).unsigned_abs())
 }
 

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::period::Period;
 pub use super::verb::{
-    Crash, Deploy, Errors, FailingHook, Flap, ForeignWrite, Gate, Kill, Lasting, LateWrite, Partition, Repair, RuleRef,
-    Says, Scale, Slow, Stale, Throttle,
+    Crash, Deploy, Errors, HookFault, Flap, ForeignWrite, GateFault, Kill, ExpireCredentials, LateWrite, Partition, Repair, RuleRef,
+    GateResult, Scale, Slow, Stale, Throttle,
 };
 use crate::lab::model::seam::OperatorRequest;
 
@@ -15,7 +15,7 @@ use crate::lab::model::seam::OperatorRequest;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
     /// When the fault starts.
-    pub at: At,
+    pub at: Trigger,
     /// Pods refuse connections, until `for` is over or `repair`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kill: Option<Kill>,
@@ -51,7 +51,7 @@ pub struct Fault {
     pub late_write: Option<LateWrite>,
     /// AWS rejects the credentials as expired.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "expire-credentials")]
-    pub expire_credentials: Option<Lasting>,
+    pub expire_credentials: Option<ExpireCredentials>,
     /// Another operator or tool changes the weights of an action.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "foreign-write")]
     pub foreign_write: Option<ForeignWrite>,
@@ -63,10 +63,10 @@ pub struct Fault {
     pub crash: Option<Crash>,
     /// A metric gate of the plan does not pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gate: Option<Gate>,
+    pub gate: Option<GateFault>,
     /// A command or hook of the plan fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hook: Option<FailingHook>,
+    pub hook: Option<HookFault>,
     /// An operator request to the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<OperatorRequest>,
@@ -75,7 +75,7 @@ pub struct Fault {
 /// `at`: exactly one of `time`, `step`, `share`; and `after`, a delay from then.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct At {
+pub struct Trigger {
     /// This long after the start of the lab.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Period>,

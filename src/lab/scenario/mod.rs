@@ -8,7 +8,7 @@ pub mod verb;
 pub use model::Scenario;
 
 /// Largest scenario file, in bytes.
-const LARGEST: usize = 256 * 1024;
+const MAX_BYTES: usize = 256 * 1024;
 
 /// What is wrong with a scenario, or why it does not fit the plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,8 +52,8 @@ impl Scenario {
     /// The first syntax or type error with its position, else the first entry that is not valid.
     pub fn parse(source_name: &str, text: &str) -> Result<Self, ScenarioError> {
         let file = |message: String| ScenarioError::File { source_name: source_name.to_owned(), message };
-        if text.len() > LARGEST {
-            return Err(file(format!("{} bytes; a scenario has at most {LARGEST}", text.len())));
+        if text.len() > MAX_BYTES {
+            return Err(file(format!("{} bytes; a scenario has at most {MAX_BYTES}", text.len())));
         }
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! { max_depth: 32, max_nodes: 20_000, max_anchors: 0, max_aliases: 0 },

@@ -19,7 +19,7 @@ impl Period {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        duration::read_fine(text).ok().filter(|long| *long <= duration::MAX).map(Self)
+        duration::read_with_millis(text).ok().filter(|long| *long <= duration::MAX).map(Self)
     }
 }
 

@@ -184,7 +184,7 @@ pub struct LateWrite {
 /// `expire-credentials`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Lasting {
+pub struct ExpireCredentials {
     /// Duration; omitted: until `repair`, else to the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
@@ -227,11 +227,11 @@ pub struct Crash {
 /// `gate`: the result, in a rehearsal, of a metric gate that does not compare clusters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Gate {
+pub struct GateFault {
     /// Its name in the plan.
     pub name: String,
     /// The result.
-    pub says: Says,
+    pub says: GateResult,
     /// Duration; omitted: until `repair`, else to the end.
     #[serde(default, rename = "for")]
     pub lasts: Option<Period>,
@@ -240,7 +240,7 @@ pub struct Gate {
 /// `hook`: makes a command or hook of the plan fail in a rehearsal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct FailingHook {
+pub struct HookFault {
     /// Name in the plan: of the step or of the hook.
     pub name: String,
     /// `true`: the step's undo command fails, not its command.
@@ -254,7 +254,7 @@ pub struct FailingHook {
 /// Result of a metric gate that does not pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub enum Says {
+pub enum GateResult {
     /// The value is out of bounds, or the alarm is in state ALARM.
     #[default]
     Fail,

@@ -5,16 +5,16 @@ use hyper::body::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::lab::model::{Counted, World};
+use crate::lab::model::{GroupCounters, World};
 
 /// The prefix of `X-Amz-Target`.
 const TARGET: &str = "GraniteServiceVersion20100801.";
 
 /// Delay until the data of a minute is available.
-const LATE: SignedDuration = SignedDuration::from_secs(60);
+const DATA_DELAY: SignedDuration = SignedDuration::from_secs(60);
 
 /// Maximum number of queries in a call.
-const QUERIES: usize = 500;
+const MAX_QUERIES: usize = 500;
 
 /// Name of the operation; `None`: the call is for another service.
 pub(crate) fn operation(request: &Request<Bytes>) -> Option<String> {
@@ -31,29 +31,29 @@ pub(crate) fn answer(world: &World, operation: &str, request: &Request<Bytes>, i
         );
     };
     let answered = match operation {
-        "GetMetricData" => data(world, &input),
+        "GetMetricData" => metric_data(world, &input),
         "DescribeAlarms" => Ok(alarms(world, &input)),
         _ => Err(("UnknownOperationException", "the lab does not support this operation".to_owned())),
     };
     match answered {
-        Ok(value) => (whole(200, &value, id), "ok".into()),
+        Ok(value) => (json_response(200, &value, id), "ok".into()),
         Err((code, message)) => (failure(400, code, &message, id), code.into()),
     }
 }
 
 /// Response to a failed call.
 pub(crate) fn failure(status: u16, code: &str, message: &str, id: &str) -> Response<Bytes> {
-    whole(status, &json!({"__type": format!("com.amazonaws.cloudwatch.v2010_08_01#{code}"), "message": message}), id)
+    json_response(status, &json!({"__type": format!("com.amazonaws.cloudwatch.v2010_08_01#{code}"), "message": message}), id)
 }
 
-fn whole(status: u16, value: &Value, id: &str) -> Response<Bytes> {
+fn json_response(status: u16, value: &Value, id: &str) -> Response<Bytes> {
     super::text(status, "application/x-amz-json-1.0", value.to_string(), id)
 }
 
-fn data(world: &World, input: &Value) -> Result<Value, (&'static str, String)> {
+fn metric_data(world: &World, input: &Value) -> Result<Value, (&'static str, String)> {
     let wrong = |message: &str| ("ValidationError", message.to_owned());
     let queries = input["MetricDataQueries"].as_array().ok_or_else(|| wrong("MetricDataQueries is required"))?;
-    if queries.len() > QUERIES {
+    if queries.len() > MAX_QUERIES {
         return Err(wrong("MetricDataQueries has more than 500 members"));
     }
     let (from, to) = (time(&input["StartTime"]), time(&input["EndTime"]));
@@ -75,7 +75,7 @@ fn result(world: &World, query: &Value, from: i64, to: i64, descending: bool) ->
         .filter(|p| *p >= 60 && p % 60 == 0)
         .ok_or_else(|| wrong("Period must be a multiple of 60"))?;
     let group = group(&stat["Metric"]);
-    let complete = world.time().checked_sub(LATE).unwrap_or(Timestamp::MIN).as_second();
+    let complete = world.time().checked_sub(DATA_DELAY).unwrap_or(Timestamp::MIN).as_second();
     let (mut times, mut values) = (Vec::new(), Vec::new());
     let mut start = from - from.rem_euclid(60);
     while start < to {
@@ -83,7 +83,7 @@ fn result(world: &World, query: &Value, from: i64, to: i64, descending: bool) ->
         let span = (Timestamp::from_second(start).ok(), Timestamp::from_second(end.min(complete)).ok());
         if let (Some(group), (Some(from), Some(to))) = (&group, span)
             && let Some(value) =
-                value(&stat["Metric"], stat["Stat"].as_str().unwrap_or_default(), &world.counted(group, from, to))
+                value(&stat["Metric"], stat["Stat"].as_str().unwrap_or_default(), &world.group_counters(group, from, to))
         {
             times.push(start);
             values.push(value);
@@ -107,13 +107,13 @@ fn group(metric: &Value) -> Option<String> {
 
 /// The value of a period; `None`: no traffic, or no errors.
 #[allow(clippy::cast_precision_loss)]
-fn value(metric: &Value, statistic: &str, counted: &Counted) -> Option<f64> {
+fn value(metric: &Value, statistic: &str, counted: &GroupCounters) -> Option<f64> {
     let some = |count: u64| (count > 0).then_some(count as f64);
     match metric["MetricName"].as_str()? {
         "RequestCount" => some(counted.requests),
         "HTTPCode_Target_5XX_Count" => some(counted.errors),
-        "HTTPCode_Target_2XX_Count" => some(counted.requests - counted.errors - counted.broken),
-        "TargetConnectionErrorCount" => some(counted.broken),
+        "HTTPCode_Target_2XX_Count" => some(counted.requests - counted.errors - counted.unanswered),
+        "TargetConnectionErrorCount" => some(counted.unanswered),
         "TargetResponseTime" => match statistic.strip_prefix('p').and_then(|p| p.parse::<f64>().ok()) {
             Some(percent) => counted.quantile(percent / 100.0),
             None => some(counted.answered()).map(|all| counted.sum() / all),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// A cluster as DescribeCluster returns it.
 #[derive(Debug, Clone)]
-pub(crate) struct Described {
+pub(crate) struct ClusterDescription {
     pub name: String,
     pub endpoint: String,
     /// PEM in base64; empty: none.
@@ -25,7 +25,7 @@ pub(crate) fn operation(request: &Request<Bytes>) -> String {
 
 /// Answers a call. The text is the outcome for the call log.
 pub(crate) fn answer(
-    clusters: &[Described],
+    clusters: &[ClusterDescription],
     account: &str,
     region: &str,
     request: &Request<Bytes>,
@@ -54,7 +54,7 @@ fn path(request: &Request<Bytes>) -> Vec<&str> {
     request.uri().path().split('/').filter(|p| !p.is_empty()).collect()
 }
 
-fn described(cluster: &Described, account: &str, region: &str) -> Value {
+fn described(cluster: &ClusterDescription, account: &str, region: &str) -> Value {
     let authority = if cluster.ca.is_empty() { json!({}) } else { json!({"data": cluster.ca}) };
     json!({
         "name": cluster.name,

@@ -1,20 +1,20 @@
 //! Checks ARNs of Elastic Load Balancing: kind of resource, account and region.
 
-use super::{Diagnostic, Place, Scope, note};
+use super::{Diagnostic, Place, PlanContext, note};
 use crate::base::arn::Arn;
 use crate::base::finding::Code;
 use crate::plan::decode::clip;
 
 /// A kind of ARN: its name in messages, the prefix of its resource, and the number of segments of the resource.
-pub(super) struct Kind(&'static str, &'static str, usize);
+pub(super) struct ArnKind(&'static str, &'static str, usize);
 
-pub(super) const LOAD_BALANCER: Kind = Kind("an Application Load Balancer", "loadbalancer/app/", 4);
-pub(super) const TARGET_GROUP: Kind = Kind("a target group", "targetgroup/", 3);
-pub(super) const LISTENER: Kind = Kind("a listener of an Application Load Balancer", "listener/app/", 5);
-pub(super) const RULE: Kind = Kind("a rule of an Application Load Balancer", "listener-rule/app/", 6);
+pub(super) const LOAD_BALANCER: ArnKind = ArnKind("an Application Load Balancer", "loadbalancer/app/", 4);
+pub(super) const TARGET_GROUP: ArnKind = ArnKind("a target group", "targetgroup/", 3);
+pub(super) const LISTENER: ArnKind = ArnKind("a listener of an Application Load Balancer", "listener/app/", 5);
+pub(super) const RULE: ArnKind = ArnKind("a rule of an Application Load Balancer", "listener-rule/app/", 6);
 
 /// Notes what is wrong with an ARN that must be one of `kinds`.
-pub(super) fn check(arn: &str, kinds: &[Kind], place: Place, scope: &Scope, out: &mut Vec<Diagnostic>) {
+pub(super) fn check(arn: &str, kinds: &[ArnKind], place: Place, scope: &PlanContext, out: &mut Vec<Diagnostic>) {
     let parsed = Arn::parse(arn).filter(|arn| arn.service == "elasticloadbalancing");
     let Some(Arn { partition, region, account, resource, .. }) = parsed else {
         let what = kinds.first().map_or("", |k| k.0);

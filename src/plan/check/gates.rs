@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{At, Diagnostic, Unique, note};
+use super::{Placed, Diagnostic, UniqueValues, note};
 use crate::base::finding::Code;
 use crate::plan::decode::list;
 use crate::plan::file::{self, Spec};
 use crate::plan::model::metric::{
-    CloudWatch, CloudWatchMetric, ErrorRate, Exec, Header, HeaderValue, Http, Judge, Latency, MetricGate, NoData,
-    Prometheus, Scope, Source,
+    CloudWatch, CloudWatchMetric, ErrorRate, MetricCommand, Header, HeaderValue, Http, GateCondition, Latency, MetricGate, NoData,
+    Prometheus, GateScope, MetricSource,
 };
 use crate::plan::scalar::Missing;
 
@@ -19,36 +19,36 @@ const LATE: Duration = Duration::from_mins(3);
 
 /// Every metric gate, in the order of the file.
 pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<MetricGate> {
-    let mut found: Vec<(Scope, &At<file::MetricGate>)> = Vec::new();
+    let mut found: Vec<(GateScope, &Placed<file::MetricGate>)> = Vec::new();
     for workload in spec.workloads.iter().flat_map(|w| &w.value) {
         let name = workload.value.name.as_ref().map(|n| n.value.0.clone()).unwrap_or_default();
-        found.extend(workload.value.gates.iter().flat_map(|g| &g.value).map(|g| (Scope::Workload(name.clone()), g)));
+        found.extend(workload.value.gates.iter().flat_map(|g| &g.value).map(|g| (GateScope::Workload(name.clone()), g)));
     }
     let strategy = spec.strategy.as_ref().map(|s| &s.value);
     let plan = strategy.and_then(|s| s.gates.as_ref()).and_then(|g| g.value.metrics.as_ref());
-    found.extend(plan.iter().flat_map(|g| &g.value).map(|g| (Scope::Plan, g)));
+    found.extend(plan.iter().flat_map(|g| &g.value).map(|g| (GateScope::Plan, g)));
     for (index, step) in strategy.and_then(|s| s.steps.as_ref()).iter().flat_map(|s| &s.value).enumerate() {
-        found.extend(step.value.gates.iter().flat_map(|g| &g.value).map(|g| (Scope::Step(index + 1), g)));
+        found.extend(step.value.gates.iter().flat_map(|g| &g.value).map(|g| (GateScope::Step(index + 1), g)));
     }
-    let mut names = Unique::new("gates are called", Code::CUT008);
+    let mut names = UniqueValues::new("gates are called", Code::CUT008);
     let services = spec.workloads.iter().flat_map(|w| &w.value).any(|w| w.value.service.is_some());
     let mut checked = Vec::new();
     for (scope, gate) in found {
         if let Some(name) = &gate.value.name {
-            names.see(&name.value.0, name.place, out);
+            names.check_value(&name.value.0, name.place, out);
         }
         checked.extend(self::gate(scope, gate, services, out));
     }
     checked
 }
 
-fn gate(scope: Scope, at: &At<file::MetricGate>, services: bool, out: &mut Vec<Diagnostic>) -> Option<MetricGate> {
+fn gate(scope: GateScope, at: &Placed<file::MetricGate>, services: bool, out: &mut Vec<Diagnostic>) -> Option<MetricGate> {
     let gate = &at.value;
     placeholders(gate, &scope, out);
     let source = source(gate)?;
     let judge = judge(at, &source, out)?;
     let interval = gate.interval.as_ref()?.value.0;
-    let late = if matches!(source, Source::CloudWatch(_)) { LATE } else { Duration::ZERO };
+    let late = if matches!(source, MetricSource::CloudWatch(_)) { LATE } else { Duration::ZERO };
     let checked = MetricGate {
         name: gate.name.as_ref()?.value.0.clone(),
         scope,
@@ -67,14 +67,14 @@ fn gate(scope: Scope, at: &At<file::MetricGate>, services: bool, out: &mut Vec<D
         failure_limit: gate.failure_limit.as_ref()?.value.0,
         dry_run: gate.dry_run.as_ref()?.value.0,
         source,
-        judge,
+        condition: judge,
     };
-    fits(at, &checked, services, out);
+    check_consistency(at, &checked, services, out);
     Some(checked)
 }
 
 /// Notes settings of a gate that contradict each other.
-fn fits(at: &At<file::MetricGate>, gate: &MetricGate, services: bool, out: &mut Vec<Diagnostic>) {
+fn check_consistency(at: &Placed<file::MetricGate>, gate: &MetricGate, services: bool, out: &mut Vec<Diagnostic>) {
     let mut wrong = |place, message: &str, help: &str| {
         note(out, Code::CUT031, place, message).help(help);
     };
@@ -85,7 +85,7 @@ fn fits(at: &At<file::MetricGate>, gate: &MetricGate, services: bool, out: &mut 
             "remove `window`, and set `interval` to its value",
         );
     }
-    if matches!(gate.source, Source::CloudWatch(_)) && !gate.interval.as_secs().is_multiple_of(MINUTE.as_secs()) {
+    if matches!(gate.source, MetricSource::CloudWatch(_)) && !gate.interval.as_secs().is_multiple_of(MINUTE.as_secs()) {
         let place = at.value.interval.as_ref().map_or(at.head, |i| i.place);
         wrong(place, "CloudWatch counts in full minutes", "write `1m`, `2m`, …");
     }
@@ -96,7 +96,7 @@ fn fits(at: &At<file::MetricGate>, gate: &MetricGate, services: bool, out: &mut 
             "to record its results without acting on them, write `dryRun: true`",
         );
     }
-    if matches!(gate.source, Source::Kubernetes { .. }) && !services {
+    if matches!(gate.source, MetricSource::Kubernetes { .. }) && !services {
         wrong(
             at.head,
             "no workload has a `service`, so there is nothing to observe",
@@ -106,9 +106,9 @@ fn fits(at: &At<file::MetricGate>, gate: &MetricGate, services: bool, out: &mut 
 }
 
 /// Notes unknown placeholders in a gate's texts.
-fn placeholders(gate: &file::MetricGate, scope: &Scope, out: &mut Vec<Diagnostic>) {
+fn placeholders(gate: &file::MetricGate, scope: &GateScope, out: &mut Vec<Diagnostic>) {
     let names: &[&str] =
-        if let Scope::Workload(_) = scope { &["cluster", "workload", "window"] } else { &["cluster", "window"] };
+        if let GateScope::Workload(_) = scope { &["cluster", "workload", "window"] } else { &["cluster", "window"] };
     let prometheus = gate.prometheus.iter().map(|p| &p.value);
     let queries = prometheus.clone().flat_map(|p| [&p.query, &p.requests, &p.errors, &p.latency]).flatten();
     let urls =
@@ -116,15 +116,15 @@ fn placeholders(gate: &file::MetricGate, scope: &Scope, out: &mut Vec<Diagnostic
     let words = gate.exec.iter().filter_map(|e| e.value.command.as_ref()).flat_map(|c| &c.value);
     let texts = queries.chain(words).map(|q| (&q.value.0, q.place)).chain(urls.map(|u| (&u.value.0, u.place)));
     for (text, place) in texts {
-        super::notify::known(text, place, names, out);
+        super::notify::check_placeholders(text, place, names, out);
     }
 }
 
-fn source(gate: &file::MetricGate) -> Option<Source> {
+fn source(gate: &file::MetricGate) -> Option<MetricSource> {
     if let Some(at) = &gate.prometheus {
         let p = &at.value;
-        let query = |q: &Option<At<crate::plan::scalar::Query>>| q.as_ref().map(|q| q.value.0.clone());
-        return Some(Source::Prometheus(Prometheus {
+        let query = |q: &Option<Placed<crate::plan::scalar::Query>>| q.as_ref().map(|q| q.value.0.clone());
+        return Some(MetricSource::Prometheus(Prometheus {
             address: p.address.as_ref()?.value.0.trim_end_matches('/').to_owned(),
             headers: headers(p.headers.as_ref()?)?,
             timeout: p.timeout.as_ref()?.value.0,
@@ -136,7 +136,7 @@ fn source(gate: &file::MetricGate) -> Option<Source> {
     }
     if let Some(at) = &gate.http {
         let h = &at.value;
-        return Some(Source::Http(Http {
+        return Some(MetricSource::Http(Http {
             url: h.url.as_ref()?.value.0.clone(),
             headers: headers(h.headers.as_ref()?)?,
             status: u16::try_from(h.status.as_ref()?.value.0).ok()?,
@@ -146,22 +146,22 @@ fn source(gate: &file::MetricGate) -> Option<Source> {
     }
     if let Some(at) = &gate.exec {
         let command = at.value.command.as_ref()?.value.iter().map(|c| c.value.0.clone()).collect();
-        return Some(Source::Exec(Exec { command, timeout: at.value.timeout.as_ref()?.value.0 }));
+        return Some(MetricSource::Exec(MetricCommand { command, timeout: at.value.timeout.as_ref()?.value.0 }));
     }
     if let Some(names) = &gate.cloud_watch_alarms {
-        return Some(Source::CloudWatchAlarms(names.value.iter().map(|n| n.value.0.clone()).collect()));
+        return Some(MetricSource::CloudWatchAlarms(names.value.iter().map(|n| n.value.0.clone()).collect()));
     }
     if let Some(at) = &gate.cloud_watch {
-        return cloud_watch(&at.value).map(Source::CloudWatch);
+        return cloud_watch(&at.value).map(MetricSource::CloudWatch);
     }
     let kubernetes = &gate.kubernetes.as_ref()?.value;
-    Some(Source::Kubernetes { max_restarts: kubernetes.max_restarts.as_ref().map(|r| r.value.0) })
+    Some(MetricSource::Kubernetes { max_restarts: kubernetes.max_restarts.as_ref().map(|r| r.value.0) })
 }
 
-pub(super) fn headers(headers: &At<Vec<At<file::Header>>>) -> Option<Vec<Header>> {
-    let header = |at: &At<file::Header>| {
+pub(super) fn headers(headers: &Placed<Vec<Placed<file::Header>>>) -> Option<Vec<Header>> {
+    let header = |at: &Placed<file::Header>| {
         let h = &at.value;
-        let text = |t: &At<crate::plan::scalar::Line>| t.value.0.clone();
+        let text = |t: &Placed<crate::plan::scalar::Line>| t.value.0.clone();
         let value = match (&h.value, &h.from_env, &h.from_file) {
             (Some(plain), _, _) => HeaderValue::Plain(text(plain)),
             (_, Some(name), _) => HeaderValue::Env(text(name)),
@@ -193,7 +193,7 @@ fn cloud_watch(at: &file::CloudWatch) -> Option<CloudWatch> {
 }
 
 /// The condition of a gate, if its source provides the values for it.
-fn judge(at: &At<file::MetricGate>, source: &Source, out: &mut Vec<Diagnostic>) -> Option<Judge> {
+fn judge(at: &Placed<file::MetricGate>, source: &MetricSource, out: &mut Vec<Diagnostic>) -> Option<GateCondition> {
     let gate = &at.value;
     let given = [
         ("errorRate", gate.error_rate.as_ref().map(|a| a.head)),
@@ -202,18 +202,18 @@ fn judge(at: &At<file::MetricGate>, source: &Source, out: &mut Vec<Diagnostic>) 
         ("successCondition", gate.success_condition.as_ref().map(|a| a.head)),
     ];
     let chosen: Vec<_> = given.iter().filter_map(|(key, place)| Some((*key, (*place)?))).collect();
-    let able = able(source);
+    let able = possible_conditions(source);
     match chosen[..] {
-        [] if able.contains("") => return Some(Judge::State),
+        [] if able.contains("") => return Some(GateCondition::State),
         [] => {
             let names: Vec<_> = able.iter().copied().filter(|a| !a.is_empty()).collect();
             let message = format!("the gate does not say how to judge its `{}`", source.kind());
-            let help = if names.is_empty() { wants(source).to_owned() } else { format!("add one of {}", list(&names)) };
-            return note(out, Code::CUT030, at.head, message).help(help).none();
+            let help = if names.is_empty() { condition_help(source).to_owned() } else { format!("add one of {}", list(&names)) };
+            return note(out, Code::CUT030, at.head, message).help(help).without_value();
         }
         [(key, place)] if !able.contains(key) => {
             let message = format!("`{key}` needs values that this `{}` source does not provide", source.kind());
-            note(out, Code::CUT031, place, message).help(wants(source));
+            note(out, Code::CUT031, place, message).help(condition_help(source));
         }
         [_] => {}
         [_, (_, second), ..] => {
@@ -221,16 +221,16 @@ fn judge(at: &At<file::MetricGate>, source: &Source, out: &mut Vec<Diagnostic>) 
             let message = format!("a gate has only one condition, not {} together", list(&keys));
             return note(out, Code::CUT030, second, message)
                 .help("keep one of them, and move the other to another gate")
-                .none();
+                .without_value();
         }
     }
     chosen_judge(gate, out)
 }
 
-fn chosen_judge(gate: &file::MetricGate, out: &mut Vec<Diagnostic>) -> Option<Judge> {
+fn chosen_judge(gate: &file::MetricGate, out: &mut Vec<Diagnostic>) -> Option<GateCondition> {
     if let Some(at) = &gate.error_rate {
         let e = &at.value;
-        return Some(Judge::ErrorRate(ErrorRate {
+        return Some(GateCondition::ErrorRate(ErrorRate {
             ratio: e.ratio.as_ref()?.value.0,
             alpha: e.alpha.as_ref()?.value.0,
             max_difference: e.max_difference.as_ref()?.value.0 / 100.0,
@@ -238,28 +238,28 @@ fn chosen_judge(gate: &file::MetricGate, out: &mut Vec<Diagnostic>) -> Option<Ju
         }));
     }
     if let Some(at) = &gate.latency {
-        return Some(Judge::Latency(Latency {
+        return Some(GateCondition::Latency(Latency {
             ratio: at.value.ratio.as_ref()?.value.0,
             alpha: at.value.alpha.as_ref()?.value.0,
         }));
     }
     if let Some(at) = &gate.share {
-        return Some(Judge::Share { tolerance: at.value.tolerance.as_ref()?.value.0 });
+        return Some(GateCondition::Share { tolerance: at.value.tolerance.as_ref()?.value.0 });
     }
     let at = gate.success_condition.as_ref()?;
     let (most, least) = (at.value.at_most.as_ref().map(|a| a.value.0), at.value.at_least.as_ref().map(|a| a.value.0));
-    if at.sound && (most.is_none() && least.is_none() || most.zip(least).is_some_and(|(most, least)| most < least)) {
+    if at.complete && (most.is_none() && least.is_none() || most.zip(least).is_some_and(|(most, least)| most < least)) {
         note(out, Code::CUT031, at.head, "no value, or every value, meets this condition")
             .help("write `{atMost: N}`, `{atLeast: N}`, or both with the smaller as `atLeast`");
     }
-    Some(Judge::Condition { at_most: most, at_least: least })
+    Some(GateCondition::Condition { at_most: most, at_least: least })
 }
 
 /// The conditions for which a source provides values. An empty name: the source itself reports success or failure.
-fn able(source: &Source) -> BTreeSet<&'static str> {
+fn possible_conditions(source: &MetricSource) -> BTreeSet<&'static str> {
     let when = |key: &'static str, can: bool| can.then_some(key);
     match source {
-        Source::Prometheus(p) => [
+        MetricSource::Prometheus(p) => [
             when("successCondition", p.query.is_some()),
             when("errorRate", p.requests.is_some() && p.errors.is_some()),
             when("share", p.requests.is_some()),
@@ -268,20 +268,20 @@ fn able(source: &Source) -> BTreeSet<&'static str> {
         .into_iter()
         .flatten()
         .collect(),
-        Source::CloudWatch(c) if c.metric.is_some() => ["successCondition"].into(),
-        Source::CloudWatch(_) => ["errorRate", "latency", "share"].into(),
-        Source::Exec(_) => ["", "successCondition", "errorRate", "latency", "share"].into(),
-        Source::Http(_) | Source::CloudWatchAlarms(_) | Source::Kubernetes { .. } => [""].into(),
+        MetricSource::CloudWatch(c) if c.metric.is_some() => ["successCondition"].into(),
+        MetricSource::CloudWatch(_) => ["errorRate", "latency", "share"].into(),
+        MetricSource::Exec(_) => ["", "successCondition", "errorRate", "latency", "share"].into(),
+        MetricSource::Http(_) | MetricSource::CloudWatchAlarms(_) | MetricSource::Kubernetes { .. } => [""].into(),
     }
 }
 
-fn wants(source: &Source) -> &'static str {
+fn condition_help(source: &MetricSource) -> &'static str {
     match source {
-        Source::Prometheus(_) => {
+        MetricSource::Prometheus(_) => {
             "`errorRate` needs `requests` and `errors`, `share` needs `requests`, `latency` needs `latency`, \
              `successCondition` needs `query`"
         }
-        Source::CloudWatch(_) => {
+        MetricSource::CloudWatch(_) => {
             "`successCondition` needs `namespace` and `metricName`; without them, use `errorRate`, `latency` or `share`"
         }
         _ => "the source itself reports success or failure: remove the condition",

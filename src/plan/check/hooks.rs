@@ -1,11 +1,11 @@
 //! Checks commands and hooks, and converts them to the model.
 
 use super::gates::headers;
-use super::{At, Diagnostic, note};
+use super::{Placed, Diagnostic, note};
 use crate::base::finding::Code;
 use crate::plan::file::Strategy;
 use crate::plan::hooks::{ExecStep, Hook, HookOccasion, HookReaction};
-use crate::plan::model::hook::{self, Action, Occasion};
+use crate::plan::model::hook::{self, HookAction, HookEvent};
 use crate::plan::scalar::Query;
 
 /// Every hook, in the order of the file.
@@ -13,16 +13,16 @@ pub(super) fn all(strategy: &Strategy, out: &mut Vec<Diagnostic>) -> Vec<hook::H
     strategy.hooks.iter().flat_map(|all| &all.value).filter_map(|at| hook(at, out)).collect()
 }
 
-fn hook(at: &At<Hook>, out: &mut Vec<Diagnostic>) -> Option<hook::Hook> {
+fn hook(at: &Placed<Hook>, out: &mut Vec<Diagnostic>) -> Option<hook::Hook> {
     let Hook { name, before, after, exec, http, on_failure } = &at.value;
     let occasion = occasion(before.as_ref().or(after.as_ref())?.value);
     let (action, timeout) = match (exec, http) {
         (Some(exec), None) => {
-            (Action::Exec(words(exec.value.command.as_ref()?, out)?), exec.value.timeout.as_ref()?.value.0)
+            (HookAction::Exec(words(exec.value.command.as_ref()?, out)?), exec.value.timeout.as_ref()?.value.0)
         }
         (None, Some(http)) => {
             let (url, headers) = (http.value.url.as_ref()?.value.0.clone(), headers(http.value.headers.as_ref()?)?);
-            (Action::Http { url, headers }, http.value.timeout.as_ref()?.value.0)
+            (HookAction::Http { url, headers }, http.value.timeout.as_ref()?.value.0)
         }
         _ => {
             let message = if exec.is_some() {
@@ -30,11 +30,11 @@ fn hook(at: &At<Hook>, out: &mut Vec<Diagnostic>) -> Option<hook::Hook> {
             } else {
                 "the hook has neither `exec` nor `http`"
             };
-            return note(out, Code::CUT039, at.head, message).help("add one of `exec` and `http`").none();
+            return note(out, Code::CUT039, at.head, message).help("add one of `exec` and `http`").without_value();
         }
     };
     // A hook cannot stop a rollback, nor something that has already happened.
-    let may = before.is_some() && occasion != Occasion::Rollback;
+    let may = before.is_some() && occasion != HookEvent::Rollback;
     if let Some(reaction) = on_failure.as_ref().filter(|r| r.value == HookReaction::Fail && !may) {
         let message = "a hook after an event, or before a rollback, cannot stop the run when it fails";
         note(out, Code::CUT039, reaction.head, message).help("write `ignore`, or remove it");
@@ -46,24 +46,24 @@ fn hook(at: &At<Hook>, out: &mut Vec<Diagnostic>) -> Option<hook::Hook> {
         occasion,
         action,
         timeout,
-        must,
+        fails_run: must,
     })
 }
 
-fn occasion(occasion: HookOccasion) -> Occasion {
+fn occasion(occasion: HookOccasion) -> HookEvent {
     match occasion {
-        HookOccasion::Bind => Occasion::Bind,
-        HookOccasion::Shift => Occasion::Shift,
-        HookOccasion::Rollback => Occasion::Rollback,
-        HookOccasion::Finish => Occasion::Finish,
+        HookOccasion::Bind => HookEvent::Bind,
+        HookOccasion::Shift => HookEvent::Shift,
+        HookOccasion::Rollback => HookEvent::Rollback,
+        HookOccasion::Finish => HookEvent::Finish,
     }
 }
 
 /// Converts an `exec` step.
-pub(super) fn exec(at: &At<ExecStep>, out: &mut Vec<Diagnostic>) -> Option<hook::Exec> {
+pub(super) fn exec(at: &Placed<ExecStep>, out: &mut Vec<Diagnostic>) -> Option<hook::ExecCommand> {
     let command = words(at.value.command.as_ref()?, out);
     let undo = at.value.undo.as_ref().map(|undo| words(undo, out));
-    Some(hook::Exec {
+    Some(hook::ExecCommand {
         command: command?,
         undo: match undo {
             Some(words) => Some(words?),
@@ -73,11 +73,11 @@ pub(super) fn exec(at: &At<ExecStep>, out: &mut Vec<Diagnostic>) -> Option<hook:
     })
 }
 
-fn words(command: &At<Vec<At<Query>>>, out: &mut Vec<Diagnostic>) -> Option<Vec<String>> {
-    if command.value.is_empty() && command.sound {
+fn words(command: &Placed<Vec<Placed<Query>>>, out: &mut Vec<Diagnostic>) -> Option<Vec<String>> {
+    if command.value.is_empty() && command.complete {
         return note(out, Code::CUT039, command.head, "the command is empty")
             .help("write `[./program, argument]`")
-            .none();
+            .without_value();
     }
     Some(command.value.iter().map(|word| word.value.0.clone()).collect())
 }

@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{At, Diagnostic, note};
+use super::{Placed, Diagnostic, note};
 use crate::base::duration;
 use crate::base::finding::Code;
-use crate::base::hours::{self, Hours, fits};
+use crate::base::hours::{self, Hours, earliest_fit};
 use crate::plan::file::{Blackout, Strategy, Window};
 use crate::plan::model;
-use crate::plan::schedule::{need, raises};
-use crate::plan::time::{Moment, When};
+use crate::plan::schedule::{min_duration_with_pauses, raises};
+use crate::plan::time::{Moment, MomentValue};
 
 /// A Monday. Which one does not matter, because windows repeat every week.
 const SOME_WEEK: Timestamp = Timestamp::constant(1_767_571_200, 0);
@@ -23,10 +23,10 @@ pub(super) fn hours(strategy: &Strategy, out: &mut Vec<Diagnostic>) -> Hours {
     }
 }
 
-fn window(at: &At<Window>, out: &mut Vec<Diagnostic>) -> Option<hours::Window> {
+fn window(at: &Placed<Window>, out: &mut Vec<Diagnostic>) -> Option<hours::Window> {
     let Window { days, from, to, zone } = &at.value;
     let days = days.as_ref()?;
-    if days.value.is_empty() && days.sound {
+    if days.value.is_empty() && days.complete {
         note(out, Code::CUT034, days.head, "a window without a day never opens")
             .help("list its days, or remove `days` for every day");
     }
@@ -37,13 +37,13 @@ fn window(at: &At<Window>, out: &mut Vec<Diagnostic>) -> Option<hours::Window> {
     }
     let Some(opens) = from.value.0 else {
         let noted = note(out, Code::CUT034, from.place, "a window cannot open at 24:00");
-        return noted.help("write `00:00` of the next day").none();
+        return noted.help("write `00:00` of the next day").without_value();
     };
     let days = days.value.iter().map(|d| d.value.weekday()).collect();
     Some(hours::Window { days, from: opens, to: to.value.0, zone: zone.as_ref()?.value.0.clone() })
 }
 
-fn blackout(at: &At<Blackout>, out: &mut Vec<Diagnostic>) -> Option<hours::Blackout> {
+fn blackout(at: &Placed<Blackout>, out: &mut Vec<Diagnostic>) -> Option<hours::Blackout> {
     let Blackout { from, to, zone, reason } = &at.value;
     let (begin, end) = (from.as_ref()?, to.as_ref()?);
     let zone = zone.as_ref().map(|z| &z.value.0);
@@ -56,29 +56,29 @@ fn blackout(at: &At<Blackout>, out: &mut Vec<Diagnostic>) -> Option<hours::Black
     Some(hours::Blackout { from, to, reason: reason.as_ref().map(|r| r.value.0.clone()) })
 }
 
-fn instant(moment: &At<Moment>, zone: Option<&TimeZone>, help: &str, out: &mut Vec<Diagnostic>) -> Option<Timestamp> {
+fn instant(moment: &Placed<Moment>, zone: Option<&TimeZone>, help: &str, out: &mut Vec<Diagnostic>) -> Option<Timestamp> {
     match (moment.value.0, zone) {
-        (When::At(at), _) => Some(at),
-        (When::Wall(wall), Some(zone)) => zone.to_timestamp(wall).ok().or_else(|| {
+        (MomentValue::At(at), _) => Some(at),
+        (MomentValue::Wall(wall), Some(zone)) => zone.to_timestamp(wall).ok().or_else(|| {
             note(out, Code::CUT034, moment.place, format!("{wall} is outside of the supported dates"))
                 .help("write a date in the next years")
-                .none()
+                .without_value()
         }),
-        (When::Wall(wall), None) => {
+        (MomentValue::Wall(wall), None) => {
             let noted = note(out, Code::CUT034, moment.place, format!("{wall} has no time zone"));
-            noted.help(format!("write its offset, as in `2026-12-24T12:00:00+01:00`{help}")).none()
+            noted.help(format!("write its offset, as in `2026-12-24T12:00:00+01:00`{help}")).without_value()
         }
     }
 }
 
 /// Notes steps that, with the pauses after them, are longer than any window.
-pub(super) fn fitting(strategy: &Strategy, checked: &model::Strategy, out: &mut Vec<Diagnostic>) {
+pub(super) fn check_steps_fit(strategy: &Strategy, checked: &model::Strategy, out: &mut Vec<Diagnostic>) {
     let weekly = Hours { windows: checked.hours.windows.clone(), ..Hours::default() };
     let places = strategy.steps.iter().flat_map(|s| &s.value);
     let steps: Vec<_> = checked.steps.iter().zip(places).collect();
     for (step, at) in &steps {
-        let long = need(checked, step.number);
-        if !raises(checked, step.number) || fits(&weekly, SOME_WEEK, long).is_some() {
+        let long = min_duration_with_pauses(checked, step.number);
+        if !raises(checked, step.number) || earliest_fit(&weekly, SOME_WEEK, long).is_some() {
             continue;
         }
         // The longest of the pauses that do not fit.
@@ -91,7 +91,7 @@ pub(super) fn fitting(strategy: &Strategy, checked: &model::Strategy, out: &mut 
         let message = format!(
             "step {} and the pauses after it take {}, but no window is that long",
             step.number,
-            duration::show(long)
+            duration::format_exact(long)
         );
         note(out, Code::CUT035, place, message)
             .help("shorten the pause, split it with another step, or use a longer window");

@@ -11,10 +11,10 @@ mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::decode::{At, list, note};
+use super::decode::{Placed, list, note};
 use super::diagnostic::{Diagnostic, Place};
 use super::file::{Accept, Aws, Cluster, Document, Spec, StateCluster, Workload};
-use super::model::{self, ClusterAccess, Marker, Plan, StatePlace, StepKind};
+use super::model::{self, ClusterAccess, MarkerMode, Plan, StateLocation, StepKind};
 use super::scalar::MarkerKind;
 use super::suggest::closest;
 use crate::base::finding::{Code, Source};
@@ -29,7 +29,7 @@ pub(super) struct Origin<'a> {
 }
 
 /// What a check needs to know about the rest of the plan.
-struct Scope {
+struct PlanContext {
     /// In the order of the file.
     clusters: Vec<String>,
     /// Whether this is all of them. If a cluster could not be read, the check for unknown names is off.
@@ -58,7 +58,7 @@ pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mu
     let metrics = gates::all(spec, out);
     let strategy = spec.strategy.as_ref().and_then(|s| steps::strategy(&s.value, &scope, metrics, out));
     if let (Some(clusters), Some(strategy)) = (&clusters, &strategy) {
-        reachable(spec, clusters, strategy, out);
+        check_access(spec, clusters, strategy, out);
     }
     let accept = accept(spec, out);
     let state = state(spec, out);
@@ -77,22 +77,22 @@ pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mu
         strategy: strategy.unwrap_or(instead.strategy),
         accept,
         marker: match spec.marker.as_ref().map(|m| m.value) {
-            Some(MarkerKind::None) => Marker::None,
-            Some(MarkerKind::Tag) | None => Marker::Tag,
+            Some(MarkerKind::None) => MarkerMode::None,
+            Some(MarkerKind::Tag) | None => MarkerMode::Tag,
         },
         state: state.unwrap_or_default(),
         notifications,
     }
 }
 
-fn scope(spec: &Spec) -> Scope {
+fn scope(spec: &Spec) -> PlanContext {
     let names: Option<Vec<String>> = spec.clusters.as_ref().map(|clusters| {
-        let name = |c: &At<Cluster>| c.value.name.as_ref().map(|n| n.value.0.clone());
+        let name = |c: &Placed<Cluster>| c.value.name.as_ref().map(|n| n.value.0.clone());
         clusters.value.iter().filter_map(name).collect()
     });
     let all = spec.clusters.as_ref().map(|clusters| clusters.value.len());
     let aws = |of: fn(&Aws) -> Option<String>| spec.aws.as_ref().and_then(|aws| of(&aws.value));
-    Scope {
+    PlanContext {
         // One of two clusters with the same name probably should have another name.
         complete: all.is_some() && names.as_ref().map(|n| n.iter().collect::<BTreeSet<_>>().len()) == all,
         clusters: names.unwrap_or_default(),
@@ -101,9 +101,9 @@ fn scope(spec: &Spec) -> Scope {
     }
 }
 
-impl Scope {
+impl PlanContext {
     /// Whether there is a cluster with this name; notes an error if not.
-    fn knows(&self, name: &str, place: Place, out: &mut Vec<Diagnostic>) -> bool {
+    fn check_cluster(&self, name: &str, place: Place, out: &mut Vec<Diagnostic>) -> bool {
         if self.clusters.iter().any(|c| c == name) {
             return true;
         }
@@ -119,19 +119,19 @@ impl Scope {
 }
 
 /// Notes every value that occurs a second time.
-struct Unique {
+struct UniqueValues {
     /// Begins the message after `two`, such as `clusters are called`.
     what: &'static str,
     code: Code,
     seen: BTreeMap<String, Place>,
 }
 
-impl Unique {
+impl UniqueValues {
     fn new(what: &'static str, code: Code) -> Self {
         Self { what, code, seen: BTreeMap::new() }
     }
 
-    fn see(&mut self, value: &str, place: Place, out: &mut Vec<Diagnostic>) {
+    fn check_value(&mut self, value: &str, place: Place, out: &mut Vec<Diagnostic>) {
         if let Some(first) = self.seen.get(value) {
             let message = format!("two {} `{}`", self.what, super::decode::clip(value));
             note(out, self.code, place, message).help(format!("the other one is on line {}", first.line));
@@ -149,20 +149,20 @@ fn clusters(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<Vec<model::Cluster
         let help = "a plan has two to five clusters, because an action can have at most five target groups";
         note(out, Code::CUT010, clusters.head, message).help(help);
     }
-    let mut names = Unique::new("clusters are called", Code::CUT008);
-    let mut reached = Unique::new("clusters are reached as", Code::CUT008);
+    let mut names = UniqueValues::new("clusters are called", Code::CUT008);
+    let mut reached = UniqueValues::new("clusters are reached as", Code::CUT008);
     let mut checked = Vec::new();
     for Cluster { name, eks, kube_context } in clusters.value.iter().map(|c| &c.value) {
         if let Some(name) = name {
-            names.see(&name.value.0, name.place, out);
+            names.check_value(&name.value.0, name.place, out);
         }
         let access = match (eks, kube_context) {
             (Some(eks), _) => {
-                reached.see(&eks.value.0, eks.place, out);
+                reached.check_value(&eks.value.0, eks.place, out);
                 ClusterAccess::Eks(eks.value.0.clone())
             }
             (None, Some(context)) => {
-                reached.see(&context.value.0, context.place, out);
+                reached.check_value(&context.value.0, context.place, out);
                 ClusterAccess::KubeContext(context.value.0.clone())
             }
             (None, None) => ClusterAccess::None,
@@ -172,18 +172,18 @@ fn clusters(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<Vec<model::Cluster
     Some(checked)
 }
 
-fn workloads(spec: &Spec, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<Vec<model::Workload>> {
+fn workloads(spec: &Spec, scope: &PlanContext, out: &mut Vec<Diagnostic>) -> Option<Vec<model::Workload>> {
     let workloads = spec.workloads.as_ref()?;
     if workloads.value.is_empty() {
         note(out, Code::CUT004, workloads.head, "the plan has no workload")
             .help("add one: `- name: …` with its `routes`");
     }
-    let mut names = Unique::new("workloads are called", Code::CUT008);
-    let mut groups = routes::Groups::default();
+    let mut names = UniqueValues::new("workloads are called", Code::CUT008);
+    let mut groups = routes::UsedGroups::default();
     let mut checked = Vec::new();
     for workload in &workloads.value {
         if let Some(name) = &workload.value.name {
-            names.see(&name.value.0, name.place, out);
+            names.check_value(&name.value.0, name.place, out);
         }
         checked.extend(self::workload(workload, scope, &mut groups, out));
     }
@@ -191,9 +191,9 @@ fn workloads(spec: &Spec, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<Ve
 }
 
 fn workload(
-    workload: &At<Workload>,
-    scope: &Scope,
-    groups: &mut routes::Groups,
+    workload: &Placed<Workload>,
+    scope: &PlanContext,
+    groups: &mut routes::UsedGroups,
     out: &mut Vec<Diagnostic>,
 ) -> Option<model::Workload> {
     let Workload { name, service, binding, routes, gates: _ } = &workload.value;
@@ -223,15 +223,15 @@ fn workload(
 }
 
 /// Notes clusters that carry traffic and have a Service of a workload, but to which the plan gives no access.
-fn reachable(spec: &Spec, clusters: &[model::Cluster], strategy: &model::Strategy, out: &mut Vec<Diagnostic>) {
-    let with_service = |w: &&At<Workload>| w.value.service.is_some();
+fn check_access(spec: &Spec, clusters: &[model::Cluster], strategy: &model::Strategy, out: &mut Vec<Diagnostic>) {
+    let with_service = |w: &&Placed<Workload>| w.value.service.is_some();
     let Some(workload) = spec.workloads.as_ref().and_then(|w| w.value.iter().find(with_service)) else { return };
     let name = workload.value.name.as_ref().map_or("a workload".to_owned(), |n| format!("workload `{}`", n.value.0));
     let places = spec.clusters.iter().flat_map(|c| &c.value);
     for (cluster, at) in clusters.iter().zip(places) {
         let carries = [&strategy.from, &strategy.to].contains(&&cluster.name) || strategy.peak(&cluster.name) > 0;
         // If a field of it could not be read, that may be its access.
-        if carries && at.sound && cluster.access == ClusterAccess::None {
+        if carries && at.complete && cluster.access == ClusterAccess::None {
             let message =
                 format!("the plan gives no access to cluster `{}`, but {name} has a `service` in it", cluster.name);
             note(out, Code::CUT027, at.head, message).help(
@@ -241,8 +241,8 @@ fn reachable(spec: &Spec, clusters: &[model::Cluster], strategy: &model::Strateg
     }
 }
 
-fn state(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<StatePlace> {
-    let Some(state) = &spec.state else { return Some(StatePlace::Local) };
+fn state(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<StateLocation> {
+    let Some(state) = &spec.state else { return Some(StateLocation::Local) };
     let at = state.value.kubernetes.as_ref()?;
     let StateCluster { eks, kube_context, namespace } = &at.value;
     let access = match (eks, kube_context) {
@@ -250,7 +250,7 @@ fn state(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<StatePlace> {
         (None, Some(context)) => ClusterAccess::KubeContext(context.value.0.clone()),
         (None, None) => {
             // If a field of it could not be read, that may be its access.
-            if at.sound {
+            if at.complete {
                 let noted =
                     note(out, Code::CUT004, at.head, "the cluster of `state` has neither `eks` nor `kubeContext`");
                 noted
@@ -263,16 +263,16 @@ fn state(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<StatePlace> {
             return None;
         }
     };
-    Some(StatePlace::Kubernetes { access, namespace: namespace.as_ref()?.value.0.clone() })
+    Some(StateLocation::Kubernetes { access, namespace: namespace.as_ref()?.value.0.clone() })
 }
 
 fn accept(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<model::Accept> {
-    let mut codes = Unique::new("entries accept", Code::CUT008);
+    let mut codes = UniqueValues::new("entries accept", Code::CUT008);
     let mut checked = Vec::new();
     for Accept { code, reason } in spec.accept.iter().flat_map(|all| &all.value).map(|a| &a.value) {
         if let Some(code) = code {
             known_code(&code.value.0, code.place, out);
-            codes.see(&code.value.0, code.place, out);
+            codes.check_value(&code.value.0, code.place, out);
         }
         if let (Some(code), Some(reason)) = (code, reason) {
             checked.push(model::Accept { code: code.value.0.clone(), reason: reason.value.0.clone() });

@@ -1,10 +1,10 @@
 //! Checks notifications (targets, events, placeholders), and converts them to the model.
 
-use super::{At, Diagnostic, Place, note};
+use super::{Placed, Diagnostic, Place, note};
 use crate::base::finding::Code;
 use crate::plan::decode::{clip, list};
 use crate::plan::file::{self, Spec};
-use crate::plan::model::notify::{Address, Destination, Kind, Notification, PLACEHOLDERS, Secret};
+use crate::plan::model::notify::{WebhookUrl, NotificationTarget, Kind, Notification, PLACEHOLDERS, SecretLocation};
 use crate::plan::scalar::KindName;
 use crate::plan::suggest::closest;
 use crate::plan::template;
@@ -14,60 +14,60 @@ pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<Notification> {
     spec.notifications.iter().flat_map(|all| &all.value).filter_map(|at| notification(at, out)).collect()
 }
 
-fn notification(at: &At<file::Notification>, out: &mut Vec<Diagnostic>) -> Option<Notification> {
+fn notification(at: &Placed<file::Notification>, out: &mut Vec<Diagnostic>) -> Option<Notification> {
     let to = destination(&at.value, out);
     let on = match &at.value.on {
         None => Kind::ALL.iter().copied().filter(|k| k.usual()).collect(),
-        Some(on) if on.value.is_empty() && on.sound => {
+        Some(on) if on.value.is_empty() && on.complete => {
             return note(out, Code::CUT038, on.head, "the notification has no event")
                 .help(format!("remove `on`, or list some of {}", list(Kind::WORDS)))
-                .none();
+                .without_value();
         }
         Some(on) => kinds(&on.value),
     };
     let template = at.value.template.as_ref().map(|t| {
-        known(&t.value.0, t.place, &PLACEHOLDERS, out);
+        check_placeholders(&t.value.0, t.place, &PLACEHOLDERS, out);
         t.value.0.clone()
     });
     Some(Notification { to: to?, on, template })
 }
 
-fn kinds(on: &[At<KindName>]) -> Vec<Kind> {
+fn kinds(on: &[Placed<KindName>]) -> Vec<Kind> {
     Kind::ALL.iter().copied().filter(|kind| on.iter().any(|k| k.value.0 == *kind)).collect()
 }
 
-fn destination(at: &file::Notification, out: &mut Vec<Diagnostic>) -> Option<Destination> {
+fn destination(at: &file::Notification, out: &mut Vec<Diagnostic>) -> Option<NotificationTarget> {
     if let Some(slack) = &at.slack {
-        return Some(Destination::Slack { url: secret(&slack.value.url_from.as_ref()?.value)? });
+        return Some(NotificationTarget::Slack { url: secret(&slack.value.url_from.as_ref()?.value)? });
     }
     if let Some(webhook) = &at.webhook {
         let url = match (&webhook.value.url, &webhook.value.url_from) {
-            (Some(plain), _) => Address::Plain(plain.value.0.clone()),
-            (_, from) => Address::Secret(secret(&from.as_ref()?.value)?),
+            (Some(plain), _) => WebhookUrl::Plain(plain.value.0.clone()),
+            (_, from) => WebhookUrl::Secret(secret(&from.as_ref()?.value)?),
         };
-        return Some(Destination::Webhook { url, headers: super::gates::headers(webhook.value.headers.as_ref()?)? });
+        return Some(NotificationTarget::Webhook { url, headers: super::gates::headers(webhook.value.headers.as_ref()?)? });
     }
     let exec = at.exec.as_ref()?;
     let command = exec.value.command.as_ref()?;
-    if command.value.is_empty() && command.sound {
+    if command.value.is_empty() && command.complete {
         return note(out, Code::CUT038, command.head, "the command is empty")
             .help("write `command: [PROGRAM, ARGUMENT, …]`")
-            .none();
+            .without_value();
     }
     let words = command.value.iter().map(|c| c.value.0.clone()).collect();
-    Some(Destination::Exec { command: words, timeout: exec.value.timeout.as_ref()?.value.0 })
+    Some(NotificationTarget::Exec { command: words, timeout: exec.value.timeout.as_ref()?.value.0 })
 }
 
-fn secret(at: &file::UrlFrom) -> Option<Secret> {
+fn secret(at: &file::UrlFrom) -> Option<SecretLocation> {
     match (&at.env, &at.file) {
-        (Some(name), _) => Some(Secret::Env(name.value.0.clone())),
-        (_, path) => Some(Secret::File(path.as_ref()?.value.0.clone())),
+        (Some(name), _) => Some(SecretLocation::Env(name.value.0.clone())),
+        (_, path) => Some(SecretLocation::File(path.as_ref()?.value.0.clone())),
     }
 }
 
 /// Notes every unknown placeholder.
-pub(super) fn known(text: &str, place: Place, names: &[&str], out: &mut Vec<Diagnostic>) {
-    for name in template::names(text).filter(|name| !names.contains(name)) {
+pub(super) fn check_placeholders(text: &str, place: Place, names: &[&str], out: &mut Vec<Diagnostic>) {
+    for name in template::placeholder_names(text).filter(|name| !names.contains(name)) {
         let noted = note(out, Code::CUT037, place, format!("there is no placeholder `{{{{{}}}}}` here", clip(name)));
         match closest(name, names.iter().copied()) {
             Some(meant) => noted.help(format!("did you mean `{{{{{meant}}}}}`?")),

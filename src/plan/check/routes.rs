@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{At, Diagnostic, Place, Scope, Unique, arn, note};
+use super::{Placed, Diagnostic, Place, PlanContext, UniqueValues, arn, note};
 use crate::base::finding::Code;
 use crate::plan::decode::Table;
 use crate::plan::extra::Binding;
@@ -12,9 +12,9 @@ use crate::plan::scalar::{ListenerName, Mode, Resource, TargetKind};
 
 /// The target groups of the plan so far: for each, its cluster and its place in the file.
 #[derive(Default)]
-pub(super) struct Groups(BTreeMap<String, (String, Place)>);
+pub(super) struct UsedGroups(BTreeMap<String, (String, Place)>);
 
-pub(super) fn binding(binding: Option<&At<Binding>>) -> Option<BindingSpec> {
+pub(super) fn binding(binding: Option<&Placed<Binding>>) -> Option<BindingSpec> {
     let Some(binding) = binding else {
         return Some(BindingSpec::default());
     };
@@ -31,9 +31,9 @@ pub(super) fn binding(binding: Option<&At<Binding>>) -> Option<BindingSpec> {
 }
 
 pub(super) fn entries(
-    routes: Option<&At<Vec<At<Route>>>>,
-    scope: &Scope,
-    groups: &mut Groups,
+    routes: Option<&Placed<Vec<Placed<Route>>>>,
+    scope: &PlanContext,
+    groups: &mut UsedGroups,
     out: &mut Vec<Diagnostic>,
 ) -> Option<Vec<RouteEntry>> {
     let routes = routes?;
@@ -48,8 +48,8 @@ pub(super) fn entries(
     Some(checked)
 }
 
-fn entry(alb: &Alb, scope: &Scope, groups: &mut Groups, out: &mut Vec<Diagnostic>) -> Option<RouteEntry> {
-    if let Some(At { value: Resource(Selector::Arn(text)), place, .. }) = &alb.load_balancer {
+fn entry(alb: &Alb, scope: &PlanContext, groups: &mut UsedGroups, out: &mut Vec<Diagnostic>) -> Option<RouteEntry> {
+    if let Some(Placed { value: Resource(Selector::Arn(text)), place, .. }) = &alb.load_balancer {
         arn::check(text, &[arn::LOAD_BALANCER], *place, scope, out);
     }
     let listeners = alb.listeners.as_ref().map(|l| listeners(&l.value, scope, out));
@@ -65,8 +65,8 @@ fn entry(alb: &Alb, scope: &Scope, groups: &mut Groups, out: &mut Vec<Diagnostic
     })
 }
 
-fn listeners(list: &[At<ListenerName>], scope: &Scope, out: &mut Vec<Diagnostic>) -> Vec<ListenerRef> {
-    let mut seen = Unique::new("listeners of this route are", Code::CUT019);
+fn listeners(list: &[Placed<ListenerName>], scope: &PlanContext, out: &mut Vec<Diagnostic>) -> Vec<ListenerRef> {
+    let mut seen = UniqueValues::new("listeners of this route are", Code::CUT019);
     for listener in list {
         let name = match &listener.value.0 {
             ListenerRef::Port(port) => port.to_string(),
@@ -75,13 +75,13 @@ fn listeners(list: &[At<ListenerName>], scope: &Scope, out: &mut Vec<Diagnostic>
                 text.clone()
             }
         };
-        seen.see(&name, listener.place, out);
+        seen.check_value(&name, listener.place, out);
     }
     list.iter().map(|l| l.value.0.clone()).collect()
 }
 
-fn rules(list: &[At<Rule>], scope: &Scope, out: &mut Vec<Diagnostic>) -> Vec<RuleRef> {
-    let mut seen = Unique::new("rules of this route are", Code::CUT019);
+fn rules(list: &[Placed<Rule>], scope: &PlanContext, out: &mut Vec<Diagnostic>) -> Vec<RuleRef> {
+    let mut seen = UniqueValues::new("rules of this route are", Code::CUT019);
     let mut checked = Vec::new();
     for rule in list {
         let Rule { default, priority, arn: by_arn } = &rule.value;
@@ -94,7 +94,7 @@ fn rules(list: &[At<Rule>], scope: &Scope, out: &mut Vec<Diagnostic>) -> Vec<Rul
             }
             _ => continue,
         };
-        seen.see(&name, rule.place, out);
+        seen.check_value(&name, rule.place, out);
         checked.push(found);
     }
     checked
@@ -102,18 +102,18 @@ fn rules(list: &[At<Rule>], scope: &Scope, out: &mut Vec<Diagnostic>) -> Vec<Rul
 
 /// One target group per cluster, in the order of the clusters.
 fn target_groups(
-    table: &At<Table<Resource>>,
-    scope: &Scope,
-    groups: &mut Groups,
+    table: &Placed<Table<Resource>>,
+    scope: &PlanContext,
+    groups: &mut UsedGroups,
     out: &mut Vec<Diagnostic>,
 ) -> Vec<(String, Selector)> {
     for (cluster, group) in &table.value.0 {
-        scope.knows(&cluster.value, cluster.place, out);
+        scope.check_cluster(&cluster.value, cluster.place, out);
         let Some(group) = group else { continue };
         if let Selector::Arn(text) = &group.value.0 {
             arn::check(text, &[arn::TARGET_GROUP], group.place, scope, out);
         }
-        groups.see(&cluster.value, group, out);
+        groups.check_group(&cluster.value, group, out);
     }
     let of = |cluster: &String| table.value.0.iter().find(|(name, _)| name.value == *cluster);
     for cluster in scope.clusters.iter().filter(|c| of(c).is_none()) {
@@ -123,8 +123,8 @@ fn target_groups(
     scope.clusters.iter().filter_map(|c| Some((c.clone(), of(c)?.1.as_ref()?.value.0.clone()))).collect()
 }
 
-impl Groups {
-    fn see(&mut self, cluster: &str, group: &At<Resource>, out: &mut Vec<Diagnostic>) {
+impl UsedGroups {
+    fn check_group(&mut self, cluster: &str, group: &Placed<Resource>, out: &mut Vec<Diagnostic>) {
         let name = match &group.value.0 {
             Selector::Name(name) => name.clone(),
             Selector::Arn(text) => crate::base::arn::name(text).to_owned(),

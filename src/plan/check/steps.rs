@@ -1,32 +1,32 @@
 //! Checks the strategy (`from`, `to`, gates and steps), and converts it to the model.
 
-use super::{At, Diagnostic, Scope, Unique, hooks, hours, is_shares, note};
+use super::{Placed, Diagnostic, PlanContext, UniqueValues, hooks, hours, is_shares, note};
 use crate::base::duration;
 use crate::base::finding::Code;
 use crate::plan::decode::{Table, list};
 use crate::plan::file::{Pause, Step, Strategy, TargetHealth};
 use crate::plan::model::metric::MetricGate;
 use crate::plan::model::{
-    self, GuardGate, Limit, OnFailure, OnTimeout, RaiseGate, RollbackStickiness, Shares, StepKind, TargetHealthGates,
+    self, GuardGate, ApprovalTimeout, OnFailure, OnTimeout, RaiseGate, RollbackStickiness, Shares, StepKind, TargetHealthGates,
 };
 use crate::plan::scalar::{Percent, Reaction, Stickiness};
 use crate::plan::time::ApprovalReaction;
 
 pub(super) fn strategy(
     strategy: &Strategy,
-    scope: &Scope,
+    scope: &PlanContext,
     metrics: Vec<MetricGate>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<model::Strategy> {
     let ends = ends(strategy, scope, out);
     let gates = strategy.gates.as_ref().and_then(|g| g.value.target_health.as_ref()).and_then(|t| gates(&t.value, out));
-    let start = ends.as_ref().filter(|_| weighted(strategy)).map(|ends| toward(scope, ends, 0));
+    let start = ends.as_ref().filter(|_| has_set_weight(strategy)).map(|ends| shares_toward(scope, ends, 0));
     let steps = strategy.steps.as_ref().map(|s| steps(s, scope, ends.as_ref(), start.as_ref(), out));
     let hooks = hooks::all(strategy, out);
     let before = out.len();
     let hours = hours::hours(strategy, out);
-    let whole = out.len() == before && strategy.windows.as_ref().is_none_or(|all| all.sound);
-    let Ends { from, to, .. } = ends?;
+    let whole = out.len() == before && strategy.windows.as_ref().is_none_or(|all| all.complete);
+    let Direction { from, to, .. } = ends?;
     let checked = model::Strategy {
         from,
         to,
@@ -45,7 +45,7 @@ pub(super) fn strategy(
         steps: steps?,
     };
     if whole {
-        hours::fitting(strategy, &checked, out);
+        hours::check_steps_fit(strategy, &checked, out);
     }
     Some(checked)
 }
@@ -58,17 +58,17 @@ fn reaction(reaction: Reaction) -> OnFailure {
 }
 
 /// `from` and `to`.
-struct Ends {
+struct Direction {
     from: String,
     to: String,
     /// Whether both are clusters of the plan, and different ones.
-    right: bool,
+    valid: bool,
 }
 
-fn ends(strategy: &Strategy, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<Ends> {
-    let mut known = |end: &Option<At<crate::plan::scalar::ClusterRef>>| {
+fn ends(strategy: &Strategy, scope: &PlanContext, out: &mut Vec<Diagnostic>) -> Option<Direction> {
+    let mut known = |end: &Option<Placed<crate::plan::scalar::ClusterRef>>| {
         let end = end.as_ref()?;
-        Some((end.value.0.clone(), scope.knows(&end.value.0, end.place, out)))
+        Some((end.value.0.clone(), scope.check_cluster(&end.value.0, end.place, out)))
     };
     let (from, to) = (known(&strategy.from), known(&strategy.to));
     let ((from, one), (to, other)) = (from?, to?);
@@ -80,16 +80,16 @@ fn ends(strategy: &Strategy, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option
         note(out, Code::CUT013, place, message).help(format!("traffic moves from one cluster to another{others}"));
     }
     let right = one && other && from != to;
-    Some(Ends { from, to, right })
+    Some(Direction { from, to, valid: right })
 }
 
 /// Whether `from` must have a share of 100 at the start. It must not if the plan has only `setShares` steps.
-fn weighted(strategy: &Strategy) -> bool {
+fn has_set_weight(strategy: &Strategy) -> bool {
     strategy.steps.iter().flat_map(|s| &s.value).any(|s| s.value.set_weight.is_some())
 }
 
 /// The shares with `percent` for `to`, the rest for `from`, and 0 for the others.
-fn toward(scope: &Scope, Ends { from, to, .. }: &Ends, percent: u32) -> Shares {
+fn shares_toward(scope: &PlanContext, Direction { from, to, .. }: &Direction, percent: u32) -> Shares {
     let share = |c: &String| match c {
         c if c == to => percent,
         c if c == from => 100 - percent,
@@ -102,7 +102,7 @@ fn gates(health: &TargetHealth, out: &mut Vec<Diagnostic>) -> Option<TargetHealt
     let (raise, guard) = (&health.raise.as_ref()?.value, &health.guard.as_ref()?.value);
     let (high, low) = (raise.min_healthy_percent.as_ref()?, guard.min_healthy_percent.as_ref()?);
     let timeout = health.timeout.as_ref()?;
-    if low.value.0 > high.value.0 && low.sound && high.sound {
+    if low.value.0 > high.value.0 && low.complete && high.complete {
         let message =
             format!("the guard requires {} % healthy targets, but the raise gate only {} %", low.value.0, high.value.0);
         note(out, Code::CUT029, low.place, message).help(
@@ -110,8 +110,8 @@ fn gates(health: &TargetHealth, out: &mut Vec<Diagnostic>) -> Option<TargetHealt
                 `minHealthyPercent` of `raise`",
         );
     }
-    if let Some(stable) = raise.stable_for.as_ref().filter(|s| s.value.0 >= timeout.value.0 && timeout.sound) {
-        let (stable_for, limit) = (duration::show(stable.value.0), duration::show(timeout.value.0));
+    if let Some(stable) = raise.stable_for.as_ref().filter(|s| s.value.0 >= timeout.value.0 && timeout.complete) {
+        let (stable_for, limit) = (duration::format_exact(stable.value.0), duration::format_exact(timeout.value.0));
         note(
             out,
             Code::CUT029,
@@ -134,19 +134,19 @@ fn gates(health: &TargetHealth, out: &mut Vec<Diagnostic>) -> Option<TargetHealt
 }
 
 fn steps(
-    steps: &At<Vec<At<Step>>>,
-    scope: &Scope,
-    ends: Option<&Ends>,
+    steps: &Placed<Vec<Placed<Step>>>,
+    scope: &PlanContext,
+    ends: Option<&Direction>,
     start: Option<&Shares>,
     out: &mut Vec<Diagnostic>,
 ) -> Vec<model::Step> {
     let before = out.len();
-    let mut names = Unique::new("steps are called", Code::CUT008);
+    let mut names = UniqueValues::new("steps are called", Code::CUT008);
     let mut live = start.cloned();
     let mut checked = Vec::new();
     for (i, step) in steps.value.iter().enumerate() {
         if let Some(name) = &step.value.name {
-            names.see(&name.value.0, name.place, out);
+            names.check_value(&name.value.0, name.place, out);
         }
         let kind = kind(&step.value, scope, ends, live.as_ref(), out);
         if let Some(StepKind::Shares(shares)) = &kind {
@@ -154,10 +154,10 @@ fn steps(
         }
         let name = step.value.name.as_ref().map(|n| n.value.0.clone());
         let limit = limit(&step.value, out);
-        checked.push(model::Step { number: i + 1, name, kind: kind.unwrap_or(StepKind::Unknown), limit });
+        checked.push(model::Step { number: i + 1, name, kind: kind.unwrap_or(StepKind::Unknown), approval_timeout: limit });
     }
     // A step that could not be read may be the one that moves a share; and no step can if `from` or `to` is wrong.
-    if out.len() == before && ends.is_some() && steps.sound && !checked.iter().any(|s| is_shares(&s.kind)) {
+    if out.len() == before && ends.is_some() && steps.complete && !checked.iter().any(|s| is_shares(&s.kind)) {
         note(out, Code::CUT022, steps.head, "no step moves a share").help("add a `setWeight: N` or a `setShares: {…}`");
     }
     checked
@@ -165,18 +165,18 @@ fn steps(
 
 fn kind(
     step: &Step,
-    scope: &Scope,
-    ends: Option<&Ends>,
+    scope: &PlanContext,
+    ends: Option<&Direction>,
     live: Option<&Shares>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<StepKind> {
     let Step { name: _, bind, set_weight, set_shares, pause, exec, gates: _ } = step;
     if let Some(weight) = set_weight {
         let ends = ends?;
-        if ends.right {
-            alone(weight, scope, ends, live, out);
+        if ends.valid {
+            check_other_clusters(weight, scope, ends, live, out);
         }
-        return Some(StepKind::Shares(toward(scope, ends, weight.value.0)));
+        return Some(StepKind::Shares(shares_toward(scope, ends, weight.value.0)));
     }
     if let Some(table) = set_shares {
         return shares(table, scope, out).map(StepKind::Shares);
@@ -195,7 +195,7 @@ fn kind(
 }
 
 /// The time limit of an approval, and what happens after it.
-fn limit(step: &Step, out: &mut Vec<Diagnostic>) -> Option<Limit> {
+fn limit(step: &Step, out: &mut Vec<Diagnostic>) -> Option<ApprovalTimeout> {
     let Pause { duration, timeout, on_timeout, .. } = &step.pause.as_ref()?.value;
     match (timeout, on_timeout, duration) {
         (Some(timeout), _, Some(_)) => {
@@ -214,16 +214,16 @@ fn limit(step: &Step, out: &mut Vec<Diagnostic>) -> Option<Limit> {
                 Some(ApprovalReaction::Proceed) => OnTimeout::Proceed,
                 Some(ApprovalReaction::Pause) | None => OnTimeout::Pause,
             };
-            timeout.as_ref().map(|timeout| Limit { after: timeout.value.0, then })
+            timeout.as_ref().map(|timeout| ApprovalTimeout { after: timeout.value.0, then })
         }
     }
 }
 
 /// `setWeight` divides the traffic between two clusters: notes other clusters that have a share at this step.
-fn alone(
-    weight: &At<Percent>,
-    scope: &Scope,
-    Ends { from, to, .. }: &Ends,
+fn check_other_clusters(
+    weight: &Placed<Percent>,
+    scope: &PlanContext,
+    Direction { from, to, .. }: &Direction,
     live: Option<&Shares>,
     out: &mut Vec<Diagnostic>,
 ) {
@@ -239,11 +239,11 @@ fn alone(
 }
 
 /// The shares of a `setShares` step: every cluster, with a sum of 100.
-fn shares(table: &At<Table<Percent>>, scope: &Scope, out: &mut Vec<Diagnostic>) -> Option<Shares> {
+fn shares(table: &Placed<Table<Percent>>, scope: &PlanContext, out: &mut Vec<Diagnostic>) -> Option<Shares> {
     let before = out.len();
     let mut read = Shares::new();
     for (cluster, percent) in &table.value.0 {
-        scope.knows(&cluster.value, cluster.place, out);
+        scope.check_cluster(&cluster.value, cluster.place, out);
         read.insert(cluster.value.clone(), percent.as_ref()?.value.0);
     }
     let missing: Vec<&String> = scope.clusters.iter().filter(|c| !read.contains_key(*c)).collect();
@@ -252,7 +252,7 @@ fn shares(table: &At<Table<Percent>>, scope: &Scope, out: &mut Vec<Diagnostic>) 
         let message = format!("the sum of the shares is {sum}, not 100");
         return note(out, Code::CUT021, table.head, message)
             .help(format!("give shares with a sum of 100 to {}", list(&scope.clusters)))
-            .none();
+            .without_value();
     }
     if !missing.is_empty() && certain {
         let zeros: Vec<String> = missing.iter().map(|c| format!("{c}: 0")).collect();

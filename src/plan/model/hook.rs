@@ -12,18 +12,18 @@ pub struct Hook {
     /// Whether it runs before the event; `false`: after it.
     pub before: bool,
     /// The event.
-    pub occasion: Occasion,
+    pub occasion: HookEvent,
     /// The command or the request.
-    pub action: Action,
+    pub action: HookAction,
     /// Maximum duration of one try, in real time.
     pub timeout: Duration,
     /// Whether its failure is a failure of the run.
-    pub must: bool,
+    pub fails_run: bool,
 }
 
 /// The event that a hook runs before or after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Occasion {
+pub enum HookEvent {
     /// Each `bind`.
     Bind,
     /// Each step that moves a share.
@@ -36,7 +36,7 @@ pub enum Occasion {
 
 /// A command or a request.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Action {
+pub enum HookAction {
     /// A program with its arguments.
     Exec(Vec<String>),
     /// A POST request.
@@ -50,7 +50,7 @@ pub enum Action {
 
 /// An `exec` step.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Exec {
+pub struct ExecCommand {
     /// A program with its arguments.
     pub command: Vec<String>,
     /// The command that reverses it.

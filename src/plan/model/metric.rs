@@ -8,7 +8,7 @@ pub struct MetricGate {
     /// Unique within the plan.
     pub name: String,
     /// What the gate applies to.
-    pub scope: Scope,
+    pub scope: GateScope,
     /// Whether it must pass before traffic moves.
     pub raise: bool,
     /// Whether its failure causes a rollback (or `onFailure`).
@@ -30,14 +30,14 @@ pub struct MetricGate {
     /// Whether its results are only recorded.
     pub dry_run: bool,
     /// The source of the values.
-    pub source: Source,
+    pub source: MetricSource,
     /// How the values are judged.
-    pub judge: Judge,
+    pub condition: GateCondition,
 }
 
 /// What a metric gate applies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
+pub enum GateScope {
     /// The plan: active from the first to the last step.
     Plan,
     /// A workload: active as the plan's gates, over the target groups of the workload.
@@ -59,7 +59,7 @@ pub enum NoData {
 
 /// How the values of a gate are judged.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Judge {
+pub enum GateCondition {
     /// Compares the error rates of the old and the new cluster.
     ErrorRate(ErrorRate),
     /// Compares the latencies of the old and the new cluster.
@@ -105,13 +105,13 @@ pub struct Latency {
 /// The source of a gate's values. Texts may contain placeholders such as `{{cluster}}`, which are replaced for each
 /// measurement.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Source {
+pub enum MetricSource {
     /// Prometheus, or another server with its HTTP API.
     Prometheus(Prometheus),
     /// An HTTP probe.
     Http(Http),
     /// A command.
-    Exec(Exec),
+    Exec(MetricCommand),
     /// CloudWatch alarms, by name.
     CloudWatchAlarms(Vec<String>),
     /// CloudWatch metrics.
@@ -179,7 +179,7 @@ pub struct Http {
 
 /// `exec`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Exec {
+pub struct MetricCommand {
     /// Program and arguments.
     pub command: Vec<String>,
     /// The command is killed after this time, and the gate is unreadable.
@@ -208,7 +208,7 @@ pub struct CloudWatchMetric {
     pub statistic: String,
 }
 
-impl Source {
+impl MetricSource {
     /// The source's key in the plan.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -225,12 +225,12 @@ impl Source {
 impl MetricGate {
     /// Whether it is meaningful only while the new cluster carries traffic.
     pub fn of_traffic(&self) -> bool {
-        matches!(self.source, Source::Prometheus(_) | Source::CloudWatch(_))
-            || matches!(self.judge, Judge::ErrorRate(_) | Judge::Latency(_) | Judge::Share { .. })
+        matches!(self.source, MetricSource::Prometheus(_) | MetricSource::CloudWatch(_))
+            || matches!(self.condition, GateCondition::ErrorRate(_) | GateCondition::Latency(_) | GateCondition::Share { .. })
     }
 
     /// Whether it compares the old and the new cluster.
     pub fn compares(&self) -> bool {
-        matches!(self.judge, Judge::ErrorRate(_) | Judge::Latency(_) | Judge::Share { .. })
+        matches!(self.condition, GateCondition::ErrorRate(_) | GateCondition::Latency(_) | GateCondition::Share { .. })
     }
 }

@@ -45,16 +45,16 @@ pub struct Plan {
     /// Findings that the plan accepts.
     pub accept: Vec<Accept>,
     /// Whether a marker tag protects the load balancers (`spec.marker`).
-    pub marker: Marker,
+    pub marker: MarkerMode,
     /// Where runs and locks are stored (`spec.state`).
-    pub state: StatePlace,
+    pub state: StateLocation,
     /// Notification targets (`spec.notifications`).
     pub notifications: Vec<notify::Notification>,
 }
 
 /// `spec.state`: where runs and locks are stored.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum StatePlace {
+pub enum StateLocation {
     /// On the machine that drives the run.
     #[default]
     Local,
@@ -67,7 +67,7 @@ pub enum StatePlace {
     },
 }
 
-impl std::fmt::Display for StatePlace {
+impl std::fmt::Display for StateLocation {
     /// In the format of `--state`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -318,12 +318,12 @@ pub struct Step {
     /// What it does.
     pub kind: StepKind,
     /// Time limit of an approval; `None`: unlimited. Only with [`StepKind::Approval`].
-    pub limit: Option<Limit>,
+    pub approval_timeout: Option<ApprovalTimeout>,
 }
 
 /// `pause.timeout` and `pause.onTimeout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
+pub struct ApprovalTimeout {
     /// Time from the beginning of the step.
     pub after: Duration,
     /// What happens after that time.
@@ -363,7 +363,7 @@ pub enum StepKind {
     /// Bake for this long, under guard.
     Bake(Duration),
     /// Run a command, under guard.
-    Exec(hook::Exec),
+    Exec(hook::ExecCommand),
     /// A step that this build does not know. Its plan is newer than the build, and the run is never raised.
     Unknown,
     /// Wait for approval, under guard; the text says what to approve.
@@ -384,7 +384,7 @@ pub struct Accept {
 
 /// `spec.marker`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Marker {
+pub enum MarkerMode {
     /// A tag on the load balancer (default).
     Tag,
     /// No marker: permissions do not allow the tag.

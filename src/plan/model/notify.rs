@@ -8,7 +8,7 @@ use super::metric::Header;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
     /// The target.
-    pub to: Destination,
+    pub to: NotificationTarget,
     /// The events, in the order of [`Kind::ALL`].
     pub on: Vec<Kind>,
     /// The text with placeholders `{{…}}`; `None`: [`TEXT`].
@@ -16,23 +16,23 @@ pub struct Notification {
 }
 
 /// The text of a notification if the plan has none.
-pub const TEXT: &str = "cutover {{plan}}: {{message}}";
+pub const DEFAULT_TEMPLATE: &str = "cutover {{plan}}: {{message}}";
 
 /// The placeholders of a template.
 pub const PLACEHOLDERS: [&str; 9] = ["plan", "run", "event", "message", "time", "step", "steps", "label", "owner"];
 
 /// A notification target.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Destination {
+pub enum NotificationTarget {
     /// An incoming webhook of Slack, or of a service that takes the same JSON.
     Slack {
         /// Its URL, which is a secret.
-        url: Secret,
+        url: SecretLocation,
     },
     /// A POST request with JSON.
     Webhook {
         /// The URL.
-        url: Address,
+        url: WebhookUrl,
         /// Headers of the request.
         headers: Vec<Header>,
     },
@@ -45,7 +45,7 @@ pub enum Destination {
     },
 }
 
-impl Destination {
+impl NotificationTarget {
     /// The target's key in the plan.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -58,16 +58,16 @@ impl Destination {
 
 /// A webhook's URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
+pub enum WebhookUrl {
     /// In the plan: it is not a secret.
     Plain(String),
     /// A secret.
-    Secret(Secret),
+    Secret(SecretLocation),
 }
 
 /// The location of a secret. The secret is never journalled or logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Secret {
+pub enum SecretLocation {
     /// In an environment variable.
     Env(String),
     /// In a file, read again for each notification.
@@ -140,6 +140,6 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(serde_json::to_value(kind).expect("JSON"), kind.word());
         }
-        assert!(super::super::super::template::names(TEXT).all(|name| PLACEHOLDERS.contains(&name)));
+        assert!(super::super::super::template::placeholder_names(DEFAULT_TEMPLATE).all(|name| PLACEHOLDERS.contains(&name)));
     }
 }

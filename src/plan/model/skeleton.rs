@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    BindingMode, BindingSpec, Cluster, ClusterAccess, ClusterName, GuardGate, Marker, OnFailure, Plan, RaiseGate,
-    RollbackStickiness, RouteEntry, StatePlace, Step, Strategy, TargetHealthGates, TargetType, Workload,
+    BindingMode, BindingSpec, Cluster, ClusterAccess, ClusterName, GuardGate, MarkerMode, OnFailure, Plan, RaiseGate,
+    RollbackStickiness, RouteEntry, StateLocation, Step, Strategy, TargetHealthGates, TargetType, Workload,
 };
 use crate::base::hours::Hours;
 
@@ -50,8 +50,8 @@ impl Skeleton {
                 .collect(),
             strategy: Strategy { steps, ..Strategy::between(from, to) },
             accept: Vec::new(),
-            marker: Marker::Tag,
-            state: StatePlace::Local,
+            marker: MarkerMode::Tag,
+            state: StateLocation::Local,
             notifications: Vec::new(),
         }
     }

@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::domain::run::journal::Corrupt;
-use crate::port::store::{Holder, emergency};
+use crate::domain::run::journal::DamagedJournal;
+use crate::port::store::{LockOwner, emergency_command};
 
 /// Why an operation of the store failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +43,7 @@ pub enum StoreError {
     Busy(String),
     /// None of `--state-dir`, `XDG_STATE_HOME` and `HOME` is set.
     #[error("no location for state: set --state-dir, XDG_STATE_HOME or HOME")]
-    NoPlace,
+    NoLocation,
     /// The shared store cannot be reached, or refuses. Local state is never used instead.
     #[error("the shared state in {place} cannot be used: {why}")]
     Unusable {
@@ -73,8 +73,8 @@ impl StoreError {
     }
 
     /// A damaged journal, with the emergency command that its intact part allows.
-    pub fn corrupt(path: String, corrupt: &Corrupt) -> Self {
-        Self::Corrupt { path, line: corrupt.line, why: corrupt.why.to_string(), emergency: emergency(&corrupt.prefix) }
+    pub fn corrupt(path: String, corrupt: &DamagedJournal) -> Self {
+        Self::Corrupt { path, line: corrupt.line, why: corrupt.why.to_string(), emergency: emergency_command(&corrupt.prefix) }
     }
 }
 
@@ -86,7 +86,7 @@ pub enum LockError {
         "{} on {} (process {}) holds the lock since {} for the run {}",
         .0.owner, .0.host, .0.pid, .0.since, .0.run
     )]
-    HeldBy(Box<Holder>),
+    HeldBy(Box<LockOwner>),
     /// The lock file cannot be created or read.
     #[error("lock: {0}")]
     Io(StoreError),

@@ -17,16 +17,16 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 pub use self::error::{LockError, StoreError};
-pub use self::summary::{RunSummary, emergency};
+pub use self::summary::{RunSummary, emergency_command};
 use crate::domain::run::event::{Event, Ramp, Record, RequestKind, ResumeMode};
 
 /// A store of runs. One process at a time writes a run's journal; any process may read it and leave requests.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Its location, for messages.
-    fn place(&self) -> String;
+    fn location(&self) -> String;
     /// Whether its contents outlive this process.
-    fn lasts(&self) -> bool;
+    fn is_durable(&self) -> bool;
     /// Creates an empty run. [`StoreError::Exists`] if it exists.
     async fn create(&self, run: &str) -> Result<(), StoreError>;
     /// Appends a record, numbered after the last one. It is durable when this returns; after an error it is not part of
@@ -52,9 +52,9 @@ pub trait Store: Send + Sync {
 
     /// Replaces the heartbeat of the process that drives this run. Not durable: a heartbeat has no meaning after a
     /// crash.
-    async fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError>;
+    async fn put_heartbeat(&self, run: &str, look: &Heartbeat) -> Result<(), StoreError>;
     /// The last heartbeat.
-    async fn look(&self, run: &str) -> Option<Look>;
+    async fn heartbeat(&self, run: &str) -> Option<Heartbeat>;
 
     /// Stores a run's break-glass script beside its journal. Returns the command that runs it, or `None` if it cannot
     /// be run from there.
@@ -62,12 +62,12 @@ pub trait Store: Send + Sync {
 
     /// Acquires the locks of these load balancers (ARNs), all or none. They are held until the returned value is
     /// dropped.
-    async fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError>;
+    async fn lock(&self, load_balancers: &[String], holder: &LockOwner) -> Result<LockGuard, LockError>;
     /// Takes over the locks of these load balancers (ARNs) from their owners. The previous owner's [`Held::check`] then
     /// names the new one.
-    async fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError>;
+    async fn take_over(&self, load_balancers: &[String], holder: &LockOwner) -> Result<LockGuard, LockError>;
     /// The live process that holds a lock for this run. Locks of dead processes do not count.
-    async fn holder(&self, run: &str) -> Option<Holder>;
+    async fn lock_owner(&self, run: &str) -> Option<LockOwner>;
 }
 
 /// An operator request to the process that drives a run.
@@ -150,7 +150,7 @@ impl Request {
 /// The heartbeat of the process that drives a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Look {
+pub struct Heartbeat {
     /// `alice@mac`.
     pub owner: String,
     /// The machine's name.
@@ -175,7 +175,7 @@ pub struct Look {
 /// The owner of a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Holder {
+pub struct LockOwner {
     /// `alice@mac`.
     pub owner: String,
     /// The machine's name.
@@ -190,12 +190,12 @@ pub struct Holder {
 
 /// The store's side of held locks.
 #[async_trait]
-pub trait Lock: Send + Sync {
+pub trait LockBackend: Send + Sync {
     /// The process that took over one of them, if known.
-    fn usurper(&self) -> Option<Holder>;
+    fn new_owner(&self) -> Option<LockOwner>;
     /// Why the locks may expire within `need` from now, although no other owner is known: they could not be renewed for
     /// too long. Local locks do not expire.
-    fn lapsed(&self, need: Duration) -> Option<String>;
+    fn expiry(&self, need: Duration) -> Option<String>;
     /// Asks the store whether the locks are still held, and returns whether it answered. Afterwards the other two
     /// methods use the answer. Takes a bounded time.
     async fn confirm(&self) -> bool;
@@ -205,27 +205,27 @@ pub trait Lock: Send + Sync {
 
 /// Locks that are held until released or dropped. For a remote store, dropping is best effort: the process may exit
 /// before the store is informed; then the locks expire.
-pub struct Held(Box<dyn Lock>);
+pub struct LockGuard(Box<dyn LockBackend>);
 
-impl Held {
+impl LockGuard {
     /// Wraps the locks of a store.
-    pub fn new(lock: impl Lock + 'static) -> Self {
+    pub fn new(lock: impl LockBackend + 'static) -> Self {
         Self(Box::new(lock))
     }
 
     /// No lock, for callers that need none; nobody can take it over.
-    pub fn nothing() -> Self {
-        Self::new(Nothing)
+    pub fn unlocked() -> Self {
+        Self::new(NoLock)
     }
 
     /// Whether all locks are still held, as far as known. The error names the process that took one over.
     pub fn check(&self) -> Result<(), LockError> {
-        self.0.usurper().map_or(Ok(()), |holder| Err(LockError::HeldBy(Box::new(holder))))
+        self.0.new_owner().map_or(Ok(()), |holder| Err(LockError::HeldBy(Box::new(holder))))
     }
 
     /// See [`Lock::lapsed`].
-    pub fn lapsed(&self, need: Duration) -> Option<String> {
-        self.0.lapsed(need)
+    pub fn expiry(&self, need: Duration) -> Option<String> {
+        self.0.expiry(need)
     }
 
     /// See [`Lock::confirm`].
@@ -239,21 +239,21 @@ impl Held {
     }
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for LockGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Held")
     }
 }
 
-struct Nothing;
+struct NoLock;
 
 #[async_trait]
-impl Lock for Nothing {
-    fn usurper(&self) -> Option<Holder> {
+impl LockBackend for NoLock {
+    fn new_owner(&self) -> Option<LockOwner> {
         None
     }
 
-    fn lapsed(&self, _: Duration) -> Option<String> {
+    fn expiry(&self, _: Duration) -> Option<String> {
         None
     }
 
@@ -265,7 +265,7 @@ impl Lock for Nothing {
 }
 
 /// The runs that a reference names, in their order: the run with this id, else the runs of the plan with this name.
-pub fn meant(runs: Vec<RunSummary>, reference: &str) -> Vec<RunSummary> {
+pub fn runs_named(runs: Vec<RunSummary>, reference: &str) -> Vec<RunSummary> {
     let by_id: Vec<_> = runs.iter().filter(|r| r.id == reference).cloned().collect();
     if by_id.is_empty() { runs.into_iter().filter(|r| r.plan == reference).collect() } else { by_id }
 }
@@ -282,7 +282,7 @@ pub fn run_id(plan: &str, now: Timestamp, rng: &mut fastrand::Rng) -> String {
 }
 
 /// Whether an id is one that [`run_id`] made for this plan.
-pub fn is_of(id: &str, plan: &str) -> bool {
+pub fn is_run_of(id: &str, plan: &str) -> bool {
     let Some((begun, _random)) = id.strip_prefix(plan).and_then(|rest| rest.rsplit_once('-')) else { return false };
     DateTime::strptime("-%Y%m%d-%H%M%S", begun).is_ok()
 }
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn an_id_names_the_plan_of_its_run() {
         let id = run_id("alpha-webapp", Timestamp::UNIX_EPOCH, &mut fastrand::Rng::with_seed(7));
-        assert!(is_of(&id, "alpha-webapp"), "{id}");
-        assert!(!is_of(&id, "alpha") && !is_of(&id, &id) && !is_of("alpha-webapp", "alpha-webapp"));
+        assert!(is_run_of(&id, "alpha-webapp"), "{id}");
+        assert!(!is_run_of(&id, "alpha") && !is_run_of(&id, &id) && !is_run_of("alpha-webapp", "alpha-webapp"));
     }
 }

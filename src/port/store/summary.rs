@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::base::arn;
-use crate::domain::run::event::{Event, Outcome, Record, Started, Stop};
+use crate::domain::run::event::{Event, RunOutcome, Record, Started, StopReason};
 
 /// A summary of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,9 +22,9 @@ pub struct RunSummary {
     pub last: Option<Timestamp>,
     /// How it ended; `None`: unfinished. A rollback or `finalize --detach` of a finished run makes it unfinished again
     /// until that ends.
-    pub finished: Option<Outcome>,
+    pub finished: Option<RunOutcome>,
     /// Why the last process stopped driving it; `None`: a process is driving it, or died.
-    pub stopped: Option<Stop>,
+    pub stopped: Option<StopReason>,
     /// ARNs of its load balancers.
     pub load_balancers: Vec<String>,
     /// Why its journal is damaged; the other fields then contain what the intact part says.
@@ -45,7 +45,7 @@ impl RunSummary {
             damaged: None,
         };
         for record in records {
-            run.take(&record.event);
+            run.apply(&record.event);
         }
         run
     }
@@ -54,10 +54,10 @@ impl RunSummary {
     pub fn add(&mut self, record: &Record) {
         self.started = self.started.or(Some(record.time));
         self.last = Some(record.time);
-        self.take(&record.event);
+        self.apply(&record.event);
     }
 
-    fn take(&mut self, event: &Event) {
+    fn apply(&mut self, event: &Event) {
         match event {
             Event::Started(started) => {
                 self.plan.clone_from(&started.plan);
@@ -78,7 +78,7 @@ impl RunSummary {
 ///
 /// One line per load balancer; several groups are joined by commas. Contains placeholders if the records lack the
 /// names.
-pub fn emergency(records: &[Record]) -> String {
+pub fn emergency_command(records: &[Record]) -> String {
     let started = records.iter().find_map(|r| match &r.event {
         Event::Started(started) => Some(started.as_ref()),
         _ => None,

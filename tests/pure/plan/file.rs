@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cutover::plan::model::{
-    BindingMode, ClusterAccess, ListenerRef, Marker, OnFailure, PortRef, RollbackStickiness, RuleRef, Selector, Shares,
+    BindingMode, ClusterAccess, ListenerRef, MarkerMode, OnFailure, PortRef, RollbackStickiness, RuleRef, Selector, Shares,
     StepKind, TargetType,
 };
 use cutover::plan::{self, lint, render, schema};
@@ -106,7 +106,7 @@ fn defaults() {
     assert_eq!((workload.binding.mode, workload.binding.target_type), (BindingMode::Create, TargetType::Ip));
     assert_eq!(
         (plan.marker, workload.routes[0].rules.as_ref()),
-        (Marker::Tag, None),
+        (MarkerMode::Tag, None),
         "an empty list of rules is none at all"
     );
     let order: Vec<&str> = workload.routes[0].target_groups.iter().map(|(c, _)| c.as_str()).collect();

@@ -2,7 +2,7 @@
 
 use cutover::plan::Diagnostics;
 use cutover::plan::model::Plan;
-use cutover::plan::model::metric::{Judge, NoData, Scope, Source};
+use cutover::plan::model::metric::{GateCondition, NoData, GateScope, MetricSource};
 
 use super::assert_said;
 
@@ -22,7 +22,7 @@ fn gates_of_plan_workload_and_step_are_all_there() {
     let found: Vec<_> = plan.strategy.metrics.iter().map(|g| (g.name.as_str(), g.scope.clone())).collect();
     assert_eq!(
         found,
-        [("of-workload", Scope::Workload("w".into())), ("errors", Scope::Plan), ("smoke", Scope::Step(2))]
+        [("of-workload", GateScope::Workload("w".into())), ("errors", GateScope::Plan), ("smoke", GateScope::Step(2))]
     );
     let errors = &plan.strategy.metrics[1];
     assert!(
@@ -32,10 +32,10 @@ fn gates_of_plan_workload_and_step_are_all_there() {
             && errors.no_data == NoData::Fail
             && errors.window == errors.interval
     );
-    let Judge::ErrorRate(rule) = errors.judge else { panic!("{errors:?}") };
+    let GateCondition::ErrorRate(rule) = errors.condition else { panic!("{errors:?}") };
     assert!((rule.max_difference - 0.005).abs() < 1e-12 && (rule.ratio - 1.5).abs() < 1e-12);
-    assert!(matches!(&errors.source, Source::Prometheus(p) if p.address == "http://p:9090"));
-    assert_eq!(plan.strategy.metrics[2].judge, Judge::State);
+    assert!(matches!(&errors.source, MetricSource::Prometheus(p) if p.address == "http://p:9090"));
+    assert_eq!(plan.strategy.metrics[2].condition, GateCondition::State);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cutover::plan::Diagnostics;
-use cutover::plan::model::hook::{Action, Exec, Occasion};
+use cutover::plan::model::hook::{HookAction, ExecCommand, HookEvent};
 use cutover::plan::model::{Plan, StepKind};
 
 use super::assert_said;
@@ -20,19 +20,19 @@ fn commands_and_hooks_say_when_what_and_for_how_long() {
                  {before: bind, onFailure: ignore, exec: {command: [x]}}, {before: rollback, exec: {command: [x]}}";
     let plan = with(hooks, STEP).unwrap_or_else(|e| panic!("{e}"));
     let found: Vec<_> =
-        plan.strategy.hooks.iter().map(|h| (h.before, h.occasion, h.must, h.timeout.as_secs())).collect();
+        plan.strategy.hooks.iter().map(|h| (h.before, h.occasion, h.fails_run, h.timeout.as_secs())).collect();
     let wanted = [
-        (true, Occasion::Shift, true, 300),
-        (false, Occasion::Finish, false, 10),
-        (true, Occasion::Bind, false, 60),
-        (true, Occasion::Rollback, false, 60),
+        (true, HookEvent::Shift, true, 300),
+        (false, HookEvent::Finish, false, 10),
+        (true, HookEvent::Bind, false, 60),
+        (true, HookEvent::Rollback, false, 60),
     ];
     assert_eq!(found, wanted);
     assert!(
-        matches!(&plan.strategy.hooks[1].action, Action::Http { url, headers } if url == "https://x/y" && headers.is_empty())
+        matches!(&plan.strategy.hooks[1].action, HookAction::Http { url, headers } if url == "https://x/y" && headers.is_empty())
     );
     let words = |words: [&str; 2]| words.map(str::to_owned).to_vec();
-    let exec = Exec {
+    let exec = ExecCommand {
         command: words(["./migrate", "up"]),
         undo: Some(words(["./migrate", "down"])),
         timeout: Duration::from_mins(10),

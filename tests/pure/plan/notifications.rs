@@ -4,7 +4,7 @@ use std::process::Command;
 
 use cutover::plan::Diagnostics;
 use cutover::plan::model::Plan;
-use cutover::plan::model::notify::{Address, Destination, Kind, Secret};
+use cutover::plan::model::notify::{WebhookUrl, NotificationTarget, Kind, SecretLocation};
 use serde_json::Value;
 
 use super::assert_said;
@@ -21,16 +21,16 @@ fn each_kind_of_destination_is_read() {
     )
     .unwrap_or_else(|e| panic!("{e}"));
     let [slack, open, secret, exec] = &plan.notifications[..] else { panic!("{:?}", plan.notifications) };
-    assert_eq!(slack.to, Destination::Slack { url: Secret::Env("S".into()) });
+    assert_eq!(slack.to, NotificationTarget::Slack { url: SecretLocation::Env("S".into()) });
     assert!(slack.on.contains(&Kind::Finished) && !slack.on.contains(&Kind::StepDone) && slack.template.is_none());
     assert_eq!(open.on, [Kind::Frozen, Kind::Stopped]);
     assert!(
-        matches!(&open.to, Destination::Webhook { url: Address::Plain(url), headers } if url == "https://x/y" && headers.len() == 1)
+        matches!(&open.to, NotificationTarget::Webhook { url: WebhookUrl::Plain(url), headers } if url == "https://x/y" && headers.len() == 1)
     );
     assert!(
-        matches!(&secret.to, Destination::Webhook { url: Address::Secret(Secret::File(path)), .. } if path == "/f")
+        matches!(&secret.to, NotificationTarget::Webhook { url: WebhookUrl::Secret(SecretLocation::File(path)), .. } if path == "/f")
     );
-    assert!(matches!(&exec.to, Destination::Exec { command, timeout } if command.len() == 2 && timeout.as_secs() == 5));
+    assert!(matches!(&exec.to, NotificationTarget::Exec { command, timeout } if command.len() == 2 && timeout.as_secs() == 5));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cutover::domain::elb::LIMITS;
-use cutover::domain::traffic::shares::{self, Imprecise, holds, read};
+use cutover::domain::traffic::shares::{self, ShareError, matches_shares, live_shares};
 use cutover::domain::traffic::{Member, Shares, Split};
 use proptest::prelude::*;
 
@@ -12,8 +12,8 @@ fn forward(groups: &[(&str, Option<u16>)]) -> Split {
     Split { members: groups.iter().map(member).collect() }
 }
 
-fn spell(original: &Split, managed: &[(String, String)], shares: &Shares) -> Result<Split, Imprecise> {
-    shares::spell(original, managed, shares, LIMITS)
+fn spell(original: &Split, managed: &[(String, String)], shares: &Shares) -> Result<Split, ShareError> {
+    shares::split_for(original, managed, shares, LIMITS)
 }
 
 fn attach(split: &Split, ids: &[&str]) -> Split {
@@ -100,16 +100,16 @@ fn refusals_say_why() {
     // 7 : 991 likewise, and one percent of 7 is not a weight.
     let coarse = forward(&[("arn-a", Some(7)), ("arn-x", Some(991))]);
     let error = spell(&coarse, &two, &one_percent).unwrap_err();
-    assert_eq!(error, Imprecise::Off { cluster: "a".into(), wanted: 99, got: 85.714, max: 999 });
+    assert_eq!(error, ShareError::TooFar { cluster: "a".into(), wanted: 99, got: 85.714, max: 999 });
     let nothing = forward(&[("arn-a", Some(0)), ("arn-x", Some(1))]);
-    assert_eq!(spell(&nothing, &two, &one_percent), Err(Imprecise::NothingManaged));
+    assert_eq!(spell(&nothing, &two, &one_percent), Err(ShareError::NothingManaged));
     let full = forward(&[("arn-a", Some(1)), ("x1", Some(1)), ("x2", Some(1)), ("x3", Some(1)), ("x4", Some(1))]);
-    assert_eq!(spell(&full, &two, &one_percent), Err(Imprecise::TooManyMembers(6, 5)));
+    assert_eq!(spell(&full, &two, &one_percent), Err(ShareError::TooManyMembers(6, 5)));
     let large = forward(&[("arn-a", Some(999)), ("arn-b", Some(999)), ("arn-x", Some(997))]);
-    assert_eq!(spell(&large, &two, &shares(&[("a", 100), ("b", 0)])), Err(Imprecise::TooLarge(999)));
-    assert_eq!(spell(&forward(&[("arn-a", None)]), &two, &shares(&[("a", 100)])), Err(Imprecise::NotShares));
+    assert_eq!(spell(&large, &two, &shares(&[("a", 100), ("b", 0)])), Err(ShareError::TooLarge(999)));
+    assert_eq!(spell(&forward(&[("arn-a", None)]), &two, &shares(&[("a", 100)])), Err(ShareError::InvalidShares));
     let same = vec![("a".to_owned(), "arn-a".to_owned()), ("b".to_owned(), "arn-a".to_owned())];
-    assert_eq!(spell(&forward(&[("arn-a", None)]), &same, &one_percent), Err(Imprecise::Duplicate("arn-a".into())));
+    assert_eq!(spell(&forward(&[("arn-a", None)]), &same, &one_percent), Err(ShareError::Duplicate("arn-a".into())));
 }
 
 #[test]
@@ -174,12 +174,12 @@ proptest! {
     #[test]
     fn shares_read_back_as_they_were_wanted((original, managed, shares) in cases()) {
         let Ok(set) = spell(&original, &managed, &shares) else { return Ok(()) };
-        let live = read(&set, &managed).expect("something is managed");
+        let live = live_shares(&set, &managed).expect("something is managed");
         for (cluster, wanted) in &shares {
             let off = (live[cluster] - f64::from(*wanted)).abs();
             prop_assert!(off <= 0.5 + 1e-9 && off <= f64::from(*wanted) / 10.0 + 1e-9);
         }
-        prop_assert!(holds(&set, &managed, &shares));
+        prop_assert!(matches_shares(&set, &managed, &shares));
     }
 
     #[test]
@@ -213,7 +213,7 @@ proptest! {
     #[test]
     fn spelling_again_changes_nothing((original, managed, shares) in cases()) {
         let Ok(set) = spell(&original, &managed, &shares) else { return Ok(()) };
-        prop_assert!(spell(&set, &managed, &shares).unwrap().same(&set));
+        prop_assert!(spell(&set, &managed, &shares).unwrap().equivalent(&set));
     }
 
     #[test]
@@ -223,7 +223,7 @@ proptest! {
         turned.members.rotate_left(n);
         let mut other = managed.clone();
         other.reverse();
-        let table = |f: Result<Split, Imprecise>| -> Option<BTreeMap<String, Option<u16>>> {
+        let table = |f: Result<Split, ShareError>| -> Option<BTreeMap<String, Option<u16>>> {
             f.ok().map(|f| f.members.iter().map(|t| (t.id.clone(), t.weight)).collect())
         };
         prop_assert_eq!(table(spell(&original, &managed, &shares)), table(spell(&turned, &other, &shares)));

@@ -9,8 +9,8 @@ mod chance;
 use std::time::Duration;
 
 use chance::Chance;
-use cutover::domain::metric::verdict::judge::{Call, Sides, errors};
-use cutover::domain::metric::verdict::{Count, Window};
+use cutover::domain::metric::verdict::judge::{GateResult, ClusterNames, judge_error_rates};
+use cutover::domain::metric::verdict::{RequestCount, Window};
 use cutover::plan::model::metric::ErrorRate;
 
 use crate::support::asked;
@@ -51,7 +51,7 @@ impl Row {
         let mut side = |share: f64, rate: f64| {
             let requests = chance.poisson(REQUESTS * share);
             let rate = if self.correlation > 0.0 { chance.beta(rate, self.correlation) } else { rate };
-            Count { requests, errors: chance.binomial(requests, rate) }
+            RequestCount { requests, errors: chance.binomial(requests, rate) }
         };
         Window { old: side(1.0 - self.share, self.old), new: side(self.share, self.new) }
     }
@@ -66,9 +66,9 @@ impl Row {
             twice |= window.new.requests > 0 && window.new.rate() > 2.0 * window.old.rate();
             fixed |= window.new.rate() > 0.05;
             if !failed {
-                let verdict = errors(&RULE, 100, Duration::from_mins(1), &windows, Sides { old: "a", new: "b" });
-                failed = verdict.call == Call::Fail;
-                promoted |= verdict.call == Call::Pass;
+                let verdict = judge_error_rates(&RULE, 100, Duration::from_mins(1), &windows, ClusterNames { old: "a", new: "b" });
+                failed = verdict.result == GateResult::Fail;
+                promoted |= verdict.result == GateResult::Pass;
                 tally.looks += look * u32::from(failed);
             }
         }
@@ -173,13 +173,13 @@ fn no_data_never_promotes() {
     for (name, share, requests) in [("no requests at all", 0.1, 0.0), ("nobody reaches the new side", 0.0, REQUESTS)] {
         let windows: Vec<Window> = (0..1000)
             .map(|_| Window {
-                old: Count { requests: chance::whole(requests * (1.0 - share)), errors: 0 },
-                new: Count { requests: chance::whole(requests * share), errors: 0 },
+                old: RequestCount { requests: chance::whole(requests * (1.0 - share)), errors: 0 },
+                new: RequestCount { requests: chance::whole(requests * share), errors: 0 },
             })
             .collect();
         for seen in 0..windows.len() {
-            let verdict = errors(&RULE, 0, Duration::from_mins(1), &windows[..seen], Sides { old: "a", new: "b" });
-            assert_eq!(verdict.call, Call::Hold, "{name}: {verdict:?}");
+            let verdict = judge_error_rates(&RULE, 0, Duration::from_mins(1), &windows[..seen], ClusterNames { old: "a", new: "b" });
+            assert_eq!(verdict.result, GateResult::Hold, "{name}: {verdict:?}");
         }
         println!("verdicts: {name:<58}   held for 1000 looks");
     }

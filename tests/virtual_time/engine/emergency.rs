@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover::adapter::store::memory::Memory;
+use cutover::adapter::store::memory::MemoryStore;
 use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
-use cutover::domain::emergency::{Seen, kept, named, weights};
+use cutover::domain::emergency::{LoadBalancerReading, kept, named, weights};
 use cutover::domain::health::Target;
 use cutover::domain::run::event::{Event, Record, Started, Trigger, Wait};
 use cutover::domain::run::state::State;
-use cutover::domain::run::watch::Watch;
-use cutover::domain::traffic::{Census, Content, RouteId, Tags, Unreadable};
-use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, hold, inventory::live};
+use cutover::domain::run::observation::Observed;
+use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
+use cutover::engine::{Audience, Ending, Interrupt, Ports, RunLoop, hold, inventory::live};
 use cutover::plan::model::{Plan, Selector};
 use cutover::port::store::{Request, Store};
-use cutover::port::{Balancer, Caller, Detail, Groups, Inventory, Marks, Traffic, WriteError};
+use cutover::port::{LoadBalancerApi, Caller, Detail, Groups, Inventory, TagStore, Traffic, WriteError};
 use jiff::Timestamp;
 
 use super::small;
@@ -29,13 +29,13 @@ struct Nobody;
 
 impl Audience for Nobody {
     fn record(&mut self, _: &Record) {}
-    fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {}
+    fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
 /// A run that has moved half of six routes' traffic, and that nobody has in hand.
 async fn half(spec: &str) -> Theatre {
     let plan = small::many_routes("", "[{bind: {}}, {setWeight: 50}, {setWeight: 100}]");
-    let mut theatre = Theatre::begin_with(plan, &scenario(spec), |s| s.orders.until = Some(2)).await;
+    let mut theatre = Theatre::begin_with(plan, &scenario(spec), |s| s.orders.until_step = Some(2)).await;
     assert_eq!(word(&theatre.run().await), "waiting", "{}", theatre.lines());
     theatre.assert_shares(50, &[]);
     theatre
@@ -45,19 +45,19 @@ async fn half(spec: &str) -> Theatre {
 async fn roll_back(theatre: &Theatre, ports: Ports, take_over: bool) -> Ending {
     let lbs = &theatre.started().load_balancers;
     let hold =
-        hold::take_to_restore(&ports, &theatre.settings, theatre.plan.marker, &theatre.run, lbs, take_over, None).await;
+        hold::acquire_to_restore(&ports, &theatre.settings, theatre.plan.marker, &theatre.run, lbs, take_over, None).await;
     let mut nobody = Nobody;
     let hold = hold.unwrap_or_else(|e| panic!("{e}"));
-    let run = Run::take(&theatre.plan, ports, theatre.settings.clone(), hold, Interrupt::default(), &mut nobody);
+    let run = RunLoop::open(&theatre.plan, ports, theatre.settings.clone(), hold, Interrupt::default(), &mut nobody);
     let mut run = run.await.expect("it is taken");
     let request = Request::Rollback { by: "bob@lab".into(), force: false };
-    run.begin(&request).await.expect("journalled").expect("it begins");
+    run.carry_out(&request).await.expect("journalled").expect("it begins");
     run.drive().await.expect("it ends")
 }
 
 /// A rollback on another machine, whose journal begins with it.
 async fn elsewhere(theatre: &Theatre, plan: &Plan, started: Started) -> Ending {
-    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let balancer = theatre.stage.balancer.clone();
     let metrics = Arc::clone(&theatre.stage.metrics);
     let ports = Ports {
@@ -81,16 +81,16 @@ async fn elsewhere(theatre: &Theatre, plan: &Plan, started: Started) -> Ending {
     for event in [Event::Started(Box::new(started)), cause] {
         ports.store.append("elsewhere", ports.clock.now(), &event).await.expect("written");
     }
-    let hold = hold::take_to_restore(&ports, &theatre.settings, plan.marker, "elsewhere", &lbs, true, None).await;
+    let hold = hold::acquire_to_restore(&ports, &theatre.settings, plan.marker, "elsewhere", &lbs, true, None).await;
     let mut nobody = Nobody;
     let hold = hold.unwrap_or_else(|e| panic!("{e}"));
-    let run = Run::take(plan, ports, theatre.settings.clone(), hold, Interrupt::default(), &mut nobody);
+    let run = RunLoop::open(plan, ports, theatre.settings.clone(), hold, Interrupt::default(), &mut nobody);
     run.await.expect("it is taken").drive().await.expect("it ends")
 }
 
-async fn seen(theatre: &Theatre) -> Seen {
+async fn seen(theatre: &Theatre) -> LoadBalancerReading {
     let selector = &theatre.plan.workloads[0].routes[0].load_balancer;
-    live::read(selector, &theatre.stage.balancer, &*theatre.stage.clock, true).await.expect("readable")
+    live::read_for_rollback(selector, &theatre.stage.balancer, &*theatre.stage.clock, true).await.expect("readable")
 }
 
 /// Back, and nothing of ours stays.
@@ -107,8 +107,8 @@ fn is_back(theatre: &Theatre, ending: &Ending) {
 async fn no_journal() {
     let theatre = half("{}").await;
     let told = kept::started(&[seen(&theatre).await], None).expect("tags");
-    assert_eq!((told.run.as_str(), told.way.unclear.len()), (theatre.run.as_str(), 0));
-    is_back(&theatre, &elsewhere(&theatre, &told.way.plan, told.way.started).await);
+    assert_eq!((told.run.as_str(), told.rollback.unclear.len()), (theatre.run.as_str(), 0));
+    is_back(&theatre, &elsewhere(&theatre, &told.rollback.plan, told.rollback.started).await);
 }
 
 /// The tags do not depend on it; and one of them that somebody damaged is told by the others.
@@ -120,9 +120,9 @@ async fn a_corrupt_journal() {
     theatre.ledger.memory.set_journal(&theatre.run, bytes);
     assert!(theatre.ledger.read(&theatre.run).await.is_err(), "it is refused");
     let damaged: Tags = [(weights::KEY.to_owned(), "1 small nonsense".to_owned())].into();
-    theatre.stage.balancer.marks.put(&[theatre.started().routes[1].id.to_string()], &damaged).await.expect("tagged");
+    theatre.stage.balancer.tags.put(&[theatre.started().routes[1].id.to_string()], &damaged).await.expect("tagged");
     let told = kept::started(&[seen(&theatre).await], None).expect("tags");
-    is_back(&theatre, &elsewhere(&theatre, &told.way.plan, told.way.started).await);
+    is_back(&theatre, &elsewhere(&theatre, &told.rollback.plan, told.rollback.started).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,10 +151,10 @@ async fn the_lock_held() {
     let theatre = half("{}").await;
     let lbs = &theatre.started().load_balancers;
     let (ports, settings) = (&theatre.ports, &theatre.settings);
-    let other = hold::take(ports, settings, theatre.plan.marker, &theatre.run, lbs, false)
+    let other = hold::acquire(ports, settings, theatre.plan.marker, &theatre.run, lbs, false)
         .await
         .unwrap_or_else(|e| panic!("{e}"));
-    let refused = hold::take_to_restore(ports, settings, theatre.plan.marker, &theatre.run, lbs, false, None).await;
+    let refused = hold::acquire_to_restore(ports, settings, theatre.plan.marker, &theatre.run, lbs, false, None).await;
     assert!(refused.is_err(), "not without being asked to");
     is_back(&theatre, &roll_back(&theatre, ports.clone(), true).await);
     drop(other);
@@ -215,11 +215,11 @@ fn seeds() -> u64 {
 fn bad(theatre: &Theatre, throttled: u32, failing: u32, unhealthy: bool, seed: u64) -> Ports {
     let random = Mutex::new(fastrand::Rng::with_seed(seed));
     let balancer = Bad { inner: theatre.ports.balancer.clone(), random, throttled, failing, unhealthy };
-    Ports { balancer: Balancer::new(balancer), ..theatre.ports.clone() }
+    Ports { balancer: LoadBalancerApi::new(balancer), ..theatre.ports.clone() }
 }
 
 struct Bad {
-    inner: Balancer,
+    inner: LoadBalancerApi,
     random: Mutex<fastrand::Rng>,
     throttled: u32,
     failing: u32,
@@ -243,11 +243,11 @@ impl Bad {
 
 #[async_trait]
 impl Traffic for Bad {
-    async fn census(&self, load_balancer: &str) -> Result<Census, Unreadable> {
+    async fn census(&self, load_balancer: &str) -> Result<RouteCensus, Unreadable> {
         self.read()?;
         self.inner.traffic.census(load_balancer).await
     }
-    async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
+    async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
         if self.strikes(self.throttled) {
             return Err(WriteError::Throttled);
         }
@@ -256,11 +256,11 @@ impl Traffic for Bad {
             if self.strikes(50) {
                 self.inner.traffic.set(id, content, deadline).await?;
             }
-            return Err(WriteError::Unknown("HTTP 500".into()));
+            return Err(WriteError::Unanswered("HTTP 500".into()));
         }
         self.inner.traffic.set(id, content, deadline).await
     }
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
         match self.read() {
             Ok(()) => self.inner.traffic.routes(ids).await,
             Err(why) => ids.iter().map(|id| (id.clone(), Err(why.clone()))).collect(),
@@ -298,19 +298,19 @@ impl Inventory for Bad {
 }
 
 #[async_trait]
-impl Marks for Bad {
+impl TagStore for Bad {
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
         self.read()?;
-        self.inner.marks.tags(arns).await
+        self.inner.tags.tags(arns).await
     }
     async fn put(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
-        if self.strikes(self.throttled) { Err(WriteError::Throttled) } else { self.inner.marks.put(arns, tags).await }
+        if self.strikes(self.throttled) { Err(WriteError::Throttled) } else { self.inner.tags.put(arns, tags).await }
     }
     async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
         if self.strikes(self.throttled) {
             Err(WriteError::Throttled)
         } else {
-            self.inner.marks.remove(arns, keys).await
+            self.inner.tags.remove(arns, keys).await
         }
     }
 }

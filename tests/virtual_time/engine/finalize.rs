@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cutover::domain::decide::finalize::{Stands, judge, unfit, worst};
+use cutover::domain::decide::finalize::{ConditionStatus, judge, blocked_by_run, worst_status};
 use cutover::domain::run::event::{Event, Record};
 use cutover::domain::run::state::State;
 use cutover::engine::{Ending, finalize, request};
@@ -30,16 +30,16 @@ fn state(records: &[Record]) -> State {
 }
 
 /// What `finalize` says now: what stands in the way, or nothing.
-async fn said(theatre: &Theatre) -> Vec<(&'static str, Stands)> {
+async fn said(theatre: &Theatre) -> Vec<(&'static str, ConditionStatus)> {
     let records = theatre.records();
     let state = state(&records);
-    if let Some(item) = unfit(&theatre.plan, &state) {
+    if let Some(item) = blocked_by_run(&theatre.plan, &state) {
         return vec![(item.what, item.stands)];
     }
-    let facts = finalize::look(&theatre.plan, &state, &theatre.ports, &theatre.ports.balancer, QUIET).await;
+    let facts = finalize::read_facts(&theatre.plan, &state, &theatre.ports, &theatre.ports.balancer, QUIET).await;
     let items = judge(&theatre.plan, &state, &records, &facts, QUIET, theatre.ports.clock.now());
-    assert!(worst(&items) == Stands::Yes || items.iter().any(|i| i.stands == worst(&items)));
-    items.into_iter().filter(|i| i.stands != Stands::Yes).map(|i| (i.what, i.stands)).collect()
+    assert!(worst_status(&items) == ConditionStatus::Yes || items.iter().any(|i| i.stands == worst_status(&items)));
+    items.into_iter().filter(|i| i.stands != ConditionStatus::Yes).map(|i| (i.what, i.stands)).collect()
 }
 
 fn detach(bindings: bool) -> Request {
@@ -61,27 +61,27 @@ async fn the_old_cluster_may_go_once_nothing_leads_to_it_and_nobody_asks_it() {
     let theatre = completed().await;
     assert_eq!(said(&theatre).await, []);
     make_a_rule(theatre.stage.shell(), theatre.started());
-    assert_eq!(said(&theatre).await, [("rules", Stands::No)]);
+    assert_eq!(said(&theatre).await, [("rules", ConditionStatus::No)]);
     // Someone sends everything back to the old cluster.
     let route = &theatre.started().routes[0];
     theatre.stage.balancer.traffic.set(&route.id, &route.content, Duration::from_secs(5)).await.expect("written");
-    assert_eq!(said(&theatre).await, [("shares", Stands::Drift), ("rules", Stands::No)]);
+    assert_eq!(said(&theatre).await, [("shares", ConditionStatus::Drift), ("rules", ConditionStatus::No)]);
     theatre.sleep(Duration::from_mins(10)).await;
-    assert_eq!(said(&theatre).await, [("shares", Stands::Drift), ("requests", Stands::Wait), ("rules", Stands::No)]);
+    assert_eq!(said(&theatre).await, [("shares", ConditionStatus::Drift), ("requests", ConditionStatus::Wait), ("rules", ConditionStatus::No)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_stands_in_the_way_is_named() {
     let mut short = Theatre::begin(small::two_routes(), &scenario("{}")).await;
-    assert_eq!(said(&short).await, [("run", Stands::Wait)]);
+    assert_eq!(said(&short).await, [("run", ConditionStatus::Wait)]);
     assert_eq!(word(&short.run().await), "completed");
     // Thirty seconds after the last shift there are connections still, and a quarter of an hour ago there was nothing to be seen.
-    assert_eq!(said(&short).await, [("time", Stands::Wait), ("requests", Stands::Unknown)]);
+    assert_eq!(said(&short).await, [("time", ConditionStatus::Wait), ("requests", ConditionStatus::Unknown)]);
 
     let mut back = Theatre::begin(small::two_routes(), &scenario("{}")).await;
     back.ask(Request::Rollback { by: "bob".into(), force: false });
     assert_eq!(word(&back.run().await), "aborted");
-    assert_eq!(said(&back).await, [("run", Stands::No)]);
+    assert_eq!(said(&back).await, [("run", ConditionStatus::No)]);
 }
 
 #[tokio::test(start_paused = true)]

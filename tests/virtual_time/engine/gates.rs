@@ -1,7 +1,7 @@
 //! Metric gates in whole runs: what the lab's load balancer counts decides.
 
 use cutover::app::exit::Exit;
-use cutover::domain::metric::verdict::judge::Call;
+use cutover::domain::metric::verdict::judge::GateResult;
 use cutover::domain::run::event::{Event, WaitReason};
 use cutover::lab::rehearsal::Options;
 
@@ -13,7 +13,7 @@ const GATES: &str = "metrics: [{name: errors, exec: {command: [/bin/false]}, err
 const STEPS: &str = "[{bind: {}}, {setWeight: 20, name: some}, {pause: {duration: 10m}}, {setWeight: 50, name: half}, {pause: {duration: 8m}}, \
                      {setWeight: 100}, {pause: {duration: 2m}}]";
 
-fn calls(theatre: &Theatre, name: &str) -> Vec<Call> {
+fn calls(theatre: &Theatre, name: &str) -> Vec<GateResult> {
     let called =
         |event| if let Event::Judged { gate, call, .. } = event { (gate == name).then_some(call) } else { None };
     theatre.records().into_iter().filter_map(|r| called(r.event)).collect()
@@ -33,7 +33,7 @@ async fn equal_sides_pass_and_all_of_it_moves() {
     // With the whole traffic on one side there is nothing to compare, and a share still.
     for (gate, passes) in [("errors", 2), ("share", 3)] {
         assert_eq!(
-            calls(&theatre, gate).iter().filter(|c| **c == Call::Pass).count(),
+            calls(&theatre, gate).iter().filter(|c| **c == GateResult::Pass).count(),
             passes,
             "{gate}: {}",
             theatre.lines()
@@ -50,7 +50,7 @@ async fn a_green_that_errs_is_put_back() {
     assert_eq!((word(&end), exit(&end)), ("rolled back", Exit::RolledBack), "{}", theatre.lines());
     theatre.assert_original(&[]);
     theatre.assert_attached();
-    assert_eq!(calls(&theatre, "errors").last(), Some(&Call::Fail));
+    assert_eq!(calls(&theatre, "errors").last(), Some(&GateResult::Fail));
     assert!(theatre.lines().contains("guard gate failed: gate errors: b fails "), "{}", theatre.lines());
 }
 
@@ -61,7 +61,7 @@ async fn what_is_only_watched_moves_nothing() {
     let mut theatre = begin(&watched, faults).await;
     let end = theatre.run().await;
     assert_eq!(word(&end), "completed", "{}", theatre.lines());
-    assert!(calls(&theatre, "errors").contains(&Call::Fail));
+    assert!(calls(&theatre, "errors").contains(&GateResult::Fail));
     assert!(theatre.lines().contains("gate errors (dry run) fails"));
 }
 

@@ -5,11 +5,11 @@
 
 use std::path::Path;
 
-use cutover::adapter::store::fs::Local;
-use cutover::app::view::View;
+use cutover::adapter::store::fs::LocalStore;
+use cutover::app::view::RunView;
 use cutover::cli::render::style::Style;
-use cutover::cli::render::{events::Lines, status};
-use cutover::domain::run::journal::{Why, parse};
+use cutover::cli::render::{events::EventLines, status};
+use cutover::domain::run::journal::{LineDamage, parse};
 use cutover::domain::run::state::State;
 use cutover::port::store::{Store, StoreError};
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ fn v1() -> Vec<u8> {
 }
 
 /// A state directory with a run that has this journal, and the run's id.
-fn store(bytes: &[u8]) -> (tempfile::TempDir, Local, String) {
+fn store(bytes: &[u8]) -> (tempfile::TempDir, LocalStore, String) {
     let id = parse(&v1()).expect("it parses").records[0].run.clone();
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("runs").join(&id);
@@ -39,9 +39,9 @@ async fn a_journal_of_version_1_is_read_as_it_always_was() {
     let plan = cutover::plan::lint("v1", state.started.text.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(plan.hash, state.started.hash, "the plan's text is what was hashed");
     let now = records.last().map_or(Timestamp::UNIX_EPOCH, |r| r.time);
-    let view = View::of(&plan, &state, None, &[], now);
-    let mut lines = Lines::new(Style::plain());
-    let told: String = records.iter().flat_map(|r| lines.take(r)).map(|l| l + "\n").collect();
+    let view = RunView::of(&plan, &state, None, &[], now);
+    let mut lines = EventLines::new(Style::plain());
+    let told: String = records.iter().flat_map(|r| lines.lines_for(r)).map(|l| l + "\n").collect();
     let weights: Vec<_> = state.routes.values().map(|r| format!("{} {:?}", r.start.label, r.split())).collect();
     let text = format!("{told}\n{}\n\n{}\n", status::text(&view, &Style::plain()), weights.join("\n"));
     let text = text.replace(&format!("cutover {}", env!("CARGO_PKG_VERSION")), "cutover VERSION");
@@ -58,7 +58,7 @@ async fn a_journal_of_version_1_that_was_damaged_is_recognised() {
     let middle = bytes.iter().position(|b| *b == b'\n').expect("a line") + 40;
     bytes[middle] ^= 1;
     assert!(
-        matches!(parse(&bytes), Err(c) if c.line == 2 && matches!(c.why, Why::Sum | Why::Syntax(_)) && c.prefix == whole[..1])
+        matches!(parse(&bytes), Err(c) if c.line == 2 && matches!(c.why, LineDamage::Sum | LineDamage::Syntax(_)) && c.prefix == whole[..1])
     );
     let (_folder, flipped, id) = store(&bytes);
     let refused: StoreError = flipped.read(&id).await.expect_err("it is refused");
@@ -68,6 +68,6 @@ async fn a_journal_of_version_1_that_was_damaged_is_recognised() {
     );
 }
 
-fn open(folder: &Path) -> Local {
-    Local::open(Some(folder.to_path_buf())).expect("a store")
+fn open(folder: &Path) -> LocalStore {
+    LocalStore::open(Some(folder.to_path_buf())).expect("a store")
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cutover::app::exit::Exit;
 use cutover::domain::decide::HookCall;
-use cutover::domain::run::event::{Event, Freeze, Record, ResumeMode, WriteResult};
-use cutover::domain::run::hook::{HookResult, Occasion};
+use cutover::domain::run::event::{Event, FreezeReason, Record, ResumeMode, WriteResult};
+use cutover::domain::run::hook::{HookResult, HookPoint};
 use cutover::domain::run::state::Phase;
 use cutover::engine::Ending;
 use cutover::plan::model::Plan;
@@ -50,9 +50,9 @@ impl Outside {
     }
 }
 
-fn called(at: Occasion, name: Option<&str>) -> String {
+fn called(at: HookPoint, name: Option<&str>) -> String {
     let name = name.unwrap_or_default();
-    if at == Occasion::Command { name.to_owned() } else { format!("{} {name}", at.name()) }
+    if at == HookPoint::Command { name.to_owned() } else { format!("{} {name}", at.name()) }
 }
 
 #[async_trait]
@@ -107,7 +107,7 @@ fn course(records: &[Record]) -> Vec<String> {
     course
 }
 
-fn ended(records: &[Record], at: Occasion, wanted: HookResult) -> usize {
+fn ended(records: &[Record], at: HookPoint, wanted: HookResult) -> usize {
     records
         .iter()
         .filter(|r| matches!(&r.event, Event::HookEnded { hook, result, .. } if hook.at == at && *result == wanted))
@@ -183,7 +183,7 @@ async fn a_hook_that_fails_is_the_runs_failure_only_where_the_plan_says_so() {
     let mut theatre = Theatre::begin(ignored, &scenario("{}")).await;
     Outside::of(&mut theatre).behaves("beforeShift ", 0, true);
     assert_eq!(word(&theatre.run().await), "completed");
-    assert_eq!(ended(&theatre.records(), Occasion::BeforeShift, HookResult::Failed), 2);
+    assert_eq!(ended(&theatre.records(), HookPoint::BeforeShift, HookResult::Failed), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,7 +202,7 @@ async fn nothing_that_fails_or_hangs_holds_up_the_way_back() {
     let records = theatre.records();
     let at = |fits: &dyn Fn(&Event) -> bool| records.iter().rfind(|r| fits(&r.event)).expect("such a record").time;
     let back = at(&|e| matches!(e, Event::Outcome { .. }));
-    let called = at(&|e| matches!(e, Event::HookEnded { hook, .. } if hook.at == Occasion::BeforeRollback));
+    let called = at(&|e| matches!(e, Event::HookEnded { hook, .. } if hook.at == HookPoint::BeforeRollback));
     assert!(called.duration_since(back).as_secs() > 30, "the writes did not wait for the hook: {back} {called}");
 
     // What was not taken back is tried again by the next rollback, and what was is not.
@@ -224,7 +224,7 @@ async fn with_on_failure_pause_a_person_mends_it_and_it_is_tried_again() {
     let mut asked = false;
     let ending = theatre
         .run_with(&mut |state, _, _, _| {
-            if asked || state.frozen.as_ref().is_none_or(|frozen| frozen.reason != Freeze::HookFailed) {
+            if asked || state.frozen.as_ref().is_none_or(|frozen| frozen.reason != FreezeReason::HookFailed) {
                 return vec![];
             }
             asked = true;
@@ -252,7 +252,7 @@ async fn an_abort_ends_a_command_at_once_and_the_guard_goes_on_beside_it() {
     assert_eq!(word(&ending), "aborted", "{}", theatre.lines());
     theatre.assert_original(&[]);
     let records = theatre.records();
-    assert_eq!(ended(&records, Occasion::Command, HookResult::Ended), 1, "{}", theatre.lines());
+    assert_eq!(ended(&records, HookPoint::Command, HookResult::Ended), 1, "{}", theatre.lines());
     let back = records.iter().find(|r| matches!(r.event, Event::RollbackStarted { .. })).expect("a rollback").time;
     assert!(back.duration_since(since.expect("a command")).as_secs() <= 2, "{since:?} {back}");
     assert!(
@@ -334,5 +334,5 @@ async fn the_plan_with_commands_completes_and_goes_back_where_one_fails() {
     let ending = theatre.run().await;
     assert_eq!((word(&ending), exit(&ending)), ("rolled back", Exit::RolledBack), "{}", theatre.lines());
     theatre.assert_original(&[]);
-    assert_eq!(ended(&theatre.records(), Occasion::Undo, HookResult::Well), 1);
+    assert_eq!(ended(&theatre.records(), HookPoint::Undo, HookResult::Well), 1);
 }

@@ -23,7 +23,7 @@ const READINGS: i32 = 8;
 async fn half() -> Theatre {
     let plan = small::many_routes("", "[{bind: {}}, {setWeight: 50}, {setWeight: 100}]");
     let mut theatre =
-        Theatre::begin_with(plan, &scenario("{latency: {aws: 100ms}}"), |s| s.orders.until = Some(2)).await;
+        Theatre::begin_with(plan, &scenario("{latency: {aws: 100ms}}"), |s| s.orders.until_step = Some(2)).await;
     assert_eq!(word(&theatre.run().await), "waiting", "{}", theatre.lines());
     theatre
 }
@@ -33,16 +33,16 @@ async fn told(theatre: &Theatre, selector: &Selector) -> (Started, i64) {
     let (balancer, clock) = (&theatre.stage.balancer, &*theatre.stage.clock);
     let before = clock.now();
     for _ in 1..READINGS {
-        live::read(selector, balancer, clock, true).await.expect("readable");
+        live::read_for_rollback(selector, balancer, clock, true).await.expect("readable");
     }
-    let seen = live::read(selector, balancer, clock, true).await.expect("readable");
+    let seen = live::read_for_rollback(selector, balancer, clock, true).await.expect("readable");
     let rounds = clock.now().duration_since(before).as_millis() / (ROUND * READINGS).as_millis();
     assert!(seen.skipped.is_empty(), "{:?}", seen.skipped);
-    let told = kept::started(&[seen], Some(&theatre.run)).expect("tags").way.started;
+    let told = kept::started(&[seen], Some(&theatre.run)).expect("tags").rollback.started;
     let begun = theatre.started();
     for route in &told.routes {
         let was = begun.routes.iter().find(|r| r.id == route.id).expect("one of the run's");
-        assert!(route.content.same(&was.content), "{}", route.label);
+        assert!(route.content.equivalent(&was.content), "{}", route.label);
     }
     (told, i64::try_from(rounds).expect("few"))
 }
@@ -84,9 +84,9 @@ async fn what_one_tag_cannot_tell_the_others_do() {
                     .await
                     .expect("written");
             }
-            "the tag is damaged" => balancer.marks.put(&[lb], &damaged).await.expect("tagged"),
-            "the tag is gone" => balancer.marks.remove(&[lb], &[weights::KEY.to_owned()]).await.expect("untagged"),
-            _ => balancer.marks.remove(&[lb], &["cutover.dev/run".to_owned()]).await.expect("untagged"),
+            "the tag is damaged" => balancer.tags.put(&[lb], &damaged).await.expect("tagged"),
+            "the tag is gone" => balancer.tags.remove(&[lb], &[weights::KEY.to_owned()]).await.expect("untagged"),
+            _ => balancer.tags.remove(&[lb], &["cutover.dev/run".to_owned()]).await.expect("untagged"),
         }
         let (started, rounds) = told(&theatre, &by_name(&theatre)).await;
         assert_eq!(rounds, 4, "{what}");

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use cutover::base::time::later;
-use cutover::domain::decide::Orders;
+use cutover::domain::decide::ProcessOptions;
 use cutover::domain::run::event::{Event, ResumeMode, WaitReason};
 use cutover::domain::run::journal::{self, parse};
 use cutover::domain::run::state::State;
@@ -25,10 +25,10 @@ const WINDOW: &str = "windows: [{from: '00:00', to: '24:00', zone: UTC}]";
 /// A run that has moved a fifth of the traffic, and that nobody drives.
 async fn fifth(spec: &str) -> Theatre {
     let plan = small::many_routes(WINDOW, STEPS);
-    let mut theatre = Theatre::begin_with(plan, &scenario(spec), |s| s.orders.until = Some(2)).await;
+    let mut theatre = Theatre::begin_with(plan, &scenario(spec), |s| s.orders.until_step = Some(2)).await;
     assert_eq!(word(&theatre.run().await), "waiting", "{}", theatre.lines());
     theatre.assert_shares(20, &[]);
-    theatre.settings.orders = Orders::default();
+    theatre.settings.orders = ProcessOptions::default();
     theatre
 }
 
@@ -110,7 +110,7 @@ async fn a_run_whose_plan_todays_lint_refuses_goes_on_to_its_end() {
         // A window of a minute never opens for a step whose pause is longer, but the run is not refused for that.
         let ending = if to.contains("00:01") {
             theatre.ask(Request::Promote { by: "bob@lab".into(), full: true });
-            theatre.settings.orders.leave = Some(later(theatre.ports.clock.now(), Duration::from_mins(5)));
+            theatre.settings.orders.exit_after = Some(later(theatre.ports.clock.now(), Duration::from_mins(5)));
             theatre.run().await
         } else {
             theatre.run().await
@@ -211,7 +211,7 @@ async fn a_newer_run_is_never_raised_whatever_is_asked() {
         ];
         // `resume` and `step` in turn, as a scheduler calls them.
         for request in all {
-            theatre.settings.orders.leave = Some(later(theatre.ports.clock.now(), Duration::from_mins(10)));
+            theatre.settings.orders.exit_after = Some(later(theatre.ports.clock.now(), Duration::from_mins(10)));
             let told = theatre.told.len();
             theatre.ask(request.clone());
             assert_eq!(word(&theatre.run().await), "waiting", "{what}: {request:?}\n{}", theatre.lines());

@@ -24,7 +24,7 @@ async fn marker_then_attached_at_zero_then_bound_then_raised() {
     let green = &started.routes[0].groups["b"];
     let share = |set: &cutover::domain::traffic::Split| {
         let managed: Vec<_> = started.routes[0].groups.iter().map(|(c, g)| (c.clone(), g.clone())).collect();
-        shares::read(set, &managed).expect("shares")["b"]
+        shares::live_shares(set, &managed).expect("shares")["b"]
     };
     let mut steps = Vec::new();
     for record in theatre.records() {
@@ -83,7 +83,7 @@ async fn a_rollback_writes_within_a_poll_of_the_failing_look() {
     assert!(done.duration_since(sick) <= SignedDuration::from_secs(30), "{sick} {done}");
     // The kill is 45 s after the share; two checks of at most 30 s, and a poll.
     let dead =
-        theatre.stage.shell().call(|w, _| w.told().iter().find(|(_, what)| what.contains("kill")).expect("it kills").0);
+        theatre.stage.shell().call(|w, _| w.fault_messages().iter().find(|(_, what)| what.contains("kill")).expect("it kills").0);
     assert!(sick.duration_since(dead) <= SignedDuration::from_secs(75), "{dead} {sick}");
     theatre.assert_original(&[]);
     assert!(theatre.world().healthy[&green] == 0);

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use cutover::domain::run::event::{Event, Ramp, Record, Wait, WaitReason};
 use cutover::domain::run::state::{Phase, State};
-use cutover::domain::run::watch::Watch;
+use cutover::domain::run::observation::Observed;
 use cutover::domain::traffic::{RouteId, Split};
-use cutover::engine::{Audience, Ending, Interrupt, Run, hold};
+use cutover::engine::{Audience, Ending, Interrupt, RunLoop, hold};
 use cutover::port::store::Request;
 use jiff::Timestamp;
 
@@ -18,7 +18,7 @@ struct Nobody;
 
 impl Audience for Nobody {
     fn record(&mut self, _: &Record) {}
-    fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {}
+    fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
 fn request() -> Request {
@@ -30,7 +30,7 @@ async fn there_and_back(spec: &str, more: &mut (dyn FnMut(&State) -> Vec<Request
     let plan = small::many_routes("", "[{bind: {}}, {setWeight: 100}, {pause: {duration: 1h}}]");
     let mut theatre = Theatre::begin(plan, &scenario(spec)).await;
     let mut asked = false;
-    let mut person = |state: &State, _: &Watch, _: &[Wait], now: Timestamp| {
+    let mut person = |state: &State, _: &Observed, _: &[Wait], now: Timestamp| {
         if state.phase == Phase::Baking && !asked && now.duration_since(state.step_since).as_secs() >= 60 {
             asked = true;
             return vec![request()];
@@ -85,19 +85,19 @@ async fn a_way_back_in_parts_takes_its_time() {
 #[tokio::test(start_paused = true)]
 async fn it_goes_on_where_it_was_left() {
     let plan = small::many_routes("", "[{bind: {}}, {setWeight: 100}, {pause: {duration: 1h}}]");
-    let mut theatre = Theatre::begin_with(plan, &scenario("{}"), |s| s.orders.until = Some(2)).await;
+    let mut theatre = Theatre::begin_with(plan, &scenario("{}"), |s| s.orders.until_step = Some(2)).await;
     assert_eq!(word(&theatre.run().await), "waiting", "{}", theatre.lines());
     let lbs = theatre.started().load_balancers.clone();
     for life in 0..2 {
         let (ports, settings) = (theatre.ports.clone(), theatre.settings.clone());
-        let hold = hold::take_to_restore(&ports, &settings, theatre.plan.marker, &theatre.run, &lbs, true, None).await;
+        let hold = hold::acquire_to_restore(&ports, &settings, theatre.plan.marker, &theatre.run, &lbs, true, None).await;
         let hold = hold.unwrap_or_else(|e| panic!("{e}"));
         let mut nobody = Nobody;
-        let mut run = Run::take(&theatre.plan, ports, settings, hold, Interrupt::default(), &mut nobody)
+        let mut run = RunLoop::open(&theatre.plan, ports, settings, hold, Interrupt::default(), &mut nobody)
             .await
             .expect("it is taken");
         if life == 0 {
-            run.begin(&request()).await.expect("journalled").expect("it begins");
+            run.carry_out(&request()).await.expect("journalled").expect("it begins");
             tokio::select! {
                 ending = run.drive() => panic!("{ending:?}"),
                 () = theatre.sleep(Duration::from_secs(150)) => {}
@@ -117,7 +117,7 @@ async fn it_goes_on_where_it_was_left() {
 async fn a_plain_rollback_goes_all_the_way_at_once() {
     let mut asked = false;
     let mut impatient = |state: &State| {
-        let second = state.rollback.as_ref().and_then(|r| r.part()).is_some_and(|part| part.percent == 50);
+        let second = state.rollback.as_ref().and_then(|r| r.unfinished_stage()).is_some_and(|part| part.percent == 50);
         if !second || std::mem::replace(&mut asked, true) {
             vec![]
         } else {

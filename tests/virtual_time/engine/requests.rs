@@ -6,7 +6,7 @@ use cutover::domain::run::event::{Event, ResumeMode, Started};
 use cutover::domain::run::state::{Phase, State};
 use cutover::domain::traffic::RouteKind;
 use cutover::engine::{Ending, Rate};
-use cutover::lab::shell::Shell;
+use cutover::lab::shell::SharedModel;
 use cutover::port::store::Request;
 use jiff::{SignedDuration, Timestamp};
 
@@ -267,7 +267,7 @@ async fn after_a_foreign_write_a_person_decides_whose_shares_hold() {
 }
 
 /// Someone makes a rule beside the run's first one, with all of its traffic on `a`. Returns its ARN.
-pub fn make_a_rule(shell: &Shell, started: &Started) -> String {
+pub fn make_a_rule(shell: &SharedModel, started: &Started) -> String {
     let first = started.routes.iter().find(|r| r.id.kind() == RouteKind::Rule).expect("a rule");
     let call = format!(
         "Action=CreateRule&Version=2015-12-01&ListenerArn={}&Priority=777&Conditions.member.1.Field=path-pattern\

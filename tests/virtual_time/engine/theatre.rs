@@ -10,19 +10,19 @@ use cutover::app::drive;
 use cutover::app::exit::Exit;
 use cutover::app::prepare::prepare;
 use cutover::cli::render;
-use cutover::domain::run::event::{Event, Outcome, Record, ResumeMode, Started, Stop, Wait};
+use cutover::domain::run::event::{Event, RunOutcome, Record, ResumeMode, Started, StopReason, Wait};
 use cutover::domain::run::state::{Frozen, Phase, State};
-use cutover::domain::run::watch::Watch;
-use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, Settings, hold};
+use cutover::domain::run::observation::Observed;
+use cutover::engine::{Audience, Ending, Interrupt, Ports, RunLoop, Settings, hold};
 use cutover::lab::model::{OperatorRequest, Snapshot, World};
-use cutover::lab::rehearsal::{Options, Stage};
+use cutover::lab::rehearsal::{Options, RehearsalLab};
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::Plan;
-use cutover::port::Balancer;
+use cutover::port::LoadBalancerApi;
 use cutover::port::store::{Request, Store, run_id};
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use render::events::Lines;
+use render::events::EventLines;
 use render::style::Style;
 
 use super::face::Face;
@@ -30,7 +30,7 @@ use super::store::{Crash, Ledger};
 use super::witness::Witness;
 
 /// What a person does, asked at each turn.
-pub type Person<'a> = dyn FnMut(&State, &Watch, &[Wait], Timestamp) -> Vec<Request> + Send + 'a;
+pub type Person<'a> = dyn FnMut(&State, &Observed, &[Wait], Timestamp) -> Vec<Request> + Send + 'a;
 
 /// How a process came to its end.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,7 +45,7 @@ pub enum Life {
 /// A stage with a run.
 pub struct Theatre {
     pub plan: Plan,
-    pub stage: Stage,
+    pub stage: RehearsalLab,
     pub ledger: Ledger,
     pub witness: Arc<Witness>,
     pub ports: Ports,
@@ -99,7 +99,7 @@ impl Theatre {
         options: Options,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        let stage = Stage::paused(plan.clone(), scenario, 1, options).await.unwrap_or_else(|e| panic!("{e}"));
+        let stage = RehearsalLab::virtual_time(plan.clone(), scenario, 1, options).await.unwrap_or_else(|e| panic!("{e}"));
         let before = stage.shell().call(|w, _| w.snapshot());
         let ledger = Ledger::default();
         let witness = Arc::new(Witness {
@@ -113,7 +113,7 @@ impl Theatre {
         let store: Arc<dyn Store> = Arc::new(ledger.clone());
         let (clusters, metrics) = (stage.clusters.clone(), Arc::clone(&stage.metrics));
         let ports = Ports {
-            balancer: Balancer { traffic: Arc::clone(&witness) as _, ..stage.balancer.clone() },
+            balancer: LoadBalancerApi { traffic: Arc::clone(&witness) as _, ..stage.balancer.clone() },
             clusters,
             metrics,
             hooks: Arc::clone(&stage.hooks),
@@ -124,14 +124,14 @@ impl Theatre {
         if let Some(refusal) = prepared.refusal() {
             panic!("{refusal}");
         }
-        let started = prepared.started(&plan, "alice@mac", 1, None).unwrap_or_else(|e| panic!("{e}"));
+        let started = prepared.started_event(&plan, "alice@mac", 1, None).unwrap_or_else(|e| panic!("{e}"));
         let _ = witness.started.set(started.clone());
         let things = started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len();
         let mut settings =
             Settings { leave_when_frozen: true, ..Settings::new("alice@mac".into(), "mac".into(), things) };
         change(&mut settings);
         let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(1));
-        drop(hold::begin(&ports, &settings, plan.marker, &run, started).await.unwrap_or_else(|e| panic!("{e}")));
+        drop(hold::own_new_run(&ports, &settings, plan.marker, &run, started).await.unwrap_or_else(|e| panic!("{e}")));
         let told = ledger.records().clone();
         Self { plan, stage, ledger, witness, ports, settings, run, before, told }
     }
@@ -143,7 +143,7 @@ impl Theatre {
         }
         run.clone_into(&mut self.run);
         let Some(Event::Started(started)) = records.first().map(|r| &r.event) else { panic!("no start") };
-        self.plan = cutover::domain::run::frozen::plan(started);
+        self.plan = cutover::domain::run::frozen_plan::plan(started);
         self.ledger.memory.set_journal(run, journal.to_vec());
         *self.ledger.records() = records;
     }
@@ -165,7 +165,7 @@ impl Theatre {
 
     async fn process(&mut self, person: &mut Person<'_>, request: Option<&Request>) -> Life {
         let lbs = self.started().load_balancers.clone();
-        let hold = hold::take(&self.ports, &self.settings, self.plan.marker, &self.run, &lbs, false)
+        let hold = hold::acquire(&self.ports, &self.settings, self.plan.marker, &self.run, &lbs, false)
             .await
             .unwrap_or_else(|e| panic!("{e}"));
         let interrupt = Interrupt::default();
@@ -180,9 +180,9 @@ impl Theatre {
         };
         let (ports, settings) = (self.ports.clone(), self.settings.clone());
         let process = async {
-            let mut run = Run::take(&self.plan, ports, settings, hold, interrupt, &mut listener).await?;
+            let mut run = RunLoop::open(&self.plan, ports, settings, hold, interrupt, &mut listener).await?;
             if let Some(request) = request {
-                run.begin(request).await?.unwrap_or_else(|e| panic!("{e}"));
+                run.carry_out(request).await?.unwrap_or_else(|e| panic!("{e}"));
             }
             run.drive().await
         };
@@ -220,7 +220,7 @@ impl Theatre {
 
     /// Leaves a request.
     pub fn ask(&self, request: Request) {
-        self.ledger.memory.ask(&self.run, &request).expect("in memory");
+        self.ledger.memory.add_request(&self.run, &request).expect("in memory");
     }
 
     /// The world as it is.
@@ -250,8 +250,8 @@ impl Theatre {
 
     /// What an audience read, line by line.
     pub fn lines(&self) -> String {
-        let mut lines = Lines::new(Style::plain());
-        let text: String = self.told.iter().flat_map(|r| lines.take(r)).map(|l| l + "\n").collect();
+        let mut lines = EventLines::new(Style::plain());
+        let text: String = self.told.iter().flat_map(|r| lines.lines_for(r)).map(|l| l + "\n").collect();
         let process = format!("process {}, cutover {}", std::process::id(), env!("CARGO_PKG_VERSION"));
         text.replace(&process, "process PID, cutover VERSION")
     }
@@ -324,20 +324,20 @@ impl Theatre {
 
 /// The exit code that an ending means.
 pub fn exit(ending: &Ending) -> Exit {
-    drive::exit(ending)
+    drive::exit_of(ending)
 }
 
 /// A word for an ending.
 pub fn word(ending: &Ending) -> &'static str {
     match ending {
-        Ending::Finished { outcome: Outcome::Completed, .. } => "completed",
-        Ending::Finished { outcome: Outcome::RolledBack, .. } => "rolled back",
-        Ending::Finished { outcome: Outcome::Aborted, .. } => "aborted",
-        Ending::Stopped(Stop::Drift, _) => "drift",
-        Ending::Stopped(Stop::Stuck, _) => "stuck",
-        Ending::Stopped(Stop::Waiting, _) => "waiting",
-        Ending::Stopped(Stop::Lock, _) => "lock",
-        Ending::Stopped(Stop::Interrupted, _) => "interrupted",
+        Ending::Finished { outcome: RunOutcome::Completed, .. } => "completed",
+        Ending::Finished { outcome: RunOutcome::RolledBack, .. } => "rolled back",
+        Ending::Finished { outcome: RunOutcome::Aborted, .. } => "aborted",
+        Ending::Stopped(StopReason::Drift, _) => "drift",
+        Ending::Stopped(StopReason::Stuck, _) => "stuck",
+        Ending::Stopped(StopReason::Waiting, _) => "waiting",
+        Ending::Stopped(StopReason::Lock, _) => "lock",
+        Ending::Stopped(StopReason::Interrupted, _) => "interrupted",
     }
 }
 
@@ -345,7 +345,7 @@ pub fn word(ending: &Ending) -> &'static str {
 const STALL: SignedDuration = SignedDuration::from_mins(45);
 
 struct Listener<'a, 'b> {
-    stage: &'a Stage,
+    stage: &'a RehearsalLab,
     store: Ledger,
     run: String,
     interrupt: Interrupt,
@@ -356,13 +356,13 @@ struct Listener<'a, 'b> {
 
 impl Audience for Listener<'_, '_> {
     fn record(&mut self, record: &Record) {
-        if let Some(measured) = self.stage.follow(&record.event) {
+        if let Some(measured) = self.stage.on_event(&record.event) {
             self.told.push(Record { seq: 0, event: Event::Measured(measured), ..record.clone() });
         }
         self.told.push(record.clone());
     }
 
-    fn turn(&mut self, state: &State, watch: &Watch, waits: &[Wait], now: Timestamp) {
+    fn turn(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
         let waited = now.duration_since(state.step_since) >= SignedDuration::from_mins(1);
         let mut requests = (self.person)(state, watch, waits, now);
         if state.phase == Phase::Awaiting && self.approved != state.step && waited {
@@ -371,12 +371,12 @@ impl Audience for Listener<'_, '_> {
         }
         requests.extend(self.stage.shell().change(World::operator_requests).into_iter().map(asked));
         for request in requests {
-            self.store.memory.ask(&self.run, &request).expect("in memory");
+            self.store.memory.add_request(&self.run, &request).expect("in memory");
         }
         if let Some(Frozen { message, since, .. }) = &state.frozen
             && now.duration_since(*since) >= STALL
         {
-            self.interrupt.raise(Stop::Waiting, message.clone());
+            self.interrupt.request(StopReason::Waiting, message.clone());
         }
     }
 }
@@ -393,7 +393,7 @@ fn asked(request: OperatorRequest) -> Request {
 }
 
 /// Returns when the scenario kills the process.
-async fn crash(stage: &Stage) -> Duration {
+async fn crash(stage: &RehearsalLab) -> Duration {
     loop {
         if let Some(pause) = stage.shell().change(World::crash_due) {
             return pause;

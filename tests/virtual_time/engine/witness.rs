@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cutover::domain::health::Target;
 use cutover::domain::run::event::{Event, ResumeMode, RouteStart, Started, Write};
-use cutover::domain::traffic::{Census, Content, RouteId, Unreadable};
+use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Unreadable};
 use cutover::lab::model::Snapshot;
-use cutover::lab::shell::Shell;
+use cutover::lab::shell::SharedModel;
 use cutover::plan::model::{Plan, StepKind};
 use cutover::port::{Traffic, WriteError};
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ use super::store::Ledger;
 /// See the module.
 pub struct Witness {
     pub inner: Arc<dyn Traffic>,
-    pub shell: Shell,
+    pub shell: SharedModel,
     pub plan: Plan,
     pub ledger: Ledger,
     pub started: OnceLock<Started>,
@@ -41,9 +41,9 @@ impl Witness {
     }
 
     /// Holds one write to the invariants.
-    fn judge(&self, id: &RouteId, content: &Content) {
+    fn judge(&self, id: &RouteId, content: &RouteContent) {
         let (world, now) = self.look();
-        let wanted = content.forwards().expect("a route that forwards");
+        let wanted = content.forward_split().expect("a route that forwards");
         let (restore, _) = self.intended(id).unwrap_or_else(|| panic!("a write to {id} that no `intended` announces"));
         self.writes.lock().unwrap_or_else(PoisonError::into_inner).push((now, id.clone(), restore));
         // I2
@@ -111,7 +111,7 @@ impl Witness {
     /// I1: no group's share rises while it has too few healthy targets for it.
     fn gates(&self, managed: &[&str], live: &Face, next: &Face, world: &Snapshot, now: Timestamp) {
         let groups = &self.started().groups;
-        let start = self.started().routes.iter().filter_map(|r| r.content.forwards().map(|f| (r, f)));
+        let start = self.started().routes.iter().filter_map(|r| r.content.forward_split().map(|f| (r, f)));
         for group in managed {
             let (before, after) = (live.share(group, managed), next.share(group, managed));
             if after <= before + 1e-9 {
@@ -182,14 +182,14 @@ impl Witness {
 
 #[async_trait]
 impl Traffic for Witness {
-    async fn census(&self, load_balancer: &str) -> Result<Census, Unreadable> {
+    async fn census(&self, load_balancer: &str) -> Result<RouteCensus, Unreadable> {
         self.inner.census(load_balancer).await
     }
-    async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
+    async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
         self.judge(id, content);
         self.inner.set(id, content, deadline).await
     }
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
         self.inner.routes(ids).await
     }
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {

@@ -1,6 +1,6 @@
 //! Clusters: pods, autoscalers, and what the load balancer controller does with bindings.
 
-use cutover::lab::model::{Asker, Caller, ClientRequest, Outcome, PodAnswer, World};
+use cutover::lab::model::{Requester, Caller, ClientRequest, RoutingOutcome, PodAnswer, World};
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::Selector;
 use serde_json::Value;
@@ -13,13 +13,13 @@ fn a_rollout_replaces_pods_without_an_error_for_clients() {
     let before: Vec<_> =
         world.pods().into_iter().filter(|p| p.cluster.as_deref() == Some("a")).map(|p| p.name).collect();
     for second in 0..400 {
-        for (load_balancer, port, host, path) in world.reachable() {
+        for (load_balancer, port, host, path) in world.sample_requests() {
             let ask = ClientRequest { load_balancer: &load_balancer, port, host: &host, path: &path, cookie: None };
-            let Outcome::Target { pod, .. } = world.pick(&ask, at(second)).outcome else {
+            let RoutingOutcome::Target { pod, .. } = world.pick(&ask, at(second)).outcome else {
                 panic!("no target at {second} s")
             };
             assert!(
-                matches!(world.respond(pod, Asker::Client), PodAnswer::Status { status: 200, .. }),
+                matches!(world.respond(pod, Requester::Client), PodAnswer::Status { status: 200, .. }),
                 "at {second} s"
             );
         }
@@ -87,7 +87,7 @@ fn one_seed_gives_one_world() {
         let mut world = world("{faults: [{at: {time: 30s}, deploy: {cluster: a}}]}");
         world.advance(at(600));
         let pods: Vec<_> = world.pods().iter().map(|p| (p.name.clone(), p.ip)).collect();
-        (pods, send(&mut world, 500, at(601)), world.calls().to_vec(), world.next())
+        (pods, send(&mut world, 500, at(601)), world.calls().to_vec(), world.next_event())
     };
     assert_eq!(run(), run());
 }

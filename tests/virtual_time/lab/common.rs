@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use cutover::lab::model::{ClientRequest, Outcome, World};
+use cutover::lab::model::{ClientRequest, RoutingOutcome, World};
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::Plan;
 use http::Request;
@@ -112,11 +112,11 @@ pub fn modify(route: &(String, bool), weights: &[(&str, u32)], more: &str) -> St
 
 /// Sends a request to each reachable route in turn, `count` in all, and counts where they went: cluster a, cluster b, elsewhere.
 pub fn send(world: &mut World, count: usize, now: Timestamp) -> [usize; 3] {
-    let places = world.reachable();
+    let places = world.sample_requests();
     let mut seen = [0; 3];
     for (load_balancer, port, host, path) in places.iter().cycle().take(count) {
         let pick = world.pick(&ClientRequest { load_balancer, port: *port, host, path, cookie: None }, now);
-        let target = matches!(pick.outcome, Outcome::Target { .. });
+        let target = matches!(pick.outcome, RoutingOutcome::Target { .. });
         match pick.cluster.as_deref() {
             Some("a") if target => seen[0] += 1,
             Some("b") if target => seen[1] += 1,
@@ -153,8 +153,8 @@ fn kube_call(world: &mut World, method: &str, path: &str, body: &serde_json::Val
         .body(body)
         .expect("a request");
     match world.kube("b", &request, now).answer {
-        cutover::lab::wire::kube::Answer::Whole(response) => (response.status().as_u16(), response.into_body()),
-        cutover::lab::wire::kube::Answer::Watch(_) => panic!("no watch was asked for"),
+        cutover::lab::wire::kube::KubeResponse::Complete(response) => (response.status().as_u16(), response.into_body()),
+        cutover::lab::wire::kube::KubeResponse::Watch(_) => panic!("no watch was asked for"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Faults of the APIs, and when they happen.
 
-use cutover::lab::model::{Caller, Fate};
-use cutover::lab::wire::kube::Answer;
+use cutover::lab::model::{Caller, Delivery};
+use cutover::lab::wire::kube::KubeResponse;
 use http::Request;
 use hyper::body::Bytes;
 
@@ -13,7 +13,7 @@ fn a_late_write_is_carried_out_without_an_answer() {
     let [a, b, other] = groups(&mut world, at(1));
     let route = routes(&mut world, at(1)).remove(1);
     let answer = world.aws(&request(&modify(&route, &[(&a, 1), (&b, 1), (&other, 0)], "")), at(10));
-    assert_eq!(answer.fate, Fate::AppliedLate(at(30)));
+    assert_eq!(answer.delivery, Delivery::AppliedLate(at(30)));
     let mut read =
         |now| all(&elb(&mut world, &format!("Action=DescribeRules&RuleArns.member.1={}", route.0), now).1, "Weight");
     assert_eq!(read(at(29)), ["100", "0", "0"]);
@@ -37,7 +37,7 @@ fn faults_that_wait_for_a_step_or_a_share_happen_then() {
     let faults = "[{at: {step: first-traffic, after: 10s}, expire-credentials: {for: 20s}}, {at: {share: {cluster: to, atLeast: 50}}, crash: {down: 5m}}]";
     let mut world = world(&format!("{{limits: {{modify: {{burst: 100, perSecond: 9}}}}, faults: {faults}}}"));
     let [a, b, other] = groups(&mut world, at(0));
-    world.step(2, Some("first-traffic"), at(10));
+    world.step_started(2, Some("first-traffic"), at(10));
     assert_eq!(elb(&mut world, "Action=DescribeLoadBalancers", at(19)).0, 200);
     assert_eq!(elb(&mut world, "Action=DescribeLoadBalancers", at(21)).0, 403);
     assert_eq!(elb(&mut world, "Action=DescribeLoadBalancers", at(41)).0, 200);
@@ -54,12 +54,12 @@ fn a_partition_lasts_as_long_as_it_says() {
     let mut world = world("{faults: [{at: {time: 10s}, partition: {cluster: to, aws: true, for: 20s}}]}");
     let get = || Request::get("/api/v1/namespaces").body(Bytes::new()).expect("a request");
     let mut fates = |now| {
-        let aws = world.aws(&request("Action=DescribeLoadBalancers"), now).fate;
-        [aws, world.kube("a", &get(), now).fate, world.kube("b", &get(), now).fate]
+        let aws = world.aws(&request("Action=DescribeLoadBalancers"), now).delivery;
+        [aws, world.kube("a", &get(), now).delivery, world.kube("b", &get(), now).delivery]
     };
-    assert_eq!(fates(at(9)), [Fate::Answered; 3]);
-    assert_eq!(fates(at(11)), [Fate::Dropped, Fate::Answered, Fate::Dropped]);
-    assert_eq!(fates(at(31)), [Fate::Answered; 3]);
+    assert_eq!(fates(at(9)), [Delivery::Answered; 3]);
+    assert_eq!(fates(at(11)), [Delivery::Dropped, Delivery::Answered, Delivery::Dropped]);
+    assert_eq!(fates(at(31)), [Delivery::Answered; 3]);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn an_eks_token_must_be_one() {
     let mut world = world("{}");
     let token = "Bearer k8s-aws-v1.bm90IGEgdXJs";
     let get = Request::get("/api/v1/namespaces").header("authorization", token).body(Bytes::new()).expect("a request");
-    let Answer::Whole(answer) = world.kube("a", &get, at(1)).answer else { panic!("a whole answer") };
+    let KubeResponse::Complete(answer) = world.kube("a", &get, at(1)).answer else { panic!("a whole answer") };
     assert_eq!(answer.status(), 401);
 }
 

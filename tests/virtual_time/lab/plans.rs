@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cutover::lab::model::{ClientRequest, Outcome, World};
+use cutover::lab::model::{ClientRequest, RoutingOutcome, World};
 use cutover::lab::scenario::Scenario;
 use cutover::plan::{self, model::Plan};
 
@@ -14,11 +14,11 @@ fn world(plan: &Plan) -> World {
 
 /// Asks for every route once; the routes that were reached.
 fn reach(world: &mut World) -> BTreeSet<String> {
-    let places = world.reachable();
+    let places = world.sample_requests();
     let mut seen = BTreeSet::new();
     for (load_balancer, port, host, path) in &places {
         let pick = world.pick(&ClientRequest { load_balancer, port: *port, host, path, cookie: None }, at(1));
-        assert!(matches!(pick.outcome, Outcome::Target { .. }), "{port} {path}: {:?}", pick.outcome);
+        assert!(matches!(pick.outcome, RoutingOutcome::Target { .. }), "{port} {path}: {:?}", pick.outcome);
         seen.insert(pick.route.to_string());
     }
     assert_eq!(seen.len(), places.len(), "each place leads to a route of its own");

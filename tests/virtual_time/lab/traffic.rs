@@ -1,6 +1,6 @@
 //! The data plane: shares, propagation, health, stickiness.
 
-use cutover::lab::model::{ClientRequest, Outcome};
+use cutover::lab::model::{ClientRequest, RoutingOutcome};
 use serde_json::Value;
 
 use super::common::{BINDINGS, all, at, binding, elb, groups, kube, modify, routes, send, states, world};
@@ -18,7 +18,7 @@ fn a_weight_of_one_percent_is_exact_over_all_routes_and_on_each_of_them() {
     assert!(seen[1].abs_diff(200) <= 3 && seen[2] == 0, "{seen:?}");
     // No route is left out, and none gets it all: over 40 full rounds each has had its own hundredth.
     let mut by_route = std::collections::BTreeMap::new();
-    let places = world.reachable();
+    let places = world.sample_requests();
     for (load_balancer, port, host, path) in places.iter().cycle().take(36 * 4000) {
         let pick = world.pick(&ClientRequest { load_balancer, port: *port, host, path, cookie: None }, at(120));
         *by_route.entry(pick.route).or_insert(0) += i32::from(pick.cluster.as_deref() == Some("b"));
@@ -84,7 +84,7 @@ fn an_empty_group_answers_503() {
     let route = routes(&mut world, at(0)).remove(0);
     elb(&mut world, &modify(&route, &[(&a, 0), (&b, 1), (&other, 0)], ""), at(0));
     let ask = ClientRequest { load_balancer: "", port: 80, host: "x", path: "/nowhere", cookie: None };
-    assert_eq!(world.pick(&ask, at(60)).outcome, Outcome::Status(503));
+    assert_eq!(world.pick(&ask, at(60)).outcome, RoutingOutcome::Status(503));
 }
 
 #[test]

@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use cutover::adapter::aws;
 use cutover::adapter::aws::elb::Alb;
-use cutover::adapter::clock::Scaled;
+use cutover::adapter::clock::LabClock;
 use cutover::adapter::kubernetes::K8s;
 use cutover::adapter::metric::Nobody;
-use cutover::adapter::store::kubernetes::Shared;
+use cutover::adapter::store::kubernetes::KubernetesStore;
 use cutover::app::prepare::prepare;
 use cutover::domain::run::event::{Record, Started, Wait};
 use cutover::domain::run::state::State;
-use cutover::domain::run::watch::Watch;
-use cutover::engine::hold::{self, Hold, HoldError};
-use cutover::engine::{Audience, Ending, EngineError, Interrupt, Ports, Run, Settings};
+use cutover::domain::run::observation::Observed;
+use cutover::engine::hold::{self, Ownership, OwnershipError};
+use cutover::engine::{Audience, Ending, EngineError, Interrupt, Ports, RunLoop, Settings};
 use cutover::lab::model::World;
-use cutover::lab::paused::Lab;
+use cutover::lab::paused::VirtualLab;
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::Plan;
 use cutover::port::store::{Request, Store};
-use cutover::port::{Balancer, Clock, Cluster};
+use cutover::port::{LoadBalancerApi, Clock, Cluster};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tower::ServiceExt;
@@ -53,8 +53,8 @@ enum Wish {
 /// A world with two operators.
 pub struct Pair {
     plan: Plan,
-    lab: Lab,
-    clock: Scaled,
+    lab: VirtualLab,
+    clock: LabClock,
     pub truth: Truth,
     wish: Wish,
     /// When the second one comes.
@@ -67,7 +67,7 @@ struct Deaf;
 
 impl Audience for Deaf {
     fn record(&mut self, _: &Record) {}
-    fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {}
+    fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
 fn plan(marker: &str) -> Plan {
@@ -107,9 +107,9 @@ impl Pair {
         let plan = plan(if random.bool() { "none" } else { "tag" });
         let scenario = "apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {name: pairs}\nspec: {}\n";
         let scenario = Scenario::parse("pairs", scenario).unwrap_or_else(|e| panic!("{e}"));
-        let clock = Scaled::new(START, 1.0);
+        let clock = LabClock::new(START, 1.0);
         let world = World::new(&plan, &scenario, seed, START).unwrap_or_else(|e| panic!("{e}"));
-        let lab = Lab::start(world, clock.clone());
+        let lab = VirtualLab::start(world, clock.clone());
         let truth = Truth::default();
         let wish = [Wish::Resume, Wish::Resume, Wish::TakeOver, Wish::Begin][random.usize(..4)];
         let comes = Duration::from_millis(random.u64(..60_000));
@@ -141,7 +141,7 @@ impl Pair {
             Self { plan, lab, clock: clock.clone(), truth: truth.clone(), wish, comes, machines, started: nothing() };
         let ports = pair.ports(Part::First, false).await;
         let prepared = prepare(&pair.plan, &ports, 1).await;
-        pair.started = prepared.started(&pair.plan, "alice@mac", 1, None).unwrap_or_else(|e| panic!("{e}"));
+        pair.started = prepared.started_event(&pair.plan, "alice@mac", 1, None).unwrap_or_else(|e| panic!("{e}"));
         pair.truth.note(clock.now(), format!("{:?} after {comes:?}, marker {:?}", pair.wish, pair.plan.marker));
         for machine in &pair.machines {
             let seconds = |spans: &[(Instant, Instant)]| {
@@ -171,7 +171,7 @@ impl Pair {
     async fn ports(&self, part: Part, real: bool) -> Ports {
         let config = aws::config(&self.lab.aws_settings()).await;
         let machine = Arc::clone(self.machine(part));
-        let mut balancer = Balancer::new(Alb::new(&config));
+        let mut balancer = LoadBalancerApi::new(Alb::new(&config));
         let green = self.started.groups.iter().filter(|(_, g)| g.cluster == "b").map(|(arn, _)| arn.clone()).collect();
         if real {
             balancer.traffic = Arc::new(Road { machine: Arc::clone(&machine), inner: balancer.traffic, green });
@@ -187,12 +187,12 @@ impl Pair {
         let client = kube::Client::new(BoxCloneSyncService::new(line.map_err(|e| e)), "default");
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let store: Arc<dyn Store> =
-            Arc::new(Shared::new(client, "shop", "namespace shop of a", "kubectl -n shop", Arc::clone(&clock)));
+            Arc::new(KubernetesStore::new(client, "shop", "namespace shop of a", "kubectl -n shop", Arc::clone(&clock)));
         Ports {
             balancer,
             clusters,
             metrics: Arc::new(Nobody),
-            hooks: Arc::new(cutover::adapter::hook::Nobody),
+            hooks: Arc::new(cutover::adapter::hook::NoHooks),
             clock,
             store,
         }
@@ -229,20 +229,20 @@ impl Pair {
         None
     }
 
-    async fn hold(&self, part: Part, ports: &Ports, settings: &Settings) -> Result<(Hold, Option<Request>), HoldError> {
+    async fn hold(&self, part: Part, ports: &Ports, settings: &Settings) -> Result<(Ownership, Option<Request>), OwnershipError> {
         let lbs = &self.started.load_balancers;
         let back = Request::Rollback { by: "bob@pc".into(), force: false };
         match (part, self.wish) {
             (Part::First, _) => {
-                hold::begin(ports, settings, self.plan.marker, "small-1", self.started.clone()).await.map(|h| (h, None))
+                hold::own_new_run(ports, settings, self.plan.marker, "small-1", self.started.clone()).await.map(|h| (h, None))
             }
             (_, Wish::Begin) => {
-                hold::begin(ports, settings, self.plan.marker, "small-2", self.started.clone()).await.map(|h| (h, None))
+                hold::own_new_run(ports, settings, self.plan.marker, "small-2", self.started.clone()).await.map(|h| (h, None))
             }
             (_, Wish::Resume) => {
-                hold::take(ports, settings, self.plan.marker, "small-1", lbs, false).await.map(|h| (h, None))
+                hold::acquire(ports, settings, self.plan.marker, "small-1", lbs, false).await.map(|h| (h, None))
             }
-            (_, Wish::TakeOver) => hold::take_to_restore(ports, settings, self.plan.marker, "small-1", lbs, true, None)
+            (_, Wish::TakeOver) => hold::acquire_to_restore(ports, settings, self.plan.marker, "small-1", lbs, true, None)
                 .await
                 .map(|h| (h, Some(back))),
         }
@@ -252,13 +252,13 @@ impl Pair {
         &self,
         ports: Ports,
         settings: Settings,
-        hold: Hold,
+        hold: Ownership,
         request: Option<Request>,
     ) -> Result<Ending, EngineError> {
         let mut deaf = Deaf;
-        let mut run = Run::take(&self.plan, ports, settings, hold, Interrupt::default(), &mut deaf).await?;
+        let mut run = RunLoop::open(&self.plan, ports, settings, hold, Interrupt::default(), &mut deaf).await?;
         if let Some(request) = request {
-            let _ = run.begin(&request).await?;
+            let _ = run.carry_out(&request).await?;
         }
         let ending = run.drive().await;
         run.release().await;

@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover::adapter::clock::Scaled;
+use cutover::adapter::clock::LabClock;
 use cutover::domain::health::Target;
-use cutover::domain::traffic::{Census, Content, RouteId, Unreadable};
+use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Unreadable};
 use cutover::lab::paused::KubeTransport;
 use cutover::port::{Clock, Traffic, WriteError};
 use http::{Method, Request, Response};
@@ -26,7 +26,7 @@ type Span = (Instant, Instant);
 pub struct Machine {
     pub name: &'static str,
     pub truth: Truth,
-    pub clock: Scaled,
+    pub clock: LabClock,
     /// When nothing of it runs.
     pub stops: Mutex<Vec<Span>>,
     /// Writes to the load balancer until it is stopped while one is under way, and for how long.
@@ -146,14 +146,14 @@ pub struct Road {
 
 #[async_trait]
 impl Traffic for Road {
-    async fn census(&self, load_balancer: &str) -> Result<Census, Unreadable> {
+    async fn census(&self, load_balancer: &str) -> Result<RouteCensus, Unreadable> {
         self.inner.census(load_balancer).await
     }
-    async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
+    async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
         let sent = self.machine.clock.now();
         self.machine.leaves();
         self.machine.travel(5..200).await;
-        let share = content.forwards().map_or(0.0, |split| {
+        let share = content.forward_split().map_or(0.0, |split| {
             let weight = |g: &str| f64::from(split.weight(g).unwrap_or(0));
             let all: f64 = split.ids().map(|id| weight(id)).sum();
             self.green.iter().map(|g| weight(g)).sum::<f64>() / all.max(1.0)
@@ -162,7 +162,7 @@ impl Traffic for Road {
         self.inner.set(id, content, deadline).await
     }
 
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
         self.inner.routes(ids).await
     }
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {

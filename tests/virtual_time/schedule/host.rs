@@ -9,13 +9,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover::adapter::clock::Scaled;
+use cutover::adapter::clock::LabClock;
 use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use cutover::domain::health::Target;
-use cutover::domain::traffic::{Census, Content, RouteId, Tags, Unreadable};
+use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
 use cutover::lab::paused::KubeTransport;
 use cutover::plan::model::Selector;
-use cutover::port::{Balancer, Caller, Clock, Detail, Groups, Inventory, Marks, Traffic, WriteError};
+use cutover::port::{LoadBalancerApi, Caller, Clock, Detail, Groups, Inventory, TagStore, Traffic, WriteError};
 use http::{Request, Response};
 use jiff::Timestamp;
 use kube::client::Body;
@@ -66,7 +66,7 @@ pub struct Host {
     pub writes: Arc<Mutex<Vec<Write>>>,
     /// The requests by which something was written.
     pub busy: Mutex<Vec<u64>>,
-    pub clock: Scaled,
+    pub clock: LabClock,
 }
 
 /// One process of a host.
@@ -136,15 +136,15 @@ impl Service<Request<Body>> for Line {
 /// The way to the load balancer.
 pub struct Road {
     pub process: Arc<Process>,
-    pub inner: Balancer,
+    pub inner: LoadBalancerApi,
 }
 
 #[async_trait]
 impl Traffic for Road {
-    async fn census(&self, load_balancer: &str) -> Result<Census, Unreadable> {
+    async fn census(&self, load_balancer: &str) -> Result<RouteCensus, Unreadable> {
         self.process.ask(self.inner.traffic.census(load_balancer)).await
     }
-    async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
+    async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
         let host = &self.process.host;
         let arrives = async {
             let now = host.clock.now();
@@ -166,7 +166,7 @@ impl Traffic for Road {
         self.process.ask(arrives).await
     }
 
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
         self.process.ask(self.inner.traffic.routes(ids)).await
     }
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
@@ -195,14 +195,14 @@ impl Inventory for Road {
 }
 
 #[async_trait]
-impl Marks for Road {
+impl TagStore for Road {
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
-        self.process.ask(self.inner.marks.tags(arns)).await
+        self.process.ask(self.inner.tags.tags(arns)).await
     }
     async fn put(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
-        self.process.ask(self.inner.marks.put(arns, tags)).await
+        self.process.ask(self.inner.tags.put(arns, tags)).await
     }
     async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
-        self.process.ask(self.inner.marks.remove(arns, keys)).await
+        self.process.ask(self.inner.tags.remove(arns, keys)).await
     }
 }

@@ -8,29 +8,29 @@ use std::time::Duration;
 
 use cutover::adapter::aws;
 use cutover::adapter::aws::elb::Alb;
-use cutover::adapter::clock::Scaled;
+use cutover::adapter::clock::LabClock;
 use cutover::adapter::kubernetes::K8s;
 use cutover::adapter::metric::Nobody;
-use cutover::adapter::store::kubernetes::Shared;
+use cutover::adapter::store::kubernetes::KubernetesStore;
 use cutover::app::drive;
 use cutover::app::due::{Due, due};
 use cutover::app::exit::Exit;
-use cutover::app::find::Found;
+use cutover::app::find::StoredRun;
 use cutover::app::prepare::prepare;
 use cutover::base::time::later;
-use cutover::domain::decide::Orders;
+use cutover::domain::decide::ProcessOptions;
 use cutover::domain::run::event::{Event, Record, Wait};
 use cutover::domain::run::state::State;
-use cutover::domain::run::watch::Watch;
+use cutover::domain::run::observation::Observed;
 use cutover::domain::traffic::RouteId;
-use cutover::engine::hold::{self, Hold, HoldError};
-use cutover::engine::{Audience, Interrupt, Ports, Run, Settings};
+use cutover::engine::hold::{self, Ownership, OwnershipError};
+use cutover::engine::{Audience, Interrupt, Ports, RunLoop, Settings};
 use cutover::lab::model::World;
-use cutover::lab::paused::Lab;
+use cutover::lab::paused::VirtualLab;
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::Plan;
 use cutover::port::store::{LockError, Request, Store, run_id};
-use cutover::port::{Balancer, Clock, Cluster, Traffic};
+use cutover::port::{LoadBalancerApi, Clock, Cluster, Traffic};
 use jiff::Timestamp;
 
 use crate::schedule::host::{Host, Kill, Line, Process, Road, Write};
@@ -76,8 +76,8 @@ spec:
 /// Two days that are about to happen.
 pub struct Days {
     plan: Plan,
-    lab: Lab,
-    clock: Scaled,
+    lab: VirtualLab,
+    clock: LabClock,
     hosts: [Arc<Host>; 2],
     writes: Arc<Mutex<Vec<Write>>>,
 }
@@ -114,7 +114,7 @@ struct Deaf;
 
 impl Audience for Deaf {
     fn record(&mut self, _: &Record) {}
-    fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {}
+    fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
 impl Days {
@@ -124,9 +124,9 @@ impl Days {
             .unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)));
         let scenario = "apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {name: days}\nspec: {}\n";
         let scenario = Scenario::parse("days", scenario).unwrap_or_else(|e| panic!("{e}"));
-        let clock = Scaled::new(START, 1.0);
+        let clock = LabClock::new(START, 1.0);
         let world = World::new(&plan, &scenario, 1, START).unwrap_or_else(|e| panic!("{e}"));
-        let lab = Lab::start(world, clock.clone());
+        let lab = VirtualLab::start(world, clock.clone());
         let writes = Arc::new(Mutex::new(Vec::new()));
         let host = |number| {
             let (writes, clock) = (Arc::clone(&writes), clock.clone());
@@ -181,7 +181,7 @@ impl Days {
 
     fn store(&self, transport: cutover::lab::paused::KubeTransport) -> Arc<dyn Store> {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        Arc::new(Shared::new(
+        Arc::new(KubernetesStore::new(
             kube::Client::new(transport, "default"),
             "shop",
             "namespace shop of a",
@@ -201,13 +201,13 @@ impl Days {
             clusters
                 .insert(cluster.name.clone(), Arc::new(K8s::new(kube::Client::new(line(&cluster.name), "default"))));
         }
-        let balancer = Balancer::new(Road { process: Arc::clone(process), inner: Balancer::new(Alb::new(&config)) });
+        let balancer = LoadBalancerApi::new(Road { process: Arc::clone(process), inner: LoadBalancerApi::new(Alb::new(&config)) });
         let metrics = Arc::new(Nobody);
         Ports {
             balancer,
             clusters,
             metrics,
-            hooks: Arc::new(cutover::adapter::hook::Nobody),
+            hooks: Arc::new(cutover::adapter::hook::NoHooks),
             clock: Arc::new(self.clock.clone()),
             store: self.store(line("a")),
         }
@@ -217,30 +217,30 @@ impl Days {
     async fn step(&self, process: &Arc<Process>) -> Exit {
         let ports = self.ports(process).await;
         match due(&*ports.store, &self.plan).await.unwrap_or_else(|e| panic!("{e}")) {
-            Due::Over(_, exit) => exit,
-            Due::GoOn(found) if ports.store.holder(&found.run.id).await.is_some() => Exit::Waiting,
-            Due::GoOn(found) => self.go_on(process, ports, &found).await,
-            Due::Begin(known) => {
+            Due::Finished(_, exit) => exit,
+            Due::Continue(found) if ports.store.lock_owner(&found.run.id).await.is_some() => Exit::Waiting,
+            Due::Continue(found) => self.go_on(process, ports, &found).await,
+            Due::Start(known) => {
                 let prepared = prepare(&self.plan, &ports, 1).await;
-                if prepared.taken().is_some() {
+                if prepared.other_marker().is_some() {
                     return Exit::Waiting;
                 }
                 if let Some(refusal) = prepared.refusal() {
                     panic!("{refusal}");
                 }
-                let started = prepared.started(&self.plan, "cron@host", 1, None).unwrap_or_else(|e| panic!("{e}"));
+                let started = prepared.started_event(&self.plan, "cron@host", 1, None).unwrap_or_else(|e| panic!("{e}"));
                 let run = run_id(&self.plan.name, ports.clock.now(), &mut fastrand::Rng::new());
                 let settings = self.settings(process);
-                let held = hold::begin_where(&ports, &settings, self.plan.marker, &run, started, Some(&known)).await;
+                let held = hold::own_new_run_checked(&ports, &settings, self.plan.marker, &run, started, Some(&known)).await;
                 self.drive(ports, settings, held).await
             }
         }
     }
 
-    async fn go_on(&self, process: &Process, ports: Ports, found: &Found) -> Exit {
+    async fn go_on(&self, process: &Process, ports: Ports, found: &StoredRun) -> Exit {
         let settings = self.settings(process);
         let held =
-            hold::take(&ports, &settings, self.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
+            hold::acquire(&ports, &settings, self.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
         self.drive(ports, settings, held).await
     }
 
@@ -248,23 +248,23 @@ impl Days {
         let number = process.host.number;
         let mut settings = Settings::new(format!("cron@{number}"), number.to_string(), 4);
         settings.pid = 1;
-        settings.orders = Orders { until: None, leave: Some(later(self.clock.now(), Duration::ZERO)) };
+        settings.orders = ProcessOptions { until_step: None, exit_after: Some(later(self.clock.now(), Duration::ZERO)) };
         settings
     }
 
-    async fn drive(&self, ports: Ports, settings: Settings, held: Result<Hold, HoldError>) -> Exit {
+    async fn drive(&self, ports: Ports, settings: Settings, held: Result<Ownership, OwnershipError>) -> Exit {
         let hold = match held {
             Ok(hold) => hold,
-            Err(HoldError::Lock(LockError::HeldBy(_)) | HoldError::Begun(_)) => return Exit::Waiting,
+            Err(OwnershipError::Lock(LockError::HeldBy(_)) | OwnershipError::AlreadyStarted(_)) => return Exit::Waiting,
             Err(error) => panic!("{error}"),
         };
         let mut deaf = Deaf;
-        let mut run = Run::take(&self.plan, ports, settings, hold, Interrupt::default(), &mut deaf)
+        let mut run = RunLoop::open(&self.plan, ports, settings, hold, Interrupt::default(), &mut deaf)
             .await
             .unwrap_or_else(|e| panic!("{e}"));
         let ending = run.drive().await.unwrap_or_else(|e| panic!("{e}"));
         run.release().await;
-        drive::exit(&ending)
+        drive::exit_of(&ending)
     }
 
     async fn account(&self, played: &mut Played) {
@@ -283,7 +283,7 @@ impl Days {
             for (id, live) in Alb::new(&config).routes(&ids).await {
                 let live = live.expect("readable");
                 let route = &state.routes[&id];
-                let shares = cutover::domain::decide::goal::shares_of(route, live.forwards().expect("a split"));
+                let shares = cutover::domain::decide::goal::shares_of(route, live.forward_split().expect("a split"));
                 let share = cutover::domain::health::gate::ceil(shares.get("b").copied().unwrap_or(0.0));
                 played.shares.push((route.start.label.clone(), share));
             }

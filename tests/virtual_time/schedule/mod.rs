@@ -9,7 +9,7 @@ mod host;
 mod job;
 
 use cutover::app::exit::Exit;
-use cutover::domain::run::event::{Event, Outcome};
+use cutover::domain::run::event::{Event, RunOutcome};
 use host::Kill;
 use jiff::Timestamp;
 use job::{Days, Played};
@@ -36,7 +36,7 @@ fn asserted(played: &Played, kill: Option<Kill>) {
     assert_eq!(played.shares, [("443 rule 10".to_owned(), 100), ("443 rule 11".to_owned(), 100)], "{}", story());
     assert_eq!(played.tags, 0, "no marker is left, {}", story());
     assert_eq!(played.runs.len(), 1, "one run, {}", story());
-    let finished = |e: &&Event| matches!(e, Event::Finished { outcome: Outcome::Completed, .. });
+    let finished = |e: &&Event| matches!(e, Event::Finished { outcome: RunOutcome::Completed, .. });
     assert_eq!(played.events.iter().map(|(_, e)| e).filter(finished).count(), 1, "{}", story());
     // No double write: each share, once on each route.
     for route in 0..2 {

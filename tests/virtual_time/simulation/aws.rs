@@ -7,7 +7,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use cutover::lab::body::Broken;
+use cutover::lab::body::ConnectionReset;
 use http::{Request, Response};
 use hyper::body::Bytes;
 
@@ -106,7 +106,7 @@ impl Connector {
             return self.refuse(kind, service).await;
         }
         self.0.strike(kind);
-        Err(ConnectorError::io(Broken.into()))
+        Err(ConnectorError::io(ConnectionReset.into()))
     }
 
     /// Nobody hears anything until the deadline is over.
@@ -145,7 +145,7 @@ impl Connector {
                 )));
             }
             Kind::TimeOut => return std::future::pending().await,
-            _ => return Err(ConnectorError::io(Broken.into())),
+            _ => return Err(ConnectorError::io(ConnectionReset.into())),
         };
         let mut response = Response::new(Bytes::from(error(service, code)));
         *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");

@@ -1,9 +1,9 @@
 //! Who hears what a run says: whoever approves what asks for it, and ends what is frozen for good.
 
-use cutover::adapter::store::memory::Memory;
-use cutover::domain::run::event::{Event, Record, Stop, Wait};
+use cutover::adapter::store::memory::MemoryStore;
+use cutover::domain::run::event::{Event, Record, StopReason, Wait};
 use cutover::domain::run::state::{Phase, State};
-use cutover::domain::run::watch::Watch;
+use cutover::domain::run::observation::Observed;
 use cutover::engine::{Audience, Interrupt};
 use cutover::port::store::Request;
 use jiff::{SignedDuration, Timestamp};
@@ -17,7 +17,7 @@ const STALL: SignedDuration = SignedDuration::from_mins(40);
 /// Hears what the run says.
 pub struct Ear {
     wire: Wire,
-    disk: Memory,
+    disk: MemoryStore,
     /// The last step that was approved.
     approved: usize,
     frozen: Option<Timestamp>,
@@ -25,7 +25,7 @@ pub struct Ear {
 }
 
 impl Ear {
-    pub fn new(wire: Wire, disk: Memory) -> Self {
+    pub fn new(wire: Wire, disk: MemoryStore) -> Self {
         Self { wire, disk, approved: 0, frozen: None, interrupt: Interrupt::default() }
     }
 }
@@ -42,13 +42,13 @@ impl Audience for Ear {
         }
     }
 
-    fn turn(&mut self, state: &State, _: &Watch, _: &[Wait], _: Timestamp) {
+    fn turn(&mut self, state: &State, _: &Observed, _: &[Wait], _: Timestamp) {
         if state.phase == Phase::Awaiting && self.approved != state.step {
             self.approved = state.step;
-            let _ = self.disk.ask(&state.run, &Request::Approve { by: "bob@lab".into() });
+            let _ = self.disk.add_request(&state.run, &Request::Approve { by: "bob@lab".into() });
         }
         if self.frozen.is_some_and(|since| self.wire.now().duration_since(since) > STALL) {
-            self.interrupt.raise(Stop::Waiting, "frozen for too long");
+            self.interrupt.request(StopReason::Waiting, "frozen for too long");
         }
     }
 }

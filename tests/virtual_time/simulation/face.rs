@@ -1,7 +1,7 @@
 //! Actions taken apart, in one spelling whether they come from the world or from the engine.
 
 use cutover::domain::elb;
-use cutover::domain::traffic::Content;
+use cutover::domain::traffic::RouteContent;
 use serde_json::Value;
 
 pub use crate::engine::face::Face;
@@ -12,7 +12,7 @@ pub fn live(actions: &[Value]) -> Face {
 }
 
 /// A content as the engine knows it.
-pub fn typed(content: &Content) -> Face {
+pub fn typed(content: &RouteContent) -> Face {
     let actions = elb::actions(content).expect("a content of ELBv2");
     live(&actions.iter().map(|a| serde_json::to_value(a).expect("an action")).collect::<Vec<_>>())
 }

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cutover::domain::health::Counts;
+use cutover::domain::health::HealthCounts;
 use cutover::domain::run::event::{Ramp, Record, Started};
 use cutover::domain::run::hook::HookId;
-use cutover::domain::traffic::{Content, RouteId};
+use cutover::domain::traffic::{RouteContent, RouteId};
 use cutover::port::store::Request;
 use jiff::Timestamp;
 
@@ -88,14 +88,14 @@ pub enum What {
     SawRoute {
         route: RouteId,
         asked: Timestamp,
-        live: Option<Content>,
+        live: Option<RouteContent>,
         gone: bool,
     },
     /// A process read a group's health; `None`: it could not.
     SawHealth {
         group: String,
         asked: Timestamp,
-        counts: Option<Counts>,
+        counts: Option<HealthCounts>,
     },
     /// A process read the marker.
     SawMarker(Result<Option<String>, ()>),
@@ -109,7 +109,7 @@ pub enum What {
     /// A process writes a route.
     Set {
         route: RouteId,
-        content: Content,
+        content: RouteContent,
     },
     /// A process makes a binding.
     Bind {

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use cutover::lab::body::Broken;
+use cutover::lab::body::ConnectionReset;
 use cutover::lab::paused::KubeTransport;
 use http::{Method, Request, Response};
 use kube::client::Body;
@@ -85,7 +85,7 @@ impl Transport {
             return self.refuse(kind).await;
         }
         self.wire.strike(kind);
-        Err(Broken.into())
+        Err(ConnectionReset.into())
     }
 
     async fn refuse(&self, kind: Kind) -> Heard {
@@ -96,7 +96,7 @@ impl Transport {
             Kind::ServerError => (503, "ServiceUnavailable"),
             Kind::Malformed => return Ok(Response::new(Body::from(b"<html>".to_vec()))),
             Kind::TimeOut => return std::future::pending().await,
-            _ => return Err(Broken.into()),
+            _ => return Err(ConnectionReset.into()),
         };
         let body = format!(
             r#"{{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no","reason":"{reason}","code":{status}}}"#

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cutover::app::exit::Exit;
-use cutover::domain::decide::finalize::{Stands, judge, worst};
+use cutover::domain::decide::finalize::{ConditionStatus, judge, worst_status};
 use cutover::domain::run::state::{Phase, State};
 use cutover::engine::{Ports, finalize, inventory};
 use cutover::port::store::Request;
@@ -24,15 +24,15 @@ impl Theatre {
         if state.phase == Phase::Detaching {
             return Ok(None);
         }
-        let patient = inventory::patient(&ports.balancer, &ports.clock);
-        let facts = finalize::look(&self.told, &state, ports, &patient, QUIET).await;
+        let patient = inventory::with_retries(&ports.balancer, &ports.clock);
+        let facts = finalize::read_facts(&self.told, &state, ports, &patient, QUIET).await;
         let mut items = judge(&self.told, &state, &records, &facts, QUIET, ports.clock.now());
         items.retain(|item| item.what != "requests");
-        let exit = match worst(&items) {
-            Stands::Yes => return Ok(Some(Request::Detach { by: "bob@lab".into(), bindings: false })),
-            Stands::Drift => Exit::Drift,
-            Stands::Wait => Exit::Waiting,
-            Stands::Unknown | Stands::No => Exit::Refused,
+        let exit = match worst_status(&items) {
+            ConditionStatus::Yes => return Ok(Some(Request::Detach { by: "bob@lab".into(), bindings: false })),
+            ConditionStatus::Drift => Exit::Drift,
+            ConditionStatus::Wait => Exit::Waiting,
+            ConditionStatus::Unknown | ConditionStatus::No => Exit::Refused,
         };
         Err(Life::Failed(exit.code(), format!("{items:?}")))
     }

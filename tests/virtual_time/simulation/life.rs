@@ -9,22 +9,22 @@ use aws_credential_types::Credentials;
 use cutover::adapter::aws;
 use cutover::adapter::aws::eks;
 use cutover::adapter::aws::elb::Alb;
-use cutover::adapter::clock::Scaled;
+use cutover::adapter::clock::LabClock;
 use cutover::adapter::kubernetes::K8s;
 use cutover::adapter::metric::Nobody;
-use cutover::adapter::store::memory::Memory;
+use cutover::adapter::store::memory::MemoryStore;
 use cutover::app::exit::{Exit, Failure};
 use cutover::app::prepare::prepare;
 use cutover::app::{drive, identity};
 use cutover::domain::elb;
-use cutover::domain::run::event::{Outcome, ResumeMode, Started, Stop};
+use cutover::domain::run::event::{RunOutcome, ResumeMode, Started, StopReason};
 use cutover::domain::run::state::State;
-use cutover::engine::{Ending, Ports, Run, Settings, hold, marker};
+use cutover::engine::{Ending, Ports, RunLoop, Settings, hold, marker};
 use cutover::lab::model::World;
-use cutover::lab::paused::Lab;
+use cutover::lab::paused::VirtualLab;
 use cutover::plan::model::{ClusterAccess, Plan};
 use cutover::port::store::{Request, Store, run_id};
-use cutover::port::{Balancer, Cluster};
+use cutover::port::{LoadBalancerApi, Cluster};
 use futures::FutureExt;
 use jiff::Timestamp;
 use tower::util::BoxCloneSyncService;
@@ -62,11 +62,11 @@ pub struct Theatre {
     pub plan: Plan,
     /// The plan as the engine has it: the same, but for seeded bugs.
     pub told: Plan,
-    pub lab: Lab,
+    pub lab: VirtualLab,
     pub wire: Wire,
     pub history: History,
     pub ledger: Ledger,
-    pub clock: Scaled,
+    pub clock: LabClock,
     pub run: String,
     pub wrap: Wrap,
 }
@@ -79,7 +79,7 @@ impl Theatre {
     pub fn new(plan: Plan, told: Plan, points: Vec<Point>, wrap: Wrap) -> Self {
         let world = World::new(&plan, &plans::scenario(), 1, START).unwrap_or_else(|e| panic!("{e}"));
         let history = History::new(&plan);
-        Self::raise(plan, told, world, Scaled::new(START, 1.0), history, Memory::new(), points, wrap)
+        Self::raise(plan, told, world, LabClock::new(START, 1.0), history, MemoryStore::new(), points, wrap)
     }
 
     #[allow(clippy::too_many_arguments)] // all that a theatre is made of
@@ -87,13 +87,13 @@ impl Theatre {
         plan: Plan,
         told: Plan,
         world: World,
-        clock: Scaled,
+        clock: LabClock,
         history: History,
-        memory: Memory,
+        memory: MemoryStore,
         points: Vec<Point>,
         wrap: Wrap,
     ) -> Self {
-        let lab = Lab::start(world, clock.clone());
+        let lab = VirtualLab::start(world, clock.clone());
         let wire = Wire::new(lab.shell().clone(), history.clone(), memory.clone(), points);
         let ledger = Ledger { memory, wire: wire.clone() };
         Self { plan, told, lab, wire, history, ledger, clock, run: String::new(), wrap }
@@ -115,8 +115,8 @@ impl Theatre {
         self.history.begin(self.wire.now(), Verb::Check);
         let ports = self.ports().await;
         let prepared = prepare(&self.told, &ports, 1).await;
-        if let Some(other) = prepared.taken()
-            && !marker::abandoned(&*ports.store, other).await
+        if let Some(other) = prepared.other_marker()
+            && !marker::is_unstarted_or_finished(&*ports.store, other).await
         {
             return Err(Failure::new(Exit::Locked, other));
         }
@@ -124,11 +124,11 @@ impl Theatre {
             return Err(refusal);
         }
         self.history.begin(self.wire.now(), Verb::Run);
-        let started: Started = prepared.started(&self.told, "alice@mac", 1, None)?;
+        let started: Started = prepared.started_event(&self.told, "alice@mac", 1, None)?;
         self.wire.note(What::Started(Box::new(started.clone())));
         self.run = run_id(&self.plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(attempt));
         let settings = Self::settings();
-        drop(hold::begin(&ports, &settings, self.told.marker, &self.run, started).await.map_err(drive::held)?);
+        drop(hold::own_new_run(&ports, &settings, self.told.marker, &self.run, started).await.map_err(drive::start_failure)?);
         Ok(())
     }
 
@@ -162,7 +162,7 @@ impl Theatre {
                 Arc::new(Cell { inner: Arc::new(reached), wire: self.wire.clone(), name: cluster.name.clone() }),
             );
         }
-        let balancer = Balancer::new(Seen { inner: Balancer::new(Alb::new(&config)), wire: self.wire.clone() });
+        let balancer = LoadBalancerApi::new(Seen { inner: LoadBalancerApi::new(Alb::new(&config)), wire: self.wire.clone() });
         let clock = Arc::new(Jumpy::new(self.clock.clone(), self.wire.offset()));
         (self.wrap)(Ports {
             balancer,
@@ -191,7 +191,7 @@ impl Theatre {
             },
         };
         self.wire.note(match &life {
-            Life::Ended(ending) => What::Ends(drive::exit(ending).code(), format!("{ending:?}")),
+            Life::Ended(ending) => What::Ends(drive::exit_of(ending).code(), format!("{ending:?}")),
             Life::Failed(code, message) => What::Ends(*code, message.clone()),
             Life::Died => What::Died,
         });
@@ -202,7 +202,7 @@ impl Theatre {
         let ports = self.ports().await;
         let settings = Self::settings();
         if verb != Verb::Run
-            && let Err(failure) = identity::account(&self.told, &ports).await
+            && let Err(failure) = identity::check_account(&self.told, &ports).await
         {
             return Life::Failed(failure.exit.code(), failure.to_string());
         }
@@ -216,28 +216,28 @@ impl Theatre {
         };
         let held = match verb {
             Verb::Rollback | Verb::Ramp => {
-                hold::take_to_restore(&ports, &settings, self.told.marker, &self.run, &lbs, false, None).await
+                hold::acquire_to_restore(&ports, &settings, self.told.marker, &self.run, &lbs, false, None).await
             }
-            _ => hold::take(&ports, &settings, self.told.marker, &self.run, &lbs, false).await,
+            _ => hold::acquire(&ports, &settings, self.told.marker, &self.run, &lbs, false).await,
         };
         let hold = match held {
             Ok(hold) => hold,
             Err(error) => {
                 let records = ports.store.read(&self.run).await.unwrap_or_default();
                 let failure = match State::fold(&records) {
-                    Ok(Some(state)) => drive::held_again(error, &state),
-                    _ => drive::held(error),
+                    Ok(Some(state)) => drive::resume_failure(error, &state),
+                    _ => drive::start_failure(error),
                 };
                 return Life::Failed(failure.exit.code(), failure.to_string());
             }
         };
         let mut audience = Ear::new(self.wire.clone(), self.ledger.memory.clone());
         let interrupt = audience.interrupt.clone();
-        let run = Run::take(&self.told, ports, settings, hold, interrupt, &mut audience).await;
+        let run = RunLoop::open(&self.told, ports, settings, hold, interrupt, &mut audience).await;
         let lived = async {
             let mut run = run?;
             let begun = match request {
-                Some(request) => run.begin(&request).await?,
+                Some(request) => run.carry_out(&request).await?,
                 None => Ok(()),
             };
             match begun {
@@ -246,7 +246,7 @@ impl Theatre {
             }
         };
         lived.await.unwrap_or_else(|error| {
-            let failure = drive::engine(error, true);
+            let failure = drive::engine_failure(error, true);
             Life::Failed(failure.exit.code(), failure.to_string())
         })
     }
@@ -262,7 +262,7 @@ impl Theatre {
     }
 
     /// Plays a schedule to its end, beginning with a verb.
-    pub async fn play(&self, mut verb: Verb, then: Then) -> Result<Outcome, String> {
+    pub async fn play(&self, mut verb: Verb, then: Then) -> Result<RunOutcome, String> {
         self.wire.count();
         for _ in 0..LIVES {
             let back = matches!(then, Then::Rollback | Then::Ramp);
@@ -271,7 +271,7 @@ impl Theatre {
                 // What could not be taken back is tried again by who types `rollback` once more.
                 Life::Ended(Ending::Finished { left, .. }) if !left.is_empty() && !self.detaching() => Verb::Rollback,
                 Life::Ended(Ending::Finished { left, .. }) if !left.is_empty() => Verb::Finalize,
-                Life::Ended(Ending::Finished { outcome: Outcome::Completed, .. })
+                Life::Ended(Ending::Finished { outcome: RunOutcome::Completed, .. })
                     if then == Then::Finalize && !self.detaching() =>
                 {
                     tokio::time::sleep(QUIET).await;
@@ -281,9 +281,9 @@ impl Theatre {
                 // What someone else has changed is theirs.
                 Life::Failed(code, _) if then == Then::Finalize && code == Exit::Drift.code() => {
                     self.rest().await;
-                    return Ok(Outcome::Completed);
+                    return Ok(RunOutcome::Completed);
                 }
-                Life::Ended(Ending::Finished { outcome, .. }) if !back || outcome != Outcome::Completed => {
+                Life::Ended(Ending::Finished { outcome, .. }) if !back || outcome != RunOutcome::Completed => {
                     self.rest().await;
                     return Ok(outcome);
                 }
@@ -292,9 +292,9 @@ impl Theatre {
                     then.verb()
                 }
                 Life::Ended(_) if back => then.verb(),
-                Life::Ended(Ending::Stopped(Stop::Drift, _)) => Verb::Reassert,
+                Life::Ended(Ending::Stopped(StopReason::Drift, _)) => Verb::Reassert,
                 // A rollback by itself that left something alone: a person wants that back too.
-                Life::Ended(Ending::Stopped(Stop::Stuck, _)) if self.rolling_back() => Verb::Rollback,
+                Life::Ended(Ending::Stopped(StopReason::Stuck, _)) if self.rolling_back() => Verb::Rollback,
                 Life::Ended(_) => Verb::Resume,
                 Life::Failed(..) => {
                     tokio::time::sleep(Duration::from_secs(30)).await;
@@ -320,7 +320,7 @@ impl Theatre {
     /// As `cutover resume` does: a request where the run is held.
     async fn resume(&self, mode: ResumeMode) {
         let state = self.ledger.memory.read(&self.run).await.ok().and_then(|r| State::fold(&r).ok().flatten());
-        let held = state.is_some_and(|s| s.held() && s.rollback.is_none());
+        let held = state.is_some_and(|s| s.raises_stopped() && s.rollback.is_none());
         if held || mode != ResumeMode::Plain {
             let _ = self.ledger.memory.put_request(&self.run, &Request::Resume { by: "bob@lab".into(), mode }).await;
         }

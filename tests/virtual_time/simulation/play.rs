@@ -7,10 +7,10 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover::adapter::clock::Scaled;
-use cutover::adapter::store::memory::Memory;
+use cutover::adapter::clock::LabClock;
+use cutover::adapter::store::memory::MemoryStore;
 use cutover::app::exit::Exit;
-use cutover::domain::run::event::Outcome;
+use cutover::domain::run::event::RunOutcome;
 use cutover::engine::marker;
 use cutover::lab::model::World;
 use cutover::plan::model::Plan;
@@ -57,7 +57,7 @@ impl Theatre {
         // A marker that arrives late, after nobody waited for it any more, is at least known to be nobody's.
         let snapshot = self.lab.shell().call(|w, _| w.snapshot());
         for left in snapshot.tags.values().filter_map(|tags| tags.get(marker::KEY)) {
-            if !marker::abandoned(&self.ledger, left).await {
+            if !marker::is_unstarted_or_finished(&self.ledger, left).await {
                 return Err(format!("what was never begun leaves its marker: {left}"));
             }
         }
@@ -97,7 +97,7 @@ impl Begun {
 
     fn again(&self, points: Vec<Point>) -> Theatre {
         let (plan, clock, history, memory) =
-            (self.plan.clone(), Scaled::new(self.at, 1.0), History::of(self.book.clone()), Memory::new());
+            (self.plan.clone(), LabClock::new(self.at, 1.0), History::of(self.book.clone()), MemoryStore::new());
         memory.set_journal(&self.run, self.journal.clone());
         let theatre = Theatre::raise(plan.clone(), plan, self.world.clone(), clock, history, memory, points, plain());
         Theatre { run: self.run.clone(), ..theatre }
@@ -114,7 +114,7 @@ async fn begun(plan: &str, points: &[Point]) -> Theatre {
 }
 
 /// Plays a schedule in a runtime of its own: what became of it (`None`: it could not be begun), and all that was noted.
-pub fn play(schedule: &Schedule) -> (Result<Option<Outcome>, String>, History, Wire) {
+pub fn play(schedule: &Schedule) -> (Result<Option<RunOutcome>, String>, History, Wire) {
     let Schedule { plan, then, points } = schedule;
     runtime().block_on(async {
         if !points.iter().any(|p| p.call.0.starts_with(FIRST)) {
@@ -131,7 +131,7 @@ pub fn play(schedule: &Schedule) -> (Result<Option<Outcome>, String>, History, W
 }
 
 /// The calls of a plan's undisturbed run, its beginning included, and of what is done after it.
-pub fn undisturbed(plan: &str, then: Then) -> (Result<Outcome, String>, History, Wire) {
+pub fn undisturbed(plan: &str, then: Then) -> (Result<RunOutcome, String>, History, Wire) {
     runtime().block_on(async {
         let theatre = Theatre::begin(plans::plan(plan)).await;
         let outcome = theatre.play(Verb::Run, then).await;

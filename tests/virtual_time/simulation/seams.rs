@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover::adapter::clock::{Scaled, Steady};
+use cutover::adapter::clock::{LabClock, SteadyClock};
 use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use cutover::domain::health::Target;
 use cutover::domain::health::gate::Sample;
 use cutover::domain::kubernetes::binding::Binding;
-use cutover::domain::kubernetes::workload::{Identity, WorkloadView};
-use cutover::domain::traffic::{Census, Content, RouteId, Tags, Unreadable};
+use cutover::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
+use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
 use cutover::engine::marker;
 use cutover::plan::model::{Selector, ServiceRef};
-use cutover::port::{Balancer, Caller, Clock, Cluster, Detail, Groups, Inventory, Marks, Traffic, WriteError};
+use cutover::port::{LoadBalancerApi, Caller, Clock, Cluster, Detail, Groups, Inventory, TagStore, Traffic, WriteError};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
@@ -23,13 +23,13 @@ use super::wire::Wire;
 
 /// Notes everything at the balancer's seam.
 pub struct Seen {
-    pub inner: Balancer,
+    pub inner: LoadBalancerApi,
     pub wire: Wire,
 }
 
 #[async_trait]
 impl Traffic for Seen {
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
         let asked = self.wire.now();
         let all = self.inner.traffic.routes(ids).await;
         for (route, live) in &all {
@@ -49,11 +49,11 @@ impl Traffic for Seen {
         all
     }
 
-    async fn census(&self, load_balancer: &str) -> Result<Census, Unreadable> {
+    async fn census(&self, load_balancer: &str) -> Result<RouteCensus, Unreadable> {
         self.inner.traffic.census(load_balancer).await
     }
 
-    async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
+    async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
         self.wire.note(What::Set { route: id.clone(), content: content.clone() });
         self.inner.traffic.set(id, content, deadline).await
     }
@@ -85,9 +85,9 @@ impl Inventory for Seen {
 }
 
 #[async_trait]
-impl Marks for Seen {
+impl TagStore for Seen {
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
-        let all = self.inner.marks.tags(arns).await;
+        let all = self.inner.tags.tags(arns).await;
         for arn in arns.iter().filter(|arn| arn.contains(":loadbalancer/")) {
             let marker = all.as_ref().map(|all| all.get(arn).and_then(|tags| tags.get(marker::KEY)).cloned());
             self.wire.note(What::SawMarker(marker.map_err(|_| ())));
@@ -96,11 +96,11 @@ impl Marks for Seen {
     }
 
     async fn put(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
-        self.inner.marks.put(arns, tags).await
+        self.inner.tags.put(arns, tags).await
     }
 
     async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
-        self.inner.marks.remove(arns, keys).await
+        self.inner.tags.remove(arns, keys).await
     }
 }
 
@@ -113,7 +113,7 @@ pub struct Cell {
 
 #[async_trait]
 impl Cluster for Cell {
-    async fn identity(&self) -> Result<Identity, Unreadable> {
+    async fn identity(&self) -> Result<ClusterIdentity, Unreadable> {
         let identity = self.inner.identity().await;
         self.wire
             .note(What::SawCluster { cluster: self.name.clone(), uid: identity.as_ref().ok().map(|i| i.uid.clone()) });
@@ -141,15 +141,15 @@ impl Cluster for Cell {
 /// The lab's clock as a machine shows it whose clock someone sets, made steady as the machine's own is: each process begins with what the clock
 /// shows then.
 pub struct Jumpy {
-    inner: Scaled,
-    steady: Steady,
+    inner: LabClock,
+    steady: SteadyClock,
     origin: Instant,
 }
 
 impl Jumpy {
-    pub fn new(inner: Scaled, offset: i64) -> Self {
+    pub fn new(inner: LabClock, offset: i64) -> Self {
         let wall = inner.now().saturating_add(SignedDuration::from_millis(offset)).unwrap_or(Timestamp::MAX);
-        Self { inner, steady: Steady::new(wall, Duration::ZERO), origin: Instant::now() }
+        Self { inner, steady: SteadyClock::new(wall, Duration::ZERO), origin: Instant::now() }
     }
 }
 

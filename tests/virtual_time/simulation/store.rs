@@ -4,9 +4,9 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cutover::adapter::store::memory::Memory;
+use cutover::adapter::store::memory::MemoryStore;
 use cutover::domain::run::event::{Event, Record};
-use cutover::port::store::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError};
+use cutover::port::store::{LockGuard, LockOwner, LockError, Heartbeat, Request, RunSummary, Store, StoreError};
 use jiff::Timestamp;
 
 use super::history::What;
@@ -15,7 +15,7 @@ use super::wire::{Crash, Wire};
 /// See the module.
 #[derive(Clone)]
 pub struct Ledger {
-    pub memory: Memory,
+    pub memory: MemoryStore,
     pub wire: Wire,
 }
 
@@ -39,10 +39,10 @@ impl Store for Ledger {
         read
     }
 
-    fn place(&self) -> String {
-        self.memory.place()
+    fn location(&self) -> String {
+        self.memory.location()
     }
-    fn lasts(&self) -> bool {
+    fn is_durable(&self) -> bool {
         true
     }
     async fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError> {
@@ -66,20 +66,20 @@ impl Store for Ledger {
     async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {
         self.memory.drop_request(run, name).await
     }
-    async fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError> {
-        self.memory.put_look(run, look).await
+    async fn put_heartbeat(&self, run: &str, look: &Heartbeat) -> Result<(), StoreError> {
+        self.memory.put_heartbeat(run, look).await
     }
-    async fn look(&self, run: &str) -> Option<Look> {
-        self.memory.look(run).await
+    async fn heartbeat(&self, run: &str) -> Option<Heartbeat> {
+        self.memory.heartbeat(run).await
     }
-    async fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
+    async fn lock(&self, load_balancers: &[String], holder: &LockOwner) -> Result<LockGuard, LockError> {
         self.memory.lock(load_balancers, holder).await
     }
-    async fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
+    async fn take_over(&self, load_balancers: &[String], holder: &LockOwner) -> Result<LockGuard, LockError> {
         self.memory.take_over(load_balancers, holder).await
     }
-    async fn holder(&self, run: &str) -> Option<Holder> {
-        self.memory.holder(run).await
+    async fn lock_owner(&self, run: &str) -> Option<LockOwner> {
+        self.memory.lock_owner(run).await
     }
 }
 

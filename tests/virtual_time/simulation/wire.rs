@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cutover::adapter::store::memory::Memory;
+use cutover::adapter::store::memory::MemoryStore;
 use cutover::engine::marker;
 use cutover::lab::model::Snapshot;
-use cutover::lab::shell::Shell;
+use cutover::lab::shell::SharedModel;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -47,9 +47,9 @@ pub const FIRST: char = '^';
 pub struct Wire(Arc<Inner>);
 
 struct Inner {
-    shell: Shell,
+    shell: SharedModel,
     history: History,
-    disk: Memory,
+    disk: MemoryStore,
     /// What is added to the clock, in milliseconds.
     offset: AtomicI64,
     struck: Notify,
@@ -86,7 +86,7 @@ pub struct Name {
 }
 
 impl Wire {
-    pub fn new(shell: Shell, history: History, disk: Memory, points: Vec<Point>) -> Self {
+    pub fn new(shell: SharedModel, history: History, disk: MemoryStore, points: Vec<Point>) -> Self {
         let world = shell.call(|w, _| w.snapshot());
         let state = Mutex::new(State { points, world, ..State::default() });
         Self(Arc::new(Inner {
@@ -104,7 +104,7 @@ impl Wire {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn shell(&self) -> &Shell {
+    pub fn shell(&self) -> &SharedModel {
         &self.0.shell
     }
 
@@ -244,7 +244,7 @@ impl Wire {
     /// Lets a fault of the lab's scenario happen.
     fn play(&self, name: &str, by: By) {
         self.0.shell.change(|world, now| {
-            world.step(usize::MAX, Some(name), now);
+            world.step_started(usize::MAX, Some(name), now);
             world.advance(now);
         });
         self.observe(by);

@@ -5,10 +5,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::programs::of_venv;
-use crate::terminal::support::{Lab, Said};
+use crate::terminal::support::{Lab, VerbOutput};
 
-fn run(lab: &Lab, aws: &Path, args: &[&str]) -> Said {
-    Said::of(lab.command(&aws.display().to_string()).args(args).output().expect("aws runs"))
+fn run(lab: &Lab, aws: &Path, args: &[&str]) -> VerbOutput {
+    VerbOutput::of(lab.command(&aws.display().to_string()).args(args).output().expect("aws runs"))
 }
 
 fn json(lab: &Lab, aws: &Path, words: &str) -> Value {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cutover::lab::rehearsal::{Options, Stage};
+use cutover::lab::rehearsal::{Options, RehearsalLab};
 use cutover::lab::scenario::Scenario;
 use cutover::port::{Detail, Groups};
 
@@ -14,7 +14,7 @@ use crate::programs::{python, script};
 async fn moto_boto3_reads_the_labs_cloudwatch() {
     let python = python();
     let plan = plan(CLOUDWATCH, "60m");
-    let stage = Stage::live(plan, &Scenario::default(), 1, Options { speed: Some(60.0), rate: Some(5.0) })
+    let stage = RehearsalLab::live(plan, &Scenario::default(), 1, Options { speed: Some(60.0), rate: Some(5.0) })
         .await
         .unwrap_or_else(|e| panic!("{e}"));
     stage.clock.sleep(Duration::from_mins(4)).await;

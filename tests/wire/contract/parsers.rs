@@ -37,7 +37,7 @@ fn python_reads_the_metrics_in_both_dialects() {
 #[ignore = "tier contract"]
 fn python_reads_the_traces() {
     let mut trace = Trace::default();
-    let spans: Vec<Span> = records().iter().flat_map(|r| trace.take(r)).collect();
+    let spans: Vec<Span> = records().iter().flat_map(|r| trace.add(r)).collect();
     let endpoint = |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "http://127.0.0.1:4318".to_owned());
     let request = Collector::of(endpoint).expect("fine").expect("a collector").request(&spans);
     let read = parsed("otlp", &request.to_string());

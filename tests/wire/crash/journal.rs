@@ -2,22 +2,22 @@
 //! emergency
 //! command.
 
-use cutover::adapter::store::fs::Local;
+use cutover::adapter::store::fs::LocalStore;
 use cutover::domain::run::event::Record;
-use cutover::domain::run::journal::{Parsed, Why, parse};
+use cutover::domain::run::journal::{Parsed, LineDamage, parse};
 use cutover::port::store::{Store, StoreError};
 use tempfile::TempDir;
 
 /// Number of tried cases.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Tried {
+pub struct CaseCounts {
     pub cuts: usize,
     pub flips: usize,
     refused: usize,
 }
 
 /// A journal to be damaged.
-struct Victim<'a> {
+struct DamagedJournal<'a> {
     bytes: &'a [u8],
     records: Vec<Record>,
     /// Offset of each line, and of the end of the last one.
@@ -27,12 +27,12 @@ struct Victim<'a> {
 /// Cuts `bytes` before every byte and flips bits of every byte: all eight, or one, a different one each time. The lines
 /// before
 /// the damaged one are the same in all cases and are parsed once; [`samples`] parses everything.
-pub fn damage(bytes: &[u8], every_bit: bool) -> Tried {
+pub fn damage(bytes: &[u8], every_bit: bool) -> CaseCounts {
     let bounds: Vec<_> =
         [0].into_iter().chain(bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1)).collect();
-    let victim = Victim { bytes, records: parse(bytes).expect("a journal").records, bounds };
+    let victim = DamagedJournal { bytes, records: parse(bytes).expect("a journal").records, bounds };
     assert_eq!(victim.records.len() + 1, victim.bounds.len(), "every line is a record");
-    let mut tried = Tried::default();
+    let mut tried = CaseCounts::default();
     let mut before = Parsed::default();
     for line in 0..victim.records.len() {
         assert_eq!(before.records, victim.records[..line], "records before the damage are valid");
@@ -44,26 +44,26 @@ pub fn damage(bytes: &[u8], every_bit: bool) -> Tried {
                 tried.flips += 1;
             }
         }
-        before.read_on(&bytes[victim.bounds[line]..victim.bounds[line + 1]]).expect("an intact line");
+        before.append(&bytes[victim.bounds[line]..victim.bounds[line + 1]]).expect("an intact line");
     }
     // Without the last newline the last record is torn; any other change is refused.
     assert_eq!(tried.refused, if every_bit { tried.flips - 8 } else { tried.flips - 1 });
     tried
 }
 
-impl Victim<'_> {
+impl DamagedJournal<'_> {
     /// Asserts the records up to a cut: a partial record is dropped, unless it lacks only its newline.
     fn cut(&self, before: &Parsed, at: usize) {
         let line = before.records.len();
         let begun = &self.bytes[self.bounds[line]..at];
-        let mut parsed = Parsed { sums: before.sums.clone(), ..Parsed::default() };
+        let mut parsed = Parsed { checksums: before.checksums.clone(), ..Parsed::default() };
         // One record stands for all before it: the next one is checked against its number and run.
         parsed.records.extend(before.records.last().cloned());
         let held = parsed.records.len();
-        parsed.read_on(begun).unwrap_or_else(|why| panic!("cut at {at}: {why}"));
+        parsed.append(begun).unwrap_or_else(|why| panic!("cut at {at}: {why}"));
         let whole = at + 1 == self.bounds[line + 1];
         assert_eq!(parsed.records[held..], self.records[line..line + usize::from(whole)], "cut at {at}");
-        assert_eq!((parsed.torn, parsed.open), (!begun.is_empty() && !whole, whole), "cut at {at}");
+        assert_eq!((parsed.torn, parsed.unterminated), (!begun.is_empty() && !whole, whole), "cut at {at}");
     }
 
     /// Whether a flipped bit is refused. Only records before the damaged line may be accepted.
@@ -72,14 +72,14 @@ impl Victim<'_> {
         let end = self.bounds.get(line + 2).or(self.bounds.last()).copied().unwrap_or_default();
         let mut bytes = self.bytes[self.bounds[line]..end].to_vec();
         bytes[at - self.bounds[line]] ^= 1 << bit;
-        let read = before.read_on(&bytes);
+        let read = before.append(&bytes);
         assert_eq!(before.records.len(), line, "byte {at} bit {bit}: a damaged record was accepted");
         let torn = std::mem::take(&mut before.torn);
         match read {
             Ok(()) => {
                 assert!(torn && at + 1 == self.bytes.len(), "byte {at} bit {bit}: it was taken for a torn record")
             }
-            Err(Why::Newer(version)) => assert_ne!(version, 1, "byte {at} bit {bit}"),
+            Err(LineDamage::Newer(version)) => assert_ne!(version, 1, "byte {at} bit {bit}"),
             Err(_) => {}
         }
         read.is_err()
@@ -90,7 +90,7 @@ impl Victim<'_> {
 pub async fn samples(bytes: &[u8], emergency: &str) -> usize {
     let records = parse(bytes).expect("a journal").records;
     let (folder, store) =
-        (tempfile::tempdir().expect("a folder"), |folder: &TempDir| Local::open(Some(folder.path().to_owned())));
+        (tempfile::tempdir().expect("a folder"), |folder: &TempDir| LocalStore::open(Some(folder.path().to_owned())));
     let run = folder.path().join("runs").join(&records[0].run);
     std::fs::create_dir_all(&run).expect("a run's folder");
     let store = store(&folder).expect("a store");
@@ -116,7 +116,7 @@ pub async fn samples(bytes: &[u8], emergency: &str) -> usize {
 #[tokio::test]
 async fn a_recorded_journal_is_recovered_or_refused_wherever_it_is_damaged() {
     let bytes = std::fs::read("tests/journals/v1.jsonl").expect("a recorded journal");
-    let tried = damage(&bytes, crate::crash::whole());
+    let tried = damage(&bytes, crate::crash::all_cases());
     let lines = samples(&bytes, "cutover rollback --load-balancer shop --back-to shop-a --away-from shop-b").await;
     println!(
         "crash: the journal of version 1: {} cuts, {} flipped bits, {lines} refusals by the store",

@@ -8,7 +8,7 @@ use futures::future::join_all;
 
 use crate::crash::journal;
 use crate::crash::lab::Lab;
-use crate::crash::lane::{Case, Ending, Found, Lane};
+use crate::crash::lane::{Case, Ending, KilledState, Lane};
 use crate::crash::wire::Moment;
 
 const MOMENTS: [Moment; 3] = [Moment::Sent, Moment::Applied, Moment::Answered];
@@ -22,13 +22,13 @@ fn cases(requests: usize, every: usize) -> Vec<Case> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_run_can_be_resumed_and_rolled_back() {
-    let lanes = if crate::crash::whole() { 96 } else { 8 };
+    let lanes = if crate::crash::all_cases() { 96 } else { 8 };
     let lab = Lab::start(lanes);
     let mut all = join_all((0..lanes).map(|number| Lane::open(&lab, number))).await;
     let (unhurt, _) = all[0].try_case(Case { strike: None, ending: Ending::Resume }).await;
-    assert_eq!(unhurt, Found::Unhurt);
+    assert_eq!(unhurt, KilledState::NotKilled);
     let (requests, recorded) = (all[0].requests(), all[0].journal().await);
-    let mut cases = cases(requests.len(), if crate::crash::whole() { 1 } else { 29 });
+    let mut cases = cases(requests.len(), if crate::crash::all_cases() { 1 } else { 29 });
     let (count, all_lanes) = (cases.len(), lanes);
     let mut turns: Vec<Vec<Case>> = vec![Vec::new(); lanes];
     // Distributed so that every lane has cases from each part of the run.
@@ -47,16 +47,16 @@ async fn a_killed_run_can_be_resumed_and_rolled_back() {
         found
     });
     let found: Vec<_> = join_all(lanes).await.into_iter().flatten().collect();
-    let mut sums: BTreeMap<Found, [usize; 2]> = BTreeMap::new();
+    let mut sums: BTreeMap<KilledState, [usize; 2]> = BTreeMap::new();
     for ((what, _), ending) in &found {
         sums.entry(*what).or_default()[usize::from(*ending == Ending::Rollback)] += 1;
     }
     let killed = found.iter().filter(|((_, struck), _)| struck.is_some()).count();
     println!("crash: {killed} kills at {} requests of a run, then resume or rollback: {sums:?}", requests.len());
     assert_eq!(found.len(), count + all_lanes);
-    assert!(!crate::crash::whole() || killed >= 200, "{killed} kills");
-    assert!(sums[&Found::Unfinished].iter().all(|n| *n > 0));
-    let tried = journal::damage(&recorded, crate::crash::whole());
+    assert!(!crate::crash::all_cases() || killed >= 200, "{killed} kills");
+    assert!(sums[&KilledState::Unfinished].iter().all(|n| *n > 0));
+    let tried = journal::damage(&recorded, crate::crash::all_cases());
     journal::samples(&recorded, "cutover rollback --load-balancer shop0 --back-to shop0-a --away-from shop0-b").await;
     println!("crash: the journal of a run: {} cuts, {} flipped bits", tried.cuts, tried.flips);
 }

@@ -11,13 +11,13 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use cutover::adapter::aws;
 use cutover::adapter::aws::elb::Alb;
-use cutover::adapter::store::fs::Local;
-use cutover::domain::run::event::Outcome;
-use cutover::domain::traffic::{Content, RouteId, RouteKind};
+use cutover::adapter::store::fs::LocalStore;
+use cutover::domain::run::event::RunOutcome;
+use cutover::domain::traffic::{RouteContent, RouteId, RouteKind};
 use cutover::engine::marker;
 use cutover::plan::model::Selector;
 use cutover::port::store::Store;
-use cutover::port::{Detail, Inventory, Marks, Traffic};
+use cutover::port::{Detail, Inventory, TagStore, Traffic};
 use http_body_util::{Empty, Full};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
@@ -25,7 +25,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
 use crate::crash::lab::{self, Lab};
-use crate::crash::wire::{Moment, Wire, Written, name};
+use crate::crash::wire::{Moment, Connection, RouteWrite, name};
 
 /// How a case ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +38,9 @@ pub enum Ending {
 
 /// State of a run after its process was killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Found {
+pub enum KilledState {
     /// It ended before the request at which it was to be killed.
-    Unhurt,
+    NotKilled,
     /// Killed before the run existed.
     Nothing,
     /// Killed during the run.
@@ -63,18 +63,18 @@ pub struct Lane {
     /// Environment of the program.
     pub environment: Vec<(String, String)>,
     /// Its connection.
-    pub wire: Arc<Wire>,
+    pub wire: Arc<Connection>,
     /// The lab's own endpoint.
     aws: String,
     balancer: Alb,
     binding: String,
     load_balancer: String,
     /// Original content of each route.
-    original: BTreeMap<RouteId, Content>,
+    original: BTreeMap<RouteId, RouteContent>,
 }
 
 /// Result of a process; exit code `None`: killed.
-pub struct Said {
+pub struct ProcessOutput {
     pub code: Option<i32>,
     pub out: String,
     pub text: String,
@@ -85,13 +85,13 @@ impl Lane {
         let folder = lab.folder().join(format!("lane{number}"));
         std::fs::create_dir(&folder).expect("a folder");
         std::fs::write(folder.join("plan.yaml"), lab::plan(number)).expect("the plan is written");
-        let wire = Arc::<Wire>::default();
-        let (a, b) = (wire.lay(&lab.cluster("a")).await, wire.lay(&lab.cluster("b")).await);
+        let wire = Arc::<Connection>::default();
+        let (a, b) = (wire.start_proxy(&lab.cluster("a")).await, wire.start_proxy(&lab.cluster("b")).await);
         let kubeconfig = std::fs::read_to_string(lab.variable("KUBECONFIG")).expect("a kubeconfig");
         let kubeconfig = kubeconfig.replace(&lab.cluster("a"), &a).replace(&lab.cluster("b"), &b);
         std::fs::write(folder.join("kubeconfig"), kubeconfig).expect("the kubeconfig is written");
         let environment = [
-            ("AWS_ENDPOINT_URL", wire.lay(lab.variable("AWS_ENDPOINT_URL")).await),
+            ("AWS_ENDPOINT_URL", wire.start_proxy(lab.variable("AWS_ENDPOINT_URL")).await),
             ("AWS_ACCESS_KEY_ID", "lab".into()),
             ("AWS_SECRET_ACCESS_KEY", "lab".into()),
             ("AWS_EC2_METADATA_DISABLED", "true".into()),
@@ -127,7 +127,7 @@ impl Lane {
     }
 
     /// Present content of the two routes.
-    async fn live(&self) -> BTreeMap<RouteId, Content> {
+    async fn live(&self) -> BTreeMap<RouteId, RouteContent> {
         let listeners = self.balancer.listeners(&self.load_balancer, Detail::Listed).await.expect("the listeners");
         let routes = listeners.into_iter().flat_map(|(_, routes)| routes);
         routes.filter(|r| matches!(r.priority, None | Some(11))).map(|r| (r.id, r.content)).collect()
@@ -157,7 +157,7 @@ impl Lane {
         let answer = client.request(asked.expect("a request")).await.expect("an answer");
         assert_eq!(answer.status(), StatusCode::OK);
         self.original = self.live().await;
-        self.wire.tell(
+        self.wire.replace_in_answers(
             "<ClientId>shop</ClientId>",
             &format!("<ClientId>shop</ClientId><ClientSecret>{secret}</ClientSecret>"),
         );
@@ -190,19 +190,19 @@ impl Lane {
         self.wire.requests()
     }
 
-    fn store(&self) -> Local {
-        Local::open(Some(self.state())).expect("a store")
+    fn store(&self) -> LocalStore {
+        LocalStore::open(Some(self.state())).expect("a store")
     }
 
     /// Runs the program until it ends or is killed at this request.
-    pub async fn cutover(&self, words: &str, strike: Option<(usize, Moment)>) -> (Said, Option<String>) {
+    pub async fn cutover(&self, words: &str, strike: Option<(usize, Moment)>) -> (ProcessOutput, Option<String>) {
         let mut command = Command::new(lab::program());
         command.env_clear().envs(self.environment.iter().cloned()).env("CUTOVER_STATE_DIR", self.state());
         command.args(words.split_whitespace()).current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::piped()).spawn().expect("cutover starts");
         let (mut stdout, mut stderr) =
             (child.stdout.take().expect("its stdout"), child.stderr.take().expect("its stderr"));
-        self.wire.hold(child, strike);
+        self.wire.set_program(child, strike);
         let out = tokio::task::spawn_blocking(move || {
             let mut text = String::new();
             stdout.read_to_string(&mut text).map(|_| text)
@@ -213,31 +213,31 @@ impl Lane {
         });
         let text = text.await.expect("no panic").expect("text");
         let out = out.await.expect("no panic").expect("text");
-        let (mut child, struck) = self.wire.release().await;
+        let (mut child, struck) = self.wire.take_program().await;
         let code = child.wait().expect("it ended").code();
-        (Said { code, out, text }, struck)
+        (ProcessOutput { code, out, text }, struck)
     }
 
     /// Plays one case. Returns the state after the kill, and the request at which the program was killed.
-    pub async fn try_case(&mut self, case: Case) -> (Found, Option<String>) {
+    pub async fn try_case(&mut self, case: Case) -> (KilledState, Option<String>) {
         self.reset().await;
         let before = self.store().runs().await.expect("the runs").len();
         let (said, struck) = self.cutover("run plan.yaml --yes", case.strike).await;
         let label = format!("lane {} {case:?} at {struck:?}\n{}", self.number, said.text);
         let runs = self.store().runs().await.expect("the runs");
         let found = match (said.code, runs.first().filter(|_| runs.len() > before).map(|run| run.finished)) {
-            (Some(0), _) => Found::Unhurt,
-            (None, None) => Found::Nothing,
-            (None, Some(None)) => Found::Unfinished,
-            (None, Some(Some(_))) => Found::Finished,
+            (Some(0), _) => KilledState::NotKilled,
+            (None, None) => KilledState::Nothing,
+            (None, Some(None)) => KilledState::Unfinished,
+            (None, Some(Some(_))) => KilledState::Finished,
             (Some(code), _) => panic!("exit {code}: {label}"),
         };
         let mut next = match (found, case.ending) {
             // No run exists: the operator starts it again.
-            (Found::Nothing, Ending::Resume) => vec!["run plan.yaml --yes"],
-            (Found::Nothing, Ending::Rollback) => vec!["run plan.yaml --yes", "rollback plan.yaml --yes"],
-            (Found::Unfinished, Ending::Resume) => vec!["resume plan.yaml --yes"],
-            (Found::Unhurt | Found::Finished, Ending::Resume) => vec![],
+            (KilledState::Nothing, Ending::Resume) => vec!["run plan.yaml --yes"],
+            (KilledState::Nothing, Ending::Rollback) => vec!["run plan.yaml --yes", "rollback plan.yaml --yes"],
+            (KilledState::Unfinished, Ending::Resume) => vec!["resume plan.yaml --yes"],
+            (KilledState::NotKilled | KilledState::Finished, Ending::Resume) => vec![],
             (_, Ending::Rollback) => vec!["rollback plan.yaml --yes"],
         };
         let mut label = label;
@@ -246,12 +246,12 @@ impl Lane {
             label = format!("{label}\nthen {words}:\n{}", said.text);
             assert_eq!(said.code, Some(0), "{label}");
         }
-        self.judge(case.ending, &label).await;
+        self.assert_result(case.ending, &label).await;
         (found, struck)
     }
 
     /// Asserts that there are no double writes, exact final weights, no unfinished run and no marker.
-    async fn judge(&self, ending: Ending, label: &str) {
+    async fn assert_result(&self, ending: Ending, label: &str) {
         let written = self.wire.written();
         let runs = self.store().runs().await.expect("the runs");
         let outcome = runs.first().and_then(|run| run.finished);
@@ -260,19 +260,19 @@ impl Lane {
         let tags = self.balancer.tags(std::slice::from_ref(&self.load_balancer)).await.expect("its tags");
         if let Some(left) = tags[&self.load_balancer].get(marker::KEY) {
             // Killed after its last record: the next run finds the marker and continues.
-            assert!(marker::abandoned(&self.store(), left).await, "a marker was left: {label}");
+            assert!(marker::is_unstarted_or_finished(&self.store(), left).await, "a marker was left: {label}");
         }
         for (route, content) in &self.original {
             let now = weights(&live[route]);
             let before = weights(content);
             let story: Vec<_> =
-                written.iter().filter(|w| w.route == route.id()).map(|w: &Written| w.weights.clone()).collect();
+                written.iter().filter(|w| w.route == route.id()).map(|w: &RouteWrite| w.weights.clone()).collect();
             let wanted = expected(ending, &before, &story);
             assert_eq!(story, wanted, "what was written to {route}: {label}");
             assert_eq!(now, *story.last().unwrap_or(&before), "what is live on {route}: {label}");
         }
         if ending == Ending::Resume {
-            assert_eq!(outcome, Some(Outcome::Completed), "{label}");
+            assert_eq!(outcome, Some(RunOutcome::Completed), "{label}");
         }
     }
 }
@@ -299,7 +299,7 @@ fn expected(ending: Ending, before: &[(String, u16)], story: &[Vec<(String, u16)
     }
 }
 
-fn weights(content: &Content) -> Vec<(String, u16)> {
+fn weights(content: &RouteContent) -> Vec<(String, u16)> {
     let mut weights: Vec<_> = content.split.members.iter().map(|g| (name(&g.id), g.weight.unwrap_or(1))).collect();
     weights.sort();
     weights

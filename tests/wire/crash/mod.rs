@@ -13,6 +13,6 @@ mod wire;
 use crate::support::asked;
 
 /// Whether all cases run, not a sample.
-fn whole() -> bool {
+fn all_cases() -> bool {
     asked::<String>("CUTOVER_CRASH").is_some_and(|value| value == "full")
 }

@@ -34,7 +34,7 @@ async fn no_credential_is_printed_written_or_left() {
     // Some requests are refused, so that some runs end early and others complete.
     for one_in in [2, 3, 7, 11, 29] {
         lane.reset().await;
-        lane.wire.quote(Some(one_in));
+        lane.wire.quote_in_refusals(Some(one_in));
         for words in
             ["check", "run --yes --on-freeze exit", "status", "rollback --yes", "resume --yes --on-freeze exit"]
         {
@@ -42,7 +42,7 @@ async fn no_credential_is_printed_written_or_left() {
             let (ended, _) = lane.cutover(&format!("{verb} plan.yaml {flags} --log-level trace"), None).await;
             said.extend([ended.out, ended.text]);
         }
-        lane.wire.quote(None);
+        lane.wire.quote_in_refusals(None);
         let (ended, _) = lane.cutover("rollback plan.yaml --yes --take-over --log-level trace", None).await;
         said.extend([ended.out, ended.text]);
     }

@@ -31,14 +31,14 @@ pub enum Moment {
 
 /// One write to one route: weights by group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct RouteWrite {
     pub route: String,
     pub weights: Vec<(String, u16)>,
 }
 
 /// The connection of one lane.
 #[derive(Default)]
-pub struct Wire {
+pub struct Connection {
     inside: Mutex<Inside>,
     /// Shared by all connections and requests in progress.
     busy: Arc<RwLock<()>>,
@@ -50,7 +50,7 @@ struct Inside {
     strike: Option<(usize, Moment)>,
     struck: Option<String>,
     program: Option<Child>,
-    written: Vec<Written>,
+    written: Vec<RouteWrite>,
     /// Every credential in the requests: signatures, session tokens, bearer tokens.
     credentials: BTreeSet<String>,
     /// Every n-th request is refused with an answer that quotes it.
@@ -59,14 +59,14 @@ struct Inside {
     tell: Option<(String, String)>,
 }
 
-impl Wire {
+impl Connection {
     /// Refuses every n-th request (`None`: none) with an answer that quotes all its headers.
-    pub fn quote(&self, one_in: Option<usize>) {
+    pub fn quote_in_refusals(&self, one_in: Option<usize>) {
         self.inside().quote = one_in;
     }
 
     /// Replaces `what` by `instead` in answers.
-    pub fn tell(&self, what: &str, instead: &str) {
+    pub fn replace_in_answers(&self, what: &str, instead: &str) {
         self.inside().tell = Some((what.to_owned(), instead.to_owned()));
     }
 
@@ -76,7 +76,7 @@ impl Wire {
     }
 
     /// Opens a proxy in front of `upstream` and returns its URL for the program.
-    pub async fn lay(self: &Arc<Self>, upstream: &str) -> String {
+    pub async fn start_proxy(self: &Arc<Self>, upstream: &str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let (wire, upstream) = (Arc::clone(self), upstream.to_owned());
@@ -95,7 +95,7 @@ impl Wire {
     }
 
     /// Sets the next program, and the request (from 0) at which it is killed.
-    pub fn hold(&self, program: Child, strike: Option<(usize, Moment)>) {
+    pub fn set_program(&self, program: Child, strike: Option<(usize, Moment)>) {
         let mut inside = self.inside();
         (inside.program, inside.strike, inside.struck) = (Some(program), strike, None);
         inside.requests.clear();
@@ -104,7 +104,7 @@ impl Wire {
     /// Waits until the program has closed its output and all its requests are done. Returns it, and the request at
     /// which it was
     /// killed.
-    pub async fn release(&self) -> (Child, Option<String>) {
+    pub async fn take_program(&self) -> (Child, Option<String>) {
         drop(self.busy.write().await);
         let mut inside = self.inside();
         (inside.program.take().expect("a program"), inside.struck.take())
@@ -116,7 +116,7 @@ impl Wire {
     }
 
     /// Every write since the last call, in order.
-    pub fn written(&self) -> Vec<Written> {
+    pub fn written(&self) -> Vec<RouteWrite> {
         std::mem::take(&mut self.inside().written)
     }
 
@@ -178,7 +178,7 @@ impl Wire {
 
 /// Passes a request on; an error closes the connection.
 async fn pass(
-    wire: Arc<Wire>,
+    wire: Arc<Connection>,
     upstream: String,
     onward: Client<HttpConnector, Full<Bytes>>,
     request: Request<Incoming>,
@@ -195,7 +195,7 @@ async fn pass(
 }
 
 async fn carry(
-    wire: Arc<Wire>,
+    wire: Arc<Connection>,
     upstream: String,
     onward: Client<HttpConnector, Full<Bytes>>,
     parts: Parts,
@@ -247,7 +247,7 @@ async fn carry(
 }
 
 /// Parses the form of a ModifyListener or ModifyRule.
-fn written(form: &str) -> Written {
+fn written(form: &str) -> RouteWrite {
     let form = decode(form.as_bytes());
     let value = |wanted: &str| form.get(wanted).cloned();
     let groups = form.iter().filter_map(|(key, arn)| Some((key.strip_suffix(".TargetGroupArn")?, arn)));
@@ -255,7 +255,7 @@ fn written(form: &str) -> Written {
     let weight = |key: &str| value(&format!("{key}.Weight")).and_then(|w| w.parse().ok()).unwrap_or(1);
     let mut weights: Vec<_> = groups.map(|(key, arn)| (name(arn), weight(key))).collect();
     weights.sort();
-    Written { route: value("RuleArn").or_else(|| value("ListenerArn")).unwrap_or_default(), weights }
+    RouteWrite { route: value("RuleArn").or_else(|| value("ListenerArn")).unwrap_or_default(), weights }
 }
 
 /// The last word of a target group's name: `a`, `b`, `default`.

@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::program;
-use crate::terminal::support::{Lab, Said};
+use crate::terminal::support::{Lab, VerbOutput};
 
-fn run(lab: &Lab, kubectl: &str, words: &str) -> Said {
-    Said::of(lab.command(kubectl).args(words.split_whitespace()).output().expect("kubectl runs"))
+fn run(lab: &Lab, kubectl: &str, words: &str) -> VerbOutput {
+    VerbOutput::of(lab.command(kubectl).args(words.split_whitespace()).output().expect("kubectl runs"))
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn client(
     before: impl Fn(&Request<hyper::body::Bytes>) -> Option<Response<Body>> + Send + Sync + 'static,
 ) -> K8s {
     let (world, before) = (Arc::clone(world), Arc::new(before));
-    let server = Arc::new(Server::open("v1.33.4-eks-1"));
+    let server = Arc::new(Server::without_authentication("v1.33.4-eks-1"));
     let service = service_fn(move |request: Request<Body>| {
         let (world, server, before) = (Arc::clone(&world), Arc::clone(&server), Arc::clone(&before));
         async move {
@@ -46,7 +46,7 @@ fn client(
                 return if answer.status() == 444 { std::future::pending().await } else { Ok::<_, BoxError>(answer) };
             }
             let mut objects = world.lock().unwrap();
-            Ok(server.answer(&mut objects, &request, now()).whole(&objects).map(Body::from))
+            Ok(server.answer(&mut objects, &request, now()).into_response(&objects).map(Body::from))
         }
     });
     K8s::new(kube::Client::new(service, "default"))
@@ -264,7 +264,7 @@ async fn every_refusal_has_its_own_kind() {
     let write = |code: u16| client(&world, move |r| (r.method() == "PATCH").then(|| status(code, "why")));
     assert_eq!(write(429).apply(&wanted(), false).await, Err(WriteError::Throttled));
     assert_eq!(write(403).apply(&wanted(), false).await, Err(WriteError::Refused("why".to_owned())));
-    assert_eq!(write(500).apply(&wanted(), false).await, Err(WriteError::Unknown("500 why".to_owned())));
+    assert_eq!(write(500).apply(&wanted(), false).await, Err(WriteError::Unanswered("500 why".to_owned())));
     assert_eq!(with(503).apply(&wanted(), false).await, Err(WriteError::NotSent("503 why".to_owned())));
 }
 
@@ -275,6 +275,6 @@ async fn a_silent_server_times_out_and_an_apply_without_answer_is_unknown() {
     assert!(matches!(silent.identity().await, Err(Unreadable::Unavailable(_))));
     assert_eq!(
         silent.apply(&wanted(), false).await,
-        Err(WriteError::Unknown("apply: nothing heard for 15 s".to_owned()))
+        Err(WriteError::Unanswered("apply: nothing heard for 15 s".to_owned()))
     );
 }

@@ -11,24 +11,24 @@ use kube::client::Body;
 use serde_json::json;
 use tower::{BoxError, service_fn};
 
-use super::cases::{self, Subject};
+use super::cases::{self, ApiServerCase};
 
 /// A client for the API of these objects.
 pub fn client(objects: Objects) -> kube::Client {
-    let (world, server) = (Arc::new(Mutex::new(objects)), Arc::new(Server::open("v1.36.3")));
+    let (world, server) = (Arc::new(Mutex::new(objects)), Arc::new(Server::without_authentication("v1.36.3")));
     let service = service_fn(move |request: Request<Body>| {
         let (world, server) = (Arc::clone(&world), Arc::clone(&server));
         async move {
             let (parts, body) = request.into_parts();
             let request = Request::from_parts(parts, body.collect().await.map_err(|e| e.to_string())?.to_bytes());
             let mut objects = world.lock().expect("no panic");
-            Ok::<_, BoxError>(server.answer(&mut objects, &request, Timestamp::now()).whole(&objects).map(Body::from))
+            Ok::<_, BoxError>(server.answer(&mut objects, &request, Timestamp::now()).into_response(&objects).map(Body::from))
         }
     });
     kube::Client::new(service, "default")
 }
 
-fn subject() -> Subject {
+fn subject() -> ApiServerCase {
     let now = Timestamp::now();
     let mut objects = Objects::new(11, false, now);
     objects.put(Kind::Namespace, json!({"metadata": {"name": "here"}}), now);
@@ -36,7 +36,7 @@ fn subject() -> Subject {
     objects.put(Kind::Service, json!({"metadata": {"name": "web", "namespace": "here"}, "spec": spec}), now);
     let group =
         |name: &str| format!("arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/{name}/0123456789abcdef");
-    Subject { client: client(objects), namespace: "here".to_owned(), groups: [group("one"), group("two")] }
+    ApiServerCase { client: client(objects), namespace: "here".to_owned(), groups: [group("one"), group("two")] }
 }
 
 macro_rules! column {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cutover::adapter::kubernetes::from_kubeconfig;
 use cutover::domain::traffic::Unreadable;
 use cutover::lab::objects::Objects;
-use cutover::lab::wire::kube::{Answer, Server};
+use cutover::lab::wire::kube::{KubeResponse, Server};
 use cutover::port::Cluster;
 use http::{Request, Response};
 use http_body_util::{BodyExt, StreamBody};
@@ -31,8 +31,8 @@ async fn answer(lab: Arc<Lab>, request: Request<Incoming>) -> Result<Response<Bo
     let request = Request::from_parts(parts, body.collect().await?.to_bytes());
     let answer = lab.server.answer(&mut lab.objects.lock().unwrap(), &request, Timestamp::now());
     Ok(match answer {
-        Answer::Whole(response) => response.map(|b| http_body_util::Full::new(b).boxed()),
-        Answer::Watch(watch) => {
+        KubeResponse::Complete(response) => response.map(|b| http_body_util::Full::new(b).boxed()),
+        KubeResponse::Watch(watch) => {
             let lines = futures::stream::unfold((watch, lab), |(mut watch, lab)| async move {
                 loop {
                     let lines = watch.next(&lab.objects.lock().unwrap())?;

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use cutover::adapter::aws;
 use cutover::adapter::metric::Sources;
-use cutover::adapter::store::memory::Memory;
+use cutover::adapter::store::memory::MemoryStore;
 use cutover::app::prepare::prepare;
-use cutover::domain::metric::gate::Seen;
-use cutover::domain::metric::verdict::judge::Call;
-use cutover::domain::run::event::{Event, Outcome, Record, Wait};
+use cutover::domain::metric::gate::MeasuredValue;
+use cutover::domain::metric::verdict::judge::GateResult;
+use cutover::domain::run::event::{Event, RunOutcome, Record, Wait};
 use cutover::domain::run::state::State;
-use cutover::domain::run::watch::Watch;
-use cutover::engine::{Audience, Ending, Interrupt, Ports, Run, Settings, hold};
-use cutover::lab::rehearsal::{Options, Stage};
+use cutover::domain::run::observation::Observed;
+use cutover::engine::{Audience, Ending, Interrupt, Ports, RunLoop, Settings, hold};
+use cutover::lab::rehearsal::{Options, RehearsalLab};
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::Plan;
 use cutover::port::Metrics;
@@ -55,22 +55,22 @@ spec:
     cutover::plan::lint("shop.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{e}"))
 }
 
-struct Follower<'a>(&'a Stage, Vec<Record>);
+struct Follower<'a>(&'a RehearsalLab, Vec<Record>);
 
 impl Audience for Follower<'_> {
     fn record(&mut self, record: &Record) {
-        self.0.follow(&record.event);
+        self.0.on_event(&record.event);
         self.1.push(record.clone());
     }
 
-    fn turn(&mut self, _: &State, _: &Watch, _: &[Wait], _: Timestamp) {}
+    fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
 /// Runs a plan on a live lab with the production metric sources, and returns the journal.
-pub async fn run(plan: &Plan, stage: &Stage) -> (Ending, Vec<Record>) {
+pub async fn run(plan: &Plan, stage: &RehearsalLab) -> (Ending, Vec<Record>) {
     let config = aws::config(&stage.live_lab().expect("a live one").aws_settings()).await;
     let metrics: Arc<dyn Metrics> = Arc::new(Sources::new(plan, &config, &stage.clusters));
-    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let ports = Ports {
         balancer: stage.balancer.clone(),
         clusters: stage.clusters.clone(),
@@ -81,16 +81,16 @@ pub async fn run(plan: &Plan, stage: &Stage) -> (Ending, Vec<Record>) {
     };
     let prepared = prepare(plan, &ports, 1).await;
     assert!(prepared.refusal().is_none(), "{:?}", prepared.report.findings);
-    let started = prepared.started(plan, "alice@mac", 1, None).unwrap_or_else(|e| panic!("{e}"));
+    let started = prepared.started_event(plan, "alice@mac", 1, None).unwrap_or_else(|e| panic!("{e}"));
     let settings = Settings {
         gap: Duration::from_mins(5),
-        fresh: Duration::from_mins(1),
+        max_reading_age: Duration::from_mins(1),
         ..Settings::new("alice@mac".into(), "mac".into(), 3)
     };
     let id = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(1));
-    let hold = hold::begin(&ports, &settings, plan.marker, &id, started).await.unwrap_or_else(|e| panic!("{e}"));
+    let hold = hold::own_new_run(&ports, &settings, plan.marker, &id, started).await.unwrap_or_else(|e| panic!("{e}"));
     let mut follower = Follower(stage, Vec::new());
-    let mut run = Run::take(plan, ports, settings, hold, Interrupt::default(), &mut follower)
+    let mut run = RunLoop::open(plan, ports, settings, hold, Interrupt::default(), &mut follower)
         .await
         .unwrap_or_else(|e| panic!("{e}"));
     let ending = tokio::time::timeout(Duration::from_mins(5), run.drive()).await;
@@ -104,14 +104,14 @@ pub async fn run(plan: &Plan, stage: &Stage) -> (Ending, Vec<Record>) {
 
 /// Asserts that the run rolled back by itself because the gate `errors` failed on the source's counts, and for no other
 /// reason.
-pub fn assert_put_back(ending: &Ending, records: &[Record]) {
+pub fn assert_rolled_back(ending: &Ending, records: &[Record]) {
     let events = || records.iter().map(|r| &r.event);
-    assert!(matches!(ending, Ending::Finished { outcome: Outcome::RolledBack, .. }), "{ending:?} {records:#?}");
+    assert!(matches!(ending, Ending::Finished { outcome: RunOutcome::RolledBack, .. }), "{ending:?} {records:#?}");
     let failed = events()
         .any(|e| matches!(e, Event::GateFailed { message, .. } if message.starts_with("gate errors: b fails ")));
-    let said = events().any(|e| matches!(e, Event::Judged { gate, call: Call::Fail, .. } if gate == "errors"));
+    let said = events().any(|e| matches!(e, Event::Judged { gate, call: GateResult::Fail, .. } if gate == "errors"));
     let counted = events().filter(
-        |e| matches!(e, Event::Sampled { measurement, .. } if matches!(&measurement.seen, Seen::Counts { new, .. } if new.errors > 0)),
+        |e| matches!(e, Event::Sampled { measurement, .. } if matches!(&measurement.seen, MeasuredValue::Counts { new, .. } if new.errors > 0)),
     );
     assert!(failed && said && counted.count() >= 3, "{records:#?}");
 }
@@ -142,7 +142,7 @@ async fn gates_read_a_command_a_probe_and_a_rollout() {
     );
     let plan = plan(&gates, "30m");
     let options = Options { speed: Some(10.0), rate: Some(5.0) };
-    let stage = Stage::live(plan.clone(), &Scenario::default(), 1, options).await.unwrap_or_else(|e| panic!("{e}"));
+    let stage = RehearsalLab::live(plan.clone(), &Scenario::default(), 1, options).await.unwrap_or_else(|e| panic!("{e}"));
     let (ending, records) = run(&plan, &stage).await;
     let last = |name: &str| {
         let said = |e: &Event| {
@@ -158,10 +158,10 @@ async fn gates_read_a_command_a_probe_and_a_rollout() {
             .next_back()
             .unwrap_or_else(|| panic!("{name} said nothing: {records:#?}"))
     };
-    assert!(matches!(ending, Ending::Finished { outcome: Outcome::RolledBack, .. }), "{ending:?} {records:#?}");
-    assert_eq!((last("smoke").0, last("rollout").0), (Call::Pass, Call::Pass), "{records:#?}");
+    assert!(matches!(ending, Ending::Finished { outcome: RunOutcome::RolledBack, .. }), "{ending:?} {records:#?}");
+    assert_eq!((last("smoke").0, last("rollout").0), (GateResult::Pass, GateResult::Pass), "{records:#?}");
     let (call, why) = last("front");
-    assert!(call == Call::Fail && why.contains("it answers 503, and 200 is expected"), "{why}");
+    assert!(call == GateResult::Fail && why.contains("it answers 503, and 200 is expected"), "{why}");
     assert!(last("rollout").1.contains("pods ready"), "{}", last("rollout").1);
     stage.stop().await;
 }
@@ -174,12 +174,12 @@ pub const CLOUDWATCH: &str =
 async fn cloudwatch_fails_the_gate_of_a_faulty_green() {
     let scenario = Scenario::parse("faulty", FAULTY).expect("a scenario");
     let plan = plan(CLOUDWATCH, "60m");
-    let stage = Stage::live(plan.clone(), &scenario, 1, Options { speed: Some(40.0), rate: Some(5.0) })
+    let stage = RehearsalLab::live(plan.clone(), &scenario, 1, Options { speed: Some(40.0), rate: Some(5.0) })
         .await
         .unwrap_or_else(|e| panic!("{e}"));
     let (ending, records) = run(&plan, &stage).await;
-    assert_put_back(&ending, &records);
-    let trusted = |e: &Event| matches!(e, Event::Judged { gate, call: Call::Pass, .. } if gate == "trusted");
+    assert_rolled_back(&ending, &records);
+    let trusted = |e: &Event| matches!(e, Event::Judged { gate, call: GateResult::Pass, .. } if gate == "trusted");
     assert!(records.iter().any(|r| trusted(&r.event)), "{records:#?}");
     stage.stop().await;
 }

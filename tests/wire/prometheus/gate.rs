@@ -4,10 +4,10 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use cutover::lab::rehearsal::{Options, Stage};
+use cutover::lab::rehearsal::{Options, RehearsalLab};
 use cutover::lab::scenario::Scenario;
 
-use crate::live::metrics::{FAULTY, assert_put_back, plan, run};
+use crate::live::metrics::{FAULTY, assert_rolled_back, plan, run};
 use crate::programs::variable;
 
 struct Prometheus {
@@ -55,7 +55,7 @@ impl Drop for Prometheus {
 #[ignore = "tier prometheus"]
 async fn prometheus_fails_the_gate_of_a_faulty_green() {
     let scenario = Scenario::parse("faulty", FAULTY).expect("a scenario");
-    let stage = Stage::live(plan("", "1m"), &scenario, 1, Options { speed: Some(1.0), rate: Some(60.0) })
+    let stage = RehearsalLab::live(plan("", "1m"), &scenario, 1, Options { speed: Some(1.0), rate: Some(60.0) })
         .await
         .unwrap_or_else(|e| panic!("{e}"));
     let lab = stage.live_lab().expect("a live one");
@@ -68,6 +68,6 @@ async fn prometheus_fails_the_gate_of_a_faulty_green() {
     );
     let plan = plan(&gates, "10m");
     let (ending, records) = run(&plan, &stage).await;
-    assert_put_back(&ending, &records);
+    assert_rolled_back(&ending, &records);
     stage.stop().await;
 }

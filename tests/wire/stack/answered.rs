@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::kubernetes::lab::client;
-use crate::stack::api::{Api, Refused};
-use crate::stack::world::World;
+use crate::stack::api::{Api, RefusedCall};
+use crate::stack::world::StackFixture;
 
 const BINDINGS: &str = "/apis/elbv2.k8s.aws/v1beta1/namespaces/contract/targetgroupbindings";
 
@@ -24,7 +24,7 @@ fn lab(real: &Api) -> Api {
         "metadata": {"name": "web", "namespace": "contract"}, "spec": {"selector": {"app": "web"}, "ports": ports},
     });
     objects.put(Kind::Service, service, Timestamp::now());
-    real.over(|| client(objects))
+    real.with_client(|| client(objects))
 }
 
 /// A request, and what is compared of the answer: everything of a refusal, these fields of an object.
@@ -36,8 +36,8 @@ impl Case {
         match api.call(method, path, body.as_ref()) {
             Ok(value) => parts.iter().map(|p| json!([p, value.pointer(p)])).collect(),
             // The real server answers in plain text.
-            Err(Refused(404, status)) if status["message"].as_str().is_none_or(|m| !m.contains('"')) => json!(404),
-            Err(Refused(code, status)) => json!({"code": code, "status": status}),
+            Err(RefusedCall(404, status)) if status["message"].as_str().is_none_or(|m| !m.contains('"')) => json!(404),
+            Err(RefusedCall(code, status)) => json!({"code": code, "status": status}),
         }
     }
 }
@@ -153,7 +153,7 @@ fn versions() -> Vec<Case> {
 #[test]
 #[ignore = "tier stack"]
 fn stack_the_lab_answers_as_a_real_api_server_does() {
-    let world = World::new("contract");
+    let world = StackFixture::new("contract");
     let real = &world.stack.b.api;
     let lab = lab(real);
     let cases: Vec<_> = [reads(), bindings(&world.groups["b"]), versions()].into_iter().flatten().collect();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::json;
 
-use crate::kubernetes::cases::{self as cases, Subject};
+use crate::kubernetes::cases::{self as cases, ApiServerCase};
 use crate::stack::environment::Stack;
 use crate::stack::setup;
 

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 /// A refusal: HTTP status (0: no answer), and the `Status` or another reason.
 #[derive(Debug)]
-pub struct Refused(pub u16, pub Value);
+pub struct RefusedCall(pub u16, pub Value);
 
 /// An administrator's client. Its calls block; do not use it inside the runtime.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ impl Api {
     }
 
     /// Creates one that uses another client.
-    pub fn over(&self, client: impl FnOnce() -> kube::Client) -> Self {
+    pub fn with_client(&self, client: impl FnOnce() -> kube::Client) -> Self {
         let client = self.runtime.block_on(async { client() });
         Self { client, runtime: self.runtime.clone() }
     }
@@ -46,7 +46,7 @@ impl Api {
     /// `GET`; `None`: the object does not exist.
     pub fn find(&self, path: &str) -> Option<Value> {
         match self.call("GET", path, None) {
-            Err(Refused(404, _)) => None,
+            Err(RefusedCall(404, _)) => None,
             other => Some(other.unwrap_or_else(|e| panic!("GET {path}: {e:?}"))),
         }
     }
@@ -74,12 +74,12 @@ impl Api {
 
     /// Any request; `Err`: the refusal. A `PATCH` is a merge patch, or a server-side apply if the path has a
     /// `fieldManager`.
-    pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Refused> {
+    pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, RefusedCall> {
         self.runtime.block_on(self.ask(method, path, body))
     }
 
     /// Any request, inside the runtime.
-    pub async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Refused> {
+    pub async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, RefusedCall> {
         let kind = match method {
             "PATCH" if path.contains("fieldManager=") => "application/apply-patch+yaml",
             "PATCH" if path.ends_with("/status") => "application/strategic-merge-patch+json",
@@ -90,8 +90,8 @@ impl Api {
         let request =
             Request::builder().method(method).uri(path).header("content-type", kind).body(bytes).expect("a request");
         self.client.request(request).await.map_err(|e| match e {
-            kube::Error::Api(status) => Refused(status.code, serde_json::to_value(status).unwrap_or_default()),
-            other => Refused(0, other.to_string().into()),
+            kube::Error::Api(status) => RefusedCall(status.code, serde_json::to_value(status).unwrap_or_default()),
+            other => RefusedCall(0, other.to_string().into()),
         })
     }
 }

@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use super::api::Api;
-use super::keeper::Keeper;
+use super::keeper::Processes;
 use super::setup;
 
 /// A process of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum ClusterProcess {
     /// The store of the API server.
     Etcd,
     /// The API server.
@@ -29,11 +29,11 @@ pub enum Part {
 }
 
 /// All processes, with the names of their programs.
-pub const PARTS: [(Part, &str); 4] = [
-    (Part::Etcd, "etcd"),
-    (Part::ApiServer, "kube-apiserver"),
-    (Part::Manager, "kube-controller-manager"),
-    (Part::Controller, "aws-load-balancer-controller"),
+pub const PARTS: [(ClusterProcess, &str); 4] = [
+    (ClusterProcess::Etcd, "etcd"),
+    (ClusterProcess::ApiServer, "kube-apiserver"),
+    (ClusterProcess::Manager, "kube-controller-manager"),
+    (ClusterProcess::Controller, "aws-load-balancer-controller"),
 ];
 
 /// A running cluster.
@@ -44,16 +44,16 @@ pub struct Cluster {
     pub api: Api,
     /// `https://127.0.0.1:PORT`.
     pub url: String,
-    programs: Vec<(Part, Vec<String>)>,
+    programs: Vec<(ClusterProcess, Vec<String>)>,
     webhooks: u16,
     aws_key: String,
-    keeper: Arc<Keeper>,
+    keeper: Arc<Processes>,
     /// The API was down: its clients retry with growing delays.
     shaken: AtomicBool,
 }
 
 /// Surroundings of a cluster.
-pub struct Site<'a> {
+pub struct ClusterSite<'a> {
     /// Folder of the programs and the controller's files.
     pub stack: &'a Path,
     /// The AWS endpoint.
@@ -65,12 +65,12 @@ pub struct Site<'a> {
     /// Runtime of the API clients.
     pub runtime: &'a Handle,
     /// Starts and kills the processes.
-    pub keeper: &'a Arc<Keeper>,
+    pub keeper: &'a Arc<Processes>,
 }
 
 impl Cluster {
     /// Starts everything and waits until the controller's webhooks answer.
-    pub fn start(name: &'static str, site: &Site<'_>) -> Self {
+    pub fn start(name: &'static str, site: &ClusterSite<'_>) -> Self {
         let [etcd, peer, secure, manager, webhooks, health] = ports();
         let folder = site.keeper.folder.join(name);
         let url = format!("https://127.0.0.1:{secure}");
@@ -83,10 +83,10 @@ impl Cluster {
         let at = |port: u16| format!("http://127.0.0.1:{port}");
         let bin = site.stack.join("bin");
         let programs = vec![
-            (Part::Etcd, etcd_arguments(&bin, &folder, &at(etcd), &at(peer))),
-            (Part::ApiServer, server_arguments(&bin, &folder, &at(etcd), secure)),
-            (Part::Manager, manager_arguments(&bin, &folder, manager)),
-            (Part::Controller, controller_arguments(&bin, &folder, name, site, [webhooks, health])),
+            (ClusterProcess::Etcd, etcd_arguments(&bin, &folder, &at(etcd), &at(peer))),
+            (ClusterProcess::ApiServer, server_arguments(&bin, &folder, &at(etcd), secure)),
+            (ClusterProcess::Manager, manager_arguments(&bin, &folder, manager)),
+            (ClusterProcess::Controller, controller_arguments(&bin, &folder, name, site, [webhooks, health])),
         ];
         let api = Api::new(&kubeconfig("admin"), name, site.runtime.clone());
         let cluster = Self {
@@ -99,17 +99,17 @@ impl Cluster {
             keeper: Arc::clone(site.keeper),
             shaken: AtomicBool::new(false),
         };
-        cluster.revive(Part::Etcd);
-        cluster.revive(Part::ApiServer);
+        cluster.revive(ClusterProcess::Etcd);
+        cluster.revive(ClusterProcess::ApiServer);
         setup::install(&cluster.api, site.stack, &site.keeper.folder, webhooks);
-        cluster.revive(Part::Manager);
-        cluster.revive(Part::Controller);
+        cluster.revive(ClusterProcess::Manager);
+        cluster.revive(ClusterProcess::Controller);
         cluster
     }
 
     /// Kills a process (`kill -9`).
-    pub fn kill(&self, part: Part) {
-        self.shaken.fetch_or(matches!(part, Part::Etcd | Part::ApiServer), Ordering::Relaxed);
+    pub fn kill(&self, part: ClusterProcess) {
+        self.shaken.fetch_or(matches!(part, ClusterProcess::Etcd | ClusterProcess::ApiServer), Ordering::Relaxed);
         self.keeper.kill(&self.process(part));
     }
 
@@ -120,53 +120,53 @@ impl Cluster {
     /// slices even later. In a real cluster both lose their leader election in such an outage, exit, and are restarted
     /// as well; here
     /// no other instance could become the leader.
-    pub fn mend(&self) {
+    pub fn restore(&self) {
         if self.shaken.swap(false, Ordering::Relaxed) {
-            self.kill(Part::Manager);
-            self.kill(Part::Controller);
+            self.kill(ClusterProcess::Manager);
+            self.kill(ClusterProcess::Controller);
         }
         for (part, _) in PARTS {
             self.thaw(part);
             if self.ended(part).is_some() {
                 self.revive(part);
             }
-            if part == Part::ApiServer {
+            if part == ClusterProcess::ApiServer {
                 self.wait(part, || self.api.ready());
             }
         }
     }
 
     /// Sends SIGSTOP: the process exists and does not answer.
-    pub fn freeze(&self, part: Part) {
-        self.shaken.fetch_or(matches!(part, Part::Etcd | Part::ApiServer), Ordering::Relaxed);
+    pub fn freeze(&self, part: ClusterProcess) {
+        self.shaken.fetch_or(matches!(part, ClusterProcess::Etcd | ClusterProcess::ApiServer), Ordering::Relaxed);
         self.keeper.freeze(&self.process(part));
     }
 
     /// Sends SIGCONT.
-    pub fn thaw(&self, part: Part) {
+    pub fn thaw(&self, part: ClusterProcess) {
         self.keeper.thaw(&self.process(part));
     }
 
     /// Starts a killed process with the same arguments, and waits until it answers.
-    pub fn revive(&self, part: Part) {
+    pub fn revive(&self, part: ClusterProcess) {
         let (_, argv) = self.programs.iter().find(|(p, _)| *p == part).expect("all parts");
         let mut env = vec![("PATH", "/usr/bin:/bin".to_owned()), ("HOME", "/nonexistent".to_owned())];
-        if part == Part::Controller {
+        if part == ClusterProcess::Controller {
             env.extend([("AWS_ACCESS_KEY_ID", self.aws_key.clone()), ("AWS_SECRET_ACCESS_KEY", "test".to_owned())]);
             env.push(("AWS_EC2_METADATA_DISABLED", "true".to_owned()));
         }
         self.keeper.start(&self.process(part), argv, &env);
         self.wait(part, || match part {
-            Part::ApiServer => self.api.ready(),
-            Part::Controller => self.webhooks_answer(),
-            Part::Etcd | Part::Manager => true,
+            ClusterProcess::ApiServer => self.api.ready(),
+            ClusterProcess::Controller => self.webhooks_answer(),
+            ClusterProcess::Etcd | ClusterProcess::Manager => true,
         });
     }
 
-    fn wait(&self, part: Part, answers: impl Fn() -> bool) {
+    fn wait(&self, part: ClusterProcess, answers: impl Fn() -> bool) {
         let began = Instant::now();
         while !answers() {
-            self.keeper.must_live(&self.process(part));
+            self.keeper.assert_running(&self.process(part));
             assert!(
                 began.elapsed() < Duration::from_mins(3),
                 "{} does not answer:\n{}",
@@ -178,12 +178,12 @@ impl Cluster {
     }
 
     /// The log of a process.
-    pub fn log(&self, part: Part) -> String {
+    pub fn log(&self, part: ClusterProcess) -> String {
         self.keeper.tail(&self.process(part))
     }
 
     /// The exit code of a process that ended; negative if it was killed.
-    pub fn ended(&self, part: Part) -> Option<i64> {
+    pub fn ended(&self, part: ClusterProcess) -> Option<i64> {
         self.keeper.ended(&self.process(part))
     }
 
@@ -194,7 +194,7 @@ impl Cluster {
         events.filter(|e| e["user"]["username"] == user || e["impersonatedUser"]["username"] == user).collect()
     }
 
-    fn process(&self, part: Part) -> String {
+    fn process(&self, part: ClusterProcess) -> String {
         let name = PARTS.iter().find(|(p, _)| *p == part).expect("all parts").1;
         format!("{name}-{}", self.name)
     }
@@ -284,7 +284,7 @@ fn controller_arguments(
     bin: &Path,
     folder: &Path,
     name: &str,
-    site: &Site<'_>,
+    site: &ClusterSite<'_>,
     [webhooks, health]: [u16; 2],
 ) -> Vec<String> {
     let services = [

@@ -10,9 +10,9 @@ use tokio::runtime::Runtime;
 
 use super::authenticator::Authenticator;
 use super::boto::Boto;
-use super::cluster::{Cluster, Site};
+use super::cluster::{Cluster, ClusterSite};
 use super::endpoint::Endpoint;
-use super::keeper::Keeper;
+use super::keeper::Processes;
 use super::{kubelet, setup};
 use crate::contract::moto::Moto;
 use crate::programs::{python, variable};
@@ -53,7 +53,7 @@ impl Stack {
         let (programs, python) = (variable("CUTOVER_STACK"), python());
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-        let keeper = Arc::new(Keeper::new(&python));
+        let keeper = Arc::new(Processes::new(&python));
         certificates(&python, &keeper.folder, &["a", "b", "webhooks"]);
         let boto = Boto::start(&python);
         let moto = Moto::start(&python);
@@ -61,7 +61,7 @@ impl Stack {
         let vpcs = boto.call(&moto.url, &json!([["ec2", "describe_vpcs", {}]])).remove(0);
         let vpc = vpcs["Vpcs"][0]["VpcId"].as_str().expect("a VPC").to_owned();
         let authenticator = Authenticator::start(runtime.handle());
-        let site = Site {
+        let site = ClusterSite {
             authenticator: &authenticator.url,
             stack: &programs,
             aws: &endpoint.url,

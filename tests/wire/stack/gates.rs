@@ -5,12 +5,12 @@
 use serde_json::{Value, json};
 
 use crate::stack::watch;
-use crate::stack::world::{REPLICAS, World, until};
+use crate::stack::world::{REPLICAS, StackFixture, until};
 
 #[test]
 #[ignore = "tier stack"]
 fn stack_gated_pods_become_ready_because_the_group_is_attached_first() {
-    let world = World::new("gated");
+    let world = StackFixture::new("gated");
     let b = &world.stack.b;
     let label = json!({"metadata": {"labels": {"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"}}});
     b.api.merge("/api/v1/namespaces/gated", &label);
@@ -25,7 +25,7 @@ fn stack_gated_pods_become_ready_because_the_group_is_attached_first() {
     assert!(world.pods(b).is_empty(), "their group is not attached");
 
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
-    watch::run(&world, &plan, |_| {}).exits(0);
+    watch::run(&world, &plan, |_| {}).assert_exit(0);
     world.share_is(100);
     assert_eq!(world.targets("b"), world.pods(b), "all are ready");
 }

@@ -4,12 +4,12 @@
 use serde_json::json;
 
 use crate::child::run;
-use crate::stack::world::{World, until};
+use crate::stack::world::{StackFixture, until};
 
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_load_balancer_of_an_ingress_is_refused() {
-    let world = World::new("ingress");
+    let world = StackFixture::new("ingress");
     let api = &world.stack.a.api;
     let subnets = world.stack.boto(&json!([["ec2", "describe_subnets", {}]])).remove(0);
     let subnets: Vec<_> =
@@ -50,7 +50,7 @@ fn stack_a_load_balancer_of_an_ingress_is_refused() {
         .replace("a: ingress-a", &format!("a: {}", group().expect("a group")))
         .replace(", expect: 3", "");
     std::fs::write(&plan, text).expect("the plan");
-    let ended = run(world.cutover(&["run", &plan, "--yes"])).exits(3);
+    let ended = run(world.cutover(&["run", &plan, "--yes"])).assert_exit(3);
     let said = ended.out + &ended.err;
     assert!(said.contains("CUT060") && said.contains("elbv2.k8s.aws/cluster"), "{said}");
     assert!(world.stack.endpoint.asked("cutover").iter().all(|a| {

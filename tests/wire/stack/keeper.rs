@@ -8,14 +8,14 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 
 /// Starts and kills processes by name. A process's output is in `FOLDER/NAME.log`.
-pub struct Keeper {
+pub struct Processes {
     /// Folder, removed at the end.
     pub folder: PathBuf,
     pipes: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     _child: Child,
 }
 
-impl Keeper {
+impl Processes {
     /// Starts with a new folder.
     pub fn new(python: &Path) -> Self {
         let folder = tempfile::Builder::new().prefix("cutover-stack-").tempdir().expect("a folder").keep();
@@ -48,7 +48,7 @@ impl Keeper {
     }
 
     /// Panics with the end of the log if the process has ended.
-    pub fn must_live(&self, name: &str) {
+    pub fn assert_running(&self, name: &str) {
         let ended = self.ended(name);
         assert!(ended.is_none(), "{name} ended with {ended:?}:\n{}", self.tail(name));
     }

@@ -3,13 +3,13 @@
 
 use serde_json::json;
 
-use crate::stack::cluster::Part;
+use crate::stack::cluster::ClusterProcess;
 use crate::stack::watch;
-use crate::stack::world::{REPLICAS, World, until};
+use crate::stack::world::{REPLICAS, StackFixture, until};
 
 /// Kills a process of the new cluster when `bind` starts, and revives it after the run has reported that it waits.
-fn killed_at_bind(name: &str, part: Part) {
-    let world = World::alone(name);
+fn killed_at_bind(name: &str, part: ClusterProcess) {
+    let world = StackFixture::alone(name);
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {pause: {duration: 1s}}, {setWeight: 100}");
     let mut waited = false;
     let ended = watch::run(&world, &plan, |record| {
@@ -22,7 +22,7 @@ fn killed_at_bind(name: &str, part: Part) {
             world.stack.b.revive(part);
         }
     });
-    ended.exits(0);
+    ended.assert_exit(0);
     assert!(waited, "the run reports that it waits");
     world.share_is(100);
     assert_eq!(world.targets("b"), world.pods(&world.stack.b));
@@ -31,38 +31,38 @@ fn killed_at_bind(name: &str, part: Part) {
 #[test]
 #[ignore = "tier stack"]
 fn stack_an_api_server_killed_at_bind() {
-    killed_at_bind("api-killed", Part::ApiServer);
+    killed_at_bind("api-killed", ClusterProcess::ApiServer);
 }
 
 #[test]
 #[ignore = "tier stack"]
 fn stack_an_etcd_killed_at_bind() {
-    killed_at_bind("etcd-killed", Part::Etcd);
+    killed_at_bind("etcd-killed", ClusterProcess::Etcd);
 }
 
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_controller_killed_at_bind() {
-    killed_at_bind("lbc-killed", Part::Controller);
+    killed_at_bind("lbc-killed", ClusterProcess::Controller);
 }
 
 #[test]
 #[ignore = "tier stack"]
 fn stack_an_api_server_frozen_at_bind() {
-    let world = World::alone("frozen");
+    let world = StackFixture::alone("frozen");
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     let mut waited = false;
     let ended = watch::run(&world, &plan, |record| {
         if watch::begins(record, 1) {
-            world.stack.b.freeze(Part::ApiServer);
+            world.stack.b.freeze(ClusterProcess::ApiServer);
         }
         if !waited && watch::waits_for(record, "cluster b") {
             waited = true;
             world.share_is(0);
-            world.stack.b.thaw(Part::ApiServer);
+            world.stack.b.thaw(ClusterProcess::ApiServer);
         }
     });
-    ended.exits(0);
+    ended.assert_exit(0);
     assert!(waited, "the run reports that it waits");
     world.share_is(100);
 }
@@ -70,7 +70,7 @@ fn stack_an_api_server_frozen_at_bind() {
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_controller_killed_before_it_registered_the_targets() {
-    let world = World::alone("unregistered");
+    let world = StackFixture::alone("unregistered");
     let b = &world.stack.b;
     let deployment = format!("/apis/apps/v1/namespaces/{}/deployments/web", world.name);
     b.api.merge(&deployment, &json!({"spec": {"replicas": 0}}));
@@ -80,14 +80,14 @@ fn stack_a_controller_killed_before_it_registered_the_targets() {
     let ended = watch::run(&world, &plan, |record| {
         if !waited && watch::waits_for(record, "healthy targets") {
             waited = true;
-            b.kill(Part::Controller);
+            b.kill(ClusterProcess::Controller);
             b.api.merge(&deployment, &json!({"spec": {"replicas": REPLICAS}}));
             until("the pods of b are ready", || world.pods(b).len() == REPLICAS);
             assert!(world.targets("b").is_empty());
-            b.revive(Part::Controller);
+            b.revive(ClusterProcess::Controller);
         }
     });
-    ended.exits(0);
+    ended.assert_exit(0);
     assert!(waited);
     world.share_is(100);
     assert_eq!(world.targets("b"), world.pods(b));
@@ -96,14 +96,14 @@ fn stack_a_controller_killed_before_it_registered_the_targets() {
 #[test]
 #[ignore = "tier stack"]
 fn stack_traffic_moves_and_is_rolled_back_without_any_api_server() {
-    let world = World::alone("headless");
+    let world = StackFixture::alone("headless");
     let plan =
         world.plan("{bind: {}}, {setWeight: 10}, {pause: {duration: 1s}}, {setWeight: 50}, {pause: {duration: 10m}}");
     let clusters = [&world.stack.a, &world.stack.b];
     let ended = watch::run(&world, &plan, |record| {
         if watch::begins(record, 3) {
             for cluster in clusters {
-                cluster.kill(Part::ApiServer);
+                cluster.kill(ClusterProcess::ApiServer);
             }
         }
         if watch::begins(record, 5) {
@@ -112,8 +112,8 @@ fn stack_traffic_moves_and_is_rolled_back_without_any_api_server() {
         }
     });
     for cluster in clusters {
-        cluster.revive(Part::ApiServer);
+        cluster.revive(ClusterProcess::ApiServer);
     }
-    ended.exits(4);
+    ended.assert_exit(4);
     world.share_is(0);
 }

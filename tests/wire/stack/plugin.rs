@@ -4,10 +4,10 @@ use std::process::Command;
 
 use crate::child::run;
 use crate::programs::variable;
-use crate::stack::world::World;
+use crate::stack::world::StackFixture;
 
 /// kubectl, with a folder on its PATH in which the program is `kubectl-cutover`.
-fn kubectl(world: &World) -> impl Fn(&[&str]) -> Command {
+fn kubectl(world: &StackFixture) -> impl Fn(&[&str]) -> Command {
     let program = variable("CUTOVER_KUBECTL");
     let plugins = world.folder.path().join("plugins");
     std::fs::create_dir(&plugins).expect("a folder");
@@ -29,25 +29,25 @@ fn kubectl(world: &World) -> impl Fn(&[&str]) -> Command {
 #[test]
 #[ignore = "tier stack"]
 fn stack_kubectl_runs_it_as_a_plugin() {
-    let world = World::new("plugin");
+    let world = StackFixture::new("plugin");
     let kubectl = kubectl(&world);
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     let listed = run(kubectl(&["plugin", "list"]));
     assert!(listed.out.contains("kubectl-cutover"), "{}{}", listed.out, listed.err);
-    let help = run(kubectl(&["cutover", "--help"])).exits(0).out;
+    let help = run(kubectl(&["cutover", "--help"])).assert_exit(0).out;
     assert!(help.contains("kubectl cutover"), "it shows the command as it was called: {help}");
-    run(kubectl(&["cutover", "check", &plan])).exits(0);
+    run(kubectl(&["cutover", "check", &plan])).assert_exit(0);
     world.share_is(0);
-    let ended = run(kubectl(&["cutover", "run", &plan, "--yes"])).exits(0);
+    let ended = run(kubectl(&["cutover", "run", &plan, "--yes"])).assert_exit(0);
     assert!(ended.out.contains("completed") || ended.err.contains("completed"), "{}{}", ended.out, ended.err);
     world.share_is(100);
-    let status = run(kubectl(&["cutover", "status", "plugin"])).exits(0).out;
+    let status = run(kubectl(&["cutover", "status", "plugin"])).assert_exit(0).out;
     assert!(status.contains("b 100 %"), "{status}");
     // Refusals keep their exit codes.
-    run(kubectl(&["cutover", "status", "nobody"])).exits(run(world.cutover(&["status", "nobody"])).code);
+    run(kubectl(&["cutover", "status", "nobody"])).assert_exit(run(world.cutover(&["status", "nobody"])).code);
     // The same kubectl reads what the run created.
     let admin = world.stack.kubeconfig.with_file_name("b").join("admin.kubeconfig");
     let mut get = kubectl(&["get", "targetgroupbindings", "-n", "plugin", "-o", "name"]);
     get.env("KUBECONFIG", admin);
-    assert_eq!(run(get).exits(0).out.trim(), "targetgroupbinding.elbv2.k8s.aws/plugin-b");
+    assert_eq!(run(get).assert_exit(0).out.trim(), "targetgroupbinding.elbv2.k8s.aws/plugin-b");
 }

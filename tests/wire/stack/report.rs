@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, PARTS};
-use super::world::World;
+use super::world::StackFixture;
 
 /// Returns the report as text. It only reads, and says which parts do not answer.
-pub fn report(world: &World) -> String {
+pub fn report(world: &StackFixture) -> String {
     let mut lines = Vec::new();
     for letter in ["a", "b"] {
         let arn = &world.groups[letter];

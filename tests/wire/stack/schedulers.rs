@@ -6,12 +6,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::child::run;
-use crate::stack::world::World;
+use crate::stack::world::StackFixture;
 
 #[test]
 #[ignore = "tier stack"]
 fn stack_the_schedulers_objects_are_accepted_by_a_real_api_server() {
-    let world = World::new("schedulers");
+    let world = StackFixture::new("schedulers");
     let mut kinds = Vec::new();
     for file in ["cronjob", "job"] {
         let text = std::fs::read_to_string(format!("examples/schedulers/{file}.yaml")).expect("the example");
@@ -34,7 +34,7 @@ fn stack_the_schedulers_objects_are_accepted_by_a_real_api_server() {
 }
 
 /// `examples/shared-state-role.yaml`, in this namespace and for the user of these tests.
-fn allowed(world: &World) {
+fn allowed(world: &StackFixture) {
     let text = std::fs::read_to_string("examples/shared-state-role.yaml").expect("the example");
     for document in serde_yaml::Deserializer::from_str(&text) {
         let mut object = Value::deserialize(document).expect("YAML");
@@ -57,7 +57,7 @@ fn allowed(world: &World) {
 #[ignore = "tier stack"]
 fn stack_a_run_is_handed_to_a_job() {
     let _alone = crate::stack::tokens::alone();
-    let world = World::new("handed");
+    let world = StackFixture::new("handed");
     allowed(&world);
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
@@ -72,7 +72,7 @@ fn stack_a_run_is_handed_to_a_job() {
         "--image",
         "registry.example.com/cutover:0.1.0",
     ];
-    let refused = run(world.cutover(&detach)).exits(3);
+    let refused = run(world.cutover(&detach)).assert_exit(3);
     assert!(refused.err.contains("jobs") && refused.err.contains("nothing was touched"), "{}", refused.err);
     let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/handed";
     let api = "rbac.authorization.k8s.io";
@@ -84,7 +84,7 @@ fn stack_a_run_is_handed_to_a_job() {
         &format!("{rbac}/rolebindings"),
         &json!({"metadata": {"name": "hand"}, "roleRef": role, "subjects": subjects}),
     );
-    run(world.cutover(&detach)).exits(8);
+    run(world.cutover(&detach)).assert_exit(8);
     world.share_is(0);
     let jobs = world.stack.a.api.get("/apis/batch/v1/namespaces/handed/jobs");
     let arguments =
@@ -92,7 +92,7 @@ fn stack_a_run_is_handed_to_a_job() {
     let arguments: Vec<_> = arguments.iter().filter_map(Value::as_str).collect();
     let mut pod = world.cutover(&arguments);
     pod.env("CUTOVER_STATE_DIR", world.folder.path().join("pod"));
-    run(pod).exits(0);
+    run(pod).assert_exit(0);
     world.share_is(100);
 }
 
@@ -100,7 +100,7 @@ fn stack_a_run_is_handed_to_a_job() {
 #[test]
 #[ignore = "tier stack"]
 fn stack_calls_of_a_scheduler_complete_a_plan() {
-    let world = World::new("called");
+    let world = StackFixture::new("called");
     allowed(&world);
     let plan = world
         .plan_with("{bind: {}}, {setWeight: 20}, {pause: {duration: 3s}}, {setWeight: 100}", "    observeEvery: 2m\n");

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use crate::child::run;
 use crate::stack::endpoint::THROTTLED;
 use crate::stack::watch;
-use crate::stack::world::World;
+use crate::stack::world::StackFixture;
 
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_complete_cutover_and_its_rollback() {
-    let world = World::new("staged");
+    let world = StackFixture::new("staged");
     let before = world.weights();
     assert!(world.targets("b").is_empty());
     let plan = world.plan("{bind: {}}, {setWeight: 10}, {pause: {}}, {setWeight: 100}, {pause: {}}");
@@ -25,12 +25,12 @@ fn stack_a_complete_cutover_and_its_rollback() {
         let share = [10, 100][looked.len()];
         world.share_is(share);
         looked.push(share);
-        run(world.cutover(&["promote", &plan])).exits(0);
+        run(world.cutover(&["promote", &plan])).assert_exit(0);
     });
-    ended.exits(0);
+    ended.assert_exit(0);
     assert_eq!(looked, [10, 100]);
 
-    run(world.cutover(&["rollback", &plan, "--yes"])).exits(0);
+    run(world.cutover(&["rollback", &plan, "--yes"])).assert_exit(0);
     world.share_is(0);
     let strangers = |all: &[BTreeMap<String, u64>]| all.iter().map(|w| w.contains_key("c")).collect::<Vec<_>>();
     assert_eq!(strangers(&before), strangers(&world.weights()));
@@ -41,7 +41,7 @@ fn stack_a_complete_cutover_and_its_rollback() {
 #[test]
 #[ignore = "tier stack"]
 fn stack_unhealthy_targets_cause_a_rollback() {
-    let world = World::new("sick");
+    let world = StackFixture::new("sick");
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {pause: {duration: 10m}}");
     let ended = watch::run(&world, &plan, |record| {
         if watch::begins(record, 3) {
@@ -50,7 +50,7 @@ fn stack_unhealthy_targets_cause_a_rollback() {
             world.stack.endpoint.health(&world.groups["b"], "unhealthy", "Target.FailedHealthChecks");
         }
     });
-    ended.exits(4);
+    ended.assert_exit(4);
     world.share_is(0);
     assert_eq!(world.targets("a"), world.pods(&world.stack.a));
 }
@@ -58,7 +58,7 @@ fn stack_unhealthy_targets_cause_a_rollback() {
 #[test]
 #[ignore = "tier stack"]
 fn stack_throttled_calls_are_retried_until_they_succeed() {
-    let world = World::new("throttled");
+    let world = StackFixture::new("throttled");
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {setWeight: 100}");
     let (refused, mut calls) = (Arc::new(Mutex::new(BTreeMap::<&str, u32>::new())), [0_u32; 2]);
     let counted = Arc::clone(&refused);
@@ -77,7 +77,7 @@ fn stack_throttled_calls_are_retried_until_they_succeed() {
     });
     let mut command = world.cutover(&["run", &plan, "--yes"]);
     command.env("AWS_ACCESS_KEY_ID", "throttled");
-    run(command).exits(0);
+    run(command).assert_exit(0);
     world.share_is(100);
     let refused = refused.lock().unwrap();
     assert!(refused["writes"] >= 3 && refused["reads"] >= 3, "{refused:?}");
@@ -86,7 +86,7 @@ fn stack_throttled_calls_are_retried_until_they_succeed() {
 #[test]
 #[ignore = "tier stack"]
 fn stack_targets_that_are_not_healthy_yet_get_no_traffic() {
-    let world = World::new("slow");
+    let world = StackFixture::new("slow");
     let (endpoint, group) = (&world.stack.endpoint, &world.groups["b"]);
     endpoint.health(group, "initial", "Elb.InitialHealthChecking");
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
@@ -101,7 +101,7 @@ fn stack_targets_that_are_not_healthy_yet_get_no_traffic() {
             endpoint.health(group, "healthy", "");
         }
     });
-    ended.exits(0);
+    ended.assert_exit(0);
     assert!(waited);
     world.share_is(100);
 }

@@ -6,12 +6,12 @@ use serde_json::json;
 
 use crate::child::run;
 use crate::stack::watch;
-use crate::stack::world::World;
+use crate::stack::world::StackFixture;
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/kept";
 
 /// Grants `cutover` what it needs to store its runs in the namespace.
-fn grant(world: &World) {
+fn grant(world: &StackFixture) {
     let verbs = ["get", "list", "create", "update", "delete"];
     let rules = json!([
         {"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs},
@@ -28,7 +28,7 @@ fn grant(world: &World) {
 }
 
 /// The program on another machine, without the first machine's disk.
-fn elsewhere(world: &World, args: &[&str]) -> Command {
+fn elsewhere(world: &StackFixture, args: &[&str]) -> Command {
     let mut command = world.cutover(args);
     command.env("CUTOVER_STATE_DIR", world.folder.path().join("elsewhere")).env("USER", "bob");
     command
@@ -37,7 +37,7 @@ fn elsewhere(world: &World, args: &[&str]) -> Command {
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_run_in_shared_state_is_read_and_steered_from_another_machine() {
-    let world = World::new("kept");
+    let world = StackFixture::new("kept");
     grant(&world);
     let plan = world.plan("{pause: {}}, {bind: {}}, {setWeight: 100}");
     let text = std::fs::read_to_string(&plan).expect("the plan");
@@ -51,16 +51,16 @@ fn stack_a_run_in_shared_state_is_read_and_steered_from_another_machine() {
             return;
         }
         led = true;
-        let refused = run(elsewhere(&world, &["run", other.to_str().expect("UTF-8"), "--yes"])).exits(6);
+        let refused = run(elsewhere(&world, &["run", other.to_str().expect("UTF-8"), "--yes"])).assert_exit(6);
         assert!((refused.out + &refused.err).contains("alice"), "it names the owner");
-        let status = run(elsewhere(&world, &["status", "kept", "--state", "kubernetes:a/kept"])).exits(0).out;
+        let status = run(elsewhere(&world, &["status", "kept", "--state", "kubernetes:a/kept"])).assert_exit(0).out;
         assert!(status.contains("alice"), "{status}");
-        run(elsewhere(&world, &["promote", &plan])).exits(0);
+        run(elsewhere(&world, &["promote", &plan])).assert_exit(0);
     });
-    ended.exits(0);
+    ended.assert_exit(0);
     assert!(led);
     world.share_is(100);
-    let status = run(elsewhere(&world, &["status", &plan])).exits(0).out;
+    let status = run(elsewhere(&world, &["status", &plan])).assert_exit(0).out;
     assert!(status.contains("completed"), "{status}");
     let leases = world.stack.a.api.get("/apis/coordination.k8s.io/v1/namespaces/kept/leases");
     let held = |lease: &serde_json::Value| lease["spec"]["holderIdentity"].as_str().is_some_and(|h| !h.is_empty());
@@ -68,6 +68,6 @@ fn stack_a_run_in_shared_state_is_read_and_steered_from_another_machine() {
         leases["items"].as_array().is_some_and(|all| !all.is_empty() && !all.iter().any(held)),
         "released: {leases}"
     );
-    run(elsewhere(&world, &["rollback", &plan, "--yes"])).exits(0);
+    run(elsewhere(&world, &["rollback", &plan, "--yes"])).assert_exit(0);
     world.share_is(0);
 }

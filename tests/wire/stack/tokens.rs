@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::stack::watch;
-use crate::stack::world::World;
+use crate::stack::world::StackFixture;
 
 /// Serializes these tests: all sign as the same user, and one of them ends that user's tokens.
 pub fn alone() -> MutexGuard<'static, ()> {
@@ -15,11 +15,11 @@ pub fn alone() -> MutexGuard<'static, ()> {
 #[ignore = "tier stack"]
 fn stack_clusters_by_their_eks_names() {
     let _alone = alone();
-    let world = World::new("eks");
+    let world = StackFixture::new("eks");
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
     std::fs::write(&plan, text).expect("the plan");
-    watch::run(&world, &plan, |_| {}).exits(0);
+    watch::run(&world, &plan, |_| {}).assert_exit(0);
     world.share_is(100);
     assert_eq!(world.targets("b"), world.pods(&world.stack.b));
 }
@@ -28,7 +28,7 @@ fn stack_clusters_by_their_eks_names() {
 #[ignore = "tier stack"]
 fn stack_tokens_that_expire_during_a_run_are_replaced() {
     let _alone = alone();
-    let world = World::new("ended");
+    let world = StackFixture::new("ended");
     let plan = world.plan("{pause: {duration: 12s}}, {bind: {}}, {setWeight: 100}");
     let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
     std::fs::write(&plan, text).expect("the plan");
@@ -38,6 +38,6 @@ fn stack_tokens_that_expire_during_a_run_are_replaced() {
             world.stack.authenticator.end_tokens("cutover");
         }
     });
-    ended.exits(0);
+    ended.assert_exit(0);
     world.share_is(100);
 }

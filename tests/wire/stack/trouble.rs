@@ -2,12 +2,12 @@
 
 use crate::child::run;
 use crate::stack::watch;
-use crate::stack::world::{World, until};
+use crate::stack::world::{StackFixture, until};
 
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_service_deleted_during_a_run_removes_its_targets_and_causes_a_rollback() {
-    let world = World::new("deleted");
+    let world = StackFixture::new("deleted");
     let b = &world.stack.b;
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {pause: {duration: 10m}}");
     let ended = watch::run(&world, &plan, |record| {
@@ -15,7 +15,7 @@ fn stack_a_service_deleted_during_a_run_removes_its_targets_and_causes_a_rollbac
             b.api.delete("/api/v1/namespaces/deleted/services/web");
         }
     });
-    ended.exits(4);
+    ended.assert_exit(4);
     world.share_is(0);
     assert!(world.targets("b").is_empty(), "the controller deregistered all targets");
     let events = b.api.get("/api/v1/namespaces/deleted/events");
@@ -29,7 +29,7 @@ fn stack_a_service_deleted_during_a_run_removes_its_targets_and_causes_a_rollbac
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_group_bound_from_two_clusters_is_refused() {
-    let world = World::new("shared");
+    let world = StackFixture::new("shared");
     let [a, b] = [world.pods(&world.stack.a), world.pods(&world.stack.b)];
     assert_eq!(world.targets("a"), a);
     // The webhooks of b know only the bindings of b.
@@ -39,7 +39,7 @@ fn stack_a_group_bound_from_two_clusters_is_refused() {
     });
     assert!(!b.iter().any(|ip| a.contains(ip)));
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
-    let ended = run(world.cutover(&["run", &plan, "--yes"])).exits(3);
+    let ended = run(world.cutover(&["run", &plan, "--yes"])).assert_exit(3);
     let said = ended.out + &ended.err;
     assert!(said.contains("CUT071"), "{said}");
     world.share_is(0);
@@ -48,7 +48,7 @@ fn stack_a_group_bound_from_two_clusters_is_refused() {
 #[test]
 #[ignore = "tier stack"]
 fn stack_pods_of_the_old_cluster_may_come_and_go_during_a_run() {
-    let world = World::new("rolling");
+    let world = StackFixture::new("rolling");
     let a = &world.stack.a;
     let before = world.pods(a);
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {pause: {duration: 20s}}, {setWeight: 100}");
@@ -63,7 +63,7 @@ fn stack_pods_of_the_old_cluster_may_come_and_go_during_a_run() {
             });
         }
     });
-    ended.exits(0);
+    ended.assert_exit(0);
     world.share_is(100);
     until("the controller of a follows", || world.targets("a") == world.pods(a));
 }

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::child::{Ended, follow};
-use crate::stack::world::World;
+use crate::child::{ProcessResult, follow};
+use crate::stack::world::StackFixture;
 
 /// Runs a plan to its end and passes each record to `seen`.
-pub fn run(world: &World, plan: &str, mut seen: impl FnMut(&Value)) -> Ended {
+pub fn run(world: &StackFixture, plan: &str, mut seen: impl FnMut(&Value)) -> ProcessResult {
     let mut command = world.cutover(&["run", plan, "--yes", "--output", "json"]);
     follow(&mut command, |line| seen(&serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))))
 }

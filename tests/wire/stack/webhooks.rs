@@ -4,15 +4,15 @@ use serde_json::{Value, json};
 
 use crate::child::run;
 use crate::stack::watch;
-use crate::stack::world::{World, until};
+use crate::stack::world::{StackFixture, until};
 
 #[test]
 #[ignore = "tier stack"]
 fn stack_check_calls_the_webhooks_and_changes_nothing() {
-    let world = World::new("asked");
+    let world = StackFixture::new("asked");
     let before = world.weights();
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
-    run(world.cutover(&["check", &plan])).exits(0);
+    run(world.cutover(&["check", &plan])).assert_exit(0);
     let path = format!("{}/asked-b", world.bindings());
     assert!(world.stack.b.api.find(&path).is_none());
     assert_eq!(world.weights(), before);
@@ -28,13 +28,13 @@ fn stack_check_calls_the_webhooks_and_changes_nothing() {
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_binding_that_the_webhooks_refuse_is_a_finding() {
-    let world = World::new("refused");
+    let world = StackFixture::new("refused");
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     let text = std::fs::read_to_string(&plan)
         .expect("the plan")
         .replace("targetType: ip}", "targetType: ip, ipAddressType: ipv6}");
     std::fs::write(&plan, text).expect("the plan");
-    let ended = run(world.cutover(&["run", &plan, "--yes"])).exits(3);
+    let ended = run(world.cutover(&["run", &plan, "--yes"])).assert_exit(3);
     let said = ended.out + &ended.err;
     assert!(said.contains("CUT075") && said.contains("invalid IP address type"), "{said}");
     world.share_is(0);
@@ -43,7 +43,7 @@ fn stack_a_binding_that_the_webhooks_refuse_is_a_finding() {
 
 /// A binding that `manager` created with this metadata: the run uses it and changes nothing in it.
 fn left_as_it_is(name: &str, manager: &str, metadata: Value) {
-    let world = World::new(name);
+    let world = StackFixture::new(name);
     let api = &world.stack.b.api;
     let mut binding = world.binding("b");
     binding["metadata"].as_object_mut().expect("metadata").extend(metadata.as_object().expect("metadata").clone());
@@ -51,7 +51,7 @@ fn left_as_it_is(name: &str, manager: &str, metadata: Value) {
     let path = format!("{}/{name}-b", world.bindings());
     until("the controller has registered the pods", || world.targets("b") == world.pods(&world.stack.b));
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
-    watch::run(&world, &plan, |_| {}).exits(0);
+    watch::run(&world, &plan, |_| {}).assert_exit(0);
     world.share_is(100);
     let after = api.get(&path);
     let managers = after["metadata"]["managedFields"].to_string();

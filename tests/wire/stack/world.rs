@@ -20,7 +20,7 @@ use super::report::report;
 pub const REPLICAS: usize = 4;
 
 /// A test's own resources in the stack.
-pub struct World {
+pub struct StackFixture {
     /// The stack.
     pub stack: &'static Stack,
     /// Name of the namespace and the plan, and prefix of AWS names.
@@ -35,7 +35,7 @@ pub struct World {
     turn: Option<MutexGuard<'static, ()>>,
 }
 
-impl World {
+impl StackFixture {
     /// Creates one on the shared stack.
     pub fn new(name: &str) -> Self {
         Self::make(Stack::shared(), name, None)
@@ -50,7 +50,7 @@ impl World {
 
     fn make(stack: &'static Stack, name: &str, turn: Option<MutexGuard<'static, ()>>) -> Self {
         for cluster in [&stack.a, &stack.b] {
-            furnish(cluster, name);
+            create_workload(cluster, name);
         }
         stack.furnish(name);
         let describe = |what: &str| json!(["elbv2", format!("describe_{what}"), {"Names": [format!("{name}-web")]}]);
@@ -230,14 +230,14 @@ fn wait(what: &str, mut holds: impl FnMut() -> bool) -> Result<(), String> {
     Ok(())
 }
 
-impl Drop for World {
+impl Drop for StackFixture {
     fn drop(&mut self) {
         if self.turn.is_none() {
             return;
         }
         // A cluster that does not recover fails the following tests, with a message.
         std::thread::scope(|scope| {
-            let threads = [&self.stack.a, &self.stack.b].map(|cluster| scope.spawn(|| cluster.mend()));
+            let threads = [&self.stack.a, &self.stack.b].map(|cluster| scope.spawn(|| cluster.restore()));
             for thread in threads {
                 let _ = thread.join();
             }
@@ -250,7 +250,7 @@ fn text(value: &Value) -> String {
 }
 
 /// Creates a namespace, a Deployment with ready pods, and its Service.
-fn furnish(cluster: &Cluster, name: &str) {
+fn create_workload(cluster: &Cluster, name: &str) {
     cluster.api.create("/api/v1/namespaces", &json!({"metadata": {"name": name}}));
     let container = json!({"name": "web", "image": "web:1", "ports": [{"name": "http", "containerPort": 8080}]});
     let template =

@@ -12,10 +12,10 @@ use std::process::Stdio;
 use aws_credential_types::Credentials;
 use cutover::adapter::aws::elb::Alb;
 use cutover::adapter::aws::{Settings, config};
-use cutover::domain::traffic::{Content, RouteId, Tags};
+use cutover::domain::traffic::{RouteContent, RouteId, Tags};
 use cutover::engine::inventory::live;
 use cutover::plan::model::Selector;
-use cutover::port::{Balancer, Detail};
+use cutover::port::{LoadBalancerApi, Detail};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::terminal::support::{Follow, Lab};
@@ -25,7 +25,7 @@ const WEIGHTS: &str = "cutover.dev/weights";
 
 /// Who answers, and how.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Who {
+enum Answerer {
     /// A person at a terminal.
     Types(&'static str),
     /// A terminal, and `--yes`.
@@ -37,33 +37,33 @@ enum Who {
 }
 
 /// The columns of the table.
-const WHO: [Who; 6] = [Who::Types("n\n"), Who::Types("\n"), Who::Types("y\n"), Who::Yes, Who::Script, Who::Nobody];
+const WHO: [Answerer; 6] = [Answerer::Types("n\n"), Answerer::Types("\n"), Answerer::Types("y\n"), Answerer::Yes, Answerer::Script, Answerer::Nobody];
 
 /// A row of the table: what is left of the run, the command, and for each of [`WHO`] the exit code, with `?` if there
 /// was a
 /// question, and `!` if the traffic was restored.
 #[rustfmt::skip]
-const TABLE: &[(Left, &str, &str)] = &[
+const TABLE: &[(Remains, &str, &str)] = &[
     //                                                                    n   Enter  y    --yes script nobody
-    (Left::All,           "rollback",                                   "2?   2?   0?!  6    6    2"),
-    (Left::All,           "rollback --yes --take-over",                 "0!   0!   0!   0!   0!   0!"),
-    (Left::NoMarker,      "rollback",                                   "2?   2?   0?!  0!   0!   2"),
-    (Left::NoWeights,     "rollback",                                   "2    2    2    2    2    2"),
-    (Left::NoWeights,     "rollback --load-balancer alpha-webapp GROUPS", "2?   2?   0?!  6    6    2"),
-    (Left::Nothing,       "rollback",                                   "2    2    2    2    2    2"),
-    (Left::Nothing,       "rollback --load-balancer alpha-webapp",      "2    2    2    2    2    2"),
-    (Left::Nothing,       "rollback --load-balancer alpha-webapp GROUPS", "2?   2?   0?!  0!   0!   2"),
-    (Left::FinishedRun,   "rollback",                                   "2?   2?   0?!  6    6    2"),
-    (Left::FinishedRun,   "rollback --load-balancer alpha-webapp",      "2?   2?   0?!  6    6    2"),
-    (Left::DeadOwner,     "rollback",                                   "2?   2?   0?!  0!   0!   2"),
-    (Left::DeadOwner,     "rollback --load-balancer alpha-webapp GROUPS", "2?   2?   0?!  0!   0!   2"),
-    (Left::LiveOwner,     "rollback",                                   "2?   2?   0?!  0!   0!   2"),
-    (Left::LiveOwner,     "rollback --load-balancer alpha-webapp GROUPS", "2?   2?   0?!  6    6    2"),
+    (Remains::All,           "rollback",                                   "2?   2?   0?!  6    6    2"),
+    (Remains::All,           "rollback --yes --take-over",                 "0!   0!   0!   0!   0!   0!"),
+    (Remains::NoMarker,      "rollback",                                   "2?   2?   0?!  0!   0!   2"),
+    (Remains::NoWeights,     "rollback",                                   "2    2    2    2    2    2"),
+    (Remains::NoWeights,     "rollback --load-balancer alpha-webapp GROUPS", "2?   2?   0?!  6    6    2"),
+    (Remains::Nothing,       "rollback",                                   "2    2    2    2    2    2"),
+    (Remains::Nothing,       "rollback --load-balancer alpha-webapp",      "2    2    2    2    2    2"),
+    (Remains::Nothing,       "rollback --load-balancer alpha-webapp GROUPS", "2?   2?   0?!  0!   0!   2"),
+    (Remains::FinishedRun,   "rollback",                                   "2?   2?   0?!  6    6    2"),
+    (Remains::FinishedRun,   "rollback --load-balancer alpha-webapp",      "2?   2?   0?!  6    6    2"),
+    (Remains::DeadOwner,     "rollback",                                   "2?   2?   0?!  0!   0!   2"),
+    (Remains::DeadOwner,     "rollback --load-balancer alpha-webapp GROUPS", "2?   2?   0?!  0!   0!   2"),
+    (Remains::LiveOwner,     "rollback",                                   "2?   2?   0?!  0!   0!   2"),
+    (Remains::LiveOwner,     "rollback --load-balancer alpha-webapp GROUPS", "2?   2?   0?!  6    6    2"),
 ];
 
 /// What is left of a run that moved 5 % of the traffic.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Left {
+enum Remains {
     /// Its tags; the journal is on another machine.
     All,
     /// Its tags without the marker.
@@ -82,13 +82,13 @@ enum Left {
 
 /// Result of a command.
 #[derive(Debug)]
-struct Played {
+struct CommandResult {
     code: i32,
     said: String,
     back: bool,
 }
 
-impl Played {
+impl CommandResult {
     fn asked(&self) -> bool {
         self.said.contains("[y/N]")
     }
@@ -105,9 +105,9 @@ impl Played {
 /// The lab, and its state after the run moved 5 %.
 struct Stage {
     lab: Lab,
-    balancer: Balancer,
+    balancer: LoadBalancerApi,
     load_balancer: (String, Tags),
-    routes: Vec<(RouteId, Content, Tags)>,
+    routes: Vec<(RouteId, RouteContent, Tags)>,
     /// State folders of the run, and of one that is finished.
     run: PathBuf,
     finished: PathBuf,
@@ -131,11 +131,11 @@ impl Stage {
             credentials: Some(Credentials::new("test", "test", None, None, "test")),
             ..Settings::default()
         };
-        let balancer = Balancer::new(Alb::new(&config(&settings).await));
-        let clock = cutover::adapter::clock::System;
+        let balancer = LoadBalancerApi::new(Alb::new(&config(&settings).await));
+        let clock = cutover::adapter::clock::SystemClock;
         let seen =
-            live::read(&Selector::Name("alpha-webapp".into()), &balancer, &clock, false).await.expect("readable");
-        let listeners = balancer.inventory.listeners(&seen.load_balancer.arn, Detail::Whole).await.expect("readable");
+            live::read_for_rollback(&Selector::Name("alpha-webapp".into()), &balancer, &clock, false).await.expect("readable");
+        let listeners = balancer.inventory.listeners(&seen.load_balancer.arn, Detail::Full).await.expect("readable");
         let tagged = listeners.into_iter().flat_map(|(_, routes)| routes).filter(|r| r.tags.contains_key(WEIGHTS));
         let routes: Vec<_> = tagged.map(|r| (r.id, r.content, r.tags)).collect();
         assert_eq!(routes.len(), 6);
@@ -143,24 +143,24 @@ impl Stage {
     }
 
     /// Restores the state after the run moved 5 %, without what is not left.
-    async fn set(&self, left: Left) {
+    async fn set(&self, left: Remains) {
         let balancer = &self.balancer;
         for (id, content, tags) in &self.routes {
             balancer.traffic.set(id, content, std::time::Duration::from_secs(10)).await.expect("written");
-            balancer.marks.put(&[id.to_string()], tags).await.expect("tagged");
+            balancer.tags.put(&[id.to_string()], tags).await.expect("tagged");
         }
         let (arn, tags) = &self.load_balancer;
-        balancer.marks.put(std::slice::from_ref(arn), tags).await.expect("tagged");
+        balancer.tags.put(std::slice::from_ref(arn), tags).await.expect("tagged");
         let gone: &[&str] = match left {
-            Left::NoMarker => &[MARKER],
-            Left::NoWeights => &[WEIGHTS],
-            Left::Nothing => &[MARKER, WEIGHTS],
-            Left::All | Left::FinishedRun | Left::DeadOwner | Left::LiveOwner => &[],
+            Remains::NoMarker => &[MARKER],
+            Remains::NoWeights => &[WEIGHTS],
+            Remains::Nothing => &[MARKER, WEIGHTS],
+            Remains::All | Remains::FinishedRun | Remains::DeadOwner | Remains::LiveOwner => &[],
         };
         let keys: Vec<_> = gone.iter().map(|key| (*key).to_owned()).collect();
         let all = self.resources();
         if !keys.is_empty() {
-            balancer.marks.remove(&all, &keys).await.expect("untagged");
+            balancer.tags.remove(&all, &keys).await.expect("untagged");
         }
     }
 
@@ -179,30 +179,30 @@ impl Stage {
     /// Tags of cutover that are left.
     async fn tags(&self) -> Vec<String> {
         let all = self.resources();
-        let tags = self.balancer.marks.tags(&all).await.expect("readable");
+        let tags = self.balancer.tags.tags(&all).await.expect("readable");
         tags.into_values().flat_map(Tags::into_keys).filter(|key| key.starts_with("cutover.dev/")).collect()
     }
 
-    async fn play(&self, left: Left, words: &str, who: Who) -> Played {
+    async fn play(&self, left: Remains, words: &str, who: Answerer) -> CommandResult {
         self.set(left).await;
         let state = tempfile::tempdir_in(self.lab.folder()).expect("a folder");
         match left {
-            Left::FinishedRun => copy(&self.finished, state.path()),
-            Left::DeadOwner | Left::LiveOwner => copy(&self.run, state.path()),
-            Left::All | Left::NoMarker | Left::NoWeights | Left::Nothing => {}
+            Remains::FinishedRun => copy(&self.finished, state.path()),
+            Remains::DeadOwner | Remains::LiveOwner => copy(&self.run, state.path()),
+            Remains::All | Remains::NoMarker | Remains::NoWeights | Remains::Nothing => {}
         }
-        let driving = (left == Left::LiveOwner).then(|| self.driving(state.path()));
+        let driving = (left == Remains::LiveOwner).then(|| self.driving(state.path()));
         let mut args: Vec<_> = words.split_whitespace().collect();
         if args.last() == Some(&"GROUPS") {
             args.pop();
             args.extend(["--back-to", "*-a", "--away-from", "*-b"]);
         }
-        if matches!(who, Who::Yes | Who::Script) && !args.contains(&"--yes") {
+        if matches!(who, Answerer::Yes | Answerer::Script) && !args.contains(&"--yes") {
             args.push("--yes");
         }
         let (code, said) = self.command(&args, state.path(), who);
         drop(driving);
-        Played { code, said, back: self.is_back() }
+        CommandResult { code, said, back: self.is_back() }
     }
 
     /// Starts a process that drives the run.
@@ -213,13 +213,13 @@ impl Stage {
     }
 
     /// Returns the exit code and the standard error.
-    fn command(&self, args: &[&str], state: &Path, who: Who) -> (i32, String) {
+    fn command(&self, args: &[&str], state: &Path, who: Answerer) -> (i32, String) {
         let mut command = self.lab.command(env!("CARGO_BIN_EXE_cutover"));
         command.args(args).env("CUTOVER_STATE_DIR", state).stdout(Stdio::null());
         let typed = match who {
-            Who::Types(text) => text,
-            Who::Yes => "",
-            Who::Script | Who::Nobody => {
+            Answerer::Types(text) => text,
+            Answerer::Yes => "",
+            Answerer::Script | Answerer::Nobody => {
                 let out = command.stderr(Stdio::piped()).output().expect("cutover runs");
                 return (out.status.code().unwrap_or(-1), String::from_utf8_lossy(&out.stderr).into_owned());
             }
@@ -270,7 +270,7 @@ async fn the_emergency_command_asks_once_and_no_ends_it() {
         for who in WHO {
             let played = stage.play(*left, words, who).await;
             found.push(played.cell());
-            wrong.extend(said_wrong(*left, words, who, &played));
+            wrong.extend(wrong_messages(*left, words, who, &played));
             if played.code == 0 {
                 let tags = stage.tags().await;
                 assert!(tags.is_empty(), "{left:?} {words} {who:?}: {tags:?} left\n{}", played.said);
@@ -285,22 +285,22 @@ async fn the_emergency_command_asks_once_and_no_ends_it() {
 }
 
 /// Returns what is wrong with the messages of a command.
-fn said_wrong(left: Left, words: &str, who: Who, played: &Played) -> Option<String> {
+fn wrong_messages(left: Remains, words: &str, who: Answerer, played: &CommandResult) -> Option<String> {
     let (said, last) = (&played.said, played.last_line());
     let direction = "back to alpha-webapp-a (95 % → 100 %) and away from alpha-webapp-b (5 % → 0 %)";
-    let other = matches!(left, Left::All | Left::NoWeights | Left::FinishedRun)
-        || (left == Left::LiveOwner && words.contains("GROUPS"));
+    let other = matches!(left, Remains::All | Remains::NoWeights | Remains::FinishedRun)
+        || (left == Remains::LiveOwner && words.contains("GROUPS"));
     let right = match (played.code, who) {
         (0, _) => {
             !played.asked() || (said.contains(direction) && said.contains("take over from two-terminals-") == other)
         }
-        (2, Who::Types(_)) if played.asked() => {
+        (2, Answerer::Types(_)) if played.asked() => {
             last.ends_with("error: nothing was written")
                 && said.matches("[y/N]").count() == 1
                 && said.contains(direction)
                 && said.contains("take over from two-terminals-") == other
         }
-        (2, Who::Nobody) if said.contains(" → ") => {
+        (2, Answerer::Nobody) if said.contains(" → ") => {
             last.ends_with(if other { "add --yes --take-over" } else { "add --yes" })
         }
         // The original weights are unknown: the last line is a command to type.

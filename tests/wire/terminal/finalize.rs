@@ -7,7 +7,7 @@ use crate::terminal::support::Lab;
 /// Connections to the old targets end at once.
 const AT_ONCE: &str = r#"{targetGroups: [{cluster: from, attributes: {deregistration_delay.timeout_seconds: "0"}}]}"#;
 
-fn stands(answer: &Value) -> Vec<(&str, &str)> {
+fn item_states(answer: &Value) -> Vec<(&str, &str)> {
     let items = answer["items"].as_array().expect("items");
     items.iter().map(|i| (i["what"].as_str().unwrap_or_default(), i["stands"].as_str().unwrap_or_default())).collect()
 }
@@ -18,7 +18,7 @@ fn an_old_cluster_is_retired_once_nothing_blocks_it_and_then_there_is_no_way_bac
     let mut run = lab.follow("run plan.yaml --yes");
     run.until_step(3);
     let early = lab.cutover("finalize two-terminals --output json");
-    assert_eq!((early.code, stands(&early.json())), (8, vec![("run", "wait")]), "{early:?}");
+    assert_eq!((early.code, item_states(&early.json())), (8, vec![("run", "wait")]), "{early:?}");
     assert_eq!(lab.cutover("promote two-terminals --full").code, 0);
     run.until_event("finished");
     assert_eq!(run.end().0, 0);
@@ -36,7 +36,7 @@ fn an_old_cluster_is_retired_once_nothing_blocks_it_and_then_there_is_no_way_bac
             ("health", "yes"),
         ],
     );
-    assert_eq!((asked.code, stands(&answer), &answer["canGo"]), (3, wanted.to_vec(), &false.into()), "{asked:?}");
+    assert_eq!((asked.code, item_states(&answer), &answer["canGo"]), (3, wanted.to_vec(), &false.into()), "{asked:?}");
     let refused = lab.cutover("finalize two-terminals --detach --yes");
     assert!(refused.code == 3 && refused.err.contains("--force") && refused.err.contains("unknown"), "{refused:?}");
     let unasked = lab.cutover("finalize two-terminals --detach --force");

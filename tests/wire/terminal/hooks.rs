@@ -8,9 +8,9 @@ use serde_json::Value;
 
 /// A webhook server: a path and a body for each request. `/hang` is never answered, `/busy` only at the second attempt.
 #[derive(Clone, Default)]
-pub struct Hooks(Arc<Mutex<Vec<(String, Value)>>>);
+pub struct WebhookServer(Arc<Mutex<Vec<(String, Value)>>>);
 
-impl Hooks {
+impl WebhookServer {
     /// Starts one; returns it and its URL.
     pub fn start() -> (Self, String) {
         let hooks = Self::default();

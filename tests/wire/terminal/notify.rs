@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use crate::terminal::hooks::Hooks;
+use crate::terminal::hooks::WebhookServer;
 use crate::terminal::support::{Lab, PLAN};
 
 /// Writes the plan of these tests with notifications.
@@ -16,7 +16,7 @@ fn plan(lab: &Lab, notifications: &str) {
 #[test]
 fn each_event_is_notified_once_whichever_process_journals_it() {
     let lab = Lab::start();
-    let (hooks, url) = Hooks::start();
+    let (hooks, url) = WebhookServer::start();
     let all = "[started, stepStarted, approvalNeeded, approved, paused, resumed, rollbackStarted, finished, stopped]";
     std::fs::write(lab.folder().join("secret"), format!("{url}/slack\n")).expect("a secret");
     plan(
@@ -79,7 +79,7 @@ fn each_event_is_notified_once_whichever_process_journals_it() {
 #[test]
 fn a_webhook_that_never_answers_changes_nothing_of_a_run() {
     let lab = Lab::start();
-    let (hooks, url) = Hooks::start();
+    let (hooks, url) = WebhookServer::start();
     plan(
         &lab,
         &format!("    - webhook: {{url: \"{url}/hang\"}}\n    - exec: {{command: [sleep, \"1000\"], timeout: 900s}}\n"),

@@ -109,7 +109,7 @@ fn an_unreachable_state_is_refused_and_no_local_state_is_used() {
         ["run shared.yaml --yes", "status two-terminals --state kubernetes:gone/cutover", "rollback shared.yaml --yes"]
     {
         let mut command = lab.command(env!("CARGO_BIN_EXE_cutover"));
-        let said = crate::terminal::support::Said::of(
+        let said = crate::terminal::support::VerbOutput::of(
             command.env("KUBECONFIG", "gone.yaml").args(words.split(' ')).output().expect("it runs"),
         );
         assert_eq!(said.code, 3, "{words}: {said:?}");

@@ -44,12 +44,12 @@ fn a_run_is_steered_from_another_terminal_to_its_end_and_rolled_back() {
     let back = lab.cutover("rollback two-terminals --yes");
     assert_eq!(back.code, 0, "{back:?}");
     assert_eq!(lab.shares(), [0.0; 6]);
-    told_afterwards(&lab);
+    check_history(&lab);
     assert_eq!(lab.stop(), Some(0));
 }
 
 /// Reads the run above from its journal.
-fn told_afterwards(lab: &Lab) {
+fn check_history(lab: &Lab) {
     let list = lab.cutover("history --output json").json();
     let id = list["id"].as_str().expect("an id").to_owned();
     assert_eq!((&list["plan"], &list["finished"]), (&"two-terminals".into(), &"aborted".into()));

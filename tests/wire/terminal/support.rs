@@ -11,7 +11,7 @@ use serde_json::Value;
 pub const PLAN: &str = include_str!("plan.yaml");
 
 /// Seconds after which a child process counts as hanging and is killed.
-const PATIENCE: &str = "90";
+const TIMEOUT_SECONDS: &str = "90";
 
 /// `cutover lab` as a process, and a folder for plans and runs.
 pub struct Lab {
@@ -93,7 +93,7 @@ impl Lab {
     }
 
     /// Adds an environment variable for the other terminal.
-    pub fn also(&mut self, name: &str, value: &str) {
+    pub fn add_variable(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
@@ -106,12 +106,12 @@ impl Lab {
     /// A program in the other terminal: only the lab's environment, no terminal, and a time-out.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("timeout");
-        command.args(["--foreground", PATIENCE, program]);
-        self.dress(&mut command);
+        command.args(["--foreground", TIMEOUT_SECONDS, program]);
+        self.set_environment(&mut command);
         command
     }
 
-    fn dress(&self, command: &mut Command) {
+    fn set_environment(&self, command: &mut Command) {
         command.env_clear().current_dir(self.folder.path()).stdin(Stdio::null());
         for name in ["PATH", "TMPDIR", "LLVM_PROFILE_FILE"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
@@ -121,13 +121,13 @@ impl Lab {
     }
 
     /// Runs `cutover` with these words to its end.
-    pub fn cutover(&self, words: &str) -> Said {
+    pub fn cutover(&self, words: &str) -> VerbOutput {
         self.cutover_with(&words.split_whitespace().collect::<Vec<_>>())
     }
 
     /// Runs `cutover` with arguments that contain spaces.
-    pub fn cutover_with(&self, args: &[&str]) -> Said {
-        Said::of(self.command(env!("CARGO_BIN_EXE_cutover")).args(args).output().expect("cutover runs"))
+    pub fn cutover_with(&self, args: &[&str]) -> VerbOutput {
+        VerbOutput::of(self.command(env!("CARGO_BIN_EXE_cutover")).args(args).output().expect("cutover runs"))
     }
 
     /// Starts a `cutover` whose records are followed.
@@ -138,7 +138,7 @@ impl Lab {
     /// Starts a `cutover` whose records are followed, with its state in this folder.
     pub fn follow_in(&self, words: &str, state: &Path) -> Follow {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
-        self.dress(&mut command);
+        self.set_environment(&mut command);
         command.env("CUTOVER_STATE_DIR", state);
         let notes = self.folder.path().join(format!("stderr-{}", fastrand::u32(..)));
         let stderr = std::fs::File::create(&notes).expect("a file for stderr");
@@ -163,7 +163,7 @@ impl Lab {
 
 /// Output and exit code of a process.
 #[derive(Debug)]
-pub struct Said {
+pub struct VerbOutput {
     /// Exit code; 124 if it hung.
     pub code: i32,
     /// Standard output.
@@ -172,7 +172,7 @@ pub struct Said {
     pub err: String,
 }
 
-impl Said {
+impl VerbOutput {
     /// Converts from `Command::output`.
     pub fn of(output: Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::terminal::hooks::Hooks;
+use crate::terminal::hooks::WebhookServer;
 use crate::terminal::support::Lab;
 
 /// Returns the complete HTTP response.
@@ -92,7 +92,7 @@ fn metrics_follow_a_run_at_a_port_and_in_a_file() {
 fn metrics_that_cannot_be_published_are_reported_and_change_nothing() {
     let mut lab = Lab::start();
     let (taken, url) = (TcpListener::bind("127.0.0.1:0").expect("a port"), format!("http://{}", free()));
-    lab.also("OTEL_EXPORTER_OTLP_ENDPOINT", &url);
+    lab.add_variable("OTEL_EXPORTER_OTLP_ENDPOINT", &url);
     let address = taken.local_addr().expect("an address");
     let until = lab.cutover(&format!(
         "run plan.yaml --yes --until first-traffic --metrics-file no/such/folder/x.prom --metrics-listen {address}"
@@ -111,8 +111,8 @@ fn metrics_that_cannot_be_published_are_reported_and_change_nothing() {
 #[test]
 fn a_run_of_several_processes_is_one_trace() {
     let mut lab = Lab::start();
-    let (hooks, url) = Hooks::start();
-    lab.also("OTEL_EXPORTER_OTLP_ENDPOINT", &url);
+    let (hooks, url) = WebhookServer::start();
+    lab.add_variable("OTEL_EXPORTER_OTLP_ENDPOINT", &url);
     let until = lab.cutover("run plan.yaml --yes --until first-traffic");
     assert_eq!(until.code, 8, "{until:?}");
     assert_eq!(lab.cutover("rollback two-terminals --yes").code, 0);

@@ -20,7 +20,7 @@ use tower::util::{BoxCloneSyncService, MapResponseLayer};
 pub use token::{Bearer, sign};
 
 use crate::adapter::aws::elb as alb;
-use crate::adapter::calls::{OfAws, OfKubernetes};
+use crate::adapter::calls::{AwsCallCounter, KubernetesCallLayer};
 use crate::adapter::kubernetes::{K8s, USER_AGENT, limit};
 use crate::base::redact;
 use crate::domain::traffic::Unreadable;
@@ -49,7 +49,7 @@ pub type Transport = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError
 
 /// Reads a cluster.
 pub async fn describe(config: &SdkConfig, name: &str) -> Result<EksCluster, Unreadable> {
-    let counted = aws_sdk_eks::config::Builder::from(config).interceptor(OfAws).build();
+    let counted = aws_sdk_eks::config::Builder::from(config).interceptor(AwsCallCounter).build();
     let client = aws_sdk_eks::Client::from_conf(counted);
     let answer = client.describe_cluster().name(name).send().await.map_err(unreadable)?;
     let cluster = answer.cluster.ok_or_else(|| Unreadable::Unavailable(format!("EKS described no cluster {name}")))?;
@@ -92,7 +92,7 @@ pub async fn connect(config: &SdkConfig, cluster_name: &str, transport: Option<T
     let filter = AsyncFilterLayer::new(move |request| authorized(Arc::clone(&signer), request));
     let client = if let Some(service) = transport {
         ClientBuilder::new(service, "default")
-            .with_layer(&OfKubernetes)
+            .with_layer(&KubernetesCallLayer)
             .with_layer(&filter)
             .with_layer(&renewing(bearer))
             .build()
@@ -100,7 +100,7 @@ pub async fn connect(config: &SdkConfig, cluster_name: &str, transport: Option<T
         let builder = ClientBuilder::try_from(client_config(&cluster)?)
             .map_err(|e| Unreadable::Unavailable(redact::clean(&e.to_string()).into_owned()))?;
         builder
-            .with_layer(&OfKubernetes)
+            .with_layer(&KubernetesCallLayer)
             .with_layer(&BufferLayer::new(64))
             .with_layer(&filter)
             .with_layer(&renewing(bearer))

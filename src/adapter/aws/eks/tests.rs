@@ -113,7 +113,7 @@ fn transport(hand: &Hand, seen: Arc<Mutex<Vec<Timestamp>>>, signer: Credentials)
             let bytes = http_body_util::BodyExt::collect(body).await.map_err(|e| e.to_string())?.to_bytes();
             let mut objects = objects.lock().unwrap();
             let now = hand.now().try_into().unwrap();
-            let answer = server.answer(&mut objects, &Request::from_parts(parts, bytes), now).whole(&objects);
+            let answer = server.answer(&mut objects, &Request::from_parts(parts, bytes), now).into_response(&objects);
             Ok::<_, BoxError>(answer.map(Body::from))
         }
     }))

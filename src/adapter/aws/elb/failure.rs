@@ -11,7 +11,7 @@ use hyper_util::client::legacy::Error as HttpError;
 
 use super::known::Unmodelled;
 use crate::adapter::words;
-use crate::domain::preflight::permission::explained;
+use crate::domain::preflight::permission::explain_refusal;
 use crate::domain::traffic::Unreadable;
 use crate::port::WriteError;
 
@@ -144,8 +144,8 @@ fn answered(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> F
         500.. => Failure::Unknown(text),
         _ if code.is_empty() => Failure::Unknown(text),
         _ if code.ends_with("NotFound") || code.ends_with("NotFoundException") => Failure::NotFound(text),
-        403 => Failure::Denied(explained(&text)),
-        _ if code.starts_with("AccessDenied") || code == "UnauthorizedOperation" => Failure::Denied(explained(&text)),
+        403 => Failure::Denied(explain_refusal(&text)),
+        _ if code.starts_with("AccessDenied") || code == "UnauthorizedOperation" => Failure::Denied(explain_refusal(&text)),
         400..=499 => Failure::Refused(text),
         _ => Failure::Unknown(text),
     }
@@ -160,7 +160,7 @@ fn text(code: &str, message: Option<&str>, status: u16) -> String {
 }
 
 fn short(text: &str) -> String {
-    words::short(text, LONGEST)
+    words::safe_line(text, LONGEST)
 }
 
 impl From<Failure> for Unreadable {
@@ -185,7 +185,7 @@ impl From<Failure> for WriteError {
             Failure::NotFound(t) => Self::NotFound(t),
             Failure::Refused(t) => Self::Refused(t),
             Failure::NotSent(t) => Self::NotSent(t),
-            Failure::Unrepresentable(t) | Failure::Unknown(t) => Self::Unknown(t),
+            Failure::Unrepresentable(t) | Failure::Unknown(t) => Self::Unanswered(t),
         }
     }
 }

@@ -36,14 +36,14 @@ use self::failure::Failure;
 use self::identity::Identity;
 use self::read::{PARALLEL, Which};
 use crate::adapter::aws::NoInvocationIds;
-use crate::adapter::calls::OfAws;
+use crate::adapter::calls::AwsCallCounter;
 use crate::base::retry::SDK;
 use crate::domain::elb;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::health::Target;
-use crate::domain::traffic::{Census, Content, RouteId, RouteKind, Tags, Unreadable};
+use crate::domain::traffic::{RouteCensus, RouteContent, RouteId, RouteKind, Tags, Unreadable};
 use crate::plan::model::Selector;
-use crate::port::{Caller, Detail, Groups, Inventory, Marks, Traffic, WriteError};
+use crate::port::{Caller, Detail, Groups, Inventory, TagStore, Traffic, WriteError};
 
 /// ELBv2 and STS of one account and region.
 #[derive(Debug)]
@@ -83,12 +83,12 @@ impl Alb {
         let ids = config.http_client().map(|_| SharedInvocationIdGenerator::new(NoInvocationIds));
         let mut elb = elbv2::config::Builder::from(&config);
         elb.set_invocation_id_generator(ids.clone());
-        elb.push_interceptor(SharedInterceptor::new(OfAws));
+        elb.push_interceptor(SharedInterceptor::new(AwsCallCounter));
         let writes = elbv2::Client::from_conf(elb.clone().build());
         elb.set_retry_config(Some(read_retries(speed)));
         let mut sts = sts::config::Builder::from(&config);
         sts.set_invocation_id_generator(ids);
-        sts.push_interceptor(SharedInterceptor::new(OfAws));
+        sts.push_interceptor(SharedInterceptor::new(AwsCallCounter));
         Self {
             elb: elbv2::Client::from_conf(elb.build()),
             writes,
@@ -134,7 +134,7 @@ impl Alb {
             // Which of them it means, only tags tell.
             self.tag_load_balancers(&mut all).await?;
             all.retain(|lb| selected(selector, &lb.tags));
-            return if detail == Detail::Whole { self.with_balancer_attributes(all).await } else { Ok(all) };
+            return if detail == Detail::Full { self.with_balancer_attributes(all).await } else { Ok(all) };
         }
         if detail == Detail::Listed {
             return Ok(all);
@@ -197,15 +197,15 @@ impl Alb {
 
     async fn matching_groups(&self, selector: &Selector, detail: Detail) -> Result<Vec<TargetGroup>, Failure> {
         let mut all = self.groups(which(selector)).await?;
-        if detail == Detail::Whole || matches!(selector, Selector::Tags(_)) {
+        if detail == Detail::Full || matches!(selector, Selector::Tags(_)) {
             self.tag_groups(&mut all).await?;
             all.retain(|g| selected(selector, &g.tags));
         }
-        if detail == Detail::Whole { self.with_attributes(all).await } else { Ok(all) }
+        if detail == Detail::Full { self.with_attributes(all).await } else { Ok(all) }
     }
 
     /// The actions and nothing else, so that what is not sent stays as it is.
-    async fn write(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), Failure> {
+    async fn write(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), Failure> {
         let actions = elb::actions(content).map_err(|why| Failure::Refused(why.to_string()))?;
         let actions = Some(action::to_sdk(&actions).map_err(Failure::Refused)?);
         let timeouts = TimeoutConfig::builder()
@@ -269,7 +269,7 @@ fn none_is_empty<T>(which: Which<'_>, result: Result<Vec<T>, Failure>) -> Result
 
 #[async_trait]
 impl Traffic for Alb {
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
         let mut all = BTreeMap::new();
         for (id, result) in self.routes_by_arn(ids).await {
             all.insert(id, self.known(result.map(|route| route.content)).await);
@@ -290,11 +290,11 @@ impl Traffic for Alb {
         all
     }
 
-    async fn census(&self, load_balancer: &str) -> Result<Census, Unreadable> {
-        self.known(self.all_routes(load_balancer).await).await.map(|all| elb::census(load_balancer, all))
+    async fn census(&self, load_balancer: &str) -> Result<RouteCensus, Unreadable> {
+        self.known(self.all_routes(load_balancer).await).await.map(|all| elb::route_census(load_balancer, all))
     }
 
-    async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
+    async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
         self.known(self.write(id, content, deadline).await).await
     }
 }
@@ -316,7 +316,7 @@ impl Inventory for Alb {
     ) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
         let all = match detail {
             Detail::Listed => self.untagged_routes(load_balancer).await,
-            Detail::Whole => self.all_routes(load_balancer).await,
+            Detail::Full => self.all_routes(load_balancer).await,
         };
         self.known(all).await
     }
@@ -324,7 +324,7 @@ impl Inventory for Alb {
     async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
         let all = match (groups, detail) {
             (Groups::Of(arn), Detail::Listed) => self.groups(Which::Of(arn)).await,
-            (Groups::Of(arn), Detail::Whole) => self.groups_of(arn).await,
+            (Groups::Of(arn), Detail::Full) => self.groups_of(arn).await,
             (Groups::Matching(selector), _) => self.matching_groups(selector, detail).await,
         };
         self.known(all).await
@@ -332,7 +332,7 @@ impl Inventory for Alb {
 }
 
 #[async_trait]
-impl Marks for Alb {
+impl TagStore for Alb {
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
         self.known(read::tags(&self.elb, arns).await).await
     }

@@ -10,7 +10,7 @@ use super::read::{self, BATCH, Look, PARALLEL};
 use super::{Alb, view};
 use crate::domain::elb;
 use crate::domain::elb::balancer::{Listener, LiveRoute};
-use crate::domain::traffic::{RouteId, RouteKind, Unread, Unreadable};
+use crate::domain::traffic::{RouteId, RouteKind, UnreadRoute, Unreadable};
 
 type Found = BTreeMap<RouteId, Result<LiveRoute, Failure>>;
 
@@ -53,7 +53,7 @@ impl Alb {
             Err(Failure::Credentials(why)) => return Err(Failure::Credentials(why)),
             Err(why) => {
                 let label = format!("{} rules", listener.port);
-                listener.unread.push(Unread {
+                listener.unread.push(UnreadRoute {
                     id: RouteId::default_route(&listener.arn),
                     label,
                     groups: Vec::new(),
@@ -66,7 +66,7 @@ impl Alb {
             match one {
                 Ok(route) => routes.push(route),
                 // Deleted between two calls.
-                Err(Unread { why: Unreadable::NotFound(_), .. }) => {}
+                Err(UnreadRoute { why: Unreadable::NotFound(_), .. }) => {}
                 Err(unread) => listener.unread.push(unread),
             }
         }
@@ -75,7 +75,7 @@ impl Alb {
     }
 
     /// The rules of a listener; where one of them has an element that is not known, each is asked for by itself.
-    async fn rules_of(&self, listener: &Listener) -> Result<Vec<Result<LiveRoute, Unread>>, Failure> {
+    async fn rules_of(&self, listener: &Listener) -> Result<Vec<Result<LiveRoute, UnreadRoute>>, Failure> {
         let port = listener.port;
         let (found, mut apart) = match read::rules(&self.elb, &listener.arn, Look::Through).await {
             Err(Failure::Unrepresentable(_)) => {

@@ -10,7 +10,7 @@ use super::{action, condition};
 use crate::domain::elb;
 use crate::domain::elb::balancer::{HealthCheck, Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::health::{Target, TargetState};
-use crate::domain::traffic::{RouteId, Tags, Unread};
+use crate::domain::traffic::{RouteId, Tags, UnreadRoute};
 
 fn text(value: Option<&str>) -> String {
     value.unwrap_or_default().to_owned()
@@ -87,16 +87,16 @@ pub(super) fn rule(r: &sdk::Rule, port: u16) -> Result<LiveRoute, Failure> {
 }
 
 /// A default action that could not be read, as far as it can be spoken of.
-pub(super) fn unread_default(l: &sdk::Listener, why: Failure) -> Unread {
+pub(super) fn unread_default(l: &sdk::Listener, why: Failure) -> UnreadRoute {
     let port: u16 = number(l.port());
     let id = RouteId::default_route(text(l.listener_arn()));
-    Unread { id, label: format!("{port} default"), groups: groups(l.default_actions()), why: why.into() }
+    UnreadRoute { id, label: format!("{port} default"), groups: groups(l.default_actions()), why: why.into() }
 }
 
 /// The same of a rule.
-pub(super) fn unread_rule(r: &sdk::Rule, port: u16, why: Failure) -> Unread {
+pub(super) fn unread_rule(r: &sdk::Rule, port: u16, why: Failure) -> UnreadRoute {
     let label = format!("{port} rule {}", r.priority().unwrap_or("?"));
-    Unread { id: RouteId::rule(text(r.rule_arn())), label, groups: groups(r.actions()), why: why.into() }
+    UnreadRoute { id: RouteId::rule(text(r.rule_arn())), label, groups: groups(r.actions()), why: why.into() }
 }
 
 /// The groups of actions of which elements may be missing.

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::private;
+use super::private_file;
 use crate::domain::run::event::{Event, Record};
-use crate::domain::run::journal::{Corrupt, Parsed, line, parse};
+use crate::domain::run::journal::{DamagedJournal, Parsed, line, parse};
 use crate::port::store::StoreError;
 
 /// Name of the file in the run's folder.
@@ -22,7 +22,7 @@ pub(super) const NAME: &str = "journal.jsonl";
 /// ten
 /// thousand records: unchanged bytes are not parsed again.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct CachedJournal {
     path: PathBuf,
     bytes: Vec<u8>,
     /// The records of the journal.
@@ -30,11 +30,11 @@ pub(super) struct Known {
     /// Checksum of the last record.
     sum: String,
     torn: bool,
-    kept: usize,
-    open: bool,
+    valid_length: usize,
+    open_line: bool,
 }
 
-impl Known {
+impl CachedJournal {
     /// Reads a journal's records.
     pub(super) fn read(&mut self, path: &Path) -> Result<&Self, StoreError> {
         let mut file = File::open(path).map_err(|e| StoreError::io(path, &e))?;
@@ -44,7 +44,7 @@ impl Known {
     /// Reads a journal from an open file.
     fn read_from(&mut self, path: &Path, file: &mut File) -> Result<&Self, StoreError> {
         let io = |e: std::io::Error| StoreError::io(path, &e);
-        if self.path == path && same(file, &self.bytes).map_err(io)? {
+        if self.path == path && has_bytes(file, &self.bytes).map_err(io)? {
             return Ok(self);
         }
         let mut bytes = vec![];
@@ -53,13 +53,13 @@ impl Known {
     }
 
     /// Parses the bytes of a journal file, unless they are the known ones.
-    pub(super) fn parse(&mut self, path: &Path, bytes: Vec<u8>) -> Result<&Self, Corrupt> {
+    pub(super) fn parse(&mut self, path: &Path, bytes: Vec<u8>) -> Result<&Self, DamagedJournal> {
         if self.path != path || self.bytes != bytes {
             self.forget();
             let parsed = parse(&bytes)?;
-            let sum = parsed.sum().to_owned();
-            let Parsed { records, torn, kept, open, .. } = parsed;
-            *self = Self { path: path.to_owned(), bytes, records: Arc::new(records), sum, torn, kept, open };
+            let sum = parsed.last_checksum().to_owned();
+            let Parsed { records, torn, valid_bytes: kept, unterminated: open, .. } = parsed;
+            *self = Self { path: path.to_owned(), bytes, records: Arc::new(records), sum, torn, valid_length: kept, open_line: open };
         }
         Ok(self)
     }
@@ -71,7 +71,7 @@ impl Known {
 }
 
 /// Whether a file has exactly these bytes.
-fn same(file: &mut File, bytes: &[u8]) -> std::io::Result<bool> {
+fn has_bytes(file: &mut File, bytes: &[u8]) -> std::io::Result<bool> {
     file.seek(SeekFrom::Start(0))?;
     let (mut rest, mut piece) = (bytes, vec![0; 64 * 1024]);
     loop {
@@ -99,21 +99,21 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn open(path: PathBuf, run: &str) -> Result<Self, StoreError> {
-        let file = private().open(&path).map_err(|e| StoreError::io(&path, &e))?;
+        let file = private_file().open(&path).map_err(|e| StoreError::io(&path, &e))?;
         Ok(Self { path, file, run: run.to_owned(), end: None, seq: 0, sum: String::new() })
     }
 
     /// Appends a record under the file's own lock: after a take-over two processes may each append a last record, and
     /// their
     /// records must not interleave.
-    pub(super) fn append(&mut self, known: &mut Known, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+    pub(super) fn append(&mut self, known: &mut CachedJournal, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
         lock(&self.file, &self.path)?;
         let done = self.append_locked(known, time, event);
         let unlocked = self.file.unlock().map_err(|e| StoreError::io(&self.path, &e));
         done.and_then(|record| unlocked.map(|()| record))
     }
 
-    fn append_locked(&mut self, known: &mut Known, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+    fn append_locked(&mut self, known: &mut CachedJournal, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
         let length = self.file.metadata().map_err(|e| StoreError::io(&self.path, &e))?.len();
         let end = match self.end {
             Some(end) if end == length => end,
@@ -137,15 +137,15 @@ impl Writer {
     }
 
     /// Reads the file, cuts off a torn record and completes an open line. Returns the offset of the next record.
-    fn catch_up(&mut self, known: &mut Known) -> Result<u64, StoreError> {
+    fn catch_up(&mut self, known: &mut CachedJournal) -> Result<u64, StoreError> {
         let path = self.path.clone();
         let io = |e: std::io::Error| StoreError::io(&path, &e);
         let there = known.read_from(&path, &mut self.file)?;
-        let mut end = there.kept as u64;
+        let mut end = there.valid_length as u64;
         if there.torn {
             self.file.set_len(end).map_err(io)?;
         }
-        if there.open {
+        if there.open_line {
             self.write(end, b"\n").map_err(io)?;
             end += 1;
         }

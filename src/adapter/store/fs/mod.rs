@@ -20,28 +20,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use self::journal::{Known, Writer};
+use self::journal::{CachedJournal, Writer};
 use crate::adapter::store::{cleaned, is_run_id};
 use crate::domain::emergency::script::NAME as SCRIPT;
 use crate::domain::run::event::{Event, Record};
-use crate::domain::run::journal::Corrupt;
-use crate::port::store::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError};
+use crate::domain::run::journal::DamagedJournal;
+use crate::port::store::{LockGuard, LockOwner, LockError, Heartbeat, Request, RunSummary, Store, StoreError};
 
 /// A store in a local folder.
 #[derive(Debug)]
-pub struct Local {
+pub struct LocalStore {
     root: PathBuf,
     writers: Mutex<HashMap<String, Writer>>,
-    known: Mutex<Known>,
+    cached: Mutex<CachedJournal>,
 }
 
-impl Local {
+impl LocalStore {
     /// Opens the store in `dir`, else in `$XDG_STATE_HOME/cutover`, else in `~/.local/state/cutover`. Creates nothing.
     pub fn open(dir: Option<PathBuf>) -> Result<Self, StoreError> {
         let xdg = || std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
         let home = || std::env::home_dir().filter(|p| p.is_absolute()).map(|p| p.join(".local/state"));
-        let root = dir.or_else(|| xdg().or_else(home).map(|p| p.join("cutover"))).ok_or(StoreError::NoPlace)?;
-        Ok(Self { root, writers: Mutex::default(), known: Mutex::default() })
+        let root = dir.or_else(|| xdg().or_else(home).map(|p| p.join("cutover"))).ok_or(StoreError::NoLocation)?;
+        Ok(Self { root, writers: Mutex::default(), cached: Mutex::default() })
     }
 
     #[cfg(test)]
@@ -51,12 +51,12 @@ impl Local {
 
     fn folder(&self, run: &str) -> Result<PathBuf, StoreError> {
         let folder = self.root.join("runs").join(run);
-        let missing = || StoreError::NoSuchRun { run: run.to_owned(), place: self.place() };
+        let missing = || StoreError::NoSuchRun { run: run.to_owned(), place: self.location() };
         if is_run_id(run) && folder.is_dir() { Ok(folder) } else { Err(missing()) }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cached(&self) -> MutexGuard<'_, CachedJournal> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn summary(&self, id: &str) -> Result<RunSummary, StoreError> {
@@ -66,9 +66,9 @@ impl Local {
             Err(e) if e.kind() == ErrorKind::NotFound => vec![],
             read => read.map_err(|e| StoreError::io(&path, &e))?,
         };
-        Ok(match self.known().parse(&path, bytes) {
+        Ok(match self.cached().parse(&path, bytes) {
             Ok(known) => RunSummary::of(id, &known.records),
-            Err(Corrupt { line, why, prefix }) => {
+            Err(DamagedJournal { line, why, prefix }) => {
                 RunSummary { damaged: Some(format!("line {line}: {why}")), ..RunSummary::of(id, &prefix) }
             }
         })
@@ -91,18 +91,18 @@ impl Local {
 }
 
 #[async_trait]
-impl Store for Local {
-    fn place(&self) -> String {
+impl Store for LocalStore {
+    fn location(&self) -> String {
         self.root.display().to_string()
     }
 
-    fn lasts(&self) -> bool {
+    fn is_durable(&self) -> bool {
         true
     }
 
     async fn create(&self, run: &str) -> Result<(), StoreError> {
         if !is_run_id(run) {
-            return Err(StoreError::Io { path: self.place(), message: format!("`{run}` is not a valid run id") });
+            return Err(StoreError::Io { path: self.location(), message: format!("`{run}` is not a valid run id") });
         }
         let runs = self.root.join("runs");
         make_folder(&runs)?;
@@ -112,7 +112,7 @@ impl Store for Local {
             _ => StoreError::io(&folder, &e),
         })?;
         let path = folder.join(journal::NAME);
-        private().create_new(true).open(&path).and_then(|f| f.sync_all()).map_err(|e| StoreError::io(&path, &e))?;
+        private_file().create_new(true).open(&path).and_then(|f| f.sync_all()).map_err(|e| StoreError::io(&path, &e))?;
         sync_folder(&folder)?;
         sync_folder(&runs)
     }
@@ -125,14 +125,14 @@ impl Store for Local {
             None => Writer::open(path, run)?,
         };
         // A writer that failed is dropped: the next append reads the file again.
-        let record = writer.append(&mut self.known(), time, &cleaned(event))?;
+        let record = writer.append(&mut self.cached(), time, &cleaned(event))?;
         writers.insert(run.to_owned(), writer);
         Ok(record)
     }
 
     async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError> {
         let path = self.folder(run)?.join(journal::NAME);
-        self.known().read(&path).map(|known| Arc::clone(&known.records))
+        self.cached().read(&path).map(|known| Arc::clone(&known.records))
     }
 
     async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
@@ -161,36 +161,36 @@ impl Store for Local {
         request::remove(&self.folder(run)?, name)
     }
 
-    async fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError> {
-        request::put_look(&self.folder(run)?, look)
+    async fn put_heartbeat(&self, run: &str, look: &Heartbeat) -> Result<(), StoreError> {
+        request::put_heartbeat(&self.folder(run)?, look)
     }
 
-    async fn look(&self, run: &str) -> Option<Look> {
-        request::look(&self.folder(run).ok()?)
+    async fn heartbeat(&self, run: &str) -> Option<Heartbeat> {
+        request::read_heartbeat(&self.folder(run).ok()?)
     }
 
     async fn put_script(&self, run: &str, text: &str) -> Result<Option<String>, StoreError> {
         let path = self.folder(run)?.join(SCRIPT);
-        replace(&path, text.as_bytes(), true)?;
+        replace_file(&path, text.as_bytes(), true)?;
         fs::set_permissions(&path, Permissions::from_mode(0o700)).map_err(|e| StoreError::io(&path, &e))?;
         Ok(Some(format!("sh {}", path.display())))
     }
 
-    async fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
-        lock::take(&self.root.join("locks"), load_balancers, holder, false)
+    async fn lock(&self, load_balancers: &[String], holder: &LockOwner) -> Result<LockGuard, LockError> {
+        lock::acquire(&self.root.join("locks"), load_balancers, holder, false)
     }
 
-    async fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
-        lock::take(&self.root.join("locks"), load_balancers, holder, true)
+    async fn take_over(&self, load_balancers: &[String], holder: &LockOwner) -> Result<LockGuard, LockError> {
+        lock::acquire(&self.root.join("locks"), load_balancers, holder, true)
     }
 
-    async fn holder(&self, run: &str) -> Option<Holder> {
+    async fn lock_owner(&self, run: &str) -> Option<LockOwner> {
         lock::holder(&self.root.join("locks"), run)
     }
 }
 
 /// Options to open a file for reading and writing. Only the owner can access a created file.
-fn private() -> OpenOptions {
+fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
     options
@@ -206,12 +206,12 @@ fn sync_folder(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Creates or replaces a file atomically: a reader finds the old or the new content.
-fn replace(path: &Path, bytes: &[u8], durable: bool) -> Result<(), StoreError> {
+fn replace_file(path: &Path, bytes: &[u8], durable: bool) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let draft = folder.join(format!(".{name}.{}", std::process::id()));
     let write = || {
-        let mut file = private().create(true).truncate(true).open(&draft)?;
+        let mut file = private_file().create(true).truncate(true).open(&draft)?;
         file.write_all(bytes)?;
         if durable {
             file.sync_all()?;

@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{make_folder, names, replace};
-use crate::port::store::{Look, Request, StoreError};
+use super::{make_folder, names, replace_file};
+use crate::port::store::{Heartbeat, Request, StoreError};
 
-const LOOK: &str = "look.json";
+const HEARTBEAT: &str = "look.json";
 const REQUESTS: &str = "requests";
 /// Suffix of a pending request's name.
-const WAITING: &str = ".json";
+const PENDING_SUFFIX: &str = ".json";
 /// Suffix of the name of a request that could not be read.
-const ASIDE: &str = ".unreadable";
+const UNREADABLE_SUFFIX: &str = ".unreadable";
 
 /// Makes names unique that one process creates within one tick of the clock.
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -25,15 +25,15 @@ pub(super) fn put(folder: &Path, request: &Request) -> Result<(), StoreError> {
     let requests = folder.join(REQUESTS);
     make_folder(&requests)?;
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("{:020}-{count:010}-{}{WAITING}", Timestamp::now().as_nanosecond(), std::process::id());
+    let name = format!("{:020}-{count:010}-{}{PENDING_SUFFIX}", Timestamp::now().as_nanosecond(), std::process::id());
     let path = requests.join(name);
-    replace(&path, &json(&path, request)?, true)
+    replace_file(&path, &json(&path, request)?, true)
 }
 
 pub(super) fn pending(folder: &Path) -> Result<Vec<(String, Request)>, StoreError> {
     let requests = folder.join(REQUESTS);
     let mut found = vec![];
-    for name in names(&requests)?.into_iter().filter(|n| n.ends_with(WAITING)) {
+    for name in names(&requests)?.into_iter().filter(|n| n.ends_with(PENDING_SUFFIX)) {
         let path = requests.join(&name);
         match fs::read(&path) {
             // Another process has handled it meanwhile.
@@ -55,19 +55,19 @@ pub(super) fn remove(folder: &Path, name: &str) -> Result<(), StoreError> {
     }
 }
 
-pub(super) fn put_look(folder: &Path, look: &Look) -> Result<(), StoreError> {
-    let path = folder.join(LOOK);
-    replace(&path, &json(&path, look)?, false)
+pub(super) fn put_heartbeat(folder: &Path, look: &Heartbeat) -> Result<(), StoreError> {
+    let path = folder.join(HEARTBEAT);
+    replace_file(&path, &json(&path, look)?, false)
 }
 
-pub(super) fn look(folder: &Path) -> Option<Look> {
-    serde_json::from_slice(&fs::read(folder.join(LOOK)).ok()?).ok()
+pub(super) fn read_heartbeat(folder: &Path) -> Option<Heartbeat> {
+    serde_json::from_slice(&fs::read(folder.join(HEARTBEAT)).ok()?).ok()
 }
 
 /// Renames a request that cannot be read and keeps it for inspection. If that fails, the next read tries again.
 fn set_aside(path: &Path) {
     tracing::warn!(path = %path.display(), "a request that cannot be read is set aside");
-    let _ = fs::rename(path, path.with_extension(format!("json{ASIDE}")));
+    let _ = fs::rename(path, path.with_extension(format!("json{UNREADABLE_SUFFIX}")));
 }
 
 fn json<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>, StoreError> {

@@ -11,44 +11,44 @@ use kube::{Api, ResourceExt};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::lease::{DURATION, RENEW, Version, claimed, free, holder_of, lease, put, transitions};
-use super::reach::{Reach, Trouble};
+use super::lease::{DURATION, RENEW_INTERVAL, LeaseVersion, is_owned_by, is_free, holder_of, lease, put, transitions};
+use super::reach::{NamespaceClient, RequestError};
 use crate::base::retry;
 use crate::port::Clock;
-use crate::port::store::{Held, Holder, Lock};
+use crate::port::store::{LockGuard, LockOwner, LockBackend};
 
 /// State of an owned lease.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct OwnedLease {
     arn: String,
     name: String,
     /// `None`: the lease was deleted.
-    version: Option<Version>,
+    version: Option<LeaseVersion>,
     transitions: i32,
     /// When the last successful renewal was sent, on the monotonic and on the wall clock.
     renewed: (Instant, Timestamp),
-    usurper: Option<Holder>,
+    new_owner: Option<LockOwner>,
     /// Error of the last renewal.
-    trouble: Option<String>,
+    last_error: Option<String>,
     released: bool,
 }
 
-impl Known {
+impl OwnedLease {
     pub fn new(arn: &str, lease: &Lease, sent: (Instant, Timestamp)) -> Self {
         Self {
             arn: arn.to_owned(),
             name: lease.name_any(),
-            version: Version::of(lease),
+            version: LeaseVersion::of(lease),
             transitions: transitions(lease),
             renewed: sent,
-            usurper: None,
-            trouble: None,
+            new_owner: None,
+            last_error: None,
             released: false,
         }
     }
 
     fn ended(&self) -> bool {
-        self.released || self.usurper.is_some()
+        self.released || self.new_owner.is_some()
     }
 
     /// Time since the last renewal, by the clock that shows more.
@@ -59,68 +59,68 @@ impl Known {
 }
 
 /// The leases of one acquisition.
-pub struct Claim {
-    pub taking: String,
-    reach: Arc<Reach>,
+pub struct OwnedLeases {
+    pub acquisition: String,
+    api: Arc<NamespaceClient>,
     clock: Arc<dyn Clock>,
-    holder: Holder,
-    leases: Mutex<Vec<Known>>,
+    holder: LockOwner,
+    leases: Mutex<Vec<OwnedLease>>,
     /// Serializes renewals: concurrent ones would conflict with each other.
-    turn: tokio::sync::Mutex<()>,
+    renewal: tokio::sync::Mutex<()>,
 }
 
-impl Claim {
-    pub fn new(reach: Arc<Reach>, clock: Arc<dyn Clock>, holder: Holder, taking: String) -> Self {
-        Self { taking, reach, clock, holder, leases: Mutex::default(), turn: tokio::sync::Mutex::default() }
+impl OwnedLeases {
+    pub fn new(reach: Arc<NamespaceClient>, clock: Arc<dyn Clock>, holder: LockOwner, taking: String) -> Self {
+        Self { acquisition: taking, api: reach, clock, holder, leases: Mutex::default(), renewal: tokio::sync::Mutex::default() }
     }
 
-    pub fn add(&mut self, known: Known) {
+    pub fn add(&mut self, known: OwnedLease) {
         self.leases().push(known);
     }
 
     /// Starts the renewal in the background.
-    pub fn keep(self) -> Held {
+    pub fn renew_in_background(self) -> LockGuard {
         let claim = Arc::new(self);
         let ours = Arc::clone(&claim);
         let renewing = tokio::spawn(async move {
-            while !ours.leases().iter().all(Known::ended) {
-                tokio::time::sleep(RENEW).await;
+            while !ours.leases().iter().all(OwnedLease::ended) {
+                tokio::time::sleep(RENEW_INTERVAL).await;
                 ours.renew().await;
             }
         });
-        Held::new(Kept { claim, renewing })
+        LockGuard::new(LeaseLock { claim, renewing })
     }
 
-    fn leases(&self) -> MutexGuard<'_, Vec<Known>> {
+    fn leases(&self) -> MutexGuard<'_, Vec<OwnedLease>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Renews all leases that this process still owns.
     pub async fn renew(&self) {
-        let _turn = self.turn.lock().await;
+        let _turn = self.renewal.lock().await;
         let all = self.leases().clone();
         let renewed = join_all(all.into_iter().map(|known| self.renew_one(known))).await;
         *self.leases() = renewed;
     }
 
-    async fn renew_one(&self, mut known: Known) -> Known {
-        let api: Api<Lease> = self.reach.api();
-        for _ in 0..retry::RENEW {
+    async fn renew_one(&self, mut known: OwnedLease) -> OwnedLease {
+        let api: Api<Lease> = self.api.api();
+        for _ in 0..retry::LOCK_TRIES {
             if known.ended() {
                 break;
             }
             let sent = (Instant::now(), self.clock.now());
             let before = Some((known.version.clone(), known.transitions));
-            match put(&self.reach, &api, &lease(&known.arn, &self.holder, &self.taking, sent.1, before)).await {
+            match put(&self.api, &api, &lease(&known.arn, &self.holder, &self.acquisition, sent.1, before)).await {
                 Ok(stored) => {
-                    known.version = Version::of(&stored);
+                    known.version = LeaseVersion::of(&stored);
                     known.renewed = sent;
-                    known.trouble = None;
+                    known.last_error = None;
                     break;
                 }
-                Err(Trouble::Conflict | Trouble::Missing) => self.read_again(&api, &mut known).await,
+                Err(RequestError::Conflict | RequestError::Missing) => self.read_again(&api, &mut known).await,
                 Err(trouble) => {
-                    known.trouble = Some(trouble.to_string());
+                    known.last_error = Some(trouble.to_string());
                     break;
                 }
             }
@@ -131,58 +131,58 @@ impl Claim {
     /// Reads a lease whose version has changed: an answer was lost, another process took it over, or it was emptied or
     /// deleted by
     /// hand.
-    async fn read_again(&self, api: &Api<Lease>, known: &mut Known) {
-        match self.reach.insist(api.get_opt(&known.name)).await {
+    async fn read_again(&self, api: &Api<Lease>, known: &mut OwnedLease) {
+        match self.api.call_always(api.get_opt(&known.name)).await {
             Ok(None) => known.version = None,
             Ok(Some(found))
-                if claimed(&found, &self.taking) || (free(&found) && transitions(&found) == known.transitions) =>
+                if is_owned_by(&found, &self.acquisition) || (is_free(&found) && transitions(&found) == known.transitions) =>
             {
-                known.version = Version::of(&found);
+                known.version = LeaseVersion::of(&found);
             }
             // Also if it is free again: another owner may have written meanwhile.
-            Ok(Some(found)) => known.usurper = Some(holder_of(&found)),
-            Err(trouble) => known.trouble = Some(trouble.to_string()),
+            Ok(Some(found)) => known.new_owner = Some(holder_of(&found)),
+            Err(trouble) => known.last_error = Some(trouble.to_string()),
         }
     }
 
-    pub fn usurper(&self) -> Option<Holder> {
-        self.leases().iter().find_map(|k| k.usurper.clone())
+    pub fn new_owner(&self) -> Option<LockOwner> {
+        self.leases().iter().find_map(|k| k.new_owner.clone())
     }
 
     fn lapsed(&self, need: Duration) -> Option<String> {
         let now = self.clock.now();
         let leases = self.leases();
         let late = leases.iter().filter(|k| !k.ended()).find(|k| k.age(now) + need >= DURATION)?;
-        let why = late.trouble.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        let why = late.last_error.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         Some(format!(
             "the lock (lease {} in {}) was not renewed for {} s{why}",
             late.name,
-            self.reach.place(),
+            self.api.place(),
             late.age(now).as_secs()
         ))
     }
 
     /// Releases the leases, so that the next owner need not wait for their expiry.
-    pub async fn free(&self) {
-        let _turn = self.turn.lock().await;
+    pub async fn release_all(&self) {
+        let _turn = self.renewal.lock().await;
         let all = self.leases().clone();
-        let freed = join_all(all.into_iter().map(|known| self.free_one(known))).await;
+        let freed = join_all(all.into_iter().map(|known| self.release_one(known))).await;
         *self.leases() = freed;
     }
 
-    async fn free_one(&self, mut known: Known) -> Known {
-        let api: Api<Lease> = self.reach.api();
-        for _ in 0..retry::RENEW {
+    async fn release_one(&self, mut known: OwnedLease) -> OwnedLease {
+        let api: Api<Lease> = self.api.api();
+        for _ in 0..retry::LOCK_TRIES {
             if known.ended() || known.version.is_none() {
                 break;
             }
             let before = Some((known.version.clone(), known.transitions));
-            let mut empty = lease(&known.arn, &self.holder, &self.taking, self.clock.now(), before);
+            let mut empty = lease(&known.arn, &self.holder, &self.acquisition, self.clock.now(), before);
             if let Some(spec) = &mut empty.spec {
                 spec.holder_identity = None;
             }
-            match put(&self.reach, &api, &empty).await {
-                Err(Trouble::Conflict) => self.read_again(&api, &mut known).await,
+            match put(&self.api, &api, &empty).await {
+                Err(RequestError::Conflict) => self.read_again(&api, &mut known).await,
                 Err(trouble) => {
                     tracing::warn!(
                         "the lease {} was not released and expires in {} s: {trouble}",
@@ -200,18 +200,18 @@ impl Claim {
 }
 
 /// The lock of a [`Held`].
-struct Kept {
-    claim: Arc<Claim>,
+struct LeaseLock {
+    claim: Arc<OwnedLeases>,
     renewing: JoinHandle<()>,
 }
 
 #[async_trait]
-impl Lock for Kept {
-    fn usurper(&self) -> Option<Holder> {
-        self.claim.usurper()
+impl LockBackend for LeaseLock {
+    fn new_owner(&self) -> Option<LockOwner> {
+        self.claim.new_owner()
     }
 
-    fn lapsed(&self, need: Duration) -> Option<String> {
+    fn expiry(&self, need: Duration) -> Option<String> {
         self.claim.lapsed(need)
     }
 
@@ -223,17 +223,17 @@ impl Lock for Kept {
 
     async fn release(&self) {
         self.renewing.abort();
-        self.claim.free().await;
+        self.claim.release_all().await;
     }
 }
 
-impl Drop for Kept {
+impl Drop for LeaseLock {
     fn drop(&mut self) {
         self.renewing.abort();
         let claim = Arc::clone(&self.claim);
-        let ended = claim.leases().iter().all(Known::ended);
+        let ended = claim.leases().iter().all(OwnedLease::ended);
         if let (false, Ok(runtime)) = (ended, tokio::runtime::Handle::try_current()) {
-            drop(runtime.spawn(async move { claim.free().await }));
+            drop(runtime.spawn(async move { claim.release_all().await }));
         }
     }
 }

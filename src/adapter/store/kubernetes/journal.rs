@@ -14,19 +14,19 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
 
-use super::label::{self, Part};
-use super::reach::{Reach, Trouble};
+use super::label::{self, Purpose};
+use super::reach::{NamespaceClient, RequestError};
 use crate::base::retry;
 use crate::domain::run::event::{Event, Record};
-use crate::domain::run::journal::{Corrupt, Parsed, Why, line, parse};
+use crate::domain::run::journal::{DamagedJournal, Parsed, LineDamage, line, parse};
 use crate::port::store::{RunSummary, StoreError};
 
 /// Key of the journal's text.
 const TEXT: &str = "journal.jsonl";
 /// A segment with this many bytes is closed: etcd keeps every version of it for some minutes.
-const FULL: usize = 64 * 1024;
+const CLOSE_BYTES: usize = 64 * 1024;
 /// Size limit of a segment: Kubernetes refuses a ConfigMap of more than 1 MiB.
-pub const LARGEST: usize = 1_000_000;
+pub const MAX_BYTES: usize = 1_000_000;
 /// Annotation of a closed segment.
 const CLOSED: &str = "cutover.dev/closed";
 /// Annotation: summary of the run up to the end of this segment, so that a list of runs reads no journals.
@@ -38,7 +38,7 @@ const PAGE: u32 = 50;
 pub struct Writer {
     run: String,
     /// The last segment.
-    piece: ConfigMap,
+    segment: ConfigMap,
     number: usize,
     seq: u64,
     sum: String,
@@ -48,52 +48,52 @@ pub struct Writer {
 }
 
 /// A journal as read.
-struct Found {
-    pieces: Vec<ConfigMap>,
+struct StoredJournal {
+    segments: Vec<ConfigMap>,
     text: String,
 }
 
 /// Creates an empty journal.
-pub async fn create(reach: &Reach, run: &str) -> Result<(), StoreError> {
+pub async fn create(reach: &NamespaceClient, run: &str) -> Result<(), StoreError> {
     let made = format!("{:016x}", fastrand::u64(..));
-    let mut piece = piece(run, 1, "");
+    let mut piece = new_segment(run, 1, "");
     piece.annotations_mut().insert("cutover.dev/made".to_owned(), made.clone());
     let api: Api<ConfigMap> = reach.api();
-    let first = reach.insist(api.create(&PostParams::default(), &piece)).await;
+    let first = reach.call_always(api.create(&PostParams::default(), &piece)).await;
     let made_by_us = |found: &ConfigMap| found.annotations().get("cutover.dev/made") == Some(&made);
     let result = match first {
         // The request whose answer was lost may have created it.
-        Err(Trouble::Unanswered(why)) => match reach.insist(api.get_opt(&piece.name_any())).await {
+        Err(RequestError::Unanswered(why)) => match reach.call_always(api.get_opt(&piece.name_any())).await {
             Ok(Some(found)) if made_by_us(&found) => Ok(found),
-            Ok(Some(_)) => Err(Trouble::Conflict),
-            Ok(None) => Err(Trouble::Unanswered(why)),
+            Ok(Some(_)) => Err(RequestError::Conflict),
+            Ok(None) => Err(RequestError::Unanswered(why)),
             Err(trouble) => Err(trouble),
         },
         other => other,
     };
     match result {
         Ok(_) => Ok(()),
-        Err(Trouble::Conflict) => Err(StoreError::Exists(run.to_owned())),
+        Err(RequestError::Conflict) => Err(StoreError::Exists(run.to_owned())),
         Err(trouble) => Err(reach.error(&piece.name_any(), trouble)),
     }
 }
 
 /// Reads a run's records.
-pub async fn read(reach: &Reach, run: &str) -> Result<Vec<Record>, StoreError> {
-    let found = find(reach, run).await?;
+pub async fn read(reach: &NamespaceClient, run: &str) -> Result<Vec<Record>, StoreError> {
+    let found = read_segments(reach, run).await?;
     parsed(reach, run, &found.text).map(|p| p.records)
 }
 
 /// Returns a summary of every run, from the last segment of its journal.
-pub async fn runs(reach: &Reach) -> Result<Vec<RunSummary>, StoreError> {
+pub async fn runs(reach: &NamespaceClient) -> Result<Vec<RunSummary>, StoreError> {
     let api: Api<ConfigMap> = reach.api();
-    let mut params = ListParams::default().limit(PAGE).labels(&label::selector(Part::Journal));
+    let mut params = ListParams::default().limit(PAGE).labels(&label::selector(Purpose::Journal));
     let mut last: BTreeMap<String, (usize, Option<String>)> = BTreeMap::new();
     loop {
         let page = reach.read(|| api.list_metadata(&params)).await.map_err(|t| reach.error("the list of runs", t))?;
         for piece in &page.items {
             let name = piece.name_any();
-            let Some((run, number)) = place(&name) else { continue };
+            let Some((run, number)) = run_and_number(&name) else { continue };
             let entry = last.entry(run.to_owned()).or_default();
             if number >= entry.0 {
                 *entry = (number, piece.annotations().get(SUMMARY).cloned());
@@ -123,14 +123,14 @@ fn summary(run: &str, text: &str) -> RunSummary {
 
 impl Writer {
     /// Reads the journal.
-    pub async fn open(reach: &Reach, run: &str) -> Result<Self, StoreError> {
-        let Found { mut pieces, text } = find(reach, run).await?;
+    pub async fn open(reach: &NamespaceClient, run: &str) -> Result<Self, StoreError> {
+        let StoredJournal { segments: mut pieces, text } = read_segments(reach, run).await?;
         let parsed = parsed(reach, run, &text)?;
         let number = pieces.len();
         let piece = pieces.pop().ok_or_else(|| missing(reach, run))?;
         let summary = RunSummary::of(run, &parsed.records);
-        let (seq, sum) = (parsed.records.len() as u64, parsed.sum().to_owned());
-        Ok(Self { run: run.to_owned(), piece, number, seq, sum, summary, last: parsed.records.into_iter().next_back() })
+        let (seq, sum) = (parsed.records.len() as u64, parsed.last_checksum().to_owned());
+        Ok(Self { run: run.to_owned(), segment: piece, number, seq, sum, summary, last: parsed.records.into_iter().next_back() })
     }
 
     /// Returns the record for an event.
@@ -144,30 +144,30 @@ impl Writer {
     }
 
     /// Appends a record. After an error, drop the writer: the journal must be read again.
-    pub async fn append(&mut self, reach: &Reach, record: &Record) -> Result<(), StoreError> {
+    pub async fn append(&mut self, reach: &NamespaceClient, record: &Record) -> Result<(), StoreError> {
         let wrong = |message: String| StoreError::Io { path: journal(&self.run), message };
         let (text, sum) =
             line(&self.sum, record).map_err(|e| wrong(format!("the record cannot be written as JSON: {e}")))?;
-        if text.len() > LARGEST {
+        if text.len() > MAX_BYTES {
             return Err(wrong(format!(
-                "a record of {} bytes does not fit into a Kubernetes object ({LARGEST} bytes); \
+                "a record of {} bytes does not fit into a Kubernetes object ({MAX_BYTES} bytes); \
                 split the plan, or keep the state on this machine",
                 text.len()
             )));
         }
         self.summary.add(record);
-        if !closed(&self.piece) && contents(&self.piece).len() + text.len() > LARGEST {
-            let mut close = self.piece.clone();
+        if !closed(&self.segment) && contents(&self.segment).len() + text.len() > MAX_BYTES {
+            let mut close = self.segment.clone();
             close.annotations_mut().insert(CLOSED.to_owned(), "true".to_owned());
-            self.piece = self.put(reach, close).await?;
+            self.segment = self.put(reach, close).await?;
         }
-        let (mut next, number) = if closed(&self.piece) {
-            (piece(&self.run, self.number + 1, ""), self.number + 1)
+        let (mut next, number) = if closed(&self.segment) {
+            (new_segment(&self.run, self.number + 1, ""), self.number + 1)
         } else {
-            (self.piece.clone(), self.number)
+            (self.segment.clone(), self.number)
         };
         let whole = contents(&next).to_owned() + &text;
-        if whole.len() >= FULL {
+        if whole.len() >= CLOSE_BYTES {
             next.annotations_mut().insert(CLOSED.to_owned(), "true".to_owned());
         }
         next.annotations_mut().insert(SUMMARY.to_owned(), serde_json::to_string(&self.summary).unwrap_or_default());
@@ -175,58 +175,58 @@ impl Writer {
             next.labels_mut().insert("cutover.dev/plan".to_owned(), self.summary.plan.clone());
         }
         next.data = Some([(TEXT.to_owned(), whole)].into());
-        self.piece = self.put(reach, next).await?;
+        self.segment = self.put(reach, next).await?;
         (self.number, self.seq, self.sum) = (number, record.seq, sum);
         Ok(())
     }
 
     /// Writes a segment over its resourceVersion, or creates it. If the answer is lost, reads whether the write took
     /// effect.
-    async fn put(&self, reach: &Reach, piece: ConfigMap) -> Result<ConfigMap, StoreError> {
+    async fn put(&self, reach: &NamespaceClient, piece: ConfigMap) -> Result<ConfigMap, StoreError> {
         let (api, name): (Api<ConfigMap>, _) = (reach.api(), piece.name_any());
         let error = |trouble| reach.error(&name, trouble);
         let mut doubtful = false;
-        for _ in 0..retry::APPEND {
+        for _ in 0..retry::APPEND_TRIES {
             let answer = match piece.resource_version() {
                 None => reach.call(api.create(&PostParams::default(), &piece)).await,
                 Some(_) => reach.call(api.replace(&name, &PostParams::default(), &piece)).await,
             };
             match answer {
                 Ok(stored) => return Ok(stored),
-                Err(Trouble::Unanswered(_)) if !doubtful => doubtful = true,
-                Err(Trouble::Conflict) if doubtful => {
+                Err(RequestError::Unanswered(_)) if !doubtful => doubtful = true,
+                Err(RequestError::Conflict) if doubtful => {
                     let found = reach.call(api.get_opt(&name)).await.map_err(error)?;
-                    return found.filter(|f| says(f, &piece)).ok_or_else(|| error(Trouble::Conflict));
+                    return found.filter(|f| same_content(f, &piece)).ok_or_else(|| error(RequestError::Conflict));
                 }
                 Err(trouble) => return Err(error(trouble)),
             }
-            match reach.insist(api.get_opt(&name)).await.map_err(error)? {
-                Some(found) if says(&found, &piece) => return Ok(found),
+            match reach.call_always(api.get_opt(&name)).await.map_err(error)? {
+                Some(found) if same_content(&found, &piece) => return Ok(found),
                 Some(found) if found.resource_version() != piece.resource_version() => {
-                    return Err(error(Trouble::Conflict));
+                    return Err(error(RequestError::Conflict));
                 }
                 // The write had no effect: repeat it over the same version, so that it takes effect at most once.
                 _ => {}
             }
         }
-        Err(error(Trouble::Unanswered("it is unknown whether the write took effect".to_owned())))
+        Err(error(RequestError::Unanswered("it is unknown whether the write took effect".to_owned())))
     }
 }
 
 /// Whether two segments have the same text and are both open or both closed.
-fn says(found: &ConfigMap, wanted: &ConfigMap) -> bool {
+fn same_content(found: &ConfigMap, wanted: &ConfigMap) -> bool {
     contents(found) == contents(wanted) && closed(found) == closed(wanted)
 }
 
-async fn find(reach: &Reach, run: &str) -> Result<Found, StoreError> {
+async fn read_segments(reach: &NamespaceClient, run: &str) -> Result<StoredJournal, StoreError> {
     let api: Api<ConfigMap> = reach.api();
-    let mut params = ListParams::default().limit(PAGE).labels(&label::selector_of(Part::Journal, run));
+    let mut params = ListParams::default().limit(PAGE).labels(&label::selector_of(Purpose::Journal, run));
     let mut pieces = BTreeMap::new();
     loop {
         let page = reach.read(|| api.list(&params)).await.map_err(|t| reach.error(&journal(run), t))?;
         let of_run = page.items.into_iter().filter_map(|p| {
             let name = p.name_any();
-            place(&name).filter(|(of, _)| *of == run).map(|(_, number)| (number, p))
+            run_and_number(&name).filter(|(of, _)| *of == run).map(|(_, number)| (number, p))
         });
         pieces.extend(of_run);
         match page.metadata.continue_.filter(|c| !c.is_empty()) {
@@ -240,7 +240,7 @@ async fn find(reach: &Reach, run: &str) -> Result<Found, StoreError> {
     let text: String = pieces.values().map(contents).collect();
     let gap = (1..).zip(pieces.keys()).find(|(wanted, is)| wanted != *is).map(|(wanted, _)| wanted);
     match gap {
-        None => Ok(Found { pieces: pieces.into_values().collect(), text }),
+        None => Ok(StoredJournal { segments: pieces.into_values().collect(), text }),
         Some(number) => {
             let before: String = pieces.iter().filter(|(n, _)| **n < number).map(|(_, p)| contents(p)).collect();
             let prefix = parse(before.as_bytes()).map_or_else(|c| c.prefix, |p| p.records);
@@ -249,29 +249,29 @@ async fn find(reach: &Reach, run: &str) -> Result<Found, StoreError> {
     }
 }
 
-fn parsed(reach: &Reach, run: &str, text: &str) -> Result<Parsed, StoreError> {
+fn parsed(reach: &NamespaceClient, run: &str, text: &str) -> Result<Parsed, StoreError> {
     let parsed = parse(text.as_bytes())
         .map_err(|c| StoreError::corrupt(format!("{} in {}", journal(run), reach.place()), &c))?;
     // A segment is written completely or not at all: someone else truncated it.
-    if parsed.torn || parsed.open {
+    if parsed.torn || parsed.unterminated {
         return Err(damaged(reach, run, parsed.records, "it is truncated".to_owned()));
     }
     Ok(parsed)
 }
 
-fn damaged(reach: &Reach, run: &str, prefix: Vec<Record>, why: String) -> StoreError {
-    let corrupt = Corrupt { line: prefix.len() + 1, why: Why::Syntax(why), prefix };
+fn damaged(reach: &NamespaceClient, run: &str, prefix: Vec<Record>, why: String) -> StoreError {
+    let corrupt = DamagedJournal { line: prefix.len() + 1, why: LineDamage::Syntax(why), prefix };
     StoreError::corrupt(format!("{} in {}", journal(run), reach.place()), &corrupt)
 }
 
-fn missing(reach: &Reach, run: &str) -> StoreError {
+fn missing(reach: &NamespaceClient, run: &str) -> StoreError {
     StoreError::NoSuchRun { run: run.to_owned(), place: reach.place().to_owned() }
 }
 
-fn piece(run: &str, number: usize, text: &str) -> ConfigMap {
+fn new_segment(run: &str, number: usize, text: &str) -> ConfigMap {
     let metadata = ObjectMeta {
         name: Some(format!("{}-{number:05}", journal(run))),
-        labels: Some(label::of_run(Part::Journal, run)),
+        labels: Some(label::of_run(Purpose::Journal, run)),
         annotations: Some([(label::RUN.to_owned(), run.to_owned())].into()),
         ..ObjectMeta::default()
     };
@@ -284,7 +284,7 @@ fn journal(run: &str) -> String {
 }
 
 /// Run and number from a segment's name.
-fn place(name: &str) -> Option<(&str, usize)> {
+fn run_and_number(name: &str) -> Option<(&str, usize)> {
     let (rest, number) = name.rsplit_once('-')?;
     Some((rest.strip_prefix("cutover-")?.strip_suffix("-journal")?, number.parse().ok()?))
 }

@@ -27,43 +27,43 @@ use kube::api::ListParams;
 use tokio::time::Instant;
 
 use self::journal::Writer;
-use self::label::Part;
+use self::label::Purpose;
 use self::lease::Leases;
-use self::reach::Reach;
+use self::reach::NamespaceClient;
 use crate::adapter::store::{cleaned, is_run_id};
 use crate::domain::emergency::script::NAME as SCRIPT;
 use crate::domain::run::event::{Event, Record};
 use crate::port::Clock;
-use crate::port::store::{Held, Holder, LockError, Look, Request, RunSummary, Store, StoreError, meant};
+use crate::port::store::{LockGuard, LockOwner, LockError, Heartbeat, Request, RunSummary, Store, StoreError, runs_named};
 
-pub use self::lease::{DURATION, RENEW};
+pub use self::lease::{DURATION, RENEW_INTERVAL};
 
 /// A heartbeat within this time of the previous one is skipped, unless it says that the process stops guarding.
-const SIGN: std::time::Duration = std::time::Duration::from_secs(2);
+const HEARTBEAT_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// A store in a namespace.
-pub struct Shared {
-    reach: Arc<Reach>,
+pub struct KubernetesStore {
+    reach: Arc<NamespaceClient>,
     leases: Leases,
     /// The `kubectl` command that reaches the namespace, for messages.
     kubectl: String,
-    writers: tokio::sync::Mutex<HashMap<String, Writing>>,
-    signed: std::sync::Mutex<HashMap<String, Instant>>,
+    writers: tokio::sync::Mutex<HashMap<String, WriterState>>,
+    last_heartbeat: std::sync::Mutex<HashMap<String, Instant>>,
 }
 
-impl Shared {
+impl KubernetesStore {
     /// `client` must neither retry nor wait without limit. `place` names the cluster in messages; `kubectl` is the
     /// command that
     /// reaches the namespace, such as `kubectl --context tools -n cutover`. Makes no request.
     pub fn new(client: Client, namespace: &str, place: &str, kubectl: &str, clock: Arc<dyn Clock>) -> Self {
-        let reach = Arc::new(Reach::new(client, namespace, place.to_owned()));
+        let reach = Arc::new(NamespaceClient::new(client, namespace, place.to_owned()));
         let leases = Leases::new(Arc::clone(&reach), clock);
         Self {
             reach,
             leases,
             kubectl: kubectl.to_owned(),
             writers: tokio::sync::Mutex::default(),
-            signed: std::sync::Mutex::default(),
+            last_heartbeat: std::sync::Mutex::default(),
         }
     }
 
@@ -74,17 +74,17 @@ impl Shared {
     pub async fn probe(&self) -> Result<(), StoreError> {
         let api: kube::Api<k8s_openapi::api::coordination::v1::Lease> = self.reach.api();
         let listed =
-            self.reach.first(api.list(&ListParams::default().limit(1).labels(&label::selector(Part::Lock)))).await;
+            self.reach.first_call(api.list(&ListParams::default().limit(1).labels(&label::selector(Purpose::Lock)))).await;
         listed.map(drop).map_err(|t| self.reach.error("the leases", t))
     }
 
-    fn known(&self, run: &str) -> Result<(), StoreError> {
-        if is_name(run) { Ok(()) } else { Err(StoreError::NoSuchRun { run: run.to_owned(), place: self.place() }) }
+    fn check_run_id(&self, run: &str) -> Result<(), StoreError> {
+        if is_name(run) { Ok(()) } else { Err(StoreError::NoSuchRun { run: run.to_owned(), place: self.location() }) }
     }
 }
 
 /// State of the writer of a run's journal.
-enum Writing {
+enum WriterState {
     /// The end of the journal is known.
     Ready(Box<Writer>),
     /// It is unknown whether the journal contains this record.
@@ -97,19 +97,19 @@ fn is_name(run: &str) -> bool {
 }
 
 #[async_trait]
-impl Store for Shared {
-    fn place(&self) -> String {
+impl Store for KubernetesStore {
+    fn location(&self) -> String {
         self.reach.place().to_owned()
     }
 
-    fn lasts(&self) -> bool {
+    fn is_durable(&self) -> bool {
         true
     }
 
     async fn create(&self, run: &str) -> Result<(), StoreError> {
         if !is_name(run) {
             return Err(StoreError::Io {
-                path: self.place(),
+                path: self.location(),
                 message: format!("`{run}` is not a valid run id here; use lower case letters, digits and hyphens"),
             });
         }
@@ -118,23 +118,23 @@ impl Store for Shared {
     }
 
     async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
-        self.known(run)?;
+        self.check_run_id(run)?;
         let event = &*cleaned(event);
         let mut writers = self.writers.lock().await;
         let mut writer = match writers.remove(run) {
-            Some(Writing::Ready(writer)) => writer,
-            Some(Writing::Doubtful(record)) => {
+            Some(WriterState::Ready(writer)) => writer,
+            Some(WriterState::Doubtful(record)) => {
                 let opened = Writer::open(&self.reach, run).await;
                 // If the caller repeats the append, the record must not appear twice.
                 let again = (record.time, &record.event) == (time, event);
                 match opened {
                     Ok(writer) if again && writer.ends_with(&record) => {
-                        writers.insert(run.to_owned(), Writing::Ready(Box::new(writer)));
+                        writers.insert(run.to_owned(), WriterState::Ready(Box::new(writer)));
                         return Ok(*record);
                     }
                     Ok(writer) => Box::new(writer),
                     Err(error) => {
-                        writers.insert(run.to_owned(), Writing::Doubtful(record));
+                        writers.insert(run.to_owned(), WriterState::Doubtful(record));
                         return Err(error);
                     }
                 }
@@ -144,13 +144,13 @@ impl Store for Shared {
         let record = writer.next(time, event);
         match writer.append(&self.reach, &record).await {
             Ok(()) => {
-                writers.insert(run.to_owned(), Writing::Ready(writer));
+                writers.insert(run.to_owned(), WriterState::Ready(writer));
                 Ok(record)
             }
             // A writer that failed is dropped: the next append reads the journal again.
             Err(error) => {
                 if matches!(error, StoreError::Unusable { .. }) {
-                    writers.insert(run.to_owned(), Writing::Doubtful(Box::new(record)));
+                    writers.insert(run.to_owned(), WriterState::Doubtful(Box::new(record)));
                 }
                 Err(error)
             }
@@ -158,7 +158,7 @@ impl Store for Shared {
     }
 
     async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError> {
-        self.known(run)?;
+        self.check_run_id(run)?;
         journal::read(&self.reach, run).await.map(Arc::new)
     }
 
@@ -167,60 +167,60 @@ impl Store for Shared {
     }
 
     async fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError> {
-        Ok(meant(self.runs().await?, reference))
+        Ok(runs_named(self.runs().await?, reference))
     }
 
     async fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
-        self.known(run)?;
+        self.check_run_id(run)?;
         desk::put(&self.reach, run, request).await
     }
 
     async fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
-        self.known(run)?;
+        self.check_run_id(run)?;
         desk::pending(&self.reach, run).await
     }
 
     async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {
-        self.known(run)?;
+        self.check_run_id(run)?;
         desk::remove(&self.reach, run, name).await
     }
 
-    async fn put_look(&self, run: &str, look: &Look) -> Result<(), StoreError> {
-        self.known(run)?;
+    async fn put_heartbeat(&self, run: &str, look: &Heartbeat) -> Result<(), StoreError> {
+        self.check_run_id(run)?;
         let lately = {
-            let mut signed = self.signed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut signed = self.last_heartbeat.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let before = signed.insert(run.to_owned(), Instant::now());
-            let lately = before.filter(|at| look.watching && at.elapsed() < SIGN);
+            let lately = before.filter(|at| look.watching && at.elapsed() < HEARTBEAT_INTERVAL);
             lately.map(|at| signed.insert(run.to_owned(), at)).is_some()
         };
-        if lately { Ok(()) } else { desk::put_look(&self.reach, run, look).await }
+        if lately { Ok(()) } else { desk::put_heartbeat(&self.reach, run, look).await }
     }
 
-    async fn look(&self, run: &str) -> Option<Look> {
-        self.known(run).ok()?;
-        desk::look(&self.reach, run).await
+    async fn heartbeat(&self, run: &str) -> Option<Heartbeat> {
+        self.check_run_id(run).ok()?;
+        desk::read_heartbeat(&self.reach, run).await
     }
 
     async fn put_script(&self, run: &str, text: &str) -> Result<Option<String>, StoreError> {
-        self.known(run)?;
+        self.check_run_id(run)?;
         desk::put_script(&self.reach, run, SCRIPT, text).await?;
         let key = SCRIPT.replace('.', "\\.");
         Ok(Some(format!(
             "{} get configmap {} -o jsonpath='{{.data.{key}}}' | sh",
             self.kubectl,
-            desk::name(Part::Script, run)
+            desk::name(Purpose::Script, run)
         )))
     }
 
-    async fn lock(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
-        self.leases.take(load_balancers, holder, false).await
+    async fn lock(&self, load_balancers: &[String], holder: &LockOwner) -> Result<LockGuard, LockError> {
+        self.leases.acquire(load_balancers, holder, false).await
     }
 
-    async fn take_over(&self, load_balancers: &[String], holder: &Holder) -> Result<Held, LockError> {
-        self.leases.take(load_balancers, holder, true).await
+    async fn take_over(&self, load_balancers: &[String], holder: &LockOwner) -> Result<LockGuard, LockError> {
+        self.leases.acquire(load_balancers, holder, true).await
     }
 
-    async fn holder(&self, run: &str) -> Option<Holder> {
+    async fn lock_owner(&self, run: &str) -> Option<LockOwner> {
         self.leases.holder(run).await.unwrap_or_else(|trouble| {
             tracing::warn!("the owner of the lock cannot be read: {trouble}");
             None

@@ -17,13 +17,13 @@ use crate::port::store::StoreError;
 /// Deadline of a request. API servers answer much faster.
 pub const DEADLINE: Duration = Duration::from_secs(3);
 /// Deadline of the first request, which opens a connection and may log in.
-const FIRST: Duration = Duration::from_secs(10);
+const FIRST_DEADLINE: Duration = Duration::from_secs(10);
 /// For this time a server that did not answer gets no requests except the lock's renewals.
-const REST: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum RequestError {
     /// The object does not exist.
     Missing,
     /// The object exists already, or has changed since it was read.
@@ -35,25 +35,25 @@ pub enum Trouble {
 }
 
 /// Access to a namespace.
-pub struct Reach {
+pub struct NamespaceClient {
     client: Client,
     namespace: String,
     place: String,
-    down: Mutex<Down>,
+    outage: Mutex<Outage>,
 }
 
 /// Result of the last requests.
 #[derive(Default)]
-struct Down {
+struct Outage {
     /// Number of requests in a row without an answer.
     failures: u32,
     /// Until when no requests are sent, and why.
     until: Option<(Instant, String)>,
 }
 
-impl Reach {
+impl NamespaceClient {
     pub fn new(client: Client, namespace: &str, place: String) -> Self {
-        Self { client, namespace: namespace.to_owned(), place, down: Mutex::default() }
+        Self { client, namespace: namespace.to_owned(), place, outage: Mutex::default() }
     }
 
     /// The API of a kind of objects.
@@ -70,10 +70,10 @@ impl Reach {
     }
 
     /// Sends a request, unless the server did not answer a moment ago.
-    pub async fn call<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Trouble> {
-        let down = self.down().until.clone().filter(|(until, _)| *until > Instant::now());
+    pub async fn call<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, RequestError> {
+        let down = self.outage().until.clone().filter(|(until, _)| *until > Instant::now());
         match down {
-            Some((_, why)) => Err(Trouble::Unanswered(why)),
+            Some((_, why)) => Err(RequestError::Unanswered(why)),
             None => self.within(DEADLINE, request).await,
         }
     }
@@ -82,10 +82,10 @@ impl Reach {
     pub async fn read<T, R: Future<Output = Result<T, kube::Error>>>(
         &self,
         request: impl Fn() -> R,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, RequestError> {
         let mut answer = self.call(request()).await;
         for _ in 0..2 {
-            if matches!(answer, Err(Trouble::Unanswered(_))) {
+            if matches!(answer, Err(RequestError::Unanswered(_))) {
                 answer = self.call(request()).await;
             }
         }
@@ -93,62 +93,62 @@ impl Reach {
     }
 
     /// Sends a request even if the server did not answer a moment ago.
-    pub async fn insist<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Trouble> {
+    pub async fn call_always<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, RequestError> {
         self.within(DEADLINE, request).await
     }
 
     /// Sends the first request, with a longer deadline.
-    pub async fn first<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Trouble> {
-        self.within(FIRST, request).await
+    pub async fn first_call<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, RequestError> {
+        self.within(FIRST_DEADLINE, request).await
     }
 
     async fn within<T>(
         &self,
         deadline: Duration,
         request: impl Future<Output = Result<T, kube::Error>>,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, RequestError> {
         let answer = tokio::time::timeout(deadline, request).await;
         let silent = answer.is_err();
-        let late = || Err(Trouble::Unanswered(format!("no answer within {} s", deadline.as_secs())));
-        let result = answer.map_or_else(|_| late(), |answer| answer.map_err(|e| trouble(&e)));
-        let mut down = self.down();
+        let late = || Err(RequestError::Unanswered(format!("no answer within {} s", deadline.as_secs())));
+        let result = answer.map_or_else(|_| late(), |answer| answer.map_err(|e| request_error(&e)));
+        let mut down = self.outage();
         match &result {
-            Err(Trouble::Unanswered(why)) => {
+            Err(RequestError::Unanswered(why)) => {
                 down.failures += 1;
                 // A single connection that was reset says little.
                 if silent || down.failures > 1 {
-                    down.until = Some((Instant::now() + REST, why.clone()));
+                    down.until = Some((Instant::now() + PAUSE, why.clone()));
                 }
             }
-            _ => *down = Down::default(),
+            _ => *down = Outage::default(),
         }
         result
     }
 
-    fn down(&self) -> MutexGuard<'_, Down> {
-        self.down.lock().unwrap_or_else(PoisonError::into_inner)
+    fn outage(&self) -> MutexGuard<'_, Outage> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Converts to the store's error; `what` is the object of the request.
-    pub fn error(&self, what: &str, trouble: Trouble) -> StoreError {
+    pub fn error(&self, what: &str, trouble: RequestError) -> StoreError {
         match trouble {
-            Trouble::Conflict => StoreError::Busy(format!("{what} in {}", self.place)),
+            RequestError::Conflict => StoreError::Busy(format!("{what} in {}", self.place)),
             other => StoreError::Unusable { place: self.place.clone(), why: format!("{what}: {other}") },
         }
     }
 }
 
-fn trouble(error: &kube::Error) -> Trouble {
+fn request_error(error: &kube::Error) -> RequestError {
     let why = || unreadable(error).to_string();
     match error {
         kube::Error::Api(status) => match status.code {
-            404 if names_an_object(&status.message) => Trouble::Missing,
-            409 => Trouble::Conflict,
-            408 | 429 | 500.. => Trouble::Unanswered(why()),
-            _ => Trouble::Refused(why()),
+            404 if names_an_object(&status.message) => RequestError::Missing,
+            409 => RequestError::Conflict,
+            408 | 429 | 500.. => RequestError::Unanswered(why()),
+            _ => RequestError::Refused(why()),
         },
-        kube::Error::Auth(_) | kube::Error::BuildRequest(_) => Trouble::Refused(why()),
-        _ => Trouble::Unanswered(why()),
+        kube::Error::Auth(_) | kube::Error::BuildRequest(_) => RequestError::Refused(why()),
+        _ => RequestError::Unanswered(why()),
     }
 }
 
@@ -157,7 +157,7 @@ fn names_an_object(message: &str) -> bool {
     !message.starts_with("namespaces ")
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("it does not exist"),

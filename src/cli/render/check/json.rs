@@ -3,11 +3,11 @@
 use serde_json::{Map, Value, json as object};
 
 use crate::base::finding::Severity;
-use crate::domain::view::report::{Report, RouteLine, StepLine};
+use crate::domain::view::report::{CheckReport, RouteLine, StepLine};
 
 /// The report; every line ends with a newline. Events: `step`, `hook`, `finding`, `route`, `skipped`, and last
 /// `summary`.
-pub fn json(report: &Report) -> String {
+pub fn json(report: &CheckReport) -> String {
     let mut lines: Vec<Value> = report.steps.iter().map(step).collect();
     lines.extend(report.hooks.iter().map(|h| event("hook", h)));
     lines.extend(report.findings.iter().map(|f| event("finding", f)));
@@ -66,7 +66,7 @@ fn route(line: &RouteLine) -> Value {
     })
 }
 
-fn summary(report: &Report) -> Value {
+fn summary(report: &CheckReport) -> Value {
     object!({
         "event": "summary",
         "plan": report.plan,
@@ -77,14 +77,14 @@ fn summary(report: &Report) -> Value {
         "checkedAt": report.at,
         "atLeastSeconds": report.estimate.as_secs(),
         "endsAt": report.ends,
-        "looksEverySeconds": report.looks.map(|(_, every)| every.as_secs_f64()),
-        "describeCallsPerLook": report.looks.map(|(calls, _)| calls),
+        "looksEverySeconds": report.observation_cost.map(|(_, every)| every.as_secs_f64()),
+        "describeCallsPerLook": report.observation_cost.map(|(calls, _)| calls),
         "routes": report.routes.len(),
         "skipped": report.skipped.len(),
         "errors": report.count(Severity::Error),
         "warnings": report.count(Severity::Warning),
         "notes": report.count(Severity::Info),
         "accepted": report.findings.iter().filter(|f| f.accepted.is_some()).count(),
-        "refuses": report.refuses(),
+        "refuses": report.is_refused(),
     })
 }

@@ -2,21 +2,21 @@
 
 use std::fmt::Write;
 
-use super::{cell, columns, grade, heading, looks, tally, verdict};
-use crate::base::duration::show;
-use crate::domain::view::report::{Report, RouteLine};
+use super::{cell, columns, severity_word, heading, observation_line, findings_count, verdict};
+use crate::base::duration::format_exact;
+use crate::domain::view::report::{CheckReport, RouteLine};
 
 /// The report; ends with a newline.
-pub fn markdown(report: &Report) -> String {
+pub fn markdown(report: &CheckReport) -> String {
     let (from, to) = &report.clusters;
     let mut out = String::new();
     put(&mut out, &format!("## cutover: {} (`{from}` → `{to}`)\n", escape(&report.plan)));
     let ends = report.ends.map(|t| format!(", until {t} if started at the time of this check")).unwrap_or_default();
     put(
         &mut out,
-        &format!("**{}** · {} · takes at least {}{ends}\n", tally(report), verdict(report), show(report.estimate)),
+        &format!("**{}** · {} · takes at least {}{ends}\n", findings_count(report), verdict(report), format_exact(report.estimate)),
     );
-    if let Some(looks) = looks(report) {
+    if let Some(looks) = observation_line(report) {
         put(&mut out, &format!("{looks}\n"));
     }
     findings(report, &mut out);
@@ -43,7 +43,7 @@ fn row(out: &mut String, cells: &[String]) {
     put(out, &format!("| {} |", cells.join(" | ")));
 }
 
-fn findings(report: &Report, out: &mut String) {
+fn findings(report: &CheckReport, out: &mut String) {
     if report.findings.is_empty() {
         return;
     }
@@ -53,7 +53,7 @@ fn findings(report: &Report, out: &mut String) {
         row(
             out,
             &[
-                grade(finding).to_owned(),
+                severity_word(finding).to_owned(),
                 finding.code.name().to_owned(),
                 format!("{}{reason}", escape(&finding.message)),
             ],
@@ -73,19 +73,19 @@ fn findings(report: &Report, out: &mut String) {
     }
 }
 
-fn steps(report: &Report, out: &mut String) {
+fn steps(report: &CheckReport, out: &mut String) {
     let timed = report.steps.iter().any(|s| s.clock.is_some());
     let when = if timed { "earliest start" } else { "starts after" };
     put(out, &format!("### Steps\n\n| step | name | action | {when} |\n|--:|---|---|--:|"));
     for step in &report.steps {
         let name = step.name.as_deref().map(escape).unwrap_or_default();
-        let when = step.clock.clone().unwrap_or_else(|| if timed { "never".into() } else { show(step.begins) });
+        let when = step.clock.clone().unwrap_or_else(|| if timed { "never".into() } else { format_exact(step.begins) });
         row(out, &[step.number.to_string(), name, escape(&step.does), when]);
     }
     put(out, "");
 }
 
-fn hooks(report: &Report, out: &mut String) {
+fn hooks(report: &CheckReport, out: &mut String) {
     if report.hooks.is_empty() {
         return;
     }
@@ -105,7 +105,7 @@ fn hooks(report: &Report, out: &mut String) {
     put(out, "");
 }
 
-fn routes(report: &Report, lines: &[&RouteLine], out: &mut String) {
+fn routes(report: &CheckReport, lines: &[&RouteLine], out: &mut String) {
     let Some(first) = lines.first() else { return };
     put(out, &format!("### {}\n", escape(&heading(lines))));
     let names = columns(&first.weights);
@@ -134,7 +134,7 @@ fn routes(report: &Report, lines: &[&RouteLine], out: &mut String) {
     put(out, "\n</details>\n");
 }
 
-fn skipped(report: &Report, out: &mut String) {
+fn skipped(report: &CheckReport, out: &mut String) {
     if report.skipped.is_empty() {
         return;
     }

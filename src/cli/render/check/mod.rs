@@ -10,10 +10,10 @@ pub use text::text;
 
 use crate::base::finding::Severity;
 use crate::base::number::count;
-use crate::domain::view::report::{Report, RouteLine, Weights};
+use crate::domain::view::report::{CheckReport, RouteLine, Weights};
 
 /// The number of findings: `3 errors, 1 warning`, or `no findings`.
-fn tally(report: &Report) -> String {
+fn findings_count(report: &CheckReport) -> String {
     let kinds = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Info, "note")];
     let mut said: Vec<String> = kinds
         .iter()
@@ -29,7 +29,7 @@ fn tally(report: &Report) -> String {
 }
 
 /// `error`, `warning` or `note`; `accepted` for every accepted finding.
-fn grade(finding: &crate::base::finding::Finding) -> &'static str {
+fn severity_word(finding: &crate::base::finding::Finding) -> &'static str {
     match (finding.accepted.is_some(), finding.severity) {
         (true, _) => "accepted",
         (_, Severity::Error) => "error",
@@ -62,8 +62,8 @@ fn cell(weights: &[(String, u16)], name: &str) -> String {
 }
 
 /// The verdict, and what to type next.
-fn verdict(report: &Report) -> String {
-    if report.refuses() {
+fn verdict(report: &CheckReport) -> String {
+    if report.is_refused() {
         "a run would be refused: fix the errors first".to_owned()
     } else if report.at.is_none() {
         format!("the plan is valid; next: `cutover check {}`, which also checks AWS and the clusters", report.source)
@@ -73,8 +73,8 @@ fn verdict(report: &Report) -> String {
 }
 
 /// How often a run would observe, and how many calls that takes.
-fn looks(report: &Report) -> Option<String> {
-    let (calls, every) = report.looks?;
+fn observation_line(report: &CheckReport) -> Option<String> {
+    let (calls, every) = report.observation_cost?;
     let seconds = every.as_secs_f64();
     #[allow(clippy::cast_precision_loss)] // a number of calls
     let rate = calls as f64 / seconds;

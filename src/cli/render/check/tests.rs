@@ -6,12 +6,12 @@ use super::super::style::Style;
 use super::*;
 use crate::base::finding::{Code, Finding};
 use crate::domain::elb::select::select;
-use crate::domain::fixture::{plan, world};
+use crate::domain::fixture::{plan, live_resources};
 use crate::domain::preflight::facts::Facts;
 use crate::domain::view::report::HookLine;
 
-fn report() -> Report {
-    let (plan, live) = (plan(), world());
+fn report() -> CheckReport {
+    let (plan, live) = (plan(), live_resources());
     let selection = select(&plan, &live);
     let facts = Facts {
         caller: Err(crate::domain::traffic::Unreadable::Throttled),
@@ -20,7 +20,7 @@ fn report() -> Report {
         attached: BTreeMap::new(),
         health: BTreeMap::new(),
         clusters: BTreeMap::new(),
-        mute: BTreeMap::new(),
+        unreadable_gates: BTreeMap::new(),
     };
     let mut sticky =
         Finding::new(Code::CUT042, "stickiness", "6 of 6 routes have group stickiness").help("turn it off");
@@ -28,7 +28,7 @@ fn report() -> Report {
     let gone =
         Finding::new(Code::CUT083, "a", "webapp of cluster a carries the traffic, and HPA webapp may go down to 2")
             .help("hold it until the end:\nkubectl patch hpa webapp");
-    Report::new(&plan, &facts, vec![sticky, gone], "2026-11-20T12:00:00Z".parse().unwrap_or_default())
+    CheckReport::new(&plan, &facts, vec![sticky, gone], "2026-11-20T12:00:00Z".parse().unwrap_or_default())
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn json_is_one_object_a_line() {
 
 #[test]
 fn offline_has_only_the_plan() {
-    assert_snapshot!(text(&Report::offline(&plan(), Vec::new()), &Style::plain()));
+    assert_snapshot!(text(&CheckReport::offline(&plan(), Vec::new()), &Style::plain()));
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn hooks_are_said_and_what_their_failure_is_without_what_may_be_secret() {
         hook("before shift", "./scale-up.sh 10", true),
         hook("after rollback", "POST https://example.com/…", false),
     ];
-    let report = Report { hooks, ..Report::offline(&plan(), Vec::new()) };
+    let report = CheckReport { hooks, ..CheckReport::offline(&plan(), Vec::new()) };
     let text = text(&report, &Style::plain());
     assert!(text.contains("hooks\n  before shift    ./scale-up.sh 10  (a failure fails the run)\n"), "{text}");
     assert!(text.contains("  after rollback  notes: POST https://example.com/…\n"), "{text}");
@@ -82,7 +82,7 @@ fn hooks_are_said_and_what_their_failure_is_without_what_may_be_secret() {
 #[test]
 fn an_error_refuses_unless_accepted() {
     let mut report = report();
-    assert!(!report.refuses());
+    assert!(!report.is_refused());
     report.findings.push(Finding::new(Code::CUT054, "aws", "x"));
-    assert!(report.refuses() && text(&report, &Style::plain()).contains("1 error"));
+    assert!(report.is_refused() && text(&report, &Style::plain()).contains("1 error"));
 }

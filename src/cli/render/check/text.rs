@@ -2,16 +2,16 @@
 
 use std::fmt::Write;
 
-use super::{cell, columns, grade, heading, looks, tally, verdict};
-use crate::base::duration::show;
+use super::{cell, columns, severity_word, heading, observation_line, findings_count, verdict};
+use crate::base::duration::format_exact;
 use crate::base::finding::{Finding, Severity};
 use crate::base::number::count;
 use crate::base::text::clip;
 use crate::cli::render::style::{Style, Tone};
-use crate::domain::view::report::{Report, RouteLine};
+use crate::domain::view::report::{CheckReport, RouteLine};
 
 /// The report; ends with a newline.
-pub fn text(report: &Report, style: &Style) -> String {
+pub fn text(report: &CheckReport, style: &Style) -> String {
     let mut out = head(report, style);
     findings(report, style, &mut out);
     steps(report, style, &mut out);
@@ -20,8 +20,8 @@ pub fn text(report: &Report, style: &Style) -> String {
         routes(report, &lines, style, &mut out);
     }
     skipped(report, style, &mut out);
-    let tone = if report.refuses() { Tone::Bad } else { Tone::Good };
-    put(&mut out, &format!("\n{} · {}", tally(report), style.paint(tone, &verdict(report))));
+    let tone = if report.is_refused() { Tone::Bad } else { Tone::Good };
+    put(&mut out, &format!("\n{} · {}", findings_count(report), style.paint(tone, &verdict(report))));
     out
 }
 
@@ -30,7 +30,7 @@ fn put(out: &mut String, line: &str) {
     let _ = writeln!(out, "{line}");
 }
 
-fn head(report: &Report, style: &Style) -> String {
+fn head(report: &CheckReport, style: &Style) -> String {
     let (from, to) = &report.clusters;
     let mut out = String::new();
     put(
@@ -45,14 +45,14 @@ fn head(report: &Report, style: &Style) -> String {
     let ends = report
         .ends
         .map(|t| format!(", until {} if started now", t.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M %Z")));
-    put(&mut out, &format!("takes at least {}{}", show(report.estimate), ends.unwrap_or_default()));
-    if let Some(looks) = looks(report) {
+    put(&mut out, &format!("takes at least {}{}", format_exact(report.estimate), ends.unwrap_or_default()));
+    if let Some(looks) = observation_line(report) {
         put(&mut out, &looks);
     }
     out
 }
 
-fn findings(report: &Report, style: &Style, out: &mut String) {
+fn findings(report: &CheckReport, style: &Style, out: &mut String) {
     if report.findings.is_empty() {
         return;
     }
@@ -60,7 +60,7 @@ fn findings(report: &Report, style: &Style, out: &mut String) {
     for finding in &report.findings {
         put(
             out,
-            &format!("  {} {}  {}", style.paint(tone(finding), grade(finding)), finding.code.name(), finding.message),
+            &format!("  {} {}  {}", style.paint(tone(finding), severity_word(finding)), finding.code.name(), finding.message),
         );
         if let Some(reason) = &finding.accepted {
             put(out, &format!("    accepted by the plan: {reason}"));
@@ -81,7 +81,7 @@ fn tone(finding: &Finding) -> Tone {
     }
 }
 
-fn steps(report: &Report, style: &Style, out: &mut String) {
+fn steps(report: &CheckReport, style: &Style, out: &mut String) {
     put(out, &format!("\n{}", style.paint(Tone::Strong, "steps")));
     for step in &report.steps {
         let name = step.name.as_ref().map(|n| format!("{n}: ")).unwrap_or_default();
@@ -89,13 +89,13 @@ fn steps(report: &Report, style: &Style, out: &mut String) {
         let begins = step
             .clock
             .clone()
-            .unwrap_or_else(|| if timed { "never".into() } else { format!("+{}", show(step.begins)) });
+            .unwrap_or_else(|| if timed { "never".into() } else { format!("+{}", format_exact(step.begins)) });
         let begins = style.paint(Tone::Faint, &begins);
         put(out, &format!("  {:>2}  {name}{}  {begins}", step.number, step.does));
     }
 }
 
-fn hooks(report: &Report, style: &Style, out: &mut String) {
+fn hooks(report: &CheckReport, style: &Style, out: &mut String) {
     if report.hooks.is_empty() {
         return;
     }
@@ -108,7 +108,7 @@ fn hooks(report: &Report, style: &Style, out: &mut String) {
     }
 }
 
-fn routes(report: &Report, lines: &[&RouteLine], style: &Style, out: &mut String) {
+fn routes(report: &CheckReport, lines: &[&RouteLine], style: &Style, out: &mut String) {
     let Some(first) = lines.first() else { return };
     put(out, &format!("\n{}", style.paint(Tone::Strong, &heading(lines))));
     for line in lines {
@@ -137,7 +137,7 @@ fn routes(report: &Report, lines: &[&RouteLine], style: &Style, out: &mut String
     }
 }
 
-fn skipped(report: &Report, style: &Style, out: &mut String) {
+fn skipped(report: &CheckReport, style: &Style, out: &mut String) {
     if report.skipped.is_empty() {
         return;
     }

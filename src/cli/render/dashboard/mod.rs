@@ -3,32 +3,32 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::parts::{WAITS, lay_out, parts, standing};
-use super::status::on;
+use super::parts::{WAITS, lay_out, sections, state_line};
+use super::status::continue_commands;
 use super::style::{Style, Tone};
-use crate::app::view::View;
+use crate::app::view::RunView;
 use crate::domain::run::state::Phase;
 
 /// The most steps that are shown; of longer plans those around the current step.
 const STEPS: usize = 9;
 
 /// The lines of the dashboard, none wider than `width` columns.
-pub fn screen(view: &View, width: usize, style: &Style) -> Vec<String> {
-    let (step, of) = view.place();
-    let (tone, words) = standing(view, style);
+pub fn dashboard_lines(view: &RunView, width: usize, style: &Style) -> Vec<String> {
+    let (step, of) = view.step_of();
+    let (tone, words) = state_line(view, style);
     let mut lines = vec![format!("{}  step {step} of {of}", style.paint(Tone::Strong, &view.run))];
     lines.extend(
         wrap(&words, width.saturating_sub(2)).into_iter().map(|line| format!("  {}", style.paint(tone, &line))),
     );
     lines.extend(steps(view, style));
-    let mut below = parts(view, style, false);
+    let mut below = sections(view, style, false);
     // Wait reasons are wrapped, not cut.
     for (_, lines) in below.iter_mut().filter(|(heading, _)| *heading == WAITS) {
         *lines = lines.iter().flat_map(|line| wrap(line, width.saturating_sub(12))).collect();
     }
     // If only an operator can end the wait, the command is shown.
     if view.reachable && (view.phase == Phase::Awaiting || view.frozen.is_some() || view.paused.is_some()) {
-        below.push(("continue", on(view)));
+        below.push(("continue", continue_commands(view)));
     }
     lines.extend(lay_out(&below, style));
     let dots = style.mark("…", "...");
@@ -49,8 +49,8 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-fn steps(view: &View, style: &Style) -> Vec<String> {
-    let (step, of) = view.place();
+fn steps(view: &RunView, style: &Style) -> Vec<String> {
+    let (step, of) = view.step_of();
     let first = step.saturating_sub(4).min(of.saturating_sub(STEPS));
     let ended = view.outcome.is_some();
     let shown = view.steps.iter().enumerate().skip(first).take(STEPS).map(|(i, label)| {

@@ -3,16 +3,16 @@ use indicatif::ProgressDrawTarget;
 use super::*;
 use crate::cli::render::fixture::{at, drifted, ids, intended, outcome, set, state, step, until_bake, watch, weights};
 use crate::domain::fixture::plan;
-use crate::domain::run::event::{Event, Freeze, Outcome, StepType, Trigger, Wait, WaitReason, WriteResult};
+use crate::domain::run::event::{Event, FreezeReason, RunOutcome, StepType, Trigger, Wait, WaitReason, WriteResult};
 
-fn baking() -> View {
+fn baking() -> RunView {
     let wait = Wait { reason: WaitReason::Bake, message: "baking for 10m".into(), until: Some(at(660)) };
-    View::of(&plan(), &state(until_bake()), Some(&watch(70, (31, 2), (4, 0))), &[wait], at(72))
+    RunView::of(&plan(), &state(until_bake()), Some(&watch(70, (31, 2), (4, 0))), &[wait], at(72))
 }
 
 #[test]
 fn a_bake() {
-    insta::assert_snapshot!(screen(&baking(), 100, &Style::plain()).join("\n"));
+    insta::assert_snapshot!(dashboard_lines(&baking(), 100, &Style::plain()).join("\n"));
 }
 
 #[test]
@@ -26,10 +26,10 @@ fn a_batch_under_way_and_a_foreign_write() {
     events.push((663, drifted(&ids[3], weights(99, 1), None)));
     events.push((
         663,
-        Event::Frozen { reason: Freeze::Drift, message: "443 rule 20 was changed by someone else, and 1 more".into() },
+        Event::Frozen { reason: FreezeReason::Drift, message: "443 rule 20 was changed by someone else, and 1 more".into() },
     ));
-    let view = View::of(&plan(), &state(events), Some(&watch(664, (40, 0), (0, 4))), &[], at(664));
-    insta::assert_snapshot!(screen(&view, 100, &Style::plain()).join("\n"));
+    let view = RunView::of(&plan(), &state(events), Some(&watch(664, (40, 0), (0, 4))), &[], at(664));
+    insta::assert_snapshot!(dashboard_lines(&view, 100, &Style::plain()).join("\n"));
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn no_line_is_wider_than_the_terminal_whatever_it_shows() {
         for style in
             [Style::plain(), Style { color: true, ..Style::plain() }, Style { unicode: false, ..Style::plain() }]
         {
-            let lines = screen(&baking(), width, &style);
+            let lines = dashboard_lines(&baking(), width, &style);
             assert!(lines.iter().all(|l| console::measure_text_width(l) <= width), "{lines:#?}");
             assert!(style.unicode || lines.iter().all(|l| l.is_ascii()), "{lines:#?}");
         }
@@ -60,8 +60,8 @@ fn a_finished_run_has_no_current_step() {
             request: None,
         },
     ));
-    events.push((75, Event::Finished { outcome: Outcome::RolledBack, remarks: Vec::new(), left: Vec::new() }));
-    let lines = screen(&View::of(&plan(), &state(events), None, &[], at(80)), 100, &Style::plain());
+    events.push((75, Event::Finished { outcome: RunOutcome::RolledBack, remarks: Vec::new(), left: Vec::new() }));
+    let lines = dashboard_lines(&RunView::of(&plan(), &state(events), None, &[], at(80)), 100, &Style::plain());
     assert_eq!(lines[1], "  rolled back: webapp-b has no healthy target");
     assert!(!lines.iter().any(|l| l.contains('▸')), "{lines:#?}");
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::line::Text;
+use super::line::EventText;
 use crate::app::names::Names;
 use crate::base::number::count;
 use crate::cli::render::style::Tone;
@@ -16,24 +16,24 @@ const PROGRESS: SignedDuration = SignedDuration::from_secs(5);
 
 /// The outcomes of the writes since the start of the step or the rollback.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tally {
+pub(super) struct WriteSummary {
     restore: bool,
     open: BTreeMap<RouteId, Write>,
     done: BTreeMap<RouteId, String>,
     /// Whether something has changed since the last line.
-    fresh: bool,
-    told: Option<Timestamp>,
+    changed: bool,
+    last_line_at: Option<Timestamp>,
     /// The messages shown so far: the same message about a route is shown once.
-    said: BTreeSet<(Option<RouteId>, String)>,
+    shown: BTreeSet<(Option<RouteId>, String)>,
 }
 
-impl Tally {
+impl WriteSummary {
     /// The lines that this record makes due.
-    pub fn take(&mut self, record: &Record, names: &Names) -> Vec<Text> {
+    pub fn take(&mut self, record: &Record, names: &Names) -> Vec<EventText> {
         match &record.event {
             Event::Intended { restore, writes, .. } => {
                 self.restore = *restore;
-                self.told.get_or_insert(record.time);
+                self.last_line_at.get_or_insert(record.time);
                 self.open.extend(writes.iter().map(|w| (w.route.clone(), w.clone())));
                 Vec::new()
             }
@@ -48,7 +48,7 @@ impl Tally {
             | Event::Measured(_)
             | Event::Notified { .. } => Vec::new(),
             other => {
-                let due = self.tell(record.time, names);
+                let due = self.summary_line(record.time, names);
                 if matches!(
                     other,
                     Event::StepStarted { .. }
@@ -71,17 +71,17 @@ impl Tally {
         live: Option<&Split>,
         detail: Option<&str>,
         names: &Names,
-    ) -> Vec<Text> {
+    ) -> Vec<EventText> {
         let intended = self.open.remove(route);
         if matches!(result, WriteResult::Applied | WriteResult::Already) {
             let shares =
                 live.or(intended.as_ref().map(|w| &w.set)).map_or_else(String::new, |f| names.shares(route, f));
             self.done.insert(route.clone(), shares);
-            self.fresh = true;
+            self.changed = true;
             let whole = self.done.len() >= names.routes();
-            let long = self.told.is_some_and(|told| time.duration_since(told) >= PROGRESS);
+            let long = self.last_line_at.is_some_and(|told| time.duration_since(told) >= PROGRESS);
             return if self.open.is_empty() && (whole || long) {
-                self.tell(time, names).into_iter().collect()
+                self.summary_line(time, names).into_iter().collect()
             } else {
                 Vec::new()
             };
@@ -89,20 +89,20 @@ impl Tally {
         // A hundred throttled routes are one line, and not a failure.
         let throttled = self.restore && result == WriteResult::Failed && detail == Some("throttled");
         let text = if throttled {
-            Text::new(Tone::Warn, "!", "AWS throttles the writes: they are sent again until AWS accepts them")
+            EventText::new(Tone::Warn, "!", "AWS throttles the writes: they are sent again until AWS accepts them")
         } else {
             outcome(route, result, live, detail, names)
         };
         let route = (!throttled).then(|| route.clone());
-        if self.said.insert((route, text.words.clone())) { vec![text] } else { Vec::new() }
+        if self.shown.insert((route, text.words.clone())) { vec![text] } else { Vec::new() }
     }
 
     /// The summary line: `36 of 36 routes written, read back: a 95 %, b 5 %`.
-    fn tell(&mut self, time: Timestamp, names: &Names) -> Option<Text> {
-        if !std::mem::take(&mut self.fresh) {
+    fn summary_line(&mut self, time: Timestamp, names: &Names) -> Option<EventText> {
+        if !std::mem::take(&mut self.changed) {
             return None;
         }
-        self.told = Some(time);
+        self.last_line_at = Some(time);
         let mut shares: BTreeMap<&str, usize> = BTreeMap::new();
         for s in self.done.values() {
             *shares.entry(s).or_default() += 1;
@@ -113,7 +113,7 @@ impl Tally {
         };
         let verb = if self.restore { "restored" } else { "written" };
         let (done, all) = (self.done.len(), names.routes());
-        Some(Text::new(Tone::Good, "✓", format!("{done} of {} {verb}, read back: {shares}", count(all, "route"))))
+        Some(EventText::new(Tone::Good, "✓", format!("{done} of {} {verb}, read back: {shares}", count(all, "route"))))
     }
 }
 
@@ -124,26 +124,26 @@ pub(super) fn outcome(
     live: Option<&Split>,
     detail: Option<&str>,
     names: &Names,
-) -> Text {
+) -> EventText {
     let label = names.route(route);
     let shares = live.map(|f| names.shares(route, f));
     let detail = detail.map_or_else(String::new, |d| format!(": {d}"));
     let is = shares.as_ref().map_or_else(String::new, |s| format!(", it has {s} now"));
     match result {
-        WriteResult::Applied => Text::new(
+        WriteResult::Applied => EventText::new(
             Tone::Good,
             "✓",
             format!("{label} written, read back{}", shares.map_or_else(String::new, |s| format!(": {s}"))),
         ),
-        WriteResult::Already => Text::new(
+        WriteResult::Already => EventText::new(
             Tone::Good,
             "✓",
             format!("{label} needed no write{}", shares.map_or_else(String::new, |s| format!(": {s}"))),
         ),
         WriteResult::Unknown => {
-            Text::new(Tone::Warn, "!", format!("{label}: the write is not confirmed yet{is}{detail}"))
+            EventText::new(Tone::Warn, "!", format!("{label}: the write is not confirmed yet{is}{detail}"))
         }
-        WriteResult::Failed | WriteResult::Unread => Text::new(Tone::Warn, "!", format!("{label} not written{detail}")),
-        WriteResult::Gone => Text::new(Tone::Bad, "✗", format!("{label} not written: the rule was deleted{detail}")),
+        WriteResult::Failed | WriteResult::Unread => EventText::new(Tone::Warn, "!", format!("{label} not written{detail}")),
+        WriteResult::Gone => EventText::new(Tone::Bad, "✗", format!("{label} not written: the rule was deleted{detail}")),
     }
 }

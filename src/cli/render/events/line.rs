@@ -5,13 +5,13 @@ use crate::domain::run::event::Record;
 
 /// A line before it gets its time and colors.
 #[derive(Debug)]
-pub(super) struct Text {
+pub(super) struct EventText {
     tone: Tone,
     mark: &'static str,
     pub(super) words: String,
 }
 
-impl Text {
+impl EventText {
     pub(super) fn new(tone: Tone, mark: &'static str, words: impl Into<String>) -> Self {
         Self { tone, mark, words: words.into() }
     }

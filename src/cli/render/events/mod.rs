@@ -7,35 +7,35 @@ use std::collections::BTreeMap;
 
 use super::style::{Style, Tone};
 use crate::app::names::{Names, shares};
-use crate::base::duration::brief;
+use crate::base::duration::format_elapsed;
 use crate::base::number::{count, percent};
-use crate::domain::health::Counts;
-use crate::domain::metric::verdict::judge::Call;
-use crate::domain::run::event::{Event, Measured, Outcome, Record, ResumeMode, RouteStart, Started, Wait, WaitReason};
-use crate::domain::run::hook::{HookId, HookResult, Occasion};
-use crate::domain::traffic::{Content, RouteId};
-use batch::Tally;
+use crate::domain::health::HealthCounts;
+use crate::domain::metric::verdict::judge::GateResult;
+use crate::domain::run::event::{Event, ClientMeasurement, RunOutcome, Record, ResumeMode, RouteStart, Started, Wait, WaitReason};
+use crate::domain::run::hook::{HookId, HookResult, HookPoint};
+use crate::domain::traffic::{RouteContent, RouteId};
+use batch::WriteSummary;
 use jiff::SignedDuration;
-use line::Text;
+use line::EventText;
 
 /// Turns a run's records, one after the other, into lines. Writes are summed up; failed writes are named.
 #[derive(Debug, Clone)]
-pub struct Lines {
+pub struct EventLines {
     style: Style,
     names: Names,
-    tally: Tally,
-    health: BTreeMap<String, Counts>,
+    tally: WriteSummary,
+    health: BTreeMap<String, HealthCounts>,
     waits: Vec<Wait>,
     commands: bool,
 }
 
-impl Lines {
+impl EventLines {
     /// Must be created before the record `started`.
     pub fn new(style: Style) -> Self {
         Self {
             style,
             names: Names::default(),
-            tally: Tally::default(),
+            tally: WriteSummary::default(),
             health: BTreeMap::new(),
             waits: Vec::new(),
             commands: false,
@@ -54,12 +54,12 @@ impl Lines {
     }
 
     /// The lines that a record adds, without newlines; often none.
-    pub fn take(&mut self, record: &Record) -> Vec<String> {
+    pub fn lines_for(&mut self, record: &Record) -> Vec<String> {
         if let Event::Started(started) = &record.event {
             self.names = Names::of(started);
         }
         if let Event::Appeared { route } = &record.event {
-            self.names.learn(route);
+            self.names.add_route(route);
         }
         let mut texts = self.tally.take(record, &self.names);
         texts.extend(match &record.event {
@@ -71,7 +71,7 @@ impl Lines {
         texts.into_iter().map(|t| t.line(record, &self.style)).collect()
     }
 
-    fn waiting(&mut self, waits: &[Wait], run: &str) -> Option<Text> {
+    fn waiting(&mut self, waits: &[Wait], run: &str) -> Option<EventText> {
         // The pause, the freeze or the command has its own line.
         let said = |w: &Wait| {
             matches!(w.reason, WaitReason::Paused | WaitReason::Frozen | WaitReason::Hook) || self.waits.contains(w)
@@ -82,10 +82,10 @@ impl Lines {
         };
         let fresh = waits.iter().filter(|w| !said(w)).map(|w| wait(w, &self.style) + &command(w)).collect::<Vec<_>>();
         self.waits = waits.to_vec();
-        (!fresh.is_empty()).then(|| Text::new(Tone::Faint, "·", fresh.join("; ")))
+        (!fresh.is_empty()).then(|| EventText::new(Tone::Faint, "·", fresh.join("; ")))
     }
 
-    fn changed(&mut self, groups: &BTreeMap<String, Counts>) -> Option<Text> {
+    fn changed(&mut self, groups: &BTreeMap<String, HealthCounts>) -> Option<EventText> {
         let changed: BTreeMap<_, _> =
             groups.iter().filter(|(arn, c)| self.health.get(*arn) != Some(c)).map(|(a, c)| (a.clone(), *c)).collect();
         self.health.extend(groups.clone());
@@ -100,102 +100,102 @@ pub fn line(record: &Record, names: &Names, style: &Style) -> Option<String> {
 }
 
 /// The text of one event, without time and mark.
-pub fn words(record: &Record, names: &Names, style: &Style) -> Option<String> {
+pub fn event_text(record: &Record, names: &Names, style: &Style) -> Option<String> {
     text(&record.event, &record.run, names, style).map(|t| t.words)
 }
 
-fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> {
+fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventText> {
     Some(match event {
-        Event::Started(s) => Text::new(Tone::Strong, "▸", started(s, run)),
+        Event::Started(s) => EventText::new(Tone::Strong, "▸", started(s, run)),
         Event::Claimed { owner, pid, tool, .. } => {
-            Text::new(Tone::Faint, "·", format!("{owner} is driving the run (process {pid}, cutover {tool})"))
+            EventText::new(Tone::Faint, "·", format!("{owner} is driving the run (process {pid}, cutover {tool})"))
         }
-        Event::StepStarted { step, label, .. } => Text::new(Tone::Strong, "▸", format!("step {step}  {label}")),
+        Event::StepStarted { step, label, .. } => EventText::new(Tone::Strong, "▸", format!("step {step}  {label}")),
         Event::Bound { cluster, binding, result } => {
-            Text::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: {}", result.word()))
+            EventText::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: {}", result.name()))
         }
         Event::Intended { writes, .. } => {
-            Text::new(Tone::Faint, "·", format!("writing {}", count(writes.len(), "route")))
+            EventText::new(Tone::Faint, "·", format!("writing {}", count(writes.len(), "route")))
         }
         Event::Outcome { route, result, live, detail } => {
             return Some(batch::outcome(route, *result, live.as_ref(), detail.as_deref(), names));
         }
-        Event::Settled { step } => Text::new(Tone::Faint, "·", format!("step {step}  settled")),
-        Event::StepDone { step } => Text::new(Tone::Good, "✓", format!("step {step}  done")),
+        Event::Settled { step } => EventText::new(Tone::Faint, "·", format!("step {step}  settled")),
+        Event::StepDone { step } => EventText::new(Tone::Good, "✓", format!("step {step}  done")),
         Event::Baked { gap: 0, .. } | Event::Sampled { .. } => return None,
-        Event::Baked { gap, .. } => Text::new(
+        Event::Baked { gap, .. } => EventText::new(
             Tone::Warn,
             "!",
-            format!("no observation for {}: the bake takes that much longer", brief(millis(*gap))),
+            format!("no observation for {}: the bake takes that much longer", format_elapsed(millis(*gap))),
         ),
-        Event::Approved { step, by, .. } => Text::new(Tone::Good, "✓", format!("step {step}  approved by {by}")),
+        Event::Approved { step, by, .. } => EventText::new(Tone::Good, "✓", format!("step {step}  approved by {by}")),
         Event::TimedOut { step, after, then } => {
-            let what = format!("step {step}  nobody approved within {}: {}", brief(millis(*after)), then.word());
-            Text::new(Tone::Warn, "!", what)
+            let what = format!("step {step}  nobody approved within {}: {}", format_elapsed(millis(*after)), then.name());
+            EventText::new(Tone::Warn, "!", what)
         }
         Event::Promoted { step, full: false, by, .. } => {
-            Text::new(Tone::Good, "✓", format!("step {step}  promoted by {by}: this pause ends"))
+            EventText::new(Tone::Good, "✓", format!("step {step}  promoted by {by}: this pause ends"))
         }
         Event::Promoted { by, .. } => {
-            Text::new(Tone::Good, "✓", format!("promoted by {by}: the run skips all its pauses"))
+            EventText::new(Tone::Good, "✓", format!("promoted by {by}: the run skips all its pauses"))
         }
-        Event::Paused { by, reason, .. } => Text::new(Tone::Warn, "⏸", paused(by, reason)),
-        Event::Resumed { by, mode, .. } => Text::new(Tone::Strong, "▸", resumed(by, *mode)),
-        Event::Frozen { message, .. } => Text::new(Tone::Warn, "⏸", format!("frozen, no share is raised: {message}")),
-        Event::Thawed {} => Text::new(Tone::Strong, "▸", "no longer frozen: the run continues"),
+        Event::Paused { by, reason, .. } => EventText::new(Tone::Warn, "⏸", paused(by, reason)),
+        Event::Resumed { by, mode, .. } => EventText::new(Tone::Strong, "▸", resumed(by, *mode)),
+        Event::Frozen { message, .. } => EventText::new(Tone::Warn, "⏸", format!("frozen, no share is raised: {message}")),
+        Event::Thawed {} => EventText::new(Tone::Strong, "▸", "no longer frozen: the run continues"),
         Event::Drifted { route, expected, live } => drifted(route, expected, live.as_deref(), names),
-        Event::Appeared { route } => Text::new(Tone::Warn, "!", appeared(route)),
+        Event::Appeared { route } => EventText::new(Tone::Warn, "!", appeared(route)),
         Event::Judged { gate, call, why, dry_run } => judged(gate, *call, why, *dry_run),
         // A metric gate concerns more than one group.
         Event::GateFailed { gate, group, message } if group.is_empty() => {
-            Text::new(Tone::Bad, "✗", format!("{} gate failed: {message}", gate.word()))
+            EventText::new(Tone::Bad, "✗", format!("{} gate failed: {message}", gate.name()))
         }
         Event::GateFailed { gate, group, message } => {
-            Text::new(Tone::Bad, "✗", format!("{} gate failed on {}: {message}", gate.word(), names.group(group)))
+            EventText::new(Tone::Bad, "✗", format!("{} gate failed on {}: {message}", gate.name(), names.group(group)))
         }
         Event::RollbackStarted { cause, by, to_step, force, .. } => {
-            Text::new(Tone::Bad, "↩", rollback(cause, by, *to_step, *force))
+            EventText::new(Tone::Bad, "↩", rollback(cause, by, *to_step, *force))
         }
         Event::RampStarted { cause, by, ramp, force, .. } => {
             let parts = ramp.percents.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-            let every = brief(millis(ramp.every.saturating_mul(1000)));
+            let every = format_elapsed(millis(ramp.every.saturating_mul(1000)));
             let whole = rollback(cause, by, None, *force);
-            Text::new(Tone::Bad, "↩", format!("{whole}; in stages: {parts} %, one every {every}"))
+            EventText::new(Tone::Bad, "↩", format!("{whole}; in stages: {parts} %, one every {every}"))
         }
         Event::Ramped { percent, early: None } => {
-            Text::new(Tone::Strong, "↩", format!("rolling back {percent} % of the shares"))
+            EventText::new(Tone::Strong, "↩", format!("rolling back {percent} % of the shares"))
         }
         Event::Ramped { early: Some(why), .. } => {
-            Text::new(Tone::Bad, "↩", format!("rolling back all shares at once: {why}"))
+            EventText::new(Tone::Bad, "↩", format!("rolling back all shares at once: {why}"))
         }
-        Event::HookStarted { what, .. } => Text::new(Tone::Faint, "·", what),
+        Event::HookStarted { what, .. } => EventText::new(Tone::Faint, "·", what),
         Event::HookEnded { hook, result, message } => ended(*hook, *result, message),
         Event::DetachStarted { by, bindings, .. } => {
             let also = if *bindings { ", its bindings are deleted" } else { "" };
-            Text::new(
+            EventText::new(
                 Tone::Strong,
                 "▸",
                 format!("retiring the old cluster, by {by}: its target groups are detached from the routes{also}"),
             )
         }
         Event::Unbound { cluster, binding, gone: true, .. } => {
-            Text::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: deleted"))
+            EventText::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: deleted"))
         }
         Event::Unbound { cluster, binding, why, .. } => {
-            Text::new(Tone::Warn, "!", format!("binding {binding} in {cluster}: not deleted, {why}"))
+            EventText::new(Tone::Warn, "!", format!("binding {binding} in {cluster}: not deleted, {why}"))
         }
         Event::Waiting { waits } if waits.is_empty() => return None,
         Event::Waiting { waits } => {
-            Text::new(Tone::Faint, "·", waits.iter().map(|w| wait(w, style)).collect::<Vec<_>>().join("; "))
+            EventText::new(Tone::Faint, "·", waits.iter().map(|w| wait(w, style)).collect::<Vec<_>>().join("; "))
         }
         Event::Health { groups } => health(groups, names),
-        Event::Notice { message, .. } => Text::new(Tone::Warn, "!", message),
+        Event::Notice { message, .. } => EventText::new(Tone::Warn, "!", message),
         Event::Finished { outcome, remarks, left } => finished(*outcome, remarks, left),
         Event::Kept { missing, .. } if missing.is_empty() => return None,
         Event::Kept { missing, .. } => {
             let why = missing.values().next().map_or("", String::as_str);
             let routes = count(missing.len(), "route");
-            Text::new(
+            EventText::new(
                 Tone::Warn,
                 "!",
                 format!(
@@ -204,13 +204,13 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<Text> 
                 ),
             )
         }
-        Event::Stopped { message, .. } => Text::new(Tone::Warn, "⏸", message),
+        Event::Stopped { message, .. } => EventText::new(Tone::Warn, "⏸", message),
         Event::Unknown { kind } => {
-            Text::new(Tone::Warn, "!", format!("`{kind}`: an event of a newer cutover; this version does not know it"))
+            EventText::new(Tone::Warn, "!", format!("`{kind}`: an event of a newer cutover; this version does not know it"))
         }
         Event::Measured(m) => measured(m),
         Event::Notified { to, about, text } => {
-            Text::new(Tone::Faint, "·", format!("would notify {to} ({about}): {text}"))
+            EventText::new(Tone::Faint, "·", format!("would notify {to} ({about}): {text}"))
         }
     })
 }
@@ -228,10 +228,10 @@ fn started(s: &Started, run: &str) -> String {
     )
 }
 
-fn ended(hook: HookId, result: HookResult, message: &str) -> Text {
+fn ended(hook: HookId, result: HookResult, message: &str) -> EventText {
     let place = match hook.at {
-        Occasion::Command => format!("step {}  command", hook.step),
-        Occasion::Undo => format!("step {}  undo", hook.step),
+        HookPoint::Command => format!("step {}  command", hook.step),
+        HookPoint::Undo => format!("step {}  undo", hook.step),
         at => format!("hook {} ({})", hook.number, at.name()),
     };
     let (tone, mark, words) = match result {
@@ -240,18 +240,18 @@ fn ended(hook: HookId, result: HookResult, message: &str) -> Text {
         HookResult::Ended => (Tone::Warn, "!", "stopped before its end"),
     };
     let message = if message.is_empty() { String::new() } else { format!(": {message}") };
-    Text::new(tone, mark, format!("{place} {words}{message}"))
+    EventText::new(tone, mark, format!("{place} {words}{message}"))
 }
 
-fn judged(gate: &str, call: Call, why: &str, dry_run: bool) -> Text {
+fn judged(gate: &str, call: GateResult, why: &str, dry_run: bool) -> EventText {
     let watched = if dry_run { " (dry run)" } else { "" };
     let (tone, mark, verb) = match call {
-        Call::Pass => (Tone::Good, "✓", "passes"),
-        Call::Hold => (Tone::Faint, "·", "holds"),
-        Call::Fail if dry_run => (Tone::Warn, "!", "fails"),
-        Call::Fail => (Tone::Bad, "✗", "fails"),
+        GateResult::Pass => (Tone::Good, "✓", "passes"),
+        GateResult::Hold => (Tone::Faint, "·", "holds"),
+        GateResult::Fail if dry_run => (Tone::Warn, "!", "fails"),
+        GateResult::Fail => (Tone::Bad, "✗", "fails"),
     };
-    Text::new(tone, mark, format!("gate {gate}{watched} {verb}: {why}"))
+    EventText::new(tone, mark, format!("gate {gate}{watched} {verb}: {why}"))
 }
 
 fn paused(by: &str, reason: &str) -> String {
@@ -277,12 +277,12 @@ fn appeared(route: &RouteStart) -> String {
     )
 }
 
-fn drifted(route: &RouteId, expected: &Content, live: Option<&Content>, names: &Names) -> Text {
+fn drifted(route: &RouteId, expected: &RouteContent, live: Option<&RouteContent>, names: &Names) -> EventText {
     let label = names.route(route);
-    let Some(live) = live else { return Text::new(Tone::Bad, "✗", format!("{label}: someone deleted the rule")) };
+    let Some(live) = live else { return EventText::new(Tone::Bad, "✗", format!("{label}: someone deleted the rule")) };
     match names.change(route, expected, live) {
-        Some(change) => Text::new(Tone::Bad, "✗", format!("{label}: someone else changed it: {change}")),
-        None => Text::new(Tone::Good, "✓", format!("{label}: it is as before the change again")),
+        Some(change) => EventText::new(Tone::Bad, "✗", format!("{label}: someone else changed it: {change}")),
+        None => EventText::new(Tone::Good, "✓", format!("{label}: it is as before the change again")),
     }
 }
 
@@ -292,9 +292,9 @@ fn rollback(cause: &str, by: &str, to_step: Option<usize>, force: bool) -> Strin
     format!("rolling back {goal}{force}, by {by}: {cause}")
 }
 
-fn finished(outcome: Outcome, remarks: &[String], left: &[String]) -> Text {
+fn finished(outcome: RunOutcome, remarks: &[String], left: &[String]) -> EventText {
     let (tone, mark, words) = match outcome {
-        Outcome::Completed if !left.is_empty() => {
+        RunOutcome::Completed if !left.is_empty() => {
             (Tone::Bad, "✗", "finished, but a person must act: these routes are NOT as planned")
         }
         _ if !left.is_empty() => (
@@ -302,21 +302,21 @@ fn finished(outcome: Outcome, remarks: &[String], left: &[String]) -> Text {
             "✗",
             "finished, but a person must act: these routes are NOT restored; every other route is, and was read back",
         ),
-        Outcome::Completed => (Tone::Good, "✓", "completed: every step done, every route read back"),
-        Outcome::RolledBack => {
+        RunOutcome::Completed => (Tone::Good, "✓", "completed: every step done, every route read back"),
+        RunOutcome::RolledBack => {
             (Tone::Warn, "↩", "rolled back: traffic is back where it started, every route read back")
         }
-        Outcome::Aborted => (Tone::Warn, "↩", "aborted: traffic is back as requested, every route read back"),
+        RunOutcome::Aborted => (Tone::Warn, "↩", "aborted: traffic is back as requested, every route read back"),
     };
-    Text::new(
+    EventText::new(
         tone,
         mark,
-        std::iter::once(words).chain(left.iter().chain(remarks).map(String::as_str)).collect::<Vec<_>>().join("\n"),
+        std::iter::once(event_text).chain(left.iter().chain(remarks).map(String::as_str)).collect::<Vec<_>>().join("\n"),
     )
 }
 
-fn measured(m: &Measured) -> Text {
-    let part = |(cluster, c): (&String, &crate::domain::run::event::MeasuredCluster)| {
+fn measured(m: &ClientMeasurement) -> EventText {
+    let part = |(cluster, c): (&String, &crate::domain::run::event::ClusterMeasurement)| {
         format!("{cluster} {} % (plan {})", percent(c.seen), percent(c.planned))
     };
     let parts: Vec<_> = m.clusters.iter().map(part).collect();
@@ -326,7 +326,7 @@ fn measured(m: &Measured) -> Text {
         count(usize::try_from(m.client_errors).unwrap_or(usize::MAX), "client error")
     };
     let tone = if m.client_errors == 0 { Tone::Faint } else { Tone::Warn };
-    Text::new(
+    EventText::new(
         tone,
         "·",
         format!("step {}  clients saw {}; {} requests, {errors}", m.step, parts.join(", "), m.requests),
@@ -334,7 +334,7 @@ fn measured(m: &Measured) -> Text {
 }
 
 /// The health of up to four groups by name, of more groups by cluster.
-fn health(groups: &BTreeMap<String, Counts>, names: &Names) -> Text {
+fn health(groups: &BTreeMap<String, HealthCounts>, names: &Names) -> EventText {
     let parts: Vec<_> = if groups.len() <= 4 {
         groups.iter().map(|(arn, c)| format!("{}: {}", names.group(arn), counts(*c))).collect()
     } else {
@@ -343,23 +343,23 @@ fn health(groups: &BTreeMap<String, Counts>, names: &Names) -> Text {
             .map(|(cluster, (n, c))| format!("{cluster} ({}): {}", count(n, "group"), counts(c)))
             .collect()
     };
-    Text::new(Tone::Faint, "·", parts.join("; "))
+    EventText::new(Tone::Faint, "·", parts.join("; "))
 }
 
 /// Sums of targets by cluster, with the number of groups.
-fn by_cluster<'a>(groups: &'a BTreeMap<String, Counts>, names: &'a Names) -> BTreeMap<&'a str, (usize, Counts)> {
-    let mut sums: BTreeMap<&str, (usize, Counts)> = BTreeMap::new();
+fn by_cluster<'a>(groups: &'a BTreeMap<String, HealthCounts>, names: &'a Names) -> BTreeMap<&'a str, (usize, HealthCounts)> {
+    let mut sums: BTreeMap<&str, (usize, HealthCounts)> = BTreeMap::new();
     for (arn, c) in groups {
         let (n, sum) = sums.entry(names.cluster(arn).unwrap_or("others")).or_default();
         *n += 1;
-        *sum = add(*sum, *c);
+        *sum = add_counts(*sum, *c);
     }
     sums
 }
 
 /// The sum of two counts.
-pub fn add(a: Counts, b: Counts) -> Counts {
-    Counts {
+pub fn add_counts(a: HealthCounts, b: HealthCounts) -> HealthCounts {
+    HealthCounts {
         healthy: a.healthy + b.healthy,
         initial: a.initial + b.initial,
         unhealthy: a.unhealthy + b.unhealthy,
@@ -370,7 +370,7 @@ pub fn add(a: Counts, b: Counts) -> Counts {
 }
 
 /// Counts as text: `18 healthy, 2 initial`. States without targets are left out, except healthy.
-pub fn counts(c: Counts) -> String {
+pub fn counts(c: HealthCounts) -> String {
     let others = [
         (c.initial, "initial"),
         (c.unhealthy, "unhealthy"),

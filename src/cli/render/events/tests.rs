@@ -3,16 +3,16 @@ use crate::cli::render::fixture::{
     at, drifted, healthy, ids, intended, outcome, records, set, started, step, until_bake, weights,
 };
 use crate::domain::fixture::{forward, group_arn};
-use crate::domain::run::event::{Freeze, StepType, Stop, WaitReason, WriteResult};
+use crate::domain::run::event::{FreezeReason, StepType, StopReason, WaitReason, WriteResult};
 use crate::domain::run::event::{GateKind, Trigger};
-use crate::domain::traffic::{Content, Sticky};
+use crate::domain::traffic::{RouteContent, ClientStickiness};
 
 fn transcript(events: Vec<(i64, Event)>) -> String {
-    let mut lines = Lines::new(Style::plain());
-    records(events).iter().flat_map(|r| lines.take(r)).collect::<Vec<_>>().join("\n")
+    let mut lines = EventLines::new(Style::plain());
+    records(events).iter().flat_map(|r| lines.lines_for(r)).collect::<Vec<_>>().join("\n")
 }
 
-fn health(seconds: i64, a: Counts, b: Counts) -> (i64, Event) {
+fn health(seconds: i64, a: HealthCounts, b: HealthCounts) -> (i64, Event) {
     (seconds, Event::Health { groups: [(group_arn("webapp-a"), a), (group_arn("webapp-b"), b)].into() })
 }
 
@@ -56,7 +56,7 @@ fn a_run_that_fails_reads_as_a_story() {
     events.push((
         215,
         Event::Finished {
-            outcome: Outcome::RolledBack,
+            outcome: RunOutcome::RolledBack,
             remarks: vec!["clients keep nothing".into()],
             left: Vec::new(),
         },
@@ -81,9 +81,9 @@ fn what_went_wrong_with_a_route_is_named_once() {
     ];
     events.push((21, drifted(&ids[2], weights(99, 1), Some(weights(0, 100)))));
     events.push((21, drifted(&ids[3], weights(99, 1), None)));
-    events.push((22, Event::Frozen { reason: Freeze::Drift, message: "443 rule 20 is not as we left it".into() }));
+    events.push((22, Event::Frozen { reason: FreezeReason::Drift, message: "443 rule 20 is not as we left it".into() }));
     events.push((23, Event::Resumed { by: "bob@pc".into(), mode: ResumeMode::KeepLive, request: None }));
-    events.push((24, Event::Stopped { reason: Stop::Interrupted, message: "b has 1 %.\nNobody watches.".into() }));
+    events.push((24, Event::Stopped { reason: StopReason::Interrupted, message: "b has 1 %.\nNobody watches.".into() }));
     insta::assert_snapshot!(transcript(events));
 }
 
@@ -91,7 +91,7 @@ fn what_went_wrong_with_a_route_is_named_once() {
 fn a_change_says_what_shares_do_not() {
     let names = Names::of(&started());
     let id = &ids()[1];
-    let change = |to: &Content| names.change(id, &weights(99, 1), to).unwrap_or_default();
+    let change = |to: &RouteContent| names.change(id, &weights(99, 1), to).unwrap_or_default();
     assert_eq!(change(&weights(198, 2)), "weight of webapp-a (a) from 99 to 198; weight of webapp-b (b) from 1 to 2");
     assert_eq!(change(&weights(0, 100)), "from a 99 %, b 1 % to a 0 %, b 100 %");
     assert_eq!(
@@ -103,7 +103,7 @@ fn a_change_says_what_shares_do_not() {
         "it does not forward any more; its actions from forward to redirect"
     );
     let mut sticky = weights(99, 1);
-    sticky.sticky = Some(Sticky { enabled: true, seconds: Some(600) });
+    sticky.sticky = Some(ClientStickiness { enabled: true, seconds: Some(600) });
     assert_eq!(change(&sticky), "stickiness from off to 600s");
     assert_eq!(change(&weights(99, 1)), "");
 }

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::{Kind, Told};
+use super::{EventKind, ReportInput};
 use crate::base::number::percent;
 
 /// The width of the chart in its own units.
@@ -12,7 +12,7 @@ const WIDTH: f64 = 1000.0;
 /// The height of a row in its own units.
 const HEIGHT: f64 = 100.0;
 /// Changes closer than this are drawn as one.
-const CLOSE: f64 = 0.5;
+const MIN_DISTANCE: f64 = 0.5;
 /// The number of colors; further clusters share the last one.
 const COLOURS: usize = 4;
 
@@ -25,9 +25,9 @@ struct Block {
 }
 
 /// The chart.
-pub fn chart(told: &Told) -> Markup {
+pub fn chart(told: &ReportInput) -> Markup {
     let clusters = &told.history.clusters;
-    let health: Vec<_> = clusters.iter().filter(|c| most(told, c) > 0).collect();
+    let health: Vec<_> = clusters.iter().filter(|c| max_targets(told, c) > 0).collect();
     html! {
         div.chart {
             div.marks { (marks(told)) }
@@ -72,8 +72,8 @@ fn row(blocks: &[Block]) -> Markup {
 }
 
 /// The clusters' mean shares over all routes, stacked: the new cluster is at the bottom.
-fn shares(told: &Told) -> Vec<Block> {
-    let points = thin(told, told.history.traffic.iter().map(|t| (t.at, t)));
+fn shares(told: &ReportInput) -> Vec<Block> {
+    let points = drop_invisible(told, told.history.traffic.iter().map(|t| (t.at, t)));
     let mut blocks = Vec::new();
     for (from, to, traffic) in spans(told, &points) {
         let apart = |cluster: &str| traffic.shares.get(cluster).is_some_and(|(least, most)| least < most);
@@ -105,9 +105,9 @@ fn shares(told: &Told) -> Vec<Block> {
 }
 
 /// The targets of a cluster, stacked: the healthy ones are at the bottom.
-fn targets(told: &Told, cluster: &str) -> Vec<Block> {
-    let most = f64::from(most(told, cluster).max(1));
-    let points = thin(told, told.history.health.iter().filter_map(|h| Some((h.at, *h.targets.get(cluster)?))));
+fn targets(told: &ReportInput, cluster: &str) -> Vec<Block> {
+    let most = f64::from(max_targets(told, cluster).max(1));
+    let points = drop_invisible(told, told.history.health.iter().filter_map(|h| Some((h.at, *h.targets.get(cluster)?))));
     let block = |(from, to, (healthy, all)): (Timestamp, Timestamp, (u32, u32))| {
         let title = format!("{} – {}: {healthy} of {all} targets of {cluster} healthy", told.time(from), told.time(to));
         let x = (x(told, from), x(told, to));
@@ -120,16 +120,16 @@ fn targets(told: &Told, cluster: &str) -> Vec<Block> {
 }
 
 /// The highest number of targets that a cluster's groups had.
-fn most(told: &Told, cluster: &str) -> u32 {
+fn max_targets(told: &ReportInput, cluster: &str) -> u32 {
     told.history.health.iter().filter_map(|h| h.targets.get(cluster)).map(|(_, all)| *all).max().unwrap_or(0)
 }
 
 /// Drops points that are too close to be visible.
-fn thin<T>(told: &Told, points: impl Iterator<Item = (Timestamp, T)>) -> Vec<(Timestamp, T)> {
+fn drop_invisible<T>(told: &ReportInput, points: impl Iterator<Item = (Timestamp, T)>) -> Vec<(Timestamp, T)> {
     let mut kept: Vec<(Timestamp, T)> = Vec::new();
     for (at, point) in points {
         match kept.last_mut() {
-            Some(last) if x(told, at) - x(told, last.0) < CLOSE => last.1 = point,
+            Some(last) if x(told, at) - x(told, last.0) < MIN_DISTANCE => last.1 = point,
             _ => kept.push((at, point)),
         }
     }
@@ -137,15 +137,15 @@ fn thin<T>(told: &Told, points: impl Iterator<Item = (Timestamp, T)>) -> Vec<(Ti
 }
 
 /// Each point with its time span: until the next point, or until the end.
-fn spans<T: Clone>(told: &Told, points: &[(Timestamp, T)]) -> Vec<(Timestamp, Timestamp, T)> {
+fn spans<T: Clone>(told: &ReportInput, points: &[(Timestamp, T)]) -> Vec<(Timestamp, Timestamp, T)> {
     let ends = points.iter().skip(1).map(|(at, _)| *at).chain([told.history.time.1]);
     points.iter().zip(ends).map(|((from, point), to)| (*from, to, point.clone())).collect()
 }
 
 /// Marks for the start of steps, for problems and for operator actions.
-fn marks(told: &Told) -> Markup {
+fn marks(told: &ReportInput) -> Markup {
     let steps = told.history.steps.iter().filter_map(|s| Some((s.time.0?, s)));
-    let moments = told.moments().into_iter().filter(|(_, kind, _)| matches!(kind, Kind::Trouble | Kind::Person));
+    let moments = told.important_events().into_iter().filter(|(_, kind, _)| matches!(kind, EventKind::Trouble | EventKind::Person));
     html! {
         @for (at, step) in steps {
             span.step
@@ -161,7 +161,7 @@ fn marks(told: &Told) -> Markup {
 
 /// Four times at equal distances.
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // milliseconds of a run
-fn times(told: &Told) -> Markup {
+fn times(told: &ReportInput) -> Markup {
     let at = |part: i64| {
         let (began, ended) = told.history.time;
         Timestamp::from_millisecond(
@@ -172,12 +172,12 @@ fn times(told: &Told) -> Markup {
     html! { @for part in 0..=3 { span { (told.time(at(part))) } } }
 }
 
-fn left(told: &Told, at: Timestamp) -> String {
+fn left(told: &ReportInput, at: Timestamp) -> String {
     format!("left:{}%", round(x(told, at) / WIDTH * 100.0))
 }
 
 #[allow(clippy::cast_precision_loss)] // milliseconds of a run
-fn x(told: &Told, at: Timestamp) -> f64 {
+fn x(told: &ReportInput, at: Timestamp) -> f64 {
     let (began, ended) = told.history.time;
     let length = (ended.as_millisecond() - began.as_millisecond()).max(1);
     (at.as_millisecond() - began.as_millisecond()) as f64 / length as f64 * WIDTH

@@ -2,13 +2,13 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::Told;
+use super::ReportInput;
 use super::chart::chart;
 use crate::base::number::count;
-use crate::cli::render::events::Lines;
+use crate::cli::render::events::EventLines;
 
 /// The page.
-pub fn html(told: &Told) -> String {
+pub fn html(told: &ReportInput) -> String {
     let state = &told.history.state;
     let (badge, kind) = told.badge();
     let page = html! {
@@ -49,7 +49,7 @@ pub fn html(told: &Told) -> String {
     page.into_string()
 }
 
-fn moments(told: &Told) -> Markup {
+fn moments(told: &ReportInput) -> Markup {
     html! {
         ol.moments {
             @for (at, kind, text) in told.moments() {
@@ -59,7 +59,7 @@ fn moments(told: &Told) -> Markup {
     }
 }
 
-fn steps(told: &Told) -> Markup {
+fn steps(told: &ReportInput) -> Markup {
     html! {
         div.wide {
             table {
@@ -85,7 +85,7 @@ fn steps(told: &Told) -> Markup {
     }
 }
 
-fn gates(told: &Told) -> Markup {
+fn gates(told: &ReportInput) -> Markup {
     html! {
         ol.moments {
             @for (name, text, kind) in told.gates() {
@@ -95,7 +95,7 @@ fn gates(told: &Told) -> Markup {
     }
 }
 
-fn changes(told: &Told) -> Markup {
+fn changes(told: &ReportInput) -> Markup {
     html! {
         @for (change, routes) in told.changes() {
             details {
@@ -107,9 +107,9 @@ fn changes(told: &Told) -> Markup {
 }
 
 /// All lines of the run, as the terminal showed them.
-fn everything(told: &Told) -> Markup {
-    let mut lines = Lines::new(told.style.clone());
-    let all: Vec<_> = told.records.iter().flat_map(|r| lines.take(r)).collect();
+fn everything(told: &ReportInput) -> Markup {
+    let mut lines = EventLines::new(told.style.clone());
+    let all: Vec<_> = told.records.iter().flat_map(|r| lines.lines_for(r)).collect();
     html! {
         details { summary { "All " (count(all.len(), "line")) " of the run" } pre { (all.join("\n")) } }
     }

@@ -1,10 +1,10 @@
 //! The report as Markdown, for a ticket.
 
-use super::{Step, Told};
+use super::{StepHistory, ReportInput};
 use crate::base::number::count;
 
 /// The report; ends with a newline.
-pub fn markdown(told: &Told) -> String {
+pub fn markdown(told: &ReportInput) -> String {
     let mut out =
         vec![format!("## cutover: {} – {}", escape(&told.history.state.started.plan), told.badge().0), String::new()];
     out.extend([escape(&told.verdict()), String::new(), "| | |".into(), "|---|---|".into()]);
@@ -18,7 +18,7 @@ pub fn markdown(told: &Told) -> String {
     out.push("|--:|---|---|--:|---|---|".into());
     out.extend(told.history.steps.iter().map(|step| row(told, step)));
     out.extend([String::new(), "### What happened".into(), String::new()]);
-    out.extend(told.moments().iter().map(|(at, _, text)| format!("- `{}` {}", told.time(*at), escape(text))));
+    out.extend(told.important_events().iter().map(|(at, _, text)| format!("- `{}` {}", told.time(*at), escape(text))));
     if !told.history.gates.is_empty() {
         out.extend([String::new(), "### Metric gates".into(), String::new()]);
         out.extend(told.gates().iter().map(|(name, text, _)| format!("- {}: {}", escape(name), escape(text))));
@@ -31,9 +31,9 @@ pub fn markdown(told: &Told) -> String {
     out.join("\n") + "\n"
 }
 
-fn row(told: &Told, step: &Step) -> String {
+fn row(told: &ReportInput, step: &StepHistory) -> String {
     let (began, took) = told.took(step);
-    let notes = escape(&Told::notes(step).join("; "));
+    let notes = escape(&ReportInput::notes(step).join("; "));
     format!("| {} | {} | {began} | {took} | {} | {notes} |", step.number, escape(&step.label), told.result(step).0)
 }
 

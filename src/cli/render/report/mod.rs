@@ -14,40 +14,40 @@ use jiff::{SignedDuration, Timestamp};
 pub use html::html;
 pub use markdown::markdown;
 
-use super::events::words;
-use super::parts::{standing, traffic};
+use super::events::event_text;
+use super::parts::{state_line, traffic};
 use super::style::Style;
 use crate::app::names::{Names, balancer};
-use crate::app::view::View;
-use crate::base::duration::brief;
+use crate::app::view::RunView;
+use crate::base::duration::format_elapsed;
 use crate::base::number::{count, percent};
-use crate::domain::metric::verdict::judge::Call;
-use crate::domain::run::event::{Event, Outcome, Record, WaitReason};
-use crate::domain::run::hook::{HookResult, Occasion};
+use crate::domain::metric::verdict::judge::GateResult;
+use crate::domain::run::event::{Event, RunOutcome, Record, WaitReason};
+use crate::domain::run::hook::{HookResult, HookPoint};
 use crate::domain::run::state::{Drift, Phase};
-use crate::domain::view::history::{Gate, History, Step};
+use crate::domain::view::history::{GateVerdicts, History, StepHistory};
 use crate::plan::model::Plan;
 
 /// A run and everything that the report needs.
-pub struct Told<'a> {
+pub struct ReportInput<'a> {
     plan: &'a Plan,
     records: &'a [Record],
     history: &'a History,
     names: Names,
-    view: View,
+    view: RunView,
     style: Style,
 }
 
 /// The kind of an event; it determines its mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum EventKind {
     Good,
     Person,
     Trouble,
     Plain,
 }
 
-impl Kind {
+impl EventKind {
     fn name(self) -> &'static str {
         match self {
             Self::Good => "good",
@@ -58,57 +58,57 @@ impl Kind {
     }
 }
 
-impl<'a> Told<'a> {
+impl<'a> ReportInput<'a> {
     /// Times are in the style's zone; the report has its own colors and marks.
     pub fn new(plan: &'a Plan, records: &'a [Record], history: &'a History, style: &Style) -> Self {
         let mut names = Names::of(&history.state.started);
         for record in records {
             if let Event::Appeared { route } = &record.event {
-                names.learn(route);
+                names.add_route(route);
             }
         }
-        let view = View::of(plan, &history.state, None, &[], history.time.1);
+        let view = RunView::of(plan, &history.state, None, &[], history.time.1);
         let style = Style { color: false, unicode: true, zone: style.zone.clone() };
         Self { plan, records, history, names, view, style }
     }
 
     /// The result in one or two words, and its kind.
-    fn badge(&self) -> (&'static str, Kind) {
+    fn badge(&self) -> (&'static str, EventKind) {
         match self.history.state.finished {
-            Some(Outcome::Completed) => ("Completed", Kind::Good),
-            Some(Outcome::RolledBack) => ("Rolled back", Kind::Trouble),
-            Some(Outcome::Aborted) => ("Aborted", Kind::Person),
-            None if self.view.phase == Phase::RollingBack => ("Rolling back", Kind::Trouble),
-            None => ("Unfinished", Kind::Plain),
+            Some(RunOutcome::Completed) => ("Completed", EventKind::Good),
+            Some(RunOutcome::RolledBack) => ("Rolled back", EventKind::Trouble),
+            Some(RunOutcome::Aborted) => ("Aborted", EventKind::Person),
+            None if self.view.phase == Phase::RollingBack => ("Rolling back", EventKind::Trouble),
+            None => ("Unfinished", EventKind::Plain),
         }
     }
 
     /// The result and its reason, in one or two sentences.
     fn verdict(&self) -> String {
         let state = &self.history.state;
-        let at = self.history.turned.and_then(|n| self.history.steps.iter().find(|s| s.number == n));
+        let at = self.history.rolled_back_at.and_then(|n| self.history.steps.iter().find(|s| s.number == n));
         let at = at.map(|s| format!(" at step {} ({})", s.number, s.label)).unwrap_or_default();
-        let took = brief(self.history.length());
+        let took = format_elapsed(self.history.length());
         let began = match (state.finished, &state.rollback) {
-            (Some(Outcome::Completed), _) => format!("All {} steps are done, after {took}.", self.history.steps.len()),
+            (Some(RunOutcome::Completed), _) => format!("All {} steps are done, after {took}.", self.history.steps.len()),
             (_, Some(back)) if back.automatic => {
                 format!("Rolled back automatically{at}, after {took}: {}.", sentence(&back.cause))
             }
             (_, Some(back)) => format!("{} rolled it back{at}, after {took}: {}.", back.by, sentence(&back.cause)),
-            _ => format!("At step {} of {} after {took}: {}.", self.view.place().0, self.view.place().1, self.stands()),
+            _ => format!("At step {} of {} after {took}: {}.", self.view.step_of().0, self.view.step_of().1, self.state_text()),
         };
-        format!("{began} {}", self.live())
+        format!("{began} {}", self.shares_text())
     }
 
-    fn stands(&self) -> String {
-        sentence(&standing(&self.view, &self.style).1)
+    fn state_text(&self) -> String {
+        sentence(&state_line(&self.view, &self.style).1)
     }
 
     /// The shares of the routes after the last record.
-    fn live(&self) -> String {
+    fn shares_text(&self) -> String {
         let plain = Style { unicode: false, ..self.style.clone() };
         let share = |(cluster, share): &(String, f64)| format!("{cluster} {} %", percent(*share));
-        let split = |split: &crate::app::view::Split| {
+        let split = |split: &crate::app::view::RouteGroup| {
             let shares = split.shares.iter().map(share).collect::<Vec<_>>().join(", ");
             let routes = count(split.routes.len(), "route");
             if shares.is_empty() {
@@ -138,7 +138,7 @@ impl<'a> Told<'a> {
             ("started by", state.started.owner.clone()),
             ("started", self.stamp(self.history.time.0)),
             (if state.finished.is_some() { "finished" } else { "last record" }, self.stamp(self.history.time.1)),
-            ("duration", brief(self.history.length())),
+            ("duration", format_elapsed(self.history.length())),
             ("load balancer", balancers.join(", ")),
             ("routes", state.routes.len().to_string()),
             ("writes", format!("{} sent, {} read back right{already}{open}{failed}", w.intended, w.applied)),
@@ -146,10 +146,10 @@ impl<'a> Told<'a> {
     }
 
     /// The important events in order; steps and their writes have their own table.
-    fn moments(&self) -> Vec<(Timestamp, Kind, String)> {
+    fn important_events(&self) -> Vec<(Timestamp, EventKind, String)> {
         let told = |record: &Record| {
             let kind = notable(&record.event)?;
-            Some((record.time, kind, words(record, &self.names, &self.style)?))
+            Some((record.time, kind, event_text(record, &self.names, &self.style)?))
         };
         self.records.iter().filter_map(told).collect()
     }
@@ -162,7 +162,7 @@ impl<'a> Told<'a> {
             let change = match &route.drift {
                 Some(Drift::Gone) => Some("the rule was deleted".to_owned()),
                 Some(Drift::Changed(live)) => self.names.change(&route.start.id, before, live),
-                None => self.names.change(&route.start.id, before, &route.known),
+                None => self.names.change(&route.start.id, before, &route.confirmed),
             };
             let change = change.unwrap_or_else(|| "unchanged".to_owned());
             all.entry(change).or_default().push(self.names.route(&route.start.id));
@@ -185,54 +185,54 @@ impl<'a> Told<'a> {
     }
 
     /// The result of a step.
-    fn result(&self, step: &Step) -> (&'static str, Kind) {
+    fn result(&self, step: &StepHistory) -> (&'static str, EventKind) {
         match step.time {
-            (_, Some(_)) => ("done", Kind::Good),
-            (Some(_), None) if self.history.turned == Some(step.number) => ("rolled back here", Kind::Trouble),
-            (Some(_), None) => ("started", Kind::Plain),
-            (None, None) if step.number < self.history.state.started.from_step => ("before this run", Kind::Plain),
-            (None, None) => ("not started", Kind::Plain),
+            (_, Some(_)) => ("done", EventKind::Good),
+            (Some(_), None) if self.history.rolled_back_at == Some(step.number) => ("rolled back here", EventKind::Trouble),
+            (Some(_), None) => ("started", EventKind::Plain),
+            (None, None) if step.number < self.history.state.started.from_step => ("before this run", EventKind::Plain),
+            (None, None) => ("not started", EventKind::Plain),
         }
     }
 
     /// The waits of a step, without settle and bake, and the operator actions during it.
-    fn notes(step: &Step) -> Vec<String> {
+    fn notes(step: &StepHistory) -> Vec<String> {
         let asked = |reason: &WaitReason| !matches!(reason, WaitReason::Settle | WaitReason::Bake);
-        let waited = step.waited.iter().filter(|(reason, _, time)| asked(reason) && *time > SignedDuration::ZERO);
+        let waited = step.waits.iter().filter(|(reason, _, time)| asked(reason) && *time > SignedDuration::ZERO);
         waited
-            .map(|(_, message, time)| format!("{message} ({})", brief(*time)))
-            .chain(step.people.iter().cloned())
+            .map(|(_, message, time)| format!("{message} ({})", format_elapsed(*time)))
+            .chain(step.operator_actions.iter().cloned())
             .collect()
     }
 
     /// The metric gates: the name, the number of measurements and failures with the last verdict as text, and its kind.
-    fn gates(&self) -> Vec<(String, String, Kind)> {
-        let told = |(name, gate): (&String, &Gate)| {
+    fn gates(&self) -> Vec<(String, String, EventKind)> {
+        let told = |(name, gate): (&String, &GateVerdicts)| {
             let watched = if gate.dry_run { ", dry run" } else { "" };
-            let fails = gate.verdicts.iter().filter(|(_, call, _)| *call == Call::Fail).count();
+            let fails = gate.verdicts.iter().filter(|(_, call, _)| *call == GateResult::Fail).count();
             let failed = if fails > 0 { format!(", failed {}", count(fails, "time")) } else { String::new() };
             let (kind, last) = match gate.verdicts.last() {
                 Some((at, call, why)) => (kind(*call), format!(". Last, at {}: {why}", self.time(*at))),
-                None => (Kind::Plain, String::new()),
+                None => (EventKind::Plain, String::new()),
             };
-            (name.clone(), format!("{}{failed}{watched}{last}", count(gate.looks, "measurement")), kind)
+            (name.clone(), format!("{}{failed}{watched}{last}", count(gate.measurements, "measurement")), kind)
         };
         self.history.gates.iter().map(told).collect()
     }
 
     /// The start of a step and its duration.
-    fn took(&self, step: &Step) -> (String, String) {
+    fn took(&self, step: &StepHistory) -> (String, String) {
         let began = step.time.0.map_or_else(String::new, |at| self.time(at));
-        let end = |began: Timestamp| step.time.1.map_or_else(String::new, |end| brief(end.duration_since(began)));
+        let end = |began: Timestamp| step.time.1.map_or_else(String::new, |end| format_elapsed(end.duration_since(began)));
         (began, step.time.0.map_or_else(String::new, end))
     }
 }
 
-fn kind(call: Call) -> Kind {
+fn kind(call: GateResult) -> EventKind {
     match call {
-        Call::Pass => Kind::Good,
-        Call::Hold => Kind::Plain,
-        Call::Fail => Kind::Trouble,
+        GateResult::Pass => EventKind::Good,
+        GateResult::Hold => EventKind::Plain,
+        GateResult::Fail => EventKind::Trouble,
     }
 }
 
@@ -242,12 +242,12 @@ fn sentence(text: &str) -> String {
 }
 
 /// The kind of an important event; `None` for other events.
-fn notable(event: &Event) -> Option<Kind> {
+fn notable(event: &Event) -> Option<EventKind> {
     Some(match event {
-        Event::Finished { left, outcome: Outcome::Completed, .. } if left.is_empty() => Kind::Good,
-        Event::Finished { left, .. } if left.is_empty() => Kind::Plain,
+        Event::Finished { left, outcome: RunOutcome::Completed, .. } if left.is_empty() => EventKind::Good,
+        Event::Finished { left, .. } if left.is_empty() => EventKind::Plain,
         Event::HookEnded { result: HookResult::Well, hook, .. }
-            if !matches!(hook.at, Occasion::Command | Occasion::Undo) =>
+            if !matches!(hook.at, HookPoint::Command | HookPoint::Undo) =>
         {
             return None;
         }
@@ -256,12 +256,12 @@ fn notable(event: &Event) -> Option<Kind> {
         | Event::Notice { .. }
         | Event::Ramped { early: None, .. }
         | Event::HookEnded { result: HookResult::Well, .. }
-        | Event::Unbound { gone: true, .. } => Kind::Plain,
+        | Event::Unbound { gone: true, .. } => EventKind::Plain,
         Event::Approved { .. }
         | Event::Promoted { .. }
         | Event::Paused { .. }
         | Event::Resumed { .. }
-        | Event::DetachStarted { .. } => Kind::Person,
+        | Event::DetachStarted { .. } => EventKind::Person,
         Event::Baked { gap, .. } if *gap == 0 => return None,
         Event::Baked { .. }
         | Event::Frozen { .. }
@@ -269,7 +269,7 @@ fn notable(event: &Event) -> Option<Kind> {
         | Event::Appeared { .. }
         | Event::GateFailed { .. }
         // A dry-run gate has no other event; the consequences of other verdicts have their own events.
-        | Event::Judged { call: Call::Fail, dry_run: true, .. }
+        | Event::Judged { call: GateResult::Fail, dry_run: true, .. }
         | Event::TimedOut { .. }
         | Event::HookEnded { .. }
         | Event::Unbound { .. }
@@ -277,7 +277,7 @@ fn notable(event: &Event) -> Option<Kind> {
         | Event::RampStarted { .. }
         | Event::Ramped { .. }
         | Event::Stopped { .. }
-        | Event::Finished { .. } => Kind::Trouble,
+        | Event::Finished { .. } => EventKind::Trouble,
         Event::Claimed { .. }
         | Event::StepStarted { .. }
         | Event::Bound { .. }

@@ -1,15 +1,15 @@
 use super::*;
 use crate::cli::render::fixture::{at, healthy, ids, intended, outcome, records, set, until_bake};
 use crate::domain::fixture::{group_arn, plan};
-use crate::domain::health::Counts;
-use crate::domain::run::event::{Freeze, Wait};
+use crate::domain::health::HealthCounts;
+use crate::domain::run::event::{FreezeReason, Wait};
 use crate::domain::run::event::{GateKind, Trigger};
 use crate::domain::traffic::RouteId;
 
 /// bind and 1 % done, a bake with a pause and an unobserved time, a failed guard, and the rollback.
 fn rolled_back(reason: &str) -> Vec<Record> {
     let mut events = until_bake();
-    let health = |b: Counts| Event::Health {
+    let health = |b: HealthCounts| Event::Health {
         groups: [(group_arn("webapp-a"), healthy(40, 0)), (group_arn("webapp-b"), b)].into(),
     };
     let bake = |until| Wait { reason: WaitReason::Bake, message: "baking for 10m".into(), until: Some(at(until)) };
@@ -30,7 +30,7 @@ fn rolled_back(reason: &str) -> Vec<Record> {
             },
         ),
         (200, Event::Baked { step: 3, millis: 100_000, gap: 40_000, until: at(200) }),
-        (210, health(Counts { unhealthy: 4, ..Counts::default() })),
+        (210, health(HealthCounts { unhealthy: 4, ..HealthCounts::default() })),
         (
             210,
             Event::GateFailed {
@@ -62,14 +62,14 @@ fn rolled_back(reason: &str) -> Vec<Record> {
         (211, outcome(id, answered, Some(set(100, 0)), None))
     };
     events.extend(ids().iter().enumerate().map(back));
-    events.push((215, Event::Finished { outcome: Outcome::RolledBack, remarks: Vec::new(), left: Vec::new() }));
+    events.push((215, Event::Finished { outcome: RunOutcome::RolledBack, remarks: Vec::new(), left: Vec::new() }));
     records(events)
 }
 
-fn told<T>(records: &[Record], look: impl FnOnce(&Told) -> T) -> T {
+fn told<T>(records: &[Record], look: impl FnOnce(&ReportInput) -> T) -> T {
     let plan = plan();
     let history = History::of(&plan, records).expect("legal").expect("records");
-    look(&Told::new(&plan, records, &history, &Style::plain()))
+    look(&ReportInput::new(&plan, records, &history, &Style::plain()))
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn the_history_is_what_the_records_say() {
         let history = told.history;
         assert_eq!(history.length(), SignedDuration::from_secs(215));
         assert_eq!((history.writes.intended, history.writes.applied, history.writes.already), (8, 7, 1));
-        assert_eq!(history.turned, Some(3));
+        assert_eq!(history.rolled_back_at, Some(3));
         let of_b: Vec<_> =
             history.traffic.iter().map(|t| (t.at.duration_since(at(0)).as_secs(), t.shares["b"])).collect();
         assert_eq!(of_b.first(), Some(&(0, (0.0, 0.0))));
@@ -92,7 +92,7 @@ fn the_history_is_what_the_records_say() {
         assert_eq!(of_b.last(), Some(&(211, (0.0, 0.0))));
         let of_b: Vec<_> = history.health.iter().map(|h| h.targets["b"]).collect();
         assert_eq!(of_b, [(0, 4), (4, 4), (0, 4)]);
-        let gate = &history.steps[0].waited[0];
+        let gate = &history.steps[0].waits[0];
         assert_eq!((gate.0, gate.2), (WaitReason::RaiseGate, SignedDuration::from_secs(2)));
     });
 }
@@ -119,7 +119,7 @@ fn the_page_holds_the_numbers_of_the_journal_and_runs_nothing_that_others_wrote(
 #[test]
 fn a_run_that_goes_on_says_where_it_stands() {
     let mut events = until_bake();
-    events.push((70, Event::Frozen { reason: Freeze::Drift, message: "443 default was changed".into() }));
+    events.push((70, Event::Frozen { reason: FreezeReason::Drift, message: "443 default was changed".into() }));
     let (verdict, badge) = told(&records(events), |told| (told.verdict(), told.badge().0));
     assert_eq!(badge, "Unfinished");
     assert_eq!(

@@ -1,57 +1,57 @@
 //! Renders `cutover status RUN` as text and as JSON: the state of a run, and the commands to continue or to roll back.
 
-use super::parts::{Part, drift, lay_out, parts, standing, traffic};
+use super::parts::{Section, drift, lay_out, sections, state_line, traffic};
 use super::style::{Style, Tone};
-use crate::app::view::{Guard, View};
-use crate::domain::run::event::{Freeze, Outcome};
+use crate::app::view::{Guard, RunView};
+use crate::domain::run::event::{FreezeReason, RunOutcome};
 use crate::domain::run::state::Phase;
 
 /// The text, without a last newline.
-pub fn text(view: &View, style: &Style) -> String {
-    let (step, of) = view.place();
-    let (tone, words) = standing(view, style);
+pub fn text(view: &RunView, style: &Style) -> String {
+    let (step, of) = view.step_of();
+    let (tone, words) = state_line(view, style);
     let label = view.steps.get(step.saturating_sub(1)).map_or("", String::as_str);
-    let mut all: Vec<Part> = vec![
+    let mut all: Vec<Section> = vec![
         ("run", vec![format!("{} of plan {}", style.paint(Tone::Strong, &view.run), view.plan)]),
         ("state", vec![style.paint(tone, &words)]),
         ("step", vec![format!("{step} of {of}  {label}")]),
     ];
-    all.extend(parts(view, style, true));
-    all.push(("continue", on(view)));
-    all.push(("roll back", back(view)));
+    all.extend(sections(view, style, true));
+    all.push(("continue", continue_commands(view)));
+    all.push(("roll back", rollback_commands(view)));
     all.retain(|(_, lines)| !lines.is_empty());
     lay_out(&all, style).join("\n")
 }
 
 /// The last lines of a process that drove a run: the live shares, that no process guards them any more, how to continue
 /// and how to roll back.
-pub fn left(view: &View, style: &Style) -> Vec<String> {
+pub fn final_lines(view: &RunView, style: &Style) -> Vec<String> {
     let guard = match view.guard {
         Guard::Over => Vec::new(),
         _ if view.detached => vec!["the old cluster is not retired yet".to_owned()],
         _ => vec![style.paint(Tone::Bad, "UNGUARDED: no process guards this traffic now")],
     };
-    let mut all: Vec<Part> = vec![
+    let mut all: Vec<Section> = vec![
         ("live", traffic(view, style)),
         ("drift", drift(view, style, true)),
         ("guard", guard),
-        ("continue", on(view)),
-        ("roll back", back(view)),
+        ("continue", continue_commands(view)),
+        ("roll back", rollback_commands(view)),
     ];
     all.retain(|(_, lines)| !lines.is_empty());
     lay_out(&all, style)
 }
 
 /// One JSON object: the fields of the [`View`], and the commands `goOn` and `goBack`.
-pub fn json(view: &View) -> serde_json::Value {
+pub fn json(view: &RunView) -> serde_json::Value {
     let mut value = serde_json::to_value(view).unwrap_or_default();
-    value["goOn"] = on(view).into();
-    value["goBack"] = back(view).into();
+    value["goOn"] = continue_commands(view).into();
+    value["goBack"] = rollback_commands(view).into();
     value
 }
 
 /// The commands that continue the run, each with its meaning if there is a choice.
-pub(super) fn on(view: &View) -> Vec<String> {
+pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
     let command = |verb: &str, options: &str, why: &str| {
         let line = format!("cutover {verb} {}{options}", view.run);
         if why.is_empty() { line } else { format!("{line}   # {why}") }
@@ -65,7 +65,7 @@ pub(super) fn on(view: &View) -> Vec<String> {
     if view.phase == Phase::RollingBack {
         return if unguarded(view) { vec![command("rollback", "", "it is not finished")] } else { Vec::new() };
     }
-    if !view.drift.is_empty() || view.frozen.as_ref().is_some_and(|f| f.reason == Freeze::Drift) {
+    if !view.drift.is_empty() || view.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::Drift) {
         let mut commands = vec![
             command("resume", " --keep-live", "accept the change"),
             command("resume", " --reassert", "undo the change"),
@@ -92,20 +92,20 @@ pub(super) fn on(view: &View) -> Vec<String> {
     commands
 }
 
-fn back(view: &View) -> Vec<String> {
+fn rollback_commands(view: &RunView) -> Vec<String> {
     if view.detached {
         return Vec::new();
     }
     match view.outcome {
-        None | Some(Outcome::Completed) => {
+        None | Some(RunOutcome::Completed) => {
             let command = view.without_journal.clone().unwrap_or_else(|| format!("cutover rollback {}", view.run));
             command.lines().map(|line| line.trim_start().to_owned()).collect()
         }
-        Some(Outcome::RolledBack | Outcome::Aborted) => Vec::new(),
+        Some(RunOutcome::RolledBack | RunOutcome::Aborted) => Vec::new(),
     }
 }
 
-fn unguarded(view: &View) -> bool {
+fn unguarded(view: &RunView) -> bool {
     matches!(view.guard, Guard::Unguarded { .. })
 }
 

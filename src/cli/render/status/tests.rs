@@ -1,11 +1,11 @@
 use super::*;
 use crate::cli::render::fixture::{at, drifted, ids, state, until_bake, watch, weights};
 use crate::domain::fixture::plan;
-use crate::domain::run::event::{Event, Stop, Trigger, Wait, WaitReason};
-use crate::port::store::Look;
+use crate::domain::run::event::{Event, StopReason, Trigger, Wait, WaitReason};
+use crate::port::store::Heartbeat;
 
-fn look(seconds: i64, watching: bool) -> Look {
-    Look {
+fn look(seconds: i64, watching: bool) -> Heartbeat {
+    Heartbeat {
         owner: "alice@mac".into(),
         host: "mac".into(),
         pid: 4711,
@@ -17,14 +17,14 @@ fn look(seconds: i64, watching: bool) -> Look {
     }
 }
 
-fn baking() -> View {
+fn baking() -> RunView {
     let wait = Wait { reason: WaitReason::Bake, message: "baking for 10m".into(), until: Some(at(660)) };
-    View::of(&plan(), &state(until_bake()), Some(&watch(70, (31, 0), (4, 0))), &[wait], at(72))
+    RunView::of(&plan(), &state(until_bake()), Some(&watch(70, (31, 0), (4, 0))), &[wait], at(72))
 }
 
 #[test]
 fn a_guarded_bake() {
-    insta::assert_snapshot!(text(&baking().seen_by(Some(&look(68, true))), &Style::plain()));
+    insta::assert_snapshot!(text(&baking().with_heartbeat(Some(&look(68, true))), &Style::plain()));
 }
 
 #[test]
@@ -33,16 +33,16 @@ fn drift_that_nobody_guards() {
     events.push((663, drifted(&ids()[2], weights(99, 1), Some(weights(0, 100)))));
     events.push((
         663,
-        Event::Frozen { reason: Freeze::Drift, message: "443 rule 20 was changed by someone else".into() },
+        Event::Frozen { reason: FreezeReason::Drift, message: "443 rule 20 was changed by someone else".into() },
     ));
-    events.push((670, Event::Stopped { reason: Stop::Drift, message: String::new() }));
-    let view = View::of(&plan(), &state(events), None, &[], at(900)).seen_by(Some(&look(669, false)));
+    events.push((670, Event::Stopped { reason: StopReason::Drift, message: String::new() }));
+    let view = RunView::of(&plan(), &state(events), None, &[], at(900)).with_heartbeat(Some(&look(669, false)));
     insta::assert_snapshot!(text(&view, &Style::plain()));
 }
 
 #[test]
 fn the_json_has_what_the_text_has() {
-    let json = json(&baking().seen_by(Some(&look(68, true))));
+    let json = json(&baking().with_heartbeat(Some(&look(68, true))));
     assert_eq!(json["phase"], "baking");
     assert_eq!(json["traffic"][0]["shares"][1], serde_json::json!(["b", 1.0]));
     assert_eq!(json["wayBack"][0], serde_json::json!({"cluster": "a", "healthy": 31, "baseline": 40}));
@@ -53,7 +53,7 @@ fn the_json_has_what_the_text_has() {
 
 #[test]
 fn a_guard_that_fell_silent_is_none() {
-    let guarded = |look| matches!(baking().seen_by(Some(&look)).guard, Guard::Watched { .. });
+    let guarded = |look| matches!(baking().with_heartbeat(Some(&look)).guard, Guard::Watched { .. });
     assert!(guarded(look(12, true)));
     assert!(!guarded(look(11, true)) && !guarded(look(71, false)));
 }
@@ -62,10 +62,10 @@ fn a_guard_that_fell_silent_is_none() {
 fn what_to_type_follows_from_where_it_stands() {
     let view = baking();
     let id = &view.run;
-    assert_eq!(on(&view), [format!("cutover promote {id}   # end this pause early")]);
+    assert_eq!(continue_commands(&view), [format!("cutover promote {id}   # end this pause early")]);
     let mut events = until_bake();
     events.push((70, Event::Paused { by: "bob@pc".into(), reason: String::new(), request: None }));
-    assert_eq!(on(&View::of(&plan(), &state(events.clone()), None, &[], at(72))), [format!("cutover resume {id}")]);
+    assert_eq!(continue_commands(&RunView::of(&plan(), &state(events.clone()), None, &[], at(72))), [format!("cutover resume {id}")]);
     events.push((
         71,
         Event::RollbackStarted {
@@ -77,16 +77,16 @@ fn what_to_type_follows_from_where_it_stands() {
             request: None,
         },
     ));
-    let broken = View::of(&plan(), &state(events), None, &[], at(500));
-    assert_eq!(on(&broken), [format!("cutover rollback {id}   # it is not finished")]);
-    assert_eq!(back(&broken), [format!("cutover rollback {id}")]);
+    let broken = RunView::of(&plan(), &state(events), None, &[], at(500));
+    assert_eq!(continue_commands(&broken), [format!("cutover rollback {id}   # it is not finished")]);
+    assert_eq!(rollback_commands(&broken), [format!("cutover rollback {id}")]);
 }
 
 #[test]
 fn a_run_that_only_memory_knows_is_not_told_to_be_named() {
     let command = "cutover rollback --load-balancer alpha-webapp --back-to '*-a' --away-from '*-b'";
-    let view = View { without_journal: Some(command.into()), ..baking() };
-    let said = left(&view, &Style::plain()).join("\n");
+    let view = RunView { without_journal: Some(command.into()), ..baking() };
+    let said = final_lines(&view, &Style::plain()).join("\n");
     assert!(said.contains(command) && !said.contains(&view.run), "{said}");
-    assert!(on(&view).is_empty());
+    assert!(continue_commands(&view).is_empty());
 }

@@ -3,37 +3,37 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::adapter::store::memory::Memory;
+use crate::adapter::store::memory::MemoryStore;
 use crate::base::time::later;
-use crate::domain::run::event::{Event, Record, ResumeMode, Stop, Wait};
+use crate::domain::run::event::{Event, Record, ResumeMode, StopReason, Wait};
 use crate::domain::run::state::{Frozen, Phase, State};
-use crate::domain::run::watch::Watch;
+use crate::domain::run::observation::Observed;
 use crate::engine::{Audience, Interrupt};
 use crate::lab::model::{OperatorRequest, World};
-use crate::lab::rehearsal::{APPROVAL, Stage};
+use crate::lab::rehearsal::{APPROVAL, RehearsalLab};
 use crate::port::store::Request;
 
 /// A rehearsal that is frozen for this long ends: nothing in the scenario will change that.
-const STALL: SignedDuration = SignedDuration::from_mins(45);
+const FROZEN_LIMIT: SignedDuration = SignedDuration::from_mins(45);
 
 /// The audience of a rehearsal.
-pub struct Rehearsal<'a> {
+pub struct RehearsalAudience<'a> {
     inner: &'a mut dyn Audience,
-    stage: &'a Stage,
-    store: Memory,
+    stage: &'a RehearsalLab,
+    store: MemoryStore,
     run: String,
     interrupt: Interrupt,
     approved: usize,
 }
 
-impl<'a> Rehearsal<'a> {
+impl<'a> RehearsalAudience<'a> {
     /// Must be created before the first record.
-    pub fn new(inner: &'a mut dyn Audience, stage: &'a Stage, store: Memory, run: &str) -> Self {
+    pub fn new(inner: &'a mut dyn Audience, stage: &'a RehearsalLab, store: MemoryStore, run: &str) -> Self {
         Self { inner, stage, store, run: run.into(), interrupt: Interrupt::default(), approved: 0 }
     }
 
     /// A new process drives the run.
-    pub fn reborn(&mut self, interrupt: Interrupt) {
+    pub fn restarted(&mut self, interrupt: Interrupt) {
         self.interrupt = interrupt;
     }
 
@@ -41,34 +41,34 @@ impl<'a> Rehearsal<'a> {
         if state.phase == Phase::Awaiting && self.approved != state.step && now >= later(state.step_since, APPROVAL) {
             self.approved = state.step;
             // `pause: {}` accepts an approval, too. In memory this cannot fail.
-            let _ = self.store.ask(&self.run, &Request::Approve { by: "rehearsal@lab".into() });
+            let _ = self.store.add_request(&self.run, &Request::Approve { by: "rehearsal@lab".into() });
         }
     }
 
     /// Sends the requests of the scenario's operators.
-    fn people(&mut self) {
+    fn send_scenario_requests(&mut self) {
         for asked in self.stage.shell().change(World::operator_requests) {
-            let _ = self.store.ask(&self.run, &request(asked));
+            let _ = self.store.add_request(&self.run, &request(asked));
         }
     }
 }
 
-impl Audience for Rehearsal<'_> {
+impl Audience for RehearsalAudience<'_> {
     fn record(&mut self, record: &Record) {
-        if let Some(measured) = self.stage.follow(&record.event) {
+        if let Some(measured) = self.stage.on_event(&record.event) {
             let Record { time, run, .. } = record.clone();
             self.inner.record(&Record { seq: 0, time, run, event: Event::Measured(measured), newer: None });
         }
         self.inner.record(record);
     }
 
-    fn turn(&mut self, state: &State, watch: &Watch, waits: &[Wait], now: Timestamp) {
+    fn turn(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
         self.approve(state, now);
-        self.people();
+        self.send_scenario_requests();
         if let Some(Frozen { message, since, .. }) = &state.frozen
-            && now.duration_since(*since) >= STALL
+            && now.duration_since(*since) >= FROZEN_LIMIT
         {
-            self.interrupt.raise(Stop::Waiting, format!("the rehearsal ends, because the run stays frozen: {message}"));
+            self.interrupt.request(StopReason::Waiting, format!("the rehearsal ends, because the run stays frozen: {message}"));
         }
         self.inner.turn(state, watch, waits, now);
     }

@@ -6,26 +6,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use audience::Rehearsal;
+use audience::RehearsalAudience;
 use clap::Args;
 
-use crate::adapter::hook::Outside;
-use crate::adapter::store::memory::Memory;
-use crate::app::audience::Company;
+use crate::adapter::hook::HookRunner;
+use crate::adapter::store::memory::MemoryStore;
+use crate::app::audience::Audiences;
 use crate::app::exit::{Exit, Failure};
-use crate::app::notify::Rehearsed;
+use crate::app::notify::ShownNotifications;
 use crate::app::prepare::prepare;
 use crate::app::surface::Surface;
 use crate::app::telemetry::Telemetry;
 use crate::app::{drive, find};
-use crate::cli::args::{Global, Metrics, help, value};
+use crate::cli::args::{Global, MetricOptions, help_text, value};
 use crate::cli::audience::audience as listener;
 use crate::cli::render::check;
 use crate::cli::term;
 use crate::cli::verbs::report;
-use crate::engine::{Ending, EngineError, Interrupt, Ports, Run, Settings, hold};
+use crate::engine::{Ending, EngineError, Interrupt, Ports, RunLoop, Settings, hold};
 use crate::lab::model::World;
-use crate::lab::rehearsal::{Options, Stage, length};
+use crate::lab::rehearsal::{Options, RehearsalLab, length};
 use crate::lab::scenario::Scenario;
 use crate::plan::model::Plan;
 use crate::port::Hooks;
@@ -75,31 +75,31 @@ pub struct Rehearse {
     pub report: Option<PathBuf>,
     /// Options for metrics.
     #[command(flatten)]
-    pub metrics: Metrics,
+    pub metrics: MetricOptions,
 }
 
 /// The owner of a rehearsal, in its journal.
 const OWNER: &str = "rehearsal@lab";
 
 /// The shortest real time between two observations: an observation takes real time, which is long on a fast clock.
-const BREATH: Duration = Duration::from_millis(40);
+const MIN_REAL_POLL: Duration = Duration::from_millis(40);
 
 /// The longest real time that an observation may take on a busy machine without counting as a gap.
-const HICCUP: Duration = Duration::from_millis(500);
+const MAX_REAL_DELAY: Duration = Duration::from_millis(500);
 
 /// About how many observations a rehearsal has: a plan of days needs no more than a plan of hours.
-const LOOKS: u32 = 500;
+const OBSERVATIONS: u32 = 500;
 
 /// Runs the command. With `--virtual` the runtime's clock must be paused.
 pub async fn run(global: &Global, args: &Rehearse) -> Result<Exit, Failure> {
     let color = term::style_err(global.color).color;
-    let plan = find::plan(&args.plan, color)?;
+    let plan = find::linted_plan(&args.plan, color)?;
     let scenario = scenario(args.scenario.as_deref(), color)?;
     let options = Options { speed: args.speed, rate: args.rate };
     let built = if args.virtual_time {
-        Stage::paused(plan.clone(), &scenario, args.seed, options).await
+        RehearsalLab::virtual_time(plan.clone(), &scenario, args.seed, options).await
     } else {
-        Stage::live(plan.clone(), &scenario, args.seed, options).await
+        RehearsalLab::live(plan.clone(), &scenario, args.seed, options).await
     };
     let stage = built.map_err(|e| Failure::new(Exit::Usage, e))?;
     let result = rehearse(global, &plan, &stage, args).await;
@@ -115,102 +115,102 @@ pub fn scenario(path: Option<&Path>, _color: bool) -> Result<Scenario, Failure> 
     Scenario::parse(&name, &text).map_err(|e| Failure::new(Exit::Usage, e))
 }
 
-async fn rehearse(global: &Global, plan: &Plan, stage: &Stage, args: &Rehearse) -> Result<Exit, Failure> {
-    let memory = Memory::new();
+async fn rehearse(global: &Global, plan: &Plan, stage: &RehearsalLab, args: &Rehearse) -> Result<Exit, Failure> {
+    let memory = MemoryStore::new();
     let store: Arc<dyn Store> = Arc::new(memory.clone());
     let (balancer, clusters, clock) = (stage.balancer.clone(), stage.clusters.clone(), Arc::clone(&stage.clock));
     let metrics = Arc::clone(&stage.metrics);
-    let hooks: Arc<dyn Hooks> = if args.exec { Arc::new(Outside::default()) } else { Arc::clone(&stage.hooks) };
+    let hooks: Arc<dyn Hooks> = if args.exec { Arc::new(HookRunner::default()) } else { Arc::clone(&stage.hooks) };
     let ports = Ports { balancer, clusters, metrics, hooks, clock, store };
     let prepared = prepare(plan, &ports, 1).await;
     if let Some(refusal) = prepared.refusal() {
-        term::complain(&check::text(&prepared.report, &term::style_err(global.color)));
+        term::print_error(&check::text(&prepared.report, &term::style_err(global.color)));
         return Err(refusal);
     }
-    let started = prepared.started(plan, OWNER, 1, None)?;
+    let started = prepared.started_event(plan, OWNER, 1, None)?;
     let settings =
         settings(plan, &ports, started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len());
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(args.seed));
     let load_balancers = started.load_balancers.clone();
-    let mut hold = hold::begin(&ports, &settings, plan.marker, &run, started).await.map_err(drive::held)?;
+    let mut hold = hold::own_new_run(&ports, &settings, plan.marker, &run, started).await.map_err(drive::start_failure)?;
     let mut inner = listener(global, plan, false);
-    let mut inner = Rehearsed::new(&mut *inner, plan, global.words());
-    let mut telemetry = Telemetry::metrics(plan, global.outlets()).await;
-    let mut inner = Company(vec![&mut inner, &mut telemetry]);
-    let mut rehearsal = Rehearsal::new(&mut inner, stage, memory, &run);
+    let mut inner = ShownNotifications::new(&mut *inner, plan, global.record_text());
+    let mut telemetry = Telemetry::metrics(plan, global.metric_outlets()).await;
+    let mut inner = Audiences(vec![&mut inner, &mut telemetry]);
+    let mut rehearsal = RehearsalAudience::new(&mut inner, stage, memory, &run);
     for record in ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?.iter() {
         crate::engine::Audience::record(&mut rehearsal, record);
     }
     let ending = loop {
-        match life(global, plan, &ports, &settings, hold, &mut rehearsal, stage)
+        match run_process(global, plan, &ports, &settings, hold, &mut rehearsal, stage)
             .await
-            .map_err(|e| drive::engine(e, true))?
+            .map_err(|e| drive::engine_failure(e, true))?
         {
-            Life::Ended(ending) => break ending,
-            Life::Crashed(pause) => {
+            ProcessEnd::Ended(ending) => break ending,
+            ProcessEnd::Crashed(pause) => {
                 ports.clock.sleep(pause).await;
-                hold = hold::take(&ports, &settings, plan.marker, &run, &load_balancers, false)
+                hold = hold::acquire(&ports, &settings, plan.marker, &run, &load_balancers, false)
                     .await
-                    .map_err(drive::held)?;
+                    .map_err(drive::start_failure)?;
             }
         }
     };
-    global.ended(&ending);
+    global.show_ending(&ending);
     if matches!(ending, Ending::Stopped(..)) {
-        term::complain("A real run would stay like this until an operator resumes it or rolls it back.");
+        term::print_error("A real run would stay like this until an operator resumes it or rolls it back.");
     }
     if let Some(file) = &args.report {
         let records = ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?;
-        report::page(plan, &records, &term::style(global.color), Some(file))?;
+        report::write_page(plan, &records, &term::style(global.color), Some(file))?;
     }
     telemetry.finish().await;
-    Ok(drive::exit(&ending))
+    Ok(drive::exit_of(&ending))
 }
 
 fn settings(plan: &Plan, ports: &Ports, things: usize) -> Settings {
     let settings = Settings::new(OWNER.into(), "lab".into(), things);
     // Often enough that several observations decide about a guard.
-    let seldom = (length(plan) / LOOKS).min(plan.strategy.gates.guard.for_ / 4);
-    let poll = settings.poll.max(seldom).max(ports.clock.of_real(BREATH).min(BREATH * 1000));
-    let gap = (poll * 3).max(ports.clock.of_real(HICCUP));
-    let fresh = settings.fresh.max(ports.clock.of_real(HICCUP));
+    let seldom = (length(plan) / OBSERVATIONS).min(plan.strategy.gates.guard.for_ / 4);
+    let poll = settings.poll.max(seldom).max(ports.clock.of_real(MIN_REAL_POLL).min(MIN_REAL_POLL * 1000));
+    let gap = (poll * 3).max(ports.clock.of_real(MAX_REAL_DELAY));
+    let fresh = settings.max_reading_age.max(ports.clock.of_real(MAX_REAL_DELAY));
     // A lab faster than real time needs no long deadline for a missing answer.
-    let deadline = if ports.clock.of_real(BREATH) > BREATH { Duration::from_secs(2) } else { settings.deadline };
-    Settings { pid: 0, leave_when_frozen: true, poll, gap, fresh, deadline, ..settings }
+    let deadline = if ports.clock.of_real(MIN_REAL_POLL) > MIN_REAL_POLL { Duration::from_secs(2) } else { settings.deadline };
+    Settings { pid: 0, leave_when_frozen: true, poll, gap, max_reading_age: fresh, deadline, ..settings }
 }
 
 /// How a process of the rehearsal ended.
-enum Life {
+enum ProcessEnd {
     Ended(Ending),
     /// The scenario killed it; it restarts after this time.
     Crashed(Duration),
 }
 
-async fn life(
+async fn run_process(
     global: &Global,
     plan: &Plan,
     ports: &Ports,
     settings: &Settings,
-    hold: hold::Hold,
-    rehearsal: &mut Rehearsal<'_>,
-    stage: &Stage,
-) -> Result<Life, EngineError> {
+    hold: hold::Ownership,
+    rehearsal: &mut RehearsalAudience<'_>,
+    stage: &RehearsalLab,
+) -> Result<ProcessEnd, EngineError> {
     let interrupt = Interrupt::default();
-    rehearsal.reborn(interrupt.clone());
-    let mut run = Run::take(plan, ports.clone(), settings.clone(), hold, interrupt.clone(), rehearsal).await?;
+    rehearsal.restarted(interrupt.clone());
+    let mut run = RunLoop::open(plan, ports.clone(), settings.clone(), hold, interrupt.clone(), rehearsal).await?;
     tokio::select! {
         biased;
-        pause = crash(stage) => Ok(Life::Crashed(pause)),
-        ending = run.drive() => ending.map(Life::Ended),
-        () = drive::twice(global, &interrupt, true) => {
-            let stop = crate::domain::run::event::Stop::Interrupted;
-            Ok(Life::Ended(Ending::Stopped(stop, "stopped at once".into())))
+        pause = crash(stage) => Ok(ProcessEnd::Crashed(pause)),
+        ending = run.drive() => ending.map(ProcessEnd::Ended),
+        () = drive::second_stop(global, &interrupt, true) => {
+            let stop = crate::domain::run::event::StopReason::Interrupted;
+            Ok(ProcessEnd::Ended(Ending::Stopped(stop, "stopped at once".into())))
         }
     }
 }
 
 /// Returns when the scenario kills the process.
-async fn crash(stage: &Stage) -> Duration {
+async fn crash(stage: &RehearsalLab) -> Duration {
     loop {
         if let Some(pause) = stage.shell().change(World::crash_due) {
             return pause;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::app::exit::Exit;
-use crate::cli::args::help;
-use crate::cli::args::value::{self, Parts};
+use crate::cli::args::help_text;
+use crate::cli::args::value::{self, RampStages};
 use crate::domain::run::event::Ramp;
 
 /// The default time between two stages of a rollback.
@@ -46,7 +46,7 @@ pub struct Rollback {
     pub yes: bool,
     /// Roll back in stages, for a cold old cluster; each waits for health
     #[arg(long, value_name = "25,50,100", value_parser = value::parts)]
-    pub ramp: Option<Parts>,
+    pub ramp: Option<RampStages>,
     /// Time between two stages [default: 2m]
     #[arg(long, value_name = "DURATION", requires = "ramp", value_parser = value::duration)]
     pub every: Option<Duration>,

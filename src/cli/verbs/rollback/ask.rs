@@ -17,13 +17,13 @@ const SHOWN: usize = 8;
 type ByCluster = BTreeMap<ClusterName, f64>;
 
 /// A route's shares by target group, in percent, before and after the rollback.
-pub struct Row {
+pub struct RoutePreview {
     label: String,
     now: BTreeMap<String, f64>,
     then: BTreeMap<String, f64>,
 }
 
-impl Row {
+impl RoutePreview {
     /// A row from a route's shares by cluster, in percent; empty shares if its groups get no traffic.
     pub fn of(route: &RouteStart, groups: &BTreeMap<String, GroupStart>, now: &ByCluster, then: &ByCluster) -> Self {
         let name = |cluster: &String| {
@@ -42,11 +42,11 @@ impl Row {
 }
 
 /// A rollback that is proposed to the operator.
-pub struct Proposal<'a> {
+pub struct RollbackPreview<'a> {
     /// Its source, such as `shop-edge: the shares before run shop-1, from its tags`.
     pub source: String,
     /// Every route.
-    pub rows: Vec<Row>,
+    pub rows: Vec<RoutePreview>,
     /// More lines for the operator.
     pub remarks: Vec<String>,
     /// The load balancers of the routes, such as `shop-edge`.
@@ -55,10 +55,10 @@ pub struct Proposal<'a> {
     pub other: Option<&'a str>,
 }
 
-impl Proposal<'_> {
+impl RollbackPreview<'_> {
     fn lines(&self) -> String {
         let mut lines = vec![self.source.clone()];
-        lines.extend(self.rows.iter().take(SHOWN).map(Row::line));
+        lines.extend(self.rows.iter().take(SHOWN).map(RoutePreview::line));
         if self.rows.len() > SHOWN {
             lines.push(format!("  and {} more", self.rows.len() - SHOWN));
         }
@@ -68,7 +68,7 @@ impl Proposal<'_> {
 
     /// The question: it names the direction, with the shares before and after.
     fn question(&self) -> String {
-        let (gain, lose) = (moved(&self.rows, |now, then| then > now), moved(&self.rows, |now, then| then < now));
+        let (gain, lose) = (changed_groups(&self.rows, |now, then| then > now), changed_groups(&self.rows, |now, then| then < now));
         let routes = match self.rows.len() {
             1 => "the route".to_owned(),
             n => format!("{n} routes"),
@@ -87,7 +87,7 @@ impl Proposal<'_> {
 }
 
 /// The groups whose share changes in one direction: `shop-old (0 % → 100 %)`.
-fn moved(rows: &[Row], which: impl Fn(f64, f64) -> bool) -> String {
+fn changed_groups(rows: &[RoutePreview], which: impl Fn(f64, f64) -> bool) -> String {
     let mut groups: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
     for row in rows {
         let of = |all: &BTreeMap<String, f64>, name: &String| all.get(name).copied().unwrap_or(0.0);
@@ -114,8 +114,8 @@ fn range(values: &[f64]) -> String {
 ///
 /// # Errors
 /// Nothing may be written: the operator declines, there is no terminal, or `--yes` does not cover another owner.
-pub fn ask(args: &Rollback, proposal: &Proposal<'_>) -> Result<bool, Failure> {
-    term::complain(&proposal.lines());
+pub fn ask(args: &Rollback, proposal: &RollbackPreview<'_>) -> Result<bool, Failure> {
+    term::print_error(&proposal.lines());
     let over = proposal.other.filter(|_| !args.take_over);
     let said = if args.yes { Ok(true) } else { term::confirm(&proposal.question()) };
     match (said, over) {

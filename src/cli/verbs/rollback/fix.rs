@@ -6,7 +6,7 @@ use crate::domain::traffic::Unreadable;
 pub const NO_REGION: &str = "no AWS region is set: set AWS_REGION, or name the load balancer by its ARN";
 
 /// What to do about an unreadable resource.
-pub fn fix(why: &Unreadable) -> Option<&'static str> {
+pub fn remedy(why: &Unreadable) -> Option<&'static str> {
     match why {
         Unreadable::Credentials(_) => {
             Some("log in (such as `aws sso login`) or set AWS_PROFILE, then repeat the command")

@@ -4,30 +4,30 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::args::Rollback;
-use super::ask::{Proposal, Row, ask};
+use super::ask::{RollbackPreview, RoutePreview, ask};
 use crate::app::exit::{Exit, Failure};
-use crate::app::find::Found;
+use crate::app::find::StoredRun;
 use crate::app::names::balancer;
 use crate::app::{follow, owner, steer, world};
 use crate::cli::args::Global;
 use crate::cli::term;
 use crate::domain::decide::goal;
 use crate::domain::run::state::{Route, State};
-use crate::domain::run::watch::Marker;
+use crate::domain::run::observation::Marker;
 use crate::domain::traffic::{RouteId, Split};
 use crate::engine::marker;
-use crate::engine::request::DETACHED;
-use crate::port::store::{Holder, Request, Store};
+use crate::engine::request::NO_ROLLBACK;
+use crate::port::store::{LockOwner, Request, Store};
 
 /// Runs the rollback.
-pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found: Found) -> Result<Exit, Failure> {
+pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found: StoredRun) -> Result<Exit, Failure> {
     let state = found.state()?;
-    if state.detach.is_some() {
-        return Err(detached(&found));
+    if state.retirement.is_some() {
+        return Err(retired_failure(&found));
     }
-    let holder = store.holder(&found.run.id).await.filter(|_| !args.take_over);
+    let holder = store.lock_owner(&found.run.id).await.filter(|_| !args.take_over);
     // Without a question there is no preview to wait for.
-    let live = if args.yes { Live::default() } else { Live::read(&*store, &found, &state).await };
+    let live = if args.yes { LivePreview::default() } else { LivePreview::read(&*store, &found, &state).await };
     let take_over = ask(args, &proposal(&found, &state, &live, holder.as_ref()))?;
     let (by, _) = owner::owner();
     let request = match args.ramp() {
@@ -37,17 +37,17 @@ pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found:
     if let Some(holder) = holder.filter(|_| !take_over) {
         let asked = store.put_request(&found.run.id, &request).await;
         asked.map_err(|e| Failure::new(Exit::Internal, e).next("to roll back from here instead: add --take-over"))?;
-        term::complain(&format!("sent to {} (process {}), which is driving the run", holder.owner, holder.pid));
-        if let Some(exit) = follow::to_the_end(global, &store, &found).await? {
+        term::print_error(&format!("sent to {} (process {}), which is driving the run", holder.owner, holder.pid));
+        if let Some(exit) = follow::follow_rollback(global, &store, &found).await? {
             return Ok(exit);
         }
     }
-    steer::restoring(global, store, &found, take_over, &request).await
+    steer::roll_back_here(global, store, &found, take_over, &request).await
 }
 
 /// The live state, as far as it could be read.
 #[derive(Default)]
-struct Live {
+struct LivePreview {
     routes: BTreeMap<RouteId, Split>,
     /// Another owner's marker.
     other: Option<String>,
@@ -55,11 +55,11 @@ struct Live {
     skipped: Vec<String>,
 }
 
-impl Live {
-    async fn read(store: &dyn Store, found: &Found, state: &State) -> Self {
-        let balancer = world::patient(&world::aws(Some(&found.plan.region)).await);
+impl LivePreview {
+    async fn read(store: &dyn Store, found: &StoredRun, state: &State) -> Self {
+        let balancer = world::retrying_balancer(&world::aws_config(Some(&found.plan.region)).await);
         let ids: Vec<_> = state.routes.keys().cloned().collect();
-        let mark = marker::read(&*balancer.marks, &found.run.load_balancers, &found.run.id);
+        let mark = marker::read(&*balancer.tags, &found.run.load_balancers, &found.run.id);
         let (read, mark) = futures::join!(balancer.traffic.routes(&ids), mark);
         let mut live = Self::default();
         let failed = read.values().find_map(|r| r.as_ref().err().cloned());
@@ -68,7 +68,7 @@ impl Live {
         let forwards = read.into_iter().filter_map(|(id, route)| Some((id, route.ok()?.forwards()?.clone())));
         live.routes = forwards.collect();
         match mark {
-            Ok(Marker::Other(value)) if !marker::deserted(store, &value).await => live.other = Some(value),
+            Ok(Marker::Other(value)) if !marker::has_no_driver(store, &value).await => live.other = Some(value),
             Ok(_) => {}
             Err(why) => live.skipped.push(format!("unknown whether another run owns the load balancer: {why}")),
         }
@@ -76,13 +76,13 @@ impl Live {
     }
 }
 
-fn proposal<'a>(found: &Found, state: &State, live: &'a Live, holder: Option<&Holder>) -> Proposal<'a> {
+fn proposal<'a>(found: &StoredRun, state: &State, live: &'a LivePreview, holder: Option<&LockOwner>) -> RollbackPreview<'a> {
     let row = |(id, route): (&RouteId, &Route)| {
         let now = goal::shares_of(route, live.routes.get(id).unwrap_or(route.split()));
-        Row::of(&route.start, &state.started.groups, &now, &goal::origin(state, route))
+        RoutePreview::of(&route.start, &state.started.groups, &now, &goal::restored_shares(state, route))
     };
     let driving = holder.map(|h| format!("{} (process {}) is driving the run and will do this", h.owner, h.pid));
-    Proposal {
+    RollbackPreview {
         source: format!("run {}, {} routes", found.run.id, state.routes.len()),
         rows: state.routes.iter().map(row).collect(),
         remarks: driving.into_iter().chain(live.skipped.iter().cloned()).collect(),
@@ -92,11 +92,11 @@ fn proposal<'a>(found: &Found, state: &State, live: &'a Live, holder: Option<&Ho
 }
 
 /// The failure of a run whose old cluster is retired, or is being retired.
-fn detached(found: &Found) -> Failure {
+fn retired_failure(found: &StoredRun) -> Failure {
     let (from, to) = (&found.plan.strategy.from, &found.plan.strategy.to);
     let failure = Failure::new(
         Exit::Refused,
-        format!("the run {} cannot be rolled back: {DETACHED}; nothing was touched", found.run.id),
+        format!("the run {} cannot be rolled back: {NO_ROLLBACK}; nothing was touched", found.run.id),
     );
     failure.next(format!(
         "to move traffic to {from} again: run a plan with `from: {to}`, `to: {from}` and `bind: {{}}` as its first step"

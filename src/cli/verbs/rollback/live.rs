@@ -7,49 +7,49 @@ use std::sync::Arc;
 use futures::future::join_all;
 
 use super::args::Rollback;
-use super::ask::{Proposal, Row, ask};
-use super::fix::{NO_REGION, fix};
-use super::source::Tagged;
+use super::ask::{RollbackPreview, RoutePreview, ask};
+use super::fix::{NO_REGION, remedy};
+use super::source::TagSource;
 use crate::adapter::aws::SdkConfig;
 use crate::adapter::aws::elb::Alb;
-use crate::adapter::clock::System;
-use crate::adapter::store::memory::Memory;
+use crate::adapter::clock::SystemClock;
+use crate::adapter::store::memory::MemoryStore;
 use crate::app::exit::{Exit, Failure};
 use crate::app::{drive, owner, world};
 use crate::cli::args::Global;
 use crate::cli::term;
-use crate::domain::emergency::{EmergencyError, Seen, Way, kept, named};
+use crate::domain::emergency::{EmergencyError, LoadBalancerReading, PreparedRollback, kept, named};
 use crate::domain::run::event::{Event, RouteStart, Trigger};
-use crate::domain::run::watch::Marker as There;
-use crate::domain::traffic::{Content, shares};
-use crate::engine::inventory::live::{self, LookError};
+use crate::domain::run::observation::Marker as There;
+use crate::domain::traffic::{RouteContent, shares};
+use crate::engine::inventory::live::{self, BalancerReadError};
 use crate::engine::marker::{self, KEY};
 use crate::engine::{Ports, Settings, hold};
 use crate::plan::model::Selector;
-use crate::port::store::{Look, Store, StoreError, run_id};
-use crate::port::{Balancer, Clock};
+use crate::port::store::{Heartbeat, Store, StoreError, run_id};
+use crate::port::{LoadBalancerApi, Clock};
 
 /// Rolls back to the weights in tags.
 ///
 /// # Errors
 /// No tag has weights; then nothing is written.
-pub async fn by_tags(global: &Global, args: &Rollback, tagged: Tagged) -> Result<Exit, Failure> {
-    let Tagged { load_balancers, store, otherwise } = tagged;
+pub async fn by_tags(global: &Global, args: &Rollback, tagged: TagSource) -> Result<Exit, Failure> {
+    let TagSource { load_balancers, store, otherwise } = tagged;
     let Some(first) = load_balancers.first() else { return Err(otherwise.unwrap_or_else(no_tags)) };
     let config = aws_of(first).await?;
-    let balancer = world::patient(&config);
-    let read = async |selector: &Selector| live::read(selector, &balancer, &System, true).await;
+    let balancer = world::retrying_balancer(&config);
+    let read = async |selector: &Selector| live::read_for_rollback(selector, &balancer, &SystemClock, true).await;
     let seen =
-        join_all(load_balancers.iter().map(read)).await.into_iter().collect::<Result<Vec<_>, _>>().map_err(unseen)?;
+        join_all(load_balancers.iter().map(read)).await.into_iter().collect::<Result<Vec<_>, _>>().map_err(read_failure)?;
     let markers = markers_of(&seen);
     let told = match kept::started(&seen, markers.first().map(|value| marker::run_of(value))) {
         Ok(told) => told,
-        Err(error) => return Err(by_hand(otherwise, error, &seen)),
+        Err(error) => return Err(no_source(otherwise, error, &seen)),
     };
     let source = format!("{}: the shares before run {}, from its tags", places(&seen), told.run);
     let cause = format!("rollback from the tags of {}", told.run);
-    let back = Back { config, way: told.way, seen, store, markers, deserted: false };
-    go(global, args, back, source, cause).await
+    let back = ProposedRollback { config, way: told.rollback, seen, store, markers, owners_gone: false };
+    propose(global, args, back, source, cause).await
 }
 
 /// Rolls back to the groups that the command line names.
@@ -60,7 +60,7 @@ pub async fn by_groups(
     store: Option<Arc<dyn Store>>,
 ) -> Result<Exit, Failure> {
     let config = aws_of(selector).await?;
-    let seen = live::read(selector, &world::patient(&config), &System, false).await.map_err(unseen)?;
+    let seen = live::read_for_rollback(selector, &world::retrying_balancer(&config), &SystemClock, false).await.map_err(read_failure)?;
     let way = named::started(&seen, &args.back_to, &args.away_from)
         .map_err(|e| Failure::new(Exit::Usage, e).next("nothing was written"))?;
     let source = format!(
@@ -70,13 +70,13 @@ pub async fn by_groups(
         args.away_from.join(", ")
     );
     let seen = vec![seen];
-    let back = Back { config, way, markers: markers_of(&seen), seen, store, deserted: false };
-    go(global, args, back, source, "rollback to named groups".to_owned()).await
+    let back = ProposedRollback { config, way, markers: markers_of(&seen), seen, store, owners_gone: false };
+    propose(global, args, back, source, "rollback to named groups".to_owned()).await
 }
 
 /// The AWS configuration in the region of a load balancer; an error without a region.
 async fn aws_of(selector: &Selector) -> Result<SdkConfig, Failure> {
-    let config = world::aws_of(selector).await;
+    let config = world::aws_config_for(selector).await;
     if config.region().is_none() {
         return Err(Failure::new(Exit::Usage, "nothing was written").next(NO_REGION));
     }
@@ -84,11 +84,11 @@ async fn aws_of(selector: &Selector) -> Result<SdkConfig, Failure> {
 }
 
 /// The markers on the load balancers.
-fn markers_of(seen: &[Seen]) -> Vec<String> {
+fn markers_of(seen: &[LoadBalancerReading]) -> Vec<String> {
     seen.iter().filter_map(|s| s.load_balancer.tags.get(KEY)).cloned().collect()
 }
 
-fn places(seen: &[Seen]) -> String {
+fn places(seen: &[LoadBalancerReading]) -> String {
     seen.iter().map(|s| s.load_balancer.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
@@ -97,13 +97,13 @@ fn no_tags() -> Failure {
 }
 
 /// The failure if no source knows the original shares, with the commands that name the groups instead.
-fn by_hand(otherwise: Option<Failure>, error: EmergencyError, seen: &[Seen]) -> Failure {
+fn no_source(otherwise: Option<Failure>, error: EmergencyError, seen: &[LoadBalancerReading]) -> Failure {
     let failure = match otherwise {
         Some(failure) => failure.next(error.to_string()),
         None => Failure::new(Exit::Usage, error),
     };
     let failure = seen.iter().flat_map(|s| s.skipped.iter().cloned()).fold(failure, Failure::next);
-    let line = |s: &Seen| {
+    let line = |s: &LoadBalancerReading| {
         let groups = s.names().into_values().collect::<Vec<_>>().join(", ");
         format!(
             "cutover rollback --load-balancer {} --back-to GROUPS --away-from GROUPS    # its groups: {groups}",
@@ -114,30 +114,30 @@ fn by_hand(otherwise: Option<Failure>, error: EmergencyError, seen: &[Seen]) -> 
     seen.iter().map(line).fold(failure, Failure::next)
 }
 
-fn unseen(error: LookError) -> Failure {
+fn read_failure(error: BalancerReadError) -> Failure {
     match error {
-        LookError::NotOne { .. } => Failure::new(Exit::Usage, error).next("nothing was written"),
-        LookError::Unreadable { ref why, .. } => {
-            let fix = fix(why);
+        BalancerReadError::NotOne { .. } => Failure::new(Exit::Usage, error).next("nothing was written"),
+        BalancerReadError::Unreadable { ref why, .. } => {
+            let fix = remedy(why);
             let failure = Failure::new(Exit::Stuck, error).next("nothing was written");
-            fix.into_iter().fold(failure, Failure::next)
+            remedy.into_iter().fold(failure, Failure::next)
         }
     }
 }
 
 /// A rollback before it is proposed.
-struct Back {
+struct ProposedRollback {
     config: SdkConfig,
-    way: Way,
-    seen: Vec<Seen>,
+    way: PreparedRollback,
+    seen: Vec<LoadBalancerReading>,
     store: Option<Arc<dyn Store>>,
     /// Other runs' markers, as they were read.
     markers: Vec<String>,
     /// Whether no process drives their runs any more.
-    deserted: bool,
+    owners_gone: bool,
 }
 
-impl Back {
+impl ProposedRollback {
     /// Routes that may need a rollback but that stay as they are, each with the reason.
     fn unknown(&self) -> Vec<String> {
         let groups = &self.way.started.groups;
@@ -162,31 +162,31 @@ impl Back {
         way_back.chain(stays).chain(self.seen.iter().flat_map(|s| s.skipped.iter().cloned())).collect()
     }
 
-    fn rows(&self) -> Vec<Row> {
+    fn rows(&self) -> Vec<RoutePreview> {
         let started = &self.way.started;
         let row = |r: &RouteStart| {
             let managed: Vec<_> = r.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
-            let read = |content: &Content| shares::read(&content.split, &managed).unwrap_or_default();
-            Row::of(r, &started.groups, &read(r.found.as_ref().unwrap_or(&r.content)), &read(&r.content))
+            let read = |content: &RouteContent| shares::live_shares(&content.split, &managed).unwrap_or_default();
+            RoutePreview::of(r, &started.groups, &read(r.found.as_ref().unwrap_or(&r.content)), &read(&r.content))
         };
         started.routes.iter().map(row).collect()
     }
 }
 
 /// Proposes the rollback. On a yes, starts a run for it, which uses the readings of the proposal.
-async fn go(global: &Global, args: &Rollback, mut back: Back, source: String, cause: String) -> Result<Exit, Failure> {
+async fn propose(global: &Global, args: &Rollback, mut back: ProposedRollback, source: String, cause: String) -> Result<Exit, Failure> {
     let unknown = back.unknown();
     // An owner whose process is known to be gone does not block a rollback.
     let mut other = None;
     for value in back.markers.clone() {
         let gone = match &back.store {
-            Some(store) => marker::deserted(&**store, &value).await,
+            Some(store) => marker::has_no_driver(&**store, &value).await,
             None => false,
         };
         other = other.or(Some(value).filter(|_| !gone));
     }
-    back.deserted = other.is_none();
-    let proposal = Proposal {
+    back.owners_gone = other.is_none();
+    let proposal = RollbackPreview {
         source,
         rows: back.rows(),
         remarks: back.remarks(&unknown),
@@ -194,28 +194,28 @@ async fn go(global: &Global, args: &Rollback, mut back: Back, source: String, ca
         other: other.as_deref(),
     };
     let take_over = ask(args, &proposal)?;
-    begin(global, args, back, take_over, cause, &unknown).await
+    start_rollback(global, args, back, take_over, cause, &unknown).await
 }
 
-async fn begin(
+async fn start_rollback(
     global: &Global,
     args: &Rollback,
-    back: Back,
+    back: ProposedRollback,
     take_over: bool,
     cause: String,
     unknown: &[String],
 ) -> Result<Exit, Failure> {
-    let Back { config, way: Way { plan, started, .. }, seen, store, markers, deserted } = back;
+    let ProposedRollback { config, way: PreparedRollback { plan, started, .. }, seen, store, markers, owners_gone: deserted } = back;
     let (owner, host) = owner::owner();
     let settings = Settings::new(owner.clone(), host.clone(), started.groups.len());
-    let run = run_id(&plan.name, System.now(), &mut fastrand::Rng::new());
+    let run = run_id(&plan.name, SystemClock.now(), &mut fastrand::Rng::new());
     let mut ports = Ports {
-        balancer: Balancer::new(Alb::new(&config)),
+        balancer: LoadBalancerApi::new(Alb::new(&config)),
         clusters: BTreeMap::new(),
         metrics: Arc::new(crate::adapter::metric::Nobody),
-        hooks: Arc::new(crate::adapter::hook::Nobody),
-        clock: Arc::new(System),
-        store: place(store, &run).await,
+        hooks: Arc::new(crate::adapter::hook::NoHooks),
+        clock: Arc::new(SystemClock),
+        store: store_with_run(store, &run).await,
     };
     let (by, force, request) = (owner.clone(), args.force, None);
     let cause = match args.ramp() {
@@ -224,15 +224,15 @@ async fn begin(
     };
     // The locks come first: a refused rollback must not leave an unfinished run behind.
     // Without a store, a second check could not find out again that no process drives the marker's run.
-    let take_over = take_over || (deserted && !ports.store.lasts());
+    let take_over = take_over || (deserted && !ports.store.is_durable());
     let there = Some(markers.into_iter().next().map_or(There::Missing, There::Other));
     let hold =
-        hold::take_to_restore(&ports, &settings, plan.marker, &run, &started.load_balancers, take_over, there).await;
-    let hold = hold.map_err(|e| drive::unheld(e, "the same command with --take-over"))?;
-    let health = Event::Health { groups: seen.iter().flat_map(Seen::counts).collect() };
+        hold::acquire_to_restore(&ports, &settings, plan.marker, &run, &started.load_balancers, take_over, there).await;
+    let hold = hold.map_err(|e| drive::ownership_failure(e, "the same command with --take-over"))?;
+    let health = Event::Health { groups: seen.iter().flat_map(LoadBalancerReading::counts).collect() };
     let events = [Event::Started(Box::new(started)), health, cause];
     if let Err(error) = journal(&ports, &run, &events).await {
-        ports.store = nowhere(&error);
+        ports.store = memory_store(&error);
         let made = match ports.store.create(&run).await {
             Ok(()) => journal(&ports, &run, &events).await,
             failed => failed,
@@ -242,7 +242,7 @@ async fn begin(
     let at = seen.iter().map(|s| s.at).min();
     // From here on the journal has all of it.
     drop((seen, events));
-    let look = Look {
+    let look = Heartbeat {
         owner,
         host,
         pid: settings.pid,
@@ -253,12 +253,12 @@ async fn begin(
         every: None,
     };
     // If this fails, everything is only read once more.
-    let _ = ports.store.put_look(&run, &look).await;
-    drive::begin(global, &plan, ports, settings, hold, None, unknown).await.map(Exit::done_if_back)
+    let _ = ports.store.put_heartbeat(&run, &look).await;
+    drive::drive_with_request(global, &plan, ports, settings, hold, None, unknown).await.map(Exit::done_if_rolled_back)
 }
 
 /// The store with the new run; in memory if that fails (a full disk, no home directory).
-async fn place(store: Option<Arc<dyn Store>>, run: &str) -> Arc<dyn Store> {
+async fn store_with_run(store: Option<Arc<dyn Store>>, run: &str) -> Arc<dyn Store> {
     let made = match store {
         Some(store) => store.create(run).await.map(|()| store),
         None => Err(StoreError::Unusable { place: "the store of the runs".into(), why: "it cannot be reached".into() }),
@@ -266,16 +266,16 @@ async fn place(store: Option<Arc<dyn Store>>, run: &str) -> Arc<dyn Store> {
     match made {
         Ok(store) => store,
         Err(error) => {
-            let memory = nowhere(&error);
+            let memory = memory_store(&error);
             let _ = memory.create(run).await;
             memory
         }
     }
 }
 
-fn nowhere(why: &dyn std::fmt::Display) -> Arc<dyn Store> {
-    term::complain(&format!("{why}\nthe rollback continues without a journal"));
-    Arc::new(Memory::new())
+fn memory_store(why: &dyn std::fmt::Display) -> Arc<dyn Store> {
+    term::print_error(&format!("{why}\nthe rollback continues without a journal"));
+    Arc::new(MemoryStore::new())
 }
 
 async fn journal(ports: &Ports, run: &str, events: &[Event]) -> Result<(), StoreError> {

@@ -9,7 +9,7 @@ mod live;
 mod source;
 
 pub use self::args::Rollback;
-use self::source::Source;
+use self::source::RollbackSource;
 use crate::app::exit::{Exit, Failure};
 use crate::cli::args::Global;
 
@@ -19,9 +19,9 @@ pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
         return Err(ambiguous(args));
     }
     match source::find(global, args).await? {
-        Source::Journal(store, found) => Box::pin(journal::run(global, args, store, *found)).await,
-        Source::Tags(tagged) => Box::pin(live::by_tags(global, args, tagged)).await,
-        Source::Groups(selector, store) => Box::pin(live::by_groups(global, args, &selector, store)).await,
+        RollbackSource::Journal(store, found) => Box::pin(journal::run(global, args, store, *found)).await,
+        RollbackSource::Tags(tagged) => Box::pin(live::by_tags(global, args, tagged)).await,
+        RollbackSource::Groups(selector, store) => Box::pin(live::by_groups(global, args, &selector, store)).await,
     }
 }
 

@@ -7,34 +7,34 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::Rollback;
-use super::fix::{NO_REGION, fix};
+use super::fix::{NO_REGION, remedy};
 use crate::app::exit::{Exit, Failure};
-use crate::app::find::{self, Found};
+use crate::app::find::{self, StoredRun};
 use crate::app::names::balancer;
 use crate::app::{place, world};
 use crate::cli::args::Global;
 use crate::cli::term;
 use crate::domain::elb::balancer::LoadBalancer;
-use crate::domain::elb::select::spelled;
+use crate::domain::elb::select::selector_text;
 use crate::domain::emergency::{weights, whole};
 use crate::engine::marker;
 use crate::plan::model::Selector;
 use crate::plan::selector;
 use crate::port::Detail;
-use crate::port::store::{RunSummary, Store, is_of};
+use crate::port::store::{RunSummary, Store, is_run_of};
 
 /// The source of a rollback.
-pub enum Source {
+pub enum RollbackSource {
     /// The journal of a run.
-    Journal(Arc<dyn Store>, Box<Found>),
+    Journal(Arc<dyn Store>, Box<StoredRun>),
     /// The tags of a run.
-    Tags(Tagged),
+    Tags(TagSource),
     /// The groups that the command line names.
     Groups(Selector, Option<Arc<dyn Store>>),
 }
 
 /// Load balancers whose tags are the source.
-pub struct Tagged {
+pub struct TagSource {
     /// The load balancers.
     pub load_balancers: Vec<Selector>,
     /// The store of the runs, if it can be reached.
@@ -47,40 +47,40 @@ pub struct Tagged {
 ///
 /// # Errors
 /// There is no source, or more than one: the failure names all of them, each with its command.
-pub async fn find(global: &Global, args: &Rollback) -> Result<Source, Failure> {
+pub async fn find(global: &Global, args: &Rollback) -> Result<RollbackSource, Failure> {
     match &args.load_balancer {
         Some(load_balancer) => of_load_balancer(global, args, load_balancer).await,
         None => of_target(global, args.target.as_deref()).await,
     }
 }
 
-async fn of_load_balancer(global: &Global, args: &Rollback, load_balancer: &str) -> Result<Source, Failure> {
+async fn of_load_balancer(global: &Global, args: &Rollback, load_balancer: &str) -> Result<RollbackSource, Failure> {
     let selector = selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
-    let store = place::named(&global.kept(), None).await.ok();
+    let store = place::open_for_target(&global.state_options(), None).await.ok();
     if !args.back_to.is_empty() {
-        return Ok(Source::Groups(selector, store));
+        return Ok(RollbackSource::Groups(selector, store));
     }
-    let mut tagged = Tagged { load_balancers: vec![selector.clone()], store: store.clone(), otherwise: None };
-    let Some(store) = store else { return Ok(Source::Tags(tagged)) };
+    let mut tagged = TagSource { load_balancers: vec![selector.clone()], store: store.clone(), otherwise: None };
+    let Some(store) = store else { return Ok(RollbackSource::Tags(tagged)) };
     let mut runs = store.runs().await.unwrap_or_default();
-    runs.retain(|run| on(run, &selector));
+    runs.retain(|run| moves_traffic_of(run, &selector));
     let finished: Vec<_> = runs.extract_if(.., |run| run.finished.is_some()).collect();
     if !finished.is_empty() {
         let failure = Failure::new(
             Exit::Usage,
             format!("no unfinished run and no tag has the original shares of {load_balancer}"),
         );
-        tagged.otherwise = Some(finished.iter().map(offered).fold(failure, Failure::next));
+        tagged.otherwise = Some(finished.iter().map(rollback_command).fold(failure, Failure::next));
     }
     match runs.len() {
-        0 => Ok(Source::Tags(tagged)),
+        0 => Ok(RollbackSource::Tags(tagged)),
         1 => {
             let run = runs.remove(0);
             match find::open(&*store, run).await {
-                Ok(found) => Ok(Source::Journal(store, Box::new(found))),
+                Ok(found) => Ok(RollbackSource::Journal(store, Box::new(found))),
                 Err(failure) => {
-                    term::complain(&format!("{failure}\nreading the load balancer's tags instead"));
-                    Ok(Source::Tags(Tagged { otherwise: Some(failure), ..tagged }))
+                    term::print_error(&format!("{failure}\nreading the load balancer's tags instead"));
+                    Ok(RollbackSource::Tags(TagSource { otherwise: Some(failure), ..tagged }))
                 }
             }
         }
@@ -89,13 +89,13 @@ async fn of_load_balancer(global: &Global, args: &Rollback, load_balancer: &str)
                 Exit::Usage,
                 format!("{n} unfinished runs move the traffic of {load_balancer}: name one of them"),
             );
-            Err(runs.iter().map(offered).fold(failure, Failure::next))
+            Err(runs.iter().map(rollback_command).fold(failure, Failure::next))
         }
     }
 }
 
 /// Whether a run moves the traffic of a load balancer.
-fn on(run: &RunSummary, selector: &Selector) -> bool {
+fn moves_traffic_of(run: &RunSummary, selector: &Selector) -> bool {
     run.load_balancers.iter().any(|arn| match selector {
         Selector::Arn(wanted) => arn == wanted,
         Selector::Name(name) => balancer(arn) == name,
@@ -104,15 +104,15 @@ fn on(run: &RunSummary, selector: &Selector) -> bool {
 }
 
 /// The command that rolls a run back.
-fn offered(run: &RunSummary) -> String {
+fn rollback_command(run: &RunSummary) -> String {
     let how = run.finished.map_or_else(|| "unfinished".to_owned(), |outcome| format!("{outcome:?}").to_lowercase());
     format!("cutover rollback {}    # {how}", run.id)
 }
 
-async fn of_target(global: &Global, target: Option<&str>) -> Result<Source, Failure> {
-    let (store, failure) = match place::named(&global.kept(), target).await {
-        Ok(store) => match find::to_go_back(&*store, target, term::style_err(global.color).color).await {
-            Ok(found) => return Ok(Source::Journal(store, Box::new(found))),
+async fn of_target(global: &Global, target: Option<&str>) -> Result<RollbackSource, Failure> {
+    let (store, failure) = match place::open_for_target(&global.state_options(), target).await {
+        Ok(store) => match find::run_to_roll_back(&*store, target, term::style_err(global.color).color).await {
+            Ok(found) => return Ok(RollbackSource::Journal(store, Box::new(found))),
             Err(failure) => (Some(store), failure),
         },
         // The store cannot be reached; the load balancer's tags may be.
@@ -122,14 +122,14 @@ async fn of_target(global: &Global, target: Option<&str>) -> Result<Source, Fail
         Some(store) => store.runs().await.unwrap_or_default(),
         None => Vec::new(),
     };
-    let plan = target.filter(|t| *t == "-" || Path::new(t).exists()).and_then(|t| find::file(t, false).ok());
+    let plan = target.filter(|t| *t == "-" || Path::new(t).exists()).and_then(|t| find::plan_file(t, false).ok());
     let name = plan.as_ref().map(|p| p.name.as_str()).or(target);
     let meant = |r: &&RunSummary| r.finished.is_none() && name.is_none_or(|n| r.plan == n || r.id == n);
-    let tagged = |load_balancers, otherwise| Source::Tags(Tagged { load_balancers, store: store.clone(), otherwise });
+    let tagged = |load_balancers, otherwise| RollbackSource::Tags(TagSource { load_balancers, store: store.clone(), otherwise });
     match runs.iter().filter(meant).collect::<Vec<_>>().as_slice() {
         // Its journal cannot be opened, otherwise it would have been found.
         [run] if !run.load_balancers.is_empty() => {
-            term::complain(&format!("{failure}\nreading the load balancer's tags instead"));
+            term::print_error(&format!("{failure}\nreading the load balancer's tags instead"));
             let selectors = run.load_balancers.iter().cloned().map(Selector::Arn).collect();
             Ok(tagged(selectors, Some(failure)))
         }
@@ -138,13 +138,13 @@ async fn of_target(global: &Global, target: Option<&str>) -> Result<Source, Fail
                 Some(plan) => {
                     plan.workloads.iter().flat_map(|w| w.routes.iter().map(|r| r.load_balancer.clone())).collect()
                 }
-                None => match left_tags(name).await {
+                None => match balancers_with_tags(name).await {
                     Ok(found) => found,
-                    Err(Left::Several(several)) => return Err(several),
-                    Err(Left::Unknown(cause)) => return Err(cause.into_iter().fold(failure, Failure::next)),
+                    Err(NoTagSource::Several(several)) => return Err(several),
+                    Err(NoTagSource::Unknown(cause)) => return Err(cause.into_iter().fold(failure, Failure::next)),
                 },
             };
-            let distinct: BTreeMap<_, _> = selectors.into_iter().map(|s: Selector| (spelled(&s), s)).collect();
+            let distinct: BTreeMap<_, _> = selectors.into_iter().map(|s: Selector| (selector_text(&s), s)).collect();
             Ok(tagged(distinct.into_values().collect(), Some(failure)))
         }
         _ => Err(failure),
@@ -152,7 +152,7 @@ async fn of_target(global: &Global, target: Option<&str>) -> Result<Source, Fail
 }
 
 /// Why there is no single run with tags on load balancers.
-enum Left {
+enum NoTagSource {
     /// There are several runs, each with its command.
     Several(Failure),
     /// There is none, or that is unknown: lines with the reason.
@@ -160,21 +160,21 @@ enum Left {
 }
 
 /// The load balancers of the region with the marker of a single run (of the named plan); else those with its weights.
-async fn left_tags(plan: Option<&str>) -> Result<Vec<Selector>, Left> {
-    let config = world::aws(None).await;
+async fn balancers_with_tags(plan: Option<&str>) -> Result<Vec<Selector>, NoTagSource> {
+    let config = world::aws_config(None).await;
     let Some(region) = config.region() else {
-        return Err(Left::Unknown(vec![format!("cannot search for load balancers with tags of a run: {NO_REGION}")]));
+        return Err(NoTagSource::Unknown(vec![format!("cannot search for load balancers with tags of a run: {NO_REGION}")]));
     };
     let found =
-        world::patient(&config).inventory.load_balancers(&Selector::Tags(BTreeMap::new()), Detail::Listed).await;
+        world::retrying_balancer(&config).inventory.load_balancers(&Selector::Tags(BTreeMap::new()), Detail::Listed).await;
     let found = found.map_err(|why| {
-        let fix = fix(&why).map_or_else(String::new, |fix| format!("; {fix}"));
-        Left::Unknown(vec![format!("cannot search for load balancers with tags of a run in {region}: {why}{fix}")])
+        let fix = remedy(&why).map_or_else(String::new, |fix| format!("; {fix}"));
+        NoTagSource::Unknown(vec![format!("cannot search for load balancers with tags of a run in {region}: {why}{fix}")])
     })?;
     for key in [marker::KEY, weights::KEY] {
         let run_of = if key == marker::KEY { marker::run_of } else { whole::run_of };
         let run = |lb: &LoadBalancer| lb.tags.get(key).map_or("", |value| run_of(value)).to_owned();
-        let meant = |run: &str| plan.is_none_or(|plan| run == plan || is_of(run, plan));
+        let meant = |run: &str| plan.is_none_or(|plan| run == plan || is_run_of(run, plan));
         let mut runs: BTreeMap<String, Vec<&LoadBalancer>> = BTreeMap::new();
         for lb in found.iter().filter(|lb| lb.tags.contains_key(key)) {
             runs.entry(run(lb)).or_default().push(lb);
@@ -185,7 +185,7 @@ async fn left_tags(plan: Option<&str>) -> Result<Vec<Selector>, Left> {
                 Failure::new(Exit::Usage, format!("{} runs have tags on load balancers: name one of them", runs.len()));
             let line =
                 |lb: &LoadBalancer| format!("cutover rollback --load-balancer {}    # {}", lb.name, lb.tags[key]);
-            return Err(Left::Several(runs.into_values().flatten().map(line).fold(failure, Failure::next)));
+            return Err(NoTagSource::Several(runs.into_values().flatten().map(line).fold(failure, Failure::next)));
         }
         if let Some(one) = runs.into_values().next() {
             return Ok(one.into_iter().map(|lb| Selector::Arn(lb.arn.clone())).collect());
@@ -197,5 +197,5 @@ async fn left_tags(plan: Option<&str>) -> Result<Vec<Selector>, Left> {
         marker::KEY,
         weights::KEY
     );
-    Err(Left::Unknown(vec![none]))
+    Err(NoTagSource::Unknown(vec![none]))
 }

@@ -3,40 +3,40 @@
 use jiff::Timestamp;
 
 use crate::base::duration;
-use crate::base::hours::{Blackout, fits, in_the_way, spell};
+use crate::base::hours::{Blackout, earliest_fit, blocking_blackout, format_in_zone};
 use crate::domain::run::event::{Wait, WaitReason};
 use crate::plan::model::Strategy;
-use crate::plan::schedule::{need, raises};
+use crate::plan::schedule::{min_duration_with_pauses, raises};
 
 /// Why a step may not start now, and when it may; `None`: it may start now.
 pub fn wait(strategy: &Strategy, number: usize, now: Timestamp) -> Option<Wait> {
     let hours = &strategy.hours;
     let until = |message: String, until| Some(Wait { reason: WaitReason::Window, message, until });
     if let Some(first) = hours.not_before.filter(|first| now < *first) {
-        return until(format!("not before {}", spell(hours, first)), Some(first));
+        return until(format!("not before {}", format_in_zone(hours, first)), Some(first));
     }
     if hours.is_empty() || !raises(strategy, number) {
         return None;
     }
-    let need = need(strategy, number);
-    let begins = fits(hours, now, need);
+    let need = min_duration_with_pauses(strategy, number);
+    let begins = earliest_fit(hours, now, min_duration_with_pauses);
     if begins == Some(now) {
         return None;
     }
-    let long = duration::show(need);
-    let why = match in_the_way(hours, now, need) {
+    let long = duration::format_exact(min_duration_with_pauses);
+    let why = match blocking_blackout(hours, now, min_duration_with_pauses) {
         Some(Blackout { from, to, reason, .. }) => {
             let reason = reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
             format!(
                 "a blackout from {} to {}{reason} leaves no room for step {number}, which takes {long}",
-                spell(hours, *from),
-                spell(hours, *to)
+                format_in_zone(hours, *from),
+                format_in_zone(hours, *to)
             )
         }
         None => format!("step {number} and the pause after it take {long} and do not fit into a window now"),
     };
     match begins {
-        Some(begins) => until(format!("{why}; it starts {}", spell(hours, begins)), Some(begins)),
+        Some(begins) => until(format!("{why}; it starts {}", format_in_zone(hours, begins)), Some(begins)),
         None => until(format!("{why}; no start is possible in the next two years"), None),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::goal;
 use crate::domain::run::state::Route;
-use crate::domain::traffic::{Content, Owner, Tool};
+use crate::domain::traffic::{RouteContent, ExternalOwner, OwnerTool};
 
 /// The code that Terraform users add before a cutover.
 pub const IGNORE_CHANGES: &str = "resource \"aws_lb_listener\" \"…\" {\n\
@@ -11,7 +11,7 @@ pub const IGNORE_CHANGES: &str = "resource \"aws_lb_listener\" \"…\" {\n\
     resource \"aws_lb_listener_rule\" \"…\" {\n  lifecycle { ignore_changes = [action] }\n}\n\
     provider \"aws\" {\n  ignore_tags { key_prefixes = [\"cutover\"] }\n}";
 
-impl Tool {
+impl OwnerTool {
     /// Its name, for messages.
     pub fn name(self) -> &'static str {
         match self {
@@ -40,20 +40,20 @@ impl Tool {
 }
 
 /// Who probably changed a drifted route, as text.
-pub fn suspect(route: &Route) -> String {
+pub fn likely_cause(route: &Route) -> String {
     let home = "this looks like a manual rollback";
-    match (route.start.owners.first(), homeward(route)) {
+    match (route.start.owners.first(), towards_start(route)) {
         (None, true) => home.into(),
         // The code of these tools has the shares from before the cutover.
-        (Some(Owner { tool, tag }), true) => format!("{home}, or like {} (tag {tag})", tool.name()),
-        (Some(Owner { tool, tag }), false) => format!("probably {} (tag {tag})", tool.name()),
+        (Some(ExternalOwner { tool, tag }), true) => format!("{home}, or like {} (tag {tag})", tool.name()),
+        (Some(ExternalOwner { tool, tag }), false) => format!("probably {} (tag {tag})", tool.name()),
         (None, false) => "probably a person: no tag names a tool".into(),
     }
 }
 
 /// Whether a drift moves traffic back towards the shares of the start.
-pub fn homeward(route: &Route) -> bool {
-    let Some(live) = route.changed().and_then(Content::forwards) else { return false };
+pub fn towards_start(route: &Route) -> bool {
+    let Some(live) = route.drifted_content().and_then(RouteContent::forward_split) else { return false };
     let (was, is) = (goal::shares_of(route, route.split()), goal::shares_of(route, live));
     let start = goal::shares_of(route, route.original());
     // Some managed group still carries traffic, and the sum of differences to the start shrinks.

@@ -6,7 +6,7 @@ use crate::domain::run::event::{Event, Record};
 use crate::domain::run::state::{Drift, State};
 
 /// A route at 50 % each that another actor then changed to these weights.
-fn drifted(owners: &[Owner], a: u16, b: u16) -> Route {
+fn drifted(owners: &[ExternalOwner], a: u16, b: u16) -> Route {
     let mut started = fixture::started(10);
     started.routes.truncate(1);
     started.routes[0].owners = owners.to_vec();
@@ -19,23 +19,23 @@ fn drifted(owners: &[Owner], a: u16, b: u16) -> Route {
     };
     let mut state = State::fold(&[record]).unwrap().unwrap();
     let mut route = state.routes.pop_first().unwrap().1;
-    route.known = fixture::forward(&[("webapp-a", 50), ("webapp-b", 50), ("webapp-default", 0)]);
+    route.confirmed = fixture::forward(&[("webapp-a", 50), ("webapp-b", 50), ("webapp-default", 0)]);
     route.drift = Some(Drift::Changed(fixture::forward(&[("webapp-a", a), ("webapp-b", b), ("webapp-default", 0)])));
     route
 }
 
 #[test]
 fn a_change_towards_the_start_is_read_as_a_person_rolling_back() {
-    let terraform = [Owner { tool: Tool::Terraform, tag: "terraform=true".into() }];
-    assert_eq!(suspect(&drifted(&[], 90, 10)), "this looks like a manual rollback");
-    assert!(suspect(&drifted(&terraform, 90, 10)).ends_with("or like Terraform (tag terraform=true)"));
-    assert_eq!(suspect(&drifted(&terraform, 10, 90)), "probably Terraform (tag terraform=true)");
-    assert!(suspect(&drifted(&[], 10, 90)).starts_with("probably a person"));
+    let terraform = [ExternalOwner { tool: OwnerTool::Terraform, tag: "terraform=true".into() }];
+    assert_eq!(likely_cause(&drifted(&[], 90, 10)), "this looks like a manual rollback");
+    assert!(likely_cause(&drifted(&terraform, 90, 10)).ends_with("or like Terraform (tag terraform=true)"));
+    assert_eq!(likely_cause(&drifted(&terraform, 10, 90)), "probably Terraform (tag terraform=true)");
+    assert!(likely_cause(&drifted(&[], 10, 90)).starts_with("probably a person"));
 }
 
 #[test]
 fn a_deleted_rule_leads_nowhere_and_so_not_home() {
     let mut route = drifted(&[], 0, 100);
     route.drift = Some(Drift::Gone);
-    assert!(!homeward(&route));
+    assert!(!towards_start(&route));
 }

@@ -5,7 +5,7 @@ use jiff::civil::{Weekday, time};
 use super::*;
 use crate::base::hours::{Window, zone};
 use crate::domain::run::state::AUTOMATIC;
-use crate::plan::model::{Limit, OnTimeout};
+use crate::plan::model::{ApprovalTimeout, OnTimeout};
 
 impl Sim {
     /// The simulated time is a Monday, 13:46:40 UTC. The window is on Mondays between these times.
@@ -18,7 +18,7 @@ impl Sim {
     }
 
     fn timed(mut self, then: OnTimeout) -> Self {
-        self.plan.strategy.steps[4].limit = Some(Limit { after: Duration::from_mins(30), then });
+        self.plan.strategy.steps[4].approval_timeout = Some(ApprovalTimeout { after: Duration::from_mins(30), then });
         self
     }
 
@@ -36,51 +36,51 @@ fn reasons(decision: &Decision) -> Vec<WaitReason> {
 fn a_step_that_raises_waits_for_its_window_and_the_guard_does_not() {
     // The ten minutes of bake end at about 13:57; the next step and its approval take 15 seconds.
     let mut sim = Sim::at_step(3, 10).window((14, 30), (17, 0));
-    let waiting = sim.see(30 * 60, &ok(10), &ok(10));
+    let waiting = sim.observe_for(30 * 60, &ok(10), &ok(10));
     assert_eq!(reasons(&waiting), [WaitReason::Window], "{waiting:?}");
     assert!(messages(&waiting).contains("it starts Mon 1970-01-12 14:30 UTC"), "{waiting:?}");
-    let begun = sim.see(15 * 60, &ok(10), &ok(10));
+    let begun = sim.observe_for(15 * 60, &ok(10), &ok(10));
     assert!(matches!(begun, Decision::Write(_)), "{begun:?}");
     let mut sim = Sim::at_step(3, 10).window((14, 30), (17, 0));
-    sim.see(20 * 60, &ok(10), &ok(10));
-    let Decision::Write(batch) = sim.look_after(POLL, &ok(10), &Ok((0, 10))) else { panic!("no write") };
+    sim.observe_for(20 * 60, &ok(10), &ok(10));
+    let Decision::Write(batch) = sim.observe_after(POLL, &ok(10), &Ok((0, 10))) else { panic!("no write") };
     assert!(batch.restore && sim.rolls_back());
 }
 
 #[test]
 fn a_step_whose_gate_holds_too_late_for_its_window_waits_for_the_next_with_all_its_time() {
     let mut sim = Sim::at_step(4, 40).window((13, 0), (13, 55));
-    sim.see(5 * 60, &ok(40), &ok(4));
-    let closed = sim.see(5 * 60, &ok(40), &ok(20));
+    sim.observe_for(5 * 60, &ok(40), &ok(4));
+    let closed = sim.observe_for(5 * 60, &ok(40), &ok(20));
     assert_eq!(reasons(&closed), [WaitReason::Window], "{closed:?}");
-    sim.see(60 * 60, &ok(40), &ok(4));
+    sim.observe_for(60 * 60, &ok(40), &ok(4));
     assert_eq!(sim.froze(), [], "nothing is late while the window is closed");
     // The next Monday.
     sim.now += SignedDuration::from_hours(7 * 24 - 2);
-    let waiting = sim.see(19 * 60, &ok(40), &ok(4));
+    let waiting = sim.observe_for(19 * 60, &ok(40), &ok(4));
     assert_eq!((reasons(&waiting), sim.froze()), (vec![WaitReason::RaiseGate], vec![]), "{waiting:?}");
 }
 
 #[test]
 fn a_step_that_is_written_in_part_goes_on_to_its_end() {
     let mut sim = Sim::at_step(4, 10).window((13, 0), (13, 50));
-    let Decision::Write(batch) = sim.see(60, &ok(10), &ok(10)) else { panic!("no write") };
+    let Decision::Write(batch) = sim.observe_for(60, &ok(10), &ok(10)) else { panic!("no write") };
     let first = batch.writes[0].clone();
     let deadline = sim.now + SignedDuration::from_secs(10);
     sim.apply(Event::Intended { restore: false, deadline, writes: vec![first.clone()] });
     let result = crate::domain::run::event::WriteResult::Applied;
     sim.apply(Event::Outcome { route: first.route, result, live: Some(first.set), detail: None });
-    let later = sim.see(5 * 60, &ok(10), &ok(10));
+    let later = sim.observe_for(5 * 60, &ok(10), &ok(10));
     assert!(matches!(later, Decision::Write(ref rest) if rest.writes.len() == 1), "{later:?}");
 }
 
 #[test]
 fn a_call_does_not_stay_for_a_window() {
     let mut sim = Sim::at_step(4, 10).window((20, 0), (21, 0));
-    sim.orders.leave = Some(sim.now);
-    let decision = sim.look_after(POLL, &ok(10), &ok(10));
+    sim.orders.exit_after = Some(sim.now);
+    let decision = sim.observe_after(POLL, &ok(10), &ok(10));
     assert!(
-        matches!(&decision, Decision::Leave(Stop::Waiting, why) if why.contains("until 1970-01-12 20:00:00 UTC")),
+        matches!(&decision, Decision::Exit(StopReason::Waiting, why) if why.contains("until 1970-01-12 20:00:00 UTC")),
         "{decision:?}"
     );
 }
@@ -89,11 +89,11 @@ fn a_call_does_not_stay_for_a_window() {
 fn nobody_approves() {
     let go_on = |then| {
         let mut sim = Sim::at_step(5, 10).timed(then);
-        let waiting = sim.see(29 * 60, &ok(10), &ok(10));
+        let waiting = sim.observe_for(29 * 60, &ok(10), &ok(10));
         let Decision::Wait(waits) = &waiting else { panic!("{waiting:?}") };
         assert_eq!(waits[0].until, Some(Timestamp::from_second(1_000_000 + 30 * 60).expect("a time")));
         assert_eq!(sim.timed_out(), 0);
-        let decision = sim.see(90, &ok(10), &ok(10));
+        let decision = sim.observe_for(90, &ok(10), &ok(10));
         assert_eq!(sim.timed_out(), 1);
         (sim, decision)
     };
@@ -106,17 +106,17 @@ fn nobody_approves() {
     assert_eq!(reasons(&decision), [WaitReason::Paused]);
     // A late approval alone is not enough: the run must also be resumed.
     sim.apply(Event::Approved { step: 5, by: "alice".into(), request: None });
-    assert_eq!(reasons(&sim.see(3600, &ok(10), &ok(10))), [WaitReason::Paused]);
+    assert_eq!(reasons(&sim.observe_for(3600, &ok(10), &ok(10))), [WaitReason::Paused]);
     sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::Plain, request: None });
-    sim.look_after(POLL, &ok(10), &ok(10));
+    sim.observe_after(POLL, &ok(10), &ok(10));
     assert_eq!((sim.state.step, sim.timed_out()), (6, 1));
 }
 
 #[test]
 fn a_paused_run_that_is_resumed_without_an_approval_waits_for_it_as_long_as_it_takes() {
     let mut sim = Sim::at_step(5, 10).timed(OnTimeout::Pause);
-    sim.see(31 * 60, &ok(10), &ok(10));
+    sim.observe_for(31 * 60, &ok(10), &ok(10));
     sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::Plain, request: None });
-    let waiting = sim.see(2 * 3600, &ok(10), &ok(10));
+    let waiting = sim.observe_for(2 * 3600, &ok(10), &ok(10));
     assert_eq!((reasons(&waiting), sim.timed_out()), (vec![WaitReason::Approval], 1));
 }

@@ -6,15 +6,15 @@ const ALL: [(&str, u16); 2] = [("webapp-a", 0), ("webapp-b", 100)];
 
 /// At 50 % since second 2.
 fn half() -> State {
-    run(forward(&ORIGINAL)).unanswered(1, 11).did(2, outcome(WriteResult::Applied, Some(&HALF)))
+    run(forward(&ORIGINAL)).unanswered(1, 11).after(2, outcome(WriteResult::Applied, Some(&HALF)))
 }
 
 #[test]
 fn a_late_read_does_not_answer_for_a_restoring_write() {
     let state = half()
         .rolling_back(5, Trigger::Operator)
-        .did(6, intended(true, 16, &ORIGINAL))
-        .did(7, outcome(WriteResult::Unknown, None));
+        .after(6, intended(true, 16, &ORIGINAL))
+        .after(7, outcome(WriteResult::Unknown, None));
     let mut seen = watch(0);
     for second in [8, 20, 31] {
         seen = seen.seen(second, Ok(forward(&ORIGINAL)), [10, 10]);
@@ -28,7 +28,7 @@ fn a_late_read_does_not_answer_for_a_restoring_write() {
 
 #[test]
 fn a_late_read_may_be_of_the_time_before_the_last_two_writes() {
-    let state = half().did(10, intended(false, 20, &ALL)).did(12, outcome(WriteResult::Applied, Some(&ALL)));
+    let state = half().after(10, intended(false, 20, &ALL)).after(12, outcome(WriteResult::Applied, Some(&ALL)));
     let drifts = |second: i64| {
         let seen = watch(0).seen(second, Ok(forward(&ORIGINAL)), [10, 10]);
         matches!(next(&state, &seen, second), Decision::Record(events) if matches!(events[..], [Event::Drifted { .. }]))

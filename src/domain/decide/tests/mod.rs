@@ -4,11 +4,11 @@ use super::*;
 use crate::domain::fixture::{forward, group_arn, plan, route, shares, started};
 use crate::domain::health::{Target, TargetState};
 use crate::domain::run::event::{
-    Event, Freeze, Record, ResumeMode, RouteStart, StepType, Stop, Trigger, WaitReason, Write, WriteResult,
+    Event, FreezeReason, Record, ResumeMode, RouteStart, StepType, StopReason, Trigger, WaitReason, Write, WriteResult,
 };
 use crate::domain::run::state::State;
-use crate::domain::run::watch::{Observation, Watch};
-use crate::domain::traffic::{Content, Reading, RouteId, Split, Sticky, Unreadable};
+use crate::domain::run::observation::{Observation, Observed};
+use crate::domain::traffic::{RouteContent, Reading, RouteId, Split, ClientStickiness, Unreadable};
 
 mod blindness;
 mod lateness;
@@ -21,7 +21,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// A run of the fixture's plan with one route on listener 80, at second 0.
-fn run(content: Content) -> State {
+fn run(content: RouteContent) -> State {
     let live = route(80, None, content);
     let mut started = started(10);
     let first = started.routes.swap_remove(0);
@@ -47,20 +47,20 @@ fn set(weights: &[(&str, u16)]) -> Split {
 }
 
 impl State {
-    fn did(mut self, second: i64, event: Event) -> Self {
+    fn after(mut self, second: i64, event: Event) -> Self {
         self.apply(at(second), &event).unwrap();
         self
     }
 
     /// At step 4 (50 %), whose write was sent and not answered; it may take effect until `deadline`.
     fn unanswered(self, second: i64, deadline: i64) -> Self {
-        self.did(second, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
-            .did(second, intended(false, deadline, &HALF))
-            .did(second, outcome(WriteResult::Unknown, None))
+        self.after(second, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
+            .after(second, intended(false, deadline, &HALF))
+            .after(second, outcome(WriteResult::Unknown, None))
     }
 
     fn rolling_back(self, second: i64, trigger: Trigger) -> Self {
-        self.did(
+        self.after(
             second,
             Event::RollbackStarted {
                 cause: String::new(),
@@ -82,17 +82,17 @@ fn outcome(result: WriteResult, live: Option<&[(&str, u16)]>) -> Event {
     Event::Outcome { route: id(), result, live: live.map(set), detail: None }
 }
 
-fn watch(second: i64) -> Watch {
-    Watch::new(at(second), std::time::Duration::from_secs(5), std::time::Duration::from_secs(90))
+fn watch(second: i64) -> Observed {
+    Observed::new(at(second), std::time::Duration::from_secs(5), std::time::Duration::from_secs(90))
 }
 
-trait Seen {
-    fn seen(self, second: i64, value: Result<Content, Unreadable>, healthy: [u32; 2]) -> Self;
+trait ObserveRoute {
+    fn seen(self, second: i64, value: Result<RouteContent, Unreadable>, healthy: [u32; 2]) -> Self;
 }
 
-impl Seen for Watch {
+impl ObserveRoute for Observed {
     /// Adds an observation of the route and of the healthy targets of a and b.
-    fn seen(mut self, second: i64, value: Result<Content, Unreadable>, healthy: [u32; 2]) -> Self {
+    fn seen(mut self, second: i64, value: Result<RouteContent, Unreadable>, healthy: [u32; 2]) -> Self {
         let target = |i: u32| Target {
             id: format!("10.0.0.{i}"),
             port: 80,
@@ -104,16 +104,16 @@ impl Seen for Watch {
         let health =
             health.map(|(g, n)| (group_arn(g), Reading { at: at(second), value: Ok((0..n).map(target).collect()) }));
         let routes = [(id(), Reading { at: at(second), value })].into();
-        self.absorb(at(second), Observation { routes, health: health.collect(), ..Observation::default() }, true);
+        self.add(at(second), Observation { routes, health: health.collect(), ..Observation::default() }, true);
         self
     }
 }
 
-fn next(state: &State, watch: &Watch, second: i64) -> Decision {
-    decide(&Context { plan: &plan(), state, watch, now: at(second) }, Orders::default())
+fn next(state: &State, watch: &Observed, second: i64) -> Decision {
+    decide(&Context { plan: &plan(), state, observed: watch, now: at(second) }, ProcessOptions::default())
 }
 
-fn throttled() -> Result<Content, Unreadable> {
+fn throttled() -> Result<RouteContent, Unreadable> {
     Err(Unreadable::Throttled)
 }
 
@@ -133,7 +133,7 @@ fn a_read_that_fails_before_a_restoring_write_closes_no_older_one() {
     let state = run(forward(&ORIGINAL))
         .unanswered(1, 30)
         .rolling_back(2, Trigger::Gate)
-        .did(3, outcome(WriteResult::Unread, None));
+        .after(3, outcome(WriteResult::Unread, None));
     let seen = watch(0).seen(4, Ok(forward(&ORIGINAL)), [10, 10]);
     assert!(matches!(next(&state, &seen, 4), Decision::Wait(_)), "the write may still come until second 30");
     let late = seen.seen(31, Ok(forward(&HALF)), [10, 10]);
@@ -144,13 +144,13 @@ fn a_read_that_fails_before_a_restoring_write_closes_no_older_one() {
 #[test]
 fn a_read_back_that_is_told_of_late_does_not_close_what_may_have_come_since() {
     let state =
-        run(forward(&ORIGINAL)).unanswered(1, 30).rolling_back(2, Trigger::Gate).did(25, intended(true, 35, &ORIGINAL));
+        run(forward(&ORIGINAL)).unanswered(1, 30).rolling_back(2, Trigger::Gate).after(25, intended(true, 35, &ORIGINAL));
     // Read at second 27, journaled at 36 with the rest of its chunk.
-    let state = state.did(36, outcome(WriteResult::Applied, Some(&ORIGINAL)));
+    let state = state.after(36, outcome(WriteResult::Applied, Some(&ORIGINAL)));
     assert!(!ends(&next(&state, &watch(0), 36)));
     let seen = watch(0).seen(37, Ok(forward(&ORIGINAL)), [10, 10]);
     let Decision::Record(events) = next(&state, &seen, 37) else { panic!("decided by a read after the deadline") };
-    let state = state.did(37, events[0].clone());
+    let state = state.after(37, events[0].clone());
     let seen = seen.seen(38, Ok(forward(&ORIGINAL)), [10, 10]);
     assert!(ends(&next(&state, &seen, 38)));
 }
@@ -159,7 +159,7 @@ fn a_read_back_that_is_told_of_late_does_not_close_what_may_have_come_since() {
 fn a_rollback_does_not_end_on_what_another_process_saw() {
     let state = run(forward(&ORIGINAL))
         .rolling_back(2, Trigger::Operator)
-        .did(3, Event::Claimed { owner: String::new(), pid: 1, tool: String::new(), onward: false });
+        .after(3, Event::Claimed { owner: String::new(), pid: 1, tool: String::new(), onward: false });
     let blind = watch(3).seen(4, throttled(), [10, 10]);
     assert!(!ends(&next(&state, &blind, 4)), "nothing was read back: {:?}", next(&state, &blind, 4));
     assert!(ends(&next(&state, &blind.seen(9, Ok(forward(&ORIGINAL)), [10, 10]), 9)));
@@ -169,8 +169,8 @@ fn a_rollback_does_not_end_on_what_another_process_saw() {
 fn a_rollback_does_not_end_on_a_refused_write_over_someone_elses() {
     let foreign =
         Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: Some(Box::new(forward(&HALF))) };
-    let state = run(forward(&ORIGINAL)).did(1, foreign).rolling_back(2, Trigger::Operator);
-    let state = state.did(4, intended(true, 14, &ORIGINAL)).did(5, outcome(WriteResult::Failed, None));
+    let state = run(forward(&ORIGINAL)).after(1, foreign).rolling_back(2, Trigger::Operator);
+    let state = state.after(4, intended(true, 14, &ORIGINAL)).after(5, outcome(WriteResult::Failed, None));
     assert!(!ends(&next(&state, &watch(0).seen(3, Ok(forward(&HALF)), [10, 10]), 5)));
 }
 
@@ -178,7 +178,7 @@ fn a_rollback_does_not_end_on_a_refused_write_over_someone_elses() {
 fn a_route_whose_raise_was_refused_and_that_never_moved_is_right() {
     let state = run(forward(&ORIGINAL)).rolling_back(2, Trigger::Gate);
     let mut seen = watch(0).seen(3, Ok(forward(&ORIGINAL)), [10, 10]);
-    seen.refused.insert(id(), "AccessDenied".into());
+    seen.rejected_writes.insert(id(), "AccessDenied".into());
     assert!(ends(&next(&state, &seen, 3)), "{:?}", next(&state, &seen, 3));
 }
 
@@ -189,7 +189,7 @@ fn a_persons_rollback_names_a_rule_that_forwards_nowhere_and_ends() {
         expected: Box::new(forward(&ORIGINAL)),
         live: Some(Box::new(crate::domain::fixture::redirect())),
     };
-    let state = run(forward(&ORIGINAL)).did(1, gone).rolling_back(2, Trigger::Operator);
+    let state = run(forward(&ORIGINAL)).after(1, gone).rolling_back(2, Trigger::Operator);
     let seen = watch(0).seen(3, Ok(crate::domain::fixture::redirect()), [10, 10]);
     assert!(left(&next(&state, &seen, 3)).contains("forwards nowhere"));
 }
@@ -198,7 +198,7 @@ fn a_persons_rollback_names_a_rule_that_forwards_nowhere_and_ends() {
 fn a_rollback_ends_without_a_deleted_rule_and_names_it() {
     for trigger in [Trigger::Operator, Trigger::Gate] {
         let gone = Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: None };
-        let state = run(forward(&ORIGINAL)).did(1, gone).rolling_back(2, trigger);
+        let state = run(forward(&ORIGINAL)).after(1, gone).rolling_back(2, trigger);
         let unseen = watch(2).seen(3, throttled(), [10, 10]);
         assert!(
             matches!(next(&state, &unseen, 3), Decision::Wait(_)),
@@ -216,15 +216,15 @@ fn a_write_over_which_someone_else_wrote_is_closed_after_its_deadline() {
     let drifted =
         Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: Some(Box::new(forward(&foreign))) };
     let state = run(forward(&ORIGINAL))
-        .did(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
-        .did(1, intended(false, 11, &HALF))
-        .did(2, drifted)
-        .did(3, Event::Frozen { reason: Freeze::Drift, message: String::new() })
-        .did(4, Event::Resumed { by: String::new(), mode: ResumeMode::Reassert, request: None });
+        .after(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
+        .after(1, intended(false, 11, &HALF))
+        .after(2, drifted)
+        .after(3, Event::Frozen { reason: FreezeReason::Drift, message: String::new() })
+        .after(4, Event::Resumed { by: String::new(), mode: ResumeMode::Reassert, request: None });
     let seen = watch(0).seen(12, Ok(forward(&foreign)), [10, 10]);
     let Decision::Record(events) = next(&state, &seen, 12) else { panic!("{:?}", next(&state, &seen, 12)) };
-    let state = state.did(12, events[0].clone());
-    assert!(state.routes[&id()].open.is_none(), "`resume --reassert` can write now");
+    let state = state.after(12, events[0].clone());
+    assert!(state.routes[&id()].open_writes.is_none(), "`resume --reassert` can write now");
 }
 
 #[test]
@@ -232,10 +232,10 @@ fn what_is_written_again_is_held_to_the_raise_gate() {
     let drifted =
         Event::Drifted { route: id(), expected: Box::new(forward(&HALF)), live: Some(Box::new(forward(&ORIGINAL))) };
     let state = run(forward(&HALF))
-        .did(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
-        .did(2, drifted)
-        .did(3, Event::Frozen { reason: Freeze::Drift, message: String::new() })
-        .did(4, Event::Resumed { by: String::new(), mode: ResumeMode::Reassert, request: None });
+        .after(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
+        .after(2, drifted)
+        .after(3, Event::Frozen { reason: FreezeReason::Drift, message: String::new() })
+        .after(4, Event::Resumed { by: String::new(), mode: ResumeMode::Reassert, request: None });
     let looks = |b: u32| (1..=8).fold(watch(0), |w, i| w.seen(i * 5, Ok(forward(&ORIGINAL)), [10, b]));
     assert!(matches!(next(&state, &looks(4), 40), Decision::Wait(_)), "{:?}", next(&state, &looks(4), 40));
     assert!(matches!(next(&state, &looks(10), 40), Decision::Write(_)), "{:?}", next(&state, &looks(10), 40));
@@ -244,10 +244,10 @@ fn what_is_written_again_is_held_to_the_raise_gate() {
 #[test]
 fn the_time_in_which_nobody_worked_does_not_fail_a_step() {
     let state = run(forward(&ORIGINAL))
-        .did(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
-        .did(1, intended(false, 11, &HALF))
-        .did(2, outcome(WriteResult::Failed, None))
-        .did(9000, Event::Claimed { owner: String::new(), pid: 1, tool: String::new(), onward: false });
+        .after(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
+        .after(1, intended(false, 11, &HALF))
+        .after(2, outcome(WriteResult::Failed, None))
+        .after(9000, Event::Claimed { owner: String::new(), pid: 1, tool: String::new(), onward: false });
     let seen = (0..8).fold(watch(9000), |w, i| w.seen(9000 + i * 5, Ok(forward(&ORIGINAL)), [10, 10]));
     assert!(matches!(next(&state, &seen, 9035), Decision::Write(_)), "{:?}", next(&state, &seen, 9035));
 }
@@ -255,14 +255,14 @@ fn the_time_in_which_nobody_worked_does_not_fail_a_step() {
 #[test]
 fn clients_of_a_run_that_began_in_the_middle_hold_cookies_too() {
     let mut content = forward(&HALF);
-    content.sticky = Some(Sticky { enabled: true, seconds: Some(600) });
+    content.sticky = Some(ClientStickiness { enabled: true, seconds: Some(600) });
     let mut state = run(content);
     state.started.from_step = 5;
     state.started.start = Some(shares(100, 0));
     state.step = 5;
     let state = state.rolling_back(2, Trigger::Gate);
     let route = &state.routes[&id()];
-    let back = goal::back(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.split()).unwrap();
+    let back = goal::after_rollback(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.split()).unwrap();
     assert_eq!(back.weight(&group_arn("webapp-b")), None, "dropped, so that its cookies are worth nothing");
 }
 
@@ -276,7 +276,7 @@ fn a_baseline_that_no_step_uses_and_that_is_not_attached_is_gone_back_to() {
     state.started.start = Some([("a".into(), 0), ("b".into(), 0), ("c".into(), 100)].into());
     let state = state.rolling_back(2, Trigger::Operator);
     let route = &state.routes[&id()];
-    let back = goal::back(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.split()).unwrap();
+    let back = goal::after_rollback(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.split()).unwrap();
     assert!(back.weight(&group_arn("webapp-c")).is_some_and(|w| w > 0), "{back:?}");
     assert_eq!(
         (back.weight(&group_arn("webapp-a")), back.weight(&group_arn("webapp-b"))),
@@ -289,12 +289,12 @@ fn a_baseline_that_no_step_uses_and_that_is_not_attached_is_gone_back_to() {
 fn a_rollback_leaves_what_this_build_does_not_know_and_says_so() {
     let state = run(forward(&ORIGINAL))
         .unanswered(1, 11)
-        .did(12, outcome(WriteResult::Applied, Some(&HALF)))
+        .after(12, outcome(WriteResult::Applied, Some(&HALF)))
         .rolling_back(13, Trigger::Gate);
     let unknown = "80 default: this build does not know QuantumConfig";
     let seen = watch(0).seen(14, Err(Unreadable::Unrepresentable(unknown.into())), [10, 10]);
     assert!(
-        matches!(next(&state, &seen, 14), Decision::Leave(Stop::Stuck, why) if why.contains(unknown)),
+        matches!(next(&state, &seen, 14), Decision::Exit(StopReason::Stuck, why) if why.contains(unknown)),
         "{:?}",
         next(&state, &seen, 14)
     );
@@ -305,7 +305,7 @@ fn a_rollback_keeps_what_a_third_party_put_into_the_action() {
     let mine = run(forward(&ORIGINAL)).rolling_back(2, Trigger::Operator);
     let (route, rollback) = (&mine.routes[&id()], mine.rollback.as_ref().unwrap());
     let live = set(&[("webapp-a", 50), ("webapp-b", 50), ("webapp-c", 100)]);
-    let back = goal::back(&plan(), &mine, route, rollback, &live).unwrap();
+    let back = goal::after_rollback(&plan(), &mine, route, rollback, &live).unwrap();
     let weight = |name: &str| u32::from(back.weight(&group_arn(name)).unwrap());
     assert_eq!(
         weight("webapp-a"),
@@ -315,7 +315,7 @@ fn a_rollback_keeps_what_a_third_party_put_into_the_action() {
     assert_eq!(weight("webapp-b"), 0);
     let ours = set(&[("webapp-a", 5), ("webapp-b", 95)]);
     assert!(
-        goal::back(&plan(), &mine, route, rollback, &ours).unwrap().same(&set(&ORIGINAL)),
+        goal::after_rollback(&plan(), &mine, route, rollback, &ours).unwrap().equivalent(&set(&ORIGINAL)),
         "else the original tuples"
     );
 }

@@ -2,21 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{LiveWorld, SelectedEntry, Selection, Skip, Skipped, without_forward};
+use super::model::{LiveResources, SelectedEntry, Selection, SkipReason, SkippedRoute, without_forward};
 use super::{entry, resolve};
 use crate::domain::traffic::RouteId;
 use crate::plan::model::{Plan, Shares};
 
 /// Selects for a run from the first step on: the live shares must equal `strategy.start`.
-pub fn select(plan: &Plan, world: &LiveWorld) -> Selection {
+pub fn select(plan: &Plan, world: &LiveResources) -> Selection {
     select_at(plan, world, plan.strategy.start.as_ref())
 }
 
 /// Selects for a run that begins at a later step (`--from-step`): the live shares must equal `start`; with `None` any
 /// shares do.
-pub fn select_at(plan: &Plan, world: &LiveWorld, start: Option<&Shares>) -> Selection {
+pub fn select_at(plan: &Plan, world: &LiveResources, start: Option<&Shares>) -> Selection {
     let mut selection = Selection::default();
-    let mut reasons: BTreeMap<RouteId, Skip> = BTreeMap::new();
+    let mut reasons: BTreeMap<RouteId, SkipReason> = BTreeMap::new();
     let mut taken: BTreeMap<RouteId, String> = BTreeMap::new();
     for workload in &plan.workloads {
         for spec in &workload.routes {
@@ -27,7 +27,7 @@ pub fn select_at(plan: &Plan, world: &LiveWorld, start: Option<&Shares>) -> Sele
                     load_balancer: resolved.load_balancer.arn.clone(),
                     groups: resolved.groups.clone(),
                 });
-                let wanted = entry::Wanted { plan, start, spec, workload: &workload.name, resolved };
+                let wanted = entry::EntrySelection { plan, start, spec, workload: &workload.name, resolved };
                 wanted.select(world, &mut selection, &mut reasons, &mut taken);
             }
         }
@@ -36,13 +36,13 @@ pub fn select_at(plan: &Plan, world: &LiveWorld, start: Option<&Shares>) -> Sele
     selection
 }
 
-fn skipped(world: &LiveWorld, selection: &Selection, reasons: &BTreeMap<RouteId, Skip>) -> Vec<Skipped> {
+fn skipped(world: &LiveResources, selection: &Selection, reasons: &BTreeMap<RouteId, SkipReason>) -> Vec<SkippedRoute> {
     let selected: BTreeSet<&RouteId> = selection.routes.iter().map(|r| &r.route.id).collect();
     let mut all = Vec::new();
     for (arn, load_balancer) in &selection.load_balancers {
         let Some(Ok(listeners)) = world.listeners.get(arn) else { continue };
         for route in listeners.iter().flat_map(|(_, routes)| routes).filter(|r| !selected.contains(&r.id)) {
-            all.push(Skipped {
+            all.push(SkippedRoute {
                 load_balancer: load_balancer.name.clone(),
                 id: route.id.clone(),
                 route: route.label(),

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{LiveWorld, SelectedRoute, Selection, Skip, without_forward};
-use super::resolve::{Resolved, unreadable};
+use super::model::{LiveResources, SelectedRoute, Selection, SkipReason, without_forward};
+use super::resolve::{ResolvedEntry, unreadable};
 use crate::base::arn::name as short_name;
 use crate::base::finding::{Code, Finding, Severity};
 use crate::domain::elb::balancer::{Listener, LiveRoute};
@@ -11,22 +11,22 @@ use crate::domain::traffic::{RouteId, shares};
 use crate::plan::model::{ListenerRef, Plan, RouteEntry, RuleRef, Shares, StepKind};
 
 /// An entry of the plan with its resources resolved.
-pub(super) struct Wanted<'a> {
+pub(super) struct EntrySelection<'a> {
     pub plan: &'a Plan,
     pub start: Option<&'a Shares>,
     pub spec: &'a RouteEntry,
     pub workload: &'a str,
-    pub resolved: Resolved,
+    pub resolved: ResolvedEntry,
 }
 
-impl Wanted<'_> {
+impl EntrySelection<'_> {
     /// Adds this entry's routes and findings. `reasons` collects why other routes were skipped; `taken` maps each
     /// selected route to its workload.
     pub fn select(
         &self,
-        world: &LiveWorld,
+        world: &LiveResources,
         selection: &mut Selection,
-        reasons: &mut BTreeMap<RouteId, Skip>,
+        reasons: &mut BTreeMap<RouteId, SkipReason>,
         taken: &mut BTreeMap<RouteId, String>,
     ) {
         let name = self.resolved.load_balancer.name.clone();
@@ -35,16 +35,16 @@ impl Wanted<'_> {
             Some(Err(why)) => return selection.findings.push(unreadable(&name, &format!("load balancer {name}"), why)),
             None => return,
         };
-        self.unread(listeners, selection);
+        self.report_unread(listeners, selection);
         self.missing_listeners(listeners, selection);
         self.missing_rules(listeners, selection);
         let (mut found, mut at_start) = (0, Vec::new());
         for (listener, routes) in listeners {
             for route in routes {
-                match self.verdict(listener, route, selection) {
+                match self.check_route(listener, route, selection) {
                     Ok(()) => {
                         found += 1;
-                        if self.take(route, selection, taken) {
+                        if self.add_route(route, selection, taken) {
                             at_start.push(route);
                         }
                     }
@@ -55,19 +55,19 @@ impl Wanted<'_> {
                 }
             }
         }
-        self.count(found, listeners, selection);
-        self.start_shares(&at_start, selection);
-        self.attachment(&at_start, selection);
+        self.check_count(found, listeners, selection);
+        self.check_start_shares(&at_start, selection);
+        self.check_attachment(&at_start, selection);
     }
 
     /// Decides whether the entry selects this route.
-    fn verdict(&self, listener: &Listener, route: &LiveRoute, selection: &mut Selection) -> Result<(), Skip> {
+    fn check_route(&self, listener: &Listener, route: &LiveRoute, selection: &mut Selection) -> Result<(), SkipReason> {
         let listed = self.spec.rules.as_ref().map(|rules| rules.iter().any(|r| names_route(r, route)));
         if !self.in_plan(listener) {
-            return Err(Skip::Listener { port: listener.port });
+            return Err(SkipReason::Listener { port: listener.port });
         }
         if listed == Some(false) {
-            return Err(Skip::NotListed);
+            return Err(SkipReason::NotListed);
         }
         let why = match route.forwards() {
             None => without_forward(route),
@@ -75,7 +75,7 @@ impl Wanted<'_> {
                 let attached: Vec<&String> =
                     self.resolved.groups.values().filter(|g| forward.weight(g).is_some()).collect();
                 if attached.is_empty() {
-                    Skip::OtherGroups { groups: forward.ids().map(|id| short_name(id).to_owned()).collect() }
+                    SkipReason::OtherGroups { groups: forward.ids().map(|id| short_name(id).to_owned()).collect() }
                 } else if self.carries(route) {
                     return Ok(());
                 } else {
@@ -85,20 +85,20 @@ impl Wanted<'_> {
                     };
                     let carrying = names(true);
                     if carrying.is_empty() {
-                        Skip::AtZero { groups: names(false) }
+                        SkipReason::AtZero { groups: names(false) }
                     } else {
-                        Skip::Elsewhere { groups: carrying }
+                        SkipReason::Elsewhere { groups: carrying }
                     }
                 }
             }
         };
         if listed == Some(true) {
-            let message = format!("{} is listed in `rules`, but it {}", route.label(), phrase(&why));
+            let message = format!("{} is listed in `rules`, but it {}", route.label(), refusal_reason(&why));
             selection.findings.push(
                 Finding::new(Code::CUT045, self.workload, message)
                     .help("remove it from `rules`, or move its traffic to where the plan starts"),
             );
-            return Err(Skip::Refused);
+            return Err(SkipReason::Refused);
         }
         Err(why)
     }
@@ -111,7 +111,7 @@ impl Wanted<'_> {
         })
     }
 
-    fn take(&self, route: &LiveRoute, selection: &mut Selection, taken: &mut BTreeMap<RouteId, String>) -> bool {
+    fn add_route(&self, route: &LiveRoute, selection: &mut Selection, taken: &mut BTreeMap<RouteId, String>) -> bool {
         if let Some(other) = taken.get(&route.id) {
             let message = if other == self.workload {
                 format!("{} is selected twice by workload {other}", route.label())
@@ -140,7 +140,7 @@ impl Wanted<'_> {
 
     /// Reports what could not be read of the plan's listeners, if it may concern the plan: a route that cannot be read
     /// cannot be written.
-    fn unread(&self, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
+    fn report_unread(&self, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
         for (listener, _) in listeners.iter().filter(|(l, _)| self.in_plan(l)) {
             for route in listener.unread.iter().filter(|u| u.may_concern(self.resolved.groups.values())) {
                 selection.findings.push(unreadable(&route.label, &route.label, &route.why));
@@ -202,7 +202,7 @@ impl Wanted<'_> {
     }
 
     /// Checks `expect`, and whether any route carries traffic.
-    fn count(&self, found: usize, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
+    fn check_count(&self, found: usize, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
         if found == 0 && self.spec.rules.is_none() {
             selection.findings.push(self.carries_nothing(listeners));
         }
@@ -252,13 +252,13 @@ impl Wanted<'_> {
     }
 
     /// Checks that the live shares are those with which the plan begins.
-    fn start_shares(&self, routes: &[&LiveRoute], selection: &mut Selection) {
+    fn check_start_shares(&self, routes: &[&LiveRoute], selection: &mut Selection) {
         let Some(start) = self.start else { return };
         let managed: Vec<_> = self.resolved.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
         let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for route in routes {
-            let Some(forward) = route.forwards().filter(|f| !shares::holds(f, &managed, start)) else { continue };
-            if let Some(live) = shares::read(forward, &managed) {
+            let Some(forward) = route.forwards().filter(|f| !shares::matches_shares(f, &managed, start)) else { continue };
+            if let Some(live) = shares::live_shares(forward, &managed) {
                 let text: Vec<String> =
                     live.iter().filter(|(_, s)| **s > 0.0).map(|(c, s)| format!("{c} {}", percent(*s))).collect();
                 wrong.entry(text.join(", ")).or_default().push(route.label());
@@ -280,7 +280,7 @@ impl Wanted<'_> {
     }
 
     /// Checks that every group that ever gets a share is attached, or that a `bind` step attaches it.
-    fn attachment(&self, routes: &[&LiveRoute], selection: &mut Selection) {
+    fn check_attachment(&self, routes: &[&LiveRoute], selection: &mut Selection) {
         let steps = &self.plan.strategy.steps;
         if steps.iter().any(|s| s.kind == StepKind::Bind) {
             return;
@@ -317,9 +317,9 @@ impl Wanted<'_> {
     }
 }
 
-fn phrase(skip: &Skip) -> String {
+fn refusal_reason(skip: &SkipReason) -> String {
     match skip {
-        Skip::AtZero { groups } => {
+        SkipReason::AtZero { groups } => {
             format!("carries no traffic of the cluster from which the plan starts ({})", groups.join(", "))
         }
         other => other.to_string(),

@@ -10,5 +10,5 @@ mod tests;
 
 pub use crate::base::arn::name as short_name;
 pub use choose::{select, select_at};
-pub use model::{Listeners, LiveWorld, SelectedEntry, SelectedGroup, SelectedRoute, Selection, Skip, Skipped, spelled};
+pub use model::{Listeners, LiveResources, SelectedEntry, SelectedGroup, SelectedRoute, Selection, SkipReason, SkippedRoute, selector_text};
 pub(crate) use resolve::unreadable as unread;

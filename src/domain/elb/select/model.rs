@@ -14,7 +14,7 @@ use crate::plan::model::{ClusterName, Selector};
 
 /// The live resources that the plan's selectors name. What could not be read is recorded as [`Unreadable`].
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct LiveWorld {
+pub struct LiveResources {
     /// The load balancers that each selector of the plan matches.
     pub load_balancers: BTreeMap<Selector, Result<Vec<LoadBalancer>, Unreadable>>,
     /// Listeners with their routes, by the load balancer's ARN.
@@ -32,7 +32,7 @@ pub struct Selection {
     /// The routes to manage, in the plan's order of entries and the load balancer's order of rules.
     pub routes: Vec<SelectedRoute>,
     /// Every other route of those load balancers.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Vec<SkippedRoute>,
     /// The plan's route entries that resolved, in the plan's order.
     pub entries: Vec<SelectedEntry>,
     /// The plan's load balancers by ARN.
@@ -97,7 +97,7 @@ pub struct SelectedGroup {
 /// A route that the plan skips.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Skipped {
+pub struct SkippedRoute {
     /// The load balancer's name.
     pub load_balancer: String,
     /// The route's id; in JSON its ARN.
@@ -108,7 +108,7 @@ pub struct Skipped {
     /// Its conditions in words.
     pub conditions: String,
     /// Why it is skipped.
-    pub reason: Skip,
+    pub reason: SkipReason,
 }
 
 fn arn<S: Serializer>(id: &RouteId, serializer: S) -> Result<S::Ok, S::Error> {
@@ -118,7 +118,7 @@ fn arn<S: Serializer>(id: &RouteId, serializer: S) -> Result<S::Ok, S::Error> {
 /// Why a route is skipped. A later variant is closer to being selected.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Skip {
+pub enum SkipReason {
     /// Its routing action redirects.
     Redirects,
     /// Its routing action answers with a fixed response.
@@ -151,7 +151,7 @@ pub enum Skip {
     Refused,
 }
 
-impl fmt::Display for Skip {
+impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Redirects => f.write_str("redirects"),
@@ -169,16 +169,16 @@ impl fmt::Display for Skip {
     }
 }
 
-pub fn without_forward(route: &LiveRoute) -> Skip {
+pub fn without_forward(route: &LiveRoute) -> SkipReason {
     match kinds(&route.content).last() {
-        Some(&"redirect") => Skip::Redirects,
-        Some(&"fixed-response") => Skip::Responds,
-        _ => Skip::NoForward,
+        Some(&"redirect") => SkipReason::Redirects,
+        Some(&"fixed-response") => SkipReason::Responds,
+        _ => SkipReason::NoForward,
     }
 }
 
 /// How a selector is written in a plan.
-pub fn spelled(selector: &Selector) -> String {
+pub fn selector_text(selector: &Selector) -> String {
     match selector {
         Selector::Name(text) | Selector::Arn(text) => text.clone(),
         Selector::Tags(tags) => {

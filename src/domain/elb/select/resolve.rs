@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{LiveWorld, SelectedGroup, Selection, spelled};
+use super::model::{LiveResources, SelectedGroup, Selection, selector_text};
 use crate::base::finding::{Code, Finding};
 use crate::domain::elb::balancer::{LoadBalancer, TargetGroup};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterName, Plan, RouteEntry, Selector, Workload};
 
 /// The resources of an entry.
-pub(super) struct Resolved {
+pub(super) struct ResolvedEntry {
     pub load_balancer: LoadBalancer,
     /// ARN by cluster.
     pub groups: BTreeMap<ClusterName, String>,
@@ -18,14 +18,14 @@ pub(super) struct Resolved {
 /// Resolves an entry. Every selector that does not resolve becomes a finding.
 pub(super) fn entry(
     plan: &Plan,
-    world: &LiveWorld,
+    world: &LiveResources,
     workload: &Workload,
     spec: &RouteEntry,
     selection: &mut Selection,
-) -> Option<Resolved> {
+) -> Option<ResolvedEntry> {
     let subject = &workload.name;
     let load_balancer =
-        match one(&spec.load_balancer, world.load_balancers.get(&spec.load_balancer), |lb: &LoadBalancer| {
+        match exactly_one(&spec.load_balancer, world.load_balancers.get(&spec.load_balancer), |lb: &LoadBalancer| {
             lb.name.clone()
         }) {
             Ok(found) => Some(found.clone()),
@@ -39,11 +39,11 @@ pub(super) fn entry(
     }
     let mut groups = BTreeMap::new();
     for (cluster, selector) in &spec.target_groups {
-        match one(selector, world.groups.get(selector), |g: &TargetGroup| g.name.clone()) {
+        match exactly_one(selector, world.groups.get(selector), |g: &TargetGroup| g.name.clone()) {
             Ok(group) => {
                 groups.insert(cluster.clone(), group.arn.clone());
                 let load_balancer = load_balancer.as_ref().map(|lb| lb.arn.clone()).unwrap_or_default();
-                claim(selection, workload, cluster, group, load_balancer);
+                register_group(selection, workload, cluster, group, load_balancer);
             }
             Err(problem) => {
                 selection.findings.push(problem.finding(Code::CUT041, subject, "target group", &plan.region))
@@ -52,11 +52,11 @@ pub(super) fn entry(
     }
     let distinct: BTreeSet<&String> = groups.values().collect();
     let complete = distinct.len() == spec.target_groups.len();
-    load_balancer.filter(|_| complete).map(|load_balancer| Resolved { load_balancer, groups })
+    load_balancer.filter(|_| complete).map(|load_balancer| ResolvedEntry { load_balancer, groups })
 }
 
 /// Registers a group. One target group may belong to one cluster of one workload only.
-fn claim(selection: &mut Selection, workload: &Workload, cluster: &str, group: &TargetGroup, load_balancer: String) {
+fn register_group(selection: &mut Selection, workload: &Workload, cluster: &str, group: &TargetGroup, load_balancer: String) {
     if let Some(other) = selection.groups.get(&group.arn) {
         if other.cluster != cluster || other.workload != workload.name {
             let message = format!(
@@ -79,13 +79,13 @@ fn claim(selection: &mut Selection, workload: &Workload, cluster: &str, group: &
     selection.groups.insert(group.arn.clone(), selected);
 }
 
-enum Problem {
+enum SelectorProblem {
     None(String),
     Several(String, Vec<String>),
     Unreadable(String, Unreadable),
 }
 
-impl Problem {
+impl SelectorProblem {
     fn finding(self, code: Code, subject: &str, what: &str, region: &str) -> Finding {
         match self {
             Self::None(selector) | Self::Unreadable(selector, Unreadable::NotFound(_)) => {
@@ -131,19 +131,19 @@ pub fn unreadable(subject: &str, what: &str, why: &Unreadable) -> Finding {
     }
 }
 
-fn one<'a, T>(
+fn exactly_one<'a, T>(
     selector: &Selector,
     found: Option<&'a Result<Vec<T>, Unreadable>>,
     name: impl Fn(&T) -> String,
-) -> Result<&'a T, Problem> {
-    let text = spelled(selector);
+) -> Result<&'a T, SelectorProblem> {
+    let text = selector_text(selector);
     match found {
-        None => Err(Problem::None(text)),
-        Some(Err(why)) => Err(Problem::Unreadable(text, why.clone())),
+        None => Err(SelectorProblem::None(text)),
+        Some(Err(why)) => Err(SelectorProblem::Unreadable(text, why.clone())),
         Some(Ok(all)) => match all.as_slice() {
-            [] => Err(Problem::None(text)),
+            [] => Err(SelectorProblem::None(text)),
             [one] => Ok(one),
-            several => Err(Problem::Several(text, several.iter().map(name).collect())),
+            several => Err(SelectorProblem::Several(text, several.iter().map(name).collect())),
         },
     }
 }

@@ -1,9 +1,9 @@
 use super::*;
 use crate::base::finding::{Code, Severity};
 use crate::domain::elb::balancer::{Listener, LiveRoute};
-use crate::domain::fixture::{LB, each_route, forward, group, group_arn, plan, route, shares, world};
+use crate::domain::fixture::{LB, each_route, forward, group, group_arn, plan, route, shares, live_resources};
 use crate::domain::traffic::Unreadable;
-use crate::domain::traffic::{Content, Member, Split, Unread};
+use crate::domain::traffic::{RouteContent, Member, Split, UnreadRoute};
 use crate::plan::model::Plan;
 use crate::plan::model::{ListenerRef, RuleRef, StepKind};
 
@@ -17,7 +17,7 @@ fn labels(selection: &Selection) -> Vec<String> {
 
 #[test]
 fn every_action_of_from_is_selected_and_the_others_say_why_not() {
-    let selection = select(&plan(), &world());
+    let selection = select(&plan(), &live_resources());
     assert_eq!(codes(&selection), []);
     assert_eq!(
         labels(&selection),
@@ -29,15 +29,15 @@ fn every_action_of_from_is_selected_and_the_others_say_why_not() {
 }
 
 #[test]
-fn what_sits_at_zero_or_is_elsewhere_or_outside_is_skipped_with_that_reason() {
-    let (mut plan, mut world) = (plan(), world());
+fn skipped_routes_have_a_reason() {
+    let (mut plan, mut world) = (plan(), live_resources());
     plan.workloads[0].routes[0].listeners = vec![ListenerRef::Port(443)];
-    each_route(&mut world, |r| match r.priority {
+    each_route(&mut live_resources, |r| match r.priority {
         Some(15) => r.content = forward(&[("webapp-a", 0), ("third", 1)]),
         Some(20) => r.content = forward(&[("webapp-a", 0), ("webapp-b", 5)]),
         _ => {}
     });
-    let selection = select(&plan, &world);
+    let selection = select(&plan, &live_resources);
     assert_eq!(labels(&selection), ["443 default"]);
     let why: Vec<_> = selection
         .skipped
@@ -55,40 +55,40 @@ fn what_sits_at_zero_or_is_elsewhere_or_outside_is_skipped_with_that_reason() {
 
 #[test]
 fn a_lone_group_without_a_weight_is_all_of_it() {
-    let mut world = world();
-    each_route(&mut world, |r| r.content = lone());
-    let selection = select(&plan(), &world);
+    let mut world = live_resources();
+    each_route(&mut live_resources, |r| r.content = lone());
+    let selection = select(&plan(), &live_resources);
     assert_eq!(codes(&selection), []);
     assert_eq!(selection.routes.len(), 8);
 }
 
-fn lone() -> Content {
+fn lone() -> RouteContent {
     let member = Member { id: group_arn("webapp-a"), weight: None };
-    forward(&[]).with(&Split { members: vec![member] })
+    forward(&[]).with_split(&Split { members: vec![member] })
 }
 
-fn listeners_of(world: &mut LiveWorld) -> &mut Vec<(Listener, Vec<LiveRoute>)> {
-    world.listeners.get_mut(LB).and_then(|l| l.as_mut().ok()).expect("listeners")
+fn listeners_of(world: &mut LiveResources) -> &mut Vec<(Listener, Vec<LiveRoute>)> {
+    live_resources.listeners.get_mut(LB).and_then(|l| l.as_mut().ok()).expect("listeners")
 }
 
 /// A rule 40 of listener 80 that cannot be read.
-fn unread(world: &mut LiveWorld, groups: &[&str], why: Unreadable) {
+fn unread(world: &mut LiveResources, groups: &[&str], why: Unreadable) {
     let id = route(80, Some(40), forward(&[])).id;
     let groups = groups.iter().map(|g| group_arn(g)).collect();
-    listeners_of(world)[0].0.unread.push(Unread { id, label: "80 rule 40".into(), groups, why });
+    listeners_of(live_resources)[0].0.unread.push(UnreadRoute { id, label: "80 rule 40".into(), groups, why });
 }
 
 #[test]
-fn a_route_of_others_that_cannot_be_read_is_in_nobodys_way() {
-    let mut changed = world();
+fn an_unreadable_route_of_others_is_not_a_finding() {
+    let mut changed = live_resources();
     unread(&mut changed, &["third"], Unreadable::Unrepresentable("Quantum".into()));
-    assert_eq!(select(&plan(), &changed).findings, select(&plan(), &world()).findings);
+    assert_eq!(select(&plan(), &changed).findings, select(&plan(), &live_resources()).findings);
 }
 
 /// One mutation, exactly one code.
 #[test]
 fn each_problem_has_its_code() {
-    type Change = fn(&mut Plan, &mut LiveWorld);
+    type Change = fn(&mut Plan, &mut LiveResources);
     let cases: &[(&str, Code, Change)] = &[
         ("no load balancer", Code::CUT040, |p, w| {
             w.load_balancers.insert(p.workloads[0].routes[0].load_balancer.clone(), Ok(Vec::new()));
@@ -151,9 +151,9 @@ fn each_problem_has_its_code() {
         }),
     ];
     for (name, code, change) in cases {
-        let (mut plan, mut world) = (plan(), world());
-        change(&mut plan, &mut world);
-        let selection = select(&plan, &world);
+        let (mut plan, mut world) = (plan(), live_resources());
+        change(&mut plan, &mut live_resources);
+        let selection = select(&plan, &live_resources);
         assert_eq!(codes(&selection), [*code], "{name}: {:#?}", selection.findings);
         assert!(selection.findings[0].help.is_some(), "{name}");
     }
@@ -161,11 +161,11 @@ fn each_problem_has_its_code() {
 
 #[test]
 fn two_workloads_on_one_action_are_an_error_for_each_action() {
-    let (mut plan, world) = (plan(), world());
+    let (mut plan, world) = (plan(), live_resources());
     let mut second = plan.workloads[0].clone();
     second.name = "other".to_owned();
     plan.workloads.push(second);
-    let found = codes(&select(&plan, &world));
+    let found = codes(&select(&plan, &live_resources));
     assert_eq!(found.iter().filter(|c| **c == Code::CUT047).count(), 6);
 }
 
@@ -174,31 +174,31 @@ fn swapped_clusters_are_asked_about() {
     let mut plan = plan();
     std::mem::swap(&mut plan.strategy.from, &mut plan.strategy.to);
     plan.strategy.start = Some(shares(0, 100));
-    let finding = select(&plan, &world()).findings.remove(0);
+    let finding = select(&plan, &live_resources()).findings.remove(0);
     assert!(finding.help.is_some_and(|h| h.contains("swapped")), "{}", finding.message);
 }
 
 #[test]
 fn a_rule_on_one_of_two_listeners_is_only_a_warning() {
-    let (mut plan, mut world) = (plan(), world());
+    let (mut plan, mut world) = (plan(), live_resources());
     plan.workloads[0].routes[0].rules = Some(vec![RuleRef::Priority(40)]);
-    if let Some(Ok(listeners)) = world.listeners.get_mut(LB) {
+    if let Some(Ok(listeners)) = live_resources.listeners.get_mut(LB) {
         listeners[1].1.push(route(443, Some(40), forward(&[("webapp-a", 1)])));
     }
-    let selection = select(&plan, &world);
+    let selection = select(&plan, &live_resources);
     assert_eq!(labels(&selection), ["443 rule 40"]);
     assert_eq!(selection.findings.iter().map(|f| f.severity).collect::<Vec<_>>(), [Severity::Warning]);
 }
 
 #[test]
 fn a_start_in_the_middle_takes_the_shares_of_that_step() {
-    let mut world = world();
-    each_route(&mut world, |r| {
+    let mut world = live_resources();
+    each_route(&mut live_resources, |r| {
         if r.priority != Some(30) {
             r.content = forward(&[("webapp-a", 1), ("webapp-b", 1)]);
         }
     });
-    let selection = select_at(&plan(), &world, Some(&shares(50, 50)));
+    let selection = select_at(&plan(), &live_resources, Some(&shares(50, 50)));
     assert_eq!((codes(&selection), selection.routes.len()), (Vec::new(), 6));
     assert!(codes(&select_at(&plan(), &world, Some(&shares(95, 5)))).contains(&Code::CUT049));
     let mut split = plan();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::base::time::later;
-use crate::domain::health::Counts;
+use crate::domain::health::HealthCounts;
 use crate::domain::health::{Target, TargetState};
 use crate::plan::model::{GuardGate, RaiseGate};
 
@@ -17,7 +17,7 @@ pub struct Sample {
     /// When the reading was requested.
     pub at: Timestamp,
     /// All targets.
-    pub counts: Counts,
+    pub counts: HealthCounts,
     /// Healthy targets by zone, where AWS names zones.
     pub zones: BTreeMap<String, u32>,
 }
@@ -27,7 +27,7 @@ pub type Samples = VecDeque<Sample>;
 
 /// What a raise requires of a group.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Need {
+pub struct RaiseNeed {
     /// The group's coming share, in percent.
     pub share: u32,
     /// Healthy targets that it must have in total.
@@ -43,22 +43,22 @@ pub struct Need {
 
 /// The verdict of the raise gate.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Raise {
+pub enum RaiseVerdict {
     /// The raise may happen.
     Holds,
     /// Healthy enough, but not for long enough: the earliest time at which the gate can hold.
-    Since(Timestamp),
+    NotBefore(Timestamp),
     /// Not healthy enough, with the reason.
-    Short(String),
+    Shortfall(String),
     /// Unknown: there is no fresh sample.
     Unknown,
 }
 
 /// The verdict of the guard.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Guard {
+pub enum GuardVerdict {
     /// Within its bounds.
-    Fine,
+    Passing,
     /// Below its bounds since this time, but not for long enough to fail.
     Failing(Timestamp, String),
     /// Failed, with the reason.
@@ -68,7 +68,7 @@ pub enum Guard {
 }
 
 /// Maximum age of a fresh sample, by the wall clock.
-pub const FRESH: SignedDuration = SignedDuration::from_secs(10);
+pub const MAX_SAMPLE_AGE: SignedDuration = SignedDuration::from_secs(10);
 
 /// The guard fails below this fraction of the capacity that the present share needs.
 const GUARD_CAPACITY: f64 = 0.7;
@@ -76,7 +76,7 @@ const GUARD_CAPACITY: f64 = 0.7;
 impl Sample {
     /// Counts targets by state and healthy ones by zone.
     pub fn of(at: Timestamp, targets: &[Target]) -> Self {
-        let mut sample = Self { at, counts: Counts::default(), zones: BTreeMap::new() };
+        let mut sample = Self { at, counts: HealthCounts::default(), zones: BTreeMap::new() };
         for target in targets {
             let counts = &mut sample.counts;
             *match target.state {
@@ -100,7 +100,7 @@ impl Sample {
         c.healthy + c.initial + c.unhealthy + c.unused + c.unavailable
     }
 
-    fn shortfall(&self, need: &Need) -> Option<String> {
+    fn shortfall(&self, need: &RaiseNeed) -> Option<String> {
         let (healthy, registered) = (self.counts.healthy, self.registered());
         if healthy < need.healthy {
             return Some(format!("has {healthy} of the {} healthy targets that {} % needs", need.healthy, need.share));
@@ -124,11 +124,11 @@ impl Sample {
 /// What a share of `share` percent requires of a group: the larger of `minHealthy` and share × `capacity` × `total`.
 /// `total` is the larger of the baseline and today's healthy total. `zones` are the zones that must each have their
 /// fraction of it; empty if cross-zone balancing is on.
-pub fn need(gate: &RaiseGate, share: u32, total: u32, zones: &[String], interval: Duration) -> Need {
+pub fn need(gate: &RaiseGate, share: u32, total: u32, zones: &[String], interval: Duration) -> RaiseNeed {
     let capacity = gate.capacity * f64::from(share) / 100.0 * f64::from(total);
     let per_zone =
         if zones.is_empty() { 0 } else { ceil(capacity / f64::from(u32::try_from(zones.len()).unwrap_or(u32::MAX))) };
-    Need {
+    RaiseNeed {
         share,
         healthy: gate.min_healthy.max(ceil(capacity)),
         zones: zones.iter().map(|z| (z.clone(), gate.min_healthy.max(per_zone))).collect(),
@@ -138,23 +138,23 @@ pub fn need(gate: &RaiseGate, share: u32, total: u32, zones: &[String], interval
 }
 
 /// Whether the share of a group may rise now. It takes at least two samples, the last one not older than `fresh`.
-pub fn raise(samples: &Samples, need: &Need, fresh: SignedDuration, now: Timestamp) -> Raise {
-    let Some(last) = samples.back().filter(|s| now.duration_since(s.at) <= fresh) else { return Raise::Unknown };
+pub fn raise(samples: &Samples, need: &RaiseNeed, fresh: SignedDuration, now: Timestamp) -> RaiseVerdict {
+    let Some(last) = samples.back().filter(|s| now.duration_since(s.at) <= fresh) else { return RaiseVerdict::Unknown };
     if let Some(short) = last.shortfall(need) {
-        return Raise::Short(short);
+        return RaiseVerdict::Shortfall(short);
     }
     let good: Vec<_> = samples.iter().rev().take_while(|s| s.shortfall(need).is_none()).collect();
     let since = good.last().map_or(last.at, |s| s.at);
     let until = later(since, need.stable_for);
-    if good.len() >= 2 && until <= now { Raise::Holds } else { Raise::Since(until.max(now)) }
+    if good.len() >= 2 && until <= now { RaiseVerdict::Holds } else { RaiseVerdict::NotBefore(until.max(now)) }
 }
 
 /// The guard's verdict on a group that has `share` percent of the traffic. `total` as for [`need`]. Targets in state
 /// `initial` and `unused` do not count.
-pub fn guard(samples: &Samples, gate: &GuardGate, share: u32, total: u32, capacity: f64, now: Timestamp) -> Guard {
-    let Some(last) = samples.back() else { return Guard::Unknown };
+pub fn guard(samples: &Samples, gate: &GuardGate, share: u32, total: u32, capacity: f64, now: Timestamp) -> GuardVerdict {
+    let Some(last) = samples.back() else { return GuardVerdict::Unknown };
     if last.counts.healthy == 0 {
-        return Guard::Failed(format!("has no healthy target{}", sick(last)));
+        return GuardVerdict::Failed(format!("has no healthy target{}", state_list(last)));
     }
     let bound = capacity * GUARD_CAPACITY * f64::from(share) / 100.0 * f64::from(total);
     let why = |s: &Sample| -> Option<String> {
@@ -174,16 +174,16 @@ pub fn guard(samples: &Samples, gate: &GuardGate, share: u32, total: u32, capaci
             )
         })
     };
-    let Some(message) = why(last) else { return Guard::Fine };
+    let Some(message) = why(last) else { return GuardVerdict::Passing };
     let since = samples.iter().rev().take_while(|s| why(s).is_some()).last().map_or(last.at, |s| s.at);
     if later(since, gate.for_) <= now && last.at != since {
-        Guard::Failed(message)
+        GuardVerdict::Failed(message)
     } else {
-        Guard::Failing(since, message)
+        GuardVerdict::Failing(since, message)
     }
 }
 
-fn sick(sample: &Sample) -> String {
+fn state_list(sample: &Sample) -> String {
     let c = sample.counts;
     let states = [
         (c.unhealthy, "unhealthy"),

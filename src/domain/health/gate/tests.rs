@@ -5,25 +5,25 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).expect("a time")
 }
 
-fn counts(healthy: u32, unhealthy: u32) -> Counts {
-    Counts { healthy, unhealthy, ..Counts::default() }
+fn counts(healthy: u32, unhealthy: u32) -> HealthCounts {
+    HealthCounts { healthy, unhealthy, ..HealthCounts::default() }
 }
 
-fn samples(all: &[(i64, Counts)]) -> Samples {
+fn samples(all: &[(i64, HealthCounts)]) -> Samples {
     all.iter().map(|(s, counts)| Sample { at: at(*s), counts: *counts, zones: BTreeMap::new() }).collect()
 }
 
 /// What a share of `share` percent requires of a total.
-fn needs(share: u32, total: u32) -> Need {
+fn needs(share: u32, total: u32) -> RaiseNeed {
     need(&fixture::plan().strategy.gates.raise, share, total, &[], Duration::from_secs(10))
 }
 
 /// With samples that are fresh for ten seconds.
-fn raise(samples: &Samples, need: &Need, now: Timestamp) -> Raise {
+fn raise(samples: &Samples, need: &RaiseNeed, now: Timestamp) -> RaiseVerdict {
     super::raise(samples, need, SignedDuration::from_secs(10), now)
 }
 
-fn guarded(all: &[(i64, Counts)], share: u32, total: u32, now: i64) -> Guard {
+fn guarded(all: &[(i64, HealthCounts)], share: u32, total: u32, now: i64) -> GuardVerdict {
     guard(&samples(all), &fixture::plan().strategy.gates.guard, share, total, 1.0, at(now))
 }
 
@@ -34,36 +34,36 @@ fn a_raise_wants_two_samples_over_the_whole_time_and_a_fresh_one() {
     let good = counts(4, 0);
     assert_eq!(
         raise(&samples(&[(0, good)]), &need, at(5)),
-        Raise::Since(at(30)),
+        RaiseVerdict::NotBefore(at(30)),
         "one sample says nothing about a time"
     );
-    assert_eq!(raise(&samples(&[(0, good), (25, good)]), &need, at(29)), Raise::Since(at(30)));
-    assert_eq!(raise(&samples(&[(0, good), (25, good)]), &need, at(30)), Raise::Holds);
-    assert_eq!(raise(&samples(&[(0, good), (25, good)]), &need, at(36)), Raise::Unknown, "older than ten seconds");
+    assert_eq!(raise(&samples(&[(0, good), (25, good)]), &need, at(29)), RaiseVerdict::NotBefore(at(30)));
+    assert_eq!(raise(&samples(&[(0, good), (25, good)]), &need, at(30)), RaiseVerdict::Holds);
+    assert_eq!(raise(&samples(&[(0, good), (25, good)]), &need, at(36)), RaiseVerdict::Unknown, "older than ten seconds");
     let dip = samples(&[(0, good), (10, counts(3, 1)), (20, good), (30, good)]);
-    assert_eq!(raise(&dip, &need, at(31)), Raise::Since(at(50)), "it begins anew after a dip");
-    assert_eq!(raise(&Samples::new(), &need, at(0)), Raise::Unknown);
-    let instant = Need { stable_for: Duration::ZERO, ..need };
-    assert_eq!(raise(&samples(&[(0, good)]), &instant, at(1)), Raise::Since(at(1)), "never on one sample alone");
+    assert_eq!(raise(&dip, &need, at(31)), RaiseVerdict::NotBefore(at(50)), "it begins anew after a dip");
+    assert_eq!(raise(&Samples::new(), &need, at(0)), RaiseVerdict::Unknown);
+    let instant = RaiseNeed { stable_for: Duration::ZERO, ..need };
+    assert_eq!(raise(&samples(&[(0, good)]), &instant, at(1)), RaiseVerdict::NotBefore(at(1)), "never on one sample alone");
 }
 
 #[test]
 fn a_shortfall_names_the_numbers() {
-    let short = |counts, need: &Need| raise(&samples(&[(0, counts), (1, counts)]), need, at(2));
+    let short = |counts, need: &RaiseNeed| raise(&samples(&[(0, counts), (1, counts)]), need, at(2));
     assert_eq!(
         short(counts(4, 0), &needs(50, 40)),
-        Raise::Short("has 4 of the 20 healthy targets that 50 % needs".into())
+        RaiseVerdict::Shortfall("has 4 of the 20 healthy targets that 50 % needs".into())
     );
     assert_eq!(
         short(counts(0, 0), &needs(1, 20)),
-        Raise::Short("has 0 of the 1 healthy targets that 1 % needs".into())
+        RaiseVerdict::Shortfall("has 0 of the 1 healthy targets that 1 % needs".into())
     );
     // 18 of 20 healthy is 90 %; `initial` is not healthy, `draining` does not count at all.
-    let percent = Raise::Short("has 18 of 20 targets healthy (90 %); 95 % are needed".into());
+    let percent = RaiseVerdict::Shortfall("has 18 of 20 targets healthy (90 %); 95 % are needed".into());
     assert_eq!(short(counts(18, 2), &needs(10, 20)), percent);
-    assert_eq!(short(Counts { initial: 2, ..counts(18, 0) }, &needs(10, 20)), percent);
-    assert_eq!(short(Counts { unused: 2, ..counts(18, 0) }, &needs(10, 20)), percent);
-    assert!(matches!(short(Counts { draining: 20, ..counts(18, 0) }, &needs(10, 20)), Raise::Since(_)));
+    assert_eq!(short(HealthCounts { initial: 2, ..counts(18, 0) }, &needs(10, 20)), percent);
+    assert_eq!(short(HealthCounts { unused: 2, ..counts(18, 0) }, &needs(10, 20)), percent);
+    assert!(matches!(short(HealthCounts { draining: 20, ..counts(18, 0) }, &needs(10, 20)), RaiseVerdict::NotBefore(_)));
 }
 
 #[test]
@@ -85,36 +85,36 @@ fn without_cross_zone_balancing_every_zone_must_hold_its_part() {
         counts: counts(x + y, 0),
         zones: [("x".to_owned(), x), ("y".to_owned(), y)].into(),
     };
-    assert_eq!(raise(&[sample(0, 3, 3), sample(1, 3, 3)].into(), &need, at(3)), Raise::Holds);
+    assert_eq!(raise(&[sample(0, 3, 3), sample(1, 3, 3)].into(), &need, at(3)), RaiseVerdict::Holds);
     let lame = raise(&[sample(0, 5, 1), sample(1, 5, 1)].into(), &need, at(3));
-    assert_eq!(lame, Raise::Short("has 1 of the 3 healthy targets in zone y that 50 % needs".into()));
+    assert_eq!(lame, RaiseVerdict::Shortfall("has 1 of the 3 healthy targets in zone y that 50 % needs".into()));
 }
 
 #[test]
-fn for_the_guard_new_targets_are_neutral_and_draining_ones_are_none() {
+fn new_and_draining_targets_do_not_fail_the_guard() {
     let sick = |c| guarded(&[(0, c), (60, c), (95, c)], 10, 10, 95);
-    assert_eq!(sick(Counts { initial: 30, unused: 30, draining: 30, ..counts(10, 0) }), Guard::Fine);
-    assert!(matches!(sick(Counts { unavailable: 10, ..counts(10, 0) }), Guard::Failed(_)));
+    assert_eq!(sick(HealthCounts { initial: 30, unused: 30, draining: 30, ..counts(10, 0) }), GuardVerdict::Passing);
+    assert!(matches!(sick(HealthCounts { unavailable: 10, ..counts(10, 0) }), GuardVerdict::Failed(_)));
 }
 
 #[test]
 fn the_guard_fails_at_once_without_a_healthy_target_and_else_after_a_while() {
-    assert_eq!(guarded(&[(0, counts(0, 3))], 5, 10, 0), Guard::Failed("has no healthy target (3 unhealthy)".into()));
-    assert_eq!(guarded(&[(0, Counts::default())], 5, 10, 0), Guard::Failed("has no healthy target".into()));
-    assert_eq!(guarded(&[], 5, 10, 0), Guard::Unknown);
+    assert_eq!(guarded(&[(0, counts(0, 3))], 5, 10, 0), GuardVerdict::Failed("has no healthy target (3 unhealthy)".into()));
+    assert_eq!(guarded(&[(0, HealthCounts::default())], 5, 10, 0), GuardVerdict::Failed("has no healthy target".into()));
+    assert_eq!(guarded(&[], 5, 10, 0), GuardVerdict::Unknown);
     let why = "has 6 of 10 targets healthy (60 %); at least 70 % are needed";
     let weak = counts(6, 4);
-    assert_eq!(guarded(&[(0, weak)], 5, 10, 100), Guard::Failing(at(0), why.into()), "one sample is no time");
-    assert_eq!(guarded(&[(0, weak), (89, weak)], 5, 10, 89), Guard::Failing(at(0), why.into()));
-    assert_eq!(guarded(&[(0, weak), (90, weak)], 5, 10, 90), Guard::Failed(why.into()));
-    assert_eq!(guarded(&[(0, weak), (45, counts(7, 3)), (90, weak)], 5, 10, 90), Guard::Failing(at(90), why.into()));
-    assert_eq!(guarded(&[(0, weak), (90, counts(7, 3))], 5, 10, 90), Guard::Fine);
+    assert_eq!(guarded(&[(0, weak)], 5, 10, 100), GuardVerdict::Failing(at(0), why.into()), "one sample is no time");
+    assert_eq!(guarded(&[(0, weak), (89, weak)], 5, 10, 89), GuardVerdict::Failing(at(0), why.into()));
+    assert_eq!(guarded(&[(0, weak), (90, weak)], 5, 10, 90), GuardVerdict::Failed(why.into()));
+    assert_eq!(guarded(&[(0, weak), (45, counts(7, 3)), (90, weak)], 5, 10, 90), GuardVerdict::Failing(at(90), why.into()));
+    assert_eq!(guarded(&[(0, weak), (90, counts(7, 3))], 5, 10, 90), GuardVerdict::Passing);
 }
 
 #[test]
 fn the_guard_wants_seven_tenths_of_the_capacity_of_the_present_share() {
     // A share of 50 % of 40 needs 20 targets for a raise, and 14 for the guard.
-    assert_eq!(guarded(&[(0, counts(14, 0)), (90, counts(14, 0))], 50, 40, 90), Guard::Fine);
+    assert_eq!(guarded(&[(0, counts(14, 0)), (90, counts(14, 0))], 50, 40, 90), GuardVerdict::Passing);
     let why = "has 13 healthy targets; its 50 % of the traffic needs at least 14";
-    assert_eq!(guarded(&[(0, counts(13, 0)), (90, counts(13, 0))], 50, 40, 90), Guard::Failed(why.into()));
+    assert_eq!(guarded(&[(0, counts(13, 0)), (90, counts(13, 0))], 50, 40, 90), GuardVerdict::Failed(why.into()));
 }

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::base::time::{earlier, later, signed};
-use crate::domain::metric::verdict::judge::{self, Sides, Verdict};
-use crate::domain::metric::verdict::{Count, Window};
-use crate::plan::model::metric::{Judge, MetricGate, NoData, Source};
+use crate::domain::metric::verdict::judge::{self, ClusterNames, Verdict};
+use crate::domain::metric::verdict::{RequestCount, Window};
+use crate::plan::model::metric::{GateCondition, MetricGate, NoData, MetricSource};
 
 /// One measurement of a gate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,19 +20,19 @@ pub struct Measurement {
     /// The end of the measured window.
     pub to: Timestamp,
     /// The result.
-    pub seen: Seen,
+    pub seen: MeasuredValue,
 }
 
 /// The result of a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Seen {
+pub enum MeasuredValue {
     /// Requests of both clusters.
     Counts {
         /// Of the old cluster.
-        old: Count,
+        old: RequestCount,
         /// Of the new cluster.
-        new: Count,
+        new: RequestCount,
     },
     /// A quantile of the latencies of both clusters.
     Latencies {
@@ -67,7 +67,7 @@ pub enum Seen {
 
 /// A measurement that is due.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Question {
+pub struct MeasurementRequest {
     /// The gate.
     pub gate: MetricGate,
     /// The beginning of the window to measure.
@@ -75,14 +75,14 @@ pub struct Question {
     /// The end of the window.
     pub to: Timestamp,
     /// The old cluster.
-    pub old: Side,
+    pub old: QueriedCluster,
     /// The new cluster.
-    pub new: Side,
+    pub new: QueriedCluster,
 }
 
 /// One cluster of a measurement.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Side {
+pub struct QueriedCluster {
     /// The cluster's name in the plan.
     pub cluster: String,
     /// Its target groups that the gate covers, each with its load balancer's ARN.
@@ -91,19 +91,19 @@ pub struct Side {
 
 /// The state of a run as far as a gate needs it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Standing<'a> {
+pub struct GateContext<'a> {
     /// The clusters' names.
-    pub sides: Sides<'a>,
+    pub sides: ClusterNames<'a>,
     /// The new cluster's share as written, in percent; the largest of all routes.
     pub written: f64,
     /// Why the groups' requests do not follow the shares exactly, if so.
     pub advisory: Option<String>,
 }
 
-impl Question {
+impl MeasurementRequest {
     /// The window of the next measurement of a gate after the last one; `None`: not due yet. `since` is when the
     /// present shares were written. A process that is late by more than `back` skips the missed windows.
-    pub fn span(
+    pub fn next_window(
         gate: &MetricGate,
         last: Option<&Measurement>,
         since: Timestamp,
@@ -112,7 +112,7 @@ impl Question {
     ) -> Option<(Timestamp, Timestamp)> {
         // A window that looks back must not include traffic under other shares.
         let settled = if gate.of_traffic() && !gate.compares() { gate.window } else { Duration::ZERO };
-        let begun = aligned(gate, later(since, gate.initial_delay.max(settled)));
+        let begun = round_up_to_minute(gate, later(since, gate.initial_delay.max(settled)));
         if !gate.compares() {
             let next = last.map_or(begun, |last| later(last.to, gate.interval));
             return (next <= now).then(|| (earlier(now, gate.window), now));
@@ -123,7 +123,7 @@ impl Question {
         // After a pause of the process, only the latest window is measured, not the missed hours one by one.
         let behind = now.duration_since(ready) > signed(back.max(gate.interval.saturating_mul(3)));
         if behind {
-            let to = aligned(gate, earlier(earlier(now, gate.delay), gate.interval));
+            let to = round_up_to_minute(gate, earlier(earlier(now, gate.delay), gate.interval));
             return Some((earlier(to, gate.interval), to));
         }
         (ready <= now).then_some((from, to))
@@ -131,10 +131,10 @@ impl Question {
 }
 
 /// Rounds up to a full minute for CloudWatch, which counts in full minutes.
-fn aligned(gate: &MetricGate, at: Timestamp) -> Timestamp {
+fn round_up_to_minute(gate: &MetricGate, at: Timestamp) -> Timestamp {
     let rest = at.as_second().rem_euclid(60);
     match gate.source {
-        Source::CloudWatch(_) if gate.compares() && (rest > 0 || at.subsec_nanosecond() > 0) => {
+        MetricSource::CloudWatch(_) if gate.compares() && (rest > 0 || at.subsec_nanosecond() > 0) => {
             Timestamp::from_second(at.as_second() - rest + 60).unwrap_or(at)
         }
         _ => at,
@@ -142,11 +142,11 @@ fn aligned(gate: &MetricGate, at: Timestamp) -> Timestamp {
 }
 
 /// The verdict of a gate over its measurements since the present shares were written, oldest first.
-pub fn verdict(gate: &MetricGate, measured: &[Measurement], standing: &Standing<'_>, now: Timestamp) -> Verdict {
+pub fn verdict(gate: &MetricGate, measured: &[Measurement], standing: &GateContext<'_>, now: Timestamp) -> Verdict {
     let Some(last) = measured.last() else {
         return Verdict::hold("nothing has been measured since the present shares were written");
     };
-    if let Some(failed) = failures(gate, measured) {
+    if let Some(failed) = limit_exceeded(gate, measured) {
         return failed;
     }
     let stale = later(
@@ -157,32 +157,32 @@ pub fn verdict(gate: &MetricGate, measured: &[Measurement], standing: &Standing<
         _ if stale < now => {
             return Verdict::hold(format!("the last measurement is too old: {}", last.to.strftime("%F %T UTC")));
         }
-        Seen::Unreadable { message } => return Verdict::hold(format!("the metric cannot be read: {message}")),
-        Seen::Nothing { message } if gate.no_data == NoData::Hold => {
+        MeasuredValue::Unreadable { message } => return Verdict::hold(format!("the metric cannot be read: {message}")),
+        MeasuredValue::Nothing { message } if gate.no_data == NoData::Hold => {
             return Verdict::hold(format!("no data: {message}"));
         }
-        Seen::Nothing { message } if gate.no_data == NoData::Pass && !gate.compares() => {
+        MeasuredValue::Nothing { message } if gate.no_data == NoData::Pass && !gate.compares() => {
             return Verdict::pass(format!("no data, which the plan accepts (`noData: pass`): {message}"));
         }
         _ => {}
     }
-    judged(gate, measured, standing)
+    judge_values(gate, measured, standing)
 }
 
-fn judged(gate: &MetricGate, measured: &[Measurement], standing: &Standing<'_>) -> Verdict {
+fn judge_values(gate: &MetricGate, measured: &[Measurement], standing: &GateContext<'_>) -> Verdict {
     let windows = || -> Vec<Window> {
         let counts =
-            |m: &Measurement| if let Seen::Counts { old, new } = m.seen { Some(Window { old, new }) } else { None };
+            |m: &Measurement| if let MeasuredValue::Counts { old, new } = m.seen { Some(Window { old, new }) } else { None };
         measured.iter().filter_map(counts).collect()
     };
-    match &gate.judge {
-        Judge::ErrorRate(rule) => judge::errors(rule, gate.min_requests, gate.interval, &windows(), standing.sides),
-        Judge::Latency(rule) => {
+    match &gate.condition {
+        GateCondition::ErrorRate(rule) => judge::judge_error_rates(rule, gate.min_requests, gate.interval, &windows(), standing.sides),
+        GateCondition::Latency(rule) => {
             let pair =
-                |m: &Measurement| if let Seen::Latencies { old, new } = m.seen { Some((old, new)) } else { None };
-            judge::latencies(rule, &measured.iter().filter_map(pair).collect::<Vec<_>>(), standing.sides)
+                |m: &Measurement| if let MeasuredValue::Latencies { old, new } = m.seen { Some((old, new)) } else { None };
+            judge::judge_latencies(rule, &measured.iter().filter_map(pair).collect::<Vec<_>>(), standing.sides)
         }
-        Judge::Share { tolerance } => judge::share(
+        GateCondition::Share { tolerance } => judge::judge_share(
             *tolerance,
             gate.min_requests,
             &windows(),
@@ -190,20 +190,20 @@ fn judged(gate: &MetricGate, measured: &[Measurement], standing: &Standing<'_>) 
             standing.advisory.as_deref(),
             standing.sides,
         ),
-        Judge::Condition { .. } | Judge::State => match measured.last().map(|m| (wrong(gate, &m.seen), &m.seen)) {
+        GateCondition::Condition { .. } | GateCondition::State => match measured.last().map(|m| (measurement_failure(gate, &m.seen), &m.seen)) {
             Some((Some(why), _)) => {
                 Verdict::hold(format!("{why}; failed measurements that the plan allows: {}", gate.failure_limit))
             }
-            Some((None, Seen::Value { value })) => Verdict::pass(format!("{value} is {}", bounds(&gate.judge))),
-            Some((None, Seen::State { message, .. })) => Verdict::pass(message.clone()),
+            Some((None, MeasuredValue::Value { value })) => Verdict::pass(format!("{value} is {}", bounds(&gate.condition))),
+            Some((None, MeasuredValue::State { message, .. })) => Verdict::pass(message.clone()),
             _ => Verdict::hold("the metric source's answer does not fit this kind of gate"),
         },
     }
 }
 
 /// The verdict if more measurements have failed than the plan allows.
-fn failures(gate: &MetricGate, measured: &[Measurement]) -> Option<Verdict> {
-    let failed: Vec<String> = measured.iter().filter_map(|m| wrong(gate, &m.seen)).collect();
+fn limit_exceeded(gate: &MetricGate, measured: &[Measurement]) -> Option<Verdict> {
+    let failed: Vec<String> = measured.iter().filter_map(|m| measurement_failure(gate, &m.seen)).collect();
     let last = failed.last()?;
     if failed.len() as u64 <= u64::from(gate.failure_limit) {
         return None;
@@ -217,26 +217,26 @@ fn failures(gate: &MetricGate, measured: &[Measurement]) -> Option<Verdict> {
 }
 
 /// Why a single measurement has failed; `None` if it has not.
-fn wrong(gate: &MetricGate, seen: &Seen) -> Option<String> {
-    match (seen, &gate.judge) {
-        (Seen::Value { value }, Judge::Condition { at_most, at_least }) => {
+fn measurement_failure(gate: &MetricGate, seen: &MeasuredValue) -> Option<String> {
+    match (seen, &gate.condition) {
+        (MeasuredValue::Value { value }, GateCondition::Condition { at_most, at_least }) => {
             let outside = at_most.is_some_and(|most| *value > most) || at_least.is_some_and(|least| *value < least);
-            (outside || value.is_nan()).then(|| format!("{value} is not {}", bounds(&gate.judge)))
+            (outside || value.is_nan()).then(|| format!("{value} is not {}", bounds(&gate.condition)))
         }
-        (Seen::State { well: false, message }, _) => Some(message.clone()),
-        (Seen::Nothing { message }, _) if gate.no_data == NoData::Fail => Some(format!("no data: {message}")),
-        (Seen::Unreadable { message }, _) if gate.no_data == NoData::Fail => {
+        (MeasuredValue::State { well: false, message }, _) => Some(message.clone()),
+        (MeasuredValue::Nothing { message }, _) if gate.no_data == NoData::Fail => Some(format!("no data: {message}")),
+        (MeasuredValue::Unreadable { message }, _) if gate.no_data == NoData::Fail => {
             Some(format!("the metric cannot be read: {message}"))
         }
         _ => None,
     }
 }
 
-fn bounds(judge: &Judge) -> String {
+fn bounds(judge: &GateCondition) -> String {
     match judge {
-        Judge::Condition { at_most: Some(most), at_least: Some(least) } => format!("from {least} to {most}"),
-        Judge::Condition { at_most: Some(most), .. } => format!("at most {most}"),
-        Judge::Condition { at_least: Some(least), .. } => format!("at least {least}"),
+        GateCondition::Condition { at_most: Some(most), at_least: Some(least) } => format!("from {least} to {most}"),
+        GateCondition::Condition { at_most: Some(most), .. } => format!("at most {most}"),
+        GateCondition::Condition { at_least: Some(least), .. } => format!("at least {least}"),
         _ => "within its bounds".into(),
     }
 }

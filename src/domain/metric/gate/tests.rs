@@ -3,18 +3,18 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::domain::metric::verdict::judge::Call;
-use crate::plan::model::metric::{ErrorRate, Exec, Scope};
+use crate::domain::metric::verdict::judge::GateResult;
+use crate::plan::model::metric::{ErrorRate, MetricCommand, GateScope};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
 }
 
-fn gate(judge: Judge) -> MetricGate {
+fn gate(judge: GateCondition) -> MetricGate {
     let minute = Duration::from_mins(1);
     MetricGate {
         name: "g".into(),
-        scope: Scope::Plan,
+        scope: GateScope::Plan,
         raise: true,
         guard: true,
         interval: minute,
@@ -25,49 +25,49 @@ fn gate(judge: Judge) -> MetricGate {
         min_requests: 100,
         failure_limit: 0,
         dry_run: false,
-        source: Source::Exec(Exec { command: vec!["true".into()], timeout: minute }),
-        judge,
+        source: MetricSource::Exec(MetricCommand { command: vec!["true".into()], timeout: minute }),
+        condition: judge,
     }
 }
 
 fn most(value: f64) -> MetricGate {
-    gate(Judge::Condition { at_most: Some(value), at_least: None })
+    gate(GateCondition::Condition { at_most: Some(value), at_least: None })
 }
 
 /// One measurement a minute, the last one now.
-fn judged(gate: &MetricGate, seen: &[Seen]) -> Verdict {
+fn judged(gate: &MetricGate, seen: &[MeasuredValue]) -> Verdict {
     let measured: Vec<_> = (0..)
         .zip(seen)
         .map(|(i, seen)| Measurement { from: at(i * 60), to: at(i * 60 + 60), seen: seen.clone() })
         .collect();
-    let standing = Standing { sides: Sides { old: "a", new: "b" }, written: 10.0, advisory: None };
+    let standing = GateContext { sides: ClusterNames { old: "a", new: "b" }, written: 10.0, advisory: None };
     verdict(gate, &measured, &standing, at(60 * i64::try_from(seen.len()).expect("small")))
 }
 
-fn value(value: f64) -> Seen {
-    Seen::Value { value }
+fn value(value: f64) -> MeasuredValue {
+    MeasuredValue::Value { value }
 }
 
-fn nothing() -> Seen {
-    Seen::Nothing { message: "no series".into() }
+fn nothing() -> MeasuredValue {
+    MeasuredValue::Nothing { message: "no series".into() }
 }
 
-fn unreadable() -> Seen {
-    Seen::Unreadable { message: "refused".into() }
+fn unreadable() -> MeasuredValue {
+    MeasuredValue::Unreadable { message: "refused".into() }
 }
 
 #[test]
 fn a_threshold_fails_beyond_its_limit_and_not_before() {
     let once = MetricGate { failure_limit: 1, ..most(0.5) };
     for (gate, seen, call, why) in [
-        (&most(0.5), vec![value(0.5)], Call::Pass, "0.5 is at most 0.5"),
-        (&most(0.5), vec![value(0.6)], Call::Fail, "0.6 is not at most 0.5"),
-        (&once, vec![value(0.6)], Call::Hold, "failed measurements that the plan allows: 1"),
-        (&once, vec![value(0.6), value(0.1)], Call::Pass, "0.1"),
-        (&once, vec![value(0.6), value(0.1), value(0.7)], Call::Fail, "2 of 3 measurements failed"),
+        (&most(0.5), vec![value(0.5)], GateResult::Pass, "0.5 is at most 0.5"),
+        (&most(0.5), vec![value(0.6)], GateResult::Fail, "0.6 is not at most 0.5"),
+        (&once, vec![value(0.6)], GateResult::Hold, "failed measurements that the plan allows: 1"),
+        (&once, vec![value(0.6), value(0.1)], GateResult::Pass, "0.1"),
+        (&once, vec![value(0.6), value(0.1), value(0.7)], GateResult::Fail, "2 of 3 measurements failed"),
     ] {
         let verdict = judged(gate, &seen);
-        assert!(verdict.call == call && verdict.why.contains(why), "{seen:?}: {verdict:?}");
+        assert!(verdict.result == call && verdict.why.contains(why), "{seen:?}: {verdict:?}");
     }
 }
 
@@ -75,43 +75,43 @@ fn a_threshold_fails_beyond_its_limit_and_not_before() {
 fn no_data_is_what_the_plan_says_and_unreadable_is_no_failure_of_the_service() {
     let policy = |no_data| MetricGate { no_data, ..most(0.5) };
     let (hold, fail, pass) = (policy(NoData::Hold), policy(NoData::Fail), policy(NoData::Pass));
-    let calls = |seen: &[Seen]| [judged(&hold, seen).call, judged(&fail, seen).call, judged(&pass, seen).call];
-    assert_eq!(calls(&[]), [Call::Hold; 3], "nothing was asked yet");
-    assert_eq!(calls(&[nothing()]), [Call::Hold, Call::Fail, Call::Pass]);
-    assert_eq!(calls(&[unreadable()]), [Call::Hold, Call::Fail, Call::Hold]);
-    assert_eq!(calls(&[value(0.1), nothing(), value(0.1)]), [Call::Pass, Call::Fail, Call::Pass]);
-    assert_eq!(calls(&[value(0.1), unreadable()]), [Call::Hold, Call::Fail, Call::Hold], "what was good is old");
+    let calls = |seen: &[MeasuredValue]| [judged(&hold, seen).result, judged(&fail, seen).result, judged(&pass, seen).result];
+    assert_eq!(calls(&[]), [GateResult::Hold; 3], "nothing was asked yet");
+    assert_eq!(calls(&[nothing()]), [GateResult::Hold, GateResult::Fail, GateResult::Pass]);
+    assert_eq!(calls(&[unreadable()]), [GateResult::Hold, GateResult::Fail, GateResult::Hold]);
+    assert_eq!(calls(&[value(0.1), nothing(), value(0.1)]), [GateResult::Pass, GateResult::Fail, GateResult::Pass]);
+    assert_eq!(calls(&[value(0.1), unreadable()]), [GateResult::Hold, GateResult::Fail, GateResult::Hold], "what was good is old");
 }
 
 #[test]
 fn sides_that_are_compared_need_requests_whatever_the_policy() {
     let rule = ErrorRate { ratio: 1.5, alpha: 0.01, max_difference: 0.01, min_bake: Duration::from_mins(5) };
-    let gate = MetricGate { no_data: NoData::Pass, ..gate(Judge::ErrorRate(rule)) };
-    assert_eq!(judged(&gate, &vec![nothing(); 30]).call, Call::Hold);
+    let gate = MetricGate { no_data: NoData::Pass, ..gate(GateCondition::ErrorRate(rule)) };
+    assert_eq!(judged(&gate, &vec![nothing(); 30]).result, GateResult::Hold);
     let counts =
-        |new| Seen::Counts { old: Count { requests: 5400, errors: 54 }, new: Count { requests: 600, errors: new } };
-    assert_eq!(judged(&gate, &vec![counts(6); 10]).call, Call::Pass);
-    assert_eq!(judged(&gate, &[vec![counts(6); 10], vec![nothing()]].concat()).call, Call::Pass);
-    assert_eq!(judged(&gate, &vec![counts(60); 10]).call, Call::Fail);
-    assert_eq!(judged(&gate, &[vec![counts(6); 10], vec![unreadable()]].concat()).call, Call::Hold);
+        |new| MeasuredValue::Counts { old: RequestCount { requests: 5400, errors: 54 }, new: RequestCount { requests: 600, errors: new } };
+    assert_eq!(judged(&gate, &vec![counts(6); 10]).result, GateResult::Pass);
+    assert_eq!(judged(&gate, &[vec![counts(6); 10], vec![nothing()]].concat()).result, GateResult::Pass);
+    assert_eq!(judged(&gate, &vec![counts(60); 10]).result, GateResult::Fail);
+    assert_eq!(judged(&gate, &[vec![counts(6); 10], vec![unreadable()]].concat()).result, GateResult::Hold);
 }
 
 #[test]
-fn a_measurement_that_is_too_old_is_none() {
-    let standing = Standing { sides: Sides { old: "a", new: "b" }, written: 10.0, advisory: None };
+fn an_old_measurement_holds() {
+    let standing = GateContext { sides: ClusterNames { old: "a", new: "b" }, written: 10.0, advisory: None };
     let measured = [Measurement { from: at(0), to: at(60), seen: value(0.1) }];
-    assert_eq!(verdict(&most(0.5), &measured, &standing, at(200)).call, Call::Pass);
-    assert_eq!(verdict(&most(0.5), &measured, &standing, at(600)).call, Call::Hold);
+    assert_eq!(verdict(&most(0.5), &measured, &standing, at(200)).result, GateResult::Pass);
+    assert_eq!(verdict(&most(0.5), &measured, &standing, at(600)).result, GateResult::Hold);
 }
 
 /// Windows follow each other without gap or overlap, wait for late data, and restart after a long time without
 /// measurements.
 #[test]
 fn windows_tile_the_time() {
-    let compare = MetricGate { delay: Duration::from_secs(20), ..gate(Judge::Share { tolerance: 2.0 }) };
+    let compare = MetricGate { delay: Duration::from_secs(20), ..gate(GateCondition::Share { tolerance: 2.0 }) };
     let span = |last: Option<i64>, now: i64| {
         let last = last.map(|to| Measurement { from: at(to - 60), to: at(to), seen: nothing() });
-        Question::span(&compare, last.as_ref(), at(1000), Duration::ZERO, at(now))
+        MeasurementRequest::next_window(&compare, last.as_ref(), at(1000), Duration::ZERO, at(now))
             .map(|(from, to)| (from.as_second(), to.as_second()))
     };
     assert_eq!(span(None, 1079), None);
@@ -122,7 +122,7 @@ fn windows_tile_the_time() {
     let plain = most(1.0);
     let asked = |last: Option<i64>, now| {
         let last = last.map(|to| Measurement { from: at(to - 60), to: at(to), seen: nothing() });
-        Question::span(&plain, last.as_ref(), at(1000), Duration::ZERO, at(now)).is_some()
+        MeasurementRequest::next_window(&plain, last.as_ref(), at(1000), Duration::ZERO, at(now)).is_some()
     };
     assert!(asked(None, 1000) && !asked(Some(1000), 1059) && asked(Some(1000), 1060));
 }
@@ -130,10 +130,10 @@ fn windows_tile_the_time() {
 /// CloudWatch counts in full minutes.
 #[test]
 fn cloud_watch_is_asked_for_whole_minutes() {
-    let source = Source::CloudWatch(crate::plan::model::metric::CloudWatch::default());
-    let gate = MetricGate { source, delay: Duration::from_mins(3), ..gate(Judge::Share { tolerance: 2.0 }) };
+    let source = MetricSource::CloudWatch(crate::plan::model::metric::CloudWatch::default());
+    let gate = MetricGate { source, delay: Duration::from_mins(3), ..gate(GateCondition::Share { tolerance: 2.0 }) };
     let span = |last: Option<&Measurement>, now| {
-        Question::span(&gate, last, at(1003), Duration::ZERO, at(now))
+        MeasurementRequest::next_window(&gate, last, at(1003), Duration::ZERO, at(now))
             .map(|(from, to)| (from.as_second(), to.as_second()))
     };
     assert_eq!(span(None, 1259), None);

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::rates::Rates;
-use super::{Count, Window, bound, ranks};
+use super::rates::RateTest;
+use super::{RequestCount, Window, bound, ranks};
 use crate::plan::model::metric::{ErrorRate, Latency};
 
 /// The result of a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Call {
+pub enum GateResult {
     /// `pass`: a raise may happen.
     Pass,
     /// `hold`: no verdict yet, or unknown. Nothing is raised, and nothing is rolled back.
@@ -24,7 +24,7 @@ pub enum Call {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// The result.
-    pub call: Call,
+    pub result: GateResult,
     /// The reason, a sentence with the numbers.
     pub why: String,
 }
@@ -32,29 +32,29 @@ pub struct Verdict {
 impl Verdict {
     /// A raise may happen.
     pub fn pass(why: impl Into<String>) -> Self {
-        Self { call: Call::Pass, why: why.into() }
+        Self { result: GateResult::Pass, why: why.into() }
     }
 
     /// No verdict yet, or unknown.
     pub fn hold(why: impl Into<String>) -> Self {
-        Self { call: Call::Hold, why: why.into() }
+        Self { result: GateResult::Hold, why: why.into() }
     }
 
     /// The new cluster must not keep the traffic.
     pub fn fail(why: impl Into<String>) -> Self {
-        Self { call: Call::Fail, why: why.into() }
+        Self { result: GateResult::Fail, why: why.into() }
     }
 }
 
 /// A rollback needs at least this many bad windows: one burst is not a trend.
-pub const BAD: u32 = 3;
+pub const MIN_BAD_WINDOWS: u32 = 3;
 
 /// Number of the latest requests to the new cluster of which more than half must fail for an immediate rollback.
-pub const FLOOR: u64 = 20;
+pub const FLOOR_REQUESTS: u64 = 20;
 
 /// The names of the two clusters in the plan, for messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sides<'a> {
+pub struct ClusterNames<'a> {
     /// The old cluster.
     pub old: &'a str,
     /// The new cluster.
@@ -62,24 +62,24 @@ pub struct Sides<'a> {
 }
 
 /// Judges error rates by the windows since the present shares were written, oldest first, each `length` long.
-pub fn errors(rule: &ErrorRate, min_requests: u64, length: Duration, windows: &[Window], sides: Sides<'_>) -> Verdict {
-    let mut rates = Rates::new(rule.ratio);
+pub fn judge_error_rates(rule: &ErrorRate, min_requests: u64, length: Duration, windows: &[Window], sides: ClusterNames<'_>) -> Verdict {
+    let mut rates = RateTest::new(rule.ratio);
     for window in windows {
         rates.add(*window);
     }
-    let told = told(&rates, sides);
-    if let Some(worst) = floor(windows) {
+    let told = describe_rates(&rates, sides);
+    if let Some(worst) = failing_requests(windows) {
         let Window { old, new } = worst;
         let last = format!("{} fails {} of the last {} requests", sides.new, new.errors, new.requests);
         // If both clusters fail, a rollback does not help.
-        return if down(old) {
+        return if mostly_fails(old) {
             Verdict::hold(format!("{last}, and so does {}", sides.old))
         } else {
             Verdict::fail(last)
         };
     }
     let (evidence, needed) = (rates.evidence(), (1.0 / rule.alpha).ln());
-    if evidence >= needed && rates.bad >= BAD {
+    if evidence >= needed && rates.bad >= MIN_BAD_WINDOWS {
         let odds = evidence.min(20.0).exp();
         return Verdict::fail(format!(
             "{told}: more than {} times the old error rate with odds of {odds:.0} to 1, in {} bad windows",
@@ -102,7 +102,7 @@ pub fn errors(rule: &ErrorRate, min_requests: u64, length: Duration, windows: &[
         let (seen, wanted) = (baked.as_secs(), rule.min_bake.as_secs());
         return Verdict::hold(format!("{told}; compared for {seen}s of the {wanted}s that a verdict needs"));
     }
-    let most = bound::difference(rates.old, rates.new);
+    let most = bound::max_difference(rates.old, rates.new);
     let bounds = format!(
         "the error rate may be up to {:.2} percentage points higher; {:.2} are allowed",
         most * 100.0,
@@ -117,36 +117,36 @@ pub fn errors(rule: &ErrorRate, min_requests: u64, length: Duration, windows: &[
 
 /// The latest windows that together have [`FLOOR`] requests to the new cluster, if more than half of those requests
 /// fail.
-fn floor(windows: &[Window]) -> Option<Window> {
+fn failing_requests(windows: &[Window]) -> Option<Window> {
     let mut latest = Window::default();
     for window in windows.iter().rev() {
         latest = Window { old: latest.old.plus(window.old), new: latest.new.plus(window.new) };
-        if latest.new.requests >= FLOOR {
+        if latest.new.requests >= FLOOR_REQUESTS {
             break;
         }
     }
-    (latest.new.requests >= FLOOR && down(latest.new)).then_some(latest)
+    (latest.new.requests >= FLOOR_REQUESTS && mostly_fails(latest.new)).then_some(latest)
 }
 
-fn down(count: Count) -> bool {
+fn mostly_fails(count: RequestCount) -> bool {
     count.requests > 0 && count.errors * 2 > count.requests
 }
 
-fn told(rates: &Rates, sides: Sides<'_>) -> String {
+fn describe_rates(rates: &RateTest, sides: ClusterNames<'_>) -> String {
     let side =
-        |name: &str, count: Count| format!("{name} fails {:.2} % of {} requests", count.rate() * 100.0, count.requests);
+        |name: &str, count: RequestCount| format!("{name} fails {:.2} % of {} requests", count.rate() * 100.0, count.requests);
     format!("{}, {}", side(sides.new, rates.new), side(sides.old, rates.old))
 }
 
 /// Judges latencies by the quantiles of the windows since the present shares were written, oldest first: (old, new), in
 /// seconds.
-pub fn latencies(rule: &Latency, windows: &[(f64, f64)], sides: Sides<'_>) -> Verdict {
+pub fn judge_latencies(rule: &Latency, windows: &[(f64, f64)], sides: ClusterNames<'_>) -> Verdict {
     let differences: Vec<f64> = windows.iter().map(|(old, new)| new - rule.ratio * old).collect();
     let Some(ranked) = ranks::judge(&differences, rule.alpha) else {
         return Verdict::hold(format!(
             "measured {} of the {} windows that a verdict needs",
             windows.len(),
-            ranks::LEAST
+            ranks::MIN_WINDOWS
         ));
     };
     let allowed = format!("{} times the latency of {}", rule.ratio, sides.old);
@@ -169,13 +169,13 @@ pub fn latencies(rule: &Latency, windows: &[(f64, f64)], sides: Sides<'_>) -> Ve
 
 /// Compares the new cluster's share of the requests with the share as written, in percent. It never fails, because a
 /// wrong share is not a fault of the new cluster.
-pub fn share(
+pub fn judge_share(
     tolerance: f64,
     min_requests: u64,
     windows: &[Window],
     written: f64,
     advisory: Option<&str>,
-    sides: Sides<'_>,
+    sides: ClusterNames<'_>,
 ) -> Verdict {
     let all =
         windows.iter().fold(Window::default(), |sum, w| Window { old: sum.old.plus(w.old), new: sum.new.plus(w.new) });
@@ -186,8 +186,8 @@ pub fn share(
             min_requests.max(1)
         ));
     }
-    let part = Count { requests, errors: all.new.requests };
-    let (low, high) = bound::wilson(part);
+    let part = RequestCount { requests, errors: all.new.requests };
+    let (low, high) = bound::wilson_interval(part);
     let (seen, low, high) = (part.rate() * 100.0, low * 100.0, high * 100.0);
     let told = format!("{} got {seen:.1} % of {requests} requests; the written share is {written:.1} %", sides.new);
     // With few requests, chance alone may exceed the tolerance: only a deviation that chance does not explain counts.
@@ -205,56 +205,56 @@ mod tests {
 
     const RULE: ErrorRate =
         ErrorRate { ratio: 1.5, alpha: 0.01, max_difference: 0.01, min_bake: Duration::from_mins(5) };
-    const SIDES: Sides<'static> = Sides { old: "a", new: "b" };
+    const SIDES: ClusterNames<'static> = ClusterNames { old: "a", new: "b" };
 
     type Pair = ((u64, u64), (u64, u64));
 
     fn judged(windows: &[Pair]) -> Verdict {
-        let count = |(requests, errors)| Count { requests, errors };
+        let count = |(requests, errors)| RequestCount { requests, judge_error_rates };
         let windows: Vec<Window> =
             windows.iter().map(|(old, new)| Window { old: count(*old), new: count(*new) }).collect();
-        errors(&RULE, 100, Duration::from_mins(1), &windows, SIDES)
+        judge_error_rates(&RULE, 100, Duration::from_mins(1), &windows, SIDES)
     }
 
     #[test]
     fn every_verdict_says_why() {
-        let said = |windows: &[Pair], call: Call, words: &str| {
+        let said = |windows: &[Pair], call: GateResult, words: &str| {
             let verdict = judged(windows);
-            assert!(verdict.call == call && verdict.why.contains(words), "{verdict:?}");
+            assert!(verdict.result == call && verdict.why.contains(words), "{verdict:?}");
         };
-        said(&[], Call::Hold, "b has answered 0 of the 100 requests");
-        said(&[((0, 0), (0, 0)); 30], Call::Hold, "0 of the 100");
-        said(&[((540, 5), (60, 0)); 3], Call::Hold, "compared for 180s of the 300s");
-        said(&[((0, 0), (600, 6)); 10], Call::Hold, "a has no requests to compare with");
-        said(&[((54, 0), (6, 0)); 20], Call::Hold, "are allowed");
-        said(&[((5400, 54), (600, 6)); 10], Call::Pass, "up to 0.30 percentage points higher");
-        said(&[((540, 5), (60, 6)); 5], Call::Fail, "to 1, in 5 bad windows");
-        said(&[((540, 5), (60, 0)), ((540, 5), (60, 40))], Call::Fail, "b fails 40 of the last 60 requests");
-        said(&[((540, 400), (60, 40))], Call::Hold, "and so does a");
-        said(&[((540, 5), (19, 19))], Call::Hold, "19 of the 100");
+        said(&[], GateResult::Hold, "b has answered 0 of the 100 requests");
+        said(&[((0, 0), (0, 0)); 30], GateResult::Hold, "0 of the 100");
+        said(&[((540, 5), (60, 0)); 3], GateResult::Hold, "compared for 180s of the 300s");
+        said(&[((0, 0), (600, 6)); 10], GateResult::Hold, "a has no requests to compare with");
+        said(&[((54, 0), (6, 0)); 20], GateResult::Hold, "are allowed");
+        said(&[((5400, 54), (600, 6)); 10], GateResult::Pass, "up to 0.30 percentage points higher");
+        said(&[((540, 5), (60, 6)); 5], GateResult::Fail, "to 1, in 5 bad windows");
+        said(&[((540, 5), (60, 0)), ((540, 5), (60, 40))], GateResult::Fail, "b fails 40 of the last 60 requests");
+        said(&[((540, 400), (60, 40))], GateResult::Hold, "and so does a");
+        said(&[((540, 5), (19, 19))], GateResult::Hold, "19 of the 100");
     }
 
     #[test]
     fn a_share_is_what_requests_show() {
         let windows = |new: u64| {
-            vec![Window { old: Count { requests: 1000 - new, errors: 0 }, new: Count { requests: new, errors: 0 } }; 4]
+            vec![Window { old: RequestCount { requests: 1000 - new, errors: 0 }, new: RequestCount { requests: new, errors: 0 } }; 4]
         };
-        let judge = |new, written, advisory| share(2.0, 500, &windows(new), written, advisory, SIDES);
-        assert_eq!(judge(200, 20.0, None).call, Call::Pass);
-        assert_eq!(judge(50, 20.0, None).call, Call::Hold);
+        let judge = |new, written, advisory| judge_share(2.0, 500, &windows(new), written, advisory, SIDES);
+        assert_eq!(judge(200, 20.0, None).result, GateResult::Pass);
+        assert_eq!(judge(50, 20.0, None).result, GateResult::Hold);
         assert!(
             judge(50, 20.0, Some("clients are sticky")).why.ends_with("this does not count here: clients are sticky")
         );
-        assert_eq!(share(2.0, 500, &[], 20.0, None, SIDES).call, Call::Hold, "no data never promotes");
+        assert_eq!(judge_share(2.0, 500, &[], 20.0, None, SIDES).result, GateResult::Hold, "no data never promotes");
     }
 
     #[test]
     fn latencies_by_the_median() {
         let rule = Latency { ratio: 1.2, alpha: 0.01 };
-        let call = |new: f64, windows: usize| latencies(&rule, &vec![(0.1, new); windows], SIDES).call;
+        let call = |new: f64, windows: usize| judge_latencies(&rule, &vec![(0.1, new); windows], SIDES).result;
         assert_eq!(
             [call(0.1, 9), call(0.1, 10), call(0.3, 10), call(0.12, 10)],
-            [Call::Hold, Call::Pass, Call::Fail, Call::Pass]
+            [GateResult::Hold, GateResult::Pass, GateResult::Fail, GateResult::Pass]
         );
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// Requests of one cluster in a period, and how many of them failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Count {
+pub struct RequestCount {
     /// All.
     pub requests: u64,
     /// Failed; never more than `requests`.
@@ -21,7 +21,7 @@ pub struct Count {
     pub errors: u64,
 }
 
-impl Count {
+impl RequestCount {
     /// The sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
@@ -52,7 +52,7 @@ impl Count {
 #[serde(rename_all = "camelCase")]
 pub struct Window {
     /// Of the old cluster.
-    pub old: Count,
+    pub old: RequestCount,
     /// Of the new cluster.
-    pub new: Count,
+    pub new: RequestCount,
 }

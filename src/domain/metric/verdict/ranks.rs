@@ -8,14 +8,14 @@
 //! is α.
 
 /// Minimum number of windows for a verdict.
-pub const LEAST: usize = 10;
+pub const MIN_WINDOWS: usize = 10;
 
 /// Maximum number of windows that are ranked: the latest ones.
-const MOST: usize = 60;
+const MAX_WINDOWS: usize = 60;
 
 /// The result of the rank test.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ranked {
+pub struct RankTest {
     /// Number of windows.
     pub windows: usize,
     /// One-sided probability of this sum of positive ranks or a larger one.
@@ -26,20 +26,20 @@ pub struct Ranked {
     pub median: f64,
 }
 
-impl Ranked {
+impl RankTest {
     /// Whether the new cluster is slower than allowed.
     pub fn fails(&self) -> bool {
-        self.windows >= LEAST && self.probability <= self.bound
+        self.windows >= MIN_WINDOWS && self.probability <= self.bound
     }
 }
 
 /// Judges differences, oldest first: new latency minus allowed latency. `None` with fewer than [`LEAST`] of them.
-pub fn judge(differences: &[f64], alpha: f64) -> Option<Ranked> {
-    let look = differences.len().checked_sub(LEAST)? + 1;
-    let latest = &differences[differences.len().saturating_sub(MOST)..];
+pub fn judge(differences: &[f64], alpha: f64) -> Option<RankTest> {
+    let look = differences.len().checked_sub(MIN_WINDOWS)? + 1;
+    let latest = &differences[differences.len().saturating_sub(MAX_WINDOWS)..];
     let look = f64::from(u32::try_from(look).unwrap_or(u32::MAX));
     let bound = alpha * 6.0 / (std::f64::consts::PI * look).powi(2);
-    Some(Ranked { windows: latest.len(), probability: probability(latest), bound, median: median(latest) })
+    Some(RankTest { windows: latest.len(), probability: probability(latest), bound, median: median(latest) })
 }
 
 /// The median.

@@ -12,24 +12,24 @@
 //! estimated for each cluster, with and without the present window, and the larger estimate reduces the bets: a
 //! likelihood ratio to a power below one gains no more on average. The smaller of the two gains counts.
 
-use super::{Count, Window};
+use super::{RequestCount, Window};
 
 /// Number of ratios to bet on.
-const BETS: u32 = 24;
+const BET_COUNT: u32 = 24;
 
 /// Minimum number of windows for an estimate of their spread.
-const CALM: u32 = 3;
+const MIN_SPREAD_WINDOWS: u32 = 3;
 
 /// The error rates over the windows since the present shares were written.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rates {
+pub struct RateTest {
     ratio: f64,
     /// Logarithm of the wealth of each bet.
     wealth: Vec<f64>,
     /// All requests to the old cluster.
-    pub old: Count,
+    pub old: RequestCount,
     /// All requests to the new cluster.
-    pub new: Count,
+    pub new: RequestCount,
     /// Windows with requests to both clusters.
     pub windows: u32,
     /// Windows that were worse than allowed and added evidence.
@@ -37,15 +37,15 @@ pub struct Rates {
     spread: (Spread, Spread),
 }
 
-impl Rates {
+impl RateTest {
     /// No windows yet. The new error rate may be `ratio` times the old one; `ratio` is above 0.
     pub fn new(ratio: f64) -> Self {
-        let wealth = vec![0.0; BETS as usize];
+        let wealth = vec![0.0; BET_COUNT as usize];
         Self {
             ratio,
             wealth,
-            old: Count::default(),
-            new: Count::default(),
+            old: RequestCount::default(),
+            new: RequestCount::default(),
             windows: 0,
             bad: 0,
             spread: Default::default(),
@@ -69,7 +69,7 @@ impl Rates {
         let sizes =
             [before.1, self.correlation()].map(|correlation| 1.0 / inflation(correlation, old.all(), new.all()));
         for (index, wealth) in (0..).zip(&mut self.wealth) {
-            let gain = gain(self.ratio, bet(self.ratio, index), old, new);
+            let gain = gain(self.ratio, bet_ratio(self.ratio, index), old, new);
             *wealth += (gain * sizes[0]).min(gain * sizes[1]);
         }
         self.windows += 1;
@@ -81,7 +81,7 @@ impl Rates {
     /// reaches ln(1/α) with a probability of at most α.
     pub fn evidence(&self) -> f64 {
         let most = self.wealth.iter().copied().fold(f64::MIN, f64::max);
-        most + (self.wealth.iter().map(|w| (w - most).exp()).sum::<f64>() / f64::from(BETS)).ln()
+        most + (self.wealth.iter().map(|w| (w - most).exp()).sum::<f64>() / f64::from(BET_COUNT)).ln()
     }
 
     fn correlation(&self) -> f64 {
@@ -91,12 +91,12 @@ impl Rates {
 
 /// The ratio of a bet, above `allowed`. The fractions of errors that the null hypothesis explains are spread evenly
 /// from 0 to 1, which is a Beta(1, 1) mixture.
-fn bet(allowed: f64, index: u32) -> f64 {
-    allowed * f64::from(BETS) / (f64::from(index) + 0.5)
+fn bet_ratio(allowed: f64, index: u32) -> f64 {
+    allowed * f64::from(BET_COUNT) / (f64::from(index) + 0.5)
 }
 
 /// What a window adds to the logarithm of a bet's wealth.
-fn gain(allowed: f64, claimed: f64, old: Count, new: Count) -> f64 {
+fn gain(allowed: f64, claimed: f64, old: RequestCount, new: RequestCount) -> f64 {
     let part = |ratio: f64| ratio * new.all() / (ratio * new.all() + old.all());
     let (null, claim) = (part(allowed), part(claimed));
     new.failed() * (claim / null).ln() + old.failed() * ((1.0 - claim) / (1.0 - null)).ln()
@@ -113,14 +113,14 @@ fn inflation(correlation: f64, old: f64, new: f64) -> f64 {
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Spread {
     windows: u32,
-    total: Count,
+    total: RequestCount,
     /// Sums over the windows of requests², errors², errors × requests, from which squared deviations from any rate
     /// follow.
     sums: (f64, f64, f64),
 }
 
 impl Spread {
-    fn add(&mut self, count: Count) {
+    fn add(&mut self, count: RequestCount) {
         let (n, k) = (count.all(), count.failed());
         self.windows += 1;
         self.total = self.total.plus(count);
@@ -131,7 +131,7 @@ impl Spread {
     fn correlation(&self) -> f64 {
         let (rate, requests, (n2, k2, kn)) = (self.total.rate(), self.total.all(), self.sums);
         let pairs = n2 - requests;
-        if self.windows < CALM || rate <= 0.0 || rate >= 1.0 || pairs <= 0.0 {
+        if self.windows < MIN_SPREAD_WINDOWS || rate <= 0.0 || rate >= 1.0 || pairs <= 0.0 {
             return 0.0;
         }
         // The rate comes from the same windows, which makes the deviations smaller by those of one window.
@@ -146,12 +146,12 @@ mod tests {
     use super::*;
 
     fn window(old: (u64, u64), new: (u64, u64)) -> Window {
-        let count = |(requests, errors)| Count { requests, errors };
+        let count = |(requests, errors)| RequestCount { requests, errors };
         Window { old: count(old), new: count(new) }
     }
 
-    fn after(windows: u32, each: Window) -> Rates {
-        let mut rates = Rates::new(1.5);
+    fn after(windows: u32, each: Window) -> RateTest {
+        let mut rates = RateTest::new(1.5);
         (0..windows).for_each(|_| rates.add(each));
         rates
     }
@@ -179,7 +179,7 @@ mod tests {
             (0..=errors)
                 .map(|k| {
                     let (k64, rest) = (u64::from(k.unsigned_abs()), u64::from((errors - k).unsigned_abs()));
-                    let mut rates = Rates::new(1.5);
+                    let mut rates = RateTest::new(1.5);
                     rates.add(window((540, rest), (60, k64)));
                     let term = chance * rates.evidence().exp();
                     chance *= f64::from(errors - k) / f64::from(k + 1) * part / (1.0 - part);
@@ -195,7 +195,7 @@ mod tests {
     fn one_burst_is_less_evidence_than_the_same_errors_spread() {
         let mut burst = after(9, window((540, 2), (60, 0)));
         burst.add(window((540, 2), (60, 12)));
-        let mut spread = Rates::new(1.5);
+        let mut spread = RateTest::new(1.5);
         for k in [1, 1, 2, 1, 1, 1, 2, 1, 1, 1] {
             spread.add(window((540, 2), (60, k)));
         }

@@ -10,19 +10,19 @@ use crate::base::finding::Code;
 use crate::base::finding::Severity;
 use crate::domain::elb::balancer::TargetGroup;
 use crate::domain::elb::select::select;
-use crate::domain::fixture::{LB, each_route, forward, group, group_arn, plan, world};
+use crate::domain::fixture::{LB, each_route, forward, group, group_arn, plan, live_resources};
 use crate::domain::health::{Target, TargetState};
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::WorkloadView;
-use crate::domain::kubernetes::workload::{Hpa, Identity, Owner, Pod, Service};
+use crate::domain::kubernetes::workload::{Hpa, ClusterIdentity, PodOwner, Pod, Service};
 use crate::domain::preflight::facts::Caller;
 use crate::domain::preflight::facts::ClusterFacts;
 use crate::domain::preflight::facts::Facts;
-use crate::domain::traffic::Sticky;
+use crate::domain::traffic::ClientStickiness;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::ClusterAccess;
 use crate::plan::model::Plan;
-use crate::plan::model::{Accept, BindingMode, Marker, PortRef};
+use crate::plan::model::{Accept, BindingMode, MarkerMode, PortRef};
 use jiff::Timestamp;
 
 fn now() -> Timestamp {
@@ -35,7 +35,7 @@ fn targets(count: u8, state: TargetState) -> Vec<Target> {
 }
 
 fn view(plan: &Plan, cluster: &str) -> WorkloadView {
-    let owner = Owner {
+    let owner = PodOwner {
         kind: "Deployment".to_owned(),
         name: "webapp".to_owned(),
         replicas: 10,
@@ -76,17 +76,17 @@ fn view(plan: &Plan, cluster: &str) -> WorkloadView {
 }
 
 fn bound(plan: &Plan, cluster: &str) -> Binding {
-    let wanted = Binding::wanted(&plan.workloads[0], &group(&format!("webapp-{cluster}")));
+    let wanted = Binding::for_group(&plan.workloads[0], &group(&format!("webapp-{cluster}")));
     let mut binding = wanted.unwrap_or_else(|| panic!("the fixture has a service"));
     binding.created = Some(now() - jiff::SignedDuration::from_hours(1));
     binding
 }
 
 fn facts(plan: &Plan) -> Facts {
-    let live = world();
+    let live = live_resources();
     let groups = vec![group("webapp-a"), group("webapp-b"), group("webapp-default"), group("third")];
     let cluster = |name: &str| ClusterFacts {
-        identity: Ok(Identity {
+        identity: Ok(ClusterIdentity {
             uid: format!("uid-{name}"),
             version: "v1.33".to_owned(),
             binding_api: Some("elbv2.k8s.aws/v1beta1".to_owned()),
@@ -106,7 +106,7 @@ fn facts(plan: &Plan) -> Facts {
         attached: [(LB.to_owned(), Ok(groups))].into(),
         health: ["webapp-a", "webapp-b"].map(|g| (group_arn(g), Ok(targets(10, TargetState::Healthy)))).into(),
         clusters: ["a", "b"].map(|c| (c.to_owned(), cluster(c))).into(),
-        mute: BTreeMap::new(),
+        unreadable_gates: BTreeMap::new(),
     }
 }
 
@@ -144,7 +144,7 @@ fn tag(facts: &mut Facts, key: &str, value: &str) {
 
 fn stick(facts: &mut Facts, seconds: u32) {
     for selected in &mut facts.selection.routes {
-        selected.route.content.sticky = Some(Sticky { enabled: true, seconds: Some(seconds) });
+        selected.route.content.sticky = Some(ClientStickiness { enabled: true, seconds: Some(seconds) });
     }
 }
 
@@ -229,7 +229,7 @@ fn the_hpa_findings_name_the_step_the_numbers_and_the_patch() {
 
 #[test]
 fn a_plan_takes_its_bakes_and_settles() {
-    assert_eq!(estimate(&plan()), Duration::from_mins(1 + 10 + 60));
+    assert_eq!(min_duration(&plan()), Duration::from_mins(1 + 10 + 60));
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn routes_that_are_not_moved_do_not_count_for_stickiness() {
     each_route(&mut facts.live, |r| {
         if r.priority == Some(30) {
             r.content = forward(&[("third", 1)]);
-            r.content.sticky = Some(Sticky { enabled: true, seconds: Some(9) });
+            r.content.sticky = Some(ClientStickiness { enabled: true, seconds: Some(9) });
         }
     });
     assert_eq!(check(&plan, &facts, now()), []);

@@ -4,7 +4,7 @@
 //! Every released journal must stay readable: new fields get a default, and events are never renamed. Unknown fields
 //! are ignored here; the journal detects them ([`Record::newer`]).
 
-mod part;
+mod values;
 mod start;
 
 use std::collections::BTreeMap;
@@ -13,14 +13,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::hook::{HookId, HookResult};
-use crate::domain::health::Counts;
+use crate::domain::health::HealthCounts;
 use crate::domain::metric::gate::Measurement;
-use crate::domain::metric::verdict::judge::Call;
-use crate::domain::traffic::{ClusterName, Content, RouteId, Split};
+use crate::domain::metric::verdict::judge::GateResult;
+use crate::domain::traffic::{ClusterName, RouteContent, RouteId, Split};
 
-pub use part::{
-    BindResult, Freeze, GateKind, Measured, MeasuredCluster, OnTimeout, Outcome, Ramp, RequestKind, ResumeMode,
-    StepType, Stop, Trigger, Wait, WaitReason, Write, WriteResult,
+pub use values::{
+    BindResult, FreezeReason, GateKind, ClientMeasurement, ClusterMeasurement, OnTimeout, RunOutcome, Ramp, RequestKind, ResumeMode,
+    StepType, StopReason, Trigger, Wait, WaitReason, Write, WriteResult,
 };
 pub use start::{BindingStart, GroupStart, RouteStart, Started};
 
@@ -39,14 +39,14 @@ pub struct Record {
     /// The event.
     pub event: Event,
     /// The part of the record that this build does not know; `None` where it knows everything.
-    pub newer: Option<Box<Newer>>,
+    pub newer: Option<Box<UnknownParts>>,
 }
 
 /// The unknown part of a record that a newer version wrote.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Newer {
+pub struct UnknownParts {
     /// The unknown event, field or value, as text for a message.
-    pub what: String,
+    pub description: String,
     /// The original record, without its checksum.
     pub json: serde_json::Map<String, serde_json::Value>,
 }
@@ -185,7 +185,7 @@ pub enum Event {
     /// Raises stop until the reason is gone.
     Frozen {
         /// Why.
-        reason: Freeze,
+        reason: FreezeReason,
         /// The reason as text, with numbers.
         message: String,
     },
@@ -196,10 +196,10 @@ pub enum Event {
         /// The route.
         route: RouteId,
         /// The content that we last confirmed.
-        expected: Box<Content>,
+        expected: Box<RouteContent>,
         /// The content that AWS has now; `None`: the rule was deleted.
         #[serde(skip_serializing_if = "Option::is_none", default)]
-        live: Option<Box<Content>>,
+        live: Option<Box<RouteContent>>,
     },
     /// Another actor created a rule that forwards to a group of the old cluster.
     Appeared {
@@ -227,7 +227,7 @@ pub enum Event {
         /// The gate's name.
         gate: String,
         /// The new verdict.
-        call: Call,
+        call: GateResult,
         /// The reason as text, with numbers.
         why: String,
         /// `true`: dry run; the verdict has no effect.
@@ -323,7 +323,7 @@ pub enum Event {
     /// Target health of the groups that carry or will carry traffic. Written when the counts change.
     Health {
         /// Counts by target group ARN.
-        groups: BTreeMap<String, Counts>,
+        groups: BTreeMap<String, HealthCounts>,
     },
     /// The original weights were saved in tags on the routes, for a rollback without this journal.
     Kept {
@@ -347,7 +347,7 @@ pub enum Event {
     /// The run ended.
     Finished {
         /// How.
-        outcome: Outcome,
+        outcome: RunOutcome,
         /// Remarks for the operator, for example cookies that still lead to the new cluster.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         remarks: Vec<String>,
@@ -359,7 +359,7 @@ pub enum Event {
     /// The process stops driving the run; the run is not finished.
     Stopped {
         /// Why.
-        reason: Stop,
+        reason: StopReason,
         /// What is live, who guards it, how to continue and how to roll back.
         message: String,
     },
@@ -370,7 +370,7 @@ pub enum Event {
         kind: String,
     },
     /// A measurement of a rehearsal. Never in a journal.
-    Measured(Measured),
+    Measured(ClientMeasurement),
     /// A notification that a real run would send. Only in a rehearsal, never in a journal.
     Notified {
         /// `slack`, `webhook`, `exec`.

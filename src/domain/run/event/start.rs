@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::traffic::{ClusterName, Content, Limits, Owner, RouteId, Shares};
+use crate::domain::traffic::{ClusterName, RouteContent, Limits, ExternalOwner, RouteId, Shares};
 
 /// The payload of [`Event::Started`](super::Event::Started).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,16 +76,16 @@ pub struct RouteStart {
     /// ARN of the managed target group, by cluster.
     pub groups: BTreeMap<ClusterName, String>,
     /// The original content: a rollback restores this.
-    pub content: Content,
+    pub content: RouteContent,
     /// The content that AWS had when the run began, where it differs from `content`: a rollback that knows the original
     /// content from elsewhere.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub found: Option<Content>,
+    pub found: Option<RouteContent>,
     /// The limits of its load balancer.
     pub limits: Limits,
     /// Other owners (controllers, infrastructure as code) that its tags or those of its load balancer name.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub owners: Vec<Owner>,
+    pub owners: Vec<ExternalOwner>,
 }
 
 /// A target group at the start.

@@ -7,7 +7,7 @@ use crate::domain::run::event::{Event, Record, VERSION};
 
 /// A record with the layout of its JSON.
 #[derive(Serialize)]
-pub(super) struct Flat<'a> {
+pub(super) struct FlatRecord<'a> {
     v: u32,
     seq: u64,
     time: Timestamp,
@@ -16,7 +16,7 @@ pub(super) struct Flat<'a> {
     event: &'a Event,
 }
 
-impl<'a> Flat<'a> {
+impl<'a> FlatRecord<'a> {
     pub(super) fn of(record: &'a Record) -> Self {
         Self { v: VERSION, seq: record.seq, time: record.time, run: &record.run, event: &record.event }
     }

@@ -9,18 +9,18 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use self::flat::Flat;
+use self::flat::FlatRecord;
 use super::event::{Event, Record, VERSION};
 
 mod flat;
 mod newer;
-mod swift;
+mod fast_path;
 
 /// Hexadecimal digits of a checksum.
-const SUM: usize = 16;
+const CHECKSUM_DIGITS: usize = 16;
 /// The bytes of a line before and after its checksum.
-const BEFORE: &[u8] = br#","sum":""#;
-const AFTER: &[u8] = br#""}"#;
+const CHECKSUM_PREFIX: &[u8] = br#","sum":""#;
+const CHECKSUM_SUFFIX: &[u8] = br#""}"#;
 
 /// A journal that has been read.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -28,19 +28,19 @@ pub struct Parsed {
     /// The records, without gaps from 1.
     pub records: Vec<Record>,
     /// The checksum of each.
-    pub sums: Vec<String>,
+    pub checksums: Vec<String>,
     /// Whether an incomplete last record was dropped: the process died while writing it, before acting on it.
     pub torn: bool,
     /// Number of bytes that the records take; an incomplete record may follow.
-    pub kept: usize,
+    pub valid_bytes: usize,
     /// Whether the last record is complete but lacks its newline.
-    pub open: bool,
+    pub unterminated: bool,
 }
 
 impl Parsed {
     /// The checksum of the last record, empty before the first.
-    pub fn sum(&self) -> &str {
-        self.sums.last().map_or("", String::as_str)
+    pub fn last_checksum(&self) -> &str {
+        self.checksums.last().map_or("", String::as_str)
     }
 
     /// Reads the bytes that follow in the same journal; they must start at the beginning of a line. On an error, the
@@ -48,19 +48,19 @@ impl Parsed {
     ///
     /// # Errors
     /// A complete record is not valid.
-    pub fn read_on(&mut self, bytes: &[u8]) -> Result<(), Why> {
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), LineDamage> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let end = rest.iter().position(|b| *b == b'\n');
             let (line, next_line) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
-            match next(self, line.strip_suffix(b"\n").unwrap_or(line)) {
+            match read_next_line(self, line.strip_suffix(b"\n").unwrap_or(line)) {
                 Ok((record, sum)) => {
                     self.records.push(record);
-                    self.sums.push(sum);
-                    self.kept += line.len();
-                    self.open = end.is_none();
+                    self.checksums.push(sum);
+                    self.valid_bytes += line.len();
+                    self.unterminated = end.is_none();
                 }
-                Err(why) if end.is_some() || matches!(why, Why::Newer(_)) => return Err(why),
+                Err(why) if end.is_some() || matches!(why, LineDamage::Newer(_)) => return Err(why),
                 Err(_) => {
                     self.torn = true;
                     break;
@@ -75,18 +75,18 @@ impl Parsed {
 /// A journal that is damaged from one line on.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("line {line}: {why}")]
-pub struct Corrupt {
+pub struct DamagedJournal {
     /// The first bad line, from 1.
     pub line: usize,
     /// What is wrong with the line.
-    pub why: Why,
+    pub why: LineDamage,
     /// The records before it. Use them to name the run, never to continue it.
     pub prefix: Vec<Record>,
 }
 
 /// What is wrong with a line of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Why {
+pub enum LineDamage {
     /// Not a JSON object.
     #[error("not a JSON object ({0})")]
     Syntax(String),
@@ -118,13 +118,13 @@ pub fn to_json(record: &Record) -> Value {
             "v": VERSION, "seq": record.seq, "event": "unprintable", "message": error.to_string(),
         })
     };
-    serde_json::to_value(Flat::of(record)).unwrap_or_else(message)
+    serde_json::to_value(FlatRecord::of(record)).unwrap_or_else(message)
 }
 
 /// A record as a line of the journal with its newline, and its checksum. `previous` is the checksum of the record
 /// before it, empty for the first.
 pub fn line(previous: &str, record: &Record) -> Result<(String, String), serde_json::Error> {
-    let mut line = serde_json::to_string(&Flat::of(record))?;
+    let mut line = serde_json::to_string(&FlatRecord::of(record))?;
     line.truncate(line.len() - 1);
     let sum = checksum(previous, line.as_bytes());
     line.push_str(r#","sum":""#);
@@ -134,49 +134,49 @@ pub fn line(previous: &str, record: &Record) -> Result<(String, String), serde_j
 }
 
 /// Reads a journal. Drops an incomplete last record; refuses the journal if a complete record is not valid.
-pub fn parse(bytes: &[u8]) -> Result<Parsed, Corrupt> {
+pub fn parse(bytes: &[u8]) -> Result<Parsed, DamagedJournal> {
     let mut parsed = Parsed::default();
-    match parsed.read_on(bytes) {
+    match parsed.append(bytes) {
         Ok(()) => Ok(parsed),
-        Err(why) => Err(Corrupt { line: parsed.records.len() + 1, why, prefix: parsed.records }),
+        Err(why) => Err(DamagedJournal { line: parsed.records.len() + 1, why, prefix: parsed.records }),
     }
 }
 
 /// The record and checksum of the line that follows the parsed records.
-fn next(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), Why> {
-    let read = verified(parsed.sum(), line)
-        .and_then(|(open, sum)| Some((newer::marked(swift::record(line)?, line, open), sum)));
+fn read_next_line(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), LineDamage> {
+    let read = verify_checksum(parsed.last_checksum(), line)
+        .and_then(|(open, sum)| Some((newer::mark_unknown(fast_path::read_record(line)?, line, open), sum)));
     let (record, sum) = match read {
         Some(read) => read,
-        None => slowly(parsed, line)?,
+        None => read_any_line(parsed, line)?,
     };
     let expected = parsed.records.last().map_or(1, |r| r.seq + 1);
     if record.seq != expected {
-        return Err(Why::Sequence(expected));
+        return Err(LineDamage::Sequence(expected));
     }
     match parsed.records.first() {
-        Some(first) if first.run != record.run => Err(Why::Run(record.run)),
+        Some(first) if first.run != record.run => Err(LineDamage::Run(record.run)),
         _ => Ok((record, sum)),
     }
 }
 
 /// Reads any line, without the fast path, and reports what is wrong with it.
-fn slowly(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), Why> {
-    let map: Map<String, Value> = serde_json::from_slice(line).map_err(|e| Why::Syntax(e.to_string()))?;
+fn read_any_line(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), LineDamage> {
+    let map: Map<String, Value> = serde_json::from_slice(line).map_err(|e| LineDamage::Syntax(e.to_string()))?;
     // Check the version first: a newer version may compute the checksum in another way.
     if let Some(v) = map.get("v").and_then(Value::as_u64).filter(|v| *v > u64::from(VERSION)) {
-        return Err(Why::Newer(v));
+        return Err(LineDamage::Newer(v));
     }
-    let (_, sum) = verified(parsed.sum(), line).ok_or(Why::Sum)?;
-    record(map).map(|record| (record, sum)).map_err(Why::Unknown)
+    let (_, sum) = verify_checksum(parsed.last_checksum(), line).ok_or(LineDamage::Sum)?;
+    record_from_json(map).map(|record| (record, sum)).map_err(LineDamage::Unknown)
 }
 
 /// The line without checksum and closing brace, and its checksum, if the checksum is correct. Compares bytes, not JSON
 /// values, so that no change goes unnoticed.
-fn verified<'l>(previous: &str, line: &'l [u8]) -> Option<(&'l [u8], String)> {
-    let rest = line.strip_suffix(AFTER)?;
-    let (rest, sum) = rest.split_at_checked(rest.len().checked_sub(SUM)?)?;
-    let open = rest.strip_suffix(BEFORE)?;
+fn verify_checksum<'l>(previous: &str, line: &'l [u8]) -> Option<(&'l [u8], String)> {
+    let rest = line.strip_suffix(CHECKSUM_SUFFIX)?;
+    let (rest, sum) = rest.split_at_checked(rest.len().checked_sub(CHECKSUM_DIGITS)?)?;
+    let open = rest.strip_suffix(CHECKSUM_PREFIX)?;
     let expected = checksum(previous, open);
     (expected.as_bytes() == sum).then_some((open, expected))
 }
@@ -184,11 +184,11 @@ fn verified<'l>(previous: &str, line: &'l [u8]) -> Option<(&'l [u8], String)> {
 /// The checksum of a record that lacks its closing brace.
 fn checksum(previous: &str, open: &[u8]) -> String {
     let digest = Sha256::new().chain_update(previous).chain_update(open).chain_update(b"}").finalize();
-    let number = digest.iter().take(SUM / 2).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let number = digest.iter().take(CHECKSUM_DIGITS / 2).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     format!("{number:016x}")
 }
 
-fn record(mut map: Map<String, Value>) -> Result<Record, String> {
+fn record_from_json(mut map: Map<String, Value>) -> Result<Record, String> {
     map.remove("sum");
     let read = |key: &str| map.get(key).ok_or_else(|| format!("no `{key}`"));
     let number = |value: &Value| value.as_u64().ok_or_else(|| format!("{value} is not a number"));
@@ -200,8 +200,8 @@ fn record(mut map: Map<String, Value>) -> Result<Record, String> {
     let time = Timestamp::deserialize(read("time")?).map_err(wrong)?;
     let run = String::deserialize(read("run")?).map_err(wrong)?;
     match Event::deserialize(&Value::Object(map.clone())) {
-        Ok(event) => Ok(newer::compared(Record { seq, time, run, event, newer: None }, map)),
-        Err(error) => Ok(newer::unknown(seq, time, run, map, &error.to_string())),
+        Ok(event) => Ok(newer::compare_with_json(Record { seq, time, run, event, newer: None }, map)),
+        Err(error) => Ok(newer::unknown_record(seq, time, run, map, &error.to_string())),
     }
 }
 
@@ -209,7 +209,7 @@ fn record(mut map: Map<String, Value>) -> Result<Record, String> {
 mod tests {
     use super::*;
     use crate::domain::elb;
-    use crate::domain::run::event::{Measured, Outcome, WriteResult};
+    use crate::domain::run::event::{ClientMeasurement, RunOutcome, WriteResult};
     use crate::domain::traffic::RouteId;
 
     fn journal() -> (Vec<Record>, String) {
@@ -223,7 +223,7 @@ mod tests {
                 detail: Some("ü \"quoted\"\n".into()),
             },
             Event::Thawed {},
-            Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() },
+            Event::Finished { outcome: RunOutcome::Completed, remarks: vec![], left: Vec::new() },
         ];
         let (mut text, mut sum, mut records) = (String::new(), String::new(), vec![]);
         for (seq, event) in (1..).zip(events) {
@@ -251,8 +251,8 @@ mod tests {
             r#""owner":"alice@mac","pid":7,"tool":"0.1.0","sum":""#
         );
         assert!(first.starts_with(head), "{first}");
-        assert_eq!(first.len(), head.len() + SUM + 2);
-        assert_eq!(to_json(&records[0]).to_string(), format!("{}}}", &first[..head.len() - BEFORE.len()]));
+        assert_eq!(first.len(), head.len() + CHECKSUM_DIGITS + 2);
+        assert_eq!(to_json(&records[0]).to_string(), format!("{}}}", &first[..head.len() - CHECKSUM_PREFIX.len()]));
     }
 
     #[test]
@@ -260,7 +260,7 @@ mod tests {
         let (records, text) = journal();
         let parsed = parse(text.as_bytes()).unwrap();
         assert_eq!(parsed.records, records);
-        assert_eq!((parsed.torn, parsed.open, parsed.kept), (false, false, text.len()));
+        assert_eq!((parsed.torn, parsed.unterminated, parsed.valid_bytes), (false, false, text.len()));
         assert_eq!(parse(b"").unwrap(), Parsed::default());
     }
 
@@ -269,11 +269,11 @@ mod tests {
         let all = std::fs::read_to_string("tests/fuzz/corpus/journal/each-kind").unwrap();
         for line in all.lines().filter_map(|line| line.strip_suffix('}')) {
             let line = format!("{line},\"sum\":\"0\"}}");
-            let slowly = record(serde_json::from_str(&line).unwrap()).unwrap();
-            assert_eq!(swift::record(line.as_bytes()), Some(slowly), "{line}");
+            let slowly = record_from_json(serde_json::from_str(&line).unwrap()).unwrap();
+            assert_eq!(fast_path::read_record(line.as_bytes()), Some(slowly), "{line}");
         }
         let twice = br#"{"v":1,"seq":1,"seq":2,"time":"2026-11-20T21:03:05Z","run":"r","event":"thawed","sum":"0"}"#;
-        assert_eq!(swift::record(twice), None, "duplicate fields are left to the slow path");
+        assert_eq!(fast_path::read_record(twice), None, "duplicate fields are left to the slow path");
     }
 
     #[test]
@@ -293,7 +293,7 @@ mod tests {
         let actions: Vec<elb::action::Action> = serde_json::from_value(actions).unwrap();
         let (route, live) = (RouteId::rule("arn:r"), Box::new(elb::content(&actions)));
         assert_eq!(elb::actions(&live).unwrap(), actions);
-        let split = live.forwards().cloned();
+        let split = live.forward_split().cloned();
         let outcome = Event::Outcome { route: route.clone(), result: WriteResult::Unknown, live: split, detail: None };
         for event in [Event::Drifted { route, expected: live.clone(), live: Some(live) }, outcome] {
             let record = Record {
@@ -316,9 +316,9 @@ mod tests {
             let parsed = parse(bytes).unwrap();
             let whole = bytes.split(|b| *b == b'\n').count() - 1;
             // The newline alone may be missing: then the record is complete.
-            assert_eq!(parsed.records.len(), whole + usize::from(parsed.open), "cut at {cut}");
+            assert_eq!(parsed.records.len(), whole + usize::from(parsed.unterminated), "cut at {cut}");
             assert_eq!(parsed.records, records[..parsed.records.len()], "cut at {cut}");
-            assert_eq!(parsed.torn, parsed.kept < cut, "cut at {cut}");
+            assert_eq!(parsed.torn, parsed.valid_bytes < cut, "cut at {cut}");
         }
     }
 
@@ -354,7 +354,7 @@ mod tests {
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         for order in [vec![1, 2], vec![0, 2, 3], vec![0, 0, 1], vec![0, 2, 1], vec![0, 1, 2, 3, 4, 4]] {
             let text: String = order.iter().map(|i| lines[*i]).collect();
-            assert!(matches!(parse(text.as_bytes()), Err(Corrupt { why: Why::Sum, .. })), "{order:?}");
+            assert!(matches!(parse(text.as_bytes()), Err(DamagedJournal { why: LineDamage::Sum, .. })), "{order:?}");
         }
         assert!(parse(b"\n").is_err());
     }
@@ -363,8 +363,8 @@ mod tests {
     fn a_newer_version_is_named() {
         let (_, text) = journal();
         let newer = format!("{text}{{\"v\":2,\"seq\":6,\"shape\":\"unheard of\"}}");
-        assert_eq!(parse(newer.as_bytes()).unwrap_err().why, Why::Newer(2));
-        assert!(Why::Newer(2).to_string().contains("a newer cutover wrote it"));
+        assert_eq!(parse(newer.as_bytes()).unwrap_err().why, LineDamage::Newer(2));
+        assert!(LineDamage::Newer(2).to_string().contains("a newer cutover wrote it"));
     }
 
     /// The only record of a journal, built from its JSON without the common fields and the checksum.
@@ -378,7 +378,7 @@ mod tests {
     fn an_intact_record_of_another_kind_is_newer_and_kept_as_it_is() {
         let record = only(r#""event":"teleported","to":{"planet":"mars"}"#);
         assert_eq!(record.event, Event::Unknown { kind: "teleported".into() });
-        let what = record.newer.as_ref().map(|newer| newer.what.as_str());
+        let what = record.newer.as_ref().map(|newer| newer.description.as_str());
         assert_eq!(what, Some("record 1 of the journal, `teleported`: unknown variant `teleported`"));
         let json =
             r#"{"v":1,"seq":1,"time":"2026-11-20T21:03:05Z","run":"r","event":"teleported","to":{"planet":"mars"}}"#;
@@ -387,7 +387,7 @@ mod tests {
 
     #[test]
     fn a_field_or_value_that_is_not_known_is_found_wherever_it_is() {
-        let what = |event| only(event).newer.map(|newer| newer.what).unwrap_or_default();
+        let what = |event| only(event).newer.map(|newer| newer.description).unwrap_or_default();
         assert_eq!(what(r#""event":"settled","step":3"#), "");
         assert_eq!(what(r#""step":3,"event":"settled""#), "", "the order does not matter");
         assert_eq!(
@@ -412,7 +412,7 @@ mod tests {
         let value = only(r#""event":"frozen","reason":"moonPhase","message":"full moon""#);
         assert_eq!(value.event, Event::Unknown { kind: "frozen".into() });
         assert_eq!(
-            value.newer.map(|newer| newer.what).unwrap_or_default(),
+            value.newer.map(|newer| newer.description).unwrap_or_default(),
             "record 1 of the journal, `frozen`: unknown variant `moonPhase`"
         );
     }
@@ -420,7 +420,7 @@ mod tests {
     #[test]
     fn a_measurement_is_printed_like_any_record() {
         let measured =
-            Measured { step: 2, label: "setWeight: 5".into(), clusters: [].into(), requests: 9, client_errors: 0 };
+            ClientMeasurement { step: 2, label: "setWeight: 5".into(), clusters: [].into(), requests: 9, client_errors: 0 };
         let record = Record {
             seq: 3,
             time: "2026-11-20T21:03:05Z".parse().unwrap(),

@@ -6,75 +6,75 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::flat::Flat;
-use crate::domain::run::event::{Event, Newer, Record};
+use super::flat::FlatRecord;
+use crate::domain::run::event::{Event, UnknownParts, Record};
 
 /// The record of a line, marked with its unknown parts. `open` is the line without its checksum and closing brace.
-pub(super) fn marked(record: Record, line: &[u8], open: &[u8]) -> Record {
+pub(super) fn mark_unknown(record: Record, line: &[u8], open: &[u8]) -> Record {
     let mut again = Vec::with_capacity(line.len());
     // Fast path: identical bytes mean that everything is known.
-    let same = serde_json::to_writer(&mut again, &Flat::of(&record)).is_ok() && again.strip_suffix(b"}") == Some(open);
+    let same = serde_json::to_writer(&mut again, &FlatRecord::of(&record)).is_ok() && again.strip_suffix(b"}") == Some(open);
     if same {
         return record;
     }
     match serde_json::from_slice(line) {
         Ok(Value::Object(mut was)) => {
             was.remove("sum");
-            compared(record, was)
+            compare_with_json(record, was)
         }
         _ => record,
     }
 }
 
 /// The record, marked with the parts of its original JSON that this build does not know.
-pub(super) fn compared(record: Record, was: Map<String, Value>) -> Record {
-    let newer = newer(&record, was).map(Box::new);
+pub(super) fn compare_with_json(record: Record, was: Map<String, Value>) -> Record {
+    let newer = unknown_parts(&record, was).map(Box::new);
     Record { newer, ..record }
 }
 
 /// The record for an intact line that this build cannot parse as an event.
-pub(super) fn unknown(seq: u64, time: Timestamp, run: String, json: Map<String, Value>, why: &str) -> Record {
+pub(super) fn unknown_record(seq: u64, time: Timestamp, run: String, json: Map<String, Value>, why: &str) -> Record {
     let kind = json.get("event").and_then(Value::as_str).unwrap_or_default().to_owned();
     // Cut off serde's list of known names.
     let why = why.split(", expected").next().unwrap_or_default();
     let what = format!("record {seq} of the journal, `{kind}`: {why}");
-    Record { seq, time, run, event: Event::Unknown { kind }, newer: Some(Box::new(Newer { what, json })) }
+    Record { seq, time, run, event: Event::Unknown { kind }, newer: Some(Box::new(UnknownParts { description: what, json })) }
 }
 
-fn newer(record: &Record, was: Map<String, Value>) -> Option<Newer> {
-    let is = serde_json::to_value(Flat::of(record)).ok()?;
+fn unknown_parts(record: &Record, was: Map<String, Value>) -> Option<UnknownParts> {
+    let is = serde_json::to_value(FlatRecord::of(record)).ok()?;
     let mut found = Vec::new();
     let json = Value::Object(was);
-    differing("", &json, &is, &mut found);
+    collect_differences("", &json, &is, &mut found);
     let kind = json.get("event").and_then(Value::as_str).unwrap_or_default().to_owned();
     let Value::Object(json) = json else { return None };
     let what = format!("record {} of the journal, `{kind}`: {}", record.seq, found.join(", "));
-    (!found.is_empty()).then_some(Newer { what, json })
+    (!found.is_empty()).then_some(UnknownParts { description: what, json })
 }
 
 /// Collects the paths where `was` holds information that `is` lacks.
-fn differing(path: &str, was: &Value, is: &Value, found: &mut Vec<String>) {
+fn collect_differences(path: &str, was: &Value, is: &Value, found: &mut Vec<String>) {
     let inner = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match (was, is) {
         (Value::Object(was), Value::Object(is)) => {
             for (key, value) in was {
                 match is.get(key) {
-                    Some(now) => differing(&inner(key), value, now, found),
-                    None if says_nothing(value) => {}
+                    Some(now) => collect_differences(&inner(key), value, now, found),
+                    None if is_default(value) => {}
                     None => found.push(format!("the field `{}`", inner(key))),
                 }
             }
         }
         (Value::Array(was), Value::Array(is)) if was.len() == is.len() => {
-            was.iter().zip(is).enumerate().for_each(|(i, (was, is))| differing(&inner(&i.to_string()), was, is, found));
+            was.iter().zip(is).enumerate().for_each(|(i, (was, is))| collect_differences(&inner(&i.to_string()), was, is, found));
         }
-        (was, is) if same(was, is) => {}
+        (was, is) if is_equal(was, is) => {}
         (was, _) => found.push(format!("the value {was} of `{path}`")),
     }
 }
 
 /// Whether a value equals the default of an omitted field.
-fn says_nothing(value: &Value) -> bool {
+fn is_default(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Bool(flag) => !flag,
@@ -86,7 +86,7 @@ fn says_nothing(value: &Value) -> bool {
 }
 
 /// Whether two values are equal, regardless of how numbers and times are written.
-fn same(was: &Value, is: &Value) -> bool {
+fn is_equal(was: &Value, is: &Value) -> bool {
     let time = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
     match (was, is) {
         (Value::Number(a), Value::Number(b)) => {

@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::legal::{self, Illegal};
-use super::model::{Baked, Detach, Drift, Frozen, Open, Paused, Phase, Progress, Ramping, Rollback, Route, State};
+use super::legal::{self, IllegalEvent};
+use super::model::{BakeProgress, Retirement, Drift, Frozen, OpenWrites, Paused, Phase, HookProgress, RampProgress, Rollback, Route, State};
 use crate::domain::run::event::{
-    Event, Freeze, OnTimeout, Ramp, Record, ResumeMode, StepType, Trigger, Write, WriteResult,
+    Event, FreezeReason, OnTimeout, Ramp, Record, ResumeMode, StepType, Trigger, Write, WriteResult,
 };
-use crate::domain::run::hook::{HookId, HookResult, Occasion};
-use crate::domain::traffic::{Content, RouteId, Split};
+use crate::domain::run::hook::{HookId, HookResult, HookPoint};
+use crate::domain::traffic::{RouteContent, RouteId, Split};
 
 impl State {
     /// The state after the records of a journal; `None` for an empty journal.
-    pub fn fold(records: &[Record]) -> Result<Option<Self>, Illegal> {
+    pub fn fold(records: &[Record]) -> Result<Option<Self>, IllegalEvent> {
         let mut state: Option<Self> = None;
         for record in records {
             match &mut state {
-                Some(state) => state.take(record)?,
+                Some(state) => state.apply_record(record)?,
                 None => state = Some(Self::start(record)?),
             }
         }
@@ -28,8 +28,8 @@ impl State {
 
     /// Applies the next record. After a record with unknown parts, an illegal event is noted in `newer` instead of
     /// refused.
-    pub fn take(&mut self, record: &Record) -> Result<(), Illegal> {
-        self.newer.extend(record.newer.iter().map(|newer| newer.what.clone()));
+    pub fn apply_record(&mut self, record: &Record) -> Result<(), IllegalEvent> {
+        self.newer.extend(record.newer.iter().map(|newer| newer.description.clone()));
         match self.apply(record.time, &record.event) {
             Err(illegal) if !self.newer.is_empty() => {
                 self.newer.push(format!("record {} of the journal: {illegal}", record.seq))
@@ -39,85 +39,85 @@ impl State {
         Ok(())
     }
 
-    fn start(record: &Record) -> Result<Self, Illegal> {
+    fn start(record: &Record) -> Result<Self, IllegalEvent> {
         let Event::Started(started) = &record.event else {
-            return Err(Illegal { stand: None, event: legal::kind(&record.event) });
+            return Err(IllegalEvent { stand: None, event: legal::event_name(&record.event) });
         };
         let routes = started.routes.iter().map(|start| (start.id.clone(), Route::new(start.clone(), record.time)));
         Ok(Self {
             run: record.run.clone(),
-            since: record.time,
-            last: record.time,
+            started_at: record.time,
+            last_record_at: record.time,
             phase: Phase::Ready,
             step: started.from_step,
             step_since: record.time,
             first_write: None,
             last_applied: None,
             settled: false,
-            baked: Baked::since(record.time),
-            released: false,
+            baked: BakeProgress::starting_at(record.time),
+            pause_ended: false,
             timed_out: false,
-            full: false,
+            all_pauses_promoted: false,
             paused: None,
             frozen: None,
-            gate_since: record.time,
-            overruled: false,
+            gate_timeout_since: record.time,
+            resumed_despite_from: false,
             rollback: None,
             routes: routes.collect(),
             newcomers: BTreeMap::new(),
             shares_since: record.time,
             gates: BTreeMap::new(),
-            bound: BTreeSet::new(),
+            handled_bindings: BTreeSet::new(),
             hooks: BTreeMap::new(),
-            done: BTreeSet::new(),
-            heard: BTreeSet::new(),
-            detach: None,
+            started_commands: BTreeSet::new(),
+            answered_requests: BTreeSet::new(),
+            retirement: None,
             finished: None,
             stopped: None,
-            tool: String::new(),
-            newer: record.newer.iter().map(|newer| newer.what.clone()).collect(),
+            newest_tool: String::new(),
+            newer: record.newer.iter().map(|newer| newer.description.clone()).collect(),
             started: (**started).clone(),
         })
     }
 
     /// Applies an event. If the state does not allow it, returns the error and changes nothing.
-    pub fn apply(&mut self, time: Timestamp, event: &Event) -> Result<(), Illegal> {
+    pub fn apply(&mut self, time: Timestamp, event: &Event) -> Result<(), IllegalEvent> {
         self.check(event)?;
-        self.last = time;
-        self.heard.extend(event.request().map(str::to_owned));
+        self.last_record_at = time;
+        self.answered_requests.extend(event.request().map(str::to_owned));
         match event {
             Event::Claimed { onward, tool, .. } => {
-                if version(tool) > version(&self.tool) {
-                    self.tool.clone_from(tool);
+                if version(tool) > version(&self.newest_tool) {
+                    self.newest_tool.clone_from(tool);
                 }
-                self.claim(time, *onward);
+                self.start_process(time, *onward);
             }
-            Event::StepStarted { step, kind, .. } => self.enter(*step, *kind, time),
+            Event::StepStarted { step, kind, .. } => self.start_step(*step, *kind, time),
             Event::Bound { cluster, binding, .. } => {
-                self.bound.insert((cluster.clone(), binding.clone()));
+                self.handled_bindings.insert((cluster.clone(), binding.clone()));
             }
-            Event::Intended { deadline, writes, restore } => self.intend(time, *deadline, writes, *restore),
-            Event::Outcome { route, result, live, .. } => self.outcome(time, route, *result, live.as_ref()),
+            Event::Intended { deadline, writes, restore } => self.record_intents(time, *deadline, writes, *restore),
+            Event::Outcome { route, result, live, .. } => self.record_outcome(time, route, *result, live.as_ref()),
             Event::Settled { .. } => self.settle(time),
             Event::Sampled { gate, measurement } => {
-                self.gates.entry(gate.clone()).or_default().measured.push(measurement.clone())
+                self.gates.entry(gate.clone()).or_default().measurements.push(measurement.clone())
             }
-            Event::Judged { gate, call, .. } => self.gates.entry(gate.clone()).or_default().said = Some(*call),
+            Event::Judged { gate, call, .. } => self.gates.entry(gate.clone()).or_default().last_verdict = Some(*call),
             Event::StepDone { step } => {
                 self.phase = Phase::Ready;
                 self.step = step + 1;
             }
             Event::Baked { millis, until, .. } => {
-                self.baked = Baked { observed: Duration::from_millis(*millis), until: *until }
+                self.baked = BakeProgress { observed: Duration::from_millis(*millis), until: *until }
             }
-            Event::Approved { .. } => self.released = true,
+            Event::Approved { .. } => self.pause_ended = true,
             Event::TimedOut { then, .. } => {
                 self.timed_out = true;
-                self.released |= *then == OnTimeout::Proceed;
+                self.pause_ended |= *then == OnTimeout::Proceed;
             }
             Event::Promoted { full, .. } => {
-                self.released = true;
-                self.full |= full;
+                self.pause_ended = true;
+                self.all_pauses_promoted |= full;
             }
             Event::Paused { by, reason, .. } => self.paused = Some(Paused { by: by.clone(), why: reason.clone() }),
             Event::Resumed { mode, .. } => self.resume(time, *mode),
@@ -125,31 +125,31 @@ impl State {
                 self.frozen = Some(Frozen { reason: *reason, message: message.clone(), since: time })
             }
             Event::Thawed {} => self.thaw(time),
-            Event::Drifted { route, live, .. } => self.drift(time, route, live.as_deref()),
+            Event::Drifted { route, live, .. } => self.record_drift(time, route, live.as_deref()),
             Event::Appeared { route } => {
                 self.newcomers.insert(route.id.clone(), (**route).clone());
             }
             Event::RollbackStarted { cause, by, trigger, to_step, force, .. } => {
-                self.go_back(time, (cause, by), *trigger, *force);
+                self.start_rollback(time, (cause, by), *trigger, *force);
                 self.rollback.iter_mut().for_each(|rollback| rollback.to_step = *to_step);
             }
             Event::RampStarted { cause, by, ramp, force, .. } => {
-                self.go_back(time, (cause, by), Trigger::Operator, *force);
-                self.ramp(time, ramp);
+                self.start_rollback(time, (cause, by), Trigger::Operator, *force);
+                self.start_ramp(time, ramp);
             }
             Event::Ramped { percent, .. } => {
                 if let Some(ramp) = self.rollback.as_mut().and_then(|r| r.ramp.as_mut()) {
                     (ramp.percent, ramp.since) = (*percent, time);
                 }
             }
-            Event::HookStarted { hook, .. } => self.began(*hook, time),
-            Event::HookEnded { hook, result, message } => self.ended(*hook, *result, message, time),
-            Event::DetachStarted { by, bindings, .. } => self.detach(time, by, *bindings),
+            Event::HookStarted { hook, .. } => self.hook_started(*hook, time),
+            Event::HookEnded { hook, result, message } => self.hook_ended(*hook, *result, message, time),
+            Event::DetachStarted { by, bindings, .. } => self.start_retirement(time, by, *bindings),
             Event::Unbound { cluster, binding, gone, why } => {
                 let left = (!gone).then(|| why.clone());
-                self.detach
+                self.retirement
                     .iter_mut()
-                    .for_each(|d| drop(d.dealt.insert((cluster.clone(), binding.clone()), left.clone())));
+                    .for_each(|d| drop(d.handled.insert((cluster.clone(), binding.clone()), left.clone())));
             }
             Event::Finished { outcome, .. } => {
                 self.phase = Phase::Finished;
@@ -171,26 +171,26 @@ impl State {
 
     /// A new process has observed nothing, and its time-outs start again: time without a process does not count against
     /// the step.
-    fn claim(&mut self, time: Timestamp, onward: bool) {
+    fn start_process(&mut self, time: Timestamp, onward: bool) {
         self.stopped = None;
         if !onward {
-            self.gate_since = time;
+            self.gate_timeout_since = time;
         }
         self.first_write = self.first_write.map(|_| time);
-        self.hooks.retain(|_, progress| !matches!(progress, Progress::Running(_)));
+        self.hooks.retain(|_, progress| !matches!(progress, HookProgress::Running(_)));
         self.routes.values_mut().for_each(|route| route.read_back = false);
         // The previous process may not have sent the writes that it announced.
-        self.rollback.iter_mut().for_each(|rollback| rollback.wrote = false);
+        self.rollback.iter_mut().for_each(|rollback| rollback.has_written = false);
     }
 
-    fn go_back(&mut self, time: Timestamp, (cause, by): (&str, &str), trigger: Trigger, force: bool) {
+    fn start_rollback(&mut self, time: Timestamp, (cause, by): (&str, &str), trigger: Trigger, force: bool) {
         // During a rollback its own hooks continue. The hooks of a step are over, and a later rollback starts its hooks
         // again.
         let again = self.phase == Phase::RollingBack;
         self.hooks.retain(|hook, progress| match progress {
-            Progress::Failed(_) => !hook.at.of_rollback(),
-            Progress::Running(_) => again && hook.at.of_rollback(),
-            Progress::Well => again || !hook.at.of_rollback(),
+            HookProgress::Failed(_) => !hook.at.is_rollback(),
+            HookProgress::Running(_) => again && hook.at.is_rollback(),
+            HookProgress::Succeeded => again || !hook.at.is_rollback(),
         });
         self.phase = Phase::RollingBack;
         self.finished = None;
@@ -203,34 +203,34 @@ impl State {
             automatic: trigger.is_automatic(),
             since: time,
             ramp: None,
-            wrote: false,
+            has_written: false,
         });
     }
 
-    fn detach(&mut self, time: Timestamp, by: &str, bindings: bool) {
+    fn start_retirement(&mut self, time: Timestamp, by: &str, bindings: bool) {
         self.phase = Phase::Detaching;
         self.finished = None;
-        self.gate_since = time;
+        self.gate_timeout_since = time;
         self.routes.values_mut().for_each(|route| route.read_back = false);
-        self.detach = Some(Detach { by: by.to_owned(), bindings, dealt: BTreeMap::new() });
+        self.retirement = Some(Retirement { by: by.to_owned(), bindings, handled: BTreeMap::new() });
     }
 
-    fn ramp(&mut self, time: Timestamp, ramp: &Ramp) {
+    fn start_ramp(&mut self, time: Timestamp, ramp: &Ramp) {
         let from = self.routes.iter().map(|(id, route)| (id.clone(), route.split().clone())).collect();
         let percent = ramp.percents.first().copied().unwrap_or(100);
-        let ramping = Ramping { ramp: ramp.clone(), percent, since: time, from };
+        let ramping = RampProgress { ramp: ramp.clone(), percent, since: time, from };
         self.rollback.iter_mut().for_each(|rollback| rollback.ramp = Some(ramping.clone()));
     }
 
-    fn enter(&mut self, step: usize, kind: StepType, time: Timestamp) {
+    fn start_step(&mut self, step: usize, kind: StepType, time: Timestamp) {
         self.step = step;
         self.step_since = time;
-        self.gate_since = time;
+        self.gate_timeout_since = time;
         self.first_write = None;
         self.last_applied = None;
         self.settled = false;
-        self.baked = Baked::since(time);
-        self.released = false;
+        self.baked = BakeProgress::starting_at(time);
+        self.pause_ended = false;
         self.timed_out = false;
         self.phase = match kind {
             StepType::Bind | StepType::Shares => Phase::Moving,
@@ -247,7 +247,7 @@ impl State {
         self.gates.clear();
     }
 
-    fn intend(&mut self, time: Timestamp, deadline: Timestamp, writes: &[Write], restore: bool) {
+    fn record_intents(&mut self, time: Timestamp, deadline: Timestamp, writes: &[Write], restore: bool) {
         if !restore {
             // Rewriting drifted routes does not start the step: its hooks, gates and hours are still to come.
             if !writes.iter().all(|write| self.routes.get(&write.route).is_some_and(|route| route.reassert)) {
@@ -256,100 +256,100 @@ impl State {
             // A step that had settled settles again after drift was overwritten.
             self.settled = false;
         }
-        self.rollback.iter_mut().for_each(|rollback| rollback.wrote |= restore);
+        self.rollback.iter_mut().for_each(|rollback| rollback.has_written |= restore);
         for write in writes {
             let Some(route) = self.routes.get_mut(&write.route) else { continue };
-            route.touched = time;
+            route.last_event_at = time;
             route.read_back = false;
-            let mut open = route.open.take().unwrap_or(Open { sets: Vec::new(), deadline, pending: true });
-            open.sets.push(write.set.clone());
+            let mut open = route.open_writes.take().unwrap_or(OpenWrites { splits: Vec::new(), deadline, pending: true });
+            open.splits.push(write.set.clone());
             open.deadline = open.deadline.max(deadline);
             open.pending = true;
-            route.open = Some(open);
+            route.open_writes = Some(open);
         }
     }
 
-    fn outcome(&mut self, time: Timestamp, id: &RouteId, result: WriteResult, live: Option<&Split>) {
+    fn record_outcome(&mut self, time: Timestamp, id: &RouteId, result: WriteResult, live: Option<&Split>) {
         let Some(route) = self.routes.get_mut(id) else { return };
-        route.touched = time;
+        route.last_event_at = time;
         route.read_back = matches!(result, WriteResult::Applied | WriteResult::Already);
         match result {
             WriteResult::Applied | WriteResult::Already => {
                 if let Some(split) = live {
                     // Another actor may have changed more than the split: keep those changes, they were read.
-                    let beside = route.changed().filter(|content| content.forwards().is_some());
-                    route.replace(beside.unwrap_or(&route.known).with(split), time);
+                    let beside = route.drifted_content().filter(|content| content.forward_split().is_some());
+                    route.confirm(beside.unwrap_or(&route.confirmed).with_split(split), time);
                 }
-                route.close();
+                route.close_writes();
                 route.drift = None;
-                (route.reassert, route.late) = (false, false);
+                (route.reassert, route.joined_late) = (false, false);
                 if result == WriteResult::Applied {
                     self.last_applied = Some(time);
                 }
             }
             WriteResult::Unknown => {
-                if let Some(open) = &mut route.open {
+                if let Some(open) = &mut route.open_writes {
                     open.pending = false;
                 }
             }
             WriteResult::Unread => {}
-            WriteResult::Failed => route.unsend(),
+            WriteResult::Failed => route.drop_last_write(),
             WriteResult::Gone => {
-                route.open = None;
+                route.open_writes = None;
                 route.drift = Some(Drift::Gone);
             }
         }
     }
 
-    fn drift(&mut self, time: Timestamp, id: &RouteId, live: Option<&Content>) {
+    fn record_drift(&mut self, time: Timestamp, id: &RouteId, live: Option<&RouteContent>) {
         let Some(route) = self.routes.get_mut(id) else { return };
         route.read_back = false;
-        let back = live.is_some_and(|live| live.same(&route.known));
+        let back = live.is_some_and(|live| live.equivalent(&route.confirmed));
         if !back && route.drift.is_none() {
-            route.remember(route.split().clone(), time);
+            route.remember_replaced(route.split().clone(), time);
         }
         route.drift = (!back).then(|| live.cloned().map_or(Drift::Gone, Drift::Changed));
         route.reassert &= !back;
     }
 
     /// Every command that started must be undone later, whatever its result.
-    fn began(&mut self, hook: HookId, time: Timestamp) {
-        self.hooks.insert(hook, Progress::Running(time));
-        if hook.at == Occasion::Command {
-            self.done.insert(hook.step);
+    fn hook_started(&mut self, hook: HookId, time: Timestamp) {
+        self.hooks.insert(hook, HookProgress::Running(time));
+        if hook.at == HookPoint::Command {
+            self.started_commands.insert(hook.step);
         }
     }
 
-    fn ended(&mut self, hook: HookId, result: HookResult, message: &str, time: Timestamp) {
+    fn hook_ended(&mut self, hook: HookId, result: HookResult, message: &str, time: Timestamp) {
         match result {
-            HookResult::Well => drop(self.hooks.insert(hook, Progress::Well)),
-            HookResult::Failed => drop(self.hooks.insert(hook, Progress::Failed(message.to_owned()))),
+            HookResult::Well => drop(self.hooks.insert(hook, HookProgress::Succeeded)),
+            HookResult::Failed => drop(self.hooks.insert(hook, HookProgress::Failed(message.to_owned()))),
             HookResult::Ended => drop(self.hooks.remove(&hook)),
         }
-        if (hook.at, result) == (Occasion::Undo, HookResult::Well) {
-            self.done.remove(&hook.step);
+        if (hook.at, result) == (HookPoint::Undo, HookResult::Well) {
+            self.started_commands.remove(&hook.step);
         }
         // The duration of a hook does not count against the gates' time-out.
-        self.gate_since = time;
+        self.gate_timeout_since = time;
     }
 
     fn resume(&mut self, time: Timestamp, mode: ResumeMode) {
         // Failed hooks are tried again.
-        self.hooks.retain(|_, progress| !matches!(progress, Progress::Failed(_)));
+        self.hooks.retain(|_, progress| !matches!(progress, HookProgress::Failed(_)));
         self.paused = None;
-        self.overruled |= self.frozen.as_ref().is_some_and(|f| f.reason == Freeze::FromInTrouble);
-        let drift = self.frozen.as_ref().is_some_and(|f| f.reason == Freeze::Drift);
+        self.resumed_despite_from |= self.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::FromInTrouble);
+        let drift = self.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::Drift);
         let settles = matches!(mode, ResumeMode::KeepLive | ResumeMode::Reassert);
         if !drift || settles {
             self.thaw(time);
         }
         if mode == ResumeMode::IncludeNew {
-            self.include(time);
+            self.include_newcomers(time);
         }
         for route in self.routes.values_mut().filter(|_| settles) {
             match route.drift.clone() {
                 Some(Drift::Changed(live)) if mode == ResumeMode::KeepLive => {
-                    route.replace(live, time);
+                    route.confirm(live, time);
                     route.drift = None;
                 }
                 Some(Drift::Changed(_) | Drift::Gone) => route.reassert = true,
@@ -359,16 +359,16 @@ impl State {
     }
 
     /// From now on the rules that appeared are routes of the run. A rollback restores what they had when they appeared.
-    fn include(&mut self, time: Timestamp) {
+    fn include_newcomers(&mut self, time: Timestamp) {
         for (id, start) in std::mem::take(&mut self.newcomers) {
             self.started.routes.push(start.clone());
-            self.routes.insert(id, Route { reassert: true, late: true, ..Route::new(start, time) });
+            self.routes.insert(id, Route { reassert: true, joined_late: true, ..Route::new(start, time) });
         }
     }
 
     fn thaw(&mut self, time: Timestamp) {
         self.frozen = None;
-        self.gate_since = time;
+        self.gate_timeout_since = time;
         // A step whose writes failed gets its full time-out again.
         if self.first_write.is_some() {
             self.first_write = Some(time);
@@ -380,21 +380,21 @@ impl Route {
     /// The split has been read back. An older write without an answer may still take effect late, unless it sets the
     /// same split; only a read after its deadline closes it. (This reading may be older than the deadline, whenever the
     /// event is recorded.)
-    fn close(&mut self) {
-        let Some(mut open) = self.open.take() else { return };
+    fn close_writes(&mut self) {
+        let Some(mut open) = self.open_writes.take() else { return };
         let now = self.split();
-        open.sets.retain(|set| !set.same(now));
+        open.splits.retain(|set| !set.equivalent(now));
         open.pending = false;
-        self.open = Some(open).filter(|o| !o.sets.is_empty());
+        self.open_writes = Some(open).filter(|o| !o.splits.is_empty());
     }
 
     /// The last write was rejected: it takes no effect.
-    fn unsend(&mut self) {
-        if let Some(open) = &mut self.open {
-            open.sets.pop();
+    fn drop_last_write(&mut self) {
+        if let Some(open) = &mut self.open_writes {
+            open.splits.pop();
             open.pending = false;
         }
-        self.open = self.open.take().filter(|o| !o.sets.is_empty());
+        self.open_writes = self.open_writes.take().filter(|o| !o.splits.is_empty());
     }
 }
 

@@ -5,8 +5,8 @@ mod fold;
 mod legal;
 mod model;
 
-pub use legal::{Illegal, Stand};
+pub use legal::{IllegalEvent, StateSummary};
 pub use model::{
-    AUTOMATIC, Baked, Detach, Drift, Frozen, Gate, LATE_READ, Open, Past, Paused, Phase, Progress, Ramping, Rollback,
+    AUTOMATIC, BakeProgress, Retirement, Drift, Frozen, GateHistory, LATE_READ, OpenWrites, ReplacedSplit, Paused, Phase, HookProgress, RampProgress, Rollback,
     Route, State,
 };

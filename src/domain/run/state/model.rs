@@ -7,10 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::domain::metric::gate::Measurement;
-use crate::domain::metric::verdict::judge::Call;
-use crate::domain::run::event::{Freeze, Outcome, Ramp, RouteStart, Started, Stop};
+use crate::domain::metric::verdict::judge::GateResult;
+use crate::domain::run::event::{FreezeReason, RunOutcome, Ramp, RouteStart, Started, StopReason};
 use crate::domain::run::hook::HookId;
-use crate::domain::traffic::{Content, RouteId, Split};
+use crate::domain::traffic::{RouteContent, RouteId, Split};
 
 /// For this long after a write was read back, an older value counts as a late read, not as drift. Balancers are
 /// eventually consistent and publish no figure. Real drift back to the old value is detected this much later.
@@ -49,9 +49,9 @@ pub struct State {
     /// Everything that was recorded at the start.
     pub started: Started,
     /// When it started.
-    pub since: Timestamp,
+    pub started_at: Timestamp,
     /// The time of the last record.
-    pub last: Timestamp,
+    pub last_record_at: Timestamp,
     /// Its phase.
     pub phase: Phase,
     /// The current step, or the next one in [`Phase::Ready`]; from 1.
@@ -65,21 +65,21 @@ pub struct State {
     /// Whether the current step's writes have settled.
     pub settled: bool,
     /// Observed time of the current bake.
-    pub baked: Baked,
+    pub baked: BakeProgress,
     /// Whether the current pause is approved or promoted.
-    pub released: bool,
+    pub pause_ended: bool,
     /// Whether the approval time-out of the current step has passed and `onTimeout` was applied.
     pub timed_out: bool,
     /// Whether every pause of the run is promoted.
-    pub full: bool,
+    pub all_pauses_promoted: bool,
     /// The pause, if the run is paused.
     pub paused: Option<Paused>,
     /// The freeze, if the run is frozen.
     pub frozen: Option<Frozen>,
     /// The start of the raise gates' time-out.
-    pub gate_since: Timestamp,
+    pub gate_timeout_since: Timestamp,
     /// Whether an operator resumed although the old cluster is unhealthy.
-    pub overruled: bool,
+    pub resumed_despite_from: bool,
     /// The rollback that is in progress or done.
     pub rollback: Option<Rollback>,
     /// Every route.
@@ -89,39 +89,39 @@ pub struct State {
     /// Since when the current shares are in effect. Older measurements of metric gates do not count.
     pub shares_since: Timestamp,
     /// Measurements and verdicts of metric gates for the current shares, by gate name.
-    pub gates: BTreeMap<String, Gate>,
+    pub gates: BTreeMap<String, GateHistory>,
     /// Bindings that were created or verified, as (cluster, namespace/name).
-    pub bound: BTreeSet<(String, String)>,
+    pub handled_bindings: BTreeSet<(String, String)>,
     /// Commands and hooks that have started. A process that takes over finds none of them running.
-    pub hooks: BTreeMap<HookId, Progress>,
+    pub hooks: BTreeMap<HookId, HookProgress>,
     /// The `exec` steps whose commands started and were not undone since.
-    pub done: BTreeSet<usize>,
+    pub started_commands: BTreeSet<usize>,
     /// Operator requests that were answered, by their store names.
-    pub heard: BTreeSet<String>,
+    pub answered_requests: BTreeSet<String>,
     /// The removal of the old groups, in progress or done.
-    pub detach: Option<Detach>,
+    pub retirement: Option<Retirement>,
     /// The outcome, if the run has ended.
-    pub finished: Option<Outcome>,
+    pub finished: Option<RunOutcome>,
     /// Why the last process stopped, if no process drives the run.
-    pub stopped: Option<Stop>,
+    pub stopped: Option<StopReason>,
     /// The newest version that drove the run.
-    pub tool: String,
+    pub newest_tool: String,
     /// Parts of the records that this build does not know, as text.
     pub newer: Vec<String>,
 }
 
 /// How long the current step has baked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Baked {
+pub struct BakeProgress {
     /// Observed time.
     pub observed: Duration,
     /// Up to when it is counted.
     pub until: Timestamp,
 }
 
-impl Baked {
+impl BakeProgress {
     /// Starts at zero.
-    pub(super) fn since(until: Timestamp) -> Self {
+    pub(super) fn starting_at(until: Timestamp) -> Self {
         Self { observed: Duration::ZERO, until }
     }
 }
@@ -139,7 +139,7 @@ pub struct Paused {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frozen {
     /// Why.
-    pub reason: Freeze,
+    pub reason: FreezeReason,
     /// The message.
     pub message: String,
     /// Since when.
@@ -148,33 +148,33 @@ pub struct Frozen {
 
 /// The history of a metric gate for the current shares.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Gate {
+pub struct GateHistory {
     /// Its measurements, oldest first.
-    pub measured: Vec<Measurement>,
+    pub measurements: Vec<Measurement>,
     /// Its last recorded verdict.
-    pub said: Option<Call>,
+    pub last_verdict: Option<GateResult>,
 }
 
 /// The progress of a command or a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
+pub enum HookProgress {
     /// Running since this time.
     Running(Timestamp),
     /// Succeeded.
-    Well,
+    Succeeded,
     /// Failed, and why.
     Failed(String),
 }
 
 /// The removal of the old groups, as requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Detach {
+pub struct Retirement {
     /// By whom.
     pub by: String,
     /// Whether the old cluster's bindings are deleted, too.
     pub bindings: bool,
     /// Bindings that were handled, as (cluster, namespace/name), each with the reason if it was left in place.
-    pub dealt: BTreeMap<(String, String), Option<String>>,
+    pub handled: BTreeMap<(String, String), Option<String>>,
 }
 
 /// A rollback, as requested.
@@ -193,14 +193,14 @@ pub struct Rollback {
     /// When it began. Readings from before do not count as read-back.
     pub since: Timestamp,
     /// The stages and their progress, if it runs in stages.
-    pub ramp: Option<Ramping>,
+    pub ramp: Option<RampProgress>,
     /// Whether the current process has written for it.
-    pub wrote: bool,
+    pub has_written: bool,
 }
 
 /// The progress of a rollback in stages.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ramping {
+pub struct RampProgress {
     /// The stages, as requested.
     pub ramp: Ramp,
     /// The current stage: percent of the rollback.
@@ -213,7 +213,7 @@ pub struct Ramping {
 
 impl Rollback {
     /// The current stage, if it is not the last; `None`: restore everything.
-    pub fn part(&self) -> Option<&Ramping> {
+    pub fn unfinished_stage(&self) -> Option<&RampProgress> {
         self.ramp.as_ref().filter(|ramp| ramp.percent < 100)
     }
 }
@@ -224,37 +224,37 @@ pub struct Route {
     /// The route at the start.
     pub start: RouteStart,
     /// The content that was last confirmed by a reading.
-    pub known: Content,
+    pub confirmed: RouteContent,
     /// Writes that may still take effect.
-    pub open: Option<Open>,
+    pub open_writes: Option<OpenWrites>,
     /// What another actor changed, if anything.
     pub drift: Option<Drift>,
     /// Whether drift may be overwritten (`resume --reassert`); for a deleted rule, whether the operator knows about it.
     pub reassert: bool,
     /// It joined the run late and has to be raised to the shares of the others.
-    pub late: bool,
+    pub joined_late: bool,
     /// The time of its last event. Older readings are ignored.
-    pub touched: Timestamp,
+    pub last_event_at: Timestamp,
     /// Whether the current process has read it back after its last write, with no event of this route or start of a
     /// rollback since.
     pub read_back: bool,
     /// Splits before the last changes (ours and others'), with the time of replacement. A late read may still return
     /// them.
-    pub past: Vec<Past>,
+    pub replaced_splits: Vec<ReplacedSplit>,
 }
 
 /// What another actor did to a route.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Drift {
     /// Replaced its content with this.
-    Changed(Content),
+    Changed(RouteContent),
     /// Deleted it.
     Gone,
 }
 
 /// A split that was replaced.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Past {
+pub struct ReplacedSplit {
     /// The split.
     pub split: Split,
     /// When the replacement was confirmed.
@@ -263,9 +263,9 @@ pub struct Past {
 
 /// Writes whose effect is not known yet.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Open {
+pub struct OpenWrites {
     /// The splits that were sent; several where more than one write had no answer.
-    pub sets: Vec<Split>,
+    pub splits: Vec<Split>,
     /// None of them takes effect after this time.
     pub deadline: Timestamp,
     /// Whether the process that sent the last one still waits for its result.
@@ -276,21 +276,21 @@ impl Route {
     /// A route as first recorded.
     pub(super) fn new(start: RouteStart, at: Timestamp) -> Self {
         Self {
-            known: start.found.clone().unwrap_or_else(|| start.content.clone()),
+            confirmed: start.found.clone().unwrap_or_else(|| start.content.clone()),
             start,
-            open: None,
+            open_writes: None,
             drift: None,
             reassert: false,
-            late: false,
-            touched: at,
+            joined_late: false,
+            last_event_at: at,
             read_back: false,
-            past: Vec::new(),
+            replaced_splits: Vec::new(),
         }
     }
 
     /// The split that was last confirmed.
     pub fn split(&self) -> &Split {
-        &self.known.split
+        &self.confirmed.split
     }
 
     /// The split at the start of the run.
@@ -299,7 +299,7 @@ impl Route {
     }
 
     /// The content that another actor wrote, if any.
-    pub fn changed(&self) -> Option<&Content> {
+    pub fn drifted_content(&self) -> Option<&RouteContent> {
         match self.drift.as_ref()? {
             Drift::Changed(content) => Some(content),
             Drift::Gone => None,
@@ -307,51 +307,51 @@ impl Route {
     }
 
     /// The content that a write expects: the last confirmed one, or the drifted one where it may be overwritten.
-    pub fn expected(&self) -> &Content {
-        self.changed().filter(|_| self.reassert).unwrap_or(&self.known)
+    pub fn expected(&self) -> &RouteContent {
+        self.drifted_content().filter(|_| self.reassert).unwrap_or(&self.confirmed)
     }
 
     /// Whether a reading that shows this split may be outdated: older than our last write, or than the drift that was
     /// seen since. Such a reading proves nothing.
-    pub fn outdated(&self, split: &Split, at: Timestamp) -> bool {
-        let late = |past: &Past| at.duration_since(past.replaced) < LATE_READ && past.split.same(split);
-        let last = self.changed().and_then(Content::forwards).unwrap_or(self.split());
-        !last.same(split) && self.past.iter().any(late)
+    pub fn is_outdated(&self, split: &Split, at: Timestamp) -> bool {
+        let late = |past: &ReplacedSplit| at.duration_since(past.replaced) < LATE_READ && past.split.equivalent(split);
+        let last = self.drifted_content().and_then(RouteContent::forward_split).unwrap_or(self.split());
+        !last.equivalent(split) && self.replaced_splits.iter().any(late)
     }
 
     /// Remembers a split that is now replaced.
-    pub(super) fn remember(&mut self, split: Split, replaced: Timestamp) {
-        self.past.retain(|past| replaced.duration_since(past.replaced) < LATE_READ);
-        self.past.push(Past { split, replaced });
+    pub(super) fn remember_replaced(&mut self, split: Split, replaced: Timestamp) {
+        self.replaced_splits.retain(|past| replaced.duration_since(past.replaced) < LATE_READ);
+        self.replaced_splits.push(ReplacedSplit { split, replaced });
     }
 
     /// Records new confirmed content.
-    pub(super) fn replace(&mut self, content: Content, time: Timestamp) {
-        let before = std::mem::replace(&mut self.known, content).split;
-        if !self.split().same(&before) {
-            self.remember(before, time);
+    pub(super) fn confirm(&mut self, content: RouteContent, time: Timestamp) {
+        let before = std::mem::replace(&mut self.confirmed, content).split;
+        if !self.split().equivalent(&before) {
+            self.remember_replaced(before, time);
         }
     }
 
     /// Whether the route was deleted.
-    pub fn gone(&self) -> bool {
+    pub fn is_deleted(&self) -> bool {
         self.drift == Some(Drift::Gone)
     }
 }
 
 impl State {
     /// Measurements of a metric gate for the current shares, oldest first.
-    pub fn measured(&self, gate: &str) -> &[Measurement] {
-        self.gates.get(gate).map_or(&[], |gate| &gate.measured)
+    pub fn measurements(&self, gate: &str) -> &[Measurement] {
+        self.gates.get(gate).map_or(&[], |gate| &gate.measurements)
     }
 
     /// The last recorded verdict of a metric gate.
-    pub fn said(&self, gate: &str) -> Option<Call> {
-        self.gates.get(gate).and_then(|gate| gate.said)
+    pub fn last_verdict(&self, gate: &str) -> Option<GateResult> {
+        self.gates.get(gate).and_then(|gate| gate.last_verdict)
     }
 
     /// Whether raises are stopped: paused or frozen.
-    pub fn held(&self) -> bool {
+    pub fn raises_stopped(&self) -> bool {
         self.paused.is_some() || self.frozen.is_some()
     }
 

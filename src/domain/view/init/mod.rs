@@ -8,5 +8,5 @@ mod tests;
 mod write;
 mod yaml;
 
-pub use model::{InitError, Request, Seen};
+pub use model::{InitError, InitRequest, InitFacts};
 pub use write::write;

@@ -9,7 +9,7 @@ use crate::plan::model::{ClusterAccess, Selector, ServiceRef};
 
 /// The options of `cutover init`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Request {
+pub struct InitRequest {
     /// The load balancer.
     pub load_balancer: Selector,
     /// Globs for the groups that carry the traffic now.
@@ -28,7 +28,7 @@ pub struct Request {
 
 /// The facts that were read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Seen {
+pub struct InitFacts {
     /// The load balancer.
     pub load_balancer: LoadBalancer,
     /// Its listeners with their routes.
@@ -124,17 +124,17 @@ fn quoted(globs: &[String]) -> String {
     globs.iter().map(|g| format!("'{g}'")).collect::<Vec<_>>().join(", ")
 }
 
-fn has(there: &[String]) -> String {
+fn candidates_text(there: &[String]) -> String {
     if there.is_empty() { "; there are none".to_owned() } else { format!("; there are: {}", there.join(", ")) }
 }
 
-fn colon(found: &[String]) -> String {
+fn list_text(found: &[String]) -> String {
     if found.is_empty() { String::new() } else { format!(": {}", found.join(", ")) }
 }
 
 /// The old and the new target group of a workload.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pair {
+pub struct GroupPair {
     pub(super) workload: String,
     pub(super) from: TargetGroup,
     pub(super) to: TargetGroup,
@@ -143,7 +143,7 @@ pub struct Pair {
 }
 
 /// Labels of the routes in which each group carries traffic.
-pub fn carrying(seen: &Seen) -> BTreeMap<&str, Vec<String>> {
+pub fn routes_by_group(seen: &InitFacts) -> BTreeMap<&str, Vec<String>> {
     let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for route in routes(seen) {
         let split = &route.content.split;
@@ -154,12 +154,12 @@ pub fn carrying(seen: &Seen) -> BTreeMap<&str, Vec<String>> {
     all
 }
 
-pub fn routes(seen: &Seen) -> impl Iterator<Item = &LiveRoute> {
+pub fn routes(seen: &InitFacts) -> impl Iterator<Item = &LiveRoute> {
     seen.listeners.iter().flat_map(|(_, routes)| routes)
 }
 
 /// The text as a valid name in a plan (a DNS-1123 label); `otherwise` if nothing is left.
-pub fn label(text: &str, otherwise: &str) -> String {
+pub fn plan_name(text: &str, otherwise: &str) -> String {
     let lower: String = text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let trimmed: String = lower.trim_matches('-').chars().take(63).collect();
     let trimmed = trimmed.trim_end_matches('-');

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wildmatch::WildMatch;
 
-use super::model::{InitError, Pair, Request, Seen, carrying, label, routes};
+use super::model::{InitError, GroupPair, InitRequest, InitFacts, routes_by_group, plan_name, routes};
 use crate::domain::elb::balancer::TargetGroup;
 
-pub(super) fn find(request: &Request, seen: &Seen) -> Result<Vec<Pair>, InitError> {
+pub(super) fn find(request: &InitRequest, seen: &InitFacts) -> Result<Vec<GroupPair>, InitError> {
     let attached: Vec<&TargetGroup> =
         seen.groups.iter().filter(|g| g.load_balancers.contains(&seen.load_balancer.arn)).collect();
     let free: Vec<&TargetGroup> = seen.groups.iter().filter(|g| g.load_balancers.is_empty()).collect();
@@ -18,7 +18,7 @@ pub(super) fn find(request: &Request, seen: &Seen) -> Result<Vec<Pair>, InitErro
             return Err(InitError::NoGroup { globs: globs.clone(), there: names(&attached) });
         }
     }
-    let carried = carrying(seen);
+    let carried = routes_by_group(seen);
     let carries = |g: &TargetGroup| carried.contains_key(g.arn.as_str());
     if !old.iter().any(|m| carries(m.group)) {
         return Err(InitError::CarriesNothing {
@@ -30,7 +30,7 @@ pub(super) fn find(request: &Request, seen: &Seen) -> Result<Vec<Pair>, InitErro
     let mut pairs = Vec::new();
     for matched in old.iter().filter(|m| carries(m.group)) {
         if let Some(partner) = partner(request, matched, &old, &new) {
-            pairs.push(Pair {
+            pairs.push(GroupPair {
                 workload: String::new(),
                 from: matched.group.clone(),
                 to: partner.clone(),
@@ -43,8 +43,8 @@ pub(super) fn find(request: &Request, seen: &Seen) -> Result<Vec<Pair>, InitErro
         let there = new.iter().map(|m| m.group.name.clone()).collect();
         return Err(InitError::NoPair { from, globs: request.to.clone(), there });
     }
-    name(request, &mut pairs);
-    clean(seen, &pairs)?;
+    name_workloads(request, &mut pairs);
+    check_routes(seen, &pairs)?;
     Ok(pairs)
 }
 
@@ -61,7 +61,7 @@ fn matching<'a>(globs: &[String], groups: &[&'a TargetGroup]) -> Vec<Matched<'a>
         let pattern = WildMatch::new(text);
         for group in groups.iter().filter(|g| pattern.matches(&g.name)) {
             if !found.iter().any(|m| m.group.arn == group.arn) {
-                found.push(Matched { group, glob, star: star(text, &group.name) });
+                found.push(Matched { group, glob, star: star_text(text, &group.name) });
             }
         }
     }
@@ -70,14 +70,14 @@ fn matching<'a>(globs: &[String], groups: &[&'a TargetGroup]) -> Vec<Matched<'a>
 }
 
 /// The part of a name that a glob's only `*` stands for; `None` without `*` or with several wildcards.
-fn star(glob: &str, name: &str) -> Option<String> {
+fn star_text(glob: &str, name: &str) -> Option<String> {
     let (prefix, suffix) = glob.split_once('*').filter(|(p, s)| !p.contains('?') && !s.contains(['*', '?']))?;
     Some(name.strip_prefix(prefix)?.strip_suffix(suffix)?.to_owned())
 }
 
 /// Pairs globs in order if both sides have equally many. Without `*`, a single group pairs with a single group.
 fn partner<'a>(
-    request: &Request,
+    request: &InitRequest,
     matched: &Matched<'_>,
     old: &[Matched<'_>],
     new: &[Matched<'a>],
@@ -95,11 +95,11 @@ fn partner<'a>(
 }
 
 /// Names each workload after the part that `*` stands for, or after its group.
-fn name(request: &Request, pairs: &mut [Pair]) {
+fn name_workloads(request: &InitRequest, pairs: &mut [GroupPair]) {
     let mut used = BTreeSet::new();
     for pair in pairs {
-        let starred = request.from.iter().find_map(|glob| star(glob, &pair.from.name));
-        let base = label(starred.as_deref().unwrap_or(&pair.from.name), "workload");
+        let starred = request.from.iter().find_map(|glob| star_text(glob, &pair.from.name));
+        let base = plan_name(starred.as_deref().unwrap_or(&pair.from.name), "workload");
         let mut name = base.clone();
         let mut number = 2;
         while !used.insert(name.clone()) {
@@ -111,12 +111,12 @@ fn name(request: &Request, pairs: &mut [Pair]) {
 }
 
 /// Checks that no route forwards to both groups of a pair or to two pairs.
-fn clean(seen: &Seen, pairs: &[Pair]) -> Result<(), InitError> {
-    let by_from: BTreeMap<&str, &Pair> = pairs.iter().map(|p| (p.from.arn.as_str(), p)).collect();
+fn check_routes(seen: &InitFacts, pairs: &[GroupPair]) -> Result<(), InitError> {
+    let by_from: BTreeMap<&str, &GroupPair> = pairs.iter().map(|p| (p.from.arn.as_str(), p)).collect();
     let mut split = Vec::new();
     for route in routes(seen) {
         let live = &route.content.split;
-        let here: Vec<&&Pair> =
+        let here: Vec<&&GroupPair> =
             live.ids().filter(|id| live.carries(id)).filter_map(|id| by_from.get(id.as_str())).collect();
         if here.len() > 1 {
             let groups = here.iter().map(|p| p.from.name.clone()).collect();

@@ -1,13 +1,13 @@
 use super::*;
-use crate::domain::fixture::{each_route, forward, group, load_balancer, world};
+use crate::domain::fixture::{each_route, forward, group, load_balancer, live_resources};
 use crate::domain::kubernetes::binding::Binding;
 use crate::plan::model::ClusterAccess;
 use crate::plan::model::PortRef;
 use crate::plan::model::Selector;
 use crate::plan::model::ServiceRef;
 
-fn request(from: &str, to: &str) -> Request {
-    Request {
+fn request(from: &str, to: &str) -> InitRequest {
+    InitRequest {
         load_balancer: Selector::Name("alpha".to_owned()),
         from: vec![from.to_owned()],
         to: vec![to.to_owned()],
@@ -18,10 +18,10 @@ fn request(from: &str, to: &str) -> Request {
     }
 }
 
-fn seen() -> Seen {
-    let listeners = world().listeners.into_values().flatten().flatten().collect();
+fn seen() -> InitFacts {
+    let listeners = live_resources().listeners.into_values().flatten().flatten().collect();
     let groups = ["webapp-a", "webapp-b", "webapp-default", "third"].map(group).into();
-    Seen { load_balancer: load_balancer(), listeners, groups, from_bindings: Vec::new(), to_bindings: Vec::new() }
+    InitFacts { load_balancer: load_balancer(), listeners, groups, from_bindings: Vec::new(), to_bindings: Vec::new() }
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn one_workload_without_clusters() {
 fn what_bindings_tell_becomes_the_service_and_gitops_means_verify() {
     let plan = crate::domain::fixture::plan();
     let binding =
-        |name: &str| Binding::wanted(&plan.workloads[0], &group(name)).unwrap_or_else(|| panic!("no service"));
+        |name: &str| Binding::for_group(&plan.workloads[0], &group(name)).unwrap_or_else(|| panic!("no service"));
     let mut seen = seen();
     seen.from_bindings = vec![binding("webapp-a")];
     seen.to_bindings = vec![binding("webapp-b")];
@@ -91,13 +91,13 @@ fn an_error_says_what_there_is() {
 
 #[test]
 fn a_split_or_shared_action_is_refused_by_name() {
-    let mut live = world();
+    let mut live = live_resources();
     each_route(&mut live, |r| {
         if r.port == 443 && r.priority == Some(15) {
             r.content = forward(&[("webapp-a", 9), ("webapp-b", 1)]);
         }
     });
-    let split = Seen { listeners: live.listeners.into_values().flatten().flatten().collect(), ..seen() };
+    let split = InitFacts { listeners: live.listeners.into_values().flatten().flatten().collect(), ..seen() };
     let error = write(&request("*-a", "*-b"), &split).err();
     assert_eq!(error, Some(InitError::Split { routes: vec!["443 rule 15".to_owned()] }));
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use super::model::{InitError, Pair, Request, Seen, carrying, label, routes};
+use super::model::{InitError, GroupPair, InitRequest, InitFacts, routes_by_group, plan_name, routes};
 use crate::base::arn;
 use crate::domain::elb::LIMITS;
 use crate::domain::kubernetes::binding::Binding;
@@ -15,9 +15,9 @@ use crate::plan::model::{ClusterAccess, PortRef, ServiceRef};
 /// The default steps: share and duration of the bake after it.
 const STEPS: [(u32, &str); 5] = [(1, "10m"), (5, "10m"), (20, "20m"), (50, "30m"), (100, "1h")];
 
-pub(super) fn write(request: &Request, seen: &Seen, pairs: &[Pair]) -> Result<String, InitError> {
+pub(super) fn write(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair]) -> Result<String, InitError> {
     let (from, to) = cluster_names(&request.from, &request.to);
-    let name = label(request.name.as_deref().unwrap_or(&seen.load_balancer.name), "cutover");
+    let name = plan_name(request.name.as_deref().unwrap_or(&seen.load_balancer.name), "cutover");
     let lb = &seen.load_balancer.arn;
     let plan = json!({
         "apiVersion": "cutover.dev/v1alpha1",
@@ -34,7 +34,7 @@ pub(super) fn write(request: &Request, seen: &Seen, pairs: &[Pair]) -> Result<St
     Ok(comments(request, seen, pairs) + &yaml)
 }
 
-fn comments(request: &Request, seen: &Seen, pairs: &[Pair]) -> String {
+fn comments(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair]) -> String {
     let mut out = String::new();
     let mut say = |line: &str| {
         // Writing to a string cannot fail.
@@ -44,7 +44,7 @@ fn comments(request: &Request, seen: &Seen, pairs: &[Pair]) -> String {
     say("Review it. Next: `cutover check` (shows what would happen, and problems), `cutover rehearse`, `cutover run`.");
     let ours: BTreeSet<&str> = pairs.iter().flat_map(|p| [p.from.arn.as_str(), p.to.arn.as_str()]).collect();
     let others: Vec<&str> =
-        carrying(seen).into_keys().filter(|a| !ours.contains(a)).map(crate::domain::elb::select::short_name).collect();
+        routes_by_group(seen).into_keys().filter(|a| !ours.contains(a)).map(crate::domain::elb::select::short_name).collect();
     if !others.is_empty() {
         say(&format!("Not in this plan, not changed: {}.", others.join(", ")));
     }
@@ -64,7 +64,7 @@ fn cluster_names(from: &[String], to: &[String]) -> (String, String) {
     let prefix = left.iter().zip(&right).take_while(|(a, b)| a == b).count();
     let suffix = left[prefix..].iter().rev().zip(right[prefix..].iter().rev()).take_while(|(a, b)| a == b).count();
     let cut = |text: &[char]| text[prefix..text.len() - suffix].iter().collect::<String>();
-    let (left, right) = (label(&cut(&left), "old"), label(&cut(&right), "new"));
+    let (left, right) = (plan_name(&cut(&left), "old"), plan_name(&cut(&right), "new"));
     if left == right { ("old".to_owned(), "new".to_owned()) } else { (left, right) }
 }
 
@@ -76,7 +76,7 @@ fn cluster(name: &str, access: &ClusterAccess) -> Value {
     }
 }
 
-fn workload(request: &Request, seen: &Seen, pairs: &[Pair], pair: &Pair, (from, to): (&str, &str)) -> Value {
+fn workload(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair], pair: &GroupPair, (from, to): (&str, &str)) -> Value {
     let mut all = Map::new();
     all.insert("name".to_owned(), json!(pair.workload));
     if let Some(service) = service(request, seen, pairs, pair) {
@@ -96,7 +96,7 @@ fn workload(request: &Request, seen: &Seen, pairs: &[Pair], pair: &Pair, (from, 
 }
 
 /// The requested Service, or the one of an existing binding; only if both clusters have access data.
-fn service(request: &Request, seen: &Seen, pairs: &[Pair], pair: &Pair) -> Option<ServiceRef> {
+fn service(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair], pair: &GroupPair) -> Option<ServiceRef> {
     if [&request.from_cluster, &request.to_cluster].contains(&&ClusterAccess::None) {
         return None;
     }
@@ -109,10 +109,10 @@ fn service(request: &Request, seen: &Seen, pairs: &[Pair], pair: &Pair) -> Optio
 }
 
 /// `bind`, then every default share that the weights of all routes can express, each followed by its bake.
-fn steps(seen: &Seen, pairs: &[Pair], (from, to): (&str, &str)) -> Vec<Value> {
+fn steps(seen: &InitFacts, pairs: &[GroupPair], (from, to): (&str, &str)) -> Vec<Value> {
     let mut all = vec![json!({"bind": {}})];
     let sticky = longest_stickiness(seen, pairs);
-    for (share, bake) in STEPS.into_iter().filter(|(share, _)| spellable(seen, pairs, (from, to), *share)) {
+    for (share, bake) in STEPS.into_iter().filter(|(share, _)| is_expressible(seen, pairs, (from, to), *share)) {
         let named = all.len() == 1;
         all.push(if named {
             json!({"setWeight": share, "name": "first-traffic"})
@@ -125,17 +125,17 @@ fn steps(seen: &Seen, pairs: &[Pair], (from, to): (&str, &str)) -> Vec<Value> {
     all
 }
 
-fn spellable(seen: &Seen, pairs: &[Pair], (from, to): (&str, &str), share: u32) -> bool {
+fn is_expressible(seen: &InitFacts, pairs: &[GroupPair], (from, to): (&str, &str), share: u32) -> bool {
     let wanted = [(from.to_owned(), 100 - share), (to.to_owned(), share)].into();
     pairs.iter().all(|pair| {
         let managed = [(from.to_owned(), pair.from.arn.clone()), (to.to_owned(), pair.to.arn.clone())];
         let forwards = routes(seen).filter_map(|r| r.forwards());
-        forwards.filter(|f| f.carries(&pair.from.arn)).all(|f| shares::spell(f, &managed, &wanted, LIMITS).is_ok())
+        forwards.filter(|f| f.carries(&pair.from.arn)).all(|f| shares::split_for(f, &managed, &wanted, LIMITS).is_ok())
     })
 }
 
 /// The longest stickiness of the routes, in seconds.
-fn longest_stickiness(seen: &Seen, pairs: &[Pair]) -> u32 {
+fn longest_stickiness(seen: &InitFacts, pairs: &[GroupPair]) -> u32 {
     let ours = |arn: &str| pairs.iter().any(|p| p.from.arn == arn);
     let forwards = routes(seen).filter(|r| r.content.split.ids().any(|id| ours(id)));
     forwards.filter_map(|r| r.content.sticky()?.seconds).max().unwrap_or(0)

@@ -10,12 +10,12 @@ use futures::stream;
 use jiff::Timestamp;
 
 use crate::domain::elb::balancer::TargetGroup;
-use crate::domain::elb::select::{LiveWorld, SelectedGroup, Selection, select_at};
+use crate::domain::elb::select::{LiveResources, SelectedGroup, Selection, select_at};
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::metric::gate::{Question, Seen, Side};
+use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue, QueriedCluster};
 use crate::domain::preflight::facts::{Caller, ClusterFacts, Facts};
 use crate::domain::traffic::Unreadable;
-use crate::plan::model::metric::{MetricGate, Scope, Source};
+use crate::plan::model::metric::{MetricGate, GateScope, MetricSource};
 use crate::plan::model::{BindingMode, ClusterName, Plan, Selector, Shares, StepKind};
 use crate::port::{Cluster, Detail, Groups, Inventory, Metrics, Traffic};
 
@@ -23,10 +23,10 @@ use crate::port::{Cluster, Detail, Groups, Inventory, Metrics, Traffic};
 const PARALLEL: usize = 16;
 
 /// The clusters that the plan gives access to.
-pub type Clusters = BTreeMap<ClusterName, Arc<dyn Cluster>>;
+pub type ClusterPorts = BTreeMap<ClusterName, Arc<dyn Cluster>>;
 
 /// Gathers all facts for a run that starts at the first step.
-pub async fn gather(plan: &Plan, inventory: &dyn Inventory, traffic: &dyn Traffic, clusters: &Clusters) -> Facts {
+pub async fn gather(plan: &Plan, inventory: &dyn Inventory, traffic: &dyn Traffic, clusters: &ClusterPorts) -> Facts {
     gather_at(plan, plan.strategy.start.as_ref(), inventory, traffic, clusters).await
 }
 
@@ -36,16 +36,16 @@ pub async fn gather_at(
     start: Option<&Shares>,
     inventory: &dyn Inventory,
     traffic: &dyn Traffic,
-    clusters: &Clusters,
+    clusters: &ClusterPorts,
 ) -> Facts {
-    let (aws, mut reached) = join(aws(plan, start, inventory, traffic), reach(plan, clusters)).await;
+    let (aws, mut reached) = join(read_aws(plan, start, inventory, traffic), read_clusters(plan, clusters)).await;
     dry_runs(plan, &aws.selection, clusters, &mut reached).await;
     Facts { clusters: reached, ..aws }
 }
 
 /// Queries the source of every metric gate once, for the time until now, but runs no commands. Returns by gate why it
 /// cannot be read.
-pub async fn mute(
+pub async fn unreadable_gates(
     plan: &Plan,
     selection: &Selection,
     metrics: &dyn Metrics,
@@ -53,16 +53,16 @@ pub async fn mute(
 ) -> BTreeMap<String, String> {
     let side = |cluster: &str, gate: &MetricGate| {
         let of_gate = |g: &&SelectedGroup| {
-            g.cluster == cluster && !matches!(&gate.scope, Scope::Workload(name) if *name != g.workload)
+            g.cluster == cluster && !matches!(&gate.scope, GateScope::Workload(name) if *name != g.workload)
         };
         let groups =
             selection.groups.iter().filter(|(_, g)| of_gate(g)).map(|(arn, g)| (arn.clone(), g.load_balancer.clone()));
-        Side { cluster: cluster.to_owned(), groups: groups.collect() }
+        QueriedCluster { cluster: cluster.to_owned(), groups: groups.collect() }
     };
     let question = |gate: &MetricGate| {
         let to = now.checked_sub(gate.delay).unwrap_or(now);
         let from = to.checked_sub(gate.interval.max(gate.window)).unwrap_or(to);
-        Question {
+        MeasurementRequest {
             gate: gate.clone(),
             from,
             to,
@@ -70,63 +70,63 @@ pub async fn mute(
             new: side(&plan.strategy.to, gate),
         }
     };
-    let gates = plan.strategy.metrics.iter().filter(|gate| !matches!(gate.source, Source::Exec(_)));
+    let gates = plan.strategy.metrics.iter().filter(|gate| !matches!(gate.source, MetricSource::Exec(_)));
     let questions: Vec<_> = gates.map(question).collect();
     if questions.is_empty() {
         return BTreeMap::new();
     }
-    let seen = metrics.ask(&questions).await;
+    let seen = metrics.measure(&questions).await;
     let mute = questions.into_iter().zip(seen).filter_map(|(q, seen)| match seen {
-        Seen::Unreadable { message } => Some((q.gate.name, message)),
+        MeasuredValue::Unreadable { message } => Some((q.gate.name, message)),
         _ => None,
     });
-    mute.collect()
+    unreadable_gates.collect()
 }
 
 /// Reads only the live resources that the plan's selectors match.
-pub async fn live(plan: &Plan, inventory: &dyn Inventory) -> LiveWorld {
-    world(plan, inventory).await.0
+pub async fn live_selection(plan: &Plan, inventory: &dyn Inventory) -> LiveResources {
+    read_live(plan, inventory).await.0
 }
 
-async fn aws(plan: &Plan, start: Option<&Shares>, inventory: &dyn Inventory, traffic: &dyn Traffic) -> Facts {
-    let (caller, (live, attached)) = join(inventory.caller(), world(plan, inventory)).await;
-    let selection = select_at(plan, &live, start);
+async fn read_aws(plan: &Plan, start: Option<&Shares>, inventory: &dyn Inventory, traffic: &dyn Traffic) -> Facts {
+    let (caller, (live, attached)) = join(inventory.caller(), read_live(plan, inventory)).await;
+    let selection = select_at(plan, &live_selection, start);
     let known: BTreeSet<&String> =
         attached.values().flatten().flatten().map(|g| &g.arn).chain(selection.groups.keys()).collect();
     let groups: Vec<String> = known.into_iter().cloned().collect();
     let health = traffic.health(&groups).await;
     let caller = caller.map(|c| Caller { account: c.account, arn: c.arn, expires: c.expires });
-    Facts { caller, live, selection, attached, health, clusters: BTreeMap::new(), mute: BTreeMap::new() }
+    Facts { caller, live_selection, selection, attached, health, clusters: BTreeMap::new(), unreadable_gates: BTreeMap::new() }
 }
 
 type Attached = BTreeMap<String, Result<Vec<TargetGroup>, Unreadable>>;
 
-async fn world(plan: &Plan, inventory: &dyn Inventory) -> (LiveWorld, Attached) {
+async fn read_live(plan: &Plan, inventory: &dyn Inventory) -> (LiveResources, Attached) {
     let entries = || plan.workloads.iter().flat_map(|w| &w.routes);
     let selectors: BTreeSet<&Selector> = entries().map(|e| &e.load_balancer).collect();
-    let load_balancers = each(selectors, |s| inventory.load_balancers(s, Detail::Whole)).await;
+    let load_balancers = read_each(selectors, |s| inventory.load_balancers(s, Detail::Full)).await;
     let arns: BTreeSet<String> = load_balancers.values().flatten().flatten().map(|lb| lb.arn.clone()).collect();
     let read = |arn: String| async move {
-        join(inventory.listeners(&arn, Detail::Whole), inventory.target_groups(Groups::Of(&arn), Detail::Whole)).await
+        join(inventory.listeners(&arn, Detail::Full), inventory.target_groups(Groups::Of(&arn), Detail::Full)).await
     };
     let (mut listeners, mut attached) = (BTreeMap::new(), BTreeMap::new());
-    for (arn, (of_listeners, of_groups)) in each(arns, read).await {
+    for (arn, (of_listeners, of_groups)) in read_each(arns, read).await {
         listeners.insert(arn.clone(), of_listeners);
         attached.insert(arn, of_groups);
     }
     let selectors: BTreeSet<&Selector> = entries().flat_map(|e| &e.target_groups).map(|(_, s)| s).collect();
-    let groups = each(selectors, |selector| {
-        let known = attached.values().flatten().flatten().find(|g| names(selector, g)).cloned();
+    let groups = read_each(selectors, |selector| {
+        let known = attached.values().flatten().flatten().find(|g| is_only_match(selector, g)).cloned();
         async move {
             match known {
                 Some(group) => Ok(vec![group]),
-                None => inventory.target_groups(Groups::Matching(selector), Detail::Whole).await,
+                None => inventory.target_groups(Groups::Matching(selector), Detail::Full).await,
             }
         }
     })
     .await;
-    let live = LiveWorld { load_balancers: owned(load_balancers), listeners, groups: owned(groups) };
-    (live, attached)
+    let live = LiveResources { load_balancers: owned(load_balancers), listeners, groups: owned(groups) };
+    (live_selection, attached)
 }
 
 fn owned<V>(found: BTreeMap<&Selector, V>) -> BTreeMap<Selector, V> {
@@ -135,7 +135,7 @@ fn owned<V>(found: BTreeMap<&Selector, V>) -> BTreeMap<Selector, V> {
 
 /// Whether a group that is already known is the only match of a selector. Tags may match more groups, so a tag selector
 /// is always queried.
-fn names(selector: &Selector, group: &TargetGroup) -> bool {
+fn is_only_match(selector: &Selector, group: &TargetGroup) -> bool {
     match selector {
         Selector::Name(name) => *name == group.name,
         Selector::Arn(arn) => *arn == group.arn,
@@ -144,7 +144,7 @@ fn names(selector: &Selector, group: &TargetGroup) -> bool {
 }
 
 /// Calls `ask` for each key, at most [`PARALLEL`] at the same time.
-async fn each<K: Ord + Clone, V, F: Future<Output = V>>(keys: BTreeSet<K>, ask: impl Fn(K) -> F) -> BTreeMap<K, V> {
+async fn read_each<K: Ord + Clone, V, F: Future<Output = V>>(keys: BTreeSet<K>, ask: impl Fn(K) -> F) -> BTreeMap<K, V> {
     let asked = keys.into_iter().map(|key| {
         let answer = ask(key.clone());
         async move { (key, answer.await) }
@@ -152,17 +152,17 @@ async fn each<K: Ord + Clone, V, F: Future<Output = V>>(keys: BTreeSet<K>, ask: 
     stream::iter(asked).buffer_unordered(PARALLEL).collect().await
 }
 
-async fn reach(plan: &Plan, clusters: &Clusters) -> BTreeMap<ClusterName, ClusterFacts> {
+async fn read_clusters(plan: &Plan, clusters: &ClusterPorts) -> BTreeMap<ClusterName, ClusterFacts> {
     let names: BTreeSet<&ClusterName> = clusters.keys().collect();
-    let reached = each(names, |name| {
+    let reached = read_each(names, |name| {
         let cluster = Arc::clone(&clusters[name]);
-        async move { one_cluster(plan, cluster.as_ref()).await }
+        async move { read_cluster(plan, cluster.as_ref()).await }
     })
     .await;
     reached.into_iter().map(|(name, facts)| (name.clone(), facts)).collect()
 }
 
-async fn one_cluster(plan: &Plan, cluster: &dyn Cluster) -> ClusterFacts {
+async fn read_cluster(plan: &Plan, cluster: &dyn Cluster) -> ClusterFacts {
     let identity = match cluster.identity().await {
         Ok(identity) => identity,
         // The other calls would fail too, each after its own timeout.
@@ -187,7 +187,7 @@ async fn one_cluster(plan: &Plan, cluster: &dyn Cluster) -> ClusterFacts {
 async fn dry_runs(
     plan: &Plan,
     selection: &Selection,
-    clusters: &Clusters,
+    clusters: &ClusterPorts,
     facts: &mut BTreeMap<ClusterName, ClusterFacts>,
 ) {
     if !plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind) {
@@ -204,7 +204,7 @@ async fn dry_runs(
             let missing =
                 !bindings.iter().any(|b| b.binds(&selected.group)) && plan.strategy.peak(&selected.cluster) > 0;
             let served = cluster.identity.as_ref().is_ok_and(|i| i.binding_api.is_some());
-            let binding = Binding::wanted(workload, &selected.group)?;
+            let binding = Binding::for_group(workload, &selected.group)?;
             let taken = bindings.iter().any(|b| b.namespace == binding.namespace && b.name == binding.name);
             let backed = matches!(cluster.workloads.get(&workload.name), Some(Ok(view)) if view.service.is_some());
             (missing && served && backed && !taken).then(|| (selected.cluster.clone(), binding))

@@ -6,19 +6,19 @@ use async_trait::async_trait;
 use super::*;
 use crate::base::finding::Code;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer};
-use crate::domain::fixture::{LB, group, load_balancer, plan, world};
+use crate::domain::fixture::{LB, group, load_balancer, plan, live_resources};
 use crate::domain::health::Target;
 use crate::domain::preflight;
-use crate::domain::traffic::{Census, Content, RouteId};
+use crate::domain::traffic::{RouteCensus, RouteContent, RouteId};
 use crate::port::{Caller as Identified, WriteError};
 
 /// The fixture's load balancer: it has no health data and counts its calls.
 #[derive(Default)]
-struct Frugal {
+struct CountingBalancer {
     asked: AtomicUsize,
 }
 
-impl Frugal {
+impl CountingBalancer {
     fn ask<T>(&self, answer: T) -> T {
         self.asked.fetch_add(1, Ordering::Relaxed);
         answer
@@ -26,7 +26,7 @@ impl Frugal {
 }
 
 #[async_trait]
-impl Inventory for Frugal {
+impl Inventory for CountingBalancer {
     async fn caller(&self) -> Result<Identified, Unreadable> {
         Ok(self.ask(Identified { account: "123456789012".to_owned(), arn: "arn:x".to_owned(), expires: None }))
     }
@@ -34,7 +34,7 @@ impl Inventory for Frugal {
         Ok(self.ask(vec![load_balancer()]))
     }
     async fn listeners(&self, _: &str, _: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
-        Ok(self.ask(world().listeners.into_values().flatten().flatten().collect()))
+        Ok(self.ask(live_resources().listeners.into_values().flatten().flatten().collect()))
     }
     async fn target_groups(&self, groups: Groups<'_>, _: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
         let found = match groups {
@@ -50,17 +50,17 @@ impl Inventory for Frugal {
 }
 
 #[async_trait]
-impl Traffic for Frugal {
-    async fn routes(&self, _: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
+impl Traffic for CountingBalancer {
+    async fn routes(&self, _: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
         BTreeMap::new()
     }
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
         groups.iter().map(|g| (g.clone(), Err(Unreadable::Throttled))).collect()
     }
-    async fn census(&self, _: &str) -> Result<Census, Unreadable> {
+    async fn census(&self, _: &str) -> Result<RouteCensus, Unreadable> {
         Err(Unreadable::Throttled)
     }
-    async fn set(&self, _: &RouteId, _: &Content, _: Duration) -> Result<(), WriteError> {
+    async fn set(&self, _: &RouteId, _: &RouteContent, _: Duration) -> Result<(), WriteError> {
         panic!("looking changes nothing")
     }
 }
@@ -71,8 +71,8 @@ async fn each_thing_is_asked_for_once_and_what_cannot_be_read_is_a_finding() {
     let mut second = plan.workloads[0].clone();
     second.name = "other".to_owned();
     plan.workloads.push(second);
-    let balancer = Frugal::default();
-    let facts = gather(&plan, &balancer, &balancer, &Clusters::new()).await;
+    let balancer = CountingBalancer::default();
+    let facts = gather(&plan, &balancer, &balancer, &ClusterPorts::new()).await;
     // Caller, load balancer, listeners, its groups, the one unattached group: two workloads need no more calls than
     // one.
     assert_eq!(balancer.asked.load(Ordering::Relaxed), 5);

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::EntryGroups;
+use super::RouteEntryGroups;
 use super::settings::Settings;
 use crate::base::arn::Arn;
-use crate::lab::model::{Balancer, Check, Group, Pairs, World};
+use crate::lab::model::{Balancer, HealthCheckSettings, Group, Pairs, World};
 use crate::plan::model::{Selector, TargetType};
 
 /// Attributes of a new application load balancer that clients read.
@@ -38,7 +38,7 @@ const GROUP_ATTRIBUTES: [(&str, &str); 12] = [
 ];
 
 impl World {
-    pub(super) fn balancers_and_groups<'a>(&mut self, settings: &Settings<'a>) -> Vec<EntryGroups<'a>> {
+    pub(super) fn balancers_and_groups<'a>(&mut self, settings: &Settings<'a>) -> Vec<RouteEntryGroups<'a>> {
         let mut balancers: BTreeMap<Selector, usize> = BTreeMap::new();
         let mut groups: BTreeMap<Selector, usize> = BTreeMap::new();
         let mut entries = Vec::new();
@@ -51,7 +51,7 @@ impl World {
                 balancers.insert(entry.load_balancer.clone(), balancer);
                 let mut own = Vec::new();
                 for (cluster, selector) in &entry.target_groups {
-                    let name = named(selector, &format!("{}-{cluster}", workload.name));
+                    let name = selected_name(selector, &format!("{}-{cluster}", workload.name));
                     let attached = settings.group(Some(cluster), &name).3.unwrap_or(true);
                     let group = match groups.get(selector) {
                         Some(known) => *known,
@@ -60,14 +60,14 @@ impl World {
                     groups.insert(selector.clone(), group);
                     own.push((group, attached));
                 }
-                entries.push(EntryGroups { workload, entry, balancer, groups: own });
+                entries.push(RouteEntryGroups { workload, entry, balancer, groups: own });
             }
         }
         entries
     }
 
     fn add_balancer(&mut self, settings: &Settings<'_>, selector: &Selector, workload: &str) -> usize {
-        let name = named(selector, workload);
+        let name = selected_name(selector, workload);
         let id = self.identifier();
         let arn = match selector {
             Selector::Arn(arn) => arn.clone(),
@@ -117,7 +117,7 @@ impl World {
         let seconds = |said: Option<crate::lab::scenario::period::Period>, default| {
             said.map_or(Duration::from_secs(default), |p| p.0)
         };
-        let check = Check {
+        let check = HealthCheckSettings {
             enabled: true,
             protocol: "HTTP".into(),
             port: "traffic-port".into(),
@@ -148,14 +148,14 @@ impl World {
             attached: Vec::new(),
             targets: BTreeMap::new(),
             routable: None,
-            turn: 0,
+            next_index: 0,
         });
         self.groups.len() - 1
     }
 }
 
 /// The name that a selector selects; `otherwise` if it selects by tags.
-fn named(selector: &Selector, otherwise: &str) -> String {
+fn selected_name(selector: &Selector, otherwise: &str) -> String {
     match selector {
         Selector::Name(name) => name.clone(),
         Selector::Arn(arn) => Arn::parse(arn).and_then(|arn| arn.name()).unwrap_or(otherwise).to_owned(),

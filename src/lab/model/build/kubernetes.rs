@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::EntryGroups;
-use super::settings::{Kind as Settled, Settings};
-use crate::lab::model::cluster::{Behaviour, Cluster};
-use crate::lab::model::group::State;
-use crate::lab::model::pod::{Phase, Pod, Trouble};
+use super::RouteEntryGroups;
+use super::settings::{WorkloadSettings as Settled, Settings};
+use crate::lab::model::cluster::{DeploymentBehaviour, Cluster};
+use crate::lab::model::group::LabTargetState;
+use crate::lab::model::pod::{Phase, Pod, PodFaults};
 use crate::lab::model::{Bucket, Route, World};
 use crate::lab::objects::{Kind, Objects};
 use crate::lab::scenario::ScenarioError;
@@ -44,12 +44,12 @@ impl World {
                 version,
                 ca: String::new(),
                 objects,
-                seen: 0,
-                planned: false,
+                reconciled_revision: 0,
+                reconcile_scheduled: false,
                 number,
                 addresses: 0,
                 deployments: BTreeMap::new(),
-                bound: BTreeMap::new(),
+                bindings: BTreeMap::new(),
                 nodes,
             });
         }
@@ -61,21 +61,21 @@ impl World {
     pub(super) fn build_workloads(
         &mut self,
         settings: &Settings<'_>,
-        entries: &[EntryGroups<'_>],
+        entries: &[RouteEntryGroups<'_>],
     ) -> Result<(), ScenarioError> {
-        let bucket = std::mem::replace(&mut self.buckets.register, Bucket::bottomless(self.now));
+        let bucket = std::mem::replace(&mut self.buckets.register, Bucket::unlimited(self.now));
         self.clusters.iter_mut().for_each(|c| c.objects.set_recording(false));
         for cluster in 0..self.clusters.len() {
             let name = Arc::clone(&self.clusters[cluster].name);
             for workload in &settings.plan.workloads {
-                let kind = settings.kind(&name, &workload.name);
+                let kind = settings.workload(&name, &workload.name);
                 if kind.exists {
                     self.build_workload(cluster, workload, &kind);
                 }
             }
             self.warm_deployments(cluster);
             for entry in entries {
-                let kind = settings.kind(&name, &entry.workload.name);
+                let kind = settings.workload(&name, &entry.workload.name);
                 let Some(position) = entry.entry.target_groups.iter().position(|(c, _)| **c == *name) else { continue };
                 if kind.exists && kind.bound {
                     let group = self.bound_group(settings, &kind, entry.groups[position].0)?;
@@ -101,7 +101,7 @@ impl World {
 
     fn build_workload(&mut self, cluster: usize, workload: &Workload, kind: &Settled) {
         let now = self.now;
-        let (namespace, name, port) = place(workload);
+        let (namespace, name, port) = service_ref(workload);
         let home = &mut self.clusters[cluster];
         if !home.objects.has(Kind::Namespace, "", &namespace) {
             let label = kind.readiness_gates.then(|| json!({"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"}));
@@ -144,13 +144,13 @@ impl World {
         });
         home.objects.put(Kind::Deployment, deployment, now);
         let wants = kind.hpa.as_ref().and_then(|h| h.wants);
-        let behaviour = Behaviour {
+        let behaviour = DeploymentBehaviour {
             workload: workload.name.clone(),
             startup: kind.startup,
             pre_stop: kind.pre_stop,
-            whole: kind.replicas,
-            wants,
-            surplus: None,
+            full_replicas: kind.replicas,
+            desired_replicas: wants,
+            surplus_since: None,
         };
         home.deployments.insert((namespace.clone(), name.clone()), behaviour);
         if let Some(hpa) = &kind.hpa {
@@ -174,7 +174,7 @@ impl World {
 
     fn build_binding(&mut self, cluster: usize, workload: &Workload, kind: &Settled, group: usize) {
         let now = self.now;
-        let (namespace, name, port) = place(workload);
+        let (namespace, name, port) = service_ref(workload);
         let group = &self.groups[group];
         let (labels, annotations) = owner(kind.owner, &name);
         let mut spec = Map::new();
@@ -195,7 +195,7 @@ impl World {
     }
 
     /// Adds two servers outside of every cluster, behind a third-party group.
-    pub(super) fn add_outsiders(&mut self, group: usize) {
+    pub(super) fn add_external_servers(&mut self, group: usize) {
         for _ in 0..2 {
             let id = crate::lab::model::PodId(u32::try_from(self.pods.len()).unwrap_or(u32::MAX));
             let [high, low] = (u16::try_from(self.pods.len()).unwrap_or(0) + 256).to_be_bytes();
@@ -214,7 +214,7 @@ impl World {
                 gates: Vec::new(),
                 gates_passed: true,
                 health_status: 200,
-                trouble: Trouble::default(),
+                faults: PodFaults::default(),
             });
             self.pod_by_ip.insert(ip, id);
             self.register(group, &ip.to_string(), 8080, Some(id));
@@ -229,9 +229,9 @@ impl World {
         for ((id, port), target) in &mut self.groups[group].targets {
             let healthy = target.pod.is_some_and(|p| pods[p.0 as usize].health_status == 200);
             target.state = match (used, healthy) {
-                (false, _) => State::Unused,
-                (true, true) => State::Healthy,
-                (true, false) => State::Unhealthy("Target.ResponseCodeMismatch"),
+                (false, _) => LabTargetState::Unused,
+                (true, true) => LabTargetState::Healthy,
+                (true, false) => LabTargetState::Unhealthy("Target.ResponseCodeMismatch"),
             };
             checked.push((Arc::clone(id), *port, target.registration));
         }
@@ -240,18 +240,18 @@ impl World {
         for (id, port, registration) in checked.into_iter().filter(|_| used) {
             let delay = interval.mul_f64(self.random.f64());
             let target = crate::lab::model::TargetRef { group, id, port, registration };
-            self.plan_in(delay, super::Due::Probe(target));
+            self.schedule_in(delay, super::LabEvent::Probe(target));
         }
     }
 
     /// The routes that exist.
-    pub(crate) fn live_routes(&self) -> impl Iterator<Item = (usize, &Route)> {
+    pub(crate) fn existing_routes(&self) -> impl Iterator<Item = (usize, &Route)> {
         self.routes.iter().enumerate().filter(|(_, r)| !r.deleted)
     }
 }
 
 /// Namespace, name and port of a workload's Service. A workload without one in the plan gets one in the lab.
-pub(in crate::lab::model) fn place(workload: &Workload) -> (String, String, PortRef) {
+pub(in crate::lab::model) fn service_ref(workload: &Workload) -> (String, String, PortRef) {
     match &workload.service {
         Some(service) => (service.namespace.clone(), service.name.clone(), service.port.clone()),
         None => ("default".into(), workload.name.clone(), PortRef::Number(80)),

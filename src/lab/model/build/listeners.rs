@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::EntryGroups;
+use super::RouteEntryGroups;
 use super::settings::Settings;
 use crate::base::arn;
-use crate::lab::model::routing::Effective;
+use crate::lab::model::routing::EffectiveAction;
 use crate::lab::model::{Condition, Listener, Route, World};
 use crate::lab::scenario::ScenarioError;
 use crate::lab::scenario::model::{Listener as Said, Rule};
@@ -35,10 +35,10 @@ const PATHS: [&[&str]; 17] = [
 ];
 
 /// Rules that the plan names by ARN get priorities after this one.
-const BY_ARN: u32 = 40_000;
+const ARN_PRIORITY_BASE: u32 = 40_000;
 
 /// A listener to be created.
-struct Wanted {
+struct ListenerSpec {
     port: u16,
     protocol: String,
     arn: Option<String>,
@@ -50,14 +50,14 @@ impl World {
     pub(super) fn build_listeners(
         &mut self,
         settings: &Settings<'_>,
-        entries: &[EntryGroups<'_>],
+        entries: &[RouteEntryGroups<'_>],
     ) -> Result<(), ScenarioError> {
         for balancer in 0..self.balancers.len() {
-            let own: Vec<&EntryGroups<'_>> = entries.iter().filter(|e| e.balancer == balancer).collect();
+            let own: Vec<&RouteEntryGroups<'_>> = entries.iter().filter(|e| e.balancer == balancer).collect();
             let name = self.balancers[balancer].name.clone();
             let said: Vec<&Said> = settings.balancer(&name).flat_map(|l| &l.listeners).collect();
             let third = self.third_party(settings, &name);
-            for wanted in implied(&own, &said) {
+            for wanted in listener_specs(&own, &said) {
                 self.add_listener(settings, balancer, &own, &third, wanted)?;
             }
         }
@@ -70,7 +70,7 @@ impl World {
         for group in groups.keys() {
             if !self.groups.iter().any(|g| g.name == *group) {
                 let index = self.add_group(settings, None, &Selector::Name(group.clone()), group, TargetType::Ip);
-                self.add_outsiders(index);
+                self.add_external_servers(index);
             }
         }
         groups
@@ -80,9 +80,9 @@ impl World {
         &mut self,
         settings: &Settings<'_>,
         balancer: usize,
-        entries: &[&EntryGroups<'_>],
+        entries: &[&RouteEntryGroups<'_>],
         third: &BTreeMap<String, u16>,
-        wanted: Wanted,
+        wanted: ListenerSpec,
     ) -> Result<(), ScenarioError> {
         let id = self.identifier();
         let path = arn::resource(&self.balancers[balancer].arn).trim_start_matches("loadbalancer/").to_owned();
@@ -111,7 +111,7 @@ impl World {
         rules.sort_by_key(|r| r.priority);
         for rule in rules {
             let actions = self.actions(settings, balancer, entries, third, &rule)?;
-            let named = rule.priority.and_then(|p| by_arn(entries, p));
+            let named = rule.priority.and_then(|p| rule_arn(entries, p));
             let rule_arn = named.unwrap_or_else(|| format!("{rule_prefix}/{}", self.identifier()));
             let arn = if rule.priority.is_some() { rule_arn.as_str().into() } else { arn.as_str().into() };
             let route = self.routes.len();
@@ -128,10 +128,10 @@ impl World {
                 matcher: conditions.iter().map(Condition::read).collect(),
                 conditions,
                 actions,
-                extra: Vec::new(),
-                before: Vec::new(),
-                effective: Effective::default(),
-                propagates: self.time(),
+                other_fields: Vec::new(),
+                earlier_actions: Vec::new(),
+                effective: EffectiveAction::default(),
+                propagated_until: self.time(),
                 tags: BTreeMap::new(),
                 managed: false,
                 deleted: false,
@@ -144,7 +144,7 @@ impl World {
         &self,
         settings: &Settings<'_>,
         balancer: usize,
-        entries: &[&EntryGroups<'_>],
+        entries: &[&RouteEntryGroups<'_>],
         third: &BTreeMap<String, u16>,
         rule: &Rule,
     ) -> Result<Vec<Value>, ScenarioError> {
@@ -204,12 +204,12 @@ fn conditions(rule: &Rule) -> Vec<Value> {
 /// Returns the listeners of a load balancer: those of the scenario, else those of the plan, else 80 and 443. The
 /// scenario's
 /// rules replace implied ones.
-fn implied(entries: &[&EntryGroups<'_>], said: &[&Said]) -> Vec<Wanted> {
+fn listener_specs(entries: &[&RouteEntryGroups<'_>], said: &[&Said]) -> Vec<ListenerSpec> {
     let protocol = |port: u16| if port % 1000 == 443 { "HTTPS".to_owned() } else { "HTTP".to_owned() };
-    let mut wanted: Vec<Wanted> = Vec::new();
+    let mut wanted: Vec<ListenerSpec> = Vec::new();
     for listener in said {
         let protocol = listener.protocol.clone().unwrap_or_else(|| protocol(listener.port));
-        wanted.push(Wanted {
+        wanted.push(ListenerSpec {
             port: listener.port,
             protocol,
             arn: None,
@@ -228,12 +228,12 @@ fn implied(entries: &[&EntryGroups<'_>], said: &[&Said]) -> Vec<Wanted> {
                 }
             };
             if !wanted.iter().any(|w| if arn.is_some() { w.arn == arn } else { w.port == port }) {
-                wanted.push(Wanted { port, protocol: protocol(port), arn, tags: BTreeMap::new(), rules: Vec::new() });
+                wanted.push(ListenerSpec { port, protocol: protocol(port), arn, tags: BTreeMap::new(), rules: Vec::new() });
             }
         }
         if wanted.is_empty() {
             for port in [80, 443] {
-                wanted.push(Wanted {
+                wanted.push(ListenerSpec {
                     port,
                     protocol: protocol(port),
                     arn: None,
@@ -244,14 +244,14 @@ fn implied(entries: &[&EntryGroups<'_>], said: &[&Said]) -> Vec<Wanted> {
         }
     }
     for (number, entry) in entries.iter().enumerate() {
-        imply_rules(&mut wanted, entry, number);
+        add_implied_rules(&mut wanted, entry, number);
     }
     wanted
 }
 
 /// Adds the implied rules of one route entry to each of its listeners for which the scenario defines no rules.
-fn imply_rules(wanted: &mut [Wanted], entry: &EntryGroups<'_>, number: usize) {
-    let listens = |w: &Wanted| {
+fn add_implied_rules(wanted: &mut [ListenerSpec], entry: &RouteEntryGroups<'_>, number: usize) {
+    let listens = |w: &ListenerSpec| {
         let listed = &entry.entry.listeners;
         let same = |l: &ListenerRef| match l {
             ListenerRef::Port(port) => w.port == *port && w.arn.is_none(),
@@ -260,14 +260,14 @@ fn imply_rules(wanted: &mut [Wanted], entry: &EntryGroups<'_>, number: usize) {
         listed.is_empty() || listed.iter().any(same)
     };
     let workload = Some(entry.workload.name.clone());
-    let of_scenario = |w: &Wanted| w.rules.iter().any(|r| r.workload.is_none());
+    let of_scenario = |w: &ListenerSpec| w.rules.iter().any(|r| r.workload.is_none());
     let mine: Vec<usize> = (0..wanted.len()).filter(|i| listens(&wanted[*i]) && !of_scenario(&wanted[*i])).collect();
     let total = entry.entry.expect.unwrap_or(3 * mine.len().max(1));
     for (nth, index) in mine.iter().enumerate() {
         let count = total / mine.len() + usize::from(nth < total % mine.len());
         let mut priorities = priorities(entry.entry.rules.as_deref(), number, count);
         // A rule that is named by ARN exists on one listener only.
-        priorities.retain(|p| nth == 0 || p.is_none_or(|p| p <= BY_ARN));
+        priorities.retain(|p| nth == 0 || p.is_none_or(|p| p <= ARN_PRIORITY_BASE));
         priorities.sort_unstable();
         let defaults = priorities.iter().filter(|p| p.is_none()).count();
         for (place, priority) in priorities.into_iter().enumerate() {
@@ -302,15 +302,15 @@ fn priorities(listed: Option<&[RuleRef]>, number: usize, count: usize) -> Vec<Op
         RuleRef::Priority(priority) => Some(*priority),
         RuleRef::Arn(_) => {
             arns += 1;
-            Some(BY_ARN + arns)
+            Some(ARN_PRIORITY_BASE + arns)
         }
     };
     listed.iter().map(read).collect()
 }
 
 /// The ARN in the plan of the rule with this priority.
-fn by_arn(entries: &[&EntryGroups<'_>], priority: u32) -> Option<String> {
-    let nth = usize::try_from(priority.checked_sub(BY_ARN + 1)?).ok()?;
+fn rule_arn(entries: &[&RouteEntryGroups<'_>], priority: u32) -> Option<String> {
+    let nth = usize::try_from(priority.checked_sub(ARN_PRIORITY_BASE + 1)?).ok()?;
     let arn = |r: &RuleRef| if let RuleRef::Arn(arn) = r { Some(arn.clone()) } else { None };
     entries.iter().find_map(|e| e.entry.rules.iter().flatten().filter_map(arn).nth(nth))
 }

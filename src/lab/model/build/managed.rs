@@ -1,18 +1,18 @@
 //! Marks the routes that the plan manages. A rehearsal measures their shares.
 
-use super::EntryGroups;
+use super::RouteEntryGroups;
 use crate::lab::model::{Route, World, weights};
 use crate::plan::model::{ListenerRef, RouteEntry, RuleRef};
 
 impl World {
-    pub(super) fn mark_managed(&mut self, entries: &[EntryGroups<'_>]) {
+    pub(super) fn mark_managed(&mut self, entries: &[RouteEntryGroups<'_>]) {
         let from = self.plan.strategy.from.clone();
         for route in 0..self.routes.len() {
-            self.routes[route].managed = entries.iter().any(|e| self.moves(e, &from, &self.routes[route]));
+            self.routes[route].managed = entries.iter().any(|e| self.is_managed(e, &from, &self.routes[route]));
         }
     }
 
-    fn moves(&self, entry: &EntryGroups<'_>, from: &str, route: &Route) -> bool {
+    fn is_managed(&self, entry: &RouteEntryGroups<'_>, from: &str, route: &Route) -> bool {
         let listener = &self.listeners[route.listener];
         if listener.balancer != entry.balancer || !listens(entry.entry, &listener.arn, listener.port) {
             return false;
@@ -28,7 +28,7 @@ impl World {
         let carries = own.any(|(_, (group, _))| {
             weights.iter().any(|(arn, weight)| **arn == *self.groups[*group].arn && *weight > 0)
         });
-        carries && entry.entry.rules.as_ref().is_none_or(|rules| rules.iter().any(|r| names(r, route)))
+        carries && entry.entry.rules.as_ref().is_none_or(|rules| rules.iter().any(|r| selects_route(r, route)))
     }
 }
 
@@ -40,7 +40,7 @@ fn listens(entry: &RouteEntry, arn: &str, port: u16) -> bool {
     entry.listeners.is_empty() || entry.listeners.iter().any(same)
 }
 
-fn names(rule: &RuleRef, route: &Route) -> bool {
+fn selects_route(rule: &RuleRef, route: &Route) -> bool {
     match rule {
         RuleRef::Default => route.priority.is_none(),
         RuleRef::Priority(priority) => route.priority == Some(*priority),

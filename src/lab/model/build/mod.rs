@@ -6,22 +6,22 @@ mod listeners;
 mod managed;
 mod settings;
 
-pub(super) use settings::resolve;
+pub(super) use settings::cluster_name;
 
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
 use super::faults::Faults;
-use super::queue::{Due, Queue};
-use super::routing::Effective;
+use super::queue::{LabEvent, Queue};
+use super::routing::EffectiveAction;
 use super::{Bucket, Buckets, World};
 use crate::lab::scenario::{Scenario, ScenarioError};
 use crate::plan::model::{Plan, RouteEntry, Workload};
 use settings::Settings;
 
 /// One route entry of the plan, with the indices of its balancer and groups.
-struct EntryGroups<'a> {
+struct RouteEntryGroups<'a> {
     workload: &'a Workload,
     entry: &'a RouteEntry,
     balancer: usize,
@@ -41,12 +41,12 @@ impl World {
         let entries = world.balancers_and_groups(&settings);
         world.build_listeners(&settings, &entries)?;
         world.mark_managed(&entries);
-        world.attach();
+        world.update_attachments();
         world.build_clusters(&settings, seed);
         world.build_workloads(&settings, &entries)?;
         for route in 0..world.routes.len() {
             let phase = world.random.f64();
-            world.routes[route].effective = Effective::read(&world.routes[route].actions, &world.group_index, phase);
+            world.routes[route].effective = EffectiveAction::read(&world.routes[route].actions, &world.group_index, phase);
         }
         world.plan_faults();
         Ok(world)
@@ -83,21 +83,21 @@ impl World {
             self_probing: true,
             probes: Vec::new(),
             plan: plan.clone(),
-            traffic: super::traffic::Traffic::default(),
+            traffic: super::traffic::TrafficCounters::default(),
         }
     }
 
     fn plan_faults(&mut self) {
         for cluster in 0..self.clusters.len() {
-            self.plan_in(std::time::Duration::from_secs(15), Due::Autoscale(cluster));
+            self.schedule_in(std::time::Duration::from_secs(15), LabEvent::Autoscale(cluster));
         }
         for fault in 0..self.faults.list.len() {
             let at = &self.faults.list[fault].at;
             if let Some(time) = at.time {
                 let delay = time.0 + at.after.0;
-                self.plan_in(delay, Due::Fault(fault));
+                self.schedule_in(delay, LabEvent::Fault(fault));
             }
         }
-        self.shares_changed();
+        self.check_share_faults();
     }
 }

@@ -14,7 +14,7 @@ pub(super) struct Settings<'a> {
 }
 
 /// A workload's settings in one cluster, with defaults.
-pub(super) struct Kind {
+pub(super) struct WorkloadSettings {
     pub replicas: u32,
     pub startup: Duration,
     pub pre_stop: Duration,
@@ -34,25 +34,25 @@ impl Settings<'_> {
     pub fn check(&self) -> Result<(), ScenarioError> {
         let spec = &self.scenario.spec;
         for (i, cluster) in spec.clusters.iter().enumerate() {
-            self.known(&format!("spec.clusters[{i}].name"), &cluster.name)?;
+            self.check_cluster(&format!("spec.clusters[{i}].name"), &cluster.name)?;
             for workload in cluster.workloads.keys() {
-                self.known_workload(&format!("spec.clusters[{i}].workloads.{workload}"), workload)?;
+                self.check_workload(&format!("spec.clusters[{i}].workloads.{workload}"), workload)?;
             }
         }
         for (i, group) in spec.target_groups.iter().enumerate() {
             if let Some(cluster) = &group.cluster {
-                self.known(&format!("spec.targetGroups[{i}].cluster"), cluster)?;
+                self.check_cluster(&format!("spec.targetGroups[{i}].cluster"), cluster)?;
             }
         }
         for (i, fault) in spec.faults.iter().enumerate() {
             for (field, cluster) in fault.clusters() {
-                self.known(&format!("spec.faults[{i}].{field}"), cluster)?;
+                self.check_cluster(&format!("spec.faults[{i}].{field}"), cluster)?;
             }
         }
         Ok(())
     }
 
-    fn known(&self, path: &str, cluster: &str) -> Result<(), ScenarioError> {
+    fn check_cluster(&self, path: &str, cluster: &str) -> Result<(), ScenarioError> {
         if matches!(cluster, "from" | "to") || self.plan.clusters.iter().any(|c| c.name == cluster) {
             return Ok(());
         }
@@ -63,7 +63,7 @@ impl Settings<'_> {
         ))
     }
 
-    fn known_workload(&self, path: &str, workload: &str) -> Result<(), ScenarioError> {
+    fn check_workload(&self, path: &str, workload: &str) -> Result<(), ScenarioError> {
         if self.plan.workloads.iter().any(|w| w.name == workload) {
             return Ok(());
         }
@@ -73,7 +73,7 @@ impl Settings<'_> {
 
     /// The plan's name of a cluster that the scenario names.
     pub fn cluster<'b>(&'b self, name: &'b str) -> &'b str {
-        resolve(self.plan, name)
+        cluster_name(self.plan, name)
     }
 
     fn clusters_named(&self, name: &str) -> impl Iterator<Item = &Cluster> {
@@ -87,12 +87,12 @@ impl Settings<'_> {
     }
 
     /// A workload's settings in a cluster: later and more specific entries win.
-    pub fn kind(&self, cluster: &str, workload: &str) -> Kind {
+    pub fn workload(&self, cluster: &str, workload: &str) -> WorkloadSettings {
         let planned = self.plan.workloads.iter().find(|w| w.name == workload);
         let verify = planned.is_some_and(|w| w.binding.mode == BindingMode::Verify || w.service.is_none());
         let start = self.plan.strategy.start.as_ref();
         let carries = start.is_none_or(|s| s.get(cluster).is_some_and(|share| *share > 0));
-        let mut kind = Kind {
+        let mut kind = WorkloadSettings {
             replicas: 4,
             startup: Duration::from_secs(10),
             pre_stop: Duration::from_secs(45),
@@ -163,7 +163,7 @@ impl Settings<'_> {
     }
 }
 
-impl Kind {
+impl WorkloadSettings {
     fn apply(&mut self, said: &Workload) {
         self.replicas = said.replicas.unwrap_or(self.replicas);
         self.startup = said.startup.map_or(self.startup, |p| p.0);
@@ -183,7 +183,7 @@ impl Kind {
 }
 
 /// The plan's name of a cluster that a scenario names, `from` and `to` included.
-pub(in crate::lab::model) fn resolve<'a>(plan: &'a Plan, name: &'a str) -> &'a str {
+pub(in crate::lab::model) fn cluster_name<'a>(plan: &'a Plan, name: &'a str) -> &'a str {
     match name {
         _ if plan.clusters.iter().any(|c| c.name == name) => name,
         "from" => &plan.strategy.from,

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::lab::model::cluster::Bound;
-use crate::lab::model::group::State;
-use crate::lab::model::queue::Due;
+use crate::lab::model::cluster::BindingState;
+use crate::lab::model::group::LabTargetState;
+use crate::lab::model::queue::LabEvent;
 use crate::lab::model::{Caller, PodId, World};
-use crate::lab::objects::{Kind, text};
+use crate::lab::objects::{Kind, meta_text};
 
 const FINALIZER: &str = "elbv2.k8s.aws/resources";
 
@@ -19,7 +19,7 @@ impl World {
     pub(super) fn reconcile_bindings(&mut self, cluster: usize) {
         let bindings: Vec<Value> = self.clusters[cluster].objects.list(Kind::TargetGroupBinding, None).collect();
         for binding in &bindings {
-            if text(binding, "deletionTimestamp").is_empty() {
+            if meta_text(binding, "deletionTimestamp").is_empty() {
                 self.bind(cluster, binding);
             } else {
                 self.unbind(cluster, binding);
@@ -28,34 +28,34 @@ impl World {
     }
 
     fn bind(&mut self, cluster: usize, binding: &Value) {
-        let place = (text(binding, "namespace").to_owned(), text(binding, "name").to_owned());
-        self.keep_finalizer(cluster, binding);
+        let place = (meta_text(binding, "namespace").to_owned(), meta_text(binding, "name").to_owned());
+        self.add_finalizer(cluster, binding);
         let Some(group) = self.group_of(binding) else { return };
         let wanted = self.endpoints(cluster, binding, group);
         let targets: Vec<(String, u16)> = wanted.iter().map(|(id, port, _)| (id.clone(), *port)).collect();
         let generation = binding["metadata"]["generation"].as_u64().unwrap_or(1);
-        let bound = Bound { generation, group, targets };
-        let before = self.clusters[cluster].bound.get(&place).cloned();
+        let bound = BindingState { generation, group, targets };
+        let before = self.clusters[cluster].bindings.get(&place).cloned();
         if before.as_ref() == Some(&bound) {
             if self.groups[group].target_type == "instance" {
-                self.route_nodes(group, &wanted);
+                self.update_node_targets(group, &wanted);
             }
             return;
         }
         if !self.register_all(group, &wanted) || !self.deregister_others(group, &bound, binding, before.as_ref()) {
             // The group is left incomplete until the retry.
-            self.again(cluster);
+            self.retry_later(cluster);
             return;
         }
         let now = self.now;
         self.clusters[cluster].objects.update(Kind::TargetGroupBinding, &place.0, &place.1, now, |o| {
             o["status"]["observedGeneration"] = generation.into();
         });
-        self.clusters[cluster].bound.insert(place, bound);
+        self.clusters[cluster].bindings.insert(place, bound);
     }
 
     /// Maps each node's port to a pod that serves now.
-    fn route_nodes(&mut self, group: usize, wanted: &[(String, u16, Option<PodId>)]) {
+    fn update_node_targets(&mut self, group: usize, wanted: &[(String, u16, Option<PodId>)]) {
         for (id, port, pod) in wanted {
             if let Some(target) = self.groups[group].targets.get_mut(&(id.as_str().into(), *port)) {
                 target.pod = *pod;
@@ -67,7 +67,7 @@ impl World {
     fn register_all(&mut self, group: usize, wanted: &[(String, u16, Option<PodId>)]) -> bool {
         let registered = |id: &str, port: u16, world: &Self| {
             let target = world.groups[group].targets.get(&(id.into(), port));
-            target.is_some_and(|t| !matches!(t.state, State::Draining(_)))
+            target.is_some_and(|t| !matches!(t.state, LabTargetState::Draining(_)))
         };
         let missing: Vec<_> = wanted.iter().filter(|(id, port, _)| !registered(id, *port, self)).cloned().collect();
         for batch in missing.chunks(200) {
@@ -84,10 +84,10 @@ impl World {
     /// Without `multiClusterTargetGroup`, deregisters all other targets of the group; with it, only those that this
     /// binding
     /// registered.
-    fn deregister_others(&mut self, group: usize, bound: &Bound, binding: &Value, before: Option<&Bound>) -> bool {
+    fn deregister_others(&mut self, group: usize, bound: &BindingState, binding: &Value, before: Option<&BindingState>) -> bool {
         let shared = binding["spec"]["multiClusterTargetGroup"] == true;
         let ours = |key: &(String, u16)| before.is_some_and(|b| b.targets.contains(key));
-        let present = self.groups[group].targets.iter().filter(|(_, t)| !matches!(t.state, State::Draining(_)));
+        let present = self.groups[group].targets.iter().filter(|(_, t)| !matches!(t.state, LabTargetState::Draining(_)));
         let keys = present.map(|((id, port), _)| (id.to_string(), *port));
         let surplus: Vec<_> = keys.filter(|k| !bound.targets.contains(k) && (!shared || ours(k))).collect();
         for batch in surplus.chunks(200) {
@@ -103,16 +103,16 @@ impl World {
 
     /// A deleted binding deregisters all its group's targets, those of another cluster included.
     fn unbind(&mut self, cluster: usize, binding: &Value) {
-        let place = (text(binding, "namespace").to_owned(), text(binding, "name").to_owned());
+        let place = (meta_text(binding, "namespace").to_owned(), meta_text(binding, "name").to_owned());
         if let Some(group) = self.group_of(binding) {
-            let before = self.clusters[cluster].bound.get(&place).cloned();
-            let none = Bound { generation: 0, group, targets: Vec::new() };
+            let before = self.clusters[cluster].bindings.get(&place).cloned();
+            let none = BindingState { generation: 0, group, targets: Vec::new() };
             if !self.deregister_others(group, &none, binding, before.as_ref()) {
-                self.again(cluster);
+                self.retry_later(cluster);
                 return;
             }
         }
-        self.clusters[cluster].bound.remove(&place);
+        self.clusters[cluster].bindings.remove(&place);
         let now = self.now;
         self.clusters[cluster].objects.update(Kind::TargetGroupBinding, &place.0, &place.1, now, |o| {
             if let Some(list) = o["metadata"]["finalizers"].as_array_mut() {
@@ -122,21 +122,21 @@ impl World {
     }
 
     /// The controller was throttled: schedules one retry of everything.
-    fn again(&mut self, cluster: usize) {
-        if !std::mem::replace(&mut self.clusters[cluster].planned, true) {
-            self.plan_in(Duration::from_secs(2), Due::Reconcile(cluster));
+    fn retry_later(&mut self, cluster: usize) {
+        if !std::mem::replace(&mut self.clusters[cluster].reconcile_scheduled, true) {
+            self.schedule_in(Duration::from_secs(2), LabEvent::Reconcile(cluster));
         }
     }
 
-    fn keep_finalizer(&mut self, cluster: usize, binding: &Value) {
+    fn add_finalizer(&mut self, cluster: usize, binding: &Value) {
         if binding["metadata"]["finalizers"].as_array().is_some_and(|l| l.iter().any(|f| f == FINALIZER)) {
             return;
         }
         let now = self.now;
         self.clusters[cluster].objects.update(
             Kind::TargetGroupBinding,
-            text(binding, "namespace"),
-            text(binding, "name"),
+            meta_text(binding, "namespace"),
+            meta_text(binding, "name"),
             now,
             |o| match o["metadata"]["finalizers"].as_array_mut() {
                 Some(list) => list.push(FINALIZER.into()),
@@ -161,11 +161,11 @@ impl World {
         let reference = &binding["spec"]["serviceRef"];
         let home = &self.clusters[cluster];
         let service =
-            home.objects.get(Kind::Service, text(binding, "namespace"), reference["name"].as_str().unwrap_or_default());
+            home.objects.get(Kind::Service, meta_text(binding, "namespace"), reference["name"].as_str().unwrap_or_default());
         let Some(service) = service else { return Vec::new() };
         let Some(port) = find_port(&service, &reference["port"]) else { return Vec::new() };
         let waiting = |p: &crate::lab::model::pod::Pod| p.serving && !p.gates.is_empty();
-        let mut pods = self.selected(cluster, &service);
+        let mut pods = self.selected_pods(cluster, &service);
         pods.retain(|id| {
             let pod = &self.pods[id.0 as usize];
             pod.ready() || (waiting(pod) && pod.phase == crate::lab::model::pod::Phase::Running)

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::lab::model::cluster::Blueprint;
+use crate::lab::model::cluster::PodSource;
 use crate::lab::model::{PodId, World};
-use crate::lab::objects::{Kind, text};
+use crate::lab::objects::{Kind, meta_text};
 
 /// The desired state of a Deployment.
-struct Wanted {
+struct DeploymentSpec {
     namespace: String,
     name: String,
     replicas: usize,
@@ -21,22 +21,22 @@ struct Wanted {
 impl World {
     pub(super) fn reconcile_deployments(&mut self, cluster: usize) {
         let objects = &self.clusters[cluster].objects;
-        let wanted: Vec<Wanted> = objects.list(Kind::Deployment, None).map(|d| Wanted::read(&d)).collect();
+        let wanted: Vec<DeploymentSpec> = objects.list(Kind::Deployment, None).map(|d| DeploymentSpec::read(&d)).collect();
         for deployment in &wanted {
-            self.roll(cluster, deployment, false);
+            self.reconcile_deployment(cluster, deployment, false);
         }
     }
 
     /// Creates the initial pods of every Deployment, which already serve.
     pub(in crate::lab::model) fn warm_deployments(&mut self, cluster: usize) {
         let objects = &self.clusters[cluster].objects;
-        let wanted: Vec<Wanted> = objects.list(Kind::Deployment, None).map(|d| Wanted::read(&d)).collect();
+        let wanted: Vec<DeploymentSpec> = objects.list(Kind::Deployment, None).map(|d| DeploymentSpec::read(&d)).collect();
         for deployment in &wanted {
-            self.roll(cluster, deployment, true);
+            self.reconcile_deployment(cluster, deployment, true);
         }
     }
 
-    fn roll(&mut self, cluster: usize, wanted: &Wanted, warm: bool) {
+    fn reconcile_deployment(&mut self, cluster: usize, wanted: &DeploymentSpec, warm: bool) {
         let owner = self.replica_set(cluster, wanted);
         let pods = self.pods_of(cluster, &wanted.namespace, &wanted.name);
         let (new, old): (Vec<PodId>, Vec<PodId>) =
@@ -45,7 +45,7 @@ impl World {
         let room = (wanted.replicas + surge).saturating_sub(new.len() + old.len());
         let missing = wanted.replicas.saturating_sub(new.len()).min(room);
         for _ in 0..missing {
-            let from = Blueprint {
+            let from = PodSource {
                 namespace: &wanted.namespace,
                 deployment: &wanted.name,
                 hash: &wanted.hash,
@@ -54,13 +54,13 @@ impl World {
             };
             self.make_pod(cluster, &from, warm);
         }
-        self.shed(new, wanted.replicas);
-        self.retire(cluster, wanted, old, spare);
-        self.show_deployment(cluster, wanted);
+        self.end_surplus_pods(new, wanted.replicas);
+        self.end_old_pods(cluster, wanted, old, spare);
+        self.update_deployment_status(cluster, wanted);
     }
 
     /// Terminates surplus pods, unready ones first.
-    fn shed(&mut self, mut pods: Vec<PodId>, keep: usize) {
+    fn end_surplus_pods(&mut self, mut pods: Vec<PodId>, keep: usize) {
         pods.sort_by_key(|p| (!self.pods[p.0 as usize].ready(), std::cmp::Reverse(*p)));
         pods.sort_by_key(|p| !self.pods[p.0 as usize].ready());
         for pod in pods.split_off(keep.min(pods.len())) {
@@ -69,7 +69,7 @@ impl World {
     }
 
     /// Terminates pods of earlier templates while enough others are ready.
-    fn retire(&mut self, cluster: usize, wanted: &Wanted, old: Vec<PodId>, spare: usize) {
+    fn end_old_pods(&mut self, cluster: usize, wanted: &DeploymentSpec, old: Vec<PodId>, spare: usize) {
         let ready = self
             .pods_of(cluster, &wanted.namespace, &wanted.name)
             .iter()
@@ -87,7 +87,7 @@ impl World {
     }
 
     /// The ReplicaSet of the present template, as an owner reference for pods.
-    fn replica_set(&mut self, cluster: usize, wanted: &Wanted) -> Value {
+    fn replica_set(&mut self, cluster: usize, wanted: &DeploymentSpec) -> Value {
         let now = self.now;
         let objects = &mut self.clusters[cluster].objects;
         let name = format!("{}-{}", wanted.name, wanted.hash);
@@ -106,7 +106,7 @@ impl World {
         })
     }
 
-    fn show_deployment(&mut self, cluster: usize, wanted: &Wanted) {
+    fn update_deployment_status(&mut self, cluster: usize, wanted: &DeploymentSpec) {
         let pods = self.pods_of(cluster, &wanted.namespace, &wanted.name);
         let ready = pods.iter().filter(|p| self.pods[p.0 as usize].ready()).count();
         let updated = pods.iter().filter(|p| self.pods[p.0 as usize].template == wanted.hash).count();
@@ -122,12 +122,12 @@ impl World {
     }
 }
 
-impl Wanted {
+impl DeploymentSpec {
     fn read(object: &Value) -> Self {
         let template = object["spec"]["template"].clone();
         Self {
-            namespace: text(object, "namespace").to_owned(),
-            name: text(object, "name").to_owned(),
+            namespace: meta_text(object, "namespace").to_owned(),
+            name: meta_text(object, "name").to_owned(),
             replicas: object["spec"]["replicas"].as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(1).min(1000),
             hash: hash(&template.to_string()),
             template,
@@ -140,6 +140,6 @@ impl Wanted {
 
 /// A hash of a text, ten hexadecimal digits.
 fn hash(text: &str) -> String {
-    let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let sum = meta_text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     format!("{:010x}", sum & 0xff_ffff_ffff)
 }

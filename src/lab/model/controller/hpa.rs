@@ -6,14 +6,14 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::lab::model::World;
-use crate::lab::model::queue::Due;
-use crate::lab::objects::{Kind, text};
+use crate::lab::model::queue::LabEvent;
+use crate::lab::objects::{Kind, meta_text};
 
 /// Evaluation interval.
 const PERIOD: Duration = Duration::from_secs(15);
 
 /// Kubernetes's default stabilization window for scaling down.
-const STABLE: SignedDuration = SignedDuration::from_mins(5);
+const STABILIZATION: SignedDuration = SignedDuration::from_mins(5);
 
 impl World {
     pub(in crate::lab::model) fn autoscale(&mut self, cluster: usize) {
@@ -22,21 +22,21 @@ impl World {
             self.scale_by(cluster, hpa);
         }
         if !all.is_empty() {
-            self.controllers_later(cluster);
+            self.schedule_controllers(cluster);
         }
-        self.plan_in(PERIOD, Due::Autoscale(cluster));
+        self.schedule_in(PERIOD, LabEvent::Autoscale(cluster));
     }
 
     fn scale_by(&mut self, cluster: usize, hpa: &Value) {
         let (namespace, target) = (
-            text(hpa, "namespace").to_owned(),
+            meta_text(hpa, "namespace").to_owned(),
             hpa["spec"]["scaleTargetRef"]["name"].as_str().unwrap_or_default().to_owned(),
         );
         let place = (namespace.clone(), target.clone());
         let number = |v: &Value, default: u64| u32::try_from(v.as_u64().unwrap_or(default)).unwrap_or(u32::MAX);
         let (min, max) = (number(&hpa["spec"]["minReplicas"], 1), number(&hpa["spec"]["maxReplicas"], 1));
         let Some(behaviour) = self.clusters[cluster].deployments.get(&place) else { return };
-        let (whole, wants) = (behaviour.whole, behaviour.wants);
+        let (whole, wants) = (behaviour.full_replicas, behaviour.desired_replicas);
         let need = wants.unwrap_or_else(|| {
             let share = self.shares(cluster).map_or(0.0, |(_, highest)| highest);
             (1..whole).find(|n| f64::from(*n) >= f64::from(whole) * share).unwrap_or(whole)
@@ -48,16 +48,16 @@ impl World {
             .get(Kind::Deployment, &namespace, &target)
             .map_or(0, |d| number(&d["spec"]["replicas"], 1));
         let since = self.clusters[cluster].deployments.get_mut(&place).and_then(|b| {
-            b.surplus = (desired < current).then(|| b.surplus.unwrap_or(now));
-            b.surplus
+            b.surplus_since = (desired < current).then(|| b.surplus_since.unwrap_or(now));
+            b.surplus_since
         });
         let objects = &mut self.clusters[cluster].objects;
-        if desired > current || since.is_some_and(|s| now.duration_since(s) >= STABLE) {
+        if desired > current || since.is_some_and(|s| now.duration_since(s) >= STABILIZATION) {
             objects.update(Kind::Deployment, &namespace, &target, now, |d| d["spec"]["replicas"] = desired.into());
         }
         let status = json!({
             "currentReplicas": current, "desiredReplicas": desired, "observedGeneration": hpa["metadata"]["generation"],
         });
-        objects.update(Kind::HorizontalPodAutoscaler, &namespace, text(hpa, "name"), now, |o| o["status"] = status);
+        objects.update(Kind::HorizontalPodAutoscaler, &namespace, meta_text(hpa, "name"), now, |o| o["status"] = status);
     }
 }

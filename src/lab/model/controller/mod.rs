@@ -14,16 +14,16 @@ use crate::lab::objects::Kind;
 
 impl World {
     pub(super) fn reconcile(&mut self, cluster: usize) {
-        self.clusters[cluster].planned = false;
-        self.bury(cluster);
+        self.clusters[cluster].reconcile_scheduled = false;
+        self.end_deleted_pods(cluster);
         self.reconcile_deployments(cluster);
         self.reconcile_services(cluster);
         self.reconcile_bindings(cluster);
-        self.clusters[cluster].seen = self.clusters[cluster].objects.revision();
+        self.clusters[cluster].reconciled_revision = self.clusters[cluster].objects.revision();
     }
 
     /// Terminates pods whose objects have been deleted.
-    fn bury(&mut self, cluster: usize) {
+    fn end_deleted_pods(&mut self, cluster: usize) {
         let mut ended = Vec::new();
         for (index, pod) in (0..).zip(&self.pods) {
             let alive = pod.cluster == Some(cluster) && matches!(pod.phase, Phase::Starting | Phase::Running);

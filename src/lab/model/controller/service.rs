@@ -2,16 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::lab::model::cluster::texts;
+use crate::lab::model::cluster::string_map;
 use crate::lab::model::pod::Phase;
 use crate::lab::model::{PodId, World};
-use crate::lab::objects::{Kind, text};
+use crate::lab::objects::{Kind, meta_text};
 
 impl World {
     pub(super) fn reconcile_services(&mut self, cluster: usize) {
         let services: Vec<Value> = self.clusters[cluster].objects.list(Kind::Service, None).collect();
         for service in services {
-            let pods = self.selected(cluster, &service);
+            let pods = self.selected_pods(cluster, &service);
             let slice = self.slice(&service, &pods);
             let now = self.now;
             self.clusters[cluster].objects.put(Kind::EndpointSlice, slice, now);
@@ -19,9 +19,9 @@ impl World {
     }
 
     /// The pods that match a Service's selector, terminating ones included.
-    pub(super) fn selected(&self, cluster: usize, service: &Value) -> Vec<PodId> {
-        let selector = texts(&service["spec"]["selector"]);
-        let namespace = text(service, "namespace");
+    pub(super) fn selected_pods(&self, cluster: usize, service: &Value) -> Vec<PodId> {
+        let selector = string_map(&service["spec"]["selector"]);
+        let namespace = meta_text(service, "namespace");
         let numbered = (0..).zip(&self.pods);
         numbered
             .filter(|(_, p)| p.cluster == Some(cluster) && p.namespace == namespace && p.phase != Phase::Gone)
@@ -31,7 +31,7 @@ impl World {
     }
 
     fn slice(&self, service: &Value, pods: &[PodId]) -> Value {
-        let name = text(service, "name");
+        let name = meta_text(service, "name");
         let endpoints: Vec<Value> = pods
             .iter()
             .map(|id| {
@@ -56,7 +56,7 @@ impl World {
         });
         json!({
             "metadata": {
-                "name": format!("{name}-1"), "namespace": text(service, "namespace"),
+                "name": format!("{name}-1"), "namespace": meta_text(service, "namespace"),
                 "labels": {"kubernetes.io/service-name": name}, "ownerReferences": [owner],
             },
             "addressType": "IPv4", "endpoints": endpoints, "ports": ports,

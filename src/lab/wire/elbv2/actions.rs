@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Result, describe, invalid, refused};
+use super::{Result, describe, invalid, api_error};
 use crate::lab::model::{World, number};
 
 const ROUTING: [&str; 3] = ["forward", "redirect", "fixed-response"];
@@ -42,7 +42,7 @@ pub(super) fn check(world: &World, listener: usize, route: Option<usize>, wanted
 /// Accepts an OIDC action. Its client secret is never returned by a read.
 fn authentication(world: &World, listener: usize, route: Option<usize>, action: &mut Value) -> Result<()> {
     if world.listeners[listener].protocol != "HTTPS" {
-        return Err(refused("InvalidLoadBalancerAction", "Authentication actions are only allowed on HTTPS listeners"));
+        return Err(api_error("InvalidLoadBalancerAction", "Authentication actions are only allowed on HTTPS listeners"));
     }
     let Some(config) = action.get_mut("AuthenticateOidcConfig").and_then(Value::as_object_mut) else { return Ok(()) };
     let secret = config.remove("ClientSecret").is_some();
@@ -69,14 +69,14 @@ fn forward(world: &World, listener: usize, action: &mut Value) -> Result<()> {
         return Err(invalid("A target group ARN cannot be given beside several target groups"));
     }
     if groups.is_empty() || groups.len() > 5 {
-        return Err(refused(
+        return Err(api_error(
             "TooManyTargetGroups",
             format!("A forward action has between 1 and 5 target groups, here are {}", groups.len()),
         ));
     }
     weights(groups)?;
     let arns: Vec<String> = groups.iter().filter_map(|g| g["TargetGroupArn"].as_str().map(str::to_owned)).collect();
-    let sticky_targets = known(world, listener, &arns)?;
+    let sticky_targets = check_groups(world, listener, &arns)?;
     sticky(action, sticky_targets && arns.len() > 1)
 }
 
@@ -100,7 +100,7 @@ fn weights(groups: &mut [Value]) -> Result<()> {
 
 /// Checks that the groups exist, appear once each and belong to no other load balancer. Returns whether one of them has
 /// target stickiness.
-fn known(world: &World, listener: usize, arns: &[String]) -> Result<bool> {
+fn check_groups(world: &World, listener: usize, arns: &[String]) -> Result<bool> {
     let balancer = world.listeners[listener].balancer;
     let mut sticky = false;
     for (place, arn) in arns.iter().enumerate() {
@@ -111,7 +111,7 @@ fn known(world: &World, listener: usize, arns: &[String]) -> Result<bool> {
         if group.attached.iter().any(|b| *b != balancer) {
             let message =
                 format!("The following target groups cannot be associated with more than one load balancer: {arn}");
-            return Err(refused("TargetGroupAssociationLimit", message));
+            return Err(api_error("TargetGroupAssociationLimit", message));
         }
         sticky |= group.attributes.get("stickiness.enabled").is_some_and(|v| v == "true");
     }
@@ -131,7 +131,7 @@ fn sticky(action: &mut Value, wanted: bool) -> Result<()> {
     if wanted && !enabled {
         let message =
             "You must enable group stickiness on a rule if you enabled target stickiness on one of its target groups";
-        return Err(refused("InvalidConfigurationRequest", message));
+        return Err(api_error("InvalidConfigurationRequest", message));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Query, Result, invalid, page, refused, required, view};
+use super::{Query, Result, invalid, page, api_error, required, view};
 use crate::lab::model::World;
 
 pub(super) fn load_balancers(world: &World, query: &Query) -> Result {
@@ -12,12 +12,12 @@ pub(super) fn load_balancers(world: &World, query: &Query) -> Result {
     }
     let known = |wanted: &&str| world.balancers.iter().any(|b| *b.arn == **wanted || b.name == **wanted);
     if let Some(missing) = arns.iter().chain(&names).find(|w| !known(w)) {
-        return Err(refused("LoadBalancerNotFound", format!("Load balancers '[{missing}]' not found")));
+        return Err(api_error("LoadBalancerNotFound", format!("Load balancers '[{missing}]' not found")));
     }
     let all = arns.is_empty() && names.is_empty();
     let found = world.balancers.iter().filter(|b| all || arns.contains(&&*b.arn) || names.contains(&b.name.as_str()));
     let (part, marker) = page(query, found.map(view::balancer).collect(), 400)?;
-    Ok(listed("LoadBalancers", part, marker))
+    Ok(page_response("LoadBalancers", part, marker))
 }
 
 pub(super) fn load_balancer_attributes(world: &World, query: &Query) -> Result {
@@ -39,7 +39,7 @@ pub(super) fn listeners(world: &World, query: &Query) -> Result {
         }
     };
     let (part, marker) = page(query, found, 100)?;
-    Ok(listed("Listeners", part, marker))
+    Ok(page_response("Listeners", part, marker))
 }
 
 pub(super) fn rules(world: &World, query: &Query) -> Result {
@@ -62,7 +62,7 @@ pub(super) fn rules(world: &World, query: &Query) -> Result {
         }
     };
     let (part, marker) = page(query, found, 100)?;
-    Ok(listed("Rules", part, marker))
+    Ok(page_response("Rules", part, marker))
 }
 
 pub(super) fn target_groups(world: &World, query: &Query) -> Result {
@@ -73,7 +73,7 @@ pub(super) fn target_groups(world: &World, query: &Query) -> Result {
     }
     let known = |wanted: &&str| world.groups.iter().any(|g| *g.arn == **wanted || g.name == **wanted);
     if arns.iter().chain(&names).any(|w| !known(w)) {
-        return Err(refused("TargetGroupNotFound", "One or more target groups not found"));
+        return Err(api_error("TargetGroupNotFound", "One or more target groups not found"));
     }
     let fits = |g: &&crate::lab::model::Group| match of {
         Some(balancer) => g.attached.contains(&balancer),
@@ -81,7 +81,7 @@ pub(super) fn target_groups(world: &World, query: &Query) -> Result {
     };
     let found = world.groups.iter().filter(fits).map(|g| view::group(world, g)).collect();
     let (part, marker) = page(query, found, 400)?;
-    Ok(listed("TargetGroups", part, marker))
+    Ok(page_response("TargetGroups", part, marker))
 }
 
 pub(super) fn target_group_attributes(world: &World, query: &Query) -> Result {
@@ -90,30 +90,30 @@ pub(super) fn target_group_attributes(world: &World, query: &Query) -> Result {
 }
 
 /// Builds a page of a response. `json!` would copy the items, and these responses are most of a rehearsal's traffic.
-pub(super) fn listed(name: &str, part: Vec<Value>, marker: Option<String>) -> Value {
+pub(super) fn page_response(name: &str, part: Vec<Value>, marker: Option<String>) -> Value {
     let marker = marker.map_or(Value::Null, Value::String);
     Value::Object([(name.to_owned(), Value::Array(part)), ("NextMarker".to_owned(), marker)].into_iter().collect())
 }
 
 pub(super) fn balancer(world: &World, arn: &str) -> Result<usize> {
     let found = world.balancers.iter().position(|b| *b.arn == *arn);
-    found.ok_or_else(|| refused("LoadBalancerNotFound", format!("One or more load balancers not found: '{arn}'")))
+    found.ok_or_else(|| api_error("LoadBalancerNotFound", format!("One or more load balancers not found: '{arn}'")))
 }
 
 pub(super) fn listener(world: &World, arn: &str) -> Result<usize> {
     let found = world.listeners.iter().position(|l| *l.arn == *arn);
-    found.ok_or_else(|| refused("ListenerNotFound", format!("One or more listeners not found: '{arn}'")))
+    found.ok_or_else(|| api_error("ListenerNotFound", format!("One or more listeners not found: '{arn}'")))
 }
 
 pub(super) fn rule(world: &World, arn: &str) -> Result<usize> {
     // ARNs differ at their end: compared from there, most differ in the first byte.
     let same =
         |r: &crate::lab::model::Route| r.rule_arn.len() == arn.len() && r.rule_arn.bytes().rev().eq(arn.bytes().rev());
-    let found = world.live_routes().find(|(_, r)| same(r)).map(|(index, _)| index);
-    found.ok_or_else(|| refused("RuleNotFound", format!("One or more rules not found: '{arn}'")))
+    let found = world.existing_routes().find(|(_, r)| same(r)).map(|(index, _)| index);
+    found.ok_or_else(|| api_error("RuleNotFound", format!("One or more rules not found: '{arn}'")))
 }
 
 pub(super) fn group(world: &World, arn: &str) -> Result<usize> {
     let found = world.group_index.get(arn).copied();
-    found.ok_or_else(|| refused("TargetGroupNotFound", format!("One or more target groups not found: '{arn}'")))
+    found.ok_or_else(|| api_error("TargetGroupNotFound", format!("One or more target groups not found: '{arn}'")))
 }

@@ -20,21 +20,21 @@ const NAMESPACE: &str = "http://elasticloadbalancing.amazonaws.com/doc/2015-12-0
 
 /// An error response: the API's error code, and a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub(crate) struct ApiError {
     code: &'static str,
     message: String,
 }
 
-fn refused(code: &'static str, message: impl Into<String>) -> Refused {
-    Refused { code, message: message.into() }
+fn api_error(code: &'static str, message: impl Into<String>) -> ApiError {
+    ApiError { code, message: message.into() }
 }
 
-fn invalid(message: impl Into<String>) -> Refused {
-    refused("ValidationError", message)
+fn invalid(message: impl Into<String>) -> ApiError {
+    api_error("ValidationError", message)
 }
 
 /// Result of an operation.
-type Result<T = Value> = std::result::Result<T, Refused>;
+type Result<T = Value> = std::result::Result<T, ApiError>;
 
 /// Whether an operation is a write.
 pub(crate) fn mutating(operation: &str) -> bool {
@@ -76,7 +76,7 @@ fn carry_out(world: &mut World, query: &Query) -> Result {
         "RegisterTargets" => targets::register(world, query),
         "DeregisterTargets" => targets::deregister(world, query),
         other => {
-            Err(refused("InvalidAction", format!("Could not find operation {other} for version {}", query.version)))
+            Err(api_error("InvalidAction", format!("Could not find operation {other} for version {}", query.version)))
         }
     }
 }

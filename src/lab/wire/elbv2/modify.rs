@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Query, Result, actions, describe, invalid, refused, required, view};
+use super::{Query, Result, actions, describe, invalid, api_error, required, view};
 use crate::lab::model::{Condition, World};
 
 /// Parameters of a rule that the lab interprets; all others are stored unchanged.
-const KNOWN: [&str; 6] = ["RuleArn", "ListenerArn", "Actions", "Conditions", "Priority", "Tags"];
+const INTERPRETED: [&str; 6] = ["RuleArn", "ListenerArn", "Actions", "Conditions", "Priority", "Tags"];
 
 pub(super) fn rule(world: &mut World, query: &Query) -> Result {
     let index = describe::rule(world, required(query, "RuleArn")?)?;
     if world.routes[index].priority.is_none() {
-        return Err(refused("OperationNotPermitted", "Default rule cannot be modified; modify the listener instead"));
+        return Err(api_error("OperationNotPermitted", "Default rule cannot be modified; modify the listener instead"));
     }
     let wanted = query.list("Actions");
     let listener = world.routes[index].listener;
@@ -21,7 +21,7 @@ pub(super) fn rule(world: &mut World, query: &Query) -> Result {
     if !query.list("Conditions").is_empty() {
         set_conditions(world, index, query.list("Conditions"));
     }
-    keep_unknown(world, index, query);
+    store_other_fields(world, index, query);
     if let Some(actions) = checked {
         world.write_actions(index, actions);
     }
@@ -53,7 +53,7 @@ pub(super) fn create_rule(world: &mut World, query: &Query) -> Result {
     let priority = required(query, "Priority")?.parse().ok().filter(|p| (1..=50_000).contains(p));
     let priority: u32 = priority.ok_or_else(|| invalid("Priority must be between 1 and 50000"))?;
     if world.listeners[listener].rules.iter().any(|r| world.routes[*r].priority == Some(priority)) {
-        return Err(refused("PriorityInUse", format!("Priority '{priority}' is currently in use")));
+        return Err(api_error("PriorityInUse", format!("Priority '{priority}' is currently in use")));
     }
     if query.list("Conditions").is_empty() {
         return Err(invalid("A rule needs at least one condition"));
@@ -61,7 +61,7 @@ pub(super) fn create_rule(world: &mut World, query: &Query) -> Result {
     let actions = actions::check(world, listener, None, query.list("Actions"))?;
     let index = world.add_rule(listener, priority, tags(query));
     set_conditions(world, index, query.list("Conditions"));
-    keep_unknown(world, index, query);
+    store_other_fields(world, index, query);
     world.write_actions(index, actions);
     Ok(json!({"Rules": [view::rule(world, &world.routes[index])]}))
 }
@@ -69,7 +69,7 @@ pub(super) fn create_rule(world: &mut World, query: &Query) -> Result {
 pub(super) fn delete_rule(world: &mut World, query: &Query) -> Result {
     let index = describe::rule(world, required(query, "RuleArn")?)?;
     if world.routes[index].priority.is_none() {
-        return Err(refused("OperationNotPermitted", "Default rule cannot be deleted"));
+        return Err(api_error("OperationNotPermitted", "Default rule cannot be deleted"));
     }
     world.delete_route(index);
     Ok(Value::Null)
@@ -80,11 +80,11 @@ fn set_conditions(world: &mut World, route: usize, wanted: &[Value]) {
     world.routes[route].matcher = wanted.iter().map(Condition::read).collect();
 }
 
-fn keep_unknown(world: &mut World, route: usize, query: &Query) {
+fn store_other_fields(world: &mut World, route: usize, query: &Query) {
     for (name, value) in query.input.as_object().into_iter().flatten() {
         let list = value.as_array().is_none_or(|l| !l.is_empty());
-        if !KNOWN.contains(&name.as_str()) && list && value.as_str() != Some("") {
-            let extra = &mut world.routes[route].extra;
+        if !INTERPRETED.contains(&name.as_str()) && list && value.as_str() != Some("") {
+            let extra = &mut world.routes[route].other_fields;
             extra.retain(|(n, _)| n != name);
             extra.push((name.clone(), value.clone()));
         }

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Query, Result, describe, invalid, refused, view};
+use super::{Query, Result, describe, invalid, api_error, view};
 use crate::base::arn::Arn;
 use crate::lab::model::{Pairs, World};
 
 /// Maximum number of resources in a call, and of tags on a resource.
-const MOST: (usize, usize) = (20, 50);
+const LIMITS: (usize, usize) = (20, 50);
 
 pub(super) fn describe(world: &mut World, query: &Query) -> Result {
     let mut found = Vec::new();
@@ -28,14 +28,14 @@ pub(super) fn add(world: &mut World, query: &Query) -> Result {
             return Err(invalid(format!("Invalid value of tag '{key}'")));
         }
         if wanted.insert(key.to_owned(), value.to_owned()).is_some() {
-            return Err(refused("DuplicateTagKeys", format!("Tag key '{key}' is given twice")));
+            return Err(api_error("DuplicateTagKeys", format!("Tag key '{key}' is given twice")));
         }
     }
     for arn in arns(query)? {
         let mut all = tags(world, &arn)?.clone();
         all.extend(wanted.clone());
-        if all.len() > MOST.1 {
-            return Err(refused("TooManyTags", "The maximum number of tags has been reached"));
+        if all.len() > LIMITS.1 {
+            return Err(api_error("TooManyTags", "The maximum number of tags has been reached"));
         }
         *tags(world, &arn)? = all;
     }
@@ -52,8 +52,8 @@ pub(super) fn remove(world: &mut World, query: &Query) -> Result {
 
 fn arns(query: &Query) -> Result<Vec<String>> {
     let arns = query.texts("ResourceArns");
-    if arns.is_empty() || arns.len() > MOST.0 {
-        return Err(invalid(format!("Between 1 and {} resources can be given, here are {}", MOST.0, arns.len())));
+    if arns.is_empty() || arns.len() > LIMITS.0 {
+        return Err(invalid(format!("Between 1 and {} resources can be given, here are {}", LIMITS.0, arns.len())));
     }
     Ok(arns.into_iter().map(str::to_owned).collect())
 }

@@ -2,24 +2,24 @@
 
 use serde_json::{Value, json};
 
-use super::{Query, Result, describe, refused, required};
+use super::{Query, Result, describe, api_error, required};
 use crate::lab::model::{Group, World};
 
 /// A target in a call.
-struct Named {
+struct RequestedTarget {
     id: String,
     port: u16,
 }
 
 pub(super) fn health(world: &World, query: &Query) -> Result {
     let group = &world.groups[describe::group(world, required(query, "TargetGroupArn")?)?];
-    let wanted = named(group, query)?;
+    let wanted = requested_targets(group, query)?;
     let mut found: Vec<Value> = Vec::new();
     for ((id, port), target) in &group.targets {
         if !wanted.is_empty() && !wanted.iter().any(|w| *w.id == **id && w.port == *port) {
             continue;
         }
-        let (state, reason, description) = target.state.words();
+        let (state, reason, description) = target.state.api_text();
         let zone = (!target.zone.is_empty()).then_some(&target.zone);
         found.push(json!({
             "Target": {"Id": &**id, "Port": port, "AvailabilityZone": zone},
@@ -34,17 +34,17 @@ pub(super) fn health(world: &World, query: &Query) -> Result {
         let health = json!({"State": "unused", "Reason": "Target.NotRegistered", "Description": text});
         json!({"Target": {"Id": w.id, "Port": w.port}, "TargetHealth": health})
     }));
-    Ok(describe::listed("TargetHealthDescriptions", found, None))
+    Ok(describe::page_response("TargetHealthDescriptions", found, None))
 }
 
 pub(super) fn register(world: &mut World, query: &Query) -> Result {
     let index = describe::group(world, required(query, "TargetGroupArn")?)?;
     let group = &world.groups[index];
-    let wanted = named(group, query)?;
+    let wanted = requested_targets(group, query)?;
     for target in &wanted {
         let address = target.id.parse::<std::net::IpAddr>().is_ok();
         if address != (group.target_type == "ip") {
-            return Err(refused(
+            return Err(api_error(
                 "InvalidTarget",
                 format!("'{}' is not a target of type {}", target.id, group.target_type),
             ));
@@ -58,14 +58,14 @@ pub(super) fn register(world: &mut World, query: &Query) -> Result {
 
 pub(super) fn deregister(world: &mut World, query: &Query) -> Result {
     let index = describe::group(world, required(query, "TargetGroupArn")?)?;
-    let wanted = named(&world.groups[index], query)?;
-    let known = |t: &&Named| world.groups[index].targets.contains_key(&(t.id.as_str().into(), t.port));
+    let wanted = requested_targets(&world.groups[index], query)?;
+    let known = |t: &&RequestedTarget| world.groups[index].targets.contains_key(&(t.id.as_str().into(), t.port));
     if let Some(unknown) = wanted.iter().find(|t| !known(t)) {
         let message = format!(
             "The following targets are not registered with the target group: '{}:{}'",
             unknown.id, unknown.port
         );
-        return Err(refused("InvalidTarget", message));
+        return Err(api_error("InvalidTarget", message));
     }
     for target in wanted {
         world.deregister(index, &target.id, target.port);
@@ -73,7 +73,7 @@ pub(super) fn deregister(world: &mut World, query: &Query) -> Result {
     Ok(Value::Null)
 }
 
-fn named(group: &Group, query: &Query) -> Result<Vec<Named>> {
+fn requested_targets(group: &Group, query: &Query) -> Result<Vec<RequestedTarget>> {
     let read = |target: &Value| {
         let id =
             target["Id"].as_str().filter(|i| !i.is_empty()).ok_or_else(|| super::invalid("A target needs an Id"))?;
@@ -83,7 +83,7 @@ fn named(group: &Group, query: &Query) -> Result<Vec<Named>> {
                 text.parse().ok().filter(|p| *p > 0).ok_or_else(|| super::invalid(format!("Invalid port '{text}'")))?
             }
         };
-        Ok(Named { id: id.to_owned(), port })
+        Ok(RequestedTarget { id: id.to_owned(), port })
     };
     query.list("Targets").iter().map(read).collect()
 }

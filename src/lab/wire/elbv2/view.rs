@@ -50,7 +50,7 @@ pub(super) fn rule(world: &World, route: &Route) -> Value {
     map.insert("Conditions".into(), Value::Array(route.conditions.clone()));
     map.insert("Actions".into(), actions(route.actions_at(world.as_of())));
     map.insert("IsDefault".into(), route.priority.is_none().into());
-    map.extend(route.extra.iter().cloned());
+    map.extend(route.other_fields.iter().cloned());
     Value::Object(map)
 }
 

@@ -33,7 +33,7 @@ pub fn apply(kind: Kind, live: &Value, exists: bool, wanted: &Value, by: Applier
     let wanted = ownable(wanted, by.subresource);
     let leaves = fields::leaves(kind, &wanted);
     let (mine, mut others): (Vec<_>, Vec<_>) =
-        owners(kind, live, exists, by).into_iter().partition(|m| m.is(by.manager, "Apply", by.subresource));
+        owners(kind, live, exists, by).into_iter().partition(|m| m.matches(by.manager, "Apply", by.subresource));
     let conflicts = conflicts(live, &wanted, &leaves, &others);
     if !conflicts.is_empty() && !by.force {
         let named = conflicts.iter().map(|(at, path)| {
@@ -57,7 +57,7 @@ pub fn apply(kind: Kind, live: &Value, exists: bool, wanted: &Value, by: Applier
     // Remove an item of a keyed list when only its key is left: without the key it could not be found again.
     for path in keys {
         let item = &path[..path.len() - 1];
-        let only_key = |v: &Value| v.as_object().is_some_and(|o| o.keys().all(|k| fields::names(item, k)));
+        let only_key = |v: &Value| v.as_object().is_some_and(|o| o.keys().all(|k| fields::key_has(item, k)));
         if fields::get(&after, item).is_some_and(only_key) {
             fields::remove(&mut after, item);
         }
@@ -110,12 +110,12 @@ fn conflicts(live: &Value, wanted: &Value, leaves: &Fields, others: &[Manager]) 
 }
 
 /// An object with only its kind and name, to start a new one.
-pub fn bare(body: &Value) -> Value {
+pub fn name_only(body: &Value) -> Value {
     let mut bare = serde_json::json!({"apiVersion": body["apiVersion"], "kind": body["kind"]});
     for field in ["name", "namespace"] {
         if let Some(value) = body["metadata"].get(field) {
-            meta(&mut bare).insert(field.into(), value.clone());
+            meta(&mut name_only).insert(field.into(), value.clone());
         }
     }
-    bare
+    name_only
 }

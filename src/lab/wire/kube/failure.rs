@@ -25,8 +25,8 @@ impl Failure {
 
     /// 404 for an object.
     pub fn not_found(resource: &Resource, name: &str) -> Self {
-        let message = format!("{} \"{name}\" not found", full(resource));
-        Self { details: about(resource, name), ..Self::new(404, "NotFound", message) }
+        let message = format!("{} \"{name}\" not found", plural_and_group(resource));
+        Self { details: details(resource, name), ..Self::new(404, "NotFound", message) }
     }
 
     /// 404 for a path.
@@ -36,14 +36,14 @@ impl Failure {
 
     /// 409 on creation.
     pub fn already_exists(resource: &Resource, name: &str) -> Self {
-        let message = format!("{} \"{name}\" already exists", full(resource));
-        Self { details: about(resource, name), ..Self::new(409, "AlreadyExists", message) }
+        let message = format!("{} \"{name}\" already exists", plural_and_group(resource));
+        Self { details: details(resource, name), ..Self::new(409, "AlreadyExists", message) }
     }
 
     /// 409 on a write with another resourceVersion or uid.
     pub fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", full(resource));
-        Self { details: about(resource, name), ..Self::new(409, "Conflict", message) }
+        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", plural_and_group(resource));
+        Self { details: details(resource, name), ..Self::new(409, "Conflict", message) }
     }
 
     /// 409 on a server-side apply: (manager, operation with its API version, field) for each field that another manager
@@ -67,7 +67,7 @@ impl Failure {
     /// 422: the object is invalid at `field`.
     pub fn invalid(resource: &Resource, name: &str, field: &str, why: &str) -> Self {
         let message = format!("{} \"{name}\" is invalid: {field}: {why}", kind_and_group(resource));
-        let mut details = about(resource, name);
+        let mut details = details(resource, name);
         details["kind"] = resource.name.into();
         details["causes"] = json!([{"reason": cause(why), "message": why, "field": field}]);
         Self { details, ..Self::new(422, "Invalid", message) }
@@ -76,11 +76,11 @@ impl Failure {
     /// 422: a replacement without resourceVersion, of a kind that requires it.
     pub fn unversioned(resource: &Resource, name: &str) -> Self {
         let (field, why) = ("metadata.resourceVersion", "Invalid value: 0: must be specified for an update");
-        let mut details = about(resource, name);
+        let mut details = details(resource, name);
         details["causes"] = json!([{"reason": cause(why), "message": why, "field": field}]);
         Self {
             details,
-            ..Self::new(422, "Invalid", format!("{} \"{name}\" is invalid: {field}: {why}", full(resource)))
+            ..Self::new(422, "Invalid", format!("{} \"{name}\" is invalid: {field}: {why}", plural_and_group(resource)))
         }
     }
 
@@ -137,7 +137,7 @@ fn cause(why: &str) -> &'static str {
     }
 }
 
-fn full(resource: &Resource) -> String {
+fn plural_and_group(resource: &Resource) -> String {
     if resource.group.is_empty() {
         resource.plural.to_owned()
     } else {
@@ -149,7 +149,7 @@ fn kind_and_group(resource: &Resource) -> String {
     if resource.group.is_empty() { resource.name.to_owned() } else { format!("{}.{}", resource.name, resource.group) }
 }
 
-fn about(resource: &Resource, name: &str) -> Value {
+fn details(resource: &Resource, name: &str) -> Value {
     let given = [("name", name), ("group", resource.group), ("kind", resource.plural)];
     given
         .into_iter()

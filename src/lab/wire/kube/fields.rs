@@ -128,11 +128,11 @@ pub fn display(path: &[String]) -> String {
 
 /// Whether the path is that of a key field of a list item.
 pub fn is_key(path: &[String]) -> bool {
-    path.split_last().is_some_and(|(last, item)| names(item, last.trim_start_matches("f:")))
+    path.split_last().is_some_and(|(last, item)| key_has(item, last.trim_start_matches("f:")))
 }
 
 /// Whether the path's last element is a key that contains this field.
-pub fn names(item: &[String], field: &str) -> bool {
+pub fn key_has(item: &[String], field: &str) -> bool {
     let key =
         item.last().and_then(|i| i.strip_prefix("k:")).and_then(|k| serde_json::from_str::<Map<String, Value>>(k).ok());
     key.is_some_and(|k| k.contains_key(field))
@@ -142,11 +142,11 @@ pub fn names(item: &[String], field: &str) -> bool {
 pub fn get<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
     path.iter().try_fold(value, |at, element| match element.split_at(2) {
         ("f:", name) => at.get(name),
-        _ => at.as_array()?.iter().find(|item| is(item, element)),
+        _ => at.as_array()?.iter().find(|item| is_item(item, element)),
     })
 }
 
-fn is(item: &Value, element: &str) -> bool {
+fn is_item(item: &Value, element: &str) -> bool {
     match element.split_at(2) {
         ("k:", key) => {
             let Ok(key) = serde_json::from_str::<Map<String, Value>>(key) else { return false };
@@ -173,7 +173,7 @@ pub fn set(value: &mut Value, path: &[String], new: &Value) {
         *value = json!([]);
     }
     let Some(items) = value.as_array_mut() else { return };
-    let at = items.iter().position(|item| is(item, element)).unwrap_or_else(|| {
+    let at = items.iter().position(|item| is_item(item, element)).unwrap_or_else(|| {
         items.push(serde_json::from_str(&element[2..]).unwrap_or_default());
         items.len() - 1
     });
@@ -196,7 +196,7 @@ pub fn remove(value: &mut Value, path: &[String]) {
             }
         }
         (_, Value::Array(items)) => {
-            if let Some(at) = items.iter().position(|item| is(item, element)) {
+            if let Some(at) = items.iter().position(|item| is_item(item, element)) {
                 remove(&mut items[at], rest);
                 if rest.is_empty() || empty(&items[at]) {
                     items.remove(at);

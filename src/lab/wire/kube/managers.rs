@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::fields::{self, Fields, Path};
-use crate::lab::objects::{Kind, meta, stamp};
+use crate::lab::objects::{Kind, meta, timestamp};
 
 /// One manager of an object, and its fields.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,11 +28,11 @@ impl Manager {
     pub fn new(name: &str, operation: &str, subresource: &str, api_version: &str, now: Timestamp) -> Self {
         let [name, operation, subresource, api_version] =
             [name, operation, subresource, api_version].map(str::to_owned);
-        Self { name, operation, subresource, api_version, time: stamp(now), fields: Fields::new() }
+        Self { name, operation, subresource, api_version, time: timestamp(now), fields: Fields::new() }
     }
 
     /// Whether it has this name, operation and subresource.
-    pub fn is(&self, name: &str, operation: &str, subresource: &str) -> bool {
+    pub fn matches(&self, name: &str, operation: &str, subresource: &str) -> bool {
         self.name == name && self.operation == operation && self.subresource == subresource
     }
 }
@@ -117,7 +117,7 @@ pub fn track(kind: Kind, before: Option<&Value>, after: &mut Value, mut writer: 
         manager.fields.retain(|path| !changed.contains(path) && !gone(path));
     }
     if !changed.is_empty() {
-        if let Some(at) = managers.iter().position(|m| m.is(&writer.name, &writer.operation, &writer.subresource)) {
+        if let Some(at) = managers.iter().position(|m| m.matches(&writer.name, &writer.operation, &writer.subresource)) {
             writer.fields = managers.remove(at).fields;
         }
         writer.fields.extend(changed);

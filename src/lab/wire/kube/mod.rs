@@ -43,18 +43,18 @@ pub struct Server {
 
 /// The answer to a request.
 #[derive(Debug)]
-pub enum Answer {
+pub enum KubeResponse {
     /// A complete response.
-    Whole(Response<Bytes>),
+    Complete(Response<Bytes>),
     /// A stream of lines: 200, `application/json`, and the lines of [`Watch::next`] until its time-out.
     Watch(Box<Watch>),
 }
 
-impl Answer {
+impl KubeResponse {
     /// A complete response for a caller that cannot stream: a watch returns the present changes and ends.
-    pub fn whole(self, objects: &Objects) -> Response<Bytes> {
+    pub fn into_response(self, objects: &Objects) -> Response<Bytes> {
         match self {
-            Self::Whole(response) => response,
+            Self::Complete(response) => response,
             Self::Watch(mut watch) => response(200, "application/json", watch.next(objects).unwrap_or_default()),
         }
     }
@@ -62,19 +62,19 @@ impl Answer {
 
 impl Server {
     /// A server without authentication.
-    pub fn open(version: &str) -> Self {
+    pub fn without_authentication(version: &str) -> Self {
         Self { version: version.to_owned(), authorize: Box::new(|_, _| true) }
     }
 
     /// Answers a request at this time.
-    pub fn answer(&self, objects: &mut Objects, request: &Request<Bytes>, now: Timestamp) -> Answer {
-        self.try_answer(objects, request, now).unwrap_or_else(|f| Answer::Whole(json(f.code, &f.status())))
+    pub fn answer(&self, objects: &mut Objects, request: &Request<Bytes>, now: Timestamp) -> KubeResponse {
+        self.try_answer(objects, request, now).unwrap_or_else(|f| KubeResponse::Complete(json(f.code, &f.status())))
     }
 
-    fn try_answer(&self, objects: &mut Objects, request: &Request<Bytes>, now: Timestamp) -> Result<Answer, Failure> {
+    fn try_answer(&self, objects: &mut Objects, request: &Request<Bytes>, now: Timestamp) -> Result<KubeResponse, Failure> {
         let path = request.uri().path();
         if matches!(path, "/healthz" | "/livez" | "/readyz") {
-            return Ok(Answer::Whole(response(200, "text/plain", Bytes::from_static(b"ok"))));
+            return Ok(KubeResponse::Complete(response(200, "text/plain", Bytes::from_static(b"ok"))));
         }
         if !(self.authorize)(header(request, &AUTHORIZATION), now) {
             return Err(Failure::new(401, "Unauthorized", "Unauthorized"));
@@ -82,25 +82,25 @@ impl Server {
         if request.method() == Method::GET
             && let Some(found) = discovery::answer(path, &self.version, objects.auto_mode())
         {
-            return Ok(Answer::Whole(json(200, &found)));
+            return Ok(KubeResponse::Complete(json(200, &found)));
         }
         if path::unknown_group(path, objects.auto_mode()) {
-            return Ok(Answer::Whole(response(
+            return Ok(KubeResponse::Complete(response(
                 404,
                 "text/plain; charset=utf-8",
                 Bytes::from_static(b"404 page not found\n"),
             )));
         }
-        objects_of(objects, request, now)
+        answer_objects(objects, request, now)
     }
 }
 
-fn objects_of(objects: &mut Objects, request: &Request<Bytes>, now: Timestamp) -> Result<Answer, Failure> {
+fn answer_objects(objects: &mut Objects, request: &Request<Bytes>, now: Timestamp) -> Result<KubeResponse, Failure> {
     let query = Query::parse(request.uri().query().unwrap_or_default());
-    let place = path::place(request.uri().path(), objects.auto_mode()).ok_or_else(Failure::no_such_path)?;
+    let place = path::parse_path(request.uri().path(), objects.auto_mode()).ok_or_else(Failure::no_such_path)?;
     let as_table = header(request, &ACCEPT).is_some_and(|a| a.contains("as=Table"));
     if request.method() == Method::GET && query.is("watch") {
-        return Watch::parse(place, &query, as_table).map(|w| Answer::Watch(Box::new(w)));
+        return Watch::parse(place, &query, as_table).map(|w| KubeResponse::Watch(Box::new(w)));
     }
     let agent = header(request, &USER_AGENT).and_then(|a| a.split('/').next()).unwrap_or("unknown").to_owned();
     let mut write = Write { objects, place: &place, query: &query, agent: &agent, now };
@@ -113,7 +113,7 @@ fn objects_of(objects: &mut Objects, request: &Request<Bytes>, now: Timestamp) -
         ("DELETE", true) => write.delete(&if request.body().is_empty() { Value::Null } else { body(request)? })?,
         _ => return Err(not_allowed()),
     };
-    Ok(Answer::Whole(json(status, &body)))
+    Ok(KubeResponse::Complete(json(status, &body)))
 }
 
 fn not_allowed() -> Failure {

@@ -85,14 +85,14 @@ fn list(kind: Kind, target: &mut Value, items: &[Value], key: &str, path: &mut V
 /// JSON patch (RFC 6902), without `move` and `copy`.
 pub fn json(target: &mut Value, patch: &Value) -> Result<(), Failure> {
     for operation in patch.as_array().ok_or_else(|| Failure::bad_request("a JSON patch is a list"))? {
-        one(target, operation).ok_or_else(|| {
+        apply_operation(target, operation).ok_or_else(|| {
             Failure::new(422, "Invalid", format!("the server rejected our request: cannot do {operation}"))
         })?;
     }
     Ok(())
 }
 
-fn one(target: &mut Value, operation: &Value) -> Option<()> {
+fn apply_operation(target: &mut Value, operation: &Value) -> Option<()> {
     let pointer = operation["path"].as_str()?;
     let (parent, last) = pointer.rsplit_once('/')?;
     let name = last.replace("~1", "/").replace("~0", "~");

@@ -34,7 +34,7 @@ impl Query {
 
 /// The target of a path: a collection, an object, or a subresource.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct ResourcePath {
     /// The kind.
     pub resource: &'static Resource,
     /// The namespace; `None`: all, or the kind is cluster-scoped.
@@ -45,7 +45,7 @@ pub struct Place {
     pub subresource: Option<String>,
 }
 
-impl Place {
+impl ResourcePath {
     /// The namespace for [`Objects`]: empty for a cluster-scoped kind.
     pub fn namespace(&self) -> &str {
         self.namespace.as_deref().unwrap_or_default()
@@ -60,7 +60,7 @@ pub fn unknown_group(path: &str, auto_mode: bool) -> bool {
 }
 
 /// Parses a path; `None`: it is not served.
-pub fn place(path: &str, auto_mode: bool) -> Option<Place> {
+pub fn parse_path(path: &str, auto_mode: bool) -> Option<ResourcePath> {
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
     let (group, version, rest) = match parts.as_slice() {
         ["api", version, rest @ ..] => ("", *version, rest),
@@ -89,5 +89,5 @@ pub fn place(path: &str, auto_mode: bool) -> Option<Place> {
         Some("scale") if resource.scale => (),
         Some(_) => return None,
     }
-    Some(Place { resource, namespace, name: rest.first().map(|n| decode(n)), subresource })
+    Some(ResourcePath { resource, namespace, name: rest.first().map(|n| decode(n)), subresource })
 }

@@ -5,20 +5,20 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::path::{Place, Query};
+use super::path::{ResourcePath, Query};
 use super::select::Selection;
 use super::table;
-use crate::lab::objects::{Kind, Objects, text};
+use crate::lab::objects::{Kind, Objects, meta_text};
 
 /// Returns one object, or its subresource.
-pub fn get(objects: &Objects, place: &Place, as_table: bool) -> Result<Value, Failure> {
+pub fn get(objects: &Objects, place: &ResourcePath, as_table: bool) -> Result<Value, Failure> {
     let name = place.name.as_deref().unwrap_or_default();
     let object = objects
         .get(place.resource.kind, place.namespace(), name)
         .ok_or_else(|| Failure::not_found(place.resource, name))?;
     Ok(match place.subresource.as_deref() {
         Some("scale") => scale(&object),
-        _ if as_table => table::of(place.resource.kind, &[&object], text(&object, "resourceVersion")),
+        _ if as_table => table::render(place.resource.kind, &[&object], meta_text(&object, "resourceVersion")),
         _ => object,
     })
 }
@@ -39,13 +39,13 @@ pub fn scale(object: &Value) -> Value {
 }
 
 /// Returns a collection, or a page of it.
-pub fn list(objects: &Objects, place: &Place, query: &Query, as_table: bool) -> Result<Value, Failure> {
+pub fn list(objects: &Objects, place: &ResourcePath, query: &Query, as_table: bool) -> Result<Value, Failure> {
     let (kind, selection) = (place.resource.kind, Selection::parse(query)?);
     let after = after(query.get("continue"))?;
     let limit = limit(query.get("limit"))?;
     let mut found = Vec::new();
     for object in objects.list(kind, place.namespace.as_deref()) {
-        let here = (text(&object, "namespace").to_owned(), text(&object, "name").to_owned());
+        let here = (meta_text(&object, "namespace").to_owned(), meta_text(&object, "name").to_owned());
         if after.as_ref().is_none_or(|a| here > *a) && selection.matches(kind, &object)? {
             found.push(object);
         }
@@ -57,15 +57,15 @@ pub fn list(objects: &Objects, place: &Place, query: &Query, as_table: bool) -> 
             meta["remainingItemCount"] = (found.len() - limit).into();
         }
         found.truncate(limit);
-        let last = found.last().map(|l| json!([text(l, "namespace"), text(l, "name")]).to_string()).unwrap_or_default();
+        let last = found.last().map(|l| json!([meta_text(l, "namespace"), meta_text(l, "name")]).to_string()).unwrap_or_default();
         meta["continue"] = BASE64_URL_SAFE_NO_PAD.encode(last).into();
     }
     Ok(render(kind, place, found, meta, as_table))
 }
 
-fn render(kind: Kind, place: &Place, found: Vec<Value>, meta: Value, as_table: bool) -> Value {
+fn render(kind: Kind, place: &ResourcePath, found: Vec<Value>, meta: Value, as_table: bool) -> Value {
     if as_table {
-        let mut table = table::of(kind, &found.iter().collect::<Vec<_>>(), "");
+        let mut table = table::render(kind, &found.iter().collect::<Vec<_>>(), "");
         table["metadata"] = meta;
         return table;
     }
@@ -84,9 +84,9 @@ fn render(kind: Kind, place: &Place, found: Vec<Value>, meta: Value, as_table: b
 
 /// Parses `limit`; 0 or empty: no limit.
 fn limit(text: &str) -> Result<usize, Failure> {
-    match text {
+    match meta_text {
         "" | "0" => Ok(usize::MAX),
-        text => text
+        text => meta_text
             .parse()
             .map_err(|_| Failure::bad_request(format!("strconv.ParseInt: parsing \"{text}\": invalid syntax"))),
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::failure::Failure;
 use super::path::Query;
-use crate::lab::objects::{Kind, text};
+use crate::lab::objects::{Kind, meta_text};
 
 /// The objects that a request selects.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -49,8 +49,8 @@ impl Selection {
 
 fn value_of(kind: Kind, object: &Value, path: &str) -> Result<String, Failure> {
     let pointer = match (kind, path) {
-        (_, "metadata.name") => return Ok(text(object, "name").to_owned()),
-        (_, "metadata.namespace") => return Ok(text(object, "namespace").to_owned()),
+        (_, "metadata.name") => return Ok(meta_text(object, "name").to_owned()),
+        (_, "metadata.namespace") => return Ok(meta_text(object, "namespace").to_owned()),
         (Kind::Pod, "spec.nodeName" | "status.phase" | "status.podIP" | "spec.restartPolicy")
         | (
             Kind::Event,
@@ -71,26 +71,26 @@ fn value_of(kind: Kind, object: &Value, path: &str) -> Result<String, Failure> {
 /// Splits at commas outside parentheses.
 fn split(text: &str) -> Vec<&str> {
     let (mut parts, mut depth, mut start) = (Vec::new(), 0, 0);
-    for (at, c) in text.char_indices() {
+    for (at, c) in meta_text.char_indices() {
         match c {
             '(' => depth += 1,
             ')' => depth -= 1,
             ',' if depth == 0 => {
-                parts.push(&text[start..at]);
+                parts.push(&meta_text[start..at]);
                 start = at + 1;
             }
             _ => (),
         }
     }
-    parts.push(&text[start..]);
+    parts.push(&meta_text[start..]);
     parts.into_iter().map(str::trim).filter(|p| !p.is_empty()).collect()
 }
 
 fn label(text: &str) -> Result<Label, Failure> {
-    let words: Vec<&str> = text.splitn(3, ' ').collect();
+    let words: Vec<&str> = meta_text.splitn(3, ' ').collect();
     if let [key, word @ ("in" | "notin"), values] = words.as_slice() {
         let values =
-            values.trim().strip_prefix('(').and_then(|v| v.strip_suffix(')')).ok_or_else(|| unparsable(text))?;
+            values.trim().strip_prefix('(').and_then(|v| v.strip_suffix(')')).ok_or_else(|| unparsable(meta_text))?;
         return Ok(Label::In(
             (*key).to_owned(),
             *word == "in",
@@ -98,24 +98,24 @@ fn label(text: &str) -> Result<Label, Failure> {
         ));
     }
     for (sign, yes) in [("!=", false), ("==", true), ("=", true)] {
-        if let Some((key, value)) = text.split_once(sign) {
+        if let Some((key, value)) = meta_text.split_once(sign) {
             return Ok(Label::In(key.trim().to_owned(), yes, vec![value.trim().to_owned()]));
         }
     }
-    match text.strip_prefix('!') {
+    match meta_text.strip_prefix('!') {
         Some(key) => Ok(Label::Exists(key.trim().to_owned(), false)),
-        None if text.contains(' ') => Err(unparsable(text)),
-        None => Ok(Label::Exists(text.to_owned(), true)),
+        None if meta_text.contains(' ') => Err(unparsable(meta_text)),
+        None => Ok(Label::Exists(meta_text.to_owned(), true)),
     }
 }
 
 fn field(text: &str) -> Result<(String, bool, String), Failure> {
     for (sign, yes) in [("!=", false), ("==", true), ("=", true)] {
-        if let Some((path, value)) = text.split_once(sign) {
+        if let Some((path, value)) = meta_text.split_once(sign) {
             return Ok((path.trim().to_owned(), yes, value.trim().to_owned()));
         }
     }
-    Err(unparsable(text))
+    Err(unparsable(meta_text))
 }
 
 fn unparsable(text: &str) -> Failure {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::lab::objects::{Kind, text};
+use crate::lab::objects::{Kind, meta_text};
 
 type Column = (&'static str, fn(&Value) -> Value);
 
@@ -83,7 +83,7 @@ fn columns(kind: Kind) -> &'static [Column] {
 }
 
 /// A `Table` of these objects. Ages are creation times, because the client's clock may differ from the lab's.
-pub fn of(kind: Kind, objects: &[&Value], resource_version: &str) -> Value {
+pub fn render(kind: Kind, objects: &[&Value], resource_version: &str) -> Value {
     let columns = columns(kind);
     let definition = |name: &str, format: &str| {
         json!({
@@ -94,9 +94,9 @@ pub fn of(kind: Kind, objects: &[&Value], resource_version: &str) -> Value {
     definitions.extend(columns.iter().map(|(name, _)| definition(name, "")));
     definitions.push(definition("Created", ""));
     let row = |object: &&Value| {
-        let mut cells: Vec<Value> = vec![text(object, "name").into()];
+        let mut cells: Vec<Value> = vec![meta_text(object, "name").into()];
         cells.extend(columns.iter().map(|(_, cell)| cell(object)));
-        cells.push(text(object, "creationTimestamp").into());
+        cells.push(meta_text(object, "creationTimestamp").into());
         let part =
             json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]});
         json!({"cells": cells, "object": part})

@@ -9,7 +9,7 @@ use super::path::Query;
 use crate::adapter::aws::eks;
 
 /// Lifetime of a token after it was signed, whatever its `X-Amz-Expires`.
-const VALID: SignedDuration = SignedDuration::from_mins(15);
+const LIFETIME: SignedDuration = SignedDuration::from_mins(15);
 
 /// A parsed token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Token {
     /// Whether EKS would still accept it.
     pub fn fresh(&self, now: Timestamp) -> bool {
         let age = now.duration_since(self.signed);
-        age <= VALID && age >= -SignedDuration::from_mins(5)
+        age <= LIFETIME && age >= -SignedDuration::from_mins(5)
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::failure::Failure;
-use crate::lab::objects::{Kind, Objects, Resource, text};
+use crate::lab::objects::{Kind, Objects, Resource, meta_text};
 
 const WEBHOOK: &str = "vtargetgroupbinding.elbv2.k8s.aws";
 /// Fields of a TargetGroupBinding's `spec`; `[]` is an item of a list. Below `.*` all fields are valid.
@@ -41,16 +41,16 @@ const BINDING_FIELDS: [&str; 27] = [
 pub fn unknown_fields(kind: Kind, object: &Value) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     if kind == Kind::TargetGroupBinding {
-        walk(&object["spec"], "", &mut found);
+        unknown_binding_fields(&object["spec"], "", &mut found);
         return Ok(found);
     }
-    let known = typed(kind, object).map_err(|e| Failure::bad_request(format!("the object cannot be decoded: {e}")))?;
-    lost(object, &known, "", &mut found);
+    let known = round_trip(kind, object).map_err(|e| Failure::bad_request(format!("the object cannot be decoded: {e}")))?;
+    missing_fields(object, &known, "", &mut found);
     Ok(found)
 }
 
 /// Returns what a server-side apply's schema rejects: unknown fields, and values that are not strings.
-pub fn untyped(kind: Kind, object: &Value) -> Result<Vec<String>, Failure> {
+pub fn schema_errors(kind: Kind, object: &Value) -> Result<Vec<String>, Failure> {
     let unknown = unknown_fields(kind, object)?;
     let mut wrong: Vec<_> = unknown.iter().map(|field| format!(".{field}: field not declared in schema")).collect();
     if kind == Kind::TargetGroupBinding {
@@ -84,32 +84,32 @@ pub fn name(resource: &Resource, name: &str) -> Result<(), Failure> {
     ))
 }
 
-fn walk(value: &Value, path: &str, found: &mut Vec<String>) {
+fn unknown_binding_fields(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(map) if !path.starts_with("nodeSelector.") => {
             for (name, child) in map {
                 let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 let known = |f: &&str| **f == below || f.strip_suffix('*').is_some_and(|f| below.starts_with(f));
                 if BINDING_FIELDS.iter().any(known) {
-                    walk(child, &below, found)
+                    unknown_binding_fields(child, &below, found)
                 } else {
                     found.push(format!("spec.{below}"))
                 }
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| walk(item, &format!("{path}[]"), found)),
+        Value::Array(items) => items.iter().for_each(|item| unknown_binding_fields(item, &format!("{path}[]"), found)),
         _ => (),
     }
 }
 
 /// Finds the fields of `given` that are missing in `kept`, its typed form.
-fn lost(given: &Value, kept: &Value, path: &str, found: &mut Vec<String>) {
+fn missing_fields(given: &Value, kept: &Value, path: &str, found: &mut Vec<String>) {
     match (given, kept) {
         (Value::Object(given), Value::Object(kept)) => {
             for (name, value) in given.iter().filter(|(_, v)| !v.is_null()) {
                 let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 match kept.get(name) {
-                    Some(kept) => lost(value, kept, &below, found),
+                    Some(kept) => missing_fields(value, kept, &below, found),
                     None if *value == json!({}) || *value == json!([]) => (),
                     None => found.push(below),
                 }
@@ -117,7 +117,7 @@ fn lost(given: &Value, kept: &Value, path: &str, found: &mut Vec<String>) {
         }
         (Value::Array(given), Value::Array(kept)) => {
             for (at, (given, kept)) in given.iter().zip(kept).enumerate() {
-                lost(given, kept, &format!("{path}[{at}]"), found);
+                missing_fields(given, kept, &format!("{path}[{at}]"), found);
             }
         }
         _ => (),
@@ -125,7 +125,7 @@ fn lost(given: &Value, kept: &Value, path: &str, found: &mut Vec<String>) {
 }
 
 /// Converts an object to its typed form and back.
-fn typed(kind: Kind, object: &Value) -> Result<Value, serde_json::Error> {
+fn round_trip(kind: Kind, object: &Value) -> Result<Value, serde_json::Error> {
     use k8s_openapi::api::{
         apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, coordination::v1 as coordination,
         core::v1 as core, discovery::v1 as discovery,
@@ -164,7 +164,7 @@ pub fn prune(kind: Kind, object: &mut Value) {
 /// Checks an object by schema and webhook before it is stored.
 pub fn admit(objects: &Objects, resource: &Resource, before: Option<&Value>, after: &Value) -> Result<(), Failure> {
     let spec = &after["spec"];
-    let wrong = |field: &str, why: &str| Err(Failure::invalid(resource, text(after, "name"), field, why));
+    let wrong = |field: &str, why: &str| Err(Failure::invalid(resource, meta_text(after, "name"), field, why));
     let lasts = spec["leaseDurationSeconds"].as_i64();
     if let Some(lasts) = lasts.filter(|n| resource.kind == Kind::Lease && *n <= 0) {
         return wrong("spec.leaseDurationSeconds", &format!("Invalid value: {lasts}: must be greater than 0"));
@@ -219,14 +219,14 @@ fn immutable(before: &Value, after: &Value) -> Result<(), Failure> {
 fn one_per_group(objects: &Objects, after: &Value) -> Result<(), Failure> {
     let group = |v: &Value| v["spec"]["targetGroupARN"].as_str().map(str::to_owned);
     let shared = |v: &Value| v["spec"]["multiClusterTargetGroup"] == true;
-    let place = |v: &Value| (text(v, "namespace").to_owned(), text(v, "name").to_owned());
+    let place = |v: &Value| (meta_text(v, "namespace").to_owned(), meta_text(v, "name").to_owned());
     let Some(arn) = group(after) else { return Ok(()) };
     let others = objects.list(Kind::TargetGroupBinding, None);
     let others: Vec<_> = others.filter(|o| group(o).as_ref() == Some(&arn) && place(o) != place(after)).collect();
     if others.is_empty() || (shared(after) && others.iter().all(shared)) {
         return Ok(());
     }
-    let named: Vec<_> = others.iter().map(|o| format!("{}/{}", text(o, "namespace"), text(o, "name"))).collect();
+    let named: Vec<_> = others.iter().map(|o| format!("{}/{}", meta_text(o, "namespace"), meta_text(o, "name"))).collect();
     let why = format!(
         "TargetGroup {arn} is already bound to following TargetGroupBindings [{}]. \
          Please enable MultiCluster mode on all TargetGroupBindings \

@@ -6,27 +6,27 @@ use hyper::body::Bytes;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::path::{Place, Query};
+use super::path::{ResourcePath, Query};
 use super::select::Selection;
 use super::table;
-use crate::lab::objects::{Change, Objects, Verb};
+use crate::lab::objects::{Change, Objects, ChangeKind};
 
 /// An accepted watch.
 #[derive(Debug, Clone)]
 pub struct Watch {
-    place: Place,
+    place: ResourcePath,
     selection: Selection,
     table: bool,
     from: Option<u64>,
-    mark: bool,
-    over: bool,
+    send_initial_events: bool,
+    ended: bool,
     /// Maximum duration that the client asked for.
     pub timeout: Option<Duration>,
 }
 
 impl Watch {
     /// Parses the parameters of a watch.
-    pub fn parse(place: Place, query: &Query, table: bool) -> Result<Self, Failure> {
+    pub fn parse(place: ResourcePath, query: &Query, table: bool) -> Result<Self, Failure> {
         let mut selection = Selection::parse(query)?;
         if let Some(name) = &place.name {
             selection.name(name);
@@ -38,20 +38,20 @@ impl Watch {
             text => Some(text.parse().map_err(|_| Failure::bad_request(format!("invalid resource version: {text}")))?),
         };
         let timeout = query.get("timeoutSeconds").parse().ok().map(Duration::from_secs);
-        Ok(Self { place, selection, table, from, mark, over: false, timeout })
+        Ok(Self { place, selection, table, from, send_initial_events: mark, ended: false, timeout })
     }
 
     /// Returns the changes since the last call as lines, possibly none; `None`: the watch has ended.
     pub fn next(&mut self, objects: &Objects) -> Option<Bytes> {
-        if self.over {
+        if self.ended {
             return None;
         }
         let mut lines = Vec::new();
-        match self.from.map(|from| (from, objects.since(from))) {
-            None => self.present(objects, &mut lines),
+        match self.from.map(|from| (from, objects.changes_since(from))) {
+            None => self.list_existing(objects, &mut lines),
             Some((_, Some(changes))) => changes.iter().for_each(|c| self.change(c, &mut lines)),
             Some((from, None)) => {
-                self.over = true;
+                self.ended = true;
                 let gone =
                     Failure::new(410, "Expired", format!("too old resource version: {from} ({})", objects.revision()));
                 line("ERROR", &gone.status(), &mut lines);
@@ -61,14 +61,14 @@ impl Watch {
         Some(lines.into())
     }
 
-    fn present(&self, objects: &Objects, lines: &mut Vec<u8>) {
+    fn list_existing(&self, objects: &Objects, lines: &mut Vec<u8>) {
         let resource = self.place.resource;
         for object in objects.list(resource.kind, self.place.namespace.as_deref()) {
             if self.selected(&object) {
                 line("ADDED", &self.render(&object), lines);
             }
         }
-        if self.mark {
+        if self.send_initial_events {
             let meta = json!({
                 "resourceVersion": objects.revision().to_string(), "annotations": {"k8s.io/initial-events-end": "true"},
             });
@@ -85,15 +85,15 @@ impl Watch {
         if change.kind != self.place.resource.kind || !here {
             return;
         }
-        let object = change.object.open();
-        let (was, is) = (change.before.as_ref().is_some_and(|b| self.selected(&b.open())), self.selected(&object));
-        let verb = match (change.verb, was, is) {
-            (_, false, false) | (Verb::Deleted, false, _) => return,
-            (Verb::Deleted, ..) | (_, true, false) => Verb::Deleted,
-            (_, false, true) => Verb::Added,
-            (_, true, true) => Verb::Modified,
+        let object = change.object.decode();
+        let (was, is) = (change.before.as_ref().is_some_and(|b| self.selected(&b.decode())), self.selected(&object));
+        let verb = match (change.change_kind, was, is) {
+            (_, false, false) | (ChangeKind::Deleted, false, _) => return,
+            (ChangeKind::Deleted, ..) | (_, true, false) => ChangeKind::Deleted,
+            (_, false, true) => ChangeKind::Added,
+            (_, true, true) => ChangeKind::Modified,
         };
-        line(verb.word(), &self.render(&object), lines);
+        line(verb.watch_type(), &self.render(&object), lines);
     }
 
     fn selected(&self, object: &Value) -> bool {
@@ -101,7 +101,7 @@ impl Watch {
     }
 
     fn render(&self, object: &Value) -> Value {
-        if self.table { table::of(self.place.resource.kind, &[object], "") } else { object.clone() }
+        if self.table { table::render(self.place.resource.kind, &[object], "") } else { object.clone() }
     }
 }
 

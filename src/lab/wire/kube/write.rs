@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 use super::apply::{self, Applier};
 use super::failure::Failure;
 use super::managers::{self, Manager};
-use super::path::{Place, Query};
+use super::path::{ResourcePath, Query};
 use super::{patch, read, validate};
-use crate::lab::objects::{Kind, Objects, meta, stamp, text};
+use crate::lab::objects::{Kind, Objects, meta, timestamp, meta_text};
 
 /// Parameters of a write.
 pub struct Write<'a> {
     /// The cluster's objects.
     pub objects: &'a mut Objects,
     /// Target of the write.
-    pub place: &'a Place,
+    pub place: &'a ResourcePath,
     /// Query parameters.
     pub query: &'a Query,
     /// Name of the client program, used if there is no `fieldManager`.
@@ -25,17 +25,17 @@ pub struct Write<'a> {
 }
 
 /// Status and body of the response.
-pub type Written = Result<(u16, Value), Failure>;
+pub type WriteAnswer = Result<(u16, Value), Failure>;
 
 impl Write<'_> {
     /// POST to a collection.
-    pub fn create(&mut self, mut body: Value) -> Written {
+    pub fn create(&mut self, mut body: Value) -> WriteAnswer {
         self.check(&mut body, None)?;
-        if text(&body, "name").is_empty() && !text(&body, "generateName").is_empty() {
-            let name = text(&body, "generateName").to_owned() + &self.objects.suffix();
+        if meta_text(&body, "name").is_empty() && !meta_text(&body, "generateName").is_empty() {
+            let name = meta_text(&body, "generateName").to_owned() + &self.objects.suffix();
             meta(&mut body).insert("name".into(), name.into());
         }
-        let name = text(&body, "name").to_owned();
+        let name = meta_text(&body, "name").to_owned();
         if name.is_empty() {
             return Err(Failure::invalid(
                 self.place.resource,
@@ -45,10 +45,10 @@ impl Write<'_> {
             ));
         }
         validate::name(self.place.resource, &name)?;
-        if !text(&body, "resourceVersion").is_empty() {
+        if !meta_text(&body, "resourceVersion").is_empty() {
             return Err(Failure::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
-        if self.live(&name).is_some() {
+        if self.stored(&name).is_some() {
             return Err(Failure::already_exists(self.place.resource, &name));
         }
         self.namespace_exists()?;
@@ -58,10 +58,10 @@ impl Write<'_> {
     }
 
     /// PUT.
-    pub fn replace(&mut self, mut body: Value) -> Written {
+    pub fn replace(&mut self, mut body: Value) -> WriteAnswer {
         let (name, kind) = (self.name(), self.place.resource.kind);
-        let (wanted, before) = (text(&body, "uid"), self.live(&name));
-        let found = before.as_ref().map_or_else(String::new, |b| text(b, "uid").to_owned());
+        let (wanted, before) = (meta_text(&body, "uid"), self.stored(&name));
+        let found = before.as_ref().map_or_else(String::new, |b| meta_text(b, "uid").to_owned());
         if !wanted.is_empty() && wanted != found {
             let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}");
             return Err(Failure::conflict(self.place.resource, &name, &why));
@@ -78,16 +78,16 @@ impl Write<'_> {
             return self.rescale(&before, &body);
         }
         self.check(&mut body, Some(&name))?;
-        if matches!(kind, Kind::Lease | Kind::TargetGroupBinding) && text(&body, "resourceVersion").is_empty() {
+        if matches!(kind, Kind::Lease | Kind::TargetGroupBinding) && meta_text(&body, "resourceVersion").is_empty() {
             return Err(Failure::unversioned(self.place.resource, &name));
         }
-        self.changed(&before, body)
+        self.store_changed(&before, body)
     }
 
     /// PATCH, by content type.
-    pub fn patch(&mut self, content_type: &str, body: Value) -> Written {
+    pub fn patch(&mut self, content_type: &str, body: Value) -> WriteAnswer {
         let name = self.name();
-        let before = self.live(&name);
+        let before = self.stored(&name);
         if content_type.starts_with("application/apply-patch") {
             return self.apply(&name, before, body);
         }
@@ -111,14 +111,14 @@ impl Write<'_> {
         if scale {
             self.rescale(&before, &after)
         } else {
-            self.check(&mut after, Some(&name)).and_then(|()| self.changed(&before, after))
+            self.check(&mut after, Some(&name)).and_then(|()| self.store_changed(&before, after))
         }
     }
 
     /// DELETE of one object.
-    pub fn delete(&mut self, options: &Value) -> Written {
+    pub fn delete(&mut self, options: &Value) -> WriteAnswer {
         let name = self.name();
-        let before = self.live(&name).ok_or_else(|| Failure::not_found(self.place.resource, &name))?;
+        let before = self.stored(&name).ok_or_else(|| Failure::not_found(self.place.resource, &name))?;
         for field in ["uid", "resourceVersion"] {
             let wanted = &options["preconditions"][field];
             if wanted.is_string() && *wanted != before["metadata"][field] {
@@ -132,14 +132,14 @@ impl Write<'_> {
         let dry = self.query.dry_run() || options["dryRun"].as_array().is_some_and(|d| d.iter().any(|d| d == "All"));
         let kind = self.place.resource.kind;
         if kind == Kind::Namespace && !dry {
-            self.empty(&name);
+            self.delete_contents(&name);
         }
         let last = if dry {
             before
         } else {
             self.objects.delete(kind, self.place.namespace(), &name, self.now).unwrap_or(before)
         };
-        if text(&last, "deletionTimestamp").is_empty() {
+        if meta_text(&last, "deletionTimestamp").is_empty() {
             let mut details = Failure::not_found(self.place.resource, &name).details;
             details["uid"] = last["metadata"]["uid"].clone();
             return Ok((
@@ -154,7 +154,7 @@ impl Write<'_> {
         self.place.name.clone().unwrap_or_default()
     }
 
-    fn live(&self, name: &str) -> Option<Value> {
+    fn stored(&self, name: &str) -> Option<Value> {
         self.objects.get(self.place.resource.kind, self.place.namespace(), name)
     }
 
@@ -163,11 +163,11 @@ impl Write<'_> {
     }
 
     /// Deletes everything in a namespace.
-    fn empty(&mut self, namespace: &str) {
+    fn delete_contents(&mut self, namespace: &str) {
         let kinds: Vec<_> =
             crate::lab::objects::resources(self.objects.auto_mode()).filter(|r| r.namespaced).map(|r| r.kind).collect();
         for kind in kinds {
-            let names: Vec<_> = self.objects.list(kind, Some(namespace)).map(|o| text(&o, "name").to_owned()).collect();
+            let names: Vec<_> = self.objects.list(kind, Some(namespace)).map(|o| meta_text(&o, "name").to_owned()).collect();
             for name in names {
                 self.objects.delete(kind, namespace, &name, self.now);
             }
@@ -208,7 +208,7 @@ impl Write<'_> {
         validate::prune(resource.kind, body);
         if resource.namespaced {
             let namespace = self.place.namespace().to_owned();
-            if !matches!(text(body, "namespace"), "") && text(body, "namespace") != namespace {
+            if !matches!(meta_text(body, "namespace"), "") && meta_text(body, "namespace") != namespace {
                 return Err(Failure::bad_request(
                     "the namespace of the provided object does not match the namespace sent on the request",
                 ));
@@ -216,26 +216,26 @@ impl Write<'_> {
             meta(body).insert("namespace".into(), namespace.into());
         }
         match name {
-            Some(name) if text(body, "name") != name => Err(Failure::bad_request(format!(
+            Some(name) if meta_text(body, "name") != name => Err(Failure::bad_request(format!(
                 "the name of the object ({}) does not match the name on the URL ({name})",
-                text(body, "name")
+                meta_text(body, "name")
             ))),
             _ => Ok(()),
         }
     }
 
     /// Stores `after` if the client's resourceVersion and uid match `before`.
-    fn changed(&mut self, before: &Value, mut after: Value) -> Written {
-        let seen = text(&after, "resourceVersion");
-        if !seen.is_empty() && seen != text(before, "resourceVersion") {
+    fn store_changed(&mut self, before: &Value, mut after: Value) -> WriteAnswer {
+        let seen = meta_text(&after, "resourceVersion");
+        if !seen.is_empty() && seen != meta_text(before, "resourceVersion") {
             let why = "the object has been modified; please apply your changes to the latest version and try again";
-            return Err(Failure::conflict(self.place.resource, text(before, "name"), why));
+            return Err(Failure::conflict(self.place.resource, meta_text(before, "name"), why));
         }
-        let uid = text(&after, "uid");
-        if !uid.is_empty() && uid != text(before, "uid") {
+        let uid = meta_text(&after, "uid");
+        if !uid.is_empty() && uid != meta_text(before, "uid") {
             return Err(Failure::conflict(
                 self.place.resource,
-                text(before, "name"),
+                meta_text(before, "name"),
                 "Precondition failed: UID in precondition",
             ));
         }
@@ -245,26 +245,26 @@ impl Write<'_> {
         self.store(Some(before), after).map(|v| (200, v))
     }
 
-    fn rescale(&mut self, before: &Value, scale: &Value) -> Written {
+    fn rescale(&mut self, before: &Value, scale: &Value) -> WriteAnswer {
         let mut after = before.clone();
         let replicas =
             scale["spec"]["replicas"].as_u64().ok_or_else(|| Failure::bad_request("spec.replicas: not a number"))?;
         after["spec"]["replicas"] = replicas.into();
         meta(&mut after).insert("resourceVersion".into(), scale["metadata"]["resourceVersion"].clone());
-        let (status, stored) = self.changed(before, after)?;
+        let (status, stored) = self.store_changed(before, after)?;
         Ok((status, read::scale(&stored)))
     }
 
-    fn apply(&mut self, name: &str, before: Option<Value>, mut body: Value) -> Written {
+    fn apply(&mut self, name: &str, before: Option<Value>, mut body: Value) -> WriteAnswer {
         let manager = self.query.get("fieldManager");
         if manager.is_empty() {
             return Err(Failure::no_manager());
         }
-        let wrong = validate::untyped(self.place.resource.kind, &body)?;
+        let wrong = validate::schema_errors(self.place.resource.kind, &body)?;
         if !wrong.is_empty() {
-            return Err(Failure::untyped(self.place.resource, text(&body, "namespace"), name, &wrong));
+            return Err(Failure::untyped(self.place.resource, meta_text(&body, "namespace"), name, &wrong));
         }
-        if text(&body, "name").is_empty() {
+        if meta_text(&body, "name").is_empty() {
             meta(&mut body).insert("name".into(), name.into());
         }
         self.check(&mut body, Some(name))?;
@@ -278,14 +278,14 @@ impl Write<'_> {
         };
         let Some(before) = before else {
             self.namespace_exists()?;
-            if !text(&body, "uid").is_empty() || !self.subresource().is_empty() {
+            if !meta_text(&body, "uid").is_empty() || !self.subresource().is_empty() {
                 return Err(Failure::not_found(resource, name));
             }
-            let new = apply::apply(resource.kind, &apply::bare(&body), false, &body, by)?;
+            let new = apply::apply(resource.kind, &apply::name_only(&body), false, &body, by)?;
             return self.store(None, new).map(|v| (201, v));
         };
-        let seen = text(&body, "resourceVersion");
-        if !seen.is_empty() && seen != text(&before, "resourceVersion") {
+        let seen = meta_text(&body, "resourceVersion");
+        if !seen.is_empty() && seen != meta_text(&before, "resourceVersion") {
             return Err(Failure::conflict(resource, name, "the object has been modified"));
         }
         let after = apply::apply(resource.kind, &before, true, &body, by)?;
@@ -309,14 +309,14 @@ impl Write<'_> {
         after["apiVersion"] = resource.api_version().into();
         after["kind"] = resource.name.into();
         if before.is_none() {
-            meta(&mut after).insert("creationTimestamp".into(), stamp(self.now));
+            meta(&mut after).insert("creationTimestamp".into(), timestamp(self.now));
         }
         Ok(after)
     }
 }
 
 /// A write to `status` changes only the status; other writes do not change it.
-fn drop_status(place: &Place, after: &mut Value, before: Option<&Value>) {
+fn drop_status(place: &ResourcePath, after: &mut Value, before: Option<&Value>) {
     if !place.resource.status {
         return;
     }

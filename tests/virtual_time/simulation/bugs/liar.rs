@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use cutover::domain::health::{Target, TargetState};
-use cutover::domain::traffic::{Census, Content, RouteId, Tags, Unreadable};
+use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
 use cutover::engine::Ports;
 use cutover::plan::model::Selector;
-use cutover::port::{Balancer, Caller, Detail, Groups, Inventory, Marks, Traffic, WriteError};
+use cutover::port::{LoadBalancerApi, Caller, Detail, Groups, Inventory, TagStore, Traffic, WriteError};
 
 /// What it lies about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,31 +34,31 @@ pub enum Lie {
 /// A lie between the engine and its ports.
 pub fn between(ports: Ports, lie: Lie) -> Ports {
     let liar = Liar { inner: ports.balancer.clone(), lie, told: Mutex::default(), mark: Mutex::default() };
-    Ports { balancer: Balancer::new(liar), ..ports }
+    Ports { balancer: LoadBalancerApi::new(liar), ..ports }
 }
 
 struct Liar {
-    inner: Balancer,
+    inner: LoadBalancerApi,
     lie: Lie,
-    told: Mutex<BTreeMap<RouteId, Content>>,
+    told: Mutex<BTreeMap<RouteId, RouteContent>>,
     mark: Mutex<Tags>,
 }
 
 impl Liar {
-    fn written(&self, content: &Content) -> Content {
+    fn written(&self, content: &RouteContent) -> RouteContent {
         let mut content = content.clone();
         content.split.members.retain(|m| self.lie != Lie::DropsThird || !m.id.contains("/shop-default/"));
         content
     }
 
-    fn remember(&self, id: &RouteId, content: Content) {
+    fn remember(&self, id: &RouteId, content: RouteContent) {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), content);
     }
 }
 
 #[async_trait]
 impl Traffic for Liar {
-    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<Content, Unreadable>> {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
         let mut all = self.inner.traffic.routes(ids).await;
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, live) in all.iter_mut().filter_map(|(id, live)| Some((id, live.as_mut().ok()?))) {
@@ -73,11 +73,11 @@ impl Traffic for Liar {
         all
     }
 
-    async fn census(&self, load_balancer: &str) -> Result<Census, Unreadable> {
+    async fn census(&self, load_balancer: &str) -> Result<RouteCensus, Unreadable> {
         self.inner.traffic.census(load_balancer).await
     }
 
-    async fn set(&self, id: &RouteId, content: &Content, deadline: Duration) -> Result<(), WriteError> {
+    async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
         self.remember(id, content.clone());
         if self.lie == Lie::NeverSent {
             return Ok(());
@@ -104,9 +104,9 @@ impl Traffic for Liar {
 }
 
 #[async_trait]
-impl Marks for Liar {
+impl TagStore for Liar {
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
-        let mut all = self.inner.marks.tags(arns).await?;
+        let mut all = self.inner.tags.tags(arns).await?;
         if self.lie == Lie::MarkerIsOurs {
             let mark = self.mark.lock().unwrap_or_else(PoisonError::into_inner);
             for tags in all.values_mut() {
@@ -121,11 +121,11 @@ impl Marks for Liar {
             self.mark.lock().unwrap_or_else(PoisonError::into_inner).extend(tags.clone());
             return Ok(());
         }
-        self.inner.marks.put(arns, tags).await
+        self.inner.tags.put(arns, tags).await
     }
 
     async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
-        self.inner.marks.remove(arns, keys).await
+        self.inner.tags.remove(arns, keys).await
     }
 }
 

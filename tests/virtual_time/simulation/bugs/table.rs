@@ -401,7 +401,7 @@ fn secrets() -> Vec<Bug> {
         edit("a credential in a record", "an error text quotes the request", 12, |all| {
             let (time, run) = (all[0].at, "small-1".into());
             let event = Event::Frozen {
-                reason: cutover::domain::run::event::Freeze::Unreadable,
+                reason: cutover::domain::run::event::FreezeReason::Unreadable,
                 message: format!("signed with {}", SECRETS[1]),
             };
             after(all, 0, What::Journalled(Record { seq: 9, time, run, event, newer: None }));

@@ -1,7 +1,7 @@
 //! The seeded bugs of ways back, of commands and of letting go.
 
 use cutover::domain::run::event::{Event, Record};
-use cutover::domain::run::hook::{HookId, Occasion};
+use cutover::domain::run::hook::{HookId, HookPoint};
 
 use super::edit::{after, is_ramp, is_rollback, is_set, place, set};
 use super::table::{back, is_first_health};
@@ -75,35 +75,35 @@ pub fn outside() -> Vec<Bug> {
     }
     vec![
         goal("raises before its hook has ended", "a hook brings what the gates ask for", 1, |all| {
-            all.retain(|e| !hooks(&e.what, Occasion::BeforeShift, true));
+            all.retain(|e| !hooks(&e.what, HookPoint::BeforeShift, true));
         }),
         goal("a step ends before what comes after it", "the step is over after it", 5, |all| {
-            all.retain(|e| !hooks(&e.what, Occasion::AfterShift, true));
+            all.retain(|e| !hooks(&e.what, HookPoint::AfterShift, true));
         }),
         goal("a command before its record", "a crash between the two, and nobody takes it back", 6, |all| {
-            all.retain(|e| !(matches!(e.what, What::Journalled(_)) && hooks(&e.what, Occasion::Command, false)));
+            all.retain(|e| !(matches!(e.what, What::Journalled(_)) && hooks(&e.what, HookPoint::Command, false)));
         }),
         goal("a finished command once more", "a migration that is run twice", 8, |all| {
             let last = all.len() - 1;
-            after(all, last, What::Does(HookId { at: Occasion::Command, step: 2, number: 0 }));
+            after(all, last, What::Does(HookId { at: HookPoint::Command, step: 2, number: 0 }));
         }),
         back("takes back what was never begun", "a migration that is undone before it is done", 8, |all| {
-            all.retain(|e| !hooks(&e.what, Occasion::Command, false));
+            all.retain(|e| !hooks(&e.what, HookPoint::Command, false));
         }),
         back("a rollback that forgets a command", "the traffic is back, and the tables are not", 6, |all| {
-            all.retain(|e| !hooks(&e.what, Occasion::Undo, true));
+            all.retain(|e| !hooks(&e.what, HookPoint::Undo, true));
         }),
         back("calls somebody before it writes", "the traffic goes first", 11, |all| {
-            earlier(all, Occasion::BeforeRollback)
+            earlier(all, HookPoint::BeforeRollback)
         }),
         back("takes back before the traffic is back", "the old tables, and the new cluster is asked", 11, |all| {
-            earlier(all, Occasion::Undo);
+            earlier(all, HookPoint::Undo);
         }),
     ]
 }
 
 /// Whether it is the record of a hook's beginning, or of its end.
-fn hooks(what: &What, at: Occasion, end: bool) -> bool {
+fn hooks(what: &What, at: HookPoint, end: bool) -> bool {
     let (What::Told(record) | What::Journalled(record)) = what else { return false };
     match &record.event {
         Event::HookStarted { hook, .. } => !end && hook.at == at,
@@ -113,7 +113,7 @@ fn hooks(what: &What, at: Occasion, end: bool) -> bool {
 }
 
 /// A hook is begun as soon as the rollback is.
-fn earlier(all: &mut Vec<Entry>, at: Occasion) {
+fn earlier(all: &mut Vec<Entry>, at: HookPoint) {
     let index = place(all, 0, |w| matches!(w, What::Does(hook) if hook.at == at));
     let what = all.remove(index).what;
     let began = place(all, 0, is_rollback);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::domain::run::event::Event;
-use cutover::domain::run::hook::{HookId, HookResult, Occasion};
+use cutover::domain::run::hook::{HookId, HookResult, HookPoint};
 use cutover::plan::model::hook::{self, Hook};
 use cutover::plan::model::{Plan, StepKind};
 use jiff::Timestamp;
@@ -65,14 +65,14 @@ impl Deeds {
 impl Account {
     fn take(&mut self, event: &Event) {
         match event {
-            Event::HookStarted { hook, .. } if hook.at == Occasion::Command => {
+            Event::HookStarted { hook, .. } if hook.at == HookPoint::Command => {
                 self.owed.insert(hook.step);
             }
             Event::HookEnded { hook, result, .. } => {
                 if *result != HookResult::Ended {
                     self.over.insert(*hook, *result);
                 }
-                if (hook.at, *result) == (Occasion::Undo, HookResult::Well) {
+                if (hook.at, *result) == (HookPoint::Undo, HookResult::Well) {
                     self.owed.remove(&hook.step);
                 }
             }
@@ -80,7 +80,7 @@ impl Account {
             Event::Resumed { .. } => self.over.retain(|_, result| *result == HookResult::Well),
             Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
                 let again = self.back;
-                self.over.retain(|hook, result| !hook.at.of_rollback() || (again && *result == HookResult::Well));
+                self.over.retain(|hook, result| !hook.at.is_rollback() || (again && *result == HookResult::Well));
                 self.back = true;
             }
             Event::Finished { .. } => self.back = false,
@@ -89,7 +89,7 @@ impl Account {
     }
 
     /// Why something is missing that has to be over by now, if it is: on these occasions of a step, each hook of the plan, well where it must be.
-    pub fn missing(&self, plan: &Plan, step: usize, occasions: &[Occasion]) -> Option<String> {
+    pub fn missing(&self, plan: &Plan, step: usize, occasions: &[HookPoint]) -> Option<String> {
         let all = occasions.iter().flat_map(|at| ids(plan, *at, step));
         let mut missing = all.filter(|(id, must)| match self.over.get(id) {
             Some(result) => *must && *result != HookResult::Well,
@@ -100,7 +100,7 @@ impl Account {
 
     /// Whether something failed that the run cannot do without.
     pub fn failed(&self) -> bool {
-        let must = [Occasion::Command, Occasion::BeforeShift, Occasion::BeforeFinish];
+        let must = [HookPoint::Command, HookPoint::BeforeShift, HookPoint::BeforeFinish];
         self.over.iter().any(|(hook, result)| must.contains(&hook.at) && *result == HookResult::Failed)
     }
 
@@ -115,16 +115,16 @@ impl Account {
 }
 
 /// The plan's hooks of an occasion, and whether each must go well; or a step's own command.
-fn ids(plan: &Plan, at: Occasion, step: usize) -> Vec<(HookId, bool)> {
-    if at == Occasion::Command {
+fn ids(plan: &Plan, at: HookPoint, step: usize) -> Vec<(HookId, bool)> {
+    if at == HookPoint::Command {
         return vec![(HookId { at, step, number: 0 }, true)];
     }
     let fits = |hook: &Hook| match at {
-        Occasion::BeforeShift | Occasion::AfterShift => {
-            hook.occasion == hook::Occasion::Shift && hook.before == (at == Occasion::BeforeShift)
+        HookPoint::BeforeShift | HookPoint::AfterShift => {
+            hook.occasion == hook::HookEvent::Shift && hook.before == (at == HookPoint::BeforeShift)
         }
-        _ => hook.occasion == hook::Occasion::Finish && hook.before == (at == Occasion::BeforeFinish),
+        _ => hook.occasion == hook::HookEvent::Finish && hook.before == (at == HookPoint::BeforeFinish),
     };
     let hooks = (1..).zip(&plan.strategy.hooks).filter(|(_, hook)| fits(hook));
-    hooks.map(|(number, hook)| (HookId { at, step, number }, hook.must)).collect()
+    hooks.map(|(number, hook)| (HookId { at, step, number }, hook.fails_run)).collect()
 }

@@ -1,9 +1,9 @@
 //! The share of a group never rises while its raise gate does not hold on a fresh reading. Restoring writes are exempt, and raise nothing but
 //! what carried the traffic at the start; those of a way back in parts no further than the part. What comes before a step went well before it.
 
-use cutover::domain::health::Counts;
+use cutover::domain::health::HealthCounts;
 use cutover::domain::run::event::RouteStart;
-use cutover::domain::run::hook::Occasion;
+use cutover::domain::run::hook::HookPoint;
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::{Facts, Way};
@@ -29,7 +29,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
         return wrong.map_or(Ok(()), |why| Err(format!("a restoring write does not restore: {why}")));
     }
     // What a person wants written again may be an earlier step's.
-    let missing = facts.deeds.told.missing(&facts.plan, facts.step, &[Occasion::BeforeShift]);
+    let missing = facts.deeds.told.missing(&facts.plan, facts.step, &[HookPoint::BeforeShift]);
     if let Some(why) = missing.filter(|_| facts.shares(facts.step).is_some() && !facts.agreed(route)) {
         return Err(format!("{route} is raised, but {why}"));
     }
@@ -83,7 +83,7 @@ fn gate(facts: &Facts, route: &RouteStart, cluster: &str, group: &str, now: Time
     let share = facts.ruling(facts.step).and_then(|s| s.get(cluster)).copied().unwrap_or(0);
     let need = f64::from(gate.min_healthy)
         .max((gate.capacity * f64::from(share) / 100.0 * f64::from(total(facts, route)) - 1e-9).ceil());
-    let good = |c: &Counts| {
+    let good = |c: &HealthCounts| {
         let registered = c.healthy + c.initial + c.unhealthy + c.unused + c.unavailable;
         f64::from(c.healthy) >= need && f64::from(c.healthy) * 100.0 >= gate.min_healthy_percent * f64::from(registered)
     };

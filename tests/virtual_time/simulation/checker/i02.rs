@@ -12,7 +12,7 @@ use cutover::plan::model::Shares;
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     match &entry.what {
         What::Set { route, content } => {
-            let split = content.forwards().ok_or("a write without a forward action")?;
+            let split = content.forward_split().ok_or("a write without a forward action")?;
             let weights: Vec<_> = split.members.iter().map(|m| m.weight.unwrap_or(1)).collect();
             ensure((1..=5).contains(&weights.len()), || format!("{} groups", weights.len()))?;
             ensure(weights.iter().any(|w| *w > 0) && weights.iter().all(|w| *w <= 999), || {

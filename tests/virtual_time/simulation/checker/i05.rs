@@ -1,8 +1,8 @@
 //! A step is complete only after read-back and settle, and its commands and hooks; nothing is judged before. (A process that takes over has the machine's clock only: one
 //! that was set forward meanwhile shortens the settling by as much.)
 
-use cutover::domain::run::event::{Event, GateKind, Outcome, RouteStart};
-use cutover::domain::run::hook::Occasion;
+use cutover::domain::run::event::{Event, GateKind, RunOutcome, RouteStart};
+use cutover::domain::run::hook::HookPoint;
 use cutover::plan::model::StepKind;
 use jiff::SignedDuration;
 
@@ -15,12 +15,12 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     let What::Told(record) = &entry.what else { return Ok(()) };
     match &record.event {
         Event::StepDone { step } if matches!(facts.kind(*step), Some(StepKind::Exec(_))) => {
-            hooked(facts, *step, &[Occasion::Command])
+            hooked(facts, *step, &[HookPoint::Command])
         }
         Event::StepDone { step } if facts.shares(*step).is_some() => complete(facts, entry, *step),
         Event::Finished { outcome, .. } => {
-            let ran = *outcome == Outcome::Completed && !facts.detaching;
-            hooked(facts, 0, if ran { &[Occasion::BeforeFinish, Occasion::AfterFinish] } else { &[] })?;
+            let ran = *outcome == RunOutcome::Completed && !facts.detaching;
+            hooked(facts, 0, if ran { &[HookPoint::BeforeFinish, HookPoint::AfterFinish] } else { &[] })?;
             read_back(facts, *outcome)
         }
         Event::RollbackStarted { trigger, .. } if trigger.is_automatic() => judged(facts),
@@ -30,19 +30,19 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
 }
 
 /// What belongs to a step, or to the end (0), is over.
-fn hooked(facts: &Facts, step: usize, occasions: &[Occasion]) -> Found {
+fn hooked(facts: &Facts, step: usize, occasions: &[HookPoint]) -> Found {
     facts.deeds.told.missing(&facts.plan, step, occasions).map_or(Ok(()), |why| Err(format!("it is over, but {why}")))
 }
 
 fn complete(facts: &Facts, entry: &Entry, step: usize) -> Found {
     let Some(shares) = facts.shares(step) else { return Ok(()) };
-    hooked(facts, step, &[Occasion::BeforeShift, Occasion::AfterShift])?;
+    hooked(facts, step, &[HookPoint::BeforeShift, HookPoint::AfterShift])?;
     let settle = SignedDuration::try_from(facts.plan.strategy.settle).unwrap_or_default();
     for route in facts.routes().iter().filter(|r| !facts.foreign.contains(&r.id)) {
         // A late read, which shows what stood there before, is not one of someone else's change.
         let confirmed = facts.right.contains_key(&route.id) && facts.stranger(&route.id).is_none();
         let seen = match facts.set.get(&route.id).filter(|_| confirmed) {
-            Some(set) => Some(face::typed(&route.content.with(set))),
+            Some(set) => Some(face::typed(&route.content.with_split(set))),
             None => facts.seen.get(&route.id).and_then(|s| s.live.as_ref()).map(face::typed),
         };
         if let Some(why) = facts.not_at(route, seen.as_ref(), shares) {
@@ -132,7 +132,7 @@ fn judged(facts: &Facts) -> Found {
 }
 
 /// The end of a run is told only where every route was read back right after whatever was last done to it.
-fn read_back(facts: &Facts, outcome: Outcome) -> Found {
+fn read_back(facts: &Facts, outcome: RunOutcome) -> Found {
     // Of a cluster that is let go, what someone else has changed is left alone.
     for route in facts.routes().iter().filter(|r| !facts.detaching || !facts.foreign.contains(&r.id)) {
         let Some(sight) = facts.read.get(&route.id) else {
@@ -140,13 +140,13 @@ fn read_back(facts: &Facts, outcome: Outcome) -> Found {
         };
         let seen = sight.live.as_ref().map(face::typed);
         let wrong = match outcome {
-            Outcome::Completed => facts.not_goal(route, seen.as_ref()),
-            Outcome::RolledBack | Outcome::Aborted => facts.not_original(route, seen.as_ref()),
+            RunOutcome::Completed => facts.not_goal(route, seen.as_ref()),
+            RunOutcome::RolledBack | RunOutcome::Aborted => facts.not_original(route, seen.as_ref()),
         };
         if let Some(why) = wrong {
             return Err(format!("{outcome:?}, but last read: {why}"));
         }
-        let before = facts.since.filter(|since| outcome != Outcome::Completed && sight.asked < *since);
+        let before = facts.since.filter(|since| outcome != RunOutcome::Completed && sight.asked < *since);
         if let Some(since) = before {
             return Err(format!(
                 "{outcome:?}, but {} was last read at {}, before the rollback began at {since}",

@@ -1,7 +1,7 @@
 //! `resume`, `rollback` and each write are idempotent: what is there is not written again, and nothing is written after the end. No command and
 //! no hook that has come to its end is carried out again, and nothing is taken back that was not begun.
 
-use cutover::domain::run::hook::{HookId, Occasion};
+use cutover::domain::run::hook::{HookId, HookPoint};
 use jiff::SignedDuration;
 
 use super::facts::Facts;
@@ -24,7 +24,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
         let face = face::typed(content);
         all.iter().any(|past| past.face == face && entry.at.duration_since(past.at) < LATE)
     });
-    let again = !late && there.is_some_and(|live| live.same(content));
+    let again = !late && there.is_some_and(|live| live.equivalent(content));
     ensure(!again, || format!("{route} is written although it was just read as it is to be"))
 }
 
@@ -33,6 +33,6 @@ fn once(facts: &Facts, hook: HookId) -> Found {
     ensure(!known.over.contains_key(&hook), || {
         format!("{hook:?} is begun again, and came to {:?}", known.over.get(&hook))
     })?;
-    let begun = hook.at != Occasion::Undo || known.owed.contains(&hook.step);
+    let begun = hook.at != HookPoint::Undo || known.owed.contains(&hook.step);
     ensure(begun, || format!("the command of step {} is taken back, and there is nothing to take back", hook.step))
 }

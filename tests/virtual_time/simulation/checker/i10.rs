@@ -1,7 +1,7 @@
 //! Two runs over one load balancer never both write: raises need the marker, read just before; restoring writes stop where it is another's. And
 //! one process at a time writes.
 
-use cutover::plan::model::Marker;
+use cutover::plan::model::MarkerMode;
 use jiff::SignedDuration;
 
 use super::facts::Facts;
@@ -16,7 +16,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     if let Some(other) = facts.alive.iter().find(|p| **p != entry.process) {
         return Err(format!("{route} is written by process {} while process {other} lives", entry.process));
     }
-    if facts.plan.marker != Marker::Tag {
+    if facts.plan.marker != MarkerMode::Tag {
         return Ok(());
     }
     let run = facts.run.as_deref().unwrap_or_default();

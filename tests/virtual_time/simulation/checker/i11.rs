@@ -3,7 +3,7 @@
 //! taken back; no hook and no disk holds up a write.
 
 use cutover::domain::run::event::{Event, Record, WaitReason};
-use cutover::domain::run::hook::{HookId, Occasion};
+use cutover::domain::run::hook::{HookId, HookPoint};
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::Facts;
@@ -16,20 +16,20 @@ const LONG: SignedDuration = SignedDuration::from_secs(15);
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     match &entry.what {
         What::Ends(code, words) => ends(facts, *code, words),
-        What::Does(hook) if hook.at.of_rollback() => traffic_first(facts, *hook),
+        What::Does(hook) if hook.at.is_rollback() => traffic_first(facts, *hook),
         What::Told(Record { event: Event::Waiting { waits }, .. }) if facts.rollback.is_some() => {
             ensure(waits.iter().all(|wait| wait.reason != WaitReason::Journal), || {
                 "a rollback waits for the disk".into()
             })
         }
-        What::Did(hook) if hook.at == Occasion::BeforeRollback => not_held_up(facts, *hook, entry.at),
+        What::Did(hook) if hook.at == HookPoint::BeforeRollback => not_held_up(facts, *hook, entry.at),
         _ => Ok(()),
     }
 }
 
 fn traffic_first(facts: &Facts, hook: HookId) -> Found {
     let Some((_, why)) = facts.away() else { return Ok(()) };
-    let beside = hook.at == Occasion::BeforeRollback && !facts.restored.is_empty();
+    let beside = hook.at == HookPoint::BeforeRollback && !facts.restored.is_empty();
     ensure(beside, || format!("{hook:?} is begun, and {why}"))
 }
 

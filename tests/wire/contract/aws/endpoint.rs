@@ -14,7 +14,7 @@ use crate::contract::moto::{ELBV2, Moto};
 use crate::programs::{python, script};
 
 /// An endpoint with the load balancer `PREFIX-web`, which has two listeners and the groups a, b and c.
-pub struct World {
+pub struct EndpointFixture {
     /// The endpoint.
     pub url: String,
     /// Prefix of its resources' names.
@@ -32,24 +32,24 @@ pub struct World {
     _server: Box<dyn Any>,
 }
 
-impl World {
+impl EndpointFixture {
     /// A new load balancer in a moto that all tests of this program share.
     pub fn moto(test: &str, rules: u32) -> Ready<Self> {
         let python = python();
         let moto = Moto::shared(&python);
         let (url, prefix) = (moto.url.clone(), prefix(test));
         script(&python, ELBV2, &["create", &url, &prefix], "");
-        ready(Self::furnished(python, url, prefix, rules, Box::new(moto)))
+        ready(Self::with_balancer(python, url, prefix, rules, Box::new(moto)))
     }
 
     /// A new lab.
     pub async fn lab(test: &str, rules: u32) -> Self {
         let prefix = prefix(test);
         let lab = lab::start(&prefix).await;
-        Self::furnished(python(), lab.aws_url(), prefix, rules, Box::new(lab))
+        Self::with_balancer(python(), lab.aws_url(), prefix, rules, Box::new(lab))
     }
 
-    fn furnished(python: PathBuf, url: String, prefix: String, rules: u32, server: Box<dyn Any>) -> Self {
+    fn with_balancer(python: PathBuf, url: String, prefix: String, rules: u32, server: Box<dyn Any>) -> Self {
         let made: Value =
             serde_json::from_slice(&script(&python, ELBV2, &["furnish", &url, &prefix, &rules.to_string()], ""))
                 .expect("JSON");

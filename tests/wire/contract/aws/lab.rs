@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cutover::adapter::clock::Scaled;
-use cutover::lab::live::Lab;
+use cutover::adapter::clock::LabClock;
+use cutover::lab::live::LiveLab;
 use cutover::lab::model::World;
 use cutover::lab::scenario::model::{Listener, LoadBalancer, Rule, Scenario};
 use cutover::plan::model::Plan;
@@ -13,7 +13,7 @@ const SPEED: f64 = 1000.0;
 
 /// Starts `PREFIX-web` with empty listeners on 443 and 80, the groups a and b of two clusters, and the third-party
 /// group c.
-pub async fn start(prefix: &str) -> Lab {
+pub async fn start(prefix: &str) -> LiveLab {
     let empty = |port| Listener {
         port,
         protocol: None,
@@ -28,7 +28,7 @@ pub async fn start(prefix: &str) -> Lab {
     }];
     let begin = "2026-11-20T09:00:00Z".parse().expect("a time");
     let world = World::new(&plan(prefix), &scenario, 1, begin).expect("a world");
-    Lab::start(world, Scaled::new(begin, SPEED)).await.expect("a lab")
+    LiveLab::start(world, LabClock::new(begin, SPEED)).await.expect("a lab")
 }
 
 /// A plan that no test runs; the lab takes its groups, `from` and `to` from it.

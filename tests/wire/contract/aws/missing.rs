@@ -8,7 +8,7 @@ use cutover::domain::traffic::{RouteId, Unreadable};
 use cutover::port::{Detail, Inventory, Traffic, WriteError};
 use serde_json::json;
 
-use crate::contract::aws::endpoint::World;
+use crate::contract::aws::endpoint::EndpointFixture;
 
 /// Changes the last four characters of an ARN's resource ID.
 fn other(arn: &str) -> String {
@@ -18,12 +18,12 @@ fn other(arn: &str) -> String {
 /// Reads and writes of a missing load balancer, listener, rule or target group report that it was not found, and no
 /// other
 /// error.
-pub async fn things(world: &World) {
+pub async fn things(world: &EndpointFixture) {
     let alb = world.alb().await;
     let rule = RouteId::rule(format!("{}/0000000000000000", world.https.replace(":listener/", ":listener-rule/")));
     let (listener, group) = (RouteId::default_route(other(&world.https)), other(&world.groups["a"]));
     let missing = |why: &Unreadable| matches!(why, Unreadable::NotFound(_));
-    let found = alb.listeners(&other(&world.load_balancer), Detail::Whole).await;
+    let found = alb.listeners(&other(&world.load_balancer), Detail::Full).await;
     assert!(found.as_ref().is_err_and(missing), "{found:?}");
     let routes = alb.routes(&[rule.clone(), listener.clone()]).await;
     assert!(routes.len() == 2 && routes.values().all(|r| r.as_ref().is_err_and(missing)), "{routes:?}");

@@ -11,7 +11,7 @@ mod shares;
 mod unknown;
 mod wire;
 
-use endpoint::World;
+use endpoint::EndpointFixture;
 
 /// All cases for one column: `NAME(PREFIX, RULES) -> World`.
 macro_rules! column {
@@ -24,7 +24,7 @@ macro_rules! column {
     };
 }
 
-column! { World::moto:
+column! { EndpointFixture::moto:
     moto_shares_move_and_nothing_else_does = shares::there_and_back, 2;
     moto_everything_is_read_whatever_the_page = reading::everything, 60;
     moto_one_bad_route_does_not_block_the_others = reading::one_bad_route, 2;
@@ -35,7 +35,7 @@ column! { World::moto:
     moto_an_unknown_element_of_a_default_action_is_refused_and_named = unknown::refused_by_default, 2;
 }
 
-column! { World::lab:
+column! { EndpointFixture::lab:
     lab_like_moto_shares_move_and_nothing_else_does = shares::there_and_back, 2;
     lab_like_moto_everything_is_read_whatever_the_page = reading::everything, 60;
     lab_like_moto_one_bad_route_does_not_block_the_others = reading::one_bad_route, 2;

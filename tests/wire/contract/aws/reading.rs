@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::domain::traffic::{RouteId, Unreadable};
 use cutover::plan::model::Selector;
-use cutover::port::{Detail, Groups, Inventory, Marks, Traffic};
+use cutover::port::{Detail, Groups, Inventory, TagStore, Traffic};
 
-use crate::contract::aws::endpoint::World;
+use crate::contract::aws::endpoint::EndpointFixture;
 
 /// 2 listeners with 82 routes: more than a page of rules and more than a batch of tags.
-pub async fn everything(world: &World) {
+pub async fn everything(world: &EndpointFixture) {
     let alb = world.alb().await;
     let caller = alb.caller().await.expect("a caller");
     assert_eq!((caller.account.as_str(), caller.expires), ("123456789012", None));
 
-    let listeners = alb.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
+    let listeners = alb.listeners(&world.load_balancer, Detail::Full).await.expect("listeners");
     let shape: Vec<_> = listeners.iter().map(|(l, routes)| (l.port, l.protocol.as_str(), routes.len())).collect();
     assert_eq!(shape, [(80, "HTTP", 61), (443, "HTTPS", 21)]);
     assert_eq!(listeners[0].0.arn, world.http);
@@ -43,13 +43,13 @@ pub async fn everything(world: &World) {
     groups(world).await;
 }
 
-async fn groups(world: &World) {
+async fn groups(world: &EndpointFixture) {
     let alb = world.alb().await;
     let name = |n: &str| Selector::Name(format!("{}-{n}", world.prefix));
     let tag = |pairs: &[(&str, &str)]| {
         Selector::Tags(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
     };
-    let lb = alb.load_balancers(&name("web"), Detail::Whole).await.expect("load balancers");
+    let lb = alb.load_balancers(&name("web"), Detail::Full).await.expect("load balancers");
     assert_eq!(
         lb.iter().map(|l| (&l.arn, l.kind.as_str(), l.zones.len() > 1)).collect::<Vec<_>>(),
         [(&world.load_balancer, "application", true)]
@@ -58,16 +58,16 @@ async fn groups(world: &World) {
         lb[0].attributes.contains_key("load_balancing.cross_zone.enabled")
             && lb[0].tags.get("team") == Some(&world.prefix)
     );
-    assert_eq!(alb.load_balancers(&tag(&[("team", &world.prefix)]), Detail::Whole).await.expect("load balancers"), lb);
+    assert_eq!(alb.load_balancers(&tag(&[("team", &world.prefix)]), Detail::Full).await.expect("load balancers"), lb);
     assert_eq!(
-        alb.load_balancers(&Selector::Arn(world.load_balancer.clone()), Detail::Whole).await.expect("load balancers"),
+        alb.load_balancers(&Selector::Arn(world.load_balancer.clone()), Detail::Full).await.expect("load balancers"),
         lb
     );
-    assert_eq!(alb.load_balancers(&name("nothing"), Detail::Whole).await, Ok(vec![]));
+    assert_eq!(alb.load_balancers(&name("nothing"), Detail::Full).await, Ok(vec![]));
     let matching = async |selector: &Selector, detail| alb.target_groups(Groups::Matching(selector), detail).await;
-    assert_eq!(matching(&name("nothing"), Detail::Whole).await, Ok(vec![]));
+    assert_eq!(matching(&name("nothing"), Detail::Full).await, Ok(vec![]));
 
-    let b = matching(&name("b"), Detail::Whole).await.expect("target groups");
+    let b = matching(&name("b"), Detail::Full).await.expect("target groups");
     assert_eq!(
         b.iter().map(|g| (&g.arn, g.target_type.as_str(), g.health_check.path.as_str())).collect::<Vec<_>>(),
         [(&world.groups["b"], "ip", "/health_check")]
@@ -77,30 +77,30 @@ async fn groups(world: &World) {
             && b[0].load_balancers == [world.load_balancer.clone()]
     );
     assert_eq!(
-        matching(&tag(&[("team", &world.prefix), ("color", "b")]), Detail::Whole).await.expect("target groups"),
+        matching(&tag(&[("team", &world.prefix), ("color", "b")]), Detail::Full).await.expect("target groups"),
         b
     );
-    for detail in [Detail::Listed, Detail::Whole] {
+    for detail in [Detail::Listed, Detail::Full] {
         let of = alb.target_groups(Groups::Of(&world.load_balancer), detail).await.expect("target groups");
         assert_eq!(of.into_iter().map(|g| g.arn).collect::<BTreeSet<_>>(), world.groups.values().cloned().collect());
     }
     let nowhere = format!("{}00", world.load_balancer);
-    assert!(matches!(alb.target_groups(Groups::Of(&nowhere), Detail::Whole).await, Err(Unreadable::NotFound(_))));
+    assert!(matches!(alb.target_groups(Groups::Of(&nowhere), Detail::Full).await, Err(Unreadable::NotFound(_))));
     let all = matching(&tag(&[]), Detail::Listed).await.expect("target groups");
     assert!(world.groups.values().all(|arn| all.iter().any(|g| g.arn == *arn && g.tags.contains_key("color"))));
 }
 
 /// A missing route or group fails alone.
-pub async fn one_bad_route(world: &World) {
+pub async fn one_bad_route(world: &EndpointFixture) {
     let alb = world.alb().await;
-    let listeners = alb.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
+    let listeners = alb.listeners(&world.load_balancer, Detail::Full).await.expect("listeners");
     let good: Vec<_> = listeners.iter().flat_map(|(_, routes)| routes.iter().map(|r| r.id.clone())).collect();
     let gone = [RouteId::rule(format!("{}00", good[1])), RouteId::default_route(format!("{}00", world.https))];
     let read = alb.routes(&[good.clone(), gone.to_vec()].concat()).await;
     assert!(good.iter().all(|id| read[id].is_ok()), "{read:?}");
     assert!(gone.iter().all(|id| matches!(read[id], Err(Unreadable::NotFound(_)))), "{read:?}");
     assert!(matches!(
-        alb.listeners(&format!("{}00", world.load_balancer), Detail::Whole).await,
+        alb.listeners(&format!("{}00", world.load_balancer), Detail::Full).await,
         Err(Unreadable::NotFound(_))
     ));
 
@@ -114,7 +114,7 @@ pub async fn one_bad_route(world: &World) {
 }
 
 /// A marker is written, read and removed; other tags stay.
-pub async fn tags(world: &World) {
+pub async fn tags(world: &EndpointFixture) {
     let alb = world.alb().await;
     let arns = [world.load_balancer.clone()];
     let tags = async || alb.tags(&arns).await.expect("tags").remove(&arns[0]).expect("an entry");

@@ -8,15 +8,15 @@ use cutover::domain::traffic::{Member, RouteId, Split};
 use cutover::port::{Detail, Inventory, Traffic};
 use serde_json::{Value, json};
 
-use crate::contract::aws::endpoint::World;
+use crate::contract::aws::endpoint::EndpointFixture;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// 0 → 1 → 50 → 100 → 50 → 0 on every forward route, compared with botocore's reading at each step.
-pub async fn there_and_back(world: &World) {
+pub async fn there_and_back(world: &EndpointFixture) {
     let alb = world.alb().await;
     let original = world.show();
-    let listeners = alb.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
+    let listeners = alb.listeners(&world.load_balancer, Detail::Full).await.expect("listeners");
     let before: BTreeMap<RouteId, LiveRoute> =
         listeners.into_iter().flat_map(|(_, routes)| routes).map(|r| (r.id.clone(), r)).collect();
     let moved: Vec<RouteId> = before.values().filter(|r| r.forwards().is_some()).map(|r| r.id.clone()).collect();
@@ -25,35 +25,35 @@ pub async fn there_and_back(world: &World) {
     for share in [0, 1, 50, 100, 50, 0] {
         for id in &moved {
             let to = with_share(world, before[id].forwards().expect("a split"), share);
-            alb.set(id, &before[id].content.with(&to), DEADLINE).await.expect("a write");
+            alb.set(id, &before[id].content.with_split(&to), DEADLINE).await.expect("a write");
         }
         let now = alb.routes(&before.keys().cloned().collect::<Vec<_>>()).await;
         for (id, read) in now {
             let (read, was) = (read.expect("readable"), &before[&id]);
             let wanted = was
                 .forwards()
-                .map_or_else(|| was.content.clone(), |split| was.content.with(&with_share(world, split, share)));
-            assert!(read.same(&wanted), "{id} at {share}: {read:?} is not {wanted:?}");
+                .map_or_else(|| was.content.clone(), |split| was.content.with_split(&with_share(world, split, share)));
+            assert!(read.equivalent(&wanted), "{id} at {share}: {read:?} is not {wanted:?}");
         }
-        assert_eq!(masked(world, world.show()), masked(world, original.clone()), "something else changed at {share}");
+        assert_eq!(without_managed(world, world.show()), without_managed(world, original.clone()), "something else changed at {share}");
     }
     for id in &moved {
         alb.set(id, &before[id].content, DEADLINE).await.expect("a write");
     }
     let plain =
-        |all: BTreeMap<String, Value>| all.into_iter().map(|(k, v)| (k, spelled(v))).collect::<BTreeMap<_, _>>();
+        |all: BTreeMap<String, Value>| all.into_iter().map(|(k, v)| (k, normalized(v))).collect::<BTreeMap<_, _>>();
     assert_eq!(plain(world.show()), plain(original));
 }
 
 /// Splits the managed part between a and b (percent) and keeps other groups; a single group gets b beside it.
-fn with_share(world: &World, was: &Split, share: u16) -> Split {
+fn with_share(world: &EndpointFixture, was: &Split, share: u16) -> Split {
     let member = |name: &str, weight| Member { id: world.groups[name].clone(), weight: Some(weight) };
     let others = was.members.iter().filter(|m| ![&world.groups["a"], &world.groups["b"]].contains(&&m.id));
     Split { members: [member("a", 100 - share), member("b", share)].into_iter().chain(others.cloned()).collect() }
 }
 
 /// Removes the entries of a and b.
-fn masked(world: &World, all: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+fn without_managed(world: &EndpointFixture, all: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let managed = [json!(world.groups["a"]), json!(world.groups["b"])];
     let mask = |mut resource: Value| {
         for actions in ["Actions", "DefaultActions"] {
@@ -65,11 +65,11 @@ fn masked(world: &World, all: BTreeMap<String, Value>) -> BTreeMap<String, Value
         }
         resource
     };
-    all.into_iter().map(|(arn, resource)| (arn, mask(spelled(resource)))).collect()
+    all.into_iter().map(|(arn, resource)| (arn, mask(normalized(resource)))).collect()
 }
 
 /// Normalizes actions: a single group always as `ForwardConfig`, stickiness off by default, without write-only fields.
-fn spelled(mut resource: Value) -> Value {
+fn normalized(mut resource: Value) -> Value {
     for actions in ["Actions", "DefaultActions"] {
         for action in resource[actions].as_array_mut().into_iter().flatten() {
             if let Some(arn) = action.as_object_mut().and_then(|a| a.remove("TargetGroupArn")) {

@@ -4,7 +4,7 @@ use cutover::domain::elb::balancer::{Listener, LiveRoute};
 use cutover::domain::traffic::Unreadable;
 use cutover::port::{Detail, Inventory, Traffic};
 
-use crate::contract::aws::endpoint::{World, alb};
+use crate::contract::aws::endpoint::{EndpointFixture, alb};
 use crate::proxy::{Proxy, Reply};
 
 const PATH: &str = "Actions/member/ForwardConfig/TargetGroupStickinessConfig/QuantumConfig";
@@ -14,8 +14,8 @@ fn named(why: &Unreadable, path: &str, arn: &str) -> bool {
 }
 
 /// Adds an unknown element to the first sticky forward action of each answer: only rules that have it are not read.
-pub async fn refused(world: &World) {
-    let straight = world.alb().await.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
+pub async fn refused(world: &EndpointFixture) {
+    let straight = world.alb().await.listeners(&world.load_balancer, Detail::Full).await.expect("listeners");
     let proxy = Proxy::start(&world.url, |asked| match asked["Action"].as_str() {
         "DescribeRules" => Reply::Change(|xml| {
             xml.replacen(
@@ -28,7 +28,7 @@ pub async fn refused(world: &World) {
     });
     let proxy = proxy.await;
     let alb = alb(&proxy.url).await;
-    let all = alb.listeners(&world.load_balancer, Detail::Whole).await.expect("all the others");
+    let all = alb.listeners(&world.load_balancer, Detail::Full).await.expect("all the others");
     let concerned = |r: &LiveRoute| r.priority.is_some() && r.content.sticky().is_some();
     apart(&straight, &all, concerned, PATH);
 
@@ -40,12 +40,12 @@ pub async fn refused(world: &World) {
             Err(e) => assert!(named(&e, PATH, id.id()), "{id}: {e}"),
         }
     }
-    assert!(proxy.asked().iter().all(|a| a["Action"].starts_with("Describe")));
+    assert!(proxy.take_requests().iter().all(|a| a["Action"].starts_with("Describe")));
 }
 
 /// Adds an unknown element to a default action, which another call reads.
-pub async fn refused_by_default(world: &World) {
-    let straight = world.alb().await.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
+pub async fn refused_by_default(world: &EndpointFixture) {
+    let straight = world.alb().await.listeners(&world.load_balancer, Detail::Full).await.expect("listeners");
     let proxy = Proxy::start(&world.url, |asked| match asked["Action"].as_str() {
         "DescribeListeners" => Reply::Change(|xml| {
             xml.replacen("<Type>forward</Type>", "<Type>forward</Type><QuantumConfig>up</QuantumConfig>", 1)
@@ -53,9 +53,9 @@ pub async fn refused_by_default(world: &World) {
         _ => Reply::Pass,
     });
     let proxy = proxy.await;
-    let all = alb(&proxy.url).await.listeners(&world.load_balancer, Detail::Whole).await.expect("all the others");
+    let all = alb(&proxy.url).await.listeners(&world.load_balancer, Detail::Full).await.expect("all the others");
     apart(&straight, &all, |r| r.priority.is_none() && r.forwards().is_some(), "DefaultActions/member/QuantumConfig");
-    assert!(proxy.asked().iter().all(|a| a["Action"].starts_with("Describe")));
+    assert!(proxy.take_requests().iter().all(|a| a["Action"].starts_with("Describe")));
 }
 
 type Listeners = [(Listener, Vec<LiveRoute>)];

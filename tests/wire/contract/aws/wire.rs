@@ -5,25 +5,25 @@ use std::time::Duration;
 
 use cutover::port::{Detail, Inventory, Traffic};
 
-use crate::contract::aws::endpoint::{World, alb};
+use crate::contract::aws::endpoint::{EndpointFixture, alb};
 use crate::proxy::{Proxy, Reply};
 
 /// A write is one ModifyListener or ModifyRule request with the ARN and the actions, an explicit weight 0, stickiness,
 /// and no
 /// client secret.
-pub async fn writes(world: &World) {
+pub async fn writes(world: &EndpointFixture) {
     let proxy = Proxy::start(&world.url, |_| Reply::Pass).await;
     let alb = alb(&proxy.url).await;
-    let listeners = alb.listeners(&world.load_balancer, Detail::Whole).await.expect("listeners");
+    let listeners = alb.listeners(&world.load_balancer, Detail::Full).await.expect("listeners");
     let routes = &listeners.iter().find(|(l, _)| l.arn == world.https).expect("the listener").1;
     for (route, action, arn, list) in [
         (&routes[0], "ModifyListener", "ListenerArn", "DefaultActions"),
         (&routes[12], "ModifyRule", "RuleArn", "Actions"),
     ] {
-        proxy.asked();
+        proxy.take_requests();
         let actions = cutover::domain::elb::kinds(&route.content).len();
         alb.set(&route.id, &route.content, Duration::from_secs(10)).await.expect("a write");
-        let asked = proxy.asked();
+        let asked = proxy.take_requests();
         assert_eq!(asked.len(), 1, "{asked:?}");
         assert_eq!((asked[0]["Action"].as_str(), &asked[0][arn]), (action, &route.id.to_string()));
         let kinds: BTreeSet<_> = asked[0].keys().map(|k| k.split('.').next().unwrap_or_default()).collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::contract::run::world::World;
+use crate::contract::run::world::MotoFixture;
 
 /// A reading, by ARN.
 pub type Reading = BTreeMap<String, Value>;
@@ -13,10 +13,10 @@ pub type Reading = BTreeMap<String, Value>;
 pub type Weights = BTreeMap<String, [Option<u64>; 3]>;
 
 /// Asserts that only the entries of the plan's groups differ.
-pub fn only_tuples_differ(world: &World, before: &Reading, after: &Reading, stage: &str) {
+pub fn only_tuples_differ(world: &MotoFixture, before: &Reading, after: &Reading, stage: &str) {
     assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>(), "{stage}");
     for (arn, was) in before {
-        assert_eq!(masked(world, was), masked(world, &after[arn]), "{arn} at {stage}");
+        assert_eq!(without_managed(world, was), without_managed(world, &after[arn]), "{arn} at {stage}");
     }
 }
 
@@ -24,7 +24,7 @@ pub fn only_tuples_differ(world: &World, before: &Reading, after: &Reading, stag
 pub fn equal(before: &Reading, after: &Reading) {
     for (arn, was) in before {
         let actions = |r: &Value| {
-            let r = spelled(r);
+            let r = normalized(r);
             [r["Actions"].clone(), r["DefaultActions"].clone()]
         };
         assert_eq!(actions(was), actions(&after[arn]), "{arn}");
@@ -32,9 +32,9 @@ pub fn equal(before: &Reading, after: &Reading) {
 }
 
 /// Returns the weights of every route with a forward action.
-pub fn weights(world: &World, reading: &Reading) -> Weights {
+pub fn weights(world: &MotoFixture, reading: &Reading) -> Weights {
     let of = |resource: &Value| {
-        let resource = spelled(resource);
+        let resource = normalized(resource);
         let tuples = actions(&resource).find_map(|a| a["ForwardConfig"]["TargetGroups"].as_array().cloned())?;
         let weight = |name: &str| {
             let tuple = tuples.iter().find(|t| t["TargetGroupArn"] == world.groups[name].as_str())?;
@@ -72,8 +72,8 @@ fn actions(resource: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// Removes the members of the plan, and the weights of other groups, which change to keep their share.
-fn masked(world: &World, resource: &Value) -> Value {
-    let mut resource = spelled(resource);
+fn without_managed(world: &MotoFixture, resource: &Value) -> Value {
+    let mut resource = normalized(resource);
     if let Some(tags) = resource["Tags"].as_array_mut() {
         tags.retain(|t| t["Key"] != "cutover.dev/weights");
     }
@@ -89,7 +89,7 @@ fn masked(world: &World, resource: &Value) -> Value {
 }
 
 /// Normalizes actions: a single group always as `ForwardConfig`, without the secret, which a write must not repeat.
-fn spelled(resource: &Value) -> Value {
+fn normalized(resource: &Value) -> Value {
     let mut resource = resource.clone();
     for key in ["Actions", "DefaultActions"] {
         for action in resource[key].as_array_mut().into_iter().flatten() {

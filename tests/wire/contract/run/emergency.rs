@@ -1,18 +1,18 @@
 //! Half-way and back: with a run, with a damaged journal, and without a journal.
 
-use crate::child::{Ended, run};
+use crate::child::{ProcessResult, run};
 use crate::contract::run::compare::{Reading, Weights, only_tuples_differ, shares_are, weights};
-use crate::contract::run::world::World;
-use crate::proxy::{Asked, Proxy, Reply};
+use crate::contract::run::world::MotoFixture;
+use crate::proxy::{QueryRequest, Proxy, Reply};
 
-fn ends(world: &World, args: &[&str], code: i32) -> Ended {
-    run(world.cutover(args)).exits(code)
+fn ends(world: &MotoFixture, args: &[&str], code: i32) -> ProcessResult {
+    run(world.cutover(args)).assert_exit(code)
 }
 
 #[test]
 #[ignore = "tier contract"]
 fn moto_a_run_stops_where_requested_and_a_new_one_starts_there() {
-    let world = World::new("halfway");
+    let world = MotoFixture::new("halfway");
     let before = world.show();
     let was = weights(&world, &before);
     let plan = world.plan("{bind: {}}, {setWeight: 50, name: half}, {setWeight: 100}");
@@ -44,7 +44,7 @@ fn moto_a_run_stops_where_requested_and_a_new_one_starts_there() {
     let there = |args: &[&str], code: i32| {
         let mut command = world.cutover(args);
         command.env("CUTOVER_STATE_DIR", &elsewhere);
-        run(command).exits(code)
+        run(command).assert_exit(code)
     };
     let marked = there(&["run", plan, "--yes", "--from-step", "3"], 6).err;
     assert!(marked.contains("alice@") && marked.contains("halfway-"), "{marked}");
@@ -70,7 +70,7 @@ fn moto_a_run_stops_where_requested_and_a_new_one_starts_there() {
 }
 
 /// Flips a bit of the third record of the only journal.
-fn damage(world: &World) {
+fn damage(world: &MotoFixture) {
     let run = std::fs::read_dir(world.state().join("runs")).expect("runs").next().expect("a run").expect("a folder");
     let path = run.path().join("journal.jsonl");
     let mut bytes = std::fs::read(&path).expect("a journal");
@@ -82,7 +82,7 @@ fn damage(world: &World) {
 #[test]
 #[ignore = "tier contract"]
 fn moto_a_rollback_works_without_any_journal() {
-    let world = World::new("nojournal");
+    let world = MotoFixture::new("nojournal");
     let before = world.show();
     let was = weights(&world, &before);
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {setWeight: 100}");
@@ -107,12 +107,12 @@ fn moto_a_rollback_works_without_any_journal() {
     assert_eq!(left, 1, "only the rollback's own journal");
 }
 
-fn unmark(world: &World) {
+fn unmark(world: &MotoFixture) {
     untag(world, "cutover.dev/run");
 }
 
 /// Removes a tag from the load balancer, its listeners and rules.
-fn untag(world: &World, key: &str) {
+fn untag(world: &MotoFixture, key: &str) {
     let routes = world.show().into_iter().filter(|(_, r)| r["IsDefault"] != true).map(|(arn, _)| arn);
     let arns: Vec<_> = routes.chain([world.load_balancer.clone()]).collect();
     let calls: Vec<_> = arns
@@ -123,13 +123,13 @@ fn untag(world: &World, key: &str) {
 }
 
 /// Asserts that no tag of a run is left.
-fn untagged(world: &World) {
+fn assert_untagged(world: &MotoFixture) {
     assert!(!world.show().values().any(|r| r["Tags"].to_string().contains("cutover.dev")), "no tag is left");
 }
 
 /// A run at 50 %, with weight tags and a marker; and the original weights and reading.
-fn halfway(prefix: &str) -> (World, Weights, Reading) {
-    let world = World::new(prefix);
+fn halfway(prefix: &str) -> (MotoFixture, Weights, Reading) {
+    let world = MotoFixture::new(prefix);
     let before = world.show();
     let was = weights(&world, &before);
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {setWeight: 100}");
@@ -139,11 +139,11 @@ fn halfway(prefix: &str) -> (World, Weights, Reading) {
 }
 
 /// Asserts that every route has its original actions, and that no tag is left.
-fn back(world: &World, was: &Weights, before: &Reading) {
+fn assert_restored(world: &MotoFixture, was: &Weights, before: &Reading) {
     let now = world.show();
     only_tuples_differ(world, before, &now, "the end");
     shares_are(was, &weights(world, &now), 0);
-    untagged(world);
+    assert_untagged(world);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn moto_a_rollback_from_the_tags_with_the_balancers_name_alone() {
     let said = ends(&world, &["rollback", "--load-balancer", "tagged-web", "--yes", "--take-over"], 0);
     assert!(said.err.contains("way back: tagged-a has 4 healthy targets"), "{}", said.err);
     assert!(said.out.contains("21 of 21 routes restored"), "{}", said.out);
-    back(&world, &was, &before);
+    assert_restored(&world, &was, &before);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn moto_a_rollback_from_the_tags_when_the_journal_is_corrupt() {
     damage(&world);
     let said = ends(&world, &["rollback", "--yes"], 0);
     assert!(said.err.contains("reading the load balancer's tags instead"), "{}", said.err);
-    back(&world, &was, &before);
+    assert_restored(&world, &was, &before);
 }
 
 /// With a plan on another machine; then there with only credentials, where the run's marker is the only one in the
@@ -178,7 +178,7 @@ fn moto_a_rollback_from_a_plan_on_another_machine() {
     std::fs::remove_dir_all(world.state()).expect("the state");
     let plan = world.folder.path().join("123456789012.yaml");
     ends(&world, &["rollback", plan.to_str().expect("UTF-8"), "--yes", "--take-over"], 0);
-    back(&world, &was, &before);
+    assert_restored(&world, &was, &before);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn moto_a_rollback_by_the_marker_with_only_credentials() {
     let (world, was, before) = halfway("marked-run");
     std::fs::remove_dir_all(world.state()).expect("the state");
     ends(&world, &["rollback", "marked-run", "--yes", "--take-over"], 0);
-    back(&world, &was, &before);
+    assert_restored(&world, &was, &before);
 }
 
 /// With a role that may only describe and modify listeners and rules: every name comes from the ARNs in the actions, to
@@ -200,7 +200,7 @@ async fn moto_an_emergency_needs_only_listeners_and_rules() {
         ["DescribeLoadBalancers", "DescribeListeners", "DescribeRules", "ModifyListener", "ModifyRule"];
     let (world, was, before) = halfway("bare");
     std::fs::remove_dir_all(world.state()).expect("the state");
-    let action = |asked: &Asked| asked.get("Action").cloned().unwrap_or_default();
+    let action = |asked: &QueryRequest| asked.get("Action").cloned().unwrap_or_default();
     let proxy = Proxy::start(&world.url, move |asked| {
         let denied = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not you</Message></Error></ErrorResponse>";
         if NEEDED.contains(&action(asked).as_str()) { Reply::Pass } else { Reply::Answer(403, denied) }
@@ -208,11 +208,11 @@ async fn moto_an_emergency_needs_only_listeners_and_rules() {
     .await;
     let emergency =
         ["rollback", "--load-balancer", "bare-web", "--back-to", "bare-a", "--away-from", "bare-b", "--yes"];
-    let said = run(world.cutover_at(&proxy.url, &emergency)).exits(0);
+    let said = run(world.cutover_at(&proxy.url, &emergency)).assert_exit(0);
     let now = world.show();
     only_tuples_differ(&world, &before, &now, "the end");
     shares_are(&was, &weights(&world, &now), 0);
-    let asked: Vec<_> = proxy.asked().iter().map(action).collect();
+    let asked: Vec<_> = proxy.take_requests().iter().map(action).collect();
     let first = asked.iter().position(|a| a.starts_with("Modify")).expect("a write");
     let reads = |name: &str| asked[..first].iter().filter(|a| *a == name).count();
     let rounds =

@@ -4,25 +4,25 @@ use serde_json::{Value, json};
 
 use crate::child::run;
 use crate::contract::run::compare::{only_tuples_differ, weights};
-use crate::contract::run::world::{SECRET, World};
+use crate::contract::run::world::{SECRET, MotoFixture};
 
 #[test]
 #[ignore = "tier contract"]
 fn moto_finalize_detaches_the_old_groups_and_changes_nothing_else() {
-    let world = World::new("finalized");
-    let_go_at_once(&world);
+    let world = MotoFixture::new("finalized");
+    remove_delays(&world);
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
-    run(world.cutover(&["run", &plan, "--yes"])).exits(0);
+    run(world.cutover(&["run", &plan, "--yes"])).assert_exit(0);
     let (done, surroundings) = (world.show(), world.surroundings());
     let shares = weights(&world, &done);
     assert!(shares.len() == 21 && shares.values().all(|[a, b, _]| *a == Some(0) && *b > Some(0)), "{shares:?}");
 
     // moto counts no requests, so it is unknown whether the old groups still get any.
-    let refused = run(world.cutover(&["finalize", &plan, "--detach", "--yes"])).exits(3);
+    let refused = run(world.cutover(&["finalize", &plan, "--detach", "--yes"])).assert_exit(3);
     assert!(refused.err.contains("--force"), "{}", refused.err);
     assert_eq!(world.show(), done);
 
-    run(world.cutover(&["finalize", &plan, "--detach", "--force", "--yes"])).exits(0);
+    run(world.cutover(&["finalize", &plan, "--detach", "--force", "--yes"])).assert_exit(0);
     let gone = world.show();
     only_tuples_differ(&world, &done, &gone, "the end");
     for (arn, [_, b, c]) in &shares {
@@ -32,13 +32,13 @@ fn moto_finalize_detaches_the_old_groups_and_changes_nothing_else() {
     }
     assert_eq!(world.surroundings(), surroundings, "group a, its targets and everything else stay");
 
-    let back = run(world.cutover(&["rollback", &plan, "--yes"])).exits(3);
+    let back = run(world.cutover(&["rollback", &plan, "--yes"])).assert_exit(3);
     assert!(back.err.contains("finalize"), "{}", back.err);
     assert_eq!(world.show(), gone);
 }
 
 /// Removes stickiness and deregistration delay from the old targets.
-fn let_go_at_once(world: &World) {
+fn remove_delays(world: &MotoFixture) {
     let delay = json!([{"Key": "deregistration_delay.timeout_seconds", "Value": "0"}]);
     let mut calls = vec![
         json!(["elbv2", "modify_target_group_attributes", {"TargetGroupArn": world.groups["a"], "Attributes": delay}]),

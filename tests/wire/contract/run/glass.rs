@@ -4,18 +4,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::child::{Ended, run};
+use crate::child::{ProcessResult, run};
 use crate::contract::run::compare::{equal, shares_are, weights};
-use crate::contract::run::world::{SECRET, World};
+use crate::contract::run::world::{SECRET, MotoFixture};
 
 /// Path of the script of the only run.
-fn script(world: &World) -> PathBuf {
+fn script(world: &MotoFixture) -> PathBuf {
     let run = std::fs::read_dir(world.state().join("runs")).expect("runs").next().expect("a run").expect("a folder");
     run.path().join("break-glass.sh")
 }
 
 /// Runs it with the `aws` CLI of the virtual environment, without the program.
-fn break_glass(world: &World, aws: &str) -> Ended {
+fn break_glass(world: &MotoFixture, aws: &str) -> ProcessResult {
     let mut command = Command::new("sh");
     command.arg(script(world)).env_clear().env("PATH", format!("{aws}:/usr/bin:/bin")).env("HOME", world.folder.path());
     command.envs([
@@ -32,12 +32,12 @@ fn break_glass(world: &World, aws: &str) -> Ended {
 #[test]
 #[ignore = "tier contract"]
 fn moto_awscli_the_break_glass_script_restores_every_action_field_by_field() {
-    let world = World::new("glass");
+    let world = MotoFixture::new("glass");
     let aws = world.tools();
     let before = world.show();
     let was = weights(&world, &before);
     let plan = world.plan("{bind: {}}, {setWeight: 50, name: half}, {setWeight: 100}");
-    let began = run(world.cutover(&["run", &plan, "--yes", "--until", "half"])).exits(8);
+    let began = run(world.cutover(&["run", &plan, "--yes", "--until", "half"])).assert_exit(8);
     let path = script(&world);
     assert!(
         began.err.contains(&format!("sh {}", path.display())),
@@ -49,7 +49,7 @@ fn moto_awscli_the_break_glass_script_restores_every_action_field_by_field() {
     assert!(text.contains(r#""UseExistingClientSecret":true"#) && !text.contains(SECRET), "{text}");
     shares_are(&was, &weights(&world, &world.show()), 50);
 
-    let back = break_glass(&world, &aws).exits(0);
+    let back = break_glass(&world, &aws).assert_exit(0);
     assert_eq!(back.out.matches("restored ").count(), was.len(), "{}", back.out);
     equal(&before, &world.show());
     let oidc = before.values().filter(|r| r.to_string().contains("authenticate-oidc")).count();
@@ -58,7 +58,7 @@ fn moto_awscli_the_break_glass_script_restores_every_action_field_by_field() {
     // A deleted rule does not delay the others, and shows in the exit code.
     let gone = before.iter().find(|(_, r)| r["Priority"] == "10").expect("rule 10").0;
     world.boto(&serde_json::json!([["elbv2", "delete_rule", {"RuleArn": gone}]]));
-    let back = break_glass(&world, &aws).exits(5);
+    let back = break_glass(&world, &aws).assert_exit(5);
     assert_eq!(back.out.matches("restored ").count(), was.len() - 1, "{}", back.out);
     assert!(back.err.contains("NOT RESTORED") && back.err.contains("1 of 21 were not restored"), "{}", back.err);
 }

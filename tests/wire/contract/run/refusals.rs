@@ -3,18 +3,18 @@
 use serde_json::json;
 
 use crate::child::run;
-use crate::contract::run::world::World;
-use crate::proxy::{Asked, Proxy, Reply};
+use crate::contract::run::world::MotoFixture;
+use crate::proxy::{QueryRequest, Proxy, Reply};
 
 const STEPS: &str = "{bind: {}}, {setWeight: 100}";
 
-fn action(asked: &Asked) -> &str {
+fn action(asked: &QueryRequest) -> &str {
     asked.get("Action").map_or("", String::as_str)
 }
 
 /// Asserts that there were requests, and that none of them writes.
-fn only_looked(proxy: &Proxy) {
-    let asked = proxy.asked();
+fn assert_only_reads(proxy: &Proxy) {
+    let asked = proxy.take_requests();
     assert!(!asked.is_empty());
     let changing: Vec<_> =
         asked.iter().filter(|a| !action(a).starts_with("Describe") && action(a) != "GetCallerIdentity").collect();
@@ -24,14 +24,14 @@ fn only_looked(proxy: &Proxy) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "tier contract"]
 async fn moto_another_account_is_refused_before_any_write() {
-    let world = World::new("account");
+    let world = MotoFixture::new("account");
     let proxy = Proxy::start(&world.url, |_| Reply::Pass).await;
     let plan = world.plan_for(STEPS, "111122223333");
     for verb in [vec!["check", plan.as_str()], vec!["run", plan.as_str(), "--yes"]] {
-        let refused = run(world.cutover_at(&proxy.url, &verb)).exits(3);
+        let refused = run(world.cutover_at(&proxy.url, &verb)).assert_exit(3);
         let said = refused.out + &refused.err;
         assert!(said.contains("CUT054") && said.contains("111122223333") && said.contains("123456789012"), "{said}");
-        only_looked(&proxy);
+        assert_only_reads(&proxy);
     }
     assert!(!world.state().exists());
 }
@@ -39,7 +39,7 @@ async fn moto_another_account_is_refused_before_any_write() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "tier contract"]
 async fn moto_an_unknown_element_is_refused_by_name() {
-    let world = World::new("unknown");
+    let world = MotoFixture::new("unknown");
     let before = world.show();
     let proxy = Proxy::start(&world.url, |asked| match action(asked) {
         "DescribeRules" => Reply::Change(|xml| {
@@ -54,10 +54,10 @@ async fn moto_an_unknown_element_is_refused_by_name() {
     let proxy = proxy.await;
     let plan = world.plan(STEPS);
     for verb in [vec!["check", plan.as_str()], vec!["run", plan.as_str(), "--yes"]] {
-        let refused = run(world.cutover_at(&proxy.url, &verb)).exits(3);
+        let refused = run(world.cutover_at(&proxy.url, &verb)).assert_exit(3);
         let said = refused.out + &refused.err;
         assert!(said.contains("QuantumConfig"), "{said}");
-        only_looked(&proxy);
+        assert_only_reads(&proxy);
     }
     assert_eq!(world.show(), before);
     assert!(!world.state().exists());
@@ -66,7 +66,7 @@ async fn moto_an_unknown_element_is_refused_by_name() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "tier contract"]
 async fn moto_the_marker_of_another_run_is_respected() {
-    let world = World::new("marked");
+    let world = MotoFixture::new("marked");
     let mark = "checkout-20261120-101010-abcd bob@desk 2026-11-20T10:10:10Z";
     world.boto(&json!([["elbv2", "add_tags", {
         "ResourceArns": [world.load_balancer],
@@ -76,13 +76,13 @@ async fn moto_the_marker_of_another_run_is_respected() {
     let plan = world.plan(STEPS);
     let emergency = ["rollback", "--load-balancer", "marked-web", "--back-to", "*-a", "--away-from", "*-b", "--yes"];
     for verb in [&["run", plan.as_str(), "--yes"][..], &emergency] {
-        let refused = run(world.cutover_at(&proxy.url, verb)).exits(6);
+        let refused = run(world.cutover_at(&proxy.url, verb)).assert_exit(6);
         for named in ["bob@desk", "checkout-20261120-101010-abcd", "2026-11-20T10:10:10Z"] {
             assert!(refused.err.contains(named), "{named}: {}", refused.err);
         }
         assert_eq!(refused.err.contains("--take-over"), verb[0] == "rollback", "{}", refused.err);
-        only_looked(&proxy);
-        let nothing = run(world.cutover(&["status"])).exits(2);
+        assert_only_reads(&proxy);
+        let nothing = run(world.cutover(&["status"])).assert_exit(2);
         assert!(nothing.err.contains("no unfinished run"), "a refused run does not exist: {}", nothing.err);
     }
 }

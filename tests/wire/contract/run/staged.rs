@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::child::{follow, run};
 use crate::contract::run::compare::{only_tuples_differ, shares_are, weights};
-use crate::contract::run::world::{SECRET, World};
+use crate::contract::run::world::{SECRET, MotoFixture};
 
 /// Pauses after which the load balancer is compared: step → percent.
 const STAGES: [(u64, u64); 4] = [(2, 0), (4, 1), (6, 50), (8, 100)];
@@ -12,7 +12,7 @@ const STAGES: [(u64, u64); 4] = [(2, 0), (4, 1), (6, 50), (8, 100)];
 #[test]
 #[ignore = "tier contract"]
 fn moto_a_complete_cutover_and_its_rollback() {
-    let world = World::new("staged");
+    let world = MotoFixture::new("staged");
     let odd = odd_weights(&world);
     let before = world.show();
     let was = weights(&world, &before);
@@ -37,15 +37,15 @@ fn moto_a_complete_cutover_and_its_rollback() {
         let now = weights(&world, &now);
         shares_are(&was, &now, share);
         looked.push(now[&odd]);
-        run(world.cutover(&["promote", plan])).exits(0);
+        run(world.cutover(&["promote", plan])).assert_exit(0);
     });
-    let ended = ended.exits(0);
+    let ended = ended.assert_exit(0);
     let weight = |a, b, c| [Some(a), Some(b), Some(c)];
     assert_eq!(looked, [weight(7, 0, 3), weight(693, 7, 300), weight(7, 7, 6), weight(0, 7, 3)]);
     assert_eq!(world.surroundings(), surroundings, "nothing is left at the end of a run");
     records(&ended.records());
 
-    let back = run(world.cutover(&["rollback", plan, "--yes", "--log-level", "trace"])).exits(0);
+    let back = run(world.cutover(&["rollback", plan, "--yes", "--log-level", "trace"])).assert_exit(0);
     let now = world.show();
     only_tuples_differ(&world, &before, &now, "the end");
     let back_to = weights(&world, &now);
@@ -65,7 +65,7 @@ fn moto_a_complete_cutover_and_its_rollback() {
 }
 
 /// Gives one rule weights that no round total fits; returns its ARN.
-fn odd_weights(world: &World) -> String {
+fn odd_weights(world: &MotoFixture) -> String {
     let rules = world.boto(&json!([["elbv2", "describe_rules", {"ListenerArn": world.https}]])).remove(0);
     let rule = rules["Rules"].as_array().expect("rules").iter().find(|r| r["Priority"] == "120").expect("rule 12");
     let mut actions = rule["Actions"].clone();
@@ -91,7 +91,7 @@ fn records(records: &[Value]) {
     assert_eq!((&records[0]["event"], &records[records.len() - 1]["event"]), (&json!("started"), &json!("finished")));
 }
 
-fn journals(world: &World) -> String {
+fn journals(world: &MotoFixture) -> String {
     let runs = std::fs::read_dir(world.state().join("runs")).expect("runs");
     runs.map(|run| std::fs::read_to_string(run.expect("a run").path().join("journal.jsonl")).expect("a journal"))
         .collect()

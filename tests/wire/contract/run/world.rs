@@ -15,7 +15,7 @@ pub const SECRET: &str = "S3CRET-of-the-shop";
 
 /// The load balancer `PREFIX-web` with the groups a, b and c, four targets registered with each; and a folder for this
 /// test.
-pub struct World {
+pub struct MotoFixture {
     /// The moto process.
     pub url: String,
     /// Prefix of its resources' names, and name of the plans.
@@ -32,7 +32,7 @@ pub struct World {
     _moto: Arc<Moto>,
 }
 
-impl World {
+impl MotoFixture {
     /// Creates one whose resources' names begin with `prefix`.
     pub fn new(prefix: &str) -> Self {
         let python = python();

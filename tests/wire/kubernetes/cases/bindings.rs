@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{APPLY, Answer, MERGE, Subject, refused};
+use super::{APPLY, HttpAnswer, MERGE, ApiServerCase, refused};
 
 const OURS: &str = "fieldManager=cutover&fieldValidation=Strict";
 
-impl Subject {
+impl ApiServerCase {
     /// A binding with additional fields in its `spec`.
     fn binding(&self, name: &str, more: Value) -> Value {
         let mut spec =
@@ -16,13 +16,13 @@ impl Subject {
         json!({"apiVersion": "elbv2.k8s.aws/v1beta1", "kind": "TargetGroupBinding", "metadata": meta, "spec": spec})
     }
 
-    async fn apply(&self, name: &str, query: &str, body: Value) -> Answer {
+    async fn apply(&self, name: &str, query: &str, body: Value) -> HttpAnswer {
         self.ask("PATCH", &format!("{}/{name}?{query}", self.of("targetgroupbindings")), APPLY, Some(body)).await
     }
 }
 
 /// A dry run returns the object and stores nothing.
-pub async fn a_dry_run_stores_nothing(subject: &Subject) {
+pub async fn a_dry_run_stores_nothing(subject: &ApiServerCase) {
     let (status, _, body) =
         subject.apply("dry", &format!("{OURS}&dryRun=All"), subject.binding("dry", json!({}))).await;
     assert_eq!((status, &body["spec"]["targetGroupARN"]), (201, &json!(subject.groups[0])), "{body}");
@@ -30,7 +30,7 @@ pub async fn a_dry_run_stores_nothing(subject: &Subject) {
 }
 
 /// The first apply creates (201), the second changes nothing (200), and the applier owns the fields.
-pub async fn a_second_apply_changes_nothing(subject: &Subject) {
+pub async fn a_second_apply_changes_nothing(subject: &ApiServerCase) {
     let wanted = subject.binding("twice", json!({"ipAddressType": "ipv4", "targetGroupProtocol": "HTTP"}));
     let (status, _, made) = subject.apply("twice", OURS, wanted.clone()).await;
     assert_eq!(status, 201, "{made}");
@@ -44,7 +44,7 @@ pub async fn a_second_apply_changes_nothing(subject: &Subject) {
 }
 
 /// A field of another owner is a conflict, which names the field, the owner, and how it was written.
-pub async fn a_field_of_another_owner_is_a_conflict(subject: &Subject) {
+pub async fn a_field_of_another_owner_is_a_conflict(subject: &ApiServerCase) {
     assert_eq!(
         subject.apply("theirs", "fieldManager=argocd-controller", subject.binding("theirs", json!({}))).await.0,
         201
@@ -65,7 +65,7 @@ pub async fn a_field_of_another_owner_is_a_conflict(subject: &Subject) {
 }
 
 /// A field that the schema does not have, or a number instead of a string, is refused with a 500, before any webhook.
-pub async fn a_field_that_the_schema_does_not_have_is_refused(subject: &Subject) {
+pub async fn a_field_that_the_schema_does_not_have_is_refused(subject: &ApiServerCase) {
     let object = format!("({}/odd; elbv2.k8s.aws/v1beta1, Kind=TargetGroupBinding)", subject.namespace);
     let message =
         format!("failed to create typed patch object {object}: .spec.targetGroupProtocl: field not declared in schema");
@@ -77,7 +77,7 @@ pub async fn a_field_that_the_schema_does_not_have_is_refused(subject: &Subject)
 }
 
 /// A value that the schema does not allow is refused.
-pub async fn a_value_that_the_schema_does_not_have_is_refused(subject: &Subject) {
+pub async fn a_value_that_the_schema_does_not_have_is_refused(subject: &ApiServerCase) {
     let answer = subject
         .apply("odd", &format!("{OURS}&dryRun=All"), subject.binding("odd", json!({"targetType": "banana"})))
         .await;
@@ -89,7 +89,7 @@ pub async fn a_value_that_the_schema_does_not_have_is_refused(subject: &Subject)
 }
 
 /// An apply without field manager is refused.
-pub async fn an_apply_needs_a_manager(subject: &Subject) {
+pub async fn an_apply_needs_a_manager(subject: &ApiServerCase) {
     let answer = subject.apply("x", "dryRun=All", subject.binding("x", json!({}))).await;
     let why = "Required value: is required for apply patch";
     let causes = json!([{"reason": "FieldValueRequired", "message": why, "field": "fieldManager"}]);
@@ -104,7 +104,7 @@ pub async fn an_apply_needs_a_manager(subject: &Subject) {
 }
 
 /// The webhook does not allow a change of the group or of the target type.
-pub async fn the_webhook_refuses_a_change_of_group_or_target_type(subject: &Subject) {
+pub async fn the_webhook_refuses_a_change_of_group_or_target_type(subject: &ApiServerCase) {
     assert_eq!(subject.apply("kept", OURS, subject.binding("kept", json!({}))).await.0, 201);
     let forced = format!("{OURS}&force=true&dryRun=All");
     for (field, value) in [("targetGroupARN", json!(subject.groups[1])), ("targetType", json!("instance"))] {
@@ -116,7 +116,7 @@ pub async fn the_webhook_refuses_a_change_of_group_or_target_type(subject: &Subj
 }
 
 /// The webhook refuses a second binding of a group.
-pub async fn the_webhook_refuses_a_second_binding_of_a_group(subject: &Subject) {
+pub async fn the_webhook_refuses_a_second_binding_of_a_group(subject: &ApiServerCase) {
     assert_eq!(subject.apply("first", OURS, subject.binding("first", json!({}))).await.0, 201);
     let (status, _, body) =
         subject.apply("second", &format!("{OURS}&dryRun=All"), subject.binding("second", json!({}))).await;
@@ -125,7 +125,7 @@ pub async fn the_webhook_refuses_a_second_binding_of_a_group(subject: &Subject) 
 }
 
 /// The webhook sets the IP address type if it is missing.
-pub async fn the_webhook_sets_the_ip_address_type(subject: &Subject) {
+pub async fn the_webhook_sets_the_ip_address_type(subject: &ApiServerCase) {
     let (status, _, made) = subject.apply("filled", OURS, subject.binding("filled", json!({}))).await;
     assert_eq!((status, &made["spec"]["ipAddressType"]), (201, &json!("ipv4")), "{made}");
 }

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Subject, refused};
+use super::{ApiServerCase, refused};
 
 const STALE: &str = "the object has been modified; please apply your changes to the latest version and try again";
 
 /// Of two clients that replace the same version, the second gets a conflict. The lock and the journal depend on it.
-pub async fn a_stale_version_is_refused(subject: &Subject) {
+pub async fn a_stale_version_is_refused(subject: &ApiServerCase) {
     for (plural, full, details) in [
         ("configmaps", "configmaps", json!({"name": "one", "kind": "configmaps"})),
         (
@@ -42,7 +42,7 @@ pub async fn a_stale_version_is_refused(subject: &Subject) {
 }
 
 /// Replacing an object by an equal one keeps its version.
-pub async fn replacing_by_an_equal_object_changes_nothing(subject: &Subject) {
+pub async fn replacing_by_an_equal_object_changes_nothing(subject: &ApiServerCase) {
     let path = subject.of("configmaps");
     let (_, _, made) = subject.post(&path, json!({"metadata": {"name": "same"}, "data": {"a": "1"}})).await;
     let (status, _, again) = subject.put(&format!("{path}/same"), made.clone()).await;
@@ -50,7 +50,7 @@ pub async fn replacing_by_an_equal_object_changes_nothing(subject: &Subject) {
 }
 
 /// A ConfigMap can be replaced without its version, a Lease cannot.
-pub async fn a_lease_is_not_replaced_without_its_version(subject: &Subject) {
+pub async fn a_lease_is_not_replaced_without_its_version(subject: &ApiServerCase) {
     let path = subject.of("configmaps");
     assert_eq!(subject.post(&path, json!({"metadata": {"name": "free"}})).await.0, 201);
     assert_eq!(
@@ -73,7 +73,7 @@ pub async fn a_lease_is_not_replaced_without_its_version(subject: &Subject) {
 }
 
 /// Replacing a deleted ConfigMap fails; replacing a deleted Lease creates it, even with its old version.
-pub async fn replacing_a_deleted_lease_creates_it(subject: &Subject) {
+pub async fn replacing_a_deleted_lease_creates_it(subject: &ApiServerCase) {
     let answer =
         subject.put(&format!("{}/gone", subject.of("configmaps")), json!({"metadata": {"name": "gone"}})).await;
     refused(&answer, 404, "NotFound", "configmaps \"gone\" not found", &json!({"name": "gone", "kind": "configmaps"}));
@@ -87,12 +87,12 @@ pub async fn replacing_a_deleted_lease_creates_it(subject: &Subject) {
 }
 
 /// With the Lease's UID, replacing does not create it, and does not replace a new one of the same name.
-pub async fn replacing_a_deleted_lease_by_its_uid_is_refused(subject: &Subject) {
+pub async fn replacing_a_deleted_lease_by_its_uid_is_refused(subject: &ApiServerCase) {
     let path = subject.of("leases");
     let (_, _, lease) =
         subject.post(&path, json!({"metadata": {"name": "ours"}, "spec": {"holderIdentity": "alice"}})).await;
     assert_eq!(subject.ask("DELETE", &format!("{path}/ours"), super::JSON, None).await.0, 200);
-    let conflict = |(status, _, body): super::Answer| {
+    let conflict = |(status, _, body): super::HttpAnswer| {
         assert_eq!((status, &body["reason"]), (409, &json!("Conflict")), "{body}");
         let why = format!(
             "Precondition failed: UID in precondition: {}, UID in object meta: ",
@@ -111,7 +111,7 @@ pub async fn replacing_a_deleted_lease_by_its_uid_is_refused(subject: &Subject) 
 }
 
 /// A Lease must have a duration above zero.
-pub async fn a_lease_lasts_at_least_a_second(subject: &Subject) {
+pub async fn a_lease_lasts_at_least_a_second(subject: &ApiServerCase) {
     let lease = json!({"metadata": {"name": "short"}, "spec": {"holderIdentity": "alice", "leaseDurationSeconds": 0}});
     let answer = subject.post(&subject.of("leases"), lease).await;
     let why = "Invalid value: 0: must be greater than 0";

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Subject, refused};
+use super::{ApiServerCase, refused};
 
-async fn three(subject: &Subject) -> String {
+async fn three(subject: &ApiServerCase) -> String {
     let path = subject.of("configmaps");
     for name in ["page-x", "page-y", "page-z"] {
         assert_eq!(subject.post(&path, json!({"metadata": {"name": name, "labels": {"page": "1"}}})).await.0, 201);
@@ -18,7 +18,7 @@ fn names(list: &Value) -> Vec<&str> {
 }
 
 /// Pages contain each object once. The remaining items are counted only without a selector.
-pub async fn pages_contain_every_object_once(subject: &Subject) {
+pub async fn pages_contain_every_object_once(subject: &ApiServerCase) {
     let path = three(subject).await + "?labelSelector=page%3D1";
     let (_, _, first) = subject.get(&format!("{path}&limit=2")).await;
     assert_eq!(names(&first), ["page-x", "page-y"]);
@@ -33,7 +33,7 @@ pub async fn pages_contain_every_object_once(subject: &Subject) {
 }
 
 /// The list names the kind of its items; the items do not repeat it.
-pub async fn items_of_a_list_do_not_repeat_their_kind(subject: &Subject) {
+pub async fn items_of_a_list_do_not_repeat_their_kind(subject: &ApiServerCase) {
     let path = three(subject).await;
     let (_, _, list) = subject.get(&path).await;
     assert_eq!((&list["kind"], &list["apiVersion"]), (&json!("ConfigMapList"), &json!("v1")));
@@ -49,7 +49,7 @@ pub async fn items_of_a_list_do_not_repeat_their_kind(subject: &Subject) {
 }
 
 /// Invalid limits and tokens are refused.
-pub async fn an_invalid_page_is_refused(subject: &Subject) {
+pub async fn an_invalid_page_is_refused(subject: &ApiServerCase) {
     let path = subject.of("configmaps");
     let answer = subject.get(&format!("{path}?limit=many")).await;
     refused(&answer, 400, "BadRequest", "strconv.ParseInt: parsing \"many\": invalid syntax", &Value::Null);

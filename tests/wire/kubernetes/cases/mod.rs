@@ -21,7 +21,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 /// An API server, and a namespace for one case, which is empty except for a Service `web` with a port `http` on 80.
-pub struct Subject {
+pub struct ApiServerCase {
     /// A client with all permissions.
     pub client: kube::Client,
     /// The namespace.
@@ -31,15 +31,15 @@ pub struct Subject {
 }
 
 /// HTTP status, content type, and body; the body is a string if it is not JSON.
-pub type Answer = (u16, String, Value);
+pub type HttpAnswer = (u16, String, Value);
 
 pub const APPLY: &str = "application/apply-patch+yaml";
 pub const MERGE: &str = "application/merge-patch+json";
 pub const JSON: &str = "application/json";
 
-impl Subject {
+impl ApiServerCase {
     /// Sends one request and returns the answer unchanged.
-    pub async fn ask(&self, method: &str, path: &str, kind: &str, body: Option<Value>) -> Answer {
+    pub async fn ask(&self, method: &str, path: &str, kind: &str, body: Option<Value>) -> HttpAnswer {
         let body = body.map_or_else(Vec::new, |b| b.to_string().into_bytes());
         let request = Request::builder().method(method).uri(path).header("content-type", kind).header("accept", JSON);
         let answer = self.client.send(request.body(Body::from(body)).expect("a request")).await.expect("an answer");
@@ -51,15 +51,15 @@ impl Subject {
         (parts.status.as_u16(), kind, value)
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> HttpAnswer {
         self.ask("GET", path, JSON, None).await
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
+    pub async fn post(&self, path: &str, body: Value) -> HttpAnswer {
         self.ask("POST", path, JSON, Some(body)).await
     }
 
-    pub async fn put(&self, path: &str, body: Value) -> Answer {
+    pub async fn put(&self, path: &str, body: Value) -> HttpAnswer {
         self.ask("PUT", path, JSON, Some(body)).await
     }
 
@@ -76,7 +76,7 @@ impl Subject {
 }
 
 /// Asserts a refusal: status, reason (empty: none), message, details (null: none).
-pub fn refused(answer: &Answer, code: u16, reason: &str, message: &str, details: &Value) {
+pub fn refused(answer: &HttpAnswer, code: u16, reason: &str, message: &str, details: &Value) {
     let (status, _, body) = answer;
     assert_eq!(*status, code, "{body}");
     assert_eq!(

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Subject, refused};
+use super::{ApiServerCase, refused};
 
 /// A missing object is named with its plural and API group; the core group has no name.
-pub async fn a_missing_object_is_named(subject: &Subject) {
+pub async fn a_missing_object_is_named(subject: &ApiServerCase) {
     for (plural, full, details) in [
         ("services", "services", json!({"name": "nobody", "kind": "services"})),
         ("configmaps", "configmaps", json!({"name": "nobody", "kind": "configmaps"})),
@@ -30,7 +30,7 @@ pub async fn a_missing_object_is_named(subject: &Subject) {
 }
 
 /// A group that is not served is answered by the web server in plain text. A cluster without bindings answers this way.
-pub async fn a_group_that_is_not_served_is_plain_text(subject: &Subject) {
+pub async fn a_group_that_is_not_served_is_plain_text(subject: &ApiServerCase) {
     for path in ["/apis/nowhere.example/v1", "/apis/nowhere.example/v1/things"] {
         let (status, kind, body) = subject.get(path).await;
         assert_eq!((status, kind.as_str()), (404, "text/plain; charset=utf-8"), "{body}");
@@ -41,7 +41,7 @@ pub async fn a_group_that_is_not_served_is_plain_text(subject: &Subject) {
 }
 
 /// In a missing namespace, lists are empty and writes are refused.
-pub async fn reads_in_a_missing_namespace_are_empty_and_writes_are_refused(subject: &Subject) {
+pub async fn reads_in_a_missing_namespace_are_empty_and_writes_are_refused(subject: &ApiServerCase) {
     let (status, _, list) = subject.get("/api/v1/namespaces/nowhere/pods").await;
     assert_eq!((status, &list["items"]), (200, &json!([])));
     let answer = subject.post("/api/v1/namespaces/nowhere/configmaps", json!({"metadata": {"name": "x"}})).await;
@@ -55,7 +55,7 @@ pub async fn reads_in_a_missing_namespace_are_empty_and_writes_are_refused(subje
 }
 
 /// Creating an object that exists is refused.
-pub async fn an_existing_object_is_not_created_again(subject: &Subject) {
+pub async fn an_existing_object_is_not_created_again(subject: &ApiServerCase) {
     let object = json!({"metadata": {"name": "twice"}});
     assert_eq!(subject.post(&subject.of("configmaps"), object.clone()).await.0, 201);
     let answer = subject.post(&subject.of("configmaps"), object.clone()).await;
@@ -73,14 +73,14 @@ pub async fn an_existing_object_is_not_created_again(subject: &Subject) {
 }
 
 /// A new object must not have a resourceVersion; the API answers with a 500.
-pub async fn a_new_object_with_a_version_is_refused(subject: &Subject) {
+pub async fn a_new_object_with_a_version_is_refused(subject: &ApiServerCase) {
     let answer =
         subject.post(&subject.of("configmaps"), json!({"metadata": {"name": "v", "resourceVersion": "5"}})).await;
     refused(&answer, 500, "", "resourceVersion should not be set on objects to be created", &Value::Null);
 }
 
 /// A missing or invalid name is refused.
-pub async fn names_are_checked(subject: &Subject) {
+pub async fn names_are_checked(subject: &ApiServerCase) {
     let answer = subject.post(&subject.of("configmaps"), json!({"metadata": {}})).await;
     let why = "Required value: name or generateName is required";
     let causes = json!([{"reason": "FieldValueRequired", "message": why, "field": "metadata.name"}]);
@@ -97,7 +97,7 @@ pub async fn names_are_checked(subject: &Subject) {
 }
 
 /// Body and path must agree; a bad request has no details.
-pub async fn body_and_path_must_agree(subject: &Subject) {
+pub async fn body_and_path_must_agree(subject: &ApiServerCase) {
     let elsewhere = json!({"metadata": {"name": "x", "namespace": "default"}});
     let answer = subject.post(&subject.of("configmaps"), elsewhere).await;
     let why = "the namespace of the provided object does not match the namespace sent on the request";
@@ -124,7 +124,7 @@ pub async fn body_and_path_must_agree(subject: &Subject) {
 }
 
 /// Strict validation names the unknown field, and for built-in kinds the kind.
-pub async fn strict_validation_names_an_unknown_field(subject: &Subject) {
+pub async fn strict_validation_names_an_unknown_field(subject: &ApiServerCase) {
     let path = format!("{}?fieldValidation=Strict", subject.of("configmaps"));
     let answer = subject.post(&path, json!({"metadata": {"name": "s"}, "dat": {"a": "1"}})).await;
     let why =

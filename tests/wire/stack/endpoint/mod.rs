@@ -21,7 +21,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-pub use wire::Asked;
+pub use wire::AwsRequest;
 
 /// An error of AWS: HTTP status, code, message.
 #[derive(Clone, Copy)]
@@ -31,11 +31,11 @@ pub struct Refusal(pub u16, pub &'static str, pub &'static str);
 pub const THROTTLED: Refusal = Refusal(400, "Throttling", "Rate exceeded");
 
 /// Decides whether a call is refused.
-type Rule = Box<dyn FnMut(&Asked) -> Option<Refusal> + Send>;
+type Rule = Box<dyn FnMut(&AwsRequest) -> Option<Refusal> + Send>;
 
 #[derive(Default)]
 struct Inside {
-    asked: Vec<Asked>,
+    asked: Vec<AwsRequest>,
     /// State and reason of targets, by target group ARN.
     health: BTreeMap<String, (String, String)>,
     /// Groups that a listener or rule forwards to, by its ARN.
@@ -63,7 +63,7 @@ impl Endpoint {
     }
 
     /// The requests of this access key so far, in order.
-    pub fn asked(&self, key: &str) -> Vec<Asked> {
+    pub fn asked(&self, key: &str) -> Vec<AwsRequest> {
         self.inside().asked.iter().filter(|a| a.key == key).cloned().collect()
     }
 
@@ -84,7 +84,7 @@ impl Endpoint {
     }
 
     /// Refuses calls for which `rule` returns a refusal.
-    pub fn refuse(&self, rule: impl FnMut(&Asked) -> Option<Refusal> + Send + 'static) {
+    pub fn refuse(&self, rule: impl FnMut(&AwsRequest) -> Option<Refusal> + Send + 'static) {
         self.inside().rules.push(Box::new(rule));
     }
 
@@ -95,14 +95,14 @@ impl Endpoint {
 
 impl Inside {
     /// Records a request, and returns its refusal if there is one.
-    fn hear(&mut self, asked: Asked) -> Option<Refusal> {
+    fn record(&mut self, asked: AwsRequest) -> Option<Refusal> {
         let refused = self.rules.iter_mut().find_map(|rule| rule(&asked)).or_else(|| limits(&asked));
         self.asked.push(asked);
         refused
     }
 
     /// Corrects an answer of moto.
-    fn correct(&mut self, asked: &Asked, answer: String) -> String {
+    fn correct(&mut self, asked: &AwsRequest, answer: String) -> String {
         match asked.action.as_str() {
             "CreateListener" | "ModifyListener" | "CreateRule" | "ModifyRule" => self.attach(&answer),
             "DeleteListener" | "DeleteRule" => {
@@ -154,7 +154,7 @@ fn locate(answer: &str, url: &str, authority: &str) -> String {
 }
 
 /// Requests that AWS refuses and moto accepts.
-fn limits(asked: &Asked) -> Option<Refusal> {
+fn limits(asked: &AwsRequest) -> Option<Refusal> {
     if !matches!(asked.action.as_str(), "CreateListener" | "ModifyListener" | "CreateRule" | "ModifyRule") {
         return None;
     }

@@ -19,7 +19,7 @@ use crate::proxy::decode;
 
 /// One request.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct AwsRequest {
     /// The access key that signed it.
     pub key: String,
     /// Service name in the signature: `elasticloadbalancing`, `eks`, `sts`, …
@@ -58,7 +58,7 @@ async fn answer(proxy: Arc<Proxy>, request: Request<Incoming>) -> Result<Respons
     let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
     let asked = understand(&parts, &body);
     let json = asked.service == "eks";
-    let refused = proxy.inside.lock().unwrap_or_else(PoisonError::into_inner).hear(asked.clone());
+    let refused = proxy.inside.lock().unwrap_or_else(PoisonError::into_inner).record(asked.clone());
     if let Some(refusal) = refused {
         return refuse(refusal, json);
     }
@@ -98,7 +98,7 @@ fn refuse(Refusal(status, code, message): Refusal, json: bool) -> Result<Respons
     Ok(response)
 }
 
-fn understand(parts: &http::request::Parts, body: &[u8]) -> Asked {
+fn understand(parts: &http::request::Parts, body: &[u8]) -> AwsRequest {
     let header = parts.headers.get("authorization").and_then(|v| v.to_str().ok()).unwrap_or_default();
     let scope = header.split("Credential=").nth(1).unwrap_or_default().split(',').next().unwrap_or_default();
     let mut scope = scope.split('/');
@@ -106,5 +106,5 @@ fn understand(parts: &http::request::Parts, body: &[u8]) -> Asked {
     let service = scope.nth(2).unwrap_or_default().to_owned();
     let parameters = decode(body);
     let action = parameters.get("Action").cloned().unwrap_or_else(|| format!("{} {}", parts.method, parts.uri.path()));
-    Asked { key, service, action, parameters }
+    AwsRequest { key, service, action, parameters }
 }

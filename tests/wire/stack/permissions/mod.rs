@@ -8,15 +8,15 @@ mod role;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use crate::child::{Ended, run};
-use crate::stack::world::{World, until};
+use crate::child::{ProcessResult, run};
+use crate::stack::world::{StackFixture, until};
 use policy::Policy;
 use role::Grant;
 
 const BOTH_WAYS: &str = "{bind: {}}, {setWeight: 100}";
 
 /// A plan that reaches its clusters by EKS name, so that the user's name is the access key.
-fn plan(world: &World) -> String {
+fn plan(world: &StackFixture) -> String {
     let plan = world.plan(BOTH_WAYS);
     let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
     std::fs::write(&plan, text).expect("the plan");
@@ -24,20 +24,20 @@ fn plan(world: &World) -> String {
 }
 
 /// The program, as this user of AWS and of the clusters, without a kubeconfig.
-fn cutover(world: &World, user: &str, args: &[&str]) -> Command {
+fn cutover(world: &StackFixture, user: &str, args: &[&str]) -> Command {
     let mut command = world.cutover(args);
     command.env("AWS_ACCESS_KEY_ID", user).env_remove("KUBECONFIG");
     command.env("CUTOVER_STATE_DIR", world.folder.path().join(user));
     command
 }
 
-fn said(ended: &Ended) -> String {
+fn said(ended: &ProcessResult) -> String {
     // The text output is wrapped.
     format!("{} {}", ended.out, ended.err).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Makes moto count group `b` as attached: moto updates that only when a rule is created, not when one changes.
-fn known_as_attached(world: &World) {
+fn known_as_attached(world: &StackFixture) {
     let path = serde_json::json!([{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/known"]}}]);
     let forward = serde_json::json!([{"Type": "forward", "TargetGroupArn": world.groups["b"]}]);
     let rule =
@@ -49,7 +49,7 @@ fn known_as_attached(world: &World) {
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_complete_run_uses_exactly_the_permissions_of_the_examples() {
-    let world = World::new("least");
+    let world = StackFixture::new("least");
     let stack = world.stack;
     let grants = role::example("least");
     for cluster in [&stack.a, &stack.b] {
@@ -60,7 +60,7 @@ fn stack_a_complete_run_uses_exactly_the_permissions_of_the_examples() {
     stack.endpoint.refuse(move |asked| if asked.key == "least" { judge.refuses(asked) } else { None });
 
     let plan = plan(&world);
-    let does = |args: &[&str]| run(cutover(&world, "least", args)).exits(0);
+    let does = |args: &[&str]| run(cutover(&world, "least", args)).assert_exit(0);
     until("the roles are known to the API servers", || run(cutover(&world, "least", &["check", &plan])).code == 0);
     let from = [stack.a.audit("least").len(), stack.b.audit("least").len()];
     does(&["check", &plan]);
@@ -87,7 +87,7 @@ fn stack_a_complete_run_uses_exactly_the_permissions_of_the_examples() {
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_missing_verb_of_the_role_is_named_with_what_to_add() {
-    let world = World::new("lacking");
+    let world = StackFixture::new("lacking");
     let plan = plan(&world);
     for (n, missing) in role::example("lacking").iter().enumerate() {
         let user = format!("lacking-{n}");
@@ -100,13 +100,13 @@ fn stack_a_missing_verb_of_the_role_is_named_with_what_to_add() {
     world.share_is(0);
 }
 
-fn lacks(world: &World, user: &str, plan: &str, missing: &Grant) {
+fn lacks(world: &StackFixture, user: &str, plan: &str, missing: &Grant) {
     let Grant { namespace, group, resource, verb, .. } = missing;
     let whole = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
     let add = format!("add the verb `{verb}` on `{whole}` to a ");
     let mut last = String::new();
     let holds = || {
-        let ended = run(cutover(world, user, &["run", plan, "--yes"])).exits(3);
+        let ended = run(cutover(world, user, &["run", plan, "--yes"])).assert_exit(3);
         last = said(&ended);
         last.contains(&add) && last.contains("examples/role.yaml")
     };
@@ -121,7 +121,7 @@ fn lacks(world: &World, user: &str, plan: &str, missing: &Grant) {
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_missing_action_of_the_policy_is_named_with_what_to_add() {
-    let world = World::new("denied");
+    let world = StackFixture::new("denied");
     let plan = plan(&world);
     let grants = role::example("denied");
     let policy = Policy::example("denied-web");

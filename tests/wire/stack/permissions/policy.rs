@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use wildmatch::WildMatch;
 
-use crate::stack::endpoint::{Asked, Refusal};
+use crate::stack::endpoint::{AwsRequest, Refusal};
 
 /// The allow statements.
 #[derive(Clone)]
@@ -42,7 +42,7 @@ impl Policy {
     }
 
     /// IAM's refusal; `None`: allowed.
-    pub fn refuses(&self, asked: &Asked) -> Option<Refusal> {
+    pub fn refuses(&self, asked: &AwsRequest) -> Option<Refusal> {
         let action = action(asked);
         if action == "sts:GetCallerIdentity" {
             return None;
@@ -58,7 +58,7 @@ impl Policy {
         Some(Refusal(403, "AccessDenied", text.leak()))
     }
 
-    fn allows(&self, statement: &Value, action: &str, resource: &str, asked: &Asked) -> bool {
+    fn allows(&self, statement: &Value, action: &str, resource: &str, asked: &AwsRequest) -> bool {
         assert_eq!(statement["Effect"], "Allow");
         !self.without.contains(action)
             && texts(&statement["Action"]).iter().any(|a| a == action)
@@ -67,7 +67,7 @@ impl Policy {
     }
 }
 
-fn conditions(all: &Value, asked: &Asked) -> bool {
+fn conditions(all: &Value, asked: &AwsRequest) -> bool {
     all.as_object().into_iter().flatten().all(|(operator, keys)| {
         keys.as_object().expect("keys").iter().all(|(key, wanted)| {
             let given = match key.as_str() {
@@ -87,7 +87,7 @@ fn conditions(all: &Value, asked: &Asked) -> bool {
 }
 
 /// The action's name in IAM.
-pub fn action(asked: &Asked) -> String {
+pub fn action(asked: &AwsRequest) -> String {
     if asked.action.starts_with("GET /clusters/") {
         "eks:DescribeCluster".to_owned()
     } else {
@@ -96,7 +96,7 @@ pub fn action(asked: &Asked) -> String {
 }
 
 /// The resources of a call, if IAM checks them.
-fn resources(asked: &Asked) -> Vec<String> {
+fn resources(asked: &AwsRequest) -> Vec<String> {
     if let Some(name) = asked.action.strip_prefix("GET /clusters/") {
         return vec![format!("arn:aws:eks:us-east-1:123456789012:cluster/{name}")];
     }
@@ -111,7 +111,7 @@ fn resources(asked: &Asked) -> Vec<String> {
     }
 }
 
-fn tag_keys(asked: &Asked) -> Vec<String> {
+fn tag_keys(asked: &AwsRequest) -> Vec<String> {
     let key = |k: &str| k.starts_with("TagKeys.") || (k.starts_with("Tags.") && k.ends_with(".Key"));
     asked.parameters.iter().filter(|(k, _)| key(k)).map(|(_, v)| v.clone()).collect()
 }

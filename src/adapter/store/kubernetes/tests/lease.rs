@@ -12,8 +12,8 @@ async fn a_running_owner_keeps_its_lease_and_a_dead_one_does_not() {
     seconds(600).await;
     let begun = Instant::now();
     assert_eq!(bob.store.lock(&lbs, &holder("bob")).await.unwrap_err(), LockError::HeldBy(Box::new(holder("alice"))));
-    assert!(begun.elapsed() <= RENEW + Duration::from_secs(2), "{:?}", begun.elapsed());
-    assert_eq!((held.check(), held.lapsed(Duration::from_secs(10))), (Ok(()), None));
+    assert!(begun.elapsed() <= RENEW_INTERVAL + Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!((held.check(), held.expiry(Duration::from_secs(10))), (Ok(()), None));
     // Its process dies: it sends no more requests.
     alice.way(|_| Way::Dropped);
     let begun = Instant::now();
@@ -23,16 +23,16 @@ async fn a_running_owner_keeps_its_lease_and_a_dead_one_does_not() {
         "{:?}",
         begun.elapsed()
     );
-    assert_eq!(bob.store.holder(RUN).await.unwrap().owner, "bob");
+    assert_eq!(bob.store.lock_owner(RUN).await.unwrap().owner, "bob");
     // It was alive but cut off: it notices the new owner, and releases nothing that it does not own.
     assert_eq!(held.check(), Ok(()), "unreachable is not lost");
-    assert!(held.lapsed(Duration::ZERO).unwrap().contains("connection refused"));
+    assert!(held.expiry(Duration::ZERO).unwrap().contains("connection refused"));
     alice.way(|_| Way::Open);
     held.confirm().await;
     assert_eq!(held.check(), Err(LockError::HeldBy(Box::new(holder("bob")))));
     held.release().await;
     taken.confirm().await;
-    assert_eq!((taken.check(), taken.lapsed(Duration::from_secs(10))), (Ok(()), None));
+    assert_eq!((taken.check(), taken.expiry(Duration::from_secs(10))), (Ok(()), None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -42,14 +42,14 @@ async fn a_lease_that_cannot_be_renewed_lapses_before_another_can_take_it_and_re
     let held = alice.store.lock(&[LB.to_owned()], &holder("alice")).await.unwrap();
     alice.way(|_| Way::Silent);
     let need = Duration::from_secs(10);
-    seconds(DURATION.as_secs() - need.as_secs() - RENEW.as_secs()).await;
-    assert_eq!(held.lapsed(need), None);
-    seconds(RENEW.as_secs() + 1).await;
-    assert!(held.lapsed(need).is_some());
+    seconds(DURATION.as_secs() - need.as_secs() - RENEW_INTERVAL.as_secs()).await;
+    assert_eq!(held.expiry(need), None);
+    seconds(RENEW_INTERVAL.as_secs() + 1).await;
+    assert!(held.expiry(need).is_some());
     assert_eq!(held.check(), Ok(()));
     alice.way(|_| Way::Open);
-    seconds(2 * RENEW.as_secs()).await;
-    assert_eq!((held.check(), held.lapsed(need)), (Ok(()), None));
+    seconds(2 * RENEW_INTERVAL.as_secs()).await;
+    assert_eq!((held.check(), held.expiry(need)), (Ok(()), None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,14 +74,14 @@ async fn a_lease_that_was_emptied_or_deleted_by_hand_is_acquired_again() {
     let cluster = Cluster::new();
     let alice = cluster.machine();
     let held = alice.store.lock(&[LB.to_owned()], &holder("alice")).await.unwrap();
-    let name = text(&cluster.lease(), "name").to_owned();
+    let name = meta_text(&cluster.lease(), "name").to_owned();
     cluster.edit(Kind::Lease, &name, |lease| lease["spec"]["holderIdentity"] = Value::Null);
     seconds(6).await;
     assert_eq!(cluster.lease()["spec"]["holderIdentity"], format!("alice/7 {RUN}"));
     cluster.objects.lock().unwrap().delete(Kind::Lease, NAMESPACE, &name, time(0));
     seconds(6).await;
     assert_eq!(cluster.lease()["spec"]["holderIdentity"], format!("alice/7 {RUN}"));
-    assert_eq!((held.check(), held.lapsed(Duration::from_secs(10))), (Ok(()), None));
+    assert_eq!((held.check(), held.expiry(Duration::from_secs(10))), (Ok(()), None));
 }
 
 #[tokio::test(start_paused = true)]

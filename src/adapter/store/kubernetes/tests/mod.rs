@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
 
 use super::*;
-use crate::adapter::clock::Scaled;
+use crate::adapter::clock::LabClock;
 use crate::adapter::store::tests::take_requests;
 use crate::domain::run::journal;
-use crate::lab::objects::{Kind, Objects, text};
+use crate::lab::objects::{Kind, Objects, meta_text};
 use crate::lab::wire::kube::Server;
 
 mod lease;
@@ -46,25 +46,25 @@ type Fault = dyn Fn(&http::Request<Bytes>) -> Way + Send + Sync;
 #[derive(Clone)]
 pub(in crate::adapter::store) struct Cluster {
     objects: Arc<Mutex<Objects>>,
-    clock: Scaled,
+    clock: LabClock,
 }
 
 /// A machine with its own connection to the cluster.
 #[derive(Clone)]
 struct Machine {
-    store: Arc<Shared>,
+    store: Arc<KubernetesStore>,
     fault: Arc<Mutex<Box<Fault>>>,
 }
 
 impl Cluster {
     pub(in crate::adapter::store) fn new() -> Self {
-        let clock = Scaled::new(Timestamp::from_second(1_795_208_585).unwrap(), 1.0);
+        let clock = LabClock::new(Timestamp::from_second(1_795_208_585).unwrap(), 1.0);
         let mut objects = Objects::new(7, false, clock.now());
         objects.put(Kind::Namespace, json!({"metadata": {"name": NAMESPACE}}), clock.now());
         Self { objects: Arc::new(Mutex::new(objects)), clock }
     }
 
-    pub(in crate::adapter::store) fn store(&self) -> Shared {
+    pub(in crate::adapter::store) fn store(&self) -> KubernetesStore {
         self.reached(Arc::new(Mutex::new(Box::new(|_| Way::Open))))
     }
 
@@ -73,8 +73,8 @@ impl Cluster {
         Machine { store: Arc::new(self.reached(Arc::clone(&fault))), fault }
     }
 
-    fn reached(&self, fault: Arc<Mutex<Box<Fault>>>) -> Shared {
-        let (cluster, server) = (self.clone(), Arc::new(Server::open("v1.33.4")));
+    fn reached(&self, fault: Arc<Mutex<Box<Fault>>>) -> KubernetesStore {
+        let (cluster, server) = (self.clone(), Arc::new(Server::without_authentication("v1.33.4")));
         let service = service_fn(move |request: http::Request<Body>| {
             let (cluster, server, fault) = (cluster.clone(), Arc::clone(&server), Arc::clone(&fault));
             async move {
@@ -100,12 +100,12 @@ impl Cluster {
             }
         });
         let client = Client::new(service, "default");
-        Shared::new(client, NAMESPACE, "namespace cutover of tools", "kubectl -n cutover", Arc::new(self.clock.clone()))
+        KubernetesStore::new(client, NAMESPACE, "namespace cutover of tools", "kubectl -n cutover", Arc::new(self.clock.clone()))
     }
 
     fn answer(&self, server: &Server, request: &http::Request<Bytes>) -> Response<Body> {
         let mut objects = self.objects.lock().unwrap();
-        server.answer(&mut objects, request, self.clock.now()).whole(&objects).map(Body::from)
+        server.answer(&mut objects, request, self.clock.now()).into_response(&objects).map(Body::from)
     }
 
     fn all(&self, kind: Kind) -> Vec<Value> {
@@ -123,7 +123,7 @@ impl Cluster {
     /// The bytes of the run's journal.
     fn journal(&self) -> String {
         let pieces = self.all(Kind::ConfigMap);
-        let of_journal = pieces.iter().filter(|p| text(p, "name").contains("-journal-"));
+        let of_journal = pieces.iter().filter(|p| meta_text(p, "name").contains("-journal-"));
         of_journal.map(|p| p["data"]["journal.jsonl"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
@@ -148,8 +148,8 @@ impl Machine {
     }
 }
 
-fn holder(owner: &str) -> Holder {
-    Holder { owner: owner.into(), host: "mac".into(), pid: 7, since: time(0), run: RUN.into() }
+fn holder(owner: &str) -> LockOwner {
+    LockOwner { owner: owner.into(), host: "mac".into(), pid: 7, since: time(0), run: RUN.into() }
 }
 
 fn time(second: i64) -> Timestamp {
@@ -254,7 +254,7 @@ async fn a_record_that_is_too_large_is_refused_and_one_that_barely_fits_has_its_
     let refused = alice.store.append(RUN, time(1), &notice(1_000_000)).await.unwrap_err().to_string();
     assert!(refused.contains("does not fit"), "{refused}");
     assert_eq!(alice.store.append(RUN, time(1), &notice(3)).await.unwrap().seq, 3);
-    assert_eq!(cluster.all(Kind::ConfigMap).iter().filter(|p| text(p, "name").contains("-journal-")).count(), 3);
+    assert_eq!(cluster.all(Kind::ConfigMap).iter().filter(|p| meta_text(p, "name").contains("-journal-")).count(), 3);
     assert_eq!(alice.store.runs().await.unwrap()[0].last, Some(time(1)));
 }
 
@@ -264,17 +264,17 @@ type Damage = fn(&mut String);
 async fn an_edited_journal_is_refused_with_the_emergency_command() {
     let first = format!("cutover-{RUN}-journal-00001");
     let damages: [(&str, Damage); 3] = [
-        ("its checksum does not match", |text| *text = text.replacen("xx", "xy", 1)),
-        ("it is truncated", |text| text.truncate(text.len() - 9)),
-        ("its checksum does not match", |text| drop(text.drain(..=text.find('\n').unwrap()))),
+        ("its checksum does not match", |text| *meta_text = meta_text.replacen("xx", "xy", 1)),
+        ("it is truncated", |text| meta_text.truncate(meta_text.len() - 9)),
+        ("its checksum does not match", |text| drop(meta_text.drain(..=meta_text.find('\n').unwrap()))),
     ];
     for (why, damage) in damages {
         let (cluster, alice) = begun().await;
         alice.store.append(RUN, time(1), &notice(20)).await.unwrap();
         cluster.edit(Kind::ConfigMap, &first, |piece| {
             let mut text = piece["data"]["journal.jsonl"].as_str().unwrap().to_owned();
-            damage(&mut text);
-            piece["data"]["journal.jsonl"] = text.into();
+            damage(&mut meta_text);
+            piece["data"]["journal.jsonl"] = meta_text.into();
         });
         let refused = alice.store.read(RUN).await.unwrap_err();
         assert!(matches!(&refused, StoreError::Corrupt { .. }), "{refused}");
@@ -310,11 +310,11 @@ async fn a_request_whose_answer_is_lost_is_added_once_even_if_it_was_handled_mea
         assert!(alice.store.requests(RUN).await.unwrap().len() <= 1, "{way:?}");
         take_requests(&*alice.store, RUN).await;
     }
-    cluster.edit(Kind::ConfigMap, &desk::name(Part::Requests, RUN), |desk| {
+    cluster.edit(Kind::ConfigMap, &desk::name(Purpose::Requests, RUN), |desk| {
         desk["data"]["0000000000-x"] = "{\"request\":\"explode\"}".into()
     });
     bob.store.put_request(RUN, &Request::Approve { by: "eve".into() }).await.unwrap();
     assert_eq!(take_requests(&*alice.store, RUN).await, [Request::Approve { by: "eve".into() }]);
-    let desk = cluster.all(Kind::ConfigMap).into_iter().find(|c| text(c, "name").ends_with("-requests")).unwrap();
+    let desk = cluster.all(Kind::ConfigMap).into_iter().find(|c| meta_text(c, "name").ends_with("-requests")).unwrap();
     assert!(desk["data"]["0000000000-x.unreadable"].is_string(), "{desk}");
 }

@@ -1,19 +1,19 @@
 //! Which events are legal in which state.
 
 use super::model::{Phase, State};
-use crate::domain::run::event::{Event, Outcome};
+use crate::domain::run::event::{Event, RunOutcome};
 
 /// The part of a run's state that decides which events are legal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Stand {
+pub struct StateSummary {
     /// Its phase.
     pub phase: Phase,
     /// Whether raises are stopped (paused or frozen).
-    pub held: bool,
+    pub raises_stopped: bool,
     /// Whether drifted routes are to be written again (`resume --reassert`).
     pub reassert: bool,
     /// Whether the old groups are removed from the routes, or are being removed: rollback is impossible.
-    pub detached: bool,
+    pub retired: bool,
 }
 
 /// An event that the current state does not allow.
@@ -22,39 +22,39 @@ pub struct Stand {
     Some(s) => format!("in the phase {:?}{}", s.phase, if s.held { ", while raises are stopped" } else { "" }),
     None => "before `started`".into(),
 })]
-pub struct Illegal {
+pub struct IllegalEvent {
     /// The state; `None`: before `started`.
-    pub stand: Option<Stand>,
+    pub stand: Option<StateSummary>,
     /// The event's name.
     pub event: &'static str,
 }
 
 impl State {
     /// The part of the state that decides which events are legal.
-    pub fn stand(&self) -> Stand {
-        Stand {
+    pub fn summary(&self) -> StateSummary {
+        StateSummary {
             phase: self.phase,
-            held: self.held(),
+            raises_stopped: self.raises_stopped(),
             reassert: self.routes.values().any(|r| r.reassert),
-            detached: self.detach.is_some(),
+            retired: self.retirement.is_some(),
         }
     }
 
     /// Checks that the state allows this event.
-    pub fn check(&self, event: &Event) -> Result<(), Illegal> {
-        let stand = self.stand();
+    pub fn check(&self, event: &Event) -> Result<(), IllegalEvent> {
+        let stand = self.summary();
         // After a rollback both clusters are needed: only a completed run can be detached.
-        let over = !matches!(event, Event::DetachStarted { .. }) || self.finished == Some(Outcome::Completed);
-        if legal(stand, event) && over { Ok(()) } else { Err(Illegal { stand: Some(stand), event: kind(event) }) }
+        let over = !matches!(event, Event::DetachStarted { .. }) || self.finished == Some(RunOutcome::Completed);
+        if is_legal(stand, event) && over { Ok(()) } else { Err(IllegalEvent { stand: Some(stand), event: event_name(event) }) }
     }
 }
 
 /// Whether an event is legal. Restoring writes belong to a rollback, other writes to a step whose raises are not
 /// stopped. After the end only a rollback, or the removal of the old groups, can follow; after that removal there is no
 /// rollback.
-fn legal(stand: Stand, event: &Event) -> bool {
+fn is_legal(stand: StateSummary, event: &Event) -> bool {
     use Phase::{Awaiting, Baking, Detaching, Finished, Moving, Ready, RollingBack, Working};
-    let Stand { phase, held, reassert, detached } = stand;
+    let StateSummary { phase, raises_stopped: held, reassert, retired: detached } = stand;
     let stepping = matches!(phase, Ready | Moving | Baking | Awaiting | Working);
     match event {
         Event::Started(_) | Event::Measured(_) | Event::Notified { .. } => false,
@@ -72,7 +72,7 @@ fn legal(stand: Stand, event: &Event) -> bool {
         Event::Baked { .. } => phase == Baking,
         Event::Approved { .. } | Event::TimedOut { .. } => phase == Awaiting,
         Event::Promoted { full, .. } => stepping && (*full || matches!(phase, Baking | Awaiting)),
-        Event::HookStarted { hook, .. } if hook.at.of_rollback() => phase == RollingBack,
+        Event::HookStarted { hook, .. } if hook.at.is_rollback() => phase == RollingBack,
         Event::HookStarted { .. } => matches!(phase, Ready | Moving | Working) && !held,
         Event::Paused { .. }
         | Event::Resumed { .. }
@@ -93,7 +93,7 @@ fn legal(stand: Stand, event: &Event) -> bool {
 }
 
 /// The name of an event, as in its record.
-pub(super) fn kind(event: &Event) -> &'static str {
+pub(super) fn event_name(event: &Event) -> &'static str {
     match event {
         Event::Started(_) => "started",
         Event::Claimed { .. } => "claimed",

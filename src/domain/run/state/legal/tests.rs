@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use super::*;
 use crate::domain::fixture;
 use crate::domain::run::event::{
-    BindResult, Freeze, GateKind, Measured, OnTimeout, Outcome, Ramp, Record, ResumeMode, StepType, Stop, Trigger,
+    BindResult, FreezeReason, GateKind, ClientMeasurement, OnTimeout, RunOutcome, Ramp, Record, ResumeMode, StepType, StopReason, Trigger,
     WriteResult,
 };
-use crate::domain::run::hook::{HookId, HookResult, Occasion};
-use crate::domain::run::state::{Detach, Frozen};
+use crate::domain::run::hook::{HookId, HookResult, HookPoint};
+use crate::domain::run::state::{Retirement, Frozen};
 
 /// Every phase, and whether the old groups are removed.
 const PHASES: [(Phase, bool); 9] = [
@@ -25,29 +25,29 @@ const PHASES: [(Phase, bool); 9] = [
 ];
 
 /// A run in this state.
-fn state(stand: Stand) -> State {
+fn state(stand: StateSummary) -> State {
     let event = Event::Started(Box::new(fixture::started(4)));
     let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event, newer: None };
     let mut state = State::fold(&[record]).expect("legal").expect("a state");
     state.phase = stand.phase;
-    state.finished = (stand.phase == Phase::Finished).then_some(Outcome::Completed);
-    state.detach = stand.detached.then(|| Detach { by: "alice@mac".into(), bindings: true, dealt: BTreeMap::new() });
+    state.finished = (stand.phase == Phase::Finished).then_some(RunOutcome::Completed);
+    state.retirement = stand.retired.then(|| Retirement { by: "alice@mac".into(), bindings: true, handled: BTreeMap::new() });
     state.frozen =
-        stand.held.then(|| Frozen { reason: Freeze::Drift, message: "someone".into(), since: Timestamp::UNIX_EPOCH });
+        stand.raises_stopped.then(|| Frozen { reason: FreezeReason::Drift, message: "someone".into(), since: Timestamp::UNIX_EPOCH });
     state.routes.values_mut().next().expect("a route").reassert = stand.reassert;
-    assert_eq!(state.stand(), stand);
+    assert_eq!(state.summary(), stand);
     state
 }
 
-fn stands() -> impl Iterator<Item = Stand> {
+fn stands() -> impl Iterator<Item = StateSummary> {
     let flags = [(false, false), (false, true), (true, false), (true, true)];
     PHASES
         .into_iter()
-        .flat_map(move |(phase, detached)| flags.map(|(held, reassert)| Stand { phase, held, reassert, detached }))
+        .flat_map(move |(phase, detached)| flags.map(|(held, reassert)| StateSummary { phase, raises_stopped: held, reassert, retired: detached }))
 }
 
 /// Whether an event is legal in a state.
-type Condition = fn(Stand) -> bool;
+type Condition = fn(StateSummary) -> bool;
 
 /// Every kind of event (twice where its fields matter), with the phases in which it is legal, by their first letters
 /// (`B` is the rollback), and a condition.
@@ -56,12 +56,12 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
     let route = || fixture::started(4).routes[0].id.clone();
     let intended = |restore| Event::Intended { restore, deadline: Timestamp::UNIX_EPOCH, writes: vec![] };
     let always: Condition = |_| true;
-    let free: Condition = |s| !s.held;
-    let moving: Condition = |s| s.reassert || s.phase == Phase::Detaching || (s.phase == Phase::Moving && !s.held);
+    let free: Condition = |s| !s.raises_stopped;
+    let moving: Condition = |s| s.reassert || s.phase == Phase::Detaching || (s.phase == Phase::Moving && !s.raises_stopped);
     let hook = |at| HookId { at, step: 1, number: 0 };
-    let back: Condition = |s| !s.detached;
+    let back: Condition = |s| !s.retired;
     let ramp = Ramp { percents: vec![50, 100], every: 60 };
-    let measured = Measured { step: 1, label: String::new(), clusters: BTreeMap::new(), requests: 0, client_errors: 0 };
+    let measured = ClientMeasurement { step: 1, label: String::new(), clusters: BTreeMap::new(), requests: 0, client_errors: 0 };
     vec![
         (Event::Started(Box::new(fixture::started(4))), "", always),
         (Event::Measured(measured), "", always),
@@ -80,14 +80,14 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
             back,
         ),
         (Event::RampStarted { cause: String::new(), by: by(), ramp, force: false, request: None }, "rmbawBf", back),
-        (Event::HookStarted { hook: hook(Occasion::Command), what: by() }, "rmw", free),
-        (Event::HookStarted { hook: hook(Occasion::Undo), what: by() }, "B", always),
-        (Event::HookEnded { hook: hook(Occasion::Undo), result: HookResult::Well, message: by() }, "rmbawBd", always),
+        (Event::HookStarted { hook: hook(HookPoint::Command), what: by() }, "rmw", free),
+        (Event::HookStarted { hook: hook(HookPoint::Undo), what: by() }, "B", always),
+        (Event::HookEnded { hook: hook(HookPoint::Undo), result: HookResult::Well, message: by() }, "rmbawBd", always),
         (Event::DetachStarted { by: by(), bindings: true, request: None }, "f", always),
         (Event::Unbound { cluster: by(), binding: by(), gone: true, why: String::new() }, "d", always),
         (Event::Ramped { percent: 100, early: None }, "B", always),
         (Event::Notice { message: String::new(), refused: None, request: None }, "rmbawBfd", always),
-        (Event::Stopped { reason: Stop::Waiting, message: String::new() }, "rmbawBfd", always),
+        (Event::Stopped { reason: StopReason::Waiting, message: String::new() }, "rmbawBfd", always),
         (Event::StepStarted { step: 1, kind: StepType::Shares, label: String::new() }, "r", free),
         (Event::Bound { cluster: by(), binding: by(), result: BindResult::Applied }, "m", always),
         (Event::Settled { step: 1 }, "m", always),
@@ -101,8 +101,8 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (Event::Promoted { step: 1, full: true, by: by(), request: None }, "rmbaw", always),
         (Event::Paused { by: by(), reason: String::new(), request: None }, "rmbaw", always),
         (Event::Resumed { by: by(), mode: ResumeMode::Plain, request: None }, "rmbaw", always),
-        (Event::Frozen { reason: Freeze::Unreadable, message: String::new() }, "rmbaw", always),
-        (Event::Thawed {}, "rmbaw", |s| s.held),
+        (Event::Frozen { reason: FreezeReason::Unreadable, message: String::new() }, "rmbaw", always),
+        (Event::Thawed {}, "rmbaw", |s| s.raises_stopped),
         (Event::Appeared { route: Box::new(fixture::started(4).routes[0].clone()) }, "rmbaw", always),
         (Event::Kept { routes: 1, missing: BTreeMap::new() }, "rmbaw", always),
         (Event::GateFailed { gate: GateKind::Guard, group: by(), message: by() }, "rmbaw", always),
@@ -110,7 +110,7 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (Event::Drifted { route: route(), expected: Box::new(fixture::forward(&[])), live: None }, "rmbawBd", always),
         (Event::Waiting { waits: vec![] }, "rmbawBd", always),
         (Event::Health { groups: BTreeMap::new() }, "rmbawBd", always),
-        (Event::Finished { outcome: Outcome::Completed, remarks: vec![], left: Vec::new() }, "rmbawBd", always),
+        (Event::Finished { outcome: RunOutcome::Completed, remarks: vec![], left: Vec::new() }, "rmbawBd", always),
     ]
 }
 
@@ -131,7 +131,7 @@ fn letter(phase: Phase) -> char {
 #[test]
 fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() {
     let events = events();
-    let kinds: std::collections::BTreeSet<_> = events.iter().map(|(e, _, _)| kind(e)).collect();
+    let kinds: std::collections::BTreeSet<_> = events.iter().map(|(e, _, _)| event_name(e)).collect();
     assert_eq!(kinds.len(), 34, "each kind of event is here");
     let mut count = 0;
     for stand in stands() {
@@ -140,11 +140,11 @@ fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() 
             let before = state(stand);
             let mut after = before.clone();
             let result = after.apply(Timestamp::UNIX_EPOCH, event);
-            assert_eq!(result.is_ok(), wanted, "{} in {stand:?}", kind(event));
+            assert_eq!(result.is_ok(), wanted, "{} in {stand:?}", event_name(event));
             count += usize::from(wanted);
             if let Err(illegal) = result {
-                assert_eq!((illegal.stand, illegal.event), (Some(stand), kind(event)));
-                assert_eq!(after, before, "{} in {stand:?}", kind(event));
+                assert_eq!((illegal.stand, illegal.event), (Some(stand), event_name(event)));
+                assert_eq!(after, before, "{} in {stand:?}", event_name(event));
             }
         }
     }
@@ -155,6 +155,6 @@ fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() 
 fn a_journal_begins_with_started() {
     let event = Event::Notice { message: String::new(), refused: None, request: None };
     let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event, newer: None };
-    assert_eq!(State::fold(&[record]), Err(Illegal { stand: None, event: "notice" }));
+    assert_eq!(State::fold(&[record]), Err(IllegalEvent { stand: None, event: "notice" }));
     assert_eq!(State::fold(&[]), Ok(None));
 }

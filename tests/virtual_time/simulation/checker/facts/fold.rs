@@ -1,7 +1,7 @@
 //! Taking in a history, entry by entry.
 
 use cutover::domain::run::event::{Event, Ramp, Record, ResumeMode, RouteStart, Trigger, WriteResult};
-use cutover::domain::traffic::{Content, RouteId};
+use cutover::domain::traffic::{RouteContent, RouteId};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Facts, Intent, Past, Sight, Way};
@@ -21,7 +21,7 @@ impl Facts {
                     }
                 }
                 let forwards =
-                    started.routes.iter().filter_map(|r| Some((r.id.clone(), vec![r.content.forwards()?.clone()])));
+                    started.routes.iter().filter_map(|r| Some((r.id.clone(), vec![r.content.forward_split()?.clone()])));
                 self.ours = forwards.collect();
                 self.started = Some(started.clone());
             }
@@ -67,8 +67,8 @@ impl Facts {
                 self.written.insert(route.clone());
                 self.restored.extend(self.rollback.is_some().then(|| route.clone()));
                 self.alive.insert(entry.process);
-                self.ours.entry(route.clone()).or_default().extend(content.forwards().cloned());
-                self.set.extend(content.forwards().map(|split| (route.clone(), split.clone())));
+                self.ours.entry(route.clone()).or_default().extend(content.forward_split().cloned());
+                self.set.extend(content.forward_split().map(|split| (route.clone(), split.clone())));
             }
             What::SawRoute { route, asked, live, gone } => self.saw(route, *asked, entry.at, live.as_ref(), *gone),
             What::SawHealth { group, asked, counts } => {
@@ -80,9 +80,9 @@ impl Facts {
         }
     }
 
-    fn saw(&mut self, route: &RouteId, asked: Timestamp, at: Timestamp, live: Option<&Content>, gone: bool) {
+    fn saw(&mut self, route: &RouteId, asked: Timestamp, at: Timestamp, live: Option<&RouteContent>, gone: bool) {
         let as_set =
-            live.and_then(Content::forwards).zip(self.set.get(route)).is_some_and(|(live, set)| live.same(set));
+            live.and_then(RouteContent::forward_split).zip(self.set.get(route)).is_some_and(|(live, set)| live.equivalent(set));
         if as_set && self.applied.get(route).is_some_and(|applied| *applied <= asked) {
             self.right.entry(route.clone()).or_insert((at, self.process));
         }
@@ -112,7 +112,7 @@ impl Facts {
             Event::Outcome { route, result, live, .. } => {
                 self.intents.remove(route);
                 if matches!(result, WriteResult::Applied | WriteResult::Already) {
-                    let face = self.route(route).zip(live.as_ref()).map(|(r, live)| face::typed(&r.content.with(live)));
+                    let face = self.route(route).zip(live.as_ref()).map(|(r, live)| face::typed(&r.content.with_split(live)));
                     self.confirmed.extend(face.map(|face| (route.clone(), face)));
                     self.drift.remove(route);
                     self.learned(route, at);
@@ -134,7 +134,7 @@ impl Facts {
                     way.told = if durable { way.told } else { *percent };
                 }
             }
-            Event::Drifted { route, live: Some(live), expected } if !live.same(expected) => {
+            Event::Drifted { route, live: Some(live), expected } if !live.equivalent(expected) => {
                 self.drift.insert(route.clone(), face::typed(live));
                 self.learned(route, at);
             }

@@ -4,10 +4,10 @@ mod fold;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover::domain::health::Counts;
+use cutover::domain::health::HealthCounts;
 use cutover::domain::run::event::{GateKind, Trigger};
-use cutover::domain::run::event::{Outcome, RouteStart, Started, Write};
-use cutover::domain::traffic::{Content, RouteId, Split};
+use cutover::domain::run::event::{RunOutcome, RouteStart, Started, Write};
+use cutover::domain::traffic::{RouteContent, RouteId, Split};
 use cutover::plan::model::{Plan, Shares, StepKind};
 use jiff::{SignedDuration, Timestamp};
 
@@ -21,7 +21,7 @@ use crate::simulation::history::Verb;
 pub struct Sight {
     pub asked: Timestamp,
     pub at: Timestamp,
-    pub live: Option<Content>,
+    pub live: Option<RouteContent>,
 }
 
 /// What once stood on a route.
@@ -67,7 +67,7 @@ pub struct Facts {
     pub seen: BTreeMap<RouteId, Sight>,
     /// What this process has seen of them when it could read them last.
     pub read: BTreeMap<RouteId, Sight>,
-    pub health: BTreeMap<String, Vec<(Timestamp, Option<Counts>)>>,
+    pub health: BTreeMap<String, Vec<(Timestamp, Option<HealthCounts>)>>,
     /// The last time that each route was written in the world, by us.
     pub applied: BTreeMap<RouteId, Timestamp>,
     /// What stood on each route before.
@@ -86,7 +86,7 @@ pub struct Facts {
     pub way: Option<Way>,
     /// What each route has, as the run last said that it was read back.
     confirmed: BTreeMap<RouteId, Face>,
-    pub finished: Option<Outcome>,
+    pub finished: Option<RunOutcome>,
     /// The old groups are taken out of the actions.
     pub detaching: bool,
     /// What someone else put on a route, as the run noted it.
@@ -206,10 +206,10 @@ impl Facts {
     }
 
     /// What this process last saw on a route, where that is nothing that we ever put there, nor what a person knows of.
-    pub fn stranger(&self, route: &RouteId) -> Option<&Content> {
+    pub fn stranger(&self, route: &RouteId) -> Option<&RouteContent> {
         let live = self.seen.get(route)?.live.as_ref()?;
         let ours = self.ours.get(route)?;
-        let known = live.forwards().is_some_and(|split| ours.iter().any(|own| own.same(split)));
+        let known = live.forward_split().is_some_and(|split| ours.iter().any(|own| own.equivalent(split)));
         (!known && self.agreed.get(route).is_none_or(|face| *face != face::typed(live))).then_some(live)
     }
 

@@ -14,7 +14,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 use crate::domain::run::event::{Event, Record, VERSION};
 
 /// The record of a line; `None` if it is not of this version or has a duplicate field.
-pub(super) fn record(line: &[u8]) -> Option<Record> {
+pub(super) fn read_record(line: &[u8]) -> Option<Record> {
     serde_json::from_slice::<Line>(line).ok().map(|line| line.0)
 }
 
@@ -31,10 +31,10 @@ impl<'de> Deserialize<'de> for Line {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Line, A::Error> {
-                let mut head = Head::default();
-                let event = Event::deserialize(MapAccessDeserializer::new(Rest { map, head: &mut head }))?;
+                let mut head = CommonFields::default();
+                let event = Event::deserialize(MapAccessDeserializer::new(EventFields { map, head: &mut head }))?;
                 match head {
-                    Head { version: Some(version), seq: Some(seq), time: Some(time), run: Some(run), sum: Some(_) }
+                    CommonFields { version: Some(version), seq: Some(seq), time: Some(time), run: Some(run), sum: Some(_) }
                         if version == VERSION =>
                     {
                         Ok(Line(Record { seq, time, run, event, newer: None }))
@@ -49,7 +49,7 @@ impl<'de> Deserialize<'de> for Line {
 
 /// The common fields of a record, beside those of its event.
 #[derive(Default)]
-struct Head {
+struct CommonFields {
     version: Option<u32>,
     seq: Option<u64>,
     time: Option<Timestamp>,
@@ -58,22 +58,22 @@ struct Head {
 }
 
 /// The fields of the event. The common fields are stored in `head` when they come by.
-struct Rest<'h, A> {
+struct EventFields<'h, A> {
     map: A,
-    head: &'h mut Head,
+    head: &'h mut CommonFields,
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Rest<'_, A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for EventFields<'_, A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
         while let Some(Key(key)) = self.map.next_key()? {
             match &*key {
-                "v" => once(&mut self.head.version, self.map.next_value()?)?,
-                "seq" => once(&mut self.head.seq, self.map.next_value()?)?,
-                "time" => once(&mut self.head.time, self.map.next_value()?)?,
-                "run" => once(&mut self.head.run, self.map.next_value()?)?,
-                "sum" => once(&mut self.head.sum, self.map.next_value()?)?,
+                "v" => set_once(&mut self.head.version, self.map.next_value()?)?,
+                "seq" => set_once(&mut self.head.seq, self.map.next_value()?)?,
+                "time" => set_once(&mut self.head.time, self.map.next_value()?)?,
+                "run" => set_once(&mut self.head.run, self.map.next_value()?)?,
+                "sum" => set_once(&mut self.head.sum, self.map.next_value()?)?,
                 _ => {
                     let key = match key {
                         Cow::Borrowed(key) => seed.deserialize(BorrowedStrDeserializer::new(key)),
@@ -91,7 +91,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Rest<'_, A> {
     }
 }
 
-fn once<T, E: Error>(field: &mut Option<T>, value: T) -> Result<(), E> {
+fn set_once<T, E: Error>(field: &mut Option<T>, value: T) -> Result<(), E> {
     match field.replace(value) {
         None => Ok(()),
         Some(_) => Err(E::custom("a field is there twice")),

@@ -37,7 +37,7 @@ fn skeleton(started: &Started) -> Skeleton {
     }
     // Without a text, the run is a rollback that started without a plan.
     let shares = [(started.to.clone(), 0), (started.from.clone(), 100)].into();
-    let back = Step { number: 1, name: None, kind: StepKind::Shares(shares), limit: None };
+    let back = Step { number: 1, name: None, kind: StepKind::Shares(shares), approval_timeout: None };
     let balancer = started.load_balancers.first().map_or("", String::as_str);
     Skeleton {
         name: started.plan.clone(),

@@ -9,14 +9,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::event::{Started, Wait};
 use crate::base::time::signed;
 use crate::domain::health::Target;
-use crate::domain::health::gate::{FRESH, Sample, Samples};
-use crate::domain::traffic::{Content, Found, Reading, RouteId, Unreadable};
+use crate::domain::health::gate::{MAX_SAMPLE_AGE, Sample, Samples};
+use crate::domain::traffic::{RouteContent, FoundRoute, Reading, RouteId, Unreadable};
 
 /// The readings of one observation. Routes and groups that were not read are absent.
 #[derive(Debug, Clone, Default)]
 pub struct Observation {
     /// Routes.
-    pub routes: BTreeMap<RouteId, Reading<Content>>,
+    pub routes: BTreeMap<RouteId, Reading<RouteContent>>,
     /// Targets by group.
     pub health: BTreeMap<String, Reading<Vec<Target>>>,
     /// Ready replicas behind a group of instance targets, where Kubernetes is reachable.
@@ -24,12 +24,12 @@ pub struct Observation {
     /// The marker on the load balancers, or why it could not be read; `None` where the plan has `marker: none`.
     pub marker: Option<Reading<Marker>>,
     /// Every readable route of the load balancers; empty if not requested.
-    pub census: Vec<Found>,
+    pub census: Vec<FoundRoute>,
 }
 
 impl Observation {
     /// Whether AWS throttled one of its readings, after all retries.
-    pub fn throttled(&self) -> bool {
+    pub fn is_throttled(&self) -> bool {
         let throttled = |why: Option<&Unreadable>| matches!(why, Some(Unreadable::Throttled));
         self.routes.values().any(|r| throttled(r.value.as_ref().err()))
             || self.health.values().any(|r| throttled(r.value.as_ref().err()))
@@ -50,121 +50,121 @@ pub enum Marker {
 
 /// What this process has observed, up to now.
 #[derive(Debug, Clone)]
-pub struct Watch {
+pub struct Observed {
     /// When this process began to observe.
     pub since: Timestamp,
     /// The last attempt of a full observation.
-    pub tried: Timestamp,
+    pub last_attempt: Timestamp,
     /// The last full observation that could be read.
-    pub last_look: Option<Timestamp>,
+    pub last_full: Option<Timestamp>,
     /// The last reading of each route, or why it failed.
-    pub routes: BTreeMap<RouteId, Reading<Content>>,
+    pub routes: BTreeMap<RouteId, Reading<RouteContent>>,
     /// Health samples by group.
     pub samples: BTreeMap<String, Samples>,
     /// Groups whose last reading failed, and why.
     pub unreadable: BTreeMap<String, Unreadable>,
     /// Since when some reading fails.
-    pub blind_since: Option<Timestamp>,
+    pub unreadable_since: Option<Timestamp>,
     /// Ready replicas behind a group of instance targets.
     pub replicas: BTreeMap<String, u32>,
     /// The maximum of pods that the autoscaler of a group allows; read while a raise waits.
-    pub ceilings: BTreeMap<String, u32>,
+    pub autoscaler_limits: BTreeMap<String, u32>,
     /// Every route of the load balancers at the last listing.
-    pub census: Vec<Found>,
+    pub census: Vec<FoundRoute>,
     /// The marker at the last successful reading.
     pub marker: Option<Marker>,
     /// Why the last reading of the marker failed.
-    pub marker_unread: Option<Unreadable>,
+    pub marker_error: Option<Unreadable>,
     /// When the marker was last read.
     marker_at: Timestamp,
     /// Why the lock may expire soon, although no other owner is known.
-    pub lapsed: Option<String>,
+    pub lock_warning: Option<String>,
     /// Zones in which each group has had targets.
     pub zones: BTreeMap<String, BTreeSet<String>>,
     /// Why bindings could not be created at the last attempt, until that wait is over.
-    pub unbound: Vec<Wait>,
+    pub binding_waits: Vec<Wait>,
     /// Routes whose writes are rejected repeatedly, and why.
-    pub refused: BTreeMap<RouteId, String>,
+    pub rejected_writes: BTreeMap<RouteId, String>,
     /// Gaps between observations that are too long for a bake to count, as (from, to).
     gaps: Vec<(Timestamp, Timestamp)>,
-    gap: SignedDuration,
+    max_gap: SignedDuration,
     /// Maximum time between two observations for a bake, if the plan sets it (`observeEvery`). It then applies across
     /// processes, too.
-    apart: Option<SignedDuration>,
+    max_bake_gap: Option<SignedDuration>,
     /// The first full observation that could be read.
-    first_look: Option<Timestamp>,
-    fresh: SignedDuration,
-    keep: SignedDuration,
+    first_full: Option<Timestamp>,
+    max_sample_age: SignedDuration,
+    sample_retention: SignedDuration,
 }
 
-impl Watch {
+impl Observed {
     /// Starts observing. `poll` is the time between two observations, `keep` how far back samples are needed.
     pub fn new(now: Timestamp, poll: Duration, keep: Duration) -> Self {
         Self {
             since: now,
-            tried: Timestamp::MIN,
-            last_look: None,
+            last_attempt: Timestamp::MIN,
+            last_full: None,
             routes: BTreeMap::new(),
             census: Vec::new(),
             samples: BTreeMap::new(),
             unreadable: BTreeMap::new(),
-            blind_since: None,
+            unreadable_since: None,
             replicas: BTreeMap::new(),
-            ceilings: BTreeMap::new(),
+            autoscaler_limits: BTreeMap::new(),
             marker: None,
-            marker_unread: None,
+            marker_error: None,
             marker_at: Timestamp::MIN,
-            lapsed: None,
+            lock_warning: None,
             zones: BTreeMap::new(),
-            unbound: Vec::new(),
-            refused: BTreeMap::new(),
+            binding_waits: Vec::new(),
+            rejected_writes: BTreeMap::new(),
             gaps: Vec::new(),
-            gap: signed(poll * 3),
-            apart: None,
-            first_look: None,
-            fresh: FRESH,
-            keep: signed(keep),
+            max_gap: signed(poll * 3),
+            max_bake_gap: None,
+            first_full: None,
+            max_sample_age: MAX_SAMPLE_AGE,
+            sample_retention: signed(keep),
         }
     }
 
     /// Replaces the default bounds (three polls between two observations, ten seconds for a fresh sample), for clocks
     /// that run faster than real time.
     #[must_use]
-    pub fn bearing(self, gap: Duration, fresh: Duration) -> Self {
-        Self { gap: signed(gap), fresh: signed(fresh), ..self }
+    pub fn with_bounds(self, gap: Duration, fresh: Duration) -> Self {
+        Self { max_gap: signed(gap), max_sample_age: signed(fresh), ..self }
     }
 
     /// Sets the maximum time between two observations for a bake (`observeEvery`). Gates are not affected.
     #[must_use]
-    pub fn observing(self, every: Option<Duration>) -> Self {
-        Self { apart: every.map(|every| signed(every).max(self.gap)), ..self }
+    pub fn with_observe_every(self, every: Option<Duration>) -> Self {
+        Self { max_bake_gap: every.map(|every| signed(every).max(self.max_gap)), ..self }
     }
 
     /// Changes the maximum time between two observations.
-    pub fn expect(&mut self, gap: Duration) {
-        self.gap = signed(gap);
+    pub fn set_max_gap(&mut self, gap: Duration) {
+        self.max_gap = signed(gap);
     }
 
     /// Maximum time between two observations; more counts as unobserved.
-    pub fn gap(&self) -> SignedDuration {
-        self.gap
+    pub fn max_gap(&self) -> SignedDuration {
+        self.max_gap
     }
 
     /// Maximum age of a fresh sample.
-    pub fn fresh(&self) -> SignedDuration {
-        self.fresh
+    pub fn max_sample_age(&self) -> SignedDuration {
+        self.max_sample_age
     }
 
     /// Adds an observation. `whole`: it is a full observation, the kind that counts for a bake.
-    pub fn absorb(&mut self, now: Timestamp, look: Observation, whole: bool) {
+    pub fn add(&mut self, now: Timestamp, look: Observation, whole: bool) {
         if whole {
-            self.tried = now;
+            self.last_attempt = now;
         }
         for (group, reading) in look.health {
             match reading.value {
                 Ok(targets) => {
                     self.unreadable.remove(&group);
-                    self.sample(group, reading.at, &targets);
+                    self.add_sample(group, reading.at, &targets);
                 }
                 Err(why) => {
                     self.unreadable.insert(group, why);
@@ -178,32 +178,32 @@ impl Watch {
         }
         match look.marker {
             Some(Reading { at, value: Ok(marker) }) => {
-                (self.marker, self.marker_unread, self.marker_at) = (Some(marker), None, at)
+                (self.marker, self.marker_error, self.marker_at) = (Some(marker), None, at)
             }
             // The owner is unknown now, whatever the last reading said.
-            Some(Reading { value: Err(why), .. }) => self.marker_unread = Some(why),
+            Some(Reading { value: Err(why), .. }) => self.marker_error = Some(why),
             None => {}
         }
-        let blind = !self.unreadable.is_empty() || self.routes.values().any(|r| blinds(&r.value));
+        let blind = !self.unreadable.is_empty() || self.routes.values().any(|r| is_unreadable(&r.value));
         // An observation with a failed reading does not count. A bake counts traffic and targets; the marker does not
         // matter for it.
         if whole && !blind {
-            self.count(now);
+            self.count_full(now);
         }
-        self.blind_since = if blind || self.marker_unread.is_some() { self.blind_since.or(Some(now)) } else { None };
+        self.unreadable_since = if blind || self.marker_error.is_some() { self.unreadable_since.or(Some(now)) } else { None };
     }
 
-    fn count(&mut self, now: Timestamp) {
-        let before = self.last_look.unwrap_or(self.since);
-        if now.duration_since(before) > self.apart.unwrap_or(self.gap) {
+    fn count_full(&mut self, now: Timestamp) {
+        let before = self.last_full.unwrap_or(self.since);
+        if now.duration_since(before) > self.max_bake_gap.unwrap_or(self.max_gap) {
             self.gaps.push((before, now));
         }
-        self.first_look = self.first_look.or(Some(now));
-        self.last_look = Some(now);
+        self.first_full = self.first_full.or(Some(now));
+        self.last_full = Some(now);
     }
 
-    fn sample(&mut self, group: String, at: Timestamp, targets: &[Target]) {
-        let (gap, keep) = (self.gap(), self.keep);
+    fn add_sample(&mut self, group: String, at: Timestamp, targets: &[Target]) {
+        let (gap, keep) = (self.max_gap(), self.sample_retention);
         self.zones.entry(group.clone()).or_default().extend(targets.iter().filter_map(|t| t.zone.clone()));
         let samples = self.samples.entry(group).or_default();
         // Samples from before a gap say nothing about the time in the gap.
@@ -218,29 +218,29 @@ impl Watch {
     }
 
     /// Whether the last reading of the marker showed it as ours.
-    pub fn marked(&self) -> bool {
-        self.marker == Some(Marker::Ours) && self.marker_unread.is_none()
+    pub fn marker_is_ours(&self) -> bool {
+        self.marker == Some(Marker::Ours) && self.marker_error.is_none()
     }
 
     /// Whether the marker must be read again before a write.
     pub fn marker_stale(&self, now: Timestamp) -> bool {
-        now.duration_since(self.marker_at) > self.fresh
+        now.duration_since(self.marker_at) > self.max_sample_age
     }
 
     /// The samples of a group.
-    pub fn of(&self, group: &str) -> &Samples {
+    pub fn samples_of(&self, group: &str) -> &Samples {
         static NONE: Samples = Samples::new();
         self.samples.get(group).unwrap_or(&NONE)
     }
 
     /// Healthy targets of a group in its last successful reading.
     pub fn healthy(&self, group: &str) -> Option<u32> {
-        self.of(group).back().map(|s| s.counts.healthy)
+        self.samples_of(group).back().map(|s| s.counts.healthy)
     }
 
     /// Observed and unobserved time since `from`, which is the time of an observation.
-    pub fn observed(&self, from: Timestamp, now: Timestamp) -> (Duration, Duration) {
-        let joined = self.apart.zip(self.first_look).is_some_and(|(apart, first)| first.duration_since(from) <= apart);
+    pub fn observed_time(&self, from: Timestamp, now: Timestamp) -> (Duration, Duration) {
+        let joined = self.max_bake_gap.zip(self.first_full).is_some_and(|(apart, first)| first.duration_since(from) <= apart);
         let before = (if joined { self.since } else { from.min(self.since) }, self.since);
         let length =
             |from: Timestamp, to: Timestamp| Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO);
@@ -250,7 +250,7 @@ impl Watch {
     }
 
     /// What cannot be read at present, as text; `None` if everything can be read.
-    pub fn blindness(&self, started: &Started) -> Option<String> {
+    pub fn unreadable_summary(&self, started: &Started) -> Option<String> {
         let group = |id: &String| started.groups.get(id).map_or_else(|| id.clone(), |group| group.name.clone());
         let route = |id: &RouteId| {
             started.routes.iter().find(|r| r.id == *id).map_or_else(|| id.to_string(), |r| r.label.clone())
@@ -259,9 +259,9 @@ impl Watch {
         let routes = self
             .routes
             .iter()
-            .filter(|(_, r)| blinds(&r.value))
+            .filter(|(_, r)| is_unreadable(&r.value))
             .filter_map(|(id, r)| r.value.as_ref().err().map(|e| format!("{}: {e}", route(id))));
-        let marker = self.marker_unread.iter().map(|why| format!("the marker tag: {why}"));
+        let marker = self.marker_error.iter().map(|why| format!("the marker tag: {why}"));
         let all: Vec<_> = groups.chain(routes).chain(marker).collect();
         let first = all.first()?;
         Some(if all.len() == 1 { first.clone() } else { format!("{first}, and {} more", all.len() - 1) })
@@ -269,6 +269,6 @@ impl Watch {
 }
 
 /// A deleted rule is a reading, not a failure to read.
-fn blinds<T>(value: &Result<T, Unreadable>) -> bool {
+fn is_unreadable<T>(value: &Result<T, Unreadable>) -> bool {
     matches!(value, Err(why) if !matches!(why, Unreadable::NotFound(_)))
 }

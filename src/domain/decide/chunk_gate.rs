@@ -8,52 +8,52 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::context::Context;
 use super::decision::Batch;
 use super::{gates, hold};
-use crate::domain::health::gate::Raise;
+use crate::domain::health::gate::RaiseVerdict;
 use crate::domain::run::event::{Wait, WaitReason, Write};
 use crate::domain::run::state::State;
 use crate::domain::traffic::RouteId;
 
 /// The writes of a chunk that must wait, and why.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Clearance {
+pub struct ChunkVerdict {
     /// The routes that are not written now and stay in the batch.
-    pub held: BTreeSet<RouteId>,
+    pub waiting_routes: BTreeSet<RouteId>,
     /// The reasons, one per group.
     pub waits: Vec<Wait>,
 }
 
 /// The groups that these writes raise, limited to those that the batch gates.
-pub fn raises(state: &State, batch: &Batch, writes: &[Write]) -> Vec<String> {
-    let all: BTreeSet<_> = writes.iter().flat_map(|write| raised(state, batch, write)).collect();
+pub fn groups_to_read(state: &State, batch: &Batch, writes: &[Write]) -> Vec<String> {
+    let all: BTreeSet<_> = writes.iter().flat_map(|write| gated_groups(state, batch, write)).collect();
     all.into_iter().collect()
 }
 
-fn raised(state: &State, batch: &Batch, write: &Write) -> Vec<String> {
+fn gated_groups(state: &State, batch: &Batch, write: &Write) -> Vec<String> {
     let Some(route) = state.routes.get(&write.route) else { return Vec::new() };
-    let mut groups = gates::raised(state, &[(route, write.set.clone())]);
-    groups.retain(|group| batch.raises.contains(group));
+    let mut groups = gates::raised_groups(state, &[(route, write.set.clone())]);
+    groups.retain(|group| batch.raised_groups.contains(group));
     groups
 }
 
 /// Judges a chunk. A write waits if a group that it raises has no sample of the last ten seconds or fails its raise
 /// gate. While anything is unreadable, every write of a raising batch waits.
-pub fn clear(c: &Context<'_>, batch: &Batch, writes: &[Write]) -> Clearance {
-    let wait = |group: &String| match gates::gate_of(c, group, c.state.step, c.watch.fresh()) {
-        Raise::Holds => None,
-        raise => Some(gates::why_not(c, group, raise).unwrap_or_else(|| Wait {
+pub fn judge_chunk(c: &Context<'_>, batch: &Batch, writes: &[Write]) -> ChunkVerdict {
+    let wait = |group: &String| match gates::raise_verdict(c, group, c.state.step, c.observed.max_sample_age()) {
+        RaiseVerdict::Holds => None,
+        raise => Some(gates::raise_wait(c, group, raise).unwrap_or_else(|| Wait {
             reason: WaitReason::RaiseGate,
             message: format!("{} was not read in time", c.name(group)),
             until: None,
         })),
     };
-    let raised = |write: &Write| raised(c.state, batch, write);
+    let raised = |write: &Write| gated_groups(c.state, batch, write);
     let groups: BTreeSet<_> = writes.iter().flat_map(raised).collect();
     let waits: BTreeMap<_, _> = groups.iter().filter_map(|group| Some((group, wait(group)?))).collect();
-    let blind = hold::blind(c.state, c.watch).filter(|_| !batch.raises.is_empty());
+    let blind = hold::unreadable_wait(c.state, c.observed).filter(|_| !batch.raised_groups.is_empty());
     let held =
         writes.iter().filter(|write| blind.is_some() || raised(write).iter().any(|group| waits.contains_key(group)));
-    Clearance {
-        held: held.map(|write| write.route.clone()).collect(),
+    ChunkVerdict {
+        waiting_routes: held.map(|write| write.route.clone()).collect(),
         waits: blind.map_or_else(|| waits.into_values().collect(), |wait| vec![wait]),
     }
 }

@@ -38,7 +38,7 @@ pub enum BindResult {
 
 impl BindResult {
     /// The spelling in JSON and messages.
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Applied => "applied",
             Self::Already => "already",
@@ -59,7 +59,7 @@ pub enum GateKind {
 
 impl GateKind {
     /// The spelling in JSON and messages.
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Raise => "raise",
             Self::Guard => "guard",
@@ -89,7 +89,7 @@ pub enum RequestKind {
 
 impl RequestKind {
     /// The name of its command.
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Pause => "pause",
             Self::Resume => "resume",
@@ -157,7 +157,7 @@ pub enum OnTimeout {
 
 impl OnTimeout {
     /// The spelling in the plan file.
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Rollback => "rollback",
             Self::Pause => "pause",
@@ -193,7 +193,7 @@ pub enum ResumeMode {
 /// Why a run is frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Freeze {
+pub enum FreezeReason {
     /// Another actor changed a route.
     Drift,
     /// Health, routes or the marker could not be read for some time.
@@ -291,7 +291,7 @@ impl Trigger {
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Outcome {
+pub enum RunOutcome {
     /// All steps are done.
     Completed,
     /// An automatic rollback restored the traffic.
@@ -303,7 +303,7 @@ pub enum Outcome {
 /// Why a process stopped driving an unfinished run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Stop {
+pub enum StopReason {
     /// An approval, a bake, `--until`; exit 8.
     Waiting,
     /// Interrupted with `^C`; exit 130.
@@ -319,13 +319,13 @@ pub enum Stop {
 /// What the clients of a rehearsal measured between the settle and the end of a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Measured {
+pub struct ClientMeasurement {
     /// The step whose shares were live.
     pub step: usize,
     /// The name or action of the step, such as `setWeight: 5`.
     pub label: String,
     /// Measurements by cluster.
-    pub clusters: BTreeMap<ClusterName, MeasuredCluster>,
+    pub clusters: BTreeMap<ClusterName, ClusterMeasurement>,
     /// All requests, including those to third-party groups.
     pub requests: u64,
     /// Requests that failed for the client (no answer, or 5xx).
@@ -335,7 +335,7 @@ pub struct Measured {
 /// The measurements for one cluster, see [`Measured`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct MeasuredCluster {
+pub struct ClusterMeasurement {
     /// The planned share, in percent of the managed traffic.
     pub planned: f64,
     /// The measured share, in percent of the managed traffic.
