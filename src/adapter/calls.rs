@@ -120,7 +120,7 @@ pub fn start_recording() {
 
 /// Returns the calls that were recorded since this function was last called.
 pub fn take_recorded() -> Vec<Call> {
-    call_log().recorded.as_mut().map(|kept| take_recorded.drain(..).collect()).unwrap_or_default()
+    call_log().recorded.as_mut().map(|kept| kept.drain(..).collect()).unwrap_or_default()
 }
 
 /// A call in progress.
@@ -144,10 +144,10 @@ impl CallTimer {
         let (count, sum) = desk.counts.durations.entry((service.clone(), operation.clone())).or_default();
         (*count, *sum) = (*count + 1, *sum + took);
         if let Some(kept) = &mut desk.recorded {
-            if take_recorded.len() >= MAX_RECORDED {
-                take_recorded.pop_front();
+            if kept.len() >= MAX_RECORDED {
+                kept.pop_front();
             }
-            take_recorded.push_back(Call { service, operation, outcome, started: self.at, duration: took });
+            kept.push_back(Call { service, operation, outcome, started: self.at, duration: took });
         }
     }
 }
@@ -191,7 +191,9 @@ impl Intercept for AwsCallCounter {
             let answer = call.response();
             let outcome = match CallOutcome::from_status(answer.map(|a| a.status().as_u16())) {
                 // Most services report throttling as 400 or 503.
-                CallOutcome::Refused | CallOutcome::Failed if answer.and_then(|a| a.body().bytes()).is_some_and(throttles) => {
+                CallOutcome::Refused | CallOutcome::Failed
+                    if answer.and_then(|a| a.body().bytes()).is_some_and(throttles) =>
+                {
                     CallOutcome::Throttled
                 }
                 other => other,
@@ -296,7 +298,8 @@ mod tests {
 
     #[test]
     fn an_outcome_follows_from_the_status() {
-        let all = [Some(200), Some(404), Some(429), Some(503), None].map(CallOutcome::from_status).map(CallOutcome::name);
+        let all =
+            [Some(200), Some(404), Some(429), Some(503), None].map(CallOutcome::from_status).map(CallOutcome::name);
         assert_eq!(all, ["ok", "refused", "throttled", "failed", "unanswered"]);
         assert!(throttles(b"<Code>Throttling</Code>") && !throttles(b"<Code>AccessDenied</Code>"));
     }

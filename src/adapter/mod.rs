@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod calls;
 pub mod clock;
+mod foreign_text;
 pub mod hook;
 pub mod http;
 pub mod kubernetes;
@@ -11,4 +12,3 @@ pub mod notify;
 mod process;
 pub mod store;
 pub mod telemetry;
-mod words;

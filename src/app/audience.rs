@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::domain::run::event::{Record, Wait};
-use crate::domain::run::state::State;
 use crate::domain::run::observation::Observed;
+use crate::domain::run::state::State;
 use crate::engine::Audience;
 
 /// Several audiences. Each gets everything, in this order.

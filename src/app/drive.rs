@@ -11,10 +11,10 @@ use super::owner;
 use super::surface::Surface;
 use super::telemetry::Telemetry;
 use super::view::RunView;
-use crate::domain::decide::goal;
+use crate::domain::decide::desired_split;
 use crate::domain::run::event::{Event, RunOutcome, StopReason};
 use crate::domain::run::state::State;
-use crate::engine::hold::{Ownership, OwnershipError};
+use crate::engine::ownership::{Ownership, OwnershipError};
 use crate::engine::{Ending, EngineError, Interrupt, Ports, RunLoop, Settings, WatchList};
 use crate::plan::model::Plan;
 use crate::port::store::{LockError, Request, StoreError, emergency_command};
@@ -43,9 +43,9 @@ pub async fn drive(
     plan: &Plan,
     ports: Ports,
     settings: Settings,
-    hold: Ownership,
+    ownership: Ownership,
 ) -> Result<Exit, Failure> {
-    drive_with_request(surface, plan, ports, settings, hold, None, &[]).await
+    drive_with_request(surface, plan, ports, settings, ownership, None, &[]).await
 }
 
 /// Drives a run to its ending, and first carries out the request that this process was started with: a rollback must
@@ -56,11 +56,11 @@ pub async fn drive_with_request(
     plan: &Plan,
     ports: Ports,
     settings: Settings,
-    hold: Ownership,
+    ownership: Ownership,
     request: Option<&Request>,
     unknown: &[String],
 ) -> Result<Exit, Failure> {
-    Box::pin(drive_with_audiences(surface, plan, ports, settings, hold, request, unknown)).await
+    Box::pin(drive_with_audiences(surface, plan, ports, settings, ownership, request, unknown)).await
 }
 
 /// Connects all audiences, drives the run, and reports its ending.
@@ -69,7 +69,7 @@ async fn drive_with_audiences(
     plan: &Plan,
     ports: Ports,
     settings: Settings,
-    hold: Ownership,
+    ownership: Ownership,
     request: Option<&Request>,
     unknown: &[String],
 ) -> Result<Exit, Failure> {
@@ -79,7 +79,7 @@ async fn drive_with_audiences(
     let mut bells = Notifier::for_plan(plan, surface.record_text());
     bells.warn_unreachable();
     // The first records name everything that later records refer to. They were journalled before the audience existed.
-    let before = ports.store.read(hold.run()).await.unwrap_or_default();
+    let before = ports.store.read(ownership.run()).await.unwrap_or_default();
     before.iter().take_while(|r| !matches!(r.event, Event::Claimed { .. })).for_each(|record| listener.record(record));
     bells.process_earlier(&before);
     let mut telemetry = Telemetry::begin(plan, surface.metric_outlets()).await;
@@ -88,11 +88,14 @@ async fn drive_with_audiences(
     // A later process does not find a run that is only in memory.
     let lost = if ports.store.is_durable() { None } else { Some(emergency_command(&before)) };
     drop(before);
-    let mut run =
-        RunLoop::open(plan, ports, settings, hold, interrupt.clone(), &mut company).await.map_err(|e| engine_failure(e, false))?;
+    let mut run = RunLoop::open(plan, ports, settings, ownership, interrupt.clone(), &mut company)
+        .await
+        .map_err(|e| engine_failure(e, false))?;
     if let Some(request) = request {
         let begun = run.carry_out(request).await;
-        begun.map_err(|e| engine_failure(e, may_have_written(run.state())))?.map_err(|why| Failure::new(Exit::Usage, why))?;
+        begun
+            .map_err(|e| engine_failure(e, may_have_written(run.state())))?
+            .map_err(|why| Failure::new(Exit::Usage, why))?;
     }
     let ending = tokio::select! {
         ending = run.drive() => Some(ending),
@@ -113,7 +116,7 @@ async fn drive_with_audiences(
         // The operator has already seen how the run ended.
         () = next_stop(surface) => {}
     }
-    exit_of
+    exit
 }
 
 /// Reports the ending of a run to the operator of this process.
@@ -127,7 +130,9 @@ fn report_result(
     match ending {
         Err(error) => {
             let left = surface.final_lines(view);
-            Err(left.iter().fold(engine_failure(error, moved), |failure, line| failure.next(line.trim_start_matches("  "))))
+            Err(left
+                .iter()
+                .fold(engine_failure(error, moved), |failure, line| failure.next(line.trim_start_matches("  "))))
         }
         Ok(ending) => Ok(report_ending(surface, &ending, view, unknown)),
     }
@@ -135,7 +140,7 @@ fn report_result(
 
 /// Whether the run may have written to a route.
 fn may_have_written(state: &State) -> bool {
-    state.first_write.is_some() || state.step > state.started.from_step || goal::has_moved(state)
+    state.first_write.is_some() || state.step > state.started.from_step || desired_split::has_moved(state)
 }
 
 /// Reports an ending (the live shares and what to type next) and returns its exit code.
@@ -157,7 +162,7 @@ pub fn report_ending(surface: &dyn Surface, ending: &Ending, view: &RunView, unk
     }
     match exit_of(ending) {
         Exit::Done | Exit::RolledBack if !unknown.is_empty() => Exit::Stuck,
-        exit => exit_of,
+        exit => exit,
     }
 }
 
@@ -196,7 +201,7 @@ async fn next_stop(surface: &dyn Surface) {
 /// The failure of a run that could not continue. `moved`: the run may have written to a route.
 pub fn engine_failure(error: EngineError, moved: bool) -> Failure {
     let exit = if moved { Exit::Stuck } else { Exit::Internal };
-    Failure::new(exit_of, error)
+    Failure::new(exit, error)
 }
 
 /// The failure of an existing run that could not be acquired: this process wrote nothing, but the run may have moved
@@ -207,7 +212,7 @@ pub fn resume_failure(error: OwnershipError, state: &State) -> Failure {
     if failure.exit == Exit::Locked {
         return failure;
     }
-    if !goal::has_moved(state) {
+    if !desired_split::has_moved(state) {
         return failure.next("the run has not moved any traffic yet").next(format!("continue: cutover resume {run}"));
     }
     let failure = Failure { exit: Exit::Stuck, ..failure };
@@ -234,8 +239,8 @@ pub fn ownership_failure(error: OwnershipError, back: &str) -> Failure {
         OwnershipError::Lock(_) | OwnershipError::Store(_) => Exit::Internal,
     };
     let stale = matches!(error, OwnershipError::Marker(crate::engine::MarkerError::Other(_)));
-    let mut failure = Failure::new(exit_of, error);
-    if exit_of == Exit::Locked {
+    let mut failure = Failure::new(exit, error);
+    if exit == Exit::Locked {
         failure = failure.next(format!("to roll back anyway (their process stops): {back}"));
     }
     if stale {

@@ -6,18 +6,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::begin::StartError;
 use super::drive;
 use super::exit::{Exit, Failure, store_failure};
 use super::find::{self, StoredRun};
 use super::prepare::Preparation;
+use super::start::StartError;
 use super::steer::{DriveOptions, connect_to_run};
 use super::surface::Surface;
 use crate::domain::run::event::{Event, Record};
-use crate::engine::hold::{self, OwnershipError};
+use crate::engine::ownership::{self, OwnershipError};
 use crate::engine::{Ending, Ports};
 use crate::plan::model::{Plan, StepKind};
-use crate::port::store::{LockOwner, LockError, RunSummary, Store, is_run_of};
+use crate::port::store::{LockError, LockOwner, RunSummary, Store, is_run_of};
 
 /// What a call must do for a plan.
 pub enum Due {
@@ -60,11 +60,16 @@ pub fn exit_of_finished(records: &[Record]) -> Option<Exit> {
 }
 
 /// Continues an unfinished run, unless another process is driving it.
-pub async fn continue_run(surface: &dyn Surface, found: &StoredRun, store: Arc<dyn Store>, going: DriveOptions) -> Result<Exit, Failure> {
+pub async fn continue_run(
+    surface: &dyn Surface,
+    found: &StoredRun,
+    store: Arc<dyn Store>,
+    going: DriveOptions,
+) -> Result<Exit, Failure> {
     let (plan, state) = (&found.plan, found.state()?);
     let (ports, settings) = connect_to_run(found, &state, store, going).await?;
-    match hold::acquire(&ports, &settings, plan.marker, &found.run.id, &found.run.load_balancers, false).await {
-        Ok(hold) => drive::drive(surface, plan, ports, settings, hold).await,
+    match ownership::acquire(&ports, &settings, plan.marker, &found.run.id, &found.run.load_balancers, false).await {
+        Ok(ownership) => drive::drive(surface, plan, ports, settings, ownership).await,
         Err(error) => driven_elsewhere(surface, plan, &error).ok_or_else(|| drive::resume_failure(error, &state)),
     }
 }
@@ -86,7 +91,9 @@ pub async fn started_by_other<'a>(
 /// Any other reason why the run was not started.
 pub fn lost_race(surface: &dyn Surface, plan: &Plan, error: StartError) -> Result<Exit, Failure> {
     match error {
-        StartError::NotOwned(error) => driven_elsewhere(surface, plan, &error).ok_or_else(|| drive::start_failure(error)),
+        StartError::NotOwned(error) => {
+            driven_elsewhere(surface, plan, &error).ok_or_else(|| drive::start_failure(error))
+        }
         StartError::Refused(failure) => Err(failure),
     }
 }
@@ -94,7 +101,9 @@ pub fn lost_race(surface: &dyn Surface, plan: &Plan, error: StartError) -> Resul
 /// Exit 8 if another call is driving this plan's run or has just started it; `None` for any other error.
 fn driven_elsewhere(surface: &dyn Surface, plan: &Plan, error: &OwnershipError) -> Option<Exit> {
     match error {
-        OwnershipError::Lock(LockError::HeldBy(holder)) if is_run_of(&holder.run, &plan.name) => Some(report_driver(surface, holder)),
+        OwnershipError::Lock(LockError::HeldBy(holder)) if is_run_of(&holder.run, &plan.name) => {
+            Some(report_driver(surface, holder))
+        }
         OwnershipError::AlreadyStarted(_) => {
             surface.show(&error.to_string());
             Some(Exit::Waiting)

@@ -50,7 +50,7 @@ pub fn plan_file(path: &str, color: bool) -> Result<Plan, Failure> {
 
 /// Lints a plan that was read before, to start a run with it.
 pub fn lint_file(file: &Plan, color: bool) -> Result<Plan, Failure> {
-    linted(&plan_file.source, plan_file.text.as_bytes(), color)
+    linted(&file.source, file.text.as_bytes(), color)
 }
 
 fn linted(path: &str, bytes: &[u8], color: bool) -> Result<Plan, Failure> {
@@ -65,7 +65,7 @@ fn bytes(path: &str) -> Result<Vec<u8>, Failure> {
     let read = if path == "-" {
         standard_input(limit).map(|text| bytes.extend(text)).map(|()| 0)
     } else {
-        std::fs::File::open(path).and_then(|file| plan_file.take(limit).read_to_end(&mut bytes))
+        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
     };
     read.map_err(|e| Failure::new(Exit::Usage, format!("{path}: {e}")))?;
     Ok(bytes)
@@ -87,8 +87,8 @@ fn standard_input(limit: u64) -> std::io::Result<&'static [u8]> {
 pub async fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result<StoredRun, Failure> {
     match target {
         None => only_unfinished(store).await,
-        Some(target) => run_and_file(store, target, color).await.and_then(|(found, file)| match plan_file {
-            Some(file) if plan_file.hash != found.plan.hash => Err(changed_plan(&found.plan, &plan_file)),
+        Some(target) => run_and_file(store, target, color).await.and_then(|(found, file)| match file {
+            Some(file) if file.hash != found.plan.hash => Err(changed_plan(&found.plan, &file)),
             _ => Ok(found),
         }),
     }
@@ -110,14 +110,14 @@ async fn run_and_file(store: &dyn Store, target: &str, color: bool) -> Result<(S
     if runs.is_empty() && (target == "-" || Path::new(target).exists()) {
         let plan = self::plan_file(target, color)?;
         runs = store.find(&plan.name).await.map_err(store_failure)?;
-        plan_file = Some(plan);
+        file = Some(plan);
     }
     let unfinished = runs.iter().position(|r| r.finished.is_none());
     let Some(run) = (if runs.is_empty() { None } else { Some(runs.swap_remove(unfinished.unwrap_or(0))) }) else {
         let failure = Failure::new(Exit::Usage, format!("no run matches `{target}` in {}", store.location()));
         return Err(with_run_list(store, failure).await);
     };
-    Ok((open(store, run).await?, plan_file))
+    Ok((open(store, run).await?, file))
 }
 
 /// All runs, the runs of a plan, or the run with this id, newest first.
@@ -125,7 +125,8 @@ pub async fn runs_of(store: &dyn Store, target: Option<&str>, color: bool) -> Re
     let Some(target) = target else { return store.runs().await.map_err(store_failure) };
     let runs = store.find(target).await.map_err(store_failure)?;
     let file = runs.is_empty() && (target == "-" || Path::new(target).exists());
-    let runs = if plan_file { store.find(&self::plan_file(target, color)?.name).await.map_err(store_failure)? } else { runs };
+    let runs =
+        if file { store.find(&self::plan_file(target, color)?.name).await.map_err(store_failure)? } else { runs };
     if runs.is_empty() {
         let failure = Failure::new(Exit::Usage, format!("no run matches `{target}` in {}", store.location()));
         return Err(with_run_list(store, failure).await);
@@ -138,7 +139,10 @@ async fn only_unfinished(store: &dyn Store) -> Result<StoredRun, Failure> {
     let mut unfinished: Vec<_> = runs.into_iter().filter(|r| r.finished.is_none()).collect();
     match unfinished.len() {
         1 => open(store, unfinished.remove(0)).await,
-        0 => Err(with_run_list(store, Failure::new(Exit::Usage, format!("no unfinished run in {}", store.location()))).await),
+        0 => {
+            Err(with_run_list(store, Failure::new(Exit::Usage, format!("no unfinished run in {}", store.location())))
+                .await)
+        }
         n => Err(with_run_list(
             store,
             Failure::new(Exit::Usage, format!("{n} unfinished runs in {}: name one of them", store.location())),

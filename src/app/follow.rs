@@ -10,13 +10,17 @@ use super::surface::Surface;
 use super::view::RunView;
 use super::{drive, owner};
 use crate::domain::run::event::RequestKind;
-use crate::domain::run::event::{Event, RunOutcome, Record};
+use crate::domain::run::event::{Event, Record, RunOutcome};
 use crate::domain::run::state::State;
 use crate::engine::{Audience, Ending, request};
 use crate::port::store::{LockOwner, Store};
 
 /// Shows a run's new records until it is rolled back. Returns `None` if the process that drove it is gone before that.
-pub async fn follow_rollback(surface: &dyn Surface, store: &Arc<dyn Store>, found: &StoredRun) -> Result<Option<Exit>, Failure> {
+pub async fn follow_rollback(
+    surface: &dyn Surface,
+    store: &Arc<dyn Store>,
+    found: &StoredRun,
+) -> Result<Option<Exit>, Failure> {
     let mut listener = surface.audience(&found.plan);
     if let Some(first) = found.records.first() {
         // The names come from the first record.
@@ -35,7 +39,8 @@ pub async fn follow_rollback(surface: &dyn Surface, store: &Arc<dyn Store>, foun
                 .ok()
                 .flatten()
                 .map(|state| RunView::of(&found.plan, &state, None, &[], jiff::Timestamp::now()));
-            let exit = now.map_or_else(|| drive::exit_of(&ending), |view| drive::report_ending(surface, &ending, &view, &[]));
+            let exit =
+                now.map_or_else(|| drive::exit_of(&ending), |view| drive::report_ending(surface, &ending, &view, &[]));
             return Ok(Some(exit.done_if_rolled_back()));
         }
         if let Some(why) = fresh.iter().find_map(refused_request) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::exit::{Exit, Failure};
-use super::{owner, world};
+use super::{connect, owner};
 use crate::engine::Ports;
 use crate::plan::model::{Plan, StateLocation};
 
@@ -17,7 +17,7 @@ pub async fn requester(plan: &Plan) -> String {
     if plan.state == StateLocation::Local {
         return owner;
     }
-    let balancer = world::retrying_balancer(&world::aws_config(Some(&plan.region)).await);
+    let balancer = connect::retrying_balancer(&connect::aws_config(Some(&plan.region)).await);
     match tokio::time::timeout(STS_TIMEOUT, balancer.inventory.caller()).await {
         Ok(Ok(caller)) => format!("{} ({owner})", caller.arn),
         _ => owner,

@@ -3,7 +3,7 @@
 //! [`surface::Surface`]. Nothing here uses a module of a surface, and nothing here decides what a run does next.
 
 pub mod audience;
-pub mod begin;
+pub mod connect;
 pub mod drive;
 pub mod due;
 pub mod exit;
@@ -13,10 +13,10 @@ pub mod identity;
 pub mod names;
 pub mod notify;
 pub mod owner;
-pub mod place;
 pub mod prepare;
+pub mod start;
+pub mod state_store;
 pub mod steer;
 pub mod surface;
 pub mod telemetry;
 pub mod view;
-pub mod world;

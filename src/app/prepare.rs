@@ -2,12 +2,12 @@
 
 use super::exit::{Exit, Failure};
 use crate::base::finding::Severity;
-use crate::domain::decide::goal;
+use crate::domain::decide::desired_split;
 use crate::domain::preflight;
 use crate::domain::preflight::facts::Facts;
 use crate::domain::preflight::start::{StartInput, started_event};
 use crate::domain::run::event::Started;
-use crate::domain::view::report::CheckReport;
+use crate::domain::view::check::CheckReport;
 use crate::engine::inventory::facts::{gather_at, unreadable_gates};
 use crate::engine::inventory::with_retries;
 use crate::engine::marker::KEY;
@@ -24,7 +24,8 @@ pub struct Preparation {
 
 /// Gathers the facts and runs the preflight. `from_step`: the first step of the run, counted from 1.
 pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Preparation {
-    let live = goal::share_step_at(plan, from_step - 1).map(|(_, shares)| shares).or(plan.strategy.start.as_ref());
+    let live =
+        desired_split::share_step_at(plan, from_step - 1).map(|(_, shares)| shares).or(plan.strategy.start.as_ref());
     let balancer = with_retries(&ports.balancer, &ports.clock);
     let mut facts = gather_at(plan, live, &*balancer.inventory, &*balancer.traffic, &ports.clusters).await;
     let now = ports.clock.now();

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use super::exit::{Exit, Failure};
 use super::find::StoredRun;
 use super::surface::Surface;
-use super::{drive, follow, identity, owner, world};
+use super::{connect, drive, follow, identity, owner};
 use crate::domain::decide::ProcessOptions;
 use crate::domain::run::event::ResumeMode;
-use crate::domain::run::state::{Phase, State};
 use crate::domain::run::observation::Marker;
-use crate::engine::{Ports, Settings, WatchList, hold, last_seen_intact};
+use crate::domain::run::state::{Phase, State};
+use crate::engine::{Ports, Settings, WatchList, last_seen_intact, ownership};
 use crate::port::store::{Request, Store};
 
 /// How this process continues a run.
@@ -32,7 +32,11 @@ impl DriveOptions {
     /// Applies this to the settings of a run whose observation takes `things` calls.
     pub fn settings(self, settings: Settings, things: usize) -> Settings {
         let orders = ProcessOptions { until_step: self.until, exit_after: self.leave };
-        Settings { orders, leave_when_frozen: self.leave_when_frozen, ..settings.with_api_budget(self.api_budget, things) }
+        Settings {
+            orders,
+            leave_when_frozen: self.leave_when_frozen,
+            ..settings.with_api_budget(self.api_budget, things)
+        }
     }
 }
 
@@ -43,7 +47,7 @@ pub async fn connect_to_run(
     store: Arc<dyn Store>,
     going: DriveOptions,
 ) -> Result<(Ports, Settings), Failure> {
-    let ports = world::ports(&found.plan, store).await;
+    let ports = connect::ports(&found.plan, store).await;
     identity::check_account(&found.plan, &ports).await?;
     let settings = going.settings(drive::settings(&found.plan, state), WatchList::of(&found.plan, state).calls());
     Ok((ports, settings))
@@ -85,9 +89,10 @@ pub async fn resume(
     }
     let (ports, settings) = connect_to_run(found, &state, store, going).await?;
     surface.show(&drive::observation_text(&settings, WatchList::of(&found.plan, &state).calls()));
-    let hold = hold::acquire(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
-    let hold = hold.map_err(|e| drive::resume_failure(e, &state))?;
-    drive::drive(surface, &found.plan, ports, settings, hold).await
+    let ownership =
+        ownership::acquire(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
+    let ownership = ownership.map_err(|e| drive::resume_failure(e, &state))?;
+    drive::drive(surface, &found.plan, ports, settings, ownership).await
 }
 
 /// Rolls a run back: through the process that drives it, which is followed to the end, or in this process if there is
@@ -119,13 +124,13 @@ pub async fn roll_back_here(
     // If the routes were read less than a minute ago, the first write needs no other call: its ARN names account and
     // region.
     let seen = last_seen_intact(&*store, &found.records, &state, Timestamp::now()).await.is_some();
-    let ports = world::rollback_ports(&found.plan, store).await;
-    if !last_seen_intact {
+    let ports = connect::rollback_ports(&found.plan, store).await;
+    if !seen {
         identity::check_account(&found.plan, &ports).await?;
     }
     let settings = drive::settings(&found.plan, &state);
-    let there = last_seen_intact.then_some(Marker::Ours);
-    let hold = hold::acquire_to_restore(
+    let there = seen.then_some(Marker::Ours);
+    let ownership = ownership::acquire_to_restore(
         &ports,
         &settings,
         found.plan.marker,
@@ -134,11 +139,12 @@ pub async fn roll_back_here(
         take_over,
         there,
     );
-    let hold = hold.await.map_err(|e| drive::resume_failure(e, &state))?;
+    let ownership = ownership.await.map_err(|e| drive::resume_failure(e, &state))?;
     let asked = ports.clone();
-    let exit =
-        drive::drive_with_request(surface, &found.plan, ports, settings, hold, Some(request), &[]).await.map(Exit::done_if_rolled_back)?;
-    if exit != Exit::Done && last_seen_intact {
+    let exit = drive::drive_with_request(surface, &found.plan, ports, settings, ownership, Some(request), &[])
+        .await
+        .map(Exit::done_if_rolled_back)?;
+    if exit != Exit::Done && seen {
         identity::check_account(&found.plan, &asked).await?;
     }
     Ok(exit)

@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::names::Names;
 use crate::domain::decide;
-use crate::domain::decide::rival;
+use crate::domain::decide::drift_cause;
 use crate::domain::health::HealthCounts;
 use crate::domain::run::event::{FreezeReason, RunOutcome, StopReason, Wait, WaitReason};
-use crate::domain::run::state::{self, Phase, Route, State};
 use crate::domain::run::observation::Observed;
+use crate::domain::run::state::{self, Phase, Route, State};
 use crate::domain::traffic::{ClusterName, RouteContent, shares};
 use crate::plan::model::Plan;
 use crate::port::store::Heartbeat;
@@ -201,7 +201,8 @@ impl RunView {
                 .into_iter()
                 .chain(waits.iter().filter(|wait| wait.reason != WaitReason::Newer).cloned())
                 .collect(),
-            way_back: watch.map_or_else(Vec::new, |w| decide::way_back(state, w).into_iter().map(WayBackView::from).collect()),
+            way_back: watch
+                .map_or_else(Vec::new, |w| decide::way_back(state, w).into_iter().map(WayBackView::from).collect()),
             guard: guard(state, look.map(|at| (state.started.owner.clone(), at)), now),
             reachable: true,
             without_journal: None,
@@ -297,9 +298,9 @@ fn drift(route: &Route, names: &Names) -> DriftView {
         }
         None => "the rule was deleted".into(),
     };
-    let homeward = rival::towards_start(route);
+    let homeward = drift_cause::towards_start(route);
     let advice = route.start.owners.first().map(|owner| owner.tool.advice());
-    DriftView { route: names.route(&route.start.id), change, by: rival::likely_cause(route), homeward, advice }
+    DriftView { route: names.route(&route.start.id), change, by: drift_cause::likely_cause(route), homeward, advice }
 }
 
 fn health(arn: &str, state: &State, watch: Option<&Observed>) -> GroupHealth {

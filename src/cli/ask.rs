@@ -2,9 +2,9 @@
 
 use super::args::Global;
 use super::{render, term};
-use crate::app::begin::refuse_other_owner;
 use crate::app::exit::{Exit, Failure};
 use crate::app::prepare::Preparation;
+use crate::app::start::refuse_other_owner;
 use crate::engine::Ports;
 
 /// Asks the question, unless `yes`.

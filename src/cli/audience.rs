@@ -6,7 +6,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
 
 use super::args::{Global, Output};
-use super::picture::LiveDashboard;
+use super::live_dashboard::LiveDashboard;
 use super::render::events::{self, EventLines};
 use super::render::status;
 use super::render::style::Style;
@@ -18,8 +18,8 @@ use crate::app::surface::Surface;
 use crate::app::view::RunView;
 use crate::domain::run::event::{Record, Wait};
 use crate::domain::run::journal;
-use crate::domain::run::state::State;
 use crate::domain::run::observation::Observed;
+use crate::domain::run::state::State;
 use crate::engine::{Audience, Ending};
 use crate::plan::model::Plan;
 
@@ -120,7 +120,11 @@ impl Audience for TextOutput<'_> {
     fn turn(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
         let Some(picture) = &self.picture else { return };
         // A lab's loop may turn hundreds of times a second, and each dashboard takes some work.
-        if self.last_update.as_ref().is_some_and(|(at, told)| at.elapsed() < Duration::from_millis(100) && told == waits) {
+        if self
+            .last_update
+            .as_ref()
+            .is_some_and(|(at, told)| at.elapsed() < Duration::from_millis(100) && told == waits)
+        {
             return;
         }
         self.last_update = Some((Instant::now(), waits.to_vec()));

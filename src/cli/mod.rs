@@ -5,12 +5,12 @@ pub mod args;
 pub mod ask;
 pub mod audience;
 pub mod command;
+pub mod crash_safety;
 pub mod help;
+pub mod live_dashboard;
 pub mod log;
 pub mod pager;
-pub mod picture;
 pub mod render;
-pub mod secrecy;
 mod signals;
 pub mod term;
 pub mod verbs;
@@ -33,7 +33,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let style = term::style_err(args.global.color);
-    secrecy::protect();
+    crash_safety::protect();
     log::start(args.global.log_level, style.color);
     match dispatch(&args) {
         Ok(exit) => exit,

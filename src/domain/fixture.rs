@@ -40,8 +40,11 @@ pub fn plan() -> Plan {
         StepKind::Shares(shares(0, 100)),
         StepKind::Bake(Duration::from_hours(1)),
     ];
-    let steps =
-        kinds.into_iter().enumerate().map(|(i, kind)| Step { number: i + 1, name: None, kind, approval_timeout: None }).collect();
+    let steps = kinds
+        .into_iter()
+        .enumerate()
+        .map(|(i, kind)| Step { number: i + 1, name: None, kind, approval_timeout: None })
+        .collect();
     Plan {
         name: "alpha".to_owned(),
         source: "plans/alpha.yaml".to_owned(),

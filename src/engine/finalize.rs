@@ -12,7 +12,13 @@ use crate::port::LoadBalancerApi;
 
 /// Reads what [`crate::domain::decide::finalize::judge`] needs: the live routes, and the requests to the old groups in
 /// the last `quiet`. `balancer` must be one that retries its reads.
-pub async fn read_facts(plan: &Plan, state: &State, ports: &Ports, balancer: &LoadBalancerApi, quiet: Duration) -> FinalizeFacts {
+pub async fn read_facts(
+    plan: &Plan,
+    state: &State,
+    ports: &Ports,
+    balancer: &LoadBalancerApi,
+    quiet: Duration,
+) -> FinalizeFacts {
     let ids: Vec<_> = state.routes.keys().cloned().collect();
     let carrying: BTreeSet<String> = state.routes.values().flat_map(groups_with_weight).map(str::to_owned).collect();
     let carrying: Vec<_> = carrying.into_iter().collect();

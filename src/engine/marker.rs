@@ -106,8 +106,9 @@ pub async fn put(
     }
     let result = put_all(marks, load_balancers, run, value).await;
     if result.is_err() {
-        let ours =
-            |tags: &Result<Tags, Unreadable>| tags.as_ref().is_ok_and(|t| t.get(KEY).is_some_and(|v| names_run(v, run)));
+        let ours = |tags: &Result<Tags, Unreadable>| {
+            tags.as_ref().is_ok_and(|t| t.get(KEY).is_some_and(|v| names_run(v, run)))
+        };
         for (arn, tags) in load_balancers.iter().zip(&before).filter(|(_, tags)| !ours(tags)) {
             let previous = tags.as_ref().ok().and_then(|tags| tags.get(KEY));
             if let Err(error) = restore_previous(marks, arn, run, previous).await {
@@ -132,7 +133,12 @@ async fn put_all(marks: &dyn TagStore, load_balancers: &[String], run: &str, val
 }
 
 /// Replaces our marker by the tag value that was there before.
-async fn restore_previous(marks: &dyn TagStore, arn: &String, run: &str, previous: Option<&String>) -> Result<(), String> {
+async fn restore_previous(
+    marks: &dyn TagStore,
+    arn: &String,
+    run: &str,
+    previous: Option<&String>,
+) -> Result<(), String> {
     let Some(value) = previous else { return remove_one(marks, arn, &[run]).await.map_err(|e| e.to_string()) };
     let tags = tags_of(marks, arn).await.map_err(|e| e.to_string())?;
     if tags.get(KEY).is_none_or(|v| !names_run(v, run)) {

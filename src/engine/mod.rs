@@ -5,22 +5,22 @@
 //! a crash is not a special case. Each turn writes one chunk of a batch, so that requests and guards take effect in the
 //! middle of a batch.
 
-mod ahead;
 mod bind;
 #[cfg(test)]
 mod fake;
 pub mod finalize;
-pub mod hold;
 pub mod inventory;
 mod journal;
-mod keep;
+mod journal_clock;
 mod limit;
-pub mod look;
 pub mod marker;
+pub mod observation;
+pub mod ownership;
 pub mod request;
 pub mod retry;
 mod run;
 mod untag;
+mod weight_tags;
 mod write;
 
 use std::collections::BTreeMap;
@@ -31,16 +31,16 @@ use jiff::Timestamp;
 
 use crate::domain::decide::ProcessOptions;
 use crate::domain::health::gate::MAX_SAMPLE_AGE;
-use crate::domain::run::event::{RunOutcome, Record, StopReason, Wait};
-use crate::domain::run::state::{IllegalEvent, State};
+use crate::domain::run::event::{Record, RunOutcome, StopReason, Wait};
 use crate::domain::run::observation::Observed;
+use crate::domain::run::state::{IllegalEvent, State};
 use crate::plan::model::ClusterName;
 use crate::port::store::{Store, StoreError};
-use crate::port::{LoadBalancerApi, Clock, Cluster, Hooks, Metrics};
+use crate::port::{Clock, Cluster, Hooks, LoadBalancerApi, Metrics};
 
 pub use limit::{OBSERVE_BUDGET, Rate, poll_interval};
-pub use look::WatchList;
 pub use marker::MarkerError;
+pub use observation::WatchList;
 pub use run::RunLoop;
 pub use untag::LeftoverTag;
 pub use write::restore::last_seen_intact;

@@ -1,6 +1,6 @@
 //! Turns operator requests from other terminals into events. What an event does to the run is in `domain::run`.
 
-use crate::domain::decide::{goal, newer};
+use crate::domain::decide::{desired_split, newer};
 use crate::domain::run::event::{Event, ResumeMode, Trigger};
 use crate::domain::run::state::{Phase, State};
 use crate::plan::model::Plan;
@@ -20,15 +20,15 @@ pub fn to_event(plan: &Plan, state: &State, request: &Request, name: Option<&str
     if let Some(why) = newer::unknown_parts(plan, state).filter(|_| leads_forward(request)) {
         return no(&why);
     }
-    if let Event::RollbackStarted { to_step: Some(step), .. } = to_event
+    if let Event::RollbackStarted { to_step: Some(step), .. } = event
         && let Some(why) = raised_by_abort(plan, state, step)
     {
         return notice(format!("`abort --to-step {step}` was not carried out: {why}"), Some(request.kind()));
     }
-    match state.clone().apply(state.last_record_at, &to_event) {
+    match state.clone().apply(state.last_record_at, &event) {
         // A rollback that is under way is not started again, unless an operator asks for more than it does.
-        Ok(()) if is_repeated(state, &to_event) => notice("the rollback is already under way".into(), None),
-        Ok(()) => to_event,
+        Ok(()) if is_repeated(state, &event) => notice("the rollback is already under way".into(), None),
+        Ok(()) => event,
         Err(_) => no(refusal_text(state, request)),
     }
 }
@@ -57,7 +57,7 @@ fn raised_by_abort(plan: &Plan, state: &State, step: usize) -> Option<String> {
     if step >= state.step {
         return Some(format!("step {step} is not before the run's current step {}", state.step));
     }
-    goal::raise_by_rollback(plan, state, step)
+    desired_split::raise_by_rollback(plan, state, step)
 }
 
 fn requested_event(state: &State, request: &Request, name: Option<&str>) -> Event {
@@ -105,7 +105,7 @@ fn refusal_text(state: &State, request: &Request) -> &'static str {
 }
 
 fn is_repeated(state: &State, event: &Event) -> bool {
-    let (force, ramp) = match to_event {
+    let (force, ramp) = match event {
         Event::RollbackStarted { force, to_step: None, .. } => (force, None),
         Event::RampStarted { force, ramp, .. } => (force, Some(ramp)),
         _ => return false,

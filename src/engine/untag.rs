@@ -8,7 +8,7 @@ use futures::future::join_all;
 use super::marker;
 use super::retry::retry;
 use crate::base::retry::{UNTAG, UNTAG_WITHIN};
-use crate::domain::emergency::{script, weights};
+use crate::domain::emergency::{route_tag, script};
 use crate::port::{Clock, TagStore, WriteError};
 
 /// Resources in one call.
@@ -56,7 +56,7 @@ pub async fn remove(
 }
 
 async fn remove_weights(marks: &dyn TagStore, clock: &dyn Clock, some: &[String]) -> Vec<LeftoverTag> {
-    let keys = [weights::KEY.to_owned()];
+    let keys = [route_tag::KEY.to_owned()];
     let removed = async |some: &[String]| retry(UNTAG, clock, is_temporary, || marks.remove(some, &keys)).await;
     let each = async {
         let together = removed(some).await;
@@ -64,7 +64,7 @@ async fn remove_weights(marks: &dyn TagStore, clock: &dyn Clock, some: &[String]
             return together
                 .map_err(|why| why.to_string())
                 .err()
-                .map(|why| leftover(weights::KEY, some, why))
+                .map(|why| leftover(route_tag::KEY, some, why))
                 .into_iter()
                 .collect();
         }
@@ -72,13 +72,13 @@ async fn remove_weights(marks: &dyn TagStore, clock: &dyn Clock, some: &[String]
         let alone = join_all(some.iter().map(|arn| removed(slice::from_ref(arn)))).await;
         let left = some.iter().zip(alone).filter_map(|(arn, removed)| match removed {
             Ok(()) | Err(WriteError::NotFound(_)) => None,
-            Err(why) => Some(leftover(weights::KEY, slice::from_ref(arn), why.to_string())),
+            Err(why) => Some(leftover(route_tag::KEY, slice::from_ref(arn), why.to_string())),
         });
         left.collect()
     };
     tokio::select! {
         left = each => left,
-        () = clock.sleep(UNTAG_WITHIN) => vec![leftover(weights::KEY, some, timeout_text())],
+        () = clock.sleep(UNTAG_WITHIN) => vec![leftover(route_tag::KEY, some, timeout_text())],
     }
 }
 
@@ -114,8 +114,8 @@ mod tests {
     const LB: &str = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/shop/1";
 
     fn tagged() -> FakeTags {
-        let weights = |fake: FakeTags, arn| fake.tagged(arn, weights::KEY, "1 a-1");
-        weights(weights(FakeTags::default(), LB), "rule").tagged(LB, marker::KEY, "a-1 alice@mac now")
+        let weights = |fake: FakeTags, arn| fake.tagged(arn, route_tag::KEY, "1 a-1");
+        route_tag(route_tag(FakeTags::default(), LB), "rule").tagged(LB, marker::KEY, "a-1 alice@mac now")
     }
 
     async fn removed(fake: &FakeTags, owners: &[&str]) -> Vec<LeftoverTag> {
@@ -129,14 +129,14 @@ mod tests {
         let fake = tagged().throttling_removals(12);
         assert_eq!(removed(&fake, &["a-1"]).await, []);
         assert_eq!(
-            [(LB, marker::KEY), (LB, weights::KEY), ("rule", weights::KEY)].map(|(arn, key)| fake.tag_of(arn, key)),
+            [(LB, marker::KEY), (LB, route_tag::KEY), ("rule", route_tag::KEY)].map(|(arn, key)| fake.tag_of(arn, key)),
             [None, None, None]
         );
         let begun = tokio::time::Instant::now();
         let left = removed(&tagged().throttling_removals(usize::MAX), &["a-1"]).await;
         assert!(begun.elapsed() <= UNTAG_WITHIN, "{:?}", begun.elapsed());
         let commands: Vec<_> = left.iter().map(LeftoverTag::command).collect();
-        let expected = [(marker::KEY, vec![LB]), (weights::KEY, vec![LB, "rule"])];
+        let expected = [(marker::KEY, vec![LB]), (route_tag::KEY, vec![LB, "rule"])];
         let expected =
             expected.map(|(key, arns)| script::untag(key, &arns.into_iter().map(str::to_owned).collect::<Vec<_>>()));
         assert_eq!(commands, expected);
@@ -146,8 +146,8 @@ mod tests {
     async fn one_that_is_refused_does_not_leave_the_others_tagged() {
         let fake = tagged().refusing("rule");
         let left = removed(&fake, &["a-1"]).await;
-        assert_eq!(left, [leftover(weights::KEY, &["rule".into()], "rule is not yours".into())]);
-        assert_eq!(fake.tag_of(LB, weights::KEY), None);
+        assert_eq!(left, [leftover(route_tag::KEY, &["rule".into()], "rule is not yours".into())]);
+        assert_eq!(fake.tag_of(LB, route_tag::KEY), None);
     }
 
     #[tokio::test(start_paused = true)]

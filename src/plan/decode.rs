@@ -50,11 +50,15 @@ impl<T: Decode> Decode for Vec<Placed<T>> {
     fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self> {
         match &node.value {
             Value::List(items) => {
-                let blank =
-                    |item: &Node| Some(Placed { value: T::unreadable_item()?, place: item.place, head: item.head(), complete: false });
+                let blank = |item: &Node| {
+                    Some(Placed { value: T::unreadable_item()?, place: item.place, head: item.head(), complete: false })
+                };
                 Some(items.iter().filter_map(|item| Placed::decode(item, out).or_else(|| blank(item))).collect())
             }
-            _ => node.wrong_type("a list", out).help("write a list: `[…]`, or a line with `- ` for each item").without_value(),
+            _ => node
+                .wrong_type("a list", out)
+                .help("write a list: `[…]`, or a line with `- ` for each item")
+                .without_value(),
         }
     }
 }
@@ -160,9 +164,9 @@ impl Node {
         match &self.value {
             Value::Int(n) => match u32::try_from(*n).ok().filter(|n| range.contains(n)) {
                 Some(n) => Some(n),
-                None => {
-                    note(out, Code::CUT015, self.place, format!("{n} is not a valid {expected}")).help(limits).without_value()
-                }
+                None => note(out, Code::CUT015, self.place, format!("{n} is not a valid {expected}"))
+                    .help(limits)
+                    .without_value(),
             },
             Value::AmbiguousNumber(raw) => {
                 note(out, Code::CUT005, self.place, format!("`{raw}` is read differently by different YAML parsers"))
@@ -257,7 +261,13 @@ fn note_unknown(key: &str, place: Place, what: &str, fields: &[Field], given: &[
     };
 }
 
-fn check_choice(node: &Node, what: &str, (entries, fields): (&[Node], &[Field]), choice: &Choice, out: &mut Vec<Diagnostic>) {
+fn check_choice(
+    node: &Node,
+    what: &str,
+    (entries, fields): (&[Node], &[Field]),
+    choice: &Choice,
+    out: &mut Vec<Diagnostic>,
+) {
     let chosen: Vec<&Node> =
         entries.iter().filter(|e| e.key.as_ref().is_some_and(|(k, _)| choice.of.contains(&k.as_str()))).collect();
     let names: Vec<&str> = chosen.iter().filter_map(|e| e.key.as_ref()).map(|(k, _)| k.as_str()).collect();
@@ -375,7 +385,7 @@ macro_rules! record {
     } $(; $rule:ident $code:ident [$($verb:literal),*])?)+) => { $(
         $(#[doc = $doc])+
         #[derive(Debug, Clone)]
-        pub(crate) struct $name { $($(#[doc = $fdoc])+ pub $field: Option<At<$ty>>,)* }
+        pub(crate) struct $name { $($(#[doc = $fdoc])+ pub $field: Option<Placed<$ty>>,)* }
 
         impl $name {
             const FIELDS: &'static [$crate::plan::decode::Field] = &[$($crate::plan::decode::Field {
@@ -414,7 +424,7 @@ macro_rules! record {
                 Some(Self { $($field: $crate::plan::decode::field(entries, fields.next()?, node.head(), out),)* })
             }
 
-            fn blank() -> Option<Self> {
+            fn unreadable_item() -> Option<Self> {
                 Some(Self { $($field: None,)* })
             }
         }

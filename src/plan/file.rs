@@ -2,8 +2,8 @@
 //! `check` checks what values mean together. The first line of a field's text appears in the help when the field is
 //! missing, so it must be a complete sentence.
 
+use super::binding_fields::Binding;
 use super::decode::{Placed, Table, record};
-use super::extra::Binding;
 use super::hooks::{ExecStep, Hook};
 use super::scalar::{
     Account, Actions, Amount, ApiVersion, Arn, CallRate, Chance, ClusterRef, CodeName, EksName, Factor, Failures, Flag,

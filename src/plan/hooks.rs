@@ -2,7 +2,7 @@
 
 use schemars::json_schema;
 
-use super::decode::{Placed, Decode, record};
+use super::decode::{Decode, Placed, record};
 use super::diagnostic::Diagnostic;
 use super::file::Header;
 use super::scalar::{Period, Query, StepName, Url, one_of, word};

@@ -5,10 +5,10 @@
 //! and `scalar`), the model (`check`). Every stage notes what is wrong and goes on; only text that is not valid YAML
 //! ends at its first error. Do not read files or live resources here.
 
+mod binding_fields;
 mod check;
 mod decode;
 pub mod diagnostic;
-mod extra;
 mod file;
 mod hooks;
 pub mod model;

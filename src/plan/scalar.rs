@@ -166,7 +166,9 @@ fn period(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Duration> {
     let text = match &node.value {
         Value::Int(n) => {
             let message = format!("{n} has no unit");
-            return note(out, Code::CUT014, node.place, message).help(format!("write `{n}s`, `{n}m` or `{n}h`")).without_value();
+            return note(out, Code::CUT014, node.place, message)
+                .help(format!("write `{n}s`, `{n}m` or `{n}h`"))
+                .without_value();
         }
         Value::Text { text, .. } => text,
         _ => return node.wrong_type("a duration", out).help(help).without_value(),

@@ -43,7 +43,10 @@ pub fn earliest_starts(plan: &Plan, at: Timestamp) -> Vec<Timestamp> {
     let mut times = Vec::new();
     for step in &strategy.steps {
         if raises(strategy, step.number) {
-            let Some(begins) = earliest_fit(&strategy.hours, time, min_duration_with_pauses(strategy, step.number)) else { return times };
+            let Some(begins) = earliest_fit(&strategy.hours, time, min_duration_with_pauses(strategy, step.number))
+            else {
+                return times;
+            };
             time = begins;
         }
         times.push(time);

@@ -34,7 +34,9 @@ fn is_name(text: &str) -> bool {
 
 /// The names of a text's placeholders, in order.
 pub fn placeholder_names(text: &str) -> impl Iterator<Item = &str> {
-    parts(text).into_iter().filter_map(|part| if let TemplatePart::Placeholder(_, name) = part { Some(name) } else { None })
+    parts(text)
+        .into_iter()
+        .filter_map(|part| if let TemplatePart::Placeholder(_, name) = part { Some(name) } else { None })
 }
 
 /// Replaces every placeholder by its `value`; a placeholder without a value stays unchanged.

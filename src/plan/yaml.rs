@@ -75,7 +75,8 @@ pub(crate) fn read(text: &str) -> Result<Node, Diagnostic> {
         reject_unsupported_tags: true,
         with_snippet: false,
     };
-    let raw: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options).map_err(|e| explain_parser_error(text, &e))?;
+    let raw: Spanned<Raw> =
+        serde_saphyr::from_str_with_options(text, options).map_err(|e| explain_parser_error(text, &e))?;
     Ok(to_node(text, None, raw))
 }
 

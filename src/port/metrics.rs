@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue};
+use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 
 /// Reads metric sources. Do not add judgement: a source that cannot be read is reported as such.
 #[async_trait]

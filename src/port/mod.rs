@@ -8,9 +8,9 @@ mod cluster;
 mod error;
 mod hooks;
 mod inventory;
-mod marks;
 mod metrics;
 pub mod store;
+mod tags;
 mod traffic;
 
 pub use balancer::LoadBalancerApi;
@@ -19,6 +19,6 @@ pub use cluster::Cluster;
 pub use error::WriteError;
 pub use hooks::Hooks;
 pub use inventory::{Caller, Detail, Groups, Inventory};
-pub use marks::TagStore;
 pub use metrics::Metrics;
+pub use tags::TagStore;
 pub use traffic::Traffic;

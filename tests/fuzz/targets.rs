@@ -17,11 +17,11 @@ use cutover::adapter::aws;
 use cutover::adapter::aws::elb::Alb;
 use cutover::adapter::kubernetes::K8s;
 use cutover::domain::elb;
-use cutover::domain::emergency::{script, weights, whole};
+use cutover::domain::emergency::{balancer_tag, route_tag, script};
 use cutover::domain::run::journal;
 use cutover::domain::run::state::State;
 use cutover::domain::traffic::RouteId;
-use cutover::domain::view::report::CheckReport;
+use cutover::domain::view::check::CheckReport;
 use cutover::plan::model::{PortRef, Selector, ServiceRef};
 use cutover::port::store::{RunSummary, emergency_command};
 use cutover::port::{Cluster, Detail, Groups, Inventory, TagStore, Traffic};
@@ -67,8 +67,8 @@ pub fn journal(bytes: &[u8]) {
     let _ = emergency_command(&records);
     let _ = script::script(&state.run, &state.started, state.started_at);
     for route in &state.started.routes {
-        if let Some(text) = weights::value(&state.run, &state.started, route) {
-            assert!(text.len() <= 256 && weights::read(&text).is_some_and(|kept| kept.run == state.run), "{text}");
+        if let Some(text) = route_tag::value(&state.run, &state.started, route) {
+            assert!(text.len() <= 256 && route_tag::read(&text).is_some_and(|kept| kept.run == state.run), "{text}");
         }
     }
 }
@@ -107,10 +107,10 @@ fn in_time(answers: impl Future<Output = ()>) {
 }
 
 fn tag(value: &str) {
-    if let Some(kept) = weights::read(value) {
-        assert!(kept.groups.iter().any(weights::TaggedGroup::carries));
+    if let Some(kept) = route_tag::read(value) {
+        assert!(kept.groups.iter().any(route_tag::TaggedGroup::carries));
     }
-    let _ = whole::read(value);
+    let _ = balancer_tag::read(value);
 }
 
 /// Every call of the balancer is answered like this.

@@ -11,7 +11,7 @@ use cutover::base::finding::{Code, Severity};
 use cutover::cli::command::Cutover;
 use cutover::cli::help::{TOPICS, Topic};
 use cutover::domain::preflight::ACCEPTABLE_ERRORS;
-use cutover::domain::run::event::{Event, RunOutcome, Record};
+use cutover::domain::run::event::{Event, Record, RunOutcome};
 use cutover::domain::run::state::{Phase, State};
 use cutover::plan::model::notify;
 use serde_json::json;

@@ -24,7 +24,10 @@ pub fn gauges() -> RunMetrics {
     let mut gauges = RunMetrics::new(&plan, state);
     let group = gauges.state.started.groups.keys().next().expect("a group").clone();
     gauges.health.insert(group, HealthCounts { healthy: 4, draining: 1, ..HealthCounts::default() });
-    gauges.state.gates.insert("errors".into(), GateHistory { measurements: Vec::new(), last_verdict: Some(GateResult::Hold) });
+    gauges
+        .state
+        .gates
+        .insert("errors".into(), GateHistory { measurements: Vec::new(), last_verdict: Some(GateResult::Hold) });
     gauges.observed_at = Some(gauges.state.last_record_at);
     gauges.waits = vec![WaitReason::Bake];
     gauges.waited = [(WaitReason::Bake, 61.5), (WaitReason::RaiseGate, 3.0)].into();

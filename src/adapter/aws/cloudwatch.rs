@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::adapter::metric::web::{Ask, Web};
 use crate::adapter::metric::{clipped, unreadable};
 use crate::base::arn;
-use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue, QueriedCluster};
+use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest, QueriedCluster};
 use crate::domain::metric::verdict::RequestCount;
 use crate::plan::model::metric::{CloudWatch as Wanted, GateCondition, MetricSource};
 
@@ -252,7 +252,14 @@ fn queries(index: usize, question: &MeasurementRequest, wanted: &Wanted) -> Vec<
     all
 }
 
-fn of_groups(question: usize, side: &QueriedCluster, part: Part, name: &str, period: u64, statistic: &str) -> Vec<Query> {
+fn of_groups(
+    question: usize,
+    side: &QueriedCluster,
+    part: Part,
+    name: &str,
+    period: u64,
+    statistic: &str,
+) -> Vec<Query> {
     let query = |(group, balancer): &(String, String)| {
         let dimensions = json!([
             {"Name": "LoadBalancer", "Value": arn::resource(balancer).trim_start_matches("loadbalancer/")},
@@ -274,7 +281,8 @@ fn told(question: &MeasurementRequest, index: usize, queries: &[Query], found: &
         let own = queries.iter().zip(found).filter(|(q, _)| q.question == index && q.part == part);
         own.flat_map(|(_, values)| values.iter().copied()).collect()
     };
-    let nothing = |of: &str| MeasuredValue::Nothing { message: format!("CloudWatch has no data of {of} for that time") };
+    let nothing =
+        |of: &str| MeasuredValue::Nothing { message: format!("CloudWatch has no data of {of} for that time") };
     let count = |new: bool| {
         let requests = values(Part::Requests { new });
         if requests.is_empty() {
@@ -284,9 +292,9 @@ fn told(question: &MeasurementRequest, index: usize, queries: &[Query], found: &
         Some(RequestCount { requests, errors: whole(values(Part::Errors { new }).iter().sum()).min(requests) })
     };
     match question.gate.condition {
-        GateCondition::Condition { .. } | GateCondition::State => {
-            values(Part::Own).first().map_or_else(|| nothing("the metric"), |value| MeasuredValue::Value { value: *value })
-        }
+        GateCondition::Condition { .. } | GateCondition::State => values(Part::Own)
+            .first()
+            .map_or_else(|| nothing("the metric"), |value| MeasuredValue::Value { value: *value }),
         GateCondition::Latency(_) => {
             let side = |new| values(Part::Latency { new }).into_iter().reduce(f64::max);
             match (side(false), side(true)) {

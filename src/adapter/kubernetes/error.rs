@@ -4,7 +4,7 @@ use std::error::Error;
 
 use kube::core::Status;
 
-use crate::adapter::words;
+use crate::adapter::foreign_text;
 use crate::base::redact;
 use crate::domain::preflight::permission::explain_refusal;
 use crate::domain::traffic::Unreadable;
@@ -69,7 +69,7 @@ const LONGEST: usize = 1000;
 
 /// The API's own message, as far as it may be repeated.
 fn said(status: &Status) -> String {
-    let text = words::safe_line(&status.message, LONGEST);
+    let text = foreign_text::safe_line(&status.message, LONGEST);
     if text.is_empty() { "(its message is not shown)".to_owned() } else { text }
 }
 
@@ -78,7 +78,8 @@ const AUTH: &str = "the kubeconfig's token or credential plugin failed";
 /// Who owns which fields, as the conflict's causes tell.
 fn conflict(status: &Status) -> String {
     let causes = status.details.iter().flat_map(|d| &d.causes).filter(|c| c.reason == "FieldManagerConflict");
-    let named: Vec<_> = causes.map(|c| format!("{} ({})", c.field, words::safe_line(&c.message, LONGEST))).collect();
+    let named: Vec<_> =
+        causes.map(|c| format!("{} ({})", c.field, foreign_text::safe_line(&c.message, LONGEST))).collect();
     if named.is_empty() { said(status) } else { format!("owned by someone else: {}", named.join(", ")) }
 }
 

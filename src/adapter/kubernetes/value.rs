@@ -11,7 +11,7 @@ use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
 use crate::domain::kubernetes::binding::{Binding, gitops_owner};
-use crate::domain::kubernetes::workload::{Hpa, PodOwner, Pod, Service};
+use crate::domain::kubernetes::workload::{Hpa, Pod, PodOwner, Service};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{PortRef, TargetType};
 

@@ -5,9 +5,9 @@ use serde::Deserialize;
 use super::fill::fill;
 use super::{clipped, unreadable};
 use crate::adapter::process::{self as command, CommandLine};
-use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue};
+use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::domain::metric::verdict::RequestCount;
-use crate::plan::model::metric::{MetricCommand, GateCondition};
+use crate::plan::model::metric::{GateCondition, MetricCommand};
 
 /// What a command may say.
 #[derive(Debug, Default, Deserialize)]
@@ -48,14 +48,18 @@ fn seen(judge: &GateCondition, code: i32, stdout: &[u8]) -> MeasuredValue {
     let said = serde_json::from_slice::<Said>(stdout).ok();
     let message = said.as_ref().and_then(|s| s.message.as_deref()).map(clipped);
     if *judge == GateCondition::State {
-        return MeasuredValue::State { well: code == 0, message: message.unwrap_or_else(|| format!("exit code {code}")) };
+        return MeasuredValue::State {
+            well: code == 0,
+            message: message.unwrap_or_else(|| format!("exit code {code}")),
+        };
     }
     if code != 0 {
         return unreadable(message.unwrap_or_else(|| format!("exit code {code}")));
     }
     let Some(said) = said else { return unreadable("its output is no JSON object") };
-    let nothing =
-        |what: &str| MeasuredValue::Nothing { message: message.clone().unwrap_or_else(|| format!("its output has no {what}")) };
+    let nothing = |what: &str| MeasuredValue::Nothing {
+        message: message.clone().unwrap_or_else(|| format!("its output has no {what}")),
+    };
     let count = |half: Half| RequestCount { requests: half.requests, errors: half.errors.min(half.requests) };
     match judge {
         GateCondition::ErrorRate(_) | GateCondition::Share { .. } => match (said.old, said.new) {
@@ -66,8 +70,9 @@ fn seen(judge: &GateCondition, code: i32, stdout: &[u8]) -> MeasuredValue {
             (Some(old), Some(new)) => MeasuredValue::Latencies { old, new },
             _ => nothing("`latency` of both sides"),
         },
-        GateCondition::Condition { .. } | GateCondition::State => {
-            said.value.filter(|v| v.is_finite()).map_or_else(|| nothing("`value`"), |value| MeasuredValue::Value { value })
-        }
+        GateCondition::Condition { .. } | GateCondition::State => said
+            .value
+            .filter(|v| v.is_finite())
+            .map_or_else(|| nothing("`value`"), |value| MeasuredValue::Value { value }),
     }
 }

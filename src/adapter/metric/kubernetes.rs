@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Cluster, unreadable};
 use crate::domain::kubernetes::workload::WorkloadView;
-use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue};
+use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::plan::model::metric::GateScope;
 use crate::plan::model::{ClusterName, ServiceRef};
 

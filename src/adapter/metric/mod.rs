@@ -16,7 +16,7 @@ use futures::future::join_all;
 
 use crate::base::redact;
 use crate::base::text::line;
-use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue};
+use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::plan::model::metric::MetricSource;
 use crate::plan::model::{ClusterName, Plan, ServiceRef};
 use crate::port::{Cluster, Metrics};
@@ -65,7 +65,9 @@ impl Metrics for Sources {
     async fn measure(&self, questions: &[MeasurementRequest]) -> Vec<MeasuredValue> {
         // AWS takes many questions in one call.
         if questions.len() > 1
-            && questions.iter().all(|q| matches!(q.gate.source, MetricSource::CloudWatch(_) | MetricSource::CloudWatchAlarms(_)))
+            && questions
+                .iter()
+                .all(|q| matches!(q.gate.source, MetricSource::CloudWatch(_) | MetricSource::CloudWatchAlarms(_)))
         {
             return self.cloudwatch.ask(&self.web, &questions.iter().collect::<Vec<_>>()).await;
         }

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use super::clipped;
 use super::fill::fill;
 use super::web::{Ask, Web};
-use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue};
+use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::plan::model::metric::Http;
 
 /// Answers a question.

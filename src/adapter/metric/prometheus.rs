@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::fill::fill;
 use super::web::{Ask, Web};
 use super::{clipped, unreadable};
-use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue};
+use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::domain::metric::verdict::RequestCount;
 use crate::plan::model::metric::{GateCondition, Prometheus};
 
@@ -31,24 +31,25 @@ pub async fn ask(web: &Web, source: &Prometheus, question: &MeasurementRequest) 
 }
 
 async fn counts(web: &Web, source: &Prometheus, question: &MeasurementRequest) -> Result<MeasuredValue, String> {
-    let side = async |cluster: &str| {
-        let requests = value(web, source, question, cluster, source.requests.as_deref());
-        let errors = async {
-            match &source.errors {
-                Some(query) if !matches!(question.gate.condition, GateCondition::Share { .. }) => {
-                    value(web, source, question, cluster, Some(query)).await
+    let side =
+        async |cluster: &str| {
+            let requests = value(web, source, question, cluster, source.requests.as_deref());
+            let errors = async {
+                match &source.errors {
+                    Some(query) if !matches!(question.gate.condition, GateCondition::Share { .. }) => {
+                        value(web, source, question, cluster, Some(query)).await
+                    }
+                    _ => Ok(None),
                 }
-                _ => Ok(None),
-            }
+            };
+            let (requests, errors) = join(requests, errors).await;
+            let requests = whole(requests?);
+            // A series that never counted an error does not exist.
+            Ok::<_, String>(requests.map(|requests| RequestCount {
+                requests,
+                errors: whole(errors.ok().flatten()).unwrap_or(0).min(requests),
+            }))
         };
-        let (requests, errors) = join(requests, errors).await;
-        let requests = whole(requests?);
-        // A series that never counted an error does not exist.
-        Ok::<_, String>(
-            requests
-                .map(|requests| RequestCount { requests, errors: whole(errors.ok().flatten()).unwrap_or(0).min(requests) }),
-        )
-    };
     let (old, new) = join(side(&question.old.cluster), side(&question.new.cluster)).await;
     Ok(match (old?, new?) {
         // One side's silence may be that of a side without traffic: it is none to be compared with.

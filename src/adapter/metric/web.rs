@@ -11,7 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use crate::adapter::calls::{CallTimer, CallOutcome};
+use crate::adapter::calls::{CallOutcome, CallTimer};
 use crate::base::redact;
 use crate::plan::model::metric::{Header, HeaderValue as Value};
 
@@ -60,7 +60,9 @@ impl Web {
             begun.finish(
                 service,
                 operation,
-                CallOutcome::from_status(answer.as_ref().ok().and_then(|a| a.as_ref().ok()).map(|(status, _)| status.as_u16())),
+                CallOutcome::from_status(
+                    answer.as_ref().ok().and_then(|a| a.as_ref().ok()).map(|(status, _)| status.as_u16()),
+                ),
             );
         }
         answer.unwrap_or_else(|_| Err(format!("no answer within {} s", ask.timeout.as_secs_f64())))

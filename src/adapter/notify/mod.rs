@@ -14,7 +14,9 @@ use crate::adapter::http::{Courier, Deliver, Patience, Trouble};
 use crate::adapter::process::{self as command, CommandLine};
 use crate::base::redact;
 use crate::plan::model::metric::Header;
-use crate::plan::model::notify::{WebhookUrl, NotificationTarget, Kind, Notification, SecretLocation, DEFAULT_TEMPLATE};
+use crate::plan::model::notify::{
+    DEFAULT_TEMPLATE, Kind, Notification, NotificationTarget, SecretLocation, WebhookUrl,
+};
 use crate::plan::template;
 
 /// What may wait for one destination, and when it is tried again.
@@ -94,7 +96,9 @@ pub fn courier(notification: &Notification, patience: Patience) -> Courier<Messa
 /// Why nothing can be delivered there as things are now, if that is known.
 pub fn trouble(to: &NotificationTarget) -> Option<String> {
     match to {
-        NotificationTarget::Slack { url } | NotificationTarget::Webhook { url: WebhookUrl::Secret(url), .. } => secret(url).err(),
+        NotificationTarget::Slack { url } | NotificationTarget::Webhook { url: WebhookUrl::Secret(url), .. } => {
+            secret(url).err()
+        }
         NotificationTarget::Webhook { .. } | NotificationTarget::Exec { .. } => None,
     }
 }
@@ -132,8 +136,12 @@ impl Outlet {
                 self.post(&url, message.json(&self.notification), headers).await
             }
             NotificationTarget::Exec { command: words, timeout } => {
-                let line =
-                    CommandLine { words, variables: Vec::new(), input: message.json(&self.notification), timeout: *timeout };
+                let line = CommandLine {
+                    words,
+                    variables: Vec::new(),
+                    input: message.json(&self.notification),
+                    timeout: *timeout,
+                };
                 match command::run(line).await.map_err(Trouble::Passing)? {
                     (0, _) => Ok(()),
                     (code, _) => Err(Trouble::Passing(format!("{} ends with exit code {code}", words[0]))),

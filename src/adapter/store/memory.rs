@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use crate::adapter::store::is_run_id;
 use crate::domain::run::event::{Event, Record};
 use crate::domain::run::journal::{DamagedJournal, line, parse};
-use crate::port::store::{LockGuard, LockOwner, LockBackend, LockError, Heartbeat, Request, RunSummary, Store, StoreError, runs_named};
+use crate::port::store::{
+    Heartbeat, LockBackend, LockError, LockGuard, LockOwner, Request, RunSummary, Store, StoreError, runs_named,
+};
 
 /// A store in memory. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -89,7 +91,11 @@ impl MemoryStore {
         shelf.acquisitions += 1;
         let taking = shelf.acquisitions;
         shelf.locks.extend(load_balancers.iter().map(|lb| (lb.clone(), (taking, holder.clone()))));
-        Ok(LockGuard::new(MemoryLock { store: self.clone(), load_balancers: load_balancers.to_vec(), acquisition: taking }))
+        Ok(LockGuard::new(MemoryLock {
+            store: self.clone(),
+            load_balancers: load_balancers.to_vec(),
+            acquisition: taking,
+        }))
     }
 }
 
@@ -229,7 +235,13 @@ impl Store for MemoryStore {
     }
 
     async fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
-        Ok(self.contents().folder(run)?.requests.iter().map(|(name, request)| (name.clone(), request.clone())).collect())
+        Ok(self
+            .contents()
+            .folder(run)?
+            .requests
+            .iter()
+            .map(|(name, request)| (name.clone(), request.clone()))
+            .collect())
     }
 
     async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {

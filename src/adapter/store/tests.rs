@@ -15,9 +15,11 @@ use super::*;
 use crate::domain::elb::LIMITS;
 use crate::domain::fixture;
 use crate::domain::run::event::{Event, Record, ResumeMode, Trigger};
-use crate::domain::run::event::{GroupStart, RunOutcome, RouteStart, Started, StopReason};
+use crate::domain::run::event::{GroupStart, RouteStart, RunOutcome, Started, StopReason};
 use crate::domain::traffic::{RouteId, Split};
-use crate::port::store::{LockOwner, LockError, Heartbeat, Request, RunSummary, Store, StoreError, emergency_command, run_id};
+use crate::port::store::{
+    Heartbeat, LockError, LockOwner, Request, RunSummary, Store, StoreError, emergency_command, run_id,
+};
 use jiff::Timestamp;
 
 const RUN: &str = "alpha-20261120-210305-k3f9";

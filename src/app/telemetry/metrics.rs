@@ -150,7 +150,13 @@ pub fn text(gauges: &RunMetrics, dialect: Dialect) -> String {
     let mut page = MetricsText { dialect, plan: plan.clone(), text: String::new() };
     let state = &gauges.state;
     let one = |value: f64| [(Vec::new(), value)];
-    page.family("cutover_build", MetricType::Info, "", "The program.", [(vec![("version", env!("CARGO_PKG_VERSION"))], 1.0)]);
+    page.family(
+        "cutover_build",
+        MetricType::Info,
+        "",
+        "The program.",
+        [(vec![("version", env!("CARGO_PKG_VERSION"))], 1.0)],
+    );
     let run: Labels = vec![("run", &state.run), ("from", from), ("to", to)];
     page.family(
         "cutover_run",
@@ -187,7 +193,13 @@ pub fn text(gauges: &RunMetrics, dialect: Dialect) -> String {
     page.family("cutover_phase", MetricType::Gauge, "", "1 for the current phase of the run.", phases);
     let held = [("paused", state.paused.is_some()), ("frozen", state.frozen.is_some())];
     let held = held.into_iter().map(|(reason, is)| (vec![("reason", reason)], flag(is)));
-    page.family("cutover_held", MetricType::Gauge, "", "1 if no share is raised, because the run is paused or frozen.", held);
+    page.family(
+        "cutover_held",
+        MetricType::Gauge,
+        "",
+        "1 if no share is raised, because the run is paused or frozen.",
+        held,
+    );
     traffic(gauges, &mut page);
     verdicts(state, &mut page);
     let waits: Vec<_> =
@@ -259,7 +271,12 @@ fn traffic(gauges: &RunMetrics, page: &mut MetricsText) {
 }
 
 fn verdicts(state: &State, page: &mut MetricsText) {
-    page.head("cutover_gate_verdict", MetricType::Gauge, "", "1 for the verdict of a metric gate on the current shares.");
+    page.head(
+        "cutover_gate_verdict",
+        MetricType::Gauge,
+        "",
+        "1 for the verdict of a metric gate on the current shares.",
+    );
     for (gate, GateHistory { last_verdict: said, .. }) in &state.gates {
         for (call, word) in [(GateResult::Pass, "pass"), (GateResult::Hold, "hold"), (GateResult::Fail, "fail")] {
             page.sample("cutover_gate_verdict", &[("gate", gate), ("verdict", word)], flag(*said == Some(call)));

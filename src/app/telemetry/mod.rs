@@ -15,8 +15,8 @@ use crate::adapter::telemetry::otlp::{self, Collector};
 use crate::adapter::telemetry::{Outlets, Publisher};
 use crate::base::time::later;
 use crate::domain::run::event::{Event, Record, Wait};
-use crate::domain::run::state::State;
 use crate::domain::run::observation::Observed;
+use crate::domain::run::state::State;
 use crate::domain::view::trace;
 use crate::domain::view::trace::{Span, Trace, Value, span_id};
 use crate::engine::Audience;
@@ -47,8 +47,11 @@ impl Telemetry {
 
     /// Starts metrics only: a rehearsal's accelerated time does not fit into a trace.
     pub async fn metrics(plan: &Plan, outlets: &Outlets) -> Self {
-        let meter =
-            if *outlets == Outlets::default() { None } else { Some(MetricsAudience::new(plan, Publisher::begin(outlets).await)) };
+        let meter = if *outlets == Outlets::default() {
+            None
+        } else {
+            Some(MetricsAudience::new(plan, Publisher::begin(outlets).await))
+        };
         Self { meter, tracer: None }
     }
 
@@ -161,8 +164,10 @@ impl MetricsAudience {
             return;
         }
         gauges.observed_at = watch.last_full;
-        let seen =
-            watch.routes.iter().filter_map(|(id, r)| Some((id.clone(), r.value.as_ref().ok()?.forward_split()?.clone())));
+        let seen = watch
+            .routes
+            .iter()
+            .filter_map(|(id, r)| Some((id.clone(), r.value.as_ref().ok()?.forward_split()?.clone())));
         gauges.read = seen.collect();
         self.publish();
     }

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-pub use options::{MetricOptions, RunArg, OnFreeze, ConfirmedRunArg, help_text};
+pub use options::{ConfirmedRunArg, MetricOptions, OnFreeze, RunArg, help_text};
 pub use value::{RampStages, StepRef, step_number};
 
 use crate::adapter::telemetry::Outlets;
-use crate::app::place::StateOptions;
+use crate::app::state_store::StateOptions;
 use crate::cli::render::style::Color;
 use crate::plan::model::StateLocation;
 

@@ -102,7 +102,7 @@ pub fn duration_or_zero(text: &str) -> Result<Duration, String> {
 /// A number greater than 0.
 pub fn speed(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
-    if step_number.is_finite() && step_number > 0.0 { Ok(step_number) } else { Err("it must be greater than 0".into()) }
+    if number.is_finite() && number > 0.0 { Ok(number) } else { Err("it must be greater than 0".into()) }
 }
 
 /// The stages of a rollback: percentages that rise to 100.

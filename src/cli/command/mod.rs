@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::adapter::telemetry::Outlets;
-use crate::cli::args::{Global, RunArg, Output};
+use crate::cli::args::{Global, Output, RunArg};
 use crate::cli::verbs::check::Check;
 use crate::cli::verbs::completions::Completions;
 use crate::cli::verbs::finalize::Finalize;

@@ -9,9 +9,9 @@ use crate::domain::fixture::{LB, forward, group_arn, plan, route, shares};
 use crate::domain::health::HealthCounts;
 use crate::domain::health::{Target, TargetState};
 use crate::domain::run::event::{Event, GroupStart, Record, RouteStart, Started, StepType, Write, WriteResult};
-use crate::domain::run::state::State;
 use crate::domain::run::observation::{Observation, Observed};
-use crate::domain::traffic::{RouteContent, Reading, RouteId, Split};
+use crate::domain::run::state::State;
+use crate::domain::traffic::{Reading, RouteContent, RouteId, Split};
 
 pub const START: &str = "2026-03-01T14:02:00Z";
 

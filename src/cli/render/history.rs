@@ -6,7 +6,7 @@ use super::events::EventLines;
 use super::style::{Style, Tone};
 use crate::app::names::balancer;
 use crate::base::duration::format_elapsed;
-use crate::domain::run::event::{RunOutcome, Record};
+use crate::domain::run::event::{Record, RunOutcome};
 use crate::port::store::RunSummary;
 
 /// The runs as a table, without a last newline.
@@ -30,7 +30,8 @@ pub fn list(runs: &[RunSummary], style: &Style) -> String {
 
 fn row(run: &RunSummary, style: &Style) -> ([String; 5], Tone) {
     let began = |at: Timestamp| at.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
-    let took = run.started.zip(run.last).map_or_else(String::new, |(began, last)| format_elapsed(last.duration_since(began)));
+    let took =
+        run.started.zip(run.last).map_or_else(String::new, |(began, last)| format_elapsed(last.duration_since(began)));
     let (ended, tone) = match (&run.damaged, run.finished) {
         (Some(_), _) => ("damaged journal", Tone::Bad),
         (None, Some(RunOutcome::Completed)) => ("completed", Tone::Good),

@@ -6,9 +6,9 @@ pub mod events;
 #[cfg(test)]
 mod fixture;
 pub mod history;
-pub mod live;
+pub mod load_balancer;
 pub mod markdown;
-pub mod parts;
 pub mod report;
+pub mod sections;
 pub mod status;
 pub mod style;

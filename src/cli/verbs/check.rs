@@ -5,15 +5,15 @@ use clap::Args;
 use crate::adapter::store::memory::MemoryStore;
 use crate::app::exit::{Exit, Failure};
 use crate::app::prepare::prepare;
-use crate::app::{find, world};
+use crate::app::{connect, find};
 use crate::cli::args::{Global, Output, help_text};
 use crate::cli::render::check;
 use crate::cli::term;
-use crate::domain::view::report::CheckReport;
+use crate::domain::view::check::CheckReport;
 
 /// `check`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help("Examples:
+#[command(after_help = help_text("Examples:
   cutover check plan.yaml
   cutover check plan.yaml --output markdown     for a pull request",
     &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Refused]))]
@@ -34,7 +34,7 @@ pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {
 /// Runs the command.
 pub async fn run(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
-    let ports = world::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
+    let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
     Ok(shown(global, &prepare(&plan, &ports, 1).await.report))
 }
 

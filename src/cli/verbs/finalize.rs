@@ -8,18 +8,18 @@ use serde_json::json;
 
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
-use crate::app::{drive, find, identity, owner, place, world};
+use crate::app::{connect, drive, find, identity, owner, state_store};
 use crate::cli::args::{Global, Output, help_text, value};
 use crate::cli::render::style::{Style, Tone};
 use crate::cli::term;
-use crate::domain::decide::finalize::{FinalizeCondition, ConditionStatus, judge, blocked_by_run, worst_status};
+use crate::domain::decide::finalize::{ConditionStatus, FinalizeCondition, blocked_by_run, judge, worst_status};
 use crate::domain::run::state::{Phase, State};
-use crate::engine::{Ports, finalize, hold, inventory};
+use crate::engine::{Ports, finalize, inventory, ownership};
 use crate::port::store::Request;
 
 /// `finalize`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help("Without --detach it changes nothing and exits with 0 if the old cluster can be
+#[command(after_help = help_text("Without --detach it changes nothing and exits with 0 if the old cluster can be
 retired, 8 if not yet, 3 if not, 7 on drift.
 After --detach the run cannot be rolled back any more.
 
@@ -61,13 +61,14 @@ pub struct Finalize {
 
 /// Runs the command.
 pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
-    let store = place::open_for_target(&global.state_options(), Some(&args.target)).await?;
+    let store = state_store::open_for_target(&global.state_options(), Some(&args.target)).await?;
     let found = find::run(&*store, Some(&args.target), term::style_err(global.color).color).await?;
     let state = found.state()?;
     let begun = state.phase == Phase::Detaching;
-    let ports = world::ports(&found.plan, store).await;
+    let ports = connect::ports(&found.plan, store).await;
     identity::check_account(&found.plan, &ports).await?;
-    let items = if begun { vec![unfinished_retirement(&state)] } else { read_conditions(args, &found, &state, &ports).await };
+    let items =
+        if begun { vec![unfinished_retirement(&state)] } else { read_conditions(args, &found, &state, &ports).await };
     if !args.detach {
         show(global, &found, &items);
         return Ok(exit(worst_status(&items)));
@@ -80,10 +81,20 @@ pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, "the old cluster is not retired; nothing was touched"));
     }
     let settings = drive::settings(&found.plan, &state);
-    let hold = hold::acquire(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
+    let ownership =
+        ownership::acquire(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
     let (by, _) = owner::owner();
     let request = (!begun).then_some(Request::Detach { by, bindings: args.bindings });
-    drive::drive_with_request(global, &found.plan, ports, settings, hold.map_err(drive::start_failure)?, request.as_ref(), &[]).await
+    drive::drive_with_request(
+        global,
+        &found.plan,
+        ports,
+        settings,
+        ownership.map_err(drive::start_failure)?,
+        request.as_ref(),
+        &[],
+    )
+    .await
 }
 
 async fn read_conditions(args: &Finalize, found: &StoredRun, state: &State, ports: &Ports) -> Vec<FinalizeCondition> {
@@ -141,7 +152,7 @@ fn text(found: &StoredRun, items: &[FinalizeCondition], style: &Style) -> String
 }
 
 fn exit(worst: ConditionStatus) -> Exit {
-    match worst_status {
+    match worst {
         ConditionStatus::Yes => Exit::Done,
         ConditionStatus::Wait => Exit::Waiting,
         ConditionStatus::Unknown | ConditionStatus::No => Exit::Refused,
@@ -151,11 +162,11 @@ fn exit(worst: ConditionStatus) -> Exit {
 
 fn refusal(items: &[FinalizeCondition], force: bool) -> Option<Failure> {
     let worst = worst_status(items);
-    if worst_status == ConditionStatus::Yes || (force && worst_status == ConditionStatus::Unknown) {
+    if worst == ConditionStatus::Yes || (force && worst == ConditionStatus::Unknown) {
         return None;
     }
-    let failure = Failure::new(exit(worst_status), "the old cluster is not retired; nothing was touched");
-    Some(if worst_status == ConditionStatus::Unknown {
+    let failure = Failure::new(exit(worst), "the old cluster is not retired; nothing was touched");
+    Some(if worst == ConditionStatus::Unknown {
         failure.next("if you know that the unknown conditions hold: add --force")
     } else {
         failure

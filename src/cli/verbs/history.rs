@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::app::exit::{Exit, Failure};
-use crate::app::{find, place};
+use crate::app::{find, state_store};
 use crate::cli::args::{Global, Output};
 use crate::cli::render::history::{json, list, run_events};
 use crate::cli::term;
@@ -25,7 +25,7 @@ pub struct History {
 pub async fn run(global: &Global, args: &History) -> Result<Exit, Failure> {
     let style = term::style(global.color);
     let target = args.target.as_deref();
-    let store = place::open_for_target(&global.state_options(), target).await?;
+    let store = state_store::open_for_target(&global.state_options(), target).await?;
     let mut runs = find::runs_of(&*store, target, style.color).await?;
     let one = runs.len() == 1 && target == Some(runs[0].id.as_str());
     let text = match (one, global.output) {

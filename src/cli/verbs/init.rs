@@ -2,8 +2,8 @@
 
 use clap::Args;
 
+use crate::app::connect;
 use crate::app::exit::{Exit, Failure};
-use crate::app::world;
 use crate::cli::args::{Global, value};
 use crate::cli::term;
 use crate::domain::view::init::{InitError, InitRequest};
@@ -47,9 +47,10 @@ pub struct Init {
 pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
     let load_balancer =
         selector(&args.load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
-    let config = world::aws_config_for(&load_balancer).await;
+    let config = connect::aws_config_for(&load_balancer).await;
     let (from_cluster, to_cluster) = (access(args.from_cluster.as_deref()), access(args.to_cluster.as_deref()));
-    let (from, to) = (world::connect_cluster(&from_cluster, &config).await, world::connect_cluster(&to_cluster, &config).await);
+    let (from, to) =
+        (connect::connect_cluster(&from_cluster, &config).await, connect::connect_cluster(&to_cluster, &config).await);
     let request = InitRequest {
         load_balancer,
         from: args.from.clone(),
@@ -60,7 +61,7 @@ pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
         name: args.name.clone(),
     };
     let (from, to) = (from.as_deref().map(|c| c as &dyn Cluster), to.as_deref().map(|c| c as &dyn Cluster));
-    let text = init(&request, &*world::retrying_balancer(&config).inventory, from, to).await.map_err(failed)?;
+    let text = init(&request, &*connect::retrying_balancer(&config).inventory, from, to).await.map_err(failed)?;
     let _ = term::print(text.trim_end());
     term::print_error("plan written; review it, then: cutover check PLAN");
     Ok(Exit::Done)

@@ -3,8 +3,8 @@
 
 pub mod check;
 pub mod completions;
-pub mod detach;
 pub mod finalize;
+pub mod handover;
 pub mod help;
 pub mod history;
 pub mod init;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::app::exit::{Exit, Failure};
-use crate::app::{find, place};
+use crate::app::{find, state_store};
 use crate::cli::args::{Global, Output};
 use crate::cli::render::report::{ReportInput, html, markdown};
 use crate::cli::render::style::Style;
@@ -34,7 +34,7 @@ pub struct Report {
 pub async fn run(global: &Global, args: &Report) -> Result<Exit, Failure> {
     let style = term::style(global.color);
     let target = args.target.as_deref();
-    let store = place::open_for_target(&global.state_options(), target).await?;
+    let store = state_store::open_for_target(&global.state_options(), target).await?;
     let runs = find::runs_of(&*store, target, style.color).await?;
     let Some(run) = runs.into_iter().next() else {
         return Err(Failure::new(Exit::Usage, format!("no runs in {}", store.location())));
@@ -59,7 +59,12 @@ pub async fn run(global: &Global, args: &Report) -> Result<Exit, Failure> {
 }
 
 /// Writes the page of a run and returns its file; `None` for standard output.
-pub fn write_page(plan: &Plan, records: &[Record], style: &Style, file: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
+pub fn write_page(
+    plan: &Plan,
+    records: &[Record],
+    style: &Style,
+    file: Option<&Path>,
+) -> Result<Option<PathBuf>, Failure> {
     let text = render_report(plan, records, style, html)?;
     let run = records.first().map_or("", |r| r.run.as_str());
     let file = file.map_or_else(|| PathBuf::from(format!("cutover-report-{run}.html")), Path::to_path_buf);

@@ -2,19 +2,19 @@
 
 use clap::Args;
 
-use crate::app::begin::{StartOptions, baseline, start_run, refuse_unfinished};
 use crate::app::exit::{Exit, Failure, store_failure};
 use crate::app::prepare::prepare;
+use crate::app::start::{StartOptions, baseline, refuse_unfinished, start_run};
 use crate::app::steer::DriveOptions;
-use crate::app::{drive, find, place, world};
+use crate::app::{connect, drive, find, state_store};
 use crate::cli::args::{Global, MetricOptions, OnFreeze, StepRef, help_text, step_number, value};
-use crate::cli::verbs::detach::{HandoverOptions, prepare_handover};
+use crate::cli::verbs::handover::{HandoverOptions, prepare_handover};
 use crate::cli::{ask, term};
 use crate::plan::model::Shares;
 
 /// `run`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help("Examples:
+#[command(after_help = help_text("Examples:
   cutover run plan.yaml
   cutover run plan.yaml --yes --until first-traffic  unattended, up to that step", &Exit::ALL))]
 pub struct Run {
@@ -50,22 +50,23 @@ pub struct Run {
 pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     let style = term::style_err(global.color);
     let file = find::plan_file(&args.plan, style.color)?;
-    let store = place::open_for_plan(&global.state_options(), &file).await?;
+    let store = state_store::open_for_plan(&global.state_options(), &file).await?;
     let known = store.find(&file.name).await.map_err(store_failure)?;
     refuse_unfinished(&*store, &known).await?;
     let plan = find::lint_file(&file, style.color)?;
     let from_step = step_number(&plan, args.from_step.as_ref())?.unwrap_or(1);
     let until = step_number(&plan, args.until.as_ref())?;
     let taker = prepare_handover(global, &args.detach, args.api_budget, &plan).await?;
-    let ports = world::ports(&plan, store).await;
+    let ports = connect::ports(&plan, store).await;
     let prepared = prepare(&plan, &ports, from_step).await;
     ask::confirm_start(global, &ports, &prepared, args.yes).await?;
     let start = baseline(&plan, from_step, args.baseline.clone())?;
     let leave_when_frozen = OnFreeze::exits(args.on_freeze, term::stderr());
     let going = DriveOptions { until, leave: None, api_budget: args.api_budget, leave_when_frozen };
-    let begun = start_run(global, &plan, &ports, &prepared, StartOptions { from_step, start, known: &known }, going).await?;
-    match prepare_handover {
-        Some(taker) => prepare_handover.hand_over(global, begun.ownership).await,
+    let begun =
+        start_run(global, &plan, &ports, &prepared, StartOptions { from_step, start, known: &known }, going).await?;
+    match taker {
+        Some(taker) => taker.hand_over(global, begun.ownership).await,
         None => drive::drive(global, &plan, ports, begun.settings, begun.ownership).await,
     }
 }

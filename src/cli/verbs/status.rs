@@ -7,18 +7,18 @@ use clap::Args;
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
 use crate::app::view::RunView;
-use crate::app::{find, place, world};
+use crate::app::{connect, find, state_store};
 use crate::cli::args::{Global, Output};
-use crate::cli::render::live;
+use crate::cli::render::load_balancer;
 use crate::cli::render::status::{json, text};
 use crate::cli::render::style::Style;
 use crate::cli::signals::Signals;
 use crate::cli::term;
 use crate::domain::run::event::Event;
 use crate::domain::run::observation::Observed;
-use crate::domain::view::live::LoadBalancerView;
-use crate::engine::inventory::live::BalancerReadError;
-use crate::engine::{Ports, WatchList, look as world_look};
+use crate::domain::view::load_balancer::LoadBalancerView;
+use crate::engine::inventory::read_balancer::BalancerReadError;
+use crate::engine::{Ports, WatchList, observation as world_look};
 use crate::plan::selector;
 
 /// `status`.
@@ -54,7 +54,7 @@ pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
         Some(_) => None,
         None => Some(
             find::run(
-                &*place::open_for_target(&global.state_options(), args.target.as_deref()).await?,
+                &*state_store::open_for_target(&global.state_options(), args.target.as_deref()).await?,
                 args.target.as_deref(),
                 style.color,
             )
@@ -88,7 +88,12 @@ pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
 }
 
 /// Returns the current status as text, and whether it is final.
-async fn read_status(global: &Global, args: &Status, target: Option<&str>, style: &Style) -> Result<(String, bool), Failure> {
+async fn read_status(
+    global: &Global,
+    args: &Status,
+    target: Option<&str>,
+    style: &Style,
+) -> Result<(String, bool), Failure> {
     match &args.load_balancer {
         Some(load_balancer) => Ok((of_load_balancer(global, load_balancer, style).await?, false)),
         None => of_run(global, target, style).await,
@@ -108,25 +113,25 @@ fn show(global: &Global, text: &str) {
 
 async fn of_load_balancer(global: &Global, load_balancer: &str, style: &Style) -> Result<String, Failure> {
     let selector = selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
-    let balancer = world::retrying_balancer(&world::aws_config_for(&selector).await);
-    let live = crate::engine::inventory::live::read_for_status(&selector, &balancer, jiff::Timestamp::now()).await.map_err(
-        |e| match e {
+    let balancer = connect::retrying_balancer(&connect::aws_config_for(&selector).await);
+    let live = crate::engine::inventory::read_balancer::read_for_status(&selector, &balancer, jiff::Timestamp::now())
+        .await
+        .map_err(|e| match e {
             BalancerReadError::NotOne { .. } => Failure::new(Exit::Usage, e)
                 .next("list them: aws elbv2 describe-load-balancers --query 'LoadBalancers[].LoadBalancerName'"),
             BalancerReadError::Unreadable { .. } => Failure::new(Exit::Internal, e),
-        },
-    )?;
+        })?;
     Ok(rendered(global, &live, style))
 }
 
 fn rendered(global: &Global, live: &LoadBalancerView, style: &Style) -> String {
-    if global.output == Output::Json { live::json(live) } else { live::text(live, style) }
+    if global.output == Output::Json { load_balancer::json(live) } else { load_balancer::text(live, style) }
 }
 
 async fn of_run(global: &Global, target: Option<&str>, style: &Style) -> Result<(String, bool), Failure> {
-    let store = place::open_for_target(&global.state_options(), target).await?;
+    let store = state_store::open_for_target(&global.state_options(), target).await?;
     let found = find::run(&*store, target, style.color).await?;
-    let ports = world::ports(&found.plan, store).await;
+    let ports = connect::ports(&found.plan, store).await;
     let view = view(&found, &ports).await?;
     let shown = if global.output == Output::Json { json(&view).to_string() } else { text(&view, style) };
     Ok((shown, view.outcome.is_some()))

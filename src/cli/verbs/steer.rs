@@ -11,11 +11,13 @@ use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
 use crate::app::steer::{self, DriveOptions};
 use crate::app::view::RunView;
-use crate::app::{find, identity, owner, place};
+use crate::app::{find, identity, owner, state_store};
 use crate::base::time::later;
-use crate::cli::args::{Global, MetricOptions, RunArg, OnFreeze, ConfirmedRunArg, StepRef, help_text, step_number, value};
+use crate::cli::args::{
+    ConfirmedRunArg, Global, MetricOptions, OnFreeze, RunArg, StepRef, help_text, step_number, value,
+};
 use crate::cli::ask::confirm;
-use crate::cli::render::parts::state_line;
+use crate::cli::render::sections::state_line;
 use crate::cli::render::style::Style;
 use crate::cli::term;
 use crate::domain::run::event::ResumeMode;
@@ -25,7 +27,7 @@ use crate::port::store::{Request, Store};
 
 /// `abort`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help("Examples:
+#[command(after_help = help_text("Examples:
   cutover abort alpha-webapp
   cutover abort alpha-webapp --to-step first-traffic  to that step's shares only",
     &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Stuck, Exit::Locked]))]
@@ -40,7 +42,7 @@ pub struct Abort {
 
 /// `resume`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help("If another process is driving the run, that process continues and this command
+#[command(after_help = help_text("If another process is driving the run, that process continues and this command
 returns.
 
 Examples:
@@ -63,7 +65,7 @@ pub struct Resume {
     #[arg(long, value_name = "STEP")]
     pub until: Option<StepRef>,
     /// Exit after this time, once only waiting is left, such as 0s or 10m; `step` can continue
-    #[arg(long, value_parser = value::span, value_name = "TIME")]
+    #[arg(long, value_parser = value::duration, value_name = "TIME")]
     pub max_wait: Option<Duration>,
     /// Describe calls a second for observations; fewer calls mean fewer observations [default: 10]
     #[arg(long, value_parser = value::speed, value_name = "N")]
@@ -175,7 +177,7 @@ fn inapplicable(verb: &str, found: &StoredRun, state: &State) -> Failure {
 }
 
 async fn target(global: &Global, named: &RunArg) -> Result<(Arc<dyn Store>, StoredRun), Failure> {
-    let store = place::open_for_target(&global.state_options(), Some(&named.target)).await?;
+    let store = state_store::open_for_target(&global.state_options(), Some(&named.target)).await?;
     let found = find::run(&*store, Some(&named.target), term::style_err(global.color).color).await?;
     if found.run.finished.is_some() {
         let failure = Failure::new(Exit::Usage, format!("the run {} is finished", found.run.id));

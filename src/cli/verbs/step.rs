@@ -8,13 +8,13 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::app::begin::{StartOptions, start_run};
 use crate::app::due::{self, Due};
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
 use crate::app::prepare::prepare;
+use crate::app::start::{StartOptions, start_run};
 use crate::app::steer::DriveOptions;
-use crate::app::{drive, find, place, world};
+use crate::app::{connect, drive, find, state_store};
 use crate::base::time::later;
 use crate::cli::args::{Global, MetricOptions, help_text, value};
 use crate::cli::{ask, term};
@@ -24,7 +24,7 @@ use crate::port::store::{RunSummary, Store, is_run_of};
 
 /// `step`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help("Starts the plan's run, or continues its unfinished run, or does nothing if the
+#[command(after_help = help_text("Starts the plan's run, or continues its unfinished run, or does nothing if the
 run is finished or another process drives it. It does not exit while a write,
 a settling step, a failing guard, a raise gate or a rollback is under way.
 
@@ -40,7 +40,7 @@ pub struct Step {
     #[arg(long, short)]
     pub yes: bool,
     /// Guard for this time while only waiting is left, such as 4m
-    #[arg(long, value_parser = value::span, default_value = "0s", value_name = "TIME")]
+    #[arg(long, value_parser = value::duration, default_value = "0s", value_name = "TIME")]
     pub max_wait: Duration,
     /// Describe calls a second for observations; fewer calls mean fewer observations [default: 10]
     #[arg(long, value_parser = value::speed, value_name = "N")]
@@ -57,7 +57,7 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
     }
     let color = term::style_err(global.color).color;
     let file = find::plan_file(&args.plan, color)?;
-    let store = place::open_for_plan(&global.state_options(), &file).await?;
+    let store = state_store::open_for_plan(&global.state_options(), &file).await?;
     match due::due(&*store, &file).await? {
         Due::Start(known) => {
             let plan = find::lint_file(&file, color)?;
@@ -67,7 +67,7 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
                     plan.source, last.id
                 ));
             }
-            let ports = world::ports(&plan, store).await;
+            let ports = connect::ports(&plan, store).await;
             start(global, args, &plan, ports, &known).await
         }
         Due::Continue(found) => continue_run(global, args, &found, store).await,
@@ -81,9 +81,11 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
 
 /// Continues the named run; never starts one.
 async fn of_run(global: &Global, args: &Step) -> Result<Exit, Failure> {
-    let store = place::open_for_target(&global.state_options(), Some(&args.plan)).await?;
+    let store = state_store::open_for_target(&global.state_options(), Some(&args.plan)).await?;
     let found = find::run(&*store, Some(&args.plan), term::style_err(global.color).color).await?;
-    let Some(exit) = due::exit_of_finished(&found.records) else { return continue_run(global, args, &found, store).await };
+    let Some(exit) = due::exit_of_finished(&found.records) else {
+        return continue_run(global, args, &found, store).await;
+    };
     term::print_error(&format!("the run {} is finished: {}; nothing to do", found.run.id, exit.meaning()));
     Ok(exit)
 }
@@ -121,5 +123,9 @@ async fn continue_run(global: &Global, args: &Step, found: &StoredRun, store: Ar
 }
 
 fn drive_options(args: &Step) -> DriveOptions {
-    DriveOptions { leave: Some(later(Timestamp::now(), args.max_wait)), api_budget: args.api_budget, ..DriveOptions::default() }
+    DriveOptions {
+        leave: Some(later(Timestamp::now(), args.max_wait)),
+        api_budget: args.api_budget,
+        ..DriveOptions::default()
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::context::Context;
-use super::{goal, way_back};
+use super::{desired_split, way_back};
 use crate::domain::health::gate;
 use crate::domain::run::state::State;
 use crate::domain::traffic::RouteContent;
@@ -15,7 +15,7 @@ pub fn groups_with_traffic(state: &State) -> BTreeMap<&str, u32> {
     for route in state.routes.values().filter(|r| !r.is_deleted()) {
         let live = route.drifted_content().and_then(RouteContent::forward_split);
         for split in live.into_iter().chain([route.split()]).chain(route.open_writes.iter().flat_map(|o| &o.splits)) {
-            let shares = goal::shares_of(route, split);
+            let shares = desired_split::shares_of(route, split);
             for (cluster, arn) in &route.start.groups {
                 let share = gate::ceil(shares.get(cluster).copied().unwrap_or(0.0));
                 if share > 0 {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::Context;
 use super::decision::Batch;
-use super::{gates, hold};
+use super::{freeze, gates};
 use crate::domain::health::gate::RaiseVerdict;
 use crate::domain::run::event::{Wait, WaitReason, Write};
 use crate::domain::run::state::State;
@@ -49,7 +49,7 @@ pub fn judge_chunk(c: &Context<'_>, batch: &Batch, writes: &[Write]) -> ChunkVer
     let raised = |write: &Write| gated_groups(c.state, batch, write);
     let groups: BTreeSet<_> = writes.iter().flat_map(raised).collect();
     let waits: BTreeMap<_, _> = groups.iter().filter_map(|group| Some((group, wait(group)?))).collect();
-    let blind = hold::unreadable_wait(c.state, c.observed).filter(|_| !batch.raised_groups.is_empty());
+    let blind = freeze::unreadable_wait(c.state, c.observed).filter(|_| !batch.raised_groups.is_empty());
     let held =
         writes.iter().filter(|write| blind.is_some() || raised(write).iter().any(|group| waits.contains_key(group)));
     ChunkVerdict {

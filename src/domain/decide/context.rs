@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::domain::run::state::State;
 use crate::domain::run::observation::Observed;
+use crate::domain::run::state::State;
 use crate::plan::model::{Plan, StepKind};
 
 /// The plan, the state, the recent observations, and the time.

@@ -12,9 +12,9 @@ pub fn write_failed(c: &Context<'_>, message: String) -> Decision {
 }
 
 /// Applies `onFailure`: freezes with this reason, or starts a rollback.
-pub fn apply_on_failure(c: &Context<'_>, freeze: FreezeReason, message: String) -> Decision {
+pub fn apply_on_failure(c: &Context<'_>, reason: FreezeReason, message: String) -> Decision {
     if c.plan.strategy.on_failure == OnFailure::Pause {
-        return freeze(freeze, message);
+        return freeze(reason, message);
     }
     Decision::Record(guard::automatic_rollback(c, message, Trigger::Failure).unwrap_or_else(|freeze| vec![freeze]))
 }

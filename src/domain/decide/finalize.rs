@@ -7,16 +7,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::goal;
+use super::desired_split;
 use crate::base::duration;
 use crate::base::time::{earlier, later};
 use crate::domain::decide::old_group;
-use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue, QueriedCluster};
-use crate::domain::run::event::{Event, RunOutcome, Record};
+use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest, QueriedCluster};
+use crate::domain::run::event::{Event, Record, RunOutcome};
 use crate::domain::run::state::{Route, State};
-use crate::domain::traffic::{RouteCensus, RouteContent, FoundRoute, RouteId, Split, Unreadable};
+use crate::domain::traffic::{FoundRoute, RouteCensus, RouteContent, RouteId, Split, Unreadable};
 use crate::plan::model::Plan;
-use crate::plan::model::metric::{CloudWatch, GateCondition, MetricGate, NoData, GateScope, MetricSource};
+use crate::plan::model::metric::{CloudWatch, GateCondition, GateScope, MetricGate, MetricSource, NoData};
 
 /// `CloudWatch` metrics are complete after this delay.
 const METRIC_DELAY: Duration = Duration::from_mins(3);
@@ -74,11 +74,11 @@ pub fn blocked_by_run(plan: &Plan, state: &State) -> Option<FinalizeCondition> {
         None => return Some(condition("run", ConditionStatus::Wait, format!("the run {} is not finished", state.run))),
     }
     let carries = state.routes.values().find(|route| {
-        let shares = goal::shares_of(route, route.split());
+        let shares = desired_split::shares_of(route, route.split());
         shares.get(&plan.strategy.from).is_some_and(|share| *share > 0.0)
     });
     let route = carries?;
-    let share = goal::shares_of(route, route.split()).get(&plan.strategy.from).copied().unwrap_or(0.0);
+    let share = desired_split::shares_of(route, route.split()).get(&plan.strategy.from).copied().unwrap_or(0.0);
     no(format!("the run left {} at {share:.0} % on {}", plan.strategy.from, route.start.label))
 }
 
@@ -95,8 +95,9 @@ pub fn questions(plan: &Plan, state: &State, quiet: Duration, now: Timestamp) ->
         };
         let old =
             routes().filter_map(|r| Some((old_group(plan, r)?.to_owned(), r.start.load_balancer.clone()))).collect();
-        let new =
-            routes().flat_map(|r| groups_with_weight(r).map(|arn| (arn.to_owned(), r.start.load_balancer.clone()))).collect();
+        let new = routes()
+            .flat_map(|r| groups_with_weight(r).map(|arn| (arn.to_owned(), r.start.load_balancer.clone())))
+            .collect();
         let gate = MetricGate {
             name: format!("finalize-{workload}"),
             scope: GateScope::Workload(workload.clone()),
@@ -155,13 +156,20 @@ fn shares(plan: &Plan, state: &State, facts: &FinalizeFacts) -> FinalizeConditio
         match facts.routes.get(&route.start.id) {
             Some(Ok(live)) if live.equivalent(&route.confirmed) => {}
             Some(Ok(live)) => {
-                let shares = live.forward_split().map(|split| goal::shares_of(route, split)).unwrap_or_default();
+                let shares =
+                    live.forward_split().map(|split| desired_split::shares_of(route, split)).unwrap_or_default();
                 let shares = shares.iter().map(|(c, share)| format!("{c} {share:.0} %")).collect::<Vec<_>>().join(", ");
-                return condition("shares", ConditionStatus::Drift, format!("{label} is not as the run left it: {shares}"));
+                return condition(
+                    "shares",
+                    ConditionStatus::Drift,
+                    format!("{label} is not as the run left it: {shares}"),
+                );
             }
             // A deleted rule needs no cluster.
             Some(Err(Unreadable::NotFound(_))) => {}
-            Some(Err(why)) => return condition("shares", ConditionStatus::Unknown, format!("{label} cannot be read: {why}")),
+            Some(Err(why)) => {
+                return condition("shares", ConditionStatus::Unknown, format!("{label} cannot be read: {why}"));
+            }
             None => return condition("shares", ConditionStatus::Unknown, format!("{label} was not read")),
         }
     }
@@ -193,7 +201,11 @@ fn time(plan: &Plan, state: &State, records: &[Record], now: Timestamp) -> Final
         let message = format!("the last shift was at {}; {parts} have not passed since", last.strftime("%F %T UTC"));
         return FinalizeCondition { until: Some(until), ..condition("time", ConditionStatus::Wait, message) };
     }
-    condition("time", ConditionStatus::Yes, format!("{parts} have passed since the last shift, at {}", last.strftime("%F %T UTC")))
+    condition(
+        "time",
+        ConditionStatus::Yes,
+        format!("{parts} have passed since the last shift, at {}", last.strftime("%F %T UTC")),
+    )
 }
 
 /// When an old group last lost share.
@@ -229,7 +241,11 @@ fn requests(plan: &Plan, workload: &str, seen: &MeasuredValue, quiet: Duration) 
     match seen {
         MeasuredValue::Counts { old, .. } if old.requests > 0 => {
             let n = old.requests;
-            condition("requests", ConditionStatus::Wait, format!("{workload}: {from} got {n} requests in the last {quiet}"))
+            condition(
+                "requests",
+                ConditionStatus::Wait,
+                format!("{workload}: {from} got {n} requests in the last {quiet}"),
+            )
         }
         MeasuredValue::Counts { new, .. } if new.requests == 0 => unknown("there is no traffic to compare it with"),
         MeasuredValue::Counts { new, .. } => {
@@ -254,11 +270,19 @@ fn rules(plan: &Plan, state: &State, facts: &FinalizeFacts) -> FinalizeCondition
         let census = match census {
             Ok(census) => census,
             Err(why) => {
-                return condition("rules", ConditionStatus::Unknown, format!("the rules of {load_balancer} cannot be read: {why}"));
+                return condition(
+                    "rules",
+                    ConditionStatus::Unknown,
+                    format!("the rules of {load_balancer} cannot be read: {why}"),
+                );
             }
         };
         if let Some(unread) = census.unread.iter().find(|u| !state.routes.contains_key(&u.id) && u.may_concern(&old)) {
-            return condition("rules", ConditionStatus::Unknown, format!("{} cannot be read: {}", unread.label, unread.why));
+            return condition(
+                "rules",
+                ConditionStatus::Unknown,
+                format!("{} cannot be read: {}", unread.label, unread.why),
+            );
         }
         let others = census.routes.iter().filter(|r| !state.routes.contains_key(&r.id));
         let leads = |r: &&FoundRoute| r.content.split.ids().any(|id| old.contains(id));
@@ -283,7 +307,11 @@ fn health(plan: &Plan, state: &State, facts: &FinalizeFacts) -> FinalizeConditio
         return condition("health", ConditionStatus::No, format!("{} has no healthy target", name(arn)));
     }
     if let Some((arn, why)) = facts.healthy.iter().find_map(|(arn, healthy)| Some((arn, healthy.as_ref().err()?))) {
-        return condition("health", ConditionStatus::Unknown, format!("the health of {} cannot be read: {why}", name(arn)));
+        return condition(
+            "health",
+            ConditionStatus::Unknown,
+            format!("the health of {} cannot be read: {why}", name(arn)),
+        );
     }
     let all =
         facts.healthy.iter().filter_map(|(arn, healthy)| Some(format!("{} {}", name(arn), healthy.as_ref().ok()?)));

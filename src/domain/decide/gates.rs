@@ -7,22 +7,23 @@ use jiff::SignedDuration;
 
 use super::context::Context;
 use super::decision::{Batch, Decision};
-use super::{carrying, failure, goal, guard, metrics};
+use super::{carrying, desired_split, failure, guard, metrics};
 use crate::base::duration;
 use crate::base::hours::open_since;
 use crate::base::time::later;
 use crate::domain::health::gate::{self, RaiseVerdict};
 use crate::domain::run::event::{Event, FreezeReason, GateKind, GroupStart, Trigger, Wait, WaitReason, Write};
-use crate::domain::run::state::{Route, State};
 use crate::domain::run::observation::Observed;
+use crate::domain::run::state::{Route, State};
 use crate::domain::traffic::Split;
 use crate::plan::model::{OnFailure, Plan, StepKind};
 
 /// Whether the raise gates of the current step pass. A run that is frozen by a gate time-out waits for this.
 pub fn all_pass(c: &Context<'_>) -> bool {
-    let step = goal::next_share_step(c.plan, c.state.step).map_or(c.state.step, |(number, _)| number);
-    let healthy =
-        first_raised_groups(c.plan, c.state).iter().all(|group| raise_verdict(c, group, step, c.observed.max_gap()) == RaiseVerdict::Holds);
+    let step = desired_split::next_share_step(c.plan, c.state.step).map_or(c.state.step, |(number, _)| number);
+    let healthy = first_raised_groups(c.plan, c.state)
+        .iter()
+        .all(|group| raise_verdict(c, group, step, c.observed.max_gap()) == RaiseVerdict::Holds);
     healthy && metrics::unmet_metric_gates(c).is_empty()
 }
 
@@ -32,24 +33,32 @@ pub fn raise_verdict(c: &Context<'_>, group: &str, step: usize, fresh: SignedDur
     if c.observed.unreadable.contains_key(group) {
         return RaiseVerdict::Unknown;
     }
-    let share = match goal::share_step_at(c.plan, step) {
+    let share = match desired_split::share_step_at(c.plan, step) {
         Some((_, shares)) => shares.get(&start.cluster).copied().unwrap_or(0),
         None => original_share(c.state, &start.cluster),
     };
     let zones = if start.cross_zone { Vec::new() } else { zones(start, c.observed, group) };
     let gate = &c.plan.strategy.gates.raise;
-    let need =
-        gate::need(gate, share, carrying::targets_for_all_traffic(c, group), &zones, Duration::from_secs(start.interval.into()));
+    let need = gate::need(
+        gate,
+        share,
+        carrying::targets_for_all_traffic(c, group),
+        &zones,
+        Duration::from_secs(start.interval.into()),
+    );
     match c.observed.replicas.get(group) {
         // With instance targets the targets are nodes; the pods that answer are the ready replicas.
         Some(ready) if *ready < need.healthy => {
             RaiseVerdict::Shortfall(format!("has {ready} ready replicas of the {} that {share} % needs", need.healthy))
         }
-        _ => match (gate::raise(c.observed.samples_of(group), &need, fresh, c.now), c.observed.autoscaler_limits.get(group)) {
+        _ => match (
+            gate::raise(c.observed.samples_of(group), &need, fresh, c.now),
+            c.observed.autoscaler_limits.get(group),
+        ) {
             (RaiseVerdict::Shortfall(why), Some(max)) if *max < need.healthy => {
                 RaiseVerdict::Shortfall(format!("{why}; its HPA stops at {max}"))
             }
-            (raise, _) => require_raise_gates,
+            (raise, _) => raise,
         },
     }
 }
@@ -68,8 +77,9 @@ fn zones(start: &GroupStart, watch: &Observed, group: &str) -> Vec<String> {
 
 /// A cluster's share before the first share step: the largest that it has on any route, in percent.
 fn original_share(state: &State, cluster: &str) -> u32 {
-    let share =
-        |route: &Route| goal::shares_of(route, route.original()).get(cluster).map_or(0, |share| gate::ceil(*share));
+    let share = |route: &Route| {
+        desired_split::shares_of(route, route.original()).get(cluster).map_or(0, |share| gate::ceil(*share))
+    };
     state.routes.values().map(share).max().unwrap_or(0)
 }
 
@@ -81,8 +91,10 @@ pub fn require_raise_gates(c: &Context<'_>, groups: &[String], step: usize) -> O
     };
     // The time-out does not run while a window is closed.
     let opened = open_since(&c.plan.strategy.hours, c.now).filter(|_| c.state.step == step);
-    let timeout =
-        later(open_since.map_or(c.state.gate_timeout_since, |at| at.max(c.state.gate_timeout_since)), c.plan.strategy.gates.timeout);
+    let timeout = later(
+        opened.map_or(c.state.gate_timeout_since, |at| at.max(c.state.gate_timeout_since)),
+        c.plan.strategy.gates.timeout,
+    );
     if timeout > c.now {
         waits[0].until = waits[0].until.or(Some(timeout));
         return Some(Decision::Wait(waits));
@@ -115,7 +127,7 @@ pub fn unmet_raise_gates(c: &Context<'_>, groups: &[String], step: usize) -> Opt
         match raise_verdict(c, group, step, c.observed.max_gap()) {
             RaiseVerdict::Holds => {}
             RaiseVerdict::Unknown if !c.observed.unreadable.contains_key(group) => stale.push(group.clone()),
-            raise => waits.extend(raise_wait(c, group, require_raise_gates)),
+            raise => waits.extend(raise_wait(c, group, raise)),
         }
     }
     if !stale.is_empty() {
@@ -126,8 +138,10 @@ pub fn unmet_raise_gates(c: &Context<'_>, groups: &[String], step: usize) -> Opt
 
 /// Why a raise of this group waits; `None` if its gate passes or has no recent sample.
 pub fn raise_wait(c: &Context<'_>, group: &str, raise: RaiseVerdict) -> Option<Wait> {
-    let (message, until) = match require_raise_gates {
-        RaiseVerdict::Unknown if c.observed.unreadable.contains_key(group) => (format!("{} cannot be read", c.name(group)), None),
+    let (message, until) = match raise {
+        RaiseVerdict::Unknown if c.observed.unreadable.contains_key(group) => {
+            (format!("{} cannot be read", c.name(group)), None)
+        }
         RaiseVerdict::NotBefore(until) => {
             (format!("{} is healthy enough, and must stay healthy for a while", c.name(group)), Some(until))
         }
@@ -157,7 +171,8 @@ fn gate_timed_out(c: &Context<'_>, groups: &[String], why: String) -> Decision {
 pub fn raised_groups(state: &State, routes: &[(&Route, Split)]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for (route, set) in routes {
-        let (now, then) = (goal::shares_of(route, &route.expected().split), goal::shares_of(route, set));
+        let (now, then) =
+            (desired_split::shares_of(route, &route.expected().split), desired_split::shares_of(route, set));
         let rises =
             |cluster: &str| then.get(cluster).copied().unwrap_or(0.0) > now.get(cluster).copied().unwrap_or(0.0) + 1e-9;
         all.extend(route.start.groups.iter().filter(|(c, _)| rises(c)).map(|(_, arn)| arn.clone()));
@@ -170,11 +185,11 @@ pub fn raised_groups(state: &State, routes: &[(&Route, Split)]) -> Vec<String> {
 
 /// The groups that the first share step to come raises.
 pub fn first_raised_groups(plan: &Plan, state: &State) -> Vec<String> {
-    let Some((number, _)) = goal::next_share_step(plan, state.step) else { return Vec::new() };
+    let Some((number, _)) = desired_split::next_share_step(plan, state.step) else { return Vec::new() };
     let pairs: Vec<_> = state
         .routes
         .values()
-        .filter_map(|r| goal::after_step(plan, &state.started, r, number).ok().map(|set| (r, set)))
+        .filter_map(|r| desired_split::after_step(plan, &state.started, r, number).ok().map(|set| (r, set)))
         .collect();
     raised_groups(state, &pairs)
 }

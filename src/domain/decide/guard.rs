@@ -16,12 +16,22 @@ fn judge(c: &Context<'_>, group: &str, share: u32) -> GuardVerdict {
         return GuardVerdict::Unknown;
     }
     let gates = &c.plan.strategy.gates;
-    gate::guard(c.observed.samples_of(group), &gates.guard, share, carrying::targets_for_all_traffic(c, group), gates.raise.capacity, c.now)
+    gate::guard(
+        c.observed.samples_of(group),
+        &gates.guard,
+        share,
+        carrying::targets_for_all_traffic(c, group),
+        gates.raise.capacity,
+        c.now,
+    )
 }
 
 /// The guard's verdict on every group that carries traffic, with its share.
 pub(super) fn verdicts<'a>(c: &Context<'a>) -> Vec<(&'a str, u32, GuardVerdict)> {
-    groups_with_traffic(c.state).into_iter().map(|(group, share)| (group, share, judge(c, group, share))).collect()
+    carrying::groups_with_traffic(c.state)
+        .into_iter()
+        .map(|(group, share)| (group, share, judge(c, group, share)))
+        .collect()
 }
 
 /// Acts on a failed guard; `None` if every guard passes or was acted upon.
@@ -30,7 +40,11 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
         let GuardVerdict::Failed(why) = verdict else { continue };
         let message = format!("{} {why}", c.name(group));
         let cluster = c.state.started.groups.get(group).map_or("", |g| g.cluster.as_str());
-        let decision = if receives_rollback(c.state, cluster) { freeze_for_from(c.state, message) } else { failed(c, group, message) };
+        let decision = if receives_rollback(c.state, cluster) {
+            freeze_for_from(c.state, message)
+        } else {
+            failed(c, group, message)
+        };
         if decision.is_some() {
             return decision;
         }
@@ -42,7 +56,9 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
 /// Whether a rollback returns traffic to this cluster.
 fn receives_rollback(state: &State, cluster: &str) -> bool {
     let carries = |route: &Route| {
-        way_back::groups_after_rollback(state, route).iter().any(|arn| route.start.groups.get(cluster).is_some_and(|own| own == arn))
+        way_back::groups_after_rollback(state, route)
+            .iter()
+            .any(|arn| route.start.groups.get(cluster).is_some_and(|own| own == arn))
     };
     state.routes.values().any(carries)
 }
@@ -107,5 +123,5 @@ pub fn failing_waits(c: &Context<'_>) -> Vec<Wait> {
         }),
         _ => None,
     });
-    failing_waits.collect()
+    failing.collect()
 }

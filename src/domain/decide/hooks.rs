@@ -5,18 +5,18 @@ use jiff::Timestamp;
 use super::call::{HookCall, HookInput};
 use super::context::Context;
 use super::decision::{Decision, wait};
-use super::{failure, goal, words};
+use super::{desired_split, failure, step_text};
 use crate::base::time::later;
 use crate::domain::run::event::{FreezeReason, WaitReason};
 use crate::domain::run::hook::{HookId, HookPoint};
 use crate::domain::run::state::{HookProgress, Rollback, State};
-use crate::plan::model::hook::{self, HookAction, Hook};
+use crate::plan::model::hook::{self, Hook, HookAction};
 use crate::plan::model::{Plan, StepKind};
 
 /// The next decision for the hooks of this occasion; `None` if all are done.
 pub fn next_in_step(c: &Context<'_>, at: HookPoint) -> Option<Decision> {
     let step = if matches!(at, HookPoint::BeforeFinish | HookPoint::AfterFinish) { 0 } else { c.state.step };
-    hook_ids(c.plan, at, next_in_step).into_iter().find_map(|id| match c.state.hooks.get(&id) {
+    hook_ids(c.plan, at, step).into_iter().find_map(|id| match c.state.hooks.get(&id) {
         Some(HookProgress::Failed(why)) if is_required(c.plan, id) => {
             Some(failure::apply_on_failure(c, FreezeReason::HookFailed, format!("{}: {why}", describe(c.plan, id))))
         }
@@ -45,7 +45,7 @@ pub fn not_undone(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String
         Some(HookProgress::Running(_)) | None => Some(format!("{}: not run", describe(plan, id))),
     };
     let first = rollback.to_step.unwrap_or(0);
-    let unread = state.started_commands.iter().filter(|step| **next_in_step > first && exec(plan, **next_in_step).is_none());
+    let unread = state.started_commands.iter().filter(|step| **step > first && exec(plan, **step).is_none());
     let unread = unread.map(|step| format!("step {step}: this version cannot read its command and cannot undo it"));
     undos(plan, state, rollback).filter_map(why).chain(unread).collect()
 }
@@ -67,10 +67,10 @@ pub fn hook_call(plan: &Plan, state: &State, id: HookId) -> Option<HookCall> {
         plan: plan.name.clone(),
         hook: id.at,
         step: id.step,
-        label: plan.strategy.steps.get(id.step.wrapping_sub(1)).map(words::label).unwrap_or_default(),
+        label: plan.strategy.steps.get(id.step.wrapping_sub(1)).map(step_text::label).unwrap_or_default(),
         from: plan.strategy.from.clone(),
         to: plan.strategy.to.clone(),
-        shares: goal::share_step_at(plan, reached).map(|(_, shares)| shares).or(start).cloned(),
+        shares: desired_split::share_step_at(plan, reached).map(|(_, shares)| shares).or(start).cloned(),
         cause: rollback.map(|r| r.cause.clone()),
     };
     Some(HookCall { id, name, description: describe(plan, id), action, timeout, input })
@@ -85,8 +85,10 @@ fn start_or_wait(plan: &Plan, id: HookId, progress: Option<&HookProgress>) -> Op
 }
 
 fn running(plan: &Plan, id: HookId, since: Timestamp) -> Decision {
-    let timeout =
-        step_command(plan, id).map(|(_, exec)| exec.timeout).or(plan_hook(plan, id).map(|hook| hook.timeout)).unwrap_or_default();
+    let timeout = step_command(plan, id)
+        .map(|(_, exec)| exec.timeout)
+        .or(plan_hook(plan, id).map(|hook| hook.timeout))
+        .unwrap_or_default();
     wait(WaitReason::Hook, describe(plan, id), Some(later(since, timeout)))
 }
 
@@ -99,12 +101,12 @@ fn undos(plan: &Plan, state: &State, rollback: &Rollback) -> impl Iterator<Item 
     let first = rollback.to_step.unwrap_or(0);
     // A command that this rollback has undone is no longer in `done`.
     let undone = state.hooks.keys().filter(|id| id.at == HookPoint::Undo).map(|id| id.step);
-    let mut steps: Vec<_> = state.started_commands.iter().copied().chain(undone).filter(|step| *next_in_step > first).collect();
+    let mut steps: Vec<_> = state.started_commands.iter().copied().chain(undone).filter(|step| *step > first).collect();
     steps.sort_unstable_by(|a, b| b.cmp(a));
     steps.dedup();
-    let has = |step: &usize| exec(plan, *next_in_step).is_some_and(|(_, exec)| exec.undo.is_some());
+    let has = |step: &usize| exec(plan, *step).is_some_and(|(_, exec)| exec.undo.is_some());
     steps.retain(has);
-    steps.into_iter().map(|step| HookId { at: HookPoint::Undo, next_in_step, number: 0 })
+    steps.into_iter().map(|step| HookId { at: HookPoint::Undo, step, number: 0 })
 }
 
 /// The plan's hooks of an occasion, or a step's own command.
@@ -113,7 +115,7 @@ fn hook_ids(plan: &Plan, at: HookPoint, step: usize) -> Vec<HookId> {
         return vec![HookId { at, step, number: 0 }];
     }
     let hooks = (1..).zip(&plan.strategy.hooks);
-    hooks.filter(|(_, hook)| occasion(hook) == at).map(|(number, _)| HookId { at, next_in_step, number }).collect()
+    hooks.filter(|(_, hook)| occasion(hook) == at).map(|(number, _)| HookId { at, step, number }).collect()
 }
 
 /// The occasion of a hook, as text.
@@ -135,8 +137,8 @@ fn occasion(hook: &Hook) -> HookPoint {
 }
 
 fn exec(plan: &Plan, step: usize) -> Option<(Option<String>, &hook::ExecCommand)> {
-    let step = plan.strategy.steps.get(next_in_step.checked_sub(1)?)?;
-    if let StepKind::Exec(exec) = &next_in_step.kind { Some((next_in_step.name.clone(), exec)) } else { None }
+    let step = plan.strategy.steps.get(step.checked_sub(1)?)?;
+    if let StepKind::Exec(exec) = &step.kind { Some((step.name.clone(), exec)) } else { None }
 }
 
 fn step_command(plan: &Plan, id: HookId) -> Option<(Option<String>, &hook::ExecCommand)> {
@@ -156,9 +158,9 @@ fn describe(plan: &Plan, id: HookId) -> String {
     let (name, action) = match (step_command(plan, id), plan_hook(plan, id)) {
         (Some((name, exec)), _) => {
             let words = if id.at == HookPoint::Undo { exec.undo.as_ref() } else { Some(&exec.command) };
-            (name, words.map(|words| words::command_line(words)).unwrap_or_default())
+            (name, words.map(|words| step_text::command_line(words)).unwrap_or_default())
         }
-        (None, Some(hook)) => (hook.name.clone(), words::action_line(&hook.action)),
+        (None, Some(hook)) => (hook.name.clone(), step_text::action_line(&hook.action)),
         (None, None) => (None, String::new()),
     };
     let name = name.map(|name| format!(" {name}")).unwrap_or_default();

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::{carrying, context, goal};
-use crate::domain::metric::gate::{self as metric, MeasurementRequest, QueriedCluster, GateContext};
-use crate::domain::metric::verdict::judge::{GateResult, ClusterNames, Verdict};
+use super::{carrying, context, desired_split};
+use crate::domain::metric::gate::{self as metric, GateContext, MeasurementRequest, QueriedCluster};
+use crate::domain::metric::verdict::judge::{ClusterNames, GateResult, Verdict};
 use crate::domain::run::event::{Event, Wait, WaitReason};
 use crate::domain::run::state::{Phase, State};
 use crate::domain::traffic::FoundRoute;
-use crate::plan::model::metric::{MetricGate, GateScope};
+use crate::plan::model::metric::{GateScope, MetricGate};
 use crate::plan::model::{Plan, StepKind};
 
 /// The gates that are in force now.
@@ -32,13 +32,16 @@ fn in_scope(plan: &Plan, state: &State, gate: &MetricGate) -> bool {
     let GateScope::Step(number) = gate.scope else { return true };
     let on = state.step == number && state.phase != Phase::Ready;
     let coming = state.phase == Phase::Ready || (state.phase == Phase::Moving && !state.settled);
-    let ruling = goal::share_step_at(plan, state.step.saturating_sub(usize::from(coming))).map(|(ruling, _)| ruling);
+    let ruling =
+        desired_split::share_step_at(plan, state.step.saturating_sub(usize::from(coming))).map(|(ruling, _)| ruling);
     on || (gate.guard && ruling == Some(number))
 }
 
 /// Whether the new cluster carries traffic, or may.
 fn new_carries(plan: &Plan, state: &State) -> bool {
-    groups_with_traffic(state).keys().any(|arn| state.started.groups.get(*arn).is_some_and(|g| g.cluster == plan.strategy.to))
+    carrying::groups_with_traffic(state)
+        .keys()
+        .any(|arn| state.started.groups.get(*arn).is_some_and(|g| g.cluster == plan.strategy.to))
 }
 
 /// Whether shares are being written: a measurement now would belong neither to the old nor to the new shares.
@@ -49,7 +52,12 @@ pub fn shares_changing(plan: &Plan, state: &State) -> bool {
 }
 
 /// The measurements that are due now, except for gates that are being measured already.
-pub fn due_measurements(plan: &Plan, state: &State, busy: &BTreeSet<String>, now: Timestamp) -> Vec<MeasurementRequest> {
+pub fn due_measurements(
+    plan: &Plan,
+    state: &State,
+    busy: &BTreeSet<String>,
+    now: Timestamp,
+) -> Vec<MeasurementRequest> {
     if shares_changing(plan, state) {
         return Vec::new();
     }
@@ -61,9 +69,16 @@ pub fn due_measurements(plan: &Plan, state: &State, busy: &BTreeSet<String>, now
             Timestamp::MIN
         });
         let back = plan.strategy.observe_every.unwrap_or_default();
-        let (from, to) = MeasurementRequest::next_window(gate, state.measurements(&gate.name).last(), since, back, now)?;
+        let (from, to) =
+            MeasurementRequest::next_window(gate, state.measurements(&gate.name).last(), since, back, now)?;
         let side = |cluster: &str| side(state, gate, cluster);
-        Some(MeasurementRequest { gate: gate.clone(), from, to, old: side(&plan.strategy.from), new: side(&plan.strategy.to) })
+        Some(MeasurementRequest {
+            gate: gate.clone(),
+            from,
+            to,
+            old: side(&plan.strategy.from),
+            new: side(&plan.strategy.to),
+        })
     };
     gates.filter_map(ask).collect()
 }
@@ -85,7 +100,7 @@ pub fn verdict(c: &Context<'_>, gate: &MetricGate) -> Verdict {
 
 /// The new cluster's share as last confirmed, in percent.
 fn confirmed_share(plan: &Plan, state: &State) -> f64 {
-    let shares = state.routes.values().filter(|r| !r.is_deleted()).map(|r| goal::shares_of(r, r.split()));
+    let shares = state.routes.values().filter(|r| !r.is_deleted()).map(|r| desired_split::shares_of(r, r.split()));
     shares.filter_map(|s| s.get(&plan.strategy.to).copied()).fold(0.0, f64::max)
 }
 
@@ -131,7 +146,8 @@ pub fn unmet_metric_gates(c: &Context<'_>) -> Vec<Wait> {
     let own = match c.step_kind() {
         Some(StepKind::Bake(_) | StepKind::Exec(_)) => true,
         Some(StepKind::Shares(shares))
-            if f64::from(shares.get(&c.plan.strategy.to).copied().unwrap_or(0)) > confirmed_share(c.plan, c.state) + 1e-9 =>
+            if f64::from(shares.get(&c.plan.strategy.to).copied().unwrap_or(0))
+                > confirmed_share(c.plan, c.state) + 1e-9 =>
         {
             false
         }
@@ -143,8 +159,13 @@ pub fn unmet_metric_gates(c: &Context<'_>) -> Vec<Wait> {
     let gates = gates.filter(|g| !own || g.scope == GateScope::Step(c.state.step));
     let waits = gates.filter_map(|gate| {
         let Verdict { result: call, why } = verdict(c, gate);
-        let message =
-            || format!("gate {} {}: {why}", gate.name, if call == GateResult::Fail { "fails" } else { "does not pass yet" });
+        let message = || {
+            format!(
+                "gate {} {}: {why}",
+                gate.name,
+                if call == GateResult::Fail { "fails" } else { "does not pass yet" }
+            )
+        };
         (call != GateResult::Pass).then(|| Wait { reason: WaitReason::MetricGate, message: message(), until: None })
     });
     waits.collect()

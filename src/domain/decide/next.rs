@@ -2,15 +2,15 @@
 
 use super::context::Context;
 use super::decision::{Decision, ProcessOptions};
-use super::{detach, guard, hold, leaving, metrics, newer, reconcile, rollback, steps};
+use super::{freeze, guard, metrics, newer, reconcile, retire, rollback, step_exit, steps};
 use crate::domain::run::event::StopReason;
-use crate::domain::run::state::Phase;
 use crate::domain::run::observation::Marker;
+use crate::domain::run::state::Phase;
 
 /// Decides. Pure: the same arguments give the same decision.
 pub fn decide(c: &Context<'_>, orders: ProcessOptions) -> Decision {
     match next(c, orders) {
-        Decision::Wait(waits) => leaving::decide(c, orders, waits),
+        Decision::Wait(waits) => step_exit::decide(c, orders, waits),
         decision => decision,
     }
 }
@@ -32,11 +32,11 @@ fn next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
     }
     if c.state.phase == Phase::Detaching {
         let newer = newer::wait(c.plan, c.state).map(|wait| Decision::Wait(vec![wait]));
-        return newer.unwrap_or_else(|| detach::decide(c));
+        return newer.unwrap_or_else(|| retire::decide(c));
     }
     let news = metrics::verdict_changes(c);
     if !news.is_empty() {
         return Decision::Record(news);
     }
-    guard::decide(c).or_else(|| hold::decide(c)).unwrap_or_else(|| steps::decide(c, orders))
+    guard::decide(c).or_else(|| freeze::decide(c)).unwrap_or_else(|| steps::decide(c, orders))
 }

@@ -15,7 +15,8 @@ use crate::domain::run::state::RampProgress;
 
 /// The decision after a stage was read back on every route that can be written.
 pub fn next_stage(c: &Context<'_>, ramp: &RampProgress) -> Decision {
-    let home: BTreeSet<&str> = c.state.routes.values().flat_map(|route| way_back::groups_after_rollback(c.state, route)).collect();
+    let home: BTreeSet<&str> =
+        c.state.routes.values().flat_map(|route| way_back::groups_after_rollback(c.state, route)).collect();
     if let Some(dead) = dead_group(c, &home) {
         let early = Some(format!("{} has no healthy target, so there is nothing to wait for", c.name(dead)));
         return Decision::Record(vec![Event::Ramped { percent: 100, early }]);
@@ -54,7 +55,7 @@ pub fn next_stage(c: &Context<'_>, ramp: &RampProgress) -> Decision {
 /// A group that still has traffic and has no healthy target.
 fn dead_group<'a>(c: &Context<'a>, home: &BTreeSet<&str>) -> Option<&'a str> {
     let known = |group: &str| !c.observed.unreadable.contains_key(group) && c.observed.healthy(group) == Some(0);
-    groups_with_traffic(c.state).into_keys().find(|group| !home.contains(group) && known(group))
+    carrying::groups_with_traffic(c.state).into_keys().find(|group| !home.contains(group) && known(group))
 }
 
 /// Why a group of the old cluster cannot take this share, by the guard's criteria.

@@ -4,10 +4,10 @@
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::standing;
+use super::route_status;
 use crate::domain::run::event::{Event, RouteStart, WriteResult};
 use crate::domain::run::state::{OpenWrites, Phase, Route, State};
-use crate::domain::traffic::{RouteContent, FoundRoute, RouteId, Split, Unreadable};
+use crate::domain::traffic::{FoundRoute, RouteContent, RouteId, Split, Unreadable};
 
 /// The events to journal before anything else is decided.
 pub fn events(c: &Context<'_>) -> Vec<Event> {
@@ -49,15 +49,17 @@ fn new_rule_start(state: &State, live: &FoundRoute) -> Option<RouteStart> {
 }
 
 fn route_event(c: &Context<'_>, route: &Route) -> Option<Event> {
-    let reading = standing::fresh_reading(c, route)?;
+    let reading = route_status::fresh_reading(c, route)?;
     match &reading.value {
         Ok(live) => match &route.open_writes {
             Some(open) => with_open_write(route, open, live, reading.at),
             None => without_open_write(route, live, reading.at),
         },
-        Err(Unreadable::NotFound(_)) if !route.is_deleted() => {
-            Some(Event::Drifted { route: route.start.id.clone(), expected: Box::new(route.confirmed.clone()), live: None })
-        }
+        Err(Unreadable::NotFound(_)) if !route.is_deleted() => Some(Event::Drifted {
+            route: route.start.id.clone(),
+            expected: Box::new(route.confirmed.clone()),
+            live: None,
+        }),
         Err(_) => None,
     }
 }
@@ -92,7 +94,9 @@ fn single_split(open: &OpenWrites) -> Option<&Split> {
 }
 
 fn without_open_write(route: &Route, live: &RouteContent, at: Timestamp) -> Option<Event> {
-    if live.forward_split().is_some_and(|split| route.is_outdated(split, at)) && live.equivalent_except_split(&route.confirmed) {
+    if live.forward_split().is_some_and(|split| route.is_outdated(split, at))
+        && live.equivalent_except_split(&route.confirmed)
+    {
         return None;
     }
     if live.equivalent(&route.confirmed) {

@@ -3,8 +3,8 @@
 
 use super::context::Context;
 use super::decision::{Batch, Decision, wait};
-use super::standing::{self, RouteStatus, Tally};
-use super::{goal, hold, hooks, ramp, way_back};
+use super::route_status::{self, RouteStatus, Tally};
+use super::{desired_split, freeze, hooks, ramp, way_back};
 use crate::base::duration;
 use crate::domain::run::event::{Event, RunOutcome, StopReason, WaitReason, Write};
 use crate::domain::run::state::{Rollback, Route, State};
@@ -14,7 +14,8 @@ use crate::plan::model::{Plan, RollbackStickiness};
 pub fn decide(c: &Context<'_>) -> Decision {
     let Some(rollback) = &c.state.rollback else { return Decision::Wait(Vec::new()) };
     let routes = restore_order(c.plan, c.state);
-    let Tally { writes, open, unread, blocked: mut left, abandoned: mut lost } = Tally::of(routes, |route| route_status(c, route, rollback));
+    let Tally { writes, open, unread, blocked: mut left, abandoned: mut lost } =
+        Tally::of(routes, |route| route_status(c, route, rollback));
     // The first write comes first. If nothing can be written, this process exits and a hook would be cut off.
     if (rollback.has_written || (writes.is_empty() && left.is_empty()))
         && let Some(call) = hooks::next_during_writes(c.plan, c.state)
@@ -32,7 +33,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
         );
     }
     if unread.is_some() {
-        let blind = hold::unreadable_wait(c.state, c.observed).map(|wait| Decision::Wait(vec![wait]));
+        let blind = freeze::unreadable_wait(c.state, c.observed).map(|wait| Decision::Wait(vec![wait]));
         return blind.unwrap_or_else(|| wait(WaitReason::Unreadable, "a deleted rule is read once more", None));
     }
     if let Some(ramping) = rollback.unfinished_stage().filter(|_| left.len() + lost.len() < c.state.routes.len()) {
@@ -54,9 +55,9 @@ pub fn decide(c: &Context<'_>) -> Decision {
 /// restore.
 fn restore_order<'a>(plan: &Plan, state: &'a State) -> Vec<&'a Route> {
     let moved = |route: &Route| -> i64 {
-        let now = goal::shares_of(route, route.split());
+        let now = desired_split::shares_of(route, route.split());
         let was = state.started.start.as_ref().map_or_else(
-            || goal::shares_of(route, route.original()),
+            || desired_split::shares_of(route, route.original()),
             |start| start.iter().map(|(cluster, share)| (cluster.clone(), f64::from(*share))).collect(),
         );
         let lost = plan
@@ -94,30 +95,28 @@ fn route_status(c: &Context<'_>, route: &Route, rollback: &Rollback) -> RouteSta
     if let Some(Unreadable::Unrepresentable(element)) = read_error(c, route) {
         return RouteStatus::Blocked(element.clone());
     }
-    let reading = standing::fresh_reading(c, route).and_then(|r| r.value.as_ref().ok());
+    let reading = route_status::fresh_reading(c, route).and_then(|r| r.value.as_ref().ok());
     if reading.is_some_and(|content| content.forward_split().is_none()) {
         return never("someone else changed it to an action that forwards nowhere".into());
     }
     let live = reading.and_then(RouteContent::forward_split).unwrap_or(route.split());
     // A write without an answer may have attached a group, which then stays attached.
     let sent = route.open_writes.as_ref().and_then(|open| open.splits.last()).filter(|_| reading.is_none());
-    let goal = match goal::after_rollback(c.plan, c.state, route, rollback, sent.unwrap_or(live)) {
+    let goal = match desired_split::after_rollback(c.plan, c.state, route, rollback, sent.unwrap_or(live)) {
         Ok(goal) => goal,
         Err(e) => return never(e.to_string()),
     };
     // A reading from before the rollback, or of another process, is not a read-back; the writer reads before it writes.
     let read = reading.is_some() && c.observed.routes.get(&route.start.id).is_some_and(|r| r.at >= rollback.since);
-    let right =
-        live.equivalent(&goal) && route.split().equivalent(&goal) && (read || route.read_back) && !route.is_outdated(live, c.now);
+    let right = live.equivalent(&goal)
+        && route.split().equivalent(&goal)
+        && (read || route.read_back)
+        && !route.is_outdated(live, c.now);
     match &route.open_writes {
         None if right => RouteStatus::Reached,
         // A late reading may show the value that this write restores: then write again.
         Some(open) if live.equivalent(&goal) && !open.pending && !route.is_outdated(live, c.now) => {
-            if c.now <= open.deadline {
-                RouteStatus::OpenWrite(open.deadline)
-            } else {
-                RouteStatus::OpenWrite(c.now)
-            }
+            if c.now <= open.deadline { RouteStatus::OpenWrite(open.deadline) } else { RouteStatus::OpenWrite(c.now) }
         }
         _ if c.observed.rejected_writes.contains_key(&route.start.id) => {
             RouteStatus::Blocked(format!("the write is rejected: {}", c.observed.rejected_writes[&route.start.id]))
@@ -133,11 +132,11 @@ fn route_status(c: &Context<'_>, route: &Route, rollback: &Rollback) -> RouteSta
 
 /// Why the last reading, if it is newer than the route's last event, failed.
 fn read_error<'a>(c: &Context<'a>, route: &Route) -> Option<&'a Unreadable> {
-    standing::fresh_reading(c, route)?.value.as_ref().err()
+    route_status::fresh_reading(c, route)?.value.as_ref().err()
 }
 
 fn shares_text(route: &Route, split: Option<&Split>) -> String {
-    let shares = split.map(|split| goal::shares_of(route, split)).unwrap_or_default();
+    let shares = split.map(|split| desired_split::shares_of(route, split)).unwrap_or_default();
     shares.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ")
 }
 
@@ -153,7 +152,7 @@ fn finished(plan: &Plan, state: &State, rollback: &Rollback, left: Vec<String>) 
 /// The remark about cookies that still lead to the new cluster.
 fn remarks(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String> {
     let keeps = plan.strategy.rollback_stickiness == RollbackStickiness::Keep || !rollback.automatic;
-    let sticky = state.routes.values().filter(|r| keeps && goal::sticky_clients(plan, state, r));
+    let sticky = state.routes.values().filter(|r| keeps && desired_split::sticky_clients(plan, state, r));
     let longest = sticky.filter_map(|r| r.start.content.sticky()?.seconds).max();
     let to = &plan.strategy.to;
     longest

@@ -2,10 +2,12 @@
 
 use super::context::Context;
 use super::decision::{Decision, ProcessOptions, wait};
-use super::{bake, failure, gates, goal, guard, hooks, hours, newer, words};
+use super::{bake, desired_split, failure, gates, guard, hooks, hours, newer, step_text};
 use crate::base::duration;
 use crate::base::time::later;
-use crate::domain::run::event::{Event, FreezeReason, RunOutcome, RouteStart, StepType, StopReason, Trigger, Wait, WaitReason};
+use crate::domain::run::event::{
+    Event, FreezeReason, RouteStart, RunOutcome, StepType, StopReason, Trigger, Wait, WaitReason,
+};
 use crate::domain::run::hook::HookPoint;
 use crate::domain::run::state::{AUTOMATIC, Phase, Route, State};
 use crate::domain::traffic::Split;
@@ -42,7 +44,7 @@ fn start_next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
             format!(
                 "stopped before step {} ({}), as requested by --until; nobody guards the traffic now",
                 step.number,
-                words::label(step)
+                step_text::label(step)
             ),
         );
     }
@@ -57,7 +59,7 @@ fn start_next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
         StepKind::Exec(_) => StepType::Exec,
         StepKind::Unknown => return Decision::Wait(newer::wait(c.plan, c.state).into_iter().collect()),
     };
-    Decision::Record(vec![Event::StepStarted { step: step.number, kind, label: words::label(step) }])
+    Decision::Record(vec![Event::StepStarted { step: step.number, kind, label: step_text::label(step) }])
 }
 
 /// Runs a command, then requires the metric gates of its step, as after a pause.
@@ -71,7 +73,13 @@ fn await_approval(c: &Context<'_>) -> Decision {
     if c.state.pause_ended || c.state.all_pauses_promoted {
         return Decision::Record(vec![Event::StepDone { step: c.state.step }]);
     }
-    let limit = c.plan.strategy.steps.get(c.state.step - 1).and_then(|step| step.approval_timeout).filter(|_| !c.state.timed_out);
+    let limit = c
+        .plan
+        .strategy
+        .steps
+        .get(c.state.step - 1)
+        .and_then(|step| step.approval_timeout)
+        .filter(|_| !c.state.timed_out);
     let until = limit.map(|limit| (limit, later(c.state.step_since, limit.after)));
     if let Some((limit, _)) = until.filter(|(_, until)| *until <= c.now) {
         return Decision::Record(approval_timed_out(c, limit));
@@ -89,7 +97,9 @@ fn approval_timed_out(c: &Context<'_>, ApprovalTimeout { after, then }: Approval
     let effect = match then {
         OnTimeout::Proceed => Vec::new(),
         OnTimeout::Pause => vec![Event::Paused { by: AUTOMATIC.into(), reason: message, request: None }],
-        OnTimeout::Rollback => guard::automatic_rollback(c, message, Trigger::ApprovalTimeout).unwrap_or_else(|freeze| vec![freeze]),
+        OnTimeout::Rollback => {
+            guard::automatic_rollback(c, message, Trigger::ApprovalTimeout).unwrap_or_else(|freeze| vec![freeze])
+        }
     };
     [vec![Event::TimedOut { step: c.state.step, after: millis, then: then.into() }], effect].concat()
 }
@@ -101,7 +111,8 @@ fn bake(c: &Context<'_>) -> Decision {
         return Decision::Record(vec![Event::StepDone { step: c.state.step }]);
     }
     if observed >= *length {
-        return gates::require_metric_gates(c).unwrap_or_else(|| Decision::Record(vec![Event::StepDone { step: c.state.step }]));
+        return gates::require_metric_gates(c)
+            .unwrap_or_else(|| Decision::Record(vec![Event::StepDone { step: c.state.step }]));
     }
     if let Some(event) = bake::bake_record(c) {
         return Decision::Record(vec![event]);
@@ -127,7 +138,7 @@ pub fn is_in_progress(c: &Context<'_>) -> bool {
     if !pending.is_empty() && c.state.first_write.is_some() {
         return true;
     }
-    let coming = goal::next_share_step(c.plan, c.state.step).map_or(c.state.step, |(number, _)| number);
+    let coming = desired_split::next_share_step(c.plan, c.state.step).map_or(c.state.step, |(number, _)| number);
     let (groups, step) = if bind {
         (gates::first_raised_groups(c.plan, c.state), coming)
     } else {
@@ -142,8 +153,11 @@ pub fn is_in_progress(c: &Context<'_>) -> bool {
 
 fn move_shares(c: &Context<'_>) -> Decision {
     let bind = c.step_kind() == Some(&StepKind::Bind);
-    let (before, after) =
-        if bind { (HookPoint::BeforeBind, HookPoint::AfterBind) } else { (HookPoint::BeforeShift, HookPoint::AfterShift) };
+    let (before, after) = if bind {
+        (HookPoint::BeforeBind, HookPoint::AfterBind)
+    } else {
+        (HookPoint::BeforeShift, HookPoint::AfterShift)
+    };
     if c.state.first_write.is_none()
         && !c.state.settled
         && let Some(decision) = hooks::next_in_step(c, before)
@@ -178,7 +192,7 @@ fn move_shares(c: &Context<'_>) -> Decision {
 fn pending<'a>(plan: &Plan, state: &'a State) -> Result<Vec<(&'a Route, Split)>, String> {
     let mut pending = Vec::new();
     for route in state.routes.values().filter(|r| !r.is_deleted()) {
-        match goal::after_step(plan, &state.started, route, state.step) {
+        match desired_split::after_step(plan, &state.started, route, state.step) {
             Ok(set) if route.open_writes.is_none() && route.split().equivalent(&set) => {}
             Ok(set) => pending.push((route, set)),
             Err(e) => return Err(format!("{}: {e}", route.start.label)),
@@ -200,17 +214,22 @@ fn write_pending(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool)
             ),
         );
     }
-    if let Some((why, route)) = pending.iter().find_map(|(r, _)| c.observed.rejected_writes.get(&r.start.id).map(|why| (why, r))) {
+    if let Some((why, route)) =
+        pending.iter().find_map(|(r, _)| c.observed.rejected_writes.get(&r.start.id).map(|why| (why, r)))
+    {
         return failure::write_failed(c, format!("{}: {why}", route.start.label));
     }
     if let Some(wait) = first_write_wait(c) {
         return Decision::Wait(vec![wait]);
     }
-    if !bind && let Some(decision) = gates::require_raise_gates(c, &gates::raised_groups(c.state, &pending), c.state.step) {
+    if !bind
+        && let Some(decision) = gates::require_raise_gates(c, &gates::raised_groups(c.state, &pending), c.state.step)
+    {
         // A partly written step continues where it can: a group that is not ready blocks only its own routes.
         let goes_on = c.state.first_write.is_some() && matches!(decision, Decision::Wait(_));
         let clear = |route: &(&Route, Split)| {
-            gates::unmet_raise_gates(c, &gates::raised_groups(c.state, std::slice::from_ref(route)), c.state.step).is_none()
+            gates::unmet_raise_gates(c, &gates::raised_groups(c.state, std::slice::from_ref(route)), c.state.step)
+                .is_none()
         };
         pending.retain(|route| goes_on && clear(route));
         if pending.is_empty() {
@@ -253,7 +272,7 @@ fn finish_bind(c: &Context<'_>) -> Option<Decision> {
         });
     }
     let groups = gates::first_raised_groups(c.plan, c.state);
-    let step = goal::next_share_step(c.plan, c.state.step).map_or(c.state.step, |(number, _)| number);
+    let step = desired_split::next_share_step(c.plan, c.state.step).map_or(c.state.step, |(number, _)| number);
     gates::require_raise_gates(c, &groups, step)
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::run::state::{Route, State};
 use crate::domain::run::observation::Observed;
+use crate::domain::run::state::{Route, State};
 use crate::plan::model::ClusterName;
 
 /// Healthy targets of a cluster now and at the start.

@@ -2,22 +2,22 @@
 
 use super::balancer::{Listener, LiveRoute};
 use super::owners;
-use crate::domain::traffic::{RouteCensus, FoundRoute};
+use crate::domain::traffic::{FoundRoute, RouteCensus};
 
 /// Every default action and rule of a load balancer.
 pub fn route_census(load_balancer: &str, listeners: Vec<(Listener, Vec<LiveRoute>)>) -> RouteCensus {
     let found = |route: LiveRoute| FoundRoute {
         load_balancer: load_balancer.to_owned(),
         label: route.label(),
-        owners: owners_from_tags(&route.tags),
+        owners: owners::owners_from_tags(&route.tags),
         id: route.id,
         conditions: route.conditions,
         content: route.content,
     };
     let mut census = RouteCensus::default();
     for (listener, routes) in listeners {
-        route_census.unread.extend(listener.unread);
-        route_census.routes.extend(routes.into_iter().map(found));
+        census.unread.extend(listener.unread);
+        census.routes.extend(routes.into_iter().map(found));
     }
-    route_census
+    census
 }

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::action::{Action, Forward, Stickiness, Tuple};
-use crate::domain::traffic::{RouteContent, Limits, Member, VendorConfig, Split, ClientStickiness};
+use crate::domain::traffic::{ClientStickiness, Limits, Member, RouteContent, Split, VendorConfig};
 
 /// The limits of ELBv2. AWS does not raise either of them.
 pub const LIMITS: Limits = Limits { max_weight: 999, max_members: 5 };
@@ -176,7 +176,9 @@ mod tests {
         assert!(!plain.equivalent(&of(None, json!({"Enabled": true, "DurationSeconds": 9}))));
         let redirect =
             |code: &str| content(&read(json!([{"Type": "redirect", "RedirectConfig": {"StatusCode": code}}])));
-        assert!(!redirect("HTTP_301").equivalent(&redirect("HTTP_302")) && redirect("HTTP_301").forward_split().is_none());
+        assert!(
+            !redirect("HTTP_301").equivalent(&redirect("HTTP_302")) && redirect("HTTP_301").forward_split().is_none()
+        );
         assert_eq!(kinds(&redirect("HTTP_301")), ["redirect"]);
     }
 

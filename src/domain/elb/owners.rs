@@ -1,6 +1,6 @@
 //! Finds out from tags which other tools write to a resource.
 
-use crate::domain::traffic::{ExternalOwner, Tags, OwnerTool};
+use crate::domain::traffic::{ExternalOwner, OwnerTool, Tags};
 
 /// Tags that the AWS Load Balancer Controller and EKS put on their resources. A key that ends in `/` is a prefix.
 const CONTROLLERS: [&str; 8] = [

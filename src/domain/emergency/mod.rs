@@ -2,11 +2,11 @@
 //! listeners and rules; everything else is used only if it can be read. The result is an ordinary run that begins with
 //! its rollback. Do not make a rollback depend on anything else here.
 
-pub mod kept;
-pub mod named;
+pub mod balancer_tag;
+pub mod from_names;
+pub mod from_tags;
+pub mod route_tag;
 pub mod script;
-pub mod weights;
-pub mod whole;
 
 use std::collections::BTreeMap;
 
@@ -131,7 +131,12 @@ fn prepared_rollback(seen: &[LoadBalancerReading], routes: Vec<RouteStart>, uncl
 }
 
 /// A route whose rollback sets the split `goal`.
-fn route_start(seen: &LoadBalancerReading, live: &LiveRoute, goal: &Split, groups: BTreeMap<ClusterName, String>) -> RouteStart {
+fn route_start(
+    seen: &LoadBalancerReading,
+    live: &LiveRoute,
+    goal: &Split,
+    groups: BTreeMap<ClusterName, String>,
+) -> RouteStart {
     RouteStart {
         id: live.id.clone(),
         load_balancer: seen.load_balancer.arn.clone(),

@@ -91,7 +91,13 @@ fn raise_commands(
 }
 
 /// Checks whether the old cluster may scale in while it has no traffic, which would shrink the way back.
-fn check_lower_limit(context: &Context<'_>, workload: &Workload, cluster: &str, view: &WorkloadView, findings: &mut Vec<Finding>) {
+fn check_lower_limit(
+    context: &Context<'_>,
+    workload: &Workload,
+    cluster: &str,
+    view: &WorkloadView,
+    findings: &mut Vec<Finding>,
+) {
     let baseline = entries(context, workload)
         .filter_map(|e| e.groups.get(cluster))
         .filter_map(|arn| context.facts.healthy(arn))

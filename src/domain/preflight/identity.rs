@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::context::{Context, min_duration, finding, named_arns, reachable, unread_finding};
+use super::context::{Context, finding, min_duration, named_arns, reachable, unread_finding};
 use crate::base::arn;
 use crate::base::duration::format_exact;
 use crate::base::finding::{Code, Finding, Severity};
@@ -67,8 +67,10 @@ fn credentials(context: &Context<'_>, findings: &mut Vec<Finding>) {
     if let (Some(expires), Some(end)) = (caller.expires, end)
         && expires < end
     {
-        let message =
-            format!("the credentials expire at {expires}, but the plan takes at least {}, until {end}", format_exact(duration));
+        let message = format!(
+            "the credentials expire at {expires}, but the plan takes at least {}, until {end}",
+            format_exact(duration)
+        );
         let help = "log in again just before the start, or use credentials that renew themselves (an instance profile, \
                              IRSA). When credentials expire, the run freezes; it continues by itself after you log in \
                              again";

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use super::context::{Context, finding};
 use crate::base::finding::{Code, Finding};
 use crate::base::text::list;
-use crate::domain::decide::rival::IGNORE_CHANGES;
+use crate::domain::decide::drift_cause::IGNORE_CHANGES;
 use crate::domain::elb::owners_from_tags;
-use crate::domain::traffic::{Tags, OwnerTool};
+use crate::domain::traffic::{OwnerTool, Tags};
 
 /// A resource's name and its tags.
 type Tagged<'a> = (String, &'a Tags);

@@ -61,8 +61,11 @@ pub fn started_event(plan: &Plan, selection: &Selection, beginning: StartInput) 
 
 /// The route's own owners, then its load balancer's.
 fn owners(selection: &Selection, selected: &SelectedRoute) -> Vec<ExternalOwner> {
-    let balancer =
-        selection.load_balancers.get(&selected.load_balancer).map(|lb| elb::owners_from_tags(&lb.tags)).unwrap_or_default();
+    let balancer = selection
+        .load_balancers
+        .get(&selected.load_balancer)
+        .map(|lb| elb::owners_from_tags(&lb.tags))
+        .unwrap_or_default();
     let mut all = elb::owners_from_tags(&selected.route.tags);
     all.extend(balancer);
     all.dedup();

@@ -5,5 +5,5 @@ pub mod event;
 pub mod frozen_plan;
 pub mod hook;
 pub mod journal;
-pub mod state;
 pub mod observation;
+pub mod state;

@@ -10,7 +10,7 @@ use super::event::{Started, Wait};
 use crate::base::time::signed;
 use crate::domain::health::Target;
 use crate::domain::health::gate::{MAX_SAMPLE_AGE, Sample, Samples};
-use crate::domain::traffic::{RouteContent, FoundRoute, Reading, RouteId, Unreadable};
+use crate::domain::traffic::{FoundRoute, Reading, RouteContent, RouteId, Unreadable};
 
 /// The readings of one observation. Routes and groups that were not read are absent.
 #[derive(Debug, Clone, Default)]
@@ -190,7 +190,8 @@ impl Observed {
         if whole && !blind {
             self.count_full(now);
         }
-        self.unreadable_since = if blind || self.marker_error.is_some() { self.unreadable_since.or(Some(now)) } else { None };
+        self.unreadable_since =
+            if blind || self.marker_error.is_some() { self.unreadable_since.or(Some(now)) } else { None };
     }
 
     fn count_full(&mut self, now: Timestamp) {
@@ -240,7 +241,8 @@ impl Observed {
 
     /// Observed and unobserved time since `from`, which is the time of an observation.
     pub fn observed_time(&self, from: Timestamp, now: Timestamp) -> (Duration, Duration) {
-        let joined = self.max_bake_gap.zip(self.first_full).is_some_and(|(apart, first)| first.duration_since(from) <= apart);
+        let joined =
+            self.max_bake_gap.zip(self.first_full).is_some_and(|(apart, first)| first.duration_since(from) <= apart);
         let before = (if joined { self.since } else { from.min(self.since) }, self.since);
         let length =
             |from: Timestamp, to: Timestamp| Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RouteContent, ExternalOwner, RouteId, Unreadable};
+use super::{ExternalOwner, RouteContent, RouteId, Unreadable};
 
 /// All routes of a load balancer.
 #[derive(Debug, Clone, Default, PartialEq)]

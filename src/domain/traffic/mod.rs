@@ -11,8 +11,8 @@ mod split;
 
 use std::collections::BTreeMap;
 
-pub use census::{RouteCensus, FoundRoute, UnreadRoute};
-pub use content::{RouteContent, VendorConfig, ClientStickiness};
+pub use census::{FoundRoute, RouteCensus, UnreadRoute};
+pub use content::{ClientStickiness, RouteContent, VendorConfig};
 pub use owner::{ExternalOwner, OwnerTool};
 pub use reading::{Reading, Unreadable};
 pub use route::{RouteId, RouteKind};

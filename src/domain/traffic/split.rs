@@ -94,7 +94,11 @@ impl Split {
     }
 
     /// This split with these weights; 0 for members without a weight here. Missing members are appended.
-    pub(super) fn with_weights<'a>(&self, ensure: impl Iterator<Item = &'a str>, weights: &BTreeMap<&str, u64>) -> Self {
+    pub(super) fn with_weights<'a>(
+        &self,
+        ensure: impl Iterator<Item = &'a str>,
+        weights: &BTreeMap<&str, u64>,
+    ) -> Self {
         let mut set = self.clone();
         for id in ensure {
             if !set.members.iter().any(|m| m.id == id) {

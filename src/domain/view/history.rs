@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::decide::goal;
+use crate::domain::decide::desired_split;
 use crate::domain::decide::label;
 use crate::domain::health::HealthCounts;
 use crate::domain::metric::verdict::judge::GateResult;
@@ -165,8 +165,12 @@ impl HistoryBuilder {
                 self.replace_waits(&[], at);
                 self.step(*step, |s| s.time.1 = Some(at));
             }
-            Event::Approved { step, by, .. } => self.step(*step, |s| s.operator_actions.push(format!("approved by {by}"))),
-            Event::Promoted { step, by, .. } => self.step(*step, |s| s.operator_actions.push(format!("ended early by {by}"))),
+            Event::Approved { step, by, .. } => {
+                self.step(*step, |s| s.operator_actions.push(format!("approved by {by}")))
+            }
+            Event::Promoted { step, by, .. } => {
+                self.step(*step, |s| s.operator_actions.push(format!("ended early by {by}")))
+            }
             Event::Waiting { waits } => self.replace_waits(waits, at),
             Event::Intended { writes, .. } => self.history.writes.intended += writes.len(),
             Event::Outcome { route, result, .. } => {
@@ -182,7 +186,9 @@ impl HistoryBuilder {
                 gate.verdicts.push((at, *call, why.clone()));
                 gate.dry_run = *dry_run;
             }
-            Event::TimedOut { step, .. } => self.step(*step, |s| s.operator_actions.push("nobody approved in time".into())),
+            Event::TimedOut { step, .. } => {
+                self.step(*step, |s| s.operator_actions.push("nobody approved in time".into()))
+            }
             Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
                 self.replace_waits(&[], at);
                 self.history.rolled_back_at = self.history.rolled_back_at.or(Some(was));
@@ -280,5 +286,5 @@ fn route_shares(route: &Route) -> BTreeMap<ClusterName, f64> {
         Some(Drift::Gone) => None,
         None => Some(route.split()),
     };
-    split.map(|split| goal::shares_of(route, split)).unwrap_or_default()
+    split.map(|split| desired_split::shares_of(route, split)).unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::domain::run::event::{Event, RunOutcome, Record, StepType, WriteResult};
+use crate::domain::run::event::{Event, Record, RunOutcome, StepType, WriteResult};
 use crate::domain::run::hook::HookResult;
 use crate::domain::traffic::RouteId;
 
@@ -96,7 +96,8 @@ impl Trace {
                     text("cutover.run", &record.run),
                     text("cutover.owner", &started.owner),
                 ];
-                self.root = Some(OpenSpan { attributes, ..self.open_span("run", format!("run {}", started.plan), time) });
+                self.root =
+                    Some(OpenSpan { attributes, ..self.open_span("run", format!("run {}", started.plan), time) });
                 Vec::new()
             }
             Event::StepStarted { step, kind, label } => {
@@ -191,10 +192,10 @@ impl Trace {
 
     fn end_batch(&mut self, time: Timestamp) -> Vec<Span> {
         let Some(Batch { mut open, routes, results }) = self.batch.take() else { return Vec::new() };
-        let bad: u64 = results.iter().filter(|(word, _)| !["applied", "already"].contains(*result_name)).map(|(_, n)| n).sum();
+        let bad: u64 = results.iter().filter(|(word, _)| !["applied", "already"].contains(*word)).map(|(_, n)| n).sum();
         let error = (bad > 0 || !routes.is_empty())
             .then(|| format!("routes that were not written: {}", bad + routes.len() as u64));
-        open.attributes.extend(results.into_iter().map(|(word, n)| (result_name, Value::Number(n))));
+        open.attributes.extend(results.into_iter().map(|(word, n)| (word, Value::Number(n))));
         let parent = self.parent();
         vec![self.close_span(open, parent, time, error)]
     }
@@ -230,7 +231,7 @@ impl Trace {
             RunOutcome::RolledBack => "rolledBack",
             RunOutcome::Aborted => "aborted",
         };
-        span.attributes.push(text("cutover.outcome", result_name));
+        span.attributes.push(text("cutover.outcome", word));
         ended.push(span);
         ended
     }

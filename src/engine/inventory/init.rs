@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::elb::select::selector_text;
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::view::init::{InitError, InitRequest, InitFacts, write};
+use crate::domain::view::init::{InitError, InitFacts, InitRequest, write};
 use crate::plan::model::Selector;
 use crate::port::{Cluster, Detail, Groups, Inventory};
 
@@ -38,8 +38,8 @@ pub async fn init(
     };
     let all = Selector::Tags(BTreeMap::new());
     let (listeners, attached, known, from_bindings, to_bindings) = futures::join!(
-        inventory.listeners(&load_balancer.arn, Detail::Whole),
-        inventory.target_groups(Groups::Of(&load_balancer.arn), Detail::Whole),
+        inventory.listeners(&load_balancer.arn, Detail::Full),
+        inventory.target_groups(Groups::Of(&load_balancer.arn), Detail::Full),
         inventory.target_groups(Groups::Matching(&all), Detail::Listed),
         bindings(from, "from"),
         bindings(to, "to"),

@@ -3,8 +3,8 @@
 
 pub mod facts;
 mod init;
-pub mod live;
-mod patient;
+pub mod read_balancer;
+mod retrying_reads;
 
 pub use init::init;
-pub use patient::with_retries;
+pub use retrying_reads::with_retries;

@@ -8,7 +8,7 @@ use crate::domain::run::event::{BindingStart, Event, Wait, WaitReason, Write, Wr
 use crate::domain::run::observation::Observation;
 use crate::domain::traffic::RouteId;
 use crate::engine::write::PreparedWrite;
-use crate::engine::{EngineError, bind, look};
+use crate::engine::{EngineError, bind, observation};
 
 impl RunLoop<'_> {
     pub(super) async fn write(&mut self, batch: Batch) -> Result<(), EngineError> {
@@ -56,12 +56,16 @@ impl RunLoop<'_> {
 
     /// Returns the writes of a chunk whose raise gates hold on fresh readings. Journals why the others stay in the
     /// batch.
-    async fn writes_cleared_by_gates(&mut self, batch: &Batch, mut prepared: Vec<PreparedWrite>) -> Result<Vec<PreparedWrite>, EngineError> {
+    async fn writes_cleared_by_gates(
+        &mut self,
+        batch: &Batch,
+        mut prepared: Vec<PreparedWrite>,
+    ) -> Result<Vec<PreparedWrite>, EngineError> {
         let writes: Vec<_> = prepared.iter().map(|p| p.write.clone()).collect();
         let mut unread = decide::groups_to_read(&self.state, batch, &writes);
         unread.retain(|group| self.is_stale(group));
         if !unread.is_empty() {
-            let seen = look::observe_health(&unread, &*self.ports.balancer.traffic, &*self.ports.clock).await;
+            let seen = observation::observe_health(&unread, &*self.ports.balancer.traffic, &*self.ports.clock).await;
             self.watch.add(self.ports.clock.now(), seen, false);
         }
         let now = self.ports.clock.now();
@@ -79,14 +83,12 @@ impl RunLoop<'_> {
         if !self.watch.marker_stale(self.ports.clock.now()) {
             return true; // `decide` has used this reading
         }
-        let Some(marker) = look::observe_marker(&self.watch_list, &*self.ports.balancer.tags, &*self.ports.clock).await else {
+        let Some(marker) =
+            observation::observe_marker(&self.watch_list, &*self.ports.balancer.tags, &*self.ports.clock).await
+        else {
             return true;
         };
-        self.watch.add(
-            self.ports.clock.now(),
-            Observation { marker: Some(marker), ..Observation::default() },
-            false,
-        );
+        self.watch.add(self.ports.clock.now(), Observation { marker: Some(marker), ..Observation::default() }, false);
         self.watch.marker_is_ours()
     }
 
@@ -94,7 +96,10 @@ impl RunLoop<'_> {
     /// still fresh. Restoring writes do not need this.
     async fn lock_confirmed(&mut self, raises: &[String]) -> bool {
         let ours = self.locks.confirm().await;
-        self.check_ownership() && ours && self.watch.lock_warning.is_none() && !raises.iter().any(|group| self.is_stale(group))
+        self.check_ownership()
+            && ours
+            && self.watch.lock_warning.is_none()
+            && !raises.iter().any(|group| self.is_stale(group))
     }
 
     /// Why no write of a batch can be sent at the moment.

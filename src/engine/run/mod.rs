@@ -4,29 +4,29 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::ahead::JournalClock;
-use super::hold::Ownership;
 use super::journal::JournalWriter;
+use super::journal_clock::JournalClock;
 use super::limit::PollSlowdown;
+use super::ownership::Ownership;
 use super::write::Executor;
 use super::write::restore::{self as sight, InFlight};
-use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, look, request};
-use crate::domain::decide::{Context, Decision, is_continuous, decide};
+use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, observation, request};
+use crate::domain::decide::{Context, Decision, decide, is_continuous};
 use crate::domain::health::HealthCounts;
 use crate::domain::run::event::{Event, RunOutcome, StopReason, Wait};
-use crate::domain::run::state::{Phase, State};
 use crate::domain::run::observation::Observed;
+use crate::domain::run::state::{Phase, State};
 use crate::plan::model::Plan;
 use crate::port::store::{LockGuard, Request};
 
 mod act;
-mod asking;
-mod call;
-mod calling;
-mod leave;
+mod ending;
+mod hook_tasks;
+mod hooks;
+mod journaling;
 mod measure;
+mod metric_queries;
 mod observe;
-mod record;
 mod restore;
 
 /// A run that this process drives.
@@ -42,14 +42,14 @@ pub struct RunLoop<'a> {
     executor: Executor,
     /// Restoring writes under way.
     flights: InFlight,
-    watch_list: look::WatchList,
+    watch_list: observation::WatchList,
     waits: Vec<Wait>,
     counts: std::collections::BTreeMap<String, HealthCounts>,
     journal: JournalWriter,
     /// The `claimed` event of a scheduler's call that continues a run. It is journalled together with the next event.
     pending_claim: Option<(Timestamp, Event)>,
-    metric_queries: asking::MetricQueries,
-    hook_tasks: calling::HookTasks,
+    metric_queries: metric_queries::MetricQueries,
+    hook_tasks: hook_tasks::HookTasks,
     /// This process restores the original shares: only another owner stops it.
     restores: bool,
     /// The run whose load balancers this run took over.
@@ -73,11 +73,11 @@ impl<'a> RunLoop<'a> {
         plan: &'a Plan,
         ports: Ports,
         settings: Settings,
-        hold: Ownership,
+        ownership: Ownership,
         interrupt: Interrupt,
         audience: &'a mut dyn Audience,
     ) -> Result<Self, EngineError> {
-        let Ownership { run, locks: held, restores, marker_write: marking, replaced_run: replaced, .. } = hold;
+        let Ownership { run, locks: held, restores, marker_write: marking, replaced_run: replaced, .. } = ownership;
         let records = ports.store.read(&run).await?;
         let state = State::fold(&records)?.ok_or_else(|| EngineError::Empty(run.clone()))?;
         let ports = Ports { clock: JournalClock::at_least(ports.clock, state.last_record_at), ..ports };
@@ -92,7 +92,7 @@ impl<'a> RunLoop<'a> {
         let intervals = state.started.groups.values().map(|g| Duration::from_secs(g.interval.into()) * 3);
         let keep =
             intervals.chain([gates.guard.for_]).chain(gates.raise.stable_for).max().unwrap_or_default() + settings.gap;
-        let mut subject = look::WatchList::of(plan, &state);
+        let mut subject = observation::WatchList::of(plan, &state);
         let mut flights = InFlight::new(settings.modify);
         if let Some(marking) = marking {
             subject.expect_marker();
@@ -107,8 +107,8 @@ impl<'a> RunLoop<'a> {
             seen_intact_at: seen,
             pending_claim: None,
             journal: JournalWriter::new(std::sync::Arc::clone(&ports.store), &run),
-            metric_queries: asking::MetricQueries::default(),
-            hook_tasks: calling::HookTasks::default(),
+            metric_queries: metric_queries::MetricQueries::default(),
+            hook_tasks: hook_tasks::HookTasks::default(),
             restores: restores || state.phase == Phase::RollingBack,
             replaced_run: replaced,
             final_report: Default::default(),
@@ -132,7 +132,7 @@ impl<'a> RunLoop<'a> {
             .store
             .heartbeat(&taken.state.run)
             .await
-            .map_or(taken.state.last_record_at, |look| look.at.max(taken.state.last_record_at));
+            .map_or(taken.state.last_record_at, |heartbeat| heartbeat.at.max(taken.state.last_record_at));
         let onward = is_continuous(plan, last, now);
         taken.claim(Event::Claimed { owner, pid, tool: env!("CARGO_PKG_VERSION").into(), onward }, onward).await?;
         if joined && !taken.restores {
@@ -187,8 +187,10 @@ impl<'a> RunLoop<'a> {
             }
             self.measure().await?;
             let now = self.ports.clock.now();
-            let decision =
-                decide(&Context { plan: self.plan, state: &self.state, observed: &self.watch, now }, self.settings.orders);
+            let decision = decide(
+                &Context { plan: self.plan, state: &self.state, observed: &self.watch, now },
+                self.settings.orders,
+            );
             tracing::debug!(?decision, "decided");
             match decision {
                 Decision::Record(events) => {
@@ -200,7 +202,8 @@ impl<'a> RunLoop<'a> {
                     }
                 }
                 Decision::ReadHealth(groups) => {
-                    let seen = look::observe_health(&groups, &*self.ports.balancer.traffic, &*self.ports.clock).await;
+                    let seen =
+                        observation::observe_health(&groups, &*self.ports.balancer.traffic, &*self.ports.clock).await;
                     let now = self.ports.clock.now();
                     self.watch.add(now, seen, false);
                     // If this is still not fresh enough, the next observation follows.
@@ -231,10 +234,10 @@ impl<'a> RunLoop<'a> {
 
     /// Sleeps until the next observation or the end of a wait. Requests and `^C` end the sleep within a second.
     async fn sleep_until_due(&mut self, now: Timestamp) {
-        let look = self.watch.last_attempt.checked_add(self.poll()).unwrap_or(Timestamp::MAX);
+        let next_observation = self.watch.last_attempt.checked_add(self.poll()).unwrap_or(Timestamp::MAX);
         let ends = self.waits.iter().filter_map(|w| w.until).chain(self.settings.orders.exit_after);
         let over = ends.filter(|until| *until > now).min();
-        let next = over.map_or(look, |over| over.min(look));
+        let next = over.map_or(next_observation, |over| over.min(next_observation));
         let slice = Duration::from_secs(1).max(self.settings.poll / 5);
         let mut left = next.duration_since(now).try_into().unwrap_or(Duration::ZERO).max(Duration::from_millis(100));
         while !left.is_zero() && self.interrupt.requested().is_none() {
@@ -258,6 +261,6 @@ impl<'a> RunLoop<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+mod large_run;
 #[cfg(test)]
-mod town;
+mod tests;

@@ -6,7 +6,7 @@ use super::RunLoop;
 use crate::base::time::signed;
 use crate::domain::run::event::{Wait, WaitReason};
 use crate::domain::run::state::Phase;
-use crate::engine::{Settings, look};
+use crate::engine::{Settings, observation};
 use crate::port::store::Heartbeat;
 
 /// How often all rules are counted. A new rule is not urgent, and a count takes several calls.
@@ -18,7 +18,8 @@ impl RunLoop<'_> {
         let due = self.autoscalers_read_at.is_none_or(|at| now.duration_since(at) >= SignedDuration::from_mins(1));
         if due && waits.iter().any(|w| w.reason == WaitReason::RaiseGate) {
             self.autoscalers_read_at = Some(now);
-            self.watch.autoscaler_limits = look::read_autoscaler_limits(&self.watch_list, &self.ports.clusters).await;
+            self.watch.autoscaler_limits =
+                observation::read_autoscaler_limits(&self.watch_list, &self.ports.clusters).await;
         }
     }
 
@@ -32,13 +33,15 @@ impl RunLoop<'_> {
 
     pub(super) async fn observe(&mut self) {
         let at = self.ports.clock.now();
-        let mut seen = look::observe_all(&self.watch_list, &self.ports.balancer, &self.ports.clusters, &*self.ports.clock).await;
+        let mut seen =
+            observation::observe_all(&self.watch_list, &self.ports.balancer, &self.ports.clusters, &*self.ports.clock)
+                .await;
         let begun = self.ports.clock.now();
         if self.rules_counted_at.is_none_or(|at| begun.duration_since(at) >= RULE_COUNT_INTERVAL)
             && !matches!(self.state.phase, Phase::RollingBack | Phase::Detaching)
         {
             self.rules_counted_at = Some(begun);
-            seen.census = look::observe_rules(&self.watch_list, &*self.ports.balancer.traffic).await;
+            seen.census = observation::observe_rules(&self.watch_list, &*self.ports.balancer.traffic).await;
         }
         let now = self.ports.clock.now();
         self.slowdown.observed(seen.is_throttled());
@@ -58,8 +61,8 @@ impl RunLoop<'_> {
     pub(super) async fn write_heartbeat(&self, at: Timestamp, watching: bool, message: String) {
         let Settings { owner, host, pid, .. } = self.settings.clone();
         let every = Some(self.slowdown.stretched(self.settings.poll).as_secs());
-        let look = Heartbeat { owner, host, pid, at, watching, message, seen: self.seen_intact_at, every };
-        if let Err(error) = self.ports.store.put_heartbeat(&self.state.run, &look).await {
+        let heartbeat = Heartbeat { owner, host, pid, at, watching, message, seen: self.seen_intact_at, every };
+        if let Err(error) = self.ports.store.put_heartbeat(&self.state.run, &heartbeat).await {
             tracing::warn!("the run's heartbeat cannot be written: {error}; `status` may show the run as unguarded");
         }
     }

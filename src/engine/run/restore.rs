@@ -8,8 +8,8 @@ use super::RunLoop;
 use crate::base::time::later;
 use crate::domain::decide::Batch;
 use crate::domain::run::event::Event;
-use crate::domain::run::state::Route;
 use crate::domain::run::observation::Marker;
+use crate::domain::run::state::Route;
 use crate::engine::EngineError;
 use crate::engine::marker::MarkerError;
 use crate::engine::write::restore::prepare_blind_write;
@@ -25,8 +25,9 @@ impl RunLoop<'_> {
         }
         let now = self.ports.clock.now();
         let (state, watch, seen) = (&self.state, &self.watch, self.seen_intact_at);
-        let ready =
-            self.flights.ready(&self.executor, &batch.writes, now, |w| prepare_blind_write(state, watch, seen, w, now).is_some());
+        let ready = self
+            .flights
+            .ready(&self.executor, &batch.writes, now, |w| prepare_blind_write(state, watch, seen, w, now).is_some());
         let known: Vec<_> = ready.iter().filter_map(|w| prepare_blind_write(state, watch, seen, w, now)).collect();
         let prepared = if known.is_empty() && !ready.is_empty() {
             let (events, prepared) = self.executor.prepare(&self.ports, ready, &self.state, &mut self.watch).await;
@@ -75,7 +76,9 @@ impl RunLoop<'_> {
     pub(super) fn matches_journal(&self) -> bool {
         let same = |route: &Route| {
             let live = self.watch.routes.get(&route.start.id).and_then(|r| r.value.as_ref().ok());
-            route.open_writes.is_some() || route.drift.is_some() || live.is_some_and(|live| live.equivalent(&route.confirmed))
+            route.open_writes.is_some()
+                || route.drift.is_some()
+                || live.is_some_and(|live| live.equivalent(&route.confirmed))
         };
         !matches!(self.watch.marker, Some(Marker::Missing | Marker::Other(_)))
             && self.watch.marker_error.is_none()

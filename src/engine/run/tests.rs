@@ -7,7 +7,7 @@ use crate::adapter::store::memory::MemoryStore;
 use crate::domain::fixture;
 use crate::domain::run::event::{Record, Started, StepType, StopReason};
 use crate::engine::fake::FakeTags;
-use crate::engine::hold;
+use crate::engine::ownership;
 use crate::plan::model::MarkerMode;
 use crate::port::LoadBalancerApi;
 use crate::port::store::{LockOwner, Store};
@@ -37,7 +37,7 @@ async fn a_baking_run_that_was_taken_over_leaves_and_hears_no_request() {
         store: Arc::<MemoryStore>::clone(&store),
     };
     let settings = Settings::new("alice@mac".into(), "mac".into(), 1);
-    let hold = hold::own_new_run(&ports, &settings, plan.marker, "alpha-1", started()).await.unwrap();
+    let ownership = ownership::own_new_run(&ports, &settings, plan.marker, "alpha-1", started()).await.unwrap();
     store
         .append(
             "alpha-1",
@@ -47,7 +47,7 @@ async fn a_baking_run_that_was_taken_over_leaves_and_hears_no_request() {
         .await
         .unwrap();
     let mut audience = NullAudience;
-    let mut run = RunLoop::open(&plan, ports, settings, hold, Interrupt::default(), &mut audience).await.unwrap();
+    let mut run = RunLoop::open(&plan, ports, settings, ownership, Interrupt::default(), &mut audience).await.unwrap();
     let bob =
         LockOwner { owner: "bob@pc".into(), host: "pc".into(), pid: 2, since: Timestamp::now(), run: "beta-1".into() };
     let _held = store.take_over(&["lb".into()], &bob).await.unwrap();

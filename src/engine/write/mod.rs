@@ -9,11 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::limit::TokenBucket;
 use super::{Ports, Settings};
 use crate::base::retry::{self, RetrySchedule};
-use crate::domain::decide::goal;
+use crate::domain::decide::desired_split;
 use crate::domain::run::event::{Event, Write, WriteResult};
-use crate::domain::run::state::{Route, State};
 use crate::domain::run::observation::Observed;
-use crate::domain::traffic::{RouteContent, Reading, RouteId, Split, Unreadable};
+use crate::domain::run::state::{Route, State};
+use crate::domain::traffic::{Reading, RouteContent, RouteId, Split, Unreadable};
 use crate::port::WriteError;
 
 pub mod restore;
@@ -239,7 +239,8 @@ impl Executor {
         state: &State,
     ) -> Option<Event> {
         let id = &prepared.write.route;
-        let outdated = |live: &RouteContent| live.forward_split().is_some_and(|split| may_be_stale(state, id, split, now));
+        let outdated =
+            |live: &RouteContent| live.forward_split().is_some_and(|split| may_be_stale(state, id, split, now));
         let why = |fallback: &str| {
             Some(answer.map_or_else(|| fallback.to_owned(), |a| format!("no answer to the write: {a}")))
         };
@@ -313,7 +314,8 @@ fn recent_content(state: &State, watch: &Observed, id: &RouteId, now: Timestamp)
 /// we sent.
 fn is_foreign(state: &State, id: &RouteId, split: &Split) -> bool {
     let Some(route) = state.routes.get(id) else { return false };
-    let sent = route.open_writes.iter().flat_map(|o| &o.splits).chain(route.replaced_splits.iter().map(|past| &past.split));
+    let sent =
+        route.open_writes.iter().flat_map(|o| &o.splits).chain(route.replaced_splits.iter().map(|past| &past.split));
     !sent.chain([route.split()]).any(|ours| ours.equivalent(split))
 }
 
@@ -333,7 +335,7 @@ fn overwrite_events(state: &State, prepared: &PreparedWrite) -> Vec<Event> {
     };
     let live = prepared.content.with_split(&prepared.before);
     let known = route.drifted_content().is_some_and(|changed| changed.equivalent(&live));
-    let shares = goal::shares_of(route, &prepared.before);
+    let shares = desired_split::shares_of(route, &prepared.before);
     let there = shares.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ");
     let message = format!("{}: the rollback overwrites a change by someone else ({there})", route.start.label);
     let seen = (!known).then(|| drifted(state, id, live));

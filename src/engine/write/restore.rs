@@ -13,14 +13,14 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Executor, PreparedWrite, MAX_BLIND_AGE, outcome, may_be_stale, recent_content};
+use super::{Executor, MAX_BLIND_AGE, PreparedWrite, may_be_stale, outcome, recent_content};
 use crate::base::retry::{READ_BACK_SOON, RESTORE};
 use crate::domain::decide::groups_after_rollback;
 use crate::domain::run::event::{Event, Record, Write, WriteResult};
-use crate::domain::run::state::{Route, State};
 use crate::domain::run::observation::Observed;
+use crate::domain::run::state::{Route, State};
 use crate::domain::traffic::{RouteContent, RouteId, Unreadable};
-use crate::engine::limit::{RestorePace, Rate};
+use crate::engine::limit::{Rate, RestorePace};
 use crate::engine::marker::MarkerError;
 use crate::engine::{Ports, Settings};
 use crate::port::WriteError;
@@ -128,10 +128,11 @@ impl InFlight {
         now: Timestamp,
         blind: impl Fn(&Write) -> bool,
     ) -> Vec<Write> {
-        let due = |w: &&Write| !self.contains(&w.route) && executor.backoffs.get(&w.route).is_none_or(|(_, at)| *at <= now);
+        let due =
+            |w: &&Write| !self.contains(&w.route) && executor.backoffs.get(&w.route).is_none_or(|(_, at)| *at <= now);
         let mut all: Vec<_> = writes.iter().filter(due).collect();
-        if all.iter().any(|w| prepare_blind_write(w)) {
-            all.retain(|w| prepare_blind_write(w));
+        if all.iter().any(|w| blind(w)) {
+            all.retain(|w| blind(w));
         }
         let room = PARALLEL.saturating_sub(self.sent.len());
         let granted = self.pace.grant(all.len().min(room), now);
@@ -197,7 +198,8 @@ impl InFlight {
         if self.next_read().is_none_or(|at| at > now) {
             return;
         }
-        let ids: Vec<_> = self.read_backs.iter().filter(|c| c.due <= now).map(|c| c.prepared.write.route.clone()).collect();
+        let ids: Vec<_> =
+            self.read_backs.iter().filter(|c| c.due <= now).map(|c| c.prepared.write.route.clone()).collect();
         let traffic = Arc::clone(&ports.balancer.traffic);
         self.reading = true;
         self.calls.push(async move { CallResult::Read(traffic.routes(&ids).await.into_iter().collect()) }.boxed());
@@ -275,7 +277,9 @@ impl InFlight {
         let mut check = self.read_backs.swap_remove(at);
         let there = read.as_ref().ok().and_then(RouteContent::forward_split);
         let PreparedWrite { before, write, .. } = &*check.prepared;
-        let open = there.is_some_and(|f| (f.equivalent(before) && !before.equivalent(&write.set)) || may_be_stale(state, id, f, now));
+        let open = there.is_some_and(|f| {
+            (f.equivalent(before) && !before.equivalent(&write.set)) || may_be_stale(state, id, f, now)
+        });
         // A write without an answer is sent again soon: it may never have reached AWS.
         let last = now.duration_since(check.since) >= READ_BACK_TIMEOUT || (open && check.unanswered.is_some());
         let event = executor.verdict(&check.prepared, check.unanswered.as_deref(), Some(read), (now, last), state);
@@ -302,22 +306,38 @@ impl InFlight {
 /// Prepares a write without a read before it, because its route was seen as the journal says less than a minute ago: by
 /// this process, or at `seen` by the previous one. `None` if that is not the case, or if the write would change
 /// nothing: then a read must show that.
-pub fn prepare_blind_write(state: &State, watch: &Observed, seen: Option<Timestamp>, write: &Write, now: Timestamp) -> Option<PreparedWrite> {
+pub fn prepare_blind_write(
+    state: &State,
+    watch: &Observed,
+    seen: Option<Timestamp>,
+    write: &Write,
+    now: Timestamp,
+) -> Option<PreparedWrite> {
     let id = &write.route;
-    let route =
-        state.routes.get(id).filter(|r| r.open_writes.is_none() && r.drift.is_none() && !r.split().equivalent(&write.set))?;
-    let before = last_seen_intact.is_some_and(|at| now.duration_since(at) < MAX_BLIND_AGE) && !watch.routes.contains_key(id);
+    let route = state
+        .routes
+        .get(id)
+        .filter(|r| r.open_writes.is_none() && r.drift.is_none() && !r.split().equivalent(&write.set))?;
+    let before = seen.is_some_and(|at| now.duration_since(at) < MAX_BLIND_AGE) && !watch.routes.contains_key(id);
     let content = if before { route.confirmed.clone() } else { recent_content(state, watch, id, now)? };
     Some(PreparedWrite { before: route.split().clone(), content: content.with_split(&write.set), write: write.clone() })
 }
 
 /// When the previous process last saw every route as the journal says, if that is less than a minute ago. `None` also
 /// if the journal has a route whose original groups had no healthy target: then they must be read again first.
-pub async fn last_seen_intact(store: &dyn Store, records: &[Record], state: &State, now: Timestamp) -> Option<Timestamp> {
-    let seen = store.heartbeat(&state.run).await?.seen.filter(|at| now.duration_since(*at) < MAX_BLIND_AGE && *at <= now)?;
+pub async fn last_seen_intact(
+    store: &dyn Store,
+    records: &[Record],
+    state: &State,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let seen =
+        store.heartbeat(&state.run).await?.seen.filter(|at| now.duration_since(*at) < MAX_BLIND_AGE && *at <= now)?;
     let health =
         records.iter().rev().find_map(|r| if let Event::Health { groups } = &r.event { Some(groups) } else { None });
     let dead = |arn: &str| health.is_some_and(|groups| groups.get(arn).is_some_and(|c| c.healthy == 0));
-    let lost = |route: &Route| !groups_after_rollback(state, route).is_empty() && groups_after_rollback(state, route).into_iter().all(dead);
-    (!state.routes.values().any(lost)).then_some(last_seen_intact)
+    let lost = |route: &Route| {
+        !groups_after_rollback(state, route).is_empty() && groups_after_rollback(state, route).into_iter().all(dead)
+    };
+    (!state.routes.values().any(lost)).then_some(seen)
 }

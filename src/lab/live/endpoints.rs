@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use super::server::{Server, read_body};
 use crate::lab::body::{Body, ConnectionReset, complete_body};
 use crate::lab::model::Delivery;
-use crate::lab::shell::SharedModel;
+use crate::lab::shared_model::SharedModel;
 
 /// Serves the AWS APIs.
 pub async fn serve_aws(shell: SharedModel, port: u16) -> io::Result<Server> {
@@ -45,7 +45,11 @@ pub async fn serve_kubernetes(shell: SharedModel, cluster: Arc<str>, port: u16) 
     Server::start(port, move |request| kube_call(shell.clone(), Arc::clone(&cluster), request)).await
 }
 
-async fn kube_call(shell: SharedModel, cluster: Arc<str>, request: Request<Incoming>) -> Result<Response<Body>, ConnectionReset> {
+async fn kube_call(
+    shell: SharedModel,
+    cluster: Arc<str>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, ConnectionReset> {
     let request = read_body(request).await?;
     let answer = shell.change(|world, now| world.kube(&cluster, &request, now));
     super::watch::deliver(&shell, cluster, answer).await

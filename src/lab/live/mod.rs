@@ -3,7 +3,7 @@
 //! Nothing is decided here. HTTP deadlines are real time; everything else takes the lab's time.
 
 mod endpoints;
-mod front;
+mod forwarder;
 mod kubeconfig;
 mod pods;
 mod probes;
@@ -19,15 +19,15 @@ use aws_credential_types::Credentials;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub use front::{GROUP_COOKIE, Pool, group_cookie, connection_pool};
+pub use forwarder::{GROUP_COOKIE, Pool, connection_pool, group_cookie};
 
-use self::front::Forwarder;
+use self::forwarder::Forwarder;
 use self::kubeconfig::{Context, TemporaryFolder};
 use self::pods::Pods;
 use self::probes::Prober;
 use self::server::Server;
 use super::model::World;
-use super::shell::SharedModel;
+use super::shared_model::SharedModel;
 use crate::adapter::aws::Settings;
 use crate::adapter::clock::LabClock;
 
@@ -81,7 +81,17 @@ impl LiveLab {
         environment.push(("LAB_METRICS".into(), format!("{}/metrics", metrics.url())));
         environment.extend(doors.iter().map(|d| (variable_name(d), d.url.clone())));
         let ticker = Ticker::start(shell.clone(), pods, pulse);
-        Ok(Self { shell, aws, metrics, clusters, forwarders: fronts, listeners: doors, environment, ticker, _folder: folder })
+        Ok(Self {
+            shell,
+            aws,
+            metrics,
+            clusters,
+            forwarders: fronts,
+            listeners: doors,
+            environment,
+            ticker,
+            _folder: folder,
+        })
     }
 
     /// The model and the clock.
@@ -156,7 +166,7 @@ async fn start_forwarders(shell: &SharedModel, pods: &Pods) -> io::Result<(Vec<S
         let front = Forwarder {
             shell: shell.clone(),
             directory: pods.directory(),
-            pool: connection_pool.clone(),
+            pool: pool.clone(),
             load_balancer: Arc::clone(&load_balancer),
             port,
         };

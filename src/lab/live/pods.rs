@@ -10,8 +10,8 @@ use http::{HeaderValue, Response};
 
 use super::server::Server;
 use crate::lab::body::{Body, ConnectionReset, complete_body};
-use crate::lab::model::{Requester, PodAnswer, PodId, PodEndpoint};
-use crate::lab::shell::SharedModel;
+use crate::lab::model::{PodAnswer, PodEndpoint, PodId, Requester};
+use crate::lab::shared_model::SharedModel;
 
 /// Response header: how many milliseconds of the lab's time the pod took. Time-outs are judged by this, not by real
 /// time, which depends on the machine's load.

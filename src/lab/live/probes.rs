@@ -10,10 +10,10 @@ use http_body_util::Empty;
 use hyper::body::Bytes;
 use tokio::task::JoinSet;
 
-use super::front::{Pool, connection_pool};
+use super::forwarder::{Pool, connection_pool};
 use super::pods::{Directory, HEALTH_CHECK_AGENT, TIMEOUT_HEADER, millis, response_time};
 use crate::lab::model::{Probe, ProbeResult};
-use crate::lab::shell::SharedModel;
+use crate::lab::shared_model::SharedModel;
 
 /// Extra real time for a check, so that a busy machine does not look like an unhealthy pod when the lab's clock runs
 /// fast.
@@ -40,7 +40,7 @@ impl Prober {
             let (shell, pool) = (self.shell.clone(), self.pool.clone());
             let address = self.directory.address(probe.ip, probe.port);
             self.in_flight.spawn(async move {
-                let result = run_probe(&connection_pool, &shell, &probe, address).await;
+                let result = run_probe(&pool, &shell, &probe, address).await;
                 shell.change(|world, now| world.report_probe(&probe, result, now));
             });
         }
@@ -52,7 +52,12 @@ impl Prober {
     }
 }
 
-async fn run_probe(pool: &Pool<Empty<Bytes>>, shell: &SharedModel, probe: &Probe, address: Option<SocketAddr>) -> ProbeResult {
+async fn run_probe(
+    pool: &Pool<Empty<Bytes>>,
+    shell: &SharedModel,
+    probe: &Probe,
+    address: Option<SocketAddr>,
+) -> ProbeResult {
     let Some(address) = address else { return ProbeResult::Refused };
     let request = Request::get(format!("http://{address}{}", probe.path))
         .header(header::USER_AGENT, HEALTH_CHECK_AGENT)
@@ -60,7 +65,7 @@ async fn run_probe(pool: &Pool<Empty<Bytes>>, shell: &SharedModel, probe: &Probe
         .body(Empty::new());
     let Ok(request) = request else { return ProbeResult::Refused };
     let deadline = probe.timeout.div_f64(shell.clock().speed()) + GRACE;
-    match tokio::time::timeout(deadline, connection_pool.request(request)).await {
+    match tokio::time::timeout(deadline, pool.request(request)).await {
         Err(_) => ProbeResult::Timeout,
         Ok(Err(_)) => ProbeResult::Refused,
         Ok(Ok(response)) if response_time(&response) >= probe.timeout => ProbeResult::Timeout,

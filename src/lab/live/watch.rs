@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::lab::body::{Body, ConnectionReset, complete_body};
 use crate::lab::model::{Delivery, KubeAnswer};
-use crate::lab::shell::SharedModel;
+use crate::lab::shared_model::SharedModel;
 use crate::lab::wire::kube::{KubeResponse, Watch};
 
 /// Interval at which a watch polls its cluster, in real time.
@@ -21,7 +21,11 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// Returns [`Broken`] if the model drops the answer.
-pub async fn deliver(shell: &SharedModel, cluster: Arc<str>, answer: KubeAnswer) -> Result<Response<Body>, ConnectionReset> {
+pub async fn deliver(
+    shell: &SharedModel,
+    cluster: Arc<str>,
+    answer: KubeAnswer,
+) -> Result<Response<Body>, ConnectionReset> {
     shell.wait(answer.latency).await;
     if answer.delivery != Delivery::Answered {
         return Err(ConnectionReset);

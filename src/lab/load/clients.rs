@@ -63,7 +63,9 @@ impl Clients {
         let route = self.sent.checked_rem(routes)?;
         let round = self.sent / routes;
         self.sent += 1;
-        let jar = round.is_multiple_of(COOKIE_CLIENT_RATIO).then_some((route, (round / COOKIE_CLIENT_RATIO) % self.jars[route].len()));
+        let jar = round
+            .is_multiple_of(COOKIE_CLIENT_RATIO)
+            .then_some((route, (round / COOKIE_CLIENT_RATIO) % self.jars[route].len()));
         let cookie = jar.and_then(|(route, jar)| self.jars[route][jar].clone());
         Some(Visit { sample: Arc::clone(&self.samples[route]), cookie, jar })
     }

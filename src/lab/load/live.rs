@@ -44,7 +44,8 @@ impl LiveTraffic {
     /// Starts `rate` requests a second of real time, one of each of `clients` in turn.
     pub fn start(doors: &[ListenerAddress], clients: Clients, meter: Arc<Meter>, rate: f64) -> Self {
         let doors = doors.iter().map(|d| ((Arc::clone(&d.load_balancer), d.port), d.url.clone())).collect();
-        let street = Arc::new(TrafficTask { listeners: doors, pool: connection_pool(), clients: Mutex::new(clients), meter });
+        let street =
+            Arc::new(TrafficTask { listeners: doors, pool: connection_pool(), clients: Mutex::new(clients), meter });
         let (stop, stopped) = oneshot::channel();
         Self { stop: Some(stop), task: tokio::spawn(send_requests(street, rate, stopped)) }
     }
@@ -132,7 +133,8 @@ impl TrafficTask {
             return;
         };
         let (cluster, group) = (text(response.headers(), "x-lab-cluster"), text(response.headers(), "x-lab-group"));
-        self.meter.record_in_window(opened, RequestResult { cluster, group, failed: response.status().is_server_error() });
+        self.meter
+            .record_in_window(opened, RequestResult { cluster, group, failed: response.status().is_server_error() });
         if let Some(cookie) = received_cookie(response.headers()) {
             self.clients().store_cookie(&visit, cookie.to_owned());
         }

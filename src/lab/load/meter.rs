@@ -179,7 +179,8 @@ mod tests {
         meter.record_all((0..19).map(|_| seen(Some("a"), false)));
         meter.record(seen(Some("b"), true));
         meter.record_all((0..5).map(|_| seen(None, true)));
-        let measured = meter.take_window().into_measured(4, "setWeight: 5", &Shares::from([("a".into(), 95), ("b".into(), 5)]));
+        let measured =
+            meter.take_window().into_measured(4, "setWeight: 5", &Shares::from([("a".into(), 95), ("b".into(), 5)]));
         assert_eq!((measured.requests, measured.client_errors), (25, 6));
         let b = &measured.clusters["b"];
         assert_eq!((format!("{} {}", b.planned, b.seen), b.requests, b.client_errors), ("5 5".into(), 1, 1));

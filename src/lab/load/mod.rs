@@ -3,4 +3,4 @@
 pub mod clients;
 pub mod live;
 pub mod meter;
-pub mod paused;
+pub mod virtual_time;

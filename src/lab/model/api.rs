@@ -167,8 +167,11 @@ impl World {
     pub fn kube(&mut self, cluster: &str, request: &Request<Bytes>, now: Timestamp) -> KubeAnswer {
         self.advance(now);
         let latency = self.latency.kubernetes.0;
-        let dropped =
-            |latency| KubeAnswer { answer: kube::KubeResponse::Complete(Response::default()), latency, delivery: Delivery::Dropped };
+        let dropped = |latency| KubeAnswer {
+            answer: kube::KubeResponse::Complete(Response::default()),
+            latency,
+            delivery: Delivery::Dropped,
+        };
         let Some(index) = self.clusters.iter().position(|c| &*c.name == cluster) else { return dropped(latency) };
         let mutating = !matches!(*request.method(), http::Method::GET | http::Method::HEAD | http::Method::OPTIONS);
         let operation = format!("{} {}", request.method(), request.uri().path_and_query().map_or("/", |p| p.as_str()));

@@ -97,8 +97,8 @@ impl World {
     /// Checks conditions on shares. Call it after every write.
     pub(crate) fn check_share_faults(&mut self) {
         for index in 0..self.faults.list.len() {
-            let holds =
-                !self.faults.triggered[index] && self.faults.list[index].at.share.clone().is_some_and(|s| self.reached(&s));
+            let holds = !self.faults.triggered[index]
+                && self.faults.list[index].at.share.clone().is_some_and(|s| self.reached(&s));
             self.trigger_fault(index, holds);
         }
     }
@@ -189,7 +189,10 @@ impl World {
             self.set_dead(pod, down);
         }
         let left = if down { left } else { left.map(|n| n - 1) };
-        self.schedule_in(if down { flap.down.0 } else { flap.up.0 }, LabEvent::Flap { fault: index, down: !down, left });
+        self.schedule_in(
+            if down { flap.down.0 } else { flap.up.0 },
+            LabEvent::Flap { fault: index, down: !down, left },
+        );
     }
 
     fn begin_on_clusters(&mut self, fault: &Fault) {

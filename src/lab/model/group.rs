@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::balancer::Pairs;
-use super::seam::{PodId, ProbeResult};
+use super::interface::{PodId, ProbeResult};
 
 /// A target group.
 #[derive(Debug, Clone)]
@@ -182,7 +182,8 @@ impl Group {
                     .collect()
             };
             let healthy = pick(|s| matches!(s, LabTargetState::Healthy | LabTargetState::Unchecked));
-            self.routable = Some(if healthy.is_empty() { pick(|s| matches!(s, LabTargetState::Unhealthy(_))) } else { healthy });
+            self.routable =
+                Some(if healthy.is_empty() { pick(|s| matches!(s, LabTargetState::Unhealthy(_))) } else { healthy });
         }
         let routable = self.routable.as_deref().unwrap_or_default();
         self.next_index = self.next_index.wrapping_add(1);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::group::LabTargetState;
 use super::queue::{LabEvent, TargetRef};
-use super::{Requester, PodAnswer, Probe, ProbeResult, World};
+use super::{PodAnswer, Probe, ProbeResult, Requester, World};
 
 impl World {
     /// Returns the health checks that the caller has to run now. Empty while the model runs them itself.

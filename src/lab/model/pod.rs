@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::seam::{Requester, PodAnswer};
+use super::interface::{PodAnswer, Requester};
 
 /// Response time of a healthy pod.
 const RESPONSE_TIME: Duration = Duration::from_millis(3);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::interface::{PodId, ProbeResult};
 use super::routing::EffectiveAction;
-use super::seam::{PodId, ProbeResult};
 use crate::lab::wire::query::Query;
 
 /// An event that is scheduled.

@@ -51,10 +51,13 @@ impl EffectiveAction {
         let Some(last) = actions.last() else { return Self::default() };
         let status = |value: &Value| value.as_str().and_then(|s| s.trim_start_matches("HTTP_").parse().ok());
         match last["Type"].as_str() {
-            Some("forward") => Self { action: FinalAction::Forward(entries(actions, index, phase)), sticky: sticky(last) },
-            Some("redirect") => {
-                Self { action: FinalAction::Status(status(&last["RedirectConfig"]["StatusCode"]).unwrap_or(302)), sticky: None }
+            Some("forward") => {
+                Self { action: FinalAction::Forward(entries(actions, index, phase)), sticky: sticky(last) }
             }
+            Some("redirect") => Self {
+                action: FinalAction::Status(status(&last["RedirectConfig"]["StatusCode"]).unwrap_or(302)),
+                sticky: None,
+            },
             _ => Self {
                 action: FinalAction::Status(status(&last["FixedResponseConfig"]["StatusCode"]).unwrap_or(200)),
                 sticky: None,

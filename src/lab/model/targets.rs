@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::group::{RegisteredTarget, LabTargetState};
+use super::group::{LabTargetState, RegisteredTarget};
 use super::queue::{LabEvent, TargetRef};
 use super::{World, weights};
 use crate::base::time::later;

@@ -119,9 +119,11 @@ impl World {
         let second = now.as_second();
         let hit = match served {
             TargetResponse::NoAnswer => ForwardedRequest { second, millis: 0, status: None },
-            TargetResponse::Answered(status, delay) => {
-                ForwardedRequest { second, millis: u32::try_from(delay.as_millis()).unwrap_or(u32::MAX), status: Some(status) }
-            }
+            TargetResponse::Answered(status, delay) => ForwardedRequest {
+                second,
+                millis: u32::try_from(delay.as_millis()).unwrap_or(u32::MAX),
+                status: Some(status),
+            },
         };
         if !self.traffic.0.contains_key(group) {
             self.traffic.0.insert(Arc::clone(group), Default::default());

@@ -35,7 +35,7 @@ impl StoredObject {
     }
 
     fn contains(&self, text: &str) -> bool {
-        self.0.contains(meta_text)
+        self.0.contains(text)
     }
 }
 
@@ -173,7 +173,15 @@ impl Objects {
         let object = StoredObject::encode(&value);
         self.stored.entry(kind).or_default().insert(key.clone(), object.clone());
         let verb = if before.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
-        self.record(Change { revision: self.revision, change_kind: verb, kind, namespace: key.0, name: key.1, object, before });
+        self.record(Change {
+            revision: self.revision,
+            change_kind: verb,
+            kind,
+            namespace: key.0,
+            name: key.1,
+            object,
+            before,
+        });
         value
     }
 
@@ -291,7 +299,9 @@ impl Objects {
     fn owned_by(&self, uid: &str) -> Vec<(Kind, String, String)> {
         let owned = |v: &StoredObject| {
             v.contains(uid)
-                && v.decode()["metadata"]["ownerReferences"].as_array().is_some_and(|o| o.iter().any(|o| o["uid"] == uid))
+                && v.decode()["metadata"]["ownerReferences"]
+                    .as_array()
+                    .is_some_and(|o| o.iter().any(|o| o["uid"] == uid))
         };
         let all = self.stored.iter().flat_map(|(kind, objects)| objects.iter().map(move |(key, v)| (kind, key, v)));
         all.filter(|(_, _, v)| owned(v)).map(|(kind, key, _)| (*kind, key.0.clone(), key.1.clone())).collect()

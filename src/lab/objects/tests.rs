@@ -61,7 +61,8 @@ fn owned_objects_are_deleted_with_their_owner() {
     objects.delete(Kind::Deployment, "prod", "web", now());
     let left: Vec<_> = objects.list(Kind::Pod, Some("prod")).map(|p| meta_text(&p, "name").to_owned()).collect();
     assert_eq!(left, ["other"]);
-    let gone: Vec<_> = objects.changes_since(before).unwrap().iter().map(|c| (c.change_kind, c.name.as_str())).collect();
+    let gone: Vec<_> =
+        objects.changes_since(before).unwrap().iter().map(|c| (c.change_kind, c.name.as_str())).collect();
     assert_eq!(gone, [(ChangeKind::Deleted, "web"), (ChangeKind::Deleted, "web-1"), (ChangeKind::Deleted, "web-1-x")]);
 }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::domain::decide::HookCall;
 use crate::domain::run::hook::HookPoint;
-use crate::lab::shell::SharedModel;
+use crate::lab::shared_model::SharedModel;
 use crate::port::Hooks;
 
 /// Simulates commands and hooks.

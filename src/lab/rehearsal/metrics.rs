@@ -4,11 +4,11 @@
 
 use async_trait::async_trait;
 
-use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue, QueriedCluster};
+use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest, QueriedCluster};
 use crate::domain::metric::verdict::RequestCount;
 use crate::lab::model::{GroupCounters, World};
 use crate::lab::scenario::fault::GateResult;
-use crate::lab::shell::SharedModel;
+use crate::lab::shared_model::SharedModel;
 use crate::plan::model::metric::GateCondition;
 use crate::port::Metrics;
 
@@ -29,12 +29,18 @@ fn reading(world: &World, question: &MeasurementRequest) -> MeasuredValue {
     match world.gate_fault(&question.gate.name) {
         None => {}
         Some(GateResult::NoData) => return MeasuredValue::Nothing { message: "no data, as the scenario says".into() },
-        Some(GateResult::Unreadable) => return MeasuredValue::Unreadable { message: "unreadable, as the scenario says".into() },
+        Some(GateResult::Unreadable) => {
+            return MeasuredValue::Unreadable { message: "unreadable, as the scenario says".into() };
+        }
         Some(GateResult::Fail) => match question.gate.condition {
             GateCondition::Condition { at_most, at_least } => {
-                return MeasuredValue::Value { value: at_most.map_or_else(|| at_least.unwrap_or(0.0) - 1.0, |most| most + 1.0) };
+                return MeasuredValue::Value {
+                    value: at_most.map_or_else(|| at_least.unwrap_or(0.0) - 1.0, |most| most + 1.0),
+                };
             }
-            GateCondition::State => return MeasuredValue::State { well: false, message: "not satisfied, as the scenario says".into() },
+            GateCondition::State => {
+                return MeasuredValue::State { well: false, message: "not satisfied, as the scenario says".into() };
+            }
             _ => {}
         },
     }
@@ -46,12 +52,16 @@ fn reading(world: &World, question: &MeasurementRequest) -> MeasuredValue {
     let (old, new) = (side(&question.old), side(&question.new));
     let count = |c: &GroupCounters| RequestCount { requests: c.requests, errors: c.errors + c.unanswered };
     match &question.gate.condition {
-        GateCondition::ErrorRate(_) | GateCondition::Share { .. } => MeasuredValue::Counts { old: count(&old), new: count(&new) },
+        GateCondition::ErrorRate(_) | GateCondition::Share { .. } => {
+            MeasuredValue::Counts { old: count(&old), new: count(&new) }
+        }
         GateCondition::Latency(_) => match (old.quantile(0.99), new.quantile(0.99)) {
             (Some(old), Some(new)) => MeasuredValue::Latencies { old, new },
             _ => MeasuredValue::Nothing { message: "one side has no requests".into() },
         },
-        GateCondition::Condition { at_most, at_least } => MeasuredValue::Value { value: at_most.or(*at_least).unwrap_or(0.0) },
+        GateCondition::Condition { at_most, at_least } => {
+            MeasuredValue::Value { value: at_most.or(*at_least).unwrap_or(0.0) }
+        }
         GateCondition::State => MeasuredValue::State { well: true, message: "simulated by the lab".into() },
     }
 }

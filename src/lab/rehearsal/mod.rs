@@ -6,9 +6,9 @@
 //! which
 //! step starts.
 
+mod adapters;
 mod hooks;
 mod metrics;
-mod seams;
 mod timing;
 
 use std::collections::BTreeMap;
@@ -18,19 +18,19 @@ use jiff::Timestamp;
 
 use super::load::clients::Clients;
 use super::load::meter::Meter;
-use super::load::paused::Pace;
-use super::load::{live as street, paused as crowd};
+use super::load::virtual_time::Pace;
+use super::load::{live as street, virtual_time as crowd};
 use super::model::World;
 use super::scenario::{Scenario, ScenarioError};
-use super::shell::SharedModel;
-use super::{live, paused};
+use super::shared_model::SharedModel;
+use super::{live, virtual_time};
 use crate::adapter::clock::LabClock;
 use crate::domain::decide;
-use crate::domain::run::event::{Event, ClientMeasurement, StepType};
+use crate::domain::run::event::{ClientMeasurement, Event, StepType};
 use crate::plan::model::{ClusterName, Plan, Step};
-use crate::port::{LoadBalancerApi, Clock, Cluster, Hooks, Metrics};
+use crate::port::{Clock, Cluster, Hooks, LoadBalancerApi, Metrics};
 
-use seams::Adapters;
+use adapters::Adapters;
 pub use timing::{APPROVAL, LIVE_LENGTH, length, speed};
 
 /// Start of virtual time: constant, so that two runs of a seed print the same.
@@ -85,7 +85,7 @@ pub struct RehearsalLab {
 
 enum Backend {
     Live { lab: Box<live::LiveLab>, traffic: street::LiveTraffic },
-    Paused { lab: paused::VirtualLab, traffic: crowd::VirtualTraffic },
+    Paused { lab: virtual_time::VirtualLab, traffic: crowd::VirtualTraffic },
 }
 
 impl RehearsalLab {
@@ -100,34 +100,57 @@ impl RehearsalLab {
         let rate = options.rate.or(world.load().requests_per_second).map_or(street::DEFAULT_RATE, |rate| rate * speed);
         let clock = LabClock::new(start, speed);
         let lab = live::LiveLab::start(world, clock).await?;
-        let Adapters { balancer, clusters } = seams::live(&plan, &lab, speed).await?;
+        let Adapters { balancer, clusters } = adapters::live(&plan, &lab, speed).await?;
         let meter = Arc::new(Meter::default());
         let shell = lab.shell().clone();
-        let traffic =
-            street::LiveTraffic::start(lab.listeners(), shell.call(|world, _| Clients::for_world(world)), Arc::clone(&meter), rate);
+        let traffic = street::LiveTraffic::start(
+            lab.listeners(),
+            shell.call(|world, _| Clients::for_world(world)),
+            Arc::clone(&meter),
+            rate,
+        );
         let clock = Arc::new(shell.clock());
         let house = Backend::Live { lab: Box::new(lab), traffic };
-        let (metrics, hooks) = (Arc::new(metrics::LabMetrics(shell.clone())), Arc::new(hooks::SimulatedHooks(shell.clone())));
-        Ok(Self { plan, balancer, clusters, metrics, hooks, clock, meter, shell, backend: house, settled: Mutex::default() })
+        let (metrics, hooks) =
+            (Arc::new(metrics::LabMetrics(shell.clone())), Arc::new(hooks::SimulatedHooks(shell.clone())));
+        Ok(Self {
+            plan,
+            balancer,
+            clusters,
+            metrics,
+            hooks,
+            clock,
+            meter,
+            shell,
+            backend: house,
+            settled: Mutex::default(),
+        })
     }
 
     /// Starts the lab without sockets, in virtual time. Call it in a current-thread runtime whose clock is paused.
     ///
     /// # Errors
     /// Plan and scenario do not fit each other, or a client cannot be created.
-    pub async fn virtual_time(plan: Plan, scenario: &Scenario, seed: u64, options: Options) -> Result<Self, RehearsalError> {
+    pub async fn virtual_time(
+        plan: Plan,
+        scenario: &Scenario,
+        seed: u64,
+        options: Options,
+    ) -> Result<Self, RehearsalError> {
         let start = timing::start_time(&plan, VIRTUAL_START);
         let world = World::new(&plan, scenario, seed, start)?;
-        let pace = options.rate.or(world.load().requests_per_second).map_or(Pace::for_duration(timing::BIND), Pace::fixed);
+        let pace =
+            options.rate.or(world.load().requests_per_second).map_or(Pace::for_duration(timing::BIND), Pace::fixed);
         let clock = LabClock::new(start, 1.0);
-        let lab = paused::VirtualLab::start(world, clock.clone());
-        let Adapters { balancer, clusters } = seams::paused(&plan, &lab).await?;
+        let lab = virtual_time::VirtualLab::start(world, clock.clone());
+        let Adapters { balancer, clusters } = adapters::paused(&plan, &lab).await?;
         let meter = Arc::new(Meter::default());
         let shell = lab.shell().clone();
         let clients = shell.call(|world, _| Clients::for_world(world));
         let traffic = crowd::VirtualTraffic::start(shell.clone(), clients, Arc::clone(&meter), pace);
         let house = Backend::Paused { lab, traffic };
-        let (metrics, hooks) = (Arc::new(metrics::LabMetrics(shell.clone())), Arc::new(hooks::SimulatedHooks(shell.clone())));
+        let (metrics, hooks) =
+            (Arc::new(metrics::LabMetrics(shell.clone())), Arc::new(hooks::SimulatedHooks(shell.clone())));
         Ok(Self {
             plan,
             balancer,

@@ -44,7 +44,8 @@ pub fn start_time(plan: &Plan, at: Timestamp) -> Timestamp {
 
 /// Approximate time that the plan's hours add if it starts at `at`.
 fn added_by_hours(plan: &Plan, at: Timestamp) -> Duration {
-    let end = schedule::earliest_starts(plan, at).last().map_or(Duration::ZERO, |end| end.duration_since(at).unsigned_abs());
+    let end =
+        schedule::earliest_starts(plan, at).last().map_or(Duration::ZERO, |end| end.duration_since(at).unsigned_abs());
     end.saturating_sub(min_duration(plan))
 }
 
@@ -73,7 +74,9 @@ pub fn share_duration(plan: &Plan, step: usize, at: Timestamp) -> Duration {
     // Until the plan's hours permit the next raise.
     let next = plan.strategy.steps.iter().find(|s| s.number > step && schedule::raises(&plan.strategy, s.number));
     let over = later(at, long);
-    let opens = next.and_then(|s| earliest_fit(&plan.strategy.hours, over, schedule::min_duration_with_pauses(&plan.strategy, s.number)));
+    let opens = next.and_then(|s| {
+        earliest_fit(&plan.strategy.hours, over, schedule::min_duration_with_pauses(&plan.strategy, s.number))
+    });
     opens.map_or(long, |opens| opens.duration_since(at).unsigned_abs())
 }
 

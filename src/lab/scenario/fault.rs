@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::period::Period;
 pub use super::verb::{
-    Crash, Deploy, Errors, HookFault, Flap, ForeignWrite, GateFault, Kill, ExpireCredentials, LateWrite, Partition, Repair, RuleRef,
-    GateResult, Scale, Slow, Stale, Throttle,
+    Crash, Deploy, Errors, ExpireCredentials, Flap, ForeignWrite, GateFault, GateResult, HookFault, Kill, LateWrite,
+    Partition, Repair, RuleRef, Scale, Slow, Stale, Throttle,
 };
-use crate::lab::model::seam::OperatorRequest;
+use crate::lab::model::interface::OperatorRequest;
 
 /// `faults[]`: when, and exactly one verb.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

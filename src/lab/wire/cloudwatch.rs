@@ -43,7 +43,11 @@ pub(crate) fn answer(world: &World, operation: &str, request: &Request<Bytes>, i
 
 /// Response to a failed call.
 pub(crate) fn failure(status: u16, code: &str, message: &str, id: &str) -> Response<Bytes> {
-    json_response(status, &json!({"__type": format!("com.amazonaws.cloudwatch.v2010_08_01#{code}"), "message": message}), id)
+    json_response(
+        status,
+        &json!({"__type": format!("com.amazonaws.cloudwatch.v2010_08_01#{code}"), "message": message}),
+        id,
+    )
 }
 
 fn json_response(status: u16, value: &Value, id: &str) -> Response<Bytes> {
@@ -82,8 +86,11 @@ fn result(world: &World, query: &Value, from: i64, to: i64, descending: bool) ->
         let end = start + period;
         let span = (Timestamp::from_second(start).ok(), Timestamp::from_second(end.min(complete)).ok());
         if let (Some(group), (Some(from), Some(to))) = (&group, span)
-            && let Some(value) =
-                value(&stat["Metric"], stat["Stat"].as_str().unwrap_or_default(), &world.group_counters(group, from, to))
+            && let Some(value) = value(
+                &stat["Metric"],
+                stat["Stat"].as_str().unwrap_or_default(),
+                &world.group_counters(group, from, to),
+            )
         {
             times.push(start);
             values.push(value);

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Placed, Diagnostic, UniqueValues, note};
+use super::{Diagnostic, Placed, UniqueValues, note};
 use crate::base::finding::Code;
 use crate::plan::decode::list;
 use crate::plan::file::{self, Spec};
 use crate::plan::model::metric::{
-    CloudWatch, CloudWatchMetric, ErrorRate, MetricCommand, Header, HeaderValue, Http, GateCondition, Latency, MetricGate, NoData,
-    Prometheus, GateScope, MetricSource,
+    CloudWatch, CloudWatchMetric, ErrorRate, GateCondition, GateScope, Header, HeaderValue, Http, Latency,
+    MetricCommand, MetricGate, MetricSource, NoData, Prometheus,
 };
 use crate::plan::scalar::Missing;
 
@@ -22,7 +22,8 @@ pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<MetricGate> {
     let mut found: Vec<(GateScope, &Placed<file::MetricGate>)> = Vec::new();
     for workload in spec.workloads.iter().flat_map(|w| &w.value) {
         let name = workload.value.name.as_ref().map(|n| n.value.0.clone()).unwrap_or_default();
-        found.extend(workload.value.gates.iter().flat_map(|g| &g.value).map(|g| (GateScope::Workload(name.clone()), g)));
+        found
+            .extend(workload.value.gates.iter().flat_map(|g| &g.value).map(|g| (GateScope::Workload(name.clone()), g)));
     }
     let strategy = spec.strategy.as_ref().map(|s| &s.value);
     let plan = strategy.and_then(|s| s.gates.as_ref()).and_then(|g| g.value.metrics.as_ref());
@@ -42,7 +43,12 @@ pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<MetricGate> {
     checked
 }
 
-fn gate(scope: GateScope, at: &Placed<file::MetricGate>, services: bool, out: &mut Vec<Diagnostic>) -> Option<MetricGate> {
+fn gate(
+    scope: GateScope,
+    at: &Placed<file::MetricGate>,
+    services: bool,
+    out: &mut Vec<Diagnostic>,
+) -> Option<MetricGate> {
     let gate = &at.value;
     placeholders(gate, &scope, out);
     let source = source(gate)?;
@@ -208,7 +214,11 @@ fn judge(at: &Placed<file::MetricGate>, source: &MetricSource, out: &mut Vec<Dia
         [] => {
             let names: Vec<_> = able.iter().copied().filter(|a| !a.is_empty()).collect();
             let message = format!("the gate does not say how to judge its `{}`", source.kind());
-            let help = if names.is_empty() { condition_help(source).to_owned() } else { format!("add one of {}", list(&names)) };
+            let help = if names.is_empty() {
+                condition_help(source).to_owned()
+            } else {
+                format!("add one of {}", list(&names))
+            };
             return note(out, Code::CUT030, at.head, message).help(help).without_value();
         }
         [(key, place)] if !able.contains(key) => {

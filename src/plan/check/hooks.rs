@@ -1,7 +1,7 @@
 //! Checks commands and hooks, and converts them to the model.
 
 use super::gates::headers;
-use super::{Placed, Diagnostic, note};
+use super::{Diagnostic, Placed, note};
 use crate::base::finding::Code;
 use crate::plan::file::Strategy;
 use crate::plan::hooks::{ExecStep, Hook, HookOccasion, HookReaction};

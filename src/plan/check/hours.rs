@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Placed, Diagnostic, note};
+use super::{Diagnostic, Placed, note};
 use crate::base::duration;
 use crate::base::finding::Code;
 use crate::base::hours::{self, Hours, earliest_fit};
@@ -56,7 +56,12 @@ fn blackout(at: &Placed<Blackout>, out: &mut Vec<Diagnostic>) -> Option<hours::B
     Some(hours::Blackout { from, to, reason: reason.as_ref().map(|r| r.value.0.clone()) })
 }
 
-fn instant(moment: &Placed<Moment>, zone: Option<&TimeZone>, help: &str, out: &mut Vec<Diagnostic>) -> Option<Timestamp> {
+fn instant(
+    moment: &Placed<Moment>,
+    zone: Option<&TimeZone>,
+    help: &str,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Timestamp> {
     match (moment.value.0, zone) {
         (MomentValue::At(at), _) => Some(at),
         (MomentValue::Wall(wall), Some(zone)) => zone.to_timestamp(wall).ok().or_else(|| {

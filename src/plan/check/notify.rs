@@ -1,10 +1,10 @@
 //! Checks notifications (targets, events, placeholders), and converts them to the model.
 
-use super::{Placed, Diagnostic, Place, note};
+use super::{Diagnostic, Place, Placed, note};
 use crate::base::finding::Code;
 use crate::plan::decode::{clip, list};
 use crate::plan::file::{self, Spec};
-use crate::plan::model::notify::{WebhookUrl, NotificationTarget, Kind, Notification, PLACEHOLDERS, SecretLocation};
+use crate::plan::model::notify::{Kind, Notification, NotificationTarget, PLACEHOLDERS, SecretLocation, WebhookUrl};
 use crate::plan::scalar::KindName;
 use crate::plan::suggest::closest;
 use crate::plan::template;
@@ -45,7 +45,10 @@ fn destination(at: &file::Notification, out: &mut Vec<Diagnostic>) -> Option<Not
             (Some(plain), _) => WebhookUrl::Plain(plain.value.0.clone()),
             (_, from) => WebhookUrl::Secret(secret(&from.as_ref()?.value)?),
         };
-        return Some(NotificationTarget::Webhook { url, headers: super::gates::headers(webhook.value.headers.as_ref()?)? });
+        return Some(NotificationTarget::Webhook {
+            url,
+            headers: super::gates::headers(webhook.value.headers.as_ref()?)?,
+        });
     }
     let exec = at.exec.as_ref()?;
     let command = exec.value.command.as_ref()?;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Placed, Diagnostic, Place, PlanContext, UniqueValues, arn, note};
+use super::{Diagnostic, Place, Placed, PlanContext, UniqueValues, arn, note};
 use crate::base::finding::Code;
+use crate::plan::binding_fields::Binding;
 use crate::plan::decode::Table;
-use crate::plan::extra::Binding;
 use crate::plan::file::{Alb, Route, Rule};
 use crate::plan::model::{BindingMode, BindingSpec, ListenerRef, RouteEntry, RuleRef, Selector, TargetType};
 use crate::plan::scalar::{ListenerName, Mode, Resource, TargetKind};

@@ -1,13 +1,14 @@
 //! Checks the strategy (`from`, `to`, gates and steps), and converts it to the model.
 
-use super::{Placed, Diagnostic, PlanContext, UniqueValues, hooks, hours, is_shares, note};
+use super::{Diagnostic, Placed, PlanContext, UniqueValues, hooks, hours, is_shares, note};
 use crate::base::duration;
 use crate::base::finding::Code;
 use crate::plan::decode::{Table, list};
 use crate::plan::file::{Pause, Step, Strategy, TargetHealth};
 use crate::plan::model::metric::MetricGate;
 use crate::plan::model::{
-    self, GuardGate, ApprovalTimeout, OnFailure, OnTimeout, RaiseGate, RollbackStickiness, Shares, StepKind, TargetHealthGates,
+    self, ApprovalTimeout, GuardGate, OnFailure, OnTimeout, RaiseGate, RollbackStickiness, Shares, StepKind,
+    TargetHealthGates,
 };
 use crate::plan::scalar::{Percent, Reaction, Stickiness};
 use crate::plan::time::ApprovalReaction;
@@ -154,7 +155,12 @@ fn steps(
         }
         let name = step.value.name.as_ref().map(|n| n.value.0.clone());
         let limit = limit(&step.value, out);
-        checked.push(model::Step { number: i + 1, name, kind: kind.unwrap_or(StepKind::Unknown), approval_timeout: limit });
+        checked.push(model::Step {
+            number: i + 1,
+            name,
+            kind: kind.unwrap_or(StepKind::Unknown),
+            approval_timeout: limit,
+        });
     }
     // A step that could not be read may be the one that moves a share; and no step can if `from` or `to` is wrong.
     if out.len() == before && ends.is_some() && steps.complete && !checked.iter().any(|s| is_shares(&s.kind)) {

@@ -226,7 +226,10 @@ impl MetricGate {
     /// Whether it is meaningful only while the new cluster carries traffic.
     pub fn of_traffic(&self) -> bool {
         matches!(self.source, MetricSource::Prometheus(_) | MetricSource::CloudWatch(_))
-            || matches!(self.condition, GateCondition::ErrorRate(_) | GateCondition::Latency(_) | GateCondition::Share { .. })
+            || matches!(
+                self.condition,
+                GateCondition::ErrorRate(_) | GateCondition::Latency(_) | GateCondition::Share { .. }
+            )
     }
 
     /// Whether it compares the old and the new cluster.

@@ -140,6 +140,8 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(serde_json::to_value(kind).expect("JSON"), kind.word());
         }
-        assert!(super::super::super::template::placeholder_names(DEFAULT_TEMPLATE).all(|name| PLACEHOLDERS.contains(&name)));
+        assert!(
+            super::super::super::template::placeholder_names(DEFAULT_TEMPLATE).all(|name| PLACEHOLDERS.contains(&name))
+        );
     }
 }

@@ -74,7 +74,12 @@ impl StoreError {
 
     /// A damaged journal, with the emergency command that its intact part allows.
     pub fn corrupt(path: String, corrupt: &DamagedJournal) -> Self {
-        Self::Corrupt { path, line: corrupt.line, why: corrupt.why.to_string(), emergency: emergency_command(&corrupt.prefix) }
+        Self::Corrupt {
+            path,
+            line: corrupt.line,
+            why: corrupt.why.to_string(),
+            emergency: emergency_command(&corrupt.prefix),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::base::arn;
-use crate::domain::run::event::{Event, RunOutcome, Record, Started, StopReason};
+use crate::domain::run::event::{Event, Record, RunOutcome, Started, StopReason};
 
 /// A summary of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

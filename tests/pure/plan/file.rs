@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cutover::plan::model::{
-    BindingMode, ClusterAccess, ListenerRef, MarkerMode, OnFailure, PortRef, RollbackStickiness, RuleRef, Selector, Shares,
-    StepKind, TargetType,
+    BindingMode, ClusterAccess, ListenerRef, MarkerMode, OnFailure, PortRef, RollbackStickiness, RuleRef, Selector,
+    Shares, StepKind, TargetType,
 };
 use cutover::plan::{self, lint, render, schema};
 

@@ -2,7 +2,7 @@
 
 use cutover::plan::Diagnostics;
 use cutover::plan::model::Plan;
-use cutover::plan::model::metric::{GateCondition, NoData, GateScope, MetricSource};
+use cutover::plan::model::metric::{GateCondition, GateScope, MetricSource, NoData};
 
 use super::assert_said;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cutover::plan::Diagnostics;
-use cutover::plan::model::hook::{HookAction, ExecCommand, HookEvent};
+use cutover::plan::model::hook::{ExecCommand, HookAction, HookEvent};
 use cutover::plan::model::{Plan, StepKind};
 
 use super::assert_said;

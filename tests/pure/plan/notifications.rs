@@ -4,7 +4,7 @@ use std::process::Command;
 
 use cutover::plan::Diagnostics;
 use cutover::plan::model::Plan;
-use cutover::plan::model::notify::{WebhookUrl, NotificationTarget, Kind, SecretLocation};
+use cutover::plan::model::notify::{Kind, NotificationTarget, SecretLocation, WebhookUrl};
 use serde_json::Value;
 
 use super::assert_said;
@@ -30,7 +30,9 @@ fn each_kind_of_destination_is_read() {
     assert!(
         matches!(&secret.to, NotificationTarget::Webhook { url: WebhookUrl::Secret(SecretLocation::File(path)), .. } if path == "/f")
     );
-    assert!(matches!(&exec.to, NotificationTarget::Exec { command, timeout } if command.len() == 2 && timeout.as_secs() == 5));
+    assert!(
+        matches!(&exec.to, NotificationTarget::Exec { command, timeout } if command.len() == 2 && timeout.as_secs() == 5)
+    );
 }
 
 #[test]

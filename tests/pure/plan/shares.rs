@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cutover::domain::elb::LIMITS;
-use cutover::domain::traffic::shares::{self, ShareError, matches_shares, live_shares};
+use cutover::domain::traffic::shares::{self, ShareError, live_shares, matches_shares};
 use cutover::domain::traffic::{Member, Shares, Split};
 use proptest::prelude::*;
 

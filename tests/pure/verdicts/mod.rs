@@ -9,7 +9,7 @@ mod chance;
 use std::time::Duration;
 
 use chance::Chance;
-use cutover::domain::metric::verdict::judge::{GateResult, ClusterNames, judge_error_rates};
+use cutover::domain::metric::verdict::judge::{ClusterNames, GateResult, judge_error_rates};
 use cutover::domain::metric::verdict::{RequestCount, Window};
 use cutover::plan::model::metric::ErrorRate;
 
@@ -66,7 +66,13 @@ impl Row {
             twice |= window.new.requests > 0 && window.new.rate() > 2.0 * window.old.rate();
             fixed |= window.new.rate() > 0.05;
             if !failed {
-                let verdict = judge_error_rates(&RULE, 100, Duration::from_mins(1), &windows, ClusterNames { old: "a", new: "b" });
+                let verdict = judge_error_rates(
+                    &RULE,
+                    100,
+                    Duration::from_mins(1),
+                    &windows,
+                    ClusterNames { old: "a", new: "b" },
+                );
                 failed = verdict.result == GateResult::Fail;
                 promoted |= verdict.result == GateResult::Pass;
                 tally.looks += look * u32::from(failed);
@@ -178,7 +184,13 @@ fn no_data_never_promotes() {
             })
             .collect();
         for seen in 0..windows.len() {
-            let verdict = judge_error_rates(&RULE, 0, Duration::from_mins(1), &windows[..seen], ClusterNames { old: "a", new: "b" });
+            let verdict = judge_error_rates(
+                &RULE,
+                0,
+                Duration::from_mins(1),
+                &windows[..seen],
+                ClusterNames { old: "a", new: "b" },
+            );
             assert_eq!(verdict.result, GateResult::Hold, "{name}: {verdict:?}");
         }
         println!("verdicts: {name:<58}   held for 1000 looks");

@@ -9,16 +9,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cutover::adapter::store::memory::MemoryStore;
 use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
-use cutover::domain::emergency::{LoadBalancerReading, kept, named, weights};
+use cutover::domain::emergency::{LoadBalancerReading, from_names, from_tags, route_tag};
 use cutover::domain::health::Target;
 use cutover::domain::run::event::{Event, Record, Started, Trigger, Wait};
-use cutover::domain::run::state::State;
 use cutover::domain::run::observation::Observed;
+use cutover::domain::run::state::State;
 use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
-use cutover::engine::{Audience, Ending, Interrupt, Ports, RunLoop, hold, inventory::live};
+use cutover::engine::{Audience, Ending, Interrupt, Ports, RunLoop, inventory::read_balancer, ownership};
 use cutover::plan::model::{Plan, Selector};
 use cutover::port::store::{Request, Store};
-use cutover::port::{LoadBalancerApi, Caller, Detail, Groups, Inventory, TagStore, Traffic, WriteError};
+use cutover::port::{Caller, Detail, Groups, Inventory, LoadBalancerApi, TagStore, Traffic, WriteError};
 use jiff::Timestamp;
 
 use super::small;
@@ -44,11 +44,20 @@ async fn half(spec: &str) -> Theatre {
 /// `rollback RUN` in a process of its own.
 async fn roll_back(theatre: &Theatre, ports: Ports, take_over: bool) -> Ending {
     let lbs = &theatre.started().load_balancers;
-    let hold =
-        hold::acquire_to_restore(&ports, &theatre.settings, theatre.plan.marker, &theatre.run, lbs, take_over, None).await;
+    let ownership = ownership::acquire_to_restore(
+        &ports,
+        &theatre.settings,
+        theatre.plan.marker,
+        &theatre.run,
+        lbs,
+        take_over,
+        None,
+    )
+    .await;
     let mut nobody = Nobody;
-    let hold = hold.unwrap_or_else(|e| panic!("{e}"));
-    let run = RunLoop::open(&theatre.plan, ports, theatre.settings.clone(), hold, Interrupt::default(), &mut nobody);
+    let ownership = ownership.unwrap_or_else(|e| panic!("{e}"));
+    let run =
+        RunLoop::open(&theatre.plan, ports, theatre.settings.clone(), ownership, Interrupt::default(), &mut nobody);
     let mut run = run.await.expect("it is taken");
     let request = Request::Rollback { by: "bob@lab".into(), force: false };
     run.carry_out(&request).await.expect("journalled").expect("it begins");
@@ -81,16 +90,19 @@ async fn elsewhere(theatre: &Theatre, plan: &Plan, started: Started) -> Ending {
     for event in [Event::Started(Box::new(started)), cause] {
         ports.store.append("elsewhere", ports.clock.now(), &event).await.expect("written");
     }
-    let hold = hold::acquire_to_restore(&ports, &theatre.settings, plan.marker, "elsewhere", &lbs, true, None).await;
+    let ownership =
+        ownership::acquire_to_restore(&ports, &theatre.settings, plan.marker, "elsewhere", &lbs, true, None).await;
     let mut nobody = Nobody;
-    let hold = hold.unwrap_or_else(|e| panic!("{e}"));
-    let run = RunLoop::open(plan, ports, theatre.settings.clone(), hold, Interrupt::default(), &mut nobody);
+    let ownership = ownership.unwrap_or_else(|e| panic!("{e}"));
+    let run = RunLoop::open(plan, ports, theatre.settings.clone(), ownership, Interrupt::default(), &mut nobody);
     run.await.expect("it is taken").drive().await.expect("it ends")
 }
 
 async fn seen(theatre: &Theatre) -> LoadBalancerReading {
     let selector = &theatre.plan.workloads[0].routes[0].load_balancer;
-    live::read_for_rollback(selector, &theatre.stage.balancer, &*theatre.stage.clock, true).await.expect("readable")
+    read_balancer::read_for_rollback(selector, &theatre.stage.balancer, &*theatre.stage.clock, true)
+        .await
+        .expect("readable")
 }
 
 /// Back, and nothing of ours stays.
@@ -106,7 +118,7 @@ fn is_back(theatre: &Theatre, ending: &Ending) {
 #[tokio::test(start_paused = true)]
 async fn no_journal() {
     let theatre = half("{}").await;
-    let told = kept::started(&[seen(&theatre).await], None).expect("tags");
+    let told = from_tags::started(&[seen(&theatre).await], None).expect("tags");
     assert_eq!((told.run.as_str(), told.rollback.unclear.len()), (theatre.run.as_str(), 0));
     is_back(&theatre, &elsewhere(&theatre, &told.rollback.plan, told.rollback.started).await);
 }
@@ -119,16 +131,16 @@ async fn a_corrupt_journal() {
     bytes[100] ^= 1;
     theatre.ledger.memory.set_journal(&theatre.run, bytes);
     assert!(theatre.ledger.read(&theatre.run).await.is_err(), "it is refused");
-    let damaged: Tags = [(weights::KEY.to_owned(), "1 small nonsense".to_owned())].into();
+    let damaged: Tags = [(route_tag::KEY.to_owned(), "1 small nonsense".to_owned())].into();
     theatre.stage.balancer.tags.put(&[theatre.started().routes[1].id.to_string()], &damaged).await.expect("tagged");
-    let told = kept::started(&[seen(&theatre).await], None).expect("tags");
+    let told = from_tags::started(&[seen(&theatre).await], None).expect("tags");
     is_back(&theatre, &elsewhere(&theatre, &told.rollback.plan, told.rollback.started).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_plan() {
     let theatre = half("{}").await;
-    let way = named::started(&seen(&theatre).await, &["*-a".to_owned()], &["*-b".to_owned()]).expect("pairs");
+    let way = from_names::started(&seen(&theatre).await, &["*-a".to_owned()], &["*-b".to_owned()]).expect("pairs");
     is_back(&theatre, &elsewhere(&theatre, &way.plan, way.started).await);
 }
 
@@ -151,10 +163,11 @@ async fn the_lock_held() {
     let theatre = half("{}").await;
     let lbs = &theatre.started().load_balancers;
     let (ports, settings) = (&theatre.ports, &theatre.settings);
-    let other = hold::acquire(ports, settings, theatre.plan.marker, &theatre.run, lbs, false)
+    let other = ownership::acquire(ports, settings, theatre.plan.marker, &theatre.run, lbs, false)
         .await
         .unwrap_or_else(|e| panic!("{e}"));
-    let refused = hold::acquire_to_restore(ports, settings, theatre.plan.marker, &theatre.run, lbs, false, None).await;
+    let refused =
+        ownership::acquire_to_restore(ports, settings, theatre.plan.marker, &theatre.run, lbs, false, None).await;
     assert!(refused.is_err(), "not without being asked to");
     is_back(&theatre, &roll_back(&theatre, ports.clone(), true).await);
     drop(other);
@@ -307,10 +320,6 @@ impl TagStore for Bad {
         if self.strikes(self.throttled) { Err(WriteError::Throttled) } else { self.inner.tags.put(arns, tags).await }
     }
     async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
-        if self.strikes(self.throttled) {
-            Err(WriteError::Throttled)
-        } else {
-            self.inner.tags.remove(arns, keys).await
-        }
+        if self.strikes(self.throttled) { Err(WriteError::Throttled) } else { self.inner.tags.remove(arns, keys).await }
     }
 }

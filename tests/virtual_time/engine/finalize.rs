@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cutover::domain::decide::finalize::{ConditionStatus, judge, blocked_by_run, worst_status};
+use cutover::domain::decide::finalize::{ConditionStatus, blocked_by_run, judge, worst_status};
 use cutover::domain::run::event::{Event, Record};
 use cutover::domain::run::state::State;
 use cutover::engine::{Ending, finalize, request};
@@ -67,7 +67,10 @@ async fn the_old_cluster_may_go_once_nothing_leads_to_it_and_nobody_asks_it() {
     theatre.stage.balancer.traffic.set(&route.id, &route.content, Duration::from_secs(5)).await.expect("written");
     assert_eq!(said(&theatre).await, [("shares", ConditionStatus::Drift), ("rules", ConditionStatus::No)]);
     theatre.sleep(Duration::from_mins(10)).await;
-    assert_eq!(said(&theatre).await, [("shares", ConditionStatus::Drift), ("requests", ConditionStatus::Wait), ("rules", ConditionStatus::No)]);
+    assert_eq!(
+        said(&theatre).await,
+        [("shares", ConditionStatus::Drift), ("requests", ConditionStatus::Wait), ("rules", ConditionStatus::No)]
+    );
 }
 
 #[tokio::test(start_paused = true)]

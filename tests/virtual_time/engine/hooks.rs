@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use cutover::app::exit::Exit;
 use cutover::domain::decide::HookCall;
 use cutover::domain::run::event::{Event, FreezeReason, Record, ResumeMode, WriteResult};
-use cutover::domain::run::hook::{HookResult, HookPoint};
+use cutover::domain::run::hook::{HookPoint, HookResult};
 use cutover::domain::run::state::Phase;
 use cutover::engine::Ending;
 use cutover::plan::model::Plan;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use cutover::domain::elb;
 use cutover::domain::elb::action::Action;
-use cutover::domain::emergency::{kept, weights};
+use cutover::domain::emergency::{from_tags, route_tag};
 use cutover::domain::run::event::Started;
 use cutover::domain::traffic::{RouteKind, Tags};
-use cutover::engine::inventory::live;
+use cutover::engine::inventory::read_balancer;
 use cutover::plan::model::Selector;
 use jiff::SignedDuration;
 
@@ -33,12 +33,12 @@ async fn told(theatre: &Theatre, selector: &Selector) -> (Started, i64) {
     let (balancer, clock) = (&theatre.stage.balancer, &*theatre.stage.clock);
     let before = clock.now();
     for _ in 1..READINGS {
-        live::read_for_rollback(selector, balancer, clock, true).await.expect("readable");
+        read_balancer::read_for_rollback(selector, balancer, clock, true).await.expect("readable");
     }
-    let seen = live::read_for_rollback(selector, balancer, clock, true).await.expect("readable");
+    let seen = read_balancer::read_for_rollback(selector, balancer, clock, true).await.expect("readable");
     let rounds = clock.now().duration_since(before).as_millis() / (ROUND * READINGS).as_millis();
     assert!(seen.skipped.is_empty(), "{:?}", seen.skipped);
-    let told = kept::started(&[seen], Some(&theatre.run)).expect("tags").rollback.started;
+    let told = from_tags::started(&[seen], Some(&theatre.run)).expect("tags").rollback.started;
     let begun = theatre.started();
     for route in &told.routes {
         let was = begun.routes.iter().find(|r| r.id == route.id).expect("one of the run's");
@@ -68,7 +68,7 @@ async fn three_rounds_tell_where_every_route_was() {
 /// Whenever the load balancer's tag does not say exactly what is there, the routes' own are asked for: a round more, and nothing else differs.
 #[tokio::test(start_paused = true)]
 async fn what_one_tag_cannot_tell_the_others_do() {
-    let damaged: Tags = [(weights::KEY.to_owned(), "1 small nonsense".to_owned())].into();
+    let damaged: Tags = [(route_tag::KEY.to_owned(), "1 small nonsense".to_owned())].into();
     for what in ["a rule is turned elsewhere", "the tag is damaged", "the tag is gone", "the marker is gone"] {
         let theatre = half().await;
         let (balancer, lb) = (&theatre.stage.balancer, theatre.started().load_balancers[0].clone());
@@ -85,7 +85,7 @@ async fn what_one_tag_cannot_tell_the_others_do() {
                     .expect("written");
             }
             "the tag is damaged" => balancer.tags.put(&[lb], &damaged).await.expect("tagged"),
-            "the tag is gone" => balancer.tags.remove(&[lb], &[weights::KEY.to_owned()]).await.expect("untagged"),
+            "the tag is gone" => balancer.tags.remove(&[lb], &[route_tag::KEY.to_owned()]).await.expect("untagged"),
             _ => balancer.tags.remove(&[lb], &["cutover.dev/run".to_owned()]).await.expect("untagged"),
         }
         let (started, rounds) = told(&theatre, &by_name(&theatre)).await;

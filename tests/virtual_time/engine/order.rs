@@ -82,8 +82,10 @@ async fn a_rollback_writes_within_a_poll_of_the_failing_look() {
     // 36 writes at a burst of 20 and three a second.
     assert!(done.duration_since(sick) <= SignedDuration::from_secs(30), "{sick} {done}");
     // The kill is 45 s after the share; two checks of at most 30 s, and a poll.
-    let dead =
-        theatre.stage.shell().call(|w, _| w.fault_messages().iter().find(|(_, what)| what.contains("kill")).expect("it kills").0);
+    let dead = theatre
+        .stage
+        .shell()
+        .call(|w, _| w.fault_messages().iter().find(|(_, what)| what.contains("kill")).expect("it kills").0);
     assert!(sick.duration_since(dead) <= SignedDuration::from_secs(75), "{dead} {sick}");
     theatre.assert_original(&[]);
     assert!(theatre.world().healthy[&green] == 0);

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cutover::domain::run::event::{Event, Ramp, Record, Wait, WaitReason};
-use cutover::domain::run::state::{Phase, State};
 use cutover::domain::run::observation::Observed;
+use cutover::domain::run::state::{Phase, State};
 use cutover::domain::traffic::{RouteId, Split};
-use cutover::engine::{Audience, Ending, Interrupt, RunLoop, hold};
+use cutover::engine::{Audience, Ending, Interrupt, RunLoop, ownership};
 use cutover::port::store::Request;
 use jiff::Timestamp;
 
@@ -90,10 +90,11 @@ async fn it_goes_on_where_it_was_left() {
     let lbs = theatre.started().load_balancers.clone();
     for life in 0..2 {
         let (ports, settings) = (theatre.ports.clone(), theatre.settings.clone());
-        let hold = hold::acquire_to_restore(&ports, &settings, theatre.plan.marker, &theatre.run, &lbs, true, None).await;
-        let hold = hold.unwrap_or_else(|e| panic!("{e}"));
+        let ownership =
+            ownership::acquire_to_restore(&ports, &settings, theatre.plan.marker, &theatre.run, &lbs, true, None).await;
+        let ownership = ownership.unwrap_or_else(|e| panic!("{e}"));
         let mut nobody = Nobody;
-        let mut run = RunLoop::open(&theatre.plan, ports, settings, hold, Interrupt::default(), &mut nobody)
+        let mut run = RunLoop::open(&theatre.plan, ports, settings, ownership, Interrupt::default(), &mut nobody)
             .await
             .expect("it is taken");
         if life == 0 {

@@ -6,7 +6,7 @@ use cutover::domain::run::event::{Event, ResumeMode, Started};
 use cutover::domain::run::state::{Phase, State};
 use cutover::domain::traffic::RouteKind;
 use cutover::engine::{Ending, Rate};
-use cutover::lab::shell::SharedModel;
+use cutover::lab::shared_model::SharedModel;
 use cutover::port::store::Request;
 use jiff::{SignedDuration, Timestamp};
 

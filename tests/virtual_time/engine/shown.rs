@@ -27,6 +27,7 @@ pub async fn shown(theatre: &Theatre) -> String {
     assert!(unknown.is_none_or(|what| status.contains(what.split(';').next().unwrap_or_default())), "{status}");
     let page = render_report(&by_id.plan, &by_id.records, &style, report::html).unwrap_or_else(|e| panic!("{e}"));
     assert!(page.contains(&theatre.run));
-    let markdown = render_report(&by_id.plan, &by_id.records, &style, report::markdown).unwrap_or_else(|e| panic!("{e}"));
+    let markdown =
+        render_report(&by_id.plan, &by_id.records, &style, report::markdown).unwrap_or_else(|e| panic!("{e}"));
     [list, status, history::run_events(&by_id.records, &style), markdown].join("\n")
 }

@@ -10,10 +10,10 @@ use cutover::app::drive;
 use cutover::app::exit::Exit;
 use cutover::app::prepare::prepare;
 use cutover::cli::render;
-use cutover::domain::run::event::{Event, RunOutcome, Record, ResumeMode, Started, StopReason, Wait};
-use cutover::domain::run::state::{Frozen, Phase, State};
+use cutover::domain::run::event::{Event, Record, ResumeMode, RunOutcome, Started, StopReason, Wait};
 use cutover::domain::run::observation::Observed;
-use cutover::engine::{Audience, Ending, Interrupt, Ports, RunLoop, Settings, hold};
+use cutover::domain::run::state::{Frozen, Phase, State};
+use cutover::engine::{Audience, Ending, Interrupt, Ports, RunLoop, Settings, ownership};
 use cutover::lab::model::{OperatorRequest, Snapshot, World};
 use cutover::lab::rehearsal::{Options, RehearsalLab};
 use cutover::lab::scenario::Scenario;
@@ -99,7 +99,8 @@ impl Theatre {
         options: Options,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        let stage = RehearsalLab::virtual_time(plan.clone(), scenario, 1, options).await.unwrap_or_else(|e| panic!("{e}"));
+        let stage =
+            RehearsalLab::virtual_time(plan.clone(), scenario, 1, options).await.unwrap_or_else(|e| panic!("{e}"));
         let before = stage.shell().call(|w, _| w.snapshot());
         let ledger = Ledger::default();
         let witness = Arc::new(Witness {
@@ -131,7 +132,11 @@ impl Theatre {
             Settings { leave_when_frozen: true, ..Settings::new("alice@mac".into(), "mac".into(), things) };
         change(&mut settings);
         let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(1));
-        drop(hold::own_new_run(&ports, &settings, plan.marker, &run, started).await.unwrap_or_else(|e| panic!("{e}")));
+        drop(
+            ownership::own_new_run(&ports, &settings, plan.marker, &run, started)
+                .await
+                .unwrap_or_else(|e| panic!("{e}")),
+        );
         let told = ledger.records().clone();
         Self { plan, stage, ledger, witness, ports, settings, run, before, told }
     }
@@ -165,7 +170,7 @@ impl Theatre {
 
     async fn process(&mut self, person: &mut Person<'_>, request: Option<&Request>) -> Life {
         let lbs = self.started().load_balancers.clone();
-        let hold = hold::acquire(&self.ports, &self.settings, self.plan.marker, &self.run, &lbs, false)
+        let ownership = ownership::acquire(&self.ports, &self.settings, self.plan.marker, &self.run, &lbs, false)
             .await
             .unwrap_or_else(|e| panic!("{e}"));
         let interrupt = Interrupt::default();
@@ -180,7 +185,7 @@ impl Theatre {
         };
         let (ports, settings) = (self.ports.clone(), self.settings.clone());
         let process = async {
-            let mut run = RunLoop::open(&self.plan, ports, settings, hold, interrupt, &mut listener).await?;
+            let mut run = RunLoop::open(&self.plan, ports, settings, ownership, interrupt, &mut listener).await?;
             if let Some(request) = request {
                 run.carry_out(request).await?.unwrap_or_else(|e| panic!("{e}"));
             }

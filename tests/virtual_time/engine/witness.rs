@@ -9,7 +9,7 @@ use cutover::domain::health::Target;
 use cutover::domain::run::event::{Event, ResumeMode, RouteStart, Started, Write};
 use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Unreadable};
 use cutover::lab::model::Snapshot;
-use cutover::lab::shell::SharedModel;
+use cutover::lab::shared_model::SharedModel;
 use cutover::plan::model::{Plan, StepKind};
 use cutover::port::{Traffic, WriteError};
 use jiff::Timestamp;

@@ -1,6 +1,6 @@
 //! Clusters: pods, autoscalers, and what the load balancer controller does with bindings.
 
-use cutover::lab::model::{Requester, Caller, ClientRequest, RoutingOutcome, PodAnswer, World};
+use cutover::lab::model::{Caller, ClientRequest, PodAnswer, Requester, RoutingOutcome, World};
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::Selector;
 use serde_json::Value;

@@ -153,7 +153,9 @@ fn kube_call(world: &mut World, method: &str, path: &str, body: &serde_json::Val
         .body(body)
         .expect("a request");
     match world.kube("b", &request, now).answer {
-        cutover::lab::wire::kube::KubeResponse::Complete(response) => (response.status().as_u16(), response.into_body()),
+        cutover::lab::wire::kube::KubeResponse::Complete(response) => {
+            (response.status().as_u16(), response.into_body())
+        }
         cutover::lab::wire::kube::KubeResponse::Watch(_) => panic!("no watch was asked for"),
     }
 }

@@ -12,16 +12,16 @@ use cutover::adapter::metric::Nobody;
 use cutover::adapter::store::kubernetes::KubernetesStore;
 use cutover::app::prepare::prepare;
 use cutover::domain::run::event::{Record, Started, Wait};
-use cutover::domain::run::state::State;
 use cutover::domain::run::observation::Observed;
-use cutover::engine::hold::{self, Ownership, OwnershipError};
+use cutover::domain::run::state::State;
+use cutover::engine::ownership::{self, Ownership, OwnershipError};
 use cutover::engine::{Audience, Ending, EngineError, Interrupt, Ports, RunLoop, Settings};
 use cutover::lab::model::World;
-use cutover::lab::paused::VirtualLab;
 use cutover::lab::scenario::Scenario;
+use cutover::lab::virtual_time::VirtualLab;
 use cutover::plan::model::Plan;
 use cutover::port::store::{Request, Store};
-use cutover::port::{LoadBalancerApi, Clock, Cluster};
+use cutover::port::{Clock, Cluster, LoadBalancerApi};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tower::ServiceExt;
@@ -186,8 +186,13 @@ impl Pair {
         let line = Line { machine, inner: self.lab.kube_transport("a") };
         let client = kube::Client::new(BoxCloneSyncService::new(line.map_err(|e| e)), "default");
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        let store: Arc<dyn Store> =
-            Arc::new(KubernetesStore::new(client, "shop", "namespace shop of a", "kubectl -n shop", Arc::clone(&clock)));
+        let store: Arc<dyn Store> = Arc::new(KubernetesStore::new(
+            client,
+            "shop",
+            "namespace shop of a",
+            "kubectl -n shop",
+            Arc::clone(&clock),
+        ));
         Ports {
             balancer,
             clusters,
@@ -216,9 +221,9 @@ impl Pair {
         }
         for _ in 0..20 {
             match self.hold(part, &ports, &settings).await {
-                Ok((hold, request)) => {
+                Ok((ownership, request)) => {
                     self.truth.note(self.clock.now(), format!("{} holds the run", machine.name));
-                    let ending = self.drive(ports, settings, hold, request).await;
+                    let ending = self.drive(ports, settings, ownership, request).await;
                     self.truth.note(self.clock.now(), format!("{} ends: {ending:?}", machine.name));
                     return Some(ending);
                 }
@@ -229,22 +234,33 @@ impl Pair {
         None
     }
 
-    async fn hold(&self, part: Part, ports: &Ports, settings: &Settings) -> Result<(Ownership, Option<Request>), OwnershipError> {
+    async fn hold(
+        &self,
+        part: Part,
+        ports: &Ports,
+        settings: &Settings,
+    ) -> Result<(Ownership, Option<Request>), OwnershipError> {
         let lbs = &self.started.load_balancers;
         let back = Request::Rollback { by: "bob@pc".into(), force: false };
         match (part, self.wish) {
             (Part::First, _) => {
-                hold::own_new_run(ports, settings, self.plan.marker, "small-1", self.started.clone()).await.map(|h| (h, None))
+                ownership::own_new_run(ports, settings, self.plan.marker, "small-1", self.started.clone())
+                    .await
+                    .map(|h| (h, None))
             }
             (_, Wish::Begin) => {
-                hold::own_new_run(ports, settings, self.plan.marker, "small-2", self.started.clone()).await.map(|h| (h, None))
+                ownership::own_new_run(ports, settings, self.plan.marker, "small-2", self.started.clone())
+                    .await
+                    .map(|h| (h, None))
             }
             (_, Wish::Resume) => {
-                hold::acquire(ports, settings, self.plan.marker, "small-1", lbs, false).await.map(|h| (h, None))
+                ownership::acquire(ports, settings, self.plan.marker, "small-1", lbs, false).await.map(|h| (h, None))
             }
-            (_, Wish::TakeOver) => hold::acquire_to_restore(ports, settings, self.plan.marker, "small-1", lbs, true, None)
-                .await
-                .map(|h| (h, Some(back))),
+            (_, Wish::TakeOver) => {
+                ownership::acquire_to_restore(ports, settings, self.plan.marker, "small-1", lbs, true, None)
+                    .await
+                    .map(|h| (h, Some(back)))
+            }
         }
     }
 
@@ -252,11 +268,11 @@ impl Pair {
         &self,
         ports: Ports,
         settings: Settings,
-        hold: Ownership,
+        ownership: Ownership,
         request: Option<Request>,
     ) -> Result<Ending, EngineError> {
         let mut deaf = Deaf;
-        let mut run = RunLoop::open(&self.plan, ports, settings, hold, Interrupt::default(), &mut deaf).await?;
+        let mut run = RunLoop::open(&self.plan, ports, settings, ownership, Interrupt::default(), &mut deaf).await?;
         if let Some(request) = request {
             let _ = run.carry_out(&request).await?;
         }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use cutover::adapter::clock::LabClock;
 use cutover::domain::health::Target;
 use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Unreadable};
-use cutover::lab::paused::KubeTransport;
+use cutover::lab::virtual_time::KubeTransport;
 use cutover::port::{Clock, Traffic, WriteError};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;

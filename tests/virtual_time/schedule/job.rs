@@ -20,17 +20,17 @@ use cutover::app::prepare::prepare;
 use cutover::base::time::later;
 use cutover::domain::decide::ProcessOptions;
 use cutover::domain::run::event::{Event, Record, Wait};
-use cutover::domain::run::state::State;
 use cutover::domain::run::observation::Observed;
+use cutover::domain::run::state::State;
 use cutover::domain::traffic::RouteId;
-use cutover::engine::hold::{self, Ownership, OwnershipError};
+use cutover::engine::ownership::{self, Ownership, OwnershipError};
 use cutover::engine::{Audience, Interrupt, Ports, RunLoop, Settings};
 use cutover::lab::model::World;
-use cutover::lab::paused::VirtualLab;
 use cutover::lab::scenario::Scenario;
+use cutover::lab::virtual_time::VirtualLab;
 use cutover::plan::model::Plan;
 use cutover::port::store::{LockError, Request, Store, run_id};
-use cutover::port::{LoadBalancerApi, Clock, Cluster, Traffic};
+use cutover::port::{Clock, Cluster, LoadBalancerApi, Traffic};
 use jiff::Timestamp;
 
 use crate::schedule::host::{Host, Kill, Line, Process, Road, Write};
@@ -179,7 +179,7 @@ impl Days {
         (exits, killed)
     }
 
-    fn store(&self, transport: cutover::lab::paused::KubeTransport) -> Arc<dyn Store> {
+    fn store(&self, transport: cutover::lab::virtual_time::KubeTransport) -> Arc<dyn Store> {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         Arc::new(KubernetesStore::new(
             kube::Client::new(transport, "default"),
@@ -201,7 +201,8 @@ impl Days {
             clusters
                 .insert(cluster.name.clone(), Arc::new(K8s::new(kube::Client::new(line(&cluster.name), "default"))));
         }
-        let balancer = LoadBalancerApi::new(Road { process: Arc::clone(process), inner: LoadBalancerApi::new(Alb::new(&config)) });
+        let balancer =
+            LoadBalancerApi::new(Road { process: Arc::clone(process), inner: LoadBalancerApi::new(Alb::new(&config)) });
         let metrics = Arc::new(Nobody);
         Ports {
             balancer,
@@ -228,10 +229,13 @@ impl Days {
                 if let Some(refusal) = prepared.refusal() {
                     panic!("{refusal}");
                 }
-                let started = prepared.started_event(&self.plan, "cron@host", 1, None).unwrap_or_else(|e| panic!("{e}"));
+                let started =
+                    prepared.started_event(&self.plan, "cron@host", 1, None).unwrap_or_else(|e| panic!("{e}"));
                 let run = run_id(&self.plan.name, ports.clock.now(), &mut fastrand::Rng::new());
                 let settings = self.settings(process);
-                let held = hold::own_new_run_checked(&ports, &settings, self.plan.marker, &run, started, Some(&known)).await;
+                let held =
+                    ownership::own_new_run_checked(&ports, &settings, self.plan.marker, &run, started, Some(&known))
+                        .await;
                 self.drive(ports, settings, held).await
             }
         }
@@ -240,7 +244,8 @@ impl Days {
     async fn go_on(&self, process: &Process, ports: Ports, found: &StoredRun) -> Exit {
         let settings = self.settings(process);
         let held =
-            hold::acquire(&ports, &settings, self.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
+            ownership::acquire(&ports, &settings, self.plan.marker, &found.run.id, &found.run.load_balancers, false)
+                .await;
         self.drive(ports, settings, held).await
     }
 
@@ -248,18 +253,21 @@ impl Days {
         let number = process.host.number;
         let mut settings = Settings::new(format!("cron@{number}"), number.to_string(), 4);
         settings.pid = 1;
-        settings.orders = ProcessOptions { until_step: None, exit_after: Some(later(self.clock.now(), Duration::ZERO)) };
+        settings.orders =
+            ProcessOptions { until_step: None, exit_after: Some(later(self.clock.now(), Duration::ZERO)) };
         settings
     }
 
     async fn drive(&self, ports: Ports, settings: Settings, held: Result<Ownership, OwnershipError>) -> Exit {
-        let hold = match held {
-            Ok(hold) => hold,
-            Err(OwnershipError::Lock(LockError::HeldBy(_)) | OwnershipError::AlreadyStarted(_)) => return Exit::Waiting,
+        let ownership = match held {
+            Ok(ownership) => ownership,
+            Err(OwnershipError::Lock(LockError::HeldBy(_)) | OwnershipError::AlreadyStarted(_)) => {
+                return Exit::Waiting;
+            }
             Err(error) => panic!("{error}"),
         };
         let mut deaf = Deaf;
-        let mut run = RunLoop::open(&self.plan, ports, settings, hold, Interrupt::default(), &mut deaf)
+        let mut run = RunLoop::open(&self.plan, ports, settings, ownership, Interrupt::default(), &mut deaf)
             .await
             .unwrap_or_else(|e| panic!("{e}"));
         let ending = run.drive().await.unwrap_or_else(|e| panic!("{e}"));
@@ -283,7 +291,8 @@ impl Days {
             for (id, live) in Alb::new(&config).routes(&ids).await {
                 let live = live.expect("readable");
                 let route = &state.routes[&id];
-                let shares = cutover::domain::decide::goal::shares_of(route, live.forward_split().expect("a split"));
+                let shares =
+                    cutover::domain::decide::desired_split::shares_of(route, live.forward_split().expect("a split"));
                 let share = cutover::domain::health::gate::ceil(shares.get("b").copied().unwrap_or(0.0));
                 played.shares.push((route.start.label.clone(), share));
             }

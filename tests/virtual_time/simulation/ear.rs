@@ -2,8 +2,8 @@
 
 use cutover::adapter::store::memory::MemoryStore;
 use cutover::domain::run::event::{Event, Record, StopReason, Wait};
-use cutover::domain::run::state::{Phase, State};
 use cutover::domain::run::observation::Observed;
+use cutover::domain::run::state::{Phase, State};
 use cutover::engine::{Audience, Interrupt};
 use cutover::port::store::Request;
 use jiff::{SignedDuration, Timestamp};

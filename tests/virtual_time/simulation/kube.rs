@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use cutover::lab::body::ConnectionReset;
-use cutover::lab::paused::KubeTransport;
+use cutover::lab::virtual_time::KubeTransport;
 use http::{Method, Request, Response};
 use kube::client::Body;
 use tower::{BoxError, Service, ServiceExt};

@@ -17,14 +17,14 @@ use cutover::app::exit::{Exit, Failure};
 use cutover::app::prepare::prepare;
 use cutover::app::{drive, identity};
 use cutover::domain::elb;
-use cutover::domain::run::event::{RunOutcome, ResumeMode, Started, StopReason};
+use cutover::domain::run::event::{ResumeMode, RunOutcome, Started, StopReason};
 use cutover::domain::run::state::State;
-use cutover::engine::{Ending, Ports, RunLoop, Settings, hold, marker};
+use cutover::engine::{Ending, Ports, RunLoop, Settings, marker, ownership};
 use cutover::lab::model::World;
-use cutover::lab::paused::VirtualLab;
+use cutover::lab::virtual_time::VirtualLab;
 use cutover::plan::model::{ClusterAccess, Plan};
 use cutover::port::store::{Request, Store, run_id};
-use cutover::port::{LoadBalancerApi, Cluster};
+use cutover::port::{Cluster, LoadBalancerApi};
 use futures::FutureExt;
 use jiff::Timestamp;
 use tower::util::BoxCloneSyncService;
@@ -128,7 +128,11 @@ impl Theatre {
         self.wire.note(What::Started(Box::new(started.clone())));
         self.run = run_id(&self.plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(attempt));
         let settings = Self::settings();
-        drop(hold::own_new_run(&ports, &settings, self.told.marker, &self.run, started).await.map_err(drive::start_failure)?);
+        drop(
+            ownership::own_new_run(&ports, &settings, self.told.marker, &self.run, started)
+                .await
+                .map_err(drive::start_failure)?,
+        );
         Ok(())
     }
 
@@ -162,7 +166,8 @@ impl Theatre {
                 Arc::new(Cell { inner: Arc::new(reached), wire: self.wire.clone(), name: cluster.name.clone() }),
             );
         }
-        let balancer = LoadBalancerApi::new(Seen { inner: LoadBalancerApi::new(Alb::new(&config)), wire: self.wire.clone() });
+        let balancer =
+            LoadBalancerApi::new(Seen { inner: LoadBalancerApi::new(Alb::new(&config)), wire: self.wire.clone() });
         let clock = Arc::new(Jumpy::new(self.clock.clone(), self.wire.offset()));
         (self.wrap)(Ports {
             balancer,
@@ -216,12 +221,12 @@ impl Theatre {
         };
         let held = match verb {
             Verb::Rollback | Verb::Ramp => {
-                hold::acquire_to_restore(&ports, &settings, self.told.marker, &self.run, &lbs, false, None).await
+                ownership::acquire_to_restore(&ports, &settings, self.told.marker, &self.run, &lbs, false, None).await
             }
-            _ => hold::acquire(&ports, &settings, self.told.marker, &self.run, &lbs, false).await,
+            _ => ownership::acquire(&ports, &settings, self.told.marker, &self.run, &lbs, false).await,
         };
-        let hold = match held {
-            Ok(hold) => hold,
+        let ownership = match held {
+            Ok(ownership) => ownership,
             Err(error) => {
                 let records = ports.store.read(&self.run).await.unwrap_or_default();
                 let failure = match State::fold(&records) {
@@ -233,7 +238,7 @@ impl Theatre {
         };
         let mut audience = Ear::new(self.wire.clone(), self.ledger.memory.clone());
         let interrupt = audience.interrupt.clone();
-        let run = RunLoop::open(&self.told, ports, settings, hold, interrupt, &mut audience).await;
+        let run = RunLoop::open(&self.told, ports, settings, ownership, interrupt, &mut audience).await;
         let lived = async {
             let mut run = run?;
             let begun = match request {

@@ -14,7 +14,9 @@ use cutover::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
 use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
 use cutover::engine::marker;
 use cutover::plan::model::{Selector, ServiceRef};
-use cutover::port::{LoadBalancerApi, Caller, Clock, Cluster, Detail, Groups, Inventory, TagStore, Traffic, WriteError};
+use cutover::port::{
+    Caller, Clock, Cluster, Detail, Groups, Inventory, LoadBalancerApi, TagStore, Traffic, WriteError,
+};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cutover::adapter::store::memory::MemoryStore;
 use cutover::domain::run::event::{Event, Record};
-use cutover::port::store::{LockGuard, LockOwner, LockError, Heartbeat, Request, RunSummary, Store, StoreError};
+use cutover::port::store::{Heartbeat, LockError, LockGuard, LockOwner, Request, RunSummary, Store, StoreError};
 use jiff::Timestamp;
 
 use super::history::What;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use cutover::adapter::store::memory::MemoryStore;
 use cutover::engine::marker;
 use cutover::lab::model::Snapshot;
-use cutover::lab::shell::SharedModel;
+use cutover::lab::shared_model::SharedModel;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;

@@ -4,7 +4,7 @@
 
 use cutover::adapter::store::fs::LocalStore;
 use cutover::domain::run::event::Record;
-use cutover::domain::run::journal::{Parsed, LineDamage, parse};
+use cutover::domain::run::journal::{LineDamage, Parsed, parse};
 use cutover::port::store::{Store, StoreError};
 use tempfile::TempDir;
 

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 
+use crate::crash::connection::Moment;
 use crate::crash::journal;
 use crate::crash::lab::Lab;
 use crate::crash::lane::{Case, Ending, KilledState, Lane};
-use crate::crash::wire::Moment;
 
 const MOMENTS: [Moment; 3] = [Moment::Sent, Moment::Applied, Moment::Answered];
 

@@ -24,8 +24,8 @@ use hyper::{Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
+use crate::crash::connection::{Connection, Moment, RouteWrite, name};
 use crate::crash::lab::{self, Lab};
-use crate::crash::wire::{Moment, Connection, RouteWrite, name};
 
 /// How a case ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

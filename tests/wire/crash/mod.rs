@@ -3,12 +3,12 @@
 //! `cargo test` runs a sample. With `CUTOVER_CRASH=full` (`tests/run crash`) all cases run, and the numbers are
 //! printed.
 
+mod connection;
 mod journal;
 mod killed;
 mod lab;
 mod lane;
 mod secrets;
-mod wire;
 
 use crate::support::asked;
 

@@ -59,7 +59,10 @@ impl Kubectl {
 async fn start() -> (Arc<Lab>, Kubectl) {
     let mut objects = Objects::new(5, false, Timestamp::now());
     objects.put(Kind::Namespace, json!({"metadata": {"name": "prod"}}), Timestamp::now());
-    let lab = Arc::new(Lab { objects: Arc::new(Mutex::new(objects)), server: Server::without_authentication("v1.33.4-eks-1") });
+    let lab = Arc::new(Lab {
+        objects: Arc::new(Mutex::new(objects)),
+        server: Server::without_authentication("v1.33.4-eks-1"),
+    });
     let url = serve(Arc::clone(&lab)).await;
     (lab, Kubectl { program: program(), home: tempfile::tempdir().unwrap(), url })
 }

@@ -22,7 +22,9 @@ pub fn client(objects: Objects) -> kube::Client {
             let (parts, body) = request.into_parts();
             let request = Request::from_parts(parts, body.collect().await.map_err(|e| e.to_string())?.to_bytes());
             let mut objects = world.lock().expect("no panic");
-            Ok::<_, BoxError>(server.answer(&mut objects, &request, Timestamp::now()).into_response(&objects).map(Body::from))
+            Ok::<_, BoxError>(
+                server.answer(&mut objects, &request, Timestamp::now()).into_response(&objects).map(Body::from),
+            )
         }
     });
     kube::Client::new(service, "default")

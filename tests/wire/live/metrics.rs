@@ -10,10 +10,10 @@ use cutover::adapter::store::memory::MemoryStore;
 use cutover::app::prepare::prepare;
 use cutover::domain::metric::gate::MeasuredValue;
 use cutover::domain::metric::verdict::judge::GateResult;
-use cutover::domain::run::event::{Event, RunOutcome, Record, Wait};
-use cutover::domain::run::state::State;
+use cutover::domain::run::event::{Event, Record, RunOutcome, Wait};
 use cutover::domain::run::observation::Observed;
-use cutover::engine::{Audience, Ending, Interrupt, Ports, RunLoop, Settings, hold};
+use cutover::domain::run::state::State;
+use cutover::engine::{Audience, Ending, Interrupt, Ports, RunLoop, Settings, ownership};
 use cutover::lab::rehearsal::{Options, RehearsalLab};
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::Plan;
@@ -88,9 +88,10 @@ pub async fn run(plan: &Plan, stage: &RehearsalLab) -> (Ending, Vec<Record>) {
         ..Settings::new("alice@mac".into(), "mac".into(), 3)
     };
     let id = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(1));
-    let hold = hold::own_new_run(&ports, &settings, plan.marker, &id, started).await.unwrap_or_else(|e| panic!("{e}"));
+    let ownership =
+        ownership::own_new_run(&ports, &settings, plan.marker, &id, started).await.unwrap_or_else(|e| panic!("{e}"));
     let mut follower = Follower(stage, Vec::new());
-    let mut run = RunLoop::open(plan, ports, settings, hold, Interrupt::default(), &mut follower)
+    let mut run = RunLoop::open(plan, ports, settings, ownership, Interrupt::default(), &mut follower)
         .await
         .unwrap_or_else(|e| panic!("{e}"));
     let ending = tokio::time::timeout(Duration::from_mins(5), run.drive()).await;
@@ -142,7 +143,8 @@ async fn gates_read_a_command_a_probe_and_a_rollout() {
     );
     let plan = plan(&gates, "30m");
     let options = Options { speed: Some(10.0), rate: Some(5.0) };
-    let stage = RehearsalLab::live(plan.clone(), &Scenario::default(), 1, options).await.unwrap_or_else(|e| panic!("{e}"));
+    let stage =
+        RehearsalLab::live(plan.clone(), &Scenario::default(), 1, options).await.unwrap_or_else(|e| panic!("{e}"));
     let (ending, records) = run(&plan, &stage).await;
     let last = |name: &str| {
         let said = |e: &Event| {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use super::api::Api;
-use super::keeper::Processes;
+use super::processes::Processes;
 use super::setup;
 
 /// A process of a cluster.

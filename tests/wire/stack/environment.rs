@@ -12,7 +12,7 @@ use super::authenticator::Authenticator;
 use super::boto::Boto;
 use super::cluster::{Cluster, ClusterSite};
 use super::endpoint::Endpoint;
-use super::keeper::Processes;
+use super::processes::Processes;
 use super::{kubelet, setup};
 use crate::contract::moto::Moto;
 use crate::programs::{python, variable};

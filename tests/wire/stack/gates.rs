@@ -4,8 +4,8 @@
 
 use serde_json::{Value, json};
 
+use crate::stack::fixture::{REPLICAS, StackFixture, until};
 use crate::stack::watch;
-use crate::stack::world::{REPLICAS, StackFixture, until};
 
 #[test]
 #[ignore = "tier stack"]

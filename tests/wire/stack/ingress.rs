@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::child::run;
-use crate::stack::world::{StackFixture, until};
+use crate::stack::fixture::{StackFixture, until};
 
 #[test]
 #[ignore = "tier stack"]

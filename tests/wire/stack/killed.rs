@@ -4,8 +4,8 @@
 use serde_json::json;
 
 use crate::stack::cluster::ClusterProcess;
+use crate::stack::fixture::{REPLICAS, StackFixture, until};
 use crate::stack::watch;
-use crate::stack::world::{REPLICAS, StackFixture, until};
 
 /// Kills a process of the new cluster when `bind` starts, and revives it after the run has reported that it waits.
 fn killed_at_bind(name: &str, part: ClusterProcess) {

@@ -43,28 +43,28 @@
 //! an invalid selector with 400; its webhooks read a group's IP type, VPC and protocol from AWS, which the lab's do
 //! not.
 
-mod answered;
-mod answers;
 mod api;
+mod api_server_column;
 mod authenticator;
 mod boto;
 mod cluster;
+mod cluster_changes;
 mod endpoint;
 mod environment;
+mod fixture;
 mod gates;
 mod ingress;
-mod keeper;
 mod killed;
 mod kubelet;
+mod lab_comparison;
 mod permissions;
 mod plugin;
+mod processes;
 mod report;
 mod schedulers;
 mod setup;
 mod staged;
 mod store;
 mod tokens;
-mod trouble;
 mod watch;
 mod webhooks;
-mod world;

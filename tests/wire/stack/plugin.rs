@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::child::run;
 use crate::programs::variable;
-use crate::stack::world::StackFixture;
+use crate::stack::fixture::StackFixture;
 
 /// kubectl, with a folder on its PATH in which the program is `kubectl-cutover`.
 fn kubectl(world: &StackFixture) -> impl Fn(&[&str]) -> Command {

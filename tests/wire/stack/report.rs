@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, PARTS};
-use super::world::StackFixture;
+use super::fixture::StackFixture;
 
 /// Returns the report as text. It only reads, and says which parts do not answer.
 pub fn report(world: &StackFixture) -> String {

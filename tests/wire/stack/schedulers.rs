@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::child::run;
-use crate::stack::world::StackFixture;
+use crate::stack::fixture::StackFixture;
 
 #[test]
 #[ignore = "tier stack"]

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::child::run;
 use crate::stack::endpoint::THROTTLED;
+use crate::stack::fixture::StackFixture;
 use crate::stack::watch;
-use crate::stack::world::StackFixture;
 
 #[test]
 #[ignore = "tier stack"]
@@ -94,7 +94,7 @@ fn stack_targets_that_are_not_healthy_yet_get_no_traffic() {
     let ended = watch::run(&world, &plan, |record| {
         if !waited
             && watch::waits_for(record, "healthy targets")
-            && world.targets("b").len() == crate::stack::world::REPLICAS
+            && world.targets("b").len() == crate::stack::fixture::REPLICAS
         {
             world.share_is(0);
             waited = true;

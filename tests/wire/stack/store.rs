@@ -5,8 +5,8 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::child::run;
+use crate::stack::fixture::StackFixture;
 use crate::stack::watch;
-use crate::stack::world::StackFixture;
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/kept";
 

@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::stack::fixture::StackFixture;
 use crate::stack::watch;
-use crate::stack::world::StackFixture;
 
 /// Serializes these tests: all sign as the same user, and one of them ends that user's tokens.
 pub fn alone() -> MutexGuard<'static, ()> {

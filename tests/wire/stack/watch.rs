@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::child::{ProcessResult, follow};
-use crate::stack::world::StackFixture;
+use crate::stack::fixture::StackFixture;
 
 /// Runs a plan to its end and passes each record to `seen`.
 pub fn run(world: &StackFixture, plan: &str, mut seen: impl FnMut(&Value)) -> ProcessResult {

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::child::run;
+use crate::stack::fixture::{StackFixture, until};
 use crate::stack::watch;
-use crate::stack::world::{StackFixture, until};
 
 #[test]
 #[ignore = "tier stack"]

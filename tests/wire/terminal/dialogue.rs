@@ -13,9 +13,9 @@ use aws_credential_types::Credentials;
 use cutover::adapter::aws::elb::Alb;
 use cutover::adapter::aws::{Settings, config};
 use cutover::domain::traffic::{RouteContent, RouteId, Tags};
-use cutover::engine::inventory::live;
+use cutover::engine::inventory::read_balancer;
 use cutover::plan::model::Selector;
-use cutover::port::{LoadBalancerApi, Detail};
+use cutover::port::{Detail, LoadBalancerApi};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::terminal::support::{Follow, Lab};
@@ -37,7 +37,14 @@ enum Answerer {
 }
 
 /// The columns of the table.
-const WHO: [Answerer; 6] = [Answerer::Types("n\n"), Answerer::Types("\n"), Answerer::Types("y\n"), Answerer::Yes, Answerer::Script, Answerer::Nobody];
+const WHO: [Answerer; 6] = [
+    Answerer::Types("n\n"),
+    Answerer::Types("\n"),
+    Answerer::Types("y\n"),
+    Answerer::Yes,
+    Answerer::Script,
+    Answerer::Nobody,
+];
 
 /// A row of the table: what is left of the run, the command, and for each of [`WHO`] the exit code, with `?` if there
 /// was a
@@ -133,8 +140,9 @@ impl Stage {
         };
         let balancer = LoadBalancerApi::new(Alb::new(&config(&settings).await));
         let clock = cutover::adapter::clock::SystemClock;
-        let seen =
-            live::read_for_rollback(&Selector::Name("alpha-webapp".into()), &balancer, &clock, false).await.expect("readable");
+        let seen = read_balancer::read_for_rollback(&Selector::Name("alpha-webapp".into()), &balancer, &clock, false)
+            .await
+            .expect("readable");
         let listeners = balancer.inventory.listeners(&seen.load_balancer.arn, Detail::Full).await.expect("readable");
         let tagged = listeners.into_iter().flat_map(|(_, routes)| routes).filter(|r| r.tags.contains_key(WEIGHTS));
         let routes: Vec<_> = tagged.map(|r| (r.id, r.content, r.tags)).collect();

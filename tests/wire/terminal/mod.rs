@@ -5,9 +5,9 @@
 mod dialogue;
 mod errors;
 mod finalize;
-mod hooks;
 mod notify;
 mod shared;
 mod steering;
 pub mod support;
 mod telemetry;
+mod webhook_server;

@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use crate::terminal::hooks::WebhookServer;
 use crate::terminal::support::{Lab, PLAN};
+use crate::terminal::webhook_server::WebhookServer;
 
 /// Writes the plan of these tests with notifications.
 fn plan(lab: &Lab, notifications: &str) {

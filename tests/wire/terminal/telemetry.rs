@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::terminal::hooks::WebhookServer;
 use crate::terminal::support::Lab;
+use crate::terminal::webhook_server::WebhookServer;
 
 /// Returns the complete HTTP response.
 fn get(address: &str, path: &str, accept: &str) -> String {

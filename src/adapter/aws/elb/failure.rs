@@ -10,7 +10,7 @@ use aws_sdk_elasticloadbalancingv2::error::{ProvideErrorMetadata, SdkError};
 use hyper_util::client::legacy::Error as HttpError;
 
 use super::known::Unmodelled;
-use crate::adapter::words;
+use crate::adapter::foreign_text;
 use crate::domain::preflight::permission::explain_refusal;
 use crate::domain::traffic::Unreadable;
 use crate::port::WriteError;
@@ -145,7 +145,9 @@ fn answered(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> F
         _ if code.is_empty() => Failure::Unknown(text),
         _ if code.ends_with("NotFound") || code.ends_with("NotFoundException") => Failure::NotFound(text),
         403 => Failure::Denied(explain_refusal(&text)),
-        _ if code.starts_with("AccessDenied") || code == "UnauthorizedOperation" => Failure::Denied(explain_refusal(&text)),
+        _ if code.starts_with("AccessDenied") || code == "UnauthorizedOperation" => {
+            Failure::Denied(explain_refusal(&text))
+        }
         400..=499 => Failure::Refused(text),
         _ => Failure::Unknown(text),
     }
@@ -160,7 +162,7 @@ fn text(code: &str, message: Option<&str>, status: u16) -> String {
 }
 
 fn short(text: &str) -> String {
-    words::safe_line(text, LONGEST)
+    foreign_text::safe_line(text, LONGEST)
 }
 
 impl From<Failure> for Unreadable {

@@ -59,7 +59,15 @@ impl CachedJournal {
             let parsed = parse(&bytes)?;
             let sum = parsed.last_checksum().to_owned();
             let Parsed { records, torn, valid_bytes: kept, unterminated: open, .. } = parsed;
-            *self = Self { path: path.to_owned(), bytes, records: Arc::new(records), sum, torn, valid_length: kept, open_line: open };
+            *self = Self {
+                path: path.to_owned(),
+                bytes,
+                records: Arc::new(records),
+                sum,
+                torn,
+                valid_length: kept,
+                open_line: open,
+            };
         }
         Ok(self)
     }
@@ -106,14 +114,24 @@ impl Writer {
     /// Appends a record under the file's own lock: after a take-over two processes may each append a last record, and
     /// their
     /// records must not interleave.
-    pub(super) fn append(&mut self, known: &mut CachedJournal, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+    pub(super) fn append(
+        &mut self,
+        known: &mut CachedJournal,
+        time: Timestamp,
+        event: &Event,
+    ) -> Result<Record, StoreError> {
         lock(&self.file, &self.path)?;
         let done = self.append_locked(known, time, event);
         let unlocked = self.file.unlock().map_err(|e| StoreError::io(&self.path, &e));
         done.and_then(|record| unlocked.map(|()| record))
     }
 
-    fn append_locked(&mut self, known: &mut CachedJournal, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
+    fn append_locked(
+        &mut self,
+        known: &mut CachedJournal,
+        time: Timestamp,
+        event: &Event,
+    ) -> Result<Record, StoreError> {
         let length = self.file.metadata().map_err(|e| StoreError::io(&self.path, &e))?.len();
         let end = match self.end {
             Some(end) if end == length => end,

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use super::{make_folder, names, private_file};
 use crate::adapter::store::lock_name;
-use crate::port::store::{LockGuard, LockOwner, LockBackend, LockError, StoreError};
+use crate::port::store::{LockBackend, LockError, LockGuard, LockOwner, StoreError};
 
 /// A lock that this process owns.
 struct LockFile {
@@ -49,7 +49,12 @@ impl Drop for LockFile {
     }
 }
 
-pub(super) fn acquire(folder: &Path, load_balancers: &[String], holder: &LockOwner, over: bool) -> Result<LockGuard, LockError> {
+pub(super) fn acquire(
+    folder: &Path,
+    load_balancers: &[String],
+    holder: &LockOwner,
+    over: bool,
+) -> Result<LockGuard, LockError> {
     make_folder(folder).map_err(LockError::Io)?;
     let mut paths: Vec<PathBuf> = load_balancers.iter().map(|arn| folder.join(lock_name(arn) + ".lock")).collect();
     // Always in the same order, so that one of two processes gets all locks.

@@ -25,7 +25,7 @@ use crate::adapter::store::{cleaned, is_run_id};
 use crate::domain::emergency::script::NAME as SCRIPT;
 use crate::domain::run::event::{Event, Record};
 use crate::domain::run::journal::DamagedJournal;
-use crate::port::store::{LockGuard, LockOwner, LockError, Heartbeat, Request, RunSummary, Store, StoreError};
+use crate::port::store::{Heartbeat, LockError, LockGuard, LockOwner, Request, RunSummary, Store, StoreError};
 
 /// A store in a local folder.
 #[derive(Debug)]
@@ -112,7 +112,11 @@ impl Store for LocalStore {
             _ => StoreError::io(&folder, &e),
         })?;
         let path = folder.join(journal::NAME);
-        private_file().create_new(true).open(&path).and_then(|f| f.sync_all()).map_err(|e| StoreError::io(&path, &e))?;
+        private_file()
+            .create_new(true)
+            .open(&path)
+            .and_then(|f| f.sync_all())
+            .map_err(|e| StoreError::io(&path, &e))?;
         sync_folder(&folder)?;
         sync_folder(&runs)
     }

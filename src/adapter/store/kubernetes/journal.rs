@@ -14,11 +14,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
 
+use super::client::{NamespaceClient, RequestError};
 use super::label::{self, Purpose};
-use super::reach::{NamespaceClient, RequestError};
 use crate::base::retry;
 use crate::domain::run::event::{Event, Record};
-use crate::domain::run::journal::{DamagedJournal, Parsed, LineDamage, line, parse};
+use crate::domain::run::journal::{DamagedJournal, LineDamage, Parsed, line, parse};
 use crate::port::store::{RunSummary, StoreError};
 
 /// Key of the journal's text.
@@ -130,7 +130,15 @@ impl Writer {
         let piece = pieces.pop().ok_or_else(|| missing(reach, run))?;
         let summary = RunSummary::of(run, &parsed.records);
         let (seq, sum) = (parsed.records.len() as u64, parsed.last_checksum().to_owned());
-        Ok(Self { run: run.to_owned(), segment: piece, number, seq, sum, summary, last: parsed.records.into_iter().next_back() })
+        Ok(Self {
+            run: run.to_owned(),
+            segment: piece,
+            number,
+            seq,
+            sum,
+            summary,
+            last: parsed.records.into_iter().next_back(),
+        })
     }
 
     /// Returns the record for an event.

@@ -19,13 +19,13 @@ use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use tokio::time::Instant;
 
-use super::claim::{OwnedLeases, OwnedLease};
+use super::client::{NamespaceClient, RequestError};
 use super::label::{self, Purpose};
-use super::reach::{NamespaceClient, RequestError};
+use super::owned_leases::{OwnedLease, OwnedLeases};
 use crate::adapter::store::lock_name;
 use crate::base::retry;
 use crate::port::Clock;
-use crate::port::store::{LockGuard, LockOwner, LockError};
+use crate::port::store::{LockError, LockGuard, LockOwner};
 
 /// Validity of a lease after a renewal.
 pub const DURATION: Duration = Duration::from_secs(30);
@@ -54,7 +54,12 @@ impl Leases {
     }
 
     /// Acquires all or none. `over`: takes them over from other owners.
-    pub async fn acquire(&self, load_balancers: &[String], holder: &LockOwner, over: bool) -> Result<LockGuard, LockError> {
+    pub async fn acquire(
+        &self,
+        load_balancers: &[String],
+        holder: &LockOwner,
+        over: bool,
+    ) -> Result<LockGuard, LockError> {
         let mut arns = load_balancers.to_vec();
         // Always in the same order, so that one of two processes gets all.
         arns.sort();
@@ -81,7 +86,13 @@ impl Leases {
         Ok(claim.renew_in_background())
     }
 
-    async fn acquire_one(&self, arn: &str, holder: &LockOwner, taking: &str, over: bool) -> Result<OwnedLease, LockError> {
+    async fn acquire_one(
+        &self,
+        arn: &str,
+        holder: &LockOwner,
+        taking: &str,
+        over: bool,
+    ) -> Result<OwnedLease, LockError> {
         let (api, name): (Api<Lease>, _) = (self.reach.api(), name(arn));
         let unusable = |trouble| LockError::Io(self.reach.error(&format!("lease {name}"), trouble));
         let (mut first, mut tries) = (None::<String>, 0);
@@ -109,10 +120,13 @@ impl Leases {
                 tokio::time::sleep(POLL_INTERVAL).await;
                 continue;
             }
-            let ours = lease(arn, holder, taking, at.1, found.as_ref().map(|l| (LeaseVersion::of(l), transitions(l) + 1)));
+            let ours =
+                lease(arn, holder, taking, at.1, found.as_ref().map(|l| (LeaseVersion::of(l), transitions(l) + 1)));
             match self.put(&api, &ours).await {
                 Ok(stored) => return Ok(OwnedLease::new(arn, &stored, at)),
-                Err(RequestError::Conflict | RequestError::Missing | RequestError::Unanswered(_)) if tries < retry::CONTENDED_TRIES => {
+                Err(RequestError::Conflict | RequestError::Missing | RequestError::Unanswered(_))
+                    if tries < retry::CONTENDED_TRIES =>
+                {
                     tries += 1
                 }
                 Err(trouble) => return Err(unusable(trouble)),

@@ -8,12 +8,12 @@
 //! is ever
 //! deleted.
 
-mod claim;
-mod desk;
+mod client;
 mod journal;
 mod label;
 mod lease;
-mod reach;
+mod owned_leases;
+mod run_objects;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -26,15 +26,17 @@ use kube::Client;
 use kube::api::ListParams;
 use tokio::time::Instant;
 
+use self::client::NamespaceClient;
 use self::journal::Writer;
 use self::label::Purpose;
 use self::lease::Leases;
-use self::reach::NamespaceClient;
 use crate::adapter::store::{cleaned, is_run_id};
 use crate::domain::emergency::script::NAME as SCRIPT;
 use crate::domain::run::event::{Event, Record};
 use crate::port::Clock;
-use crate::port::store::{LockGuard, LockOwner, LockError, Heartbeat, Request, RunSummary, Store, StoreError, runs_named};
+use crate::port::store::{
+    Heartbeat, LockError, LockGuard, LockOwner, Request, RunSummary, Store, StoreError, runs_named,
+};
 
 pub use self::lease::{DURATION, RENEW_INTERVAL};
 
@@ -73,8 +75,10 @@ impl KubernetesStore {
     /// [`StoreError::Unusable`].
     pub async fn probe(&self) -> Result<(), StoreError> {
         let api: kube::Api<k8s_openapi::api::coordination::v1::Lease> = self.reach.api();
-        let listed =
-            self.reach.first_call(api.list(&ListParams::default().limit(1).labels(&label::selector(Purpose::Lock)))).await;
+        let listed = self
+            .reach
+            .first_call(api.list(&ListParams::default().limit(1).labels(&label::selector(Purpose::Lock))))
+            .await;
         listed.map(drop).map_err(|t| self.reach.error("the leases", t))
     }
 
@@ -114,7 +118,7 @@ impl Store for KubernetesStore {
             });
         }
         journal::create(&self.reach, run).await?;
-        desk::create(&self.reach, run).await
+        run_objects::create(&self.reach, run).await
     }
 
     async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
@@ -172,17 +176,17 @@ impl Store for KubernetesStore {
 
     async fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
         self.check_run_id(run)?;
-        desk::put(&self.reach, run, request).await
+        run_objects::put(&self.reach, run, request).await
     }
 
     async fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
         self.check_run_id(run)?;
-        desk::pending(&self.reach, run).await
+        run_objects::pending(&self.reach, run).await
     }
 
     async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {
         self.check_run_id(run)?;
-        desk::remove(&self.reach, run, name).await
+        run_objects::remove(&self.reach, run, name).await
     }
 
     async fn put_heartbeat(&self, run: &str, look: &Heartbeat) -> Result<(), StoreError> {
@@ -193,22 +197,22 @@ impl Store for KubernetesStore {
             let lately = before.filter(|at| look.watching && at.elapsed() < HEARTBEAT_INTERVAL);
             lately.map(|at| signed.insert(run.to_owned(), at)).is_some()
         };
-        if lately { Ok(()) } else { desk::put_heartbeat(&self.reach, run, look).await }
+        if lately { Ok(()) } else { run_objects::put_heartbeat(&self.reach, run, look).await }
     }
 
     async fn heartbeat(&self, run: &str) -> Option<Heartbeat> {
         self.check_run_id(run).ok()?;
-        desk::read_heartbeat(&self.reach, run).await
+        run_objects::read_heartbeat(&self.reach, run).await
     }
 
     async fn put_script(&self, run: &str, text: &str) -> Result<Option<String>, StoreError> {
         self.check_run_id(run)?;
-        desk::put_script(&self.reach, run, SCRIPT, text).await?;
+        run_objects::put_script(&self.reach, run, SCRIPT, text).await?;
         let key = SCRIPT.replace('.', "\\.");
         Ok(Some(format!(
             "{} get configmap {} -o jsonpath='{{.data.{key}}}' | sh",
             self.kubectl,
-            desk::name(Purpose::Script, run)
+            run_objects::name(Purpose::Script, run)
         )))
     }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json as object};
 
 use crate::base::finding::Severity;
-use crate::domain::view::report::{CheckReport, RouteLine, StepLine};
+use crate::domain::view::check::{CheckReport, RouteLine, StepLine};
 
 /// The report; every line ends with a newline. Events: `step`, `hook`, `finding`, `route`, `skipped`, and last
 /// `summary`.

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{cell, columns, severity_word, heading, observation_line, findings_count, verdict};
+use super::{cell, columns, findings_count, heading, observation_line, severity_word, verdict};
 use crate::base::duration::format_exact;
-use crate::domain::view::report::{CheckReport, RouteLine};
+use crate::domain::view::check::{CheckReport, RouteLine};
 
 /// The report; ends with a newline.
 pub fn markdown(report: &CheckReport) -> String {
@@ -14,7 +14,12 @@ pub fn markdown(report: &CheckReport) -> String {
     let ends = report.ends.map(|t| format!(", until {t} if started at the time of this check")).unwrap_or_default();
     put(
         &mut out,
-        &format!("**{}** · {} · takes at least {}{ends}\n", findings_count(report), verdict(report), format_exact(report.estimate)),
+        &format!(
+            "**{}** · {} · takes at least {}{ends}\n",
+            findings_count(report),
+            verdict(report),
+            format_exact(report.estimate)
+        ),
     );
     if let Some(looks) = observation_line(report) {
         put(&mut out, &format!("{looks}\n"));

@@ -10,7 +10,7 @@ pub use text::text;
 
 use crate::base::finding::Severity;
 use crate::base::number::count;
-use crate::domain::view::report::{CheckReport, RouteLine, Weights};
+use crate::domain::view::check::{CheckReport, RouteLine, Weights};
 
 /// The number of findings: `3 errors, 1 warning`, or `no findings`.
 fn findings_count(report: &CheckReport) -> String {

@@ -6,9 +6,9 @@ use super::super::style::Style;
 use super::*;
 use crate::base::finding::{Code, Finding};
 use crate::domain::elb::select::select;
-use crate::domain::fixture::{plan, live_resources};
+use crate::domain::fixture::{live_resources, plan};
 use crate::domain::preflight::facts::Facts;
-use crate::domain::view::report::HookLine;
+use crate::domain::view::check::HookLine;
 
 fn report() -> CheckReport {
     let (plan, live) = (plan(), live_resources());

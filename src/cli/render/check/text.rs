@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use super::{cell, columns, severity_word, heading, observation_line, findings_count, verdict};
+use super::{cell, columns, findings_count, heading, observation_line, severity_word, verdict};
 use crate::base::duration::format_exact;
 use crate::base::finding::{Finding, Severity};
 use crate::base::number::count;
 use crate::base::text::clip;
 use crate::cli::render::style::{Style, Tone};
-use crate::domain::view::report::{CheckReport, RouteLine};
+use crate::domain::view::check::{CheckReport, RouteLine};
 
 /// The report; ends with a newline.
 pub fn text(report: &CheckReport, style: &Style) -> String {
@@ -60,7 +60,12 @@ fn findings(report: &CheckReport, style: &Style, out: &mut String) {
     for finding in &report.findings {
         put(
             out,
-            &format!("  {} {}  {}", style.paint(tone(finding), severity_word(finding)), finding.code.name(), finding.message),
+            &format!(
+                "  {} {}  {}",
+                style.paint(tone(finding), severity_word(finding)),
+                finding.code.name(),
+                finding.message
+            ),
         );
         if let Some(reason) = &finding.accepted {
             put(out, &format!("    accepted by the plan: {reason}"));

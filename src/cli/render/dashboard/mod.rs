@@ -3,7 +3,7 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::parts::{WAITS, lay_out, sections, state_line};
+use super::sections::{WAITS, lay_out, sections, state_line};
 use super::status::continue_commands;
 use super::style::{Style, Tone};
 use crate::app::view::RunView;

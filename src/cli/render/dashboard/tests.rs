@@ -26,7 +26,10 @@ fn a_batch_under_way_and_a_foreign_write() {
     events.push((663, drifted(&ids[3], weights(99, 1), None)));
     events.push((
         663,
-        Event::Frozen { reason: FreezeReason::Drift, message: "443 rule 20 was changed by someone else, and 1 more".into() },
+        Event::Frozen {
+            reason: FreezeReason::Drift,
+            message: "443 rule 20 was changed by someone else, and 1 more".into(),
+        },
     ));
     let view = RunView::of(&plan(), &state(events), Some(&watch(664, (40, 0), (0, 4))), &[], at(664));
     insta::assert_snapshot!(dashboard_lines(&view, 100, &Style::plain()).join("\n"));

@@ -143,7 +143,11 @@ pub(super) fn outcome(
         WriteResult::Unknown => {
             EventText::new(Tone::Warn, "!", format!("{label}: the write is not confirmed yet{is}{detail}"))
         }
-        WriteResult::Failed | WriteResult::Unread => EventText::new(Tone::Warn, "!", format!("{label} not written{detail}")),
-        WriteResult::Gone => EventText::new(Tone::Bad, "✗", format!("{label} not written: the rule was deleted{detail}")),
+        WriteResult::Failed | WriteResult::Unread => {
+            EventText::new(Tone::Warn, "!", format!("{label} not written{detail}"))
+        }
+        WriteResult::Gone => {
+            EventText::new(Tone::Bad, "✗", format!("{label} not written: the rule was deleted{detail}"))
+        }
     }
 }

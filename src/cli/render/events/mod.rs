@@ -11,8 +11,10 @@ use crate::base::duration::format_elapsed;
 use crate::base::number::{count, percent};
 use crate::domain::health::HealthCounts;
 use crate::domain::metric::verdict::judge::GateResult;
-use crate::domain::run::event::{Event, ClientMeasurement, RunOutcome, Record, ResumeMode, RouteStart, Started, Wait, WaitReason};
-use crate::domain::run::hook::{HookId, HookResult, HookPoint};
+use crate::domain::run::event::{
+    ClientMeasurement, Event, Record, ResumeMode, RouteStart, RunOutcome, Started, Wait, WaitReason,
+};
+use crate::domain::run::hook::{HookId, HookPoint, HookResult};
 use crate::domain::traffic::{RouteContent, RouteId};
 use batch::WriteSummary;
 use jiff::SignedDuration;
@@ -130,7 +132,8 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         ),
         Event::Approved { step, by, .. } => EventText::new(Tone::Good, "✓", format!("step {step}  approved by {by}")),
         Event::TimedOut { step, after, then } => {
-            let what = format!("step {step}  nobody approved within {}: {}", format_elapsed(millis(*after)), then.name());
+            let what =
+                format!("step {step}  nobody approved within {}: {}", format_elapsed(millis(*after)), then.name());
             EventText::new(Tone::Warn, "!", what)
         }
         Event::Promoted { step, full: false, by, .. } => {
@@ -141,7 +144,9 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         }
         Event::Paused { by, reason, .. } => EventText::new(Tone::Warn, "⏸", paused(by, reason)),
         Event::Resumed { by, mode, .. } => EventText::new(Tone::Strong, "▸", resumed(by, *mode)),
-        Event::Frozen { message, .. } => EventText::new(Tone::Warn, "⏸", format!("frozen, no share is raised: {message}")),
+        Event::Frozen { message, .. } => {
+            EventText::new(Tone::Warn, "⏸", format!("frozen, no share is raised: {message}"))
+        }
         Event::Thawed {} => EventText::new(Tone::Strong, "▸", "no longer frozen: the run continues"),
         Event::Drifted { route, expected, live } => drifted(route, expected, live.as_deref(), names),
         Event::Appeared { route } => EventText::new(Tone::Warn, "!", appeared(route)),
@@ -205,9 +210,11 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
             )
         }
         Event::Stopped { message, .. } => EventText::new(Tone::Warn, "⏸", message),
-        Event::Unknown { kind } => {
-            EventText::new(Tone::Warn, "!", format!("`{kind}`: an event of a newer cutover; this version does not know it"))
-        }
+        Event::Unknown { kind } => EventText::new(
+            Tone::Warn,
+            "!",
+            format!("`{kind}`: an event of a newer cutover; this version does not know it"),
+        ),
         Event::Measured(m) => measured(m),
         Event::Notified { to, about, text } => {
             EventText::new(Tone::Faint, "·", format!("would notify {to} ({about}): {text}"))
@@ -279,7 +286,9 @@ fn appeared(route: &RouteStart) -> String {
 
 fn drifted(route: &RouteId, expected: &RouteContent, live: Option<&RouteContent>, names: &Names) -> EventText {
     let label = names.route(route);
-    let Some(live) = live else { return EventText::new(Tone::Bad, "✗", format!("{label}: someone deleted the rule")) };
+    let Some(live) = live else {
+        return EventText::new(Tone::Bad, "✗", format!("{label}: someone deleted the rule"));
+    };
     match names.change(route, expected, live) {
         Some(change) => EventText::new(Tone::Bad, "✗", format!("{label}: someone else changed it: {change}")),
         None => EventText::new(Tone::Good, "✓", format!("{label}: it is as before the change again")),
@@ -311,7 +320,7 @@ fn finished(outcome: RunOutcome, remarks: &[String], left: &[String]) -> EventTe
     EventText::new(
         tone,
         mark,
-        std::iter::once(event_text).chain(left.iter().chain(remarks).map(String::as_str)).collect::<Vec<_>>().join("\n"),
+        std::iter::once(words).chain(left.iter().chain(remarks).map(String::as_str)).collect::<Vec<_>>().join("\n"),
     )
 }
 
@@ -347,7 +356,10 @@ fn health(groups: &BTreeMap<String, HealthCounts>, names: &Names) -> EventText {
 }
 
 /// Sums of targets by cluster, with the number of groups.
-fn by_cluster<'a>(groups: &'a BTreeMap<String, HealthCounts>, names: &'a Names) -> BTreeMap<&'a str, (usize, HealthCounts)> {
+fn by_cluster<'a>(
+    groups: &'a BTreeMap<String, HealthCounts>,
+    names: &'a Names,
+) -> BTreeMap<&'a str, (usize, HealthCounts)> {
     let mut sums: BTreeMap<&str, (usize, HealthCounts)> = BTreeMap::new();
     for (arn, c) in groups {
         let (n, sum) = sums.entry(names.cluster(arn).unwrap_or("others")).or_default();

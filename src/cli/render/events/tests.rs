@@ -5,7 +5,7 @@ use crate::cli::render::fixture::{
 use crate::domain::fixture::{forward, group_arn};
 use crate::domain::run::event::{FreezeReason, StepType, StopReason, WaitReason, WriteResult};
 use crate::domain::run::event::{GateKind, Trigger};
-use crate::domain::traffic::{RouteContent, ClientStickiness};
+use crate::domain::traffic::{ClientStickiness, RouteContent};
 
 fn transcript(events: Vec<(i64, Event)>) -> String {
     let mut lines = EventLines::new(Style::plain());
@@ -81,9 +81,11 @@ fn what_went_wrong_with_a_route_is_named_once() {
     ];
     events.push((21, drifted(&ids[2], weights(99, 1), Some(weights(0, 100)))));
     events.push((21, drifted(&ids[3], weights(99, 1), None)));
-    events.push((22, Event::Frozen { reason: FreezeReason::Drift, message: "443 rule 20 is not as we left it".into() }));
+    events
+        .push((22, Event::Frozen { reason: FreezeReason::Drift, message: "443 rule 20 is not as we left it".into() }));
     events.push((23, Event::Resumed { by: "bob@pc".into(), mode: ResumeMode::KeepLive, request: None }));
-    events.push((24, Event::Stopped { reason: StopReason::Interrupted, message: "b has 1 %.\nNobody watches.".into() }));
+    events
+        .push((24, Event::Stopped { reason: StopReason::Interrupted, message: "b has 1 %.\nNobody watches.".into() }));
     insta::assert_snapshot!(transcript(events));
 }
 

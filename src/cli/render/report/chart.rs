@@ -38,7 +38,7 @@ pub fn chart(told: &ReportInput) -> Markup {
             @for cluster in health {
                 div.row {
                     div.name { "health of " (cluster) }
-                    div.plot.health { (row(&targets(told, cluster))) div.scale { (most(told, cluster)) } }
+                    div.plot.health { (row(&targets(told, cluster))) div.scale { (max_targets(told, cluster)) } }
                 }
             }
             div.times { (times(told)) }
@@ -107,7 +107,8 @@ fn shares(told: &ReportInput) -> Vec<Block> {
 /// The targets of a cluster, stacked: the healthy ones are at the bottom.
 fn targets(told: &ReportInput, cluster: &str) -> Vec<Block> {
     let most = f64::from(max_targets(told, cluster).max(1));
-    let points = drop_invisible(told, told.history.health.iter().filter_map(|h| Some((h.at, *h.targets.get(cluster)?))));
+    let points =
+        drop_invisible(told, told.history.health.iter().filter_map(|h| Some((h.at, *h.targets.get(cluster)?))));
     let block = |(from, to, (healthy, all)): (Timestamp, Timestamp, (u32, u32))| {
         let title = format!("{} – {}: {healthy} of {all} targets of {cluster} healthy", told.time(from), told.time(to));
         let x = (x(told, from), x(told, to));
@@ -145,7 +146,10 @@ fn spans<T: Clone>(told: &ReportInput, points: &[(Timestamp, T)]) -> Vec<(Timest
 /// Marks for the start of steps, for problems and for operator actions.
 fn marks(told: &ReportInput) -> Markup {
     let steps = told.history.steps.iter().filter_map(|s| Some((s.time.0?, s)));
-    let moments = told.important_events().into_iter().filter(|(_, kind, _)| matches!(kind, EventKind::Trouble | EventKind::Person));
+    let moments = told
+        .important_events()
+        .into_iter()
+        .filter(|(_, kind, _)| matches!(kind, EventKind::Trouble | EventKind::Person));
     html! {
         @for (at, step) in steps {
             span.step

@@ -52,7 +52,7 @@ pub fn html(told: &ReportInput) -> String {
 fn moments(told: &ReportInput) -> Markup {
     html! {
         ol.moments {
-            @for (at, kind, text) in told.moments() {
+            @for (at, kind, text) in told.important_events() {
                 li class=(kind.name()) { time { (told.time(at)) } span { (text) } }
             }
         }
@@ -76,7 +76,7 @@ fn steps(told: &ReportInput) -> Markup {
                         tr {
                             td.number { (step.number) } td { (step.label) } td.number { (began) } td.number { (took) }
                             td class=(kind.name()) { (result) }
-                            td { @for note in Told::notes(step) { div { (note) } } }
+                            td { @for note in ReportInput::notes(step) { div { (note) } } }
                         }
                     }
                 }

@@ -1,6 +1,6 @@
 //! The report as Markdown, for a ticket.
 
-use super::{StepHistory, ReportInput};
+use super::{ReportInput, StepHistory};
 use crate::base::number::count;
 
 /// The report; ends with a newline.

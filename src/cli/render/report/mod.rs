@@ -15,15 +15,15 @@ pub use html::html;
 pub use markdown::markdown;
 
 use super::events::event_text;
-use super::parts::{state_line, traffic};
+use super::sections::{state_line, traffic};
 use super::style::Style;
 use crate::app::names::{Names, balancer};
 use crate::app::view::RunView;
 use crate::base::duration::format_elapsed;
 use crate::base::number::{count, percent};
 use crate::domain::metric::verdict::judge::GateResult;
-use crate::domain::run::event::{Event, RunOutcome, Record, WaitReason};
-use crate::domain::run::hook::{HookResult, HookPoint};
+use crate::domain::run::event::{Event, Record, RunOutcome, WaitReason};
+use crate::domain::run::hook::{HookPoint, HookResult};
 use crate::domain::run::state::{Drift, Phase};
 use crate::domain::view::history::{GateVerdicts, History, StepHistory};
 use crate::plan::model::Plan;
@@ -90,12 +90,19 @@ impl<'a> ReportInput<'a> {
         let at = at.map(|s| format!(" at step {} ({})", s.number, s.label)).unwrap_or_default();
         let took = format_elapsed(self.history.length());
         let began = match (state.finished, &state.rollback) {
-            (Some(RunOutcome::Completed), _) => format!("All {} steps are done, after {took}.", self.history.steps.len()),
+            (Some(RunOutcome::Completed), _) => {
+                format!("All {} steps are done, after {took}.", self.history.steps.len())
+            }
             (_, Some(back)) if back.automatic => {
                 format!("Rolled back automatically{at}, after {took}: {}.", sentence(&back.cause))
             }
             (_, Some(back)) => format!("{} rolled it back{at}, after {took}: {}.", back.by, sentence(&back.cause)),
-            _ => format!("At step {} of {} after {took}: {}.", self.view.step_of().0, self.view.step_of().1, self.state_text()),
+            _ => format!(
+                "At step {} of {} after {took}: {}.",
+                self.view.step_of().0,
+                self.view.step_of().1,
+                self.state_text()
+            ),
         };
         format!("{began} {}", self.shares_text())
     }
@@ -188,7 +195,9 @@ impl<'a> ReportInput<'a> {
     fn result(&self, step: &StepHistory) -> (&'static str, EventKind) {
         match step.time {
             (_, Some(_)) => ("done", EventKind::Good),
-            (Some(_), None) if self.history.rolled_back_at == Some(step.number) => ("rolled back here", EventKind::Trouble),
+            (Some(_), None) if self.history.rolled_back_at == Some(step.number) => {
+                ("rolled back here", EventKind::Trouble)
+            }
             (Some(_), None) => ("started", EventKind::Plain),
             (None, None) if step.number < self.history.state.started.from_step => ("before this run", EventKind::Plain),
             (None, None) => ("not started", EventKind::Plain),
@@ -223,7 +232,8 @@ impl<'a> ReportInput<'a> {
     /// The start of a step and its duration.
     fn took(&self, step: &StepHistory) -> (String, String) {
         let began = step.time.0.map_or_else(String::new, |at| self.time(at));
-        let end = |began: Timestamp| step.time.1.map_or_else(String::new, |end| format_elapsed(end.duration_since(began)));
+        let end =
+            |began: Timestamp| step.time.1.map_or_else(String::new, |end| format_elapsed(end.duration_since(began)));
         (began, step.time.0.map_or_else(String::new, end))
     }
 }

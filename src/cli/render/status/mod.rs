@@ -1,6 +1,6 @@
 //! Renders `cutover status RUN` as text and as JSON: the state of a run, and the commands to continue or to roll back.
 
-use super::parts::{Section, drift, lay_out, sections, state_line, traffic};
+use super::sections::{Section, drift, lay_out, sections, state_line, traffic};
 use super::style::{Style, Tone};
 use crate::app::view::{Guard, RunView};
 use crate::domain::run::event::{FreezeReason, RunOutcome};

@@ -65,7 +65,10 @@ fn what_to_type_follows_from_where_it_stands() {
     assert_eq!(continue_commands(&view), [format!("cutover promote {id}   # end this pause early")]);
     let mut events = until_bake();
     events.push((70, Event::Paused { by: "bob@pc".into(), reason: String::new(), request: None }));
-    assert_eq!(continue_commands(&RunView::of(&plan(), &state(events.clone()), None, &[], at(72))), [format!("cutover resume {id}")]);
+    assert_eq!(
+        continue_commands(&RunView::of(&plan(), &state(events.clone()), None, &[], at(72))),
+        [format!("cutover resume {id}")]
+    );
     events.push((
         71,
         Event::RollbackStarted {

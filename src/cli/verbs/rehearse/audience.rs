@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::adapter::store::memory::MemoryStore;
 use crate::base::time::later;
 use crate::domain::run::event::{Event, Record, ResumeMode, StopReason, Wait};
-use crate::domain::run::state::{Frozen, Phase, State};
 use crate::domain::run::observation::Observed;
+use crate::domain::run::state::{Frozen, Phase, State};
 use crate::engine::{Audience, Interrupt};
 use crate::lab::model::{OperatorRequest, World};
 use crate::lab::rehearsal::{APPROVAL, RehearsalLab};
@@ -68,7 +68,8 @@ impl Audience for RehearsalAudience<'_> {
         if let Some(Frozen { message, since, .. }) = &state.frozen
             && now.duration_since(*since) >= FROZEN_LIMIT
         {
-            self.interrupt.request(StopReason::Waiting, format!("the rehearsal ends, because the run stays frozen: {message}"));
+            self.interrupt
+                .request(StopReason::Waiting, format!("the rehearsal ends, because the run stays frozen: {message}"));
         }
         self.inner.turn(state, watch, waits, now);
     }

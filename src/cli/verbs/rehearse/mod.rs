@@ -23,7 +23,7 @@ use crate::cli::audience::audience as listener;
 use crate::cli::render::check;
 use crate::cli::term;
 use crate::cli::verbs::report;
-use crate::engine::{Ending, EngineError, Interrupt, Ports, RunLoop, Settings, hold};
+use crate::engine::{Ending, EngineError, Interrupt, Ports, RunLoop, Settings, ownership};
 use crate::lab::model::World;
 use crate::lab::rehearsal::{Options, RehearsalLab, length};
 use crate::lab::scenario::Scenario;
@@ -33,7 +33,7 @@ use crate::port::store::{Store, run_id};
 
 /// `rehearse`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help("It touches nothing real: no AWS, no cluster, no file.
+#[command(after_help = help_text("It touches nothing real: no AWS, no cluster, no file.
 
 Examples:
   cutover rehearse plan.yaml
@@ -132,7 +132,8 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &RehearsalLab, args: &Reh
         settings(plan, &ports, started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len());
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(args.seed));
     let load_balancers = started.load_balancers.clone();
-    let mut hold = hold::own_new_run(&ports, &settings, plan.marker, &run, started).await.map_err(drive::start_failure)?;
+    let mut ownership =
+        ownership::own_new_run(&ports, &settings, plan.marker, &run, started).await.map_err(drive::start_failure)?;
     let mut inner = listener(global, plan, false);
     let mut inner = ShownNotifications::new(&mut *inner, plan, global.record_text());
     let mut telemetry = Telemetry::metrics(plan, global.metric_outlets()).await;
@@ -142,14 +143,14 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &RehearsalLab, args: &Reh
         crate::engine::Audience::record(&mut rehearsal, record);
     }
     let ending = loop {
-        match run_process(global, plan, &ports, &settings, hold, &mut rehearsal, stage)
+        match run_process(global, plan, &ports, &settings, ownership, &mut rehearsal, stage)
             .await
             .map_err(|e| drive::engine_failure(e, true))?
         {
             ProcessEnd::Ended(ending) => break ending,
             ProcessEnd::Crashed(pause) => {
                 ports.clock.sleep(pause).await;
-                hold = hold::acquire(&ports, &settings, plan.marker, &run, &load_balancers, false)
+                ownership = ownership::acquire(&ports, &settings, plan.marker, &run, &load_balancers, false)
                     .await
                     .map_err(drive::start_failure)?;
             }
@@ -175,7 +176,8 @@ fn settings(plan: &Plan, ports: &Ports, things: usize) -> Settings {
     let gap = (poll * 3).max(ports.clock.of_real(MAX_REAL_DELAY));
     let fresh = settings.max_reading_age.max(ports.clock.of_real(MAX_REAL_DELAY));
     // A lab faster than real time needs no long deadline for a missing answer.
-    let deadline = if ports.clock.of_real(MIN_REAL_POLL) > MIN_REAL_POLL { Duration::from_secs(2) } else { settings.deadline };
+    let deadline =
+        if ports.clock.of_real(MIN_REAL_POLL) > MIN_REAL_POLL { Duration::from_secs(2) } else { settings.deadline };
     Settings { pid: 0, leave_when_frozen: true, poll, gap, max_reading_age: fresh, deadline, ..settings }
 }
 
@@ -191,13 +193,13 @@ async fn run_process(
     plan: &Plan,
     ports: &Ports,
     settings: &Settings,
-    hold: hold::Ownership,
+    ownership: ownership::Ownership,
     rehearsal: &mut RehearsalAudience<'_>,
     stage: &RehearsalLab,
 ) -> Result<ProcessEnd, EngineError> {
     let interrupt = Interrupt::default();
     rehearsal.restarted(interrupt.clone());
-    let mut run = RunLoop::open(plan, ports.clone(), settings.clone(), hold, interrupt.clone(), rehearsal).await?;
+    let mut run = RunLoop::open(plan, ports.clone(), settings.clone(), ownership, interrupt.clone(), rehearsal).await?;
     tokio::select! {
         biased;
         pause = crash(stage) => Ok(ProcessEnd::Crashed(pause)),

@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_mins(2);
 
 /// `rollback`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help("Examples:
+#[command(after_help = help_text("Examples:
   cutover rollback                               the only unfinished run
   cutover rollback --load-balancer alpha-webapp  no run, no plan: from its tags
   cutover rollback --load-balancer alpha-webapp \\
@@ -45,7 +45,7 @@ pub struct Rollback {
     #[arg(long, short)]
     pub yes: bool,
     /// Roll back in stages, for a cold old cluster; each waits for health
-    #[arg(long, value_name = "25,50,100", value_parser = value::parts)]
+    #[arg(long, value_name = "25,50,100", value_parser = value::ramp_stages)]
     pub ramp: Option<RampStages>,
     /// Time between two stages [default: 2m]
     #[arg(long, value_name = "DURATION", requires = "ramp", value_parser = value::duration)]

@@ -68,7 +68,8 @@ impl RollbackPreview<'_> {
 
     /// The question: it names the direction, with the shares before and after.
     fn question(&self) -> String {
-        let (gain, lose) = (changed_groups(&self.rows, |now, then| then > now), changed_groups(&self.rows, |now, then| then < now));
+        let (gain, lose) =
+            (changed_groups(&self.rows, |now, then| then > now), changed_groups(&self.rows, |now, then| then < now));
         let routes = match self.rows.len() {
             1 => "the route".to_owned(),
             n => format!("{n} routes"),

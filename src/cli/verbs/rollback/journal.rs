@@ -8,12 +8,12 @@ use super::ask::{RollbackPreview, RoutePreview, ask};
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
 use crate::app::names::balancer;
-use crate::app::{follow, owner, steer, world};
+use crate::app::{connect, follow, owner, steer};
 use crate::cli::args::Global;
 use crate::cli::term;
-use crate::domain::decide::goal;
-use crate::domain::run::state::{Route, State};
+use crate::domain::decide::desired_split;
 use crate::domain::run::observation::Marker;
+use crate::domain::run::state::{Route, State};
 use crate::domain::traffic::{RouteId, Split};
 use crate::engine::marker;
 use crate::engine::request::NO_ROLLBACK;
@@ -57,7 +57,7 @@ struct LivePreview {
 
 impl LivePreview {
     async fn read(store: &dyn Store, found: &StoredRun, state: &State) -> Self {
-        let balancer = world::retrying_balancer(&world::aws_config(Some(&found.plan.region)).await);
+        let balancer = connect::retrying_balancer(&connect::aws_config(Some(&found.plan.region)).await);
         let ids: Vec<_> = state.routes.keys().cloned().collect();
         let mark = marker::read(&*balancer.tags, &found.run.load_balancers, &found.run.id);
         let (read, mark) = futures::join!(balancer.traffic.routes(&ids), mark);
@@ -65,7 +65,7 @@ impl LivePreview {
         let failed = read.values().find_map(|r| r.as_ref().err().cloned());
         live.skipped
             .extend(failed.map(|why| format!("some routes cannot be read; their last known shares are shown: {why}")));
-        let forwards = read.into_iter().filter_map(|(id, route)| Some((id, route.ok()?.forwards()?.clone())));
+        let forwards = read.into_iter().filter_map(|(id, route)| Some((id, route.ok()?.forward_split()?.clone())));
         live.routes = forwards.collect();
         match mark {
             Ok(Marker::Other(value)) if !marker::has_no_driver(store, &value).await => live.other = Some(value),
@@ -76,10 +76,15 @@ impl LivePreview {
     }
 }
 
-fn proposal<'a>(found: &StoredRun, state: &State, live: &'a LivePreview, holder: Option<&LockOwner>) -> RollbackPreview<'a> {
+fn proposal<'a>(
+    found: &StoredRun,
+    state: &State,
+    live: &'a LivePreview,
+    holder: Option<&LockOwner>,
+) -> RollbackPreview<'a> {
     let row = |(id, route): (&RouteId, &Route)| {
-        let now = goal::shares_of(route, live.routes.get(id).unwrap_or(route.split()));
-        RoutePreview::of(&route.start, &state.started.groups, &now, &goal::restored_shares(state, route))
+        let now = desired_split::shares_of(route, live.routes.get(id).unwrap_or(route.split()));
+        RoutePreview::of(&route.start, &state.started.groups, &now, &desired_split::restored_shares(state, route))
     };
     let driving = holder.map(|h| format!("{} (process {}) is driving the run and will do this", h.owner, h.pid));
     RollbackPreview {

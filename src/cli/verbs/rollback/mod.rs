@@ -5,8 +5,8 @@ mod args;
 mod ask;
 mod fix;
 mod journal;
-mod live;
 mod source;
+mod without_journal;
 
 pub use self::args::Rollback;
 use self::source::RollbackSource;
@@ -20,8 +20,10 @@ pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
     }
     match source::find(global, args).await? {
         RollbackSource::Journal(store, found) => Box::pin(journal::run(global, args, store, *found)).await,
-        RollbackSource::Tags(tagged) => Box::pin(live::by_tags(global, args, tagged)).await,
-        RollbackSource::Groups(selector, store) => Box::pin(live::by_groups(global, args, &selector, store)).await,
+        RollbackSource::Tags(tagged) => Box::pin(without_journal::by_tags(global, args, tagged)).await,
+        RollbackSource::Groups(selector, store) => {
+            Box::pin(without_journal::by_groups(global, args, &selector, store)).await
+        }
     }
 }
 

@@ -11,12 +11,12 @@ use super::fix::{NO_REGION, remedy};
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::{self, StoredRun};
 use crate::app::names::balancer;
-use crate::app::{place, world};
+use crate::app::{connect, state_store};
 use crate::cli::args::Global;
 use crate::cli::term;
 use crate::domain::elb::balancer::LoadBalancer;
 use crate::domain::elb::select::selector_text;
-use crate::domain::emergency::{weights, whole};
+use crate::domain::emergency::{balancer_tag, route_tag};
 use crate::engine::marker;
 use crate::plan::model::Selector;
 use crate::plan::selector;
@@ -56,7 +56,7 @@ pub async fn find(global: &Global, args: &Rollback) -> Result<RollbackSource, Fa
 
 async fn of_load_balancer(global: &Global, args: &Rollback, load_balancer: &str) -> Result<RollbackSource, Failure> {
     let selector = selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
-    let store = place::open_for_target(&global.state_options(), None).await.ok();
+    let store = state_store::open_for_target(&global.state_options(), None).await.ok();
     if !args.back_to.is_empty() {
         return Ok(RollbackSource::Groups(selector, store));
     }
@@ -110,7 +110,7 @@ fn rollback_command(run: &RunSummary) -> String {
 }
 
 async fn of_target(global: &Global, target: Option<&str>) -> Result<RollbackSource, Failure> {
-    let (store, failure) = match place::open_for_target(&global.state_options(), target).await {
+    let (store, failure) = match state_store::open_for_target(&global.state_options(), target).await {
         Ok(store) => match find::run_to_roll_back(&*store, target, term::style_err(global.color).color).await {
             Ok(found) => return Ok(RollbackSource::Journal(store, Box::new(found))),
             Err(failure) => (Some(store), failure),
@@ -125,7 +125,8 @@ async fn of_target(global: &Global, target: Option<&str>) -> Result<RollbackSour
     let plan = target.filter(|t| *t == "-" || Path::new(t).exists()).and_then(|t| find::plan_file(t, false).ok());
     let name = plan.as_ref().map(|p| p.name.as_str()).or(target);
     let meant = |r: &&RunSummary| r.finished.is_none() && name.is_none_or(|n| r.plan == n || r.id == n);
-    let tagged = |load_balancers, otherwise| RollbackSource::Tags(TagSource { load_balancers, store: store.clone(), otherwise });
+    let tagged =
+        |load_balancers, otherwise| RollbackSource::Tags(TagSource { load_balancers, store: store.clone(), otherwise });
     match runs.iter().filter(meant).collect::<Vec<_>>().as_slice() {
         // Its journal cannot be opened, otherwise it would have been found.
         [run] if !run.load_balancers.is_empty() => {
@@ -161,18 +162,24 @@ enum NoTagSource {
 
 /// The load balancers of the region with the marker of a single run (of the named plan); else those with its weights.
 async fn balancers_with_tags(plan: Option<&str>) -> Result<Vec<Selector>, NoTagSource> {
-    let config = world::aws_config(None).await;
+    let config = connect::aws_config(None).await;
     let Some(region) = config.region() else {
-        return Err(NoTagSource::Unknown(vec![format!("cannot search for load balancers with tags of a run: {NO_REGION}")]));
+        return Err(NoTagSource::Unknown(vec![format!(
+            "cannot search for load balancers with tags of a run: {NO_REGION}"
+        )]));
     };
-    let found =
-        world::retrying_balancer(&config).inventory.load_balancers(&Selector::Tags(BTreeMap::new()), Detail::Listed).await;
+    let found = connect::retrying_balancer(&config)
+        .inventory
+        .load_balancers(&Selector::Tags(BTreeMap::new()), Detail::Listed)
+        .await;
     let found = found.map_err(|why| {
         let fix = remedy(&why).map_or_else(String::new, |fix| format!("; {fix}"));
-        NoTagSource::Unknown(vec![format!("cannot search for load balancers with tags of a run in {region}: {why}{fix}")])
+        NoTagSource::Unknown(vec![format!(
+            "cannot search for load balancers with tags of a run in {region}: {why}{fix}"
+        )])
     })?;
-    for key in [marker::KEY, weights::KEY] {
-        let run_of = if key == marker::KEY { marker::run_of } else { whole::run_of };
+    for key in [marker::KEY, route_tag::KEY] {
+        let run_of = if key == marker::KEY { marker::run_of } else { balancer_tag::run_of };
         let run = |lb: &LoadBalancer| lb.tags.get(key).map_or("", |value| run_of(value)).to_owned();
         let meant = |run: &str| plan.is_none_or(|plan| run == plan || is_run_of(run, plan));
         let mut runs: BTreeMap<String, Vec<&LoadBalancer>> = BTreeMap::new();
@@ -195,7 +202,7 @@ async fn balancers_with_tags(plan: Option<&str>) -> Result<Vec<Selector>, NoTagS
         "none of the {} load balancers in {region} has the tag {} or {}",
         found.len(),
         marker::KEY,
-        weights::KEY
+        route_tag::KEY
     );
     Err(NoTagSource::Unknown(vec![none]))
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::base::duration;
-use crate::base::hours::{Blackout, earliest_fit, blocking_blackout, format_in_zone};
+use crate::base::hours::{Blackout, blocking_blackout, earliest_fit, format_in_zone};
 use crate::domain::run::event::{Wait, WaitReason};
 use crate::plan::model::Strategy;
 use crate::plan::schedule::{min_duration_with_pauses, raises};
@@ -19,12 +19,12 @@ pub fn wait(strategy: &Strategy, number: usize, now: Timestamp) -> Option<Wait> 
         return None;
     }
     let need = min_duration_with_pauses(strategy, number);
-    let begins = earliest_fit(hours, now, min_duration_with_pauses);
+    let begins = earliest_fit(hours, now, need);
     if begins == Some(now) {
         return None;
     }
-    let long = duration::format_exact(min_duration_with_pauses);
-    let why = match blocking_blackout(hours, now, min_duration_with_pauses) {
+    let long = duration::format_exact(need);
+    let why = match blocking_blackout(hours, now, need) {
         Some(Blackout { from, to, reason, .. }) => {
             let reason = reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
             format!(

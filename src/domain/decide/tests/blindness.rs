@@ -58,10 +58,14 @@ fn a_marker_that_cannot_be_read_stops_the_raises_and_then_freezes_until_it_can()
     let ours = (1..=8).fold(watch(0), |w, i| tagged(w, i * 5, Some(Ok(Marker::Ours))));
     assert!(matches!(next(&state, &ours, 40), Decision::Write(_)));
     let blind = tagged(ours, 45, Some(Err(Unreadable::Throttled)));
-    let Decision::Wait(waits) = next(&state, &unreadable_wait, 45) else { panic!("another run may have set its marker") };
+    let Decision::Wait(waits) = next(&state, &unreadable_wait, 45) else {
+        panic!("another run may have set its marker")
+    };
     assert_eq!(waits[0].reason, WaitReason::Unreadable);
     let blind = (10..=21).fold(unreadable_wait, |w, i| tagged(w, i * 5, Some(Err(Unreadable::Throttled))));
-    let Decision::Record(events) = next(&state, &unreadable_wait, 105) else { panic!("{:?}", next(&state, &blind, 105)) };
+    let Decision::Record(events) = next(&state, &unreadable_wait, 105) else {
+        panic!("{:?}", next(&state, &blind, 105))
+    };
     assert!(
         matches!(&events[..], [Event::Frozen { reason: FreezeReason::Unreadable, message }] if message.contains("marker")),
         "{events:?}"

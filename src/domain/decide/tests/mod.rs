@@ -6,9 +6,9 @@ use crate::domain::health::{Target, TargetState};
 use crate::domain::run::event::{
     Event, FreezeReason, Record, ResumeMode, RouteStart, StepType, StopReason, Trigger, WaitReason, Write, WriteResult,
 };
-use crate::domain::run::state::State;
 use crate::domain::run::observation::{Observation, Observed};
-use crate::domain::traffic::{RouteContent, Reading, RouteId, Split, ClientStickiness, Unreadable};
+use crate::domain::run::state::State;
+use crate::domain::traffic::{ClientStickiness, Reading, RouteContent, RouteId, Split, Unreadable};
 
 mod blindness;
 mod lateness;
@@ -143,8 +143,10 @@ fn a_read_that_fails_before_a_restoring_write_closes_no_older_one() {
 
 #[test]
 fn a_read_back_that_is_told_of_late_does_not_close_what_may_have_come_since() {
-    let state =
-        run(forward(&ORIGINAL)).unanswered(1, 30).rolling_back(2, Trigger::Gate).after(25, intended(true, 35, &ORIGINAL));
+    let state = run(forward(&ORIGINAL))
+        .unanswered(1, 30)
+        .rolling_back(2, Trigger::Gate)
+        .after(25, intended(true, 35, &ORIGINAL));
     // Read at second 27, journaled at 36 with the rest of its chunk.
     let state = state.after(36, outcome(WriteResult::Applied, Some(&ORIGINAL)));
     assert!(!ends(&next(&state, &watch(0), 36)));
@@ -262,7 +264,8 @@ fn clients_of_a_run_that_began_in_the_middle_hold_cookies_too() {
     state.step = 5;
     let state = state.rolling_back(2, Trigger::Gate);
     let route = &state.routes[&id()];
-    let back = goal::after_rollback(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.split()).unwrap();
+    let back =
+        desired_split::after_rollback(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.split()).unwrap();
     assert_eq!(back.weight(&group_arn("webapp-b")), None, "dropped, so that its cookies are worth nothing");
 }
 
@@ -276,7 +279,8 @@ fn a_baseline_that_no_step_uses_and_that_is_not_attached_is_gone_back_to() {
     state.started.start = Some([("a".into(), 0), ("b".into(), 0), ("c".into(), 100)].into());
     let state = state.rolling_back(2, Trigger::Operator);
     let route = &state.routes[&id()];
-    let back = goal::after_rollback(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.split()).unwrap();
+    let back =
+        desired_split::after_rollback(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.split()).unwrap();
     assert!(back.weight(&group_arn("webapp-c")).is_some_and(|w| w > 0), "{back:?}");
     assert_eq!(
         (back.weight(&group_arn("webapp-a")), back.weight(&group_arn("webapp-b"))),
@@ -305,7 +309,7 @@ fn a_rollback_keeps_what_a_third_party_put_into_the_action() {
     let mine = run(forward(&ORIGINAL)).rolling_back(2, Trigger::Operator);
     let (route, rollback) = (&mine.routes[&id()], mine.rollback.as_ref().unwrap());
     let live = set(&[("webapp-a", 50), ("webapp-b", 50), ("webapp-c", 100)]);
-    let back = goal::after_rollback(&plan(), &mine, route, rollback, &live).unwrap();
+    let back = desired_split::after_rollback(&plan(), &mine, route, rollback, &live).unwrap();
     let weight = |name: &str| u32::from(back.weight(&group_arn(name)).unwrap());
     assert_eq!(
         weight("webapp-a"),
@@ -315,7 +319,7 @@ fn a_rollback_keeps_what_a_third_party_put_into_the_action() {
     assert_eq!(weight("webapp-b"), 0);
     let ours = set(&[("webapp-a", 5), ("webapp-b", 95)]);
     assert!(
-        goal::after_rollback(&plan(), &mine, route, rollback, &ours).unwrap().equivalent(&set(&ORIGINAL)),
+        desired_split::after_rollback(&plan(), &mine, route, rollback, &ours).unwrap().equivalent(&set(&ORIGINAL)),
         "else the original tuples"
     );
 }

@@ -257,7 +257,9 @@ impl EntrySelection<'_> {
         let managed: Vec<_> = self.resolved.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
         let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for route in routes {
-            let Some(forward) = route.forwards().filter(|f| !shares::matches_shares(f, &managed, start)) else { continue };
+            let Some(forward) = route.forwards().filter(|f| !shares::matches_shares(f, &managed, start)) else {
+                continue;
+            };
             if let Some(live) = shares::live_shares(forward, &managed) {
                 let text: Vec<String> =
                     live.iter().filter(|(_, s)| **s > 0.0).map(|(c, s)| format!("{c} {}", percent(*s))).collect();

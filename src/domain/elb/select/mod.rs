@@ -10,5 +10,8 @@ mod tests;
 
 pub use crate::base::arn::name as short_name;
 pub use choose::{select, select_at};
-pub use model::{Listeners, LiveResources, SelectedEntry, SelectedGroup, SelectedRoute, Selection, SkipReason, SkippedRoute, selector_text};
+pub use model::{
+    Listeners, LiveResources, SelectedEntry, SelectedGroup, SelectedRoute, Selection, SkipReason, SkippedRoute,
+    selector_text,
+};
 pub(crate) use resolve::unreadable as unread;

@@ -56,7 +56,13 @@ pub(super) fn entry(
 }
 
 /// Registers a group. One target group may belong to one cluster of one workload only.
-fn register_group(selection: &mut Selection, workload: &Workload, cluster: &str, group: &TargetGroup, load_balancer: String) {
+fn register_group(
+    selection: &mut Selection,
+    workload: &Workload,
+    cluster: &str,
+    group: &TargetGroup,
+    load_balancer: String,
+) {
     if let Some(other) = selection.groups.get(&group.arn) {
         if other.cluster != cluster || other.workload != workload.name {
             let message = format!(

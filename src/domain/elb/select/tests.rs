@@ -1,9 +1,9 @@
 use super::*;
 use crate::base::finding::{Code, Severity};
 use crate::domain::elb::balancer::{Listener, LiveRoute};
-use crate::domain::fixture::{LB, each_route, forward, group, group_arn, plan, route, shares, live_resources};
+use crate::domain::fixture::{LB, each_route, forward, group, group_arn, live_resources, plan, route, shares};
 use crate::domain::traffic::Unreadable;
-use crate::domain::traffic::{RouteContent, Member, Split, UnreadRoute};
+use crate::domain::traffic::{Member, RouteContent, Split, UnreadRoute};
 use crate::plan::model::Plan;
 use crate::plan::model::{ListenerRef, RuleRef, StepKind};
 

@@ -151,7 +151,14 @@ pub fn raise(samples: &Samples, need: &RaiseNeed, fresh: SignedDuration, now: Ti
 
 /// The guard's verdict on a group that has `share` percent of the traffic. `total` as for [`need`]. Targets in state
 /// `initial` and `unused` do not count.
-pub fn guard(samples: &Samples, gate: &GuardGate, share: u32, total: u32, capacity: f64, now: Timestamp) -> GuardVerdict {
+pub fn guard(
+    samples: &Samples,
+    gate: &GuardGate,
+    share: u32,
+    total: u32,
+    capacity: f64,
+    now: Timestamp,
+) -> GuardVerdict {
     let Some(last) = samples.back() else { return GuardVerdict::Unknown };
     if last.counts.healthy == 0 {
         return GuardVerdict::Failed(format!("has no healthy target{}", state_list(last)));

@@ -39,12 +39,20 @@ fn a_raise_wants_two_samples_over_the_whole_time_and_a_fresh_one() {
     );
     assert_eq!(raise(&samples(&[(0, good), (25, good)]), &need, at(29)), RaiseVerdict::NotBefore(at(30)));
     assert_eq!(raise(&samples(&[(0, good), (25, good)]), &need, at(30)), RaiseVerdict::Holds);
-    assert_eq!(raise(&samples(&[(0, good), (25, good)]), &need, at(36)), RaiseVerdict::Unknown, "older than ten seconds");
+    assert_eq!(
+        raise(&samples(&[(0, good), (25, good)]), &need, at(36)),
+        RaiseVerdict::Unknown,
+        "older than ten seconds"
+    );
     let dip = samples(&[(0, good), (10, counts(3, 1)), (20, good), (30, good)]);
     assert_eq!(raise(&dip, &need, at(31)), RaiseVerdict::NotBefore(at(50)), "it begins anew after a dip");
     assert_eq!(raise(&Samples::new(), &need, at(0)), RaiseVerdict::Unknown);
     let instant = RaiseNeed { stable_for: Duration::ZERO, ..need };
-    assert_eq!(raise(&samples(&[(0, good)]), &instant, at(1)), RaiseVerdict::NotBefore(at(1)), "never on one sample alone");
+    assert_eq!(
+        raise(&samples(&[(0, good)]), &instant, at(1)),
+        RaiseVerdict::NotBefore(at(1)),
+        "never on one sample alone"
+    );
 }
 
 #[test]
@@ -63,7 +71,10 @@ fn a_shortfall_names_the_numbers() {
     assert_eq!(short(counts(18, 2), &needs(10, 20)), percent);
     assert_eq!(short(HealthCounts { initial: 2, ..counts(18, 0) }, &needs(10, 20)), percent);
     assert_eq!(short(HealthCounts { unused: 2, ..counts(18, 0) }, &needs(10, 20)), percent);
-    assert!(matches!(short(HealthCounts { draining: 20, ..counts(18, 0) }, &needs(10, 20)), RaiseVerdict::NotBefore(_)));
+    assert!(matches!(
+        short(HealthCounts { draining: 20, ..counts(18, 0) }, &needs(10, 20)),
+        RaiseVerdict::NotBefore(_)
+    ));
 }
 
 #[test]
@@ -99,15 +110,24 @@ fn new_and_draining_targets_do_not_fail_the_guard() {
 
 #[test]
 fn the_guard_fails_at_once_without_a_healthy_target_and_else_after_a_while() {
-    assert_eq!(guarded(&[(0, counts(0, 3))], 5, 10, 0), GuardVerdict::Failed("has no healthy target (3 unhealthy)".into()));
-    assert_eq!(guarded(&[(0, HealthCounts::default())], 5, 10, 0), GuardVerdict::Failed("has no healthy target".into()));
+    assert_eq!(
+        guarded(&[(0, counts(0, 3))], 5, 10, 0),
+        GuardVerdict::Failed("has no healthy target (3 unhealthy)".into())
+    );
+    assert_eq!(
+        guarded(&[(0, HealthCounts::default())], 5, 10, 0),
+        GuardVerdict::Failed("has no healthy target".into())
+    );
     assert_eq!(guarded(&[], 5, 10, 0), GuardVerdict::Unknown);
     let why = "has 6 of 10 targets healthy (60 %); at least 70 % are needed";
     let weak = counts(6, 4);
     assert_eq!(guarded(&[(0, weak)], 5, 10, 100), GuardVerdict::Failing(at(0), why.into()), "one sample is no time");
     assert_eq!(guarded(&[(0, weak), (89, weak)], 5, 10, 89), GuardVerdict::Failing(at(0), why.into()));
     assert_eq!(guarded(&[(0, weak), (90, weak)], 5, 10, 90), GuardVerdict::Failed(why.into()));
-    assert_eq!(guarded(&[(0, weak), (45, counts(7, 3)), (90, weak)], 5, 10, 90), GuardVerdict::Failing(at(90), why.into()));
+    assert_eq!(
+        guarded(&[(0, weak), (45, counts(7, 3)), (90, weak)], 5, 10, 90),
+        GuardVerdict::Failing(at(90), why.into())
+    );
     assert_eq!(guarded(&[(0, weak), (90, counts(7, 3))], 5, 10, 90), GuardVerdict::Passing);
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::time::{earlier, later, signed};
 use crate::domain::metric::verdict::judge::{self, ClusterNames, Verdict};
 use crate::domain::metric::verdict::{RequestCount, Window};
-use crate::plan::model::metric::{GateCondition, MetricGate, NoData, MetricSource};
+use crate::plan::model::metric::{GateCondition, MetricGate, MetricSource, NoData};
 
 /// One measurement of a gate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -171,15 +171,19 @@ pub fn verdict(gate: &MetricGate, measured: &[Measurement], standing: &GateConte
 
 fn judge_values(gate: &MetricGate, measured: &[Measurement], standing: &GateContext<'_>) -> Verdict {
     let windows = || -> Vec<Window> {
-        let counts =
-            |m: &Measurement| if let MeasuredValue::Counts { old, new } = m.seen { Some(Window { old, new }) } else { None };
+        let counts = |m: &Measurement| {
+            if let MeasuredValue::Counts { old, new } = m.seen { Some(Window { old, new }) } else { None }
+        };
         measured.iter().filter_map(counts).collect()
     };
     match &gate.condition {
-        GateCondition::ErrorRate(rule) => judge::judge_error_rates(rule, gate.min_requests, gate.interval, &windows(), standing.sides),
+        GateCondition::ErrorRate(rule) => {
+            judge::judge_error_rates(rule, gate.min_requests, gate.interval, &windows(), standing.sides)
+        }
         GateCondition::Latency(rule) => {
-            let pair =
-                |m: &Measurement| if let MeasuredValue::Latencies { old, new } = m.seen { Some((old, new)) } else { None };
+            let pair = |m: &Measurement| {
+                if let MeasuredValue::Latencies { old, new } = m.seen { Some((old, new)) } else { None }
+            };
             judge::judge_latencies(rule, &measured.iter().filter_map(pair).collect::<Vec<_>>(), standing.sides)
         }
         GateCondition::Share { tolerance } => judge::judge_share(
@@ -190,14 +194,18 @@ fn judge_values(gate: &MetricGate, measured: &[Measurement], standing: &GateCont
             standing.advisory.as_deref(),
             standing.sides,
         ),
-        GateCondition::Condition { .. } | GateCondition::State => match measured.last().map(|m| (measurement_failure(gate, &m.seen), &m.seen)) {
-            Some((Some(why), _)) => {
-                Verdict::hold(format!("{why}; failed measurements that the plan allows: {}", gate.failure_limit))
+        GateCondition::Condition { .. } | GateCondition::State => {
+            match measured.last().map(|m| (measurement_failure(gate, &m.seen), &m.seen)) {
+                Some((Some(why), _)) => {
+                    Verdict::hold(format!("{why}; failed measurements that the plan allows: {}", gate.failure_limit))
+                }
+                Some((None, MeasuredValue::Value { value })) => {
+                    Verdict::pass(format!("{value} is {}", bounds(&gate.condition)))
+                }
+                Some((None, MeasuredValue::State { message, .. })) => Verdict::pass(message.clone()),
+                _ => Verdict::hold("the metric source's answer does not fit this kind of gate"),
             }
-            Some((None, MeasuredValue::Value { value })) => Verdict::pass(format!("{value} is {}", bounds(&gate.condition))),
-            Some((None, MeasuredValue::State { message, .. })) => Verdict::pass(message.clone()),
-            _ => Verdict::hold("the metric source's answer does not fit this kind of gate"),
-        },
+        }
     }
 }
 

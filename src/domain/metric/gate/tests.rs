@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::domain::metric::verdict::judge::GateResult;
-use crate::plan::model::metric::{ErrorRate, MetricCommand, GateScope};
+use crate::plan::model::metric::{ErrorRate, GateScope, MetricCommand};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
@@ -75,12 +75,17 @@ fn a_threshold_fails_beyond_its_limit_and_not_before() {
 fn no_data_is_what_the_plan_says_and_unreadable_is_no_failure_of_the_service() {
     let policy = |no_data| MetricGate { no_data, ..most(0.5) };
     let (hold, fail, pass) = (policy(NoData::Hold), policy(NoData::Fail), policy(NoData::Pass));
-    let calls = |seen: &[MeasuredValue]| [judged(&hold, seen).result, judged(&fail, seen).result, judged(&pass, seen).result];
+    let calls =
+        |seen: &[MeasuredValue]| [judged(&hold, seen).result, judged(&fail, seen).result, judged(&pass, seen).result];
     assert_eq!(calls(&[]), [GateResult::Hold; 3], "nothing was asked yet");
     assert_eq!(calls(&[nothing()]), [GateResult::Hold, GateResult::Fail, GateResult::Pass]);
     assert_eq!(calls(&[unreadable()]), [GateResult::Hold, GateResult::Fail, GateResult::Hold]);
     assert_eq!(calls(&[value(0.1), nothing(), value(0.1)]), [GateResult::Pass, GateResult::Fail, GateResult::Pass]);
-    assert_eq!(calls(&[value(0.1), unreadable()]), [GateResult::Hold, GateResult::Fail, GateResult::Hold], "what was good is old");
+    assert_eq!(
+        calls(&[value(0.1), unreadable()]),
+        [GateResult::Hold, GateResult::Fail, GateResult::Hold],
+        "what was good is old"
+    );
 }
 
 #[test]
@@ -88,8 +93,10 @@ fn sides_that_are_compared_need_requests_whatever_the_policy() {
     let rule = ErrorRate { ratio: 1.5, alpha: 0.01, max_difference: 0.01, min_bake: Duration::from_mins(5) };
     let gate = MetricGate { no_data: NoData::Pass, ..gate(GateCondition::ErrorRate(rule)) };
     assert_eq!(judged(&gate, &vec![nothing(); 30]).result, GateResult::Hold);
-    let counts =
-        |new| MeasuredValue::Counts { old: RequestCount { requests: 5400, errors: 54 }, new: RequestCount { requests: 600, errors: new } };
+    let counts = |new| MeasuredValue::Counts {
+        old: RequestCount { requests: 5400, errors: 54 },
+        new: RequestCount { requests: 600, errors: new },
+    };
     assert_eq!(judged(&gate, &vec![counts(6); 10]).result, GateResult::Pass);
     assert_eq!(judged(&gate, &[vec![counts(6); 10], vec![nothing()]].concat()).result, GateResult::Pass);
     assert_eq!(judged(&gate, &vec![counts(60); 10]).result, GateResult::Fail);

@@ -62,7 +62,13 @@ pub struct ClusterNames<'a> {
 }
 
 /// Judges error rates by the windows since the present shares were written, oldest first, each `length` long.
-pub fn judge_error_rates(rule: &ErrorRate, min_requests: u64, length: Duration, windows: &[Window], sides: ClusterNames<'_>) -> Verdict {
+pub fn judge_error_rates(
+    rule: &ErrorRate,
+    min_requests: u64,
+    length: Duration,
+    windows: &[Window],
+    sides: ClusterNames<'_>,
+) -> Verdict {
     let mut rates = RateTest::new(rule.ratio);
     for window in windows {
         rates.add(*window);
@@ -133,8 +139,9 @@ fn mostly_fails(count: RequestCount) -> bool {
 }
 
 fn describe_rates(rates: &RateTest, sides: ClusterNames<'_>) -> String {
-    let side =
-        |name: &str, count: RequestCount| format!("{name} fails {:.2} % of {} requests", count.rate() * 100.0, count.requests);
+    let side = |name: &str, count: RequestCount| {
+        format!("{name} fails {:.2} % of {} requests", count.rate() * 100.0, count.requests)
+    };
     format!("{}, {}", side(sides.new, rates.new), side(sides.old, rates.old))
 }
 
@@ -237,7 +244,13 @@ mod tests {
     #[test]
     fn a_share_is_what_requests_show() {
         let windows = |new: u64| {
-            vec![Window { old: RequestCount { requests: 1000 - new, errors: 0 }, new: RequestCount { requests: new, errors: 0 } }; 4]
+            vec![
+                Window {
+                    old: RequestCount { requests: 1000 - new, errors: 0 },
+                    new: RequestCount { requests: new, errors: 0 }
+                };
+                4
+            ]
         };
         let judge = |new, written, advisory| judge_share(2.0, 500, &windows(new), written, advisory, SIDES);
         assert_eq!(judge(200, 20.0, None).result, GateResult::Pass);

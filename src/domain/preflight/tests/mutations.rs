@@ -173,7 +173,9 @@ pub const TRAFFIC: &[(&str, Code, Change)] = &[
         set_health(f, "webapp-b", Vec::new());
     }),
     ("no way back", Code::CUT093, |_, f| set_health(f, "webapp-a", targets(3, TargetState::Unhealthy))),
-    ("no gate", Code::CUT094, |_, f| drop(f.unreadable_gates.insert("errors".to_owned(), "no answer within 10 s".to_owned()))),
+    ("no gate", Code::CUT094, |_, f| {
+        drop(f.unreadable_gates.insert("errors".to_owned(), "no answer within 10 s".to_owned()))
+    }),
     ("stickiness", Code::CUT042, |_, f| stick(f, 600)),
     ("left behind", Code::CUT086, |_, f| {
         if let Some(Ok(all)) = f.attached.get_mut(LB) {

@@ -4,8 +4,8 @@
 //! Every released journal must stay readable: new fields get a default, and events are never renamed. Unknown fields
 //! are ignored here; the journal detects them ([`Record::newer`]).
 
-mod values;
 mod start;
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -18,11 +18,11 @@ use crate::domain::metric::gate::Measurement;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::traffic::{ClusterName, RouteContent, RouteId, Split};
 
-pub use values::{
-    BindResult, FreezeReason, GateKind, ClientMeasurement, ClusterMeasurement, OnTimeout, RunOutcome, Ramp, RequestKind, ResumeMode,
-    StepType, StopReason, Trigger, Wait, WaitReason, Write, WriteResult,
-};
 pub use start::{BindingStart, GroupStart, RouteStart, Started};
+pub use values::{
+    BindResult, ClientMeasurement, ClusterMeasurement, FreezeReason, GateKind, OnTimeout, Ramp, RequestKind,
+    ResumeMode, RunOutcome, StepType, StopReason, Trigger, Wait, WaitReason, Write, WriteResult,
+};
 
 /// The record version that this build writes.
 pub const VERSION: u32 = 1;

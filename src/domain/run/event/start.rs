@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::traffic::{ClusterName, RouteContent, Limits, ExternalOwner, RouteId, Shares};
+use crate::domain::traffic::{ClusterName, ExternalOwner, Limits, RouteContent, RouteId, Shares};
 
 /// The payload of [`Event::Started`](super::Event::Started).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -34,11 +34,13 @@ impl<'de> Deserialize<'de> for Line {
                 let mut head = CommonFields::default();
                 let event = Event::deserialize(MapAccessDeserializer::new(EventFields { map, head: &mut head }))?;
                 match head {
-                    CommonFields { version: Some(version), seq: Some(seq), time: Some(time), run: Some(run), sum: Some(_) }
-                        if version == VERSION =>
-                    {
-                        Ok(Line(Record { seq, time, run, event, newer: None }))
-                    }
+                    CommonFields {
+                        version: Some(version),
+                        seq: Some(seq),
+                        time: Some(time),
+                        run: Some(run),
+                        sum: Some(_),
+                    } if version == VERSION => Ok(Line(Record { seq, time, run, event, newer: None })),
                     _ => Err(A::Error::custom("not a record of this version")),
                 }
             }

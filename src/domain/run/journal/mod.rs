@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 use self::flat::FlatRecord;
 use super::event::{Event, Record, VERSION};
 
+mod fast_path;
 mod flat;
 mod newer;
-mod fast_path;
 
 /// Hexadecimal digits of a checksum.
 const CHECKSUM_DIGITS: usize = 16;
@@ -419,8 +419,13 @@ mod tests {
 
     #[test]
     fn a_measurement_is_printed_like_any_record() {
-        let measured =
-            ClientMeasurement { step: 2, label: "setWeight: 5".into(), clusters: [].into(), requests: 9, client_errors: 0 };
+        let measured = ClientMeasurement {
+            step: 2,
+            label: "setWeight: 5".into(),
+            clusters: [].into(),
+            requests: 9,
+            client_errors: 0,
+        };
         let record = Record {
             seq: 3,
             time: "2026-11-20T21:03:05Z".parse().unwrap(),

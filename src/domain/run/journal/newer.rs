@@ -7,13 +7,14 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::flat::FlatRecord;
-use crate::domain::run::event::{Event, UnknownParts, Record};
+use crate::domain::run::event::{Event, Record, UnknownParts};
 
 /// The record of a line, marked with its unknown parts. `open` is the line without its checksum and closing brace.
 pub(super) fn mark_unknown(record: Record, line: &[u8], open: &[u8]) -> Record {
     let mut again = Vec::with_capacity(line.len());
     // Fast path: identical bytes mean that everything is known.
-    let same = serde_json::to_writer(&mut again, &FlatRecord::of(&record)).is_ok() && again.strip_suffix(b"}") == Some(open);
+    let same =
+        serde_json::to_writer(&mut again, &FlatRecord::of(&record)).is_ok() && again.strip_suffix(b"}") == Some(open);
     if same {
         return record;
     }
@@ -38,7 +39,13 @@ pub(super) fn unknown_record(seq: u64, time: Timestamp, run: String, json: Map<S
     // Cut off serde's list of known names.
     let why = why.split(", expected").next().unwrap_or_default();
     let what = format!("record {seq} of the journal, `{kind}`: {why}");
-    Record { seq, time, run, event: Event::Unknown { kind }, newer: Some(Box::new(UnknownParts { description: what, json })) }
+    Record {
+        seq,
+        time,
+        run,
+        event: Event::Unknown { kind },
+        newer: Some(Box::new(UnknownParts { description: what, json })),
+    }
 }
 
 fn unknown_parts(record: &Record, was: Map<String, Value>) -> Option<UnknownParts> {
@@ -66,7 +73,10 @@ fn collect_differences(path: &str, was: &Value, is: &Value, found: &mut Vec<Stri
             }
         }
         (Value::Array(was), Value::Array(is)) if was.len() == is.len() => {
-            was.iter().zip(is).enumerate().for_each(|(i, (was, is))| collect_differences(&inner(&i.to_string()), was, is, found));
+            was.iter()
+                .zip(is)
+                .enumerate()
+                .for_each(|(i, (was, is))| collect_differences(&inner(&i.to_string()), was, is, found));
         }
         (was, is) if is_equal(was, is) => {}
         (was, _) => found.push(format!("the value {was} of `{path}`")),

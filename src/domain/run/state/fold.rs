@@ -6,11 +6,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::legal::{self, IllegalEvent};
-use super::model::{BakeProgress, Retirement, Drift, Frozen, OpenWrites, Paused, Phase, HookProgress, RampProgress, Rollback, Route, State};
+use super::model::{
+    BakeProgress, Drift, Frozen, HookProgress, OpenWrites, Paused, Phase, RampProgress, Retirement, Rollback, Route,
+    State,
+};
 use crate::domain::run::event::{
     Event, FreezeReason, OnTimeout, Ramp, Record, ResumeMode, StepType, Trigger, Write, WriteResult,
 };
-use crate::domain::run::hook::{HookId, HookResult, HookPoint};
+use crate::domain::run::hook::{HookId, HookPoint, HookResult};
 use crate::domain::traffic::{RouteContent, RouteId, Split};
 
 impl State {
@@ -261,7 +264,8 @@ impl State {
             let Some(route) = self.routes.get_mut(&write.route) else { continue };
             route.last_event_at = time;
             route.read_back = false;
-            let mut open = route.open_writes.take().unwrap_or(OpenWrites { splits: Vec::new(), deadline, pending: true });
+            let mut open =
+                route.open_writes.take().unwrap_or(OpenWrites { splits: Vec::new(), deadline, pending: true });
             open.splits.push(write.set.clone());
             open.deadline = open.deadline.max(deadline);
             open.pending = true;

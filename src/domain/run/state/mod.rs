@@ -7,6 +7,6 @@ mod model;
 
 pub use legal::{IllegalEvent, StateSummary};
 pub use model::{
-    AUTOMATIC, BakeProgress, Retirement, Drift, Frozen, GateHistory, LATE_READ, OpenWrites, ReplacedSplit, Paused, Phase, HookProgress, RampProgress, Rollback,
-    Route, State,
+    AUTOMATIC, BakeProgress, Drift, Frozen, GateHistory, HookProgress, LATE_READ, OpenWrites, Paused, Phase,
+    RampProgress, ReplacedSplit, Retirement, Rollback, Route, State,
 };

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::domain::metric::gate::Measurement;
 use crate::domain::metric::verdict::judge::GateResult;
-use crate::domain::run::event::{FreezeReason, RunOutcome, Ramp, RouteStart, Started, StopReason};
+use crate::domain::run::event::{FreezeReason, Ramp, RouteStart, RunOutcome, Started, StopReason};
 use crate::domain::run::hook::HookId;
 use crate::domain::traffic::{RouteContent, RouteId, Split};
 

@@ -8,5 +8,5 @@ mod tests;
 mod write;
 mod yaml;
 
-pub use model::{InitError, InitRequest, InitFacts};
+pub use model::{InitError, InitFacts, InitRequest};
 pub use write::write;

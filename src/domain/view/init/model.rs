@@ -53,7 +53,7 @@ pub enum InitError {
         why: Unreadable,
     },
     /// The selector matches none or several load balancers.
-    #[error("`{selector}` matches {} load balancers{}", found.len(), colon(found))]
+    #[error("`{selector}` matches {} load balancers{}", found.len(), list_text(found))]
     LoadBalancer {
         /// The selector.
         selector: String,
@@ -61,7 +61,7 @@ pub enum InitError {
         found: Vec<String>,
     },
     /// The globs match no group.
-    #[error("no target group matches {}{}", quoted(globs), has(there))]
+    #[error("no target group matches {}{}", quoted(globs), candidates_text(there))]
     NoGroup {
         /// The globs.
         globs: Vec<String>,
@@ -71,7 +71,7 @@ pub enum InitError {
     /// The matching groups do not form pairs.
     #[error(
         "no group of {} pairs with {}: the part of the name that `*` stands for must be equal{}",
-        quoted(globs), from.join(", "), has(there)
+        quoted(globs), from.join(", "), candidates_text(there)
     )]
     NoPair {
         /// The groups of `from`.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wildmatch::WildMatch;
 
-use super::model::{InitError, GroupPair, InitRequest, InitFacts, routes_by_group, plan_name, routes};
+use super::model::{GroupPair, InitError, InitFacts, InitRequest, plan_name, routes, routes_by_group};
 use crate::domain::elb::balancer::TargetGroup;
 
 pub(super) fn find(request: &InitRequest, seen: &InitFacts) -> Result<Vec<GroupPair>, InitError> {

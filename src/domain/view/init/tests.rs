@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::fixture::{each_route, forward, group, load_balancer, live_resources};
+use crate::domain::fixture::{each_route, forward, group, live_resources, load_balancer};
 use crate::domain::kubernetes::binding::Binding;
 use crate::plan::model::ClusterAccess;
 use crate::plan::model::PortRef;

@@ -1,6 +1,6 @@
 //! Writes the plan for the facts that were read.
 
-use super::model::{InitError, InitRequest, InitFacts};
+use super::model::{InitError, InitFacts, InitRequest};
 use super::{pairs, yaml};
 
 /// The plan's YAML, with comments at the top.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use super::model::{InitError, GroupPair, InitRequest, InitFacts, routes_by_group, plan_name, routes};
+use super::model::{GroupPair, InitError, InitFacts, InitRequest, plan_name, routes, routes_by_group};
 use crate::base::arn;
 use crate::domain::elb::LIMITS;
 use crate::domain::kubernetes::binding::Binding;
@@ -43,8 +43,11 @@ fn comments(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair]) -> Str
     say(&format!("Written by `cutover init` for the load balancer {}.", seen.load_balancer.name));
     say("Review it. Next: `cutover check` (shows what would happen, and problems), `cutover rehearse`, `cutover run`.");
     let ours: BTreeSet<&str> = pairs.iter().flat_map(|p| [p.from.arn.as_str(), p.to.arn.as_str()]).collect();
-    let others: Vec<&str> =
-        routes_by_group(seen).into_keys().filter(|a| !ours.contains(a)).map(crate::domain::elb::select::short_name).collect();
+    let others: Vec<&str> = routes_by_group(seen)
+        .into_keys()
+        .filter(|a| !ours.contains(a))
+        .map(crate::domain::elb::select::short_name)
+        .collect();
     if !others.is_empty() {
         say(&format!("Not in this plan, not changed: {}.", others.join(", ")));
     }
@@ -76,7 +79,13 @@ fn cluster(name: &str, access: &ClusterAccess) -> Value {
     }
 }
 
-fn workload(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair], pair: &GroupPair, (from, to): (&str, &str)) -> Value {
+fn workload(
+    request: &InitRequest,
+    seen: &InitFacts,
+    pairs: &[GroupPair],
+    pair: &GroupPair,
+    (from, to): (&str, &str),
+) -> Value {
     let mut all = Map::new();
     all.insert("name".to_owned(), json!(pair.workload));
     if let Some(service) = service(request, seen, pairs, pair) {

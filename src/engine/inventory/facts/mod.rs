@@ -12,10 +12,10 @@ use jiff::Timestamp;
 use crate::domain::elb::balancer::TargetGroup;
 use crate::domain::elb::select::{LiveResources, SelectedGroup, Selection, select_at};
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::metric::gate::{MeasurementRequest, MeasuredValue, QueriedCluster};
+use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest, QueriedCluster};
 use crate::domain::preflight::facts::{Caller, ClusterFacts, Facts};
 use crate::domain::traffic::Unreadable;
-use crate::plan::model::metric::{MetricGate, GateScope, MetricSource};
+use crate::plan::model::metric::{GateScope, MetricGate, MetricSource};
 use crate::plan::model::{BindingMode, ClusterName, Plan, Selector, Shares, StepKind};
 use crate::port::{Cluster, Detail, Groups, Inventory, Metrics, Traffic};
 
@@ -80,7 +80,7 @@ pub async fn unreadable_gates(
         MeasuredValue::Unreadable { message } => Some((q.gate.name, message)),
         _ => None,
     });
-    unreadable_gates.collect()
+    mute.collect()
 }
 
 /// Reads only the live resources that the plan's selectors match.
@@ -90,13 +90,13 @@ pub async fn live_selection(plan: &Plan, inventory: &dyn Inventory) -> LiveResou
 
 async fn read_aws(plan: &Plan, start: Option<&Shares>, inventory: &dyn Inventory, traffic: &dyn Traffic) -> Facts {
     let (caller, (live, attached)) = join(inventory.caller(), read_live(plan, inventory)).await;
-    let selection = select_at(plan, &live_selection, start);
+    let selection = select_at(plan, &live, start);
     let known: BTreeSet<&String> =
         attached.values().flatten().flatten().map(|g| &g.arn).chain(selection.groups.keys()).collect();
     let groups: Vec<String> = known.into_iter().cloned().collect();
     let health = traffic.health(&groups).await;
     let caller = caller.map(|c| Caller { account: c.account, arn: c.arn, expires: c.expires });
-    Facts { caller, live_selection, selection, attached, health, clusters: BTreeMap::new(), unreadable_gates: BTreeMap::new() }
+    Facts { caller, live, selection, attached, health, clusters: BTreeMap::new(), unreadable_gates: BTreeMap::new() }
 }
 
 type Attached = BTreeMap<String, Result<Vec<TargetGroup>, Unreadable>>;
@@ -126,7 +126,7 @@ async fn read_live(plan: &Plan, inventory: &dyn Inventory) -> (LiveResources, At
     })
     .await;
     let live = LiveResources { load_balancers: owned(load_balancers), listeners, groups: owned(groups) };
-    (live_selection, attached)
+    (live, attached)
 }
 
 fn owned<V>(found: BTreeMap<&Selector, V>) -> BTreeMap<Selector, V> {
@@ -144,7 +144,10 @@ fn is_only_match(selector: &Selector, group: &TargetGroup) -> bool {
 }
 
 /// Calls `ask` for each key, at most [`PARALLEL`] at the same time.
-async fn read_each<K: Ord + Clone, V, F: Future<Output = V>>(keys: BTreeSet<K>, ask: impl Fn(K) -> F) -> BTreeMap<K, V> {
+async fn read_each<K: Ord + Clone, V, F: Future<Output = V>>(
+    keys: BTreeSet<K>,
+    ask: impl Fn(K) -> F,
+) -> BTreeMap<K, V> {
     let asked = keys.into_iter().map(|key| {
         let answer = ask(key.clone());
         async move { (key, answer.await) }

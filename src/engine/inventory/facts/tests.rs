@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::base::finding::Code;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer};
-use crate::domain::fixture::{LB, group, load_balancer, plan, live_resources};
+use crate::domain::fixture::{LB, group, live_resources, load_balancer, plan};
 use crate::domain::health::Target;
 use crate::domain::preflight;
 use crate::domain::traffic::{RouteCensus, RouteContent, RouteId};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::RouteEntryGroups;
 use super::settings::Settings;
 use crate::base::arn::Arn;
-use crate::lab::model::{Balancer, HealthCheckSettings, Group, Pairs, World};
+use crate::lab::model::{Balancer, Group, HealthCheckSettings, Pairs, World};
 use crate::plan::model::{Selector, TargetType};
 
 /// Attributes of a new application load balancer that clients read.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::RouteEntryGroups;
-use super::settings::{WorkloadSettings as Settled, Settings};
-use crate::lab::model::cluster::{DeploymentBehaviour, Cluster};
+use super::settings::{Settings, WorkloadSettings as Settled};
+use crate::lab::model::cluster::{Cluster, DeploymentBehaviour};
 use crate::lab::model::group::LabTargetState;
 use crate::lab::model::pod::{Phase, Pod, PodFaults};
 use crate::lab::model::{Bucket, Route, World};

@@ -228,7 +228,13 @@ fn listener_specs(entries: &[&RouteEntryGroups<'_>], said: &[&Said]) -> Vec<List
                 }
             };
             if !wanted.iter().any(|w| if arn.is_some() { w.arn == arn } else { w.port == port }) {
-                wanted.push(ListenerSpec { port, protocol: protocol(port), arn, tags: BTreeMap::new(), rules: Vec::new() });
+                wanted.push(ListenerSpec {
+                    port,
+                    protocol: protocol(port),
+                    arn,
+                    tags: BTreeMap::new(),
+                    rules: Vec::new(),
+                });
             }
         }
         if wanted.is_empty() {

@@ -46,7 +46,8 @@ impl World {
         world.build_workloads(&settings, &entries)?;
         for route in 0..world.routes.len() {
             let phase = world.random.f64();
-            world.routes[route].effective = EffectiveAction::read(&world.routes[route].actions, &world.group_index, phase);
+            world.routes[route].effective =
+                EffectiveAction::read(&world.routes[route].actions, &world.group_index, phase);
         }
         world.plan_faults();
         Ok(world)

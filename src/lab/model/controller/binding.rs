@@ -84,10 +84,17 @@ impl World {
     /// Without `multiClusterTargetGroup`, deregisters all other targets of the group; with it, only those that this
     /// binding
     /// registered.
-    fn deregister_others(&mut self, group: usize, bound: &BindingState, binding: &Value, before: Option<&BindingState>) -> bool {
+    fn deregister_others(
+        &mut self,
+        group: usize,
+        bound: &BindingState,
+        binding: &Value,
+        before: Option<&BindingState>,
+    ) -> bool {
         let shared = binding["spec"]["multiClusterTargetGroup"] == true;
         let ours = |key: &(String, u16)| before.is_some_and(|b| b.targets.contains(key));
-        let present = self.groups[group].targets.iter().filter(|(_, t)| !matches!(t.state, LabTargetState::Draining(_)));
+        let present =
+            self.groups[group].targets.iter().filter(|(_, t)| !matches!(t.state, LabTargetState::Draining(_)));
         let keys = present.map(|((id, port), _)| (id.to_string(), *port));
         let surplus: Vec<_> = keys.filter(|k| !bound.targets.contains(k) && (!shared || ours(k))).collect();
         for batch in surplus.chunks(200) {
@@ -160,8 +167,11 @@ impl World {
     fn endpoints(&self, cluster: usize, binding: &Value, group: usize) -> Vec<(String, u16, Option<PodId>)> {
         let reference = &binding["spec"]["serviceRef"];
         let home = &self.clusters[cluster];
-        let service =
-            home.objects.get(Kind::Service, meta_text(binding, "namespace"), reference["name"].as_str().unwrap_or_default());
+        let service = home.objects.get(
+            Kind::Service,
+            meta_text(binding, "namespace"),
+            reference["name"].as_str().unwrap_or_default(),
+        );
         let Some(service) = service else { return Vec::new() };
         let Some(port) = find_port(&service, &reference["port"]) else { return Vec::new() };
         let waiting = |p: &crate::lab::model::pod::Pod| p.serving && !p.gates.is_empty();

@@ -21,7 +21,8 @@ struct DeploymentSpec {
 impl World {
     pub(super) fn reconcile_deployments(&mut self, cluster: usize) {
         let objects = &self.clusters[cluster].objects;
-        let wanted: Vec<DeploymentSpec> = objects.list(Kind::Deployment, None).map(|d| DeploymentSpec::read(&d)).collect();
+        let wanted: Vec<DeploymentSpec> =
+            objects.list(Kind::Deployment, None).map(|d| DeploymentSpec::read(&d)).collect();
         for deployment in &wanted {
             self.reconcile_deployment(cluster, deployment, false);
         }
@@ -30,7 +31,8 @@ impl World {
     /// Creates the initial pods of every Deployment, which already serve.
     pub(in crate::lab::model) fn warm_deployments(&mut self, cluster: usize) {
         let objects = &self.clusters[cluster].objects;
-        let wanted: Vec<DeploymentSpec> = objects.list(Kind::Deployment, None).map(|d| DeploymentSpec::read(&d)).collect();
+        let wanted: Vec<DeploymentSpec> =
+            objects.list(Kind::Deployment, None).map(|d| DeploymentSpec::read(&d)).collect();
         for deployment in &wanted {
             self.reconcile_deployment(cluster, deployment, true);
         }
@@ -140,6 +142,6 @@ impl DeploymentSpec {
 
 /// A hash of a text, ten hexadecimal digits.
 fn hash(text: &str) -> String {
-    let sum = meta_text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     format!("{:010x}", sum & 0xff_ffff_ffff)
 }

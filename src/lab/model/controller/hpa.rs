@@ -58,6 +58,7 @@ impl World {
         let status = json!({
             "currentReplicas": current, "desiredReplicas": desired, "observedGeneration": hpa["metadata"]["generation"],
         });
-        objects.update(Kind::HorizontalPodAutoscaler, &namespace, meta_text(hpa, "name"), now, |o| o["status"] = status);
+        objects
+            .update(Kind::HorizontalPodAutoscaler, &namespace, meta_text(hpa, "name"), now, |o| o["status"] = status);
     }
 }

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Result, describe, invalid, api_error};
+use super::{Result, api_error, describe, invalid};
 use crate::lab::model::{World, number};
 
 const ROUTING: [&str; 3] = ["forward", "redirect", "fixed-response"];
@@ -42,7 +42,10 @@ pub(super) fn check(world: &World, listener: usize, route: Option<usize>, wanted
 /// Accepts an OIDC action. Its client secret is never returned by a read.
 fn authentication(world: &World, listener: usize, route: Option<usize>, action: &mut Value) -> Result<()> {
     if world.listeners[listener].protocol != "HTTPS" {
-        return Err(api_error("InvalidLoadBalancerAction", "Authentication actions are only allowed on HTTPS listeners"));
+        return Err(api_error(
+            "InvalidLoadBalancerAction",
+            "Authentication actions are only allowed on HTTPS listeners",
+        ));
     }
     let Some(config) = action.get_mut("AuthenticateOidcConfig").and_then(Value::as_object_mut) else { return Ok(()) };
     let secret = config.remove("ClientSecret").is_some();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Query, Result, invalid, page, api_error, required, view};
+use super::{Query, Result, api_error, invalid, page, required, view};
 use crate::lab::model::World;
 
 pub(super) fn load_balancers(world: &World, query: &Query) -> Result {

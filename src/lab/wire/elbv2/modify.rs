@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Query, Result, actions, describe, invalid, api_error, required, view};
+use super::{Query, Result, actions, api_error, describe, invalid, required, view};
 use crate::lab::model::{Condition, World};
 
 /// Parameters of a rule that the lab interprets; all others are stored unchanged.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Query, Result, describe, invalid, api_error, view};
+use super::{Query, Result, api_error, describe, invalid, view};
 use crate::base::arn::Arn;
 use crate::lab::model::{Pairs, World};
 

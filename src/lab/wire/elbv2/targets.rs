@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Query, Result, describe, api_error, required};
+use super::{Query, Result, api_error, describe, required};
 use crate::lab::model::{Group, World};
 
 /// A target in a call.

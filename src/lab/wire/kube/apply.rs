@@ -114,8 +114,8 @@ pub fn name_only(body: &Value) -> Value {
     let mut bare = serde_json::json!({"apiVersion": body["apiVersion"], "kind": body["kind"]});
     for field in ["name", "namespace"] {
         if let Some(value) = body["metadata"].get(field) {
-            meta(&mut name_only).insert(field.into(), value.clone());
+            meta(&mut bare).insert(field.into(), value.clone());
         }
     }
-    name_only
+    bare
 }

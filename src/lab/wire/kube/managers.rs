@@ -117,7 +117,8 @@ pub fn track(kind: Kind, before: Option<&Value>, after: &mut Value, mut writer: 
         manager.fields.retain(|path| !changed.contains(path) && !gone(path));
     }
     if !changed.is_empty() {
-        if let Some(at) = managers.iter().position(|m| m.matches(&writer.name, &writer.operation, &writer.subresource)) {
+        if let Some(at) = managers.iter().position(|m| m.matches(&writer.name, &writer.operation, &writer.subresource))
+        {
             writer.fields = managers.remove(at).fields;
         }
         writer.fields.extend(changed);

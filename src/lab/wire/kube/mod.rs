@@ -71,7 +71,12 @@ impl Server {
         self.try_answer(objects, request, now).unwrap_or_else(|f| KubeResponse::Complete(json(f.code, &f.status())))
     }
 
-    fn try_answer(&self, objects: &mut Objects, request: &Request<Bytes>, now: Timestamp) -> Result<KubeResponse, Failure> {
+    fn try_answer(
+        &self,
+        objects: &mut Objects,
+        request: &Request<Bytes>,
+        now: Timestamp,
+    ) -> Result<KubeResponse, Failure> {
         let path = request.uri().path();
         if matches!(path, "/healthz" | "/livez" | "/readyz") {
             return Ok(KubeResponse::Complete(response(200, "text/plain", Bytes::from_static(b"ok"))));

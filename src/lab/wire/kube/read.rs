@@ -5,7 +5,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::path::{ResourcePath, Query};
+use super::path::{Query, ResourcePath};
 use super::select::Selection;
 use super::table;
 use crate::lab::objects::{Kind, Objects, meta_text};
@@ -57,7 +57,10 @@ pub fn list(objects: &Objects, place: &ResourcePath, query: &Query, as_table: bo
             meta["remainingItemCount"] = (found.len() - limit).into();
         }
         found.truncate(limit);
-        let last = found.last().map(|l| json!([meta_text(l, "namespace"), meta_text(l, "name")]).to_string()).unwrap_or_default();
+        let last = found
+            .last()
+            .map(|l| json!([meta_text(l, "namespace"), meta_text(l, "name")]).to_string())
+            .unwrap_or_default();
         meta["continue"] = BASE64_URL_SAFE_NO_PAD.encode(last).into();
     }
     Ok(render(kind, place, found, meta, as_table))
@@ -84,9 +87,9 @@ fn render(kind: Kind, place: &ResourcePath, found: Vec<Value>, meta: Value, as_t
 
 /// Parses `limit`; 0 or empty: no limit.
 fn limit(text: &str) -> Result<usize, Failure> {
-    match meta_text {
+    match text {
         "" | "0" => Ok(usize::MAX),
-        text => meta_text
+        text => text
             .parse()
             .map_err(|_| Failure::bad_request(format!("strconv.ParseInt: parsing \"{text}\": invalid syntax"))),
     }

@@ -71,26 +71,26 @@ fn value_of(kind: Kind, object: &Value, path: &str) -> Result<String, Failure> {
 /// Splits at commas outside parentheses.
 fn split(text: &str) -> Vec<&str> {
     let (mut parts, mut depth, mut start) = (Vec::new(), 0, 0);
-    for (at, c) in meta_text.char_indices() {
+    for (at, c) in text.char_indices() {
         match c {
             '(' => depth += 1,
             ')' => depth -= 1,
             ',' if depth == 0 => {
-                parts.push(&meta_text[start..at]);
+                parts.push(&text[start..at]);
                 start = at + 1;
             }
             _ => (),
         }
     }
-    parts.push(&meta_text[start..]);
+    parts.push(&text[start..]);
     parts.into_iter().map(str::trim).filter(|p| !p.is_empty()).collect()
 }
 
 fn label(text: &str) -> Result<Label, Failure> {
-    let words: Vec<&str> = meta_text.splitn(3, ' ').collect();
+    let words: Vec<&str> = text.splitn(3, ' ').collect();
     if let [key, word @ ("in" | "notin"), values] = words.as_slice() {
         let values =
-            values.trim().strip_prefix('(').and_then(|v| v.strip_suffix(')')).ok_or_else(|| unparsable(meta_text))?;
+            values.trim().strip_prefix('(').and_then(|v| v.strip_suffix(')')).ok_or_else(|| unparsable(text))?;
         return Ok(Label::In(
             (*key).to_owned(),
             *word == "in",
@@ -98,24 +98,24 @@ fn label(text: &str) -> Result<Label, Failure> {
         ));
     }
     for (sign, yes) in [("!=", false), ("==", true), ("=", true)] {
-        if let Some((key, value)) = meta_text.split_once(sign) {
+        if let Some((key, value)) = text.split_once(sign) {
             return Ok(Label::In(key.trim().to_owned(), yes, vec![value.trim().to_owned()]));
         }
     }
-    match meta_text.strip_prefix('!') {
+    match text.strip_prefix('!') {
         Some(key) => Ok(Label::Exists(key.trim().to_owned(), false)),
-        None if meta_text.contains(' ') => Err(unparsable(meta_text)),
-        None => Ok(Label::Exists(meta_text.to_owned(), true)),
+        None if text.contains(' ') => Err(unparsable(text)),
+        None => Ok(Label::Exists(text.to_owned(), true)),
     }
 }
 
 fn field(text: &str) -> Result<(String, bool, String), Failure> {
     for (sign, yes) in [("!=", false), ("==", true), ("=", true)] {
-        if let Some((path, value)) = meta_text.split_once(sign) {
+        if let Some((path, value)) = text.split_once(sign) {
             return Ok((path.trim().to_owned(), yes, value.trim().to_owned()));
         }
     }
-    Err(unparsable(meta_text))
+    Err(unparsable(text))
 }
 
 fn unparsable(text: &str) -> Failure {

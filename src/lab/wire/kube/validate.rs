@@ -44,7 +44,8 @@ pub fn unknown_fields(kind: Kind, object: &Value) -> Result<Vec<String>, Failure
         unknown_binding_fields(&object["spec"], "", &mut found);
         return Ok(found);
     }
-    let known = round_trip(kind, object).map_err(|e| Failure::bad_request(format!("the object cannot be decoded: {e}")))?;
+    let known =
+        round_trip(kind, object).map_err(|e| Failure::bad_request(format!("the object cannot be decoded: {e}")))?;
     missing_fields(object, &known, "", &mut found);
     Ok(found)
 }
@@ -226,7 +227,8 @@ fn one_per_group(objects: &Objects, after: &Value) -> Result<(), Failure> {
     if others.is_empty() || (shared(after) && others.iter().all(shared)) {
         return Ok(());
     }
-    let named: Vec<_> = others.iter().map(|o| format!("{}/{}", meta_text(o, "namespace"), meta_text(o, "name"))).collect();
+    let named: Vec<_> =
+        others.iter().map(|o| format!("{}/{}", meta_text(o, "namespace"), meta_text(o, "name"))).collect();
     let why = format!(
         "TargetGroup {arn} is already bound to following TargetGroupBindings [{}]. \
          Please enable MultiCluster mode on all TargetGroupBindings \

@@ -6,10 +6,10 @@ use hyper::body::Bytes;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::path::{ResourcePath, Query};
+use super::path::{Query, ResourcePath};
 use super::select::Selection;
 use super::table;
-use crate::lab::objects::{Change, Objects, ChangeKind};
+use crate::lab::objects::{Change, ChangeKind, Objects};
 
 /// An accepted watch.
 #[derive(Debug, Clone)]

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::apply::{self, Applier};
 use super::failure::Failure;
 use super::managers::{self, Manager};
-use super::path::{ResourcePath, Query};
+use super::path::{Query, ResourcePath};
 use super::{patch, read, validate};
-use crate::lab::objects::{Kind, Objects, meta, timestamp, meta_text};
+use crate::lab::objects::{Kind, Objects, meta, meta_text, timestamp};
 
 /// Parameters of a write.
 pub struct Write<'a> {
@@ -167,7 +167,8 @@ impl Write<'_> {
         let kinds: Vec<_> =
             crate::lab::objects::resources(self.objects.auto_mode()).filter(|r| r.namespaced).map(|r| r.kind).collect();
         for kind in kinds {
-            let names: Vec<_> = self.objects.list(kind, Some(namespace)).map(|o| meta_text(&o, "name").to_owned()).collect();
+            let names: Vec<_> =
+                self.objects.list(kind, Some(namespace)).map(|o| meta_text(&o, "name").to_owned()).collect();
             for name in names {
                 self.objects.delete(kind, namespace, &name, self.now);
             }

@@ -10,7 +10,7 @@ use cutover::domain::health::{Target, TargetState};
 use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
 use cutover::engine::Ports;
 use cutover::plan::model::Selector;
-use cutover::port::{LoadBalancerApi, Caller, Detail, Groups, Inventory, TagStore, Traffic, WriteError};
+use cutover::port::{Caller, Detail, Groups, Inventory, LoadBalancerApi, TagStore, Traffic, WriteError};
 
 /// What it lies about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::domain::run::event::Event;
-use cutover::domain::run::hook::{HookId, HookResult, HookPoint};
+use cutover::domain::run::hook::{HookId, HookPoint, HookResult};
 use cutover::plan::model::hook::{self, Hook};
 use cutover::plan::model::{Plan, StepKind};
 use jiff::Timestamp;

@@ -2,7 +2,7 @@
 //! secret is sent. In the clusters, only the run's bindings are made, and a rollback touches none.
 
 use cutover::domain::elb;
-use cutover::domain::emergency::weights;
+use cutover::domain::emergency::route_tag;
 use cutover::domain::traffic::RouteId;
 use cutover::engine::marker;
 
@@ -94,7 +94,7 @@ fn sent(facts: &Facts, operation: &str, body: &str) -> Found {
     let value = |v: &str| v.replace("%3A", ":").replace("%2F", "/");
     let tags = operation.ends_with("Tags");
     if let Some((key, text)) =
-        fields().find(|(k, v)| k.contains("Key") && tags && ![marker::KEY, weights::KEY].contains(&value(v).as_str()))
+        fields().find(|(k, v)| k.contains("Key") && tags && ![marker::KEY, route_tag::KEY].contains(&value(v).as_str()))
     {
         return Err(format!("{operation} is sent with {key}={text}"));
     }

@@ -1,7 +1,7 @@
 //! A step is complete only after read-back and settle, and its commands and hooks; nothing is judged before. (A process that takes over has the machine's clock only: one
 //! that was set forward meanwhile shortens the settling by as much.)
 
-use cutover::domain::run::event::{Event, GateKind, RunOutcome, RouteStart};
+use cutover::domain::run::event::{Event, GateKind, RouteStart, RunOutcome};
 use cutover::domain::run::hook::HookPoint;
 use cutover::plan::model::StepKind;
 use jiff::SignedDuration;

@@ -35,7 +35,11 @@ pub async fn there_and_back(world: &EndpointFixture) {
                 .map_or_else(|| was.content.clone(), |split| was.content.with_split(&with_share(world, split, share)));
             assert!(read.equivalent(&wanted), "{id} at {share}: {read:?} is not {wanted:?}");
         }
-        assert_eq!(without_managed(world, world.show()), without_managed(world, original.clone()), "something else changed at {share}");
+        assert_eq!(
+            without_managed(world, world.show()),
+            without_managed(world, original.clone()),
+            "something else changed at {share}"
+        );
     }
     for id in &moved {
         alb.set(id, &before[id].content, DEADLINE).await.expect("a write");

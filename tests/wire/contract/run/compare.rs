@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::contract::run::world::MotoFixture;
+use crate::contract::run::fixture::MotoFixture;
 
 /// A reading, by ARN.
 pub type Reading = BTreeMap<String, Value>;

@@ -2,8 +2,8 @@
 
 use crate::child::{ProcessResult, run};
 use crate::contract::run::compare::{Reading, Weights, only_tuples_differ, shares_are, weights};
-use crate::contract::run::world::MotoFixture;
-use crate::proxy::{QueryRequest, Proxy, Reply};
+use crate::contract::run::fixture::MotoFixture;
+use crate::proxy::{Proxy, QueryRequest, Reply};
 
 fn ends(world: &MotoFixture, args: &[&str], code: i32) -> ProcessResult {
     run(world.cutover(args)).assert_exit(code)

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::child::run;
 use crate::contract::run::compare::{only_tuples_differ, weights};
-use crate::contract::run::world::{SECRET, MotoFixture};
+use crate::contract::run::fixture::{MotoFixture, SECRET};
 
 #[test]
 #[ignore = "tier contract"]

@@ -2,11 +2,11 @@
 //! reads what
 //! changed.
 
+mod break_glass;
 mod compare;
 mod emergency;
 mod finalized;
-mod glass;
-mod looking;
+mod fixture;
+mod read_only;
 mod refusals;
 mod staged;
-mod world;

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::child::run;
-use crate::contract::run::world::MotoFixture;
-use crate::proxy::{QueryRequest, Proxy, Reply};
+use crate::contract::run::fixture::MotoFixture;
+use crate::proxy::{Proxy, QueryRequest, Reply};
 
 const STEPS: &str = "{bind: {}}, {setWeight: 100}";
 

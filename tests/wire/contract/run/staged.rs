@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::child::{follow, run};
 use crate::contract::run::compare::{only_tuples_differ, shares_are, weights};
-use crate::contract::run::world::{SECRET, MotoFixture};
+use crate::contract::run::fixture::{MotoFixture, SECRET};
 
 /// Pauses after which the load balancer is compared: step → percent.
 const STAGES: [(u64, u64); 4] = [(2, 0), (4, 1), (6, 50), (8, 100)];

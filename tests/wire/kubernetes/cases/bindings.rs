@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{APPLY, HttpAnswer, MERGE, ApiServerCase, refused};
+use super::{APPLY, ApiServerCase, HttpAnswer, MERGE, refused};
 
 const OURS: &str = "fieldManager=cutover&fieldValidation=Strict";
 

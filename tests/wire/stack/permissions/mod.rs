@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::child::{ProcessResult, run};
-use crate::stack::world::{StackFixture, until};
+use crate::stack::fixture::{StackFixture, until};
 use policy::Policy;
 use role::Grant;
 

@@ -100,7 +100,13 @@ impl Cluster {
             }
         });
         let client = Client::new(service, "default");
-        KubernetesStore::new(client, NAMESPACE, "namespace cutover of tools", "kubectl -n cutover", Arc::new(self.clock.clone()))
+        KubernetesStore::new(
+            client,
+            NAMESPACE,
+            "namespace cutover of tools",
+            "kubectl -n cutover",
+            Arc::new(self.clock.clone()),
+        )
     }
 
     fn answer(&self, server: &Server, request: &http::Request<Bytes>) -> Response<Body> {
@@ -310,7 +316,7 @@ async fn a_request_whose_answer_is_lost_is_added_once_even_if_it_was_handled_mea
         assert!(alice.store.requests(RUN).await.unwrap().len() <= 1, "{way:?}");
         take_requests(&*alice.store, RUN).await;
     }
-    cluster.edit(Kind::ConfigMap, &desk::name(Purpose::Requests, RUN), |desk| {
+    cluster.edit(Kind::ConfigMap, &run_objects::name(Purpose::Requests, RUN), |desk| {
         desk["data"]["0000000000-x"] = "{\"request\":\"explode\"}".into()
     });
     bob.store.put_request(RUN, &Request::Approve { by: "eve".into() }).await.unwrap();

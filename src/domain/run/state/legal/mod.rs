@@ -19,7 +19,7 @@ pub struct StateSummary {
 /// An event that the current state does not allow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the event `{event}` is not legal {}", match stand {
-    Some(s) => format!("in the phase {:?}{}", s.phase, if s.held { ", while raises are stopped" } else { "" }),
+    Some(s) => format!("in the phase {:?}{}", s.phase, if s.raises_stopped { ", while raises are stopped" } else { "" }),
     None => "before `started`".into(),
 })]
 pub struct IllegalEvent {
@@ -45,7 +45,11 @@ impl State {
         let stand = self.summary();
         // After a rollback both clusters are needed: only a completed run can be detached.
         let over = !matches!(event, Event::DetachStarted { .. }) || self.finished == Some(RunOutcome::Completed);
-        if is_legal(stand, event) && over { Ok(()) } else { Err(IllegalEvent { stand: Some(stand), event: event_name(event) }) }
+        if is_legal(stand, event) && over {
+            Ok(())
+        } else {
+            Err(IllegalEvent { stand: Some(stand), event: event_name(event) })
+        }
     }
 }
 

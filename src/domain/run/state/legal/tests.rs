@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use super::*;
 use crate::domain::fixture;
 use crate::domain::run::event::{
-    BindResult, FreezeReason, GateKind, ClientMeasurement, OnTimeout, RunOutcome, Ramp, Record, ResumeMode, StepType, StopReason, Trigger,
-    WriteResult,
+    BindResult, ClientMeasurement, FreezeReason, GateKind, OnTimeout, Ramp, Record, ResumeMode, RunOutcome, StepType,
+    StopReason, Trigger, WriteResult,
 };
-use crate::domain::run::hook::{HookId, HookResult, HookPoint};
-use crate::domain::run::state::{Retirement, Frozen};
+use crate::domain::run::hook::{HookId, HookPoint, HookResult};
+use crate::domain::run::state::{Frozen, Retirement};
 
 /// Every phase, and whether the old groups are removed.
 const PHASES: [(Phase, bool); 9] = [
@@ -31,9 +31,13 @@ fn state(stand: StateSummary) -> State {
     let mut state = State::fold(&[record]).expect("legal").expect("a state");
     state.phase = stand.phase;
     state.finished = (stand.phase == Phase::Finished).then_some(RunOutcome::Completed);
-    state.retirement = stand.retired.then(|| Retirement { by: "alice@mac".into(), bindings: true, handled: BTreeMap::new() });
-    state.frozen =
-        stand.raises_stopped.then(|| Frozen { reason: FreezeReason::Drift, message: "someone".into(), since: Timestamp::UNIX_EPOCH });
+    state.retirement =
+        stand.retired.then(|| Retirement { by: "alice@mac".into(), bindings: true, handled: BTreeMap::new() });
+    state.frozen = stand.raises_stopped.then(|| Frozen {
+        reason: FreezeReason::Drift,
+        message: "someone".into(),
+        since: Timestamp::UNIX_EPOCH,
+    });
     state.routes.values_mut().next().expect("a route").reassert = stand.reassert;
     assert_eq!(state.summary(), stand);
     state
@@ -41,9 +45,9 @@ fn state(stand: StateSummary) -> State {
 
 fn stands() -> impl Iterator<Item = StateSummary> {
     let flags = [(false, false), (false, true), (true, false), (true, true)];
-    PHASES
-        .into_iter()
-        .flat_map(move |(phase, detached)| flags.map(|(held, reassert)| StateSummary { phase, raises_stopped: held, reassert, retired: detached }))
+    PHASES.into_iter().flat_map(move |(phase, detached)| {
+        flags.map(|(held, reassert)| StateSummary { phase, raises_stopped: held, reassert, retired: detached })
+    })
 }
 
 /// Whether an event is legal in a state.
@@ -57,11 +61,13 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
     let intended = |restore| Event::Intended { restore, deadline: Timestamp::UNIX_EPOCH, writes: vec![] };
     let always: Condition = |_| true;
     let free: Condition = |s| !s.raises_stopped;
-    let moving: Condition = |s| s.reassert || s.phase == Phase::Detaching || (s.phase == Phase::Moving && !s.raises_stopped);
+    let moving: Condition =
+        |s| s.reassert || s.phase == Phase::Detaching || (s.phase == Phase::Moving && !s.raises_stopped);
     let hook = |at| HookId { at, step: 1, number: 0 };
     let back: Condition = |s| !s.retired;
     let ramp = Ramp { percents: vec![50, 100], every: 60 };
-    let measured = ClientMeasurement { step: 1, label: String::new(), clusters: BTreeMap::new(), requests: 0, client_errors: 0 };
+    let measured =
+        ClientMeasurement { step: 1, label: String::new(), clusters: BTreeMap::new(), requests: 0, client_errors: 0 };
     vec![
         (Event::Started(Box::new(fixture::started(4))), "", always),
         (Event::Measured(measured), "", always),

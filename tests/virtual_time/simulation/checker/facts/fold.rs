@@ -20,8 +20,10 @@ impl Facts {
                         self.foreign.remove(id);
                     }
                 }
-                let forwards =
-                    started.routes.iter().filter_map(|r| Some((r.id.clone(), vec![r.content.forward_split()?.clone()])));
+                let forwards = started
+                    .routes
+                    .iter()
+                    .filter_map(|r| Some((r.id.clone(), vec![r.content.forward_split()?.clone()])));
                 self.ours = forwards.collect();
                 self.started = Some(started.clone());
             }
@@ -81,8 +83,10 @@ impl Facts {
     }
 
     fn saw(&mut self, route: &RouteId, asked: Timestamp, at: Timestamp, live: Option<&RouteContent>, gone: bool) {
-        let as_set =
-            live.and_then(RouteContent::forward_split).zip(self.set.get(route)).is_some_and(|(live, set)| live.equivalent(set));
+        let as_set = live
+            .and_then(RouteContent::forward_split)
+            .zip(self.set.get(route))
+            .is_some_and(|(live, set)| live.equivalent(set));
         if as_set && self.applied.get(route).is_some_and(|applied| *applied <= asked) {
             self.right.entry(route.clone()).or_insert((at, self.process));
         }
@@ -112,7 +116,8 @@ impl Facts {
             Event::Outcome { route, result, live, .. } => {
                 self.intents.remove(route);
                 if matches!(result, WriteResult::Applied | WriteResult::Already) {
-                    let face = self.route(route).zip(live.as_ref()).map(|(r, live)| face::typed(&r.content.with_split(live)));
+                    let face =
+                        self.route(route).zip(live.as_ref()).map(|(r, live)| face::typed(&r.content.with_split(live)));
                     self.confirmed.extend(face.map(|face| (route.clone(), face)));
                     self.drift.remove(route);
                     self.learned(route, at);

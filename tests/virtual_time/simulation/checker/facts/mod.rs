@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::domain::health::HealthCounts;
 use cutover::domain::run::event::{GateKind, Trigger};
-use cutover::domain::run::event::{RunOutcome, RouteStart, Started, Write};
+use cutover::domain::run::event::{RouteStart, RunOutcome, Started, Write};
 use cutover::domain::traffic::{RouteContent, RouteId, Split};
 use cutover::plan::model::{Plan, Shares, StepKind};
 use jiff::{SignedDuration, Timestamp};

@@ -1,0 +1,144 @@
+//! Starts a run: checks that no other run stands in the way, determines where it starts, and acquires its locks and
+//! marker. The preflight is in [`super::prepare`].
+
+use super::drive::{observation_text, start_failure};
+use super::exit::{Exit, Failure};
+use super::owner;
+use super::prepare::{Preparation, describe_calls};
+use super::steer::DriveOptions;
+use super::surface::Surface;
+use crate::engine::marker::{self, KEY};
+use crate::engine::ownership::{self, Ownership, OwnershipError};
+use crate::engine::{Ports, Settings};
+use crate::plan::model::{Plan, Shares};
+use crate::port::store::{RunSummary, Store, run_id};
+
+/// Refuses while a run of the plan is unfinished. `runs`: the runs of the plan.
+///
+/// # Errors
+/// Exit 6 if a process is driving that run, else 3.
+pub async fn refuse_unfinished(store: &dyn Store, runs: &[RunSummary]) -> Result<(), Failure> {
+    let Some(open) = runs.iter().find(|r| r.finished.is_none()) else { return Ok(()) };
+    let (exit, who) = match store.lock_owner(&open.id).await {
+        Some(h) => (
+            Exit::Locked,
+            format!(
+                "and {} (process {} on {}) has been driving it since {}",
+                h.owner,
+                h.pid,
+                h.host,
+                h.since.strftime("%F %T UTC")
+            ),
+        ),
+        None => (Exit::Refused, "and no process is driving it".into()),
+    };
+    let failure =
+        Failure::new(exit, format!("the run {} of this plan is unfinished, {who}; nothing was touched", open.id));
+    Err(failure
+        .next(format!("show it: cutover status {}", open.id))
+        .next(format!("continue: cutover resume {}", open.id))
+        .next(format!("roll back: cutover rollback {}", open.id)))
+}
+
+/// Refuses if another run's marker is on one of the load balancers.
+///
+/// # Errors
+/// Exit 6.
+pub async fn refuse_other_owner(ports: &Ports, prepared: &Preparation) -> Result<(), Failure> {
+    match prepared.other_marker() {
+        Some(other) if !marker::is_unstarted_or_finished(&*ports.store, other).await => {
+            let failure =
+                Failure::new(Exit::Locked, format!("another run owns this load balancer (run, owner, since): {other}"));
+            Err(failure
+                .next("nothing was touched")
+                .next("show it: cutover status --load-balancer NAME")
+                .next(format!("if that run does not exist any more, remove the tag {KEY} from the load balancer")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The shares that a rollback restores; `None`: the current shares of each route. A run that starts in the middle
+/// restores all traffic to `from` unless `given` says otherwise.
+///
+/// # Errors
+/// `given` names a cluster that the plan does not have (exit 2).
+pub fn baseline(plan: &Plan, from_step: usize, given: Option<Shares>) -> Result<Option<Shares>, Failure> {
+    let whole = |cluster: &str| {
+        plan.clusters.iter().map(|c| (c.name.clone(), if c.name == cluster { 100 } else { 0 })).collect()
+    };
+    let Some(mut shares) = given else { return Ok((from_step > 1).then(|| whole(&plan.strategy.from))) };
+    if let Some(unknown) = shares.keys().find(|name| plan.clusters.iter().all(|c| c.name != **name)) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("--baseline names `{unknown}`, which is not a cluster of the plan"),
+        ));
+    }
+    for cluster in &plan.clusters {
+        shares.entry(cluster.name.clone()).or_insert(0);
+    }
+    Ok(Some(shares))
+}
+
+/// How a run starts.
+pub struct StartOptions<'a> {
+    /// Its first step, counted from 1.
+    pub from_step: usize,
+    /// The shares that a rollback restores; `None`: the current shares of each route.
+    pub start: Option<Shares>,
+    /// The runs of the plan that existed when the caller decided to start another one.
+    pub known: &'a [RunSummary],
+}
+
+/// A run that has started and that this process owns.
+pub struct StartedRun {
+    /// How this process drives it.
+    pub settings: Settings,
+    /// The locks.
+    pub ownership: Ownership,
+}
+
+/// Why a run was not started.
+pub enum StartError {
+    /// Before anything was written.
+    Refused(Failure),
+    /// Its locks or its marker could not be acquired.
+    NotOwned(OwnershipError),
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Refused(failure) => failure,
+            StartError::NotOwned(error) => start_failure(error),
+        }
+    }
+}
+
+/// Starts the run: its journal, its locks, its marker.
+///
+/// # Errors
+/// Something cannot be read before the start, or the locks or the marker cannot be acquired.
+pub async fn start_run(
+    surface: &dyn Surface,
+    plan: &Plan,
+    ports: &Ports,
+    prepared: &Preparation,
+    beginning: StartOptions<'_>,
+    going: DriveOptions,
+) -> Result<StartedRun, StartError> {
+    let StartOptions { from_step, start, known } = beginning;
+    let (owner, host) = owner::owner();
+    let started = prepared.started_event(plan, &owner, from_step, start).map_err(StartError::Refused)?;
+    let things = describe_calls(started.groups.len(), started.routes.len(), started.load_balancers.len());
+    let settings = going.settings(Settings::new(owner, host, things).with_api_budget(plan.api_budget, things), things);
+    surface.show(&observation_text(&settings, things));
+    let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::new());
+    let ownership = ownership::own_new_run_checked(ports, &settings, plan.marker, &run, started, Some(known))
+        .await
+        .map_err(StartError::NotOwned)?;
+    if let Some(script) = ownership.script() {
+        surface.show(&format!("to roll back without this program: {script}"));
+    }
+    Ok(StartedRun { settings, ownership })
+}

@@ -1,0 +1,105 @@
+//! Determines and opens the store of the runs: the plan's `spec.state`, else `--state` or `CUTOVER_STATE`, else this
+//! machine. If a store cannot be used, no other one is used instead.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::exit::{Exit, Failure, store_failure};
+use super::{connect, find};
+use crate::adapter::aws::eks;
+use crate::adapter::clock::SystemClock;
+use crate::adapter::kubernetes::{self as kube, K8s};
+use crate::adapter::store::fs::LocalStore;
+use crate::adapter::store::kubernetes::KubernetesStore;
+use crate::plan::model::{ClusterAccess, Plan, StateLocation};
+use crate::port::store::{Store, StoreError};
+
+/// The store that the command line or the environment names.
+#[derive(Debug, Clone, Default)]
+pub struct StateOptions {
+    /// The directory on this machine; `None`: the user's state directory.
+    pub dir: Option<PathBuf>,
+    /// The store of runs whose plan does not name one.
+    pub state: Option<StateLocation>,
+}
+
+/// A namespace of a connected cluster that stores runs.
+pub struct StateNamespace {
+    /// The connection to the cluster.
+    pub cluster: K8s,
+    /// Its name.
+    pub name: String,
+    /// For messages: `namespace cutover of the EKS cluster tools`.
+    pub place: String,
+    /// The `kubectl` command for people: `kubectl -n cutover`.
+    pub kubectl: String,
+}
+
+/// The store that a plan's runs belong to.
+pub fn location_of(given: &StateOptions, plan: &Plan) -> Result<StateLocation, Failure> {
+    Ok(match (&plan.state, &given.state) {
+        (StateLocation::Local, other) => other.clone().unwrap_or_default(),
+        (said, Some(other)) if said != other => {
+            let message =
+                format!("{} stores its runs in {said}, but --state (or CUTOVER_STATE) says {other}", plan.source);
+            return Err(Failure::new(Exit::Usage, message)
+                .next("remove --state or CUTOVER_STATE: the plan's own `spec.state` applies to everybody"));
+        }
+        (said, _) => said.clone(),
+    })
+}
+
+/// Opens the store of a plan's runs.
+pub async fn open_for_plan(given: &StateOptions, plan: &Plan) -> Result<Arc<dyn Store>, Failure> {
+    open(given, &location_of(given, plan)?, Some(&plan.region)).await
+}
+
+/// Opens the store of the named run or plan: the one that a plan file names, otherwise the one of `--state`.
+pub async fn open_for_target(given: &StateOptions, target: Option<&str>) -> Result<Arc<dyn Store>, Failure> {
+    let file = target.filter(|t| *t == "-" || Path::new(t).is_file());
+    // A file that is not a plan may have the name of a run. If no run matches, that error names the problem of the
+    // file.
+    match file.and_then(|file| find::plan_file(file, false).ok()) {
+        Some(plan) => open_for_plan(given, &plan).await,
+        None => open(given, &given.state.clone().unwrap_or_default(), None).await,
+    }
+}
+
+/// Opens a store. A shared store is probed at once, so that an unreachable one is refused before anything starts.
+async fn open(given: &StateOptions, place: &StateLocation, region: Option<&str>) -> Result<Arc<dyn Store>, Failure> {
+    let StateLocation::Kubernetes { access, namespace } = place else {
+        let local = LocalStore::open(given.dir.clone()).map_err(|e| Failure::new(Exit::Internal, e))?;
+        return Ok(Arc::new(local));
+    };
+    let StateNamespace { cluster, name, place, kubectl } = connect(access, namespace, region).await?;
+    let shared = KubernetesStore::new(cluster.client(), &name, &place, &kubectl, Arc::new(SystemClock));
+    shared.probe().await.map_err(store_failure)?;
+    Ok(Arc::new(shared))
+}
+
+/// Connects to the cluster of a namespace. Does not read anything in it yet.
+pub async fn connect(access: &ClusterAccess, namespace: &str, region: Option<&str>) -> Result<StateNamespace, Failure> {
+    let (reached, cluster, kubectl) = match access {
+        ClusterAccess::Eks(name) => (
+            eks::connect(&connect::aws_config(region).await, name, None).await,
+            format!("the EKS cluster {name}"),
+            "kubectl".to_owned(),
+        ),
+        ClusterAccess::KubeContext(name) => (
+            kube::from_context(Some(name)).await,
+            format!("the cluster of context {name}"),
+            format!("kubectl --context {name}"),
+        ),
+        ClusterAccess::None => return Err(Failure::new(Exit::Usage, "the state names a namespace but no cluster")),
+    };
+    let place = format!("namespace {namespace} of {cluster}");
+    match reached {
+        Ok(cluster) => Ok(StateNamespace {
+            cluster,
+            name: namespace.to_owned(),
+            place,
+            kubectl: format!("{kubectl} -n {namespace}"),
+        }),
+        Err(why) => Err(store_failure(StoreError::Unusable { place, why: why.to_string() })),
+    }
+}

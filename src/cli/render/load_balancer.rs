@@ -1,0 +1,182 @@
+//! Renders `status --load-balancer` as text or as JSON lines. Pure, from a [`Live`].
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value};
+
+use super::style::{Style, Tone};
+use crate::base::duration::format_elapsed;
+use crate::base::number::percent;
+use crate::domain::health::HealthCounts;
+use crate::domain::view::load_balancer::{GroupView, LoadBalancerView, RouteView};
+
+/// The view as text; ends with a newline.
+pub fn text(live: &LoadBalancerView, style: &Style) -> String {
+    let mut out = String::new();
+    let name = style.paint(Tone::Strong, &live.name);
+    put(&mut out, &format!("{name} ({}) at {}, {}", live.state, style.time(live.at), live.dns_name));
+    if live.marker.is_empty() {
+        put(&mut out, "no run owns it (no marker tag)");
+    }
+    for (key, value) in &live.marker {
+        put(&mut out, &style.paint(Tone::Warn, &format!("owned by a run: {key} = {value}")));
+    }
+    for owner in &live.owners {
+        put(&mut out, &style.paint(Tone::Warn, &format!("owner tag {owner}")));
+    }
+    put(&mut out, &format!("\n{}", style.paint(Tone::Strong, "routes")));
+    let width = live.routes.iter().map(|r| r.route.len()).max().unwrap_or(0);
+    live.routes.iter().for_each(|line| put(&mut out, &route(line, width, style)));
+    put(&mut out, &format!("\n{}", style.paint(Tone::Strong, "target groups")));
+    let width = live.groups.iter().map(|g| g.name.len()).max().unwrap_or(0);
+    live.groups.iter().for_each(|g| put(&mut out, &group(g, width, style)));
+    out
+}
+
+fn put(out: &mut String, line: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{line}");
+}
+
+fn route(line: &RouteView, width: usize, style: &Style) -> String {
+    let mut said: Vec<String> = line.does.iter().map(|d| (*d).to_owned()).collect();
+    if !line.shares.is_empty() {
+        let parts = line.shares.iter().map(|p| {
+            let text = format!("{} {} %", p.group, percent(p.share));
+            if p.weight == 0 { style.paint(Tone::Faint, &text) } else { text }
+        });
+        said.push(parts.collect::<Vec<_>>().join(", "));
+    }
+    if let Some(seconds) = line.stickiness_seconds {
+        said.push(style.paint(
+            Tone::Warn,
+            &format!("sticky for {}", format_elapsed(jiff::SignedDuration::from_secs(seconds.into()))),
+        ));
+    }
+    said.extend(line.unreadable.iter().map(|why| style.paint(Tone::Bad, &format!("cannot be read: {why}"))));
+    said.extend(line.owners.iter().map(|o| style.paint(Tone::Warn, &format!("owner tag {o}"))));
+    let conditions = if line.conditions.is_empty() {
+        String::new()
+    } else {
+        format!("  {}", style.paint(Tone::Faint, &line.conditions))
+    };
+    format!("  {:width$}  {}{conditions}", line.route, said.join("; "))
+}
+
+fn group(group: &GroupView, width: usize, style: &Style) -> String {
+    let health = match (&group.targets, &group.unreadable) {
+        (Some(counts), _) => targets(counts, style),
+        (None, why) => {
+            style.paint(Tone::Bad, &format!("health cannot be read: {}", why.as_deref().unwrap_or("no answer")))
+        }
+    };
+    let reasons: Vec<String> = group.reasons.iter().map(|(reason, count)| format!("{count} × {reason}")).collect();
+    let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    let sticky = if group.sticky { "; target stickiness" } else { "" };
+    format!("  {:width$}  {health}{reasons}{sticky}", group.name)
+}
+
+fn targets(counts: &HealthCounts, style: &Style) -> String {
+    let registered = counts.healthy + counts.initial + counts.unhealthy + counts.unused + counts.unavailable;
+    if registered + counts.draining == 0 {
+        return style.paint(Tone::Faint, "no targets");
+    }
+    let tone = match counts.healthy {
+        0 => Tone::Bad,
+        healthy if healthy < registered => Tone::Warn,
+        _ => Tone::Good,
+    };
+    let others = [
+        (counts.initial, "initial"),
+        (counts.unhealthy, "unhealthy"),
+        (counts.unused, "unused"),
+        (counts.unavailable, "unavailable"),
+        (counts.draining, "draining"),
+    ];
+    let mut said = vec![style.paint(tone, &format!("{} of {registered} healthy", counts.healthy))];
+    said.extend(others.iter().filter(|(n, _)| *n > 0).map(|(n, state)| format!("{n} {state}")));
+    said.join(", ")
+}
+
+/// One JSON object a line: `loadBalancer`, then each `liveRoute`, then each `targetGroup`.
+pub fn json(live: &LoadBalancerView) -> String {
+    let mut fields = object(live);
+    fields.shift_remove("routes");
+    fields.shift_remove("groups");
+    let mut lines = vec![event("loadBalancer", fields)];
+    lines.extend(live.routes.iter().map(|r| event("liveRoute", object(r))));
+    lines.extend(live.groups.iter().map(|g| event("targetGroup", object(g))));
+    lines.join("\n") + "\n"
+}
+
+fn object(value: &impl serde::Serialize) -> Map<String, Value> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
+}
+
+fn event(name: &str, fields: Map<String, Value>) -> String {
+    let named = Map::from_iter([("event".to_owned(), Value::from(name))]);
+    Value::Object(named.into_iter().chain(fields).collect()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::domain::fixture::{each_route, group, group_arn, live_resources, load_balancer};
+    use crate::domain::health::{Target, TargetState};
+    use crate::domain::traffic::{ClientStickiness, Unreadable};
+
+    fn live() -> LoadBalancerView {
+        let (mut world, mut load_balancer) = (live_resources(), load_balancer());
+        each_route(&mut live_resources, |r| {
+            if r.priority == Some(15) {
+                r.content.sticky = Some(ClientStickiness { enabled: true, seconds: Some(600) });
+                r.content.split.members[1].weight = Some(50);
+                r.tags.insert("managed-by".to_owned(), "terraform".to_owned());
+            }
+        });
+        load_balancer.tags.insert("cutover".to_owned(), "run-1 alice@mac".to_owned());
+        let listeners: Vec<_> = live_resources.listeners.into_values().flatten().flatten().collect();
+        let target = |state, reason: Option<&str>| Target {
+            id: "10.0.0.1".to_owned(),
+            port: 80,
+            zone: None,
+            state,
+            reason: reason.map(str::to_owned),
+        };
+        let sick = vec![target(TargetState::Healthy, None), target(TargetState::Unhealthy, Some("Target.Timeout"))];
+        let health = BTreeMap::from([
+            (group_arn("webapp-a"), Ok(vec![target(TargetState::Healthy, None)])),
+            (group_arn("webapp-b"), Ok(sick)),
+            (group_arn("third"), Err(Unreadable::Throttled)),
+            (group_arn("webapp-default"), Ok(Vec::new())),
+        ]);
+        let groups: Vec<_> = ["webapp-a", "webapp-b", "webapp-default", "third"].map(group).into();
+        LoadBalancerView::new(
+            "2026-11-20T12:00:00Z".parse().unwrap_or_default(),
+            &load_balancer,
+            &listeners,
+            &groups,
+            &health,
+        )
+    }
+
+    #[test]
+    fn every_route_and_group_is_shown() {
+        insta::assert_snapshot!(text(&live(), &Style::plain()));
+    }
+
+    #[test]
+    fn json_has_an_object_a_line_with_its_event() {
+        let text = json(&live());
+        let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap_or_default()).collect();
+        let count = |name: &str| lines.iter().filter(|l| l["event"] == name).count();
+        assert_eq!([count("loadBalancer"), count("liveRoute"), count("targetGroup")], [1, 8, 4]);
+        assert_eq!(lines[2]["stickinessSeconds"], 600);
+        assert!(lines[0].get("routes").is_none());
+    }
+}

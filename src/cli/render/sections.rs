@@ -1,0 +1,244 @@
+//! The sections that the dashboard and `status` share: a heading and its lines.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::events::{add_counts, counts, wait};
+use super::style::{Style, Tone};
+use crate::app::view::{DriftView, GroupHealth, Guard, RouteGroup, RunView, WayBackView};
+use crate::base::duration::format_elapsed;
+use crate::base::number::{count, percent};
+use crate::domain::health::HealthCounts;
+use crate::domain::run::event::{FreezeReason, RunOutcome, StopReason, Wait, WaitReason};
+use crate::domain::run::state::Phase;
+
+/// More groups than this are summed up by cluster.
+const GROUPS: usize = 8;
+/// The dashboard names this many drifted routes and counts the others.
+const DRIFTED: usize = 6;
+
+/// The heading of the wait reasons.
+pub(super) const WAITS: &str = "waits";
+
+/// A heading and its lines.
+pub(super) type Section = (&'static str, Vec<String>);
+
+/// All sections below the headline, without empty ones. `all`: name every drifted route.
+pub(super) fn sections(view: &RunView, style: &Style, all: bool) -> Vec<Section> {
+    let parts = [
+        ("traffic", traffic(view, style)),
+        ("drift", drift(view, style, all)),
+        ("not moved", appeared(view, style)),
+        ("health", health(&view.health, style)),
+        (WAITS, waits(view, style)),
+        ("way back", view.way_back.iter().map(|b| way_back(b, style)).collect()),
+        ("guard", vec![guard(view, style)]),
+    ];
+    parts.into_iter().filter(|(_, lines): &Section| !lines.is_empty()).collect()
+}
+
+/// Lays out headings in a column, with their lines beside them.
+pub(super) fn lay_out(parts: &[Section], style: &Style) -> Vec<String> {
+    let rows = parts.iter().flat_map(|(heading, lines)| {
+        let heads = std::iter::once(*heading).chain(std::iter::repeat(""));
+        heads.zip(lines).map(|(head, line)| format!("  {}{line}", style.paint(Tone::Faint, &format!("{head:<10}"))))
+    });
+    rows.collect()
+}
+
+/// The state of the run in one line, and its severity.
+pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
+    if let Some(outcome) = view.outcome {
+        return match outcome {
+            RunOutcome::Completed if view.detached => (Tone::Good, "completed, the old cluster is retired".into()),
+            RunOutcome::Completed => (Tone::Good, "completed".into()),
+            RunOutcome::RolledBack => (Tone::Warn, with_cause("rolled back", view)),
+            RunOutcome::Aborted => (Tone::Warn, with_cause("aborted", view)),
+        };
+    }
+    if view.phase == Phase::RollingBack {
+        return (Tone::Bad, with_cause("rolling back", view));
+    }
+    if let Some(frozen) = &view.frozen {
+        let since = style.since(frozen.since, view.now);
+        return (Tone::Bad, format!("FROZEN since {since} ({}): {}", freeze_text(frozen.reason), frozen.message));
+    }
+    if let Some(paused) = &view.paused {
+        let reason = if paused.reason.is_empty() { String::new() } else { format!(": {}", paused.reason) };
+        return (Tone::Warn, format!("paused by {}{reason}", paused.by));
+    }
+    if let Some(stop) = view.stopped {
+        return (Tone::Warn, stop_text(stop).into());
+    }
+    let words = match view.phase {
+        Phase::Moving => "moving",
+        Phase::Baking => "baking",
+        Phase::Awaiting => "waiting for an approval",
+        Phase::Working => "running a command",
+        Phase::Detaching => "detaching the old target groups",
+        Phase::Ready | Phase::RollingBack | Phase::Finished => "between two steps",
+    };
+    (Tone::Strong, words.into())
+}
+
+fn with_cause(what: &str, view: &RunView) -> String {
+    view.rollback.as_ref().map_or_else(|| what.into(), |cause| format!("{what}: {cause}"))
+}
+
+fn freeze_text(freeze: FreezeReason) -> &'static str {
+    match freeze {
+        FreezeReason::Drift => "drift",
+        FreezeReason::Unreadable => "unreadable",
+        FreezeReason::GateTimeout => "not ready in time",
+        FreezeReason::GuardFailed => "guard failed",
+        FreezeReason::HookFailed => "a command failed",
+        FreezeReason::FromInTrouble => "the old cluster is unhealthy",
+        FreezeReason::WriteFailed => "a write failed",
+        FreezeReason::NoWayBack => "no way back",
+        FreezeReason::LockLost => "lock lost",
+    }
+}
+
+fn stop_text(stop: StopReason) -> &'static str {
+    match stop {
+        StopReason::Waiting => "waiting, no process is driving the run",
+        StopReason::Interrupted => "interrupted",
+        StopReason::Drift => "stopped: someone else changed a route",
+        StopReason::Lock => "stopped: someone else took over the lock",
+        StopReason::Stuck => "STUCK: traffic is not where it should be",
+    }
+}
+
+/// The shares of each set of routes, and the number of routes with an unconfirmed write.
+pub(super) fn traffic(view: &RunView, style: &Style) -> Vec<String> {
+    view.traffic.iter().map(|s| split(s, style)).chain(open(view, style)).collect()
+}
+
+/// The wait reasons of an unfinished run, without pause and freeze, which are in the state.
+fn waits(view: &RunView, style: &Style) -> Vec<String> {
+    let waits = view
+        .waits
+        .iter()
+        .filter(|w| view.outcome.is_none() && !matches!(w.reason, WaitReason::Paused | WaitReason::Frozen));
+    waits.map(|w| with_remaining_time(view, w, style)).collect()
+}
+
+/// Routes with equal shares: `36 routes  a 95 % ▕███████░▏ b 5 %`.
+fn split(split: &RouteGroup, style: &Style) -> String {
+    let who = if split.routes.len() <= 2 { split.routes.join(", ") } else { count(split.routes.len(), "route") };
+    let share = |(cluster, share): &(String, f64)| format!("{cluster} {} %", percent(*share));
+    let shares = match split.shares.as_slice() {
+        [] => style.paint(Tone::Warn, "no traffic to the plan's groups"),
+        [from, to] => format!("{} {} {}", share(from), style.bar(from.1, 20), share(to)),
+        many => many.iter().map(share).collect::<Vec<_>>().join(", "),
+    };
+    let sticky = match split.sticky {
+        0 => String::new(),
+        n if n == split.routes.len() => style.paint(Tone::Faint, "  sticky"),
+        n => style.paint(Tone::Faint, &format!("  {n} sticky")),
+    };
+    format!("{who}  {shares}{sticky}")
+}
+
+fn open(view: &RunView, style: &Style) -> Option<String> {
+    let text = format!("{} with an unconfirmed write", count(view.open.len(), "route"));
+    (!view.open.is_empty()).then(|| style.paint(Tone::Warn, &text))
+}
+
+pub(super) fn drift(view: &RunView, style: &Style, all: bool) -> Vec<String> {
+    let shown = if all { view.drift.len() } else { DRIFTED };
+    // Only `status` and the last lines of a process have room for who did it and what to do.
+    let by = |d: &DriftView| if all { format!("; {}", d.by) } else { String::new() };
+    let line = |d: &DriftView| style.paint(Tone::Bad, &format!("{}: {}{}", d.route, d.change, by(d)));
+    let mut lines: Vec<_> = view.drift.iter().take(shown).map(line).collect();
+    if view.drift.len() > shown {
+        lines.push(style.paint(Tone::Bad, &format!("and {} more", view.drift.len() - shown)));
+    }
+    let advice: BTreeSet<_> = view.drift.iter().filter(|_| all).filter_map(|d| d.advice.as_deref()).collect();
+    lines.extend(advice.into_iter().flat_map(str::lines).map(str::to_owned));
+    lines
+}
+
+fn appeared(view: &RunView, style: &Style) -> Vec<String> {
+    let line = |route: &String| {
+        style.paint(Tone::Warn, &format!("{route}: created after the start, forwards to the old groups"))
+    };
+    view.appeared.iter().map(line).collect()
+}
+
+fn health(groups: &[GroupHealth], style: &Style) -> Vec<String> {
+    if groups.iter().all(|h| h.targets.is_none() && h.unreadable.is_none()) {
+        return Vec::new();
+    }
+    if groups.len() > GROUPS {
+        return by_cluster(groups, style);
+    }
+    let mut groups: Vec<_> = groups.iter().collect();
+    groups.sort_by(|a, b| (&a.cluster, &a.group).cmp(&(&b.cluster, &b.group)));
+    groups
+        .into_iter()
+        .map(|h| {
+            let blind = h
+                .unreadable
+                .as_ref()
+                .map_or_else(String::new, |why| style.paint(Tone::Warn, &format!("  unreadable: {why}")));
+            let targets = h.targets.map_or_else(|| "unknown".into(), |c| painted_counts(c, style));
+            format!("{}  {}: {targets}{blind}", h.cluster, h.group)
+        })
+        .collect()
+}
+
+fn by_cluster(groups: &[GroupHealth], style: &Style) -> Vec<String> {
+    let mut sums: BTreeMap<&str, (usize, HealthCounts, usize)> = BTreeMap::new();
+    for h in groups {
+        let (n, sum, blind) = sums.entry(&h.cluster).or_default();
+        *n += 1;
+        *blind += usize::from(h.unreadable.is_some());
+        *sum = h.targets.map_or(*sum, |c| add_counts(*sum, c));
+    }
+    sums.into_iter()
+        .map(|(cluster, (n, sum, blind))| {
+            let blind =
+                if blind > 0 { style.paint(Tone::Warn, &format!("  {blind} unreadable")) } else { String::new() };
+            format!("{cluster}  {}: {}{blind}", count(n, "group"), painted_counts(sum, style))
+        })
+        .collect()
+}
+
+fn painted_counts(c: HealthCounts, style: &Style) -> String {
+    let tone = match c {
+        HealthCounts { healthy: 0, .. } => Tone::Bad,
+        HealthCounts { unhealthy: 0, unavailable: 0, .. } => Tone::Good,
+        _ => Tone::Warn,
+    };
+    style.paint(tone, &counts(c))
+}
+
+fn with_remaining_time(view: &RunView, w: &Wait, style: &Style) -> String {
+    let rest = w.until.filter(|u| *u > view.now).map(|u| format!(" ({})", format_elapsed(u.duration_since(view.now))));
+    format!("{}{}", wait(w, style), rest.unwrap_or_default())
+}
+
+/// The way back to a cluster: `a: 31 of 40 healthy targets of the start`.
+fn way_back(back: &WayBackView, style: &Style) -> String {
+    let healthy = back.healthy.map_or_else(|| "unknown".into(), |n| n.to_string());
+    let text = format!("{}: {healthy} of {} healthy targets of the start", back.cluster, back.baseline);
+    let tone = match back.healthy {
+        Some(0) => Tone::Bad,
+        Some(n) if n >= back.baseline => Tone::Plain,
+        _ => Tone::Warn,
+    };
+    style.paint(tone, &text)
+}
+
+fn guard(view: &RunView, style: &Style) -> String {
+    match &view.guard {
+        Guard::Watched { by, at, every } => {
+            let every = every.map_or_else(String::new, |seconds| format!(", observes every {seconds}s"));
+            format!("{by}, last observation {} ago{every}", format_elapsed(view.now.duration_since(*at)))
+        }
+        Guard::Unguarded { since } => {
+            style.paint(Tone::Bad, &format!("UNGUARDED since {}", style.since(*since, view.now)))
+        }
+        Guard::Over => "none, the run is finished".into(),
+    }
+}

@@ -1,0 +1,308 @@
+//! A rollback without a journal: from the tags of a run, or to the groups that the command line names. It starts a run
+//! of its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::join_all;
+
+use super::args::Rollback;
+use super::ask::{RollbackPreview, RoutePreview, ask};
+use super::fix::{NO_REGION, remedy};
+use super::source::TagSource;
+use crate::adapter::aws::SdkConfig;
+use crate::adapter::aws::elb::Alb;
+use crate::adapter::clock::SystemClock;
+use crate::adapter::store::memory::MemoryStore;
+use crate::app::exit::{Exit, Failure};
+use crate::app::{connect, drive, owner};
+use crate::cli::args::Global;
+use crate::cli::term;
+use crate::domain::emergency::{EmergencyError, LoadBalancerReading, PreparedRollback, from_names, from_tags};
+use crate::domain::run::event::{Event, RouteStart, Trigger};
+use crate::domain::run::observation::Marker as There;
+use crate::domain::traffic::{RouteContent, shares};
+use crate::engine::inventory::read_balancer::{self, BalancerReadError};
+use crate::engine::marker::{self, KEY};
+use crate::engine::{Ports, Settings, ownership};
+use crate::plan::model::Selector;
+use crate::port::store::{Heartbeat, Store, StoreError, run_id};
+use crate::port::{Clock, LoadBalancerApi};
+
+/// Rolls back to the weights in tags.
+///
+/// # Errors
+/// No tag has weights; then nothing is written.
+pub async fn by_tags(global: &Global, args: &Rollback, tagged: TagSource) -> Result<Exit, Failure> {
+    let TagSource { load_balancers, store, otherwise } = tagged;
+    let Some(first) = load_balancers.first() else { return Err(otherwise.unwrap_or_else(no_tags)) };
+    let config = aws_of(first).await?;
+    let balancer = connect::retrying_balancer(&config);
+    let read =
+        async |selector: &Selector| read_balancer::read_for_rollback(selector, &balancer, &SystemClock, true).await;
+    let seen = join_all(load_balancers.iter().map(read))
+        .await
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(read_failure)?;
+    let markers = markers_of(&seen);
+    let told = match from_tags::started(&seen, markers.first().map(|value| marker::run_of(value))) {
+        Ok(told) => told,
+        Err(error) => return Err(no_source(otherwise, error, &seen)),
+    };
+    let source = format!("{}: the shares before run {}, from its tags", places(&seen), told.run);
+    let cause = format!("rollback from the tags of {}", told.run);
+    let back = ProposedRollback { config, way: told.rollback, seen, store, markers, owners_gone: false };
+    propose(global, args, back, source, cause).await
+}
+
+/// Rolls back to the groups that the command line names.
+pub async fn by_groups(
+    global: &Global,
+    args: &Rollback,
+    selector: &Selector,
+    store: Option<Arc<dyn Store>>,
+) -> Result<Exit, Failure> {
+    let config = aws_of(selector).await?;
+    let seen = read_balancer::read_for_rollback(selector, &connect::retrying_balancer(&config), &SystemClock, false)
+        .await
+        .map_err(read_failure)?;
+    let way = from_names::started(&seen, &args.back_to, &args.away_from)
+        .map_err(|e| Failure::new(Exit::Usage, e).next("nothing was written"))?;
+    let source = format!(
+        "{}: back to {}, away from {}",
+        seen.load_balancer.name,
+        args.back_to.join(", "),
+        args.away_from.join(", ")
+    );
+    let seen = vec![seen];
+    let back = ProposedRollback { config, way, markers: markers_of(&seen), seen, store, owners_gone: false };
+    propose(global, args, back, source, "rollback to named groups".to_owned()).await
+}
+
+/// The AWS configuration in the region of a load balancer; an error without a region.
+async fn aws_of(selector: &Selector) -> Result<SdkConfig, Failure> {
+    let config = connect::aws_config_for(selector).await;
+    if config.region().is_none() {
+        return Err(Failure::new(Exit::Usage, "nothing was written").next(NO_REGION));
+    }
+    Ok(config)
+}
+
+/// The markers on the load balancers.
+fn markers_of(seen: &[LoadBalancerReading]) -> Vec<String> {
+    seen.iter().filter_map(|s| s.load_balancer.tags.get(KEY)).cloned().collect()
+}
+
+fn places(seen: &[LoadBalancerReading]) -> String {
+    seen.iter().map(|s| s.load_balancer.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn no_tags() -> Failure {
+    Failure::new(Exit::Usage, "no load balancer was found").next("name one: cutover rollback --load-balancer LB")
+}
+
+/// The failure if no source knows the original shares, with the commands that name the groups instead.
+fn no_source(otherwise: Option<Failure>, error: EmergencyError, seen: &[LoadBalancerReading]) -> Failure {
+    let failure = match otherwise {
+        Some(failure) => failure.next(error.to_string()),
+        None => Failure::new(Exit::Usage, error),
+    };
+    let failure = seen.iter().flat_map(|s| s.skipped.iter().cloned()).fold(failure, Failure::next);
+    let line = |s: &LoadBalancerReading| {
+        let groups = s.names().into_values().collect::<Vec<_>>().join(", ");
+        format!(
+            "cutover rollback --load-balancer {} --back-to GROUPS --away-from GROUPS    # its groups: {groups}",
+            s.load_balancer.name
+        )
+    };
+    let failure = failure.next("name the groups that get the traffic, and the groups that lose it:");
+    seen.iter().map(line).fold(failure, Failure::next)
+}
+
+fn read_failure(error: BalancerReadError) -> Failure {
+    match error {
+        BalancerReadError::NotOne { .. } => Failure::new(Exit::Usage, error).next("nothing was written"),
+        BalancerReadError::Unreadable { ref why, .. } => {
+            let fix = remedy(why);
+            let failure = Failure::new(Exit::Stuck, error).next("nothing was written");
+            fix.into_iter().fold(failure, Failure::next)
+        }
+    }
+}
+
+/// A rollback before it is proposed.
+struct ProposedRollback {
+    config: SdkConfig,
+    way: PreparedRollback,
+    seen: Vec<LoadBalancerReading>,
+    store: Option<Arc<dyn Store>>,
+    /// Other runs' markers, as they were read.
+    markers: Vec<String>,
+    /// Whether no process drives their runs any more.
+    owners_gone: bool,
+}
+
+impl ProposedRollback {
+    /// Routes that may need a rollback but that stay as they are, each with the reason.
+    fn unknown(&self) -> Vec<String> {
+        let groups = &self.way.started.groups;
+        let unread = self.seen.iter().flat_map(|s| s.listeners.iter().flat_map(|(l, _)| &l.unread));
+        let unread =
+            unread.filter(|u| u.may_concern(groups.keys())).map(|u| format!("{} cannot be read: {}", u.label, u.why));
+        self.way.unclear.iter().cloned().chain(unread).collect()
+    }
+
+    fn remarks(&self, unknown: &[String]) -> Vec<String> {
+        let started = &self.way.started;
+        let carriers =
+            started.groups.iter().filter(|(arn, _)| started.routes.iter().any(|r| r.content.split.carries(arn)));
+        let way_back = carriers.map(|(arn, g)| {
+            if self.seen.iter().any(|s| s.health.get(arn).is_some_and(Result::is_ok)) {
+                format!("way back: {} has {} healthy targets", g.name, g.healthy)
+            } else {
+                format!("way back: the health of {} is unknown", g.name)
+            }
+        });
+        let stays = unknown.iter().map(|route| format!("stays as it is: {route}"));
+        way_back.chain(stays).chain(self.seen.iter().flat_map(|s| s.skipped.iter().cloned())).collect()
+    }
+
+    fn rows(&self) -> Vec<RoutePreview> {
+        let started = &self.way.started;
+        let row = |r: &RouteStart| {
+            let managed: Vec<_> = r.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
+            let read = |content: &RouteContent| shares::live_shares(&content.split, &managed).unwrap_or_default();
+            RoutePreview::of(r, &started.groups, &read(r.found.as_ref().unwrap_or(&r.content)), &read(&r.content))
+        };
+        started.routes.iter().map(row).collect()
+    }
+}
+
+/// Proposes the rollback. On a yes, starts a run for it, which uses the readings of the proposal.
+async fn propose(
+    global: &Global,
+    args: &Rollback,
+    mut back: ProposedRollback,
+    source: String,
+    cause: String,
+) -> Result<Exit, Failure> {
+    let unknown = back.unknown();
+    // An owner whose process is known to be gone does not block a rollback.
+    let mut other = None;
+    for value in back.markers.clone() {
+        let gone = match &back.store {
+            Some(store) => marker::has_no_driver(&**store, &value).await,
+            None => false,
+        };
+        other = other.or(Some(value).filter(|_| !gone));
+    }
+    back.owners_gone = other.is_none();
+    let proposal = RollbackPreview {
+        source,
+        rows: back.rows(),
+        remarks: back.remarks(&unknown),
+        place: places(&back.seen),
+        other: other.as_deref(),
+    };
+    let take_over = ask(args, &proposal)?;
+    start_rollback(global, args, back, take_over, cause, &unknown).await
+}
+
+async fn start_rollback(
+    global: &Global,
+    args: &Rollback,
+    back: ProposedRollback,
+    take_over: bool,
+    cause: String,
+    unknown: &[String],
+) -> Result<Exit, Failure> {
+    let ProposedRollback {
+        config,
+        way: PreparedRollback { plan, started, .. },
+        seen,
+        store,
+        markers,
+        owners_gone: deserted,
+    } = back;
+    let (owner, host) = owner::owner();
+    let settings = Settings::new(owner.clone(), host.clone(), started.groups.len());
+    let run = run_id(&plan.name, SystemClock.now(), &mut fastrand::Rng::new());
+    let mut ports = Ports {
+        balancer: LoadBalancerApi::new(Alb::new(&config)),
+        clusters: BTreeMap::new(),
+        metrics: Arc::new(crate::adapter::metric::Nobody),
+        hooks: Arc::new(crate::adapter::hook::NoHooks),
+        clock: Arc::new(SystemClock),
+        store: store_with_run(store, &run).await,
+    };
+    let (by, force, request) = (owner.clone(), args.force, None);
+    let cause = match args.ramp() {
+        Some(ramp) => Event::RampStarted { cause, by, ramp, force, request },
+        None => Event::RollbackStarted { cause, by, trigger: Trigger::Operator, to_step: None, force, request },
+    };
+    // The locks come first: a refused rollback must not leave an unfinished run behind.
+    // Without a store, a second check could not find out again that no process drives the marker's run.
+    let take_over = take_over || (deserted && !ports.store.is_durable());
+    let there = Some(markers.into_iter().next().map_or(There::Missing, There::Other));
+    let ownership =
+        ownership::acquire_to_restore(&ports, &settings, plan.marker, &run, &started.load_balancers, take_over, there)
+            .await;
+    let ownership = ownership.map_err(|e| drive::ownership_failure(e, "the same command with --take-over"))?;
+    let health = Event::Health { groups: seen.iter().flat_map(LoadBalancerReading::counts).collect() };
+    let events = [Event::Started(Box::new(started)), health, cause];
+    if let Err(error) = journal(&ports, &run, &events).await {
+        ports.store = memory_store(&error);
+        let made = match ports.store.create(&run).await {
+            Ok(()) => journal(&ports, &run, &events).await,
+            failed => failed,
+        };
+        made.map_err(|e| Failure::new(Exit::Internal, e))?;
+    }
+    let at = seen.iter().map(|s| s.at).min();
+    // From here on the journal has all of it.
+    drop((seen, events));
+    let look = Heartbeat {
+        owner,
+        host,
+        pid: settings.pid,
+        at: ports.clock.now(),
+        watching: true,
+        message: "rolling back".into(),
+        seen: at,
+        every: None,
+    };
+    // If this fails, everything is only read once more.
+    let _ = ports.store.put_heartbeat(&run, &look).await;
+    drive::drive_with_request(global, &plan, ports, settings, ownership, None, unknown)
+        .await
+        .map(Exit::done_if_rolled_back)
+}
+
+/// The store with the new run; in memory if that fails (a full disk, no home directory).
+async fn store_with_run(store: Option<Arc<dyn Store>>, run: &str) -> Arc<dyn Store> {
+    let made = match store {
+        Some(store) => store.create(run).await.map(|()| store),
+        None => Err(StoreError::Unusable { place: "the store of the runs".into(), why: "it cannot be reached".into() }),
+    };
+    match made {
+        Ok(store) => store,
+        Err(error) => {
+            let memory = memory_store(&error);
+            let _ = memory.create(run).await;
+            memory
+        }
+    }
+}
+
+fn memory_store(why: &dyn std::fmt::Display) -> Arc<dyn Store> {
+    term::print_error(&format!("{why}\nthe rollback continues without a journal"));
+    Arc::new(MemoryStore::new())
+}
+
+async fn journal(ports: &Ports, run: &str, events: &[Event]) -> Result<(), StoreError> {
+    for event in events {
+        ports.store.append(run, ports.clock.now(), event).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! The target split of each route, after a step and after a rollback. Both derive from the original split, never from
+//! current weights. When to write is decided elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::run::event::Started;
+use crate::domain::run::state::{RampProgress, Rollback, Route, State};
+use crate::domain::traffic::shares::{self, ShareError};
+use crate::domain::traffic::{ClusterName, RouteContent, Shares, Split};
+use crate::plan::model::{Plan, RollbackStickiness, StepKind};
+
+/// Whether a cluster ever gets a share, in the plan's steps or by a rollback.
+pub fn ever_used(plan: &Plan, start: Option<&Shares>, cluster: &str) -> bool {
+    plan.strategy.peak(cluster) > 0 || start.is_some_and(|shares| shares.get(cluster).is_some_and(|share| *share > 0))
+}
+
+/// The managed groups of a route that the run uses: those in the original split, and those of clusters that ever get a
+/// share.
+fn managed(plan: &Plan, start: Option<&Shares>, route: &Route) -> Vec<(ClusterName, String)> {
+    let used = |cluster: &str, arn: &str| ever_used(plan, start, cluster) || route.original().weight(arn).is_some();
+    route.start.groups.iter().filter(|(c, arn)| used(c, arn)).map(|(c, arn)| (c.clone(), arn.clone())).collect()
+}
+
+/// The original split with these shares. Clusters that the plan never uses are not attached.
+fn with_shares(plan: &Plan, begun: &Started, route: &Route, shares: &Shares) -> Result<Split, ShareError> {
+    let managed = managed(plan, begun.start.as_ref(), route);
+    let shares = shares
+        .iter()
+        .filter(|(c, share)| **share > 0 || managed.iter().any(|(m, _)| m == *c))
+        .map(|(c, s)| (c.clone(), *s))
+        .collect();
+    shares::split_for(route.original(), &managed, &shares, route.start.limits)
+}
+
+/// The share step that is in effect at `step`: the last one up to it.
+pub fn share_step_at(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
+    plan.strategy.steps.iter().take(step).rev().find_map(|s| match &s.kind {
+        StepKind::Shares(shares) => Some((s.number, shares)),
+        _ => None,
+    })
+}
+
+/// The next share step from `step` on.
+pub fn next_share_step(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
+    plan.strategy.steps.iter().skip(step.saturating_sub(1)).find_map(|s| match &s.kind {
+        StepKind::Shares(shares) => Some((s.number, shares)),
+        _ => None,
+    })
+}
+
+/// The target split of a route after `step`.
+pub fn after_step(plan: &Plan, begun: &Started, route: &Route, step: usize) -> Result<Split, ShareError> {
+    if let Some((_, shares)) = share_step_at(plan, step).filter(|(number, _)| *number >= begun.from_step) {
+        return with_shares(plan, begun, route, shares);
+    }
+    let bound =
+        plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind && (begun.from_step..=step).contains(&s.number));
+    Ok(if bound { with_new_groups(plan, begun, route) } else { route.original().clone() })
+}
+
+fn with_new_groups(plan: &Plan, begun: &Started, route: &Route) -> Split {
+    let groups = managed(plan, begun.start.as_ref(), route);
+    let arns: Vec<_> = groups.iter().map(|(_, arn)| arn.as_str()).collect();
+    route.original().attach(&arns)
+}
+
+/// The target split of a route after a rollback: the original shares, with the plan's groups that are attached now kept
+/// at weight 0. If stickiness must be broken, the groups without a share at the start are detached.
+pub fn after_rollback(
+    plan: &Plan,
+    state: &State,
+    route: &Route,
+    rollback: &Rollback,
+    live: &Split,
+) -> Result<Split, ShareError> {
+    if let Some((_, shares)) = rollback.to_step.and_then(|step| share_step_at(plan, step)) {
+        return with_shares(plan, &state.started, route, shares);
+    }
+    if let Some(ramp) = rollback.unfinished_stage()
+        && let Some(part) = at_rollback_stage(state, route, ramp, live)
+    {
+        return Ok(part);
+    }
+    let start = restored_split(plan, state, route, live)?;
+    let idle: Vec<_> =
+        route.start.groups.values().map(String::as_str).filter(|arn| start.weight(arn).unwrap_or(0) == 0).collect();
+    if breaks_stickiness(plan, state, route, rollback) {
+        return Ok(start.detach(&idle).unwrap_or(start));
+    }
+    let kept: Vec<_> = idle.into_iter().filter(|arn| live.weight(arn).is_some()).collect();
+    Ok(start.attach(&kept))
+}
+
+/// The target split for a stage of the rollback: a percentage of the distance from where the route was when it began.
+/// `None` means all of it: for a route that has nothing to restore, or whose shares at the beginning are unknown. If
+/// the weights cannot express a stage, the route waits for the next one.
+fn at_rollback_stage(state: &State, route: &Route, ramp: &RampProgress, live: &Split) -> Option<Split> {
+    let begun = ramp.from.get(&route.start.id)?;
+    let from = shares_of(route, begun);
+    let (home, way) = (restored_shares(state, route), f64::from(ramp.percent) / 100.0);
+    let clusters: BTreeSet<_> = from.keys().chain(home.keys()).collect();
+    let of = |all: &BTreeMap<ClusterName, f64>, cluster: &str| all.get(cluster).copied().unwrap_or(0.0);
+    if from.is_empty() || home.is_empty() || clusters.iter().all(|c| (of(&from, c) - of(&home, c)).abs() < 0.5) {
+        return None;
+    }
+    let between = |c: &&ClusterName| ((*c).clone(), (of(&home, c) - of(&from, c)).mul_add(way, of(&from, c)));
+    let shares = to_whole_percents(&clusters.iter().map(between).collect());
+    let base = if other_members_changed(route, live) { live } else { route.original() };
+    let attached: Vec<_> =
+        route.start.groups.values().map(String::as_str).filter(|arn| live.weight(arn).is_some()).collect();
+    Some(with_shares_in(route, base, &shares).map_or_else(|_| begun.clone(), |spelled| spelled.attach(&attached)))
+}
+
+/// Whole percents that sum to 100, by largest remainder.
+fn to_whole_percents(shares: &BTreeMap<ClusterName, f64>) -> Shares {
+    let mut all: Vec<_> = shares.iter().map(|(c, share)| (c.clone(), share.max(0.0))).collect();
+    all.sort_by(|(_, a), (_, b)| b.fract().total_cmp(&a.fract()));
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 100
+    let whole = |share: f64| share.floor() as u32;
+    let mut missing = 100_u32.saturating_sub(all.iter().map(|(_, share)| whole(*share)).sum());
+    let up = |(cluster, share): (ClusterName, f64)| {
+        let more = u32::from(missing > 0);
+        missing -= more;
+        (cluster, whole(share) + more)
+    };
+    all.into_iter().map(up).collect()
+}
+
+/// The shares, in a split whose other members stay as they are now, not as they were at the start.
+fn with_shares_in(route: &Route, live: &Split, shares: &Shares) -> Result<Split, ShareError> {
+    let used = route
+        .start
+        .groups
+        .iter()
+        .filter(|(c, arn)| live.weight(arn).is_some() || shares.get(*c).is_some_and(|s| *s > 0));
+    let managed: Vec<_> = used.map(|(c, arn)| (c.clone(), arn.clone())).collect();
+    let shares =
+        shares.iter().filter(|(c, _)| managed.iter().any(|(m, _)| m == *c)).map(|(c, s)| (c.clone(), *s)).collect();
+    shares::split_for(live, &managed, &shares, route.start.limits)
+}
+
+/// Why a rollback to an earlier step would be a raise: on some route a cluster would get more than it has now and more
+/// than it had at the start. `None` if it would not.
+pub fn raise_by_rollback(plan: &Plan, state: &State, step: usize) -> Option<String> {
+    let (number, shares) = share_step_at(plan, step)?;
+    state.routes.values().filter(|r| !r.is_deleted()).find_map(|route| {
+        let live = route.drifted_content().and_then(RouteContent::forward_split).unwrap_or(route.split());
+        let (now, before) = (shares_of(route, live), restored_shares(state, route));
+        let of = |all: &BTreeMap<ClusterName, f64>, cluster: &str| all.get(cluster).copied().unwrap_or(0.0);
+        let more = |(cluster, share): &(&ClusterName, &u32)| {
+            f64::from(**share) > of(&now, cluster).max(of(&before, cluster)) + 0.5
+        };
+        let (cluster, share) = shares.iter().find(more)?;
+        let (label, has) = (&route.start.label, of(&now, cluster));
+        Some(format!(
+            "step {number} gives {cluster} {share} %, but {label} has it at {has:.0} % now: that is a raise, \
+             and a rollback checks no gates"
+        ))
+    })
+}
+
+/// Whether traffic is, or may be, distributed differently than at the start. Groups that were attached at weight 0
+/// carry none.
+pub fn has_moved(state: &State) -> bool {
+    let same = |route: &Route| shares_of(route, route.split()) == shares_of(route, route.original());
+    state.routes.values().any(|r| r.drift.is_some() || r.open_writes.is_some() || !same(r))
+}
+
+/// The shares that a rollback restores on a route, in percent.
+pub fn restored_shares(state: &State, route: &Route) -> BTreeMap<ClusterName, f64> {
+    let given = state.started.start.as_ref();
+    given.map_or_else(
+        || shares_of(route, route.original()),
+        |shares| shares.iter().map(|(cluster, share)| (cluster.clone(), f64::from(*share))).collect(),
+    )
+}
+
+/// The split that a rollback restores. If another actor changed members that are not the plan's, the shares are applied
+/// to the live split: those members are not ours to restore.
+fn restored_split(plan: &Plan, state: &State, route: &Route, live: &Split) -> Result<Split, ShareError> {
+    if let (true, Some(shares)) = (
+        other_members_changed(route, live),
+        state.started.start.clone().or_else(|| if_whole_percents(&shares_of(route, route.original()))),
+    ) {
+        return with_shares_in(route, live, &shares);
+    }
+    state
+        .started
+        .start
+        .as_ref()
+        .map_or_else(|| Ok(route.original().clone()), |shares| with_shares(plan, &state.started, route, shares))
+}
+
+/// Whether the members of a split that are not the plan's differ from the start.
+fn other_members_changed(route: &Route, live: &Split) -> bool {
+    let others = |split: &Split| -> BTreeMap<String, u64> {
+        let own = |id: &String| route.start.groups.values().any(|g| g == id);
+        split.ids().filter(|id| !own(id)).map(|id| (id.clone(), split.weight(id).unwrap_or(0).into())).collect()
+    };
+    let total = |split: &Split| -> u64 { split.ids().map(|id| u64::from(split.weight(id).unwrap_or(0))).sum() };
+    let (was, is) = (others(route.original()), others(live));
+    let (before, now) = (total(route.original()), total(live));
+    // Compare relative weights, whatever their scale.
+    was.len() != is.len() || !was.iter().all(|(id, w)| is.get(id).is_some_and(|v| w * now == v * before))
+}
+
+/// The shares as whole percents, if they are whole.
+fn if_whole_percents(shares: &BTreeMap<ClusterName, f64>) -> Option<Shares> {
+    let all: Shares = shares.iter().map(|(c, share)| (c.clone(), crate::domain::health::gate::ceil(*share))).collect();
+    (all.values().sum::<u32>() == 100).then_some(all)
+}
+
+/// Whether this rollback detaches the new groups from the route: group stickiness is on, cookies may exist, and
+/// `stickiness` is not `keep`.
+pub fn breaks_stickiness(plan: &Plan, state: &State, route: &Route, rollback: &Rollback) -> bool {
+    sticky_clients(plan, state, route)
+        && rollback.automatic
+        && plan.strategy.rollback_stickiness == RollbackStickiness::Break
+}
+
+/// Whether clients may hold cookies for a group that a rollback sets to 0 because it had traffic before or during the
+/// run.
+pub fn sticky_clients(plan: &Plan, state: &State, route: &Route) -> bool {
+    let carries = |id: &str| route.original().carries(id);
+    let done = plan.strategy.steps.iter().take(state.step).skip(state.started.from_step - 1);
+    let raised: Vec<_> =
+        done.filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some(shares) } else { None }).collect();
+    let lost = |(cluster, arn): (&ClusterName, &String)| {
+        let stays = state
+            .started
+            .start
+            .as_ref()
+            .map_or(carries(arn), |start| start.get(cluster).is_some_and(|share| *share > 0));
+        !stays && (carries(arn) || raised.iter().any(|shares| shares.get(cluster).is_some_and(|share| *share > 0)))
+    };
+    route.start.content.sticky().is_some() && route.start.groups.iter().any(lost)
+}
+
+/// The shares of the managed groups in a split, in percent by cluster; empty if they carry nothing.
+pub fn shares_of(route: &Route, split: &Split) -> BTreeMap<ClusterName, f64> {
+    let groups: Vec<_> = route.start.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
+    shares::live_shares(split, &groups).unwrap_or_default()
+}

@@ -1,0 +1,133 @@
+//! Freezing: what freezes a run, what unfreezes it, and the wait reasons meanwhile.
+
+use std::time::Duration;
+
+use super::context::Context;
+use super::decision::Decision;
+use super::{bake, desired_split, drift_cause, gates, guard, newer};
+use crate::base::time::later;
+use crate::domain::health::gate::GuardVerdict;
+use crate::domain::run::event::{Event, FreezeReason, Wait, WaitReason};
+use crate::domain::run::observation::{Marker, Observed};
+use crate::domain::run::state::{Phase, Route, State};
+use crate::domain::traffic::Unreadable;
+
+/// How long readings may fail before the run freezes.
+const FREEZE_AFTER: Duration = Duration::from_mins(1);
+
+/// Freezes, unfreezes, or waits; `None` if the steps may continue.
+pub fn decide(c: &Context<'_>) -> Option<Decision> {
+    let reason = freeze_reason(c);
+    match (&c.state.frozen, reason) {
+        (None, Some((reason, message))) => return Some(Decision::Record(vec![Event::Frozen { reason, message }])),
+        (Some(frozen), reason) if is_over(c, frozen.reason, reason.as_ref().map(|r| r.0)) => {
+            return Some(Decision::Record(vec![Event::Thawed {}]));
+        }
+        _ => {}
+    }
+    let newer = newer::wait(c.plan, c.state);
+    // A raise like any other: requires the marker and successful readings.
+    if c.observed.unreadable_since.is_none()
+        && newer.is_none()
+        && let Some(decision) = reassert(c)
+    {
+        return Some(decision);
+    }
+    // A bake counts observed time even while raises are stopped.
+    if let (Phase::Baking, Some(event)) = (c.state.phase, bake::bake_record(c)) {
+        return Some(Decision::Record(vec![event]));
+    }
+    let waits: Vec<_> =
+        [newer, frozen(c.state), paused(c.state), unreadable_wait(c.state, c.observed)].into_iter().flatten().collect();
+    if waits.is_empty() { None } else { Some(Decision::Wait(waits)) }
+}
+
+/// The reason to freeze the run now; drift takes precedence.
+fn freeze_reason(c: &Context<'_>) -> Option<(FreezeReason, String)> {
+    if let Some(message) = drift_message(c.state) {
+        return Some((FreezeReason::Drift, message));
+    }
+    if c.observed.marker == Some(Marker::Missing) {
+        return Some((
+            FreezeReason::LockLost,
+            "the marker tag is missing from the load balancer, and no other run's marker is there".into(),
+        ));
+    }
+    if let Some(why) = &c.observed.lock_warning {
+        return Some((FreezeReason::LockLost, format!("{why}; no other owner is known")));
+    }
+    let since = c.observed.unreadable_since?;
+    let message = c.observed.unreadable_summary(&c.state.started)?;
+    (later(since, FREEZE_AFTER) <= c.now).then_some((FreezeReason::Unreadable, message))
+}
+
+fn drift_message(state: &State) -> Option<String> {
+    let mut drifted = state.drifted().filter(|r| !r.reassert);
+    let first = drifted.next()?;
+    let more = drifted.count();
+    let what = if first.is_deleted() { "was deleted" } else { "was changed by someone else" };
+    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    Some(format!("{} {what}{more}; {}", first.start.label, drift_cause::likely_cause(first)))
+}
+
+/// Whether the reason for the freeze is gone. A failed guard or write needs an operator.
+fn is_over(c: &Context<'_>, frozen: FreezeReason, reason: Option<FreezeReason>) -> bool {
+    match frozen {
+        FreezeReason::Drift | FreezeReason::Unreadable | FreezeReason::LockLost => {
+            reason != Some(frozen) && c.observed.unreadable_since.is_none()
+        }
+        FreezeReason::GateTimeout => gates::all_pass(c),
+        FreezeReason::FromInTrouble => {
+            guard::verdicts(c).iter().all(|(_, _, g)| matches!(g, GuardVerdict::Passing | GuardVerdict::Failing(..)))
+        }
+        FreezeReason::GuardFailed | FreezeReason::WriteFailed | FreezeReason::HookFailed | FreezeReason::NoWayBack => {
+            false
+        }
+    }
+}
+
+/// `resume --reassert` writes our shares again over drift; `--include-new` raises a late route to the shares of the
+/// others. Both need the raise gates.
+fn reassert(c: &Context<'_>) -> Option<Decision> {
+    let routes = c
+        .state
+        .routes
+        .values()
+        .filter(|r| r.reassert && r.open_writes.is_none() && !r.is_deleted() && !c.state.raises_stopped());
+    let done = if c.state.phase == Phase::Ready { c.state.step - 1 } else { c.state.step };
+    let wanted = |r: &Route| {
+        if r.joined_late {
+            desired_split::after_step(c.plan, &c.state.started, r, done).ok()
+        } else {
+            Some(r.split().clone())
+        }
+    };
+    let routes: Vec<_> = routes.filter_map(|r| Some((r, wanted(r)?))).collect();
+    gates::unmet_raise_gates(c, &gates::raised_groups(c.state, &routes), c.state.step)
+        .or_else(|| gates::batch_over(c.state, routes))
+}
+
+fn frozen(state: &State) -> Option<Wait> {
+    let frozen = state.frozen.as_ref()?;
+    Some(Wait { reason: WaitReason::Frozen, message: frozen.message.clone(), until: None })
+}
+
+fn paused(state: &State) -> Option<Wait> {
+    let paused = state.paused.as_ref()?;
+    let why = if paused.why.is_empty() { String::new() } else { format!(": {}", paused.why) };
+    Some(Wait { reason: WaitReason::Paused, message: format!("paused by {}{why}", paused.by), until: None })
+}
+
+/// What cannot be read at present, with the login command if credentials are the cause.
+pub fn unreadable_wait(state: &State, watch: &Observed) -> Option<Wait> {
+    watch.unreadable_since?;
+    let login =
+        watch.unreadable.values().chain(&watch.marker_error).any(|why| matches!(why, Unreadable::Credentials(_)));
+    let hint =
+        if login { "; log in again (for example `aws sso login`); the run then continues by itself" } else { "" };
+    Some(Wait {
+        reason: WaitReason::Unreadable,
+        message: format!("{}{hint}", watch.unreadable_summary(&state.started)?),
+        until: None,
+    })
+}

@@ -1,0 +1,99 @@
+//! Decides when `cutover step` may exit: once the run only waits, its time is over, and nothing is in progress.
+//!
+//! In progress is everything that needs continued observation: a write without an answer, a step that settles, a guard
+//! that fails but not yet for long enough, a gate that must pass a while longer, a rollback.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::context::Context;
+use super::decision::{Decision, ProcessOptions};
+use super::{bake, guard, metrics, newer, steps};
+use crate::domain::health::gate::GuardVerdict;
+use crate::domain::run::event::{FreezeReason, StopReason, Wait, WaitReason};
+use crate::domain::run::state::Phase;
+use crate::plan::model::Plan;
+
+/// Waits, or exits.
+pub fn decide(c: &Context<'_>, orders: ProcessOptions, waits: Vec<Wait>) -> Decision {
+    let Some(leave) = orders.exit_after else { return Decision::Wait(waits) };
+    let frozen = c.state.frozen.as_ref().map_or(StopReason::Waiting, |frozen| stop_reason(frozen.reason));
+    if (c.now < leave && frozen == StopReason::Waiting) || in_progress(c, &waits) {
+        return Decision::Wait(waits);
+    }
+    let last = bake::last_bake_record(c).filter(|_| c.state.phase == Phase::Baking);
+    last.map_or_else(|| Decision::Exit(frozen, wait_text(frozen, &waits)), |event| Decision::Record(vec![event]))
+}
+
+/// Whether observations of this process and of the previous one, whose last was at `last`, count as continuous.
+/// Time-outs then continue.
+pub fn is_continuous(plan: &Plan, last: Timestamp, now: Timestamp) -> bool {
+    plan.strategy.observe_every.is_some_and(|every| now.duration_since(last).unsigned_abs() <= every)
+}
+
+/// The stop reason of a process that exits instead of guarding a frozen run; [`Stop::Waiting`] if the run may unfreeze
+/// by itself.
+pub fn stop_reason(freeze: FreezeReason) -> StopReason {
+    match freeze {
+        FreezeReason::Drift => StopReason::Drift,
+        FreezeReason::NoWayBack | FreezeReason::GuardFailed | FreezeReason::WriteFailed | FreezeReason::HookFailed => {
+            StopReason::Stuck
+        }
+        FreezeReason::Unreadable | FreezeReason::GateTimeout | FreezeReason::FromInTrouble | FreezeReason::LockLost => {
+            StopReason::Waiting
+        }
+    }
+}
+
+fn in_progress(c: &Context<'_>, waits: &[Wait]) -> bool {
+    let frozen = c.state.frozen.is_some();
+    // A write that can no longer take effect is decided by the next successful reading, of any process.
+    let open =
+        c.state.routes.values().filter_map(|r| r.open_writes.as_ref()).any(|open| open.deadline >= c.now || !frozen);
+    let failing = || guard::verdicts(c).iter().any(|(_, _, g)| matches!(g, GuardVerdict::Failing(..)));
+    let waits = || waits.iter().any(|wait| needs_observer(wait.reason, frozen));
+    // Measure what can be measured before the exit; otherwise the gate never gets a measurement.
+    let measuring = || !metrics::due_measurements(c.plan, c.state, &BTreeSet::new(), c.now).is_empty();
+    // Without raises, no further measurement matters.
+    let moves = newer::unknown_parts(c.plan, c.state).is_none();
+    matches!(c.state.phase, Phase::RollingBack)
+        || (c.state.phase == Phase::Detaching && moves)
+        || open
+        || waits()
+        || failing()
+        || (moves && (measuring() || steps::is_in_progress(c)))
+}
+
+/// Whether this wait means that something is in progress.
+fn needs_observer(reason: WaitReason, frozen: bool) -> bool {
+    match reason {
+        WaitReason::OpenWrite
+        | WaitReason::Settle
+        | WaitReason::GuardFailing
+        | WaitReason::Rate
+        | WaitReason::Ramp
+        | WaitReason::Hook
+        | WaitReason::Journal => true,
+        // Only for a minute: then the run freezes.
+        WaitReason::Unreadable => !frozen,
+        WaitReason::RaiseGate
+        | WaitReason::MetricGate
+        | WaitReason::Window
+        | WaitReason::Bake
+        | WaitReason::Approval
+        | WaitReason::Paused
+        | WaitReason::Newer
+        | WaitReason::Frozen
+        | WaitReason::Binding => false,
+    }
+}
+
+/// The wait reasons with their ends, as a message.
+fn wait_text(stop: StopReason, waits: &[Wait]) -> String {
+    let until =
+        |wait: &Wait| wait.until.map_or(String::new(), |until| format!(", until {}", until.strftime("%F %T UTC")));
+    let all: Vec<_> = waits.iter().map(|wait| format!("{}{}", wait.message, until(wait))).collect();
+    let all = all.join("; ");
+    if stop == StopReason::Waiting { format!("waiting: {all}") } else { all }
+}

@@ -1,0 +1,236 @@
+//! A rollback by the target groups that a person names: those that get the traffic, and those that lose it. Names are
+//! matched against the ARNs in the actions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wildmatch::WildMatch;
+
+use super::{EmergencyError, LoadBalancerReading, PreparedRollback, clusters, prepared_rollback, route_start};
+use crate::base::arn::short;
+use crate::domain::elb::LIMITS;
+use crate::domain::traffic::{Split, shares};
+
+/// ARNs of a group that gets the traffic, and of the group that loses it.
+type Pair<'a> = (&'a str, &'a str);
+
+/// Moves the traffic of each group that matches `away_from` to its partner that matches `back_to`. If both lists have
+/// the same length, their globs pair by position, otherwise each with each. Whatever a `*` matches must be equal in
+/// both names of a pair.
+///
+/// # Errors
+/// [`EmergencyError`] if the names match nothing on this load balancer, or give no single direction.
+pub fn started(
+    seen: &LoadBalancerReading,
+    back_to: &[String],
+    away_from: &[String],
+) -> Result<PreparedRollback, EmergencyError> {
+    let pairs = pairs(seen, back_to, away_from)?;
+    let (mut routes, mut unclear) = (Vec::new(), Vec::new());
+    for live in seen.routes() {
+        let Some(now) = live.forwards() else { continue };
+        match destination(now, &pairs) {
+            RouteDestination::Nothing => {}
+            RouteDestination::Route(groups, goal) => routes.push(route_start(seen, live, &goal, groups)),
+            RouteDestination::Unclear(why) => unclear.push(format!("{}: {why}", live.label())),
+        }
+    }
+    if routes.is_empty() {
+        let names: BTreeSet<_> = pairs.iter().map(|(_, away)| short(away)).collect();
+        let none = EmergencyError::NoRoute(names.into_iter().collect::<Vec<_>>().join(", "));
+        return Err(unclear.into_iter().next().map_or(none, EmergencyError::Unclear));
+    }
+    Ok(prepared_rollback(std::slice::from_ref(seen), routes, unclear))
+}
+
+fn pairs<'a>(
+    seen: &'a LoadBalancerReading,
+    back_to: &[String],
+    away_from: &[String],
+) -> Result<BTreeSet<Pair<'a>>, EmergencyError> {
+    let names = seen.names();
+    let mut globs: Vec<_> = back_to.iter().zip(away_from).collect();
+    if back_to.len() != away_from.len() {
+        globs = back_to.iter().flat_map(|back| away_from.iter().map(move |away| (back, away))).collect();
+    }
+    let mut all = BTreeSet::new();
+    for (back_glob, away_glob) in globs {
+        for (away, name) in &names {
+            let Some(meant) = star_match(away_glob, name) else { continue };
+            let partners =
+                names.iter().filter(|(arn, name)| *arn != away && star_match(back_glob, name) == Some(meant));
+            all.extend(partners.map(|(back, _)| (*back, *away)));
+        }
+    }
+    if let Some((both, _)) = all.iter().find(|(back, _)| all.iter().any(|(_, away)| away == back)) {
+        return Err(EmergencyError::Both(short(both).to_owned()));
+    }
+    if all.is_empty() {
+        let there = names.values().copied().collect::<Vec<_>>().join(", ");
+        return Err(EmergencyError::NoPair { back_to: back_to.join(","), away_from: away_from.join(","), there });
+    }
+    Ok(all)
+}
+
+/// What the one `*` of a glob matches in a name; `None` if the name does not match. Empty for a glob without a star or
+/// with several, which therefore pairs with any match.
+fn star_match<'n>(glob: &str, name: &'n str) -> Option<&'n str> {
+    if !WildMatch::new(glob).matches(name) {
+        return None;
+    }
+    match glob.split_once('*') {
+        Some((head, tail)) if !tail.contains('*') => name.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail)),
+        _ => Some(""),
+    }
+}
+
+/// The destination of a route's traffic.
+enum RouteDestination {
+    /// The route does not use the groups.
+    Nothing,
+    /// Its groups by cluster, and the split to write.
+    Route(BTreeMap<String, String>, Split),
+    /// The route uses the groups, but the destination is not clear, with the reason.
+    Unclear(String),
+}
+
+fn destination(now: &Split, pairs: &BTreeSet<Pair<'_>>) -> RouteDestination {
+    let attached = |arn: &str| now.weight(arn).is_some();
+    let weighs = |arn: &str| now.carries(arn);
+    let there: BTreeSet<_> = pairs.iter().map(|(_, away)| *away).filter(|away| attached(away)).collect();
+    let carriers: Vec<_> = there.iter().copied().filter(|away| weighs(away)).collect();
+    let partners = |attached_only: bool| -> BTreeSet<&str> {
+        let of = |away: &str| if carriers.is_empty() { there.contains(away) } else { carriers.contains(&away) };
+        pairs
+            .iter()
+            .filter(|(back, away)| of(away) && (!attached_only || attached(back)))
+            .map(|(back, _)| *back)
+            .collect()
+    };
+    let known = partners(true);
+    let any = if known.is_empty() && !carriers.is_empty() { partners(false) } else { known };
+    let (Some(back), 1) = (any.first().copied(), any.len()) else {
+        return match any.len() {
+            0 => RouteDestination::Nothing,
+            _ => RouteDestination::Unclear(format!(
+                "its traffic could go to {}",
+                any.into_iter().map(short).collect::<Vec<_>>().join(" or ")
+            )),
+        };
+    };
+    if carriers.is_empty() && !weighs(back) {
+        return RouteDestination::Nothing;
+    }
+    let groups = clusters(
+        &std::iter::once((back.to_owned(), true))
+            .chain(there.iter().map(|a| ((*a).to_owned(), false)))
+            .collect::<Vec<_>>(),
+    );
+    let managed: Vec<_> = groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
+    let wanted = groups.iter().map(|(c, arn)| (c.clone(), if arn == back { 100 } else { 0 })).collect();
+    match shares::split_for(now, &managed, &wanted, LIMITS) {
+        Ok(goal) => RouteDestination::Route(groups, goal),
+        Err(why) => RouteDestination::Unclear(why.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fixture::{self, live_resources};
+    use crate::domain::traffic::Member;
+
+    fn arn(name: &str) -> String {
+        format!("arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/{name}/00000000000000aa")
+    }
+
+    /// The fixture's load balancer: every forwarding route uses these groups, and no group is listed.
+    fn seen(weights: &[(&str, Option<u16>)]) -> LoadBalancerReading {
+        let mut listeners = live_resources().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
+        let split =
+            Split { members: weights.iter().map(|(name, weight)| Member { id: arn(name), weight: *weight }).collect() };
+        for route in listeners.iter_mut().flat_map(|(_, routes)| routes) {
+            if route.forwards().is_some() {
+                route.content.split = split.clone();
+            }
+        }
+        let load_balancer = fixture::load_balancer();
+        LoadBalancerReading {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            load_balancer,
+            listeners,
+            groups: Vec::new(),
+            health: BTreeMap::new(),
+            skipped: Vec::new(),
+        }
+    }
+
+    fn globs(text: &str) -> Vec<String> {
+        text.split(',').map(str::to_owned).collect()
+    }
+
+    /// The weights that every route is to get.
+    fn goal(
+        seen: &LoadBalancerReading,
+        back_to: &str,
+        away_from: &str,
+    ) -> Result<Vec<(String, Option<u16>)>, EmergencyError> {
+        let way = started(seen, &globs(back_to), &globs(away_from))?;
+        assert_eq!(way.started.routes.len(), seen.routes().filter(|r| r.forwards().is_some()).count());
+        let all: BTreeSet<_> = way
+            .started
+            .routes
+            .iter()
+            .map(|r| {
+                let member = |m: &Member| (short(&m.id).to_owned(), m.weight);
+                r.content.split.members.iter().map(member).collect::<Vec<_>>()
+            })
+            .collect();
+        assert_eq!(all.len(), 1, "{all:?}");
+        Ok(all.into_iter().next().unwrap())
+    }
+
+    fn of(weights: &[(&str, u16)]) -> Vec<(String, Option<u16>)> {
+        weights.iter().map(|(name, weight)| ((*name).to_owned(), Some(*weight))).collect()
+    }
+
+    #[test]
+    fn a_group_that_only_an_action_names_is_a_group() {
+        let half = seen(&[("shop-old", Some(0)), ("shop-new", Some(100)), ("other", Some(50))]);
+        assert_eq!(goal(&half, "shop-old", "shop-new"), Ok(of(&[("shop-old", 100), ("shop-new", 0), ("other", 50)])));
+        assert_eq!(goal(&half, "*-old", "*-new"), Ok(of(&[("shop-old", 100), ("shop-new", 0), ("other", 50)])));
+        let way = started(&half, &globs("shop-old"), &globs("shop-new")).unwrap();
+        assert_eq!(
+            way.started.groups.values().map(|g| g.name.as_str()).collect::<BTreeSet<_>>(),
+            ["shop-new", "shop-old"].into()
+        );
+    }
+
+    /// Regression: with lists of different lengths, groups without a partner at their position kept their traffic.
+    #[test]
+    fn every_group_that_is_named_loses_its_traffic() {
+        let three = seen(&[("a", Some(10)), ("b", Some(60)), ("c", Some(30))]);
+        assert_eq!(goal(&three, "a", "b,c"), Ok(of(&[("a", 100), ("b", 0), ("c", 0)])));
+    }
+
+    #[test]
+    fn names_that_say_no_direction_are_refused() {
+        let half = seen(&[("shop-old", Some(50)), ("shop-new", Some(50))]);
+        assert_eq!(goal(&half, "shop-old,shop-new", "shop-new,shop-old"), Err(EmergencyError::Both("shop-new".into())));
+        assert!(
+            matches!(goal(&half, "shop-old", "*-b"), Err(EmergencyError::NoPair { there, .. }) if there == "shop-new, shop-old")
+        );
+        let three = seen(&[("a", Some(0)), ("b", Some(0)), ("c", Some(30))]);
+        assert!(
+            matches!(goal(&three, "a,b", "c"), Err(EmergencyError::Unclear(why)) if why.contains("could go to a or b"))
+        );
+    }
+
+    #[test]
+    fn a_route_that_is_right_already_is_verified_too() {
+        assert_eq!(goal(&seen(&[("a", Some(7)), ("b", Some(0))]), "a", "b"), Ok(of(&[("a", 7), ("b", 0)])));
+        assert!(matches!(
+            goal(&seen(&[("a", Some(0)), ("b", Some(0)), ("c", Some(1))]), "a", "b"),
+            Err(EmergencyError::NoRoute(_))
+        ));
+    }
+}

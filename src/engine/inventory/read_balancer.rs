@@ -1,0 +1,245 @@
+//! Reads a load balancer without a plan, for `status --load-balancer` and for a rollback without a journal. Changes
+//! nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
+use crate::domain::elb::select::selector_text;
+use crate::domain::emergency::balancer_tag::{self, BalancerTag};
+use crate::domain::emergency::{LoadBalancerReading, route_tag};
+use crate::domain::health::Target;
+use crate::domain::traffic::{Tags, Unreadable};
+use crate::domain::view::load_balancer::LoadBalancerView;
+use crate::plan::model::Selector;
+use crate::port::{Clock, Detail, Groups, LoadBalancerApi};
+
+/// Why a load balancer could not be read.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum BalancerReadError {
+    /// The selector does not match exactly one load balancer.
+    #[error("`{selector}` matches {}", match found.as_slice() {
+        [] => "no load balancer in this account and region".to_owned(),
+        found => format!("{} load balancers, but must match one: {}", found.len(), found.join(", ")),
+    })]
+    NotOne {
+        /// The selector as the user wrote it.
+        selector: String,
+        /// Names of the load balancers that match.
+        found: Vec<String>,
+    },
+    /// Something could not be read.
+    #[error("{what} cannot be read: {why}")]
+    Unreadable {
+        /// What.
+        what: String,
+        /// Why.
+        why: Unreadable,
+    },
+}
+
+/// The only load balancer that the selector matches.
+fn exactly_one_match(
+    selector: &Selector,
+    found: Result<Vec<LoadBalancer>, Unreadable>,
+) -> Result<LoadBalancer, BalancerReadError> {
+    let name = selector_text(selector);
+    let mut found = match found {
+        Err(Unreadable::NotFound(_)) => Vec::new(),
+        other => other.map_err(|why| BalancerReadError::Unreadable { what: format!("load balancer {name}"), why })?,
+    };
+    match (found.pop(), found.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (last, _) => Err(BalancerReadError::NotOne {
+            selector: name,
+            found: found.into_iter().chain(last).map(|lb| lb.name).collect(),
+        }),
+    }
+}
+
+/// The timeout of reads that an emergency does not need.
+const OPTIONAL_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Reads a load balancer for an emergency, in as few rounds of calls as possible: the load balancer; its listeners,
+/// tags and groups; rules and health. Only the listeners and rules must be readable. With `wants_tags`, the routes'
+/// tags are one more round, unless the load balancer's own tag contains the weights of its routes.
+///
+/// # Errors
+/// [`LookError`].
+pub async fn read_for_rollback(
+    selector: &Selector,
+    balancer: &LoadBalancerApi,
+    clock: &dyn Clock,
+    wants_tags: bool,
+) -> Result<LoadBalancerReading, BalancerReadError> {
+    let at = clock.now();
+    let listed =
+        async || exactly_one_match(selector, balancer.inventory.load_balancers(selector, Detail::Listed).await);
+    let (load_balancer, parts) = if let Selector::Arn(arn) = selector {
+        futures::join!(listed(), read_parts(arn, balancer, clock, wants_tags))
+    } else {
+        let load_balancer = listed().await?;
+        let parts = read_parts(&load_balancer.arn, balancer, clock, wants_tags).await;
+        (Ok(load_balancer), parts)
+    };
+    let mut parts = parts?;
+    let mut load_balancer = match (load_balancer, selector) {
+        // The ARN alone is enough for a rollback.
+        (Err(BalancerReadError::Unreadable { why, .. }), Selector::Arn(arn)) => {
+            parts.skipped.push(format!("the load balancer itself cannot be read: {why}"));
+            LoadBalancer::named(arn)
+        }
+        (load_balancer, _) => load_balancer?,
+    };
+    load_balancer.tags = std::mem::take(&mut parts.tags);
+    let balancer_tag = parts.balancer_tag.take().filter(|tag| tag.add_route_tags(&mut parts.listeners));
+    read_tags_and_health(&mut parts, balancer, clock, wants_tags, balancer_tag.as_ref()).await;
+    let BalancerParts { listeners, groups, health, mut skipped, .. } = parts;
+    if let Some(why) = health.values().find_map(|h| h.as_ref().err()) {
+        skipped.push(format!("the health of some targets cannot be read and is ignored: {why}"));
+    }
+    Ok(LoadBalancerReading { at, load_balancer, listeners, groups, health, skipped })
+}
+
+/// What is read about a load balancer in addition to its description.
+struct BalancerParts {
+    tags: Tags,
+    listeners: Vec<(Listener, Vec<LiveRoute>)>,
+    groups: Vec<TargetGroup>,
+    /// Whether the groups could be listed. If so, the health of a group that is not in the list is queried separately.
+    listed: bool,
+    health: BTreeMap<String, Result<Vec<Target>, Unreadable>>,
+    balancer_tag: Option<BalancerTag>,
+    skipped: Vec<String>,
+}
+
+async fn read_parts(
+    arn: &String,
+    balancer: &LoadBalancerApi,
+    clock: &dyn Clock,
+    wants_tags: bool,
+) -> Result<BalancerParts, BalancerReadError> {
+    let beside = async {
+        let tags = balancer.tags.tags(std::slice::from_ref(arn));
+        let tags = async { if wants_tags { tags.await } else { with_timeout(clock, tags).await } };
+        let groups = with_timeout(clock, balancer.inventory.target_groups(Groups::Of(arn), Detail::Listed));
+        let (tags, groups) = futures::join!(tags, groups);
+        let mut skipped = Vec::new();
+        let listed = groups.is_ok();
+        let groups = groups.unwrap_or_else(|why| {
+            skipped.push(format!(
+                "the target groups cannot be listed; only those in the listeners' and rules' actions are known: {why}"
+            ));
+            Vec::new()
+        });
+        let tags = tags.map_or_else(
+            |why| {
+                skipped.push(format!(
+                    "the tags of the load balancer cannot be read, so it is unknown whether another run owns it: {why}"
+                ));
+                Tags::new()
+            },
+            |mut all| all.remove(arn).unwrap_or_default(),
+        );
+        let whole = weights_of_routes(&tags).filter(|_| wants_tags);
+        let asked = groups.iter().map(|g| &g.arn).filter(|arn| whole.as_ref().is_none_or(|w| w.manages(arn))).cloned();
+        let health = read_health_in_time(asked.collect(), balancer, clock).await;
+        (tags, groups, listed, health, whole, skipped)
+    };
+    let (listeners, beside) = futures::join!(balancer.inventory.listeners(arn, Detail::Listed), beside);
+    let listeners =
+        listeners.map_err(|why| BalancerReadError::Unreadable { what: format!("listeners of {arn}"), why })?;
+    let (tags, groups, listed, health, balancer_tag, skipped) = beside;
+    Ok(BalancerParts { tags, listeners, groups, listed, health, balancer_tag, skipped })
+}
+
+/// Waits for an answer for at most [`BESIDE`].
+async fn with_timeout<T>(
+    clock: &dyn Clock,
+    answer: impl Future<Output = Result<T, Unreadable>>,
+) -> Result<T, Unreadable> {
+    tokio::select! {
+        answer = answer => answer,
+        () = clock.sleep(OPTIONAL_TIMEOUT) => Err(Unreadable::Unavailable(format!("no answer within {} s", OPTIONAL_TIMEOUT.as_secs()))),
+    }
+}
+
+/// The health of the groups; groups without an answer in time have an error.
+async fn read_health_in_time(
+    groups: Vec<String>,
+    balancer: &LoadBalancerApi,
+    clock: &dyn Clock,
+) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+    if groups.is_empty() {
+        return BTreeMap::new();
+    }
+    let read = with_timeout(clock, async { Ok(balancer.traffic.health(&groups).await) }).await;
+    read.unwrap_or_else(|why| groups.into_iter().map(|arn| (arn, Err(why.clone()))).collect())
+}
+
+/// The weights in a load balancer's tag, if the run that put them is also the run in its marker. Without a marker the
+/// tag may be old.
+fn weights_of_routes(tags: &Tags) -> Option<BalancerTag> {
+    let whole = balancer_tag::read(tags.get(route_tag::KEY)?)?;
+    let marker = tags.get(crate::engine::marker::KEY)?.split(' ').next();
+    (marker == Some(whole.route_tag.run.as_str())).then_some(whole)
+}
+
+/// Reads what can only be read once the routes are known: their tags if `wants_tags`, and the health of groups that was
+/// not read yet. If the load balancer's tag contains the weights of its routes (`whole`), neither the routes' tags nor
+/// other groups are read. If the groups could not be listed, their health would be refused too and is not read.
+async fn read_tags_and_health(
+    parts: &mut BalancerParts,
+    balancer: &LoadBalancerApi,
+    clock: &dyn Clock,
+    wants_tags: bool,
+    whole: Option<&BalancerTag>,
+) {
+    let wants_tags = wants_tags && whole.is_none();
+    let forwards =
+        || parts.listeners.iter().flat_map(|(_, routes)| routes).filter_map(|r| Some((&r.id, r.forwards()?)));
+    let ids: Vec<_> = forwards().filter(|_| wants_tags).map(|(id, _)| id.id().to_owned()).collect();
+    let used = forwards().flat_map(|(_, split)| split.ids());
+    let open = |arn: &&String| !parts.health.contains_key(*arn) && whole.is_none_or(|whole| whole.manages(arn));
+    let groups: BTreeSet<_> = used.chain(parts.groups.iter().map(|g| &g.arn)).filter(open).collect();
+    let rest = if wants_tags || parts.listed { groups.into_iter().cloned().collect() } else { Vec::new() };
+    let tags = async { if ids.is_empty() { Ok(BTreeMap::new()) } else { balancer.tags.tags(&ids).await } };
+    let (tags, more) = futures::join!(tags, read_health_in_time(rest, balancer, clock));
+    parts.health.extend(more);
+    let mut tags = tags.unwrap_or_else(|why| {
+        parts.skipped.push(format!("the tags of the listeners and rules cannot be read: {why}"));
+        BTreeMap::new()
+    });
+    for route in parts.listeners.iter_mut().flat_map(|(_, routes)| routes) {
+        if let Some(own) = tags.remove(route.id.id()) {
+            route.tags = own;
+        }
+    }
+}
+
+/// Reads a load balancer as it is at `now`. The health of a group may be unreadable; everything else must be readable.
+///
+/// # Errors
+/// [`LookError`].
+pub async fn read_for_status(
+    selector: &Selector,
+    balancer: &LoadBalancerApi,
+    now: Timestamp,
+) -> Result<LoadBalancerView, BalancerReadError> {
+    let name = selector_text(selector);
+    let unreadable = |what: &str| {
+        let what = format!("{what} {name}");
+        move |why| BalancerReadError::Unreadable { what, why }
+    };
+    let inventory = &balancer.inventory;
+    let load_balancer = &exactly_one_match(selector, inventory.load_balancers(selector, Detail::Full).await)?;
+    let groups = inventory.target_groups(Groups::Of(&load_balancer.arn), Detail::Full);
+    let (listeners, groups) = futures::join!(inventory.listeners(&load_balancer.arn, Detail::Full), groups);
+    let (listeners, groups) =
+        (listeners.map_err(unreadable("listeners of"))?, groups.map_err(unreadable("target groups of"))?);
+    let arns: Vec<String> = groups.iter().map(|g| g.arn.clone()).collect();
+    let health = balancer.traffic.health(&arns).await;
+    Ok(LoadBalancerView::new(now, load_balancer, &listeners, &groups, &health))
+}

@@ -1,0 +1,328 @@
+//! The right to drive a run: acquires its locks, puts its marker, starts its journal. Without it no route is written.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+
+use super::inventory::with_retries;
+use super::marker::{self, MarkerError};
+use super::untag;
+use super::weight_tags;
+use super::{Ports, Settings};
+use crate::domain::emergency::script::script;
+use crate::domain::run::event::{Event, Started};
+use crate::domain::run::observation::Marker as There;
+use crate::plan::model::MarkerMode;
+use crate::port::TagStore;
+use crate::port::store::{LockError, LockGuard, LockOwner, RunSummary, Store, StoreError};
+
+/// The right to drive a run: the locks are acquired and the marker is put.
+pub struct Ownership {
+    pub(super) run: String,
+    pub(super) locks: LockGuard,
+    /// Whether it was acquired to restore the original shares.
+    pub(super) restores: bool,
+    /// The run whose marker is taken over.
+    pub(super) replaced_run: Option<String>,
+    /// The write of the marker, while it is under way.
+    pub(super) marker_write: Option<BoxFuture<'static, Result<(), MarkerError>>>,
+    /// The command that runs the break-glass script of a new run.
+    script: Option<String>,
+}
+
+impl Ownership {
+    /// The run's id.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// Releases the locks, so that another process can drive the run.
+    pub async fn release(self) {
+        self.locks.release().await;
+    }
+
+    /// The command that runs the break-glass script that was written with a new run.
+    pub fn script(&self) -> Option<&str> {
+        self.script.as_deref()
+    }
+}
+
+/// Why the right to drive a run could not be acquired.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnershipError {
+    /// Someone else has the lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Another run's marker is there, or ours could not be put.
+    #[error(transparent)]
+    Marker(#[from] MarkerError),
+    /// The journal could not be started.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Someone else has just started a run of this plan: its id.
+    #[error("someone else has just started the run {0} of this plan; this command changed nothing")]
+    AlreadyStarted(String),
+}
+
+/// Starts a new run, in this order: locks, an empty run in the store, marker, first record. A run without a record does
+/// not count as a run, so a refused start leaves none behind. If the process dies in between, the empty run in the
+/// store shows that nobody drives the run of that marker.
+pub async fn own_new_run(
+    ports: &Ports,
+    settings: &Settings,
+    policy: MarkerMode,
+    run: &str,
+    started: Started,
+) -> Result<Ownership, OwnershipError> {
+    own_new_run_checked(ports, settings, policy, run, started, None).await
+}
+
+/// Starts a new run if the store still has only the runs of this plan that the caller saw before (`known`), checked
+/// under the lock. Otherwise two processes that start at the same time would run the plan twice, one after the other.
+pub async fn own_new_run_checked(
+    ports: &Ports,
+    settings: &Settings,
+    policy: MarkerMode,
+    run: &str,
+    started: Started,
+    known: Option<&[RunSummary]>,
+) -> Result<Ownership, OwnershipError> {
+    let load_balancers = started.load_balancers.clone();
+    let held = acquire_locks(ports, settings, run, &load_balancers, false).await?;
+    if let Some(known) = known
+        && let Err(error) = check_no_new_run(&*ports.store, &started.plan, known).await
+    {
+        held.release().await;
+        return Err(error);
+    }
+    if let Err(error) = ports.store.create(run).await {
+        held.release().await;
+        return Err(error.into());
+    }
+    let mut ownership = with_marker(ports, settings, policy, run, &load_balancers, held, false).await?;
+    match ports.store.append(run, ports.clock.now(), &Event::Started(Box::new(started.clone()))).await {
+        Ok(_) => {
+            ownership.script = leave_rollback_aids(ports, policy, run, &started).await;
+            Ok(ownership)
+        }
+        Err(error) => {
+            untag::remove(&*ports.balancer.tags, &*ports.clock, &started.load_balancers, &[], &[run]).await;
+            ownership.locks.release().await;
+            Err(error.into())
+        }
+    }
+}
+
+/// Checks that the store has only the known runs of this plan, and that none of them was continued.
+async fn check_no_new_run(store: &dyn Store, plan: &str, known: &[RunSummary]) -> Result<(), OwnershipError> {
+    let same = |now: &RunSummary| known.iter().any(|before| before.id == now.id && before.finished == now.finished);
+    match store.find(plan).await?.into_iter().find(|run| !same(run)) {
+        Some(other) => Err(OwnershipError::AlreadyStarted(other.id)),
+        None => Ok(()),
+    }
+}
+
+/// Leaves two ways back that need no journal: the break-glass script, and the weights in tags. A run does not depend on
+/// them. Returns the command that runs the script.
+async fn leave_rollback_aids(ports: &Ports, policy: MarkerMode, run: &str, started: &Started) -> Option<String> {
+    if policy == MarkerMode::Tag {
+        let kept = weight_tags::put(&*ports.balancer.tags, &*ports.clock, run, started).await;
+        if let Err(error) = ports.store.append(run, ports.clock.now(), &kept).await {
+            tracing::warn!("{error}");
+        }
+    }
+    write_script(&*ports.store, run, started, ports.clock.now()).await
+}
+
+/// The break-glass script of a run whose old cluster is retired.
+const RETIRED_SCRIPT: &str = "#!/bin/sh\n\
+    echo 'cutover finalize has retired the old cluster: nothing to restore, nothing was changed.' >&2\n\
+    exit 3\n";
+
+/// Replaces the break-glass script by one that only refuses: a retired cluster must not get traffic again.
+pub async fn disarm_script(store: &dyn Store, run: &str) {
+    if let Err(error) = store.put_script(run, RETIRED_SCRIPT).await {
+        tracing::warn!(
+            "the break-glass script of {run} still restores the old cluster, which is retired; do not run it: {error}"
+        );
+    }
+}
+
+/// Writes the run's break-glass script. Returns the command that runs it.
+pub(super) async fn write_script(store: &dyn Store, run: &str, started: &Started, began: Timestamp) -> Option<String> {
+    store.put_script(run, &script(run, started, began)).await.unwrap_or_else(|error| {
+        tracing::warn!("the break-glass script cannot be written: {error}");
+        None
+    })
+}
+
+/// Acquires the right to drive an existing run. `take_over`: also when another process owns it.
+pub async fn acquire(
+    ports: &Ports,
+    settings: &Settings,
+    policy: MarkerMode,
+    run: &str,
+    load_balancers: &[String],
+    take_over: bool,
+) -> Result<Ownership, OwnershipError> {
+    let held = acquire_locks(ports, settings, run, load_balancers, take_over).await?;
+    with_marker(ports, settings, policy, run, load_balancers, held, take_over).await
+}
+
+async fn acquire_locks(
+    ports: &Ports,
+    settings: &Settings,
+    run: &str,
+    load_balancers: &[String],
+    take_over: bool,
+) -> Result<LockGuard, LockError> {
+    let since = ports.clock.now();
+    let holder = LockOwner {
+        owner: settings.owner.clone(),
+        host: settings.host.clone(),
+        pid: settings.pid,
+        since,
+        run: run.into(),
+    };
+    if take_over {
+        ports.store.take_over(load_balancers, &holder).await
+    } else {
+        ports.store.lock(load_balancers, &holder).await
+    }
+}
+
+/// Puts the marker. Releases the locks if that fails.
+async fn with_marker(
+    ports: &Ports,
+    settings: &Settings,
+    policy: MarkerMode,
+    run: &str,
+    load_balancers: &[String],
+    held: LockGuard,
+    take_over: bool,
+) -> Result<Ownership, OwnershipError> {
+    if policy == MarkerMode::Tag {
+        // The start of a run is not urgent, so failed reads are retried.
+        let marks = with_retries(&ports.balancer, &ports.clock).tags;
+        if let Err(error) =
+            put_marker(&*marks, &*ports.store, settings, run, load_balancers, ports.clock.now(), take_over).await
+        {
+            held.release().await;
+            return Err(error.into());
+        }
+    }
+    Ok(Ownership {
+        run: run.into(),
+        locks: held,
+        restores: false,
+        replaced_run: None,
+        marker_write: None,
+        script: None,
+    })
+}
+
+/// Acquires the right to restore the original shares. A marker that cannot be put does not stop a rollback; only
+/// another owner's marker does. `there`: whose marker is there, if it was read less than a minute ago. The marker is
+/// put while the first routes are already restored.
+pub async fn acquire_to_restore(
+    ports: &Ports,
+    settings: &Settings,
+    policy: MarkerMode,
+    run: &str,
+    load_balancers: &[String],
+    take_over: bool,
+    there: Option<There>,
+) -> Result<Ownership, OwnershipError> {
+    let held = match acquire(ports, settings, MarkerMode::None, run, load_balancers, take_over).await {
+        Ok(ownership) => ownership.locks,
+        // A lock file that cannot be created does not name another owner.
+        Err(OwnershipError::Lock(LockError::Io(error))) => {
+            tracing::warn!("the lock cannot be acquired: {error}; the rollback continues without it");
+            LockGuard::unlocked()
+        }
+        Err(error) => return Err(error),
+    };
+    let mut ownership = Ownership {
+        run: run.into(),
+        locks: held,
+        restores: true,
+        replaced_run: None,
+        marker_write: None,
+        script: None,
+    };
+    if policy == MarkerMode::None {
+        return Ok(ownership);
+    }
+    let there = match there {
+        Some(there) => Ok(there),
+        // A takeover does not depend on the previous owner.
+        None if take_over => Ok(There::Missing),
+        None => marker::read(&*ports.balancer.tags, load_balancers, run).await,
+    };
+    let over = match &there {
+        // We own the locks: a process of this store that put the marker is gone.
+        Ok(There::Other(other)) => take_over || marker::has_no_driver(&*ports.store, other).await,
+        _ => take_over,
+    };
+    match there {
+        Ok(There::Ours) => {}
+        Ok(There::Other(other)) if !over => {
+            ownership.locks.release().await;
+            return Err(MarkerError::Other(other).into());
+        }
+        Ok(there) => {
+            if let There::Other(other) = &there {
+                ownership.replaced_run = Some(marker::run_of(other).to_owned());
+            }
+            let (marks, load_balancers, run) =
+                (Arc::clone(&ports.balancer.tags), load_balancers.to_vec(), run.to_owned());
+            let value = marker::value(&run, &settings.owner, ports.clock.now());
+            let put = async move { marker::put(&*marks, &load_balancers, &run, &value, over).await };
+            ownership.marker_write = Some(Box::pin(put));
+        }
+        Err(why) => tracing::warn!("the marker tag cannot be read: {why}; the rollback continues"),
+    }
+    Ok(ownership)
+}
+
+/// Puts the marker under the locks. Under them, a marker whose run was never started in this store, or is finished, has
+/// no owner any more and is replaced.
+async fn put_marker(
+    marks: &dyn TagStore,
+    store: &dyn Store,
+    settings: &Settings,
+    run: &str,
+    load_balancers: &[String],
+    since: Timestamp,
+    take_over: bool,
+) -> Result<(), MarkerError> {
+    let value = marker::value(run, &settings.owner, since);
+    match marker::put(marks, load_balancers, run, &value, take_over).await {
+        Err(MarkerError::Other(other)) if !take_over && marker::is_unstarted_or_finished(store, &other).await => {
+            tracing::warn!("replacing the marker of a run that never started or is finished: {other}");
+            marker::put(marks, load_balancers, run, &value, true).await
+        }
+        put => put,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapter::store::memory::MemoryStore;
+    use crate::engine::fake::FakeTags;
+
+    #[tokio::test]
+    async fn the_marker_of_a_run_that_died_before_it_began_is_replaced() {
+        let settings = Settings::new("alice@mac".into(), "mac".into(), 1);
+        let store = MemoryStore::default();
+        let fake = FakeTags::default().tagged("lb", marker::KEY, "a-1 alice@mac before");
+        let put =
+            async || put_marker(&fake, &store, &settings, "a-2", &["lb".into()], Timestamp::UNIX_EPOCH, false).await;
+        assert!(matches!(put().await, Err(MarkerError::Other(_))), "a run that this store does not know");
+        store.create("a-1").await.expect("an empty run");
+        put().await.expect("it is replaced");
+        assert!(fake.tag_of("lb", marker::KEY).is_some_and(|value| value.starts_with("a-2 ")));
+    }
+}

@@ -1,0 +1,102 @@
+//! Ends this process's part of a run: because the run is finished, because it must wait, or on request.
+
+use super::RunLoop;
+use crate::domain::decide::stop_reason;
+use crate::domain::run::event::{Event, Record, RunOutcome, StopReason};
+use crate::domain::run::observation::Marker;
+use crate::domain::run::state::{Frozen, Phase};
+use crate::engine::{Ending, EngineError, untag};
+use crate::port::store::LockError;
+
+impl RunLoop<'_> {
+    /// Whether this process still owns the run. If not, requests belong to the new owner, and this process stops,
+    /// whatever it does at the moment and whatever the last reading of the marker says.
+    pub(super) fn check_ownership(&mut self) -> bool {
+        // A write that is sent now can take effect until its deadline.
+        self.watch.lock_warning = self.locks.expiry(self.settings.deadline);
+        let Err(LockError::HeldBy(other)) = self.locks.check() else { return true };
+        self.watch.marker = Some(Marker::Other(format!("{} on {}, run {}", other.owner, other.host, other.run)));
+        false
+    }
+
+    /// Stops driving a frozen run if the settings say so, instead of guarding it. A rollback is always completed.
+    pub(super) async fn stop_if_frozen(&mut self) -> Result<Option<Ending>, EngineError> {
+        let may = self.settings.leave_when_frozen && self.state.phase != Phase::RollingBack;
+        let Some(Frozen { reason, message, .. }) = self.state.frozen.clone().filter(|_| may) else { return Ok(None) };
+        match stop_reason(reason) {
+            StopReason::Waiting => Ok(None),
+            stop => self.end_process(stop, message).await.map(Some),
+        }
+    }
+
+    /// `^C` pauses the run, except in a process that stops by itself (`step`): there the next call continues.
+    pub(super) async fn stop_on_request(&mut self, stop: StopReason, message: String) -> Result<Ending, EngineError> {
+        let stays = self.settings.orders.exit_after.is_none();
+        if stays
+            && stop == StopReason::Interrupted
+            && !matches!(self.state.phase, Phase::RollingBack | Phase::Detaching | Phase::Finished)
+            && self.state.paused.is_none()
+        {
+            self.journal(Event::Paused {
+                by: self.settings.owner.clone(),
+                reason: "interrupted".into(),
+                request: None,
+            })
+            .await?;
+        }
+        self.end_process(stop, message).await
+    }
+
+    pub(super) async fn stop(&mut self, stop: StopReason, message: String) -> Result<Ending, EngineError> {
+        if stop == StopReason::Stuck {
+            self.observe().await;
+        }
+        self.end_process(stop, message).await
+    }
+
+    async fn end_process(&mut self, reason: StopReason, message: String) -> Result<Ending, EngineError> {
+        self.hook_tasks.stop().await;
+        let stopped = Event::Stopped { reason, message: message.clone() };
+        if self.pending_claim.is_some() && reason == StopReason::Waiting {
+            // Nothing has happened; the heartbeat says who observed last.
+            let record = Record {
+                seq: 0,
+                time: self.ports.clock.now(),
+                run: self.state.run.clone(),
+                event: stopped,
+                newer: None,
+            };
+            self.audience.record(&record);
+        } else {
+            self.journal(stopped).await?;
+        }
+        self.write_heartbeat(self.ports.clock.now(), false, message.clone()).await;
+        self.locks.release().await;
+        Ok(Ending::Stopped(reason, message))
+    }
+
+    pub(super) async fn end_run(&mut self, outcome: RunOutcome) -> Ending {
+        self.hook_tasks.stop().await;
+        self.flights.wait_for_marker().await;
+        self.seen_intact_at = None;
+        let mut tags = Vec::new();
+        if self.plan.marker == crate::plan::model::MarkerMode::Tag {
+            let started = &self.state.started;
+            let routes: Vec<_> = started.routes.iter().map(|r| r.id.to_string()).collect();
+            let owners: Vec<_> =
+                [Some(&self.state.run), self.replaced_run.as_ref()].into_iter().flatten().map(String::as_str).collect();
+            tags = untag::remove(
+                &*self.ports.balancer.tags,
+                &*self.ports.clock,
+                &started.load_balancers,
+                &routes,
+                &owners,
+            )
+            .await;
+        }
+        self.write_heartbeat(self.ports.clock.now(), false, "finished".into()).await;
+        self.locks.release().await;
+        let (remarks, left) = std::mem::take(&mut self.final_report);
+        Ending::Finished { outcome, remarks, left, tags }
+    }
+}

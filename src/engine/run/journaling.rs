@@ -1,0 +1,150 @@
+//! Journals what happened, the operator requests, and the wait reasons.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::RunLoop;
+use crate::domain::run::event::{Event, ResumeMode, RunOutcome, Wait};
+use crate::engine::{EngineError, observation, ownership, request};
+
+impl RunLoop<'_> {
+    /// Journals that this process drives the run now. A scheduler's call that continues the previous one journals it
+    /// only together with another event, so that days of waiting do not fill the journal.
+    pub(in crate::engine) async fn claim(&mut self, event: Event, onward: bool) -> Result<(), EngineError> {
+        if !onward || self.settings.orders.exit_after.is_none() {
+            return self.journal(event).await;
+        }
+        let time = self.ports.clock.now();
+        self.state.apply(time, &event)?;
+        self.pending_claim = Some((time, event));
+        Ok(())
+    }
+
+    /// Journals an event, applies it to the state, and informs the audience. Only an event that moves the run forward
+    /// must be on disk first; any other is buffered until the store can write it.
+    pub(super) async fn journal(&mut self, event: Event) -> Result<(), EngineError> {
+        if let Some((time, claimed)) = self.pending_claim.take() {
+            let record = self.journal.write_or_buffer(time, claimed).await;
+            self.audience.record(&record);
+        }
+        let time = self.ports.clock.now();
+        // Checked before it is on disk: an impossible record would make the journal useless.
+        self.state.check(&event)?;
+        let moves_on = match &event {
+            Event::HookStarted { hook, .. } => !hook.at.is_rollback(),
+            Event::Intended { restore: false, .. }
+            | Event::Claimed { .. }
+            | Event::DetachStarted { .. }
+            | Event::Finished { outcome: RunOutcome::Completed, .. } => true,
+            Event::Started(_)
+            | Event::StepStarted { .. }
+            | Event::Bound { .. }
+            | Event::Intended { .. }
+            | Event::Outcome { .. }
+            | Event::Settled { .. }
+            | Event::StepDone { .. }
+            | Event::Baked { .. }
+            | Event::Approved { .. }
+            | Event::TimedOut { .. }
+            | Event::Promoted { .. }
+            | Event::Paused { .. }
+            | Event::Resumed { .. }
+            | Event::Frozen { .. }
+            | Event::Thawed {}
+            | Event::Drifted { .. }
+            | Event::Appeared { .. }
+            | Event::GateFailed { .. }
+            | Event::Sampled { .. }
+            | Event::Judged { .. }
+            | Event::RollbackStarted { .. }
+            | Event::RampStarted { .. }
+            | Event::Ramped { .. }
+            | Event::HookEnded { .. }
+            | Event::Unbound { .. }
+            | Event::Waiting { .. }
+            | Event::Health { .. }
+            | Event::Kept { .. }
+            | Event::Notice { .. }
+            | Event::Finished { .. }
+            | Event::Stopped { .. }
+            | Event::Unknown { .. }
+            | Event::Measured(_)
+            | Event::Notified { .. } => false,
+        };
+        let first = moves_on && !self.restores;
+        let record = if first {
+            self.journal.write(time, &event).await?
+        } else {
+            self.journal.write_or_buffer(time, event).await
+        };
+        self.state.apply(record.time, &record.event)?;
+        match &record.event {
+            // Refused writes are tried again.
+            Event::Resumed { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
+                // Routes may have joined.
+                self.watch_list = observation::WatchList::of(self.plan, &self.state);
+                self.watch.rejected_writes.clear();
+                self.executor.clear_refusals();
+            }
+            Event::Finished { remarks, left, .. } => self.final_report = (remarks.clone(), left.clone()),
+            _ => {}
+        }
+        if matches!(record.event, Event::Resumed { mode: ResumeMode::IncludeNew, .. }) {
+            self.write_script().await;
+        }
+        if matches!(record.event, Event::DetachStarted { .. }) {
+            ownership::disarm_script(&*self.ports.store, &self.state.run).await;
+        }
+        self.audience.record(&record);
+        Ok(())
+    }
+
+    /// Writes the break-glass script with the added routes, after the journal has them.
+    pub(super) async fn write_script(&self) {
+        ownership::write_script(&*self.ports.store, &self.state.run, &self.state.started, self.state.started_at).await;
+    }
+
+    pub(super) async fn journal_all(&mut self, events: Vec<Event>) -> Result<(), EngineError> {
+        for event in events {
+            self.journal(event).await?;
+        }
+        Ok(())
+    }
+
+    /// Carries out requests from other terminals. A request stays in the store until its event is on disk, so that the
+    /// next process finds it.
+    pub(super) async fn carry_out_requests(&mut self) -> Result<(), EngineError> {
+        for (name, request) in self.ports.store.requests(&self.state.run).await.unwrap_or_default() {
+            // A request that was already journalled stays if its process died before it could remove it.
+            if !self.state.answered_requests.contains(&name) {
+                let event = request::to_event(self.plan, &self.state, &request, Some(&name));
+                self.journal(event).await?;
+            }
+            if self.journal.is_flushed()
+                && let Err(error) = self.ports.store.drop_request(&self.state.run, &name).await
+            {
+                tracing::warn!("a request that was carried out cannot be removed from the store: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Journals the waits when their reasons change, and the health when its counts change.
+    pub(super) async fn journal_waits(&mut self, waits: Vec<Wait>, now: Timestamp) -> Result<(), EngineError> {
+        let changed = waits.len() != self.waits.len()
+            || waits.iter().zip(&self.waits).any(|(a, b)| a.reason != b.reason || a.message != b.message);
+        self.waits = waits;
+        if changed && !self.waits.is_empty() {
+            self.journal(Event::Waiting { waits: self.waits.clone() }).await?;
+        }
+        let counts: BTreeMap<_, _> =
+            self.watch.samples.iter().filter_map(|(g, s)| Some((g.clone(), s.back()?.counts))).collect();
+        if counts != self.counts {
+            self.counts.clone_from(&counts);
+            self.journal(Event::Health { groups: counts }).await?;
+        }
+        self.audience.turn(&self.state, &self.watch, &self.waits, now);
+        Ok(())
+    }
+}

@@ -1,0 +1,198 @@
+//! A test with a thousand target groups behind one load balancer: two for each of five hundred routes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use super::tests::NullAudience;
+use super::*;
+use crate::adapter::clock::LabClock;
+use crate::adapter::metric::Nobody;
+use crate::adapter::store::memory::MemoryStore;
+use crate::domain::elb::balancer::LiveRoute;
+use crate::domain::fixture;
+use crate::domain::health::{Target, TargetState};
+use crate::domain::run::event::{GroupStart, RouteStart, Started, WaitReason};
+use crate::domain::traffic::{RouteCensus, RouteContent, RouteId, Unreadable};
+use crate::engine::fake::FakeTags;
+use crate::engine::{Rate, ownership};
+use crate::plan::model::{MarkerMode, Step, StepKind, Strategy};
+use crate::port::store::Store;
+use crate::port::{Clock, LoadBalancerApi, Traffic, WriteError};
+
+const ROUTES: u32 = 500;
+/// Healthy targets of each group.
+const TARGETS: usize = 4;
+/// After this many writes, the targets of the last route's new group become unhealthy, for ten minutes.
+const HEALTHY_WRITES: usize = 480;
+const UNHEALTHY_TIME: SignedDuration = SignedDuration::from_mins(10);
+
+/// Reads eight groups in a tenth of a second, so that all groups take 12.5 s, and checks each write (I1).
+struct LargeBalancer {
+    clock: Arc<dyn Clock>,
+    routes: Mutex<BTreeMap<RouteId, RouteContent>>,
+    /// When each group was last read, and whether all its targets were healthy.
+    read: Mutex<BTreeMap<String, (Timestamp, bool)>>,
+    written: Mutex<Vec<(Timestamp, RouteId)>>,
+    unhealthy_group: String,
+}
+
+fn old(number: u32) -> String {
+    format!("old-{number:03}")
+}
+
+fn new(number: u32) -> String {
+    format!("new-{number:03}")
+}
+
+impl LargeBalancer {
+    fn written(&self) -> Vec<(Timestamp, RouteId)> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The time in which the last group is unhealthy.
+    fn unhealthy_time(&self) -> Option<(Timestamp, Timestamp)> {
+        self.written().get(HEALTHY_WRITES).map(|(at, _)| (*at, *at + UNHEALTHY_TIME))
+    }
+
+    fn targets(&self, group: &str) -> Vec<Target> {
+        let now = self.clock.now();
+        let ill =
+            group == self.unhealthy_group && self.unhealthy_time().is_some_and(|(from, to)| from <= now && now < to);
+        let state = if ill { TargetState::Unhealthy } else { TargetState::Healthy };
+        vec![Target { id: "10.0.0.1".into(), port: 80, zone: None, state, reason: None }; TARGETS]
+    }
+}
+
+#[async_trait]
+impl Traffic for LargeBalancer {
+    async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
+        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.iter().map(|id| (id.clone(), Ok(routes[id].clone()))).collect()
+    }
+
+    async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+        let mut all = BTreeMap::new();
+        for some in groups.chunks(8) {
+            let at = self.clock.now();
+            for group in some {
+                let targets = self.targets(group);
+                let well = targets.iter().all(|t| t.state == TargetState::Healthy);
+                self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(group.clone(), (at, well));
+                all.insert(group.clone(), Ok(targets));
+            }
+            self.clock.sleep(Duration::from_millis(100)).await;
+        }
+        all
+    }
+
+    async fn census(&self, _: &str) -> Result<RouteCensus, Unreadable> {
+        Err(Unreadable::Throttled)
+    }
+
+    async fn set(&self, id: &RouteId, content: &RouteContent, _: Duration) -> Result<(), WriteError> {
+        let now = self.clock.now();
+        let group = content.split.members.last().expect("a group").id.clone();
+        let (read, well) = self.read.lock().unwrap_or_else(PoisonError::into_inner)[&group];
+        assert!(
+            now.duration_since(read) <= SignedDuration::from_secs(10),
+            "{group} rises at {now}, last read at {read}"
+        );
+        assert!(well, "{group} rises at {now}, ill at {read}");
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), content.clone());
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).push((now, id.clone()));
+        Ok(())
+    }
+}
+
+/// A run over all routes, and the live routes.
+fn started() -> (Started, BTreeMap<RouteId, RouteContent>) {
+    let mut started = fixture::started(0);
+    let (route, group) = (started.routes[0].clone(), started.groups.values().next().expect("a group").clone());
+    let live = (0..ROUTES).map(|n| fixture::route(80, Some(n + 1), fixture::forward(&[(&old(n), 100), (&new(n), 0)])));
+    let live: Vec<LiveRoute> = live.collect();
+    let groups = |n| [("a".to_owned(), fixture::group_arn(&old(n))), ("b".to_owned(), fixture::group_arn(&new(n)))];
+    started.routes = (0..)
+        .zip(&live)
+        .map(|(n, live)| RouteStart {
+            id: live.id.clone(),
+            label: live.label(),
+            groups: groups(n).into(),
+            content: live.content.clone(),
+            ..route.clone()
+        })
+        .collect();
+    let old = (0..ROUTES).map(|n| (old(n), "a", 4));
+    started.groups = old
+        .chain((0..ROUTES).map(|n| (new(n), "b", 0)))
+        .map(|(name, cluster, healthy)| {
+            (fixture::group_arn(&name), GroupStart { name, cluster: cluster.into(), healthy, ..group.clone() })
+        })
+        .collect();
+    (started, live.into_iter().map(|live| (live.id, live.content)).collect())
+}
+
+/// I1 applies to each write: an observation of a thousand groups takes longer than ten seconds.
+#[tokio::test(start_paused = true)]
+async fn a_step_over_a_thousand_groups_reads_what_each_chunk_raises() {
+    let strategy = Strategy {
+        steps: vec![Step {
+            number: 1,
+            name: None,
+            kind: StepKind::Shares(fixture::shares(50, 50)),
+            approval_timeout: None,
+        }],
+        ..fixture::plan().strategy
+    };
+    let plan = Plan { marker: MarkerMode::None, strategy, ..fixture::plan() };
+    let clock: Arc<dyn Clock> = Arc::new(LabClock::new(Timestamp::UNIX_EPOCH, 1.0));
+    let (started, routes) = started();
+    let things = started.groups.len() + started.routes.len() / 20;
+    let last = started.routes.last().expect("a route").id.clone();
+    let town = Arc::new(LargeBalancer {
+        clock: Arc::clone(&clock),
+        routes: Mutex::new(routes),
+        read: Mutex::default(),
+        written: Mutex::default(),
+        unhealthy_group: fixture::group_arn(&new(ROUTES - 1)),
+    });
+    let store = Arc::new(MemoryStore::new());
+    let ports = Ports {
+        balancer: LoadBalancerApi {
+            traffic: Arc::<LargeBalancer>::clone(&town),
+            ..LoadBalancerApi::new(FakeTags::default())
+        },
+        clusters: [].into(),
+        metrics: Arc::new(Nobody),
+        hooks: Arc::new(crate::adapter::hook::NoHooks),
+        clock,
+        store: Arc::<MemoryStore>::clone(&store),
+    };
+    // Fewer and larger chunks than in production: a decision over a thousand groups takes its time in a test.
+    let modify = Rate { burst: 58.0, per_second: 60.0 };
+    let settings = Settings { pid: 0, modify, ..Settings::new("alice@mac".into(), "mac".into(), things) };
+    let ownership = ownership::own_new_run(&ports, &settings, plan.marker, "alpha-1", started).await.expect("begun");
+    let mut audience = NullAudience;
+    let mut run =
+        RunLoop::open(&plan, ports, settings, ownership, Interrupt::default(), &mut audience).await.expect("taken");
+    let ending = run.drive().await.expect("an end");
+    assert!(matches!(ending, Ending::Finished { outcome: RunOutcome::Completed, .. }), "{ending:?}");
+    let (ill, well) = town.unhealthy_time().expect("it fell ill");
+    let written = town.written();
+    assert_eq!(written.len(), 500, "each route is written once");
+    let (late, others): (Vec<_>, Vec<_>) = written.into_iter().partition(|(at, _)| *at >= well);
+    assert_eq!(late.into_iter().map(|(_, id)| id).collect::<Vec<_>>(), [last], "the others are not held up");
+    assert!(others.iter().all(|(at, _)| *at < ill + SignedDuration::from_mins(2)));
+    let records = store.read("alpha-1").await.expect("readable");
+    let waits = records
+        .iter()
+        .filter_map(|r| if let Event::Waiting { waits } = &r.event { Some(waits) } else { None })
+        .flatten();
+    assert!(
+        waits.into_iter().any(|w| w.reason == WaitReason::RaiseGate && w.message.starts_with("new-499 has 0 of the 2")),
+        "it is said why"
+    );
+}

@@ -1,0 +1,51 @@
+//! Metric queries that are under way, beside the loop.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
+use crate::port::Metrics;
+
+/// Metric queries under way. They are cancelled on drop.
+#[derive(Default)]
+pub struct MetricQueries {
+    tasks: JoinSet<Vec<(MeasurementRequest, MeasuredValue)>>,
+    pub(super) pending_gates: BTreeSet<String>,
+    /// Answers that arrived during [`Asking::wait`].
+    early: Vec<(MeasurementRequest, MeasuredValue)>,
+}
+
+impl MetricQueries {
+    pub fn ask(&mut self, metrics: &Arc<dyn Metrics>, questions: Vec<MeasurementRequest>) {
+        self.pending_gates.extend(questions.iter().map(|q| q.gate.name.clone()));
+        let metrics = Arc::clone(metrics);
+        self.tasks.spawn(async move {
+            let seen = metrics.measure(&questions).await;
+            questions.into_iter().zip(seen).collect()
+        });
+    }
+
+    /// Waits for an answer. Returns `false` if no query is under way.
+    pub async fn wait(&mut self) -> bool {
+        let Some(done) = self.tasks.join_next().await else { return false };
+        self.early.extend(done.unwrap_or_default());
+        true
+    }
+
+    pub fn take_answers(&mut self) -> Vec<(MeasurementRequest, MeasuredValue)> {
+        let mut all = std::mem::take(&mut self.early);
+        while let Some(done) = self.tasks.try_join_next() {
+            all.extend(done.unwrap_or_default());
+        }
+        for (question, _) in &all {
+            self.pending_gates.remove(&question.gate.name);
+        }
+        // A query that panicked has no answer; its gates are queried again.
+        if self.tasks.is_empty() {
+            self.pending_gates.clear();
+        }
+        all
+    }
+}

@@ -1,0 +1,170 @@
+//! The data plane: which route a request matches, and which group and target it goes to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::routing::{EffectiveAction, FinalAction};
+use super::{ClientRequest, Condition, LabEvent, Pick, PodId, Route, RoutingOutcome, World};
+use crate::base::time::later;
+
+impl World {
+    /// Routes a client's request as the load balancer does.
+    pub fn pick(&mut self, request: &ClientRequest<'_>, now: jiff::Timestamp) -> Pick {
+        if self.queue.next().is_some_and(|at| at <= now) {
+            self.advance(now);
+        }
+        let Some(route) = self.match_route(request) else {
+            return Pick {
+                route: Arc::from(""),
+                group: None,
+                cluster: None,
+                outcome: RoutingOutcome::Reset,
+                set_cookie: None,
+            };
+        };
+        let bound = request.cookie.and_then(|cookie| self.sticky_group(route, cookie));
+        let route_arn = Arc::clone(&self.routes[route].arn);
+        let effective = &mut self.routes[route].effective;
+        if let FinalAction::Status(status) = effective.action {
+            return Pick {
+                route: route_arn,
+                group: None,
+                cluster: None,
+                outcome: RoutingOutcome::Status(status),
+                set_cookie: None,
+            };
+        }
+        let sticky = effective.sticky.filter(|_| bound.is_none());
+        let balancer = self.listeners[self.routes[route].listener].balancer;
+        let chosen = bound.or_else(|| self.routes[route].effective.next_group(&mut self.balancers[balancer].owed));
+        let Some(group) = chosen else {
+            return Pick {
+                route: route_arn,
+                group: None,
+                cluster: None,
+                outcome: RoutingOutcome::Status(503),
+                set_cookie: None,
+            };
+        };
+        let set_cookie =
+            sticky.map(|seconds| format!("{group:x}-{:x}", now.as_second() + i64::try_from(seconds).unwrap_or(0)));
+        self.pick_target(route_arn, group, set_cookie)
+    }
+
+    fn pick_target(&mut self, route: Arc<str>, group: usize, set_cookie: Option<String>) -> Pick {
+        let pods = &self.pods;
+        let target = self.groups[group].next_target(|pod| pods.get(pod.0 as usize).map(|p| p.ip));
+        let group = &self.groups[group];
+        let outcome = target.map_or(RoutingOutcome::Status(503), |t| RoutingOutcome::Target {
+            pod: t.pod,
+            ip: t.ip,
+            port: t.port,
+        });
+        let cluster = group.cluster.map(|c| Arc::clone(&self.clusters[c].name));
+        Pick { route, group: Some(Arc::clone(&group.arn)), cluster, outcome, set_cookie }
+    }
+
+    fn match_route(&self, request: &ClientRequest<'_>) -> Option<usize> {
+        let named = |l: &&super::Listener| {
+            request.load_balancer.is_empty() || self.balancers[l.balancer].name == request.load_balancer
+        };
+        let listener = self.listeners.iter().filter(|l| l.port == request.port).find(named)?;
+        let lower;
+        let host = if request.host.bytes().any(|b| b.is_ascii_uppercase()) {
+            lower = request.host.to_ascii_lowercase();
+            &lower
+        } else {
+            request.host
+        };
+        let rule =
+            listener.rules.iter().find(|r| self.routes[**r].matcher.iter().all(|c| c.matches(host, request.path)));
+        Some(*rule.unwrap_or(&listener.default))
+    }
+
+    /// The group that a cookie binds a client to: until the cookie expires or the group leaves the action, whatever its
+    /// weight.
+    fn sticky_group(&self, route: usize, cookie: &str) -> Option<usize> {
+        let effective = &self.routes[route].effective;
+        effective.sticky?;
+        let (group, expires) = cookie.split_once('-')?;
+        let (group, expires) = (usize::from_str_radix(group, 16).ok()?, i64::from_str_radix(expires, 16).ok()?);
+        (expires > self.now.as_second() && effective.entries().iter().any(|e| e.group == group)).then_some(group)
+    }
+
+    /// Returns a pod's answer. Which requests of a partly failing pod fail depends on how many it has had.
+    pub fn respond(&self, pod: PodId, asker: super::Requester) -> super::PodAnswer {
+        self.pods.get(pod.0 as usize).map_or(super::PodAnswer::Refused, |p| p.answer(asker))
+    }
+
+    /// Returns every pod that still exists.
+    pub fn pods(&self) -> Vec<super::PodEndpoint> {
+        let numbered = (0..).zip(&self.pods);
+        numbered
+            .filter(|(_, p)| p.phase != super::pod::Phase::Gone)
+            .map(|(id, p)| super::PodEndpoint {
+                id: PodId(id),
+                cluster: p.cluster.map(|c| Arc::clone(&self.clusters[c].name)),
+                name: Arc::clone(&p.name),
+                ip: p.ip,
+                port: p.port,
+                alive: p.alive(),
+            })
+            .collect()
+    }
+
+    /// Schedules a route's present actions for the data plane, after the propagation delay and never before an earlier
+    /// change.
+    pub(crate) fn schedule_propagation(&mut self, route: usize) {
+        let phase = self.random.f64();
+        let effective = EffectiveAction::read(&self.routes[route].actions, &self.group_index, phase);
+        let (low, high) = (self.latency.propagation_min.0, self.latency.propagation_max.0);
+        let delay = low + high.saturating_sub(low).mul_f64(self.random.f64());
+        let at = later(self.now, delay).max(self.routes[route].propagated_until);
+        self.routes[route].propagated_until = at;
+        self.queue.schedule(at, LabEvent::Propagate { route, effective: Box::new(effective) });
+    }
+
+    pub(super) fn propagate(&mut self, route: usize, mut effective: EffectiveAction) {
+        effective.keep_owed(&self.routes[route].effective);
+        self.routes[route].effective = effective;
+    }
+
+    /// The written share of a cluster on the managed routes, 0–1: the smallest and the largest of any route.
+    pub(crate) fn shares(&self, cluster: usize) -> Option<(f64, f64)> {
+        let mut range: Option<(f64, f64)> = None;
+        for route in self.routes.iter().filter(|r| !r.deleted && r.managed) {
+            let mut managed: BTreeMap<usize, u32> = BTreeMap::new();
+            for (arn, weight) in super::weights(&route.actions) {
+                if let Some(owner) = self.group_index.get(arn).and_then(|g| self.groups[*g].cluster) {
+                    *managed.entry(owner).or_default() += weight;
+                }
+            }
+            let total: u32 = managed.values().sum();
+            if total > 0 && managed.contains_key(&cluster) {
+                let share = f64::from(managed[&cluster]) / f64::from(total);
+                range = Some(range.map_or((share, share), |(low, high)| (low.min(share), high.max(share))));
+            }
+        }
+        range
+    }
+
+    /// Returns load balancer, port, host and path of a request that reaches a route; `None`: no client can meet its
+    /// conditions.
+    pub(super) fn sample_request(&self, route: &Route) -> Option<(String, u16, String, String)> {
+        let listener = &self.listeners[route.listener];
+        let balancer = &self.balancers[listener.balancer];
+        let (mut host, mut path) = (format!("{}.example.com", balancer.name), "/".to_owned());
+        if route.priority.is_none() {
+            "/somewhere/else".clone_into(&mut path);
+        }
+        for condition in &route.matcher {
+            match condition {
+                Condition::Path(patterns) => path = patterns.first()?.replace('*', "x").replace('?', "y"),
+                Condition::Host(patterns) => host = patterns.first()?.replace('*', "www").replace('?', "y"),
+                Condition::Method(methods) if methods.iter().any(|m| m == "GET") => {}
+                Condition::Method(_) | Condition::Never => return None,
+            }
+        }
+        Some((balancer.name.clone(), listener.port, host, path))
+    }
+}

@@ -1,0 +1,61 @@
+//! Creates the production adapters for a lab.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::RehearsalError;
+use crate::adapter::aws;
+use crate::adapter::aws::eks;
+use crate::adapter::aws::elb::Alb;
+use crate::adapter::kubernetes::{K8s, limit};
+use crate::lab::{live, virtual_time};
+use crate::plan::model::{ClusterAccess, ClusterName, Plan};
+use crate::port::{Cluster, LoadBalancerApi};
+
+/// The adapters of a lab.
+pub struct Adapters {
+    pub balancer: LoadBalancerApi,
+    pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
+}
+
+/// Connects over sockets. The lab's clock runs `speed` times as fast as the clients' clocks.
+pub async fn live(plan: &Plan, lab: &live::LiveLab, speed: f64) -> Result<Adapters, RehearsalError> {
+    let config = aws::config(&lab.aws_settings()).await;
+    let mut clusters: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();
+    for cluster in &plan.clusters {
+        let reached = match &cluster.access {
+            ClusterAccess::None => continue,
+            ClusterAccess::Eks(name) => eks::connect(&config, name, None).await.map_err(client_error)?,
+            ClusterAccess::KubeContext(_) => cluster_at(lab.cluster_url(&cluster.name).unwrap_or_default())?,
+        };
+        clusters.insert(cluster.name.clone(), Arc::new(reached));
+    }
+    // The SDK's back-off is in real time: five attempts would take half an hour of the lab's time.
+    Ok(Adapters { balancer: LoadBalancerApi::new(Alb::hurried(&config, speed)), clusters })
+}
+
+/// Connects without sockets.
+pub async fn paused(plan: &Plan, lab: &virtual_time::VirtualLab) -> Result<Adapters, RehearsalError> {
+    let config = aws::config(&lab.aws_settings()).await;
+    let mut clusters: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();
+    for cluster in &plan.clusters {
+        let transport = lab.kube_transport(&cluster.name);
+        let reached = match &cluster.access {
+            ClusterAccess::None => continue,
+            ClusterAccess::Eks(name) => eks::connect(&config, name, Some(transport)).await.map_err(client_error)?,
+            ClusterAccess::KubeContext(_) => K8s::new(kube::Client::new(transport, "default")),
+        };
+        clusters.insert(cluster.name.clone(), Arc::new(reached));
+    }
+    Ok(Adapters { balancer: LoadBalancerApi::new(Alb::new(&config)), clusters })
+}
+
+fn cluster_at(url: String) -> Result<K8s, RehearsalError> {
+    let mut config = kube::Config::new(url.parse().map_err(client_error)?);
+    limit(&mut config);
+    kube::Client::try_from(config).map(K8s::new).map_err(client_error)
+}
+
+fn client_error(error: impl std::fmt::Display) -> RehearsalError {
+    RehearsalError::Client(error.to_string())
+}

@@ -1,0 +1,89 @@
+//! The AWS SDK's transport and clock without sockets: the model answers, and the lab's time passes.
+
+use std::time::{Duration, SystemTime};
+
+use aws_smithy_async::time::{SharedTimeSource, TimeSource};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use http_body_util::BodyExt;
+
+use crate::adapter::clock::LabClock;
+use crate::lab::body::ConnectionReset;
+use crate::lab::model::{AwsAnswer, Delivery};
+use crate::lab::shared_model::SharedModel;
+use crate::port::Clock;
+
+/// A connector that calls the model. Connect and read time-outs have no effect here; operation time-outs have.
+#[derive(Clone)]
+pub struct ModelConnector(SharedModel);
+
+impl ModelConnector {
+    /// Wraps it for the SDK's configuration.
+    pub fn client(shell: SharedModel) -> SharedHttpClient {
+        SharedHttpClient::new(Self(shell))
+    }
+
+    async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let request = request.try_into_http1x().map_err(|e| ConnectorError::user(e.into()))?;
+        let (mut head, body) = request.into_parts();
+        // A random value, which would make two runs of a seed differ.
+        head.headers.remove("amz-sdk-invocation-id");
+        // Read the body to its end, or the SDK's stalled-stream protection fails the call.
+        let body = body.collect().await.map_err(ConnectorError::io)?.to_bytes();
+        let request = http::Request::from_parts(head, body);
+        let answer = self.0.change(|world, now| world.aws(&request, now));
+        self.0.wait(answer.latency).await;
+        deliver(answer)
+    }
+}
+
+fn deliver(answer: AwsAnswer) -> Result<HttpResponse, ConnectorError> {
+    match answer.delivery {
+        Delivery::Answered => HttpResponse::try_from(answer.response.map(SdkBody::from))
+            .map_err(|e| ConnectorError::other(e.into(), None)),
+        Delivery::Lost | Delivery::Dropped | Delivery::AppliedLate(_) => {
+            Err(ConnectorError::io(ConnectionReset.into()))
+        }
+    }
+}
+
+impl std::fmt::Debug for ModelConnector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connector")
+    }
+}
+
+impl HttpConnector for ModelConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::new(self.clone().exchange(request))
+    }
+}
+
+impl HttpClient for ModelConnector {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+/// The lab's clock for the SDK: dates of signatures, expiry of credentials.
+#[derive(Debug, Clone)]
+pub struct LabTimeSource(LabClock);
+
+impl LabTimeSource {
+    /// Wraps it for the SDK's configuration.
+    pub fn source(clock: LabClock) -> SharedTimeSource {
+        SharedTimeSource::new(Self(clock))
+    }
+}
+
+impl TimeSource for LabTimeSource {
+    fn now(&self) -> SystemTime {
+        let since = self.0.now().as_duration();
+        SystemTime::UNIX_EPOCH + Duration::try_from(since).unwrap_or_default()
+    }
+}
