@@ -257,13 +257,7 @@ mod tests {
     fn a_begun_run_whose_marker_cannot_be_put_exits_as_its_traffic_stands() {
         let error = || HoldError::Marker(MarkerError::Read("throttled".into()));
         assert_eq!(held(error()).exit, Exit::Refused, "nothing was touched, where the run was to begin");
-        let record = Record {
-            seq: 1,
-            time: Timestamp::UNIX_EPOCH,
-            run: "alpha-1".into(),
-            event: Event::Started(Box::new(fixture::started(4))),
-            newer: None,
-        };
+        let record = Record::new(1, Timestamp::UNIX_EPOCH, "alpha-1", Event::Started(Box::new(fixture::started(4))));
         let mut state = State::fold(&[record]).ok().flatten().expect("a state");
         assert_eq!(held_again(error(), &state).exit, Exit::Refused, "nothing was moved");
         for route in state.routes.values_mut() {

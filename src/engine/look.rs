@@ -195,13 +195,7 @@ mod tests {
             started.start = start.map(|cluster| [(cluster.to_owned(), 100)].into());
             let c = GroupStart { cluster: "c".into(), ..started.groups.values().next().expect("a group").clone() };
             started.groups.insert("c's group".into(), c);
-            let record = Record {
-                seq: 1,
-                time: Timestamp::UNIX_EPOCH,
-                run: "r".into(),
-                event: Event::Started(Box::new(started)),
-                newer: None,
-            };
+            let record = Record::new(1, Timestamp::UNIX_EPOCH, "r", Event::Started(Box::new(started)));
             let state = State::fold(&[record]).expect("legal").expect("a state");
             Subject::of(&fixture::plan(), &state).groups.contains(&"c's group".to_owned())
         };
@@ -214,13 +208,7 @@ mod tests {
         let mut started = fixture::started(36);
         let template = started.groups.values().find(|g| g.cluster == "a").expect("a group").clone();
         started.groups.extend((0..200).map(|i| (format!("group {i}"), template.clone())));
-        let record = Record {
-            seq: 1,
-            time: Timestamp::UNIX_EPOCH,
-            run: "r".into(),
-            event: Event::Started(Box::new(started)),
-            newer: None,
-        };
+        let record = Record::new(1, Timestamp::UNIX_EPOCH, "r", Event::Started(Box::new(started)));
         let state = State::fold(&[record]).expect("legal").expect("a state");
         let subject = Subject::of(&fixture::plan(), &state);
         assert!(subject.groups.len() >= 200);

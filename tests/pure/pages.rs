@@ -455,7 +455,7 @@ fn begun(phase: Phase) -> State {
     let started = json!({"event": "started", "plan": "p", "text": "", "hash": "", "owner": "o", "fromStep": 1, "from": "a", "to": "b", "loadBalancers": [], "routes": [],
         "groups": {}, "clusters": {}, "bindings": []});
     let event = serde_json::from_value(started).expect("started");
-    let record = Record { seq: 1, time: jiff::Timestamp::UNIX_EPOCH, run: "p-1".into(), event, newer: None };
+    let record = Record::new(1, jiff::Timestamp::UNIX_EPOCH, "p-1", event);
     let mut state = State::fold(&[record]).expect("legal").expect("a state");
     state.phase = phase;
     state.finished = (phase == Phase::Finished).then_some(Outcome::Completed);

@@ -104,13 +104,7 @@ pub fn drifted(route: &RouteId, expected: Content, live: Option<Content>) -> Eve
 
 /// Numbered records, their events at these seconds.
 pub fn records(events: Vec<(i64, Event)>) -> Vec<Record> {
-    let record = |(i, (seconds, event))| Record {
-        seq: i as u64 + 1,
-        time: at(seconds),
-        run: "alpha-20260301-140200-k3f9".into(),
-        event,
-        newer: None,
-    };
+    let record = |(i, (seconds, event))| Record::new(i as u64 + 1, at(seconds), "alpha-20260301-140200-k3f9", event);
     events.into_iter().enumerate().map(record).collect()
 }
 

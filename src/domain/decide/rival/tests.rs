@@ -10,13 +10,7 @@ fn drifted(owners: &[Owner], a: u16, b: u16) -> Route {
     let mut started = fixture::started(10);
     started.routes.truncate(1);
     started.routes[0].owners = owners.to_vec();
-    let record = Record {
-        seq: 1,
-        time: Timestamp::UNIX_EPOCH,
-        run: "alpha-1".into(),
-        event: Event::Started(Box::new(started)),
-        newer: None,
-    };
+    let record = Record::new(1, Timestamp::UNIX_EPOCH, "alpha-1", Event::Started(Box::new(started)));
     let mut state = State::fold(&[record]).unwrap().unwrap();
     let mut route = state.routes.pop_first().unwrap().1;
     route.known = fixture::forward(&[("webapp-a", 50), ("webapp-b", 50), ("webapp-default", 0)]);

@@ -200,7 +200,7 @@ fn record(mut map: Map<String, Value>) -> Result<Record, String> {
     let time = Timestamp::deserialize(read("time")?).map_err(wrong)?;
     let run = String::deserialize(read("run")?).map_err(wrong)?;
     match Event::deserialize(&Value::Object(map.clone())) {
-        Ok(event) => Ok(newer::compared(Record { seq, time, run, event, newer: None }, map)),
+        Ok(event) => Ok(newer::compared(Record::new(seq, time, run, event), map)),
         Err(error) => Ok(newer::unknown(seq, time, run, map, &error.to_string())),
     }
 }
@@ -227,13 +227,7 @@ mod tests {
         ];
         let (mut text, mut sum, mut records) = (String::new(), String::new(), vec![]);
         for (seq, event) in (1..).zip(events) {
-            let record = Record {
-                seq,
-                time: "2026-11-20T21:03:05Z".parse().unwrap(),
-                run: "alpha-1".into(),
-                event,
-                newer: None,
-            };
+            let record = Record::new(seq, "2026-11-20T21:03:05Z".parse().unwrap(), "alpha-1", event);
             let (line, next) = line(&sum, &record).unwrap();
             text.push_str(&line);
             sum = next;
@@ -296,13 +290,7 @@ mod tests {
         let split = live.forwards().cloned();
         let outcome = Event::Outcome { route: route.clone(), result: WriteResult::Unknown, live: split, detail: None };
         for event in [Event::Drifted { route, expected: live.clone(), live: Some(live) }, outcome] {
-            let record = Record {
-                seq: 1,
-                time: "2026-11-20T21:03:05.123456789Z".parse().unwrap(),
-                run: "r".into(),
-                event,
-                newer: None,
-            };
+            let record = Record::new(1, "2026-11-20T21:03:05.123456789Z".parse().unwrap(), "r", event);
             let (text, _) = line("", &record).unwrap();
             assert_eq!(parse(text.as_bytes()).unwrap().records, [record]);
         }
@@ -421,13 +409,7 @@ mod tests {
     fn a_measurement_is_printed_like_any_record() {
         let measured =
             Measured { step: 2, label: "setWeight: 5".into(), clusters: [].into(), requests: 9, client_errors: 0 };
-        let record = Record {
-            seq: 3,
-            time: "2026-11-20T21:03:05Z".parse().unwrap(),
-            run: "r".into(),
-            event: Event::Measured(measured),
-            newer: None,
-        };
+        let record = Record::new(3, "2026-11-20T21:03:05Z".parse().unwrap(), "r", Event::Measured(measured));
         let json = to_json(&record).to_string();
         assert!(json.contains(r#""event":"measured","step":2,"#) && json.ends_with(r#""clientErrors":0}"#), "{json}");
     }

@@ -37,7 +37,7 @@ impl<'de> Deserialize<'de> for Line {
                     Head { version: Some(version), seq: Some(seq), time: Some(time), run: Some(run), sum: Some(_) }
                         if version == VERSION =>
                     {
-                        Ok(Line(Record { seq, time, run, event, newer: None }))
+                        Ok(Line(Record::new(seq, time, run, event)))
                     }
                     _ => Err(A::Error::custom("not a record of this version")),
                 }

@@ -404,7 +404,7 @@ fn secrets() -> Vec<Bug> {
                 reason: cutover::domain::run::event::Freeze::Unreadable,
                 message: format!("signed with {}", SECRETS[1]),
             };
-            after(all, 0, What::Journalled(Record { seq: 9, time, run, event, newer: None }));
+            after(all, 0, What::Journalled(Record::new(9, time, run, event)));
         }),
         edit("a session token in the log", "debug output of the SDK", 12, |all| {
             after(all, 0, What::Said(format!("token {}", SECRETS[2])))

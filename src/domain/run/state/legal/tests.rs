@@ -27,7 +27,7 @@ const PHASES: [(Phase, bool); 9] = [
 /// A run in this state.
 fn state(stand: Stand) -> State {
     let event = Event::Started(Box::new(fixture::started(4)));
-    let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event, newer: None };
+    let record = Record::new(1, Timestamp::UNIX_EPOCH, "r", event);
     let mut state = State::fold(&[record]).expect("legal").expect("a state");
     state.phase = stand.phase;
     state.finished = (stand.phase == Phase::Finished).then_some(Outcome::Completed);
@@ -154,7 +154,7 @@ fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() 
 #[test]
 fn a_journal_begins_with_started() {
     let event = Event::Notice { message: String::new(), refused: None, request: None };
-    let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event, newer: None };
+    let record = Record::new(1, Timestamp::UNIX_EPOCH, "r", event);
     assert_eq!(State::fold(&[record]), Err(Illegal { stand: None, event: "notice" }));
     assert_eq!(State::fold(&[]), Ok(None));
 }
