@@ -37,42 +37,34 @@ pub fn often(settings: &Settings, calls: usize) -> String {
     )
 }
 
-/// Drives a run to its ending. `^C` once pauses the run; twice exits at once.
-pub async fn drive(
-    surface: &dyn Surface,
-    plan: &Plan,
+/// A run that this process drives.
+pub struct Drive<'a> {
+    plan: &'a Plan,
     ports: Ports,
     settings: Settings,
     hold: Hold,
-) -> Result<Exit, Failure> {
-    begin(surface, plan, ports, settings, hold, None, &[]).await
+    /// The request that this process was started with. It is carried out first: a rollback must not depend on a
+    /// request in the store.
+    pub request: Option<&'a Request>,
+    /// Routes outside the run that may need a rollback too, each with the reason.
+    pub unknown: &'a [String],
 }
 
-/// Drives a run to its ending, and first carries out the request that this process was started with: a rollback must
-/// not depend on a request in the store. `unknown`: routes outside the run that may need a rollback too, each with the
-/// reason.
-pub async fn begin(
-    surface: &dyn Surface,
-    plan: &Plan,
-    ports: Ports,
-    settings: Settings,
-    hold: Hold,
-    request: Option<&Request>,
-    unknown: &[String],
-) -> Result<Exit, Failure> {
-    Box::pin(followed(surface, plan, ports, settings, hold, request, unknown)).await
+impl<'a> Drive<'a> {
+    /// Without a request and without unknown routes.
+    pub fn new(plan: &'a Plan, ports: Ports, settings: Settings, hold: Hold) -> Self {
+        Self { plan, ports, settings, hold, request: None, unknown: &[] }
+    }
+
+    /// Drives the run to its ending. `^C` once pauses the run; twice exits at once.
+    pub async fn run(self, surface: &dyn Surface) -> Result<Exit, Failure> {
+        Box::pin(drive(surface, self)).await
+    }
 }
 
 /// Connects all audiences, drives the run, and reports its ending.
-async fn followed(
-    surface: &dyn Surface,
-    plan: &Plan,
-    ports: Ports,
-    settings: Settings,
-    hold: Hold,
-    request: Option<&Request>,
-    unknown: &[String],
-) -> Result<Exit, Failure> {
+async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
+    let Drive { plan, ports, settings, hold, request, unknown } = run;
     let interrupt = Interrupt::default();
     let stays = settings.orders.leave.is_none();
     let mut listener = surface.audience(plan);

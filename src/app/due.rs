@@ -64,7 +64,7 @@ pub async fn go_on(surface: &dyn Surface, found: &Found, store: Arc<dyn Store>, 
     let (plan, state) = (&found.plan, found.state()?);
     let (ports, settings) = taking(found, &state, store, going).await?;
     match hold::take(&ports, &settings, plan.marker, &found.run.id, &found.run.load_balancers, false).await {
-        Ok(hold) => drive::drive(surface, plan, ports, settings, hold).await,
+        Ok(hold) => drive::Drive::new(plan, ports, settings, hold).run(surface).await,
         Err(error) => elsewhere(surface, plan, &error).ok_or_else(|| drive::held_again(error, &state)),
     }
 }

@@ -87,7 +87,7 @@ pub async fn resume(
     surface.say(&drive::often(&settings, Subject::of(&found.plan, &state).size()));
     let hold = hold::take(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
     let hold = hold.map_err(|e| drive::held_again(e, &state))?;
-    drive::drive(surface, &found.plan, ports, settings, hold).await
+    drive::Drive::new(&found.plan, ports, settings, hold).run(surface).await
 }
 
 /// Rolls a run back: through the process that drives it, which is followed to the end, or in this process if there is
@@ -136,8 +136,10 @@ pub async fn restoring(
     );
     let hold = hold.await.map_err(|e| drive::held_again(e, &state))?;
     let asked = ports.clone();
-    let exit =
-        drive::begin(surface, &found.plan, ports, settings, hold, Some(request), &[]).await.map(Exit::done_if_back)?;
+    let exit = drive::Drive { request: Some(request), ..drive::Drive::new(&found.plan, ports, settings, hold) }
+        .run(surface)
+        .await
+        .map(Exit::done_if_back)?;
     if exit != Exit::Done && seen {
         identity::account(&found.plan, &asked).await?;
     }

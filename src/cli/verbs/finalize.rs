@@ -83,7 +83,12 @@ pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
     let hold = hold::take(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
     let (by, _) = owner::owner();
     let request = (!begun).then_some(Request::Detach { by, bindings: args.bindings });
-    drive::begin(global, &found.plan, ports, settings, hold.map_err(drive::held)?, request.as_ref(), &[]).await
+    drive::Drive {
+        request: request.as_ref(),
+        ..drive::Drive::new(&found.plan, ports, settings, hold.map_err(drive::held)?)
+    }
+    .run(global)
+    .await
 }
 
 async fn look(args: &Finalize, found: &Found, state: &State, ports: &Ports) -> Vec<Item> {

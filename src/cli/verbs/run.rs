@@ -66,6 +66,6 @@ pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     let begun = begin(global, &plan, &ports, &prepared, Beginning { from_step, start, known: &known }, going).await?;
     match taker {
         Some(taker) => taker.take(global, begun.hold).await,
-        None => drive::drive(global, &plan, ports, begun.settings, begun.hold).await,
+        None => drive::Drive::new(&plan, ports, begun.settings, begun.hold).run(global).await,
     }
 }

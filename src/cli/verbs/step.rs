@@ -106,7 +106,7 @@ async fn first(global: &Global, args: &Step, plan: &Plan, ports: Ports, known: &
     due::hint(global, plan, args.max_wait);
     let beginning = Beginning { from_step: 1, start: None, known };
     match begin(global, plan, &ports, &prepared, beginning, going).await {
-        Ok(begun) => drive::drive(global, plan, ports, begun.settings, begun.hold).await,
+        Ok(begun) => drive::Drive::new(plan, ports, begun.settings, begun.hold).run(global).await,
         Err(error) => due::beaten(global, plan, error),
     }
 }

@@ -254,7 +254,10 @@ async fn begin(
     };
     // If this fails, everything is only read once more.
     let _ = ports.store.put_look(&run, &look).await;
-    drive::begin(global, &plan, ports, settings, hold, None, unknown).await.map(Exit::done_if_back)
+    drive::Drive { unknown, ..drive::Drive::new(&plan, ports, settings, hold) }
+        .run(global)
+        .await
+        .map(Exit::done_if_back)
 }
 
 /// The store with the new run; in memory if that fails (a full disk, no home directory).
