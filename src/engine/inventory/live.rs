@@ -7,7 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
-use crate::domain::elb::select::spelled;
+pub use crate::domain::elb::select::LookError;
+use crate::domain::elb::select::{only, spelled};
 use crate::domain::emergency::whole::{self, Whole};
 use crate::domain::emergency::{Seen, weights};
 use crate::domain::health::Target;
@@ -15,45 +16,6 @@ use crate::domain::traffic::{Tags, Unreadable};
 use crate::domain::view::live::Live;
 use crate::plan::model::Selector;
 use crate::port::{Balancer, Clock, Detail, Groups};
-
-/// Why a load balancer could not be read.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum LookError {
-    /// The selector does not match exactly one load balancer.
-    #[error("`{selector}` matches {}", match found.as_slice() {
-        [] => "no load balancer in this account and region".to_owned(),
-        found => format!("{} load balancers, but must match one: {}", found.len(), found.join(", ")),
-    })]
-    NotOne {
-        /// The selector as the user wrote it.
-        selector: String,
-        /// Names of the load balancers that match.
-        found: Vec<String>,
-    },
-    /// Something could not be read.
-    #[error("{what} cannot be read: {why}")]
-    Unreadable {
-        /// What.
-        what: String,
-        /// Why.
-        why: Unreadable,
-    },
-}
-
-/// The only load balancer that the selector matches.
-fn only(selector: &Selector, found: Result<Vec<LoadBalancer>, Unreadable>) -> Result<LoadBalancer, LookError> {
-    let name = spelled(selector);
-    let mut found = match found {
-        Err(Unreadable::NotFound(_)) => Vec::new(),
-        other => other.map_err(|why| LookError::Unreadable { what: format!("load balancer {name}"), why })?,
-    };
-    match (found.pop(), found.is_empty()) {
-        (Some(one), true) => Ok(one),
-        (last, _) => {
-            Err(LookError::NotOne { selector: name, found: found.into_iter().chain(last).map(|lb| lb.name).collect() })
-        }
-    }
-}
 
 /// The timeout of reads that an emergency does not need.
 const BESIDE: Duration = Duration::from_secs(3);

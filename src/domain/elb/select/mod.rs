@@ -4,6 +4,7 @@
 mod choose;
 mod entry;
 mod model;
+mod only;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -11,4 +12,5 @@ mod tests;
 pub use crate::base::arn::name as short_name;
 pub use choose::{select, select_at};
 pub use model::{Listeners, LiveWorld, SelectedEntry, SelectedGroup, SelectedRoute, Selection, Skip, Skipped, spelled};
+pub use only::{LookError, only};
 pub(crate) use resolve::unreadable as unread;
