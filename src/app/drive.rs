@@ -39,10 +39,14 @@ pub fn often(settings: &Settings, calls: usize) -> String {
 
 /// A run that this process drives.
 pub struct Drive<'a> {
-    plan: &'a Plan,
-    ports: Ports,
-    settings: Settings,
-    hold: Hold,
+    /// The run's plan.
+    pub plan: &'a Plan,
+    /// The world.
+    pub ports: Ports,
+    /// How it is driven.
+    pub settings: Settings,
+    /// The right to drive it.
+    pub hold: Hold,
     /// The request that this process was started with. It is carried out first: a rollback must not depend on a
     /// request in the store.
     pub request: Option<&'a Request>,

@@ -483,7 +483,7 @@ fn event(name: &str, remark: &str) -> Event {
         "stepStarted" => json!({"event": name, "step": 1, "kind": kind, "label": ""}),
         "stepDone" => json!({"event": name, "step": 1}),
         "finished" => json!({"event": name, "outcome": "completed"}),
-        "rollbackStarted" => json!({"event": name, "cause": "", "by": "o"}),
+        "rollbackStarted" => json!({"event": name, "cause": "", "by": "o", "trigger": "operator"}),
         "detachStarted" => json!({"event": name, "by": "o", "bindings": false}),
         "paused" => json!({"event": name, "by": "o", "reason": ""}),
         "resumed" => json!({"event": name, "by": "o", "mode": "plain"}),
