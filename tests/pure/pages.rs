@@ -154,6 +154,36 @@ fn every_wait_reason_is_explained() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
+/// All text of `src`, its broken string literals joined.
+fn source(folder: &Path, all: &mut String) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            source(&path, all);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let text = std::fs::read_to_string(&path).expect("a source file");
+            let mut lines = text.split("\\\n");
+            all.push_str(lines.next().unwrap_or_default());
+            lines.for_each(|line| all.push_str(line.trim_start()));
+        }
+    }
+}
+
+#[test]
+fn messages_that_are_explained_are_messages_of_the_program() {
+    let text = page("src/cli/help/troubleshooting.md");
+    let messages: Vec<_> =
+        text.lines().filter_map(|l| l.strip_prefix("| `")?.split_once("` | ")).map(|(m, _)| m).collect();
+    let reasons: BTreeSet<_> =
+        variants("src/domain/run/event/part.rs", "WaitReason").into_iter().map(|(name, _)| name).collect();
+    let mut all = String::new();
+    source(&root().join("src"), &mut all);
+    let missing: Vec<_> =
+        messages.iter().filter(|m| !reasons.contains(**m) && !all.contains(&m.replace('"', "\\\""))).collect();
+    assert!(messages.len() > reasons.len() + 8, "{messages:?}");
+    assert!(missing.is_empty(), "no such message: {missing:#?}");
+}
+
 #[test]
 fn every_metric_is_listed() {
     let text = page("src/cli/help/telemetry.md");
@@ -310,6 +340,17 @@ const OBSCURE: [&str; 24] = [
 ];
 
 #[test]
+fn code_in_a_topic_fits_a_terminal_of_80_columns() {
+    let mut wrong = Vec::new();
+    for (path, text) in topics() {
+        // Four columns are before it. Words that cannot be broken may be a little longer.
+        let code = text.split("```").skip(1).step_by(2).flat_map(str::lines).filter(|l| l.chars().count() > 80);
+        wrong.extend(code.map(|line| format!("{path}: {line}")));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
 fn pages_are_in_plain_english_and_their_lines_are_short() {
     let mut wrong = Vec::new();
     for (path, text) in pages() {
@@ -393,11 +434,15 @@ fn every_command_in_the_help_is_one_that_the_program_takes() {
 }
 
 #[test]
-fn every_plan_is_one_that_reads() {
+fn every_plan_and_every_scenario_is_one_that_reads() {
     let pages = pages();
     let plans = pages.iter().flat_map(|(path, text)| blocks(text, "yaml").into_iter().map(move |plan| (path, plan)));
     assert!(plans.clone().count() > 0);
     for (path, plan) in plans {
+        if plan.contains("kind: Scenario") {
+            cutover::lab::scenario::Scenario::parse(path, plan).unwrap_or_else(|e| panic!("{e}"));
+            continue;
+        }
         cutover::plan::lint(path, plan.as_bytes()).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)));
     }
 }

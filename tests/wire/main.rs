@@ -17,6 +17,7 @@ mod child;
 mod contract;
 mod crash;
 mod failures;
+mod help;
 mod kubectl;
 mod kubernetes;
 mod live;

@@ -64,7 +64,8 @@ fn list(style: &Style) -> String {
     };
     let topics: Vec<_> = TOPICS.iter().map(line).collect();
     format!(
-        "Topics of `cutover help TOPIC`:\n\n{}\n\n`cutover help COMMAND` shows the options of a command, as `cutover COMMAND --help` does.\n\
+        "Topics of `cutover help TOPIC`:\n\n{}\n\n`cutover help COMMAND` shows the options of a command.\n\
+         `cutover help WORD` names the topics that mention a word, a code or a field.\n\
          `cutover --help` lists the commands.",
         topics.join("\n")
     )
