@@ -246,15 +246,13 @@ pub fn unheld(error: HoldError, back: &str) -> Failure {
 mod tests {
     use super::*;
     use crate::domain::fixture;
-    use crate::domain::run::event::{Event, Record};
     use crate::engine::MarkerError;
 
     #[test]
     fn a_begun_run_whose_marker_cannot_be_put_exits_as_its_traffic_stands() {
         let error = || HoldError::Marker(MarkerError::Read("throttled".into()));
         assert_eq!(held(error()).exit, Exit::Refused, "nothing was touched, where the run was to begin");
-        let record = Record::new(1, Timestamp::UNIX_EPOCH, "alpha-1", Event::Started(Box::new(fixture::started(4))));
-        let mut state = State::fold(&[record]).ok().flatten().expect("a state");
+        let mut state = fixture::state(fixture::started(4));
         assert_eq!(held_again(error(), &state).exit, Exit::Refused, "nothing was moved");
         for route in state.routes.values_mut() {
             route.known = fixture::forward(&[("webapp-a", 95), ("webapp-b", 5)]);

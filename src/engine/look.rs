@@ -185,7 +185,6 @@ fn throttled<T>(reading: &Reading<T>) -> bool {
 mod tests {
     use super::*;
     use crate::domain::fixture;
-    use crate::domain::run::event::{Event, Record};
     use crate::engine::fake::Fake;
 
     #[test]
@@ -195,8 +194,7 @@ mod tests {
             started.start = start.map(|cluster| [(cluster.to_owned(), 100)].into());
             let c = GroupStart { cluster: "c".into(), ..started.groups.values().next().expect("a group").clone() };
             started.groups.insert("c's group".into(), c);
-            let record = Record::new(1, Timestamp::UNIX_EPOCH, "r", Event::Started(Box::new(started)));
-            let state = State::fold(&[record]).expect("legal").expect("a state");
+            let state = fixture::state(started);
             Subject::of(&fixture::plan(), &state).groups.contains(&"c's group".to_owned())
         };
         assert!(looks_at_c(Some("c")) && !looks_at_c(Some("a")) && !looks_at_c(None));
@@ -208,8 +206,7 @@ mod tests {
         let mut started = fixture::started(36);
         let template = started.groups.values().find(|g| g.cluster == "a").expect("a group").clone();
         started.groups.extend((0..200).map(|i| (format!("group {i}"), template.clone())));
-        let record = Record::new(1, Timestamp::UNIX_EPOCH, "r", Event::Started(Box::new(started)));
-        let state = State::fold(&[record]).expect("legal").expect("a state");
+        let state = fixture::state(started);
         let subject = Subject::of(&fixture::plan(), &state);
         assert!(subject.groups.len() >= 200);
         let clock = crate::adapter::clock::Scaled::new(Timestamp::UNIX_EPOCH, 1.0);

@@ -399,7 +399,7 @@ fn owners() -> Vec<Bug> {
 fn secrets() -> Vec<Bug> {
     vec![
         edit("a credential in a record", "an error text quotes the request", 12, |all| {
-            let (time, run) = (all[0].at, "small-1".into());
+            let (time, run) = (all[0].at, "small-1");
             let event = Event::Frozen {
                 reason: cutover::domain::run::event::Freeze::Unreadable,
                 message: format!("signed with {}", SECRETS[1]),

@@ -26,9 +26,7 @@ const PHASES: [(Phase, bool); 9] = [
 
 /// A run in this state.
 fn state(stand: Stand) -> State {
-    let event = Event::Started(Box::new(fixture::started(4)));
-    let record = Record::new(1, Timestamp::UNIX_EPOCH, "r", event);
-    let mut state = State::fold(&[record]).expect("legal").expect("a state");
+    let mut state = fixture::state(fixture::started(4));
     state.phase = stand.phase;
     state.finished = (stand.phase == Phase::Finished).then_some(Outcome::Completed);
     state.detach = stand.detached.then(|| Detach { by: "alice@mac".into(), bindings: true, dealt: BTreeMap::new() });
@@ -155,6 +153,6 @@ fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() 
 fn a_journal_begins_with_started() {
     let event = Event::Notice { message: String::new(), refused: None, request: None };
     let record = Record::new(1, Timestamp::UNIX_EPOCH, "r", event);
-    assert_eq!(State::fold(&[record]), Err(Illegal { stand: None, event: "notice" }));
+    assert_eq!(State::fold(&[record]), Err(Illegal { stand: None, event: "notice".into() }));
     assert_eq!(State::fold(&[]), Ok(None));
 }
