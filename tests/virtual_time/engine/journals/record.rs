@@ -192,7 +192,14 @@ async fn without_a_plan() -> Recorded {
     let live = live::read(selector, &theatre.stage.balancer, &*theatre.stage.clock, true).await.expect("readable");
     let started = kept::started(&[live], None).expect("tags").way.started;
     let cause = "rollback".to_owned();
-    let back = Event::RollbackStarted { cause, trigger: Trigger::Operator, by: bob(), to_step: None, force: false, request: None };
+    let back = Event::RollbackStarted {
+        cause,
+        trigger: Trigger::Operator,
+        by: bob(),
+        to_step: None,
+        force: false,
+        request: None,
+    };
     let (store, now) = (Memory::new(), theatre.ports.clock.now());
     store.create(&theatre.run).await.expect("made");
     for event in [Event::Started(Box::new(started)), back] {
