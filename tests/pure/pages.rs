@@ -295,7 +295,7 @@ fn links_lead_somewhere() {
         for name in commands(&text).iter().filter_map(|(c, _)| c.strip_prefix("cutover help ")) {
             let name = name.split_whitespace().next().unwrap_or_default();
             let verb = Cutover::definition(Path::new("cutover")).find_subcommand(name).is_some();
-            if Topic::find(name).is_none() && !verb && !["TOPIC", "COMMAND", "WORD"].contains(&name) {
+            if Topic::find(name).is_none() && !verb && !["TOPIC", "COMMAND", "WORD", "CUT042"].contains(&name) {
                 wrong.push(format!("{path}: cutover help {name}"));
             }
         }

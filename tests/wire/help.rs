@@ -42,8 +42,8 @@ fn programs_get_the_source_of_a_topic() {
 fn an_unknown_word_is_answered_with_what_it_may_mean() {
     let said = help("help emergancy").exits(2).err;
     assert!(said.contains("similar: emergency"), "{said}");
-    let said = help("help CUT042").exits(2).err;
-    assert!(said.contains("`CUT042` is mentioned in: ") && said.contains("findings"), "{said}");
+    let said = help("help TargetGroupBinding").exits(2).err;
+    assert!(said.contains("`TargetGroupBinding` is mentioned in: ") && said.contains("plan"), "{said}");
     let said = help("apply plan.yaml").exits(2).err;
     assert!(said.contains("'run'"), "{said}");
 }
