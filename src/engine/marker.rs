@@ -155,6 +155,7 @@ fn unread(why: Unreadable) -> WriteError {
     match why {
         Unreadable::Throttled => WriteError::Throttled,
         Unreadable::Unavailable(why) => WriteError::Unknown(why),
+        Unreadable::Setup(why) => WriteError::NotSent(why),
         Unreadable::Credentials(why) => WriteError::Credentials(why),
         Unreadable::NotFound(what) => WriteError::NotFound(what),
         Unreadable::Denied(why) => WriteError::Refused(format!("access denied: {why}")),

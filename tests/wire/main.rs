@@ -21,6 +21,7 @@ mod help;
 mod kubectl;
 mod kubernetes;
 mod live;
+mod network;
 mod programs;
 mod prometheus;
 mod proxy;

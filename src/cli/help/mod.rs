@@ -36,6 +36,7 @@ topics! {
     "telemetry"
     "lab"
     "finalize"
+    "network"
     "permissions"
     "exit-codes"
     "findings"

@@ -54,6 +54,7 @@ impl Lab {
             http_client: Some(Connector::client(self.shell.clone())),
             time_source: Some(Time::source(self.shell.clock())),
             sleep: None,
+            network: None,
         }
     }
 

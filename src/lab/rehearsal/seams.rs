@@ -7,7 +7,8 @@ use super::StageError;
 use crate::adapter::aws;
 use crate::adapter::aws::eks;
 use crate::adapter::aws::elb::Alb;
-use crate::adapter::kubernetes::{K8s, limit};
+use crate::adapter::kubernetes::{K8s, service};
+use crate::adapter::network::Network;
 use crate::lab::{live, paused};
 use crate::plan::model::{ClusterAccess, ClusterName, Plan};
 use crate::port::{Balancer, Cluster};
@@ -20,13 +21,15 @@ pub struct Seams {
 
 /// Connects over sockets. The lab's clock runs `speed` times as fast as the clients' clocks.
 pub async fn live(plan: &Plan, lab: &live::Lab, speed: f64) -> Result<Seams, StageError> {
-    let config = aws::config(&lab.aws_settings()).await;
+    let network = Network::alone();
+    let settings = aws::Settings { network: Some(Arc::clone(&network)), ..lab.aws_settings() };
+    let config = aws::config(&settings).await;
     let mut clusters: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();
     for cluster in &plan.clusters {
         let reached = match &cluster.access {
             ClusterAccess::None => continue,
-            ClusterAccess::Eks(name) => eks::connect(&config, name, None).await.map_err(client)?,
-            ClusterAccess::KubeContext(_) => at(lab.cluster_url(&cluster.name).unwrap_or_default())?,
+            ClusterAccess::Eks(name) => eks::over(&network, &config, name, None).await.map_err(client)?,
+            ClusterAccess::KubeContext(_) => at(&network, &lab.cluster_url(&cluster.name).unwrap_or_default())?,
         };
         clusters.insert(cluster.name.clone(), Arc::new(reached));
     }
@@ -50,10 +53,10 @@ pub async fn paused(plan: &Plan, lab: &paused::Lab) -> Result<Seams, StageError>
     Ok(Seams { balancer: Balancer::new(Alb::new(&config)), clusters })
 }
 
-fn at(url: String) -> Result<K8s, StageError> {
-    let mut config = kube::Config::new(url.parse().map_err(client)?);
-    limit(&mut config);
-    kube::Client::try_from(config).map(K8s::new).map_err(client)
+fn at(network: &Arc<Network>, url: &str) -> Result<K8s, StageError> {
+    let config = kube::Config::new(url.parse().map_err(client)?);
+    let service = service(network, config, None, None).map_err(client)?;
+    Ok(K8s::new(kube::Client::new(service, "default")))
 }
 
 fn client(error: impl std::fmt::Display) -> StageError {
