@@ -66,7 +66,7 @@ fn variables(input: &HookInput) -> Vec<(&'static str, String)> {
     vec![
         ("CUTOVER_RUN", input.run.clone()),
         ("CUTOVER_PLAN", input.plan.clone()),
-        ("CUTOVER_HOOK", input.hook.name().to_owned()),
+        ("CUTOVER_HOOK", input.hook.name()),
         ("CUTOVER_STEP", input.step.to_string()),
         ("CUTOVER_FROM", input.from.clone()),
         ("CUTOVER_TO", input.to.clone()),

@@ -8,6 +8,7 @@ pub mod hook;
 pub mod http;
 pub mod kubernetes;
 pub mod metric;
+pub mod network;
 pub mod notify;
 mod process;
 pub mod store;

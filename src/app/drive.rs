@@ -37,54 +37,50 @@ pub fn observation_text(settings: &Settings, calls: usize) -> String {
     )
 }
 
-/// Drives a run to its ending. `^C` once pauses the run; twice exits at once.
-pub async fn drive(
-    surface: &dyn Surface,
-    plan: &Plan,
-    ports: Ports,
-    settings: Settings,
-    ownership: Ownership,
-) -> Result<Exit, Failure> {
-    drive_with_request(surface, plan, ports, settings, ownership, None, &[]).await
+/// A run that this process drives.
+pub struct Drive<'a> {
+    /// The run's plan.
+    pub plan: &'a Plan,
+    /// The world.
+    pub ports: Ports,
+    /// How it is driven.
+    pub settings: Settings,
+    /// The right to drive it.
+    pub ownership: Ownership,
+    /// The request that this process was started with. It is carried out first: a rollback must not depend on a
+    /// request in the store.
+    pub request: Option<&'a Request>,
+    /// Routes outside the run that may need a rollback too, each with the reason.
+    pub unknown: &'a [String],
 }
 
-/// Drives a run to its ending, and first carries out the request that this process was started with: a rollback must
-/// not depend on a request in the store. `unknown`: routes outside the run that may need a rollback too, each with the
-/// reason.
-pub async fn drive_with_request(
-    surface: &dyn Surface,
-    plan: &Plan,
-    ports: Ports,
-    settings: Settings,
-    ownership: Ownership,
-    request: Option<&Request>,
-    unknown: &[String],
-) -> Result<Exit, Failure> {
-    Box::pin(drive_with_audiences(surface, plan, ports, settings, ownership, request, unknown)).await
+impl<'a> Drive<'a> {
+    /// Without a request and without unknown routes.
+    pub fn new(plan: &'a Plan, ports: Ports, settings: Settings, ownership: Ownership) -> Self {
+        Self { plan, ports, settings, ownership, request: None, unknown: &[] }
+    }
+
+    /// Drives the run to its ending. `^C` once pauses the run; twice exits at once.
+    pub async fn run(self, surface: &dyn Surface) -> Result<Exit, Failure> {
+        Box::pin(drive(surface, self)).await
+    }
 }
 
 /// Connects all audiences, drives the run, and reports its ending.
-async fn drive_with_audiences(
-    surface: &dyn Surface,
-    plan: &Plan,
-    ports: Ports,
-    settings: Settings,
-    ownership: Ownership,
-    request: Option<&Request>,
-    unknown: &[String],
-) -> Result<Exit, Failure> {
+async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
+    let Drive { plan, ports, settings, ownership, request, unknown } = run;
     let interrupt = Interrupt::default();
     let stays = settings.orders.exit_after.is_none();
     let mut listener = surface.audience(plan);
-    let mut bells = Notifier::for_plan(plan, surface.record_text());
-    bells.warn_unreachable();
+    let mut notifier = Notifier::for_plan(plan, surface.record_text());
+    notifier.warn_unreachable();
     // The first records name everything that later records refer to. They were journalled before the audience existed.
     let before = ports.store.read(ownership.run()).await.unwrap_or_default();
     before.iter().take_while(|r| !matches!(r.event, Event::Claimed { .. })).for_each(|record| listener.record(record));
-    bells.process_earlier(&before);
+    notifier.process_earlier(&before);
     let mut telemetry = Telemetry::begin(plan, surface.metric_outlets()).await;
     telemetry.before(&before);
-    let mut company = Audiences(vec![&mut *listener, &mut bells, &mut telemetry]);
+    let mut company = Audiences(vec![&mut *listener, &mut notifier, &mut telemetry]);
     // A later process does not find a run that is only in memory.
     let lost = if ports.store.is_durable() { None } else { Some(emergency_command(&before)) };
     drop(before);
@@ -112,7 +108,7 @@ async fn drive_with_audiences(
     };
     let exit = report_result(surface, ending, moved, &view, unknown);
     tokio::select! {
-        _ = async { tokio::join!(bells.finish(), telemetry.finish()) } => {}
+        _ = async { tokio::join!(notifier.finish(), telemetry.finish()) } => {}
         // The operator has already seen how the run ended.
         () = next_stop(surface) => {}
     }
@@ -255,22 +251,14 @@ pub fn ownership_failure(error: OwnershipError, back: &str) -> Failure {
 mod tests {
     use super::*;
     use crate::domain::fixture;
-    use crate::domain::run::event::{Event, Record};
     use crate::engine::MarkerError;
 
     #[test]
     fn a_begun_run_whose_marker_cannot_be_put_exits_as_its_traffic_stands() {
-        let error = || OwnershipError::Marker(MarkerError::Read("throttled".into()));
-        assert_eq!(start_failure(error()).exit, Exit::Refused, "nothing was touched, where the run was to begin");
-        let record = Record {
-            seq: 1,
-            time: Timestamp::UNIX_EPOCH,
-            run: "alpha-1".into(),
-            event: Event::Started(Box::new(fixture::started(4))),
-            newer: None,
-        };
-        let mut state = State::fold(&[record]).ok().flatten().expect("a state");
-        assert_eq!(resume_failure(error(), &state).exit, Exit::Refused, "nothing was moved");
+        let error = || HoldError::Marker(MarkerError::Read("throttled".into()));
+        assert_eq!(held(error()).exit, Exit::Refused, "nothing was touched, where the run was to begin");
+        let mut state = fixture::state(fixture::started(4));
+        assert_eq!(held_again(error(), &state).exit, Exit::Refused, "nothing was moved");
         for route in state.routes.values_mut() {
             route.confirmed = fixture::forward(&[("webapp-a", 95), ("webapp-b", 5)]);
         }

@@ -69,7 +69,7 @@ pub async fn continue_run(
     let (plan, state) = (&found.plan, found.state()?);
     let (ports, settings) = connect_to_run(found, &state, store, going).await?;
     match ownership::acquire(&ports, &settings, plan.marker, &found.run.id, &found.run.load_balancers, false).await {
-        Ok(ownership) => drive::drive(surface, plan, ports, settings, ownership).await,
+        Ok(ownership) => drive::Drive::new(plan, ports, settings, ownership).run(surface).await,
         Err(error) => driven_elsewhere(surface, plan, &error).ok_or_else(|| drive::resume_failure(error, &state)),
     }
 }

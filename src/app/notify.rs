@@ -277,7 +277,7 @@ impl<'a> ShownNotifications<'a> {
                 let text = message.text(notification, str::to_owned);
                 let event =
                     Event::Notified { to: notification.to.kind().into(), about: message.event.word().into(), text };
-                self.inner.record(&Record { seq: 0, time: message.time, run: message.run, event, newer: None });
+                self.inner.record(&Record::new(0, message.time, message.run, event));
             }
         }
     }
@@ -304,15 +304,9 @@ mod tests {
     use crate::domain::run::event::FreezeReason;
     use crate::domain::traffic::RouteId;
 
-    fn told(teller: &mut MessageBuilder, events: &[Event]) -> Vec<(Kind, String)> {
-        let record = |event: &Event| Record {
-            seq: 1,
-            time: Timestamp::UNIX_EPOCH,
-            run: "alpha-1".into(),
-            event: event.clone(),
-            newer: None,
-        };
-        let tales: Vec<_> = events.iter().flat_map(|event| teller.notifications_for(&record(event))).collect();
+    fn told(teller: &mut Teller, events: &[Event]) -> Vec<(Kind, String)> {
+        let record = |event: &Event| Record::new(1, Timestamp::UNIX_EPOCH, "alpha-1", event.clone());
+        let tales: Vec<_> = events.iter().flat_map(|event| teller.take(&record(event))).collect();
         tales.into_iter().map(|t| (t.kinds[0], t.message.message)).collect()
     }
 

@@ -92,7 +92,7 @@ pub async fn resume(
     let ownership =
         ownership::acquire(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
     let ownership = ownership.map_err(|e| drive::resume_failure(e, &state))?;
-    drive::drive(surface, &found.plan, ports, settings, ownership).await
+    drive::Drive::new(&found.plan, ports, settings, ownership).run(surface).await
 }
 
 /// Rolls a run back: through the process that drives it, which is followed to the end, or in this process if there is
@@ -141,7 +141,8 @@ pub async fn roll_back_here(
     );
     let ownership = ownership.await.map_err(|e| drive::resume_failure(e, &state))?;
     let asked = ports.clone();
-    let exit = drive::drive_with_request(surface, &found.plan, ports, settings, ownership, Some(request), &[])
+    let exit = drive::Drive { request: Some(request), ..drive::Drive::new(&found.plan, ports, settings, ownership) }
+        .run(surface)
         .await
         .map(Exit::done_if_rolled_back)?;
     if exit != Exit::Done && seen {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use serde::Serialize;
+
 /// The first `most` characters of a text, followed by `…` if it has more.
 pub fn clip(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
@@ -29,6 +31,11 @@ pub fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// The serialized form of a variant without fields: its word in journals, plans and messages.
+pub fn word(variant: &impl Serialize) -> String {
+    serde_json::to_value(variant).ok().and_then(|json| json.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -4,12 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::domain::elb;
 use crate::domain::elb::action::{Action, Config, Forward};
 use crate::domain::elb::balancer::{HealthCheck, Listener, LiveRoute, LoadBalancer, TargetGroup};
-use crate::domain::elb::select::LiveResources;
-use crate::domain::run::event::{GroupStart, RouteStart, Started};
-use crate::domain::traffic::{RouteContent, RouteId, Split};
+use crate::domain::elb::select::LiveWorld;
+use crate::domain::run::event::{Event, GroupStart, Record, RouteStart, Started};
+use crate::domain::run::state::State;
+use crate::domain::traffic::{Content, RouteId, Split};
 use crate::plan::model::{
     BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, MarkerMode, OnFailure, Plan, PortRef, RaiseGate,
     RollbackStickiness, RouteEntry, Selector, ServiceRef, Shares, StateLocation, Step, StepKind, Strategy,
@@ -217,23 +220,26 @@ pub fn each_route(world: &mut LiveResources, mut change: impl FnMut(&mut LiveRou
     }
 }
 
+/// The start of a route whose managed groups are `webapp-a` and `webapp-b`.
+pub fn route_start(live: LiveRoute) -> RouteStart {
+    RouteStart {
+        label: live.label(),
+        id: live.id,
+        load_balancer: LB.to_owned(),
+        conditions: live.conditions,
+        workload: "webapp".to_owned(),
+        groups: ["a", "b"].map(|c| (c.to_owned(), group_arn(&format!("webapp-{c}")))).into(),
+        content: live.content,
+        found: None,
+        limits: elb::LIMITS,
+        owners: Vec::new(),
+    }
+}
+
 /// The `Started` record of a run of [`plan`] over two rules, with this many healthy targets in `webapp-a`.
 pub fn started(healthy: u32) -> Started {
-    let routes = [15, 20].map(|priority| {
-        let live = route(80, Some(priority), forward(&[("webapp-a", 100), ("webapp-default", 0)]));
-        RouteStart {
-            label: live.label(),
-            id: live.id,
-            load_balancer: LB.to_owned(),
-            conditions: live.conditions,
-            workload: "webapp".to_owned(),
-            groups: ["a", "b"].map(|c| (c.to_owned(), group_arn(&format!("webapp-{c}")))).into(),
-            content: live.content,
-            found: None,
-            limits: elb::LIMITS,
-            owners: Vec::new(),
-        }
-    });
+    let content = forward(&[("webapp-a", 100), ("webapp-default", 0)]);
+    let routes = [15, 20].map(|priority| route_start(route(80, Some(priority), content.clone())));
     let group = |cluster: &str, healthy| GroupStart {
         name: format!("webapp-{cluster}"),
         cluster: cluster.to_owned(),
@@ -260,4 +266,10 @@ pub fn started(healthy: u32) -> Started {
         clusters: BTreeMap::new(),
         bindings: Vec::new(),
     }
+}
+
+/// The state of a run that has just started.
+pub fn state(started: Started) -> State {
+    let record = Record::new(1, Timestamp::UNIX_EPOCH, "alpha-1", Event::Started(Box::new(started)));
+    State::fold(&[record]).expect("legal").expect("a state")
 }

@@ -1,15 +1,26 @@
 //! Creates the TargetGroupBindings of a plan, and deletes the ones that this tool created. An existing binding is only
 //! compared; it is never changed.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::base::arn::short;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::run::event::{BindResult, BindingStart};
+use crate::plan::model::ClusterName;
 use crate::port::{Cluster, WriteError};
+
+type Clusters = BTreeMap<ClusterName, Arc<dyn Cluster>>;
 
 /// Creates a binding if it does not exist, or compares it with the existing one. An error says why the step waits.
 ///
-/// `pinned`: the UID that the journal has for this cluster. A cluster with another UID is never written to.
-pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart, pinned: Option<&str>) -> Result<BindResult, String> {
+/// `pinned`: the UIDs that the journal has for the clusters. A cluster with another UID is never written to.
+pub async fn bind(
+    clusters: &Clusters,
+    wanted: &BindingStart,
+    pinned: &BTreeMap<ClusterName, String>,
+) -> Result<BindResult, String> {
+    let (cluster, pinned) = access(clusters, wanted, pinned)?;
     let name = wanted.binding.full_name();
     let there = cluster.bindings().await.map_err(|e| format!("cluster {}: {e}", wanted.cluster))?;
     if let Some(found) = there.iter().find(|b| same_group(b, &wanted.binding)) {
@@ -49,10 +60,11 @@ pub async fn bind(cluster: &dyn Cluster, wanted: &BindingStart, pinned: Option<&
 /// Deletes a binding that this tool created. Returns `None` when it is gone, or the reason why it is kept. An error
 /// says why the result is not known yet.
 pub async fn unbind(
-    cluster: &dyn Cluster,
+    clusters: &Clusters,
     made: &BindingStart,
-    pinned: Option<&str>,
+    pinned: &BTreeMap<ClusterName, String>,
 ) -> Result<Option<String>, String> {
+    let (cluster, pinned) = access(clusters, made, pinned)?;
     let name = format!("{} in cluster {}", made.binding.full_name(), made.cluster);
     let identity = cluster.identity().await.map_err(|e| format!("cluster {}: {e}", made.cluster))?;
     if pinned.is_none_or(|uid| uid != identity.uid) {
@@ -70,6 +82,17 @@ pub async fn unbind(
         Ok(()) | Err(WriteError::NotFound(_)) => Err(format!("{name} is being deleted: its targets are deregistered")),
         Err(error) => Err(format!("{name}: {error}")),
     }
+}
+
+/// The cluster of a binding, and the UID that the journal has for it.
+fn access<'a>(
+    clusters: &'a Clusters,
+    binding: &BindingStart,
+    pinned: &'a BTreeMap<ClusterName, String>,
+) -> Result<(&'a dyn Cluster, Option<&'a str>), String> {
+    let name = &binding.cluster;
+    let cluster = clusters.get(name).ok_or_else(|| format!("the plan gives no access to cluster {name}"))?;
+    Ok((&**cluster, pinned.get(name).map(String::as_str)))
 }
 
 fn same_group(found: &Binding, wanted: &Binding) -> bool {

@@ -49,7 +49,7 @@ impl JournalWriter {
                     );
                 }
                 self.buffered.push((time, event.clone()));
-                Record { seq: 0, time, run: self.run.clone(), event, newer: None }
+                Record::new(0, time, self.run.clone(), event)
             }
         }
     }

@@ -161,6 +161,7 @@ fn unread_as_write_error(why: Unreadable) -> WriteError {
     match why {
         Unreadable::Throttled => WriteError::Throttled,
         Unreadable::Unavailable(why) => WriteError::Unanswered(why),
+        Unreadable::Setup(why) => WriteError::NotSent(why),
         Unreadable::Credentials(why) => WriteError::Credentials(why),
         Unreadable::NotFound(what) => WriteError::NotFound(what),
         Unreadable::Denied(why) => WriteError::Refused(format!("access denied: {why}")),

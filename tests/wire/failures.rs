@@ -66,7 +66,10 @@ async fn each_answer_maps_to_its_error() {
     assert_eq!(
         both(|| Reply::Answer(403, error!("ExpiredToken", "The security token included in the request is expired")))
             .await,
-        (Unreadable::Credentials(text("ExpiredToken")), WriteError::Credentials(text("ExpiredToken")))
+        (
+            Unreadable::Credentials(text("they have expired; log in again (ExpiredToken)")),
+            WriteError::Credentials(text("they have expired; log in again (ExpiredToken)"))
+        )
     );
     assert_eq!(
         both(|| Reply::Answer(403, error!("AccessDenied", "User x is not authorized"))).await,
@@ -121,8 +124,9 @@ async fn a_write_that_was_certainly_not_sent_is_refused() {
     let alb = alb(&format!("http://{free}")).await;
     let redirect = content(json!([{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301"}}]));
     let write = alb.set(&RouteId::rule(RULE), &redirect, Duration::from_secs(10)).await;
-    assert_eq!(write, Err(WriteError::NotSent("cannot connect to the endpoint".to_owned())));
-    assert_eq!(alb.caller().await, Err(Unreadable::Unavailable("cannot connect to the endpoint".to_owned())));
+    let why = format!("{free} refused the connection");
+    assert_eq!(write, Err(WriteError::NotSent(why.clone())));
+    assert_eq!(alb.caller().await, Err(Unreadable::Unavailable(why)));
     assert!(matches!(
         alb.set(&RouteId::rule(RULE), &elb::content(&[]), Duration::from_secs(10)).await,
         Err(WriteError::Refused(_))

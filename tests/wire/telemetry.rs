@@ -11,9 +11,10 @@ use cutover::domain::run::event::{Record, WaitReason};
 use cutover::domain::run::journal;
 use cutover::domain::run::state::{GateHistory, State};
 
-/// The records of the recorded journal.
+/// The records of a journal of the corpus.
 pub fn records() -> Vec<Record> {
-    journal::parse(&std::fs::read("tests/journals/v1.jsonl").expect("a recorded journal")).expect("it parses").records
+    let bytes = std::fs::read("tests/journals/canary-aborted.jsonl").expect("a journal of the corpus");
+    journal::parse(&bytes).expect("it parses").records
 }
 
 /// A run in progress, with a value in every metric family.

@@ -15,6 +15,7 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::adapter::aws::credentials;
 use crate::adapter::metric::web::{Ask, Web};
 use crate::adapter::metric::{clipped, unreadable};
 use crate::base::arn;
@@ -172,7 +173,7 @@ impl CloudWatch {
             Some(provider) => provider
                 .provide_credentials()
                 .await
-                .map_err(|_| "the credentials of AWS cannot be had; log in again")?,
+                .map_err(|why| format!("AWS credentials: {}", credentials::explain(&why)))?,
         };
         let (url, body) = (format!("{}/", self.endpoint), input.to_string());
         let more = self.signed(&url, operation, &body, &credentials)?;

@@ -4,11 +4,14 @@
 //! sends a request once.
 
 pub mod cloudwatch;
+mod credentials;
 pub mod eks;
 pub mod elb;
+mod http;
 
 pub use aws_config::SdkConfig;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -26,10 +29,9 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 
+use crate::adapter::network::{CONNECT, Network};
 use crate::base::redact;
 
-/// Until a connection stands.
-const CONNECT: Duration = Duration::from_secs(3);
 /// Until the first byte of an answer.
 const READ: Duration = Duration::from_secs(10);
 /// A whole call, credentials included; a write brings its own deadline.
@@ -47,6 +49,8 @@ pub struct Settings {
     /// A connector of one's own, such as an in-process one. With `credentials` as well, neither environment nor files
     /// are read.
     pub http_client: Option<SharedHttpClient>,
+    /// Proxies and trusted certificates; `None`: those of this process.
+    pub network: Option<Arc<Network>>,
     /// Dates requests and ends credentials.
     pub time_source: Option<SharedTimeSource>,
     /// Runs the time-outs.
@@ -71,9 +75,9 @@ pub async fn config(settings: &Settings) -> SdkConfig {
     if let Some(url) = &settings.endpoint_url {
         loader = loader.endpoint_url(url);
     }
-    if let Some(client) = &settings.http_client {
-        loader = loader.http_client(client.clone());
-    }
+    let network = settings.network.clone().unwrap_or_else(Network::process);
+    let client = settings.http_client.clone().unwrap_or_else(|| http::client(&network));
+    loader = loader.http_client(client.clone());
     if let Some(time) = &settings.time_source {
         loader = loader.time_source(time.clone());
     }
@@ -82,9 +86,16 @@ pub async fn config(settings: &Settings) -> SdkConfig {
     }
     loader = match &settings.credentials {
         Some(fixed) => loader.credentials_provider(fixed.clone()),
-        None => loader.credentials_provider(Chain { settings: settings.clone() }),
+        None => {
+            loader.credentials_provider(Chain { settings: Settings { http_client: Some(client), ..settings.clone() } })
+        }
     };
     loader.load().await
+}
+
+/// Whether a configuration is from [`closed`], whose requests must be the same in each run.
+fn repeats(config: &SdkConfig) -> bool {
+    config.stalled_stream_protection().is_some_and(|protection| !protection.is_enabled())
 }
 
 /// A world of its own: nothing but what was given, so that two runs send the same requests.

@@ -1,47 +1,108 @@
-//! Clients for a kubeconfig's context: no retries, bounded waits, our name.
+//! Clients for a cluster: no retries, limited waits, the proxies and certificates of the network environment.
+//!
+//! Reading kubeconfigs and running credential plugins must not be added here.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use http::header;
+use http::{Request, Response, header};
+use hyper::body::Incoming;
 use kube::Config;
-use kube::client::ClientBuilder;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::config::Kubeconfig;
+use rustls::pki_types::ServerName;
+use secrecy::ExposeSecret;
+use tower::filter::AsyncFilterLayer;
+use tower::util::{BoxCloneSyncService, MapResponseLayer};
+use tower::{BoxError, ServiceBuilder};
 
-use super::{K8s, error};
+use super::kubeconfig::{self, Access};
+use super::{K8s, error, plugin};
 use crate::adapter::calls::KubernetesCallLayer;
+use crate::adapter::network::{self, Client, ConnectError, Network, Proxy};
 use crate::base::redact;
 use crate::domain::traffic::Unreadable;
 
-/// What we call ourselves.
-pub const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"));
+/// The name of this program in requests.
+pub const USER_AGENT: &str = network::USER_AGENT;
 
-/// The cluster of a context; `None`: the current one. Looks where kubectl looks: `KUBECONFIG`, else `~/.kube/config`.
+/// The cluster of a context; `None`: the current one. Reads the files that kubectl reads: `KUBECONFIG`, else
+/// `~/.kube/config`.
 pub async fn from_context(name: Option<&str>) -> Result<K8s, Unreadable> {
-    from_kubeconfig(Kubeconfig::read().map_err(|e| unusable(&e))?, name).await
+    from_kubeconfig(kubeconfig::read().map_err(Unreadable::Unavailable)?, name).await
 }
 
 /// The cluster of a context of this kubeconfig; `None`: its current one.
 pub async fn from_kubeconfig(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<K8s, Unreadable> {
-    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| unusable(&e))?;
-    limit(&mut config);
-    let builder = ClientBuilder::try_from(config).map_err(|e| error::read(&e))?;
-    Ok(K8s::new(builder.with_layer(&KubernetesCallLayer).build()))
+    over(&Network::process(), kubeconfig, context).await
 }
 
-/// The client neither retries by itself nor waits for ever.
-pub fn limit(config: &mut Config) {
-    config.default_retry = false;
-    config.connect_timeout = Some(Duration::from_secs(5));
-    config.read_timeout = Some(Duration::from_secs(15));
-    config.write_timeout = Some(Duration::from_secs(15));
+/// The cluster of a context over a network environment.
+pub async fn over(network: &Arc<Network>, kubeconfig: Kubeconfig, context: Option<&str>) -> Result<K8s, Unreadable> {
+    let access = Access::of(kubeconfig, context).map_err(Unreadable::Unavailable)?;
+    let Access { mut config, proxy, exec, context, authority } = access;
+    let user = &config.auth_info;
+    [&user.token, &user.password, &user.client_key_data]
+        .into_iter()
+        .flatten()
+        .for_each(|s| redact::remember(s.expose_secret()));
+    let exec = match exec {
+        None => None,
+        Some(exec) => {
+            let plugin = plugin::Plugin::new(exec, &context);
+            let credential = plugin.first().await.map_err(Unreadable::Credentials)?;
+            credential.certificate_into(&mut config.auth_info);
+            Some(Arc::new(plugin))
+        }
+    };
+    let proxy = proxy.map(|url| Proxy::parse(&format!("proxy-url of the context {context}"), &url));
+    let proxy = proxy.transpose().map_err(|e| unreachable(&e))?;
+    let authority = authority.then(|| format!("the kubeconfig's context {context} (certificate-authority)"));
+    let builder = ClientBuilder::new(client(network, config, authority, proxy)?, "default");
+    Ok(K8s::new(match exec {
+        None => builder.with_layer(&KubernetesCallLayer).build(),
+        Some(plugin) => {
+            let renewing = MapResponseLayer::new(plugin::renewing(&plugin));
+            let filter = AsyncFilterLayer::new(move |request| plugin::authorized(Arc::clone(&plugin), request));
+            builder.with_layer(&KubernetesCallLayer).with_layer(&filter).with_layer(&renewing).build()
+        }
+    }))
+}
+
+/// Sends requests to an API server.
+pub type Service = BoxCloneSyncService<Request<Body>, Response<Incoming>, BoxError>;
+
+/// What sends requests to the API server of `config`, which has its own credentials except those of a plugin.
+/// `authority`: where its certificate authority is configured; `None`: it is one of the environment's.
+pub fn client(
+    network: &Arc<Network>,
+    mut config: Config,
+    authority: Option<String>,
+    proxy: Option<Proxy>,
+) -> Result<Service, Unreadable> {
+    let https = config.cluster_url.scheme_str() != Some("http");
     config.headers.push((header::USER_AGENT, header::HeaderValue::from_static(USER_AGENT)));
+    let mut connector = network.connector();
+    if https {
+        if authority.is_none() {
+            config.root_cert = Some(network.roots().map_err(|e| unreachable(&e))?);
+        }
+        let tls = config.rustls_client_config().map_err(|e| error::read(&e))?;
+        connector = connector.tls(tls, authority);
+    }
+    if let Some(name) = &config.tls_server_name {
+        let name = ServerName::try_from(name.clone())
+            .map_err(|_| Unreadable::Unavailable(format!("tls-server-name `{name}` is not a valid name")))?;
+        connector = connector.server_name(name);
+    }
+    if let Some(proxy) = proxy {
+        connector = connector.through(proxy);
+    }
+    let auth = config.auth_layer().map_err(|e| error::read(&e))?;
+    let headers = config.extra_headers_layer().map_err(|e| error::read(&e))?;
+    let stack = ServiceBuilder::new().layer(config.base_uri_layer()).option_layer(auth).layer(headers);
+    Ok(Service::new(stack.service(Client::<Body>::new(connector))))
 }
 
-/// A parser's message may quote the file, and the file holds credentials.
-fn unusable(error: &KubeconfigError) -> Unreadable {
-    Unreadable::Unavailable(match error {
-        KubeconfigError::Parse(_) => "kubeconfig: it is not the YAML of a kubeconfig".to_owned(),
-        other => redact::clean(&format!("kubeconfig: {other}")).into_owned(),
-    })
+fn unreachable(error: &ConnectError) -> Unreadable {
+    Unreadable::Setup(error.to_string())
 }

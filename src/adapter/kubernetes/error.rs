@@ -5,6 +5,7 @@ use std::error::Error;
 use kube::core::Status;
 
 use crate::adapter::foreign_text;
+use crate::adapter::network::{ConnectError, find};
 use crate::base::redact;
 use crate::domain::preflight::permission::explain_refusal;
 use crate::domain::traffic::Unreadable;
@@ -29,7 +30,12 @@ pub fn read(error: &kube::Error) -> Unreadable {
         kube::Error::SerdeError(_) => {
             Unreadable::Unavailable("the Kubernetes API's answer cannot be decoded".to_owned())
         }
-        other => no_token(other).map_or_else(|| Unreadable::Unavailable(chain(other)), Unreadable::Credentials),
+        other => match (no_token(other), find::<ConnectError>(other)) {
+            (Some(why), _) => Unreadable::Credentials(why),
+            (None, Some(why)) if why.may_pass() => Unreadable::Unavailable(why.to_string()),
+            (None, Some(why)) => Unreadable::Setup(why.to_string()),
+            (None, None) => Unreadable::Unavailable(chain(other)),
+        },
     }
 }
 
@@ -52,7 +58,11 @@ pub fn write(error: &kube::Error) -> WriteError {
         kube::Error::Auth(_) => WriteError::Credentials(AUTH.to_owned()),
         kube::Error::BuildRequest(e) => WriteError::Refused(redact::clean(&e.to_string()).into_owned()),
         kube::Error::SerdeError(_) => WriteError::Unanswered("the answer cannot be decoded".to_owned()),
-        other => no_token(other).map_or_else(|| WriteError::Unanswered(chain(other)), WriteError::Credentials),
+        other => match (no_token(other), find::<ConnectError>(other)) {
+            (Some(why), _) => WriteError::Credentials(why),
+            (None, Some(why)) => WriteError::NotSent(why.to_string()),
+            (None, None) => WriteError::Unanswered(chain(other)),
+        },
     }
 }
 

@@ -3,7 +3,9 @@
 mod connect;
 mod error;
 pub mod job;
+pub mod kubeconfig;
 mod namespace;
+mod plugin;
 mod unreached;
 mod value;
 
@@ -21,8 +23,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
 pub(super) use connect::USER_AGENT;
-pub(crate) use connect::limit;
-pub use connect::{from_context, from_kubeconfig};
+pub(crate) use connect::client as service;
+pub use connect::{from_context, from_kubeconfig, over};
 pub use error::NoToken;
 pub(crate) use error::read as unreadable;
 pub use unreached::Unreached;

@@ -1,28 +1,33 @@
-//! A small HTTP client: one request, a bounded answer, and no word of a header's value in any message.
+//! A small HTTP client: one request, a bounded answer, and no header value in any message.
+//!
+//! Proxies and certificates are those of the network environment; they must not be configured here.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 
 use crate::adapter::calls::{CallOutcome, CallTimer};
+use crate::adapter::network::{Client, Network};
 use crate::base::redact;
 use crate::plan::model::metric::{Header, HeaderValue as Value};
 
-/// The most of an answer that is read.
+/// Limit of an answer in bytes.
 const MOST: usize = 1 << 20;
 
-type Pool = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+/// The client.
+pub struct Web {
+    network: Arc<Network>,
+    client: OnceLock<Client<Full<Bytes>>>,
+}
 
-/// The client. Its certificates are read at the first request.
-#[derive(Default)]
-pub struct Web(OnceLock<Result<Pool, String>>);
+impl Default for Web {
+    fn default() -> Self {
+        Self::over(Network::process())
+    }
+}
 
 /// What is asked.
 pub struct Ask<'a> {
@@ -41,12 +46,17 @@ pub struct Ask<'a> {
 }
 
 impl Web {
-    /// Asks; the status and the body, or why there is no answer.
+    /// Over a network environment.
+    pub fn over(network: Arc<Network>) -> Self {
+        Self { network, client: OnceLock::new() }
+    }
+
+    /// Sends a request. Returns the status and the body, or why there is no answer.
     pub async fn ask(&self, ask: Ask<'_>) -> Result<(StatusCode, Bytes), String> {
-        let pool = self.0.get_or_init(pool).as_ref().map_err(Clone::clone)?;
+        let client = self.client.get_or_init(|| self.network.client());
         let request = request(&ask)?;
         let exchange = async {
-            let response = pool.request(request).await.map_err(|e| cause(&e))?;
+            let response = client.request(request).await.map_err(|e| cause(&e))?;
             let status = response.status();
             let body = Limited::new(response.into_body(), MOST)
                 .collect()
@@ -67,14 +77,6 @@ impl Web {
         }
         answer.unwrap_or_else(|_| Err(format!("no answer within {} s", ask.timeout.as_secs_f64())))
     }
-}
-
-fn pool() -> Result<Pool, String> {
-    let builder = HttpsConnectorBuilder::new()
-        .with_native_roots()
-        .map_err(|e| format!("no certificates of this machine: {e}"))?;
-    let connector = builder.https_or_http().enable_http1().build();
-    Ok(Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).build(connector))
 }
 
 fn request(ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, String> {

@@ -146,7 +146,7 @@ impl RunData {
             Some(last) => last,
             None => self.catch_up(run)?,
         };
-        let record = Record { seq: seq + 1, time, run: run.to_owned(), event: event.clone(), newer: None };
+        let record = Record::new(seq + 1, time, run, event.clone());
         let (text, sum) = line(&sum, &record).map_err(|e| StoreError::Io {
             path: run.to_owned(),
             message: format!("the record cannot be written as JSON: {e}"),

@@ -322,9 +322,8 @@ fn the_emergency_command_names_groups_when_the_run_started_from_the_live_weights
     begun.start = None;
     let mut command = |[a, b]: [u16; 2]| {
         begun.routes[0].content.split = Split::of([("arn:web-a", a), ("arn:web-b", b)]);
-        let record =
-            Record { seq: 1, time: time(0), run: RUN.into(), event: Event::Started(begun.clone()), newer: None };
-        emergency_command(&[record])
+        let record = Record::new(1, time(0), RUN, Event::Started(begun.clone()));
+        emergency(&[record])
     };
     assert_eq!(command([7, 0]), "cutover rollback --load-balancer web --back-to web-a --away-from web-b");
     assert_eq!(command([0, 7]), "cutover rollback --load-balancer web --back-to web-b --away-from web-a");

@@ -105,7 +105,12 @@ impl Verb {
 impl Cutover {
     /// The command's definition, named as it was called: `cutover`, or `kubectl cutover` as a plugin of kubectl.
     pub fn definition(argv0: &Path) -> clap::Command {
-        let command = Self::command();
+        let command = TOPICS_OF_COMMANDS.iter().fold(Self::command(), |command, (name, topic)| {
+            command.mut_subcommand(name, |verb| {
+                let examples = verb.get_after_help().map(|help| format!("{help}\n\n")).unwrap_or_default();
+                verb.after_help(format!("{examples}Background: cutover help {topic}"))
+            })
+        });
         match argv0.file_stem().and_then(|n| n.to_str()) {
             Some("kubectl-cutover") => command.bin_name("kubectl cutover").display_name("kubectl-cutover"),
             _ => command,
@@ -131,6 +136,27 @@ impl Cutover {
         Ok(read)
     }
 }
+
+/// The topic of `cutover help` that has the background of a command. The help of `rollback` has no room: it must fit a
+/// screen.
+const TOPICS_OF_COMMANDS: [(&str, &str); 16] = [
+    ("init", "plan"),
+    ("status", "troubleshooting"),
+    ("check", "findings"),
+    ("rehearse", "lab"),
+    ("lab", "lab"),
+    ("run", "steps"),
+    ("step", "schedulers"),
+    ("promote", "steps"),
+    ("pause", "steps"),
+    ("resume", "steps"),
+    ("approve", "steps"),
+    ("abort", "steps"),
+    ("finalize", "finalize"),
+    ("history", "state"),
+    ("report", "state"),
+    ("schema", "plan"),
+];
 
 /// Words of other tools, and the verb that does the same here.
 const WORDS_OF_OTHERS: [(&str, &str); 20] = [

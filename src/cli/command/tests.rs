@@ -4,7 +4,8 @@ use clap::error::ErrorKind;
 
 use super::*;
 use crate::cli::args::StepRef;
-use crate::plan::model::{ClusterAccess, Shares, StateLocation};
+use crate::cli::help::Topic;
+use crate::plan::model::{ClusterAccess, Shares, StatePlace};
 
 fn read(line: &str) -> Result<Cutover, clap::Error> {
     Cutover::read(line.split_whitespace().map(OsString::from))
@@ -73,6 +74,15 @@ fn what_cannot_be_meant_is_refused() {
     assert_eq!(kind("cutover init --load-balancer lb --from a --to b --service webapp"), ErrorKind::ValueValidation);
     assert_eq!(kind("cutover status --output markdown"), ErrorKind::InvalidValue);
     assert!(read("cutover check - --output markdown").is_ok());
+}
+
+#[test]
+fn the_help_of_a_command_names_its_topic() {
+    for (name, topic) in TOPICS_OF_COMMANDS {
+        let help = read(&format!("cutover {name} --help")).expect_err("help").to_string();
+        assert!(help.contains(&format!("Background: cutover help {topic}")), "{help}");
+        assert!(Topic::find(topic).is_some(), "{topic}");
+    }
 }
 
 #[test]

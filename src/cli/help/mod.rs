@@ -36,6 +36,7 @@ topics! {
     "telemetry"
     "lab"
     "finalize"
+    "network"
     "permissions"
     "exit-codes"
     "findings"
@@ -73,6 +74,7 @@ pub fn similar<'a>(word: &str, all: impl Iterator<Item = &'a str>) -> Vec<&'a st
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::redact::clean;
 
     #[test]
     fn every_file_of_the_folder_is_a_topic_with_a_title() {
@@ -86,6 +88,7 @@ mod tests {
         assert_eq!(listed, found, "src/cli/help/mod.rs lists the files of its folder");
         for topic in TOPICS {
             assert!(topic.markdown.starts_with(&format!("# {}: ", topic.name)), "the title of {}.md", topic.name);
+            assert_eq!(clean(topic.markdown), topic.markdown, "nothing in it looks like a credential");
         }
     }
 

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::elb::LIMITS;
-use crate::domain::fixture::{LB, forward, group_arn, plan, route, shares};
-use crate::domain::health::HealthCounts;
+use crate::domain::fixture::{self, forward, group_arn, route, route_start, shares};
+use crate::domain::health::Counts;
 use crate::domain::health::{Target, TargetState};
-use crate::domain::run::event::{Event, GroupStart, Record, RouteStart, Started, StepType, Write, WriteResult};
-use crate::domain::run::observation::{Observation, Observed};
+use crate::domain::run::event::{Event, Record, Started, StepType, Write, WriteResult};
 use crate::domain::run::state::State;
 use crate::domain::traffic::{Reading, RouteContent, RouteId, Split};
 
@@ -33,48 +31,12 @@ pub fn ids() -> Vec<RouteId> {
 }
 
 pub fn started() -> Started {
-    let start = |p| {
-        let live = route(443, p, weights(100, 0));
-        RouteStart {
-            id: live.id.clone(),
-            load_balancer: LB.into(),
-            label: live.label(),
-            conditions: live.conditions.clone(),
-            workload: "webapp".into(),
-            groups: ["a", "b"].map(|c| (c.to_owned(), group_arn(&format!("webapp-{c}")))).into(),
-            content: live.content,
-            found: None,
-            limits: LIMITS,
-            owners: Vec::new(),
-        }
-    };
-    let group = |cluster: &str, healthy| GroupStart {
-        name: format!("webapp-{cluster}"),
-        cluster: cluster.into(),
-        workload: "webapp".into(),
-        healthy,
-        interval: 15,
-        cross_zone: true,
-        zones: Vec::new(),
-        deregistration_delay: 30,
-    };
-    let plan = plan();
-    Started {
-        plan: plan.name,
-        text: String::new(),
-        hash: String::new(),
-        owner: "alice@mac".into(),
-        from: "a".into(),
-        to: "b".into(),
-        from_step: 1,
-        start: Some(shares(100, 0)),
-        load_balancers: vec![LB.into()],
-        others: None,
-        routes: [None, Some(15), Some(20), Some(30)].map(start).into(),
-        groups: [("a", 40), ("b", 0)].map(|(c, n)| (group_arn(&format!("webapp-{c}")), group(c, n))).into(),
-        clusters: [("a".to_owned(), "uid-a".to_owned()), ("b".to_owned(), "uid-b".to_owned())].into(),
-        bindings: Vec::new(),
-    }
+    let mut started = fixture::started(40);
+    started.start = Some(shares(100, 0));
+    started.routes = [None, Some(15), Some(20), Some(30)].map(|p| route_start(route(443, p, weights(100, 0)))).into();
+    started.groups.values_mut().for_each(|group| (group.interval, group.deregistration_delay) = (15, 30));
+    started.clusters = ["a", "b"].map(|c| (c.to_owned(), format!("uid-{c}"))).into();
+    started
 }
 
 pub fn healthy(healthy: u32, initial: u32) -> HealthCounts {
@@ -104,13 +66,7 @@ pub fn drifted(route: &RouteId, expected: RouteContent, live: Option<RouteConten
 
 /// Numbered records, their events at these seconds.
 pub fn records(events: Vec<(i64, Event)>) -> Vec<Record> {
-    let record = |(i, (seconds, event))| Record {
-        seq: i as u64 + 1,
-        time: at(seconds),
-        run: "alpha-20260301-140200-k3f9".into(),
-        event,
-        newer: None,
-    };
+    let record = |(i, (seconds, event))| Record::new(i as u64 + 1, at(seconds), "alpha-20260301-140200-k3f9", event);
     events.into_iter().enumerate().map(record).collect()
 }
 

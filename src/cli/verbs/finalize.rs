@@ -85,15 +85,11 @@ pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
         ownership::acquire(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
     let (by, _) = owner::owner();
     let request = (!begun).then_some(Request::Detach { by, bindings: args.bindings });
-    drive::drive_with_request(
-        global,
-        &found.plan,
-        ports,
-        settings,
-        ownership.map_err(drive::start_failure)?,
-        request.as_ref(),
-        &[],
-    )
+    drive::Drive {
+        request: request.as_ref(),
+        ..drive::Drive::new(&found.plan, ports, settings, ownership.map_err(drive::start_failure)?)
+    }
+    .run(global)
     .await
 }
 

@@ -1,14 +1,16 @@
 //! `cutover help`: the list of topics, a topic, or the options of a command.
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::exit::{Exit, Failure};
+use crate::base::finding::{Code, Severity, Source};
 use crate::cli::args::{Global, Output};
 use crate::cli::help::{TOPICS, Topic, similar};
 use crate::cli::render::markdown;
 use crate::cli::render::style::{Style, Tone};
 use crate::cli::{pager, term};
+use crate::domain::preflight::ACCEPTABLE_ERRORS;
 
 /// `help`.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -18,29 +20,21 @@ use crate::cli::{pager, term};
   cutover help gates | less                           a topic, as plain text
   cutover help run                                    the options of a command")]
 pub struct Help {
-    /// A topic or a command [default: the list of topics]
+    /// A topic, a command, or the code of a finding [default: the list of topics]
     #[arg(value_name = "TOPIC|COMMAND")]
     pub subject: Option<String>,
 }
 
-/// Shows the list, the topic, or the command's options.
+/// Shows the list, the topic, the finding, or the command's options.
 ///
 /// # Errors
-/// No topic and no command has this name (exit 2); standard output cannot be written.
+/// Nothing has this name (exit 2); standard output cannot be written.
 pub fn run(global: &Global, args: &Help, mut definition: clap::Command) -> Result<Exit, Failure> {
     let style = term::style(global.color);
     definition.build();
     let (text, json) = match args.subject.as_deref() {
         None => (list(&style), json!({"topics": TOPICS.iter().map(summary).collect::<Vec<_>>()})),
-        Some(name) => match Topic::find(name) {
-            Some(topic) => (page(topic, &style, &definition), json!({"topic": topic.name, "markdown": topic.markdown})),
-            None => {
-                let command = definition.find_subcommand(name).cloned();
-                let help = command.ok_or_else(|| unknown(name, &definition))?.render_long_help();
-                let text = if style.color { help.ansi().to_string() } else { help.to_string() };
-                (text, json!({"command": name, "help": help.to_string()}))
-            }
-        },
+        Some(name) => subject(name, &style, &definition)?,
     };
     let shown = match (global.output, args.subject.as_deref().and_then(Topic::find)) {
         (Output::Json, _) => term::print(&json.to_string()),
@@ -51,7 +45,39 @@ pub fn run(global: &Global, args: &Help, mut definition: clap::Command) -> Resul
     Ok(Exit::Done)
 }
 
-fn summary(topic: &Topic) -> serde_json::Value {
+/// A topic, a finding or a command: as text, and for programs.
+fn subject(name: &str, style: &Style, definition: &clap::Command) -> Result<(String, Value), Failure> {
+    if let Some(topic) = Topic::find(name) {
+        return Ok((page(topic, style, definition), json!({"topic": topic.name, "markdown": topic.markdown})));
+    }
+    if let Some(code) = Code::ALL.iter().find(|code| code.name().eq_ignore_ascii_case(name)) {
+        return Ok((finding(*code, style), json!({"finding": code.name(), "title": code.title()})));
+    }
+    let command = definition.find_subcommand(name).cloned();
+    let help = command.ok_or_else(|| unknown(name, definition))?.render_long_help();
+    let text = if style.color { help.ansi().to_string() } else { help.to_string() };
+    Ok((text, json!({"command": name, "help": help.to_string()})))
+}
+
+/// A finding's title, and what its severity means for a run.
+fn finding(code: Code, style: &Style) -> String {
+    let lint = code.source() == Source::Lint;
+    let meaning = match code.severity() {
+        Severity::Error if lint => "An error in the text of the plan: exit 2. It cannot be accepted.",
+        Severity::Error if ACCEPTABLE_ERRORS.contains(&code) => {
+            "An error: the run does not start (exit 3), unless the plan accepts it."
+        }
+        Severity::Error => "An error: the run does not start (exit 3). It cannot be accepted.",
+        Severity::Warning => "A warning: the run starts. The plan can accept it.",
+        Severity::Info => "A note: the run starts.",
+    };
+    let title = style.paint(Tone::Strong, &format!("{}: {}", code.name(), code.title()));
+    format!(
+        "{title}\n\n  {meaning}\n  `cutover check PLAN` shows it with names and numbers, and what to do.\n  See `cutover help findings`."
+    )
+}
+
+fn summary(topic: &Topic) -> Value {
     json!({"topic": topic.name, "about": topic.about()})
 }
 
@@ -64,7 +90,8 @@ fn list(style: &Style) -> String {
     };
     let topics: Vec<_> = TOPICS.iter().map(line).collect();
     format!(
-        "Topics of `cutover help TOPIC`:\n\n{}\n\n`cutover help COMMAND` shows the options of a command, as `cutover COMMAND --help` does.\n\
+        "Topics of `cutover help TOPIC`:\n\n{}\n\n`cutover help COMMAND` shows the options of a command.\n\
+         `cutover help WORD` names the topics that mention a word, a code or a field.\n\
          `cutover --help` lists the commands.",
         topics.join("\n")
     )
@@ -111,6 +138,14 @@ mod tests {
             assert!(!topic.about().is_empty() && list.contains(topic.about()), "{}", topic.name);
         }
         assert!(list.lines().all(|line| line.chars().count() <= 80), "{list}");
+    }
+
+    #[test]
+    fn every_finding_is_explained_by_its_code() {
+        for code in Code::ALL {
+            let (text, _) = subject(&code.name().to_lowercase(), &Style::plain(), &definition()).expect("a finding");
+            assert!(text.contains(code.title()), "{text}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::app::connect;
 use crate::app::exit::{Exit, Failure};
 use crate::cli::args::{Global, value};
 use crate::cli::term;
+use crate::domain::elb::select::BalancerReadError;
 use crate::domain::view::init::{InitError, InitRequest};
 use crate::engine::inventory::init;
 use crate::plan::model::ServiceRef;
@@ -69,7 +70,11 @@ pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
 
 /// The failure of an `init`. An unreadable resource is not an error of the command line.
 fn failed(error: InitError) -> Failure {
-    let exit = if matches!(error, InitError::Unreadable { .. }) { Exit::Internal } else { Exit::Usage };
+    let exit = if matches!(error, InitError::Look(BalancerReadError::Unreadable { .. })) {
+        Exit::Internal
+    } else {
+        Exit::Usage
+    };
     Failure::new(exit, error)
 }
 

@@ -67,6 +67,6 @@ pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
         start_run(global, &plan, &ports, &prepared, StartOptions { from_step, start, known: &known }, going).await?;
     match taker {
         Some(taker) => taker.hand_over(global, begun.ownership).await,
-        None => drive::drive(global, &plan, ports, begun.settings, begun.ownership).await,
+        None => drive::Drive::new(&plan, ports, begun.settings, begun.ownership).run(global).await,
     }
 }

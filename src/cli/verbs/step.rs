@@ -108,7 +108,7 @@ async fn start(global: &Global, args: &Step, plan: &Plan, ports: Ports, known: &
     due::warn_about_pauses(global, plan, args.max_wait);
     let beginning = StartOptions { from_step: 1, start: None, known };
     match start_run(global, plan, &ports, &prepared, beginning, going).await {
-        Ok(begun) => drive::drive(global, plan, ports, begun.settings, begun.ownership).await,
+        Ok(begun) => drive::Drive::new(plan, ports, begun.settings, begun.ownership).run(global).await,
         Err(error) => due::lost_race(global, plan, error),
     }
 }

@@ -35,7 +35,6 @@ pub struct Binding {
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
     /// Time of creation (only of a found binding).
-    #[serde(default)]
     pub created: Option<jiff::Timestamp>,
     /// Field managers of its `spec` by `metadata.managedFields` (only of a found binding).
     #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]

@@ -68,7 +68,6 @@ pub struct Pod {
     #[serde(default)]
     pub restarts: u32,
     /// When a container last restarted, if known.
-    #[serde(default)]
     pub restarted: Option<Timestamp>,
 }
 
@@ -86,7 +85,6 @@ pub struct PodOwner {
     pub ready: u32,
     /// `status.updatedReplicas` of the present version; `None`: not known, or its controller has not observed the
     /// present version yet.
-    #[serde(default)]
     pub updated: Option<u32>,
     /// The GitOps owner that its labels and annotations name, such as `Argo CD`; `None`: none found.
     pub managed_by: Option<String>,

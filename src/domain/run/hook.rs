@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::text::word;
+
 /// Identifies one command or hook of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -50,19 +52,8 @@ impl HookPoint {
     }
 
     /// The spelling in the journal.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Command => "command",
-            Self::Undo => "undo",
-            Self::BeforeBind => "beforeBind",
-            Self::AfterBind => "afterBind",
-            Self::BeforeShift => "beforeShift",
-            Self::AfterShift => "afterShift",
-            Self::BeforeRollback => "beforeRollback",
-            Self::AfterRollback => "afterRollback",
-            Self::BeforeFinish => "beforeFinish",
-            Self::AfterFinish => "afterFinish",
-        }
+    pub fn name(self) -> String {
+        word(&self)
     }
 }
 

@@ -31,6 +31,9 @@ pub enum Unreadable {
     /// An element that this build cannot represent, named by its path.
     #[error("{0}")]
     Unrepresentable(String),
+    /// The network setup of this machine prevents it, such as an untrusted certificate: another try does not help.
+    #[error("{0}")]
+    Setup(String),
     /// Network error, time-out, 5xx, malformed answer.
     #[error("{0}")]
     Unavailable(String),

@@ -293,10 +293,7 @@ mod tests {
 
     fn records(events: Vec<Event>) -> Vec<Record> {
         let at = |n: u64| Timestamp::from_second(i64::try_from(n).expect("small")).expect("a time");
-        (1..)
-            .zip(events)
-            .map(|(seq, event)| Record { seq, time: at(seq), run: "alpha-1".into(), event, newer: None })
-            .collect()
+        (1..).zip(events).map(|(seq, event)| Record::new(seq, at(seq), "alpha-1", event)).collect()
     }
 
     #[test]
@@ -361,13 +358,7 @@ mod tests {
         let mut second = Trace::default();
         let again: Vec<_> = records.iter().flat_map(|r| second.add(r)).collect();
         assert_eq!(again, spans);
-        let back = Record {
-            seq: 14,
-            time: records[12].time,
-            run: "alpha-1".into(),
-            event: records[8].event.clone(),
-            newer: None,
-        };
+        let back = Record::new(14, records[12].time, "alpha-1", records[8].event.clone());
         let end = Record { seq: 15, ..records[12].clone() };
         let later: Vec<_> = [back, end].iter().flat_map(|r| second.add(r)).map(|s| s.name).collect();
         assert_eq!(later, ["rollback"], "the run's span is not returned twice");

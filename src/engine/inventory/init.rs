@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::elb::select::selector_text;
+use crate::domain::elb::select::{BalancerReadError, exactly_one_match};
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::view::init::{InitError, InitFacts, InitRequest, write};
 use crate::plan::model::Selector;
@@ -22,20 +22,10 @@ pub async fn init(
 ) -> Result<String, InitError> {
     let unreadable = |what: &str| {
         let what = what.to_owned();
-        move |why| InitError::Unreadable { what, why }
+        move |why| BalancerReadError::Unreadable { what, why }
     };
-    let selector = selector_text(&request.load_balancer);
-    let mut found = match inventory.load_balancers(&request.load_balancer, Detail::Full).await {
-        Err(crate::domain::traffic::Unreadable::NotFound(_)) => Vec::new(),
-        other => other.map_err(unreadable(&format!("load balancer {selector}")))?,
-    };
-    let load_balancer = match (found.pop(), found.is_empty()) {
-        (Some(one), true) => one,
-        (last, _) => {
-            let found = found.into_iter().chain(last).map(|lb| lb.name).collect();
-            return Err(InitError::LoadBalancer { selector, found });
-        }
-    };
+    let found = inventory.load_balancers(&request.load_balancer, Detail::Full).await;
+    let load_balancer = exactly_one_match(&request.load_balancer, found)?;
     let all = Selector::Tags(BTreeMap::new());
     let (listeners, attached, known, from_bindings, to_bindings) = futures::join!(
         inventory.listeners(&load_balancer.arn, Detail::Full),
@@ -50,7 +40,8 @@ pub async fn init(
     groups.extend(free);
     let listeners = listeners.map_err(unreadable("its listeners"))?;
     if let Some(unread) = listeners.iter().find_map(|(l, _)| l.unread.first()) {
-        return Err(InitError::Unreadable { what: format!("its action {}", unread.label), why: unread.why.clone() });
+        let what = format!("its action {}", unread.label);
+        return Err(BalancerReadError::Unreadable { what, why: unread.why.clone() }.into());
     }
     let seen = InitFacts { load_balancer, listeners, groups, from_bindings: from_bindings?, to_bindings: to_bindings? };
     write(request, &seen)
@@ -59,9 +50,8 @@ pub async fn init(
 async fn bindings(cluster: Option<&dyn Cluster>, side: &str) -> Result<Vec<Binding>, InitError> {
     match cluster {
         None => Ok(Vec::new()),
-        Some(cluster) => cluster
-            .bindings()
-            .await
-            .map_err(|why| InitError::Unreadable { what: format!("bindings of the cluster behind --{side}"), why }),
+        Some(cluster) => cluster.bindings().await.map_err(|why| {
+            BalancerReadError::Unreadable { what: format!("bindings of the cluster behind --{side}"), why }.into()
+        }),
     }
 }

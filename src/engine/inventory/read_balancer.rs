@@ -7,7 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
-use crate::domain::elb::select::selector_text;
+pub use crate::domain::elb::select::BalancerReadError;
+use crate::domain::elb::select::{exactly_one_match, selector_text};
 use crate::domain::emergency::balancer_tag::{self, BalancerTag};
 use crate::domain::emergency::{LoadBalancerReading, route_tag};
 use crate::domain::health::Target;
@@ -15,49 +16,6 @@ use crate::domain::traffic::{Tags, Unreadable};
 use crate::domain::view::load_balancer::LoadBalancerView;
 use crate::plan::model::Selector;
 use crate::port::{Clock, Detail, Groups, LoadBalancerApi};
-
-/// Why a load balancer could not be read.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum BalancerReadError {
-    /// The selector does not match exactly one load balancer.
-    #[error("`{selector}` matches {}", match found.as_slice() {
-        [] => "no load balancer in this account and region".to_owned(),
-        found => format!("{} load balancers, but must match one: {}", found.len(), found.join(", ")),
-    })]
-    NotOne {
-        /// The selector as the user wrote it.
-        selector: String,
-        /// Names of the load balancers that match.
-        found: Vec<String>,
-    },
-    /// Something could not be read.
-    #[error("{what} cannot be read: {why}")]
-    Unreadable {
-        /// What.
-        what: String,
-        /// Why.
-        why: Unreadable,
-    },
-}
-
-/// The only load balancer that the selector matches.
-fn exactly_one_match(
-    selector: &Selector,
-    found: Result<Vec<LoadBalancer>, Unreadable>,
-) -> Result<LoadBalancer, BalancerReadError> {
-    let name = selector_text(selector);
-    let mut found = match found {
-        Err(Unreadable::NotFound(_)) => Vec::new(),
-        other => other.map_err(|why| BalancerReadError::Unreadable { what: format!("load balancer {name}"), why })?,
-    };
-    match (found.pop(), found.is_empty()) {
-        (Some(one), true) => Ok(one),
-        (last, _) => Err(BalancerReadError::NotOne {
-            selector: name,
-            found: found.into_iter().chain(last).map(|lb| lb.name).collect(),
-        }),
-    }
-}
 
 /// The timeout of reads that an emergency does not need.
 const OPTIONAL_TIMEOUT: Duration = Duration::from_secs(3);
@@ -67,7 +25,7 @@ const OPTIONAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// tags are one more round, unless the load balancer's own tag contains the weights of its routes.
 ///
 /// # Errors
-/// [`LookError`].
+/// [`BalancerReadError`].
 pub async fn read_for_rollback(
     selector: &Selector,
     balancer: &LoadBalancerApi,
@@ -222,7 +180,7 @@ async fn read_tags_and_health(
 /// Reads a load balancer as it is at `now`. The health of a group may be unreadable; everything else must be readable.
 ///
 /// # Errors
-/// [`LookError`].
+/// [`BalancerReadError`].
 pub async fn read_for_status(
     selector: &Selector,
     balancer: &LoadBalancerApi,

@@ -148,18 +148,7 @@ impl RunLoop<'_> {
         let mut waits = Vec::new();
         for wanted in bindings {
             let binding = wanted.binding.full_name();
-            let done = match self.ports.clusters.get(&wanted.cluster) {
-                Some(cluster) => {
-                    bind::bind(
-                        &**cluster,
-                        &wanted,
-                        self.state.started.clusters.get(&wanted.cluster).map(String::as_str),
-                    )
-                    .await
-                }
-                None => Err(format!("the plan gives no access to cluster {}", wanted.cluster)),
-            };
-            match done {
+            match bind::bind(&self.ports.clusters, &wanted, &self.state.started.clusters).await {
                 Ok(result) => self.journal(Event::Bound { cluster: wanted.cluster, binding, result }).await?,
                 Err(message) => waits.push(Wait { reason: WaitReason::Binding, message, until: None }),
             }
@@ -175,18 +164,7 @@ impl RunLoop<'_> {
         let mut waits = Vec::new();
         for wanted in bindings {
             let binding = wanted.binding.full_name();
-            let done = match self.ports.clusters.get(&wanted.cluster) {
-                Some(cluster) => {
-                    bind::unbind(
-                        &**cluster,
-                        &wanted,
-                        self.state.started.clusters.get(&wanted.cluster).map(String::as_str),
-                    )
-                    .await
-                }
-                None => Err(format!("the plan gives no access to cluster {}", wanted.cluster)),
-            };
-            match done {
+            match bind::unbind(&self.ports.clusters, &wanted, &self.state.started.clusters).await {
                 Ok(why) => {
                     let (gone, why) = (why.is_none(), why.unwrap_or_default());
                     self.journal(Event::Unbound { cluster: wanted.cluster, binding, gone, why }).await?;

@@ -59,13 +59,7 @@ impl RunLoop<'_> {
         let stopped = Event::Stopped { reason, message: message.clone() };
         if self.pending_claim.is_some() && reason == StopReason::Waiting {
             // Nothing has happened; the heartbeat says who observed last.
-            let record = Record {
-                seq: 0,
-                time: self.ports.clock.now(),
-                run: self.state.run.clone(),
-                event: stopped,
-                newer: None,
-            };
+            let record = Record::new(0, self.ports.clock.now(), self.state.run.clone(), stopped);
             self.audience.record(&record);
         } else {
             self.journal(stopped).await?;

@@ -7,7 +7,8 @@ use super::RehearsalError;
 use crate::adapter::aws;
 use crate::adapter::aws::eks;
 use crate::adapter::aws::elb::Alb;
-use crate::adapter::kubernetes::{K8s, limit};
+use crate::adapter::kubernetes::{K8s, service};
+use crate::adapter::network::Network;
 use crate::lab::{live, virtual_time};
 use crate::plan::model::{ClusterAccess, ClusterName, Plan};
 use crate::port::{Cluster, LoadBalancerApi};
@@ -20,13 +21,15 @@ pub struct Adapters {
 
 /// Connects over sockets. The lab's clock runs `speed` times as fast as the clients' clocks.
 pub async fn live(plan: &Plan, lab: &live::LiveLab, speed: f64) -> Result<Adapters, RehearsalError> {
-    let config = aws::config(&lab.aws_settings()).await;
+    let network = Network::alone();
+    let settings = aws::Settings { network: Some(Arc::clone(&network)), ..lab.aws_settings() };
+    let config = aws::config(&settings).await;
     let mut clusters: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();
     for cluster in &plan.clusters {
         let reached = match &cluster.access {
             ClusterAccess::None => continue,
-            ClusterAccess::Eks(name) => eks::connect(&config, name, None).await.map_err(client_error)?,
-            ClusterAccess::KubeContext(_) => cluster_at(lab.cluster_url(&cluster.name).unwrap_or_default())?,
+            ClusterAccess::Eks(name) => eks::over(&network, &config, name, None).await.map_err(client_error)?,
+            ClusterAccess::KubeContext(_) => at(&network, &lab.cluster_url(&cluster.name).unwrap_or_default())?,
         };
         clusters.insert(cluster.name.clone(), Arc::new(reached));
     }
@@ -50,10 +53,10 @@ pub async fn paused(plan: &Plan, lab: &virtual_time::VirtualLab) -> Result<Adapt
     Ok(Adapters { balancer: LoadBalancerApi::new(Alb::new(&config)), clusters })
 }
 
-fn cluster_at(url: String) -> Result<K8s, RehearsalError> {
-    let mut config = kube::Config::new(url.parse().map_err(client_error)?);
-    limit(&mut config);
-    kube::Client::try_from(config).map(K8s::new).map_err(client_error)
+fn at(network: &Arc<Network>, url: &str) -> Result<K8s, RehearsalError> {
+    let config = kube::Config::new(url.parse().map_err(client_error)?);
+    let service = service(network, config, None, None).map_err(client_error)?;
+    Ok(K8s::new(kube::Client::new(service, "default")))
 }
 
 fn client_error(error: impl std::fmt::Display) -> RehearsalError {

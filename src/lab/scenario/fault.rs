@@ -97,10 +97,8 @@ pub struct ShareReached {
     /// The cluster's name in the plan, or `from`, or `to`.
     pub cluster: String,
     /// In percent, 0–100.
-    #[serde(default)]
     pub at_least: Option<f64>,
     /// In percent, 0–100.
-    #[serde(default)]
     pub at_most: Option<f64>,
 }
 

@@ -104,7 +104,6 @@ pub struct Listener {
     /// Port, 1–65535.
     pub port: u16,
     /// `HTTP` or `HTTPS`; omitted: `HTTPS` on 443, else `HTTP`.
-    #[serde(default)]
     pub protocol: Option<String>,
     /// Its default action (the entry without a priority) and rules; omitted: as the plan implies.
     #[serde(default)]
@@ -221,7 +220,6 @@ pub struct Hpa {
     /// `maxReplicas`.
     pub max: u32,
     /// Replicas that it wants whatever the load; omitted: the initial replicas times the cluster's share.
-    #[serde(default)]
     pub wants: Option<u32>,
 }
 

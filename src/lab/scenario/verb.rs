@@ -14,13 +14,11 @@ pub struct Kill {
     /// The cluster's name in the plan, or `from`, or `to`.
     pub cluster: String,
     /// The plan's workload; omitted: all.
-    #[serde(default)]
     pub workload: Option<String>,
     /// Percentage of its pods; omitted: all.
-    #[serde(default)]
     pub percent: Option<u32>,
     /// Duration; omitted: until `repair`, else to the end.
-    #[serde(default, rename = "for")]
+    #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 
@@ -31,15 +29,13 @@ pub struct Slow {
     /// The plan's name of the cluster, or `from`, or `to`.
     pub cluster: String,
     /// The plan's workload; omitted: all.
-    #[serde(default)]
     pub workload: Option<String>,
     /// Percentage of its pods; omitted: all.
-    #[serde(default)]
     pub percent: Option<u32>,
     /// Additional response time.
     pub by: Period,
     /// Duration; omitted: until `repair`, else to the end.
-    #[serde(default, rename = "for")]
+    #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 
@@ -50,22 +46,18 @@ pub struct Errors {
     /// The plan's name of the cluster, or `from`, or `to`.
     pub cluster: String,
     /// The plan's workload; omitted: all.
-    #[serde(default)]
     pub workload: Option<String>,
     /// Percentage of its pods; omitted: all.
-    #[serde(default)]
     pub percent: Option<u32>,
     /// Status of the errors; omitted: 500.
-    #[serde(default)]
     pub status: Option<u16>,
     /// Percentage of the requests that fail; omitted: all.
-    #[serde(default)]
     pub requests: Option<u32>,
     /// `true`: only clients get errors, health checks still pass.
     #[serde(default)]
     pub clients_only: bool,
     /// Duration; omitted: until `repair`, else to the end.
-    #[serde(default, rename = "for")]
+    #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 
@@ -76,17 +68,14 @@ pub struct Flap {
     /// The plan's name of the cluster, or `from`, or `to`.
     pub cluster: String,
     /// The plan's workload; omitted: all.
-    #[serde(default)]
     pub workload: Option<String>,
     /// Percentage of its pods; omitted: all.
-    #[serde(default)]
     pub percent: Option<u32>,
     /// How long they are down each time.
     pub down: Period,
     /// How long they are up in between.
     pub up: Period,
     /// How many times; omitted: without end.
-    #[serde(default)]
     pub times: Option<u32>,
 }
 
@@ -97,16 +86,12 @@ pub struct Scale {
     /// The plan's name of the cluster, or `from`, or `to`.
     pub cluster: String,
     /// The plan's workload; omitted: all.
-    #[serde(default)]
     pub workload: Option<String>,
     /// The Deployment's `replicas`.
-    #[serde(default)]
     pub replicas: Option<u32>,
     /// The HPA's `minReplicas`.
-    #[serde(default)]
     pub min: Option<u32>,
     /// The HPA's `maxReplicas`.
-    #[serde(default)]
     pub max: Option<u32>,
 }
 
@@ -117,10 +102,8 @@ pub struct Deploy {
     /// The plan's name of the cluster, or `from`, or `to`.
     pub cluster: String,
     /// The plan's workload; omitted: all.
-    #[serde(default)]
     pub workload: Option<String>,
     /// Status of the new version's health checks; omitted: 200.
-    #[serde(default)]
     pub health_status: Option<u16>,
 }
 
@@ -165,7 +148,7 @@ pub struct Stale {
     /// Age of the state that reads return.
     pub by: Period,
     /// Duration; omitted: until `repair`, else to the end.
-    #[serde(default, rename = "for")]
+    #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 
@@ -174,10 +157,8 @@ pub struct Stale {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LateWrite {
     /// Delay until the write is carried out; `0s`: at once, only the answer is lost. Omitted: never.
-    #[serde(default)]
     pub by: Option<Period>,
     /// How many writes; omitted: one.
-    #[serde(default)]
     pub writes: Option<u32>,
 }
 
@@ -233,7 +214,7 @@ pub struct GateFault {
     /// The result.
     pub says: GateResult,
     /// Duration; omitted: until `repair`, else to the end.
-    #[serde(default, rename = "for")]
+    #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 
@@ -247,7 +228,7 @@ pub struct HookFault {
     #[serde(default)]
     pub undo: bool,
     /// Duration; omitted: until `repair`, else to the end.
-    #[serde(default, rename = "for")]
+    #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 

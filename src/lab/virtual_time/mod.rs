@@ -54,6 +54,7 @@ impl VirtualLab {
             http_client: Some(ModelConnector::client(self.shell.clone())),
             time_source: Some(LabTimeSource::source(self.shell.clock())),
             sleep: None,
+            network: None,
         }
     }
 

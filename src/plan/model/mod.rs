@@ -344,12 +344,8 @@ pub enum OnTimeout {
 
 impl OnTimeout {
     /// The value in the plan file.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Rollback => "rollback",
-            Self::Pause => "pause",
-            Self::Proceed => "proceed",
-        }
+    pub fn word(self) -> String {
+        crate::base::text::word(&self)
     }
 }
 

@@ -42,6 +42,17 @@ async fn said(theatre: &Theatre) -> Vec<(&'static str, ConditionStatus)> {
     items.into_iter().filter(|i| i.stands != ConditionStatus::Yes).map(|i| (i.what, i.stands)).collect()
 }
 
+/// Replaces the binding of the old cluster by one that the tool made, as a run in the other direction would have done.
+pub async fn own_binding(theatre: &Theatre) {
+    let own = theatre.started().bindings.iter().find(|b| b.cluster == "a").expect("a binding of a");
+    let a = theatre.ports.clusters["a"].clone();
+    let found = a.bindings().await.expect("bindings").remove(0);
+    a.delete(&found).await.expect("deleted");
+    theatre.sleep(Duration::from_secs(20)).await;
+    a.apply(&own.binding, false).await.expect("applied");
+    theatre.sleep(Duration::from_mins(1)).await;
+}
+
 fn detach(bindings: bool) -> Request {
     Request::Detach { by: "alice@mac".into(), bindings }
 }
@@ -90,15 +101,9 @@ async fn what_stands_in_the_way_is_named() {
 #[tokio::test(start_paused = true)]
 async fn its_groups_leave_every_action_then_its_bindings_go_and_nothing_leads_back() {
     let mut theatre = completed().await;
-    // As a run the other way round would have made it.
     let started = theatre.started().clone();
-    let own = started.bindings.iter().find(|b| b.cluster == "a").expect("a binding of a");
     let a = theatre.ports.clusters["a"].clone();
-    let found = a.bindings().await.expect("bindings").remove(0);
-    a.delete(&found).await.expect("deleted");
-    theatre.sleep(Duration::from_secs(20)).await;
-    a.apply(&own.binding, false).await.expect("applied");
-    theatre.sleep(Duration::from_mins(1)).await;
+    own_binding(&theatre).await;
     let before = theatre.world();
 
     let Life::Ended(ending) = theatre.called(&detach(true)).await else { panic!("nothing kills it") };

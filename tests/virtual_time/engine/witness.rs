@@ -20,8 +20,8 @@ use super::store::Ledger;
 /// See the module.
 pub struct Witness {
     pub inner: Arc<dyn Traffic>,
-    pub shell: SharedModel,
-    pub plan: Plan,
+    pub shell: Shell,
+    pub plan: Mutex<Arc<Plan>>,
     pub ledger: Ledger,
     pub started: OnceLock<Started>,
     /// Every write: when, which route, whether it restores.
@@ -29,6 +29,10 @@ pub struct Witness {
 }
 
 impl Witness {
+    fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.plan.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn started(&self) -> &Started {
         self.started.get().expect("no write before `started` is journalled")
     }
@@ -122,7 +126,7 @@ impl Witness {
                 family.flat_map(|(r, f)| r.groups.values().filter(|g| f.carries(g)).collect::<Vec<_>>()).collect();
             let baseline: u32 = carriers.iter().map(|g| groups[*g].healthy).sum();
             let today: u32 = carriers.iter().map(|g| world.healthy[*g]).sum();
-            let gate = &self.plan.strategy.gates.raise;
+            let gate = &self.plan().strategy.gates.raise;
             let need =
                 (gate.capacity * self.planned(group, after) / 100.0 * f64::from(baseline.max(today)) - 1e-9).ceil();
             let healthy = world.healthy[*group];
@@ -142,7 +146,8 @@ impl Witness {
 
     /// What a cluster's share is step by step, from the start.
     fn shares(&self, cluster: &str) -> Vec<f64> {
-        let strategy = &self.plan.strategy;
+        let plan = self.plan();
+        let strategy = &plan.strategy;
         let start = strategy.start.iter();
         let steps = strategy
             .steps
@@ -161,10 +166,11 @@ impl Witness {
             .iter()
             .filter_map(|r| if let Event::Drifted { route, .. } = &r.event { Some(route.clone()) } else { None })
             .collect();
-        let to = &self.plan.strategy.to;
+        let plan = self.plan();
+        let to = &plan.strategy.to;
         let steps = self.shares(to);
         let started = self.started();
-        if self.plan.strategy.start.is_none() {
+        if plan.strategy.start.is_none() {
             return; // From whatever is live: routes may begin anywhere.
         }
         let ranks = started.routes.iter().filter(|r| !drifted.contains(&r.id)).filter_map(|route| {

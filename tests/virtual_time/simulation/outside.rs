@@ -40,7 +40,7 @@ impl Hooks for Outside {
 
 impl Outside {
     async fn exchange(&self, errand: &HookCall) -> Heard {
-        let Some(Point { moment, kind, .. }) = self.0.call(OUTSIDE, errand.id.at.name(), "", true) else {
+        let Some(Point { moment, kind, .. }) = self.0.call(OUTSIDE, &errand.id.at.name(), "", true) else {
             return self.through(errand.id).await;
         };
         match moment {

@@ -97,8 +97,8 @@ async fn the_adapter_authenticates_calls_once_and_never_shows_its_token() {
         .identity()
         .await
         .unwrap_err();
-    assert!(nobody.to_string().contains("onnection refused"), "{nobody}");
+    assert!(nobody.to_string().contains("refused the connection"), "{nobody}");
     assert!(!format!("{why:?}{nobody:?}").contains("bad-token"));
     let unknown = from_kubeconfig(kubeconfig(&url, "t"), Some("y")).await.err().unwrap();
-    assert_eq!(unknown.to_string(), "kubeconfig: failed to load current context: y");
+    assert_eq!(unknown.to_string(), "kubeconfig: there is no context `y`; it has x");
 }

@@ -13,7 +13,6 @@ use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use kube::Config;
 use kube::client::{Body, ClientBuilder};
 use tower::BoxError;
-use tower::buffer::BufferLayer;
 use tower::filter::AsyncFilterLayer;
 use tower::util::{BoxCloneSyncService, MapResponseLayer};
 
@@ -21,8 +20,8 @@ pub use token::{Bearer, sign};
 
 use crate::adapter::aws::elb as alb;
 use crate::adapter::calls::{AwsCallCounter, KubernetesCallLayer};
-use crate::adapter::kubernetes::{K8s, USER_AGENT, limit};
-use crate::base::redact;
+use crate::adapter::kubernetes::{K8s, USER_AGENT, service};
+use crate::adapter::network::Network;
 use crate::domain::traffic::Unreadable;
 
 /// A cluster, as DescribeCluster tells.
@@ -83,6 +82,16 @@ pub async fn describe(config: &SdkConfig, name: &str) -> Result<EksCluster, Unre
 /// A client for a cluster's API server, with a token that renews itself on the configuration's own time source.
 /// `transport` stands in for the network, under the same token.
 pub async fn connect(config: &SdkConfig, cluster_name: &str, transport: Option<Transport>) -> Result<K8s, Unreadable> {
+    over(&Network::process(), config, cluster_name, transport).await
+}
+
+/// [`connect`] over a network environment.
+pub async fn over(
+    network: &Arc<Network>,
+    config: &SdkConfig,
+    cluster_name: &str,
+    transport: Option<Transport>,
+) -> Result<K8s, Unreadable> {
     let cluster = describe(config, cluster_name).await?;
     if !matches!(cluster.status.as_str(), "ACTIVE" | "UPDATING") {
         return Err(Unreadable::Unavailable(format!("the EKS cluster {cluster_name} is {}", cluster.status)));
@@ -97,11 +106,10 @@ pub async fn connect(config: &SdkConfig, cluster_name: &str, transport: Option<T
             .with_layer(&renewing(bearer))
             .build()
     } else {
-        let builder = ClientBuilder::try_from(client_config(&cluster)?)
-            .map_err(|e| Unreadable::Unavailable(redact::clean(&e.to_string()).into_owned()))?;
-        builder
+        let place = format!("the description of the EKS cluster {cluster_name}");
+        let service = service(network, client_config(&cluster)?, Some(place), None)?;
+        ClientBuilder::new(service, "default")
             .with_layer(&KubernetesCallLayer)
-            .with_layer(&BufferLayer::new(64))
             .with_layer(&filter)
             .with_layer(&renewing(bearer))
             .build()
@@ -139,7 +147,7 @@ fn client_config(cluster: &EksCluster) -> Result<Config, Unreadable> {
     }
     let mut config = Config::new(uri);
     config.root_cert = Some(ca);
-    limit(&mut config);
+    config.default_retry = false;
     Ok(config)
 }
 

@@ -145,7 +145,10 @@ async fn expired_credentials_are_that_and_not_a_network_failure() {
         connect(&config, NAME, Some(transport(&hand, Arc::default(), credentials(Some("s"), None)))).await.unwrap();
     assert!(cluster.identity().await.is_ok());
     *hand.0.lock().unwrap() = ends;
-    assert_eq!(cluster.identity().await, Err(Unreadable::Credentials("AWS's have expired".to_owned())));
+    assert_eq!(
+        cluster.identity().await,
+        Err(Unreadable::Credentials("those of AWS have expired; log in again".to_owned()))
+    );
 }
 
 #[tokio::test]
@@ -178,7 +181,12 @@ async fn a_refused_signature_quotes_no_session_token() {
         "The Canonical String for this request should have been 'GET /clusters/blue-1 x-amz-security-token:SECRET'";
     let answer = Eks(403, format!(r#"{{"__type": "InvalidSignatureException", "message": "{quoted}"}}"#));
     let refused = connect(&config(answer, &hand, credentials(Some("SECRET"), None)), NAME, None).await.err();
-    assert_eq!(refused, Some(Unreadable::Credentials("InvalidSignatureException".to_owned())));
+    assert_eq!(
+        refused,
+        Some(Unreadable::Credentials(
+            "the secret access key does not belong to the access key (InvalidSignatureException)".to_owned()
+        ))
+    );
 }
 
 #[test]

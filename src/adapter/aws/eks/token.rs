@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sigv4::http_request::{self, SignableBody, SignableRequest, SignatureLocation, SigningSettings};
 use aws_sigv4::sign::v4;
 use aws_smithy_async::time::SharedTimeSource;
@@ -13,6 +13,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::{HeaderValue, Request};
 use tokio::sync::Mutex;
 
+use crate::adapter::aws::credentials;
 use crate::adapter::kubernetes::NoToken;
 use crate::domain::traffic::Unreadable;
 
@@ -88,9 +89,10 @@ impl Bearer {
         if let Some(c) = current.as_ref().filter(|c| c.signed <= now && now < c.ends) {
             return Ok(c.header.clone());
         }
-        let credentials = self.credentials.provide_credentials().await.map_err(|e| NoToken(why(&e).to_owned()))?;
+        let credentials =
+            self.credentials.provide_credentials().await.map_err(|e| NoToken(credentials::explain(&e)))?;
         if credentials.expiry().is_some_and(|e| e <= now) {
-            return Err(NoToken("AWS's have expired".to_owned()));
+            return Err(NoToken("those of AWS have expired; log in again".to_owned()));
         }
         let ends = (now + RENEW_AFTER).min(credentials.expiry().unwrap_or(now + RENEW_AFTER));
         let token = sign(&credentials, &self.region, &self.cluster, now)?;
@@ -99,15 +101,5 @@ impl Bearer {
         header.set_sensitive(true);
         *current = Some(Current { header: header.clone(), signed: now, ends });
         Ok(header)
-    }
-}
-
-/// The sources of a credentials error may quote files and answers.
-fn why(error: &CredentialsError) -> &'static str {
-    match error {
-        CredentialsError::CredentialsNotLoaded(_) => "none were found for AWS",
-        CredentialsError::ProviderTimedOut(_) => "AWS's did not come in time",
-        CredentialsError::InvalidConfiguration(_) => "AWS's are configured wrongly",
-        _ => "AWS's could not be loaded; they may have expired",
     }
 }

@@ -10,7 +10,9 @@ use aws_sdk_elasticloadbalancingv2::error::{ProvideErrorMetadata, SdkError};
 use hyper_util::client::legacy::Error as HttpError;
 
 use super::known::Unmodelled;
+use crate::adapter::aws::credentials;
 use crate::adapter::foreign_text;
+use crate::adapter::network::{ConnectError, find};
 use crate::domain::preflight::permission::explain_refusal;
 use crate::domain::traffic::Unreadable;
 use crate::port::WriteError;
@@ -29,23 +31,6 @@ const THROTTLED: [&str; 8] = [
     "SlowDown",
 ];
 
-const CREDENTIALS: [&str; 14] = [
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidClientTokenId",
-    "InvalidToken",
-    "InvalidAccessKeyId",
-    "UnrecognizedClientException",
-    "MissingAuthenticationToken",
-    "MissingAuthenticationTokenException",
-    "RequestExpired",
-    "AuthFailure",
-    "SignatureDoesNotMatch",
-    "IncompleteSignature",
-    "InvalidSignatureException",
-    "TokenRefreshRequired",
-];
-
 /// A call that did not succeed, by what that says about the world.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Failure {
@@ -61,8 +46,10 @@ pub(super) enum Failure {
     Unrepresentable(String),
     /// Answered: no, for another reason.
     Refused(String),
-    /// Certainly never left this machine.
+    /// Certainly never left this machine; another try may help.
     NotSent(String),
+    /// Never left this machine, because its network setup is wrong.
+    Setup(String),
     /// Anything else: it may have taken effect.
     Unknown(String),
 }
@@ -75,8 +62,9 @@ where
         let status = error.raw_response().map(|r| r.status().as_u16());
         match &error {
             SdkError::TimeoutError(_) => Self::Unknown("no answer in time".to_owned()),
-            SdkError::ConstructionFailure(_) => no_credentials(&error)
-                .unwrap_or_else(|| Self::NotSent("the request could not be made (is a region set?)".to_owned())),
+            SdkError::ConstructionFailure(_) => {
+                no_credentials(&error).unwrap_or_else(|| Self::NotSent(not_made(&error)))
+            }
             SdkError::DispatchFailure(_) => no_credentials(&error).unwrap_or_else(|| not_dispatched(&error)),
             SdkError::ServiceError(_) => answered(error.code(), error.message(), status),
             _ => unusable(&error, status),
@@ -96,18 +84,25 @@ fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a
     None
 }
 
-/// The kinds are told apart, but a provider's own text is not shown: it may quote what it was given.
 fn no_credentials(error: &(dyn Error + 'static)) -> Option<Failure> {
-    let text = match cause::<CredentialsError>(error)? {
-        CredentialsError::CredentialsNotLoaded(_) => "none found",
-        CredentialsError::ProviderTimedOut(_) => "their provider did not answer in time",
-        CredentialsError::InvalidConfiguration(_) => "the configuration of their provider is invalid",
-        _ => "their provider failed (is the login still valid?)",
-    };
-    Some(Failure::Credentials(text.to_owned()))
+    cause::<CredentialsError>(error).map(|why| Failure::Credentials(credentials::explain(why)))
+}
+
+/// Without a region the SDK has no endpoint.
+fn not_made(error: &(dyn Error + 'static)) -> String {
+    let mut causes = std::iter::successors(Some(error), |error| (*error).source());
+    match causes.any(|error| error.to_string().contains("Missing Region")) {
+        true => "no AWS region is set: set AWS_REGION, or `region` of the AWS profile".to_owned(),
+        false => "the request could not be made".to_owned(),
+    }
 }
 
 fn not_dispatched(error: &(dyn Error + 'static)) -> Failure {
+    match find::<ConnectError>(error) {
+        Some(why) if why.may_pass() => return Failure::NotSent(why.to_string()),
+        Some(why) => return Failure::Setup(why.to_string()),
+        None => {}
+    }
     match cause::<HttpError>(error) {
         Some(e) if e.is_connect() => Failure::NotSent("cannot connect to the endpoint".to_owned()),
         _ => {
@@ -135,9 +130,8 @@ fn answered(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> F
     if status == 429 || THROTTLED.contains(&code.as_str()) || message.is_some_and(|m| m.contains("Rate exceeded")) {
         return Failure::Throttled;
     }
-    // The message of a refused signature quotes the signed request, session token included.
-    if CREDENTIALS.contains(&code.as_str()) {
-        return Failure::Credentials(code);
+    if let Some(why) = credentials::refused(&code, message) {
+        return Failure::Credentials(why);
     }
     let text = text(&code, message, status);
     match status {
@@ -173,6 +167,7 @@ impl From<Failure> for Unreadable {
             Failure::Denied(t) => Self::Denied(t),
             Failure::NotFound(t) => Self::NotFound(t),
             Failure::Unrepresentable(t) => Self::Unrepresentable(t),
+            Failure::Setup(t) => Self::Setup(t),
             Failure::Refused(t) | Failure::NotSent(t) | Failure::Unknown(t) => Self::Unavailable(t),
         }
     }
@@ -186,7 +181,7 @@ impl From<Failure> for WriteError {
             Failure::Denied(t) => Self::Refused(format!("access denied: {t}")),
             Failure::NotFound(t) => Self::NotFound(t),
             Failure::Refused(t) => Self::Refused(t),
-            Failure::NotSent(t) => Self::NotSent(t),
+            Failure::NotSent(t) | Failure::Setup(t) => Self::NotSent(t),
             Failure::Unrepresentable(t) | Failure::Unknown(t) => Self::Unanswered(t),
         }
     }
@@ -218,7 +213,9 @@ mod tests {
         let quoted = "The Canonical String for this request should have been 'POST / x-amz-security-token:SECRET'";
         assert_eq!(
             answered(Some("SignatureDoesNotMatch"), Some(quoted), Some(403)),
-            Failure::Credentials("SignatureDoesNotMatch".into())
+            Failure::Credentials(
+                "the secret access key does not belong to the access key (SignatureDoesNotMatch)".into()
+            )
         );
         assert_eq!(answered(Some("Weird"), Some(quoted), Some(400)), Failure::Refused("Weird".into()));
         assert_eq!(answered(Some("Weird"), Some("<html><body>hello"), Some(500)), Failure::Unknown("Weird".into()));

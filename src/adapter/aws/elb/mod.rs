@@ -35,7 +35,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use self::failure::Failure;
 use self::identity::Identity;
 use self::read::{PARALLEL, Which};
-use crate::adapter::aws::NoInvocationIds;
+use crate::adapter::aws::{NoInvocationIds, repeats};
 use crate::adapter::calls::AwsCallCounter;
 use crate::base::retry::SDK;
 use crate::domain::elb;
@@ -80,7 +80,7 @@ impl Alb {
             .identity_cache(IdentityCache::no_cache())
             .retry_config(RetryConfig::disabled())
             .build();
-        let ids = config.http_client().map(|_| SharedInvocationIdGenerator::new(NoInvocationIds));
+        let ids = repeats(&config).then(|| SharedInvocationIdGenerator::new(NoInvocationIds));
         let mut elb = elbv2::config::Builder::from(&config);
         elb.set_invocation_id_generator(ids.clone());
         elb.push_interceptor(SharedInterceptor::new(AwsCallCounter));

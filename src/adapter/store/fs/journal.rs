@@ -138,7 +138,7 @@ impl Writer {
             _ => self.catch_up(known)?,
         };
         known.forget(); // outdated now, and possibly ten thousand records
-        let record = Record { seq: self.seq + 1, time, run: self.run.clone(), event: event.clone(), newer: None };
+        let record = Record::new(self.seq + 1, time, self.run.clone(), event.clone());
         let (text, sum) = line(&self.sum, &record).map_err(|e| StoreError::Io {
             path: self.path.display().to_string(),
             message: format!("the record cannot be written as JSON: {e}"),

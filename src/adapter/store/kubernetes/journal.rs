@@ -143,7 +143,7 @@ impl Writer {
 
     /// Returns the record for an event.
     pub fn next(&self, time: Timestamp, event: &Event) -> Record {
-        Record { seq: self.seq + 1, time, run: self.run.clone(), event: event.clone(), newer: None }
+        Record::new(self.seq + 1, time, self.run.clone(), event.clone())
     }
 
     /// Whether the journal, as read, ends with this record.

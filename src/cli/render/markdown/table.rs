@@ -42,21 +42,46 @@ impl Table {
         lines
     }
 
-    /// The width of each column: as its longest cell needs, or less, taken from the widest ones, down to their longest word.
+    /// The width of each column: as its longest cell needs, or less. The columns give up width in the way that adds the fewest lines, but not below
+    /// their longest word.
     fn widths(&self, room: usize) -> Vec<usize> {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let cells = |n: usize| self.rows.iter().filter_map(move |row| row.get(n));
-        let whole = |cell: &Vec<Word>| cell.iter().map(|word| width(word) + 1).sum::<usize>().saturating_sub(1);
-        let least = |n| cells(n).flatten().map(width).max().unwrap_or(0).clamp(1, 24);
-        let mut widths: Vec<_> = (0..columns).map(|n| cells(n).map(whole).max().unwrap_or(0).max(1)).collect();
+        let cells: Vec<Vec<Vec<usize>>> =
+            self.rows.iter().map(|row| row.iter().map(|cell| cell.iter().map(width).collect()).collect()).collect();
+        let columns = cells.iter().map(Vec::len).max().unwrap_or(0);
+        let of = |n: usize| cells.iter().filter_map(move |row| row.get(n));
+        let natural = |words: &Vec<usize>| (words.iter().sum::<usize>() + words.len()).saturating_sub(1);
+        let least: Vec<_> = (0..columns).map(|n| of(n).flatten().copied().max().unwrap_or(0).clamp(1, 36)).collect();
+        let mut widths: Vec<_> = (0..columns).map(|n| of(n).map(natural).max().unwrap_or(0).max(1)).collect();
         let room = room.saturating_sub(BETWEEN * columns.saturating_sub(1));
+        let lines = |widths: &[usize]| -> usize {
+            let tallest = |row: &Vec<Vec<usize>>| row.iter().zip(widths).map(|(cell, room)| height(cell, *room)).max();
+            cells.iter().filter_map(tallest).sum()
+        };
         while widths.iter().sum::<usize>() > room {
-            let shrinkable = (0..columns).filter(|n| widths[*n] > least(*n));
-            let Some(widest) = shrinkable.max_by_key(|n| widths[*n]) else { break };
-            widths[widest] -= 1;
+            let without = |n: usize| {
+                let mut less = widths.clone();
+                less[n] -= 1;
+                (lines(&less), usize::MAX - widths[n])
+            };
+            let Some(n) = (0..columns).filter(|n| widths[*n] > least[*n]).min_by_key(|n| without(*n)) else { break };
+            widths[n] -= 1;
         }
         widths
     }
+}
+
+/// Lines that words of these widths take in so many columns.
+fn height(words: &[usize], room: usize) -> usize {
+    let mut lines = 1;
+    let mut used = 0;
+    for columns in words {
+        if used > 0 && used + 1 + columns > room {
+            lines += 1;
+            used = 0;
+        }
+        used += columns + usize::from(used > 0);
+    }
+    lines
 }
 
 /// A row, its cells wrapped side by side.

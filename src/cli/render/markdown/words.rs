@@ -11,7 +11,7 @@ pub type Word = Vec<(Tone, String)>;
 /// Running text as it comes.
 #[derive(Debug, Default)]
 pub struct Words {
-    words: Vec<Word>,
+    finished: Vec<Word>,
     /// Whether the next piece continues the last word.
     joined: bool,
     tones: Vec<Tone>,
@@ -30,7 +30,7 @@ enum Link {
 impl Words {
     /// The text so far; the next one begins empty.
     pub fn take(&mut self) -> Vec<Word> {
-        std::mem::take(self).words
+        std::mem::take(self).finished
     }
 
     /// What follows has this tone, until the text is taken.
@@ -85,9 +85,9 @@ impl Words {
             if piece.is_empty() {
                 continue;
             }
-            match self.words.last_mut() {
+            match self.finished.last_mut() {
                 Some(word) if self.joined => word.push((tone, piece.to_owned())),
-                _ => self.words.push(vec![(tone, piece.to_owned())]),
+                _ => self.finished.push(vec![(tone, piece.to_owned())]),
             }
             self.joined = true;
         }
@@ -114,7 +114,9 @@ pub fn wrap(words: &[Word], room: usize, style: &Style) -> Vec<String> {
         }
         if let Some(line) = lines.last_mut() {
             line.push_str(if used > 0 { " " } else { "" });
-            word.iter().for_each(|(tone, piece)| line.push_str(&style.paint(*tone, piece)));
+            for (tone, piece) in word {
+                line.push_str(&style.paint(*tone, piece));
+            }
         }
         used += columns + usize::from(used > 0);
     }

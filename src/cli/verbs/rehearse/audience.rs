@@ -57,7 +57,7 @@ impl Audience for RehearsalAudience<'_> {
     fn record(&mut self, record: &Record) {
         if let Some(measured) = self.stage.on_event(&record.event) {
             let Record { time, run, .. } = record.clone();
-            self.inner.record(&Record { seq: 0, time, run, event: Event::Measured(measured), newer: None });
+            self.inner.record(&Record::new(0, time, run, Event::Measured(measured)));
         }
         self.inner.record(record);
     }

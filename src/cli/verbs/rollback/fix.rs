@@ -15,6 +15,6 @@ pub fn remedy(why: &Unreadable) -> Option<&'static str> {
             Some("these credentials lack the permission: use others (AWS_PROFILE), then repeat the command")
         }
         Unreadable::Throttled | Unreadable::Unavailable(_) => Some("repeat the command"),
-        Unreadable::NotFound(_) | Unreadable::Unrepresentable(_) => None,
+        Unreadable::Setup(_) | Unreadable::NotFound(_) | Unreadable::Unrepresentable(_) => None,
     }
 }

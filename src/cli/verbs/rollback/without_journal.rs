@@ -274,7 +274,8 @@ async fn start_rollback(
     };
     // If this fails, everything is only read once more.
     let _ = ports.store.put_heartbeat(&run, &look).await;
-    drive::drive_with_request(global, &plan, ports, settings, ownership, None, unknown)
+    drive::Drive { unknown, ..drive::Drive::new(&plan, ports, settings, ownership) }
+        .run(global)
         .await
         .map(Exit::done_if_rolled_back)
 }

@@ -1,23 +1,13 @@
-use jiff::Timestamp;
-
 use super::*;
 use crate::domain::fixture;
-use crate::domain::run::event::{Event, Record};
-use crate::domain::run::state::{Drift, State};
+use crate::domain::run::state::Drift;
 
 /// A route at 50 % each that another actor then changed to these weights.
 fn drifted(owners: &[ExternalOwner], a: u16, b: u16) -> Route {
     let mut started = fixture::started(10);
     started.routes.truncate(1);
     started.routes[0].owners = owners.to_vec();
-    let record = Record {
-        seq: 1,
-        time: Timestamp::UNIX_EPOCH,
-        run: "alpha-1".into(),
-        event: Event::Started(Box::new(started)),
-        newer: None,
-    };
-    let mut state = State::fold(&[record]).unwrap().unwrap();
+    let mut state = fixture::state(started);
     let mut route = state.routes.pop_first().unwrap().1;
     route.confirmed = fixture::forward(&[("webapp-a", 50), ("webapp-b", 50), ("webapp-default", 0)]);
     route.drift = Some(Drift::Changed(fixture::forward(&[("webapp-a", a), ("webapp-b", b), ("webapp-default", 0)])));

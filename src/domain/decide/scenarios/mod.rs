@@ -42,9 +42,7 @@ impl Sim {
     fn at_step(step: usize, healthy: u32) -> Self {
         let now = Timestamp::from_second(1_000_000).expect("a time");
         let event = Event::Started(Box::new(fixture::started(healthy)));
-        let state = State::fold(&[Record { seq: 1, time: now, run: "r".into(), event, newer: None }])
-            .expect("legal")
-            .expect("a state");
+        let state = State::fold(&[Record::new(1, now, "r", event)]).expect("legal").expect("a state");
         let plan = fixture::plan();
         let watch = Observed::new(now, Duration::from_secs(POLL.unsigned_abs()), Duration::from_mins(5));
         let mut sim = Self { plan, state, watch, now, events: Vec::new(), orders: ProcessOptions::default() };

@@ -33,8 +33,7 @@ fn run(content: RouteContent) -> State {
         ..first
     }];
     started.groups.values_mut().for_each(|group| group.healthy = 10);
-    let record =
-        Record { seq: 1, time: at(0), run: "alpha-1".into(), event: Event::Started(Box::new(started)), newer: None };
+    let record = Record::new(1, at(0), "alpha-1", Event::Started(Box::new(started)));
     State::fold(&[record]).unwrap().unwrap()
 }
 

@@ -4,6 +4,7 @@
 mod choose;
 mod entry;
 mod model;
+mod only;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -14,4 +15,5 @@ pub use model::{
     Listeners, LiveResources, SelectedEntry, SelectedGroup, SelectedRoute, Selection, SkipReason, SkippedRoute,
     selector_text,
 };
+pub use only::{BalancerReadError, exactly_one_match};
 pub(crate) use resolve::unreadable as unread;

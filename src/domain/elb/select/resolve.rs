@@ -132,6 +132,7 @@ pub fn unreadable(subject: &str, what: &str, why: &Unreadable) -> Finding {
                 "other callers in the account use up the API's rate limit; repeat the command in \
                 a minute"
             }
+            Unreadable::Setup(_) => "correct that setting, then repeat the command (`cutover help network`)",
             _ => "repeat the command; if it fails again, check the network and AWS_ENDPOINT_URL",
         }),
     }

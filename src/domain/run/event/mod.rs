@@ -42,6 +42,13 @@ pub struct Record {
     pub newer: Option<Box<UnknownParts>>,
 }
 
+impl Record {
+    /// A record of this version.
+    pub fn new(seq: u64, time: Timestamp, run: impl Into<String>, event: Event) -> Self {
+        Self { seq, time, run: run.into(), event, newer: None }
+    }
+}
+
 /// The unknown part of a record that a newer version wrote.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnknownParts {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::base::text::word;
 use crate::domain::traffic::{ClusterName, RouteId, Split};
 use crate::plan::model;
 
@@ -37,13 +38,9 @@ pub enum BindResult {
 }
 
 impl BindResult {
-    /// The spelling in JSON and messages.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Already => "already",
-            Self::Verified => "verified",
-        }
+    /// Its name in the journal and in messages.
+    pub fn name(self) -> String {
+        word(&self)
     }
 }
 
@@ -58,12 +55,9 @@ pub enum GateKind {
 }
 
 impl GateKind {
-    /// The spelling in JSON and messages.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Raise => "raise",
-            Self::Guard => "guard",
-        }
+    /// Its name in the journal and in messages.
+    pub fn name(self) -> String {
+        word(&self)
     }
 }
 
@@ -88,17 +82,9 @@ pub enum RequestKind {
 }
 
 impl RequestKind {
-    /// The name of its command.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Approve => "approve",
-            Self::Promote => "promote",
-            Self::Abort => "abort",
-            Self::Rollback => "rollback",
-            Self::Finalize => "finalize",
-        }
+    /// Its name in the journal and in messages.
+    pub fn name(self) -> String {
+        word(&self)
     }
 }
 
@@ -156,13 +142,9 @@ pub enum OnTimeout {
 }
 
 impl OnTimeout {
-    /// The spelling in the plan file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Rollback => "rollback",
-            Self::Pause => "pause",
-            Self::Proceed => "proceed",
-        }
+    /// Its name in the journal and in messages.
+    pub fn name(self) -> String {
+        word(&self)
     }
 }
 

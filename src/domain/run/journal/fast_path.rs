@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for Line {
                         time: Some(time),
                         run: Some(run),
                         sum: Some(_),
-                    } if version == VERSION => Ok(Line(Record { seq, time, run, event, newer: None })),
+                    } if version == VERSION => Ok(Line(Record::new(seq, time, run, event))),
                     _ => Err(A::Error::custom("not a record of this version")),
                 }
             }

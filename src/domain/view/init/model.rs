@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
+use crate::domain::elb::select::BalancerReadError;
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterAccess, Selector, ServiceRef};
 
 /// The options of `cutover init`.
@@ -44,22 +44,9 @@ pub struct InitFacts {
 /// Why no plan can be written.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum InitError {
-    /// Something could not be read.
-    #[error("{what} cannot be read: {why}")]
-    Unreadable {
-        /// What could not be read.
-        what: String,
-        /// The reason.
-        why: Unreadable,
-    },
-    /// The selector matches none or several load balancers.
-    #[error("`{selector}` matches {} load balancers{}", found.len(), list_text(found))]
-    LoadBalancer {
-        /// The selector.
-        selector: String,
-        /// Names of the matches.
-        found: Vec<String>,
-    },
+    /// The load balancer, or something of it, could not be read.
+    #[error(transparent)]
+    Look(#[from] BalancerReadError),
     /// The globs match no group.
     #[error("no target group matches {}{}", quoted(globs), candidates_text(there))]
     NoGroup {
@@ -126,10 +113,6 @@ fn quoted(globs: &[String]) -> String {
 
 fn candidates_text(there: &[String]) -> String {
     if there.is_empty() { "; there are none".to_owned() } else { format!("; there are: {}", there.join(", ")) }
-}
-
-fn list_text(found: &[String]) -> String {
-    if found.is_empty() { String::new() } else { format!(": {}", found.join(", ")) }
 }
 
 /// The old and the new target group of a workload.

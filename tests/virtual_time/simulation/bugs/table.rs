@@ -399,12 +399,12 @@ fn owners() -> Vec<Bug> {
 fn secrets() -> Vec<Bug> {
     vec![
         edit("a credential in a record", "an error text quotes the request", 12, |all| {
-            let (time, run) = (all[0].at, "small-1".into());
+            let (time, run) = (all[0].at, "small-1");
             let event = Event::Frozen {
                 reason: cutover::domain::run::event::FreezeReason::Unreadable,
                 message: format!("signed with {}", SECRETS[1]),
             };
-            after(all, 0, What::Journalled(Record { seq: 9, time, run, event, newer: None }));
+            after(all, 0, What::Journalled(Record::new(9, time, run, event)));
         }),
         edit("a session token in the log", "debug output of the SDK", 12, |all| {
             after(all, 0, What::Said(format!("token {}", SECRETS[2])))

@@ -26,7 +26,7 @@ pub struct IllegalEvent {
     /// The state; `None`: before `started`.
     pub stand: Option<StateSummary>,
     /// The event's name.
-    pub event: &'static str,
+    pub event: String,
 }
 
 impl State {
@@ -97,45 +97,13 @@ fn is_legal(stand: StateSummary, event: &Event) -> bool {
 }
 
 /// The name of an event, as in its record.
-pub(super) fn event_name(event: &Event) -> &'static str {
+pub(super) fn event_name(event: &Event) -> String {
     match event {
-        Event::Started(_) => "started",
-        Event::Claimed { .. } => "claimed",
-        Event::StepStarted { .. } => "stepStarted",
-        Event::Bound { .. } => "bound",
-        Event::Intended { .. } => "intended",
-        Event::Outcome { .. } => "outcome",
-        Event::Settled { .. } => "settled",
-        Event::StepDone { .. } => "stepDone",
-        Event::Baked { .. } => "baked",
-        Event::Approved { .. } => "approved",
-        Event::TimedOut { .. } => "timedOut",
-        Event::Promoted { .. } => "promoted",
-        Event::Paused { .. } => "paused",
-        Event::Resumed { .. } => "resumed",
-        Event::Frozen { .. } => "frozen",
-        Event::Thawed {} => "thawed",
-        Event::Kept { .. } => "kept",
-        Event::Drifted { .. } => "drifted",
-        Event::Appeared { .. } => "appeared",
-        Event::GateFailed { .. } => "gateFailed",
-        Event::Sampled { .. } => "sampled",
-        Event::Judged { .. } => "judged",
-        Event::RollbackStarted { .. } => "rollbackStarted",
-        Event::RampStarted { .. } => "rampStarted",
-        Event::Ramped { .. } => "ramped",
-        Event::HookStarted { .. } => "hookStarted",
-        Event::HookEnded { .. } => "hookEnded",
-        Event::DetachStarted { .. } => "detachStarted",
-        Event::Unbound { .. } => "unbound",
-        Event::Waiting { .. } => "waiting",
-        Event::Health { .. } => "health",
-        Event::Notice { .. } => "notice",
-        Event::Finished { .. } => "finished",
-        Event::Stopped { .. } => "stopped",
-        Event::Unknown { .. } => "unknown",
-        Event::Measured(_) => "measured",
-        Event::Notified { .. } => "notified",
+        Event::Unknown { kind } => kind.clone(),
+        event => serde_json::to_value(event)
+            .ok()
+            .and_then(|json| json["event"].as_str().map(str::to_owned))
+            .unwrap_or_default(),
     }
 }
 

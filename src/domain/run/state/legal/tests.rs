@@ -25,10 +25,8 @@ const PHASES: [(Phase, bool); 9] = [
 ];
 
 /// A run in this state.
-fn state(stand: StateSummary) -> State {
-    let event = Event::Started(Box::new(fixture::started(4)));
-    let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event, newer: None };
-    let mut state = State::fold(&[record]).expect("legal").expect("a state");
+fn state(stand: Stand) -> State {
+    let mut state = fixture::state(fixture::started(4));
     state.phase = stand.phase;
     state.finished = (stand.phase == Phase::Finished).then_some(RunOutcome::Completed);
     state.retirement =
@@ -160,7 +158,7 @@ fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() 
 #[test]
 fn a_journal_begins_with_started() {
     let event = Event::Notice { message: String::new(), refused: None, request: None };
-    let record = Record { seq: 1, time: Timestamp::UNIX_EPOCH, run: "r".into(), event, newer: None };
-    assert_eq!(State::fold(&[record]), Err(IllegalEvent { stand: None, event: "notice" }));
+    let record = Record::new(1, Timestamp::UNIX_EPOCH, "r", event);
+    assert_eq!(State::fold(&[record]), Err(Illegal { stand: None, event: "notice".into() }));
     assert_eq!(State::fold(&[]), Ok(None));
 }

@@ -1,0 +1,76 @@
+//! HTTP of the AWS clients over the network environment. Proxies and certificates must not be configured here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::ErrorKind;
+
+use crate::adapter::network::{CONNECT, Client, ConnectError, Network, find};
+
+/// A client for all AWS services, with one pool of connections.
+pub fn client(network: &Arc<Network>) -> SharedHttpClient {
+    SharedHttpClient::new(Http { client: network.client(), read: None })
+}
+
+#[derive(Clone)]
+struct Http {
+    client: Client<SdkBody>,
+    /// Time until the first byte of an answer.
+    read: Option<Duration>,
+}
+
+impl std::fmt::Debug for Http {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Http").field("read", &self.read).finish_non_exhaustive()
+    }
+}
+
+impl HttpClient for Http {
+    fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        // Only the metadata services of EC2 and ECS, and logins, have a limit of their own.
+        let client = match settings.connect_timeout().filter(|limit| *limit < CONNECT) {
+            Some(limit) => self.client.within(limit),
+            None => self.client.clone(),
+        };
+        SharedHttpConnector::new(Self { client, read: settings.read_timeout() })
+    }
+}
+
+impl HttpConnector for Http {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let Self { client, read } = self.clone();
+        HttpConnectorFuture::new(async move {
+            let request = request.try_into_http1x().map_err(|e| ConnectorError::user(e.into()))?;
+            let answer = client.request(request);
+            let answer = match read {
+                Some(limit) => {
+                    tokio::time::timeout(limit, answer).await.map_err(|e| ConnectorError::timeout(e.into()))?
+                }
+                None => answer.await,
+            };
+            let answer = answer.map_err(|error| failed(error.into()))?;
+            HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
+                .map_err(|e| ConnectorError::other(e.into(), None))
+        })
+    }
+}
+
+/// The SDK repeats reads that fail with anything but `other` without a kind. It must not repeat connections: callers
+/// do, and 25 tries would take a minute.
+fn failed(error: Box<dyn std::error::Error + Send + Sync>) -> ConnectorError {
+    if find::<ConnectError>(&*error).is_some() {
+        return ConnectorError::other(error, None);
+    }
+    match find::<hyper::Error>(&*error) {
+        Some(http) if http.is_user() => ConnectorError::user(error),
+        Some(http) if http.is_incomplete_message() => ConnectorError::other(error, Some(ErrorKind::TransientError)),
+        _ => ConnectorError::io(error),
+    }
+}

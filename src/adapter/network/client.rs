@@ -1,0 +1,83 @@
+//! An HTTP client over the network environment. What is sent, and how an answer is read, must not be added here.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use http::{Request, Response, header};
+use hyper::body::{Body, Incoming};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower::{BoxError, Service};
+
+use super::Connector;
+use super::connect::host;
+
+/// The name of this program in requests.
+pub const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"));
+
+/// Sends requests; neither repeats them nor limits their duration. Connections are kept for 30 s.
+pub struct Client<B> {
+    http: legacy::Client<Connector, B>,
+    connector: Connector,
+}
+
+impl<B> Clone for Client<B> {
+    fn clone(&self) -> Self {
+        Self { http: self.http.clone(), connector: self.connector.clone() }
+    }
+}
+
+impl<B> Client<B>
+where
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    /// Over these connections.
+    pub fn new(connector: Connector) -> Self {
+        let mut builder = legacy::Client::builder(TokioExecutor::new());
+        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(30));
+        Self { http: builder.build(connector.clone()), connector }
+    }
+
+    /// With another time for a connection, and so with connections of its own.
+    pub fn within(&self, limit: Duration) -> Self {
+        Self::new(self.connector.clone().within(limit))
+    }
+
+    /// Sends a request. The error has a [`super::ConnectError`] among its causes if nothing was sent.
+    pub async fn request(&self, mut request: Request<B>) -> Result<Response<Incoming>, legacy::Error> {
+        let url = request.uri().clone();
+        let proxy = self.connector.proxy(&url).ok().flatten();
+        // Over a tunnel the proxy does not see the request.
+        if url.scheme_str() == Some("http")
+            && let Some(value) =
+                proxy.as_ref().filter(|p| p.scheme != super::Scheme::Socks5).and_then(|p| p.authorization())
+        {
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, value);
+        }
+        let through = || proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default();
+        self.connector.network().contacts.wait(&host(&url), through, self.http.request(request)).await
+    }
+}
+
+impl<B> Service<Request<B>> for Client<B>
+where
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Incoming>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Response<Incoming>, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let client = self.clone();
+        Box::pin(async move { client.request(request).await.map_err(BoxError::from) })
+    }
+}

@@ -1,0 +1,243 @@
+//! Opens connections: directly or through a proxy, with TLS. Sending requests must not be added here.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_rustls::{
+    DefaultServerNameResolver, FixedServerNameResolver, HttpsConnector, MaybeHttpsStream, ResolveServerName,
+};
+use hyper_util::client::legacy::connect::proxy::SocksV5;
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tower::{Service, ServiceExt};
+
+use super::{CONNECT, ConnectError, Network, Proxy, Scheme, tunnel};
+
+/// Opens connections for an HTTP client.
+#[derive(Clone)]
+pub struct Connector {
+    network: Arc<Network>,
+    /// TLS of its own; `None`: that of the environment.
+    tls: Option<Arc<ClientConfig>>,
+    names: Arc<dyn ResolveServerName + Send + Sync>,
+    /// A proxy for all connections, whatever the environment says.
+    fixed: Option<Arc<Proxy>>,
+    /// Where the certificate authority of the destination is configured, if it has one of its own.
+    own: Option<String>,
+    limit: Duration,
+}
+
+impl Connector {
+    /// With the proxies and the certificates of an environment.
+    pub(super) fn new(network: Arc<Network>) -> Self {
+        Self {
+            network,
+            tls: None,
+            names: Arc::new(DefaultServerNameResolver::default()),
+            fixed: None,
+            own: None,
+            limit: CONNECT,
+        }
+    }
+
+    /// With other TLS. `place`: where the certificate authority of the destination is configured, if it has one of its
+    /// own.
+    pub fn tls(self, tls: ClientConfig, place: Option<String>) -> Self {
+        Self { tls: Some(Arc::new(tls)), own: place, ..self }
+    }
+
+    /// With another time for a connection.
+    pub(super) fn within(self, limit: Duration) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// Always uses this proxy.
+    pub fn through(self, proxy: Proxy) -> Self {
+        Self { fixed: Some(Arc::new(proxy)), ..self }
+    }
+
+    /// Expects this name in certificates, instead of the host of the URL.
+    pub fn server_name(self, name: ServerName<'static>) -> Self {
+        Self { names: Arc::new(FixedServerNameResolver::new(name)), ..self }
+    }
+
+    /// The proxy for a URL; `None`: it connects directly.
+    pub fn proxy(&self, url: &Uri) -> Result<Option<Proxy>, ConnectError> {
+        match &self.fixed {
+            Some(proxy) => Ok(Some(Proxy::clone(proxy))),
+            None => self.network.proxies.of_url(url).map(Option::<&Proxy>::cloned),
+        }
+    }
+
+    pub(super) fn network(&self) -> &Arc<Network> {
+        &self.network
+    }
+
+    async fn open(self, url: Uri) -> Result<MaybeHttpsStream<Hop>, ConnectError> {
+        let host = host(&url);
+        let opening = async {
+            let hop = First { connector: self.clone() };
+            if url.scheme_str() == Some("http") {
+                return hop.oneshot(url.clone()).await.map(MaybeHttpsStream::Http);
+            }
+            let tls = self.tls.as_ref().map_or_else(|| self.network.tls(), |tls| Ok(Arc::clone(tls)))?;
+            let https = HttpsConnector::new(hop, tls, false, Arc::clone(&self.names));
+            https.oneshot(url.clone()).await.map_err(|e| ConnectError::of(&*e, &host, self.own.as_deref()))
+        };
+        match tokio::time::timeout(self.limit, opening).await {
+            Ok(opened) => opened,
+            Err(_) => {
+                let through = self.proxy(&url).ok().flatten().map(|proxy| format!(" through the proxy {proxy}"));
+                let (through, limit) = (through.unwrap_or_default(), self.limit.as_secs_f64());
+                Err(ConnectError::Failed(format!("no connection to {host}{through} within {limit} s")))
+            }
+        }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<Hop>;
+    type Error = ConnectError;
+    type Future = BoxFuture<'static, Result<Self::Response, ConnectError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, url: Uri) -> Self::Future {
+        Box::pin(self.clone().open(url))
+    }
+}
+
+/// Host and port of a URL, for messages and proxies.
+pub(super) fn host(url: &Uri) -> String {
+    let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("http") { 80 } else { 443 });
+    format!("{}:{port}", url.host().unwrap_or_default())
+}
+
+/// The part of a connection before the destination's TLS: TCP, and the proxy.
+struct First {
+    connector: Connector,
+}
+
+impl Service<Uri> for First {
+    type Response = Hop;
+    type Error = ConnectError;
+    type Future = BoxFuture<'static, Result<Hop, ConnectError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, url: Uri) -> Self::Future {
+        let connector = self.connector.clone();
+        Box::pin(async move {
+            match connector.proxy(&url)? {
+                None => tcp()
+                    .oneshot(url.clone())
+                    .await
+                    .map(Hop::direct)
+                    .map_err(|e| ConnectError::of(&e, &host(&url), None)),
+                Some(proxy) if proxy.scheme == Scheme::Socks5 => socks(&proxy, &url).await,
+                Some(proxy) => connector.http_proxy(&proxy, &url).await,
+            }
+        })
+    }
+}
+
+fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT));
+    tcp
+}
+
+async fn socks(proxy: &Proxy, url: &Uri) -> Result<Hop, ConnectError> {
+    let mut socks = SocksV5::new(proxy.uri()?, tcp());
+    if let Some((user, password)) = proxy.user() {
+        socks = socks.with_auth(user.to_owned(), password.to_owned());
+    }
+    // Explicitly with a port, which the protocol needs.
+    let to: Uri = format!("{}://{}/", url.scheme_str().unwrap_or("https"), host(url))
+        .parse()
+        .map_err(|_| ConnectError::Setup(format!("{} is not a valid address", host(url))))?;
+    let opened = socks.oneshot(to).await;
+    opened
+        .map(Hop::direct)
+        .map_err(|e| ConnectError::Failed(format!("the proxy {proxy} did not connect to {}: {e}", host(url))))
+}
+
+impl Connector {
+    async fn http_proxy(&self, proxy: &Proxy, url: &Uri) -> Result<Hop, ConnectError> {
+        let wrong =
+            |e: &(dyn std::error::Error + 'static)| match ConnectError::of(e, &format!("the proxy {proxy}"), None) {
+                ConnectError::Failed(why) => ConnectError::Failed(format!("{why} ({})", proxy.setting)),
+                other => other,
+            };
+        let stream = match proxy.scheme {
+            Scheme::Https => {
+                let https = HttpsConnector::from((tcp(), self.network.tls()?));
+                https.oneshot(proxy.uri()?).await.map_err(|e| wrong(&*e))?
+            }
+            _ => tcp().oneshot(proxy.uri()?).await.map(MaybeHttpsStream::Http).map_err(|e| wrong(&e))?,
+        };
+        if url.scheme_str() == Some("http") {
+            return Ok(Hop { stream, absolute: true });
+        }
+        let mut stream = TokioIo::new(stream);
+        tunnel::open(&mut stream, proxy, &host(url)).await?;
+        Ok(Hop { stream: stream.into_inner(), absolute: false })
+    }
+}
+
+/// A connection to a destination, or to a proxy that forwards requests.
+pub struct Hop {
+    stream: MaybeHttpsStream<TokioIo<TcpStream>>,
+    /// The proxy reads the destination from each request.
+    absolute: bool,
+}
+
+impl Hop {
+    fn direct(stream: TokioIo<TcpStream>) -> Self {
+        Self { stream: MaybeHttpsStream::Http(stream), absolute: false }
+    }
+}
+
+impl Connection for Hop {
+    fn connected(&self) -> Connected {
+        self.stream.connected().proxy(self.absolute)
+    }
+}
+
+impl Read for Hop {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl Write for Hop {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

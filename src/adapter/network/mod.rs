@@ -1,0 +1,92 @@
+//! The network environment of this process: proxies, trusted certificates and time-outs, parsed once from one place and
+//! used by every connection to AWS, EKS, Kubernetes, metric sources, hooks, notification targets and collectors.
+//!
+//! This module opens connections and sends HTTP requests. The protocols of the services must not be added here.
+
+mod client;
+mod connect;
+mod contact;
+mod error;
+mod proxy;
+mod route;
+mod trust;
+mod tunnel;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use hyper::body::Body;
+use rustls::ClientConfig;
+use tower::BoxError;
+
+pub use client::{Client, USER_AGENT};
+pub use connect::Connector;
+pub use error::{ConnectError, find};
+pub use proxy::{Proxy, Scheme};
+pub use route::Proxies;
+pub use trust::{Trust, profile_setting};
+
+use contact::Contacts;
+
+/// Time for a connection: resolve the name, connect, negotiate with a proxy and TLS.
+pub const CONNECT: Duration = Duration::from_secs(5);
+
+/// Proxies and trusted certificates.
+#[derive(Debug)]
+pub struct Network {
+    proxies: Proxies,
+    trust: Trust,
+    tls: OnceLock<Result<Arc<ClientConfig>, ConnectError>>,
+    contacts: Contacts,
+}
+
+impl Network {
+    /// Parses the environment: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` in both letter cases,
+    /// `SSL_CERT_FILE`, `SSL_CERT_DIR`, `AWS_CA_BUNDLE` and `ca_bundle` of the AWS profile. An invalid setting fails
+    /// the connections that need it, with the name of the setting.
+    pub fn of(variable: impl Fn(&str) -> Option<String>) -> Arc<Self> {
+        let given = |name: &str| variable(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
+        Arc::new(Self {
+            proxies: Proxies::of(&given),
+            trust: Trust::of(&given),
+            tls: OnceLock::new(),
+            contacts: Contacts::default(),
+        })
+    }
+
+    /// The environment of this process.
+    pub fn process() -> Arc<Self> {
+        static PROCESS: OnceLock<Arc<Network>> = OnceLock::new();
+        Arc::clone(PROCESS.get_or_init(|| Self::of(|name| std::env::var(name).ok())))
+    }
+
+    /// Neither proxies nor settings: for what this process serves itself on loopback.
+    pub fn alone() -> Arc<Self> {
+        Self::of(|_| None)
+    }
+
+    /// The DER of every trusted certificate authority.
+    pub fn roots(&self) -> Result<Vec<Vec<u8>>, ConnectError> {
+        self.trust.roots().map(|all| all.iter().map(|one| one.as_ref().to_vec()).collect())
+    }
+
+    /// Connections that follow the environment's proxies and trust the environment's certificates.
+    pub fn connector(self: &Arc<Self>) -> Connector {
+        Connector::new(Arc::clone(self))
+    }
+
+    /// An HTTP client over such connections.
+    pub fn client<B>(self: &Arc<Self>) -> Client<B>
+    where
+        B: Body + Send + Unpin + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        Client::new(self.connector())
+    }
+
+    /// TLS that trusts the environment's certificates, which are read once.
+    fn tls(&self) -> Result<Arc<ClientConfig>, ConnectError> {
+        self.tls.get_or_init(|| self.trust.client_config().map(Arc::new)).clone()
+    }
+}

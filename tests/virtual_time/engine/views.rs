@@ -1,0 +1,47 @@
+//! A run as every view shows it: none of them may fail, whatever is in the journal.
+
+use cutover::app::find;
+use cutover::app::view::View;
+use cutover::cli::render::style::Style;
+use cutover::cli::render::{history, report, status};
+use cutover::cli::verbs::report::told;
+use cutover::domain::decide::newer;
+use cutover::domain::run::state::State;
+use cutover::plan::model::Plan;
+use cutover::port::store::Store;
+use jiff::Timestamp;
+
+use super::theatre::Theatre;
+
+impl Theatre {
+    /// Lists the run, shows its status and its story, and reports it.
+    pub async fn shown(&self) -> String {
+        views(&*self.ports.store, &self.run, &self.plan.name, self.ports.clock.now()).await
+    }
+}
+
+/// The only run of a store in the list, as status, as story and as report; it is found by its id and by its plan's name.
+pub async fn views(store: &dyn Store, run: &str, plan: &str, now: Timestamp) -> String {
+    let style = Style::plain();
+    let runs = store.runs().await.expect("a list");
+    assert_eq!(runs.len(), 1);
+    assert_eq!(runs[0].damaged, None);
+    let list = history::list(&runs, &style);
+    assert!(list.contains(run), "{list}");
+    let by_id = find::run(store, Some(run), false).await.unwrap_or_else(|e| panic!("{e}"));
+    let by_name = find::run(store, Some(plan), false).await.unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((by_id.run.id.as_str(), &by_id.plan), (by_name.run.id.as_str(), &by_name.plan));
+    let state = State::fold(&by_id.records).expect("legal").expect("a state");
+    let status = status::text(&view(&by_id.plan, &state, now), &style);
+    let unknown = newer::unknown(&by_id.plan, &state).filter(|_| state.finished.is_none());
+    assert!(unknown.is_none_or(|what| status.contains(what.split(';').next().unwrap_or_default())), "{status}");
+    let page = told(&by_id.plan, &by_id.records, &style, report::html).unwrap_or_else(|e| panic!("{e}"));
+    assert!(page.contains(run));
+    let markdown = told(&by_id.plan, &by_id.records, &style, report::markdown).unwrap_or_else(|e| panic!("{e}"));
+    [list, status, history::story(&by_id.records, &style), markdown].join("\n")
+}
+
+/// A run that nothing drives, as `status` sees it.
+pub fn view(plan: &Plan, state: &State, now: Timestamp) -> View {
+    View::of(plan, state, None, &[], now)
+}

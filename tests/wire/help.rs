@@ -1,0 +1,70 @@
+//! `cutover help` as a process: plain in a pipe, through the pager on a terminal, and its exit codes.
+
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Command, Stdio};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::child::{self, Ended};
+
+fn command(words: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+    command.args(words.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.env_remove("NO_COLOR").env("TERM", "xterm");
+    command
+}
+
+fn help(words: &str) -> Ended {
+    child::run(command(words))
+}
+
+#[test]
+fn in_a_pipe_help_is_plain_text() {
+    let topic = help("help emergency").exits(0).out;
+    assert!(topic.starts_with("emergency: ") && !topic.contains('\u{1b}'), "{topic}");
+    assert!(help("help").exits(0).out.contains("\n  troubleshooting  "));
+    assert!(help("help run").exits(0).out.contains("--until <STEP>"));
+    assert!(help("help emergency --color always").exits(0).out.contains('\u{1b}'));
+}
+
+#[test]
+fn programs_get_the_source_of_a_topic() {
+    let ended = help("help gates --output json").exits(0);
+    let records = ended.records();
+    assert_eq!(records[0]["topic"], "gates");
+    let markdown = records[0]["markdown"].as_str().expect("the page");
+    assert_eq!(help("help gates --output markdown").exits(0).out.trim_end(), markdown.trim_end());
+    assert_eq!(help("help --output json").exits(0).records()[0]["topics"][0]["topic"], "emergency");
+}
+
+#[test]
+fn an_unknown_word_is_answered_with_what_it_may_mean() {
+    let said = help("help emergancy").exits(2).err;
+    assert!(said.contains("similar: emergency"), "{said}");
+    let said = help("help TargetGroupBinding").exits(2).err;
+    assert!(said.contains("`TargetGroupBinding` is mentioned in: ") && said.contains("plan"), "{said}");
+    let said = help("apply plan.yaml").exits(2).err;
+    assert!(said.contains("'run'"), "{said}");
+}
+
+/// Runs it with a terminal as its standard output, and a pager that writes what it gets into a file.
+fn paged(words: &str) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("page");
+    let main = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&main).and_then(|()| unlockpt(&main)).expect("a terminal");
+    let name = ptsname(&main, Vec::new()).expect("its name");
+    let end =
+        File::options().read(true).write(true).open(std::ffi::OsStr::from_bytes(name.as_bytes())).expect("its end");
+    let mut command = command(words);
+    command.stdout(end).env("PAGER", format!("cat > '{}'", file.display()));
+    assert!(command.status().expect("cutover runs").success());
+    std::fs::read_to_string(&file).unwrap_or_default()
+}
+
+#[test]
+fn on_a_terminal_a_long_topic_goes_through_the_pager_in_colour() {
+    let page = paged("help emergency");
+    assert!(page.contains('\u{1b}') && page.contains("--take-over"), "{page}");
+}

@@ -1,0 +1,161 @@
+//! Each setting, by each kind of connection. Gates, hooks, notifications and telemetry share one HTTP client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use cutover::adapter::aws::{self, eks, elb::Alb};
+use cutover::adapter::kubernetes;
+use cutover::adapter::metric::{Ask, Web};
+use cutover::adapter::network::Network;
+use cutover::port::{Cluster, Inventory};
+use http::HeaderMap;
+use serde_json::json;
+
+use super::world::{AUTHORITY, World};
+
+/// The result of each kind of connection.
+#[derive(Debug)]
+struct Cells {
+    aws: Result<(), String>,
+    eks: Result<(), String>,
+    kubernetes: Result<(), String>,
+    web: Result<(), String>,
+}
+
+impl Cells {
+    fn all(&self) -> [&Result<(), String>; 4] {
+        [&self.aws, &self.eks, &self.kubernetes, &self.web]
+    }
+}
+
+fn network(variables: &[(&str, &str)]) -> Arc<Network> {
+    Network::of(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()))
+}
+
+async fn connect(network: &Arc<Network>, proxy_url: Option<&str>) -> Cells {
+    let settings = aws::Settings {
+        region: Some("eu-central-1".into()),
+        credentials: Some(Credentials::new("AKIDEXAMPLE", "secret-of-a-test", None, None, "test")),
+        network: Some(Arc::clone(network)),
+        ..aws::Settings::default()
+    };
+    let config = aws::config(&settings).await;
+    let aws = Alb::new(&config).caller().await.map(drop).map_err(|e| e.to_string());
+    let eks = match eks::over(network, &config, "shop", None).await {
+        Ok(cluster) => cluster.identity().await.map(drop).map_err(|e| e.to_string()),
+        Err(why) => Err(why.to_string()),
+    };
+    let kubeconfig = json!({
+        "current-context": "x", "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+        "clusters": [{"name": "x", "cluster": {"server": "https://cluster.example.test", "proxy-url": proxy_url}}],
+        "users": [{"name": "x", "user": {"token": "token-of-a-test"}}],
+    });
+    let kubeconfig = serde_json::from_value(kubeconfig).expect("a kubeconfig");
+    let kubernetes = match kubernetes::over(network, kubeconfig, None).await {
+        Ok(cluster) => cluster.identity().await.map(drop).map_err(|e| e.to_string()),
+        Err(why) => Err(why.to_string()),
+    };
+    Cells { aws, eks, kubernetes, web: web(network, "https://hooks.example.test/x").await }
+}
+
+async fn web(network: &Arc<Network>, url: &str) -> Result<(), String> {
+    let ask = Ask {
+        of: None,
+        url,
+        post: Some(("application/json", "{}".into())),
+        headers: &[],
+        more: HeaderMap::new(),
+        timeout: Duration::from_secs(20),
+    };
+    match Web::over(Arc::clone(network)).ask(ask).await? {
+        (status, _) if status.is_success() => Ok(()),
+        (status, _) => Err(status.to_string()),
+    }
+}
+
+const HOSTS: [&str; 5] = [
+    "sts.eu-central-1.amazonaws.com:443",
+    "eks.eu-central-1.amazonaws.com:443",
+    "api.example.test:443",
+    "cluster.example.test:443",
+    "hooks.example.test:443",
+];
+
+#[tokio::test]
+async fn every_connection_follows_the_proxy_and_trusts_the_private_authority() {
+    let world = World::start(Some("al:S3CRET@pw")).await;
+    let home = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(home.path().join(".aws")).expect("a folder");
+    let text = format!("[profile corp]\nca_bundle = {AUTHORITY}\n");
+    std::fs::write(home.path().join(".aws/config"), text).expect("written");
+    let home = home.path().display().to_string();
+    let (http, socks) = (format!("http://al:S3CRET%40pw@{}", world.http), format!("socks5://{}", world.socks));
+    for (how, variables) in [
+        ("CONNECT", [("HTTPS_PROXY", http.as_str()), ("SSL_CERT_FILE", AUTHORITY), ("", "")]),
+        ("CONNECT", [("https_proxy", &http), ("AWS_CA_BUNDLE", AUTHORITY), ("", "")]),
+        ("CONNECT", [("ALL_PROXY", &http), ("AWS_PROFILE", "corp"), ("HOME", &home)]),
+        ("SOCKS", [("all_proxy", &socks), ("AWS_CA_BUNDLE", AUTHORITY), ("NO_PROXY", "other.test,10.0.0.0/8")]),
+    ] {
+        let cells = connect(&network(&variables), None).await;
+        assert!(cells.all().iter().all(|cell| cell.is_ok()), "{variables:?}: {cells:?}");
+        let asked = world.asked();
+        for host in HOSTS {
+            assert!(asked.contains(&format!("{how} {host}")), "{variables:?}: {host} not in {asked:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn plain_http_is_sent_to_the_proxy_as_a_whole_address() {
+    let world = World::start(Some("al:pw")).await;
+    let proxy = format!("http://al:pw@{}", world.http);
+    assert_eq!(web(&network(&[("HTTP_PROXY", &proxy)]), "http://prometheus.example.test/api").await, Ok(()));
+    assert_eq!(world.asked(), ["POST http://prometheus.example.test/api"]);
+}
+
+#[tokio::test]
+async fn no_proxy_and_loopback_are_direct_and_a_kubeconfig_has_its_own_proxy() {
+    let world = World::start(None).await;
+    let (http, socks) = (format!("http://{}", world.http), format!("socks5://{}", world.socks));
+    let some = network(&[("HTTPS_PROXY", &http), ("AWS_CA_BUNDLE", AUTHORITY), ("no_proxy", ".example.test:443")]);
+    let cells = connect(&some, Some(&socks)).await;
+    assert!(cells.aws.is_ok() && cells.kubernetes.is_ok() && cells.web.is_err(), "{cells:?}");
+    let asked = world.asked();
+    assert!(asked.contains(&"SOCKS cluster.example.test:443".to_owned()), "{asked:?}");
+    assert!(!asked.iter().any(|asked| asked.contains("hooks")), "{asked:?}");
+    let loopback = format!("http://{}/", world.http);
+    let _ = web(&network(&[("ALL_PROXY", "http://127.0.0.1:1")]), &loopback).await;
+    assert_eq!(world.asked(), ["POST /"], "sent to the address itself");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_named_with_the_variable_and_at_once() {
+    let world = World::start(None).await;
+    let begun = std::time::Instant::now();
+    let cells = connect(&network(&[("HTTPS_PROXY", &format!("http://{}", world.http))]), None).await;
+    for cell in cells.all() {
+        let why = cell.as_ref().expect_err("it is not trusted");
+        assert!(why.contains("is not trusted") && why.contains("AWS_CA_BUNDLE"), "{why}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "another try does not help: {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_is_named_without_its_password() {
+    let world = World::start(Some("al:another")).await;
+    let wrong = format!("http://al:S3CRETpw@{}", world.http);
+    let down = "http://al:S3CRETpw@127.0.0.1:1".to_owned();
+    let without = format!("http://{}", world.http);
+    for (proxy, expected) in [
+        (&wrong, "does not accept the user and password in HTTPS_PROXY (407)"),
+        (&without, "needs a user and a password (407)"),
+        (&down, "refused the connection (HTTPS_PROXY)"),
+    ] {
+        let cells = connect(&network(&[("HTTPS_PROXY", proxy), ("AWS_CA_BUNDLE", AUTHORITY)]), None).await;
+        for cell in cells.all() {
+            let why = cell.as_ref().expect_err("the proxy refuses");
+            assert!(why.contains(expected) && !why.contains("S3CRET"), "{why}");
+        }
+    }
+}

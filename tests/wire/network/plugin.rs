@@ -1,0 +1,63 @@
+//! Credential plugins of a kubeconfig: what runs, and what is said about one that fails.
+
+use std::os::unix::fs::PermissionsExt;
+
+use cutover::adapter::kubernetes;
+use cutover::adapter::network::Network;
+use cutover::domain::traffic::Unreadable;
+use serde_json::{Value, json};
+
+/// The result of connecting with a plugin of this script; `more` changes its `exec`.
+async fn connect(script: &str, more: Value) -> Result<(), Unreadable> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("plug");
+    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    let mut exec = json!({"apiVersion": "client.authentication.k8s.io/v1", "command": path, "args": ["get-token", "--x"],
+        "interactiveMode": "IfAvailable", "installHint": "brew install plug"});
+    more.as_object().expect("an object").iter().for_each(|(key, value)| exec[key] = value.clone());
+    let kubeconfig = json!({
+        "current-context": "x", "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+        "clusters": [{"name": "x", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "x", "user": {"exec": exec}}],
+    });
+    let kubeconfig = serde_json::from_value(kubeconfig).expect("a kubeconfig");
+    kubernetes::over(&Network::alone(), kubeconfig, None).await.map(drop)
+}
+
+async fn why(script: &str, more: Value) -> String {
+    match connect(script, more).await {
+        Err(Unreadable::Credentials(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_gets_what_kubectl_gives_it() {
+    for version in ["v1", "v1beta1", "v1alpha1"] {
+        let version = format!("client.authentication.k8s.io/{version}");
+        let script = format!(
+            "test \"$GIVEN\" = yes && test \"$1\" = get-token || exit 9\n\
+             case \"$KUBERNETES_EXEC_INFO\" in *'{version}'*'http://127.0.0.1:1'*) ;; *) exit 8;; esac\n\
+             echo 'refreshing' >&2\necho '{{\"kind\": \"ExecCredential\", \"status\": {{\"token\": \"t-of-a-test\"}}}}'"
+        );
+        let more =
+            json!({"apiVersion": version, "env": [{"name": "GIVEN", "value": "yes"}], "provideClusterInfo": true});
+        assert_eq!(connect(&script, more).await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_fails_is_named_with_its_exit_code_and_last_line() {
+    let failed = why("echo one >&2; echo 'expired; see https://u:S3CRETpw@sso.example' >&2; exit 255", json!({})).await;
+    assert!(failed.contains("plug get-token` of the context x failed with exit code 255: expired; see"), "{failed}");
+    assert!(!failed.contains("S3CRETpw") && !failed.contains("--x"), "{failed}");
+    let missing = why("", json!({"command": "no-such-plugin"})).await;
+    assert!(
+        missing.contains("`no-such-plugin get-token`") && missing.ends_with("is not installed; brew install plug"),
+        "{missing}"
+    );
+    assert!(why("echo S3CRETpw", json!({})).await.ends_with("returned no ExecCredential"));
+    assert!(why("echo '{\"status\": {}}'", json!({})).await.ends_with("returned neither a token nor a certificate"));
+    assert!(why("exit 0", json!({"interactiveMode": "Always"})).await.contains("needs a terminal"));
+}
