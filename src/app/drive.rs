@@ -255,10 +255,10 @@ mod tests {
 
     #[test]
     fn a_begun_run_whose_marker_cannot_be_put_exits_as_its_traffic_stands() {
-        let error = || HoldError::Marker(MarkerError::Read("throttled".into()));
-        assert_eq!(held(error()).exit, Exit::Refused, "nothing was touched, where the run was to begin");
+        let error = || OwnershipError::Marker(MarkerError::Read("throttled".into()));
+        assert_eq!(start_failure(error()).exit, Exit::Refused, "nothing was touched, where the run was to begin");
         let mut state = fixture::state(fixture::started(4));
-        assert_eq!(held_again(error(), &state).exit, Exit::Refused, "nothing was moved");
+        assert_eq!(resume_failure(error(), &state).exit, Exit::Refused, "nothing was moved");
         for route in state.routes.values_mut() {
             route.confirmed = fixture::forward(&[("webapp-a", 95), ("webapp-b", 5)]);
         }

@@ -304,9 +304,9 @@ mod tests {
     use crate::domain::run::event::FreezeReason;
     use crate::domain::traffic::RouteId;
 
-    fn told(teller: &mut Teller, events: &[Event]) -> Vec<(Kind, String)> {
+    fn told(teller: &mut MessageBuilder, events: &[Event]) -> Vec<(Kind, String)> {
         let record = |event: &Event| Record::new(1, Timestamp::UNIX_EPOCH, "alpha-1", event.clone());
-        let tales: Vec<_> = events.iter().flat_map(|event| teller.take(&record(event))).collect();
+        let tales: Vec<_> = events.iter().flat_map(|event| teller.notifications_for(&record(event))).collect();
         tales.into_iter().map(|t| (t.kinds[0], t.message.message)).collect()
     }
 

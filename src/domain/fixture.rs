@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use crate::domain::elb;
 use crate::domain::elb::action::{Action, Config, Forward};
 use crate::domain::elb::balancer::{HealthCheck, Listener, LiveRoute, LoadBalancer, TargetGroup};
-use crate::domain::elb::select::LiveWorld;
+use crate::domain::elb::select::LiveResources;
 use crate::domain::run::event::{Event, GroupStart, Record, RouteStart, Started};
 use crate::domain::run::state::State;
-use crate::domain::traffic::{Content, RouteId, Split};
+use crate::domain::traffic::{RouteContent, RouteId, Split};
 use crate::plan::model::{
     BindingMode, BindingSpec, Cluster, ClusterAccess, GuardGate, MarkerMode, OnFailure, Plan, PortRef, RaiseGate,
     RollbackStickiness, RouteEntry, Selector, ServiceRef, Shares, StateLocation, Step, StepKind, Strategy,
@@ -215,7 +215,7 @@ pub fn live_resources() -> LiveResources {
 
 /// Changes every route of the live resources.
 pub fn each_route(world: &mut LiveResources, mut change: impl FnMut(&mut LiveRoute)) {
-    for listeners in live_resources.listeners.values_mut().flatten() {
+    for listeners in world.listeners.values_mut().flatten() {
         listeners.iter_mut().flat_map(|(_, routes)| routes).for_each(&mut change);
     }
 }

@@ -195,7 +195,7 @@ fn throttled<T>(reading: &Reading<T>) -> bool {
 mod tests {
     use super::*;
     use crate::domain::fixture;
-    use crate::engine::fake::Fake;
+    use crate::engine::fake::FakeTags;
 
     #[test]
     fn the_groups_that_a_rollback_returns_to_are_looked_at() {
@@ -205,7 +205,7 @@ mod tests {
             let c = GroupStart { cluster: "c".into(), ..started.groups.values().next().expect("a group").clone() };
             started.groups.insert("c's group".into(), c);
             let state = fixture::state(started);
-            Subject::of(&fixture::plan(), &state).groups.contains(&"c's group".to_owned())
+            WatchList::of(&fixture::plan(), &state).groups.contains(&"c's group".to_owned())
         };
         assert!(looks_at_c(Some("c")) && !looks_at_c(Some("a")) && !looks_at_c(None));
     }
@@ -217,7 +217,7 @@ mod tests {
         let template = started.groups.values().find(|g| g.cluster == "a").expect("a group").clone();
         started.groups.extend((0..200).map(|i| (format!("group {i}"), template.clone())));
         let state = fixture::state(started);
-        let subject = Subject::of(&fixture::plan(), &state);
+        let subject = WatchList::of(&fixture::plan(), &state);
         assert!(subject.groups.len() >= 200);
         let clock = crate::adapter::clock::LabClock::new(Timestamp::UNIX_EPOCH, 1.0);
         for (budget, most) in [(None, 0.2 * 50.0), (Some(2.0), 2.0)] {

@@ -115,7 +115,7 @@ mod tests {
 
     fn tagged() -> FakeTags {
         let weights = |fake: FakeTags, arn| fake.tagged(arn, route_tag::KEY, "1 a-1");
-        route_tag(route_tag(FakeTags::default(), LB), "rule").tagged(LB, marker::KEY, "a-1 alice@mac now")
+        weights(weights(FakeTags::default(), LB), "rule").tagged(LB, marker::KEY, "a-1 alice@mac now")
     }
 
     async fn removed(fake: &FakeTags, owners: &[&str]) -> Vec<LeftoverTag> {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::child::{self, Ended};
+use crate::child::{self, ProcessResult};
 
 fn command(words: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
@@ -15,36 +15,36 @@ fn command(words: &str) -> Command {
     command
 }
 
-fn help(words: &str) -> Ended {
+fn help(words: &str) -> ProcessResult {
     child::run(command(words))
 }
 
 #[test]
 fn in_a_pipe_help_is_plain_text() {
-    let topic = help("help emergency").exits(0).out;
+    let topic = help("help emergency").assert_exit(0).out;
     assert!(topic.starts_with("emergency: ") && !topic.contains('\u{1b}'), "{topic}");
-    assert!(help("help").exits(0).out.contains("\n  troubleshooting  "));
-    assert!(help("help run").exits(0).out.contains("--until <STEP>"));
-    assert!(help("help emergency --color always").exits(0).out.contains('\u{1b}'));
+    assert!(help("help").assert_exit(0).out.contains("\n  troubleshooting  "));
+    assert!(help("help run").assert_exit(0).out.contains("--until <STEP>"));
+    assert!(help("help emergency --color always").assert_exit(0).out.contains('\u{1b}'));
 }
 
 #[test]
 fn programs_get_the_source_of_a_topic() {
-    let ended = help("help gates --output json").exits(0);
+    let ended = help("help gates --output json").assert_exit(0);
     let records = ended.records();
     assert_eq!(records[0]["topic"], "gates");
     let markdown = records[0]["markdown"].as_str().expect("the page");
-    assert_eq!(help("help gates --output markdown").exits(0).out.trim_end(), markdown.trim_end());
-    assert_eq!(help("help --output json").exits(0).records()[0]["topics"][0]["topic"], "emergency");
+    assert_eq!(help("help gates --output markdown").assert_exit(0).out.trim_end(), markdown.trim_end());
+    assert_eq!(help("help --output json").assert_exit(0).records()[0]["topics"][0]["topic"], "emergency");
 }
 
 #[test]
 fn an_unknown_word_is_answered_with_what_it_may_mean() {
-    let said = help("help emergancy").exits(2).err;
+    let said = help("help emergancy").assert_exit(2).err;
     assert!(said.contains("similar: emergency"), "{said}");
-    let said = help("help TargetGroupBinding").exits(2).err;
+    let said = help("help TargetGroupBinding").assert_exit(2).err;
     assert!(said.contains("`TargetGroupBinding` is mentioned in: ") && said.contains("plan"), "{said}");
-    let said = help("apply plan.yaml").exits(2).err;
+    let said = help("apply plan.yaml").assert_exit(2).err;
     assert!(said.contains("'run'"), "{said}");
 }
 

@@ -323,7 +323,7 @@ fn the_emergency_command_names_groups_when_the_run_started_from_the_live_weights
     let mut command = |[a, b]: [u16; 2]| {
         begun.routes[0].content.split = Split::of([("arn:web-a", a), ("arn:web-b", b)]);
         let record = Record::new(1, time(0), RUN, Event::Started(begun.clone()));
-        emergency(&[record])
+        emergency_command(&[record])
     };
     assert_eq!(command([7, 0]), "cutover rollback --load-balancer web --back-to web-a --away-from web-b");
     assert_eq!(command([0, 7]), "cutover rollback --load-balancer web --back-to web-b --away-from web-a");
@@ -346,7 +346,7 @@ fn a_damaged_journal_is_refused_with_the_emergency_command() {
         (2, "cutover rollback --load-balancer web --back-to web-a --away-from web-b")
     );
     assert!(refused.to_string().contains(emergency.as_str()));
-    let typed = crate::cli::command::Cutover::read(emergency_command.split(' ').map(Into::into)).unwrap();
+    let typed = crate::cli::command::Cutover::read(emergency.split(' ').map(Into::into)).unwrap();
     assert!(matches!(typed.verb, crate::cli::command::Verb::Rollback(r) if r.load_balancer.as_deref() == Some("web")));
     let resumed = LocalStore::open(Some(store.root_for_tests())).unwrap();
     assert!(matches!(now(resumed.append(RUN, time(2), &Event::Thawed {})), Err(StoreError::Corrupt { .. })));

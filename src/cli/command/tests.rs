@@ -5,7 +5,7 @@ use clap::error::ErrorKind;
 use super::*;
 use crate::cli::args::StepRef;
 use crate::cli::help::Topic;
-use crate::plan::model::{ClusterAccess, Shares, StatePlace};
+use crate::plan::model::{ClusterAccess, Shares, StateLocation};
 
 fn read(line: &str) -> Result<Cutover, clap::Error> {
     Cutover::read(line.split_whitespace().map(OsString::from))

@@ -5,9 +5,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::fixture::{self, forward, group_arn, route, route_start, shares};
-use crate::domain::health::Counts;
+use crate::domain::health::HealthCounts;
 use crate::domain::health::{Target, TargetState};
 use crate::domain::run::event::{Event, Record, Started, StepType, Write, WriteResult};
+use crate::domain::run::observation::{Observation, Observed};
 use crate::domain::run::state::State;
 use crate::domain::traffic::{Reading, RouteContent, RouteId, Split};
 

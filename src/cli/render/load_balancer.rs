@@ -132,7 +132,7 @@ mod tests {
 
     fn live() -> LoadBalancerView {
         let (mut world, mut load_balancer) = (live_resources(), load_balancer());
-        each_route(&mut live_resources, |r| {
+        each_route(&mut world, |r| {
             if r.priority == Some(15) {
                 r.content.sticky = Some(ClientStickiness { enabled: true, seconds: Some(600) });
                 r.content.split.members[1].weight = Some(50);
@@ -140,7 +140,7 @@ mod tests {
             }
         });
         load_balancer.tags.insert("cutover".to_owned(), "run-1 alice@mac".to_owned());
-        let listeners: Vec<_> = live_resources.listeners.into_values().flatten().flatten().collect();
+        let listeners: Vec<_> = world.listeners.into_values().flatten().flatten().collect();
         let target = |state, reason: Option<&str>| Target {
             id: "10.0.0.1".to_owned(),
             port: 80,

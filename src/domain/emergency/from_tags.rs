@@ -171,7 +171,8 @@ mod tests {
             assert_eq!(found.split.weight(B), Some(50));
             assert_eq!(
                 route.groups,
-                [(BACK_TO.to_owned(), A.to_owned()), (from_tags::super::AWAY_FROM.to_owned(), B.to_owned())].into()
+                [(BACK_TO.to_owned(), A.to_owned()), (crate::domain::emergency::AWAY_FROM.to_owned(), B.to_owned())]
+                    .into()
             );
         }
     }

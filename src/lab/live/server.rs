@@ -113,7 +113,7 @@ mod tests {
     use crate::lab::live::{Pool, connection_pool};
 
     async fn get(pool: &Pool<Empty<Bytes>>, url: &str) -> Option<Bytes> {
-        let response = connection_pool.get(url.parse().expect("a URL")).await.ok()?;
+        let response = pool.get(url.parse().expect("a URL")).await.ok()?;
         Some(response.into_body().collect().await.ok()?.to_bytes())
     }
 
@@ -134,8 +134,8 @@ mod tests {
 
         // Stopping the server ends a request that has no answer yet, and frees the port.
         let silent = tokio::spawn({
-            let (pool, url) = (connection_pool.clone(), format!("{url}/silent"));
-            async move { get(&connection_pool, &url).await }
+            let (pool, url) = (pool.clone(), format!("{url}/silent"));
+            async move { get(&pool, &url).await }
         });
         tokio::task::yield_now().await;
         server.stop().await;

@@ -32,7 +32,7 @@ async fn a_newer_run_is_never_raised_whatever_is_asked() {
         ];
         // One process after another, as a scheduler calls `step`.
         for request in all {
-            theatre.settings.orders.leave = Some(later(theatre.ports.clock.now(), Duration::from_mins(2)));
+            theatre.settings.orders.exit_after = Some(later(theatre.ports.clock.now(), Duration::from_mins(2)));
             theatre.ask(request.clone());
             assert_eq!(word(&theatre.run().await), "waiting", "{name}: {request:?}\n{}", theatre.lines());
             let message = theatre.told.iter().rev().find_map(newer_wait);

@@ -148,7 +148,7 @@ impl Theatre {
         }
         run.clone_into(&mut self.run);
         let Some(Event::Started(started)) = records.first().map(|r| &r.event) else { panic!("no start") };
-        self.plan = cutover::domain::run::frozen::plan(started);
+        self.plan = cutover::domain::run::frozen_plan::plan(started);
         *self.witness.plan.lock().expect("a lock") = Arc::new(self.plan.clone());
         self.ledger.memory.set_journal(run, journal.to_vec());
         *self.ledger.records() = records;

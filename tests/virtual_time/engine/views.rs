@@ -1,10 +1,10 @@
 //! A run as every view shows it: none of them may fail, whatever is in the journal.
 
 use cutover::app::find;
-use cutover::app::view::View;
+use cutover::app::view::RunView;
 use cutover::cli::render::style::Style;
 use cutover::cli::render::{history, report, status};
-use cutover::cli::verbs::report::told;
+use cutover::cli::verbs::report::render_report;
 use cutover::domain::decide::newer;
 use cutover::domain::run::state::State;
 use cutover::plan::model::Plan;
@@ -33,15 +33,16 @@ pub async fn views(store: &dyn Store, run: &str, plan: &str, now: Timestamp) -> 
     assert_eq!((by_id.run.id.as_str(), &by_id.plan), (by_name.run.id.as_str(), &by_name.plan));
     let state = State::fold(&by_id.records).expect("legal").expect("a state");
     let status = status::text(&view(&by_id.plan, &state, now), &style);
-    let unknown = newer::unknown(&by_id.plan, &state).filter(|_| state.finished.is_none());
+    let unknown = newer::unknown_parts(&by_id.plan, &state).filter(|_| state.finished.is_none());
     assert!(unknown.is_none_or(|what| status.contains(what.split(';').next().unwrap_or_default())), "{status}");
-    let page = told(&by_id.plan, &by_id.records, &style, report::html).unwrap_or_else(|e| panic!("{e}"));
+    let page = render_report(&by_id.plan, &by_id.records, &style, report::html).unwrap_or_else(|e| panic!("{e}"));
     assert!(page.contains(run));
-    let markdown = told(&by_id.plan, &by_id.records, &style, report::markdown).unwrap_or_else(|e| panic!("{e}"));
-    [list, status, history::story(&by_id.records, &style), markdown].join("\n")
+    let markdown =
+        render_report(&by_id.plan, &by_id.records, &style, report::markdown).unwrap_or_else(|e| panic!("{e}"));
+    [list, status, history::run_events(&by_id.records, &style), markdown].join("\n")
 }
 
 /// A run that nothing drives, as `status` sees it.
-pub fn view(plan: &Plan, state: &State, now: Timestamp) -> View {
-    View::of(plan, state, None, &[], now)
+pub fn view(plan: &Plan, state: &State, now: Timestamp) -> RunView {
+    RunView::of(plan, state, None, &[], now)
 }

@@ -20,7 +20,7 @@ use super::store::Ledger;
 /// See the module.
 pub struct Witness {
     pub inner: Arc<dyn Traffic>,
-    pub shell: Shell,
+    pub shell: SharedModel,
     pub plan: Mutex<Arc<Plan>>,
     pub ledger: Ledger,
     pub started: OnceLock<Started>,

@@ -116,7 +116,7 @@ pub async fn samples(bytes: &[u8], emergency: &str) -> usize {
 #[tokio::test]
 async fn a_recorded_journal_is_recovered_or_refused_wherever_it_is_damaged() {
     let bytes = std::fs::read("tests/journals/canary-aborted.jsonl").expect("a recorded journal");
-    let tried = damage(&bytes, crate::crash::whole());
+    let tried = damage(&bytes, crate::crash::all_cases());
     let lines = samples(&bytes, "cutover rollback --load-balancer shop --back-to shop-a --away-from shop-b").await;
     println!(
         "crash: a journal of the corpus: {} cuts, {} flipped bits, {lines} refusals by the store",

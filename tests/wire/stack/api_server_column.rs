@@ -53,7 +53,7 @@ macro_rules! column {
             let (namespace, groups) = furnish(stack, stringify!($case));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let subject = Subject { client: client(stack).await, namespace, groups };
+                let subject = ApiServerCase { client: client(stack).await, namespace, groups };
                 cases::$case(&subject).await;
             });
         })*

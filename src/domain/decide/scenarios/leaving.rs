@@ -31,7 +31,7 @@ impl Sim {
 
 fn left(decision: &Decision) -> (StopReason, &str) {
     let Decision::Exit(stop, message) = decision else { panic!("{decision:?}") };
-    (*stop_reason, message)
+    (*stop, message)
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn what_cannot_be_read_is_stayed_for_until_the_run_is_frozen_by_it() {
     let mut sim = sim.as_step_command();
     let blind = Err(Unreadable::Throttled);
     assert!(matches!(sim.observe_for(55, &ok(10), &blind), Decision::Wait(_)));
-    let frozen = sim.observe_for(10, &ok(10), &unreadable_wait);
+    let frozen = sim.observe_for(10, &ok(10), &blind);
     assert_eq!((left(&frozen).0, sim.froze()), (StopReason::Waiting, vec![FreezeReason::Unreadable]));
 }
 

@@ -284,10 +284,10 @@ fn what_is_unreadable_for_a_minute_freezes_never_rolls_back_and_thaws() {
     let mut sim = Sim::at_step(5, 10);
     sim.observe_for(30, &ok(10), &ok(5));
     let blind = Err(Unreadable::Credentials("expired".into()));
-    let waiting = sim.observe_for(60, &ok(10), &unreadable_wait);
+    let waiting = sim.observe_for(60, &ok(10), &blind);
     assert_eq!(sim.froze(), [], "a minute is not over");
     assert!(messages(&waiting).contains("aws sso login"), "{waiting:?}");
-    sim.observe_for(600, &ok(10), &unreadable_wait);
+    sim.observe_for(600, &ok(10), &blind);
     assert_eq!(sim.froze(), [FreezeReason::Unreadable]);
     assert!(!sim.rolls_back());
     sim.observe_after(POLL, &ok(10), &ok(5));

@@ -58,22 +58,18 @@ fn a_marker_that_cannot_be_read_stops_the_raises_and_then_freezes_until_it_can()
     let ours = (1..=8).fold(watch(0), |w, i| tagged(w, i * 5, Some(Ok(Marker::Ours))));
     assert!(matches!(next(&state, &ours, 40), Decision::Write(_)));
     let blind = tagged(ours, 45, Some(Err(Unreadable::Throttled)));
-    let Decision::Wait(waits) = next(&state, &unreadable_wait, 45) else {
-        panic!("another run may have set its marker")
-    };
+    let Decision::Wait(waits) = next(&state, &blind, 45) else { panic!("another run may have set its marker") };
     assert_eq!(waits[0].reason, WaitReason::Unreadable);
-    let blind = (10..=21).fold(unreadable_wait, |w, i| tagged(w, i * 5, Some(Err(Unreadable::Throttled))));
-    let Decision::Record(events) = next(&state, &unreadable_wait, 105) else {
-        panic!("{:?}", next(&state, &blind, 105))
-    };
+    let blind = (10..=21).fold(blind, |w, i| tagged(w, i * 5, Some(Err(Unreadable::Throttled))));
+    let Decision::Record(events) = next(&state, &blind, 105) else { panic!("{:?}", next(&state, &blind, 105)) };
     assert!(
         matches!(&events[..], [Event::Frozen { reason: FreezeReason::Unreadable, message }] if message.contains("marker")),
         "{events:?}"
     );
     let state = state.after(105, events[0].clone());
-    let back = tagged(unreadable_wait.clone(), 110, Some(Ok(Marker::Ours)));
+    let back = tagged(blind.clone(), 110, Some(Ok(Marker::Ours)));
     assert_eq!(next(&state, &back, 110), Decision::Record(vec![Event::Thawed {}]));
-    let other = tagged(unreadable_wait, 110, Some(Ok(Marker::Other("beta-1".into()))));
+    let other = tagged(blind, 110, Some(Ok(Marker::Other("beta-1".into()))));
     assert!(matches!(next(&state, &other, 110), Decision::Exit(StopReason::Lock, _)));
 }
 

@@ -32,12 +32,12 @@ fn every_action_of_from_is_selected_and_the_others_say_why_not() {
 fn skipped_routes_have_a_reason() {
     let (mut plan, mut world) = (plan(), live_resources());
     plan.workloads[0].routes[0].listeners = vec![ListenerRef::Port(443)];
-    each_route(&mut live_resources, |r| match r.priority {
+    each_route(&mut world, |r| match r.priority {
         Some(15) => r.content = forward(&[("webapp-a", 0), ("third", 1)]),
         Some(20) => r.content = forward(&[("webapp-a", 0), ("webapp-b", 5)]),
         _ => {}
     });
-    let selection = select(&plan, &live_resources);
+    let selection = select(&plan, &world);
     assert_eq!(labels(&selection), ["443 default"]);
     let why: Vec<_> = selection
         .skipped
@@ -56,8 +56,8 @@ fn skipped_routes_have_a_reason() {
 #[test]
 fn a_lone_group_without_a_weight_is_all_of_it() {
     let mut world = live_resources();
-    each_route(&mut live_resources, |r| r.content = lone());
-    let selection = select(&plan(), &live_resources);
+    each_route(&mut world, |r| r.content = lone());
+    let selection = select(&plan(), &world);
     assert_eq!(codes(&selection), []);
     assert_eq!(selection.routes.len(), 8);
 }
@@ -68,14 +68,14 @@ fn lone() -> RouteContent {
 }
 
 fn listeners_of(world: &mut LiveResources) -> &mut Vec<(Listener, Vec<LiveRoute>)> {
-    live_resources.listeners.get_mut(LB).and_then(|l| l.as_mut().ok()).expect("listeners")
+    world.listeners.get_mut(LB).and_then(|l| l.as_mut().ok()).expect("listeners")
 }
 
 /// A rule 40 of listener 80 that cannot be read.
 fn unread(world: &mut LiveResources, groups: &[&str], why: Unreadable) {
     let id = route(80, Some(40), forward(&[])).id;
     let groups = groups.iter().map(|g| group_arn(g)).collect();
-    listeners_of(live_resources)[0].0.unread.push(UnreadRoute { id, label: "80 rule 40".into(), groups, why });
+    listeners_of(world)[0].0.unread.push(UnreadRoute { id, label: "80 rule 40".into(), groups, why });
 }
 
 #[test]
@@ -152,8 +152,8 @@ fn each_problem_has_its_code() {
     ];
     for (name, code, change) in cases {
         let (mut plan, mut world) = (plan(), live_resources());
-        change(&mut plan, &mut live_resources);
-        let selection = select(&plan, &live_resources);
+        change(&mut plan, &mut world);
+        let selection = select(&plan, &world);
         assert_eq!(codes(&selection), [*code], "{name}: {:#?}", selection.findings);
         assert!(selection.findings[0].help.is_some(), "{name}");
     }
@@ -165,7 +165,7 @@ fn two_workloads_on_one_action_are_an_error_for_each_action() {
     let mut second = plan.workloads[0].clone();
     second.name = "other".to_owned();
     plan.workloads.push(second);
-    let found = codes(&select(&plan, &live_resources));
+    let found = codes(&select(&plan, &world));
     assert_eq!(found.iter().filter(|c| **c == Code::CUT047).count(), 6);
 }
 
@@ -182,10 +182,10 @@ fn swapped_clusters_are_asked_about() {
 fn a_rule_on_one_of_two_listeners_is_only_a_warning() {
     let (mut plan, mut world) = (plan(), live_resources());
     plan.workloads[0].routes[0].rules = Some(vec![RuleRef::Priority(40)]);
-    if let Some(Ok(listeners)) = live_resources.listeners.get_mut(LB) {
+    if let Some(Ok(listeners)) = world.listeners.get_mut(LB) {
         listeners[1].1.push(route(443, Some(40), forward(&[("webapp-a", 1)])));
     }
-    let selection = select(&plan, &live_resources);
+    let selection = select(&plan, &world);
     assert_eq!(labels(&selection), ["443 rule 40"]);
     assert_eq!(selection.findings.iter().map(|f| f.severity).collect::<Vec<_>>(), [Severity::Warning]);
 }
@@ -193,12 +193,12 @@ fn a_rule_on_one_of_two_listeners_is_only_a_warning() {
 #[test]
 fn a_start_in_the_middle_takes_the_shares_of_that_step() {
     let mut world = live_resources();
-    each_route(&mut live_resources, |r| {
+    each_route(&mut world, |r| {
         if r.priority != Some(30) {
             r.content = forward(&[("webapp-a", 1), ("webapp-b", 1)]);
         }
     });
-    let selection = select_at(&plan(), &live_resources, Some(&shares(50, 50)));
+    let selection = select_at(&plan(), &world, Some(&shares(50, 50)));
     assert_eq!((codes(&selection), selection.routes.len()), (Vec::new(), 6));
     assert!(codes(&select_at(&plan(), &world, Some(&shares(95, 5)))).contains(&Code::CUT049));
     let mut split = plan();

@@ -217,7 +217,7 @@ mod tests {
     type Pair = ((u64, u64), (u64, u64));
 
     fn judged(windows: &[Pair]) -> Verdict {
-        let count = |(requests, errors)| RequestCount { requests, judge_error_rates };
+        let count = |(requests, errors)| RequestCount { requests, errors };
         let windows: Vec<Window> =
             windows.iter().map(|(old, new)| Window { old: count(*old), new: count(*new) }).collect();
         judge_error_rates(&RULE, 100, Duration::from_mins(1), &windows, SIDES)

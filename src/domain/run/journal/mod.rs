@@ -264,8 +264,8 @@ mod tests {
             // The `newer-` ones have records that the slower way has to read.
             let newer = journal.to_string_lossy().contains("newer-");
             for line in std::fs::read_to_string(&journal).unwrap().lines().filter(|_| !newer) {
-                let slowly = record(serde_json::from_str(line).unwrap()).unwrap();
-                assert_eq!(swift::record(line.as_bytes()), Some(slowly), "{}: {line}", journal.display());
+                let slowly = record_from_json(serde_json::from_str(line).unwrap()).unwrap();
+                assert_eq!(fast_path::read_record(line.as_bytes()), Some(slowly), "{}: {line}", journal.display());
             }
         }
         let twice = br#"{"v":1,"seq":1,"seq":2,"time":"2026-11-20T21:03:05Z","run":"r","event":"thawed","sum":"0"}"#;
@@ -409,8 +409,13 @@ mod tests {
 
     #[test]
     fn a_measurement_is_printed_like_any_record() {
-        let measured =
-            Measured { step: 2, label: "setWeight: 5".into(), clusters: [].into(), requests: 9, client_errors: 0 };
+        let measured = ClientMeasurement {
+            step: 2,
+            label: "setWeight: 5".into(),
+            clusters: [].into(),
+            requests: 9,
+            client_errors: 0,
+        };
         let record = Record::new(3, "2026-11-20T21:03:05Z".parse().unwrap(), "r", Event::Measured(measured));
         let json = to_json(&record).to_string();
         assert!(json.contains(r#""event":"measured","step":2,"#) && json.ends_with(r#""clientErrors":0}"#), "{json}");

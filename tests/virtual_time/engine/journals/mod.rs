@@ -13,15 +13,15 @@ mod record;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cutover::adapter::store::fs::Local;
+use cutover::adapter::store::fs::LocalStore;
 use cutover::app::exit::Exit;
 use cutover::app::find;
-use cutover::cli::render::events::Lines;
+use cutover::cli::render::events::EventLines;
 use cutover::cli::render::status;
 use cutover::cli::render::style::Style;
 use cutover::domain::run::event::{Event, Record, ResumeMode, Started, WaitReason};
-use cutover::domain::run::frozen;
-use cutover::domain::run::journal::{Why, parse, to_json};
+use cutover::domain::run::frozen_plan;
+use cutover::domain::run::journal::{LineDamage, parse, to_json};
 use cutover::domain::run::state::{Phase, State};
 use cutover::engine::request::refusal;
 use cutover::lab::scenario::Scenario;
@@ -61,7 +61,7 @@ impl Journal {
 
     /// The plan as this build reads it from the first record.
     pub fn plan(&self) -> Plan {
-        frozen::plan(self.started())
+        frozen_plan::plan(self.started())
     }
 
     pub fn state(&self) -> State {
@@ -116,8 +116,8 @@ pub async fn staged(journal: &Journal, scenario: &Scenario) -> Theatre {
     // A rule that appeared during the run is not in this lab: to the run, someone deleted it.
     let there = theatre.world().routes;
     let state = journal.state();
-    for (id, route) in state.routes.iter().filter(|(id, route)| !route.gone() && there.contains_key(id.id())) {
-        let written = theatre.stage.balancer.traffic.set(id, &route.known, Duration::from_secs(5)).await;
+    for (id, route) in state.routes.iter().filter(|(id, route)| !route.is_deleted() && there.contains_key(id.id())) {
+        let written = theatre.stage.balancer.traffic.set(id, &route.confirmed, Duration::from_secs(5)).await;
         written.unwrap_or_else(|e| panic!("{name}: {id}: {e}"));
         // Slower than the API's rate.
         theatre.sleep(Duration::from_millis(500)).await;
@@ -201,8 +201,8 @@ async fn every_journal_is_listed_and_reported_with_its_plan_file_and_without() {
 async fn a_journal_is_read_as_it_always_was() {
     let journal = corpus().into_iter().find(|j| j.name == "canary-aborted").expect("it is in the corpus");
     let state = journal.state();
-    let mut lines = Lines::new(Style::plain());
-    let story: String = journal.records.iter().flat_map(|r| lines.take(r)).map(|l| l + "\n").collect();
+    let mut lines = EventLines::new(Style::plain());
+    let story: String = journal.records.iter().flat_map(|r| lines.lines_for(r)).map(|l| l + "\n").collect();
     let splits: Vec<_> = state.routes.values().map(|r| format!("{} {:?}", r.start.label, r.split())).collect();
     let status = status::text(&view(&journal.plan(), &state, journal.last()), &Style::plain());
     let text = format!("{story}\n{status}\n\n{}\n", splits.join("\n"));
@@ -221,7 +221,7 @@ async fn a_damaged_journal_is_recognised() {
         let second = bytes.iter().position(|b| *b == b'\n').expect("a line") + 40;
         bytes[second] ^= 1;
         let refused = parse(&bytes).expect_err("it is damaged");
-        assert!(matches!(refused.why, Why::Sum | Why::Syntax(_)), "{}: {refused}", journal.name);
+        assert!(matches!(refused.why, LineDamage::Sum | LineDamage::Syntax(_)), "{}: {refused}", journal.name);
         assert_eq!((refused.line, &refused.prefix[..]), (2, &records[..1]), "{}", journal.name);
         let (_folder, flipped) = kept(journal.run(), &bytes);
         let refused = flipped.read(journal.run()).await.expect_err("it is damaged").to_string();
@@ -230,12 +230,12 @@ async fn a_damaged_journal_is_recognised() {
 }
 
 /// A state directory with a run that has this journal.
-fn kept(run: &str, journal: &[u8]) -> (tempfile::TempDir, Local) {
+fn kept(run: &str, journal: &[u8]) -> (tempfile::TempDir, LocalStore) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("runs").join(run);
     std::fs::create_dir_all(&path).expect("a run's folder");
     std::fs::write(path.join("journal.jsonl"), journal).expect("its journal");
-    let store = Local::open(Some(folder.path().to_path_buf())).expect("a store");
+    let store = LocalStore::open(Some(folder.path().to_path_buf())).expect("a store");
     (folder, store)
 }
 
@@ -253,7 +253,7 @@ async fn every_journal_is_resumed_to_its_end() {
         let closed = journal.name == "stricter-window";
         if closed {
             let leave = theatre.ports.clock.now() + jiff::SignedDuration::from_mins(5);
-            theatre.settings.orders.leave = Some(leave);
+            theatre.settings.orders.exit_after = Some(leave);
         }
         let ending = theatre.run_with(&mut |state, _, _, now| operator(state, now)).await;
         let expected = match (before.finished, &before.rollback) {
@@ -286,11 +286,12 @@ async fn every_journal_is_resumed_to_its_end() {
 /// What an operator does who wants the run to go on: ends each pause after two minutes, and resumes.
 fn operator(state: &State, now: Timestamp) -> Vec<Request> {
     let by = || "bob@lab".to_owned();
-    if state.phase == Phase::Baking && !state.held() && now.duration_since(state.step_since).as_secs() >= 120 {
+    if state.phase == Phase::Baking && !state.raises_stopped() && now.duration_since(state.step_since).as_secs() >= 120
+    {
         return vec![Request::Promote { by: by(), full: false }];
     }
     let mode = if state.drifted().next().is_some() { ResumeMode::Reassert } else { ResumeMode::Plain };
-    if state.held() && state.rollback.is_none() { vec![Request::Resume { by: by(), mode }] } else { vec![] }
+    if state.raises_stopped() && state.rollback.is_none() { vec![Request::Resume { by: by(), mode }] } else { vec![] }
 }
 
 /// The new cluster's percentage at the end of a plan.
@@ -306,7 +307,7 @@ async fn every_journal_is_rolled_back() {
         let before = journal.state();
         let mut theatre = staged(&journal, &scenario("{}")).await;
         let rollback = Request::Rollback { by: "bob@lab".into(), force: true };
-        if before.detach.is_some() {
+        if before.retirement.is_some() {
             assert!(refusal(&theatre.plan, &before, &rollback).is_some(), "{}: it is not refused", journal.name);
             continue;
         }
@@ -314,7 +315,7 @@ async fn every_journal_is_rolled_back() {
         let ending = theatre.run().await;
         let lines = theatre.lines();
         assert!(["aborted", "rolled back"].contains(&word(&ending)), "{}: {ending:?}\n{lines}", journal.name);
-        let gone: Vec<&str> = before.routes.values().filter(|r| r.gone()).map(|r| r.start.id.id()).collect();
+        let gone: Vec<&str> = before.routes.values().filter(|r| r.is_deleted()).map(|r| r.start.id.id()).collect();
         theatre.assert_original(&gone);
         theatre.shown().await;
         theatre.stage.stop().await;

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use cutover::adapter::store::memory::Memory;
-use cutover::domain::decide::Orders;
-use cutover::domain::emergency::kept;
+use cutover::adapter::store::memory::MemoryStore;
+use cutover::domain::decide::ProcessOptions;
+use cutover::domain::emergency::from_tags;
 use cutover::domain::run::event::{Event, Ramp, ResumeMode, Trigger};
 use cutover::domain::run::state::Phase;
-use cutover::engine::inventory::live;
+use cutover::engine::inventory::read_balancer;
 use cutover::plan::model::{Plan, StepKind};
 use cutover::port::store::{Request, Store};
 use serde_json::{Map, Value, json};
@@ -62,7 +62,7 @@ async fn recorded() -> Vec<Recorded> {
         let Some(name) = file.file_stem().filter(|_| file.extension().is_some_and(|e| e == "yaml")) else { continue };
         let plan = plan(&file.display().to_string());
         let until = Some(first_share(&plan));
-        let mut theatre = Theatre::begin_with(plan, &example("healthy"), |s| s.orders.until = until).await;
+        let mut theatre = Theatre::begin_with(plan, &example("healthy"), |s| s.orders.until_step = until).await;
         assert_eq!(word(&theatre.run().await), "waiting", "{}", theatre.lines());
         all.push((format!("plan-{}", name.to_string_lossy()), journal(&theatre)));
     }
@@ -111,7 +111,7 @@ async fn canary() -> Recorded {
     script.reverse();
     let ending = theatre
         .run_with(&mut |state, _, _, _| {
-            let due = script.pop_if(|(step, held, _)| (*step, *held) == (state.step, state.held()));
+            let due = script.pop_if(|(step, held, _)| (*step, *held) == (state.step, state.raises_stopped()));
             due.map(|(_, _, request)| request).into_iter().collect()
         })
         .await;
@@ -139,11 +139,11 @@ async fn approval() -> Recorded {
             }
             turns += 1;
             match state.phase {
-                Phase::Baking if paused && turns > 3 && state.held() => {
+                Phase::Baking if paused && turns > 3 && state.raises_stopped() => {
                     vec![Request::Resume { by: bob(), mode: ResumeMode::IncludeNew }]
                 }
                 Phase::Baking if paused && turns > 10 => vec![Request::Promote { by: bob(), full: false }],
-                Phase::Awaiting if state.held() => vec![Request::Abort { by: bob(), to_step: None }],
+                Phase::Awaiting if state.raises_stopped() => vec![Request::Abort { by: bob(), to_step: None }],
                 _ => vec![],
             }
         })
@@ -154,9 +154,10 @@ async fn approval() -> Recorded {
 
 /// A rollback in parts whose process died after the first of them.
 async fn ramp() -> Recorded {
-    let mut theatre = Theatre::begin_with(small::two_routes(), &scenario("{}"), |s| s.orders.until = Some(4)).await;
+    let mut theatre =
+        Theatre::begin_with(small::two_routes(), &scenario("{}"), |s| s.orders.until_step = Some(4)).await;
     assert_eq!(word(&theatre.run().await), "waiting", "{}", theatre.lines());
-    theatre.settings.orders = Orders::default();
+    theatre.settings.orders = ProcessOptions::default();
     theatre.ledger.dies_on(Some(|event| matches!(event, Event::Ramped { percent: 50, .. })));
     let ramp = Ramp { percents: vec![25, 50, 100], every: 60 };
     let life = theatre.called(&Request::Ramp { by: bob(), force: false, ramp }).await;
@@ -189,8 +190,10 @@ async fn killed() -> Recorded {
 async fn without_a_plan() -> Recorded {
     let theatre = fifth().await;
     let selector = &theatre.plan.workloads[0].routes[0].load_balancer;
-    let live = live::read(selector, &theatre.stage.balancer, &*theatre.stage.clock, true).await.expect("readable");
-    let started = kept::started(&[live], None).expect("tags").way.started;
+    let live = read_balancer::read_for_rollback(selector, &theatre.stage.balancer, &*theatre.stage.clock, true)
+        .await
+        .expect("readable");
+    let started = from_tags::started(&[live], None).expect("tags").rollback.started;
     let cause = "rollback".to_owned();
     let back = Event::RollbackStarted {
         cause,
@@ -200,7 +203,7 @@ async fn without_a_plan() -> Recorded {
         force: false,
         request: None,
     };
-    let (store, now) = (Memory::new(), theatre.ports.clock.now());
+    let (store, now) = (MemoryStore::new(), theatre.ports.clock.now());
     store.create(&theatre.run).await.expect("made");
     for event in [Event::Started(Box::new(started)), back] {
         store.append(&theatre.run, now, &event).await.expect("written");
@@ -214,7 +217,7 @@ async fn fifth() -> Theatre {
     let steps = "[{bind: {}}, {setWeight: 20, name: fifth}, {pause: {duration: 30s}}, {setWeight: 100}, \
                  {pause: {duration: 90s}}]";
     let plan = small::many_routes(window, steps);
-    let mut theatre = Theatre::begin_with(plan, &scenario("{}"), |s| s.orders.until = Some(2)).await;
+    let mut theatre = Theatre::begin_with(plan, &scenario("{}"), |s| s.orders.until_step = Some(2)).await;
     assert_eq!(word(&theatre.run().await), "waiting", "{}", theatre.lines());
     theatre.assert_shares(20, &[]);
     theatre

@@ -270,17 +270,17 @@ type Damage = fn(&mut String);
 async fn an_edited_journal_is_refused_with_the_emergency_command() {
     let first = format!("cutover-{RUN}-journal-00001");
     let damages: [(&str, Damage); 3] = [
-        ("its checksum does not match", |text| *meta_text = meta_text.replacen("xx", "xy", 1)),
-        ("it is truncated", |text| meta_text.truncate(meta_text.len() - 9)),
-        ("its checksum does not match", |text| drop(meta_text.drain(..=meta_text.find('\n').unwrap()))),
+        ("its checksum does not match", |text| *text = text.replacen("xx", "xy", 1)),
+        ("it is truncated", |text| text.truncate(text.len() - 9)),
+        ("its checksum does not match", |text| drop(text.drain(..=text.find('\n').unwrap()))),
     ];
     for (why, damage) in damages {
         let (cluster, alice) = begun().await;
         alice.store.append(RUN, time(1), &notice(20)).await.unwrap();
         cluster.edit(Kind::ConfigMap, &first, |piece| {
             let mut text = piece["data"]["journal.jsonl"].as_str().unwrap().to_owned();
-            damage(&mut meta_text);
-            piece["data"]["journal.jsonl"] = meta_text.into();
+            damage(&mut text);
+            piece["data"]["journal.jsonl"] = text.into();
         });
         let refused = alice.store.read(RUN).await.unwrap_err();
         assert!(matches!(&refused, StoreError::Corrupt { .. }), "{refused}");

@@ -25,7 +25,7 @@ const PHASES: [(Phase, bool); 9] = [
 ];
 
 /// A run in this state.
-fn state(stand: Stand) -> State {
+fn state(stand: StateSummary) -> State {
     let mut state = fixture::state(fixture::started(4));
     state.phase = stand.phase;
     state.finished = (stand.phase == Phase::Finished).then_some(RunOutcome::Completed);
@@ -159,6 +159,6 @@ fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() 
 fn a_journal_begins_with_started() {
     let event = Event::Notice { message: String::new(), refused: None, request: None };
     let record = Record::new(1, Timestamp::UNIX_EPOCH, "r", event);
-    assert_eq!(State::fold(&[record]), Err(Illegal { stand: None, event: "notice".into() }));
+    assert_eq!(State::fold(&[record]), Err(IllegalEvent { stand: None, event: "notice".into() }));
     assert_eq!(State::fold(&[]), Ok(None));
 }
