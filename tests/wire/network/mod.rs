@@ -3,4 +3,5 @@
 
 mod cells;
 mod plugin;
+mod secrets;
 mod world;
