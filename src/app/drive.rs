@@ -76,7 +76,10 @@ async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
     notifier.warn_unreachable();
     // The first records name everything that later records refer to. They were journalled before the audience existed.
     let before = ports.store.read(ownership.run()).await.unwrap_or_default();
-    before.iter().take_while(|r| !matches!(r.event, Event::Claimed { .. })).for_each(|record| listener.record(record));
+    before
+        .iter()
+        .take_while(|r| !matches!(r.event, Event::ProcessStarted { .. }))
+        .for_each(|record| listener.record(record));
     notifier.process_earlier(&before);
     let mut telemetry = Telemetry::begin(plan, surface.metric_outlets()).await;
     telemetry.before(&before);

@@ -49,7 +49,7 @@ pub fn exit_of_finished(records: &[Record]) -> Option<Exit> {
         matches!(r.event, Event::Finished { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. })
     })?;
     match &last.event {
-        Event::Finished { outcome, remarks, left } => Some(drive::exit_of(&Ending::Finished {
+        Event::Finished { outcome, remarks, unresolved: left } => Some(drive::exit_of(&Ending::Finished {
             outcome: *outcome,
             remarks: remarks.clone(),
             left: left.clone(),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     fn over(outcome: RunOutcome, left: &[&str]) -> Event {
-        Event::Finished { outcome, remarks: vec![], left: left.iter().map(|&l| l.to_owned()).collect() }
+        Event::Finished { outcome, remarks: vec![], unresolved: left.iter().map(|&l| l.to_owned()).collect() }
     }
 
     #[tokio::test]

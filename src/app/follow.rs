@@ -59,7 +59,7 @@ pub async fn follow_rollback(
 fn rolled_back(record: &Record) -> Option<Ending> {
     match &record.event {
         Event::Finished { outcome: RunOutcome::Completed, .. } => None,
-        Event::Finished { outcome, remarks, left } => {
+        Event::Finished { outcome, remarks, unresolved: left } => {
             Some(Ending::Finished { outcome: *outcome, remarks: remarks.clone(), left: left.clone(), tags: Vec::new() })
         }
         _ => None,

@@ -94,7 +94,7 @@ impl Names {
             (None, Some(b)) => parts.push(format!("it now forwards: {}", self.shares(route, b))),
             (None, None) => {}
         }
-        if parts.is_empty() || from.rest != to.rest {
+        if parts.is_empty() || from.vendor_config != to.vendor_config {
             parts.push(format!("its actions from {} to {}", actions(from), actions(to)));
         }
         Some(parts.join("; "))

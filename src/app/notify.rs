@@ -34,35 +34,35 @@ fn kinds(event: &Event) -> &'static [Kind] {
         Event::TimedOut { .. } => &[Kind::ApprovalNeeded],
         Event::Approved { .. } | Event::Promoted { .. } => &[Kind::Approved],
         Event::Paused { .. } => &[Kind::Paused],
-        Event::Resumed { .. } | Event::Thawed {} => &[Kind::Resumed],
+        Event::Resumed { .. } | Event::Unfrozen {} => &[Kind::Resumed],
         Event::Frozen { .. } => &[Kind::Frozen],
-        Event::Drifted { .. } | Event::Appeared { .. } => &[Kind::Drifted],
+        Event::Drifted { .. } | Event::RuleCreated { .. } => &[Kind::Drifted],
         Event::GateFailed { .. } => &[Kind::GateFailed],
         Event::RollbackStarted { .. } | Event::RampStarted { .. } => &[Kind::RollbackStarted],
         Event::Finished { .. } => &[Kind::Finished],
         // Every call of a scheduler stops like this.
         Event::Stopped { reason: StopReason::Waiting, .. } => &[],
         Event::Stopped { .. } => &[Kind::Stopped],
-        Event::Notice { .. } | Event::DetachStarted { .. } | Event::HookEnded { result: HookResult::Failed, .. } => {
+        Event::Notice { .. } | Event::RetireStarted { .. } | Event::HookEnded { result: HookResult::Failed, .. } => {
             &[Kind::Notice]
         }
-        Event::Claimed { .. }
-        | Event::Bound { .. }
+        Event::ProcessStarted { .. }
+        | Event::BindingDone { .. }
         | Event::Intended { .. }
         | Event::Outcome { .. }
         | Event::Settled { .. }
         | Event::Baked { .. }
-        | Event::Sampled { .. }
-        | Event::Judged { .. }
+        | Event::GateMeasured { .. }
+        | Event::VerdictChanged { .. }
         | Event::Ramped { .. }
         | Event::HookStarted { .. }
         | Event::HookEnded { .. }
-        | Event::Unbound { .. }
+        | Event::BindingRemoved { .. }
         | Event::Waiting { .. }
         | Event::Health { .. }
-        | Event::Kept { .. }
+        | Event::WeightsTagged { .. }
         | Event::Unknown { .. }
-        | Event::Measured(_)
+        | Event::ClientsMeasured(_)
         | Event::Notified { .. } => &[],
     }
 }
@@ -156,8 +156,8 @@ impl MessageBuilder {
                 self.names = Names::of(started);
                 self.owner.clone_from(&started.owner);
             }
-            Event::Appeared { route } => self.names.add_route(route),
-            Event::Claimed { owner, .. } => self.owner.clone_from(owner),
+            Event::RuleCreated { route } => self.names.add_route(route),
+            Event::ProcessStarted { owner, .. } => self.owner.clone_from(owner),
             Event::StepStarted { step, label, .. } => self.step = Some((*step, label.clone())),
             _ => {}
         }
@@ -209,7 +209,7 @@ impl Notifier {
 
     /// Processes the records before this process. The first process that drives a run also notifies of its start.
     pub fn process_earlier(&mut self, records: &[Record]) {
-        if records.iter().any(|r| matches!(r.event, Event::Claimed { .. })) {
+        if records.iter().any(|r| matches!(r.event, Event::ProcessStarted { .. })) {
             self.skip(records);
         } else {
             for record in records {
@@ -344,7 +344,7 @@ mod tests {
     fn a_scheduler_whose_every_call_leaves_for_the_same_reason_is_told_of_once() {
         let mut teller = MessageBuilder::new(&fixture::plan(), said, true);
         let stopped = |reason, message: &str| Event::Stopped { reason, message: message.into() };
-        let claimed = Event::Claimed { owner: "bob@pc".into(), pid: 1, tool: String::new(), onward: true };
+        let claimed = Event::ProcessStarted { owner: "bob@pc".into(), pid: 1, tool: String::new(), continuous: true };
         let drift = stopped(StopReason::Drift, "443 is not as we left it");
         let events = [
             stopped(StopReason::Waiting, "baking"),
@@ -355,7 +355,7 @@ mod tests {
             drift.clone(),
         ];
         assert_eq!(words(&told(&mut teller, &events)), ["stopped"]);
-        let events = [claimed, Event::Thawed {}, drift, stopped(StopReason::Stuck, "no way back")];
+        let events = [claimed, Event::Unfrozen {}, drift, stopped(StopReason::Stuck, "no way back")];
         assert_eq!(words(&told(&mut teller, &events)), ["resumed", "stopped", "stopped"]);
         assert_eq!(teller.owner, "bob@pc");
     }

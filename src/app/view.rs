@@ -43,20 +43,20 @@ pub struct RunView {
     /// Why the run is frozen.
     pub frozen: Option<FreezeView>,
     /// Why it is, or was, rolled back.
-    pub rollback: Option<String>,
+    pub rollback_cause: Option<String>,
     /// Whether the old groups are, or are being, detached from the routes: a rollback is not possible any more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub detached: bool,
+    pub retired: bool,
     /// Why the last process stopped.
     pub stopped: Option<StopReason>,
     /// Routes grouped by equal shares, the largest group first.
     pub traffic: Vec<RouteGroup>,
     /// Routes with a write whose effect is not known yet.
-    pub open: Vec<String>,
+    pub unconfirmed: Vec<String>,
     /// Routes that someone else changed.
     pub drift: Vec<DriftView>,
     /// Rules that someone created after the start and that forward to the old groups; the run does not move them.
-    pub appeared: Vec<String>,
+    pub new_rules: Vec<String>,
     /// The plan's target groups.
     pub health: Vec<GroupHealth>,
     /// Its wait reasons.
@@ -115,7 +115,7 @@ pub struct DriftView {
     /// Who probably did it, as text.
     pub by: String,
     /// Whether the change restores original shares.
-    pub homeward: bool,
+    pub restores_original: bool,
     /// How to stop the tool that probably did it from doing it again.
     pub advice: Option<String>,
 }
@@ -189,13 +189,13 @@ impl RunView {
                 message,
                 since,
             }),
-            rollback: state.rollback.as_ref().map(|r| r.cause.clone()),
-            detached: state.retirement.is_some(),
+            rollback_cause: state.rollback.as_ref().map(|r| r.cause.clone()),
+            retired: state.retirement.is_some(),
             stopped: state.stopped,
             traffic: traffic(plan, state, watch, &names),
-            open: state.routes.values().filter(|r| r.open_writes.is_some()).map(label).collect(),
+            unconfirmed: state.routes.values().filter(|r| r.open_writes.is_some()).map(label).collect(),
             drift: state.drifted().map(|r| drift(r, &names)).collect(),
-            appeared: state.newcomers.values().map(|start| start.label.clone()).collect(),
+            new_rules: state.newcomers.values().map(|start| start.label.clone()).collect(),
             health: state.started.groups.keys().map(|arn| health(arn, state, watch)).collect(),
             waits: newer
                 .into_iter()
@@ -215,10 +215,10 @@ impl RunView {
     pub fn with_heartbeat(mut self, look: Option<&Heartbeat>) -> Self {
         if self.guard != Guard::Over {
             self.guard = match look {
-                Some(l) if l.watching && self.now.duration_since(l.at) <= HEARTBEAT_TIMEOUT => {
-                    Guard::Watched { by: l.owner.clone(), at: l.at, every: l.every }
+                Some(l) if l.guarding && self.now.duration_since(l.observed_at) <= HEARTBEAT_TIMEOUT => {
+                    Guard::Watched { by: l.owner.clone(), at: l.observed_at, every: l.interval_seconds }
                 }
-                Some(l) => Guard::Unguarded { since: l.at },
+                Some(l) => Guard::Unguarded { since: l.observed_at },
                 None => self.guard,
             };
         }
@@ -241,12 +241,12 @@ impl From<decide::WayBack> for WayBackView {
 pub fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Ready => "ready",
-        Phase::Moving => "moving",
+        Phase::Shifting => "moving",
         Phase::Baking => "baking",
-        Phase::Awaiting => "awaiting",
-        Phase::Working => "working",
+        Phase::AwaitingApproval => "awaiting",
+        Phase::RunningCommand => "working",
         Phase::RollingBack => "rollingBack",
-        Phase::Detaching => "detaching",
+        Phase::Retiring => "detaching",
         Phase::Finished => "finished",
     }
 }
@@ -300,7 +300,13 @@ fn drift(route: &Route, names: &Names) -> DriftView {
     };
     let homeward = drift_cause::towards_start(route);
     let advice = route.start.owners.first().map(|owner| owner.tool.advice());
-    DriftView { route: names.route(&route.start.id), change, by: drift_cause::likely_cause(route), homeward, advice }
+    DriftView {
+        route: names.route(&route.start.id),
+        change,
+        by: drift_cause::likely_cause(route),
+        restores_original: homeward,
+        advice,
+    }
 }
 
 fn health(arn: &str, state: &State, watch: Option<&Observed>) -> GroupHealth {

@@ -230,7 +230,7 @@ pub fn route_start(live: LiveRoute) -> RouteStart {
         workload: "webapp".to_owned(),
         groups: ["a", "b"].map(|c| (c.to_owned(), group_arn(&format!("webapp-{c}")))).into(),
         content: live.content,
-        found: None,
+        content_at_start: None,
         limits: elb::LIMITS,
         owners: Vec::new(),
     }
@@ -260,7 +260,7 @@ pub fn started(healthy: u32) -> Started {
         from_step: 1,
         start: None,
         load_balancers: vec![LB.to_owned()],
-        others: None,
+        other_routes: None,
         routes: routes.into(),
         groups: [(group_arn("webapp-a"), group("a", healthy)), (group_arn("webapp-b"), group("b", 0))].into(),
         clusters: BTreeMap::new(),

@@ -83,7 +83,7 @@ fn requested_event(state: &State, request: &Request, name: Option<&str>) -> Even
             force,
             request: name,
         },
-        Request::Detach { by, bindings } => Event::DetachStarted { by, bindings, request: name },
+        Request::Detach { by, bindings } => Event::RetireStarted { by, bindings, request: name },
         Request::Ramp { by, force, ramp } => {
             Event::RampStarted { cause: "rollback".into(), by, ramp, force, request: name }
         }
@@ -95,12 +95,18 @@ fn refusal_text(state: &State, request: &Request) -> &'static str {
     match (request, state.phase) {
         (Request::Detach { .. }, _) => "the run has not completed",
         (_, Phase::RollingBack) => "the run is rolling back",
-        (_, Phase::Detaching | Phase::Finished) if state.retirement.is_some() => NO_ROLLBACK,
+        (_, Phase::Retiring | Phase::Finished) if state.retirement.is_some() => NO_ROLLBACK,
         (_, Phase::Finished) => "the run is finished",
         (Request::Approve { .. }, _) => "no step waits for approval",
-        (_, Phase::Ready | Phase::Moving | Phase::Baking | Phase::Awaiting | Phase::Working | Phase::Detaching) => {
-            "no pause or bake step is under way"
-        }
+        (
+            _,
+            Phase::Ready
+            | Phase::Shifting
+            | Phase::Baking
+            | Phase::AwaitingApproval
+            | Phase::RunningCommand
+            | Phase::Retiring,
+        ) => "no pause or bake step is under way",
     }
 }
 

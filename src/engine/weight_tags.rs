@@ -55,7 +55,7 @@ pub async fn put(marks: &dyn TagStore, clock: &dyn Clock, run: &str, started: &S
             tracing::warn!("the tag {KEY} cannot be put on {load_balancer}: {error}");
         }
     }
-    Event::Kept { routes: started.routes.len() - missing.len(), missing }
+    Event::WeightsTagged { routes: started.routes.len() - missing.len(), missing }
 }
 
 /// Whether a retry may succeed.

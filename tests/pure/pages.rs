@@ -508,8 +508,8 @@ fn begun(phase: Phase) -> State {
 }
 
 fn phase(name: &str) -> Option<Phase> {
-    use Phase::{Awaiting, Baking, Detaching, Finished, Moving, Ready, RollingBack, Working};
-    [Ready, Moving, Baking, Awaiting, Working, RollingBack, Detaching, Finished]
+    use Phase::{AwaitingApproval, Baking, Finished, Ready, Retiring, RollingBack, RunningCommand, Shifting};
+    [Ready, Shifting, Baking, AwaitingApproval, RunningCommand, RollingBack, Retiring, Finished]
         .into_iter()
         .find(|p| format!("{p:?}") == name)
 }

@@ -78,7 +78,7 @@ fn started(plan: &str) -> Event {
         from_step: 1,
         start: Some([("a".to_owned(), 100), ("b".to_owned(), 0)].into()),
         load_balancers: vec![LB.into()],
-        others: None,
+        other_routes: None,
         routes: vec![RouteStart {
             id: RouteId::rule("arn:rule"),
             load_balancer: LB.into(),
@@ -87,7 +87,7 @@ fn started(plan: &str) -> Event {
             workload: "web".into(),
             groups: groups.into(),
             content: fixture::forward(&[]),
-            found: None,
+            content_at_start: None,
             limits: LIMITS,
             owners: Vec::new(),
         }],
@@ -144,7 +144,7 @@ fn runs_are_found_by_id_and_by_plan_newest_first() {
             .append(
                 "alpha-1",
                 time(30),
-                &Event::Finished { outcome: RunOutcome::Completed, remarks: vec![], left: Vec::new() },
+                &Event::Finished { outcome: RunOutcome::Completed, remarks: vec![], unresolved: Vec::new() },
             )
             .await
             .unwrap();
@@ -211,11 +211,11 @@ fn the_last_heartbeat_is_read_back() {
                 owner: "alice@mac".into(),
                 host: "mac".into(),
                 pid: 7,
-                at: time(second),
-                watching,
+                observed_at: time(second),
+                guarding: watching,
                 message: "baking".into(),
-                seen: None,
-                every: None,
+                verified_at: None,
+                interval_seconds: None,
             };
             store.put_heartbeat(RUN, &look).await.unwrap();
             assert_eq!(store.heartbeat(RUN).await, Some(look));
@@ -309,9 +309,9 @@ fn a_torn_record_is_cut_off_before_the_next() {
         memory.set_journal(RUN, whole[..cut].to_vec());
         let kept = if cut == whole.len() - 1 { 2 } else { 1 };
         assert_eq!(now(store.read(RUN)).unwrap().len(), kept, "cut at {cut}");
-        assert_eq!(now(store.append(RUN, time(2), &Event::Thawed {})).unwrap().seq, kept as u64 + 1);
+        assert_eq!(now(store.append(RUN, time(2), &Event::Unfrozen {})).unwrap().seq, kept as u64 + 1);
         assert_eq!(now(store.read(RUN)).unwrap().len(), kept + 1, "cut at {cut}");
-        now(memory.append(RUN, time(2), &Event::Thawed {})).unwrap();
+        now(memory.append(RUN, time(2), &Event::Unfrozen {})).unwrap();
         assert_eq!(memory.journal(RUN), fs::read(&journal).unwrap(), "cut at {cut}");
     }
 }
@@ -349,7 +349,7 @@ fn a_damaged_journal_is_refused_with_the_emergency_command() {
     let typed = crate::cli::command::Cutover::read(emergency.split(' ').map(Into::into)).unwrap();
     assert!(matches!(typed.verb, crate::cli::command::Verb::Rollback(r) if r.load_balancer.as_deref() == Some("web")));
     let resumed = LocalStore::open(Some(store.root_for_tests())).unwrap();
-    assert!(matches!(now(resumed.append(RUN, time(2), &Event::Thawed {})), Err(StoreError::Corrupt { .. })));
+    assert!(matches!(now(resumed.append(RUN, time(2), &Event::Unfrozen {})), Err(StoreError::Corrupt { .. })));
     assert_eq!(fs::read(&journal).unwrap(), bytes, "evidence is left as it is");
     let listed = now(store.find("alpha")).unwrap().remove(0);
     assert_eq!(listed.damaged.as_deref(), Some("line 2: its checksum does not match"));
@@ -415,9 +415,9 @@ fn a_full_disk_is_a_distinct_error_and_loses_no_record() {
     now(store.create(RUN)).unwrap();
     now(store.append(RUN, time(0), &started("alpha"))).unwrap();
     store.set_full(true);
-    assert!(matches!(now(store.append(RUN, time(1), &Event::Thawed {})), Err(StoreError::Full(_))));
+    assert!(matches!(now(store.append(RUN, time(1), &Event::Unfrozen {})), Err(StoreError::Full(_))));
     store.set_full(false);
-    assert_eq!(now(store.append(RUN, time(2), &Event::Thawed {})).unwrap().seq, 2);
+    assert_eq!(now(store.append(RUN, time(2), &Event::Unfrozen {})).unwrap().seq, 2);
     let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
     assert!(matches!(StoreError::io(std::path::Path::new("/x"), &full), StoreError::Full(_)));
 }
@@ -437,7 +437,8 @@ fn prose_of_an_event_holds_no_credential_and_its_names_stay_as_they_are() {
     assert_eq!(*cleaned(&notice("proxy http://u:S3CRETpw@p refused")), notice("proxy http://[redacted]@p refused"));
     assert!(matches!(cleaned(&notice("nothing to clean")), Cow::Borrowed(_)));
     redact::remember("Canary7InANameAndInProse");
-    let bound = Event::Claimed { owner: "Canary7InANameAndInProse".into(), pid: 7, tool: "1".into(), onward: false };
+    let bound =
+        Event::ProcessStarted { owner: "Canary7InANameAndInProse".into(), pid: 7, tool: "1".into(), continuous: false };
     assert_eq!(*cleaned(&bound), bound, "a name may be needed to restore traffic");
     assert_eq!(*cleaned(&notice("a Canary7InANameAndInProse")), notice("a [redacted]"));
 }

@@ -135,13 +135,13 @@ fn escaped(text: &str) -> String {
 
 const PHASES: [Phase; 8] = [
     Phase::Ready,
-    Phase::Moving,
+    Phase::Shifting,
     Phase::Baking,
-    Phase::Awaiting,
-    Phase::Working,
+    Phase::AwaitingApproval,
+    Phase::RunningCommand,
     Phase::RollingBack,
     Phase::Finished,
-    Phase::Detaching,
+    Phase::Retiring,
 ];
 
 /// The text of all metrics.

@@ -93,7 +93,7 @@ pub fn watch(seconds: i64, a: (usize, usize), b: (usize, usize)) -> Observed {
 pub fn until_bake() -> Vec<(i64, Event)> {
     let mut events = vec![
         (0, Event::Started(Box::new(started()))),
-        (0, Event::Claimed { owner: "alice@mac".into(), pid: 4711, tool: "0.1.0".into(), onward: false }),
+        (0, Event::ProcessStarted { owner: "alice@mac".into(), pid: 4711, tool: "0.1.0".into(), continuous: false }),
         (1, step(1, StepType::Bind, "bind")),
         (5, Event::StepDone { step: 1 }),
         (11, step(2, StepType::Shares, "a 99 %, b 1 %")),

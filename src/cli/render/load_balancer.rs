@@ -134,7 +134,7 @@ mod tests {
         let (mut world, mut load_balancer) = (live_resources(), load_balancer());
         each_route(&mut world, |r| {
             if r.priority == Some(15) {
-                r.content.sticky = Some(ClientStickiness { enabled: true, seconds: Some(600) });
+                r.content.stickiness = Some(ClientStickiness { enabled: true, seconds: Some(600) });
                 r.content.split.members[1].weight = Some(50);
                 r.tags.insert("managed-by".to_owned(), "terraform".to_owned());
             }

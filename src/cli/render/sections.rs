@@ -49,7 +49,7 @@ pub(super) fn lay_out(parts: &[Section], style: &Style) -> Vec<String> {
 pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
     if let Some(outcome) = view.outcome {
         return match outcome {
-            RunOutcome::Completed if view.detached => (Tone::Good, "completed, the old cluster is retired".into()),
+            RunOutcome::Completed if view.retired => (Tone::Good, "completed, the old cluster is retired".into()),
             RunOutcome::Completed => (Tone::Good, "completed".into()),
             RunOutcome::RolledBack => (Tone::Warn, with_cause("rolled back", view)),
             RunOutcome::Aborted => (Tone::Warn, with_cause("aborted", view)),
@@ -70,18 +70,18 @@ pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
         return (Tone::Warn, stop_text(stop).into());
     }
     let words = match view.phase {
-        Phase::Moving => "moving",
+        Phase::Shifting => "moving",
         Phase::Baking => "baking",
-        Phase::Awaiting => "waiting for an approval",
-        Phase::Working => "running a command",
-        Phase::Detaching => "detaching the old target groups",
+        Phase::AwaitingApproval => "waiting for an approval",
+        Phase::RunningCommand => "running a command",
+        Phase::Retiring => "detaching the old target groups",
         Phase::Ready | Phase::RollingBack | Phase::Finished => "between two steps",
     };
     (Tone::Strong, words.into())
 }
 
 fn with_cause(what: &str, view: &RunView) -> String {
-    view.rollback.as_ref().map_or_else(|| what.into(), |cause| format!("{what}: {cause}"))
+    view.rollback_cause.as_ref().map_or_else(|| what.into(), |cause| format!("{what}: {cause}"))
 }
 
 fn freeze_text(freeze: FreezeReason) -> &'static str {
@@ -91,7 +91,7 @@ fn freeze_text(freeze: FreezeReason) -> &'static str {
         FreezeReason::GateTimeout => "not ready in time",
         FreezeReason::GuardFailed => "guard failed",
         FreezeReason::HookFailed => "a command failed",
-        FreezeReason::FromInTrouble => "the old cluster is unhealthy",
+        FreezeReason::FromUnhealthy => "the old cluster is unhealthy",
         FreezeReason::WriteFailed => "a write failed",
         FreezeReason::NoWayBack => "no way back",
         FreezeReason::LockLost => "lock lost",
@@ -140,8 +140,8 @@ fn split(split: &RouteGroup, style: &Style) -> String {
 }
 
 fn open(view: &RunView, style: &Style) -> Option<String> {
-    let text = format!("{} with an unconfirmed write", count(view.open.len(), "route"));
-    (!view.open.is_empty()).then(|| style.paint(Tone::Warn, &text))
+    let text = format!("{} with an unconfirmed write", count(view.unconfirmed.len(), "route"));
+    (!view.unconfirmed.is_empty()).then(|| style.paint(Tone::Warn, &text))
 }
 
 pub(super) fn drift(view: &RunView, style: &Style, all: bool) -> Vec<String> {
@@ -162,7 +162,7 @@ fn appeared(view: &RunView, style: &Style) -> Vec<String> {
     let line = |route: &String| {
         style.paint(Tone::Warn, &format!("{route}: created after the start, forwards to the old groups"))
     };
-    view.appeared.iter().map(line).collect()
+    view.new_rules.iter().map(line).collect()
 }
 
 fn health(groups: &[GroupHealth], style: &Style) -> Vec<String> {

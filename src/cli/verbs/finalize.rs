@@ -64,7 +64,7 @@ pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
     let store = state_store::open_for_target(&global.state_options(), Some(&args.target)).await?;
     let found = find::run(&*store, Some(&args.target), term::style_err(global.color).color).await?;
     let state = found.state()?;
-    let begun = state.phase == Phase::Detaching;
+    let begun = state.phase == Phase::Retiring;
     let ports = connect::ports(&found.plan, store).await;
     identity::check_account(&found.plan, &ports).await?;
     let items =

@@ -155,6 +155,6 @@ async fn view(found: &StoredRun, ports: &Ports) -> Result<RunView, Failure> {
     });
     let look = ports.store.heartbeat(&found.run.id).await;
     let alive = ports.store.lock_owner(&found.run.id).await.is_some();
-    let look = look.map(|l| crate::port::store::Heartbeat { watching: l.watching && alive, ..l });
+    let look = look.map(|l| crate::port::store::Heartbeat { guarding: l.guarding && alive, ..l });
     Ok(RunView::of(&found.plan, &state, Some(&watch), &waits.unwrap_or_default(), now).with_heartbeat(look.as_ref()))
 }

@@ -21,7 +21,7 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
     match (&c.state.frozen, reason) {
         (None, Some((reason, message))) => return Some(Decision::Record(vec![Event::Frozen { reason, message }])),
         (Some(frozen), reason) if is_over(c, frozen.reason, reason.as_ref().map(|r| r.0)) => {
-            return Some(Decision::Record(vec![Event::Thawed {}]));
+            return Some(Decision::Record(vec![Event::Unfrozen {}]));
         }
         _ => {}
     }
@@ -77,7 +77,7 @@ fn is_over(c: &Context<'_>, frozen: FreezeReason, reason: Option<FreezeReason>) 
             reason != Some(frozen) && c.observed.unreadable_since.is_none()
         }
         FreezeReason::GateTimeout => gates::all_pass(c),
-        FreezeReason::FromInTrouble => {
+        FreezeReason::FromUnhealthy => {
             guard::verdicts(c).iter().all(|(_, _, g)| matches!(g, GuardVerdict::Passing | GuardVerdict::Failing(..)))
         }
         FreezeReason::GuardFailed | FreezeReason::WriteFailed | FreezeReason::HookFailed | FreezeReason::NoWayBack => {

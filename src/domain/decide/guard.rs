@@ -69,7 +69,7 @@ fn freeze_for_from(state: &State, message: String) -> Option<Decision> {
         return None;
     }
     let message = format!("{message}; a rollback would return traffic to this cluster, so no traffic is moved");
-    Some(Decision::Record(vec![Event::Frozen { reason: FreezeReason::FromInTrouble, message }]))
+    Some(Decision::Record(vec![Event::Frozen { reason: FreezeReason::FromUnhealthy, message }]))
 }
 
 fn failed(c: &Context<'_>, group: &str, message: String) -> Option<Decision> {

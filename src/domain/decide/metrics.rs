@@ -17,7 +17,7 @@ use crate::plan::model::{Plan, StepKind};
 
 /// The gates that are in force now.
 pub fn in_force<'a>(plan: &'a Plan, state: &State) -> Vec<&'a MetricGate> {
-    if matches!(state.phase, Phase::RollingBack | Phase::Detaching | Phase::Finished) {
+    if matches!(state.phase, Phase::RollingBack | Phase::Retiring | Phase::Finished) {
         return Vec::new();
     }
     let carries = new_carries(plan, state);
@@ -31,7 +31,7 @@ pub fn in_force<'a>(plan: &'a Plan, state: &State) -> Vec<&'a MetricGate> {
 fn in_scope(plan: &Plan, state: &State, gate: &MetricGate) -> bool {
     let GateScope::Step(number) = gate.scope else { return true };
     let on = state.step == number && state.phase != Phase::Ready;
-    let coming = state.phase == Phase::Ready || (state.phase == Phase::Moving && !state.settled);
+    let coming = state.phase == Phase::Ready || (state.phase == Phase::Shifting && !state.settled);
     let ruling =
         desired_split::share_step_at(plan, state.step.saturating_sub(usize::from(coming))).map(|(ruling, _)| ruling);
     on || (gate.guard && ruling == Some(number))
@@ -46,7 +46,7 @@ fn new_carries(plan: &Plan, state: &State) -> bool {
 
 /// Whether shares are being written: a measurement now would belong neither to the old nor to the new shares.
 pub fn shares_changing(plan: &Plan, state: &State) -> bool {
-    state.phase == Phase::Moving
+    state.phase == Phase::Shifting
         && state.first_write.is_some()
         && context::current_step(plan, state).is_some_and(|kind| *kind != StepKind::Bind)
 }
@@ -126,7 +126,7 @@ pub fn verdict_changes(c: &Context<'_>) -> Vec<Event> {
         let Verdict { result: call, why } = verdict(c, gate);
         // There is no verdict before the first measurement.
         let new = said != Some(call) && !(said.is_none() && c.state.measurements(&gate.name).is_empty());
-        new.then(|| Event::Judged { gate: gate.name.clone(), call, why, dry_run: gate.dry_run })
+        new.then(|| Event::VerdictChanged { gate: gate.name.clone(), verdict: call, why, dry_run: gate.dry_run })
     });
     changed.collect()
 }

@@ -30,7 +30,7 @@ fn next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
     if c.state.phase == Phase::RollingBack {
         return rollback::decide(c);
     }
-    if c.state.phase == Phase::Detaching {
+    if c.state.phase == Phase::Retiring {
         let newer = newer::wait(c.plan, c.state).map(|wait| Decision::Wait(vec![wait]));
         return newer.unwrap_or_else(|| retire::decide(c));
     }

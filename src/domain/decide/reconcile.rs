@@ -18,7 +18,7 @@ pub fn events(c: &Context<'_>) -> Vec<Event> {
 /// Rules that were created since the start and forward traffic to a group of the old cluster.
 fn new_rules(c: &Context<'_>) -> Vec<Event> {
     let (Some(others), false) =
-        (&c.state.started.others, matches!(c.state.phase, Phase::RollingBack | Phase::Detaching))
+        (&c.state.started.other_routes, matches!(c.state.phase, Phase::RollingBack | Phase::Retiring))
     else {
         return Vec::new();
     };
@@ -26,7 +26,7 @@ fn new_rules(c: &Context<'_>) -> Vec<Event> {
         |id: &RouteId| others.contains(id) || c.state.routes.contains_key(id) || c.state.newcomers.contains_key(id);
     let new = c.observed.census.iter().filter(|found| !known(&found.id));
     let starts = new.filter_map(|found| new_rule_start(c.state, found));
-    starts.map(|route| Event::Appeared { route: Box::new(route) }).collect()
+    starts.map(|route| Event::RuleCreated { route: Box::new(route) }).collect()
 }
 
 /// A new rule as a route of the run, with the workload whose group it forwards to.
@@ -42,7 +42,7 @@ fn new_rule_start(state: &State, live: &FoundRoute) -> Option<RouteStart> {
         workload: kin.workload.clone(),
         groups: kin.groups.clone(),
         content: live.content.clone(),
-        found: None,
+        content_at_start: None,
         limits: kin.limits,
         owners: live.owners.clone(),
     })

@@ -146,7 +146,7 @@ fn stuck_message(left: &[String]) -> String {
 
 fn finished(plan: &Plan, state: &State, rollback: &Rollback, left: Vec<String>) -> Event {
     let outcome = if rollback.automatic { RunOutcome::RolledBack } else { RunOutcome::Aborted };
-    Event::Finished { outcome, remarks: remarks(plan, state, rollback), left }
+    Event::Finished { outcome, remarks: remarks(plan, state, rollback), unresolved: left }
 }
 
 /// The remark about cookies that still lead to the new cluster.

@@ -40,7 +40,7 @@ pub fn stop_reason(freeze: FreezeReason) -> StopReason {
         FreezeReason::NoWayBack | FreezeReason::GuardFailed | FreezeReason::WriteFailed | FreezeReason::HookFailed => {
             StopReason::Stuck
         }
-        FreezeReason::Unreadable | FreezeReason::GateTimeout | FreezeReason::FromInTrouble | FreezeReason::LockLost => {
+        FreezeReason::Unreadable | FreezeReason::GateTimeout | FreezeReason::FromUnhealthy | FreezeReason::LockLost => {
             StopReason::Waiting
         }
     }
@@ -58,7 +58,7 @@ fn in_progress(c: &Context<'_>, waits: &[Wait]) -> bool {
     // Without raises, no further measurement matters.
     let moves = newer::unknown_parts(c.plan, c.state).is_none();
     matches!(c.state.phase, Phase::RollingBack)
-        || (c.state.phase == Phase::Detaching && moves)
+        || (c.state.phase == Phase::Retiring && moves)
         || open
         || waits()
         || failing()

@@ -17,11 +17,11 @@ use crate::plan::model::{ApprovalTimeout, OnTimeout, Plan, StepKind};
 pub fn decide(c: &Context<'_>, orders: ProcessOptions) -> Decision {
     match c.state.phase {
         Phase::Ready => start_next(c, orders),
-        Phase::Moving => move_shares(c),
+        Phase::Shifting => move_shares(c),
         Phase::Baking => bake(c),
-        Phase::Working => run_command(c),
-        Phase::Awaiting => await_approval(c),
-        Phase::RollingBack | Phase::Detaching | Phase::Finished => Decision::Wait(Vec::new()),
+        Phase::RunningCommand => run_command(c),
+        Phase::AwaitingApproval => await_approval(c),
+        Phase::RollingBack | Phase::Retiring | Phase::Finished => Decision::Wait(Vec::new()),
     }
 }
 
@@ -36,7 +36,11 @@ fn start_next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
             format!("{} was created during the run and was not moved: it still forwards to the old groups", start.label)
         };
         let remarks = c.state.newcomers.values().map(stayed).collect();
-        return Decision::Record(vec![Event::Finished { outcome: RunOutcome::Completed, remarks, left: Vec::new() }]);
+        return Decision::Record(vec![Event::Finished {
+            outcome: RunOutcome::Completed,
+            remarks,
+            unresolved: Vec::new(),
+        }]);
     };
     if orders.until_step.is_some_and(|until| c.state.step > until) {
         return Decision::Exit(
@@ -130,7 +134,7 @@ fn bake(c: &Context<'_>) -> Decision {
 /// Whether a step that moves shares is in progress: only some of its routes are written, or its gate only has to pass a
 /// while longer. A gate that lacks targets has no known end, so it does not count.
 pub fn is_in_progress(c: &Context<'_>) -> bool {
-    if c.state.phase != Phase::Moving || c.state.raises_stopped() || first_write_wait(c).is_some() {
+    if c.state.phase != Phase::Shifting || c.state.raises_stopped() || first_write_wait(c).is_some() {
         return false;
     }
     let bind = c.step_kind() == Some(&StepKind::Bind);

@@ -40,8 +40,8 @@ pub fn content(actions: &[Action]) -> RouteContent {
     let value = actions.iter().enumerate().map(|(n, action)| canonical(action, Some(n) == at, lone)).collect();
     RouteContent {
         split: forward.map(split).unwrap_or_default(),
-        sticky: forward.and_then(|f| f.target_group_stickiness_config.as_ref()).map(sticky),
-        rest: VendorConfig { vendor: VENDOR.to_owned(), v: VERSION, value: Value::Array(value) },
+        stickiness: forward.and_then(|f| f.target_group_stickiness_config.as_ref()).map(sticky),
+        vendor_config: VendorConfig { vendor: VENDOR.to_owned(), v: VERSION, value: Value::Array(value) },
     }
 }
 
@@ -50,19 +50,19 @@ pub fn content(actions: &[Action]) -> RouteContent {
 /// # Errors
 /// [`Foreign`] if the content was not made by [`content`].
 pub fn actions(content: &RouteContent) -> Result<Vec<Action>, ContentError> {
-    let VendorConfig { vendor, v, value } = &content.rest;
+    let VendorConfig { vendor, v, value } = &content.vendor_config;
     if (vendor.as_str(), *v) != (VENDOR, VERSION) {
         return Err(ContentError::Version(vendor.clone(), *v));
     }
     let list = value.as_array().ok_or_else(|| ContentError::Malformed("not a list".to_owned()))?;
-    let mut forward = content.forward_split().map(|split| config(split, content.sticky.as_ref()));
+    let mut forward = content.forward_split().map(|split| config(split, content.stickiness.as_ref()));
     let actions = list.iter().map(|action| restored_action(action, &mut forward)).collect::<Result<Vec<_>, _>>()?;
     if forward.is_some() { Err(ContentError::Mismatch) } else { Ok(actions) }
 }
 
 /// The types of a content's actions in order, such as `redirect`; empty if they are not known.
 pub fn kinds(content: &RouteContent) -> Vec<&str> {
-    content.rest.value.as_array().into_iter().flatten().filter_map(|action| action["Type"].as_str()).collect()
+    content.vendor_config.value.as_array().into_iter().flatten().filter_map(|action| action["Type"].as_str()).collect()
 }
 
 fn split(forward: &Forward) -> Split {
@@ -190,10 +190,10 @@ mod tests {
             change(&mut content);
             actions(&content).unwrap_err()
         };
-        assert_eq!(with(|c| c.rest.v = 2), ContentError::Version("elbv2".into(), 2));
-        assert_eq!(with(|c| c.rest.vendor = "haproxy".into()), ContentError::Version("haproxy".into(), 1));
+        assert_eq!(with(|c| c.vendor_config.v = 2), ContentError::Version("elbv2".into(), 2));
+        assert_eq!(with(|c| c.vendor_config.vendor = "haproxy".into()), ContentError::Version("haproxy".into(), 1));
         assert_eq!(with(|c| c.split.members.clear()), ContentError::Mismatch);
-        assert_eq!(with(|c| c.rest.value = json!([])), ContentError::Mismatch);
-        assert!(matches!(with(|c| c.rest.value = json!([{"Type": "teleport"}])), ContentError::Malformed(_)));
+        assert_eq!(with(|c| c.vendor_config.value = json!([])), ContentError::Mismatch);
+        assert!(matches!(with(|c| c.vendor_config.value = json!([{"Type": "teleport"}])), ContentError::Malformed(_)));
     }
 }

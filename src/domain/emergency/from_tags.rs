@@ -167,7 +167,7 @@ mod tests {
         for route in &told.rollback.started.routes {
             let was = &route.content.split;
             assert_eq!([A, B, C].map(|g| was.weight(g)), [Some(100), Some(0), Some(25)], "{}", route.label);
-            let found = route.found.as_ref().unwrap();
+            let found = route.content_at_start.as_ref().unwrap();
             assert_eq!(found.split.weight(B), Some(50));
             assert_eq!(
                 route.groups,

@@ -125,7 +125,7 @@ fn prepared_rollback(seen: &[LoadBalancerReading], routes: Vec<RouteStart>, uncl
         routes,
         clusters: BTreeMap::new(),
         bindings: Vec::new(),
-        others: None,
+        other_routes: None,
     };
     PreparedRollback { plan: frozen_plan::plan(&started), started, unclear }
 }
@@ -145,7 +145,7 @@ fn route_start(
         workload: WORKLOAD.into(),
         groups,
         content: live.content.with_split(goal),
-        found: Some(live.content.clone()),
+        content_at_start: Some(live.content.clone()),
         limits: LIMITS,
         owners: Vec::new(),
     }

@@ -37,7 +37,7 @@ pub fn started_event(plan: &Plan, selection: &Selection, beginning: StartInput) 
         groups: selected.groups.clone(),
         content: selected.route.content.clone(),
         limits: LIMITS,
-        found: None,
+        content_at_start: None,
         owners: owners(selection, selected),
     });
     let groups = selection.groups.iter().map(|(arn, selected)| group(selection, arn, selected, &beginning.health));
@@ -52,7 +52,7 @@ pub fn started_event(plan: &Plan, selection: &Selection, beginning: StartInput) 
         start: beginning.start,
         load_balancers: selection.load_balancers.keys().cloned().collect(),
         routes: routes.collect(),
-        others: Some(selection.skipped.iter().map(|s| s.id.clone()).collect()),
+        other_routes: Some(selection.skipped.iter().map(|s| s.id.clone()).collect()),
         groups: groups.collect::<Result<_, _>>()?,
         clusters: beginning.clusters,
         bindings: bindings(plan, selection),

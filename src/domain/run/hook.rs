@@ -62,9 +62,9 @@ impl HookPoint {
 #[serde(rename_all = "camelCase")]
 pub enum HookResult {
     /// It succeeded.
-    Well,
+    Succeeded,
     /// It failed or timed out.
     Failed,
     /// It was ended because a rollback started.
-    Ended,
+    Interrupted,
 }

@@ -13,9 +13,9 @@ pub struct RouteContent {
     pub split: Split,
     /// Whether clients stay with their member. Written back as read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub sticky: Option<ClientStickiness>,
+    pub stickiness: Option<ClientStickiness>,
     /// Everything else, in the vendor's form.
-    pub rest: VendorConfig,
+    pub vendor_config: VendorConfig,
 }
 
 /// Whether and for how long a client stays with its member.
@@ -50,13 +50,13 @@ impl RouteContent {
 
     /// The stickiness, if it is on.
     pub fn sticky(&self) -> Option<&ClientStickiness> {
-        self.sticky.as_ref().filter(|sticky| sticky.enabled)
+        self.stickiness.as_ref().filter(|sticky| sticky.enabled)
     }
 
     /// This content with another split.
     #[must_use]
     pub fn with_split(&self, split: &Split) -> Self {
-        Self { split: split.clone(), sticky: self.sticky.clone(), rest: self.rest.clone() }
+        Self { split: split.clone(), stickiness: self.stickiness.clone(), vendor_config: self.vendor_config.clone() }
     }
 
     /// Whether two contents mean the same to the balancer.
@@ -66,6 +66,6 @@ impl RouteContent {
 
     /// Whether everything except the split means the same to the balancer.
     pub fn equivalent_except_split(&self, other: &Self) -> bool {
-        self.sticky() == other.sticky() && self.rest == other.rest
+        self.sticky() == other.sticky() && self.vendor_config == other.vendor_config
     }
 }

@@ -178,10 +178,10 @@ impl HistoryBuilder {
                 self.update_route(route, at);
             }
             Event::Drifted { route, .. } => self.update_route(route, at),
-            Event::Resumed { .. } | Event::Appeared { .. } => self.update_all_routes(at),
+            Event::Resumed { .. } | Event::RuleCreated { .. } => self.update_all_routes(at),
             Event::Health { groups } => self.record_health(groups, at),
-            Event::Sampled { gate, .. } => self.history.gates.entry(gate.clone()).or_default().measurements += 1,
-            Event::Judged { gate, call, why, dry_run } => {
+            Event::GateMeasured { gate, .. } => self.history.gates.entry(gate.clone()).or_default().measurements += 1,
+            Event::VerdictChanged { gate, verdict: call, why, dry_run } => {
                 let gate = self.history.gates.entry(gate.clone()).or_default();
                 gate.verdicts.push((at, *call, why.clone()));
                 gate.dry_run = *dry_run;
@@ -225,7 +225,7 @@ impl HistoryBuilder {
             WriteResult::Applied => writes.applied += 1,
             WriteResult::Already => writes.already += 1,
             WriteResult::Unknown => writes.unknown += 1,
-            WriteResult::Failed | WriteResult::Unread | WriteResult::Gone => writes.failed += 1,
+            WriteResult::Failed | WriteResult::Unreadable | WriteResult::Deleted => writes.failed += 1,
         }
     }
 

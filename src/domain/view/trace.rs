@@ -140,7 +140,7 @@ impl Trace {
                 });
                 ended
             }
-            Event::HookStarted { hook, what } => {
+            Event::HookStarted { hook, action: what } => {
                 let attributes = vec![text("cutover.hook", what)];
                 self.hook = Some(OpenSpan {
                     attributes,
@@ -150,11 +150,11 @@ impl Trace {
             }
             Event::HookEnded { result, message, .. } => {
                 let Some(open) = self.hook.take() else { return Vec::new() };
-                let error = (*result != HookResult::Well).then(|| message.clone());
+                let error = (*result != HookResult::Succeeded).then(|| message.clone());
                 let parent = self.rollback.as_ref().or(self.step.as_ref()).or(self.root.as_ref()).map(|open| open.id);
                 vec![self.close_span(open, parent, time, error)]
             }
-            Event::Finished { outcome, left, .. } => self.end_run(time, *outcome, left),
+            Event::Finished { outcome, unresolved: left, .. } => self.end_run(time, *outcome, left),
             _ => Vec::new(),
         }
     }
@@ -279,8 +279,8 @@ pub fn result_name(result: WriteResult) -> &'static str {
         WriteResult::Already => "already",
         WriteResult::Unknown => "unknown",
         WriteResult::Failed => "failed",
-        WriteResult::Unread => "unread",
-        WriteResult::Gone => "gone",
+        WriteResult::Unreadable => "unread",
+        WriteResult::Deleted => "gone",
     }
 }
 
@@ -333,7 +333,7 @@ mod tests {
             outcome(&ids[0], WriteResult::Applied),
             outcome(&ids[1], WriteResult::Already),
         ]);
-        events.push(Event::Finished { outcome: RunOutcome::RolledBack, remarks: Vec::new(), left: Vec::new() });
+        events.push(Event::Finished { outcome: RunOutcome::RolledBack, remarks: Vec::new(), unresolved: Vec::new() });
         let records = records(events);
         let mut trace = Trace::default();
         let spans: Vec<_> = records.iter().flat_map(|r| trace.add(r)).collect();

@@ -149,7 +149,7 @@ impl RunLoop<'_> {
         for wanted in bindings {
             let binding = wanted.binding.full_name();
             match bind::bind(&self.ports.clusters, &wanted, &self.state.started.clusters).await {
-                Ok(result) => self.journal(Event::Bound { cluster: wanted.cluster, binding, result }).await?,
+                Ok(result) => self.journal(Event::BindingDone { cluster: wanted.cluster, binding, result }).await?,
                 Err(message) => waits.push(Wait { reason: WaitReason::Binding, message, until: None }),
             }
         }
@@ -167,7 +167,8 @@ impl RunLoop<'_> {
             match bind::unbind(&self.ports.clusters, &wanted, &self.state.started.clusters).await {
                 Ok(why) => {
                     let (gone, why) = (why.is_none(), why.unwrap_or_default());
-                    self.journal(Event::Unbound { cluster: wanted.cluster, binding, gone, why }).await?;
+                    self.journal(Event::BindingRemoved { cluster: wanted.cluster, binding, deleted: gone, why })
+                        .await?;
                 }
                 Err(message) => waits.push(Wait { reason: WaitReason::Binding, message, until: None }),
             }

@@ -34,7 +34,7 @@ impl RunLoop<'_> {
         let stays = self.settings.orders.exit_after.is_none();
         if stays
             && stop == StopReason::Interrupted
-            && !matches!(self.state.phase, Phase::RollingBack | Phase::Detaching | Phase::Finished)
+            && !matches!(self.state.phase, Phase::RollingBack | Phase::Retiring | Phase::Finished)
             && self.state.paused.is_none()
         {
             self.journal(Event::Paused {

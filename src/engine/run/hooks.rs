@@ -17,7 +17,7 @@ impl RunLoop<'_> {
             let message = "the plan has no such hook".to_owned();
             return self.journal(Event::HookEnded { hook: id, result: HookResult::Failed, message }).await;
         };
-        if let Err(error) = self.journal(Event::HookStarted { hook: id, what: call.description.clone() }).await {
+        if let Err(error) = self.journal(Event::HookStarted { hook: id, action: call.description.clone() }).await {
             return self.wait_for_journal(error, now).await;
         }
         self.hook_tasks.call(&self.ports.hooks, call);
@@ -28,7 +28,7 @@ impl RunLoop<'_> {
     pub(super) async fn journal_ended_hooks(&mut self) -> Result<(), EngineError> {
         for (hook, answer) in self.hook_tasks.take_answers() {
             let (result, message) = match answer {
-                Ok(said) => (HookResult::Well, said),
+                Ok(said) => (HookResult::Succeeded, said),
                 Err(why) => (HookResult::Failed, why),
             };
             self.journal(Event::HookEnded { hook, result, message }).await?;
@@ -40,7 +40,7 @@ impl RunLoop<'_> {
                 task.abort();
             }
             let message = "stopped, because the run changed its direction".to_owned();
-            self.journal(Event::HookEnded { hook, result: HookResult::Ended, message }).await?;
+            self.journal(Event::HookEnded { hook, result: HookResult::Interrupted, message }).await?;
         }
         Ok(())
     }

@@ -34,12 +34,12 @@ impl RunLoop<'_> {
         let moves_on = match &event {
             Event::HookStarted { hook, .. } => !hook.at.is_rollback(),
             Event::Intended { restore: false, .. }
-            | Event::Claimed { .. }
-            | Event::DetachStarted { .. }
+            | Event::ProcessStarted { .. }
+            | Event::RetireStarted { .. }
             | Event::Finished { outcome: RunOutcome::Completed, .. } => true,
             Event::Started(_)
             | Event::StepStarted { .. }
-            | Event::Bound { .. }
+            | Event::BindingDone { .. }
             | Event::Intended { .. }
             | Event::Outcome { .. }
             | Event::Settled { .. }
@@ -51,25 +51,25 @@ impl RunLoop<'_> {
             | Event::Paused { .. }
             | Event::Resumed { .. }
             | Event::Frozen { .. }
-            | Event::Thawed {}
+            | Event::Unfrozen {}
             | Event::Drifted { .. }
-            | Event::Appeared { .. }
+            | Event::RuleCreated { .. }
             | Event::GateFailed { .. }
-            | Event::Sampled { .. }
-            | Event::Judged { .. }
+            | Event::GateMeasured { .. }
+            | Event::VerdictChanged { .. }
             | Event::RollbackStarted { .. }
             | Event::RampStarted { .. }
             | Event::Ramped { .. }
             | Event::HookEnded { .. }
-            | Event::Unbound { .. }
+            | Event::BindingRemoved { .. }
             | Event::Waiting { .. }
             | Event::Health { .. }
-            | Event::Kept { .. }
+            | Event::WeightsTagged { .. }
             | Event::Notice { .. }
             | Event::Finished { .. }
             | Event::Stopped { .. }
             | Event::Unknown { .. }
-            | Event::Measured(_)
+            | Event::ClientsMeasured(_)
             | Event::Notified { .. } => false,
         };
         let first = moves_on && !self.restores;
@@ -87,13 +87,13 @@ impl RunLoop<'_> {
                 self.watch.rejected_writes.clear();
                 self.executor.clear_refusals();
             }
-            Event::Finished { remarks, left, .. } => self.final_report = (remarks.clone(), left.clone()),
+            Event::Finished { remarks, unresolved: left, .. } => self.final_report = (remarks.clone(), left.clone()),
             _ => {}
         }
         if matches!(record.event, Event::Resumed { mode: ResumeMode::IncludeNew, .. }) {
             self.write_script().await;
         }
-        if matches!(record.event, Event::DetachStarted { .. }) {
+        if matches!(record.event, Event::RetireStarted { .. }) {
             ownership::disarm_script(&*self.ports.store, &self.state.run).await;
         }
         self.audience.record(&record);

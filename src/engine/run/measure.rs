@@ -16,7 +16,7 @@ impl RunLoop<'_> {
             let current = metrics::in_force(self.plan, &self.state).iter().any(|g| g.name == question.gate.name);
             if current && question.to >= self.state.shares_since && !metrics::shares_changing(self.plan, &self.state) {
                 let measurement = Measurement { from: question.from, to: question.to, seen };
-                self.journal(Event::Sampled { gate: question.gate.name, measurement }).await?;
+                self.journal(Event::GateMeasured { gate: question.gate.name, measurement }).await?;
             }
         }
         let now = self.ports.clock.now();

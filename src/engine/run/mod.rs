@@ -132,9 +132,14 @@ impl<'a> RunLoop<'a> {
             .store
             .heartbeat(&taken.state.run)
             .await
-            .map_or(taken.state.last_record_at, |heartbeat| heartbeat.at.max(taken.state.last_record_at));
+            .map_or(taken.state.last_record_at, |heartbeat| heartbeat.observed_at.max(taken.state.last_record_at));
         let onward = is_continuous(plan, last, now);
-        taken.claim(Event::Claimed { owner, pid, tool: env!("CARGO_PKG_VERSION").into(), onward }, onward).await?;
+        taken
+            .claim(
+                Event::ProcessStarted { owner, pid, tool: env!("CARGO_PKG_VERSION").into(), continuous: onward },
+                onward,
+            )
+            .await?;
         if joined && !taken.restores {
             // The previous process may have died after it journalled the new routes and before it wrote the script.
             taken.write_script().await;

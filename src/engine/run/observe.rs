@@ -38,7 +38,7 @@ impl RunLoop<'_> {
                 .await;
         let begun = self.ports.clock.now();
         if self.rules_counted_at.is_none_or(|at| begun.duration_since(at) >= RULE_COUNT_INTERVAL)
-            && !matches!(self.state.phase, Phase::RollingBack | Phase::Detaching)
+            && !matches!(self.state.phase, Phase::RollingBack | Phase::Retiring)
         {
             self.rules_counted_at = Some(begun);
             seen.census = observation::observe_rules(&self.watch_list, &*self.ports.balancer.traffic).await;
@@ -61,7 +61,16 @@ impl RunLoop<'_> {
     pub(super) async fn write_heartbeat(&self, at: Timestamp, watching: bool, message: String) {
         let Settings { owner, host, pid, .. } = self.settings.clone();
         let every = Some(self.slowdown.stretched(self.settings.poll).as_secs());
-        let heartbeat = Heartbeat { owner, host, pid, at, watching, message, seen: self.seen_intact_at, every };
+        let heartbeat = Heartbeat {
+            owner,
+            host,
+            pid,
+            observed_at: at,
+            guarding: watching,
+            message,
+            verified_at: self.seen_intact_at,
+            interval_seconds: every,
+        };
         if let Err(error) = self.ports.store.put_heartbeat(&self.state.run, &heartbeat).await {
             tracing::warn!("the run's heartbeat cannot be written: {error}; `status` may show the run as unguarded");
         }

@@ -115,14 +115,19 @@ impl Executor {
         let live = match read {
             Ok(live) => live,
             Err(Unreadable::NotFound(_)) => {
-                return Err(Some(outcome(&write.route, WriteResult::Gone, None, Some("AWS does not find it".into()))));
+                return Err(Some(outcome(
+                    &write.route,
+                    WriteResult::Deleted,
+                    None,
+                    Some("AWS does not find it".into()),
+                )));
             }
             Err(why) => {
                 let Some(live) = recent_content(state, watch, &write.route, now).filter(|_| restore) else {
                     self.back_off(&write.route, now, retry::WRITE);
                     return Err(Some(outcome(
                         &write.route,
-                        WriteResult::Unread,
+                        WriteResult::Unreadable,
                         None,
                         Some(format!("not written, because it cannot be read: {why}")),
                     )));
@@ -141,7 +146,7 @@ impl Executor {
             if let Some(why) = unread {
                 self.back_off(&write.route, now, retry::WRITE);
                 let why = format!("cannot be read: {why}");
-                return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(why))));
+                return Err(Some(outcome(&write.route, WriteResult::Unreadable, None, Some(why))));
             }
             return Err(Some(outcome(&write.route, WriteResult::Already, Some(before), None)));
         }
@@ -154,7 +159,7 @@ impl Executor {
             if outdated {
                 self.back_off(&write.route, now, retry::WRITE);
                 let why = "the reading may be older than the last write".to_owned();
-                return Err(Some(outcome(&write.route, WriteResult::Unread, None, Some(why))));
+                return Err(Some(outcome(&write.route, WriteResult::Unreadable, None, Some(why))));
             }
             return Err(Some(drifted(state, &write.route, live)));
         }
@@ -260,7 +265,7 @@ impl Executor {
             }),
             Some(Ok(live)) => Some(drifted(state, id, live)),
             Some(Err(Unreadable::NotFound(_))) => {
-                Some(outcome(id, WriteResult::Gone, None, Some("AWS does not find it".into())))
+                Some(outcome(id, WriteResult::Deleted, None, Some("AWS does not find it".into())))
             }
             Some(Err(error)) => {
                 last.then(|| outcome(id, WriteResult::Unknown, None, why(&format!("cannot be read back: {error}"))))
@@ -271,7 +276,7 @@ impl Executor {
 
     fn rejected(&mut self, id: &RouteId, error: WriteError) -> Event {
         let result = match &error {
-            WriteError::NotFound(_) => WriteResult::Gone,
+            WriteError::NotFound(_) => WriteResult::Deleted,
             WriteError::Throttled => {
                 self.bucket.drain();
                 WriteResult::Failed

@@ -331,8 +331,11 @@ pub async fn last_seen_intact(
     state: &State,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let seen =
-        store.heartbeat(&state.run).await?.seen.filter(|at| now.duration_since(*at) < MAX_BLIND_AGE && *at <= now)?;
+    let seen = store
+        .heartbeat(&state.run)
+        .await?
+        .verified_at
+        .filter(|at| now.duration_since(*at) < MAX_BLIND_AGE && *at <= now)?;
     let health =
         records.iter().rev().find_map(|r| if let Event::Health { groups } = &r.event { Some(groups) } else { None });
     let dead = |arn: &str| health.is_some_and(|groups| groups.get(arn).is_some_and(|c| c.healthy == 0));

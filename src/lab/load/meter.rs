@@ -53,7 +53,7 @@ impl Window {
             let seen = if managed == 0 { 0.0 } else { percent_of(tally.requests, managed) };
             let part = ClusterMeasurement {
                 planned: f64::from(*percent),
-                seen,
+                measured: seen,
                 requests: tally.requests,
                 client_errors: tally.errors,
             };
@@ -183,8 +183,8 @@ mod tests {
             meter.take_window().into_measured(4, "setWeight: 5", &Shares::from([("a".into(), 95), ("b".into(), 5)]));
         assert_eq!((measured.requests, measured.client_errors), (25, 6));
         let b = &measured.clusters["b"];
-        assert_eq!((format!("{} {}", b.planned, b.seen), b.requests, b.client_errors), ("5 5".into(), 1, 1));
-        assert!((measured.clusters["a"].seen - 95.0).abs() < f64::EPSILON);
+        assert_eq!((format!("{} {}", b.planned, b.measured), b.requests, b.client_errors), ("5 5".into(), 1, 1));
+        assert!((measured.clusters["a"].measured - 95.0).abs() < f64::EPSILON);
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
         meter.record_in_window(meter.window_number(), seen(Some("b"), false));
         let measured = meter.take_window().into_measured(2, "", &Shares::from([("a".into(), 0), ("b".into(), 100)]));
         assert_eq!((measured.requests, measured.client_errors), (1, 2));
-        assert_eq!((measured.clusters["a"].requests, measured.clusters["b"].seen.to_string()), (0, "100".into()));
+        assert_eq!((measured.clusters["a"].requests, measured.clusters["b"].measured.to_string()), (0, "100".into()));
         assert_eq!(meter.take_window().total, Tally::default());
         assert_eq!(meter.total(), Tally { requests: 4, errors: 2 });
     }
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(meter.take_window().total.requests, 1);
         assert_eq!(meter.take_window(), Window::default());
         let silent = meter.take_window().into_measured(1, "bind", &Shares::from([("a".into(), 100), ("b".into(), 0)]));
-        assert_eq!((silent.requests, silent.clusters["a"].seen.to_string()), (0, "0".into()));
+        assert_eq!((silent.requests, silent.clusters["a"].measured.to_string()), (0, "0".into()));
         assert_eq!(meter.total(), Tally { requests: 1, errors: 0 });
     }
 }

@@ -158,18 +158,18 @@ pub struct Heartbeat {
     /// Process id.
     pub pid: u32,
     /// When it last observed the traffic.
-    pub at: Timestamp,
+    pub observed_at: Timestamp,
     /// Whether it continues to observe; `false`: it exited, and the run is unguarded since `at`.
-    pub watching: bool,
+    pub guarding: bool,
     /// What it is doing, in words.
     pub message: String,
     /// When it last saw every route as journalled and the marker present. A rollback's first writes may rely on it
     /// instead of a read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub seen: Option<Timestamp>,
+    pub verified_at: Option<Timestamp>,
     /// Seconds between its observations, as the API's rate allows.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub every: Option<u64>,
+    pub interval_seconds: Option<u64>,
 }
 
 /// The owner of a lock.

@@ -63,8 +63,8 @@ impl RunSummary {
                 self.plan.clone_from(&started.plan);
                 self.load_balancers.clone_from(&started.load_balancers);
             }
-            Event::Claimed { .. } => self.stopped = None,
-            Event::RollbackStarted { .. } | Event::RampStarted { .. } | Event::DetachStarted { .. } => {
+            Event::ProcessStarted { .. } => self.stopped = None,
+            Event::RollbackStarted { .. } | Event::RampStarted { .. } | Event::RetireStarted { .. } => {
                 self.finished = None
             }
             Event::Finished { outcome, .. } => self.finished = Some(*outcome),

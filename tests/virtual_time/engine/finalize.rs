@@ -119,7 +119,9 @@ async fn its_groups_leave_every_action_then_its_bindings_go_and_nothing_leads_ba
     assert_eq!(theatre.world().healthy[&started.routes[0].groups["a"]], 0, "its controller has deregistered them");
     let records = theatre.records();
     let at = |fits: fn(&Event) -> bool| records.iter().rposition(|r| fits(&r.event)).expect("such a record");
-    assert!(at(|e| matches!(e, Event::Outcome { .. })) < at(|e| matches!(e, Event::Unbound { gone: true, .. })));
+    assert!(
+        at(|e| matches!(e, Event::Outcome { .. })) < at(|e| matches!(e, Event::BindingRemoved { deleted: true, .. }))
+    );
 
     let state = state(&records);
     for request in
@@ -163,7 +165,7 @@ async fn killed_at_any_record_it_goes_on_to_the_same_end() {
                 break;
             }
             theatre.sleep(Duration::from_secs(20)).await;
-            let begun = theatre.records().iter().any(|r| matches!(r.event, Event::DetachStarted { .. }));
+            let begun = theatre.records().iter().any(|r| matches!(r.event, Event::RetireStarted { .. }));
             let ending = if begun {
                 theatre.run().await
             } else {

@@ -14,8 +14,13 @@ const STEPS: &str = "[{bind: {}}, {setWeight: 20, name: some}, {pause: {duration
                      {setWeight: 100}, {pause: {duration: 2m}}]";
 
 fn calls(theatre: &Theatre, name: &str) -> Vec<GateResult> {
-    let called =
-        |event| if let Event::Judged { gate, call, .. } = event { (gate == name).then_some(call) } else { None };
+    let called = |event| {
+        if let Event::VerdictChanged { gate, verdict: call, .. } = event {
+            (gate == name).then_some(call)
+        } else {
+            None
+        }
+    };
     theatre.records().into_iter().filter_map(|r| called(r.event)).collect()
 }
 

@@ -243,7 +243,7 @@ async fn an_abort_ends_a_command_at_once_and_the_guard_goes_on_beside_it() {
     let mut since = None;
     let ending = theatre
         .run_with(&mut |state, _, _, now| {
-            let working = state.phase == Phase::Working && state.step == 6;
+            let working = state.phase == Phase::RunningCommand && state.step == 6;
             let first = working && since.is_none();
             since = since.or(working.then_some(now));
             if first { vec![Request::Abort { by: "bob".into(), to_step: None }] } else { vec![] }
@@ -252,7 +252,7 @@ async fn an_abort_ends_a_command_at_once_and_the_guard_goes_on_beside_it() {
     assert_eq!(word(&ending), "aborted", "{}", theatre.lines());
     theatre.assert_original(&[]);
     let records = theatre.records();
-    assert_eq!(ended(&records, HookPoint::Command, HookResult::Ended), 1, "{}", theatre.lines());
+    assert_eq!(ended(&records, HookPoint::Command, HookResult::Interrupted), 1, "{}", theatre.lines());
     let back = records.iter().find(|r| matches!(r.event, Event::RollbackStarted { .. })).expect("a rollback").time;
     assert!(back.duration_since(since.expect("a command")).as_secs() <= 2, "{since:?} {back}");
     assert!(
@@ -334,5 +334,5 @@ async fn the_plan_with_commands_completes_and_goes_back_where_one_fails() {
     let ending = theatre.run().await;
     assert_eq!((word(&ending), exit(&ending)), ("rolled back", Exit::RolledBack), "{}", theatre.lines());
     theatre.assert_original(&[]);
-    assert_eq!(ended(&theatre.records(), HookPoint::Undo, HookResult::Well), 1);
+    assert_eq!(ended(&theatre.records(), HookPoint::Undo, HookResult::Succeeded), 1);
 }

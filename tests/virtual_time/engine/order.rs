@@ -39,7 +39,7 @@ async fn marker_then_attached_at_zero_then_bound_then_raised() {
             Event::Outcome { live: Some(live), .. } if !steps.contains(&"bind") => {
                 assert_eq!(live.weight(green), Some(0))
             }
-            Event::Bound { .. } => steps.push("bind"),
+            Event::BindingDone { .. } => steps.push("bind"),
             _ => {}
         }
     }

@@ -84,7 +84,7 @@ async fn promote_ends_a_pause_and_full_ends_them_all() {
     for script in [
         vec![
             (baking as When, promote(false)),
-            (|s: &State| s.phase == Phase::Awaiting, promote(false)),
+            (|s: &State| s.phase == Phase::AwaitingApproval, promote(false)),
             (|s: &State| s.phase == Phase::Baking && s.step == 6, promote(false)),
         ],
         vec![(baking as When, promote(true))],
@@ -114,7 +114,7 @@ async fn an_approval_waits_for_a_person_and_nothing_else_is_one() {
     // Too early, it is a notice, not an approval in advance.
     let script: Vec<(When, _)> = vec![
         (|s| s.step == 1, Request::Approve { by: by() }),
-        (|s| s.phase == Phase::Awaiting, Request::Approve { by: by() }),
+        (|s| s.phase == Phase::AwaitingApproval, Request::Approve { by: by() }),
     ];
     assert_eq!(word(&ask(&mut theatre, script).await), "completed");
     let approved = theatre.records().iter().filter(|r| matches!(r.event, Event::Approved { step: 3, .. })).count();
@@ -306,7 +306,7 @@ async fn a_rule_that_appears_is_told_of_and_left_alone() {
     let seen = theatre
         .records()
         .iter()
-        .filter(|r| matches!(&r.event, Event::Appeared { route } if route.id.id() == rule))
+        .filter(|r| matches!(&r.event, Event::RuleCreated { route } if route.id.id() == rule))
         .count();
     assert_eq!(seen, 1, "{}", theatre.lines());
     assert!(

@@ -363,7 +363,7 @@ struct Listener<'a, 'b> {
 impl Audience for Listener<'_, '_> {
     fn record(&mut self, record: &Record) {
         if let Some(measured) = self.stage.on_event(&record.event) {
-            self.told.push(Record { seq: 0, event: Event::Measured(measured), ..record.clone() });
+            self.told.push(Record { seq: 0, event: Event::ClientsMeasured(measured), ..record.clone() });
         }
         self.told.push(record.clone());
     }
@@ -371,7 +371,7 @@ impl Audience for Listener<'_, '_> {
     fn turn(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
         let waited = now.duration_since(state.step_since) >= SignedDuration::from_mins(1);
         let mut requests = (self.person)(state, watch, waits, now);
-        if state.phase == Phase::Awaiting && self.approved != state.step && waited {
+        if state.phase == Phase::AwaitingApproval && self.approved != state.step && waited {
             self.approved = state.step;
             requests.push(Request::Approve { by: "bob@lab".into() });
         }

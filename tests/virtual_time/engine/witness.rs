@@ -78,7 +78,7 @@ impl Witness {
 
     /// A group of the plan is taken out only where the old cluster is let go, and only where it carries nothing; then no share changes.
     fn taken_out(&self, managed: &[&str], live: &Face, next: &Face) {
-        let detaching = self.ledger.records().iter().any(|r| matches!(r.event, Event::DetachStarted { .. }));
+        let detaching = self.ledger.records().iter().any(|r| matches!(r.event, Event::RetireStarted { .. }));
         for group in managed {
             let out = live.weights.contains_key(*group) && !next.weights.contains_key(*group);
             assert!(!out || (detaching && live.weights[*group] == 0), "{group} is taken out of {live:?}");
@@ -90,8 +90,9 @@ impl Witness {
     fn appeared(&self, id: &RouteId) -> Option<RouteStart> {
         let records = self.ledger.records();
         let included = records.iter().any(|r| matches!(r.event, Event::Resumed { mode: ResumeMode::IncludeNew, .. }));
-        let mut routes =
-            records.iter().filter_map(|r| if let Event::Appeared { route } = &r.event { Some(&**route) } else { None });
+        let mut routes = records
+            .iter()
+            .filter_map(|r| if let Event::RuleCreated { route } = &r.event { Some(&**route) } else { None });
         routes.find(|r| included && r.id == *id).cloned()
     }
 

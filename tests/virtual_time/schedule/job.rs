@@ -102,7 +102,10 @@ pub struct Played {
 impl Played {
     pub fn story(&self) -> String {
         let said = |e: &Event| {
-            !matches!(e, Event::Health { .. } | Event::Claimed { .. } | Event::Stopped { .. } | Event::Started(_))
+            !matches!(
+                e,
+                Event::Health { .. } | Event::ProcessStarted { .. } | Event::Stopped { .. } | Event::Started(_)
+            )
         };
         let events = self.events.iter().filter(|(_, e)| said(e)).map(|(at, e)| format!("{at} {e:?}"));
         let writes = self.writes.iter().map(|w| format!("{} host {} writes {} %", w.at, w.host, w.share));

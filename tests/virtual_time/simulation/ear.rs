@@ -35,7 +35,7 @@ impl Audience for Ear {
         self.wire.note(What::Told(record.clone()));
         match &record.event {
             Event::Frozen { .. } => self.frozen = Some(self.wire.now()),
-            Event::Thawed {} | Event::Resumed { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
+            Event::Unfrozen {} | Event::Resumed { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
                 self.frozen = None
             }
             _ => {}
@@ -43,7 +43,7 @@ impl Audience for Ear {
     }
 
     fn turn(&mut self, state: &State, _: &Observed, _: &[Wait], _: Timestamp) {
-        if state.phase == Phase::Awaiting && self.approved != state.step {
+        if state.phase == Phase::AwaitingApproval && self.approved != state.step {
             self.approved = state.step;
             let _ = self.disk.add_request(&state.run, &Request::Approve { by: "bob@lab".into() });
         }

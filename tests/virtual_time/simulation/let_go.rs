@@ -21,7 +21,7 @@ impl Theatre {
         let Ok(Some(state)) = State::fold(&records) else {
             return Err(Life::Failed(Exit::Internal.code(), "no run".into()));
         };
-        if state.phase == Phase::Detaching {
+        if state.phase == Phase::Retiring {
             return Ok(None);
         }
         let patient = inventory::with_retries(&ports.balancer, &ports.clock);

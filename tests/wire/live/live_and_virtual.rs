@@ -83,7 +83,7 @@ async fn shift(stage: &RehearsalLab) -> ClientMeasurement {
     assert_eq!(stage.on_event(&Event::StepStarted { step: 3, kind: StepType::Bake, label: String::new() }), None);
     stage.clock.sleep(Duration::from_mins(10)).await;
     stage
-        .on_event(&Event::Finished { outcome: RunOutcome::Completed, remarks: vec![], left: Vec::new() })
+        .on_event(&Event::Finished { outcome: RunOutcome::Completed, remarks: vec![], unresolved: Vec::new() })
         .expect("the shares were measured")
 }
 
@@ -120,7 +120,7 @@ fn assert_measured(measured: &ClientMeasurement, requests: u64) {
     assert_eq!((measured.step, measured.label.as_str(), measured.client_errors), (2, "a 80 %, b 20 %", 0));
     assert!(measured.requests >= requests, "{} requests", measured.requests);
     let green = &measured.clusters["b"];
-    assert!((green.seen - 20.0).abs() < 1.0, "{green:?}");
+    assert!((green.measured - 20.0).abs() < 1.0, "{green:?}");
 }
 
 fn in_virtual_time<T>(run: impl AsyncFnOnce() -> T) -> T {

@@ -110,9 +110,10 @@ pub fn assert_rolled_back(ending: &Ending, records: &[Record]) {
     assert!(matches!(ending, Ending::Finished { outcome: RunOutcome::RolledBack, .. }), "{ending:?} {records:#?}");
     let failed = events()
         .any(|e| matches!(e, Event::GateFailed { message, .. } if message.starts_with("gate errors: b fails ")));
-    let said = events().any(|e| matches!(e, Event::Judged { gate, call: GateResult::Fail, .. } if gate == "errors"));
+    let said = events()
+        .any(|e| matches!(e, Event::VerdictChanged { gate, verdict: GateResult::Fail, .. } if gate == "errors"));
     let counted = events().filter(
-        |e| matches!(e, Event::Sampled { measurement, .. } if matches!(&measurement.seen, MeasuredValue::Counts { new, .. } if new.errors > 0)),
+        |e| matches!(e, Event::GateMeasured { measurement, .. } if matches!(&measurement.seen, MeasuredValue::Counts { new, .. } if new.errors > 0)),
     );
     assert!(failed && said && counted.count() >= 3, "{records:#?}");
 }
@@ -148,7 +149,7 @@ async fn gates_read_a_command_a_probe_and_a_rollout() {
     let (ending, records) = run(&plan, &stage).await;
     let last = |name: &str| {
         let said = |e: &Event| {
-            if let Event::Judged { gate, call, why, .. } = e {
+            if let Event::VerdictChanged { gate, verdict: call, why, .. } = e {
                 (gate == name).then(|| (*call, why.clone()))
             } else {
                 None
@@ -181,7 +182,8 @@ async fn cloudwatch_fails_the_gate_of_a_faulty_green() {
         .unwrap_or_else(|e| panic!("{e}"));
     let (ending, records) = run(&plan, &stage).await;
     assert_rolled_back(&ending, &records);
-    let trusted = |e: &Event| matches!(e, Event::Judged { gate, call: GateResult::Pass, .. } if gate == "trusted");
+    let trusted =
+        |e: &Event| matches!(e, Event::VerdictChanged { gate, verdict: GateResult::Pass, .. } if gate == "trusted");
     assert!(records.iter().any(|r| trusted(&r.event)), "{records:#?}");
     stage.stop().await;
 }

@@ -194,7 +194,7 @@ impl Store for KubernetesStore {
         let lately = {
             let mut signed = self.last_heartbeat.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let before = signed.insert(run.to_owned(), Instant::now());
-            let lately = before.filter(|at| look.watching && at.elapsed() < HEARTBEAT_INTERVAL);
+            let lately = before.filter(|at| look.guarding && at.elapsed() < HEARTBEAT_INTERVAL);
             lately.map(|at| signed.insert(run.to_owned(), at)).is_some()
         };
         if lately { Ok(()) } else { run_objects::put_heartbeat(&self.reach, run, look).await }

@@ -27,7 +27,7 @@ pub fn dashboard_lines(view: &RunView, width: usize, style: &Style) -> Vec<Strin
         *lines = lines.iter().flat_map(|line| wrap(line, width.saturating_sub(12))).collect();
     }
     // If only an operator can end the wait, the command is shown.
-    if view.reachable && (view.phase == Phase::Awaiting || view.frozen.is_some() || view.paused.is_some()) {
+    if view.reachable && (view.phase == Phase::AwaitingApproval || view.frozen.is_some() || view.paused.is_some()) {
         below.push(("continue", continue_commands(view)));
     }
     lines.extend(lay_out(&below, style));

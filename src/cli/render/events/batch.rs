@@ -40,12 +40,12 @@ impl WriteSummary {
             Event::Outcome { route, result, live, detail } => {
                 self.outcome(record.time, route, *result, live.as_ref(), detail.as_deref(), names)
             }
-            Event::Kept { .. }
+            Event::WeightsTagged { .. }
             | Event::Health { .. }
             | Event::Waiting { .. }
             | Event::Notice { .. }
             | Event::Unknown { .. }
-            | Event::Measured(_)
+            | Event::ClientsMeasured(_)
             | Event::Notified { .. } => Vec::new(),
             other => {
                 let due = self.summary_line(record.time, names);
@@ -143,10 +143,10 @@ pub(super) fn outcome(
         WriteResult::Unknown => {
             EventText::new(Tone::Warn, "!", format!("{label}: the write is not confirmed yet{is}{detail}"))
         }
-        WriteResult::Failed | WriteResult::Unread => {
+        WriteResult::Failed | WriteResult::Unreadable => {
             EventText::new(Tone::Warn, "!", format!("{label} not written{detail}"))
         }
-        WriteResult::Gone => {
+        WriteResult::Deleted => {
             EventText::new(Tone::Bad, "✗", format!("{label} not written: the rule was deleted{detail}"))
         }
     }

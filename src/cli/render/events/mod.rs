@@ -60,7 +60,7 @@ impl EventLines {
         if let Event::Started(started) = &record.event {
             self.names = Names::of(started);
         }
-        if let Event::Appeared { route } = &record.event {
+        if let Event::RuleCreated { route } = &record.event {
             self.names.add_route(route);
         }
         let mut texts = self.tally.take(record, &self.names);
@@ -109,11 +109,11 @@ pub fn event_text(record: &Record, names: &Names, style: &Style) -> Option<Strin
 fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventText> {
     Some(match event {
         Event::Started(s) => EventText::new(Tone::Strong, "▸", started(s, run)),
-        Event::Claimed { owner, pid, tool, .. } => {
+        Event::ProcessStarted { owner, pid, tool, .. } => {
             EventText::new(Tone::Faint, "·", format!("{owner} is driving the run (process {pid}, cutover {tool})"))
         }
         Event::StepStarted { step, label, .. } => EventText::new(Tone::Strong, "▸", format!("step {step}  {label}")),
-        Event::Bound { cluster, binding, result } => {
+        Event::BindingDone { cluster, binding, result } => {
             EventText::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: {}", result.name()))
         }
         Event::Intended { writes, .. } => {
@@ -124,7 +124,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         }
         Event::Settled { step } => EventText::new(Tone::Faint, "·", format!("step {step}  settled")),
         Event::StepDone { step } => EventText::new(Tone::Good, "✓", format!("step {step}  done")),
-        Event::Baked { gap: 0, .. } | Event::Sampled { .. } => return None,
+        Event::Baked { gap: 0, .. } | Event::GateMeasured { .. } => return None,
         Event::Baked { gap, .. } => EventText::new(
             Tone::Warn,
             "!",
@@ -147,10 +147,10 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         Event::Frozen { message, .. } => {
             EventText::new(Tone::Warn, "⏸", format!("frozen, no share is raised: {message}"))
         }
-        Event::Thawed {} => EventText::new(Tone::Strong, "▸", "no longer frozen: the run continues"),
+        Event::Unfrozen {} => EventText::new(Tone::Strong, "▸", "no longer frozen: the run continues"),
         Event::Drifted { route, expected, live } => drifted(route, expected, live.as_deref(), names),
-        Event::Appeared { route } => EventText::new(Tone::Warn, "!", appeared(route)),
-        Event::Judged { gate, call, why, dry_run } => judged(gate, *call, why, *dry_run),
+        Event::RuleCreated { route } => EventText::new(Tone::Warn, "!", appeared(route)),
+        Event::VerdictChanged { gate, verdict: call, why, dry_run } => judged(gate, *call, why, *dry_run),
         // A metric gate concerns more than one group.
         Event::GateFailed { gate, group, message } if group.is_empty() => {
             EventText::new(Tone::Bad, "✗", format!("{} gate failed: {message}", gate.name()))
@@ -173,9 +173,9 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         Event::Ramped { early: Some(why), .. } => {
             EventText::new(Tone::Bad, "↩", format!("rolling back all shares at once: {why}"))
         }
-        Event::HookStarted { what, .. } => EventText::new(Tone::Faint, "·", what),
+        Event::HookStarted { action: what, .. } => EventText::new(Tone::Faint, "·", what),
         Event::HookEnded { hook, result, message } => ended(*hook, *result, message),
-        Event::DetachStarted { by, bindings, .. } => {
+        Event::RetireStarted { by, bindings, .. } => {
             let also = if *bindings { ", its bindings are deleted" } else { "" };
             EventText::new(
                 Tone::Strong,
@@ -183,10 +183,10 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
                 format!("retiring the old cluster, by {by}: its target groups are detached from the routes{also}"),
             )
         }
-        Event::Unbound { cluster, binding, gone: true, .. } => {
+        Event::BindingRemoved { cluster, binding, deleted: true, .. } => {
             EventText::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: deleted"))
         }
-        Event::Unbound { cluster, binding, why, .. } => {
+        Event::BindingRemoved { cluster, binding, why, .. } => {
             EventText::new(Tone::Warn, "!", format!("binding {binding} in {cluster}: not deleted, {why}"))
         }
         Event::Waiting { waits } if waits.is_empty() => return None,
@@ -195,9 +195,9 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         }
         Event::Health { groups } => health(groups, names),
         Event::Notice { message, .. } => EventText::new(Tone::Warn, "!", message),
-        Event::Finished { outcome, remarks, left } => finished(*outcome, remarks, left),
-        Event::Kept { missing, .. } if missing.is_empty() => return None,
-        Event::Kept { missing, .. } => {
+        Event::Finished { outcome, remarks, unresolved: left } => finished(*outcome, remarks, left),
+        Event::WeightsTagged { missing, .. } if missing.is_empty() => return None,
+        Event::WeightsTagged { missing, .. } => {
             let why = missing.values().next().map_or("", String::as_str);
             let routes = count(missing.len(), "route");
             EventText::new(
@@ -215,7 +215,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
             "!",
             format!("`{kind}`: an event of a newer cutover; this version does not know it"),
         ),
-        Event::Measured(m) => measured(m),
+        Event::ClientsMeasured(m) => measured(m),
         Event::Notified { to, about, text } => {
             EventText::new(Tone::Faint, "·", format!("would notify {to} ({about}): {text}"))
         }
@@ -242,9 +242,9 @@ fn ended(hook: HookId, result: HookResult, message: &str) -> EventText {
         at => format!("hook {} ({})", hook.number, at.name()),
     };
     let (tone, mark, words) = match result {
-        HookResult::Well => (Tone::Good, "✓", "succeeded"),
+        HookResult::Succeeded => (Tone::Good, "✓", "succeeded"),
         HookResult::Failed => (Tone::Bad, "✗", "FAILED"),
-        HookResult::Ended => (Tone::Warn, "!", "stopped before its end"),
+        HookResult::Interrupted => (Tone::Warn, "!", "stopped before its end"),
     };
     let message = if message.is_empty() { String::new() } else { format!(": {message}") };
     EventText::new(tone, mark, format!("{place} {words}{message}"))
@@ -326,7 +326,7 @@ fn finished(outcome: RunOutcome, remarks: &[String], left: &[String]) -> EventTe
 
 fn measured(m: &ClientMeasurement) -> EventText {
     let part = |(cluster, c): (&String, &crate::domain::run::event::ClusterMeasurement)| {
-        format!("{cluster} {} % (plan {})", percent(c.seen), percent(c.planned))
+        format!("{cluster} {} % (plan {})", percent(c.measured), percent(c.planned))
     };
     let parts: Vec<_> = m.clusters.iter().map(part).collect();
     let errors = if m.client_errors == 0 {

@@ -58,7 +58,7 @@ fn a_run_that_fails_reads_as_a_story() {
         Event::Finished {
             outcome: RunOutcome::RolledBack,
             remarks: vec!["clients keep nothing".into()],
-            left: Vec::new(),
+            unresolved: Vec::new(),
         },
     ));
     insta::assert_snapshot!(transcript(events));
@@ -73,7 +73,7 @@ fn what_went_wrong_with_a_route_is_named_once() {
         (12, intended(&[&ids[..2], &ids[3..]].concat(), &set(100, 0), &set(99, 1), false)),
         (12, outcome(&ids[0], WriteResult::Applied, Some(set(99, 1)), None)),
         (12, outcome(&ids[1], WriteResult::Failed, None, Some("throttled"))),
-        (13, outcome(&ids[3], WriteResult::Gone, None, None)),
+        (13, outcome(&ids[3], WriteResult::Deleted, None, None)),
         (14, intended(&ids[1..2], &set(100, 0), &set(99, 1), false)),
         (14, outcome(&ids[1], WriteResult::Failed, None, Some("throttled"))),
         (15, intended(&ids[1..2], &set(100, 0), &set(99, 1), false)),
@@ -105,7 +105,7 @@ fn a_change_says_what_shares_do_not() {
         "it does not forward any more; its actions from forward to redirect"
     );
     let mut sticky = weights(99, 1);
-    sticky.sticky = Some(ClientStickiness { enabled: true, seconds: Some(600) });
+    sticky.stickiness = Some(ClientStickiness { enabled: true, seconds: Some(600) });
     assert_eq!(change(&sticky), "stickiness from off to 600s");
     assert_eq!(change(&weights(99, 1)), "");
 }

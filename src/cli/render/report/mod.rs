@@ -63,7 +63,7 @@ impl<'a> ReportInput<'a> {
     pub fn new(plan: &'a Plan, records: &'a [Record], history: &'a History, style: &Style) -> Self {
         let mut names = Names::of(&history.state.started);
         for record in records {
-            if let Event::Appeared { route } = &record.event {
+            if let Event::RuleCreated { route } = &record.event {
                 names.add_route(route);
             }
         }
@@ -165,7 +165,7 @@ impl<'a> ReportInput<'a> {
     fn changes(&self) -> Vec<(String, Vec<String>)> {
         let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for route in self.history.state.routes.values() {
-            let before = route.start.found.as_ref().unwrap_or(&route.start.content);
+            let before = route.start.content_at_start.as_ref().unwrap_or(&route.start.content);
             let change = match &route.drift {
                 Some(Drift::Gone) => Some("the rule was deleted".to_owned()),
                 Some(Drift::Changed(live)) => self.names.change(&route.start.id, before, live),
@@ -254,55 +254,55 @@ fn sentence(text: &str) -> String {
 /// The kind of an important event; `None` for other events.
 fn notable(event: &Event) -> Option<EventKind> {
     Some(match event {
-        Event::Finished { left, outcome: RunOutcome::Completed, .. } if left.is_empty() => EventKind::Good,
-        Event::Finished { left, .. } if left.is_empty() => EventKind::Plain,
-        Event::HookEnded { result: HookResult::Well, hook, .. }
+        Event::Finished { unresolved: left, outcome: RunOutcome::Completed, .. } if left.is_empty() => EventKind::Good,
+        Event::Finished { unresolved: left, .. } if left.is_empty() => EventKind::Plain,
+        Event::HookEnded { result: HookResult::Succeeded, hook, .. }
             if !matches!(hook.at, HookPoint::Command | HookPoint::Undo) =>
         {
             return None;
         }
         Event::Started(_)
-        | Event::Thawed {}
+        | Event::Unfrozen {}
         | Event::Notice { .. }
         | Event::Ramped { early: None, .. }
-        | Event::HookEnded { result: HookResult::Well, .. }
-        | Event::Unbound { gone: true, .. } => EventKind::Plain,
+        | Event::HookEnded { result: HookResult::Succeeded, .. }
+        | Event::BindingRemoved { deleted: true, .. } => EventKind::Plain,
         Event::Approved { .. }
         | Event::Promoted { .. }
         | Event::Paused { .. }
         | Event::Resumed { .. }
-        | Event::DetachStarted { .. } => EventKind::Person,
+        | Event::RetireStarted { .. } => EventKind::Person,
         Event::Baked { gap, .. } if *gap == 0 => return None,
         Event::Baked { .. }
         | Event::Frozen { .. }
         | Event::Drifted { .. }
-        | Event::Appeared { .. }
+        | Event::RuleCreated { .. }
         | Event::GateFailed { .. }
         // A dry-run gate has no other event; the consequences of other verdicts have their own events.
-        | Event::Judged { call: GateResult::Fail, dry_run: true, .. }
+        | Event::VerdictChanged { verdict: GateResult::Fail, dry_run: true, .. }
         | Event::TimedOut { .. }
         | Event::HookEnded { .. }
-        | Event::Unbound { .. }
+        | Event::BindingRemoved { .. }
         | Event::RollbackStarted { .. }
         | Event::RampStarted { .. }
         | Event::Ramped { .. }
         | Event::Stopped { .. }
         | Event::Finished { .. } => EventKind::Trouble,
-        Event::Claimed { .. }
+        Event::ProcessStarted { .. }
         | Event::StepStarted { .. }
-        | Event::Bound { .. }
+        | Event::BindingDone { .. }
         | Event::Intended { .. }
         | Event::Outcome { .. }
         | Event::Settled { .. }
         | Event::StepDone { .. }
-        | Event::Sampled { .. }
-        | Event::Judged { .. }
+        | Event::GateMeasured { .. }
+        | Event::VerdictChanged { .. }
         | Event::HookStarted { .. }
         | Event::Waiting { .. }
         | Event::Health { .. }
-        | Event::Kept { .. }
+        | Event::WeightsTagged { .. }
         | Event::Unknown { .. }
-        | Event::Measured(_)
+        | Event::ClientsMeasured(_)
         | Event::Notified { .. } => return None,
     })
 }

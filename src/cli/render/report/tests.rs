@@ -62,7 +62,8 @@ fn rolled_back(reason: &str) -> Vec<Record> {
         (211, outcome(id, answered, Some(set(100, 0)), None))
     };
     events.extend(ids().iter().enumerate().map(back));
-    events.push((215, Event::Finished { outcome: RunOutcome::RolledBack, remarks: Vec::new(), left: Vec::new() }));
+    events
+        .push((215, Event::Finished { outcome: RunOutcome::RolledBack, remarks: Vec::new(), unresolved: Vec::new() }));
     records(events)
 }
 

@@ -28,7 +28,7 @@ pub fn text(view: &RunView, style: &Style) -> String {
 pub fn final_lines(view: &RunView, style: &Style) -> Vec<String> {
     let guard = match view.guard {
         Guard::Over => Vec::new(),
-        _ if view.detached => vec!["the old cluster is not retired yet".to_owned()],
+        _ if view.retired => vec!["the old cluster is not retired yet".to_owned()],
         _ => vec![style.paint(Tone::Bad, "UNGUARDED: no process guards this traffic now")],
     };
     let mut all: Vec<Section> = vec![
@@ -59,7 +59,7 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
     if view.outcome.is_some() || view.without_journal.is_some() {
         return Vec::new();
     }
-    if view.phase == Phase::Detaching {
+    if view.phase == Phase::Retiring {
         return if unguarded(view) { vec![command("finalize", " --detach", "it is not finished")] } else { Vec::new() };
     }
     if view.phase == Phase::RollingBack {
@@ -70,30 +70,33 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
             command("resume", " --keep-live", "accept the change"),
             command("resume", " --reassert", "undo the change"),
         ];
-        if view.drift.iter().any(|d| d.homeward) {
+        if view.drift.iter().any(|d| d.restores_original) {
             commands.insert(0, command("rollback", "", "roll back the others, too"));
         }
         return commands;
     }
     let mut commands = match view.phase {
         _ if view.frozen.is_some() || view.paused.is_some() => vec![command("resume", "", "")],
-        Phase::Awaiting => vec![command("approve", "", "")],
+        Phase::AwaitingApproval => vec![command("approve", "", "")],
         Phase::Baking => vec![command("promote", "", "end this pause early")],
-        Phase::Ready | Phase::Moving | Phase::Working | Phase::RollingBack | Phase::Detaching | Phase::Finished => {
-            Vec::new()
-        }
+        Phase::Ready
+        | Phase::Shifting
+        | Phase::RunningCommand
+        | Phase::RollingBack
+        | Phase::Retiring
+        | Phase::Finished => Vec::new(),
     };
     if unguarded(view) && view.frozen.is_none() && view.paused.is_none() {
         commands.insert(0, command("resume", "", ""));
     }
-    if !view.appeared.is_empty() {
+    if !view.new_rules.is_empty() {
         commands.push(command("resume", " --include-new", "move the new rules, too"));
     }
     commands
 }
 
 fn rollback_commands(view: &RunView) -> Vec<String> {
-    if view.detached {
+    if view.retired {
         return Vec::new();
     }
     match view.outcome {

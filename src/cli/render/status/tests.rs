@@ -9,11 +9,11 @@ fn look(seconds: i64, watching: bool) -> Heartbeat {
         owner: "alice@mac".into(),
         host: "mac".into(),
         pid: 4711,
-        at: at(seconds),
-        watching,
+        observed_at: at(seconds),
+        guarding: watching,
         message: "baking".into(),
-        seen: None,
-        every: Some(5),
+        verified_at: None,
+        interval_seconds: Some(5),
     }
 }
 

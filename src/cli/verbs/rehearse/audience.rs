@@ -38,7 +38,10 @@ impl<'a> RehearsalAudience<'a> {
     }
 
     fn approve(&mut self, state: &State, now: Timestamp) {
-        if state.phase == Phase::Awaiting && self.approved != state.step && now >= later(state.step_since, APPROVAL) {
+        if state.phase == Phase::AwaitingApproval
+            && self.approved != state.step
+            && now >= later(state.step_since, APPROVAL)
+        {
             self.approved = state.step;
             // `pause: {}` accepts an approval, too. In memory this cannot fail.
             let _ = self.store.add_request(&self.run, &Request::Approve { by: "rehearsal@lab".into() });
@@ -57,7 +60,7 @@ impl Audience for RehearsalAudience<'_> {
     fn record(&mut self, record: &Record) {
         if let Some(measured) = self.stage.on_event(&record.event) {
             let Record { time, run, .. } = record.clone();
-            self.inner.record(&Record::new(0, time, run, Event::Measured(measured)));
+            self.inner.record(&Record::new(0, time, run, Event::ClientsMeasured(measured)));
         }
         self.inner.record(record);
     }

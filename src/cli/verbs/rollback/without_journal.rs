@@ -173,7 +173,12 @@ impl ProposedRollback {
         let row = |r: &RouteStart| {
             let managed: Vec<_> = r.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
             let read = |content: &RouteContent| shares::live_shares(&content.split, &managed).unwrap_or_default();
-            RoutePreview::of(r, &started.groups, &read(r.found.as_ref().unwrap_or(&r.content)), &read(&r.content))
+            RoutePreview::of(
+                r,
+                &started.groups,
+                &read(r.content_at_start.as_ref().unwrap_or(&r.content)),
+                &read(&r.content),
+            )
         };
         started.routes.iter().map(row).collect()
     }
@@ -266,11 +271,11 @@ async fn start_rollback(
         owner,
         host,
         pid: settings.pid,
-        at: ports.clock.now(),
-        watching: true,
+        observed_at: ports.clock.now(),
+        guarding: true,
         message: "rolling back".into(),
-        seen: at,
-        every: None,
+        verified_at: at,
+        interval_seconds: None,
     };
     // If this fails, everything is only read once more.
     let _ = ports.store.put_heartbeat(&run, &look).await;

@@ -98,7 +98,7 @@ fn nobody_approves() {
         (sim, decision)
     };
     let (sim, decision) = go_on(OnTimeout::Proceed);
-    assert!(sim.state.step == 6 && sim.state.phase == Phase::Moving, "{decision:?}");
+    assert!(sim.state.step == 6 && sim.state.phase == Phase::Shifting, "{decision:?}");
     let (sim, _) = go_on(OnTimeout::Rollback);
     let rollback = sim.state.rollback.as_ref().map(|r| (r.cause.as_str(), r.by.as_str()));
     assert_eq!(rollback, Some(("nobody approved within 30m", AUTOMATIC)));

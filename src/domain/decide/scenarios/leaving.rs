@@ -19,7 +19,7 @@ impl Sim {
         self.watch =
             Observed::new(self.now, poll, Duration::from_mins(5)).with_observe_every(self.plan.strategy.observe_every);
         let onward = is_continuous(&self.plan, last, self.now);
-        self.apply(Event::Claimed { owner: String::new(), pid: 1, tool: String::new(), onward });
+        self.apply(Event::ProcessStarted { owner: String::new(), pid: 1, tool: String::new(), continuous: onward });
         self.as_step_command()
     }
 
@@ -203,6 +203,6 @@ fn what_can_be_measured_is_measured_before_anybody_leaves() {
         to: sim.now,
         seen: MeasuredValue::Value { value: 0.1 },
     };
-    sim.apply(Event::Sampled { gate: "errors".into(), measurement });
+    sim.apply(Event::GateMeasured { gate: "errors".into(), measurement });
     assert!(left(&sim.observe_after(POLL, &ok(10), &ok(1))).1.contains("baking"));
 }

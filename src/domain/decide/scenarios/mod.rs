@@ -119,7 +119,7 @@ impl Sim {
     }
 
     fn thawed(&self) -> bool {
-        self.events.iter().any(|e| matches!(e, Event::Thawed {}))
+        self.events.iter().any(|e| matches!(e, Event::Unfrozen {}))
     }
 }
 
@@ -236,7 +236,7 @@ fn trouble_on_the_old_side_freezes_and_never_rolls_back() {
     let mut sim = Sim::at_step(5, 10);
     sim.observe_for(30, &ok(10), &ok(10));
     sim.observe_for(600, &Ok((0, 10)), &ok(10));
-    assert_eq!(sim.froze(), [FreezeReason::FromInTrouble]);
+    assert_eq!(sim.froze(), [FreezeReason::FromUnhealthy]);
     assert!(!sim.rolls_back());
     sim.observe_for(10, &ok(10), &ok(10));
     assert!(sim.thawed(), "it goes on by itself");
@@ -244,7 +244,7 @@ fn trouble_on_the_old_side_freezes_and_never_rolls_back() {
     sim.observe_for(10, &Ok((0, 10)), &ok(10));
     sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::Plain, request: None });
     sim.observe_for(60, &Ok((0, 10)), &ok(10));
-    assert_eq!(sim.froze(), [FreezeReason::FromInTrouble; 2]);
+    assert_eq!(sim.froze(), [FreezeReason::FromUnhealthy; 2]);
     assert!(sim.state.frozen.is_none() && !sim.rolls_back());
 }
 

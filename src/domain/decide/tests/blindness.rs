@@ -68,7 +68,7 @@ fn a_marker_that_cannot_be_read_stops_the_raises_and_then_freezes_until_it_can()
     );
     let state = state.after(105, events[0].clone());
     let back = tagged(blind.clone(), 110, Some(Ok(Marker::Ours)));
-    assert_eq!(next(&state, &back, 110), Decision::Record(vec![Event::Thawed {}]));
+    assert_eq!(next(&state, &back, 110), Decision::Record(vec![Event::Unfrozen {}]));
     let other = tagged(blind, 110, Some(Ok(Marker::Other("beta-1".into()))));
     assert!(matches!(next(&state, &other, 110), Decision::Exit(StopReason::Lock, _)));
 }

@@ -123,7 +123,7 @@ fn ends(decision: &Decision) -> bool {
 /// What the end of a run lists as not restored.
 fn left(decision: &Decision) -> String {
     let Decision::Record(events) = decision else { panic!("{decision:?}") };
-    let [Event::Finished { left, .. }] = events.as_slice() else { panic!("{events:?}") };
+    let [Event::Finished { unresolved: left, .. }] = events.as_slice() else { panic!("{events:?}") };
     left.join("; ")
 }
 
@@ -132,7 +132,7 @@ fn a_read_that_fails_before_a_restoring_write_closes_no_older_one() {
     let state = run(forward(&ORIGINAL))
         .unanswered(1, 30)
         .rolling_back(2, Trigger::Gate)
-        .after(3, outcome(WriteResult::Unread, None));
+        .after(3, outcome(WriteResult::Unreadable, None));
     let seen = watch(0).seen(4, Ok(forward(&ORIGINAL)), [10, 10]);
     assert!(matches!(next(&state, &seen, 4), Decision::Wait(_)), "the write may still come until second 30");
     let late = seen.seen(31, Ok(forward(&HALF)), [10, 10]);
@@ -160,7 +160,7 @@ fn a_read_back_that_is_told_of_late_does_not_close_what_may_have_come_since() {
 fn a_rollback_does_not_end_on_what_another_process_saw() {
     let state = run(forward(&ORIGINAL))
         .rolling_back(2, Trigger::Operator)
-        .after(3, Event::Claimed { owner: String::new(), pid: 1, tool: String::new(), onward: false });
+        .after(3, Event::ProcessStarted { owner: String::new(), pid: 1, tool: String::new(), continuous: false });
     let blind = watch(3).seen(4, throttled(), [10, 10]);
     assert!(!ends(&next(&state, &blind, 4)), "nothing was read back: {:?}", next(&state, &blind, 4));
     assert!(ends(&next(&state, &blind.seen(9, Ok(forward(&ORIGINAL)), [10, 10]), 9)));
@@ -248,7 +248,7 @@ fn the_time_in_which_nobody_worked_does_not_fail_a_step() {
         .after(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
         .after(1, intended(false, 11, &HALF))
         .after(2, outcome(WriteResult::Failed, None))
-        .after(9000, Event::Claimed { owner: String::new(), pid: 1, tool: String::new(), onward: false });
+        .after(9000, Event::ProcessStarted { owner: String::new(), pid: 1, tool: String::new(), continuous: false });
     let seen = (0..8).fold(watch(9000), |w, i| w.seen(9000 + i * 5, Ok(forward(&ORIGINAL)), [10, 10]));
     assert!(matches!(next(&state, &seen, 9035), Decision::Write(_)), "{:?}", next(&state, &seen, 9035));
 }
@@ -256,7 +256,7 @@ fn the_time_in_which_nobody_worked_does_not_fail_a_step() {
 #[test]
 fn clients_of_a_run_that_began_in_the_middle_hold_cookies_too() {
     let mut content = forward(&HALF);
-    content.sticky = Some(ClientStickiness { enabled: true, seconds: Some(600) });
+    content.stickiness = Some(ClientStickiness { enabled: true, seconds: Some(600) });
     let mut state = run(content);
     state.started.from_step = 5;
     state.started.start = Some(shares(100, 0));

@@ -144,7 +144,7 @@ fn tag(facts: &mut Facts, key: &str, value: &str) {
 
 fn stick(facts: &mut Facts, seconds: u32) {
     for selected in &mut facts.selection.routes {
-        selected.route.content.sticky = Some(ClientStickiness { enabled: true, seconds: Some(seconds) });
+        selected.route.content.stickiness = Some(ClientStickiness { enabled: true, seconds: Some(seconds) });
     }
 }
 
@@ -239,7 +239,7 @@ fn routes_that_are_not_moved_do_not_count_for_stickiness() {
     each_route(&mut facts.live, |r| {
         if r.priority == Some(30) {
             r.content = forward(&[("third", 1)]);
-            r.content.sticky = Some(ClientStickiness { enabled: true, seconds: Some(9) });
+            r.content.stickiness = Some(ClientStickiness { enabled: true, seconds: Some(9) });
         }
     });
     assert_eq!(check(&plan, &facts, now()), []);

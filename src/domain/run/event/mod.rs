@@ -65,7 +65,7 @@ pub enum Event {
     /// The run exists. Holds everything that a rollback needs.
     Started(Box<Started>),
     /// A process starts to drive the run (`run`, `resume`, `rollback`).
-    Claimed {
+    ProcessStarted {
         /// `alice@mac`.
         owner: String,
         /// Process id.
@@ -74,7 +74,7 @@ pub enum Event {
         tool: String,
         /// The previous process stopped so recently that time-outs continue instead of starting again (`observeEvery`).
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
-        onward: bool,
+        continuous: bool,
     },
     /// A step begins.
     StepStarted {
@@ -86,7 +86,7 @@ pub enum Event {
         label: String,
     },
     /// A target group binding was created or verified.
-    Bound {
+    BindingDone {
         /// The cluster of the binding.
         cluster: ClusterName,
         /// `namespace/name`.
@@ -197,7 +197,7 @@ pub enum Event {
         message: String,
     },
     /// The reason for the freeze is gone.
-    Thawed {},
+    Unfrozen {},
     /// Another actor changed a route.
     Drifted {
         /// The route.
@@ -209,7 +209,7 @@ pub enum Event {
         live: Option<Box<RouteContent>>,
     },
     /// Another actor created a rule that forwards to a group of the old cluster.
-    Appeared {
+    RuleCreated {
         /// The rule, in the form of a route at the start.
         route: Box<RouteStart>,
     },
@@ -223,18 +223,18 @@ pub enum Event {
         message: String,
     },
     /// A metric gate has a new measurement.
-    Sampled {
+    GateMeasured {
         /// The gate's name.
         gate: String,
         /// The measured values and their time range.
         measurement: Measurement,
     },
     /// The verdict of a metric gate changed.
-    Judged {
+    VerdictChanged {
         /// The gate's name.
         gate: String,
         /// The new verdict.
-        call: GateResult,
+        verdict: GateResult,
         /// The reason as text, with numbers.
         why: String,
         /// `true`: dry run; the verdict has no effect.
@@ -287,7 +287,7 @@ pub enum Event {
         /// The hook.
         hook: HookId,
         /// The command line or address.
-        what: String,
+        action: String,
     },
     /// A command or a web request ended.
     HookEnded {
@@ -301,7 +301,7 @@ pub enum Event {
     },
     /// `finalize --detach` starts: the old cluster's groups are removed from the routes. Rollback is impossible from
     /// here on.
-    DetachStarted {
+    RetireStarted {
         /// By whom.
         by: String,
         /// `true`: the old cluster's bindings are deleted, too.
@@ -311,13 +311,13 @@ pub enum Event {
         request: Option<String>,
     },
     /// A binding of the old cluster was deleted or left in place.
-    Unbound {
+    BindingRemoved {
         /// The cluster of the binding.
         cluster: ClusterName,
         /// `namespace/name`.
         binding: String,
         /// `true`: it is deleted. `false`: it was left in place.
-        gone: bool,
+        deleted: bool,
         /// Why it was left in place; empty if it is deleted.
         #[serde(skip_serializing_if = "String::is_empty", default)]
         why: String,
@@ -333,7 +333,7 @@ pub enum Event {
         groups: BTreeMap<String, HealthCounts>,
     },
     /// The original weights were saved in tags on the routes, for a rollback without this journal.
-    Kept {
+    WeightsTagged {
         /// Number of routes that were tagged.
         routes: usize,
         /// Routes that could not be tagged, and why.
@@ -361,7 +361,7 @@ pub enum Event {
         /// What is not in its intended state and what this run can no longer change (a deleted rule, a command that was
         /// not undone), each with the reason. A person must act.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
-        left: Vec<String>,
+        unresolved: Vec<String>,
     },
     /// The process stops driving the run; the run is not finished.
     Stopped {
@@ -377,7 +377,7 @@ pub enum Event {
         kind: String,
     },
     /// A measurement of a rehearsal. Never in a journal.
-    Measured(ClientMeasurement),
+    ClientsMeasured(ClientMeasurement),
     /// A notification that a real run would send. Only in a rehearsal, never in a journal.
     Notified {
         /// `slack`, `webhook`, `exec`.
@@ -400,12 +400,12 @@ impl Event {
             | Self::Resumed { request, .. }
             | Self::RollbackStarted { request, .. }
             | Self::RampStarted { request, .. }
-            | Self::DetachStarted { request, .. }
+            | Self::RetireStarted { request, .. }
             | Self::Notice { request, .. } => request.as_deref(),
             Self::Started(_)
-            | Self::Claimed { .. }
+            | Self::ProcessStarted { .. }
             | Self::StepStarted { .. }
-            | Self::Bound { .. }
+            | Self::BindingDone { .. }
             | Self::Intended { .. }
             | Self::Outcome { .. }
             | Self::Settled { .. }
@@ -413,23 +413,23 @@ impl Event {
             | Self::Baked { .. }
             | Self::TimedOut { .. }
             | Self::Frozen { .. }
-            | Self::Thawed {}
+            | Self::Unfrozen {}
             | Self::Drifted { .. }
-            | Self::Appeared { .. }
+            | Self::RuleCreated { .. }
             | Self::GateFailed { .. }
-            | Self::Sampled { .. }
-            | Self::Judged { .. }
+            | Self::GateMeasured { .. }
+            | Self::VerdictChanged { .. }
             | Self::Ramped { .. }
             | Self::HookStarted { .. }
             | Self::HookEnded { .. }
-            | Self::Unbound { .. }
+            | Self::BindingRemoved { .. }
             | Self::Waiting { .. }
             | Self::Health { .. }
-            | Self::Kept { .. }
+            | Self::WeightsTagged { .. }
             | Self::Finished { .. }
             | Self::Stopped { .. }
             | Self::Unknown { .. }
-            | Self::Measured(_)
+            | Self::ClientsMeasured(_)
             | Self::Notified { .. } => None,
         }
     }

@@ -35,7 +35,7 @@ pub struct Started {
     /// Routes of the same load balancers that the run does not manage; `None` in journals of versions that did not
     /// record them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub others: Option<BTreeSet<RouteId>>,
+    pub other_routes: Option<BTreeSet<RouteId>>,
     /// Every target group of the plan, by ARN.
     pub groups: BTreeMap<String, GroupStart>,
     /// UID of the `kube-system` namespace, by cluster.
@@ -80,7 +80,7 @@ pub struct RouteStart {
     /// The content that AWS had when the run began, where it differs from `content`: a rollback that knows the original
     /// content from elsewhere.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub found: Option<RouteContent>,
+    pub content_at_start: Option<RouteContent>,
     /// The limits of its load balancer.
     pub limits: Limits,
     /// Other owners (controllers, infrastructure as code) that its tags or those of its load balancer name.

@@ -124,9 +124,9 @@ pub enum WriteResult {
     /// Rejected or never sent; nothing changed.
     Failed,
     /// The route could not be read, so nothing was sent this time. An earlier write without an answer stays open.
-    Unread,
+    Unreadable,
     /// The rule was deleted.
-    Gone,
+    Deleted,
 }
 
 /// What happens when nobody approves in time.
@@ -185,7 +185,7 @@ pub enum FreezeReason {
     /// A guard failed and `onFailure` is `pause`.
     GuardFailed,
     /// The old cluster is unhealthy.
-    FromInTrouble,
+    FromUnhealthy,
     /// A write failed and `onFailure` is `pause`.
     WriteFailed,
     /// A command or a hook failed and `onFailure` is `pause`.
@@ -321,7 +321,7 @@ pub struct ClusterMeasurement {
     /// The planned share, in percent of the managed traffic.
     pub planned: f64,
     /// The measured share, in percent of the managed traffic.
-    pub seen: f64,
+    pub measured: f64,
     /// Requests that it answered.
     pub requests: u64,
     /// Of those, failed requests.

@@ -214,7 +214,7 @@ mod tests {
 
     fn journal() -> (Vec<Record>, String) {
         let events = [
-            Event::Claimed { owner: "alice@mac".into(), pid: 7, tool: "0.1.0".into(), onward: false },
+            Event::ProcessStarted { owner: "alice@mac".into(), pid: 7, tool: "0.1.0".into(), continuous: false },
             Event::Settled { step: 1 },
             Event::Outcome {
                 route: RouteId::rule("arn:r"),
@@ -222,8 +222,8 @@ mod tests {
                 live: None,
                 detail: Some("ü \"quoted\"\n".into()),
             },
-            Event::Thawed {},
-            Event::Finished { outcome: RunOutcome::Completed, remarks: vec![], left: Vec::new() },
+            Event::Unfrozen {},
+            Event::Finished { outcome: RunOutcome::Completed, remarks: vec![], unresolved: Vec::new() },
         ];
         let (mut text, mut sum, mut records) = (String::new(), String::new(), vec![]);
         for (seq, event) in (1..).zip(events) {
@@ -416,7 +416,7 @@ mod tests {
             requests: 9,
             client_errors: 0,
         };
-        let record = Record::new(3, "2026-11-20T21:03:05Z".parse().unwrap(), "r", Event::Measured(measured));
+        let record = Record::new(3, "2026-11-20T21:03:05Z".parse().unwrap(), "r", Event::ClientsMeasured(measured));
         let json = to_json(&record).to_string();
         assert!(json.contains(r#""event":"measured","step":2,"#) && json.ends_with(r#""clientErrors":0}"#), "{json}");
     }

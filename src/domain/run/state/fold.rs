@@ -89,23 +89,25 @@ impl State {
         self.last_record_at = time;
         self.answered_requests.extend(event.request().map(str::to_owned));
         match event {
-            Event::Claimed { onward, tool, .. } => {
+            Event::ProcessStarted { continuous: onward, tool, .. } => {
                 if version(tool) > version(&self.newest_tool) {
                     self.newest_tool.clone_from(tool);
                 }
                 self.start_process(time, *onward);
             }
             Event::StepStarted { step, kind, .. } => self.start_step(*step, *kind, time),
-            Event::Bound { cluster, binding, .. } => {
+            Event::BindingDone { cluster, binding, .. } => {
                 self.handled_bindings.insert((cluster.clone(), binding.clone()));
             }
             Event::Intended { deadline, writes, restore } => self.record_intents(time, *deadline, writes, *restore),
             Event::Outcome { route, result, live, .. } => self.record_outcome(time, route, *result, live.as_ref()),
             Event::Settled { .. } => self.settle(time),
-            Event::Sampled { gate, measurement } => {
+            Event::GateMeasured { gate, measurement } => {
                 self.gates.entry(gate.clone()).or_default().measurements.push(measurement.clone())
             }
-            Event::Judged { gate, call, .. } => self.gates.entry(gate.clone()).or_default().last_verdict = Some(*call),
+            Event::VerdictChanged { gate, verdict: call, .. } => {
+                self.gates.entry(gate.clone()).or_default().last_verdict = Some(*call)
+            }
             Event::StepDone { step } => {
                 self.phase = Phase::Ready;
                 self.step = step + 1;
@@ -127,9 +129,9 @@ impl State {
             Event::Frozen { reason, message } => {
                 self.frozen = Some(Frozen { reason: *reason, message: message.clone(), since: time })
             }
-            Event::Thawed {} => self.thaw(time),
+            Event::Unfrozen {} => self.thaw(time),
             Event::Drifted { route, live, .. } => self.record_drift(time, route, live.as_deref()),
-            Event::Appeared { route } => {
+            Event::RuleCreated { route } => {
                 self.newcomers.insert(route.id.clone(), (**route).clone());
             }
             Event::RollbackStarted { cause, by, trigger, to_step, force, .. } => {
@@ -147,8 +149,8 @@ impl State {
             }
             Event::HookStarted { hook, .. } => self.hook_started(*hook, time),
             Event::HookEnded { hook, result, message } => self.hook_ended(*hook, *result, message, time),
-            Event::DetachStarted { by, bindings, .. } => self.start_retirement(time, by, *bindings),
-            Event::Unbound { cluster, binding, gone, why } => {
+            Event::RetireStarted { by, bindings, .. } => self.start_retirement(time, by, *bindings),
+            Event::BindingRemoved { cluster, binding, deleted: gone, why } => {
                 let left = (!gone).then(|| why.clone());
                 self.retirement
                     .iter_mut()
@@ -164,9 +166,9 @@ impl State {
             | Event::Waiting { .. }
             | Event::Health { .. }
             | Event::Notice { .. }
-            | Event::Kept { .. }
+            | Event::WeightsTagged { .. }
             | Event::Unknown { .. }
-            | Event::Measured(_)
+            | Event::ClientsMeasured(_)
             | Event::Notified { .. } => {}
         }
         Ok(())
@@ -211,7 +213,7 @@ impl State {
     }
 
     fn start_retirement(&mut self, time: Timestamp, by: &str, bindings: bool) {
-        self.phase = Phase::Detaching;
+        self.phase = Phase::Retiring;
         self.finished = None;
         self.gate_timeout_since = time;
         self.routes.values_mut().for_each(|route| route.read_back = false);
@@ -236,10 +238,10 @@ impl State {
         self.pause_ended = false;
         self.timed_out = false;
         self.phase = match kind {
-            StepType::Bind | StepType::Shares => Phase::Moving,
+            StepType::Bind | StepType::Shares => Phase::Shifting,
             StepType::Bake => Phase::Baking,
-            StepType::Approval => Phase::Awaiting,
-            StepType::Exec => Phase::Working,
+            StepType::Approval => Phase::AwaitingApproval,
+            StepType::Exec => Phase::RunningCommand,
         };
     }
 
@@ -296,9 +298,9 @@ impl State {
                     open.pending = false;
                 }
             }
-            WriteResult::Unread => {}
+            WriteResult::Unreadable => {}
             WriteResult::Failed => route.drop_last_write(),
-            WriteResult::Gone => {
+            WriteResult::Deleted => {
                 route.open_writes = None;
                 route.drift = Some(Drift::Gone);
             }
@@ -326,11 +328,11 @@ impl State {
 
     fn hook_ended(&mut self, hook: HookId, result: HookResult, message: &str, time: Timestamp) {
         match result {
-            HookResult::Well => drop(self.hooks.insert(hook, HookProgress::Succeeded)),
+            HookResult::Succeeded => drop(self.hooks.insert(hook, HookProgress::Succeeded)),
             HookResult::Failed => drop(self.hooks.insert(hook, HookProgress::Failed(message.to_owned()))),
-            HookResult::Ended => drop(self.hooks.remove(&hook)),
+            HookResult::Interrupted => drop(self.hooks.remove(&hook)),
         }
-        if (hook.at, result) == (HookPoint::Undo, HookResult::Well) {
+        if (hook.at, result) == (HookPoint::Undo, HookResult::Succeeded) {
             self.started_commands.remove(&hook.step);
         }
         // The duration of a hook does not count against the gates' time-out.
@@ -341,7 +343,7 @@ impl State {
         // Failed hooks are tried again.
         self.hooks.retain(|_, progress| !matches!(progress, HookProgress::Failed(_)));
         self.paused = None;
-        self.resumed_despite_from |= self.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::FromInTrouble);
+        self.resumed_despite_from |= self.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::FromUnhealthy);
         let drift = self.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::Drift);
         let settles = matches!(mode, ResumeMode::KeepLive | ResumeMode::Reassert);
         if !drift || settles {

@@ -26,17 +26,17 @@ pub enum Phase {
     /// Between two steps.
     Ready,
     /// In a `bind` or share step: gates, writes, settle.
-    Moving,
+    Shifting,
     /// In a bake.
     Baking,
     /// In an approval step.
-    Awaiting,
+    AwaitingApproval,
     /// In an `exec` step.
-    Working,
+    RunningCommand,
     /// Rolling back.
     RollingBack,
     /// Removing the old groups from the routes.
-    Detaching,
+    Retiring,
     /// Ended.
     Finished,
 }
@@ -276,7 +276,7 @@ impl Route {
     /// A route as first recorded.
     pub(super) fn new(start: RouteStart, at: Timestamp) -> Self {
         Self {
-            confirmed: start.found.clone().unwrap_or_else(|| start.content.clone()),
+            confirmed: start.content_at_start.clone().unwrap_or_else(|| start.content.clone()),
             start,
             open_writes: None,
             drift: None,

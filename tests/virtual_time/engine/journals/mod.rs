@@ -103,7 +103,7 @@ pub async fn staged(journal: &Journal, scenario: &Scenario) -> Theatre {
     let mut theatre = Theatre::begin(lab, scenario).await;
     for start in &started.bindings {
         let applied = journal.records.iter().any(|r| {
-            matches!(&r.event, Event::Bound { cluster, binding, .. }
+            matches!(&r.event, Event::BindingDone { cluster, binding, .. }
                 if *cluster == start.cluster && *binding == start.binding.full_name())
         });
         if applied && start.create {

@@ -143,7 +143,7 @@ async fn approval() -> Recorded {
                     vec![Request::Resume { by: bob(), mode: ResumeMode::IncludeNew }]
                 }
                 Phase::Baking if paused && turns > 10 => vec![Request::Promote { by: bob(), full: false }],
-                Phase::Awaiting if state.raises_stopped() => vec![Request::Abort { by: bob(), to_step: None }],
+                Phase::AwaitingApproval if state.raises_stopped() => vec![Request::Abort { by: bob(), to_step: None }],
                 _ => vec![],
             }
         })

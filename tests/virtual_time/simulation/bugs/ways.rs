@@ -129,7 +129,7 @@ pub fn let_go() -> Vec<Bug> {
         detach("lets go of what nobody asked for", "the way back is gone", 3, |all| {
             all.retain(|e| {
                 let (What::Told(record) | What::Journalled(record)) = &e.what else { return true };
-                !matches!(record.event, Event::DetachStarted { .. })
+                !matches!(record.event, Event::RetireStarted { .. })
             });
         }),
         detach("lets go of what it has not read", "a person had taken the traffic back", 3, |all| {

@@ -69,18 +69,18 @@ impl Account {
                 self.owed.insert(hook.step);
             }
             Event::HookEnded { hook, result, .. } => {
-                if *result != HookResult::Ended {
+                if *result != HookResult::Interrupted {
                     self.over.insert(*hook, *result);
                 }
-                if (hook.at, *result) == (HookPoint::Undo, HookResult::Well) {
+                if (hook.at, *result) == (HookPoint::Undo, HookResult::Succeeded) {
                     self.owed.remove(&hook.step);
                 }
             }
             // A person wants what failed to be tried again.
-            Event::Resumed { .. } => self.over.retain(|_, result| *result == HookResult::Well),
+            Event::Resumed { .. } => self.over.retain(|_, result| *result == HookResult::Succeeded),
             Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
                 let again = self.back;
-                self.over.retain(|hook, result| !hook.at.is_rollback() || (again && *result == HookResult::Well));
+                self.over.retain(|hook, result| !hook.at.is_rollback() || (again && *result == HookResult::Succeeded));
                 self.back = true;
             }
             Event::Finished { .. } => self.back = false,
@@ -92,7 +92,7 @@ impl Account {
     pub fn missing(&self, plan: &Plan, step: usize, occasions: &[HookPoint]) -> Option<String> {
         let all = occasions.iter().flat_map(|at| ids(plan, *at, step));
         let mut missing = all.filter(|(id, must)| match self.over.get(id) {
-            Some(result) => *must && *result != HookResult::Well,
+            Some(result) => *must && *result != HookResult::Succeeded,
             None => true,
         });
         missing.next().map(|(id, _)| format!("{} of step {step} came to {:?}", id.at.name(), self.over.get(&id)))

@@ -44,7 +44,7 @@ impl State {
     pub fn check(&self, event: &Event) -> Result<(), IllegalEvent> {
         let stand = self.summary();
         // After a rollback both clusters are needed: only a completed run can be detached.
-        let over = !matches!(event, Event::DetachStarted { .. }) || self.finished == Some(RunOutcome::Completed);
+        let over = !matches!(event, Event::RetireStarted { .. }) || self.finished == Some(RunOutcome::Completed);
         if is_legal(stand, event) && over {
             Ok(())
         } else {
@@ -57,41 +57,41 @@ impl State {
 /// stopped. After the end only a rollback, or the removal of the old groups, can follow; after that removal there is no
 /// rollback.
 fn is_legal(stand: StateSummary, event: &Event) -> bool {
-    use Phase::{Awaiting, Baking, Detaching, Finished, Moving, Ready, RollingBack, Working};
+    use Phase::{AwaitingApproval, Baking, Finished, Ready, Retiring, RollingBack, RunningCommand, Shifting};
     let StateSummary { phase, raises_stopped: held, reassert, retired: detached } = stand;
-    let stepping = matches!(phase, Ready | Moving | Baking | Awaiting | Working);
+    let stepping = matches!(phase, Ready | Shifting | Baking | AwaitingApproval | RunningCommand);
     match event {
-        Event::Started(_) | Event::Measured(_) | Event::Notified { .. } => false,
-        Event::Claimed { .. } | Event::Notice { .. } | Event::Stopped { .. } | Event::Unknown { .. } => true,
+        Event::Started(_) | Event::ClientsMeasured(_) | Event::Notified { .. } => false,
+        Event::ProcessStarted { .. } | Event::Notice { .. } | Event::Stopped { .. } | Event::Unknown { .. } => true,
         Event::RollbackStarted { .. } | Event::RampStarted { .. } => !detached,
-        Event::DetachStarted { .. } => phase == Finished,
-        Event::Unbound { .. } => phase == Detaching,
+        Event::RetireStarted { .. } => phase == Finished,
+        Event::BindingRemoved { .. } => phase == Retiring,
         Event::StepStarted { .. } => phase == Ready && !held,
-        Event::Bound { .. } | Event::Settled { .. } => phase == Moving,
+        Event::BindingDone { .. } | Event::Settled { .. } => phase == Shifting,
         Event::Intended { restore: true, .. } | Event::Ramped { .. } => phase == RollingBack,
         Event::Intended { restore: false, .. } => {
-            phase == Detaching || (stepping && (reassert || (phase == Moving && !held)))
+            phase == Retiring || (stepping && (reassert || (phase == Shifting && !held)))
         }
-        Event::StepDone { .. } => matches!(phase, Moving | Baking | Awaiting | Working) && !held,
+        Event::StepDone { .. } => matches!(phase, Shifting | Baking | AwaitingApproval | RunningCommand) && !held,
         Event::Baked { .. } => phase == Baking,
-        Event::Approved { .. } | Event::TimedOut { .. } => phase == Awaiting,
-        Event::Promoted { full, .. } => stepping && (*full || matches!(phase, Baking | Awaiting)),
+        Event::Approved { .. } | Event::TimedOut { .. } => phase == AwaitingApproval,
+        Event::Promoted { full, .. } => stepping && (*full || matches!(phase, Baking | AwaitingApproval)),
         Event::HookStarted { hook, .. } if hook.at.is_rollback() => phase == RollingBack,
-        Event::HookStarted { .. } => matches!(phase, Ready | Moving | Working) && !held,
+        Event::HookStarted { .. } => matches!(phase, Ready | Shifting | RunningCommand) && !held,
         Event::Paused { .. }
         | Event::Resumed { .. }
         | Event::Frozen { .. }
         | Event::GateFailed { .. }
-        | Event::Appeared { .. }
-        | Event::Kept { .. } => stepping,
-        Event::Thawed {} => stepping && held,
+        | Event::RuleCreated { .. }
+        | Event::WeightsTagged { .. } => stepping,
+        Event::Unfrozen {} => stepping && held,
         Event::HookEnded { .. }
         | Event::Outcome { .. }
         | Event::Drifted { .. }
         | Event::Waiting { .. }
         | Event::Health { .. }
-        | Event::Sampled { .. }
-        | Event::Judged { .. }
+        | Event::GateMeasured { .. }
+        | Event::VerdictChanged { .. }
         | Event::Finished { .. } => phase != Finished,
     }
 }

@@ -14,13 +14,13 @@ use crate::domain::run::state::{Frozen, Retirement};
 /// Every phase, and whether the old groups are removed.
 const PHASES: [(Phase, bool); 9] = [
     (Phase::Ready, false),
-    (Phase::Moving, false),
+    (Phase::Shifting, false),
     (Phase::Baking, false),
-    (Phase::Awaiting, false),
-    (Phase::Working, false),
+    (Phase::AwaitingApproval, false),
+    (Phase::RunningCommand, false),
     (Phase::RollingBack, false),
     (Phase::Finished, false),
-    (Phase::Detaching, true),
+    (Phase::Retiring, true),
     (Phase::Finished, true),
 ];
 
@@ -60,7 +60,7 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
     let always: Condition = |_| true;
     let free: Condition = |s| !s.raises_stopped;
     let moving: Condition =
-        |s| s.reassert || s.phase == Phase::Detaching || (s.phase == Phase::Moving && !s.raises_stopped);
+        |s| s.reassert || s.phase == Phase::Retiring || (s.phase == Phase::Shifting && !s.raises_stopped);
     let hook = |at| HookId { at, step: 1, number: 0 };
     let back: Condition = |s| !s.retired;
     let ramp = Ramp { percents: vec![50, 100], every: 60 };
@@ -68,9 +68,9 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         ClientMeasurement { step: 1, label: String::new(), clusters: BTreeMap::new(), requests: 0, client_errors: 0 };
     vec![
         (Event::Started(Box::new(fixture::started(4))), "", always),
-        (Event::Measured(measured), "", always),
+        (Event::ClientsMeasured(measured), "", always),
         (Event::Notified { to: by(), about: by(), text: by() }, "", always),
-        (Event::Claimed { owner: by(), pid: 1, tool: String::new(), onward: false }, "rmbawBfd", always),
+        (Event::ProcessStarted { owner: by(), pid: 1, tool: String::new(), continuous: false }, "rmbawBfd", always),
         (
             Event::RollbackStarted {
                 cause: String::new(),
@@ -84,16 +84,20 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
             back,
         ),
         (Event::RampStarted { cause: String::new(), by: by(), ramp, force: false, request: None }, "rmbawBf", back),
-        (Event::HookStarted { hook: hook(HookPoint::Command), what: by() }, "rmw", free),
-        (Event::HookStarted { hook: hook(HookPoint::Undo), what: by() }, "B", always),
-        (Event::HookEnded { hook: hook(HookPoint::Undo), result: HookResult::Well, message: by() }, "rmbawBd", always),
-        (Event::DetachStarted { by: by(), bindings: true, request: None }, "f", always),
-        (Event::Unbound { cluster: by(), binding: by(), gone: true, why: String::new() }, "d", always),
+        (Event::HookStarted { hook: hook(HookPoint::Command), action: by() }, "rmw", free),
+        (Event::HookStarted { hook: hook(HookPoint::Undo), action: by() }, "B", always),
+        (
+            Event::HookEnded { hook: hook(HookPoint::Undo), result: HookResult::Succeeded, message: by() },
+            "rmbawBd",
+            always,
+        ),
+        (Event::RetireStarted { by: by(), bindings: true, request: None }, "f", always),
+        (Event::BindingRemoved { cluster: by(), binding: by(), deleted: true, why: String::new() }, "d", always),
         (Event::Ramped { percent: 100, early: None }, "B", always),
         (Event::Notice { message: String::new(), refused: None, request: None }, "rmbawBfd", always),
         (Event::Stopped { reason: StopReason::Waiting, message: String::new() }, "rmbawBfd", always),
         (Event::StepStarted { step: 1, kind: StepType::Shares, label: String::new() }, "r", free),
-        (Event::Bound { cluster: by(), binding: by(), result: BindResult::Applied }, "m", always),
+        (Event::BindingDone { cluster: by(), binding: by(), result: BindResult::Applied }, "m", always),
         (Event::Settled { step: 1 }, "m", always),
         (intended(true), "B", always),
         (intended(false), "rmbawd", moving),
@@ -106,27 +110,31 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (Event::Paused { by: by(), reason: String::new(), request: None }, "rmbaw", always),
         (Event::Resumed { by: by(), mode: ResumeMode::Plain, request: None }, "rmbaw", always),
         (Event::Frozen { reason: FreezeReason::Unreadable, message: String::new() }, "rmbaw", always),
-        (Event::Thawed {}, "rmbaw", |s| s.raises_stopped),
-        (Event::Appeared { route: Box::new(fixture::started(4).routes[0].clone()) }, "rmbaw", always),
-        (Event::Kept { routes: 1, missing: BTreeMap::new() }, "rmbaw", always),
+        (Event::Unfrozen {}, "rmbaw", |s| s.raises_stopped),
+        (Event::RuleCreated { route: Box::new(fixture::started(4).routes[0].clone()) }, "rmbaw", always),
+        (Event::WeightsTagged { routes: 1, missing: BTreeMap::new() }, "rmbaw", always),
         (Event::GateFailed { gate: GateKind::Guard, group: by(), message: by() }, "rmbaw", always),
         (Event::Outcome { route: route(), result: WriteResult::Applied, live: None, detail: None }, "rmbawBd", always),
         (Event::Drifted { route: route(), expected: Box::new(fixture::forward(&[])), live: None }, "rmbawBd", always),
         (Event::Waiting { waits: vec![] }, "rmbawBd", always),
         (Event::Health { groups: BTreeMap::new() }, "rmbawBd", always),
-        (Event::Finished { outcome: RunOutcome::Completed, remarks: vec![], left: Vec::new() }, "rmbawBd", always),
+        (
+            Event::Finished { outcome: RunOutcome::Completed, remarks: vec![], unresolved: Vec::new() },
+            "rmbawBd",
+            always,
+        ),
     ]
 }
 
 fn letter(phase: Phase) -> char {
     match phase {
         Phase::Ready => 'r',
-        Phase::Moving => 'm',
+        Phase::Shifting => 'm',
         Phase::Baking => 'b',
-        Phase::Awaiting => 'a',
-        Phase::Working => 'w',
+        Phase::AwaitingApproval => 'a',
+        Phase::RunningCommand => 'w',
         Phase::RollingBack => 'B',
-        Phase::Detaching => 'd',
+        Phase::Retiring => 'd',
         Phase::Finished => 'f',
     }
 }

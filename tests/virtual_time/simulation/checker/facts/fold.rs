@@ -153,7 +153,7 @@ impl Facts {
             Event::Notice { message, .. } => self.notices.push(message.clone()),
             Event::GateFailed { gate, group, .. } => self.failed = Some((*gate, group.clone())),
             Event::Finished { outcome, .. } => self.finished = Some(*outcome),
-            Event::DetachStarted { .. } => (self.detaching, self.finished) = (true, None),
+            Event::RetireStarted { .. } => (self.detaching, self.finished) = (true, None),
             _ => {}
         }
     }
