@@ -241,12 +241,12 @@ impl From<decide::WayBack> for WayBackView {
 pub fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Ready => "ready",
-        Phase::Shifting => "moving",
+        Phase::Shifting => "shifting",
         Phase::Baking => "baking",
-        Phase::AwaitingApproval => "awaiting",
-        Phase::RunningCommand => "working",
+        Phase::AwaitingApproval => "awaitingApproval",
+        Phase::RunningCommand => "runningCommand",
         Phase::RollingBack => "rollingBack",
-        Phase::Retiring => "detaching",
+        Phase::Retiring => "retiring",
         Phase::Finished => "finished",
     }
 }

@@ -529,7 +529,7 @@ fn event(name: &str, remark: &str) -> Event {
         "stepDone" => json!({"event": name, "step": 1}),
         "finished" => json!({"event": name, "outcome": "completed"}),
         "rollbackStarted" => json!({"event": name, "cause": "", "by": "o", "trigger": "operator"}),
-        "detachStarted" => json!({"event": name, "by": "o", "bindings": false}),
+        "retireStarted" => json!({"event": name, "by": "o", "bindings": false}),
         "paused" => json!({"event": name, "by": "o", "reason": ""}),
         "resumed" => json!({"event": name, "by": "o", "mode": "plain"}),
         "frozen" => json!({"event": name, "reason": "unreadable", "message": ""}),

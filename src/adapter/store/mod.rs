@@ -36,8 +36,20 @@ fn cleaned(event: &Event) -> Cow<'_, Event> {
 
 /// Cleans the texts of prose fields. Returns whether a text was changed.
 fn clean(json: &mut Value, prose: bool) -> bool {
-    const PROSE: [&str; 12] =
-        ["message", "detail", "reason", "why", "cause", "early", "what", "missing", "remarks", "left", "text", "said"];
+    const PROSE: [&str; 12] = [
+        "message",
+        "detail",
+        "reason",
+        "why",
+        "cause",
+        "early",
+        "action",
+        "missing",
+        "remarks",
+        "unresolved",
+        "text",
+        "said",
+    ];
     match json {
         Value::String(text) if prose => match redact::clean(text) {
             Cow::Borrowed(_) => false,

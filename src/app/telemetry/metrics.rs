@@ -174,7 +174,7 @@ pub fn text(gauges: &RunMetrics, dialect: Dialect) -> String {
     );
     if let Some(look) = gauges.observed_at {
         page.family(
-            "cutover_last_look_timestamp_seconds",
+            "cutover_last_observation_timestamp_seconds",
             MetricType::Gauge,
             "seconds",
             "When the last complete observation was made.",
@@ -194,7 +194,7 @@ pub fn text(gauges: &RunMetrics, dialect: Dialect) -> String {
     let held = [("paused", state.paused.is_some()), ("frozen", state.frozen.is_some())];
     let held = held.into_iter().map(|(reason, is)| (vec![("reason", reason)], flag(is)));
     page.family(
-        "cutover_held",
+        "cutover_raises_stopped",
         MetricType::Gauge,
         "",
         "1 if no share is raised, because the run is paused or frozen.",
@@ -223,12 +223,12 @@ fn traffic(gauges: &RunMetrics, page: &mut MetricsText) {
     let state = &gauges.state;
     for (name, help, source) in [
         (
-            "cutover_route_weight_asked",
+            "cutover_route_weight_written",
             "Weight of a cluster's target group on a route, as the run last wrote it.",
             &gauges.written,
         ),
         (
-            "cutover_route_weight_seen",
+            "cutover_route_weight_read",
             "Weight of a cluster's target group on a route, as it was last read.",
             &gauges.read,
         ),

@@ -70,7 +70,7 @@ pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
         return (Tone::Warn, stop_text(stop).into());
     }
     let words = match view.phase {
-        Phase::Shifting => "moving",
+        Phase::Shifting => "shifting",
         Phase::Baking => "baking",
         Phase::AwaitingApproval => "waiting for an approval",
         Phase::RunningCommand => "running a command",

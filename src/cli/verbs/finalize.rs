@@ -116,7 +116,7 @@ fn show(global: &Global, found: &StoredRun, items: &[FinalizeCondition]) {
                 "run": found.run.id,
                 "plan": found.plan.name,
                 "cluster": found.plan.strategy.from,
-                "canGo": last == ConditionStatus::Yes,
+                "canRetire": last == ConditionStatus::Yes,
                 "items": items,
             })
             .to_string()

@@ -49,7 +49,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
     Decision::Record(vec![Event::Finished {
         outcome: RunOutcome::Completed,
         remarks: remarks(detach, &bindings),
-        unresolved,
+        unresolved: left,
     }])
 }
 

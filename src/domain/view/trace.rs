@@ -279,8 +279,8 @@ pub fn result_name(result: WriteResult) -> &'static str {
         WriteResult::Already => "already",
         WriteResult::Unknown => "unknown",
         WriteResult::Failed => "failed",
-        WriteResult::Unreadable => "unread",
-        WriteResult::Deleted => "gone",
+        WriteResult::Unreadable => "unreadable",
+        WriteResult::Deleted => "deleted",
     }
 }
 

@@ -36,7 +36,11 @@ fn an_old_cluster_is_retired_once_nothing_blocks_it_and_then_there_is_no_way_bac
             ("health", "yes"),
         ],
     );
-    assert_eq!((asked.code, item_states(&answer), &answer["canGo"]), (3, wanted.to_vec(), &false.into()), "{asked:?}");
+    assert_eq!(
+        (asked.code, item_states(&answer), &answer["canRetire"]),
+        (3, wanted.to_vec(), &false.into()),
+        "{asked:?}"
+    );
     let refused = lab.cutover("finalize two-terminals --detach --yes");
     assert!(refused.code == 3 && refused.err.contains("--force") && refused.err.contains("unknown"), "{refused:?}");
     let unasked = lab.cutover("finalize two-terminals --detach --force");

@@ -40,7 +40,7 @@ fn metrics_follow_a_run_at_a_port_and_in_a_file() {
     let begun = Instant::now();
     let page = loop {
         let page = get(&address, "/metrics", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
-        if weights(&page, "cutover_route_weight_seen{", "5") == 6 {
+        if weights(&page, "cutover_route_weight_read{", "5") == 6 {
             break page;
         }
         assert!(begun.elapsed() < Duration::from_secs(30), "{page}");
@@ -51,7 +51,7 @@ fn metrics_follow_a_run_at_a_port_and_in_a_file() {
             && page.trim_end().ends_with("# EOF"),
         "{page}"
     );
-    assert_eq!(weights(&page, "cutover_route_weight_asked{", "5"), 6, "{page}");
+    assert_eq!(weights(&page, "cutover_route_weight_written{", "5"), 6, "{page}");
     for part in [
         "cutover_phase{plan=\"two-terminals\",phase=\"baking\"} 1\n",
         "cutover_step{plan=\"two-terminals\"} 3\n",
@@ -78,7 +78,7 @@ fn metrics_follow_a_run_at_a_port_and_in_a_file() {
         "{file}"
     );
     assert_eq!(
-        (weights(&file, "cutover_route_weight_seen{", "0"), weights(&file, "cutover_route_weight_asked{", "0")),
+        (weights(&file, "cutover_route_weight_read{", "0"), weights(&file, "cutover_route_weight_written{", "0")),
         (6, 6),
         "{file}"
     );

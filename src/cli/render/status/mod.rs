@@ -42,11 +42,11 @@ pub fn final_lines(view: &RunView, style: &Style) -> Vec<String> {
     lay_out(&all, style)
 }
 
-/// One JSON object: the fields of the [`View`], and the commands `goOn` and `goBack`.
+/// One JSON object: the fields of the [`View`], and the commands `continueCommands` and `rollbackCommands`.
 pub fn json(view: &RunView) -> serde_json::Value {
     let mut value = serde_json::to_value(view).unwrap_or_default();
-    value["goOn"] = continue_commands(view).into();
-    value["goBack"] = rollback_commands(view).into();
+    value["continueCommands"] = continue_commands(view).into();
+    value["rollbackCommands"] = rollback_commands(view).into();
     value
 }
 

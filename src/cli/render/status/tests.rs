@@ -48,7 +48,7 @@ fn the_json_has_what_the_text_has() {
     assert_eq!(json["wayBack"][0], serde_json::json!({"cluster": "a", "healthy": 31, "baseline": 40}));
     assert_eq!(json["guard"]["state"], "watched");
     assert_eq!(json["waits"][0]["reason"], "bake");
-    assert_eq!(json["goBack"], serde_json::json!(["cutover rollback alpha-20260301-140200-k3f9"]));
+    assert_eq!(json["rollbackCommands"], serde_json::json!(["cutover rollback alpha-20260301-140200-k3f9"]));
 }
 
 #[test]

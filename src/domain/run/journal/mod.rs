@@ -241,7 +241,7 @@ mod tests {
         let (records, text) = journal();
         let first = text.lines().next().unwrap();
         let head = concat!(
-            r#"{"v":1,"seq":1,"time":"2026-11-20T21:03:05Z","run":"alpha-1","event":"claimed","#,
+            r#"{"v":1,"seq":1,"time":"2026-11-20T21:03:05Z","run":"alpha-1","event":"processStarted","#,
             r#""owner":"alice@mac","pid":7,"tool":"0.1.0","sum":""#
         );
         assert!(first.starts_with(head), "{first}");
@@ -268,7 +268,7 @@ mod tests {
                 assert_eq!(fast_path::read_record(line.as_bytes()), Some(slowly), "{}: {line}", journal.display());
             }
         }
-        let twice = br#"{"v":1,"seq":1,"seq":2,"time":"2026-11-20T21:03:05Z","run":"r","event":"thawed","sum":"0"}"#;
+        let twice = br#"{"v":1,"seq":1,"seq":2,"time":"2026-11-20T21:03:05Z","run":"r","event":"unfrozen","sum":"0"}"#;
         assert_eq!(fast_path::read_record(twice), None, "duplicate fields are left to the slow path");
     }
 
@@ -381,7 +381,7 @@ mod tests {
         assert_eq!(what(r#""event":"settled","step":3"#), "");
         assert_eq!(what(r#""step":3,"event":"settled""#), "", "the order does not matter");
         assert_eq!(
-            what(r#""event":"claimed","owner":"a","pid":7,"tool":"1","onward":false,"since":null"#),
+            what(r#""event":"processStarted","owner":"a","pid":7,"tool":"1","continuous":false,"since":null"#),
             "",
             "nor does an omitted default"
         );
@@ -418,6 +418,9 @@ mod tests {
         };
         let record = Record::new(3, "2026-11-20T21:03:05Z".parse().unwrap(), "r", Event::ClientsMeasured(measured));
         let json = to_json(&record).to_string();
-        assert!(json.contains(r#""event":"measured","step":2,"#) && json.ends_with(r#""clientErrors":0}"#), "{json}");
+        assert!(
+            json.contains(r#""event":"clientsMeasured","step":2,"#) && json.ends_with(r#""clientErrors":0}"#),
+            "{json}"
+        );
     }
 }
