@@ -1,4 +1,7 @@
-//! Deliveries that hold up nobody: a bounded queue, and a task of its own that empties it, tries again, and gives up.
+//! Background deliveries: a bounded queue and a task that delivers, retries and gives up. A delivery never blocks a
+//! run.
+//!
+//! What is delivered, and to whom, must not be added here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,41 +20,41 @@ use crate::base::retry::DELIVER;
 pub enum Trouble {
     /// Another try may help.
     Passing(String),
-    /// It would not.
+    /// Another try does not help.
     Lasting(String),
 }
 
-/// Somewhere to deliver to.
+/// A target of deliveries.
 #[async_trait]
 pub trait Deliver<T>: Send + Sync + 'static {
-    /// Delivers these, in their order. Bounded in time.
+    /// Delivers the items in order, within a limited time.
     async fn deliver(&self, parcels: &[T]) -> Result<(), Trouble>;
 }
 
-/// How much a courier takes upon itself.
+/// Limits of a queue.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// What may wait; more is dropped.
+    /// Length of the queue; further items are dropped.
     pub queue: usize,
-    /// What is delivered at once, at most.
+    /// Maximum number of items in one delivery.
     pub at_once: usize,
-    /// How long it waits for more before each delivery.
+    /// Time to collect more items before each delivery.
     pub gather: Duration,
 }
 
-/// Takes parcels from one who does not wait.
+/// A queue of items with the task that delivers them.
 pub struct Courier<T> {
     name: String,
     queue: Sender<T>,
-    /// Not delivered yet, nor given up.
+    /// Number of items that are neither delivered nor given up.
     open: Arc<AtomicUsize>,
-    /// Found no place in the queue since one last did.
+    /// Number of items dropped since the queue last had room.
     dropped: usize,
     task: JoinHandle<()>,
 }
 
 impl<T: Send + Sync + 'static> Courier<T> {
-    /// Begins its task, in the runtime of the caller. `name` is for the log, such as `notifications to slack`.
+    /// Starts the task in the caller's runtime. `name` is for the log, such as `notifications to slack`.
     pub fn new(name: String, patience: Patience, to: impl Deliver<T>) -> Self {
         let (queue, taken) = mpsc::channel(patience.queue);
         let open = Arc::new(AtomicUsize::new(0));
@@ -59,7 +62,7 @@ impl<T: Send + Sync + 'static> Courier<T> {
         Self { name, queue, open, dropped: 0, task }
     }
 
-    /// Takes a parcel, or drops it where there is no place.
+    /// Adds an item to the queue, or drops it if the queue is full.
     pub fn take(&mut self, parcel: T) {
         self.open.fetch_add(1, Ordering::Relaxed);
         match self.queue.try_send(parcel) {
@@ -67,14 +70,14 @@ impl<T: Send + Sync + 'static> Courier<T> {
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
                 self.open.fetch_sub(1, Ordering::Relaxed);
                 if self.dropped == 0 {
-                    tracing::warn!("{}: too many wait to be delivered; some are dropped", self.name);
+                    tracing::warn!("{}: the queue is full; some are dropped", self.name);
                 }
                 self.dropped += 1;
             }
         }
     }
 
-    /// Waits until everything is delivered or given up, at the latest until then.
+    /// Waits until every item is delivered or given up, at the latest until `until`.
     pub async fn finish(self, until: Instant) {
         let Self { name, queue, open, mut task, .. } = self;
         drop(queue);
@@ -106,7 +109,7 @@ async fn work<T: Send + Sync>(
     }
 }
 
-/// Waits for more, until nobody sends any more or there is enough.
+/// Collects more items until there are enough, the time is over or the queue is closed.
 async fn gather<T>(taken: &mut Receiver<T>, parcels: &mut Vec<T>, patience: Patience) {
     let until = Instant::now() + patience.gather;
     while parcels.len() < patience.at_once {
@@ -143,7 +146,7 @@ mod tests {
 
     const PATIENCE: Patience = Patience { queue: 4, at_once: 1, gather: Duration::ZERO };
 
-    /// Answers with these, one after the other, and then for ever with nothing at all.
+    /// Returns these results in order, and then never returns.
     #[derive(Clone)]
     struct Door(Arc<Mutex<Answers>>);
 

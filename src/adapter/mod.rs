@@ -1,4 +1,5 @@
-//! The real things behind the seams of [`port`](crate::port). SDK types stop here.
+//! Implementations of the traits in [`port`](crate::port) over real services. SDK types must not leave this module, and
+//! decisions about a run must not be added to it.
 
 pub mod aws;
 pub mod calls;

@@ -1,6 +1,7 @@
-//! CloudWatch: metrics of the plan's target groups, metrics by name, and alarms. Many questions go into one call.
+//! A gate source that reads CloudWatch: metrics of the plan's target groups, metrics by name, and alarms. One call has
+//! many queries.
 //!
-//! The service speaks JSON (`awsJson1_0`) beside CBOR; two operations of it need no more than a signed request.
+//! The service accepts JSON (`awsJson1_0`); two operations need only a signed request and no SDK client.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,14 +28,14 @@ const JSON: &str = "application/x-amz-json-1.0";
 const TARGET: &str = "GraniteServiceVersion20100801";
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The most queries of one call, and alarms of another.
+/// Maximum number of queries and of alarms per call.
 const QUERIES: usize = 500;
 const ALARMS: usize = 100;
 
-/// How late data may be.
+/// Maximum delay of data in seconds.
 const LATE: i64 = 180;
 
-/// The way to CloudWatch.
+/// A client for CloudWatch.
 pub struct CloudWatch {
     credentials: Option<SharedCredentialsProvider>,
     time: SharedTimeSource,
@@ -42,14 +43,14 @@ pub struct CloudWatch {
     endpoint: String,
 }
 
-/// A query of GetMetricData, and for which question and what it is.
+/// A query of GetMetricData, with its question and its meaning.
 struct Query {
     question: usize,
     part: Part,
     stat: Value,
 }
 
-/// What a query gives.
+/// The meaning of a query's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Requests { new: bool },
@@ -59,7 +60,7 @@ enum Part {
 }
 
 impl CloudWatch {
-    /// With the configuration's credentials, region and endpoint.
+    /// A client with the configuration's credentials, region and endpoint.
     pub fn new(config: &SdkConfig) -> Self {
         let region = config.region().map_or_else(|| "us-east-1".to_owned(), ToString::to_string);
         let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
@@ -74,7 +75,7 @@ impl CloudWatch {
         }
     }
 
-    /// Answers questions.
+    /// Runs the queries of these questions and returns their observations.
     pub async fn ask(&self, web: &Web, questions: &[&MeasurementRequest]) -> Vec<MeasuredValue> {
         let mut seen: Vec<MeasuredValue> = questions.iter().map(|_| unreadable("no answer")).collect();
         let mut spans: BTreeMap<(Timestamp, Timestamp), Vec<Query>> = BTreeMap::new();
@@ -222,7 +223,7 @@ impl CloudWatch {
     }
 }
 
-/// A metric of one's own is the latest there is, which is late.
+/// The start of the window for a metric by name: its latest value is late.
 fn earlier(from: Timestamp) -> Timestamp {
     Timestamp::from_second(from.as_second() - LATE).unwrap_or(from)
 }
@@ -276,7 +277,7 @@ fn minutes(duration: Duration) -> u64 {
     duration.as_secs().div_ceil(60).max(1) * 60
 }
 
-/// What a question's queries found. A missing number of errors is zero only where there are requests.
+/// The observation from a question's queries. Missing errors count as zero only if there are requests.
 fn told(question: &MeasurementRequest, index: usize, queries: &[Query], found: &[Vec<f64>]) -> MeasuredValue {
     let values = |part: Part| -> Vec<f64> {
         let own = queries.iter().zip(found).filter(|(q, _)| q.question == index && q.part == part);
@@ -316,7 +317,7 @@ fn whole(value: f64) -> u64 {
     value.round().clamp(0.0, 1e15) as u64
 }
 
-/// The worst of these alarms' states.
+/// The worst state of these alarms.
 fn alarmed(names: &[String], states: &BTreeMap<String, String>) -> MeasuredValue {
     let of = |state: Option<&str>| -> Vec<&str> {
         names.iter().filter(|name| states.get(*name).map(String::as_str) == state).map(String::as_str).collect()
@@ -326,7 +327,7 @@ fn alarmed(names: &[String], states: &BTreeMap<String, String>) -> MeasuredValue
         return MeasuredValue::State { well: false, message: format!("in ALARM: {}", ringing.join(", ")) };
     }
     if !missing.is_empty() {
-        return unreadable(format!("no alarm is called {}", missing.join(", ")));
+        return unreadable(format!("there is no alarm {}", missing.join(", ")));
     }
     if !blind.is_empty() {
         return MeasuredValue::Nothing { message: format!("INSUFFICIENT_DATA: {}", blind.join(", ")) };

@@ -6,7 +6,7 @@ use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
 
-use crate::adapter::network::profile_setting;
+use crate::adapter::network::{has_profile, profile_setting};
 use crate::base::redact;
 use crate::base::text::line;
 
@@ -20,10 +20,20 @@ const UNSUPPORTED: [(&str, &str); 2] =
 /// What a provider's error means and how to get credentials. The text is cleaned: a provider may quote files and
 /// answers.
 pub fn explain(error: &CredentialsError) -> String {
-    let profile = std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
-    let process = |name: &str| std::env::var(name).ok();
-    let key = |key: &str| profile_setting(&process, key);
-    explained(error, profile.as_deref(), key)
+    let process = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let profile = process("AWS_PROFILE");
+    if let (Some(path), None) = (process("AWS_WEB_IDENTITY_TOKEN_FILE"), &profile)
+        && let Err(why) = std::fs::metadata(&path)
+    {
+        return format!("AWS_WEB_IDENTITY_TOKEN_FILE: {path}: {why}");
+    }
+    let source = profile_setting(&process, "source_profile");
+    for (name, place) in [(&profile, "AWS_PROFILE"), (&source, "source_profile of the AWS profile")] {
+        if let Some(name) = name.as_deref().filter(|name| !has_profile(&process, name)) {
+            return format!("{place} is `{name}`, and neither ~/.aws/config nor ~/.aws/credentials has that profile");
+        }
+    }
+    explained(error, profile.as_deref(), |key| profile_setting(&process, key))
 }
 
 fn explained(error: &CredentialsError, profile: Option<&str>, setting: impl Fn(&str) -> Option<String>) -> String {

@@ -1,7 +1,6 @@
-//! How the AWS clients are set up: the SDK's standard chain, no retries of the SDK's own, time-outs everywhere.
+//! Configures the AWS clients: the SDK's standard chain, no retries by the SDK, time-outs for every call.
 //!
-//! Retries are the executor's business, because it re-reads before it writes again; so every client made from here
-//! sends a request once.
+//! Retries must not be added here: the executor retries, because it reads again before it writes again.
 
 pub mod cloudwatch;
 mod credentials;
@@ -32,33 +31,32 @@ use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProt
 use crate::adapter::network::{CONNECT, Network};
 use crate::base::redact;
 
-/// Until the first byte of an answer.
+/// Time until the first byte of an answer.
 const READ: Duration = Duration::from_secs(10);
-/// A whole call, credentials included; a write brings its own deadline.
+/// Time for a call including its credentials; a write has its own deadline.
 const OPERATION: Duration = Duration::from_secs(20);
 
-/// What differs from the SDK's standard chain (`AWS_PROFILE`, SSO, `AWS_ENDPOINT_URL`, …); all `None` by default.
+/// Differences from the SDK's standard chain (`AWS_PROFILE`, SSO, `AWS_ENDPOINT_URL`, …); all `None` by default.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// Such as `eu-central-1`.
+    /// The region, such as `eu-central-1`.
     pub region: Option<String>,
     /// One endpoint for every service, such as `http://127.0.0.1:5000`.
     pub endpoint_url: Option<String>,
     /// Fixed credentials.
     pub credentials: Option<Credentials>,
-    /// A connector of one's own, such as an in-process one. With `credentials` as well, neither environment nor files
-    /// are read.
+    /// Replaces the network, such as by an in-process server. If `credentials` is also set, neither the environment
+    /// nor files are read.
     pub http_client: Option<SharedHttpClient>,
     /// Proxies and trusted certificates; `None`: those of this process.
     pub network: Option<Arc<Network>>,
-    /// Dates requests and ends credentials.
+    /// The clock for signatures and for the expiry of credentials.
     pub time_source: Option<SharedTimeSource>,
-    /// Runs the time-outs.
+    /// The timer of the time-outs.
     pub sleep: Option<SharedAsyncSleep>,
 }
 
-/// A configuration for every AWS client of ours, with retries off. Never fails: what is missing shows at the first
-/// call.
+/// Returns the configuration of all AWS clients, with retries off. Never fails: a missing setting fails the first call.
 pub async fn config(settings: &Settings) -> SdkConfig {
     if settings.http_client.is_some() && settings.credentials.is_some() {
         return closed(settings);
@@ -98,7 +96,7 @@ fn repeats(config: &SdkConfig) -> bool {
     config.stalled_stream_protection().is_some_and(|protection| !protection.is_enabled())
 }
 
-/// A world of its own: nothing but what was given, so that two runs send the same requests.
+/// A configuration from `settings` alone, so that two runs send the same requests.
 fn closed(settings: &Settings) -> SdkConfig {
     let mut builder = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -131,8 +129,8 @@ fn app_name() -> Option<AppName> {
     AppName::new(concat!("cutover-", env!("CARGO_PKG_VERSION"))).ok()
 }
 
-/// The SDK's default chain, built anew each time that it is asked: a login in another terminal, or a changed file, is
-/// seen by a process that has been running for hours. Whoever asks keeps the answer.
+/// The SDK's default chain, built again for each load: a process that has run for hours sees a login in another
+/// terminal or a changed file. The caller caches the credentials.
 #[derive(Debug)]
 struct Chain {
     settings: Settings,
@@ -172,8 +170,7 @@ impl ProvideCredentials for Chain {
     }
 }
 
-/// Leaves out `amz-sdk-invocation-id`, which is random: for clients over a connector of one's own, whose requests must
-/// repeat.
+/// Omits `amz-sdk-invocation-id`, which is random, for clients whose requests must be the same in each run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoInvocationIds;
 

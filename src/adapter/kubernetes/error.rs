@@ -1,4 +1,4 @@
-//! The client's errors in the words of the seams. Nothing that could hold a credential is repeated.
+//! Maps errors of the Kubernetes client to the crate's errors. Texts that may contain a credential must not pass.
 
 use std::error::Error;
 
@@ -11,7 +11,7 @@ use crate::domain::preflight::permission::explain_refusal;
 use crate::domain::traffic::Unreadable;
 use crate::port::WriteError;
 
-/// There is no bearer token: the credentials that would sign one are missing or expired.
+/// No bearer token could be created: credentials are missing or expired, or a plugin failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NoToken(pub String);
@@ -39,7 +39,7 @@ pub fn read(error: &kube::Error) -> Unreadable {
     }
 }
 
-/// Why a write did not happen, or may not have.
+/// Why a write failed, or may have failed.
 pub fn write(error: &kube::Error) -> WriteError {
     match error {
         kube::Error::Api(status) => match status.code {
@@ -47,7 +47,7 @@ pub fn write(error: &kube::Error) -> WriteError {
             404 => WriteError::NotFound(said(status)),
             409 => WriteError::Refused(conflict(status)),
             429 => WriteError::Throttled,
-            // A server-side apply that does not fit the kind's schema is answered like this, and never carried out.
+            // The API answers so to a server-side apply that does not match the schema; it is not carried out.
             500 if status.message.starts_with("failed to create typed patch object") => {
                 WriteError::Refused(said(status))
             }
@@ -66,7 +66,7 @@ pub fn write(error: &kube::Error) -> WriteError {
     }
 }
 
-/// Why a write was not even sent, when what had to be read for it could not be.
+/// Why a write was not sent: a read that it needs failed.
 pub fn before_write(error: &kube::Error) -> WriteError {
     match write(error) {
         WriteError::Unanswered(why) => WriteError::NotSent(why),
@@ -74,10 +74,10 @@ pub fn before_write(error: &kube::Error) -> WriteError {
     }
 }
 
-/// Longest text taken over from an answer, in characters: what a webhook says is worth reading.
+/// Limit of a text from an answer in characters; messages of webhooks are long.
 const LONGEST: usize = 1000;
 
-/// The API's own message, as far as it may be repeated.
+/// The API's message without credentials.
 fn said(status: &Status) -> String {
     let text = foreign_text::safe_line(&status.message, LONGEST);
     if text.is_empty() { "(its message is not shown)".to_owned() } else { text }
@@ -85,7 +85,7 @@ fn said(status: &Status) -> String {
 
 const AUTH: &str = "the kubeconfig's token or credential plugin failed";
 
-/// Who owns which fields, as the conflict's causes tell.
+/// The owners of the fields in conflict.
 fn conflict(status: &Status) -> String {
     let causes = status.details.iter().flat_map(|d| &d.causes).filter(|c| c.reason == "FieldManagerConflict");
     let named: Vec<_> =

@@ -1,4 +1,5 @@
-//! The real thing behind [`Cluster`]: a Kubernetes API, through the `kube` client.
+//! Implements [`Cluster`] over a Kubernetes API with the `kube` client. Rules about what is read must not be added
+//! here.
 
 mod connect;
 mod error;
@@ -39,16 +40,16 @@ use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
 use crate::plan::model::ServiceRef;
 
-/// How long any one request may take.
+/// Time for one request.
 const DEADLINE: Duration = Duration::from_secs(15);
-/// Objects a page.
+/// Objects per page.
 const PAGE: u32 = 500;
-/// Workloads at a time.
+/// Workloads that are read at the same time.
 const PARALLEL: usize = 16;
-/// The API groups that serve TargetGroupBinding, the controller's first: a cluster in Auto Mode may serve both.
+/// API groups with TargetGroupBinding, the controller's first: a cluster in Auto Mode may serve both.
 const BINDING_APIS: [(&str, &str); 2] = [("elbv2.k8s.aws", "v1beta1"), ("eks.amazonaws.com", "v1")];
 
-/// One Kubernetes cluster. Nothing here retries.
+/// A Kubernetes cluster. Nothing is retried here.
 #[derive(Clone)]
 pub struct K8s {
     client: Client,
@@ -56,17 +57,17 @@ pub struct K8s {
 }
 
 impl K8s {
-    /// Over a client that should not retry by itself, and that knows its credentials.
+    /// Over a client that has its credentials and does not retry.
     pub fn new(client: Client) -> Self {
         Self { client, binding_api: OnceCell::new() }
     }
 
-    /// The client, for what is not about workloads.
+    /// The client, for objects that are not part of a workload.
     pub(crate) fn client(&self) -> Client {
         self.client.clone()
     }
 
-    /// The API of TargetGroupBinding; `None`: this cluster serves none. A found one is remembered.
+    /// The API of TargetGroupBinding; `None`: the cluster serves none. The result is cached.
     async fn binding_api(&self) -> Result<Option<&ApiResource>, kube::Error> {
         if let Some(found) = self.binding_api.get() {
             return Ok(Some(found));
@@ -87,7 +88,7 @@ impl K8s {
         Ok(None)
     }
 
-    /// A workload's own part of the namespace around it.
+    /// Reads the Service and the pods of a workload.
     async fn view(&self, service: &ServiceRef, around: &Surroundings) -> Result<WorkloadView, Unreadable> {
         let namespace = service.namespace.as_str();
         let services: Api<core::Service> = Api::namespaced(self.client.clone(), namespace);
@@ -196,7 +197,7 @@ async fn read<T>(future: impl Future<Output = Result<T, kube::Error>>) -> Result
     }
 }
 
-/// All pages. A list that expires between two pages (410) fails: half a list is worse than none.
+/// Reads all pages. Fails if the list expires between two pages (410): an incomplete list is worse than none.
 async fn list<K: Clone + DeserializeOwned + std::fmt::Debug>(api: &Api<K>, labels: &str) -> Result<Vec<K>, Unreadable> {
     let mut params = ListParams::default().limit(PAGE).labels(labels);
     let mut all = Vec::new();

@@ -1,4 +1,5 @@
-//! What surrounds the workloads of a namespace: read once for all of them, and of each object only what the rules look at.
+//! Reads the objects of a namespace that its workloads share, once for all of them. Judging them must not be added
+//! here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,12 +15,12 @@ use crate::domain::kubernetes::workload::{Hpa, Service, WorkloadView};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::ServiceRef;
 
-/// A namespace's labels, and what stands beside its Services and pods.
+/// The labels of a namespace and its objects other than Services and pods.
 #[derive(Debug)]
 pub(super) struct Surroundings {
     labels: BTreeMap<String, String>,
     bindings: Vec<Binding>,
-    /// ReplicaSets' UIDs, with those of their owners.
+    /// UIDs of ReplicaSets with the UIDs of their owners.
     sets: BTreeMap<String, Vec<String>>,
     owners: Vec<Owned>,
     hpas: Vec<Hpa>,
@@ -42,7 +43,7 @@ impl Surroundings {
         Ok(Self { labels, bindings, sets, owners, hpas: hpas.iter().map(value::hpa).collect() })
     }
 
-    /// What belongs to one workload, by its Service and the pods that this selects.
+    /// The objects of one workload, by its Service and the selected pods.
     pub fn view(&self, wanted: &ServiceRef, service: Option<Service>, pods: &[core::Pod]) -> WorkloadView {
         let owners: Vec<_> = match &service {
             Some(service) => self.owners(&service.selector, pods).map(|o| o.owner.clone()).collect(),
@@ -59,7 +60,8 @@ impl Surroundings {
         }
     }
 
-    /// Deployments and StatefulSets that own these pods, or whose template the selector selects (with no replicas they own none).
+    /// Deployments and StatefulSets that own these pods, or whose template matches the selector (without replicas they
+    /// own no pods).
     fn owners(&self, selector: &BTreeMap<String, String>, pods: &[core::Pod]) -> impl Iterator<Item = &Owned> {
         let direct: BTreeSet<String> = pods.iter().flat_map(value::owner_uids).collect();
         let above: BTreeSet<&String> = direct.iter().filter_map(|uid| self.sets.get(uid)).flatten().collect();

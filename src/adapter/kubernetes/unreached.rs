@@ -1,4 +1,5 @@
-//! A cluster that could not be reached: it answers every question with why, so that whoever does not need it is not held up.
+//! A cluster that could not be reached: every call returns the reason. A caller that does not need the cluster is not
+//! blocked. Connecting again must not be added here.
 
 use async_trait::async_trait;
 
@@ -8,7 +9,7 @@ use crate::domain::traffic::Unreadable;
 use crate::plan::model::ServiceRef;
 use crate::port::{Cluster, WriteError};
 
-/// See the module.
+/// A cluster that could not be reached, with the reason.
 #[derive(Debug, Clone)]
 pub struct Unreached(pub Unreadable);
 

@@ -1,4 +1,4 @@
-//! The API's objects as the domain's values, and the other way round.
+//! Converts objects of the API to values of the domain, and bindings back. Reading and writing must not be added here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,23 +15,23 @@ use crate::domain::kubernetes::workload::{Hpa, Pod, PodOwner, Service};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{PortRef, TargetType};
 
-/// A Deployment or StatefulSet, with what is needed to tell whose it is.
+/// A Deployment or StatefulSet with the identifiers that relate it to pods.
 #[derive(Debug)]
 pub struct Owned {
     /// Its UID.
     pub uid: String,
     /// Labels of its pods.
     pub template_labels: BTreeMap<String, String>,
-    /// What the rules see.
+    /// The value for the rules.
     pub owner: PodOwner,
 }
 
-/// UIDs of what owns an object.
+/// UIDs of the owners of an object.
 pub fn owner_uids(object: &impl ResourceExt) -> Vec<String> {
     object.owner_references().iter().map(|o| o.uid.clone()).collect()
 }
 
-/// Whether a selector that selects something selects these labels.
+/// Whether a selector that is not empty matches these labels.
 pub fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
     !selector.is_empty() && selector.iter().all(|(k, v)| labels.get(k) == Some(v))
 }
@@ -62,7 +62,7 @@ pub fn pod(pod: &core::Pod) -> Pod {
     }
 }
 
-/// When a container that has ended before was last started.
+/// When a container that was restarted was last started.
 fn started_again(status: &core::ContainerStatus) -> Option<Timestamp> {
     let ended = || Some(status.last_state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0);
     if status.restart_count > 0 { ended() } else { None }
@@ -133,7 +133,7 @@ pub fn hpa(hpa: &HorizontalPodAutoscaler) -> Hpa {
     }
 }
 
-/// A found TargetGroupBinding. One whose service or target type this build does not understand is not half read.
+/// A TargetGroupBinding. Fails for a service reference or target type that this build does not know.
 pub fn binding(object: DynamicObject) -> Result<Binding, Unreadable> {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let wrong = |field: &str| Unreadable::Unrepresentable(format!("TargetGroupBinding {namespace}/{name}: {field}"));
@@ -162,14 +162,14 @@ pub fn binding(object: DynamicObject) -> Result<Binding, Unreadable> {
     })
 }
 
-/// Who set fields of the spec.
+/// The managers of fields of the spec.
 fn managers(object: &DynamicObject) -> BTreeSet<String> {
     let of_spec =
         object.managed_fields().iter().filter(|f| f.fields_v1.as_ref().is_some_and(|v| v.0.get("f:spec").is_some()));
     of_spec.map(|f| f.manager.clone().unwrap_or_else(|| "somebody".to_owned())).collect()
 }
 
-/// What is applied: the spec and nothing else. Labels, annotations and finalizers belong to others.
+/// The object to apply: only the spec. Labels, annotations and finalizers belong to others.
 pub fn wanted(binding: &Binding, api_version: &str) -> Value {
     let mut spec = binding.extra.clone();
     spec.insert("serviceRef".into(), json!({"name": binding.service, "port": binding.port}));

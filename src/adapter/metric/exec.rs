@@ -1,4 +1,6 @@
-//! A command: its exit code, and what it says as JSON on stdout. No shell, no input, and an end.
+//! A gate source that is a command: its exit code and its JSON on stdout. It has no shell, no input and a time limit.
+//!
+//! Judging the result must not be added here.
 
 use serde::Deserialize;
 
@@ -9,7 +11,7 @@ use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::domain::metric::verdict::RequestCount;
 use crate::plan::model::metric::{GateCondition, MetricCommand};
 
-/// What a command may say.
+/// The output of a command.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Said {
@@ -19,7 +21,7 @@ struct Said {
     new: Option<Half>,
 }
 
-/// What it says of a side.
+/// The numbers of one side.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(default)]
 struct Half {
@@ -28,7 +30,7 @@ struct Half {
     latency: Option<f64>,
 }
 
-/// Answers a question.
+/// Runs the command and returns its observation.
 pub async fn ask(source: &MetricCommand, question: &MeasurementRequest) -> MeasuredValue {
     let words: Vec<String> = source.command.iter().map(|word| fill(word, question, &question.new.cluster)).collect();
     let variables = vec![
@@ -56,7 +58,7 @@ fn seen(judge: &GateCondition, code: i32, stdout: &[u8]) -> MeasuredValue {
     if code != 0 {
         return unreadable(message.unwrap_or_else(|| format!("exit code {code}")));
     }
-    let Some(said) = said else { return unreadable("its output is no JSON object") };
+    let Some(said) = said else { return unreadable("its output is not a JSON object") };
     let nothing = |what: &str| MeasuredValue::Nothing {
         message: message.clone().unwrap_or_else(|| format!("its output has no {what}")),
     };

@@ -1,4 +1,4 @@
-//! A cluster's workloads: rolled out, and every pod ready.
+//! A gate source that reads the workloads of a cluster: whether they are rolled out and every pod is ready.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::plan::model::metric::GateScope;
 use crate::plan::model::{ClusterName, ServiceRef};
 
-/// Answers a question, of the new cluster.
+/// Reads the workloads of the new cluster.
 pub async fn ask(
     clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
     services: &BTreeMap<String, ServiceRef>,
@@ -44,7 +44,7 @@ pub async fn ask(
     }
 }
 
-/// What is not as it should be.
+/// The problems of a workload.
 fn trouble(view: &WorkloadView, max_restarts: Option<u32>, question: &MeasurementRequest) -> Option<String> {
     if view.service.is_none() {
         return Some("its Service does not exist".into());

@@ -1,4 +1,6 @@
-//! Metric gates' sources: a Prometheus, CloudWatch, HTTP probes, commands, a cluster's workloads.
+//! The sources of metric gates: Prometheus, CloudWatch, HTTP probes, commands, workloads of a cluster.
+//!
+//! Verdicts must not be added here.
 
 mod exec;
 mod fill;
@@ -34,7 +36,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// What a plan's gates may ask.
+    /// The sources that the plan's gates use.
     pub fn new(plan: &Plan, config: &SdkConfig, clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>) -> Self {
         let services = plan.workloads.iter().filter_map(|w| Some((w.name.clone(), w.service.clone()?)));
         Self {
@@ -63,7 +65,7 @@ impl Sources {
 #[async_trait]
 impl Metrics for Sources {
     async fn measure(&self, questions: &[MeasurementRequest]) -> Vec<MeasuredValue> {
-        // AWS takes many questions in one call.
+        // AWS accepts many queries in one call.
         if questions.len() > 1
             && questions
                 .iter()
@@ -75,14 +77,14 @@ impl Metrics for Sources {
     }
 }
 
-/// Nobody measures: for what needs no metrics, such as a rollback.
+/// No source: for actions that need no metrics, such as a rollback.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Nobody;
 
 #[async_trait]
 impl Metrics for Nobody {
     async fn measure(&self, questions: &[MeasurementRequest]) -> Vec<MeasuredValue> {
-        questions.iter().map(|_| MeasuredValue::Unreadable { message: "nobody measures here".into() }).collect()
+        questions.iter().map(|_| MeasuredValue::Unreadable { message: "no metrics are read here".into() }).collect()
     }
 }
 

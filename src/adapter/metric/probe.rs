@@ -1,4 +1,5 @@
-//! An HTTP probe: what is expected, or why it is not so. No answer is an answer here.
+//! A gate source that sends an HTTP request: whether the answer is as expected, or why not. A request without an answer
+//! is a failed probe, not an unreadable one.
 
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use super::web::{Ask, Web};
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::plan::model::metric::Http;
 
-/// Answers a question.
+/// Sends the probe and returns its observation.
 pub async fn ask(web: &Web, source: &Http, question: &MeasurementRequest) -> MeasuredValue {
     let url = fill(&source.url, question, &question.new.cluster);
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! A Prometheus, or what speaks its HTTP API: instant queries at the end of the question's time.
+//! A gate source with the HTTP API of Prometheus: instant queries at the end of the question's window.
 
 use futures::future::join;
 use http::HeaderMap;
@@ -14,7 +14,7 @@ use crate::plan::model::metric::{GateCondition, Prometheus};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Answers a question.
+/// Runs the queries and returns their observation.
 pub async fn ask(web: &Web, source: &Prometheus, question: &MeasurementRequest) -> MeasuredValue {
     let seen = match question.gate.condition {
         GateCondition::ErrorRate(_) | GateCondition::Share { .. } => counts(web, source, question).await,
@@ -44,7 +44,7 @@ async fn counts(web: &Web, source: &Prometheus, question: &MeasurementRequest) -
             };
             let (requests, errors) = join(requests, errors).await;
             let requests = whole(requests?);
-            // A series that never counted an error does not exist.
+            // Without errors the series does not exist.
             Ok::<_, String>(requests.map(|requests| RequestCount {
                 requests,
                 errors: whole(errors.ok().flatten()).unwrap_or(0).min(requests),
@@ -52,7 +52,7 @@ async fn counts(web: &Web, source: &Prometheus, question: &MeasurementRequest) -
         };
     let (old, new) = join(side(&question.old.cluster), side(&question.new.cluster)).await;
     Ok(match (old?, new?) {
-        // One side's silence may be that of a side without traffic: it is none to be compared with.
+        // A side without data may have no traffic; then there is nothing to compare.
         (None, None) => nothing("either cluster"),
         (_, None) => nothing(&question.new.cluster),
         (old, Some(new)) => MeasuredValue::Counts { old: old.unwrap_or_default(), new },
@@ -78,7 +78,7 @@ fn whole(value: Option<f64>) -> Option<u64> {
     value.map(|v| v.round().clamp(0.0, 1e15) as u64)
 }
 
-/// One number; `None`: there is none.
+/// Runs a query. Returns its number; `None`: no data.
 async fn value(
     web: &Web,
     source: &Prometheus,
@@ -106,7 +106,7 @@ async fn value(
     read(&answer).map_err(|why| format!("{status}: {why}"))
 }
 
-/// The number in an answer.
+/// The number in an answer; `None`: no data.
 fn read(answer: &Value) -> Result<Option<f64>, String> {
     if answer["status"] != "success" {
         return Err(clipped(answer["error"].as_str().unwrap_or("no success, and no error either")));
@@ -128,7 +128,7 @@ fn read(answer: &Value) -> Result<Option<f64>, String> {
         other => return Err(format!("the query gives a {}, and one number is wanted", other.unwrap_or("nothing"))),
     };
     let number = pair[1].as_str().and_then(|text| text.parse::<f64>().ok()).ok_or("an answer without a number")?;
-    // Nothing divided by nothing.
+    // NaN is zero divided by zero: no data.
     Ok((!number.is_nan()).then_some(number))
 }
 

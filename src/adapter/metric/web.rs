@@ -29,19 +29,19 @@ impl Default for Web {
     }
 }
 
-/// What is asked.
+/// A request.
 pub struct Ask<'a> {
-    /// Service and operation, as it is counted; `None`: not at all.
+    /// Service and operation for the counters; `None`: it is not counted.
     pub of: Option<(&'static str, &'a str)>,
-    /// Where.
+    /// The URL.
     pub url: &'a str,
-    /// What to post, with its type; `None`: a GET.
+    /// The content type and the body of a POST; `None`: a GET.
     pub post: Option<(&'static str, String)>,
-    /// With these headers of the plan.
+    /// Headers of the plan.
     pub headers: &'a [Header],
-    /// And these.
+    /// Further headers.
     pub more: HeaderMap,
-    /// For the whole exchange, in real time.
+    /// Time for the complete exchange.
     pub timeout: Duration,
 }
 
@@ -61,7 +61,7 @@ impl Web {
             let body = Limited::new(response.into_body(), MOST)
                 .collect()
                 .await
-                .map_err(|_| "the answer breaks off, or is too long")?;
+                .map_err(|_| "the answer is incomplete or too long")?;
             Ok((status, body.to_bytes()))
         };
         let begun = CallTimer::start();
@@ -95,7 +95,7 @@ fn request(ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, String> {
     Ok(request)
 }
 
-/// The value is secret, wherever it is from: it is in no message.
+/// Adds a header. Its value is secret, wherever it comes from: no message contains it.
 fn put(headers: &mut HeaderMap, header: &Header) -> Result<(), String> {
     let Header { name, value } = header;
     let text = match value {
@@ -110,9 +110,9 @@ fn put(headers: &mut HeaderMap, header: &Header) -> Result<(), String> {
     redact::remember(text.trim());
     // `Bearer TOKEN`: a service may quote the token alone.
     text.split_whitespace().for_each(redact::remember);
-    let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no name of a header"))?;
-    let mut value = HeaderValue::from_str(text.trim())
-        .map_err(|_| format!("what stands for the header {name} cannot be a header"))?;
+    let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is not a valid header name"))?;
+    let mut value =
+        HeaderValue::from_str(text.trim()).map_err(|_| format!("the value of the header {name} is not valid"))?;
     value.set_sensitive(true);
     headers.insert(key, value);
     Ok(())

@@ -24,7 +24,7 @@ pub use connect::Connector;
 pub use error::{ConnectError, find};
 pub use proxy::{Proxy, Scheme};
 pub use route::Proxies;
-pub use trust::{Trust, profile_setting};
+pub use trust::{Trust, has_profile, profile_setting};
 
 use contact::Contacts;
 

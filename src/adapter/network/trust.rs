@@ -94,6 +94,20 @@ pub fn profile_setting(given: &impl Fn(&str) -> Option<String>, key: &str) -> Op
     setting(&text, &profile, key)
 }
 
+/// Whether the AWS configuration or credentials file has a profile.
+pub fn has_profile(given: &impl Fn(&str) -> Option<String>, profile: &str) -> bool {
+    [("AWS_CONFIG_FILE", "config"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials")].into_iter().any(
+        |(variable, name)| {
+            let path = given(variable).or_else(|| given("HOME").map(|home| format!("{home}/.aws/{name}")));
+            let text = path.and_then(|path| fs::read_to_string(expanded(&path, given)).ok()).unwrap_or_default();
+            let sections = text.lines().filter_map(|line| line.trim().strip_prefix('[')?.split(']').next());
+            sections
+                .map(|section| section.trim().trim_start_matches("profile ").trim())
+                .any(|section| section == profile)
+        },
+    )
+}
+
 /// A setting of a profile in the text of an AWS configuration file.
 fn setting(text: &str, profile: &str, key: &str) -> Option<String> {
     let mut here = false;
@@ -147,6 +161,9 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         fs::create_dir(home.path().join(".aws")).expect("a folder");
         fs::write(home.path().join(".aws/config"), "[profile x]\nca_bundle = ~/ca.pem\n").expect("written");
+        let at = home.path().display().to_string();
+        let given = |name: &str| (name == "HOME").then(|| at.clone());
+        assert!(has_profile(&given, "x") && !has_profile(&given, "y"));
         let trust = of(&[("HOME", &home.path().display().to_string()), ("AWS_PROFILE", "x")]);
         assert_eq!(trust.bundle, Some(("ca_bundle of the AWS profile x".into(), home.path().join("ca.pem"))));
     }

@@ -1,5 +1,7 @@
-//! Where notifications go: a Slack webhook, any webhook, a command. Each has a queue and a task of its own, so that
-//! none holds up a run or another.
+//! Notification targets: a Slack webhook, any webhook, a command. Each has its own queue and task, so that none blocks
+//! a run or another target.
+//!
+//! Deciding what is notified must not be added here.
 
 use std::time::Duration;
 
@@ -19,42 +21,43 @@ use crate::plan::model::notify::{
 };
 use crate::plan::template;
 
-/// What may wait for one destination, and when it is tried again.
+/// Limits of a target's queue.
 pub const PATIENCE: Patience = Patience { queue: 64, at_once: 1, gather: Duration::ZERO };
 
-/// For one try over HTTP.
+/// Time for one HTTP request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Something to tell, as a webhook gets it.
+/// A notification as a webhook receives it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
-    /// The version of this form.
+    /// Version of this format.
     pub v: u32,
-    /// What it is about.
+    /// The kind of event.
     pub event: Kind,
     /// The plan's name.
     pub plan: String,
     /// The run's id.
     pub run: String,
-    /// Its record's number in the journal, 0 where that cannot be written: with the run, what tells a repetition.
+    /// Number of the record in the journal, 0 if the journal cannot be written. Together with the run it identifies
+    /// repetitions.
     pub seq: u64,
     /// When it happened.
     pub time: Timestamp,
-    /// The step that is on, from 1; `None` before the first.
+    /// The current step, from 1; `None` before the first.
     pub step: Option<usize>,
-    /// How many there are.
+    /// Number of steps.
     pub steps: usize,
-    /// The step's name, or what it does.
+    /// The step's name or action.
     pub label: Option<String>,
-    /// Who has the run in hand.
+    /// Owner of the process that drives the run.
     pub owner: String,
     /// What happened, in words.
     pub message: String,
 }
 
 impl Message {
-    /// The notification's text, each part of it that is not the plan's own passed through `escape`.
+    /// The text of the notification; values that are filled in pass through `escape`.
     pub fn text(&self, notification: &Notification, escape: fn(&str) -> String) -> String {
         let number = |n: Option<usize>| n.map(|n| n.to_string()).unwrap_or_default();
         template::fill(notification.template.as_deref().unwrap_or(DEFAULT_TEMPLATE), |name| {
@@ -74,7 +77,7 @@ impl Message {
         })
     }
 
-    /// As a webhook and a command get it.
+    /// The JSON for a webhook or a command.
     fn json(&self, notification: &Notification) -> String {
         let mut json = json!(self);
         json["text"] = self.text(notification, str::to_owned).into();
@@ -82,18 +85,18 @@ impl Message {
     }
 }
 
-/// Slack's own markup begins with these.
+/// Escapes the characters that start Slack's markup.
 fn slack(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Begins a courier for a notification.
+/// Starts the deliveries of a notification target.
 pub fn courier(notification: &Notification, patience: Patience) -> Courier<Message> {
     let name = format!("notifications to {}", notification.to.kind());
     Courier::new(name, patience, Outlet { notification: notification.clone(), web: Web::default(), timeout: TIMEOUT })
 }
 
-/// Why nothing can be delivered there as things are now, if that is known.
+/// Why deliveries to a target would fail, if that is known before the first.
 pub fn trouble(to: &NotificationTarget) -> Option<String> {
     match to {
         NotificationTarget::Slack { url } | NotificationTarget::Webhook { url: WebhookUrl::Secret(url), .. } => {
@@ -103,7 +106,7 @@ pub fn trouble(to: &NotificationTarget) -> Option<String> {
     }
 }
 
-/// A destination.
+/// A notification target.
 struct Outlet {
     notification: Notification,
     web: Web,
@@ -150,7 +153,7 @@ impl Outlet {
         }
     }
 
-    /// What is answered is not repeated: it may quote a secret of ours.
+    /// Posts a notification. The answer is not repeated: it may quote a secret.
     async fn post(&self, url: &str, body: String, headers: &[Header]) -> Result<(), Trouble> {
         let ask = Ask {
             of: Some((self.notification.to.kind(), "notify")),
@@ -171,7 +174,7 @@ impl Outlet {
     }
 }
 
-/// A URL that nothing may print, from where it is; else why it cannot be had.
+/// Reads a secret URL, which no message may contain; else returns why it cannot be read.
 fn secret(secret: &SecretLocation) -> Result<String, String> {
     let (text, of) = match secret {
         SecretLocation::Env(name) => (std::env::var(name).map_err(|_| format!("the environment has no {name}"))?, name),
@@ -184,7 +187,7 @@ fn secret(secret: &SecretLocation) -> Result<String, String> {
     if usable {
         Ok(url.to_owned())
     } else {
-        Err(format!("what {of} holds is no URL that begins with https:// or http://"))
+        Err(format!("what {of} holds is not a URL that begins with https:// or http://"))
     }
 }
 

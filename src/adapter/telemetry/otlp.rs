@@ -1,6 +1,7 @@
-//! Traces to an OpenTelemetry collector: OTLP over HTTP, in its JSON form, set up by the standard `OTEL_…` variables.
+//! Sends traces to an OpenTelemetry collector: OTLP over HTTP in JSON, configured by the standard `OTEL_…` variables.
 //!
-//! The form is small and stable (opentelemetry-proto 1.x), and posting it takes the client that is here anyway.
+//! The format is small and stable (opentelemetry-proto 1.x) and needs no client library. Building spans must not be
+//! added here.
 
 use std::time::Duration;
 
@@ -16,10 +17,10 @@ use crate::base::redact;
 use crate::base::text::hex;
 use crate::domain::view::trace::{Attributes, Span, Value};
 
-/// What may wait, and how much goes into one request.
+/// Limits of the queue and of a request.
 pub const PATIENCE: Patience = Patience { queue: 4096, at_once: 512, gather: Duration::from_secs(2) };
 
-/// Where traces go.
+/// A collector of traces.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Collector {
     url: String,
@@ -29,10 +30,10 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// As the environment says; `None`: nowhere. The error is for the log.
+    /// Parses the environment; `None`: no traces. The error is for the log.
     ///
     /// # Errors
-    /// It says something that this build cannot do.
+    /// A setting that this build does not support.
     pub fn of(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, String> {
         let given = |name: &str| variable(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
         let either = |name: &str| {
@@ -63,12 +64,12 @@ impl Collector {
         }))
     }
 
-    /// Begins a courier to it.
+    /// Starts the deliveries to the collector.
     pub fn courier(self, patience: Patience) -> Courier<Span> {
         Courier::new("traces".into(), patience, Posted { collector: self, web: Web::default() })
     }
 
-    /// What is posted.
+    /// The body of a request.
     pub fn request(&self, spans: &[Span]) -> Json {
         let resource: Vec<_> =
             self.resource.iter().map(|(k, v)| json!({"key": k, "value": {"stringValue": v}})).collect();
@@ -78,7 +79,7 @@ impl Collector {
     }
 }
 
-/// `a=b,c=d`, percent-encoded, as the variables have them.
+/// Parses `a=b,c=d`, percent-encoded.
 fn pairs(text: &str) -> Vec<(String, String)> {
     text.split(',')
         .filter_map(|pair| pair.split_once('='))
@@ -90,7 +91,7 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// What is wrong with one is said without its value.
+/// Parses headers. An error does not contain their values.
 fn headers(text: &str) -> Result<HeaderMap, String> {
     let mut all = HeaderMap::new();
     for (name, value) in pairs(text) {
@@ -125,7 +126,7 @@ fn span(span: &Span) -> Json {
 fn attributes(all: &Attributes) -> Vec<Json> {
     let value = |value: &Value| match value {
         Value::Text(text) => json!({"stringValue": redact::clean(text)}),
-        // 64 bits are a string in this form.
+        // OTLP encodes 64-bit numbers as strings.
         Value::Number(number) => json!({"intValue": number.to_string()}),
         Value::Flag(flag) => json!({"boolValue": flag}),
     };
@@ -169,7 +170,7 @@ impl Deliver<Span> for Posted {
     }
 }
 
-/// How many of them a collector did not take, where it says so.
+/// Number of spans that the collector rejected, if it says so.
 fn refused(answer: &[u8]) -> Option<u64> {
     let answer: Json = serde_json::from_slice(answer).ok()?;
     let count = &answer["partialSuccess"]["rejectedSpans"];

@@ -1,4 +1,4 @@
-//! Where metrics go: a file that is replaced whole, and a port.
+//! Publishes metrics: in a file that is replaced atomically, and at a port. Computing metrics must not be added here.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch::{self, Receiver, Sender};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// How it is spelled.
+/// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// OpenMetrics 1.0.
@@ -26,7 +26,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// Its content type.
+    /// Content type of the format.
     pub fn media(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -35,28 +35,28 @@ impl Dialect {
     }
 }
 
-/// Metrics at one moment.
+/// The metrics at one time.
 pub trait Page: Send + Sync {
-    /// Their text.
+    /// The text of the metrics.
     fn text(&self, dialect: Dialect) -> String;
 }
 
-/// Where metrics go; nowhere by default.
+/// Destinations of metrics; none by default.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outlets {
-    /// The file that holds the latest.
+    /// The file with the latest metrics.
     pub file: Option<PathBuf>,
-    /// The address that serves them.
+    /// The address that serves the metrics.
     pub listen: Option<SocketAddr>,
 }
 
-/// Between two writes of the file.
+/// Minimum time between two writes of the file.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How long a process waits at its end for the file.
+/// Time for the last write of the file.
 const LAST: Duration = Duration::from_secs(2);
 
-/// Connections at a time, and how long one may take to say what it wants.
+/// Maximum number of connections, and time for a request's headers.
 const CONNECTIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -70,7 +70,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Begins. What cannot be served is said in the log.
+    /// Starts. A destination that fails is logged.
     pub async fn begin(outlets: &Outlets) -> Self {
         let (told, follow) = watch::channel(None);
         let file = outlets.file.clone().map(|path| tokio::spawn(keep(path, follow.clone())));
@@ -81,12 +81,12 @@ impl Publisher {
         Self { told, file, server }
     }
 
-    /// Takes the latest.
+    /// Publishes the latest metrics.
     pub fn tell(&self, page: Arc<dyn Page>) {
         self.told.send_replace(Some(page));
     }
 
-    /// Writes the file for the last time, and closes the port.
+    /// Writes the file for the last time and closes the port.
     pub async fn finish(self) {
         let Self { told, file, server } = self;
         drop(told);
@@ -118,7 +118,7 @@ async fn keep(path: PathBuf, mut follow: Receiver<Told>) {
         if over {
             return;
         }
-        // The last one is not kept waiting.
+        // The last metrics are written at once.
         let _ = tokio::time::timeout(EVERY, closed(follow.clone())).await;
     }
 }
@@ -127,7 +127,7 @@ async fn closed(mut follow: Receiver<Told>) {
     while follow.changed().await.is_ok() {}
 }
 
-/// Whoever reads it finds the one before or this one, whole. The other file has a name that node_exporter does not read.
+/// Replaces the file atomically. The temporary file has a name that node_exporter ignores.
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.{}.new", std::process::id()));
@@ -166,7 +166,7 @@ async fn connection(stream: TcpStream, follow: Receiver<Told>) {
         let answer = answer(&request, follow.borrow().as_deref());
         async move { Ok::<_, Infallible>(answer) }
     });
-    // Whoever hangs up is no concern of ours.
+    // A client that disconnects is not an error.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
@@ -186,7 +186,7 @@ fn answer(request: &Request<Incoming>, page: Option<&dyn Page>) -> Response<Full
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "GET\n");
     }
-    let Some(page) = page else { return plain(StatusCode::SERVICE_UNAVAILABLE, "nothing is known yet\n") };
+    let Some(page) = page else { return plain(StatusCode::SERVICE_UNAVAILABLE, "no metrics yet\n") };
     let accept = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let dialect =
         if accept.contains("application/openmetrics-text") { Dialect::OpenMetrics } else { Dialect::Prometheus };

@@ -1,4 +1,5 @@
-//! EKS: what it says of a cluster, and a client for its API server.
+//! EKS: describes a cluster and connects to its API server. Other calls of EKS belong to the rules that need them, and
+//! must not be added here.
 
 mod token;
 
@@ -24,26 +25,26 @@ use crate::adapter::kubernetes::{K8s, USER_AGENT, service};
 use crate::adapter::network::Network;
 use crate::domain::traffic::Unreadable;
 
-/// A cluster, as DescribeCluster tells.
+/// A cluster as DescribeCluster returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EksCluster {
-    /// Name.
+    /// Its name.
     pub name: String,
-    /// ARN.
+    /// Its ARN.
     pub arn: String,
     /// `ACTIVE`, `CREATING`, `UPDATING`, …
     pub status: String,
     /// Kubernetes version, such as `1.33`.
     pub version: String,
-    /// URL of the API server; absent until there is one.
+    /// URL of the API server; `None` until it exists.
     pub endpoint: Option<String>,
-    /// PEM of the API server's authority; absent until there is one.
+    /// PEM of the API server's certificate authority; `None` until it exists.
     pub ca: Option<Vec<u8>>,
     /// `health.issues`, as `code: message`.
     pub issues: Vec<String>,
 }
 
-/// An API server in this process, in place of a socket: what the lab uses in virtual time.
+/// An API server in this process instead of a socket; the lab uses it in virtual time.
 pub type Transport = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
 /// Reads a cluster.
@@ -79,8 +80,8 @@ pub async fn describe(config: &SdkConfig, name: &str) -> Result<EksCluster, Unre
     })
 }
 
-/// A client for a cluster's API server, with a token that renews itself on the configuration's own time source.
-/// `transport` stands in for the network, under the same token.
+/// Connects to a cluster's API server with a token that is renewed by the configuration's clock. `transport` replaces
+/// the network.
 pub async fn connect(config: &SdkConfig, cluster_name: &str, transport: Option<Transport>) -> Result<K8s, Unreadable> {
     over(&Network::process(), config, cluster_name, transport).await
 }
@@ -124,7 +125,7 @@ async fn authorized(bearer: Arc<Bearer>, mut request: Request<Body>) -> Result<R
     Ok(request)
 }
 
-/// A token that the cluster does not take is not used again: credentials may have changed since, or clocks differ.
+/// A refused token is not used again: the credentials may have changed, or the clocks differ.
 fn renewing<B>(bearer: Arc<Bearer>) -> MapResponseLayer<impl FnMut(Response<B>) -> Response<B> + Clone> {
     MapResponseLayer::new(move |response: Response<B>| {
         if response.status() == StatusCode::UNAUTHORIZED {
@@ -164,7 +165,7 @@ fn certificates(pem: &[u8]) -> Vec<Vec<u8>> {
     blocks.filter_map(|b| BASE64_STANDARD.decode(b.split_whitespace().collect::<String>()).ok()).collect()
 }
 
-/// As for every AWS answer: its code and a short message, never the raw text, which may quote the signed request.
+/// Returns the code and a short message, never the raw text, which may quote the signed request.
 fn unreadable<E: ProvideErrorMetadata + std::error::Error + 'static>(error: SdkError<E, HttpResponse>) -> Unreadable {
     match alb::unreadable(error) {
         Unreadable::Unavailable(why) => Unreadable::Unavailable(format!("EKS: {why}")),

@@ -33,7 +33,8 @@ fn credentials(session: Option<&str>, ends: Option<SystemTime>) -> Credentials {
 
 #[test]
 fn tokens_equal_those_of_botocore() {
-    // botocore 1.43: RequestSigner.generate_presigned_url for sts in ap-northeast-2 at 2026-11-02T10:00:00Z, 60 s, with x-k8s-aws-id: blue-1
+    // botocore 1.43: RequestSigner.generate_presigned_url for sts in ap-northeast-2 at 2026-11-02T10:00:00Z, 60 s, with
+    // x-k8s-aws-id: blue-1
     let before = "https://sts.ap-northeast-2.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Algorithm=AWS4-HMAC-SHA256\
         &X-Amz-Credential=AKIDEXAMPLE%2F20261102%2Fap-northeast-2%2Fsts%2Faws4_request&X-Amz-Date=20261102T100000Z&X-Amz-Expires=60\
         &X-Amz-SignedHeaders=host%3Bx-k8s-aws-id";

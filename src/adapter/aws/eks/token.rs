@@ -1,4 +1,6 @@
-//! Bearer tokens for EKS: a pre-signed `GetCallerIdentity`, which the cluster's authenticator sends to STS (FACTS: EKS).
+//! Bearer tokens for EKS: a pre-signed `GetCallerIdentity`, which the cluster's authenticator sends to STS.
+//!
+//! Requests to the cluster must not be added here.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,10 +19,10 @@ use crate::adapter::aws::credentials;
 use crate::adapter::kubernetes::NoToken;
 use crate::domain::traffic::Unreadable;
 
-/// EKS takes a token for 15 minutes; a request under way should not meet the end.
+/// EKS accepts a token for 15 minutes; it must not expire during a request.
 const RENEW_AFTER: Duration = Duration::from_mins(14);
 
-/// A token for a cluster, by its name, signed at a time. Anyone who holds it is the signer to that cluster for 15 minutes.
+/// Signs a token for a cluster. For 15 minutes, whoever has the token acts as the signer at that cluster.
 pub fn sign(credentials: &Credentials, region: &str, cluster: &str, now: SystemTime) -> Result<String, NoToken> {
     let no_token = |e: &dyn std::fmt::Display| NoToken(format!("a token for {cluster} cannot be signed: {e}"));
     let mut settings = SigningSettings::default();
@@ -38,7 +40,8 @@ pub fn sign(credentials: &Credentials, region: &str, cluster: &str, now: SystemT
     let mut request = Request::get(url).body(()).map_err(|e| no_token(&e))?;
     signed.apply_to_request_http1x(&mut request);
     let mut url = request.uri().to_string();
-    // a session token comes after the signature here and before it elsewhere; to STS it is the same, but tokens should not tell who made them
+    // Other clients put the session token before the signature. STS accepts both; the order must not identify the
+    // client.
     if let Some((head, tail)) = url.split_once("&X-Amz-Signature=")
         && let Some((signature, session)) = tail.split_once('&')
     {
@@ -47,7 +50,7 @@ pub fn sign(credentials: &Credentials, region: &str, cluster: &str, now: SystemT
     Ok(format!("k8s-aws-v1.{}", BASE64_URL_SAFE_NO_PAD.encode(url)))
 }
 
-/// A token that renews itself.
+/// A token that is renewed when needed.
 pub struct Bearer {
     credentials: SharedCredentialsProvider,
     time: SharedTimeSource,
@@ -75,14 +78,14 @@ impl Bearer {
         })
     }
 
-    /// The next request is signed for anew. (Where one is being signed for at this moment, it is new already.)
+    /// The next request gets a new token. Does nothing while a token is being signed: that one is new.
     pub fn forget(&self) {
         if let Ok(mut current) = self.current.try_lock() {
             *current = None;
         }
     }
 
-    /// The value of `Authorization` now. It is marked as sensitive.
+    /// Returns the value of `Authorization`, marked as sensitive.
     pub async fn header(&self) -> Result<HeaderValue, NoToken> {
         let now = self.time.now();
         let mut current = self.current.lock().await;
@@ -97,7 +100,7 @@ impl Bearer {
         let ends = (now + RENEW_AFTER).min(credentials.expiry().unwrap_or(now + RENEW_AFTER));
         let token = sign(&credentials, &self.region, &self.cluster, now)?;
         let mut header = HeaderValue::try_from(format!("Bearer {token}"))
-            .map_err(|_| NoToken("the token is no header value".to_owned()))?;
+            .map_err(|_| NoToken("the token is not a valid header value".to_owned()))?;
         header.set_sensitive(true);
         *current = Some(Current { header: header.clone(), signed: now, ends });
         Ok(header)

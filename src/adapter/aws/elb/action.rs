@@ -1,4 +1,4 @@
-//! Actions between the SDK's types and ours, both ways, without loss or refused.
+//! Converts actions between the SDK's types and the domain's, without loss, or fails.
 
 use aws_sdk_elasticloadbalancingv2::types as sdk;
 use aws_sdk_elasticloadbalancingv2::types::ActionTypeEnum as Type;
@@ -7,14 +7,14 @@ use super::config;
 use crate::domain::elb::LIMITS;
 use crate::domain::elb::action::{Action, Forward, Stickiness, Tuple};
 
-/// What a route does, by evaluation order. Errors say what cannot be represented.
+/// The actions of a route in evaluation order. The error names what cannot be represented.
 pub(super) fn from_sdk(actions: &[sdk::Action]) -> Result<Vec<Action>, String> {
     let mut read = actions.iter().map(one_from_sdk).collect::<Result<Vec<_>, _>>()?;
     read.sort_by_key(|a| order(a).unwrap_or(0));
     Ok(read)
 }
 
-/// What to write. Errors say what must not be written.
+/// The actions to write. The error names what must not be written.
 pub(super) fn to_sdk(actions: &[Action]) -> Result<Vec<sdk::Action>, String> {
     if actions.is_empty() {
         return Err("no actions: that would change nothing".to_owned());
@@ -145,7 +145,7 @@ fn one_to_sdk(action: &Action) -> Result<sdk::Action, String> {
     Ok(builder.build())
 }
 
-/// The SDK checks no bounds, so the last check before the wire is here.
+/// The SDK does not check limits; this is the last check before a write.
 fn forward_to_sdk(forward: &Forward) -> Result<sdk::ForwardActionConfig, String> {
     let tuples = &forward.target_groups;
     match tuples.len() {

@@ -2,7 +2,7 @@
 
 use aws_sdk_elasticloadbalancingv2::types::{QueryStringConditionConfig, RuleCondition};
 
-/// All conditions of a rule; they hold together, the values of one are alternatives.
+/// All conditions of a rule. All must match; the values of one condition are alternatives.
 pub(super) fn words(conditions: &[RuleCondition]) -> String {
     conditions.iter().map(one).collect::<Vec<_>>().join(" and ")
 }
@@ -35,7 +35,7 @@ fn one(condition: &RuleCondition) -> String {
     std::iter::once(subject).chain(values).collect::<Vec<_>>().join(" ")
 }
 
-/// The values of the condition's own configuration, or the older ones beside it; a regular expression is marked by `~`.
+/// The values of the condition's own configuration, or the older ones beside it; `~` marks a regular expression.
 fn either(config: Option<(&[String], &[String])>, condition: &RuleCondition) -> Vec<String> {
     let (mut plain, mut regex) = config.unwrap_or_default();
     if plain.is_empty() && regex.is_empty() {

@@ -1,4 +1,4 @@
-//! The configurations that are carried along unchanged, each by the API's own field names, both ways.
+//! Converts the configurations that a write must not change, by the API's field names, in both directions.
 
 use aws_sdk_elasticloadbalancingv2::types as sdk;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ pub(super) fn fixed_response_to_sdk(config: &Config) -> Result<sdk::FixedRespons
     from.done().map(|()| built)
 }
 
-/// Without the client secret, which AWS does not return and a test double may; AWS is told to keep the one that it has.
+/// Without the client secret, which AWS does not return and a test server may; `UseExistingClientSecret` keeps it.
 pub(super) fn oidc(c: &sdk::AuthenticateOidcActionConfig) -> Config {
     Filled::default()
         .put("Issuer", c.issuer())

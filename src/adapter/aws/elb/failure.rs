@@ -1,6 +1,7 @@
-//! What went wrong in a call, from the SDK's errors to ours.
+//! Maps errors of the SDK to the crate's errors.
 //!
-//! The SDK's errors carry the whole answer and sometimes the request in their text; only codes and short messages leave this file.
+//! The text of an SDK error contains the complete answer and sometimes the request: nothing but codes and short
+//! messages may leave this module.
 
 use std::error::Error;
 
@@ -17,7 +18,7 @@ use crate::domain::preflight::permission::explain_refusal;
 use crate::domain::traffic::Unreadable;
 use crate::port::WriteError;
 
-/// Longest text taken over from an answer, in characters.
+/// Limit of a text from an answer in characters.
 const LONGEST: usize = 300;
 
 const THROTTLED: [&str; 8] = [
@@ -31,26 +32,26 @@ const THROTTLED: [&str; 8] = [
     "SlowDown",
 ];
 
-/// A call that did not succeed, by what that says about the world.
+/// A failed call, by what it says about the resource.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Failure {
-    /// Answered: too many requests.
+    /// Throttled.
     Throttled,
-    /// None to be had, or answered: not valid (any more).
+    /// Credentials are missing, expired or invalid.
     Credentials(String),
-    /// Answered: not allowed.
+    /// The caller lacks a permission.
     Denied(String),
-    /// Answered: no such thing.
+    /// The resource does not exist.
     NotFound(String),
-    /// Answered, with an element that this build would strip.
+    /// The answer has an element that this build would remove on a write.
     Unrepresentable(String),
-    /// Answered: no, for another reason.
+    /// Refused for another reason.
     Refused(String),
-    /// Certainly never left this machine; another try may help.
+    /// Not sent; another try may help.
     NotSent(String),
-    /// Never left this machine, because its network setup is wrong.
+    /// Not sent, because the setup of this machine is wrong; another try does not help.
     Setup(String),
-    /// Anything else: it may have taken effect.
+    /// Anything else: a write may have taken effect.
     Unknown(String),
 }
 
@@ -62,10 +63,12 @@ where
         let status = error.raw_response().map(|r| r.status().as_u16());
         match &error {
             SdkError::TimeoutError(_) => Self::Unknown("no answer in time".to_owned()),
-            SdkError::ConstructionFailure(_) => {
-                no_credentials(&error).unwrap_or_else(|| Self::NotSent(not_made(&error)))
+            SdkError::ConstructionFailure(_) => no_credentials(&error)
+                .or_else(|| no_region(&error))
+                .unwrap_or_else(|| Self::NotSent("the request could not be made".to_owned())),
+            SdkError::DispatchFailure(_) => {
+                no_credentials(&error).or_else(|| no_region(&error)).unwrap_or_else(|| not_dispatched(&error))
             }
-            SdkError::DispatchFailure(_) => no_credentials(&error).unwrap_or_else(|| not_dispatched(&error)),
             SdkError::ServiceError(_) => answered(error.code(), error.message(), status),
             _ => unusable(&error, status),
         }
@@ -89,12 +92,10 @@ fn no_credentials(error: &(dyn Error + 'static)) -> Option<Failure> {
 }
 
 /// Without a region the SDK has no endpoint.
-fn not_made(error: &(dyn Error + 'static)) -> String {
+fn no_region(error: &(dyn Error + 'static)) -> Option<Failure> {
     let mut causes = std::iter::successors(Some(error), |error| (*error).source());
-    match causes.any(|error| error.to_string().contains("Missing Region")) {
-        true => "no AWS region is set: set AWS_REGION, or `region` of the AWS profile".to_owned(),
-        false => "the request could not be made".to_owned(),
-    }
+    let missing = causes.any(|error| error.to_string().contains("Missing Region"));
+    missing.then(|| Failure::Setup("no AWS region is set: set AWS_REGION, or `region` of the AWS profile".to_owned()))
 }
 
 fn not_dispatched(error: &(dyn Error + 'static)) -> Failure {
@@ -112,7 +113,7 @@ fn not_dispatched(error: &(dyn Error + 'static)) -> Failure {
     }
 }
 
-/// An answer that is not the API's: a proxy's page, a torn body, or one that our own check rejects.
+/// An answer that is not from the API (the page of a proxy, an incomplete body), or that [`Unmodelled`] rejects.
 fn unusable(error: &(dyn Error + 'static), status: Option<u16>) -> Failure {
     if let Some(found) = cause::<Unmodelled>(error) {
         return Failure::Unrepresentable(found.to_string());

@@ -1,4 +1,4 @@
-//! A configuration by the API's field names, filled from the SDK's types and emptied into them; nothing may be left over.
+//! Converts a configuration between the API's field names and the SDK's types; a field that is left over is an error.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::domain::elb::action::Config;
 
-/// Collects the fields that are there.
+/// Collects the fields that have a value.
 #[derive(Debug, Default)]
 pub(super) struct Filled(Config);
 
@@ -19,7 +19,7 @@ impl Filled {
     }
 
     pub(super) fn map(self, name: &str, value: Option<&HashMap<String, String>>) -> Self {
-        // Sorted, so that what the journal keeps does not depend on a hash.
+        // Sorted, so that the journal does not depend on a hash.
         let sorted = value.map(|m| m.iter().collect::<BTreeMap<_, _>>());
         self.put(
             name,
@@ -78,12 +78,12 @@ impl Taken {
         }
     }
 
-    /// Drops a field, whatever it holds.
+    /// Removes a field with any value.
     pub(super) fn drop(&mut self, name: &str) {
         self.rest.remove(name);
     }
 
-    /// Refuses what was not taken: it would be lost.
+    /// Fails if a field is left over: it would be lost.
     pub(super) fn done(self) -> Result<(), String> {
         match self.rest.keys().next() {
             None => Ok(()),

@@ -1,6 +1,6 @@
-//! The credentials that the clients sign with: kept until they end, and forgotten when AWS says that they are not valid.
+//! Caches the credentials of the clients until they expire or AWS refuses them.
 //!
-//! The SDK's own cache cannot be told to forget, so a login in another terminal would not be seen.
+//! The SDK's cache cannot be cleared, so it would not see a login in another terminal. Loading must not be added here.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,10 +11,10 @@ use aws_credential_types::provider::{ProvideCredentials, Result as Provided, Sha
 use aws_smithy_async::time::SharedTimeSource;
 use tokio::sync::Mutex;
 
-/// Renewed this long before they end, so that no request is signed with credentials that end on the way.
+/// Credentials are renewed this long before they expire, so that they do not expire during a request.
 const BEFORE: Duration = Duration::from_mins(1);
 
-/// A provider behind which one answer is kept.
+/// A provider that caches the credentials of another one.
 #[derive(Debug, Clone)]
 pub(super) struct Identity {
     source: Option<SharedCredentialsProvider>,
@@ -27,17 +27,17 @@ impl Identity {
         Self { source, time: time.unwrap_or_default(), kept: Arc::default() }
     }
 
-    /// Asks the source again at the next request.
+    /// The next request loads credentials again.
     pub(super) async fn forget(&self) {
         *self.kept.lock().await = None;
     }
 
-    /// When those that were last used end, where they say so.
+    /// The expiry of the credentials that were last used, if they have one.
     pub(super) async fn expires(&self) -> Option<SystemTime> {
         self.kept.lock().await.as_ref().and_then(Credentials::expiry)
     }
 
-    /// One asks, the others wait for the answer.
+    /// Loads credentials; concurrent callers wait for one load.
     async fn load(&self) -> Provided {
         let mut kept = self.kept.lock().await;
         let soon = self.time.now() + BEFORE;

@@ -1,7 +1,7 @@
 //! The elements of an action that this build knows; an answer with another one is rejected.
 //!
-//! The SDK drops elements that its model lacks, and an action is replaced whole on a write: what was dropped on reading would be deleted on writing.
-//! So the raw answer of every read of actions is walked before anyone sees the result.
+//! The SDK drops elements that its model lacks, and a write replaces the complete action: an element that is dropped on
+//! reading would be deleted on writing. So the raw answer of every read of actions is checked first.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use aws_sdk_elasticloadbalancingv2::error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use roxmltree::{Document, Node};
 
-/// What may stand inside an element.
+/// The allowed content of an element.
 enum Shape {
     /// Text only.
     Text,
@@ -82,10 +82,10 @@ const CLAIM: Shape = Fields(&[("Format", Text), ("Name", Text), ("Values", List(
 
 const ENTRY: Shape = Fields(&[("key", Text), ("value", Text)]);
 
-/// An element that this build does not know, or an answer that could not be looked through.
+/// An element that this build does not know, or an answer that cannot be checked.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(super) enum Unmodelled {
-    /// Which, and where.
+    /// An unknown element with its path.
     #[error("{route}: this build does not know {path}, and would lose it on a write")]
     Element {
         /// ARN of the rule or listener.
@@ -93,15 +93,15 @@ pub(super) enum Unmodelled {
         /// Such as `Actions/member/QuantumConfig`.
         path: String,
     },
-    /// Not XML as we read it.
+    /// The answer is not valid XML.
     #[error("the answer cannot be checked for unknown elements")]
     Opaque,
 }
 
-/// Looks through an answer of DescribeRules or DescribeListeners.
+/// Checks an answer of DescribeRules or DescribeListeners.
 ///
 /// # Errors
-/// The first element under an action that is not known.
+/// The first unknown element under an action.
 pub(super) fn check(xml: &str) -> Result<(), Unmodelled> {
     let document = Document::parse(xml).map_err(|_| Unmodelled::Opaque)?;
     let lists = document
@@ -139,7 +139,7 @@ fn route(actions: Node) -> String {
     arn.unwrap_or("a route without an ARN").to_owned()
 }
 
-/// Fails a successful read of actions that holds an element which the SDK would drop.
+/// Fails a successful read of actions that has an element which the SDK would drop.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known;
 

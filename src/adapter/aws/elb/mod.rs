@@ -1,6 +1,7 @@
 //! An AWS Application Load Balancer behind the seams [`Traffic`], [`Inventory`] and [`Marks`].
 //!
-//! Every call here is sent once: pacing, back-off and re-reading are the executor's. No SDK type leaves this folder.
+//! Every call is sent once. Rate limits, retries and reading back belong to the executor and must not be added here. No
+//! SDK type leaves this folder.
 
 mod action;
 mod condition;
@@ -45,20 +46,20 @@ use crate::domain::traffic::{RouteCensus, RouteContent, RouteId, RouteKind, Tags
 use crate::plan::model::Selector;
 use crate::port::{Caller, Detail, Groups, Inventory, TagStore, Traffic, WriteError};
 
-/// ELBv2 and STS of one account and region.
+/// Clients of ELBv2 and STS for one account and region.
 #[derive(Debug)]
 pub struct Alb {
-    /// For reads, which may be repeated by the SDK.
+    /// For reads, which the SDK may repeat.
     elb: elbv2::Client,
     /// For writes, which are sent once.
     writes: elbv2::Client,
     sts: sts::Client,
     identity: Identity,
-    /// Of listeners that were seen: a rule does not say it, and it is only shown.
+    /// Ports of the listeners that were read: a rule does not contain it. Only for display.
     ports: Mutex<BTreeMap<String, u16>>,
 }
 
-/// Pauses as in [`SDK`], `speed` times as fast, and not random: a rehearsal in virtual time must repeat.
+/// The pauses of [`SDK`], divided by `speed` and without jitter: a rehearsal in virtual time must be reproducible.
 fn read_retries(speed: f64) -> RetryConfig {
     let exponential =
         RetryConfig::standard().with_max_attempts(SDK.count()).with_initial_backoff(SDK.first().div_f64(speed));
@@ -66,12 +67,13 @@ fn read_retries(speed: f64) -> RetryConfig {
 }
 
 impl Alb {
-    /// Clients over this configuration. Reads that AWS throttles are tried again a few times; writes never, whatever the configuration says.
+    /// Clients over this configuration. The SDK repeats throttled reads; it never repeats writes, whatever the
+    /// configuration says.
     pub fn new(config: &SdkConfig) -> Self {
         Self::hurried(config, 1.0)
     }
 
-    /// Clients whose first pause before a read is tried again is so many times as short, for a lab whose clock runs as much faster.
+    /// Clients with the pauses between reads divided by `speed`, for a lab whose clock runs that much faster.
     pub fn hurried(config: &SdkConfig, speed: f64) -> Self {
         let identity = Identity::new(config.credentials_provider(), config.time_source());
         let config = config
@@ -98,7 +100,7 @@ impl Alb {
         }
     }
 
-    /// Passes a result through; credentials that AWS refused are asked for anew at the next call.
+    /// Converts a result. Refused credentials are loaded again for the next call.
     async fn known<T, E: From<Failure>>(&self, result: Result<T, Failure>) -> Result<T, E> {
         if let Err(Failure::Credentials(_)) = &result {
             self.identity.forget().await;
@@ -110,7 +112,7 @@ impl Alb {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner).insert(listener.to_owned(), port);
     }
 
-    /// The port of a listener that was seen, else 0: nothing depends on it, and a read-back must not wait for it.
+    /// The port of a listener that was read, else 0. Only for display, so a read-back does not wait for it.
     fn port(&self, listener: &str) -> u16 {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner).get(listener).copied().unwrap_or(0)
     }
@@ -122,7 +124,7 @@ impl Alb {
         Ok(Caller { account: out.account.ok_or_else(missing)?, arn: out.arn.ok_or_else(missing)?, expires })
     }
 
-    /// By name or ARN (by tags: all), without attributes and tags.
+    /// Load balancers by name or ARN (for tags: all), without attributes and tags.
     async fn named_load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Failure> {
         let found = none_is_empty(which(selector), read::load_balancers(&self.elb, which(selector)).await)?;
         found.iter().map(view::load_balancer).collect()
@@ -131,7 +133,7 @@ impl Alb {
     async fn matching_load_balancers(&self, selector: &Selector, detail: Detail) -> Result<Vec<LoadBalancer>, Failure> {
         let mut all = self.named_load_balancers(selector).await?;
         if let Selector::Tags(_) = selector {
-            // Which of them it means, only tags tell.
+            // Only the tags decide which ones are selected.
             self.tag_load_balancers(&mut all).await?;
             all.retain(|lb| selected(selector, &lb.tags));
             return if detail == Detail::Full { self.with_balancer_attributes(all).await } else { Ok(all) };
@@ -159,11 +161,11 @@ impl Alb {
             lb.attributes = read::load_balancer_attributes(&self.elb, &lb.arn).await?;
             Ok(lb)
         };
-        // A call that has not begun takes no memory.
+        // Calls that have not started use no memory.
         stream::iter(all).map(read).buffered(PARALLEL).try_collect().await
     }
 
-    /// Tags and attributes at once.
+    /// The target groups of a load balancer with tags and attributes.
     async fn groups_of(&self, load_balancer: &str) -> Result<Vec<TargetGroup>, Failure> {
         let which = Which::Of(load_balancer);
         let all = self.groups(which).await?;
@@ -204,7 +206,7 @@ impl Alb {
         if detail == Detail::Full { self.with_attributes(all).await } else { Ok(all) }
     }
 
-    /// The actions and nothing else, so that what is not sent stays as it is.
+    /// Writes only the actions: AWS does not change what is not sent.
     async fn write(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), Failure> {
         let actions = elb::actions(content).map_err(|why| Failure::Refused(why.to_string()))?;
         let actions = Some(action::to_sdk(&actions).map_err(Failure::Refused)?);
@@ -235,7 +237,7 @@ impl Alb {
     }
 }
 
-/// What any AWS service's error says about the world, without the texts that may hold secrets.
+/// The meaning of an error of any AWS service, without texts that may contain secrets.
 pub(super) fn unreadable<E>(error: SdkError<E, HttpResponse>) -> Unreadable
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -258,7 +260,7 @@ fn selected(selector: &Selector, tags: &Tags) -> bool {
     }
 }
 
-/// A name that nothing has selects nothing; but a load balancer whose groups are asked for has to be there.
+/// A name that does not exist selects nothing; a load balancer whose groups are read must exist.
 fn none_is_empty<T>(which: Which<'_>, result: Result<Vec<T>, Failure>) -> Result<Vec<T>, Failure> {
     match (result, which) {
         (Err(Failure::NotFound(t)), Which::Of(_)) if !t.starts_with("TargetGroupNotFound") => Err(Failure::NotFound(t)),

@@ -1,4 +1,4 @@
-//! The describing calls: paged, batched, a few at a time.
+//! The Describe calls: paged, batched, a few at the same time. Converting answers must not be added here.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -11,12 +11,12 @@ use super::failure::Failure;
 use super::known::Known;
 use crate::domain::traffic::Tags;
 
-/// Calls under way at a time.
+/// Maximum number of concurrent calls.
 pub(super) const PARALLEL: usize = 8;
-/// ARNs a call: DescribeTags takes no more, the others are not documented to.
+/// ARNs per call: the limit of DescribeTags; the others document none.
 pub(super) const BATCH: usize = 20;
 
-/// All pages of a describing call, from a function that gets the marker of each.
+/// Reads all pages of a Describe call; the function gets the marker of each page.
 async fn pages<T, F, A>(mut page: F) -> Result<Vec<T>, Failure>
 where
     F: FnMut(Option<String>) -> A,
@@ -48,7 +48,7 @@ where
     stream::iter(batches).map(call).buffered(PARALLEL).try_concat().await
 }
 
-/// Which load balancers or groups to ask for.
+/// The load balancers or target groups to read.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Which<'a> {
     All,
@@ -90,12 +90,12 @@ pub(super) async fn target_groups(elb: &Client, which: Which<'_>) -> Result<Vec<
     .await
 }
 
-/// Whether an answer is looked through for elements that the SDK would drop.
+/// Whether an answer is checked for elements that the SDK would drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
-    /// An answer with one is a failure.
+    /// Such an answer is a failure.
     Through,
-    /// It is there without them: for names only, never to be written.
+    /// The result lacks them: only for names, never for a write.
     Over,
 }
 
@@ -109,7 +109,7 @@ pub(super) async fn listeners(elb: &Client, load_balancer: &str, look: Look) -> 
     .await
 }
 
-/// The rules of a listener, the default one left out.
+/// The rules of a listener without the default rule.
 pub(super) async fn rules(elb: &Client, listener: &str, look: Look) -> Result<Vec<sdk::Rule>, Failure> {
     let all = pages(|marker| async move {
         let call = elb.describe_rules().listener_arn(listener).set_marker(marker).customize();
@@ -119,13 +119,13 @@ pub(super) async fn rules(elb: &Client, listener: &str, look: Look) -> Result<Ve
     Ok(all.await?.into_iter().filter(|r| r.is_default() != Some(true)).collect())
 }
 
-/// Up to [`BATCH`] listeners by ARN, their actions looked through for unknown elements.
+/// Up to [`BATCH`] listeners by ARN, their actions checked for unknown elements.
 pub(super) async fn listeners_by_arn(elb: &Client, arns: Vec<String>) -> Result<Vec<sdk::Listener>, Failure> {
     let out = elb.describe_listeners().set_listener_arns(Some(arns)).customize().interceptor(Known).send().await?;
     Ok(out.listeners.unwrap_or_default())
 }
 
-/// Up to [`BATCH`] rules by ARN, looked through likewise.
+/// Up to [`BATCH`] rules by ARN, checked for unknown elements.
 pub(super) async fn rules_by_arn(elb: &Client, arns: Vec<String>) -> Result<Vec<sdk::Rule>, Failure> {
     let out = elb.describe_rules().set_rule_arns(Some(arns)).customize().interceptor(Known).send().await?;
     Ok(out.rules.unwrap_or_default())
@@ -156,7 +156,7 @@ pub(super) async fn target_group_attributes(elb: &Client, arn: &str) -> Result<B
         .collect())
 }
 
-/// The tags of any number of resources, by ARN; one without tags has an empty entry.
+/// The tags of any number of resources by ARN; a resource without tags has an empty entry.
 pub(super) async fn tags(elb: &Client, arns: &[String]) -> Result<BTreeMap<String, Tags>, Failure> {
     let described = batches(arns, |batch| async move {
         let out = elb.describe_tags().set_resource_arns(Some(batch)).send().await?;

@@ -1,4 +1,4 @@
-//! Routes: all of a load balancer, or some by ARN.
+//! Reads routes: all of a load balancer, or some by ARN. Writing must not be added here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,14 +15,15 @@ use crate::domain::traffic::{RouteId, RouteKind, UnreadRoute, Unreadable};
 type Found = BTreeMap<RouteId, Result<LiveRoute, Failure>>;
 
 impl Alb {
-    /// Every listener with its default action first, then its rules by priority; tags read. One that cannot be read holds up none of the others.
+    /// Every listener with its default action first, then its rules by priority, with tags. A route that cannot be read
+    /// does not block the others.
     pub(super) async fn all_routes(&self, load_balancer: &str) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Failure> {
         let mut all = self.untagged_routes(load_balancer).await?;
         self.add_tags(&mut all).await?;
         Ok(all)
     }
 
-    /// The same without tags.
+    /// Every listener with its routes, without tags.
     pub(super) async fn untagged_routes(
         &self,
         load_balancer: &str,
@@ -49,7 +50,7 @@ impl Alb {
         let mut read = vec![default.map_err(|why| view::unread_default(found, why))];
         match self.rules_of(&listener).await {
             Ok(rules) => read.extend(rules),
-            // Of these, everything else is waiting too.
+            // These errors affect all other calls too.
             Err(Failure::Credentials(why)) => return Err(Failure::Credentials(why)),
             Err(why) => {
                 let label = format!("{} rules", listener.port);
@@ -74,7 +75,7 @@ impl Alb {
         Ok((listener, routes))
     }
 
-    /// The rules of a listener; where one of them has an element that is not known, each is asked for by itself.
+    /// The rules of a listener. If one has an unknown element, each rule is read alone.
     async fn rules_of(&self, listener: &Listener) -> Result<Vec<Result<LiveRoute, UnreadRoute>>, Failure> {
         let port = listener.port;
         let (found, mut apart) = match read::rules(&self.elb, &listener.arn, Look::Through).await {
@@ -118,7 +119,7 @@ impl Alb {
         Ok(())
     }
 
-    /// A result for each ARN. Where a batch fails for what may be one route's fault, each is asked for alone.
+    /// A result for each ARN. If a batch fails because of one route, each route is read alone.
     pub(super) async fn routes_by_arn(&self, ids: &[RouteId]) -> Found {
         let distinct: BTreeSet<_> = ids.iter().cloned().collect();
         let (rules, listeners): (Vec<_>, Vec<_>) =
@@ -135,14 +136,14 @@ impl Alb {
                     let found = self.ask(vec![id.clone()]).await;
                     found.unwrap_or_else(|e| BTreeMap::from([(id, Err(e))]))
                 };
-                // One chunk of several may come here, each with calls of its own: fewer at a time.
+                // Several chunks may come here at the same time, so each makes fewer concurrent calls.
                 stream::iter(ids).map(alone).buffered(PARALLEL / 2).concat().await
             }
             Err(e) => ids.into_iter().map(|id| (id, Err(e.clone()))).collect(),
         }
     }
 
-    /// One call for up to [`BATCH`] ARNs of one kind; those that the answer leaves out are not there.
+    /// One call for up to [`BATCH`] ARNs of one kind; ARNs that the answer omits do not exist.
     async fn ask(&self, ids: Vec<RouteId>) -> Result<Found, Failure> {
         let mut found: Found = ids.iter().map(|id| (id.clone(), Err(Failure::NotFound(id.to_string())))).collect();
         let rules = ids.iter().any(|id| id.kind() == RouteKind::Rule);

@@ -1,4 +1,4 @@
-//! Load balancers, listeners, rules, target groups and targets, from the SDK's types to ours.
+//! Converts load balancers, listeners, rules, target groups and targets from the SDK's types to the domain's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,12 +20,12 @@ fn number<T: TryFrom<i32> + Default>(value: Option<i32>) -> T {
     value.and_then(|v| T::try_from(v).ok()).unwrap_or_default()
 }
 
-/// A resource that does not even say its ARN cannot be spoken of.
+/// Fails for a resource without an ARN.
 fn named(arn: Option<&str>, what: &str) -> Result<String, Failure> {
     arn.map(str::to_owned).ok_or_else(|| Failure::Unknown(format!("an answer with {what} without an ARN")))
 }
 
-/// Attributes and tags are added by whoever read them.
+/// The caller adds attributes and tags.
 pub(super) fn load_balancer(lb: &sdk::LoadBalancer) -> Result<LoadBalancer, Failure> {
     Ok(LoadBalancer {
         arn: named(lb.load_balancer_arn(), "a load balancer")?,
@@ -42,7 +42,7 @@ pub(super) fn load_balancer(lb: &sdk::LoadBalancer) -> Result<LoadBalancer, Fail
     })
 }
 
-/// Tags are added by whoever read them.
+/// The caller adds tags.
 pub(super) fn listener(l: &sdk::Listener) -> Result<Listener, Failure> {
     Ok(Listener {
         arn: named(l.listener_arn(), "a listener")?,
@@ -70,7 +70,7 @@ pub(super) fn default_route(l: &sdk::Listener) -> Result<LiveRoute, Failure> {
     })
 }
 
-/// A rule; it does not say its listener's port.
+/// A rule; its listener's port is not part of it.
 pub(super) fn rule(r: &sdk::Rule, port: u16) -> Result<LiveRoute, Failure> {
     let arn = named(r.rule_arn(), "a rule")?;
     let actions = action::from_sdk(r.actions()).map_err(|e| Failure::Unrepresentable(format!("{arn}: {e}")))?;
@@ -86,20 +86,20 @@ pub(super) fn rule(r: &sdk::Rule, port: u16) -> Result<LiveRoute, Failure> {
     })
 }
 
-/// A default action that could not be read, as far as it can be spoken of.
+/// A default action that cannot be represented, with what is known about it.
 pub(super) fn unread_default(l: &sdk::Listener, why: Failure) -> UnreadRoute {
     let port: u16 = number(l.port());
     let id = RouteId::default_route(text(l.listener_arn()));
     UnreadRoute { id, label: format!("{port} default"), groups: groups(l.default_actions()), why: why.into() }
 }
 
-/// The same of a rule.
+/// A rule that cannot be represented, with what is known about it.
 pub(super) fn unread_rule(r: &sdk::Rule, port: u16, why: Failure) -> UnreadRoute {
     let label = format!("{port} rule {}", r.priority().unwrap_or("?"));
     UnreadRoute { id: RouteId::rule(text(r.rule_arn())), label, groups: groups(r.actions()), why: why.into() }
 }
 
-/// The groups of actions of which elements may be missing.
+/// The target groups of actions that may lack elements.
 fn groups(actions: &[sdk::Action]) -> Vec<String> {
     let tuples =
         actions.iter().filter_map(sdk::Action::forward_config).flat_map(sdk::ForwardActionConfig::target_groups);
@@ -107,7 +107,7 @@ fn groups(actions: &[sdk::Action]) -> Vec<String> {
     actions.iter().filter_map(sdk::Action::target_group_arn).chain(tuples).map(str::to_owned).collect()
 }
 
-/// Attributes and tags are added by whoever read them.
+/// The caller adds attributes and tags.
 pub(super) fn target_group(g: &sdk::TargetGroup) -> Result<TargetGroup, Failure> {
     Ok(TargetGroup {
         arn: named(g.target_group_arn(), "a target group")?,
@@ -156,7 +156,7 @@ fn state(state: &State) -> TargetState {
     match state {
         State::Healthy => TargetState::Healthy,
         State::Initial => TargetState::Initial,
-        // The latter is for a load balancer with deregistration of unhealthy targets under way.
+        // The latter is the state while a load balancer deregisters unhealthy targets.
         State::Unhealthy | State::UnhealthyDraining => TargetState::Unhealthy,
         State::Unused => TargetState::Unused,
         State::Draining => TargetState::Draining,

@@ -36,6 +36,17 @@ fn tables_share_the_width() {
 }
 
 #[test]
+fn no_line_of_a_topic_begins_with_a_number_by_accident() {
+    for topic in TOPICS {
+        let lists = Parser::new(topic.markdown).filter_map(|event| match event {
+            Event::Start(Tag::List(first)) => first,
+            _ => None,
+        });
+        assert!(lists.into_iter().all(|first| first == 1), "{}", topic.name);
+    }
+}
+
+#[test]
 fn every_topic_fits_its_width_but_for_code_and_long_words() {
     for topic in TOPICS {
         for width in [80, 100, 120] {
