@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::base::rate::Rate;
+
 /// Default budget for observations, in calls a second: a fifth of 50 describe calls a second. AWS publishes no figure;
 /// 50 is the rate that its own controllers are known to get, and they share the same bucket.
 pub const OBSERVE_BUDGET: f64 = 10.0;
@@ -45,15 +47,6 @@ impl PollSlowdown {
     pub fn stretched(self, poll: Duration) -> Duration {
         poll.mul_f64(self.0).min(MAX_POLL.max(poll))
     }
-}
-
-/// A bucket's size and refill.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rate {
-    /// Calls at once.
-    pub burst: f64,
-    /// Calls a second after that.
-    pub per_second: f64,
 }
 
 /// A token bucket. Time is an argument.

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::base::rate::{Rate, WRITES};
 use crate::domain::decide::ProcessOptions;
 use crate::domain::health::gate::MAX_SAMPLE_AGE;
 use crate::domain::run::event::{Record, RunOutcome, StopReason, Wait};
@@ -38,7 +39,7 @@ use crate::plan::model::ClusterName;
 use crate::port::store::{Store, StoreError};
 use crate::port::{Clock, Cluster, Hooks, LoadBalancerApi, Metrics};
 
-pub use limit::{OBSERVE_BUDGET, Rate, poll_interval};
+pub use limit::{OBSERVE_BUDGET, poll_interval};
 pub use marker::MarkerError;
 pub use observation::WatchList;
 pub use run::RunLoop;
@@ -102,8 +103,6 @@ impl Settings {
     /// share the bucket).
     pub fn new(owner: String, host: String, things: usize) -> Self {
         let poll = poll_interval(things, OBSERVE_BUDGET);
-        // Two less than the bucket: our markers use it too, and AWS counts calls when they arrive.
-        let modify = Rate { burst: 18.0, per_second: 3.0 };
         Self {
             owner,
             host,
@@ -112,7 +111,7 @@ impl Settings {
             gap: poll * 3,
             max_reading_age: MAX_SAMPLE_AGE.unsigned_abs(),
             deadline: Duration::from_secs(10),
-            modify,
+            modify: WRITES,
             orders: ProcessOptions::default(),
             leave_when_frozen: false,
         }

@@ -1,28 +1,42 @@
 //! Computes how long a plan's steps take, which of them raise a share, and when each may begin. Pure functions over the
-//! checked plan.
+//! checked plan. `routes` is
+//! the number of routes that a step writes: writes have a rate ([`WRITES`]).
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::model::{Plan, Shares, Step, StepKind, Strategy};
+use super::model::{Plan, Shares, Step, StepKind, Strategy, Workload};
 use crate::base::hours::earliest_fit;
+use crate::base::rate::WRITES;
 use crate::base::time::later;
 
 /// The minimum duration of a step and the pauses after it, up to the next step that moves a share. Approvals and
 /// commands count as zero.
-pub fn min_duration_with_pauses(strategy: &Strategy, number: usize) -> Duration {
+pub fn min_duration_with_pauses(strategy: &Strategy, number: usize, routes: usize) -> Duration {
     let after = strategy.steps.iter().skip(number).take_while(|s| !matches!(s.kind, StepKind::Shares(_)));
-    strategy.settle + after.map(|s| min_step_duration(strategy, s)).sum::<Duration>()
+    WRITES.min_duration(routes)
+        + strategy.settle
+        + after.map(|s| min_step_duration(strategy, s, routes)).sum::<Duration>()
 }
 
 /// The minimum duration of a step.
-pub fn min_step_duration(strategy: &Strategy, step: &Step) -> Duration {
+pub fn min_step_duration(strategy: &Strategy, step: &Step, routes: usize) -> Duration {
     match step.kind {
-        StepKind::Bind | StepKind::Shares(_) => strategy.settle,
+        StepKind::Bind | StepKind::Shares(_) => WRITES.min_duration(routes) + strategy.settle,
         StepKind::Bake(time) => time,
         StepKind::Approval(_) | StepKind::Exec(_) | StepKind::Unknown => Duration::ZERO,
     }
+}
+
+/// The minimum duration of all steps. Approvals and gates take additional time.
+pub fn min_duration(plan: &Plan, routes: usize) -> Duration {
+    plan.strategy.steps.iter().map(|step| min_step_duration(&plan.strategy, step, routes)).sum()
+}
+
+/// The number of routes that a plan declares: the sum of its `expect` fields; 0 if it has none.
+pub fn expected_routes(workloads: &[Workload]) -> usize {
+    workloads.iter().flat_map(|w| &w.routes).filter_map(|entry| entry.expect).sum()
 }
 
 /// Whether a step gives a cluster a larger share than it has and than it had at the start. Steps that only return
@@ -37,20 +51,21 @@ pub fn raises(strategy: &Strategy, number: usize) -> bool {
 
 /// The earliest start of each step of a plan that begins at `at`, followed by its end; shorter if a step fits into no
 /// window.
-pub fn earliest_starts(plan: &Plan, at: Timestamp) -> Vec<Timestamp> {
+pub fn earliest_starts(plan: &Plan, at: Timestamp, routes: usize) -> Vec<Timestamp> {
     let strategy = &plan.strategy;
     let mut time = strategy.hours.not_before.map_or(at, |first| first.max(at));
     let mut times = Vec::new();
     for step in &strategy.steps {
         if raises(strategy, step.number) {
-            let Some(begins) = earliest_fit(&strategy.hours, time, min_duration_with_pauses(strategy, step.number))
+            let Some(begins) =
+                earliest_fit(&strategy.hours, time, min_duration_with_pauses(strategy, step.number, routes))
             else {
                 return times;
             };
             time = begins;
         }
         times.push(time);
-        time = later(time, min_step_duration(strategy, step));
+        time = later(time, min_step_duration(strategy, step, routes));
     }
     times.push(time);
     times

@@ -52,7 +52,7 @@ fn start_next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
             ),
         );
     }
-    if let Some(wait) = hours::wait(&c.plan.strategy, step.number, c.now) {
+    if let Some(wait) = hours::wait(&c.plan.strategy, step.number, c.state.routes.len(), c.now) {
         return Decision::Wait(vec![wait]);
     }
     let kind = match step.kind {
@@ -207,7 +207,9 @@ fn pending<'a>(plan: &Plan, state: &'a State) -> Result<Vec<(&'a Route, Split)>,
 
 /// Writes the routes that still need it, if the groups that it raises are ready.
 fn write_pending(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool) -> Decision {
-    if c.state.first_write.is_some_and(|first| later(first, c.plan.strategy.gates.timeout) <= c.now) {
+    // Writing many routes takes long at the tool's own rate. A step is late only if nothing was written for the timeout.
+    let progress = c.state.first_write.map(|first| c.state.last_applied.map_or(first, |last| first.max(last)));
+    if progress.is_some_and(|last| later(last, c.plan.strategy.gates.timeout) <= c.now) {
         let (route, _) = &pending[0];
         return failure::write_failed(
             c,
@@ -257,7 +259,10 @@ fn write_pending(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool)
 /// Why the first write of the current step must wait for a window, although the step has started (its gate took too
 /// long, or the run was paused). A partly written step continues to its end.
 fn first_write_wait(c: &Context<'_>) -> Option<Wait> {
-    if c.state.first_write.is_some() { None } else { hours::wait(&c.plan.strategy, c.state.step, c.now) }
+    if c.state.first_write.is_some() {
+        return None;
+    }
+    hours::wait(&c.plan.strategy, c.state.step, c.state.routes.len(), c.now)
 }
 
 /// For `bind`, after the groups are attached: the bindings, then the raise gate of the first share step.

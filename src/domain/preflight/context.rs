@@ -1,7 +1,5 @@
 //! The input of every check, and helpers that build findings.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use crate::base::finding::{Code, Finding};
@@ -10,7 +8,6 @@ use crate::domain::kubernetes::workload::WorkloadView;
 use crate::domain::preflight::facts::{ClusterFacts, Facts};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, RouteEntry, Selector, StepKind, Workload};
-use crate::plan::schedule;
 
 /// The input of every check.
 pub struct Context<'a> {
@@ -114,10 +111,4 @@ pub fn reachable(plan: &Plan) -> impl Iterator<Item = &ClusterName> {
 /// A finding with its help.
 pub fn finding(code: Code, subject: &str, message: String, help: impl Into<String>) -> Finding {
     Finding::new(code, subject, message).help(help)
-}
-
-/// The minimum duration of a plan: its bakes, and the settle time after each write. Approvals and gates take additional
-/// time.
-pub fn min_duration(plan: &Plan) -> Duration {
-    plan.strategy.steps.iter().map(|step| schedule::min_step_duration(&plan.strategy, step)).sum()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::context::{Context, finding, min_duration, named_arns, reachable, unread_finding};
+use super::context::{Context, finding, named_arns, reachable, unread_finding};
 use crate::base::arn;
 use crate::base::duration::format_exact;
 use crate::base::finding::{Code, Finding, Severity};
@@ -62,8 +62,10 @@ fn regions(context: &Context<'_>, findings: &mut Vec<Finding>) {
 
 fn credentials(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let Ok(caller) = &context.facts.caller else { return };
-    let end = schedule::earliest_starts(context.plan, context.now).last().copied();
-    let duration = end.map_or(min_duration(context.plan), |end| end.duration_since(context.now).unsigned_abs());
+    let routes = context.facts.selection.routes.len();
+    let end = schedule::earliest_starts(context.plan, context.now, routes).last().copied();
+    let duration =
+        end.map_or(schedule::min_duration(context.plan, routes), |end| end.duration_since(context.now).unsigned_abs());
     if let (Some(expires), Some(end)) = (caller.expires, end)
         && expires < end
     {

@@ -17,7 +17,6 @@ mod traffic;
 mod workloads;
 
 pub use accept::ACCEPTABLE_ERRORS;
-pub use context::min_duration;
 
 use jiff::Timestamp;
 

@@ -12,7 +12,6 @@ use crate::base::hours;
 use crate::domain::elb;
 use crate::domain::elb::select::{SelectedRoute, Selection, SkippedRoute};
 use crate::domain::preflight::facts::Facts;
-use crate::domain::preflight::min_duration;
 use crate::domain::traffic::{Split, shares};
 use crate::plan::model::hook::Hook;
 use crate::plan::model::{Plan, Shares, Step, StepKind};
@@ -107,14 +106,18 @@ pub struct Weights {
 impl CheckReport {
     /// The result for a plan alone, without AWS.
     pub fn offline(plan: &Plan, findings: Vec<Finding>) -> Self {
+        Self::for_routes(plan, findings, schedule::expected_routes(&plan.workloads))
+    }
+
+    fn for_routes(plan: &Plan, findings: Vec<Finding>, routes: usize) -> Self {
         let from_to = (plan.strategy.from.clone(), plan.strategy.to.clone());
         Self {
             plan: plan.name.clone(),
             source: plan.source.clone(),
             clusters: from_to,
-            steps: steps(plan),
+            steps: steps(plan, routes),
             hooks: plan.strategy.hooks.iter().map(hook).collect(),
-            estimate: min_duration(plan),
+            estimate: schedule::min_duration(plan, routes),
             ends: None,
             at: None,
             observation_cost: None,
@@ -127,15 +130,17 @@ impl CheckReport {
     /// The result for a plan with facts that were read at `now`.
     pub fn new(plan: &Plan, facts: &Facts, findings: Vec<Finding>, now: Timestamp) -> Self {
         let selection = &facts.selection;
-        let routes = selection.routes.iter().map(|r| route(plan, selection, r)).collect();
-        Self { at: Some(now), routes, skipped: selection.skipped.clone(), ..Self::offline(plan, findings) }
-            .with_start(plan, now)
+        let routes: Vec<_> = selection.routes.iter().map(|r| route(plan, selection, r)).collect();
+        let report = Self::for_routes(plan, findings, routes.len());
+        Self { at: Some(now), routes, skipped: selection.skipped.clone(), ..report }.with_start(plan, now)
     }
 
     /// Fills in the times of a run that starts at `now`.
     #[must_use]
     pub fn with_start(mut self, plan: &Plan, now: Timestamp) -> Self {
-        let times = schedule::earliest_starts(plan, now);
+        let declared = schedule::expected_routes(&plan.workloads);
+        let routes = if self.routes.is_empty() { declared } else { self.routes.len() };
+        let times = schedule::earliest_starts(plan, now, routes);
         let hours = &plan.strategy.hours;
         for (line, at) in self.steps.iter_mut().zip(&times) {
             line.earliest = Some(*at);
@@ -182,13 +187,13 @@ impl CheckReport {
     }
 }
 
-fn steps(plan: &Plan) -> Vec<StepLine> {
+fn steps(plan: &Plan, routes: usize) -> Vec<StepLine> {
     let mut begins = Duration::ZERO;
     let mut lines = Vec::new();
     for step in &plan.strategy.steps {
         let (name, does) = (step.name.clone(), step_action(plan, step));
         lines.push(StepLine { number: step.number, name, does, begins, earliest: None, clock: None });
-        begins += schedule::min_step_duration(&plan.strategy, step);
+        begins += schedule::min_step_duration(&plan.strategy, step, routes);
     }
     lines
 }

@@ -14,13 +14,14 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Executor, MAX_BLIND_AGE, PreparedWrite, may_be_stale, outcome, recent_content};
+use crate::base::rate::Rate;
 use crate::base::retry::{READ_BACK_SOON, RESTORE};
 use crate::domain::decide::groups_after_rollback;
 use crate::domain::run::event::{Event, Record, Write, WriteResult};
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{Route, State};
 use crate::domain::traffic::{RouteContent, RouteId, Unreadable};
-use crate::engine::limit::{Rate, RestorePace};
+use crate::engine::limit::RestorePace;
 use crate::engine::marker::MarkerError;
 use crate::engine::{Ports, Settings};
 use crate::port::WriteError;

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 
 use crate::base::hours::earliest_fit;
 use crate::base::time::{earlier, later};
-use crate::domain::preflight::min_duration;
 use crate::plan::model::{Plan, Shares, StepKind};
 use crate::plan::schedule;
 
@@ -37,16 +36,19 @@ pub fn length(plan: &Plan) -> Duration {
 /// Start time of a rehearsal that could start at `at`. If the plan's hours delay the first raise, the start moves close
 /// enough to it that attaching and binding are done by then.
 pub fn start_time(plan: &Plan, at: Timestamp) -> Timestamp {
+    let routes = schedule::expected_routes(&plan.workloads);
     let first = plan.strategy.steps.iter().find(|s| schedule::raises(&plan.strategy, s.number));
-    let opens = first.and_then(|s| schedule::earliest_starts(plan, at).get(s.number - 1).copied());
+    let opens = first.and_then(|s| schedule::earliest_starts(plan, at, routes).get(s.number - 1).copied());
     opens.map_or(at, |opens| earlier(opens, BIND * 4).max(at))
 }
 
 /// Approximate time that the plan's hours add if it starts at `at`.
 fn added_by_hours(plan: &Plan, at: Timestamp) -> Duration {
-    let end =
-        schedule::earliest_starts(plan, at).last().map_or(Duration::ZERO, |end| end.duration_since(at).unsigned_abs());
-    end.saturating_sub(min_duration(plan))
+    let routes = schedule::expected_routes(&plan.workloads);
+    let end = schedule::earliest_starts(plan, at, routes)
+        .last()
+        .map_or(Duration::ZERO, |end| end.duration_since(at).unsigned_abs());
+    end.saturating_sub(schedule::min_duration(plan, routes))
 }
 
 /// The speed at which a plan that starts at `at` takes about [`LENGTH`]; at least 1.
@@ -72,10 +74,11 @@ pub fn share_duration(plan: &Plan, step: usize, at: Timestamp) -> Duration {
     });
     let long = waits.sum::<Duration>().max(plan.strategy.settle);
     // Until the plan's hours permit the next raise.
+    let routes = schedule::expected_routes(&plan.workloads);
     let next = plan.strategy.steps.iter().find(|s| s.number > step && schedule::raises(&plan.strategy, s.number));
     let over = later(at, long);
     let opens = next.and_then(|s| {
-        earliest_fit(&plan.strategy.hours, over, schedule::min_duration_with_pauses(&plan.strategy, s.number))
+        earliest_fit(&plan.strategy.hours, over, schedule::min_duration_with_pauses(&plan.strategy, s.number, routes))
     });
     opens.map_or(long, |opens| opens.duration_since(at).unsigned_abs())
 }

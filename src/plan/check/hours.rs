@@ -77,12 +77,17 @@ fn instant(
 }
 
 /// Notes steps that, with the pauses after them, are longer than any window.
-pub(super) fn check_steps_fit(strategy: &Strategy, checked: &model::Strategy, out: &mut Vec<Diagnostic>) {
+pub(super) fn check_steps_fit(
+    strategy: &Strategy,
+    checked: &model::Strategy,
+    routes: usize,
+    out: &mut Vec<Diagnostic>,
+) {
     let weekly = Hours { windows: checked.hours.windows.clone(), ..Hours::default() };
     let places = strategy.steps.iter().flat_map(|s| &s.value);
     let steps: Vec<_> = checked.steps.iter().zip(places).collect();
     for (step, at) in &steps {
-        let long = min_duration_with_pauses(checked, step.number);
+        let long = min_duration_with_pauses(checked, step.number, routes);
         if !raises(checked, step.number) || earliest_fit(&weekly, SOME_WEEK, long).is_some() {
             continue;
         }

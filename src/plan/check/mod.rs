@@ -19,6 +19,7 @@ use super::scalar::MarkerKind;
 use super::suggest::closest;
 use crate::base::finding::{Code, Source};
 use crate::base::number;
+use crate::plan::schedule;
 
 /// The origin of a plan.
 pub(super) struct Origin<'a> {
@@ -56,7 +57,8 @@ pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mu
     let clusters = clusters(spec, out);
     let workloads = workloads(spec, &scope, out);
     let metrics = gates::all(spec, out);
-    let strategy = spec.strategy.as_ref().and_then(|s| steps::strategy(&s.value, &scope, metrics, out));
+    let routes = schedule::expected_routes(workloads.as_deref().unwrap_or_default());
+    let strategy = spec.strategy.as_ref().and_then(|s| steps::strategy(&s.value, &scope, metrics, routes, out));
     if let (Some(clusters), Some(strategy)) = (&clusters, &strategy) {
         check_access(spec, clusters, strategy, out);
     }

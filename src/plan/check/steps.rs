@@ -17,6 +17,7 @@ pub(super) fn strategy(
     strategy: &Strategy,
     scope: &PlanContext,
     metrics: Vec<MetricGate>,
+    routes: usize,
     out: &mut Vec<Diagnostic>,
 ) -> Option<model::Strategy> {
     let ends = ends(strategy, scope, out);
@@ -46,7 +47,7 @@ pub(super) fn strategy(
         steps: steps?,
     };
     if whole {
-        hours::check_steps_fit(strategy, &checked, out);
+        hours::check_steps_fit(strategy, &checked, routes, out);
     }
     Some(checked)
 }

@@ -1,11 +1,12 @@
 //! People: what they may ask of a run from elsewhere, and that it is heard.
 
 use cutover::app::exit::Exit;
+use cutover::base::rate::Rate;
 use cutover::domain::elb;
 use cutover::domain::run::event::{Event, ResumeMode, Started};
 use cutover::domain::run::state::{Phase, State};
 use cutover::domain::traffic::RouteKind;
-use cutover::engine::{Ending, Rate};
+use cutover::engine::Ending;
 use cutover::lab::shared_model::SharedModel;
 use cutover::port::store::Request;
 use jiff::{SignedDuration, Timestamp};

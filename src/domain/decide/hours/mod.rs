@@ -9,7 +9,7 @@ use crate::plan::model::Strategy;
 use crate::plan::schedule::{min_duration_with_pauses, raises};
 
 /// Why a step may not start now, and when it may; `None`: it may start now.
-pub fn wait(strategy: &Strategy, number: usize, now: Timestamp) -> Option<Wait> {
+pub fn wait(strategy: &Strategy, number: usize, routes: usize, now: Timestamp) -> Option<Wait> {
     let hours = &strategy.hours;
     let until = |message: String, until| Some(Wait { reason: WaitReason::Window, message, until });
     if let Some(first) = hours.not_before.filter(|first| now < *first) {
@@ -18,7 +18,7 @@ pub fn wait(strategy: &Strategy, number: usize, now: Timestamp) -> Option<Wait> 
     if hours.is_empty() || !raises(strategy, number) {
         return None;
     }
-    let need = min_duration_with_pauses(strategy, number);
+    let need = min_duration_with_pauses(strategy, number, routes);
     let begins = earliest_fit(hours, now, need);
     if begins == Some(now) {
         return None;

@@ -25,7 +25,7 @@ fn only_what_raises_waits_and_it_says_for_what() {
     let mut plan = fixture::plan();
     plan.strategy.hours = office((17, 0));
     let wait = |plan: &Plan, step, now: &str| {
-        wait(&plan.strategy, step, at(now)).map(|w| (w.message, w.until.map(|t| t.to_string())))
+        wait(&plan.strategy, step, 1, at(now)).map(|w| (w.message, w.until.map(|t| t.to_string())))
     };
     let evening = "2026-01-05T16:55:00Z";
     let (message, until) = wait(&plan, 2, evening).expect("a wait");
@@ -60,7 +60,7 @@ fn only_what_raises_waits_and_it_says_for_what() {
 fn the_schedule_has_each_steps_earliest_start_and_the_end() {
     let mut plan = fixture::plan();
     plan.strategy.hours = office((10, 30));
-    let times: Vec<_> = earliest_starts(&plan, at("2026-01-09T09:00:00Z")).iter().map(ToString::to_string).collect();
+    let times: Vec<_> = earliest_starts(&plan, at("2026-01-09T09:00:00Z"), 0).iter().map(ToString::to_string).collect();
     let hour = "2026-01-09T09:";
     assert_eq!(
         times,
@@ -75,7 +75,7 @@ fn the_schedule_has_each_steps_earliest_start_and_the_end() {
             "2026-01-09T10:11:00Z"
         ]
     );
-    let late = earliest_starts(&plan, at("2026-01-09T10:18:00Z"));
+    let late = earliest_starts(&plan, at("2026-01-09T10:18:00Z"), 0);
     assert_eq!(late.get(3).map(ToString::to_string).as_deref(), Some("2026-01-09T10:28:30Z"));
     assert_eq!(late.get(5).map(ToString::to_string).as_deref(), Some("2026-01-12T09:00:00Z"), "an hour of pause");
 }

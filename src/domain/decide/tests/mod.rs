@@ -243,6 +243,25 @@ fn what_is_written_again_is_held_to_the_raise_gate() {
 }
 
 #[test]
+fn a_step_is_late_when_nothing_was_written_for_long_not_when_writing_takes_long() {
+    let mut state = run(forward(&ORIGINAL))
+        .after(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
+        .after(1, intended(false, 11, &HALF))
+        .after(2, outcome(WriteResult::Failed, None));
+    let seen = (0..8).fold(watch(1300), |w, i| w.seen(1300 + i * 5, Ok(forward(&ORIGINAL)), [10, 10]));
+    let Decision::Record(events) = next(&state, &seen, 1335) else { panic!("it failed") };
+    assert!(
+        events.iter().any(
+            |e| matches!(e, Event::RollbackStarted { cause, .. } if cause.contains("could not be written within 20m"))
+        ),
+        "{events:?}"
+    );
+    // Another route of the step was written a minute ago.
+    state.last_applied = Some(at(1280));
+    assert!(matches!(next(&state, &seen, 1335), Decision::Write(_)), "{:?}", next(&state, &seen, 1335));
+}
+
+#[test]
 fn the_time_in_which_nobody_worked_does_not_fail_a_step() {
     let state = run(forward(&ORIGINAL))
         .after(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })

@@ -229,7 +229,7 @@ fn the_hpa_findings_name_the_step_the_numbers_and_the_patch() {
 
 #[test]
 fn a_plan_takes_its_bakes_and_settles() {
-    assert_eq!(min_duration(&plan()), Duration::from_mins(1 + 10 + 60));
+    assert_eq!(crate::plan::schedule::min_duration(&plan(), 2), Duration::from_mins(1 + 10 + 60));
 }
 
 #[test]
