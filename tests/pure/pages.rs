@@ -147,7 +147,7 @@ fn events_are_those_of_the_journal() {
 #[test]
 fn every_wait_reason_is_explained() {
     let text = page("src/cli/help/troubleshooting.md");
-    let missing: Vec<_> = variants("src/domain/run/event/part.rs", "WaitReason")
+    let missing: Vec<_> = variants("src/domain/run/event/values.rs", "WaitReason")
         .into_iter()
         .filter(|(name, _)| !text.contains(&format!("| `{name}` |")))
         .collect();
@@ -175,7 +175,7 @@ fn messages_that_are_explained_are_messages_of_the_program() {
     let messages: Vec<_> =
         text.lines().filter_map(|l| l.strip_prefix("| `")?.split_once("` | ")).map(|(m, _)| m).collect();
     let reasons: BTreeSet<_> =
-        variants("src/domain/run/event/part.rs", "WaitReason").into_iter().map(|(name, _)| name).collect();
+        variants("src/domain/run/event/values.rs", "WaitReason").into_iter().map(|(name, _)| name).collect();
     let mut all = String::new();
     source(&root().join("src"), &mut all);
     let missing: Vec<_> =

@@ -65,7 +65,7 @@ pub struct Resume {
     #[arg(long, value_name = "STEP")]
     pub until: Option<StepRef>,
     /// Exit after this time, once only waiting is left, such as 0s or 10m; `step` can continue
-    #[arg(long, value_parser = value::duration, value_name = "TIME")]
+    #[arg(long, value_parser = value::duration_or_zero, value_name = "TIME")]
     pub max_wait: Option<Duration>,
     /// Describe calls a second for observations; fewer calls mean fewer observations [default: 10]
     #[arg(long, value_parser = value::speed, value_name = "N")]

@@ -40,7 +40,7 @@ pub struct Step {
     #[arg(long, short)]
     pub yes: bool,
     /// Guard for this time while only waiting is left, such as 4m
-    #[arg(long, value_parser = value::duration, default_value = "0s", value_name = "TIME")]
+    #[arg(long, value_parser = value::duration_or_zero, default_value = "0s", value_name = "TIME")]
     pub max_wait: Duration,
     /// Describe calls a second for observations; fewer calls mean fewer observations [default: 10]
     #[arg(long, value_parser = value::speed, value_name = "N")]

@@ -36,7 +36,7 @@ fn step(step: &StepLine) -> Value {
         "event": "step",
         "step": step.number,
         "name": step.name,
-        "does": step.does,
+        "action": step.does,
         "startsAfterSeconds": step.begins.as_secs(),
         "earliest": step.earliest,
         "clock": step.clock,
