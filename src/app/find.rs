@@ -108,7 +108,7 @@ async fn run_and_file(store: &dyn Store, target: &str, color: bool) -> Result<(S
     let mut runs = store.find(target).await.map_err(store_failure)?;
     let mut file = None;
     if runs.is_empty() && (target == "-" || Path::new(target).exists()) {
-        let plan = self::plan_file(target, color)?;
+        let plan = plan_file(target, color)?;
         runs = store.find(&plan.name).await.map_err(store_failure)?;
         file = Some(plan);
     }
@@ -125,8 +125,7 @@ pub async fn runs_of(store: &dyn Store, target: Option<&str>, color: bool) -> Re
     let Some(target) = target else { return store.runs().await.map_err(store_failure) };
     let runs = store.find(target).await.map_err(store_failure)?;
     let file = runs.is_empty() && (target == "-" || Path::new(target).exists());
-    let runs =
-        if file { store.find(&self::plan_file(target, color)?.name).await.map_err(store_failure)? } else { runs };
+    let runs = if file { store.find(&plan_file(target, color)?.name).await.map_err(store_failure)? } else { runs };
     if runs.is_empty() {
         let failure = Failure::new(Exit::Usage, format!("no run matches `{target}` in {}", store.location()));
         return Err(with_run_list(store, failure).await);

@@ -39,7 +39,7 @@ fn put(out: &mut String, line: &str) {
 }
 
 fn route(line: &RouteView, width: usize, style: &Style) -> String {
-    let mut said: Vec<String> = line.does.iter().map(|d| (*d).to_owned()).collect();
+    let mut said: Vec<String> = line.other_actions.iter().map(|d| (*d).to_owned()).collect();
     if !line.shares.is_empty() {
         let parts = line.shares.iter().map(|p| {
             let text = format!("{} {} %", p.group, percent(p.share));

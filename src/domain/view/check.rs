@@ -54,7 +54,7 @@ pub struct StepLine {
     /// Its name, if any.
     pub name: Option<String>,
     /// Its action, as text.
-    pub does: String,
+    pub action: String,
     /// Earliest start, as time after the start of the run, without waits for windows.
     pub begins: Duration,
     /// Earliest start with windows, if the run starts at the time of the check; `None`: unknown, or never.
@@ -72,9 +72,9 @@ pub struct HookLine {
     /// Its name, if any.
     pub name: Option<String>,
     /// The command line, or the address without possible secrets.
-    pub does: String,
+    pub action: String,
     /// Whether its failure fails the run.
-    pub must: bool,
+    pub required: bool,
 }
 
 /// A route with its weights after each step.
@@ -180,8 +180,8 @@ impl CheckReport {
         step.map_or_else(
             || "now".to_owned(),
             |s| {
-                let does = s.does.split(':').next().unwrap_or_default();
-                format!("{number} {}", s.name.as_deref().unwrap_or(does))
+                let action = s.action.split(':').next().unwrap_or_default();
+                format!("{number} {}", s.name.as_deref().unwrap_or(action))
             },
         )
     }
@@ -191,16 +191,16 @@ fn steps(plan: &Plan, routes: usize) -> Vec<StepLine> {
     let mut begins = Duration::ZERO;
     let mut lines = Vec::new();
     for step in &plan.strategy.steps {
-        let (name, does) = (step.name.clone(), step_action(plan, step));
-        lines.push(StepLine { number: step.number, name, does, begins, earliest: None, clock: None });
+        let (name, action) = (step.name.clone(), step_action(plan, step));
+        lines.push(StepLine { number: step.number, name, action, begins, earliest: None, clock: None });
         begins += schedule::min_step_duration(&plan.strategy, step, routes);
     }
     lines
 }
 
 fn hook(hook: &Hook) -> HookLine {
-    let (when, does) = (crate::domain::decide::hook_when(hook), crate::domain::decide::errand_line(&hook.action));
-    HookLine { when: when.to_owned(), name: hook.name.clone(), does, must: hook.fails_run }
+    let (when, action) = (crate::domain::decide::hook_when(hook), crate::domain::decide::errand_line(&hook.action));
+    HookLine { when: when.to_owned(), name: hook.name.clone(), action, required: hook.fails_run }
 }
 
 /// The action of a step, as text.

@@ -51,7 +51,7 @@ pub struct RouteView {
     /// As text; empty for a default action.
     pub conditions: String,
     /// Its actions other than forwarding, such as `authenticates (OIDC)` or `redirects`.
-    pub does: Vec<&'static str>,
+    pub other_actions: Vec<&'static str>,
     /// The groups that it forwards to, in the action's order.
     pub shares: Vec<MemberView>,
     /// Group stickiness in seconds; absent where it is off.
@@ -139,7 +139,7 @@ fn route_view(route: &LiveRoute, groups: &[TargetGroup]) -> RouteView {
         id: route.id.id().to_owned(),
         route: route.label(),
         conditions: route.conditions.clone(),
-        does: elb::kinds(&route.content).into_iter().filter_map(other_action).collect(),
+        other_actions: elb::kinds(&route.content).into_iter().filter_map(other_action).collect(),
         shares: weights.iter().map(part).collect(),
         stickiness_seconds: sticky.map(|s| s.seconds.unwrap_or(0)),
         owners: owner_tags(&route.tags),
@@ -152,7 +152,7 @@ fn unreadable_route(route: &UnreadRoute) -> RouteView {
         id: route.id.id().to_owned(),
         route: route.label.clone(),
         conditions: String::new(),
-        does: Vec::new(),
+        other_actions: Vec::new(),
         shares: Vec::new(),
         stickiness_seconds: None,
         owners: Vec::new(),

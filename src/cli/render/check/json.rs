@@ -36,7 +36,7 @@ fn step(step: &StepLine) -> Value {
         "event": "step",
         "step": step.number,
         "name": step.name,
-        "action": step.does,
+        "action": step.action,
         "startsAfterSeconds": step.begins.as_secs(),
         "earliest": step.earliest,
         "clock": step.clock,

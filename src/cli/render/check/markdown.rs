@@ -85,7 +85,7 @@ fn steps(report: &CheckReport, out: &mut String) {
     for step in &report.steps {
         let name = step.name.as_deref().map(escape).unwrap_or_default();
         let when = step.clock.clone().unwrap_or_else(|| if timed { "never".into() } else { format_exact(step.begins) });
-        row(out, &[step.number.to_string(), name, escape(&step.does), when]);
+        row(out, &[step.number.to_string(), name, escape(&step.action), when]);
     }
     put(out, "");
 }
@@ -96,13 +96,13 @@ fn hooks(report: &CheckReport, out: &mut String) {
     }
     put(out, "### Hooks\n\n| when | name | action | a failure |\n|---|---|---|---|");
     for hook in &report.hooks {
-        let failure = if hook.must { "fails the run" } else { "is ignored" };
+        let failure = if hook.required { "fails the run" } else { "is ignored" };
         row(
             out,
             &[
                 hook.when.clone(),
                 hook.name.as_deref().map(escape).unwrap_or_default(),
-                escape(&hook.does),
+                escape(&hook.action),
                 failure.to_owned(),
             ],
         );

@@ -58,11 +58,11 @@ fn offline_has_only_the_plan() {
 
 #[test]
 fn hooks_are_said_and_what_their_failure_is_without_what_may_be_secret() {
-    let hook = |when: &str, does: &str, must: bool| HookLine {
+    let hook = |when: &str, action: &str, required: bool| HookLine {
         when: when.into(),
-        name: (!must).then(|| "notes".into()),
-        does: does.into(),
-        must,
+        name: (!required).then(|| "notes".into()),
+        action: action.into(),
+        required,
     };
     let hooks = vec![
         hook("before shift", "./scale-up.sh 10", true),
@@ -74,8 +74,9 @@ fn hooks_are_said_and_what_their_failure_is_without_what_may_be_secret() {
     assert!(text.contains("  after rollback  notes: POST https://example.com/…\n"), "{text}");
     assert!(markdown(&report).contains("| after rollback | notes | POST https://example.com/… | is ignored |"));
     assert!(
-        json(&report)
-            .contains(r#"{"event":"hook","when":"before shift","name":null,"does":"./scale-up.sh 10","must":true}"#)
+        json(&report).contains(
+            r#"{"event":"hook","when":"before shift","name":null,"action":"./scale-up.sh 10","required":true}"#
+        )
     );
 }
 

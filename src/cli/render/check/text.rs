@@ -96,7 +96,7 @@ fn steps(report: &CheckReport, style: &Style, out: &mut String) {
             .clone()
             .unwrap_or_else(|| if timed { "never".into() } else { format!("+{}", format_exact(step.begins)) });
         let begins = style.paint(Tone::Faint, &begins);
-        put(out, &format!("  {:>2}  {name}{}  {begins}", step.number, step.does));
+        put(out, &format!("  {:>2}  {name}{}  {begins}", step.number, step.action));
     }
 }
 
@@ -108,8 +108,8 @@ fn hooks(report: &CheckReport, style: &Style, out: &mut String) {
     let width = report.hooks.iter().map(|h| h.when.len()).max().unwrap_or(0);
     for hook in &report.hooks {
         let name = hook.name.as_ref().map(|n| format!("{n}: ")).unwrap_or_default();
-        let must = if hook.must { style.paint(Tone::Faint, "  (a failure fails the run)") } else { String::new() };
-        put(out, &format!("  {:width$}  {name}{}{must}", hook.when, hook.does));
+        let must = if hook.required { style.paint(Tone::Faint, "  (a failure fails the run)") } else { String::new() };
+        put(out, &format!("  {:width$}  {name}{}{must}", hook.when, hook.action));
     }
 }
 
