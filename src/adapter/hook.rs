@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use http::HeaderMap;
 
-use super::metric::{Ask, Web, clipped};
+use super::metric::{HttpClient, HttpRequest, clipped};
 use crate::adapter::process::{self as command, CommandLine};
 use crate::domain::decide::{HookCall, HookInput};
 use crate::plan::model::hook::HookAction;
@@ -11,7 +11,7 @@ use crate::port::Hooks;
 
 /// Runs them for real.
 #[derive(Default)]
-pub struct HookRunner(Web);
+pub struct HookRunner(HttpClient);
 
 #[async_trait]
 impl Hooks for HookRunner {
@@ -34,7 +34,7 @@ impl Hooks for HookRunner {
                 let post = Some(("application/json", input));
                 let answer = self
                     .0
-                    .ask(Ask {
+                    .ask(HttpRequest {
                         of: Some(("http", "hook")),
                         url,
                         post,

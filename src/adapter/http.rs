@@ -17,23 +17,23 @@ use crate::base::retry::DELIVER;
 
 /// Why a delivery failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum DeliveryError {
     /// Another try may help.
-    Passing(String),
+    Temporary(String),
     /// Another try does not help.
-    Lasting(String),
+    Permanent(String),
 }
 
 /// A target of deliveries.
 #[async_trait]
 pub trait Deliver<T>: Send + Sync + 'static {
     /// Delivers the items in order, within a limited time.
-    async fn deliver(&self, parcels: &[T]) -> Result<(), Trouble>;
+    async fn deliver(&self, parcels: &[T]) -> Result<(), DeliveryError>;
 }
 
 /// Limits of a queue.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct QueueLimits {
     /// Length of the queue; further items are dropped.
     pub queue: usize,
     /// Maximum number of items in one delivery.
@@ -43,7 +43,7 @@ pub struct Patience {
 }
 
 /// A queue of items with the task that delivers them.
-pub struct Courier<T> {
+pub struct DeliveryQueue<T> {
     name: String,
     queue: Sender<T>,
     /// Number of items that are neither delivered nor given up.
@@ -53,9 +53,9 @@ pub struct Courier<T> {
     task: JoinHandle<()>,
 }
 
-impl<T: Send + Sync + 'static> Courier<T> {
+impl<T: Send + Sync + 'static> DeliveryQueue<T> {
     /// Starts the task in the caller's runtime. `name` is for the log, such as `notifications to slack`.
-    pub fn new(name: String, patience: Patience, to: impl Deliver<T>) -> Self {
+    pub fn new(name: String, patience: QueueLimits, to: impl Deliver<T>) -> Self {
         let (queue, taken) = mpsc::channel(patience.queue);
         let open = Arc::new(AtomicUsize::new(0));
         let task = tokio::spawn(work(name.clone(), patience, to, taken, Arc::clone(&open)));
@@ -90,7 +90,7 @@ impl<T: Send + Sync + 'static> Courier<T> {
 
 async fn work<T: Send + Sync>(
     name: String,
-    patience: Patience,
+    patience: QueueLimits,
     to: impl Deliver<T>,
     mut taken: Receiver<T>,
     open: Arc<AtomicUsize>,
@@ -110,7 +110,7 @@ async fn work<T: Send + Sync>(
 }
 
 /// Collects more items until there are enough, the time is over or the queue is closed.
-async fn gather<T>(taken: &mut Receiver<T>, parcels: &mut Vec<T>, patience: Patience) {
+async fn gather<T>(taken: &mut Receiver<T>, parcels: &mut Vec<T>, patience: QueueLimits) {
     let until = Instant::now() + patience.gather;
     while parcels.len() < patience.at_once {
         let room = patience.at_once - parcels.len();
@@ -125,8 +125,8 @@ async fn patiently<T: Sync>(to: &impl Deliver<T>, parcels: &[T]) -> Result<(), S
     for pause in DELIVER.pauses() {
         match to.deliver(parcels).await {
             Ok(()) => return Ok(()),
-            Err(Trouble::Lasting(why)) => return Err(why),
-            Err(Trouble::Passing(why)) => {
+            Err(DeliveryError::Permanent(why)) => return Err(why),
+            Err(DeliveryError::Temporary(why)) => {
                 tracing::debug!("a delivery is tried again in {pause:?}: {why}");
                 tokio::time::sleep(pause).await;
             }
@@ -134,7 +134,9 @@ async fn patiently<T: Sync>(to: &impl Deliver<T>, parcels: &[T]) -> Result<(), S
     }
     match to.deliver(parcels).await {
         Ok(()) => Ok(()),
-        Err(Trouble::Lasting(why) | Trouble::Passing(why)) => Err(format!("{why} ({} tries)", DELIVER.count())),
+        Err(DeliveryError::Permanent(why) | DeliveryError::Temporary(why)) => {
+            Err(format!("{why} ({} tries)", DELIVER.count()))
+        }
     }
 }
 
@@ -144,17 +146,17 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Patience = Patience { queue: 4, at_once: 1, gather: Duration::ZERO };
+    const PATIENCE: QueueLimits = QueueLimits { queue: 4, at_once: 1, gather: Duration::ZERO };
 
     /// Returns these results in order, and then never returns.
     #[derive(Clone)]
-    struct Door(Arc<Mutex<Answers>>);
+    struct FakeTarget(Arc<Mutex<Answers>>);
 
-    type Answers = (Vec<Result<(), Trouble>>, Vec<u32>);
+    type Answers = (Vec<Result<(), DeliveryError>>, Vec<u32>);
 
     #[async_trait]
-    impl Deliver<u32> for Door {
-        async fn deliver(&self, parcels: &[u32]) -> Result<(), Trouble> {
+    impl Deliver<u32> for FakeTarget {
+        async fn deliver(&self, parcels: &[u32]) -> Result<(), DeliveryError> {
             let answer = {
                 let mut door = self.0.lock().expect("nobody panics");
                 door.1.extend(parcels);
@@ -167,9 +169,13 @@ mod tests {
         }
     }
 
-    async fn told(answers: Vec<Result<(), Trouble>>, parcels: u32, patience: Patience) -> (Vec<u32>, Duration) {
-        let door = Door(Arc::new(Mutex::new((answers, Vec::new()))));
-        let mut courier = Courier::new("x".into(), patience, door.clone());
+    async fn told(
+        answers: Vec<Result<(), DeliveryError>>,
+        parcels: u32,
+        patience: QueueLimits,
+    ) -> (Vec<u32>, Duration) {
+        let door = FakeTarget(Arc::new(Mutex::new((answers, Vec::new()))));
+        let mut courier = DeliveryQueue::new("x".into(), patience, door.clone());
         let begun = Instant::now();
         (1..=parcels).for_each(|n| courier.take(n));
         assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waits for a courier");
@@ -180,7 +186,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_may_pass_is_tried_again_and_what_lasts_is_not() {
-        let (passing, lasting) = (|| Err(Trouble::Passing("busy".into())), || Err(Trouble::Lasting("no".into())));
+        let (passing, lasting) =
+            (|| Err(DeliveryError::Temporary("busy".into())), || Err(DeliveryError::Permanent("no".into())));
         assert_eq!(
             told(vec![passing(), passing(), Ok(()), Ok(())], 2, PATIENCE).await,
             (vec![1, 1, 1, 2], Duration::from_secs(4))
@@ -197,7 +204,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_finds_no_place_is_dropped_and_the_rest_goes_together_where_that_is_wanted() {
-        let patience = Patience { at_once: 3, gather: Duration::from_secs(2), ..PATIENCE };
+        let patience = QueueLimits { at_once: 3, gather: Duration::from_secs(2), ..PATIENCE };
         let (seen, took) = told(vec![Ok(()), Ok(())], 9, patience).await;
         assert_eq!(
             (seen, took),

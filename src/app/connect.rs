@@ -54,7 +54,7 @@ pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
 pub async fn rollback_ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let config = aws_config(Some(&plan.region)).await;
     let balancer = LoadBalancerApi::new(Alb::new(&config));
-    let (metrics, hooks) = (Arc::new(metric::Nobody), Arc::new(hook::HookRunner::default()));
+    let (metrics, hooks) = (Arc::new(metric::NoMetrics), Arc::new(hook::HookRunner::default()));
     Ports { balancer, clusters: BTreeMap::new(), metrics, hooks, clock: Arc::new(clock::SystemClock), store }
 }
 

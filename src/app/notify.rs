@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::names::{Names, RecordText};
-use crate::adapter::http::Courier;
+use crate::adapter::http::DeliveryQueue;
 use crate::adapter::notify::{self, Message, PATIENCE};
 use crate::base::number::count;
 use crate::domain::run::event::{Event, Record, StepType, StopReason, Wait};
@@ -188,7 +188,7 @@ impl MessageBuilder {
 /// Sends the notifications of a run to every target of its plan.
 pub struct Notifier {
     messages: MessageBuilder,
-    targets: Vec<(Notification, Courier<Message>)>,
+    targets: Vec<(Notification, DeliveryQueue<Message>)>,
 }
 
 impl Notifier {
@@ -201,7 +201,7 @@ impl Notifier {
     /// Warns about targets that are known to be unreachable, perhaps hours before the first message.
     pub fn warn_unreachable(&self) {
         for (notification, _) in &self.targets {
-            if let Some(why) = notify::trouble(&notification.to) {
+            if let Some(why) = notify::known_failure(&notification.to) {
                 tracing::warn!("notifications to {} cannot be delivered: {why}", notification.to.kind());
             }
         }

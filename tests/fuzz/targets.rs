@@ -121,7 +121,7 @@ async fn elbv2(status: u16, body: Vec<u8>) {
         http_client: Some(SharedHttpClient::new(Always { status, body })),
         ..aws::Settings::default()
     };
-    let alb = Alb::hurried(&aws::config(&settings).await, 300.0);
+    let alb = Alb::with_speed(&aws::config(&settings).await, 300.0);
     let lb = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/web/0123456789abcdef";
     let listener =
         "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/web/0123456789abcdef/0123456789abcdef";

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::adapter::aws::credentials;
-use crate::adapter::metric::web::{Ask, Web};
+use crate::adapter::metric::web::{HttpClient, HttpRequest};
 use crate::adapter::metric::{clipped, unreadable};
 use crate::base::arn;
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest, QueriedCluster};
@@ -33,7 +33,7 @@ const QUERIES: usize = 500;
 const ALARMS: usize = 100;
 
 /// Maximum delay of data in seconds.
-const LATE: i64 = 180;
+const MAX_DELAY: i64 = 180;
 
 /// A client for CloudWatch.
 pub struct CloudWatch {
@@ -46,13 +46,13 @@ pub struct CloudWatch {
 /// A query of GetMetricData, with its question and its meaning.
 struct Query {
     question: usize,
-    part: Part,
+    part: QueryMeaning,
     stat: Value,
 }
 
 /// The meaning of a query's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum QueryMeaning {
     Requests { new: bool },
     Errors { new: bool },
     Latency { new: bool },
@@ -76,7 +76,7 @@ impl CloudWatch {
     }
 
     /// Runs the queries of these questions and returns their observations.
-    pub async fn ask(&self, web: &Web, questions: &[&MeasurementRequest]) -> Vec<MeasuredValue> {
+    pub async fn ask(&self, web: &HttpClient, questions: &[&MeasurementRequest]) -> Vec<MeasuredValue> {
         let mut seen: Vec<MeasuredValue> = questions.iter().map(|_| unreadable("no answer")).collect();
         let mut spans: BTreeMap<(Timestamp, Timestamp), Vec<Query>> = BTreeMap::new();
         for (index, question) in questions.iter().enumerate() {
@@ -89,7 +89,7 @@ impl CloudWatch {
             let found = self.data(web, from, to, &queries).await;
             for index in queries.iter().map(|q| q.question).collect::<BTreeSet<_>>() {
                 seen[index] = match &found {
-                    Ok(found) => told(questions[index], index, &queries, found),
+                    Ok(found) => value_of(questions[index], index, &queries, found),
                     Err(why) => unreadable(why),
                 };
             }
@@ -101,7 +101,7 @@ impl CloudWatch {
     /// The values of each query, latest first.
     async fn data(
         &self,
-        web: &Web,
+        web: &HttpClient,
         from: Timestamp,
         to: Timestamp,
         queries: &[Query],
@@ -137,7 +137,7 @@ impl CloudWatch {
         Ok(found)
     }
 
-    async fn alarms(&self, web: &Web, questions: &[&MeasurementRequest], seen: &mut [MeasuredValue]) {
+    async fn alarms(&self, web: &HttpClient, questions: &[&MeasurementRequest], seen: &mut [MeasuredValue]) {
         let names = |q: &MeasurementRequest| {
             if let MetricSource::CloudWatchAlarms(names) = &q.gate.source { names.clone() } else { Vec::new() }
         };
@@ -163,12 +163,12 @@ impl CloudWatch {
         }
         for (question, seen) in questions.iter().zip(seen) {
             if matches!(question.gate.source, MetricSource::CloudWatchAlarms(_)) {
-                *seen = failed.as_ref().map_or_else(|| alarmed(&names(question), &states), unreadable);
+                *seen = failed.as_ref().map_or_else(|| worst_state(&names(question), &states), unreadable);
             }
         }
     }
 
-    async fn call(&self, web: &Web, operation: &str, input: &Value) -> Result<Value, String> {
+    async fn call(&self, web: &HttpClient, operation: &str, input: &Value) -> Result<Value, String> {
         let credentials = match &self.credentials {
             None => return Err("no credentials of AWS".into()),
             Some(provider) => provider
@@ -179,7 +179,7 @@ impl CloudWatch {
         let (url, body) = (format!("{}/", self.endpoint), input.to_string());
         let more = self.signed(&url, operation, &body, &credentials)?;
         let (status, answer) = web
-            .ask(Ask {
+            .ask(HttpRequest {
                 of: Some(("CloudWatch", operation)),
                 url: &url,
                 post: Some((JSON, body)),
@@ -225,7 +225,7 @@ impl CloudWatch {
 
 /// The start of the window for a metric by name: its latest value is late.
 fn earlier(from: Timestamp) -> Timestamp {
-    Timestamp::from_second(from.as_second() - LATE).unwrap_or(from)
+    Timestamp::from_second(from.as_second() - MAX_DELAY).unwrap_or(from)
 }
 
 fn queries(index: usize, question: &MeasurementRequest, wanted: &Wanted) -> Vec<Query> {
@@ -234,7 +234,7 @@ fn queries(index: usize, question: &MeasurementRequest, wanted: &Wanted) -> Vec<
             metric.dimensions.iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect();
         let metric_name = json!({"Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions});
         let stat = json!({"Metric": metric_name, "Period": minutes(question.gate.window), "Stat": metric.statistic});
-        return vec![Query { question: index, part: Part::Own, stat }];
+        return vec![Query { question: index, part: QueryMeaning::Own, stat }];
     }
     let mut all = Vec::new();
     for (side, new) in [(&question.old, false), (&question.new, true)] {
@@ -242,12 +242,12 @@ fn queries(index: usize, question: &MeasurementRequest, wanted: &Wanted) -> Vec<
             all.extend(of_groups(index, side, part, name, minutes(question.gate.interval), statistic))
         };
         match question.gate.condition {
-            GateCondition::Latency(_) => add(Part::Latency { new }, "TargetResponseTime", &wanted.latency),
-            GateCondition::Share { .. } => add(Part::Requests { new }, "RequestCount", "Sum"),
+            GateCondition::Latency(_) => add(QueryMeaning::Latency { new }, "TargetResponseTime", &wanted.latency),
+            GateCondition::Share { .. } => add(QueryMeaning::Requests { new }, "RequestCount", "Sum"),
             _ => {
-                add(Part::Requests { new }, "RequestCount", "Sum");
-                add(Part::Errors { new }, "HTTPCode_Target_5XX_Count", "Sum");
-                add(Part::Errors { new }, "TargetConnectionErrorCount", "Sum");
+                add(QueryMeaning::Requests { new }, "RequestCount", "Sum");
+                add(QueryMeaning::Errors { new }, "HTTPCode_Target_5XX_Count", "Sum");
+                add(QueryMeaning::Errors { new }, "TargetConnectionErrorCount", "Sum");
             }
         }
     }
@@ -257,7 +257,7 @@ fn queries(index: usize, question: &MeasurementRequest, wanted: &Wanted) -> Vec<
 fn of_groups(
     question: usize,
     side: &QueriedCluster,
-    part: Part,
+    part: QueryMeaning,
     name: &str,
     period: u64,
     statistic: &str,
@@ -278,27 +278,27 @@ fn minutes(duration: Duration) -> u64 {
 }
 
 /// The observation from a question's queries. Missing errors count as zero only if there are requests.
-fn told(question: &MeasurementRequest, index: usize, queries: &[Query], found: &[Vec<f64>]) -> MeasuredValue {
-    let values = |part: Part| -> Vec<f64> {
+fn value_of(question: &MeasurementRequest, index: usize, queries: &[Query], found: &[Vec<f64>]) -> MeasuredValue {
+    let values = |part: QueryMeaning| -> Vec<f64> {
         let own = queries.iter().zip(found).filter(|(q, _)| q.question == index && q.part == part);
         own.flat_map(|(_, values)| values.iter().copied()).collect()
     };
     let nothing =
         |of: &str| MeasuredValue::Nothing { message: format!("CloudWatch has no data of {of} for that time") };
     let count = |new: bool| {
-        let requests = values(Part::Requests { new });
+        let requests = values(QueryMeaning::Requests { new });
         if requests.is_empty() {
             return None;
         }
         let requests = whole(requests.iter().sum());
-        Some(RequestCount { requests, errors: whole(values(Part::Errors { new }).iter().sum()).min(requests) })
+        Some(RequestCount { requests, errors: whole(values(QueryMeaning::Errors { new }).iter().sum()).min(requests) })
     };
     match question.gate.condition {
-        GateCondition::Condition { .. } | GateCondition::State => values(Part::Own)
+        GateCondition::Condition { .. } | GateCondition::State => values(QueryMeaning::Own)
             .first()
             .map_or_else(|| nothing("the metric"), |value| MeasuredValue::Value { value: *value }),
         GateCondition::Latency(_) => {
-            let side = |new| values(Part::Latency { new }).into_iter().reduce(f64::max);
+            let side = |new| values(QueryMeaning::Latency { new }).into_iter().reduce(f64::max);
             match (side(false), side(true)) {
                 (Some(old), Some(new)) => MeasuredValue::Latencies { old, new },
                 (None, _) => nothing(&question.old.cluster),
@@ -318,7 +318,7 @@ fn whole(value: f64) -> u64 {
 }
 
 /// The worst state of these alarms.
-fn alarmed(names: &[String], states: &BTreeMap<String, String>) -> MeasuredValue {
+fn worst_state(names: &[String], states: &BTreeMap<String, String>) -> MeasuredValue {
     let of = |state: Option<&str>| -> Vec<&str> {
         names.iter().filter(|name| states.get(*name).map(String::as_str) == state).map(String::as_str).collect()
     };
@@ -344,7 +344,7 @@ mod tests {
         let states: BTreeMap<_, _> = [("fine", "OK"), ("rings", "ALARM"), ("blind", "INSUFFICIENT_DATA")]
             .map(|(n, s)| (n.to_owned(), s.to_owned()))
             .into();
-        let said = |names: &[&str]| alarmed(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>(), &states);
+        let said = |names: &[&str]| worst_state(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>(), &states);
         assert!(matches!(said(&["fine"]), MeasuredValue::State { well: true, .. }));
         assert!(
             matches!(said(&["fine", "blind", "rings"]), MeasuredValue::State { well: false, message } if message == "in ALARM: rings")

@@ -11,7 +11,7 @@ use crate::port::WriteError;
 
 /// What such a Job is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Handed<'a> {
+pub struct DetachedRun<'a> {
     /// The run's id.
     pub run: &'a str,
     /// Where it is kept, as `--state` takes it.
@@ -31,7 +31,7 @@ const LONGEST: usize = 63;
 /// How long a call stays, the longest that `step` takes: the pod after it stays as long again.
 const MAX_WAIT: &str = "720h";
 
-impl Handed<'_> {
+impl DetachedRun<'_> {
     /// Its name: the run's, shortened in front.
     pub fn name(&self) -> String {
         let id = self.run.get(self.run.len().saturating_sub(LONGEST - "cutover-".len())..).unwrap_or(self.run);
@@ -81,7 +81,7 @@ impl Handed<'_> {
 ///
 /// # Errors
 /// The API's; one that is there already is refused.
-pub async fn create(cluster: &K8s, namespace: &str, handed: &Handed<'_>, dry: bool) -> Result<(), WriteError> {
+pub async fn create(cluster: &K8s, namespace: &str, handed: &DetachedRun<'_>, dry: bool) -> Result<(), WriteError> {
     let job = handed.job().map_err(|e| WriteError::Refused(e.to_string()))?;
     let params = PostParams { dry_run: dry, field_manager: Some(super::FIELD_MANAGER.to_owned()) };
     let api = Api::namespaced(cluster.client(), namespace);
@@ -96,8 +96,8 @@ pub async fn create(cluster: &K8s, namespace: &str, handed: &Handed<'_>, dry: bo
 mod tests {
     use super::*;
 
-    fn handed(run: &str) -> Handed<'_> {
-        Handed {
+    fn handed(run: &str) -> DetachedRun<'_> {
+        DetachedRun {
             run,
             state: "eks:tools/cutover",
             region: "eu-central-1",

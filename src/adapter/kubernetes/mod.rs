@@ -30,7 +30,7 @@ pub use error::NoToken;
 pub(crate) use error::read as unreadable;
 pub use unreached::Unreached;
 
-use namespace::Surroundings;
+use namespace::NamespaceObjects;
 
 pub use crate::domain::kubernetes::binding::FIELD_MANAGER;
 use crate::domain::traffic::Unreadable;
@@ -89,7 +89,7 @@ impl K8s {
     }
 
     /// Reads the Service and the pods of a workload.
-    async fn view(&self, service: &ServiceRef, around: &Surroundings) -> Result<WorkloadView, Unreadable> {
+    async fn view(&self, service: &ServiceRef, around: &NamespaceObjects) -> Result<WorkloadView, Unreadable> {
         let namespace = service.namespace.as_str();
         let services: Api<core::Service> = Api::namespaced(self.client.clone(), namespace);
         let found = read(services.get_opt(&service.name)).await?.as_ref().map(value::service);
@@ -127,7 +127,7 @@ impl Cluster for K8s {
         let names: BTreeSet<&str> = services.iter().map(|s| s.namespace.as_str()).collect();
         let mut surroundings = BTreeMap::new();
         for name in names {
-            surroundings.insert(name, Surroundings::of(self, name).await);
+            surroundings.insert(name, NamespaceObjects::of(self, name).await);
         }
         let mut views = Vec::new();
         for service in services {

@@ -17,7 +17,7 @@ use crate::plan::model::ServiceRef;
 
 /// The labels of a namespace and its objects other than Services and pods.
 #[derive(Debug)]
-pub(super) struct Surroundings {
+pub(super) struct NamespaceObjects {
     labels: BTreeMap<String, String>,
     bindings: Vec<Binding>,
     /// UIDs of ReplicaSets with the UIDs of their owners.
@@ -26,7 +26,7 @@ pub(super) struct Surroundings {
     hpas: Vec<Hpa>,
 }
 
-impl Surroundings {
+impl NamespaceObjects {
     pub async fn of(cluster: &K8s, namespace: &str) -> Result<Self, Unreadable> {
         let client = || cluster.client.clone();
         let found = read(Api::<Namespace>::all(client()).get_opt(namespace)).await?;

@@ -14,17 +14,17 @@ use crate::plan::model::metric::{GateCondition, MetricCommand};
 /// The output of a command.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Said {
+struct ExecOutput {
     message: Option<String>,
     value: Option<f64>,
-    old: Option<Half>,
-    new: Option<Half>,
+    old: Option<SideOutput>,
+    new: Option<SideOutput>,
 }
 
 /// The numbers of one side.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(default)]
-struct Half {
+struct SideOutput {
     requests: u64,
     errors: u64,
     latency: Option<f64>,
@@ -47,7 +47,7 @@ pub async fn ask(source: &MetricCommand, question: &MeasurementRequest) -> Measu
 }
 
 fn seen(judge: &GateCondition, code: i32, stdout: &[u8]) -> MeasuredValue {
-    let said = serde_json::from_slice::<Said>(stdout).ok();
+    let said = serde_json::from_slice::<ExecOutput>(stdout).ok();
     let message = said.as_ref().and_then(|s| s.message.as_deref()).map(clipped);
     if *judge == GateCondition::State {
         return MeasuredValue::State {
@@ -62,7 +62,7 @@ fn seen(judge: &GateCondition, code: i32, stdout: &[u8]) -> MeasuredValue {
     let nothing = |what: &str| MeasuredValue::Nothing {
         message: message.clone().unwrap_or_else(|| format!("its output has no {what}")),
     };
-    let count = |half: Half| RequestCount { requests: half.requests, errors: half.errors.min(half.requests) };
+    let count = |half: SideOutput| RequestCount { requests: half.requests, errors: half.errors.min(half.requests) };
     match judge {
         GateCondition::ErrorRate(_) | GateCondition::Share { .. } => match (said.old, said.new) {
             (Some(old), Some(new)) => MeasuredValue::Counts { old: count(old), new: count(new) },

@@ -24,11 +24,11 @@ use crate::plan::model::{ClusterName, Plan, ServiceRef};
 use crate::port::{Cluster, Metrics};
 
 use crate::adapter::aws::cloudwatch::CloudWatch;
-pub use web::{Ask, Web};
+pub use web::{HttpClient, HttpRequest};
 
 /// The sources of a plan.
 pub struct Sources {
-    web: Web,
+    web: HttpClient,
     cloudwatch: CloudWatch,
     clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
     /// By workload.
@@ -40,7 +40,7 @@ impl Sources {
     pub fn new(plan: &Plan, config: &SdkConfig, clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>) -> Self {
         let services = plan.workloads.iter().filter_map(|w| Some((w.name.clone(), w.service.clone()?)));
         Self {
-            web: Web::default(),
+            web: HttpClient::default(),
             cloudwatch: CloudWatch::new(config),
             clusters: clusters.clone(),
             services: services.collect(),
@@ -79,10 +79,10 @@ impl Metrics for Sources {
 
 /// No source: for actions that need no metrics, such as a rollback.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Nobody;
+pub struct NoMetrics;
 
 #[async_trait]
-impl Metrics for Nobody {
+impl Metrics for NoMetrics {
     async fn measure(&self, questions: &[MeasurementRequest]) -> Vec<MeasuredValue> {
         questions.iter().map(|_| MeasuredValue::Unreadable { message: "no metrics are read here".into() }).collect()
     }

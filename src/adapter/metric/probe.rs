@@ -7,16 +7,16 @@ use http::HeaderMap;
 
 use super::clipped;
 use super::fill::fill;
-use super::web::{Ask, Web};
+use super::web::{HttpClient, HttpRequest};
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::plan::model::metric::Http;
 
 /// Sends the probe and returns its observation.
-pub async fn ask(web: &Web, source: &Http, question: &MeasurementRequest) -> MeasuredValue {
+pub async fn ask(web: &HttpClient, source: &Http, question: &MeasurementRequest) -> MeasuredValue {
     let url = fill(&source.url, question, &question.new.cluster);
     let begun = Instant::now();
     let (well, message) = match web
-        .ask(Ask {
+        .ask(HttpRequest {
             of: Some(("http", "probe")),
             url: &url,
             post: None,

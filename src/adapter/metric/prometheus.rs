@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::fill::fill;
-use super::web::{Ask, Web};
+use super::web::{HttpClient, HttpRequest};
 use super::{clipped, unreadable};
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::domain::metric::verdict::RequestCount;
@@ -15,7 +15,7 @@ use crate::plan::model::metric::{GateCondition, Prometheus};
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Runs the queries and returns their observation.
-pub async fn ask(web: &Web, source: &Prometheus, question: &MeasurementRequest) -> MeasuredValue {
+pub async fn ask(web: &HttpClient, source: &Prometheus, question: &MeasurementRequest) -> MeasuredValue {
     let seen = match question.gate.condition {
         GateCondition::ErrorRate(_) | GateCondition::Share { .. } => counts(web, source, question).await,
         GateCondition::Latency(_) => latencies(web, source, question).await,
@@ -30,7 +30,7 @@ pub async fn ask(web: &Web, source: &Prometheus, question: &MeasurementRequest) 
     seen.unwrap_or_else(unreadable)
 }
 
-async fn counts(web: &Web, source: &Prometheus, question: &MeasurementRequest) -> Result<MeasuredValue, String> {
+async fn counts(web: &HttpClient, source: &Prometheus, question: &MeasurementRequest) -> Result<MeasuredValue, String> {
     let side =
         async |cluster: &str| {
             let requests = value(web, source, question, cluster, source.requests.as_deref());
@@ -59,7 +59,11 @@ async fn counts(web: &Web, source: &Prometheus, question: &MeasurementRequest) -
     })
 }
 
-async fn latencies(web: &Web, source: &Prometheus, question: &MeasurementRequest) -> Result<MeasuredValue, String> {
+async fn latencies(
+    web: &HttpClient,
+    source: &Prometheus,
+    question: &MeasurementRequest,
+) -> Result<MeasuredValue, String> {
     let side = |cluster| value(web, source, question, cluster, source.latency.as_deref());
     let (old, new) = join(side(&question.old.cluster), side(&question.new.cluster)).await;
     Ok(match (old?, new?) {
@@ -80,7 +84,7 @@ fn whole(value: Option<f64>) -> Option<u64> {
 
 /// Runs a query. Returns its number; `None`: no data.
 async fn value(
-    web: &Web,
+    web: &HttpClient,
     source: &Prometheus,
     question: &MeasurementRequest,
     cluster: &str,
@@ -91,7 +95,7 @@ async fn value(
     let form =
         format!("query={}&time={}.{:03}", encoded(&query), question.to.as_second(), question.to.subsec_millisecond());
     let (status, body) = web
-        .ask(Ask {
+        .ask(HttpRequest {
             of: Some(("prometheus", "query")),
             url: &url,
             post: Some((FORM, form)),

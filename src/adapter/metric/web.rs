@@ -18,19 +18,19 @@ use crate::plan::model::metric::{Header, HeaderValue as Value};
 const MOST: usize = 1 << 20;
 
 /// The client.
-pub struct Web {
+pub struct HttpClient {
     network: Arc<Network>,
     client: OnceLock<Client<Full<Bytes>>>,
 }
 
-impl Default for Web {
+impl Default for HttpClient {
     fn default() -> Self {
         Self::over(Network::process())
     }
 }
 
 /// A request.
-pub struct Ask<'a> {
+pub struct HttpRequest<'a> {
     /// Service and operation for the counters; `None`: it is not counted.
     pub of: Option<(&'static str, &'a str)>,
     /// The URL.
@@ -45,14 +45,14 @@ pub struct Ask<'a> {
     pub timeout: Duration,
 }
 
-impl Web {
+impl HttpClient {
     /// Over a network environment.
     pub fn over(network: Arc<Network>) -> Self {
         Self { network, client: OnceLock::new() }
     }
 
     /// Sends a request. Returns the status and the body, or why there is no answer.
-    pub async fn ask(&self, ask: Ask<'_>) -> Result<(StatusCode, Bytes), String> {
+    pub async fn ask(&self, ask: HttpRequest<'_>) -> Result<(StatusCode, Bytes), String> {
         let client = self.client.get_or_init(|| self.network.client());
         let request = request(&ask)?;
         let exchange = async {
@@ -79,7 +79,7 @@ impl Web {
     }
 }
 
-fn request(ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, String> {
+fn request(ask: &HttpRequest<'_>) -> Result<Request<Full<Bytes>>, String> {
     let uri: Uri = ask.url.parse().map_err(|_| format!("`{}` is not a valid URL", redact::clean(ask.url)))?;
     let body = ask.post.as_ref().map(|(_, text)| text.clone()).unwrap_or_default();
     let mut request = Request::new(Full::new(Bytes::from(body)));

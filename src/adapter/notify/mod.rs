@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
-use super::metric::{Ask, Web};
-use crate::adapter::http::{Courier, Deliver, Patience, Trouble};
+use super::metric::{HttpClient, HttpRequest};
+use crate::adapter::http::{Deliver, DeliveryError, DeliveryQueue, QueueLimits};
 use crate::adapter::process::{self as command, CommandLine};
 use crate::base::redact;
 use crate::plan::model::metric::Header;
@@ -22,7 +22,7 @@ use crate::plan::model::notify::{
 use crate::plan::template;
 
 /// Limits of a target's queue.
-pub const PATIENCE: Patience = Patience { queue: 64, at_once: 1, gather: Duration::ZERO };
+pub const PATIENCE: QueueLimits = QueueLimits { queue: 64, at_once: 1, gather: Duration::ZERO };
 
 /// Time for one HTTP request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -91,13 +91,17 @@ fn slack(text: &str) -> String {
 }
 
 /// Starts the deliveries of a notification target.
-pub fn courier(notification: &Notification, patience: Patience) -> Courier<Message> {
+pub fn courier(notification: &Notification, patience: QueueLimits) -> DeliveryQueue<Message> {
     let name = format!("notifications to {}", notification.to.kind());
-    Courier::new(name, patience, Outlet { notification: notification.clone(), web: Web::default(), timeout: TIMEOUT })
+    DeliveryQueue::new(
+        name,
+        patience,
+        Target { notification: notification.clone(), web: HttpClient::default(), timeout: TIMEOUT },
+    )
 }
 
 /// Why deliveries to a target would fail, if that is known before the first.
-pub fn trouble(to: &NotificationTarget) -> Option<String> {
+pub fn known_failure(to: &NotificationTarget) -> Option<String> {
     match to {
         NotificationTarget::Slack { url } | NotificationTarget::Webhook { url: WebhookUrl::Secret(url), .. } => {
             secret(url).err()
@@ -107,15 +111,15 @@ pub fn trouble(to: &NotificationTarget) -> Option<String> {
 }
 
 /// A notification target.
-struct Outlet {
+struct Target {
     notification: Notification,
-    web: Web,
+    web: HttpClient,
     timeout: Duration,
 }
 
 #[async_trait]
-impl Deliver<Message> for Outlet {
-    async fn deliver(&self, messages: &[Message]) -> Result<(), Trouble> {
+impl Deliver<Message> for Target {
+    async fn deliver(&self, messages: &[Message]) -> Result<(), DeliveryError> {
         for message in messages {
             self.one(message).await?;
         }
@@ -123,18 +127,18 @@ impl Deliver<Message> for Outlet {
     }
 }
 
-impl Outlet {
-    async fn one(&self, message: &Message) -> Result<(), Trouble> {
+impl Target {
+    async fn one(&self, message: &Message) -> Result<(), DeliveryError> {
         let message = &Message { message: redact::clean(&message.message).into_owned(), ..message.clone() };
         match &self.notification.to {
             NotificationTarget::Slack { url } => {
                 let text = message.text(&self.notification, slack);
-                self.post(&secret(url).map_err(Trouble::Lasting)?, json!({"text": text}).to_string(), &[]).await
+                self.post(&secret(url).map_err(DeliveryError::Permanent)?, json!({"text": text}).to_string(), &[]).await
             }
             NotificationTarget::Webhook { url, headers } => {
                 let url = match url {
                     WebhookUrl::Plain(url) => url.clone(),
-                    WebhookUrl::Secret(url) => secret(url).map_err(Trouble::Lasting)?,
+                    WebhookUrl::Secret(url) => secret(url).map_err(DeliveryError::Permanent)?,
                 };
                 self.post(&url, message.json(&self.notification), headers).await
             }
@@ -145,17 +149,17 @@ impl Outlet {
                     input: message.json(&self.notification),
                     timeout: *timeout,
                 };
-                match command::run(line).await.map_err(Trouble::Passing)? {
+                match command::run(line).await.map_err(DeliveryError::Temporary)? {
                     (0, _) => Ok(()),
-                    (code, _) => Err(Trouble::Passing(format!("{} ends with exit code {code}", words[0]))),
+                    (code, _) => Err(DeliveryError::Temporary(format!("{} ends with exit code {code}", words[0]))),
                 }
             }
         }
     }
 
     /// Posts a notification. The answer is not repeated: it may quote a secret.
-    async fn post(&self, url: &str, body: String, headers: &[Header]) -> Result<(), Trouble> {
-        let ask = Ask {
+    async fn post(&self, url: &str, body: String, headers: &[Header]) -> Result<(), DeliveryError> {
+        let ask = HttpRequest {
             of: Some((self.notification.to.kind(), "notify")),
             url,
             post: Some(("application/json", body)),
@@ -163,13 +167,13 @@ impl Outlet {
             more: HeaderMap::new(),
             timeout: self.timeout,
         };
-        let (status, _) = self.web.ask(ask).await.map_err(Trouble::Passing)?;
+        let (status, _) = self.web.ask(ask).await.map_err(DeliveryError::Temporary)?;
         let why = || format!("the answer is {}", status.as_u16());
         match status {
             _ if status.is_success() => Ok(()),
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Err(Trouble::Passing(why())),
-            _ if status.is_server_error() => Err(Trouble::Passing(why())),
-            _ => Err(Trouble::Lasting(why())),
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Err(DeliveryError::Temporary(why())),
+            _ if status.is_server_error() => Err(DeliveryError::Temporary(why())),
+            _ => Err(DeliveryError::Permanent(why())),
         }
     }
 }

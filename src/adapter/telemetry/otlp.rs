@@ -11,14 +11,14 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value as Json, json};
 
-use crate::adapter::http::{Courier, Deliver, Patience, Trouble};
-use crate::adapter::metric::{Ask, Web};
+use crate::adapter::http::{Deliver, DeliveryError, DeliveryQueue, QueueLimits};
+use crate::adapter::metric::{HttpClient, HttpRequest};
 use crate::base::redact;
 use crate::base::text::hex;
 use crate::domain::view::trace::{Attributes, Span, Value};
 
 /// Limits of the queue and of a request.
-pub const PATIENCE: Patience = Patience { queue: 4096, at_once: 512, gather: Duration::from_secs(2) };
+pub const PATIENCE: QueueLimits = QueueLimits { queue: 4096, at_once: 512, gather: Duration::from_secs(2) };
 
 /// A collector of traces.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,8 +65,8 @@ impl Collector {
     }
 
     /// Starts the deliveries to the collector.
-    pub fn courier(self, patience: Patience) -> Courier<Span> {
-        Courier::new("traces".into(), patience, Posted { collector: self, web: Web::default() })
+    pub fn courier(self, patience: QueueLimits) -> DeliveryQueue<Span> {
+        DeliveryQueue::new("traces".into(), patience, Posted { collector: self, web: HttpClient::default() })
     }
 
     /// The body of a request.
@@ -139,15 +139,15 @@ fn nanos(time: Timestamp) -> String {
 
 struct Posted {
     collector: Collector,
-    web: Web,
+    web: HttpClient,
 }
 
 #[async_trait]
 impl Deliver<Span> for Posted {
-    async fn deliver(&self, spans: &[Span]) -> Result<(), Trouble> {
+    async fn deliver(&self, spans: &[Span]) -> Result<(), DeliveryError> {
         let Collector { url, headers, timeout, .. } = &self.collector;
         let body = self.collector.request(spans).to_string();
-        let ask = Ask {
+        let ask = HttpRequest {
             of: None,
             url,
             post: Some(("application/json", body)),
@@ -155,17 +155,16 @@ impl Deliver<Span> for Posted {
             more: headers.clone(),
             timeout: *timeout,
         };
-        let (status, answer) = self.web.ask(ask).await.map_err(Trouble::Passing)?;
+        let (status, answer) = self.web.ask(ask).await.map_err(DeliveryError::Temporary)?;
         let why = format!("the collector answers {}", status.as_u16());
         match status {
-            _ if status.is_success() => {
-                refused(&answer).map_or(Ok(()), |n| Err(Trouble::Lasting(format!("the collector refuses {n} spans"))))
-            }
+            _ if status.is_success() => refused(&answer)
+                .map_or(Ok(()), |n| Err(DeliveryError::Permanent(format!("the collector refuses {n} spans")))),
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => Err(Trouble::Passing(why)),
-            _ => Err(Trouble::Lasting(why)),
+            | StatusCode::GATEWAY_TIMEOUT => Err(DeliveryError::Temporary(why)),
+            _ => Err(DeliveryError::Permanent(why)),
         }
     }
 }

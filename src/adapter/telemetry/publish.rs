@@ -58,13 +58,13 @@ const LAST: Duration = Duration::from_secs(2);
 
 /// Maximum number of connections, and time for a request's headers.
 const CONNECTIONS: usize = 16;
-const PATIENCE: Duration = Duration::from_secs(10);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-type Told = Option<Arc<dyn Page>>;
+type CurrentPage = Option<Arc<dyn Page>>;
 
 /// The tasks that publish.
 pub struct Publisher {
-    told: Sender<Told>,
+    told: Sender<CurrentPage>,
     file: Option<JoinHandle<()>>,
     server: Option<JoinHandle<()>>,
 }
@@ -73,7 +73,7 @@ impl Publisher {
     /// Starts. A destination that fails is logged.
     pub async fn begin(outlets: &Outlets) -> Self {
         let (told, follow) = watch::channel(None);
-        let file = outlets.file.clone().map(|path| tokio::spawn(keep(path, follow.clone())));
+        let file = outlets.file.clone().map(|path| tokio::spawn(protect_credentials(path, follow.clone())));
         let server = match outlets.listen {
             None => None,
             Some(address) => listen(address, follow).await,
@@ -101,7 +101,7 @@ impl Publisher {
     }
 }
 
-async fn keep(path: PathBuf, mut follow: Receiver<Told>) {
+async fn protect_credentials(path: PathBuf, mut follow: Receiver<CurrentPage>) {
     let mut well = true;
     loop {
         let over = follow.changed().await.is_err();
@@ -123,7 +123,7 @@ async fn keep(path: PathBuf, mut follow: Receiver<Told>) {
     }
 }
 
-async fn closed(mut follow: Receiver<Told>) {
+async fn closed(mut follow: Receiver<CurrentPage>) {
     while follow.changed().await.is_ok() {}
 }
 
@@ -138,7 +138,7 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     moved
 }
 
-async fn listen(address: SocketAddr, follow: Receiver<Told>) -> Option<JoinHandle<()>> {
+async fn listen(address: SocketAddr, follow: Receiver<CurrentPage>) -> Option<JoinHandle<()>> {
     match TcpListener::bind(address).await {
         Ok(listener) => Some(tokio::spawn(serve(listener, follow))),
         Err(error) => {
@@ -148,7 +148,7 @@ async fn listen(address: SocketAddr, follow: Receiver<Told>) -> Option<JoinHandl
     }
 }
 
-async fn serve(listener: TcpListener, follow: Receiver<Told>) {
+async fn serve(listener: TcpListener, follow: Receiver<CurrentPage>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -161,7 +161,7 @@ async fn serve(listener: TcpListener, follow: Receiver<Told>) {
     }
 }
 
-async fn connection(stream: TcpStream, follow: Receiver<Told>) {
+async fn connection(stream: TcpStream, follow: Receiver<CurrentPage>) {
     let answer = service_fn(move |request| {
         let answer = answer(&request, follow.borrow().as_deref());
         async move { Ok::<_, Infallible>(answer) }
@@ -169,7 +169,7 @@ async fn connection(stream: TcpStream, follow: Receiver<Told>) {
     // A client that disconnects is not an error.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
+        .header_read_timeout(HEADER_TIMEOUT)
         .serve_connection(TokioIo::new(stream), answer)
         .await;
 }

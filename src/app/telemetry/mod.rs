@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::adapter::calls::{self, Call, CallOutcome};
-use crate::adapter::http::Courier;
+use crate::adapter::http::DeliveryQueue;
 use crate::adapter::telemetry::otlp::{self, Collector};
 use crate::adapter::telemetry::{Outlets, Publisher};
 use crate::base::time::later;
@@ -194,7 +194,7 @@ impl MetricsAudience {
 /// Sends the spans of a run.
 struct TraceAudience {
     trace: Trace,
-    courier: Courier<Span>,
+    courier: DeliveryQueue<Span>,
 }
 
 impl TraceAudience {

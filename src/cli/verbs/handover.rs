@@ -3,7 +3,7 @@
 
 use clap::Args;
 
-use crate::adapter::kubernetes::job::{Handed, create};
+use crate::adapter::kubernetes::job::{DetachedRun, create};
 use crate::app::exit::{Exit, Failure};
 use crate::app::state_store::{self, StateNamespace};
 use crate::cli::args::{Global, Output};
@@ -79,7 +79,7 @@ impl Handover<'_> {
         let HandoverOptions { image, service_account, .. } = self.args;
         let arguments: Vec<_> =
             self.api_budget.iter().flat_map(|n| ["--api-budget".to_owned(), n.to_string()]).collect();
-        let handed = Handed {
+        let handed = DetachedRun {
             run,
             state: &self.state.to_string(),
             region: self.region,

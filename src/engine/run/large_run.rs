@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::tests::NullAudience;
 use super::*;
 use crate::adapter::clock::LabClock;
-use crate::adapter::metric::Nobody;
+use crate::adapter::metric::NoMetrics;
 use crate::adapter::store::memory::MemoryStore;
 use crate::base::rate::Rate;
 use crate::domain::elb::balancer::LiveRoute;
@@ -167,7 +167,7 @@ async fn a_step_over_a_thousand_groups_reads_what_each_chunk_raises() {
             ..LoadBalancerApi::new(FakeTags::default())
         },
         clusters: [].into(),
-        metrics: Arc::new(Nobody),
+        metrics: Arc::new(NoMetrics),
         hooks: Arc::new(crate::adapter::hook::NoHooks),
         clock,
         store: Arc::<MemoryStore>::clone(&store),

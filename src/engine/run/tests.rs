@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::adapter::clock::SystemClock;
-use crate::adapter::metric::Nobody;
+use crate::adapter::metric::NoMetrics;
 use crate::adapter::store::memory::MemoryStore;
 use crate::domain::fixture;
 use crate::domain::run::event::{Record, Started, StepType, StopReason};
@@ -31,7 +31,7 @@ async fn a_baking_run_that_was_taken_over_leaves_and_hears_no_request() {
     let ports = Ports {
         balancer: LoadBalancerApi::new(FakeTags::default()),
         clusters: [].into(),
-        metrics: Arc::new(Nobody),
+        metrics: Arc::new(NoMetrics),
         hooks: Arc::new(crate::adapter::hook::NoHooks),
         clock: Arc::new(SystemClock),
         store: Arc::<MemoryStore>::clone(&store),

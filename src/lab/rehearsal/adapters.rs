@@ -34,7 +34,7 @@ pub async fn live(plan: &Plan, lab: &live::LiveLab, speed: f64) -> Result<Adapte
         clusters.insert(cluster.name.clone(), Arc::new(reached));
     }
     // The SDK's back-off is in real time: five attempts would take half an hour of the lab's time.
-    Ok(Adapters { balancer: LoadBalancerApi::new(Alb::hurried(&config, speed)), clusters })
+    Ok(Adapters { balancer: LoadBalancerApi::new(Alb::with_speed(&config, speed)), clusters })
 }
 
 /// Connects without sockets.

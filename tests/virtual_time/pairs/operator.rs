@@ -8,7 +8,7 @@ use cutover::adapter::aws;
 use cutover::adapter::aws::elb::Alb;
 use cutover::adapter::clock::LabClock;
 use cutover::adapter::kubernetes::K8s;
-use cutover::adapter::metric::Nobody;
+use cutover::adapter::metric::NoMetrics;
 use cutover::adapter::store::kubernetes::KubernetesStore;
 use cutover::app::prepare::prepare;
 use cutover::domain::run::event::{Record, Started, Wait};
@@ -196,7 +196,7 @@ impl Pair {
         Ports {
             balancer,
             clusters,
-            metrics: Arc::new(Nobody),
+            metrics: Arc::new(NoMetrics),
             hooks: Arc::new(cutover::adapter::hook::NoHooks),
             clock,
             store,

@@ -10,7 +10,7 @@ use cutover::adapter::aws;
 use cutover::adapter::aws::elb::Alb;
 use cutover::adapter::clock::LabClock;
 use cutover::adapter::kubernetes::K8s;
-use cutover::adapter::metric::Nobody;
+use cutover::adapter::metric::NoMetrics;
 use cutover::adapter::store::kubernetes::KubernetesStore;
 use cutover::app::drive;
 use cutover::app::due::{Due, due};
@@ -206,7 +206,7 @@ impl Days {
         }
         let balancer =
             LoadBalancerApi::new(Road { process: Arc::clone(process), inner: LoadBalancerApi::new(Alb::new(&config)) });
-        let metrics = Arc::new(Nobody);
+        let metrics = Arc::new(NoMetrics);
         Ports {
             balancer,
             clusters,

@@ -11,7 +11,7 @@ use cutover::adapter::aws::eks;
 use cutover::adapter::aws::elb::Alb;
 use cutover::adapter::clock::LabClock;
 use cutover::adapter::kubernetes::K8s;
-use cutover::adapter::metric::Nobody;
+use cutover::adapter::metric::NoMetrics;
 use cutover::adapter::store::memory::MemoryStore;
 use cutover::app::exit::{Exit, Failure};
 use cutover::app::prepare::prepare;
@@ -172,7 +172,7 @@ impl Theatre {
         (self.wrap)(Ports {
             balancer,
             clusters,
-            metrics: Arc::new(Nobody),
+            metrics: Arc::new(NoMetrics),
             hooks: Arc::new(Outside(self.wire.clone())),
             clock,
             store: Arc::new(self.ledger.clone()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use cutover::adapter::aws::{self, eks, elb::Alb};
 use cutover::adapter::kubernetes;
-use cutover::adapter::metric::{Ask, Web};
+use cutover::adapter::metric::{HttpClient, HttpRequest};
 use cutover::adapter::network::Network;
 use cutover::port::{Cluster, Inventory};
 use http::HeaderMap;
@@ -60,7 +60,7 @@ async fn connect(network: &Arc<Network>, proxy_url: Option<&str>) -> Cells {
 }
 
 async fn web(network: &Arc<Network>, url: &str) -> Result<(), String> {
-    let ask = Ask {
+    let ask = HttpRequest {
         of: None,
         url,
         post: Some(("application/json", "{}".into())),
@@ -68,7 +68,7 @@ async fn web(network: &Arc<Network>, url: &str) -> Result<(), String> {
         more: HeaderMap::new(),
         timeout: Duration::from_secs(20),
     };
-    match Web::over(Arc::clone(network)).ask(ask).await? {
+    match HttpClient::over(Arc::clone(network)).ask(ask).await? {
         (status, _) if status.is_success() => Ok(()),
         (status, _) => Err(status.to_string()),
     }

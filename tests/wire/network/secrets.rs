@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use cutover::adapter::aws::{self, eks, elb::Alb};
 use cutover::adapter::kubernetes;
-use cutover::adapter::metric::{Ask, Web};
+use cutover::adapter::metric::{HttpClient, HttpRequest};
 use cutover::adapter::network::Network;
 use cutover::base::redact;
 use cutover::domain::traffic::RouteId;
@@ -85,9 +85,15 @@ async fn failures(url: &str) -> Vec<String> {
     });
     let kubeconfig = serde_json::from_value(kubeconfig).expect("a kubeconfig");
     let cluster = kubernetes::over(&network, kubeconfig, None).await.expect("a client");
-    let web = Web::over(network.clone());
-    let ask =
-        |url| Ask { of: None, url, post: None, headers: &[], more: HeaderMap::new(), timeout: Duration::from_secs(5) };
+    let web = HttpClient::over(network.clone());
+    let ask = |url| HttpRequest {
+        of: None,
+        url,
+        post: None,
+        headers: &[],
+        more: HeaderMap::new(),
+        timeout: Duration::from_secs(5),
+    };
     let address = format!("{}/x", url.replace("http://", &format!("http://al:{PASSWORD}@")));
     vec![
         format!("{:?}", alb.caller().await.err()),

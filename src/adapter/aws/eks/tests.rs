@@ -55,9 +55,9 @@ fn tokens_equal_those_of_botocore() {
 
 /// A clock that the test moves.
 #[derive(Debug, Clone)]
-struct Hand(Arc<Mutex<SystemTime>>);
+struct ManualClock(Arc<Mutex<SystemTime>>);
 
-impl TimeSource for Hand {
+impl TimeSource for ManualClock {
     fn now(&self) -> SystemTime {
         *self.0.lock().unwrap()
     }
@@ -88,7 +88,7 @@ fn described(status: &str, endpoint: &str) -> Eks {
     )
 }
 
-fn config(eks: Eks, hand: &Hand, credentials: Credentials) -> SdkConfig {
+fn config(eks: Eks, hand: &ManualClock, credentials: Credentials) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(aws_config::BehaviorVersion::latest())
         .region(Region::new("ap-northeast-2"))
@@ -99,7 +99,7 @@ fn config(eks: Eks, hand: &Hand, credentials: Credentials) -> SdkConfig {
 }
 
 /// An API server that takes fresh tokens only, and notes when each was signed.
-fn transport(hand: &Hand, seen: Arc<Mutex<Vec<Timestamp>>>, signer: Credentials) -> Transport {
+fn transport(hand: &ManualClock, seen: Arc<Mutex<Vec<Timestamp>>>, signer: Credentials) -> Transport {
     let objects = Arc::new(Mutex::new(Objects::new(1, false, start())));
     let hand = hand.clone();
     let authorize = move |header: Option<&str>, now: Timestamp| {
@@ -122,7 +122,7 @@ fn transport(hand: &Hand, seen: Arc<Mutex<Vec<Timestamp>>>, signer: Credentials)
 
 #[tokio::test]
 async fn a_token_is_renewed_at_14_minutes_of_the_configurations_clock() {
-    let hand = Hand(Arc::new(Mutex::new(start().into())));
+    let hand = ManualClock(Arc::new(Mutex::new(start().into())));
     let seen = Arc::new(Mutex::new(Vec::new()));
     let config = config(described("ACTIVE", "https://blue.invalid"), &hand, credentials(None, None));
     let cluster =
@@ -139,7 +139,7 @@ async fn a_token_is_renewed_at_14_minutes_of_the_configurations_clock() {
 
 #[tokio::test]
 async fn expired_credentials_are_that_and_not_a_network_failure() {
-    let hand = Hand(Arc::new(Mutex::new(start().into())));
+    let hand = ManualClock(Arc::new(Mutex::new(start().into())));
     let ends = SystemTime::from(start()) + Duration::from_mins(5);
     let config = config(described("ACTIVE", "https://blue.invalid"), &hand, credentials(Some("s"), Some(ends)));
     let cluster =
@@ -154,7 +154,7 @@ async fn expired_credentials_are_that_and_not_a_network_failure() {
 
 #[tokio::test]
 async fn a_cluster_that_is_not_there_or_not_safe_to_talk_to_is_refused() {
-    let hand = Hand(Arc::new(Mutex::new(start().into())));
+    let hand = ManualClock(Arc::new(Mutex::new(start().into())));
     let why = async |eks: Eks| {
         connect(&config(eks, &hand, credentials(None, None)), NAME, None).await.err().map(|e| e.to_string())
     };
@@ -177,7 +177,7 @@ async fn a_cluster_that_is_not_there_or_not_safe_to_talk_to_is_refused() {
 
 #[tokio::test]
 async fn a_refused_signature_quotes_no_session_token() {
-    let hand = Hand(Arc::new(Mutex::new(start().into())));
+    let hand = ManualClock(Arc::new(Mutex::new(start().into())));
     let quoted =
         "The Canonical String for this request should have been 'GET /clusters/blue-1 x-amz-security-token:SECRET'";
     let answer = Eks(403, format!(r#"{{"__type": "InvalidSignatureException", "message": "{quoted}"}}"#));
@@ -217,7 +217,7 @@ fn a_token_is_good_for_its_cluster_signer_and_quarter_of_an_hour_only() {
 
 #[tokio::test]
 async fn a_token_that_was_not_taken_is_signed_anew() {
-    let hand = Hand(Arc::new(Mutex::new(start().into())));
+    let hand = ManualClock(Arc::new(Mutex::new(start().into())));
     let seen = Arc::new(Mutex::new(Vec::new()));
     let config = config(described("ACTIVE", "https://blue.invalid"), &hand, credentials(None, None));
     let nobody = credentials(Some("another session"), None);

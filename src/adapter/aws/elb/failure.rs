@@ -10,7 +10,7 @@ use aws_sdk_elasticloadbalancingv2::config::http::HttpResponse;
 use aws_sdk_elasticloadbalancingv2::error::{ProvideErrorMetadata, SdkError};
 use hyper_util::client::legacy::Error as HttpError;
 
-use super::known::Unmodelled;
+use super::unknown_elements::UnknownElement;
 use crate::adapter::aws::credentials;
 use crate::adapter::foreign_text;
 use crate::adapter::network::{ConnectError, find};
@@ -115,7 +115,7 @@ fn not_dispatched(error: &(dyn Error + 'static)) -> Failure {
 
 /// An answer that is not from the API (the page of a proxy, an incomplete body), or that [`Unmodelled`] rejects.
 fn unusable(error: &(dyn Error + 'static), status: Option<u16>) -> Failure {
-    if let Some(found) = cause::<Unmodelled>(error) {
+    if let Some(found) = cause::<UnknownElement>(error) {
         return Failure::Unrepresentable(found.to_string());
     }
     match status {

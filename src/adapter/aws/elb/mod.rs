@@ -9,9 +9,9 @@ mod config;
 mod failure;
 mod fields;
 mod identity;
-mod known;
 mod read;
 mod routes;
+mod unknown_elements;
 mod view;
 
 use std::collections::BTreeMap;
@@ -70,11 +70,11 @@ impl Alb {
     /// Clients over this configuration. The SDK repeats throttled reads; it never repeats writes, whatever the
     /// configuration says.
     pub fn new(config: &SdkConfig) -> Self {
-        Self::hurried(config, 1.0)
+        Self::with_speed(config, 1.0)
     }
 
     /// Clients with the pauses between reads divided by `speed`, for a lab whose clock runs that much faster.
-    pub fn hurried(config: &SdkConfig, speed: f64) -> Self {
+    pub fn with_speed(config: &SdkConfig, speed: f64) -> Self {
         let identity = Identity::new(config.credentials_provider(), config.time_source());
         let config = config
             .to_builder()
@@ -101,7 +101,7 @@ impl Alb {
     }
 
     /// Converts a result. Refused credentials are loaded again for the next call.
-    async fn known<T, E: From<Failure>>(&self, result: Result<T, Failure>) -> Result<T, E> {
+    async fn converted<T, E: From<Failure>>(&self, result: Result<T, Failure>) -> Result<T, E> {
         if let Err(Failure::Credentials(_)) = &result {
             self.identity.forget().await;
         }
@@ -274,7 +274,7 @@ impl Traffic for Alb {
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
         let mut all = BTreeMap::new();
         for (id, result) in self.routes_by_arn(ids).await {
-            all.insert(id, self.known(result.map(|route| route.content)).await);
+            all.insert(id, self.converted(result.map(|route| route.content)).await);
         }
         all
     }
@@ -287,28 +287,28 @@ impl Traffic for Alb {
         let mut reads = stream::iter(groups.to_vec()).map(read).buffered(PARALLEL);
         let mut all = BTreeMap::new();
         while let Some((arn, targets)) = reads.next().await {
-            all.insert(arn, self.known(targets).await);
+            all.insert(arn, self.converted(targets).await);
         }
         all
     }
 
     async fn census(&self, load_balancer: &str) -> Result<RouteCensus, Unreadable> {
-        self.known(self.all_routes(load_balancer).await).await.map(|all| elb::route_census(load_balancer, all))
+        self.converted(self.all_routes(load_balancer).await).await.map(|all| elb::route_census(load_balancer, all))
     }
 
     async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
-        self.known(self.write(id, content, deadline).await).await
+        self.converted(self.write(id, content, deadline).await).await
     }
 }
 
 #[async_trait]
 impl Inventory for Alb {
     async fn caller(&self) -> Result<Caller, Unreadable> {
-        self.known(self.who().await).await
+        self.converted(self.who().await).await
     }
 
     async fn load_balancers(&self, selector: &Selector, detail: Detail) -> Result<Vec<LoadBalancer>, Unreadable> {
-        self.known(self.matching_load_balancers(selector, detail).await).await
+        self.converted(self.matching_load_balancers(selector, detail).await).await
     }
 
     async fn listeners(
@@ -320,7 +320,7 @@ impl Inventory for Alb {
             Detail::Listed => self.untagged_routes(load_balancer).await,
             Detail::Full => self.all_routes(load_balancer).await,
         };
-        self.known(all).await
+        self.converted(all).await
     }
 
     async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
@@ -329,20 +329,20 @@ impl Inventory for Alb {
             (Groups::Of(arn), Detail::Full) => self.groups_of(arn).await,
             (Groups::Matching(selector), _) => self.matching_groups(selector, detail).await,
         };
-        self.known(all).await
+        self.converted(all).await
     }
 }
 
 #[async_trait]
 impl TagStore for Alb {
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
-        self.known(read::tags(&self.elb, arns).await).await
+        self.converted(read::tags(&self.elb, arns).await).await
     }
 
     async fn put(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
         let tags = tags.iter().map(|(k, v)| Tag::builder().key(k).value(v).build()).collect();
         let done = self.writes.add_tags().set_resource_arns(Some(arns.to_vec())).set_tags(Some(tags)).send().await;
-        self.known(done.map(drop).map_err(Failure::from)).await
+        self.converted(done.map(drop).map_err(Failure::from)).await
     }
 
     async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
@@ -353,6 +353,6 @@ impl TagStore for Alb {
             .set_tag_keys(Some(keys.to_vec()))
             .send()
             .await;
-        self.known(done.map(drop).map_err(Failure::from)).await
+        self.converted(done.map(drop).map_err(Failure::from)).await
     }
 }

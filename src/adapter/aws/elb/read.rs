@@ -8,7 +8,7 @@ use aws_sdk_elasticloadbalancingv2::types as sdk;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::failure::Failure;
-use super::known::Known;
+use super::unknown_elements::Known;
 use crate::domain::traffic::Tags;
 
 /// Maximum number of concurrent calls.

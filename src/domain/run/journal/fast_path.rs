@@ -15,22 +15,22 @@ use crate::domain::run::event::{Event, Record, VERSION};
 
 /// The record of a line; `None` if it is not of this version or has a duplicate field.
 pub(super) fn read_record(line: &[u8]) -> Option<Record> {
-    serde_json::from_slice::<Line>(line).ok().map(|line| line.0)
+    serde_json::from_slice::<CommandLine>(line).ok().map(|line| line.0)
 }
 
-struct Line(Record);
+struct CommandLine(Record);
 
-impl<'de> Deserialize<'de> for Line {
+impl<'de> Deserialize<'de> for CommandLine {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
         impl<'de> Visitor<'de> for Object {
-            type Value = Line;
+            type Value = CommandLine;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a record")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Line, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CommandLine, A::Error> {
                 let mut head = CommonFields::default();
                 let event = Event::deserialize(MapAccessDeserializer::new(EventFields { map, head: &mut head }))?;
                 match head {
@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for Line {
                         time: Some(time),
                         run: Some(run),
                         sum: Some(_),
-                    } if version == VERSION => Ok(Line(Record::new(seq, time, run, event))),
+                    } if version == VERSION => Ok(CommandLine(Record::new(seq, time, run, event))),
                     _ => Err(A::Error::custom("not a record of this version")),
                 }
             }

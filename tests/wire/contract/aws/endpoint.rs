@@ -92,7 +92,7 @@ pub async fn hurried_alb(url: &str, speed: f64) -> Alb {
         credentials: Some(keys),
         ..Settings::default()
     };
-    Alb::hurried(&config(&settings).await, speed)
+    Alb::with_speed(&config(&settings).await, speed)
 }
 
 /// A prefix for names of at most 32 characters.

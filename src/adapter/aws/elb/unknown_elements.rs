@@ -84,7 +84,7 @@ const ENTRY: Shape = Fields(&[("key", Text), ("value", Text)]);
 
 /// An element that this build does not know, or an answer that cannot be checked.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub(super) enum Unmodelled {
+pub(super) enum UnknownElement {
     /// An unknown element with its path.
     #[error("{route}: this build does not know {path}, and would lose it on a write")]
     Element {
@@ -102,15 +102,15 @@ pub(super) enum Unmodelled {
 ///
 /// # Errors
 /// The first unknown element under an action.
-pub(super) fn check(xml: &str) -> Result<(), Unmodelled> {
-    let document = Document::parse(xml).map_err(|_| Unmodelled::Opaque)?;
+pub(super) fn check(xml: &str) -> Result<(), UnknownElement> {
+    let document = Document::parse(xml).map_err(|_| UnknownElement::Opaque)?;
     let lists = document
         .descendants()
         .filter(|n| n.is_element() && matches!(n.tag_name().name(), "Actions" | "DefaultActions"));
     for list in lists {
         let mut path = vec![list.tag_name().name()];
         if walk(list, &List(&ACTION), &mut path).is_err() {
-            return Err(Unmodelled::Element { route: route(list), path: path.join("/") });
+            return Err(UnknownElement::Element { route: route(list), path: path.join("/") });
         }
     }
     Ok(())
@@ -159,7 +159,7 @@ impl Intercept for Known {
         if !response.status().is_success() {
             return Ok(());
         }
-        let text = response.body().bytes().and_then(|b| std::str::from_utf8(b).ok()).ok_or(Unmodelled::Opaque)?;
+        let text = response.body().bytes().and_then(|b| std::str::from_utf8(b).ok()).ok_or(UnknownElement::Opaque)?;
         Ok(check(text)?)
     }
 }
@@ -204,6 +204,6 @@ mod tests {
     fn what_is_known_passes() {
         let claims = "<JwtValidationConfig><AdditionalClaims><member><Values><member>a</member></Values></member></AdditionalClaims></JwtValidationConfig>";
         assert_eq!(unknown(&format!("<Type>jwt-validation</Type>{claims}<Order>1</Order>")), "");
-        assert_eq!(check("not xml"), Err(Unmodelled::Opaque));
+        assert_eq!(check("not xml"), Err(UnknownElement::Opaque));
     }
 }
