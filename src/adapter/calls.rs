@@ -221,7 +221,7 @@ impl<S> Layer<S> for KubernetesCallLayer {
     }
 }
 
-/// The service of [`OfKubernetes`].
+/// The service of [`KubernetesCallLayer`].
 #[derive(Debug, Clone)]
 pub struct CountedService<S>(S);
 

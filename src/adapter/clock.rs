@@ -89,7 +89,7 @@ impl LabClock {
         Self { start, origin: Instant::now(), speed, beat: None }
     }
 
-    /// Returns a clock that stops shortly after each [`Scaled::beat`]. If a busy machine delays the beats, the lab's
+    /// Returns a clock that stops shortly after each [`LabClock::beat`]. If a busy machine delays the beats, the lab's
     /// time waits: at
     /// hundreds of times real speed, a delay would otherwise look like hours without a reading.
     #[must_use]

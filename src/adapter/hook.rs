@@ -19,8 +19,7 @@ impl Hooks for HookRunner {
         let input = serde_json::to_string(&call.input).map_err(|e| e.to_string())?;
         match &call.action {
             HookAction::Exec(words) => {
-                let line =
-                    CommandLine { words, variables: variables(&call.input), input: input, timeout: call.timeout };
+                let line = CommandLine { words, variables: variables(&call.input), input, timeout: call.timeout };
                 let (code, stdout) = command::run(line).await.map_err(|why| clipped(&why))?;
                 let said = serde_json::from_slice::<serde_json::Value>(&stdout).ok();
                 let said = said.as_ref().and_then(|said| said["message"].as_str()).map(clipped).unwrap_or_default();

@@ -169,7 +169,7 @@ pub enum Guard {
 
 impl RunView {
     /// Builds the view. Without a watch, the shares are the last confirmed ones and health is unknown. The guard is the
-    /// run's owner at the watch's last observation; [`View::seen_by`] replaces it.
+    /// run's owner at the watch's last observation; [`RunView::with_heartbeat`] replaces it.
     pub fn of(plan: &Plan, state: &State, watch: Option<&Observed>, waits: &[Wait], now: Timestamp) -> Self {
         let names = Names::of(&state.started);
         let label = |r: &Route| names.route(&r.start.id);

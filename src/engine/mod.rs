@@ -1,7 +1,7 @@
 //! The shell around the rules: observe, decide, journal, act, verify, journal. It takes no decisions: those are in
 //! `domain::decide`.
 //!
-//! One serial loop ([`Run::drive`]) drives a run. Between two of its turns the journal contains the complete state, so
+//! One serial loop ([`RunLoop::drive`]) drives a run. Between two of its turns the journal contains the complete state, so
 //! a crash is not a special case. Each turn writes one chunk of a batch, so that requests and guards take effect in the
 //! middle of a batch.
 

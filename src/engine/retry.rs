@@ -1,4 +1,4 @@
-//! Retries calls after the pauses of a [`Schedule`]. Writes are never retried here.
+//! Retries calls after the pauses of a [`RetrySchedule`]. Writes are never retried here.
 
 use std::collections::BTreeMap;
 

@@ -53,7 +53,7 @@ fn changed(corpus: &[(PathBuf, Vec<u8>)], random: &mut fastrand::Rng) -> Vec<u8>
         match random.u8(..6) {
             0 if from < bytes.len() => bytes[from] ^= 1 << random.u8(..8),
             1 if from < bytes.len() => {
-                bytes[from] = *b"\0\n\"{}[]:,-'#&*<>/\xff09aZ".get(random.usize(..24)).unwrap_or(&b' ')
+                bytes[from] = *b"\0\n\"{}[]:,-'#&*<>/\xff09aZ".get(random.usize(..24)).unwrap_or(&b' ');
             }
             2 => drop(bytes.drain(from..to)),
             3 => {

@@ -239,7 +239,7 @@ fn queries(index: usize, question: &MeasurementRequest, wanted: &Wanted) -> Vec<
     let mut all = Vec::new();
     for (side, new) in [(&question.old, false), (&question.new, true)] {
         let mut add = |part, name: &str, statistic: &str| {
-            all.extend(of_groups(index, side, part, name, minutes(question.gate.interval), statistic))
+            all.extend(of_groups(index, side, part, name, minutes(question.gate.interval), statistic));
         };
         match question.gate.condition {
             GateCondition::Latency(_) => add(QueryMeaning::Latency { new }, "TargetResponseTime", &wanted.latency),

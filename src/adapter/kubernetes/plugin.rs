@@ -156,7 +156,7 @@ impl Plugin {
         let slow = async {
             tokio::time::sleep(PATIENCE).await;
             tracing::warn!("still waiting for {name}");
-            std::future::pending::<()>().await
+            std::future::pending::<()>().await;
         };
         let limit = if interactive { AT_TERMINAL } else { ALONE };
         let all = async { tokio::join!(output, watched, child.wait()) };

@@ -42,6 +42,7 @@ where
     }
 
     /// With another time for a connection, and so with connections of its own.
+    #[must_use]
     pub fn within(&self, limit: Duration) -> Self {
         Self::new(self.connector.clone().within(limit))
     }
@@ -52,8 +53,10 @@ where
         let proxy = self.connector.proxy(&url).ok().flatten();
         // Over a tunnel the proxy does not see the request.
         if url.scheme_str() == Some("http")
-            && let Some(value) =
-                proxy.as_ref().filter(|p| p.scheme != super::Scheme::Socks5).and_then(|p| p.authorization())
+            && let Some(value) = proxy
+                .as_ref()
+                .filter(|p| p.scheme != super::Scheme::Socks5)
+                .and_then(super::proxy::Proxy::authorization)
         {
             request.headers_mut().insert(header::PROXY_AUTHORIZATION, value);
         }

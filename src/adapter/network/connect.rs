@@ -50,21 +50,25 @@ impl Connector {
 
     /// With other TLS. `place`: where the certificate authority of the destination is configured, if it has one of its
     /// own.
+    #[must_use]
     pub fn tls(self, tls: ClientConfig, place: Option<String>) -> Self {
         Self { tls: Some(Arc::new(tls)), own: place, ..self }
     }
 
     /// With another time for a connection.
+    #[must_use]
     pub(super) fn within(self, limit: Duration) -> Self {
         Self { limit, ..self }
     }
 
     /// Always uses this proxy.
+    #[must_use]
     pub fn through(self, proxy: Proxy) -> Self {
         Self { fixed: Some(Arc::new(proxy)), ..self }
     }
 
     /// Expects this name in certificates, instead of the host of the URL.
+    #[must_use]
     pub fn server_name(self, name: ServerName<'static>) -> Self {
         Self { names: Arc::new(FixedServerNameResolver::new(name)), ..self }
     }
@@ -92,13 +96,12 @@ impl Connector {
             let https = HttpsConnector::new(hop, tls, false, Arc::clone(&self.names));
             https.oneshot(url.clone()).await.map_err(|e| ConnectError::of(&*e, &host, self.own.as_deref()))
         };
-        match tokio::time::timeout(self.limit, opening).await {
-            Ok(opened) => opened,
-            Err(_) => {
-                let through = self.proxy(&url).ok().flatten().map(|proxy| format!(" through the proxy {proxy}"));
-                let (through, limit) = (through.unwrap_or_default(), self.limit.as_secs_f64());
-                Err(ConnectError::Failed(format!("no connection to {host}{through} within {limit} s")))
-            }
+        if let Ok(opened) = tokio::time::timeout(self.limit, opening).await {
+            opened
+        } else {
+            let through = self.proxy(&url).ok().flatten().map(|proxy| format!(" through the proxy {proxy}"));
+            let (through, limit) = (through.unwrap_or_default(), self.limit.as_secs_f64());
+            Err(ConnectError::Failed(format!("no connection to {host}{through} within {limit} s")))
         }
     }
 }

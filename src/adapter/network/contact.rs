@@ -36,14 +36,13 @@ impl Contacts {
         };
         let Contact::Waiting(since) = begun else { return answer.await };
         let mut answer = std::pin::pin!(answer);
-        let result = match tokio::time::timeout_at(since + PATIENCE, &mut answer).await {
-            Ok(result) => result,
-            Err(_) => {
-                if self.known(host) {
-                    tracing::warn!("still waiting for the first answer of {host}{}", through());
-                }
-                answer.await
+        let result = if let Ok(result) = tokio::time::timeout_at(since + PATIENCE, &mut answer).await {
+            result
+        } else {
+            if self.known(host) {
+                tracing::warn!("still waiting for the first answer of {host}{}", through());
             }
+            answer.await
         };
         if result.is_ok() {
             self.known(host);

@@ -16,7 +16,8 @@ pub async fn open(io: &mut (impl AsyncRead + AsyncWrite + Unpin), proxy: &Proxy,
         |e: std::io::Error| ConnectError::Failed(format!("the connection to the proxy {proxy} failed: {}", e.kind()));
     let mut request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\nUser-Agent: {}\r\n", super::client::USER_AGENT);
     if let Some(value) = proxy.authorization() {
-        request.push_str(&format!("Proxy-Authorization: {}\r\n", value.to_str().unwrap_or_default()));
+        let value = value.to_str().unwrap_or_default();
+        request.extend(["Proxy-Authorization: ", value, "\r\n"]);
     }
     request.push_str("\r\n");
     io.write_all(request.as_bytes()).await.map_err(broken)?;

@@ -130,11 +130,11 @@ impl MetricsAudience {
                 let _ = gauges.state.apply_record(record);
                 match event {
                     Event::Intended { writes, .. } => {
-                        gauges.written.extend(writes.iter().map(|w| (w.route.clone(), w.set.clone())))
+                        gauges.written.extend(writes.iter().map(|w| (w.route.clone(), w.set.clone())));
                     }
                     Event::Outcome { result, .. } => *self.writes.entry(trace::result_name(*result)).or_default() += 1,
                     Event::Health { groups } => {
-                        gauges.health.extend(groups.iter().map(|(arn, counts)| (arn.clone(), *counts)))
+                        gauges.health.extend(groups.iter().map(|(arn, counts)| (arn.clone(), *counts)));
                     }
                     _ => {}
                 }

@@ -1,4 +1,4 @@
-//! Renders `status --load-balancer` as text or as JSON lines. Pure, from a [`Live`].
+//! Renders `status --load-balancer` as text or as JSON lines. Pure, from a [`LoadBalancerView`].
 
 use std::fmt::Write;
 

@@ -35,7 +35,7 @@ pub struct Batch {
     pub restore: bool,
     /// The writes. The executor may send some now and leave the rest for the next turn.
     pub writes: Vec<Write>,
-    /// Groups that it raises. Each write needs a fresh reading of its own groups ([`clear`](super::clear)).
+    /// Groups that it raises. Each write needs a fresh reading of its own groups ([`clear`](super::judge_chunk)).
     pub raised_groups: Vec<String>,
 }
 

@@ -126,7 +126,7 @@ pub fn groups_with_weight(route: &Route) -> impl Iterator<Item = &str> {
     route.start.groups.values().map(String::as_str).filter(move |arn| weight(arn) > 0)
 }
 
-/// All conditions, for a run that passed [`unfit`].
+/// All conditions, for a run that passed [`blocked_by_run`].
 pub fn judge(
     plan: &Plan,
     state: &State,

@@ -32,7 +32,7 @@ pub fn is_continuous(plan: &Plan, last: Timestamp, now: Timestamp) -> bool {
     plan.strategy.observe_every.is_some_and(|every| now.duration_since(last).unsigned_abs() <= every)
 }
 
-/// The stop reason of a process that exits instead of guarding a frozen run; [`Stop::Waiting`] if the run may unfreeze
+/// The stop reason of a process that exits instead of guarding a frozen run; [`StopReason::Waiting`] if the run may unfreeze
 /// by itself.
 pub fn stop_reason(freeze: FreezeReason) -> StopReason {
     match freeze {

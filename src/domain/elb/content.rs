@@ -48,7 +48,7 @@ pub fn content(actions: &[Action]) -> RouteContent {
 /// The actions to write: those that were read, with the members and weights of the content.
 ///
 /// # Errors
-/// [`Foreign`] if the content was not made by [`content`].
+/// [`ContentError`] if the content was not made by [`content`].
 pub fn actions(content: &RouteContent) -> Result<Vec<Action>, ContentError> {
     let VendorConfig { vendor, v, value } = &content.vendor_config;
     if (vendor.as_str(), *v) != (VENDOR, VERSION) {

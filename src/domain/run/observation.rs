@@ -178,7 +178,7 @@ impl Observed {
         }
         match look.marker {
             Some(Reading { at, value: Ok(marker) }) => {
-                (self.marker, self.marker_error, self.marker_at) = (Some(marker), None, at)
+                (self.marker, self.marker_error, self.marker_at) = (Some(marker), None, at);
             }
             // The owner is unknown now, whatever the last reading said.
             Some(Reading { value: Err(why), .. }) => self.marker_error = Some(why),

@@ -51,7 +51,7 @@ pub enum ShareError {
 /// smallest maximum error is chosen; among equals the original total, else the smallest total.
 ///
 /// # Errors
-/// [`Imprecise`]; also if a share would be off by more than 0.5 percentage points or by more than a tenth of itself.
+/// [`ShareError`]; also if a share would be off by more than 0.5 percentage points or by more than a tenth of itself.
 pub fn split_for(
     original: &Split,
     managed: &[(ClusterName, String)],
@@ -91,7 +91,7 @@ pub fn live_shares(split: &Split, managed: &[(ClusterName, String)]) -> Option<B
     (ours > 0).then(|| managed.iter().map(|(cluster, arn)| (cluster.clone(), share(arn))).collect())
 }
 
-/// Whether the live shares of `split` equal `shares` within the tolerance of [`spell`]. A share of 0 or 100 must be
+/// Whether the live shares of `split` equal `shares` within the tolerance of [`split_for`]. A share of 0 or 100 must be
 /// exact.
 pub fn matches_shares(split: &Split, managed: &[(ClusterName, String)], shares: &Shares) -> bool {
     let (_, ours) = totals(split, managed);

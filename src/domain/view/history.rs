@@ -166,10 +166,10 @@ impl HistoryBuilder {
                 self.step(*step, |s| s.time.1 = Some(at));
             }
             Event::Approved { step, by, .. } => {
-                self.step(*step, |s| s.operator_actions.push(format!("approved by {by}")))
+                self.step(*step, |s| s.operator_actions.push(format!("approved by {by}")));
             }
             Event::Promoted { step, by, .. } => {
-                self.step(*step, |s| s.operator_actions.push(format!("ended early by {by}")))
+                self.step(*step, |s| s.operator_actions.push(format!("ended early by {by}")));
             }
             Event::Waiting { waits } => self.replace_waits(waits, at),
             Event::Intended { writes, .. } => self.history.writes.intended += writes.len(),
@@ -187,7 +187,7 @@ impl HistoryBuilder {
                 gate.dry_run = *dry_run;
             }
             Event::TimedOut { step, .. } => {
-                self.step(*step, |s| s.operator_actions.push("nobody approved in time".into()))
+                self.step(*step, |s| s.operator_actions.push("nobody approved in time".into()));
             }
             Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
                 self.replace_waits(&[], at);

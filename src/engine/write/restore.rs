@@ -216,7 +216,7 @@ impl InFlight {
     ) {
         match landed {
             Some(CallResult::Answer(prepared, answer)) => {
-                turn.events.extend(self.answered(executor, prepared, answer, now))
+                turn.events.extend(self.answered(executor, prepared, answer, now));
             }
             Some(CallResult::Read(live)) => {
                 self.reading = false;

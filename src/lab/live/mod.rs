@@ -45,7 +45,7 @@ pub struct ListenerAddress {
     pub url: String,
 }
 
-/// A running lab. Dropping it aborts its tasks; [`Lab::stop`] also waits until they have ended.
+/// A running lab. Dropping it aborts its tasks; [`LiveLab::stop`] also waits until they have ended.
 pub struct LiveLab {
     shell: SharedModel,
     aws: Server,

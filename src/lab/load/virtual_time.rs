@@ -49,7 +49,7 @@ impl Pace {
         Self { tick, per_tick: (rate * tick.as_secs_f64()).round().max(1.0) as u64, fixed: true }
     }
 
-    /// At least [`REQUESTS`] within `time`.
+    /// At least [`STEP_REQUESTS`] within `time`.
     pub fn for_duration(time: Duration) -> Self {
         let tick = (time / TICKS).clamp(Duration::from_millis(100), Duration::from_secs(30));
         let ticks = u64::try_from(time.as_millis() / tick.as_millis()).unwrap_or(u64::MAX).max(1);
@@ -73,7 +73,7 @@ impl VirtualTraffic {
         }
     }
 
-    /// Sends, at once, what the meter's window lacks to [`REQUESTS`]: the shares changed too soon for a measurement.
+    /// Sends, at once, what the meter's window lacks to [`STEP_REQUESTS`]: the shares changed too soon for a measurement.
     pub fn send_missing(&self) {
         if !self.state.pace().fixed {
             self.state.send(STEP_REQUESTS.saturating_sub(self.state.meter.window_requests()));

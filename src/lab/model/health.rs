@@ -47,7 +47,7 @@ impl World {
         let answer = pod.map_or(PodAnswer::Silent, |pod| self.respond(pod, Requester::HealthCheck));
         match answer {
             PodAnswer::Status { status, delay } if delay < timeout => {
-                self.record_probe(target, ProbeResult::Status(status))
+                self.record_probe(target, ProbeResult::Status(status));
             }
             PodAnswer::Refused => self.record_probe(target, ProbeResult::Refused),
             _ => self.schedule_in(timeout, LabEvent::Probed(target.clone(), ProbeResult::Timeout)),

@@ -217,7 +217,7 @@ impl RehearsalLab {
         self.meter.start_window();
     }
 
-    /// Returns the measurement since [`Stage::settled`] as a record of `step`. Call it before the next write.
+    /// Returns the measurement since [`RehearsalLab::start_measuring`] as a record of `step`. Call it before the next write.
     pub fn measure(&self, step: usize) -> ClientMeasurement {
         self.meter.take_window().into_measured(
             step,

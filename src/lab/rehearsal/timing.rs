@@ -51,7 +51,7 @@ fn added_by_hours(plan: &Plan, at: Timestamp) -> Duration {
     end.saturating_sub(schedule::min_duration(plan, routes))
 }
 
-/// The speed at which a plan that starts at `at` takes about [`LENGTH`]; at least 1.
+/// The speed at which a plan that starts at `at` takes about [`LIVE_LENGTH`]; at least 1.
 pub fn speed(plan: &Plan, at: Timestamp) -> f64 {
     ((length(plan) + added_by_hours(plan, at)).as_secs_f64() / LIVE_LENGTH.as_secs_f64()).max(1.0)
 }

@@ -11,7 +11,7 @@ pub struct Notification {
     pub to: NotificationTarget,
     /// The events, in the order of [`Kind::ALL`].
     pub on: Vec<Kind>,
-    /// The text with placeholders `{{…}}`; `None`: [`TEXT`].
+    /// The text with placeholders `{{…}}`; `None`: [`DEFAULT_TEMPLATE`].
     pub template: Option<String>,
 }
 

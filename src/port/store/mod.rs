@@ -63,7 +63,7 @@ pub trait Store: Send + Sync {
     /// Acquires the locks of these load balancers (ARNs), all or none. They are held until the returned value is
     /// dropped.
     async fn lock(&self, load_balancers: &[String], holder: &LockOwner) -> Result<LockGuard, LockError>;
-    /// Takes over the locks of these load balancers (ARNs) from their owners. The previous owner's [`Held::check`] then
+    /// Takes over the locks of these load balancers (ARNs) from their owners. The previous owner's [`LockGuard::check`] then
     /// names the new one.
     async fn take_over(&self, load_balancers: &[String], holder: &LockOwner) -> Result<LockGuard, LockError>;
     /// The live process that holds a lock for this run. Locks of dead processes do not count.
@@ -223,17 +223,17 @@ impl LockGuard {
         self.0.new_owner().map_or(Ok(()), |holder| Err(LockError::HeldBy(Box::new(holder))))
     }
 
-    /// See [`Lock::lapsed`].
+    /// See [`LockBackend::expiry`].
     pub fn expiry(&self, need: Duration) -> Option<String> {
         self.0.expiry(need)
     }
 
-    /// See [`Lock::confirm`].
+    /// See [`LockBackend::confirm`].
     pub async fn confirm(&self) -> bool {
         self.0.confirm().await
     }
 
-    /// Releases the locks now. [`Held::check`] succeeds afterwards.
+    /// Releases the locks now. [`LockGuard::check`] succeeds afterwards.
     pub async fn release(&self) {
         self.0.release().await;
     }

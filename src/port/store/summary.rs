@@ -65,7 +65,7 @@ impl RunSummary {
             }
             Event::ProcessStarted { .. } => self.stopped = None,
             Event::RollbackStarted { .. } | Event::RampStarted { .. } | Event::RetireStarted { .. } => {
-                self.finished = None
+                self.finished = None;
             }
             Event::Finished { outcome, .. } => self.finished = Some(*outcome),
             Event::Stopped { reason, .. } => self.stopped = Some(*reason),

@@ -37,7 +37,7 @@ async fn marker_then_attached_at_zero_then_bound_then_raised() {
                 steps.push(if raises { "raise" } else { "attach" });
             }
             Event::Outcome { live: Some(live), .. } if !steps.contains(&"bind") => {
-                assert_eq!(live.weight(green), Some(0))
+                assert_eq!(live.weight(green), Some(0));
             }
             Event::BindingDone { .. } => steps.push("bind"),
             _ => {}

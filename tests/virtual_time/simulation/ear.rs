@@ -36,7 +36,7 @@ impl Audience for Ear {
         match &record.event {
             Event::Frozen { .. } => self.frozen = Some(self.wire.now()),
             Event::Unfrozen {} | Event::Resumed { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
-                self.frozen = None
+                self.frozen = None;
             }
             _ => {}
         }

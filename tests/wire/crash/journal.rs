@@ -77,7 +77,7 @@ impl DamagedJournal<'_> {
         let torn = std::mem::take(&mut before.torn);
         match read {
             Ok(()) => {
-                assert!(torn && at + 1 == self.bytes.len(), "byte {at} bit {bit}: it was taken for a torn record")
+                assert!(torn && at + 1 == self.bytes.len(), "byte {at} bit {bit}: it was taken for a torn record");
             }
             Err(LineDamage::Newer(version)) => assert_ne!(version, 1, "byte {at} bit {bit}"),
             Err(_) => {}

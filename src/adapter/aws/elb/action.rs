@@ -96,7 +96,7 @@ fn forward(action: &sdk::Action) -> Result<Forward, String> {
     }
     match action.target_group_arn() {
         Some(arn) if target_groups.is_empty() => {
-            target_groups.push(Tuple { target_group_arn: arn.to_owned(), weight: None })
+            target_groups.push(Tuple { target_group_arn: arn.to_owned(), weight: None });
         }
         Some(arn) if !target_groups.iter().any(|t| t.target_group_arn == arn) => {
             return Err(format!("a forward whose TargetGroupArn {arn} is not in its ForwardConfig"));

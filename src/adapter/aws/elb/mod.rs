@@ -1,4 +1,4 @@
-//! An AWS Application Load Balancer behind the seams [`Traffic`], [`Inventory`] and [`Marks`].
+//! An AWS Application Load Balancer behind the seams [`Traffic`], [`Inventory`] and [`TagStore`].
 //!
 //! Every call is sent once. Rate limits, retries and reading back belong to the executor and must not be added here. No
 //! SDK type leaves this folder.

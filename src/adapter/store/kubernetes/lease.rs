@@ -127,7 +127,7 @@ impl Leases {
                 Err(RequestError::Conflict | RequestError::Missing | RequestError::Unanswered(_))
                     if tries < retry::CONTENDED_TRIES =>
                 {
-                    tries += 1
+                    tries += 1;
                 }
                 Err(trouble) => return Err(unusable(trouble)),
             }

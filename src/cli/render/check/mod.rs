@@ -1,4 +1,4 @@
-//! Renders the report of `check` as text, as Markdown for a pull request, or as JSON lines. Pure, from a [`Report`].
+//! Renders the report of `check` as text, as Markdown for a pull request, or as JSON lines. Pure, from a [`CheckReport`].
 
 mod json;
 mod markdown;

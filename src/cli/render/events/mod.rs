@@ -12,7 +12,7 @@ use crate::base::number::{count, percent};
 use crate::domain::health::HealthCounts;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{
-    ClientMeasurement, Event, Record, ResumeMode, RouteStart, RunOutcome, Started, Wait, WaitReason,
+    ClientMeasurement, Event, Ramp, Record, ResumeMode, RouteStart, RunOutcome, Started, Wait, WaitReason,
 };
 use crate::domain::run::hook::{HookId, HookPoint, HookResult};
 use crate::domain::traffic::{RouteContent, RouteId};
@@ -162,10 +162,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
             EventText::new(Tone::Bad, "↩", rollback(cause, by, *to_step, *force))
         }
         Event::RampStarted { cause, by, ramp, force, .. } => {
-            let parts = ramp.percents.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-            let every = format_elapsed(millis(ramp.every.saturating_mul(1000)));
-            let whole = rollback(cause, by, None, *force);
-            EventText::new(Tone::Bad, "↩", format!("{whole}; in stages: {parts} %, one every {every}"))
+            EventText::new(Tone::Bad, "↩", format!("{}; {}", rollback(cause, by, None, *force), stages(ramp)))
         }
         Event::Ramped { percent, early: None } => {
             EventText::new(Tone::Strong, "↩", format!("rolling back {percent} % of the shares"))
@@ -197,18 +194,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         Event::Notice { message, .. } => EventText::new(Tone::Warn, "!", message),
         Event::Finished { outcome, remarks, unresolved: left } => finished(*outcome, remarks, left),
         Event::WeightsTagged { missing, .. } if missing.is_empty() => return None,
-        Event::WeightsTagged { missing, .. } => {
-            let why = missing.values().next().map_or("", String::as_str);
-            let routes = count(missing.len(), "route");
-            EventText::new(
-                Tone::Warn,
-                "!",
-                format!(
-                    "the original weights cannot be put in the tags of {routes} ({why}); \
-                     the journal and the break-glass script have them"
-                ),
-            )
-        }
+        Event::WeightsTagged { missing, .. } => EventText::new(Tone::Warn, "!", untagged(missing)),
         Event::Stopped { message, .. } => EventText::new(Tone::Warn, "⏸", message),
         Event::Unknown { kind } => EventText::new(
             Tone::Warn,
@@ -220,6 +206,20 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
             EventText::new(Tone::Faint, "·", format!("would notify {to} ({about}): {text}"))
         }
     })
+}
+
+fn stages(ramp: &Ramp) -> String {
+    let stages = ramp.percents.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    format!("in stages: {stages} %, one every {}", format_elapsed(millis(ramp.every.saturating_mul(1000))))
+}
+
+fn untagged(missing: &BTreeMap<RouteId, String>) -> String {
+    let why = missing.values().next().map_or("", String::as_str);
+    let routes = count(missing.len(), "route");
+    format!(
+        "the original weights cannot be put in the tags of {routes} ({why}); \
+         the journal and the break-glass script have them"
+    )
 }
 
 fn started(s: &Started, run: &str) -> String {

@@ -42,7 +42,7 @@ pub fn final_lines(view: &RunView, style: &Style) -> Vec<String> {
     lay_out(&all, style)
 }
 
-/// One JSON object: the fields of the [`View`], and the commands `continueCommands` and `rollbackCommands`.
+/// One JSON object: the fields of the [`RunView`], and the commands `continueCommands` and `rollbackCommands`.
 pub fn json(view: &RunView) -> serde_json::Value {
     let mut value = serde_json::to_value(view).unwrap_or_default();
     value["continueCommands"] = continue_commands(view).into();

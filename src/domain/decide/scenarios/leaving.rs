@@ -5,7 +5,7 @@ use crate::domain::traffic::RouteId;
 
 impl Sim {
     /// A process of `cutover step` that may exit at once.
-    fn as_step_command(mut self) -> Self {
+    fn into_step_command(mut self) -> Self {
         self.orders.exit_after = Some(self.now);
         self
     }
@@ -20,7 +20,7 @@ impl Sim {
             Observed::new(self.now, poll, Duration::from_mins(5)).with_observe_every(self.plan.strategy.observe_every);
         let onward = is_continuous(&self.plan, last, self.now);
         self.apply(Event::ProcessStarted { owner: String::new(), pid: 1, tool: String::new(), continuous: onward });
-        self.as_step_command()
+        self.into_step_command()
     }
 
     fn every(mut self, minutes: u64) -> Self {
@@ -38,7 +38,7 @@ fn left(decision: &Decision) -> (StopReason, &str) {
 fn a_bake_is_left_with_what_was_seen_of_it_in_the_journal() {
     let mut sim = Sim::at_step(3, 10);
     sim.observe_for(20, &ok(10), &ok(1));
-    let mut sim = sim.as_step_command();
+    let mut sim = sim.into_step_command();
     let decision = sim.observe_after(POLL, &ok(10), &ok(1));
     let (stop, message) = left(&decision);
     assert_eq!(stop, StopReason::Waiting);
@@ -48,7 +48,7 @@ fn a_bake_is_left_with_what_was_seen_of_it_in_the_journal() {
 
 #[test]
 fn calls_that_are_no_further_apart_than_the_plan_says_are_one_bake() {
-    let mut sim = Sim::at_step(3, 10).every(6).as_step_command();
+    let mut sim = Sim::at_step(3, 10).every(6).into_step_command();
     sim.observe_after(POLL, &ok(10), &ok(1));
     for call in 1..=2 {
         sim = sim.next_process_after(290);
@@ -67,7 +67,7 @@ fn calls_further_apart_and_calls_of_a_plan_that_does_not_say_leave_a_gap() {
     for (every, pause) in [(Some(5), 300), (None, 10)] {
         let mut sim = Sim::at_step(3, 10);
         sim.plan.strategy.observe_every = every.map(Duration::from_mins);
-        let mut sim = sim.as_step_command();
+        let mut sim = sim.into_step_command();
         sim.observe_after(POLL, &ok(10), &ok(1));
         let mut sim = sim.next_process_after(pause);
         sim.observe_after(POLL, &ok(10), &ok(1));
@@ -84,7 +84,7 @@ fn calls_further_apart_and_calls_of_a_plan_that_does_not_say_leave_a_gap() {
 fn a_failing_guard_is_stayed_for_until_it_holds_or_fails() {
     let mut sim = Sim::at_step(3, 10);
     sim.observe_for(30, &ok(10), &ok(10));
-    let mut sim = sim.as_step_command();
+    let mut sim = sim.into_step_command();
     let waiting = sim.observe_for(60, &ok(10), &Ok((6, 4)));
     assert!(matches!(waiting, Decision::Wait(_)), "{waiting:?}");
     let decision = sim.observe_for(40, &ok(10), &Ok((6, 4)));
@@ -93,14 +93,14 @@ fn a_failing_guard_is_stayed_for_until_it_holds_or_fails() {
     let mut sim = Sim::at_step(3, 10);
     sim.observe_for(30, &ok(10), &ok(10));
     sim.apply(Event::Paused { by: "alice".into(), reason: String::new(), request: None });
-    let mut sim = sim.as_step_command();
+    let mut sim = sim.into_step_command();
     assert!(matches!(sim.observe_after(POLL, &ok(10), &Ok((6, 4))), Decision::Wait(_)));
     assert_eq!(left(&sim.observe_after(POLL, &ok(10), &ok(10))).0, StopReason::Waiting);
 }
 
 #[test]
 fn a_gate_that_lacks_something_is_left_and_one_that_only_has_to_hold_is_not() {
-    let mut sim = Sim::at_step(4, 40).as_step_command();
+    let mut sim = Sim::at_step(4, 40).into_step_command();
     let short = sim.observe_after(POLL, &ok(40), &ok(4));
     assert!(left(&short).1.contains("webapp-b has 4 of the 20 healthy targets that 50 % needs"), "{short:?}");
     let holds = sim.observe_after(POLL, &ok(40), &ok(20));
@@ -111,7 +111,7 @@ fn a_gate_that_lacks_something_is_left_and_one_that_only_has_to_hold_is_not() {
 #[test]
 fn a_gates_time_out_goes_on_over_calls_that_count_as_one() {
     for (every, froze) in [(6, vec![FreezeReason::GateTimeout]), (4, vec![])] {
-        let mut sim = Sim::at_step(4, 40).every(every).as_step_command();
+        let mut sim = Sim::at_step(4, 40).every(every).into_step_command();
         sim.observe_after(POLL, &ok(40), &ok(4));
         for _ in 0..5 {
             sim = sim.next_process_after(295);
@@ -123,7 +123,7 @@ fn a_gates_time_out_goes_on_over_calls_that_count_as_one() {
 
 #[test]
 fn what_was_written_is_stayed_for_until_it_has_settled() {
-    let mut sim = Sim::at_step(4, 10).as_step_command();
+    let mut sim = Sim::at_step(4, 10).into_step_command();
     let Decision::Write(batch) = sim.observe_for(60, &ok(10), &ok(10)) else { panic!("no write") };
     let deadline = sim.now + SignedDuration::from_secs(10);
     let (first, second) = (&batch.writes[0], &batch.writes[1]);
@@ -155,7 +155,7 @@ fn what_was_written_is_stayed_for_until_it_has_settled() {
 fn what_cannot_be_read_is_stayed_for_until_the_run_is_frozen_by_it() {
     let mut sim = Sim::at_step(5, 10);
     sim.observe_for(30, &ok(10), &ok(5));
-    let mut sim = sim.as_step_command();
+    let mut sim = sim.into_step_command();
     let blind = Err(Unreadable::Throttled);
     assert!(matches!(sim.observe_for(55, &ok(10), &blind), Decision::Wait(_)));
     let frozen = sim.observe_for(10, &ok(10), &blind);
@@ -195,7 +195,7 @@ fn what_can_be_measured_is_measured_before_anybody_leaves() {
         condition: GateCondition::Condition { at_most: Some(1.0), at_least: None },
     }];
     sim.observe_for(120, &ok(10), &ok(1));
-    let mut sim = sim.as_step_command();
+    let mut sim = sim.into_step_command();
     let waiting = sim.observe_after(POLL, &ok(10), &ok(1));
     assert!(matches!(waiting, Decision::Wait(_)), "{waiting:?}");
     let measurement = Measurement {

@@ -162,7 +162,7 @@ impl fmt::Display for SkipReason {
             Self::NotListed => f.write_str("is not in the plan's `rules`"),
             Self::Elsewhere { groups } => write!(f, "already sends its traffic to {}", groups.join(", ")),
             Self::AtZero { groups } => {
-                write!(f, "has {} at weight 0; other groups carry its traffic", groups.join(", "),)
+                write!(f, "has {} at weight 0; other groups carry its traffic", groups.join(", "))
             }
             Self::Refused => f.write_str("is refused; see the findings"),
         }

@@ -46,7 +46,7 @@ pub(super) fn entry(
                 register_group(selection, workload, cluster, group, load_balancer);
             }
             Err(problem) => {
-                selection.findings.push(problem.finding(Code::CUT041, subject, "target group", &plan.region))
+                selection.findings.push(problem.finding(Code::CUT041, subject, "target group", &plan.region));
             }
         }
     }

@@ -106,7 +106,7 @@ fn each_problem_has_its_code() {
             );
         }),
         ("one route has an unknown element", Code::CUT053, |_, w| {
-            unread(w, &["webapp-a"], Unreadable::Unrepresentable("Quantum".into()))
+            unread(w, &["webapp-a"], Unreadable::Unrepresentable("Quantum".into()));
         }),
         ("one route cannot be read at all", Code::CUT052, |_, w| unread(w, &[], Unreadable::Throttled)),
         ("tags cannot be read", Code::CUT052, |_, w| {

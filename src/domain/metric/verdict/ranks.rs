@@ -33,7 +33,7 @@ impl RankTest {
     }
 }
 
-/// Judges differences, oldest first: new latency minus allowed latency. `None` with fewer than [`LEAST`] of them.
+/// Judges differences, oldest first: new latency minus allowed latency. `None` with fewer than [`MIN_WINDOWS`] of them.
 pub fn judge(differences: &[f64], alpha: f64) -> Option<RankTest> {
     let look = differences.len().checked_sub(MIN_WINDOWS)? + 1;
     let latest = &differences[differences.len().saturating_sub(MAX_WINDOWS)..];

@@ -75,7 +75,7 @@ pub const BALANCER: &[(&str, Code, Change)] = &[
         }
     }),
     ("another load balancer", Code::CUT067, |_, f| {
-        group_of(f, "webapp-b").load_balancers.push(LB.replace("/alpha/", "/beta/"))
+        group_of(f, "webapp-b").load_balancers.push(LB.replace("/alpha/", "/beta/"));
     }),
     ("vpc", Code::CUT068, |_, f| {
         group_of(f, "webapp-b").vpc_id = "vpc-2".to_owned();
@@ -146,7 +146,7 @@ pub const KUBERNETES: &[(&str, Code, Change)] = &[
         unbound(f, "b");
     }),
     ("pods without gates", Code::CUT081, |_, f| {
-        view_of(f, "b").pods.iter_mut().take(3).for_each(|p| p.readiness_gates.clear())
+        view_of(f, "b").pods.iter_mut().take(3).for_each(|p| p.readiness_gates.clear());
     }),
     ("no injection", Code::CUT081, |_, f| view_of(f, "b").namespace_labels.clear()),
     ("HPA of b", Code::CUT082, |_, f| view_of(f, "b").hpas[0].max = 4),
@@ -174,7 +174,7 @@ pub const TRAFFIC: &[(&str, Code, Change)] = &[
     }),
     ("no way back", Code::CUT093, |_, f| set_health(f, "webapp-a", targets(3, TargetState::Unhealthy))),
     ("no gate", Code::CUT094, |_, f| {
-        drop(f.unreadable_gates.insert("errors".to_owned(), "no answer within 10 s".to_owned()))
+        drop(f.unreadable_gates.insert("errors".to_owned(), "no answer within 10 s".to_owned()));
     }),
     ("stickiness", Code::CUT042, |_, f| stick(f, 600)),
     ("left behind", Code::CUT086, |_, f| {
@@ -185,6 +185,6 @@ pub const TRAFFIC: &[(&str, Code, Change)] = &[
         }
     }),
     ("unspellable", Code::CUT087, |_, f| {
-        f.selection.routes[2].route.content = forward(&[("webapp-a", 1), ("third", 998)])
+        f.selection.routes[2].route.content = forward(&[("webapp-a", 1), ("third", 998)]);
     }),
 ];

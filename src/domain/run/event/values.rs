@@ -314,7 +314,7 @@ pub struct ClientMeasurement {
     pub client_errors: u64,
 }
 
-/// The measurements for one cluster, see [`Measured`].
+/// The measurements for one cluster, see [`ClientMeasurement`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterMeasurement {

@@ -35,7 +35,7 @@ impl State {
         self.newer.extend(record.newer.iter().map(|newer| newer.description.clone()));
         match self.apply(record.time, &record.event) {
             Err(illegal) if !self.newer.is_empty() => {
-                self.newer.push(format!("record {} of the journal: {illegal}", record.seq))
+                self.newer.push(format!("record {} of the journal: {illegal}", record.seq));
             }
             applied => applied?,
         }
@@ -103,10 +103,10 @@ impl State {
             Event::Outcome { route, result, live, .. } => self.record_outcome(time, route, *result, live.as_ref()),
             Event::Settled { .. } => self.settle(time),
             Event::GateMeasured { gate, measurement } => {
-                self.gates.entry(gate.clone()).or_default().measurements.push(measurement.clone())
+                self.gates.entry(gate.clone()).or_default().measurements.push(measurement.clone());
             }
             Event::VerdictChanged { gate, verdict: call, .. } => {
-                self.gates.entry(gate.clone()).or_default().last_verdict = Some(*call)
+                self.gates.entry(gate.clone()).or_default().last_verdict = Some(*call);
             }
             Event::StepDone { step } => {
                 self.phase = Phase::Ready;
@@ -127,7 +127,7 @@ impl State {
             Event::Paused { by, reason, .. } => self.paused = Some(Paused { by: by.clone(), why: reason.clone() }),
             Event::Resumed { mode, .. } => self.resume(time, *mode),
             Event::Frozen { reason, message } => {
-                self.frozen = Some(Frozen { reason: *reason, message: message.clone(), since: time })
+                self.frozen = Some(Frozen { reason: *reason, message: message.clone(), since: time });
             }
             Event::Unfrozen {} => self.thaw(time),
             Event::Drifted { route, live, .. } => self.record_drift(time, route, live.as_deref()),

@@ -92,9 +92,9 @@ fn unknown_binding_fields(value: &Value, path: &str, found: &mut Vec<String>) {
                 let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 let known = |f: &&str| **f == below || f.strip_suffix('*').is_some_and(|f| below.starts_with(f));
                 if BINDING_FIELDS.iter().any(known) {
-                    unknown_binding_fields(child, &below, found)
+                    unknown_binding_fields(child, &below, found);
                 } else {
-                    found.push(format!("spec.{below}"))
+                    found.push(format!("spec.{below}"));
                 }
             }
         }

@@ -290,7 +290,7 @@ fn journals() -> Vec<Bug> {
     }
     vec![
         edit("believes a flipped journal", "acting on half-believed intents moves traffic", 7, |all| {
-            opened(all, flip, Ok(1))
+            opened(all, flip, Ok(1));
         }),
         edit("believes a torn record", "half a record is none", 7, |all| {
             let records = journal(all).split(|b| *b == b'\n').count() - 1;
@@ -300,7 +300,7 @@ fn journals() -> Vec<Bug> {
             opened(all, flip, Err("line 1 is damaged".into()));
         }),
         edit("refuses what is whole", "a run that nobody can resume", 7, |all| {
-            opened(all, |_| {}, Err("cutover rollback".into()))
+            opened(all, |_| {}, Err("cutover rollback".into()));
         }),
     ]
 }
@@ -407,7 +407,7 @@ fn secrets() -> Vec<Bug> {
             after(all, 0, What::Journalled(Record::new(9, time, run, event)));
         }),
         edit("a session token in the log", "debug output of the SDK", 12, |all| {
-            after(all, 0, What::Said(format!("token {}", SECRETS[2])))
+            after(all, 0, What::Said(format!("token {}", SECRETS[2])));
         }),
         edit("a cluster's token in the last words", "a pre-signed URL is a credential", 12, |all| {
             let last = all.len() - 1;

@@ -94,7 +94,7 @@ pub fn outside() -> Vec<Bug> {
             all.retain(|e| !hooks(&e.what, HookPoint::Undo, true));
         }),
         back("calls somebody before it writes", "the traffic goes first", 11, |all| {
-            earlier(all, HookPoint::BeforeRollback)
+            earlier(all, HookPoint::BeforeRollback);
         }),
         back("takes back before the traffic is back", "the old tables, and the new cluster is asked", 11, |all| {
             earlier(all, HookPoint::Undo);

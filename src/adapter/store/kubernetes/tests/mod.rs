@@ -317,7 +317,7 @@ async fn a_request_whose_answer_is_lost_is_added_once_even_if_it_was_handled_mea
         take_requests(&*alice.store, RUN).await;
     }
     cluster.edit(Kind::ConfigMap, &run_objects::name(Purpose::Requests, RUN), |desk| {
-        desk["data"]["0000000000-x"] = "{\"request\":\"explode\"}".into()
+        desk["data"]["0000000000-x"] = "{\"request\":\"explode\"}".into();
     });
     bob.store.put_request(RUN, &Request::Approve { by: "eve".into() }).await.unwrap();
     assert_eq!(take_requests(&*alice.store, RUN).await, [Request::Approve { by: "eve".into() }]);

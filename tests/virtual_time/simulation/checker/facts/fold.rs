@@ -74,7 +74,7 @@ impl Facts {
             }
             What::SawRoute { route, asked, live, gone } => self.saw(route, *asked, entry.at, live.as_ref(), *gone),
             What::SawHealth { group, asked, counts } => {
-                self.health.entry(group.clone()).or_default().push((*asked, *counts))
+                self.health.entry(group.clone()).or_default().push((*asked, *counts));
             }
             What::Journalled(record) => self.record(entry.at, record, true),
             What::Told(record) => self.record(entry.at, record, false),
