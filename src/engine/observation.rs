@@ -123,7 +123,7 @@ pub async fn observe_rules(subject: &WatchList, traffic: &dyn Traffic) -> Vec<Fo
     all
 }
 
-/// Reads the maximum number of pods of each group with an autoscaler, if its cluster answers within [`AUTOSCALER_TIMEOUT`].
+/// Reads the maximum number of pods of each group with an autoscaler, if its cluster answers within `AUTOSCALER_TIMEOUT`.
 pub async fn read_autoscaler_limits(
     subject: &WatchList,
     clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,

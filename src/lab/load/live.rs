@@ -34,7 +34,7 @@ const WINDOW_REQUESTS: u64 = 1500;
 /// Time limit for them, in real time.
 const WINDOW_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Running clients. Dropping it aborts them; [`TrafficCounters::stop`] also waits until they have ended.
+/// Running clients. Dropping it aborts them; [`LiveTraffic::stop`] also waits until they have ended.
 pub struct LiveTraffic {
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,

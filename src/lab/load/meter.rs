@@ -92,7 +92,7 @@ impl Meter {
         self.record_all([seen]);
     }
 
-    /// Number of the open window. Pass it to [`MetricsAudience::record_in_window`] when the request ends.
+    /// Number of the open window. Pass it to [`Self::record_in_window`] when the request ends.
     pub fn window_number(&self) -> u64 {
         self.lock().window_number
     }

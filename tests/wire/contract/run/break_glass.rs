@@ -60,5 +60,5 @@ fn moto_awscli_the_break_glass_script_restores_every_action_field_by_field() {
     world.boto(&serde_json::json!([["elbv2", "delete_rule", {"RuleArn": gone}]]));
     let back = break_glass(&world, &aws).assert_exit(5);
     assert_eq!(back.out.matches("restored ").count(), was.len() - 1, "{}", back.out);
-    assert!(back.err.contains("NOT RESTORED") && back.err.contains("1 of 21 were not restored"), "{}", back.err);
+    assert!(back.err.contains("NOT RESTORED") && back.err.contains("1 of 21 routes were not restored"), "{}", back.err);
 }
