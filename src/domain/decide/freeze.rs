@@ -118,7 +118,7 @@ fn paused(state: &State) -> Option<Wait> {
     Some(Wait { reason: WaitReason::Paused, message: format!("paused by {}{why}", paused.by), until: None })
 }
 
-/// What cannot be read at present, with the login command if credentials are the cause.
+/// The readings that fail, with the login command if credentials are the cause.
 pub fn unreadable_wait(state: &State, watch: &Observed) -> Option<Wait> {
     watch.unreadable_since?;
     let login =

@@ -251,7 +251,7 @@ impl Observed {
         (length(from, now).saturating_sub(unseen), unseen)
     }
 
-    /// What cannot be read at present, as text; `None` if everything can be read.
+    /// The readings that fail, as text; `None` if none fails.
     pub fn unreadable_summary(&self, started: &Started) -> Option<String> {
         let group = |id: &String| started.groups.get(id).map_or_else(|| id.clone(), |group| group.name.clone());
         let route = |id: &RouteId| {
