@@ -105,6 +105,16 @@ fn at_rollback_stage(state: &State, route: &Route, ramp: &RampProgress, live: &S
     }
     let between = |c: &&ClusterName| ((*c).clone(), (of(&home, c) - of(&from, c)).mul_add(way, of(&from, c)));
     let shares = to_whole_percents(&clusters.iter().map(between).collect());
+    // Another actor may have restored more than this stage does. A stage never takes that away.
+    let now = shares_of(route, live);
+    let away = |c: &&ClusterName| {
+        let (now, home) = (of(&now, c), of(&home, c));
+        let share = shares.get(*c).copied().map_or(0.0, f64::from);
+        share < now.min(home) - 1.0 || share > now.max(home) + 1.0
+    };
+    if !now.is_empty() && clusters.iter().any(away) {
+        return Some(live.clone());
+    }
     let base = if other_members_changed(route, live) { live } else { route.original() };
     let attached: Vec<_> =
         route.start.groups.values().map(String::as_str).filter(|arn| live.weight(arn).is_some()).collect();

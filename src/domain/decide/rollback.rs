@@ -99,15 +99,24 @@ fn route_status(c: &Context<'_>, route: &Route, rollback: &Rollback) -> RouteSta
     if reading.is_some_and(|content| content.forward_split().is_none()) {
         return never("someone else changed it to an action that forwards nowhere".into());
     }
-    let live = reading.and_then(RouteContent::forward_split).unwrap_or(route.split());
+    // A stage depends on what another actor restored. What a full rollback writes does not.
+    let restored =
+        route.drifted_content().and_then(RouteContent::forward_split).filter(|_| rollback.unfinished_stage().is_some());
+    let live = reading.and_then(RouteContent::forward_split).or(restored).unwrap_or(route.split());
     // A write without an answer may have attached a group, which then stays attached.
-    let sent = route.open_writes.as_ref().and_then(|open| open.splits.last()).filter(|_| reading.is_none());
+    let sent = route.open_writes.as_ref().and_then(|open| open.splits.last());
+    let sent = sent.filter(|_| reading.is_none() && restored.is_none());
     let goal = match desired_split::after_rollback(c.plan, c.state, route, rollback, sent.unwrap_or(live)) {
         Ok(goal) => goal,
         Err(e) => return never(e.to_string()),
     };
     // A reading from before the rollback, or of another process, is not a read-back; the writer reads before it writes.
     let read = reading.is_some() && c.observed.routes.get(&route.start.id).is_some_and(|r| r.at >= rollback.since);
+    // What another actor restored beyond a stage is not written, so that the last stage names what it overwrites.
+    if live.equivalent(&goal) && restored.is_some_and(|split| split.equivalent(live)) {
+        let open = route.open_writes.as_ref();
+        return open.map_or(RouteStatus::Reached, |open| RouteStatus::OpenWrite(open.deadline.max(c.now)));
+    }
     let right = live.equivalent(&goal)
         && route.split().equivalent(&goal)
         && (read || route.read_back)

@@ -87,6 +87,11 @@ impl RunLoop<'_> {
                 self.watch.rejected_writes.clear();
                 self.executor.clear_refusals();
             }
+            // The next stage writes another split.
+            Event::Ramped { .. } => {
+                self.watch.rejected_writes.clear();
+                self.executor.clear_refusals();
+            }
             Event::Finished { remarks, unresolved: left, .. } => self.final_report = (remarks.clone(), left.clone()),
             _ => {}
         }

@@ -12,7 +12,7 @@ use crate::base::retry::{self, RetrySchedule};
 use crate::domain::decide::desired_split;
 use crate::domain::run::event::{Event, Write, WriteResult};
 use crate::domain::run::observation::Observed;
-use crate::domain::run::state::{Route, State};
+use crate::domain::run::state::{Rollback, Route, State};
 use crate::domain::traffic::{Reading, RouteContent, RouteId, Split, Unreadable};
 use crate::port::WriteError;
 
@@ -163,7 +163,14 @@ impl Executor {
             }
             return Err(Some(drifted(state, &write.route, live)));
         }
-        if restore && state.rollback.as_ref().is_some_and(|r| r.automatic) && is_foreign(state, &write.route, &before) {
+        // An automatic rollback never overwrites what another actor wrote. A stage was computed without it: it is
+        // computed again, because it must not take away what the other actor restored.
+        let again = |rollback: &Rollback| {
+            let drift = || state.routes.get(&write.route).and_then(Route::drifted_content);
+            rollback.automatic
+                || (rollback.unfinished_stage().is_some() && drift().is_none_or(|c| !c.equivalent(&live)))
+        };
+        if restore && state.rollback.as_ref().is_some_and(again) && is_foreign(state, &write.route, &before) {
             return Err(Some(drifted(state, &write.route, live)));
         }
         let content = live.with_split(&write.set);

@@ -306,7 +306,7 @@ impl InFlight {
 
 /// Prepares a write without a read before it, because its route was seen as the journal says less than a minute ago: by
 /// this process, or at `seen` by the previous one. `None` if that is not the case, or if the write would change
-/// nothing: then a read must show that.
+/// nothing: then a read must show that. `None` also for a stage, which is not urgent.
 pub fn prepare_blind_write(
     state: &State,
     watch: &Observed,
@@ -314,6 +314,9 @@ pub fn prepare_blind_write(
     write: &Write,
     now: Timestamp,
 ) -> Option<PreparedWrite> {
+    if state.rollback.as_ref().is_some_and(|r| r.unfinished_stage().is_some()) {
+        return None;
+    }
     let id = &write.route;
     let route = state
         .routes

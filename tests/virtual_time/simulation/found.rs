@@ -1,5 +1,6 @@
 //! Every schedule that ever found a violation, by the name of what was wrong. They are played for ever.
 
+use super::play::play;
 use super::sweep::wrong;
 
 fn holds(schedules: &[&str]) {
@@ -171,4 +172,33 @@ fn nothing_is_let_go_without_the_marker() {
 #[test]
 fn nothing_is_let_go_by_an_old_reading_of_the_marker() {
     holds(&["small/finalize/DescribeRules#17.lost.timeout"]);
+}
+
+/// Someone restored more of a route than the stage of a rollback did, and the stage gave the new cluster its traffic back.
+#[test]
+fn a_stage_of_a_rollback_takes_nothing_back_that_someone_else_restored() {
+    holds(&["small/ramp/DescribeTargetHealth#34.lost.foreign", "small/ramp/DescribeTargetHealth#60.lost.foreign"]);
+}
+
+/// Someone restored a route right before a stage of a rollback, which was written without reading the route first.
+#[test]
+fn a_stage_of_a_rollback_reads_what_it_writes() {
+    holds(&[
+        "small/ramp/DescribeTargetHealth#20.before.foreign",
+        "small/ramp/DescribeTags#27.before.foreign",
+        "small/ramp/ModifyRule#4.late.foreign",
+        "small/ramp/ModifyRule#5.lost.foreign",
+        "small/ramp/ModifyRule#7.late.foreign",
+        "small/ramp/DescribeRules#17.before.foreign",
+    ]);
+}
+
+/// A write that AWS rejected for a second was not tried again by any later stage, and the rollback ended with exit code 5.
+#[test]
+fn a_route_whose_write_was_rejected_is_written_again_at_the_next_stage() {
+    let schedule = "small/ramp/ModifyRule#4.late.denied".parse().expect("a schedule");
+    let (outcome, history, _) = play(&schedule);
+    let book = history.book();
+    assert!(outcome.is_ok() && book.violations.is_empty(), "{outcome:?} {:#?}", book.violations);
+    assert!(!book.story().contains("reason: Stuck"), "{}", book.story());
 }

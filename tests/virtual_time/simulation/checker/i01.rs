@@ -14,6 +14,8 @@ use crate::simulation::history::{Entry, What};
 
 /// How old a reading may be.
 const FRESH: SignedDuration = SignedDuration::from_secs(10);
+/// How old the reading may be on which a part of the way back is written.
+const JUST: SignedDuration = SignedDuration::from_secs(2);
 /// How far apart two readings may be for a gate to have held between them: three polls.
 const GAP: SignedDuration = SignedDuration::from_millis(15_500);
 
@@ -22,6 +24,11 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     let (Some(start), Some(Some(live))) = (facts.route(route), facts.world.get(route)) else { return Ok(()) };
     let next = face::typed(content);
     if let Some(way) = facts.part() {
+        // It was read right before; what someone else changed since, nobody could know.
+        let read = facts.seen.get(route).is_some_and(|sight| entry.at.duration_since(sight.asked) <= JUST);
+        if read && facts.unseen(route) {
+            return Ok(());
+        }
         return part_of(facts, way, start, live, &next);
     }
     if let Some((_, to_step)) = &facts.rollback {

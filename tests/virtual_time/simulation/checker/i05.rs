@@ -99,7 +99,8 @@ fn next_part(facts: &Facts, entry: &Entry, percent: u32, early: bool) -> Found {
         format!("{percent} % of the way back at {}, the part before it was written at {written}", entry.at)
     })?;
     for route in facts.routes().iter().filter(|r| !facts.foreign.contains(&r.id) && facts.applied.contains_key(&r.id)) {
-        ensure(facts.right.contains_key(&route.id), || {
+        // One that AWS rejects holds up no other.
+        ensure(facts.right.contains_key(&route.id) || facts.rejected.contains(&route.id), || {
             format!("{percent} % of the way back, and {} was never read back", route.label)
         })?;
         for group in facts.home(route) {

@@ -115,6 +115,10 @@ impl Facts {
             }
             Event::Outcome { route, result, live, .. } => {
                 self.intents.remove(route);
+                self.rejected.remove(route);
+                if *result == WriteResult::Failed {
+                    self.rejected.insert(route.clone());
+                }
                 if matches!(result, WriteResult::Applied | WriteResult::Already) {
                     let face =
                         self.route(route).zip(live.as_ref()).map(|(r, live)| face::typed(&r.content.with_split(live)));

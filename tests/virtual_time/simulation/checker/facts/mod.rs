@@ -74,6 +74,8 @@ pub struct Facts {
     pub replaced: BTreeMap<RouteId, Vec<Past>>,
     /// Since when each route has been read as it was last set, and by which process.
     pub right: BTreeMap<RouteId, (Timestamp, u32)>,
+    /// Routes whose last write AWS rejected.
+    pub rejected: BTreeSet<RouteId>,
     /// What each route was last set to.
     pub set: BTreeMap<RouteId, Split>,
     /// Open intents.
@@ -137,6 +139,7 @@ impl Facts {
             applied: BTreeMap::new(),
             replaced: BTreeMap::new(),
             right: BTreeMap::new(),
+            rejected: BTreeSet::new(),
             set: BTreeMap::new(),
             intents: BTreeMap::new(),
             foreign: BTreeSet::new(),
