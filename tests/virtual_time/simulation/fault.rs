@@ -37,6 +37,10 @@ pub enum Kind {
     ClockJump,
     Foreign,
     DiskFull,
+    /// Someone removes the marker.
+    Unmarked,
+    /// Someone deploys in the new cluster: its targets are replaced one after the other.
+    Deploy,
     /// Every pod of the new cluster dies: the guard fails, and the run goes back by itself.
     Dead,
 }
@@ -94,7 +98,7 @@ pub const MOMENTS: [(Moment, &str); 6] = [
     (Moment::Past, "past"),
 ];
 
-pub const KINDS: [(Kind, &str); 12] = [
+pub const KINDS: [(Kind, &str); 14] = [
     (Kind::Crash, "crash"),
     (Kind::Throttle, "throttle"),
     (Kind::ServerError, "5xx"),
@@ -107,6 +111,8 @@ pub const KINDS: [(Kind, &str); 12] = [
     (Kind::ClockJump, "clock"),
     (Kind::Foreign, "foreign"),
     (Kind::DiskFull, "disk"),
+    (Kind::Unmarked, "unmarked"),
+    (Kind::Deploy, "deploy"),
 ];
 
 /// What strikes where the schedules ask for it only.
@@ -169,6 +175,7 @@ fn a_schedule_is_a_line_of_text_and_back() {
         "small/resume/",
         "small/rollback/GET#17.lost.crash",
         "small/ramp/ModifyRule#5.lost.reset",
+        "small/finalize/DescribeTags#3.before.unmarked",
         "hooks/resume/beforeShift#1.answered.dead+undo#0.lost.crash",
         "reference/resume/ModifyRule#3.past.5xx+AddTags#0.journalled.disk",
     ] {

@@ -80,6 +80,7 @@ fn made() -> Scenario {
     let mut faults = vec!["{at: {step: dead}, kill: {cluster: to}}".to_owned()];
     for strike in 1..=4 {
         faults.push(format!("{{at: {{step: stale-{strike}}}, stale: {{by: 8s, for: 8s}}}}"));
+        faults.push(format!("{{at: {{step: deploy-{strike}}}, deploy: {{cluster: to}}}}"));
         for rule in [10, 11] {
             faults.push(format!(
                 "{{at: {{step: foreign-{rule}-{strike}}}, foreign-write: {{listener: 443, priority: {rule}, weights: {{from: 70, to: 30}}}}}}"

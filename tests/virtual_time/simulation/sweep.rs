@@ -178,7 +178,7 @@ fn two_faults_one_after_the_other() {
         _ => 49_999,
     };
     let first = [Kind::Crash, Kind::Reset, Kind::ServerError, Kind::Stale, Kind::Foreign, Kind::DiskFull];
-    let second = [Kind::Crash, Kind::Stale, Kind::Foreign, Kind::Denied, Kind::ServerError];
+    let second = [Kind::Crash, Kind::Stale, Kind::Foreign, Kind::Denied, Kind::ServerError, Kind::Unmarked];
     report("two faults one after the other", &pairs("small", &first, &second).step_by(every).collect::<Vec<_>>());
 }
 

@@ -1,6 +1,7 @@
 //! The wire between the real clients and the lab's model, in process: every call is recorded, counted, and struck by the schedule's faults.
 
 use cutover::domain::elb;
+use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -224,6 +225,8 @@ impl Wire {
                 let rule = 10 + self.state().calls % 2;
                 self.play(&format!("foreign-{rule}-{strikes}"), By::Foreign);
             }
+            Kind::Deploy => self.play(&format!("deploy-{strikes}"), By::Us),
+            Kind::Unmarked => self.unmark(),
             Kind::ClockJump => {
                 let jump = if self.state().calls.is_multiple_of(2) { JUMP } else { -JUMP };
                 self.0.offset.fetch_add(jump, Ordering::Relaxed);
@@ -248,6 +251,22 @@ impl Wire {
             world.advance(now);
         });
         self.observe(by);
+    }
+
+    /// Someone removes the marker, wherever it is.
+    fn unmark(&self) {
+        self.0.shell.change(|world, now| {
+            let marked = |tags: &BTreeMap<String, String>| tags.contains_key(marker::KEY);
+            for (arn, _) in world.snapshot().tags.iter().filter(|(_, tags)| marked(tags)) {
+                let call = format!(
+                    "Action=RemoveTags&Version=2015-12-01&ResourceArns.member.1={arn}&TagKeys.member.1={}",
+                    marker::KEY
+                );
+                let request = http::Request::post("/").body(call.into()).expect("a request");
+                world.aws(&request, now);
+            }
+        });
+        self.observe(By::Foreign);
     }
 
     /// Notes what is different in the world.
