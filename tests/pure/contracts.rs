@@ -1,4 +1,5 @@
-//! The table cannot lie: each test that it names is in the tree and of the column's kind, and `tests/CONTRACTS.md` is made of it.
+//! The table cannot lie: each test that it names is in the tree and of the column's kind, and `tests/CONTRACTS.md` is
+//! made of it.
 //!
 //! `CUTOVER_UPDATE=1 cargo test --test pure contracts` writes the page anew.
 

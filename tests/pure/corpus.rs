@@ -1,6 +1,8 @@
-//! The corpora of the fuzz targets (`tests/fuzz`), replayed: whatever was once found, or reaches far, on every run of the tests.
+//! The corpora of the fuzz targets (`tests/fuzz`), replayed: whatever was once found, or reaches far, on every run of
+//! the tests.
 //!
-//! `CUTOVER_FUZZ=60 cargo test --test pure corpus` goes on for so many seconds a target with what a random hand makes of them.
+//! `CUTOVER_FUZZ=60 cargo test --test pure corpus` goes on for so many seconds a target with what a random hand makes
+//! of them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! What needs nothing: no clock, no socket, no process. What plans mean, what the pages say, the rules by themselves, and the shape of this tree.
+//! What needs nothing: no clock, no socket, no process. What plans mean, what the pages say, the rules by themselves,
+//! and the shape of this tree.
 
 mod contracts;
 mod corpus;

@@ -1,6 +1,6 @@
-//! The pages say what the code does: tables, commands, plans, the diagram and file names of the README, of the topics of `cutover help` and of the other
-//! pages are read here and compared. Each field, option, event, metric and code must be in one of the topics. `CUTOVER_UPDATE=1` writes the tables that are
-//! made from the code.
+//! The pages say what the code does: tables, commands, plans, the diagram and file names of the README, of the topics
+//! of `cutover help` and of the other pages are read here and compared. Each field, option, event, metric and code must
+//! be in one of the topics. `CUTOVER_UPDATE=1` writes the tables that are made from the code.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -47,7 +47,7 @@ fn prose(text: &str) -> String {
     text.split("```").step_by(2).collect()
 }
 
-/// What stands between back-quotes outside fenced blocks.
+/// The texts between back-quotes outside fenced blocks.
 fn quoted(text: &str) -> Vec<String> {
     prose(text).split('`').skip(1).step_by(2).map(|q| q.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
@@ -370,7 +370,8 @@ fn words(line: &str) -> Vec<OsString> {
     line.split_whitespace().take_while(|w| !ends(w)).map(|w| w.trim_matches('\'').into()).collect()
 }
 
-/// Command lines in a text, and whether each is to be typed as it is: lines of shell blocks are; what prose quotes may leave out arguments.
+/// Command lines in a text, and whether each is to be typed as it is: lines of shell blocks are; what prose quotes may
+/// leave out arguments.
 fn commands(text: &str) -> Vec<(String, bool)> {
     let unquoted = text.lines().map(|l| l.strip_prefix("> ").unwrap_or(l)).collect::<Vec<_>>().join("\n");
     let typed = blocks(&unquoted, "sh").into_iter().flat_map(str::lines).map(|l| (l.to_owned(), true));

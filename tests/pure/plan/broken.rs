@@ -1,6 +1,7 @@
 //! Plans that are wrong: every one gives errors with a place, and none takes long or panics.
 //!
-//! A file in `tests/plans/broken` says in its comments what is expected of it: `# expect LINE CODE WORDS`, a line for each error, in order.
+//! A file in `tests/plans/broken` says in its comments what is expected of it: `# expect LINE CODE WORDS`, a line for
+//! each error, in order.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ fn errors(name: &str, bytes: &[u8]) -> Diagnostics {
     }
 }
 
-/// What every refusal has.
+/// The parts that every refusal has.
 fn well_formed(name: &str, found: &Diagnostics) {
     assert!(!found.errors.is_empty(), "{name}: refused without a reason");
     for error in &found.errors {

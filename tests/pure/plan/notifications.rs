@@ -54,7 +54,8 @@ fn every_wrong_notification_is_named_with_its_place_and_what_would_be_right() {
     said(&format!("{{{slack}, template: \"\"}}"), "CUT028", "empty");
 }
 
-/// Nothing of a rehearsal leaves the machine: neither the variable nor the file nor the command of that plan exists here, and nobody complains.
+/// Nothing of a rehearsal leaves the machine: neither the variable nor the file nor the command of that plan exists
+/// here, and nobody complains.
 #[test]
 fn a_rehearsal_shows_what_would_be_told() {
     let rehearse = |more: &[&str]| {

@@ -126,7 +126,8 @@ fn where_nothing_can_be_read_the_plan_is_what_the_journal_froze() {
     assert_eq!(read("p", b"", skeleton()), skeleton(), "a run without a text is a rollback that began without a plan");
 }
 
-/// Every way to be wrong that the lint knows: it is read all the same, and only what cannot be computed makes a run newer.
+/// Every way to be wrong that the lint knows: it is read all the same, and only what cannot be computed makes a run
+/// newer.
 #[test]
 fn every_broken_plan_is_read() {
     let mut files: Vec<_> = std::fs::read_dir("tests/plans/broken").unwrap().map(|e| e.unwrap().path()).collect();

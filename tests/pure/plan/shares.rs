@@ -120,8 +120,8 @@ fn detaching_never_revives_a_group_at_zero() {
     assert_eq!(detach(&back, &["arn-b"]), Some(forward(&[("arn-a", Some(100))])));
 }
 
-/// One to three managed groups that the action has, up to two of others, any weights, in any order; and shares of two or
-/// three clusters, of which the last may not be attached yet.
+/// One to three managed groups that the action has, up to two of others, any weights, in any order; and shares of two
+/// or three clusters, of which the last may not be attached yet.
 fn cases() -> impl Strategy<Value = (Split, Vec<(String, String)>, Shares)> {
     let weight = prop_oneof![Just(0u16), 1..=10u16, 1..=999u16, Just(100), Just(999)];
     let third = prop::collection::vec(weight.clone(), 0..=2);
@@ -231,7 +231,8 @@ proptest! {
 
     #[test]
     fn attaching_is_the_start((original, managed, _) in cases()) {
-        // Where the first cluster is the whole managed part, attaching the others at 0 and spelling its 100 % are one and the same.
+        // Where the first cluster is the whole managed part, attaching the others at 0 and spelling its 100 % are one
+        // and the same.
         let whole = managed.iter().skip(1).all(|(_, arn)| original.weight(arn).unwrap_or(0) == 0);
         let start: Shares = managed.iter().enumerate().map(|(i, (c, _))| (c.clone(), if i == 0 { 100 } else { 0 })).collect();
         if !whole || original.weight("arn-a").unwrap_or(0) == 0 {

@@ -1,7 +1,9 @@
-//! The protocol of lock and marker, model-checked: every order of the steps of two operators and somebody with a console, with stops, a crash and a take-over.
+//! The protocol of lock and marker, model-checked: every order of the steps of two operators and somebody with a
+//! console, with stops, a crash and a take-over.
 //!
-//! What is modelled is a raise: take the Lease, put the marker, look, compare the route with what is expected, renew the Lease, send. Time passes in ticks; a write
-//! is under way for one at the most, a Lease lasts three. A stopped operator's clocks go on, and a write that it was about to send leaves when it wakes.
+//! What is modelled is a raise: take the Lease, put the marker, look, compare the route with what is expected, renew
+//! the Lease, send. Time passes in ticks; a write is under way for one at the most, a Lease lasts three. A stopped
+//! operator's clocks go on, and a write that it was about to send leaves when it wakes.
 
 mod model;
 
@@ -9,7 +11,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use model::{Act, BOTH, LATE, MARKED, OVERWRITTEN, Protocol, TAKEN, World};
 
-/// Goes through every state that can be reached, breadth first, so that what leads to a wrong one is short. Of what may be, exactly this is.
+/// Goes through every state that can be reached, breadth first, so that what leads to a wrong one is short. Of what may
+/// be, exactly this is.
 fn check(protocol: &Protocol, may: &[&str]) {
     let begin = protocol.begin();
     let mut from: HashMap<World, Option<(World, Act)>> = HashMap::from([(begin.clone(), None)]);
@@ -40,7 +43,8 @@ fn check(protocol: &Protocol, may: &[&str]) {
 #[test]
 fn with_a_lease_nobody_raises_without_the_lock_where_nobody_is_stopped_or_pushed_out() {
     check(&Protocol { lease: true, crashes: 1, foreign: 1, ..Protocol::default() }, &[BOTH, OVERWRITTEN, TAKEN]);
-    // A marker may be put late by one who has lost the Lease meanwhile: both stop then, the one who has it after the batch that is under way.
+    // A marker may be put late by one who has lost the Lease meanwhile: both stop then, the one who has it after the
+    // batch that is under way.
     check(&Protocol { lease: true, marker: true, foreign: 1, ..Protocol::default() }, &[BOTH, MARKED, OVERWRITTEN]);
 }
 

@@ -49,7 +49,7 @@ pub struct Operator {
     stopped: bool,
     /// A write is under way, for so many ticks more.
     wire: Option<u8>,
-    /// What the route was when it saw it last: who wrote it.
+    /// The author of the content that it read last.
     known: u8,
     /// Whether the route was written by somebody else since it was compared.
     changed: bool,
@@ -109,7 +109,7 @@ impl World {
     }
 }
 
-/// What there is in a protocol, and what may happen to it.
+/// The state of the protocol and the possible events.
 #[derive(Debug, Clone, Default)]
 pub struct Protocol {
     pub lease: bool,
@@ -126,7 +126,7 @@ impl Protocol {
         if self.marker { Step::Ready } else { Step::Looked }
     }
 
-    /// What an operator does next. `None`: nothing now.
+    /// The next action of an operator. `None`: nothing now.
     fn go(&self, world: &mut World, i: usize) -> Option<()> {
         let (lease, marker, route) = (world.lease, world.marker, world.route);
         let held = if self.marker { Step::Held } else { self.ready() };
@@ -235,7 +235,7 @@ impl Protocol {
         }
     }
 
-    /// What can happen next.
+    /// The possible next events.
     pub fn acts(&self, world: &World) -> Vec<Act> {
         let mut actions = Vec::new();
         for (i, me) in world.operators.iter().enumerate() {
@@ -318,7 +318,7 @@ impl Protocol {
         Some(world)
     }
 
-    /// What must never be, where it is.
+    /// The violation of the invariant, if there is one.
     pub fn wrong(&self, w: &World) -> Option<&'static str> {
         let allowed = (self.stops - w.stops) + (self.overs - w.overs);
         if self.lease && w.late > allowed {
@@ -330,7 +330,7 @@ impl Protocol {
         w.seen.then_some("what was seen is overwritten")
     }
 
-    /// What may be.
+    /// The states that are allowed.
     pub fn marks(w: &World) -> impl Iterator<Item = &'static str> {
         let dead = w.operators.iter().any(|o| o.step == Step::Dead);
         let marks = [

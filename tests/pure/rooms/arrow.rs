@@ -47,7 +47,7 @@ pub fn arrows(source: &Source) -> BTreeSet<Arrow> {
     all
 }
 
-/// What a path in a module means; `None`: something of the module itself, or a name of the language.
+/// The module that a path refers to; `None`: the module itself, or a name of the language.
 fn resolve(source: &Source, module: &Name, mention: &Mention, depth: usize) -> Option<To> {
     let segments = &mention.segments;
     let first = segments.first()?;
@@ -84,7 +84,8 @@ fn through(import: &Import, rest: &[String]) -> Mention {
     Mention { segments, ..import.path.clone() }
 }
 
-/// The file that defines what this path below a module means; what cannot be found belongs to the last module on the way.
+/// The file that defines what this path below a module means; what cannot be found belongs to the last module on the
+/// way.
 fn find(source: &Source, module: &Name, rest: &[String], depth: usize) -> Option<To> {
     let here = source.modules.get(module)?;
     let Some(next) = rest.first() else { return Some(To::File(here.file.clone())) };

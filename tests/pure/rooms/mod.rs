@@ -1,4 +1,5 @@
-//! Holds `src` to its rooms, as `src/lib.rs` and DESIGN describe them: which way arrows point, where circles and other crates must not be.
+//! Holds `src` to its rooms, as `src/lib.rs` and DESIGN describe them: which way arrows point, where circles and other
+//! crates must not be.
 
 mod arrow;
 mod cases;

@@ -1,4 +1,4 @@
-//! What the rooms allow.
+//! The rules of dependency between rooms.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -43,7 +43,7 @@ const CRATES: [(&[&str], &[&str]); 4] = [
     (&["clap", "indicatif", "console", "maud"], &["cli"]),
 ];
 
-/// What is wrong, a line each. Arrows of `known` (from, to) are passed over.
+/// The violations, one a line. The arrows in `known` (from, to) are allowed.
 pub fn violations(arrows: &BTreeSet<Arrow>, known: &[(&str, &str)]) -> Vec<String> {
     let new = |arrow: &&Arrow| !known.contains(&(arrow.from.as_str(), target(arrow)));
     let arrows: BTreeSet<_> = arrows.iter().filter(new).cloned().collect();

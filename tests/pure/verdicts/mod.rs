@@ -1,8 +1,9 @@
-//! What the sequential test of error rates does in thousands of bakes, beside what is usual: "twice the old side's rate" and "a fixed threshold",
-//! each looked at every minute.
+//! What the sequential test of error rates does in thousands of bakes, beside what is usual: "twice the old side's
+//! rate" and "a fixed threshold", each looked at every minute.
 //!
-//! `CUTOVER_VERDICTS=full cargo test --profile simulation --test pure verdicts -- --nocapture` does 4,000 bakes a row; a run of the tests does fewer,
-//! whose bounds allow for that. Every bake has its own seed, printed with its row; the same seed gives the same bake.
+//! `CUTOVER_VERDICTS=full cargo test --profile simulation --test pure verdicts -- --nocapture` does 4,000 bakes a row;
+//! a run of the tests does fewer, whose bounds allow for that. Every bake has its own seed, printed with its row; the
+//! same seed gives the same bake.
 
 mod chance;
 
@@ -110,7 +111,7 @@ impl Row {
     }
 }
 
-/// What a bound on a rate in percent is for the number of bakes that were done: three standard deviations more where they are few.
+/// The limit of a rate in percent for this number of bakes: three standard deviations more if they are few.
 fn at_most(percent: f64) -> f64 {
     let (p, n) = (percent / 100.0, f64::from(bakes()));
     if bakes() >= 4000 { percent } else { (p + 3.0 * (p * (1.0 - p) / n).sqrt()) * 100.0 }
@@ -167,7 +168,8 @@ fn ten_times_as_many_errors_are_found_in_ten_minutes() {
 fn a_side_that_fails_most_requests_is_found_in_the_first_minute() {
     for (name, share) in [("60 % fail, 5 % share, 1 look", 0.05), ("60 % fail, 10 % share, 1 look", 0.1)] {
         let (found, _) = Row { name, share, new: 0.6, looks: 1, ..EQUAL }.play();
-        // With thirty requests a minute at 5 %, chance leaves some at half or below: all of them have failed a look later.
+        // With thirty requests a minute at 5 %, chance leaves some at half or below: all of them have failed a look
+        // later.
         assert!(found >= at_least(80.0), "{name}: {found} %");
         let (found, _) = Row { name: "   the same, 75 %", share, new: 0.75, looks: 1, ..EQUAL }.play();
         assert!(found >= at_least(95.0), "{name}: {found} %");

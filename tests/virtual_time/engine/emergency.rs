@@ -1,4 +1,4 @@
-//! What a rollback must work without: one test for each row of the emergency invariant, named after it.
+//! Rollbacks with something missing: one test for each row of the emergency invariant, named after the row.
 //!
 //! `CUTOVER_SEEDS=1000 cargo test --test virtual_time engine::emergency` tries the bad API with as many seeds.
 
@@ -32,7 +32,7 @@ impl Audience for Nobody {
     fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
-/// A run that has moved half of six routes' traffic, and that nobody has in hand.
+/// A run that has moved half of six routes' traffic, and that no process drives.
 async fn half(spec: &str) -> Theatre {
     let plan = small::many_routes("", "[{bind: {}}, {setWeight: 50}, {setWeight: 100}]");
     let mut theatre = Theatre::begin_with(plan, &scenario(spec), |s| s.orders.until_step = Some(2)).await;
@@ -41,7 +41,7 @@ async fn half(spec: &str) -> Theatre {
     theatre
 }
 
-/// `rollback RUN` in a process of its own.
+/// Runs `rollback RUN` in a process of its own.
 async fn roll_back(theatre: &Theatre, ports: Ports, take_over: bool) -> Ending {
     let lbs = &theatre.started().load_balancers;
     let ownership = ownership::acquire_to_restore(
@@ -105,7 +105,7 @@ async fn seen(theatre: &Theatre) -> LoadBalancerReading {
         .expect("readable")
 }
 
-/// Back, and nothing of ours stays.
+/// Asserts that the original shares are restored, and that none of our tags is left.
 fn is_back(theatre: &Theatre, ending: &Ending) {
     assert_eq!(word(ending), "aborted", "{ending:?}");
     theatre.assert_original(&[]);
@@ -244,7 +244,7 @@ impl Bad {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).u32(..100) < percent
     }
 
-    /// What a read fails with, if it does.
+    /// The error of a read, if it fails.
     fn read(&self) -> Result<(), Unreadable> {
         match (self.strikes(self.throttled), self.strikes(self.failing)) {
             (true, _) => Err(Unreadable::Throttled),

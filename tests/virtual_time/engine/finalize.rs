@@ -1,4 +1,4 @@
-//! Letting the old cluster go: when it may, what is written then, and a crash at each record of it.
+//! Retiring the old cluster: when that is allowed, what is written then, and a crash at each record of it.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const QUIET: Duration = Duration::from_mins(15);
 const STEPS: &str =
     "[{bind: {}}, {setWeight: 50}, {pause: {duration: 1m}}, {setWeight: 100}, {pause: {duration: 30m}}]";
 
-/// A run over every action of the load balancer that has completed.
+/// A completed run over every route of the load balancer.
 async fn completed() -> Theatre {
     let mut theatre = Theatre::begin(small::many_routes("", STEPS), &scenario("{}")).await;
     assert_eq!(word(&theatre.run().await), "completed");
@@ -29,7 +29,7 @@ fn state(records: &[Record]) -> State {
     State::fold(records).expect("legal").expect("a state")
 }
 
-/// What `finalize` says now: what stands in the way, or nothing.
+/// The items of `finalize` that are not met now.
 async fn said(theatre: &Theatre) -> Vec<(&'static str, ConditionStatus)> {
     let records = theatre.records();
     let state = state(&records);
@@ -89,7 +89,8 @@ async fn what_stands_in_the_way_is_named() {
     let mut short = Theatre::begin(small::two_routes(), &scenario("{}")).await;
     assert_eq!(said(&short).await, [("run", ConditionStatus::Wait)]);
     assert_eq!(word(&short.run().await), "completed");
-    // Thirty seconds after the last shift there are connections still, and a quarter of an hour ago there was nothing to be seen.
+    // Thirty seconds after the last shift there are connections still, and a quarter of an hour ago there was nothing
+    // to be seen.
     assert_eq!(said(&short).await, [("time", ConditionStatus::Wait), ("requests", ConditionStatus::Unknown)]);
 
     let mut back = Theatre::begin(small::two_routes(), &scenario("{}")).await;

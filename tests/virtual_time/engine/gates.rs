@@ -70,7 +70,8 @@ async fn what_is_only_watched_moves_nothing() {
     assert!(theatre.lines().contains("gate errors (dry run) fails"));
 }
 
-/// Too few requests to tell: the run waits, says for what, and after the time-out waits for a person. Nothing was raised.
+/// Too few requests to tell: the run waits, says for what, and after the time-out waits for a person. Nothing was
+/// raised.
 #[tokio::test(start_paused = true)]
 async fn without_requests_nothing_is_raised() {
     let gates = GATES.replace("{name: errors,", "{name: errors, minRequests: 1000000,");

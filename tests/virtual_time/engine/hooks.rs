@@ -19,14 +19,14 @@ use super::small;
 use super::store::{Death, Ledger};
 use super::theatre::{Life, Theatre, example, exit, plan, scenario, word};
 
-/// What is outside: it remembers what was done, and does some of it slowly, badly, or never.
+/// Hooks and commands that record their calls, and are slow, fail or never end if asked to.
 #[derive(Clone)]
 struct Outside {
     ledger: Ledger,
     clock: Arc<dyn Clock>,
     /// By the name of what is done, such as `undo one`: how long it takes, and whether it fails.
     manners: Arc<Mutex<BTreeMap<String, (Duration, bool)>>>,
-    /// What was done to its end.
+    /// The calls that ended.
     done: Arc<Mutex<Vec<String>>>,
 }
 

@@ -28,7 +28,7 @@ async fn half() -> Theatre {
     theatre
 }
 
-/// What its tags tell, and in how many rounds of reading. Every route goes to where the run found it.
+/// The split that the tags restore, and the number of rounds of reading. Every route returns to where the run found it.
 async fn told(theatre: &Theatre, selector: &Selector) -> (Started, i64) {
     let (balancer, clock) = (&theatre.stage.balancer, &*theatre.stage.clock);
     let before = clock.now();
@@ -65,7 +65,8 @@ async fn three_rounds_tell_where_every_route_was() {
     );
 }
 
-/// Whenever the load balancer's tag does not say exactly what is there, the routes' own are asked for: a round more, and nothing else differs.
+/// Whenever the load balancer's tag does not say exactly what is there, the routes' own are asked for: a round more,
+/// and nothing else differs.
 #[tokio::test(start_paused = true)]
 async fn what_one_tag_cannot_tell_the_others_do() {
     let damaged: Tags = [(route_tag::KEY.to_owned(), "1 small nonsense".to_owned())].into();

@@ -1,5 +1,5 @@
-//! A staged plan in every scenario under `examples/scenarios/`, and every plan under `plans/`: how each ends, read back from the lab's model,
-//! and for the telling ones what a person reads meanwhile.
+//! A staged plan in every scenario under `examples/scenarios/`, and every plan under `plans/`: how each ends, read back
+//! from the lab's model, and for the telling ones what a person reads meanwhile.
 
 use cutover::app::exit::Exit;
 use cutover::domain::run::journal::to_json;
@@ -153,7 +153,7 @@ async fn a_canary_ends_where_it_began() {
     ends(plan("plans/canary.yaml"), "green-never-healthy", "rolled back", Exit::RolledBack).await.assert_original(&[]);
 }
 
-/// What its metric gates compare is what the lab's load balancer counts.
+/// The metric gates compare the counts of the lab's load balancer.
 #[tokio::test(start_paused = true)]
 async fn metrics_are_compared_before_each_rise() {
     let options = Options { speed: None, rate: Some(20.0) };

@@ -1,6 +1,8 @@
-//! The engine's contract, made executable: real plans and scenarios through the real engine and adapters, over the lab in virtual time.
+//! The engine's contract, made executable: real plans and scenarios through the real engine and adapters, over the lab
+//! in virtual time.
 //!
-//! Every run here is watched by a witness at the balancer's seam ([`witness`]), which holds each write to the invariants.
+//! Every run here is watched by a witness at the balancer's seam ([`witness`]), which holds each write to the
+//! invariants.
 
 mod emergency;
 pub mod face;

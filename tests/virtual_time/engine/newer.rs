@@ -1,6 +1,8 @@
-//! Runs that a later version wrote into: what this build does not know is guarded and rolled back, and never raised, whatever anybody asks.
+//! Runs that a later version wrote into: what this build does not know is guarded and rolled back, and never raised,
+//! whatever anybody asks.
 //!
-//! The runs are the `newer-` journals of the corpus ([`super::journals`]), which lists, reports and rolls back each of them, too.
+//! The runs are the `newer-` journals of the corpus ([`super::journals`]), which lists, reports and rolls back each of
+//! them, too.
 
 use std::time::Duration;
 

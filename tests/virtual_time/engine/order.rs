@@ -1,4 +1,4 @@
-//! What comes before what: attach, bind, raise; marker before writes; and how soon a rollback writes.
+//! The order of side effects: attach, bind, raise; marker before writes; and the delay of a rollback's first write.
 
 use cutover::domain::run::event::{Event, Record};
 use cutover::domain::traffic::shares;

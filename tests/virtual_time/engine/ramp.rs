@@ -113,7 +113,7 @@ async fn it_goes_on_where_it_was_left() {
     assert_eq!(parts(&records).iter().map(|(_, percent, _)| *percent).collect::<Vec<_>>(), [50, 100]);
 }
 
-/// Whoever cannot wait any longer says `rollback` once more, without parts.
+/// A second `rollback`, without stages, ends the waiting.
 #[tokio::test(start_paused = true)]
 async fn a_plain_rollback_goes_all_the_way_at_once() {
     let mut asked = false;

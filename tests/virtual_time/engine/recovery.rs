@@ -1,4 +1,5 @@
-//! A crash at every record of a journal, before anything follows it or in the middle of its line; then `resume`, or `rollback`.
+//! A crash at every record of a journal, before anything follows it or in the middle of its line; then `resume`, or
+//! `rollback`.
 
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use super::small;
 use super::store::Death;
 use super::theatre::{Life, Theatre, scenario, word};
 
-/// Dies there, is away for a while, and comes back; returns the ending, or nothing where the run was over before it could die there.
+/// Dies there, is away for a while, and comes back; returns the ending, or nothing where the run was over before it
+/// could die there.
 async fn dies(seq: u64, death: Death, back: Option<Request>) -> Option<&'static str> {
     let mut theatre = Theatre::begin(small::two_routes(), &scenario("{}")).await;
     theatre.ledger.dies_at(Some((seq, death)));

@@ -1,4 +1,4 @@
-//! People: what they may ask of a run from elsewhere, and that it is heard.
+//! Operator requests from another process, and that they are carried out.
 
 use cutover::app::exit::Exit;
 use cutover::base::rate::Rate;
@@ -19,7 +19,7 @@ fn by() -> String {
     "bob@lab".into()
 }
 
-/// Whether it is time to ask.
+/// Whether a request is due.
 type When = fn(&State) -> bool;
 
 /// Runs with a person who asks these things, each once its condition holds, one after the other.
@@ -282,7 +282,8 @@ pub fn make_a_rule(shell: &SharedModel, started: &Started) -> String {
     body.split("<RuleArn>").nth(1).and_then(|s| s.split('<').next()).unwrap_or_else(|| panic!("{body}")).to_owned()
 }
 
-/// A run in whose first bake someone makes a rule, and a person who asks for this once the run has seen it. With the rule's ARN.
+/// A run in whose first bake someone makes a rule, and a person who asks for this once the run has seen it. With the
+/// rule's ARN.
 async fn beside_a_new_rule(mut request: Option<Request>) -> (Theatre, Ending, String) {
     let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 5m}}, {setWeight: 100}]";
     let mut theatre = Theatre::begin(small::many_routes("", steps), &scenario("{}")).await;

@@ -9,7 +9,7 @@ use cutover::domain::run::event::{Event, Record};
 use cutover::port::store::{Heartbeat, LockError, LockGuard, LockOwner, Request, RunSummary, Store, StoreError};
 use jiff::Timestamp;
 
-/// What the process dies of.
+/// The panic that stands for the death of the process.
 pub struct Crash;
 
 /// How it dies at a record.

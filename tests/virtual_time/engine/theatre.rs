@@ -29,10 +29,10 @@ use super::face::Face;
 use super::store::{Crash, Ledger};
 use super::witness::Witness;
 
-/// What a person does, asked at each turn.
+/// The operator: returns the requests that are due. Called at each turn.
 pub type Person<'a> = dyn FnMut(&State, &Observed, &[Wait], Timestamp) -> Vec<Request> + Send + 'a;
 
-/// How a process came to its end.
+/// How a process ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Life {
     Ended(Ending),
@@ -53,7 +53,7 @@ pub struct Theatre {
     pub run: String,
     /// The world as it was before the run.
     pub before: Snapshot,
-    /// Everything that an audience was told, with measurements.
+    /// Every record that the audience got, with measurements.
     pub told: Vec<Record>,
 }
 
@@ -82,17 +82,17 @@ pub fn scenario(spec: &str) -> Scenario {
 }
 
 impl Theatre {
-    /// The stage set, the run begun: locks, marker, `started`.
+    /// A stage with a run that was begun: locks, marker, `started`.
     pub async fn begin(plan: Plan, scenario: &Scenario) -> Self {
         Self::begin_with(plan, scenario, |_| {}).await
     }
 
-    /// The same, with other settings.
+    /// A stage with a run that was begun with changed settings.
     pub async fn begin_with(plan: Plan, scenario: &Scenario, change: impl FnOnce(&mut Settings)) -> Self {
         Self::begin_at(plan, scenario, Options { speed: None, rate: Some(2.0) }, change).await
     }
 
-    /// The same, with other traffic.
+    /// A stage with a run that was begun with changed settings and other traffic.
     pub async fn begin_at(
         plan: Plan,
         scenario: &Scenario,
@@ -141,7 +141,7 @@ impl Theatre {
         Self { plan, stage, ledger, witness, ports, settings, run, before, told }
     }
 
-    /// Goes on with another run than the one that was begun: of this journal, with the plan that it froze.
+    /// Continues with the run of this journal instead of the one that was begun, and with the plan in the journal.
     pub fn take_up(&mut self, run: &str, journal: &[u8], records: Vec<Record>) {
         if run != self.run {
             self.ledger.memory.remove(&self.run);
@@ -154,17 +154,17 @@ impl Theatre {
         *self.ledger.records() = records;
     }
 
-    /// One process, with nobody around.
+    /// One process, without an operator.
     pub async fn live(&mut self) -> Life {
         self.live_with(&mut |_, _, _, _| vec![]).await
     }
 
-    /// One process and a person, until the process ends one way or another.
+    /// One process and an operator, until the process ends.
     pub async fn live_with(&mut self, person: &mut Person<'_>) -> Life {
         self.process(person, None).await
     }
 
-    /// One process that begins with what it was called for.
+    /// One process that begins with a request.
     pub async fn called(&mut self, request: &Request) -> Life {
         self.process(&mut |_, _, _, _| vec![], Some(request)).await
     }
@@ -214,7 +214,7 @@ impl Theatre {
         }
     }
 
-    /// The same, with nobody around.
+    /// Process after process, without an operator, until one ends.
     pub async fn run(&mut self) -> Ending {
         self.run_with(&mut |_, _, _, _| vec![]).await
     }
@@ -254,7 +254,7 @@ impl Theatre {
         all
     }
 
-    /// What an audience read, line by line.
+    /// The output of the run, line by line.
     pub fn lines(&self) -> String {
         let mut lines = EventLines::new(Style::plain());
         let text: String = self.told.iter().flat_map(|r| lines.lines_for(r)).map(|l| l + "\n").collect();
@@ -267,8 +267,8 @@ impl Theatre {
         self.ledger.records().clone()
     }
 
-    /// Asserts that every route that still exists has exactly these shares in percent, and is else as it was before the run: other groups'
-    /// parts, stickiness, other actions. Routes named in `but` are not looked at.
+    /// Asserts that every route that still exists has exactly these shares in percent, and is else as it was before the
+    /// run: other groups' parts, stickiness, other actions. Routes named in `but` are not looked at.
     pub fn assert_shares(&self, to: u32, but: &[&str]) {
         let world = self.world();
         let started = self.started();
@@ -296,7 +296,8 @@ impl Theatre {
         }
     }
 
-    /// Asserts that every route has its original weights, the new groups attached at weight 0 or not at all, and is else as it was.
+    /// Asserts that every route has its original weights, the new groups attached at weight 0 or not at all, and is
+    /// else as it was.
     pub fn assert_original(&self, but: &[&str]) {
         let world = self.world();
         let started = self.started();

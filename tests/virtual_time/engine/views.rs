@@ -20,7 +20,8 @@ impl Theatre {
     }
 }
 
-/// The only run of a store in the list, as status, as story and as report; it is found by its id and by its plan's name.
+/// The only run of a store in the list, as status, as story and as report; it is found by its id and by its plan's
+/// name.
 pub async fn views(store: &dyn Store, run: &str, plan: &str, now: Timestamp) -> String {
     let style = Style::plain();
     let runs = store.runs().await.expect("a list");

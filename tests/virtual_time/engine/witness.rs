@@ -1,4 +1,5 @@
-//! A witness at the balancer's seam: every write is held to the invariants, against the model and the journal as they are at that moment.
+//! A witness at the balancer's seam: every write is held to the invariants, against the model and the journal as they
+//! are at that moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -76,7 +77,8 @@ impl Witness {
         }
     }
 
-    /// A group of the plan is taken out only where the old cluster is let go, and only where it carries nothing; then no share changes.
+    /// A group of the plan is taken out only where the old cluster is let go, and only where it carries nothing; then
+    /// no share changes.
     fn taken_out(&self, managed: &[&str], live: &Face, next: &Face) {
         let detaching = self.ledger.records().iter().any(|r| matches!(r.event, Event::RetireStarted { .. }));
         for group in managed {
@@ -145,7 +147,7 @@ impl Witness {
         all.into_iter().min_by(|a, b| (a - share).abs().total_cmp(&(b - share).abs())).unwrap_or(share)
     }
 
-    /// What a cluster's share is step by step, from the start.
+    /// The shares of a cluster after each step, from the start.
     fn shares(&self, cluster: &str) -> Vec<f64> {
         let plan = self.plan();
         let strategy = &plan.strategy;

@@ -1,4 +1,4 @@
-//! What the ELBv2 API takes, refuses, keeps and throttles.
+//! The lab's ELBv2 API: accepted and refused calls, stored values, throttling.
 
 use super::common::{all, at, elb, groups, modify, routes, send, world};
 

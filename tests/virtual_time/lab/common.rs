@@ -1,4 +1,4 @@
-//! What the lab's tests share: a plan like the reference case, and calls of the world's APIs as clients make them.
+//! Shared by the tests of the lab: a plan like the reference case, and API calls as clients make them.
 
 use std::fmt::Write;
 
@@ -110,7 +110,8 @@ pub fn modify(route: &(String, bool), weights: &[(&str, u32)], more: &str) -> St
     form + &more.replace("PREFIX.", &format!("{list}.member.1."))
 }
 
-/// Sends a request to each reachable route in turn, `count` in all, and counts where they went: cluster a, cluster b, elsewhere.
+/// Sends a request to each reachable route in turn, `count` in all, and counts where they went: cluster a, cluster b,
+/// elsewhere.
 pub fn send(world: &mut World, count: usize, now: Timestamp) -> [usize; 3] {
     let places = world.sample_requests();
     let mut seen = [0; 3];
@@ -139,7 +140,7 @@ pub fn kube(world: &mut World, method: &str, path: &str, body: &serde_json::Valu
     kube_call(world, method, path, body, now).0
 }
 
-/// What cluster b has at a path.
+/// The object of cluster b at a path.
 pub fn kube_get(world: &mut World, path: &str, now: Timestamp) -> serde_json::Value {
     serde_json::from_slice(&kube_call(world, "GET", path, &serde_json::Value::Null, now).1).expect("JSON")
 }

@@ -1,7 +1,9 @@
-//! Two operators over one load balancer, their lock a Lease: in virtual time, through the real engine, adapters and clients, with stops, cuts and lost answers
-//! from a seed. What is counted is every write that raises traffic while somebody else has the Lease.
+//! Two operators over one load balancer, their lock a Lease: in virtual time, through the real engine, adapters and
+//! clients, with stops, cuts and lost answers from a seed. What is counted is every write that raises traffic while
+//! somebody else has the Lease.
 //!
-//! `CUTOVER_PAIRS=1000 cargo test --profile simulation --test virtual_time pairs -- --nocapture` runs a thousand; `CUTOVER_PAIR=17` one of them, with what happened in it.
+//! `CUTOVER_PAIRS=1000 cargo test --profile simulation --test virtual_time pairs -- --nocapture` runs a thousand;
+//! `CUTOVER_PAIR=17` one of them, with what happened in it.
 
 mod operator;
 mod truth;

@@ -39,7 +39,7 @@ pub enum Part {
     Second,
 }
 
-/// What the second one wants.
+/// The verb of the second operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wish {
     /// To go on with the first one's run, once nobody has it.

@@ -1,4 +1,4 @@
-//! What really happened: who had the Lease when, and who wrote what.
+//! The truth about a pair: who had the Lease when, and who wrote what.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,7 +31,7 @@ struct Book {
 #[derive(Debug, Clone, Default)]
 pub struct Truth(Arc<Mutex<Book>>);
 
-/// What a pair, or many, came to.
+/// The sums of one pair or of many.
 #[derive(Debug, Clone, Default)]
 pub struct Account {
     pub pairs: u64,

@@ -1,4 +1,5 @@
-//! An operator's machine: it may be stopped as a whole, or cut off from the cluster, or lose answers; and its ways to the world.
+//! An operator's machine: it may be stopped as a whole, or cut off from the cluster, or lose answers; and its ways to
+//! the world.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -116,7 +117,7 @@ impl Line {
     }
 }
 
-/// Who is to have the Lease by this request.
+/// The holder that this request puts into the Lease.
 fn holder(body: &[u8]) -> Option<String> {
     let lease: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     lease["spec"]["holderIdentity"].as_str().and_then(|identity| identity.split('/').next()).map(str::to_owned)

@@ -1,4 +1,5 @@
-//! A host, its processes, and their ways to the world: each request to the outside is counted, and one of them may be the last.
+//! A host, its processes, and their ways to the world: each request to the outside is counted, and one of them may be
+//! the last.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -58,7 +59,7 @@ pub struct Write {
     pub share: u32,
 }
 
-/// What is counted of a host, and what all hosts wrote.
+/// The counts of a host, and the writes of all hosts.
 pub struct Host {
     pub number: usize,
     pub kill: Option<Kill>,

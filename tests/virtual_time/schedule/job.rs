@@ -82,7 +82,7 @@ pub struct Days {
     writes: Arc<Mutex<Vec<Write>>>,
 }
 
-/// What happened in them.
+/// The results.
 #[derive(Debug, Default)]
 pub struct Played {
     pub writes: Vec<Write>,

@@ -1,9 +1,10 @@
-//! Two simulated days of a scheduler: a CronJob on two hosts that share nothing but a namespace calls `step` every five minutes, over a change to
-//! summer time, a blackout, windows over midnight and an approval; in virtual time, through the real engine, adapters and clients. Then the same with
-//! a host killed at some call to the outside, its request sent or not.
+//! Two simulated days of a scheduler: a CronJob on two hosts that share nothing but a namespace calls `step` every five
+//! minutes, over a change to summer time, a blackout, windows over midnight and an approval; in virtual time, through
+//! the real engine, adapters and clients. Then the same with a host killed at some call to the outside, its request
+//! sent or not.
 //!
-//! `CUTOVER_DAYS=200 cargo test --profile simulation --test virtual_time schedule -- --nocapture` kills at two hundred calls; `CUTOVER_DAY=b:1234:sent`
-//! plays one, with what was written.
+//! `CUTOVER_DAYS=200 cargo test --profile simulation --test virtual_time schedule -- --nocapture` kills at two hundred
+//! calls; `CUTOVER_DAY=b:1234:sent` plays one, with what was written.
 
 mod host;
 mod job;
@@ -26,7 +27,8 @@ fn play(kill: Option<Kill>) -> Played {
     local.block_on(&runtime, async { Days::new(kill).play().await })
 }
 
-/// The hours of the plan, in UTC: nights in Berlin, and a blackout until half past midnight of the night in which the clocks are put forward.
+/// The hours of the plan, in UTC: nights in Berlin, and a blackout until half past midnight of the night in which the
+/// clocks are put forward.
 const NIGHTS: [(&str, &str); 2] =
     [("2026-03-28T23:30:00Z", "2026-03-29T02:00:00Z"), ("2026-03-29T20:00:00Z", "2026-03-30T02:00:00Z")];
 

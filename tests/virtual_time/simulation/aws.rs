@@ -131,7 +131,7 @@ impl Connector {
         });
     }
 
-    /// What a failing API answers, if anything.
+    /// The answer of a failing API, if it answers.
     async fn refuse(&self, kind: Kind, service: &str) -> Heard {
         self.0.shell().wait(std::time::Duration::from_millis(60)).await;
         let (status, code) = match kind {
@@ -156,12 +156,12 @@ impl Connector {
     }
 }
 
-/// What happens to one call only, in place of its answer.
+/// Whether this fault replaces the answer of one call.
 pub fn of_a_call(kind: Kind) -> bool {
     matches!(kind, Kind::ServerError | Kind::TimeOut | Kind::Reset | Kind::Malformed)
 }
 
-/// What every call is answered with for a while.
+/// Whether this fault applies to every call for a while.
 pub fn lasting(kind: Kind) -> bool {
     matches!(kind, Kind::Throttle | Kind::Denied | Kind::Expired)
 }

@@ -1,4 +1,4 @@
-//! Who hears what a run says: whoever approves what asks for it, and ends what is frozen for good.
+//! The audience of a simulated run: approves approval steps, and ends a run that stays frozen.
 
 use cutover::adapter::store::memory::MemoryStore;
 use cutover::domain::run::event::{Event, Record, StopReason, Wait};

@@ -1,4 +1,4 @@
-//! What goes wrong, where and when; and a schedule of it as a line of text, which replays it.
+//! Faults, with their place and time; and schedules of faults as lines of text, which replay them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -45,21 +45,21 @@ pub enum Kind {
     Dead,
 }
 
-/// What is done once the fault has struck.
+/// The verb that an operator uses after the fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Then {
-    /// The run goes on, after a crash by `resume`; to the goal.
+    /// The run continues to its goal; after a crash by `resume`.
     Resume,
-    /// Someone types `rollback`; to the start.
+    /// An operator uses `rollback`; to the original shares.
     Rollback,
-    /// The same in parts: `rollback --ramp 25,50,100 --every 1m`.
+    /// A rollback in stages: `rollback --ramp 25,50,100 --every 1m`.
     Ramp,
-    /// Once it has completed, the old cluster is let go: `finalize --detach`.
+    /// After the run has completed, the old cluster is retired: `finalize --detach`.
     Finalize,
 }
 
 impl Then {
-    /// The verb that someone types then.
+    /// The verb that an operator uses then.
     pub fn verb(self) -> Verb {
         match self {
             Self::Resume => Verb::Resume,
@@ -73,8 +73,9 @@ impl Then {
 /// One fault.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Point {
-    /// The call's operation (of Kubernetes: its method; outside: the occasion), and how many of them the run made before; so `ModifyRule#0` is its first write. Those
-    /// of its beginning, from the preflight to its first records, are counted by themselves: `^DescribeTags#0`.
+    /// The call's operation (of Kubernetes: its method; outside: the occasion), and how many of them the run made
+    /// before; so `ModifyRule#0` is its first write. Those of its beginning, from the preflight to its first records,
+    /// are counted by themselves: `^DescribeTags#0`.
     pub call: (String, u32),
     pub moment: Moment,
     pub kind: Kind,
@@ -115,7 +116,7 @@ pub const KINDS: [(Kind, &str); 14] = [
     (Kind::Deploy, "deploy"),
 ];
 
-/// What strikes where the schedules ask for it only.
+/// A fault that only some schedules have.
 const DEAD: (Kind, &str) = (Kind::Dead, "dead");
 
 const THENS: [(Then, &str); 4] =

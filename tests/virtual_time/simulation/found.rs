@@ -11,13 +11,14 @@ fn holds(schedules: &[&str]) {
     }
 }
 
-/// A rollback seconds after a write read the shares from before that write, which are what it wants, and called it a day.
+/// A rollback seconds after a write read the shares from before that write, which are what it wants, and called it a
+/// day.
 #[test]
 fn a_rollback_does_not_take_a_late_read_for_its_goal() {
     holds(&["small/rollback/DescribeRules#5.journalled.stale"]);
 }
 
-/// What was read before a rollback began, and someone changed meanwhile, counted as its read-back.
+/// A reading from before the rollback counted as its read-back, although another actor had changed the route since.
 #[test]
 fn a_rollback_reads_every_route_after_it_began() {
     holds(&[
@@ -51,19 +52,21 @@ fn a_rollback_does_not_take_a_late_read_for_the_effect_of_a_write_without_an_ans
     holds(&["small/rollback/DescribeTags#7.lost.stale+ModifyRule#2.before.5xx"]);
 }
 
-/// A process that took over a bake, and whose first look saw nothing, journalled the time before it as a gap, again and again, without end.
+/// A process that took over a bake, and whose first look saw nothing, journalled the time before it as a gap, again and
+/// again, without end.
 #[test]
 fn a_bake_that_is_taken_over_blind_waits_for_its_first_look() {
     holds(&["small/resume/DescribeTargetHealth#12.lost.crash+DescribeTags#9.journalled.expired"]);
 }
 
-/// A full disk kept out that the run was over; it died, and whoever resumed it wrote again over what someone else had changed since.
+/// A full disk kept out that the run was over; it died, and whoever resumed it wrote again over what someone else had
+/// changed since.
 #[test]
 fn a_run_is_not_over_before_that_is_on_disk() {
     holds(&["small/resume/DescribeTags#11.journalled.disk+DescribeTags#12.answered.foreign+RemoveTags#1.past.crash"]);
 }
 
-/// What a person said is to be overwritten stays so through a crash and a plain `resume` after it.
+/// `resume --reassert` stays in force after a crash and a plain `resume`.
 #[test]
 fn what_a_person_gave_up_stays_given_up() {
     holds(&[
@@ -93,7 +96,7 @@ fn a_rollback_does_not_take_a_late_read_for_the_end_of_a_drift() {
     holds(&["small/resume/GET#6.before.foreign+DescribeTags#5.answered.stale+DescribeTargetHealth#15.lost.disk"]);
 }
 
-/// What a person wanted written again was written while nobody could read whose marker was there.
+/// `resume --reassert` wrote although the marker could not be read.
 #[test]
 fn nothing_is_written_again_without_the_marker() {
     holds(&[
@@ -102,7 +105,8 @@ fn nothing_is_written_again_without_the_marker() {
     ]);
 }
 
-/// A step had settled, the end of it was kept out by a full disk, and what was then written again did not have to settle.
+/// A step had settled, the end of it was kept out by a full disk, and what was then written again did not have to
+/// settle.
 #[test]
 fn what_is_written_again_settles_again() {
     holds(&["small/resume/GET#14.lost.reset+DescribeTargetHealth#15.journalled.disk+DescribeTags#10.before.foreign"]);
@@ -114,7 +118,8 @@ fn a_rollback_is_taken_up_again_whatever_the_disk() {
     holds(&["small/resume/GET#3.before.foreign+DescribeTargetHealth#4.answered.crash+DescribeRules#4.before.disk"]);
 }
 
-/// What the disk kept out, and what it got whole but for the last newline, is known to the checker; so is what was read before a look failed.
+/// What the disk kept out, and what it got whole but for the last newline, is known to the checker; so is what was read
+/// before a look failed.
 #[test]
 fn what_was_told_read_and_kept_is_what_counts() {
     holds(&[
@@ -126,19 +131,22 @@ fn what_was_told_read_and_kept_is_what_counts() {
     ]);
 }
 
-/// A run that was frozen by drift and left without a terminal was left in the middle of the rollback that a person had asked for.
+/// A run that was frozen by drift and left without a terminal was left in the middle of the rollback that a person had
+/// asked for.
 #[test]
 fn a_frozen_run_is_not_left_while_it_rolls_back() {
     holds(&["small/rollback/ModifyRule#0.late.foreign", "small/rollback/DescribeRules#5.lost.foreign"]);
 }
 
-/// A rollback saw someone's change and sent its write, which was not answered; a late read, of the time before the change, stood in for its effect.
+/// A rollback saw someone's change and sent its write, which was not answered; a late read, of the time before the
+/// change, stood in for its effect.
 #[test]
 fn a_rollback_over_someones_change_does_not_take_a_late_read_for_the_effect_of_a_write_without_an_answer() {
     holds(&["small/rollback/PATCH#0.late.foreign+ModifyRule#0.late.stale"]);
 }
 
-/// In a step that had not begun, what someone else did was written over: then the step did without its hook, its metric gates and its hours.
+/// In a step that had not begun, what someone else did was written over: then the step did without its hook, its metric
+/// gates and its hours.
 #[test]
 fn what_is_written_again_does_not_begin_the_step() {
     holds(&["hooks/resume/afterShift#0.late.foreign", "hooks/resume/afterShift#0.past.foreign"]);
@@ -174,7 +182,8 @@ fn nothing_is_let_go_by_an_old_reading_of_the_marker() {
     holds(&["small/finalize/DescribeRules#17.lost.timeout"]);
 }
 
-/// Someone restored more of a route than the stage of a rollback did, and the stage gave the new cluster its traffic back.
+/// Someone restored more of a route than the stage of a rollback did, and the stage gave the new cluster its traffic
+/// back.
 #[test]
 fn a_stage_of_a_rollback_takes_nothing_back_that_someone_else_restored() {
     holds(&["small/ramp/DescribeTargetHealth#34.lost.foreign", "small/ramp/DescribeTargetHealth#60.lost.foreign"]);
@@ -193,7 +202,8 @@ fn a_stage_of_a_rollback_reads_what_it_writes() {
     ]);
 }
 
-/// A write that AWS rejected for a second was not tried again by any later stage, and the rollback ended with exit code 5.
+/// A write that AWS rejected for a second was not tried again by any later stage, and the rollback ended with exit code
+/// 5.
 #[test]
 fn a_route_whose_write_was_rejected_is_written_again_at_the_next_stage() {
     let schedule = "small/ramp/ModifyRule#4.late.denied".parse().expect("a schedule");

@@ -1,5 +1,5 @@
-//! The recorded history of a run: what was sent, what was applied in the world, what was seen, what was journalled and told. The checker
-//! looks at every entry as it comes.
+//! The recorded history of a run: what was sent, what was applied in the world, what was seen, what was journalled and
+//! told. The checker looks at every entry as it comes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use super::checker::{Checker, Violation};
 use super::face::Face;
 use cutover::plan::model::Plan;
 
-/// What a process was started for.
+/// The verb that a process was started for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     Check,
@@ -31,7 +31,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// What the verb asks of a run at once, if it puts the traffic back.
+    /// The request that the verb leaves at once, if it restores traffic.
     pub fn request(self) -> Option<Request> {
         let by = "bob@lab".to_owned();
         match self {
@@ -44,7 +44,7 @@ impl Verb {
     }
 }
 
-/// Who changed the world.
+/// The author of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
     /// A call of ours.
@@ -53,7 +53,7 @@ pub enum By {
     Foreign,
 }
 
-/// What happened.
+/// An entry's content.
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
     /// The run's beginning is known.

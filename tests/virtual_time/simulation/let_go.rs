@@ -14,8 +14,8 @@ use super::life::{Life, Theatre};
 pub const QUIET: Duration = Duration::from_mins(15);
 
 impl Theatre {
-    /// As `cutover finalize --detach --force` looks, of somebody who knows that nobody asks the old cluster anything: what is asked of the run, if
-    /// that has not begun.
+    /// As `cutover finalize --detach --force` looks, of somebody who knows that nobody asks the old cluster anything:
+    /// what is asked of the run, if that has not begun.
     pub async fn may_go(&self, ports: &Ports) -> Result<Option<Request>, Life> {
         let records = ports.store.read(&self.run).await.unwrap_or_default();
         let Ok(Some(state)) = State::fold(&records) else {

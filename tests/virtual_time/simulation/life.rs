@@ -48,7 +48,7 @@ const START: Timestamp = Timestamp::constant(1_767_600_000, 0);
 /// How often a run is brought back before it counts as lost.
 const LIVES: usize = 8;
 
-/// How a process came to its end.
+/// How a process ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Life {
     Ended(Ending),
@@ -71,7 +71,7 @@ pub struct Theatre {
     pub wrap: Wrap,
 }
 
-/// What stands between the engine and the recorders: nothing, or a seeded bug.
+/// A layer between the engine and the recorders: none, or a seeded bug.
 pub type Wrap = Arc<dyn Fn(Ports) -> Ports + Send + Sync>;
 
 impl Theatre {
@@ -256,7 +256,8 @@ impl Theatre {
         })
     }
 
-    /// Two seconds after the first fault someone asks the live process to roll back; where that cannot be asked, its process is ended.
+    /// Two seconds after the first fault someone asks the live process to roll back; where that cannot be asked, its
+    /// process is ended.
     async fn person(&self, request: Option<Request>) {
         let Some(request) = request else { return std::future::pending().await };
         self.wire.struck().await;

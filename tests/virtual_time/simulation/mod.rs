@@ -1,6 +1,7 @@
 //! The invariants as code, and runs under every fault at every call.
 //!
-//! `CUTOVER_SIMULATION=full` runs the whole schedule, `CUTOVER_SCHEDULE=small/resume/ModifyRule#0.lost.crash` replays one of it; see README.
+//! `CUTOVER_SIMULATION=full` runs the whole schedule, `CUTOVER_SCHEDULE=small/resume/ModifyRule#0.lost.crash` replays
+//! one of it; see README.
 
 mod aws;
 mod bugs;

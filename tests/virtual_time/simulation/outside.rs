@@ -1,4 +1,4 @@
-//! What is outside of a run: every command and every hook is carried out as a call, recorded, counted, and struck by the schedule's faults.
+//! Commands and hooks of a simulated run: each is a call that is recorded, counted, and hit by the schedule's faults.
 
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -88,7 +88,7 @@ impl Outside {
         Ok(String::new())
     }
 
-    /// What was begun comes to its end, whatever becomes of who began it.
+    /// A call that was started ends, even if its process dies.
     fn later(&self, delay: Duration, hook: HookId) {
         self.0.note(What::Does(hook));
         let wire = self.0.clone();
@@ -108,7 +108,7 @@ impl Outside {
     }
 }
 
-/// What a command or a receiver says that does not do what it is asked for.
+/// The error of a command or a receiver that fails.
 async fn fail(kind: Kind, errand: &HookCall) -> Heard {
     match kind {
         Kind::TimeOut => {

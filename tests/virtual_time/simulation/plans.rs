@@ -26,7 +26,7 @@ pub fn plan(name: &str) -> Plan {
     cutover::plan::lint(name, text.as_bytes()).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)))
 }
 
-/// Whatever hooks can do beside two routes and two share steps.
+/// Every kind of hook, for a plan with two routes and two share steps.
 const HOOKS: &str = "
     hooks:
       - {before: shift, exec: {command: [scale-up], timeout: 20s}}

@@ -1,5 +1,5 @@
-//! Schedules as they are played: each in a runtime of its own, from a copy of a run that has just begun, or where a fault strikes before that,
-//! from the very first call.
+//! Schedules as they are played: each in a runtime of its own, from a copy of a run that has just begun, or where a
+//! fault strikes before that, from the very first call.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -33,8 +33,8 @@ fn plain() -> Wrap {
 }
 
 impl Theatre {
-    /// Someone types `run` until there is a run, whatever strikes meanwhile: what that run has to be taken up with. `None` where nothing can
-    /// be begun, because of what someone else did to the routes.
+    /// Someone types `run` until there is a run, whatever strikes meanwhile: what that run has to be taken up with.
+    /// `None` where nothing can be begun, because of what someone else did to the routes.
     async fn first(&mut self, then: Then) -> Result<Option<Verb>, String> {
         for attempt in 1..=3 {
             let begun = AssertUnwindSafe(self.started(attempt)).catch_unwind().await;
@@ -64,7 +64,7 @@ impl Theatre {
         Ok(None)
     }
 
-    /// What became of it within the time that all lives may take.
+    /// The outcome, or an error when all processes together take too long.
     async fn finish<T>(&self, play: impl AsyncFnOnce() -> Result<T, String>) -> (Result<T, String>, History, Wire) {
         let _log = self.wire.log();
         let outcome = tokio::time::timeout(LONG, play()).await;

@@ -140,8 +140,8 @@ impl Cluster for Cell {
     }
 }
 
-/// The lab's clock as a machine shows it whose clock someone sets, made steady as the machine's own is: each process begins with what the clock
-/// shows then.
+/// The lab's clock as a machine shows it whose clock someone sets, made steady as the machine's own is: each process
+/// begins with what the clock shows then.
 pub struct Jumpy {
     inner: LabClock,
     steady: SteadyClock,

@@ -15,7 +15,7 @@ pub fn calls(plan: &str) -> Vec<Name> {
     calls_then(plan, Then::Resume)
 }
 
-/// The same with what is done after it.
+/// The calls of a plan's undisturbed run, and of the verb after it.
 fn calls_then(plan: &str, then: Then) -> Vec<Name> {
     let (outcome, history, wire) = undisturbed(plan, then);
     let book = history.book();
@@ -69,7 +69,7 @@ fn pairs(plan: &str, first: &[Kind], second: &[Kind]) -> impl Iterator<Item = Sc
     })
 }
 
-/// The same at every call of a plan.
+/// Every fault of these kinds at every call of a plan.
 pub fn exhaustive(plan: &str, kinds: &[Kind]) -> Vec<Schedule> {
     let each = points(&calls(plan), kinds).into_iter();
     each.flat_map(|point| [Then::Resume, Then::Rollback].map(|then| one(plan, then, point.clone()))).collect()
@@ -79,12 +79,12 @@ fn one(plan: &str, then: Then, point: Point) -> Schedule {
     Schedule { plan: plan.into(), then, points: vec![point] }
 }
 
-/// What strikes at commands and hooks: what they may do themselves, and what may happen to the run meanwhile.
+/// The faults at commands and hooks: failures of their own, and faults of the run during them.
 const BESIDE: [Kind; 7] =
     [Kind::Crash, Kind::ServerError, Kind::TimeOut, Kind::Denied, Kind::Foreign, Kind::DiskFull, Kind::Dead];
 
-/// Every fault that makes sense at every command and hook of a run, and of the way back: of a finished run, and of one that has to go back by
-/// itself at its second share.
+/// Every fault that makes sense at every command and hook of a run, and of the way back: of a finished run, and of one
+/// that has to go back by itself at its second share.
 fn hooked() -> Vec<Schedule> {
     let schedule = |then, points| Schedule { plan: "hooks".into(), then, points };
     let all = calls_then("hooks", Then::Rollback);
@@ -159,7 +159,8 @@ fn report(what: &str, all: &[Schedule]) {
     assert!(lines.is_empty(), "{}", lines.concat());
 }
 
-/// Every so many of the schedules are played: all with `CUTOVER_SIMULATION=full`, every hundredth with `100`; without it, a few.
+/// Every so many of the schedules are played: all with `CUTOVER_SIMULATION=full`, every hundredth with `100`; without
+/// it, a few.
 fn some(all: Vec<Schedule>) -> Vec<Schedule> {
     let every = match std::env::var("CUTOVER_SIMULATION").as_deref() {
         Ok("full" | "pairs") => 1,
@@ -182,7 +183,8 @@ fn two_faults_one_after_the_other() {
     report("two faults one after the other", &pairs("small", &first, &second).step_by(every).collect::<Vec<_>>());
 }
 
-/// Every fault at every call of what comes after a run of the small plan that completed, and that is so many writes at the least.
+/// Every fault at every call of what comes after a run of the small plan that completed, and that is so many writes at
+/// the least.
 fn afterwards(then: Then, writes: usize) -> Vec<Schedule> {
     let run = calls("small").len();
     let way = calls_then("small", then).split_off(run);
@@ -190,7 +192,7 @@ fn afterwards(then: Then, writes: usize) -> Vec<Schedule> {
     points(&way, &KINDS.map(|(kind, _)| kind)).into_iter().map(|point| one("small", then, point)).collect()
 }
 
-/// A finished run is taken back in parts: three, of two routes.
+/// A finished run is rolled back in three stages, on two routes.
 #[test]
 fn every_fault_at_every_call_of_a_way_back_in_parts() {
     // Its calls are much the same time and again: a third of them tells as much.
@@ -198,7 +200,7 @@ fn every_fault_at_every_call_of_a_way_back_in_parts() {
     report("every fault at every call of a way back in parts", &some(third));
 }
 
-/// The old cluster is let go: the marker, two routes, and the marker again.
+/// The old cluster is retired: the marker, two routes, and the marker again.
 #[test]
 fn every_fault_at_every_call_of_letting_go() {
     report("every fault at every call of letting go", &some(afterwards(Then::Finalize, 4)));
@@ -215,7 +217,7 @@ fn every_fault_at_every_command_and_hook() {
     report("every fault at every command and hook", &some(hooked()));
 }
 
-/// What hooks do to the rest of a run: a sample.
+/// A sample of the faults at all other calls of a plan with hooks.
 #[test]
 fn faults_beside_commands_and_hooks() {
     let all = exhaustive("hooks", &KINDS.map(|(kind, _)| kind));

@@ -1,4 +1,5 @@
-//! The wire between the real clients and the lab's model, in process: every call is recorded, counted, and struck by the schedule's faults.
+//! The wire between the real clients and the lab's model, in process: every call is recorded, counted, and struck by
+//! the schedule's faults.
 
 use cutover::domain::elb;
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use super::face;
 use super::fault::{Kind, Moment, Point};
 use super::history::{By, History, What};
 
-/// What a process dies of.
+/// The panic that stands for the death of a process.
 pub struct Crash;
 
 /// How long a fault of the API lasts that is not of one call only.
@@ -40,10 +41,10 @@ pub const OVER: Duration = Duration::from_millis(10_500);
 /// The service of commands and hooks.
 pub const OUTSIDE: &str = "outside";
 
-/// What the names of calls begin with that are made before a run has its first records.
+/// Prefix of the names of calls before the run's first record.
 pub const FIRST: char = '^';
 
-/// What both wires, the store and the clock share. Clones share it.
+/// State that both wires, the store and the clock share. Clones share it, too.
 #[derive(Clone)]
 pub struct Wire(Arc<Inner>);
 
@@ -51,7 +52,7 @@ struct Inner {
     shell: SharedModel,
     history: History,
     disk: MemoryStore,
-    /// What is added to the clock, in milliseconds.
+    /// The offset of the clock, in milliseconds.
     offset: AtomicI64,
     struck: Notify,
     killed: Notify,
@@ -127,7 +128,7 @@ impl Wire {
         tracing::subscriber::set_default(log.finish())
     }
 
-    /// What the clock shows more, or less, than the world's, in milliseconds.
+    /// The offset of the clock from the world's time, in milliseconds.
     pub fn offset(&self) -> i64 {
         self.0.offset.load(Ordering::Relaxed)
     }

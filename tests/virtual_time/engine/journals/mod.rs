@@ -1,6 +1,7 @@
 //! The corpus of journals: this and every later version lists, reports, resumes and rolls back each of them.
 //!
-//! `tests/journals/NAME.jsonl` is the journal of a run in the lab, with the text of its plan in its first record. The name says what it is:
+//! `tests/journals/NAME.jsonl` is the journal of a run in the lab, with the text of its plan in its first record. The
+//! name says what it is:
 //! - `plan-NAME`: the run of `plans/NAME.yaml`, at its first share;
 //! - `stricter-NAME`: the plan passed the lint when the run began, and the lint of today refuses it;
 //! - `newer-NAME`: a later version wrote something into it that this build does not know;
@@ -150,7 +151,7 @@ fn every_kind_of_event_and_every_plan_has_a_journal() {
     }
 }
 
-/// What a later version added is found in the `newer-` journals, and only there; every record is printed as it was written.
+/// Only the `newer-` journals have unknown parts; every record is printed as it was written.
 #[test]
 fn only_the_newer_journals_have_something_that_this_build_does_not_know() {
     for journal in corpus() {
@@ -210,7 +211,8 @@ async fn a_journal_is_read_as_it_always_was() {
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(text) });
 }
 
-/// A journal that is cut in its last line is what was there before it; one with a wrong bit is refused, with the emergency command.
+/// A journal that is cut in its last line is what was there before it; one with a wrong bit is refused, with the
+/// emergency command.
 #[tokio::test]
 async fn a_damaged_journal_is_recognised() {
     for journal in corpus().iter().filter(|j| !j.started().text.is_empty()) {
@@ -239,7 +241,8 @@ fn kept(run: &str, journal: &[u8]) -> (tempfile::TempDir, LocalStore) {
     (folder, store)
 }
 
-/// Every run goes on to its end, except the newer ones, which [`super::newer`] tries to raise, and one whose window never opens.
+/// Every run goes on to its end, except the newer ones, which [`super::newer`] tries to raise, and one whose window
+/// never opens.
 #[tokio::test(start_paused = true)]
 async fn every_journal_is_resumed_to_its_end() {
     for journal in corpus().iter().filter(|j| !j.is("newer-")) {
@@ -283,7 +286,7 @@ async fn every_journal_is_resumed_to_its_end() {
     }
 }
 
-/// What an operator does who wants the run to go on: ends each pause after two minutes, and resumes.
+/// The requests of an operator who wants the run to continue: ends each pause after two minutes, and resumes.
 fn operator(state: &State, now: Timestamp) -> Vec<Request> {
     let by = || "bob@lab".to_owned();
     if state.phase == Phase::Baking && !state.raises_stopped() && now.duration_since(state.step_since).as_secs() >= 120

@@ -20,7 +20,8 @@ use super::super::small;
 use super::super::theatre::{Life, Theatre, example, plan, scenario, word};
 use super::{FOLDER, corpus};
 
-/// How journals that are missing are added. `CUTOVER_RECORD=1` records all of them anew, while version 1 of the records is not released.
+/// How journals that are missing are added. `CUTOVER_RECORD=1` records all of them anew, while version 1 of the records
+/// is not released.
 pub const HOW: &str =
     "add it with `CUTOVER_RECORD=new cargo test --profile simulation --test virtual_time the_corpus_can_be_recorded`";
 
@@ -119,7 +120,8 @@ async fn canary() -> Recorded {
     ("canary-aborted".into(), journal(&theatre))
 }
 
-/// A pause, a rule that appears and is included, a command, an approval that nobody gives, requests that are refused, and an abort.
+/// A pause, a rule that appears and is included, a command, an approval that nobody gives, requests that are refused,
+/// and an abort.
 async fn approval() -> Recorded {
     let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 5m}}, {exec: {command: [./smoke]}}, \
                  {pause: {timeout: 30s, onTimeout: pause}}, {setWeight: 100}]";
@@ -223,7 +225,7 @@ async fn fifth() -> Theatre {
     theatre
 }
 
-/// What makes another journal of one.
+/// A change of a journal.
 type Change = Box<dyn Fn(&[u8]) -> Vec<u8>>;
 
 /// Plans that an older lint accepted.

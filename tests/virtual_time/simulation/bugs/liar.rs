@@ -12,7 +12,7 @@ use cutover::engine::Ports;
 use cutover::plan::model::Selector;
 use cutover::port::{Caller, Detail, Groups, Inventory, LoadBalancerApi, TagStore, Traffic, WriteError};
 
-/// What it lies about.
+/// The call whose answer is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lie {
     /// Targets that are being registered are called healthy.

@@ -1,5 +1,6 @@
-//! The checker's own strength: seeded bugs, one for each failure mode of the reports that this tool was built on and for each invariant. Each
-//! is a lie between the engine and its seams, a plan that the engine has and nobody wrote, or an edit of a history; each is to be caught.
+//! The checker's own strength: seeded bugs, one for each failure mode of the reports that this tool was built on and
+//! for each invariant. Each is a lie between the engine and its seams, a plan that the engine has and nobody wrote, or
+//! an edit of a history; each is to be caught.
 
 mod edit;
 mod liar;
@@ -30,14 +31,14 @@ pub enum How {
 /// A seeded bug.
 pub struct Bug {
     pub name: &'static str,
-    /// What it breaks, and who was bitten by it.
+    /// What the bug breaks, and where it was seen in the field.
     pub breaks: &'static str,
     /// The number of the invariant that catches it.
     pub caught_by: u8,
     pub how: How,
 }
 
-/// What the checker finds in a history.
+/// The violations that the checker finds in a history.
 fn check(plan: &Plan, entries: &[Entry]) -> Vec<Violation> {
     let mut checker = Checker::new(plan);
     entries.iter().flat_map(|e| checker.take(e)).collect()

@@ -1,4 +1,4 @@
-//! What a history has told of commands and hooks.
+//! The facts about commands and hooks that a history has shown so far.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,13 +17,13 @@ pub struct Deeds {
     pub announced: BTreeMap<HookId, bool>,
     /// Under way in this process, since when.
     pub under_way: BTreeMap<HookId, Timestamp>,
-    /// What this process knows of them.
+    /// The commands and hooks that this process knows.
     pub told: Account,
-    /// What the next one will know.
+    /// The commands and hooks that the next process will know.
     kept: Account,
 }
 
-/// What came of them.
+/// The results.
 #[derive(Debug, Clone, Default)]
 pub struct Account {
     /// Those that came to their end, and are not to be tried again.
@@ -88,7 +88,8 @@ impl Account {
         }
     }
 
-    /// Why something is missing that has to be over by now, if it is: on these occasions of a step, each hook of the plan, well where it must be.
+    /// Why something is missing that has to be over by now, if it is: on these occasions of a step, each hook of the
+    /// plan, well where it must be.
     pub fn missing(&self, plan: &Plan, step: usize, occasions: &[HookPoint]) -> Option<String> {
         let all = occasions.iter().flat_map(|at| ids(plan, *at, step));
         let mut missing = all.filter(|(id, must)| match self.over.get(id) {

@@ -1,5 +1,6 @@
-//! The share of a group never rises while its raise gate does not hold on a fresh reading. Restoring writes are exempt, and raise nothing but
-//! what carried the traffic at the start; those of a way back in parts no further than the part. What comes before a step went well before it.
+//! The share of a group never rises while its raise gate does not hold on a fresh reading. Restoring writes are exempt,
+//! and raise nothing but what carried the traffic at the start; those of a way back in parts no further than the part.
+//! What comes before a step went well before it.
 
 use cutover::domain::health::HealthCounts;
 use cutover::domain::run::event::RouteStart;
@@ -52,7 +53,8 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     Ok(())
 }
 
-/// A part of the way back: nothing goes away from where it is to be in the end, and no more comes back than this part's.
+/// A part of the way back: nothing goes away from where it is to be in the end, and no more comes back than this
+/// part's.
 fn part_of(facts: &Facts, way: &Way, route: &RouteStart, live: &Face, next: &Face) -> Found {
     let before = &facts.original[&route.id];
     let wrong = |what: &str| {

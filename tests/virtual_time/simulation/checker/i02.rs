@@ -1,5 +1,5 @@
-//! Never all-zero weights, a weight outside 0–999, more than 5 groups in an action, a changed share of a third-party group. A non-zero share
-//! never becomes weight 0, nor a partial share the whole.
+//! Never all-zero weights, a weight outside 0–999, more than 5 groups in an action, a changed share of a third-party
+//! group. A non-zero share never becomes weight 0, nor a partial share the whole.
 
 use super::facts::Facts;
 use super::parts::{others, part};
@@ -28,8 +28,8 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     }
 }
 
-/// A write that moves on says of each cluster what the step says: nothing, a part, or all. One that a person wants written again may say what
-/// an earlier step said.
+/// A write that moves on says of each cluster what the step says: nothing, a part, or all. One that a person wants
+/// written again may say what an earlier step said.
 fn spelled(facts: &Facts, route: &RouteId, face: &Face) -> Found {
     let Some(start) = facts.route(route).filter(|_| facts.rollback.is_none()) else { return Ok(()) };
     let first = if facts.agreed(route) { 0 } else { facts.step };

@@ -1,5 +1,6 @@
-//! Only the plan's group tuples change. Other actions, their order, conditions, transforms, stickiness and listener settings stay; no client
-//! secret is sent. In the clusters, only the run's bindings are made, and a rollback touches none.
+//! Only the plan's group tuples change. Other actions, their order, conditions, transforms, stickiness and listener
+//! settings stay; no client secret is sent. In the clusters, only the run's bindings are made, and a rollback touches
+//! none.
 
 use cutover::domain::elb;
 use cutover::domain::emergency::route_tag;
@@ -43,7 +44,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     }
 }
 
-/// What takes the old cluster's group out of an action leaves all else as it is, and knows that it carries nothing.
+/// A write that detaches the old cluster's group changes nothing else, and follows a reading that shows weight 0.
 fn let_go(facts: &Facts, route: &RouteId, next: &Face) -> Found {
     let (Some(start), Some(Some(live))) = (facts.route(route), facts.world.get(route)) else { return Ok(()) };
     if facts.unseen(route) {
@@ -58,7 +59,8 @@ fn let_go(facts: &Facts, route: &RouteId, next: &Face) -> Found {
     })
 }
 
-/// A group leaves an action in a rollback, or where the old cluster is let go and it carries nothing; no weight changes then.
+/// A group leaves an action in a rollback, or where the old cluster is let go and it carries nothing; no weight changes
+/// then.
 fn taken_out(facts: &Facts, route: &RouteId, before: &Face, after: &Face) -> Found {
     // What was sent before someone else wrote is judged as it was sent.
     if facts.detaching && facts.foreign.contains(route) {

@@ -1,5 +1,5 @@
-//! A step is complete only after read-back and settle, and its commands and hooks; nothing is judged before. (A process that takes over has the machine's clock only: one
-//! that was set forward meanwhile shortens the settling by as much.)
+//! A step is complete only after read-back and settle, and its commands and hooks; nothing is judged before. (A process
+//! that takes over has the machine's clock only: one that was set forward meanwhile shortens the settling by as much.)
 
 use cutover::domain::run::event::{Event, GateKind, RouteStart, RunOutcome};
 use cutover::domain::run::hook::HookPoint;
@@ -29,7 +29,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     }
 }
 
-/// What belongs to a step, or to the end (0), is over.
+/// The hooks and commands of a step, or of the end (0), have ended.
 fn hooked(facts: &Facts, step: usize, occasions: &[HookPoint]) -> Found {
     facts.deeds.told.missing(&facts.plan, step, occasions).map_or(Ok(()), |why| Err(format!("it is over, but {why}")))
 }
@@ -64,8 +64,8 @@ fn complete(facts: &Facts, entry: &Entry, step: usize) -> Found {
     Ok(())
 }
 
-/// The next part of a way back begins after its time, with a look at those who are to take it; or all of it at once, where nobody serves what
-/// is away still.
+/// The next part of a way back begins after its time, with a look at those who are to take it; or all of it at once,
+/// where nobody serves what is away still.
 fn next_part(facts: &Facts, entry: &Entry, percent: u32, early: bool) -> Found {
     let Some(way) = &facts.way else { return Err(format!("{percent} % of no way back")) };
     ensure(percent > way.told, || format!("{percent} % of the way back after {} %", way.told))?;
@@ -117,8 +117,8 @@ fn next_part(facts: &Facts, entry: &Entry, percent: u32, early: bool) -> Found {
     Ok(())
 }
 
-/// A rollback that comes by itself has a cause that was seen: a group that is worse than its guard allows, or a command that failed. What could
-/// not be read is none.
+/// A rollback that comes by itself has a cause that was seen: a group that is worse than its guard allows, or a command
+/// that failed. What could not be read is none.
 fn judged(facts: &Facts) -> Found {
     if facts.failed.is_none() && facts.deeds.told.failed() {
         return Ok(());

@@ -1,5 +1,6 @@
-//! Crash anywhere, then `resume` or `rollback`: the final state is exactly the goal, or exactly the original shares. And what makes that
-//! possible: an intent is on disk before its effect, a write's or a command's. What a run has done outside is taken back with the traffic.
+//! Crash anywhere, then `resume` or `rollback`: the final state is exactly the goal, or exactly the original shares.
+//! And what makes that possible: an intent is on disk before its effect, a write's or a command's. What a run has done
+//! outside is taken back with the traffic.
 
 use cutover::domain::run::event::RunOutcome;
 

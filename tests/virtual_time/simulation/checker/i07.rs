@@ -1,4 +1,5 @@
-//! A torn, truncated or flipped journal is recognised, never half believed, and the message names the emergency command.
+//! A torn, truncated or flipped journal is recognised, never half believed, and the message names the emergency
+//! command.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};

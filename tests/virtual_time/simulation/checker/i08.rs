@@ -1,5 +1,6 @@
-//! `resume`, `rollback` and each write are idempotent: what is there is not written again, and nothing is written after the end. No command and
-//! no hook that has come to its end is carried out again, and nothing is taken back that was not begun.
+//! `resume`, `rollback` and each write are idempotent: what is there is not written again, and nothing is written after
+//! the end. No command and no hook that has come to its end is carried out again, and nothing is taken back that was
+//! not begun.
 
 use cutover::domain::run::hook::{HookId, HookPoint};
 use jiff::SignedDuration;

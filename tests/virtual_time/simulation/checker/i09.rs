@@ -1,5 +1,5 @@
-//! Live state that differs from what we last saw freezes the raises; it is never silently overwritten. So nothing that moves on is written
-//! that was not read shortly before, nor while something foreign was seen that nobody gave up.
+//! Live state that differs from what we last saw freezes the raises; it is never silently overwritten. So nothing that
+//! moves on is written that was not read shortly before, nor while something foreign was seen that nobody gave up.
 
 use jiff::SignedDuration;
 

@@ -1,5 +1,5 @@
-//! Two runs over one load balancer never both write: raises need the marker, read just before; restoring writes stop where it is another's. And
-//! one process at a time writes.
+//! Two runs over one load balancer never both write: raises need the marker, read just before; restoring writes stop
+//! where it is another's. And one process at a time writes.
 
 use cutover::plan::model::MarkerMode;
 use jiff::SignedDuration;

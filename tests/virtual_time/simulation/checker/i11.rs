@@ -1,6 +1,6 @@
-//! `rollback` works whatever is broken. One route that fails never holds up the others. Exit 0 (and 4) only if every route reads back right; a
-//! route that is not back is named. And the traffic goes first: its first write before any hook of the rollback, all of it before a command is
-//! taken back; no hook and no disk holds up a write.
+//! `rollback` works whatever is broken. One route that fails never holds up the others. Exit 0 (and 4) only if every
+//! route reads back right; a route that is not back is named. And the traffic goes first: its first write before any
+//! hook of the rollback, all of it before a command is taken back; no hook and no disk holds up a write.
 
 use cutover::domain::run::event::{Event, Record, WaitReason};
 use cutover::domain::run::hook::{HookId, HookPoint};

@@ -5,7 +5,7 @@ use crate::simulation::history::{Entry, What};
 
 /// The credentials of every simulated process: nothing else contains these.
 pub const SECRETS: [&str; 3] = ["AKIACANARY0000000000", "canary/secret/of/a/key", "canary/token/of/a/session"];
-/// What every token or pre-signed URL contains.
+/// A text that every token and every pre-signed URL contains.
 const MARKS: [&str; 4] = ["X-Amz-Signature", "X-Amz-Security-Token", "k8s-aws-v1.", "ClientSecret\":"];
 
 pub fn holds(_: &Facts, entry: &Entry) -> Found {

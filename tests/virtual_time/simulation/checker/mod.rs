@@ -1,5 +1,5 @@
-//! DESIGN's invariants as code over the recorded history of a run. Each rule looks at one entry and at what came before it; none of them
-//! uses the engine's or the domain's own decisions, only their records.
+//! DESIGN's invariants as code over the recorded history of a run. Each rule looks at one entry and at what came before
+//! it; none of them uses the engine's or the domain's own decisions, only their records.
 
 mod deeds;
 mod facts;
@@ -43,7 +43,7 @@ pub struct Violation {
     pub message: String,
 }
 
-/// What a rule finds wrong with an entry.
+/// A violation that a rule finds in an entry.
 type Found = Result<(), String>;
 type Rule = fn(&Facts, &Entry) -> Found;
 
@@ -75,7 +75,7 @@ impl Checker {
         Self { facts: Facts::new(plan) }
     }
 
-    /// What the next entry violates.
+    /// The violations of the next entry.
     pub fn take(&mut self, entry: &Entry) -> Vec<Violation> {
         let found = RULES.iter().filter_map(|(number, rule)| {
             let message = rule(&self.facts, entry).err()?;

@@ -1,4 +1,4 @@
-//! What two faces of a route differ in, and the parts of its traffic.
+//! Compares two contents of a route, and computes the shares of its groups.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What a history has told so far.
+//! The facts that a history has shown so far.
 
 mod fold;
 
@@ -24,7 +24,7 @@ pub struct Sight {
     pub live: Option<RouteContent>,
 }
 
-/// What once stood on a route.
+/// An earlier content of a route.
 #[derive(Debug, Clone)]
 pub struct Past {
     pub face: Face,
@@ -63,20 +63,20 @@ pub struct Facts {
     pub original: BTreeMap<RouteId, Face>,
     pub process: u32,
     pub verb: Verb,
-    /// What this process has seen.
+    /// The last reading of each route by this process.
     pub seen: BTreeMap<RouteId, Sight>,
-    /// What this process has seen of them when it could read them last.
+    /// The last successful reading of each route by this process.
     pub read: BTreeMap<RouteId, Sight>,
     pub health: BTreeMap<String, Vec<(Timestamp, Option<HealthCounts>)>>,
     /// The last time that each route was written in the world, by us.
     pub applied: BTreeMap<RouteId, Timestamp>,
-    /// What stood on each route before.
+    /// The earlier contents of each route.
     pub replaced: BTreeMap<RouteId, Vec<Past>>,
     /// Since when each route has been read as it was last set, and by which process.
     pub right: BTreeMap<RouteId, (Timestamp, u32)>,
     /// Routes whose last write AWS rejected.
     pub rejected: BTreeSet<RouteId>,
-    /// What each route was last set to.
+    /// The split of the last write to each route.
     pub set: BTreeMap<RouteId, Split>,
     /// Open intents.
     pub intents: BTreeMap<RouteId, Intent>,
@@ -86,14 +86,14 @@ pub struct Facts {
     pub rollback: Option<(Trigger, Option<usize>)>,
     /// The way back, where it is one in parts.
     pub way: Option<Way>,
-    /// What each route has, as the run last said that it was read back.
+    /// The content of each route that the run last reported as read back.
     confirmed: BTreeMap<RouteId, Face>,
     pub finished: Option<RunOutcome>,
     /// The old groups are taken out of the actions.
     pub detaching: bool,
-    /// What someone else put on a route, as the run noted it.
+    /// The foreign content of a route, as the run recorded it.
     drift: BTreeMap<RouteId, Face>,
-    /// What someone else put on a route, where a person said what is to become of it: kept, or overwritten.
+    /// The foreign content of a route for which an operator chose `--keep-live` or `--reassert`.
     agreed: BTreeMap<RouteId, Face>,
     /// Routes that this process has written since it last read them.
     pub written: BTreeSet<RouteId>,
@@ -187,7 +187,7 @@ impl Facts {
         if let StepKind::Shares(shares) = self.kind(step)? { Some(shares) } else { None }
     }
 
-    /// What a step of the plan does.
+    /// The kind of a step of the plan.
     pub fn kind(&self, step: usize) -> Option<&StepKind> {
         self.plan.strategy.steps.iter().find(|s| s.number == step).map(|s| &s.kind)
     }
