@@ -5,6 +5,7 @@ pub mod duration;
 pub mod finding;
 pub mod hours;
 pub mod number;
+pub mod partition;
 pub mod rate;
 pub mod redact;
 pub mod retry;

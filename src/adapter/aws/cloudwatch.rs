@@ -16,7 +16,7 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::adapter::aws::credentials;
+use crate::adapter::aws::{credentials, endpoint};
 use crate::adapter::metric::web::{HttpClient, HttpRequest};
 use crate::adapter::metric::{clipped, unreadable};
 use crate::base::arn;
@@ -40,7 +40,8 @@ pub struct CloudWatch {
     credentials: Option<SharedCredentialsProvider>,
     time: SharedTimeSource,
     region: String,
-    endpoint: String,
+    /// Without a trailing slash; or why there is none.
+    endpoint: Result<String, String>,
 }
 
 /// A query of GetMetricData, with its question and its meaning.
@@ -63,13 +64,12 @@ impl CloudWatch {
     /// A client with the configuration's credentials, region and endpoint.
     pub fn new(config: &SdkConfig) -> Self {
         let region = config.region().map_or_else(|| "us-east-1".to_owned(), ToString::to_string);
-        let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         Self {
             credentials: config.credentials_provider(),
             time: config.time_source().unwrap_or_else(|| SharedTimeSource::new(SystemTimeSource::new())),
             endpoint: config.endpoint_url().map_or_else(
-                || format!("https://monitoring.{region}.{suffix}"),
-                |u| u.trim_end_matches('/').to_owned(),
+                || endpoint::host(config, "monitoring").map(|host| format!("https://{host}")),
+                |url| Ok(url.trim_end_matches('/').to_owned()),
             ),
             region,
         }
@@ -176,7 +176,8 @@ impl CloudWatch {
                 .await
                 .map_err(|why| format!("AWS credentials: {}", credentials::explain(&why)))?,
         };
-        let (url, body) = (format!("{}/", self.endpoint), input.to_string());
+        let endpoint = self.endpoint.as_ref().map_err(|why| format!("CloudWatch has no endpoint: {why}"))?;
+        let (url, body) = (format!("{endpoint}/"), input.to_string());
         let more = self.signed(&url, operation, &body, &credentials)?;
         let (status, answer) = web
             .ask(HttpRequest {

@@ -6,6 +6,7 @@ pub mod cloudwatch;
 mod credentials;
 pub mod eks;
 pub mod elb;
+mod endpoint;
 mod http;
 
 pub use aws_config::SdkConfig;

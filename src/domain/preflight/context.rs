@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::base::finding::{Code, Finding};
+use crate::base::partition;
 use crate::domain::elb::select::{SelectedEntry, SelectedGroup};
 use crate::domain::kubernetes::workload::WorkloadView;
 use crate::domain::preflight::facts::{ClusterFacts, Facts};
@@ -84,7 +85,9 @@ impl<'a> Context<'a> {
     pub fn kubectl_context(&self, cluster: &str) -> String {
         match self.plan.clusters.iter().find(|c| c.name == cluster).map(|c| &c.access) {
             Some(ClusterAccess::Eks(name)) => {
-                format!(" --context arn:aws:eks:{}:{}:cluster/{name}", self.plan.region, self.plan.account_id)
+                let (region, account) = (&self.plan.region, &self.plan.account_id);
+                let partition = partition::of_region(region).name;
+                format!(" --context arn:{partition}:eks:{region}:{account}:cluster/{name}")
             }
             Some(ClusterAccess::KubeContext(name)) => format!(" --context {name}"),
             _ => String::new(),

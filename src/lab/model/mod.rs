@@ -39,6 +39,7 @@ pub use inspect::Snapshot;
 pub use interface::*;
 pub use traffic::{GroupCounters, TargetResponse};
 
+use crate::base::partition;
 use crate::base::time::later;
 use crate::lab::scenario::model::{Latency, Load};
 use crate::plan::model::{ClusterAccess, Plan};
@@ -138,6 +139,11 @@ impl World {
         &self.region
     }
 
+    /// The name of the region's partition in ARNs.
+    pub(crate) fn partition(&self) -> &'static str {
+        partition::of_region(&self.region).name
+    }
+
     /// The kubeconfig contexts of a cluster: the plan's `kubeContext`; or the EKS name, and the ARN that
     /// `aws eks update-kubeconfig` uses; else the cluster's name in the plan.
     pub fn contexts(&self, cluster: &str) -> Vec<String> {
@@ -145,7 +151,12 @@ impl World {
         match planned.map(|c| &c.access) {
             Some(ClusterAccess::KubeContext(name)) => vec![name.clone()],
             Some(ClusterAccess::Eks(name)) => {
-                let arn = format!("arn:aws:eks:{}:{}:cluster/{name}", self.plan.region, self.plan.account_id);
+                let arn = format!(
+                    "arn:{}:eks:{}:{}:cluster/{name}",
+                    self.partition(),
+                    self.plan.region,
+                    self.plan.account_id
+                );
                 vec![name.clone(), arn]
             }
             _ => vec![cluster.to_owned()],

@@ -4,6 +4,8 @@ use http::{Request, Response};
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
+use crate::base::partition;
+
 /// A cluster as DescribeCluster returns it.
 #[derive(Debug, Clone)]
 pub(crate) struct ClusterDescription {
@@ -58,7 +60,7 @@ fn described(cluster: &ClusterDescription, account: &str, region: &str) -> Value
     let authority = if cluster.ca.is_empty() { json!({}) } else { json!({"data": cluster.ca}) };
     json!({
         "name": cluster.name,
-        "arn": format!("arn:aws:eks:{region}:{account}:cluster/{}", cluster.name),
+        "arn": format!("arn:{}:eks:{region}:{account}:cluster/{}", partition::of_region(region).name, cluster.name),
         "createdAt": 1_700_000_000.0,
         "version": cluster.version,
         "endpoint": cluster.endpoint,

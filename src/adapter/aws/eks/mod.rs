@@ -17,7 +17,7 @@ use tower::BoxError;
 use tower::filter::AsyncFilterLayer;
 use tower::util::{BoxCloneSyncService, MapResponseLayer};
 
-pub use token::{Bearer, sign};
+pub use token::{Audience, Bearer, sign};
 
 use crate::adapter::aws::elb as alb;
 use crate::adapter::calls::{AwsCallCounter, KubernetesCallLayer};

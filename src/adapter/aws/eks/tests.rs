@@ -21,6 +21,8 @@ use crate::lab::wire::kube::{Server, token::Token, token::accept};
 use crate::port::Cluster;
 
 const NAME: &str = "blue-1";
+const AUDIENCE: Audience<'static> =
+    Audience { host: "sts.ap-northeast-2.amazonaws.com", region: "ap-northeast-2", cluster: NAME };
 
 fn start() -> Timestamp {
     "2026-11-02T10:00:00Z".parse().unwrap()
@@ -47,7 +49,7 @@ fn tokens_equal_those_of_botocore() {
         ),
     ];
     for (session, after) in expected {
-        let token = sign(&credentials(session, None), "ap-northeast-2", NAME, start().into()).unwrap();
+        let token = sign(&credentials(session, None), AUDIENCE, start().into()).unwrap();
         let url = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(token.strip_prefix("k8s-aws-v1.").unwrap()).unwrap();
         assert_eq!(String::from_utf8(url).unwrap(), format!("{before}{after}"));
     }
@@ -200,7 +202,7 @@ fn certificates_are_read_from_a_bundle() {
 #[test]
 fn a_token_is_good_for_its_cluster_signer_and_quarter_of_an_hour_only() {
     let (mine, now) = (credentials(None, None), start());
-    let header = format!("Bearer {}", sign(&mine, "ap-northeast-2", NAME, now.into()).unwrap());
+    let header = format!("Bearer {}", sign(&mine, AUDIENCE, now.into()).unwrap());
     let ok = |region: &str, cluster: &str, by: &Credentials, minutes: i64| {
         accept(Some(&header), region, cluster, by, now + jiff::SignedDuration::from_mins(minutes))
     };

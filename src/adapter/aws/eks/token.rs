@@ -15,15 +15,27 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::{HeaderValue, Request};
 use tokio::sync::Mutex;
 
-use crate::adapter::aws::credentials;
+use crate::adapter::aws::{credentials, endpoint};
 use crate::adapter::kubernetes::NoToken;
 use crate::domain::traffic::Unreadable;
 
 /// EKS accepts a token for 15 minutes; it must not expire during a request.
 const RENEW_AFTER: Duration = Duration::from_mins(14);
 
+/// What a token is signed for.
+#[derive(Debug, Clone, Copy)]
+pub struct Audience<'a> {
+    /// Host of STS in the region, such as `sts.eu-central-1.amazonaws.com`.
+    pub host: &'a str,
+    /// Region.
+    pub region: &'a str,
+    /// Name of the EKS cluster.
+    pub cluster: &'a str,
+}
+
 /// Signs a token for a cluster. For 15 minutes, whoever has the token acts as the signer at that cluster.
-pub fn sign(credentials: &Credentials, region: &str, cluster: &str, now: SystemTime) -> Result<String, NoToken> {
+pub fn sign(credentials: &Credentials, audience: Audience<'_>, now: SystemTime) -> Result<String, NoToken> {
+    let Audience { host, region, cluster } = audience;
     let no_token = |e: &dyn std::fmt::Display| NoToken(format!("a token for {cluster} cannot be signed: {e}"));
     let mut settings = SigningSettings::default();
     settings.signature_location = SignatureLocation::QueryParams;
@@ -32,7 +44,7 @@ pub fn sign(credentials: &Credentials, region: &str, cluster: &str, now: SystemT
     let builder =
         v4::SigningParams::builder().identity(&identity).region(region).name("sts").time(now).settings(settings);
     let params = builder.build().map_err(|e| no_token(&e))?.into();
-    let url = format!("https://sts.{region}.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15");
+    let url = format!("https://{host}/?Action=GetCallerIdentity&Version=2011-06-15");
     let headers = [("x-k8s-aws-id", cluster)];
     let signable = SignableRequest::new("GET", url.as_str(), headers.into_iter(), SignableBody::Bytes(&[]))
         .map_err(|e| no_token(&e))?;
@@ -54,6 +66,7 @@ pub fn sign(credentials: &Credentials, region: &str, cluster: &str, now: SystemT
 pub struct Bearer {
     credentials: SharedCredentialsProvider,
     time: SharedTimeSource,
+    host: String,
     region: String,
     cluster: String,
     current: Mutex<Option<Current>>,
@@ -66,12 +79,14 @@ struct Current {
 }
 
 impl Bearer {
-    /// Signs with the configuration's credentials, region and clock.
+    /// Signs with the configuration's credentials, region, endpoint settings and clock.
     pub fn new(config: &SdkConfig, cluster: &str) -> Result<Self, Unreadable> {
         let missing = |what: &str| Unreadable::Credentials(format!("no {what} is configured for AWS"));
         Ok(Self {
             credentials: config.credentials_provider().ok_or_else(|| missing("credentials provider"))?,
             time: config.time_source().unwrap_or_default(),
+            host: endpoint::host(config, "sts")
+                .map_err(|why| Unreadable::Credentials(format!("no STS endpoint: {why}")))?,
             region: config.region().ok_or_else(|| missing("region"))?.to_string(),
             cluster: cluster.to_owned(),
             current: Mutex::new(None),
@@ -98,7 +113,8 @@ impl Bearer {
             return Err(NoToken("those of AWS have expired; log in again".to_owned()));
         }
         let ends = (now + RENEW_AFTER).min(credentials.expiry().unwrap_or(now + RENEW_AFTER));
-        let token = sign(&credentials, &self.region, &self.cluster, now)?;
+        let audience = Audience { host: &self.host, region: &self.region, cluster: &self.cluster };
+        let token = sign(&credentials, audience, now)?;
         let mut header = HeaderValue::try_from(format!("Bearer {token}"))
             .map_err(|_| NoToken("the token is not a valid header value".to_owned()))?;
         header.set_sensitive(true);

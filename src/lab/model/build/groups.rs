@@ -71,7 +71,12 @@ impl World {
         let id = self.identifier();
         let arn = match selector {
             Selector::Arn(arn) => arn.clone(),
-            _ => format!("arn:aws:elasticloadbalancing:{}:{}:loadbalancer/app/{name}/{id}", self.region, self.account),
+            _ => format!(
+                "arn:{}:elasticloadbalancing:{}:{}:loadbalancer/app/{name}/{id}",
+                self.partition(),
+                self.region,
+                self.account
+            ),
         };
         let mut attributes = pairs(&BALANCER_ATTRIBUTES);
         let mut tags = selected_tags(selector);
@@ -112,7 +117,13 @@ impl World {
             arn.as_str().into()
         } else {
             let id = self.identifier();
-            format!("arn:aws:elasticloadbalancing:{}:{}:targetgroup/{name}/{id}", self.region, self.account).into()
+            format!(
+                "arn:{}:elasticloadbalancing:{}:{}:targetgroup/{name}/{id}",
+                self.partition(),
+                self.region,
+                self.account
+            )
+            .into()
         };
         let seconds = |said: Option<crate::lab::scenario::period::Period>, default| {
             said.map_or(Duration::from_secs(default), |p| p.0)

@@ -86,13 +86,18 @@ impl World {
     ) -> Result<(), ScenarioError> {
         let id = self.identifier();
         let path = arn::resource(&self.balancers[balancer].arn).trim_start_matches("loadbalancer/").to_owned();
-        let prefix = format!("arn:aws:elasticloadbalancing:{}:{}", self.region, self.account);
+        let prefix = format!("arn:{}:elasticloadbalancing:{}:{}", self.partition(), self.region, self.account);
         let arn = wanted.arn.unwrap_or_else(|| format!("{prefix}:listener/{path}/{id}"));
         let rule_prefix = arn.replacen(":listener/", ":listener-rule/", 1);
         let https = wanted.protocol == "HTTPS";
         let index = self.listeners.len();
-        let certificate =
-            format!("arn:aws:acm:{}:{}:certificate/3d1f8f4e-0000-4000-8000-{}", self.region, self.account, &id[..12]);
+        let certificate = format!(
+            "arn:{}:acm:{}:{}:certificate/3d1f8f4e-0000-4000-8000-{}",
+            self.partition(),
+            self.region,
+            self.account,
+            &id[..12]
+        );
         self.listeners.push(Listener {
             arn: arn.as_str().into(),
             balancer,

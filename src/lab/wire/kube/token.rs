@@ -6,7 +6,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 
 use super::path::Query;
-use crate::adapter::aws::eks;
+use crate::adapter::aws::eks::{self, Audience};
+use crate::base::partition;
 
 /// Lifetime of a token after it was signed, whatever its `X-Amz-Expires`.
 const LIFETIME: SignedDuration = SignedDuration::from_mins(15);
@@ -14,6 +15,8 @@ const LIFETIME: SignedDuration = SignedDuration::from_mins(15);
 /// A parsed token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
+    /// Host of its STS endpoint.
+    pub host: String,
     /// Region of its STS endpoint.
     pub region: String,
     /// Access key that signed it.
@@ -31,10 +34,7 @@ impl Token {
         let url = String::from_utf8(url).map_err(|_| "not a URL")?;
         let (host, query) =
             url.strip_prefix("https://").and_then(|u| u.split_once("/?")).ok_or("not an https URL with a query")?;
-        let region = host
-            .strip_prefix("sts.")
-            .and_then(|h| h.strip_suffix(".amazonaws.com"))
-            .ok_or("not a regional STS endpoint")?;
+        let region = region_of(host).ok_or("not a regional STS endpoint")?;
         let query = Query::parse(query);
         if (query.get("Action"), query.get("Version")) != ("GetCallerIdentity", "2011-06-15") {
             return Err("not GetCallerIdentity");
@@ -53,7 +53,7 @@ impl Token {
         }
         let signed = Timestamp::strptime("%Y%m%dT%H%M%S%z", query.get("X-Amz-Date").replace('Z', "+0000"))
             .map_err(|_| "no date")?;
-        Ok(Self { region: region.to_owned(), access_key, signed })
+        Ok(Self { host: host.to_owned(), region: region.to_owned(), access_key, signed })
     }
 
     /// Whether EKS would still accept it.
@@ -61,6 +61,15 @@ impl Token {
         let age = now.duration_since(self.signed);
         age <= LIFETIME && age >= -SignedDuration::from_mins(5)
     }
+}
+
+/// The region of a regional STS endpoint of its partition, FIPS and dual-stack ones included.
+fn region_of(host: &str) -> Option<&str> {
+    let (service, rest) = host.split_once('.')?;
+    let (region, domain) = rest.split_once('.')?;
+    let partition = partition::of_region(region);
+    let known = [partition.domain, partition.dual_stack_domain].contains(&domain);
+    (matches!(service, "sts" | "sts-fips") && known).then_some(region)
 }
 
 /// Whether EKS would accept the value of an `Authorization` header for this cluster now: fresh, and signed for its name
@@ -74,6 +83,6 @@ pub fn accept(
     now: Timestamp,
 ) -> bool {
     let Ok(token) = Token::read(authorization) else { return false };
-    let expected = eks::sign(credentials, region, cluster, token.signed.into());
+    let expected = eks::sign(credentials, Audience { host: &token.host, region, cluster }, token.signed.into());
     token.region == region && token.fresh(now) && expected.is_ok_and(|e| authorization == Some(&format!("Bearer {e}")))
 }

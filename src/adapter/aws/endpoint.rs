@@ -1,0 +1,69 @@
+//! Hosts of AWS services for requests that no SDK client sends: the SDK's own endpoint rules decide the partition, FIPS
+//! and dual-stack. Do not add rules of our own.
+
+use aws_sdk_sts::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+use aws_types::SdkConfig;
+use futures::FutureExt;
+
+/// The service whose rules are asked. Its endpoints differ from those of the services below only in their first label.
+const ASKED: &str = "sts";
+
+/// The host of a service in the configuration's region, with its FIPS and dual-stack settings, such as
+/// `sts.eu-central-1.amazonaws.com`. `service` is the first label of its hosts. A configured endpoint URL is ignored.
+///
+/// # Errors
+/// Why the region or the combination of settings has no endpoint.
+pub fn host(config: &SdkConfig, service: &str) -> Result<String, String> {
+    let region = config.region().ok_or("no region is configured for AWS")?;
+    let params = Params::builder()
+        .region(region.as_ref())
+        .use_fips(config.use_fips().unwrap_or(false))
+        .use_dual_stack(config.use_dual_stack().unwrap_or(false))
+        .build()
+        .map_err(|e| e.to_string())?;
+    let resolver = DefaultResolver::new();
+    let resolved = ResolveEndpoint::resolve_endpoint(&resolver, &params).now_or_never();
+    let endpoint = resolved.ok_or("its endpoint rules did not answer")?.map_err(|e| e.to_string())?;
+    let asked = endpoint.url().strip_prefix("https://").ok_or("its endpoint is not an https URL")?;
+    let rest = asked.strip_prefix(ASKED).ok_or("its endpoint has an unknown form")?;
+    Ok(format!("{service}{rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_types::region::Region;
+
+    use super::*;
+
+    fn config(region: &str, fips: bool, dual_stack: bool) -> SdkConfig {
+        let builder = SdkConfig::builder().region(Region::new(region.to_owned()));
+        builder.use_fips(fips).use_dual_stack(dual_stack).build()
+    }
+
+    #[test]
+    fn hosts_follow_the_rules_of_the_sdk() {
+        for (region, fips, dual_stack, expected) in [
+            ("ap-northeast-2", false, false, "sts.ap-northeast-2.amazonaws.com"),
+            ("us-east-1", false, false, "sts.us-east-1.amazonaws.com"),
+            ("us-east-1", true, false, "sts-fips.us-east-1.amazonaws.com"),
+            ("eu-west-1", false, true, "sts.eu-west-1.api.aws"),
+            ("us-west-2", true, true, "sts-fips.us-west-2.api.aws"),
+            ("cn-north-1", false, false, "sts.cn-north-1.amazonaws.com.cn"),
+            ("cn-north-1", false, true, "sts.cn-north-1.api.amazonwebservices.com.cn"),
+            ("us-gov-west-1", true, false, "sts.us-gov-west-1.amazonaws.com"),
+            ("us-iso-east-1", false, false, "sts.us-iso-east-1.c2s.ic.gov"),
+            ("us-isob-east-1", false, false, "sts.us-isob-east-1.sc2s.sgov.gov"),
+            ("eusc-de-east-1", false, false, "sts.eusc-de-east-1.amazonaws.eu"),
+        ] {
+            let found = host(&config(region, fips, dual_stack), "sts");
+            assert_eq!(found.as_deref(), Ok(expected), "{region} fips {fips} dual-stack {dual_stack}");
+        }
+        let monitoring = host(&config("us-east-1", true, false), "monitoring");
+        assert_eq!(monitoring.as_deref(), Ok("monitoring-fips.us-east-1.amazonaws.com"));
+    }
+
+    #[test]
+    fn without_a_region_the_reason_is_given() {
+        assert!(host(&SdkConfig::builder().build(), "sts").is_err_and(|why| why.contains("no region")));
+    }
+}

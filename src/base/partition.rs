@@ -1,0 +1,62 @@
+//! The partitions of AWS: to which one a region belongs, and the names that depend on it. Which endpoint a client calls
+//! is up to the endpoint rules of the AWS SDK; do not repeat those rules here.
+
+/// A partition: a group of regions with accounts, ARNs and domains of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partition {
+    /// Its name in ARNs, such as `aws-us-gov`.
+    pub name: &'static str,
+    /// Prefix of its regions' names; empty for the partition of all other regions.
+    prefix: &'static str,
+    /// Domain of its endpoints.
+    pub domain: &'static str,
+    /// Domain of its dual-stack endpoints.
+    pub dual_stack_domain: &'static str,
+}
+
+const fn partition(
+    name: &'static str,
+    prefix: &'static str,
+    domain: &'static str,
+    dual_stack_domain: &'static str,
+) -> Partition {
+    Partition { name, prefix, domain, dual_stack_domain }
+}
+
+/// All partitions; the one without a prefix is the last.
+const ALL: [Partition; 8] = [
+    partition("aws-cn", "cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    partition("aws-us-gov", "us-gov-", "amazonaws.com", "api.aws"),
+    partition("aws-iso", "us-iso-", "c2s.ic.gov", "api.aws.ic.gov"),
+    partition("aws-iso-b", "us-isob-", "sc2s.sgov.gov", "api.aws.scloud"),
+    partition("aws-iso-e", "eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    partition("aws-iso-f", "us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+    partition("aws-eusc", "eusc-", "amazonaws.eu", "api.amazonwebservices.eu"),
+    partition("aws", "", "amazonaws.com", "api.aws"),
+];
+
+/// The partition that a region belongs to.
+pub fn of_region(region: &str) -> Partition {
+    ALL.into_iter().find(|p| region.starts_with(p.prefix)).unwrap_or(ALL[ALL.len() - 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_belongs_to_one_partition() {
+        for (region, name) in [
+            ("eu-central-1", "aws"),
+            ("cn-north-1", "aws-cn"),
+            ("us-gov-west-1", "aws-us-gov"),
+            ("us-iso-east-1", "aws-iso"),
+            ("us-isob-east-1", "aws-iso-b"),
+            ("eu-isoe-west-1", "aws-iso-e"),
+            ("us-isof-south-1", "aws-iso-f"),
+            ("eusc-de-east-1", "aws-eusc"),
+        ] {
+            assert_eq!(of_region(region).name, name, "{region}");
+        }
+    }
+}
