@@ -9,7 +9,7 @@ use crate::domain::preflight::start::{StartInput, started_event};
 use crate::domain::run::event::Started;
 use crate::domain::view::check::CheckReport;
 use crate::engine::inventory::facts::{gather_at, unreadable_gates};
-use crate::engine::inventory::with_retries;
+use crate::engine::inventory::{clusters_with_retries, with_retries};
 use crate::engine::marker::KEY;
 use crate::engine::{OBSERVE_BUDGET, Ports, poll_interval};
 use crate::plan::model::{Plan, Shares};
@@ -27,7 +27,8 @@ pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Preparatio
     let live =
         desired_split::share_step_at(plan, from_step - 1).map(|(_, shares)| shares).or(plan.strategy.start.as_ref());
     let balancer = with_retries(&ports.balancer, &ports.clock);
-    let mut facts = gather_at(plan, live, &*balancer.inventory, &*balancer.traffic, &ports.clusters).await;
+    let clusters = clusters_with_retries(&ports.clusters, &ports.clock);
+    let mut facts = gather_at(plan, live, &*balancer.inventory, &*balancer.traffic, &clusters).await;
     let now = ports.clock.now();
     facts.unreadable_gates = unreadable_gates(plan, &facts.selection, &*ports.metrics, now).await;
     let findings = preflight::check(plan, &facts, now);

@@ -28,6 +28,17 @@ pub fn parse(text: &str) -> Result<Duration, &'static str> {
     }
 }
 
+/// Parses a duration: zero or positive, at most [`MAX`].
+///
+/// # Errors
+/// What is wrong with it, to follow the text in a sentence.
+pub fn parse_or_zero(text: &str) -> Result<Duration, &'static str> {
+    match read(text)? {
+        long if long > MAX => Err("is longer than thirty days"),
+        good => Ok(good),
+    }
+}
+
 /// Parses a duration of any length.
 ///
 /// # Errors
@@ -106,6 +117,7 @@ mod tests {
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
+        assert_eq!((parse_or_zero("0s"), parse_or_zero("721h").is_err()), (Ok(Duration::ZERO), true));
     }
 
     #[test]

@@ -112,6 +112,7 @@ codes! {
         CUT037 Error "a text has an unknown placeholder";
         CUT038 Error "a notification has no target, more than one, or no events";
         CUT039 Error "a hook or a command lacks a field, or has too many";
+        CUT200 Error "a workload has both `service` and `services`";
     }
     Preflight {
         CUT040 Error "a selector does not match exactly one load balancer";
@@ -169,6 +170,11 @@ codes! {
         CUT092 Warning "nothing will register targets in the new cluster's target group";
         CUT093 Error "the old cluster has no healthy target";
         CUT094 Warning "a metric gate's source cannot be read";
+        CUT300 Warning "targets are in zones that the load balancer has not enabled";
+        CUT301 Info "the cluster's TargetGroupBinding API lacks a field that is left out";
+        CUT302 Warning "EKS Auto Mode may not register targets: the target group lacks the cluster's tag";
+        CUT303 Info "a duration is 0s: nothing is waited for";
+        CUT304 Warning "the old targets cannot be counted, so the capacity gate asks for nothing";
     }
     Compare {}
 }

@@ -91,6 +91,10 @@ fn gates() -> TargetHealthGates {
     }
 }
 
+fn service() -> ServiceRef {
+    ServiceRef { namespace: "webapp".to_owned(), name: "webapp".to_owned(), port: PortRef::Name("http".to_owned()) }
+}
+
 fn workload() -> Workload {
     let entry = RouteEntry {
         load_balancer: Selector::Name("alpha".to_owned()),
@@ -101,11 +105,7 @@ fn workload() -> Workload {
     };
     Workload {
         name: "webapp".to_owned(),
-        service: Some(ServiceRef {
-            namespace: "webapp".to_owned(),
-            name: "webapp".to_owned(),
-            port: PortRef::Name("http".to_owned()),
-        }),
+        services: ["a", "b"].map(|c| (c.to_owned(), service())).into(),
         binding: BindingSpec { mode: BindingMode::Create, target_type: TargetType::Ip, extra: serde_json::Map::new() },
         routes: vec![entry],
     }

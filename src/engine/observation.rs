@@ -53,7 +53,7 @@ impl WatchList {
             let place = move |(arn, g): (&String, &GroupStart)| {
                 let workload = plan.workloads.iter().find(|w| w.name == g.workload)?;
                 let wanted = !only_nodes || workload.binding.target_type == TargetType::Instance;
-                Some((arn.clone(), (g.cluster.clone(), workload.service.clone().filter(|_| wanted)?)))
+                Some((arn.clone(), (g.cluster.clone(), workload.service(&g.cluster).cloned().filter(|_| wanted)?)))
             };
             groups.iter().filter_map(place).collect()
         };

@@ -1,6 +1,7 @@
 //! Retries calls after the pauses of a [`RetrySchedule`]. Writes are never retried here.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::base::retry::RetrySchedule;
 use crate::port::Clock;
@@ -22,6 +23,28 @@ where
         }
     }
     call().await
+}
+
+/// Calls again while the answer is `partial`, until the schedule ends or `limit` has passed: a peer that does not answer
+/// at all takes a full timeout per try. Returns the last answer.
+pub async fn retry_within<T, F: Future<Output = T>>(
+    schedule: RetrySchedule,
+    limit: Duration,
+    clock: &dyn Clock,
+    partial: impl Fn(&T) -> bool,
+    call: impl Fn() -> F,
+) -> T {
+    let began = clock.now();
+    let mut answer = call().await;
+    for pause in schedule.pauses() {
+        let spent = clock.now().duration_since(began).unsigned_abs();
+        if !partial(&answer) || spent > limit {
+            break;
+        }
+        clock.sleep(pause).await;
+        answer = call().await;
+    }
+    answer
 }
 
 /// Asks for many keys at once, and again for those whose answer is `unsettled`.

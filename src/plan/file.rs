@@ -6,9 +6,10 @@ use super::binding_fields::Binding;
 use super::decode::{Placed, Table, record};
 use super::hooks::{ExecStep, Hook};
 use super::scalar::{
-    Account, Actions, Amount, ApiVersion, Arn, CallRate, Chance, ClusterRef, CodeName, EksName, Factor, Failures, Flag,
-    HeaderName, Kind, KindName, Line, ListenerName, MarkerKind, Missing, Name, Percent, Period, Port, Priority, Prose,
-    Query, Ratio, Reaction, Region, Requests, Resource, Status, StepName, Stickiness, Targets, Times, Url,
+    Account, Actions, Amount, ApiVersion, Arn, CallRate, Chance, ClusterRef, CodeName, Delay, EksName, Factor,
+    Failures, Flag, HeaderName, Kind, KindName, Line, ListenerName, MarkerKind, Missing, Name, Percent, Period, Port,
+    Priority, Prose, Query, Ratio, Reaction, Region, Requests, Resource, Status, StepName, Stickiness, Targets, Times,
+    Url,
 };
 use super::time::{ApprovalReaction, Clock, Day, Moment, Zone};
 
@@ -131,19 +132,22 @@ record! {
         kube_context "kubeContext": optional Line,
     }; at_most CUT011 ["eks", "kubeContext"]
 
-    /// One Service in each cluster, or only target groups.
+    /// A Service in each cluster or in some, or only target groups.
     Workload as "a workload" {
         /// The name of the workload in this plan.
         name "name": required Name,
-        /// The Service, equal in every cluster. Without it, the `bind` step only attaches target groups.
+        /// The Service, equal in every cluster. Without it and `services`, the `bind` step only attaches target groups.
         service "service": optional Service,
+        /// The Service in each cluster, if they differ. A cluster that is not named here has no Kubernetes side:
+        /// its targets are registered by other means, such as ECS.
+        services "services": optional Table<Service>,
         /// How its TargetGroupBindings are managed.
         binding "binding": optional Binding,
         /// The load balancers that route traffic to it, one entry each.
         routes "routes": required Vec<Placed<Route>>,
         /// Metric gates of this workload, over its own target groups.
         gates "gates": optional Vec<Placed<MetricGate>> = [],
-    }
+    }; at_most CUT200 ["service", "services"]
 
     /// A Service.
     Service as "`service`" {
@@ -194,8 +198,8 @@ record! {
         from "from": required ClusterRef,
         /// The cluster that carries the traffic at the end.
         to "to": required ClusterRef,
-        /// Time between a read-back of the new weights and the assumption that traffic follows them.
-        settle "settle": optional Period = "15s",
+        /// Time between a read-back of the new weights and the assumption that traffic follows them; `0s`: none.
+        settle "settle": optional Delay = "15s",
         /// What happens when a guard fails: `rollback`, or `pause` (freeze, continue to guard, notify).
         on_failure "onFailure": optional Reaction = "rollback",
         /// Maximum time between two observations that a pause counts. Omitted: three polls.
@@ -272,11 +276,11 @@ record! {
         /// Time between two measurements. Clusters are compared over windows of this length.
         interval "interval": optional Period = "1m",
         /// Time between the settling of the shares and the first measurement. Omitted: none.
-        initial_delay "initialDelay": optional Period,
+        initial_delay "initialDelay": optional Delay,
         /// The period that a measurement covers. Omitted: one `interval`.
         window "window": optional Period,
         /// How late the data of the source is complete. Omitted: 3m for `cloudWatch`, otherwise none.
-        delay "delay": optional Period,
+        delay "delay": optional Delay,
         /// The result without data: `hold` (no share rises), `fail`, or `pass`.
         no_data "noData": optional Missing = "hold",
         /// Minimum number of requests to the new cluster before a comparison can pass.
@@ -444,8 +448,9 @@ record! {
         /// Factor on the target group's coming share of the old cluster's targets (at the start or today). With 1.0,
         /// the new cluster needs as many targets as the old one.
         capacity "capacity": optional Factor = 1.0,
-        /// For how long all this must hold. Omitted: three health check intervals of the group.
-        stable_for "stableFor": optional Period,
+        /// For how long all this must hold; `0s`: two readings in a row. Omitted: three health check intervals of the
+        /// group.
+        stable_for "stableFor": optional Delay,
     }
 
     /// Checked while a target group carries traffic.

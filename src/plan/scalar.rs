@@ -161,7 +161,21 @@ fn region(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     Some(text.to_owned())
 }
 
+/// A duration that is longer than zero.
 fn period(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Duration> {
+    duration(node, duration::parse, out)
+}
+
+/// A duration of something that need not be waited for.
+fn period_or_zero(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Duration> {
+    duration(node, duration::parse_or_zero, out)
+}
+
+fn duration(
+    node: &Node,
+    parse: fn(&str) -> Result<Duration, &'static str>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Duration> {
     let help = "write hours, minutes and seconds like `90s`, `10m` or `1h30m`, at most 720h";
     let text = match &node.value {
         Value::Int(n) => {
@@ -174,7 +188,7 @@ fn period(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Duration> {
         _ => return node.wrong_type("a duration", out).help(help).without_value(),
     };
     let read = duration::read(text).ok();
-    if let Err(why) = duration::parse(text) {
+    if let Err(why) = parse(text) {
         let noted = note(out, Code::CUT014, node.place, format!("`{}` {why}", clip(text))).help(help);
         if read.is_none() {
             return noted.without_value();
@@ -391,6 +405,13 @@ scalar! {
         "minLength": 2,
         "examples": ["90s", "10m", "1h30m"]
     }, period;
+    /// A duration, or `0s`.
+    Delay(Duration) = {
+        "type": "string",
+        "pattern": (duration::PATTERN),
+        "minLength": 2,
+        "examples": ["0s", "90s", "10m"]
+    }, period_or_zero;
     /// A whole percentage.
     Percent(u32) = { "type": "integer", "minimum": 0, "maximum": 100 }, |n, out| n.whole("percentage", 0..=100, out);
     /// A percentage that may have a fraction.

@@ -17,9 +17,10 @@ pub trait Cluster: Send + Sync {
     async fn workloads(&self, services: &[&ServiceRef]) -> Vec<Result<WorkloadView, Unreadable>>;
     /// Every binding of the cluster, in all namespaces.
     async fn bindings(&self) -> Result<Vec<Binding>, Unreadable>;
-    /// Server-side apply without force, with this tool's field manager. `dry_run` runs the webhooks and changes
-    /// nothing.
-    async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<(), WriteError>;
+    /// Server-side apply without force, with this tool's field manager and strict validation. `dry_run` runs the
+    /// webhooks and changes nothing. Returns the fields of `spec` that were left out because the cluster's schema does
+    /// not have them: only fields whose value the controller takes from the target group anyway.
+    async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<Vec<String>, WriteError>;
     /// Deletes a binding that was just read, if it has not changed since. It stays visible until its controller has
     /// deregistered its targets.
     async fn delete(&self, found: &Binding) -> Result<(), WriteError>;

@@ -48,9 +48,7 @@ pub fn write(error: &kube::Error) -> WriteError {
             409 => WriteError::Refused(conflict(status)),
             429 => WriteError::Throttled,
             // The API answers so to a server-side apply that does not match the schema; it is not carried out.
-            500 if status.message.starts_with("failed to create typed patch object") => {
-                WriteError::Refused(said(status))
-            }
+            500 if status.message.starts_with(UNTYPED) => WriteError::Refused(said(status)),
             403 => WriteError::Refused(explain_refusal(&said(status))),
             408 | 500.. => WriteError::Unanswered(format!("{} {}", status.code, said(status))),
             _ => WriteError::Refused(said(status)),
@@ -63,6 +61,39 @@ pub fn write(error: &kube::Error) -> WriteError {
             (None, Some(why)) => WriteError::NotSent(why.to_string()),
             (None, None) => WriteError::Unanswered(chain(other)),
         },
+    }
+}
+
+/// Begins the message of a server-side apply that does not fit the schema; it is never carried out.
+const UNTYPED: &str = "failed to create typed patch object";
+
+/// The fields of `spec` that the cluster's schema does not have, if a server-side apply was refused for them.
+pub fn undeclared_fields(error: &kube::Error) -> Vec<String> {
+    let kube::Error::Api(status) = error else { return Vec::new() };
+    let message = &status.message;
+    if !(status.code == 400 || message.starts_with(UNTYPED)) {
+        return Vec::new();
+    }
+    let typed = message.split_whitespace().zip(message.split_whitespace().skip(1));
+    let typed = typed.filter_map(|(path, next)| path.strip_suffix(':').filter(|_| next == "field"));
+    let typed = typed.filter_map(|path| path.strip_prefix(".spec."));
+    let strict = message.split("unknown field \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let strict = strict.filter_map(|path| path.strip_prefix("spec."));
+    let mut all: Vec<String> = typed.chain(strict).map(str::to_owned).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Why a binding was not applied. A field that the schema lacks and that cannot be left out is named with the way out.
+pub fn binding(error: &kube::Error, undeclared: &[String]) -> WriteError {
+    match write(error) {
+        WriteError::Refused(why) if !undeclared.is_empty() => WriteError::Refused(format!(
+            "{why}; the TargetGroupBinding CRD of this cluster is older than {}: apply the CRDs of the controller's \
+             version (Helm does not update CRDs), or remove the field from `binding`",
+            undeclared.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(" and ")
+        )),
+        other => other,
     }
 }
 
@@ -110,4 +141,47 @@ fn chain(error: &(dyn Error + 'static)) -> String {
         }
     }
     redact::clean(&parts.join(": ")).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(code: u16, message: &str) -> kube::Error {
+        kube::Error::Api(Box::new(Status { code, message: message.to_owned(), ..Status::default() }))
+    }
+
+    #[test]
+    fn undeclared_fields_are_read_from_every_form_of_the_refusal() {
+        let typed = "failed to create typed patch object (shop/web; elbv2.k8s.aws/v1beta1, Kind=TargetGroupBinding): ";
+        for (code, message, expected) in [
+            (500, format!("{typed}.spec.vpcID: field not declared in schema"), vec!["vpcID"]),
+            (
+                500,
+                format!(
+                    "{typed}errors:\n  .spec.vpcID: field not declared in schema\n  .spec.ipAddressType: field not \
+                     declared in schema"
+                ),
+                vec!["ipAddressType", "vpcID"],
+            ),
+            (
+                400,
+                "strict decoding error: unknown field \"spec.vpcID\", unknown field \"spec.x\"".into(),
+                vec!["vpcID", "x"],
+            ),
+            (500, "etcdserver: .spec.vpcID: field not declared in schema".into(), vec![]),
+            (403, "forbidden: unknown field \"spec.vpcID\"".into(), vec![]),
+        ] {
+            assert_eq!(undeclared_fields(&refusal(code, &message)), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_cannot_be_left_out_is_named_with_the_way_out() {
+        let refused = refusal(400, "strict decoding error: unknown field \"spec.targetGroupProtocol\"");
+        let WriteError::Refused(why) = binding(&refused, &["targetGroupProtocol".to_owned()]) else {
+            panic!("refused")
+        };
+        assert!(why.contains("older than `targetGroupProtocol`: apply the CRDs"), "{why}");
+    }
 }

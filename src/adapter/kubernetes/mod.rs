@@ -108,7 +108,7 @@ impl K8s {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, api),
             None => Api::all_with(self.client.clone(), api),
         };
-        list(&api, "").await?.into_iter().map(value::binding).collect()
+        Ok(list(&api, "").await?.into_iter().map(value::binding).collect())
     }
 }
 
@@ -143,7 +143,7 @@ impl Cluster for K8s {
         self.bindings_in(None).await
     }
 
-    async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<(), WriteError> {
+    async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<Vec<String>, WriteError> {
         let found = deadline(self.binding_api())
             .await
             .ok_or_else(|| WriteError::Refused(late("discovery of TargetGroupBinding")))?;
@@ -152,10 +152,19 @@ impl Cluster for K8s {
         let api = found.ok_or_else(|| WriteError::Refused("this cluster serves no TargetGroupBinding".to_owned()))?;
         let bindings: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &binding.namespace, api);
         let params = PatchParams { dry_run, ..PatchParams::apply(FIELD_MANAGER).validation_strict() };
-        let body = value::wanted(binding, &api.api_version);
-        match deadline(bindings.patch(&binding.name, &params, &Patch::Apply(body))).await {
-            Some(answer) => answer.map(drop).map_err(|e| error::write(&e)),
-            None => Err(WriteError::Unanswered(late("apply"))),
+        let (mut sent, mut left_out) = (binding.clone(), Vec::new());
+        loop {
+            let body = value::wanted(&sent, &api.api_version);
+            let answer = deadline(bindings.patch(&binding.name, &params, &Patch::Apply(body))).await;
+            let refusal = match answer.ok_or_else(|| WriteError::Unanswered(late("apply")))? {
+                Ok(_) => return Ok(left_out),
+                Err(refusal) => refusal,
+            };
+            // A CRD can be older than its controller. Each round leaves out at least one field.
+            let undeclared = error::undeclared_fields(&refusal);
+            let Some(less) = sent.without(&undeclared) else { return Err(error::binding(&refusal, &undeclared)) };
+            sent = less;
+            left_out.extend(undeclared);
         }
     }
 

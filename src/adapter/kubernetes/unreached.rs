@@ -27,7 +27,7 @@ impl Cluster for Unreached {
         Err(self.0.clone())
     }
 
-    async fn apply(&self, _: &Binding, _: bool) -> Result<(), WriteError> {
+    async fn apply(&self, _: &Binding, _: bool) -> Result<Vec<String>, WriteError> {
         Err(WriteError::Refused(self.0.to_string()))
     }
 

@@ -12,7 +12,6 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::kubernetes::binding::{Binding, gitops_owner};
 use crate::domain::kubernetes::workload::{Hpa, Pod, PodOwner, Service};
-use crate::domain::traffic::Unreadable;
 use crate::plan::model::{PortRef, TargetType};
 
 /// A Deployment or StatefulSet with the identifiers that relate it to pods.
@@ -133,22 +132,28 @@ pub fn hpa(hpa: &HorizontalPodAutoscaler) -> Hpa {
     }
 }
 
-/// A TargetGroupBinding. Fails for a service reference or target type that this build does not know.
-pub fn binding(object: DynamicObject) -> Result<Binding, Unreadable> {
-    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let wrong = |field: &str| Unreadable::Unrepresentable(format!("TargetGroupBinding {namespace}/{name}: {field}"));
+/// A TargetGroupBinding. Fields with values that this build does not know are listed in it, so that one binding does not
+/// hide all others.
+pub fn binding(object: DynamicObject) -> Binding {
+    let mut unknown = Vec::new();
     let mut extra: Map<String, Value> = object.data["spec"].as_object().cloned().unwrap_or_default();
     let reference = extra.shift_remove("serviceRef").unwrap_or_default();
-    let service = reference["name"].as_str().ok_or_else(|| wrong("spec.serviceRef.name"))?.to_owned();
-    let port: PortRef = serde_json::from_value(reference["port"].clone()).map_err(|_| wrong("spec.serviceRef.port"))?;
+    let service = reference["name"].as_str().map(str::to_owned);
+    let port = serde_json::from_value::<PortRef>(reference["port"].clone()).ok();
     let target_type = match extra.shift_remove("targetType") {
         None | Some(Value::Null) => None,
-        Some(word) => Some(serde_json::from_value::<TargetType>(word).map_err(|_| wrong("spec.targetType"))?),
+        Some(word) => {
+            let known = serde_json::from_value::<TargetType>(word).ok();
+            unknown.extend(known.is_none().then_some("targetType"));
+            known
+        }
     };
+    unknown.extend(service.is_none().then_some("serviceRef.name"));
+    unknown.extend(port.is_none().then_some("serviceRef.port"));
     let arn = extra.shift_remove("targetGroupARN");
-    Ok(Binding {
-        service,
-        port,
+    Binding {
+        service: service.unwrap_or_default(),
+        port: port.unwrap_or(PortRef::Name(String::new())),
         target_group_arn: arn.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned(),
         target_type,
         extra,
@@ -157,9 +162,10 @@ pub fn binding(object: DynamicObject) -> Result<Binding, Unreadable> {
         created: created(&object),
         managers: managers(&object),
         identity: object.uid().zip(object.resource_version()),
-        namespace,
-        name,
-    })
+        unknown,
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+    }
 }
 
 /// The managers of fields of the spec.

@@ -12,16 +12,20 @@ use crate::plan::model::{ClusterName, ServiceRef};
 /// Reads the workloads of the new cluster.
 pub async fn ask(
     clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
-    services: &BTreeMap<String, ServiceRef>,
+    services: &BTreeMap<String, BTreeMap<ClusterName, ServiceRef>>,
     max_restarts: Option<u32>,
     question: &MeasurementRequest,
 ) -> MeasuredValue {
     let name = &question.new.cluster;
     let Some(cluster) = clusters.get(name) else { return unreadable(format!("the plan gives no access to {name}")) };
     let wanted = |workload: &str| !matches!(&question.gate.scope, GateScope::Workload(own) if own != workload);
-    let (names, services): (Vec<_>, Vec<_>) = services.iter().filter(|(workload, _)| wanted(workload)).unzip();
+    let (names, services): (Vec<_>, Vec<_>) = services
+        .iter()
+        .filter(|(workload, _)| wanted(workload))
+        .filter_map(|(workload, by_cluster)| Some((workload, by_cluster.get(name)?)))
+        .unzip();
     if services.is_empty() {
-        return unreadable("the workload has no service");
+        return unreadable(format!("the workload has no Service in {name}"));
     }
     let mut pods = 0;
     for (workload, view) in names.iter().zip(cluster.workloads(&services).await) {

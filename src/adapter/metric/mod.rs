@@ -31,14 +31,14 @@ pub struct Sources {
     web: HttpClient,
     cloudwatch: CloudWatch,
     clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
-    /// By workload.
-    services: BTreeMap<String, ServiceRef>,
+    /// By workload and cluster.
+    services: BTreeMap<String, BTreeMap<ClusterName, ServiceRef>>,
 }
 
 impl Sources {
     /// The sources that the plan's gates use.
     pub fn new(plan: &Plan, config: &SdkConfig, clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>) -> Self {
-        let services = plan.workloads.iter().filter_map(|w| Some((w.name.clone(), w.service.clone()?)));
+        let services = plan.workloads.iter().map(|w| (w.name.clone(), w.services.clone()));
         Self {
             web: HttpClient::default(),
             cloudwatch: CloudWatch::new(config),

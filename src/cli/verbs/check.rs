@@ -9,6 +9,7 @@ use crate::app::{connect, find};
 use crate::cli::args::{Global, Output, help_text};
 use crate::cli::render::check;
 use crate::cli::term;
+use crate::domain::preflight;
 use crate::domain::view::check::CheckReport;
 
 /// `check`.
@@ -28,7 +29,7 @@ pub struct Check {
 /// Runs `check --offline`: checks the plan alone.
 pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
-    Ok(shown(global, &CheckReport::offline(&plan, Vec::new()).with_start(&plan, jiff::Timestamp::now())))
+    Ok(shown(global, &CheckReport::offline(&plan, preflight::notes(&plan)).with_start(&plan, jiff::Timestamp::now())))
 }
 
 /// Runs the command.

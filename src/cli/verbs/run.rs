@@ -8,6 +8,7 @@ use crate::app::start::{StartOptions, baseline, refuse_unfinished, start_run};
 use crate::app::steer::DriveOptions;
 use crate::app::{connect, drive, find, state_store};
 use crate::cli::args::{Global, MetricOptions, OnFreeze, StepRef, help_text, step_number, value};
+use crate::cli::verbs::check::{self, Check};
 use crate::cli::verbs::handover::{HandoverOptions, prepare_handover};
 use crate::cli::{ask, term};
 use crate::plan::model::Shares;
@@ -23,6 +24,9 @@ pub struct Run {
     /// Do not ask; needed without a terminal
     #[arg(long, short)]
     pub yes: bool,
+    /// Show what a run would write, and write nothing: `cutover check`
+    #[arg(long, conflicts_with_all = ["until", "from_step", "on_freeze", "detach"])]
+    pub dry_run: bool,
     /// Stop after this step (number or name); the run can be resumed
     #[arg(long, value_name = "STEP")]
     pub until: Option<StepRef>,
@@ -35,7 +39,8 @@ pub struct Run {
     /// Describe calls a second for observations; fewer calls mean fewer observations [default: 10]
     #[arg(long, value_parser = value::speed, value_name = "N")]
     pub api_budget: Option<f64>,
-    /// If frozen by drift (exit 7) or a failure (exit 5): exit, or stay and guard [default: wait on a terminal]
+    /// If frozen by drift (exit 7), a failure (exit 5) or a gate time-out (exit 8): exit, or stay and guard
+    /// [default: wait on a terminal]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait", conflicts_with = "detach")]
     pub on_freeze: Option<OnFreeze>,
     /// Options for a run that a Job continues.
@@ -48,6 +53,9 @@ pub struct Run {
 
 /// Runs the command.
 pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
+    if args.dry_run {
+        return check::run(global, &Check { plan: args.plan.clone(), offline: false }).await;
+    }
     let style = term::style_err(global.color);
     let file = find::plan_file(&args.plan, style.color)?;
     let store = state_store::open_for_plan(&global.state_options(), &file).await?;

@@ -70,7 +70,8 @@ pub struct Resume {
     /// Describe calls a second for observations; fewer calls mean fewer observations [default: 10]
     #[arg(long, value_parser = value::speed, value_name = "N")]
     pub api_budget: Option<f64>,
-    /// If frozen by drift (exit 7) or a failure (exit 5): exit, or stay and guard [default: wait on a terminal]
+    /// If frozen by drift (exit 7), a failure (exit 5) or a gate time-out (exit 8): exit, or stay and guard
+    /// [default: wait on a terminal]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait")]
     pub on_freeze: Option<OnFreeze>,
     /// Options for metrics.

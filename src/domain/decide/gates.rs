@@ -11,7 +11,7 @@ use super::{carrying, desired_split, failure, guard, metrics};
 use crate::base::duration;
 use crate::base::hours::open_since;
 use crate::base::time::later;
-use crate::domain::health::gate::{self, RaiseVerdict};
+use crate::domain::health::gate::{self, RaiseNeed, RaiseVerdict};
 use crate::domain::run::event::{Event, FreezeReason, GateKind, GroupStart, Trigger, Wait, WaitReason, Write};
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{Route, State};
@@ -33,23 +33,11 @@ pub fn raise_verdict(c: &Context<'_>, group: &str, step: usize, fresh: SignedDur
     if c.observed.unreadable.contains_key(group) {
         return RaiseVerdict::Unknown;
     }
-    let share = match desired_split::share_step_at(c.plan, step) {
-        Some((_, shares)) => shares.get(&start.cluster).copied().unwrap_or(0),
-        None => original_share(c.state, &start.cluster),
-    };
-    let zones = if start.cross_zone { Vec::new() } else { zones(start, c.observed, group) };
-    let gate = &c.plan.strategy.gates.raise;
-    let need = gate::need(
-        gate,
-        share,
-        carrying::targets_for_all_traffic(c, group),
-        &zones,
-        Duration::from_secs(start.interval.into()),
-    );
+    let need = raise_need(c, group, start, step);
     match c.observed.replicas.get(group) {
         // With instance targets the targets are nodes; the pods that answer are the ready replicas.
         Some(ready) if *ready < need.healthy => {
-            RaiseVerdict::Shortfall(format!("has {ready} ready replicas of the {} that {share} % needs", need.healthy))
+            RaiseVerdict::Shortfall(format!("has {ready} ready replicas of the {} that {} % needs", need.healthy, need.share))
         }
         _ => match (
             gate::raise(c.observed.samples_of(group), &need, fresh, c.now),
@@ -61,6 +49,47 @@ pub fn raise_verdict(c: &Context<'_>, group: &str, step: usize, fresh: SignedDur
             (raise, _) => raise,
         },
     }
+}
+
+/// What the raise gate of a step requires of a group.
+fn raise_need(c: &Context<'_>, group: &str, start: &GroupStart, step: usize) -> RaiseNeed {
+    let share = match desired_split::share_step_at(c.plan, step) {
+        Some((_, shares)) => shares.get(&start.cluster).copied().unwrap_or(0),
+        None => original_share(c.state, &start.cluster),
+    };
+    let zones = if start.cross_zone { Vec::new() } else { zones(start, c.observed, group) };
+    let gate = &c.plan.strategy.gates.raise;
+    gate::need(
+        gate,
+        share,
+        carrying::targets_for_all_traffic(c, group),
+        &zones,
+        Duration::from_secs(start.interval.into()),
+    )
+}
+
+/// Which settings ask for more targets than the groups have registered; empty if they have enough.
+fn too_few_targets(c: &Context<'_>, groups: &[String], step: usize) -> String {
+    let gate = &c.plan.strategy.gates.raise;
+    let short = groups.iter().find_map(|group| {
+        let need = raise_need(c, group, c.state.started.groups.get(group)?, step);
+        let registered = c.observed.samples_of(group).back()?.registered();
+        let limited = c.observed.autoscaler_limits.get(group).is_some_and(|max| *max < need.healthy);
+        (registered < need.healthy && !limited).then_some((registered, need))
+    });
+    let Some((registered, need)) = short else { return String::new() };
+    if registered == 0 {
+        return "; no target is registered".to_owned();
+    }
+    let knob = if need.healthy > gate.min_healthy {
+        format!("if a new target does the work of several old ones, lower `gates.targetHealth.raise.capacity` ({})", gate.capacity)
+    } else {
+        format!("lower `gates.targetHealth.raise.minHealthy` ({})", gate.min_healthy)
+    };
+    format!(
+        "; {} registered: add targets, or {knob}",
+        if registered == 1 { "only 1 is".to_owned() } else { format!("only {registered} are") }
+    )
 }
 
 /// The zones in which a group without cross-zone load balancing needs capacity: every zone of the load balancer, not
@@ -99,7 +128,8 @@ pub fn require_raise_gates(c: &Context<'_>, groups: &[String], step: usize) -> O
         waits[0].until = waits[0].until.or(Some(timeout));
         return Some(Decision::Wait(waits));
     }
-    Some(gate_timed_out(c, groups, waits.swap_remove(0).message))
+    let why = waits.swap_remove(0).message + &too_few_targets(c, groups, step);
+    Some(gate_timed_out(c, groups, why))
 }
 
 /// Requires the step's metric gates to pass, within the time-out; `None` if all pass.

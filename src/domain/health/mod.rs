@@ -22,6 +22,16 @@ pub struct Target {
     pub reason: Option<String>,
 }
 
+/// AWS's reason for the state of a target whose group has its health checks off.
+pub const HEALTH_CHECK_DISABLED: &str = "Target.HealthCheckDisabled";
+
+impl Target {
+    /// Whether its health checks are off, so that nobody knows whether it is healthy.
+    pub fn is_unchecked(&self) -> bool {
+        self.state == TargetState::Unavailable && self.reason.as_deref() == Some(HEALTH_CHECK_DISABLED)
+    }
+}
+
 /// The health state of a target. An adapter maps a state that this build does not know to `Unavailable`, which is not healthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -42,14 +42,17 @@ pub struct Binding {
     /// UID and resource version (only of a found binding).
     #[serde(skip)]
     pub identity: Option<(String, String)>,
+    /// Fields of `spec` whose values this build cannot interpret (only of a found binding).
+    #[serde(skip)]
+    pub unknown: Vec<&'static str>,
 }
 
 impl Binding {
-    /// The desired binding of a workload for a group; `None` for a workload without a Service. It has the group's name.
-    /// Fields that AWS would default and that are immutable (`ipAddressType`, `vpcID`) are set, unless the plan sets
-    /// them.
-    pub fn for_group(workload: &Workload, group: &TargetGroup) -> Option<Self> {
-        let service = workload.service.as_ref()?;
+    /// The desired binding of a workload for a cluster's group; `None` without a Service there. It has the group's name
+    /// and target type. Fields that AWS would default and that are immutable (`ipAddressType`, `vpcID`) are set, unless
+    /// the plan sets them.
+    pub fn for_group(workload: &Workload, cluster: &str, group: &TargetGroup) -> Option<Self> {
+        let service = workload.service(cluster)?;
         let mut extra = workload.binding.extra.clone();
         for (key, value) in [("ipAddressType", &group.ip_address_type), ("vpcID", &group.vpc_id)] {
             if !value.is_empty() && !extra.contains_key(key) {
@@ -62,14 +65,29 @@ impl Binding {
             service: service.name.clone(),
             port: service.port.clone(),
             target_group_arn: group.arn.clone(),
-            target_type: Some(workload.binding.target_type),
+            target_type: Some(TargetType::of(&group.target_type).unwrap_or(workload.binding.target_type)),
             extra,
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
             created: None,
             managers: BTreeSet::new(),
             identity: None,
+            unknown: Vec::new(),
         })
+    }
+
+    /// This desired binding without some fields of `spec`; `None` if there are none, or if one of them cannot be left
+    /// out. A field can be left out if its value only repeats what the controller takes from the target group: `vpcID`,
+    /// `ipAddressType: ipv4` (the only type of a controller that does not have the field), and a null value.
+    pub fn without(&self, fields: &[String]) -> Option<Self> {
+        let omissible = |field: &String| match (field.as_str(), self.extra.get(field)) {
+            (_, Some(serde_json::Value::Null)) | ("vpcID", Some(_)) => true,
+            ("ipAddressType", Some(kind)) => kind == "ipv4",
+            _ => false,
+        };
+        let mut less = self.clone();
+        less.extra.retain(|field, _| !fields.contains(field));
+        (!fields.is_empty() && fields.iter().all(omissible)).then_some(less)
     }
 
     /// `namespace/name`.
@@ -92,9 +110,10 @@ impl Binding {
     }
 
     /// How a found binding differs from this desired one, such as `serviceRef.port 8080 instead of http`. A field that
-    /// is missing on one side is not a difference.
+    /// is missing on one side is not a difference; one that this build cannot interpret is.
     pub fn differences(&self, found: &Self) -> Vec<String> {
-        let mut all = Vec::new();
+        let mut all: Vec<String> =
+            found.unknown.iter().map(|field| format!("this build cannot interpret its {field}")).collect();
         let mut differ = |field: &str, found: String, wanted: String| {
             if found != wanted {
                 all.push(format!("{field} {found} instead of {wanted}"));

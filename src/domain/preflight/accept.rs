@@ -6,7 +6,7 @@ use crate::plan::model::Plan;
 /// Errors that a plan may accept, because a person may know more than tags, permissions and names show. All other
 /// errors protect traffic.
 pub const ACCEPTABLE_ERRORS: &[Code] =
-    &[Code::CUT058, Code::CUT060, Code::CUT073, Code::CUT075, Code::CUT085, Code::CUT091, Code::CUT093];
+    &[Code::CUT053, Code::CUT058, Code::CUT060, Code::CUT073, Code::CUT075, Code::CUT085, Code::CUT091, Code::CUT093];
 
 /// Marks accepted findings with the plan's reason, refuses to accept errors that protect traffic, and reports entries
 /// that match no finding.

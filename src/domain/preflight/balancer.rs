@@ -27,13 +27,17 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
 fn kind(load_balancer: &LoadBalancer, findings: &mut Vec<Finding>) {
     let name = &load_balancer.name;
     if load_balancer.kind != "application" {
-        let message = format!("{name} is a {} load balancer", load_balancer.kind);
-        findings.push(finding(
-            Code::CUT059,
-            name,
-            message,
-            "use an Application Load Balancer: this version supports weights on no other type",
-        ));
+        let message = format!(
+            "{name} is a {} load balancer; this version of cutover moves traffic on Application Load Balancers only",
+            load_balancer.kind
+        );
+        let help = if load_balancer.kind == "network" {
+            "AWS has weighted target groups on Network Load Balancers too, but cutover does not write them yet: change \
+             the weights with `aws elbv2 modify-listener`, or put an Application Load Balancer in front"
+        } else {
+            "AWS has no weighted target groups on this type: use an Application Load Balancer"
+        };
+        findings.push(finding(Code::CUT059, name, message, help));
     } else if !matches!(load_balancer.state.as_str(), "active" | "active_impaired" | "") {
         let message = format!("load balancer {name} is {}", load_balancer.state);
         findings.push(finding(Code::CUT059, name, message, "wait until it is active"));

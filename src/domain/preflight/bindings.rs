@@ -10,8 +10,10 @@ use crate::domain::kubernetes::binding::Binding;
 use crate::domain::preflight::facts::ClusterFacts;
 use crate::plan::model::{BindingMode, Workload};
 
+/// The tag with the name of the EKS cluster whose Auto Mode may register targets in a group.
+const AUTO_MODE_TAG: &str = "eks:eks-cluster-name";
 /// EKS Auto Mode's API group for bindings.
-const AUTO_MODE: &str = "eks.amazonaws.com/v1";
+pub(super) const AUTO_MODE: &str = "eks.amazonaws.com/v1";
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (name, cluster) in &context.facts.clusters {
@@ -21,33 +23,38 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         two_clusters(context, selected, findings);
         let Some(workload) = context.workload(&selected.workload) else { continue };
         let (Some(wanted), Some(cluster)) =
-            (Binding::for_group(workload, &selected.group), context.cluster(&selected.cluster))
+            (Binding::for_group(workload, &selected.cluster, &selected.group), context.cluster(&selected.cluster))
         else {
             continue;
         };
+        auto_mode_tag(context, cluster, selected, findings);
         let Ok(bindings) = &cluster.bindings else { continue };
         match bindings.iter().find(|b| b.binds(&selected.group)) {
             Some(found) => existing(context, workload, selected, &wanted, found, findings),
             None => missing(context, workload, selected, &wanted, bindings, findings),
         }
-        if let Some(Err(why)) = cluster.dry_runs.get(arn) {
-            let message = format!("cluster {} refuses binding {}: {why}", selected.cluster, wanted.full_name());
-            let help = "the server-side dry-run failed: check the controller's webhook, your RBAC for \
-                targetgroupbindings, and `binding.spec`";
-            findings.push(finding(Code::CUT075, &selected.cluster, message, help));
+        match cluster.dry_runs.get(arn) {
+            Some(Err(why)) => {
+                let message = format!("cluster {} refuses binding {}: {why}", selected.cluster, wanted.full_name());
+                let help = "the server-side dry-run failed: check the controller's webhook, your RBAC for \
+                    targetgroupbindings, and `binding.spec`";
+                findings.push(finding(Code::CUT075, &selected.cluster, message, help));
+            }
+            Some(Ok(left_out)) if !left_out.is_empty() => older_api(selected, &wanted, left_out, findings),
+            _ => {}
         }
     }
 }
 
 fn api(context: &Context<'_>, name: &str, cluster: &ClusterFacts, findings: &mut Vec<Finding>) {
     let Ok(identity) = &cluster.identity else { return };
-    let with_service = context.plan.workloads.iter().any(|w| w.service.is_some());
+    let with_service = context.has_service(name);
     match identity.binding_api.as_deref() {
         Some(AUTO_MODE) => findings.push(finding(
             Code::CUT078,
             name,
             format!("cluster {name} uses EKS Auto Mode: the API group of its bindings is {AUTO_MODE}"),
-            "nothing to do: bindings are created and read in that API group",
+            "bindings are created and read in that API group",
         )),
         None if with_service => {
             let severity = if context.is_raised(name) { Severity::Error } else { Severity::Warning };
@@ -60,6 +67,48 @@ fn api(context: &Context<'_>, name: &str, cluster: &ClusterFacts, findings: &mut
         }
         _ => {}
     }
+}
+
+/// Reports fields of a binding that are left out because the cluster's API is older than them.
+fn older_api(selected: &SelectedGroup, wanted: &Binding, left_out: &[String], findings: &mut Vec<Finding>) {
+    let cluster = &selected.cluster;
+    let fields: Vec<String> = left_out.iter().map(|field| format!("`{field}`")).collect();
+    let message = format!(
+        "the TargetGroupBinding API of cluster {cluster} does not have {}: binding {} is created without",
+        fields.join(" and "),
+        wanted.full_name()
+    );
+    let help = "the controller takes these values from the target group. The CRD is older than the controller, or the \
+        controller is old: apply the CRDs of the controller's version (Helm does not update CRDs)";
+    findings.push(finding(Code::CUT301, cluster, message, help));
+}
+
+/// Checks the tag that EKS Auto Mode asks of target groups that others created. By AWS's managed policy it may register
+/// targets only in groups with the tag; another policy may allow more, so registered targets are proof enough.
+fn auto_mode_tag(context: &Context<'_>, cluster: &ClusterFacts, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
+    let auto_mode = cluster.identity.as_ref().is_ok_and(|i| i.binding_api.as_deref() == Some(AUTO_MODE));
+    if !auto_mode || context.plan.strategy.peak(&selected.cluster) == 0 {
+        return;
+    }
+    let (group, name) = (&selected.group, context.eks_name(&selected.cluster));
+    let found = group.tags.get(AUTO_MODE_TAG);
+    let right = found.is_some_and(|tag| name.is_none_or(|name| tag == name));
+    let bound = cluster.bindings.as_ref().is_ok_and(|all| all.iter().any(|b| b.binds(group)));
+    if right || (bound && context.facts.registered(&group.arn).unwrap_or(0) > 0) {
+        return;
+    }
+    let wanted = name.unwrap_or("CLUSTER");
+    let message = match found {
+        Some(other) => format!("{} has the tag {AUTO_MODE_TAG}={other}, but its cluster is {wanted}", group.name),
+        None => format!("{} does not have the tag {AUTO_MODE_TAG}={wanted}", group.name),
+    };
+    let help = format!(
+        "by its managed policy, EKS Auto Mode registers targets only in target groups with this tag; without it, no \
+         target appears and the run waits at `bind`:\naws elbv2 add-tags --resource-arns {} --tags \
+         Key={AUTO_MODE_TAG},Value={wanted}",
+        group.arn
+    );
+    findings.push(finding(Code::CUT302, &group.name, message, help));
 }
 
 /// Checks that only one cluster binds a group: two controllers on one group deregister each other's targets.
@@ -170,7 +219,7 @@ fn missing(
         );
         let help = "find out who registers them (another cluster's binding, Terraform, an Auto Scaling group). If \
             they belong to this cluster, create the binding yourself and watch the targets; if nothing should bind \
-            them, remove the workload's `service`";
+            them, remove the workload's `service` there (`services` names the clusters that have one)";
         findings.push(finding(Code::CUT072, group, message, help));
     }
 }

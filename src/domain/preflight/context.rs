@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::base::arn;
 use crate::base::finding::{Code, Finding};
 use crate::base::partition;
 use crate::domain::elb::select::{SelectedEntry, SelectedGroup};
@@ -64,6 +65,22 @@ impl<'a> Context<'a> {
     /// A workload of the plan by its name.
     pub fn workload(&self, name: &str) -> Option<&'a Workload> {
         self.plan.workloads.iter().find(|w| w.name == name)
+    }
+
+    /// The name of a cluster in EKS, as far as the plan says it: by `eks`, or by a context that is an ARN.
+    pub fn eks_name(&self, cluster: &str) -> Option<&'a str> {
+        match self.plan.clusters.iter().find(|c| c.name == cluster).map(|c| &c.access)? {
+            ClusterAccess::Eks(name) => Some(name),
+            ClusterAccess::KubeContext(context) => {
+                arn::resource(context).strip_prefix("cluster/").filter(|name| !name.is_empty())
+            }
+            ClusterAccess::None => None,
+        }
+    }
+
+    /// Whether any workload has a Service in a cluster.
+    pub fn has_service(&self, cluster: &str) -> bool {
+        self.plan.workloads.iter().any(|w| w.service(cluster).is_some())
     }
 
     /// The facts about a cluster.

@@ -52,15 +52,22 @@ pub struct ClusterFacts {
     pub bindings: Result<Vec<Binding>, Unreadable>,
     /// The objects of each workload of the plan that has a Service.
     pub workloads: BTreeMap<String, Result<WorkloadView, Unreadable>>,
-    /// Results of server-side dry-runs of the bindings to create, by the group's ARN: an error is the cluster's
-    /// refusal.
-    pub dry_runs: BTreeMap<String, Result<(), String>>,
+    /// Results of server-side dry-runs of the bindings to create, by the group's ARN: the fields of `spec` that the
+    /// cluster's API lacks and that are left out, or the cluster's refusal.
+    pub dry_runs: BTreeMap<String, Result<Vec<String>, String>>,
 }
 
 impl Facts {
     /// Number of healthy targets of a group; `None` if its health could not be read.
     pub fn healthy(&self, group: &str) -> Option<u32> {
         self.count(group, |t| t.state == crate::domain::health::TargetState::Healthy)
+    }
+
+    /// Whether a group is known to have no healthy target. Targets whose health checks are off may be healthy.
+    pub fn has_no_healthy(&self, group: &str) -> bool {
+        let unchecked = |targets: &Vec<Target>| targets.iter().any(Target::is_unchecked);
+        let known = self.health.get(group).and_then(|h| h.as_ref().ok()).is_some_and(|targets| !unchecked(targets));
+        known && self.healthy(group) == Some(0)
     }
 
     /// Number of registered targets of a group without draining ones; `None` if its health could not be read.

@@ -6,6 +6,9 @@ use crate::base::finding::{Code, Finding};
 use crate::domain::elb::balancer::TargetGroup;
 use crate::domain::elb::select::{SelectedGroup, short_name};
 
+/// Target type of a group with an AWS Lambda function as its only target.
+const LAMBDA: &str = "lambda";
+
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (arn, selected) in context.groups() {
         check_attachment(selected, findings);
@@ -15,7 +18,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         }
         if context.is_raised(&selected.cluster) {
             check_raised(context, selected, findings);
-        } else if selected.cluster == context.plan.strategy.from && context.facts.healthy(arn) == Some(0) {
+        } else if selected.cluster == context.plan.strategy.from && context.facts.has_no_healthy(arn) {
             let message = format!(
                 "{} has no healthy target: a rollback to {} would send traffic to no target",
                 selected.group.name, selected.cluster
@@ -57,10 +60,10 @@ fn check_attachment(selected: &SelectedGroup, findings: &mut Vec<Finding>) {
 fn network(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
     let group = &selected.group;
     let mut wrong = |message: String, help: &str| findings.push(finding(Code::CUT068, &group.name, message, help));
-    if !matches!(group.target_type.as_str(), "ip" | "instance") {
+    if !matches!(group.target_type.as_str(), "ip" | "instance" | LAMBDA) {
         return wrong(
             format!("{} has target type {}", group.name, group.target_type),
-            "cutover supports target groups of type ip and instance",
+            "an Application Load Balancer forwards to target groups of type ip, instance and lambda",
         );
     }
     if let Some(load_balancer) = context.facts.selection.load_balancers.get(&selected.load_balancer)
@@ -76,7 +79,10 @@ fn network(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<F
             "create the target group in the load balancer's VPC (targets of type ip may be in a peered VPC)",
         );
     }
-    if let Some(workload) = context.workload(&selected.workload).filter(|w| w.service.is_some())
+    // The binding's rules are for the groups of the new cluster: those of the old one are bound, or filled by other
+    // means, already.
+    if let Some(workload) = context.workload(&selected.workload).filter(|w| w.service(&selected.cluster).is_some())
+        && context.is_raised(&selected.cluster)
         && workload.binding.target_type.name() != group.target_type
     {
         let message = format!(
@@ -111,13 +117,14 @@ fn check_raised(context: &Context<'_>, selected: &SelectedGroup, findings: &mut 
             that of the pods (or nodes) on the target and health check ports, or set `networking` in `binding.spec`";
         findings.push(finding(Code::CUT080, &group.name, message, help));
     }
-    let serviceless = context.workload(&selected.workload).is_some_and(|w| w.service.is_none());
+    let serviceless = context.workload(&selected.workload).is_some_and(|w| w.service(&selected.cluster).is_none());
     if serviceless && targets.is_empty() {
         let message = format!(
-            "{} has no targets, and workload {} has no `service` whose binding would register any",
-            group.name, selected.workload
+            "{} has no targets, and workload {} has no Service in cluster {} whose binding would register any",
+            group.name, selected.workload, selected.cluster
         );
-        findings.push(finding(Code::CUT092, &group.name, message, "register targets, or set the workload's `service`"));
+        let help = "register targets, or set the workload's `service` (`services` if the clusters differ)";
+        findings.push(finding(Code::CUT092, &group.name, message, help));
     }
 }
 
@@ -151,7 +158,11 @@ fn settings(group: &TargetGroup) -> Vec<(&'static str, String)> {
 }
 
 fn check_parity(old: &TargetGroup, new: &TargetGroup, findings: &mut Vec<Finding>) {
-    let (left, right) = (settings(old), settings(new));
+    let (mut left, right) = (settings(old), settings(new));
+    if [old, new].iter().any(|g| g.target_type == LAMBDA) {
+        // A function has none of the other settings.
+        left.retain(|(what, _)| *what == "target type");
+    }
     let differences: Vec<String> = left
         .iter()
         .filter_map(|(what, a)| {

@@ -22,9 +22,16 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Healthy targets of all managed groups of an entry.
-fn total(context: &Context<'_>, entry: &SelectedEntry) -> u32 {
-    entry.groups.values().filter_map(|arn| context.facts.healthy(arn)).sum()
+/// Healthy targets of the groups of an entry that carry the traffic at the start, as the raise gate counts them.
+pub(super) fn total(context: &Context<'_>, entry: &SelectedEntry) -> u32 {
+    let start = context.plan.strategy.start.as_ref();
+    let routes = || context.facts.selection.routes.iter().filter(|r| r.groups == entry.groups);
+    let carries = |cluster: &str, arn: &str| match start {
+        Some(shares) => shares.get(cluster).is_some_and(|share| *share > 0),
+        None => routes().any(|r| r.route.content.split.carries(arn)),
+    };
+    let carriers = entry.groups.iter().filter(|(cluster, arn)| carries(cluster, arn));
+    carriers.filter_map(|(_, arn)| context.facts.healthy(arn)).sum()
 }
 
 fn entries<'a>(context: &Context<'a>, workload: &Workload) -> impl Iterator<Item = &'a SelectedEntry> {
@@ -144,7 +151,7 @@ fn hpa_of<'a>(view: &'a WorkloadView, owner: &PodOwner) -> Option<&'a Hpa> {
 }
 
 fn kubectl_scope(context: &Context<'_>, workload: &Workload, cluster: &str) -> String {
-    let namespace = workload.service.as_ref().map_or("default", |s| s.namespace.as_str());
+    let namespace = workload.service(cluster).map_or("default", |s| s.namespace.as_str());
     format!("{} -n {namespace}", context.kubectl_context(cluster))
 }
 

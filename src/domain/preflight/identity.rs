@@ -84,7 +84,7 @@ fn clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
     clusters_without_access(context, findings);
     for name in reachable(context.plan) {
         let Some(cluster) = context.cluster(name) else { continue };
-        let needed = context.is_raised(name) && context.plan.workloads.iter().any(|w| w.service.is_some());
+        let needed = context.is_raised(name) && context.has_service(name);
         let severity = if needed { Severity::Error } else { Severity::Warning };
         let help = |why: &Unreadable| match why {
             Unreadable::Denied(_) => {
@@ -119,15 +119,11 @@ fn clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
 
 /// Reports clusters in which `bind` has to create bindings but which the plan gives no access to.
 fn clusters_without_access(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    if !context.binds() || context.plan.workloads.iter().all(|w| w.service.is_none()) {
+    if !context.binds() {
         return;
     }
-    let unnamed = context
-        .plan
-        .clusters
-        .iter()
-        .filter(|c| c.access == ClusterAccess::None && context.plan.strategy.peak(&c.name) > 0);
-    for cluster in unnamed {
+    let without = context.plan.clusters.iter().filter(|c| c.access == ClusterAccess::None);
+    for cluster in without.filter(|c| context.has_service(&c.name) && context.plan.strategy.peak(&c.name) > 0) {
         let name = &cluster.name;
         let message = format!(
             "workloads have a `service`, but cluster {name} has neither `eks` nor `kubeContext`, so its bindings \
@@ -137,7 +133,8 @@ fn clusters_without_access(context: &Context<'_>, findings: &mut Vec<Finding>) {
             Code::CUT058,
             name,
             message,
-            "set one of them in `spec.clusters`, or remove `service` from the workloads",
+            "set one of them in `spec.clusters`; or use `services` to name the Service in the other cluster only; or \
+             remove `service` from the workloads",
         ));
     }
 }

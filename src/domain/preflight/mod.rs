@@ -4,19 +4,23 @@
 mod accept;
 mod balancer;
 mod bindings;
+mod capacity;
 mod context;
 pub mod facts;
 mod groups;
 mod hpa;
 mod identity;
 mod metrics;
+mod network;
 mod owners;
 pub mod permission;
 pub mod start;
 mod traffic;
+mod waits;
 mod workloads;
 
 pub use accept::ACCEPTABLE_ERRORS;
+pub use waits::notes;
 
 use jiff::Timestamp;
 
@@ -30,14 +34,17 @@ use crate::plan::model::Plan;
 pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
     let context = Context { plan, facts, now };
     let mut findings = facts.selection.findings.clone();
-    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 9] = [
+    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 12] = [
         identity::check,
         balancer::check,
         owners::check,
         groups::check,
+        network::check,
         bindings::check,
         workloads::check,
         hpa::check,
+        capacity::check,
+        waits::check,
         traffic::check,
         metrics::check,
     ];

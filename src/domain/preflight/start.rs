@@ -108,9 +108,9 @@ fn bindings(plan: &Plan, selection: &Selection) -> Vec<BindingStart> {
         return Vec::new();
     }
     let wanted = |selected: &SelectedGroup| -> Option<BindingStart> {
-        let workload = plan.workloads.iter().find(|w| w.name == selected.workload && w.service.is_some())?;
+        let workload = plan.workloads.iter().find(|w| w.name == selected.workload)?;
         (plan.strategy.peak(&selected.cluster) > 0).then_some(())?;
-        let binding = Binding::for_group(workload, &selected.group)?;
+        let binding = Binding::for_group(workload, &selected.cluster, &selected.group)?;
         let create = workload.binding.mode == BindingMode::Create;
         Some(BindingStart { cluster: selected.cluster.clone(), workload: workload.name.clone(), create, binding })
     };

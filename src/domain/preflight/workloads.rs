@@ -1,5 +1,6 @@
 //! Checks the objects of a workload in its clusters: the Service, its port, the readiness gates of its pods.
 
+use super::bindings::AUTO_MODE;
 use super::context::{Context, finding};
 use crate::base::finding::{Code, Finding, Severity};
 use crate::base::number::count;
@@ -7,12 +8,34 @@ use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::WorkloadView;
 use crate::plan::model::{PortRef, ServiceRef, TargetType, Workload};
 
-/// Label of namespaces whose pods get readiness gates.
-const INJECT: &str = "elbv2.k8s.aws/pod-readiness-gate-inject";
+/// The names that a load balancer controller uses for the readiness gates of pods.
+struct ReadinessGates {
+    /// Label of namespaces whose pods get them.
+    label: &'static str,
+    /// Prefixes of a gate's condition, before the name of its binding.
+    conditions: &'static [&'static str],
+}
+
+impl ReadinessGates {
+    /// Those of the controller that serves this binding API.
+    fn of(api: Option<&str>) -> Self {
+        const OPEN_SOURCE: &str = "target-health.elbv2.k8s.aws/";
+        if api == Some(AUTO_MODE) {
+            let conditions = &["target-health.eks.amazonaws.com/", OPEN_SOURCE];
+            return Self { label: "eks.amazonaws.com/pod-readiness-gate-inject", conditions };
+        }
+        Self { label: "elbv2.k8s.aws/pod-readiness-gate-inject", conditions: &[OPEN_SOURCE] }
+    }
+
+    /// Whether a pod's gate is that of a binding.
+    fn is_of(&self, gate: &str, binding: &str) -> bool {
+        self.conditions.iter().any(|prefix| gate.strip_prefix(prefix) == Some(binding))
+    }
+}
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (workload, cluster, view) in context.views() {
-        let Some(service) = &workload.service else { continue };
+        let Some(service) = workload.service(cluster) else { continue };
         let severity = if context.is_raised(cluster) { Severity::Error } else { Severity::Warning };
         if exists(service, cluster, view, severity, findings) && context.is_raised(cluster) {
             readiness(context, workload, service, cluster, view, findings);
@@ -63,10 +86,15 @@ fn readiness(
     view: &WorkloadView,
     findings: &mut Vec<Finding>,
 ) {
-    if workload.binding.target_type != TargetType::Ip || view.pods.is_empty() {
+    let api = context.cluster(cluster).and_then(|c| c.identity.as_ref().ok()?.binding_api.as_deref());
+    let gates = ReadinessGates::of(api);
+    let inject = gates.label;
+    let mut groups = context.groups().map(|(_, g)| g).filter(|g| g.cluster == cluster && g.workload == workload.name);
+    let by_address = groups.any(|g| g.group.target_type == TargetType::Ip.name());
+    if !by_address || view.pods.is_empty() {
         return;
     }
-    let labelled = view.namespace_labels.get(INJECT).is_some_and(|v| v == "enabled" || v == "true");
+    let labelled = view.namespace_labels.get(inject).is_some_and(|v| v == "enabled" || v == "true");
     let kubectl = format!("kubectl{}", context.kubectl_context(cluster));
     if !labelled {
         let message = format!(
@@ -74,14 +102,12 @@ fn readiness(
              pods are healthy targets",
             service.namespace
         );
-        let help = format!("{kubectl} label namespace {} {INJECT}=enabled", service.namespace);
+        let help = format!("{kubectl} label namespace {} {inject}=enabled", service.namespace);
         findings.push(finding(Code::CUT081, cluster, message, help).lowered(Severity::Info));
         return;
     }
     let ours: Vec<&Binding> = view.bindings.iter().filter(|b| b.service == service.name).collect();
-    let gated = |gates: &[String]| {
-        gates.iter().any(|g| ours.iter().any(|b| *g == format!("target-health.elbv2.k8s.aws/{}", b.name)))
-    };
+    let gated = |found: &[String]| found.iter().any(|g| ours.iter().any(|b| gates.is_of(g, &b.name)));
     let bare = view.pods.iter().filter(|p| !gated(&p.readiness_gates)).count();
     if bare > 0 {
         let older = view

@@ -234,9 +234,9 @@ impl Observed {
         self.samples.get(group).unwrap_or(&NONE)
     }
 
-    /// Healthy targets of a group in its last successful reading.
+    /// Healthy targets of a group in its last successful reading; `None` without one, or if its targets are not checked.
     pub fn healthy(&self, group: &str) -> Option<u32> {
-        self.samples_of(group).back().map(|s| s.counts.healthy)
+        self.samples_of(group).back().and_then(Sample::healthy)
     }
 
     /// Observed and unobserved time since `from`, which is the time of an observation.

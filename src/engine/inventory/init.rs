@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::elb::select::{BalancerReadError, exactly_one_match};
 use crate::domain::kubernetes::binding::Binding;
+use crate::domain::traffic::Unreadable;
 use crate::domain::view::init::{InitError, InitFacts, InitRequest, write};
 use crate::plan::model::Selector;
 use crate::port::{Cluster, Detail, Groups, Inventory};
@@ -39,7 +40,9 @@ pub async fn init(
         known.map_err(unreadable("the account's target groups"))?.into_iter().filter(|g| g.load_balancers.is_empty());
     groups.extend(free);
     let listeners = listeners.map_err(unreadable("its listeners"))?;
-    if let Some(unread) = listeners.iter().find_map(|(l, _)| l.unread.first()) {
+    // A route with an element that this build does not know is left out, and the plan says so.
+    let unread = || listeners.iter().flat_map(|(l, _)| &l.unread);
+    if let Some(unread) = unread().find(|u| !matches!(u.why, Unreadable::Unrepresentable(_))) {
         let what = format!("its action {}", unread.label);
         return Err(BalancerReadError::Unreadable { what, why: unread.why.clone() }.into());
     }

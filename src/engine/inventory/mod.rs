@@ -4,7 +4,9 @@
 pub mod facts;
 mod init;
 pub mod read_balancer;
+mod retrying_clusters;
 mod retrying_reads;
 
 pub use init::init;
-pub use retrying_reads::with_retries;
+pub use retrying_clusters::{GIVE_UP, clusters_with_retries};
+pub use retrying_reads::{is_temporary, with_retries};

@@ -56,7 +56,7 @@ impl<S: ?Sized> RetryingReads<S> {
 }
 
 /// Whether a retry may succeed.
-fn is_temporary(why: &Unreadable) -> bool {
+pub fn is_temporary(why: &Unreadable) -> bool {
     matches!(why, Unreadable::Throttled | Unreadable::Unavailable(_))
 }
 

@@ -2,7 +2,7 @@
 
 use super::RunLoop;
 use crate::domain::decide::stop_reason;
-use crate::domain::run::event::{Event, Record, RunOutcome, StopReason};
+use crate::domain::run::event::{Event, FreezeReason, Record, RunOutcome, StopReason};
 use crate::domain::run::observation::Marker;
 use crate::domain::run::state::{Frozen, Phase};
 use crate::engine::{Ending, EngineError, untag};
@@ -24,7 +24,9 @@ impl RunLoop<'_> {
         let may = self.settings.leave_when_frozen && self.state.phase != Phase::RollingBack;
         let Some(Frozen { reason, message, .. }) = self.state.frozen.clone().filter(|_| may) else { return Ok(None) };
         match stop_reason(reason) {
-            StopReason::Waiting => Ok(None),
+            // A gate that timed out waits for a person, and a process without one exits. The other reasons pass by
+            // themselves.
+            StopReason::Waiting if reason != FreezeReason::GateTimeout => Ok(None),
             stop => self.end_process(stop, message).await.map(Some),
         }
     }

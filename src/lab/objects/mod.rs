@@ -90,6 +90,7 @@ pub struct Objects {
     log: Vec<Change>,
     dropped_revision: u64,
     recording: bool,
+    missing_binding_fields: Vec<String>,
 }
 
 impl Objects {
@@ -106,6 +107,7 @@ impl Objects {
             log: Vec::new(),
             dropped_revision: 0,
             recording: true,
+            missing_binding_fields: Vec::new(),
         };
         for name in ["kube-system", "default"] {
             new.put(Kind::Namespace, json!({"metadata": {"name": name}}), now);
@@ -116,6 +118,16 @@ impl Objects {
     /// Whether TargetGroupBinding is EKS Auto Mode's.
     pub fn auto_mode(&self) -> bool {
         self.auto_mode
+    }
+
+    /// Fields of TargetGroupBinding's `spec` that the cluster's CRD does not have.
+    pub fn missing_binding_fields(&self) -> &[String] {
+        &self.missing_binding_fields
+    }
+
+    /// Makes the CRD of TargetGroupBinding older: it does not have these fields of `spec`.
+    pub fn set_missing_binding_fields(&mut self, fields: Vec<String>) {
+        self.missing_binding_fields = fields;
     }
 
     /// The resourceVersion of the last change.

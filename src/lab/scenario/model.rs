@@ -149,6 +149,18 @@ pub struct TargetGroup {
     pub tags: BTreeMap<String, String>,
     /// Whether it is attached at the start; omitted: yes.
     pub attached: Option<bool>,
+    /// `ip` or `instance`; omitted: the plan's `binding.targetType`.
+    pub target_type: Option<TargetType>,
+}
+
+/// The type of a group's targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum TargetType {
+    /// Pods, by their IP addresses.
+    Ip,
+    /// Nodes.
+    Instance,
 }
 
 /// `healthCheck`.
@@ -179,6 +191,8 @@ pub struct Cluster {
     pub version: Option<String>,
     /// Whether it is EKS Auto Mode, whose bindings have the API group `eks.amazonaws.com`.
     pub auto_mode: bool,
+    /// Fields of TargetGroupBinding's `spec` that its CRD does not have yet, such as `vpcID`.
+    pub missing_binding_fields: Vec<String>,
     /// Settings of all its workloads.
     pub workload: Workload,
     /// Settings of single workloads, by the plan's names.

@@ -32,7 +32,8 @@ pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<MetricGate> {
         found.extend(step.value.gates.iter().flat_map(|g| &g.value).map(|g| (GateScope::Step(index + 1), g)));
     }
     let mut names = UniqueValues::new("gates are called", Code::CUT008);
-    let services = spec.workloads.iter().flat_map(|w| &w.value).any(|w| w.value.service.is_some());
+    let services =
+        spec.workloads.iter().flat_map(|w| &w.value).any(|w| w.value.service.is_some() || w.value.services.is_some());
     let mut checked = Vec::new();
     for (scope, gate) in found {
         if let Some(name) = &gate.value.name {

@@ -11,9 +11,9 @@ mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::decode::{Placed, list, note};
+use super::decode::{Placed, Table, list, note};
 use super::diagnostic::{Diagnostic, Place};
-use super::file::{Accept, Aws, Cluster, Document, Spec, StateCluster, Workload};
+use super::file::{Accept, Aws, Cluster, Document, Service, Spec, StateCluster, Workload};
 use super::model::{self, ClusterAccess, MarkerMode, Plan, StateLocation, StepKind};
 use super::scalar::MarkerKind;
 use super::suggest::closest;
@@ -198,46 +198,74 @@ fn workload(
     groups: &mut routes::UsedGroups,
     out: &mut Vec<Diagnostic>,
 ) -> Option<model::Workload> {
-    let Workload { name, service, binding, routes, gates: _ } = &workload.value;
-    if let (Some(binding), None) = (binding, service) {
+    let Workload { name, service, services, binding, routes, gates: _ } = &workload.value;
+    if let (Some(binding), None, None) = (binding, service, services) {
         note(out, Code::CUT004, binding.head, "a workload with `binding` needs a `service` to bind")
             .help("add `service`, or remove `binding`: without a Service, `bind` only attaches target groups");
     }
     let routes = routes::entries(routes.as_ref(), scope, groups, out);
-    let service = service.as_ref().map(|s| {
-        let s = &s.value;
-        let (namespace, name, port) = (s.namespace.as_ref()?, s.name.as_ref()?, s.port.as_ref()?);
-        Some(model::ServiceRef {
-            namespace: namespace.value.0.clone(),
-            name: name.value.0.clone(),
-            port: port.value.0.clone(),
-        })
-    });
+    let services = match (service, services) {
+        (_, Some(table)) => services_by_cluster(table, scope, out)?,
+        (Some(service), None) => {
+            let service = service_ref(&service.value)?;
+            scope.clusters.iter().map(|cluster| (cluster.clone(), service.clone())).collect()
+        }
+        (None, None) => BTreeMap::new(),
+    };
     Some(model::Workload {
         name: name.as_ref()?.value.0.clone(),
-        service: match service {
-            Some(service) => Some(service?),
-            None => None,
-        },
+        services,
         binding: routes::binding(binding.as_ref())?,
         routes: routes?,
     })
 }
 
+fn service_ref(service: &Service) -> Option<model::ServiceRef> {
+    let (namespace, name, port) = (service.namespace.as_ref()?, service.name.as_ref()?, service.port.as_ref()?);
+    Some(model::ServiceRef {
+        namespace: namespace.value.0.clone(),
+        name: name.value.0.clone(),
+        port: port.value.0.clone(),
+    })
+}
+
+/// The Services of `services`; `None` if one of them could not be read.
+fn services_by_cluster(
+    table: &Placed<Table<Service>>,
+    scope: &PlanContext,
+    out: &mut Vec<Diagnostic>,
+) -> Option<BTreeMap<String, model::ServiceRef>> {
+    if table.value.0.is_empty() {
+        note(out, Code::CUT004, table.head, "`services` names no cluster")
+            .help("add `CLUSTER: {namespace: …, name: …, port: …}`, or remove `services`");
+    }
+    let mut all = BTreeMap::new();
+    for (cluster, service) in &table.value.0 {
+        scope.check_cluster(&cluster.value, cluster.place, out);
+        all.insert(cluster.value.clone(), service_ref(&service.as_ref()?.value)?);
+    }
+    Some(all)
+}
+
 /// Notes clusters that carry traffic and have a Service of a workload, but to which the plan gives no access.
 fn check_access(spec: &Spec, clusters: &[model::Cluster], strategy: &model::Strategy, out: &mut Vec<Diagnostic>) {
-    let with_service = |w: &&Placed<Workload>| w.value.service.is_some();
-    let Some(workload) = spec.workloads.as_ref().and_then(|w| w.value.iter().find(with_service)) else { return };
-    let name = workload.value.name.as_ref().map_or("a workload".to_owned(), |n| format!("workload `{}`", n.value.0));
+    let workloads = || spec.workloads.iter().flat_map(|w| &w.value).map(|w| &w.value);
     let places = spec.clusters.iter().flat_map(|c| &c.value);
     for (cluster, at) in clusters.iter().zip(places) {
+        let named = |w: &Workload| {
+            w.services.iter().flat_map(|table| &table.value.0).any(|(name, _)| name.value == cluster.name)
+        };
+        let Some(workload) = workloads().find(|w| w.service.is_some() || named(w)) else { continue };
+        let name = workload.name.as_ref().map_or("a workload".to_owned(), |n| format!("workload `{}`", n.value.0));
         let carries = [&strategy.from, &strategy.to].contains(&&cluster.name) || strategy.peak(&cluster.name) > 0;
         // If a field of it could not be read, that may be its access.
         if carries && at.complete && cluster.access == ClusterAccess::None {
             let message =
                 format!("the plan gives no access to cluster `{}`, but {name} has a `service` in it", cluster.name);
             note(out, Code::CUT027, at.head, message).help(
-                "add `eks: NAME` or `kubeContext: NAME`; or remove `service`: then only target groups are attached",
+                "add `eks: NAME` or `kubeContext: NAME`. If this side is not Kubernetes (ECS, EC2, Lambda), name the \
+                 Service only in the other cluster, with `services: {CLUSTER: {namespace: …, name: …, port: …}}` instead \
+                 of `service`; or remove `service`: then only target groups are attached",
             );
         }
     }

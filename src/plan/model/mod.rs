@@ -100,20 +100,20 @@ pub enum ClusterAccess {
     None,
 }
 
-/// `spec.workloads[]`: one Service in each cluster, or no Service.
+/// `spec.workloads[]`: a Service in some or all clusters, or none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workload {
     /// Unique within the plan.
     pub name: String,
-    /// The Service, if the workload has one.
-    pub service: Option<ServiceRef>,
+    /// Its Service in each cluster that has one; empty: no Kubernetes side at all.
+    pub services: BTreeMap<ClusterName, ServiceRef>,
     /// How its TargetGroupBindings are managed; not used without a Service.
     pub binding: BindingSpec,
     /// At least one.
     pub routes: Vec<RouteEntry>,
 }
 
-/// A Service; namespace, name and port are equal in every cluster.
+/// A Service in a cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceRef {
     /// Namespace.
@@ -387,6 +387,18 @@ pub enum MarkerMode {
     None,
 }
 
+impl Workload {
+    /// Its Service in a cluster, if it has one there.
+    pub fn service(&self, cluster: &str) -> Option<&ServiceRef> {
+        self.services.get(cluster)
+    }
+
+    /// Whether it has a Service in any cluster.
+    pub fn has_service(&self) -> bool {
+        !self.services.is_empty()
+    }
+}
+
 impl std::fmt::Display for PortRef {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -397,6 +409,11 @@ impl std::fmt::Display for PortRef {
 }
 
 impl TargetType {
+    /// The type of a target group by its name in ELBv2; `None` for one that no binding can have.
+    pub fn of(name: &str) -> Option<Self> {
+        [Self::Ip, Self::Instance].into_iter().find(|kind| kind.name() == name)
+    }
+
     /// `ip` or `instance`.
     pub fn name(self) -> &'static str {
         match self {

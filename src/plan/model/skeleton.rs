@@ -1,5 +1,6 @@
 //! A plan without a text: for a rollback without a plan, and for a run whose plan text cannot be read.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
@@ -46,7 +47,12 @@ impl Skeleton {
             clusters: clusters.into_iter().map(|name| Cluster { name, access: ClusterAccess::None }).collect(),
             workloads: workloads
                 .into_iter()
-                .map(|(name, routes)| Workload { name, service: None, binding: BindingSpec::default(), routes })
+                .map(|(name, routes)| Workload {
+                    name,
+                    services: BTreeMap::new(),
+                    binding: BindingSpec::default(),
+                    routes,
+                })
                 .collect(),
             strategy: Strategy { steps, ..Strategy::between(from, to) },
             accept: Vec::new(),

@@ -31,7 +31,7 @@ fn reference_plan() {
     assert_eq!(plan.text.as_bytes(), example("alpha-webapp"));
     assert_eq!(plan.clusters[1].access, ClusterAccess::Eks("alpha-kr-b".into()));
     let workload = &plan.workloads[0];
-    assert_eq!(workload.service.as_ref().unwrap().port, PortRef::Name("http".into()));
+    assert_eq!(workload.services["a"].port, PortRef::Name("http".into()));
     let route = &workload.routes[0];
     assert_eq!(route.listeners, [ListenerRef::Port(80), ListenerRef::Port(443)]);
     assert_eq!(route.target_groups[1], ("b".into(), Selector::Name("alpha-webapp-b".into())));

@@ -186,3 +186,23 @@ async fn zones_split_evenly() {
 async fn several_workloads_and_load_balancers_move_together() {
     ends(plan("plans/gitops.yaml"), "healthy", "completed", Exit::Done).await.assert_shares(100, &[]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_two_sides_need_not_be_alike() {
+    for (file, name) in
+        [("ecs-to-eks", "healthy"), ("instance-to-ip", "old-nodes"), ("fewer-larger-targets", "old-pods")]
+    {
+        ends(plan(&format!("plans/{file}.yaml")), name, "completed", Exit::Done).await.assert_shares(100, &[]);
+    }
+    ends(staged(), "old-nodes", "completed", Exit::Done).await.assert_shares(100, &[]);
+}
+
+/// Six pods against four: the last step waits, and the message names the setting.
+#[tokio::test(start_paused = true)]
+async fn fewer_targets_wait_and_name_the_setting() {
+    let theatre = ends(staged(), "old-pods", "waiting", Exit::Waiting).await;
+    theatre.assert_shares(50, &[]);
+    let lines = theatre.lines();
+    assert!(lines.contains("has 4 of the 6 healthy targets that 100 % needs"), "{lines}");
+    assert!(lines.contains("lower `gates.targetHealth.raise.capacity` (1)"), "{lines}");
+}

@@ -111,7 +111,8 @@ fn a_controller_that_is_throttled_for_many_bindings_tries_again_and_no_more_ofte
         .map(|n| {
             let mut workload = first.clone();
             workload.name = format!("w{n}");
-            workload.service.as_mut().expect("a service").name.clone_from(&workload.name);
+            let name = workload.name.clone();
+            workload.services.values_mut().for_each(|service| service.name.clone_from(&name));
             let route = &mut workload.routes[0];
             route.target_groups = ["a", "b"].map(|c| (c.into(), Selector::Name(format!("w{n}-{c}")))).to_vec();
             route.expect = None;

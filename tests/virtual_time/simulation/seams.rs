@@ -130,7 +130,7 @@ impl Cluster for Cell {
         self.inner.bindings().await
     }
 
-    async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<(), WriteError> {
+    async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<Vec<String>, WriteError> {
         self.wire.note(What::Bind { cluster: self.name.clone(), binding: binding.full_name(), dry_run });
         self.inner.apply(binding, dry_run).await
     }

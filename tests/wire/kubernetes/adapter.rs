@@ -278,3 +278,39 @@ async fn a_silent_server_times_out_and_an_apply_without_answer_is_unknown() {
         Err(WriteError::Unanswered("apply: nothing heard for 15 s".to_owned()))
     );
 }
+
+#[tokio::test]
+async fn an_older_crd_gets_what_it_has_and_the_rest_is_named() {
+    let world = world(false);
+    let older = |fields: &[&str]| {
+        world.lock().unwrap().set_missing_binding_fields(fields.iter().map(|f| (*f).to_owned()).collect());
+    };
+    let cluster = straight(&world);
+    older(&["vpcID", "ipAddressType"]);
+    let left_out = cluster.apply(&wanted(), true).await.unwrap();
+    assert_eq!(
+        (left_out.as_slice(), found(&world)),
+        (["ipAddressType".to_owned(), "vpcID".to_owned()].as_slice(), None)
+    );
+    cluster.apply(&wanted(), false).await.unwrap();
+    assert_eq!(found(&world).unwrap()["spec"].get("vpcID"), None);
+    let read = cluster.bindings().await.unwrap().remove(0);
+    assert_eq!(wanted().differences(&read), Vec::<String>::new(), "what the API lacks is not a difference");
+    // A controller without the field knows IPv4 only.
+    let mut ipv6 = wanted();
+    ipv6.extra.insert("ipAddressType".to_owned(), json!("ipv6"));
+    let Err(WriteError::Refused(why)) = cluster.apply(&ipv6, true).await else { panic!("IPv6 is left out") };
+    assert!(why.contains("older than `ipAddressType` and `vpcID`: apply the CRDs"), "{why}");
+}
+
+#[tokio::test]
+async fn a_binding_that_this_build_does_not_understand_hides_no_other() {
+    let world = world(false);
+    let cluster = straight(&world);
+    cluster.apply(&wanted(), false).await.unwrap();
+    let spec = json!({"serviceRef": {"name": "x", "port": 80}, "targetGroupARN": "arn:x", "targetType": "lambda"});
+    put(&world, Kind::TargetGroupBinding, json!({"metadata": {"name": "odd", "namespace": "prod"}, "spec": spec}));
+    let all = cluster.bindings().await.unwrap();
+    let unknown: Vec<_> = all.iter().map(|b| (b.name.as_str(), b.unknown.clone())).collect();
+    assert_eq!(unknown, [("odd", vec!["targetType"]), ("web-b", vec![])]);
+}

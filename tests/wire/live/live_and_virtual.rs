@@ -100,7 +100,7 @@ async fn write(stage: &RehearsalLab, route: &LiveRoute, content: RouteContent) {
 
 async fn bind(stage: &RehearsalLab, group: &str) {
     let found = self::group(stage, &Selector::Arn(group.to_owned())).await;
-    let binding = Binding::for_group(&stage.plan.workloads[0], &found).expect("a workload with a service");
+    let binding = Binding::for_group(&stage.plan.workloads[0], "b", &found).expect("a workload with a service");
     stage.clusters["b"].apply(&binding, false).await.expect("the binding is applied");
 }
 

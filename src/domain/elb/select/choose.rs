@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::{LiveResources, SelectedEntry, Selection, SkipReason, SkippedRoute, without_forward};
 use super::{entry, resolve};
-use crate::domain::traffic::RouteId;
+use crate::domain::elb::balancer::LoadBalancer;
+use crate::domain::traffic::{RouteId, UnreadRoute, Unreadable};
 use crate::plan::model::{Plan, Shares};
 
 /// Selects for a run from the first step on: the live shares must equal `strategy.start`.
@@ -36,6 +37,18 @@ pub fn select_at(plan: &Plan, world: &LiveResources, start: Option<&Shares>) -> 
     selection
 }
 
+/// A route with an element that this build does not know.
+fn with_unknown(load_balancer: &LoadBalancer, route: &UnreadRoute) -> Option<SkippedRoute> {
+    let Unreadable::Unrepresentable(element) = &route.why else { return None };
+    Some(SkippedRoute {
+        load_balancer: load_balancer.name.clone(),
+        id: route.id.clone(),
+        route: route.label.clone(),
+        conditions: String::new(),
+        reason: SkipReason::UnknownElement { element: element.clone() },
+    })
+}
+
 fn skipped(world: &LiveResources, selection: &Selection, reasons: &BTreeMap<RouteId, SkipReason>) -> Vec<SkippedRoute> {
     let selected: BTreeSet<&RouteId> = selection.routes.iter().map(|r| &r.route.id).collect();
     let mut all = Vec::new();
@@ -50,6 +63,9 @@ fn skipped(world: &LiveResources, selection: &Selection, reasons: &BTreeMap<Rout
                 reason: reasons.get(&route.id).cloned().unwrap_or_else(|| without_forward(route)),
             });
         }
+        all.extend(
+            listeners.iter().flat_map(|(l, _)| &l.unread).filter_map(|route| with_unknown(load_balancer, route)),
+        );
     }
     all
 }

@@ -7,7 +7,7 @@ use super::resolve::{ResolvedEntry, unreadable};
 use crate::base::arn::name as short_name;
 use crate::base::finding::{Code, Finding, Severity};
 use crate::domain::elb::balancer::{Listener, LiveRoute};
-use crate::domain::traffic::{RouteId, shares};
+use crate::domain::traffic::{RouteId, RouteKind, UnreadRoute, Unreadable, shares};
 use crate::plan::model::{ListenerRef, Plan, RouteEntry, RuleRef, Shares, StepKind};
 
 /// An entry of the plan with its resources resolved.
@@ -142,7 +142,8 @@ impl EntrySelection<'_> {
     /// cannot be written.
     fn report_unread(&self, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
         for (listener, _) in listeners.iter().filter(|(l, _)| self.in_plan(l)) {
-            for route in listener.unread.iter().filter(|u| u.may_concern(self.resolved.groups.values())) {
+            let concerns = |u: &&UnreadRoute| u.may_concern(self.resolved.groups.values()) && !self.is_left_out(u);
+            for route in listener.unread.iter().filter(concerns) {
                 selection.findings.push(unreadable(&route.label, &route.label, &route.why));
             }
             if let Some(why) = &listener.tags_unread {
@@ -150,6 +151,12 @@ impl EntrySelection<'_> {
                 selection.findings.push(unreadable(self.workload, &what, why));
             }
         }
+    }
+
+    /// Whether the plan lists its rules, and this route is not among them.
+    fn is_left_out(&self, route: &UnreadRoute) -> bool {
+        let known = matches!(route.why, Unreadable::Unrepresentable(_));
+        known && self.spec.rules.as_ref().is_some_and(|rules| !rules.iter().any(|rule| names_unread(rule, route)))
     }
 
     fn missing_listeners(&self, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
@@ -180,7 +187,10 @@ impl EntrySelection<'_> {
         for rule in self.spec.rules.iter().flatten() {
             let without: Vec<String> = inside
                 .iter()
-                .filter(|(_, routes)| !routes.iter().any(|r| names_route(rule, r)))
+                .filter(|(listener, routes)| {
+                    let unread = listener.unread.iter().any(|u| names_unread(rule, u));
+                    !unread && !routes.iter().any(|r| names_route(rule, r))
+                })
                 .map(|(l, _)| l.port.to_string())
                 .collect();
             if without.is_empty() || (matches!(rule, RuleRef::Arn(_)) && without.len() < inside.len()) {
@@ -339,6 +349,15 @@ fn names_route(rule: &RuleRef, route: &LiveRoute) -> bool {
     match rule {
         RuleRef::Default => route.priority.is_none(),
         RuleRef::Priority(priority) => route.priority == Some(*priority),
+        RuleRef::Arn(arn) => arn == route.id.id(),
+    }
+}
+
+/// Whether a rule of the plan is a route that could not be read.
+fn names_unread(rule: &RuleRef, route: &UnreadRoute) -> bool {
+    match rule {
+        RuleRef::Default => route.id.kind() == RouteKind::Default,
+        RuleRef::Priority(priority) => route.label.ends_with(&format!(" rule {priority}")),
         RuleRef::Arn(arn) => arn == route.id.id(),
     }
 }

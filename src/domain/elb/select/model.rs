@@ -149,6 +149,11 @@ pub enum SkipReason {
     },
     /// A finding says what is wrong with it.
     Refused,
+    /// It has an element that this build does not know, so it cannot be written.
+    UnknownElement {
+        /// The element and its place.
+        element: String,
+    },
 }
 
 impl fmt::Display for SkipReason {
@@ -165,6 +170,7 @@ impl fmt::Display for SkipReason {
                 write!(f, "has {} at weight 0; other groups carry its traffic", groups.join(", "))
             }
             Self::Refused => f.write_str("is refused; see the findings"),
+            Self::UnknownElement { element } => write!(f, "cannot be written: {element}"),
         }
     }
 }

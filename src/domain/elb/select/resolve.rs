@@ -116,8 +116,9 @@ pub fn unreadable(subject: &str, what: &str, why: &Unreadable) -> Finding {
     match why {
         Unreadable::Unrepresentable(element) => {
             Finding::new(Code::CUT053, subject, format!("{what}: this build does not know {element}")).help(
-                "writing the action back would remove that element, so nothing is written. Use a newer version \
-                    of cutover, or remove the element",
+                "writing the action back would remove that element, so it is never written. Use a newer version \
+                    of cutover, remove the element, list the other routes in `rules`, or accept this finding: then \
+                    the route stays as it is, with its traffic",
             )
         }
         _ => Finding::new(Code::CUT052, subject, format!("{what} cannot be read: {why}")).help(match why {

@@ -205,3 +205,25 @@ fn a_start_in_the_middle_takes_the_shares_of_that_step() {
     split.strategy.start = None;
     assert_eq!(select(&split, &world).routes.len(), 6);
 }
+
+#[test]
+fn a_route_with_an_unknown_element_is_listed_with_it() {
+    let mut changed = live_resources();
+    unread(&mut changed, &["webapp-a"], Unreadable::Unrepresentable("this build does not know Quantum".into()));
+    let reason = |selection: &Selection| {
+        let skipped = selection.skipped.iter().find(|s| s.route == "80 rule 40");
+        skipped.map(|s| s.reason.to_string()).unwrap_or_default()
+    };
+    let all = select(&plan(), &changed);
+    assert_eq!(
+        (codes(&all), reason(&all)),
+        (vec![Code::CUT053], "cannot be written: this build does not know Quantum".into())
+    );
+    assert_eq!(all.routes.len(), select(&plan(), &live_resources()).routes.len(), "it stops nothing else");
+    let mut listed = plan();
+    listed.workloads[0].routes[0].rules = Some(vec![RuleRef::Default]);
+    listed.workloads[0].routes[0].expect = None;
+    assert_eq!(codes(&select(&listed, &changed)), [], "the plan leaves it out");
+    listed.workloads[0].routes[0].rules = Some(vec![RuleRef::Default, RuleRef::Priority(40)]);
+    assert!(codes(&select(&listed, &changed)).contains(&Code::CUT053));
+}

@@ -20,6 +20,9 @@ pub struct Sample {
     pub counts: HealthCounts,
     /// Healthy targets by zone, where AWS names zones.
     pub zones: BTreeMap<String, u32>,
+    /// Targets whose health checks are off, among the unavailable ones: nobody knows whether they are healthy, and the
+    /// load balancer sends them requests (a Lambda function, by default).
+    pub unchecked: u32,
 }
 
 /// Samples of one group, oldest first. The caller removes samples before a long gap.
@@ -76,7 +79,7 @@ const GUARD_CAPACITY: f64 = 0.7;
 impl Sample {
     /// Counts targets by state and healthy ones by zone.
     pub fn of(at: Timestamp, targets: &[Target]) -> Self {
-        let mut sample = Self { at, counts: HealthCounts::default(), zones: BTreeMap::new() };
+        let mut sample = Self { at, counts: HealthCounts::default(), zones: BTreeMap::new(), unchecked: 0 };
         for target in targets {
             let counts = &mut sample.counts;
             *match target.state {
@@ -87,11 +90,17 @@ impl Sample {
                 TargetState::Draining => &mut counts.draining,
                 TargetState::Unavailable => &mut counts.unavailable,
             } += 1;
+            sample.unchecked += u32::from(target.is_unchecked());
             if let (TargetState::Healthy, Some(zone)) = (target.state, &target.zone) {
                 *sample.zones.entry(zone.clone()).or_default() += 1;
             }
         }
         sample
+    }
+
+    /// Number of healthy targets; `None` if none is known to be healthy but some are not checked.
+    pub fn healthy(&self) -> Option<u32> {
+        (self.counts.healthy > 0 || self.unchecked == 0).then_some(self.counts.healthy)
     }
 
     /// Registered targets; draining ones do not count at all.
@@ -150,7 +159,7 @@ pub fn raise(samples: &Samples, need: &RaiseNeed, fresh: SignedDuration, now: Ti
 }
 
 /// The guard's verdict on a group that has `share` percent of the traffic. `total` as for [`need`]. Targets in state
-/// `initial` and `unused` do not count.
+/// `initial` and `unused` do not count, nor do targets whose health checks are off.
 pub fn guard(
     samples: &Samples,
     gate: &GuardGate,
@@ -160,12 +169,15 @@ pub fn guard(
     now: Timestamp,
 ) -> GuardVerdict {
     let Some(last) = samples.back() else { return GuardVerdict::Unknown };
-    if last.counts.healthy == 0 {
+    if last.healthy() == Some(0) {
         return GuardVerdict::Failed(format!("has no healthy target{}", state_list(last)));
     }
     let bound = capacity * GUARD_CAPACITY * f64::from(share) / 100.0 * f64::from(total);
     let why = |s: &Sample| -> Option<String> {
-        let judged = s.counts.healthy + s.counts.unhealthy + s.counts.unavailable;
+        let judged = s.counts.healthy + s.counts.unhealthy + s.counts.unavailable - s.unchecked;
+        if judged == 0 && s.unchecked > 0 {
+            return None;
+        }
         let percent = percentage(s.counts.healthy, judged);
         if percent < gate.min_healthy_percent {
             return Some(format!(
@@ -173,7 +185,7 @@ pub fn guard(
                 s.counts.healthy, gate.min_healthy_percent
             ));
         }
-        (f64::from(s.counts.healthy) < bound).then(|| {
+        (f64::from(s.counts.healthy) < bound && s.unchecked == 0).then(|| {
             format!(
                 "has {} healthy targets; its {share} % of the traffic needs at least {}",
                 s.counts.healthy,

@@ -10,7 +10,7 @@ fn counts(healthy: u32, unhealthy: u32) -> HealthCounts {
 }
 
 fn samples(all: &[(i64, HealthCounts)]) -> Samples {
-    all.iter().map(|(s, counts)| Sample { at: at(*s), counts: *counts, zones: BTreeMap::new() }).collect()
+    all.iter().map(|(s, counts)| Sample { at: at(*s), counts: *counts, zones: BTreeMap::new(), unchecked: 0 }).collect()
 }
 
 /// What a share of `share` percent requires of a total.
@@ -95,6 +95,7 @@ fn without_cross_zone_balancing_every_zone_must_hold_its_part() {
         at: at(s),
         counts: counts(x + y, 0),
         zones: [("x".to_owned(), x), ("y".to_owned(), y)].into(),
+        unchecked: 0,
     };
     assert_eq!(raise(&[sample(0, 3, 3), sample(1, 3, 3)].into(), &need, at(3)), RaiseVerdict::Holds);
     let lame = raise(&[sample(0, 5, 1), sample(1, 5, 1)].into(), &need, at(3));
@@ -137,4 +138,22 @@ fn the_guard_wants_seven_tenths_of_the_capacity_of_the_present_share() {
     assert_eq!(guarded(&[(0, counts(14, 0)), (90, counts(14, 0))], 50, 40, 90), GuardVerdict::Passing);
     let why = "has 13 healthy targets; its 50 % of the traffic needs at least 14";
     assert_eq!(guarded(&[(0, counts(13, 0)), (90, counts(13, 0))], 50, 40, 90), GuardVerdict::Failed(why.into()));
+}
+
+#[test]
+fn targets_without_health_checks_are_unknown_and_no_incident() {
+    let target = |reason: Option<&str>| Target {
+        id: "arn:aws:lambda:x".into(),
+        port: 0,
+        zone: None,
+        state: TargetState::Unavailable,
+        reason: reason.map(str::to_owned),
+    };
+    let gate = &fixture::plan().strategy.gates.guard;
+    let verdict = |reason| {
+        let sample = Sample::of(at(0), &[target(reason)]);
+        (sample.healthy(), guard(&[sample].into(), gate, 100, 0, 1.0, at(0)))
+    };
+    assert_eq!(verdict(Some("Target.HealthCheckDisabled")), (None, GuardVerdict::Passing));
+    assert_eq!(verdict(None), (Some(0), GuardVerdict::Failed("has no healthy target (1 unavailable)".into())));
 }

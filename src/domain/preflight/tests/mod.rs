@@ -76,7 +76,7 @@ fn view(plan: &Plan, cluster: &str) -> WorkloadView {
 }
 
 fn bound(plan: &Plan, cluster: &str) -> Binding {
-    let wanted = Binding::for_group(&plan.workloads[0], &group(&format!("webapp-{cluster}")));
+    let wanted = Binding::for_group(&plan.workloads[0], cluster, &group(&format!("webapp-{cluster}")));
     let mut binding = wanted.unwrap_or_else(|| panic!("the fixture has a service"));
     binding.created = Some(now() - jiff::SignedDuration::from_hours(1));
     binding
@@ -123,6 +123,12 @@ fn view_of<'a>(facts: &'a mut Facts, cluster: &str) -> &'a mut WorkloadView {
 
 fn cluster_of<'a>(facts: &'a mut Facts, cluster: &str) -> &'a mut ClusterFacts {
     facts.clusters.get_mut(cluster).unwrap_or_else(|| panic!("no cluster {cluster}"))
+}
+
+/// No Kubernetes on either side.
+fn without_services(plan: &mut Plan, facts: &mut Facts) {
+    plan.workloads[0].services.clear();
+    facts.clusters.clear();
 }
 
 /// Removes the binding of a cluster.
@@ -225,6 +231,87 @@ fn the_hpa_findings_name_the_step_the_numbers_and_the_patch() {
             "{context}a -n webapp patch hpa webapp --type merge -p '{{\"spec\":{{\"minReplicas\":10}}}}'"
         ))
     }));
+}
+
+#[test]
+fn auto_mode_asks_for_its_tag_and_a_tagged_group_passes() {
+    let plan = plan();
+    let mut facts = facts(&plan);
+    if let Ok(identity) = &mut cluster_of(&mut facts, "b").identity {
+        identity.binding_api = Some("eks.amazonaws.com/v1".to_owned());
+    }
+    unbound(&mut facts, "b");
+    set_health(&mut facts, "webapp-b", Vec::new());
+    let tag = |facts: &Facts| check(&plan, facts, now()).into_iter().find(|f| f.code == Code::CUT302);
+    let finding = tag(&facts).unwrap_or_else(|| panic!("no finding"));
+    assert_eq!(finding.message, "webapp-b does not have the tag eks:eks-cluster-name=alpha-kr-b");
+    let command = format!(
+        "aws elbv2 add-tags --resource-arns {} --tags Key=eks:eks-cluster-name,Value=alpha-kr-b",
+        group_arn("webapp-b")
+    );
+    assert!(finding.help.is_some_and(|help| help.ends_with(&command)));
+    let mut set = |name: &str| {
+        group_of(&mut facts, "webapp-b").tags.insert("eks:eks-cluster-name".to_owned(), name.to_owned());
+        tag(&facts)
+    };
+    assert!(set("alpha-kr-a").is_some_and(|f| f.message.contains("=alpha-kr-a, but its cluster is alpha-kr-b")));
+    assert_eq!(set("alpha-kr-b"), None);
+}
+
+#[test]
+fn readiness_gates_of_auto_mode_have_names_of_their_own() {
+    let plan = plan();
+    let mut facts = facts(&plan);
+    let codes = |facts: &Facts| check(&plan, facts, now()).iter().map(|f| f.code).collect::<Vec<_>>();
+    if let Ok(identity) = &mut cluster_of(&mut facts, "b").identity {
+        identity.binding_api = Some("eks.amazonaws.com/v1".to_owned());
+    }
+    assert_eq!(codes(&facts), [Code::CUT078, Code::CUT081], "the label of the other controller has no effect");
+    let view = view_of(&mut facts, "b");
+    view.namespace_labels = [("eks.amazonaws.com/pod-readiness-gate-inject".to_owned(), "enabled".to_owned())].into();
+    for pod in &mut view.pods {
+        pod.readiness_gates = vec!["target-health.eks.amazonaws.com/webapp-b".to_owned()];
+    }
+    assert_eq!(codes(&facts), [Code::CUT078]);
+}
+
+#[test]
+fn fewer_targets_than_the_gate_asks_for_name_the_step_and_the_setting() {
+    let mut plan = plan();
+    let mut facts = facts(&plan);
+    without_services(&mut plan, &mut facts);
+    set_health(&mut facts, "webapp-a", targets(6, TargetState::Healthy));
+    set_health(&mut facts, "webapp-b", targets(2, TargetState::Healthy));
+    let findings = check(&plan, &facts, now());
+    let finding = findings.iter().find(|f| f.code == Code::CUT082).unwrap_or_else(|| panic!("{findings:#?}"));
+    assert!(
+        finding
+            .message
+            .contains("needs 3 healthy targets, but webapp-b has 2 registered targets; the plan needs up to 6"),
+        "{finding:#?}"
+    );
+    assert!(finding.help.as_ref().is_some_and(|h| h.contains("`gates.targetHealth.raise.capacity`: with 0.33")));
+    plan.strategy.gates.raise.capacity = 0.33;
+    assert!(check(&plan, &facts, now()).iter().all(|f| f.code != Code::CUT082), "the suggestion is enough");
+}
+
+#[test]
+fn a_side_without_kubernetes_needs_no_access() {
+    let mut plan = plan();
+    plan.workloads[0].services.remove("a");
+    plan.clusters[0].access = ClusterAccess::None;
+    let mut facts = facts(&plan);
+    facts.clusters.remove("a");
+    assert_eq!(check(&plan, &facts, now()), []);
+}
+
+#[test]
+fn kubectl_contexts_name_the_partition_of_the_region() {
+    let mut plan = plan();
+    plan.region = "cn-north-1".to_owned();
+    let facts = facts(&plan);
+    let context = super::context::Context { plan: &plan, facts: &facts, now: now() };
+    assert_eq!(context.kubectl_context("a"), " --context arn:aws-cn:eks:cn-north-1:123456789012:cluster/alpha-kr-a");
 }
 
 #[test]

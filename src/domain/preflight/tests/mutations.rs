@@ -81,15 +81,63 @@ pub const BALANCER: &[(&str, Code, Change)] = &[
         group_of(f, "webapp-b").vpc_id = "vpc-2".to_owned();
         binding_of(f, "b").extra.insert("vpcID".to_owned(), json!("vpc-2"));
     }),
-    ("lambda", Code::CUT068, |p, f| {
-        group_of(f, "webapp-b").target_type = "lambda".to_owned();
-        group_of(f, "webapp-a").target_type = "lambda".to_owned();
+    ("a group of a load balancer", Code::CUT068, |p, f| {
+        without_services(p, f);
+        for name in ["webapp-a", "webapp-b"] {
+            group_of(f, name).target_type = "alb".to_owned();
+        }
+    }),
+    ("a function cannot be bound", Code::CUT068, |p, f| {
+        for name in ["webapp-a", "webapp-b"] {
+            group_of(f, name).target_type = "lambda".to_owned();
+        }
         p.workloads[0].binding.extra.clear();
+    }),
+    ("the new type is not that of the binding", Code::CUT068, |p, _| {
+        p.workloads[0].binding.target_type = TargetType::Instance;
+    }),
+    ("from instances to pods", Code::CUT069, |_, f| {
+        group_of(f, "webapp-a").target_type = "instance".to_owned();
+        binding_of(f, "a").target_type = Some(TargetType::Instance);
+    }),
+    ("from a function to pods", Code::CUT069, |p, f| {
+        p.workloads[0].services.remove("a");
+        unbound(f, "a");
+        cluster_of(f, "a").workloads.clear();
+        group_of(f, "webapp-a").target_type = "lambda".to_owned();
     }),
     ("parity", Code::CUT069, |_, f| group_of(f, "webapp-b").health_check.path = "/".to_owned()),
     ("ip type", Code::CUT069, |p, f| {
         p.workloads[0].binding.extra.insert("ipAddressType".to_owned(), json!("ipv4"));
         group_of(f, "webapp-b").ip_address_type = "ipv6".to_owned();
+    }),
+    ("address type of the balancer", Code::CUT068, |p, f| {
+        p.workloads[0].binding.extra.insert("ipAddressType".to_owned(), json!("ipv4"));
+        for name in ["webapp-a", "webapp-b"] {
+            group_of(f, name).ip_address_type = "ipv6".to_owned();
+        }
+    }),
+    ("gRPC behind HTTP", Code::CUT068, |_, f| {
+        for name in ["webapp-a", "webapp-b"] {
+            group_of(f, name).protocol_version = "GRPC".to_owned();
+        }
+    }),
+    ("a TCP group", Code::CUT068, |_, f| {
+        for name in ["webapp-a", "webapp-b"] {
+            group_of(f, name).protocol = "TCP".to_owned();
+        }
+    }),
+    ("a zone that is not enabled", Code::CUT300, |_, f| {
+        let mut all = targets(10, TargetState::Healthy);
+        all.iter_mut().take(2).for_each(|t| t.zone = Some("ap-northeast-2d".to_owned()));
+        set_health(f, "webapp-b", all);
+    }),
+    ("unused in an attached group", Code::CUT300, |_, f| {
+        group_of(f, "webapp-b").load_balancers = vec![LB.to_owned()];
+        let mut all = targets(10, TargetState::Healthy);
+        all[0].state = TargetState::Unused;
+        all[0].reason = Some("Target.NotInUse".to_owned());
+        set_health(f, "webapp-b", all);
     }),
     ("target stickiness", Code::CUT070, |_, f| {
         for name in ["webapp-a", "webapp-b"] {
@@ -123,7 +171,7 @@ pub const KUBERNETES: &[(&str, Code, Change)] = &[
     }),
     ("no service", Code::CUT076, |_, f| view_of(f, "b").service = None),
     ("no port", Code::CUT077, |p, f| {
-        p.workloads[0].service.as_mut().unwrap_or_else(|| panic!("no service")).port = PortRef::Number(8443);
+        p.workloads[0].services.values_mut().for_each(|service| service.port = PortRef::Number(8443));
         for cluster in ["a", "b"] {
             binding_of(f, cluster).port = PortRef::Number(8443);
         }
@@ -131,7 +179,22 @@ pub const KUBERNETES: &[(&str, Code, Change)] = &[
             service.ports.push((None, 8443));
         }
     }),
+    ("an API without vpcID", Code::CUT301, |_, f| {
+        unbound(f, "b");
+        set_health(f, "webapp-b", Vec::new());
+        cluster_of(f, "b").dry_runs.insert(group_arn("webapp-b"), Ok(vec!["vpcID".to_owned()]));
+    }),
+    ("a type that this build does not know", Code::CUT073, |_, f| binding_of(f, "b").unknown = vec!["targetType"]),
+    ("another name in the other cluster", Code::CUT076, |p, f| {
+        if let Some(service) = p.workloads[0].services.get_mut("b") {
+            service.name = "storefront".to_owned();
+        }
+        binding_of(f, "b").service = "storefront".to_owned();
+        view_of(f, "b").service = None;
+    }),
     ("auto mode", Code::CUT078, |_, f| {
+        view_of(f, "b").namespace_labels =
+            [("eks.amazonaws.com/pod-readiness-gate-inject".to_owned(), "enabled".to_owned())].into();
         if let Ok(identity) = &mut cluster_of(f, "b").identity {
             identity.binding_api = Some("eks.amazonaws.com/v1".to_owned());
         }
@@ -149,6 +212,18 @@ pub const KUBERNETES: &[(&str, Code, Change)] = &[
         view_of(f, "b").pods.iter_mut().take(3).for_each(|p| p.readiness_gates.clear());
     }),
     ("no injection", Code::CUT081, |_, f| view_of(f, "b").namespace_labels.clear()),
+    ("too few targets without a Service", Code::CUT082, |p, f| {
+        without_services(p, f);
+        set_health(f, "webapp-b", targets(4, TargetState::Healthy));
+    }),
+    ("too few nodes", Code::CUT082, |p, f| {
+        p.workloads[0].binding.target_type = TargetType::Instance;
+        for (cluster, name) in [("a", "webapp-a"), ("b", "webapp-b")] {
+            group_of(f, name).target_type = "instance".to_owned();
+            binding_of(f, cluster).target_type = Some(TargetType::Instance);
+        }
+        set_health(f, "webapp-b", targets(4, TargetState::Healthy));
+    }),
     ("HPA of b", Code::CUT082, |_, f| view_of(f, "b").hpas[0].max = 4),
     ("no HPA in b", Code::CUT082, |_, f| {
         view_of(f, "b").hpas.clear();
@@ -168,9 +243,18 @@ pub const TRAFFIC: &[(&str, Code, Change)] = &[
     }),
     ("checks off", Code::CUT085, |_, f| group_of(f, "webapp-b").health_check.enabled = false),
     ("nothing fills it", Code::CUT092, |p, f| {
-        p.workloads[0].service = None;
-        f.clusters.clear();
+        without_services(p, f);
         set_health(f, "webapp-b", Vec::new());
+    }),
+    ("a function has no count", Code::CUT304, |p, f| {
+        without_services(p, f);
+        let mut all = targets(1, TargetState::Unavailable);
+        all[0].reason = Some("Target.HealthCheckDisabled".to_owned());
+        set_health(f, "webapp-a", all);
+    }),
+    ("no wait after a write", Code::CUT303, |p, _| p.strategy.settle = std::time::Duration::ZERO),
+    ("no wait for health", Code::CUT303, |p, _| {
+        p.strategy.gates.raise.stable_for = Some(std::time::Duration::ZERO);
     }),
     ("no way back", Code::CUT093, |_, f| set_health(f, "webapp-a", targets(3, TargetState::Unhealthy))),
     ("no gate", Code::CUT094, |_, f| {

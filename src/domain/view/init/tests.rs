@@ -1,6 +1,7 @@
 use super::*;
-use crate::domain::fixture::{each_route, forward, group, live_resources, load_balancer};
+use crate::domain::fixture::{each_route, forward, group, group_arn, live_resources, load_balancer};
 use crate::domain::kubernetes::binding::Binding;
+use crate::domain::traffic::{RouteId, UnreadRoute, Unreadable};
 use crate::plan::model::ClusterAccess;
 use crate::plan::model::PortRef;
 use crate::plan::model::Selector;
@@ -32,11 +33,12 @@ fn one_workload_without_clusters() {
 #[test]
 fn what_bindings_tell_becomes_the_service_and_gitops_means_verify() {
     let plan = crate::domain::fixture::plan();
-    let binding =
-        |name: &str| Binding::for_group(&plan.workloads[0], &group(name)).unwrap_or_else(|| panic!("no service"));
+    let binding = |cluster: &str, name: &str| {
+        Binding::for_group(&plan.workloads[0], cluster, &group(name)).unwrap_or_else(|| panic!("no service"))
+    };
     let mut seen = seen();
-    seen.from_bindings = vec![binding("webapp-a")];
-    seen.to_bindings = vec![binding("webapp-b")];
+    seen.from_bindings = vec![binding("a", "webapp-a")];
+    seen.to_bindings = vec![binding("b", "webapp-b")];
     seen.to_bindings[0].annotations.insert("argocd.argoproj.io/tracking-id".to_owned(), "x".to_owned());
     let mut request = request("webapp-a", "webapp-b");
     request.from_cluster = ClusterAccess::Eks("alpha-kr-a".to_owned());
@@ -100,4 +102,46 @@ fn a_split_or_shared_action_is_refused_by_name() {
     let split = InitFacts { listeners: live.listeners.into_values().flatten().flatten().collect(), ..seen() };
     let error = write(&request("*-a", "*-b"), &split).err();
     assert_eq!(error, Some(InitError::Split { routes: vec!["443 rule 15".to_owned()] }));
+}
+
+#[test]
+fn a_route_that_this_build_cannot_write_is_named_and_left_out() {
+    let mut seen = seen();
+    let unread = |groups: &[&str]| UnreadRoute {
+        id: RouteId::rule("arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:listener-rule/app/alpha/1/2/3"),
+        label: "443 rule 20".to_owned(),
+        groups: groups.iter().map(|g| group_arn(g)).collect(),
+        why: Unreadable::Unrepresentable("this build does not know Actions/member/QuantumConfig".to_owned()),
+    };
+    seen.listeners[1].0.unread.push(unread(&["third"]));
+    let text = write(&request("*-a", "*-b"), &seen).unwrap_or_else(|e| panic!("{e}"));
+    let line = "# Not in this plan, not changed: 443 rule 20: this build does not know Actions/member/QuantumConfig.";
+    assert!(text.contains(line) && !text.contains("rules:"), "{text}");
+    seen.listeners[1].0.unread[0] = unread(&["webapp-a"]);
+    let text = write(&request("*-a", "*-b"), &seen).unwrap_or_else(|e| panic!("{e}"));
+    assert!(text.contains(line) && text.contains("rules:"), "{text}");
+    let plan = crate::plan::lint("plan.yaml", text.as_bytes())
+        .unwrap_or_else(|e| panic!("{}", crate::plan::render(&e, false)));
+    assert_eq!(plan.workloads[0].routes[0].rules.as_ref().map(Vec::len), plan.workloads[0].routes[0].expect);
+}
+
+#[test]
+fn only_a_new_cluster_gets_a_service_of_its_own() {
+    let mut seen = seen();
+    let mut request = request("webapp-a", "webapp-b");
+    request.to_cluster = ClusterAccess::Eks("alpha-kr-b".to_owned());
+    request.service =
+        Some(ServiceRef { namespace: "shop".to_owned(), name: "web".to_owned(), port: PortRef::Number(80) });
+    let text = write(&request, &seen).unwrap_or_else(|e| panic!("{e}"));
+    assert!(text.contains("services:\n        b:\n          namespace: shop\n"), "{text}");
+    request.service = None;
+    request.from_cluster = ClusterAccess::Eks("alpha-kr-a".to_owned());
+    let plan = crate::domain::fixture::plan();
+    let binding = |cluster: &str, name: &str| {
+        Binding::for_group(&plan.workloads[0], cluster, &group(name)).unwrap_or_else(|| panic!("no service"))
+    };
+    seen.from_bindings = vec![binding("a", "webapp-a")];
+    seen.to_bindings = vec![Binding { service: "storefront".to_owned(), ..binding("b", "webapp-b") }];
+    let text = write(&request, &seen).unwrap_or_else(|e| panic!("{e}"));
+    assert!(text.contains("services:") && text.contains("name: storefront") && text.contains("name: webapp"), "{text}");
 }

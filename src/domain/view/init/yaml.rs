@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use super::model::{GroupPair, InitError, InitFacts, InitRequest, plan_name, routes, routes_by_group};
 use crate::base::arn;
 use crate::domain::elb::LIMITS;
+use crate::domain::elb::balancer::TargetGroup;
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::traffic::shares;
+use crate::domain::traffic::{UnreadRoute, shares};
 use crate::plan::model::{ClusterAccess, PortRef, ServiceRef};
 
 /// The default steps: share and duration of the bake after it.
@@ -51,13 +52,23 @@ fn comments(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair]) -> Str
     if !others.is_empty() {
         say(&format!("Not in this plan, not changed: {}.", others.join(", ")));
     }
-    if [&request.from_cluster, &request.to_cluster].contains(&&ClusterAccess::None) {
-        say("No clusters are given, so no bindings are created: the new target groups need targets already.");
-        say("With `eks: NAME` or `kubeContext: NAME` in both clusters and a `service` in each workload, \
-             `bind` creates them.");
+    for route in unread(seen) {
+        say(&format!("Not in this plan, not changed: {}: {}.", route.label, route.why));
+    }
+    if request.to_cluster == ClusterAccess::None {
+        say("No new cluster is given, so no bindings are created: the new target groups need targets already.");
+        say("With `eks: NAME` or `kubeContext: NAME` in the clusters and a `service` in each workload \
+             (`services` if only one cluster has it), `bind` creates them.");
+    } else if request.from_cluster == ClusterAccess::None {
+        say("The old side has no cluster here: its targets are registered by other means, and stay so.");
     }
     say("`expect` is the number of routes that the workload has today; with any other number, the run does not start.");
     out
+}
+
+/// The routes with an element that this build does not know.
+fn unread(seen: &InitFacts) -> impl Iterator<Item = &UnreadRoute> {
+    seen.listeners.iter().flat_map(|(listener, _)| &listener.unread)
 }
 
 /// The part that differs between the globs: `a` and `b` for `*-a` and `*-b`.
@@ -88,33 +99,63 @@ fn workload(
 ) -> Value {
     let mut all = Map::new();
     all.insert("name".to_owned(), json!(pair.workload));
-    if let Some(service) = service(request, seen, pairs, pair) {
-        let port = match &service.port {
-            PortRef::Number(number) => json!(number),
-            PortRef::Name(name) => json!(name),
-        };
-        all.insert("service".to_owned(), json!({"namespace": service.namespace, "name": service.name, "port": port}));
+    if let Some((field, value)) = services(request, seen, pairs, pair, (from, to)) {
+        all.insert(field.to_owned(), value);
         let owned = seen.to_bindings.iter().find(|b| b.binds(&pair.to)).is_some_and(|b| b.gitops_owner().is_some());
         let mode = if owned { "verify" } else { "create" };
         all.insert("binding".to_owned(), json!({"mode": mode, "targetType": pair.to.target_type}));
     }
     let groups = Map::from_iter([(from.to_owned(), json!(pair.from.name)), (to.to_owned(), json!(pair.to.name))]);
-    let alb = json!({"loadBalancer": seen.load_balancer.name, "targetGroups": groups, "expect": pair.actions});
+    let mut alb = json!({"loadBalancer": seen.load_balancer.name, "targetGroups": groups, "expect": pair.actions});
+    if unread(seen).any(|u| u.may_concern([&pair.from.arn, &pair.to.arn])) {
+        // Without the list, the plan would select the route that this build cannot write.
+        let known = routes(seen).filter(|r| r.content.split.carries(&pair.from.arn));
+        alb["rules"] = known.map(|r| json!({"arn": r.id.id()})).collect();
+    }
     all.insert("routes".to_owned(), json!([{"alb": alb}]));
     Value::Object(all)
 }
 
-/// The requested Service, or the one of an existing binding; only if both clusters have access data.
-fn service(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair], pair: &GroupPair) -> Option<ServiceRef> {
-    if [&request.from_cluster, &request.to_cluster].contains(&&ClusterAccess::None) {
-        return None;
+/// `service`, or `services` where the clusters differ or only one of them has access data.
+fn services(
+    request: &InitRequest,
+    seen: &InitFacts,
+    pairs: &[GroupPair],
+    pair: &GroupPair,
+    (from, to): (&str, &str),
+) -> Option<(&'static str, Value)> {
+    let requested = request.service.as_ref().filter(|_| pairs.len() == 1);
+    let service = |access: &ClusterAccess, bindings: &[Binding], group: &TargetGroup| {
+        if *access == ClusterAccess::None {
+            return None;
+        }
+        let bound = || {
+            let binding = bindings.iter().find(|b| b.binds(group))?.clone();
+            Some(ServiceRef { namespace: binding.namespace, name: binding.service, port: binding.port })
+        };
+        requested.cloned().or_else(bound)
+    };
+    let old = service(&request.from_cluster, &seen.from_bindings, &pair.from);
+    let new = service(&request.to_cluster, &seen.to_bindings, &pair.to);
+    let both = ![&request.from_cluster, &request.to_cluster].contains(&&ClusterAccess::None);
+    match (old, new) {
+        (Some(old), Some(new)) if old != new => {
+            let all = [(from, old), (to, new)].map(|(cluster, service)| (cluster.to_owned(), service_value(&service)));
+            Some(("services", Value::Object(all.into_iter().collect())))
+        }
+        (Some(one), Some(_) | None) | (None, Some(one)) if both => Some(("service", service_value(&one))),
+        (Some(old), _) => Some(("services", json!({from: service_value(&old)}))),
+        (None, Some(new)) => Some(("services", json!({to: service_value(&new)}))),
+        (None, None) => None,
     }
-    if let Some(service) = request.service.as_ref().filter(|_| pairs.len() == 1) {
-        return Some(service.clone());
-    }
-    let bound = |bindings: &[Binding], group| bindings.iter().find(|b| b.binds(group)).cloned();
-    let binding = bound(&seen.from_bindings, &pair.from).or_else(|| bound(&seen.to_bindings, &pair.to))?;
-    Some(ServiceRef { namespace: binding.namespace, name: binding.service, port: binding.port })
+}
+
+fn service_value(service: &ServiceRef) -> Value {
+    let port = match &service.port {
+        PortRef::Number(number) => json!(number),
+        PortRef::Name(name) => json!(name),
+    };
+    json!({"namespace": service.namespace, "name": service.name, "port": port})
 }
 
 /// `bind`, then every default share that the weights of all routes can express, each followed by its bake.

@@ -159,13 +159,13 @@ async fn read_clusters(plan: &Plan, clusters: &ClusterPorts) -> BTreeMap<Cluster
     let names: BTreeSet<&ClusterName> = clusters.keys().collect();
     let reached = read_each(names, |name| {
         let cluster = Arc::clone(&clusters[name]);
-        async move { read_cluster(plan, cluster.as_ref()).await }
+        async move { read_cluster(plan, name, cluster.as_ref()).await }
     })
     .await;
     reached.into_iter().map(|(name, facts)| (name.clone(), facts)).collect()
 }
 
-async fn read_cluster(plan: &Plan, cluster: &dyn Cluster) -> ClusterFacts {
+async fn read_cluster(plan: &Plan, name: &str, cluster: &dyn Cluster) -> ClusterFacts {
     let identity = match cluster.identity().await {
         Ok(identity) => identity,
         // The other calls would fail too, each after its own timeout.
@@ -179,7 +179,7 @@ async fn read_cluster(plan: &Plan, cluster: &dyn Cluster) -> ClusterFacts {
         }
     };
     let (names, services): (Vec<_>, Vec<_>) =
-        plan.workloads.iter().filter_map(|w| Some((w.name.clone(), w.service.as_ref()?))).unzip();
+        plan.workloads.iter().filter_map(|w| Some((w.name.clone(), w.service(name)?))).unzip();
     let bindings = async { if identity.binding_api.is_some() { cluster.bindings().await } else { Ok(Vec::new()) } };
     let (bindings, views) = join(bindings, cluster.workloads(&services)).await;
     let workloads = names.into_iter().zip(views).collect();
@@ -207,7 +207,7 @@ async fn dry_runs(
             let missing =
                 !bindings.iter().any(|b| b.binds(&selected.group)) && plan.strategy.peak(&selected.cluster) > 0;
             let served = cluster.identity.as_ref().is_ok_and(|i| i.binding_api.is_some());
-            let binding = Binding::for_group(workload, &selected.group)?;
+            let binding = Binding::for_group(workload, &selected.cluster, &selected.group)?;
             let taken = bindings.iter().any(|b| b.namespace == binding.namespace && b.name == binding.name);
             let backed = matches!(cluster.workloads.get(&workload.name), Some(Ok(view)) if view.service.is_some());
             (missing && served && backed && !taken).then(|| (selected.cluster.clone(), binding))

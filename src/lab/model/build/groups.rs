@@ -55,7 +55,10 @@ impl World {
                     let attached = settings.group(Some(cluster), &name).3.unwrap_or(true);
                     let group = match groups.get(selector) {
                         Some(known) => *known,
-                        None => self.add_group(settings, Some(cluster), selector, &name, workload.binding.target_type),
+                        None => {
+                            let kind = settings.target_type(cluster, &name, workload.binding.target_type);
+                            self.add_group(settings, Some(cluster), selector, &name, kind)
+                        }
                     };
                     groups.insert(selector.clone(), group);
                     own.push((group, attached));

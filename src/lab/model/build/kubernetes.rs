@@ -29,6 +29,7 @@ impl World {
             };
             let own_seed = seed.wrapping_mul(31).wrapping_add(u64::from(number) + 1);
             let mut objects = Objects::new(own_seed, auto_mode, self.now);
+            objects.set_missing_binding_fields(settings.missing_binding_fields(&planned.name));
             let mut nodes = Vec::new();
             for n in 0..3_u8 {
                 let id = format!("i-{:08x}{:09x}", self.random.u32(..), u64::from(n) + 1);
@@ -101,17 +102,19 @@ impl World {
 
     fn build_workload(&mut self, cluster: usize, workload: &Workload, kind: &Settled) {
         let now = self.now;
-        let (namespace, name, port) = service_ref(workload);
+        let (namespace, name, port) = service_ref(workload, &self.clusters[cluster].name);
         let home = &mut self.clusters[cluster];
+        let api_group = if home.objects.auto_mode() { "eks.amazonaws.com" } else { "elbv2.k8s.aws" };
         if !home.objects.has(Kind::Namespace, "", &namespace) {
-            let label = kind.readiness_gates.then(|| json!({"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"}));
+            let label =
+                kind.readiness_gates.then(|| json!({format!("{api_group}/pod-readiness-gate-inject"): "enabled"}));
             home.objects.put(Kind::Namespace, json!({"metadata": {"name": namespace, "labels": label}}), now);
         }
         let labels = json!({"app": name});
         let (owner_labels, annotations) = owner(kind.owner, &name);
         let own = merged(&labels, &owner_labels);
         let gates: Vec<Value> = if kind.readiness_gates {
-            vec![json!({"conditionType": format!("target-health.elbv2.k8s.aws/{name}")})]
+            vec![json!({"conditionType": format!("target-health.{api_group}/{name}")})]
         } else {
             Vec::new()
         };
@@ -174,7 +177,7 @@ impl World {
 
     fn build_binding(&mut self, cluster: usize, workload: &Workload, kind: &Settled, group: usize) {
         let now = self.now;
-        let (namespace, name, port) = service_ref(workload);
+        let (namespace, name, port) = service_ref(workload, &self.clusters[cluster].name);
         let group = &self.groups[group];
         let (labels, annotations) = owner(kind.owner, &name);
         let mut spec = Map::new();
@@ -250,9 +253,9 @@ impl World {
     }
 }
 
-/// Namespace, name and port of a workload's Service. A workload without one in the plan gets one in the lab.
-pub(in crate::lab::model) fn service_ref(workload: &Workload) -> (String, String, PortRef) {
-    match &workload.service {
+/// Namespace, name and port of a workload's Service in a cluster. Without one in the plan, it gets one in the lab.
+pub(in crate::lab::model) fn service_ref(workload: &Workload, cluster: &str) -> (String, String, PortRef) {
+    match workload.service(cluster) {
         Some(service) => (service.namespace.clone(), service.name.clone(), service.port.clone()),
         None => ("default".into(), workload.name.clone(), PortRef::Number(80)),
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::lab::scenario::model::{Cluster, GitOps, HealthCheck, LoadBalancer, Workload};
+use crate::lab::scenario::model::{self, Cluster, GitOps, HealthCheck, LoadBalancer, Workload};
 use crate::lab::scenario::{Scenario, ScenarioError};
-use crate::plan::model::{BindingMode, Plan};
+use crate::plan::model::{BindingMode, Plan, TargetType};
 
 /// Plan and scenario.
 pub(super) struct Settings<'a> {
@@ -21,7 +21,7 @@ pub(super) struct WorkloadSettings {
     pub port: u16,
     pub health_status: u16,
     pub readiness_gates: bool,
-    pub hpa: Option<crate::lab::scenario::model::Hpa>,
+    pub hpa: Option<model::Hpa>,
     pub bound: bool,
     pub multi_cluster: bool,
     pub target_group: Option<String>,
@@ -89,7 +89,7 @@ impl Settings<'_> {
     /// A workload's settings in a cluster: later and more specific entries win.
     pub fn workload(&self, cluster: &str, workload: &str) -> WorkloadSettings {
         let planned = self.plan.workloads.iter().find(|w| w.name == workload);
-        let verify = planned.is_some_and(|w| w.binding.mode == BindingMode::Verify || w.service.is_none());
+        let verify = planned.is_some_and(|w| w.binding.mode == BindingMode::Verify || w.service(cluster).is_none());
         let start = self.plan.strategy.start.as_ref();
         let carries = start.is_none_or(|s| s.get(cluster).is_some_and(|share| *share > 0));
         let mut kind = WorkloadSettings {
@@ -132,6 +132,24 @@ impl Settings<'_> {
     /// The scenario's entries for a load balancer, in order.
     pub fn balancer<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b LoadBalancer> {
         self.scenario.spec.load_balancers.iter().filter(move |l| l.name.as_deref().is_none_or(|n| n == name))
+    }
+
+    /// The target type of a cluster's group that the scenario sets; `planned` without one.
+    pub fn target_type(&self, cluster: &str, name: &str, planned: TargetType) -> TargetType {
+        let entries = self.scenario.spec.target_groups.iter().filter(|entry| {
+            let of_cluster = entry.cluster.as_deref().is_none_or(|c| self.cluster(c) == cluster);
+            of_cluster && entry.name.as_deref().is_none_or(|n| n == name)
+        });
+        match entries.filter_map(|entry| entry.target_type).next_back() {
+            Some(model::TargetType::Ip) => TargetType::Ip,
+            Some(model::TargetType::Instance) => TargetType::Instance,
+            None => planned,
+        }
+    }
+
+    /// Fields of TargetGroupBinding that a cluster's CRD lacks.
+    pub fn missing_binding_fields(&self, cluster: &str) -> Vec<String> {
+        self.clusters_named(cluster).flat_map(|c| c.missing_binding_fields.clone()).collect()
     }
 
     /// The scenario's settings of a group: health check, attributes, tags, and whether it is attached at the start.

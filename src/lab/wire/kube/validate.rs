@@ -38,10 +38,13 @@ const BINDING_FIELDS: [&str; 27] = [
 ];
 
 /// Returns fields of an object that its kind does not have.
-pub fn unknown_fields(kind: Kind, object: &Value) -> Result<Vec<String>, Failure> {
+/// `older`: fields of TargetGroupBinding's `spec` that its CRD lacks.
+pub fn unknown_fields(kind: Kind, object: &Value, older: &[String]) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     if kind == Kind::TargetGroupBinding {
         unknown_binding_fields(&object["spec"], "", &mut found);
+        let lacking = older.iter().filter(|field| object["spec"].get(field.as_str()).is_some());
+        found.extend(lacking.map(|field| format!("spec.{field}")));
         return Ok(found);
     }
     let known =
@@ -51,8 +54,9 @@ pub fn unknown_fields(kind: Kind, object: &Value) -> Result<Vec<String>, Failure
 }
 
 /// Returns what a server-side apply's schema rejects: unknown fields, and values that are not strings.
-pub fn schema_errors(kind: Kind, object: &Value) -> Result<Vec<String>, Failure> {
-    let unknown = unknown_fields(kind, object)?;
+/// `older` as for [`unknown_fields`].
+pub fn schema_errors(kind: Kind, object: &Value, older: &[String]) -> Result<Vec<String>, Failure> {
+    let unknown = unknown_fields(kind, object, older)?;
     let mut wrong: Vec<_> = unknown.iter().map(|field| format!(".{field}: field not declared in schema")).collect();
     if kind == Kind::TargetGroupBinding {
         for field in

@@ -196,7 +196,7 @@ impl Write<'_> {
             )));
         }
         if self.query.get("fieldValidation") == "Strict" {
-            let unknown = validate::unknown_fields(resource.kind, body)?;
+            let unknown = validate::unknown_fields(resource.kind, body, self.objects.missing_binding_fields())?;
             if !unknown.is_empty() {
                 let list: Vec<_> = unknown.iter().map(|f| format!("unknown field \"{f}\"")).collect();
                 let (version, kind) = (resource.api_version(), resource.name);
@@ -261,7 +261,7 @@ impl Write<'_> {
         if manager.is_empty() {
             return Err(Failure::no_manager());
         }
-        let wrong = validate::schema_errors(self.place.resource.kind, &body)?;
+        let wrong = validate::schema_errors(self.place.resource.kind, &body, self.objects.missing_binding_fields())?;
         if !wrong.is_empty() {
             return Err(Failure::untyped(self.place.resource, meta_text(&body, "namespace"), name, &wrong));
         }

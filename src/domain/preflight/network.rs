@@ -1,0 +1,122 @@
+//! Checks that the load balancer can use the new target groups: their IP address type, the protocol of the listeners,
+//! and the zones of their targets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::context::{Context, finding};
+use crate::base::finding::{Code, Finding};
+use crate::base::text::list;
+use crate::domain::elb::balancer::LoadBalancer;
+use crate::domain::elb::select::SelectedGroup;
+use crate::domain::health::{Target, TargetState};
+
+/// Protocol versions to which only an HTTPS listener can forward.
+const HTTPS_ONLY: [&str; 2] = ["GRPC", "HTTP2"];
+/// AWS's reason for a target that gets no requests: its group is not attached, or its zone is not enabled.
+const NOT_IN_USE: &str = "Target.NotInUse";
+/// The zone that AWS names for a target outside of the VPC: every zone sends requests to it.
+const EVERY_ZONE: &str = "all";
+
+pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    for (arn, selected) in context.groups().filter(|(_, g)| context.is_raised(&g.cluster)) {
+        protocol(context, arn, selected, findings);
+        if let Some(load_balancer) = context.facts.selection.load_balancers.get(&selected.load_balancer) {
+            address_type(load_balancer, selected, findings);
+            zones(context, load_balancer, selected, findings);
+        }
+    }
+}
+
+fn address_type(load_balancer: &LoadBalancer, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
+    let group = &selected.group;
+    if load_balancer.ip_address_type != "ipv4" || group.ip_address_type != "ipv6" {
+        return;
+    }
+    let message = format!(
+        "{} has IP address type ipv6, but load balancer {} is ipv4: AWS refuses to attach it",
+        group.name, load_balancer.name
+    );
+    let help = format!(
+        "an IPv6 target group needs a dual-stack load balancer. Give its subnets IPv6 CIDR blocks, then run:\n\
+         aws elbv2 set-ip-address-type --load-balancer-arn {} --ip-address-type dualstack",
+        load_balancer.arn
+    );
+    findings.push(finding(Code::CUT068, &group.name, message, help));
+}
+
+fn protocol(context: &Context<'_>, arn: &str, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
+    let group = &selected.group;
+    if !matches!(group.protocol.as_str(), "HTTP" | "HTTPS" | "") {
+        let message = format!(
+            "{} has protocol {}, but an Application Load Balancer forwards to HTTP and HTTPS target groups only",
+            group.name, group.protocol
+        );
+        let help = "the protocol of a target group is immutable: create one with protocol HTTP or HTTPS";
+        return findings.push(finding(Code::CUT068, &group.name, message, help));
+    }
+    if !HTTPS_ONLY.contains(&group.protocol_version.as_str()) {
+        return;
+    }
+    let routes = context.facts.selection.routes.iter();
+    let used: BTreeSet<&str> =
+        routes.filter(|r| r.groups.values().any(|g| g == arn)).map(|r| r.route.listener.as_str()).collect();
+    let listeners = context.facts.live.listeners.values().flatten().flatten().map(|(listener, _)| listener);
+    let plain: Vec<String> = listeners
+        .filter(|l| l.protocol == "HTTP" && used.contains(l.arn.as_str()))
+        .map(|l| l.port.to_string())
+        .collect();
+    if plain.is_empty() {
+        return;
+    }
+    let message = format!(
+        "{} has protocol version {}, to which only an HTTPS listener can forward; HTTP listeners of the plan: {}",
+        group.name,
+        group.protocol_version,
+        list(&plain)
+    );
+    let help = "AWS refuses to attach it there: leave these listeners out of `listeners`, or use a target group with \
+        protocol version HTTP1 (it is immutable)";
+    findings.push(finding(Code::CUT068, &group.name, message, help));
+}
+
+fn zones(context: &Context<'_>, load_balancer: &LoadBalancer, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
+    let group = &selected.group;
+    let Some(Ok(targets)) = context.facts.health.get(&group.arn) else { return };
+    let attached = group.load_balancers.contains(&load_balancer.arn);
+    let outside: Vec<&Target> = targets.iter().filter(|t| is_outside(t, load_balancer, attached)).collect();
+    if outside.is_empty() {
+        return;
+    }
+    let mut by_zone: BTreeMap<&str, u32> = BTreeMap::new();
+    for target in &outside {
+        *by_zone.entry(target.zone.as_deref().unwrap_or("a zone that AWS does not name")).or_default() += 1;
+    }
+    let named: Vec<String> = by_zone.iter().map(|(zone, count)| format!("{count} in {zone}")).collect();
+    let message = format!(
+        "{} of {} targets of {} are outside of the zones that load balancer {} has enabled ({}): {}. AWS neither checks \
+         them nor sends them requests ({NOT_IN_USE})",
+        outside.len(),
+        targets.len(),
+        group.name,
+        load_balancer.name,
+        load_balancer.zones.join(", "),
+        named.join(", ")
+    );
+    let help = format!(
+        "enable their zones with a subnet in each (list the present subnets too):\n\
+         aws elbv2 set-subnets --load-balancer-arn {} --subnets SUBNET…\n\
+         or run the new targets in the enabled zones only",
+        load_balancer.arn
+    );
+    findings.push(finding(Code::CUT300, &group.name, message, help));
+}
+
+/// Whether a target gets no requests because of its zone. Of an attached group, AWS's own reason says so as well.
+fn is_outside(target: &Target, load_balancer: &LoadBalancer, attached: bool) -> bool {
+    let enabled = &load_balancer.zones;
+    match &target.zone {
+        Some(zone) if zone != EVERY_ZONE && !enabled.is_empty() && !enabled.contains(zone) => true,
+        None => attached && target.state == TargetState::Unused && target.reason.as_deref() == Some(NOT_IN_USE),
+        Some(_) => false,
+    }
+}

@@ -1,0 +1,72 @@
+//! A cluster that retries its reads, for commands that read once (`check`, the start of a run): a single read that timed
+//! out does not refuse a run. Fewer tries than for AWS: most failures of a cluster are lasting ones (no route, a failing
+//! credential plugin), and people wait for the answer. Writes and dry-runs are never retried here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::retrying_reads::is_temporary;
+use crate::base::retry::OBSERVE;
+use crate::domain::kubernetes::binding::Binding;
+use crate::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
+use crate::domain::traffic::Unreadable;
+use crate::engine::retry::retry_within;
+use crate::plan::model::{ClusterName, ServiceRef};
+use crate::port::{Clock, Cluster, WriteError};
+
+/// After this time, no further try begins: a cluster that does not answer at all takes a full timeout per try.
+pub const GIVE_UP: Duration = Duration::from_secs(20);
+
+/// Wraps clusters so that they retry their reads.
+pub fn clusters_with_retries(
+    clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
+    clock: &Arc<dyn Clock>,
+) -> BTreeMap<ClusterName, Arc<dyn Cluster>> {
+    let wrap = |(name, inner): (&ClusterName, &Arc<dyn Cluster>)| {
+        let wrapped = RetryingCluster { inner: Arc::clone(inner), clock: Arc::clone(clock) };
+        (name.clone(), Arc::new(wrapped) as Arc<dyn Cluster>)
+    };
+    clusters.iter().map(wrap).collect()
+}
+
+struct RetryingCluster {
+    inner: Arc<dyn Cluster>,
+    clock: Arc<dyn Clock>,
+}
+
+impl RetryingCluster {
+    async fn read<T, F: Future<Output = T>>(&self, partial: impl Fn(&T) -> bool, call: impl Fn() -> F) -> T {
+        retry_within(OBSERVE, GIVE_UP, &*self.clock, partial, call).await
+    }
+}
+
+fn is_retryable<T>(answer: &Result<T, Unreadable>) -> bool {
+    answer.as_ref().is_err_and(is_temporary)
+}
+
+#[async_trait]
+impl Cluster for RetryingCluster {
+    async fn identity(&self) -> Result<ClusterIdentity, Unreadable> {
+        self.read(is_retryable, || self.inner.identity()).await
+    }
+
+    async fn workloads(&self, services: &[&ServiceRef]) -> Vec<Result<WorkloadView, Unreadable>> {
+        let partial = |all: &Vec<Result<WorkloadView, Unreadable>>| all.iter().any(is_retryable);
+        self.read(partial, || self.inner.workloads(services)).await
+    }
+
+    async fn bindings(&self) -> Result<Vec<Binding>, Unreadable> {
+        self.read(is_retryable, || self.inner.bindings()).await
+    }
+
+    async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<Vec<String>, WriteError> {
+        self.inner.apply(binding, dry_run).await
+    }
+
+    async fn delete(&self, found: &Binding) -> Result<(), WriteError> {
+        self.inner.delete(found).await
+    }
+}
