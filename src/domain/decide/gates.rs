@@ -36,9 +36,10 @@ pub fn raise_verdict(c: &Context<'_>, group: &str, step: usize, fresh: SignedDur
     let need = raise_need(c, group, start, step);
     match c.observed.replicas.get(group) {
         // With instance targets the targets are nodes; the pods that answer are the ready replicas.
-        Some(ready) if *ready < need.healthy => {
-            RaiseVerdict::Shortfall(format!("has {ready} ready replicas of the {} that {} % needs", need.healthy, need.share))
-        }
+        Some(ready) if *ready < need.healthy => RaiseVerdict::Shortfall(format!(
+            "has {ready} ready replicas of the {} that {} % needs",
+            need.healthy, need.share
+        )),
         _ => match (
             gate::raise(c.observed.samples_of(group), &need, fresh, c.now),
             c.observed.autoscaler_limits.get(group),
@@ -82,7 +83,10 @@ fn too_few_targets(c: &Context<'_>, groups: &[String], step: usize) -> String {
         return "; no target is registered".to_owned();
     }
     let knob = if need.healthy > gate.min_healthy {
-        format!("if a new target does the work of several old ones, lower `gates.targetHealth.raise.capacity` ({})", gate.capacity)
+        format!(
+            "if a new target does the work of several old ones, lower `gates.targetHealth.raise.capacity` ({})",
+            gate.capacity
+        )
     } else {
         format!("lower `gates.targetHealth.raise.minHealthy` ({})", gate.min_healthy)
     };

@@ -310,7 +310,7 @@ fn kubectl_contexts_name_the_partition_of_the_region() {
     let mut plan = plan();
     plan.region = "cn-north-1".to_owned();
     let facts = facts(&plan);
-    let context = super::context::Context { plan: &plan, facts: &facts, now: now() };
+    let context = Context { plan: &plan, facts: &facts, now: now() };
     assert_eq!(context.kubectl_context("a"), " --context arn:aws-cn:eks:cn-north-1:123456789012:cluster/alpha-kr-a");
 }
 

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::plan::model::TargetType;
 
 /// Breaks one thing.
 pub type Change = fn(&mut Plan, &mut Facts);
@@ -252,9 +253,9 @@ pub const TRAFFIC: &[(&str, Code, Change)] = &[
         all[0].reason = Some("Target.HealthCheckDisabled".to_owned());
         set_health(f, "webapp-a", all);
     }),
-    ("no wait after a write", Code::CUT303, |p, _| p.strategy.settle = std::time::Duration::ZERO),
+    ("no wait after a write", Code::CUT303, |p, _| p.strategy.settle = Duration::ZERO),
     ("no wait for health", Code::CUT303, |p, _| {
-        p.strategy.gates.raise.stable_for = Some(std::time::Duration::ZERO);
+        p.strategy.gates.raise.stable_for = Some(Duration::ZERO);
     }),
     ("no way back", Code::CUT093, |_, f| set_health(f, "webapp-a", targets(3, TargetState::Unhealthy))),
     ("no gate", Code::CUT094, |_, f| {
