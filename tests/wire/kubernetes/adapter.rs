@@ -81,6 +81,7 @@ fn wanted() -> Binding {
         created: None,
         managers: BTreeSet::new(),
         identity: None,
+        unknown: Vec::new(),
     }
 }
 
