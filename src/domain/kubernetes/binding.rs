@@ -128,7 +128,7 @@ impl Binding {
         if let (Some(there), Some(wanted)) = (found.target_type, self.target_type) {
             differ("targetType", there.name().to_owned(), wanted.name().to_owned());
         }
-        for (key, wanted) in &self.extra {
+        for (key, wanted) in self.extra.iter().filter(|(_, wanted)| !wanted.is_null()) {
             if let Some(there) = found.extra.get(key) {
                 differ(key, there.to_string(), wanted.to_string());
             }

@@ -213,17 +213,17 @@ fn the_hpa_findings_name_the_step_the_numbers_and_the_patch() {
     view_of(&mut facts, "b").hpas[0].max = 8;
     view_of(&mut facts, "a").hpas[0].min = 2;
     let findings = check(&plan, &facts, now());
-    // Today's healthy total is 20, so 50 % needs 10.
+    // Only the groups that carry the traffic at the start count, as for the gate: 10 targets, so 100 % needs 10.
     assert!(
         findings[0]
             .message
-            .starts_with("step 4 (50 % to b) needs 10 healthy targets of webapp, but HPA webapp allows at most 8"),
+            .contains("(100 % to b) needs 10 healthy targets of webapp, but HPA webapp allows at most 8"),
         "{findings:#?}"
     );
     let context = "kubectl --context arn:aws:eks:ap-northeast-2:123456789012:cluster/alpha-kr-";
     assert!(findings[0].help.as_ref().is_some_and(|h| {
         h.contains(&format!(
-            "{context}b -n webapp patch hpa webapp --type merge -p '{{\"spec\":{{\"maxReplicas\":20}}}}'"
+            "{context}b -n webapp patch hpa webapp --type merge -p '{{\"spec\":{{\"maxReplicas\":10}}}}'"
         ))
     }));
     assert!(findings[1].help.as_ref().is_some_and(|h| {
@@ -298,9 +298,9 @@ fn fewer_targets_than_the_gate_asks_for_name_the_step_and_the_setting() {
 #[test]
 fn a_side_without_kubernetes_needs_no_access() {
     let mut plan = plan();
+    let mut facts = facts(&plan);
     plan.workloads[0].services.remove("a");
     plan.clusters[0].access = ClusterAccess::None;
-    let mut facts = facts(&plan);
     facts.clusters.remove("a");
     assert_eq!(check(&plan, &facts, now()), []);
 }

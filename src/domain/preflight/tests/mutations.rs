@@ -110,6 +110,7 @@ pub const BALANCER: &[(&str, Code, Change)] = &[
     ("parity", Code::CUT069, |_, f| group_of(f, "webapp-b").health_check.path = "/".to_owned()),
     ("ip type", Code::CUT069, |p, f| {
         p.workloads[0].binding.extra.insert("ipAddressType".to_owned(), json!("ipv4"));
+        f.selection.load_balancers.values_mut().for_each(|lb| lb.ip_address_type = "dualstack".to_owned());
         group_of(f, "webapp-b").ip_address_type = "ipv6".to_owned();
     }),
     ("address type of the balancer", Code::CUT068, |p, f| {

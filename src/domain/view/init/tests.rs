@@ -133,7 +133,7 @@ fn only_a_new_cluster_gets_a_service_of_its_own() {
     request.service =
         Some(ServiceRef { namespace: "shop".to_owned(), name: "web".to_owned(), port: PortRef::Number(80) });
     let text = write(&request, &seen).unwrap_or_else(|e| panic!("{e}"));
-    assert!(text.contains("services:\n        b:\n          namespace: shop\n"), "{text}");
+    assert!(text.contains("services:\n      b:\n        namespace: shop\n"), "{text}");
     request.service = None;
     request.from_cluster = ClusterAccess::Eks("alpha-kr-a".to_owned());
     let plan = crate::domain::fixture::plan();

@@ -57,8 +57,9 @@ fn comments(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair]) -> Str
     }
     if request.to_cluster == ClusterAccess::None {
         say("No new cluster is given, so no bindings are created: the new target groups need targets already.");
-        say("With `eks: NAME` or `kubeContext: NAME` in the clusters and a `service` in each workload \
-             (`services` if only one cluster has it), `bind` creates them.");
+        say("With `eks: NAME` or `kubeContext: NAME` in both clusters and a `service` in each workload, \
+             `bind` creates them.");
+        say("If one side is not Kubernetes: `services: {CLUSTER: {…}}` names the Service in the other one only.");
     } else if request.from_cluster == ClusterAccess::None {
         say("The old side has no cluster here: its targets are registered by other means, and stay so.");
     }
