@@ -255,6 +255,10 @@ fn note_unknown(key: &str, place: Place, what: &str, fields: &[Field], given: &[
     let free: Vec<&str> = fields.iter().map(|f| f.key).filter(|k| !given.contains(k)).collect();
     let noted = note(out, Code::CUT003, place, format!("{what} has no field `{}`", clip(key))).unknown();
     match closest(key, free.iter().copied()) {
+        _ if matches!(key, "nlb" | "haproxy") => noted.help(
+            "this version of cutover moves traffic on Application Load Balancers only (`alb`); it does not write the \
+             weights of other load balancers yet",
+        ),
         Some(meant) => noted.help(format!("did you mean `{meant}`?")),
         None if fields.is_empty() => noted.help("it has no fields"),
         None => noted.help(format!("its fields are {}", list(&fields.iter().map(|f| f.key).collect::<Vec<_>>()))),

@@ -19,8 +19,10 @@ const EVERY_ZONE: &str = "all";
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (arn, selected) in context.groups().filter(|(_, g)| context.is_raised(&g.cluster)) {
-        protocol(context, arn, selected, findings);
-        if let Some(load_balancer) = context.facts.selection.load_balancers.get(&selected.load_balancer) {
+        let load_balancer = context.facts.selection.load_balancers.get(&selected.load_balancer);
+        // Another type of load balancer is a finding of its own.
+        if let Some(load_balancer) = load_balancer.filter(|lb| lb.kind == "application") {
+            protocol(context, arn, selected, findings);
             address_type(load_balancer, selected, findings);
             zones(context, load_balancer, selected, findings);
         }

@@ -86,7 +86,7 @@ const ENTRY: Shape = Fields(&[("key", Text), ("value", Text)]);
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(super) enum UnknownElement {
     /// An unknown element with its path.
-    #[error("{route}: this build does not know {path}, and would lose it on a write")]
+    #[error("this build does not know {path}, and would lose it on a write ({route})")]
     Element {
         /// ARN of the rule or listener.
         route: String,
@@ -195,7 +195,7 @@ mod tests {
         ] {
             assert_eq!(
                 unknown(actions),
-                format!("arn:1: this build does not know {path}, and would lose it on a write")
+                format!("this build does not know {path}, and would lose it on a write (arn:1)")
             );
         }
     }

@@ -115,7 +115,7 @@ impl SelectorProblem {
 pub fn unreadable(subject: &str, what: &str, why: &Unreadable) -> Finding {
     match why {
         Unreadable::Unrepresentable(element) => {
-            Finding::new(Code::CUT053, subject, format!("{what}: this build does not know {element}")).help(
+            Finding::new(Code::CUT053, subject, format!("{what} cannot be written: {element}")).help(
                 "writing the action back would remove that element, so it is never written. Use a newer version \
                     of cutover, remove the element, list the other routes in `rules`, or accept this finding: then \
                     the route stays as it is, with its traffic",

@@ -68,6 +68,17 @@ pub enum InitError {
         /// Groups that match those globs.
         there: Vec<String>,
     },
+    /// The load balancer is of a type whose weights this version does not write.
+    #[error(
+        "{load_balancer} is a {kind} load balancer; this version of cutover moves traffic on Application Load \
+         Balancers only"
+    )]
+    OtherType {
+        /// The load balancer's name.
+        load_balancer: String,
+        /// Its type.
+        kind: String,
+    },
     /// The groups of `from` carry no traffic.
     #[error("on {load_balancer}, no traffic goes to {}{}", from.join(", "), hint(*swapped))]
     CarriesNothing {

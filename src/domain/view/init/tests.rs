@@ -145,3 +145,11 @@ fn only_a_new_cluster_gets_a_service_of_its_own() {
     let text = write(&request, &seen).unwrap_or_else(|e| panic!("{e}"));
     assert!(text.contains("services:") && text.contains("name: storefront") && text.contains("name: webapp"), "{text}");
 }
+
+#[test]
+fn a_network_load_balancer_is_refused_by_its_type() {
+    let mut seen = seen();
+    seen.load_balancer.kind = "network".to_owned();
+    let error = write(&request("*-a", "*-b"), &seen).err().map(|e| e.to_string()).unwrap_or_default();
+    assert!(error.starts_with("alpha is a network load balancer; this version of cutover moves"), "{error}");
+}
