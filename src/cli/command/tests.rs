@@ -33,6 +33,13 @@ fn run_takes_steps_by_number_and_by_name() {
 }
 
 #[test]
+fn a_dry_run_is_a_check_and_takes_no_steps() {
+    let Verb::Run(run) = read("cutover run plan.yaml --dry-run").unwrap().verb else { panic!("not run") };
+    assert!(run.dry_run && !run.yes);
+    assert_eq!(kind("cutover run plan.yaml --dry-run --until half"), ErrorKind::ArgumentConflict);
+}
+
+#[test]
 fn global_options_stand_before_and_after_the_verb() {
     let before = read("cutover --state-dir /s --color never status").unwrap();
     let after = read("cutover status --state-dir /s --color never").unwrap();

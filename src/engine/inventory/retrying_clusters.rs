@@ -70,3 +70,63 @@ impl Cluster for RetryingCluster {
         self.inner.delete(found).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use jiff::Timestamp;
+
+    use super::*;
+
+    /// A cluster whose first reads of the bindings fail.
+    struct Failing(Mutex<Vec<Unreadable>>);
+
+    #[async_trait]
+    impl Cluster for Failing {
+        async fn identity(&self) -> Result<ClusterIdentity, Unreadable> {
+            Err(Unreadable::Denied("namespaces".into()))
+        }
+        async fn workloads(&self, _: &[&ServiceRef]) -> Vec<Result<WorkloadView, Unreadable>> {
+            Vec::new()
+        }
+        async fn bindings(&self) -> Result<Vec<Binding>, Unreadable> {
+            self.0.lock().expect("not poisoned").pop().map_or_else(|| Ok(Vec::new()), Err)
+        }
+        async fn apply(&self, _: &Binding, _: bool) -> Result<Vec<String>, WriteError> {
+            panic!("reads change nothing")
+        }
+        async fn delete(&self, _: &Binding) -> Result<(), WriteError> {
+            panic!("reads change nothing")
+        }
+    }
+
+    /// A clock on which each sleep takes no time.
+    struct Instant;
+
+    #[async_trait]
+    impl Clock for Instant {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+        async fn sleep(&self, _: Duration) {}
+        fn of_real(&self, real: Duration) -> Duration {
+            real
+        }
+    }
+
+    async fn bindings(failures: usize) -> Result<Vec<Binding>, Unreadable> {
+        let late = || Unreadable::Unavailable("no answer within 15 s".into());
+        let failing: Arc<dyn Cluster> = Arc::new(Failing(Mutex::new((0..failures).map(|_| late()).collect())));
+        let clock: Arc<dyn Clock> = Arc::new(Instant);
+        let wrapped = clusters_with_retries(&[("b".to_owned(), failing)].into(), &clock);
+        assert!(wrapped["b"].identity().await.is_err(), "what is denied is not tried again");
+        wrapped["b"].bindings().await
+    }
+
+    #[tokio::test]
+    async fn a_single_read_that_timed_out_is_no_refusal() {
+        assert_eq!(bindings(1).await, Ok(Vec::new()));
+        assert!(bindings(3).await.is_err(), "a cluster that never answers is");
+    }
+}
