@@ -71,11 +71,11 @@ async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
     let Drive { plan, ports, settings, ownership, request, unknown } = run;
     let interrupt = Interrupt::default();
     let stays = settings.orders.exit_after.is_none();
-    let mut listener = surface.audience(plan);
+    let before = ports.store.read(ownership.run()).await.unwrap_or_default();
+    let mut listener = surface.audience(plan, &before);
     let mut notifier = Notifier::for_plan(plan, surface.record_text());
     notifier.warn_unreachable();
     // The first records name everything that later records refer to. They were journalled before the audience existed.
-    let before = ports.store.read(ownership.run()).await.unwrap_or_default();
     before
         .iter()
         .take_while(|r| !matches!(r.event, Event::ProcessStarted { .. }))

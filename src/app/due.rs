@@ -49,10 +49,11 @@ pub fn exit_of_finished(records: &[Record]) -> Option<Exit> {
         matches!(r.event, Event::Finished { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. })
     })?;
     match &last.event {
-        Event::Finished { outcome, remarks, unresolved: left } => Some(drive::exit_of(&Ending::Finished {
+        Event::Finished { outcome, remarks, unresolved: left, accepted } => Some(drive::exit_of(&Ending::Finished {
             outcome: *outcome,
             remarks: remarks.clone(),
             left: left.clone(),
+            accepted: accepted.clone(),
             tags: Vec::new(),
         })),
         _ => None,
@@ -161,7 +162,12 @@ mod tests {
     }
 
     fn over(outcome: RunOutcome, left: &[&str]) -> Event {
-        Event::Finished { outcome, remarks: vec![], unresolved: left.iter().map(|&l| l.to_owned()).collect() }
+        Event::Finished {
+            outcome,
+            remarks: vec![],
+            unresolved: left.iter().map(|&l| l.to_owned()).collect(),
+            accepted: vec![],
+        }
     }
 
     #[tokio::test]

@@ -21,7 +21,7 @@ pub async fn follow_rollback(
     store: &Arc<dyn Store>,
     found: &StoredRun,
 ) -> Result<Option<Exit>, Failure> {
-    let mut listener = surface.audience(&found.plan);
+    let mut listener = surface.audience(&found.plan, &found.records);
     if let Some(first) = found.records.first() {
         // The names come from the first record.
         listener.record(first);
@@ -59,9 +59,13 @@ pub async fn follow_rollback(
 fn rolled_back(record: &Record) -> Option<Ending> {
     match &record.event {
         Event::Finished { outcome: RunOutcome::Completed, .. } => None,
-        Event::Finished { outcome, remarks, unresolved: left } => {
-            Some(Ending::Finished { outcome: *outcome, remarks: remarks.clone(), left: left.clone(), tags: Vec::new() })
-        }
+        Event::Finished { outcome, remarks, unresolved: left, accepted } => Some(Ending::Finished {
+            outcome: *outcome,
+            remarks: remarks.clone(),
+            left: left.clone(),
+            accepted: accepted.clone(),
+            tags: Vec::new(),
+        }),
         _ => None,
     }
 }
@@ -98,7 +102,7 @@ pub async fn await_receipt(
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let records = store.read(&found.run.id).await.map_err(wrong)?;
-    let mut listener = surface.audience(&found.plan);
+    let mut listener = surface.audience(&found.plan, &records);
     let answers = |e: &Event| {
         matches!(
             e,

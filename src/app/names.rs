@@ -6,7 +6,7 @@ pub use crate::base::arn::name as balancer;
 use crate::base::arn::short;
 use crate::base::number::percent;
 use crate::domain::elb::kinds;
-use crate::domain::run::event::{Record, RouteStart, Started};
+use crate::domain::run::event::{Event, Record, ResumeMode, Started, WriteResult};
 use crate::domain::traffic::{ClusterName, RouteContent, RouteId, Split, shares};
 
 /// The text of a record for people, as a surface shows it; `None` if people do not need it.
@@ -16,6 +16,8 @@ pub type RecordText = fn(&Record, &Names) -> Option<String>;
 #[derive(Debug, Clone, Default)]
 pub struct Names {
     routes: BTreeMap<RouteId, RouteName>,
+    /// Rules that appeared and do not belong to the run, and routes that were deleted.
+    not_written: BTreeSet<RouteId>,
     groups: BTreeMap<String, (String, ClusterName)>,
 }
 
@@ -23,6 +25,7 @@ pub struct Names {
 struct RouteName {
     label: String,
     managed: Vec<(ClusterName, String)>,
+    deleted: bool,
 }
 
 impl Names {
@@ -36,21 +39,43 @@ impl Names {
                 route.label.clone()
             };
             let managed = route.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
-            (route.id.clone(), RouteName { label, managed })
+            (route.id.clone(), RouteName { label, managed, deleted: false })
         });
         let groups = started.groups.iter().map(|(arn, g)| (arn.clone(), (g.name.clone(), g.cluster.clone())));
-        Self { routes: routes.collect(), groups: groups.collect() }
+        Self { routes: routes.collect(), not_written: BTreeSet::new(), groups: groups.collect() }
     }
 
-    /// Adds a rule that was created after the start.
-    pub fn add_route(&mut self, route: &RouteStart) {
-        let managed = route.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
-        self.routes.insert(route.id.clone(), RouteName { label: route.label.clone(), managed });
+    /// Follows what happens to routes after the start: rules that appear and join the run, and rules that are deleted.
+    pub fn update(&mut self, event: &Event) {
+        match event {
+            Event::Started(started) if self.routes.is_empty() => *self = Self::of(started),
+            Event::RuleCreated { route, .. } => {
+                let managed = route.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
+                self.routes.insert(route.id.clone(), RouteName { label: route.label.clone(), managed, deleted: false });
+                self.not_written.insert(route.id.clone());
+            }
+            Event::Resumed { mode: ResumeMode { include_new: true, .. }, .. } => {
+                self.not_written.retain(|id| self.routes.get(id).is_some_and(|route| route.deleted));
+            }
+            Event::Drifted { route, live, .. } => self.set_deleted(route, live.is_none()),
+            Event::Outcome { route, result: WriteResult::Deleted, .. } => self.set_deleted(route, true),
+            _ => {}
+        }
     }
 
-    /// The number of routes.
+    fn set_deleted(&mut self, id: &RouteId, deleted: bool) {
+        let Some(route) = self.routes.get_mut(id) else { return };
+        route.deleted = deleted;
+        if deleted {
+            self.not_written.insert(id.clone());
+        } else {
+            self.not_written.remove(id);
+        }
+    }
+
+    /// The number of routes that the run writes.
     pub fn routes(&self) -> usize {
-        self.routes.len()
+        self.routes.len() - self.not_written.len()
     }
 
     /// The label of a route, such as `443 rule 15`; the readable end of the ARN if the run does not have it.

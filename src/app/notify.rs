@@ -36,7 +36,7 @@ fn kinds(event: &Event) -> &'static [Kind] {
         Event::Paused { .. } => &[Kind::Paused],
         Event::Resumed { .. } | Event::Unfrozen {} => &[Kind::Resumed],
         Event::Frozen { .. } => &[Kind::Frozen],
-        Event::Drifted { .. } | Event::RuleCreated { .. } => &[Kind::Drifted],
+        Event::Drifted { .. } | Event::ConditionsChanged { .. } | Event::RuleCreated { .. } => &[Kind::Drifted],
         Event::GateFailed { .. } => &[Kind::GateFailed],
         Event::RollbackStarted { .. } | Event::RampStarted { .. } => &[Kind::RollbackStarted],
         Event::Finished { .. } => &[Kind::Finished],
@@ -151,12 +151,9 @@ impl MessageBuilder {
     }
 
     fn update(&mut self, event: &Event) {
+        self.names.update(event);
         match event {
-            Event::Started(started) => {
-                self.names = Names::of(started);
-                self.owner.clone_from(&started.owner);
-            }
-            Event::RuleCreated { route } => self.names.add_route(route),
+            Event::Started(started) => self.owner.clone_from(&started.owner),
             Event::ProcessStarted { owner, .. } => self.owner.clone_from(owner),
             Event::StepStarted { step, label, .. } => self.step = Some((*step, label.clone())),
             _ => {}

@@ -78,7 +78,7 @@ pub async fn resume(
 ) -> Result<Exit, Failure> {
     let state = found.state()?;
     let (by, _) = owner::owner();
-    if state.phase != Phase::RollingBack && (state.raises_stopped() || mode != ResumeMode::Plain) {
+    if state.phase != Phase::RollingBack && (state.raises_stopped() || mode != ResumeMode::PLAIN) {
         store
             .put_request(&found.run.id, &Request::Resume { by, mode })
             .await

@@ -6,13 +6,14 @@ use futures::stream::BoxStream;
 use super::names::RecordText;
 use super::view::RunView;
 use crate::adapter::telemetry::Outlets;
+use crate::domain::run::event::Record;
 use crate::engine::{Audience, Ending};
 use crate::plan::model::Plan;
 
 /// A command line, a controller or a page.
 pub trait Surface: Sync {
-    /// An audience for a run of this plan.
-    fn audience<'a>(&self, plan: &'a Plan) -> Box<dyn Audience + 'a>;
+    /// An audience for a run of this plan that knows the routes of the earlier records and shows nothing of them.
+    fn audience<'a>(&self, plan: &'a Plan, earlier: &[Record]) -> Box<dyn Audience + 'a>;
     /// Shows a message about this process: progress, or what to do next.
     fn show(&self, message: &str);
     /// Shows how a run ended, if the audience does not.

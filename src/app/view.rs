@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::names::Names;
 use crate::domain::decide;
-use crate::domain::decide::drift_cause;
+use crate::domain::decide::{drift_cause, drift_text};
 use crate::domain::health::HealthCounts;
 use crate::domain::run::event::{FreezeReason, RunOutcome, StopReason, Wait, WaitReason};
 use crate::domain::run::observation::Observed;
@@ -110,14 +110,32 @@ pub struct RouteGroup {
 pub struct DriftView {
     /// Its label.
     pub route: String,
+    /// The kind of change.
+    pub kind: DriftKind,
     /// What changed, as text.
     pub change: String,
+    /// Whether an operator accepted it (`resume --keep-live`).
+    pub accepted: bool,
     /// Who probably did it, as text.
     pub by: String,
     /// Whether the change restores original shares.
     pub restores_original: bool,
     /// How to stop the tool that probably did it from doing it again.
     pub advice: Option<String>,
+}
+
+/// What someone else did to a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DriftKind {
+    /// Changed its shares or actions.
+    Changed,
+    /// Changed its conditions: it handles other requests.
+    Conditions,
+    /// Deleted its rule.
+    Deleted,
+    /// Deleted its rule, and created another one with its conditions.
+    Replaced,
 }
 
 /// A target group.
@@ -129,6 +147,9 @@ pub struct GroupHealth {
     pub group: String,
     /// Its targets at the last reading, if there is one.
     pub targets: Option<HealthCounts>,
+    /// Why targets are unused, in AWS's words, if some are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unused: Option<String>,
     /// Why it cannot be read at the moment.
     pub unreadable: Option<String>,
 }
@@ -194,7 +215,7 @@ impl RunView {
             stopped: state.stopped,
             traffic: traffic(plan, state, watch, &names),
             unconfirmed: state.routes.values().filter(|r| r.open_writes.is_some()).map(label).collect(),
-            drift: state.drifted().map(|r| drift(r, &names)).collect(),
+            drift: state.routes.values().flat_map(|r| drift(state, r, &names)).collect(),
             new_rules: state.newcomers.values().map(|start| start.label.clone()).collect(),
             health: state.started.groups.keys().map(|arn| health(arn, state, watch)).collect(),
             waits: newer
@@ -291,30 +312,44 @@ fn ordered(plan: &Plan, read: BTreeMap<ClusterName, f64>) -> Vec<(ClusterName, f
     shares
 }
 
-fn drift(route: &Route, names: &Names) -> DriftView {
-    let change = match route.drifted_content() {
-        Some(live) => {
-            names.change(&route.start.id, &route.confirmed, live).unwrap_or_else(|| "it is as before again".into())
-        }
-        None => "the rule was deleted".into(),
-    };
-    let homeward = drift_cause::towards_start(route);
-    let advice = route.start.owners.first().map(|owner| owner.tool.advice());
-    DriftView {
+/// What someone else did to a route: its shares or its rule, and its conditions.
+fn drift(state: &State, route: &Route, names: &Names) -> Vec<DriftView> {
+    let view = |kind, change| DriftView {
         route: names.route(&route.start.id),
+        kind,
         change,
+        accepted: false,
         by: drift_cause::likely_cause(route),
-        restores_original: homeward,
-        advice,
-    }
+        restores_original: drift_cause::towards_start(route),
+        advice: route.start.owners.first().map(|owner| owner.tool.advice()),
+    };
+    let shares = match (&route.drift, route.drifted_content()) {
+        (None, _) => None,
+        (Some(_), Some(live)) => {
+            let change = names.change(&route.start.id, &route.confirmed, live);
+            Some(view(DriftKind::Changed, change.unwrap_or_else(|| "it is as before again".into())))
+        }
+        (Some(_), None) => {
+            let replaced = state.replacements(route).any(|rule| state.is_undecided(rule));
+            let kind = if replaced { DriftKind::Replaced } else { DriftKind::Deleted };
+            Some(DriftView {
+                accepted: route.deletion_accepted && !replaced,
+                ..view(kind, drift_text::deletion(state, route))
+            })
+        }
+    };
+    let conditions = drift_text::conditions(route).map(|change| view(DriftKind::Conditions, change));
+    shares.into_iter().chain(conditions).collect()
 }
 
 fn health(arn: &str, state: &State, watch: Option<&Observed>) -> GroupHealth {
     let start = state.started.groups.get(arn);
+    let sample = watch.and_then(|w| w.samples_of(arn).back());
     GroupHealth {
         cluster: start.map_or_else(String::new, |g| g.cluster.clone()),
         group: start.map_or_else(String::new, |g| g.name.clone()),
-        targets: watch.and_then(|w| w.samples_of(arn).back()).map(|s| s.counts),
+        targets: sample.map(|s| s.counts),
+        unused: sample.and_then(|s| s.unused.clone()),
         unreadable: watch.and_then(|w| w.unreadable.get(arn)).map(ToString::to_string),
     }
 }

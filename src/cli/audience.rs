@@ -16,7 +16,7 @@ use crate::adapter::telemetry::Outlets;
 use crate::app::names::RecordText;
 use crate::app::surface::Surface;
 use crate::app::view::RunView;
-use crate::domain::run::event::{Record, Wait};
+use crate::domain::run::event::{Record, RunOutcome, Wait};
 use crate::domain::run::journal;
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::State;
@@ -24,8 +24,11 @@ use crate::engine::{Audience, Ending};
 use crate::plan::model::Plan;
 
 impl Surface for Global {
-    fn audience<'a>(&self, plan: &'a Plan) -> Box<dyn Audience + 'a> {
-        audience(self, plan, true)
+    fn audience<'a>(&self, plan: &'a Plan, earlier: &[Record]) -> Box<dyn Audience + 'a> {
+        match self.output {
+            Output::Json => Box::new(JsonLines),
+            _ => Box::new(TextOutput::new(self, plan, true).after(earlier)),
+        }
     }
 
     fn show(&self, message: &str) {
@@ -38,9 +41,10 @@ impl Surface for Global {
             return;
         }
         match ending {
-            Ending::Finished { remarks, left, .. } => {
-                let left = left.iter().map(|route| format!("NOT restored: {route}"));
-                for line in remarks.iter().cloned().chain(left) {
+            Ending::Finished { outcome, remarks, left, accepted, .. } => {
+                let lacks = if *outcome == RunOutcome::Completed { "NOT as planned" } else { "NOT restored" };
+                let left = left.iter().map(|route| format!("{lacks}: {route}"));
+                for line in remarks.iter().chain(accepted).cloned().chain(left) {
                     term::print_error(&line);
                 }
             }
@@ -106,6 +110,12 @@ impl<'a> TextOutput<'a> {
         let lines = if reachable { lines.with_commands() } else { lines };
         let picture = term::can_show_dashboard().then(|| LiveDashboard::new(term::style_err(global.color)));
         Self { plan, lines, picture, reachable, last_update: None }
+    }
+
+    /// Knows the routes of these records, without showing anything.
+    fn after(mut self, earlier: &[Record]) -> Self {
+        self.lines.learn(earlier);
+        self
     }
 }
 

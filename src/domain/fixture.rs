@@ -226,6 +226,7 @@ pub fn route_start(live: LiveRoute) -> RouteStart {
         label: live.label(),
         id: live.id,
         load_balancer: LB.to_owned(),
+        listener: live.listener,
         conditions: live.conditions,
         workload: "webapp".to_owned(),
         groups: ["a", "b"].map(|c| (c.to_owned(), group_arn(&format!("webapp-{c}")))).into(),

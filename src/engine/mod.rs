@@ -153,6 +153,8 @@ pub enum Ending {
         remarks: Vec<String>,
         /// Routes that are not restored and that the run cannot restore any more, each with the reason.
         left: Vec<String>,
+        /// What another actor changed and an operator accepted, each with its route.
+        accepted: Vec<String>,
         /// Tags of the run that could not be removed.
         tags: Vec<LeftoverTag>,
     },

@@ -1,7 +1,7 @@
 //! Turns operator requests from other terminals into events. What an event does to the run is in `domain::run`.
 
-use crate::domain::decide::{desired_split, newer};
-use crate::domain::run::event::{Event, ResumeMode, Trigger};
+use crate::domain::decide::{desired_split, drift_text, newer};
+use crate::domain::run::event::{DriftPolicy, Event, ResumeMode, Trigger};
 use crate::domain::run::state::{Phase, State};
 use crate::plan::model::Plan;
 use crate::port::store::Request;
@@ -18,6 +18,11 @@ pub fn to_event(plan: &Plan, state: &State, request: &Request, name: Option<&str
     let no =
         |why: &str| notice(format!("`{}` was not carried out: {why}", request.kind().name()), Some(request.kind()));
     if let Some(why) = newer::unknown_parts(plan, state).filter(|_| leads_forward(request)) {
+        return no(&why);
+    }
+    if let Event::Resumed { mode: ResumeMode { drift: DriftPolicy::Reassert, .. }, .. } = event
+        && let Some(why) = drift_text::not_reassertable(state)
+    {
         return no(&why);
     }
     if let Event::RollbackStarted { to_step: Some(step), .. } = event
@@ -45,7 +50,7 @@ pub fn refusal(plan: &Plan, state: &State, request: &Request) -> Option<String> 
 fn leads_forward(request: &Request) -> bool {
     match request {
         Request::Approve { .. } | Request::Promote { .. } | Request::Detach { .. } => true,
-        Request::Resume { mode, .. } => *mode != ResumeMode::Plain,
+        Request::Resume { mode, .. } => *mode != ResumeMode::PLAIN,
         // This build may not know the earlier step.
         Request::Abort { to_step, .. } => to_step.is_some(),
         Request::Pause { .. } | Request::Rollback { .. } | Request::Ramp { .. } => false,

@@ -82,6 +82,7 @@ fn started(plan: &str) -> Event {
         routes: vec![RouteStart {
             id: RouteId::rule("arn:rule"),
             load_balancer: LB.into(),
+            listener: String::new(),
             label: "443 default".into(),
             conditions: String::new(),
             workload: "web".into(),
@@ -144,7 +145,12 @@ fn runs_are_found_by_id_and_by_plan_newest_first() {
             .append(
                 "alpha-1",
                 time(30),
-                &Event::Finished { outcome: RunOutcome::Completed, remarks: vec![], unresolved: Vec::new() },
+                &Event::Finished {
+                    outcome: RunOutcome::Completed,
+                    remarks: vec![],
+                    unresolved: Vec::new(),
+                    accepted: Vec::new(),
+                },
             )
             .await
             .unwrap();
@@ -182,7 +188,7 @@ fn requests_are_delivered_in_order_and_once() {
         store.create(RUN).await.unwrap();
         let all = [
             Request::Pause { by: "bob".into(), reason: "lunch".into() },
-            Request::Resume { by: "bob".into(), mode: ResumeMode::KeepLive },
+            Request::Resume { by: "bob".into(), mode: ResumeMode::KEEP_LIVE },
             Request::Approve { by: "eve".into() },
             Request::Promote { by: "bob".into(), full: true },
             Request::Abort { by: "bob".into(), to_step: Some(2) },

@@ -81,7 +81,9 @@ pub fn watch(seconds: i64, a: (usize, usize), b: (usize, usize)) -> Observed {
     let targets = |(healthy, unhealthy): (usize, usize)| {
         let states = std::iter::repeat_n(TargetState::Healthy, healthy)
             .chain(std::iter::repeat_n(TargetState::Unhealthy, unhealthy));
-        states.map(|state| Target { id: "10.0.0.1".into(), port: 80, zone: None, state, reason: None }).collect()
+        states
+            .map(|state| Target { id: "10.0.0.1".into(), port: 80, zone: None, state, reason: None, explanation: None })
+            .collect()
     };
     let health = [("webapp-a", a), ("webapp-b", b)]
         .map(|(g, n)| (group_arn(g), Reading { at: at(seconds), value: Ok(targets(n)) }));

@@ -147,6 +147,7 @@ mod tests {
             zone: None,
             state,
             reason: reason.map(str::to_owned),
+            explanation: None,
         };
         let sick = vec![target(TargetState::Healthy, None), target(TargetState::Unhealthy, Some("Target.Timeout"))];
         let health = BTreeMap::from([

@@ -147,8 +147,15 @@ fn open(view: &RunView, style: &Style) -> Option<String> {
 pub(super) fn drift(view: &RunView, style: &Style, all: bool) -> Vec<String> {
     let shown = if all { view.drift.len() } else { DRIFTED };
     // Only `status` and the last lines of a process have room for who did it and what to do.
-    let by = |d: &DriftView| if all { format!("; {}", d.by) } else { String::new() };
-    let line = |d: &DriftView| style.paint(Tone::Bad, &format!("{}: {}{}", d.route, d.change, by(d)));
+    let by = |d: &DriftView| match d.accepted {
+        true => "; accepted".to_owned(),
+        false if all => format!("; {}", d.by),
+        false => String::new(),
+    };
+    let line = |d: &DriftView| {
+        let tone = if d.accepted { Tone::Warn } else { Tone::Bad };
+        style.paint(tone, &format!("{}: {}{}", d.route, d.change, by(d)))
+    };
     let mut lines: Vec<_> = view.drift.iter().take(shown).map(line).collect();
     if view.drift.len() > shown {
         lines.push(style.paint(Tone::Bad, &format!("and {} more", view.drift.len() - shown)));
@@ -182,7 +189,8 @@ fn health(groups: &[GroupHealth], style: &Style) -> Vec<String> {
                 .as_ref()
                 .map_or_else(String::new, |why| style.paint(Tone::Warn, &format!("  unreadable: {why}")));
             let targets = h.targets.map_or_else(|| "unknown".into(), |c| painted_counts(c, style));
-            format!("{}  {}: {targets}{blind}", h.cluster, h.group)
+            let unused = h.unused.as_ref().map_or_else(String::new, |why| format!("; unused: {why}"));
+            format!("{}  {}: {targets}{unused}{blind}", h.cluster, h.group)
         })
         .collect()
 }

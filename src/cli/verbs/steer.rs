@@ -20,7 +20,8 @@ use crate::cli::ask::confirm;
 use crate::cli::render::sections::state_line;
 use crate::cli::render::style::Style;
 use crate::cli::term;
-use crate::domain::run::event::ResumeMode;
+use crate::domain::decide::drift_text;
+use crate::domain::run::event::{DriftPolicy, ResumeMode};
 use crate::domain::run::state::State;
 use crate::engine::request;
 use crate::port::store::{Request, Store};
@@ -47,18 +48,20 @@ returns.
 
 Examples:
   cutover resume alpha-webapp
-  cutover resume alpha-webapp --keep-live     someone changed a route on purpose", &Exit::ALL))]
+  cutover resume alpha-webapp --keep-live     someone changed a route on purpose
+  cutover resume alpha-webapp --keep-live --include-new
+                                              a rule was deleted and created again", &Exit::ALL))]
 pub struct Resume {
     /// The run.
     #[command(flatten)]
     pub steer: ConfirmedRunArg,
-    /// Someone changed a route: accept the live shares and continue from there
-    #[arg(long, conflicts_with_all = ["reassert", "include_new"])]
+    /// Someone changed or deleted a route: accept what is live and continue from there
+    #[arg(long, conflicts_with = "reassert")]
     pub keep_live: bool,
     /// Someone created a rule that forwards to the old groups: move it, too
     #[arg(long, conflicts_with = "reassert")]
     pub include_new: bool,
-    /// Someone changed a route: write our shares again
+    /// Someone changed the shares of a route: write ours again
     #[arg(long)]
     pub reassert: bool,
     /// Stop after this step (number or name)
@@ -126,17 +129,21 @@ pub async fn abort(global: &Global, args: &Abort) -> Result<Exit, Failure> {
 /// `cutover resume`: continues the run in the foreground, or through the process that drives it.
 pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     let (store, found) = target(global, &args.steer.named).await?;
-    let mode = match (args.keep_live, args.reassert, args.include_new) {
-        (true, ..) => ResumeMode::KeepLive,
-        (_, true, _) => ResumeMode::Reassert,
-        (.., true) => ResumeMode::IncludeNew,
-        _ => ResumeMode::Plain,
+    let drift = match (args.keep_live, args.reassert) {
+        (true, _) => DriftPolicy::KeepLive,
+        (_, true) => DriftPolicy::Reassert,
+        _ => DriftPolicy::Leave,
     };
-    let question = match mode {
-        ResumeMode::Plain => "Continue",
-        ResumeMode::KeepLive => "Accept the live shares and continue",
-        ResumeMode::IncludeNew => "Move the new rules, too, and continue",
-        ResumeMode::Reassert => "Overwrite the changes of others with our shares and continue",
+    let mode = ResumeMode { drift, include_new: args.include_new };
+    if let Some(why) = drift_text::not_reassertable(&found.state()?).filter(|_| drift == DriftPolicy::Reassert) {
+        return Err(Failure::new(Exit::Usage, format!("nothing was changed: {why}")));
+    }
+    let question = match (drift, mode.include_new) {
+        (DriftPolicy::Leave, false) => "Continue",
+        (DriftPolicy::Leave, true) => "Move the new rules, too, and continue",
+        (DriftPolicy::KeepLive, false) => "Accept what others changed and continue",
+        (DriftPolicy::KeepLive, true) => "Accept what others changed, move the new rules, too, and continue",
+        (DriftPolicy::Reassert, _) => "Overwrite the changes of others with our shares and continue",
     };
     confirm(args.steer.yes, &format!("{question} the run {}?", found.run.id), UNCHANGED)?;
     let going = DriveOptions {

@@ -73,7 +73,7 @@ pub fn blocked_by_run(plan: &Plan, state: &State) -> Option<FinalizeCondition> {
         Some(_) => return no("the run was rolled back: the old cluster carries the traffic".into()),
         None => return Some(condition("run", ConditionStatus::Wait, format!("the run {} is not finished", state.run))),
     }
-    let carries = state.routes.values().find(|route| {
+    let carries = state.routes.values().filter(|route| !route.is_deleted()).find(|route| {
         let shares = desired_split::shares_of(route, route.split());
         shares.get(&plan.strategy.from).is_some_and(|share| *share > 0.0)
     });

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::decision::Decision;
-use super::{bake, desired_split, drift_cause, gates, guard, newer};
+use super::{bake, desired_split, drift_text, gates, guard, newer};
 use crate::base::time::later;
 use crate::domain::health::gate::GuardVerdict;
 use crate::domain::run::event::{Event, FreezeReason, Wait, WaitReason};
@@ -22,6 +22,14 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
         (None, Some((reason, message))) => return Some(Decision::Record(vec![Event::Frozen { reason, message }])),
         (Some(frozen), reason) if is_over(c, frozen.reason, reason.as_ref().map(|r| r.0)) => {
             return Some(Decision::Record(vec![Event::Unfrozen {}]));
+        }
+        // The rule that replaces a deleted one may be found later than the deletion: the command is another one then.
+        (Some(frozen), Some((FreezeReason::Drift, message)))
+            if frozen.reason == FreezeReason::Drift
+                && frozen.message != message
+                && c.state.undecided_replacements().next().is_some() =>
+        {
+            return Some(Decision::Record(vec![Event::Frozen { reason: FreezeReason::Drift, message }]));
         }
         _ => {}
     }
@@ -44,7 +52,7 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
 
 /// The reason to freeze the run now; drift takes precedence.
 fn freeze_reason(c: &Context<'_>) -> Option<(FreezeReason, String)> {
-    if let Some(message) = drift_message(c.state) {
+    if let Some(message) = drift_text::freeze_message(c.state) {
         return Some((FreezeReason::Drift, message));
     }
     if c.observed.marker == Some(Marker::Missing) {
@@ -59,15 +67,6 @@ fn freeze_reason(c: &Context<'_>) -> Option<(FreezeReason, String)> {
     let since = c.observed.unreadable_since?;
     let message = c.observed.unreadable_summary(&c.state.started)?;
     (later(since, FREEZE_AFTER) <= c.now).then_some((FreezeReason::Unreadable, message))
-}
-
-fn drift_message(state: &State) -> Option<String> {
-    let mut drifted = state.drifted().filter(|r| !r.reassert);
-    let first = drifted.next()?;
-    let more = drifted.count();
-    let what = if first.is_deleted() { "was deleted" } else { "was changed by someone else" };
-    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-    Some(format!("{} {what}{more}; {}", first.start.label, drift_cause::likely_cause(first)))
 }
 
 /// Whether the reason for the freeze is gone. A failed guard or write needs an operator.

@@ -6,37 +6,62 @@ use jiff::Timestamp;
 use super::context::Context;
 use super::route_status;
 use crate::domain::run::event::{Event, RouteStart, WriteResult};
-use crate::domain::run::state::{OpenWrites, Phase, Route, State};
+use crate::domain::run::state::{OpenWrites, Phase, Route};
 use crate::domain::traffic::{FoundRoute, RouteContent, RouteId, Split, Unreadable};
 
 /// The events to journal before anything else is decided.
 pub fn events(c: &Context<'_>) -> Vec<Event> {
     let routes = c.state.routes.values().filter_map(|route| route_event(c, route));
-    routes.chain(new_rules(c)).collect()
+    routes.chain(rule_events(c)).collect()
 }
 
-/// Rules that were created since the start and forward traffic to a group of the old cluster.
-fn new_rules(c: &Context<'_>) -> Vec<Event> {
-    let (Some(others), false) =
-        (&c.state.started.other_routes, matches!(c.state.phase, Phase::RollingBack | Phase::Retiring))
-    else {
+/// Changes that only a list of all rules shows: other conditions, and new rules. They matter to raises only.
+fn rule_events(c: &Context<'_>) -> Vec<Event> {
+    if matches!(c.state.phase, Phase::RollingBack | Phase::Retiring) {
         return Vec::new();
-    };
+    }
+    let changed = c.observed.census.iter().filter_map(|found| conditions_event(c.state.routes.get(&found.id)?, found));
+    changed.chain(new_rules(c)).collect()
+}
+
+/// The conditions of a rule, if they are not those of the last event about them.
+fn conditions_event(route: &Route, live: &FoundRoute) -> Option<Event> {
+    let last = route.changed_conditions.as_ref().unwrap_or(&route.conditions);
+    // Default routes have none, and the first versions did not record them.
+    if route.conditions.is_empty() || *last == live.conditions {
+        return None;
+    }
+    let (before, after) = (route.conditions.clone(), live.conditions.clone());
+    Some(Event::ConditionsChanged { route: live.id.clone(), before, after })
+}
+
+/// Rules that were created since the start and forward traffic to a group of the old cluster, or that replace a deleted
+/// route.
+fn new_rules(c: &Context<'_>) -> Vec<Event> {
+    let Some(others) = &c.state.started.other_routes else { return Vec::new() };
     let known =
         |id: &RouteId| others.contains(id) || c.state.routes.contains_key(id) || c.state.newcomers.contains_key(id);
     let new = c.observed.census.iter().filter(|found| !known(&found.id));
-    let starts = new.filter_map(|found| new_rule_start(c.state, found));
-    starts.map(|route| Event::RuleCreated { route: Box::new(route) }).collect()
+    new.filter_map(|found| new_rule_event(c, found)).collect()
 }
 
-/// A new rule as a route of the run, with the workload whose group it forwards to.
-fn new_rule_start(state: &State, live: &FoundRoute) -> Option<RouteStart> {
+/// A new rule as a route of the run: with the workload of the deleted route that it replaces, else of a route whose group
+/// it forwards to.
+fn new_rule_event(c: &Context<'_>, live: &FoundRoute) -> Option<Event> {
     let split = live.content.forward_split()?;
+    let deleted = |route: &&Route| {
+        let reading = route_status::fresh_reading(c, route);
+        route.is_deleted() || reading.is_some_and(|r| matches!(r.value, Err(Unreadable::NotFound(_))))
+    };
+    let forwards = |route: &&Route| route.start.groups.values().any(|id| split.carries(id));
     let left = |route: &&Route| route.start.groups.values().any(|id| route.original().carries(id) && split.carries(id));
-    let kin = &state.routes.values().find(left)?.start;
-    Some(RouteStart {
+    let routes = || c.state.routes.values();
+    let replaced = routes().filter(deleted).filter(forwards).find(|route| route.has_conditions_of(live));
+    let kin = &replaced.or_else(|| routes().find(left))?.start;
+    let route = RouteStart {
         id: live.id.clone(),
         load_balancer: live.load_balancer.clone(),
+        listener: live.listener.clone(),
         label: live.label.clone(),
         conditions: live.conditions.clone(),
         workload: kin.workload.clone(),
@@ -45,7 +70,8 @@ fn new_rule_start(state: &State, live: &FoundRoute) -> Option<RouteStart> {
         content_at_start: None,
         limits: kin.limits,
         owners: live.owners.clone(),
-    })
+    };
+    Some(Event::RuleCreated { route: Box::new(route), replaces: replaced.map(|route| route.start.id.clone()) })
 }
 
 fn route_event(c: &Context<'_>, route: &Route) -> Option<Event> {

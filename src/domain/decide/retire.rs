@@ -50,6 +50,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
         outcome: RunOutcome::Completed,
         remarks: remarks(detach, &bindings),
         unresolved: left,
+        accepted: Vec::new(),
     }])
 }
 

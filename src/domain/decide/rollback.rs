@@ -4,7 +4,7 @@
 use super::context::Context;
 use super::decision::{Batch, Decision, wait};
 use super::route_status::{self, RouteStatus, Tally};
-use super::{desired_split, freeze, hooks, ramp, way_back};
+use super::{desired_split, drift_text, freeze, hooks, ramp, way_back};
 use crate::base::duration;
 use crate::domain::run::event::{Event, RunOutcome, StopReason, WaitReason, Write};
 use crate::domain::run::state::{Rollback, Route, State};
@@ -75,9 +75,12 @@ fn restore_order<'a>(plan: &Plan, state: &'a State) -> Vec<&'a Route> {
 }
 
 fn route_status(c: &Context<'_>, route: &Route, rollback: &Rollback) -> RouteStatus {
+    if route.deletion_accepted {
+        return RouteStatus::Reached;
+    }
     if route.is_deleted() {
         return if matches!(read_error(c, route), Some(Unreadable::NotFound(_))) {
-            RouteStatus::Abandoned("the rule was deleted".into())
+            RouteStatus::Abandoned(drift_text::deletion(c.state, route))
         } else {
             RouteStatus::Unread("it was deleted when it was last read".into())
         };
@@ -145,8 +148,7 @@ fn read_error<'a>(c: &Context<'a>, route: &Route) -> Option<&'a Unreadable> {
 }
 
 fn shares_text(route: &Route, split: Option<&Split>) -> String {
-    let shares = split.map(|split| desired_split::shares_of(route, split)).unwrap_or_default();
-    shares.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ")
+    split.map_or_else(String::new, |split| drift_text::shares_text(&route.start, split))
 }
 
 fn stuck_message(left: &[String]) -> String {
@@ -155,7 +157,12 @@ fn stuck_message(left: &[String]) -> String {
 
 fn finished(plan: &Plan, state: &State, rollback: &Rollback, left: Vec<String>) -> Event {
     let outcome = if rollback.automatic { RunOutcome::RolledBack } else { RunOutcome::Aborted };
-    Event::Finished { outcome, remarks: remarks(plan, state, rollback), unresolved: left }
+    Event::Finished {
+        outcome,
+        remarks: remarks(plan, state, rollback),
+        unresolved: left,
+        accepted: drift_text::accepted(state),
+    }
 }
 
 /// The remark about cookies that still lead to the new cluster.

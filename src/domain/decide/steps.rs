@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::decision::{Decision, ProcessOptions, wait};
-use super::{bake, desired_split, failure, gates, guard, hooks, hours, newer, step_text};
+use super::{bake, desired_split, drift_text, failure, gates, guard, hooks, hours, newer, step_text};
 use crate::base::duration;
 use crate::base::time::later;
 use crate::domain::run::event::{
@@ -32,15 +32,7 @@ fn start_next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
         {
             return decision;
         }
-        let stayed = |start: &RouteStart| {
-            format!("{} was created during the run and was not moved: it still forwards to the old groups", start.label)
-        };
-        let remarks = c.state.newcomers.values().map(stayed).collect();
-        return Decision::Record(vec![Event::Finished {
-            outcome: RunOutcome::Completed,
-            remarks,
-            unresolved: Vec::new(),
-        }]);
+        return Decision::Record(vec![completed(c)]);
     };
     if orders.until_step.is_some_and(|until| c.state.step > until) {
         return Decision::Exit(
@@ -64,6 +56,21 @@ fn start_next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
         StepKind::Unknown => return Decision::Wait(newer::wait(c.plan, c.state).into_iter().collect()),
     };
     Decision::Record(vec![Event::StepStarted { step: step.number, kind, label: step_text::label(step) }])
+}
+
+/// The end of a run after its last step.
+fn completed(c: &Context<'_>) -> Event {
+    let stayed = |start: &RouteStart| {
+        format!("{} was created during the run and was not moved: it still forwards to the old groups", start.label)
+    };
+    let unrelated = c.state.newcomers.values().filter(|rule| c.state.replaced_route(rule).is_none());
+    let (left, accepted) = drift_text::not_as_planned(c);
+    Event::Finished {
+        outcome: RunOutcome::Completed,
+        remarks: unrelated.map(stayed).collect(),
+        unresolved: left,
+        accepted,
+    }
 }
 
 /// Runs a command, then requires the metric gates of its step, as after a pause.

@@ -9,6 +9,7 @@ pub fn route_census(load_balancer: &str, listeners: Vec<(Listener, Vec<LiveRoute
     let found = |route: LiveRoute| FoundRoute {
         load_balancer: load_balancer.to_owned(),
         label: route.label(),
+        listener: route.listener,
         owners: owners::owners_from_tags(&route.tags),
         id: route.id,
         conditions: route.conditions,

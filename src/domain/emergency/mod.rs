@@ -140,6 +140,7 @@ fn route_start(
     RouteStart {
         id: live.id.clone(),
         load_balancer: seen.load_balancer.arn.clone(),
+        listener: live.listener.clone(),
         label: live.label(),
         conditions: live.conditions.clone(),
         workload: WORKLOAD.into(),

@@ -20,6 +20,9 @@ pub struct Target {
     /// Reason code, such as `Target.Timeout`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// The balancer's own explanation of the state, as a sentence.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub explanation: Option<String>,
 }
 
 /// AWS's reason for the state of a target whose group has its health checks off.

@@ -31,6 +31,7 @@ pub fn started_event(plan: &Plan, selection: &Selection, beginning: StartInput) 
     let routes = selection.routes.iter().map(|selected| RouteStart {
         id: selected.route.id.clone(),
         load_balancer: selected.load_balancer.clone(),
+        listener: selected.route.listener.clone(),
         label: selected.route.label(),
         conditions: selected.route.conditions.clone(),
         workload: selected.workload.clone(),

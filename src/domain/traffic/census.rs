@@ -20,6 +20,8 @@ pub struct FoundRoute {
     pub id: RouteId,
     /// Its load balancer.
     pub load_balancer: String,
+    /// The vendor's id of its listener.
+    pub listener: String,
     /// A name for people, such as `443 rule 15`.
     pub label: String,
     /// Its conditions in words; empty for a default action.

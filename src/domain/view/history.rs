@@ -178,7 +178,9 @@ impl HistoryBuilder {
                 self.update_route(route, at);
             }
             Event::Drifted { route, .. } => self.update_route(route, at),
-            Event::Resumed { .. } | Event::RuleCreated { .. } => self.update_all_routes(at),
+            Event::Resumed { .. } | Event::ConditionsChanged { .. } | Event::RuleCreated { .. } => {
+                self.update_all_routes(at)
+            }
             Event::Health { groups } => self.record_health(groups, at),
             Event::GateMeasured { gate, .. } => self.history.gates.entry(gate.clone()).or_default().measurements += 1,
             Event::VerdictChanged { gate, verdict: call, why, dry_run } => {

@@ -246,6 +246,7 @@ impl Trace {
             Event::Approved { by, .. } => ("approved", by),
             Event::Promoted { by, .. } => ("promoted", by),
             Event::Drifted { route, .. } => ("drifted", &route.to_string()),
+            Event::ConditionsChanged { route, .. } => ("conditionsChanged", &route.to_string()),
             _ => return,
         };
         if let Some(open) = self.rollback.as_mut().or(self.step.as_mut()).or(self.root.as_mut()) {
@@ -333,7 +334,12 @@ mod tests {
             outcome(&ids[0], WriteResult::Applied),
             outcome(&ids[1], WriteResult::Already),
         ]);
-        events.push(Event::Finished { outcome: RunOutcome::RolledBack, remarks: Vec::new(), unresolved: Vec::new() });
+        events.push(Event::Finished {
+            outcome: RunOutcome::RolledBack,
+            remarks: Vec::new(),
+            unresolved: Vec::new(),
+            accepted: Vec::new(),
+        });
         let records = records(events);
         let mut trace = Trace::default();
         let spans: Vec<_> = records.iter().flat_map(|r| trace.add(r)).collect();

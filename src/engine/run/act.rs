@@ -26,7 +26,14 @@ impl RunLoop<'_> {
         let (events, prepared) = self.executor.prepare(&self.ports, chunk, &self.state, &mut self.watch).await;
         // Drift of one route freezes the raises of all routes.
         let foreign = events.iter().any(|e| matches!(e, Event::Drifted { .. }));
+        let deleted = events.iter().any(|e| matches!(e, Event::Outcome { result: WriteResult::Deleted, .. }));
         self.journal_all(events).await?;
+        if deleted {
+            // The freeze that follows names the rule that replaces the deleted one, if there is one.
+            self.rules_counted_at = None;
+            self.observe().await;
+            return Ok(());
+        }
         if foreign || prepared.is_empty() || !self.marker_is_current().await {
             return Ok(());
         }

@@ -92,7 +92,7 @@ impl RunLoop<'_> {
         }
         self.write_heartbeat(self.ports.clock.now(), false, "finished".into()).await;
         self.locks.release().await;
-        let (remarks, left) = std::mem::take(&mut self.final_report);
-        Ending::Finished { outcome, remarks, left, tags }
+        let (remarks, left, accepted) = std::mem::take(&mut self.final_report);
+        Ending::Finished { outcome, remarks, left, accepted, tags }
     }
 }

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::RunLoop;
+use crate::domain::decide::{self, Context};
 use crate::domain::run::event::{Event, ResumeMode, RunOutcome, Wait};
 use crate::engine::{EngineError, observation, ownership, request};
+use crate::port::store::Request;
 
 impl RunLoop<'_> {
     /// Journals that this process drives the run now. A scheduler's call that continues the previous one journals it
@@ -53,6 +55,7 @@ impl RunLoop<'_> {
             | Event::Frozen { .. }
             | Event::Unfrozen {}
             | Event::Drifted { .. }
+            | Event::ConditionsChanged { .. }
             | Event::RuleCreated { .. }
             | Event::GateFailed { .. }
             | Event::GateMeasured { .. }
@@ -92,10 +95,12 @@ impl RunLoop<'_> {
                 self.watch.rejected_writes.clear();
                 self.executor.clear_refusals();
             }
-            Event::Finished { remarks, unresolved: left, .. } => self.final_report = (remarks.clone(), left.clone()),
+            Event::Finished { remarks, unresolved: left, accepted, .. } => {
+                self.final_report = (remarks.clone(), left.clone(), accepted.clone());
+            }
             _ => {}
         }
-        if matches!(record.event, Event::Resumed { mode: ResumeMode::IncludeNew, .. }) {
+        if matches!(record.event, Event::Resumed { mode: ResumeMode { include_new: true, .. }, .. }) {
             self.write_script().await;
         }
         if matches!(record.event, Event::RetireStarted { .. }) {
@@ -117,12 +122,26 @@ impl RunLoop<'_> {
         Ok(())
     }
 
+    /// Journals what the last observation shows: `resume` decides about what is live now, not about what was live when
+    /// an earlier process stopped.
+    async fn journal_observed(&mut self) -> Result<(), EngineError> {
+        if self.state.finished.is_some() {
+            return Ok(());
+        }
+        let now = self.ports.clock.now();
+        let context = Context { plan: self.plan, state: &self.state, observed: &self.watch, now };
+        self.journal_all(decide::observed_events(&context)).await
+    }
+
     /// Carries out requests from other terminals. A request stays in the store until its event is on disk, so that the
     /// next process finds it.
     pub(super) async fn carry_out_requests(&mut self) -> Result<(), EngineError> {
         for (name, request) in self.ports.store.requests(&self.state.run).await.unwrap_or_default() {
             // A request that was already journalled stays if its process died before it could remove it.
             if !self.state.answered_requests.contains(&name) {
+                if matches!(request, Request::Resume { .. }) {
+                    self.journal_observed().await?;
+                }
                 let event = request::to_event(self.plan, &self.state, &request, Some(&name));
                 self.journal(event).await?;
             }

@@ -64,7 +64,7 @@ impl LargeBalancer {
         let ill =
             group == self.unhealthy_group && self.unhealthy_time().is_some_and(|(from, to)| from <= now && now < to);
         let state = if ill { TargetState::Unhealthy } else { TargetState::Healthy };
-        vec![Target { id: "10.0.0.1".into(), port: 80, zone: None, state, reason: None }; TARGETS]
+        vec![Target { id: "10.0.0.1".into(), port: 80, zone: None, state, reason: None, explanation: None }; TARGETS]
     }
 }
 

@@ -55,7 +55,7 @@ pub struct RunLoop<'a> {
     /// The run whose load balancers this run took over.
     replaced_run: Option<String>,
     /// The remarks of the finished run, and the routes that are not restored.
-    final_report: (Vec<String>, Vec<String>),
+    final_report: (Vec<String>, Vec<String>, Vec<String>),
     /// Slows down the observations while AWS throttles.
     slowdown: PollSlowdown,
     /// When autoscalers were last read.

@@ -5,12 +5,17 @@ use jiff::{SignedDuration, Timestamp};
 use super::RunLoop;
 use crate::base::time::signed;
 use crate::domain::run::event::{Wait, WaitReason};
+use crate::domain::run::observation::Observation;
 use crate::domain::run::state::Phase;
+use crate::domain::traffic::{Reading, RouteId, Unreadable};
 use crate::engine::{Settings, observation};
 use crate::port::store::Heartbeat;
 
 /// How often all rules are counted. A new rule is not urgent, and a count takes several calls.
 const RULE_COUNT_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
+
+/// How often they are counted while a route of the run is deleted and no rule replaces it.
+const REPLACEMENT_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
 
 impl RunLoop<'_> {
     /// Reads the autoscalers' limits while a raise waits, because they may explain it.
@@ -37,7 +42,8 @@ impl RunLoop<'_> {
             observation::observe_all(&self.watch_list, &self.ports.balancer, &self.ports.clusters, &*self.ports.clock)
                 .await;
         let begun = self.ports.clock.now();
-        if self.rules_counted_at.is_none_or(|at| begun.duration_since(at) >= RULE_COUNT_INTERVAL)
+        let interval = self.rule_count_interval(&seen);
+        if self.rules_counted_at.is_none_or(|at| begun.duration_since(at) >= interval)
             && !matches!(self.state.phase, Phase::RollingBack | Phase::Retiring)
         {
             self.rules_counted_at = Some(begun);
@@ -49,6 +55,21 @@ impl RunLoop<'_> {
         self.watch.add(now, seen, true);
         self.seen_intact_at = self.matches_journal().then_some(at);
         self.end_turn(now).await;
+    }
+
+    /// How long after the last count the rules are counted again. A rule that replaces a deleted route is urgent: the
+    /// freeze names it.
+    fn rule_count_interval(&self, seen: &Observation) -> SignedDuration {
+        let deleted =
+            |id: &RouteId| matches!(seen.routes.get(id), Some(Reading { value: Err(Unreadable::NotFound(_)), .. }));
+        let routes = || self.state.routes.iter();
+        if routes().any(|(id, route)| !route.is_deleted() && deleted(id)) {
+            SignedDuration::ZERO
+        } else if routes().any(|(_, route)| route.is_deleted() && self.state.replacements(route).next().is_none()) {
+            REPLACEMENT_INTERVAL
+        } else {
+            RULE_COUNT_INTERVAL
+        }
     }
 
     /// Informs the audience and writes the heartbeat.

@@ -136,6 +136,12 @@ impl World {
         if let Some(rule) = &fault.delete_rule {
             self.foreign_delete(rule);
         }
+        if let Some(remake) = &fault.remake_rule {
+            self.foreign_remake(remake);
+        }
+        if let Some(change) = &fault.change_conditions {
+            self.foreign_conditions(change);
+        }
         if let Some(crash) = &fault.crash {
             self.faults.crash = Some(crash.down.0);
         }

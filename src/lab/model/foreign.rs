@@ -1,12 +1,12 @@
 //! Changes by other people and tools, as faults cause them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::build::cluster_name;
 use super::cluster::NamespacedName;
-use super::{Caller, World};
+use super::{Caller, Condition, World};
 use crate::lab::objects::Kind;
-use crate::lab::scenario::fault::{ForeignWrite, RuleRef};
+use crate::lab::scenario::fault::{ChangeConditions, ForeignWrite, RemakeRule, RuleRef};
 
 impl World {
     /// Changes the weights of an action.
@@ -35,13 +35,42 @@ impl World {
 
     /// Deletes a rule.
     pub(super) fn foreign_delete(&mut self, rule: &RuleRef) {
-        let Some(listener) = self.find_listener(rule.load_balancer.as_deref(), rule.listener) else { return };
-        let mut rules = self.listeners[listener].rules.iter().copied();
-        let Some(route) = rules.find(|r| rule.priority.is_none() || self.routes[*r].priority == rule.priority) else {
-            return;
-        };
+        let Some(route) = self.find_rule(rule) else { return };
         self.log("elasticloadbalancing", "DeleteRule", true, Caller::Foreign, "ok");
         self.delete_route(route);
+    }
+
+    /// Deletes a rule and creates it again with another priority and its first actions.
+    pub(super) fn foreign_remake(&mut self, remake: &RemakeRule) {
+        let RemakeRule { load_balancer, listener, priority, to } = remake.clone();
+        let Some(old) = self.find_rule(&RuleRef { load_balancer, listener, priority }) else { return };
+        let route = &self.routes[old];
+        let (listener, tags) = (route.listener, route.tags.clone());
+        let (conditions, matcher) = (route.conditions.clone(), route.matcher.clone());
+        let actions =
+            route.earlier_actions.first().map_or_else(|| route.actions.clone(), |(_, actions)| actions.clone());
+        self.log("elasticloadbalancing", "DeleteRule", true, Caller::Foreign, "ok");
+        self.delete_route(old);
+        self.log("elasticloadbalancing", "CreateRule", true, Caller::Foreign, "ok");
+        let new = self.add_rule(listener, to, tags);
+        (self.routes[new].conditions, self.routes[new].matcher) = (conditions, matcher);
+        self.write_actions(new, actions);
+    }
+
+    /// Replaces the conditions of a rule by one path pattern.
+    pub(super) fn foreign_conditions(&mut self, change: &ChangeConditions) {
+        let ChangeConditions { load_balancer, listener, priority, path } = change.clone();
+        let Some(route) = self.find_rule(&RuleRef { load_balancer, listener, priority }) else { return };
+        let condition = json!({"Field": "path-pattern", "PathPatternConfig": {"Values": [path]}, "Values": [path]});
+        self.log("elasticloadbalancing", "ModifyRule", true, Caller::Foreign, "ok");
+        self.routes[route].matcher = vec![Condition::read(&condition)];
+        self.routes[route].conditions = vec![condition];
+    }
+
+    fn find_rule(&self, rule: &RuleRef) -> Option<usize> {
+        let listener = self.find_listener(rule.load_balancer.as_deref(), rule.listener)?;
+        let mut rules = self.listeners[listener].rules.iter().copied();
+        rules.find(|r| rule.priority.is_none() || self.routes[*r].priority == rule.priority)
     }
 
     fn find_listener(&self, balancer: Option<&str>, port: Option<u16>) -> Option<usize> {
@@ -76,7 +105,7 @@ impl World {
             listener,
             priority: Some(priority),
             conditions: Vec::new(),
-            matcher: vec![super::Condition::Never],
+            matcher: vec![Condition::Never],
             actions: Vec::new(),
             other_fields: Vec::new(),
             earlier_actions: Vec::new(),

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::period::Period;
 pub use super::verb::{
-    Crash, Deploy, Errors, ExpireCredentials, Flap, ForeignWrite, GateFault, GateResult, HookFault, Kill, LateWrite,
-    Partition, Repair, RuleRef, Scale, Slow, Stale, Throttle,
+    ChangeConditions, Crash, Deploy, Errors, ExpireCredentials, Flap, ForeignWrite, GateFault, GateResult, HookFault,
+    Kill, LateWrite, Partition, RemakeRule, Repair, RuleRef, Scale, Slow, Stale, Throttle,
 };
 use crate::lab::model::interface::OperatorRequest;
 
@@ -58,6 +58,13 @@ pub struct Fault {
     /// Another operator or tool deletes a rule.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "delete-rule")]
     pub delete_rule: Option<RuleRef>,
+    /// Another operator or tool deletes a rule and creates it again with another priority and the actions that it had
+    /// at the start, as Terraform does.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "remake-rule")]
+    pub remake_rule: Option<RemakeRule>,
+    /// Another operator or tool gives a rule another condition.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "change-conditions")]
+    pub change_conditions: Option<ChangeConditions>,
     /// The process that drives the run crashes and restarts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crash: Option<Crash>,
@@ -129,8 +136,9 @@ impl Fault {
         ];
         let people =
             [self.foreign_write.is_some(), self.delete_rule.is_some(), self.crash.is_some(), self.operator.is_some()];
-        let metrics = [self.gate.is_some(), self.hook.is_some(), false, false];
-        [pods, clusters, aws, people, metrics].as_flattened().iter().filter(|v| **v).count()
+        let others =
+            [self.gate.is_some(), self.hook.is_some(), self.remake_rule.is_some(), self.change_conditions.is_some()];
+        [pods, clusters, aws, people, others].as_flattened().iter().filter(|v| **v).count()
     }
 
     /// The clusters that it names, each with the field's path.

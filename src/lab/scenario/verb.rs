@@ -183,6 +183,40 @@ pub struct RuleRef {
     pub priority: Option<u32>,
 }
 
+/// `remake-rule`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RemakeRule {
+    /// The load balancer, by name; omitted: the plan's first.
+    #[serde(default)]
+    pub load_balancer: Option<String>,
+    /// The listener's port; omitted: its first.
+    #[serde(default)]
+    pub listener: Option<u16>,
+    /// The rule's priority; omitted: the listener's first rule.
+    #[serde(default)]
+    pub priority: Option<u32>,
+    /// The priority of the new rule.
+    pub to: u32,
+}
+
+/// `change-conditions`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangeConditions {
+    /// The load balancer, by name; omitted: the plan's first.
+    #[serde(default)]
+    pub load_balancer: Option<String>,
+    /// The listener's port; omitted: its first.
+    #[serde(default)]
+    pub listener: Option<u16>,
+    /// The rule's priority; omitted: the listener's first rule.
+    #[serde(default)]
+    pub priority: Option<u32>,
+    /// The path pattern that becomes its only condition.
+    pub path: String,
+}
+
 /// `foreign-write`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]

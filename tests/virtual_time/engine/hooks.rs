@@ -229,7 +229,7 @@ async fn with_on_failure_pause_a_person_mends_it_and_it_is_tried_again() {
             }
             asked = true;
             mended.behaves("two", 3, false);
-            vec![Request::Resume { by: "bob".into(), mode: ResumeMode::Plain }]
+            vec![Request::Resume { by: "bob".into(), mode: ResumeMode::PLAIN }]
         })
         .await;
     assert_eq!(word(&ending), "completed", "{}", theatre.lines());

@@ -145,6 +145,22 @@ async fn a_deleted_rule_holds_up_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rule_that_is_created_again_freezes_the_run_with_the_command_that_continues_it() {
+    let theatre = ends(staged(), "rule-replaced", "drift", Exit::Drift).await;
+    let gone = theatre.drifted();
+    assert_eq!(gone.len(), 1, "{}", theatre.lines());
+    theatre.assert_shares(5, &[&gone[0]]);
+    assert!(theatre.lines().contains("--keep-live --include-new"), "{}", theatre.lines());
+}
+
+#[tokio::test(start_paused = true)]
+async fn changed_conditions_freeze_the_run_and_are_not_drift_of_the_weights() {
+    let theatre = ends(staged(), "conditions-changed", "drift", Exit::Drift).await;
+    assert!(theatre.drifted().is_empty(), "{}", theatre.lines());
+    theatre.assert_shares(5, &[]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_canary_ends_where_it_began() {
     let theatre = ends(plan("plans/canary.yaml"), "healthy", "completed", Exit::Done).await;
     theatre.assert_original(&[]);

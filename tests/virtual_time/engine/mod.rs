@@ -14,6 +14,7 @@ mod journals;
 mod matrix;
 mod newer;
 mod order;
+mod other_actors;
 mod ramp;
 mod recovery;
 mod requests;

@@ -21,15 +21,15 @@ async fn a_newer_run_is_never_raised_whatever_is_asked() {
         let before = theatre.witness.writes.lock().expect("a lock").len();
         let by = || "bob@lab".to_owned();
         let all = [
-            Request::Resume { by: by(), mode: ResumeMode::Plain },
+            Request::Resume { by: by(), mode: ResumeMode::PLAIN },
             Request::Promote { by: by(), full: true },
             Request::Promote { by: by(), full: false },
             Request::Approve { by: by() },
-            Request::Resume { by: by(), mode: ResumeMode::KeepLive },
-            Request::Resume { by: by(), mode: ResumeMode::Reassert },
-            Request::Resume { by: by(), mode: ResumeMode::IncludeNew },
+            Request::Resume { by: by(), mode: ResumeMode::KEEP_LIVE },
+            Request::Resume { by: by(), mode: ResumeMode::REASSERT },
+            Request::Resume { by: by(), mode: ResumeMode::INCLUDE_NEW },
             Request::Pause { by: by(), reason: "read the dashboards first".into() },
-            Request::Resume { by: by(), mode: ResumeMode::Plain },
+            Request::Resume { by: by(), mode: ResumeMode::PLAIN },
             Request::Detach { by: by(), bindings: true },
         ];
         // One process after another, as a scheduler calls `step`.

@@ -62,7 +62,7 @@ async fn a_pause_is_heard_in_the_middle_of_a_batch() {
             }
             Some(at) if !resumed && now.duration_since(at) >= SignedDuration::from_mins(3) => {
                 resumed = true;
-                vec![resume(ResumeMode::Plain)]
+                vec![resume(ResumeMode::PLAIN)]
             }
             _ => vec![],
         })
@@ -196,7 +196,7 @@ async fn a_completed_run_can_be_taken_back() {
     theatre.assert_original(&[]);
     theatre.assert_attached();
     // And it is over: nothing else is heard.
-    theatre.ask(resume(ResumeMode::Plain));
+    theatre.ask(resume(ResumeMode::PLAIN));
     assert_eq!(word(&theatre.run().await), "aborted");
     theatre.assert_original(&[]);
 }
@@ -240,7 +240,7 @@ async fn a_frozen_run_is_rolled_back_by_a_person_drift_and_all() {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_foreign_write_a_person_decides_whose_shares_hold() {
-    for (mode, share) in [(ResumeMode::KeepLive, 0.0), (ResumeMode::Reassert, 50.0)] {
+    for (mode, share) in [(ResumeMode::KEEP_LIVE, 0.0), (ResumeMode::REASSERT, 50.0)] {
         let mut theatre = drifted().await;
         let shell = theatre.stage.shell().clone();
         let id = theatre.started().routes[0].id.clone();
@@ -252,7 +252,7 @@ async fn after_a_foreign_write_a_person_decides_whose_shares_hold() {
             .run_with(&mut |state, _, _, _| {
                 if state.frozen.is_some() && !asked {
                     asked = true;
-                    return vec![resume(ResumeMode::Plain), resume(mode)];
+                    return vec![resume(ResumeMode::PLAIN), resume(mode)];
                 }
                 if asked && state.phase == Phase::Baking && state.step == 3 && state.frozen.is_none() {
                     let face = shell.call(|w, _| Face::of(&w.snapshot().routes[id.id()]));
@@ -308,7 +308,7 @@ async fn a_rule_that_appears_is_told_of_and_left_alone() {
     let seen = theatre
         .records()
         .iter()
-        .filter(|r| matches!(&r.event, Event::RuleCreated { route } if route.id.id() == rule))
+        .filter(|r| matches!(&r.event, Event::RuleCreated { route, .. } if route.id.id() == rule))
         .count();
     assert_eq!(seen, 1, "{}", theatre.lines());
     assert!(
@@ -321,7 +321,7 @@ async fn a_rule_that_appears_is_told_of_and_left_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rule_that_appears_is_taken_along_and_back_when_a_person_says_so() {
-    let (mut theatre, ending, rule) = beside_a_new_rule(Some(resume(ResumeMode::IncludeNew))).await;
+    let (mut theatre, ending, rule) = beside_a_new_rule(Some(resume(ResumeMode::INCLUDE_NEW))).await;
     assert_eq!(word(&ending), "completed", "{}", theatre.lines());
     let groups = theatre.started().routes[0].groups.clone();
     let share = |theatre: &Theatre| {

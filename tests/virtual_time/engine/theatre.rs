@@ -394,7 +394,7 @@ fn asked(request: OperatorRequest) -> Request {
         OperatorRequest::Approve => Request::Approve { by },
         OperatorRequest::Promote => Request::Promote { by, full: false },
         OperatorRequest::Pause => Request::Pause { by, reason: String::new() },
-        OperatorRequest::Resume => Request::Resume { by, mode: ResumeMode::Plain },
+        OperatorRequest::Resume => Request::Resume { by, mode: ResumeMode::PLAIN },
         OperatorRequest::Abort => Request::Abort { by, to_step: None },
     }
 }

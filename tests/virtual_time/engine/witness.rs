@@ -91,10 +91,12 @@ impl Witness {
     /// A rule that was made during the run, and that a person took in.
     fn appeared(&self, id: &RouteId) -> Option<RouteStart> {
         let records = self.ledger.records();
-        let included = records.iter().any(|r| matches!(r.event, Event::Resumed { mode: ResumeMode::IncludeNew, .. }));
+        let included = records
+            .iter()
+            .any(|r| matches!(r.event, Event::Resumed { mode: ResumeMode { include_new: true, .. }, .. }));
         let mut routes = records
             .iter()
-            .filter_map(|r| if let Event::RuleCreated { route } = &r.event { Some(&**route) } else { None });
+            .filter_map(|r| if let Event::RuleCreated { route, .. } = &r.event { Some(&**route) } else { None });
         routes.find(|r| included && r.id == *id).cloned()
     }
 

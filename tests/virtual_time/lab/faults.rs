@@ -83,3 +83,25 @@ fn foreign_writes_change_what_they_name_and_a_deleted_rule_is_gone() {
         world.calls().iter().filter(|c| c.caller == Caller::Foreign).map(|c| c.operation.as_str()).collect();
     assert_eq!(foreign, ["ModifyRule", "DeleteRule"]);
 }
+
+#[test]
+fn a_rule_is_created_again_with_its_first_weights_and_conditions_can_change() {
+    let faults = "[{at: {time: 20s}, remake-rule: {listener: 443, priority: 2, to: 777}}, {at: {time: 30s}, change-conditions: {listener: 443, priority: 777, path: /new*}}]";
+    let mut world = world(&format!("{{faults: {faults}}}"));
+    let [a, b, other] = groups(&mut world, at(0));
+    let old = routes(&mut world, at(0))[18 + 2].clone();
+    let read = format!("Action=DescribeRules&RuleArns.member.1={}", old.0);
+    let conditions = |body: &str| body.split("Conditions>").nth(1).expect("conditions").to_owned();
+    let before = conditions(&elb(&mut world, &read, at(1)).1);
+    elb(&mut world, &modify(&old, &[(&a, 50), (&b, 50), (&other, 0)], ""), at(10));
+    assert_eq!(all(&elb(&mut world, &read, at(21)).1, "Code"), ["RuleNotFound"]);
+    let new = routes(&mut world, at(21)).into_iter().map(|route| route.0).find(|id| {
+        let body = elb(&mut world, &format!("Action=DescribeRules&RuleArns.member.1={id}"), at(21)).1;
+        all(&body, "Priority") == ["777"]
+    });
+    let read = format!("Action=DescribeRules&RuleArns.member.1={}", new.expect("a rule with priority 777"));
+    let body = elb(&mut world, &read, at(22)).1;
+    assert_eq!(all(&body, "Weight"), ["100", "0", "0"]);
+    assert_eq!(conditions(&body), before);
+    assert!(elb(&mut world, &read, at(31)).1.contains("/new*"));
+}

@@ -308,7 +308,7 @@ impl Theatre {
                 }
             };
             if matches!(verb, Verb::Resume | Verb::Reassert) {
-                let mode = if verb == Verb::Reassert { ResumeMode::Reassert } else { ResumeMode::Plain };
+                let mode = if verb == Verb::Reassert { ResumeMode::REASSERT } else { ResumeMode::PLAIN };
                 self.resume(mode).await;
             }
         }
@@ -327,7 +327,7 @@ impl Theatre {
     async fn resume(&self, mode: ResumeMode) {
         let state = self.ledger.memory.read(&self.run).await.ok().and_then(|r| State::fold(&r).ok().flatten());
         let held = state.is_some_and(|s| s.raises_stopped() && s.rollback.is_none());
-        if held || mode != ResumeMode::Plain {
+        if held || mode != ResumeMode::PLAIN {
             let _ = self.ledger.memory.put_request(&self.run, &Request::Resume { by: "bob@lab".into(), mode }).await;
         }
     }

@@ -83,7 +83,12 @@ async fn shift(stage: &RehearsalLab) -> ClientMeasurement {
     assert_eq!(stage.on_event(&Event::StepStarted { step: 3, kind: StepType::Bake, label: String::new() }), None);
     stage.clock.sleep(Duration::from_mins(10)).await;
     stage
-        .on_event(&Event::Finished { outcome: RunOutcome::Completed, remarks: vec![], unresolved: Vec::new() })
+        .on_event(&Event::Finished {
+            outcome: RunOutcome::Completed,
+            remarks: vec![],
+            unresolved: Vec::new(),
+            accepted: Vec::new(),
+        })
         .expect("the shares were measured")
 }
 

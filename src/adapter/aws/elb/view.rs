@@ -149,6 +149,7 @@ pub(super) fn target(t: &sdk::TargetHealthDescription) -> Target {
         zone: description.and_then(|d| d.availability_zone()).map(str::to_owned),
         state: health.and_then(|h| h.state()).map_or(TargetState::Unavailable, state),
         reason: health.and_then(|h| h.reason()).map(|r| r.as_str().to_owned()),
+        explanation: health.and_then(|h| h.description()).map(|text| text.trim_end_matches('.').to_owned()),
     }
 }
 

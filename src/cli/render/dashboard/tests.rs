@@ -63,7 +63,15 @@ fn a_finished_run_has_no_current_step() {
             request: None,
         },
     ));
-    events.push((75, Event::Finished { outcome: RunOutcome::RolledBack, remarks: Vec::new(), unresolved: Vec::new() }));
+    events.push((
+        75,
+        Event::Finished {
+            outcome: RunOutcome::RolledBack,
+            remarks: Vec::new(),
+            unresolved: Vec::new(),
+            accepted: Vec::new(),
+        },
+    ));
     let lines = dashboard_lines(&RunView::of(&plan(), &state(events), None, &[], at(80)), 100, &Style::plain());
     assert_eq!(lines[1], "  rolled back: webapp-b has no healthy target");
     assert!(!lines.iter().any(|l| l.contains('▸')), "{lines:#?}");

@@ -13,13 +13,20 @@ use crate::domain::traffic::{RouteId, Split};
 
 /// How often a long batch shows its progress.
 const PROGRESS: SignedDuration = SignedDuration::from_secs(5);
+/// A summary names this many routes that were not written, and counts the others.
+const NAMED: usize = 4;
 
 /// The outcomes of the writes since the start of the step or the rollback.
 #[derive(Debug, Clone, Default)]
 pub(super) struct WriteSummary {
     restore: bool,
     open: BTreeMap<RouteId, Write>,
-    done: BTreeMap<RouteId, String>,
+    /// Routes that were read back right, each with whether it was written, and its shares.
+    done: BTreeMap<RouteId, (bool, String)>,
+    /// Routes whose last write was sent and got no answer.
+    unanswered: BTreeSet<RouteId>,
+    /// Routes whose last write was rejected, or that could not be written.
+    not_written: BTreeSet<RouteId>,
     /// Whether something has changed since the last line.
     changed: bool,
     last_line_at: Option<Timestamp>,
@@ -76,7 +83,10 @@ impl WriteSummary {
         if matches!(result, WriteResult::Applied | WriteResult::Already) {
             let shares =
                 live.or(intended.as_ref().map(|w| &w.set)).map_or_else(String::new, |f| names.shares(route, f));
-            self.done.insert(route.clone(), shares);
+            let written = self.unanswered.remove(route) || result == WriteResult::Applied;
+            let before = self.done.get(route).is_some_and(|(written, _)| *written);
+            self.done.insert(route.clone(), (written || before, shares));
+            self.not_written.remove(route);
             self.changed = true;
             let whole = self.done.len() >= names.routes();
             let long = self.last_line_at.is_some_and(|told| time.duration_since(told) >= PROGRESS);
@@ -86,6 +96,10 @@ impl WriteSummary {
                 Vec::new()
             };
         }
+        match result {
+            WriteResult::Unknown => self.unanswered.insert(route.clone()),
+            _ => self.not_written.insert(route.clone()),
+        };
         // A hundred throttled routes are one line, and not a failure.
         let throttled = self.restore && result == WriteResult::Failed && detail == Some("throttled");
         let text = if throttled {
@@ -97,14 +111,15 @@ impl WriteSummary {
         if self.shown.insert((route, text.words.clone())) { vec![text] } else { Vec::new() }
     }
 
-    /// The summary line: `36 of 36 routes written, read back: a 95 %, b 5 %`.
+    /// The summary line: `36 of 36 routes written, read back: a 95 %, b 5 %`. It counts only routes that were read back
+    /// right, and names the others.
     fn summary_line(&mut self, time: Timestamp, names: &Names) -> Option<EventText> {
         if !std::mem::take(&mut self.changed) {
             return None;
         }
         self.last_line_at = Some(time);
         let mut shares: BTreeMap<&str, usize> = BTreeMap::new();
-        for s in self.done.values() {
+        for (_, s) in self.done.values() {
             *shares.entry(s).or_default() += 1;
         }
         let shares = match shares.len() {
@@ -112,8 +127,29 @@ impl WriteSummary {
             _ => shares.into_iter().map(|(s, n)| format!("{n} at {s}")).collect::<Vec<_>>().join("; "),
         };
         let verb = if self.restore { "restored" } else { "written" };
-        let (done, all) = (self.done.len(), names.routes());
-        Some(EventText::new(Tone::Good, "✓", format!("{done} of {} {verb}, read back: {shares}", count(all, "route"))))
+        let written = self.done.values().filter(|(written, _)| *written).count();
+        let all = count(names.routes().max(self.done.len()), "route");
+        let counts = match self.done.len() - written {
+            0 => format!("{written} of {all} {verb}"),
+            already if written == 0 => format!("{already} of {all} needed no write"),
+            already => format!("{written} of {all} {verb}, {already} needed no write"),
+        };
+        let missing = self.missing(names);
+        let (tone, mark) = if missing.is_empty() { (Tone::Good, "✓") } else { (Tone::Warn, "!") };
+        Some(EventText::new(tone, mark, format!("{counts}, read back: {shares}{missing}")))
+    }
+
+    /// The routes that were not written, by name: a batch with them is not complete.
+    fn missing(&self, names: &Names) -> String {
+        let (shown, more) = (self.not_written.iter().take(NAMED), self.not_written.len().saturating_sub(NAMED));
+        let shown = shown.map(|route| names.route(route)).collect::<Vec<_>>().join(", ");
+        match (shown.is_empty(), more) {
+            (true, _) => String::new(),
+            (false, 0) => format!("; NOT {}: {shown}", if self.restore { "restored" } else { "written" }),
+            (false, more) => {
+                format!("; NOT {}: {shown}, and {more} more", if self.restore { "restored" } else { "written" })
+            }
+        }
     }
 }
 

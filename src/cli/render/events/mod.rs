@@ -12,7 +12,7 @@ use crate::base::number::{count, percent};
 use crate::domain::health::HealthCounts;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{
-    ClientMeasurement, Event, Ramp, Record, ResumeMode, RouteStart, RunOutcome, Started, Wait, WaitReason,
+    ClientMeasurement, DriftPolicy, Event, Ramp, Record, ResumeMode, RouteStart, RunOutcome, Started, Wait, WaitReason,
 };
 use crate::domain::run::hook::{HookId, HookPoint, HookResult};
 use crate::domain::traffic::{RouteContent, RouteId};
@@ -55,14 +55,14 @@ impl EventLines {
         &self.names
     }
 
+    /// Learns the names and the routes of a run from the records before its first line.
+    pub fn learn(&mut self, earlier: &[Record]) {
+        earlier.iter().for_each(|record| self.names.update(&record.event));
+    }
+
     /// The lines that a record adds, without newlines; often none.
     pub fn lines_for(&mut self, record: &Record) -> Vec<String> {
-        if let Event::Started(started) = &record.event {
-            self.names = Names::of(started);
-        }
-        if let Event::RuleCreated { route } = &record.event {
-            self.names.add_route(route);
-        }
+        self.names.update(&record.event);
         let mut texts = self.tally.take(record, &self.names);
         texts.extend(match &record.event {
             Event::Intended { .. } | Event::Outcome { .. } => None,
@@ -149,7 +149,10 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         }
         Event::Unfrozen {} => EventText::new(Tone::Strong, "▸", "no longer frozen: the run continues"),
         Event::Drifted { route, expected, live } => drifted(route, expected, live.as_deref(), names),
-        Event::RuleCreated { route } => EventText::new(Tone::Warn, "!", appeared(route)),
+        Event::ConditionsChanged { route, before, after } => conditions_changed(route, before, after, run, names),
+        Event::RuleCreated { route, replaces } => {
+            EventText::new(Tone::Warn, "!", appeared(route, replaces.as_ref(), run, names))
+        }
         Event::VerdictChanged { gate, verdict: call, why, dry_run } => judged(gate, *call, why, *dry_run),
         // A metric gate concerns more than one group.
         Event::GateFailed { gate, group, message } if group.is_empty() => {
@@ -192,7 +195,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         }
         Event::Health { groups } => health(groups, names),
         Event::Notice { message, .. } => EventText::new(Tone::Warn, "!", message),
-        Event::Finished { outcome, remarks, unresolved: left } => finished(*outcome, remarks, left),
+        Event::Finished { outcome, remarks, unresolved: left, accepted } => finished(*outcome, remarks, left, accepted),
         Event::WeightsTagged { missing, .. } if missing.is_empty() => return None,
         Event::WeightsTagged { missing, .. } => EventText::new(Tone::Warn, "!", untagged(missing)),
         Event::Stopped { message, .. } => EventText::new(Tone::Warn, "⏸", message),
@@ -266,22 +269,41 @@ fn paused(by: &str, reason: &str) -> String {
 }
 
 fn resumed(by: &str, mode: ResumeMode) -> String {
-    let drift = match mode {
-        ResumeMode::Plain => "",
-        ResumeMode::KeepLive => "; the live shares are accepted as they are",
-        ResumeMode::IncludeNew => "; rules created after the start are moved, too",
-        ResumeMode::Reassert => "; routes that others changed are written again",
+    let drift = match mode.drift {
+        DriftPolicy::Leave => "",
+        DriftPolicy::KeepLive => "; what other actors changed is accepted as it is",
+        DriftPolicy::Reassert => "; routes that others changed are written again",
     };
-    format!("resumed by {by}{drift}")
+    let new = if mode.include_new { "; rules created after the start are moved, too" } else { "" };
+    format!("resumed by {by}{drift}{new}")
 }
 
-fn appeared(route: &RouteStart) -> String {
+fn appeared(route: &RouteStart, replaces: Option<&RouteId>, run: &str, names: &Names) -> String {
+    let label = &route.label;
     let conditions = if route.conditions.is_empty() { String::new() } else { format!(" ({})", route.conditions) };
-    format!(
-        "{}{conditions}: someone created this rule, which forwards to the old groups; \
-         to move it, too: cutover resume --include-new",
-        route.label
-    )
+    match replaces {
+        Some(deleted) => format!(
+            "{label}{conditions}: someone created this rule with the conditions of {}, which was deleted; \
+             to move it in its place: cutover resume {run} --keep-live --include-new",
+            names.route(deleted)
+        ),
+        None => format!(
+            "{label}{conditions}: someone created this rule, which forwards to the old groups; \
+             to move it, too: cutover resume {run} --include-new"
+        ),
+    }
+}
+
+fn conditions_changed(route: &RouteId, before: &str, after: &str, run: &str, names: &Names) -> EventText {
+    let label = names.route(route);
+    if before == after {
+        return EventText::new(Tone::Good, "✓", format!("{label}: its conditions are as before the change again"));
+    }
+    let text = format!(
+        "{label}: someone else changed its conditions from `{before}` to `{after}`: it handles other requests; \
+         to accept that: cutover resume {run} --keep-live"
+    );
+    EventText::new(Tone::Bad, "✗", text)
 }
 
 fn drifted(route: &RouteId, expected: &RouteContent, live: Option<&RouteContent>, names: &Names) -> EventText {
@@ -301,7 +323,7 @@ fn rollback(cause: &str, by: &str, to_step: Option<usize>, force: bool) -> Strin
     format!("rolling back {goal}{force}, by {by}: {cause}")
 }
 
-fn finished(outcome: RunOutcome, remarks: &[String], left: &[String]) -> EventText {
+fn finished(outcome: RunOutcome, remarks: &[String], left: &[String], accepted: &[String]) -> EventText {
     let (tone, mark, words) = match outcome {
         RunOutcome::Completed if !left.is_empty() => {
             (Tone::Bad, "✗", "finished, but a person must act: these routes are NOT as planned")
@@ -311,16 +333,20 @@ fn finished(outcome: RunOutcome, remarks: &[String], left: &[String]) -> EventTe
             "✗",
             "finished, but a person must act: these routes are NOT restored; every other route is, and was read back",
         ),
-        RunOutcome::Completed => (Tone::Good, "✓", "completed: every step done, every route read back"),
-        RunOutcome::RolledBack => {
-            (Tone::Warn, "↩", "rolled back: traffic is back where it started, every route read back")
-        }
-        RunOutcome::Aborted => (Tone::Warn, "↩", "aborted: traffic is back as requested, every route read back"),
+        RunOutcome::Completed => (Tone::Good, "✓", "completed: every step done"),
+        RunOutcome::RolledBack => (Tone::Warn, "↩", "rolled back: traffic is back where it started"),
+        RunOutcome::Aborted => (Tone::Warn, "↩", "aborted: traffic is back as requested"),
     };
+    let read_back = match (left.is_empty(), accepted.is_empty()) {
+        (false, _) => "",
+        (true, true) => ", every route read back",
+        (true, false) => ", every route read back except what an operator accepted",
+    };
+    let lines = left.iter().chain(accepted).chain(remarks).map(String::as_str);
     EventText::new(
         tone,
         mark,
-        std::iter::once(words).chain(left.iter().chain(remarks).map(String::as_str)).collect::<Vec<_>>().join("\n"),
+        std::iter::once(&*format!("{words}{read_back}")).chain(lines).collect::<Vec<_>>().join("\n"),
     )
 }
 

@@ -59,6 +59,7 @@ fn a_run_that_fails_reads_as_a_story() {
             outcome: RunOutcome::RolledBack,
             remarks: vec!["clients keep nothing".into()],
             unresolved: Vec::new(),
+            accepted: Vec::new(),
         },
     ));
     insta::assert_snapshot!(transcript(events));
@@ -83,10 +84,44 @@ fn what_went_wrong_with_a_route_is_named_once() {
     events.push((21, drifted(&ids[3], weights(99, 1), None)));
     events
         .push((22, Event::Frozen { reason: FreezeReason::Drift, message: "443 rule 20 is not as we left it".into() }));
-    events.push((23, Event::Resumed { by: "bob@pc".into(), mode: ResumeMode::KeepLive, request: None }));
+    events.push((23, Event::Resumed { by: "bob@pc".into(), mode: ResumeMode::KEEP_LIVE, request: None }));
     events
         .push((24, Event::Stopped { reason: StopReason::Interrupted, message: "b has 1 %.\nNobody watches.".into() }));
     insta::assert_snapshot!(transcript(events));
+}
+
+#[test]
+fn a_summary_counts_only_routes_that_were_read_back_right() {
+    let ids = ids();
+    let refused = |id| (12, outcome(id, WriteResult::Failed, None, Some("InvalidConfigurationRequest: IPv6")));
+    let start = || vec![(0, Event::Started(Box::new(started()))), (11, step(1, StepType::Bind, "bind"))];
+    let mut some = start();
+    some.push((12, intended(&ids, &set(100, 0), &set(100, 0), false)));
+    some.extend(ids[..2].iter().map(|id| (12, outcome(id, WriteResult::Applied, Some(set(100, 0)), None))));
+    some.extend(ids[2..].iter().map(refused));
+    some.push((13, Event::StepDone { step: 1 }));
+    let text = transcript(some);
+    assert!(text.contains("! 2 of 4 routes written, read back: a 100 %, b 0 %; NOT written: 443 rule 20"), "{text}");
+    let mut none = start();
+    none.push((12, intended(&ids, &set(100, 0), &set(100, 0), false)));
+    none.extend(ids.iter().map(refused));
+    none.push((13, rollback_started()));
+    none.push((14, intended(&ids, &set(100, 0), &set(100, 0), true)));
+    none.extend(ids.iter().map(|id| (14, outcome(id, WriteResult::Already, Some(set(100, 0)), None))));
+    let text = transcript(none);
+    assert!(text.contains("4 of 4 routes needed no write, read back: a 100 %, b 0 %"), "{text}");
+    assert!(!text.contains("routes written") && !text.contains("restored"), "{text}");
+}
+
+fn rollback_started() -> Event {
+    Event::RollbackStarted {
+        cause: "a write failed".into(),
+        by: "cutover".into(),
+        trigger: Trigger::Failure,
+        to_step: None,
+        force: false,
+        request: None,
+    }
 }
 
 #[test]

@@ -63,9 +63,7 @@ impl<'a> ReportInput<'a> {
     pub fn new(plan: &'a Plan, records: &'a [Record], history: &'a History, style: &Style) -> Self {
         let mut names = Names::of(&history.state.started);
         for record in records {
-            if let Event::RuleCreated { route } = &record.event {
-                names.add_route(route);
-            }
+            names.update(&record.event);
         }
         let view = RunView::of(plan, &history.state, None, &[], history.time.1);
         let style = Style { color: false, unicode: true, zone: style.zone.clone() };
@@ -276,6 +274,7 @@ fn notable(event: &Event) -> Option<EventKind> {
         Event::Baked { .. }
         | Event::Frozen { .. }
         | Event::Drifted { .. }
+        | Event::ConditionsChanged { .. }
         | Event::RuleCreated { .. }
         | Event::GateFailed { .. }
         // A dry-run gate has no other event; the consequences of other verdicts have their own events.

@@ -25,7 +25,7 @@ fn rolled_back(reason: &str) -> Vec<Record> {
             130,
             Event::Resumed {
                 by: "alice@mac".into(),
-                mode: crate::domain::run::event::ResumeMode::Plain,
+                mode: crate::domain::run::event::ResumeMode::PLAIN,
                 request: None,
             },
         ),
@@ -62,8 +62,15 @@ fn rolled_back(reason: &str) -> Vec<Record> {
         (211, outcome(id, answered, Some(set(100, 0)), None))
     };
     events.extend(ids().iter().enumerate().map(back));
-    events
-        .push((215, Event::Finished { outcome: RunOutcome::RolledBack, remarks: Vec::new(), unresolved: Vec::new() }));
+    events.push((
+        215,
+        Event::Finished {
+            outcome: RunOutcome::RolledBack,
+            remarks: Vec::new(),
+            unresolved: Vec::new(),
+            accepted: Vec::new(),
+        },
+    ));
     records(events)
 }
 

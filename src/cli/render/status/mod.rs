@@ -2,7 +2,7 @@
 
 use super::sections::{Section, drift, lay_out, sections, state_line, traffic};
 use super::style::{Style, Tone};
-use crate::app::view::{Guard, RunView};
+use crate::app::view::{DriftKind, DriftView, Guard, RunView};
 use crate::domain::run::event::{FreezeReason, RunOutcome};
 use crate::domain::run::state::Phase;
 
@@ -65,15 +65,9 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
     if view.phase == Phase::RollingBack {
         return if unguarded(view) { vec![command("rollback", "", "it is not finished")] } else { Vec::new() };
     }
-    if !view.drift.is_empty() || view.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::Drift) {
-        let mut commands = vec![
-            command("resume", " --keep-live", "accept the change"),
-            command("resume", " --reassert", "undo the change"),
-        ];
-        if view.drift.iter().any(|d| d.restores_original) {
-            commands.insert(0, command("rollback", "", "roll back the others, too"));
-        }
-        return commands;
+    let open: Vec<_> = view.drift.iter().filter(|drift| !drift.accepted).collect();
+    if !open.is_empty() || view.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::Drift) {
+        return after_drift(&open, command);
     }
     let mut commands = match view.phase {
         _ if view.frozen.is_some() || view.paused.is_some() => vec![command("resume", "", "")],
@@ -91,6 +85,25 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
     }
     if !view.new_rules.is_empty() {
         commands.push(command("resume", " --include-new", "move the new rules, too"));
+    }
+    commands
+}
+
+/// The commands that continue after others changed routes. A deleted rule cannot be written again, nor can conditions.
+fn after_drift(drift: &[&DriftView], command: impl Fn(&str, &str, &str) -> String) -> Vec<String> {
+    let any = |kind| drift.iter().any(|drift| drift.kind == kind);
+    if any(DriftKind::Replaced) {
+        return vec![command("resume", " --keep-live --include-new", "move the new rule in place of the deleted one")];
+    }
+    if any(DriftKind::Deleted) || any(DriftKind::Conditions) {
+        return vec![command("resume", " --keep-live", "accept the change")];
+    }
+    let mut commands = vec![
+        command("resume", " --keep-live", "accept the change"),
+        command("resume", " --reassert", "undo the change"),
+    ];
+    if drift.iter().any(|d| d.restores_original) {
+        commands.insert(0, command("rollback", "", "roll back the others, too"));
     }
     commands
 }

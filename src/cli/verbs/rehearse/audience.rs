@@ -84,7 +84,7 @@ fn request(asked: OperatorRequest) -> Request {
         OperatorRequest::Approve => Request::Approve { by },
         OperatorRequest::Promote => Request::Promote { by, full: false },
         OperatorRequest::Pause => Request::Pause { by, reason: "the scenario says so".into() },
-        OperatorRequest::Resume => Request::Resume { by, mode: ResumeMode::Plain },
+        OperatorRequest::Resume => Request::Resume { by, mode: ResumeMode::PLAIN },
         OperatorRequest::Abort => Request::Abort { by, to_step: None },
     }
 }

@@ -9,9 +9,10 @@ use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
 use crate::app::names::balancer;
 use crate::app::{connect, follow, owner, steer};
+use crate::base::number::count;
 use crate::cli::args::Global;
 use crate::cli::term;
-use crate::domain::decide::desired_split;
+use crate::domain::decide::{desired_split, drift_text};
 use crate::domain::run::observation::Marker;
 use crate::domain::run::state::{Route, State};
 use crate::domain::traffic::{RouteId, Split};
@@ -58,7 +59,7 @@ struct LivePreview {
 impl LivePreview {
     async fn read(store: &dyn Store, found: &StoredRun, state: &State) -> Self {
         let balancer = connect::retrying_balancer(&connect::aws_config(Some(&found.plan.region)).await);
-        let ids: Vec<_> = state.routes.keys().cloned().collect();
+        let ids: Vec<_> = existing(state).map(|(id, _)| id.clone()).collect();
         let mark = marker::read(&*balancer.tags, &found.run.load_balancers, &found.run.id);
         let (read, mark) = futures::join!(balancer.traffic.routes(&ids), mark);
         let mut live = Self::default();
@@ -86,14 +87,21 @@ fn proposal<'a>(
         let now = desired_split::shares_of(route, live.routes.get(id).unwrap_or(route.split()));
         RoutePreview::of(&route.start, &state.started.groups, &now, &desired_split::restored_shares(state, route))
     };
+    let deleted = state.routes.values().filter(|route| route.is_deleted());
+    let deleted = deleted.map(|route| format!("{}: {}", route.start.label, drift_text::deletion(state, route)));
     let driving = holder.map(|h| format!("{} (process {}) is driving the run and will do this", h.owner, h.pid));
     RollbackPreview {
-        source: format!("run {}, {} routes", found.run.id, state.routes.len()),
-        rows: state.routes.iter().map(row).collect(),
-        remarks: driving.into_iter().chain(live.skipped.iter().cloned()).collect(),
+        source: format!("run {}, {}", found.run.id, count(existing(state).count(), "route")),
+        rows: existing(state).map(row).collect(),
+        remarks: driving.into_iter().chain(deleted).chain(live.skipped.iter().cloned()).collect(),
         place: found.run.load_balancers.iter().map(|arn| balancer(arn)).collect::<Vec<_>>().join(", "),
         other: live.other.as_deref(),
     }
+}
+
+/// The routes that were not deleted.
+fn existing(state: &State) -> impl Iterator<Item = (&RouteId, &Route)> {
+    state.routes.iter().filter(|(_, route)| !route.is_deleted())
 }
 
 /// The failure of a run whose old cluster is retired, or is being retired.

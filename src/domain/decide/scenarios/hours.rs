@@ -107,7 +107,7 @@ fn nobody_approves() {
     // A late approval alone is not enough: the run must also be resumed.
     sim.apply(Event::Approved { step: 5, by: "alice".into(), request: None });
     assert_eq!(reasons(&sim.observe_for(3600, &ok(10), &ok(10))), [WaitReason::Paused]);
-    sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::Plain, request: None });
+    sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::PLAIN, request: None });
     sim.observe_after(POLL, &ok(10), &ok(10));
     assert_eq!((sim.state.step, sim.timed_out()), (6, 1));
 }
@@ -116,7 +116,7 @@ fn nobody_approves() {
 fn a_paused_run_that_is_resumed_without_an_approval_waits_for_it_as_long_as_it_takes() {
     let mut sim = Sim::at_step(5, 10).timed(OnTimeout::Pause);
     sim.observe_for(31 * 60, &ok(10), &ok(10));
-    sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::Plain, request: None });
+    sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::PLAIN, request: None });
     let waiting = sim.observe_for(2 * 3600, &ok(10), &ok(10));
     assert_eq!((reasons(&waiting), sim.timed_out()), (vec![WaitReason::Approval], 1));
 }

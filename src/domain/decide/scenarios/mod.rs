@@ -75,7 +75,14 @@ impl Sim {
         let at = self.now;
         let health = [("webapp-a", a), ("webapp-b", b)].map(|(group, seen)| {
             let value = seen.clone().map(|(healthy, sick)| {
-                let target = |state| Target { id: "10.0.0.1".into(), port: 80, zone: None, state, reason: None };
+                let target = |state| Target {
+                    id: "10.0.0.1".into(),
+                    port: 80,
+                    zone: None,
+                    state,
+                    reason: None,
+                    explanation: None,
+                };
                 let healthy = (0..healthy).map(|_| target(TargetState::Healthy));
                 healthy.chain((0..sick).map(|_| target(TargetState::Unhealthy))).collect()
             });
@@ -242,7 +249,7 @@ fn trouble_on_the_old_side_freezes_and_never_rolls_back() {
     assert!(sim.thawed(), "it goes on by itself");
     // A run that an operator resumed does not freeze again for this reason.
     sim.observe_for(10, &Ok((0, 10)), &ok(10));
-    sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::Plain, request: None });
+    sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::PLAIN, request: None });
     sim.observe_for(60, &Ok((0, 10)), &ok(10));
     assert_eq!(sim.froze(), [FreezeReason::FromUnhealthy; 2]);
     assert!(sim.state.frozen.is_none() && !sim.rolls_back());

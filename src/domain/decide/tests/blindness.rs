@@ -12,6 +12,7 @@ fn in_zones(zones: &[&str]) -> Observed {
             zone: zones.get(n % zones.len().max(1)).map(|z| (*z).into()),
             state: TargetState::Healthy,
             reason: None,
+            explanation: None,
         };
         let health = ["webapp-a", "webapp-b"]
             .map(|g| (group_arn(g), Reading { at: at(i * 5), value: Ok((0..12).map(target).collect()) }));

@@ -12,6 +12,7 @@ use crate::domain::traffic::{ClientStickiness, Reading, RouteContent, RouteId, S
 
 mod blindness;
 mod lateness;
+mod other_actors;
 
 const ORIGINAL: [(&str, u16); 2] = [("webapp-a", 100), ("webapp-b", 0)];
 const HALF: [(&str, u16); 2] = [("webapp-a", 50), ("webapp-b", 50)];
@@ -98,6 +99,7 @@ impl ObserveRoute for Observed {
             zone: None,
             state: TargetState::Healthy,
             reason: None,
+            explanation: None,
         };
         let health = ["webapp-a", "webapp-b"].into_iter().zip(healthy);
         let health =
@@ -221,7 +223,7 @@ fn a_write_over_which_someone_else_wrote_is_closed_after_its_deadline() {
         .after(1, intended(false, 11, &HALF))
         .after(2, drifted)
         .after(3, Event::Frozen { reason: FreezeReason::Drift, message: String::new() })
-        .after(4, Event::Resumed { by: String::new(), mode: ResumeMode::Reassert, request: None });
+        .after(4, Event::Resumed { by: String::new(), mode: ResumeMode::REASSERT, request: None });
     let seen = watch(0).seen(12, Ok(forward(&foreign)), [10, 10]);
     let Decision::Record(events) = next(&state, &seen, 12) else { panic!("{:?}", next(&state, &seen, 12)) };
     let state = state.after(12, events[0].clone());
@@ -236,7 +238,7 @@ fn what_is_written_again_is_held_to_the_raise_gate() {
         .after(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
         .after(2, drifted)
         .after(3, Event::Frozen { reason: FreezeReason::Drift, message: String::new() })
-        .after(4, Event::Resumed { by: String::new(), mode: ResumeMode::Reassert, request: None });
+        .after(4, Event::Resumed { by: String::new(), mode: ResumeMode::REASSERT, request: None });
     let looks = |b: u32| (1..=8).fold(watch(0), |w, i| w.seen(i * 5, Ok(forward(&ORIGINAL)), [10, b]));
     assert!(matches!(next(&state, &looks(4), 40), Decision::Wait(_)), "{:?}", next(&state, &looks(4), 40));
     assert!(matches!(next(&state, &looks(10), 40), Decision::Write(_)), "{:?}", next(&state, &looks(10), 40));

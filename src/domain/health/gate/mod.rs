@@ -23,6 +23,8 @@ pub struct Sample {
     /// Targets whose health checks are off, among the unavailable ones: nobody knows whether they are healthy, and the
     /// load balancer sends them requests (a Lambda function, by default).
     pub unchecked: u32,
+    /// Why targets are unused, in the balancer's words, if some are: the reason of most of them.
+    pub unused: Option<String>,
 }
 
 /// Samples of one group, oldest first. The caller removes samples before a long gap.
@@ -79,7 +81,8 @@ const GUARD_CAPACITY: f64 = 0.7;
 impl Sample {
     /// Counts targets by state and healthy ones by zone.
     pub fn of(at: Timestamp, targets: &[Target]) -> Self {
-        let mut sample = Self { at, counts: HealthCounts::default(), zones: BTreeMap::new(), unchecked: 0 };
+        let unused = reason_of_unused(targets);
+        let mut sample = Self { at, counts: HealthCounts::default(), zones: BTreeMap::new(), unchecked: 0, unused };
         for target in targets {
             let counts = &mut sample.counts;
             *match target.state {
@@ -110,6 +113,12 @@ impl Sample {
     }
 
     fn shortfall(&self, need: &RaiseNeed) -> Option<String> {
+        let why = self.counts_short_of(need)?;
+        let unused = self.unused.as_ref().map(|reason| format!("; {} unused: {reason}", self.counts.unused));
+        Some(why + &unused.unwrap_or_default())
+    }
+
+    fn counts_short_of(&self, need: &RaiseNeed) -> Option<String> {
         let (healthy, registered) = (self.counts.healthy, self.registered());
         if healthy < need.healthy {
             return Some(format!("has {healthy} of the {} healthy targets that {} % needs", need.healthy, need.share));
@@ -128,6 +137,17 @@ impl Sample {
             })
         })
     }
+}
+
+/// Why most of the unused targets are unused; `None` if none is, or nobody says why.
+fn reason_of_unused(targets: &[Target]) -> Option<String> {
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for target in targets.iter().filter(|target| target.state == TargetState::Unused) {
+        let reason = target.explanation.as_deref().or(target.reason.as_deref());
+        *reasons.entry(reason.unwrap_or_default()).or_default() += 1;
+    }
+    let (reason, _) = reasons.into_iter().filter(|(reason, _)| !reason.is_empty()).max_by_key(|(_, count)| *count)?;
+    Some(reason.to_owned())
 }
 
 /// What a share of `share` percent requires of a group: the larger of `minHealthy` and share × `capacity` × `total`.

@@ -10,7 +10,9 @@ fn counts(healthy: u32, unhealthy: u32) -> HealthCounts {
 }
 
 fn samples(all: &[(i64, HealthCounts)]) -> Samples {
-    all.iter().map(|(s, counts)| Sample { at: at(*s), counts: *counts, zones: BTreeMap::new(), unchecked: 0 }).collect()
+    all.iter()
+        .map(|(s, counts)| Sample { at: at(*s), counts: *counts, zones: BTreeMap::new(), unchecked: 0, unused: None })
+        .collect()
 }
 
 /// What a share of `share` percent requires of a total.
@@ -96,6 +98,7 @@ fn without_cross_zone_balancing_every_zone_must_hold_its_part() {
         counts: counts(x + y, 0),
         zones: [("x".to_owned(), x), ("y".to_owned(), y)].into(),
         unchecked: 0,
+        unused: None,
     };
     assert_eq!(raise(&[sample(0, 3, 3), sample(1, 3, 3)].into(), &need, at(3)), RaiseVerdict::Holds);
     let lame = raise(&[sample(0, 5, 1), sample(1, 5, 1)].into(), &need, at(3));
@@ -148,6 +151,7 @@ fn targets_without_health_checks_are_unknown_and_no_incident() {
         zone: None,
         state: TargetState::Unavailable,
         reason: reason.map(str::to_owned),
+        explanation: None,
     };
     let gate = &fixture::plan().strategy.gates.guard;
     let verdict = |reason| {
@@ -156,4 +160,24 @@ fn targets_without_health_checks_are_unknown_and_no_incident() {
     };
     assert_eq!(verdict(Some("Target.HealthCheckDisabled")), (None, GuardVerdict::Passing));
     assert_eq!(verdict(None), (Some(0), GuardVerdict::Failed("has no healthy target (1 unavailable)".into())));
+}
+
+#[test]
+fn a_shortfall_says_why_targets_are_unused() {
+    let unused = |explanation: Option<&str>| Target {
+        id: "10.0.0.1".into(),
+        port: 80,
+        zone: None,
+        state: TargetState::Unused,
+        reason: Some("Target.NotInUse".into()),
+        explanation: explanation.map(str::to_owned),
+    };
+    let need = need(&fixture::plan().strategy.gates.raise, 50, 12, &[], Duration::from_secs(1));
+    let says = |targets: &[Target]| match raise(&[Sample::of(at(0), targets)].into(), &need, at(1)) {
+        RaiseVerdict::Shortfall(why) => why,
+        verdict => panic!("{verdict:?}"),
+    };
+    assert!(says(&[unused(None)]).ends_with("; 1 unused: Target.NotInUse"));
+    let zone = unused(Some("Target is in an Availability Zone that is not enabled for the load balancer"));
+    assert!(says(&[zone.clone(), zone, unused(None)]).contains("; 3 unused: Target is in an Availability Zone"));
 }

@@ -30,7 +30,8 @@ fn now() -> Timestamp {
 }
 
 fn targets(count: u8, state: TargetState) -> Vec<Target> {
-    let target = |i| Target { id: format!("10.0.0.{i}"), port: 8080, zone: None, state, reason: None };
+    let target =
+        |i| Target { id: format!("10.0.0.{i}"), port: 8080, zone: None, state, reason: None, explanation: None };
     (1..=count).map(target).collect()
 }
 

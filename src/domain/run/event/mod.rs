@@ -20,8 +20,8 @@ use crate::domain::traffic::{ClusterName, RouteContent, RouteId, Split};
 
 pub use start::{BindingStart, GroupStart, RouteStart, Started};
 pub use values::{
-    BindResult, ClientMeasurement, ClusterMeasurement, FreezeReason, GateKind, OnTimeout, Ramp, RequestKind,
-    ResumeMode, RunOutcome, StepType, StopReason, Trigger, Wait, WaitReason, Write, WriteResult,
+    BindResult, ClientMeasurement, ClusterMeasurement, DriftPolicy, FreezeReason, GateKind, OnTimeout, Ramp,
+    RequestKind, ResumeMode, RunOutcome, StepType, StopReason, Trigger, Wait, WaitReason, Write, WriteResult,
 };
 
 /// The record version that this build writes.
@@ -208,10 +208,22 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         live: Option<Box<RouteContent>>,
     },
-    /// Another actor created a rule that forwards to a group of the old cluster.
+    /// Another actor changed the conditions of a rule: it handles other requests now.
+    ConditionsChanged {
+        /// The route.
+        route: RouteId,
+        /// The conditions that the run expects.
+        before: String,
+        /// The conditions that the rule has now; equal to `before`: it has the expected ones again.
+        after: String,
+    },
+    /// Another actor created a rule that forwards to a group of the old cluster, or that replaces a deleted route.
     RuleCreated {
         /// The rule, in the form of a route at the start.
         route: Box<RouteStart>,
+        /// The deleted route of the run whose conditions the rule has.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        replaces: Option<RouteId>,
     },
     /// A gate failed.
     GateFailed {
@@ -362,6 +374,10 @@ pub enum Event {
         /// not undone), each with the reason. A person must act.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         unresolved: Vec<String>,
+        /// What is not as planned because another actor changed it and an operator accepted that
+        /// (`resume --keep-live`), each with its route.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        accepted: Vec<String>,
     },
     /// The process stops driving the run; the run is not finished.
     Stopped {
@@ -415,6 +431,7 @@ impl Event {
             | Self::Frozen { .. }
             | Self::Unfrozen {}
             | Self::Drifted { .. }
+            | Self::ConditionsChanged { .. }
             | Self::RuleCreated { .. }
             | Self::GateFailed { .. }
             | Self::GateMeasured { .. }

@@ -1,11 +1,11 @@
-//! The start of a run: everything that a rollback needs. No behavior; fields are only added, with a default.
+//! The start of a run: everything that a rollback needs. No decisions; fields are only added, with a default.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::traffic::{ClusterName, ExternalOwner, Limits, RouteContent, RouteId, Shares};
+use crate::domain::traffic::{ClusterName, ExternalOwner, Limits, RouteContent, RouteId, Shares, Split};
 
 /// The payload of [`Event::Started`](super::Event::Started).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,9 @@ pub struct RouteStart {
     pub id: RouteId,
     /// ARN of the load balancer.
     pub load_balancer: String,
+    /// The vendor's id of its listener; empty in journals of versions that did not record it.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub listener: String,
     /// Listener port and rule priority, such as `443 rule 15`.
     pub label: String,
     /// Its conditions as text.
@@ -109,4 +112,21 @@ pub struct GroupStart {
     pub zones: Vec<String>,
     /// Deregistration delay, in seconds.
     pub deregistration_delay: u32,
+}
+
+impl RouteStart {
+    /// This rule as a route of the run in the place of a deleted one: a rollback restores the original shares of that
+    /// route. If the two forward to different members outside the plan, the rule keeps what it has.
+    #[must_use]
+    pub fn replacing(self, deleted: &Self) -> Self {
+        let managed = |id: &String| deleted.groups.values().any(|group| group == id);
+        let others = |split: &Split| -> BTreeMap<String, Option<u16>> {
+            split.ids().filter(|id| !managed(id)).map(|id| (id.clone(), split.weight(id))).collect()
+        };
+        if others(&self.content.split) != others(&deleted.content.split) {
+            return self;
+        }
+        let content = self.content.with_split(&deleted.content.split);
+        Self { content, content_at_start: Some(self.content), ..self }
+    }
 }

@@ -158,18 +158,41 @@ impl From<model::OnTimeout> for OnTimeout {
     }
 }
 
-/// How `resume` handles drift.
+/// How `resume` handles what other actors changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum ResumeMode {
-    /// Continue; drifted routes stay drifted.
-    Plain,
-    /// Accept the live shares as the expected ones.
+pub struct ResumeMode {
+    /// What happens to drifted routes.
+    pub drift: DriftPolicy,
+    /// `true`: rules that appeared since the start join the run.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub include_new: bool,
+}
+
+/// What `resume` does with drifted routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DriftPolicy {
+    /// They stay drifted.
+    Leave,
+    /// What is live is accepted: shares, conditions, deleted rules.
     KeepLive,
-    /// Write the expected shares again.
+    /// The expected shares are written again.
     Reassert,
-    /// Drifted routes stay drifted; rules that appeared since the start join the run.
-    IncludeNew,
+}
+
+impl ResumeMode {
+    /// Continue; drifted routes stay drifted.
+    pub const PLAIN: Self = Self { drift: DriftPolicy::Leave, include_new: false };
+    /// Accept what is live (`--keep-live`).
+    pub const KEEP_LIVE: Self = Self { drift: DriftPolicy::KeepLive, include_new: false };
+    /// Write the expected shares again (`--reassert`).
+    pub const REASSERT: Self = Self { drift: DriftPolicy::Reassert, include_new: false };
+    /// Rules that appeared join the run (`--include-new`).
+    pub const INCLUDE_NEW: Self = Self { drift: DriftPolicy::Leave, include_new: true };
+    /// Accept what is live, and rules that appeared join the run (`--keep-live --include-new`): a rule was deleted and
+    /// created again.
+    pub const KEEP_LIVE_AND_INCLUDE_NEW: Self = Self { drift: DriftPolicy::KeepLive, include_new: true };
 }
 
 /// Why a run is frozen.

@@ -223,7 +223,12 @@ mod tests {
                 detail: Some("ü \"quoted\"\n".into()),
             },
             Event::Unfrozen {},
-            Event::Finished { outcome: RunOutcome::Completed, remarks: vec![], unresolved: Vec::new() },
+            Event::Finished {
+                outcome: RunOutcome::Completed,
+                remarks: vec![],
+                unresolved: Vec::new(),
+                accepted: Vec::new(),
+            },
         ];
         let (mut text, mut sum, mut records) = (String::new(), String::new(), vec![]);
         for (seq, event) in (1..).zip(events) {

@@ -11,7 +11,7 @@ use super::model::{
     State,
 };
 use crate::domain::run::event::{
-    Event, FreezeReason, OnTimeout, Ramp, Record, ResumeMode, StepType, Trigger, Write, WriteResult,
+    DriftPolicy, Event, FreezeReason, OnTimeout, Ramp, Record, ResumeMode, StepType, Trigger, Write, WriteResult,
 };
 use crate::domain::run::hook::{HookId, HookPoint, HookResult};
 use crate::domain::traffic::{RouteContent, RouteId, Split};
@@ -68,6 +68,7 @@ impl State {
             rollback: None,
             routes: routes.collect(),
             newcomers: BTreeMap::new(),
+            accepted_newcomers: BTreeSet::new(),
             shares_since: record.time,
             gates: BTreeMap::new(),
             handled_bindings: BTreeSet::new(),
@@ -127,11 +128,17 @@ impl State {
             Event::Paused { by, reason, .. } => self.paused = Some(Paused { by: by.clone(), why: reason.clone() }),
             Event::Resumed { mode, .. } => self.resume(time, *mode),
             Event::Frozen { reason, message } => {
-                self.frozen = Some(Frozen { reason: *reason, message: message.clone(), since: time });
+                let since = self.frozen.as_ref().filter(|f| f.reason == *reason).map_or(time, |f| f.since);
+                self.frozen = Some(Frozen { reason: *reason, message: message.clone(), since });
             }
             Event::Unfrozen {} => self.thaw(time),
             Event::Drifted { route, live, .. } => self.record_drift(time, route, live.as_deref()),
-            Event::RuleCreated { route } => {
+            Event::ConditionsChanged { route, after, .. } => {
+                if let Some(route) = self.routes.get_mut(route) {
+                    route.changed_conditions = Some(after.clone()).filter(|after| *after != route.conditions);
+                }
+            }
+            Event::RuleCreated { route, .. } => {
                 self.newcomers.insert(route.id.clone(), (**route).clone());
             }
             Event::RollbackStarted { cause, by, trigger, to_step, force, .. } => {
@@ -288,7 +295,7 @@ impl State {
                 }
                 route.close_writes();
                 route.drift = None;
-                (route.reassert, route.joined_late) = (false, false);
+                (route.reassert, route.joined_late, route.live_accepted) = (false, false, false);
                 if result == WriteResult::Applied {
                     self.last_applied = Some(time);
                 }
@@ -316,6 +323,7 @@ impl State {
         }
         route.drift = (!back).then(|| live.cloned().map_or(Drift::Gone, Drift::Changed));
         route.reassert &= !back;
+        route.deletion_accepted = false;
     }
 
     /// Every command that started must be undone later, whatever its result.
@@ -345,28 +353,50 @@ impl State {
         self.paused = None;
         self.resumed_despite_from |= self.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::FromUnhealthy);
         let drift = self.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::Drift);
-        let settles = matches!(mode, ResumeMode::KeepLive | ResumeMode::Reassert);
-        if !drift || settles {
+        if !drift || mode.drift != DriftPolicy::Leave {
             self.thaw(time);
         }
-        if mode == ResumeMode::IncludeNew {
+        if mode.include_new {
             self.include_newcomers(time);
         }
-        for route in self.routes.values_mut().filter(|_| settles) {
-            match route.drift.clone() {
-                Some(Drift::Changed(live)) if mode == ResumeMode::KeepLive => {
+        match mode.drift {
+            DriftPolicy::Leave => {}
+            DriftPolicy::KeepLive => self.keep_live(time),
+            // A deleted rule cannot be written again, and the conditions of a rule are not ours to write.
+            DriftPolicy::Reassert => {
+                self.routes.values_mut().for_each(|route| route.reassert |= route.drifted_content().is_some())
+            }
+        }
+    }
+
+    /// From now on, what other actors left is what the run expects.
+    fn keep_live(&mut self, time: Timestamp) {
+        let left = self.newcomers.values().filter(|start| self.replaced_route(start).is_some());
+        let left: Vec<_> = left.map(|start| start.id.clone()).collect();
+        self.accepted_newcomers.extend(left);
+        for route in self.routes.values_mut() {
+            if let Some(conditions) = route.changed_conditions.take() {
+                route.conditions = conditions;
+            }
+            match route.drift.take() {
+                Some(Drift::Changed(live)) => {
                     route.confirm(live, time);
-                    route.drift = None;
+                    route.live_accepted = true;
                 }
-                Some(Drift::Changed(_) | Drift::Gone) => route.reassert = true,
+                Some(Drift::Gone) => (route.drift, route.deletion_accepted) = (Some(Drift::Gone), true),
                 None => {}
             }
         }
     }
 
-    /// From now on the rules that appeared are routes of the run. A rollback restores what they had when they appeared.
+    /// From now on the rules that appeared are routes of the run. A rollback restores what they had when they appeared,
+    /// or, if they replace a deleted route, the original shares of that route.
     fn include_newcomers(&mut self, time: Timestamp) {
         for (id, start) in std::mem::take(&mut self.newcomers) {
+            let start = match self.replaced_route(&start) {
+                Some(route) => start.replacing(&route.start),
+                None => start,
+            };
             self.started.routes.push(start.clone());
             self.routes.insert(id, Route { reassert: true, joined_late: true, ..Route::new(start, time) });
         }

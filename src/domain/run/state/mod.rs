@@ -4,6 +4,7 @@
 mod fold;
 mod legal;
 mod model;
+mod other_actors;
 
 pub use legal::{IllegalEvent, StateSummary};
 pub use model::{

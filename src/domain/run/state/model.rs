@@ -86,6 +86,8 @@ pub struct State {
     pub routes: BTreeMap<RouteId, Route>,
     /// Rules that appeared since the start and that the run does not move.
     pub newcomers: BTreeMap<RouteId, RouteStart>,
+    /// Those of them that replace a deleted route and that an operator left as they are (`resume --keep-live`).
+    pub accepted_newcomers: BTreeSet<RouteId>,
     /// Since when the current shares are in effect. Older measurements of metric gates do not count.
     pub shares_since: Timestamp,
     /// Measurements and verdicts of metric gates for the current shares, by gate name.
@@ -229,8 +231,17 @@ pub struct Route {
     pub open_writes: Option<OpenWrites>,
     /// What another actor changed, if anything.
     pub drift: Option<Drift>,
-    /// Whether drift may be overwritten (`resume --reassert`); for a deleted rule, whether the operator knows about it.
+    /// Whether drift may be overwritten (`resume --reassert`).
     pub reassert: bool,
+    /// Whether an operator accepted that the rule was deleted (`resume --keep-live`).
+    pub deletion_accepted: bool,
+    /// Whether `confirmed` is what another actor wrote and an operator accepted (`resume --keep-live`), with no write
+    /// of this run since.
+    pub live_accepted: bool,
+    /// The conditions that it has, or that an operator accepted.
+    pub conditions: String,
+    /// The conditions that another actor gave it, if they differ.
+    pub changed_conditions: Option<String>,
     /// It joined the run late and has to be raised to the shares of the others.
     pub joined_late: bool,
     /// The time of its last event. Older readings are ignored.
@@ -277,10 +288,14 @@ impl Route {
     pub(super) fn new(start: RouteStart, at: Timestamp) -> Self {
         Self {
             confirmed: start.content_at_start.clone().unwrap_or_else(|| start.content.clone()),
+            conditions: start.conditions.clone(),
+            changed_conditions: None,
             start,
             open_writes: None,
             drift: None,
             reassert: false,
+            deletion_accepted: false,
+            live_accepted: false,
             joined_late: false,
             last_event_at: at,
             read_back: false,

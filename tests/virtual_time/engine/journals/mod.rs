@@ -249,7 +249,7 @@ async fn every_journal_is_resumed_to_its_end() {
         let before = journal.state();
         let mut theatre = staged(journal, &example("healthy")).await;
         let name = format!("{}: {}", journal.name, theatre.shown().await);
-        let resume = Request::Resume { by: "bob@lab".into(), mode: ResumeMode::Plain };
+        let resume = Request::Resume { by: "bob@lab".into(), mode: ResumeMode::PLAIN };
         if before.finished.is_some() {
             assert!(refusal(&theatre.plan, &before, &resume).is_some(), "{name}: it is not refused");
         }
@@ -293,7 +293,13 @@ fn operator(state: &State, now: Timestamp) -> Vec<Request> {
     {
         return vec![Request::Promote { by: by(), full: false }];
     }
-    let mode = if state.drifted().next().is_some() { ResumeMode::Reassert } else { ResumeMode::Plain };
+    // A deleted rule cannot be written again, nor can conditions.
+    let lost = state.routes.values().any(|route| route.is_missing() || route.changed_conditions.is_some());
+    let mode = match state.drifted().next() {
+        _ if lost => ResumeMode::KEEP_LIVE_AND_INCLUDE_NEW,
+        Some(_) => ResumeMode::REASSERT,
+        None => ResumeMode::PLAIN,
+    };
     if state.raises_stopped() && state.rollback.is_none() { vec![Request::Resume { by: by(), mode }] } else { vec![] }
 }
 

@@ -67,7 +67,14 @@ async fn recorded() -> Vec<Recorded> {
         assert_eq!(word(&theatre.run().await), "waiting", "{}", theatre.lines());
         all.push((format!("plan-{}", name.to_string_lossy()), journal(&theatre)));
     }
-    for name in ["foreign-write", "green-dies-at-50", "expired-credentials", "rule-deleted"] {
+    for name in [
+        "foreign-write",
+        "green-dies-at-50",
+        "expired-credentials",
+        "rule-deleted",
+        "rule-replaced",
+        "conditions-changed",
+    ] {
         let steps = "[{bind: {}}, {setWeight: 5}, {pause: {duration: 6m}}, {setWeight: 50, name: half}, \
                      {pause: {duration: 7m}}, {setWeight: 100}]";
         let mut theatre = Theatre::begin(small::many_routes("", steps), &example(name)).await;
@@ -104,8 +111,8 @@ async fn canary() -> Recorded {
     let resume = |mode| Request::Resume { by: bob(), mode };
     let mut script = vec![
         (3, false, Request::Pause { by: bob(), reason: "read the dashboards first".into() }),
-        (3, true, resume(ResumeMode::Plain)),
-        (3, true, resume(ResumeMode::KeepLive)),
+        (3, true, resume(ResumeMode::PLAIN)),
+        (3, true, resume(ResumeMode::KEEP_LIVE)),
         (3, false, Request::Promote { by: bob(), full: false }),
         (6, false, Request::Abort { by: bob(), to_step: None }),
     ];
@@ -142,7 +149,7 @@ async fn approval() -> Recorded {
             turns += 1;
             match state.phase {
                 Phase::Baking if paused && turns > 3 && state.raises_stopped() => {
-                    vec![Request::Resume { by: bob(), mode: ResumeMode::IncludeNew }]
+                    vec![Request::Resume { by: bob(), mode: ResumeMode::INCLUDE_NEW }]
                 }
                 Phase::Baking if paused && turns > 10 => vec![Request::Promote { by: bob(), full: false }],
                 Phase::AwaitingApproval if state.raises_stopped() => vec![Request::Abort { by: bob(), to_step: None }],

@@ -82,6 +82,7 @@ fn is_legal(stand: StateSummary, event: &Event) -> bool {
         | Event::Resumed { .. }
         | Event::Frozen { .. }
         | Event::GateFailed { .. }
+        | Event::ConditionsChanged { .. }
         | Event::RuleCreated { .. }
         | Event::WeightsTagged { .. } => stepping,
         Event::Unfrozen {} => stepping && held,

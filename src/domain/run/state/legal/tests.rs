@@ -108,10 +108,15 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (Event::Promoted { step: 1, full: false, by: by(), request: None }, "ba", always),
         (Event::Promoted { step: 1, full: true, by: by(), request: None }, "rmbaw", always),
         (Event::Paused { by: by(), reason: String::new(), request: None }, "rmbaw", always),
-        (Event::Resumed { by: by(), mode: ResumeMode::Plain, request: None }, "rmbaw", always),
+        (Event::Resumed { by: by(), mode: ResumeMode::PLAIN, request: None }, "rmbaw", always),
         (Event::Frozen { reason: FreezeReason::Unreadable, message: String::new() }, "rmbaw", always),
         (Event::Unfrozen {}, "rmbaw", |s| s.raises_stopped),
-        (Event::RuleCreated { route: Box::new(fixture::started(4).routes[0].clone()) }, "rmbaw", always),
+        (Event::ConditionsChanged { route: route(), before: by(), after: by() }, "rmbaw", always),
+        (
+            Event::RuleCreated { route: Box::new(fixture::started(4).routes[0].clone()), replaces: None },
+            "rmbaw",
+            always,
+        ),
         (Event::WeightsTagged { routes: 1, missing: BTreeMap::new() }, "rmbaw", always),
         (Event::GateFailed { gate: GateKind::Guard, group: by(), message: by() }, "rmbaw", always),
         (Event::Outcome { route: route(), result: WriteResult::Applied, live: None, detail: None }, "rmbawBd", always),
@@ -119,7 +124,12 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
         (Event::Waiting { waits: vec![] }, "rmbawBd", always),
         (Event::Health { groups: BTreeMap::new() }, "rmbawBd", always),
         (
-            Event::Finished { outcome: RunOutcome::Completed, remarks: vec![], unresolved: Vec::new() },
+            Event::Finished {
+                outcome: RunOutcome::Completed,
+                remarks: vec![],
+                unresolved: Vec::new(),
+                accepted: Vec::new(),
+            },
             "rmbawBd",
             always,
         ),
@@ -144,7 +154,7 @@ fn letter(phase: Phase) -> char {
 fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() {
     let events = events();
     let kinds: std::collections::BTreeSet<_> = events.iter().map(|(e, _, _)| event_name(e)).collect();
-    assert_eq!(kinds.len(), 34, "each kind of event is here");
+    assert_eq!(kinds.len(), 35, "each kind of event is here");
     let mut count = 0;
     for stand in stands() {
         for (event, phases, condition) in &events {
@@ -160,7 +170,7 @@ fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() 
             }
         }
     }
-    assert_eq!(count, 565);
+    assert_eq!(count, 585);
 }
 
 #[test]

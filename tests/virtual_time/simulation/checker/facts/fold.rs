@@ -1,6 +1,6 @@
 //! Taking in a history, entry by entry.
 
-use cutover::domain::run::event::{Event, Ramp, Record, ResumeMode, RouteStart, Trigger, WriteResult};
+use cutover::domain::run::event::{DriftPolicy, Event, Ramp, Record, ResumeMode, RouteStart, Trigger, WriteResult};
 use cutover::domain::traffic::{RouteContent, RouteId};
 use jiff::{SignedDuration, Timestamp};
 
@@ -148,9 +148,9 @@ impl Facts {
                 self.learned(route, at);
             }
             Event::Drifted { route, .. } => drop(self.drift.remove(route)),
-            Event::Resumed { mode: mode @ (ResumeMode::Reassert | ResumeMode::KeepLive), .. } => {
+            Event::Resumed { mode: ResumeMode { drift, .. }, .. } if *drift != DriftPolicy::Leave => {
                 self.agreed.extend(self.drift.clone());
-                if *mode == ResumeMode::KeepLive {
+                if *drift == DriftPolicy::KeepLive {
                     self.confirmed.extend(self.drift.clone());
                 }
             }

@@ -1,0 +1,137 @@
+//! Describes what other actors did to a run's routes, and what an operator can type. Decides nothing.
+
+use super::context::Context;
+use super::{desired_split, drift_cause};
+use crate::domain::run::event::RouteStart;
+use crate::domain::run::state::{Route, State};
+use crate::domain::traffic::{Split, shares};
+
+/// Why the run is frozen by other actors, and the command that continues it where there is only one; `None` if no
+/// operator has to decide about anything.
+pub fn freeze_message(state: &State) -> Option<String> {
+    let run = &state.run;
+    let mut replaced = state.undecided_replacements();
+    if let Some((rule, route)) = replaced.next() {
+        let others = state.undecided().filter(|other| other.start.id != route.start.id).count();
+        return Some(format!(
+            "{} was deleted, and {} was created with the same conditions ({}){}; \
+             to continue with the new rule: cutover resume {run} --keep-live --include-new",
+            route.start.label,
+            rule.label,
+            rule.conditions,
+            more(others)
+        ));
+    }
+    let mut undecided = state.undecided();
+    let first = undecided.next()?;
+    let more = more(undecided.count());
+    let (label, cause) = (&first.start.label, drift_cause::likely_cause(first));
+    Some(match &first.changed_conditions {
+        _ if first.is_missing() => {
+            format!("{label} was deleted{more}; {cause}; to accept that: cutover resume {run} --keep-live")
+        }
+        Some(after) => format!(
+            "{label} handles other requests: someone else changed its conditions from `{}` to `{after}`{more}; \
+             to accept that: cutover resume {run} --keep-live",
+            first.conditions
+        ),
+        None => format!("{label} was changed by someone else{more}; {cause}"),
+    })
+}
+
+fn more(others: usize) -> String {
+    if others > 0 { format!(", and {others} more") } else { String::new() }
+}
+
+/// Why the shares of this run cannot be written again (`resume --reassert`); `None` if they can.
+pub fn not_reassertable(state: &State) -> Option<String> {
+    let run = &state.run;
+    let back = format!("to roll back: cutover rollback {run}");
+    if let Some(route) = state.routes.values().find(|route| route.is_missing()) {
+        let replaced = state.replacements(route).any(|rule| state.is_undecided(rule));
+        let options = if replaced { "--keep-live --include-new" } else { "--keep-live" };
+        return Some(format!(
+            "{}: {}; a deleted rule cannot be written again; to continue with what is live: \
+             cutover resume {run} {options}; {back}",
+            route.start.label,
+            deletion(state, route)
+        ));
+    }
+    let route = state.routes.values().find(|route| route.changed_conditions.is_some())?;
+    Some(format!(
+        "{}: {}, and this program does not write conditions; to accept them: cutover resume {run} --keep-live; {back}",
+        route.start.label,
+        conditions(route)?
+    ))
+}
+
+/// How a deleted route was deleted, and which rule replaces it.
+pub fn deletion(state: &State, route: &Route) -> String {
+    let mut text = "the rule was deleted".to_owned();
+    for rule in state.replacements(route) {
+        let joined = state.routes.contains_key(&rule.id);
+        let place = if joined { "which belongs to the run now" } else { "which does not belong to the run" };
+        text = format!("{text}; {}, {place}, has its conditions", rule.label);
+    }
+    text
+}
+
+/// How the conditions of a route changed; `None` if they did not.
+pub fn conditions(route: &Route) -> Option<String> {
+    let after = route.changed_conditions.as_ref()?;
+    Some(format!("its conditions changed from `{}` to `{after}`", route.conditions))
+}
+
+/// What other actors changed and an operator accepted, each with its route.
+pub fn accepted(state: &State) -> Vec<String> {
+    let deleted = state.routes.values().filter(|route| route.deletion_accepted);
+    let deleted = deleted
+        .map(|route| format!("{}: {}, accepted with `resume --keep-live`", route.start.label, deletion(state, route)));
+    let changed = state.routes.values().filter(|route| route.conditions != route.start.conditions);
+    let changed = changed.map(|route| {
+        let (label, before, now) = (&route.start.label, &route.start.conditions, &route.conditions);
+        format!("{label}: its conditions are `{now}`, no longer `{before}`, accepted with `resume --keep-live`")
+    });
+    deleted.chain(changed).collect()
+}
+
+/// The routes of a run after its last step that do not have the shares of that step: (not accepted, accepted by an
+/// operator), each with the reason.
+pub fn not_as_planned(c: &Context<'_>) -> (Vec<String>, Vec<String>) {
+    let (mut left, mut accepted) = (Vec::new(), accepted(c.state));
+    for route in c.state.routes.values() {
+        let label = &route.start.label;
+        if route.is_missing() {
+            left.push(format!("{label}: {}", deletion(c.state, route)));
+        }
+        let last = c.plan.strategy.steps.len();
+        let desired = desired_split::after_step(c.plan, &c.state.started, route, last);
+        if route.is_deleted() || desired.is_ok_and(|desired| desired.equivalent(route.split())) {
+            continue;
+        }
+        let shares = shares_text(&route.start, route.split());
+        if route.live_accepted {
+            accepted.push(format!("{label}: {shares}, accepted with `resume --keep-live`"));
+        } else {
+            left.push(format!("{label}: {shares}, which are not the shares of the last step"));
+        }
+    }
+    left.extend(c.state.undecided_replacements().map(|(rule, route)| {
+        let (label, old) = (&rule.label, &route.start.label);
+        format!(
+            "{label}, created with the conditions of {old}, was not moved: {}",
+            shares_text(rule, &rule.content.split)
+        )
+    }));
+    (left, accepted)
+}
+
+/// The shares of the plan's groups in a split, such as `a 95 %, b 5 %`.
+pub fn shares_text(start: &RouteStart, split: &Split) -> String {
+    let managed: Vec<_> = start.groups.iter().map(|(cluster, id)| (cluster.clone(), id.clone())).collect();
+    let live = shares::live_shares(split, &managed).unwrap_or_default();
+    if live.is_empty() {
+        return "no traffic to the plan's groups".into();
+    }
+    live.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ")
+}

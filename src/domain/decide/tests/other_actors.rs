@@ -1,0 +1,183 @@
+//! Deleted rules, rules that replace them, and changed conditions.
+
+use super::*;
+use crate::domain::decide::drift_text;
+use crate::domain::run::event::RunOutcome;
+use crate::domain::traffic::FoundRoute;
+
+/// The priorities of the run's two rules.
+const RULES: [u32; 2] = [10, 20];
+
+fn rule(priority: u32) -> RouteId {
+    route(80, Some(priority), forward(&[])).id
+}
+
+/// A run of the fixture's plan with two rules, at second 0.
+fn run_of_rules() -> State {
+    let mut started = started(10);
+    let first = started.routes.swap_remove(0);
+    let start = |priority| {
+        let live = route(80, Some(priority), forward(&ORIGINAL));
+        let label = live.label();
+        let (id, listener, conditions, content) = (live.id, live.listener, live.conditions, live.content);
+        RouteStart { id, listener, label, conditions, content, ..first.clone() }
+    };
+    started.routes = RULES.map(start).into();
+    started.other_routes = Some([].into());
+    let record =
+        Record { seq: 1, time: at(0), run: "alpha-1".into(), event: Event::Started(Box::new(started)), newer: None };
+    State::fold(&[record]).unwrap().unwrap()
+}
+
+/// A rule as a list of all rules shows it, with the conditions of the rule with priority `like`.
+fn found(priority: u32, like: u32, content: RouteContent) -> FoundRoute {
+    let live = route(80, Some(priority), content);
+    FoundRoute {
+        load_balancer: run_of_rules().started.routes[0].load_balancer.clone(),
+        label: live.label(),
+        conditions: route(80, Some(like), forward(&[])).conditions,
+        id: live.id,
+        listener: live.listener,
+        content: live.content,
+        owners: Vec::new(),
+    }
+}
+
+/// An observation of both rules (`None`: deleted) and of all rules.
+fn observed(second: i64, first: Option<RouteContent>, census: Vec<FoundRoute>) -> Observed {
+    let value = first.ok_or_else(|| Unreadable::NotFound("RuleNotFound".into()));
+    let routes = [
+        (rule(10), Reading { at: at(second), value }),
+        (rule(20), Reading { at: at(second), value: Ok(forward(&ORIGINAL)) }),
+    ];
+    let mut watch = watch(0);
+    watch.add(at(second), Observation { routes: routes.into(), census, ..Observation::default() }, true);
+    watch
+}
+
+fn recorded(decision: Decision) -> Vec<Event> {
+    if let Decision::Record(events) = decision { events } else { panic!("{decision:?}") }
+}
+
+fn deleted() -> State {
+    let gone = Event::Drifted { route: rule(10), expected: Box::new(forward(&ORIGINAL)), live: None };
+    run_of_rules().after(1, gone)
+}
+
+fn resumed(mode: ResumeMode) -> Event {
+    Event::Resumed { by: String::new(), mode, request: None }
+}
+
+#[test]
+fn a_new_rule_with_the_conditions_of_a_deleted_one_replaces_it() {
+    let seen = observed(2, None, vec![found(20, 20, forward(&ORIGINAL)), found(777, 10, forward(&ORIGINAL))]);
+    let events = recorded(next(&run_of_rules(), &seen, 2));
+    let [Event::Drifted { live: None, .. }, Event::RuleCreated { route: start, replaces }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!((start.id.clone(), replaces.clone()), (rule(777), Some(rule(10))));
+    let state = events.into_iter().fold(run_of_rules(), |state, event| state.after(2, event));
+    let [Event::Frozen { message, .. }] = &recorded(next(&state, &seen, 2))[..] else { panic!("it freezes") };
+    assert!(message.contains("cutover resume alpha-1 --keep-live --include-new"), "{message}");
+}
+
+#[test]
+fn a_new_rule_with_other_conditions_replaces_nothing() {
+    let seen = observed(2, None, vec![found(777, 778, forward(&ORIGINAL))]);
+    let events = recorded(next(&run_of_rules(), &seen, 2));
+    assert!(matches!(&events[..], [Event::Drifted { .. }, Event::RuleCreated { replaces: None, .. }]), "{events:?}");
+}
+
+#[test]
+fn a_replacement_that_forwards_to_the_new_cluster_only_gets_the_original_shares_back() {
+    let green = [("webapp-a", 0), ("webapp-b", 100)];
+    let seen = observed(2, None, vec![found(777, 10, forward(&green))]);
+    let state = recorded(next(&deleted(), &seen, 2)).into_iter().fold(deleted(), |state, event| state.after(2, event));
+    let state = state.after(3, resumed(ResumeMode::KEEP_LIVE_AND_INCLUDE_NEW));
+    let joined = &state.routes[&rule(777)];
+    assert!(joined.split().equivalent(&set(&green)) && joined.original().equivalent(&set(&ORIGINAL)), "{joined:?}");
+}
+
+#[test]
+fn reassert_has_no_effect_on_a_deleted_rule() {
+    let state = deleted().after(2, resumed(ResumeMode::REASSERT));
+    assert!(!state.routes[&rule(10)].reassert && state.routes[&rule(10)].is_missing());
+    assert!(drift_text::freeze_message(&state).is_some() && drift_text::not_reassertable(&state).is_some());
+    let accepted = state.after(3, resumed(ResumeMode::KEEP_LIVE));
+    assert_eq!((drift_text::freeze_message(&accepted), drift_text::not_reassertable(&accepted)), (None, None));
+}
+
+#[test]
+fn a_replacement_found_after_its_deletion_was_accepted_freezes_again() {
+    let state = deleted().after(2, resumed(ResumeMode::KEEP_LIVE));
+    let seen = observed(3, None, vec![found(777, 10, forward(&ORIGINAL))]);
+    let state = recorded(next(&state, &seen, 3)).into_iter().fold(state, |state, event| state.after(3, event));
+    assert!(matches!(recorded(next(&state, &seen, 3))[..], [Event::Frozen { reason: FreezeReason::Drift, .. }]));
+}
+
+#[test]
+fn a_completed_run_leaves_nothing_on_the_old_cluster_that_nobody_accepted() {
+    let end = |mut state: State| {
+        let split = set(&[("webapp-a", 0), ("webapp-b", 100)]);
+        state.step = plan().strategy.steps.len() + 1;
+        for route in state.routes.values_mut().filter(|route| !route.is_deleted()) {
+            route.confirmed = route.confirmed.with_split(&split);
+        }
+        let plan = plan();
+        drift_text::not_as_planned(&Context { plan: &plan, state: &state, observed: &watch(0), now: at(9) })
+    };
+    assert_eq!(end(run_of_rules()), (vec![], vec![]));
+    let (left, accepted) = end(deleted());
+    assert!(left[0].contains("80 rule 10: the rule was deleted") && accepted.is_empty(), "{left:?} {accepted:?}");
+    let (left, accepted) = end(deleted().after(2, resumed(ResumeMode::KEEP_LIVE)));
+    assert!(left.is_empty() && accepted[0].contains("80 rule 10"), "{left:?} {accepted:?}");
+    let appeared = recorded(next(&deleted(), &observed(2, None, vec![found(777, 10, forward(&ORIGINAL))]), 2));
+    let state = deleted().after(2, resumed(ResumeMode::KEEP_LIVE)).after(3, appeared[0].clone());
+    let (left, _) = end(state);
+    assert!(left.iter().any(|line| line.contains("80 rule 777")), "{left:?}");
+}
+
+#[test]
+fn changed_conditions_freeze_and_are_no_drift_of_the_weights() {
+    let seen = observed(2, Some(forward(&ORIGINAL)), vec![found(10, 11, forward(&ORIGINAL))]);
+    let events = recorded(next(&run_of_rules(), &seen, 2));
+    assert!(
+        matches!(&events[..], [Event::ConditionsChanged { before, after, .. }]
+        if before == "path /10*" && after == "path /11*"),
+        "{events:?}"
+    );
+    let state = run_of_rules().after(2, events[0].clone());
+    assert!(matches!(recorded(next(&state, &seen, 2))[..], [Event::Frozen { reason: FreezeReason::Drift, .. }]));
+    let restored = state.clone().rolling_back(3, Trigger::Gate);
+    let seen = observed(4, Some(forward(&ORIGINAL)), vec![]);
+    let events = recorded(next(&restored, &seen, 4));
+    assert!(
+        matches!(&events[..], [Event::Finished { outcome: RunOutcome::RolledBack, unresolved: left, accepted, .. }]
+        if left.is_empty() && accepted.is_empty()),
+        "{events:?}"
+    );
+    let accepted = state.after(3, resumed(ResumeMode::KEEP_LIVE));
+    assert_eq!(accepted.routes[&rule(10)].conditions, "path /11*");
+    assert_eq!(drift_text::freeze_message(&accepted), None);
+}
+
+#[test]
+fn conditions_that_are_as_before_again_end_the_freeze() {
+    let changed = Event::ConditionsChanged { route: rule(10), before: "path /10*".into(), after: "path /11*".into() };
+    let state = run_of_rules().after(1, changed);
+    let seen = observed(2, Some(forward(&ORIGINAL)), vec![found(10, 10, forward(&ORIGINAL))]);
+    let events = recorded(next(&state, &seen, 2));
+    let state = state.after(2, events[0].clone());
+    assert_eq!(drift_text::freeze_message(&state), None, "{events:?}");
+}
+
+#[test]
+fn a_rollback_does_not_need_a_person_for_a_deletion_that_one_accepted() {
+    let state = deleted().after(2, resumed(ResumeMode::KEEP_LIVE)).rolling_back(3, Trigger::Operator);
+    let events = recorded(next(&state, &observed(4, None, vec![]), 4));
+    assert!(
+        matches!(&events[..], [Event::Finished { unresolved: left, accepted, .. }]
+        if left.is_empty() && accepted[0].contains("80 rule 10")),
+        "{events:?}"
+    );
+}
