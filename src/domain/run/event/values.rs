@@ -160,18 +160,55 @@ impl From<model::OnTimeout> for OnTimeout {
 
 /// How `resume` handles what other actors changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(from = "ResumeModeName", into = "ResumeModeName")]
 pub struct ResumeMode {
     /// What happens to drifted routes.
     pub drift: DriftPolicy,
     /// `true`: rules that appeared since the start join the run.
-    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub include_new: bool,
 }
 
-/// What `resume` does with drifted routes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The modes by the names that the journal and requests have for them.
+#[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+enum ResumeModeName {
+    Plain,
+    KeepLive,
+    Reassert,
+    IncludeNew,
+    KeepLiveAndIncludeNew,
+    ReassertAndIncludeNew,
+}
+
+impl From<ResumeModeName> for ResumeMode {
+    fn from(name: ResumeModeName) -> Self {
+        let (drift, include_new) = match name {
+            ResumeModeName::Plain => (DriftPolicy::Leave, false),
+            ResumeModeName::KeepLive => (DriftPolicy::KeepLive, false),
+            ResumeModeName::Reassert => (DriftPolicy::Reassert, false),
+            ResumeModeName::IncludeNew => (DriftPolicy::Leave, true),
+            ResumeModeName::KeepLiveAndIncludeNew => (DriftPolicy::KeepLive, true),
+            ResumeModeName::ReassertAndIncludeNew => (DriftPolicy::Reassert, true),
+        };
+        Self { drift, include_new }
+    }
+}
+
+impl From<ResumeMode> for ResumeModeName {
+    fn from(mode: ResumeMode) -> Self {
+        match (mode.drift, mode.include_new) {
+            (DriftPolicy::Leave, false) => Self::Plain,
+            (DriftPolicy::KeepLive, false) => Self::KeepLive,
+            (DriftPolicy::Reassert, false) => Self::Reassert,
+            (DriftPolicy::Leave, true) => Self::IncludeNew,
+            (DriftPolicy::KeepLive, true) => Self::KeepLiveAndIncludeNew,
+            (DriftPolicy::Reassert, true) => Self::ReassertAndIncludeNew,
+        }
+    }
+}
+
+/// What `resume` does with drifted routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DriftPolicy {
     /// They stay drifted.
     Leave,
