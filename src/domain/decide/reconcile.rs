@@ -7,7 +7,7 @@ use super::context::Context;
 use super::route_status;
 use crate::domain::run::event::{Event, RouteStart, WriteResult};
 use crate::domain::run::state::{OpenWrites, Phase, Route};
-use crate::domain::traffic::{FoundRoute, RouteContent, RouteId, Split, Unreadable};
+use crate::domain::traffic::{FoundRoute, RouteContent, RouteId, Split, Unreadable, same_conditions};
 
 /// The events to journal before anything else is decided.
 pub fn events(c: &Context<'_>) -> Vec<Event> {
@@ -28,7 +28,7 @@ fn rule_events(c: &Context<'_>) -> Vec<Event> {
 fn conditions_event(route: &Route, live: &FoundRoute) -> Option<Event> {
     let last = route.changed_conditions.as_ref().unwrap_or(&route.conditions);
     // Default routes have none, and the first versions did not record them.
-    if route.conditions.is_empty() || *last == live.conditions {
+    if route.conditions.is_empty() || same_conditions(last, &live.conditions) {
         return None;
     }
     let (before, after) = (route.conditions.clone(), live.conditions.clone());

@@ -52,3 +52,30 @@ impl UnreadRoute {
         self.groups.is_empty() || groups.into_iter().any(|arn| self.groups.contains(arn))
     }
 }
+
+/// Whether two texts name the same conditions of a rule. AWS does not promise an order of conditions and of their values.
+pub fn same_conditions(one: &str, other: &str) -> bool {
+    let sorted = |text: &str| {
+        let mut conditions: Vec<Vec<String>> =
+            text.split(" and ").map(|c| c.split(' ').map(str::to_owned).collect()).collect();
+        conditions.iter_mut().for_each(|words| words.sort_unstable());
+        conditions.sort_unstable();
+        conditions
+    };
+    one == other || sorted(one) == sorted(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_the_same_in_every_order() {
+        let all = "host a.example and path /api* /ad*";
+        assert!(same_conditions(all, "path /ad* /api* and host a.example"));
+        for other in ["host a.example and path /api*", "path /api* and path /ad* and host a.example", "host /api* /ad*"]
+        {
+            assert!(!same_conditions(all, other), "{other}");
+        }
+    }
+}

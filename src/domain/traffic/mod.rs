@@ -11,7 +11,7 @@ mod split;
 
 use std::collections::BTreeMap;
 
-pub use census::{FoundRoute, RouteCensus, UnreadRoute};
+pub use census::{FoundRoute, RouteCensus, UnreadRoute, same_conditions};
 pub use content::{ClientStickiness, RouteContent, VendorConfig};
 pub use owner::{ExternalOwner, OwnerTool};
 pub use reading::{Reading, Unreadable};

@@ -51,7 +51,8 @@ async fn green_dies_at_50() {
 
 #[tokio::test(start_paused = true)]
 async fn hpa_too_low() {
-    let theatre = ends(staged(), "hpa-too-low", "completed", Exit::Done).await;
+    let steps = "[{bind: {}}, {setWeight: 20}, {pause: {duration: 20m}}, {setWeight: 50}, {setWeight: 100}]";
+    let theatre = ends(small::many_routes("", steps), "hpa-too-low", "completed", Exit::Done).await;
     theatre.assert_shares(100, &[]);
     story!(theatre);
 }

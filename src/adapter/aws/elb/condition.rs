@@ -1,17 +1,14 @@
-//! A rule's conditions in words, such as `host shop.example.com and path /ad* /api*`.
+//! A rule's conditions in words, such as `host shop.example.com and path /api* /ad*`.
 
 use aws_sdk_elasticloadbalancingv2::types::{QueryStringConditionConfig, RuleCondition};
 
-/// All conditions of a rule; they hold together, the values of one are alternatives. Sorted: rules that handle the same
-/// requests have the same words, in whatever order AWS returns them.
+/// All conditions of a rule. All must match; the values of one condition are alternatives.
 pub(super) fn words(conditions: &[RuleCondition]) -> String {
-    let mut all: Vec<_> = conditions.iter().map(one).collect();
-    all.sort_unstable();
-    all.join(" and ")
+    conditions.iter().map(one).collect::<Vec<_>>().join(" and ")
 }
 
 fn one(condition: &RuleCondition) -> String {
-    let (subject, mut values) = match condition.field().unwrap_or_default() {
+    let (subject, values) = match condition.field().unwrap_or_default() {
         "path-pattern" => {
             let c = condition.path_pattern_config();
             ("path".to_owned(), either(c.map(|c| (c.values(), c.regex_values())), condition))
@@ -35,7 +32,6 @@ fn one(condition: &RuleCondition) -> String {
         "query-string" => ("query".to_owned(), query(condition)),
         other => (other.to_owned(), either(None, condition)),
     };
-    values.sort_unstable();
     std::iter::once(subject).chain(values).collect::<Vec<_>>().join(" ")
 }
 
@@ -90,8 +86,8 @@ mod tests {
         ];
         assert_eq!(
             words(&conditions),
-            "header X-Canary: yes and host a.example and method GET and moon-phase full and path /ad* /api* and path ~^/x \
-             and query v=2 and source 10.0.0.0/8"
+            "host a.example and path /api* /ad* and path ~^/x and header X-Canary: yes and method GET \
+             and query v=2 and source 10.0.0.0/8 and moon-phase full"
         );
     }
 }

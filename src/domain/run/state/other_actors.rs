@@ -3,7 +3,7 @@
 
 use super::model::{Route, State};
 use crate::domain::run::event::RouteStart;
-use crate::domain::traffic::{FoundRoute, RouteId, RouteKind};
+use crate::domain::traffic::{FoundRoute, RouteId, RouteKind, same_conditions};
 
 impl Route {
     /// Whether another actor deleted its rule and no operator accepted that.
@@ -26,7 +26,7 @@ impl Route {
             && start.load_balancer == rule.load_balancer
             && start.listener == rule.listener
             && !self.conditions.is_empty()
-            && self.conditions == rule.conditions
+            && same_conditions(&self.conditions, rule.conditions)
     }
 }
 
