@@ -24,12 +24,12 @@ impl<'a> Arn<'a> {
         Some(Self { partition, service, region, account, resource })
     }
 
-    /// The kind of the resource: its text before the first `/`.
+    /// Returns the kind of the resource: its text before the first `/`.
     pub fn kind(&self) -> &'a str {
         self.resource.split('/').next().unwrap_or_default()
     }
 
-    /// The name of the target group, or of the load balancer that the resource belongs to.
+    /// Returns the name of the target group, or of the load balancer that the resource belongs to.
     pub fn name(&self) -> Option<&'a str> {
         let mut parts = self.resource.split('/').skip(1);
         match self.kind() {
@@ -45,32 +45,32 @@ pub fn begins(text: &str) -> bool {
     text.starts_with("arn:")
 }
 
-/// The name in a load balancer's or target group's ARN; the text itself if it is not an ARN.
+/// Returns the name in a load balancer's or target group's ARN; the text itself if it is not an ARN.
 pub fn name(arn: &str) -> &str {
     Arn::parse(arn).and_then(|arn| arn.name()).unwrap_or(arn)
 }
 
-/// The region of an ARN; empty if there is none.
+/// Returns the region of an ARN; empty if there is none.
 pub fn region(arn: &str) -> &str {
     Arn::parse(arn).map_or("", |arn| arn.region)
 }
 
-/// The account of an ARN; empty if there is none.
+/// Returns the account of an ARN; empty if there is none.
 pub fn account(arn: &str) -> &str {
     Arn::parse(arn).map_or("", |arn| arn.account)
 }
 
-/// The resource of an ARN; empty if the text is not an ARN.
+/// Returns the resource of an ARN; empty if the text is not an ARN.
 pub fn resource(arn: &str) -> &str {
     Arn::parse(arn).map_or("", |arn| arn.resource)
 }
 
-/// The last segment of an ARN's resource: unique among resources of its kind in one account and region.
+/// Returns the last segment of an ARN's resource: unique among resources of its kind in one account and region.
 pub fn last(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
-/// A short name for people: a target group's name, or the resource of a rule or listener.
+/// Returns a short name for people: a target group's name, or the resource of a rule or listener.
 pub fn short(arn: &str) -> &str {
     match Arn::parse(arn) {
         Some(parts) if parts.kind() == "targetgroup" => parts.name().unwrap_or(arn),

@@ -28,7 +28,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The name that is also used in JSON.
+    /// Returns the name that is also used in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Lint => "lint",
@@ -53,7 +53,7 @@ macro_rules! codes {
                 match self { $($(Self::$code => stringify!($code),)*)* }
             }
 
-            /// What it is about, in a few words.
+            /// Returns what it is about, in a few words.
             pub fn title(self) -> &'static str {
                 match self { $($(Self::$code => $title,)*)* }
             }
@@ -63,7 +63,7 @@ macro_rules! codes {
                 match self { $($(Self::$code => Severity::$severity,)*)* }
             }
 
-            /// Where it comes from.
+            /// Returns where it comes from.
             pub fn source(self) -> Source {
                 match self { $($(Self::$code => Source::$source,)*)* }
             }
@@ -200,7 +200,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// A finding with the severity of its code.
+    /// Returns a finding with the severity of its code.
     pub fn new(code: Code, subject: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             code,

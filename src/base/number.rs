@@ -1,12 +1,12 @@
 //! Formats numbers for people.
 
-/// A percentage with at most two decimal places and no trailing zeros: `5`, `0.1`, `33.33`.
+/// Returns a percentage with at most two decimal places and no trailing zeros: `5`, `0.1`, `33.33`.
 pub fn percent(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A number and its noun: `1 route`, `36 routes`.
+/// Returns a number and its noun: `1 route`, `36 routes`.
 pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -35,7 +35,7 @@ const ALL: [Partition; 8] = [
     partition("aws", "", "amazonaws.com", "api.aws"),
 ];
 
-/// The partition that a region belongs to.
+/// Returns the partition that a region belongs to.
 pub fn of_region(region: &str) -> Partition {
     ALL.into_iter().find(|p| region.starts_with(p.prefix)).unwrap_or(ALL[ALL.len() - 1])
 }

@@ -16,7 +16,7 @@ pub struct Rate {
 pub const WRITES: Rate = Rate { burst: 18.0, per_second: 3.0 };
 
 impl Rate {
-    /// The minimum time that this number of calls takes, from a full bucket.
+    /// Returns the minimum time that this number of calls takes, from a full bucket.
     #[allow(clippy::cast_precision_loss)] // a number of calls
     pub fn min_duration(self, calls: usize) -> Duration {
         Duration::from_secs_f64((calls as f64 - self.burst).max(0.0) / self.per_second)

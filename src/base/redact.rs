@@ -42,7 +42,7 @@ pub fn remember(value: &str) {
     }
 }
 
-/// A text without credentials: neither the values of [`remember`] nor anything that [`shapes`] recognizes.
+/// Returns a text without credentials: neither the values of [`remember`] nor anything that [`shapes`] recognizes.
 pub fn clean(text: &str) -> Cow<'_, str> {
     let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
     let known = secrets.iter().flat_map(|secret| text.match_indices(secret.as_str()));
@@ -52,7 +52,7 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     replaced(text, found)
 }
 
-/// Where a text has something of the form of a credential: user information of a URL, a bearer token, an
+/// Returns where a text has something of the form of a credential: user information of a URL, a bearer token, an
 /// `Authorization` header, the signature of a pre-signed URL, a token of EKS, AWS, Slack or JWT, a private key, a field
 /// of JSON or of a query that is named like a secret.
 pub fn shapes(text: &str) -> Vec<Range<usize>> {
@@ -67,7 +67,7 @@ pub fn shapes(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// The ranges replaced by [`MARK`]; ranges that overlap or touch by one mark.
+/// Returns the ranges replaced by [`MARK`]; ranges that overlap or touch by one mark.
 fn replaced(text: &str, mut found: Vec<Range<usize>>) -> Cow<'_, str> {
     found.retain(|range| !range.is_empty() && text.get(range.clone()).is_some_and(|part| part != MARK));
     if found.is_empty() {

@@ -54,27 +54,27 @@ impl RetrySchedule {
         Self { tries, ..self }
     }
 
-    /// The pause after this many consecutive failures, from 1.
+    /// Returns the pause after this many consecutive failures, from 1.
     pub fn after(self, failures: u32) -> Duration {
         self.first.saturating_mul(self.factor.saturating_pow(failures.saturating_sub(1))).min(self.most)
     }
 
-    /// The pauses between the tries, in order.
+    /// Returns the pauses between the tries, in order.
     pub fn pauses(self) -> impl Iterator<Item = Duration> + Send {
         (1..self.tries).map(move |failures| self.after(failures))
     }
 
-    /// The number of tries, including the first.
+    /// Returns the number of tries, including the first.
     pub const fn count(self) -> u32 {
         self.tries
     }
 
-    /// The first pause.
+    /// Returns the first pause.
     pub const fn first(self) -> Duration {
         self.first
     }
 
-    /// The longest pause.
+    /// Returns the longest pause.
     pub const fn most(self) -> Duration {
         self.most
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-/// The first `most` characters of a text, followed by `…` if it has more.
+/// Returns the first `most` characters of a text, followed by `…` if it has more.
 pub fn clip(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -12,12 +12,12 @@ pub fn clip(text: &str, most: usize) -> String {
     }
 }
 
-/// A text on one line, with single spaces, clipped to `most` characters.
+/// Returns a text on one line, with single spaces, clipped to `most` characters.
 pub fn line(text: &str, most: usize) -> String {
     clip(&text.split_whitespace().collect::<Vec<_>>().join(" "), most)
 }
 
-/// The first six items of a list, and how many more there are.
+/// Returns the first six items of a list, and how many more there are.
 pub fn list<T: AsRef<str>>(all: &[T]) -> String {
     const SHOWN: usize = 6;
     let shown = all.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
@@ -33,7 +33,7 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The serialized form of a variant without fields: its word in journals, plans and messages.
+/// Returns the serialized form of a variant without fields: its word in journals, plans and messages.
 pub fn word(variant: &impl Serialize) -> String {
     serde_json::to_value(variant).ok().and_then(|json| json.as_str().map(str::to_owned)).unwrap_or_default()
 }

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A time later by a duration; at most [`Timestamp::MAX`].
+/// Returns a time later by a duration; at most [`Timestamp::MAX`].
 pub fn later(at: Timestamp, by: Duration) -> Timestamp {
     at.checked_add(signed(by)).unwrap_or(Timestamp::MAX)
 }
 
-/// A time earlier by a duration; at least [`Timestamp::MIN`].
+/// Returns a time earlier by a duration; at least [`Timestamp::MIN`].
 pub fn earlier(at: Timestamp, by: Duration) -> Timestamp {
     at.checked_sub(signed(by)).unwrap_or(Timestamp::MIN)
 }
 
-/// A duration as a signed one; at most [`SignedDuration::MAX`].
+/// Returns a duration as a signed one; at most [`SignedDuration::MAX`].
 pub fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }

@@ -22,7 +22,7 @@ use crate::plan::model::{
 /// The load balancer's ARN.
 pub const LB: &str = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:loadbalancer/app/alpha/50dc6c495c0c9188";
 
-/// The ARN of a target group.
+/// Returns the ARN of a target group.
 pub fn group_arn(name: &str) -> String {
     format!("arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/{name}/73e2d6bc24d8a067")
 }
@@ -32,7 +32,7 @@ pub fn shares(a: u32, b: u32) -> Shares {
     [("a".to_owned(), a), ("b".to_owned(), b)].into()
 }
 
-/// A plan with the steps: bind, 1 %, ten minutes, 50 %, an approval, 100 %, an hour.
+/// Returns a plan with the steps: bind, 1 %, ten minutes, 50 %, an approval, 100 %, an hour.
 pub fn plan() -> Plan {
     let kinds = [
         StepKind::Bind,
@@ -111,7 +111,7 @@ fn workload() -> Workload {
     }
 }
 
-/// The load balancer.
+/// Returns the load balancer.
 pub fn load_balancer() -> LoadBalancer {
     LoadBalancer {
         arn: LB.to_owned(),
@@ -128,7 +128,7 @@ pub fn load_balancer() -> LoadBalancer {
     }
 }
 
-/// A target group, attached to the load balancer.
+/// Returns a target group, attached to the load balancer.
 pub fn group(name: &str) -> TargetGroup {
     TargetGroup {
         arn: group_arn(name),
@@ -156,19 +156,19 @@ pub fn group(name: &str) -> TargetGroup {
     }
 }
 
-/// A forward action over groups by name and weight.
+/// Returns a forward action over groups by name and weight.
 pub fn forward(weights: &[(&str, u16)]) -> RouteContent {
     let forward_config = Forward { target_groups: Vec::new(), target_group_stickiness_config: None };
     let split = Split::of(weights.iter().map(|(name, weight)| (group_arn(name), *weight)));
     elb::content(&[Action::Forward { order: None, forward_config }]).with_split(&split)
 }
 
-/// A redirect.
+/// Returns a redirect.
 pub fn redirect() -> RouteContent {
     elb::content(&[Action::Redirect { order: None, redirect_config: Config::new() }])
 }
 
-/// A route of the listener on `port`.
+/// Returns a route of the listener on `port`.
 pub fn route(port: u16, priority: Option<u32>, content: RouteContent) -> LiveRoute {
     let listener = listener(port).arn;
     let rule = |p| RouteId::rule(format!("{}/{p:016x}", listener.replace(":listener/", ":listener-rule/")));
@@ -177,7 +177,7 @@ pub fn route(port: u16, priority: Option<u32>, content: RouteContent) -> LiveRou
     LiveRoute { id, listener, port, priority, conditions, content, tags: BTreeMap::new() }
 }
 
-/// A listener.
+/// Returns a listener.
 pub fn listener(port: u16) -> Listener {
     Listener {
         arn: format!("{}/{port:016x}", LB.replace(":loadbalancer/", ":listener/")),
@@ -220,7 +220,7 @@ pub fn each_route(world: &mut LiveResources, mut change: impl FnMut(&mut LiveRou
     }
 }
 
-/// The start of a route whose managed groups are `webapp-a` and `webapp-b`.
+/// Returns the start of a route whose managed groups are `webapp-a` and `webapp-b`.
 pub fn route_start(live: LiveRoute) -> RouteStart {
     RouteStart {
         label: live.label(),
@@ -237,7 +237,7 @@ pub fn route_start(live: LiveRoute) -> RouteStart {
     }
 }
 
-/// The `Started` record of a run of [`plan`] over two rules, with this many healthy targets in `webapp-a`.
+/// Returns the `Started` record of a run of [`plan`] over two rules, with this many healthy targets in `webapp-a`.
 pub fn started(healthy: u32) -> Started {
     let content = forward(&[("webapp-a", 100), ("webapp-default", 0)]);
     let routes = [15, 20].map(|priority| route_start(route(80, Some(priority), content.clone())));
@@ -269,7 +269,7 @@ pub fn started(healthy: u32) -> Started {
     }
 }
 
-/// The state of a run that has just started.
+/// Returns the state of a run that has just started.
 pub fn state(started: Started) -> State {
     let record = Record::new(1, Timestamp::UNIX_EPOCH, "alpha-1", Event::Started(Box::new(started)));
     State::fold(&[record]).expect("legal").expect("a state")

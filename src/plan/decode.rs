@@ -113,7 +113,7 @@ pub(crate) fn note(out: &mut Vec<Diagnostic>, code: Code, place: Place, message:
 }
 
 impl Node {
-    /// The node of a default value, with the place of its owner.
+    /// Returns the node of a default value, with the place of its owner.
     fn implied(key: &str, value: &serde_json::Value, place: Place) -> Self {
         use serde_json::Value as Json;
         let value = match value {
@@ -127,7 +127,7 @@ impl Node {
         Self { key: Some((key.to_owned(), place)), place, value }
     }
 
-    /// The place to which messages about the node as a whole point.
+    /// Returns the place to which messages about the node as a whole point.
     pub fn head(&self) -> Place {
         self.key.as_ref().map_or(self.place, |(_, place)| *place)
     }
@@ -214,7 +214,7 @@ pub(crate) struct Choice {
     pub of: &'static [&'static str],
 }
 
-/// The entries of a mapping, after notes about fields that are unknown, missing, or too many.
+/// Returns the entries of a mapping, after notes about fields that are unknown, missing, or too many.
 pub(crate) fn entries<'a>(
     node: &'a Node,
     what: &str,
@@ -289,7 +289,7 @@ fn check_choice(
     }
 }
 
-/// A field's value, or its default if the file does not have the field or its value cannot be read.
+/// Returns a field's value, or its default if the file does not have the field or its value cannot be read.
 pub(crate) fn field<T: Decode>(
     entries: &[Node],
     field: &Field,
@@ -312,12 +312,12 @@ pub(crate) fn list(words: &[impl AsRef<str>]) -> String {
     }
 }
 
-/// A text shortened for a message.
+/// Returns a text shortened for a message.
 pub(crate) fn clip(text: &str) -> String {
     text::clip(text, 60)
 }
 
-/// The schema of a record.
+/// Returns the schema of a record.
 pub(crate) fn schema(
     doc: &[&str],
     fields: &[Field],

@@ -20,7 +20,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place of `len` characters from a line and column (from 1). A place beyond the text is moved to its end.
+    /// Returns the place of `len` characters from a line and column (from 1). A place beyond the text is moved to its
+    /// end.
     pub fn at(text: &str, line: usize, column: usize, len: usize) -> Self {
         let line = line.max(1);
         let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
@@ -48,7 +49,7 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// An error without help.
+    /// Returns an error without help.
     pub fn new(code: Code, place: Place, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), help: None, place, unknown: false }
     }

@@ -76,7 +76,7 @@ pub fn read(source: &str, bytes: &[u8], instead: Plan) -> Plan {
     Plan { newer, ..plan }
 }
 
-/// The plan of the bytes, and all errors in it.
+/// Returns the plan of the bytes, and all errors in it.
 fn parse(source: &str, bytes: &[u8], instead: Plan, errors: &mut Vec<Diagnostic>) -> Plan {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let origin = check::Origin { source, text: &text, hash: hash(bytes) };

@@ -48,7 +48,7 @@ pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
 /// Maximum number of characters of a source line that are shown.
 const LINE: usize = 300;
 
-/// The text with long lines cut, so that no line fills the terminal. Places keep their line and column.
+/// Returns the text with long lines cut, so that no line fills the terminal. Places keep their line and column.
 fn crop(text: &str) -> String {
     let cut = |line: &str| clean(&line.chars().take(LINE).collect::<String>());
     text.split('\n').map(cut).collect::<Vec<_>>().join("\n")

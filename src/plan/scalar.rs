@@ -121,7 +121,7 @@ fn label(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// A label that cannot be confused with a step's number.
+/// Returns a label that cannot be confused with a step's number.
 fn step_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let name = label(node, out)?;
     if !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()) {
@@ -161,12 +161,12 @@ fn region(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// A duration that is longer than zero.
+/// Returns a duration that is longer than zero.
 fn period(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Duration> {
     duration(node, duration::parse, out)
 }
 
-/// A duration of something that need not be waited for.
+/// Returns a duration of something that need not be waited for.
 fn period_or_zero(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Duration> {
     duration(node, duration::parse_or_zero, out)
 }

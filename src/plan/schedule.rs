@@ -11,8 +11,8 @@ use crate::base::hours::earliest_fit;
 use crate::base::rate::WRITES;
 use crate::base::time::later;
 
-/// The minimum duration of a step and the pauses after it, up to the next step that moves a share. Approvals and
-/// commands count as zero.
+/// Returns the minimum duration of a step and the pauses after it, up to the next step that moves a share. Approvals
+/// and commands count as zero.
 pub fn min_duration_with_pauses(strategy: &Strategy, number: usize, routes: usize) -> Duration {
     let after = strategy.steps.iter().skip(number).take_while(|s| !matches!(s.kind, StepKind::Shares(_)));
     WRITES.min_duration(routes)
@@ -20,7 +20,7 @@ pub fn min_duration_with_pauses(strategy: &Strategy, number: usize, routes: usiz
         + after.map(|s| min_step_duration(strategy, s, routes)).sum::<Duration>()
 }
 
-/// The minimum duration of a step.
+/// Returns the minimum duration of a step.
 pub fn min_step_duration(strategy: &Strategy, step: &Step, routes: usize) -> Duration {
     match step.kind {
         StepKind::Bind | StepKind::Shares(_) => WRITES.min_duration(routes) + strategy.settle,
@@ -29,12 +29,12 @@ pub fn min_step_duration(strategy: &Strategy, step: &Step, routes: usize) -> Dur
     }
 }
 
-/// The minimum duration of all steps. Approvals and gates take additional time.
+/// Returns the minimum duration of all steps. Approvals and gates take additional time.
 pub fn min_duration(plan: &Plan, routes: usize) -> Duration {
     plan.strategy.steps.iter().map(|step| min_step_duration(&plan.strategy, step, routes)).sum()
 }
 
-/// The number of routes that a plan declares: the sum of its `expect` fields; 0 if it has none.
+/// Returns the number of routes that a plan declares: the sum of its `expect` fields; 0 if it has none.
 pub fn expected_routes(workloads: &[Workload]) -> usize {
     workloads.iter().flat_map(|w| &w.routes).filter_map(|entry| entry.expect).sum()
 }
@@ -49,8 +49,8 @@ pub fn raises(strategy: &Strategy, number: usize) -> bool {
     then.iter().any(|(cluster, share)| *share > of(&before, cluster).max(of(&strategy.start, cluster)))
 }
 
-/// The earliest start of each step of a plan that begins at `at`, followed by its end; shorter if a step fits into no
-/// window.
+/// Returns the earliest start of each step of a plan that begins at `at`, followed by its end; shorter if a step fits
+/// into no window.
 pub fn earliest_starts(plan: &Plan, at: Timestamp, routes: usize) -> Vec<Timestamp> {
     let strategy = &plan.strategy;
     let mut time = strategy.hours.not_before.map_or(at, |first| first.max(at));

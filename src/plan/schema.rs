@@ -4,7 +4,7 @@ use schemars::generate::SchemaSettings;
 
 use super::file::Document;
 
-/// The JSON Schema (draft 7, which most editors support). All definitions are inlined, so that editors show
+/// Returns the JSON Schema (draft 7, which most editors support). All definitions are inlined, so that editors show
 /// descriptions at the cursor. A plan that the schema accepts can fail only checks of what values mean together.
 pub fn schema() -> serde_json::Value {
     let settings = SchemaSettings::draft07().with(|s| s.inline_subschemas = true);

@@ -2,8 +2,8 @@
 
 use strsim::osa_distance;
 
-/// The known word closest to `word`: equal except for case, or at most two edits away (one for short words, none for
-/// the shortest). `None` if none is close.
+/// Returns the known word closest to `word`: equal except for case, or at most two edits away (one for short words,
+/// none for the shortest). `None` if none is close.
 pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A limit, because the cost is quadratic and no field has a name of this length.
     if word.len() > 64 {

@@ -32,7 +32,7 @@ fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// The names of a text's placeholders, in order.
+/// Returns the names of a text's placeholders, in order.
 pub fn placeholder_names(text: &str) -> impl Iterator<Item = &str> {
     parts(text)
         .into_iter()

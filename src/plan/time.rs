@@ -21,7 +21,7 @@ word! {
 }
 
 impl Day {
-    /// The day as jiff's type.
+    /// Returns the day as jiff's type.
     pub fn weekday(self) -> Weekday {
         match self {
             Self::Mon => Weekday::Monday,

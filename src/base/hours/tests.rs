@@ -30,7 +30,7 @@ fn minutes(n: u64) -> Duration {
     Duration::from_mins(n)
 }
 
-/// The earliest time at which this many minutes fit.
+/// Returns the earliest time at which this many minutes fit.
 fn then(hours: &Hours, now: &str, need: u64) -> Option<String> {
     earliest_fit(hours, at(now), minutes(need)).map(|t| t.to_string())
 }

@@ -20,12 +20,12 @@ pub fn bake_progress(c: &Context<'_>) -> (Duration, Duration, Timestamp) {
     (before + observed, unseen, until)
 }
 
-/// The record of the bake, if one is due: each minute, and after a gap.
+/// Returns the record of the bake, if one is due: each minute, and after a gap.
 pub fn bake_record(c: &Context<'_>) -> Option<Event> {
     record_if_due(c, BAKE_RECORD)
 }
 
-/// The record of the bake for a process that exits; the next process continues from its last observation.
+/// Returns the record of the bake for a process that exits; the next process continues from its last observation.
 pub fn last_bake_record(c: &Context<'_>) -> Option<Event> {
     record_if_due(c, Duration::from_millis(1))
 }

@@ -8,8 +8,8 @@ use crate::domain::health::gate;
 use crate::domain::run::state::State;
 use crate::domain::traffic::RouteContent;
 
-/// The groups that carry traffic now, or may because of a write without an answer, with the largest share in percent
-/// that each has on any route.
+/// Returns the groups that carry traffic now, or may because of a write without an answer, with the largest share in
+/// percent that each has on any route.
 pub fn groups_with_traffic(state: &State) -> BTreeMap<&str, u32> {
     let mut all: BTreeMap<&str, u32> = BTreeMap::new();
     for route in state.routes.values().filter(|r| !r.is_deleted()) {

@@ -22,7 +22,7 @@ pub struct ChunkVerdict {
     pub waits: Vec<Wait>,
 }
 
-/// The groups that these writes raise, limited to those that the batch gates.
+/// Returns the groups that these writes raise, limited to those that the batch gates.
 pub fn groups_to_read(state: &State, batch: &Batch, writes: &[Write]) -> Vec<String> {
     let all: BTreeSet<_> = writes.iter().flat_map(|write| gated_groups(state, batch, write)).collect();
     all.into_iter().collect()

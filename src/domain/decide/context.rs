@@ -20,7 +20,7 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// A group's name for messages.
+    /// Returns a group's name for messages.
     pub fn name<'b>(&self, group: &'b str) -> &'b str
     where
         'a: 'b,
@@ -28,13 +28,13 @@ impl<'a> Context<'a> {
         self.state.started.groups.get(group).map_or(group, |start| &start.name)
     }
 
-    /// The kind of the current step; `None` after the last one.
+    /// Returns the kind of the current step; `None` after the last one.
     pub fn step_kind(&self) -> Option<&'a StepKind> {
         current_step(self.plan, self.state)
     }
 }
 
-/// The kind of the current step; `None` after the last one.
+/// Returns the kind of the current step; `None` after the last one.
 pub fn current_step<'a>(plan: &'a Plan, state: &State) -> Option<&'a StepKind> {
     plan.strategy.steps.get(state.step.checked_sub(1)?).map(|s| &s.kind)
 }

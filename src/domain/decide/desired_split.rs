@@ -14,14 +14,14 @@ pub fn ever_used(plan: &Plan, start: Option<&Shares>, cluster: &str) -> bool {
     plan.strategy.peak(cluster) > 0 || start.is_some_and(|shares| shares.get(cluster).is_some_and(|share| *share > 0))
 }
 
-/// The managed groups of a route that the run uses: those in the original split, and those of clusters that ever get a
-/// share.
+/// Returns the managed groups of a route that the run uses: those in the original split, and those of clusters that
+/// ever get a share.
 fn managed(plan: &Plan, start: Option<&Shares>, route: &Route) -> Vec<(ClusterName, String)> {
     let used = |cluster: &str, arn: &str| ever_used(plan, start, cluster) || route.original().weight(arn).is_some();
     route.start.groups.iter().filter(|(c, arn)| used(c, arn)).map(|(c, arn)| (c.clone(), arn.clone())).collect()
 }
 
-/// The original split with these shares. Clusters that the plan never uses are not attached.
+/// Returns the original split with these shares. Clusters that the plan never uses are not attached.
 fn with_shares(plan: &Plan, begun: &Started, route: &Route, shares: &Shares) -> Result<Split, ShareError> {
     let managed = managed(plan, begun.start.as_ref(), route);
     let shares = shares
@@ -32,7 +32,7 @@ fn with_shares(plan: &Plan, begun: &Started, route: &Route, shares: &Shares) -> 
     shares::split_for(route.original(), &managed, &shares, route.start.limits)
 }
 
-/// The share step that is in effect at `step`: the last one up to it.
+/// Returns the share step that is in effect at `step`: the last one up to it.
 pub fn share_step_at(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
     plan.strategy.steps.iter().take(step).rev().find_map(|s| match &s.kind {
         StepKind::Shares(shares) => Some((s.number, shares)),
@@ -40,7 +40,7 @@ pub fn share_step_at(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
     })
 }
 
-/// The next share step from `step` on.
+/// Returns the next share step from `step` on.
 pub fn next_share_step(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
     plan.strategy.steps.iter().skip(step.saturating_sub(1)).find_map(|s| match &s.kind {
         StepKind::Shares(shares) => Some((s.number, shares)),
@@ -48,7 +48,7 @@ pub fn next_share_step(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
     })
 }
 
-/// The target split of a route after `step`.
+/// Returns the target split of a route after `step`.
 pub fn after_step(plan: &Plan, begun: &Started, route: &Route, step: usize) -> Result<Split, ShareError> {
     if let Some((_, shares)) = share_step_at(plan, step).filter(|(number, _)| *number >= begun.from_step) {
         return with_shares(plan, begun, route, shares);
@@ -64,8 +64,8 @@ fn with_new_groups(plan: &Plan, begun: &Started, route: &Route) -> Split {
     route.original().attach(&arns)
 }
 
-/// The target split of a route after a rollback: the original shares, with the plan's groups that are attached now kept
-/// at weight 0. If stickiness must be broken, the groups without a share at the start are detached.
+/// Returns the target split of a route after a rollback: the original shares, with the plan's groups that are attached
+/// now kept at weight 0. If stickiness must be broken, the groups without a share at the start are detached.
 pub fn after_rollback(
     plan: &Plan,
     state: &State,
@@ -91,9 +91,9 @@ pub fn after_rollback(
     Ok(start.attach(&kept))
 }
 
-/// The target split for a stage of the rollback: a percentage of the distance from where the route was when it began.
-/// `None` means all of it: for a route that has nothing to restore, or whose shares at the beginning are unknown. If
-/// the weights cannot express a stage, the route waits for the next one.
+/// Returns the target split for a stage of the rollback: a percentage of the distance from where the route was when it
+/// began. `None` means all of it: for a route that has nothing to restore, or whose shares at the beginning are
+/// unknown. If the weights cannot express a stage, the route waits for the next one.
 fn at_rollback_stage(state: &State, route: &Route, ramp: &RampProgress, live: &Split) -> Option<Split> {
     let begun = ramp.from.get(&route.start.id)?;
     let from = shares_of(route, begun);
@@ -136,7 +136,7 @@ fn to_whole_percents(shares: &BTreeMap<ClusterName, f64>) -> Shares {
     all.into_iter().map(up).collect()
 }
 
-/// The shares, in a split whose other members stay as they are now, not as they were at the start.
+/// Returns the shares, in a split whose other members stay as they are now, not as they were at the start.
 fn with_shares_in(route: &Route, live: &Split, shares: &Shares) -> Result<Split, ShareError> {
     let used = route
         .start
@@ -149,8 +149,8 @@ fn with_shares_in(route: &Route, live: &Split, shares: &Shares) -> Result<Split,
     shares::split_for(live, &managed, &shares, route.start.limits)
 }
 
-/// Why a rollback to an earlier step would be a raise: on some route a cluster would get more than it has now and more
-/// than it had at the start. `None` if it would not.
+/// Returns why a rollback to an earlier step would be a raise: on some route a cluster would get more than it has now
+/// and more than it had at the start. `None` if it would not.
 pub fn raise_by_rollback(plan: &Plan, state: &State, step: usize) -> Option<String> {
     let (number, shares) = share_step_at(plan, step)?;
     state.routes.values().filter(|r| !r.is_deleted()).find_map(|route| {
@@ -176,7 +176,7 @@ pub fn has_moved(state: &State) -> bool {
     state.routes.values().any(|r| r.drift.is_some() || r.open_writes.is_some() || !same(r))
 }
 
-/// The shares that a rollback restores on a route, in percent.
+/// Returns the shares that a rollback restores on a route, in percent.
 pub fn restored_shares(state: &State, route: &Route) -> BTreeMap<ClusterName, f64> {
     let given = state.started.start.as_ref();
     given.map_or_else(
@@ -185,8 +185,8 @@ pub fn restored_shares(state: &State, route: &Route) -> BTreeMap<ClusterName, f6
     )
 }
 
-/// The split that a rollback restores. If another actor changed members that are not the plan's, the shares are applied
-/// to the live split: those members are not ours to restore.
+/// Returns the split that a rollback restores. If another actor changed members that are not the plan's, the shares are
+/// applied to the live split: those members are not ours to restore.
 fn restored_split(plan: &Plan, state: &State, route: &Route, live: &Split) -> Result<Split, ShareError> {
     if let (true, Some(shares)) = (
         other_members_changed(route, live),
@@ -214,7 +214,7 @@ fn other_members_changed(route: &Route, live: &Split) -> bool {
     was.len() != is.len() || !was.iter().all(|(id, w)| is.get(id).is_some_and(|v| w * now == v * before))
 }
 
-/// The shares as whole percents, if they are whole.
+/// Returns the shares as whole percents, if they are whole.
 fn if_whole_percents(shares: &BTreeMap<ClusterName, f64>) -> Option<Shares> {
     let all: Shares = shares.iter().map(|(c, share)| (c.clone(), crate::domain::health::gate::ceil(*share))).collect();
     (all.values().sum::<u32>() == 100).then_some(all)
@@ -246,7 +246,7 @@ pub fn sticky_clients(plan: &Plan, state: &State, route: &Route) -> bool {
     route.start.content.sticky().is_some() && route.start.groups.iter().any(lost)
 }
 
-/// The shares of the managed groups in a split, in percent by cluster; empty if they carry nothing.
+/// Returns the shares of the managed groups in a split, in percent by cluster; empty if they carry nothing.
 pub fn shares_of(route: &Route, split: &Split) -> BTreeMap<ClusterName, f64> {
     let groups: Vec<_> = route.start.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
     shares::live_shares(split, &groups).unwrap_or_default()

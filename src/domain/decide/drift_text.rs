@@ -6,8 +6,8 @@ use crate::domain::run::event::RouteStart;
 use crate::domain::run::state::{Route, State};
 use crate::domain::traffic::{Split, shares};
 
-/// Why the run is frozen by other actors, and the command that continues it where there is only one; `None` if no
-/// operator has to decide about anything.
+/// Returns why the run is frozen by other actors, and the command that continues it where there is only one; `None` if
+/// no operator has to decide about anything.
 pub fn freeze_message(state: &State) -> Option<String> {
     let run = &state.run;
     let mut replaced = state.undecided_replacements();
@@ -43,7 +43,7 @@ fn more(others: usize) -> String {
     if others > 0 { format!(", and {others} more") } else { String::new() }
 }
 
-/// Why the shares of this run cannot be written again (`resume --reassert`); `None` if they can.
+/// Returns why the shares of this run cannot be written again (`resume --reassert`); `None` if they can.
 pub fn not_reassertable(state: &State) -> Option<String> {
     let run = &state.run;
     let back = format!("to roll back: cutover rollback {run}");
@@ -65,7 +65,7 @@ pub fn not_reassertable(state: &State) -> Option<String> {
     ))
 }
 
-/// How a deleted route was deleted, and which rule replaces it.
+/// Returns how a deleted route was deleted, and which rule replaces it.
 pub fn deletion(state: &State, route: &Route) -> String {
     let mut text = "the rule was deleted".to_owned();
     for rule in state.replacements(route) {
@@ -76,13 +76,13 @@ pub fn deletion(state: &State, route: &Route) -> String {
     text
 }
 
-/// How the conditions of a route changed; `None` if they did not.
+/// Returns how the conditions of a route changed; `None` if they did not.
 pub fn conditions(route: &Route) -> Option<String> {
     let after = route.changed_conditions.as_ref()?;
     Some(format!("its conditions changed from `{}` to `{after}`", route.conditions))
 }
 
-/// What other actors changed and an operator accepted, each with its route.
+/// Returns what other actors changed and an operator accepted, each with its route.
 pub fn accepted(state: &State) -> Vec<String> {
     let deleted = state.routes.values().filter(|route| route.deletion_accepted);
     let deleted = deleted
@@ -95,8 +95,8 @@ pub fn accepted(state: &State) -> Vec<String> {
     deleted.chain(changed).collect()
 }
 
-/// The routes of a run after its last step that do not have the shares of that step: (not accepted, accepted by an
-/// operator), each with the reason.
+/// Returns the routes of a run after its last step that do not have the shares of that step: (not accepted, accepted by
+/// an operator), each with the reason.
 pub fn not_as_planned(c: &Context<'_>) -> (Vec<String>, Vec<String>) {
     let (mut left, mut accepted) = (Vec::new(), accepted(c.state));
     for route in c.state.routes.values() {
@@ -126,7 +126,7 @@ pub fn not_as_planned(c: &Context<'_>) -> (Vec<String>, Vec<String>) {
     (left, accepted)
 }
 
-/// The shares of the plan's groups in a split, such as `a 95 %, b 5 %`.
+/// Returns the shares of the plan's groups in a split, such as `a 95 %, b 5 %`.
 pub fn shares_text(start: &RouteStart, split: &Split) -> String {
     let managed: Vec<_> = start.groups.iter().map(|(cluster, id)| (cluster.clone(), id.clone())).collect();
     let live = shares::live_shares(split, &managed).unwrap_or_default();

@@ -65,7 +65,7 @@ pub enum ConditionStatus {
     Drift,
 }
 
-/// Why the run itself prevents `finalize`, if it does; then nothing else needs to be read.
+/// Returns why the run itself prevents `finalize`, if it does; then nothing else needs to be read.
 pub fn blocked_by_run(plan: &Plan, state: &State) -> Option<FinalizeCondition> {
     let no = |message: String| Some(condition("run", ConditionStatus::No, message));
     match state.finished {
@@ -82,8 +82,8 @@ pub fn blocked_by_run(plan: &Plan, state: &State) -> Option<FinalizeCondition> {
     no(format!("the run left {} at {share:.0} % on {}", plan.strategy.from, route.start.label))
 }
 
-/// The questions for the groups' own request counts, one per workload, for a period of `quiet` before now for which the
-/// counts are complete.
+/// Returns the questions for the groups' own request counts, one per workload, for a period of `quiet` before now for
+/// which the counts are complete.
 pub fn questions(plan: &Plan, state: &State, quiet: Duration, now: Timestamp) -> Vec<(String, MeasurementRequest)> {
     let workloads: BTreeSet<&String> = state.routes.values().map(|r| &r.start.workload).collect();
     let to = earlier(now, METRIC_DELAY);
@@ -120,13 +120,13 @@ pub fn questions(plan: &Plan, state: &State, quiet: Duration, now: Timestamp) ->
     workloads.into_iter().map(ask).collect()
 }
 
-/// The plan's groups that carry traffic on a route.
+/// Returns the plan's groups that carry traffic on a route.
 pub fn groups_with_weight(route: &Route) -> impl Iterator<Item = &str> {
     let weight = |arn: &str| route.split().weight(arn).unwrap_or(0);
     route.start.groups.values().map(String::as_str).filter(move |arn| weight(arn) > 0)
 }
 
-/// All conditions, for a run that passed [`blocked_by_run`].
+/// Returns all conditions, for a run that passed [`blocked_by_run`].
 pub fn judge(
     plan: &Plan,
     state: &State,
@@ -144,7 +144,7 @@ pub fn judge(
     all
 }
 
-/// The worst result of all conditions.
+/// Returns the worst result of all conditions.
 pub fn worst_status(items: &[FinalizeCondition]) -> ConditionStatus {
     items.iter().map(|item| item.stands).max().unwrap_or(ConditionStatus::Yes)
 }
@@ -208,7 +208,7 @@ fn time(plan: &Plan, state: &State, records: &[Record], now: Timestamp) -> Final
     )
 }
 
-/// When an old group last lost share.
+/// Returns when an old group last lost share.
 fn last_shift(plan: &Plan, state: &State, records: &[Record]) -> Option<Timestamp> {
     let old = |id: &RouteId| state.routes.get(id).and_then(|route| old_group(plan, route));
     let mut shifting = BTreeSet::new();

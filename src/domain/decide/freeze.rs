@@ -50,7 +50,7 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
     if waits.is_empty() { None } else { Some(Decision::Wait(waits)) }
 }
 
-/// The reason to freeze the run now; drift takes precedence.
+/// Returns the reason to freeze the run now; drift takes precedence.
 fn freeze_reason(c: &Context<'_>) -> Option<(FreezeReason, String)> {
     if let Some(message) = drift_text::freeze_message(c.state) {
         return Some((FreezeReason::Drift, message));
@@ -117,7 +117,7 @@ fn paused(state: &State) -> Option<Wait> {
     Some(Wait { reason: WaitReason::Paused, message: format!("paused by {}{why}", paused.by), until: None })
 }
 
-/// The readings that fail, with the login command if credentials are the cause.
+/// Returns the readings that fail, with the login command if credentials are the cause.
 pub fn unreadable_wait(state: &State, watch: &Observed) -> Option<Wait> {
     watch.unreadable_since?;
     let login =

@@ -27,7 +27,7 @@ pub fn all_pass(c: &Context<'_>) -> bool {
     healthy && metrics::unmet_metric_gates(c).is_empty()
 }
 
-/// The result of a group's raise gate for a step, from samples that are at most `fresh` old.
+/// Returns the result of a group's raise gate for a step, from samples that are at most `fresh` old.
 pub fn raise_verdict(c: &Context<'_>, group: &str, step: usize, fresh: SignedDuration) -> RaiseVerdict {
     let Some(start) = c.state.started.groups.get(group) else { return RaiseVerdict::Unknown };
     if c.observed.unreadable.contains_key(group) {
@@ -52,7 +52,7 @@ pub fn raise_verdict(c: &Context<'_>, group: &str, step: usize, fresh: SignedDur
     }
 }
 
-/// What the raise gate of a step requires of a group.
+/// Returns what the raise gate of a step requires of a group.
 fn raise_need(c: &Context<'_>, group: &str, start: &GroupStart, step: usize) -> RaiseNeed {
     let share = match desired_split::share_step_at(c.plan, step) {
         Some((_, shares)) => shares.get(&start.cluster).copied().unwrap_or(0),
@@ -69,7 +69,7 @@ fn raise_need(c: &Context<'_>, group: &str, start: &GroupStart, step: usize) -> 
     )
 }
 
-/// Which settings ask for more targets than the groups have registered; empty if they have enough.
+/// Returns which settings ask for more targets than the groups have registered; empty if they have enough.
 fn too_few_targets(c: &Context<'_>, groups: &[String], step: usize) -> String {
     let gate = &c.plan.strategy.gates.raise;
     let short = groups.iter().find_map(|group| {
@@ -96,9 +96,9 @@ fn too_few_targets(c: &Context<'_>, groups: &[String], step: usize) -> String {
     )
 }
 
-/// The zones in which a group without cross-zone load balancing needs capacity: every zone of the load balancer, not
-/// only those that have targets now. If AWS names no zones of targets (or `all`, for addresses outside the VPC), they
-/// cannot be compared.
+/// Returns the zones in which a group without cross-zone load balancing needs capacity: every zone of the load
+/// balancer, not only those that have targets now. If AWS names no zones of targets (or `all`, for addresses outside
+/// the VPC), they cannot be compared.
 fn zones(start: &GroupStart, watch: &Observed, group: &str) -> Vec<String> {
     let seen: Vec<_> = watch.zones.get(group).into_iter().flatten().cloned().collect();
     if start.zones.is_empty() || seen.is_empty() || seen.iter().any(|z| z == "all") {
@@ -108,7 +108,7 @@ fn zones(start: &GroupStart, watch: &Observed, group: &str) -> Vec<String> {
     }
 }
 
-/// A cluster's share before the first share step: the largest that it has on any route, in percent.
+/// Returns a cluster's share before the first share step: the largest that it has on any route, in percent.
 fn original_share(state: &State, cluster: &str) -> u32 {
     let share = |route: &Route| {
         desired_split::shares_of(route, route.original()).get(cluster).map_or(0, |share| gate::ceil(*share))
@@ -151,8 +151,8 @@ pub fn require_metric_gates(c: &Context<'_>) -> Option<Decision> {
     Some(gate_timed_out(c, &[], message))
 }
 
-/// What the raise gates of these groups still lack, or a request to read groups without recent samples; `None` if all
-/// pass.
+/// Returns what the raise gates of these groups still lack, or a request to read groups without recent samples; `None`
+/// if all pass.
 pub fn unmet_raise_gates(c: &Context<'_>, groups: &[String], step: usize) -> Option<Decision> {
     let mut waits = Vec::new();
     let mut stale = Vec::new();
@@ -170,7 +170,7 @@ pub fn unmet_raise_gates(c: &Context<'_>, groups: &[String], step: usize) -> Opt
     if waits.is_empty() { None } else { Some(Decision::Wait(waits)) }
 }
 
-/// Why a raise of this group waits; `None` if its gate passes or has no recent sample.
+/// Returns why a raise of this group waits; `None` if its gate passes or has no recent sample.
 pub fn raise_wait(c: &Context<'_>, group: &str, raise: RaiseVerdict) -> Option<Wait> {
     let (message, until) = match raise {
         RaiseVerdict::Unknown if c.observed.unreadable.contains_key(group) => {
@@ -201,7 +201,7 @@ fn gate_timed_out(c: &Context<'_>, groups: &[String], why: String) -> Decision {
     })
 }
 
-/// The groups whose share rises on any of these routes.
+/// Returns the groups whose share rises on any of these routes.
 pub fn raised_groups(state: &State, routes: &[(&Route, Split)]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for (route, set) in routes {
@@ -217,7 +217,7 @@ pub fn raised_groups(state: &State, routes: &[(&Route, Split)]) -> Vec<String> {
     all
 }
 
-/// The groups that the first share step to come raises.
+/// Returns the groups that the first share step to come raises.
 pub fn first_raised_groups(plan: &Plan, state: &State) -> Vec<String> {
     let Some((number, _)) = desired_split::next_share_step(plan, state.step) else { return Vec::new() };
     let pairs: Vec<_> = state
@@ -228,7 +228,7 @@ pub fn first_raised_groups(plan: &Plan, state: &State) -> Vec<String> {
     raised_groups(state, &pairs)
 }
 
-/// A batch that writes these splits; `None` if there are no routes.
+/// Returns a batch that writes these splits; `None` if there are no routes.
 pub fn batch_over(state: &State, routes: Vec<(&Route, Split)>) -> Option<Decision> {
     let raises = raised_groups(state, &routes);
     let writes: Vec<_> = routes

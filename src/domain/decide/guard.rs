@@ -10,7 +10,7 @@ use crate::domain::run::event::{Event, FreezeReason, GateKind, Trigger, Wait, Wa
 use crate::domain::run::state::{AUTOMATIC, Route, State};
 use crate::plan::model::OnFailure;
 
-/// The guard's verdict on one group.
+/// Returns the guard's verdict on one group.
 fn judge(c: &Context<'_>, group: &str, share: u32) -> GuardVerdict {
     if c.observed.unreadable.contains_key(group) {
         return GuardVerdict::Unknown;
@@ -26,7 +26,7 @@ fn judge(c: &Context<'_>, group: &str, share: u32) -> GuardVerdict {
     )
 }
 
-/// The guard's verdict on every group that carries traffic, with its share.
+/// Returns the guard's verdict on every group that carries traffic, with its share.
 pub(super) fn verdicts<'a>(c: &Context<'a>) -> Vec<(&'a str, u32, GuardVerdict)> {
     carrying::groups_with_traffic(c.state)
         .into_iter()
@@ -87,7 +87,8 @@ fn failed(c: &Context<'_>, group: &str, message: String) -> Option<Decision> {
     }
 }
 
-/// The events of an automatic rollback; the error freezes the run because no route has a healthy target to return to.
+/// Returns the events of an automatic rollback; the error freezes the run because no route has a healthy target to
+/// return to.
 pub(super) fn automatic_rollback(c: &Context<'_>, cause: String, trigger: Trigger) -> Result<Vec<Event>, Event> {
     let open = c.state.routes.values().filter(|r| !r.is_deleted());
     if c.state.routes.is_empty() || open.clone().all(|r| way_back::has_no_target(c.state, r, c.observed)) {

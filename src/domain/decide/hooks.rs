@@ -13,7 +13,7 @@ use crate::domain::run::state::{HookProgress, Rollback, State};
 use crate::plan::model::hook::{self, Hook, HookAction};
 use crate::plan::model::{Plan, StepKind};
 
-/// The next decision for the hooks of this occasion; `None` if all are done.
+/// Returns the next decision for the hooks of this occasion; `None` if all are done.
 pub fn next_in_step(c: &Context<'_>, at: HookPoint) -> Option<Decision> {
     let step = if matches!(at, HookPoint::BeforeFinish | HookPoint::AfterFinish) { 0 } else { c.state.step };
     hook_ids(c.plan, at, step).into_iter().find_map(|id| match c.state.hooks.get(&id) {
@@ -24,20 +24,20 @@ pub fn next_in_step(c: &Context<'_>, at: HookPoint) -> Option<Decision> {
     })
 }
 
-/// The next hook to start together with the writes of a rollback. The first write comes before it.
+/// Returns the next hook to start together with the writes of a rollback. The first write comes before it.
 pub fn next_during_writes(plan: &Plan, state: &State) -> Option<Decision> {
     let next = hook_ids(plan, HookPoint::BeforeRollback, 0).into_iter().find(|id| !has_ended(state, *id))?;
     (!state.hooks.contains_key(&next)).then_some(Decision::StartHook(next))
 }
 
-/// The remaining hooks of a rollback after all routes are restored. Commands are undone in reverse order.
+/// Returns the remaining hooks of a rollback after all routes are restored. Commands are undone in reverse order.
 pub fn next_after_restore(plan: &Plan, state: &State, rollback: &Rollback) -> Option<Decision> {
     let before = hook_ids(plan, HookPoint::BeforeRollback, 0);
     let all = before.into_iter().chain(undos(plan, state, rollback)).chain(hook_ids(plan, HookPoint::AfterRollback, 0));
     all.into_iter().find_map(|id| start_or_wait(plan, id, state.hooks.get(&id)))
 }
 
-/// The commands that were not undone, and why.
+/// Returns the commands that were not undone, and why.
 pub fn not_undone(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String> {
     let why = |id: HookId| match state.hooks.get(&id) {
         Some(HookProgress::Succeeded) => None,
@@ -50,7 +50,7 @@ pub fn not_undone(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String
     undos(plan, state, rollback).filter_map(why).chain(unread).collect()
 }
 
-/// The command or hook to execute; `None` if the plan has none with this id.
+/// Returns the command or hook to execute; `None` if the plan has none with this id.
 pub fn hook_call(plan: &Plan, state: &State, id: HookId) -> Option<HookCall> {
     let (name, action, timeout) = if let Some((name, exec)) = step_command(plan, id) {
         let words = if id.at == HookPoint::Undo { exec.undo.clone()? } else { exec.command.clone() };
@@ -96,7 +96,7 @@ fn has_ended(state: &State, id: HookId) -> bool {
     matches!(state.hooks.get(&id), Some(HookProgress::Succeeded | HookProgress::Failed(_)))
 }
 
-/// The undo commands of this rollback, in reverse order.
+/// Returns the undo commands of this rollback, in reverse order.
 fn undos(plan: &Plan, state: &State, rollback: &Rollback) -> impl Iterator<Item = HookId> {
     let first = rollback.to_step.unwrap_or(0);
     // A command that this rollback has undone is no longer in `done`.
@@ -109,7 +109,7 @@ fn undos(plan: &Plan, state: &State, rollback: &Rollback) -> impl Iterator<Item 
     steps.into_iter().map(|step| HookId { at: HookPoint::Undo, step, number: 0 })
 }
 
-/// The plan's hooks of an occasion, or a step's own command.
+/// Returns the plan's hooks of an occasion, or a step's own command.
 fn hook_ids(plan: &Plan, at: HookPoint, step: usize) -> Vec<HookId> {
     if at == HookPoint::Command {
         return vec![HookId { at, step, number: 0 }];
@@ -118,7 +118,7 @@ fn hook_ids(plan: &Plan, at: HookPoint, step: usize) -> Vec<HookId> {
     hooks.filter(|(_, hook)| occasion(hook) == at).map(|(number, _)| HookId { at, step, number }).collect()
 }
 
-/// The occasion of a hook, as text.
+/// Returns the occasion of a hook, as text.
 pub fn occasion_text(hook: &Hook) -> &'static str {
     occasion_name(occasion(hook))
 }
@@ -153,7 +153,7 @@ fn is_required(plan: &Plan, id: HookId) -> bool {
     id.at == HookPoint::Command || plan_hook(plan, id).is_some_and(|hook| hook.fails_run)
 }
 
-/// A hook as text: its name, occasion and action.
+/// Returns a hook as text: its name, occasion and action.
 fn describe(plan: &Plan, id: HookId) -> String {
     let (name, action) = match (step_command(plan, id), plan_hook(plan, id)) {
         (Some((name, exec)), _) => {

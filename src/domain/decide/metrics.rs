@@ -15,7 +15,7 @@ use crate::domain::traffic::FoundRoute;
 use crate::plan::model::metric::{GateScope, MetricGate};
 use crate::plan::model::{Plan, StepKind};
 
-/// The gates that are in force now.
+/// Returns the gates that are in force now.
 pub fn in_force<'a>(plan: &'a Plan, state: &State) -> Vec<&'a MetricGate> {
     if matches!(state.phase, Phase::RollingBack | Phase::Retiring | Phase::Finished) {
         return Vec::new();
@@ -51,7 +51,7 @@ pub fn shares_changing(plan: &Plan, state: &State) -> bool {
         && context::current_step(plan, state).is_some_and(|kind| *kind != StepKind::Bind)
 }
 
-/// The measurements that are due now, except for gates that are being measured already.
+/// Returns the measurements that are due now, except for gates that are being measured already.
 pub fn due_measurements(
     plan: &Plan,
     state: &State,
@@ -91,20 +91,20 @@ fn side(state: &State, gate: &MetricGate, cluster: &str) -> QueriedCluster {
     QueriedCluster { cluster: cluster.to_owned(), groups: groups.into_iter().collect() }
 }
 
-/// The verdict of a gate now.
+/// Returns the verdict of a gate now.
 pub fn verdict(c: &Context<'_>, gate: &MetricGate) -> Verdict {
     let sides = ClusterNames { old: &c.plan.strategy.from, new: &c.plan.strategy.to };
     let standing = GateContext { sides, written: confirmed_share(c.plan, c.state), advisory: share_caveat(c) };
     metric::verdict(gate, c.state.measurements(&gate.name), &standing, c.now)
 }
 
-/// The new cluster's share as last confirmed, in percent.
+/// Returns the new cluster's share as last confirmed, in percent.
 fn confirmed_share(plan: &Plan, state: &State) -> f64 {
     let shares = state.routes.values().filter(|r| !r.is_deleted()).map(|r| desired_split::shares_of(r, r.split()));
     shares.filter_map(|s| s.get(&plan.strategy.to).copied()).fold(0.0, f64::max)
 }
 
-/// Why request counts of the groups do not reflect the shares, if so.
+/// Returns why request counts of the groups do not reflect the shares, if so.
 fn share_caveat(c: &Context<'_>) -> Option<String> {
     if let Some(route) = c.state.routes.values().find(|r| r.start.content.sticky().is_some()) {
         return Some(format!("{} has stickiness: clients stay with their group", route.start.label));
@@ -131,7 +131,7 @@ pub fn verdict_changes(c: &Context<'_>) -> Vec<Event> {
     changed.collect()
 }
 
-/// The name of the first guard that failed, and why.
+/// Returns the name of the first guard that failed, and why.
 pub fn failed_guard(c: &Context<'_>) -> Option<(String, String)> {
     let gates = in_force(c.plan, c.state).into_iter().filter(|g| g.guard && !g.dry_run);
     gates
@@ -140,7 +140,7 @@ pub fn failed_guard(c: &Context<'_>) -> Option<(String, String)> {
         .map(|(gate, v)| (gate.name.clone(), v.why))
 }
 
-/// The gates that must pass before the current step continues and do not, as waits; empty if all pass.
+/// Returns the gates that must pass before the current step continues and do not, as waits; empty if all pass.
 pub fn unmet_metric_gates(c: &Context<'_>) -> Vec<Wait> {
     // A pause needs only its own gates; a step that lowers the new cluster's share needs none.
     let own = match c.step_kind() {

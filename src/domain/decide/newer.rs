@@ -4,7 +4,7 @@ use crate::domain::run::event::{Wait, WaitReason};
 use crate::domain::run::state::State;
 use crate::plan::model::Plan;
 
-/// The parts of a run that this build does not know, and the version that does; `None` if it knows everything.
+/// Returns the parts of a run that this build does not know, and the version that does; `None` if it knows everything.
 pub fn unknown_parts(plan: &Plan, state: &State) -> Option<String> {
     let all = plan.newer.len() + state.newer.len();
     let first = state.newer.first().or(plan.newer.first())?;
@@ -20,7 +20,7 @@ pub fn unknown_parts(plan: &Plan, state: &State) -> Option<String> {
     ))
 }
 
-/// The wait that stops raises in such a run.
+/// Returns the wait that stops raises in such a run.
 pub fn wait(plan: &Plan, state: &State) -> Option<Wait> {
     let message = unknown_parts(plan, state)?;
     Some(Wait {

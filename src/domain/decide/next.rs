@@ -15,7 +15,7 @@ pub fn decide(c: &Context<'_>, orders: ProcessOptions) -> Decision {
     }
 }
 
-/// The decision, regardless of when this process exits.
+/// Returns the decision, regardless of when this process exits.
 fn next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
     if let Some(outcome) = c.state.finished {
         return Decision::Finished(outcome);

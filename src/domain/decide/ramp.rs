@@ -13,7 +13,7 @@ use crate::domain::health::gate::{self, GuardVerdict};
 use crate::domain::run::event::{Event, WaitReason};
 use crate::domain::run::state::RampProgress;
 
-/// The decision after a stage was read back on every route that can be written.
+/// Returns the decision after a stage was read back on every route that can be written.
 pub fn next_stage(c: &Context<'_>, ramp: &RampProgress) -> Decision {
     let home: BTreeSet<&str> =
         c.state.routes.values().flat_map(|route| way_back::groups_after_rollback(c.state, route)).collect();
@@ -52,13 +52,13 @@ pub fn next_stage(c: &Context<'_>, ramp: &RampProgress) -> Decision {
     }
 }
 
-/// A group that still has traffic and has no healthy target.
+/// Returns a group that still has traffic and has no healthy target.
 fn dead_group<'a>(c: &Context<'a>, home: &BTreeSet<&str>) -> Option<&'a str> {
     let known = |group: &str| !c.observed.unreadable.contains_key(group) && c.observed.healthy(group) == Some(0);
     carrying::groups_with_traffic(c.state).into_keys().find(|group| !home.contains(group) && known(group))
 }
 
-/// Why a group of the old cluster cannot take this share, by the guard's criteria.
+/// Returns why a group of the old cluster cannot take this share, by the guard's criteria.
 fn unready_reason(c: &Context<'_>, group: &str, share: u32) -> Option<String> {
     let gates = &c.plan.strategy.gates;
     let total = carrying::targets_for_all_traffic(c, group);

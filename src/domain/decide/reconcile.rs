@@ -9,7 +9,7 @@ use crate::domain::run::event::{Event, RouteStart, WriteResult};
 use crate::domain::run::state::{OpenWrites, Phase, Route};
 use crate::domain::traffic::{FoundRoute, RouteContent, RouteId, Split, Unreadable, same_conditions};
 
-/// The events to journal before anything else is decided.
+/// Returns the events to journal before anything else is decided.
 pub fn events(c: &Context<'_>) -> Vec<Event> {
     let routes = c.state.routes.values().filter_map(|route| route_event(c, route));
     routes.chain(rule_events(c)).collect()
@@ -24,7 +24,7 @@ fn rule_events(c: &Context<'_>) -> Vec<Event> {
     changed.chain(new_rules(c)).collect()
 }
 
-/// The conditions of a rule, if they are not those of the last event about them.
+/// Returns the conditions of a rule, if they are not those of the last event about them.
 fn conditions_event(route: &Route, live: &FoundRoute) -> Option<Event> {
     let last = route.changed_conditions.as_ref().unwrap_or(&route.conditions);
     // Default routes have none, and the first versions did not record them.
@@ -45,8 +45,8 @@ fn new_rules(c: &Context<'_>) -> Vec<Event> {
     new.filter_map(|found| new_rule_event(c, found)).collect()
 }
 
-/// A new rule as a route of the run: with the workload of the deleted route that it replaces, else of a route whose group
-/// it forwards to.
+/// Returns a new rule as a route of the run: with the workload of the deleted route that it replaces, else of a route
+/// whose group it forwards to.
 fn new_rule_event(c: &Context<'_>, live: &FoundRoute) -> Option<Event> {
     let split = live.content.forward_split()?;
     let deleted = |route: &&Route| {

@@ -54,7 +54,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
     }])
 }
 
-/// The group of a route that belongs to the old cluster.
+/// Returns the group of a route that belongs to the old cluster.
 pub fn old_group<'a>(plan: &Plan, route: &'a Route) -> Option<&'a str> {
     route.start.groups.get(&plan.strategy.from).map(String::as_str)
 }
@@ -92,7 +92,7 @@ fn route_status(c: &Context<'_>, route: &Route) -> RouteStatus {
     }
 }
 
-/// The old cluster's bindings that this run created and that are not handled yet.
+/// Returns the old cluster's bindings that this run created and that are not handled yet.
 fn bindings(plan: &Plan, state: &State, detach: &Retirement) -> Vec<BindingStart> {
     let key = |b: &BindingStart| (b.cluster.clone(), b.binding.full_name());
     let ours = state.started.bindings.iter().filter(|b| detach.bindings && b.create && b.cluster == plan.strategy.from);

@@ -142,7 +142,7 @@ fn route_status(c: &Context<'_>, route: &Route, rollback: &Rollback) -> RouteSta
     }
 }
 
-/// Why the last reading, if it is newer than the route's last event, failed.
+/// Returns why the last reading, if it is newer than the route's last event, failed.
 fn read_error<'a>(c: &Context<'a>, route: &Route) -> Option<&'a Unreadable> {
     route_status::fresh_reading(c, route)?.value.as_ref().err()
 }
@@ -165,7 +165,7 @@ fn finished(plan: &Plan, state: &State, rollback: &Rollback, left: Vec<String>) 
     }
 }
 
-/// The remark about cookies that still lead to the new cluster.
+/// Returns the remark about cookies that still lead to the new cluster.
 fn remarks(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String> {
     let keeps = plan.strategy.rollback_stickiness == RollbackStickiness::Keep || !rollback.automatic;
     let sticky = state.routes.values().filter(|r| keeps && desired_split::sticky_clients(plan, state, r));

@@ -57,7 +57,7 @@ impl Tally {
     }
 }
 
-/// The last reading of a route, if it is newer than the route's last event.
+/// Returns the last reading of a route, if it is newer than the route's last event.
 pub fn fresh_reading<'a>(c: &Context<'a>, route: &Route) -> Option<&'a Reading<RouteContent>> {
     c.observed.routes.get(&route.start.id).filter(|r| r.at >= route.last_event_at)
 }

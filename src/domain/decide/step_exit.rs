@@ -32,8 +32,8 @@ pub fn is_continuous(plan: &Plan, last: Timestamp, now: Timestamp) -> bool {
     plan.strategy.observe_every.is_some_and(|every| now.duration_since(last).unsigned_abs() <= every)
 }
 
-/// The stop reason of a process that exits instead of guarding a frozen run; [`StopReason::Waiting`] if the run may unfreeze
-/// by itself.
+/// Returns the stop reason of a process that exits instead of guarding a frozen run; [`StopReason::Waiting`] if the run
+/// may unfreeze by itself.
 pub fn stop_reason(freeze: FreezeReason) -> StopReason {
     match freeze {
         FreezeReason::Drift => StopReason::Drift,
@@ -89,7 +89,7 @@ fn needs_observer(reason: WaitReason, frozen: bool) -> bool {
     }
 }
 
-/// The wait reasons with their ends, as a message.
+/// Returns the wait reasons with their ends, as a message.
 fn wait_text(stop: StopReason, waits: &[Wait]) -> String {
     let until =
         |wait: &Wait| wait.until.map_or(String::new(), |until| format!(", until {}", until.strftime("%F %T UTC")));

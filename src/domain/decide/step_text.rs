@@ -7,7 +7,7 @@ use crate::plan::model::{Step, StepKind};
 /// Maximum length of a displayed command, in characters.
 const MAX_COMMAND_LENGTH: usize = 120;
 
-/// A step's name and action, with the terms of the plan.
+/// Returns a step's name and action, with the terms of the plan.
 pub fn label(step: &Step) -> String {
     let what = match &step.kind {
         StepKind::Bind => "bind".into(),
@@ -24,7 +24,7 @@ pub fn label(step: &Step) -> String {
     step.name.as_ref().map_or(what.clone(), |name| format!("{name} ({what})"))
 }
 
-/// An action as text.
+/// Returns an action as text.
 pub fn action_line(action: &HookAction) -> String {
     match action {
         HookAction::Exec(words) => command_line(words),
@@ -37,7 +37,7 @@ pub fn action_line(action: &HookAction) -> String {
     }
 }
 
-/// A command line as text, shortened.
+/// Returns a command line as text, shortened.
 pub fn command_line(words: &[String]) -> String {
     text::line(&words.join(" "), MAX_COMMAND_LENGTH)
 }

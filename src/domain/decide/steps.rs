@@ -13,7 +13,7 @@ use crate::domain::run::state::{AUTOMATIC, Phase, Route, State};
 use crate::domain::traffic::Split;
 use crate::plan::model::{ApprovalTimeout, OnTimeout, Plan, StepKind};
 
-/// What the current step needs next.
+/// Returns what the current step needs next.
 pub fn decide(c: &Context<'_>, orders: ProcessOptions) -> Decision {
     match c.state.phase {
         Phase::Ready => start_next(c, orders),
@@ -58,7 +58,7 @@ fn start_next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
     Decision::Record(vec![Event::StepStarted { step: step.number, kind, label: step_text::label(step) }])
 }
 
-/// The end of a run after its last step.
+/// Returns the end of a run after its last step.
 fn completed(c: &Context<'_>) -> Event {
     let stayed = |start: &RouteStart| {
         format!("{} was created during the run and was not moved: it still forwards to the old groups", start.label)
@@ -199,7 +199,8 @@ fn move_shares(c: &Context<'_>) -> Decision {
     hooks::next_in_step(c, after).unwrap_or_else(|| Decision::Record(vec![Event::StepDone { step: c.state.step }]))
 }
 
-/// The routes that differ from the current step's target, with that target; or why the weights cannot express it.
+/// Returns the routes that differ from the current step's target, with that target; or why the weights cannot express
+/// it.
 fn pending<'a>(plan: &Plan, state: &'a State) -> Result<Vec<(&'a Route, Split)>, String> {
     let mut pending = Vec::new();
     for route in state.routes.values().filter(|r| !r.is_deleted()) {
@@ -263,8 +264,8 @@ fn write_pending(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool)
     })
 }
 
-/// Why the first write of the current step must wait for a window, although the step has started (its gate took too
-/// long, or the run was paused). A partly written step continues to its end.
+/// Returns why the first write of the current step must wait for a window, although the step has started (its gate took
+/// too long, or the run was paused). A partly written step continues to its end.
 fn first_write_wait(c: &Context<'_>) -> Option<Wait> {
     if c.state.first_write.is_some() {
         return None;

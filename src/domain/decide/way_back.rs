@@ -17,7 +17,7 @@ pub struct WayBack {
     pub baseline: u32,
 }
 
-/// The way back, for each cluster that carried traffic at the start.
+/// Returns the way back, for each cluster that carried traffic at the start.
 pub fn way_back(state: &State, watch: &Observed) -> Vec<WayBack> {
     let mut all: BTreeMap<&str, WayBack> = BTreeMap::new();
     let mut groups: Vec<_> = state.routes.values().flat_map(|route| groups_after_rollback(state, route)).collect();

@@ -106,7 +106,7 @@ pub struct Stickiness {
 }
 
 impl Action {
-    /// The forward configuration, if this is a forward action.
+    /// Returns the forward configuration, if this is a forward action.
     pub fn forward(&self) -> Option<&Forward> {
         match self {
             Self::Forward { forward_config, .. } => Some(forward_config),

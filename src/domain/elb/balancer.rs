@@ -37,7 +37,7 @@ pub struct LoadBalancer {
 }
 
 impl LoadBalancer {
-    /// A load balancer of which only the ARN is known, because it may not be read.
+    /// Returns a load balancer of which only the ARN is known, because it may not be read.
     pub fn named(arn: &str) -> Self {
         Self {
             arn: arn.to_owned(),
@@ -98,7 +98,7 @@ pub struct LiveRoute {
 }
 
 impl LiveRoute {
-    /// A short name: `443 default`, `443 rule 15`.
+    /// Returns a short name: `443 default`, `443 rule 15`.
     pub fn label(&self) -> String {
         match self.priority {
             None => format!("{} default", self.port),

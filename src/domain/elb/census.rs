@@ -4,7 +4,7 @@ use super::balancer::{Listener, LiveRoute};
 use super::owners;
 use crate::domain::traffic::{FoundRoute, RouteCensus};
 
-/// Every default action and rule of a load balancer.
+/// Returns every default action and rule of a load balancer.
 pub fn route_census(load_balancer: &str, listeners: Vec<(Listener, Vec<LiveRoute>)>) -> RouteCensus {
     let found = |route: LiveRoute| FoundRoute {
         load_balancer: load_balancer.to_owned(),

@@ -45,7 +45,7 @@ pub fn content(actions: &[Action]) -> RouteContent {
     }
 }
 
-/// The actions to write: those that were read, with the members and weights of the content.
+/// Returns the actions to write: those that were read, with the members and weights of the content.
 ///
 /// # Errors
 /// [`ContentError`] if the content was not made by [`content`].
@@ -60,7 +60,7 @@ pub fn actions(content: &RouteContent) -> Result<Vec<Action>, ContentError> {
     if forward.is_some() { Err(ContentError::Mismatch) } else { Ok(actions) }
 }
 
-/// The types of a content's actions in order, such as `redirect`; empty if they are not known.
+/// Returns the types of a content's actions in order, such as `redirect`; empty if they are not known.
 pub fn kinds(content: &RouteContent) -> Vec<&str> {
     content.vendor_config.value.as_array().into_iter().flatten().filter_map(|action| action["Type"].as_str()).collect()
 }

@@ -3,7 +3,7 @@
 use crate::base::arn::Arn;
 use crate::domain::traffic::{RouteId, RouteKind};
 
-/// The route of a listener's ARN (its default action) or of a rule's ARN.
+/// Returns the route of a listener's ARN (its default action) or of a rule's ARN.
 pub fn route(arn: &str) -> RouteId {
     if Arn::parse(arn).is_some_and(|arn| arn.kind() == "listener-rule") {
         RouteId::rule(arn)
@@ -12,7 +12,7 @@ pub fn route(arn: &str) -> RouteId {
     }
 }
 
-/// The ARN of the listener that a route belongs to.
+/// Returns the ARN of the listener that a route belongs to.
 pub fn listener(route: &RouteId) -> String {
     match (route.kind(), route.id().rsplit_once('/')) {
         (RouteKind::Rule, Some((listener, _))) => listener.replacen(":listener-rule/", ":listener/", 1),

@@ -14,7 +14,7 @@ const CONTROLLERS: [&str; 8] = [
     "ingress.eks.amazonaws.com/",
 ];
 
-/// Every owner that a resource's tags name; the one most likely to overwrite changes comes first.
+/// Returns every owner that a resource's tags name; the one most likely to overwrite changes comes first.
 pub fn owners_from_tags(tags: &Tags) -> Vec<ExternalOwner> {
     let all = [
         (OwnerTool::Controller, controller(tags)),
@@ -24,7 +24,7 @@ pub fn owners_from_tags(tags: &Tags) -> Vec<ExternalOwner> {
     all.into_iter().filter_map(|(tool, tag)| Some(ExternalOwner { tool, tag: tag? })).collect()
 }
 
-/// The tag of a controller, as `key=value`.
+/// Returns the tag of a controller, as `key=value`.
 fn controller(tags: &Tags) -> Option<String> {
     let marks = |key: &str| CONTROLLERS.iter().any(|c| if c.ends_with('/') { key.starts_with(c) } else { key == *c });
     tags.iter().find(|(key, _)| marks(key)).map(|(key, value)| format!("{key}={value}"))

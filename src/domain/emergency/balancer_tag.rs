@@ -25,7 +25,7 @@ pub struct BalancerTag {
     routes: String,
 }
 
-/// The tag's value; `None` if the routes of this load balancer do not all have the same tag.
+/// Returns the tag's value; `None` if the routes of this load balancer do not all have the same tag.
 pub fn value(run: &str, started: &Started, load_balancer: &str) -> Option<String> {
     let routes: Vec<_> = started.routes.iter().filter(|r| r.load_balancer == load_balancer).collect();
     let values: BTreeSet<_> = routes.iter().map(|r| route_tag::value(run, started, r)).collect();
@@ -37,12 +37,12 @@ pub fn value(run: &str, started: &Started, load_balancer: &str) -> Option<String
     (value.len() <= route_tag::MAX_TAG_LENGTH).then_some(value)
 }
 
-/// The tag's value if the routes' tags differ. It names only the run.
+/// Returns the tag's value if the routes' tags differ. It names only the run.
 pub fn run_only_value(run: &str) -> String {
     format!("1 {run}")
 }
 
-/// The run that wrote a load balancer's tag.
+/// Returns the run that wrote a load balancer's tag.
 pub fn run_of(value: &str) -> &str {
     value.split(' ').nth(1).unwrap_or_default()
 }
@@ -93,7 +93,7 @@ mod tests {
 
     const RUN: &str = "alpha-webapp-20260105-080000-xtj4";
 
-    /// A run over every forwarding route of port 80, and the live load balancer.
+    /// Returns a run over every forwarding route of port 80, and the live load balancer.
     fn run() -> (Started, Vec<(Listener, Vec<LiveRoute>)>) {
         let mut listeners = live_resources().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
         for route in listeners.iter_mut().flat_map(|(_, routes)| routes) {

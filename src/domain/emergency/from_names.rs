@@ -71,8 +71,8 @@ fn pairs<'a>(
     Ok(all)
 }
 
-/// What the one `*` of a glob matches in a name; `None` if the name does not match. Empty for a glob without a star or
-/// with several, which therefore pairs with any match.
+/// Returns what the one `*` of a glob matches in a name; `None` if the name does not match. Empty for a glob without a
+/// star or with several, which therefore pairs with any match.
 fn star_match<'n>(glob: &str, name: &'n str) -> Option<&'n str> {
     if !WildMatch::new(glob).matches(name) {
         return None;
@@ -143,7 +143,7 @@ mod tests {
         format!("arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/{name}/00000000000000aa")
     }
 
-    /// The fixture's load balancer: every forwarding route uses these groups, and no group is listed.
+    /// Returns the fixture's load balancer: every forwarding route uses these groups, and no group is listed.
     fn seen(weights: &[(&str, Option<u16>)]) -> LoadBalancerReading {
         let mut listeners = live_resources().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
         let split =
@@ -168,7 +168,7 @@ mod tests {
         text.split(',').map(str::to_owned).collect()
     }
 
-    /// The weights that every route is to get.
+    /// Returns the weights that every route is to get.
     fn goal(
         seen: &LoadBalancerReading,
         back_to: &str,

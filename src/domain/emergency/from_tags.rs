@@ -61,7 +61,7 @@ fn routes(seen: &[LoadBalancerReading]) -> impl Iterator<Item = (&LoadBalancerRe
     seen.iter().flat_map(|s| s.routes().map(move |r| (s, r)))
 }
 
-/// The time in a run's id. An id without a time sorts before all others.
+/// Returns the time in a run's id. An id without a time sorts before all others.
 fn run_time(run: &str) -> &str {
     run.len().checked_sub(20).and_then(|at| run.get(at..)).unwrap_or_default()
 }
@@ -126,8 +126,8 @@ mod tests {
     const B: &str = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/webapp-b/00000000000000bb";
     const C: &str = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/third/00000000000000cc";
 
-    /// The fixture's load balancer at half of the shares. Every route has tags of a run, except those of port 80 with
-    /// priority 20 and higher.
+    /// Returns the fixture's load balancer at half of the shares. Every route has tags of a run, except those of port
+    /// 80 with priority 20 and higher.
     fn seen(run: &str) -> LoadBalancerReading {
         let listeners = live_resources().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
         let mut seen = LoadBalancerReading {

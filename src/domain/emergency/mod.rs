@@ -109,7 +109,7 @@ pub enum EmergencyError {
     Unclear(String),
 }
 
-/// The run whose rollback restores the `content` of these routes.
+/// Returns the run whose rollback restores the `content` of these routes.
 fn prepared_rollback(seen: &[LoadBalancerReading], routes: Vec<RouteStart>, unclear: Vec<String>) -> PreparedRollback {
     let started = Started {
         plan: "rollback".into(),
@@ -130,7 +130,7 @@ fn prepared_rollback(seen: &[LoadBalancerReading], routes: Vec<RouteStart>, uncl
     PreparedRollback { plan: frozen_plan::plan(&started), started, unclear }
 }
 
-/// A route whose rollback sets the split `goal`.
+/// Returns a route whose rollback sets the split `goal`.
 fn route_start(
     seen: &LoadBalancerReading,
     live: &LiveRoute,

@@ -50,7 +50,8 @@ pub struct RouteTag {
     pub groups: Vec<TaggedGroup>,
 }
 
-/// The tag's value for a route: the split that a rollback of this run restores. `None` if a tag cannot express it.
+/// Returns the tag's value for a route: the split that a rollback of this run restores. `None` if a tag cannot express
+/// it.
 pub fn value(run: &str, started: &Started, route: &RouteStart) -> Option<String> {
     let original = route.content.forward_split()?;
     let home = original_split(started, route, original)?;
@@ -71,7 +72,7 @@ pub fn value(run: &str, started: &Started, route: &RouteStart) -> Option<String>
     (fits && read(&text).as_ref() == Some(&kept)).then_some(text)
 }
 
-/// The split that a rollback of this run restores, without the groups that it leaves attached at 0.
+/// Returns the split that a rollback of this run restores, without the groups that it leaves attached at 0.
 fn original_split(started: &Started, route: &RouteStart, original: &Split) -> Option<Split> {
     let Some(start) = &started.start else { return Some(original.clone()) };
     let used =
@@ -129,8 +130,8 @@ pub(super) fn checksum(text: &str) -> String {
 }
 
 impl RouteTag {
-    /// The recorded split. `groups` maps the last segment of an ARN to the ARN. `None` if a group that was attached is
-    /// missing there.
+    /// Returns the recorded split. `groups` maps the last segment of an ARN to the ARN. `None` if a group that was
+    /// attached is missing there.
     pub fn split(&self, groups: &BTreeMap<&str, &str>) -> Option<Split> {
         let member = |p: &TaggedGroup| Some(Member { id: (*groups.get(p.id.as_str())?).to_owned(), weight: p.weight });
         let members = self.groups.iter().filter(|p| p.attached).map(member).collect::<Option<Vec<_>>>()?;

@@ -18,7 +18,7 @@ pub const NAME: &str = "break-glass.sh";
 /// Parallel commands: a CLI process needs half a second of processor time to start, and AWS takes 20 writes at once.
 const PARALLEL: usize = 8;
 
-/// The script of a run. Default actions come first.
+/// Returns the script of a run. Default actions come first.
 pub fn script(run: &str, started: &Started, now: Timestamp) -> String {
     let first = started.routes.first().map_or("", |r| r.id.id());
     let (region, account) = (arn::region(first), arn::account(first));
@@ -31,7 +31,7 @@ pub fn script(run: &str, started: &Started, now: Timestamp) -> String {
     format!("{head}\n{commands}{}", TAIL.replace("{all}", &routes.len().to_string()))
 }
 
-/// The command that restores a route; `None` if the route is not an ELBv2 route.
+/// Returns the command that restores a route; `None` if the route is not an ELBv2 route.
 fn command(route: &RouteStart) -> Option<String> {
     let [verb, resource, actions] = match route.id.kind() {
         RouteKind::Rule => ["modify-rule", "--rule-arn", "--actions"],
@@ -43,7 +43,7 @@ fn command(route: &RouteStart) -> Option<String> {
     Some(format!("restore {label} aws elbv2 {verb} --region {region} {resource} {id} {actions} {json}"))
 }
 
-/// The command that removes a tag from resources of one region.
+/// Returns the command that removes a tag from resources of one region.
 pub fn untag(key: &str, arns: &[String]) -> String {
     let region = arns.first().map_or("", |arn| arn::region(arn));
     format!("aws elbv2 remove-tags --region {region} --tag-keys {key} --resource-arns {}", arns.join(" "))

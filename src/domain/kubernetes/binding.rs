@@ -48,9 +48,9 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// The desired binding of a workload for a cluster's group; `None` without a Service there. It has the group's name
-    /// and target type. Fields that AWS would default and that are immutable (`ipAddressType`, `vpcID`) are set, unless
-    /// the plan sets them.
+    /// Returns the desired binding of a workload for a cluster's group; `None` without a Service there. It has the
+    /// group's name and target type. Fields that AWS would default and that are immutable (`ipAddressType`, `vpcID`)
+    /// are set, unless the plan sets them.
     pub fn for_group(workload: &Workload, cluster: &str, group: &TargetGroup) -> Option<Self> {
         let service = workload.service(cluster)?;
         let mut extra = workload.binding.extra.clone();
@@ -109,8 +109,8 @@ impl Binding {
         self.extra.get("multiClusterTargetGroup").and_then(serde_json::Value::as_bool).unwrap_or(false)
     }
 
-    /// How a found binding differs from this desired one, such as `serviceRef.port 8080 instead of http`. A field that
-    /// is missing on one side is not a difference; one that this build cannot interpret is.
+    /// Returns how a found binding differs from this desired one, such as `serviceRef.port 8080 instead of http`. A
+    /// field that is missing on one side is not a difference; one that this build cannot interpret is.
     pub fn differences(&self, found: &Self) -> Vec<String> {
         let mut all: Vec<String> =
             found.unknown.iter().map(|field| format!("this build cannot interpret its {field}")).collect();
@@ -136,7 +136,7 @@ impl Binding {
         all
     }
 
-    /// The owner of a found binding by its labels and annotations: Argo CD, Flux or Helm.
+    /// Returns the owner of a found binding by its labels and annotations: Argo CD, Flux or Helm.
     pub fn gitops_owner(&self) -> Option<&'static str> {
         gitops_owner(&self.labels, &self.annotations)
     }
@@ -159,7 +159,7 @@ impl Binding {
     }
 }
 
-/// The GitOps tool that tracks an object with these labels and annotations.
+/// Returns the GitOps tool that tracks an object with these labels and annotations.
 pub fn gitops_owner(labels: &BTreeMap<String, String>, annotations: &BTreeMap<String, String>) -> Option<&'static str> {
     let label = |key: &str| labels.contains_key(key);
     if annotations.contains_key("argocd.argoproj.io/tracking-id") {

@@ -58,7 +58,7 @@ fn registered(context: &Context<'_>, entry: &SelectedEntry, new: &SelectedGroup,
     findings.push(finding(Code::CUT082, name, message, help));
 }
 
-/// Which setting admits fewer targets.
+/// Returns which setting admits fewer targets.
 fn knob(has: u32, total: u32, peak: u32, min_healthy: u32) -> String {
     if min_healthy > has {
         return format!("Or lower `gates.targetHealth.raise.minHealthy` ({min_healthy})");

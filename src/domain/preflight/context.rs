@@ -39,17 +39,17 @@ impl<'a> Context<'a> {
         self.raised().contains(&cluster)
     }
 
-    /// The plan's groups by ARN.
+    /// Returns the plan's groups by ARN.
     pub fn groups(&self) -> impl Iterator<Item = (&'a str, &'a SelectedGroup)> {
         self.facts.selection.groups.iter().map(|(arn, g)| (arn.as_str(), g))
     }
 
-    /// A group of the plan by its ARN.
+    /// Returns a group of the plan by its ARN.
     pub fn group(&self, arn: &str) -> Option<&'a SelectedGroup> {
         self.facts.selection.groups.get(arn)
     }
 
-    /// Each entry with its group of `from` and one of a raised cluster.
+    /// Returns each entry with its group of `from` and one of a raised cluster.
     pub fn pairs(&self) -> Vec<(&'a SelectedEntry, &'a SelectedGroup, &'a SelectedGroup)> {
         let (from, raised) = (&self.plan.strategy.from, self.raised());
         let mut all = Vec::new();
@@ -62,12 +62,12 @@ impl<'a> Context<'a> {
         all
     }
 
-    /// A workload of the plan by its name.
+    /// Returns a workload of the plan by its name.
     pub fn workload(&self, name: &str) -> Option<&'a Workload> {
         self.plan.workloads.iter().find(|w| w.name == name)
     }
 
-    /// The name of a cluster in EKS, as far as the plan says it: by `eks`, or by a context that is an ARN.
+    /// Returns the name of a cluster in EKS, as far as the plan says it: by `eks`, or by a context that is an ARN.
     pub fn eks_name(&self, cluster: &str) -> Option<&'a str> {
         match self.plan.clusters.iter().find(|c| c.name == cluster).map(|c| &c.access)? {
             ClusterAccess::Eks(name) => Some(name),
@@ -83,7 +83,7 @@ impl<'a> Context<'a> {
         self.plan.workloads.iter().any(|w| w.service(cluster).is_some())
     }
 
-    /// The facts about a cluster.
+    /// Returns the facts about a cluster.
     pub fn cluster(&self, name: &str) -> Option<&'a ClusterFacts> {
         self.facts.clusters.get(name)
     }
@@ -98,7 +98,7 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// The option ` --context …` for kubectl, with the context name that `aws eks update-kubeconfig` assigns.
+    /// Returns the option ` --context …` for kubectl, with the context name that `aws eks update-kubeconfig` assigns.
     pub fn kubectl_context(&self, cluster: &str) -> String {
         match self.plan.clusters.iter().find(|c| c.name == cluster).map(|c| &c.access) {
             Some(ClusterAccess::Eks(name)) => {
@@ -112,23 +112,23 @@ impl<'a> Context<'a> {
     }
 }
 
-/// The finding for something that the checks need but that could not be read.
+/// Returns the finding for something that the checks need but that could not be read.
 pub fn unread_finding(subject: &str, what: &str, why: &Unreadable) -> Finding {
     crate::domain::elb::select::unread(subject, what, why)
 }
 
-/// The selectors of an entry that are ARNs.
+/// Returns the selectors of an entry that are ARNs.
 pub fn named_arns(entry: &RouteEntry) -> Vec<&str> {
     let selectors = std::iter::once(&entry.load_balancer).chain(entry.target_groups.iter().map(|(_, s)| s));
     selectors.filter_map(|s| if let Selector::Arn(arn) = s { Some(arn.as_str()) } else { None }).collect()
 }
 
-/// The names of the plan's clusters that can be accessed.
+/// Returns the names of the plan's clusters that can be accessed.
 pub fn reachable(plan: &Plan) -> impl Iterator<Item = &ClusterName> {
     plan.clusters.iter().filter(|c| c.access != ClusterAccess::None).map(|c| &c.name)
 }
 
-/// A finding with its help.
+/// Returns a finding with its help.
 pub fn finding(code: Code, subject: &str, message: String, help: impl Into<String>) -> Finding {
     Finding::new(code, subject, message).help(help)
 }

@@ -58,7 +58,7 @@ pub struct ClusterFacts {
 }
 
 impl Facts {
-    /// Number of healthy targets of a group; `None` if its health could not be read.
+    /// Returns the number of healthy targets of a group; `None` if its health could not be read.
     pub fn healthy(&self, group: &str) -> Option<u32> {
         self.count(group, |t| t.state == crate::domain::health::TargetState::Healthy)
     }
@@ -70,7 +70,8 @@ impl Facts {
         known && self.healthy(group) == Some(0)
     }
 
-    /// Number of registered targets of a group without draining ones; `None` if its health could not be read.
+    /// Returns the number of registered targets of a group without draining ones; `None` if its health could not be
+    /// read.
     pub fn registered(&self, group: &str) -> Option<u32> {
         self.count(group, |t| t.state != crate::domain::health::TargetState::Draining)
     }

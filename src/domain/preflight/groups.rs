@@ -128,7 +128,7 @@ fn check_raised(context: &Context<'_>, selected: &SelectedGroup, findings: &mut 
     }
 }
 
-/// The settings that should be equal in both groups, by the names that `aws elbv2` uses.
+/// Returns the settings that should be equal in both groups, by the names that `aws elbv2` uses.
 fn settings(group: &TargetGroup) -> Vec<(&'static str, String)> {
     let check = &group.health_check;
     let attribute = |key: &str, default: &str| group.attributes.get(key).map_or(default, String::as_str).to_owned();

@@ -29,8 +29,8 @@ use crate::domain::preflight::context::Context;
 use crate::domain::preflight::facts::Facts;
 use crate::plan::model::Plan;
 
-/// All findings, including those of the selection, most severe first, with `accept` applied. `now` is when the facts
-/// were read.
+/// Returns all findings, including those of the selection, most severe first, with `accept` applied. `now` is when the
+/// facts were read.
 pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
     let context = Context { plan, facts, now };
     let mut findings = facts.selection.findings.clone();

@@ -20,7 +20,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     infrastructure(&things, Code::CUT062, OwnerTool::CloudFormation, CLOUDFORMATION, findings);
 }
 
-/// The plan's load balancers, the listeners of its routes, and those routes.
+/// Returns the plan's load balancers, the listeners of its routes, and those routes.
 fn tagged<'a>(context: &Context<'a>) -> Vec<Tagged<'a>> {
     let selection = &context.facts.selection;
     let mut all: Vec<Tagged<'a>> = Vec::new();

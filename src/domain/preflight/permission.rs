@@ -1,7 +1,7 @@
 //! Explains a refusal: AWS and Kubernetes name the missing permission, and this adds what to grant, and where the
 //! complete list is.
 
-/// The text of the refusal, followed by what to grant, if it names the missing permission.
+/// Returns the text of the refusal, followed by what to grant, if it names the missing permission.
 pub fn explain_refusal(refusal: &str) -> String {
     match missing(refusal) {
         Some(add) => format!("{refusal}; add {add}"),

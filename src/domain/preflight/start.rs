@@ -60,7 +60,7 @@ pub fn started_event(plan: &Plan, selection: &Selection, beginning: StartInput) 
     })
 }
 
-/// The route's own owners, then its load balancer's.
+/// Returns the route's own owners, then its load balancer's.
 fn owners(selection: &Selection, selected: &SelectedRoute) -> Vec<ExternalOwner> {
     let balancer = selection
         .load_balancers
@@ -103,7 +103,7 @@ fn group(
     Ok((arn.to_owned(), start))
 }
 
-/// The bindings of every cluster whose share is ever above 0, if the plan has a `bind` step.
+/// Returns the bindings of every cluster whose share is ever above 0, if the plan has a `bind` step.
 fn bindings(plan: &Plan, selection: &Selection) -> Vec<BindingStart> {
     if !plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind) {
         return Vec::new();

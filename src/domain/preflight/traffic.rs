@@ -115,7 +115,7 @@ fn target_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
     findings.push(finding(Code::CUT070, names[0], message, help));
 }
 
-/// The shares of every step that moves traffic, with the step's number.
+/// Returns the shares of every step that moves traffic, with the step's number.
 fn share_steps<'a>(context: &Context<'a>) -> Vec<(usize, &'a Shares)> {
     let steps = context.plan.strategy.steps.iter();
     steps.filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some((s.number, shares)) } else { None }).collect()

@@ -9,7 +9,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     findings.extend(notes(context.plan));
 }
 
-/// The notes on a plan. They need no facts, so an offline check has them too.
+/// Returns the notes on a plan. They need no facts, so an offline check has them too.
 pub fn notes(plan: &Plan) -> Vec<Finding> {
     let strategy = &plan.strategy;
     let mut all = Vec::new();

@@ -17,7 +17,7 @@ struct ReadinessGates {
 }
 
 impl ReadinessGates {
-    /// Those of the controller that serves this binding API.
+    /// Returns those of the controller that serves this binding API.
     fn of(api: Option<&str>) -> Self {
         const OPEN_SOURCE: &str = "target-health.elbv2.k8s.aws/";
         if api == Some(AUTO_MODE) {

@@ -7,7 +7,7 @@ use crate::plan::model::skeleton::Skeleton;
 use crate::plan::model::{Plan, RouteEntry, Selector, Step, StepKind};
 use crate::plan::read;
 
-/// The plan that the run started with, as far as this build can read its text; the rest comes from `started`.
+/// Returns the plan that the run started with, as far as this build can read its text; the rest comes from `started`.
 pub fn plan(started: &Started) -> Plan {
     read(&format!("{} (from the journal)", started.plan), started.text.as_bytes(), skeleton(started).plan())
 }

@@ -51,7 +51,7 @@ impl HookPoint {
         matches!(self, Self::Undo | Self::BeforeRollback | Self::AfterRollback)
     }
 
-    /// The spelling in the journal.
+    /// Returns the spelling in the journal.
     pub fn name(self) -> String {
         word(&self)
     }

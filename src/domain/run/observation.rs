@@ -228,7 +228,7 @@ impl Observed {
         now.duration_since(self.marker_at) > self.max_sample_age
     }
 
-    /// The samples of a group.
+    /// Returns the samples of a group.
     pub fn samples_of(&self, group: &str) -> &Samples {
         static NONE: Samples = Samples::new();
         self.samples.get(group).unwrap_or(&NONE)
@@ -251,7 +251,7 @@ impl Observed {
         (length(from, now).saturating_sub(unseen), unseen)
     }
 
-    /// The readings that fail, as text; `None` if none fails.
+    /// Returns the readings that fail, as text; `None` if none fails.
     pub fn unreadable_summary(&self, started: &Started) -> Option<String> {
         let group = |id: &String| started.groups.get(id).map_or_else(|| id.clone(), |group| group.name.clone());
         let route = |id: &RouteId| {

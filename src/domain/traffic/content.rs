@@ -43,12 +43,12 @@ pub struct VendorConfig {
 }
 
 impl RouteContent {
-    /// The split, if the route forwards.
+    /// Returns the split, if the route forwards.
     pub fn forward_split(&self) -> Option<&Split> {
         if self.split.members.is_empty() { None } else { Some(&self.split) }
     }
 
-    /// The stickiness, if it is on.
+    /// Returns the stickiness, if it is on.
     pub fn sticky(&self) -> Option<&ClientStickiness> {
         self.stickiness.as_ref().filter(|sticky| sticky.enabled)
     }

@@ -24,22 +24,22 @@ pub enum RouteKind {
 }
 
 impl RouteId {
-    /// The route for requests that no other route handles.
+    /// Returns the route for requests that no other route handles.
     pub fn default_route(id: impl Into<String>) -> Self {
         Self { id: id.into(), kind: RouteKind::Default }
     }
 
-    /// A route with conditions.
+    /// Returns a route with conditions.
     pub fn rule(id: impl Into<String>) -> Self {
         Self { id: id.into(), kind: RouteKind::Rule }
     }
 
-    /// Which requests it handles.
+    /// Returns which requests it handles.
     pub fn kind(&self) -> RouteKind {
         self.kind
     }
 
-    /// The vendor's id.
+    /// Returns the vendor's id.
     pub fn id(&self) -> &str {
         &self.id
     }

@@ -44,7 +44,7 @@ pub enum ShareError {
     InvalidShares,
 }
 
-/// The split that gives each cluster its share, in percent, of the managed part of `original`.
+/// Returns the split that gives each cluster its share, in percent, of the managed part of `original`.
 ///
 /// Other members keep their exact share of the total, and members keep their order. Managed members that are missing
 /// are appended in the order of `managed`. Among the totals whose weights are all within the limits, the one with the
@@ -81,8 +81,8 @@ pub fn split_for(
     Ok(original.with_weights(managed.iter().map(|(_, arn)| arn.as_str()), &weights))
 }
 
-/// The live shares of the managed part by cluster, in percent; 0 for a cluster whose group is not attached. `None` if
-/// the managed part carries no weight.
+/// Returns the live shares of the managed part by cluster, in percent; 0 for a cluster whose group is not attached.
+/// `None` if the managed part carries no weight.
 pub fn live_shares(split: &Split, managed: &[(ClusterName, String)]) -> Option<BTreeMap<ClusterName, f64>> {
     let (_, ours) = totals(split, managed);
     let weights = split.effective_weights();
@@ -133,7 +133,7 @@ fn first_duplicate<'a>(mut arns: impl Iterator<Item = &'a str>) -> Option<&'a st
     arns.find(|arn| !seen.insert(*arn))
 }
 
-/// The sum of all weights, and the sum of the managed groups' weights.
+/// Returns the sum of all weights, and the sum of the managed groups' weights.
 fn totals(split: &Split, managed: &[(ClusterName, String)]) -> (u64, u64) {
     let weights = split.effective_weights();
     (weights.values().sum(), managed.iter().filter_map(|(_, arn)| weights.get(arn.as_str())).sum())
@@ -165,7 +165,7 @@ struct Candidate<'a> {
     error: u64,
 }
 
-/// How far a weight is from its share of a total, so that `distance / total` is in percentage points.
+/// Returns how far a weight is from its share of a total, so that `distance / total` is in percentage points.
 fn distance(weight: u64, share: u32, total: u64) -> u64 {
     (weight * 100).abs_diff(u64::from(share) * total)
 }
@@ -207,8 +207,8 @@ fn search<'a>(unit: &Unit, shares: &'a Shares, max: u16, fits: impl Fn(u64) -> b
     })
 }
 
-/// The weights for one total: each share rounded down, at least 1 if the share is not 0; the remainder goes to the
-/// clusters that lack most.
+/// Returns the weights for one total: each share rounded down, at least 1 if the share is not 0; the remainder goes to
+/// the clusters that lack most.
 fn candidate<'a>(unit: &Unit, factor: u64, shares: &'a Shares, max: u16) -> Option<Candidate<'a>> {
     let total = unit.ours * factor;
     let mut weights: Vec<(&str, u32, u64)> = shares

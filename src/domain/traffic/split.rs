@@ -37,19 +37,19 @@ pub struct Limits {
 }
 
 impl Split {
-    /// A split with weights.
+    /// Returns a split with weights.
     pub fn of<I: Into<String>>(members: impl IntoIterator<Item = (I, u16)>) -> Self {
         Self {
             members: members.into_iter().map(|(id, weight)| Member { id: id.into(), weight: Some(weight) }).collect(),
         }
     }
 
-    /// The ids of the members.
+    /// Returns the ids of the members.
     pub fn ids(&self) -> impl Iterator<Item = &String> {
         self.members.iter().map(|m| &m.id)
     }
 
-    /// The weight of a member, 1 for a lone member whatever its weight; `None` if it is not attached.
+    /// Returns the weight of a member, 1 for a lone member whatever its weight; `None` if it is not attached.
     pub fn weight(&self, id: &str) -> Option<u16> {
         let member = self.members.iter().find(|m| m.id == id)?;
         if self.members.len() == 1 { Some(1) } else { Some(member.weight.unwrap_or(0)) }

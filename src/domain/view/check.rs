@@ -104,7 +104,7 @@ pub struct Weights {
 }
 
 impl CheckReport {
-    /// The result for a plan alone, without AWS.
+    /// Returns the result for a plan alone, without AWS.
     pub fn offline(plan: &Plan, findings: Vec<Finding>) -> Self {
         Self::for_routes(plan, findings, schedule::expected_routes(&plan.workloads))
     }
@@ -127,7 +127,7 @@ impl CheckReport {
         }
     }
 
-    /// The result for a plan with facts that were read at `now`.
+    /// Returns the result for a plan with facts that were read at `now`.
     pub fn new(plan: &Plan, facts: &Facts, findings: Vec<Finding>, now: Timestamp) -> Self {
         let selection = &facts.selection;
         let routes: Vec<_> = selection.routes.iter().map(|r| route(plan, selection, r)).collect();
@@ -155,7 +155,7 @@ impl CheckReport {
         self.findings.iter().any(Finding::refuses)
     }
 
-    /// Number of findings of this severity that the plan does not accept.
+    /// Returns the number of findings of this severity that the plan does not accept.
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|f| f.severity == severity && f.accepted.is_none()).count()
     }
@@ -203,7 +203,7 @@ fn hook(hook: &Hook) -> HookLine {
     HookLine { when: when.to_owned(), name: hook.name.clone(), action, required: hook.fails_run }
 }
 
-/// The action of a step, as text.
+/// Returns the action of a step, as text.
 pub fn step_action(plan: &Plan, step: &Step) -> String {
     match &step.kind {
         StepKind::Bind => {

@@ -112,7 +112,7 @@ impl History {
         Ok(Some(teller.history))
     }
 
-    /// The time from the first to the last record.
+    /// Returns the time from the first to the last record.
     pub fn length(&self) -> SignedDuration {
         self.time.1.duration_since(self.time.0)
     }
@@ -281,7 +281,7 @@ fn clusters(plan: &Plan, state: &State) -> Vec<ClusterName> {
     sides.into_iter().filter(|c| !c.is_empty()).chain(others).cloned().collect()
 }
 
-/// The shares of a route: those of observed drift, otherwise those that were last confirmed.
+/// Returns the shares of a route: those of observed drift, otherwise those that were last confirmed.
 fn route_shares(route: &Route) -> BTreeMap<ClusterName, f64> {
     let split = match &route.drift {
         Some(Drift::Changed(live)) => live.forward_split(),

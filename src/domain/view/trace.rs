@@ -84,7 +84,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// The spans that end with this record.
+    /// Returns the spans that end with this record.
     pub fn add(&mut self, record: &Record) -> Vec<Span> {
         let time = record.time;
         self.add_span_event(record);
@@ -159,7 +159,7 @@ impl Trace {
         }
     }
 
-    /// The parent span of a call that is made now.
+    /// Returns the parent span of a call that is made now.
     pub fn parent(&self) -> Option<[u8; 8]> {
         let batch = self.batch.as_ref().map(|b| &b.open);
         batch.or(self.rollback.as_ref()).or(self.step.as_ref()).or(self.root.as_ref()).map(|open| open.id)
@@ -170,12 +170,12 @@ impl Trace {
         self.in_pause && self.step.is_some() && self.rollback.is_none()
     }
 
-    /// The run's id.
+    /// Returns the run's id.
     pub fn run(&self) -> &str {
         &self.run
     }
 
-    /// The id of the trace.
+    /// Returns the id of the trace.
     pub fn id(&self) -> [u8; 16] {
         trace_id(&self.run)
     }
@@ -255,14 +255,14 @@ impl Trace {
     }
 }
 
-/// The id of a run's trace.
+/// Returns the id of a run's trace.
 fn trace_id(run: &str) -> [u8; 16] {
     let mut id = [0; 16];
     id.copy_from_slice(&Sha256::digest(run)[..16]);
     id
 }
 
-/// The id of a span, from the run and a key.
+/// Returns the id of a span, from the run and a key.
 pub fn span_id(run: &str, key: &str) -> [u8; 8] {
     let mut id = [0; 8];
     id.copy_from_slice(&Sha256::digest(format!("{run} {key}"))[..8]);
@@ -273,7 +273,7 @@ fn text(key: &'static str, value: &str) -> (&'static str, Value) {
     (key, Value::Text(value.to_owned()))
 }
 
-/// The spelling of a write's result in records.
+/// Returns the spelling of a write's result in records.
 pub fn result_name(result: WriteResult) -> &'static str {
     match result {
         WriteResult::Applied => "applied",

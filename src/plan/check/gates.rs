@@ -17,7 +17,7 @@ use crate::plan::scalar::Missing;
 const MINUTE: Duration = Duration::from_mins(1);
 const LATE: Duration = Duration::from_mins(3);
 
-/// Every metric gate, in the order of the file.
+/// Returns every metric gate, in the order of the file.
 pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<MetricGate> {
     let mut found: Vec<(GateScope, &Placed<file::MetricGate>)> = Vec::new();
     for workload in spec.workloads.iter().flat_map(|w| &w.value) {
@@ -199,7 +199,7 @@ fn cloud_watch(at: &file::CloudWatch) -> Option<CloudWatch> {
     Some(CloudWatch { metric, latency: statistic })
 }
 
-/// The condition of a gate, if its source provides the values for it.
+/// Returns the condition of a gate, if its source provides the values for it.
 fn judge(at: &Placed<file::MetricGate>, source: &MetricSource, out: &mut Vec<Diagnostic>) -> Option<GateCondition> {
     let gate = &at.value;
     let given = [
@@ -266,7 +266,8 @@ fn chosen_judge(gate: &file::MetricGate, out: &mut Vec<Diagnostic>) -> Option<Ga
     Some(GateCondition::Condition { at_most: most, at_least: least })
 }
 
-/// The conditions for which a source provides values. An empty name: the source itself reports success or failure.
+/// Returns the conditions for which a source provides values. An empty name: the source itself reports success or
+/// failure.
 fn possible_conditions(source: &MetricSource) -> BTreeSet<&'static str> {
     let when = |key: &'static str, can: bool| can.then_some(key);
     match source {

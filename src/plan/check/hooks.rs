@@ -8,7 +8,7 @@ use crate::plan::hooks::{ExecStep, Hook, HookOccasion, HookReaction};
 use crate::plan::model::hook::{self, HookAction, HookEvent};
 use crate::plan::scalar::Query;
 
-/// Every hook, in the order of the file.
+/// Returns every hook, in the order of the file.
 pub(super) fn all(strategy: &Strategy, out: &mut Vec<Diagnostic>) -> Vec<hook::Hook> {
     strategy.hooks.iter().flat_map(|all| &all.value).filter_map(|at| hook(at, out)).collect()
 }

@@ -229,7 +229,7 @@ fn service_ref(service: &Service) -> Option<model::ServiceRef> {
     })
 }
 
-/// The Services of `services`; `None` if one of them could not be read.
+/// Returns the Services of `services`; `None` if one of them could not be read.
 fn services_by_cluster(
     table: &Placed<Table<Service>>,
     scope: &PlanContext,

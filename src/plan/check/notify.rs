@@ -9,7 +9,7 @@ use crate::plan::scalar::KindName;
 use crate::plan::suggest::closest;
 use crate::plan::template;
 
-/// Every notification, in the order of the file.
+/// Returns every notification, in the order of the file.
 pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<Notification> {
     spec.notifications.iter().flat_map(|all| &all.value).filter_map(|at| notification(at, out)).collect()
 }

@@ -100,7 +100,7 @@ fn rules(list: &[Placed<Rule>], scope: &PlanContext, out: &mut Vec<Diagnostic>) 
     checked
 }
 
-/// One target group per cluster, in the order of the clusters.
+/// Returns one target group per cluster, in the order of the clusters.
 fn target_groups(
     table: &Placed<Table<Resource>>,
     scope: &PlanContext,

@@ -90,7 +90,7 @@ fn has_set_weight(strategy: &Strategy) -> bool {
     strategy.steps.iter().flat_map(|s| &s.value).any(|s| s.value.set_weight.is_some())
 }
 
-/// The shares with `percent` for `to`, the rest for `from`, and 0 for the others.
+/// Returns the shares with `percent` for `to`, the rest for `from`, and 0 for the others.
 fn shares_toward(scope: &PlanContext, Direction { from, to, .. }: &Direction, percent: u32) -> Shares {
     let share = |c: &String| match c {
         c if c == to => percent,
@@ -201,7 +201,7 @@ fn kind(
     bind.as_ref().map(|_| StepKind::Bind)
 }
 
-/// The time limit of an approval, and what happens after it.
+/// Returns the time limit of an approval, and what happens after it.
 fn limit(step: &Step, out: &mut Vec<Diagnostic>) -> Option<ApprovalTimeout> {
     let Pause { duration, timeout, on_timeout, .. } = &step.pause.as_ref()?.value;
     match (timeout, on_timeout, duration) {
@@ -245,7 +245,7 @@ fn check_other_clusters(
     }
 }
 
-/// The shares of a `setShares` step: every cluster, with a sum of 100.
+/// Returns the shares of a `setShares` step: every cluster, with a sum of 100.
 fn shares(table: &Placed<Table<Percent>>, scope: &PlanContext, out: &mut Vec<Diagnostic>) -> Option<Shares> {
     let before = out.len();
     let mut read = Shares::new();

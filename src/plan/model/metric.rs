@@ -209,7 +209,7 @@ pub struct CloudWatchMetric {
 }
 
 impl MetricSource {
-    /// The source's key in the plan.
+    /// Returns the source's key in the plan.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Prometheus(_) => "prometheus",

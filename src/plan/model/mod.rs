@@ -241,7 +241,7 @@ pub struct Strategy {
 }
 
 impl Strategy {
-    /// The largest share of `cluster` in any step of this plan, in percent.
+    /// Returns the largest share of `cluster` in any step of this plan, in percent.
     pub fn peak(&self, cluster: &str) -> u32 {
         self.steps
             .iter()
@@ -343,7 +343,7 @@ pub enum OnTimeout {
 }
 
 impl OnTimeout {
-    /// The value in the plan file.
+    /// Returns the value in the plan file.
     pub fn word(self) -> String {
         crate::base::text::word(&self)
     }
@@ -409,7 +409,7 @@ impl std::fmt::Display for PortRef {
 }
 
 impl TargetType {
-    /// The type of a target group by its name in ELBv2; `None` for one that no binding can have.
+    /// Returns the type of a target group by its name in ELBv2; `None` for one that no binding can have.
     pub fn of(name: &str) -> Option<Self> {
         [Self::Ip, Self::Instance].into_iter().find(|kind| kind.name() == name)
     }

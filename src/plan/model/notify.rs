@@ -46,7 +46,7 @@ pub enum NotificationTarget {
 }
 
 impl NotificationTarget {
-    /// The target's key in the plan.
+    /// Returns the target's key in the plan.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Slack { .. } => "slack",
@@ -87,7 +87,7 @@ macro_rules! kinds {
             /// The events' names in the plan.
             pub const WORDS: &[&str] = &[$($word,)+];
 
-            /// The event's name in the plan.
+            /// Returns the event's name in the plan.
             pub fn word(self) -> &'static str {
                 match self { $(Self::$kind => $word,)+ }
             }

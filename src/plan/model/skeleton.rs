@@ -64,7 +64,7 @@ impl Skeleton {
 }
 
 impl Strategy {
-    /// A strategy without steps, with the defaults of the plan file.
+    /// Returns a strategy without steps, with the defaults of the plan file.
     pub fn between(from: ClusterName, to: ClusterName) -> Self {
         Self {
             from,

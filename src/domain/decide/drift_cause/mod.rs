@@ -22,7 +22,7 @@ impl OwnerTool {
         }
     }
 
-    /// How to prevent further changes by it.
+    /// Returns how to prevent further changes by it.
     pub fn advice(self) -> String {
         match self {
             Self::Controller => {
@@ -39,7 +39,7 @@ impl OwnerTool {
     }
 }
 
-/// Who probably changed a drifted route, as text.
+/// Returns who probably changed a drifted route, as text.
 pub fn likely_cause(route: &Route) -> String {
     let home = "this looks like a manual rollback";
     match (route.start.owners.first(), towards_start(route)) {

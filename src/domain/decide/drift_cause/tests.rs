@@ -2,7 +2,7 @@ use super::*;
 use crate::domain::fixture;
 use crate::domain::run::state::Drift;
 
-/// A route at 50 % each that another actor then changed to these weights.
+/// Returns a route at 50 % each that another actor then changed to these weights.
 fn drifted(owners: &[ExternalOwner], a: u16, b: u16) -> Route {
     let mut started = fixture::started(10);
     started.routes.truncate(1);

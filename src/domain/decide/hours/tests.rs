@@ -13,7 +13,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-/// A window on weekdays from nine to this time.
+/// Returns a window on weekdays from nine to this time.
 fn office(to: (i8, i8)) -> Hours {
     let zone = zone("UTC").expect("a zone");
     let window = Window { days: WEEKDAYS.into(), from: time(9, 0, 0, 0), to: Some(time(to.0, to.1, 0, 0)), zone };

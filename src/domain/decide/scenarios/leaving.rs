@@ -4,13 +4,13 @@ use super::*;
 use crate::domain::traffic::RouteId;
 
 impl Sim {
-    /// A process of `cutover step` that may exit at once.
+    /// Returns a process of `cutover step` that may exit at once.
     fn into_step_command(mut self) -> Self {
         self.orders.exit_after = Some(self.now);
         self
     }
 
-    /// A new process that starts so many seconds after the last one exited.
+    /// Returns a new process that starts so many seconds after the last one exited.
     fn next_process_after(mut self, seconds: i64) -> Self {
         self.apply(Event::Stopped { reason: StopReason::Waiting, message: String::new() });
         let last = self.now;

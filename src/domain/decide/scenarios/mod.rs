@@ -38,7 +38,8 @@ struct Sim {
 type TargetCounts = Result<(u32, u32), Unreadable>;
 
 impl Sim {
-    /// A run at a step of [`fixture::plan`], its shares written, with this many healthy targets in `a` at the start.
+    /// Returns a run at a step of [`fixture::plan`], its shares written, with this many healthy targets in `a` at the
+    /// start.
     fn at_step(step: usize, healthy: u32) -> Self {
         let now = Timestamp::from_second(1_000_000).expect("a time");
         let event = Event::Started(Box::new(fixture::started(healthy)));

@@ -44,7 +44,7 @@ fn without_cross_zone_balancing_targets_in_one_zone_of_three_are_not_enough() {
     );
 }
 
-/// An observation with this marker and everything else healthy.
+/// Returns an observation with this marker and everything else healthy.
 fn tagged(watch: Observed, second: i64, marker: Option<Result<Marker, Unreadable>>) -> Observed {
     let mut watch = watch.seen(second, Ok(forward(&ORIGINAL)), [10, 10]);
     let marker = marker.map(|value| Reading { at: at(second), value });

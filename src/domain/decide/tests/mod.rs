@@ -21,7 +21,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_000_000 + second)
 }
 
-/// A run of the fixture's plan with one route on listener 80, at second 0.
+/// Returns a run of the fixture's plan with one route on listener 80, at second 0.
 fn run(content: RouteContent) -> State {
     let live = route(80, None, content);
     let mut started = started(10);
@@ -122,7 +122,7 @@ fn ends(decision: &Decision) -> bool {
     matches!(decision, Decision::Record(events) if events.iter().any(|e| matches!(e, Event::Finished { .. })))
 }
 
-/// What the end of a run lists as not restored.
+/// Returns what the end of a run lists as not restored.
 fn left(decision: &Decision) -> String {
     let Decision::Record(events) = decision else { panic!("{decision:?}") };
     let [Event::Finished { unresolved: left, .. }] = events.as_slice() else { panic!("{events:?}") };

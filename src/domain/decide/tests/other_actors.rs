@@ -12,7 +12,7 @@ fn rule(priority: u32) -> RouteId {
     route(80, Some(priority), forward(&[])).id
 }
 
-/// A run of the fixture's plan with two rules, at second 0.
+/// Returns a run of the fixture's plan with two rules, at second 0.
 fn run_of_rules() -> State {
     let mut started = started(10);
     let first = started.routes.swap_remove(0);
@@ -29,7 +29,7 @@ fn run_of_rules() -> State {
     State::fold(&[record]).unwrap().unwrap()
 }
 
-/// A rule as a list of all rules shows it, with the conditions of the rule with priority `like`.
+/// Returns a rule as a list of all rules shows it, with the conditions of the rule with priority `like`.
 fn found(priority: u32, like: u32, content: RouteContent) -> FoundRoute {
     let live = route(80, Some(priority), content);
     FoundRoute {
@@ -43,7 +43,7 @@ fn found(priority: u32, like: u32, content: RouteContent) -> FoundRoute {
     }
 }
 
-/// An observation of both rules (`None`: deleted) and of all rules.
+/// Returns an observation of both rules (`None`: deleted) and of all rules.
 fn observed(second: i64, first: Option<RouteContent>, census: Vec<FoundRoute>) -> Observed {
     let value = first.ok_or_else(|| Unreadable::NotFound("RuleNotFound".into()));
     let routes = [

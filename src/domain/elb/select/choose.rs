@@ -37,7 +37,7 @@ pub fn select_at(plan: &Plan, world: &LiveResources, start: Option<&Shares>) -> 
     selection
 }
 
-/// A route with an element that this build does not know.
+/// Returns a route with an element that this build does not know.
 fn with_unknown(load_balancer: &LoadBalancer, route: &UnreadRoute) -> Option<SkippedRoute> {
     let Unreadable::Unrepresentable(element) = &route.why else { return None };
     Some(SkippedRoute {

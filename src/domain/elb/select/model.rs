@@ -44,7 +44,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// A group's name; if the plan does not name it, the name from its ARN.
+    /// Returns a group's name; if the plan does not name it, the name from its ARN.
     pub fn group_name<'a>(&'a self, arn: &'a str) -> &'a str {
         self.groups.get(arn).map_or_else(|| short_name(arn), |g| &g.group.name)
     }
@@ -64,7 +64,7 @@ pub struct SelectedRoute {
 }
 
 impl SelectedRoute {
-    /// The managed groups as (cluster, ARN), in the order of the clusters' names.
+    /// Returns the managed groups as (cluster, ARN), in the order of the clusters' names.
     pub fn managed(&self) -> Vec<(ClusterName, String)> {
         self.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect()
     }
@@ -183,7 +183,7 @@ pub fn without_forward(route: &LiveRoute) -> SkipReason {
     }
 }
 
-/// How a selector is written in a plan.
+/// Returns how a selector is written in a plan.
 pub fn selector_text(selector: &Selector) -> String {
     match selector {
         Selector::Name(text) | Selector::Arn(text) => text.clone(),

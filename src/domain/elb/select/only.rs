@@ -29,7 +29,7 @@ pub enum BalancerReadError {
     },
 }
 
-/// The only load balancer that the selector matches.
+/// Returns the only load balancer that the selector matches.
 pub fn exactly_one_match(
     selector: &Selector,
     found: Result<Vec<LoadBalancer>, Unreadable>,

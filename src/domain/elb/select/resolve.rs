@@ -111,7 +111,7 @@ impl SelectorProblem {
     }
 }
 
-/// The finding for something that could not be read.
+/// Returns the finding for something that could not be read.
 pub fn unreadable(subject: &str, what: &str, why: &Unreadable) -> Finding {
     match why {
         Unreadable::Unrepresentable(element) => {

@@ -71,7 +71,7 @@ fn listeners_of(world: &mut LiveResources) -> &mut Vec<(Listener, Vec<LiveRoute>
     world.listeners.get_mut(LB).and_then(|l| l.as_mut().ok()).expect("listeners")
 }
 
-/// A rule 40 of listener 80 that cannot be read.
+/// Returns a rule 40 of listener 80 that cannot be read.
 fn unread(world: &mut LiveResources, groups: &[&str], why: Unreadable) {
     let id = route(80, Some(40), forward(&[])).id;
     let groups = groups.iter().map(|g| group_arn(g)).collect();

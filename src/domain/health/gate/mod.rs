@@ -101,7 +101,7 @@ impl Sample {
         sample
     }
 
-    /// Number of healthy targets; `None` if none is known to be healthy but some are not checked.
+    /// Returns the number of healthy targets; `None` if none is known to be healthy but some are not checked.
     pub fn healthy(&self) -> Option<u32> {
         (self.counts.healthy > 0 || self.unchecked == 0).then_some(self.counts.healthy)
     }
@@ -139,7 +139,7 @@ impl Sample {
     }
 }
 
-/// Why most of the unused targets are unused; `None` if none is, or nobody says why.
+/// Returns why most of the unused targets are unused; `None` if none is, or nobody says why.
 fn reason_of_unused(targets: &[Target]) -> Option<String> {
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for target in targets.iter().filter(|target| target.state == TargetState::Unused) {
@@ -150,9 +150,9 @@ fn reason_of_unused(targets: &[Target]) -> Option<String> {
     Some(reason.to_owned())
 }
 
-/// What a share of `share` percent requires of a group: the larger of `minHealthy` and share × `capacity` × `total`.
-/// `total` is the larger of the baseline and today's healthy total. `zones` are the zones that must each have their
-/// fraction of it; empty if cross-zone balancing is on.
+/// Returns what a share of `share` percent requires of a group: the larger of `minHealthy` and share × `capacity` ×
+/// `total`. `total` is the larger of the baseline and today's healthy total. `zones` are the zones that must each have
+/// their fraction of it; empty if cross-zone balancing is on.
 pub fn need(gate: &RaiseGate, share: u32, total: u32, zones: &[String], interval: Duration) -> RaiseNeed {
     let capacity = gate.capacity * f64::from(share) / 100.0 * f64::from(total);
     let per_zone =
@@ -178,8 +178,8 @@ pub fn raise(samples: &Samples, need: &RaiseNeed, fresh: SignedDuration, now: Ti
     if good.len() >= 2 && until <= now { RaiseVerdict::Holds } else { RaiseVerdict::NotBefore(until.max(now)) }
 }
 
-/// The guard's verdict on a group that has `share` percent of the traffic. `total` as for [`need`]. Targets in state
-/// `initial` and `unused` do not count, nor do targets whose health checks are off.
+/// Returns the guard's verdict on a group that has `share` percent of the traffic. `total` as for [`need`]. Targets in
+/// state `initial` and `unused` do not count, nor do targets whose health checks are off.
 pub fn guard(
     samples: &Samples,
     gate: &GuardGate,

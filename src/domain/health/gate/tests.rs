@@ -15,7 +15,7 @@ fn samples(all: &[(i64, HealthCounts)]) -> Samples {
         .collect()
 }
 
-/// What a share of `share` percent requires of a total.
+/// Returns what a share of `share` percent requires of a total.
 fn needs(share: u32, total: u32) -> RaiseNeed {
     need(&fixture::plan().strategy.gates.raise, share, total, &[], Duration::from_secs(10))
 }

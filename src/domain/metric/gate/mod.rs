@@ -101,8 +101,8 @@ pub struct GateContext<'a> {
 }
 
 impl MeasurementRequest {
-    /// The window of the next measurement of a gate after the last one; `None`: not due yet. `since` is when the
-    /// present shares were written. A process that is late by more than `back` skips the missed windows.
+    /// Returns the window of the next measurement of a gate after the last one; `None`: not due yet. `since` is when
+    /// the present shares were written. A process that is late by more than `back` skips the missed windows.
     pub fn next_window(
         gate: &MetricGate,
         last: Option<&Measurement>,
@@ -141,7 +141,7 @@ fn round_up_to_minute(gate: &MetricGate, at: Timestamp) -> Timestamp {
     }
 }
 
-/// The verdict of a gate over its measurements since the present shares were written, oldest first.
+/// Returns the verdict of a gate over its measurements since the present shares were written, oldest first.
 pub fn verdict(gate: &MetricGate, measured: &[Measurement], standing: &GateContext<'_>, now: Timestamp) -> Verdict {
     let Some(last) = measured.last() else {
         return Verdict::hold("nothing has been measured since the present shares were written");
@@ -209,7 +209,7 @@ fn judge_values(gate: &MetricGate, measured: &[Measurement], standing: &GateCont
     }
 }
 
-/// The verdict if more measurements have failed than the plan allows.
+/// Returns the verdict if more measurements have failed than the plan allows.
 fn limit_exceeded(gate: &MetricGate, measured: &[Measurement]) -> Option<Verdict> {
     let failed: Vec<String> = measured.iter().filter_map(|m| measurement_failure(gate, &m.seen)).collect();
     let last = failed.last()?;
@@ -224,7 +224,7 @@ fn limit_exceeded(gate: &MetricGate, measured: &[Measurement]) -> Option<Verdict
     Some(Verdict::fail(format!("{last}{more}")))
 }
 
-/// Why a single measurement has failed; `None` if it has not.
+/// Returns why a single measurement has failed; `None` if it has not.
 fn measurement_failure(gate: &MetricGate, seen: &MeasuredValue) -> Option<String> {
     match (seen, &gate.condition) {
         (MeasuredValue::Value { value }, GateCondition::Condition { at_most, at_least }) => {

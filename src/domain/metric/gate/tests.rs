@@ -34,7 +34,7 @@ fn most(value: f64) -> MetricGate {
     gate(GateCondition::Condition { at_most: Some(value), at_least: None })
 }
 
-/// One measurement a minute, the last one now.
+/// Returns one measurement a minute, the last one now.
 fn judged(gate: &MetricGate, seen: &[MeasuredValue]) -> Verdict {
     let measured: Vec<_> = (0..)
         .zip(seen)

@@ -121,8 +121,8 @@ pub fn judge_error_rates(
     }
 }
 
-/// The latest windows that together have [`FLOOR`] requests to the new cluster, if more than half of those requests
-/// fail.
+/// Returns the latest windows that together have [`FLOOR`] requests to the new cluster, if more than half of those
+/// requests fail.
 fn failing_requests(windows: &[Window]) -> Option<Window> {
     let mut latest = Window::default();
     for window in windows.iter().rev() {

@@ -22,7 +22,7 @@ pub struct RequestCount {
 }
 
 impl RequestCount {
-    /// The sum of both.
+    /// Returns the sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -31,7 +31,7 @@ impl RequestCount {
         }
     }
 
-    /// The fraction that failed, 0–1; 0 without requests.
+    /// Returns the fraction that failed, 0–1; 0 without requests.
     pub fn rate(self) -> f64 {
         if self.requests == 0 { 0.0 } else { self.failed() / self.all() }
     }

@@ -42,7 +42,7 @@ pub fn judge(differences: &[f64], alpha: f64) -> Option<RankTest> {
     Some(RankTest { windows: latest.len(), probability: probability(latest), bound, median: median(latest) })
 }
 
-/// The median.
+/// Returns the median.
 fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -50,7 +50,7 @@ fn median(values: &[f64]) -> f64 {
     if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
 }
 
-/// The probability of this sum of positive ranks or a larger one if both signs are equally likely.
+/// Returns the probability of this sum of positive ranks or a larger one if both signs are equally likely.
 #[allow(clippy::cast_precision_loss)]
 fn probability(differences: &[f64]) -> f64 {
     // Doubled ranks are integers, even with ties; differences of zero are ignored.

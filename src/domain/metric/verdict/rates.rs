@@ -89,21 +89,21 @@ impl RateTest {
     }
 }
 
-/// The ratio of a bet, above `allowed`. The fractions of errors that the null hypothesis explains are spread evenly
-/// from 0 to 1, which is a Beta(1, 1) mixture.
+/// Returns the ratio of a bet, above `allowed`. The fractions of errors that the null hypothesis explains are spread
+/// evenly from 0 to 1, which is a Beta(1, 1) mixture.
 fn bet_ratio(allowed: f64, index: u32) -> f64 {
     allowed * f64::from(BET_COUNT) / (f64::from(index) + 0.5)
 }
 
-/// What a window adds to the logarithm of a bet's wealth.
+/// Returns what a window adds to the logarithm of a bet's wealth.
 fn gain(allowed: f64, claimed: f64, old: RequestCount, new: RequestCount) -> f64 {
     let part = |ratio: f64| ratio * new.all() / (ratio * new.all() + old.all());
     let (null, claim) = (part(allowed), part(claimed));
     new.failed() * (claim / null).ln() + old.failed() * ((1.0 - claim) / (1.0 - null)).ln()
 }
 
-/// The factor, at least 1, by which the variance of the difference between the clusters exceeds that of independent
-/// errors, in a window with this many requests to the old and the new cluster.
+/// Returns the factor, at least 1, by which the variance of the difference between the clusters exceeds that of
+/// independent errors, in a window with this many requests to the old and the new cluster.
 fn inflation(correlation: f64, old: f64, new: f64) -> f64 {
     let of = |requests: f64| 1.0 + (requests - 1.0).max(0.0) * correlation;
     (of(new) + new / old * of(old)) / (1.0 + new / old)

@@ -43,7 +43,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// A record of this version.
+    /// Returns a record of this version.
     pub fn new(seq: u64, time: Timestamp, run: impl Into<String>, event: Event) -> Self {
         Self { seq, time, run: run.into(), event, newer: None }
     }
@@ -406,7 +406,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The store name of the operator request that this event answers. A crash between journaling the event and
+    /// Returns the store name of the operator request that this event answers. A crash between journaling the event and
     /// deleting the request must not repeat the request.
     pub fn request(&self) -> Option<&str> {
         match self {

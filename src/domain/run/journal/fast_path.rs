@@ -13,7 +13,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 
 use crate::domain::run::event::{Event, Record, VERSION};
 
-/// The record of a line; `None` if it is not of this version or has a duplicate field.
+/// Returns the record of a line; `None` if it is not of this version or has a duplicate field.
 pub(super) fn read_record(line: &[u8]) -> Option<Record> {
     serde_json::from_slice::<CommandLine>(line).ok().map(|line| line.0)
 }

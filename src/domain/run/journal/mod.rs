@@ -38,7 +38,7 @@ pub struct Parsed {
 }
 
 impl Parsed {
-    /// The checksum of the last record, empty before the first.
+    /// Returns the checksum of the last record, empty before the first.
     pub fn last_checksum(&self) -> &str {
         self.checksums.last().map_or("", String::as_str)
     }
@@ -107,7 +107,7 @@ pub enum LineDamage {
     Unknown(String),
 }
 
-/// A record as `--output json` prints it: the fields of the event beside `v`, `seq`, `time` and `run`, without
+/// Returns a record as `--output json` prints it: the fields of the event beside `v`, `seq`, `time` and `run`, without
 /// checksum.
 pub fn to_json(record: &Record) -> Value {
     if let Some(newer) = &record.newer {
@@ -121,8 +121,8 @@ pub fn to_json(record: &Record) -> Value {
     serde_json::to_value(FlatRecord::of(record)).unwrap_or_else(message)
 }
 
-/// A record as a line of the journal with its newline, and its checksum. `previous` is the checksum of the record
-/// before it, empty for the first.
+/// Returns a record as a line of the journal with its newline, and its checksum. `previous` is the checksum of the
+/// record before it, empty for the first.
 pub fn line(previous: &str, record: &Record) -> Result<(String, String), serde_json::Error> {
     let mut line = serde_json::to_string(&FlatRecord::of(record))?;
     line.truncate(line.len() - 1);
@@ -142,7 +142,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, DamagedJournal> {
     }
 }
 
-/// The record and checksum of the line that follows the parsed records.
+/// Returns the record and checksum of the line that follows the parsed records.
 fn read_next_line(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), LineDamage> {
     let read = verify_checksum(parsed.last_checksum(), line)
         .and_then(|(open, sum)| Some((newer::mark_unknown(fast_path::read_record(line)?, line, open), sum)));
@@ -171,8 +171,8 @@ fn read_any_line(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), LineD
     record_from_json(map).map(|record| (record, sum)).map_err(LineDamage::Unknown)
 }
 
-/// The line without checksum and closing brace, and its checksum, if the checksum is correct. Compares bytes, not JSON
-/// values, so that no change goes unnoticed.
+/// Returns the line without checksum and closing brace, and its checksum, if the checksum is correct. Compares bytes,
+/// not JSON values, so that no change goes unnoticed.
 fn verify_checksum<'l>(previous: &str, line: &'l [u8]) -> Option<(&'l [u8], String)> {
     let rest = line.strip_suffix(CHECKSUM_SUFFIX)?;
     let (rest, sum) = rest.split_at_checked(rest.len().checked_sub(CHECKSUM_DIGITS)?)?;
@@ -181,7 +181,7 @@ fn verify_checksum<'l>(previous: &str, line: &'l [u8]) -> Option<(&'l [u8], Stri
     (expected.as_bytes() == sum).then_some((open, expected))
 }
 
-/// The checksum of a record that lacks its closing brace.
+/// Returns the checksum of a record that lacks its closing brace.
 fn checksum(previous: &str, open: &[u8]) -> String {
     let digest = Sha256::new().chain_update(previous).chain_update(open).chain_update(b"}").finalize();
     let number = digest.iter().take(CHECKSUM_DIGITS / 2).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
@@ -362,7 +362,7 @@ mod tests {
         assert!(LineDamage::Newer(2).to_string().contains("a newer cutover wrote it"));
     }
 
-    /// The only record of a journal, built from its JSON without the common fields and the checksum.
+    /// Returns the only record of a journal, built from its JSON without the common fields and the checksum.
     fn only(event: &str) -> Record {
         let open = format!(r#"{{"v":1,"seq":1,"time":"2026-11-20T21:03:05Z","run":"r",{event}"#);
         let line = format!("{open},\"sum\":\"{}\"}}\n", checksum("", open.as_bytes()));

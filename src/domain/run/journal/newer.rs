@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use super::flat::FlatRecord;
 use crate::domain::run::event::{Event, Record, UnknownParts};
 
-/// The record of a line, marked with its unknown parts. `open` is the line without its checksum and closing brace.
+/// Returns the record of a line, marked with its unknown parts. `open` is the line without its checksum and closing
+/// brace.
 pub(super) fn mark_unknown(record: Record, line: &[u8], open: &[u8]) -> Record {
     let mut again = Vec::with_capacity(line.len());
     // Fast path: identical bytes mean that everything is known.
@@ -27,13 +28,13 @@ pub(super) fn mark_unknown(record: Record, line: &[u8], open: &[u8]) -> Record {
     }
 }
 
-/// The record, marked with the parts of its original JSON that this build does not know.
+/// Returns the record, marked with the parts of its original JSON that this build does not know.
 pub(super) fn compare_with_json(record: Record, was: Map<String, Value>) -> Record {
     let newer = unknown_parts(&record, was).map(Box::new);
     Record { newer, ..record }
 }
 
-/// The record for an intact line that this build cannot parse as an event.
+/// Returns the record for an intact line that this build cannot parse as an event.
 pub(super) fn unknown_record(seq: u64, time: Timestamp, run: String, json: Map<String, Value>, why: &str) -> Record {
     let kind = json.get("event").and_then(Value::as_str).unwrap_or_default().to_owned();
     // Cut off serde's list of known names.

@@ -17,7 +17,7 @@ use crate::domain::run::hook::{HookId, HookPoint, HookResult};
 use crate::domain::traffic::{RouteContent, RouteId, Split};
 
 impl State {
-    /// The state after the records of a journal; `None` for an empty journal.
+    /// Returns the state after the records of a journal; `None` for an empty journal.
     pub fn fold(records: &[Record]) -> Result<Option<Self>, IllegalEvent> {
         let mut state: Option<Self> = None;
         for record in records {
@@ -434,7 +434,7 @@ impl Route {
     }
 }
 
-/// The numbers of a version, for comparison.
+/// Returns the numbers of a version, for comparison.
 fn version(text: &str) -> Vec<u32> {
     text.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect()
 }

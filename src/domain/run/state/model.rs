@@ -214,7 +214,7 @@ pub struct RampProgress {
 }
 
 impl Rollback {
-    /// The current stage, if it is not the last; `None`: restore everything.
+    /// Returns the current stage, if it is not the last; `None`: restore everything.
     pub fn unfinished_stage(&self) -> Option<&RampProgress> {
         self.ramp.as_ref().filter(|ramp| ramp.percent < 100)
     }
@@ -284,7 +284,7 @@ pub struct OpenWrites {
 }
 
 impl Route {
-    /// A route as first recorded.
+    /// Returns a route as first recorded.
     pub(super) fn new(start: RouteStart, at: Timestamp) -> Self {
         Self {
             confirmed: start.content_at_start.clone().unwrap_or_else(|| start.content.clone()),
@@ -303,17 +303,17 @@ impl Route {
         }
     }
 
-    /// The split that was last confirmed.
+    /// Returns the split that was last confirmed.
     pub fn split(&self) -> &Split {
         &self.confirmed.split
     }
 
-    /// The split at the start of the run.
+    /// Returns the split at the start of the run.
     pub fn original(&self) -> &Split {
         &self.start.content.split
     }
 
-    /// The content that another actor wrote, if any.
+    /// Returns the content that another actor wrote, if any.
     pub fn drifted_content(&self) -> Option<&RouteContent> {
         match self.drift.as_ref()? {
             Drift::Changed(content) => Some(content),
@@ -321,7 +321,8 @@ impl Route {
         }
     }
 
-    /// The content that a write expects: the last confirmed one, or the drifted one where it may be overwritten.
+    /// Returns the content that a write expects: the last confirmed one, or the drifted one where it may be
+    /// overwritten.
     pub fn expected(&self) -> &RouteContent {
         self.drifted_content().filter(|_| self.reassert).unwrap_or(&self.confirmed)
     }
@@ -360,7 +361,7 @@ impl State {
         self.gates.get(gate).map_or(&[], |gate| &gate.measurements)
     }
 
-    /// The last recorded verdict of a metric gate.
+    /// Returns the last recorded verdict of a metric gate.
     pub fn last_verdict(&self, gate: &str) -> Option<GateResult> {
         self.gates.get(gate).and_then(|gate| gate.last_verdict)
     }

@@ -59,12 +59,12 @@ impl State {
         self.routes.values().filter(|route| route.needs_operator())
     }
 
-    /// The deleted route that a rule of another actor replaces.
+    /// Returns the deleted route that a rule of another actor replaces.
     pub fn replaced_route(&self, rule: &RouteStart) -> Option<&Route> {
         self.routes.values().find(|route| route.is_deleted() && route.has_conditions_of(rule))
     }
 
-    /// The rules of other actors that replace a deleted route, those that joined the run included.
+    /// Returns the rules of other actors that replace a deleted route, those that joined the run included.
     pub fn replacements<'a>(&'a self, deleted: &'a Route) -> impl Iterator<Item = &'a RouteStart> {
         let joined = self.routes.values().filter(|route| !route.is_deleted()).map(|route| &route.start);
         let rules = joined.chain(self.newcomers.values()).filter(|rule| deleted.has_conditions_of(*rule));

@@ -152,7 +152,7 @@ pub fn routes(seen: &InitFacts) -> impl Iterator<Item = &LiveRoute> {
     seen.listeners.iter().flat_map(|(_, routes)| routes)
 }
 
-/// The text as a valid name in a plan (a DNS-1123 label); `otherwise` if nothing is left.
+/// Returns the text as a valid name in a plan (a DNS-1123 label); `otherwise` if nothing is left.
 pub fn plan_name(text: &str, otherwise: &str) -> String {
     let lower: String = text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let trimmed: String = lower.trim_matches('-').chars().take(63).collect();

@@ -69,7 +69,7 @@ fn matching<'a>(globs: &[String], groups: &[&'a TargetGroup]) -> Vec<Matched<'a>
     found
 }
 
-/// The part of a name that a glob's only `*` stands for; `None` without `*` or with several wildcards.
+/// Returns the part of a name that a glob's only `*` stands for; `None` without `*` or with several wildcards.
 fn star_text(glob: &str, name: &str) -> Option<String> {
     let (prefix, suffix) = glob.split_once('*').filter(|(p, s)| !p.contains('?') && !s.contains(['*', '?']))?;
     Some(name.strip_prefix(prefix)?.strip_suffix(suffix)?.to_owned())

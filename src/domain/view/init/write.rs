@@ -4,7 +4,7 @@ use super::model::{InitError, InitFacts, InitRequest};
 use super::{pairs, yaml};
 use crate::domain::elb::balancer::LoadBalancer;
 
-/// The plan's YAML, with comments at the top.
+/// Returns the plan's YAML, with comments at the top.
 ///
 /// # Errors
 /// The facts do not fit the request.

@@ -67,12 +67,12 @@ fn comments(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair]) -> Str
     out
 }
 
-/// The routes with an element that this build does not know.
+/// Returns the routes with an element that this build does not know.
 fn unread(seen: &InitFacts) -> impl Iterator<Item = &UnreadRoute> {
     seen.listeners.iter().flat_map(|(listener, _)| &listener.unread)
 }
 
-/// The part that differs between the globs: `a` and `b` for `*-a` and `*-b`.
+/// Returns the part that differs between the globs: `a` and `b` for `*-a` and `*-b`.
 fn cluster_names(from: &[String], to: &[String]) -> (String, String) {
     let bare = |globs: &[String]| globs.first().map(|g| g.replace(['*', '?'], "")).unwrap_or_default();
     let (left, right): (Vec<char>, Vec<char>) = (bare(from).chars().collect(), bare(to).chars().collect());
@@ -185,7 +185,7 @@ fn is_expressible(seen: &InitFacts, pairs: &[GroupPair], (from, to): (&str, &str
     })
 }
 
-/// The longest stickiness of the routes, in seconds.
+/// Returns the longest stickiness of the routes, in seconds.
 fn longest_stickiness(seen: &InitFacts, pairs: &[GroupPair]) -> u32 {
     let ours = |arn: &str| pairs.iter().any(|p| p.from.arn == arn);
     let forwards = routes(seen).filter(|r| r.content.split.ids().any(|id| ours(id)));

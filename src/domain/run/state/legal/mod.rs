@@ -30,7 +30,7 @@ pub struct IllegalEvent {
 }
 
 impl State {
-    /// The part of the state that decides which events are legal.
+    /// Returns the part of the state that decides which events are legal.
     pub fn summary(&self) -> StateSummary {
         StateSummary {
             phase: self.phase,
@@ -97,7 +97,7 @@ fn is_legal(stand: StateSummary, event: &Event) -> bool {
     }
 }
 
-/// The name of an event, as in its record.
+/// Returns the name of an event, as in its record.
 pub(super) fn event_name(event: &Event) -> String {
     match event {
         Event::Unknown { kind } => kind.clone(),

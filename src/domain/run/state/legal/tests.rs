@@ -24,7 +24,7 @@ const PHASES: [(Phase, bool); 9] = [
     (Phase::Finished, true),
 ];
 
-/// A run in this state.
+/// Returns a run in this state.
 fn state(stand: StateSummary) -> State {
     let mut state = fixture::state(fixture::started(4));
     state.phase = stand.phase;
@@ -51,8 +51,8 @@ fn stands() -> impl Iterator<Item = StateSummary> {
 /// Whether an event is legal in a state.
 type Condition = fn(StateSummary) -> bool;
 
-/// Every kind of event (twice where its fields matter), with the phases in which it is legal, by their first letters
-/// (`B` is the rollback), and a condition.
+/// Returns every kind of event (twice where its fields matter), with the phases in which it is legal, by their first
+/// letters (`B` is the rollback), and a condition.
 fn events() -> Vec<(Event, &'static str, Condition)> {
     let by = || "alice@mac".to_owned();
     let route = || fixture::started(4).routes[0].id.clone();
