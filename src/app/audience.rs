@@ -1,4 +1,4 @@
-//! Several audiences of one run.
+//! Forwards the records of one run to several subscribers.
 
 use jiff::Timestamp;
 
@@ -7,7 +7,7 @@ use crate::domain::run::observation::Observed;
 use crate::domain::run::state::State;
 use crate::engine::Audience;
 
-/// Several audiences. Each gets everything, in this order.
+/// Several subscribers to one run. Each gets every record and every loop iteration, in this order.
 pub struct Audiences<'a>(pub Vec<&'a mut dyn Audience>);
 
 impl Audience for Audiences<'_> {

@@ -12,29 +12,29 @@ use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
 use crate::port::store::Store;
 use crate::port::{Clock, Cluster, LoadBalancerApi};
 
-/// The AWS configuration from the SDK's standard chain, in this region (`None`: the chain's own).
+/// Loads the AWS configuration by the SDK's standard provider chain, for this region. `None`: the region of the chain.
 pub async fn aws_config(region: Option<&str>) -> SdkConfig {
     aws::config(&aws::Settings { region: region.map(str::to_owned), ..aws::Settings::default() }).await
 }
 
-/// The AWS configuration in the region of this load balancer if its ARN says it; else in the chain's own.
+/// Loads the AWS configuration for the region in this load balancer's ARN. Without an ARN: for the region of the chain.
 pub async fn aws_config_for(load_balancer: &Selector) -> SdkConfig {
     aws_config(region(load_balancer)).await
 }
 
-/// The region that an ARN names.
+/// Returns the region in an ARN.
 fn region(selector: &Selector) -> Option<&str> {
     let Selector::Arn(arn) = selector else { return None };
     Some(crate::base::arn::region(arn)).filter(|region| !region.is_empty())
 }
 
-/// The load balancer API with retried reads, for commands that read once.
+/// Builds the load balancer API with retried reads, for commands that read only once.
 pub fn retrying_balancer(config: &SdkConfig) -> LoadBalancerApi {
     let clock: Arc<dyn Clock> = Arc::new(clock::SystemClock);
     inventory::with_retries(&LoadBalancerApi::new(Alb::new(config)), &clock)
 }
 
-/// All ports of a plan.
+/// Connects all ports of a plan.
 pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let config = aws_config(Some(&plan.region)).await;
     let clusters = clusters(plan, &config).await;
@@ -50,7 +50,7 @@ pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     }
 }
 
-/// The ports that a rollback needs: the load balancers, and the hooks that undo commands.
+/// Connects the ports that a rollback needs: the load balancers, and the hooks that undo commands.
 pub async fn rollback_ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let config = aws_config(Some(&plan.region)).await;
     let balancer = LoadBalancerApi::new(Alb::new(&config));
@@ -58,7 +58,7 @@ pub async fn rollback_ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     Ports { balancer, clusters: BTreeMap::new(), metrics, hooks, clock: Arc::new(clock::SystemClock), store }
 }
 
-/// The clusters of a plan. A cluster that cannot be reached returns the reason as the error of every call.
+/// Connects to the clusters of a plan. For an unreachable cluster, every later call returns the reason as its error.
 async fn clusters(plan: &Plan, config: &SdkConfig) -> BTreeMap<ClusterName, Arc<dyn Cluster>> {
     let mut all: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();
     for cluster in &plan.clusters {
@@ -69,7 +69,7 @@ async fn clusters(plan: &Plan, config: &SdkConfig) -> BTreeMap<ClusterName, Arc<
     all
 }
 
-/// Connects to a cluster; `None` for [`ClusterAccess::None`].
+/// Connects to a cluster. Returns `None` for [`ClusterAccess::None`].
 pub async fn connect_cluster(access: &ClusterAccess, config: &SdkConfig) -> Option<Arc<dyn Cluster>> {
     let reached: Result<_, Unreadable> = match access {
         ClusterAccess::None => return None,
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_arn_says_in_which_region_its_load_balancer_is() {
+    fn region_is_read_from_the_arn_of_the_load_balancer() {
         let arn = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:loadbalancer/app/web/0123456789abcdef";
         assert_eq!(region(&Selector::Arn(arn.into())), Some("ap-northeast-2"));
         assert_eq!(region(&Selector::Arn("arn:aws:elasticloadbalancing".into())), None);

@@ -1,4 +1,4 @@
-//! Drives a run from this process: handles `^C`, connects the audiences, and turns the ending into a message and an
+//! Drives a run from this process: handles `^C`, connects the subscribers, and converts the ending to a message and an
 //! exit code. Decisions about the run are in `domain::decide`.
 
 use futures::StreamExt;
@@ -19,14 +19,14 @@ use crate::engine::{Ending, EngineError, Interrupt, Ports, RunLoop, Settings, Wa
 use crate::plan::model::Plan;
 use crate::port::store::{LockError, Request, StoreError, emergency_command};
 
-/// The settings for a run that this process drives.
+/// Returns the settings for a run that this process drives.
 pub fn settings(plan: &Plan, state: &State) -> Settings {
     let (owner, host) = owner::owner();
     let calls = WatchList::of(plan, state).calls();
     Settings::new(owner, host, calls).with_api_budget(plan.api_budget, calls)
 }
 
-/// How often a run observes, and how many calls that takes, for people.
+/// Describes for people how often a run observes, and how many calls one observation takes.
 pub fn observation_text(settings: &Settings, calls: usize) -> String {
     let seconds = settings.poll.as_secs_f64();
     #[allow(clippy::cast_precision_loss)] // a number of calls
@@ -37,36 +37,36 @@ pub fn observation_text(settings: &Settings, calls: usize) -> String {
     )
 }
 
-/// A run that this process drives.
+/// A run that this process drives, with everything that driving it needs.
 pub struct Drive<'a> {
-    /// The run's plan.
+    /// The plan of the run.
     pub plan: &'a Plan,
-    /// The world.
+    /// The ports to AWS, Kubernetes, the store and the clock.
     pub ports: Ports,
-    /// How it is driven.
+    /// How the run is driven.
     pub settings: Settings,
-    /// The right to drive it.
+    /// The locks and the marker of the run.
     pub ownership: Ownership,
-    /// The request that this process was started with. It is carried out first: a rollback must not depend on a
-    /// request in the store.
+    /// The request that this process was started with. This process carries it out first, because a rollback must not
+    /// depend on a request in the store.
     pub request: Option<&'a Request>,
-    /// Routes outside the run that may need a rollback too, each with the reason.
+    /// Routes outside the run that may also need a rollback, each with the reason.
     pub unknown: &'a [String],
 }
 
 impl<'a> Drive<'a> {
-    /// Without a request and without unknown routes.
+    /// Creates a drive without a request and without unknown routes.
     pub fn new(plan: &'a Plan, ports: Ports, settings: Settings, ownership: Ownership) -> Self {
         Self { plan, ports, settings, ownership, request: None, unknown: &[] }
     }
 
-    /// Drives the run to its ending. `^C` once pauses the run; twice exits at once.
+    /// Drives the run to its end. One `^C` pauses the run; a second `^C` exits at once.
     pub async fn run(self, surface: &dyn Surface) -> Result<Exit, Failure> {
         Box::pin(drive(surface, self)).await
     }
 }
 
-/// Connects all audiences, drives the run, and reports its ending.
+/// Connects all subscribers, drives the run, and reports how the run ended.
 async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
     let Drive { plan, ports, settings, ownership, request, unknown } = run;
     let interrupt = Interrupt::default();
@@ -75,7 +75,7 @@ async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
     let mut listener = surface.audience(plan, &before);
     let mut notifier = Notifier::for_plan(plan, surface.record_text());
     notifier.warn_unreachable();
-    // The first records name everything that later records refer to. They were journalled before the audience existed.
+    // The first records name everything that later records refer to. An earlier process journalled them.
     before
         .iter()
         .take_while(|r| !matches!(r.event, Event::ProcessStarted { .. }))
@@ -84,7 +84,7 @@ async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
     let mut telemetry = Telemetry::begin(plan, surface.metric_outlets()).await;
     telemetry.before(&before);
     let mut company = Audiences(vec![&mut *listener, &mut notifier, &mut telemetry]);
-    // A later process does not find a run that is only in memory.
+    // A run that is only in memory cannot be found by a later process.
     let lost = if ports.store.is_durable() { None } else { Some(emergency_command(&before)) };
     drop(before);
     let mut run = RunLoop::open(plan, ports, settings, ownership, interrupt.clone(), &mut company)
@@ -113,12 +113,12 @@ async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
     tokio::select! {
         _ = async { tokio::join!(notifier.finish(), telemetry.finish()) } => {}
         // The operator has already seen how the run ended.
-        () = next_stop(surface) => {}
+        () = wait_for_next_stop(surface) => {}
     }
     exit
 }
 
-/// Reports the ending of a run to the operator of this process.
+/// Reports to the operator of this process how the run ended.
 fn report_result(
     surface: &dyn Surface,
     ending: Result<Ending, EngineError>,
@@ -137,22 +137,22 @@ fn report_result(
     }
 }
 
-/// Whether the run may have written to a route.
+/// Returns whether the run may have written to a route.
 fn may_have_written(state: &State) -> bool {
     state.first_write.is_some() || state.step > state.started.from_step || desired_split::has_moved(state)
 }
 
-/// Reports an ending (the live shares and what to type next) and returns its exit code.
+/// Reports how the run ended (the live shares and what to type next) and returns the exit code.
 pub fn report_ending(surface: &dyn Surface, ending: &Ending, view: &RunView, unknown: &[String]) -> Exit {
     surface.show_ending(ending);
     surface.show(&surface.final_lines(view).join("\n"));
     for route in unknown {
-        surface.show(&format!("NOT known to be rolled back: {route}"));
+        surface.show(&format!("may not be rolled back: {route}"));
     }
     if let Ending::Finished { tags, .. } = ending {
         for left in tags {
             surface.show(&format!(
-                "the tag {} may still be there ({}); to remove it: {}",
+                "the tag {} may still exist ({}); to remove the tag: {}",
                 left.key,
                 left.why,
                 left.command()
@@ -165,10 +165,10 @@ pub fn report_ending(surface: &dyn Surface, ending: &Ending, view: &RunView, unk
     }
 }
 
-/// The exit code of an ending.
+/// Returns the exit code for an ending.
 pub fn exit_of(ending: &Ending) -> Exit {
     match ending {
-        // A route does not have its shares, and the run cannot write it any more.
+        // A route does not have the intended shares, and the run can no longer write to it.
         Ending::Finished { left, .. } if !left.is_empty() => Exit::Stuck,
         // Weights are restored, but sticky clients stay on the new cluster: the operator must know.
         Ending::Finished { outcome: RunOutcome::RolledBack, remarks, .. } if !remarks.is_empty() => Exit::Stuck,
@@ -182,29 +182,29 @@ pub fn exit_of(ending: &Ending) -> Exit {
     }
 }
 
-/// Returns at the second request to stop; the first asks the run to stop. `pauses`: the run is then paused.
+/// Waits for the second request to stop. The first request asks the run to stop. `pauses`: the run is then paused.
 pub async fn second_stop(surface: &dyn Surface, interrupt: &Interrupt, pauses: bool) {
     let mut stops = surface.stop_requests();
     stops.next().await;
     interrupt.request(StopReason::Interrupted, "interrupted: no new batch was started");
-    let left = if pauses { "the run is paused" } else { "the next call continues" };
+    let left = if pauses { "the run is paused" } else { "run the same command again to continue" };
     surface.show(&format!("stopping: no new batch is started, {left} (^C again: exit at once)"));
     stops.next().await;
 }
 
-/// Returns at the next request to stop.
-async fn next_stop(surface: &dyn Surface) {
+/// Waits for the next request to stop.
+async fn wait_for_next_stop(surface: &dyn Surface) {
     surface.stop_requests().next().await;
 }
 
-/// The failure of a run that could not continue. `moved`: the run may have written to a route.
+/// Builds the failure of a run that could not continue. `moved`: the run may have written to a route.
 pub fn engine_failure(error: EngineError, moved: bool) -> Failure {
     let exit = if moved { Exit::Stuck } else { Exit::Internal };
     Failure::new(exit, error)
 }
 
-/// The failure of an existing run that could not be acquired: this process wrote nothing, but the run may have moved
-/// traffic before.
+/// Builds the failure of an existing run whose locks or marker could not be acquired. This process wrote nothing, but
+/// the run may have moved traffic before.
 pub fn resume_failure(error: OwnershipError, state: &State) -> Failure {
     let run = &state.run;
     let failure = ownership_failure(error, &format!("cutover rollback {run} --take-over"));
@@ -221,12 +221,12 @@ pub fn resume_failure(error: OwnershipError, state: &State) -> Failure {
         .next(format!("roll back: cutover rollback {run}"))
 }
 
-/// The failure of a new run that could not be acquired.
+/// Builds the failure of a new run whose locks or marker could not be acquired.
 pub fn start_failure(error: OwnershipError) -> Failure {
     ownership_failure(error, "cutover rollback --take-over")
 }
 
-/// The failure of a run that could not be acquired. `back`: the command that rolls back in spite of it.
+/// Builds the failure of a run whose locks or marker could not be acquired. `back`: the command that rolls back anyway.
 pub fn ownership_failure(error: OwnershipError, back: &str) -> Failure {
     let exit = match &error {
         OwnershipError::Lock(LockError::HeldBy(_))
@@ -240,12 +240,11 @@ pub fn ownership_failure(error: OwnershipError, back: &str) -> Failure {
     let stale = matches!(error, OwnershipError::Marker(crate::engine::MarkerError::Other(_)));
     let mut failure = Failure::new(exit, error);
     if exit == Exit::Locked {
-        failure = failure.next(format!("to roll back anyway (their process stops): {back}"));
+        failure = failure.next(format!("to roll back anyway (this stops the process that drives the run): {back}"));
     }
     if stale {
         let tag = crate::engine::marker::KEY;
-        failure =
-            failure.next(format!("if that run does not exist any more, remove the tag {tag} from the load balancer"));
+        failure = failure.next(format!("if that run no longer exists, remove the tag {tag} from the load balancer"));
     }
     failure
 }
@@ -257,11 +256,11 @@ mod tests {
     use crate::engine::MarkerError;
 
     #[test]
-    fn a_begun_run_whose_marker_cannot_be_put_exits_as_its_traffic_stands() {
+    fn marker_failure_exits_5_only_if_the_run_has_moved_traffic() {
         let error = || OwnershipError::Marker(MarkerError::Read("throttled".into()));
-        assert_eq!(start_failure(error()).exit, Exit::Refused, "nothing was touched, where the run was to begin");
+        assert_eq!(start_failure(error()).exit, Exit::Refused, "a run that did not start changed nothing");
         let mut state = fixture::state(fixture::started(4));
-        assert_eq!(resume_failure(error(), &state).exit, Exit::Refused, "nothing was moved");
+        assert_eq!(resume_failure(error(), &state).exit, Exit::Refused, "a run that moved no traffic exits 3");
         for route in state.routes.values_mut() {
             route.confirmed = fixture::forward(&[("webapp-a", 95), ("webapp-b", 5)]);
         }

@@ -1,7 +1,7 @@
-//! Determines what a scheduler's call does for a plan: start its run, continue it, or nothing. It is safe to call at
-//! any time, from anywhere, also twice at once.
+//! Determines what one call of `cutover step` does for a plan: start the run, continue the run, or nothing. The call is
+//! safe at any time, on any machine, and also while another call is running.
 //!
-//! It takes no decisions within a run: [`decide`](crate::domain::decide) says when only waiting is left.
+//! Decisions within a run are not taken here: [`decide`](crate::domain::decide) says when only waiting is left.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,18 +19,18 @@ use crate::engine::{Ending, Ports};
 use crate::plan::model::{Plan, StepKind};
 use crate::port::store::{LockError, LockOwner, RunSummary, Store, is_run_of};
 
-/// What a call must do for a plan.
+/// The action of one call of `cutover step` for a plan.
 pub enum Due {
-    /// Start a run. Contains the plan's earlier runs.
+    /// Start a run. The value contains the plan's earlier runs.
     Start(Vec<RunSummary>),
     /// Continue the unfinished run.
     Continue(Box<StoredRun>),
-    /// Nothing: this run is finished, with this exit code.
+    /// Do nothing: the run with this id is finished and has this exit code.
     Finished(String, Exit),
 }
 
-/// Determines what is due for a plan. A finished run of the same plan text is not repeated, so that a scheduler that
-/// keeps calling does not start a second run.
+/// Determines what is due for a plan. A finished run of the same plan text is not repeated, so that repeated calls of a
+/// scheduler do not start a second run.
 pub async fn due(store: &dyn Store, plan: &Plan) -> Result<Due, Failure> {
     let runs = store.find(&plan.name).await.map_err(store_failure)?;
     let Some(newest) = runs.iter().find(|r| r.finished.is_none()).or(runs.first()) else { return Ok(Due::Start(runs)) };
@@ -43,7 +43,7 @@ pub async fn due(store: &dyn Store, plan: &Plan) -> Result<Due, Failure> {
     }
 }
 
-/// The exit code of a finished run; `None` if it is unfinished or is being rolled back.
+/// Returns the exit code of a finished run; `None` if the run is unfinished or is being rolled back.
 pub fn exit_of_finished(records: &[Record]) -> Option<Exit> {
     let last = records.iter().rev().find(|r| {
         matches!(r.event, Event::Finished { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. })
@@ -71,11 +71,13 @@ pub async fn continue_run(
     let (ports, settings) = connect_to_run(found, &state, store, going).await?;
     match ownership::acquire(&ports, &settings, plan.marker, &found.run.id, &found.run.load_balancers, false).await {
         Ok(ownership) => drive::Drive::new(plan, ports, settings, ownership).run(surface).await,
-        Err(error) => driven_elsewhere(surface, plan, &error).ok_or_else(|| drive::resume_failure(error, &state)),
+        Err(error) => {
+            exit_if_driven_elsewhere(surface, plan, &error).ok_or_else(|| drive::resume_failure(error, &state))
+        }
     }
 }
 
-/// The marker of a run of the plan that another call has started since `known` was read.
+/// Returns the marker of the plan's run if another call has started that run since `known` was read.
 pub async fn started_by_other<'a>(
     ports: &Ports,
     plan: &Plan,
@@ -86,21 +88,21 @@ pub async fn started_by_other<'a>(
     ports.store.find(&plan.name).await.is_ok_and(|now| now.len() > known.len()).then_some(other)
 }
 
-/// The result of a call that lost the race to start a run: another call starts it, so there is nothing to do.
+/// Reports a lost race to start a run. Another call starts the run, so this call has nothing to do.
 ///
 /// # Errors
-/// Any other reason why the run was not started.
+/// Returns any other reason why the run was not started.
 pub fn lost_race(surface: &dyn Surface, plan: &Plan, error: StartError) -> Result<Exit, Failure> {
     match error {
         StartError::NotOwned(error) => {
-            driven_elsewhere(surface, plan, &error).ok_or_else(|| drive::start_failure(error))
+            exit_if_driven_elsewhere(surface, plan, &error).ok_or_else(|| drive::start_failure(error))
         }
         StartError::Refused(failure) => Err(failure),
     }
 }
 
-/// Exit 8 if another call is driving this plan's run or has just started it; `None` for any other error.
-fn driven_elsewhere(surface: &dyn Surface, plan: &Plan, error: &OwnershipError) -> Option<Exit> {
+/// Returns exit code 8 if another call is driving this plan's run or has just started it; `None` for any other error.
+fn exit_if_driven_elsewhere(surface: &dyn Surface, plan: &Plan, error: &OwnershipError) -> Option<Exit> {
     match error {
         OwnershipError::Lock(LockError::HeldBy(holder)) if is_run_of(&holder.run, &plan.name) => {
             Some(report_driver(surface, holder))
@@ -123,7 +125,7 @@ pub fn report_driver(surface: &dyn Surface, holder: &LockOwner) -> Exit {
     Exit::Waiting
 }
 
-/// Warns if a bake takes longer than a call: without `observeEvery`, only the time during calls counts.
+/// Warns if a bake takes longer than a call. Without `observeEvery`, only the time during calls counts.
 pub fn warn_about_pauses(surface: &dyn Surface, plan: &Plan, max_wait: Duration) {
     let longest = plan
         .strategy
@@ -148,11 +150,11 @@ mod tests {
     use crate::domain::fixture;
     use crate::domain::run::event::{RunOutcome, Started, Trigger};
 
-    /// What is due in a store with a run of the plan that ended like this.
-    async fn then(plan: &Plan, begun: &str, end: Vec<Event>) -> Result<Due, Failure> {
+    /// Determines what is due in a store with one run of the plan that ended with these events.
+    async fn due_after(plan: &Plan, plan_text: &str, end: Vec<Event>) -> Result<Due, Failure> {
         let store = MemoryStore::new();
         store.create("alpha-1").await.unwrap();
-        let started = Started { text: begun.into(), hash: String::new(), ..fixture::started(4) };
+        let started = Started { text: plan_text.into(), hash: String::new(), ..fixture::started(4) };
         let events =
             std::iter::once(Event::Started(Box::new(Started { plan: plan.name.clone(), ..started }))).chain(end);
         for event in events {
@@ -161,7 +163,7 @@ mod tests {
         due(&store, plan).await
     }
 
-    fn over(outcome: RunOutcome, left: &[&str]) -> Event {
+    fn finished(outcome: RunOutcome, left: &[&str]) -> Event {
         Event::Finished {
             outcome,
             remarks: vec![],
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_run_that_is_over_is_never_begun_again_by_itself() {
+    async fn finished_run_is_repeated_only_after_its_plan_changes() {
         let text = std::fs::read_to_string("plans/canary.yaml").unwrap();
         let plan = crate::plan::lint("canary.yaml", text.as_bytes()).unwrap();
         let ends = [
@@ -180,25 +182,23 @@ mod tests {
             (RunOutcome::Aborted, Exit::RolledBack),
         ];
         for (outcome, exit) in ends {
-            assert!(
-                matches!(then(&plan, &text, vec![over(outcome, &[])]).await, Ok(Due::Finished(_, e)) if e == exit),
-                "{outcome:?}"
-            );
+            let due = due_after(&plan, &text, vec![finished(outcome, &[])]).await;
+            assert!(matches!(due, Ok(Due::Finished(_, e)) if e == exit), "{outcome:?}");
         }
-        let stuck = then(&plan, &text, vec![over(RunOutcome::RolledBack, &["443 rule 15"])]).await;
+        let stuck = due_after(&plan, &text, vec![finished(RunOutcome::RolledBack, &["443 rule 15"])]).await;
         assert!(matches!(stuck, Ok(Due::Finished(_, Exit::Stuck))));
         let changed = format!("{text}# once more\n");
         assert!(matches!(
-            then(&plan, &changed, vec![over(RunOutcome::Completed, &[])]).await,
+            due_after(&plan, &changed, vec![finished(RunOutcome::Completed, &[])]).await,
             Ok(Due::Start(known)) if known.len() == 1
         ));
     }
 
     #[tokio::test]
-    async fn an_unfinished_run_is_gone_on_with_unless_the_file_has_changed() {
+    async fn unfinished_run_continues_unless_its_plan_file_has_changed() {
         let text = std::fs::read_to_string("plans/canary.yaml").unwrap();
         let plan = crate::plan::lint("canary.yaml", text.as_bytes()).unwrap();
-        assert!(matches!(then(&plan, &text, vec![]).await, Ok(Due::Continue(_))));
+        assert!(matches!(due_after(&plan, &text, vec![]).await, Ok(Due::Continue(_))));
         let back = Event::RollbackStarted {
             cause: String::new(),
             by: "bob".into(),
@@ -208,10 +208,16 @@ mod tests {
             request: None,
         };
         assert!(
-            matches!(then(&plan, &text, vec![over(RunOutcome::Completed, &[]), back]).await, Ok(Due::Continue(_))),
-            "it is being taken back"
+            matches!(
+                due_after(&plan, &text, vec![finished(RunOutcome::Completed, &[]), back]).await,
+                Ok(Due::Continue(_))
+            ),
+            "a run that is being rolled back must be continued"
         );
-        let failure = then(&plan, &format!("{text}# changed\n"), vec![]).await.err().expect("refused");
+        let failure = due_after(&plan, &format!("{text}# changed\n"), vec![])
+            .await
+            .err()
+            .expect("a changed plan file must be refused");
         assert_eq!(failure.exit, Exit::Usage);
     }
 }

@@ -1,4 +1,4 @@
-//! The table of exit codes, a contract with schedulers and scripts. Other modules map their errors and endings to it.
+//! The table of exit codes, which schedulers and scripts rely on. Other modules map errors and endings to these codes.
 
 use std::error::Error;
 use std::fmt;
@@ -11,23 +11,23 @@ use crate::port::store::StoreError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Exit {
-    /// The request is done, and was read back.
+    /// The command did what was asked, and writes were read back.
     Done = 0,
-    /// Internal error; nothing was written.
+    /// An internal error occurred; nothing was written.
     Internal = 1,
     /// The command line or the plan is wrong; nothing was touched.
     Usage = 2,
-    /// Preflight refused; nothing was touched.
+    /// Preflight refused the run; nothing was touched.
     Refused = 3,
-    /// A gate failed, or the run was aborted; traffic is back where it started, and was read back.
+    /// A gate failed, or the run was aborted. The original shares are restored and were read back.
     RolledBack = 4,
-    /// Traffic is not where it should be: an operator must act.
+    /// The traffic is not where the run should have left it; an operator must act.
     Stuck = 5,
-    /// Someone else owns the lock.
+    /// Another process or person owns the lock.
     Locked = 6,
-    /// Someone else changed a route; nothing more was raised.
+    /// Another tool or person changed a route; no more shares were raised.
     Drift = 7,
-    /// The run waits for an approval, a window, a bake or a pause.
+    /// The run is waiting for an approval, a time window, or the end of a bake or pause.
     Waiting = 8,
     /// The run is paused and can be resumed.
     Interrupted = 130,
@@ -48,12 +48,12 @@ impl Exit {
         Self::Interrupted,
     ];
 
-    /// The number that the shell sees: 0–8 or 130.
+    /// Returns the number that the shell receives: 0–8 or 130.
     pub fn code(self) -> u8 {
         self as u8
     }
 
-    /// The meaning of the code, in one line.
+    /// Returns the meaning of the code in one line.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Done => "the command did what was asked; writes were read back",
@@ -64,18 +64,18 @@ impl Exit {
             Self::Stuck => "traffic is NOT where it should be: a person must act; see the message",
             Self::Locked => "someone else owns the lock",
             Self::Drift => "drift: someone else changed a route; no more shares are raised",
-            Self::Waiting => "waiting: an approval, a window, a bake, a pause",
+            Self::Waiting => "waiting for an approval, a time window, or the end of a bake or pause",
             Self::Interrupted => "interrupted; the run is paused and can be resumed",
         }
     }
 
-    /// The exit code of `abort` and `rollback`: 0 when the traffic is rolled back.
+    /// Converts the exit code for `abort` and `rollback`, which return 0 when the traffic is rolled back.
     #[must_use]
     pub fn done_if_rolled_back(self) -> Self {
         if self == Self::RolledBack { Self::Done } else { self }
     }
 
-    /// The table of these codes for help texts, one code a line.
+    /// Returns the table of these codes for help texts, one code per line.
     pub fn table(codes: &[Self]) -> String {
         let rows: Vec<_> = codes.iter().map(|e| format!("  {:>3}  {}", e.code(), e.meaning())).collect();
         rows.join("\n")
@@ -83,7 +83,7 @@ impl Exit {
 }
 
 impl From<Source> for Exit {
-    /// The exit code of a refusal because of a finding from this source.
+    /// Returns the exit code of a refusal because of a finding from this source.
     fn from(source: Source) -> Self {
         match source {
             Source::Lint => Self::Usage,
@@ -98,24 +98,24 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command failed, with the exit code and what to type next.
+/// The reason why a command failed, with the exit code and what to type next.
 #[derive(Debug)]
 pub struct Failure {
-    /// The exit code.
+    /// The exit code of the command.
     pub exit: Exit,
-    /// The error; its causes are shown below it.
+    /// The error. Its causes are shown below it.
     pub error: Box<dyn Error + Send + Sync>,
-    /// What to do next, one line each: commands or explanations.
+    /// The next steps of the operator, one per line: commands or explanations.
     pub next: Vec<String>,
 }
 
 impl Failure {
-    /// A failure. A plain string is an error, too.
+    /// Creates a failure without next steps. A plain string is also accepted as an error.
     pub fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { exit, error: error.into(), next: Vec::new() }
     }
 
-    /// Adds a line to what to do next.
+    /// Adds one line to the next steps.
     #[must_use]
     pub fn next(mut self, line: impl Into<String>) -> Self {
         self.next.push(line.into());
@@ -124,16 +124,16 @@ impl Failure {
 }
 
 impl fmt::Display for Failure {
-    /// Writes the error, its chain of causes, then what to do next. A cause that its parent already quotes is left out.
+    /// Writes the error, its chain of causes, then the next steps. Omits a cause that its parent already quotes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said = self.error.to_string();
-        write!(f, "error: {said}")?;
+        let mut printed = self.error.to_string();
+        write!(f, "error: {printed}")?;
         let mut cause = self.error.source();
         while let Some(error) = cause {
             let text = error.to_string();
-            if !said.contains(&text) {
+            if !printed.contains(&text) {
                 write!(f, "\n  because {text}")?;
-                said = text;
+                printed = text;
             }
             cause = error.source();
         }
@@ -141,12 +141,14 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The failure of a store that could not be used before anything was changed.
+/// Builds the failure of a store that could not be used. Nothing was changed before.
 pub fn store_failure(error: StoreError) -> Failure {
     match error {
         StoreError::Unusable { .. } => Failure::new(Exit::Refused, error)
             .next("nothing was touched; cutover does not use another lock or journal instead")
-            .next("to roll back without it: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS"),
+            .next(
+                "to roll back without state: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS",
+            ),
         other => Failure::new(Exit::Internal, other),
     }
 }
@@ -164,7 +166,7 @@ mod tests {
     struct Inner;
 
     #[test]
-    fn a_failure_shows_its_causes_and_the_way_on() {
+    fn failure_shows_its_causes_and_what_to_type_next() {
         let failure = Failure::new(Exit::Stuck, Outer(Inner)).next("cutover rollback alpha-webapp");
         assert_eq!(
             failure.to_string(),
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_the_documented_ones() {
+    fn exit_codes_match_the_documentation() {
         assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 2, 3, 4, 5, 6, 7, 8, 130]);
     }
 }

@@ -13,57 +13,57 @@ use crate::plan::model::skeleton::Skeleton;
 use crate::plan::{self, model::Plan};
 use crate::port::store::{RunSummary, Store};
 
-/// A run of the store, with the plan in its journal.
+/// A run from the store, with its records and its plan.
 #[derive(Debug)]
 pub struct StoredRun {
     /// The summary of the run.
     pub run: RunSummary,
-    /// Its records.
+    /// The records of the run's journal.
     pub records: Arc<Vec<Record>>,
-    /// Its plan.
+    /// The plan from the run's journal.
     pub plan: Plan,
 }
 
 impl StoredRun {
-    /// The state after all its records.
+    /// Returns the state after all records.
     ///
     /// # Errors
-    /// Records that contradict each other, or none (exit 5).
+    /// Fails if the records contradict each other, or if there are none (exit 5).
     pub fn state(&self) -> Result<State, Failure> {
         let folded = State::fold(&self.records).map_err(|e| Failure::new(Exit::Stuck, e))?;
         folded.ok_or_else(|| Failure::new(Exit::Stuck, format!("the journal of the run {} is empty", self.run.id)))
     }
 }
 
-/// Reads and lints a plan file, to start a run with it; `-` is standard input.
+/// Reads and lints a plan file, to start a run with it. The path `-` is standard input.
 pub fn linted_plan(path: &str, color: bool) -> Result<Plan, Failure> {
-    linted(path, &bytes(path)?, color)
+    lint_bytes(path, &read_plan_file(path)?, color)
 }
 
-/// Reads the file of a plan that may already have a run, for its name, its text and the place of its runs. Errors in
-/// the plan count only if it has no readable name.
+/// Reads the file of a plan that may already have a run, for the plan's name, its text and the location of its runs.
+/// Errors in the plan count only if the plan has no readable name.
 pub fn plan_file(path: &str, color: bool) -> Result<Plan, Failure> {
-    let bytes = bytes(path)?;
+    let bytes = read_plan_file(path)?;
     let plan = plan::read(path, &bytes, Skeleton::default().plan());
-    if plan.name.is_empty() { linted(path, &bytes, color) } else { Ok(plan) }
+    if plan.name.is_empty() { lint_bytes(path, &bytes, color) } else { Ok(plan) }
 }
 
-/// Lints a plan that was read before, to start a run with it.
+/// Lints a plan that was already read, to start a run with it.
 pub fn lint_file(file: &Plan, color: bool) -> Result<Plan, Failure> {
-    linted(&file.source, file.text.as_bytes(), color)
+    lint_bytes(&file.source, file.text.as_bytes(), color)
 }
 
-fn linted(path: &str, bytes: &[u8], color: bool) -> Result<Plan, Failure> {
+fn lint_bytes(path: &str, bytes: &[u8], color: bool) -> Result<Plan, Failure> {
     plan::lint(path, bytes)
         .map_err(|wrong| Failure::new(Source::Lint.into(), plan::render(&wrong, color).trim_end().to_owned()))
 }
 
-fn bytes(path: &str) -> Result<Vec<u8>, Failure> {
+fn read_plan_file(path: &str) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    // One byte more than the limit, so that a longer file is recognised without reading all of it.
+    // One byte more than the limit is read, so that a longer file is recognized without reading all of it.
     let limit = plan::MAX_BYTES as u64 + 1;
     let read = if path == "-" {
-        standard_input(limit).map(|text| bytes.extend(text)).map(|()| 0)
+        read_standard_input(limit).map(|text| bytes.extend(text)).map(|()| 0)
     } else {
         std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
     };
@@ -71,8 +71,8 @@ fn bytes(path: &str) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Reads standard input once and caches it: it is needed for the place of the runs, and again for the plan.
-fn standard_input(limit: u64) -> std::io::Result<&'static [u8]> {
+/// Reads standard input once and caches it. Both the search for the plan's runs and the plan itself need the text.
+fn read_standard_input(limit: u64) -> std::io::Result<&'static [u8]> {
     static READ: OnceLock<Vec<u8>> = OnceLock::new();
     if let Some(read) = READ.get() {
         return Ok(read);
@@ -82,8 +82,8 @@ fn standard_input(limit: u64) -> std::io::Result<&'static [u8]> {
     Ok(READ.get_or_init(|| bytes))
 }
 
-/// The run that `target` names: a run's id, a plan's name, or a plan file (the newest run of that plan; the file must
-/// not have changed since). Without a target, the only unfinished run.
+/// Finds the run that `target` names: a run's id, a plan's name, or a plan file. A plan file names the newest run of
+/// that plan, and must not have changed since the run started. Without a target, finds the only unfinished run.
 pub async fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result<StoredRun, Failure> {
     match target {
         None => only_unfinished(store).await,
@@ -94,8 +94,8 @@ pub async fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result
     }
 }
 
-/// The run that `target` names, for a rollback: the original shares are in the journal, so the plan file may have
-/// changed.
+/// Finds the run that `target` names, for a rollback. The plan file may have changed, because the original shares are
+/// in the journal.
 pub async fn run_to_roll_back(store: &dyn Store, target: Option<&str>, color: bool) -> Result<StoredRun, Failure> {
     match target {
         None => only_unfinished(store).await,
@@ -103,7 +103,7 @@ pub async fn run_to_roll_back(store: &dyn Store, target: Option<&str>, color: bo
     }
 }
 
-/// The run, and the plan file if `target` names one.
+/// Finds the run, and reads the plan file if `target` names one.
 async fn run_and_file(store: &dyn Store, target: &str, color: bool) -> Result<(StoredRun, Option<Plan>), Failure> {
     let mut runs = store.find(target).await.map_err(store_failure)?;
     let mut file = None;
@@ -120,7 +120,7 @@ async fn run_and_file(store: &dyn Store, target: &str, color: bool) -> Result<(S
     Ok((open(store, run).await?, file))
 }
 
-/// All runs, the runs of a plan, or the run with this id, newest first.
+/// Lists all runs, the runs of a plan, or the run with this id, newest first.
 pub async fn runs_of(store: &dyn Store, target: Option<&str>, color: bool) -> Result<Vec<RunSummary>, Failure> {
     let Some(target) = target else { return store.runs().await.map_err(store_failure) };
     let runs = store.find(target).await.map_err(store_failure)?;
@@ -150,7 +150,7 @@ async fn only_unfinished(store: &dyn Store) -> Result<StoredRun, Failure> {
     }
 }
 
-/// Adds the newest runs of the store to a failure, and the command that needs no run.
+/// Adds to a failure the newest runs of the store, and the command that needs no run.
 async fn with_run_list(store: &dyn Store, failure: Failure) -> Failure {
     let runs = store.runs().await.unwrap_or_default();
     let lines = runs.iter().take(10).map(|r| {
@@ -161,22 +161,23 @@ async fn with_run_list(store: &dyn Store, failure: Failure) -> Failure {
     failure.next("roll back without a journal: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS")
 }
 
-/// Opens a run: reads its records and the plan in them.
+/// Opens a run: reads the records and the plan in them.
 pub async fn open(store: &dyn Store, run: RunSummary) -> Result<StoredRun, Failure> {
     let records = store.read(&run.id).await.map_err(|e| Failure::new(Exit::Stuck, e))?;
     let Some(Event::Started(started)) = records.first().map(|r| &r.event) else {
         let message = format!("the journal of the run {} does not start with the event `started`", run.id);
         let failure = Failure::new(Exit::Stuck, message);
-        return Err(failure
-            .next("roll back without it: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS"));
+        return Err(failure.next(
+            "roll back without the journal: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS",
+        ));
     };
     let plan = frozen_plan::plan(started);
     Ok(StoredRun { run, records, plan })
 }
 
-/// The failure of a plan file that differs from the one that its run started with.
-pub fn changed_plan(began: &Plan, now: &Plan) -> Failure {
-    let diff = similar::TextDiff::from_lines(&began.text, &now.text);
+/// Builds the failure of a plan file that differs from the plan with which its run started.
+pub fn changed_plan(plan_at_start: &Plan, now: &Plan) -> Failure {
+    let diff = similar::TextDiff::from_lines(&plan_at_start.text, &now.text);
     let diff = diff.unified_diff().context_radius(2).header("when the run started", &now.source).to_string();
     Failure::new(Exit::Usage, format!("{} has changed since its run started:\n{diff}", now.source))
         .next("Undo the change, or name the run by its id to continue with its own plan, or roll the run back first.")

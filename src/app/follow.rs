@@ -15,7 +15,8 @@ use crate::domain::run::state::State;
 use crate::engine::{Audience, Ending, request};
 use crate::port::store::{LockOwner, Store};
 
-/// Shows a run's new records until it is rolled back. Returns `None` if the process that drove it is gone before that.
+/// Shows the new records of a run until the run is rolled back. Returns `None` if the process that drives the run exits
+/// before that.
 pub async fn follow_rollback(
     surface: &dyn Surface,
     store: &Arc<dyn Store>,
@@ -23,7 +24,7 @@ pub async fn follow_rollback(
 ) -> Result<Option<Exit>, Failure> {
     let mut listener = surface.audience(&found.plan, &found.records);
     if let Some(first) = found.records.first() {
-        // The names come from the first record.
+        // The first record contains the names of routes and groups.
         listener.record(first);
     }
     let mut seen = found.records.len();
@@ -48,14 +49,15 @@ pub async fn follow_rollback(
         }
         seen = records.len();
         if gone {
-            surface.show("the process that drove the run is gone; this process continues");
+            surface.show("the process that drove the run has exited; this process continues the rollback");
             return Ok(None);
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 
-/// The ending of a rolled-back run. A completed run ended before it received the request.
+/// Returns the ending in a record if the record ends a rolled-back run. A completed run ended before it received the
+/// request.
 fn rolled_back(record: &Record) -> Option<Ending> {
     match &record.event {
         Event::Finished { outcome: RunOutcome::Completed, .. } => None,
@@ -70,10 +72,10 @@ fn rolled_back(record: &Record) -> Option<Ending> {
     }
 }
 
-/// Why the request was not carried out, if the driving process says so.
+/// Returns why the driving process refused the request, if this record says so.
 fn refused_request(record: &Record) -> Option<String> {
     match &record.event {
-        // Other requests may be refused meanwhile.
+        // A refusal of another kind of request does not end the rollback.
         Event::Notice { message, refused: Some(RequestKind::Abort | RequestKind::Rollback), request: Some(_) } => {
             Some(message.clone())
         }
@@ -81,10 +83,10 @@ fn refused_request(record: &Record) -> Option<String> {
     }
 }
 
-/// How long the driving process may take to receive a request; it checks every second.
+/// How long the driving process may take to receive a request. It checks for requests every second.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Waits until the driving process has received the request, and shows the result.
+/// Waits until the driving process has received the request, then shows the result.
 pub async fn await_receipt(
     surface: &dyn Surface,
     store: &Arc<dyn Store>,
@@ -93,10 +95,11 @@ pub async fn await_receipt(
 ) -> Result<Exit, Failure> {
     let who = format!("{} (process {}), which is driving the run {}", holder.owner, holder.pid, found.run.id);
     let wrong = |e| Failure::new(Exit::Stuck, e);
-    let begun = tokio::time::Instant::now();
+    let sent_at = tokio::time::Instant::now();
     while !store.requests(&found.run.id).await.map_err(wrong)?.is_empty() {
-        if begun.elapsed() > RECEIPT_TIMEOUT {
-            surface.show(&format!("sent to {who}; no answer yet. Show it: cutover status {}", found.run.id));
+        if sent_at.elapsed() > RECEIPT_TIMEOUT {
+            surface
+                .show(&format!("sent to {who}; no response yet. To see the result: cutover status {}", found.run.id));
             return Ok(Exit::Done);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -123,7 +126,7 @@ pub async fn await_receipt(
     Ok(Exit::Done)
 }
 
-/// Journals the requests for a run that no process drives, under its lock.
+/// Journals the requests for a run that no process drives. Holds the lock of the run meanwhile.
 pub async fn journal_requests(surface: &dyn Surface, store: &Arc<dyn Store>, found: &StoredRun) -> Result<(), Failure> {
     let (owner, host) = owner::owner();
     let now = jiff::Timestamp::now();
@@ -132,12 +135,12 @@ pub async fn journal_requests(surface: &dyn Surface, store: &Arc<dyn Store>, fou
         .lock(&found.run.load_balancers, &holder)
         .await
         .map_err(|e| drive::ownership_failure(e.into(), &format!("cutover rollback {} --take-over", found.run.id)))?;
-    let mut bells = Notifier::for_plan(&found.plan, surface.record_text());
-    bells.skip(&found.records);
-    let noted = journal_under_lock(surface, found, store, now, &mut bells).await;
+    let mut notifier = Notifier::for_plan(&found.plan, surface.record_text());
+    notifier.skip(&found.records);
+    let result = journal_under_lock(surface, found, store, now, &mut notifier).await;
     held.release().await;
-    bells.finish().await;
-    noted
+    notifier.finish().await;
+    result
 }
 
 async fn journal_under_lock(
@@ -145,7 +148,7 @@ async fn journal_under_lock(
     found: &StoredRun,
     store: &Arc<dyn Store>,
     now: jiff::Timestamp,
-    bells: &mut Notifier,
+    notifier: &mut Notifier,
 ) -> Result<(), Failure> {
     let mut state = found.state()?;
     let wrong = |e| Failure::new(Exit::Internal, e);
@@ -157,7 +160,7 @@ async fn journal_under_lock(
         let event = request::to_event(&found.plan, &state, &asked, Some(&name));
         let record = store.append(&found.run.id, now, &event).await.map_err(wrong)?;
         state.apply_record(&record).map_err(|e| Failure::new(Exit::Internal, e))?;
-        bells.record(&record);
+        notifier.record(&record);
         store.drop_request(&found.run.id, &name).await.map_err(wrong)?;
         if let Event::Notice { message, .. } = &event {
             return Err(Failure::new(Exit::Usage, message.clone()));

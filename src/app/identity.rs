@@ -1,4 +1,4 @@
-//! Checks that the credentials belong to the run's account, and names their caller for the journal.
+//! Checks that the credentials belong to the account of the run, and returns the caller's ARN for the journal.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::plan::model::{Plan, StateLocation};
 /// The longest time that a request waits for STS.
 const STS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Who sends a request to a run: the user and the machine. With shared state also the caller that STS names, because
-/// people on other machines read it.
+/// Returns who sends a request to a run: the user and the machine. With shared state, the text also contains the
+/// caller's ARN from STS, because people on other machines read it.
 pub async fn requester(plan: &Plan) -> String {
     let (owner, _) = owner::owner();
     if plan.state == StateLocation::Local {
@@ -24,7 +24,8 @@ pub async fn requester(plan: &Plan) -> String {
     }
 }
 
-/// Refuses credentials of another account. An unknown account is accepted, because a rollback must not depend on STS.
+/// Refuses credentials of another account. Accepts credentials whose account is unknown, because a rollback must not
+/// depend on STS.
 pub async fn check_account(plan: &Plan, ports: &Ports) -> Result<(), Failure> {
     match ports.balancer.inventory.caller().await {
         Ok(caller) if caller.account != plan.account_id => {

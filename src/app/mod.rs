@@ -1,6 +1,6 @@
-//! Everything that the command line, a scheduler's call, a controller and a page share: connecting the ports, finding,
-//! preparing, starting, following and steering runs, and their view. A surface shows and asks through
-//! [`surface::Surface`]. Nothing here uses a module of a surface, and nothing here decides what a run does next.
+//! The code that every surface shares (the command line, a scheduler's call, a controller, a page): connecting the
+//! ports, finding, preparing, starting, following and steering runs, and the view of a run. A surface shows and asks
+//! through [`surface::Surface`]. Code here uses no module of a surface, and does not decide what a run does next.
 
 pub mod audience;
 pub mod connect;

@@ -1,4 +1,4 @@
-//! Names for people: labels for routes, names for target groups, shares by cluster instead of weights.
+//! Builds the texts for people: labels for routes, names for target groups, and shares by cluster instead of weights.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,14 +9,14 @@ use crate::domain::elb::kinds;
 use crate::domain::run::event::{Event, Record, ResumeMode, Started, WriteResult};
 use crate::domain::traffic::{ClusterName, RouteContent, RouteId, Split, shares};
 
-/// The text of a record for people, as a surface shows it; `None` if people do not need it.
+/// A function that returns the text of a record for people; `None` if people do not need to see the record.
 pub type RecordText = fn(&Record, &Names) -> Option<String>;
 
-/// The names of a run's routes and groups.
+/// The names of a run's routes and target groups.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
     routes: BTreeMap<RouteId, RouteName>,
-    /// Rules that appeared and do not belong to the run, and routes that were deleted.
+    /// The routes that the run does not write: rules that appeared later and were not included, and deleted routes.
     not_written: BTreeSet<RouteId>,
     groups: BTreeMap<String, (String, ClusterName)>,
 }
@@ -29,7 +29,8 @@ struct RouteName {
 }
 
 impl Names {
-    /// The names in the start of a run. With several load balancers, a route's label starts with the name of its own.
+    /// Collects the names in the event `started`. With several load balancers, the label of a route starts with the
+    /// name of its load balancer.
     pub fn of(started: &Started) -> Self {
         let balancers: BTreeSet<_> = started.routes.iter().map(|r| &r.load_balancer).collect();
         let routes = started.routes.iter().map(|route| {
@@ -45,7 +46,7 @@ impl Names {
         Self { routes: routes.collect(), not_written: BTreeSet::new(), groups: groups.collect() }
     }
 
-    /// Follows what happens to routes after the start: rules that appear and join the run, and rules that are deleted.
+    /// Updates the names by an event: rules that appear and join the run, and rules that are deleted.
     pub fn update(&mut self, event: &Event) {
         match event {
             Event::Started(started) if self.routes.is_empty() => *self = Self::of(started),
@@ -73,27 +74,27 @@ impl Names {
         }
     }
 
-    /// The number of routes that the run writes.
+    /// Returns the number of routes that the run writes.
     pub fn routes(&self) -> usize {
         self.routes.len() - self.not_written.len()
     }
 
-    /// The label of a route, such as `443 rule 15`; the readable end of the ARN if the run does not have it.
+    /// Returns the label of a route, such as `443 rule 15`. For an unknown route: the readable end of its ARN.
     pub fn route(&self, id: &RouteId) -> String {
         self.routes.get(id).map_or_else(|| short(id.id()).to_owned(), |r| r.label.clone())
     }
 
-    /// The name of a group, such as `alpha-webapp-b (b)`; the name in the ARN if the run does not have it.
+    /// Returns the name of a group, such as `alpha-webapp-b (b)`. For an unknown group: the name in its ARN.
     pub fn group(&self, arn: &str) -> String {
         self.groups.get(arn).map_or_else(|| short(arn).to_owned(), |(name, cluster)| format!("{name} ({cluster})"))
     }
 
-    /// The cluster of a group, if the run has the group.
+    /// Returns the cluster of a group; `None` for a group that the run does not have.
     pub fn cluster(&self, arn: &str) -> Option<&str> {
         self.groups.get(arn).map(|(_, cluster)| cluster.as_str())
     }
 
-    /// The shares of a route's managed part, such as `a 95 %, b 5 %`.
+    /// Returns the shares of a route's managed part as text, such as `a 95 %, b 5 %`.
     pub fn shares(&self, route: &RouteId, split: &Split) -> String {
         let managed = self.routes.get(route).map_or(&[][..], |r| &r.managed);
         match shares::live_shares(split, managed) {
@@ -102,7 +103,7 @@ impl Names {
         }
     }
 
-    /// The change from one content of a route to another, in words; `None` if they are equal.
+    /// Describes the change from one content of a route to another; `None` if both are equal.
     pub fn change(&self, route: &RouteId, from: &RouteContent, to: &RouteContent) -> Option<String> {
         if from.equivalent(to) {
             return None;
@@ -110,22 +111,22 @@ impl Names {
         let mut parts = Vec::new();
         match (from.forward_split(), to.forward_split()) {
             (Some(a), Some(b)) => {
-                parts.extend(self.splits(route, a, b));
+                parts.extend(self.split_changes(route, a, b));
                 if from.sticky() != to.sticky() {
-                    parts.push(format!("stickiness from {} to {}", sticky(from), sticky(to)));
+                    parts.push(format!("stickiness from {} to {}", stickiness_text(from), stickiness_text(to)));
                 }
             }
-            (Some(_), None) => parts.push("it does not forward any more".into()),
-            (None, Some(b)) => parts.push(format!("it now forwards: {}", self.shares(route, b))),
+            (Some(_), None) => parts.push("the route no longer forwards".into()),
+            (None, Some(b)) => parts.push(format!("the route now forwards: {}", self.shares(route, b))),
             (None, None) => {}
         }
         if parts.is_empty() || from.vendor_config != to.vendor_config {
-            parts.push(format!("its actions from {} to {}", actions(from), actions(to)));
+            parts.push(format!("actions from {} to {}", actions_text(from), actions_text(to)));
         }
         Some(parts.join("; "))
     }
 
-    fn splits(&self, route: &RouteId, a: &Split, b: &Split) -> Vec<String> {
+    fn split_changes(&self, route: &RouteId, a: &Split, b: &Split) -> Vec<String> {
         let ours: BTreeSet<_> =
             self.routes.get(route).into_iter().flat_map(|r| &r.managed).map(|(_, arn)| arn.as_str()).collect();
         let arns: BTreeSet<_> = a.ids().chain(b.ids()).map(String::as_str).collect();
@@ -135,8 +136,8 @@ impl Names {
         if before != after {
             parts.push(format!("from {before} to {after}"));
         }
-        // Changes that shares do not show: groups outside the plan, or a group that was attached or detached at weight
-        // 0.
+        // Adds changes that the shares do not show: changes of groups outside the plan, and groups that were attached
+        // or detached at weight 0.
         for arn in changed.iter().filter(|arn| before == after || !ours.contains(*arn)) {
             let weight = |split: &Split| split.weight(arn).map_or_else(|| "not attached".into(), |w| w.to_string());
             parts.push(format!("weight of {} from {} to {}", self.group(arn), weight(a), weight(b)));
@@ -145,19 +146,19 @@ impl Names {
     }
 }
 
-/// Shares as text, such as `a 95 %, b 5 %`.
+/// Formats shares by cluster, such as `a 95 %, b 5 %`.
 pub fn shares(read: &BTreeMap<ClusterName, f64>) -> String {
     read.iter().map(|(cluster, share)| format!("{cluster} {} %", percent(*share))).collect::<Vec<_>>().join(", ")
 }
 
-fn sticky(content: &RouteContent) -> String {
+fn stickiness_text(content: &RouteContent) -> String {
     match content.sticky() {
         Some(sticky) => sticky.seconds.map_or_else(|| "on".into(), |s| format!("{s}s")),
         None => "off".into(),
     }
 }
 
-fn actions(content: &RouteContent) -> String {
+fn actions_text(content: &RouteContent) -> String {
     let kinds = kinds(content);
     if kinds.is_empty() { "none".into() } else { kinds.join(" + ") }
 }

@@ -21,10 +21,10 @@ use crate::engine::Audience;
 use crate::plan::model::Plan;
 use crate::plan::model::notify::{Kind, Notification};
 
-/// How long a process waits at its end for undelivered messages.
+/// How long a process waits for undelivered messages before it exits.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// The notification kinds of an event, the most specific first.
+/// Returns the notification kinds of an event, the most specific first.
 fn kinds(event: &Event) -> &'static [Kind] {
     match event {
         Event::Started(_) => &[Kind::Started],
@@ -40,7 +40,7 @@ fn kinds(event: &Event) -> &'static [Kind] {
         Event::GateFailed { .. } => &[Kind::GateFailed],
         Event::RollbackStarted { .. } | Event::RampStarted { .. } => &[Kind::RollbackStarted],
         Event::Finished { .. } => &[Kind::Finished],
-        // Every call of a scheduler stops like this.
+        // Every call of `cutover step` stops with this reason.
         Event::Stopped { reason: StopReason::Waiting, .. } => &[],
         Event::Stopped { .. } => &[Kind::Stopped],
         Event::Notice { .. } | Event::RetireStarted { .. } | Event::HookEnded { result: HookResult::Failed, .. } => {
@@ -67,7 +67,7 @@ fn kinds(event: &Event) -> &'static [Kind] {
     }
 }
 
-/// The notification of a record.
+/// A notification that was built from a record and not sent yet.
 #[derive(Debug, Clone)]
 struct PendingNotification {
     kinds: &'static [Kind],
@@ -75,35 +75,36 @@ struct PendingNotification {
 }
 
 impl PendingNotification {
-    /// The message for a notification target, if it subscribes to one of the kinds.
+    /// Returns the message for a notification target if the target subscribes to one of the kinds.
     fn message_for(&self, notification: &Notification) -> Option<Message> {
         let event = self.kinds.iter().copied().find(|kind| notification.on.contains(kind))?;
         Some(Message { event, ..self.message.clone() })
     }
 }
 
-/// Turns records into notifications.
+/// Converts records to notifications.
 struct MessageBuilder {
-    words: RecordText,
+    record_text: RecordText,
     names: Names,
     plan: String,
     steps: usize,
     step: Option<(usize, String)>,
     owner: String,
-    /// Drift often concerns many routes at once: the notification of the first, and the number of the others.
+    /// The unsent notification about the first drifted route, and how many other routes have also drifted. Drift often
+    /// concerns many routes at once.
     drifted: Option<(PendingNotification, usize)>,
-    /// The last message of the previous process, if nothing has happened since: the next call of a scheduler may stop
-    /// with the same one.
+    /// The last message of the previous process, if nothing has happened since. The next call of a scheduler may stop
+    /// with the same message, which is not sent again.
     left: Option<String>,
-    /// Whether commands from another terminal reach the run.
+    /// Whether commands from another terminal reach the run. They do not reach a rehearsal.
     reachable: bool,
 }
 
 impl MessageBuilder {
-    fn new(plan: &Plan, words: RecordText, reachable: bool) -> Self {
+    fn new(plan: &Plan, record_text: RecordText, reachable: bool) -> Self {
         let (plan, steps) = (plan.name.clone(), plan.strategy.steps.len());
         Self {
-            words,
+            record_text,
             names: Names::default(),
             plan,
             steps,
@@ -115,21 +116,21 @@ impl MessageBuilder {
         }
     }
 
-    /// The notifications that are due with this record.
+    /// Returns the notifications that are due after this record.
     fn notifications_for(&mut self, record: &Record) -> Vec<PendingNotification> {
         self.update(&record.event);
         let kinds = kinds(&record.event);
         if kinds.is_empty() {
             return Vec::new();
         }
-        let tale = PendingNotification { kinds, message: self.message(record, kinds[0]) };
+        let outgoing = PendingNotification { kinds, message: self.message(record, kinds[0]) };
         match (&record.event, &mut self.drifted) {
             (Event::Drifted { .. }, Some((_, more))) => {
                 *more += 1;
                 return Vec::new();
             }
             (Event::Drifted { .. }, none) => {
-                *none = Some((tale, 0));
+                *none = Some((outgoing, 0));
                 return Vec::new();
             }
             _ => {}
@@ -137,17 +138,17 @@ impl MessageBuilder {
         let again = matches!(&record.event, Event::Stopped { message, .. } if self.left.as_ref() == Some(message));
         self.left = if let Event::Stopped { message, .. } = &record.event { Some(message.clone()) } else { None };
         let before = self.take_drift();
-        before.into_iter().chain((!again).then_some(tale)).collect()
+        before.into_iter().chain((!again).then_some(outgoing)).collect()
     }
 
-    /// The notification of drift that was not sent yet.
+    /// Takes the notification about drift that was not sent yet.
     fn take_drift(&mut self) -> Option<PendingNotification> {
-        let (mut tale, more) = self.drifted.take()?;
+        let (mut outgoing, more) = self.drifted.take()?;
         self.left = None;
         if more > 0 {
-            tale.message.message = format!("{}\nand {}", tale.message.message, count(more, "more route"));
+            outgoing.message.message = format!("{}\nand {}", outgoing.message.message, count(more, "more route"));
         }
-        Some(tale)
+        Some(outgoing)
     }
 
     fn update(&mut self, event: &Event) {
@@ -161,9 +162,9 @@ impl MessageBuilder {
     }
 
     fn message(&self, record: &Record, event: Kind) -> Message {
-        let words = (self.words)(record, &self.names).unwrap_or_default();
+        let text = (self.record_text)(record, &self.names).unwrap_or_default();
         let command = self.reachable && matches!(record.event, Event::StepStarted { kind: StepType::Approval, .. });
-        let message = if command { format!("{words}\ncutover approve {}", record.run) } else { words };
+        let message = if command { format!("{text}\ncutover approve {}", record.run) } else { text };
         let (step, label) = self.step.clone().unzip();
         let (plan, run, owner) = (self.plan.clone(), record.run.clone(), self.owner.clone());
         Message {
@@ -189,13 +190,13 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// The targets of a plan. Needs a Tokio runtime.
-    pub fn for_plan(plan: &Plan, words: RecordText) -> Self {
-        let outlets = plan.notifications.iter().map(|n| (n.clone(), notify::courier(n, PATIENCE)));
-        Self { messages: MessageBuilder::new(plan, words, true), targets: outlets.collect() }
+    /// Starts one delivery queue for each target of a plan. Needs a Tokio runtime.
+    pub fn for_plan(plan: &Plan, record_text: RecordText) -> Self {
+        let targets = plan.notifications.iter().map(|n| (n.clone(), notify::courier(n, PATIENCE)));
+        Self { messages: MessageBuilder::new(plan, record_text, true), targets: targets.collect() }
     }
 
-    /// Warns about targets that are known to be unreachable, perhaps hours before the first message.
+    /// Warns about targets that are known to be unreachable, because the first message may be hours away.
     pub fn warn_unreachable(&self) {
         for (notification, _) in &self.targets {
             if let Some(why) = notify::known_failure(&notification.to) {
@@ -204,7 +205,8 @@ impl Notifier {
         }
     }
 
-    /// Processes the records before this process. The first process that drives a run also notifies of its start.
+    /// Processes the records before this process. The first process that drives a run also sends the notification of
+    /// the run's start.
     pub fn process_earlier(&mut self, records: &[Record]) {
         if records.iter().any(|r| matches!(r.event, Event::ProcessStarted { .. })) {
             self.skip(records);
@@ -215,7 +217,7 @@ impl Notifier {
         }
     }
 
-    /// Processes records without notifying: another process has done that.
+    /// Processes records without sending notifications, because another process has sent them.
     pub fn skip(&mut self, records: &[Record]) {
         for record in records {
             self.messages.notifications_for(record);
@@ -223,29 +225,29 @@ impl Notifier {
         self.messages.drifted = None;
     }
 
-    fn send(&mut self, tales: impl IntoIterator<Item = PendingNotification>) {
-        for tale in tales {
-            for (notification, courier) in &mut self.targets {
-                if let Some(message) = tale.message_for(notification) {
-                    courier.take(message);
+    fn send(&mut self, outgoing_list: impl IntoIterator<Item = PendingNotification>) {
+        for outgoing in outgoing_list {
+            for (notification, queue) in &mut self.targets {
+                if let Some(message) = outgoing.message_for(notification) {
+                    queue.take(message);
                 }
             }
         }
     }
 
-    /// Waits for undelivered messages, for a limited time.
+    /// Waits a limited time for undelivered messages.
     pub async fn finish(mut self) {
         let pending = self.messages.take_drift();
         self.send(pending);
         let until = Instant::now() + DRAIN;
-        futures::future::join_all(self.targets.into_iter().map(|(_, courier)| courier.finish(until))).await;
+        futures::future::join_all(self.targets.into_iter().map(|(_, queue)| queue.finish(until))).await;
     }
 }
 
 impl Audience for Notifier {
     fn record(&mut self, record: &Record) {
-        let tales = self.messages.notifications_for(record);
-        self.send(tales);
+        let outgoing_list = self.messages.notifications_for(record);
+        self.send(outgoing_list);
     }
 
     fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {
@@ -254,7 +256,7 @@ impl Audience for Notifier {
     }
 }
 
-/// The notifications of a rehearsal: shows what would be sent, and sends nothing.
+/// The notifications of a rehearsal. They are shown and not sent.
 pub struct ShownNotifications<'a> {
     inner: &'a mut dyn Audience,
     messages: MessageBuilder,
@@ -262,15 +264,15 @@ pub struct ShownNotifications<'a> {
 }
 
 impl<'a> ShownNotifications<'a> {
-    /// Must be created before the first record.
-    pub fn new(inner: &'a mut dyn Audience, plan: &'a Plan, words: RecordText) -> Self {
-        Self { inner, messages: MessageBuilder::new(plan, words, false), notifications: &plan.notifications }
+    /// Creates the subscriber. Call this before the first record.
+    pub fn new(inner: &'a mut dyn Audience, plan: &'a Plan, record_text: RecordText) -> Self {
+        Self { inner, messages: MessageBuilder::new(plan, record_text, false), notifications: &plan.notifications }
     }
 
-    fn show(&mut self, tales: impl IntoIterator<Item = PendingNotification>) {
-        for tale in tales {
+    fn show(&mut self, outgoing_list: impl IntoIterator<Item = PendingNotification>) {
+        for outgoing in outgoing_list {
             for notification in self.notifications {
-                let Some(message) = tale.message_for(notification) else { continue };
+                let Some(message) = outgoing.message_for(notification) else { continue };
                 let text = message.text(notification, str::to_owned);
                 let event =
                     Event::Notified { to: notification.to.kind().into(), about: message.event.word().into(), text };
@@ -283,8 +285,8 @@ impl<'a> ShownNotifications<'a> {
 impl Audience for ShownNotifications<'_> {
     fn record(&mut self, record: &Record) {
         self.inner.record(record);
-        let tales = self.messages.notifications_for(record);
-        self.show(tales);
+        let outgoing_list = self.messages.notifications_for(record);
+        self.show(outgoing_list);
     }
 
     fn turn(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
@@ -301,13 +303,13 @@ mod tests {
     use crate::domain::run::event::FreezeReason;
     use crate::domain::traffic::RouteId;
 
-    fn told(teller: &mut MessageBuilder, events: &[Event]) -> Vec<(Kind, String)> {
+    fn sent(builder: &mut MessageBuilder, events: &[Event]) -> Vec<(Kind, String)> {
         let record = |event: &Event| Record::new(1, Timestamp::UNIX_EPOCH, "alpha-1", event.clone());
-        let tales: Vec<_> = events.iter().flat_map(|event| teller.notifications_for(&record(event))).collect();
-        tales.into_iter().map(|t| (t.kinds[0], t.message.message)).collect()
+        let outgoing_list: Vec<_> = events.iter().flat_map(|event| builder.notifications_for(&record(event))).collect();
+        outgoing_list.into_iter().map(|t| (t.kinds[0], t.message.message)).collect()
     }
 
-    fn said(record: &Record, names: &Names) -> Option<String> {
+    fn text_of(record: &Record, names: &Names) -> Option<String> {
         match &record.event {
             Event::Drifted { route, .. } => Some(format!("{} has changed", names.route(route))),
             Event::StepStarted { step, label, .. } => Some(format!("step {step}  {label}")),
@@ -315,13 +317,13 @@ mod tests {
         }
     }
 
-    fn words(told: &[(Kind, String)]) -> Vec<&'static str> {
-        told.iter().map(|(kind, _)| kind.word()).collect()
+    fn notification_kinds(sent: &[(Kind, String)]) -> Vec<&'static str> {
+        sent.iter().map(|(kind, _)| kind.word()).collect()
     }
 
     #[test]
-    fn a_change_of_many_routes_is_told_once_and_before_what_follows_from_it() {
-        let mut teller = MessageBuilder::new(&fixture::plan(), said, true);
+    fn drift_of_many_routes_is_one_message_sent_before_the_next_one() {
+        let mut builder = MessageBuilder::new(&fixture::plan(), text_of, true);
         let started = fixture::started(4);
         let drifted = |route: &RouteId| {
             let expected = Box::new(fixture::forward(&[("webapp-a", 100)]));
@@ -331,15 +333,15 @@ mod tests {
         events.insert(0, Event::Started(Box::new(started.clone())));
         events.push(Event::Health { groups: [].into() });
         events.push(Event::Frozen { reason: FreezeReason::Drift, message: "changed".into() });
-        let told = told(&mut teller, &events);
-        assert_eq!(words(&told), ["started", "drifted", "frozen"]);
-        assert!(told[1].1.ends_with(" has changed\nand 1 more route"), "{told:?}");
-        assert!(teller.take_drift().is_none());
+        let sent = sent(&mut builder, &events);
+        assert_eq!(notification_kinds(&sent), ["started", "drifted", "frozen"]);
+        assert!(sent[1].1.ends_with(" has changed\nand 1 more route"), "{sent:?}");
+        assert!(builder.take_drift().is_none());
     }
 
     #[test]
-    fn a_scheduler_whose_every_call_leaves_for_the_same_reason_is_told_of_once() {
-        let mut teller = MessageBuilder::new(&fixture::plan(), said, true);
+    fn calls_that_stop_for_the_same_reason_send_one_message() {
+        let mut builder = MessageBuilder::new(&fixture::plan(), text_of, true);
         let stopped = |reason, message: &str| Event::Stopped { reason, message: message.into() };
         let claimed = Event::ProcessStarted { owner: "bob@pc".into(), pid: 1, tool: String::new(), continuous: true };
         let drift = stopped(StopReason::Drift, "443 is not as we left it");
@@ -351,17 +353,17 @@ mod tests {
             claimed.clone(),
             drift.clone(),
         ];
-        assert_eq!(words(&told(&mut teller, &events)), ["stopped"]);
+        assert_eq!(notification_kinds(&sent(&mut builder, &events)), ["stopped"]);
         let events = [claimed, Event::Unfrozen {}, drift, stopped(StopReason::Stuck, "no way back")];
-        assert_eq!(words(&told(&mut teller, &events)), ["resumed", "stopped", "stopped"]);
-        assert_eq!(teller.owner, "bob@pc");
+        assert_eq!(notification_kinds(&sent(&mut builder, &events)), ["resumed", "stopped", "stopped"]);
+        assert_eq!(builder.owner, "bob@pc");
     }
 
     #[test]
-    fn an_approval_names_the_command_where_that_reaches_the_run() {
+    fn approval_message_names_the_command_if_it_reaches_the_run() {
         let step = Event::StepStarted { step: 5, kind: StepType::Approval, label: "approval: dashboards".into() };
         let of = |reachable| {
-            told(&mut MessageBuilder::new(&fixture::plan(), said, reachable), std::slice::from_ref(&step)).remove(0)
+            sent(&mut MessageBuilder::new(&fixture::plan(), text_of, reachable), std::slice::from_ref(&step)).remove(0)
         };
         assert_eq!(of(true), (Kind::ApprovalNeeded, "step 5  approval: dashboards\ncutover approve alpha-1".into()));
         assert_eq!(of(false).1, "step 5  approval: dashboards");

@@ -1,4 +1,4 @@
-//! The owner of this process: `alice@mac`.
+//! Determines the owner of this process, such as `alice@mac`.
 
 /// Returns the owner (`user@host`) and the host, from the environment and the system.
 pub fn owner() -> (String, String) {

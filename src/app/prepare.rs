@@ -1,4 +1,4 @@
-//! Prepares a run before its first write: gathers the facts, runs the preflight, and builds the start of the run.
+//! Prepares a run before the first write: reads the facts, runs the preflight, and builds the event `started`.
 
 use super::exit::{Exit, Failure};
 use crate::base::finding::Severity;
@@ -14,15 +14,15 @@ use crate::engine::marker::KEY;
 use crate::engine::{OBSERVE_BUDGET, Ports, poll_interval};
 use crate::plan::model::{Plan, Shares};
 
-/// The facts before a run and the preflight's report.
+/// The facts before a run, and the report of the preflight.
 pub struct Preparation {
-    /// The facts.
+    /// The facts that were read from AWS and the clusters.
     pub facts: Facts,
-    /// The report of `check`.
+    /// The preflight's findings, as `cutover check` shows them.
     pub report: CheckReport,
 }
 
-/// Gathers the facts and runs the preflight. `from_step`: the first step of the run, counted from 1.
+/// Reads the facts and runs the preflight. `from_step`: the first step of the run, counted from 1.
 pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Preparation {
     let live =
         desired_split::share_step_at(plan, from_step - 1).map(|(_, shares)| shares).or(plan.strategy.start.as_ref());
@@ -39,13 +39,14 @@ pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Preparatio
     Preparation { facts, report }
 }
 
-/// The describe calls of one observation: one for each group, for twenty routes, and for each load balancer's tags.
+/// Returns the number of describe calls of one observation: one per group, one per twenty routes, and one per load
+/// balancer for its tags.
 pub fn describe_calls(groups: usize, routes: usize, load_balancers: usize) -> usize {
     groups + routes.div_ceil(20) + load_balancers
 }
 
 impl Preparation {
-    /// The refusing findings as one failure, if there are any.
+    /// Combines the findings that refuse a start into one failure; `None` if there is no such finding.
     pub fn refusal(&self) -> Option<Failure> {
         let refusing: Vec<_> =
             self.report.findings.iter().filter(|f| f.severity == Severity::Error && f.accepted.is_none()).collect();
@@ -56,10 +57,10 @@ impl Preparation {
             .collect::<Vec<_>>()
             .join("\n");
         let failure = Failure::new(exit, format!("the preflight refuses to start; nothing was touched\n{text}"));
-        Some(failure.next(format!("show all findings and what to do: cutover check {}", self.report.source)))
+        Some(failure.next(format!("to show all findings and what to do: cutover check {}", self.report.source)))
     }
 
-    /// The marker of another run on one of the load balancers, if there is one.
+    /// Returns the marker of another run on one of the load balancers; `None` if no load balancer has one.
     pub fn other_marker(&self) -> Option<&str> {
         self.facts.selection.load_balancers.values().find_map(|lb| lb.tags.get(KEY)).map(String::as_str)
     }

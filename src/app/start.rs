@@ -1,5 +1,5 @@
-//! Starts a run: checks that no other run stands in the way, determines where it starts, and acquires its locks and
-//! marker. The preflight is in [`super::prepare`].
+//! Starts a run: checks that no other run prevents it, determines its first step and its baseline, and acquires its
+//! locks and marker. The preflight is in [`super::prepare`].
 
 use super::drive::{observation_text, start_failure};
 use super::exit::{Exit, Failure};
@@ -13,10 +13,10 @@ use crate::engine::{Ports, Settings};
 use crate::plan::model::{Plan, Shares};
 use crate::port::store::{RunSummary, Store, run_id};
 
-/// Refuses while a run of the plan is unfinished. `runs`: the runs of the plan.
+/// Refuses to start while a run of the plan is unfinished. `runs`: the runs of the plan.
 ///
 /// # Errors
-/// Exit 6 if a process is driving that run, else 3.
+/// Returns exit code 6 if a process is driving that run, else 3.
 pub async fn refuse_unfinished(store: &dyn Store, runs: &[RunSummary]) -> Result<(), Failure> {
     let Some(open) = runs.iter().find(|r| r.finished.is_none()) else { return Ok(()) };
     let (exit, who) = match store.lock_owner(&open.id).await {
@@ -35,15 +35,15 @@ pub async fn refuse_unfinished(store: &dyn Store, runs: &[RunSummary]) -> Result
     let failure =
         Failure::new(exit, format!("the run {} of this plan is unfinished, {who}; nothing was touched", open.id));
     Err(failure
-        .next(format!("show it: cutover status {}", open.id))
-        .next(format!("continue: cutover resume {}", open.id))
-        .next(format!("roll back: cutover rollback {}", open.id)))
+        .next(format!("to show the run: cutover status {}", open.id))
+        .next(format!("to continue the run: cutover resume {}", open.id))
+        .next(format!("to roll the run back: cutover rollback {}", open.id)))
 }
 
-/// Refuses if another run's marker is on one of the load balancers.
+/// Refuses to start if another run's marker is on one of the load balancers.
 ///
 /// # Errors
-/// Exit 6.
+/// Returns exit code 6.
 pub async fn refuse_other_owner(ports: &Ports, prepared: &Preparation) -> Result<(), Failure> {
     match prepared.other_marker() {
         Some(other) if !marker::is_unstarted_or_finished(&*ports.store, other).await => {
@@ -51,23 +51,23 @@ pub async fn refuse_other_owner(ports: &Ports, prepared: &Preparation) -> Result
                 Failure::new(Exit::Locked, format!("another run owns this load balancer (run, owner, since): {other}"));
             Err(failure
                 .next("nothing was touched")
-                .next("show it: cutover status --load-balancer NAME")
-                .next(format!("if that run does not exist any more, remove the tag {KEY} from the load balancer")))
+                .next("to show the marker: cutover status --load-balancer NAME")
+                .next(format!("if that run no longer exists, remove the tag {KEY} from the load balancer")))
         }
         _ => Ok(()),
     }
 }
 
-/// The shares that a rollback restores; `None`: the current shares of each route. A run that starts in the middle
-/// restores all traffic to `from` unless `given` says otherwise.
+/// Returns the shares that a rollback restores; `None`: the current shares of each route. A run that starts at a later
+/// step restores all traffic to `from`, unless `given` contains other shares.
 ///
 /// # Errors
-/// `given` names a cluster that the plan does not have (exit 2).
+/// Fails if `given` names a cluster that the plan does not have (exit 2).
 pub fn baseline(plan: &Plan, from_step: usize, given: Option<Shares>) -> Result<Option<Shares>, Failure> {
-    let whole = |cluster: &str| {
+    let all_traffic_to = |cluster: &str| {
         plan.clusters.iter().map(|c| (c.name.clone(), if c.name == cluster { 100 } else { 0 })).collect()
     };
-    let Some(mut shares) = given else { return Ok((from_step > 1).then(|| whole(&plan.strategy.from))) };
+    let Some(mut shares) = given else { return Ok((from_step > 1).then(|| all_traffic_to(&plan.strategy.from))) };
     if let Some(unknown) = shares.keys().find(|name| plan.clusters.iter().all(|c| c.name != **name)) {
         return Err(Failure::new(
             Exit::Usage,
@@ -80,9 +80,9 @@ pub fn baseline(plan: &Plan, from_step: usize, given: Option<Shares>) -> Result<
     Ok(Some(shares))
 }
 
-/// How a run starts.
+/// The options for the start of a run.
 pub struct StartOptions<'a> {
-    /// Its first step, counted from 1.
+    /// The first step of the run, counted from 1.
     pub from_step: usize,
     /// The shares that a rollback restores; `None`: the current shares of each route.
     pub start: Option<Shares>,
@@ -92,17 +92,17 @@ pub struct StartOptions<'a> {
 
 /// A run that has started and that this process owns.
 pub struct StartedRun {
-    /// How this process drives it.
+    /// The settings with which this process drives the run.
     pub settings: Settings,
-    /// The locks.
+    /// The locks and the marker of the run.
     pub ownership: Ownership,
 }
 
-/// Why a run was not started.
+/// The reason why a run was not started.
 pub enum StartError {
-    /// Before anything was written.
+    /// A check failed before anything was written.
     Refused(Failure),
-    /// Its locks or its marker could not be acquired.
+    /// The locks or the marker of the run could not be acquired.
     NotOwned(OwnershipError),
 }
 
@@ -115,10 +115,10 @@ impl From<StartError> for Failure {
     }
 }
 
-/// Starts the run: its journal, its locks, its marker.
+/// Starts the run: creates its journal and acquires its locks and its marker.
 ///
 /// # Errors
-/// Something cannot be read before the start, or the locks or the marker cannot be acquired.
+/// Fails if something cannot be read before the start, or if the locks or the marker cannot be acquired.
 pub async fn start_run(
     surface: &dyn Surface,
     plan: &Plan,

@@ -1,5 +1,5 @@
-//! Determines and opens the store of the runs: the plan's `spec.state`, else `--state` or `CUTOVER_STATE`, else this
-//! machine. If a store cannot be used, no other one is used instead.
+//! Determines and opens the store of the runs. The location comes from the plan's `spec.state`, else from `--state` or
+//! `CUTOVER_STATE`; without these it is this machine. If this store cannot be used, no other store is used instead.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,38 +14,38 @@ use crate::adapter::store::kubernetes::KubernetesStore;
 use crate::plan::model::{ClusterAccess, Plan, StateLocation};
 use crate::port::store::{Store, StoreError};
 
-/// The store that the command line or the environment names.
+/// The location of the store, from the command line or the environment.
 #[derive(Debug, Clone, Default)]
 pub struct StateOptions {
     /// The directory on this machine; `None`: the user's state directory.
     pub dir: Option<PathBuf>,
-    /// The store of runs whose plan does not name one.
+    /// The store for runs whose plan does not name one.
     pub state: Option<StateLocation>,
 }
 
-/// A namespace of a connected cluster that stores runs.
+/// A namespace of a connected cluster, in which runs are stored.
 pub struct StateNamespace {
     /// The connection to the cluster.
     pub cluster: K8s,
-    /// Its name.
+    /// The name of the namespace.
     pub name: String,
-    /// For messages: `namespace cutover of the EKS cluster tools`.
+    /// The text for messages, such as `namespace cutover of the EKS cluster tools`.
     pub place: String,
-    /// The `kubectl` command for people: `kubectl -n cutover`.
+    /// The `kubectl` command for people, such as `kubectl -n cutover`.
     pub kubectl: String,
 }
 
-/// The store that a plan's runs belong to.
+/// Returns the location of the store for a plan's runs.
 pub fn location_of(given: &StateOptions, plan: &Plan) -> Result<StateLocation, Failure> {
     Ok(match (&plan.state, &given.state) {
         (StateLocation::Local, other) => other.clone().unwrap_or_default(),
-        (said, Some(other)) if said != other => {
+        (from_plan, Some(other)) if from_plan != other => {
             let message =
-                format!("{} stores its runs in {said}, but --state (or CUTOVER_STATE) says {other}", plan.source);
+                format!("{} stores its runs in {from_plan}, but --state (or CUTOVER_STATE) says {other}", plan.source);
             return Err(Failure::new(Exit::Usage, message)
-                .next("remove --state or CUTOVER_STATE: the plan's own `spec.state` applies to everybody"));
+                .next("remove --state or CUTOVER_STATE: the plan's own `spec.state` applies on every machine"));
         }
-        (said, _) => said.clone(),
+        (from_plan, _) => from_plan.clone(),
     })
 }
 
@@ -54,18 +54,19 @@ pub async fn open_for_plan(given: &StateOptions, plan: &Plan) -> Result<Arc<dyn 
     open(given, &location_of(given, plan)?, Some(&plan.region)).await
 }
 
-/// Opens the store of the named run or plan: the one that a plan file names, otherwise the one of `--state`.
+/// Opens the store of the named run or plan: the store in the plan file if `target` is one, otherwise the store of
+/// `--state`.
 pub async fn open_for_target(given: &StateOptions, target: Option<&str>) -> Result<Arc<dyn Store>, Failure> {
     let file = target.filter(|t| *t == "-" || Path::new(t).is_file());
-    // A file that is not a plan may have the name of a run. If no run matches, that error names the problem of the
-    // file.
+    // A file that is not a plan may have the same name as a run. If no run matches either, that later error also names
+    // the problem with the file.
     match file.and_then(|file| find::plan_file(file, false).ok()) {
         Some(plan) => open_for_plan(given, &plan).await,
         None => open(given, &given.state.clone().unwrap_or_default(), None).await,
     }
 }
 
-/// Opens a store. A shared store is probed at once, so that an unreachable one is refused before anything starts.
+/// Opens a store. Probes a shared store at once, so that an unreachable store is refused before a run starts.
 async fn open(given: &StateOptions, place: &StateLocation, region: Option<&str>) -> Result<Arc<dyn Store>, Failure> {
     let StateLocation::Kubernetes { access, namespace } = place else {
         let local = LocalStore::open(given.dir.clone()).map_err(|e| Failure::new(Exit::Internal, e))?;
@@ -77,7 +78,7 @@ async fn open(given: &StateOptions, place: &StateLocation, region: Option<&str>)
     Ok(Arc::new(shared))
 }
 
-/// Connects to the cluster of a namespace. Does not read anything in it yet.
+/// Connects to the cluster of a namespace. Does not read the namespace yet.
 pub async fn connect(access: &ClusterAccess, namespace: &str, region: Option<&str>) -> Result<StateNamespace, Failure> {
     let (reached, cluster, kubectl) = match access {
         ClusterAccess::Eks(name) => (
@@ -90,7 +91,9 @@ pub async fn connect(access: &ClusterAccess, namespace: &str, region: Option<&st
             format!("the cluster of context {name}"),
             format!("kubectl --context {name}"),
         ),
-        ClusterAccess::None => return Err(Failure::new(Exit::Usage, "the state names a namespace but no cluster")),
+        ClusterAccess::None => {
+            return Err(Failure::new(Exit::Usage, "the state location names a namespace but no cluster"));
+        }
     };
     let place = format!("namespace {namespace} of {cluster}");
     match reached {

@@ -1,4 +1,5 @@
-//! Steers a run: sends a request to the process that drives it, or acquires the lock and acts itself if there is none.
+//! Steers a run: sends a request to the process that drives it. If there is no such process, this process acquires the
+//! lock and acts itself.
 
 use std::sync::Arc;
 
@@ -18,9 +19,9 @@ use crate::port::store::{Request, Store};
 /// How this process continues a run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DriveOptions {
-    /// The step after which it stops, counted from 1.
+    /// The step after which the process stops, counted from 1.
     pub until: Option<usize>,
-    /// From this time on it stops as soon as only waiting is left.
+    /// The time after which the process stops as soon as only waiting is left.
     pub leave: Option<Timestamp>,
     /// The budget for observations, in describe calls a second.
     pub api_budget: Option<f64>,
@@ -29,27 +30,28 @@ pub struct DriveOptions {
 }
 
 impl DriveOptions {
-    /// Applies this to the settings of a run whose observation takes `things` calls.
-    pub fn settings(self, settings: Settings, things: usize) -> Settings {
+    /// Applies these options to the settings of a run whose observation takes `calls` calls.
+    pub fn settings(self, settings: Settings, calls: usize) -> Settings {
         let orders = ProcessOptions { until_step: self.until, exit_after: self.leave };
         Settings {
             orders,
             leave_when_frozen: self.leave_when_frozen,
-            ..settings.with_api_budget(self.api_budget, things)
+            ..settings.with_api_budget(self.api_budget, calls)
         }
     }
 }
 
-/// The ports and settings of a process that continues an unfinished run. Refuses credentials of another account.
+/// Connects the ports and builds the settings of a process that continues an unfinished run. Refuses credentials of
+/// another account.
 pub async fn connect_to_run(
     found: &StoredRun,
     state: &State,
     store: Arc<dyn Store>,
-    going: DriveOptions,
+    options: DriveOptions,
 ) -> Result<(Ports, Settings), Failure> {
     let ports = connect::ports(&found.plan, store).await;
     identity::check_account(&found.plan, &ports).await?;
-    let settings = going.settings(drive::settings(&found.plan, state), WatchList::of(&found.plan, state).calls());
+    let settings = options.settings(drive::settings(&found.plan, state), WatchList::of(&found.plan, state).calls());
     Ok((ports, settings))
 }
 
@@ -68,13 +70,14 @@ pub async fn send_request(
     }
 }
 
-/// Continues a run: through the process that drives it, or in this process if there is none.
+/// Continues a run. If a process drives the run, sends a request to that process; otherwise continues the run in this
+/// process.
 pub async fn resume(
     surface: &dyn Surface,
     store: Arc<dyn Store>,
     found: &StoredRun,
     mode: ResumeMode,
-    going: DriveOptions,
+    options: DriveOptions,
 ) -> Result<Exit, Failure> {
     let state = found.state()?;
     let (by, _) = owner::owner();
@@ -87,7 +90,7 @@ pub async fn resume(
     if let Some(holder) = store.lock_owner(&found.run.id).await {
         return follow::await_receipt(surface, &store, found, &holder).await;
     }
-    let (ports, settings) = connect_to_run(found, &state, store, going).await?;
+    let (ports, settings) = connect_to_run(found, &state, store, options).await?;
     surface.show(&drive::observation_text(&settings, WatchList::of(&found.plan, &state).calls()));
     let ownership =
         ownership::acquire(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
@@ -95,8 +98,8 @@ pub async fn resume(
     drive::Drive::new(&found.plan, ports, settings, ownership).run(surface).await
 }
 
-/// Rolls a run back: through the process that drives it, which is followed to the end, or in this process if there is
-/// none.
+/// Rolls a run back. If a process drives the run, sends a request and follows that process to the end; otherwise rolls
+/// back in this process.
 pub async fn roll_back(
     surface: &dyn Surface,
     store: Arc<dyn Store>,
@@ -112,7 +115,7 @@ pub async fn roll_back(
     roll_back_here(surface, store, found, false, request).await
 }
 
-/// Rolls a run back in this process, as an emergency: only another owner stops it. A completed rollback exits 0.
+/// Rolls a run back in this process, as an emergency. Only another owner can stop this. A completed rollback exits 0.
 pub async fn roll_back_here(
     surface: &dyn Surface,
     store: Arc<dyn Store>,
@@ -121,15 +124,15 @@ pub async fn roll_back_here(
     request: &Request,
 ) -> Result<Exit, Failure> {
     let state = found.state()?;
-    // If the routes were read less than a minute ago, the first write needs no other call: its ARN names account and
-    // region.
+    // If the routes were read less than a minute ago, the first write needs no check of account and region: the ARN in
+    // the write names both.
     let seen = last_seen_intact(&*store, &found.records, &state, Timestamp::now()).await.is_some();
     let ports = connect::rollback_ports(&found.plan, store).await;
     if !seen {
         identity::check_account(&found.plan, &ports).await?;
     }
     let settings = drive::settings(&found.plan, &state);
-    let there = seen.then_some(Marker::Ours);
+    let marker = seen.then_some(Marker::Ours);
     let ownership = ownership::acquire_to_restore(
         &ports,
         &settings,
@@ -137,16 +140,16 @@ pub async fn roll_back_here(
         &found.run.id,
         &found.run.load_balancers,
         take_over,
-        there,
+        marker,
     );
     let ownership = ownership.await.map_err(|e| drive::resume_failure(e, &state))?;
-    let asked = ports.clone();
+    let ports_for_check = ports.clone();
     let exit = drive::Drive { request: Some(request), ..drive::Drive::new(&found.plan, ports, settings, ownership) }
         .run(surface)
         .await
         .map(Exit::done_if_rolled_back)?;
     if exit != Exit::Done && seen {
-        identity::check_account(&found.plan, &asked).await?;
+        identity::check_account(&found.plan, &ports_for_check).await?;
     }
     Ok(exit)
 }

@@ -1,5 +1,5 @@
-//! The view of a run at one moment, as plain values: the dashboard and `status` show it, `status --output json` prints
-//! it.
+//! The view of a run at one moment, as plain values. The dashboard and `status` show the view, and `status --output
+//! json` prints it.
 
 use std::collections::BTreeMap;
 
@@ -17,10 +17,10 @@ use crate::domain::traffic::{ClusterName, RouteContent, shares};
 use crate::plan::model::Plan;
 use crate::port::store::Heartbeat;
 
-/// A heartbeat older than this does not count.
+/// The age at which a heartbeat no longer counts.
 const HEARTBEAT_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
 
-/// A run at one moment.
+/// The state of a run at one moment, for people and for JSON output.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunView {
@@ -30,21 +30,21 @@ pub struct RunView {
     pub plan: String,
     /// The time of this view.
     pub now: Timestamp,
-    /// Its phase.
+    /// The phase of the run.
     pub phase: Phase,
-    /// How it ended, if it did.
+    /// How the run ended; `None`: the run is unfinished.
     pub outcome: Option<RunOutcome>,
     /// The current step, or the next one, counted from 1.
     pub step: usize,
     /// The labels of all steps.
     pub steps: Vec<String>,
-    /// Who paused it, and why.
+    /// The pause by an operator, with the reason.
     pub paused: Option<PauseView>,
     /// Why the run is frozen.
     pub frozen: Option<FreezeView>,
-    /// Why it is, or was, rolled back.
+    /// Why the run is, or was, rolled back.
     pub rollback_cause: Option<String>,
-    /// Whether the old groups are, or are being, detached from the routes: a rollback is not possible any more.
+    /// Whether the old groups are being or were detached from the routes. A rollback is then no longer possible.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub retired: bool,
     /// Why the last process stopped.
@@ -57,131 +57,131 @@ pub struct RunView {
     pub drift: Vec<DriftView>,
     /// Rules that someone created after the start and that forward to the old groups; the run does not move them.
     pub new_rules: Vec<String>,
-    /// The plan's target groups.
+    /// The health of the plan's target groups.
     pub health: Vec<GroupHealth>,
-    /// Its wait reasons.
+    /// The reasons why the run waits now.
     pub waits: Vec<Wait>,
-    /// Whether the original clusters could take all traffic again.
+    /// Whether the healthy targets of each original cluster could take all traffic again.
     pub way_back: Vec<WayBackView>,
-    /// Who guards it.
+    /// The process that guards the run.
     pub guard: Guard,
-    /// Whether commands from another terminal reach it; `false` for a rehearsal, which is only in memory.
+    /// Whether commands from another terminal reach the run. `false` for a rehearsal, which exists only in memory.
     #[serde(skip)]
     pub reachable: bool,
-    /// The command that rolls back without a journal, for a run whose journal is only in memory.
+    /// The command that rolls back a run whose journal exists only in memory; `None` for other runs.
     #[serde(skip)]
     pub without_journal: Option<String>,
 }
 
-/// A pause by an operator.
+/// A pause that an operator requested.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PauseView {
-    /// By whom.
+    /// The operator who paused the run.
     pub by: String,
-    /// Why; may be empty.
+    /// The reason for the pause; may be empty.
     pub reason: String,
 }
 
-/// A freeze.
+/// A freeze: no shares are raised until the reason goes away.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FreezeView {
-    /// Its kind.
+    /// The kind of reason for the freeze.
     pub reason: FreezeReason,
     /// The reason as text.
     pub message: String,
-    /// Since when.
+    /// When the freeze began.
     pub since: Timestamp,
 }
 
-/// Routes with equal shares.
+/// A group of routes with equal shares.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RouteGroup {
-    /// Percent of the managed part, `from` first, then `to`, then the others; empty if the plan's groups have no
-    /// weight.
+    /// Percent of the managed part by cluster: `from` first, then `to`, then the others. Empty if the plan's groups
+    /// have no weight.
     pub shares: Vec<(ClusterName, f64)>,
-    /// The routes' labels.
+    /// The labels of the routes.
     pub routes: Vec<String>,
-    /// How many of them have group stickiness.
+    /// How many of the routes have target group stickiness.
     pub sticky: usize,
 }
 
-/// A route that someone else changed.
+/// A change that someone else made to a route.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DriftView {
-    /// Its label.
+    /// The label of the route.
     pub route: String,
     /// The kind of change.
     pub kind: DriftKind,
     /// What changed, as text.
     pub change: String,
-    /// Whether an operator accepted it (`resume --keep-live`).
+    /// Whether an operator accepted the change (`resume --keep-live`).
     pub accepted: bool,
-    /// Who probably did it, as text.
+    /// Who probably made the change, as text.
     pub by: String,
-    /// Whether the change restores original shares.
+    /// Whether the change restores the original shares.
     pub restores_original: bool,
-    /// How to stop the tool that probably did it from doing it again.
+    /// How to stop the tool that probably made the change from making it again.
     pub advice: Option<String>,
 }
 
-/// What someone else did to a route.
+/// The kind of change that someone else made to a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum DriftKind {
-    /// Changed its shares or actions.
+    /// The shares or the actions of the route changed.
     Changed,
-    /// Changed its conditions: it handles other requests.
+    /// The conditions of the rule changed, so that the rule handles other requests.
     Conditions,
-    /// Deleted its rule.
+    /// The rule was deleted.
     Deleted,
-    /// Deleted its rule, and created another one with its conditions.
+    /// The rule was deleted, and another rule with the same conditions was created.
     Replaced,
 }
 
-/// A target group.
+/// The health of a target group.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GroupHealth {
-    /// Its cluster.
+    /// The cluster that the group belongs to.
     pub cluster: ClusterName,
-    /// Its name.
+    /// The name of the group.
     pub group: String,
-    /// Its targets at the last reading, if there is one.
+    /// The number of targets by state at the last reading; `None`: not read yet.
     pub targets: Option<HealthCounts>,
-    /// Why targets are unused, in AWS's words, if some are.
+    /// Why some targets are unused, in AWS's words; `None`: no target is unused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unused: Option<String>,
-    /// Why it cannot be read at the moment.
+    /// Why the group's health cannot be read at the moment.
     pub unreadable: Option<String>,
 }
 
-/// The capacity of a cluster on the way back.
+/// The healthy targets of a cluster that a rollback would send the traffic to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WayBackView {
-    /// The cluster.
+    /// The name of the cluster.
     pub cluster: ClusterName,
-    /// Healthy targets now; `None`: unknown.
+    /// The number of healthy targets now; `None`: unknown.
     pub healthy: Option<u32>,
-    /// Healthy targets at the start.
+    /// The number of healthy targets at the start of the run.
     pub baseline: u32,
 }
 
-/// Who guards a run.
+/// The process that guards a run, if any.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "camelCase")]
 pub enum Guard {
-    /// A process guards it.
+    /// A process guards the run.
     Watched {
-        /// `alice@mac`.
+        /// The user and the machine of that process, such as `alice@mac`.
         by: String,
-        /// Its last observation.
+        /// The time of the last observation by that process.
         at: Timestamp,
         /// Seconds between two observations, if known.
         #[serde(skip_serializing_if = "Option::is_none")]
         every: Option<u64>,
     },
-    /// No process guards it.
+    /// The run has no process that guards it.
     Unguarded {
-        /// Since when.
+        /// The time since which no process guards the run.
         since: Timestamp,
     },
     /// The run is finished and needs no guard.
@@ -189,8 +189,8 @@ pub enum Guard {
 }
 
 impl RunView {
-    /// Builds the view. Without a watch, the shares are the last confirmed ones and health is unknown. The guard is the
-    /// run's owner at the watch's last observation; [`RunView::with_heartbeat`] replaces it.
+    /// Builds the view. Without `watch`, the shares are the last confirmed ones and the health is unknown. The guard is
+    /// the run's owner at the last observation in `watch`; [`RunView::with_heartbeat`] replaces it.
     pub fn of(plan: &Plan, state: &State, watch: Option<&Observed>, waits: &[Wait], now: Timestamp) -> Self {
         let names = Names::of(&state.started);
         let label = |r: &Route| names.route(&r.start.id);
@@ -213,25 +213,25 @@ impl RunView {
             rollback_cause: state.rollback.as_ref().map(|r| r.cause.clone()),
             retired: state.retirement.is_some(),
             stopped: state.stopped,
-            traffic: traffic(plan, state, watch, &names),
+            traffic: route_groups(plan, state, watch, &names),
             unconfirmed: state.routes.values().filter(|r| r.open_writes.is_some()).map(label).collect(),
-            drift: state.routes.values().flat_map(|r| drift(state, r, &names)).collect(),
+            drift: state.routes.values().flat_map(|r| drift_views(state, r, &names)).collect(),
             new_rules: state.newcomers.values().map(|start| start.label.clone()).collect(),
-            health: state.started.groups.keys().map(|arn| health(arn, state, watch)).collect(),
+            health: state.started.groups.keys().map(|arn| group_health(arn, state, watch)).collect(),
             waits: newer
                 .into_iter()
                 .chain(waits.iter().filter(|wait| wait.reason != WaitReason::Newer).cloned())
                 .collect(),
             way_back: watch
                 .map_or_else(Vec::new, |w| decide::way_back(state, w).into_iter().map(WayBackView::from).collect()),
-            guard: guard(state, look.map(|at| (state.started.owner.clone(), at)), now),
+            guard: current_guard(state, look.map(|at| (state.started.owner.clone(), at)), now),
             reachable: true,
             without_journal: None,
         }
     }
 
-    /// Sets the guard by the last heartbeat in the store. A heartbeat that is over a minute old, or that says that its
-    /// process stopped, does not count.
+    /// Sets the guard by the last heartbeat in the store. A heartbeat does not count if it is over a minute old, or if
+    /// it says that the process stopped.
     #[must_use]
     pub fn with_heartbeat(mut self, look: Option<&Heartbeat>) -> Self {
         if self.guard != Guard::Over {
@@ -246,7 +246,8 @@ impl RunView {
         self
     }
 
-    /// The current step's number and the number of steps. After the last step it stays at that step.
+    /// Returns the number of the current step and the number of steps. After the last step, the current step is the
+    /// last one.
     pub fn step_of(&self) -> (usize, usize) {
         (self.step.min(self.steps.len()), self.steps.len())
     }
@@ -258,7 +259,7 @@ impl From<decide::WayBack> for WayBackView {
     }
 }
 
-/// The name of a phase in `status --output json` and in the metrics.
+/// Returns the name of a phase in `status --output json` and in the metrics.
 pub fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Ready => "ready",
@@ -272,7 +273,7 @@ pub fn phase(phase: Phase) -> &'static str {
     }
 }
 
-fn guard(state: &State, look: Option<(String, Timestamp)>, now: Timestamp) -> Guard {
+fn current_guard(state: &State, look: Option<(String, Timestamp)>, now: Timestamp) -> Guard {
     match look {
         _ if state.finished.is_some() => Guard::Over,
         Some((by, at)) if now.duration_since(at) <= HEARTBEAT_TIMEOUT => Guard::Watched { by, at, every: None },
@@ -281,13 +282,14 @@ fn guard(state: &State, look: Option<(String, Timestamp)>, now: Timestamp) -> Gu
     }
 }
 
-/// Routes grouped by their shares, without deleted rules, which are in `drift`.
-fn traffic(plan: &Plan, state: &State, watch: Option<&Observed>, names: &Names) -> Vec<RouteGroup> {
+/// Groups routes by their shares. Omits deleted rules, which are in `drift`.
+fn route_groups(plan: &Plan, state: &State, watch: Option<&Observed>, names: &Names) -> Vec<RouteGroup> {
     let mut splits: BTreeMap<String, RouteGroup> = BTreeMap::new();
     for route in state.routes.values().filter(|r| !r.is_deleted()) {
         let content = live_content(route, watch);
         let managed: Vec<_> = route.start.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
-        let shares = shares::live_shares(&content.split, &managed).map_or_else(Vec::new, |read| ordered(plan, read));
+        let shares =
+            shares::live_shares(&content.split, &managed).map_or_else(Vec::new, |read| sorted_shares(plan, read));
         let split =
             splits.entry(format!("{shares:?}")).or_insert_with(|| RouteGroup { shares, routes: Vec::new(), sticky: 0 });
         split.routes.push(names.route(&route.start.id));
@@ -298,22 +300,23 @@ fn traffic(plan: &Plan, state: &State, watch: Option<&Observed>, names: &Names) 
     splits
 }
 
-/// The live content of a route: as read since its last event, else as the drift says, else as last confirmed.
+/// Returns the live content of a route: the content read after the route's last event. Without such a read: the drifted
+/// content, else the last confirmed content.
 fn live_content<'a>(route: &'a Route, watch: Option<&'a Observed>) -> &'a RouteContent {
     let read = watch.and_then(|w| w.routes.get(&route.start.id)).filter(|r| r.at >= route.last_event_at);
     let read = read.and_then(|r| r.value.as_ref().ok());
     read.or(route.drifted_content()).unwrap_or(&route.confirmed)
 }
 
-fn ordered(plan: &Plan, read: BTreeMap<ClusterName, f64>) -> Vec<(ClusterName, f64)> {
+fn sorted_shares(plan: &Plan, read: BTreeMap<ClusterName, f64>) -> Vec<(ClusterName, f64)> {
     let place = |c: &str| [&plan.strategy.from, &plan.strategy.to].iter().position(|n| *n == c).unwrap_or(2);
     let mut shares: Vec<_> = read.into_iter().filter(|(c, share)| *share > 0.0 || place(c) < 2).collect();
     shares.sort_by_key(|(c, _)| place(c));
     shares
 }
 
-/// What someone else did to a route: its shares or its rule, and its conditions.
-fn drift(state: &State, route: &Route, names: &Names) -> Vec<DriftView> {
+/// Describes what someone else did to a route: changes of its shares or its rule, and changes of its conditions.
+fn drift_views(state: &State, route: &Route, names: &Names) -> Vec<DriftView> {
     let view = |kind, change| DriftView {
         route: names.route(&route.start.id),
         kind,
@@ -327,7 +330,7 @@ fn drift(state: &State, route: &Route, names: &Names) -> Vec<DriftView> {
         (None, _) => None,
         (Some(_), Some(live)) => {
             let change = names.change(&route.start.id, &route.confirmed, live);
-            Some(view(DriftKind::Changed, change.unwrap_or_else(|| "it is as before again".into())))
+            Some(view(DriftKind::Changed, change.unwrap_or_else(|| "the route is unchanged again".into())))
         }
         (Some(_), None) => {
             let replaced = state.replacements(route).any(|rule| state.is_undecided(rule));
@@ -342,7 +345,7 @@ fn drift(state: &State, route: &Route, names: &Names) -> Vec<DriftView> {
     shares.into_iter().chain(conditions).collect()
 }
 
-fn health(arn: &str, state: &State, watch: Option<&Observed>) -> GroupHealth {
+fn group_health(arn: &str, state: &State, watch: Option<&Observed>) -> GroupHealth {
     let start = state.started.groups.get(arn);
     let sample = watch.and_then(|w| w.samples_of(arn).back());
     GroupHealth {

@@ -1,22 +1,22 @@
-//! The three traits of one load balancer API, kept together.
+//! Groups the three traits of one load balancer API.
 
 use std::sync::Arc;
 
 use super::{Inventory, TagStore, Traffic};
 
-/// A load balancer API.
+/// One load balancer API, as the three traits that it implements.
 #[derive(Clone)]
 pub struct LoadBalancerApi {
-    /// Routes and target health.
+    /// Reads and writes routes, and reads target health.
     pub traffic: Arc<dyn Traffic>,
-    /// Load balancers, listeners, target groups and the caller.
+    /// Lists load balancers, listeners and target groups, and names the AWS caller.
     pub inventory: Arc<dyn Inventory>,
-    /// Tags.
+    /// Reads and writes the tags of load balancers, listeners and rules.
     pub tags: Arc<dyn TagStore>,
 }
 
 impl LoadBalancerApi {
-    /// Uses one API for all three traits.
+    /// Uses one value that implements all three traits for all three fields.
     pub fn new(api: impl Traffic + Inventory + TagStore + 'static) -> Self {
         let api = Arc::new(api);
         Self { traffic: Arc::clone(&api) as _, inventory: Arc::clone(&api) as _, tags: api }

@@ -1,4 +1,4 @@
-//! One Kubernetes cluster.
+//! The interface to one Kubernetes cluster.
 
 use async_trait::async_trait;
 
@@ -8,20 +8,22 @@ use crate::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::ServiceRef;
 
-/// One Kubernetes cluster: its identity, its workloads, and its TargetGroupBindings.
+/// One Kubernetes cluster. Reads the cluster's identity and workloads; reads and writes its TargetGroupBindings.
 #[async_trait]
 pub trait Cluster: Send + Sync {
-    /// The cluster's identity and version.
+    /// Reads the identity and the version of the cluster.
     async fn identity(&self) -> Result<ClusterIdentity, Unreadable>;
-    /// The objects of some workloads, in the order of `services`. Objects of a namespace are read once.
+    /// Reads the objects of these workloads. Returns one result for each of `services`, in the same order. Reads the
+    /// objects of a namespace only once.
     async fn workloads(&self, services: &[&ServiceRef]) -> Vec<Result<WorkloadView, Unreadable>>;
-    /// Every binding of the cluster, in all namespaces.
+    /// Reads all TargetGroupBindings of the cluster, in all namespaces.
     async fn bindings(&self) -> Result<Vec<Binding>, Unreadable>;
-    /// Server-side apply without force, with this tool's field manager and strict validation. `dry_run` runs the
-    /// webhooks and changes nothing. Returns the fields of `spec` that were left out because the cluster's schema does
-    /// not have them: only fields whose value the controller takes from the target group anyway.
+    /// Applies a TargetGroupBinding by server-side apply, without force, with this tool's field manager and strict
+    /// validation. `dry_run` calls the webhooks and changes nothing. Returns the fields of `spec` that were left out
+    /// because the cluster's schema does not have them. The controller reads the values of these fields from the target
+    /// group.
     async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<Vec<String>, WriteError>;
-    /// Deletes a binding that was just read, if it has not changed since. It stays visible until its controller has
-    /// deregistered its targets.
+    /// Deletes a TargetGroupBinding that was just read, if it has not changed since. The object stays visible until its
+    /// controller has deregistered its targets.
     async fn delete(&self, found: &Binding) -> Result<(), WriteError>;
 }

@@ -1,4 +1,4 @@
-//! Hooks: commands and HTTP requests of a plan.
+//! The interface that runs the hooks of a plan: commands and HTTP requests.
 
 use async_trait::async_trait;
 
@@ -7,6 +7,6 @@ use crate::domain::decide::HookCall;
 /// Runs hooks. Do not add decisions or retries.
 #[async_trait]
 pub trait Hooks: Send + Sync {
-    /// Runs the hook. Returns its output, or why it failed. Dropping the future ends the hook.
+    /// Runs a hook. Returns the output of the hook, or why the hook failed. Dropping the future ends the hook.
     async fn call(&self, call: &HookCall) -> Result<String, String>;
 }

@@ -7,50 +7,51 @@ use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGrou
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::Selector;
 
-/// How much of each resource is read.
+/// How much to read of each resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
-    /// As listed, with the fewest calls: attributes and tags may be missing.
+    /// The fields of the list response, with the fewest calls. Attributes and tags may be missing.
     Listed,
-    /// With tags and attributes.
+    /// All fields, with tags and attributes.
     Full,
 }
 
 /// Which target groups to read.
 #[derive(Debug, Clone, Copy)]
 pub enum Groups<'a> {
-    /// Groups attached to the load balancer with this ARN. [`Unreadable::NotFound`] if the load balancer does not
+    /// The groups attached to the load balancer with this ARN. [`Unreadable::NotFound`] if the load balancer does not
     /// exist.
     Of(&'a str),
-    /// Groups that a selector matches; an empty list if there is none.
+    /// The groups that a selector matches; an empty list if the selector matches none.
     Matching(&'a Selector),
 }
 
-/// Lists resources. A selector without tags matches all of the account and region. Writing a route needs none of this.
+/// Lists resources for preflight and `init`. A selector without tags matches every resource of the account and region.
+/// A write to a route needs none of these reads.
 #[async_trait]
 pub trait Inventory: Send + Sync {
-    /// The account and the caller's ARN, as STS names them.
+    /// Reads the account and the caller's ARN from STS.
     async fn caller(&self) -> Result<Caller, Unreadable>;
-    /// The load balancers that a selector matches. A selector by tags always reads tags.
+    /// Reads the load balancers that a selector matches. A selector by tags always reads tags.
     async fn load_balancers(&self, selector: &Selector, detail: Detail) -> Result<Vec<LoadBalancer>, Unreadable>;
-    /// The listeners of a load balancer, each with its default action first and then its rules by priority. What cannot
-    /// be read of a listener is recorded in it ([`Listener::unread`], [`Listener::tags_unread`]) and does not affect
-    /// the others.
+    /// Reads the listeners of a load balancer, each with its default action first, then its rules by priority. An
+    /// unreadable part of a listener is recorded in that listener ([`Listener::unread`], [`Listener::tags_unread`]) and
+    /// does not affect the other listeners.
     async fn listeners(
         &self,
         load_balancer: &str,
         detail: Detail,
     ) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable>;
-    /// Target groups. A selector by tags always reads tags.
+    /// Reads target groups. A selector by tags always reads tags.
     async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable>;
 }
 
 /// The identity of the caller in AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Twelve digits.
+    /// The account id, twelve digits.
     pub account: String,
-    /// ARN of the user or assumed role.
+    /// The ARN of the user or assumed role.
     pub arn: String,
     /// When the credentials expire, if known.
     pub expires: Option<jiff::Timestamp>,

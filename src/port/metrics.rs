@@ -1,12 +1,12 @@
-//! The sources of metric gates.
+//! The interface to the sources of metric gates.
 
 use async_trait::async_trait;
 
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 
-/// Reads metric sources. Do not add judgement: a source that cannot be read is reported as such.
+/// Reads metric sources. Do not judge values here: return an unreadable source as unreadable.
 #[async_trait]
 pub trait Metrics: Send + Sync {
-    /// The result of each question, in their order.
+    /// Measures all requests. Returns one value for each request, in the same order.
     async fn measure(&self, questions: &[MeasurementRequest]) -> Vec<MeasuredValue>;
 }

@@ -1,6 +1,6 @@
-//! The interfaces to the outside: narrow traits in domain types without default methods, so that tests and production
-//! take the same path. [`adapter`](crate::adapter) and [`lab`](crate::lab) implement them. Do not add decisions,
-//! retries or a vendor's types.
+//! The interfaces to AWS, Kubernetes and the local system: narrow traits in domain types. The traits have no default
+//! methods, so that tests and production run the same code. [`adapter`](crate::adapter) and [`lab`](crate::lab)
+//! implement them. Do not add decisions, retries or types of a vendor.
 
 mod balancer;
 mod clock;

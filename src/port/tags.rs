@@ -1,4 +1,5 @@
-//! Tags on load balancers, listeners and rules: the marker of a run, and the original weights.
+//! The interface to tags on load balancers, listeners and rules. These tags contain a run's marker and the original
+//! weights.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use crate::domain::traffic::{Tags, Unreadable};
 /// Reads and writes tags. An implementation may repeat a throttled read, but sends a write only once.
 #[async_trait]
 pub trait TagStore: Send + Sync {
-    /// The tags of resources, by ARN; an empty entry for a resource without tags.
+    /// Reads the tags of resources by ARN. A resource without tags has an empty entry.
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable>;
     /// Adds or replaces tags of up to 20 resources. After an error, any of them may have the tags.
     async fn put(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError>;

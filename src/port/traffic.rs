@@ -1,4 +1,4 @@
-//! Routes and target health: what the loop reads and writes in every turn.
+//! The interface to routes and target health, which the engine uses in every loop iteration.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,12 +13,13 @@ use crate::domain::traffic::{RouteCensus, RouteContent, RouteId, Unreadable};
 /// sends a write only once.
 #[async_trait]
 pub trait Traffic: Send + Sync {
-    /// The present content of these routes, one result each. A failure of one does not affect the others.
+    /// Reads the current content of these routes. Returns one result for each route; a failure of one route does not
+    /// affect the others.
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>>;
-    /// The targets of these groups with their health, one result each.
+    /// Reads the targets of these target groups (ARNs) with their health. Returns one result for each group.
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>>;
-    /// Every route of a load balancer, the routes that others made included.
+    /// Reads every route of a load balancer, including the routes that other tools or people created.
     async fn census(&self, load_balancer: &str) -> Result<RouteCensus, Unreadable>;
-    /// Writes the content of a route and nothing else. Does not retry.
+    /// Writes the content of one route and changes nothing else. Does not retry.
     async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError>;
 }

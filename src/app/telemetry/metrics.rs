@@ -1,5 +1,5 @@
-//! Writes a run and its process as metrics: in OpenMetrics 1.0 for scraping, and in the older text format of Prometheus
-//! for the files of node_exporter, which names counters differently.
+//! Renders the metrics of a run and its process: in OpenMetrics 1.0 for scraping, and in the older text format of
+//! Prometheus for the files of node_exporter. The two formats name counters differently.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -20,30 +20,30 @@ use crate::plan::model::Plan;
 /// The values of all metrics.
 #[derive(Debug, Clone)]
 pub struct RunMetrics {
-    /// The plan's name, `from` and `to`, and how many steps it has.
+    /// The plan's name, `from`, `to`, and the number of steps.
     pub plan: (String, String, String, usize),
-    /// The run.
+    /// The state of the run after its last record.
     pub state: State,
-    /// The splits that the run last wrote, by route; routes that it has not written are missing.
+    /// The splits that the run last wrote, by route. Routes that the run has not written are missing.
     pub written: BTreeMap<RouteId, Split>,
-    /// The splits that were last read, by route.
+    /// The splits that the last complete observation read, by route.
     pub read: BTreeMap<RouteId, Split>,
-    /// Health by target group.
+    /// The number of targets by state, by target group.
     pub health: BTreeMap<String, HealthCounts>,
-    /// The last complete observation.
+    /// The time of the last complete observation.
     pub observed_at: Option<Timestamp>,
     /// The current wait reasons.
     pub waits: Vec<WaitReason>,
     /// Seconds that this process has waited, by reason.
     pub waited: BTreeMap<WaitReason, f64>,
-    /// Writes of this process, by result.
+    /// The number of writes by this process, by result.
     pub writes: BTreeMap<&'static str, u64>,
-    /// Calls of this process.
+    /// The counts and durations of the API calls by this process.
     pub calls: calls::Counts,
 }
 
 impl RunMetrics {
-    /// The metrics of a run before its first observation.
+    /// Creates the metrics of a run before its first observation.
     pub fn new(plan: &Plan, state: State) -> Self {
         Self {
             plan: (plan.name.clone(), plan.strategy.from.clone(), plan.strategy.to.clone(), plan.strategy.steps.len()),
@@ -66,7 +66,7 @@ impl Published for RunMetrics {
     }
 }
 
-/// The types of metric families.
+/// The types of metric families in the text formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MetricType {
     Info,
@@ -75,7 +75,7 @@ enum MetricType {
     Summary,
 }
 
-/// The text of the metrics while it is written.
+/// A writer that builds the text of the metrics.
 struct MetricsText {
     dialect: Dialect,
     plan: String,
@@ -85,9 +85,9 @@ struct MetricsText {
 type Labels<'a> = Vec<(&'a str, &'a str)>;
 
 impl MetricsText {
-    /// Writes a family and its samples. `name` has no suffix for its type; `unit` is the last word of `name` if that is
-    /// a unit, else empty.
-    fn family<'a>(
+    /// Writes a metric family and its samples. `name` has no suffix for the type of the family. `unit` is the last word
+    /// of `name` if that word is a unit, else empty.
+    fn write_family<'a>(
         &mut self,
         name: &str,
         kind: MetricType,
@@ -95,18 +95,18 @@ impl MetricsText {
         help: &str,
         samples: impl IntoIterator<Item = (Labels<'a>, f64)>,
     ) {
-        self.head(name, kind, unit, help);
+        self.write_head(name, kind, unit, help);
         let suffix = match kind {
             MetricType::Info => "_info",
             MetricType::Counter => "_total",
             MetricType::Gauge | MetricType::Summary => "",
         };
         for (labels, value) in samples {
-            self.sample(&format!("{name}{suffix}"), &labels, value);
+            self.write_sample(&format!("{name}{suffix}"), &labels, value);
         }
     }
 
-    fn head(&mut self, name: &str, kind: MetricType, unit: &str, help: &str) {
+    fn write_head(&mut self, name: &str, kind: MetricType, unit: &str, help: &str) {
         let (name, kind) = match (self.dialect, kind) {
             (Dialect::OpenMetrics, MetricType::Info) => (name.to_owned(), "info"),
             (Dialect::OpenMetrics, MetricType::Counter) => (name.to_owned(), "counter"),
@@ -122,14 +122,14 @@ impl MetricsText {
         let _ = writeln!(self.text, "# HELP {name} {help}");
     }
 
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+    fn write_sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
         let plan = [("plan", self.plan.as_str())];
-        let labels: Vec<_> = plan.iter().chain(labels).map(|(k, v)| format!("{k}=\"{}\"", escaped(v))).collect();
+        let labels: Vec<_> = plan.iter().chain(labels).map(|(k, v)| format!("{k}=\"{}\"", escape_label(v))).collect();
         let _ = writeln!(self.text, "{name}{{{}}} {value}", labels.join(","));
     }
 }
 
-fn escaped(text: &str) -> String {
+fn escape_label(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
@@ -144,28 +144,28 @@ const PHASES: [Phase; 8] = [
     Phase::Retiring,
 ];
 
-/// The text of all metrics.
+/// Renders all metrics as text.
 pub fn text(gauges: &RunMetrics, dialect: Dialect) -> String {
     let (plan, from, to, steps) = &gauges.plan;
     let mut page = MetricsText { dialect, plan: plan.clone(), text: String::new() };
     let state = &gauges.state;
     let one = |value: f64| [(Vec::new(), value)];
-    page.family(
+    page.write_family(
         "cutover_build",
         MetricType::Info,
         "",
-        "The program.",
+        "The version of this program.",
         [(vec![("version", env!("CARGO_PKG_VERSION"))], 1.0)],
     );
     let run: Labels = vec![("run", &state.run), ("from", from), ("to", to)];
-    page.family(
+    page.write_family(
         "cutover_run",
         MetricType::Info,
         "",
         "The run, and the clusters between which it moves traffic.",
         [(run, 1.0)],
     );
-    page.family(
+    page.write_family(
         "cutover_run_start_timestamp_seconds",
         MetricType::Gauge,
         "seconds",
@@ -173,7 +173,7 @@ pub fn text(gauges: &RunMetrics, dialect: Dialect) -> String {
         one(seconds(state.started_at)),
     );
     if let Some(look) = gauges.observed_at {
-        page.family(
+        page.write_family(
             "cutover_last_observation_timestamp_seconds",
             MetricType::Gauge,
             "seconds",
@@ -181,45 +181,45 @@ pub fn text(gauges: &RunMetrics, dialect: Dialect) -> String {
             one(seconds(look)),
         );
     }
-    page.family(
+    page.write_family(
         "cutover_step",
         MetricType::Gauge,
         "",
         "The current step, or the next one, counted from 1.",
         one(number(state.step.min(*steps))),
     );
-    page.family("cutover_steps", MetricType::Gauge, "", "Steps of the plan.", one(number(*steps)));
+    page.write_family("cutover_steps", MetricType::Gauge, "", "Steps of the plan.", one(number(*steps)));
     let phases = PHASES.iter().map(|phase| (vec![("phase", view::phase(*phase))], flag(state.phase == *phase)));
-    page.family("cutover_phase", MetricType::Gauge, "", "1 for the current phase of the run.", phases);
+    page.write_family("cutover_phase", MetricType::Gauge, "", "1 for the current phase of the run.", phases);
     let held = [("paused", state.paused.is_some()), ("frozen", state.frozen.is_some())];
     let held = held.into_iter().map(|(reason, is)| (vec![("reason", reason)], flag(is)));
-    page.family(
+    page.write_family(
         "cutover_raises_stopped",
         MetricType::Gauge,
         "",
         "1 if no share is raised, because the run is paused or frozen.",
         held,
     );
-    traffic(gauges, &mut page);
-    verdicts(state, &mut page);
+    write_traffic(gauges, &mut page);
+    write_gate_verdicts(state, &mut page);
     let waits: Vec<_> =
-        gauges.waited.keys().map(|reason| (word(*reason), flag(gauges.waits.contains(reason)))).collect();
+        gauges.waited.keys().map(|reason| (reason_name(*reason), flag(gauges.waits.contains(reason)))).collect();
     let waits = waits.iter().map(|(reason, is)| (vec![("reason", reason.as_str())], *is));
-    page.family(
+    page.write_family(
         "cutover_waiting",
         MetricType::Gauge,
         "",
         "1 for each current wait reason, 0 for earlier wait reasons of this process.",
         waits,
     );
-    process(gauges, &mut page);
+    write_process_metrics(gauges, &mut page);
     if dialect == Dialect::OpenMetrics {
         page.text += "# EOF\n";
     }
     page.text
 }
 
-fn traffic(gauges: &RunMetrics, page: &mut MetricsText) {
+fn write_traffic(gauges: &RunMetrics, page: &mut MetricsText) {
     let state = &gauges.state;
     for (name, help, source) in [
         (
@@ -233,22 +233,22 @@ fn traffic(gauges: &RunMetrics, page: &mut MetricsText) {
             &gauges.read,
         ),
     ] {
-        page.head(name, MetricType::Gauge, "", help);
+        page.write_head(name, MetricType::Gauge, "", help);
         for (id, route) in &state.routes {
             let split = source.get(id).unwrap_or(route.split());
             for (cluster, arn) in &route.start.groups {
-                // A group that is not attached has no weight.
+                // A group that is not attached to the route has no weight.
                 let Some(weight) = split.weight(arn) else { continue };
                 let labels = [
                     ("load_balancer", balancer(&route.start.load_balancer)),
                     ("route", &*route.start.label),
                     ("cluster", cluster),
                 ];
-                page.sample(name, &labels, f64::from(weight));
+                page.write_sample(name, &labels, f64::from(weight));
             }
         }
     }
-    page.head("cutover_targets", MetricType::Gauge, "", "Targets of a target group, by health state.");
+    page.write_head("cutover_targets", MetricType::Gauge, "", "Targets of a target group, by health state.");
     for (arn, group) in &state.started.groups {
         let Some(counts) = gauges.health.get(arn) else { continue };
         let HealthCounts { healthy, initial, unhealthy, unused, draining, unavailable } = *counts;
@@ -261,7 +261,7 @@ fn traffic(gauges: &RunMetrics, page: &mut MetricsText) {
             ("unavailable", unavailable),
         ];
         for (word, count) in states {
-            page.sample(
+            page.write_sample(
                 "cutover_targets",
                 &[("target_group", &group.name), ("cluster", &group.cluster), ("state", word)],
                 f64::from(count),
@@ -270,24 +270,28 @@ fn traffic(gauges: &RunMetrics, page: &mut MetricsText) {
     }
 }
 
-fn verdicts(state: &State, page: &mut MetricsText) {
-    page.head(
+fn write_gate_verdicts(state: &State, page: &mut MetricsText) {
+    page.write_head(
         "cutover_gate_verdict",
         MetricType::Gauge,
         "",
         "1 for the verdict of a metric gate on the current shares.",
     );
-    for (gate, GateHistory { last_verdict: said, .. }) in &state.gates {
+    for (gate, GateHistory { last_verdict, .. }) in &state.gates {
         for (call, word) in [(GateResult::Pass, "pass"), (GateResult::Hold, "hold"), (GateResult::Fail, "fail")] {
-            page.sample("cutover_gate_verdict", &[("gate", gate), ("verdict", word)], flag(*said == Some(call)));
+            page.write_sample(
+                "cutover_gate_verdict",
+                &[("gate", gate), ("verdict", word)],
+                flag(*last_verdict == Some(call)),
+            );
         }
     }
 }
 
-fn process(gauges: &RunMetrics, page: &mut MetricsText) {
-    let waited: Vec<_> = gauges.waited.iter().map(|(reason, seconds)| (word(*reason), *seconds)).collect();
+fn write_process_metrics(gauges: &RunMetrics, page: &mut MetricsText) {
+    let waited: Vec<_> = gauges.waited.iter().map(|(reason, seconds)| (reason_name(*reason), *seconds)).collect();
     let waited = waited.iter().map(|(reason, seconds)| (vec![("reason", reason.as_str())], *seconds));
-    page.family(
+    page.write_family(
         "cutover_waited_seconds",
         MetricType::Counter,
         "seconds",
@@ -295,22 +299,34 @@ fn process(gauges: &RunMetrics, page: &mut MetricsText) {
         waited,
     );
     let writes = gauges.writes.iter().map(|(result, n)| (vec![("result", *result)], count(*n)));
-    page.family("cutover_writes", MetricType::Counter, "", "Writes of routes by this process, by result.", writes);
+    page.write_family(
+        "cutover_writes",
+        MetricType::Counter,
+        "",
+        "Writes of routes by this process, by result.",
+        writes,
+    );
     let calls = gauges.calls.calls.iter().map(|((service, operation, outcome), n)| {
         (vec![("service", service.as_str()), ("operation", operation.as_str()), ("outcome", outcome.name())], count(*n))
     });
-    page.family("cutover_api_calls", MetricType::Counter, "", "API calls by this process; each retry counts.", calls);
+    page.write_family(
+        "cutover_api_calls",
+        MetricType::Counter,
+        "",
+        "API calls by this process; each retry counts.",
+        calls,
+    );
     let name = "cutover_api_call_duration_seconds";
-    page.head(name, MetricType::Summary, "seconds", "Duration of these API calls.");
+    page.write_head(name, MetricType::Summary, "seconds", "Duration of these API calls.");
     for ((service, operation), (n, took)) in &gauges.calls.durations {
         let labels = [("service", service.as_str()), ("operation", operation.as_str())];
-        page.sample(&format!("{name}_count"), &labels, count(*n));
-        page.sample(&format!("{name}_sum"), &labels, took.as_secs_f64());
+        page.write_sample(&format!("{name}_count"), &labels, count(*n));
+        page.write_sample(&format!("{name}_sum"), &labels, took.as_secs_f64());
     }
 }
 
-/// A wait reason as records write it.
-fn word(reason: WaitReason) -> String {
+/// Returns the name of a wait reason, as records contain it.
+fn reason_name(reason: WaitReason) -> String {
     serde_json::to_value(reason).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
 }
 

@@ -1,5 +1,5 @@
-//! Publishes telemetry of a process: metrics in a file or at a port, and traces. It is off by default and independent
-//! of the engine: a failure to write, serve or send is only logged.
+//! Publishes the telemetry of a process: metrics in a file or at a port, and traces. Telemetry is off by default and
+//! independent of the engine. A failure to write, serve or send is only logged.
 
 pub mod metrics;
 
@@ -26,17 +26,17 @@ use metrics::RunMetrics;
 /// The shortest time between two updates of the metrics.
 const UPDATE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long a process waits at its end for unsent traces.
+/// How long a process waits for unsent traces before it exits.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// The audience that publishes a run's metrics and traces.
+/// The subscriber that publishes a run's metrics and traces.
 pub struct Telemetry {
     meter: Option<MetricsAudience>,
     tracer: Option<TraceAudience>,
 }
 
 impl Telemetry {
-    /// Starts the metrics of the surface and the traces of the environment.
+    /// Starts to publish the metrics of the surface, and the traces that the environment configures.
     pub async fn begin(plan: &Plan, outlets: &Outlets) -> Self {
         let collector = Collector::of(|name| std::env::var(name).ok()).unwrap_or_else(|why| {
             tracing::warn!("traces are off: {why}");
@@ -45,7 +45,7 @@ impl Telemetry {
         Self { tracer: collector.map(TraceAudience::new), ..Self::metrics(plan, outlets).await }
     }
 
-    /// Starts metrics only: a rehearsal's accelerated time does not fit into a trace.
+    /// Starts to publish metrics only. A trace cannot show the accelerated time of a rehearsal.
     pub async fn metrics(plan: &Plan, outlets: &Outlets) -> Self {
         let meter = if *outlets == Outlets::default() {
             None
@@ -55,7 +55,7 @@ impl Telemetry {
         Self { meter, tracer: None }
     }
 
-    /// Processes the records before this process.
+    /// Processes the records that were journalled before this process.
     pub fn before(&mut self, records: &[Record]) {
         for record in records {
             if let Some(meter) = &mut self.meter {
@@ -66,12 +66,12 @@ impl Telemetry {
             }
         }
         if let Some(meter) = &mut self.meter {
-            // Those writes belong to another process.
+            // The writes in these records were made by another process.
             meter.writes.clear();
         }
     }
 
-    /// Publishes the last values, in a limited time.
+    /// Publishes the last values. Takes a limited time.
     pub async fn finish(self) {
         if let Some(meter) = self.meter {
             meter.finish().await;
@@ -102,14 +102,14 @@ impl Audience for Telemetry {
     }
 }
 
-/// Updates and publishes the metrics.
+/// The subscriber that updates and publishes the metrics.
 struct MetricsAudience {
     plan: Plan,
     gauges: Option<RunMetrics>,
     writes: BTreeMap<&'static str, u64>,
-    /// When the last turn ended.
+    /// The time of the last loop iteration.
     since: Option<Timestamp>,
-    /// When the metrics were last published, in real time, even if a lab's clock runs faster.
+    /// When the metrics were last published, in real time. The clock of a rehearsal may run faster.
     published_at: Option<Instant>,
     publisher: Publisher,
 }
@@ -126,7 +126,7 @@ impl MetricsAudience {
                 *none = state.map(|state| RunMetrics::new(&self.plan, state));
             }
             (Some(gauges), event) => {
-                // The records that a rehearsal adds do not belong to the run; the state ignores them.
+                // A rehearsal adds records that do not belong to the run. The state ignores these records.
                 let _ = gauges.state.apply_record(record);
                 match event {
                     Event::Intended { writes, .. } => {
@@ -160,15 +160,15 @@ impl MetricsAudience {
         for reason in &gauges.waits {
             gauges.waited.entry(*reason).or_default();
         }
-        if self.published_at.is_some_and(|told| told.elapsed() < UPDATE_INTERVAL) {
+        if self.published_at.is_some_and(|published_at| published_at.elapsed() < UPDATE_INTERVAL) {
             return;
         }
         gauges.observed_at = watch.last_full;
-        let seen = watch
+        let read_splits = watch
             .routes
             .iter()
             .filter_map(|(id, r)| Some((id.clone(), r.value.as_ref().ok()?.forward_split()?.clone())));
-        gauges.read = seen.collect();
+        gauges.read = read_splits.collect();
         self.publish();
     }
 
@@ -191,33 +191,33 @@ impl MetricsAudience {
     }
 }
 
-/// Sends the spans of a run.
+/// The subscriber that sends the spans of a run.
 struct TraceAudience {
     trace: Trace,
-    courier: DeliveryQueue<Span>,
+    queue: DeliveryQueue<Span>,
 }
 
 impl TraceAudience {
     fn new(collector: Collector) -> Self {
         calls::start_recording();
-        Self { trace: Trace::default(), courier: collector.courier(otlp::PATIENCE) }
+        Self { trace: Trace::default(), queue: collector.courier(otlp::PATIENCE) }
     }
 
     fn record(&mut self, record: &Record) {
         self.calls();
         for span in self.trace.add(record) {
-            self.courier.take(span);
+            self.queue.take(span);
         }
     }
 
-    /// Sends spans for the calls since the last time. During a pause, which may take days, only calls that write or
-    /// fail get a span.
+    /// Sends one span for each API call since the last time. During a pause, which may take days, only writes and
+    /// failed calls get a span.
     fn calls(&mut self) {
         let Some(parent) = self.trace.parent() else { return };
         for call in calls::take_recorded() {
             if !self.trace.is_pausing() || call.is_write() || call.outcome != CallOutcome::Ok {
                 let span = self.span(call, parent);
-                self.courier.take(span);
+                self.queue.take(span);
             }
         }
     }
@@ -246,6 +246,6 @@ impl TraceAudience {
 
     async fn finish(mut self) {
         self.calls();
-        self.courier.finish(tokio::time::Instant::now() + DRAIN).await;
+        self.queue.finish(tokio::time::Instant::now() + DRAIN).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Errors of the store, as values that the engine can distinguish and store.
+//! The errors of the store, as values that the engine can tell apart and journal.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -9,15 +9,15 @@ use crate::port::store::{LockOwner, emergency_command};
 /// Why an operation of the store failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// No such run.
-    #[error("no run `{run}` in {place}")]
+    /// The store contains no run with this id.
+    #[error("there is no run `{run}` in {place}")]
     NoSuchRun {
-        /// The run that was asked for.
+        /// The run id that the caller asked for.
         run: String,
-        /// Where it was searched.
+        /// The store that was searched.
         place: String,
     },
-    /// The run already exists.
+    /// A run with this id already exists.
     #[error("the run `{0}` already exists")]
     Exists(String),
     /// The journal is damaged and must not be used.
@@ -26,13 +26,13 @@ pub enum StoreError {
          {emergency}"
     )]
     Corrupt {
-        /// The journal's location.
+        /// The location of the journal.
         path: String,
-        /// The first damaged line, from 1.
+        /// The number of the first damaged line, counted from 1.
         line: usize,
-        /// What is wrong with that line.
+        /// The reason why that line is damaged.
         why: String,
-        /// The command that restores the traffic without a journal, with the names that the intact part contains.
+        /// The command that rolls back without a journal, with the names that the intact part of the journal contains.
         emergency: String,
     },
     /// The disk is full, or its quota is reached.
@@ -42,28 +42,28 @@ pub enum StoreError {
     #[error("{0} is being written by another process")]
     Busy(String),
     /// None of `--state-dir`, `XDG_STATE_HOME` and `HOME` is set.
-    #[error("no location for state: set --state-dir, XDG_STATE_HOME or HOME")]
+    #[error("there is no directory for state: set --state-dir, XDG_STATE_HOME or HOME")]
     NoLocation,
     /// The shared store cannot be reached, or refuses. Local state is never used instead.
     #[error("the shared state in {place} cannot be used: {why}")]
     Unusable {
-        /// The namespace and the cluster.
+        /// The namespace and the cluster of the shared store.
         place: String,
-        /// The reason.
+        /// The reason why the shared store cannot be used.
         why: String,
     },
     /// Any other failure of a file operation.
     #[error("{path}: {message}")]
     Io {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// The system's message.
+        /// The error message of the operating system.
         message: String,
     },
 }
 
 impl StoreError {
-    /// Wraps a file error; a full disk has a variant of its own.
+    /// Wraps a file error. Returns [`StoreError::Full`] for a full disk or quota.
     pub fn io(path: &Path, error: &std::io::Error) -> Self {
         let path = path.display().to_string();
         match error.kind() {
@@ -72,7 +72,7 @@ impl StoreError {
         }
     }
 
-    /// A damaged journal, with the emergency command that its intact part allows.
+    /// Builds the error of a damaged journal, with the emergency command that its intact part allows.
     pub fn corrupt(path: String, corrupt: &DamagedJournal) -> Self {
         Self::Corrupt {
             path,
@@ -86,13 +86,13 @@ impl StoreError {
 /// Why a lock was not acquired.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LockError {
-    /// Another process holds it.
+    /// Another process holds the lock.
     #[error(
         "{} on {} (process {}) holds the lock since {} for the run {}",
         .0.owner, .0.host, .0.pid, .0.since, .0.run
     )]
     HeldBy(Box<LockOwner>),
     /// The lock file cannot be created or read.
-    #[error("lock: {0}")]
+    #[error("cannot use the lock file: {0}")]
     Io(StoreError),
 }

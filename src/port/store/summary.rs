@@ -1,4 +1,4 @@
-//! A short summary of a run's journal: for lists, for finding a run by its plan's name, and for the emergency command.
+//! A short summary of a run's journal, for lists, for finding a run by its plan's name, and for the emergency command.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,31 +8,31 @@ use serde::{Deserialize, Serialize};
 use crate::base::arn;
 use crate::domain::run::event::{Event, Record, RunOutcome, Started, StopReason};
 
-/// A summary of a run.
+/// The summary of a run's journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunSummary {
-    /// Its id.
+    /// The id of the run.
     pub id: String,
     /// The plan's name; empty if a damaged journal does not contain it.
     pub plan: String,
-    /// When it began; `None` if a damaged journal does not contain it.
+    /// When the run started; `None` if a damaged journal does not contain it.
     pub started: Option<Timestamp>,
     /// When the last record was written.
     pub last: Option<Timestamp>,
-    /// How it ended; `None`: unfinished. A rollback or `finalize --detach` of a finished run makes it unfinished again
-    /// until that ends.
+    /// The outcome of the run. `None`: the run is unfinished. A rollback or `finalize --detach` makes a finished run
+    /// unfinished until it ends.
     pub finished: Option<RunOutcome>,
-    /// Why the last process stopped driving it; `None`: a process is driving it, or died.
+    /// Why the last process stopped driving the run. `None`: a process is driving the run, or died.
     pub stopped: Option<StopReason>,
-    /// ARNs of its load balancers.
+    /// The ARNs of the run's load balancers.
     pub load_balancers: Vec<String>,
-    /// Why its journal is damaged; the other fields then contain what the intact part says.
+    /// Why the journal is damaged; the other fields then contain the values of its intact part.
     pub damaged: Option<String>,
 }
 
 impl RunSummary {
-    /// Summarizes a journal's records.
+    /// Builds the summary of a journal's records.
     pub fn of(id: &str, records: &[Record]) -> Self {
         let mut run = Self {
             id: id.to_owned(),
@@ -50,7 +50,7 @@ impl RunSummary {
         run
     }
 
-    /// Adds a record that follows those already summarized.
+    /// Adds the record that follows the records already added.
     pub fn add(&mut self, record: &Record) {
         self.started = self.started.or(Some(record.time));
         self.last = Some(record.time);
@@ -74,25 +74,26 @@ impl RunSummary {
     }
 }
 
-/// The command that restores the traffic without a journal, with the names in the records.
+/// Returns the command that rolls back without a journal, with the names in the records.
 ///
-/// One line per load balancer; several groups are joined by commas. Contains placeholders if the records lack the
-/// names.
+/// The text has one command per load balancer, one on each line, and joins several groups with commas. It contains
+/// placeholders if the records lack the names.
 pub fn emergency_command(records: &[Record]) -> String {
     let started = records.iter().find_map(|r| match &r.event {
         Event::Started(started) => Some(started.as_ref()),
         _ => None,
     });
-    let commands = started.map(commands).unwrap_or_default();
-    if commands.is_empty() {
+    let emergency_commands = started.map(emergency_commands).unwrap_or_default();
+    if emergency_commands.is_empty() {
         "cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS".into()
     } else {
-        commands.join("\n  ")
+        emergency_commands.join("\n  ")
     }
 }
 
-/// Empty if the start does not say which groups had the traffic, or if the routes differ in that.
-fn commands(started: &Started) -> Vec<String> {
+/// Builds one emergency command for each load balancer. Returns nothing if the event `started` does not say which
+/// groups had the traffic, or if the routes of a load balancer differ in that.
+fn emergency_commands(started: &Started) -> Vec<String> {
     let mut groups: BTreeMap<&str, [BTreeSet<&str>; 2]> = BTreeMap::new();
     for route in &started.routes {
         let sides = groups.entry(&route.load_balancer).or_default();

@@ -137,7 +137,7 @@ fn a_change_says_what_shares_do_not() {
     );
     assert_eq!(
         change(&crate::domain::fixture::redirect()),
-        "it does not forward any more; its actions from forward to redirect"
+        "the route no longer forwards; actions from forward to redirect"
     );
     let mut sticky = weights(99, 1);
     sticky.stickiness = Some(ClientStickiness { enabled: true, seconds: Some(600) });
