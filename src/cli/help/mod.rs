@@ -1,8 +1,9 @@
-//! The topics of `cutover help`: Markdown files in this folder, compiled into the program, because the person at 3 a.m. has the program and not the
-//! repository.
+//! The topics of `cutover help`: Markdown files in this folder, compiled into the program, because the person at 3 a.m.
+//! has the program and not the repository.
 //!
-//! This module finds a topic by its name. It must not know how a topic is shown: that is `render::markdown`. A new file belongs into [`TOPICS`]; a test
-//! finds one that is missing there. `tests/pure/pages` holds the text of the topics to the code.
+//! This module finds a topic by its name. It must not know how a topic is shown: that is `render::markdown`. A new file
+//! belongs into [`TOPICS`]; a test finds one that is missing there. `tests/pure/pages` holds the text of the topics to
+//! the code.
 
 /// One page of reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

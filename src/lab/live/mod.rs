@@ -199,8 +199,7 @@ fn variable_name(door: &ListenerAddress) -> String {
 const CLOCK_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The task that advances the clock. It shares the runtime's queue with the lab's other work, so that a busy machine
-/// slows
-/// both equally.
+/// slows both equally.
 struct ClockTask(JoinHandle<()>);
 
 impl Drop for ClockTask {

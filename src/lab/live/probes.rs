@@ -1,6 +1,5 @@
 //! Health checks over HTTP: takes the checks that are due from the model, calls the pods' servers, and reports the
-//! results
-//! to the model.
+//! results to the model.
 
 use std::net::SocketAddr;
 use std::time::Duration;

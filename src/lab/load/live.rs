@@ -60,8 +60,7 @@ impl LiveTraffic {
 }
 
 /// Blocks the caller until the meter's window has enough requests, while other threads of the runtime go on. Does
-/// nothing
-/// on a single-threaded runtime.
+/// nothing on a single-threaded runtime.
 pub fn wait_for_requests(meter: &Meter) {
     let others = Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
     if others {

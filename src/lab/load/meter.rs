@@ -97,8 +97,7 @@ impl Meter {
         self.lock().window_number
     }
 
-    /// Counts one request that was sent in window `opened`. If that window is closed, the request is no measure of
-    /// the
+    /// Counts one request that was sent in window `opened`. If that window is closed, the request is no measure of the
     /// present shares: only its error counts.
     pub fn record_in_window(&self, opened: u64, seen: RequestResult<'_>) {
         let mut counters = self.lock();

@@ -138,8 +138,7 @@ impl LabTargetState {
 
 impl RegisteredTarget {
     /// Records a health check's result. A new target is healthy after one success, others after the healthy threshold;
-    /// a target
-    /// is unhealthy after the unhealthy threshold.
+    /// a target is unhealthy after the unhealthy threshold.
     pub fn record_check(&mut self, check: &HealthCheckSettings, result: ProbeResult) {
         let failure = match result {
             ProbeResult::Status(status) if check.accepts(status) => None,
@@ -171,8 +170,7 @@ impl Group {
     }
 
     /// Returns the target of the next request: the healthy ones in turn; if none is healthy, all unhealthy ones
-    /// (fail-open);
-    /// `None`: the load balancer answers 503.
+    /// (fail-open); `None`: the load balancer answers 503.
     pub fn next_target(&mut self, place: impl Fn(PodId) -> Option<Ipv4Addr>) -> Option<Destination> {
         if self.routable.is_none() {
             let pick = |wanted: fn(&LabTargetState) -> bool| -> Vec<Destination> {

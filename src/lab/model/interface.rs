@@ -1,6 +1,5 @@
 //! Inputs and outputs of the model: requests, picks, probes, the call log. Code around the model uses these types and
-//! nothing
-//! deeper.
+//! nothing deeper.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;

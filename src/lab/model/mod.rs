@@ -1,8 +1,7 @@
 //! The model of the lab: load balancers, clusters, pods and faults, as plain values that change only when called.
 //!
 //! It is synchronous: no async code, no sockets and no clock belong here. Each call passes the time. The same calls
-//! with the
-//! same seed give the same state.
+//! with the same seed give the same state.
 
 mod api;
 mod balancer;
@@ -144,8 +143,8 @@ impl World {
         partition::of_region(&self.region).name
     }
 
-    /// The kubeconfig contexts of a cluster: the plan's `kubeContext`; or the EKS name, and the ARN that
-    /// `aws eks update-kubeconfig` uses; else the cluster's name in the plan.
+    /// The kubeconfig contexts of a cluster: the plan's `kubeContext`; or the EKS name, and the ARN that `aws eks
+    /// update-kubeconfig` uses; else the cluster's name in the plan.
     pub fn contexts(&self, cluster: &str) -> Vec<String> {
         let planned = self.plan.clusters.iter().find(|c| c.name == cluster);
         match planned.map(|c| &c.access) {

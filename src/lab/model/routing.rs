@@ -1,9 +1,8 @@
 //! The data plane's copy of the actions, and the weighted choice of a group.
 //!
 //! The choice is deterministic: every request adds its share to what each group is owed, and the group that is owed
-//! most gets
-//! the request. The debts are kept per route and summed over the load balancer, so that a single route and all routes
-//! together are never off by more than one or two requests.
+//! most gets the request. The debts are kept per route and summed over the load balancer, so that a single route and
+//! all routes together are never off by more than one or two requests.
 
 use std::collections::BTreeMap;
 

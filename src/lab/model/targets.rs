@@ -93,8 +93,7 @@ impl World {
     }
 
     /// Recomputes which groups are attached. Call it after every change of actions. Targets of a newly attached group
-    /// are
-    /// registered again; targets of a detached group are no longer checked.
+    /// are registered again; targets of a detached group are no longer checked.
     pub(crate) fn update_attachments(&mut self) {
         let mut attached = vec![Vec::new(); self.groups.len()];
         for route in self.routes.iter().filter(|r| !r.deleted) {

@@ -60,8 +60,7 @@ impl GroupCounters {
     }
 
     /// Returns the response time, in seconds, that this fraction (0–1) of the answered requests does not exceed;
-    /// `None`: no
-    /// answered requests.
+    /// `None`: no answered requests.
     #[allow(clippy::cast_precision_loss)]
     pub fn quantile(&self, part: f64) -> Option<f64> {
         let all = self.answered();

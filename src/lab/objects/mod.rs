@@ -1,10 +1,8 @@
 //! One cluster's objects, as its API server stores them: JSON by kind, namespace and name, with versions, finalizers,
-//! owners
-//! and a change log.
+//! owners and a change log.
 //!
 //! Generic and synchronous. The meaning of objects (a Deployment creates pods) belongs to the model's controllers,
-//! their
-//! transport to `wire`.
+//! their transport to `wire`.
 
 mod kind;
 
@@ -95,8 +93,7 @@ pub struct Objects {
 
 impl Objects {
     /// A cluster with the namespaces `default` and `kube-system`. UIDs come from `seed`; `auto_mode` chooses the API
-    /// group of
-    /// TargetGroupBinding.
+    /// group of TargetGroupBinding.
     pub fn new(seed: u64, auto_mode: bool, now: Timestamp) -> Self {
         let random = fastrand::Rng::with_seed(seed);
         let mut new = Self {
@@ -159,8 +156,7 @@ impl Objects {
 
     /// Creates or replaces an object. Fields that the server owns (uid, creationTimestamp, resourceVersion, generation,
     /// apiVersion, kind) are kept or filled in; a missing name is made from `generateName`. An object that is being
-    /// deleted and
-    /// has no finalizers is removed. Returns the stored object.
+    /// deleted and has no finalizers is removed. Returns the stored object.
     pub fn put(&mut self, kind: Kind, mut value: Value, now: Timestamp) -> Value {
         self.assign_name(&mut value);
         let resource = self.resource(kind);

@@ -1,6 +1,5 @@
 //! Metric gates in a rehearsal. The plan's metric sources do not exist there: comparing gates read the lab's own
-//! traffic
-//! counters, all others pass unless the scenario says otherwise.
+//! traffic counters, all others pass unless the scenario says otherwise.
 
 use async_trait::async_trait;
 

@@ -1,10 +1,8 @@
 //! The environment of a rehearsal: the lab for a plan and a scenario, live or virtual, the adapters that connect to it,
-//! and
-//! the clients that measure.
+//! and the clients that measure.
 //!
 //! A rehearsal runs through the same engine as a production run. The caller takes the adapters from here and reports
-//! which
-//! step starts.
+//! which step starts.
 
 mod adapters;
 mod hooks;
@@ -56,8 +54,7 @@ pub struct Options {
     /// Speed relative to real time, above 0; `None`: see [`speed`]. Ignored in virtual time.
     pub speed: Option<f64>,
     /// Requests a second of the lab's time, above 0; `None`: as the scenario says, else 1500 a second of real time when
-    /// live,
-    /// and 20,000 for each step's shares in virtual time.
+    /// live, and 20,000 for each step's shares in virtual time.
     pub rate: Option<f64>,
 }
 
@@ -175,8 +172,7 @@ impl RehearsalLab {
     }
 
     /// Follows a run by its journal events: reports each step's start to the model, and measures each step's shares
-    /// from
-    /// settled until the next change or the end of the run.
+    /// from settled until the next change or the end of the run.
     pub fn on_event(&self, event: &Event) -> Option<ClientMeasurement> {
         let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
@@ -202,8 +198,7 @@ impl RehearsalLab {
     }
 
     /// Waits for enough requests to measure a share, then measures. Without a pause after a step, its shares last only
-    /// an
-    /// instant.
+    /// an instant.
     fn measure_complete(&self, step: usize) -> ClientMeasurement {
         match &self.backend {
             Backend::Paused { traffic, .. } => traffic.send_missing(),

@@ -1,8 +1,7 @@
 //! Serves the model without sockets, to the real clients, in tokio's paused time.
 //!
 //! It needs a current-thread runtime with `start_paused(true)`: time passes only when every task waits, so that a
-//! rehearsal
-//! of hours takes an instant and repeats to the byte.
+//! rehearsal of hours takes an instant and repeats to the byte.
 
 mod aws;
 mod cluster;

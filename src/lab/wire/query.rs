@@ -62,8 +62,7 @@ fn insert(root: &mut Map<String, Value>, path: &str, value: String) {
 }
 
 /// Turns `{member: {1: …, 2: …}}` into arrays, at every depth, and `{entry: {1: …}}` (a map) into `{entry: […]}`. An
-/// empty
-/// list arrives as an empty string.
+/// empty list arrives as an empty string.
 fn lists(value: Value) -> Value {
     let Value::Object(mut map) = value else { return value };
     if let Some(items) = numbered(&mut map, "member") {

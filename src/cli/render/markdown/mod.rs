@@ -1,5 +1,6 @@
-//! Markdown for a terminal: headings, paragraphs, lists, tables and code, wrapped to a width. Pure; which text is shown, and whether a pager shows it, is
-//! decided elsewhere. It knows the Markdown of `src/cli/help` and no more: no images, no HTML.
+//! Markdown for a terminal: headings, paragraphs, lists, tables and code, wrapped to a width. Pure; which text is
+//! shown, and whether a pager shows it, is decided elsewhere. It knows the Markdown of `src/cli/help` and no more: no
+//! images, no HTML.
 
 mod table;
 mod words;

@@ -42,8 +42,8 @@ impl Table {
         lines
     }
 
-    /// The width of each column: as its longest cell needs, or less. The columns give up width in the way that adds the fewest lines, but not below
-    /// their longest word.
+    /// The width of each column: as its longest cell needs, or less. The columns give up width in the way that adds the
+    /// fewest lines, but not below their longest word.
     fn widths(&self, room: usize) -> Vec<usize> {
         let cells: Vec<Vec<Vec<usize>>> =
             self.rows.iter().map(|row| row.iter().map(|cell| cell.iter().map(width).collect()).collect()).collect();

@@ -246,8 +246,8 @@ async fn start_rollback(
         Some(ramp) => Event::RampStarted { cause, by, ramp, force, request },
         None => Event::RollbackStarted { cause, by, trigger: Trigger::Operator, to_step: None, force, request },
     };
-    // The locks come first: a refused rollback must not leave an unfinished run behind.
-    // Without a store, a second check could not find out again that no process drives the marker's run.
+    // The locks come first: a refused rollback must not leave an unfinished run behind. Without a store, a second check
+    // could not find out again that no process drives the marker's run.
     let take_over = take_over || (deserted && !ports.store.is_durable());
     let there = Some(markers.into_iter().next().map_or(There::Missing, There::Other));
     let ownership =

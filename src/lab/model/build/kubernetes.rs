@@ -1,6 +1,5 @@
 //! Clusters and their objects: a Service and a Deployment for each workload, bindings, autoscalers, and pods that
-//! already
-//! serve.
+//! already serve.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -57,8 +56,7 @@ impl World {
     }
 
     /// Builds the initial workloads. They do not consume the account's token bucket, and appear neither in the call log
-    /// nor in
-    /// a cluster's change log.
+    /// nor in a cluster's change log.
     pub(super) fn build_workloads(
         &mut self,
         settings: &Settings<'_>,

@@ -207,8 +207,7 @@ fn conditions(rule: &Rule) -> Vec<Value> {
 }
 
 /// Returns the listeners of a load balancer: those of the scenario, else those of the plan, else 80 and 443. The
-/// scenario's
-/// rules replace implied ones.
+/// scenario's rules replace implied ones.
 fn listener_specs(entries: &[&RouteEntryGroups<'_>], said: &[&Said]) -> Vec<ListenerSpec> {
     let protocol = |port: u16| if port % 1000 == 443 { "HTTPS".to_owned() } else { "HTTP".to_owned() };
     let mut wanted: Vec<ListenerSpec> = Vec::new();

@@ -82,8 +82,7 @@ impl World {
     }
 
     /// Without `multiClusterTargetGroup`, deregisters all other targets of the group; with it, only those that this
-    /// binding
-    /// registered.
+    /// binding registered.
     fn deregister_others(
         &mut self,
         group: usize,
@@ -162,8 +161,7 @@ impl World {
     }
 
     /// The targets to register: addresses of pods that are ready (or only wait for their readiness gates), or the
-    /// nodes. Empty
-    /// if the Service or its port does not exist.
+    /// nodes. Empty if the Service or its port does not exist.
     fn endpoints(&self, cluster: usize, binding: &Value, group: usize) -> Vec<(String, u16, Option<PodId>)> {
         let reference = &binding["spec"]["serviceRef"];
         let home = &self.clusters[cluster];

@@ -1,6 +1,5 @@
 //! Validates a list of actions as ELBv2 does, and normalizes it for storage. Elements that the lab does not know are
-//! stored
-//! unchanged.
+//! stored unchanged.
 
 use serde_json::{Value, json};
 
@@ -11,8 +10,7 @@ const ROUTING: [&str; 3] = ["forward", "redirect", "fixed-response"];
 const AUTHENTICATION: [&str; 3] = ["authenticate-oidc", "authenticate-cognito", "jwt-validation"];
 
 /// Validates the actions for a route of a listener and returns them in the form in which they are stored and read.
-/// `route`
-/// is the route that they replace.
+/// `route` is the route that they replace.
 pub(super) fn check(world: &World, listener: usize, route: Option<usize>, wanted: &[Value]) -> Result<Vec<Value>> {
     let mut all = wanted.to_vec();
     if all.len() > 1 && all.iter().any(|a| number(&a["Order"]).is_none()) {

@@ -1,9 +1,8 @@
 //! Sets of fields in the form of `metadata.managedFields`, and functions that read and change objects by field path.
 //!
 //! Path elements are those of FieldsV1: `f:spec`, `k:{"name":"web"}` for an item of a keyed list, `v:"x"` for one of a
-//! set.
-//! Lists are atomic, except the keyed ones of built-in kinds.
-//! Lists are whole (atomic), except those of built-in kinds that the API keys.
+//! set. Lists are atomic, except the keyed ones of built-in kinds. Lists are whole (atomic), except those of built-in
+//! kinds that the API keys.
 
 use std::collections::BTreeSet;
 

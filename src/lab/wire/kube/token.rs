@@ -73,8 +73,7 @@ fn region_of(host: &str) -> Option<&str> {
 }
 
 /// Whether EKS would accept the value of an `Authorization` header for this cluster now: fresh, and signed for its name
-/// with
-/// these credentials. Signing is deterministic, so the lab signs again and compares.
+/// with these credentials. Signing is deterministic, so the lab signs again and compares.
 pub fn accept(
     authorization: Option<&str>,
     region: &str,

@@ -37,8 +37,8 @@ const BINDING_FIELDS: [&str; 27] = [
     "networking.ingress[].ports[]",
 ];
 
-/// Returns fields of an object that its kind does not have.
-/// `older`: fields of TargetGroupBinding's `spec` that its CRD lacks.
+/// Returns fields of an object that its kind does not have. `older`: fields of TargetGroupBinding's `spec` that its CRD
+/// lacks.
 pub fn unknown_fields(kind: Kind, object: &Value, older: &[String]) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     if kind == Kind::TargetGroupBinding {
@@ -53,8 +53,8 @@ pub fn unknown_fields(kind: Kind, object: &Value, older: &[String]) -> Result<Ve
     Ok(found)
 }
 
-/// Returns what a server-side apply's schema rejects: unknown fields, and values that are not strings.
-/// `older` as for [`unknown_fields`].
+/// Returns what a server-side apply's schema rejects: unknown fields, and values that are not strings. `older` as for
+/// [`unknown_fields`].
 pub fn schema_errors(kind: Kind, object: &Value, older: &[String]) -> Result<Vec<String>, Failure> {
     let unknown = unknown_fields(kind, object, older)?;
     let mut wrong: Vec<_> = unknown.iter().map(|field| format!(".{field}: field not declared in schema")).collect();
