@@ -4,15 +4,15 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 
-/// A response's body.
+/// The body of an HTTP response of the lab.
 pub type Body = BoxBody<Bytes, ConnectionReset>;
 
-/// The error of a body or handler that resets the connection, before or during an answer.
+/// An error that makes the server reset the connection, before or during a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the connection was reset")]
 pub struct ConnectionReset;
 
-/// A complete body.
+/// Returns a body that is sent in one piece.
 pub fn complete_body(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed()
 }

@@ -1,7 +1,7 @@
 //! The lab: a simulated AWS and Kubernetes environment for rehearsals.
 //!
-//! `model` holds all behaviour and all faults, synchronously. Everything else connects it to sockets, to virtual time,
-//! to load and to scenarios. No production code belongs here, and nothing here decides about a run.
+//! `model` simulates AWS and Kubernetes and applies all faults, synchronously. The other modules connect the model to
+//! sockets, virtual time, load and scenarios. Production code and decisions about a run must not be added here.
 
 pub mod body;
 pub mod live;

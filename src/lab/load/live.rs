@@ -1,4 +1,5 @@
-//! Traffic over real sockets: keep-alive clients at a steady rate, through the load balancer's listeners.
+//! Traffic over real sockets: keep-alive clients that send requests at a steady rate to the listeners of the load
+//! balancers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,41 +17,42 @@ use super::clients::{Clients, Visit};
 use super::meter::{Meter, RequestResult};
 use crate::lab::live::{GROUP_COOKIE, ListenerAddress, Pool, connection_pool};
 
-/// Default rate, in requests a second.
+/// Default rate, in requests per second of real time.
 pub const DEFAULT_RATE: f64 = 1500.0;
 
 /// Time-out of a request, in real time.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Limit of concurrent requests. A machine that is too slow gets a lower rate instead of a growing queue that delays
-/// everything else.
+/// Maximum number of concurrent requests. A machine that is too slow gets a lower rate instead of a growing queue that
+/// delays everything else.
 const MAX_IN_FLIGHT: usize = 64;
 
 const TICK: Duration = Duration::from_millis(4);
 
-/// Number of requests that measures a share to a fraction of a percentage point. Picks are weighted evenly, not random.
+/// Number of requests from which a share can be measured to a fraction of a percentage point, because picks are evenly
+/// distributed, not random.
 const WINDOW_REQUESTS: u64 = 1500;
 
-/// Time limit for them, in real time.
+/// Maximum wait for these requests, in real time.
 const WINDOW_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Running clients. Dropping it aborts them; [`LiveTraffic::stop`] also waits until they have ended.
+/// The running clients. Dropping this value aborts them; [`LiveTraffic::stop`] also waits until they have ended.
 pub struct LiveTraffic {
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
 impl LiveTraffic {
-    /// Starts `rate` requests a second of real time, one of each of `clients` in turn.
-    pub fn start(doors: &[ListenerAddress], clients: Clients, meter: Arc<Meter>, rate: f64) -> Self {
-        let doors = doors.iter().map(|d| ((Arc::clone(&d.load_balancer), d.port), d.url.clone())).collect();
-        let street =
-            Arc::new(TrafficTask { listeners: doors, pool: connection_pool(), clients: Mutex::new(clients), meter });
+    /// Starts `rate` requests per second of real time, one from each of `clients` in turn.
+    pub fn start(listeners: &[ListenerAddress], clients: Clients, meter: Arc<Meter>, rate: f64) -> Self {
+        let listeners = listeners.iter().map(|d| ((Arc::clone(&d.load_balancer), d.port), d.url.clone())).collect();
+        let traffic_task =
+            Arc::new(TrafficTask { listeners, pool: connection_pool(), clients: Mutex::new(clients), meter });
         let (stop, stopped) = oneshot::channel();
-        Self { stop: Some(stop), task: tokio::spawn(send_requests(street, rate, stopped)) }
+        Self { stop: Some(stop), task: tokio::spawn(send_requests(traffic_task, rate, stopped)) }
     }
 
-    /// Stops it. Requests that are under way are not counted.
+    /// Stops the traffic. Requests that have no response yet are not counted.
     pub async fn stop(mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
@@ -59,7 +61,7 @@ impl LiveTraffic {
     }
 }
 
-/// Blocks the caller until the meter's window has enough requests, while other threads of the runtime go on. Does
+/// Blocks the caller until the meter's window has enough requests, while other threads of the runtime continue. Does
 /// nothing on a single-threaded runtime.
 pub fn wait_for_requests(meter: &Meter) {
     let others = Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
@@ -88,7 +90,7 @@ struct TrafficTask {
 
 // Rates and times are positive and small.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-async fn send_requests(street: Arc<TrafficTask>, rate: f64, mut stopped: oneshot::Receiver<()>) {
+async fn send_requests(traffic_task: Arc<TrafficTask>, rate: f64, mut stopped: oneshot::Receiver<()>) {
     let mut requests = JoinSet::new();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -105,9 +107,9 @@ async fn send_requests(street: Arc<TrafficTask>, rate: f64, mut stopped: oneshot
         let now = (owed as usize).min(MAX_IN_FLIGHT.saturating_sub(requests.len()));
         owed -= now as f64;
         for _ in 0..now {
-            let Some(visit) = street.clients().next_visit() else { break };
-            let street = Arc::clone(&street);
-            requests.spawn(async move { street.send(visit).await });
+            let Some(visit) = traffic_task.clients().next_visit() else { break };
+            let traffic_task = Arc::clone(&traffic_task);
+            requests.spawn(async move { traffic_task.send(visit).await });
         }
     }
     requests.shutdown().await;
@@ -141,8 +143,8 @@ impl TrafficTask {
 
     fn request(&self, visit: &Visit) -> Option<Request<Empty<Bytes>>> {
         let sample = &visit.sample;
-        let door = self.listeners.get(&(Arc::clone(&sample.load_balancer), sample.port))?;
-        let mut request = Request::get(format!("{door}{}", sample.path)).header(header::HOST, sample.host.as_ref());
+        let url = self.listeners.get(&(Arc::clone(&sample.load_balancer), sample.port))?;
+        let mut request = Request::get(format!("{url}{}", sample.path)).header(header::HOST, sample.host.as_ref());
         if let Some(cookie) = &visit.cookie {
             request = request.header(header::COOKIE, format!("{GROUP_COOKIE}={cookie}"));
         }

@@ -1,4 +1,5 @@
-//! The load generator: clients that request every route of the lab, and counters of the results by cluster and group.
+//! The load generator: clients that send requests to every managed route of the lab, and counters of the results by
+//! cluster and target group.
 
 pub mod clients;
 pub mod live;

@@ -1,4 +1,4 @@
-//! Traffic in virtual time: requests go straight to the model, some at every tick, while the step's time passes.
+//! Traffic in virtual time: requests go directly to the model, a few at every tick, while the time of a step passes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::lab::shared_model::SharedModel;
 /// Minimum number of requests between two changes of the shares.
 pub const STEP_REQUESTS: u64 = 20_000;
 
-/// An ALB's idle time-out.
+/// The idle time-out of an ALB.
 const IDLE: Duration = Duration::from_mins(1);
 
 /// Number of ticks over which the requests of a step are spread.
 const TICKS: u32 = 1000;
 
-/// Running clients. Dropping it aborts them.
+/// The running clients. Dropping this value aborts them.
 pub struct VirtualTraffic {
     state: Arc<State>,
     task: JoinHandle<()>,
@@ -32,7 +32,7 @@ struct State {
     pace: Mutex<Pace>,
 }
 
-/// Rate of the requests.
+/// The rate at which requests are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     tick: Duration,
@@ -41,7 +41,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// `rate` requests a second (above 0), independent of the steps' durations.
+    /// Returns a pace of `rate` requests per second (above 0), independent of the durations of steps.
     // A rate is positive and fits into 64 bits.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     pub fn fixed(rate: f64) -> Self {
@@ -49,7 +49,7 @@ impl Pace {
         Self { tick, per_tick: (rate * tick.as_secs_f64()).round().max(1.0) as u64, fixed: true }
     }
 
-    /// At least [`STEP_REQUESTS`] within `time`.
+    /// Returns a pace of at least [`STEP_REQUESTS`] within `time`.
     pub fn for_duration(time: Duration) -> Self {
         let tick = (time / TICKS).clamp(Duration::from_millis(100), Duration::from_secs(30));
         let ticks = u64::try_from(time.as_millis() / tick.as_millis()).unwrap_or(u64::MAX).max(1);
@@ -58,14 +58,14 @@ impl Pace {
 }
 
 impl VirtualTraffic {
-    /// Starts requests at this pace, one of each of `clients` in turn.
+    /// Starts requests at this pace, one from each of `clients` in turn.
     pub fn start(shell: SharedModel, clients: Clients, meter: Arc<Meter>, pace: Pace) -> Self {
         let (clients, pace) = (Mutex::new(clients), Mutex::new(pace));
         let state = Arc::new(State { shell, meter, clients, pace });
         Self { task: tokio::spawn(send_requests(Arc::clone(&state))), state }
     }
 
-    /// Adapts the pace, unless it is fixed: the next shares stay for `time`.
+    /// Adapts the pace, unless it is fixed, because the next shares stay for `time`.
     pub fn set_step_duration(&self, time: Duration) {
         let mut pace = self.state.pace.lock().unwrap_or_else(PoisonError::into_inner);
         if !pace.fixed {
@@ -73,14 +73,15 @@ impl VirtualTraffic {
         }
     }
 
-    /// Sends, at once, what the meter's window lacks to [`STEP_REQUESTS`]: the shares changed too soon for a measurement.
+    /// Sends the requests that the meter's window lacks to [`STEP_REQUESTS`] at once, because the shares changed too
+    /// soon for a measurement.
     pub fn send_missing(&self) {
         if !self.state.pace().fixed {
             self.state.send(STEP_REQUESTS.saturating_sub(self.state.meter.window_requests()));
         }
     }
 
-    /// Stops it.
+    /// Stops the traffic.
     pub async fn stop(mut self) {
         self.task.abort();
         let _ = (&mut self.task).await;
@@ -157,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_step_gets_its_requests_and_long_steps_not_many_more() {
+    fn every_step_gets_the_minimum_of_requests_and_long_steps_few_more() {
         for seconds in [1, 9, 10, 600, 3600, 86_400, 604_800] {
             let time = Duration::from_secs(seconds);
             let pace = Pace::for_duration(time);

@@ -1,4 +1,4 @@
-//! Entry points of the APIs: faults, throttling, latency and the call log, around the operation itself.
+//! Entry points of the APIs. They apply faults, throttling, latency and the call log around each operation.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::base::time::{earlier, later};
 use crate::lab::wire::query::Query;
 use crate::lab::wire::{cloudwatch, eks, elbv2, kube, sts};
 
-/// The AWS service that a call is for.
+/// The AWS service that a call addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Service {
     Elbv2,
@@ -22,7 +22,7 @@ enum Service {
 }
 
 impl Service {
-    /// Decides by the credential scope of the signature, else by path and version.
+    /// Returns the service of a call, by the credential scope of the signature, otherwise by path and version.
     fn of(request: &Request<Bytes>, query: &Query) -> Self {
         let authorization =
             request.headers().get(http::header::AUTHORIZATION).and_then(|a| a.to_str().ok()).unwrap_or_default();
@@ -47,7 +47,7 @@ impl Service {
 }
 
 impl World {
-    /// Handles an AWS call: ELBv2 and STS as awsQuery, EKS as JSON, CloudWatch as JSON or CBOR.
+    /// Handles an AWS call: ELBv2 and STS in the awsQuery protocol, EKS in JSON, CloudWatch in JSON or CBOR.
     pub fn aws(&mut self, request: &Request<Bytes>, now: Timestamp) -> AwsAnswer {
         self.advance(now);
         let form = if request.body().is_empty() {
@@ -91,12 +91,12 @@ impl World {
             return (response, Delivery::Answered, code.into());
         }
         match service {
-            Service::Sts => answered(sts::answer(&self.account, &query, &id)),
-            Service::Eks => answered(eks::answer(&self.eks_clusters(), &self.account, &self.region, request, &id)),
+            Service::Sts => delivered(sts::answer(&self.account, &query, &id)),
+            Service::Eks => delivered(eks::answer(&self.eks_clusters(), &self.account, &self.region, request, &id)),
             Service::Elbv2 => self.elbv2_call(query, mutating, &id),
             Service::CloudWatch => {
                 let operation = cloudwatch::operation(request).unwrap_or_default();
-                answered(cloudwatch::answer(self, &operation, request, &id))
+                delivered(cloudwatch::answer(self, &operation, request, &id))
             }
         }
     }
@@ -111,7 +111,7 @@ impl World {
             None
         };
         match late {
-            None => answered(elbv2::answer(self, &query, id)),
+            None => delivered(elbv2::answer(self, &query, id)),
             Some(None) => (Response::default(), Delivery::Dropped, "dropped".into()),
             Some(Some(Duration::ZERO)) => {
                 let (response, outcome) = elbv2::answer(self, &query, id);
@@ -143,19 +143,19 @@ impl World {
         !bucket.take(self.now, self.faults.capacity)
     }
 
-    /// The time whose state reads return: now, or earlier while reads are stale.
+    /// Returns the time whose state reads return: the current time, or an earlier time while a fault makes reads stale.
     pub(crate) fn as_of(&self) -> Timestamp {
         earlier(self.now, self.faults.stale)
     }
 
     fn eks_clusters(&self) -> Vec<eks::ClusterDescription> {
-        let described = |c: &super::cluster::Cluster| eks::ClusterDescription {
+        let description = |c: &super::cluster::Cluster| eks::ClusterDescription {
             name: c.eks.clone(),
             endpoint: c.endpoint.clone(),
             ca: c.ca.clone(),
             version: c.version.clone(),
         };
-        self.clusters.iter().map(described).collect()
+        self.clusters.iter().map(description).collect()
     }
 
     fn request_id(&mut self) -> String {
@@ -163,7 +163,7 @@ impl World {
         format!("00000000-0000-4000-8000-{:012x}", self.requests)
     }
 
-    /// Handles a call of a cluster's API. An unknown cluster gives no answer.
+    /// Handles a call of a cluster's Kubernetes API. A call to an unknown cluster gets no response.
     pub fn kube(&mut self, cluster: &str, request: &Request<Bytes>, now: Timestamp) -> KubeAnswer {
         self.advance(now);
         let latency = self.latency.kubernetes.0;
@@ -195,7 +195,7 @@ impl World {
         KubeAnswer { answer, latency, delivery: Delivery::Answered }
     }
 
-    /// Returns the new lines of a watch, which may be empty; `None`: the watch has ended, or its cluster is
+    /// Returns the new lines of a watch, which may be empty; `None` if the watch has ended or its cluster is
     /// unreachable.
     pub fn watch(&mut self, cluster: &str, watch: &mut kube::Watch) -> Option<Bytes> {
         let index = self.clusters.iter().position(|c| &*c.name == cluster)?;
@@ -206,13 +206,13 @@ impl World {
     }
 }
 
-/// Whether an `Authorization` header is accepted. An EKS token must be one of this region; its age is not checked,
-/// because clients may sign by another clock than the lab's. All other credentials are accepted.
+/// Returns whether an `Authorization` header is accepted. An EKS token must be for this region. Its age is not checked,
+/// because clients may sign with another clock than the lab's. All other credentials are accepted.
 fn is_accepted(header: &str, region: &str) -> bool {
     !header.starts_with("Bearer k8s-aws-v1.")
         || kube::token::Token::read(Some(header)).is_ok_and(|t| t.region == region)
 }
 
-fn answered((response, outcome): (Response<Bytes>, String)) -> (Response<Bytes>, Delivery, String) {
+fn delivered((response, outcome): (Response<Bytes>, String)) -> (Response<Bytes>, Delivery, String) {
     (response, Delivery::Answered, outcome)
 }

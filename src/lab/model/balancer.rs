@@ -1,5 +1,5 @@
-//! Load balancers, listeners and routes as the API stores them. Actions and conditions are JSON trees, so that no field
-//! that a client wrote is lost.
+//! Load balancers, listeners and routes as the API stores them. Actions and conditions are JSON trees, so that every
+//! field that a client wrote is kept.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use serde_json::Value;
 use super::condition::Condition;
 use super::routing::EffectiveAction;
 
-/// Tags or attributes.
+/// Tags or attributes, by key.
 pub(crate) type Pairs = BTreeMap<String, String>;
 
-/// A load balancer.
+/// A simulated application load balancer.
 #[derive(Debug, Clone)]
 pub(crate) struct Balancer {
     pub arn: Arc<str>,
@@ -25,11 +25,11 @@ pub(crate) struct Balancer {
     pub created: Timestamp,
     pub attributes: Pairs,
     pub tags: Pairs,
-    /// Requests of the managed routes that each group is owed: keeps the sum over all routes exact.
+    /// For each group, how many requests of the managed routes it is still owed. Keeps the sum over all routes exact.
     pub owed: BTreeMap<usize, f64>,
 }
 
-/// A listener.
+/// A listener of a load balancer.
 #[derive(Debug, Clone)]
 pub(crate) struct Listener {
     pub arn: Arc<str>,
@@ -39,27 +39,27 @@ pub(crate) struct Listener {
     pub ssl_policy: Option<String>,
     pub certificates: Vec<String>,
     pub tags: Pairs,
-    /// Index of its default action.
+    /// Index of the route that is the listener's default action.
     pub default: usize,
-    /// Indices of its rules, by priority.
+    /// Indices of the listener's rules, by priority.
     pub rules: Vec<usize>,
 }
 
-/// A listener's default action, or a rule.
+/// A route: the default action of a listener, or a rule.
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
-    /// The rule's ARN; for a default action the listener's ARN.
+    /// ARN of the rule; for a default action, ARN of the listener.
     pub arn: Arc<str>,
     /// The ARN that DescribeRules returns.
     pub rule_arn: String,
     pub listener: usize,
-    /// `None`: the default action.
+    /// Priority of the rule; `None` for the default action.
     pub priority: Option<u32>,
-    /// As written by the client.
+    /// The conditions as the client wrote them.
     pub conditions: Vec<Value>,
-    /// As the data plane evaluates them.
+    /// The conditions as the data plane evaluates them.
     pub matcher: Vec<Condition>,
-    /// As written by the client, with the API's field names.
+    /// The actions as the client wrote them, with the field names of the API.
     pub actions: Vec<Value>,
     /// Further fields of the rule, such as `Transforms`.
     pub other_fields: Vec<(String, Value)>,
@@ -67,22 +67,22 @@ pub(crate) struct Route {
     pub earlier_actions: Vec<(Timestamp, Vec<Value>)>,
     /// The action that the data plane uses now.
     pub effective: EffectiveAction,
-    /// Time of the last scheduled change of the data plane: changes never overtake each other.
+    /// Time of the last scheduled change of the data plane. Later changes are never applied before this time.
     pub propagated_until: Timestamp,
     pub tags: Pairs,
-    /// Whether the plan moves it.
+    /// Whether the plan manages the route.
     pub managed: bool,
     pub deleted: bool,
 }
 
 impl Route {
-    /// Returns the actions that were current at a time.
+    /// Returns the actions that were current at this time.
     pub fn actions_at(&self, time: Timestamp) -> &[Value] {
         self.earlier_actions.iter().find(|(until, _)| *until > time).map_or(&self.actions, |(_, actions)| actions)
     }
 }
 
-/// Returns the groups of the forward action with their weights. A single group has weight 1.
+/// Returns the groups of the forward action with their weights. A single group has the weight 1.
 pub(crate) fn weights(actions: &[Value]) -> Vec<(&str, u32)> {
     let Some(forward) = actions.iter().find(|a| a["Type"] == "forward") else { return Vec::new() };
     match forward["ForwardConfig"]["TargetGroups"].as_array() {
@@ -97,7 +97,7 @@ pub(crate) fn weights(actions: &[Value]) -> Vec<(&str, u32)> {
     }
 }
 
-/// Reads a number, which may be written as text.
+/// Reads a number that may be written as a string.
 pub(crate) fn number(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|n| u32::try_from(n).ok()).or_else(|| value.as_str()?.parse().ok())
 }

@@ -1,4 +1,4 @@
-//! Token buckets, one per class of AWS calls, for the whole account.
+//! Token buckets that limit AWS calls, one for each class of calls of the account.
 
 use jiff::Timestamp;
 
@@ -18,13 +18,13 @@ impl Bucket {
         Self { limit, tokens: limit.burst, filled: now }
     }
 
-    /// Creates a bucket that never runs out.
+    /// Creates a bucket that never becomes empty.
     pub fn unlimited(now: Timestamp) -> Self {
         Self::new(Limit { burst: f64::INFINITY, per_second: 0.0 }, now)
     }
 
-    /// Takes a token and returns whether there was one. `capacity` (0–1) is what a throttling fault leaves of the
-    /// bucket.
+    /// Takes a token and returns whether the bucket had one. `capacity` (0–1) is the fraction of burst and fill rate
+    /// that a throttling fault leaves.
     pub fn take(&mut self, now: Timestamp, capacity: f64) -> bool {
         let elapsed = now.duration_since(self.filled).as_secs_f64().max(0.0);
         self.filled = now;

@@ -1,4 +1,4 @@
-//! Clusters: their objects, and the processes of their pods.
+//! Simulated clusters: the Kubernetes objects, and the processes of the pods.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -12,55 +12,55 @@ use super::queue::LabEvent;
 use super::{PodId, World};
 use crate::lab::objects::{Kind, Objects, timestamp};
 
-/// Delay between a change of a pod's process and the kubelet's reaction.
+/// Delay between a change of a pod's process and the moment when the kubelet detects this change.
 const KUBELET_DELAY: Duration = Duration::from_secs(5);
 
-/// Namespace and name.
+/// Namespace and name of an object.
 pub(super) type NamespacedName = (String, String);
 
-/// A cluster.
+/// A simulated EKS cluster.
 #[derive(Debug, Clone)]
 pub(crate) struct Cluster {
-    /// Name in the plan.
+    /// Name of the cluster in the plan.
     pub name: Arc<str>,
-    /// EKS name.
+    /// Name of the cluster in EKS.
     pub eks: String,
     /// Kubernetes version, such as `1.33`.
     pub version: String,
     pub endpoint: String,
     pub ca: String,
     pub objects: Objects,
-    /// The last revision of the objects that the controllers have acted on.
+    /// The revision of the objects up to which the controllers have reconciled.
     pub reconciled_revision: u64,
-    /// Whether a reconciliation is scheduled.
+    /// Whether a reconciliation of the controllers is scheduled.
     pub reconcile_scheduled: bool,
-    /// Second octet of the pods' addresses, `10.NUMBER.x.y`.
+    /// Second octet of the IP addresses of pods, `10.NUMBER.x.y`.
     pub number: u8,
     pub addresses: u16,
-    /// What the lab knows about Deployments beyond their objects.
+    /// Simulated behaviour of Deployments that their Kubernetes objects do not contain.
     pub deployments: BTreeMap<NamespacedName, DeploymentBehaviour>,
-    /// What the binding controller has last written for each binding.
+    /// The last result of the binding controller for each TargetGroupBinding.
     pub bindings: BTreeMap<NamespacedName, BindingState>,
-    /// EC2 instances with their addresses.
+    /// EC2 instance ids and IP addresses of the nodes.
     pub nodes: Vec<(String, Ipv4Addr)>,
 }
 
-/// How a Deployment's pods behave.
+/// How the pods of a Deployment behave.
 #[derive(Debug, Clone)]
 pub(crate) struct DeploymentBehaviour {
-    /// The plan's workload.
+    /// Name of the workload in the plan.
     pub workload: String,
     pub startup: Duration,
     pub pre_stop: Duration,
-    /// Replicas at the start: enough for all traffic.
+    /// Number of replicas at the start, which is enough for all traffic.
     pub full_replicas: u32,
-    /// Replicas that its HPA wants; `None`: derived from the share.
+    /// Number of replicas that the HPA requests; `None`: computed from the cluster's share.
     pub desired_replicas: Option<u32>,
-    /// Since when its HPA wants fewer.
+    /// When the HPA began to request fewer replicas than there are.
     pub surplus_since: Option<jiff::Timestamp>,
 }
 
-/// Last result of the binding controller for a binding.
+/// The last result of the binding controller for a TargetGroupBinding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BindingState {
     pub generation: u64,
@@ -68,7 +68,7 @@ pub(crate) struct BindingState {
     pub targets: Vec<(String, u16)>,
 }
 
-/// The Deployment's data from which its pods are made.
+/// The data of a Deployment from which pods are created.
 pub(super) struct PodSource<'a> {
     pub namespace: &'a str,
     pub deployment: &'a str,
@@ -78,7 +78,7 @@ pub(super) struct PodSource<'a> {
 }
 
 impl World {
-    /// Creates a pod. `warm`: it serves at once.
+    /// Creates a pod. With `warm`, the pod serves at once.
     pub(super) fn make_pod(&mut self, cluster: usize, from: &PodSource<'_>, warm: bool) -> PodId {
         let id = PodId(u32::try_from(self.pods.len()).unwrap_or(u32::MAX));
         let place = (from.namespace.to_owned(), from.deployment.to_owned());
@@ -90,7 +90,7 @@ impl World {
         let startup = home.deployments.get(&place).map_or(Duration::from_secs(10), |b| b.startup);
         let name: Arc<str> = format!("{}-{}-{}", from.deployment, from.hash, home.objects.suffix()).into();
         let labels = string_map(&from.template["metadata"]["labels"]);
-        let gates = gates(&from.template["spec"]["readinessGates"]);
+        let readiness_gates = readiness_gates(&from.template["spec"]["readinessGates"]);
         let node = home.nodes[usize::from(home.addresses) % home.nodes.len()].clone();
         let object = json!({
             "metadata": {
@@ -116,7 +116,7 @@ impl World {
             port,
             phase: if warm { Phase::Running } else { Phase::Starting },
             serving: warm,
-            gates,
+            gates: readiness_gates,
             gates_passed: warm,
             health_status: status.and_then(|s| s.parse().ok()).unwrap_or(200),
             faults: PodFaults::default(),
@@ -131,7 +131,7 @@ impl World {
         id
     }
 
-    /// Terminates a pod: it leaves its Services at once and serves until its pre-stop time is over.
+    /// Terminates a pod: its Services drop it at once, and its process serves until the pre-stop time has passed.
     pub(super) fn end_pod(&mut self, id: PodId) {
         let pod = &mut self.pods[id.0 as usize];
         let Some(cluster) = pod.cluster else { return };
@@ -170,12 +170,12 @@ impl World {
         let pod = &mut self.pods[id.0 as usize];
         if pod.phase == Phase::Starting {
             pod.phase = Phase::Running;
-            self.kubelet_observes(id);
+            self.observe_pod(id);
         }
     }
 
-    /// The kubelet checks whether a pod serves.
-    pub(super) fn kubelet_observes(&mut self, id: PodId) {
+    /// Updates whether the kubelet considers the pod serving, and the pod's status.
+    pub(super) fn observe_pod(&mut self, id: PodId) {
         let pod = &mut self.pods[id.0 as usize];
         let serving = pod.phase == Phase::Running && !pod.faults.dead;
         if pod.serving != serving {
@@ -189,7 +189,7 @@ impl World {
         self.schedule_in(KUBELET_DELAY, LabEvent::PodObserved(id));
     }
 
-    /// Passes a pod's readiness gates, because its target is healthy.
+    /// Passes the readiness gates of a pod, because its target is healthy.
     pub(super) fn pass_readiness_gates(&mut self, id: PodId) {
         let pod = &mut self.pods[id.0 as usize];
         if !pod.gates.is_empty() && !pod.gates_passed {
@@ -198,14 +198,14 @@ impl World {
         }
     }
 
-    /// Writes a pod's status into its object.
+    /// Writes the status of a pod into the pod's Kubernetes object.
     fn update_pod_status(&mut self, id: PodId) {
         let pod = &self.pods[id.0 as usize];
         let Some(cluster) = pod.cluster else { return };
-        let word = |b: bool| if b { "True" } else { "False" };
+        let status_text = |b: bool| if b { "True" } else { "False" };
         let time = timestamp(self.now);
         let condition =
-            |kind: &str, holds: bool| json!({"type": kind, "status": word(holds), "lastTransitionTime": time});
+            |kind: &str, holds: bool| json!({"type": kind, "status": status_text(holds), "lastTransitionTime": time});
         let mut conditions = vec![
             condition("PodScheduled", true),
             condition("Initialized", true),
@@ -230,7 +230,7 @@ impl World {
         self.schedule_controllers(cluster);
     }
 
-    /// Schedules a cluster's controllers, if its objects have changed.
+    /// Schedules the controllers of a cluster if the objects of this cluster have changed.
     pub(super) fn schedule_controllers(&mut self, cluster: usize) {
         let home = &mut self.clusters[cluster];
         if !home.reconcile_scheduled && home.objects.revision() != home.reconciled_revision {
@@ -251,11 +251,11 @@ impl World {
     }
 }
 
-fn gates(value: &Value) -> Vec<String> {
+fn readiness_gates(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|g| g["conditionType"].as_str().map(str::to_owned)).collect()
 }
 
-/// Reads a JSON object of strings.
+/// Converts a JSON object to a map of its string values.
 pub(super) fn string_map(value: &Value) -> BTreeMap<String, String> {
     value.as_object().into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
 }

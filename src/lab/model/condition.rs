@@ -1,22 +1,22 @@
-//! Rule conditions, as the data plane evaluates them.
+//! Conditions of rules, as the data plane evaluates them.
 
 use serde_json::Value;
 
-/// A condition, reduced to what the lab's clients can meet or fail.
+/// A condition of a rule, reduced to the parts of a request that the lab's clients can vary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Condition {
-    /// One of these path patterns; case-sensitive.
+    /// The path matches one of these patterns; case-sensitive.
     Path(Vec<String>),
-    /// One of these host patterns; case-insensitive.
+    /// The host matches one of these patterns; case-insensitive.
     Host(Vec<String>),
-    /// One of these methods. The lab's clients send GET.
+    /// The method is one of these. The lab's clients send GET.
     Method(Vec<String>),
-    /// Anything that the lab's clients never send, such as a header.
+    /// A condition on something that the lab's clients never send, such as a header.
     Never,
 }
 
 impl Condition {
-    /// Reads a condition of the API: `Field` with `Values` or with its own configuration.
+    /// Reads a condition in the form of the API: `Field`, with either `Values` or a field-specific configuration.
     pub fn read(tree: &Value) -> Self {
         let values = |config: &str| {
             let list = tree[config]["Values"].as_array().or_else(|| tree["Values"].as_array());
@@ -32,7 +32,7 @@ impl Condition {
         }
     }
 
-    /// Whether a GET request meets it. `host` is in lower case.
+    /// Returns whether a GET request meets the condition. `host` is in lower case.
     pub fn matches(&self, host: &str, path: &str) -> bool {
         match self {
             Self::Path(patterns) => patterns.iter().any(|p| matches_pattern(p.as_bytes(), path.as_bytes())),
@@ -43,7 +43,7 @@ impl Condition {
     }
 }
 
-/// Whether a text matches a pattern, in which `*` matches any characters and `?` exactly one.
+/// Returns whether a text matches a pattern, in which `*` matches any characters and `?` exactly one.
 fn matches_pattern(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut retry = None;

@@ -1,4 +1,4 @@
-//! The data plane: which route a request matches, and which group and target it goes to.
+//! The data plane of the load balancers: which route a request matches, and which group and target get this request.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::{ClientRequest, Condition, LabEvent, Pick, PodId, Route, RoutingOutco
 use crate::base::time::later;
 
 impl World {
-    /// Routes a client's request as the load balancer does.
+    /// Routes the request of a client as the load balancer does.
     pub fn pick(&mut self, request: &ClientRequest<'_>, now: jiff::Timestamp) -> Pick {
         if self.queue.next().is_some_and(|at| at <= now) {
             self.advance(now);
@@ -81,8 +81,8 @@ impl World {
         Some(*rule.unwrap_or(&listener.default))
     }
 
-    /// The group that a cookie binds a client to: until the cookie expires or the group leaves the action, whatever its
-    /// weight.
+    /// Returns the group that a cookie binds a client to, whatever the group's weight; `None` if the cookie has expired
+    /// or the action no longer has the group.
     fn sticky_group(&self, route: usize, cookie: &str) -> Option<usize> {
         let effective = &self.routes[route].effective;
         effective.sticky?;
@@ -91,12 +91,13 @@ impl World {
         (expires > self.now.as_second() && effective.entries().iter().any(|e| e.group == group)).then_some(group)
     }
 
-    /// Returns a pod's answer. Which requests of a partly failing pod fail depends on how many it has had.
+    /// Returns how a pod answers a request. With a fault that lets some requests fail, the number of earlier requests
+    /// decides which ones fail.
     pub fn respond(&self, pod: PodId, asker: super::Requester) -> super::PodAnswer {
         self.pods.get(pod.0 as usize).map_or(super::PodAnswer::Refused, |p| p.answer(asker))
     }
 
-    /// Returns every pod that still exists.
+    /// Returns every pod that has not ended.
     pub fn pods(&self) -> Vec<super::PodEndpoint> {
         let numbered = (0..).zip(&self.pods);
         numbered
@@ -112,8 +113,8 @@ impl World {
             .collect()
     }
 
-    /// Schedules a route's present actions for the data plane, after the propagation delay and never before an earlier
-    /// change.
+    /// Schedules the current actions of a route for the data plane, after the propagation delay and never before an
+    /// earlier change of the same route.
     pub(crate) fn schedule_propagation(&mut self, route: usize) {
         let phase = self.random.f64();
         let effective = EffectiveAction::read(&self.routes[route].actions, &self.group_index, phase);
@@ -129,7 +130,7 @@ impl World {
         self.routes[route].effective = effective;
     }
 
-    /// The written share of a cluster on the managed routes, 0–1: the smallest and the largest of any route.
+    /// Returns the smallest and the largest written share (0–1) of a cluster on any managed route.
     pub(crate) fn shares(&self, cluster: usize) -> Option<(f64, f64)> {
         let mut range: Option<(f64, f64)> = None;
         for route in self.routes.iter().filter(|r| !r.deleted && r.managed) {
@@ -148,8 +149,8 @@ impl World {
         range
     }
 
-    /// Returns load balancer, port, host and path of a request that reaches a route; `None`: no client can meet its
-    /// conditions.
+    /// Returns load balancer, port, host and path of a request that matches a route; `None` if the clients of the lab
+    /// cannot send a request that meets the route's conditions.
     pub(super) fn sample_request(&self, route: &Route) -> Option<(String, u16, String, String)> {
         let listener = &self.listeners[route.listener];
         let balancer = &self.balancers[listener.balancer];

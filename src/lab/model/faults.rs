@@ -1,4 +1,4 @@
-//! The faults of a scenario. Every failure of the lab comes from here.
+//! The faults of a scenario. The lab has no other source of failures.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,34 +14,34 @@ use super::{OperatorRequest, PodId, World};
 use crate::base::time::later;
 use crate::lab::scenario::fault::{Fault, GateResult, ShareReached};
 
-/// The scenario's faults, and those that are active.
+/// The faults of the scenario, and the ones that are active now.
 #[derive(Debug, Clone)]
 pub(crate) struct Faults {
     pub list: Vec<Fault>,
-    /// Whether a fault's condition has been met, by index.
+    /// For each fault, by index: whether its condition has been met.
     pub triggered: Vec<bool>,
-    /// AWS is unreachable.
+    /// Whether the AWS API is unreachable.
     pub aws_down: bool,
-    /// Indices of the clusters that are unreachable.
+    /// Indices of the clusters whose API is unreachable.
     pub clusters_down: Vec<usize>,
-    /// Credentials have expired.
+    /// Whether the AWS credentials have expired.
     pub expired: bool,
-    /// Percentage of AWS calls that are throttled.
+    /// Percentage of the AWS calls that are throttled.
     pub throttled: u32,
-    /// Remaining capacity of the token buckets, 0–1.
+    /// Remaining fraction of the token buckets' burst and fill rate, 0–1.
     pub capacity: f64,
-    /// Age of the state that reads return.
+    /// How old the state is that reads return.
     pub stale: Duration,
-    /// Writes that get no answer: the delay after which each is carried out; `None`: never.
+    /// Writes that will get no response: for each, the delay after which it takes effect; `None`: it never does.
     pub unanswered_writes: Vec<Option<Duration>>,
-    /// The process is to crash and to restart after this time.
+    /// If set, the process must crash now and restart after this time.
     pub crash: Option<Duration>,
     pub requests: Vec<OperatorRequest>,
-    /// Results of metric gates by gate name, where they do not pass.
+    /// Results of the metric gates that do not pass, by gate name.
     pub gates: BTreeMap<String, GateResult>,
-    /// Names of commands and hooks that fail; `true`: the undo fails.
+    /// Names of the commands and hooks that fail; `true` if the undo command fails instead.
     pub hooks: BTreeSet<(String, bool)>,
-    /// Messages about what the faults have done.
+    /// Messages that describe what the faults have done, with their times.
     pub messages: Vec<(Timestamp, String)>,
 }
 
@@ -67,7 +67,7 @@ impl Faults {
 }
 
 impl World {
-    /// The run reports that it starts a step.
+    /// Records that the run starts a step, because faults may wait for this step.
     pub fn step_started(&mut self, number: usize, name: Option<&str>, now: Timestamp) {
         self.advance(now);
         for index in 0..self.faults.list.len() {
@@ -77,33 +77,33 @@ impl World {
         }
     }
 
-    /// Returns the operator requests of the scenario since the last call.
+    /// Returns the operator requests that the scenario has sent since the last call.
     pub fn operator_requests(&mut self, now: Timestamp) -> Vec<OperatorRequest> {
         self.advance(now);
         std::mem::take(&mut self.faults.requests)
     }
 
-    /// Returns, once, that the process is to crash now, and after how long to restart it.
+    /// Returns after how long to restart the process, if a fault makes it crash now. Later calls return `None`.
     pub fn crash_due(&mut self, now: Timestamp) -> Option<Duration> {
         self.advance(now);
         self.faults.crash.take()
     }
 
-    /// Messages about what the faults have done so far, with the time.
+    /// Returns the messages that describe what the faults have done so far, with their times.
     pub fn fault_messages(&self) -> &[(Timestamp, String)] {
         &self.faults.messages
     }
 
-    /// Checks conditions on shares. Call it after every write.
+    /// Triggers the faults whose condition on shares is met. Must be called after every write.
     pub(crate) fn check_share_faults(&mut self) {
         for index in 0..self.faults.list.len() {
             let holds = !self.faults.triggered[index]
-                && self.faults.list[index].at.share.clone().is_some_and(|s| self.reached(&s));
+                && self.faults.list[index].at.share.clone().is_some_and(|s| self.has_reached_share(&s));
             self.trigger_fault(index, holds);
         }
     }
 
-    fn reached(&self, wanted: &ShareReached) -> bool {
+    fn has_reached_share(&self, wanted: &ShareReached) -> bool {
         let Some(cluster) = self.cluster_index(&wanted.cluster) else { return false };
         let Some((low, high)) = self.shares(cluster) else { return false };
         // Weights are integers: half a percentage point counts as reached.
@@ -124,23 +124,23 @@ impl World {
         self.clusters.iter().position(|c| &*c.name == name)
     }
 
-    pub(super) fn fault_begins(&mut self, index: usize) {
+    pub(super) fn begin_fault(&mut self, index: usize) {
         let fault = self.faults.list[index].clone();
         self.add_fault_message(fault.description());
         self.begin_on_pods(index, &fault);
         self.begin_on_clusters(&fault);
         self.begin_on_aws(&fault);
         if let Some(write) = &fault.foreign_write {
-            self.foreign_write(write);
+            self.apply_foreign_write(write);
         }
         if let Some(rule) = &fault.delete_rule {
-            self.foreign_delete(rule);
+            self.apply_foreign_delete(rule);
         }
         if let Some(remake) = &fault.remake_rule {
-            self.foreign_remake(remake);
+            self.apply_foreign_remake(remake);
         }
         if let Some(change) = &fault.change_conditions {
-            self.foreign_conditions(change);
+            self.apply_foreign_conditions(change);
         }
         if let Some(crash) = &fault.crash {
             self.faults.crash = Some(crash.down.0);
@@ -237,7 +237,7 @@ impl World {
         self.faults.expired |= fault.expire_credentials.is_some();
     }
 
-    pub(super) fn fault_ends(&mut self, index: usize) {
+    pub(super) fn end_fault(&mut self, index: usize) {
         let fault = self.faults.list[index].clone();
         self.add_fault_message(format!("ended: {}", fault.description()));
         if let Some(kill) = &fault.kill {
@@ -287,7 +287,7 @@ impl World {
         }
     }
 
-    /// Ends all faults of a cluster's pods.
+    /// Ends all faults of the pods of a cluster.
     fn clear_pod_faults(&mut self, cluster: &str, workload: Option<&str>) {
         for pod in self.affected_pods(cluster, workload, None) {
             let own = &mut self.pods[pod.0 as usize];
@@ -301,7 +301,7 @@ impl World {
         self.schedule_pod_observation(pod);
     }
 
-    /// Returns the pods of a cluster's workload, or the first `percent` of them, but at least one.
+    /// Returns the pods of a workload in a cluster, or the first `percent` of them, at least one.
     fn affected_pods(&self, cluster: &str, workload: Option<&str>, percent: Option<u32>) -> Vec<PodId> {
         let mut all = Vec::new();
         for (cluster, (namespace, deployment)) in self.deployments(cluster, workload) {
@@ -325,7 +325,7 @@ impl World {
             .collect()
     }
 
-    /// Returns the time `delay` from now.
+    /// Returns the time that is `delay` after now.
     pub(super) fn later(&self, delay: Duration) -> Timestamp {
         later(self.now, delay)
     }
@@ -347,7 +347,7 @@ impl Fault {
         of.into_iter().flatten().next().map(|p| p.0)
     }
 
-    /// The fault's verb and its parameters, as JSON.
+    /// Returns the verb of the fault and its parameters, as JSON.
     fn description(&self) -> String {
         let mut value = serde_json::to_value(self).unwrap_or_default();
         if let Some(map) = value.as_object_mut() {

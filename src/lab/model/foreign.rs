@@ -1,4 +1,4 @@
-//! Changes by other people and tools, as faults cause them.
+//! Changes that faults make as if other people or tools made them: weights, rules, replicas, versions.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::lab::scenario::fault::{ChangeConditions, ForeignWrite, RemakeRule, Ru
 
 impl World {
     /// Changes the weights of an action.
-    pub(super) fn foreign_write(&mut self, write: &ForeignWrite) {
+    pub(super) fn apply_foreign_write(&mut self, write: &ForeignWrite) {
         let Some(listener) = self.find_listener(write.load_balancer.as_deref(), write.listener) else { return };
         let rules = &self.listeners[listener].rules;
         let route = match write.priority {
@@ -23,8 +23,8 @@ impl World {
             let arn = tuple["TargetGroupArn"].as_str().unwrap_or_default();
             let Some(group) = self.group_index.get(arn).map(|g| &self.groups[*g]) else { continue };
             let cluster = group.cluster.map(|c| &*self.clusters[c].name);
-            let named = |key: &str| key == group.name || Some(cluster_name(&self.plan, key)) == cluster;
-            if let Some((_, weight)) = write.weights.iter().find(|(key, _)| named(key)) {
+            let is_group = |key: &str| key == group.name || Some(cluster_name(&self.plan, key)) == cluster;
+            if let Some((_, weight)) = write.weights.iter().find(|(key, _)| is_group(key)) {
                 tuple["Weight"] = Value::String(weight.to_string());
             }
         }
@@ -34,14 +34,15 @@ impl World {
     }
 
     /// Deletes a rule.
-    pub(super) fn foreign_delete(&mut self, rule: &RuleRef) {
+    pub(super) fn apply_foreign_delete(&mut self, rule: &RuleRef) {
         let Some(route) = self.find_rule(rule) else { return };
         self.log("elasticloadbalancing", "DeleteRule", true, Caller::Foreign, "ok");
         self.delete_route(route);
     }
 
-    /// Deletes a rule and creates it again with another priority and its first actions.
-    pub(super) fn foreign_remake(&mut self, remake: &RemakeRule) {
+    /// Deletes a rule, and creates a new one with another priority and the actions that the rule had at the start of
+    /// the lab.
+    pub(super) fn apply_foreign_remake(&mut self, remake: &RemakeRule) {
         let RemakeRule { load_balancer, listener, priority, to } = remake.clone();
         let Some(old) = self.find_rule(&RuleRef { load_balancer, listener, priority }) else { return };
         let route = &self.routes[old];
@@ -57,8 +58,8 @@ impl World {
         self.write_actions(new, actions);
     }
 
-    /// Replaces the conditions of a rule by one path pattern.
-    pub(super) fn foreign_conditions(&mut self, change: &ChangeConditions) {
+    /// Replaces the conditions of a rule with one path pattern.
+    pub(super) fn apply_foreign_conditions(&mut self, change: &ChangeConditions) {
         let ChangeConditions { load_balancer, listener, priority, path } = change.clone();
         let Some(route) = self.find_rule(&RuleRef { load_balancer, listener, priority }) else { return };
         let condition = json!({"Field": "path-pattern", "PathPatternConfig": {"Values": [path]}, "Values": [path]});
@@ -74,13 +75,13 @@ impl World {
     }
 
     fn find_listener(&self, balancer: Option<&str>, port: Option<u16>) -> Option<usize> {
-        let fits = |l: &super::Listener| {
+        let matches = |l: &super::Listener| {
             balancer.is_none_or(|b| self.balancers[l.balancer].name == b) && port.is_none_or(|p| l.port == p)
         };
-        self.listeners.iter().position(fits)
+        self.listeners.iter().position(matches)
     }
 
-    /// Replaces a route's actions and schedules their propagation.
+    /// Replaces the actions of a route and schedules their propagation.
     pub(crate) fn write_actions(&mut self, route: usize, actions: Vec<Value>) {
         let now = self.now;
         let own = &mut self.routes[route];
@@ -94,7 +95,7 @@ impl World {
         self.check_share_faults();
     }
 
-    /// Adds a rule to a listener, without conditions and actions, and returns its index.
+    /// Adds a rule without conditions and actions to a listener. Returns the index of the new route.
     pub(crate) fn add_rule(&mut self, listener: usize, priority: u32, tags: super::Pairs) -> usize {
         let prefix = self.listeners[listener].arn.replacen(":listener/", ":listener-rule/", 1);
         let arn = format!("{prefix}/{}", self.identifier());
@@ -122,7 +123,7 @@ impl World {
         index
     }
 
-    /// Removes a rule.
+    /// Marks the route of a rule as deleted, and removes the rule from the listener.
     pub(crate) fn delete_route(&mut self, route: usize) {
         self.routes[route].deleted = true;
         let listener = self.routes[route].listener;
@@ -131,7 +132,7 @@ impl World {
         self.check_share_faults();
     }
 
-    /// Changes the replicas of a Deployment, or the limits of its autoscaler.
+    /// Changes the replicas of a Deployment, or the limits of its HPA.
     pub(super) fn rescale(
         &mut self,
         cluster: usize,
@@ -156,7 +157,8 @@ impl World {
         self.schedule_controllers(cluster);
     }
 
-    /// Rolls out a new version of a Deployment.
+    /// Changes the pod template of a Deployment, so that its pods are replaced. The new pods answer health checks with
+    /// `health_status`.
     pub(super) fn roll_out_version(&mut self, cluster: usize, place: &NamespacedName, health_status: u16) {
         let (now, version) = (self.now, self.later(std::time::Duration::ZERO).as_second());
         self.clusters[cluster].objects.update(Kind::Deployment, &place.0, &place.1, now, |d| {

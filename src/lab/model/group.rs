@@ -1,4 +1,4 @@
-//! Target groups, their targets, and a target's states.
+//! Target groups, the targets in them, and the states of a target.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::balancer::Pairs;
 use super::interface::{PodId, ProbeResult};
 
-/// A target group.
+/// A simulated target group.
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
     pub arn: Arc<str>,
@@ -20,21 +20,21 @@ pub(crate) struct Group {
     pub port: u16,
     pub target_type: String,
     pub vpc: String,
-    /// Index of the cluster that the plan assigns it to; `None`: third-party.
+    /// Index of the cluster that the plan assigns the group to; `None` for a third-party group.
     pub cluster: Option<usize>,
     pub check: HealthCheckSettings,
     pub attributes: Pairs,
     pub tags: Pairs,
-    /// Indices of the load balancers that use it. Its targets are checked only if there is one.
+    /// Indices of the load balancers that use the group. Targets are checked only if at least one does.
     pub attached: Vec<usize>,
-    /// By address or instance, and port.
+    /// The registered targets, by IP address or instance id, and port.
     pub targets: BTreeMap<(Arc<str>, u16), RegisteredTarget>,
-    /// Targets that get requests; `None`: to be computed.
+    /// Targets that get requests; `None` if this list must be computed again.
     pub routable: Option<Vec<Destination>>,
     pub next_index: usize,
 }
 
-/// A target that gets requests.
+/// A target to which requests are sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Destination {
     pub pod: PodId,
@@ -42,12 +42,12 @@ pub(crate) struct Destination {
     pub port: u16,
 }
 
-/// Health check settings.
+/// Health check settings of a group.
 #[derive(Debug, Clone)]
 pub(crate) struct HealthCheckSettings {
     pub enabled: bool,
     pub protocol: String,
-    /// `traffic-port` or a number.
+    /// `traffic-port` or a port number.
     pub port: String,
     pub path: Arc<str>,
     pub matcher: String,
@@ -58,7 +58,7 @@ pub(crate) struct HealthCheckSettings {
 }
 
 impl HealthCheckSettings {
-    /// Whether a status satisfies the matcher: `200`, `200,302`, `200-299`.
+    /// Returns whether an HTTP status satisfies the matcher, such as `200`, `200,302` or `200-299`.
     pub fn accepts(&self, status: u16) -> bool {
         self.matcher.split(',').any(|part| match part.split_once('-') {
             Some((low, high)) => {
@@ -73,7 +73,7 @@ impl HealthCheckSettings {
 /// A registered target.
 #[derive(Debug, Clone)]
 pub(crate) struct RegisteredTarget {
-    /// Number of this registration: events of an earlier one are ignored.
+    /// Number of this registration. Events of an earlier registration are ignored.
     pub registration: u64,
     pub pod: Option<PodId>,
     pub zone: String,
@@ -82,26 +82,26 @@ pub(crate) struct RegisteredTarget {
     pub failed: u32,
 }
 
-/// A target's state.
+/// The state of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LabTargetState {
     /// The group is not attached to a load balancer.
     Unused,
-    /// Registered, not checked yet.
+    /// The target is registered and not yet checked.
     Registering,
     /// Initial health checks are running.
     Checking,
     Healthy,
-    /// With the reason code.
+    /// The target is unhealthy, with the reason code of the API.
     Unhealthy(&'static str),
-    /// Until this time.
+    /// The target is deregistered and drains until this time.
     Draining(Timestamp),
     /// Health checks are disabled.
     Unchecked,
 }
 
 impl LabTargetState {
-    /// State, reason and description in the API's terms.
+    /// Returns state, reason and description as the API reports them.
     pub fn api_text(&self) -> (&'static str, Option<&'static str>, Option<&'static str>) {
         match self {
             Self::Unused => (
@@ -130,15 +130,15 @@ impl LabTargetState {
         }
     }
 
-    /// Whether it gets health checks.
+    /// Returns whether the target gets health checks.
     pub fn checked(&self) -> bool {
         matches!(self, Self::Checking | Self::Healthy | Self::Unhealthy(_))
     }
 }
 
 impl RegisteredTarget {
-    /// Records a health check's result. A new target is healthy after one success, others after the healthy threshold;
-    /// a target is unhealthy after the unhealthy threshold.
+    /// Records the result of a health check. A new target becomes healthy after one success, other targets after
+    /// `healthy` successes. A target becomes unhealthy after `unhealthy` failures.
     pub fn record_check(&mut self, check: &HealthCheckSettings, result: ProbeResult) {
         let failure = match result {
             ProbeResult::Status(status) if check.accepts(status) => None,
@@ -163,20 +163,20 @@ impl RegisteredTarget {
 }
 
 impl Group {
-    /// How long a deregistered target drains.
+    /// Returns how long a deregistered target drains.
     pub fn deregistration_delay(&self) -> Duration {
         let seconds = self.attributes.get("deregistration_delay.timeout_seconds").and_then(|s| s.parse().ok());
         Duration::from_secs(seconds.unwrap_or(300))
     }
 
-    /// Returns the target of the next request: the healthy ones in turn; if none is healthy, all unhealthy ones
-    /// (fail-open); `None`: the load balancer answers 503.
-    pub fn next_target(&mut self, place: impl Fn(PodId) -> Option<Ipv4Addr>) -> Option<Destination> {
+    /// Returns the target of the next request. Healthy targets take turns; if none is healthy, all unhealthy targets do
+    /// (fail-open). `None`: the load balancer answers 503.
+    pub fn next_target(&mut self, ip_of: impl Fn(PodId) -> Option<Ipv4Addr>) -> Option<Destination> {
         if self.routable.is_none() {
             let pick = |wanted: fn(&LabTargetState) -> bool| -> Vec<Destination> {
                 let chosen = self.targets.iter().filter(|(_, t)| wanted(&t.state));
                 chosen
-                    .filter_map(|((_, port), t)| Some(Destination { pod: t.pod?, ip: place(t.pod?)?, port: *port }))
+                    .filter_map(|((_, port), t)| Some(Destination { pod: t.pod?, ip: ip_of(t.pod?)?, port: *port }))
                     .collect()
             };
             let healthy = pick(|s| matches!(s, LabTargetState::Healthy | LabTargetState::Unchecked));

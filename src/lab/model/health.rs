@@ -1,4 +1,4 @@
-//! Health checks: when they are due, who runs them, and what their results change.
+//! Health checks of targets: when a check is due, who runs it, and what its result changes.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::queue::{LabEvent, TargetRef};
 use super::{PodAnswer, Probe, ProbeResult, Requester, World};
 
 impl World {
-    /// Returns the health checks that the caller has to run now. Empty while the model runs them itself.
+    /// Returns the health checks that the caller must run now. Empty if the model runs the checks itself.
     pub fn probes_due(&mut self, now: Timestamp) -> Vec<Probe> {
         self.advance(now);
         std::mem::take(&mut self.probes)

@@ -1,4 +1,4 @@
-//! Reads the model's state directly, without an API call, and so without its delays and faults.
+//! Reads the state of the model directly, without an API call and therefore without delays and faults.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,19 @@ use serde_json::Value;
 use super::World;
 use super::group::LabTargetState;
 
-/// The model's state at one moment.
+/// The state of the model at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Snapshot {
-    /// Actions of every existing route, by the ARN of its listener or rule, with the API's field names.
+    /// Actions of every existing route, by the ARN of the listener or rule, with the field names of the API.
     pub routes: BTreeMap<String, Vec<Value>>,
     /// The number of healthy targets, by target group ARN.
     pub healthy: BTreeMap<String, u32>,
-    /// Tags, by load balancer ARN.
+    /// Tags of the load balancers, by ARN.
     pub tags: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl World {
-    /// Returns the state as of the last call.
+    /// Returns the state after the last call.
     pub fn snapshot(&self) -> Snapshot {
         let routes = self.routes.iter().filter(|r| !r.deleted).map(|r| (r.arn.to_string(), r.actions.clone()));
         let healthy = self.groups.iter().map(|g| {

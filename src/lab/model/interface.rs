@@ -1,5 +1,5 @@
-//! Inputs and outputs of the model: requests, picks, probes, the call log. Code around the model uses these types and
-//! nothing deeper.
+//! Inputs and outputs of the model: requests, picks, health checks, the call log. Code outside the model may use only
+//! these types.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -10,55 +10,55 @@ use jiff::Timestamp;
 
 use crate::lab::wire;
 
-/// A pod, or another target that serves. Indices are never reused.
+/// Identifies a pod, or another server that can be a target. Numbers are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodId(pub u32);
 
-/// An answer of the AWS API, and its delivery.
+/// A response of the AWS API, and how it is delivered.
 #[derive(Debug, Clone)]
 pub struct AwsAnswer {
-    /// The service's response.
+    /// The response of the service.
     pub response: http::Response<Bytes>,
     /// Time until the response arrives.
     pub latency: Duration,
-    /// Whether the client receives it.
+    /// Whether the client receives the response.
     pub delivery: Delivery,
 }
 
-/// An answer of a cluster's API, and its delivery.
+/// A response of a cluster's Kubernetes API, and how it is delivered.
 #[derive(Debug)]
 pub struct KubeAnswer {
-    /// The API server's response; a watch continues with [`super::World::watch`].
+    /// The response of the API server; a watch continues with [`super::World::watch`].
     pub answer: wire::kube::KubeResponse,
     /// Time until the response arrives.
     pub latency: Duration,
-    /// Whether the client receives it.
+    /// Whether the client receives the response.
     pub delivery: Delivery,
 }
 
-/// Delivery of a call and its answer.
+/// Whether a call took effect and whether the client received the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// The call was carried out (or refused), and the client receives the answer.
+    /// The call was processed (or rejected), and the client receives the response.
     Answered,
-    /// The call was carried out at once; the connection is reset before the answer.
+    /// The call was processed at once, but the connection is reset before the response.
     Lost,
-    /// The call did not reach the service: the connection is reset.
+    /// The call did not reach the service, because the connection was reset.
     Dropped,
-    /// The connection is reset, and the call is carried out later, at this time.
+    /// The connection is reset, and the call takes effect later, at this time.
     AppliedLate(Timestamp),
 }
 
-/// A client's request to the load balancer.
+/// A request of a client to a load balancer.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientRequest<'a> {
-    /// Name of the load balancer; empty: the first one that listens on the port.
+    /// Name of the load balancer; empty means the first one that listens on the port.
     pub load_balancer: &'a str,
-    /// The listener's port in the plan, not on loopback.
+    /// Port of the listener in the plan, not on loopback.
     pub port: u16,
-    /// Host, without port.
+    /// Host without the port.
     pub host: &'a str,
-    /// Path, without query.
+    /// Path without the query string.
     pub path: &'a str,
     /// Value of the `AWSALBTG` cookie, if the client sends one.
     pub cookie: Option<&'a str>,
@@ -67,75 +67,75 @@ pub struct ClientRequest<'a> {
 /// The load balancer's routing decision for a request.
 #[derive(Debug, Clone)]
 pub struct Pick {
-    /// ARN of the listener or rule that matched; empty if there is no listener.
+    /// ARN of the listener or rule that matched; empty if no listener matched.
     pub route: Arc<str>,
-    /// ARN of the chosen target group; `None`: not a forward action, or no weight.
+    /// ARN of the chosen target group; `None` if the action does not forward, or if every weight is 0.
     pub group: Option<Arc<str>>,
-    /// The plan's name of the group's cluster; `None` for third-party groups.
+    /// Name in the plan of the cluster that the group belongs to; `None` for third-party groups.
     pub cluster: Option<Arc<str>>,
-    /// The target, or the load balancer's own answer.
+    /// The chosen target, or the load balancer's own response.
     pub outcome: RoutingOutcome,
-    /// Value for a `Set-Cookie: AWSALBTG=…`, on routes with group stickiness.
+    /// Value for `Set-Cookie: AWSALBTG=…`, on routes with group stickiness.
     pub set_cookie: Option<String>,
 }
 
-/// What the load balancer does with a request.
+/// How the load balancer handles a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoutingOutcome {
-    /// Forwards it.
+    /// Forwards the request to a target.
     Target {
-        /// The pod.
+        /// The pod that is the target.
         pod: PodId,
-        /// Its address in the world.
+        /// IP address of the pod in the lab.
         ip: Ipv4Addr,
-        /// Its port.
+        /// Port of the pod.
         port: u16,
     },
-    /// Answers itself: 503 for an empty group, or the status of a redirect or fixed response.
+    /// Responds without a target: 503 for an empty group, or the status of a redirect or fixed response.
     Status(u16),
-    /// Resets the connection: there is no such listener.
+    /// Resets the connection, because no listener matches.
     Reset,
 }
 
-/// Who sends a request to a pod.
+/// The sender of a request to a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Requester {
-    /// A client, through the load balancer.
+    /// A client that sends through the load balancer.
     Client,
-    /// The load balancer's health check.
+    /// The load balancer, as a health check.
     HealthCheck,
 }
 
-/// A pod's answer.
+/// How a pod answers a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PodAnswer {
-    /// An HTTP response.
+    /// The pod sends an HTTP response.
     Status {
-        /// Its status.
+        /// The HTTP status code of the response.
         status: u16,
         /// The pod's response time.
         delay: Duration,
     },
-    /// Connection refused or reset: a client sees 502.
+    /// The pod refuses or resets the connection; a client receives 502.
     Refused,
-    /// No answer within any time-out: a client sees 504.
+    /// The pod does not respond before any time-out; a client receives 504.
     Silent,
 }
 
-/// A pod and its address.
+/// A pod and its network address.
 #[derive(Debug, Clone)]
 pub struct PodEndpoint {
-    /// Its index.
+    /// Number of the pod.
     pub id: PodId,
-    /// The plan's name of its cluster; `None`: it runs outside, behind a third-party group.
+    /// Name in the plan of the pod's cluster; `None` for a server outside the clusters, behind a third-party group.
     pub cluster: Option<Arc<str>>,
-    /// Name.
+    /// Name of the pod.
     pub name: Arc<str>,
-    /// Address in the lab (not on loopback).
+    /// IP address of the pod in the lab (not on loopback).
     pub ip: Ipv4Addr,
-    /// Port.
+    /// Port on which the pod serves.
     pub port: u16,
-    /// Whether its process accepts connections.
+    /// Whether the pod's process accepts connections.
     pub alive: bool,
 }
 
@@ -144,30 +144,30 @@ pub struct PodEndpoint {
 pub struct Probe {
     /// ARN of the target group.
     pub group: Arc<str>,
-    /// The target's pod, if it is one.
+    /// The pod of the target; `None` if the target is not a pod.
     pub pod: Option<PodId>,
-    /// The target's address.
+    /// IP address of the target.
     pub ip: Ipv4Addr,
-    /// The target's registered port.
+    /// Port with which the target is registered.
     pub target_port: u16,
-    /// The port to probe.
+    /// Port to which the check is sent.
     pub port: u16,
     /// Path of the check.
     pub path: Arc<str>,
     /// Time-out of the check.
     pub timeout: Duration,
-    /// Number of the target's registration: results for an earlier one are ignored.
+    /// Number of the target's registration. Results for an earlier registration are ignored.
     pub registration: u64,
 }
 
-/// Result of a health check.
+/// The result of a health check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeResult {
-    /// A response with this status.
+    /// The target responded with this HTTP status.
     Status(u16),
-    /// Connection refused or reset.
+    /// The connection was refused or reset.
     Refused,
-    /// No answer in time.
+    /// The target did not respond in time.
     Timeout,
 }
 
@@ -178,11 +178,11 @@ pub struct ApiCall {
     pub time: Timestamp,
     /// `elasticloadbalancing`, `sts`, `eks`, or `kubernetes/CLUSTER`.
     pub service: Arc<str>,
-    /// Such as `ModifyRule`, or for Kubernetes `PATCH /apis/…`.
+    /// The operation, such as `ModifyRule`, or for Kubernetes `PATCH /apis/…`.
     pub operation: String,
     /// Whether the call is a write.
     pub mutating: bool,
-    /// Who called.
+    /// Who made the call.
     pub caller: Caller,
     /// `ok`, an error code, or how the call was lost.
     pub outcome: String,
@@ -191,7 +191,7 @@ pub struct ApiCall {
 /// Who made an API call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// A client from outside: this tool, or a person's CLI.
+    /// A client outside the lab: this tool, or a person's CLI.
     Client,
     /// A controller inside one of the clusters.
     Controller,
@@ -209,8 +209,8 @@ pub enum OperatorRequest {
     Promote,
     /// Pause the run.
     Pause,
-    /// Resume it.
+    /// Resume the run.
     Resume,
-    /// Abort it.
+    /// Abort the run.
     Abort,
 }

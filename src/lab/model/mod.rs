@@ -1,7 +1,7 @@
-//! The model of the lab: load balancers, clusters, pods and faults, as plain values that change only when called.
+//! The model of the lab: load balancers, clusters, pods and faults, as plain values that change only in calls.
 //!
-//! It is synchronous: no async code, no sockets and no clock belong here. Each call passes the time. The same calls
-//! with the same seed give the same state.
+//! The model is synchronous: async code, sockets and clocks must not be added here. Each call passes the time. The same
+//! calls with the same seed give the same state.
 
 mod api;
 mod balancer;
@@ -47,7 +47,7 @@ use faults::Faults;
 use pod::Pod;
 use queue::{LabEvent, Queue, TargetRef};
 
-/// The state of the lab.
+/// The complete state of the simulated AWS and Kubernetes.
 #[derive(Debug, Clone)]
 pub struct World {
     now: Timestamp,
@@ -59,7 +59,7 @@ pub struct World {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) routes: Vec<Route>,
     pub(crate) groups: Vec<Group>,
-    /// Groups by ARN.
+    /// Indices of the groups by ARN.
     pub(crate) group_index: BTreeMap<Arc<str>, usize>,
     pub(crate) buckets: Buckets,
     latency: Latency,
@@ -70,7 +70,7 @@ pub struct World {
     registrations: u64,
     faults: Faults,
     calls: Vec<ApiCall>,
-    /// Number of reads among them.
+    /// Number of reads in `calls`.
     reads: usize,
     requests: u64,
     self_probing: bool,
@@ -79,7 +79,7 @@ pub struct World {
     traffic: traffic::TrafficCounters,
 }
 
-/// The account's token buckets.
+/// The account's token buckets for API calls.
 #[derive(Debug, Clone)]
 pub(crate) struct Buckets {
     pub modify: Bucket,
@@ -88,12 +88,12 @@ pub(crate) struct Buckets {
 }
 
 impl World {
-    /// The time of the last call.
+    /// Returns the time of the last call.
     pub fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// Handles all events that are due until then, in order. Time never goes back.
+    /// Handles all events that are due at `now` or earlier, in order. An earlier `now` than before changes nothing.
     pub fn advance(&mut self, now: Timestamp) {
         while let Some((at, due)) = self.queue.pop(now) {
             self.now = self.now.max(at);
@@ -102,49 +102,49 @@ impl World {
         self.now = self.now.max(now);
     }
 
-    /// Time of the next event.
+    /// Returns the time of the next scheduled event.
     pub fn next_event(&self) -> Option<Timestamp> {
         self.queue.next()
     }
 
-    /// Whether the model runs the health checks itself (the default) or returns them by [`World::probes_due`].
+    /// Sets whether the model runs the health checks itself (the default) or returns them from [`World::probes_due`].
     pub fn set_self_probing(&mut self, on: bool) {
         self.self_probing = on;
     }
 
-    /// Port and protocol of every listener of every load balancer.
+    /// Returns the port and protocol of every listener of every load balancer.
     pub fn listeners(&self) -> Vec<(u16, String)> {
         self.listeners.iter().map(|l| (l.port, l.protocol.clone())).collect()
     }
 
-    /// Load balancer name, port and protocol of every listener.
+    /// Returns the load balancer name, port and protocol of every listener.
     pub fn listeners_by_balancer(&self) -> Vec<(String, u16, String)> {
         self.listeners.iter().map(|l| (self.balancers[l.balancer].name.clone(), l.port, l.protocol.clone())).collect()
     }
 
-    /// Returns, for each managed route, a request that reaches it: load balancer, port, host, path.
+    /// Returns, for each managed route, a request that matches the route: load balancer, port, host, path.
     pub fn sample_requests(&self) -> Vec<(String, u16, String, String)> {
         let alive = self.routes.iter().filter(|r| !r.deleted && r.managed);
         alive.filter_map(|r| self.sample_request(r)).collect()
     }
 
-    /// Names of the clusters in the plan.
+    /// Returns the names of the clusters in the plan.
     pub fn clusters(&self) -> Vec<String> {
         self.clusters.iter().map(|c| c.name.to_string()).collect()
     }
 
-    /// The region.
+    /// Returns the AWS region of the plan.
     pub fn region(&self) -> &str {
         &self.region
     }
 
-    /// The name of the region's partition in ARNs.
+    /// Returns the AWS partition of the region, such as `aws` or `aws-cn`.
     pub(crate) fn partition(&self) -> &'static str {
         partition::of_region(&self.region).name
     }
 
-    /// The kubeconfig contexts of a cluster: the plan's `kubeContext`; or the EKS name, and the ARN that `aws eks
-    /// update-kubeconfig` uses; else the cluster's name in the plan.
+    /// Returns the kubeconfig contexts of a cluster: the plan's `kubeContext`; or the EKS name, and the ARN that `aws
+    /// eks update-kubeconfig` uses; otherwise the cluster's name in the plan.
     pub fn contexts(&self, cluster: &str) -> Vec<String> {
         let planned = self.plan.clusters.iter().find(|c| c.name == cluster);
         match planned.map(|c| &c.access) {
@@ -162,18 +162,18 @@ impl World {
         }
     }
 
-    /// The load that the scenario defines.
+    /// Returns the load that the scenario defines.
     pub fn load(&self) -> &Load {
         &self.load
     }
 
-    /// The API calls so far, in order: all mutating ones, and at least the last 10,000 reads.
+    /// Returns the API calls so far, in order: all mutating calls, and at least the last 10,000 reads.
     pub fn calls(&self) -> &[ApiCall] {
         &self.calls
     }
 
-    /// Sets the URL of a cluster's API and its CA (PEM in base64), which DescribeCluster returns. Unknown clusters are
-    /// ignored.
+    /// Sets the URL and the CA certificate (PEM in base64) of a cluster's API server, which DescribeCluster returns.
+    /// Unknown clusters are ignored.
     pub fn set_endpoint(&mut self, cluster: &str, url: &str, ca: &str) {
         if let Some(cluster) = self.clusters.iter_mut().find(|c| &*c.name == cluster) {
             url.clone_into(&mut cluster.endpoint);
@@ -189,12 +189,12 @@ impl World {
             LabEvent::Probed(target, result) => self.record_probe(&target, result),
             LabEvent::Drained(target) => self.remove_drained(&target),
             LabEvent::PodStarted(pod) => self.pod_started(pod),
-            LabEvent::PodObserved(pod) => self.kubelet_observes(pod),
+            LabEvent::PodObserved(pod) => self.observe_pod(pod),
             LabEvent::PodGone(pod) => self.pod_gone(pod),
             LabEvent::Reconcile(cluster) => self.reconcile(cluster),
             LabEvent::Autoscale(cluster) => self.autoscale(cluster),
-            LabEvent::Fault(fault) => self.fault_begins(fault),
-            LabEvent::FaultEnds(fault) => self.fault_ends(fault),
+            LabEvent::Fault(fault) => self.begin_fault(fault),
+            LabEvent::FaultEnds(fault) => self.end_fault(fault),
             LabEvent::Flap { fault, down, left } => self.flap(fault, down, left),
             LabEvent::Late(query) => self.apply_late(&query),
         }
@@ -210,7 +210,7 @@ impl World {
         format!("{:016x}", self.random.u64(..))
     }
 
-    /// The current time, for the wire encoders.
+    /// Returns the current time of the lab, for the wire encoders.
     pub(crate) fn time(&self) -> Timestamp {
         self.now
     }
@@ -232,5 +232,5 @@ impl World {
     }
 }
 
-/// Minimum number of reads that the call log keeps. A run of several days makes millions.
+/// Minimum number of reads that the call log keeps. A run of several days makes millions of reads.
 const LOGGED_READS: usize = 10_000;

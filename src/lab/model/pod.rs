@@ -1,4 +1,4 @@
-//! Pods as processes: whether they serve, and what they answer. Their Kubernetes objects belong to the cluster.
+//! Processes of pods: whether a pod serves, and how it answers. The Kubernetes objects of pods belong to `cluster`.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -11,32 +11,32 @@ use super::interface::{PodAnswer, Requester};
 /// Response time of a healthy pod.
 const RESPONSE_TIME: Duration = Duration::from_millis(3);
 
-/// A pod.
+/// A simulated pod.
 #[derive(Debug, Clone)]
 pub(crate) struct Pod {
-    /// Index of the cluster; `None`: it runs outside the plan's clusters.
+    /// Index of the cluster; `None`: the server runs outside the plan's clusters.
     pub cluster: Option<usize>,
     pub namespace: String,
     pub name: Arc<str>,
-    /// Name of its Deployment; empty if it has none.
+    /// Name of the Deployment that owns the pod; empty without one.
     pub deployment: String,
-    /// Hash of its pod template.
+    /// Hash of the pod template.
     pub template: String,
     pub labels: BTreeMap<String, String>,
     pub ip: Ipv4Addr,
     pub port: u16,
     pub phase: Phase,
-    /// Whether the kubelet considers it serving.
+    /// Whether the kubelet considers the pod serving.
     pub serving: bool,
-    /// Types of its readiness gates.
+    /// Condition types of the readiness gates.
     pub gates: Vec<String>,
     pub gates_passed: bool,
-    /// Status of its health checks.
+    /// HTTP status with which the pod answers health checks.
     pub health_status: u16,
     pub faults: PodFaults,
 }
 
-/// Phase of a pod.
+/// Lifecycle phase of a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Starting,
@@ -48,11 +48,11 @@ pub(crate) enum Phase {
 /// Active faults of a pod.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PodFaults {
-    /// The process is not running.
+    /// The process of the pod is not running.
     pub dead: bool,
-    /// Additional response time.
+    /// Delay that a fault adds to the response time.
     pub slow: Duration,
-    /// It answers with an error.
+    /// The pod answers requests with an error.
     pub error: Option<ErrorFault>,
 }
 
@@ -63,23 +63,23 @@ pub(crate) struct ErrorFault {
     /// Percentage of the requests that fail, 0–100.
     pub percent: u32,
     pub clients_only: bool,
-    /// Accumulated percentage: at 100 the next request fails. A cell, because a request changes nothing else in the
-    /// model.
+    /// Accumulated percentage: when it reaches 100, the request fails. A cell, because a request changes nothing else
+    /// in the model.
     pub due: Cell<u32>,
 }
 
 impl Pod {
-    /// Whether its process accepts connections.
+    /// Returns whether the pod's process accepts connections.
     pub fn alive(&self) -> bool {
         matches!(self.phase, Phase::Running | Phase::Terminating) && !self.faults.dead
     }
 
-    /// The condition `Ready`.
+    /// Returns the value of the pod condition `Ready`.
     pub fn ready(&self) -> bool {
         self.phase == Phase::Running && self.serving && (self.gates.is_empty() || self.gates_passed)
     }
 
-    /// Returns its answer. Errors are spread evenly over the requests.
+    /// Returns how the pod answers one request. Errors are spread evenly over the requests.
     pub fn answer(&self, asker: Requester) -> PodAnswer {
         if !self.alive() {
             return PodAnswer::Refused;

@@ -1,4 +1,4 @@
-//! The event queue, ordered by time, then by order of scheduling.
+//! The queue of scheduled events, ordered by time, then by order of scheduling.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use super::interface::{PodId, ProbeResult};
 use super::routing::EffectiveAction;
 use crate::lab::wire::query::Query;
 
-/// An event that is scheduled.
+/// A scheduled event of the model.
 #[derive(Debug, Clone)]
 pub(crate) enum LabEvent {
-    /// A route's new actions reach the data plane.
+    /// The data plane applies the new actions of a route.
     Propagate { route: usize, effective: Box<EffectiveAction> },
     /// A registered target gets its first health check.
     Registered(TargetRef),
-    /// A health check.
+    /// A target gets a health check.
     Probe(TargetRef),
     /// The result of a slow health check arrives.
     Probed(TargetRef, ProbeResult),
@@ -30,19 +30,19 @@ pub(crate) enum LabEvent {
     PodGone(PodId),
     /// The controllers of a cluster reconcile.
     Reconcile(usize),
-    /// The autoscalers of a cluster evaluate.
+    /// The autoscalers (HPAs) of a cluster evaluate.
     Autoscale(usize),
     /// A fault begins.
     Fault(usize),
     /// A fault ends.
     FaultEnds(usize),
-    /// Flapping pods stop or restart; `left`: how many more times.
+    /// Flapping pods stop or restart; `left` is the number of further changes.
     Flap { fault: usize, down: bool, left: Option<u32> },
-    /// A write that got no answer is carried out.
+    /// A write whose response timed out takes effect.
     Late(Box<Query>),
 }
 
-/// One registration of a target.
+/// Identifies one registration of a target in a group.
 #[derive(Debug, Clone)]
 pub(crate) struct TargetRef {
     pub group: usize,
@@ -51,7 +51,7 @@ pub(crate) struct TargetRef {
     pub registration: u64,
 }
 
-/// The scheduled events.
+/// The scheduled events, in order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Queue {
     events: BTreeMap<(Timestamp, u64), LabEvent>,
@@ -65,12 +65,12 @@ impl Queue {
         self.events.insert((at, self.last_number), due);
     }
 
-    /// Time of the next event.
+    /// Returns the time of the next event.
     pub fn next(&self) -> Option<Timestamp> {
         self.events.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Removes and returns the first event that is due.
+    /// Removes and returns the first event that is due at `now`.
     pub fn pop(&mut self, now: Timestamp) -> Option<(Timestamp, LabEvent)> {
         let first = self.events.first_entry()?;
         (first.key().0 <= now).then(|| {

@@ -1,8 +1,8 @@
-//! The data plane's copy of the actions, and the weighted choice of a group.
+//! The data plane's copy of the actions, and the weighted choice of a target group.
 //!
-//! The choice is deterministic: every request adds its share to what each group is owed, and the group that is owed
-//! most gets the request. The debts are kept per route and summed over the load balancer, so that a single route and
-//! all routes together are never off by more than one or two requests.
+//! The choice is deterministic: each request adds the share of each group to what this group is owed, and the group
+//! with the highest amount owed gets the request. The amounts are kept for each route and summed for the load balancer,
+//! so that neither a single route nor all routes together are off by more than one or two requests.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::balancer::{number, weights};
 
-/// The action that the data plane uses on a route.
+/// The action that the data plane currently uses on a route.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EffectiveAction {
     pub action: FinalAction,
@@ -18,12 +18,12 @@ pub(crate) struct EffectiveAction {
     pub sticky: Option<u64>,
 }
 
-/// The last action of a route.
+/// The last action of a route, which determines the response.
 #[derive(Debug, Clone)]
 pub(crate) enum FinalAction {
-    /// Forwards to these groups.
+    /// Forwards the request to one of these groups.
     Forward(Vec<WeightedGroup>),
-    /// Answers with a status.
+    /// Responds with this HTTP status.
     Status(u16),
 }
 
@@ -33,14 +33,14 @@ impl Default for FinalAction {
     }
 }
 
-/// A group in a forward action.
+/// A target group in a forward action.
 #[derive(Debug, Clone)]
 pub(crate) struct WeightedGroup {
-    /// Index of the group.
+    /// Index of the target group.
     pub group: usize,
-    /// Its share of the action, 0–1.
+    /// Share of the group in the action, 0–1.
     pub share: f64,
-    /// Number of requests of this route that it is owed.
+    /// Number of requests of this route that the group should have received but has not yet (may be a fraction).
     pub owed: f64,
 }
 
@@ -64,7 +64,7 @@ impl EffectiveAction {
         }
     }
 
-    /// The groups of a forward action; empty for other actions.
+    /// Returns the groups of a forward action; an empty slice for other actions.
     pub fn entries(&self) -> &[WeightedGroup] {
         match &self.action {
             FinalAction::Forward(entries) => entries,
@@ -72,7 +72,7 @@ impl EffectiveAction {
         }
     }
 
-    /// Copies from the previous action what each group is owed.
+    /// Copies from the action `before` how many requests each group is owed.
     pub fn keep_owed(&mut self, before: &Self) {
         if let FinalAction::Forward(entries) = &mut self.action {
             for entry in entries.iter_mut() {
@@ -83,7 +83,7 @@ impl EffectiveAction {
         }
     }
 
-    /// Chooses the next group by weight; `None`: every weight is 0.
+    /// Chooses the next group by weight; `None` if every weight is 0.
     pub fn next_group(&mut self, owed: &mut BTreeMap<usize, f64>) -> Option<usize> {
         let FinalAction::Forward(entries) = &mut self.action else { return None };
         let mut best: Option<(usize, f64)> = None;
@@ -113,7 +113,8 @@ fn entries(actions: &[Value], index: &BTreeMap<std::sync::Arc<str>, usize>, phas
             Some(WeightedGroup { group: *index.get(*arn)?, share, owed: 0.0 })
         })
         .collect();
-    // Offset two groups against each other, so that routes are out of step with each other; the offsets sum to zero.
+    // Give two groups opposite offsets, so that routes do not all choose the same group at the same time. The offsets
+    // add up to zero.
     let mut used = entries.iter_mut().filter(|e| e.share > 0.0);
     if let (Some(first), Some(second)) = (used.next(), used.next()) {
         first.owed = phase - 0.5;

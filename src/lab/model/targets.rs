@@ -1,4 +1,4 @@
-//! Registration of targets, and the effect on them when a group is attached to or detached from a route.
+//! Registration of targets, and what happens to targets when a group is attached to a route or detached.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::{World, weights};
 use crate::base::time::later;
 
 impl World {
-    /// Registers a target. A registered target stays as it is; a draining target is registered again.
+    /// Registers a target. Nothing changes for a registered target; a draining target is registered again.
     pub(crate) fn register(&mut self, group: usize, id: &str, port: u16, pod: Option<super::PodId>) {
         let key = (Arc::<str>::from(id), port);
         let known = self.groups[group].targets.get_mut(&key);
@@ -34,8 +34,8 @@ impl World {
         self.schedule_in(delay, LabEvent::Registered(TargetRef { group, id: key.0, port, registration }));
     }
 
-    /// Deregisters a target: it drains for the group's deregistration delay, or goes at once if the group is not
-    /// attached.
+    /// Deregisters a target. It drains for the deregistration delay of the group, or is removed at once if the group is
+    /// not attached.
     pub(crate) fn deregister(&mut self, group: usize, id: &str, port: u16) {
         let until = later(self.now, self.groups[group].deregistration_delay());
         let delay = self.groups[group].deregistration_delay();
@@ -68,7 +68,7 @@ impl World {
         }
     }
 
-    /// Completes a registration: health checks start if the group is attached.
+    /// Completes the registration of a target. Health checks start if the group is attached.
     pub(super) fn finish_registration(&mut self, target: &TargetRef) {
         let group = &self.groups[target.group];
         let state = match (group.attached.is_empty(), group.check.enabled) {
@@ -92,8 +92,8 @@ impl World {
         self.groups[target.group].targets.get_mut(&key).filter(|t| t.registration == target.registration)
     }
 
-    /// Recomputes which groups are attached. Call it after every change of actions. Targets of a newly attached group
-    /// are registered again; targets of a detached group are no longer checked.
+    /// Recomputes which groups are attached. Must be called after every change of actions. Targets of a newly attached
+    /// group are registered again; targets of a detached group are no longer checked.
     pub(crate) fn update_attachments(&mut self) {
         let mut attached = vec![Vec::new(); self.groups.len()];
         for route in self.routes.iter().filter(|r| !r.deleted) {
@@ -111,12 +111,12 @@ impl World {
             self.groups[group].attached = now_on;
             if was != is {
                 self.groups[group].routable = None;
-                self.attachment_changed(group, is);
+                self.apply_attachment_change(group, is);
             }
         }
     }
 
-    fn attachment_changed(&mut self, group: usize, used: bool) {
+    fn apply_attachment_change(&mut self, group: usize, used: bool) {
         let mut planned = Vec::new();
         for ((id, port), target) in &mut self.groups[group].targets {
             match (&target.state, used) {

@@ -1,4 +1,5 @@
-//! The load balancer's request counters by target group, from which the lab's CloudWatch and Prometheus metrics come.
+//! Request counters of the load balancers, by target group. The lab's CloudWatch and Prometheus metrics are computed
+//! from these counters.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
@@ -12,27 +13,27 @@ use crate::base::arn;
 use crate::lab::scenario::fault::GateResult;
 use crate::plan::model::metric::MetricSource;
 
-/// Requests are kept for this many seconds.
+/// How long requests are kept, in seconds.
 const RETENTION_SECONDS: i64 = 3 * 3600;
 
-/// Upper bounds of the histogram's buckets, in milliseconds.
-const BUCKETS: [u32; 10] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000];
+/// Upper bounds of the buckets of the response time histogram, in milliseconds.
+const RESPONSE_TIME_BUCKETS: [u32; 10] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000];
 
-/// Counters of the requests to a group within some time.
+/// Counters of the requests to a target group in a period.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GroupCounters {
     /// Requests that were sent to a target.
     pub requests: u64,
     /// Requests with a status of 500 or more.
     pub errors: u64,
-    /// Requests without an answer of the target: refused, or too late.
+    /// Requests that the target did not answer: connection refused or response too late.
     pub unanswered: u64,
-    /// Response time in milliseconds and number of requests with it, ascending.
+    /// Response times in milliseconds, ascending, each with the number of requests that took this long.
     pub response_times: Vec<(u32, u32)>,
 }
 
 impl GroupCounters {
-    /// Adds another's counters.
+    /// Adds the counters of `other`.
     pub fn add(&mut self, other: &Self) {
         self.requests += other.requests;
         self.errors += other.errors;
@@ -40,7 +41,7 @@ impl GroupCounters {
         other.response_times.iter().for_each(|(delay, count)| self.add_response_time(*delay, *count));
     }
 
-    /// Counts a request.
+    /// Counts one request.
     fn count(&mut self, hit: ForwardedRequest) {
         self.requests += 1;
         match hit.status {
@@ -59,8 +60,8 @@ impl GroupCounters {
         }
     }
 
-    /// Returns the response time, in seconds, that this fraction (0–1) of the answered requests does not exceed;
-    /// `None`: no answered requests.
+    /// Returns the response time, in seconds, that the fraction `part` (0–1) of the answered requests does not exceed;
+    /// `None` if no request was answered.
     #[allow(clippy::cast_precision_loss)]
     pub fn quantile(&self, part: f64) -> Option<f64> {
         let all = self.answered();
@@ -73,47 +74,47 @@ impl GroupCounters {
         delay.map(|millis| f64::from(millis) / 1000.0)
     }
 
-    /// Sum of all response times, in seconds.
+    /// Returns the sum of all response times, in seconds.
     pub fn sum(&self) -> f64 {
         self.response_times.iter().map(|(delay, count)| f64::from(*delay) * f64::from(*count)).sum::<f64>() / 1000.0
     }
 
-    /// Number of answered requests.
+    /// Returns the number of answered requests.
     pub fn answered(&self) -> u64 {
         self.within(u32::MAX)
     }
 
-    /// Number of answered requests that took at most `bound` milliseconds.
+    /// Returns the number of answered requests that took at most `bound` milliseconds.
     fn within(&self, bound: u32) -> u64 {
         self.response_times.iter().take_while(|(delay, _)| *delay <= bound).map(|(_, count)| u64::from(*count)).sum()
     }
 }
 
-/// Counters of all groups, by ARN: totals since the start, and recent requests, oldest first.
+/// Counters of all groups, by ARN: totals since the start of the lab, and recent requests, oldest first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TrafficCounters(BTreeMap<Arc<str>, (GroupCounters, VecDeque<ForwardedRequest>)>);
 
-/// A request that was sent to a target. A rehearsal has tens of thousands.
+/// A request that was sent to a target. Kept small, because a rehearsal has tens of thousands of requests.
 #[derive(Debug, Clone, Copy)]
 struct ForwardedRequest {
     second: i64,
-    /// Response time.
+    /// Response time in milliseconds.
     millis: u32,
-    /// Status; `None`: no answer.
+    /// HTTP status of the response; `None`: the target did not answer.
     status: Option<u16>,
 }
 
-/// A target's response.
+/// How a target answered a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TargetResponse {
-    /// Status and response time.
+    /// HTTP status and response time.
     Answered(u16, Duration),
-    /// No response.
+    /// The target did not answer.
     NoAnswer,
 }
 
 impl World {
-    /// Counts the response of a group's target.
+    /// Counts one request to the group with this ARN.
     pub fn record_response(&mut self, group: &Arc<str>, served: TargetResponse, now: Timestamp) {
         let second = now.as_second();
         let hit = match served {
@@ -136,17 +137,17 @@ impl World {
         }
     }
 
-    /// The scenario's result for a gate; `None`: the gate passes.
+    /// Returns the result of a gate that the scenario sets; `None`: the gate passes.
     pub(crate) fn gate_fault(&self, gate: &str) -> Option<GateResult> {
         self.faults.gates.get(gate).copied()
     }
 
-    /// Whether the scenario makes a command or hook (or its undo) fail.
+    /// Returns whether the scenario makes a command or hook (or its undo command) fail.
     pub(crate) fn hook_fails(&self, name: &str, undo: bool) -> bool {
         self.faults.hooks.contains(&(name.to_owned(), undo))
     }
 
-    /// Names and states of the alarms in the plan's gates.
+    /// Returns the names and states of the CloudWatch alarms that the plan's gates use.
     pub(crate) fn alarms(&self) -> Vec<(String, &'static str)> {
         let mut all = Vec::new();
         for gate in &self.plan.strategy.metrics {
@@ -161,7 +162,8 @@ impl World {
         all
     }
 
-    /// Returns the counters of a group for the seconds from `from` to before `to`. `group`: its ARN, or the end of it.
+    /// Returns the counters of a group from the second of `from` (included) to the second of `to` (excluded). `group`
+    /// is the ARN of the group or the end of this ARN.
     pub fn group_counters(&self, group: &str, from: Timestamp, to: Timestamp) -> GroupCounters {
         let mut all = GroupCounters::default();
         let (from, to) = (from.as_second(), to.as_second());
@@ -177,23 +179,23 @@ impl World {
         all
     }
 
-    /// Counters of every group since the start, for Prometheus: requests by status class, and a histogram of response
-    /// times.
+    /// Returns the counters of every group since the start, in the OpenMetrics format: requests by status class, and a
+    /// histogram of response times.
     pub fn openmetrics(&self) -> String {
         let mut text = String::from(
             "# TYPE lab_requests counter\n# HELP lab_requests Requests that the load balancer sent to a target.\n",
         );
         let groups: Vec<_> = self.traffic.0.iter().map(|(arn, (total, _))| (self.labels(arn), total)).collect();
         for (labels, total) in &groups {
-            let fine = total.requests - total.errors - total.unanswered;
-            for (code, count) in [("2xx", fine), ("5xx", total.errors + total.unanswered)] {
+            let succeeded = total.requests - total.errors - total.unanswered;
+            for (code, count) in [("2xx", succeeded), ("5xx", total.errors + total.unanswered)] {
                 let _ = writeln!(text, "lab_requests_total{{{labels},code=\"{code}\"}} {count}");
             }
         }
         text += "# TYPE lab_request_seconds histogram\n# UNIT lab_request_seconds seconds\n\
                  # HELP lab_request_seconds How long targets took.\n";
         for (labels, total) in &groups {
-            for bucket in BUCKETS {
+            for bucket in RESPONSE_TIME_BUCKETS {
                 let within = total.within(bucket);
                 let _ = writeln!(
                     text,

@@ -1,6 +1,6 @@
-//! The kinds of objects that a lab's cluster serves, and their API resources.
+//! The kinds of Kubernetes objects that a cluster of the lab serves, and the API resource of each kind.
 
-/// A kind of object.
+/// A kind of Kubernetes object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)] // the Kubernetes kinds of these names
 pub enum Kind {
@@ -21,33 +21,33 @@ pub enum Kind {
     TargetGroupBinding,
 }
 
-/// API resource of a kind.
+/// The API resource of a kind.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Resource {
-    /// The kind.
+    /// The kind of the objects.
     pub kind: Kind,
     /// API group; empty for the core group.
     pub group: &'static str,
     /// API version, such as `v1beta1`.
     pub version: &'static str,
-    /// `kind` in objects.
+    /// The value of `kind` in objects, such as `Pod`.
     pub name: &'static str,
-    /// Plural, as in paths.
+    /// Plural name, as in paths, such as `pods`.
     pub plural: &'static str,
-    /// Singular.
+    /// Singular name, such as `pod`.
     pub singular: &'static str,
-    /// Short names.
+    /// Short names that kubectl accepts, such as `po`.
     pub short: &'static [&'static str],
-    /// Whether its objects live in namespaces.
+    /// Whether the objects belong to a namespace.
     pub namespaced: bool,
-    /// Whether it has a subresource `scale`.
+    /// Whether the resource has the subresource `scale`.
     pub scale: bool,
-    /// Whether it has a subresource `status`.
+    /// Whether the resource has the subresource `status`.
     pub status: bool,
 }
 
 impl Resource {
-    /// `v1`, `apps/v1`.
+    /// Returns the value of `apiVersion` in objects, such as `v1` or `apps/v1`.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
     }
@@ -58,7 +58,7 @@ const fn resource(kind: Kind, group: &'static str, version: &'static str, names:
     Resource { kind, group, version, name, plural, singular, short: &[], namespaced: true, scale: false, status: true }
 }
 
-/// Every kind except TargetGroupBinding.
+/// The resources of every kind except TargetGroupBinding.
 static BUILT_IN: [Resource; 14] = [
     Resource {
         short: &["ns"],
@@ -107,13 +107,13 @@ static BUILT_IN: [Resource; 14] = [
     Resource { status: false, ..resource(Kind::Lease, "coordination.k8s.io", "v1", ["Lease", "leases", "lease"]) },
 ];
 
-const BINDING: [&str; 3] = ["TargetGroupBinding", "targetgroupbindings", "targetgroupbinding"];
-/// TargetGroupBinding of the AWS Load Balancer Controller.
-static BINDING_OF_THE_CONTROLLER: Resource = resource(Kind::TargetGroupBinding, "elbv2.k8s.aws", "v1beta1", BINDING);
-/// TargetGroupBinding of EKS Auto Mode.
-static BINDING_OF_AUTO_MODE: Resource = resource(Kind::TargetGroupBinding, "eks.amazonaws.com", "v1", BINDING);
+const BINDING_NAMES: [&str; 3] = ["TargetGroupBinding", "targetgroupbindings", "targetgroupbinding"];
+/// The resource TargetGroupBinding of the AWS Load Balancer Controller.
+static CONTROLLER_BINDING: Resource = resource(Kind::TargetGroupBinding, "elbv2.k8s.aws", "v1beta1", BINDING_NAMES);
+/// The resource TargetGroupBinding of EKS Auto Mode.
+static AUTO_MODE_BINDING: Resource = resource(Kind::TargetGroupBinding, "eks.amazonaws.com", "v1", BINDING_NAMES);
 
-/// Every resource that a cluster serves; TargetGroupBinding is last.
+/// Returns every resource that a cluster serves, with TargetGroupBinding as the last one.
 pub fn resources(auto_mode: bool) -> impl Iterator<Item = &'static Resource> {
-    BUILT_IN.iter().chain([if auto_mode { &BINDING_OF_AUTO_MODE } else { &BINDING_OF_THE_CONTROLLER }])
+    BUILT_IN.iter().chain([if auto_mode { &AUTO_MODE_BINDING } else { &CONTROLLER_BINDING }])
 }

@@ -1,8 +1,8 @@
-//! One cluster's objects, as its API server stores them: JSON by kind, namespace and name, with versions, finalizers,
-//! owners and a change log.
+//! The objects of one cluster, as the API server stores them: JSON by kind, namespace and name, with versions,
+//! finalizers, owners and a change log.
 //!
-//! Generic and synchronous. The meaning of objects (a Deployment creates pods) belongs to the model's controllers,
-//! their transport to `wire`.
+//! This module is synchronous and knows nothing about particular kinds. Effects of objects (a Deployment creates pods)
+//! belong to the controllers of the model; HTTP belongs to `wire`.
 
 mod kind;
 
@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 
 pub use kind::{Kind, Resource, resources};
 
-/// Minimum number of changes that are kept for watches.
+/// Minimum number of changes that the change log keeps for watches.
 const KEPT_CHANGES: usize = 500;
 
-/// An object as JSON text. A tree takes ten times the memory, and hardly any of a lab's thousands of objects is ever
+/// An object as JSON text. A tree would take ten times the memory, and most of a lab's thousands of objects are never
 /// read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredObject(Arc<str>);
@@ -29,7 +29,7 @@ impl StoredObject {
 
     /// Parses the object.
     pub fn decode(&self) -> Value {
-        serde_json::from_str(&self.0).unwrap_or_else(|e| unreachable!("what was written as JSON reads as JSON: {e}"))
+        serde_json::from_str(&self.0).unwrap_or_else(|e| unreachable!("JSON that this program wrote must parse: {e}"))
     }
 
     fn contains(&self, text: &str) -> bool {
@@ -37,19 +37,19 @@ impl StoredObject {
     }
 }
 
-/// Kind of a change.
+/// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// The object is new.
+    /// The object was created.
     Added,
-    /// The object has changed.
+    /// The object was modified.
     Modified,
-    /// The object is deleted; the change holds its last state.
+    /// The object was deleted; the change contains the last state of the object.
     Deleted,
 }
 
 impl ChangeKind {
-    /// The name in a watch.
+    /// Returns the type of the event in a Kubernetes watch stream, such as `ADDED`.
     pub fn watch_type(self) -> &'static str {
         match self {
             Self::Added => "ADDED",
@@ -64,21 +64,21 @@ impl ChangeKind {
 pub struct Change {
     /// The resourceVersion of the change.
     pub revision: u64,
-    /// Kind of the change.
+    /// What happened to the object.
     pub change_kind: ChangeKind,
-    /// Kind.
+    /// Kind of the object.
     pub kind: Kind,
-    /// Namespace; empty for cluster-scoped objects.
+    /// Namespace of the object; empty for a cluster-scoped object.
     pub namespace: String,
-    /// Name.
+    /// Name of the object.
     pub name: String,
-    /// The object after the change (before it, when deleted), with the resourceVersion of the change.
+    /// The object after the change (before the change if it was deleted), with the resourceVersion of the change.
     pub object: StoredObject,
     /// The object before the change.
     pub before: Option<StoredObject>,
 }
 
-/// One cluster's objects.
+/// The objects of one cluster, with a change log.
 #[derive(Debug, Clone)]
 pub struct Objects {
     auto_mode: bool,
@@ -92,8 +92,8 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// A cluster with the namespaces `default` and `kube-system`. UIDs come from `seed`; `auto_mode` chooses the API
-    /// group of TargetGroupBinding.
+    /// Creates a cluster with the namespaces `default` and `kube-system`. UIDs are derived from `seed`; `auto_mode`
+    /// selects the API group of TargetGroupBinding.
     pub fn new(seed: u64, auto_mode: bool, now: Timestamp) -> Self {
         let random = fastrand::Rng::with_seed(seed);
         let mut new = Self {
@@ -112,51 +112,51 @@ impl Objects {
         new
     }
 
-    /// Whether TargetGroupBinding is EKS Auto Mode's.
+    /// Returns whether TargetGroupBinding is the kind of EKS Auto Mode.
     pub fn auto_mode(&self) -> bool {
         self.auto_mode
     }
 
-    /// Fields of TargetGroupBinding's `spec` that the cluster's CRD does not have.
+    /// Returns the fields of TargetGroupBinding's `spec` that the cluster's CRD does not have.
     pub fn missing_binding_fields(&self) -> &[String] {
         &self.missing_binding_fields
     }
 
-    /// Makes the CRD of TargetGroupBinding older: it does not have these fields of `spec`.
+    /// Sets the fields of TargetGroupBinding's `spec` that the cluster's CRD does not have, as in an older CRD.
     pub fn set_missing_binding_fields(&mut self, fields: Vec<String>) {
         self.missing_binding_fields = fields;
     }
 
-    /// The resourceVersion of the last change.
+    /// Returns the resourceVersion of the last change.
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// The API resource of a kind in this cluster.
+    /// Returns the API resource of a kind in this cluster.
     pub fn resource(&self, kind: Kind) -> &'static Resource {
         let found = resources(self.auto_mode).find(|r| r.kind == kind);
-        found.unwrap_or_else(|| unreachable!("every kind has a resource"))
+        found.unwrap_or_else(|| unreachable!("every kind must have a resource"))
     }
 
-    /// Returns an object. The namespace is empty for cluster-scoped objects.
+    /// Returns an object. `namespace` is empty for a cluster-scoped object.
     pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
         self.stored.get(&kind)?.get(&(namespace.to_owned(), name.to_owned())).map(StoredObject::decode)
     }
 
-    /// Whether the object exists.
+    /// Returns whether the object exists.
     pub fn has(&self, kind: Kind, namespace: &str, name: &str) -> bool {
         self.stored.get(&kind).is_some_and(|o| o.contains_key(&(namespace.to_owned(), name.to_owned())))
     }
 
-    /// The objects of a kind, in one namespace or in all, by namespace and name.
+    /// Returns the objects of a kind, in one namespace or in all, ordered by namespace and name.
     pub fn list(&self, kind: Kind, namespace: Option<&str>) -> impl Iterator<Item = Value> {
         let all = self.stored.get(&kind).into_iter().flatten();
         all.filter(move |((ns, _), _)| namespace.is_none_or(|n| n == ns)).map(|(_, v)| v.decode())
     }
 
     /// Creates or replaces an object. Fields that the server owns (uid, creationTimestamp, resourceVersion, generation,
-    /// apiVersion, kind) are kept or filled in; a missing name is made from `generateName`. An object that is being
-    /// deleted and has no finalizers is removed. Returns the stored object.
+    /// apiVersion, kind) are kept or set; a missing name is generated from `generateName`. An object that is marked for
+    /// deletion and has no finalizers is removed. Returns the stored object.
     pub fn put(&mut self, kind: Kind, mut value: Value, now: Timestamp) -> Value {
         self.assign_name(&mut value);
         let resource = self.resource(kind);
@@ -193,7 +193,7 @@ impl Objects {
         value
     }
 
-    /// Changes an object in place and returns the result; `None`: it does not exist.
+    /// Changes an object in place and returns the result; `None` if the object does not exist.
     pub fn update(
         &mut self,
         kind: Kind,
@@ -207,8 +207,9 @@ impl Objects {
         Some(self.put(kind, value, now))
     }
 
-    /// Deletes an object and the objects that it owns (`ownerReferences`). With finalizers it stays, with a
-    /// `deletionTimestamp`, until they are removed. Returns its last state; `None`: it did not exist.
+    /// Deletes an object and all objects that it owns (`ownerReferences`). An object with finalizers stays, with a
+    /// `deletionTimestamp`, until the finalizers are removed. Returns the last state of the object; `None` if the
+    /// object did not exist.
     pub fn delete(&mut self, kind: Kind, namespace: &str, name: &str, now: Timestamp) -> Option<Value> {
         let mut value = self.get(kind, namespace, name)?;
         if finalizers(&value).is_empty() {
@@ -224,12 +225,13 @@ impl Objects {
         Some(self.put(kind, value, now))
     }
 
-    /// The changes after a resourceVersion, oldest first; `None`: it is too old, some changes are no longer in the log.
+    /// Returns the changes after a resourceVersion, oldest first; `None` if the resourceVersion is so old that some
+    /// changes are no longer in the log.
     pub fn changes_since(&self, revision: u64) -> Option<&[Change]> {
         (revision >= self.dropped_revision).then(|| &self.log[self.log.partition_point(|c| c.revision <= revision)..])
     }
 
-    /// Turns the change log on (the default) or off, and empties it. A watch from an earlier resourceVersion has to
+    /// Turns the change log on (the default) or off, and empties the log. A watch from an earlier resourceVersion must
     /// list first.
     pub fn set_recording(&mut self, on: bool) {
         self.recording = on;
@@ -327,7 +329,7 @@ impl Objects {
     }
 }
 
-/// An object's `metadata`, created if it is missing.
+/// Returns the `metadata` of an object, which is created if missing.
 pub fn meta(value: &mut Value) -> &mut serde_json::Map<String, Value> {
     if !value.is_object() {
         *value = json!({});
@@ -336,15 +338,15 @@ pub fn meta(value: &mut Value) -> &mut serde_json::Map<String, Value> {
     if !meta.is_object() {
         *meta = json!({});
     }
-    meta.as_object_mut().unwrap_or_else(|| unreachable!("just made an object"))
+    meta.as_object_mut().unwrap_or_else(|| unreachable!("the metadata was just set to an object"))
 }
 
-/// A string in an object's `metadata`; empty if it is missing.
+/// Returns a string field of an object's `metadata`; empty if missing.
 pub fn meta_text<'a>(value: &'a Value, field: &str) -> &'a str {
     value["metadata"][field].as_str().unwrap_or_default()
 }
 
-/// A time in the Kubernetes format: UTC, whole seconds.
+/// Formats a time as Kubernetes does: UTC, whole seconds.
 pub fn timestamp(now: Timestamp) -> Value {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into()
 }

@@ -21,7 +21,7 @@ fn the_server_sets_uid_version_and_generation() {
         "spec": {"nodeName": "n1"},
     });
     let same = objects.put(Kind::Pod, forged, later);
-    assert_eq!(same, first, "nothing changed, so nothing is written");
+    assert_eq!(same, first, "a write without a change must not change the object");
     let status = objects.update(Kind::Pod, "prod", "p", later, |v| v["status"] = json!({"phase": "Running"})).unwrap();
     assert_eq!(status["metadata"]["generation"], 1);
     assert_eq!(status["metadata"]["uid"], first["metadata"]["uid"]);

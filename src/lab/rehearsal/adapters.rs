@@ -13,13 +13,13 @@ use crate::lab::{live, virtual_time};
 use crate::plan::model::{ClusterAccess, ClusterName, Plan};
 use crate::port::{Cluster, LoadBalancerApi};
 
-/// The adapters of a lab.
+/// The production adapters, connected to a lab.
 pub struct Adapters {
     pub balancer: LoadBalancerApi,
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
 }
 
-/// Connects over sockets. The lab's clock runs `speed` times as fast as the clients' clocks.
+/// Connects the adapters over sockets. The lab's clock runs `speed` times as fast as the clients' clocks.
 pub async fn live(plan: &Plan, lab: &live::LiveLab, speed: f64) -> Result<Adapters, RehearsalError> {
     let network = Network::alone();
     let settings = aws::Settings { network: Some(Arc::clone(&network)), ..lab.aws_settings() };
@@ -33,11 +33,11 @@ pub async fn live(plan: &Plan, lab: &live::LiveLab, speed: f64) -> Result<Adapte
         };
         clusters.insert(cluster.name.clone(), Arc::new(reached));
     }
-    // The SDK's back-off is in real time: five attempts would take half an hour of the lab's time.
+    // The SDK's back-off takes real time: five attempts would take half an hour of the lab's time.
     Ok(Adapters { balancer: LoadBalancerApi::new(Alb::with_speed(&config, speed)), clusters })
 }
 
-/// Connects without sockets.
+/// Connects the adapters without sockets.
 pub async fn paused(plan: &Plan, lab: &virtual_time::VirtualLab) -> Result<Adapters, RehearsalError> {
     let config = aws::config(&lab.aws_settings()).await;
     let mut clusters: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();

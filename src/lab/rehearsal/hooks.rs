@@ -1,4 +1,5 @@
-//! Commands and hooks of a plan in a rehearsal. None is run: each succeeds unless the scenario makes it fail.
+//! Commands and hooks of a plan in a rehearsal. Nothing is executed: each command or hook succeeds unless the scenario
+//! makes it fail.
 
 use async_trait::async_trait;
 
@@ -7,7 +8,7 @@ use crate::domain::run::hook::HookPoint;
 use crate::lab::shared_model::SharedModel;
 use crate::port::Hooks;
 
-/// Simulates commands and hooks.
+/// Simulates the commands and hooks of a plan.
 pub struct SimulatedHooks(pub SharedModel);
 
 #[async_trait]
@@ -18,6 +19,6 @@ impl Hooks for SimulatedHooks {
             let undo = call.id.at == HookPoint::Undo;
             call.name.as_deref().is_some_and(|name| world.hook_fails(name, undo))
         });
-        if fails { Err("failure from the scenario".into()) } else { Ok("skipped: this is a rehearsal".into()) }
+        if fails { Err("the scenario makes this fail".into()) } else { Ok("skipped: this is a rehearsal".into()) }
     }
 }

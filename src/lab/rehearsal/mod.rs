@@ -1,8 +1,8 @@
-//! The environment of a rehearsal: the lab for a plan and a scenario, live or virtual, the adapters that connect to it,
-//! and the clients that measure.
+//! The environment of a rehearsal: the lab for a plan and a scenario (live or in virtual time), the adapters that
+//! connect to the lab, and the clients that measure.
 //!
-//! A rehearsal runs through the same engine as a production run. The caller takes the adapters from here and reports
-//! which step starts.
+//! A rehearsal uses the same engine as a production run. The caller takes the adapters from this module and reports the
+//! start of each step.
 
 mod adapters;
 mod hooks;
@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use super::load::clients::Clients;
 use super::load::meter::Meter;
 use super::load::virtual_time::Pace;
-use super::load::{live as street, virtual_time as crowd};
+use super::load::{live as live_load, virtual_time as virtual_load};
 use super::model::World;
 use super::scenario::{Scenario, ScenarioError};
 use super::shared_model::SharedModel;
@@ -29,21 +29,21 @@ use crate::plan::model::{ClusterName, Plan, Step};
 use crate::port::{Clock, Cluster, Hooks, LoadBalancerApi, Metrics};
 
 use adapters::Adapters;
-pub use timing::{APPROVAL, LIVE_LENGTH, length, speed};
+pub use timing::{APPROVAL, LIVE_DURATION, length, speed};
 
-/// Start of virtual time: constant, so that two runs of a seed print the same.
+/// Start of virtual time. Constant, so that two runs with the same seed print the same times.
 const VIRTUAL_START: Timestamp = Timestamp::constant(1_767_600_000, 0);
 
-/// Why a rehearsal cannot start.
+/// An error that prevents the start of a rehearsal.
 #[derive(Debug, thiserror::Error)]
 pub enum RehearsalError {
-    /// Plan and scenario do not fit each other.
+    /// The scenario does not fit the plan.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
-    /// The sockets or the temporary folder cannot be created.
+    /// The sockets or the temporary folder of the lab cannot be created.
     #[error("cannot start the lab's servers: {0}")]
     Server(#[from] std::io::Error),
-    /// A client of the lab cannot be created.
+    /// An AWS or Kubernetes client for the lab cannot be created.
     #[error("cannot create a client for the lab: {0}")]
     Client(String),
 }
@@ -51,28 +51,28 @@ pub enum RehearsalError {
 /// Options of a rehearsal.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Options {
-    /// Speed relative to real time, above 0; `None`: see [`speed`]. Ignored in virtual time.
+    /// Speed relative to real time, above 0; `None` uses [`speed`]. Ignored in virtual time.
     pub speed: Option<f64>,
-    /// Requests a second of the lab's time, above 0; `None`: as the scenario says, else 1500 a second of real time when
-    /// live, and 20,000 for each step's shares in virtual time.
+    /// Requests per second of the lab's time, above 0. `None` uses the scenario's rate; without one, 1500 requests per
+    /// second of real time when live, and 20,000 requests for the shares of each step in virtual time.
     pub rate: Option<f64>,
 }
 
 /// The lab of a plan, ready for a run.
 pub struct RehearsalLab {
-    /// The plan.
+    /// The plan that is rehearsed.
     pub plan: Plan,
-    /// The load balancer's API.
+    /// The API of the load balancers.
     pub balancer: LoadBalancerApi,
-    /// The clusters' APIs, for those that the plan can access.
+    /// The Kubernetes APIs of the clusters that the plan can access.
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
     /// The metrics for gates.
     pub metrics: Arc<dyn Metrics>,
-    /// What becomes of commands and hooks in it: nothing is run.
+    /// Simulated commands and hooks; nothing is executed.
     pub hooks: Arc<dyn Hooks>,
-    /// The lab's time.
+    /// The clock of the lab.
     pub clock: Arc<dyn Clock>,
-    /// Results of the clients' requests.
+    /// Counters of the clients' requests.
     pub meter: Arc<Meter>,
     shell: SharedModel,
     backend: Backend,
@@ -81,26 +81,27 @@ pub struct RehearsalLab {
 }
 
 enum Backend {
-    Live { lab: Box<live::LiveLab>, traffic: street::LiveTraffic },
-    Paused { lab: virtual_time::VirtualLab, traffic: crowd::VirtualTraffic },
+    Live { lab: Box<live::LiveLab>, traffic: live_load::LiveTraffic },
+    Paused { lab: virtual_time::VirtualLab, traffic: virtual_load::VirtualTraffic },
 }
 
 impl RehearsalLab {
-    /// Starts the lab on loopback sockets, on a fast clock.
+    /// Starts the lab on loopback sockets, with a fast clock.
     ///
     /// # Errors
-    /// Plan and scenario do not fit each other, or a server or client cannot be created.
+    /// Returns an error if the scenario does not fit the plan, or if a server or client cannot be created.
     pub async fn live(plan: Plan, scenario: &Scenario, seed: u64, options: Options) -> Result<Self, RehearsalError> {
         let start = timing::start_time(&plan, Timestamp::now());
         let world = World::new(&plan, scenario, seed, start)?;
         let speed = options.speed.unwrap_or_else(|| speed(&plan, start));
-        let rate = options.rate.or(world.load().requests_per_second).map_or(street::DEFAULT_RATE, |rate| rate * speed);
+        let rate =
+            options.rate.or(world.load().requests_per_second).map_or(live_load::DEFAULT_RATE, |rate| rate * speed);
         let clock = LabClock::new(start, speed);
         let lab = live::LiveLab::start(world, clock).await?;
         let Adapters { balancer, clusters } = adapters::live(&plan, &lab, speed).await?;
         let meter = Arc::new(Meter::default());
         let shell = lab.shell().clone();
-        let traffic = street::LiveTraffic::start(
+        let traffic = live_load::LiveTraffic::start(
             lab.listeners(),
             shell.call(|world, _| Clients::for_world(world)),
             Arc::clone(&meter),
@@ -124,10 +125,11 @@ impl RehearsalLab {
         })
     }
 
-    /// Starts the lab without sockets, in virtual time. Call it in a current-thread runtime whose clock is paused.
+    /// Starts the lab without sockets, in virtual time. Must be called in a current-thread runtime whose clock is
+    /// paused.
     ///
     /// # Errors
-    /// Plan and scenario do not fit each other, or a client cannot be created.
+    /// Returns an error if the scenario does not fit the plan, or if a client cannot be created.
     pub async fn virtual_time(
         plan: Plan,
         scenario: &Scenario,
@@ -144,7 +146,7 @@ impl RehearsalLab {
         let meter = Arc::new(Meter::default());
         let shell = lab.shell().clone();
         let clients = shell.call(|world, _| Clients::for_world(world));
-        let traffic = crowd::VirtualTraffic::start(shell.clone(), clients, Arc::clone(&meter), pace);
+        let traffic = virtual_load::VirtualTraffic::start(shell.clone(), clients, Arc::clone(&meter), pace);
         let house = Backend::Paused { lab, traffic };
         let (metrics, hooks) =
             (Arc::new(metrics::LabMetrics(shell.clone())), Arc::new(hooks::SimulatedHooks(shell.clone())));
@@ -162,7 +164,7 @@ impl RehearsalLab {
         })
     }
 
-    /// Reports the start of a step: faults may wait for it.
+    /// Reports the start of a step to the model, because faults may wait for this step.
     pub fn step_changed(&self, number: usize) {
         let name = self.step(number).and_then(|s| s.name.clone());
         self.shell.change(|world, now| world.step_started(number, name.as_deref(), now));
@@ -171,14 +173,14 @@ impl RehearsalLab {
         }
     }
 
-    /// Follows a run by its journal events: reports each step's start to the model, and measures each step's shares
-    /// from settled until the next change or the end of the run.
+    /// Follows a run by its journal events: reports the start of each step to the model, and measures the shares of
+    /// each step from the end of settling until the next change or the end of the run.
     pub fn on_event(&self, event: &Event) -> Option<ClientMeasurement> {
         let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::StepStarted { step, kind, .. } => {
                 let over = matches!(kind, StepType::Shares | StepType::Bind).then(|| settled.take()).flatten();
-                // The machine was too busy for any request: there is nothing to report.
+                // The machine was too busy for any request, so there is nothing to report.
                 let measured = over.map(|step| self.measure_complete(step)).filter(|m| m.requests > 0);
                 self.step_changed(*step);
                 measured
@@ -197,22 +199,23 @@ impl RehearsalLab {
         }
     }
 
-    /// Waits for enough requests to measure a share, then measures. Without a pause after a step, its shares last only
-    /// an instant.
+    /// Waits for enough requests to measure a share, then measures. Without a pause after a step, the shares of this
+    /// step last only an instant.
     fn measure_complete(&self, step: usize) -> ClientMeasurement {
         match &self.backend {
             Backend::Paused { traffic, .. } => traffic.send_missing(),
-            Backend::Live { .. } => street::wait_for_requests(&self.meter),
+            Backend::Live { .. } => live_load::wait_for_requests(&self.meter),
         }
         self.measure(step)
     }
 
-    /// Starts a new measurement: the shares of a step have settled.
+    /// Starts a new measurement, because the shares of a step have settled.
     pub fn start_measuring(&self) {
         self.meter.start_window();
     }
 
-    /// Returns the measurement since [`RehearsalLab::start_measuring`] as a record of `step`. Call it before the next write.
+    /// Returns the measurement since [`RehearsalLab::start_measuring`] as a record of `step`. Must be called before the
+    /// next write.
     pub fn measure(&self, step: usize) -> ClientMeasurement {
         self.meter.take_window().into_measured(
             step,
@@ -225,12 +228,12 @@ impl RehearsalLab {
         self.plan.strategy.steps.iter().find(|s| s.number == number)
     }
 
-    /// The model: its call log and the scenario's operator requests.
+    /// Returns the model, with the call log and the operator requests of the scenario.
     pub fn shell(&self) -> &SharedModel {
         &self.shell
     }
 
-    /// The live lab; `None` in virtual time.
+    /// Returns the live lab; `None` in virtual time.
     pub fn live_lab(&self) -> Option<&live::LiveLab> {
         match &self.backend {
             Backend::Live { lab, .. } => Some(lab),

@@ -1,4 +1,4 @@
-//! How long a plan's steps take in a lab, and which shares apply during them.
+//! How long the steps of a plan take in a lab, and which shares apply during each step.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::base::time::{earlier, later};
 use crate::plan::model::{Plan, Shares, StepKind};
 use crate::plan::schedule;
 
-/// Duration of a live rehearsal, in real time, unless a speed is given.
-pub const LIVE_LENGTH: Duration = Duration::from_secs(28);
+/// How long a live rehearsal takes, in real time, if no speed is given.
+pub const LIVE_DURATION: Duration = Duration::from_secs(28);
 
 /// Time until an approval is granted, in the lab's time.
 pub const APPROVAL: Duration = Duration::from_mins(1);
@@ -21,7 +21,7 @@ pub const BIND: Duration = Duration::from_secs(150);
 /// Approximate time for the writes of a step, in the lab's time.
 const WRITES: Duration = Duration::from_secs(15);
 
-/// Approximate duration of a plan, in the lab's time.
+/// Returns the approximate duration of a plan, in the lab's time.
 pub fn length(plan: &Plan) -> Duration {
     let step = |kind: &StepKind| match kind {
         StepKind::Bind => BIND,
@@ -33,8 +33,8 @@ pub fn length(plan: &Plan) -> Duration {
     plan.strategy.steps.iter().map(|s| step(&s.kind)).sum()
 }
 
-/// Start time of a rehearsal that could start at `at`. If the plan's hours delay the first raise, the start moves close
-/// enough to it that attaching and binding are done by then.
+/// Returns the start time of a rehearsal that could start at `at`. If the plan's hours delay the first raise, this time
+/// is close enough to the raise that attaching and binding finish just before it.
 pub fn start_time(plan: &Plan, at: Timestamp) -> Timestamp {
     let routes = schedule::expected_routes(&plan.workloads);
     let first = plan.strategy.steps.iter().find(|s| schedule::raises(&plan.strategy, s.number));
@@ -42,7 +42,7 @@ pub fn start_time(plan: &Plan, at: Timestamp) -> Timestamp {
     opens.map_or(at, |opens| earlier(opens, BIND * 4).max(at))
 }
 
-/// Approximate time that the plan's hours add if it starts at `at`.
+/// Returns the approximate time that the plan's hours add if the run starts at `at`.
 fn added_by_hours(plan: &Plan, at: Timestamp) -> Duration {
     let routes = schedule::expected_routes(&plan.workloads);
     let end = schedule::earliest_starts(plan, at, routes)
@@ -51,12 +51,12 @@ fn added_by_hours(plan: &Plan, at: Timestamp) -> Duration {
     end.saturating_sub(schedule::min_duration(plan, routes))
 }
 
-/// The speed at which a plan that starts at `at` takes about [`LIVE_LENGTH`]; at least 1.
+/// Returns the speed at which a plan that starts at `at` takes about [`LIVE_DURATION`] of real time; at least 1.
 pub fn speed(plan: &Plan, at: Timestamp) -> f64 {
-    ((length(plan) + added_by_hours(plan, at)).as_secs_f64() / LIVE_LENGTH.as_secs_f64()).max(1.0)
+    ((length(plan) + added_by_hours(plan, at)).as_secs_f64() / LIVE_DURATION.as_secs_f64()).max(1.0)
 }
 
-/// How long the shares stay after a step that starts at `at`.
+/// Returns how long the shares stay after a step that starts at `at`.
 pub fn share_duration(plan: &Plan, step: usize, at: Timestamp) -> Duration {
     let after = plan.strategy.steps.iter().filter(|s| s.number > step).map(|s| &s.kind);
     let here = plan
@@ -73,7 +73,7 @@ pub fn share_duration(plan: &Plan, step: usize, at: Timestamp) -> Duration {
         StepKind::Exec(_) | StepKind::Unknown => Some(Duration::ZERO),
     });
     let long = waits.sum::<Duration>().max(plan.strategy.settle);
-    // Until the plan's hours permit the next raise.
+    // Add the time until the plan's hours permit the next raise.
     let routes = schedule::expected_routes(&plan.workloads);
     let next = plan.strategy.steps.iter().find(|s| s.number > step && schedule::raises(&plan.strategy, s.number));
     let over = later(at, long);
@@ -83,7 +83,7 @@ pub fn share_duration(plan: &Plan, step: usize, at: Timestamp) -> Duration {
     opens.map_or(long, |opens| opens.duration_since(at).unsigned_abs())
 }
 
-/// The shares that apply during a step.
+/// Returns the shares that apply during a step.
 pub fn shares(plan: &Plan, step: usize) -> Shares {
     let mut set = plan.strategy.steps.iter().filter(|s| s.number <= step).filter_map(|s| match &s.kind {
         StepKind::Shares(shares) => Some(shares),

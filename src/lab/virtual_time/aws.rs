@@ -1,4 +1,4 @@
-//! The AWS SDK's transport and clock without sockets: the model answers, and the lab's time passes.
+//! Transport and clock of the AWS SDK without sockets: the model responds, and the lab's time passes.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,12 +18,12 @@ use crate::lab::model::{AwsAnswer, Delivery};
 use crate::lab::shared_model::SharedModel;
 use crate::port::Clock;
 
-/// A connector that calls the model. Connect and read time-outs have no effect here; operation time-outs have.
+/// A connector that calls the model. Connect and read time-outs have no effect here; operation time-outs do.
 #[derive(Clone)]
 pub struct ModelConnector(SharedModel);
 
 impl ModelConnector {
-    /// Wraps it for the SDK's configuration.
+    /// Returns an HTTP client for the configuration of the SDK.
     pub fn client(shell: SharedModel) -> SharedHttpClient {
         SharedHttpClient::new(Self(shell))
     }
@@ -31,9 +31,9 @@ impl ModelConnector {
     async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let request = request.try_into_http1x().map_err(|e| ConnectorError::user(e.into()))?;
         let (mut head, body) = request.into_parts();
-        // A random value, which would make two runs of a seed differ.
+        // The value of this header is random and would make two runs with the same seed differ.
         head.headers.remove("amz-sdk-invocation-id");
-        // Read the body to its end, or the SDK's stalled-stream protection fails the call.
+        // Read the body to its end, because the SDK's stalled-stream protection fails the call otherwise.
         let body = body.collect().await.map_err(ConnectorError::io)?.to_bytes();
         let request = http::Request::from_parts(head, body);
         let answer = self.0.change(|world, now| world.aws(&request, now));
@@ -70,12 +70,12 @@ impl HttpClient for ModelConnector {
     }
 }
 
-/// The lab's clock for the SDK: dates of signatures, expiry of credentials.
+/// The lab's clock for the SDK, which uses it for dates of signatures and the expiry of credentials.
 #[derive(Debug, Clone)]
 pub struct LabTimeSource(LabClock);
 
 impl LabTimeSource {
-    /// Wraps it for the SDK's configuration.
+    /// Returns a time source for the configuration of the SDK.
     pub fn source(clock: LabClock) -> SharedTimeSource {
         SharedTimeSource::new(Self(clock))
     }

@@ -1,4 +1,4 @@
-//! A cluster's Kubernetes API without sockets: a tower service in place of the network, below the real client.
+//! The Kubernetes API of a cluster without sockets: a tower service that replaces the network below the real client.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::lab::model::Delivery;
 use crate::lab::shared_model::SharedModel;
 use crate::lab::wire::kube::KubeResponse;
 
-/// Transport to one cluster.
+/// The transport to the Kubernetes API of one cluster.
 #[derive(Clone)]
 pub struct Transport {
     shell: SharedModel,
@@ -22,7 +22,7 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// Creates one for the cluster with this name in the plan.
+    /// Creates a transport to the cluster with this name in the plan.
     pub fn new(shell: SharedModel, cluster: Arc<str>) -> Self {
         Self { shell, cluster }
     }
@@ -38,7 +38,8 @@ impl Transport {
         }
         Ok(match answer.answer {
             KubeResponse::Complete(response) => response.map(Body::from),
-            // A watch returns the present changes and ends: a client in virtual time watches again if it needs more.
+            // A watch returns the current changes and ends. A client in virtual time watches again if it needs more
+            // changes.
             KubeResponse::Watch(mut watch) => {
                 let lines = self.shell.call(|world, _| world.watch(&self.cluster, &mut watch)).unwrap_or_default();
                 Response::new(Body::from(lines))

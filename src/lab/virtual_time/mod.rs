@@ -1,7 +1,7 @@
-//! Serves the model without sockets, to the real clients, in tokio's paused time.
+//! Serves the model to the real clients without sockets, in tokio's paused time.
 //!
-//! It needs a current-thread runtime with `start_paused(true)`: time passes only when every task waits, so that a
-//! rehearsal of hours takes an instant and repeats to the byte.
+//! The servers need a current-thread runtime with `start_paused(true)`: time passes only while every task waits, so
+//! that a rehearsal of hours takes an instant and gives exactly the same output each time.
 
 mod aws;
 mod cluster;
@@ -23,28 +23,28 @@ use super::shared_model::SharedModel;
 use crate::adapter::aws::Settings;
 use crate::adapter::clock::LabClock;
 
-/// A cluster's API without sockets, which the Kubernetes adapters take in place of the network.
+/// The Kubernetes API of a cluster without sockets, which the Kubernetes adapters use in place of the network.
 pub type KubeTransport = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
-/// A lab in virtual time. Dropping it ends its task.
+/// A lab in virtual time. Dropping this value ends the lab's task.
 pub struct VirtualLab {
     shell: SharedModel,
     ticker: JoinHandle<()>,
 }
 
 impl VirtualLab {
-    /// Starts the lab's time. `clock` has speed 1 and runs on the runtime's paused time.
+    /// Starts the lab's time. `clock` has the speed 1 and follows the paused time of the runtime.
     pub fn start(world: World, clock: LabClock) -> Self {
         let shell = SharedModel::new(world, clock);
         Self { ticker: tokio::spawn(tick(shell.clone())), shell }
     }
 
-    /// The model and the clock.
+    /// Returns the model with the lab's clock.
     pub fn shell(&self) -> &SharedModel {
         &self.shell
     }
 
-    /// Connection settings of the AWS adapters for this lab.
+    /// Returns the settings with which the AWS adapters connect to this lab.
     pub fn aws_settings(&self) -> Settings {
         Settings {
             region: Some(self.shell.call(|world, _| world.region().to_owned())),
@@ -57,7 +57,7 @@ impl VirtualLab {
         }
     }
 
-    /// Transport of the Kubernetes adapters to one cluster, by its name in the plan.
+    /// Returns the transport with which the Kubernetes adapters connect to the cluster with this name in the plan.
     pub fn kube_transport(&self, cluster: &str) -> KubeTransport {
         BoxCloneSyncService::new(Transport::new(self.shell.clone(), Arc::from(cluster)))
     }
@@ -75,7 +75,8 @@ impl Drop for VirtualLab {
     }
 }
 
-/// The model runs the health checks itself: there are no sockets to send them over.
+/// Runs the events of the model when they are due. The model runs the health checks itself, because there are no
+/// sockets.
 async fn tick(shell: SharedModel) {
     loop {
         let next = shell.call(|world, now| {

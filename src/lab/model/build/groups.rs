@@ -1,4 +1,4 @@
-//! The plan's load balancers and target groups, selected by name, ARN or tags.
+//! Builds the plan's load balancers and target groups, which the plan selects by name, ARN or tags.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::base::arn::Arn;
 use crate::lab::model::{Balancer, Group, HealthCheckSettings, Pairs, World};
 use crate::plan::model::{Selector, TargetType};
 
-/// Attributes of a new application load balancer that clients read.
+/// Attributes that a new application load balancer has and that clients read.
 const BALANCER_ATTRIBUTES: [(&str, &str); 7] = [
     ("access_logs.s3.enabled", "false"),
     ("deletion_protection.enabled", "true"),
@@ -21,7 +21,7 @@ const BALANCER_ATTRIBUTES: [(&str, &str); 7] = [
     ("zonal_shift.config.enabled", "false"),
 ];
 
-/// Attributes of a new target group that clients read.
+/// Attributes that a new target group has and that clients read.
 const GROUP_ATTRIBUTES: [(&str, &str); 12] = [
     ("deregistration_delay.timeout_seconds", "300"),
     ("load_balancing.algorithm.anomaly_mitigation", "off"),
@@ -38,7 +38,7 @@ const GROUP_ATTRIBUTES: [(&str, &str); 12] = [
 ];
 
 impl World {
-    pub(super) fn balancers_and_groups<'a>(&mut self, settings: &Settings<'a>) -> Vec<RouteEntryGroups<'a>> {
+    pub(super) fn build_balancers_and_groups<'a>(&mut self, settings: &Settings<'a>) -> Vec<RouteEntryGroups<'a>> {
         let mut balancers: BTreeMap<Selector, usize> = BTreeMap::new();
         let mut groups: BTreeMap<Selector, usize> = BTreeMap::new();
         let mut entries = Vec::new();
@@ -83,9 +83,9 @@ impl World {
         };
         let mut attributes = pairs(&BALANCER_ATTRIBUTES);
         let mut tags = selected_tags(selector);
-        for said in settings.balancer(&name) {
-            attributes.extend(said.attributes.clone());
-            tags.extend(said.tags.clone());
+        for entry in settings.balancer(&name) {
+            attributes.extend(entry.attributes.clone());
+            tags.extend(entry.tags.clone());
         }
         self.balancers.push(Balancer {
             arn: arn.into(),
@@ -106,7 +106,7 @@ impl World {
         self.balancers.len() - 1
     }
 
-    /// Adds a group; `cluster` is `None` for third-party ones.
+    /// Adds a group. `cluster` is `None` for a third-party group.
     pub(super) fn add_group(
         &mut self,
         settings: &Settings<'_>,
@@ -115,7 +115,7 @@ impl World {
         name: &str,
         kind: TargetType,
     ) -> usize {
-        let (said, attributes, tags, _) = settings.group(cluster, name);
+        let (check_settings, attributes, tags, _) = settings.group(cluster, name);
         let arn: Arc<str> = if let Selector::Arn(arn) = selector {
             arn.as_str().into()
         } else {
@@ -128,19 +128,19 @@ impl World {
             )
             .into()
         };
-        let seconds = |said: Option<crate::lab::scenario::period::Period>, default| {
-            said.map_or(Duration::from_secs(default), |p| p.0)
+        let seconds = |setting: Option<crate::lab::scenario::period::Period>, default| {
+            setting.map_or(Duration::from_secs(default), |p| p.0)
         };
         let check = HealthCheckSettings {
             enabled: true,
             protocol: "HTTP".into(),
             port: "traffic-port".into(),
-            path: said.path.as_deref().unwrap_or("/health_check").into(),
-            matcher: said.matcher.unwrap_or_else(|| "200".into()),
-            interval: seconds(said.interval, 10),
-            timeout: seconds(said.timeout, 5),
-            healthy: said.healthy_threshold.unwrap_or(5),
-            unhealthy: said.unhealthy_threshold.unwrap_or(2),
+            path: check_settings.path.as_deref().unwrap_or("/health_check").into(),
+            matcher: check_settings.matcher.unwrap_or_else(|| "200".into()),
+            interval: seconds(check_settings.interval, 10),
+            timeout: seconds(check_settings.timeout, 5),
+            healthy: check_settings.healthy_threshold.unwrap_or(5),
+            unhealthy: check_settings.unhealthy_threshold.unwrap_or(2),
         };
         let mut all_attributes = pairs(&GROUP_ATTRIBUTES);
         all_attributes.extend(attributes);
@@ -168,7 +168,7 @@ impl World {
     }
 }
 
-/// The name that a selector selects; `otherwise` if it selects by tags.
+/// Returns the name or the name of the ARN that a selector has; `otherwise` if it selects by tags.
 fn selected_name(selector: &Selector, otherwise: &str) -> String {
     match selector {
         Selector::Name(name) => name.clone(),

@@ -1,5 +1,5 @@
-//! Clusters and their objects: a Service and a Deployment for each workload, bindings, autoscalers, and pods that
-//! already serve.
+//! Builds the clusters and their objects: for each workload a Service and a Deployment, also bindings, HPAs, and pods
+//! that already serve.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -55,8 +55,8 @@ impl World {
         }
     }
 
-    /// Builds the initial workloads. They do not consume the account's token bucket, and appear neither in the call log
-    /// nor in a cluster's change log.
+    /// Builds the initial workloads. Their creation does not use the account's token bucket, and appears neither in the
+    /// call log nor in the change log of a cluster.
     pub(super) fn build_workloads(
         &mut self,
         settings: &Settings<'_>,
@@ -195,7 +195,7 @@ impl World {
         self.clusters[cluster].objects.put(Kind::TargetGroupBinding, json!({"metadata": metadata, "spec": spec}), now);
     }
 
-    /// Adds two servers outside of every cluster, behind a third-party group.
+    /// Adds two servers outside every cluster and registers them in a third-party group.
     pub(super) fn add_external_servers(&mut self, group: usize) {
         for _ in 0..2 {
             let id = crate::lab::model::PodId(u32::try_from(self.pods.len()).unwrap_or(u32::MAX));
@@ -222,7 +222,7 @@ impl World {
         }
     }
 
-    /// Gives the initial targets the state that they would have reached long ago.
+    /// Sets the initial targets to the state that they would have reached after a long time.
     fn warm_targets(&mut self, group: usize) {
         let used = !self.groups[group].attached.is_empty();
         let pods = &self.pods;
@@ -245,13 +245,14 @@ impl World {
         }
     }
 
-    /// The routes that exist.
+    /// Returns the routes that are not deleted, with their indices.
     pub(crate) fn existing_routes(&self) -> impl Iterator<Item = (usize, &Route)> {
         self.routes.iter().enumerate().filter(|(_, r)| !r.deleted)
     }
 }
 
-/// Namespace, name and port of a workload's Service in a cluster. Without one in the plan, it gets one in the lab.
+/// Returns namespace, name and port of a workload's Service in a cluster. If the plan names no Service, the lab chooses
+/// one.
 pub(in crate::lab::model) fn service_ref(workload: &Workload, cluster: &str) -> (String, String, PortRef) {
     match workload.service(cluster) {
         Some(service) => (service.namespace.clone(), service.name.clone(), service.port.clone()),
@@ -270,7 +271,7 @@ fn node(id: &str, ip: Ipv4Addr, zone: &str) -> Value {
     })
 }
 
-/// Labels and annotations that a GitOps tool sets on the objects it manages.
+/// Returns the labels and annotations that a GitOps tool sets on the objects it manages.
 fn owner(owner: GitOps, name: &str) -> (Value, Value) {
     match owner {
         GitOps::None => (json!({}), json!({})),

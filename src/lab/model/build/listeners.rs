@@ -1,4 +1,4 @@
-//! Listeners and their actions: as the plan implies, or as the scenario defines them.
+//! Builds listeners, rules and their actions as the scenario defines them, otherwise as the plan implies them.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::lab::scenario::ScenarioError;
 use crate::lab::scenario::model::{Listener as Said, Rule};
 use crate::plan::model::{ListenerRef, RuleRef, Selector, TargetType};
 
-/// Paths of implied rules, in order; further rules get numbered paths.
+/// Path patterns of the rules that the plan implies, in order. Further rules get numbered paths.
 const PATHS: [&[&str]; 17] = [
     &["/api*", "/ad*", "/admin*", "/api_internal*", "/vv/*"],
     &["/health_check"],
@@ -34,10 +34,10 @@ const PATHS: [&[&str]; 17] = [
     &["/legacy/*"],
 ];
 
-/// Rules that the plan names by ARN get priorities after this one.
+/// Rules that the plan names by ARN get priorities above this number.
 const ARN_PRIORITY_BASE: u32 = 40_000;
 
-/// A listener to be created.
+/// Settings of a listener that is to be created.
 struct ListenerSpec {
     port: u16,
     protocol: String,
@@ -55,9 +55,9 @@ impl World {
         for balancer in 0..self.balancers.len() {
             let own: Vec<&RouteEntryGroups<'_>> = entries.iter().filter(|e| e.balancer == balancer).collect();
             let name = self.balancers[balancer].name.clone();
-            let said: Vec<&Said> = settings.balancer(&name).flat_map(|l| &l.listeners).collect();
+            let listed: Vec<&Said> = settings.balancer(&name).flat_map(|l| &l.listeners).collect();
             let third = self.third_party(settings, &name);
-            for wanted in listener_specs(&own, &said) {
+            for wanted in listener_specs(&own, &listed) {
                 self.add_listener(settings, balancer, &own, &third, wanted)?;
             }
         }
@@ -65,8 +65,8 @@ impl World {
     }
 
     fn third_party(&mut self, settings: &Settings<'_>, name: &str) -> BTreeMap<String, u16> {
-        let said = settings.balancer(name).filter_map(|l| l.third_party.clone()).last();
-        let groups = said.unwrap_or_else(|| BTreeMap::from([(format!("{name}-default"), 0)]));
+        let third_party = settings.balancer(name).filter_map(|l| l.third_party.clone()).last();
+        let groups = third_party.unwrap_or_else(|| BTreeMap::from([(format!("{name}-default"), 0)]));
         for group in groups.keys() {
             if !self.groups.iter().any(|g| g.name == *group) {
                 let index = self.add_group(settings, None, &Selector::Name(group.clone()), group, TargetType::Ip);
@@ -206,12 +206,12 @@ fn conditions(rule: &Rule) -> Vec<Value> {
     both.into_iter().flatten().collect()
 }
 
-/// Returns the listeners of a load balancer: those of the scenario, else those of the plan, else 80 and 443. The
-/// scenario's rules replace implied ones.
-fn listener_specs(entries: &[&RouteEntryGroups<'_>], said: &[&Said]) -> Vec<ListenerSpec> {
+/// Returns the listeners of a load balancer: those in the scenario, otherwise those in the plan, otherwise 80 and 443.
+/// Rules in the scenario replace implied rules.
+fn listener_specs(entries: &[&RouteEntryGroups<'_>], listed: &[&Said]) -> Vec<ListenerSpec> {
     let protocol = |port: u16| if port % 1000 == 443 { "HTTPS".to_owned() } else { "HTTP".to_owned() };
     let mut wanted: Vec<ListenerSpec> = Vec::new();
-    for listener in said {
+    for listener in listed {
         let protocol = listener.protocol.clone().unwrap_or_else(|| protocol(listener.port));
         wanted.push(ListenerSpec {
             port: listener.port,
@@ -221,7 +221,7 @@ fn listener_specs(entries: &[&RouteEntryGroups<'_>], said: &[&Said]) -> Vec<List
             rules: listener.rules.clone(),
         });
     }
-    if said.is_empty() {
+    if listed.is_empty() {
         let mut unknown = 8000;
         for reference in entries.iter().flat_map(|e| &e.entry.listeners) {
             let (port, arn) = match reference {
@@ -259,7 +259,7 @@ fn listener_specs(entries: &[&RouteEntryGroups<'_>], said: &[&Said]) -> Vec<List
     wanted
 }
 
-/// Adds the implied rules of one route entry to each of its listeners for which the scenario defines no rules.
+/// Adds the implied rules of one route entry to each of the entry's listeners for which the scenario defines no rules.
 fn add_implied_rules(wanted: &mut [ListenerSpec], entry: &RouteEntryGroups<'_>, number: usize) {
     let listens = |w: &ListenerSpec| {
         let listed = &entry.entry.listeners;
@@ -271,10 +271,10 @@ fn add_implied_rules(wanted: &mut [ListenerSpec], entry: &RouteEntryGroups<'_>, 
     };
     let workload = Some(entry.workload.name.clone());
     let of_scenario = |w: &ListenerSpec| w.rules.iter().any(|r| r.workload.is_none());
-    let mine: Vec<usize> = (0..wanted.len()).filter(|i| listens(&wanted[*i]) && !of_scenario(&wanted[*i])).collect();
-    let total = entry.entry.expect.unwrap_or(3 * mine.len().max(1));
-    for (nth, index) in mine.iter().enumerate() {
-        let count = total / mine.len() + usize::from(nth < total % mine.len());
+    let indices: Vec<usize> = (0..wanted.len()).filter(|i| listens(&wanted[*i]) && !of_scenario(&wanted[*i])).collect();
+    let total = entry.entry.expect.unwrap_or(3 * indices.len().max(1));
+    for (nth, index) in indices.iter().enumerate() {
+        let count = total / indices.len() + usize::from(nth < total % indices.len());
         let mut priorities = priorities(entry.entry.rules.as_deref(), number, count);
         // A rule that is named by ARN exists on one listener only.
         priorities.retain(|p| nth == 0 || p.is_none_or(|p| p <= ARN_PRIORITY_BASE));
@@ -294,8 +294,8 @@ fn add_implied_rules(wanted: &mut [ListenerSpec], entry: &RouteEntryGroups<'_>, 
     }
 }
 
-/// The priorities of an entry's rules; `None` is the default action, which belongs to the first entry of a load
-/// balancer.
+/// Returns the priorities of an entry's rules. `None` stands for the default action, which belongs to the first entry
+/// of a load balancer.
 fn priorities(listed: Option<&[RuleRef]>, number: usize, count: usize) -> Vec<Option<u32>> {
     let Some(listed) = listed else {
         let base = u32::try_from(number * 1000).unwrap_or(0);
@@ -318,7 +318,7 @@ fn priorities(listed: Option<&[RuleRef]>, number: usize, count: usize) -> Vec<Op
     listed.iter().map(read).collect()
 }
 
-/// The ARN in the plan of the rule with this priority.
+/// Returns the ARN in the plan of the rule with this priority.
 fn rule_arn(entries: &[&RouteEntryGroups<'_>], priority: u32) -> Option<String> {
     let nth = usize::try_from(priority.checked_sub(ARN_PRIORITY_BASE + 1)?).ok()?;
     let arn = |r: &RuleRef| if let RuleRef::Arn(arn) = r { Some(arn.clone()) } else { None };

@@ -1,4 +1,4 @@
-//! Marks the routes that the plan manages. A rehearsal measures their shares.
+//! Marks the routes that the plan manages, because a rehearsal measures the shares of these routes.
 
 use super::RouteEntryGroups;
 use crate::lab::model::{Route, World, weights};

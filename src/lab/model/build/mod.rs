@@ -1,4 +1,4 @@
-//! Builds the initial state from the plan, with the scenario's changes.
+//! Builds the initial state of the lab from the plan and the scenario's settings.
 
 mod groups;
 mod kubernetes;
@@ -20,17 +20,18 @@ use crate::lab::scenario::{Scenario, ScenarioError};
 use crate::plan::model::{Plan, RouteEntry, Workload};
 use settings::Settings;
 
-/// One route entry of the plan, with the indices of its balancer and groups.
+/// One route entry of the plan, with the indices of its load balancer and target groups.
 struct RouteEntryGroups<'a> {
     workload: &'a Workload,
     entry: &'a RouteEntry,
     balancer: usize,
-    /// By cluster, in the plan's order: the group, and whether it is attached at the start.
+    /// For each cluster, in the plan's order: the index of the group, and whether it is attached at the start.
     groups: Vec<(usize, bool)>,
 }
 
 impl World {
-    /// Builds a lab for the plan, with the scenario's settings and faults. The same seed and start give the same state.
+    /// Builds a lab for the plan, with the settings and faults of the scenario. The same seed and start time give the
+    /// same state.
     ///
     /// # Errors
     /// Returns the first entry of the scenario that does not fit the plan.
@@ -38,7 +39,7 @@ impl World {
         let settings = Settings { plan, scenario };
         settings.check()?;
         let mut world = Self::empty(plan, scenario, seed, start);
-        let entries = world.balancers_and_groups(&settings);
+        let entries = world.build_balancers_and_groups(&settings);
         world.build_listeners(&settings, &entries)?;
         world.mark_managed(&entries);
         world.update_attachments();

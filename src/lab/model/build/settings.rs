@@ -1,4 +1,4 @@
-//! The settings of a cluster, workload or group from plan and scenario together.
+//! Combines plan and scenario to the settings of a cluster, workload or target group.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use crate::lab::scenario::model::{self, Cluster, GitOps, HealthCheck, LoadBalanc
 use crate::lab::scenario::{Scenario, ScenarioError};
 use crate::plan::model::{BindingMode, Plan, TargetType};
 
-/// Plan and scenario.
+/// The plan and the scenario of a lab.
 pub(super) struct Settings<'a> {
     pub plan: &'a Plan,
     pub scenario: &'a Scenario,
 }
 
-/// A workload's settings in one cluster, with defaults.
+/// The settings of a workload in one cluster, with defaults filled in.
 pub(super) struct WorkloadSettings {
     pub replicas: u32,
     pub startup: Duration,
@@ -71,7 +71,7 @@ impl Settings<'_> {
         Err(self.scenario.entry(path, format!("the plan has no workload `{workload}`; it has {}", names.join(", "))))
     }
 
-    /// The plan's name of a cluster that the scenario names.
+    /// Returns the name in the plan of a cluster that the scenario names; `from` and `to` are resolved.
     pub fn cluster<'b>(&'b self, name: &'b str) -> &'b str {
         cluster_name(self.plan, name)
     }
@@ -80,13 +80,14 @@ impl Settings<'_> {
         self.scenario.spec.clusters.iter().filter(move |c| self.cluster(&c.name) == name)
     }
 
-    /// Kubernetes version of a cluster, and whether it is EKS Auto Mode.
+    /// Returns the Kubernetes version of a cluster, and whether the cluster is in EKS Auto Mode.
     pub fn version(&self, cluster: &str) -> (String, bool) {
         let version = self.clusters_named(cluster).find_map(|c| c.version.clone());
         (version.unwrap_or_else(|| "1.33".into()), self.clusters_named(cluster).any(|c| c.auto_mode))
     }
 
-    /// A workload's settings in a cluster: later and more specific entries win.
+    /// Returns the settings of a workload in a cluster. Later and more specific entries of the scenario override
+    /// others.
     pub fn workload(&self, cluster: &str, workload: &str) -> WorkloadSettings {
         let planned = self.plan.workloads.iter().find(|w| w.name == workload);
         let verify = planned.is_some_and(|w| w.binding.mode == BindingMode::Verify || w.service(cluster).is_none());
@@ -119,7 +120,7 @@ impl Settings<'_> {
         kind
     }
 
-    /// The share of a cluster at the start, in percent. Without `start` in the plan, `from` has 100.
+    /// Returns the share of a cluster at the start, in percent. If the plan has no `start`, the cluster `from` has 100.
     pub fn starting_share(&self, cluster: &str) -> u16 {
         let strategy = &self.plan.strategy;
         match &strategy.start {
@@ -129,12 +130,12 @@ impl Settings<'_> {
         }
     }
 
-    /// The scenario's entries for a load balancer, in order.
+    /// Returns the scenario's entries for a load balancer, in order.
     pub fn balancer<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b LoadBalancer> {
         self.scenario.spec.load_balancers.iter().filter(move |l| l.name.as_deref().is_none_or(|n| n == name))
     }
 
-    /// The target type of a cluster's group that the scenario sets; `planned` without one.
+    /// Returns the target type that the scenario sets for a cluster's group; otherwise `planned`.
     pub fn target_type(&self, cluster: &str, name: &str, planned: TargetType) -> TargetType {
         let entries = self.scenario.spec.target_groups.iter().filter(|entry| {
             let of_cluster = entry.cluster.as_deref().is_none_or(|c| self.cluster(c) == cluster);
@@ -147,12 +148,13 @@ impl Settings<'_> {
         }
     }
 
-    /// Fields of TargetGroupBinding that a cluster's CRD lacks.
+    /// Returns the fields of TargetGroupBinding that a cluster's CRD does not have.
     pub fn missing_binding_fields(&self, cluster: &str) -> Vec<String> {
         self.clusters_named(cluster).flat_map(|c| c.missing_binding_fields.clone()).collect()
     }
 
-    /// The scenario's settings of a group: health check, attributes, tags, and whether it is attached at the start.
+    /// Returns the scenario's settings of a group: health check, attributes, tags, and whether the group is attached at
+    /// the start.
     pub fn group(
         &self,
         cluster: Option<&str>,
@@ -182,17 +184,17 @@ impl Settings<'_> {
 }
 
 impl WorkloadSettings {
-    fn apply(&mut self, said: &Workload) {
-        self.replicas = said.replicas.unwrap_or(self.replicas);
-        self.startup = said.startup.map_or(self.startup, |p| p.0);
-        self.pre_stop = said.pre_stop.map_or(self.pre_stop, |p| p.0);
-        self.port = said.port.unwrap_or(self.port);
-        self.health_status = said.health_status.unwrap_or(self.health_status);
-        self.readiness_gates = said.readiness_gates.unwrap_or(self.readiness_gates);
-        self.exists = said.exists.unwrap_or(self.exists);
-        self.owner = said.owner.unwrap_or(self.owner);
-        self.hpa = said.hpa.clone().or(self.hpa.take());
-        if let Some(binding) = &said.binding {
+    fn apply(&mut self, settings: &Workload) {
+        self.replicas = settings.replicas.unwrap_or(self.replicas);
+        self.startup = settings.startup.map_or(self.startup, |p| p.0);
+        self.pre_stop = settings.pre_stop.map_or(self.pre_stop, |p| p.0);
+        self.port = settings.port.unwrap_or(self.port);
+        self.health_status = settings.health_status.unwrap_or(self.health_status);
+        self.readiness_gates = settings.readiness_gates.unwrap_or(self.readiness_gates);
+        self.exists = settings.exists.unwrap_or(self.exists);
+        self.owner = settings.owner.unwrap_or(self.owner);
+        self.hpa = settings.hpa.clone().or(self.hpa.take());
+        if let Some(binding) = &settings.binding {
             self.bound = binding.exists.unwrap_or(self.bound);
             self.multi_cluster = binding.multi_cluster;
             self.target_group = binding.target_group.clone().or(self.target_group.take());
@@ -200,7 +202,7 @@ impl WorkloadSettings {
     }
 }
 
-/// The plan's name of a cluster that a scenario names, `from` and `to` included.
+/// Returns the name in the plan of a cluster that a scenario names; `from` and `to` are resolved.
 pub(in crate::lab::model) fn cluster_name<'a>(plan: &'a Plan, name: &'a str) -> &'a str {
     match name {
         _ if plan.clusters.iter().any(|c| c.name == name) => name,

@@ -1,7 +1,8 @@
-//! The load balancer controller: registers the endpoints of bound Services as targets and deregisters all others.
+//! The load balancer controller. It registers the endpoints of bound Services as targets and deregisters all other
+//! targets.
 //!
-//! As the real controller, it acts only when the binding or its endpoints have changed; it does not notice what another
-//! cluster's controller did to the group.
+//! Like the real controller, it acts only when the binding or its endpoints have changed. It does not detect changes
+//! that the controller of another cluster made to the group.
 
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ impl World {
             return;
         }
         if !self.register_all(group, &wanted) || !self.deregister_others(group, &bound, binding, before.as_ref()) {
-            // The group is left incomplete until the retry.
+            // The group stays incomplete until the retry.
             self.retry_later(cluster);
             return;
         }
@@ -54,7 +55,7 @@ impl World {
         self.clusters[cluster].bindings.insert(place, bound);
     }
 
-    /// Maps each node's port to a pod that serves now.
+    /// Maps the port of each node to a pod that serves now.
     fn update_node_targets(&mut self, group: usize, wanted: &[(String, u16, Option<PodId>)]) {
         for (id, port, pod) in wanted {
             if let Some(target) = self.groups[group].targets.get_mut(&(id.as_str().into(), *port)) {
@@ -81,8 +82,8 @@ impl World {
         true
     }
 
-    /// Without `multiClusterTargetGroup`, deregisters all other targets of the group; with it, only those that this
-    /// binding registered.
+    /// Without `multiClusterTargetGroup`, deregisters all other targets of the group; with `multiClusterTargetGroup`,
+    /// only those that this binding registered.
     fn deregister_others(
         &mut self,
         group: usize,
@@ -107,7 +108,7 @@ impl World {
         true
     }
 
-    /// A deleted binding deregisters all its group's targets, those of another cluster included.
+    /// Handles the deletion of a binding: deregisters all targets of its group, also those of another cluster.
     fn unbind(&mut self, cluster: usize, binding: &Value) {
         let place = (meta_text(binding, "namespace").to_owned(), meta_text(binding, "name").to_owned());
         if let Some(group) = self.group_of(binding) {
@@ -127,7 +128,7 @@ impl World {
         });
     }
 
-    /// The controller was throttled: schedules one retry of everything.
+    /// Schedules one retry of all bindings, because the controller was throttled.
     fn retry_later(&mut self, cluster: usize) {
         if !std::mem::replace(&mut self.clusters[cluster].reconcile_scheduled, true) {
             self.schedule_in(Duration::from_secs(2), LabEvent::Reconcile(cluster));
@@ -160,8 +161,8 @@ impl World {
         self.groups.iter().position(|g| g.name == name)
     }
 
-    /// The targets to register: addresses of pods that are ready (or only wait for their readiness gates), or the
-    /// nodes. Empty if the Service or its port does not exist.
+    /// Returns the targets to register: the IP addresses of pods that are ready (or wait only for their readiness
+    /// gates), or the nodes. Empty if the Service or its port does not exist.
     fn endpoints(&self, cluster: usize, binding: &Value, group: usize) -> Vec<(String, u16, Option<PodId>)> {
         let reference = &binding["spec"]["serviceRef"];
         let home = &self.clusters[cluster];
@@ -193,7 +194,8 @@ impl World {
         pods.iter().map(place).collect()
     }
 
-    /// A call of the controller. It uses the account's token bucket.
+    /// Makes an AWS call of the controller, which takes a token from the account's bucket. Returns `false` if the call
+    /// is throttled.
     fn controller_call(&mut self, operation: &str) -> bool {
         let taken = self.buckets.register.take(self.now, 1.0);
         self.log("elasticloadbalancing", operation, true, Caller::Controller, if taken { "ok" } else { "Throttling" });

@@ -1,4 +1,5 @@
-//! Deployments: keeps the requested number of pods of the present template and replaces old ones a few at a time.
+//! The Deployment controller. It keeps the requested number of pods of the current template and replaces pods of old
+//! templates a few at a time.
 
 use serde_json::{Value, json};
 
@@ -70,7 +71,7 @@ impl World {
         }
     }
 
-    /// Terminates pods of earlier templates while enough others are ready.
+    /// Terminates pods of earlier templates while enough other pods are ready.
     fn end_old_pods(&mut self, cluster: usize, wanted: &DeploymentSpec, old: Vec<PodId>, spare: usize) {
         let ready = self
             .pods_of(cluster, &wanted.namespace, &wanted.name)
@@ -88,7 +89,7 @@ impl World {
         }
     }
 
-    /// The ReplicaSet of the present template, as an owner reference for pods.
+    /// Returns the ReplicaSet of the current template, as an owner reference for pods.
     fn replica_set(&mut self, cluster: usize, wanted: &DeploymentSpec) -> Value {
         let now = self.now;
         let objects = &mut self.clusters[cluster].objects;
@@ -140,7 +141,7 @@ impl DeploymentSpec {
     }
 }
 
-/// A hash of a text, ten hexadecimal digits.
+/// Returns a hash of a text, as ten hexadecimal digits.
 fn hash(text: &str) -> String {
     let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     format!("{:010x}", sum & 0xff_ffff_ffff)

@@ -1,4 +1,4 @@
-//! Autoscalers: the desired replicas come from the scenario, or from the share of traffic that the cluster has.
+//! The HPA controller. The desired replicas come from the scenario, or from the share of traffic that the cluster has.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::lab::model::World;
 use crate::lab::model::queue::LabEvent;
 use crate::lab::objects::{Kind, meta_text};
 
-/// Evaluation interval.
+/// Interval between two evaluations.
 const PERIOD: Duration = Duration::from_secs(15);
 
 /// Kubernetes's default stabilization window for scaling down.
@@ -36,10 +36,10 @@ impl World {
         let number = |v: &Value, default: u64| u32::try_from(v.as_u64().unwrap_or(default)).unwrap_or(u32::MAX);
         let (min, max) = (number(&hpa["spec"]["minReplicas"], 1), number(&hpa["spec"]["maxReplicas"], 1));
         let Some(behaviour) = self.clusters[cluster].deployments.get(&place) else { return };
-        let (whole, wants) = (behaviour.full_replicas, behaviour.desired_replicas);
-        let need = wants.unwrap_or_else(|| {
+        let (full_replicas, desired_replicas) = (behaviour.full_replicas, behaviour.desired_replicas);
+        let need = desired_replicas.unwrap_or_else(|| {
             let share = self.shares(cluster).map_or(0.0, |(_, highest)| highest);
-            (1..whole).find(|n| f64::from(*n) >= f64::from(whole) * share).unwrap_or(whole)
+            (1..full_replicas).find(|n| f64::from(*n) >= f64::from(full_replicas) * share).unwrap_or(full_replicas)
         });
         let desired = need.max(min).min(max.max(1));
         let now = self.now;

@@ -1,7 +1,7 @@
-//! The controllers in a cluster: Deployments create pods, Services get endpoints, autoscalers scale, bindings register
-//! targets.
+//! The controllers in a cluster: Deployments create pods, Services get endpoints, HPAs scale Deployments, bindings
+//! register targets.
 //!
-//! They act shortly after a change, on all objects at once: the clusters of a lab are small.
+//! The controllers act shortly after a change, on all objects at once, because the clusters of a lab are small.
 
 mod binding;
 mod deployment;

@@ -1,4 +1,4 @@
-//! Services: an EndpointSlice with the pods that match the selector.
+//! The Service controller. It writes an EndpointSlice with the pods that match the selector.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ impl World {
         }
     }
 
-    /// The pods that match a Service's selector, terminating ones included.
+    /// Returns the pods that match the selector of a Service, including terminating pods.
     pub(super) fn selected_pods(&self, cluster: usize, service: &Value) -> Vec<PodId> {
         let selector = string_map(&service["spec"]["selector"]);
         let namespace = meta_text(service, "namespace");
@@ -36,10 +36,10 @@ impl World {
             .iter()
             .map(|id| {
                 let pod = &self.pods[id.0 as usize];
-                let ending = pod.phase == Phase::Terminating;
+                let terminating = pod.phase == Phase::Terminating;
                 json!({
                     "addresses": [pod.ip.to_string()],
-                    "conditions": {"ready": pod.ready(), "serving": pod.serving, "terminating": ending},
+                    "conditions": {"ready": pod.ready(), "serving": pod.serving, "terminating": terminating},
                     "targetRef": {"kind": "Pod", "name": &*pod.name, "namespace": pod.namespace},
                 })
             })
