@@ -1,4 +1,5 @@
-//! The APIs on sockets: one endpoint for AWS, one per cluster for Kubernetes. The model produces every answer.
+//! The APIs on sockets: one endpoint for AWS, and one endpoint per cluster for Kubernetes. The model produces every
+//! response.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use crate::lab::body::{Body, ConnectionReset, complete_body};
 use crate::lab::model::Delivery;
 use crate::lab::shared_model::SharedModel;
 
-/// Serves the AWS APIs.
+/// Serves the AWS APIs on a loopback port; 0 selects a free port.
 pub async fn serve_aws(shell: SharedModel, port: u16) -> io::Result<Server> {
     Server::start(port, move |request| aws_call(shell.clone(), request)).await
 }
@@ -26,7 +27,7 @@ async fn aws_call(shell: SharedModel, request: Request<Incoming>) -> Result<Resp
     }
 }
 
-/// Serves the load balancer's counters, for a Prometheus to scrape.
+/// Serves the request counters of the load balancers, in the format that Prometheus scrapes.
 pub async fn serve_metrics(shell: SharedModel) -> io::Result<Server> {
     Server::start(0, move |_: Request<Incoming>| {
         let text = shell.call(|world, _| world.openmetrics());
@@ -40,7 +41,7 @@ pub async fn serve_metrics(shell: SharedModel) -> io::Result<Server> {
     .await
 }
 
-/// Serves one cluster's Kubernetes API.
+/// Serves the Kubernetes API of one cluster on a loopback port; 0 selects a free port.
 pub async fn serve_kubernetes(shell: SharedModel, cluster: Arc<str>, port: u16) -> io::Result<Server> {
     Server::start(port, move |request| kube_call(shell.clone(), Arc::clone(&cluster), request)).await
 }

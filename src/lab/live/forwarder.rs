@@ -1,7 +1,7 @@
-//! The load balancer as an HTTP forwarder: one socket per listener. The model picks the target; pooled connections lead
-//! to the pods' servers.
+//! The load balancer as an HTTP forwarder, with one socket per listener. The model picks the target; pooled connections
+//! lead to the servers of the pods.
 //!
-//! Every listener speaks plain HTTP, 443 too: certificates do not matter to a cutover.
+//! Every listener uses plain HTTP, also on port 443, because certificates do not matter to a cutover.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,13 +22,13 @@ use crate::lab::body::{Body, ConnectionReset, complete_body};
 use crate::lab::model::{ClientRequest, Pick, RoutingOutcome, TargetResponse};
 use crate::lab::shared_model::SharedModel;
 
-/// The group cookie of an ALB.
+/// Name of the group stickiness cookie of an ALB.
 pub const GROUP_COOKIE: &str = "AWSALBTG";
 
-/// An ALB's idle time-out, in the lab's time. A pod that takes longer gets a 504.
+/// The idle time-out of an ALB, in the lab's time. If a pod takes longer, the client gets a 504.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Extra real time for a forwarded request, so that a busy machine does not cause a time-out.
+/// Additional real time for a forwarded request, so that a busy machine does not cause a time-out.
 const GRACE: Duration = Duration::from_secs(10);
 
 const CLUSTER: HeaderName = HeaderName::from_static("x-lab-cluster");
@@ -38,7 +38,7 @@ const ROUTE: HeaderName = HeaderName::from_static("x-lab-route");
 /// An HTTP client with pooled connections.
 pub type Pool<B> = Client<HttpConnector, B>;
 
-/// Creates a client for loopback with `TCP_NODELAY` and idle connections kept for 5 s.
+/// Creates an HTTP client for loopback with `TCP_NODELAY`, which keeps idle connections for 5 s.
 pub fn connection_pool<B: hyper::body::Body + Send>() -> Pool<B>
 where
     B::Data: Send,
@@ -54,20 +54,20 @@ where
 /// Serves one listener of a load balancer.
 #[derive(Clone)]
 pub struct Forwarder {
-    /// The model.
+    /// The model that picks the target of each request.
     pub shell: SharedModel,
-    /// Addresses of the pods' servers.
+    /// Addresses of the servers of pods.
     pub directory: Directory,
-    /// Connections to them.
+    /// Connections to the servers of pods.
     pub pool: Pool<Incoming>,
     /// Name of the load balancer.
     pub load_balancer: Arc<str>,
-    /// The listener's port in the plan.
+    /// Port of the listener in the plan.
     pub port: u16,
 }
 
 impl Forwarder {
-    /// Opens the listener's socket on a free port.
+    /// Opens the socket of the listener on a free port.
     pub async fn open(self) -> io::Result<Server> {
         Server::start(0, move |request| {
             let front = self.clone();
@@ -148,7 +148,7 @@ fn plain(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// Adds headers that name the route, group and cluster, so that a client can count, and sets the cookie.
+/// Adds headers that name route, group and cluster, so that a client can count requests, and sets the cookie.
 fn add_lab_headers(headers: &mut HeaderMap, pick: &Pick) {
     let mut put = |name: HeaderName, text: &str| {
         if let Ok(value) = HeaderValue::from_str(text) {

@@ -1,21 +1,22 @@
-//! The kubeconfig through which `kubectl` and the tool itself reach the lab's clusters. Its folder is removed with the
-//! lab.
+//! The kubeconfig with which `kubectl` and the tool itself reach the clusters of the lab. The folder of the file is
+//! removed with the lab.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-/// A cluster, as a context of the kubeconfig.
+/// A cluster of the lab, as a context of the kubeconfig.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
-    /// The context's name: the plan's `kubeContext`, or the EKS cluster's name.
+    /// Name of the context: the plan's `kubeContext`, or the name of the EKS cluster.
     pub name: String,
-    /// `http://127.0.0.1:PORT`.
+    /// URL of the API server, `http://127.0.0.1:PORT`.
     pub server: String,
 }
 
-/// Returns the file's text. The first context is the current one. All users share one token; the lab does not check it.
+/// Returns the text of the kubeconfig. The first context is the current one. All users share one token, which the lab
+/// does not check.
 pub fn text(contexts: &[Context]) -> String {
     let clusters: Vec<Value> =
         contexts.iter().map(|c| json!({"name": c.name, "cluster": {"server": c.server}})).collect();
@@ -37,7 +38,7 @@ pub fn text(contexts: &[Context]) -> String {
 pub struct TemporaryFolder(PathBuf);
 
 impl TemporaryFolder {
-    /// Creates one in the system's folder for temporary files.
+    /// Creates a folder in the system's folder for temporary files.
     pub fn create() -> io::Result<Self> {
         let base = std::env::temp_dir();
         loop {
@@ -49,7 +50,7 @@ impl TemporaryFolder {
         }
     }
 
-    /// Writes a file into it and returns its path.
+    /// Writes a file into the folder and returns the path of the file.
     pub fn write(&self, name: &str, text: &str) -> io::Result<PathBuf> {
         let path = self.0.join(name);
         std::fs::write(&path, text)?;

@@ -1,6 +1,6 @@
-//! Serves the model on loopback sockets, on a clock that may run faster than real time.
+//! Serves the model on loopback sockets, with a clock that may run faster than real time.
 //!
-//! Nothing is decided here. HTTP deadlines are real time; everything else takes the lab's time.
+//! This module makes no decisions. HTTP deadlines use real time; everything else uses the lab's time.
 
 mod endpoints;
 mod forwarder;
@@ -31,21 +31,21 @@ use super::shared_model::SharedModel;
 use crate::adapter::aws::Settings;
 use crate::adapter::clock::LabClock;
 
-/// Access key and secret key. The lab accepts any credentials.
+/// Access key and secret key for the AWS clients of the lab. The lab accepts any credentials.
 const CREDENTIAL: &str = "lab";
 
-/// Address of a listener on loopback.
+/// Loopback address of a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerAddress {
     /// Name of the load balancer.
     pub load_balancer: Arc<str>,
-    /// The listener's port in the plan.
+    /// Port of the listener in the plan.
     pub port: u16,
-    /// `http://127.0.0.1:PORT`; plain HTTP for 443 too.
+    /// URL of the listener, `http://127.0.0.1:PORT`; plain HTTP also for port 443.
     pub url: String,
 }
 
-/// A running lab. Dropping it aborts its tasks; [`LiveLab::stop`] also waits until they have ended.
+/// A running lab. Dropping this value aborts its tasks; [`LiveLab::stop`] also waits until they have ended.
 pub struct LiveLab {
     shell: SharedModel,
     aws: Server,
@@ -66,55 +66,56 @@ impl LiveLab {
     pub async fn start(mut world: World, clock: LabClock) -> io::Result<Self> {
         world.set_self_probing(false);
         let clock = if clock.speed() > 1.0 { clock.with_beats() } else { clock };
-        let pulse = ClockTask(tokio::spawn(advance_clock(clock.clone())));
+        let clock_task = ClockTask(tokio::spawn(advance_clock(clock.clone())));
         let shell = SharedModel::new(world, clock);
         let mut pods = Pods::default();
         pods.sync(&shell, shell.call(|world, _| world.pods())).await?;
         let aws = endpoints::serve_aws(shell.clone(), 0).await?;
         let metrics = endpoints::serve_metrics(shell.clone()).await?;
         let (clusters, contexts) = start_clusters(&shell).await?;
-        let (fronts, doors) = start_forwarders(&shell, &pods).await?;
+        let (forwarders, listeners) = start_forwarders(&shell, &pods).await?;
         let folder = TemporaryFolder::create()?;
         let kubeconfig = folder.write("kubeconfig", &kubeconfig::text(&contexts))?;
         let mut environment = shell.call(|world, _| aws_environment(world, &aws.url()));
         environment.push(("KUBECONFIG".into(), kubeconfig.display().to_string()));
         environment.push(("LAB_METRICS".into(), format!("{}/metrics", metrics.url())));
-        environment.extend(doors.iter().map(|d| (variable_name(d), d.url.clone())));
-        let ticker = Ticker::start(shell.clone(), pods, pulse);
+        environment.extend(listeners.iter().map(|d| (variable_name(d), d.url.clone())));
+        let ticker = Ticker::start(shell.clone(), pods, clock_task);
         Ok(Self {
             shell,
             aws,
             metrics,
             clusters,
-            forwarders: fronts,
-            listeners: doors,
+            forwarders: forwarders,
+            listeners: listeners,
             environment,
             ticker,
             _folder: folder,
         })
     }
 
-    /// The model and the clock.
+    /// Returns the model with the lab's clock.
     pub fn shell(&self) -> &SharedModel {
         &self.shell
     }
 
-    /// `http://127.0.0.1:PORT` of the AWS endpoint.
+    /// Returns the URL of the AWS endpoint, `http://127.0.0.1:PORT`.
     pub fn aws_url(&self) -> String {
         self.aws.url()
     }
 
-    /// `http://127.0.0.1:PORT` of the load balancer's counters, in OpenMetrics, under `/metrics`.
+    /// Returns the URL of the load balancers' request counters, without the path `/metrics`, which serves them in
+    /// OpenMetrics.
     pub fn metrics_url(&self) -> String {
         self.metrics.url()
     }
 
-    /// `http://127.0.0.1:PORT` of a cluster's API, by the cluster's name in the plan. `None`: no such cluster.
+    /// Returns the URL of a cluster's API, by the cluster's name in the plan; `None` if there is no such cluster.
     pub fn cluster_url(&self, cluster: &str) -> Option<String> {
         self.clusters.get(cluster).map(Server::url)
     }
 
-    /// Connection settings of the AWS adapters for this lab.
+    /// Returns the settings with which the AWS adapters connect to this lab.
     pub fn aws_settings(&self) -> Settings {
         Settings {
             region: Some(self.shell.call(|world, _| world.region().to_owned())),
@@ -124,13 +125,13 @@ impl LiveLab {
         }
     }
 
-    /// Addresses of the listeners.
+    /// Returns the loopback addresses of the listeners.
     pub fn listeners(&self) -> &[ListenerAddress] {
         &self.listeners
     }
 
-    /// Environment variables that point AWS and Kubernetes tools at this lab, and the address of each listener
-    /// (`LAB_NAME_PORT`).
+    /// Returns the environment variables that point AWS and Kubernetes tools at this lab, and variables with the URL of
+    /// each listener (`LAB_NAME_PORT`).
     pub fn environment(&self) -> &[(String, String)] {
         &self.environment
     }
@@ -159,7 +160,7 @@ async fn start_clusters(shell: &SharedModel) -> io::Result<(BTreeMap<String, Ser
 }
 
 async fn start_forwarders(shell: &SharedModel, pods: &Pods) -> io::Result<(Vec<Server>, Vec<ListenerAddress>)> {
-    let (mut servers, mut doors) = (Vec::new(), Vec::new());
+    let (mut servers, mut listeners) = (Vec::new(), Vec::new());
     let pool = connection_pool();
     for (name, port, _) in shell.call(|world, _| world.listeners_by_balancer()) {
         let load_balancer: Arc<str> = name.into();
@@ -171,10 +172,10 @@ async fn start_forwarders(shell: &SharedModel, pods: &Pods) -> io::Result<(Vec<S
             port,
         };
         let server = front.open().await?;
-        doors.push(ListenerAddress { load_balancer, port, url: server.url() });
+        listeners.push(ListenerAddress { load_balancer, port, url: server.url() });
         servers.push(server);
     }
-    Ok((servers, doors))
+    Ok((servers, listeners))
 }
 
 fn aws_environment(world: &World, url: &str) -> Vec<(String, String)> {
@@ -183,23 +184,23 @@ fn aws_environment(world: &World, url: &str) -> Vec<(String, String)> {
         ("AWS_ACCESS_KEY_ID", CREDENTIAL),
         ("AWS_SECRET_ACCESS_KEY", CREDENTIAL),
         ("AWS_REGION", world.region()),
-        // boto3 and the Python AWS CLI read only this name.
+        // The variable that boto3 and the Python AWS CLI read; they ignore `AWS_REGION`.
         ("AWS_DEFAULT_REGION", world.region()),
     ];
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
 }
 
-/// Name of the listener's environment variable, such as `LAB_ALPHA_WEBAPP_443`.
-fn variable_name(door: &ListenerAddress) -> String {
-    let name = door.load_balancer.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-    format!("LAB_{name}_{}", door.port)
+/// Returns the name of the environment variable of a listener, such as `LAB_ALPHA_WEBAPP_443`.
+fn variable_name(listener: &ListenerAddress) -> String {
+    let name = listener.load_balancer.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    format!("LAB_{name}_{}", listener.port)
 }
 
 /// Interval at which the lab's clock advances, in real time.
 const CLOCK_INTERVAL: Duration = Duration::from_millis(2);
 
-/// The task that advances the clock. It shares the runtime's queue with the lab's other work, so that a busy machine
-/// slows both equally.
+/// The task that advances the clock. It shares the runtime's queue with the other work of the lab, so that a busy
+/// machine slows both equally.
 struct ClockTask(JoinHandle<()>);
 
 impl Drop for ClockTask {
@@ -215,16 +216,17 @@ async fn advance_clock(clock: LabClock) {
     }
 }
 
-/// The task that advances the lab's time, starts and stops the pods' servers, and sends the health checks that are due.
+/// The task that advances the lab's time, starts and stops the servers of pods, and sends the health checks that are
+/// due.
 struct Ticker {
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
 impl Ticker {
-    fn start(shell: SharedModel, pods: Pods, pulse: ClockTask) -> Self {
+    fn start(shell: SharedModel, pods: Pods, clock_task: ClockTask) -> Self {
         let (stop, stopped) = oneshot::channel();
-        Self { stop: Some(stop), task: tokio::spawn(tick(shell, pods, stopped, pulse)) }
+        Self { stop: Some(stop), task: tokio::spawn(tick(shell, pods, stopped, clock_task)) }
     }
 
     async fn stop(mut self) {
@@ -250,7 +252,7 @@ async fn tick(shell: SharedModel, mut pods: Pods, mut stopped: oneshot::Receiver
             (world.pods(), due, world.next_event())
         });
         if let Err(error) = pods.sync(&shell, places).await {
-            tracing::error!(%error, "a pod of the lab has no server");
+            tracing::error!(%error, "the server of a pod of the lab cannot be started");
         }
         prober.send(due);
         tokio::select! {

@@ -1,4 +1,4 @@
-//! Runs an HTTP server on a loopback port for every living pod of the model.
+//! Runs an HTTP server on a loopback port for every pod of the model that accepts connections.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,21 +13,21 @@ use crate::lab::body::{Body, ConnectionReset, complete_body};
 use crate::lab::model::{PodAnswer, PodEndpoint, PodId, Requester};
 use crate::lab::shared_model::SharedModel;
 
-/// Response header: how many milliseconds of the lab's time the pod took. Time-outs are judged by this, not by real
-/// time, which depends on the machine's load.
+/// Response header: how many milliseconds of the lab's time the pod took. Time-outs use this value and not the real
+/// time, which depends on the load of the machine.
 pub const TOOK_HEADER: &str = "x-lab-took";
 
-/// Request header: how many milliseconds of the lab's time the client waits. A pod that is slower or silent gives up
-/// after that time.
-pub const TIMEOUT_HEADER: &str = "x-lab-patience";
+/// Request header: how many milliseconds of the lab's time the client waits. A slower or silent pod stops waiting after
+/// that time.
+pub const TIMEOUT_HEADER: &str = "x-lab-time_limit";
 
-/// Response header: the pod's name.
+/// Response header: the name of the pod.
 pub const POD_HEADER: &str = "x-lab-pod";
 
 /// The user agent of the load balancer's health checks.
 pub const HEALTH_CHECK_AGENT: &str = "ELB-HealthChecker/2.0";
 
-/// Loopback addresses of the pods' servers.
+/// Loopback addresses of the servers of pods.
 #[derive(Debug, Clone, Default)]
 pub struct Directory(Arc<RwLock<Addresses>>);
 
@@ -49,7 +49,7 @@ impl Directory {
     }
 }
 
-/// The running servers.
+/// The running servers of pods.
 #[derive(Debug, Default)]
 pub struct Pods {
     servers: BTreeMap<PodId, (PodEndpoint, Server)>,
@@ -57,23 +57,24 @@ pub struct Pods {
 }
 
 impl Pods {
-    /// Their addresses.
+    /// Returns the addresses of the servers.
     pub fn directory(&self) -> Directory {
         self.directory.clone()
     }
 
-    /// Starts and stops servers so that exactly the living pods of `places` have one.
-    pub async fn sync(&mut self, shell: &SharedModel, places: Vec<PodEndpoint>) -> io::Result<()> {
-        let living: BTreeMap<PodId, PodEndpoint> = places.into_iter().filter(|p| p.alive).map(|p| (p.id, p)).collect();
+    /// Starts and stops servers so that exactly the live pods in `places` have one.
+    pub async fn sync(&mut self, shell: &SharedModel, endpoints: Vec<PodEndpoint>) -> io::Result<()> {
+        let living: BTreeMap<PodId, PodEndpoint> =
+            endpoints.into_iter().filter(|p| p.alive).map(|p| (p.id, p)).collect();
         let gone: Vec<PodId> = self.servers.keys().filter(|id| !living.contains_key(id)).copied().collect();
         let fresh: Vec<PodEndpoint> = living.into_values().filter(|p| !self.servers.contains_key(&p.id)).collect();
         if gone.is_empty() && fresh.is_empty() {
             return Ok(());
         }
         let stopped: Vec<_> = gone.iter().filter_map(|id| self.servers.remove(id)).collect();
-        for place in fresh {
-            let server = serve(shell.clone(), &place).await?;
-            self.servers.insert(place.id, (place, server));
+        for endpoint in fresh {
+            let server = serve(shell.clone(), &endpoint).await?;
+            self.servers.insert(endpoint.id, (endpoint, server));
         }
         self.publish();
         for (_, server) in stopped {
@@ -90,23 +91,23 @@ impl Pods {
     }
 
     fn publish(&self) {
-        let mut places = self.directory.0.write().unwrap_or_else(PoisonError::into_inner);
-        places.pods = self.servers.iter().map(|(id, (_, server))| (*id, server.address())).collect();
-        places.addresses =
-            self.servers.values().map(|(place, server)| ((place.ip, place.port), server.address())).collect();
+        let mut endpoints = self.directory.0.write().unwrap_or_else(PoisonError::into_inner);
+        endpoints.pods = self.servers.iter().map(|(id, (_, server))| (*id, server.address())).collect();
+        endpoints.addresses =
+            self.servers.values().map(|(endpoint, server)| ((endpoint.ip, endpoint.port), server.address())).collect();
     }
 }
 
-async fn serve(shell: SharedModel, place: &PodEndpoint) -> io::Result<Server> {
-    let id = place.id;
-    let name = HeaderValue::from_str(&place.name).unwrap_or_else(|_| HeaderValue::from_static("pod"));
-    let text: Arc<str> = format!("{}\n", place.name).into();
+async fn serve(shell: SharedModel, endpoint: &PodEndpoint) -> io::Result<Server> {
+    let id = endpoint.id;
+    let name = HeaderValue::from_str(&endpoint.name).unwrap_or_else(|_| HeaderValue::from_static("pod"));
+    let text: Arc<str> = format!("{}\n", endpoint.name).into();
     Server::start(0, move |request| {
         let (shell, name, text) = (shell.clone(), name.clone(), Arc::clone(&text));
         let probed = request.headers().get(http::header::USER_AGENT).is_some_and(|agent| agent == HEALTH_CHECK_AGENT);
         let asker = if probed { Requester::HealthCheck } else { Requester::Client };
-        let patience = millis_header(request.headers(), TIMEOUT_HEADER);
-        async move { answer(&shell, id, asker, patience, name, &text).await }
+        let time_limit = millis_header(request.headers(), TIMEOUT_HEADER);
+        async move { answer(&shell, id, asker, time_limit, name, &text).await }
     })
     .await
 }
@@ -115,7 +116,7 @@ async fn answer(
     shell: &SharedModel,
     pod: PodId,
     asker: Requester,
-    patience: Option<Duration>,
+    time_limit: Option<Duration>,
     name: HeaderValue,
     text: &str,
 ) -> Result<Response<Body>, ConnectionReset> {
@@ -124,7 +125,7 @@ async fn answer(
         PodAnswer::Refused => return Err(ConnectionReset),
         PodAnswer::Silent => (504, Duration::MAX),
     };
-    match patience.unwrap_or(Duration::MAX).min(delay) {
+    match time_limit.unwrap_or(Duration::MAX).min(delay) {
         Duration::MAX => return std::future::pending().await,
         wait => shell.wait(wait).await,
     }
@@ -135,12 +136,12 @@ async fn answer(
     Ok(response)
 }
 
-/// Encodes a duration as the lab's headers have it: whole milliseconds.
+/// Encodes a duration for the headers of the lab, in whole milliseconds.
 pub fn millis(duration: Duration) -> HeaderValue {
     HeaderValue::from(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// How long the pod took, in the lab's time, according to its response header.
+/// Returns how long the pod took, in the lab's time, according to the response header.
 pub fn response_time<T>(response: &Response<T>) -> Duration {
     millis_header(response.headers(), TOOK_HEADER).unwrap_or_default()
 }

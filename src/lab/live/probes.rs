@@ -1,5 +1,5 @@
-//! Health checks over HTTP: takes the checks that are due from the model, calls the pods' servers, and reports the
-//! results to the model.
+//! Health checks over HTTP: takes the checks that are due from the model, calls the servers of the pods, and reports
+//! the results to the model.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use super::pods::{Directory, HEALTH_CHECK_AGENT, TIMEOUT_HEADER, millis, respons
 use crate::lab::model::{Probe, ProbeResult};
 use crate::lab::shared_model::SharedModel;
 
-/// Extra real time for a check, so that a busy machine does not look like an unhealthy pod when the lab's clock runs
-/// fast.
+/// Additional real time for a check, so that a busy machine does not look like an unhealthy pod when the lab's clock
+/// runs fast.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Sends health checks and reports their results.
@@ -27,7 +27,7 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// Creates one that finds the pods' servers in `directory`.
+    /// Creates a prober that finds the servers of pods in `directory`.
     pub fn new(shell: SharedModel, directory: Directory) -> Self {
         Self { shell, directory, pool: connection_pool(), in_flight: JoinSet::new() }
     }
@@ -45,7 +45,7 @@ impl Prober {
         }
     }
 
-    /// Cancels the checks that are under way.
+    /// Cancels the checks that are still running.
     pub async fn stop(mut self) {
         self.in_flight.shutdown().await;
     }

@@ -1,5 +1,5 @@
-//! A small HTTP/1.1 server on a loopback socket: one task that accepts, one per connection; stopping it ends all of
-//! them.
+//! A small HTTP/1.1 server on a loopback socket, with one task that accepts connections and one task per connection.
+//! Stopping the server ends all these tasks.
 
 use std::future::Future;
 use std::io;
@@ -24,7 +24,7 @@ pub async fn read_body(request: Request<Incoming>) -> Result<Request<Bytes>, Con
     Ok(Request::from_parts(head, bytes))
 }
 
-/// A running server. Dropping it aborts it; [`Server::stop`] also waits until it has ended.
+/// A running server. Dropping this value aborts the server; [`Server::stop`] also waits until it has ended.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -33,7 +33,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds 127.0.0.1 at a port (0: a free one) and serves every request with `handler`. Connections are kept alive.
+    /// Binds 127.0.0.1 at a port (0 selects a free port) and serves every request with `handler`. Connections are kept
+    /// alive.
     pub async fn start<H, F>(port: u16, handler: H) -> io::Result<Self>
     where
         H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -46,17 +47,17 @@ impl Server {
         Ok(Self { address, stop: Some(stop), task })
     }
 
-    /// The address it listens on.
+    /// Returns the address on which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// Returns the URL of the server, `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Closes the socket and every connection, and waits until they are closed.
+    /// Closes the socket and every connection, and waits until all are closed.
     pub async fn stop(mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
@@ -83,7 +84,7 @@ where
             _ = &mut stopped => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => { connections.spawn(serve(stream, handler.clone())); }
-                // Out of file descriptors: wait until other connections close.
+                // The process has no more file descriptors: wait until other connections close.
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
@@ -99,7 +100,7 @@ where
     F: Future<Output = Result<Response<Body>, ConnectionReset>> + Send + 'static,
 {
     let _ = stream.set_nodelay(true);
-    // An error here is a client that disconnected, or a reset that the model asked for.
+    // An error here means that a client disconnected, or that the model requested a reset.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(handler)).await;
 }
 
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_answers_resets_and_stops_completely() {
+    async fn server_responds_resets_and_stops_completely() {
         let server = Server::start(0, |request: Request<Incoming>| async move {
             match request.uri().path() {
                 "/break" => Err(ConnectionReset),
@@ -132,14 +133,14 @@ mod tests {
         assert_eq!(get(&pool, &format!("{url}/break")).await, None);
         assert_eq!(get(&pool, &format!("{url}/two")).await.as_deref(), Some(b"/two".as_slice()));
 
-        // Stopping the server ends a request that has no answer yet, and frees the port.
+        // Stopping the server ends a request that has no response yet, and frees the port.
         let silent = tokio::spawn({
             let (pool, url) = (pool.clone(), format!("{url}/silent"));
             async move { get(&pool, &url).await }
         });
         tokio::task::yield_now().await;
         server.stop().await;
-        assert_eq!(silent.await.expect("no panic"), None);
-        TcpListener::bind(address).await.expect("the port is free");
+        assert_eq!(silent.await.expect("the request task should not panic"), None);
+        TcpListener::bind(address).await.expect("the port should be free after the server stopped");
     }
 }

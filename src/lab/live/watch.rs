@@ -1,4 +1,5 @@
-//! Delivers answers of a Kubernetes API: complete responses, and watches, streamed until the client disconnects.
+//! Delivers responses of a Kubernetes API: complete responses, and watches, which are streamed until the client
+//! disconnects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +15,13 @@ use crate::lab::model::{Delivery, KubeAnswer};
 use crate::lab::shared_model::SharedModel;
 use crate::lab::wire::kube::{KubeResponse, Watch};
 
-/// Interval at which a watch polls its cluster, in real time.
+/// Interval at which a watch polls the cluster in the model, in real time.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Delivers the answer of a cluster's API after its latency.
+/// Delivers the response of a cluster's API after its latency.
 ///
 /// # Errors
-/// Returns [`Broken`] if the model drops the answer.
+/// Returns [`ConnectionReset`] if the model drops the answer.
 pub async fn deliver(
     shell: &SharedModel,
     cluster: Arc<str>,
@@ -48,7 +49,7 @@ struct WatchStream {
 }
 
 fn stream_watch(shell: SharedModel, cluster: Arc<str>, watch: Watch) -> Body {
-    // The client's time-out is an HTTP deadline, so it is real time.
+    // The client's time-out is an HTTP deadline and therefore in real time.
     let end = watch.timeout.map(|t| Instant::now() + t);
     let looking = WatchStream { shell, cluster, watch, end };
     StreamBody::new(stream::unfold(looking, |mut looking| async move {
@@ -59,7 +60,7 @@ fn stream_watch(shell: SharedModel, cluster: Arc<str>, watch: Watch) -> Body {
 }
 
 impl WatchStream {
-    /// Returns the next lines; `None`: the watch has ended.
+    /// Returns the next lines of the watch; `None` if the watch has ended.
     async fn next_lines(&mut self) -> Option<Bytes> {
         loop {
             let lines = self.shell.call(|world, _| world.watch(&self.cluster, &mut self.watch))?;

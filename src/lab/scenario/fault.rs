@@ -1,4 +1,4 @@
-//! Faults of a scenario: each entry has one `at` (when) and one verb (what happens).
+//! Faults of a scenario. Each entry has one `at` (when the fault starts) and one verb (what happens).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,25 +10,25 @@ pub use super::verb::{
 };
 use crate::lab::model::interface::OperatorRequest;
 
-/// `faults[]`: when, and exactly one verb.
+/// An entry of `faults[]`: when the fault starts, and exactly one verb.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
     /// When the fault starts.
     pub at: Trigger,
-    /// Pods refuse connections, until `for` is over or `repair`.
+    /// Pods refuse connections until `for` has passed or a `repair`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kill: Option<Kill>,
-    /// Pods answer late, to health checks too.
+    /// Pods respond late, also to health checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow: Option<Slow>,
-    /// Pods answer with an error status.
+    /// Pods respond with an error status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Errors>,
     /// Pods stop and restart repeatedly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flap: Option<Flap>,
-    /// A Deployment's replicas or its HPA's limits change.
+    /// The replicas of a Deployment or the limits of its HPA change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
     /// A new version of a Deployment is rolled out.
@@ -46,7 +46,7 @@ pub struct Fault {
     /// AWS reads return an earlier state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale: Option<Stale>,
-    /// Writes get no answer and are carried out later, or never.
+    /// Writes get no response and take effect later, or never.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "late-write")]
     pub late_write: Option<LateWrite>,
     /// AWS rejects the credentials as expired.
@@ -58,11 +58,11 @@ pub struct Fault {
     /// Another operator or tool deletes a rule.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "delete-rule")]
     pub delete_rule: Option<RuleRef>,
-    /// Another operator or tool deletes a rule and creates it again with another priority and the actions that it had
-    /// at the start, as Terraform does.
+    /// Another operator or tool deletes a rule and creates a new one with another priority and the actions that the
+    /// rule had at the start, as Terraform does.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "remake-rule")]
     pub remake_rule: Option<RemakeRule>,
-    /// Another operator or tool gives a rule another condition.
+    /// Another operator or tool changes the conditions of a rule.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "change-conditions")]
     pub change_conditions: Option<ChangeConditions>,
     /// The process that drives the run crashes and restarts.
@@ -74,44 +74,44 @@ pub struct Fault {
     /// A command or hook of the plan fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<HookFault>,
-    /// An operator request to the run.
+    /// The scenario sends an operator request to the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<OperatorRequest>,
 }
 
-/// `at`: exactly one of `time`, `step`, `share`; and `after`, a delay from then.
+/// The value of `at`: exactly one of `time`, `step` and `share`; and `after`, an additional delay.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Trigger {
-    /// This long after the start of the lab.
+    /// Start the fault this long after the start of the lab.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Period>,
-    /// When the run starts this step: its name, or its number as text. If the plan has no such step, the fault never
-    /// starts.
+    /// Start the fault when the run starts this step, given by its name, or by its number as text. If the plan has no
+    /// such step, the fault never starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// When a cluster has reached this share on every route.
+    /// Start the fault when a cluster has reached this share on every route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<ShareReached>,
-    /// Delay after that; omitted: none.
+    /// Additional delay before the fault starts; omitted: none.
     pub after: Period,
 }
 
-/// `share`: the first time that a cluster has at least, or at most, this share on every route.
+/// The value of `share`: the first time that a cluster has at least, or at most, this share on every route.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ShareReached {
-    /// The cluster's name in the plan, or `from`, or `to`.
+    /// Name of the cluster in the plan, or `from`, or `to`.
     pub cluster: String,
-    /// In percent, 0–100.
+    /// Minimum share in percent, 0–100.
     pub at_least: Option<f64>,
-    /// In percent, 0–100.
+    /// Maximum share in percent, 0–100.
     pub at_most: Option<f64>,
 }
 
 impl Fault {
-    /// What is wrong with it: the field below the fault, and a message.
-    pub(super) fn problem(&self) -> Option<(&'static str, String)> {
+    /// Returns what is wrong with the fault: the path below the fault, and a message.
+    pub(super) fn find_problem(&self) -> Option<(&'static str, String)> {
         let times = [self.at.time.is_some(), self.at.step.is_some(), self.at.share.is_some()];
         if times.iter().filter(|t| **t).count() != 1 {
             return Some((".at", "exactly one of `time`, `step`, `share` is required".into()));
@@ -125,7 +125,7 @@ impl Fault {
         (verbs != 1).then(|| ("", format!("exactly one verb beside `at` is required; found {verbs}")))
     }
 
-    fn verbs(&self) -> usize {
+    fn count_verbs(&self) -> usize {
         let pods = [self.kill.is_some(), self.slow.is_some(), self.error.is_some(), self.flap.is_some()];
         let clusters = [self.scale.is_some(), self.deploy.is_some(), self.partition.is_some(), self.repair.is_some()];
         let aws = [
@@ -141,7 +141,7 @@ impl Fault {
         [pods, clusters, aws, people, others].as_flattened().iter().filter(|v| **v).count()
     }
 
-    /// The clusters that it names, each with the field's path.
+    /// Returns the clusters that the fault names, each with the path of the field.
     pub(crate) fn clusters(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let named = [
             ("at.share.cluster", self.at.share.as_ref().map(|v| v.cluster.as_str())),

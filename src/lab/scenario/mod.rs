@@ -10,25 +10,25 @@ pub use model::Scenario;
 /// Largest scenario file, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// What is wrong with a scenario, or why it does not fit the plan.
+/// An error in a scenario, or between a scenario and a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScenarioError {
-    /// An error at a position in the file.
+    /// An error at a position in the file, such as a syntax error.
     #[error("{source_name}:{line}:{column}: {message}")]
     At {
-        /// The file's name.
+        /// Name of the file.
         source_name: String,
-        /// From 1.
+        /// Line of the error, from 1.
         line: u64,
-        /// From 1.
+        /// Column of the error, from 1.
         column: u64,
-        /// What is wrong, and what is valid.
+        /// What is wrong, and which values are valid.
         message: String,
     },
-    /// An error of the file as such.
+    /// An error that concerns the whole file, such as its size.
     #[error("{source_name}: {message}")]
     File {
-        /// The file's name.
+        /// Name of the file.
         source_name: String,
         /// What is wrong.
         message: String,
@@ -36,20 +36,20 @@ pub enum ScenarioError {
     /// An entry is not valid or does not fit the plan.
     #[error("scenario {scenario}: {path}: {message}")]
     Entry {
-        /// The scenario's name.
+        /// Name of the scenario.
         scenario: String,
         /// Path of the entry, such as `spec.faults[2].kill.cluster`.
         path: String,
-        /// What is wrong, and what is valid.
+        /// What is wrong, and which values are valid.
         message: String,
     },
 }
 
 impl Scenario {
-    /// Parses a scenario; `source_name` is for messages.
+    /// Parses a scenario. Messages name the file as `source_name`.
     ///
     /// # Errors
-    /// The first syntax or type error with its position, else the first entry that is not valid.
+    /// Returns the first syntax or type error with its position, otherwise the first entry that is not valid.
     pub fn parse(source_name: &str, text: &str) -> Result<Self, ScenarioError> {
         let file = |message: String| ScenarioError::File { source_name: source_name.to_owned(), message };
         if text.len() > MAX_BYTES {
@@ -74,14 +74,14 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// The JSON Schema of scenario files, generated from the types.
+    /// Returns the JSON Schema of scenario files, generated from the types.
     pub fn schema() -> schemars::Schema {
         schemars::schema_for!(Self)
     }
 
     fn check(&self) -> Result<(), ScenarioError> {
         for (index, fault) in self.spec.faults.iter().enumerate() {
-            let problem = fault.problem();
+            let problem = fault.find_problem();
             if let Some((field, message)) = problem {
                 return Err(self.entry(&format!("spec.faults[{index}]{field}"), message));
             }
@@ -89,7 +89,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// An error about one entry.
+    /// Creates an error about the entry at this path.
     pub(crate) fn entry(&self, path: &str, message: impl Into<String>) -> ScenarioError {
         ScenarioError::Entry { scenario: self.metadata.name.clone(), path: path.to_owned(), message: message.into() }
     }

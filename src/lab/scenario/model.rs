@@ -1,6 +1,6 @@
-//! The file format of scenarios: the lab's settings beyond the plan, and its faults.
+//! The file format of scenarios: settings of the lab that are not in the plan, and faults.
 //!
-//! Everything is optional. Clusters may be named as in the plan, or `from` and `to`, so that one scenario fits many
+//! Every field is optional. Clusters can be named as in the plan, or `from` and `to`, so that one scenario fits many
 //! plans.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::fault::Fault;
 use super::period::Period;
 
-/// A scenario: settings of a lab and its faults.
+/// A scenario: settings of a lab, and faults.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scenario {
@@ -19,14 +19,14 @@ pub struct Scenario {
     pub api_version: ApiVersion,
     /// Always `Scenario`.
     pub kind: ScenarioKind,
-    /// Name of the scenario.
+    /// The `metadata` of the scenario, with its name.
     pub metadata: Metadata,
-    /// Settings and faults.
+    /// Settings of the lab, and faults.
     #[serde(default)]
     pub spec: Spec,
 }
 
-/// The version of the format.
+/// The version of the scenario file format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ApiVersion {
     /// The first version.
@@ -35,23 +35,23 @@ pub enum ApiVersion {
     V1Alpha1,
 }
 
-/// The kind of the file.
+/// The value of `kind` in a scenario file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ScenarioKind {
-    /// A scenario.
+    /// The kind `Scenario`.
     #[default]
     Scenario,
 }
 
-/// `metadata`.
+/// The value of `metadata` in a scenario file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
-    /// The scenario's name.
+    /// Name of the scenario.
     pub name: String,
 }
 
-/// `spec`.
+/// The value of `spec` in a scenario file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Spec {
@@ -61,7 +61,7 @@ pub struct Spec {
     pub target_groups: Vec<TargetGroup>,
     /// Settings of clusters and their workloads.
     pub clusters: Vec<Cluster>,
-    /// Delays of the APIs and controllers.
+    /// Latencies of the APIs and delays of the controllers.
     pub latency: Latency,
     /// Rate limits of the AWS API.
     pub limits: Limits,
@@ -71,7 +71,7 @@ pub struct Spec {
     pub faults: Vec<Fault>,
 }
 
-/// `spec.loadBalancers[]`.
+/// An entry of `spec.loadBalancers[]`: settings of one or all load balancers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LoadBalancer {
@@ -81,7 +81,7 @@ pub struct LoadBalancer {
     pub attributes: BTreeMap<String, String>,
     /// Tags, such as those of a controller or of Terraform.
     pub tags: BTreeMap<String, String>,
-    /// Group stickiness of every forward action.
+    /// Group stickiness of every forward action; omitted: off.
     pub stickiness: Option<Stickiness>,
     /// Third-party target groups in every action, with their weights; omitted: `NAME-default` at 0.
     pub third_party: Option<BTreeMap<String, u16>>,
@@ -89,7 +89,7 @@ pub struct LoadBalancer {
     pub listeners: Vec<Listener>,
 }
 
-/// `stickiness`.
+/// The setting `stickiness`: a cookie keeps a client at one target group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stickiness {
@@ -97,7 +97,7 @@ pub struct Stickiness {
     pub duration: Period,
 }
 
-/// `listeners[]`.
+/// An entry of `listeners[]`: a listener of the load balancer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Listener {
@@ -105,15 +105,15 @@ pub struct Listener {
     pub port: u16,
     /// `HTTP` or `HTTPS`; omitted: `HTTPS` on 443, else `HTTP`.
     pub protocol: Option<String>,
-    /// Its default action (the entry without a priority) and rules; omitted: as the plan implies.
+    /// Rules, and the default action as an entry without a priority; omitted: as the plan implies.
     #[serde(default)]
     pub rules: Vec<Rule>,
-    /// Tags.
+    /// Tags of the listener.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
 }
 
-/// `rules[]`: a listener's default action, or a rule.
+/// An entry of `rules[]`: a rule, or the default action of the listener.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Rule {
@@ -123,47 +123,48 @@ pub struct Rule {
     pub paths: Vec<String>,
     /// Host patterns.
     pub hosts: Vec<String>,
-    /// The plan's workload whose groups it forwards to; omitted: the load balancer's first.
+    /// The plan's workload whose target groups the rule forwards to; omitted: the first workload on the load balancer.
     pub workload: Option<String>,
-    /// Weights by cluster (its groups) or by name of a group; omitted: `from` has all, others 0.
+    /// Weights by cluster (for its target groups) or by name of a target group; omitted: according to the shares at the
+    /// start.
     pub weights: Option<BTreeMap<String, u16>>,
-    /// Group stickiness of this action.
+    /// Group stickiness of this action; omitted: as in the load balancer's settings.
     pub stickiness: Option<Stickiness>,
-    /// Answer with this status instead of forwarding.
+    /// HTTP status of a fixed response; omitted: the rule forwards.
     pub fixed_response: Option<u16>,
 }
 
-/// `spec.targetGroups[]`.
+/// An entry of `spec.targetGroups[]`: settings of the target groups that match `cluster` and `name`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TargetGroup {
-    /// Groups of this cluster; omitted: any.
+    /// Cluster of the target groups; omitted: any cluster.
     pub cluster: Option<String>,
-    /// Name of the group; omitted: any.
+    /// Name of the target group; omitted: any name.
     pub name: Option<String>,
     /// Health check settings.
     pub health_check: HealthCheck,
     /// Attributes such as `deregistration_delay.timeout_seconds`.
     pub attributes: BTreeMap<String, String>,
-    /// Tags.
+    /// Tags of the target group.
     pub tags: BTreeMap<String, String>,
-    /// Whether it is attached at the start; omitted: yes.
+    /// Whether the target group is attached at the start; omitted: yes.
     pub attached: Option<bool>,
-    /// `ip` or `instance`; omitted: the plan's `binding.targetType`.
+    /// Type of the targets, `ip` or `instance`; omitted: the plan's `binding.targetType`.
     pub target_type: Option<TargetType>,
 }
 
-/// The type of a group's targets.
+/// The type of the targets in a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum TargetType {
-    /// Pods, by their IP addresses.
+    /// Pods, registered by their IP addresses.
     Ip,
-    /// Nodes.
+    /// Nodes, registered by their instance ids.
     Instance,
 }
 
-/// `healthCheck`.
+/// The value of `healthCheck`: health check settings of a target group.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct HealthCheck {
@@ -173,11 +174,11 @@ pub struct HealthCheck {
     pub timeout: Option<Period>,
     /// Successful checks until an unhealthy target is healthy, 2–10; default 5.
     pub healthy_threshold: Option<u32>,
-    /// Failed checks until a target is unhealthy, 2–10; default 2.
+    /// Number of successful checks after which an unhealthy target is healthy, 2–10; default 5.
     pub unhealthy_threshold: Option<u32>,
-    /// Path; default `/health_check`.
+    /// Number of failed checks after which a target is unhealthy, 2–10; default 2.
     pub path: Option<String>,
-    /// Status codes of success; default `200`.
+    /// Path of the check; default `/health_check`.
     pub matcher: Option<String>,
 }
 
@@ -187,15 +188,15 @@ pub struct HealthCheck {
 pub struct Cluster {
     /// The plan's name of the cluster, or `from`, or `to`.
     pub name: String,
-    /// Kubernetes version, such as `1.33`.
+    /// Name of the cluster in the plan, or `from`, or `to`.
     pub version: Option<String>,
     /// Whether it is EKS Auto Mode, whose bindings have the API group `eks.amazonaws.com`.
     pub auto_mode: bool,
-    /// Fields of TargetGroupBinding's `spec` that its CRD does not have yet, such as `vpcID`.
+    /// Whether the cluster is in EKS Auto Mode, where bindings have the API group `eks.amazonaws.com`.
     pub missing_binding_fields: Vec<String>,
-    /// Settings of all its workloads.
+    /// Fields of TargetGroupBinding's `spec` that the cluster's CRD does not have, such as `vpcID`.
     pub workload: Workload,
-    /// Settings of single workloads, by the plan's names.
+    /// Settings of all workloads in the cluster.
     pub workloads: BTreeMap<String, Workload>,
 }
 
@@ -211,73 +212,76 @@ pub struct Workload {
     pub pre_stop: Option<Period>,
     /// Port of the pods; default 8080.
     pub port: Option<u16>,
-    /// Status of every health check; default 200.
+    /// HTTP status of the response to every health check; default 200.
     pub health_status: Option<u16>,
-    /// Whether pods have the load balancer controller's readiness gates.
+    /// Whether pods have the readiness gates of the load balancer controller.
     pub readiness_gates: Option<bool>,
-    /// Its HorizontalPodAutoscaler; omitted: none.
+    /// The HorizontalPodAutoscaler of the workload; omitted: none.
     pub hpa: Option<Hpa>,
-    /// Its TargetGroupBinding at the start.
+    /// The TargetGroupBinding of the workload at the start.
     pub binding: Option<Binding>,
-    /// `false`: the cluster has no such Service.
+    /// Whether the cluster has the workload; `false`: it has no such Service.
     pub exists: Option<bool>,
-    /// The tool that manages its objects.
+    /// The GitOps tool that manages the objects of the workload; omitted: Argo CD if the plan has `mode: verify`,
+    /// otherwise none.
     pub owner: Option<GitOps>,
 }
 
-/// `hpa`.
+/// The value of `hpa`: settings of a HorizontalPodAutoscaler.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Hpa {
-    /// `minReplicas`, from 1.
+    /// The value of `minReplicas`, from 1.
     pub min: u32,
-    /// `maxReplicas`.
+    /// The value of `maxReplicas`.
     pub max: u32,
-    /// Replicas that it wants whatever the load; omitted: the initial replicas times the cluster's share.
+    /// Number of replicas that the HPA requests whatever the load; omitted: the initial replicas times the cluster's
+    /// share.
     pub wants: Option<u32>,
 }
 
-/// `binding`.
+/// The value of `binding`: settings of a TargetGroupBinding.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Binding {
-    /// Whether it exists at the start; omitted: in `from`, and if the plan says `mode: verify`.
+    /// Whether the binding exists at the start; omitted: yes in `from`, in clusters with traffic at the start, and if
+    /// the plan has `mode: verify`.
     pub exists: Option<bool>,
-    /// `multiClusterTargetGroup`.
+    /// The value of `multiClusterTargetGroup`.
     pub multi_cluster: bool,
-    /// Name or ARN of another group that it binds; omitted: the plan's.
+    /// Name or ARN of another target group that the binding refers to; omitted: the group in the plan.
     pub target_group: Option<String>,
 }
 
-/// A tool that manages objects from outside the cluster.
+/// A tool that manages Kubernetes objects from outside the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum GitOps {
-    /// Argo CD's tracking annotation.
+    /// Argo CD, which sets its tracking annotation.
     ArgoCd,
-    /// Helm's label and annotations.
+    /// Helm, which sets its label and annotations.
     Helm,
-    /// Flux's labels.
+    /// Flux, which sets its labels.
     Flux,
-    /// Nothing.
+    /// No such tool.
     None,
 }
 
-/// `latency`.
+/// The value of `spec.latency`: delays of the APIs and controllers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Latency {
-    /// Of an AWS call.
+    /// Latency of an AWS call.
     pub aws: Period,
-    /// Of a Kubernetes call.
+    /// Latency of a Kubernetes call.
     pub kubernetes: Period,
-    /// Minimum time from a weight's write until traffic follows it.
+    /// Minimum time from a write of weights until traffic follows these weights.
     pub propagation_min: Period,
-    /// Maximum time from a weight's write until traffic follows it.
+    /// Maximum time from a write of weights until traffic follows these weights.
     pub propagation_max: Period,
-    /// From a target's registration until its first health check.
+    /// Time from the registration of a target until its first health check.
     pub registration: Period,
-    /// From a change in a cluster until a controller acts on it.
+    /// Time from a change in a cluster until the controllers act on this change.
     pub controller: Period,
 }
 
@@ -294,15 +298,15 @@ impl Default for Latency {
     }
 }
 
-/// `limits`.
+/// The value of `spec.limits`: rate limits of AWS calls.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
-    /// ModifyRule, ModifyListener, tags and other writes.
+    /// Limit of ModifyRule, ModifyListener, tag writes and other writes.
     pub modify: Bucket,
-    /// Describe calls.
+    /// Limit of Describe calls.
     pub describe: Bucket,
-    /// RegisterTargets and DeregisterTargets.
+    /// Limit of RegisterTargets and DeregisterTargets.
     pub register: Bucket,
 }
 
@@ -313,24 +317,24 @@ impl Default for Limits {
     }
 }
 
-/// A token bucket.
+/// The settings of a token bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Bucket {
     /// Size of the bucket, in calls.
     pub burst: f64,
-    /// Fill rate, in calls a second.
+    /// Fill rate, in calls per second.
     pub per_second: f64,
 }
 
-/// `load`.
+/// The value of `spec.load`: the requests of the simulated clients.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Load {
-    /// Requests a second of the lab's time, over all routes; omitted: 1500 a second of real time, in virtual time
-    /// 20,000 a step.
+    /// Requests per second of the lab's time, over all routes; omitted: 1500 per second of real time, or in virtual
+    /// time 20,000 per step.
     pub requests_per_second: Option<f64>,
-    /// Distinct clients, each with its own cookie jar.
+    /// Number of distinct clients, each with its own cookie.
     pub clients: u32,
 }
 

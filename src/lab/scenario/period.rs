@@ -1,4 +1,4 @@
-//! Durations in scenarios, in the plan's format: `500ms`, `90s`, `10m`, `1h30m`.
+//! Durations in scenarios, in the format of plans: `500ms`, `90s`, `10m`, `1h30m`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::base::duration;
 
-/// A duration of the lab's time.
+/// A duration in the lab's time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period(pub Duration);
 
 impl Period {
-    /// A duration of milliseconds.
+    /// Returns a duration of this many milliseconds.
     pub const fn millis(millis: u64) -> Self {
         Self(Duration::from_millis(millis))
     }
@@ -27,7 +27,7 @@ impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| {
-            de::Error::custom(format!("`{text}` is not a duration: write it like 500ms, 90s, 10m or 1h30m"))
+            de::Error::custom(format!("`{text}` is not a duration: use a form like 500ms, 90s, 10m or 1h30m"))
         })
     }
 }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_in_plans() {
+    fn durations_have_the_same_format_as_in_plans() {
         assert_eq!(Period::parse("1h30m"), Some(Period(Duration::from_mins(90))));
         assert_eq!(Period::parse("500ms"), Some(Period::millis(500)));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The verbs of faults: one type each.
+//! The verbs of faults, one type for each verb.
 
 use std::collections::BTreeMap;
 
@@ -7,273 +7,274 @@ use serde::{Deserialize, Serialize};
 
 use super::period::Period;
 
-/// `kill`.
+/// The verb `kill`: pods refuse connections.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Kill {
-    /// The cluster's name in the plan, or `from`, or `to`.
+    /// Name of the cluster in the plan, or `from`, or `to`.
     pub cluster: String,
-    /// The plan's workload; omitted: all.
+    /// Name of the workload in the plan; omitted: all workloads.
     pub workload: Option<String>,
-    /// Percentage of its pods; omitted: all.
+    /// Percentage of the workload's pods; omitted: all.
     pub percent: Option<u32>,
-    /// Duration; omitted: until `repair`, else to the end.
+    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 
-/// `slow`.
+/// The verb `slow`: pods respond late.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Slow {
-    /// The plan's name of the cluster, or `from`, or `to`.
+    /// Name of the cluster in the plan, or `from`, or `to`.
     pub cluster: String,
-    /// The plan's workload; omitted: all.
+    /// Name of the workload in the plan; omitted: all workloads.
     pub workload: Option<String>,
-    /// Percentage of its pods; omitted: all.
+    /// Percentage of the workload's pods; omitted: all.
     pub percent: Option<u32>,
-    /// Additional response time.
+    /// Delay that is added to the response time.
     pub by: Period,
-    /// Duration; omitted: until `repair`, else to the end.
+    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 
-/// `error`.
+/// The verb `error`: pods respond with an error status.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Errors {
-    /// The plan's name of the cluster, or `from`, or `to`.
+    /// Name of the cluster in the plan, or `from`, or `to`.
     pub cluster: String,
-    /// The plan's workload; omitted: all.
+    /// Name of the workload in the plan; omitted: all workloads.
     pub workload: Option<String>,
-    /// Percentage of its pods; omitted: all.
+    /// Percentage of the workload's pods; omitted: all.
     pub percent: Option<u32>,
-    /// Status of the errors; omitted: 500.
+    /// HTTP status of the error responses; omitted: 500.
     pub status: Option<u16>,
     /// Percentage of the requests that fail; omitted: all.
     pub requests: Option<u32>,
-    /// `true`: only clients get errors, health checks still pass.
+    /// Whether only clients get errors, while health checks still pass.
     #[serde(default)]
     pub clients_only: bool,
-    /// Duration; omitted: until `repair`, else to the end.
+    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 
-/// `flap`.
+/// The verb `flap`: pods stop and restart repeatedly.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Flap {
-    /// The plan's name of the cluster, or `from`, or `to`.
+    /// Name of the cluster in the plan, or `from`, or `to`.
     pub cluster: String,
-    /// The plan's workload; omitted: all.
+    /// Name of the workload in the plan; omitted: all workloads.
     pub workload: Option<String>,
-    /// Percentage of its pods; omitted: all.
+    /// Percentage of the workload's pods; omitted: all.
     pub percent: Option<u32>,
-    /// How long they are down each time.
+    /// How long the pods are down each time.
     pub down: Period,
-    /// How long they are up in between.
+    /// How long the pods are up between two outages.
     pub up: Period,
-    /// How many times; omitted: without end.
+    /// Number of outages; omitted: no limit.
     pub times: Option<u32>,
 }
 
-/// `scale`.
+/// The verb `scale`: changes the replicas of a Deployment or the limits of its HPA.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scale {
-    /// The plan's name of the cluster, or `from`, or `to`.
+    /// Name of the cluster in the plan, or `from`, or `to`.
     pub cluster: String,
-    /// The plan's workload; omitted: all.
+    /// Name of the workload in the plan; omitted: all workloads.
     pub workload: Option<String>,
-    /// The Deployment's `replicas`.
+    /// New value of the Deployment's `replicas`.
     pub replicas: Option<u32>,
-    /// The HPA's `minReplicas`.
+    /// New value of the HPA's `minReplicas`.
     pub min: Option<u32>,
-    /// The HPA's `maxReplicas`.
+    /// New value of the HPA's `maxReplicas`.
     pub max: Option<u32>,
 }
 
-/// `deploy`.
+/// The verb `deploy`: rolls out a new version of a Deployment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Deploy {
-    /// The plan's name of the cluster, or `from`, or `to`.
+    /// Name of the cluster in the plan, or `from`, or `to`.
     pub cluster: String,
-    /// The plan's workload; omitted: all.
+    /// Name of the workload in the plan; omitted: all workloads.
     pub workload: Option<String>,
-    /// Status of the new version's health checks; omitted: 200.
+    /// HTTP status with which the new version responds to health checks; omitted: 200.
     pub health_status: Option<u16>,
 }
 
-/// `partition`.
+/// The verb `partition`: an API is unreachable.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Partition {
     /// The cluster whose API is unreachable.
     pub cluster: Option<String>,
-    /// `true`: the AWS API is unreachable.
+    /// Whether the AWS API is unreachable.
     pub aws: bool,
-    /// Duration; omitted: until `repair`, else to the end.
+    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 
-/// `repair`: ends all lasting faults, or those of one cluster.
+/// The verb `repair`: ends all lasting faults, or the ones of one cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Repair {
-    /// Only faults of this cluster.
+    /// The cluster whose faults end; omitted: all faults end.
     pub cluster: Option<String>,
 }
 
-/// `throttle`.
+/// The verb `throttle`: AWS rejects calls with the error `Throttling`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Throttle {
-    /// Percentage of all calls that are throttled, besides the limits.
+    /// Percentage of all calls that are throttled, in addition to the rate limits.
     pub percent: u32,
-    /// Percentage of the token buckets' size and fill rate that remains.
+    /// Percentage of the token buckets' size and fill rate that remains; omitted: unchanged.
     pub capacity: Option<u32>,
-    /// Duration; omitted: until `repair`, else to the end.
+    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 
-/// `stale`.
+/// The verb `stale`: AWS reads return an earlier state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stale {
-    /// Age of the state that reads return.
+    /// How old the state is that reads return.
     pub by: Period,
-    /// Duration; omitted: until `repair`, else to the end.
+    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 
-/// `late-write`.
+/// The verb `late-write`: writes get no response and take effect later, or never.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LateWrite {
-    /// Delay until the write is carried out; `0s`: at once, only the answer is lost. Omitted: never.
+    /// Delay until the write takes effect; `0s`: at once, and only the response is lost. Omitted: the write never takes
+    /// effect.
     pub by: Option<Period>,
-    /// How many writes; omitted: one.
+    /// Number of writes that the fault affects; omitted: one.
     pub writes: Option<u32>,
 }
 
-/// `expire-credentials`.
+/// The verb `expire-credentials`: AWS rejects the credentials as expired.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ExpireCredentials {
-    /// Duration; omitted: until `repair`, else to the end.
+    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 
-/// `delete-rule`.
+/// The verb `delete-rule`: another operator or tool deletes this rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RuleRef {
-    /// The load balancer, by name; omitted: the plan's first.
+    /// Name of the load balancer; omitted: the first one of the plan.
     pub load_balancer: Option<String>,
-    /// The listener's port; omitted: its first.
+    /// Port of the listener; omitted: the first listener of the load balancer.
     pub listener: Option<u16>,
-    /// The rule's priority; omitted: the listener's first rule.
+    /// Priority of the rule; omitted: the first rule of the listener.
     pub priority: Option<u32>,
 }
 
-/// `remake-rule`.
+/// The verb `remake-rule`: another operator or tool deletes a rule and creates a new one with another priority.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RemakeRule {
-    /// The load balancer, by name; omitted: the plan's first.
+    /// Name of the load balancer; omitted: the first one of the plan.
     #[serde(default)]
     pub load_balancer: Option<String>,
-    /// The listener's port; omitted: its first.
+    /// Port of the listener; omitted: the first listener of the load balancer.
     #[serde(default)]
     pub listener: Option<u16>,
-    /// The rule's priority; omitted: the listener's first rule.
+    /// Priority of the rule; omitted: the first rule of the listener.
     #[serde(default)]
     pub priority: Option<u32>,
-    /// The priority of the new rule.
+    /// Priority of the new rule.
     pub to: u32,
 }
 
-/// `change-conditions`.
+/// The verb `change-conditions`: another operator or tool changes the conditions of a rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangeConditions {
-    /// The load balancer, by name; omitted: the plan's first.
+    /// Name of the load balancer; omitted: the first one of the plan.
     #[serde(default)]
     pub load_balancer: Option<String>,
-    /// The listener's port; omitted: its first.
+    /// Port of the listener; omitted: the first listener of the load balancer.
     #[serde(default)]
     pub listener: Option<u16>,
-    /// The rule's priority; omitted: the listener's first rule.
+    /// Priority of the rule; omitted: the first rule of the listener.
     #[serde(default)]
     pub priority: Option<u32>,
-    /// The path pattern that becomes its only condition.
+    /// Path pattern that becomes the only condition of the rule.
     pub path: String,
 }
 
-/// `foreign-write`.
+/// The verb `foreign-write`: another operator or tool changes the weights of an action.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ForeignWrite {
-    /// The load balancer, by name; omitted: the plan's first.
+    /// Name of the load balancer; omitted: the first one of the plan.
     pub load_balancer: Option<String>,
-    /// The listener's port; omitted: its first.
+    /// Port of the listener; omitted: the first listener of the load balancer.
     pub listener: Option<u16>,
-    /// The rule's priority; omitted: the default action.
+    /// Priority of the rule; omitted: the default action.
     pub priority: Option<u32>,
-    /// New weights, by cluster or by name of a group; other groups keep theirs.
+    /// New weights, by cluster or by name of a target group; other groups keep their weights.
     pub weights: BTreeMap<String, u16>,
 }
 
-/// `crash`.
+/// The verb `crash`: the process that drives the run crashes and restarts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Crash {
-    /// Time until the process restarts.
+    /// How long the process is down before it restarts.
     pub down: Period,
 }
 
-/// `gate`: the result, in a rehearsal, of a metric gate that does not compare clusters.
+/// The verb `gate`: sets the result, in a rehearsal, of a metric gate that does not compare clusters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GateFault {
-    /// Its name in the plan.
+    /// Name of the gate in the plan.
     pub name: String,
-    /// The result.
+    /// Result of the gate while the fault is active.
     pub says: GateResult,
-    /// Duration; omitted: until `repair`, else to the end.
+    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 
-/// `hook`: makes a command or hook of the plan fail in a rehearsal.
+/// The verb `hook`: makes a command or hook of the plan fail in a rehearsal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HookFault {
-    /// Name in the plan: of the step or of the hook.
+    /// Name in the plan of the command's step, or of the hook.
     pub name: String,
-    /// `true`: the step's undo command fails, not its command.
+    /// Whether the step's undo command fails instead of its command.
     #[serde(default)]
     pub undo: bool,
-    /// Duration; omitted: until `repair`, else to the end.
+    /// Duration of the fault; omitted: until `repair`, otherwise until the end.
     #[serde(rename = "for")]
     pub lasts: Option<Period>,
 }
 
-/// Result of a metric gate that does not pass.
+/// The result of a metric gate that does not pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum GateResult {
     /// The value is out of bounds, or the alarm is in state ALARM.
     #[default]
     Fail,
-    /// There is no data.
+    /// The metric source has no data.
     NoData,
     /// The metric cannot be read.
     Unreadable,
