@@ -81,17 +81,7 @@ impl LiveLab {
         environment.push(("LAB_METRICS".into(), format!("{}/metrics", metrics.url())));
         environment.extend(listeners.iter().map(|d| (variable_name(d), d.url.clone())));
         let ticker = Ticker::start(shell.clone(), pods, clock_task);
-        Ok(Self {
-            shell,
-            aws,
-            metrics,
-            clusters,
-            forwarders: forwarders,
-            listeners: listeners,
-            environment,
-            ticker,
-            _folder: folder,
-        })
+        Ok(Self { shell, aws, metrics, clusters, forwarders, listeners, environment, ticker, _folder: folder })
     }
 
     /// Returns the model with the lab's clock.

@@ -19,7 +19,7 @@ pub const TOOK_HEADER: &str = "x-lab-took";
 
 /// Request header: how many milliseconds of the lab's time the client waits. A slower or silent pod stops waiting after
 /// that time.
-pub const TIMEOUT_HEADER: &str = "x-lab-time_limit";
+pub const TIMEOUT_HEADER: &str = "x-lab-patience";
 
 /// Response header: the name of the pod.
 pub const POD_HEADER: &str = "x-lab-pod";

@@ -29,7 +29,7 @@ pub struct Scenario {
 /// The version of the scenario file format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ApiVersion {
-    /// The first version.
+    /// The version `cutover.dev/v1alpha1`.
     #[default]
     #[serde(rename = "cutover.dev/v1alpha1")]
     V1Alpha1,
@@ -182,7 +182,7 @@ pub struct HealthCheck {
     pub matcher: Option<String>,
 }
 
-/// `spec.clusters[]`.
+/// An entry of `spec.clusters[]`: settings of a cluster and its workloads.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Cluster {
