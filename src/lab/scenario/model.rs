@@ -172,13 +172,13 @@ pub struct HealthCheck {
     pub interval: Option<Period>,
     /// Time-out, 2–120 s; default 5 s.
     pub timeout: Option<Period>,
-    /// Successful checks until an unhealthy target is healthy, 2–10; default 5.
-    pub healthy_threshold: Option<u32>,
     /// Number of successful checks after which an unhealthy target is healthy, 2–10; default 5.
-    pub unhealthy_threshold: Option<u32>,
+    pub healthy_threshold: Option<u32>,
     /// Number of failed checks after which a target is unhealthy, 2–10; default 2.
-    pub path: Option<String>,
+    pub unhealthy_threshold: Option<u32>,
     /// Path of the check; default `/health_check`.
+    pub path: Option<String>,
+    /// HTTP status codes that count as success, such as `200-299`; default `200`.
     pub matcher: Option<String>,
 }
 
@@ -186,17 +186,17 @@ pub struct HealthCheck {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Cluster {
-    /// The plan's name of the cluster, or `from`, or `to`.
-    pub name: String,
     /// Name of the cluster in the plan, or `from`, or `to`.
+    pub name: String,
+    /// Kubernetes version, such as `1.33`.
     pub version: Option<String>,
-    /// Whether it is EKS Auto Mode, whose bindings have the API group `eks.amazonaws.com`.
-    pub auto_mode: bool,
     /// Whether the cluster is in EKS Auto Mode, where bindings have the API group `eks.amazonaws.com`.
-    pub missing_binding_fields: Vec<String>,
+    pub auto_mode: bool,
     /// Fields of TargetGroupBinding's `spec` that the cluster's CRD does not have, such as `vpcID`.
-    pub workload: Workload,
+    pub missing_binding_fields: Vec<String>,
     /// Settings of all workloads in the cluster.
+    pub workload: Workload,
+    /// Settings of single workloads, by name in the plan. They override `workload`.
     pub workloads: BTreeMap<String, Workload>,
 }
 
