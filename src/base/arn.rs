@@ -3,16 +3,16 @@
 /// An ARN: `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arn<'a> {
-    /// `aws`, `aws-cn`, …
+    /// The partition, such as `aws` or `aws-cn`.
     pub partition: &'a str,
     /// The service's code, such as `elasticloadbalancing`.
     pub service: &'a str,
     /// The region's code; empty for a global resource.
     pub region: &'a str,
-    /// Twelve digits.
+    /// The account's ID, twelve digits; empty for a resource that belongs to no account.
     pub account: &'a str,
-    /// Such as `loadbalancer/app/NAME/ID`, `targetgroup/NAME/ID`, `listener/app/NAME/LB/ID`,
-    /// `listener-rule/app/NAME/LB/LISTENER/ID`.
+    /// The kind and path of the resource, such as `loadbalancer/app/NAME/ID`, `targetgroup/NAME/ID`,
+    /// `listener/app/NAME/LB/ID`, `listener-rule/app/NAME/LB/LISTENER/ID`.
     pub resource: &'a str,
 }
 
@@ -40,7 +40,7 @@ impl<'a> Arn<'a> {
     }
 }
 
-/// Whether a text is meant to be an ARN; it need not be a complete one.
+/// Whether a text begins like an ARN. The rest of the text is not checked.
 pub fn begins(text: &str) -> bool {
     text.starts_with("arn:")
 }
@@ -87,7 +87,7 @@ mod tests {
     const RULE: &str = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener-rule/app/web/50dc/f2f7/9683";
 
     #[test]
-    fn an_arn_says_what_it_names() {
+    fn name_region_and_account_are_read_from_an_arn() {
         assert_eq!((name(LB), region(LB), account(LB), last(LB)), ("web", "eu-central-1", "123456789012", "50dc"));
         assert_eq!(
             (name(RULE), name(&LB.replace("loadbalancer/app", "targetgroup")), name("web")),

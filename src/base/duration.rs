@@ -1,4 +1,5 @@
-//! Durations in text, such as `90s`, `10m`, `1h30m`: hours, minutes and seconds in this order, each at most once.
+//! Parses and formats durations such as `90s`, `10m`, `1h30m`: hours, minutes and seconds in this order, each at most
+//! once.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ const UNITS: [(&str, Duration); 4] = [
 /// Parses a duration: positive, at most [`MAX`].
 ///
 /// # Errors
-/// What is wrong with it, to follow the text in a sentence.
+/// What is wrong with the duration, worded so that it follows the text in a sentence.
 pub fn parse(text: &str) -> Result<Duration, &'static str> {
     match read(text)? {
         Duration::ZERO => Err("must be longer than zero"),
@@ -31,7 +32,7 @@ pub fn parse(text: &str) -> Result<Duration, &'static str> {
 /// Parses a duration: zero or positive, at most [`MAX`].
 ///
 /// # Errors
-/// What is wrong with it, to follow the text in a sentence.
+/// What is wrong with the duration, worded so that it follows the text in a sentence.
 pub fn parse_or_zero(text: &str) -> Result<Duration, &'static str> {
     match read(text)? {
         long if long > MAX => Err("is longer than thirty days"),
@@ -42,20 +43,20 @@ pub fn parse_or_zero(text: &str) -> Result<Duration, &'static str> {
 /// Parses a duration of any length.
 ///
 /// # Errors
-/// What is wrong with it, to follow the text in a sentence.
+/// What is wrong with the duration, worded so that it follows the text in a sentence.
 pub fn read(text: &str) -> Result<Duration, &'static str> {
-    read_in(text, &UNITS[..3])
+    parse_with_units(text, &UNITS[..3])
 }
 
 /// Parses a duration of any length that may have milliseconds: `500ms`, `1s500ms`.
 ///
 /// # Errors
-/// What is wrong with it, to follow the text in a sentence.
+/// What is wrong with the duration, worded so that it follows the text in a sentence.
 pub fn read_with_millis(text: &str) -> Result<Duration, &'static str> {
-    read_in(text, &UNITS)
+    parse_with_units(text, &UNITS)
 }
 
-fn read_in(text: &str, units: &[(&str, Duration)]) -> Result<Duration, &'static str> {
+fn parse_with_units(text: &str, units: &[(&str, Duration)]) -> Result<Duration, &'static str> {
     let (mut rest, mut total) = (text, Duration::ZERO);
     for (unit, length) in units {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations() {
+    fn durations_are_parsed_and_formatted() {
         for (text, seconds) in [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1h1m1s", 3661), ("720h", 2_592_000)] {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
             assert_eq!(parse(&format_exact(Duration::from_secs(seconds))), Ok(Duration::from_secs(seconds)));
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_that_passed_has_two_units() {
+    fn elapsed_duration_has_two_units() {
         let seconds = [0, 45, 60, 588, 5400, 183_600, -3].map(|s| format_elapsed(SignedDuration::from_secs(s)));
         assert_eq!(seconds, ["0s", "45s", "1m", "9m48s", "1h30m", "2d3h", "0s"]);
     }

@@ -7,11 +7,11 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// For information.
+    /// Information only.
     Info,
-    /// Shown; the run is not refused.
+    /// The finding is shown, but the run may start.
     Warning,
-    /// The run is refused, unless the plan accepts the finding. The [`Source`] determines the exit code.
+    /// The run is refused, unless the plan accepts the finding. The [`Source`] of the finding determines the exit code.
     Error,
 }
 
@@ -19,11 +19,11 @@ pub enum Severity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// The plan file itself; an error is exit code 2 and cannot be accepted.
+    /// The plan file itself. An error has exit code 2 and cannot be accepted.
     Lint,
-    /// The live resources; an error is exit code 3.
+    /// The live resources. An error has exit code 3.
     Preflight,
-    /// The comparison of two clusters; an error is exit code 3.
+    /// The comparison of two clusters. An error has exit code 3.
     Compare,
 }
 
@@ -45,25 +45,25 @@ macro_rules! codes {
         pub enum Code { $($(#[doc = $title] $code,)*)* }
 
         impl Code {
-            /// Every code, in order.
+            /// All codes, in the order of their numbers within each source.
             pub const ALL: &[Self] = &[$($(Self::$code,)*)*];
 
-            /// `CUT001`.
+            /// Returns the code as text, such as `CUT001`.
             pub fn name(self) -> &'static str {
                 match self { $($(Self::$code => stringify!($code),)*)* }
             }
 
-            /// Returns what it is about, in a few words.
+            /// Returns a short description of the problem, without names of resources.
             pub fn title(self) -> &'static str {
                 match self { $($(Self::$code => $title,)*)* }
             }
 
-            /// Its severity.
+            /// Returns the severity of findings with this code, unless a rule lowers it.
             pub fn severity(self) -> Severity {
                 match self { $($(Self::$code => Severity::$severity,)*)* }
             }
 
-            /// Returns where it comes from.
+            /// Returns the origin of findings with this code.
             pub fn source(self) -> Source {
                 match self { $($(Self::$code => Source::$source,)*)* }
             }
@@ -179,22 +179,22 @@ codes! {
     Compare {}
 }
 
-/// One finding.
+/// One result of the plan's checks or the preflight.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// Its code.
+    /// The stable code.
     pub code: Code,
-    /// Its severity (the code's own, unless the rule lowered it).
+    /// The severity of the code, unless the rule that found the problem lowered it.
     pub severity: Severity,
     /// What is wrong, with names and numbers.
     pub message: String,
-    /// What to do; may have several lines (a snippet to paste).
+    /// What to do. The text may have several lines (a snippet to paste).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
-    /// The object concerned: a route's label, a group's name, a cluster; empty for the whole plan.
+    /// The affected object (a route's label, a group's name or a cluster's name); empty for the whole plan.
     pub subject: String,
-    /// The plan's reason for accepting it, if it does.
+    /// The plan's reason for accepting the finding; `None` if the plan does not accept it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted: Option<String>,
 }
@@ -212,21 +212,21 @@ impl Finding {
         }
     }
 
-    /// Adds what to do.
+    /// Adds a text that says what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Lowers its severity.
+    /// Sets a lower severity than that of the code.
     #[must_use]
     pub fn lowered(mut self, severity: Severity) -> Self {
         self.severity = severity;
         self
     }
 
-    /// Whether it refuses a run: it is an error that the plan does not accept.
+    /// Whether the run is refused: the finding is an error that the plan does not accept.
     pub fn refuses(&self) -> bool {
         self.severity == Severity::Error && self.accepted.is_none()
     }
@@ -237,14 +237,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_in_the_range_of_its_source() {
+    fn code_number_is_in_the_range_of_the_source() {
         for code in Code::ALL {
             let number: u32 = code.name()[3..].parse().unwrap();
             let source = match number {
                 1..=39 | 200..=299 => Source::Lint,
                 40..=99 | 300..=399 => Source::Preflight,
                 100..=199 => Source::Compare,
-                _ => panic!("{}", code.name()),
+                _ => panic!("{} has a number outside of all ranges", code.name()),
             };
             assert_eq!(code.source(), source, "{}", code.name());
         }

@@ -1,4 +1,4 @@
-//! Small building blocks that every module may use. They import nothing of this crate; do not add anything that does.
+//! Small building blocks that every module may use. They must not import other modules of this crate.
 
 pub mod arn;
 pub mod duration;

@@ -1,12 +1,12 @@
 //! Formats numbers for people.
 
-/// Returns a percentage with at most two decimal places and no trailing zeros: `5`, `0.1`, `33.33`.
+/// Formats a percentage with at most two decimal places and no trailing zeros: `5`, `0.1`, `33.33`.
 pub fn percent(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Returns a number and its noun: `1 route`, `36 routes`.
+/// Formats a number and a noun, with an `s` unless the number is 1: `1 route`, `36 routes`.
 pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well() {
+    fn percentages_and_counts_are_formatted() {
         assert_eq!([5.0, 0.1, 100.0 / 3.0, 100.0].map(percent), ["5", "0.1", "33.33", "100"]);
         assert_eq!([1, 36].map(|n| count(n, "route")), ["1 route", "36 routes"]);
     }

@@ -1,16 +1,16 @@
-//! The partitions of AWS: to which one a region belongs, and the names that depend on it. Which endpoint a client calls
-//! is up to the endpoint rules of the AWS SDK; do not repeat those rules here.
+//! The partitions of AWS: the partition of each region, and the names that depend on the partition. The endpoint rules
+//! of the AWS SDK decide which endpoint a client calls; do not repeat those rules here.
 
-/// A partition: a group of regions with accounts, ARNs and domains of their own.
+/// A partition of AWS: a group of regions with separate accounts, ARNs and domains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partition {
-    /// Its name in ARNs, such as `aws-us-gov`.
+    /// The partition's name in ARNs, such as `aws-us-gov`.
     pub name: &'static str,
-    /// Prefix of its regions' names; empty for the partition of all other regions.
+    /// The prefix of the regions' names; empty for the partition `aws`, which has all other regions.
     prefix: &'static str,
-    /// Domain of its endpoints.
+    /// The domain of the partition's endpoints.
     pub domain: &'static str,
-    /// Domain of its dual-stack endpoints.
+    /// The domain of the partition's dual-stack endpoints.
     pub dual_stack_domain: &'static str,
 }
 

@@ -1,23 +1,24 @@
-//! How fast an API takes calls: the size and the refill of its token bucket. The buckets themselves belong to the engine.
+//! Rate limits of API calls: the size and the refill of a token bucket. The buckets themselves belong to the engine.
 
 use std::time::Duration;
 
-/// A token bucket's size and refill.
+/// The size and the refill rate of a token bucket.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
-    /// Calls at once.
+    /// The number of calls that a full bucket allows at once.
     pub burst: f64,
-    /// Calls a second after that.
+    /// The number of calls per second that the refill allows.
     pub per_second: f64,
 }
 
-/// The rate of a run's writes: 18 at once, then 3 a second. AWS publishes no limit; its load balancer controller ships with 20 + 3/s,
-/// and takes from the same bucket of the account. Two of the twenty are left for the run's marker.
+/// The rate of a run's writes: 18 at once, then 3 per second. AWS publishes no limit. The AWS Load Balancer Controller
+/// uses the same bucket of the account, and by default sends 20 calls at once, then 3 per second. Two of the 20 are
+/// left for the marker.
 pub const WRITES: Rate = Rate { burst: 18.0, per_second: 3.0 };
 
 impl Rate {
-    /// Returns the minimum time that this number of calls takes, from a full bucket.
-    #[allow(clippy::cast_precision_loss)] // a number of calls
+    /// Returns the minimum time that this number of calls takes if the bucket is full at the start.
+    #[allow(clippy::cast_precision_loss)] // exact for any realistic number of calls
     pub fn min_duration(self, calls: usize) -> Duration {
         Duration::from_secs_f64((calls as f64 - self.burst).max(0.0) / self.per_second)
     }
@@ -28,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_hundred_writes_take_a_minute_and_a_half() {
+    fn calls_beyond_the_burst_take_time() {
         assert_eq!(WRITES.min_duration(18), Duration::ZERO);
         assert_eq!(WRITES.min_duration(300), Duration::from_secs(94));
     }

@@ -1,4 +1,4 @@
-//! Removes credentials from texts that others wrote: errors of libraries, answers of services, output of commands.
+//! Removes credentials from texts of other programs: errors of libraries, responses of services, output of commands.
 //!
 //! This module finds credentials in a text. Reading them from the environment, and deciding which texts to clean, must
 //! not be added here.
@@ -7,68 +7,68 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{PoisonError, RwLock};
 
-/// What stands in place of a credential.
+/// The text that replaces a credential.
 pub const MARK: &str = "[redacted]";
 
-/// Shorter secret values are not searched for: they would match parts of ordinary words.
+/// Minimum length of a secret value to search for, in bytes. Shorter values would match parts of ordinary words.
 const SHORTEST: usize = 8;
-/// A value of lower-case letters and hyphens that is shorter than this looks like a name, and a name may be needed
-/// where it appears.
+/// Minimum length, in bytes, of a secret value with only lower-case letters and hyphens. A shorter value looks like a
+/// name, and names in messages must stay readable.
 const SHORTEST_NAME: usize = 16;
 
-/// Number of secret values that are kept. The first half, from the start of the process, is kept for ever; of the rest
-/// the oldest is dropped, because it has expired by then.
-const MOST: usize = 512;
+/// Maximum number of secret values that are remembered. The first half, from the start of the process, is never
+/// removed. When the list is full, the oldest value of the second half is removed, because it has expired by then.
+const MAX_SECRETS: usize = 512;
 
 /// The secret values that this process uses.
 static SECRETS: RwLock<Vec<String>> = RwLock::new(Vec::new());
 
-/// Adds a secret value of this process. From then on, [`clean`] removes it, also in its percent-encoded form. Values
-/// that are too short or look like a name are ignored.
+/// Adds a secret value of this process, so that [`clean`] removes it, also in its percent-encoded form. Values that are
+/// too short or look like a name are ignored.
 pub fn remember(value: &str) {
     let value = value.trim();
-    for form in [value.to_owned(), percent_encoded(value), percent_decoded(value)] {
+    for form in [value.to_owned(), percent_encode(value), percent_decode(value)] {
         let name = form.len() < SHORTEST_NAME && form.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
         if form.len() < SHORTEST || name {
             continue;
         }
         let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
         if !secrets.contains(&form) {
-            if secrets.len() >= MOST {
-                secrets.remove(MOST / 2);
+            if secrets.len() >= MAX_SECRETS {
+                secrets.remove(MAX_SECRETS / 2);
             }
             secrets.push(form);
         }
     }
 }
 
-/// Returns a text without credentials: neither the values of [`remember`] nor anything that [`shapes`] recognizes.
+/// Replaces the values of [`remember`] and everything that [`shapes`] recognizes by [`MARK`].
 pub fn clean(text: &str) -> Cow<'_, str> {
     let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
     let known = secrets.iter().flat_map(|secret| text.match_indices(secret.as_str()));
     let mut found: Vec<_> = known.map(|(at, secret)| at..at + secret.len()).collect();
     drop(secrets);
     found.extend(shapes(text));
-    replaced(text, found)
+    replace_ranges(text, found)
 }
 
-/// Returns where a text has something of the form of a credential: user information of a URL, a bearer token, an
+/// Returns the ranges of a text that look like a credential: user information of a URL, a bearer token, an
 /// `Authorization` header, the signature of a pre-signed URL, a token of EKS, AWS, Slack or JWT, a private key, a field
 /// of JSON or of a query that is named like a secret.
 pub fn shapes(text: &str) -> Vec<Range<usize>> {
     let lower = text.to_ascii_lowercase();
     let mut found = Vec::new();
-    user_information(&lower, &mut found);
-    headers(&lower, &mut found);
-    bearer_tokens(text, &lower, &mut found);
-    fields(&lower, &mut found);
-    tokens(text, &mut found);
-    private_keys(text, &mut found);
+    find_user_information(&lower, &mut found);
+    find_headers(&lower, &mut found);
+    find_bearer_tokens(text, &lower, &mut found);
+    find_fields(&lower, &mut found);
+    find_tokens(text, &mut found);
+    find_private_keys(text, &mut found);
     found
 }
 
-/// Returns the ranges replaced by [`MARK`]; ranges that overlap or touch by one mark.
-fn replaced(text: &str, mut found: Vec<Range<usize>>) -> Cow<'_, str> {
+/// Replaces the ranges by [`MARK`]. Ranges that overlap or touch are replaced by one mark.
+fn replace_ranges(text: &str, mut found: Vec<Range<usize>>) -> Cow<'_, str> {
     found.retain(|range| !range.is_empty() && text.get(range.clone()).is_some_and(|part| part != MARK));
     if found.is_empty() {
         return Cow::Borrowed(text);
@@ -86,30 +86,30 @@ fn replaced(text: &str, mut found: Vec<Range<usize>>) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// `scheme://user:password@host`: all of `user:password`. A user without a password may be a token, and goes too.
-fn user_information(lower: &str, found: &mut Vec<Range<usize>>) {
+/// Finds `user:password` in `scheme://user:password@host`. A user name alone also counts, because it may be a token.
+fn find_user_information(lower: &str, found: &mut Vec<Range<usize>>) {
     for (at, separator) in lower.match_indices("://") {
         let start = at + separator.len();
         let authority =
             until(lower, start, |c| matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>' | '`') || c.is_whitespace());
-        // A password may hold an `@` of its own; the last one ends it.
+        // A password may contain an `@`; the last `@` ends the password.
         if let Some(end) = lower[authority.clone()].rfind('@') {
             found.push(start..start + end);
         }
     }
 }
 
-/// User and password of a URL's user information, decoded; `None` without a password. The scheme may be missing, as in
+/// Returns the decoded user and password of a URL; `None` without a password. The scheme may be missing, as in
 /// `user:password@proxy:3128`.
 pub fn user_and_password(url: &str) -> Option<(String, String)> {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next()?;
     let (user, password) = authority.rsplit_once('@')?.0.split_once(':')?;
-    Some((percent_decoded(user), percent_decoded(password)))
+    Some((percent_decode(user), percent_decode(password)))
 }
 
-/// `Authorization: …`, `Cookie: …` and headers with keys: the value up to the end of the line or of the quoted text.
-fn headers(lower: &str, found: &mut Vec<Range<usize>>) {
+/// Finds the values of `Authorization`, `Cookie` and headers with keys, up to the end of the line or the quoted text.
+fn find_headers(lower: &str, found: &mut Vec<Range<usize>>) {
     const NAMES: [&str; 6] =
         ["authorization", "x-amz-security-token", "cookie", "x-api-key", "x-auth-token", "x-vault-token"];
     for name in NAMES {
@@ -124,8 +124,8 @@ fn headers(lower: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// `Bearer TOKEN` and `Basic CREDENTIALS`. A word of small letters is prose (`bearer token`, `basic authentication`).
-fn bearer_tokens(text: &str, lower: &str, found: &mut Vec<Range<usize>>) {
+/// Finds the value after `Bearer` or `Basic`. A value of lower-case letters is prose (`basic authentication`).
+fn find_bearer_tokens(text: &str, lower: &str, found: &mut Vec<Range<usize>>) {
     for scheme in ["bearer ", "basic "] {
         for (at, _) in lower.match_indices(scheme) {
             let range = until(text, at + scheme.len(), |c| !is_token(c));
@@ -137,8 +137,8 @@ fn bearer_tokens(text: &str, lower: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// `name=value` of a query or a setting, and `"name": "value"` of JSON, also where it is quoted in another text.
-fn fields(lower: &str, found: &mut Vec<Range<usize>>) {
+/// Finds the value in `name=value` and in the JSON `"name": "value"`, also where JSON is quoted in another text.
+fn find_fields(lower: &str, found: &mut Vec<Range<usize>>) {
     const NAMES: [&str; 22] = [
         "x-amz-signature",
         "x-amz-credential",
@@ -165,7 +165,7 @@ fn fields(lower: &str, found: &mut Vec<Range<usize>>) {
     ];
     for name in NAMES {
         for (at, _) in lower.match_indices(name) {
-            // `token` must not match in `next_token`, which other names do.
+            // The name `token` must not match within `next_token`.
             if lower[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
                 continue;
             }
@@ -188,31 +188,30 @@ fn fields(lower: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Tokens that are known by how they begin.
-fn tokens(text: &str, found: &mut Vec<Range<usize>>) {
-    for (at, begin) in text.match_indices("hooks.slack.com/") {
-        found.push(until(text, at + begin.len(), |c| matches!(c, '"' | '\'' | '<' | '>' | '`') || c.is_whitespace()));
+/// Finds tokens with a known prefix.
+fn find_tokens(text: &str, found: &mut Vec<Range<usize>>) {
+    for (at, prefix) in text.match_indices("hooks.slack.com/") {
+        found.push(until(text, at + prefix.len(), |c| matches!(c, '"' | '\'' | '<' | '>' | '`') || c.is_whitespace()));
     }
-    for begin in ["k8s-aws-v1.", "xoxb-", "xoxp-", "xoxa-", "xoxe.", "ghp_", "github_pat_", "glpat-"] {
-        for (at, _) in text.match_indices(begin) {
+    for prefix in ["k8s-aws-v1.", "xoxb-", "xoxp-", "xoxa-", "xoxe.", "ghp_", "github_pat_", "glpat-"] {
+        for (at, _) in text.match_indices(prefix) {
             found.push(until(text, at, |c| !is_token(c)));
         }
     }
-    // A JWT has three parts, of which the first two are JSON objects; a session token of STS begins with one of two
-    // texts.
-    for (begin, longest) in [("eyJ", 20), ("IQoJ", 60), ("FwoG", 60)] {
-        for (at, _) in text.match_indices(begin) {
+    // A JWT has three parts; the first two are JSON objects. A session token of STS begins with one of two texts.
+    for (prefix, longest) in [("eyJ", 20), ("IQoJ", 60), ("FwoG", 60)] {
+        for (at, _) in text.match_indices(prefix) {
             let range = until(text, at, |c| !is_token(c));
             let starts = !text[..at].ends_with(is_token);
-            if starts && range.len() >= longest && (begin != "eyJ" || text[range.clone()].contains('.')) {
+            if starts && range.len() >= longest && (prefix != "eyJ" || text[range.clone()].contains('.')) {
                 found.push(range);
             }
         }
     }
 }
 
-/// From `-----BEGIN … PRIVATE KEY-----` to the end of the block, or of the text.
-fn private_keys(text: &str, found: &mut Vec<Range<usize>>) {
+/// Finds private keys, from `-----BEGIN … PRIVATE KEY-----` to the end of the block, or of the text.
+fn find_private_keys(text: &str, found: &mut Vec<Range<usize>>) {
     const END: &str = "PRIVATE KEY-----";
     for (begin, _) in text.match_indices("-----BEGIN ") {
         let Some(label) = text[begin..].find(END).filter(|length| *length < 40) else { continue };
@@ -225,12 +224,12 @@ fn is_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | '+' | '/' | '=' | '%')
 }
 
-/// From `start` up to the first character that ends it.
+/// Returns the range from `start` to the first character for which `ends` is true, or to the end of the text.
 fn until(text: &str, start: usize, ends: impl Fn(char) -> bool) -> Range<usize> {
     start..text[start..].find(ends).map_or(text.len(), |length| start + length)
 }
 
-fn percent_encoded(text: &str) -> String {
+fn percent_encode(text: &str) -> String {
     let mut all = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -242,7 +241,7 @@ fn percent_encoded(text: &str) -> String {
     all
 }
 
-fn percent_decoded(text: &str) -> String {
+fn percent_decode(text: &str) -> String {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let [first, tail @ ..] = rest {
         let code = tail
@@ -265,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_credential_is_replaced_by_its_form() {
+    fn credential_is_recognized_by_its_form() {
         for (text, expected) in [
             ("proxy http://alice:S3CRETpw@proxy:3128/ failed", "proxy http://[redacted]@proxy:3128/ failed"),
             ("`socks5://u:p@ss@host`", "`socks5://[redacted]@host`"),
@@ -287,12 +286,12 @@ mod tests {
             ("-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY----- x", "[redacted] x"),
         ] {
             assert_eq!(clean(text), expected);
-            assert_eq!(clean(expected), expected, "a clean text stays as it is");
+            assert_eq!(clean(expected), expected, "cleaning a clean text must not change it");
         }
     }
 
     #[test]
-    fn prose_and_addresses_stay_as_they_are() {
+    fn prose_and_addresses_are_not_changed() {
         for text in [
             "the bearer token is missing",
             "basic authentication is needed",
@@ -310,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_of_this_process_is_replaced_wherever_it_appears() {
+    fn remembered_secret_is_replaced_everywhere() {
         remember("Canary9/Secret+Value");
         remember("short");
         remember("production");

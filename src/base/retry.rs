@@ -1,8 +1,8 @@
-//! All retry schedules of the program, each named by its purpose. Waiting, and the clock for it, are up to the caller.
+//! All retry schedules of the program, each named by its purpose. The caller waits, on a clock of its choice.
 
 use std::time::Duration;
 
-/// Pauses between tries: the first pause, then each one multiplied by a factor, up to a maximum.
+/// The pauses between tries: a first pause, then each pause is the previous one times a factor, up to a maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetrySchedule {
     first: Duration,
@@ -13,22 +13,22 @@ pub struct RetrySchedule {
 
 /// Reads of a process that reads once (`check`, `init`, the start of a run): about eight seconds in total.
 pub const READ: RetrySchedule = RetrySchedule::new(500, 4_000).tries(5);
-/// Reads within one observation of the loop: less than half a poll, so that no guard waits for it. With fewer tries,
-/// and four of ten calls refused, observations would often fail.
+/// Reads within one observation. The pauses are shorter than half of the poll interval, so that guards are not delayed.
+/// With fewer tries, observations would often fail if AWS rejects four of ten calls.
 pub const OBSERVE: RetrySchedule = RetrySchedule::new(500, 1_000).tries(3);
 /// Adding the tags that record the original weights: about nine seconds in total.
 pub const TAG_WEIGHTS: RetrySchedule = RetrySchedule::new(300, 4_800).tries(6);
-/// Removing the marker and the weights' tags: 28 seconds in total.
+/// Removing the marker and the tags that record the original weights: 28 seconds in total.
 pub const UNTAG: RetrySchedule = RetrySchedule::new(250, 1_000).tries(29);
-/// Maximum duration of that removal, including answers.
+/// Maximum duration of the removal with [`UNTAG`], including the time for responses.
 pub const UNTAG_WITHIN: Duration = Duration::from_secs(30);
-/// Writing or reading a route within a batch after a failure.
+/// Repeating a failed write or read of a route within a batch.
 pub const WRITE: RetrySchedule = RetrySchedule::new(500, 8_000);
-/// A restoring write of a route after a failure: traffic is at risk.
+/// Repeating a failed write of a rollback. The pauses are short, because traffic is at risk.
 pub const RESTORE: RetrySchedule = RetrySchedule::new(200, 3_200);
-/// Reading a write back.
+/// Reading a route back after a write.
 pub const READ_BACK: RetrySchedule = RetrySchedule::new(200, 2_000);
-/// Reading a restoring write back.
+/// Reading a route back after a write of a rollback.
 pub const READ_BACK_SOON: RetrySchedule = RetrySchedule::new(100, 2_000);
 /// Reads that the AWS SDK repeats itself: about five seconds in total.
 pub const SDK: RetrySchedule = RetrySchedule::new(300, 3_000).tries(5);
@@ -39,12 +39,12 @@ pub const DELIVER: RetrySchedule = RetrySchedule { factor: 3, ..RetrySchedule::n
 pub const CONTENDED_TRIES: u32 = 20;
 /// Immediate tries to renew or release a lock of the store.
 pub const LOCK_TRIES: u32 = 3;
-/// Immediate tries to append to a journal in the store: one for a lost answer, the others for records of other
-/// processes.
+/// Immediate tries to append to a journal in the store: one for a lost response, the others for records that other
+/// processes appended at the same time.
 pub const APPEND_TRIES: u32 = 4;
 
 impl RetrySchedule {
-    /// Doubles without a limit on the number of tries; durations in milliseconds.
+    /// Creates a schedule whose pauses double, without a limit on the number of tries. Durations are in milliseconds.
     const fn new(first: u64, most: u64) -> Self {
         Self { first: Duration::from_millis(first), factor: 2, most: Duration::from_millis(most), tries: u32::MAX }
     }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_most() {
+    fn pauses_double_up_to_the_maximum() {
         let millis = |schedule: RetrySchedule| schedule.pauses().map(|p| p.as_millis()).collect::<Vec<_>>();
         assert_eq!(millis(READ), [500, 1_000, 2_000, 4_000]);
         assert_eq!(millis(OBSERVE), [500, 1_000]);

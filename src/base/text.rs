@@ -17,14 +17,14 @@ pub fn line(text: &str, most: usize) -> String {
     clip(&text.split_whitespace().collect::<Vec<_>>().join(" "), most)
 }
 
-/// Returns the first six items of a list, and how many more there are.
+/// Joins the first six items of a list with commas, and adds the number of the remaining items.
 pub fn list<T: AsRef<str>>(all: &[T]) -> String {
     const SHOWN: usize = 6;
     let shown = all.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
     if all.len() > SHOWN { format!("{shown} and {} more", all.len() - SHOWN) } else { shown }
 }
 
-/// Bytes as lower-case hexadecimal digits.
+/// Formats bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
@@ -33,7 +33,7 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Returns the serialized form of a variant without fields: its word in journals, plans and messages.
+/// Returns the serialized name of an enum variant without fields, as used in journals, plans and messages.
 pub fn word(variant: &impl Serialize) -> String {
     serde_json::to_value(variant).ok().and_then(|json| json.as_str().map(str::to_owned)).unwrap_or_default()
 }
@@ -43,13 +43,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_cut_between_characters() {
+    fn clipping_never_splits_a_character() {
         assert_eq!((clip("äöü", 3).as_str(), clip("äöü", 2).as_str(), clip("", 0).as_str()), ("äöü", "äö…", ""));
         assert_eq!(line(" a\n  b\tc ", 3), "a b…");
     }
 
     #[test]
-    fn lists_and_bytes_read_well() {
+    fn lists_and_bytes_are_formatted() {
         assert_eq!(list(&["a", "b"]), "a, b");
         assert_eq!(list(&["a"; 8]), "a, a, a, a, a, a and 2 more");
         assert_eq!(hex(&[0, 255, 16]), "00ff10");

@@ -1,20 +1,20 @@
-//! Saturating arithmetic of time: a duration from a plan never overflows a timestamp.
+//! Saturating arithmetic for timestamps: a duration from a plan never causes an overflow.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Returns a time later by a duration; at most [`Timestamp::MAX`].
+/// Adds a duration to a time; returns at most [`Timestamp::MAX`].
 pub fn later(at: Timestamp, by: Duration) -> Timestamp {
     at.checked_add(signed(by)).unwrap_or(Timestamp::MAX)
 }
 
-/// Returns a time earlier by a duration; at least [`Timestamp::MIN`].
+/// Subtracts a duration from a time; returns at least [`Timestamp::MIN`].
 pub fn earlier(at: Timestamp, by: Duration) -> Timestamp {
     at.checked_sub(signed(by)).unwrap_or(Timestamp::MIN)
 }
 
-/// Returns a duration as a signed one; at most [`SignedDuration::MAX`].
+/// Converts a duration to a signed one; returns at most [`SignedDuration::MAX`].
 pub fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_ends_where_timestamps_end() {
+    fn arithmetic_stops_at_the_limits_of_timestamps() {
         let at = Timestamp::UNIX_EPOCH;
         assert_eq!(
             (later(at, Duration::from_secs(3)).as_second(), earlier(at, Duration::from_secs(3)).as_second()),

@@ -1,4 +1,5 @@
-//! `binding`: the only mapping whose unknown fields are passed on, to the `spec` of a TargetGroupBinding.
+//! Decodes `binding`, the only mapping that may have unknown fields: they are copied to the `spec` of a
+//! TargetGroupBinding.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value as Json, json};
@@ -13,7 +14,7 @@ use crate::base::finding::Code;
 /// Fields of the binding's `spec` that other parts of the plan determine.
 const RESERVED_FIELDS: [&str; 3] = ["serviceRef", "targetGroupARN", "targetGroupName"];
 
-/// How TargetGroupBindings of a workload are managed.
+/// The field `binding`: how the TargetGroupBindings of a workload are managed.
 #[derive(Debug, Clone)]
 pub(crate) struct Binding {
     pub mode: Option<Placed<Mode>>,
@@ -54,12 +55,12 @@ impl Decode for Binding {
             let Some((key, place)) = entry.key.as_ref().filter(|(key, _)| !known.contains(&key.as_str())) else {
                 continue;
             };
-            if let Some(ours) = RESERVED_FIELDS.iter().find(|ours| ours.eq_ignore_ascii_case(key)) {
+            if let Some(reserved) = RESERVED_FIELDS.iter().find(|reserved| reserved.eq_ignore_ascii_case(key)) {
                 note(
                     out,
                     Code::CUT024,
                     *place,
-                    format!("`{ours}` is set by cutover from the workload's `service` and `targetGroups`"),
+                    format!("`{reserved}` is set by cutover from the workload's `service` and `targetGroups`"),
                 )
                 .help("remove it");
                 continue;
@@ -68,7 +69,7 @@ impl Decode for Binding {
                 note(out, Code::CUT003, *place, format!("`binding` has no field `{}`", clip(key)))
                     .help(format!("did you mean `{meant}`?"));
             }
-            if let Some(value) = json(entry, out) {
+            if let Some(value) = to_json(entry, out) {
                 extra.insert(key.clone(), value);
             }
         }
@@ -81,16 +82,16 @@ impl Decode for Binding {
     }
 }
 
-/// Converts a value that is passed on. A value that YAML parsers disagree about is refused, because the cluster might
-/// read it differently.
-fn json(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Json> {
-    let doubtful = |text: &str| ["y", "n", "yes", "no", "on", "off"].iter().any(|w| w.eq_ignore_ascii_case(text));
+/// Converts the value of an unknown field to JSON. Refuses a value that YAML parsers read differently, because the
+/// cluster might read another value than this program.
+fn to_json(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Json> {
+    let is_ambiguous = |text: &str| ["y", "n", "yes", "no", "on", "off"].iter().any(|w| w.eq_ignore_ascii_case(text));
     match &node.value {
         Value::Null => Some(Json::Null),
         Value::Bool(b) => Some((*b).into()),
         Value::Int(n) => i64::try_from(*n).map(Json::from).ok(),
         Value::Float(n) => Some((*n).into()),
-        Value::Text { text, plain: true } if doubtful(text) => {
+        Value::Text { text, plain: true } if is_ambiguous(text) => {
             let message = format!("`{text}` is a boolean for some YAML parsers and text for others");
             note(out, Code::CUT005, node.place, message).help("write `true` or `false`, or put it in quotes");
             Some(text.as_str().into())
@@ -102,9 +103,9 @@ fn json(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Json> {
                 .help("write it in plain decimal digits, or put it in quotes")
                 .without_value()
         }
-        Value::List(items) => Some(items.iter().filter_map(|item| json(item, out)).collect()),
+        Value::List(items) => Some(items.iter().filter_map(|item| to_json(item, out)).collect()),
         Value::Map(entries) => {
-            Some(Json::Object(entries.iter().filter_map(|e| Some((e.key.clone()?.0, json(e, out)?))).collect()))
+            Some(Json::Object(entries.iter().filter_map(|e| Some((e.key.clone()?.0, to_json(e, out)?))).collect()))
         }
     }
 }
@@ -122,8 +123,8 @@ impl JsonSchema for Binding {
             property.insert("default".into(), field.default.map(|d| d()).into());
             properties.insert(field.key.into(), property.to_value());
         }
-        for ours in RESERVED_FIELDS {
-            properties.insert(ours.into(), Json::Bool(false));
+        for reserved in RESERVED_FIELDS {
+            properties.insert(reserved.into(), Json::Bool(false));
         }
         json_schema!({
             "type": "object",

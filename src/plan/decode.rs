@@ -1,11 +1,11 @@
-//! Decodes nodes into the types of the file. Errors are noted and decoding goes on, so that all errors are reported at
-//! once.
+//! Decodes YAML nodes into the types of the plan file. Errors are noted and decoding goes on, so that all errors are
+//! reported at once.
 //!
-//! A value that breaks a rule but can still be read is noted and read. [`lint`](super::lint) refuses a plan with any
-//! note; [`read`](super::read) considers only what is [unknown](Diagnostic::unknown): unknown fields, and values of
-//! which nothing could be read ([`Noted::none`]).
+//! A value that breaks a rule but can be decoded is noted and decoded. [`lint`](super::lint) refuses a plan with any
+//! note. [`read`](super::read) considers only notes that are marked as [unknown](Diagnostic::unknown): unknown fields,
+//! and values that could not be decoded at all ([`Noted::without_value`]).
 //!
-//! [`record!`] declares the fields of a mapping once; its type, its decoder and its JSON Schema are made from that
+//! [`record!`] declares the fields of a mapping once, and generates a type, a decoder and a JSON Schema from the
 //! declaration.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -24,15 +24,15 @@ pub(crate) struct Placed<T> {
     /// The place of the key that leads to the value, or of the value itself if it has no key. Messages about missing
     /// fields point here.
     pub head: Place,
-    /// Whether all of it could be read without a note.
+    /// Whether the whole value was decoded without a note.
     pub complete: bool,
 }
 
-/// Decodes a node. Errors are noted in `out`; `None` only if nothing useful could be read.
+/// Decodes a node. Errors are noted in `out`. The result is `None` only if nothing useful could be decoded.
 pub(crate) trait Decode: Sized {
     fn decode(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Self>;
 
-    /// Replaces an item of a list that cannot be read, if the other items must keep their numbers.
+    /// Returns a placeholder for a list item that cannot be decoded, if the other items must keep their numbers.
     fn unreadable_item() -> Option<Self> {
         None
     }
@@ -63,7 +63,7 @@ impl<T: Decode> Decode for Vec<Placed<T>> {
     }
 }
 
-/// A mapping from cluster names to values of one type, in the order of the file. `None`: the value could not be read.
+/// A mapping from cluster names to values of one type, in the order of the file. `None`: a value could not be decoded.
 #[derive(Debug, Clone)]
 pub(crate) struct Table<T>(pub Vec<(Placed<String>, Option<Placed<T>>)>);
 
@@ -91,7 +91,8 @@ impl Noted<'_> {
         self
     }
 
-    /// Marks it as unknown: this build does not know the value, or cannot compute with it. No rule is broken.
+    /// Marks the diagnostic as unknown: this build does not know the value, or cannot compute with it. The value breaks
+    /// no rule.
     pub fn unknown(self) -> Self {
         if let Some(last) = self.0.last_mut() {
             last.unknown = true;
@@ -99,30 +100,30 @@ impl Noted<'_> {
         self
     }
 
-    /// Ends decoding without a value, after the noted error.
+    /// Marks the diagnostic as unknown, and returns `None` as the decoded value.
     pub fn without_value<T>(self) -> Option<T> {
         self.unknown();
         None
     }
 }
 
-/// Notes an error.
+/// Adds an error to `out`, and returns it so that help can be added.
 pub(crate) fn note(out: &mut Vec<Diagnostic>, code: Code, place: Place, message: impl Into<String>) -> Noted<'_> {
     out.push(Diagnostic::new(code, place, message));
     Noted(out)
 }
 
 impl Node {
-    /// Returns the node of a default value, with the place of its owner.
-    fn implied(key: &str, value: &serde_json::Value, place: Place) -> Self {
+    /// Builds the node of a default value, with the place of the mapping that lacks the field.
+    fn default_node(key: &str, value: &serde_json::Value, place: Place) -> Self {
         use serde_json::Value as Json;
         let value = match value {
             Json::Null => Value::Null,
             Json::Bool(b) => Value::Bool(*b),
             Json::Number(n) => n.as_i64().map_or(Value::Float(n.as_f64().unwrap_or(0.0)), |i| Value::Int(i.into())),
             Json::String(s) => Value::Text { text: s.clone(), plain: true },
-            Json::Array(items) => Value::List(items.iter().map(|v| Self::implied(key, v, place)).collect()),
-            Json::Object(map) => Value::Map(map.iter().map(|(k, v)| Self::implied(k, v, place)).collect()),
+            Json::Array(items) => Value::List(items.iter().map(|v| Self::default_node(key, v, place)).collect()),
+            Json::Object(map) => Value::Map(map.iter().map(|(k, v)| Self::default_node(k, v, place)).collect()),
         };
         Self { key: Some((key.to_owned(), place)), place, value }
     }
@@ -132,19 +133,19 @@ impl Node {
         self.key.as_ref().map_or(self.place, |(_, place)| *place)
     }
 
-    /// Its key in quotes, or `this`.
+    /// Returns the node's key in backquotes, or `this` for a node without a key.
     pub fn name(&self) -> String {
         self.key.as_ref().map_or("this".to_owned(), |(key, _)| format!("`{key}`"))
     }
 
-    /// Notes that it has the wrong type.
+    /// Notes that the node's value has the wrong type.
     pub fn wrong_type<'a>(&self, expected: &str, out: &'a mut Vec<Diagnostic>) -> Noted<'a> {
-        // An empty value has no place of its own.
+        // An empty value has no place in the text.
         let place = if self.value == Value::Null { self.head() } else { self.place };
         note(out, Code::CUT005, place, format!("{} must be {expected}, not {}", self.name(), self.value.kind()))
     }
 
-    /// Its text. For numbers and similar values, the help asks for quotes.
+    /// Returns the node's text, or notes the wrong type. For numbers and similar values, the help asks for quotes.
     pub fn text<'a>(&'a self, expected: &str, out: &mut Vec<Diagnostic>) -> Option<&'a str> {
         match &self.value {
             Value::Text { text, .. } => Some(text),
@@ -153,7 +154,7 @@ impl Node {
         }
     }
 
-    /// Its whole number within a range; nothing outside of the range.
+    /// Returns the node's whole number. A number outside of the range is noted, and the result is `None`.
     pub fn whole(
         &self,
         expected: &str,
@@ -180,7 +181,7 @@ impl Node {
         }
     }
 
-    /// Its whole number. A number outside of the range is noted, but still returned.
+    /// Returns the node's whole number. A number outside of the range is noted, but still returned.
     pub fn limited(
         &self,
         expected: &str,
@@ -198,7 +199,7 @@ impl Node {
     }
 }
 
-/// A field of a record, for messages and for the schema.
+/// The declaration of a field, for messages and for the JSON Schema.
 pub(crate) struct Field {
     pub key: &'static str,
     pub required: bool,
@@ -207,14 +208,15 @@ pub(crate) struct Field {
     pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
-/// The number of certain fields that a record may have.
+/// A rule that a mapping has exactly one, or at most one, of some fields.
 pub(crate) struct Choice {
     pub exactly: bool,
     pub code: Code,
     pub of: &'static [&'static str],
 }
 
-/// Returns the entries of a mapping, after notes about fields that are unknown, missing, or too many.
+/// Returns the entries of a mapping. Notes fields that are unknown, missing, or present together although they must not
+/// be.
 pub(crate) fn entries<'a>(
     node: &'a Node,
     what: &str,
@@ -229,7 +231,7 @@ pub(crate) fn entries<'a>(
         return if keys.is_empty() {
             noted.help("write `{}`")
         } else {
-            noted.help(format!("its fields are {}", list(&keys)))
+            noted.help(format!("the fields of {what} are {}", list(&keys)))
         }
         .without_value();
     };
@@ -260,8 +262,10 @@ fn note_unknown(key: &str, place: Place, what: &str, fields: &[Field], given: &[
              weights of other load balancers yet",
         ),
         Some(meant) => noted.help(format!("did you mean `{meant}`?")),
-        None if fields.is_empty() => noted.help("it has no fields"),
-        None => noted.help(format!("its fields are {}", list(&fields.iter().map(|f| f.key).collect::<Vec<_>>()))),
+        None if fields.is_empty() => noted.help(format!("remove it: {what} has no fields")),
+        None => {
+            noted.help(format!("the fields of {what} are {}", list(&fields.iter().map(|f| f.key).collect::<Vec<_>>())))
+        }
     };
 }
 
@@ -280,7 +284,7 @@ fn check_choice(
             .help("keep one of them")
             .unknown();
     } else if chosen.is_empty() && choice.exactly {
-        // An unknown field was already noted, and is most likely the field that is missing here.
+        // An unknown field was already noted, and is most likely a misspelling of the missing field.
         if entries.iter().all(|e| e.key.as_ref().is_some_and(|(k, _)| fields.iter().any(|f| f.key == k))) {
             note(out, choice.code, node.head(), format!("{what} is incomplete"))
                 .help(format!("add exactly one of {}", list(choice.of)))
@@ -289,7 +293,7 @@ fn check_choice(
     }
 }
 
-/// Returns a field's value, or its default if the file does not have the field or its value cannot be read.
+/// Decodes a field's value. Returns the field's default if the file lacks the field or the value cannot be decoded.
 pub(crate) fn field<T: Decode>(
     entries: &[Node],
     field: &Field,
@@ -298,11 +302,11 @@ pub(crate) fn field<T: Decode>(
 ) -> Option<Placed<T>> {
     let given = entries.iter().find(|e| e.key.as_ref().is_some_and(|(k, _)| k == field.key));
     let read = given.and_then(|node| Placed::decode(node, out));
-    let default = |out| Placed::decode(&Node::implied(field.key, &field.default?(), head), out);
+    let default = |out| Placed::decode(&Node::default_node(field.key, &field.default?(), head), out);
     read.or_else(|| default(out).map(|at: Placed<T>| Placed { complete: given.is_none(), ..at }))
 }
 
-/// `a`, `b` and `c`.
+/// Joins words, each in backquotes, with commas and `and`, such as `` `a`, `b` and `c` ``.
 pub(crate) fn list(words: &[impl AsRef<str>]) -> String {
     let quoted: Vec<String> = words.iter().map(|w| format!("`{}`", w.as_ref())).collect();
     match &quoted[..] {
@@ -312,12 +316,12 @@ pub(crate) fn list(words: &[impl AsRef<str>]) -> String {
     }
 }
 
-/// Returns a text shortened for a message.
+/// Shortens a text to 60 characters for a message.
 pub(crate) fn clip(text: &str) -> String {
     text::clip(text, 60)
 }
 
-/// Returns the schema of a record.
+/// Builds the JSON Schema of a mapping.
 pub(crate) fn schema(
     doc: &[&str],
     fields: &[Field],
@@ -377,8 +381,9 @@ impl<T: JsonSchema> JsonSchema for Table<T> {
     }
 }
 
-/// Declares a mapping of the file: `key: required Type` or `key: optional Type = default`; and optionally that exactly
-/// one, or at most one, of some fields may be present (`; exactly CODE [..]`, `; at_most CODE [..]`).
+/// Declares a mapping of the plan file. Each field is `key: required Type` or `key: optional Type = default`. A rule
+/// may follow: `; exactly CODE [..]` or `; at_most CODE [..]` means that exactly one, or at most one, of the listed
+/// fields may be present.
 macro_rules! record {
     (@required required) => { true };
     (@required optional) => { false };

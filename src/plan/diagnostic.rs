@@ -1,4 +1,4 @@
-//! Errors in a plan's text: code, place, what is wrong and what would be correct.
+//! Errors in a plan's text: the code, the place, what is wrong and what would be correct.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use serde::{Serialize, Serializer};
 
 use crate::base::finding::Code;
 
-/// A place in the text.
+/// A place in a plan's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
 pub struct Place {
-    /// From 1.
+    /// The line, from 1.
     pub line: usize,
-    /// From 1, in characters.
+    /// The column in characters, from 1.
     pub column: usize,
-    /// Its beginning, in bytes.
+    /// The beginning of the place, in bytes from the start of the text.
     pub offset: usize,
-    /// Its length in bytes; at least 1 except at the end of the text. A place never spans lines.
+    /// The length of the place in bytes; at least 1 except at the end of the text. A place never spans lines.
     pub len: usize,
 }
 
@@ -36,15 +36,15 @@ impl Place {
 /// One error in the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Its code (CUT001–CUT039, CUT200–CUT299).
+    /// The code of the error (CUT001–CUT039, CUT200–CUT299).
     pub code: Code,
-    /// What is wrong, with names and numbers; without a full stop.
+    /// What is wrong, with names and numbers, without a full stop at the end.
     pub message: String,
     /// What would be correct.
     pub help: Option<String>,
     /// The place of the error.
     pub place: Place,
-    /// Whether this build does not know the value or cannot compute with it; `false`: the value breaks a rule.
+    /// `true`: this build does not know the value or cannot compute with it. `false`: the value breaks a rule.
     pub unknown: bool,
 }
 
@@ -54,7 +54,7 @@ impl Diagnostic {
         Self { code, message: message.into(), help: None, place, unknown: false }
     }
 
-    /// Adds what would be correct.
+    /// Adds a text that says what would be correct.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -84,12 +84,12 @@ impl Serialize for Diagnostic {
 pub struct Diagnostics {
     /// The file that the text was read from (`-` for standard input).
     pub source: String,
-    /// The text of the places; empty if it was too large to be read.
+    /// The plan's text, which the places refer to; empty if the file was too large to be read.
     #[serde(skip)]
     pub text: String,
-    /// The errors, the first [`MAX_ERRORS`] of them.
+    /// The first [`MAX_ERRORS`] errors.
     pub errors: Vec<Diagnostic>,
-    /// How many more errors there are.
+    /// The number of errors that are not in `errors`.
     pub more: usize,
 }
 

@@ -1,6 +1,6 @@
-//! Declares the fields of the plan file. The declarations give the types, the checks of shape and the JSON Schema;
-//! `check` checks what values mean together. The first line of a field's text appears in the help when the field is
-//! missing, so it must be a complete sentence.
+//! Declares the fields of the plan file. The types, the decoders and the JSON Schema are generated from these
+//! declarations. The module `check` checks whether values are consistent with each other. If a required field is
+//! missing, the help shows the first line of the field's doc comment, so this line must be understandable alone.
 
 use super::binding_fields::Binding;
 use super::decode::{Placed, Table, record};
@@ -87,26 +87,26 @@ record! {
 
     /// Where a secret URL is stored. The URL itself is never written to the journal or to logs.
     UrlFrom as "`urlFrom`" {
-        /// The environment variable that contains it.
+        /// The environment variable that contains the URL.
         env "env": optional Line,
-        /// The file that contains it. It is read again for each notification.
+        /// The file that contains the URL. The file is read again for each notification.
         file "file": optional Line,
     }; exactly CUT038 ["env", "file"]
 
     /// Where runs and locks are stored, for machines that do not share a disk.
     State as "`state`" {
-        /// In a namespace of a cluster; best of a cluster that is neither the old nor the new one.
+        /// A namespace of a cluster, preferably of a cluster that is neither the old nor the new one.
         kubernetes "kubernetes": required StateCluster,
     }
 
     /// A namespace of a cluster: Leases are the locks, ConfigMaps contain the runs.
-    /// While it cannot be reached, no share rises. A local lock is never used instead.
+    /// While the cluster cannot be reached, no share is raised. A local lock is never used instead.
     StateCluster as "`kubernetes`" {
         /// Name of an EKS cluster in the plan's region.
         eks "eks": optional EksName,
         /// A context of the kubeconfig.
         kube_context "kubeContext": optional Line,
-        /// The namespace; it must exist.
+        /// The namespace, which must exist.
         namespace "namespace": required Name,
     }; at_most CUT011 ["eks", "kubeContext"]
 
@@ -141,11 +141,11 @@ record! {
         /// The Service in each cluster, if they differ. A cluster that is not named here has no Kubernetes side:
         /// its targets are registered by other means, such as ECS.
         services "services": optional Table<Service>,
-        /// How its TargetGroupBindings are managed.
+        /// How the TargetGroupBindings of the workload are managed.
         binding "binding": optional Binding,
-        /// The load balancers that route traffic to it, one entry each.
+        /// The load balancers that route traffic to the workload, one entry for each.
         routes "routes": required Vec<Placed<Route>>,
-        /// Metric gates of this workload, over its own target groups.
+        /// Metric gates of this workload, which measure only the target groups of this workload.
         gates "gates": optional Vec<Placed<MetricGate>> = [],
     }; at_most CUT200 ["service", "services"]
 
@@ -198,7 +198,7 @@ record! {
         from "from": required ClusterRef,
         /// The cluster that carries the traffic at the end.
         to "to": required ClusterRef,
-        /// Time between a read-back of the new weights and the assumption that traffic follows them; `0s`: none.
+        /// Time to wait after new weights were read back, until the traffic follows the weights; `0s`: no wait.
         settle "settle": optional Delay = "15s",
         /// What happens when a guard fails: `rollback`, or `pause` (freeze, continue to guard, notify).
         on_failure "onFailure": optional Reaction = "rollback",
@@ -214,7 +214,7 @@ record! {
         blackouts "blackouts": optional Vec<Placed<Blackout>> = [],
         /// How a rollback treats sticky clients.
         rollback "rollback": optional Rollback = {},
-        /// What must hold before a share rises, and while traffic flows.
+        /// The conditions before a raise of a share, and while a cluster has traffic.
         gates "gates": optional Gates = {},
         /// Commands and HTTP requests before and after events of the run.
         hooks "hooks": optional Vec<Placed<Hook>> = [],
@@ -224,12 +224,12 @@ record! {
 
     /// A weekly period by the wall clock of its time zone. Rollbacks and guards do not wait for it.
     Window as "a window" {
-        /// The days on which it opens: `mon` to `sun`. Omitted: every day.
+        /// The days on which the window opens: `mon` to `sun`. Omitted: every day.
         days "days": optional Vec<Placed<Day>> = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
-        /// When it opens, such as `09:00`.
+        /// The time at which the window opens, such as `09:00`.
         from "from": required Clock,
-        /// When it closes, such as `17:00`; at the latest `24:00`.
-        /// If it is not later than `from`, the window closes on the next day.
+        /// The time at which the window closes, such as `17:00`; at the latest `24:00`.
+        /// If `to` is not later than `from`, the window closes on the next day.
         to "to": required Clock,
         /// The time zone of the window: an IANA name such as `Europe/Berlin`.
         zone "zone": required Zone,
@@ -250,13 +250,13 @@ record! {
 
     /// How a rollback treats sticky clients.
     Rollback as "`rollback`" {
-        /// What a rollback does on routes with group stickiness. `keep` leaves the new target group attached at weight
-        /// 0.
+        /// What a rollback does on routes with group stickiness.
+        /// `keep` leaves the new target group attached at weight 0.
         /// `break` detaches it from these routes, so that its cookies lose their effect.
         stickiness "stickiness": optional Stickiness = "break",
     }
 
-    /// What must hold before a share rises, and while traffic flows.
+    /// The conditions before a raise of a share, and while a cluster has traffic.
     Gates as "`gates`" {
         /// Gates on the health of targets.
         target_health "targetHealth": optional TargetHealth = {},
@@ -269,19 +269,19 @@ record! {
     MetricGate as "a gate" {
         /// The name of the gate; unique in the plan.
         name "name": required Name,
-        /// Whether the gate must pass before a share rises.
+        /// Whether the gate must pass before a raise of a share.
         raise "raise": optional Flag = true,
-        /// Whether a failure while traffic flows has the effect of `onFailure`.
+        /// Whether a failure of the gate while the new cluster has traffic has the effect of `onFailure`.
         guard "guard": optional Flag = true,
         /// Time between two measurements. Clusters are compared over windows of this length.
         interval "interval": optional Period = "1m",
-        /// Time between the settling of the shares and the first measurement. Omitted: none.
+        /// Time from the end of `settle` to the first measurement. Omitted: none.
         initial_delay "initialDelay": optional Delay,
         /// The period that a measurement covers. Omitted: one `interval`.
         window "window": optional Period,
-        /// How late the data of the source is complete. Omitted: 3m for `cloudWatch`, otherwise none.
+        /// Time after which the source has complete data of a period. Omitted: 3m for `cloudWatch`, otherwise none.
         delay "delay": optional Delay,
-        /// The result without data: `hold` (no share rises), `fail`, or `pass`.
+        /// The result without data: `hold` (no share is raised), `fail`, or `pass`.
         no_data "noData": optional Missing = "hold",
         /// Minimum number of requests to the new cluster before a comparison can pass.
         min_requests "minRequests": optional Requests = 100,
@@ -291,7 +291,7 @@ record! {
         dry_run "dryRun": optional Flag = false,
         /// Queries to Prometheus.
         prometheus "prometheus": optional Prometheus,
-        /// An HTTP probe with an expected answer.
+        /// An HTTP probe with an expected response.
         http "http": optional Http,
         /// A command.
         exec "exec": optional Exec,
@@ -305,7 +305,7 @@ record! {
         error_rate "errorRate": optional ErrorRate,
         /// Compares the latencies of the old and the new cluster.
         latency "latency": optional Latency,
-        /// Compares the new cluster's share of the requests with the share as written.
+        /// Compares the new cluster's share of the requests with the share in the written weights.
         share "share": optional Share,
         /// A threshold for a single value.
         success_condition "successCondition": optional Condition,
@@ -318,7 +318,7 @@ record! {
         address "address": required Url,
         /// Headers of every request.
         headers "headers": optional Vec<Placed<Header>> = [],
-        /// Maximum time until an answer is complete.
+        /// Maximum time until a response is complete.
         timeout "timeout": optional Period = "10s",
         /// PromQL for a single value, with `successCondition`.
         query "query": optional Query,
@@ -338,11 +338,11 @@ record! {
         value "value": optional Line,
         /// The environment variable that contains the value.
         from_env "fromEnv": optional Line,
-        /// The file that contains the value. It is read again for each request.
+        /// The file that contains the value. The file is read again for each request.
         from_file "fromFile": optional Line,
     }; exactly CUT032 ["value", "fromEnv", "fromFile"]
 
-    /// An HTTP probe with an expected answer.
+    /// An HTTP probe with an expected response.
     Http as "`http`" {
         /// The URL for a GET request. The placeholder `{{cluster}}` is the new cluster.
         url "url": required Url,
@@ -352,7 +352,7 @@ record! {
         status "status": optional Status = 200,
         /// A text that the body must contain.
         body "body": optional Line,
-        /// Maximum time until the answer is complete.
+        /// Maximum time until the response is complete.
         timeout "timeout": optional Period = "5s",
     }
 
@@ -399,9 +399,10 @@ record! {
         ratio "ratio": optional Times = 1.5,
         /// The probability of a false alarm while the shares do not change.
         alpha "alpha": optional Chance = 0.01,
-        /// How much higher the new error rate may be for a raise, in percentage points, by its upper bound.
+        /// For a raise, the upper bound of the difference between the error rates must not exceed this.
+        /// In percentage points.
         max_difference "maxDifference": optional Ratio = 1,
-        /// Compared time before a raise.
+        /// Minimum time over which the clusters are compared before a raise.
         min_bake "minBake": optional Period = "5m",
     }
 
@@ -429,49 +430,49 @@ record! {
 
     /// Gates on the health of targets.
     TargetHealth as "`targetHealth`" {
-        /// Checked before the share of a target group rises.
+        /// Checked before the share of a target group is raised.
         raise "raise": optional Raise = {},
-        /// Checked while a target group carries traffic.
+        /// Checked while a target group has traffic.
         guard "guard": optional Guard = {},
         /// Maximum time that a raise may wait for its gate.
         timeout "timeout": optional Period = "20m",
-        /// What happens after that time.
+        /// What happens after `timeout`: `pause` or `rollback`.
         on_timeout "onTimeout": optional Reaction = "pause",
     }
 
-    /// Checked before the share of a target group rises.
+    /// Checked before the share of a target group is raised.
     Raise as "`raise`" {
         /// Minimum number of healthy targets.
         min_healthy "minHealthy": optional Targets = 1,
         /// Minimum percentage of the group's registered targets that must be healthy.
         min_healthy_percent "minHealthyPercent": optional Ratio = 95,
-        /// Factor on the target group's coming share of the old cluster's targets (at the start or today). With 1.0,
+        /// Factor on the target group's next share of the old cluster's targets (at the start or now). With 1.0,
         /// the new cluster needs as many targets as the old one.
         capacity "capacity": optional Factor = 1.0,
-        /// For how long all this must hold; `0s`: two readings in a row. Omitted: three health check intervals of the
-        /// group.
+        /// How long these conditions must be met without interruption; `0s`: at two readings in a row.
+        /// Omitted: three health check intervals of the group.
         stable_for "stableFor": optional Delay,
     }
 
-    /// Checked while a target group carries traffic.
+    /// Checked while a target group has traffic.
     Guard as "`guard`" {
         /// Minimum percentage of the group's targets that must be healthy.
         min_healthy_percent "minHealthyPercent": optional Ratio = 70,
-        /// For how long the group may be below it.
+        /// How long the group may be below `minHealthyPercent`.
         for_ "for": optional Period = "90s",
     }
 
-    /// One step.
+    /// One step of the strategy.
     Step as "a step" {
         /// The name of the step, for options such as `--to-step`.
         name "name": optional StepName,
-        /// Attaches the target groups of `to` at weight 0, creates bindings, waits for the raise gate: `bind: {}`.
+        /// `bind: {}` attaches the target groups of `to` at weight 0, creates bindings, and waits for the raise gate.
         bind "bind": optional Empty,
         /// The share of `to`, in percent of the managed part. `from` gets the rest.
         set_weight "setWeight": optional Percent,
         /// The shares of all clusters, in percent of the managed part. Their sum is 100.
         set_shares "setShares": optional Table<Percent>,
-        /// Waits under guard, for a duration or for an approval.
+        /// Waits for a duration or for an approval. The guard is on.
         pause "pause": optional Pause,
         /// Runs a command; `undo` is the command that reverses it.
         exec "exec": optional ExecStep,
@@ -480,7 +481,7 @@ record! {
         gates "gates": optional Vec<Placed<MetricGate>> = [],
     }; exactly CUT020 ["bind", "setWeight", "setShares", "pause", "exec"]
 
-    /// Waits under guard: `{duration: 10m}`; or for an approval: `{}`, `{approval: TEXT}`.
+    /// Waits for a duration, `{duration: 10m}`, or for an approval, `{}` or `{approval: TEXT}`. The guard is on.
     Pause as "`pause`" {
         /// How long to bake.
         duration "duration": optional Period,
@@ -488,7 +489,7 @@ record! {
         approval "approval": optional Line,
         /// Maximum time to wait for an approval. Omitted: unlimited.
         timeout "timeout": optional Period,
-        /// What happens after that time: `rollback`, `pause` (the run continues after an approval and a resume), or
+        /// What happens after `timeout`: `rollback`, `pause` (the run continues after an approval and a resume), or
         /// `proceed`.
         on_timeout "onTimeout": optional ApprovalReaction,
     }; at_most CUT020 ["duration", "approval"]

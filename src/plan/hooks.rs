@@ -1,4 +1,4 @@
-//! The fields of hooks and `exec` steps: commands and HTTP requests of a plan.
+//! Declares the fields of hooks and `exec` steps: commands and HTTP requests of a plan.
 
 use schemars::json_schema;
 
@@ -21,7 +21,7 @@ record! {
     Hook as "a hook" {
         /// The name of the hook in the journal and in scenarios.
         name "name": optional StepName,
-        /// Runs before each `bind` or `shift` step begins (before its gates), while a `rollback` is under way, or
+        /// Runs before each `bind` or `shift` step begins (before its gates), while a `rollback` is in progress, or
         /// before the `finish` of the run.
         before "before": optional HookOccasion,
         /// Runs after each `bind` or `shift` step has settled, after a `rollback` has restored the traffic, or after
@@ -59,10 +59,10 @@ record! {
     ExecStep as "`exec`" {
         /// Program and arguments. No shell is involved unless you call one.
         command "command": required Vec<Placed<Query>>,
-        /// The command that reverses it in a rollback. Undo commands run in the reverse order of the steps, after the
-        /// traffic is restored.
+        /// The command that reverses the step in a rollback. Undo commands run in the reverse order of the steps, after
+        /// the traffic is restored.
         undo "undo": optional Vec<Placed<Query>>,
-        /// Each command is killed after this time, and has failed.
+        /// Each command is killed after this time, which counts as a failure.
         timeout "timeout": optional Period = "10m",
     }
 }

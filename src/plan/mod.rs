@@ -1,9 +1,10 @@
-//! The plan file. [`lint`] turns bytes into a checked [`model::Plan`] to begin a run, or reports all errors with their
-//! places. [`read`] turns the text of a run that has begun into what can be understood of it.
+//! Parses and checks plan files. [`lint`] converts bytes to a checked [`model::Plan`] for a new run, or reports all
+//! errors with their places. [`read`] converts the plan text of an existing run, as far as this build understands the
+//! text.
 //!
-//! The stages: bytes, a tree of nodes that know their places (`yaml`), the fields of the file (`file`, with `decode`
-//! and `scalar`), the model (`check`). Every stage notes what is wrong and goes on; only text that is not valid YAML
-//! ends at its first error. Do not read files or live resources here.
+//! Parsing has three stages: `yaml` parses the text into a tree of nodes with places; `file`, with `decode` and
+//! `scalar`, decodes the nodes into fields; `check` builds the model. Every stage notes errors and goes on; only
+//! invalid YAML stops at the first error. Do not read files or live resources here.
 
 mod binding_fields;
 mod check;
@@ -45,7 +46,7 @@ pub fn lint(source: &str, bytes: &[u8]) -> Result<Plan, Diagnostics> {
     if bytes.len() > MAX_BYTES {
         let message = format!("the plan has more than {MAX_BYTES} bytes, which is the limit");
         let error = Diagnostic::new(Code::CUT001, Place::at("", 1, 1, 1), message);
-        errors.push(error.help("a plan over a hundred routes has about 20 KB: is this the right file?"));
+        errors.push(error.help("a plan with a hundred routes has about 20 KB: is this the right file?"));
         return Err(Diagnostics { source: source.to_owned(), text: String::new(), errors, more: 0 });
     }
     let plan = parse(source, bytes, Skeleton::default().plan(), &mut errors);
@@ -58,8 +59,9 @@ pub fn lint(source: &str, bytes: &[u8]) -> Result<Plan, Diagnostics> {
     Err(Diagnostics { source: source.to_owned(), text: plan.text, errors, more })
 }
 
-/// Reads the plan of a run that has begun, without today's rules. [`Plan::newer`] lists what this build does not know
-/// in it. Unknown and missing values are taken from `instead`. For an empty text the result is `instead`.
+/// Reads the plan of an existing run without applying the rules of [`lint`]. [`Plan::newer`] lists everything in the
+/// text that this build does not know. Unknown and missing values are taken from `instead`. For an empty text the
+/// result is `instead`.
 pub fn read(source: &str, bytes: &[u8], instead: Plan) -> Plan {
     if bytes.is_empty() {
         return instead;
@@ -76,7 +78,7 @@ pub fn read(source: &str, bytes: &[u8], instead: Plan) -> Plan {
     Plan { newer, ..plan }
 }
 
-/// Returns the plan of the bytes, and all errors in it.
+/// Parses a plan, and adds all errors to `errors`. Values that cannot be decoded are taken from `instead`.
 fn parse(source: &str, bytes: &[u8], instead: Plan, errors: &mut Vec<Diagnostic>) -> Plan {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let origin = check::Origin { source, text: &text, hash: hash(bytes) };
@@ -98,7 +100,7 @@ fn parse(source: &str, bytes: &[u8], instead: Plan, errors: &mut Vec<Diagnostic>
     Plan { source, hash: origin.hash, text, ..instead }
 }
 
-/// Lower-case hexadecimal SHA-256 of a plan's text.
+/// Returns the SHA-256 of a plan's text as lower-case hexadecimal digits.
 pub fn hash(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }

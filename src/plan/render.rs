@@ -1,4 +1,4 @@
-//! Renders errors in a plan for people: file, line, column, the source line, what is wrong, what would be correct.
+//! Renders the errors in a plan for people: file, line, column, source line, what is wrong, and what would be correct.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, S
 use super::diagnostic::{Diagnostics, Place};
 use crate::base::number;
 
-/// Renders all errors, one after the other, and their number. With `color`, for a terminal; otherwise in plain
-/// characters.
+/// Renders all errors, one after the other, followed by the number of errors. With `color`, uses the colors and line
+/// drawings of a terminal; otherwise plain characters.
 pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
     let text = crop(&diagnostics.text);
     let source = NamedSource::new(clean(&diagnostics.source), text.clone());
@@ -25,16 +25,16 @@ pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
             place: Place::at(&text, line, column, chars),
             source: (!text.is_empty()).then_some(&source),
         };
-        // An error that cannot be drawn is written as plain text.
+        // If the report cannot be rendered, the error is written as plain text.
         if text.is_empty() || handler.render_report(&mut out, &report).is_err() {
             let help = report.help.map(|h| format!("\n  help: {h}")).unwrap_or_default();
-            let words = format!(
+            let plain = format!(
                 "{}\n\n  {}:{line}:{column}: {}{help}\n",
                 report.code,
                 clean(&diagnostics.source),
                 report.message
             );
-            out.push_str(&words);
+            out.push_str(&plain);
         }
         out.push('\n');
     }
@@ -46,15 +46,15 @@ pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
 }
 
 /// Maximum number of characters of a source line that are shown.
-const LINE: usize = 300;
+const MAX_LINE: usize = 300;
 
-/// Returns the text with long lines cut, so that no line fills the terminal. Places keep their line and column.
+/// Cuts long lines of the text, so that no line fills the terminal. Lines and columns of places stay valid.
 fn crop(text: &str) -> String {
-    let cut = |line: &str| clean(&line.chars().take(LINE).collect::<String>());
+    let cut = |line: &str| clean(&line.chars().take(MAX_LINE).collect::<String>());
     text.split('\n').map(cut).collect::<Vec<_>>().join("\n")
 }
 
-/// Replaces characters that control a terminal: the file may come from anybody.
+/// Replaces characters that control a terminal, because the file may come from an untrusted source.
 fn clean(text: &str) -> String {
     let harmless = |c: char| match c {
         '\r' => ' ',

@@ -1,4 +1,4 @@
-//! The scalar values of the plan file: format, decoder and schema.
+//! Declares the scalar values of the plan file: format, decoder and JSON Schema.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,7 +41,7 @@ macro_rules! scalar {
     )+ };
 }
 
-/// Declares a scalar that is one of a few words.
+/// Declares a scalar whose value is one of a few words.
 macro_rules! word {
     ($($(#[doc = $doc:literal])+ $name:ident $code:ident { $($variant:ident $word:literal),+ })+) => { $(
         $(#[doc = $doc])+
@@ -88,21 +88,21 @@ pub(super) fn one_of<'a>(
 }
 
 word! {
-    /// `apiVersion`.
+    /// The value of `apiVersion`.
     ApiVersion CUT006 { V1Alpha1 "cutover.dev/v1alpha1" }
-    /// `kind`.
+    /// The value of `kind`.
     Kind CUT006 { Cutover "Cutover" }
-    /// `binding.mode`.
+    /// The value of `binding.mode`.
     Mode CUT005 { Create "create", Verify "verify" }
-    /// `binding.targetType`.
+    /// The value of `binding.targetType`.
     TargetKind CUT005 { Ip "ip", Instance "instance" }
-    /// What happens after a failure.
+    /// The reaction of the run to a failure: the value of `onFailure` and `onTimeout`.
     Reaction CUT005 { Rollback "rollback", Pause "pause" }
-    /// `rollback.stickiness`.
+    /// The value of `rollback.stickiness`.
     Stickiness CUT005 { Break "break", Keep "keep" }
-    /// `noData`.
+    /// The value of `noData`.
     Missing CUT005 { Pass "pass", Hold "hold", Fail "fail" }
-    /// `marker`.
+    /// The value of `marker`.
     MarkerKind CUT005 { Tag "tag", None "none" }
 }
 
@@ -121,12 +121,12 @@ fn label(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Returns a label that cannot be confused with a step's number.
+/// Decodes a step's name: a label that cannot be confused with a step's number.
 fn step_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let name = label(node, out)?;
     if !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()) {
         note(out, Code::CUT007, node.place, format!("`{name}` looks like the number of a step"))
-            .help("add a letter to it");
+            .help("add a letter to the name");
     }
     Some(name)
 }
@@ -135,7 +135,7 @@ fn account(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("an AWS account ID in quotes", out)?;
     if text.len() != 12 || !text.bytes().all(|b| b.is_ascii_digit()) {
         note(out, Code::CUT009, node.place, format!("`{}` is not a valid AWS account ID", clip(text)))
-            .help("write its twelve digits in quotes, without hyphens: \"123456789012\"");
+            .help("write the twelve digits of the account ID in quotes, without hyphens: \"123456789012\"");
     }
     Some(text.to_owned())
 }
@@ -156,17 +156,17 @@ fn region(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let zone =
         text.strip_suffix(|c: char| c.is_ascii_lowercase()).filter(|t| t.ends_with(|c: char| c.is_ascii_digit()));
     noted.help(zone.map_or("a region looks like `ap-northeast-2`".to_owned(), |r| {
-        format!("that is an availability zone; its region is `{r}`")
+        format!("`{}` is an availability zone; the region is `{r}`", clip(text))
     }));
     Some(text.to_owned())
 }
 
-/// Returns a duration that is longer than zero.
+/// Decodes a duration that is longer than zero.
 fn period(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Duration> {
     duration(node, duration::parse, out)
 }
 
-/// Returns a duration of something that need not be waited for.
+/// Decodes a duration that may be zero.
 fn period_or_zero(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Duration> {
     duration(node, duration::parse_or_zero, out)
 }
@@ -211,7 +211,7 @@ fn number(node: &Node, low: f64, high: f64, out: &mut Vec<Diagnostic>) -> Option
     Some(found)
 }
 
-/// Text for people: not empty, at most `most` characters.
+/// Decodes a text for people, which is not empty and has at most `most` characters.
 fn line(node: &Node, most: usize, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("text", out)?.trim();
     match text.chars().count() {
@@ -231,7 +231,7 @@ fn eks(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     if !(1..=100).contains(&text.len()) || !text.bytes().all(inside) || text.starts_with(['-', '_']) {
         let noted =
             note(out, Code::CUT016, node.place, format!("`{}` is not a valid name of an EKS cluster", clip(text)));
-        noted.help("write its name, not its ARN: letters, digits, hyphens and underscores");
+        noted.help("write the name of the cluster, not the ARN: letters, digits, hyphens and underscores");
     }
     Some(text.to_owned())
 }
@@ -272,13 +272,13 @@ fn listener(node: &Node, out: &mut Vec<Diagnostic>) -> Option<ListenerRef> {
             }
             let message = format!("`{}` is neither a port nor an ARN", clip(text));
             note(out, Code::CUT019, node.place, message)
-                .help("write the port without quotes, or the listener's ARN")
+                .help("write the number of the port without quotes, or the ARN of the listener")
                 .without_value()
         }
     }
 }
 
-/// `tag:KEY=VALUE,…`.
+/// Parses the part after `tag:` of a selector `tag:KEY=VALUE,…`. The error says what is wrong.
 fn tags(text: &str) -> Result<BTreeMap<String, String>, String> {
     let mut tags = BTreeMap::new();
     for pair in text.split(',') {
@@ -313,8 +313,8 @@ fn selector(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Selector> {
     }
 }
 
-/// Parses a load balancer or target group by name, ARN or tags, as in plans and on the command line. The error says
-/// what is wrong.
+/// Parses a selector of a load balancer or target group (name, ARN or tags), as written in plans and on the command
+/// line. The error says what is wrong.
 pub fn parse_selector(text: &str) -> Result<Selector, String> {
     if let Some(pairs) = text.strip_prefix("tag:") {
         return tags(pairs).map(Selector::Tags);
@@ -387,13 +387,13 @@ scalar! {
         "not": { "pattern": "^[0-9]+$" },
         "maxLength": 63
     }, step_name;
-    /// Twelve digits.
+    /// The ID of an AWS account: twelve digits.
     Account(String) = { "type": "string", "pattern": "^[0-9]{12}$" }, account;
     /// An AWS region.
     Region(String) = { "type": "string", "pattern": "^[a-z]+(-[a-z]+)+-[0-9]{1,2}$" }, region;
     /// An EKS cluster's name.
     EksName(String) = { "type": "string", "pattern": "^[0-9A-Za-z][0-9A-Za-z_-]*$", "maxLength": 100 }, eks;
-    /// Text for people.
+    /// A short text, such as a reason for people or a name.
     Line(String) = { "type": "string", "minLength": 1, "maxLength": 500 }, |n, out| line(n, 500, out);
     /// The name of a cluster of the plan.
     ClusterRef(String) = { "type": "string", "minLength": 1, "maxLength": 63 },
@@ -418,7 +418,7 @@ scalar! {
     Ratio(f64) = { "type": "number", "minimum": 0, "maximum": 100 }, |n, out| number(n, 0.0, 100.0, out);
     /// A factor on the required capacity.
     Factor(f64) = { "type": "number", "minimum": 0, "maximum": 10 }, |n, out| number(n, 0.0, 10.0, out);
-    /// Calls a second.
+    /// A number of calls per second.
     CallRate(f64) = { "type": "number", "minimum": 0.1, "maximum": 1000 }, |n, out| number(n, 0.1, 1000.0, out);
     /// A number of targets; a target group holds at most a thousand.
     Targets(u32) = { "type": "integer", "minimum": 1, "maximum": 1000 },
@@ -459,7 +459,7 @@ scalar! {
     Times(f64) = { "type": "number", "minimum": 1, "maximum": 100 }, |n, out| number(n, 1.0, 100.0, out);
     /// A probability.
     Chance(f64) = { "type": "number", "minimum": 0.0001, "maximum": 0.5 }, |n, out| number(n, 0.0001, 0.5, out);
-    /// Any number.
+    /// A number, which may be negative.
     Amount(f64) = { "type": "number", "minimum": -1e15, "maximum": 1e15 }, |n, out| number(n, -1e15, 1e15, out);
     /// A number of requests.
     Requests(u32) = { "type": "integer", "minimum": 1, "maximum": 1_000_000_000 },

@@ -1,6 +1,6 @@
-//! Computes how long a plan's steps take, which of them raise a share, and when each may begin. Pure functions over the
-//! checked plan. `routes` is
-//! the number of routes that a step writes: writes have a rate ([`WRITES`]).
+//! Computes how long a plan's steps take, which steps raise a share, and when each step may begin. All functions are
+//! pure and use the checked plan. The parameter `routes` is the number of routes that a step writes, because the rate
+//! of writes ([`WRITES`]) is limited.
 
 use std::time::Duration;
 
@@ -39,8 +39,8 @@ pub fn expected_routes(workloads: &[Workload]) -> usize {
     workloads.iter().flat_map(|w| &w.routes).filter_map(|entry| entry.expect).sum()
 }
 
-/// Whether a step gives a cluster a larger share than it has and than it had at the start. Steps that only return
-/// traffic wait for no window.
+/// Whether a step gives a cluster a larger share than the cluster has before the step and had at the start. Steps that
+/// only return traffic do not wait for a window.
 pub fn raises(strategy: &Strategy, number: usize) -> bool {
     let shares = |step: &Step| if let StepKind::Shares(shares) = &step.kind { Some(shares.clone()) } else { None };
     let Some(then) = strategy.steps.get(number.wrapping_sub(1)).and_then(shares) else { return false };
@@ -49,8 +49,8 @@ pub fn raises(strategy: &Strategy, number: usize) -> bool {
     then.iter().any(|(cluster, share)| *share > of(&before, cluster).max(of(&strategy.start, cluster)))
 }
 
-/// Returns the earliest start of each step of a plan that begins at `at`, followed by its end; shorter if a step fits
-/// into no window.
+/// Returns the earliest start of each step of a plan that begins at `at`, followed by the end of the plan. The list
+/// ends early if a step does not fit into any window.
 pub fn earliest_starts(plan: &Plan, at: Timestamp, routes: usize) -> Vec<Timestamp> {
     let strategy = &plan.strategy;
     let mut time = strategy.hours.not_before.map_or(at, |first| first.max(at));

@@ -1,11 +1,11 @@
-//! Suggests the known word that was probably meant.
+//! Suggests the known word that the author of an unknown word probably meant.
 
 use strsim::osa_distance;
 
 /// Returns the known word closest to `word`: equal except for case, or at most two edits away (one for short words,
 /// none for the shortest). `None` if none is close.
 pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // A limit, because the cost is quadratic and no field has a name of this length.
+    // The length is limited, because the cost is quadratic. No field has such a long name.
     if word.len() > 64 {
         return None;
     }
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn near_words_are_found_and_far_ones_are_not() {
+    fn only_similar_words_are_suggested() {
         let known = ["setWeight", "setShares", "pause", "bind", "name", "to"];
         for (word, want) in [
             ("setweight", Some("setWeight")),

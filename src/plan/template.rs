@@ -1,6 +1,6 @@
-//! Texts with placeholders `{{…}}`, of metric gates and notifications: finds and replaces the placeholders.
+//! Finds and replaces placeholders `{{…}}` in the texts of metric gates and notifications.
 
-/// A part of a text.
+/// A part of a text with placeholders.
 #[derive(Debug, PartialEq)]
 enum TemplatePart<'a> {
     Text(&'a str),
@@ -8,8 +8,8 @@ enum TemplatePart<'a> {
     Placeholder(&'a str, &'a str),
 }
 
-/// Splits a text. A name between double braces is a placeholder; anything else between braces, such as `{{.items}}` of
-/// other template languages, is text.
+/// Splits a text into plain text and placeholders. A name between double braces is a placeholder; anything else between
+/// braces, such as `{{.items}}` of other template languages, is text.
 fn parts(mut rest: &str) -> Vec<TemplatePart<'_>> {
     let mut all = Vec::new();
     while let Some(start) = rest.find("{{") {
@@ -19,7 +19,7 @@ fn parts(mut rest: &str) -> Vec<TemplatePart<'_>> {
             all.extend([TemplatePart::Text(&rest[..start]), TemplatePart::Placeholder(&rest[start..end], name)]);
             rest = &rest[end..];
         } else {
-            // The next pair may begin with the second of these braces.
+            // The next pair of braces may begin with the second of these braces.
             all.push(TemplatePart::Text(&rest[..=start]));
             rest = &rest[start + 1..];
         }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_named_between_braces_is_filled_in_and_nothing_else() {
+    fn only_names_between_double_braces_are_placeholders() {
         let text = "a{x=\"{{cluster}}\"}[{{ window }}] {{.items}} {{range .x}} {{{cluster}}} {{other}} {{";
         assert_eq!(placeholder_names(text).collect::<Vec<_>>(), ["cluster", "window", "cluster", "other"]);
         let filled = fill(text, |name| match name {

@@ -1,4 +1,4 @@
-//! The scalar values of the plan file about time: days, times of day, time zones, moments.
+//! Declares the scalar values of the plan file about time: days, times of day, time zones, moments.
 
 use jiff::Timestamp;
 use jiff::civil::{DateTime, Time, Weekday};
@@ -35,12 +35,12 @@ impl Day {
     }
 }
 
-/// A moment as written in the file.
+/// A moment as written in the plan file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum MomentValue {
     /// A moment with an offset.
     At(Timestamp),
-    /// A moment without an offset, by a clock in some time zone.
+    /// A moment without an offset: a time that the clock of a time zone shows.
     Wall(DateTime),
 }
 

@@ -1,6 +1,6 @@
-//! Parses YAML into a tree of nodes that know their places, within fixed limits of depth and size.
+//! Parses YAML into a tree of nodes with their places in the text, within fixed limits of depth and size.
 //!
-//! The tree exists so that all errors can be reported at once; a deserializer stops at the first one.
+//! The tree exists so that all errors can be reported at once. A deserializer stops at the first error.
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Spanned, options::MergeKeyPolicy};
@@ -8,17 +8,17 @@ use serde_saphyr::{Spanned, options::MergeKeyPolicy};
 use super::diagnostic::{Diagnostic, Place};
 use crate::base::finding::Code;
 
-/// Maximum size of a plan in bytes. A plan with a hundred routes has a tenth of it.
+/// Maximum size of a plan in bytes. A plan with a hundred routes has about 20 KB.
 pub const MAX_BYTES: usize = 256 * 1024;
 const MAX_DEPTH: usize = 32;
 const MAX_NODES: usize = 20_000;
 
-/// A value of the file.
+/// A value of the plan file.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {
-    /// The key that leads to it, if it is in a mapping.
+    /// The key of the value, if the value is in a mapping.
     pub key: Option<(String, Place)>,
-    /// Its place in the text.
+    /// The place of the value in the text.
     pub place: Place,
     pub value: Value,
 }
@@ -29,7 +29,7 @@ pub(crate) enum Value {
     Bool(bool),
     Int(i128),
     Float(f64),
-    /// A number in octal, hexadecimal, with leading zeros and similar: versions of YAML disagree about its value.
+    /// A number in a format that versions of YAML read differently, such as octal, hexadecimal or with leading zeros.
     AmbiguousNumber(String),
     /// Text; `plain`: written without quotes.
     Text {
@@ -37,7 +37,7 @@ pub(crate) enum Value {
         plain: bool,
     },
     List(Vec<Node>),
-    /// In the order of the file; keys are unique.
+    /// The entries of a mapping, in the order of the file, with unique keys.
     Map(Vec<Node>),
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn read(text: &str) -> Result<Node, Diagnostic> {
     Ok(to_node(text, None, raw))
 }
 
-/// Explains a parser error in the terms of a plan if its place alone does not.
+/// Converts a parser error to a diagnostic, with an explanation in the terms of a plan.
 fn explain_parser_error(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
     use serde_saphyr::Error as E;
     use serde_saphyr::budget::BudgetBreach as B;
@@ -108,12 +108,12 @@ fn explain_parser_error(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
             found("it has more than one document").help("a file has one plan: remove everything after `---`")
         }
         E::Budget { breach: B::Depth { .. }, .. } => {
-            found("it is nested too deeply").help(format!("a plan has at most {MAX_DEPTH} levels"))
+            found(&format!("it is nested in more than {MAX_DEPTH} levels, which is the limit"))
+                .help("is this the right file?")
         }
-        E::Budget { .. } => found("it has too many values").help(format!(
-            "a plan has at most {MAX_NODES} values: is this the right \
-                file?"
-        )),
+        E::Budget { .. } => {
+            found(&format!("it has more than {MAX_NODES} values, which is the limit")).help("is this the right file?")
+        }
         _ => found(&message).help("check the quotes, brackets and indentation here and on the line before"),
     }
 }
@@ -121,7 +121,7 @@ fn explain_parser_error(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
 fn place(text: &str, location: serde_saphyr::Location) -> Place {
     let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     let span = location.span();
-    // The parser's own offsets avoid a search from the beginning of the text for every value.
+    // The byte offsets of the parser avoid a search from the beginning of the text for every value.
     if let (Some(offset), Some(len)) = (span.byte_offset().map(at), span.byte_len().map(at))
         && let Some(found) = text.get(offset..offset.saturating_add(len).min(text.len()))
     {
@@ -169,7 +169,7 @@ fn to_node(text: &str, key: Option<(String, Place)>, raw: Spanned<Raw>) -> Node 
     Node { key, place, value }
 }
 
-/// Whether a number is written such that all versions of YAML and JSON read the same value: `12`, `-3`, `0.5`.
+/// Whether all versions of YAML and JSON read the same value from this number: `12`, `-3`, `0.5`.
 fn is_plain_decimal(written: &str) -> bool {
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
     let unsigned = written.strip_prefix('-').unwrap_or(written);
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_those_of_the_text() {
+    fn nodes_have_their_places_in_the_text() {
         let text = "a: 1\nüb:\n  - x: \"y\"\n    z: 010\n  - no\n";
         let root = read(text).unwrap();
         let Value::Map(entries) = &root.value else { panic!() };

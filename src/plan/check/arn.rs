@@ -5,7 +5,7 @@ use crate::base::arn::Arn;
 use crate::base::finding::Code;
 use crate::plan::decode::clip;
 
-/// A kind of ARN: its name in messages, the prefix of its resource, and the number of segments of the resource.
+/// A kind of ARN: the kind's name in messages, the prefix of the resource, and the number of segments of the resource.
 pub(super) struct ArnKind(&'static str, &'static str, usize);
 
 pub(super) const LOAD_BALANCER: ArnKind = ArnKind("an Application Load Balancer", "loadbalancer/app/", 4);
@@ -13,7 +13,7 @@ pub(super) const TARGET_GROUP: ArnKind = ArnKind("a target group", "targetgroup/
 pub(super) const LISTENER: ArnKind = ArnKind("a listener of an Application Load Balancer", "listener/app/", 5);
 pub(super) const RULE: ArnKind = ArnKind("a rule of an Application Load Balancer", "listener-rule/app/", 6);
 
-/// Notes what is wrong with an ARN that must be one of `kinds`.
+/// Checks an ARN that must be of one of `kinds`, and notes errors.
 pub(super) fn check(arn: &str, kinds: &[ArnKind], place: Place, scope: &PlanContext, out: &mut Vec<Diagnostic>) {
     let parsed = Arn::parse(arn).filter(|arn| arn.service == "elasticloadbalancing");
     let Some(Arn { partition, region, account, resource, .. }) = parsed else {
@@ -29,7 +29,7 @@ pub(super) fn check(arn: &str, kinds: &[ArnKind], place: Place, scope: &PlanCont
         let wanted: Vec<&str> = kinds.iter().map(|k| k.0).collect();
         let shapes: Vec<String> = kinds.iter().map(|k| format!("…:{}…", k.1)).collect();
         let message = format!("the ARN of `{}` is not that of {}", clip(resource), wanted.join(" or "));
-        note(out, Code::CUT016, place, message).help(format!("it must have the form {}", shapes.join(" or ")));
+        note(out, Code::CUT016, place, message).help(format!("the ARN must have the form {}", shapes.join(" or ")));
     }
     for (what, found, wanted) in [("account", account, &scope.account), ("region", region, &scope.region)] {
         if let Some(wanted) = wanted.as_deref().filter(|w| *w != found) {

@@ -13,9 +13,10 @@ use crate::plan::model::metric::{
 };
 use crate::plan::scalar::Missing;
 
-/// CloudWatch reports its metrics per minute, up to three minutes late.
-const MINUTE: Duration = Duration::from_mins(1);
-const LATE: Duration = Duration::from_mins(3);
+/// The period of CloudWatch's metrics.
+const CLOUD_WATCH_PERIOD: Duration = Duration::from_mins(1);
+/// How late the metrics of CloudWatch are complete.
+const CLOUD_WATCH_DELAY: Duration = Duration::from_mins(3);
 
 /// Returns every metric gate, in the order of the file.
 pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<MetricGate> {
@@ -51,11 +52,11 @@ fn gate(
     out: &mut Vec<Diagnostic>,
 ) -> Option<MetricGate> {
     let gate = &at.value;
-    placeholders(gate, &scope, out);
+    check_gate_placeholders(gate, &scope, out);
     let source = source(gate)?;
-    let judge = judge(at, &source, out)?;
+    let convert_condition = convert_condition(at, &source, out)?;
     let interval = gate.interval.as_ref()?.value.0;
-    let late = if matches!(source, MetricSource::CloudWatch(_)) { LATE } else { Duration::ZERO };
+    let default_delay = if matches!(source, MetricSource::CloudWatch(_)) { CLOUD_WATCH_DELAY } else { Duration::ZERO };
     let checked = MetricGate {
         name: gate.name.as_ref()?.value.0.clone(),
         scope,
@@ -64,7 +65,7 @@ fn gate(
         interval,
         initial_delay: gate.initial_delay.as_ref().map_or(Duration::ZERO, |d| d.value.0),
         window: gate.window.as_ref().map_or(interval, |w| w.value.0),
-        delay: gate.delay.as_ref().map_or(late, |d| d.value.0),
+        delay: gate.delay.as_ref().map_or(default_delay, |d| d.value.0),
         no_data: match gate.no_data.as_ref()?.value {
             Missing::Pass => NoData::Pass,
             Missing::Hold => NoData::Hold,
@@ -74,7 +75,7 @@ fn gate(
         failure_limit: gate.failure_limit.as_ref()?.value.0,
         dry_run: gate.dry_run.as_ref()?.value.0,
         source,
-        condition: judge,
+        condition: convert_condition,
     };
     check_consistency(at, &checked, services, out);
     Some(checked)
@@ -88,13 +89,19 @@ fn check_consistency(at: &Placed<file::MetricGate>, gate: &MetricGate, services:
     if let Some(window) = at.value.window.as_ref().filter(|w| gate.compares() && w.value.0 != gate.interval) {
         wrong(
             window.place,
-            "the clusters are compared over windows of one `interval`",
-            "remove `window`, and set `interval` to its value",
+            "`window` has no effect: the clusters are compared over windows of one `interval`",
+            "remove `window`, and set `interval` to the value of `window`",
         );
     }
-    if matches!(gate.source, MetricSource::CloudWatch(_)) && !gate.interval.as_secs().is_multiple_of(MINUTE.as_secs()) {
+    if matches!(gate.source, MetricSource::CloudWatch(_))
+        && !gate.interval.as_secs().is_multiple_of(CLOUD_WATCH_PERIOD.as_secs())
+    {
         let place = at.value.interval.as_ref().map_or(at.head, |i| i.place);
-        wrong(place, "CloudWatch counts in full minutes", "write `1m`, `2m`, …");
+        wrong(
+            place,
+            "the `interval` is not a number of full minutes, but CloudWatch counts in full minutes",
+            "write `1m`, `2m`, …",
+        );
     }
     if !gate.raise && !gate.guard {
         wrong(
@@ -112,8 +119,8 @@ fn check_consistency(at: &Placed<file::MetricGate>, gate: &MetricGate, services:
     }
 }
 
-/// Notes unknown placeholders in a gate's texts.
-fn placeholders(gate: &file::MetricGate, scope: &GateScope, out: &mut Vec<Diagnostic>) {
+/// Checks a gate's texts, and notes unknown placeholders.
+fn check_gate_placeholders(gate: &file::MetricGate, scope: &GateScope, out: &mut Vec<Diagnostic>) {
     let names: &[&str] =
         if let GateScope::Workload(_) = scope { &["cluster", "workload", "window"] } else { &["cluster", "window"] };
     let prometheus = gate.prometheus.iter().map(|p| &p.value);
@@ -199,8 +206,12 @@ fn cloud_watch(at: &file::CloudWatch) -> Option<CloudWatch> {
     Some(CloudWatch { metric, latency: statistic })
 }
 
-/// Returns the condition of a gate, if its source provides the values for it.
-fn judge(at: &Placed<file::MetricGate>, source: &MetricSource, out: &mut Vec<Diagnostic>) -> Option<GateCondition> {
+/// Returns the condition of a gate; notes an error if the source does not provide the values for the condition.
+fn convert_condition(
+    at: &Placed<file::MetricGate>,
+    source: &MetricSource,
+    out: &mut Vec<Diagnostic>,
+) -> Option<GateCondition> {
     let gate = &at.value;
     let given = [
         ("errorRate", gate.error_rate.as_ref().map(|a| a.head)),
@@ -209,12 +220,12 @@ fn judge(at: &Placed<file::MetricGate>, source: &MetricSource, out: &mut Vec<Dia
         ("successCondition", gate.success_condition.as_ref().map(|a| a.head)),
     ];
     let chosen: Vec<_> = given.iter().filter_map(|(key, place)| Some((*key, (*place)?))).collect();
-    let able = possible_conditions(source);
+    let possible = possible_conditions(source);
     match chosen[..] {
-        [] if able.contains("") => return Some(GateCondition::State),
+        [] if possible.contains("") => return Some(GateCondition::State),
         [] => {
-            let names: Vec<_> = able.iter().copied().filter(|a| !a.is_empty()).collect();
-            let message = format!("the gate does not say how to judge its `{}`", source.kind());
+            let names: Vec<_> = possible.iter().copied().filter(|a| !a.is_empty()).collect();
+            let message = format!("the gate has no condition for the values of `{}`", source.kind());
             let help = if names.is_empty() {
                 condition_help(source).to_owned()
             } else {
@@ -222,23 +233,23 @@ fn judge(at: &Placed<file::MetricGate>, source: &MetricSource, out: &mut Vec<Dia
             };
             return note(out, Code::CUT030, at.head, message).help(help).without_value();
         }
-        [(key, place)] if !able.contains(key) => {
+        [(key, place)] if !possible.contains(key) => {
             let message = format!("`{key}` needs values that this `{}` source does not provide", source.kind());
             note(out, Code::CUT031, place, message).help(condition_help(source));
         }
         [_] => {}
         [_, (_, second), ..] => {
             let keys: Vec<_> = chosen.iter().map(|(key, _)| *key).collect();
-            let message = format!("a gate has only one condition, not {} together", list(&keys));
+            let message = format!("the gate has {} together, but a gate can have only one condition", list(&keys));
             return note(out, Code::CUT030, second, message)
                 .help("keep one of them, and move the other to another gate")
                 .without_value();
         }
     }
-    chosen_judge(gate, out)
+    convert_chosen_condition(gate, out)
 }
 
-fn chosen_judge(gate: &file::MetricGate, out: &mut Vec<Diagnostic>) -> Option<GateCondition> {
+fn convert_chosen_condition(gate: &file::MetricGate, out: &mut Vec<Diagnostic>) -> Option<GateCondition> {
     if let Some(at) = &gate.error_rate {
         let e = &at.value;
         return Some(GateCondition::ErrorRate(ErrorRate {
@@ -260,14 +271,14 @@ fn chosen_judge(gate: &file::MetricGate, out: &mut Vec<Diagnostic>) -> Option<Ga
     let at = gate.success_condition.as_ref()?;
     let (most, least) = (at.value.at_most.as_ref().map(|a| a.value.0), at.value.at_least.as_ref().map(|a| a.value.0));
     if at.complete && (most.is_none() && least.is_none() || most.zip(least).is_some_and(|(most, least)| most < least)) {
-        note(out, Code::CUT031, at.head, "no value, or every value, meets this condition")
+        note(out, Code::CUT031, at.head, "this condition is met by no value, or by every value")
             .help("write `{atMost: N}`, `{atLeast: N}`, or both with the smaller as `atLeast`");
     }
     Some(GateCondition::Condition { at_most: most, at_least: least })
 }
 
-/// Returns the conditions for which a source provides values. An empty name: the source itself reports success or
-/// failure.
+/// Returns the names of the conditions for which a source provides values. An empty name means that the source itself
+/// reports success or failure.
 fn possible_conditions(source: &MetricSource) -> BTreeSet<&'static str> {
     let when = |key: &'static str, can: bool| can.then_some(key);
     match source {

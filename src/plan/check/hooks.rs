@@ -10,15 +10,15 @@ use crate::plan::scalar::Query;
 
 /// Returns every hook, in the order of the file.
 pub(super) fn all(strategy: &Strategy, out: &mut Vec<Diagnostic>) -> Vec<hook::Hook> {
-    strategy.hooks.iter().flat_map(|all| &all.value).filter_map(|at| hook(at, out)).collect()
+    strategy.hooks.iter().flat_map(|all| &all.value).filter_map(|at| convert_hook(at, out)).collect()
 }
 
-fn hook(at: &Placed<Hook>, out: &mut Vec<Diagnostic>) -> Option<hook::Hook> {
+fn convert_hook(at: &Placed<Hook>, out: &mut Vec<Diagnostic>) -> Option<hook::Hook> {
     let Hook { name, before, after, exec, http, on_failure } = &at.value;
     let occasion = occasion(before.as_ref().or(after.as_ref())?.value);
     let (action, timeout) = match (exec, http) {
         (Some(exec), None) => {
-            (HookAction::Exec(words(exec.value.command.as_ref()?, out)?), exec.value.timeout.as_ref()?.value.0)
+            (HookAction::Exec(command_words(exec.value.command.as_ref()?, out)?), exec.value.timeout.as_ref()?.value.0)
         }
         (None, Some(http)) => {
             let (url, headers) = (http.value.url.as_ref()?.value.0.clone(), headers(http.value.headers.as_ref()?)?);
@@ -26,27 +26,29 @@ fn hook(at: &Placed<Hook>, out: &mut Vec<Diagnostic>) -> Option<hook::Hook> {
         }
         _ => {
             let message = if exec.is_some() {
-                "a hook is an `exec` or an `http`, not both"
+                "the hook has both `exec` and `http`"
             } else {
                 "the hook has neither `exec` nor `http`"
             };
-            return note(out, Code::CUT039, at.head, message).help("add one of `exec` and `http`").without_value();
+            return note(out, Code::CUT039, at.head, message)
+                .help("write exactly one of `exec` and `http`")
+                .without_value();
         }
     };
-    // A hook cannot stop a rollback, nor something that has already happened.
-    let may = before.is_some() && occasion != HookEvent::Rollback;
-    if let Some(reaction) = on_failure.as_ref().filter(|r| r.value == HookReaction::Fail && !may) {
+    // A hook cannot stop a rollback or an event that has already happened.
+    let can_stop_run = before.is_some() && occasion != HookEvent::Rollback;
+    if let Some(reaction) = on_failure.as_ref().filter(|r| r.value == HookReaction::Fail && !can_stop_run) {
         let message = "a hook after an event, or before a rollback, cannot stop the run when it fails";
-        note(out, Code::CUT039, reaction.head, message).help("write `ignore`, or remove it");
+        note(out, Code::CUT039, reaction.head, message).help("write `ignore`, or remove `onFailure`");
     }
-    let must = may && on_failure.as_ref().is_none_or(|reaction| reaction.value == HookReaction::Fail);
+    let fails_run = can_stop_run && on_failure.as_ref().is_none_or(|reaction| reaction.value == HookReaction::Fail);
     Some(hook::Hook {
         name: name.as_ref().map(|n| n.value.0.clone()),
         before: before.is_some(),
         occasion,
         action,
         timeout,
-        fails_run: must,
+        fails_run,
     })
 }
 
@@ -59,21 +61,21 @@ fn occasion(occasion: HookOccasion) -> HookEvent {
     }
 }
 
-/// Converts an `exec` step.
+/// Converts an `exec` step to the model.
 pub(super) fn exec(at: &Placed<ExecStep>, out: &mut Vec<Diagnostic>) -> Option<hook::ExecCommand> {
-    let command = words(at.value.command.as_ref()?, out);
-    let undo = at.value.undo.as_ref().map(|undo| words(undo, out));
+    let command = command_words(at.value.command.as_ref()?, out);
+    let undo = at.value.undo.as_ref().map(|undo| command_words(undo, out));
     Some(hook::ExecCommand {
         command: command?,
         undo: match undo {
-            Some(words) => Some(words?),
+            Some(command_words) => Some(command_words?),
             None => None,
         },
         timeout: at.value.timeout.as_ref()?.value.0,
     })
 }
 
-fn words(command: &Placed<Vec<Placed<Query>>>, out: &mut Vec<Diagnostic>) -> Option<Vec<String>> {
+fn command_words(command: &Placed<Vec<Placed<Query>>>, out: &mut Vec<Diagnostic>) -> Option<Vec<String>> {
     if command.value.is_empty() && command.complete {
         return note(out, Code::CUT039, command.head, "the command is empty")
             .help("write `[./program, argument]`")

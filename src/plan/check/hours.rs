@@ -12,7 +12,7 @@ use crate::plan::model;
 use crate::plan::schedule::{min_duration_with_pauses, raises};
 use crate::plan::time::{Moment, MomentValue};
 
-/// A Monday. Which one does not matter, because windows repeat every week.
+/// A Monday at 00:00 UTC. Windows repeat every week, so any week gives the same result.
 const SOME_WEEK: Timestamp = Timestamp::constant(1_767_571_200, 0);
 
 pub(super) fn hours(strategy: &Strategy, out: &mut Vec<Diagnostic>) -> Hours {
@@ -66,17 +66,17 @@ fn instant(
         (MomentValue::At(at), _) => Some(at),
         (MomentValue::Wall(wall), Some(zone)) => zone.to_timestamp(wall).ok().or_else(|| {
             note(out, Code::CUT034, moment.place, format!("{wall} is outside of the supported dates"))
-                .help("write a date in the next years")
+                .help("write a date within the next years")
                 .without_value()
         }),
         (MomentValue::Wall(wall), None) => {
             let noted = note(out, Code::CUT034, moment.place, format!("{wall} has no time zone"));
-            noted.help(format!("write its offset, as in `2026-12-24T12:00:00+01:00`{help}")).without_value()
+            noted.help(format!("add an offset, as in `2026-12-24T12:00:00+01:00`{help}")).without_value()
         }
     }
 }
 
-/// Notes steps that, with the pauses after them, are longer than any window.
+/// Notes steps that do not fit into any window together with the pauses after them.
 pub(super) fn check_steps_fit(
     strategy: &Strategy,
     checked: &model::Strategy,
@@ -91,7 +91,7 @@ pub(super) fn check_steps_fit(
         if !raises(checked, step.number) || earliest_fit(&weekly, SOME_WEEK, long).is_some() {
             continue;
         }
-        // The longest of the pauses that do not fit.
+        // The error points to the longest of the pauses.
         let pauses = steps.iter().skip(step.number).take_while(|(s, _)| !super::is_shares(&s.kind));
         let length =
             |s: &model::Step| if let model::StepKind::Bake(time) = s.kind { time } else { std::time::Duration::ZERO };

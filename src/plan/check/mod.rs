@@ -1,5 +1,5 @@
-//! Checks what the values of a plan mean together, and builds the model from them. Each check notes what is wrong, and
-//! the other checks go on. Do not add checks against live resources.
+//! Checks whether the values of a plan are consistent with each other, and builds the model from the values. Each check
+//! notes errors, and the other checks go on. Do not add checks against live resources.
 
 mod arn;
 mod gates;
@@ -21,25 +21,25 @@ use crate::base::finding::{Code, Source};
 use crate::base::number;
 use crate::plan::schedule;
 
-/// The origin of a plan.
+/// The text of a plan and where it was read from.
 pub(super) struct Origin<'a> {
     pub source: &'a str,
     pub text: &'a str,
-    /// SHA-256, lower-case hexadecimal.
+    /// The SHA-256 of the text, in lower-case hexadecimal digits.
     pub hash: String,
 }
 
-/// What a check needs to know about the rest of the plan.
+/// The parts of the plan that several checks need.
 struct PlanContext {
-    /// In the order of the file.
+    /// The names of the clusters, in the order of the file.
     clusters: Vec<String>,
-    /// Whether this is all of them. If a cluster could not be read, the check for unknown names is off.
+    /// Whether `clusters` has all clusters. If a cluster could not be decoded, the check for unknown names is off.
     complete: bool,
     account: Option<String>,
     region: Option<String>,
 }
 
-/// Builds the plan of a document, and notes all that is wrong with it. What could not be read (and was noted) is taken
+/// Builds the plan of a document, and notes all errors. Values that could not be decoded (and were noted) are taken
 /// from `instead`.
 pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mut Vec<Diagnostic>) -> Plan {
     let name = document
@@ -51,7 +51,7 @@ pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mu
     let Some(spec) = document.spec.as_ref().map(|s| &s.value) else {
         return Plan { name, source, text, hash, ..instead };
     };
-    // Either correct, or noted by the decoder.
+    // The decoder has already noted errors in these fields.
     let _ = (&document.api_version, &document.kind);
     let scope = scope(spec);
     let clusters = clusters(spec, out);
@@ -95,7 +95,7 @@ fn scope(spec: &Spec) -> PlanContext {
     let all = spec.clusters.as_ref().map(|clusters| clusters.value.len());
     let aws = |of: fn(&Aws) -> Option<String>| spec.aws.as_ref().and_then(|aws| of(&aws.value));
     PlanContext {
-        // One of two clusters with the same name probably should have another name.
+        // If two clusters have the same name, one of the names is probably wrong, so a name may be missing here.
         complete: all.is_some() && names.as_ref().map(|n| n.iter().collect::<BTreeSet<_>>().len()) == all,
         clusters: names.unwrap_or_default(),
         account: aws(|a| Some(a.account_id.as_ref()?.value.0.clone())),
@@ -104,7 +104,7 @@ fn scope(spec: &Spec) -> PlanContext {
 }
 
 impl PlanContext {
-    /// Whether there is a cluster with this name; notes an error if not.
+    /// Whether the plan has a cluster with this name; notes an error if not.
     fn check_cluster(&self, name: &str, place: Place, out: &mut Vec<Diagnostic>) -> bool {
         if self.clusters.iter().any(|c| c == name) {
             return true;
@@ -120,9 +120,9 @@ impl PlanContext {
     }
 }
 
-/// Notes every value that occurs a second time.
+/// Remembers values, and notes an error for every value that occurs a second time.
 struct UniqueValues {
-    /// Begins the message after `two`, such as `clusters are called`.
+    /// The text after "two" in the message, such as `clusters are called`.
     what: &'static str,
     code: Code,
     seen: BTreeMap<String, Place>,
@@ -178,7 +178,7 @@ fn workloads(spec: &Spec, scope: &PlanContext, out: &mut Vec<Diagnostic>) -> Opt
     let workloads = spec.workloads.as_ref()?;
     if workloads.value.is_empty() {
         note(out, Code::CUT004, workloads.head, "the plan has no workload")
-            .help("add one: `- name: …` with its `routes`");
+            .help("add a workload: `- name: …` with `routes`");
     }
     let mut names = UniqueValues::new("workloads are called", Code::CUT008);
     let mut groups = routes::UsedGroups::default();
@@ -229,7 +229,7 @@ fn service_ref(service: &Service) -> Option<model::ServiceRef> {
     })
 }
 
-/// Returns the Services of `services`; `None` if one of them could not be read.
+/// Returns the Services of `services`; `None` if one Service could not be decoded.
 fn services_by_cluster(
     table: &Placed<Table<Service>>,
     scope: &PlanContext,
@@ -247,7 +247,7 @@ fn services_by_cluster(
     Some(all)
 }
 
-/// Notes clusters that carry traffic and have a Service of a workload, but to which the plan gives no access.
+/// Notes clusters that get traffic and have a Service of a workload, but to which the plan gives no access.
 fn check_access(spec: &Spec, clusters: &[model::Cluster], strategy: &model::Strategy, out: &mut Vec<Diagnostic>) {
     let workloads = || spec.workloads.iter().flat_map(|w| &w.value).map(|w| &w.value);
     let places = spec.clusters.iter().flat_map(|c| &c.value);
@@ -258,14 +258,14 @@ fn check_access(spec: &Spec, clusters: &[model::Cluster], strategy: &model::Stra
         let Some(workload) = workloads().find(|w| w.service.is_some() || named(w)) else { continue };
         let name = workload.name.as_ref().map_or("a workload".to_owned(), |n| format!("workload `{}`", n.value.0));
         let carries = [&strategy.from, &strategy.to].contains(&&cluster.name) || strategy.peak(&cluster.name) > 0;
-        // If a field of it could not be read, that may be its access.
+        // If a field of the cluster could not be decoded, the field may be the access.
         if carries && at.complete && cluster.access == ClusterAccess::None {
             let message =
                 format!("the plan gives no access to cluster `{}`, but {name} has a `service` in it", cluster.name);
             note(out, Code::CUT027, at.head, message).help(
                 "add `eks: NAME` or `kubeContext: NAME`. If this side is not Kubernetes (ECS, EC2, Lambda), name the \
                  Service only in the other cluster, with `services: {CLUSTER: {namespace: …, name: …, port: …}}` instead \
-                 of `service`; or remove `service`: then only target groups are attached",
+                 of `service`. Without `service` and `services`, only target groups are attached",
             );
         }
     }
@@ -279,7 +279,7 @@ fn state(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<StateLocation> {
         (Some(eks), _) => ClusterAccess::Eks(eks.value.0.clone()),
         (None, Some(context)) => ClusterAccess::KubeContext(context.value.0.clone()),
         (None, None) => {
-            // If a field of it could not be read, that may be its access.
+            // If a field of the cluster could not be decoded, the field may be the access.
             if at.complete {
                 let noted =
                     note(out, Code::CUT004, at.head, "the cluster of `state` has neither `eks` nor `kubeContext`");
@@ -316,7 +316,7 @@ fn known_code(name: &str, place: Place, out: &mut Vec<Diagnostic>) {
         None => {
             let noted =
                 note(out, Code::CUT025, place, format!("no finding has the code `{}`", super::decode::clip(name)));
-            noted.help("`cutover check` shows the codes of its findings; they look like `CUT042`");
+            noted.help("write a code that `cutover check` shows with a finding, such as `CUT042`");
         }
         Some(code) if code.source() == Source::Lint => {
             let message = format!("{name} ({}) is an error of the plan itself and cannot be accepted", code.title());
@@ -327,7 +327,7 @@ fn known_code(name: &str, place: Place, out: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Whether a step moves shares.
+/// Whether a step sets shares.
 fn is_shares(kind: &StepKind) -> bool {
     matches!(kind, StepKind::Shares(_))
 }

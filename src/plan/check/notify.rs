@@ -17,7 +17,7 @@ pub(super) fn all(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<Notification> {
 fn notification(at: &Placed<file::Notification>, out: &mut Vec<Diagnostic>) -> Option<Notification> {
     let to = destination(&at.value, out);
     let on = match &at.value.on {
-        None => Kind::ALL.iter().copied().filter(|k| k.usual()).collect(),
+        None => Kind::ALL.iter().copied().filter(|k| k.is_default()).collect(),
         Some(on) if on.value.is_empty() && on.complete => {
             return note(out, Code::CUT038, on.head, "the notification has no event")
                 .help(format!("remove `on`, or list some of {}", list(Kind::WORDS)))
@@ -57,8 +57,8 @@ fn destination(at: &file::Notification, out: &mut Vec<Diagnostic>) -> Option<Not
             .help("write `command: [PROGRAM, ARGUMENT, …]`")
             .without_value();
     }
-    let words = command.value.iter().map(|c| c.value.0.clone()).collect();
-    Some(NotificationTarget::Exec { command: words, timeout: exec.value.timeout.as_ref()?.value.0 })
+    let command_words = command.value.iter().map(|c| c.value.0.clone()).collect();
+    Some(NotificationTarget::Exec { command: command_words, timeout: exec.value.timeout.as_ref()?.value.0 })
 }
 
 fn secret(at: &file::UrlFrom) -> Option<SecretLocation> {
@@ -68,7 +68,7 @@ fn secret(at: &file::UrlFrom) -> Option<SecretLocation> {
     }
 }
 
-/// Notes every unknown placeholder.
+/// Checks a text, and notes every unknown placeholder.
 pub(super) fn check_placeholders(text: &str, place: Place, names: &[&str], out: &mut Vec<Diagnostic>) {
     for name in template::placeholder_names(text).filter(|name| !names.contains(name)) {
         let noted = note(out, Code::CUT037, place, format!("there is no placeholder `{{{{{}}}}}` here", clip(name)));

@@ -10,7 +10,7 @@ use crate::plan::file::{Alb, Route, Rule};
 use crate::plan::model::{BindingMode, BindingSpec, ListenerRef, RouteEntry, RuleRef, Selector, TargetType};
 use crate::plan::scalar::{ListenerName, Mode, Resource, TargetKind};
 
-/// The target groups of the plan so far: for each, its cluster and its place in the file.
+/// The target groups that were checked so far, by name, each with its cluster and its place in the file.
 #[derive(Default)]
 pub(super) struct UsedGroups(BTreeMap<String, (String, Place)>);
 
@@ -66,7 +66,7 @@ fn entry(alb: &Alb, scope: &PlanContext, groups: &mut UsedGroups, out: &mut Vec<
 }
 
 fn listeners(list: &[Placed<ListenerName>], scope: &PlanContext, out: &mut Vec<Diagnostic>) -> Vec<ListenerRef> {
-    let mut seen = UniqueValues::new("listeners of this route are", Code::CUT019);
+    let mut unique_names = UniqueValues::new("listeners of this route are", Code::CUT019);
     for listener in list {
         let name = match &listener.value.0 {
             ListenerRef::Port(port) => port.to_string(),
@@ -75,13 +75,13 @@ fn listeners(list: &[Placed<ListenerName>], scope: &PlanContext, out: &mut Vec<D
                 text.clone()
             }
         };
-        seen.check_value(&name, listener.place, out);
+        unique_names.check_value(&name, listener.place, out);
     }
     list.iter().map(|l| l.value.0.clone()).collect()
 }
 
 fn rules(list: &[Placed<Rule>], scope: &PlanContext, out: &mut Vec<Diagnostic>) -> Vec<RuleRef> {
-    let mut seen = UniqueValues::new("rules of this route are", Code::CUT019);
+    let mut unique_names = UniqueValues::new("rules of this route are", Code::CUT019);
     let mut checked = Vec::new();
     for rule in list {
         let Rule { default, priority, arn: by_arn } = &rule.value;
@@ -94,7 +94,7 @@ fn rules(list: &[Placed<Rule>], scope: &PlanContext, out: &mut Vec<Diagnostic>) 
             }
             _ => continue,
         };
-        seen.check_value(&name, rule.place, out);
+        unique_names.check_value(&name, rule.place, out);
         checked.push(found);
     }
     checked

@@ -20,15 +20,16 @@ pub(super) fn strategy(
     routes: usize,
     out: &mut Vec<Diagnostic>,
 ) -> Option<model::Strategy> {
-    let ends = ends(strategy, scope, out);
+    let direction = direction(strategy, scope, out);
     let gates = strategy.gates.as_ref().and_then(|g| g.value.target_health.as_ref()).and_then(|t| gates(&t.value, out));
-    let start = ends.as_ref().filter(|_| has_set_weight(strategy)).map(|ends| shares_toward(scope, ends, 0));
-    let steps = strategy.steps.as_ref().map(|s| steps(s, scope, ends.as_ref(), start.as_ref(), out));
+    let start =
+        direction.as_ref().filter(|_| has_set_weight(strategy)).map(|direction| shares_toward(scope, direction, 0));
+    let steps = strategy.steps.as_ref().map(|s| steps(s, scope, direction.as_ref(), start.as_ref(), out));
     let hooks = hooks::all(strategy, out);
     let before = out.len();
     let hours = hours::hours(strategy, out);
-    let whole = out.len() == before && strategy.windows.as_ref().is_none_or(|all| all.complete);
-    let Direction { from, to, .. } = ends?;
+    let hours_complete = out.len() == before && strategy.windows.as_ref().is_none_or(|all| all.complete);
+    let Direction { from, to, .. } = direction?;
     let checked = model::Strategy {
         from,
         to,
@@ -46,7 +47,7 @@ pub(super) fn strategy(
         start,
         steps: steps?,
     };
-    if whole {
+    if hours_complete {
         hours::check_steps_fit(strategy, &checked, routes, out);
     }
     Some(checked)
@@ -59,38 +60,39 @@ fn reaction(reaction: Reaction) -> OnFailure {
     }
 }
 
-/// `from` and `to`.
+/// The clusters `from` and `to` of a strategy.
 struct Direction {
     from: String,
     to: String,
-    /// Whether both are clusters of the plan, and different ones.
+    /// Whether `from` and `to` are two different clusters of the plan.
     valid: bool,
 }
 
-fn ends(strategy: &Strategy, scope: &PlanContext, out: &mut Vec<Diagnostic>) -> Option<Direction> {
+fn direction(strategy: &Strategy, scope: &PlanContext, out: &mut Vec<Diagnostic>) -> Option<Direction> {
     let mut known = |end: &Option<Placed<crate::plan::scalar::ClusterRef>>| {
         let end = end.as_ref()?;
         Some((end.value.0.clone(), scope.check_cluster(&end.value.0, end.place, out)))
     };
     let (from, to) = (known(&strategy.from), known(&strategy.to));
-    let ((from, one), (to, other)) = (from?, to?);
-    if from == to && one {
+    let ((from, from_known), (to, to_known)) = (from?, to?);
+    if from == to && from_known {
         let place = strategy.to.as_ref().map(|t| t.place).unwrap_or_default();
         let others: Vec<&String> = scope.clusters.iter().filter(|c| **c != from).collect();
         let others = if others.is_empty() { String::new() } else { format!("; there is also {}", list(&others)) };
         let message = format!("`from` and `to` are both `{from}`");
-        note(out, Code::CUT013, place, message).help(format!("traffic moves from one cluster to another{others}"));
+        note(out, Code::CUT013, place, message)
+            .help(format!("`from` and `to` must be different clusters of the plan{others}"));
     }
-    let right = one && other && from != to;
-    Some(Direction { from, to, valid: right })
+    let valid = from_known && to_known && from != to;
+    Some(Direction { from, to, valid })
 }
 
-/// Whether `from` must have a share of 100 at the start. It must not if the plan has only `setShares` steps.
+/// Whether the plan has a `setWeight` step. If so, `from` must have a share of 100 at the start.
 fn has_set_weight(strategy: &Strategy) -> bool {
     strategy.steps.iter().flat_map(|s| &s.value).any(|s| s.value.set_weight.is_some())
 }
 
-/// Returns the shares with `percent` for `to`, the rest for `from`, and 0 for the others.
+/// Returns shares with `percent` for `to`, the rest for `from`, and 0 for all other clusters.
 fn shares_toward(scope: &PlanContext, Direction { from, to, .. }: &Direction, percent: u32) -> Shares {
     let share = |c: &String| match c {
         c if c == to => percent,
@@ -138,7 +140,7 @@ fn gates(health: &TargetHealth, out: &mut Vec<Diagnostic>) -> Option<TargetHealt
 fn steps(
     steps: &Placed<Vec<Placed<Step>>>,
     scope: &PlanContext,
-    ends: Option<&Direction>,
+    direction: Option<&Direction>,
     start: Option<&Shares>,
     out: &mut Vec<Diagnostic>,
 ) -> Vec<model::Step> {
@@ -150,21 +152,16 @@ fn steps(
         if let Some(name) = &step.value.name {
             names.check_value(&name.value.0, name.place, out);
         }
-        let kind = kind(&step.value, scope, ends, live.as_ref(), out);
+        let kind = kind(&step.value, scope, direction, live.as_ref(), out);
         if let Some(StepKind::Shares(shares)) = &kind {
             live = Some(shares.clone());
         }
         let name = step.value.name.as_ref().map(|n| n.value.0.clone());
-        let limit = limit(&step.value, out);
-        checked.push(model::Step {
-            number: i + 1,
-            name,
-            kind: kind.unwrap_or(StepKind::Unknown),
-            approval_timeout: limit,
-        });
+        let approval_timeout = approval_timeout(&step.value, out);
+        checked.push(model::Step { number: i + 1, name, kind: kind.unwrap_or(StepKind::Unknown), approval_timeout });
     }
-    // A step that could not be read may be the one that moves a share; and no step can if `from` or `to` is wrong.
-    if out.len() == before && ends.is_some() && steps.complete && !checked.iter().any(|s| is_shares(&s.kind)) {
+    // If a step or `from` or `to` could not be decoded, it is unknown whether a step moves a share.
+    if out.len() == before && direction.is_some() && steps.complete && !checked.iter().any(|s| is_shares(&s.kind)) {
         note(out, Code::CUT022, steps.head, "no step moves a share").help("add a `setWeight: N` or a `setShares: {…}`");
     }
     checked
@@ -173,17 +170,17 @@ fn steps(
 fn kind(
     step: &Step,
     scope: &PlanContext,
-    ends: Option<&Direction>,
+    direction: Option<&Direction>,
     live: Option<&Shares>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<StepKind> {
     let Step { name: _, bind, set_weight, set_shares, pause, exec, gates: _ } = step;
     if let Some(weight) = set_weight {
-        let ends = ends?;
-        if ends.valid {
-            check_other_clusters(weight, scope, ends, live, out);
+        let direction = direction?;
+        if direction.valid {
+            check_other_clusters(weight, scope, direction, live, out);
         }
-        return Some(StepKind::Shares(shares_toward(scope, ends, weight.value.0)));
+        return Some(StepKind::Shares(shares_toward(scope, direction, weight.value.0)));
     }
     if let Some(table) = set_shares {
         return shares(table, scope, out).map(StepKind::Shares);
@@ -202,7 +199,7 @@ fn kind(
 }
 
 /// Returns the time limit of an approval, and what happens after it.
-fn limit(step: &Step, out: &mut Vec<Diagnostic>) -> Option<ApprovalTimeout> {
+fn approval_timeout(step: &Step, out: &mut Vec<Diagnostic>) -> Option<ApprovalTimeout> {
     let Pause { duration, timeout, on_timeout, .. } = &step.pause.as_ref()?.value;
     match (timeout, on_timeout, duration) {
         (Some(timeout), _, Some(_)) => {
@@ -212,7 +209,7 @@ fn limit(step: &Step, out: &mut Vec<Diagnostic>) -> Option<ApprovalTimeout> {
         }
         (None, Some(reaction), _) => {
             let noted = note(out, Code::CUT036, reaction.head, "`onTimeout` has no effect without a `timeout`");
-            noted.help("add `timeout: 4h`, or remove it");
+            noted.help("add `timeout: 4h`, or remove `onTimeout`");
             None
         }
         (timeout, reaction, _) => {
@@ -226,7 +223,8 @@ fn limit(step: &Step, out: &mut Vec<Diagnostic>) -> Option<ApprovalTimeout> {
     }
 }
 
-/// `setWeight` divides the traffic between two clusters: notes other clusters that have a share at this step.
+/// Notes clusters other than `from` and `to` that have a share at a `setWeight` step, which divides 100 % between these
+/// two.
 fn check_other_clusters(
     weight: &Placed<Percent>,
     scope: &PlanContext,
@@ -238,7 +236,7 @@ fn check_other_clusters(
     let others: Vec<&String> = live.into_iter().flatten().filter(other).map(|(c, _)| c).collect();
     if !others.is_empty() {
         let message = format!(
-            "`setWeight` divides between `{from}` and `{to}`, but {} still carries traffic here",
+            "`setWeight` divides the traffic between `{from}` and `{to}`, but {} still has a share at this step",
             list(&others)
         );
         note(out, Code::CUT023, weight.head, message).help("set the share of every cluster: `setShares: {…}`");

@@ -1,23 +1,23 @@
-//! Commands and hooks in the checked plan.
+//! Represents commands and hooks in the checked plan.
 
 use std::time::Duration;
 
 use super::metric::Header;
 
-/// `strategy.hooks[]`.
+/// An entry of `strategy.hooks`: a command or a request before or after an event of the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hook {
-    /// Its name, if it has one.
+    /// The hook's name; `None` if the plan gives no name.
     pub name: Option<String>,
-    /// Whether it runs before the event; `false`: after it.
+    /// Whether the hook runs before the event; `false`: after the event.
     pub before: bool,
-    /// The event.
+    /// The event that the hook belongs to.
     pub occasion: HookEvent,
-    /// The command or the request.
+    /// The command to run or the request to send.
     pub action: HookAction,
     /// Maximum duration of one try, in real time.
     pub timeout: Duration,
-    /// Whether its failure is a failure of the run.
+    /// Whether a failure of the hook has the effect of a failed guard (`onFailure`).
     pub fails_run: bool,
 }
 
@@ -34,26 +34,26 @@ pub enum HookEvent {
     Finish,
 }
 
-/// A command or a request.
+/// A command or a request of a hook.
 #[derive(Debug, Clone, PartialEq)]
 pub enum HookAction {
     /// A program with its arguments.
     Exec(Vec<String>),
     /// A POST request.
     Http {
-        /// The URL.
+        /// The URL of the request.
         url: String,
-        /// Headers; their values are never journalled.
+        /// The headers of the request; the values are never written to the journal.
         headers: Vec<Header>,
     },
 }
 
-/// An `exec` step.
+/// The commands of an `exec` step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExecCommand {
-    /// A program with its arguments.
+    /// The program with its arguments.
     pub command: Vec<String>,
-    /// The command that reverses it.
+    /// The command that reverses `command` in a rollback, if any.
     pub undo: Option<Vec<String>>,
     /// Maximum duration of one try of either command, in real time.
     pub timeout: Duration,

@@ -1,33 +1,33 @@
-//! Metric gates in the checked plan.
+//! Represents metric gates in the checked plan.
 
 use std::time::Duration;
 
 /// One metric gate of the plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetricGate {
-    /// Unique within the plan.
+    /// The gate's name, unique within the plan.
     pub name: String,
     /// What the gate applies to.
     pub scope: GateScope,
-    /// Whether it must pass before traffic moves.
+    /// Whether the gate must pass before a raise.
     pub raise: bool,
-    /// Whether its failure causes a rollback (or `onFailure`).
+    /// Whether a failure of the gate while the new cluster has traffic has the effect of `onFailure`.
     pub guard: bool,
     /// Time between two measurements. A gate that compares clusters measures windows of exactly this length.
     pub interval: Duration,
-    /// Time between the settling of the shares and the first measurement.
+    /// Time from the end of `settle` to the first measurement.
     pub initial_delay: Duration,
     /// The period that a measurement covers.
     pub window: Duration,
-    /// How late the source's data is complete.
+    /// Time after which the source has complete data of a period.
     pub delay: Duration,
-    /// How a measurement without data counts.
+    /// The result of a measurement without data.
     pub no_data: NoData,
     /// Minimum number of requests to the new cluster before a comparison can pass.
     pub min_requests: u64,
     /// Number of measurements that may fail while the shares do not change.
     pub failure_limit: u32,
-    /// Whether its results are only recorded.
+    /// Whether the gate's results are recorded without effect on the run.
     pub dry_run: bool,
     /// The source of the values.
     pub source: MetricSource,
@@ -38,20 +38,21 @@ pub struct MetricGate {
 /// What a metric gate applies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GateScope {
-    /// The plan: active from the first to the last step.
+    /// The gate applies to the plan: active from the first to the last step.
     Plan,
-    /// A workload: active as the plan's gates, over the target groups of the workload.
+    /// The gate applies to this workload: active like a gate of the plan, but measures only the workload's target
+    /// groups.
     Workload(String),
-    /// A step, by its number: active during the step; as a guard, until the shares change.
+    /// The gate applies to the step with this number: active during the step, and as a guard until the shares change.
     Step(usize),
 }
 
-/// `noData`.
+/// The field `noData`: the result of a measurement without data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoData {
-    /// The measurement passes; not enough by itself when clusters are compared.
+    /// The measurement passes. A gate that compares clusters needs other measurements with data as well.
     Pass,
-    /// Nothing is raised until there is data.
+    /// No share is raised until a measurement has data.
     Hold,
     /// The measurement fails.
     Fail,
@@ -64,36 +65,36 @@ pub enum GateCondition {
     ErrorRate(ErrorRate),
     /// Compares the latencies of the old and the new cluster.
     Latency(Latency),
-    /// Compares the share of the requests with the share as written.
+    /// Compares the new cluster's share of the requests with the share in the written weights.
     Share {
-        /// In percentage points.
+        /// The allowed difference, in percentage points.
         tolerance: f64,
     },
-    /// A threshold.
+    /// Compares a single value with thresholds.
     Condition {
-        /// The value must not be above.
+        /// The maximum value that passes.
         at_most: Option<f64>,
-        /// The value must not be below.
+        /// The minimum value that passes.
         at_least: Option<f64>,
     },
     /// The source itself reports success or failure.
     State,
 }
 
-/// `errorRate`.
+/// The condition `errorRate`: compares the error rates of the old and the new cluster.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ErrorRate {
     /// The new error rate may be this many times the old one.
     pub ratio: f64,
     /// The probability of a false alarm while the shares do not change, 0–1.
     pub alpha: f64,
-    /// How much higher the new error rate may be for a raise, 0–1.
+    /// For a raise, the upper bound of the difference between the error rates must be below this, 0–1.
     pub max_difference: f64,
-    /// Observed time before a raise.
+    /// Minimum observed time before a raise.
     pub min_bake: Duration,
 }
 
-/// `latency`.
+/// The condition `latency`: compares the latencies of the old and the new cluster.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Latency {
     /// The new latency may be this many times the old one.
@@ -123,10 +124,10 @@ pub enum MetricSource {
     },
 }
 
-/// `prometheus`.
+/// The source `prometheus`: queries to a Prometheus server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prometheus {
-    /// `http://…` or `https://…`, up to before `/api/v1`.
+    /// The base URL of the server, without `/api/v1`.
     pub address: String,
     /// Headers of every query.
     pub headers: Vec<Header>,
@@ -142,27 +143,27 @@ pub struct Prometheus {
     pub latency: Option<String>,
 }
 
-/// A header of a request. Its value is never journalled or logged.
+/// A header of a request. The value of the header is never written to the journal or to logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// Its name.
+    /// The header's name.
     pub name: String,
-    /// Its value.
+    /// The source of the header's value.
     pub value: HeaderValue,
 }
 
 /// The source of a header's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderValue {
-    /// The plan: the value is not a secret.
+    /// The value as written in the plan: it is not a secret.
     Plain(String),
-    /// An environment variable.
+    /// The environment variable with this name.
     Env(String),
-    /// A file, read again for every request.
+    /// The file with this path, which is read again for every request.
     File(String),
 }
 
-/// `http`.
+/// The source `http`: a probe of a URL.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Http {
     /// The URL to request.
@@ -173,38 +174,38 @@ pub struct Http {
     pub status: u16,
     /// A text that the body must contain.
     pub body: Option<String>,
-    /// Maximum time until the answer is complete.
+    /// Maximum time until the response is complete.
     pub timeout: Duration,
 }
 
-/// `exec`.
+/// The source `exec`: a command that measures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetricCommand {
     /// Program and arguments.
     pub command: Vec<String>,
-    /// The command is killed after this time, and the gate is unreadable.
+    /// The command is killed after this time, and the measurement counts as unreadable.
     pub timeout: Duration,
 }
 
-/// `cloudWatch`.
+/// The source `cloudWatch`: metrics of CloudWatch.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CloudWatch {
     /// A metric of the user; `None`: the metrics of the plan's target groups.
     pub metric: Option<CloudWatchMetric>,
-    /// Statistic of the latency, such as `p99`.
+    /// The statistic of the latency, such as `p99`.
     pub latency: String,
 }
 
-/// A metric by name.
+/// A CloudWatch metric, identified by its name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CloudWatchMetric {
-    /// Such as `AWS/ApplicationELB`.
+    /// The namespace of the metric, such as `AWS/ApplicationELB`.
     pub namespace: String,
-    /// Such as `TargetResponseTime`.
+    /// The name of the metric, such as `TargetResponseTime`.
     pub name: String,
-    /// All of its dimensions.
+    /// All dimensions of the metric, as (name, value).
     pub dimensions: Vec<(String, String)>,
-    /// Such as `Average`, `Sum`, `p99`.
+    /// The statistic of the metric, such as `Average`, `Sum` or `p99`.
     pub statistic: String,
 }
 
@@ -223,7 +224,7 @@ impl MetricSource {
 }
 
 impl MetricGate {
-    /// Whether it is meaningful only while the new cluster carries traffic.
+    /// Whether the gate is meaningful only while the new cluster has traffic.
     pub fn of_traffic(&self) -> bool {
         matches!(self.source, MetricSource::Prometheus(_) | MetricSource::CloudWatch(_))
             || matches!(
@@ -232,7 +233,7 @@ impl MetricGate {
             )
     }
 
-    /// Whether it compares the old and the new cluster.
+    /// Whether the gate compares the old and the new cluster.
     pub fn compares(&self) -> bool {
         matches!(self.condition, GateCondition::ErrorRate(_) | GateCondition::Latency(_) | GateCondition::Share { .. })
     }

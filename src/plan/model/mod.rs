@@ -1,5 +1,5 @@
-//! The checked plan, as the rest of the crate uses it: with defaults, durations as [`Duration`], shares as percentages
-//! by cluster. Do not add parsing or checks.
+//! Represents the checked plan: with defaults, with durations as [`Duration`], and with shares as percentages by
+//! cluster. Do not add parsing or checks.
 
 pub mod hook;
 pub mod metric;
@@ -16,29 +16,29 @@ use crate::base::hours::Hours;
 /// A cluster's name in the plan. It has no meaning outside of the plan.
 pub type ClusterName = String;
 
-/// A plan: linted, or read leniently from a journal ([`Plan::newer`]).
+/// A plan: checked by `lint`, or read without checks from a journal (then see [`Plan::newer`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// `metadata.name`, a DNS-1123 label.
+    /// The plan's name (`metadata.name`), a DNS-1123 label.
     pub name: String,
     /// The file that the text was read from (`-` for standard input), for messages.
     pub source: String,
-    /// The text itself, frozen into the journal.
+    /// The text of the plan file, which the journal stores.
     pub text: String,
     /// Lower-case hexadecimal SHA-256 of [`Plan::text`].
     pub hash: String,
-    /// What this build does not know in the text or cannot compute; empty in a linted plan. A run with such a plan is
-    /// guarded and rolled back, never raised.
+    /// The parts of the text that this build does not know or cannot compute; empty in a checked plan. A run with
+    /// unknown parts is guarded and can be rolled back, but is never raised.
     pub newer: Vec<String>,
-    /// Twelve digits; credentials of any other account are refused.
+    /// The AWS account, twelve digits. Credentials of any other account are refused.
     pub account_id: String,
-    /// For example `ap-northeast-2`.
+    /// The AWS region, for example `ap-northeast-2`.
     pub region: String,
     /// Describe calls per second for observations, 0.1 to 1000, if the plan sets it.
     pub api_budget: Option<f64>,
-    /// In the order of the file, at least two.
+    /// The clusters, at least two, in the order of the file.
     pub clusters: Vec<Cluster>,
-    /// In the order of the file, at least one.
+    /// The workloads, at least one, in the order of the file.
     pub workloads: Vec<Workload>,
     /// How the traffic moves.
     pub strategy: Strategy,
@@ -68,7 +68,7 @@ pub enum StateLocation {
 }
 
 impl std::fmt::Display for StateLocation {
-    /// In the format of `--state`.
+    /// Formats the location as the option `--state` expects it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Local | Self::Kubernetes { access: ClusterAccess::None, .. } => f.write_str("local"),
@@ -80,12 +80,12 @@ impl std::fmt::Display for StateLocation {
     }
 }
 
-/// `spec.clusters[]`.
+/// An entry of `spec.clusters`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
-    /// Its name in the plan.
+    /// The cluster's name in the plan.
     pub name: ClusterName,
-    /// Access to its API server.
+    /// How to access the cluster's API server.
     pub access: ClusterAccess,
 }
 
@@ -100,27 +100,27 @@ pub enum ClusterAccess {
     None,
 }
 
-/// `spec.workloads[]`: a Service in some or all clusters, or none.
+/// An entry of `spec.workloads`: a Service in some or all clusters, or only target groups.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workload {
-    /// Unique within the plan.
+    /// The workload's name, unique within the plan.
     pub name: String,
-    /// Its Service in each cluster that has one; empty: no Kubernetes side at all.
+    /// The workload's Service in each cluster that has a Service; empty: only target groups.
     pub services: BTreeMap<ClusterName, ServiceRef>,
-    /// How its TargetGroupBindings are managed; not used without a Service.
+    /// How the workload's TargetGroupBindings are managed. Not used without a Service.
     pub binding: BindingSpec,
-    /// At least one.
+    /// The load balancers with their target groups; at least one.
     pub routes: Vec<RouteEntry>,
 }
 
 /// A Service in a cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceRef {
-    /// Namespace.
+    /// The namespace of the Service.
     pub namespace: String,
-    /// Name.
+    /// The name of the Service.
     pub name: String,
-    /// Port: a number or a name.
+    /// The port of the Service, by number or by name.
     pub port: PortRef,
 }
 
@@ -128,29 +128,29 @@ pub struct ServiceRef {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum PortRef {
-    /// By number, 1–65535.
+    /// The number of the port, 1–65535.
     Number(u16),
     /// By name.
     Name(String),
 }
 
-/// `binding`.
+/// The field `binding`: how TargetGroupBindings are managed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BindingSpec {
     /// Who creates the binding.
     pub mode: BindingMode,
-    /// `ip` or `instance`.
+    /// The target type of the target group.
     pub target_type: TargetType,
-    /// Further fields of the binding's `spec`, passed through as JSON (`networking`, `nodeSelector`, …).
+    /// Other fields, which are copied to the `spec` of the binding (`networking`, `nodeSelector`, …).
     pub extra: serde_json::Map<String, serde_json::Value>,
 }
 
-/// `binding.mode`.
+/// The field `binding.mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BindingMode {
     /// The `bind` step creates missing bindings.
     Create,
-    /// Another tool owns the bindings: they are read and compared, never written.
+    /// Another tool owns the bindings. This program reads and compares the bindings, but never writes them.
     Verify,
 }
 
@@ -158,20 +158,20 @@ pub enum BindingMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetType {
-    /// Pods, by their IP addresses.
+    /// The targets are pods, registered by IP address.
     Ip,
-    /// Nodes.
+    /// The targets are nodes, registered by instance ID.
     Instance,
 }
 
-/// `routes[].alb`: a load balancer and one target group per cluster on it.
+/// The field `routes[].alb`: a load balancer, and one target group per cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RouteEntry {
-    /// The load balancer.
+    /// Selects the load balancer.
     pub load_balancer: Selector,
-    /// The listeners; empty: all.
+    /// Selects the listeners; empty: all listeners.
     pub listeners: Vec<ListenerRef>,
-    /// One per cluster of the plan, in the plan's order of clusters.
+    /// One target group per cluster of the plan, in the plan's order of clusters.
     pub target_groups: Vec<(ClusterName, Selector)>,
     /// The rules; `None`: every default action and rule in which the starting clusters' groups carry weight.
     pub rules: Option<Vec<RuleRef>>,
@@ -186,7 +186,7 @@ pub enum Selector {
     Name(String),
     /// By ARN.
     Arn(String),
-    /// `tag:KEY=VALUE,…`: all tags must match, and exactly one resource must have them.
+    /// By tags (`tag:KEY=VALUE,…`): exactly one resource must have all of these tags.
     Tags(BTreeMap<String, String>),
 }
 
@@ -210,14 +210,14 @@ pub enum RuleRef {
     Arn(String),
 }
 
-/// `spec.strategy`.
+/// The field `spec.strategy`: how the traffic moves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Strategy {
     /// The cluster that carries the traffic at the start.
     pub from: ClusterName,
     /// The cluster that carries the traffic at the end.
     pub to: ClusterName,
-    /// Time between a read-back and the assumption that traffic follows the weights.
+    /// Time to wait after new weights were read back, until the traffic follows the weights.
     pub settle: Duration,
     /// What happens when a guard fails.
     pub on_failure: OnFailure,
@@ -225,16 +225,16 @@ pub struct Strategy {
     pub rollback_stickiness: RollbackStickiness,
     /// Maximum time between two observations that a bake counts; `None`: three polls of one process.
     pub observe_every: Option<Duration>,
-    /// When steps may begin.
+    /// The times at which steps may begin.
     pub hours: Hours,
     /// The target health gates.
     pub gates: TargetHealthGates,
-    /// The metric gates: the plan's, the workloads' and the steps', in the order of the file.
+    /// The metric gates of the workloads, the plan and the steps, in this order.
     pub metrics: Vec<metric::MetricGate>,
-    /// Hooks, in the order of the file.
+    /// The hooks, in the order of the file.
     pub hooks: Vec<hook::Hook>,
-    /// The shares that must be live at the start: 100 for `from`; `None` if the plan has only `setShares` steps: any
-    /// shares.
+    /// The shares that AWS must have at the start: 100 for `from`. `None`: any shares, because the plan has only
+    /// `setShares` steps.
     pub start: Option<Shares>,
     /// The steps, numbered from 1.
     pub steps: Vec<Step>,
@@ -254,30 +254,30 @@ impl Strategy {
     }
 }
 
-/// `strategy.onFailure`.
+/// The field `strategy.onFailure`: what happens when a guard fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
     /// Roll back.
     Rollback,
-    /// Freeze, continue to guard, notify.
+    /// Freeze the run, continue to guard, and notify.
     Pause,
 }
 
-/// `strategy.rollback.stickiness`.
+/// The field `strategy.rollback.stickiness`: how a rollback treats sticky clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RollbackStickiness {
     /// Detach the new group from actions with group stickiness, so that its cookies lose their effect.
     Break,
-    /// Leave it attached at weight 0.
+    /// Leave the new group attached at weight 0.
     Keep,
 }
 
-/// `strategy.gates.targetHealth`.
+/// The field `strategy.gates.targetHealth`: gates on the health of targets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TargetHealthGates {
-    /// Checked before a share rises.
+    /// The gate that is checked before a raise.
     pub raise: RaiseGate,
-    /// Checked while a group carries traffic.
+    /// The gate that is checked while a group has traffic.
     pub guard: GuardGate,
     /// Maximum time that a raise may wait for its gate.
     pub timeout: Duration,
@@ -285,52 +285,52 @@ pub struct TargetHealthGates {
     pub on_timeout: OnFailure,
 }
 
-/// `raise`.
+/// The field `targetHealth.raise`: the conditions on a group before a raise.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RaiseGate {
     /// Minimum number of healthy targets.
     pub min_healthy: u32,
-    /// Minimum percentage of the registered targets that are not draining, 0–100.
+    /// Minimum percentage of healthy targets among the registered targets that are not draining, 0–100.
     pub min_healthy_percent: f64,
-    /// Factor on share × the larger of baseline and today's healthy total; with 1.0 the new cluster needs as many
-    /// targets as the old one.
+    /// Required healthy targets per share: a factor on share × the larger of the baseline and the current healthy
+    /// total. With 1.0 the new cluster needs as many targets as the old one.
     pub capacity: f64,
-    /// For how long the gate must hold; `None`: three health check intervals of the group.
+    /// How long the conditions must be met without interruption; `None`: three health check intervals of the group.
     pub stable_for: Option<Duration>,
 }
 
-/// `guard`.
+/// The field `targetHealth.guard`: the conditions on a group while the group has traffic.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GuardGate {
     /// Minimum percentage of healthy targets, 0–100.
     pub min_healthy_percent: f64,
-    /// For how long the group may be below it.
+    /// How long the group may be below this percentage.
     pub for_: Duration,
 }
 
 /// One entry of `strategy.steps`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// Number of the step, from 1.
+    /// The number of the step, from 1.
     pub number: usize,
-    /// Name of the step, unique, if it has one.
+    /// The unique name of the step; `None` if the plan gives no name.
     pub name: Option<String>,
-    /// What it does.
+    /// The action of the step.
     pub kind: StepKind,
     /// Time limit of an approval; `None`: unlimited. Only with [`StepKind::Approval`].
     pub approval_timeout: Option<ApprovalTimeout>,
 }
 
-/// `pause.timeout` and `pause.onTimeout`.
+/// The fields `pause.timeout` and `pause.onTimeout`: the time limit of an approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ApprovalTimeout {
-    /// Time from the beginning of the step.
+    /// The time limit, from the beginning of the step.
     pub after: Duration,
     /// What happens after that time.
     pub then: OnTimeout,
 }
 
-/// `pause.onTimeout`.
+/// The field `pause.onTimeout`: what happens when an approval is not given in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OnTimeout {
@@ -343,57 +343,57 @@ pub enum OnTimeout {
 }
 
 impl OnTimeout {
-    /// Returns the value in the plan file.
+    /// Returns the name of the value in the plan file.
     pub fn word(self) -> String {
         crate::base::text::word(&self)
     }
 }
 
-/// What a step does.
+/// The action of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepKind {
-    /// Attach the groups at weight 0, create bindings, wait for the raise gate.
+    /// Attach the groups at weight 0, create bindings, and wait for the raise gate.
     Bind,
-    /// Move to these shares (`setWeight` and `setShares`).
+    /// Set these shares (`setWeight` and `setShares`).
     Shares(Shares),
-    /// Bake for this long, under guard.
+    /// Bake for this duration. The guard is on.
     Bake(Duration),
-    /// Run a command, under guard.
+    /// Run a command. The guard is on.
     Exec(hook::ExecCommand),
-    /// A step that this build does not know. Its plan is newer than the build, and the run is never raised.
+    /// A step that this build does not know, because the plan is newer than the build. The run is never raised.
     Unknown,
-    /// Wait for approval, under guard; the text says what to approve.
+    /// Wait for an approval. The guard is on. The text says what to approve.
     Approval(Option<String>),
 }
 
 /// Percentages of the managed part by cluster: all clusters of the plan, with a sum of 100.
 pub type Shares = BTreeMap<ClusterName, u32>;
 
-/// `spec.accept[]`.
+/// An entry of `spec.accept`: a finding that the plan accepts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Accept {
-    /// A finding's code, `CUTnnn`.
+    /// The code of the finding, `CUTnnn`.
     pub code: String,
-    /// Why the plan accepts it.
+    /// Why the plan accepts the finding.
     pub reason: String,
 }
 
-/// `spec.marker`.
+/// The field `spec.marker`: whether a marker tag protects the load balancers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MarkerMode {
-    /// A tag on the load balancer (default).
+    /// A marker tag on the load balancer (default).
     Tag,
-    /// No marker: permissions do not allow the tag.
+    /// No marker, because the permissions do not allow the tag.
     None,
 }
 
 impl Workload {
-    /// Its Service in a cluster, if it has one there.
+    /// Returns the workload's Service in a cluster; `None` if the workload has no Service in this cluster.
     pub fn service(&self, cluster: &str) -> Option<&ServiceRef> {
         self.services.get(cluster)
     }
 
-    /// Whether it has a Service in any cluster.
+    /// Whether the workload has a Service in any cluster.
     pub fn has_service(&self) -> bool {
         !self.services.is_empty()
     }
@@ -409,12 +409,12 @@ impl std::fmt::Display for PortRef {
 }
 
 impl TargetType {
-    /// Returns the type of a target group by its name in ELBv2; `None` for one that no binding can have.
+    /// Returns the target type with this name in ELBv2; `None` for a type that no binding can have.
     pub fn of(name: &str) -> Option<Self> {
         [Self::Ip, Self::Instance].into_iter().find(|kind| kind.name() == name)
     }
 
-    /// `ip` or `instance`.
+    /// Returns the name of the type: `ip` or `instance`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ip => "ip",

@@ -1,17 +1,17 @@
-//! Notifications in the checked plan.
+//! Represents notifications in the checked plan.
 
 use std::time::Duration;
 
 use super::metric::Header;
 
-/// `spec.notifications[]`.
+/// An entry of `spec.notifications`: a notification target, and the events to send.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
-    /// The target.
+    /// The target of the notification.
     pub to: NotificationTarget,
-    /// The events, in the order of [`Kind::ALL`].
+    /// The events to send, in the order of [`Kind::ALL`].
     pub on: Vec<Kind>,
-    /// The text with placeholders `{{…}}`; `None`: [`DEFAULT_TEMPLATE`].
+    /// The text of the message with placeholders `{{…}}`; `None`: [`DEFAULT_TEMPLATE`].
     pub template: Option<String>,
 }
 
@@ -26,12 +26,12 @@ pub const PLACEHOLDERS: [&str; 9] = ["plan", "run", "event", "message", "time", 
 pub enum NotificationTarget {
     /// An incoming webhook of Slack, or of a service that takes the same JSON.
     Slack {
-        /// Its URL, which is a secret.
+        /// The URL of the webhook, which is a secret.
         url: SecretLocation,
     },
     /// A POST request with JSON.
     Webhook {
-        /// The URL.
+        /// The URL of the request.
         url: WebhookUrl,
         /// Headers of the request.
         headers: Vec<Header>,
@@ -59,18 +59,18 @@ impl NotificationTarget {
 /// A webhook's URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WebhookUrl {
-    /// In the plan: it is not a secret.
+    /// A URL that is not a secret, as written in the plan.
     Plain(String),
-    /// A secret.
+    /// A secret URL, which is stored outside of the plan.
     Secret(SecretLocation),
 }
 
-/// The location of a secret. The secret is never journalled or logged.
+/// The location of a secret. The secret is never written to the journal or to logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretLocation {
-    /// In an environment variable.
+    /// The environment variable with this name.
     Env(String),
-    /// In a file, read again for each notification.
+    /// The file with this path, which is read again for each notification.
     File(String),
 }
 
@@ -82,9 +82,9 @@ macro_rules! kinds {
         pub enum Kind { $($(#[doc = $doc])+ $kind,)+ }
 
         impl Kind {
-            /// All of them.
+            /// All events, in the order of the declaration.
             pub const ALL: &[Self] = &[$(Self::$kind,)+];
-            /// The events' names in the plan.
+            /// The names of all events in the plan, in the order of [`Kind::ALL`].
             pub const WORDS: &[&str] = &[$($word,)+];
 
             /// Returns the event's name in the plan.
@@ -92,8 +92,8 @@ macro_rules! kinds {
                 match self { $(Self::$kind => $word,)+ }
             }
 
-            /// Whether it is notified if the plan does not list events.
-            pub fn usual(self) -> bool {
+            /// Whether the event is sent if the plan does not list events.
+            pub fn is_default(self) -> bool {
                 match self { $(Self::$kind => $default,)+ }
             }
         }
@@ -115,17 +115,17 @@ kinds! {
     Paused "paused" true;
     /// The run continues after a pause or a freeze.
     Resumed "resumed" true;
-    /// No share rises any more.
+    /// The run was frozen: no share is raised until the reason ends.
     Frozen "frozen" true;
     /// Another writer changed a route, or created a rule that the plan does not move.
     Drifted "drifted" true;
     /// A gate failed.
     GateFailed "gateFailed" true;
-    /// The traffic is being restored.
+    /// A rollback started.
     RollbackStarted "rollbackStarted" true;
     /// The run has ended.
     Finished "finished" true;
-    /// A process stopped driving the run before its end, other than to wait.
+    /// A process stopped driving the run before the end of the run, except to wait.
     Stopped "stopped" true;
     /// Another message for operators.
     Notice "notice" false;
@@ -136,9 +136,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_is_written_as_the_plan_spells_it() {
+    fn every_event_serializes_to_its_name_in_the_plan() {
         for kind in Kind::ALL {
-            assert_eq!(serde_json::to_value(kind).expect("JSON"), kind.word());
+            assert_eq!(serde_json::to_value(kind).expect("an event must serialize to JSON"), kind.word());
         }
         assert!(
             super::super::super::template::placeholder_names(DEFAULT_TEMPLATE).all(|name| PLACEHOLDERS.contains(&name))

@@ -1,4 +1,4 @@
-//! A plan without a text: for a rollback without a plan, and for a run whose plan text cannot be read.
+//! Builds a plan without a text, for a rollback without a plan and for a run whose plan text cannot be read.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use super::{
 };
 use crate::base::hours::Hours;
 
-/// The minimum of a plan: enough to observe, guard and roll back its routes. Everything else has the defaults of the
-/// plan file.
+/// The minimum content of a plan: enough to observe, guard and roll back the routes. All other fields get the defaults
+/// of the plan file.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Skeleton {
     /// The plan's name.
@@ -19,7 +19,7 @@ pub struct Skeleton {
     pub account_id: String,
     /// The region of the load balancers; empty if unknown.
     pub region: String,
-    /// The clusters.
+    /// The names of the clusters.
     pub clusters: Vec<ClusterName>,
     /// The cluster that carries the traffic at the start.
     pub from: ClusterName,
@@ -27,12 +27,12 @@ pub struct Skeleton {
     pub to: ClusterName,
     /// The workloads by name, with their routes.
     pub workloads: Vec<(String, Vec<RouteEntry>)>,
-    /// The steps.
+    /// The steps of the strategy.
     pub steps: Vec<Step>,
 }
 
 impl Skeleton {
-    /// Builds the plan.
+    /// Builds the plan from this content and the defaults.
     pub fn plan(self) -> Plan {
         let Self { name, account_id, region, clusters, from, to, workloads, steps } = self;
         Plan {
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_skeleton_has_the_defaults_of_the_plan_file() {
+    fn skeleton_has_the_defaults_of_the_plan_file() {
         let text = "{apiVersion: cutover.dev/v1alpha1, kind: Cutover, metadata: {name: x}, spec: {aws: {accountId: \
             '123456789012', region: eu-west-1}, clusters: [{name: a}, {name: b}], strategy: {from: a, to: b, steps: \
             [setShares: {a: 0, b: 100}]}, workloads: [{name: w, routes: [{alb: {loadBalancer: lb, targetGroups: {a: \
