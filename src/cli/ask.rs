@@ -1,4 +1,4 @@
-//! Shows what a command will do, and asks before it writes.
+//! Shows what a command will do, and asks for confirmation before the command writes.
 
 use super::args::Global;
 use super::{render, term};
@@ -7,10 +7,10 @@ use crate::app::prepare::Preparation;
 use crate::app::start::refuse_other_owner;
 use crate::engine::Ports;
 
-/// Asks the question, unless `yes`.
+/// Asks the operator to confirm, unless `yes` is set.
 ///
 /// # Errors
-/// The operator declines, or there is no terminal (exit 2).
+/// Returns a failure if the operator declines (with the message `declined`), or if there is no terminal (exit 2).
 pub fn confirm(yes: bool, question: &str, declined: &str) -> Result<(), Failure> {
     if yes || term::confirm(question).map_err(|e| Failure::new(Exit::Usage, e))? {
         return Ok(());
@@ -18,10 +18,10 @@ pub fn confirm(yes: bool, question: &str, declined: &str) -> Result<(), Failure>
     Err(Failure::new(Exit::Usage, declined))
 }
 
-/// Shows what a new run would do, and asks.
+/// Shows what a new run would do, and asks the operator to confirm.
 ///
 /// # Errors
-/// The preflight or another run refuses, or the operator declines.
+/// Returns a failure if the preflight or another run prevents the start, or if the operator declines.
 pub async fn confirm_start(global: &Global, ports: &Ports, prepared: &Preparation, yes: bool) -> Result<(), Failure> {
     refuse_other_owner(ports, prepared).await?;
     term::print_error(&render::check::text(&prepared.report, &term::style_err(global.color)));

@@ -1,4 +1,4 @@
-//! The command line as a [`Surface`]: JSON on standard output, or text for a terminal or a log.
+//! The command line as a [`Surface`]: prints JSON on standard output, or text for a terminal or a log.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ impl Surface for Global {
     fn audience<'a>(&self, plan: &'a Plan, earlier: &[Record]) -> Box<dyn Audience + 'a> {
         match self.output {
             Output::Json => Box::new(JsonLines),
-            _ => Box::new(TextOutput::new(self, plan, true).after(earlier)),
+            _ => Box::new(TextOutput::new(self, plan, true).with_earlier_records(earlier)),
         }
     }
 
@@ -36,14 +36,14 @@ impl Surface for Global {
     }
 
     fn show_ending(&self, ending: &Ending) {
-        // On a terminal the record was already shown as a line.
+        // On a terminal, the last event was already shown as a line.
         if self.output == Output::Text && term::stdout() {
             return;
         }
         match ending {
             Ending::Finished { outcome, remarks, left, accepted, .. } => {
-                let lacks = if *outcome == RunOutcome::Completed { "NOT as planned" } else { "NOT restored" };
-                let left = left.iter().map(|route| format!("{lacks}: {route}"));
+                let prefix = if *outcome == RunOutcome::Completed { "NOT as planned" } else { "NOT restored" };
+                let left = left.iter().map(|route| format!("{prefix}: {route}"));
                 for line in remarks.iter().chain(accepted).cloned().chain(left) {
                     term::print_error(&line);
                 }
@@ -74,8 +74,8 @@ impl Surface for Global {
     }
 }
 
-/// The audience for `--output` and the terminal. `reachable`: commands from other terminals reach the run, which is not
-/// so for a rehearsal.
+/// Returns the output for `--output` and the terminal. `reachable` says whether commands from other terminals reach the
+/// run, which is not the case in a rehearsal.
 pub fn audience<'a>(global: &Global, plan: &'a Plan, reachable: bool) -> Box<dyn Audience + 'a> {
     match global.output {
         Output::Json => Box::new(JsonLines),
@@ -83,7 +83,7 @@ pub fn audience<'a>(global: &Global, plan: &'a Plan, reachable: bool) -> Box<dyn
     }
 }
 
-/// Prints one JSON object a line.
+/// Prints each journal event as one line of JSON.
 struct JsonLines;
 
 impl Audience for JsonLines {
@@ -94,13 +94,13 @@ impl Audience for JsonLines {
     fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
-/// Prints a line for each event, with the dashboard below on a terminal.
+/// Prints a line for each event, and on a terminal the dashboard below these lines.
 struct TextOutput<'a> {
     plan: &'a Plan,
     lines: EventLines,
-    picture: Option<LiveDashboard>,
+    dashboard: Option<LiveDashboard>,
     reachable: bool,
-    /// The last update of the dashboard: its time and its waits. `None`: an event has happened since.
+    /// Time and waits of the last update of the dashboard; `None` if an event has happened since.
     last_update: Option<(Instant, Vec<Wait>)>,
 }
 
@@ -108,12 +108,12 @@ impl<'a> TextOutput<'a> {
     fn new(global: &Global, plan: &'a Plan, reachable: bool) -> Self {
         let lines = EventLines::new(term::style(global.color));
         let lines = if reachable { lines.with_commands() } else { lines };
-        let picture = term::can_show_dashboard().then(|| LiveDashboard::new(term::style_err(global.color)));
-        Self { plan, lines, picture, reachable, last_update: None }
+        let dashboard = term::can_show_dashboard().then(|| LiveDashboard::new(term::style_err(global.color)));
+        Self { plan, lines, dashboard, reachable, last_update: None }
     }
 
-    /// Knows the routes of these records, without showing anything.
-    fn after(mut self, earlier: &[Record]) -> Self {
+    /// Learns the routes from these records, without showing anything.
+    fn with_earlier_records(mut self, earlier: &[Record]) -> Self {
         self.lines.learn(earlier);
         self
     }
@@ -128,16 +128,16 @@ impl Audience for TextOutput<'_> {
     }
 
     fn turn(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
-        let Some(picture) = &self.picture else { return };
-        // A lab's loop may turn hundreds of times a second, and each dashboard takes some work.
+        let Some(dashboard) = &self.dashboard else { return };
+        // The loop of a lab may run hundreds of times per second, and each update of the dashboard takes some work.
         if self
             .last_update
             .as_ref()
-            .is_some_and(|(at, told)| at.elapsed() < Duration::from_millis(100) && told == waits)
+            .is_some_and(|(at, last_waits)| at.elapsed() < Duration::from_millis(100) && last_waits == waits)
         {
             return;
         }
         self.last_update = Some((Instant::now(), waits.to_vec()));
-        picture.show(RunView { reachable: self.reachable, ..RunView::of(self.plan, state, Some(watch), waits, now) });
+        dashboard.show(RunView { reachable: self.reachable, ..RunView::of(self.plan, state, Some(watch), waits, now) });
     }
 }

@@ -1,5 +1,6 @@
-//! Keeps the credentials of this process out of what it prints and leaves behind: the secret values of the environment
-//! are removed from every text, and a crash leaves no core dump and no panic message that may contain one.
+//! Keeps credentials of this process out of what the process prints and leaves behind: the secret values of the
+//! environment are removed from every text, and a crash leaves no core dump and no panic message that may contain a
+//! credential.
 
 use std::any::Any;
 use std::panic::{self, PanicHookInfo};
@@ -9,19 +10,20 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::base::redact;
 
-/// Must be called once, before any credential is read. Best effort: unsupported calls are ignored.
+/// Installs the protection. Must be called once, before any credential is read. Best effort: unsupported calls are
+/// ignored.
 pub fn protect() {
-    no_core_dump();
-    std::env::vars_os().for_each(|(name, value)| remember(&name.to_string_lossy(), &value.to_string_lossy()));
+    disable_core_dumps();
+    std::env::vars_os().for_each(|(name, value)| register_secrets(&name.to_string_lossy(), &value.to_string_lossy()));
     panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
-        let place = info.location().map_or_else(|| "an unknown place".into(), ToString::to_string);
-        super::term::print_error(&message(&place, info.payload()));
+        let location = info.location().map_or_else(|| "an unknown location".into(), ToString::to_string);
+        super::term::print_error(&message(&location, info.payload()));
     }));
 }
 
-/// Remembers the secret parts of an environment variable: the whole value if the name says so, the values of telemetry
-/// headers, and the password of a URL.
-fn remember(name: &str, value: &str) {
+/// Registers the secret parts of an environment variable for removal: the whole value if the variable's name indicates
+/// a secret, the values of telemetry headers, and the password of a URL.
+fn register_secrets(name: &str, value: &str) {
     let name = name.to_ascii_uppercase();
     let place = ["_FILE", "_PATH", "_DIR", "_ID", "_URI", "_URL", "_ENDPOINT"].iter().any(|end| name.ends_with(end));
     let secret = ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "CREDENTIAL"];
@@ -38,22 +40,24 @@ fn remember(name: &str, value: &str) {
     }
 }
 
-/// Disables core dumps of this process and its children; on Linux also those that a collector reads through a pipe, and
-/// access of other processes of this user to its memory.
-fn no_core_dump() {
+/// Disables core dumps of this process and of its children. On Linux, this also disables dumps that a collector reads
+/// through a pipe, and the access of other processes of this user to the memory.
+fn disable_core_dumps() {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-/// The panic message. A constant text is repeated; a formatted text is left out, because it may quote a credential.
-fn message(place: &str, payload: &(dyn Any + Send)) -> String {
+/// Returns the panic message. A constant text is repeated; a formatted text is left out, because it may quote a
+/// credential.
+fn message(location: &str, payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&'static str>().copied();
-    let why = text.unwrap_or("(the message is left out: it may hold a credential)");
+    let why = text.unwrap_or("(the message is left out, because it may contain a credential)");
     format!(
-        "internal error at {place}: {why}\n\
-         The journal is intact. Show the run: cutover status. Continue: cutover resume. Roll back: cutover rollback."
+        "internal error at {location}: {why}\n\
+         The journal is intact. To show the run: cutover status. \
+         To continue: cutover resume. To roll back: cutover rollback."
     )
 }
 
@@ -62,19 +66,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_says_where_and_repeats_only_what_is_fixed() {
-        let fixed = panic::catch_unwind(|| panic!("a fixed text")).expect_err("a panic");
-        let composed = panic::catch_unwind(|| panic!("{}", "wJalrXUtnFEMI".to_owned())).expect_err("a panic");
+    fn panic_message_names_location_and_repeats_only_constant_texts() {
+        let fixed = panic::catch_unwind(|| panic!("a fixed text")).expect_err("the closure should panic");
+        let composed =
+            panic::catch_unwind(|| panic!("{}", "wJalrXUtnFEMI".to_owned())).expect_err("the closure should panic");
         assert!(message("src/x.rs:1:2", &*fixed).starts_with("internal error at src/x.rs:1:2: a fixed text\n"));
-        let told = message("src/x.rs:1:2", &*composed);
+        let printed = message("src/x.rs:1:2", &*composed);
         assert!(
-            told.contains("src/x.rs:1:2") && told.contains("cutover rollback") && !told.contains("wJalrXUtnFEMI"),
-            "{told}"
+            printed.contains("src/x.rs:1:2")
+                && printed.contains("cutover rollback")
+                && !printed.contains("wJalrXUtnFEMI"),
+            "{printed}"
         );
     }
 
     #[test]
-    fn secrets_of_the_environment_are_removed_and_paths_and_names_are_not() {
+    fn secret_values_of_environment_are_removed_but_paths_and_names_are_not() {
         for (name, value) in [
             ("AWS_SECRET_ACCESS_KEY", "CanaryA/InAVariable"),
             ("GITHUB_TOKEN", "CanaryB1InAVariable"),
@@ -84,7 +91,7 @@ mod tests {
             ("ALL_PROXY", "alice:CanaryF1Proxy@proxy:3128"),
             ("AWS_ACCESS_KEY_ID", "AKIACANARY0000000001"),
         ] {
-            remember(name, value);
+            register_secrets(name, value);
         }
         let basic = BASE64_STANDARD.encode("alice:CanaryE1@Proxy");
         for secret in [

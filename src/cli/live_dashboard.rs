@@ -1,5 +1,6 @@
-//! Draws the dashboard of a run in a separate thread: the run can update it at any time, and between two observations
-//! the remaining times still count down. Its content is in [`super::render::dashboard`].
+//! Draws the dashboard of a run in a separate thread, so that the run can update the dashboard at any time and the
+//! remaining times count down between two observations. The content of the dashboard is in
+//! [`super::render::dashboard`].
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -11,12 +12,12 @@ use super::term;
 use crate::app::view::RunView;
 use crate::base::time::later;
 
-/// The shortest time between two drawings.
+/// The shortest time between two redraws.
 const MIN_REDRAW: Duration = Duration::from_millis(100);
-/// The longest time between two drawings: the remaining times count down.
+/// The longest time between two redraws, so that the remaining times count down.
 const MAX_REDRAW: Duration = Duration::from_secs(1);
 
-/// The dashboard on the terminal of this process. It is removed from the screen on drop.
+/// The dashboard on the terminal of this process. Dropping this value removes the dashboard from the screen.
 pub struct LiveDashboard {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -42,15 +43,15 @@ impl Shared {
 }
 
 impl LiveDashboard {
-    /// Starts the thread; nothing is shown yet.
+    /// Starts the thread that draws. Nothing is shown yet.
     pub fn new(style: Style) -> Self {
         let shared = Arc::new(Shared::default());
-        let theirs = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || draw(&theirs, &style));
+        let for_thread = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || draw(&for_thread, &style));
         Self { shared, thread: Some(thread) }
     }
 
-    /// Shows this view at the next drawing.
+    /// Shows this view at the next redraw.
     pub fn show(&self, view: RunView) {
         let mut latest = self.shared.lock();
         latest.view = Some((view, Instant::now()));
@@ -70,7 +71,7 @@ impl Drop for LiveDashboard {
 fn draw(shared: &Shared, style: &Style) {
     let mut dashboard = Dashboard::new(term::bars().clone());
     while let Some((mut view, at)) = next(shared) {
-        // The time since the last observation.
+        // Add the time that has passed since the last observation.
         view.now = later(view.now, at.elapsed());
         term::set_dashboard_shown(true);
         dashboard.show(&dashboard_lines(&view, term::width(), style));
@@ -80,7 +81,7 @@ fn draw(shared: &Shared, style: &Style) {
     term::set_dashboard_shown(false);
 }
 
-/// Waits for the next view to draw, and the time it was made; `None` at the end.
+/// Waits for the next view to draw. Returns the view and the time when it was created; `None` at the end.
 fn next(shared: &Shared) -> Option<(RunView, Instant)> {
     loop {
         let mut latest = wait(shared, shared.lock(), MAX_REDRAW, |latest| !latest.over && !latest.fresh);

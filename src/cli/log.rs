@@ -1,4 +1,4 @@
-//! The log on standard error, above the dashboard.
+//! The log on standard error, printed above the dashboard.
 
 use std::io::{self, Write};
 
@@ -8,8 +8,8 @@ use super::args::LogLevel;
 use super::term;
 use crate::base::redact;
 
-/// Starts logging, once a process. `level` applies only to this crate: libraries log errors only, because their more
-/// detailed levels print requests with credentials.
+/// Starts the log; later calls have no effect. `level` applies only to this crate: libraries log only errors, because
+/// their more detailed levels print requests with credentials.
 pub fn start(level: LogLevel, ansi: bool) {
     let name = match level {
         LogLevel::Off => return,
@@ -20,7 +20,7 @@ pub fn start(level: LogLevel, ansi: bool) {
         LogLevel::Trace => "trace",
     };
     let filter = EnvFilter::new(format!("error,cutover={name}"));
-    // A second start (tests in one process) changes nothing.
+    // A second start (several tests in one process) changes nothing.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(ansi)
@@ -29,7 +29,7 @@ pub fn start(level: LogLevel, ansi: bool) {
         .try_init();
 }
 
-/// Standard error, without credentials; the dashboard is suspended while it writes.
+/// Writes the log to standard error with credentials removed. Suspends the dashboard during each write.
 struct LogWriter;
 
 impl Write for LogWriter {

@@ -1,5 +1,5 @@
-//! The command line: one small file for each command; rendering is pure. Code that another surface would need belongs
-//! to `app`.
+//! The command line, with one small file for each command. Rendering is pure. Code that another surface would need
+//! belongs to `app`.
 
 pub mod args;
 pub mod ask;
@@ -27,7 +27,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Exit {
     let args = match Cutover::read(argv) {
         Ok(args) => args,
         Err(error) => {
-            // Help and version are errors here, too. A closed pipe is not a failure.
+            // clap returns help and version as errors. A closed pipe is not a failure.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
@@ -55,7 +55,7 @@ fn dispatch(args: &Cutover) -> Result<Exit, Failure> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
             block_on(runtime, verbs::rehearse::run(&args.global, rehearse))
         }
-        _ => block_on(tokio::runtime::Builder::new_multi_thread().enable_all().build(), over_the_network(args)),
+        _ => block_on(tokio::runtime::Builder::new_multi_thread().enable_all().build(), dispatch_async(args)),
     }
 }
 
@@ -65,12 +65,12 @@ fn block_on(
 ) -> Result<Exit, Failure> {
     let runtime = runtime.map_err(|e| Failure::new(Exit::Internal, e))?;
     let result = runtime.block_on(verb);
-    // A blocked read of standard input, or a blocked name resolution, must not delay the exit.
+    // A blocked read of standard input or a blocked name resolution must not delay the exit.
     runtime.shutdown_background();
     result
 }
 
-async fn over_the_network(args: &Cutover) -> Result<Exit, Failure> {
+async fn dispatch_async(args: &Cutover) -> Result<Exit, Failure> {
     let global = &args.global;
     match &args.verb {
         Verb::Init(args) => verbs::init::run(global, args).await,

@@ -1,4 +1,5 @@
-//! Shows a long text on a terminal through the user's pager. Nothing that a person must see at once (questions, errors, progress) goes this way.
+//! Shows a long text on a terminal with the user's pager. Texts that a person must see at once (questions, errors,
+//! progress) must not use the pager.
 
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
@@ -6,13 +7,15 @@ use std::process::{Command, Stdio};
 use super::signals::Signals;
 use super::term;
 
-/// Options of `less` where the user has set none: leave at once if the text fits the screen, show colours, leave the text on the screen.
+/// Options of `less` if the user has set none: exit at once if the text fits the screen, show colours, leave the text
+/// on the screen.
 const LESS: &str = "FRX";
 
-/// Prints a text on standard output; on a terminal that it does not fit, through `$PAGER` (else `less`). An empty `PAGER`, or `cat`, means no pager.
+/// Prints a text on standard output. If standard output is a terminal and the text does not fit, shows the text with
+/// `$PAGER` (default `less`). An empty `PAGER`, or `cat`, disables the pager.
 ///
 /// # Errors
-/// Standard output cannot be written.
+/// Returns an error if standard output cannot be written.
 pub fn show(text: &str) -> io::Result<()> {
     if !term::stdout() || text.lines().count() < term::rows() {
         return term::print(text);
@@ -24,9 +27,10 @@ pub fn show(text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives a program a text on its standard input and waits for its end. `false`: the program could not be started, or knew nothing to do with it.
+/// Runs a program with this text as its standard input and waits until it ends. Returns `false` if the program cannot
+/// be started or is not found by the shell.
 pub fn pipe(command: &[&str], text: &str) -> bool {
-    // `^C` is for the pager: this process must stay until the pager has left the terminal.
+    // `^C` is for the pager: this process must continue until the pager has left the terminal.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let _guard = runtime.as_ref().ok().map(tokio::runtime::Runtime::enter);
     let _signals = Signals::listen();
@@ -38,9 +42,9 @@ pub fn pipe(command: &[&str], text: &str) -> bool {
     }
     let Ok(mut child) = child.spawn() else { return false };
     if let Some(mut input) = child.stdin.take() {
-        // The reader may leave before it has read everything.
+        // The pager may exit before it has read everything.
         let _ = input.write_all(text.as_bytes()).and_then(|()| input.write_all(b"\n"));
     }
-    // 126 and 127: the shell found no such program.
+    // The exit codes 126 and 127 mean that the shell found no such program.
     child.wait().is_ok_and(|status| !matches!(status.code(), Some(126 | 127)))
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// A listener for these signals.
+/// Listens for the signals that ask a process to stop.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -12,10 +12,10 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Starts to listen. From now on these signals do not end the process by themselves.
+    /// Starts to listen. From now on these signals no longer end the process.
     ///
     /// # Errors
-    /// The operating system refuses.
+    /// Returns an error if the operating system does not permit a signal handler.
     pub fn listen() -> io::Result<Self> {
         let [interrupt, terminate, hangup] =
             [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);

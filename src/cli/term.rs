@@ -1,5 +1,5 @@
-//! The terminal of this process, if there is one: its capabilities, questions, and printing that tolerates a closed
-//! pipe.
+//! The terminal of this process, if there is one: what it can do, questions to the operator, and printing that
+//! tolerates a closed pipe.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::OnceLock;
@@ -11,27 +11,28 @@ use jiff::tz::TimeZone;
 use super::render::style::{Color, Style};
 use crate::base::redact;
 
-/// There is no terminal for a question.
+/// The error of a question that cannot be asked because there is no terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this command asks before it writes, but there is no terminal: add --yes")]
 pub struct NoTerminal;
 
-/// Whether standard output is a terminal.
+/// Returns whether standard output is a terminal.
 pub fn stdout() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Whether standard error is a terminal; progress and questions are written there.
+/// Returns whether standard error is a terminal. Progress and questions are written to standard error.
 pub fn stderr() -> bool {
     io::stderr().is_terminal()
 }
 
-/// The style of standard output, by `--color`, `NO_COLOR` and `TERM`; times are in the machine's zone.
+/// Returns the style of standard output, by `--color`, `NO_COLOR` and `TERM`. Times are in the time zone of the
+/// machine.
 pub fn style(color: Color) -> Style {
     style_for(color, stdout())
 }
 
-/// The style of standard error, by `--color`, `NO_COLOR` and `TERM`; times are in the machine's zone.
+/// Returns the style of standard error, by `--color`, `NO_COLOR` and `TERM`. Times are in the time zone of the machine.
 pub fn style_err(color: Color) -> Style {
     style_for(color, stderr())
 }
@@ -42,33 +43,33 @@ fn style_for(color: Color, terminal: bool) -> Style {
     Style { zone: TimeZone::system(), ..Style::of(color, terminal, no_color.is_some(), term.as_deref()) }
 }
 
-/// Columns of the terminal on standard error; 100 without a terminal.
+/// Returns the number of columns of the terminal on standard error; 100 without a terminal.
 pub fn width() -> usize {
     console::Term::stderr().size_checked().map_or(100, |(_, columns)| usize::from(columns).max(40))
 }
 
-/// Columns of the terminal on standard output; 80 where there is none.
+/// Returns the number of columns of the terminal on standard output; 80 without a terminal.
 pub fn columns() -> usize {
     console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns))
 }
 
-/// Lines of the terminal on standard output; 24 where there is none.
+/// Returns the number of lines of the terminal on standard output; 24 without a terminal.
 pub fn rows() -> usize {
     console::Term::stdout().size_checked().map_or(24, |(rows, _)| usize::from(rows))
 }
 
-/// The progress bars of this process, drawn on standard error; hidden if that is not a terminal.
+/// Returns the progress bars of this process, which are drawn on standard error and hidden if it is not a terminal.
 pub fn bars() -> &'static MultiProgress {
     static BARS: OnceLock<MultiProgress> = OnceLock::new();
     BARS.get_or_init(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()))
 }
 
-/// Whether a dashboard can be shown: both streams are terminals, and the terminal can move its cursor.
+/// Returns whether a dashboard can be shown: both streams are terminals, and the terminal can move its cursor.
 pub fn can_show_dashboard() -> bool {
     stdout() && stderr() && std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb")
 }
 
-/// Whether the dashboard is on the screen now, its last line filled to the edge.
+/// Whether the dashboard is on the screen now, with its last line filled to the right edge.
 static DASHBOARD_SHOWN: AtomicBool = AtomicBool::new(false);
 
 /// Records whether the dashboard is on the screen.
@@ -76,7 +77,7 @@ pub fn set_dashboard_shown(shown: bool) {
     DASHBOARD_SHOWN.store(shown, Ordering::Relaxed);
 }
 
-/// Erases the `^C` that the terminal writes on a new line below the dashboard: otherwise the dashboard would be one
+/// Erases the `^C` that the terminal writes on a new line below the dashboard. Otherwise the dashboard would be one
 /// line lower than expected, and its first line would stay on the screen.
 pub fn erase_interrupt_echo() {
     if DASHBOARD_SHOWN.load(Ordering::Relaxed) && io::stdin().is_terminal() {
@@ -84,15 +85,16 @@ pub fn erase_interrupt_echo() {
     }
 }
 
-/// Prints a text without credentials and a newline on standard output, above the dashboard. A closed pipe is not a failure.
+/// Prints a text and a newline on standard output, above the dashboard, with credentials removed. A closed pipe is not
+/// a failure.
 ///
 /// # Errors
-/// Standard output cannot be written for another reason, such as a full disk.
+/// Returns an error if standard output cannot be written for another reason, such as a full disk.
 pub fn print(text: &str) -> io::Result<()> {
     bars().suspend(|| ignore_closed_pipe(writeln!(io::stdout().lock(), "{}", redact::clean(text))))
 }
 
-/// Prints a text without credentials and a newline on standard error, above the dashboard. Failures are ignored.
+/// Prints a text and a newline on standard error, above the dashboard, with credentials removed. Failures are ignored.
 pub fn print_error(text: &str) {
     let _ = bars().suspend(|| writeln!(io::stderr().lock(), "{}", redact::clean(text)));
 }
@@ -104,11 +106,11 @@ fn ignore_closed_pipe(written: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Asks on standard error and reads the answer from standard input; both must be terminals. Only `y` or `yes` means
-/// yes.
+/// Asks a question on standard error and reads the answer from standard input; both must be terminals. Only `y` and
+/// `yes` confirm.
 ///
 /// # Errors
-/// [`NoTerminal`]; then the question was not asked.
+/// Returns [`NoTerminal`] if there is no terminal; the question was not asked.
 pub fn confirm(question: &str) -> Result<bool, NoTerminal> {
     if !(io::stdin().is_terminal() && stderr()) {
         return Err(NoTerminal);
@@ -129,14 +131,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_yes_is_a_yes() {
+    fn only_y_or_yes_confirms() {
         let answer = |text: &str| ask("Go?", &mut text.as_bytes(), &mut Vec::new()).unwrap();
         assert!(answer("y\n") && answer("YES\n"));
         assert!(!answer("\n") && !answer("") && !answer("yep\n") && !answer("no\n"));
     }
 
     #[test]
-    fn a_reader_that_went_away_is_no_failure() {
+    fn closed_pipe_is_not_a_failure() {
         assert!(ignore_closed_pipe(Err(io::ErrorKind::BrokenPipe.into())).is_ok());
         assert!(ignore_closed_pipe(Err(io::ErrorKind::StorageFull.into())).is_err());
     }

@@ -1,5 +1,5 @@
-//! The options of every command, options that several commands share, and the parsers of option values. What a command
-//! does is in [`super::verbs`].
+//! The options of every command, options that several commands share, and the parsers of option values. The code of the
+//! commands is in [`super::verbs`].
 
 mod options;
 pub mod value;
@@ -63,39 +63,39 @@ pub struct Global {
 }
 
 impl Global {
-    /// The store of the runs that the command line names.
+    /// Returns the store of the runs that the command line names.
     pub fn state_options(&self) -> StateOptions {
         StateOptions { dir: self.state_dir.clone(), state: self.state.clone() }
     }
 }
 
-/// `--output`.
+/// The value of `--output`: the format of the output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// Text for people.
     #[default]
     Text,
-    /// One JSON object a line on stdout, and nothing else.
+    /// One JSON object per line on standard output, and nothing else.
     Json,
-    /// For a pull request or a ticket; only `check`, `report` and `help`.
+    /// Markdown for a pull request or a ticket; only `check`, `report` and `help`.
     #[value(hide = true)]
     Markdown,
 }
 
-/// `--log-level`.
+/// The value of `--log-level`: which messages are logged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
     /// No messages.
     Off,
-    /// Errors.
+    /// Only errors.
     Error,
-    /// Also warnings.
+    /// Errors and warnings.
     #[default]
     Warn,
-    /// Also what happens.
+    /// Also messages about the progress of the command.
     Info,
-    /// Also details.
+    /// Also details, such as each call of an API.
     Debug,
-    /// Everything.
+    /// All messages.
     Trace,
 }

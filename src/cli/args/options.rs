@@ -7,23 +7,24 @@ use clap::{Args, ValueEnum};
 use crate::adapter::telemetry::Outlets;
 use crate::app::exit::Exit;
 
-/// `--on-freeze`.
+/// The value of `--on-freeze`: what the process does when the run is frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnFreeze {
     /// Exit; the run can be resumed.
     Exit,
-    /// Stay and guard.
+    /// Continue to observe and guard.
     Wait,
 }
 
 impl OnFreeze {
-    /// Whether this process exits when the run is frozen. By default it stays if it has a terminal (`watched`).
+    /// Returns whether this process exits when the run is frozen. Without `--on-freeze`, it stays if it has a terminal
+    /// (`watched`).
     pub fn exits(choice: Option<Self>, watched: bool) -> bool {
         choice.map_or(!watched, |choice| choice == Self::Exit)
     }
 }
 
-/// The run that a command is about.
+/// The run that a command reads.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct RunArg {
     /// Run id, plan name or plan file
@@ -31,10 +32,10 @@ pub struct RunArg {
     pub target: String,
 }
 
-/// The run that a command is about, for commands that write and therefore ask first.
+/// The run that a command changes, with an option to skip the confirmation.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ConfirmedRunArg {
-    /// Which run.
+    /// The run.
     #[command(flatten)]
     pub named: RunArg,
     /// Do not ask
@@ -47,7 +48,7 @@ pub fn help_text(examples: &str, codes: &[Exit]) -> String {
     format!("{examples}\n\nExit codes:\n{}", Exit::table(codes))
 }
 
-/// Options for metrics, for commands that drive a run.
+/// Options for metrics, of commands that drive a run.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub struct MetricOptions {
     /// Write metrics to this file for node_exporter (a name that ends with .prom)
@@ -59,7 +60,7 @@ pub struct MetricOptions {
 }
 
 impl MetricOptions {
-    /// The options as `app` needs them.
+    /// Converts the options to the form that `app` needs.
     pub fn outlets(&self) -> Outlets {
         Outlets { file: self.metrics_file.clone(), listen: self.metrics_listen }
     }

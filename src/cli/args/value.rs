@@ -1,4 +1,4 @@
-//! Parsers of option values: steps, shares, services, speeds. An error says how to write the value.
+//! Parsers of option values: steps, shares, services, speeds. Each error says how to write the value.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -9,17 +9,18 @@ use crate::app::exit::{Exit, Failure};
 use crate::base::duration;
 use crate::plan::model::{ClusterAccess, Plan, PortRef, ServiceRef, Shares, StateLocation, Step};
 
-/// A step, by its number (counted from 1) or its name.
+/// A step, given by its number (counted from 1) or its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepRef {
-    /// Counted from 1.
+    /// The number of the step, counted from 1.
     Number(usize),
-    /// The step's `name:` in the plan.
+    /// The `name` of the step in the plan.
     Name(String),
 }
 
 impl StepRef {
-    /// The step's number, if the plan has that step. A name that looks like a number is found, too.
+    /// Returns the number of the step; `None` if the plan does not have this step. A name that looks like a number is
+    /// also found.
     pub fn find(&self, steps: &[Step]) -> Option<usize> {
         let by_name = |name: &str| steps.iter().find(|s| s.name.as_deref() == Some(name)).map(|s| s.number);
         match self {
@@ -31,10 +32,10 @@ impl StepRef {
     }
 }
 
-/// The number of the step that the command line names.
+/// Returns the number of the step that the command line names.
 ///
 /// # Errors
-/// The plan does not have that step (exit 2).
+/// Returns a failure if the plan does not have this step (exit 2).
 pub fn step_number(plan: &Plan, reference: Option<&StepRef>) -> Result<Option<usize>, Failure> {
     let Some(reference) = reference else { return Ok(None) };
     let steps = &plan.strategy.steps;
@@ -64,7 +65,7 @@ impl fmt::Display for StepRef {
     }
 }
 
-/// `a=100` or `a=50,c=50`: percentages that sum to 100.
+/// Parses shares such as `a=100` or `a=50,c=50`: percentages that add up to 100.
 pub fn shares(text: &str) -> Result<Shares, String> {
     let mut shares = Shares::new();
     for part in text.split(',') {
@@ -79,10 +80,10 @@ pub fn shares(text: &str) -> Result<Shares, String> {
         }
     }
     let sum: u64 = shares.values().copied().map(u64::from).sum();
-    if sum == 100 { Ok(shares) } else { Err(format!("the shares sum to {sum}; they must sum to 100")) }
+    if sum == 100 { Ok(shares) } else { Err(format!("the shares add up to {sum}; they must add up to 100")) }
 }
 
-/// `NAMESPACE/NAME:PORT`; the port is a number or a name.
+/// Parses a service, `NAMESPACE/NAME:PORT`. The port is a number or a name.
 pub fn service(text: &str) -> Result<ServiceRef, String> {
     let wrong = || format!("`{text}` is not NAMESPACE/NAME:PORT, such as `webapp/webapp:http`");
     let (namespace, rest) = text.split_once('/').ok_or_else(wrong)?;
@@ -94,40 +95,40 @@ pub fn service(text: &str) -> Result<ServiceRef, String> {
     Ok(ServiceRef { namespace: namespace.into(), name: name.into(), port })
 }
 
-/// A duration as in plans, or `0s`.
+/// Parses a duration in the format of plans, or `0s`.
 pub fn duration_or_zero(text: &str) -> Result<Duration, String> {
     if text == "0s" { Ok(Duration::ZERO) } else { duration::parse(text).map_err(|why| format!("`{text}` {why}")) }
 }
 
-/// A number greater than 0.
+/// Parses a speed, a number greater than 0.
 pub fn speed(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
-    if number.is_finite() && number > 0.0 { Ok(number) } else { Err("it must be greater than 0".into()) }
+    if number.is_finite() && number > 0.0 { Ok(number) } else { Err("the speed must be greater than 0".into()) }
 }
 
-/// The stages of a rollback: percentages that rise to 100.
+/// The stages of a rollback: ascending percentages, the last of which is 100.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RampStages(pub Vec<u32>);
 
-/// `25,50,100`.
+/// Parses the stages of a rollback, such as `25,50,100`.
 pub fn ramp_stages(text: &str) -> Result<RampStages, String> {
     let percent = |part: &str| {
         part.trim().trim_end_matches('%').parse().map_err(|_| format!("`{part}` is not a whole number of percent"))
     };
     let all = text.split(',').map(percent).collect::<Result<Vec<u32>, _>>()?;
     if !all.is_sorted_by(|a, b| a < b) || all.first() == Some(&0) || all.last() != Some(&100) {
-        return Err("the percentages must rise and end with 100, such as `25,50,100`".into());
+        return Err("the percentages must be ascending and end with 100, such as `25,50,100`".into());
     }
     Ok(RampStages(all))
 }
 
-/// `90s`, `10m`, `1h30m`.
+/// Parses a duration in the format of plans, such as `90s`, `10m` or `1h30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     duration::parse(text).map_err(|why| format!("`{text}` {why}"))
 }
 
-/// `kubernetes:CONTEXT/NAMESPACE`, `eks:NAME/NAMESPACE` or `local`. A context may itself have slashes and colons, as
-/// ARNs do.
+/// Parses the location of the state: `kubernetes:CONTEXT/NAMESPACE`, `eks:NAME/NAMESPACE` or `local`. A context may
+/// contain slashes and colons, as ARNs do.
 pub fn state(text: &str) -> Result<StateLocation, String> {
     let wrong = || format!("`{text}` must be `kubernetes:CONTEXT/NAMESPACE`, `eks:NAME/NAMESPACE` or `local`");
     if text == "local" {

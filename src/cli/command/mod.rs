@@ -1,5 +1,5 @@
-//! The command line as types. The help texts are for someone who never saw the tool and is in a hurry: one line for
-//! each option, at most 80 columns for each example.
+//! The command line as types. The help texts are for someone who has never seen the tool and is in a hurry: one line
+//! for each option, and at most 80 columns for each example.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -38,12 +38,12 @@ pub struct Cutover {
     /// Options of every command.
     #[command(flatten)]
     pub global: Global,
-    /// The command.
+    /// The command to run.
     #[command(subcommand)]
     pub verb: Verb,
 }
 
-/// The commands.
+/// The commands of the tool.
 #[derive(Debug, Clone, PartialEq, Subcommand)]
 pub enum Verb {
     /// Write a plan from a live load balancer
@@ -89,7 +89,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// The options for metrics, if the command drives a run.
+    /// Returns the options for metrics, if the command drives a run.
     fn outlets(&self) -> Outlets {
         match self {
             Self::Rehearse(args) => args.metrics.outlets(),
@@ -103,7 +103,8 @@ impl Verb {
 }
 
 impl Cutover {
-    /// The command's definition, named as it was called: `cutover`, or `kubectl cutover` as a plugin of kubectl.
+    /// Returns the definition of the command line, with the name by which the program was called: `cutover`, or
+    /// `kubectl cutover` as a plugin of kubectl.
     pub fn definition(argv0: &Path) -> clap::Command {
         let command = TOPICS_OF_COMMANDS.iter().fold(Self::command(), |command, (name, topic)| {
             command.mut_subcommand(name, |verb| {
@@ -117,10 +118,11 @@ impl Cutover {
         }
     }
 
-    /// Parses a command line; its first word is the program's name.
+    /// Parses a command line, whose first word is the name of the program.
     ///
     /// # Errors
-    /// clap's errors. `--help` and `--version` are errors, too; their exit code is 0, otherwise it is 2.
+    /// Returns the errors of clap, which include `--help` and `--version`. The exit code of these two is 0, of all
+    /// others 2.
     pub fn read(argv: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let argv: Vec<_> = argv.into_iter().collect();
         let mut command = Self::definition(Path::new(argv.first().map_or("cutover".as_ref(), OsString::as_os_str)));
@@ -137,7 +139,7 @@ impl Cutover {
     }
 }
 
-/// The topic of `cutover help` that has the background of a command. The help of `rollback` has no room: it must fit a
+/// The topic of `cutover help` with the background of each command. `rollback` is missing, because its help must fit a
 /// screen.
 const TOPICS_OF_COMMANDS: [(&str, &str); 16] = [
     ("init", "plan"),
@@ -158,8 +160,8 @@ const TOPICS_OF_COMMANDS: [(&str, &str); 16] = [
     ("schema", "plan"),
 ];
 
-/// Words of other tools, and the verb that does the same here.
-const WORDS_OF_OTHERS: [(&str, &str); 20] = [
+/// Command names of other tools, each with the command of this tool that does the same.
+const COMMANDS_OF_OTHER_TOOLS: [(&str, &str); 20] = [
     ("apply", "run"),
     ("start", "run"),
     ("execute", "run"),
@@ -182,10 +184,10 @@ const WORDS_OF_OTHERS: [(&str, &str); 20] = [
     ("continue", "resume"),
 ];
 
-/// Names the verb in an error about a word that other tools use for it.
+/// Adds the right command to an error about a command name of another tool.
 fn suggest(mut error: clap::Error) -> clap::Error {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
-    if let Some((_, verb)) = WORDS_OF_OTHERS.iter().find(|(other, _)| other == word) {
+    if let Some((_, verb)) = COMMANDS_OF_OTHER_TOOLS.iter().find(|(other, _)| other == word) {
         error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![(*verb).to_owned()]));
     }
     error

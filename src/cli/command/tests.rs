@@ -11,17 +11,17 @@ fn read(line: &str) -> Result<Cutover, clap::Error> {
     Cutover::read(line.split_whitespace().map(OsString::from))
 }
 
-fn kind(line: &str) -> ErrorKind {
-    read(line).expect_err("should be refused").kind()
+fn error_kind(line: &str) -> ErrorKind {
+    read(line).expect_err("the command line should be rejected").kind()
 }
 
 #[test]
-fn the_definition_is_sound() {
+fn clap_accepts_the_definition() {
     Cutover::command().debug_assert();
 }
 
 #[test]
-fn run_takes_steps_by_number_and_by_name() {
+fn run_accepts_steps_by_number_and_by_name() {
     let read =
         read("cutover run plan.yaml --yes --until first-traffic --from-step 4 --baseline a=60,c=40 -o json").unwrap();
     assert_eq!(read.global.output, Output::Json);
@@ -33,14 +33,14 @@ fn run_takes_steps_by_number_and_by_name() {
 }
 
 #[test]
-fn a_dry_run_is_a_check_and_takes_no_steps() {
+fn dry_run_parses_as_check_and_rejects_step_options() {
     let Verb::Run(run) = read("cutover run plan.yaml --dry-run").unwrap().verb else { panic!("not run") };
     assert!(run.dry_run && !run.yes);
-    assert_eq!(kind("cutover run plan.yaml --dry-run --until half"), ErrorKind::ArgumentConflict);
+    assert_eq!(error_kind("cutover run plan.yaml --dry-run --until half"), ErrorKind::ArgumentConflict);
 }
 
 #[test]
-fn global_options_stand_before_and_after_the_verb() {
+fn global_options_are_accepted_before_and_after_the_command() {
     let before = read("cutover --state-dir /s --color never status").unwrap();
     let after = read("cutover status --state-dir /s --color never").unwrap();
     assert_eq!(before, after);
@@ -48,43 +48,46 @@ fn global_options_stand_before_and_after_the_verb() {
 }
 
 #[test]
-fn verbs_that_never_ask_take_no_answer() {
+fn commands_without_confirmation_reject_yes() {
     for verb in ["promote", "pause", "approve"] {
         assert!(read(&format!("cutover {verb} alpha-webapp")).is_ok());
-        assert_eq!(kind(&format!("cutover {verb} alpha-webapp --yes")), ErrorKind::UnknownArgument);
+        assert_eq!(error_kind(&format!("cutover {verb} alpha-webapp --yes")), ErrorKind::UnknownArgument);
     }
 }
 
 #[test]
-fn rollback_needs_nothing_or_one_way_of_naming_it() {
+fn rollback_accepts_no_target_or_one_kind_of_target() {
     assert!(read("cutover rollback").is_ok());
     assert!(read("cutover rollback alpha-webapp --yes --force --take-over").is_ok());
     assert!(read("cutover rollback --load-balancer lb --back-to *-a --away-from *-b").is_ok());
     assert!(
         read("cutover rollback --load-balancer lb --from *-a").is_ok(),
-        "the verb itself refuses it with an explanation"
+        "parsing should succeed, because the command itself rejects `--from` with an explanation"
     );
-    assert_eq!(kind("cutover rollback --load-balancer lb --back-to *-a"), ErrorKind::MissingRequiredArgument);
+    assert_eq!(error_kind("cutover rollback --load-balancer lb --back-to *-a"), ErrorKind::MissingRequiredArgument);
     assert_eq!(
-        kind("cutover rollback run-1 --load-balancer lb --back-to *-a --away-from *-b"),
+        error_kind("cutover rollback run-1 --load-balancer lb --back-to *-a --away-from *-b"),
         ErrorKind::ArgumentConflict
     );
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused() {
-    assert_eq!(kind("cutover run p --from-step 2 --baseline a=50"), ErrorKind::ValueValidation);
-    assert_eq!(kind("cutover run p --baseline a=100"), ErrorKind::MissingRequiredArgument);
-    assert_eq!(kind("cutover resume p --keep-live --reassert"), ErrorKind::ArgumentConflict);
-    assert_eq!(kind("cutover rehearse p --virtual --speed 3"), ErrorKind::ArgumentConflict);
-    assert_eq!(kind("cutover lab p --speed 0"), ErrorKind::ValueValidation);
-    assert_eq!(kind("cutover init --load-balancer lb --from a --to b --service webapp"), ErrorKind::ValueValidation);
-    assert_eq!(kind("cutover status --output markdown"), ErrorKind::InvalidValue);
+fn contradictory_and_invalid_options_are_rejected() {
+    assert_eq!(error_kind("cutover run p --from-step 2 --baseline a=50"), ErrorKind::ValueValidation);
+    assert_eq!(error_kind("cutover run p --baseline a=100"), ErrorKind::MissingRequiredArgument);
+    assert_eq!(error_kind("cutover resume p --keep-live --reassert"), ErrorKind::ArgumentConflict);
+    assert_eq!(error_kind("cutover rehearse p --virtual --speed 3"), ErrorKind::ArgumentConflict);
+    assert_eq!(error_kind("cutover lab p --speed 0"), ErrorKind::ValueValidation);
+    assert_eq!(
+        error_kind("cutover init --load-balancer lb --from a --to b --service webapp"),
+        ErrorKind::ValueValidation
+    );
+    assert_eq!(error_kind("cutover status --output markdown"), ErrorKind::InvalidValue);
     assert!(read("cutover check - --output markdown").is_ok());
 }
 
 #[test]
-fn the_help_of_a_command_names_its_topic() {
+fn help_of_a_command_names_its_topic() {
     for (name, topic) in TOPICS_OF_COMMANDS {
         let help = read(&format!("cutover {name} --help")).expect_err("help").to_string();
         assert!(help.contains(&format!("Background: cutover help {topic}")), "{help}");
@@ -93,24 +96,24 @@ fn the_help_of_a_command_names_its_topic() {
 }
 
 #[test]
-fn words_of_other_tools_are_answered_with_the_verb() {
-    let said = read("cutover apply plan.yaml").expect_err("no such verb").to_string();
-    assert!(said.contains("'run'"), "{said}");
+fn command_names_of_other_tools_get_a_suggestion() {
+    let message = read("cutover apply plan.yaml").expect_err("no such verb").to_string();
+    assert!(message.contains("'run'"), "{message}");
     let mut command = Cutover::definition("cutover".as_ref());
     command.build();
-    for (word, verb) in WORDS_OF_OTHERS {
+    for (word, verb) in COMMANDS_OF_OTHER_TOOLS {
         assert!(command.find_subcommand(verb).is_some() && command.find_subcommand(word).is_none(), "{word}: {verb}");
     }
 }
 
 #[test]
-fn as_a_plugin_it_calls_itself_kubectl_cutover() {
+fn help_of_kubectl_plugin_uses_the_name_kubectl_cutover() {
     let help = read("/usr/bin/kubectl-cutover run --help").expect_err("help").to_string();
     assert!(help.contains("Usage: kubectl cutover run [OPTIONS] <PLAN>"), "{help}");
 }
 
 #[test]
-fn the_help_of_the_emergency_command_fits_a_screen() {
+fn help_of_rollback_fits_a_screen() {
     let help = read("cutover rollback --help").expect_err("help").to_string();
     assert!(help.lines().count() <= 40, "{help}");
     assert!(help.contains("cutover rollback --load-balancer alpha-webapp"), "{help}");
@@ -118,15 +121,19 @@ fn the_help_of_the_emergency_command_fits_a_screen() {
 }
 
 #[test]
-fn a_place_in_a_cluster_is_a_context_or_an_eks_cluster_and_a_namespace() {
-    let place = |text: &str| read(&format!("cutover status --state {text}")).map(|c| c.global.state.expect("given"));
+fn state_in_kubernetes_is_given_by_context_or_eks_cluster_and_namespace() {
+    let state_location =
+        |text: &str| read(&format!("cutover status --state {text}")).map(|c| c.global.state.expect("given"));
     let at = |access| StateLocation::Kubernetes { access, namespace: "cutover".into() };
     let arn = "arn:aws:eks:eu-central-1:123456789012:cluster/tools";
-    assert_eq!(place(&format!("kubernetes:{arn}/cutover")).unwrap(), at(ClusterAccess::KubeContext(arn.into())));
-    assert_eq!(place("eks:tools/cutover").unwrap(), at(ClusterAccess::Eks("tools".into())));
-    assert_eq!(place("eks:tools/cutover").unwrap().to_string(), "eks:tools/cutover");
-    assert_eq!(place("local").unwrap(), StateLocation::Local);
+    assert_eq!(
+        state_location(&format!("kubernetes:{arn}/cutover")).unwrap(),
+        at(ClusterAccess::KubeContext(arn.into()))
+    );
+    assert_eq!(state_location("eks:tools/cutover").unwrap(), at(ClusterAccess::Eks("tools".into())));
+    assert_eq!(state_location("eks:tools/cutover").unwrap().to_string(), "eks:tools/cutover");
+    assert_eq!(state_location("local").unwrap(), StateLocation::Local);
     for wrong in ["tools", "eks:tools", "eks:/cutover", "s3:bucket/key", "kubernetes:tools/"] {
-        assert_eq!(kind(&format!("cutover status --state {wrong}")), ErrorKind::ValueValidation, "{wrong}");
+        assert_eq!(error_kind(&format!("cutover status --state {wrong}")), ErrorKind::ValueValidation, "{wrong}");
     }
 }

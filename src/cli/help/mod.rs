@@ -1,16 +1,16 @@
 //! The topics of `cutover help`: Markdown files in this folder, compiled into the program, because the person at 3 a.m.
 //! has the program and not the repository.
 //!
-//! This module finds a topic by its name. It must not know how a topic is shown: that is `render::markdown`. A new file
-//! belongs into [`TOPICS`]; a test finds one that is missing there. `tests/pure/pages` holds the text of the topics to
-//! the code.
+//! This module finds a topic by name. Rendering must not be added here; it belongs to `render::markdown`. A new file
+//! must be listed in [`TOPICS`], which a test checks. `tests/pure/pages` checks that the text of the topics matches the
+//! code.
 
-/// One page of reference.
+/// A topic of `cutover help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Topic {
-    /// What a person types after `cutover help`.
+    /// The name that a person types after `cutover help`.
     pub name: &'static str,
-    /// The page, as Markdown. Its first line is the title: `# NAME: what the page is about`.
+    /// The text of the topic, as Markdown. The first line is the title: `# NAME: what the topic is about`.
     pub markdown: &'static str,
 }
 
@@ -44,26 +44,26 @@ topics! {
 }
 
 impl Topic {
-    /// The topic of this name; letters of either case.
+    /// Returns the topic with this name, in upper or lower case.
     pub fn find(name: &str) -> Option<Self> {
         TOPICS.iter().copied().find(|topic| topic.name.eq_ignore_ascii_case(name))
     }
 
-    /// What the page is about, from its title.
+    /// Returns what the topic is about, from its title.
     pub fn about(self) -> &'static str {
         let title = self.markdown.lines().next().unwrap_or_default();
         title.split_once(": ").map_or("", |(_, about)| about)
     }
 
-    /// Topics whose text contains a word, of either case.
-    pub fn that_mention(word: &str) -> Vec<&'static str> {
+    /// Returns the topics whose text contains a word, in upper or lower case.
+    pub fn find_by_word(word: &str) -> Vec<&'static str> {
         let word = word.to_lowercase();
         let mention = |topic: &&Self| topic.markdown.to_lowercase().contains(&word);
         TOPICS.iter().filter(mention).map(|topic| topic.name).collect()
     }
 }
 
-/// The names among `all` that a misspelled one may mean, the most similar first; at most three.
+/// Returns the names in `all` that are similar to a misspelled word, the most similar first; at most three.
 pub fn similar<'a>(word: &str, all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let word = word.to_lowercase();
     let mut near: Vec<_> =
@@ -78,23 +78,34 @@ mod tests {
     use crate::base::redact::clean;
 
     #[test]
-    fn every_file_of_the_folder_is_a_topic_with_a_title() {
+    fn every_markdown_file_is_a_listed_topic_with_a_title() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli/help");
-        let names = std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").file_name());
+        let names = std::fs::read_dir(folder)
+            .expect("the folder of the topics should be readable")
+            .map(|entry| entry.expect("every entry should be readable").file_name());
         let names = names.filter_map(|name| name.to_str().and_then(|name| name.strip_suffix(".md")).map(str::to_owned));
         let mut found: Vec<_> = names.collect();
         let mut listed: Vec<_> = TOPICS.iter().map(|topic| topic.name.to_owned()).collect();
         found.sort();
         listed.sort();
-        assert_eq!(listed, found, "src/cli/help/mod.rs lists the files of its folder");
+        assert_eq!(listed, found, "TOPICS in src/cli/help/mod.rs must list exactly the Markdown files of this folder");
         for topic in TOPICS {
-            assert!(topic.markdown.starts_with(&format!("# {}: ", topic.name)), "the title of {}.md", topic.name);
-            assert_eq!(clean(topic.markdown), topic.markdown, "nothing in it looks like a credential");
+            assert!(
+                topic.markdown.starts_with(&format!("# {}: ", topic.name)),
+                "{}.md must begin with its title",
+                topic.name
+            );
+            assert_eq!(
+                clean(topic.markdown),
+                topic.markdown,
+                "{}.md contains text that looks like a credential",
+                topic.name
+            );
         }
     }
 
     #[test]
-    fn a_misspelled_name_is_found() {
+    fn misspelled_topic_name_is_found() {
         assert_eq!(similar("glosary", TOPICS.iter().map(|topic| topic.name)), ["glossary"]);
         assert!(similar("xyz", TOPICS.iter().map(|topic| topic.name)).is_empty());
         assert_eq!(Topic::find("Emergency").map(|topic| topic.name), Some("emergency"));

@@ -113,7 +113,7 @@ fn unknown(name: &str, definition: &clap::Command) -> Failure {
     if !near.is_empty() {
         failure = failure.next(format!("similar: {}", near.join(", ")));
     }
-    let mention = Topic::that_mention(name);
+    let mention = Topic::find_by_word(name);
     if !mention.is_empty() {
         failure = failure.next(format!("`{name}` is mentioned in: {}", mention.join(", ")));
     }
