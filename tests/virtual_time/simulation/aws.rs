@@ -1,4 +1,5 @@
-//! The AWS SDK's transport: in process, to the model, through the schedule's faults.
+//! In-process HTTP transport of the AWS SDK: sends requests to the simulated AWS and injects the faults of the
+//! schedule.
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -11,13 +12,13 @@ use cutover::lab::body::ConnectionReset;
 use http::{Request, Response};
 use hyper::body::Bytes;
 
-use super::fault::{Kind, Moment, Point};
+use super::fault::{FaultKind, FaultPoint, Moment};
 use super::history::By;
-use super::wire::{LATE, OVER, PAST, Wire};
+use super::wire::{AFTER_DEADLINE, LATE, NEAR_DEADLINE, Wire};
 
-type Heard = Result<HttpResponse, ConnectorError>;
+type CallResult = Result<HttpResponse, ConnectorError>;
 
-/// See the module.
+/// HTTP client of the AWS SDK that records each call and injects the faults of the schedule.
 #[derive(Clone)]
 pub struct Connector(pub Wire);
 
@@ -26,7 +27,7 @@ impl Connector {
         SharedHttpClient::new(Self(wire))
     }
 
-    async fn exchange(self, request: HttpRequest) -> Heard {
+    async fn exchange(self, request: HttpRequest) -> CallResult {
         let request = request.try_into_http1x().map_err(|e| ConnectorError::user(e.into()))?;
         let (mut head, body) = request.into_parts();
         head.headers.remove("amz-sdk-invocation-id");
@@ -35,135 +36,143 @@ impl Connector {
         let mutating = !(operation.starts_with("Describe") || operation.starts_with("Get"));
         let text = String::from_utf8_lossy(request.body()).into_owned();
         let point = self.0.call(service, &operation, &text, mutating);
-        if let Some(kind) = self.0.spell() {
-            return self.refuse(kind, service).await;
+        if let Some(kind) = self.0.lasting_fault() {
+            return self.respond_with_fault(kind, service).await;
         }
         match point {
-            None => self.through(request, mutating).await,
-            Some(point) => self.struck(point, request, service, mutating).await,
+            None => self.execute(request, mutating).await,
+            Some(point) => self.exchange_with_fault(point, request, service, mutating).await,
         }
     }
 
-    /// Carried out now, answered after the usual time.
-    async fn through(&self, request: Request<Bytes>, mutating: bool) -> Heard {
-        let answer = self.0.shell().change(|world, now| world.aws(&request, now));
+    /// Executes the request now and responds after the simulated latency.
+    async fn execute(&self, request: Request<Bytes>, mutating: bool) -> CallResult {
+        let answer = self.0.model().change(|world, now| world.aws(&request, now));
         if mutating {
-            self.0.observe(By::Us);
+            self.0.record_changes(By::Us);
         }
-        self.0.shell().wait(answer.latency).await;
-        heard(answer.response)
+        self.0.model().wait(answer.latency).await;
+        to_sdk_response(answer.response)
     }
 
-    async fn struck(&self, point: Point, request: Request<Bytes>, service: &str, mutating: bool) -> Heard {
-        let Point { moment, kind, .. } = point;
+    async fn exchange_with_fault(
+        &self,
+        point: FaultPoint,
+        request: Request<Bytes>,
+        service: &str,
+        mutating: bool,
+    ) -> CallResult {
+        let FaultPoint { moment, kind, .. } = point;
         match moment {
-            Moment::Before if of_a_call(kind) || lasting(kind) => {
-                self.0.hit();
-                self.refuse(kind, service).await
+            Moment::Before if affects_one_call(kind) || affects_all_calls(kind) => {
+                self.0.count_fault();
+                self.respond_with_fault(kind, service).await
             }
             Moment::Before => {
-                self.0.strike(kind);
-                self.through(request, mutating).await
+                self.0.inject(kind);
+                self.execute(request, mutating).await
             }
             Moment::Lost => {
-                let answer = self.through(request, mutating).await;
-                if kind == Kind::Malformed {
-                    self.0.hit();
-                    return answer.map(half);
+                let answer = self.execute(request, mutating).await;
+                if kind == FaultKind::Malformed {
+                    self.0.count_fault();
+                    return answer.map(truncate_body);
                 }
-                self.lose(kind, service).await
+                self.lose_response(kind, service).await
             }
-            Moment::Answered if kind == Kind::Crash => {
-                let answer = self.through(request, mutating).await;
+            Moment::Answered if kind == FaultKind::Crash => {
+                let answer = self.execute(request, mutating).await;
                 self.0.arm(moment, kind);
                 answer
             }
             Moment::Answered => {
-                let answer = self.through(request, mutating).await;
-                self.0.strike(kind);
+                let answer = self.execute(request, mutating).await;
+                self.0.inject(kind);
                 answer
             }
             Moment::Journalled => {
-                let answer = self.through(request, mutating).await;
+                let answer = self.execute(request, mutating).await;
                 self.0.arm(moment, kind);
                 answer
             }
             Moment::Late => {
-                self.later(LATE, request);
-                self.lose(kind, service).await
+                self.execute_later(LATE, request);
+                self.lose_response(kind, service).await
             }
             Moment::Past => {
-                self.later(PAST, request);
-                self.abandon(kind).await
+                self.execute_later(NEAR_DEADLINE, request);
+                self.never_respond(kind).await
             }
         }
     }
 
-    /// The answer does not come; what else goes wrong, does.
-    async fn lose(&self, kind: Kind, service: &str) -> Heard {
-        if of_a_call(kind) {
-            self.0.hit();
-            return self.refuse(kind, service).await;
+    /// Loses the response of a call. A fault of one call replaces the response; any other fault is injected.
+    async fn lose_response(&self, kind: FaultKind, service: &str) -> CallResult {
+        if affects_one_call(kind) {
+            self.0.count_fault();
+            return self.respond_with_fault(kind, service).await;
         }
-        self.0.strike(kind);
+        self.0.inject(kind);
         Err(ConnectorError::io(ConnectionReset.into()))
     }
 
-    /// Nobody hears anything until the deadline is over.
-    async fn abandon(&self, kind: Kind) -> Heard {
-        if kind == Kind::Crash {
-            self.0.die_past();
+    /// Never responds. Injects the fault after the deadline for writes is over.
+    async fn never_respond(&self, kind: FaultKind) -> CallResult {
+        if kind == FaultKind::Crash {
+            self.0.crash_past_deadline();
         }
         let wire = self.0.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(OVER).await;
-            wire.strike(kind);
+            tokio::time::sleep(AFTER_DEADLINE).await;
+            wire.inject(kind);
         });
         std::future::pending().await
     }
 
-    fn later(&self, delay: std::time::Duration, request: Request<Bytes>) {
+    fn execute_later(&self, delay: std::time::Duration, request: Request<Bytes>) {
         let wire = self.0.clone();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
-            wire.shell().change(|world, now| world.aws(&request, now));
-            wire.observe(By::Us);
+            wire.model().change(|world, now| world.aws(&request, now));
+            wire.record_changes(By::Us);
         });
     }
 
-    /// The answer of a failing API, if it answers.
-    async fn refuse(&self, kind: Kind, service: &str) -> Heard {
-        self.0.shell().wait(std::time::Duration::from_millis(60)).await;
+    /// Responds as a failing API does, or never responds (`TimeOut`).
+    async fn respond_with_fault(&self, kind: FaultKind, service: &str) -> CallResult {
+        self.0.model().wait(std::time::Duration::from_millis(60)).await;
         let (status, code) = match kind {
-            Kind::Throttle => (400, "Throttling"),
-            Kind::Denied => (403, "AccessDenied"),
-            Kind::Expired => (403, "ExpiredToken"),
-            Kind::ServerError => (503, "ServiceUnavailable"),
-            Kind::Malformed => {
-                return heard(Response::new(Bytes::from_static(
+            FaultKind::Throttle => (400, "Throttling"),
+            FaultKind::Denied => (403, "AccessDenied"),
+            FaultKind::Expired => (403, "ExpiredToken"),
+            FaultKind::ServerError => (503, "ServiceUnavailable"),
+            FaultKind::Malformed => {
+                return to_sdk_response(Response::new(Bytes::from_static(
                     b"<html><body>Welcome to the hotel's network</body></html>",
                 )));
             }
-            Kind::TimeOut => return std::future::pending().await,
+            FaultKind::TimeOut => return std::future::pending().await,
             _ => return Err(ConnectorError::io(ConnectionReset.into())),
         };
         let mut response = Response::new(Bytes::from(error(service, code)));
-        *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
+        *response.status_mut() = http::StatusCode::from_u16(status).expect("an HTTP status code should be valid");
         if service == "eks" {
-            response.headers_mut().insert("x-amzn-errortype", code.parse().expect("a header"));
+            response
+                .headers_mut()
+                .insert("x-amzn-errortype", code.parse().expect("an error code should be a valid header value"));
         }
-        heard(response)
+        to_sdk_response(response)
     }
 }
 
-/// Whether this fault replaces the answer of one call.
-pub fn of_a_call(kind: Kind) -> bool {
-    matches!(kind, Kind::ServerError | Kind::TimeOut | Kind::Reset | Kind::Malformed)
+/// Whether this fault replaces the response of exactly one call.
+pub fn affects_one_call(kind: FaultKind) -> bool {
+    matches!(kind, FaultKind::ServerError | FaultKind::TimeOut | FaultKind::Reset | FaultKind::Malformed)
 }
 
 /// Whether this fault applies to every call for a while.
-pub fn lasting(kind: Kind) -> bool {
-    matches!(kind, Kind::Throttle | Kind::Denied | Kind::Expired)
+pub fn affects_all_calls(kind: FaultKind) -> bool {
+    matches!(kind, FaultKind::Throttle | FaultKind::Denied | FaultKind::Expired)
 }
 
 fn error(service: &str, code: &str) -> String {
@@ -175,12 +184,12 @@ fn error(service: &str, code: &str) -> String {
     )
 }
 
-fn heard(response: Response<Bytes>) -> Heard {
+fn to_sdk_response(response: Response<Bytes>) -> CallResult {
     HttpResponse::try_from(response.map(SdkBody::from)).map_err(|e| ConnectorError::other(e.into(), None))
 }
 
-/// The connection ends in the middle of the answer.
-fn half(mut response: HttpResponse) -> HttpResponse {
+/// Truncates the body of a response in the middle.
+fn truncate_body(mut response: HttpResponse) -> HttpResponse {
     let bytes = response.body().bytes().unwrap_or_default();
     let cut = Bytes::copy_from_slice(&bytes[..bytes.len() / 2]);
     *response.body_mut() = SdkBody::from(cut);

@@ -1,4 +1,4 @@
-//! Actions taken apart, in one spelling whether they come from the world or from the engine.
+//! Converts actions to a comparable form, the same for actions of the simulated AWS and of the engine.
 
 use cutover::domain::elb;
 use cutover::domain::traffic::RouteContent;
@@ -6,18 +6,20 @@ use serde_json::Value;
 
 pub use crate::engine::face::Face;
 
-/// Actions as the world keeps them.
+/// Converts actions as the simulated AWS stores them.
 pub fn live(actions: &[Value]) -> Face {
     Face::of(&actions.iter().cloned().map(text).collect::<Vec<_>>())
 }
 
-/// A content as the engine knows it.
+/// Converts a route's content as the engine has it.
 pub fn typed(content: &RouteContent) -> Face {
-    let actions = elb::actions(content).expect("a content of ELBv2");
-    live(&actions.iter().map(|a| serde_json::to_value(a).expect("an action")).collect::<Vec<_>>())
+    let actions = elb::actions(content).expect("the content should be one of ELBv2");
+    live(
+        &actions.iter().map(|a| serde_json::to_value(a).expect("an action should convert to JSON")).collect::<Vec<_>>(),
+    )
 }
 
-/// Every scalar as text, as the wire has them; what says nothing left out.
+/// Converts every scalar to text, as the API sends them, and leaves out null and default values.
 fn text(value: Value) -> Value {
     match value {
         Value::Object(map) => {

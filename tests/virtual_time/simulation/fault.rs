@@ -1,30 +1,30 @@
-//! Faults, with their place and time; and schedules of faults as lines of text, which replay them.
+//! Faults with their place and time, and schedules of faults as one line of text, which replays them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::history::Verb;
 
-/// When, around one call.
+/// When a fault happens, relative to one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Moment {
     /// The call is not sent.
     Before,
-    /// It is carried out; its answer is lost.
+    /// The call is executed, and its response is lost.
     Lost,
-    /// It is answered, and nothing is journalled since.
+    /// The call has its response, and no record is journalled yet.
     Answered,
-    /// It is answered, and the next record is on disk.
+    /// The call has its response, and the next record is on disk.
     Journalled,
-    /// It is carried out seconds later, and never answered.
+    /// The call is executed five seconds later, and never gets a response.
     Late,
-    /// It is carried out just before its deadline, and nothing more happens before the deadline is over.
+    /// The call is executed just before its deadline, and nothing else happens before the deadline is over.
     Past,
 }
 
-/// What.
+/// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum FaultKind {
     Crash,
     Throttle,
     ServerError,
@@ -39,27 +39,27 @@ pub enum Kind {
     DiskFull,
     /// Someone removes the marker.
     Unmarked,
-    /// Someone deploys in the new cluster: its targets are replaced one after the other.
+    /// Someone deploys in the new cluster: its targets are replaced one by one.
     Deploy,
-    /// Every pod of the new cluster dies: the guard fails, and the run goes back by itself.
+    /// Every pod of the new cluster dies: the guard fails, and the run rolls back automatically.
     Dead,
 }
 
 /// The verb that an operator uses after the fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Then {
-    /// The run continues to its goal; after a crash by `resume`.
+pub enum FollowUp {
+    /// The run continues to its goal; after a crash with `resume`.
     Resume,
-    /// An operator uses `rollback`; to the original shares.
+    /// The operator uses `rollback`, back to the original shares.
     Rollback,
     /// A rollback in stages: `rollback --ramp 25,50,100 --every 1m`.
     Ramp,
-    /// After the run has completed, the old cluster is retired: `finalize --detach`.
+    /// After the run has completed, the old groups are detached: `finalize --detach`.
     Finalize,
 }
 
-impl Then {
-    /// The verb that an operator uses then.
+impl FollowUp {
+    /// Returns the verb that the operator uses.
     pub fn verb(self) -> Verb {
         match self {
             Self::Resume => Verb::Resume,
@@ -70,24 +70,24 @@ impl Then {
     }
 }
 
-/// One fault.
+/// One fault at one call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Point {
-    /// The call's operation (of Kubernetes: its method; outside: the occasion), and how many of them the run made
-    /// before; so `ModifyRule#0` is its first write. Those of its beginning, from the preflight to its first records,
-    /// are counted by themselves: `^DescribeTags#0`.
+pub struct FaultPoint {
+    /// The operation of the call (for Kubernetes the method; for hooks the hook point) and the number of earlier calls
+    /// of this operation in the run: `ModifyRule#0` is the first write. Calls from the preflight to the first records
+    /// have their own numbers: `^DescribeTags#0`.
     pub call: (String, u32),
     pub moment: Moment,
-    pub kind: Kind,
+    pub kind: FaultKind,
 }
 
-/// A run and what happens to it.
+/// A run, its faults, and the operator's verb after them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// `small`, `hooks` or `reference`.
+    /// The name of the plan: `small`, `hooks` or `reference`.
     pub plan: String,
-    pub then: Then,
-    pub points: Vec<Point>,
+    pub then: FollowUp,
+    pub points: Vec<FaultPoint>,
 }
 
 pub const MOMENTS: [(Moment, &str); 6] = [
@@ -99,30 +99,34 @@ pub const MOMENTS: [(Moment, &str); 6] = [
     (Moment::Past, "past"),
 ];
 
-pub const KINDS: [(Kind, &str); 14] = [
-    (Kind::Crash, "crash"),
-    (Kind::Throttle, "throttle"),
-    (Kind::ServerError, "5xx"),
-    (Kind::TimeOut, "timeout"),
-    (Kind::Reset, "reset"),
-    (Kind::Malformed, "malformed"),
-    (Kind::Stale, "stale"),
-    (Kind::Denied, "denied"),
-    (Kind::Expired, "expired"),
-    (Kind::ClockJump, "clock"),
-    (Kind::Foreign, "foreign"),
-    (Kind::DiskFull, "disk"),
-    (Kind::Unmarked, "unmarked"),
-    (Kind::Deploy, "deploy"),
+pub const KINDS: [(FaultKind, &str); 14] = [
+    (FaultKind::Crash, "crash"),
+    (FaultKind::Throttle, "throttle"),
+    (FaultKind::ServerError, "5xx"),
+    (FaultKind::TimeOut, "timeout"),
+    (FaultKind::Reset, "reset"),
+    (FaultKind::Malformed, "malformed"),
+    (FaultKind::Stale, "stale"),
+    (FaultKind::Denied, "denied"),
+    (FaultKind::Expired, "expired"),
+    (FaultKind::ClockJump, "clock"),
+    (FaultKind::Foreign, "foreign"),
+    (FaultKind::DiskFull, "disk"),
+    (FaultKind::Unmarked, "unmarked"),
+    (FaultKind::Deploy, "deploy"),
 ];
 
-/// A fault that only some schedules have.
-const DEAD: (Kind, &str) = (Kind::Dead, "dead");
+/// The fault that only some schedules have, so that it is not in `KINDS`.
+const DEAD: (FaultKind, &str) = (FaultKind::Dead, "dead");
 
-const THENS: [(Then, &str); 4] =
-    [(Then::Resume, "resume"), (Then::Rollback, "rollback"), (Then::Ramp, "ramp"), (Then::Finalize, "finalize")];
+const THENS: [(FollowUp, &str); 4] = [
+    (FollowUp::Resume, "resume"),
+    (FollowUp::Rollback, "rollback"),
+    (FollowUp::Ramp, "ramp"),
+    (FollowUp::Finalize, "finalize"),
+];
 
-fn kinds() -> Vec<(Kind, &'static str)> {
+fn kinds() -> Vec<(FaultKind, &'static str)> {
     KINDS.into_iter().chain([DEAD]).collect()
 }
 
@@ -132,10 +136,10 @@ fn name<T: PartialEq + Copy>(table: &[(T, &'static str)], value: T) -> &'static 
 
 fn value<T: Copy>(table: &[(T, &str)], text: &str) -> Result<T, String> {
     let names = || table.iter().map(|(_, n)| *n).collect::<Vec<_>>().join(", ");
-    table.iter().find(|(_, n)| *n == text).map(|(v, _)| *v).ok_or_else(|| format!("`{text}` is none of {}", names()))
+    table.iter().find(|(_, n)| *n == text).map(|(v, _)| *v).ok_or_else(|| format!("`{text}` is not one of {}", names()))
 }
 
-/// `small/resume/ModifyRule#0.lost.crash+DescribeRules#7.before.throttle`.
+/// Writes for example `small/resume/ModifyRule#0.lost.crash+DescribeRules#7.before.throttle`.
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/", self.plan, name(&THENS, self.then))?;
@@ -147,7 +151,7 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// `ModifyRule#0`.
+/// Parses an operation and its number, such as `ModifyRule#0`.
 fn numbered(text: &str) -> Result<(String, u32), String> {
     let parts = text.split_once('#').and_then(|(operation, number)| Some((operation.to_owned(), number.parse().ok()?)));
     parts.ok_or_else(|| format!("`{text}` is not OPERATION#NUMBER"))
@@ -162,7 +166,7 @@ impl FromStr for Schedule {
         let (plan, then, points) = (next()?.to_owned(), value(&THENS, next()?)?, next()?);
         let points = points.split('+').filter(|p| !p.is_empty()).map(|p| match p.split('.').collect::<Vec<_>>()[..] {
             [call, moment, kind] => {
-                Ok(Point { call: numbered(call)?, moment: value(&MOMENTS, moment)?, kind: value(&kinds(), kind)? })
+                Ok(FaultPoint { call: numbered(call)?, moment: value(&MOMENTS, moment)?, kind: value(&kinds(), kind)? })
             }
             _ => Err(format!("`{p}` is not CALL.MOMENT.KIND")),
         });
@@ -171,7 +175,7 @@ impl FromStr for Schedule {
 }
 
 #[test]
-fn a_schedule_is_a_line_of_text_and_back() {
+fn a_schedule_can_be_written_and_parsed() {
     for text in [
         "small/resume/",
         "small/rollback/GET#17.lost.crash",
@@ -180,7 +184,7 @@ fn a_schedule_is_a_line_of_text_and_back() {
         "hooks/resume/beforeShift#1.answered.dead+undo#0.lost.crash",
         "reference/resume/ModifyRule#3.past.5xx+AddTags#0.journalled.disk",
     ] {
-        assert_eq!(text.parse::<Schedule>().expect("it parses").to_string(), text);
+        assert_eq!(text.parse::<Schedule>().expect("the schedule should parse").to_string(), text);
     }
     assert!("small/resume/GET#17.soon.crash".parse::<Schedule>().is_err());
 }

@@ -1,24 +1,23 @@
-//! Every schedule that ever found a violation, by the name of what was wrong. They are played for ever.
+//! Every schedule that ever found a violation, under the name of the bug. All of them run in every test run.
 
-use super::play::play;
-use super::sweep::wrong;
+use super::play::run_schedule;
+use super::sweep::failure_of;
 
 fn holds(schedules: &[&str]) {
     for text in schedules {
-        let schedule = text.parse().expect("a schedule");
-        let found = wrong(&schedule);
+        let schedule = text.parse().expect("the schedule should parse");
+        let found = failure_of(&schedule);
         assert!(found.is_none(), "CUTOVER_SCHEDULE={text}\n  {}", found.unwrap_or_default());
     }
 }
 
-/// A rollback seconds after a write read the shares from before that write, which are what it wants, and called it a
-/// day.
+/// A rollback seconds after a write read the shares from before the write, which are the original ones, and ended.
 #[test]
-fn a_rollback_does_not_take_a_late_read_for_its_goal() {
+fn a_rollback_does_not_end_on_a_late_read() {
     holds(&["small/rollback/DescribeRules#5.journalled.stale"]);
 }
 
-/// A reading from before the rollback counted as its read-back, although another actor had changed the route since.
+/// A reading from before the rollback counted as the read-back, although someone else had changed the route since.
 #[test]
 fn a_rollback_reads_every_route_after_it_began() {
     holds(&[
@@ -28,47 +27,47 @@ fn a_rollback_reads_every_route_after_it_began() {
     ]);
 }
 
-/// Where a route could not be read, an older reading that was right stood in for the read-back.
+/// Where a route could not be read, an older reading with the right shares counted as the read-back.
 #[test]
 fn a_rollback_does_not_end_on_a_reading_that_failed() {
     holds(&["small/rollback/GET#8.journalled.denied", "small/rollback/DescribeTags#4.lost.expired"]);
 }
 
-/// One route of a batch was seen to be someone else's, and the other was raised all the same.
+/// One route of a batch had foreign content, and the other route was raised all the same.
 #[test]
 fn drift_that_is_seen_right_before_a_batch_freezes_all_of_it() {
     holds(&["small/resume/DescribeRules#9.before.foreign"]);
 }
 
-/// Readings of a clock that was ahead looked fresh for as long, and nobody looked again.
+/// Readings with the time of a clock that was ahead looked fresh for as long, and no new reading was made.
 #[test]
-fn a_clock_that_is_set_back_makes_no_old_reading_fresh() {
+fn a_clock_that_is_set_back_does_not_make_old_readings_fresh() {
     holds(&["small/rollback/DescribeTags#2.before.clock", "small/rollback/DescribeTags#4.lost.clock"]);
 }
 
-/// The restoring write was answered with 503 and never carried out, and a late read showed what it was to restore.
+/// The restoring write got a 503 response and was not executed, and a late read showed the original shares.
 #[test]
-fn a_rollback_does_not_take_a_late_read_for_the_effect_of_a_write_without_an_answer() {
+fn a_late_read_does_not_confirm_a_restoring_write_without_a_response() {
     holds(&["small/rollback/DescribeTags#7.lost.stale+ModifyRule#2.before.5xx"]);
 }
 
-/// A process that took over a bake, and whose first look saw nothing, journalled the time before it as a gap, again and
-/// again, without end.
+/// A process took over during a bake, and its first observation failed: it journalled the time before as a gap, again
+/// and again, without end.
 #[test]
-fn a_bake_that_is_taken_over_blind_waits_for_its_first_look() {
+fn a_bake_after_a_takeover_waits_for_the_first_observation() {
     holds(&["small/resume/DescribeTargetHealth#12.lost.crash+DescribeTags#9.journalled.expired"]);
 }
 
-/// A full disk kept out that the run was over; it died, and whoever resumed it wrote again over what someone else had
-/// changed since.
+/// With a full disk, the record of the run's end was not written. The process died, and the process that resumed the
+/// run wrote over what someone else had changed since.
 #[test]
-fn a_run_is_not_over_before_that_is_on_disk() {
+fn a_run_ends_only_after_its_end_is_on_disk() {
     holds(&["small/resume/DescribeTags#11.journalled.disk+DescribeTags#12.answered.foreign+RemoveTags#1.past.crash"]);
 }
 
 /// `resume --reassert` stays in force after a crash and a plain `resume`.
 #[test]
-fn what_a_person_gave_up_stays_given_up() {
+fn reassert_stays_in_force_after_a_crash() {
     holds(&[
         "small/resume/DescribeTargetHealth#7.answered.foreign+DescribeTags#8.lost.denied+DescribeTargetHealth#14.journalled.stale",
         "small/resume/DescribeRules#2.before.stale+DescribeTargetHealth#15.answered.foreign+DescribeTargetHealth#16.answered.denied",
@@ -78,9 +77,10 @@ fn what_a_person_gave_up_stays_given_up() {
     ]);
 }
 
-/// Every reading after someone else's change was of the time before it: nobody could know.
+/// Every reading after someone else's change showed the content before it, so that the program could not know the
+/// change.
 #[test]
-fn a_change_that_no_reading_has_shown_is_nobodys_fault() {
+fn a_change_that_no_reading_has_shown_is_not_a_violation() {
     holds(&[
         "small/rollback/DescribeTargetHealth#0.journalled.stale+GET#1.journalled.foreign",
         "small/rollback/GET#3.before.stale+GET#13.answered.foreign+DescribeTargetHealth#15.answered.denied",
@@ -90,38 +90,37 @@ fn a_change_that_no_reading_has_shown_is_nobodys_fault() {
     ]);
 }
 
-/// A rollback right after someone's change was seen read the time before it, and called it a day.
+/// A rollback right after someone else's change was read got a late read with the content before the change, and ended.
 #[test]
-fn a_rollback_does_not_take_a_late_read_for_the_end_of_a_drift() {
+fn a_late_read_does_not_end_a_drift() {
     holds(&["small/resume/GET#6.before.foreign+DescribeTags#5.answered.stale+DescribeTargetHealth#15.lost.disk"]);
 }
 
 /// `resume --reassert` wrote although the marker could not be read.
 #[test]
-fn nothing_is_written_again_without_the_marker() {
+fn reassert_does_not_write_without_the_marker() {
     holds(&[
         "small/resume/GET#14.before.disk+DescribeRules#5.answered.foreign+DescribeTags#12.before.expired",
         "small/resume/ModifyRule#1.lost.timeout+DescribeTargetHealth#9.journalled.foreign+DescribeTags#13.before.malformed",
     ]);
 }
 
-/// A step had settled, the end of it was kept out by a full disk, and what was then written again did not have to
-/// settle.
+/// A step had settled, its end was not journalled because the disk was full, and a later repeated write did not settle.
 #[test]
-fn what_is_written_again_settles_again() {
+fn a_repeated_write_settles_again() {
     holds(&["small/resume/GET#14.lost.reset+DescribeTargetHealth#15.journalled.disk+DescribeTags#10.before.foreign"]);
 }
 
-/// A rollback by itself died, and `resume` left the traffic where it was because the disk was full.
+/// An automatic rollback died, and `resume` did not continue it because the disk was full.
 #[test]
-fn a_rollback_is_taken_up_again_whatever_the_disk() {
+fn a_rollback_is_continued_with_a_full_disk() {
     holds(&["small/resume/GET#3.before.foreign+DescribeTargetHealth#4.answered.crash+DescribeRules#4.before.disk"]);
 }
 
-/// What the disk kept out, and what it got whole but for the last newline, is known to the checker; so is what was read
-/// before a look failed.
+/// The checker knows which records a full disk kept out, which record is complete except for its newline, and what was
+/// read before an observation failed.
 #[test]
-fn what_was_told_read_and_kept_is_what_counts() {
+fn the_checker_knows_what_was_published_read_and_stored() {
     holds(&[
         "small/rollback/ModifyRule#1.late.disk+DescribeTargetHealth#11.journalled.foreign+DescribeRules#14.lost.timeout",
         "small/rollback/DescribeRules#5.lost.stale+DescribeTargetHealth#8.before.timeout+DescribeRules#13.journalled.disk",
@@ -131,67 +130,68 @@ fn what_was_told_read_and_kept_is_what_counts() {
     ]);
 }
 
-/// A run that was frozen by drift and left without a terminal was left in the middle of the rollback that a person had
-/// asked for.
+/// A run without a terminal that was frozen by drift ended in the middle of the rollback that an operator had
+/// requested.
 #[test]
-fn a_frozen_run_is_not_left_while_it_rolls_back() {
+fn a_frozen_run_does_not_end_during_a_rollback() {
     holds(&["small/rollback/ModifyRule#0.late.foreign", "small/rollback/DescribeRules#5.lost.foreign"]);
 }
 
-/// A rollback saw someone's change and sent its write, which was not answered; a late read, of the time before the
-/// change, stood in for its effect.
+/// A rollback read someone's change and sent its write, which got no response; a late read with the content before the
+/// change counted as the effect of the write.
 #[test]
-fn a_rollback_over_someones_change_does_not_take_a_late_read_for_the_effect_of_a_write_without_an_answer() {
+fn a_late_read_does_not_confirm_an_unanswered_restoring_write_after_a_drift() {
     holds(&["small/rollback/PATCH#0.late.foreign+ModifyRule#0.late.stale"]);
 }
 
-/// In a step that had not begun, what someone else did was written over: then the step did without its hook, its metric
-/// gates and its hours.
+/// In a step that had not begun, someone else's change was written over. Then the step skipped its hook, metric gates
+/// and time window.
 #[test]
-fn what_is_written_again_does_not_begin_the_step() {
+fn a_repeated_write_does_not_begin_the_step() {
     holds(&["hooks/resume/afterShift#0.late.foreign", "hooks/resume/afterShift#0.past.foreign"]);
 }
 
-/// Nothing could be written yet, and the hook that comes beside the writes was begun, and killed at once.
+/// Nothing could be written yet, and the hook that runs beside the writes was started and killed at once.
 #[test]
-fn a_rollback_that_cannot_write_begins_no_hook() {
+fn a_rollback_that_cannot_write_starts_no_hook() {
     holds(&["hooks/rollback/afterShift#0.lost.denied", "hooks/resume/beforeFinish#0.late.denied"]);
 }
 
-/// A process announced its first restoring write and died; the next one began the hook before it sent any.
+/// A process announced its first restoring write and died; the next process started the hook before it sent a write.
 #[test]
-fn the_first_restoring_write_of_each_process_goes_before_its_hooks() {
+fn each_process_restores_a_route_before_it_starts_a_hook() {
     holds(&["hooks/rollback/ModifyRule#4.before.crash", "hooks/rollback/ModifyRule#5.before.crash"]);
 }
 
-/// With a full disk, a hook that could not be journalled held up the rollback that a running process had begun.
+/// With a full disk, a hook that could not be journalled delayed the rollback that a running process had begun.
 #[test]
-fn a_full_disk_and_a_hook_do_not_hold_up_a_rollback() {
+fn a_full_disk_and_a_hook_do_not_delay_a_rollback() {
     holds(&["hooks/rollback/afterShift#0.answered.disk", "hooks/rollback/beforeRollback#0.before.disk"]);
 }
 
-/// Nobody could read whose marker was there, and the old cluster's groups were taken out all the same.
+/// The marker could not be read, and the old cluster's groups were detached all the same.
 #[test]
-fn nothing_is_let_go_without_the_marker() {
+fn finalize_detaches_nothing_without_the_marker() {
     holds(&["small/finalize/DescribeTags#16.answered.reset", "small/finalize/DescribeTags#17.lost.throttle"]);
 }
 
-/// A look took twenty seconds, and what was taken out after it went by a reading of the marker that was as old.
+/// An observation took twenty seconds, and the groups were detached after it with a reading of the marker that was as
+/// old.
 #[test]
-fn nothing_is_let_go_by_an_old_reading_of_the_marker() {
+fn finalize_detaches_nothing_on_an_old_reading_of_the_marker() {
     holds(&["small/finalize/DescribeRules#17.lost.timeout"]);
 }
 
-/// Someone restored more of a route than the stage of a rollback did, and the stage gave the new cluster its traffic
-/// back.
+/// Someone restored more of a route than the stage of a rollback, and the stage gave traffic back to the new cluster.
 #[test]
-fn a_stage_of_a_rollback_takes_nothing_back_that_someone_else_restored() {
+fn a_rollback_stage_keeps_what_someone_else_restored() {
     holds(&["small/ramp/DescribeTargetHealth#34.lost.foreign", "small/ramp/DescribeTargetHealth#60.lost.foreign"]);
 }
 
-/// Someone restored a route right before a stage of a rollback, which was written without reading the route first.
+/// Someone restored a route right before a stage of a rollback, and the stage was written without reading the route
+/// first.
 #[test]
-fn a_stage_of_a_rollback_reads_what_it_writes() {
+fn a_rollback_stage_reads_the_routes_before_it_writes() {
     holds(&[
         "small/ramp/DescribeTargetHealth#20.before.foreign",
         "small/ramp/DescribeTags#27.before.foreign",
@@ -206,9 +206,9 @@ fn a_stage_of_a_rollback_reads_what_it_writes() {
 /// 5.
 #[test]
 fn a_route_whose_write_was_rejected_is_written_again_at_the_next_stage() {
-    let schedule = "small/ramp/ModifyRule#4.late.denied".parse().expect("a schedule");
-    let (outcome, history, _) = play(&schedule);
-    let book = history.book();
-    assert!(outcome.is_ok() && book.violations.is_empty(), "{outcome:?} {:#?}", book.violations);
-    assert!(!book.story().contains("reason: Stuck"), "{}", book.story());
+    let schedule = "small/ramp/ModifyRule#4.late.denied".parse().expect("the schedule should parse");
+    let (outcome, history, _) = run_schedule(&schedule);
+    let data = history.data();
+    assert!(outcome.is_ok() && data.violations.is_empty(), "{outcome:?} {:#?}", data.violations);
+    assert!(!data.transcript().contains("reason: Stuck"), "{}", data.transcript());
 }

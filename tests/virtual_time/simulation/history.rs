@@ -1,5 +1,5 @@
-//! The recorded history of a run: what was sent, what was applied in the world, what was seen, what was journalled and
-//! told. The checker looks at every entry as it comes.
+//! The recorded history of a run: what was sent, changed in the simulated AWS, read, journalled and published. The
+//! checker checks every entry when it is added.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,17 +21,17 @@ pub enum Verb {
     Check,
     Run,
     Resume,
-    /// `resume --reassert`.
+    /// The verb `resume --reassert`.
     Reassert,
     Rollback,
-    /// `rollback --ramp`.
+    /// The verb `rollback --ramp`.
     Ramp,
-    /// `finalize --detach`.
+    /// The verb `finalize --detach`.
     Finalize,
 }
 
 impl Verb {
-    /// The request that the verb leaves at once, if it restores traffic.
+    /// Returns the request that the verb sends when it starts, if it is a rollback.
     pub fn request(self) -> Option<Request> {
         let by = "bob@lab".to_owned();
         match self {
@@ -47,24 +47,24 @@ impl Verb {
 /// The author of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
-    /// A call of ours.
+    /// The program under test, or the lab on behalf of the schedule.
     Us,
     /// Someone else.
     Foreign,
 }
 
-/// An entry's content.
+/// The content of an entry.
 #[derive(Debug, Clone, PartialEq)]
-pub enum What {
-    /// The run's beginning is known.
+pub enum EntryContent {
+    /// The `started` event of the run is known.
     Started(Box<Started>),
     Begins(Verb),
-    /// A process ended by itself, with the code that it exits with and its last words.
+    /// A process ended by itself: its exit code and its last message.
     Ends(u8, String),
     /// A process died.
     Died,
-    /// Someone set its clock, by so many milliseconds.
-    Jumped(i64),
+    /// Someone set the clock of the process, by this many milliseconds.
+    ClockSet(i64),
     /// A call left the process: its number, service, operation and body.
     Sent {
         call: u32,
@@ -72,26 +72,26 @@ pub enum What {
         operation: String,
         body: String,
     },
-    /// A route of the world has other actions.
+    /// A route of the simulated AWS changed.
     Applied {
         by: By,
         route: RouteId,
         before: Face,
         after: Option<Face>,
     },
-    /// A tag of the load balancer has another value.
+    /// The marker tag of the load balancer changed.
     Tagged {
         by: By,
         value: Option<String>,
     },
-    /// A process read a route; `None`: it could not.
+    /// A process read a route; `live` is `None` if the read failed.
     SawRoute {
         route: RouteId,
         asked: Timestamp,
         live: Option<RouteContent>,
         gone: bool,
     },
-    /// A process read a group's health; `None`: it could not.
+    /// A process read the health of a group; `counts` is `None` if the read failed.
     SawHealth {
         group: String,
         asked: Timestamp,
@@ -99,9 +99,9 @@ pub enum What {
     },
     /// A process read the marker.
     SawMarker(Result<Option<String>, ()>),
-    /// A process asked who it is: the account.
+    /// A process read its own identity: the account; `None` if the read failed.
     SawCaller(Option<String>),
-    /// A process asked a cluster who it is.
+    /// A process read the identity of a cluster; `uid` is `None` if the read failed.
     SawCluster {
         cluster: String,
         uid: Option<String>,
@@ -111,48 +111,48 @@ pub enum What {
         route: RouteId,
         content: RouteContent,
     },
-    /// A process makes a binding.
+    /// A process applies a binding.
     Bind {
         cluster: String,
         binding: String,
         dry_run: bool,
     },
-    /// A command or a hook is begun outside.
-    Does(HookId),
-    /// It has come to its end there.
-    Did(HookId),
+    /// A command or a hook starts.
+    HookBegins(HookId),
+    /// A command or a hook has ended.
+    HookEnds(HookId),
     /// A record is on disk.
     Journalled(Record),
-    /// A record was told, whether it is on disk or not.
-    Told(Record),
-    /// A journal was opened: its bytes, and the number of records that were believed, or why none.
+    /// A record was published to the subscribers, whether it is on disk or not.
+    Published(Record),
+    /// A journal was opened: its bytes, and the number of accepted records or the error.
     Opened {
         bytes: Vec<u8>,
         read: Result<usize, String>,
     },
-    /// Text that a person can read: a line of the log.
-    Said(String),
-    /// All is over, and nothing more will happen: the routes as they are.
-    Rests(BTreeMap<RouteId, Face>),
+    /// A line of the log.
+    Logged(String),
+    /// The final actions of the routes, after everything has ended.
+    FinalState(BTreeMap<RouteId, Face>),
 }
 
-/// An entry: when by the world's own clock, and in which process (from 1; 0: none).
+/// An entry: the time by the lab's clock, and the number of the process (from 1; 0: none).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     pub at: Timestamp,
     pub process: u32,
-    pub what: What,
+    pub what: EntryContent,
 }
 
-/// More entries than any run needs: one that stays frozen for all its lives has some fifty thousand.
-const ENOUGH: usize = 200_000;
+/// More entries than any run needs: a run that stays frozen in all its processes has some fifty thousand.
+const MAX_ENTRIES: usize = 200_000;
 
-/// A history that is being written, with its checker. Clones share it.
+/// A history that is being written, with its checker. Clones share the data.
 #[derive(Clone)]
-pub struct History(Arc<Mutex<Book>>);
+pub struct History(Arc<Mutex<HistoryData>>);
 
 #[derive(Clone)]
-pub struct Book {
+pub struct HistoryData {
     pub entries: Vec<Entry>,
     pub process: u32,
     pub checker: Checker,
@@ -161,7 +161,7 @@ pub struct Book {
 
 impl History {
     pub fn new(plan: &Plan) -> Self {
-        Self(Arc::new(Mutex::new(Book {
+        Self(Arc::new(Mutex::new(HistoryData {
             entries: Vec::new(),
             process: 0,
             checker: Checker::new(plan),
@@ -169,30 +169,30 @@ impl History {
         })))
     }
 
-    /// Goes on from a book.
-    pub fn of(book: Book) -> Self {
-        Self(Arc::new(Mutex::new(book)))
+    /// Continues an earlier history.
+    pub fn of(data: HistoryData) -> Self {
+        Self(Arc::new(Mutex::new(data)))
     }
 
-    pub fn book(&self) -> MutexGuard<'_, Book> {
+    pub fn data(&self) -> MutexGuard<'_, HistoryData> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A process begins: what follows is its doing.
+    /// Notes that a process begins; the entries after this one belong to it.
     pub fn begin(&self, at: Timestamp, verb: Verb) {
-        self.book().process += 1;
-        self.note(at, What::Begins(verb));
+        self.data().process += 1;
+        self.note(at, EntryContent::Begins(verb));
     }
 
-    pub fn note(&self, at: Timestamp, what: What) {
-        self.book().note(at, what);
+    pub fn note(&self, at: Timestamp, what: EntryContent) {
+        self.data().note(at, what);
     }
 }
 
-impl Book {
-    fn note(&mut self, at: Timestamp, what: What) {
-        // Nothing that ends does so much: what goes round and round without waiting would never be heard of.
-        assert!(self.entries.len() < ENOUGH, "it goes round in circles: {what:?} at {at}");
+impl HistoryData {
+    fn note(&mut self, at: Timestamp, what: EntryContent) {
+        // A loop without waiting would never end; the limit stops it.
+        assert!(self.entries.len() < MAX_ENTRIES, "the run repeats itself without end: {what:?} at {at}");
         let entry = Entry { at, process: self.process, what };
         let found = self.checker.take(&entry);
         let index = self.entries.len();
@@ -200,8 +200,8 @@ impl Book {
         self.entries.push(entry);
     }
 
-    /// The last entries before the first violation, for a person.
-    pub fn story(&self) -> String {
+    /// Returns the entries up to the first violation as text.
+    pub fn transcript(&self) -> String {
         let last = self.violations.first().map_or(self.entries.len(), |(index, _)| index + 1);
         let lines = self.entries[..last].iter().map(|e| format!("{} {} {:?}", e.at, e.process, e.what));
         lines.map(|l| l.chars().take(600).collect::<String>() + "\n").collect()

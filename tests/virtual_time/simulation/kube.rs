@@ -1,4 +1,5 @@
-//! The Kubernetes client's transport: in process, to the model, through the schedule's faults.
+//! In-process HTTP transport of the Kubernetes client: sends requests to the simulated cluster and injects the faults
+//! of the schedule.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,13 +10,13 @@ use http::{Method, Request, Response};
 use kube::client::Body;
 use tower::{BoxError, Service, ServiceExt};
 
-use super::aws::{lasting, of_a_call};
-use super::fault::{Kind, Moment, Point};
-use super::wire::{LATE, OVER, PAST, Wire};
+use super::aws::{affects_all_calls, affects_one_call};
+use super::fault::{FaultKind, FaultPoint, Moment};
+use super::wire::{AFTER_DEADLINE, LATE, NEAR_DEADLINE, Wire};
 
-type Heard = Result<Response<Body>, BoxError>;
+type CallResult = Result<Response<Body>, BoxError>;
 
-/// The way to one cluster.
+/// The transport to one cluster.
 #[derive(Clone)]
 pub struct Transport {
     pub wire: Wire,
@@ -24,30 +25,30 @@ pub struct Transport {
 }
 
 impl Transport {
-    async fn exchange(self, request: Request<Body>) -> Heard {
+    async fn exchange(self, request: Request<Body>) -> CallResult {
         let mutating = *request.method() != Method::GET;
         let operation = format!("{} {}", request.method(), request.uri().path_and_query().map_or("/", |p| p.as_str()));
         let point = self.wire.call(&format!("kubernetes/{}", self.cluster), &operation, "", mutating);
-        if let Some(kind) = self.wire.spell() {
-            return self.refuse(kind).await;
+        if let Some(kind) = self.wire.lasting_fault() {
+            return self.respond_with_fault(kind).await;
         }
-        let Some(Point { moment, kind, .. }) = point else { return self.inner.oneshot(request).await };
+        let Some(FaultPoint { moment, kind, .. }) = point else { return self.inner.oneshot(request).await };
         match moment {
-            Moment::Before if of_a_call(kind) || lasting(kind) => {
-                self.wire.hit();
-                self.refuse(kind).await
+            Moment::Before if affects_one_call(kind) || affects_all_calls(kind) => {
+                self.wire.count_fault();
+                self.respond_with_fault(kind).await
             }
             Moment::Before => {
-                self.wire.strike(kind);
+                self.wire.inject(kind);
                 self.inner.oneshot(request).await
             }
             Moment::Lost => {
                 let _ = self.inner.clone().oneshot(request).await;
-                self.lose(kind).await
+                self.lose_response(kind).await
             }
-            Moment::Answered if kind != Kind::Crash => {
+            Moment::Answered if kind != FaultKind::Crash => {
                 let answer = self.inner.oneshot(request).await;
-                self.wire.strike(kind);
+                self.wire.inject(kind);
                 answer
             }
             Moment::Answered | Moment::Journalled => {
@@ -56,22 +57,22 @@ impl Transport {
                 answer
             }
             Moment::Late => {
-                self.later(LATE, request);
-                self.lose(kind).await
+                self.execute_later(LATE, request);
+                self.lose_response(kind).await
             }
             Moment::Past => {
-                self.later(PAST, request);
-                if kind == Kind::Crash {
-                    self.wire.die_past();
+                self.execute_later(NEAR_DEADLINE, request);
+                if kind == FaultKind::Crash {
+                    self.wire.crash_past_deadline();
                 }
-                tokio::time::sleep(OVER).await;
-                self.wire.strike(kind);
+                tokio::time::sleep(AFTER_DEADLINE).await;
+                self.wire.inject(kind);
                 std::future::pending().await
             }
         }
     }
 
-    fn later(&self, delay: std::time::Duration, request: Request<Body>) {
+    fn execute_later(&self, delay: std::time::Duration, request: Request<Body>) {
         let inner = self.inner.clone();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
@@ -79,23 +80,23 @@ impl Transport {
         });
     }
 
-    async fn lose(&self, kind: Kind) -> Heard {
-        if of_a_call(kind) {
-            self.wire.hit();
-            return self.refuse(kind).await;
+    async fn lose_response(&self, kind: FaultKind) -> CallResult {
+        if affects_one_call(kind) {
+            self.wire.count_fault();
+            return self.respond_with_fault(kind).await;
         }
-        self.wire.strike(kind);
+        self.wire.inject(kind);
         Err(ConnectionReset.into())
     }
 
-    async fn refuse(&self, kind: Kind) -> Heard {
+    async fn respond_with_fault(&self, kind: FaultKind) -> CallResult {
         let (status, reason) = match kind {
-            Kind::Throttle => (429, "TooManyRequests"),
-            Kind::Denied => (403, "Forbidden"),
-            Kind::Expired => (401, "Unauthorized"),
-            Kind::ServerError => (503, "ServiceUnavailable"),
-            Kind::Malformed => return Ok(Response::new(Body::from(b"<html>".to_vec()))),
-            Kind::TimeOut => return std::future::pending().await,
+            FaultKind::Throttle => (429, "TooManyRequests"),
+            FaultKind::Denied => (403, "Forbidden"),
+            FaultKind::Expired => (401, "Unauthorized"),
+            FaultKind::ServerError => (503, "ServiceUnavailable"),
+            FaultKind::Malformed => return Ok(Response::new(Body::from(b"<html>".to_vec()))),
+            FaultKind::TimeOut => return std::future::pending().await,
             _ => return Err(ConnectionReset.into()),
         };
         let body = format!(
@@ -110,7 +111,7 @@ impl Transport {
 impl Service<Request<Body>> for Transport {
     type Response = Response<Body>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Heard> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = CallResult> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))

@@ -1,23 +1,23 @@
-//! The invariants as code, and runs under every fault at every call.
+//! Checks the invariants of the design as code, in runs with every fault at every call.
 //!
-//! `CUTOVER_SIMULATION=full` runs the whole schedule, `CUTOVER_SCHEDULE=small/resume/ModifyRule#0.lost.crash` replays
-//! one of it; see README.
+//! `CUTOVER_SIMULATION=full` runs all schedules, `CUTOVER_SCHEDULE=small/resume/ModifyRule#0.lost.crash` replays one of
+//! them; see README.md.
 
 mod aws;
 mod bugs;
 mod checker;
-mod ear;
 mod face;
 mod fault;
+mod finalize;
 mod found;
 mod history;
+mod hooks;
 mod kube;
-mod let_go;
-mod life;
-mod outside;
 mod plans;
 mod play;
-mod seams;
+mod processes;
+mod recorders;
 mod store;
+mod subscriber;
 mod sweep;
 mod wire;

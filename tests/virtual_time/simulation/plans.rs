@@ -1,33 +1,35 @@
-//! The plans and their worlds.
+//! The plans of the simulation, and the lab scenario for them.
 
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::Plan;
 
 thread_local! {
-    static SCENARIO: Scenario = made();
+    static SCENARIO: Scenario = build_scenario();
 }
 
-/// A plan by its name in a schedule.
+/// Returns a plan by its name in a schedule.
 pub fn plan(name: &str) -> Plan {
     let text = match name {
-        "small" => text(
+        "small" => plan_text(
             "small",
             "",
             "{bind: {}}, {setWeight: 50}, {pause: {duration: 10s}}, {setWeight: 100}, {pause: {duration: 10s}}",
         ),
-        "hooks" => text(
+        "hooks" => plan_text(
             "hooks",
-            HOOKS,
+            HOOKS_YAML,
             "{bind: {}}, {exec: {command: [up], undo: [down], timeout: 20s}}, {setWeight: 50}, {setWeight: 100}, {pause: {duration: 10s}}",
         ),
-        "reference" => std::fs::read_to_string("plans/alpha-webapp.yaml").expect("a plan"),
+        "reference" => {
+            std::fs::read_to_string("plans/alpha-webapp.yaml").expect("plans/alpha-webapp.yaml should be readable")
+        }
         other => panic!("there is no plan `{other}`"),
     };
     cutover::plan::lint(name, text.as_bytes()).unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)))
 }
 
 /// Every kind of hook, for a plan with two routes and two share steps.
-const HOOKS: &str = "
+const HOOKS_YAML: &str = "
     hooks:
       - {before: shift, exec: {command: [scale-up], timeout: 20s}}
       - {after: shift, exec: {command: [annotate], timeout: 20s}}
@@ -35,8 +37,8 @@ const HOOKS: &str = "
       - {after: rollback, exec: {command: [tell], timeout: 20s}}
       - {before: finish, exec: {command: [smoke-test], timeout: 20s}}";
 
-/// Two routes.
-fn text(name: &str, hooks: &str, steps: &str) -> String {
+/// Returns the text of a plan with two routes.
+fn plan_text(name: &str, hooks: &str, steps: &str) -> String {
     format!(
         "apiVersion: cutover.dev/v1alpha1
 kind: Cutover
@@ -71,12 +73,12 @@ spec:
     )
 }
 
-/// The world of a plan, with what the schedule's faults may ask of it.
+/// Returns the scenario of the simulated lab, with the faults that schedules may trigger.
 pub fn scenario() -> Scenario {
     SCENARIO.with(Scenario::clone)
 }
 
-fn made() -> Scenario {
+fn build_scenario() -> Scenario {
     let mut faults = vec!["{at: {step: dead}, kill: {cluster: to}}".to_owned()];
     for strike in 1..=4 {
         faults.push(format!("{{at: {{step: stale-{strike}}}, stale: {{by: 8s, for: 8s}}}}"));

@@ -1,4 +1,4 @@
-//! The store in memory: what it keeps is recorded, and the process may die at any record.
+//! A store in memory that records what it stores. The process may die at any record.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -9,33 +9,33 @@ use cutover::domain::run::event::{Event, Record};
 use cutover::port::store::{Heartbeat, LockError, LockGuard, LockOwner, Request, RunSummary, Store, StoreError};
 use jiff::Timestamp;
 
-use super::history::What;
+use super::history::EntryContent;
 use super::wire::{Crash, Wire};
 
-/// See the module.
+/// A store in memory whose appends and reads are recorded.
 #[derive(Clone)]
-pub struct Ledger {
+pub struct RecordingStore {
     pub memory: MemoryStore,
     pub wire: Wire,
 }
 
 #[async_trait]
-impl Store for Ledger {
+impl Store for RecordingStore {
     async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
-        if self.wire.appending() {
+        if self.wire.crashes_before_append() {
             self.tear(run, time, event).await;
             resume_unwind(Box::new(Crash));
         }
         let record = self.memory.append(run, time, event).await?;
-        self.wire.note(What::Journalled(record.clone()));
-        self.wire.appended();
+        self.wire.note(EntryContent::Journalled(record.clone()));
+        self.wire.after_append();
         Ok(record)
     }
 
     async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError> {
         let read = self.memory.read(run).await;
         let believed = read.as_ref().map(|records| records.len()).map_err(ToString::to_string);
-        self.wire.note(What::Opened { bytes: self.memory.journal(run), read: believed });
+        self.wire.note(EntryContent::Opened { bytes: self.memory.journal(run), read: believed });
         read
     }
 
@@ -83,8 +83,8 @@ impl Store for Ledger {
     }
 }
 
-impl Ledger {
-    /// Some of the record's line is on disk: nothing of it, half, or all but the newline.
+impl RecordingStore {
+    /// Writes a part of the record's line before a crash: nothing, half, or all except the newline.
     async fn tear(&self, run: &str, time: Timestamp, event: &Event) {
         let before = self.memory.journal(run).len();
         let Ok(record) = self.memory.append(run, time, event).await else { return };
@@ -93,7 +93,7 @@ impl Ledger {
             0 => before,
             1 => before.midpoint(bytes.len()),
             _ => {
-                self.wire.note(What::Journalled(record));
+                self.wire.note(EntryContent::Journalled(record));
                 bytes.len() - 1
             }
         };

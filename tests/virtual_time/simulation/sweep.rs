@@ -1,30 +1,30 @@
-//! The schedules, and running them on all cores.
+//! Builds the schedules, and runs them on all processors.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::fault::{KINDS, Kind, MOMENTS, Moment, Point, Schedule, Then};
-use super::play::{play, undisturbed};
-use super::wire::{FIRST, Name};
+use super::fault::{FaultKind, FaultPoint, FollowUp, KINDS, MOMENTS, Moment, Schedule};
+use super::play::{run_schedule, run_without_faults};
+use super::wire::{CallName, FIRST};
 use crate::support::asked;
 
-/// The calls of a plan's undisturbed run, its beginning included.
-pub fn calls(plan: &str) -> Vec<Name> {
-    calls_then(plan, Then::Resume)
+/// Returns the calls of a plan's run without faults, from its first call on.
+pub fn calls(plan: &str) -> Vec<CallName> {
+    calls_with(plan, FollowUp::Resume)
 }
 
-/// The calls of a plan's undisturbed run, and of the verb after it.
-fn calls_then(plan: &str, then: Then) -> Vec<Name> {
-    let (outcome, history, wire) = undisturbed(plan, then);
-    let book = history.book();
-    assert!(outcome.is_ok() && book.violations.is_empty(), "{outcome:?} {:#?}\n{}", book.violations, book.story());
-    wire.names()
+/// Returns the calls of a plan's run without faults, and of the verb after it.
+fn calls_with(plan: &str, then: FollowUp) -> Vec<CallName> {
+    let (outcome, history, wire) = run_without_faults(plan, then);
+    let data = history.data();
+    assert!(outcome.is_ok() && data.violations.is_empty(), "{outcome:?} {:#?}\n{}", data.violations, data.transcript());
+    wire.call_names()
 }
 
-/// When a fault around a call makes a difference.
-fn moments(name: &Name) -> impl Iterator<Item = Moment> {
+/// Returns the moments at which a fault of a call makes a difference.
+fn moments(name: &CallName) -> impl Iterator<Item = Moment> {
     let sensible = [
         (Moment::Before, true),
         (Moment::Lost, true),
@@ -36,17 +36,18 @@ fn moments(name: &Name) -> impl Iterator<Item = Moment> {
     sensible.into_iter().filter(|(_, sensible)| *sensible).map(|(moment, _)| moment)
 }
 
-/// Every fault of these kinds at each of the calls, where it makes a difference.
-fn points(names: &[Name], kinds: &[Kind]) -> Vec<Point> {
-    let at = |name: &Name, moment, kind: &Kind| Point { call: name.call.clone(), moment, kind: *kind };
+/// Returns every fault of these kinds at each of the calls and moments where it makes a difference.
+fn points(names: &[CallName], kinds: &[FaultKind]) -> Vec<FaultPoint> {
+    let at = |name: &CallName, moment, kind: &FaultKind| FaultPoint { call: name.call.clone(), moment, kind: *kind };
     names
         .iter()
         .flat_map(|name| moments(name).flat_map(move |m| kinds.iter().map(move |kind| at(name, m, kind))))
         .collect()
 }
 
-/// Two faults, one after the other: of the first kinds at every write, and of the second ones at every later call.
-fn pairs(plan: &str, first: &[Kind], second: &[Kind]) -> impl Iterator<Item = Schedule> {
+/// Returns schedules of two faults: one of the first kinds at each write, and one of the second kinds at each later
+/// call.
+fn pairs(plan: &str, first: &[FaultKind], second: &[FaultKind]) -> impl Iterator<Item = Schedule> {
     let calls: Vec<_> = calls(plan).into_iter().filter(|name| !name.call.0.starts_with(FIRST)).collect();
     let mut all = Vec::new();
     for (index, name) in calls.iter().enumerate().filter(|(_, name)| name.mutating) {
@@ -59,7 +60,7 @@ fn pairs(plan: &str, first: &[Kind], second: &[Kind]) -> impl Iterator<Item = Sc
             let (plan, second) = (plan.clone(), second.clone());
             second.into_iter().flat_map(move |two| {
                 let (plan, points) = (plan.clone(), vec![one.clone(), two]);
-                [Then::Resume, Then::Rollback].map(move |then| Schedule {
+                [FollowUp::Resume, FollowUp::Rollback].map(move |then| Schedule {
                     plan: plan.clone(),
                     then,
                     points: points.clone(),
@@ -69,48 +70,56 @@ fn pairs(plan: &str, first: &[Kind], second: &[Kind]) -> impl Iterator<Item = Sc
     })
 }
 
-/// Every fault of these kinds at every call of a plan.
-pub fn exhaustive(plan: &str, kinds: &[Kind]) -> Vec<Schedule> {
+/// Returns one schedule for each call of a plan, each fault of these kinds and both verbs after it.
+pub fn exhaustive(plan: &str, kinds: &[FaultKind]) -> Vec<Schedule> {
     let each = points(&calls(plan), kinds).into_iter();
-    each.flat_map(|point| [Then::Resume, Then::Rollback].map(|then| one(plan, then, point.clone()))).collect()
+    each.flat_map(|point| [FollowUp::Resume, FollowUp::Rollback].map(|then| single_fault(plan, then, point.clone())))
+        .collect()
 }
 
-fn one(plan: &str, then: Then, point: Point) -> Schedule {
+fn single_fault(plan: &str, then: FollowUp, point: FaultPoint) -> Schedule {
     Schedule { plan: plan.into(), then, points: vec![point] }
 }
 
-/// The faults at commands and hooks: failures of their own, and faults of the run during them.
-const BESIDE: [Kind; 7] =
-    [Kind::Crash, Kind::ServerError, Kind::TimeOut, Kind::Denied, Kind::Foreign, Kind::DiskFull, Kind::Dead];
+/// The kinds of faults at commands and hooks: their own failures, and faults of the run while they run.
+const HOOK_FAULTS: [FaultKind; 7] = [
+    FaultKind::Crash,
+    FaultKind::ServerError,
+    FaultKind::TimeOut,
+    FaultKind::Denied,
+    FaultKind::Foreign,
+    FaultKind::DiskFull,
+    FaultKind::Dead,
+];
 
-/// Every fault that makes sense at every command and hook of a run, and of the way back: of a finished run, and of one
-/// that has to go back by itself at its second share.
-fn hooked() -> Vec<Schedule> {
+/// Returns the schedules with each sensible fault at each command and hook: of a run, of a rollback of a finished run,
+/// and of an automatic rollback at the second share step.
+fn exhaustive_hooks() -> Vec<Schedule> {
     let schedule = |then, points| Schedule { plan: "hooks".into(), then, points };
-    let all = calls_then("hooks", Then::Rollback);
-    let dead = all.iter().rfind(|name| name.call.0 == "afterShift").map(|name| Point {
+    let all = calls_with("hooks", FollowUp::Rollback);
+    let dead = all.iter().rfind(|name| name.call.0 == "afterShift").map(|name| FaultPoint {
         call: name.call.clone(),
         moment: Moment::Answered,
-        kind: Kind::Dead,
+        kind: FaultKind::Dead,
     });
     let mut schedules = Vec::new();
     for name in all.iter().filter(|name| name.outside) {
         let back = name.call.0 == "undo" || name.call.0.ends_with("Rollback");
-        for point in points(std::slice::from_ref(name), &BESIDE) {
-            schedules.push(schedule(Then::Rollback, vec![point.clone()]));
+        for point in points(std::slice::from_ref(name), &HOOK_FAULTS) {
+            schedules.push(schedule(FollowUp::Rollback, vec![point.clone()]));
             let before = dead.clone().filter(|_| back);
-            schedules.push(schedule(Then::Resume, before.into_iter().chain([point]).collect()));
+            schedules.push(schedule(FollowUp::Resume, before.into_iter().chain([point]).collect()));
         }
     }
     schedules
 }
 
-/// Plays one: what is wrong, if anything is.
-pub fn wrong(schedule: &Schedule) -> Option<String> {
+/// Runs a schedule; returns what is wrong, if anything is.
+pub fn failure_of(schedule: &Schedule) -> Option<String> {
     let played = catch_unwind(AssertUnwindSafe(|| {
-        let (outcome, history, _) = play(schedule);
-        let book = history.book();
-        let first = book.violations.first().map(|(_, v)| format!("{}: {}", v.invariant, v.message));
+        let (outcome, history, _) = run_schedule(schedule);
+        let data = history.data();
+        let first = data.violations.first().map(|(_, v)| format!("{}: {}", v.invariant, v.message));
         first.or(outcome.err())
     }));
     match played {
@@ -125,15 +134,15 @@ pub fn wrong(schedule: &Schedule) -> Option<String> {
     }
 }
 
-/// Plays all of them on all cores: the wrong ones.
-pub fn run(all: &[Schedule]) -> Vec<(Schedule, String)> {
+/// Runs schedules on all processors; returns the failed ones.
+pub fn failures(all: &[Schedule]) -> Vec<(Schedule, String)> {
     let (next, wrong_ones) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(schedule) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Some(why) = wrong(schedule) {
+                    if let Some(why) = failure_of(schedule) {
                         wrong_ones.lock().unwrap_or_else(PoisonError::into_inner).push((schedule.clone(), why));
                     }
                 }
@@ -145,7 +154,7 @@ pub fn run(all: &[Schedule]) -> Vec<(Schedule, String)> {
 
 fn report(what: &str, all: &[Schedule]) {
     let began = Instant::now();
-    let wrong = run(all);
+    let wrong = failures(all);
     println!(
         "simulation: {what}: {} schedules, {} violations, {:.1} s",
         all.len(),
@@ -159,18 +168,17 @@ fn report(what: &str, all: &[Schedule]) {
     assert!(lines.is_empty(), "{}", lines.concat());
 }
 
-/// Every so many of the schedules are played: all with `CUTOVER_SIMULATION=full`, every hundredth with `100`; without
-/// it, a few.
-fn some(all: Vec<Schedule>) -> Vec<Schedule> {
+/// Selects every n-th schedule: all with `CUTOVER_SIMULATION=full`, every hundredth with `100`; without it, a few.
+fn sample(all: Vec<Schedule>) -> Vec<Schedule> {
     let every = match std::env::var("CUTOVER_SIMULATION").as_deref() {
         Ok("full" | "pairs") => 1,
-        Ok(number) => number.parse().expect("`full`, `pairs` or a number"),
+        Ok(number) => number.parse().expect("CUTOVER_SIMULATION should be `full`, `pairs` or a number"),
         Err(_) => 199,
     };
     all.into_iter().step_by(every).collect()
 }
 
-/// All of them with `CUTOVER_SIMULATION=pairs`, which takes hours; some with `full`, and without it a few.
+/// Runs all pairs with `CUTOVER_SIMULATION=pairs`, which takes hours; some with `full`, and otherwise a few.
 #[test]
 fn two_faults_one_after_the_other() {
     let every = match std::env::var("CUTOVER_SIMULATION").as_deref() {
@@ -178,54 +186,68 @@ fn two_faults_one_after_the_other() {
         Ok("full") => 997,
         _ => 49_999,
     };
-    let first = [Kind::Crash, Kind::Reset, Kind::ServerError, Kind::Stale, Kind::Foreign, Kind::DiskFull];
-    let second = [Kind::Crash, Kind::Stale, Kind::Foreign, Kind::Denied, Kind::ServerError, Kind::Unmarked];
+    let first = [
+        FaultKind::Crash,
+        FaultKind::Reset,
+        FaultKind::ServerError,
+        FaultKind::Stale,
+        FaultKind::Foreign,
+        FaultKind::DiskFull,
+    ];
+    let second = [
+        FaultKind::Crash,
+        FaultKind::Stale,
+        FaultKind::Foreign,
+        FaultKind::Denied,
+        FaultKind::ServerError,
+        FaultKind::Unmarked,
+    ];
     report("two faults one after the other", &pairs("small", &first, &second).step_by(every).collect::<Vec<_>>());
 }
 
-/// Every fault at every call of what comes after a run of the small plan that completed, and that is so many writes at
-/// the least.
-fn afterwards(then: Then, writes: usize) -> Vec<Schedule> {
+/// Returns one schedule per fault and call of the verb that follows a completed run of the small plan. The verb must
+/// make at least `writes` writes.
+fn exhaustive_after(then: FollowUp, writes: usize) -> Vec<Schedule> {
     let run = calls("small").len();
-    let way = calls_then("small", then).split_off(run);
+    let way = calls_with("small", then).split_off(run);
     assert!(way.iter().filter(|name| name.mutating).count() >= writes, "{way:?}");
-    points(&way, &KINDS.map(|(kind, _)| kind)).into_iter().map(|point| one("small", then, point)).collect()
+    points(&way, &KINDS.map(|(kind, _)| kind)).into_iter().map(|point| single_fault("small", then, point)).collect()
 }
 
 /// A finished run is rolled back in three stages, on two routes.
 #[test]
-fn every_fault_at_every_call_of_a_way_back_in_parts() {
-    // Its calls are much the same time and again: a third of them tells as much.
-    let third = afterwards(Then::Ramp, 6).into_iter().step_by(3).collect();
-    report("every fault at every call of a way back in parts", &some(third));
+fn every_fault_at_every_call_of_a_rollback_in_stages() {
+    // Most calls of a stage are the same as in the other stages: a third of the schedules is enough.
+    let third = exhaustive_after(FollowUp::Ramp, 6).into_iter().step_by(3).collect();
+    report("every fault at every call of a rollback in stages", &sample(third));
 }
 
-/// The old cluster is retired: the marker, two routes, and the marker again.
+/// The old groups are detached: the marker, two routes, and the marker again.
 #[test]
-fn every_fault_at_every_call_of_letting_go() {
-    report("every fault at every call of letting go", &some(afterwards(Then::Finalize, 4)));
+fn every_fault_at_every_call_of_finalize() {
+    report("every fault at every call of finalize", &sample(exhaustive_after(FollowUp::Finalize, 4)));
 }
 
 #[test]
 fn every_fault_at_every_call_of_the_small_plan() {
     let kinds = KINDS.map(|(kind, _)| kind);
-    report("every fault at every call", &some(exhaustive("small", &kinds)));
+    report("every fault at every call", &sample(exhaustive("small", &kinds)));
 }
 
 #[test]
 fn every_fault_at_every_command_and_hook() {
-    report("every fault at every command and hook", &some(hooked()));
+    report("every fault at every command and hook", &sample(exhaustive_hooks()));
 }
 
 /// A sample of the faults at all other calls of a plan with hooks.
 #[test]
 fn faults_beside_commands_and_hooks() {
     let all = exhaustive("hooks", &KINDS.map(|(kind, _)| kind));
-    report("faults beside commands and hooks", &some(all.into_iter().step_by(61).collect()));
+    report("faults beside commands and hooks", &sample(all.into_iter().step_by(61).collect()));
 }
 
-/// A schedule of one to three faults anywhere in a plan's run, from a seed.
-fn random(plan: &str, calls: &[Name], seed: u64) -> Schedule {
+/// Returns a schedule of one to three faults anywhere in a plan's run, from a seed.
+fn random(plan: &str, calls: &[CallName], seed: u64) -> Schedule {
     let mut rng = fastrand::Rng::with_seed(seed);
     let faults = rng.usize(1..=3);
     let mut places: Vec<_> = (0..faults).map(|_| rng.usize(..calls.len())).collect();
@@ -234,17 +256,17 @@ fn random(plan: &str, calls: &[Name], seed: u64) -> Schedule {
     let point = |place: &usize| {
         let call = &calls[*place];
         let moment = MOMENTS[rng.usize(..if call.mutating { 6 } else { 4 })].0;
-        Point { call: call.call.clone(), moment, kind: KINDS[rng.usize(..KINDS.len())].0 }
+        FaultPoint { call: call.call.clone(), moment, kind: KINDS[rng.usize(..KINDS.len())].0 }
     };
     let points = places.iter().map(point).collect();
-    Schedule { plan: plan.into(), then: if rng.bool() { Then::Resume } else { Then::Rollback }, points }
+    Schedule { plan: plan.into(), then: if rng.bool() { FollowUp::Resume } else { FollowUp::Rollback }, points }
 }
 
-/// Ordered pairs and triples: `CUTOVER_SEEDS=1000000` plays a million of them, `CUTOVER_SEEDS=5..9` those seeds.
+/// Runs pairs and triples of faults: `CUTOVER_SEEDS=1000000` runs a million of them, `CUTOVER_SEEDS=5..9` those seeds.
 #[test]
 fn random_faults_one_after_the_other() {
     let text = std::env::var("CUTOVER_SEEDS").unwrap_or_else(|_| "8".to_owned());
-    let number = |text: &str| text.parse::<u64>().expect("a number of seeds, or FROM..TO");
+    let number = |text: &str| text.parse::<u64>().expect("CUTOVER_SEEDS should be a number, or FROM..TO");
     let (from, to) = text.split_once("..").map_or_else(|| (0, number(&text)), |(from, to)| (number(from), number(to)));
     let calls: Vec<_> = calls("small").into_iter().filter(|name| !name.call.0.starts_with(FIRST)).collect();
     report(
@@ -263,14 +285,16 @@ fn random_faults_in_the_reference_plan() {
     );
 }
 
-/// Replays one schedule and prints all that was noted.
+/// Replays one schedule and prints its history.
 #[test]
-#[ignore = "plays CUTOVER_SCHEDULE"]
+#[ignore = "replays CUTOVER_SCHEDULE"]
 fn replay() {
-    let schedule: Schedule =
-        asked::<String>("CUTOVER_SCHEDULE").expect("CUTOVER_SCHEDULE").parse().expect("a schedule");
-    let (outcome, history, _) = play(&schedule);
-    let book = history.book();
-    println!("{}\n{outcome:?}\n{:#?}", book.story(), book.violations);
-    assert!(outcome.is_ok() && book.violations.is_empty(), "{schedule} is not right");
+    let schedule: Schedule = asked::<String>("CUTOVER_SCHEDULE")
+        .expect("CUTOVER_SCHEDULE should be set")
+        .parse()
+        .expect("the schedule should parse");
+    let (outcome, history, _) = run_schedule(&schedule);
+    let data = history.data();
+    println!("{}\n{outcome:?}\n{:#?}", data.transcript(), data.violations);
+    assert!(outcome.is_ok() && data.violations.is_empty(), "{schedule} failed");
 }

@@ -1,5 +1,5 @@
-//! The wire between the real clients and the lab's model, in process: every call is recorded, counted, and struck by
-//! the schedule's faults.
+//! The connection between the real clients and the lab's model, in process: every call is recorded and counted, and may
+//! get a fault of the schedule.
 
 use cutover::domain::elb;
 use std::collections::BTreeMap;
@@ -19,32 +19,32 @@ use tracing::Level;
 use tracing::subscriber::DefaultGuard;
 
 use super::face;
-use super::fault::{Kind, Moment, Point};
-use super::history::{By, History, What};
+use super::fault::{FaultKind, FaultPoint, Moment};
+use super::history::{By, EntryContent, History};
 
-/// The panic that stands for the death of a process.
+/// The panic that represents the death of a process.
 pub struct Crash;
 
-/// How long a fault of the API lasts that is not of one call only.
-const SPELL: Duration = Duration::from_secs(7);
+/// How long a fault lasts that affects all API calls.
+const LASTING_FAULT: Duration = Duration::from_secs(7);
 /// How long a disk is full.
-pub const FULL: Duration = Duration::from_secs(20);
-/// How far a clock jumps, in milliseconds.
-const JUMP: i64 = 600_000;
-/// When a late call is carried out.
+pub const DISK_FULL_FOR: Duration = Duration::from_secs(20);
+/// How far a clock is set, in milliseconds.
+const CLOCK_JUMP_MS: i64 = 600_000;
+/// The delay of a call that is executed late.
 pub const LATE: Duration = Duration::from_secs(5);
-/// When a call is carried out that nobody waits for any more: the engine's deadline for writes is ten seconds.
-pub const PAST: Duration = Duration::from_secs(9);
-/// When that deadline is surely over.
-pub const OVER: Duration = Duration::from_millis(10_500);
+/// The delay of a call that is executed just before its deadline: the engine's deadline for writes is ten seconds.
+pub const NEAR_DEADLINE: Duration = Duration::from_secs(9);
+/// The time after which the deadline for writes is surely over.
+pub const AFTER_DEADLINE: Duration = Duration::from_millis(10_500);
 
-/// The service of commands and hooks.
-pub const OUTSIDE: &str = "outside";
+/// The service name under which commands and hooks are recorded.
+pub const HOOK_SERVICE: &str = "outside";
 
 /// Prefix of the names of calls before the run's first record.
 pub const FIRST: char = '^';
 
-/// State that both wires, the store and the clock share. Clones share it, too.
+/// The state that both transports, the store and the clock share. Clones share the state.
 #[derive(Clone)]
 pub struct Wire(Arc<Inner>);
 
@@ -54,41 +54,41 @@ struct Inner {
     disk: MemoryStore,
     /// The offset of the clock, in milliseconds.
     offset: AtomicI64,
-    struck: Notify,
+    fault_notify: Notify,
     killed: Notify,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Whether the beginning is over, and how many calls there were since.
+    /// Whether the start of the run is over, so that calls are counted.
     counting: bool,
     calls: u32,
-    points: Vec<Point>,
-    /// A fault that waits for the next record: before it, or after it.
-    armed: Option<(Moment, Kind)>,
-    spell: Option<(Kind, Instant)>,
-    /// Strikes so far, and the last death's moment.
-    strikes: usize,
+    points: Vec<FaultPoint>,
+    /// A fault that waits for the next record: it happens before the record, or after it.
+    armed: Option<(Moment, FaultKind)>,
+    lasting: Option<(FaultKind, Instant)>,
+    /// The number of faults so far.
+    faults: usize,
     past: bool,
     world: Snapshot,
-    /// Names of the calls, for a sweep to choose from.
-    names: Vec<Name>,
+    /// Names of the calls, from which a sweep chooses.
+    names: Vec<CallName>,
 }
 
-/// A call, as a sweep sees it.
+/// A call of a run without faults.
 #[derive(Debug, Clone)]
-pub struct Name {
+pub struct CallName {
     pub call: (String, u32),
     pub mutating: bool,
-    /// It is a command or a hook.
+    /// Whether the call is a command or a hook.
     pub outside: bool,
-    /// A record follows before the next call.
+    /// Whether a record follows before the next call.
     pub recorded: bool,
 }
 
 impl Wire {
-    pub fn new(shell: SharedModel, history: History, disk: MemoryStore, points: Vec<Point>) -> Self {
+    pub fn new(shell: SharedModel, history: History, disk: MemoryStore, points: Vec<FaultPoint>) -> Self {
         let world = shell.call(|w, _| w.snapshot());
         let state = Mutex::new(State { points, world, ..State::default() });
         Self(Arc::new(Inner {
@@ -96,7 +96,7 @@ impl Wire {
             history,
             disk,
             offset: AtomicI64::default(),
-            struck: Notify::new(),
+            fault_notify: Notify::new(),
             killed: Notify::new(),
             state,
         }))
@@ -106,7 +106,7 @@ impl Wire {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn shell(&self) -> &SharedModel {
+    pub fn model(&self) -> &SharedModel {
         &self.0.shell
     }
 
@@ -114,12 +114,12 @@ impl Wire {
         self.0.shell.call(|_, now| now)
     }
 
-    pub fn note(&self, what: What) {
+    pub fn note(&self, what: EntryContent) {
         self.0.history.note(self.now(), what);
     }
 
-    /// The log becomes part of the history for as long as the guard lives.
-    pub fn log(&self) -> DefaultGuard {
+    /// Records the log in the history as long as the guard exists.
+    pub fn record_log(&self) -> DefaultGuard {
         let wire = self.clone();
         let log = tracing_subscriber::fmt()
             .with_max_level(Level::INFO)
@@ -128,54 +128,54 @@ impl Wire {
         tracing::subscriber::set_default(log.finish())
     }
 
-    /// The offset of the clock from the world's time, in milliseconds.
+    /// Returns the offset of the clock from the lab's time, in milliseconds.
     pub fn offset(&self) -> i64 {
         self.0.offset.load(Ordering::Relaxed)
     }
 
-    /// The beginning is over: from now on calls are counted by themselves.
-    pub fn count(&self) {
+    /// Ends the start of the run: from now on, calls have numbers without the prefix `FIRST`.
+    pub fn start_counting(&self) {
         self.state().counting = true;
     }
 
-    pub fn names(&self) -> Vec<Name> {
+    pub fn call_names(&self) -> Vec<CallName> {
         self.state().names.clone()
     }
 
-    /// Returns once a fault has struck.
-    pub async fn struck(&self) {
-        while self.state().strikes == 0 {
-            self.0.struck.notified().await;
+    /// Waits until a fault was injected.
+    pub async fn fault_injected(&self) {
+        while self.state().faults == 0 {
+            self.0.fault_notify.notified().await;
         }
     }
 
-    /// A crash has struck in a task of the process that is not its first.
+    /// Ends the process after a crash in one of its tasks.
     pub fn kill(&self) {
         self.0.killed.notify_waiters();
     }
 
-    /// Returns once the process is to die of that.
+    /// Waits until the process must die because of a crash in one of its tasks.
     pub async fn killed(&self) {
         self.0.killed.notified().await;
     }
 
-    /// Whether the last death was one after which nobody comes back before the deadline is over.
-    pub fn past(&self) -> bool {
+    /// Whether the last crash was one after which the next process starts only after the deadline. Resets the flag.
+    pub fn take_past_deadline(&self) -> bool {
         std::mem::take(&mut self.state().past)
     }
 
-    /// No fault strikes any more.
-    pub fn cease(&self) {
+    /// Stops all faults.
+    pub fn stop_faults(&self) {
         let mut state = self.state();
         state.points.clear();
         state.armed = None;
-        state.spell = None;
+        state.lasting = None;
         drop(state);
         self.0.disk.set_full(false);
     }
 
-    /// A call is about to be sent.
-    pub fn call(&self, service: &str, operation: &str, body: &str, mutating: bool) -> Option<Point> {
+    /// Records a call that is about to be sent; returns the fault at this call.
+    pub fn call(&self, service: &str, operation: &str, body: &str, mutating: bool) -> Option<FaultPoint> {
         let mut state = self.state();
         let call = state.calls;
         state.calls += u32::from(state.counting);
@@ -184,78 +184,78 @@ impl Wire {
         let number = u32::try_from(state.names.iter().filter(|n| n.call.0 == short).count()).unwrap_or(u32::MAX);
         let own = (short, number);
         let point = state.points.iter().find(|p| p.call == own).cloned();
-        state.names.push(Name { call: own, mutating, outside: service == OUTSIDE, recorded: false });
+        state.names.push(CallName { call: own, mutating, outside: service == HOOK_SERVICE, recorded: false });
         let armed = state.armed.take_if(|(moment, _)| *moment == Moment::Answered);
         drop(state);
         if let Some((_, kind)) = armed {
-            self.strike(kind);
+            self.inject(kind);
         }
-        self.note(What::Sent { call, service: service.into(), operation: operation.into(), body: body.into() });
+        self.note(EntryContent::Sent { call, service: service.into(), operation: operation.into(), body: body.into() });
         point
     }
 
-    /// The fault that lasts at present.
-    pub fn spell(&self) -> Option<Kind> {
-        self.state().spell.filter(|(_, until)| Instant::now() < *until).map(|(kind, _)| kind)
+    /// Returns the fault that affects all calls at present.
+    pub fn lasting_fault(&self) -> Option<FaultKind> {
+        self.state().lasting.filter(|(_, until)| Instant::now() < *until).map(|(kind, _)| kind)
     }
 
-    pub fn arm(&self, moment: Moment, kind: Kind) {
+    pub fn arm(&self, moment: Moment, kind: FaultKind) {
         self.state().armed = Some((moment, kind));
     }
 
-    /// Notes that a fault of one call has struck.
-    pub fn hit(&self) {
-        self.state().strikes += 1;
-        self.0.struck.notify_waiters();
+    /// Counts a fault of one call.
+    pub fn count_fault(&self) {
+        self.state().faults += 1;
+        self.0.fault_notify.notify_waiters();
     }
 
-    pub fn die_past(&self) {
+    pub fn crash_past_deadline(&self) {
         self.state().past = true;
-        self.strike(Kind::Crash);
+        self.inject(FaultKind::Crash);
     }
 
-    /// A fault strikes. A crash does not return.
-    pub fn strike(&self, kind: Kind) {
-        self.hit();
-        let strikes = self.state().strikes;
+    /// Injects a fault. Does not return after a crash.
+    pub fn inject(&self, kind: FaultKind) {
+        self.count_fault();
+        let faults = self.state().faults;
         match kind {
-            Kind::Crash => resume_unwind(Box::new(Crash)),
-            Kind::Dead => self.play("dead", By::Us),
-            Kind::Stale => self.play(&format!("stale-{strikes}"), By::Us),
-            Kind::Foreign => {
+            FaultKind::Crash => resume_unwind(Box::new(Crash)),
+            FaultKind::Dead => self.trigger("dead", By::Us),
+            FaultKind::Stale => self.trigger(&format!("stale-{faults}"), By::Us),
+            FaultKind::Foreign => {
                 let rule = 10 + self.state().calls % 2;
-                self.play(&format!("foreign-{rule}-{strikes}"), By::Foreign);
+                self.trigger(&format!("foreign-{rule}-{faults}"), By::Foreign);
             }
-            Kind::Deploy => self.play(&format!("deploy-{strikes}"), By::Us),
-            Kind::Unmarked => self.unmark(),
-            Kind::ClockJump => {
-                let jump = if self.state().calls.is_multiple_of(2) { JUMP } else { -JUMP };
+            FaultKind::Deploy => self.trigger(&format!("deploy-{faults}"), By::Us),
+            FaultKind::Unmarked => self.remove_marker(),
+            FaultKind::ClockJump => {
+                let jump = if self.state().calls.is_multiple_of(2) { CLOCK_JUMP_MS } else { -CLOCK_JUMP_MS };
                 self.0.offset.fetch_add(jump, Ordering::Relaxed);
-                self.note(What::Jumped(jump));
+                self.note(EntryContent::ClockSet(jump));
             }
-            Kind::DiskFull => {
+            FaultKind::DiskFull => {
                 self.0.disk.set_full(true);
                 let disk = self.0.disk.clone();
                 tokio::spawn(async move {
-                    tokio::time::sleep(FULL).await;
+                    tokio::time::sleep(DISK_FULL_FOR).await;
                     disk.set_full(false);
                 });
             }
-            _ => self.state().spell = Some((kind, Instant::now() + SPELL)),
+            _ => self.state().lasting = Some((kind, Instant::now() + LASTING_FAULT)),
         }
     }
 
-    /// Lets a fault of the lab's scenario happen.
-    fn play(&self, name: &str, by: By) {
+    /// Triggers a fault of the lab's scenario.
+    fn trigger(&self, name: &str, by: By) {
         self.0.shell.change(|world, now| {
             world.step_started(usize::MAX, Some(name), now);
             world.advance(now);
         });
-        self.observe(by);
+        self.record_changes(by);
     }
 
-    /// Someone removes the marker, wherever it is.
-    fn unmark(&self) {
+    /// Removes every marker, as someone else would.
+    fn remove_marker(&self) {
         self.0.shell.change(|world, now| {
             let marked = |tags: &BTreeMap<String, String>| tags.contains_key(marker::KEY);
             for (arn, _) in world.snapshot().tags.iter().filter(|(_, tags)| marked(tags)) {
@@ -263,38 +263,38 @@ impl Wire {
                     "Action=RemoveTags&Version=2015-12-01&ResourceArns.member.1={arn}&TagKeys.member.1={}",
                     marker::KEY
                 );
-                let request = http::Request::post("/").body(call.into()).expect("a request");
+                let request = http::Request::post("/").body(call.into()).expect("the request should be valid");
                 world.aws(&request, now);
             }
         });
-        self.observe(By::Foreign);
+        self.record_changes(By::Foreign);
     }
 
-    /// Notes what is different in the world.
-    pub fn observe(&self, by: By) {
+    /// Records the changes in the simulated AWS since the last call of this function.
+    pub fn record_changes(&self, by: By) {
         let world = self.0.shell.call(|w, _| w.snapshot());
         let before = std::mem::replace(&mut self.state().world, world.clone());
         for (route, was) in before.routes.iter().filter(|(id, was)| world.routes.get(*id) != Some(was)) {
             let after = world.routes.get(route).map(|a| face::live(a));
-            self.note(What::Applied { by, route: elb::route(route), before: face::live(was), after });
+            self.note(EntryContent::Applied { by, route: elb::route(route), before: face::live(was), after });
         }
         let marker = |s: &Snapshot| s.tags.values().find_map(|t| t.get(marker::KEY)).cloned();
         if marker(&before) != marker(&world) {
-            self.note(What::Tagged { by, value: marker(&world) });
+            self.note(EntryContent::Tagged { by, value: marker(&world) });
         }
     }
 
-    /// A record is about to be written: the process may die here.
-    pub fn appending(&self) -> bool {
+    /// Whether the process must die before this record is written.
+    pub fn crashes_before_append(&self) -> bool {
         let armed = self.state().armed.take_if(|(moment, _)| *moment == Moment::Answered);
         if armed.is_some() {
-            self.hit();
+            self.count_fault();
         }
         armed.is_some()
     }
 
-    /// A record is on disk.
-    pub fn appended(&self) {
+    /// Notes that a record is on disk, and injects the fault that waited for it.
+    pub fn after_append(&self) {
         let mut state = self.state();
         if let Some(last) = state.names.last_mut() {
             last.recorded = true;
@@ -302,17 +302,17 @@ impl Wire {
         let armed = state.armed.take_if(|(moment, _)| *moment == Moment::Journalled);
         drop(state);
         if let Some((_, kind)) = armed {
-            self.strike(kind);
+            self.inject(kind);
         }
     }
 }
 
-/// Takes what is logged into the history.
+/// Writes the lines of the log to the history.
 struct Lines(Wire);
 
 impl std::io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.note(What::Said(String::from_utf8_lossy(bytes).into_owned()));
+        self.0.note(EntryContent::Logged(String::from_utf8_lossy(bytes).into_owned()));
         Ok(bytes.len())
     }
 

@@ -1,38 +1,38 @@
-//! Edits of a history.
+//! Edits of a recorded history, for the seeded bugs.
 
 use cutover::domain::run::event::{Event, Record};
 use cutover::domain::traffic::Split;
 
 use crate::simulation::face::Face;
-use crate::simulation::history::{By, Entry, What};
+use crate::simulation::history::{By, Entry, EntryContent};
 
-/// The place of the n-th entry that fits, from 0.
-pub fn place(entries: &[Entry], n: usize, fits: impl Fn(&What) -> bool) -> usize {
+/// Returns the index of the n-th matching entry, counted from 0.
+pub fn place(entries: &[Entry], n: usize, fits: impl Fn(&EntryContent) -> bool) -> usize {
     let mut all = entries.iter().enumerate().filter(|(_, e)| fits(&e.what)).map(|(index, _)| index);
-    all.nth(n).expect("such an entry")
+    all.nth(n).expect("the history should have the entry that the edit needs")
 }
 
-pub fn is_set(what: &What) -> bool {
-    matches!(what, What::Set { .. })
+pub fn is_set(what: &EntryContent) -> bool {
+    matches!(what, EntryContent::Set { .. })
 }
 
-/// Whether it is a restoring write's intent, or one that moves on.
-pub fn is_rollback(what: &What) -> bool {
-    matches!(what, What::Told(Record { event: Event::RollbackStarted { .. }, .. }))
+/// Whether the entry records the start of a rollback.
+pub fn is_rollback(what: &EntryContent) -> bool {
+    matches!(what, EntryContent::Published(Record { event: Event::RollbackStarted { .. }, .. }))
 }
 
-pub fn is_ramp(what: &What) -> bool {
-    matches!(what, What::Told(Record { event: Event::RampStarted { .. }, .. }))
+pub fn is_ramp(what: &EntryContent) -> bool {
+    matches!(what, EntryContent::Published(Record { event: Event::RampStarted { .. }, .. }))
 }
 
-/// Puts something right after an entry, in the same process at the same time.
-pub fn after(entries: &mut Vec<Entry>, index: usize, what: What) {
+/// Inserts an entry right after another one, with the same process and time.
+pub fn after(entries: &mut Vec<Entry>, index: usize, what: EntryContent) {
     let entry = Entry { what, ..entries[index].clone() };
     entries.insert(index + 1, entry);
 }
 
-/// Removes what fits before an entry.
-pub fn forget(entries: &mut Vec<Entry>, before: usize, fits: impl Fn(&What) -> bool) {
+/// Removes the matching entries before an index.
+pub fn forget(entries: &mut Vec<Entry>, before: usize, fits: impl Fn(&EntryContent) -> bool) {
     let mut index = 0;
     entries.retain(|e| {
         index += 1;
@@ -43,32 +43,32 @@ pub fn forget(entries: &mut Vec<Entry>, before: usize, fits: impl Fn(&What) -> b
 /// Changes the split of the n-th write.
 pub fn set(entries: &mut [Entry], n: usize, change: impl Fn(&mut Split)) {
     let index = place(entries, n, is_set);
-    if let What::Set { content, .. } = &mut entries[index].what {
+    if let EntryContent::Set { content, .. } = &mut entries[index].what {
         change(&mut content.split);
     }
 }
 
-/// Changes what the n-th write of ours came to in the world.
+/// Changes the actions before and after the n-th change that a call of the program made in the simulated AWS.
 pub fn applied(entries: &mut [Entry], n: usize, change: impl Fn(&mut Face, &mut Face)) {
-    let index = place(entries, n, |w| matches!(w, What::Applied { by: By::Us, .. }));
-    if let What::Applied { before, after: Some(after), .. } = &mut entries[index].what {
+    let index = place(entries, n, |w| matches!(w, EntryContent::Applied { by: By::Us, .. }));
+    if let EntryContent::Applied { before, after: Some(after), .. } = &mut entries[index].what {
         change(before, after);
     }
 }
 
-/// Changes the body of the n-th call of an operation.
+/// Appends to the body of the first call of an operation.
 pub fn body(entries: &mut [Entry], name: &str, more: &str) {
-    let index = place(entries, 0, |w| matches!(w, What::Sent { operation, .. } if operation == name));
-    if let What::Sent { body, .. } = &mut entries[index].what {
+    let index = place(entries, 0, |w| matches!(w, EntryContent::Sent { operation, .. } if operation == name));
+    if let EntryContent::Sent { body, .. } = &mut entries[index].what {
         body.push_str(more);
     }
 }
 
-/// A journal's bytes as they were last opened.
+/// Returns the bytes of the journal when it was last opened.
 pub fn journal(entries: &[Entry]) -> Vec<u8> {
     let opened = entries
         .iter()
         .rev()
-        .find_map(|e| if let What::Opened { bytes, .. } = &e.what { Some(bytes.clone()) } else { None });
-    opened.expect("a journal was opened")
+        .find_map(|e| if let EntryContent::Opened { bytes, .. } = &e.what { Some(bytes.clone()) } else { None });
+    opened.expect("the history should show that a journal was opened")
 }

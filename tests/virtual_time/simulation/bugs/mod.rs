@@ -1,11 +1,11 @@
-//! The checker's own strength: seeded bugs, one for each failure mode of the reports that this tool was built on and
-//! for each invariant. Each is a lie between the engine and its seams, a plan that the engine has and nobody wrote, or
-//! an edit of a history; each is to be caught.
+//! Tests the checker with seeded bugs: one for each failure mode of the bug reports that this tool was built on, and
+//! for each invariant. A seeded bug is a wrong answer between the engine and its ports, a plan that differs from the
+//! checker's plan, or an edit of a recorded history. The checker must find each of them.
 
 mod edit;
-mod liar;
+mod rollbacks;
 mod table;
-mod ways;
+mod wrong_balancer;
 
 use std::sync::Arc;
 
@@ -13,83 +13,86 @@ use cutover::plan::model::Plan;
 
 use super::checker::{Checker, Violation};
 use super::history::{Entry, Verb};
-use super::life::Theatre;
 use super::plans;
-use super::play::play;
-use liar::Lie;
+use super::play::run_schedule;
+use super::processes::Simulation;
+use wrong_balancer::WrongAnswer;
 
-/// How a bug comes in.
+/// How a seeded bug is put into a run.
 pub enum How {
-    /// The engine has this plan instead.
-    Told(fn(&mut Plan)),
-    /// Something lies at the balancer's seam, and a schedule brings it out.
-    Lies(Lie, &'static str),
-    /// The history of a schedule, edited.
+    /// The engine gets a changed plan; the checker has the original plan.
+    WrongPlan(fn(&mut Plan)),
+    /// The load balancer API gives wrong answers during this schedule.
+    WrongAnswers(WrongAnswer, &'static str),
+    /// The history of this schedule is edited.
     Edit(&'static str, fn(&mut Vec<Entry>)),
 }
 
-/// A seeded bug.
+/// A bug that the checker must find.
 pub struct Bug {
     pub name: &'static str,
-    /// What the bug breaks, and where it was seen in the field.
+    /// The rule that the bug breaks, with a public bug report where there is one.
     pub breaks: &'static str,
-    /// The number of the invariant that catches it.
+    /// The number of the invariant that finds the bug.
     pub caught_by: u8,
     pub how: How,
 }
 
-/// The violations that the checker finds in a history.
+/// Returns the violations that the checker finds in a history.
 fn check(plan: &Plan, entries: &[Entry]) -> Vec<Violation> {
     let mut checker = Checker::new(plan);
     entries.iter().flat_map(|e| checker.take(e)).collect()
 }
 
-/// The plan of a schedule.
-fn planned(schedule: &str) -> &str {
+/// Returns the name of the plan of a schedule.
+fn plan_name(schedule: &str) -> &str {
     schedule.split('/').next().unwrap_or(schedule)
 }
 
-/// The history of a schedule.
-fn history(schedule: &str) -> Vec<Entry> {
-    let schedule = schedule.parse().expect("a schedule");
-    let (outcome, history, _) = play(&schedule);
-    let book = history.book();
-    assert!(outcome.is_ok() && book.violations.is_empty(), "{schedule}: {outcome:?} {:?}", book.violations);
-    book.entries.clone()
+/// Runs a schedule and returns its history, which must have no violations.
+fn history_of(schedule: &str) -> Vec<Entry> {
+    let schedule = schedule.parse().expect("the schedule should parse");
+    let (outcome, history, _) = run_schedule(&schedule);
+    let data = history.data();
+    assert!(outcome.is_ok() && data.violations.is_empty(), "{schedule}: {outcome:?} {:?}", data.violations);
+    data.entries.clone()
 }
 
-/// The violations of a run with a lie, or with another plan than the checker's.
-fn lived(told: Plan, lie: Option<Lie>, schedule: &str) -> Vec<Violation> {
-    let schedule: super::fault::Schedule = schedule.parse().expect("a schedule");
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+/// Returns the violations of a run with wrong answers, or with another plan than the checker's.
+fn violations_of_run(engine_plan: Plan, answer: Option<WrongAnswer>, schedule: &str) -> Vec<Violation> {
+    let schedule: super::fault::Schedule = schedule.parse().expect("the schedule should parse");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("the Tokio runtime should start");
     runtime.block_on(async {
-        let wrap = Arc::new(move |ports| match lie {
-            Some(lie) => liar::between(ports, lie),
+        let wrap = Arc::new(move |ports| match answer {
+            Some(answer) => wrong_balancer::wrap(ports, answer),
             None => ports,
         });
-        let theatre = Theatre::begin_with(plans::plan("small"), told, schedule.points.clone(), wrap).await;
-        let _ = theatre.play(Verb::Run, schedule.then).await;
-        let book = theatre.history.book();
-        book.violations.iter().map(|(_, v)| v.clone()).collect()
+        let simulation = Simulation::begin_with(plans::plan("small"), engine_plan, schedule.points.clone(), wrap).await;
+        let _ = simulation.run_to_end(Verb::Run, schedule.then).await;
+        let data = simulation.history.data();
+        data.violations.iter().map(|(_, v)| v.clone()).collect()
     })
 }
 
 impl Bug {
     fn found(&self) -> Vec<Violation> {
-        let plan = plans::plan(if let How::Edit(schedule, _) = self.how { planned(schedule) } else { "small" });
+        let plan = plans::plan(if let How::Edit(schedule, _) = self.how { plan_name(schedule) } else { "small" });
         match &self.how {
-            How::Told(change) => {
-                let mut told = plan;
-                change(&mut told);
-                lived(told, None, "small/resume/")
+            How::WrongPlan(change) => {
+                let mut engine_plan = plan;
+                change(&mut engine_plan);
+                violations_of_run(engine_plan, None, "small/resume/")
             }
-            How::Lies(lie, schedule) => lived(plan, Some(*lie), schedule),
+            How::WrongAnswers(answer, schedule) => violations_of_run(plan, Some(*answer), schedule),
             How::Edit(schedule, edit) => {
-                let mut entries = history(schedule);
+                let mut entries = history_of(schedule);
                 let before = entries.clone();
                 edit(&mut entries);
-                assert!(before != entries, "{}: the edit changes nothing", self.name);
+                assert!(before != entries, "{}: the edit must change the history", self.name);
                 check(&plan, &entries)
             }
         }
@@ -116,7 +119,7 @@ fn every_seeded_bug_is_caught_by_its_invariant() {
         }
     }
     println!("simulation: seeded bugs: {} of {} caught", all.len() - missed.len(), all.len());
-    assert!(all.len() >= 30 && missed.is_empty(), "{}", missed.concat());
+    assert!(all.len() >= 30 && missed.is_empty(), "bugs that the checker did not find: {}", missed.concat());
     let invariants: std::collections::BTreeSet<_> = all.iter().map(|b| b.caught_by).collect();
-    assert!(invariants.iter().copied().eq(1..=14), "{invariants:?}");
+    assert!(invariants.iter().copied().eq(1..=14), "invariants without a seeded bug; covered: {invariants:?}");
 }

@@ -1,4 +1,4 @@
-//! The seeded bugs.
+//! The table of seeded bugs, except those of rollbacks, commands and finalization.
 
 use std::time::Duration;
 
@@ -6,22 +6,22 @@ use cutover::domain::run::event::{Event, Record, Trigger};
 use cutover::domain::traffic::{Member, RouteId};
 
 use super::edit::{after, applied, body, forget, is_rollback, is_set, journal, place, set};
-use super::liar::Lie;
-use super::{Bug, How, ways};
+use super::wrong_balancer::WrongAnswer;
+use super::{Bug, How, rollbacks};
 use crate::simulation::checker::i12::SECRETS;
-use crate::simulation::history::{By, Entry, Verb, What};
+use crate::simulation::history::{By, Entry, EntryContent, Verb};
 
-/// A run to the goal, one that is rolled back half-way, and one that someone else changed.
-const GOAL: &str = "small/resume/";
-const BACK: &str = "small/rollback/ModifyRule#1.lost.reset";
-const FOREIGN: &str = "small/rollback/ModifyRule#1.journalled.foreign";
+/// Schedules: a completed run, a run that is rolled back half-way, and a run in which someone else changes a route.
+const COMPLETED_RUN: &str = "small/resume/";
+const ROLLED_BACK_RUN: &str = "small/rollback/ModifyRule#1.lost.reset";
+const FOREIGN_CHANGE_RUN: &str = "small/rollback/ModifyRule#1.journalled.foreign";
 
 const fn edit(name: &'static str, breaks: &'static str, caught_by: u8, edit: fn(&mut Vec<Entry>)) -> Bug {
-    Bug { name, breaks, caught_by, how: How::Edit(GOAL, edit) }
+    Bug { name, breaks, caught_by, how: How::Edit(COMPLETED_RUN, edit) }
 }
 
-pub const fn back(name: &'static str, breaks: &'static str, caught_by: u8, edit: fn(&mut Vec<Entry>)) -> Bug {
-    Bug { name, breaks, caught_by, how: How::Edit(BACK, edit) }
+pub const fn edit_rollback(name: &'static str, breaks: &'static str, caught_by: u8, edit: fn(&mut Vec<Entry>)) -> Bug {
+    Bug { name, breaks, caught_by, how: How::Edit(ROLLED_BACK_RUN, edit) }
 }
 
 pub fn all() -> Vec<Bug> {
@@ -36,10 +36,10 @@ pub fn all() -> Vec<Bug> {
         again(),
         others(),
         owners(),
-        ways::emergency(),
-        ways::parts(),
-        ways::outside(),
-        ways::let_go(),
+        rollbacks::emergency(),
+        rollbacks::staged_rollbacks(),
+        rollbacks::commands_and_hooks(),
+        rollbacks::detaching(),
         secrets(),
     ]
     .into_iter()
@@ -48,8 +48,8 @@ pub fn all() -> Vec<Bug> {
     .collect()
 }
 
-pub fn is_first_health(what: &What) -> bool {
-    matches!(what, What::SawHealth { .. })
+pub fn is_first_health(what: &EntryContent) -> bool {
+    matches!(what, EntryContent::SawHealth { .. })
 }
 
 fn gates() -> Vec<Bug> {
@@ -60,20 +60,24 @@ fn gates() -> Vec<Bug> {
     };
     vec![
         Bug {
-            name: "raises before its targets are there",
-            breaks: "weights reach a group before its targets (argo-rollouts#4433)",
+            name: "raises before the targets are healthy",
+            breaks: "weights change before targets are registered (argo-rollouts#4433)",
             caught_by: 1,
-            how: How::Told(hasty),
+            how: How::WrongPlan(hasty),
         },
         Bug {
             name: "counts initial as healthy",
-            breaks: "503s at 99 to 100 (argo-rollouts#2864)",
+            breaks: "503 responses in the last percent (argo-rollouts#2864)",
             caught_by: 1,
-            how: How::Lies(Lie::InitialIsHealthy, GOAL),
+            how: How::WrongAnswers(WrongAnswer::InitialIsHealthy, COMPLETED_RUN),
         },
-        edit("one good sample is enough", "a gate must have held for a while", 1, |all| {
+        edit("one good reading is enough", "a gate must pass for some time", 1, |all| {
             let first = place(all, 0, is_set);
-            let last = all[..first].iter().rposition(|e| is_first_health(&e.what)).expect("health") - 1;
+            let last = all[..first]
+                .iter()
+                .rposition(|e| is_first_health(&e.what))
+                .expect("health should be read before the first write")
+                - 1;
             forget(all, last, is_first_health);
         }),
         edit(
@@ -82,35 +86,42 @@ fn gates() -> Vec<Bug> {
             1,
             |all| {
                 for entry in all {
-                    if let What::SawHealth { asked, .. } = &mut entry.what {
+                    if let EntryContent::SawHealth { asked, .. } = &mut entry.what {
                         *asked -= jiff::SignedDuration::from_mins(2);
                     }
                 }
             },
         ),
-        edit("what cannot be read is well", "no data must not raise (argo-rollouts#1905)", 1, |all| {
+        edit("unreadable health counts as good", "missing data must not raise (argo-rollouts#1905)", 1, |all| {
             let first = place(all, 0, is_set);
             for entry in &mut all[..first] {
-                if let What::SawHealth { counts, .. } = &mut entry.what {
+                if let EntryContent::SawHealth { counts, .. } = &mut entry.what {
                     *counts = None;
                 }
             }
         }),
-        back("a rollback that raises", "restoring writes wait for no gate, so they may only restore", 1, |all| {
-            let began = place(all, 0, is_rollback);
-            let n = all[..began].iter().filter(|e| is_set(&e.what)).count();
-            set(all, n, |f| f.members.iter_mut().for_each(|t| t.weight = Some(50)));
-        }),
+        edit_rollback(
+            "a rollback that raises",
+            "restoring writes skip the gates, so they may only restore",
+            1,
+            |all| {
+                let began = place(all, 0, is_rollback);
+                let n = all[..began].iter().filter(|e| is_set(&e.what)).count();
+                set(all, n, |f| f.members.iter_mut().for_each(|t| t.weight = Some(50)));
+            },
+        ),
     ]
 }
 
 fn weights() -> Vec<Bug> {
     vec![
-        edit("all weights zero", "an action that sends nothing anywhere", 2, |all| {
+        edit("all weights zero", "an action without any traffic", 2, |all| {
             set(all, 0, |f| f.members.iter_mut().for_each(|t| t.weight = Some(0)));
         }),
-        edit("a weight of 1000", "outside 0 to 999", 2, |all| set(all, 0, |f| f.members[0].weight = Some(1000))),
-        edit("six groups in an action", "AWS takes five", 2, |all| {
+        edit("a weight of 1000", "a weight must be 0 to 999", 2, |all| {
+            set(all, 0, |f| f.members[0].weight = Some(1000))
+        }),
+        edit("six groups in an action", "AWS allows five groups", 2, |all| {
             set(all, 0, |f| f.members.resize(6, Member { id: "arn:x".into(), weight: Some(0) }));
         }),
         edit("a share rounds to nothing", "a non-zero share must not become weight 0", 2, |all| {
@@ -119,7 +130,7 @@ fn weights() -> Vec<Bug> {
         edit("a share rounds to the whole", "a partial share must not become the whole", 2, |all| {
             set(all, 0, |f| (f.members[0].weight, f.members[1].weight) = (Some(0), Some(100)));
         }),
-        edit("a third party's share changes", "clobbers what it does not own (argo-rollouts#1572)", 2, |all| {
+        edit("a third-party share changes", "overwrites what the plan does not name (argo-rollouts#1572)", 2, |all| {
             applied(all, 0, |_, after| {
                 let third = after.weights.iter_mut().find(|(g, _)| g.contains("/shop-default/"));
                 if let Some((_, weight)) = third {
@@ -136,66 +147,93 @@ fn preserved() -> Vec<Bug> {
             name: "drops the third group",
             breaks: "tentez drops any third group from the rule",
             caught_by: 3,
-            how: How::Lies(Lie::DropsThird, GOAL),
+            how: How::WrongAnswers(WrongAnswer::DropsThird, COMPLETED_RUN),
         },
         edit("loses stickiness", "tentez loses the stickiness of the action", 3, |all| {
             applied(all, 0, |before, _| before.rest[0]["Sticky"] = "600".into());
         }),
         edit(
-            "clobbers another action",
+            "overwrites another action",
             "an authentication before the forward is gone (argo-rollouts#1572)",
             3,
             |all| {
                 applied(all, 0, |before, _| before.rest.insert(0, serde_json::json!({"Type": "authenticate-oidc"})));
             },
         ),
-        edit("sends conditions", "conditions are not its business", 3, |all| {
+        edit("sends conditions", "conditions must not be written", 3, |all| {
             body(all, "ModifyRule", "&Conditions.member.1.Field=path-pattern");
         }),
         edit("sends a client secret", "an OIDC client secret is never written", 3, |all| {
             body(all, "ModifyRule", "&Actions.member.1.AuthenticateOidcConfig.ClientSecret=x");
         }),
         edit("writes the neighbour's rule", "only the run's routes are written", 3, |all| {
-            let index = place(all, 0, |w| matches!(w, What::Applied { by: By::Us, .. }));
-            if let What::Applied { route, .. } = &mut all[index].what {
+            let index = place(all, 0, |w| matches!(w, EntryContent::Applied { by: By::Us, .. }));
+            if let EntryContent::Applied { route, .. } = &mut all[index].what {
                 *route = RouteId::rule(format!("{route}0"));
             }
         }),
-        edit("tags what is not its own", "tags of a controller are what it acts on", 3, |all| {
+        edit("tags with a controller's key", "controllers act on their tags", 3, |all| {
             let index = place(all, 0, is_set);
             let (service, operation) = ("elasticloadbalancing".into(), "AddTags".into());
             after(
                 all,
                 index,
-                What::Sent { call: 0, service, operation, body: "Tags.member.1.Key=elbv2.k8s.aws%2Fcluster".into() },
+                EntryContent::Sent {
+                    call: 0,
+                    service,
+                    operation,
+                    body: "Tags.member.1.Key=elbv2.k8s.aws%2Fcluster".into(),
+                },
             );
         }),
         edit("deletes a binding", "19 targets were deregistered (load-balancer-controller#4880)", 3, |all| {
             let index = place(all, 0, is_set);
             let operation = "DELETE /apis/elbv2.k8s.aws/v1beta1/namespaces/shop/targetgroupbindings/shop-b".into();
-            after(all, index, What::Sent { call: 0, service: "kubernetes/b".into(), operation, body: String::new() });
+            after(
+                all,
+                index,
+                EntryContent::Sent { call: 0, service: "kubernetes/b".into(), operation, body: String::new() },
+            );
         }),
-        edit("takes fields by force", "a binding's owner keeps it", 3, |all| {
+        edit("applies a binding with force", "fields of another manager must stay", 3, |all| {
             let index = place(all, 0, is_set);
             let operation =
                 "PATCH /apis/elbv2.k8s.aws/v1beta1/namespaces/shop/targetgroupbindings/shop-b?force=true".into();
-            after(all, index, What::Sent { call: 0, service: "kubernetes/b".into(), operation, body: String::new() });
+            after(
+                all,
+                index,
+                EntryContent::Sent { call: 0, service: "kubernetes/b".into(), operation, body: String::new() },
+            );
         }),
-        back("a rollback touches targets", "abort touches targets and 503s (argo-rollouts#3758)", 3, |all| {
-            let index = place(all, 0, is_rollback);
-            after(all, index, What::Bind { cluster: "b".into(), binding: "shop/shop-b".into(), dry_run: false });
-        }),
+        edit_rollback(
+            "a rollback touches targets",
+            "abort changed targets and caused 503s (argo-rollouts#3758)",
+            3,
+            |all| {
+                let index = place(all, 0, is_rollback);
+                after(
+                    all,
+                    index,
+                    EntryContent::Bind { cluster: "b".into(), binding: "shop/shop-b".into(), dry_run: false },
+                );
+            },
+        ),
     ]
 }
 
 fn together() -> Vec<Bug> {
     vec![
-        edit("one rule at a time to the end", "several rules must move as one (argo-rollouts#2471)", 4, |all| {
-            let index = place(all, 0, |w| matches!(w, What::Applied { by: By::Us, .. }));
-            let What::Applied { route: first, .. } = all[index].what.clone() else { return };
-            all.retain(|e| !matches!(&e.what, What::Applied { route, .. } if *route != first));
-        }),
-        edit("skips a step", "from nothing to everything in one write", 4, |all| {
+        edit(
+            "moves one rule completely before the next",
+            "several rules must move as one (argo-rollouts#2471)",
+            4,
+            |all| {
+                let index = place(all, 0, |w| matches!(w, EntryContent::Applied { by: By::Us, .. }));
+                let EntryContent::Applied { route: first, .. } = all[index].what.clone() else { return };
+                all.retain(|e| !matches!(&e.what, EntryContent::Applied { route, .. } if *route != first));
+            },
+        ),
+        edit("skips a step", "from 0 % to 100 % in one write", 4, |all| {
             for n in 0..2 {
                 applied(all, n, |_, after| {
                     for (group, weight) in &mut after.weights {
@@ -210,63 +248,69 @@ fn together() -> Vec<Bug> {
 fn settled() -> Vec<Bug> {
     vec![
         Bug {
-            name: "set is taken for applied",
+            name: "a sent write counts as applied",
             breaks: "finished, and all traffic on the old group (argo-rollouts#701)",
             caught_by: 5,
-            how: How::Lies(Lie::NeverSent, GOAL),
+            how: How::WrongAnswers(WrongAnswer::NeverSent, COMPLETED_RUN),
         },
         Bug {
             name: "does not settle",
             breaks: "a correct ModifyRule propagates late (argo-rollouts#4595)",
             caught_by: 5,
-            how: How::Told(|plan| plan.strategy.settle = Duration::ZERO),
+            how: How::WrongPlan(|plan| plan.strategy.settle = Duration::ZERO),
         },
-        edit("never reads back", "a weight that was set is not one that is applied (argo-rollouts#3333)", 5, |all| {
+        edit("never reads back", "a weight that was sent may not be applied (argo-rollouts#3333)", 5, |all| {
             let first = place(all, 0, is_set);
             let mut index = 0;
             all.retain(|e| {
                 index += 1;
-                index <= first || !matches!(e.what, What::SawRoute { .. })
+                index <= first || !matches!(e.what, EntryContent::SawRoute { .. })
             });
         }),
         Bug {
-            name: "no data is a failure",
-            breaks: "rolls back what it cannot read (flagger)",
+            name: "missing data fails the guard",
+            breaks: "rolls back because health is unreadable (flagger)",
             caught_by: 5,
-            how: How::Lies(Lie::NoDataIsNone, "small/resume/ModifyRule#1.journalled.denied"),
+            how: How::WrongAnswers(WrongAnswer::NoDataIsNone, "small/resume/ModifyRule#1.journalled.denied"),
         },
-        back("a rollback that trusts an old reading", "done only on a read-back after it began", 5, |all| {
-            let began = place(all, 0, is_rollback);
-            let mut index = 0;
-            all.retain(|e| {
-                index += 1;
-                index <= began || !matches!(e.what, What::SawRoute { .. })
-            });
-        }),
+        edit_rollback(
+            "a rollback that trusts an old reading",
+            "the end needs a read-back after the rollback began",
+            5,
+            |all| {
+                let began = place(all, 0, is_rollback);
+                let mut index = 0;
+                all.retain(|e| {
+                    index += 1;
+                    index <= began || !matches!(e.what, EntryContent::SawRoute { .. })
+                });
+            },
+        ),
     ]
 }
 
 fn durable() -> Vec<Bug> {
     vec![
-        edit("no intent on disk", "a crash after the write knows nothing of it", 6, |all| {
-            all.retain(|e| !matches!(e.what, What::Journalled(Record { event: Event::Intended { .. }, .. })));
+        edit("no intent on disk", "after a crash nothing shows the write", 6, |all| {
+            all.retain(|e| !matches!(e.what, EntryContent::Journalled(Record { event: Event::Intended { .. }, .. })));
         }),
-        edit("the effect comes before the intent", "a crash between the two", 6, |all| {
-            let index = place(all, 0, |w| matches!(w, What::Journalled(Record { event: Event::Intended { .. }, .. })));
+        edit("the effect comes before the intent", "a crash between the write and the intent", 6, |all| {
+            let index =
+                place(all, 0, |w| matches!(w, EntryContent::Journalled(Record { event: Event::Intended { .. }, .. })));
             let entry = all.remove(index);
             let write = place(all, 0, is_set);
             all.insert(write + 1, entry);
         }),
-        edit("writes what it did not announce", "the journal says one thing, the wire another", 6, |all| {
+        edit("writes other weights than the intent has", "journal and request differ", 6, |all| {
             set(all, 0, |f| (f.members[0].weight, f.members[1].weight) = (Some(51), Some(49)));
         }),
-        edit("a late write wins", "what was never answered comes after the end", 6, |all| {
-            if let Some(What::Rests(routes)) = all.last_mut().map(|e| &mut e.what) {
+        edit("a late write wins", "a write without a response takes effect after the end", 6, |all| {
+            if let Some(EntryContent::FinalState(routes)) = all.last_mut().map(|e| &mut e.what) {
                 routes.values_mut().flat_map(|f| f.weights.values_mut()).for_each(|w| *w = 50);
             }
         }),
-        back("a rollback forgets a route", "28 of 100 rules rolled back, then it exits", 6, |all| {
-            if let Some(What::Rests(routes)) = all.last_mut().map(|e| &mut e.what) {
+        edit_rollback("a rollback forgets a route", "28 of 100 rules rolled back, then it exits", 6, |all| {
+            if let Some(EntryContent::FinalState(routes)) = all.last_mut().map(|e| &mut e.what) {
                 routes.values_mut().take(1).flat_map(|f| f.weights.values_mut()).for_each(|w| *w = 50);
             }
         }),
@@ -278,7 +322,7 @@ fn journals() -> Vec<Bug> {
         let mut bytes = journal(all);
         change(&mut bytes);
         let last = all.len() - 1;
-        after(all, last, What::Opened { bytes, read });
+        after(all, last, EntryContent::Opened { bytes, read });
     }
     #[allow(clippy::ptr_arg)] // as the other changes
     fn flip(bytes: &mut Vec<u8>) {
@@ -309,8 +353,9 @@ fn again() -> Vec<Bug> {
     vec![
         edit("writes what is there", "each write is idempotent, and is not repeated", 8, |all| {
             let index = place(all, 0, is_set);
-            let What::Set { route, .. } = all[index].what.clone() else { return };
-            let read = index + place(&all[index..], 0, |w| matches!(w, What::SawRoute { route: r, .. } if *r == route));
+            let EntryContent::Set { route, .. } = all[index].what.clone() else { return };
+            let read = index
+                + place(&all[index..], 0, |w| matches!(w, EntryContent::SawRoute { route: r, .. } if *r == route));
             let what = all[index].what.clone();
             after(all, read, what);
         }),
@@ -328,7 +373,7 @@ fn others() -> Vec<Bug> {
             name: "reads once and remembers",
             breaks: "live state that differs is overwritten (ACK community#2907)",
             caught_by: 9,
-            how: How::Lies(Lie::Cached, "small/resume/ModifyRule#1.journalled.foreign"),
+            how: How::WrongAnswers(WrongAnswer::Cached, "small/resume/ModifyRule#1.journalled.foreign"),
         },
         edit(
             "writes without reading",
@@ -336,19 +381,19 @@ fn others() -> Vec<Bug> {
             9,
             |all| {
                 let first = place(all, 0, is_set);
-                forget(all, first, |w| matches!(w, What::SawRoute { .. }));
+                forget(all, first, |w| matches!(w, EntryContent::SawRoute { .. }));
             },
         ),
         Bug {
             name: "overwrites and says nothing",
             breaks: "knowing who reverted you, and whom you reverted",
             caught_by: 9,
-            how: How::Edit(FOREIGN, |all| {
+            how: How::Edit(FOREIGN_CHANGE_RUN, |all| {
                 all.retain(|e| {
                     !matches!(
                         e.what,
-                        What::Told(Record { event: Event::Notice { .. }, .. })
-                            | What::Journalled(Record { event: Event::Notice { .. }, .. })
+                        EntryContent::Published(Record { event: Event::Notice { .. }, .. })
+                            | EntryContent::Journalled(Record { event: Event::Notice { .. }, .. })
                     )
                 });
             }),
@@ -357,10 +402,10 @@ fn others() -> Vec<Bug> {
             name: "an automatic rollback overwrites",
             breaks: "drifted routes are left alone and named",
             caught_by: 9,
-            how: How::Edit(FOREIGN, |all| {
+            how: How::Edit(FOREIGN_CHANGE_RUN, |all| {
                 for entry in all {
-                    if let What::Told(Record { event: Event::RollbackStarted { trigger, .. }, .. })
-                    | What::Journalled(Record { event: Event::RollbackStarted { trigger, .. }, .. }) =
+                    if let EntryContent::Published(Record { event: Event::RollbackStarted { trigger, .. }, .. })
+                    | EntryContent::Journalled(Record { event: Event::RollbackStarted { trigger, .. }, .. }) =
                         &mut entry.what
                     {
                         *trigger = Trigger::Gate;
@@ -377,17 +422,17 @@ fn owners() -> Vec<Bug> {
             name: "puts no marker",
             breaks: "a second operator on another machine is not refused",
             caught_by: 10,
-            how: How::Lies(Lie::MarkerIsOurs, GOAL),
+            how: How::WrongAnswers(WrongAnswer::MarkerIsOurs, COMPLETED_RUN),
         },
         edit("goes on under another's marker", "two runs over one load balancer", 10, |all| {
             for entry in all {
-                if let What::SawMarker(value) = &mut entry.what {
+                if let EntryContent::SawMarker(value) = &mut entry.what {
                     *value = Ok(Some("other-1 bob@mac now".into()));
                 }
             }
         }),
         edit("never reads the marker", "it is read again before each batch", 10, |all| {
-            all.retain(|e| !matches!(e.what, What::SawMarker(_)));
+            all.retain(|e| !matches!(e.what, EntryContent::SawMarker(_)));
         }),
         edit("two processes of one run", "the lock was not taken", 10, |all| {
             let index = place(all, 1, is_set);
@@ -404,20 +449,20 @@ fn secrets() -> Vec<Bug> {
                 reason: cutover::domain::run::event::FreezeReason::Unreadable,
                 message: format!("signed with {}", SECRETS[1]),
             };
-            after(all, 0, What::Journalled(Record::new(9, time, run, event)));
+            after(all, 0, EntryContent::Journalled(Record::new(9, time, run, event)));
         }),
         edit("a session token in the log", "debug output of the SDK", 12, |all| {
-            after(all, 0, What::Said(format!("token {}", SECRETS[2])));
+            after(all, 0, EntryContent::Logged(format!("token {}", SECRETS[2])));
         }),
         edit("a cluster's token in the last words", "a pre-signed URL is a credential", 12, |all| {
             let last = all.len() - 1;
-            after(all, last, What::Said("Bearer k8s-aws-v1.aHR0cHM6".into()));
+            after(all, last, EntryContent::Logged("Bearer k8s-aws-v1.aHR0cHM6".into()));
         }),
     ]
 }
 
 fn identity() -> Vec<Bug> {
-    fn first_read(all: &mut [Entry], change: fn(&mut What)) {
+    fn first_read(all: &mut [Entry], change: fn(&mut EntryContent)) {
         all.iter_mut().map(|e| &mut e.what).for_each(change);
     }
     vec![
@@ -425,37 +470,41 @@ fn identity() -> Vec<Bug> {
             name: "nobody asks whose account it is",
             breaks: "the wrong profile",
             caught_by: 13,
-            how: How::Lies(Lie::NobodyAsks, GOAL),
+            how: How::WrongAnswers(WrongAnswer::NobodyAsks, COMPLETED_RUN),
         },
         edit("another account", "the wrong profile, and nobody looks at the answer", 13, |all| {
             first_read(all, |w| {
-                if let What::SawCaller(account) = w {
+                if let EntryContent::SawCaller(account) = w {
                     *account = Some("999999999999".into());
                 }
             });
         }),
         edit("another cluster under the same name", "a copied context (load-balancer-controller#426)", 13, |all| {
             first_read(all, |w| {
-                if let What::SawCluster { uid, .. } = w {
+                if let EntryContent::SawCluster { uid, .. } = w {
                     *uid = Some("another".into());
                 }
             });
         }),
         edit("two names for one cluster", "two clusters on one group (load-balancer-controller#2757)", 13, |all| {
             first_read(all, |w| {
-                if let What::Started(started) = w {
+                if let EntryContent::Started(started) = w {
                     started.clusters.values_mut().for_each(|uid| "the-same".clone_into(uid));
                 }
             });
         }),
         edit("check writes", "verbs that read change nothing", 14, |all| {
-            let index = place(all, 0, |w| *w == What::Begins(Verb::Check));
+            let index = place(all, 0, |w| *w == EntryContent::Begins(Verb::Check));
             let (service, operation) = ("elasticloadbalancing".into(), "ModifyRule".into());
-            after(all, index, What::Sent { call: 0, service, operation, body: String::new() });
+            after(all, index, EntryContent::Sent { call: 0, service, operation, body: String::new() });
         }),
         edit("a dry-run that is none", "check makes the binding", 14, |all| {
-            let index = place(all, 0, |w| *w == What::Begins(Verb::Check));
-            after(all, index, What::Bind { cluster: "b".into(), binding: "shop/shop-b".into(), dry_run: false });
+            let index = place(all, 0, |w| *w == EntryContent::Begins(Verb::Check));
+            after(
+                all,
+                index,
+                EntryContent::Bind { cluster: "b".into(), binding: "shop/shop-b".into(), dry_run: false },
+            );
         }),
     ]
 }

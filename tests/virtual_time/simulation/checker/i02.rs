@@ -1,47 +1,49 @@
-//! Never all-zero weights, a weight outside 0–999, more than 5 groups in an action, a changed share of a third-party
-//! group. A non-zero share never becomes weight 0, nor a partial share the whole.
+//! No write has only zero weights, a weight outside 0–999, more than 5 groups in an action, or a changed share of a
+//! third-party group. A non-zero share never becomes weight 0, and a partial share never becomes 100 %.
 
+use super::compare::{other_difference, share_of};
 use super::facts::Facts;
-use super::parts::{others, part};
 use super::{Found, ensure};
 use crate::simulation::face::{self, Face};
-use crate::simulation::history::{By, Entry, What};
+use crate::simulation::history::{By, Entry, EntryContent};
 use cutover::domain::traffic::RouteId;
 use cutover::plan::model::Shares;
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     match &entry.what {
-        What::Set { route, content } => {
+        EntryContent::Set { route, content } => {
             let split = content.forward_split().ok_or("a write without a forward action")?;
             let weights: Vec<_> = split.members.iter().map(|m| m.weight.unwrap_or(1)).collect();
-            ensure((1..=5).contains(&weights.len()), || format!("{} groups", weights.len()))?;
-            ensure(weights.iter().any(|w| *w > 0) && weights.iter().all(|w| *w <= 999), || {
-                format!("weights {weights:?}")
+            ensure((1..=5).contains(&weights.len()), || {
+                format!("an action with {} groups instead of 1 to 5", weights.len())
             })?;
-            spelled(facts, route, &face::typed(content))
+            ensure(weights.iter().any(|w| *w > 0) && weights.iter().all(|w| *w <= 999), || {
+                format!("weights {weights:?} are all zero or outside 0 to 999")
+            })?;
+            check_shares(facts, route, &face::typed(content))
         }
-        What::Applied { by: By::Us, route, before, after: Some(after) } => {
+        EntryContent::Applied { by: By::Us, route, before, after: Some(after) } => {
             let Some(route) = facts.route(route) else { return Ok(()) };
-            others(route, before, after).filter(|_| before.rest == after.rest).map_or(Ok(()), Err)
+            other_difference(route, before, after).filter(|_| before.rest == after.rest).map_or(Ok(()), Err)
         }
         _ => Ok(()),
     }
 }
 
-/// A write that moves on says of each cluster what the step says: nothing, a part, or all. One that a person wants
-/// written again may say what an earlier step said.
-fn spelled(facts: &Facts, route: &RouteId, face: &Face) -> Found {
+/// Checks that a write (except in a rollback) gives each cluster nothing, a part or all, as its step does. With `resume
+/// --reassert`, the write may have the shares of an earlier step.
+fn check_shares(facts: &Facts, route: &RouteId, face: &Face) -> Found {
     let Some(start) = facts.route(route).filter(|_| facts.rollback.is_none()) else { return Ok(()) };
     let first = if facts.agreed(route) { 0 } else { facts.step };
-    let said = (first..=facts.step).filter_map(|step| facts.ruling(step));
+    let said = (first..=facts.step).filter_map(|step| facts.shares_at(step));
     let right = |shares: &Shares| {
-        shares.iter().all(|(cluster, share)| match (share, part(start, cluster, face)) {
+        shares.iter().all(|(cluster, share)| match (share, share_of(start, cluster, face)) {
             (0, is) => is == 0.0,
             (100, is) => (is - 100.0).abs() < 1e-9,
             (share, is) => is > 0.0 && is < 100.0 && (is - f64::from(*share)).abs() < 0.5,
         })
     };
     ensure(said.into_iter().any(right), || {
-        format!("{}: {:?} spells no share of the plan up to step {}", start.label, face.weights, facts.step)
+        format!("{}: weights {:?} match no shares of the plan up to step {}", start.label, face.weights, facts.step)
     })
 }

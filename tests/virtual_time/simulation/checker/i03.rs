@@ -1,57 +1,57 @@
-//! Only the plan's group tuples change. Other actions, their order, conditions, transforms, stickiness and listener
-//! settings stay; no client secret is sent. In the clusters, only the run's bindings are made, and a rollback touches
-//! none.
+//! Only the weights of the plan's groups change. Other actions, their order, conditions, transforms, stickiness and
+//! listener settings stay, and no client secret is sent. In the clusters, only the run's bindings are created, and a
+//! rollback changes none of them.
 
 use cutover::domain::elb;
 use cutover::domain::emergency::route_tag;
 use cutover::domain::traffic::RouteId;
 use cutover::engine::marker;
 
+use super::compare::other_difference;
 use super::facts::Facts;
-use super::parts::others;
 use super::{Found, ensure};
 use crate::simulation::face::{self, Face};
-use crate::simulation::history::{By, Entry, Verb, What};
+use crate::simulation::history::{By, Entry, EntryContent, Verb};
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     match &entry.what {
-        What::Sent { service, operation, body, .. } if service == "elasticloadbalancing" => {
-            sent(facts, operation, body)
+        EntryContent::Sent { service, operation, body, .. } if service == "elasticloadbalancing" => {
+            check_sent(facts, operation, body)
         }
-        What::Sent { service, operation, .. }
+        EntryContent::Sent { service, operation, .. }
             if service.starts_with("kubernetes/") && !operation.starts_with("GET ") =>
         {
             ensure(operation.starts_with("PATCH ") && operation.contains("/targetgroupbindings/"), || {
                 format!("{operation} is sent")
             })?;
-            ensure(!operation.contains("force=true"), || format!("{operation} takes fields from their owners"))
+            ensure(!operation.contains("force=true"), || format!("{operation} takes fields from other managers"))
         }
-        What::Bind { cluster, binding, dry_run } if facts.verb != Verb::Check => {
+        EntryContent::Bind { cluster, binding, dry_run } if facts.verb != Verb::Check => {
             let known = facts.started().is_some_and(|s| {
                 s.bindings.iter().any(|b| b.cluster == *cluster && b.create && b.binding.full_name() == *binding)
             });
-            ensure(known && !dry_run, || format!("{binding} in {cluster} is not the run's"))?;
-            ensure(facts.rollback.is_none(), || format!("a rollback makes {binding} in {cluster}"))
+            ensure(known && !dry_run, || format!("{binding} in {cluster} is not a binding of the run"))?;
+            ensure(facts.rollback.is_none(), || format!("a rollback creates {binding} in {cluster}"))
         }
-        What::Set { route, content } if facts.detaching => let_go(facts, route, &face::typed(content)),
-        What::Applied { by: By::Us, route, before, after } => {
-            let start = facts.route(route).ok_or_else(|| format!("{route} is none of the run's routes"))?;
+        EntryContent::Set { route, content } if facts.detaching => check_detaching(facts, route, &face::typed(content)),
+        EntryContent::Applied { by: By::Us, route, before, after } => {
+            let start = facts.route(route).ok_or_else(|| format!("{route} is not a route of the run"))?;
             let after = after.as_ref().ok_or_else(|| format!("{route} was deleted"))?;
-            taken_out(facts, route, before, after)?;
-            others(start, before, after).map_or(Ok(()), Err)
+            check_removed_groups(facts, route, before, after)?;
+            other_difference(start, before, after).map_or(Ok(()), Err)
         }
         _ => Ok(()),
     }
 }
 
-/// A write that detaches the old cluster's group changes nothing else, and follows a reading that shows weight 0.
-fn let_go(facts: &Facts, route: &RouteId, next: &Face) -> Found {
+/// Checks that a write that detaches the old cluster's group changes nothing else, and follows a reading with weight 0.
+fn check_detaching(facts: &Facts, route: &RouteId, next: &Face) -> Found {
     let (Some(start), Some(Some(live))) = (facts.route(route), facts.world.get(route)) else { return Ok(()) };
-    if facts.unseen(route) {
+    if facts.has_unseen_change(route) {
         return Ok(());
     }
-    let known = facts.seen.get(route).is_some_and(|sight| sight.live.is_some());
-    ensure(known, || format!("{}: a group is taken out, and nobody knows what it carries", start.label))?;
+    let known = facts.seen.get(route).is_some_and(|reading| reading.live.is_some());
+    ensure(known, || format!("{}: a group is detached, and its weight was not read", start.label))?;
     let old = start.groups.get(&facts.plan.strategy.from);
     let carries = old.and_then(|old| live.weights.get(old)).is_some_and(|weight| *weight > 0);
     ensure(!carries && !facts.attached(start, Some(next)), || {
@@ -59,16 +59,16 @@ fn let_go(facts: &Facts, route: &RouteId, next: &Face) -> Found {
     })
 }
 
-/// A group leaves an action in a rollback, or where the old cluster is let go and it carries nothing; no weight changes
-/// then.
-fn taken_out(facts: &Facts, route: &RouteId, before: &Face, after: &Face) -> Found {
-    // What was sent before someone else wrote is judged as it was sent.
+/// Checks that a group leaves an action only in a rollback, or in `finalize --detach` with weight 0 and without a
+/// change of other weights.
+fn check_removed_groups(facts: &Facts, route: &RouteId, before: &Face, after: &Face) -> Found {
+    // A write that was sent before someone else's change is judged as it was sent.
     if facts.detaching && facts.foreign.contains(route) {
         return Ok(());
     }
     let gone: Vec<_> = before.weights.keys().filter(|group| !after.weights.contains_key(*group)).collect();
     ensure(gone.is_empty() || facts.rollback.is_some() || facts.detaching, || {
-        format!("{gone:?} is taken out of {route}")
+        format!("{gone:?} is removed from {route}")
     })?;
     let idle = gone.iter().all(|group| before.weights[*group] == 0);
     let same = after.weights.len() == 1
@@ -76,7 +76,7 @@ fn taken_out(facts: &Facts, route: &RouteId, before: &Face, after: &Face) -> Fou
     ensure(!facts.detaching || (idle && same), || format!("{route}: {:?} becomes {:?}", before.weights, after.weights))
 }
 
-fn sent(facts: &Facts, operation: &str, body: &str) -> Found {
+fn check_sent(facts: &Facts, operation: &str, body: &str) -> Found {
     if operation.starts_with("Describe") {
         return Ok(());
     }
@@ -106,5 +106,5 @@ fn sent(facts: &Facts, operation: &str, body: &str) -> Found {
     });
     foreign
         .filter(|_| facts.started().is_some())
-        .map_or(Ok(()), |arn| Err(format!("{operation} of {arn}, which is not the run's")))
+        .map_or(Ok(()), |arn| Err(format!("{operation} of {arn}, which is not a resource of the run")))
 }

@@ -1,13 +1,13 @@
-//! At most one plan step separates any two routes of a run, even after a crash, rollback excepted.
+//! At most one plan step separates any two routes of a run, even after a crash, except in a rollback.
 
+use super::compare::share_of;
 use super::facts::Facts;
-use super::parts::part;
 use super::{Found, ensure};
-use crate::simulation::history::{By, Entry, What};
+use crate::simulation::history::{By, Entry, EntryContent};
 use cutover::plan::model::StepKind;
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
-    let What::Applied { by: By::Us, route: written, after, .. } = &entry.what else { return Ok(()) };
+    let EntryContent::Applied { by: By::Us, route: written, after, .. } = &entry.what else { return Ok(()) };
     let strategy = &facts.plan.strategy;
     let (None, Some(start)) = (&facts.rollback, &strategy.start) else { return Ok(()) };
     let shares =
@@ -17,7 +17,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     steps.dedup();
     let places = facts.routes().iter().filter(|r| !facts.foreign.contains(&r.id)).filter_map(|route| {
         let face = if route.id == *written { after.as_ref() } else { facts.world.get(&route.id)?.as_ref() };
-        let share = part(route, &strategy.to, face?);
+        let share = share_of(route, &strategy.to, face?);
         let ranks: Vec<_> = (0..steps.len()).filter(|i| (steps[*i] - share).abs() <= 0.5).collect();
         Some((route.label.clone(), share, ranks))
     });

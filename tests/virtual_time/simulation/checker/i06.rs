@@ -1,49 +1,50 @@
-//! Crash anywhere, then `resume` or `rollback`: the final state is exactly the goal, or exactly the original shares.
-//! And what makes that possible: an intent is on disk before its effect, a write's or a command's. What a run has done
-//! outside is taken back with the traffic.
+//! After a crash anywhere and then `resume` or `rollback`, the final state is exactly the goal or exactly the original
+//! shares. For this, the intent of a write or command is on disk before its effect, and a rollback also undoes the
+//! commands.
 
 use cutover::domain::run::event::RunOutcome;
 
 use super::facts::Facts;
 use super::{Found, ensure};
-use crate::simulation::history::{Entry, Verb, What};
+use crate::simulation::history::{Entry, EntryContent, Verb};
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     match &entry.what {
-        What::Set { route, content } => {
-            let intent =
-                facts.intents.get(route).ok_or_else(|| format!("a write to {route} that nothing announces"))?;
+        EntryContent::Set { route, content } => {
+            let intent = facts.intents.get(route).ok_or_else(|| format!("a write to {route} without an intent"))?;
             ensure(content.forward_split().is_some_and(|split| split.equivalent(&intent.write.set)), || {
-                format!("{route} is set to what was not announced")
+                format!("{route} is written with other weights than its intent has")
             })?;
             ensure(intent.durable || intent.restore, || format!("a write to {route} whose intent is not on disk"))
         }
-        What::Does(hook) => {
+        EntryContent::HookBegins(hook) => {
             let durable = facts
-                .deeds
+                .hook_facts
                 .announced
                 .get(hook)
-                .ok_or_else(|| format!("{hook:?} is begun, and nothing announces it"))?;
-            // What goes back waits for no disk.
-            ensure(*durable || hook.at.is_rollback(), || format!("{hook:?} is begun, and that is not on disk"))
+                .ok_or_else(|| format!("{hook:?} starts without a HookStarted record"))?;
+            // Hooks of a rollback do not wait for the disk.
+            ensure(*durable || hook.at.is_rollback(), || {
+                format!("{hook:?} starts, and its HookStarted record is not on disk")
+            })
         }
-        What::Rests(routes) => {
-            let outcome = facts.finished.ok_or("nothing says how it ended")?;
-            let owed: Vec<_> = facts.deeds.told.not_undone(&facts.plan).collect();
+        EntryContent::FinalState(routes) => {
+            let outcome = facts.finished.ok_or("no record shows the outcome of the run")?;
+            let owed: Vec<_> = facts.hook_facts.known.not_undone(&facts.plan).collect();
             ensure(outcome == RunOutcome::Completed || owed.is_empty(), || {
-                format!("{outcome:?}, but the commands of {owed:?} are not taken back")
+                format!("{outcome:?}, but the commands of steps {owed:?} are not undone")
             })?;
-            for route in facts.routes().iter().filter(|r| !facts.unseen(&r.id)) {
+            for route in facts.routes().iter().filter(|r| !facts.has_unseen_change(&r.id)) {
                 let wrong = match outcome {
                     _ if facts.verb == Verb::Finalize && facts.foreign.contains(&route.id) => None,
                     RunOutcome::Completed if facts.detaching && facts.attached(route, routes.get(&route.id)) => {
-                        Some(format!("{} still has the group that was let go", route.label))
+                        Some(format!("{} still has the old group after `finalize --detach`", route.label))
                     }
                     RunOutcome::Completed => facts.not_goal(route, routes.get(&route.id)),
                     RunOutcome::RolledBack | RunOutcome::Aborted => facts.not_original(route, routes.get(&route.id)),
                 };
                 if let Some(why) = wrong {
-                    return Err(format!("{outcome:?}, but in the end: {why}"));
+                    return Err(format!("{outcome:?}, but the final state differs: {why}"));
                 }
             }
             Ok(())

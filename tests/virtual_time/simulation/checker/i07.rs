@@ -1,4 +1,4 @@
-//! A torn, truncated or flipped journal is recognised, never half believed, and the message names the emergency
+//! A torn, truncated or changed journal is recognised and never accepted in part, and the message names the emergency
 //! command.
 
 use serde_json::Value;
@@ -6,24 +6,24 @@ use sha2::{Digest, Sha256};
 
 use super::facts::Facts;
 use super::{Found, ensure};
-use crate::simulation::history::{Entry, What};
+use crate::simulation::history::{Entry, EntryContent};
 use cutover::base::text::hex;
 
 pub fn holds(_: &Facts, entry: &Entry) -> Found {
-    let What::Opened { bytes, read } = &entry.what else { return Ok(()) };
+    let EntryContent::Opened { bytes, read } = &entry.what else { return Ok(()) };
     match (intact(bytes), read) {
         (Ok((least, most)), Ok(believed)) => ensure((least..=most).contains(believed), || {
-            format!("{believed} records are believed, {least} to {most} are whole")
+            format!("{believed} records are accepted, but {least} to {most} are complete")
         }),
-        (Ok(_), Err(why)) => Err(format!("a journal that is whole is refused: {why}")),
-        (Err(line), Ok(believed)) => Err(format!("line {line} is damaged, and {believed} records are believed")),
+        (Ok(_), Err(why)) => Err(format!("an intact journal is refused: {why}")),
+        (Err(line), Ok(believed)) => Err(format!("line {line} is damaged, but {believed} records are accepted")),
         (Err(line), Err(why)) => ensure(why.contains("cutover rollback"), || {
-            format!("line {line} is damaged; the message names no way back: {why}")
+            format!("line {line} is damaged; the message does not name `cutover rollback`: {why}")
         }),
     }
 }
 
-/// How many records are whole: all that end with their line, and perhaps a last one without; or the first damaged line.
+/// Returns the least and greatest number of complete records. `Err`: the number of the first damaged line.
 fn intact(bytes: &[u8]) -> Result<(usize, usize), usize> {
     let mut sum = String::new();
     let lines: Vec<&[u8]> = bytes.split(|b| *b == b'\n').collect();
@@ -35,7 +35,7 @@ fn intact(bytes: &[u8]) -> Result<(usize, usize), usize> {
     Ok((whole.len() + usize::from(open), whole.len() + usize::from(open)))
 }
 
-/// The checksum of a line, if it is the one that the line has.
+/// Returns the checksum of a line, if it matches the line's content.
 fn next(before: &str, line: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(line).ok()?;
     serde_json::from_str::<Value>(text).ok()?;

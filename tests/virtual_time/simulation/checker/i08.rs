@@ -1,6 +1,5 @@
-//! `resume`, `rollback` and each write are idempotent: what is there is not written again, and nothing is written after
-//! the end. No command and no hook that has come to its end is carried out again, and nothing is taken back that was
-//! not begun.
+//! `resume`, `rollback` and each write are idempotent: existing content is not written again, and nothing is written
+//! after the end of the run. No command or hook that has ended runs again, and no command is undone that did not start.
 
 use cutover::domain::run::hook::{HookId, HookPoint};
 use jiff::SignedDuration;
@@ -8,32 +7,32 @@ use jiff::SignedDuration;
 use super::facts::Facts;
 use super::{Found, ensure};
 use crate::simulation::face;
-use crate::simulation::history::{Entry, What};
+use crate::simulation::history::{Entry, EntryContent};
 
-/// How long a reading may be of an earlier time.
+/// How long after a change a reading may still show the earlier content.
 const LATE: SignedDuration = SignedDuration::from_secs(30);
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
-    if let What::Does(hook) = &entry.what {
-        return once(facts, *hook);
+    if let EntryContent::HookBegins(hook) = &entry.what {
+        return check_runs_once(facts, *hook);
     }
-    let What::Set { route, content } = &entry.what else { return Ok(()) };
+    let EntryContent::Set { route, content } = &entry.what else { return Ok(()) };
     ensure(facts.finished.is_none(), || format!("{route} is written after the end"))?;
     let there = facts.seen.get(route).and_then(|s| s.live.as_ref()).filter(|_| !facts.written.contains(route));
-    // Soon after it was replaced by something else, a reading may be of the time before.
+    // Soon after a change by someone else, a reading may show the earlier content.
     let late = facts.replaced.get(route).is_some_and(|all| {
         let face = face::typed(content);
         all.iter().any(|past| past.face == face && entry.at.duration_since(past.at) < LATE)
     });
     let again = !late && there.is_some_and(|live| live.equivalent(content));
-    ensure(!again, || format!("{route} is written although it was just read as it is to be"))
+    ensure(!again, || format!("{route} is written, but the last reading already has this content"))
 }
 
-fn once(facts: &Facts, hook: HookId) -> Found {
-    let known = &facts.deeds.told;
+fn check_runs_once(facts: &Facts, hook: HookId) -> Found {
+    let known = &facts.hook_facts.known;
     ensure(!known.over.contains_key(&hook), || {
-        format!("{hook:?} is begun again, and came to {:?}", known.over.get(&hook))
+        format!("{hook:?} starts again, but ended before with {:?}", known.over.get(&hook))
     })?;
     let begun = hook.at != HookPoint::Undo || known.owed.contains(&hook.step);
-    ensure(begun, || format!("the command of step {} is taken back, and there is nothing to take back", hook.step))
+    ensure(begun, || format!("the command of step {} is undone, but it did not start", hook.step))
 }

@@ -1,17 +1,18 @@
-//! Live state that differs from what we last saw freezes the raises; it is never silently overwritten. So nothing that
-//! moves on is written that was not read shortly before, nor while something foreign was seen that nobody gave up.
+//! Live content that differs from the last known content freezes the raises and is never overwritten without a notice.
+//! So a raise needs a recent reading of its route, and no route may have foreign content that the operator has not
+//! decided about.
 
 use jiff::SignedDuration;
 
 use super::facts::Facts;
 use super::{Found, ensure};
-use crate::simulation::history::{Entry, What};
+use crate::simulation::history::{Entry, EntryContent};
 
-/// How long before a write its route was read.
+/// The maximum time between the reading of a route and a write to this route.
 const RECENT: SignedDuration = SignedDuration::from_secs(10);
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
-    let What::Set { route, .. } = &entry.what else { return Ok(()) };
+    let EntryContent::Set { route, .. } = &entry.what else { return Ok(()) };
     match &facts.rollback {
         None => {
             let seen = facts.seen.get(route).filter(|_| !facts.written.contains(route));
@@ -19,19 +20,17 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
             ensure(entry.at.duration_since(seen.asked) <= RECENT, || {
                 format!("{route} is written at {}, and was read at {}", entry.at, seen.asked)
             })?;
-            // The old cluster's groups are taken out of each action that is as it was left.
-            let mut strange = facts.strange().filter(|other| !facts.detaching || *other == route);
-            strange.next().map_or(Ok(()), |other| {
-                Err(format!("{route} is written although {other} was seen to be someone else's"))
-            })
+            // `finalize --detach` writes each route that nobody has changed.
+            let mut strange = facts.foreign_routes().filter(|other| !facts.detaching || *other == route);
+            strange.next().map_or(Ok(()), |other| Err(format!("{route} is written, but {other} has foreign content")))
         }
         Some((trigger, _)) => {
-            let Some(live) = facts.stranger(route) else { return Ok(()) };
+            let Some(live) = facts.foreign_content(route) else { return Ok(()) };
             ensure(!trigger.is_automatic(), || {
-                format!("an automatic rollback overwrites what someone else put on {route}: {:?}", live.split)
+                format!("an automatic rollback overwrites foreign content of {route}: {:?}", live.split)
             })?;
             let told = facts.notices.iter().any(|n| n.contains("overwrites"));
-            ensure(told, || format!("a rollback overwrites what someone else put on {route}, and does not say so"))
+            ensure(told, || format!("a rollback overwrites foreign content of {route} without a notice"))
         }
     }
 }

@@ -1,6 +1,7 @@
-//! `rollback` works whatever is broken. One route that fails never holds up the others. Exit 0 (and 4) only if every
-//! route reads back right; a route that is not back is named. And the traffic goes first: its first write before any
-//! hook of the rollback, all of it before a command is taken back; no hook and no disk holds up a write.
+//! `rollback` works whatever is broken. A route that fails never blocks the others. Exit codes 0 and 4 mean that every
+//! route reads back as restored; exit code 5 names the routes that are not restored. Traffic is restored first: the
+//! first write is before any hook of the rollback, and all writes are before a command is undone. No hook and no disk
+//! delays a write.
 
 use cutover::domain::run::event::{Event, Record, WaitReason};
 use cutover::domain::run::hook::{HookId, HookPoint};
@@ -8,38 +9,41 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::facts::Facts;
 use super::{Found, ensure};
-use crate::simulation::history::{Entry, Verb, What};
+use crate::simulation::history::{Entry, EntryContent, Verb};
 
-/// Beside a hook that takes longer, everything has been written: a look and a fault of the API are over by then.
-const LONG: SignedDuration = SignedDuration::from_secs(15);
+/// The time after which a rollback must have written every route, even if a hook still runs: one observation plus an
+/// API fault.
+const RESTORE_TIME: SignedDuration = SignedDuration::from_secs(15);
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     match &entry.what {
-        What::Ends(code, words) => ends(facts, *code, words),
-        What::Does(hook) if hook.at.is_rollback() => traffic_first(facts, *hook),
-        What::Told(Record { event: Event::Waiting { waits }, .. }) if facts.rollback.is_some() => {
+        EntryContent::Ends(code, words) => check_exit(facts, *code, words),
+        EntryContent::HookBegins(hook) if hook.at.is_rollback() => check_traffic_first(facts, *hook),
+        EntryContent::Published(Record { event: Event::Waiting { waits }, .. }) if facts.rollback.is_some() => {
             ensure(waits.iter().all(|wait| wait.reason != WaitReason::Journal), || {
                 "a rollback waits for the disk".into()
             })
         }
-        What::Did(hook) if hook.at == HookPoint::BeforeRollback => not_held_up(facts, *hook, entry.at),
+        EntryContent::HookEnds(hook) if hook.at == HookPoint::BeforeRollback => {
+            check_not_delayed(facts, *hook, entry.at)
+        }
         _ => Ok(()),
     }
 }
 
-fn traffic_first(facts: &Facts, hook: HookId) -> Found {
-    let Some((_, why)) = facts.away() else { return Ok(()) };
+fn check_traffic_first(facts: &Facts, hook: HookId) -> Found {
+    let Some((_, why)) = facts.unrestored_route() else { return Ok(()) };
     let beside = hook.at == HookPoint::BeforeRollback && !facts.restored.is_empty();
-    ensure(beside, || format!("{hook:?} is begun, and {why}"))
+    ensure(beside, || format!("{hook:?} starts before traffic is restored: {why}"))
 }
 
-fn not_held_up(facts: &Facts, hook: HookId, now: Timestamp) -> Found {
-    let long = facts.deeds.under_way.get(&hook).is_some_and(|since| now.duration_since(*since) > LONG);
-    let Some((route, why)) = facts.away().filter(|_| long) else { return Ok(()) };
-    ensure(facts.restored.contains(&route.id), || format!("{hook:?} has taken its time, and nobody has written: {why}"))
+fn check_not_delayed(facts: &Facts, hook: HookId, now: Timestamp) -> Found {
+    let long = facts.hook_facts.under_way.get(&hook).is_some_and(|since| now.duration_since(*since) > RESTORE_TIME);
+    let Some((route, why)) = facts.unrestored_route().filter(|_| long) else { return Ok(()) };
+    ensure(facts.restored.contains(&route.id), || format!("{hook:?} delayed the restoring writes: {why}"))
 }
 
-fn ends(facts: &Facts, code: u8, words: &str) -> Found {
+fn check_exit(facts: &Facts, code: u8, words: &str) -> Found {
     if facts.rollback.as_ref().is_none_or(|(_, to_step)| to_step.is_some())
         && !matches!(facts.verb, Verb::Rollback | Verb::Ramp)
     {
@@ -48,13 +52,13 @@ fn ends(facts: &Facts, code: u8, words: &str) -> Found {
     let away = facts
         .routes()
         .iter()
-        .filter(|r| !facts.unseen(&r.id))
+        .filter(|r| !facts.has_unseen_change(&r.id))
         .filter_map(|r| Some((r, facts.not_original(r, facts.world.get(&r.id)?.as_ref())?)));
     let mut unnamed = away.filter(|(r, _)| code != 5 || !words.contains(&r.label));
     match code {
         0 | 4 | 5 => unnamed.next().map_or(Ok(()), |(_, why)| Err(format!("exit {code}, but {why}"))),
-        // A way back in parts waits for who is to take them, for as long as a person lets it.
-        8 if facts.part().is_some() => Ok(()),
-        _ => ensure(code == 6, || format!("the emergency command ends with {code}: {words}")),
+        // A rollback in stages waits for healthy targets in the old groups, as long as the operator allows.
+        8 if facts.unfinished_stage().is_some() => Ok(()),
+        _ => ensure(code == 6, || format!("the emergency command ends with exit code {code}: {words}")),
     }
 }

@@ -1,8 +1,9 @@
-//! DESIGN's invariants as code over the recorded history of a run. Each rule looks at one entry and at what came before
-//! it; none of them uses the engine's or the domain's own decisions, only their records.
+//! The invariants of the design as code over the recorded history of a run. Each rule judges one entry by the entries
+//! before it. No rule uses the engine's or the domain's decisions, only their records.
 
-mod deeds;
+mod compare;
 mod facts;
+mod hook_facts;
 mod i01;
 mod i02;
 mod i03;
@@ -17,7 +18,6 @@ mod i11;
 pub mod i12;
 mod i13;
 mod i14;
-mod parts;
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ use cutover::plan::model::Plan;
 use super::history::Entry;
 use facts::Facts;
 
-/// An invariant of DESIGN.
+/// The number of an invariant of the design.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Invariant(pub u8);
 
@@ -43,7 +43,7 @@ pub struct Violation {
     pub message: String,
 }
 
-/// A violation that a rule finds in an entry.
+/// The result of a rule for one entry: `Err` is a violation.
 type Found = Result<(), String>;
 type Rule = fn(&Facts, &Entry) -> Found;
 
@@ -64,7 +64,7 @@ const RULES: [(u8, Rule); 14] = [
     (14, i14::holds),
 ];
 
-/// Looks at a history, entry by entry.
+/// Checks a history, entry by entry.
 #[derive(Clone)]
 pub struct Checker {
     facts: Facts,
@@ -75,7 +75,7 @@ impl Checker {
         Self { facts: Facts::new(plan) }
     }
 
-    /// The violations of the next entry.
+    /// Returns the violations of the next entry.
     pub fn take(&mut self, entry: &Entry) -> Vec<Violation> {
         let found = RULES.iter().filter_map(|(number, rule)| {
             let message = rule(&self.facts, entry).err()?;
@@ -86,23 +86,23 @@ impl Checker {
         found
     }
 
-    /// Whether the traffic goes back.
+    /// Whether the run is rolling back.
     pub fn rolling_back(&self) -> bool {
         self.facts.rollback.is_some()
     }
 
-    /// Whether the old cluster is let go.
+    /// Whether `finalize --detach` is removing the old groups.
     pub fn detaching(&self) -> bool {
         self.facts.detaching
     }
 
-    /// The load balancers of the run.
+    /// Returns the ARNs of the load balancers of the run.
     pub fn load_balancers(&self) -> Vec<String> {
         self.facts.started().map(|s| s.load_balancers.clone()).unwrap_or_default()
     }
 }
 
-/// Fails with a message where something does not hold.
+/// Returns the message as an error if the condition does not hold.
 fn ensure(holds: bool, message: impl FnOnce() -> String) -> Found {
     if holds { Ok(()) } else { Err(message()) }
 }

@@ -1,21 +1,21 @@
-//! Taking in a history, entry by entry.
+//! Updates the facts with the entries of a history, one by one.
 
 use cutover::domain::run::event::{DriftPolicy, Event, Ramp, Record, ResumeMode, RouteStart, Trigger, WriteResult};
 use cutover::domain::traffic::{RouteContent, RouteId};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Facts, Intent, Past, Sight, Way};
+use super::{Facts, Intent, PastContent, RampedRollback, RouteReading};
 use crate::simulation::face;
-use crate::simulation::history::{By, Entry, Verb, What};
+use crate::simulation::history::{By, Entry, EntryContent, Verb};
 
 impl Facts {
     pub fn fold(&mut self, entry: &Entry) {
-        self.deeds.fold(entry);
+        self.hook_facts.fold(entry);
         match &entry.what {
-            What::Started(started) => {
+            EntryContent::Started(started) => {
                 self.original = started.routes.iter().map(|r| (r.id.clone(), face::typed(&r.content))).collect();
                 for (id, face) in &self.original {
-                    // What someone else did before is no change of what was found.
+                    // A change by someone else before the run started is part of the original content.
                     if self.world.entry(id.clone()).or_insert_with(|| Some(face.clone())).as_ref() == Some(face) {
                         self.foreign.remove(id);
                     }
@@ -27,8 +27,8 @@ impl Facts {
                 self.ours = forwards.collect();
                 self.started = Some(started.clone());
             }
-            What::Begins(verb) => {
-                // A new run's own preflight is told apart only because it must not change anything.
+            EntryContent::Begins(verb) => {
+                // `cutover run` continues with the readings of its own preflight, which is recorded as `Check`.
                 if (self.verb, *verb) != (Verb::Check, Verb::Run) {
                     self.seen.clear();
                     self.read.clear();
@@ -42,17 +42,17 @@ impl Facts {
                 self.process = entry.process;
                 self.verb = *verb;
             }
-            What::Ends(..) | What::Died => {
+            EntryContent::Ends(..) | EntryContent::Died => {
                 self.alive.remove(&entry.process);
             }
-            What::Jumped(by) => self.hurried = Some(entry.at).filter(|_| *by > 0).or(self.hurried),
-            What::SawMarker(value) => self.marker = Some((entry.at, value.clone())),
-            What::SawCaller(account) => self.caller = Some(account.clone().ok_or(())),
-            What::SawCluster { cluster, uid: Some(uid) } => {
+            EntryContent::ClockSet(by) => self.hurried = Some(entry.at).filter(|_| *by > 0).or(self.hurried),
+            EntryContent::SawMarker(value) => self.marker = Some((entry.at, value.clone())),
+            EntryContent::SawCaller(account) => self.caller = Some(account.clone().ok_or(())),
+            EntryContent::SawCluster { cluster, uid: Some(uid) } => {
                 self.clusters.insert(cluster.clone(), uid.clone());
             }
-            What::Applied { by, route, before, after } => {
-                let past = Past { face: before.clone(), at: entry.at, known: false };
+            EntryContent::Applied { by, route, before, after } => {
+                let past = PastContent { face: before.clone(), at: entry.at, known: false };
                 self.replaced.entry(route.clone()).or_default().push(past);
                 self.world.insert(route.clone(), after.clone());
                 if *by == By::Us {
@@ -64,7 +64,7 @@ impl Facts {
                     self.agreed.remove(route);
                 }
             }
-            What::Set { route, content } => {
+            EntryContent::Set { route, content } => {
                 self.right.remove(route);
                 self.written.insert(route.clone());
                 self.restored.extend(self.rollback.is_some().then(|| route.clone()));
@@ -72,12 +72,14 @@ impl Facts {
                 self.ours.entry(route.clone()).or_default().extend(content.forward_split().cloned());
                 self.set.extend(content.forward_split().map(|split| (route.clone(), split.clone())));
             }
-            What::SawRoute { route, asked, live, gone } => self.saw(route, *asked, entry.at, live.as_ref(), *gone),
-            What::SawHealth { group, asked, counts } => {
+            EntryContent::SawRoute { route, asked, live, gone } => {
+                self.saw(route, *asked, entry.at, live.as_ref(), *gone)
+            }
+            EntryContent::SawHealth { group, asked, counts } => {
                 self.health.entry(group.clone()).or_default().push((*asked, *counts));
             }
-            What::Journalled(record) => self.record(entry.at, record, true),
-            What::Told(record) => self.record(entry.at, record, false),
+            EntryContent::Journalled(record) => self.record(entry.at, record, true),
+            EntryContent::Published(record) => self.record(entry.at, record, false),
             _ => {}
         }
     }
@@ -96,9 +98,9 @@ impl Facts {
         }
         self.written.remove(route);
         if live.is_some() || gone {
-            self.read.insert(route.clone(), Sight { asked, at, live: live.cloned() });
+            self.read.insert(route.clone(), RouteReading { asked, at, live: live.cloned() });
         }
-        self.seen.insert(route.clone(), Sight { asked, at, live: live.cloned() });
+        self.seen.insert(route.clone(), RouteReading { asked, at, live: live.cloned() });
     }
 
     fn record(&mut self, at: Timestamp, record: &Record, durable: bool) {
@@ -140,7 +142,7 @@ impl Facts {
             Event::Ramped { percent, .. } => {
                 if let Some(way) = &mut self.way {
                     way.percent = way.percent.max(*percent);
-                    way.told = if durable { way.told } else { *percent };
+                    way.published = if durable { way.published } else { *percent };
                 }
             }
             Event::Drifted { route, live: Some(live), expected } if !live.equivalent(expected) => {
@@ -167,22 +169,22 @@ impl Facts {
         if !durable {
             self.restored.clear();
         }
-        // A full disk lets it be told first, and written much later.
+        // With a full disk, a record is published first and written much later.
         self.since = Some(at).filter(|_| !durable || self.since.is_none()).or(self.since);
         self.finished = None;
     }
 
-    fn way(&self, ramp: &Ramp) -> Way {
+    fn way(&self, ramp: &Ramp) -> RampedRollback {
         let from = |route: &RouteStart| {
             let known = self.confirmed.get(&route.id).or(self.original.get(&route.id)).cloned();
             (route.id.clone(), [self.world.get(&route.id).cloned().flatten(), known])
         };
         let percent = ramp.percents.first().copied().unwrap_or(100);
         let every = SignedDuration::from_secs(i64::try_from(ramp.every).unwrap_or(i64::MAX));
-        Way { every, percent, told: percent, from: self.routes().iter().map(from).collect() }
+        RampedRollback { every, percent, published: percent, from: self.routes().iter().map(from).collect() }
     }
 
-    /// The run knows what stands on a route.
+    /// Notes that the run knows the present content of a route.
     fn learned(&mut self, route: &RouteId, at: Timestamp) {
         for past in self.replaced.get_mut(route).into_iter().flatten().filter(|past| !past.known) {
             (past.at, past.known) = (at, true);

@@ -11,14 +11,14 @@ use cutover::domain::traffic::{RouteContent, RouteId, Split};
 use cutover::plan::model::{Plan, Shares, StepKind};
 use jiff::{SignedDuration, Timestamp};
 
-use super::deeds::Deeds;
-use super::parts::{others, part};
+use super::compare::{other_difference, share_of};
+use super::hook_facts::HookFacts;
 use crate::simulation::face::{self, Face};
 use crate::simulation::history::Verb;
 
-/// A route as it was last read.
+/// The result of the last read of a route.
 #[derive(Debug, Clone)]
-pub struct Sight {
+pub struct RouteReading {
     pub asked: Timestamp,
     pub at: Timestamp,
     pub live: Option<RouteContent>,
@@ -26,27 +26,27 @@ pub struct Sight {
 
 /// An earlier content of a route.
 #[derive(Debug, Clone)]
-pub struct Past {
+pub struct PastContent {
     pub face: Face,
-    /// When it was replaced; once the run knows of that, when it learned of it.
+    /// When the content was replaced; once the run knows of the change, when the run learned of it.
     pub at: Timestamp,
     known: bool,
 }
 
-/// A way back in parts.
+/// A rollback in stages.
 #[derive(Debug, Clone)]
-pub struct Way {
-    /// Between two parts.
+pub struct RampedRollback {
+    /// The wait between two stages.
     pub every: SignedDuration,
-    /// The part that is written, or was: percent of the way.
+    /// The stage that is being written or was written last, in percent of the way to the original shares.
     pub percent: u32,
-    /// The part that was last told of.
-    pub told: u32,
-    /// Where each route may be said to have been when it began: as it was, and as the run knew it.
+    /// The last published stage, in percent.
+    pub published: u32,
+    /// The content of each route when the rollback began: in the simulated AWS, and as the run knew it.
     pub from: BTreeMap<RouteId, [Option<Face>; 2]>,
 }
 
-/// An intent.
+/// A write that the journal announces.
 #[derive(Debug, Clone)]
 pub struct Intent {
     pub restore: bool,
@@ -54,52 +54,52 @@ pub struct Intent {
     pub durable: bool,
 }
 
-/// See the module.
+/// Everything that the checker knows about a run.
 #[derive(Clone)]
 pub struct Facts {
     pub plan: Plan,
     started: Option<Box<Started>>,
-    /// The actions of the run's routes when it started.
+    /// The actions of the run's routes when the run started.
     pub original: BTreeMap<RouteId, Face>,
     pub process: u32,
     pub verb: Verb,
     /// The last reading of each route by this process.
-    pub seen: BTreeMap<RouteId, Sight>,
+    pub seen: BTreeMap<RouteId, RouteReading>,
     /// The last successful reading of each route by this process.
-    pub read: BTreeMap<RouteId, Sight>,
+    pub read: BTreeMap<RouteId, RouteReading>,
     pub health: BTreeMap<String, Vec<(Timestamp, Option<HealthCounts>)>>,
-    /// The last time that each route was written in the world, by us.
+    /// The last time that the program changed each route in the simulated AWS.
     pub applied: BTreeMap<RouteId, Timestamp>,
     /// The earlier contents of each route.
-    pub replaced: BTreeMap<RouteId, Vec<Past>>,
+    pub replaced: BTreeMap<RouteId, Vec<PastContent>>,
     /// Since when each route has been read as it was last set, and by which process.
     pub right: BTreeMap<RouteId, (Timestamp, u32)>,
     /// Routes whose last write AWS rejected.
     pub rejected: BTreeSet<RouteId>,
     /// The split of the last write to each route.
     pub set: BTreeMap<RouteId, Split>,
-    /// Open intents.
+    /// Intents without an outcome.
     pub intents: BTreeMap<RouteId, Intent>,
-    /// Routes that someone else has changed, and nobody gave up.
+    /// Routes that someone else has changed and the program has not written since.
     pub foreign: BTreeSet<RouteId>,
     pub step: usize,
     pub rollback: Option<(Trigger, Option<usize>)>,
-    /// The way back, where it is one in parts.
-    pub way: Option<Way>,
+    /// The rollback in stages, if the current rollback has stages.
+    pub way: Option<RampedRollback>,
     /// The content of each route that the run last reported as read back.
     confirmed: BTreeMap<RouteId, Face>,
     pub finished: Option<RunOutcome>,
-    /// The old groups are taken out of the actions.
+    /// Whether `finalize --detach` is removing the old groups from the actions.
     pub detaching: bool,
-    /// The foreign content of a route, as the run recorded it.
+    /// The foreign content of each route, as the run recorded it.
     drift: BTreeMap<RouteId, Face>,
-    /// The foreign content of a route for which an operator chose `--keep-live` or `--reassert`.
+    /// The foreign content of each route for which an operator chose `--keep-live` or `--reassert`.
     agreed: BTreeMap<RouteId, Face>,
     /// Routes that this process has written since it last read them.
     pub written: BTreeSet<RouteId>,
-    /// Everything that each route was ever to be set to, and what it was at the start.
+    /// Every split that each route was set to, and the split at the start.
     pub ours: BTreeMap<RouteId, Vec<Split>>,
-    /// Routes of which some reading showed what someone else last did to them.
+    /// Routes of which a reading has shown the last change by someone else.
     noticed: BTreeSet<RouteId>,
     pub notices: Vec<String>,
     /// When the rollback began.
@@ -109,19 +109,19 @@ pub struct Facts {
     pub run: Option<String>,
     /// The marker as this process last read it.
     pub marker: Option<(Timestamp, Result<Option<String>, ()>)>,
-    /// The account that this process was last told, or that it could not be told; absent: it never asked.
+    /// The account that this process last read; `Err`: the read failed; `None`: the process did not ask.
     pub caller: Option<Result<String, ()>>,
     /// UIDs of clusters as this process read them.
     pub clusters: BTreeMap<String, String>,
-    /// When the clock was last set forward: for the next process, what began before is as much longer ago.
+    /// When the clock was last set forward. For the next process, everything before this time seems longer ago.
     pub hurried: Option<Timestamp>,
-    /// The last gate that failed, by its group.
+    /// The last gate that failed, and its target group.
     pub failed: Option<(GateKind, String)>,
-    /// Commands and hooks.
-    pub deeds: Deeds,
-    /// Routes that were written since the rollback began, by this process.
+    /// Facts about commands and hooks.
+    pub hook_facts: HookFacts,
+    /// Routes that this process has written since the rollback began.
     pub restored: BTreeSet<RouteId>,
-    /// The world.
+    /// The content of each route in the simulated AWS.
     pub world: BTreeMap<RouteId, Option<Face>>,
 }
 
@@ -163,7 +163,7 @@ impl Facts {
             clusters: BTreeMap::new(),
             failed: None,
             hurried: None,
-            deeds: Deeds::default(),
+            hook_facts: HookFacts::default(),
             restored: BTreeSet::new(),
             world: BTreeMap::new(),
         }
@@ -173,7 +173,7 @@ impl Facts {
         self.started.as_deref()
     }
 
-    /// The routes of the run.
+    /// Returns the routes of the run.
     pub fn routes(&self) -> &[RouteStart] {
         self.started.as_ref().map_or(&[], |s| s.routes.as_slice())
     }
@@ -182,57 +182,57 @@ impl Facts {
         self.routes().iter().find(|r| r.id == *id)
     }
 
-    /// The shares that a step of the plan asks for, if it is a share step.
+    /// Returns the shares that a step of the plan asks for, if it is a share step.
     pub fn shares(&self, step: usize) -> Option<&Shares> {
         if let StepKind::Shares(shares) = self.kind(step)? { Some(shares) } else { None }
     }
 
-    /// The kind of a step of the plan.
+    /// Returns the kind of a step of the plan.
     pub fn kind(&self, step: usize) -> Option<&StepKind> {
         self.plan.strategy.steps.iter().find(|s| s.number == step).map(|s| &s.kind)
     }
 
-    /// The shares that rule at a step: those of the last share step up to it, else those of the start.
-    pub fn ruling(&self, step: usize) -> Option<&Shares> {
+    /// Returns the shares that apply at a step: those of the last share step up to this step, else those of the start.
+    pub fn shares_at(&self, step: usize) -> Option<&Shares> {
         (1..=step).rev().find_map(|s| self.shares(s)).or(self.plan.strategy.start.as_ref())
     }
 
-    /// The way back that is not yet all of it.
-    pub fn part(&self) -> Option<&Way> {
+    /// Returns the rollback in stages if its last stage has not begun.
+    pub fn unfinished_stage(&self) -> Option<&RampedRollback> {
         self.way.as_ref().filter(|way| way.percent < 100)
     }
 
-    /// The groups that carried a route's traffic at the start.
-    pub fn home<'a>(&'a self, route: &'a RouteStart) -> impl Iterator<Item = &'a String> {
+    /// Returns the groups that carried a route's traffic at the start.
+    pub fn original_groups<'a>(&'a self, route: &'a RouteStart) -> impl Iterator<Item = &'a String> {
         let before = &self.original[&route.id];
         route.groups.values().filter(|group| before.weights.get(*group).is_some_and(|weight| *weight > 0))
     }
 
-    /// What this process last saw on a route, where that is nothing that we ever put there, nor what a person knows of.
-    pub fn stranger(&self, route: &RouteId) -> Option<&RouteContent> {
+    /// Returns what this process last read on a route, if the run never wrote it and no operator accepted it.
+    pub fn foreign_content(&self, route: &RouteId) -> Option<&RouteContent> {
         let live = self.seen.get(route)?.live.as_ref()?;
         let ours = self.ours.get(route)?;
         let known = live.forward_split().is_some_and(|split| ours.iter().any(|own| own.equivalent(split)));
         (!known && self.agreed.get(route).is_none_or(|face| *face != face::typed(live))).then_some(live)
     }
 
-    /// Whether a person said what is to become of what someone else put on a route.
+    /// Whether an operator chose `--keep-live` or `--reassert` for what someone else put on a route.
     pub fn agreed(&self, route: &RouteId) -> bool {
         self.agreed.contains_key(route)
     }
 
-    /// The routes on which this process saw something that is not ours.
-    pub fn strange(&self) -> impl Iterator<Item = &RouteId> {
-        self.seen.keys().filter(|id| self.stranger(id).is_some())
+    /// Returns the routes on which this process read content that is not the run's.
+    pub fn foreign_routes(&self) -> impl Iterator<Item = &RouteId> {
+        self.seen.keys().filter(|id| self.foreign_content(id).is_some())
     }
 
-    /// Whether someone else changed a route, and no reading has shown that since: nobody could know.
-    pub fn unseen(&self, route: &RouteId) -> bool {
+    /// Whether someone else changed a route and no reading has shown the change, so that the program cannot know it.
+    pub fn has_unseen_change(&self, route: &RouteId) -> bool {
         self.foreign.contains(route) && !self.noticed.contains(route)
     }
 
-    /// A route that is not as it was at the start, and why; someone else's changes aside.
-    pub fn away(&self) -> Option<(&RouteStart, String)> {
+    /// Returns a route that is not as it was at the start, and why. Ignores routes that someone else changed.
+    pub fn unrestored_route(&self) -> Option<(&RouteStart, String)> {
         let mut ours = self.routes().iter().filter(|r| !self.foreign.contains(&r.id));
         ours.find_map(|r| Some((r, self.not_original(r, self.world.get(&r.id)?.as_ref())?)))
     }
@@ -243,30 +243,31 @@ impl Facts {
         face.zip(old).is_some_and(|(face, old)| face.weights.contains_key(old))
     }
 
-    /// Why a route is not as at the goal, if it is not.
+    /// Returns why a route does not have the shares of the last step, if it does not.
     pub fn not_goal(&self, route: &RouteStart, face: Option<&Face>) -> Option<String> {
-        let shares = self.ruling(self.plan.strategy.steps.len())?;
+        let shares = self.shares_at(self.plan.strategy.steps.len())?;
         self.not_at(route, face, shares)
     }
 
-    /// Why a route does not have these shares, and all else as it was, if so.
+    /// Returns why a route does not have these shares with everything else unchanged, if so.
     pub fn not_at(&self, route: &RouteStart, face: Option<&Face>, shares: &Shares) -> Option<String> {
-        let Some(face) = face else { return Some(format!("{} is gone", route.label)) };
+        let Some(face) = face else { return Some(format!("{} does not exist", route.label)) };
         let before = &self.original[&route.id];
-        let off = shares.iter().find(|(c, share)| (part(route, c, face) - f64::from(**share)).abs() >= 0.5);
+        let off = shares.iter().find(|(c, share)| (share_of(route, c, face) - f64::from(**share)).abs() >= 0.5);
         if let Some((cluster, share)) = off {
             return Some(format!(
                 "{}: {cluster} has {:.1} % instead of {share} %: {face:?}",
                 route.label,
-                part(route, cluster, face)
+                share_of(route, cluster, face)
             ));
         }
-        others(route, before, face)
+        other_difference(route, before, face)
     }
 
-    /// Why a route is not exactly as it was at the start, the plan's groups attached at 0 or not at all, if so.
+    /// Returns why a route is not exactly as it was at the start, if so. The plan's groups may be attached with weight
+    /// 0.
     pub fn not_original(&self, route: &RouteStart, face: Option<&Face>) -> Option<String> {
-        let Some(face) = face else { return Some(format!("{} is gone", route.label)) };
+        let Some(face) = face else { return Some(format!("{} does not exist", route.label)) };
         let before = &self.original[&route.id];
         let carrying = |f: &Face| {
             f.weights.iter().filter(|(_, w)| **w > 0).map(|(g, w)| (g.clone(), *w)).collect::<BTreeMap<_, _>>()
@@ -274,8 +275,8 @@ impl Facts {
         let (was, is) = (carrying(before), carrying(face));
         let equal = if before.weights.len() == 1 { was.keys().eq(is.keys()) } else { was == is };
         if !equal {
-            return Some(format!("{}: {is:?} instead of {was:?}", route.label));
+            return Some(format!("{}: weights {is:?} instead of {was:?}", route.label));
         }
-        others(route, before, face)
+        other_difference(route, before, face)
     }
 }

@@ -1,4 +1,5 @@
-//! Recorders at the seams: what the engine sees and asks for, in domain types. And a clock that jumps.
+//! Recorders between the engine and its ports: what the engine reads and writes, in domain types. And a clock that can
+//! be set.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,23 +21,28 @@ use cutover::port::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::history::What;
+use super::history::EntryContent;
 use super::wire::Wire;
 
-/// Notes everything at the balancer's seam.
-pub struct Seen {
+/// Records all reads and writes of the load balancer API.
+pub struct RecordingBalancer {
     pub inner: LoadBalancerApi,
     pub wire: Wire,
 }
 
 #[async_trait]
-impl Traffic for Seen {
+impl Traffic for RecordingBalancer {
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
         let asked = self.wire.now();
         let all = self.inner.traffic.routes(ids).await;
         for (route, live) in &all {
             let gone = matches!(live, Err(Unreadable::NotFound(_)));
-            self.wire.note(What::SawRoute { route: route.clone(), asked, live: live.as_ref().ok().cloned(), gone });
+            self.wire.note(EntryContent::SawRoute {
+                route: route.clone(),
+                asked,
+                live: live.as_ref().ok().cloned(),
+                gone,
+            });
         }
         all
     }
@@ -46,7 +52,7 @@ impl Traffic for Seen {
         let all = self.inner.traffic.health(groups).await;
         for (group, targets) in &all {
             let counts = targets.as_ref().ok().map(|t| Sample::of(asked, t).counts);
-            self.wire.note(What::SawHealth { group: group.clone(), asked, counts });
+            self.wire.note(EntryContent::SawHealth { group: group.clone(), asked, counts });
         }
         all
     }
@@ -56,16 +62,16 @@ impl Traffic for Seen {
     }
 
     async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
-        self.wire.note(What::Set { route: id.clone(), content: content.clone() });
+        self.wire.note(EntryContent::Set { route: id.clone(), content: content.clone() });
         self.inner.traffic.set(id, content, deadline).await
     }
 }
 
 #[async_trait]
-impl Inventory for Seen {
+impl Inventory for RecordingBalancer {
     async fn caller(&self) -> Result<Caller, Unreadable> {
         let caller = self.inner.inventory.caller().await;
-        self.wire.note(What::SawCaller(caller.as_ref().ok().map(|c| c.account.clone())));
+        self.wire.note(EntryContent::SawCaller(caller.as_ref().ok().map(|c| c.account.clone())));
         caller
     }
 
@@ -87,12 +93,12 @@ impl Inventory for Seen {
 }
 
 #[async_trait]
-impl TagStore for Seen {
+impl TagStore for RecordingBalancer {
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
         let all = self.inner.tags.tags(arns).await;
         for arn in arns.iter().filter(|arn| arn.contains(":loadbalancer/")) {
             let marker = all.as_ref().map(|all| all.get(arn).and_then(|tags| tags.get(marker::KEY)).cloned());
-            self.wire.note(What::SawMarker(marker.map_err(|_| ())));
+            self.wire.note(EntryContent::SawMarker(marker.map_err(|_| ())));
         }
         all
     }
@@ -106,19 +112,21 @@ impl TagStore for Seen {
     }
 }
 
-/// Notes who a cluster is, and what is made in it.
-pub struct Cell {
+/// Records the identity of a cluster, and the bindings that are applied in it.
+pub struct RecordingCluster {
     pub inner: Arc<dyn Cluster>,
     pub wire: Wire,
     pub name: String,
 }
 
 #[async_trait]
-impl Cluster for Cell {
+impl Cluster for RecordingCluster {
     async fn identity(&self) -> Result<ClusterIdentity, Unreadable> {
         let identity = self.inner.identity().await;
-        self.wire
-            .note(What::SawCluster { cluster: self.name.clone(), uid: identity.as_ref().ok().map(|i| i.uid.clone()) });
+        self.wire.note(EntryContent::SawCluster {
+            cluster: self.name.clone(),
+            uid: identity.as_ref().ok().map(|i| i.uid.clone()),
+        });
         identity
     }
 
@@ -131,7 +139,7 @@ impl Cluster for Cell {
     }
 
     async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<Vec<String>, WriteError> {
-        self.wire.note(What::Bind { cluster: self.name.clone(), binding: binding.full_name(), dry_run });
+        self.wire.note(EntryContent::Bind { cluster: self.name.clone(), binding: binding.full_name(), dry_run });
         self.inner.apply(binding, dry_run).await
     }
 
@@ -140,15 +148,15 @@ impl Cluster for Cell {
     }
 }
 
-/// The lab's clock as a machine shows it whose clock someone sets, made steady as the machine's own is: each process
-/// begins with what the clock shows then.
-pub struct Jumpy {
+/// The lab's clock as a machine shows it after someone set its clock. It is steady within one process; each process
+/// begins with what the machine's clock shows at that time.
+pub struct AdjustableClock {
     inner: LabClock,
     steady: SteadyClock,
     origin: Instant,
 }
 
-impl Jumpy {
+impl AdjustableClock {
     pub fn new(inner: LabClock, offset: i64) -> Self {
         let wall = inner.now().saturating_add(SignedDuration::from_millis(offset)).unwrap_or(Timestamp::MAX);
         Self { inner, steady: SteadyClock::new(wall, Duration::ZERO), origin: Instant::now() }
@@ -156,7 +164,7 @@ impl Jumpy {
 }
 
 #[async_trait]
-impl Clock for Jumpy {
+impl Clock for AdjustableClock {
     fn now(&self) -> Timestamp {
         self.steady.now(self.origin.elapsed())
     }

@@ -1,4 +1,4 @@
-//! Whether the old cluster may go, as somebody finds who types `finalize`.
+//! Judges whether the old groups may be detached, as `cutover finalize` does.
 
 use std::time::Duration;
 
@@ -8,25 +8,25 @@ use cutover::domain::run::state::{Phase, State};
 use cutover::engine::{Ports, finalize, inventory};
 use cutover::port::store::Request;
 
-use super::life::{Life, Theatre};
+use super::processes::{ProcessEnd, Simulation};
 
-/// For so long nobody asked the old cluster anything before it is let go.
-pub const QUIET: Duration = Duration::from_mins(15);
+/// How long the old cluster must have had no requests before its groups are detached.
+pub const QUIET_PERIOD: Duration = Duration::from_mins(15);
 
-impl Theatre {
-    /// As `cutover finalize --detach --force` looks, of somebody who knows that nobody asks the old cluster anything:
-    /// what is asked of the run, if that has not begun.
-    pub async fn may_go(&self, ports: &Ports) -> Result<Option<Request>, Life> {
+impl Simulation {
+    /// Judges as `cutover finalize --detach --force` does, for an operator who knows that the old cluster gets no
+    /// requests. Returns the request to the run, if the detaching has not begun.
+    pub async fn judge_finalize(&self, ports: &Ports) -> Result<Option<Request>, ProcessEnd> {
         let records = ports.store.read(&self.run).await.unwrap_or_default();
         let Ok(Some(state)) = State::fold(&records) else {
-            return Err(Life::Failed(Exit::Internal.code(), "no run".into()));
+            return Err(ProcessEnd::Failed(Exit::Internal.code(), "the run has no valid journal".into()));
         };
         if state.phase == Phase::Retiring {
             return Ok(None);
         }
         let patient = inventory::with_retries(&ports.balancer, &ports.clock);
-        let facts = finalize::read_facts(&self.told, &state, ports, &patient, QUIET).await;
-        let mut items = judge(&self.told, &state, &records, &facts, QUIET, ports.clock.now());
+        let facts = finalize::read_facts(&self.engine_plan, &state, ports, &patient, QUIET_PERIOD).await;
+        let mut items = judge(&self.engine_plan, &state, &records, &facts, QUIET_PERIOD, ports.clock.now());
         items.retain(|item| item.what != "requests");
         let exit = match worst_status(&items) {
             ConditionStatus::Yes => return Ok(Some(Request::Detach { by: "bob@lab".into(), bindings: false })),
@@ -34,6 +34,6 @@ impl Theatre {
             ConditionStatus::Wait => Exit::Waiting,
             ConditionStatus::Unknown | ConditionStatus::No => Exit::Refused,
         };
-        Err(Life::Failed(exit.code(), format!("{items:?}")))
+        Err(ProcessEnd::Failed(exit.code(), format!("{items:?}")))
     }
 }

@@ -1,4 +1,5 @@
-//! A balancer that lies to the engine, above the recorders, which know what is true.
+//! A load balancer API that gives the engine wrong answers. It is above the recorders, so the history has the true
+//! values.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,60 +13,67 @@ use cutover::engine::Ports;
 use cutover::plan::model::Selector;
 use cutover::port::{Caller, Detail, Groups, Inventory, LoadBalancerApi, TagStore, Traffic, WriteError};
 
-/// The call whose answer is wrong.
+/// Which answer of the load balancer API is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lie {
-    /// Targets that are being registered are called healthy.
+pub enum WrongAnswer {
+    /// Targets that are being registered are reported as healthy.
     InitialIsHealthy,
-    /// A write drops the groups that are not the plan's.
+    /// A write drops the target groups that the plan does not name.
     DropsThird,
-    /// Nothing is sent, and what was to be set is read.
+    /// No write is sent, and reads return what the write asked for.
     NeverSent,
-    /// Health of the new group that cannot be read is no targets at all.
+    /// A failed read of the new group's health is reported as a group without targets.
     NoDataIsNone,
-    /// Routes are read once, and remembered.
+    /// Routes are read once and then returned from memory.
     Cached,
-    /// A marker is ours whatever it says.
+    /// Every marker is reported as the marker of this run.
     MarkerIsOurs,
-    /// The account is the right one, and nobody is asked.
+    /// The account of the plan is returned without asking AWS.
     NobodyAsks,
 }
 
-/// A lie between the engine and its ports.
-pub fn between(ports: Ports, lie: Lie) -> Ports {
-    let liar = Liar { inner: ports.balancer.clone(), lie, told: Mutex::default(), mark: Mutex::default() };
-    Ports { balancer: LoadBalancerApi::new(liar), ..ports }
+/// Puts a load balancer API with wrong answers between the engine and its ports.
+pub fn wrap(ports: Ports, answer: WrongAnswer) -> Ports {
+    let wrong = WrongBalancer {
+        inner: ports.balancer.clone(),
+        answer,
+        remembered: Mutex::default(),
+        marker_tags: Mutex::default(),
+    };
+    Ports { balancer: LoadBalancerApi::new(wrong), ..ports }
 }
 
-struct Liar {
+struct WrongBalancer {
     inner: LoadBalancerApi,
-    lie: Lie,
-    told: Mutex<BTreeMap<RouteId, RouteContent>>,
-    mark: Mutex<Tags>,
+    answer: WrongAnswer,
+    remembered: Mutex<BTreeMap<RouteId, RouteContent>>,
+    marker_tags: Mutex<Tags>,
 }
 
-impl Liar {
+impl WrongBalancer {
     fn written(&self, content: &RouteContent) -> RouteContent {
         let mut content = content.clone();
-        content.split.members.retain(|m| self.lie != Lie::DropsThird || !m.id.contains("/shop-default/"));
+        content.split.members.retain(|m| self.answer != WrongAnswer::DropsThird || !m.id.contains("/shop-default/"));
         content
     }
 
     fn remember(&self, id: &RouteId, content: RouteContent) {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), content);
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), content);
     }
 }
 
 #[async_trait]
-impl Traffic for Liar {
+impl Traffic for WrongBalancer {
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
         let mut all = self.inner.traffic.routes(ids).await;
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, live) in all.iter_mut().filter_map(|(id, live)| Some((id, live.as_mut().ok()?))) {
-            match (self.lie, told.get(id)) {
-                (Lie::Cached | Lie::NeverSent | Lie::DropsThird, Some(content)) => live.clone_from(content),
-                (Lie::Cached, None) => {
-                    told.insert(id.clone(), live.clone());
+            match (self.answer, remembered.get(id)) {
+                (WrongAnswer::Cached | WrongAnswer::NeverSent | WrongAnswer::DropsThird, Some(content)) => {
+                    live.clone_from(content)
+                }
+                (WrongAnswer::Cached, None) => {
+                    remembered.insert(id.clone(), live.clone());
                 }
                 _ => {}
             }
@@ -79,7 +87,7 @@ impl Traffic for Liar {
 
     async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
         self.remember(id, content.clone());
-        if self.lie == Lie::NeverSent {
+        if self.answer == WrongAnswer::NeverSent {
             return Ok(());
         }
         self.inner.traffic.set(id, &self.written(content), deadline).await
@@ -88,14 +96,14 @@ impl Traffic for Liar {
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
         let mut all = self.inner.traffic.health(groups).await;
         for (group, reading) in &mut all {
-            match (self.lie, &mut *reading) {
-                (Lie::InitialIsHealthy, Ok(targets)) => {
+            match (self.answer, &mut *reading) {
+                (WrongAnswer::InitialIsHealthy, Ok(targets)) => {
                     targets
                         .iter_mut()
                         .filter(|t| t.state != TargetState::Draining)
                         .for_each(|t| t.state = TargetState::Healthy);
                 }
-                (Lie::NoDataIsNone, Err(_)) if group.contains("/shop-b/") => *reading = Ok(Vec::new()),
+                (WrongAnswer::NoDataIsNone, Err(_)) if group.contains("/shop-b/") => *reading = Ok(Vec::new()),
                 _ => {}
             }
         }
@@ -104,21 +112,21 @@ impl Traffic for Liar {
 }
 
 #[async_trait]
-impl TagStore for Liar {
+impl TagStore for WrongBalancer {
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
         let mut all = self.inner.tags.tags(arns).await?;
-        if self.lie == Lie::MarkerIsOurs {
-            let mark = self.mark.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.answer == WrongAnswer::MarkerIsOurs {
+            let marker_tags = self.marker_tags.lock().unwrap_or_else(PoisonError::into_inner);
             for tags in all.values_mut() {
-                tags.extend(mark.clone());
+                tags.extend(marker_tags.clone());
             }
         }
         Ok(all)
     }
 
     async fn put(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
-        if self.lie == Lie::MarkerIsOurs {
-            self.mark.lock().unwrap_or_else(PoisonError::into_inner).extend(tags.clone());
+        if self.answer == WrongAnswer::MarkerIsOurs {
+            self.marker_tags.lock().unwrap_or_else(PoisonError::into_inner).extend(tags.clone());
             return Ok(());
         }
         self.inner.tags.put(arns, tags).await
@@ -130,9 +138,9 @@ impl TagStore for Liar {
 }
 
 #[async_trait]
-impl Inventory for Liar {
+impl Inventory for WrongBalancer {
     async fn caller(&self) -> Result<Caller, Unreadable> {
-        if self.lie == Lie::NobodyAsks {
+        if self.answer == WrongAnswer::NobodyAsks {
             let (account, arn) = ("123456789012".to_owned(), "arn:aws:iam::123456789012:user/nobody-asked".to_owned());
             return Ok(Caller { account, arn, expires: None });
         }

@@ -8,48 +8,51 @@ use cutover::plan::model::hook::{self, Hook};
 use cutover::plan::model::{Plan, StepKind};
 use jiff::Timestamp;
 
-use crate::simulation::history::{Entry, What};
+use crate::simulation::history::{Entry, EntryContent};
 
-/// See the module.
+/// The commands and hooks of a run, as the entries so far show them.
 #[derive(Debug, Clone, Default)]
-pub struct Deeds {
-    /// Announced by this process, and not begun since: whether that is on disk.
+pub struct HookFacts {
+    /// Commands and hooks that this process announced and has not started. The value: whether the announcement is on
+    /// disk.
     pub announced: BTreeMap<HookId, bool>,
-    /// Under way in this process, since when.
+    /// Running commands and hooks of this process, and when each started.
     pub under_way: BTreeMap<HookId, Timestamp>,
-    /// The commands and hooks that this process knows.
-    pub told: Account,
-    /// The commands and hooks that the next process will know.
-    kept: Account,
+    /// Results of the commands and hooks that this process knows.
+    pub known: HookResults,
+    /// Results of the commands and hooks that are on disk, so that the next process knows them.
+    stored: HookResults,
 }
 
-/// The results.
+/// The results of commands and hooks.
 #[derive(Debug, Clone, Default)]
-pub struct Account {
-    /// Those that came to their end, and are not to be tried again.
+pub struct HookResults {
+    /// Commands and hooks that ended and must not run again.
     pub over: BTreeMap<HookId, HookResult>,
-    /// The steps whose commands were begun, and are not taken back.
+    /// The steps whose commands started and are not undone.
     pub owed: BTreeSet<usize>,
-    /// The traffic goes back.
+    /// Whether a rollback is in progress.
     back: bool,
 }
 
-impl Deeds {
+impl HookFacts {
     pub fn fold(&mut self, entry: &Entry) {
         match &entry.what {
-            What::Begins(_) => *self = Self { told: self.kept.clone(), kept: self.kept.clone(), ..Self::default() },
-            What::Does(hook) => {
+            EntryContent::Begins(_) => {
+                *self = Self { known: self.stored.clone(), stored: self.stored.clone(), ..Self::default() }
+            }
+            EntryContent::HookBegins(hook) => {
                 self.announced.remove(hook);
                 self.under_way.insert(*hook, entry.at);
             }
-            What::Did(hook) => drop(self.under_way.remove(hook)),
-            What::Told(record) => {
+            EntryContent::HookEnds(hook) => drop(self.under_way.remove(hook)),
+            EntryContent::Published(record) => {
                 self.announce(&record.event, false);
-                self.told.take(&record.event);
+                self.known.take(&record.event);
             }
-            What::Journalled(record) => {
+            EntryContent::Journalled(record) => {
                 self.announce(&record.event, true);
-                self.kept.take(&record.event);
+                self.stored.take(&record.event);
             }
             _ => {}
         }
@@ -62,7 +65,7 @@ impl Deeds {
     }
 }
 
-impl Account {
+impl HookResults {
     fn take(&mut self, event: &Event) {
         match event {
             Event::HookStarted { hook, .. } if hook.at == HookPoint::Command => {
@@ -76,7 +79,7 @@ impl Account {
                     self.owed.remove(&hook.step);
                 }
             }
-            // A person wants what failed to be tried again.
+            // An operator who resumes the run wants failed hooks to run again.
             Event::Resumed { .. } => self.over.retain(|_, result| *result == HookResult::Succeeded),
             Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
                 let again = self.back;
@@ -88,24 +91,24 @@ impl Account {
         }
     }
 
-    /// Why something is missing that has to be over by now, if it is: on these occasions of a step, each hook of the
-    /// plan, well where it must be.
+    /// Returns why a hook of a step at one of these points did not end as required, if one did not. A hook that can
+    /// fail the run must have succeeded.
     pub fn missing(&self, plan: &Plan, step: usize, occasions: &[HookPoint]) -> Option<String> {
         let all = occasions.iter().flat_map(|at| ids(plan, *at, step));
         let mut missing = all.filter(|(id, must)| match self.over.get(id) {
             Some(result) => *must && *result != HookResult::Succeeded,
             None => true,
         });
-        missing.next().map(|(id, _)| format!("{} of step {step} came to {:?}", id.at.name(), self.over.get(&id)))
+        missing.next().map(|(id, _)| format!("{} of step {step} has the result {:?}", id.at.name(), self.over.get(&id)))
     }
 
-    /// Whether something failed that the run cannot do without.
+    /// Whether a command or hook failed that must succeed for the run to continue.
     pub fn failed(&self) -> bool {
         let must = [HookPoint::Command, HookPoint::BeforeShift, HookPoint::BeforeFinish];
         self.over.iter().any(|(hook, result)| must.contains(&hook.at) && *result == HookResult::Failed)
     }
 
-    /// The steps whose commands have to be taken back.
+    /// Returns the steps whose commands must be undone.
     pub fn not_undone<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = usize> {
         let undo = |step: &usize| {
             let found = plan.strategy.steps.iter().find(|s| s.number == *step).map(|s| &s.kind);
@@ -115,7 +118,7 @@ impl Account {
     }
 }
 
-/// The plan's hooks of an occasion, and whether each must go well; or a step's own command.
+/// Returns the command of a step, or the plan's hooks at a point, and whether each of them must succeed.
 fn ids(plan: &Plan, at: HookPoint, step: usize) -> Vec<(HookId, bool)> {
     if at == HookPoint::Command {
         return vec![(HookId { at, step, number: 0 }, true)];

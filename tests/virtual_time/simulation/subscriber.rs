@@ -1,4 +1,4 @@
-//! The audience of a simulated run: approves approval steps, and ends a run that stays frozen.
+//! The subscriber of a simulated run: approves approval steps, and ends a process that stays frozen.
 
 use cutover::adapter::store::memory::MemoryStore;
 use cutover::domain::run::event::{Event, Record, StopReason, Wait};
@@ -8,14 +8,14 @@ use cutover::engine::{Audience, Interrupt};
 use cutover::port::store::Request;
 use jiff::{SignedDuration, Timestamp};
 
-use super::history::What;
+use super::history::EntryContent;
 use super::wire::Wire;
 
-/// Frozen for this long: nothing changes that any more.
-const STALL: SignedDuration = SignedDuration::from_mins(40);
+/// A run that is frozen for this long does not continue by itself.
+const FROZEN_LIMIT: SignedDuration = SignedDuration::from_mins(40);
 
-/// Hears what the run says.
-pub struct Ear {
+/// Receives the records of a run, approves approval steps and interrupts a frozen run.
+pub struct TestSubscriber {
     wire: Wire,
     disk: MemoryStore,
     /// The last step that was approved.
@@ -24,15 +24,15 @@ pub struct Ear {
     pub interrupt: Interrupt,
 }
 
-impl Ear {
+impl TestSubscriber {
     pub fn new(wire: Wire, disk: MemoryStore) -> Self {
         Self { wire, disk, approved: 0, frozen: None, interrupt: Interrupt::default() }
     }
 }
 
-impl Audience for Ear {
+impl Audience for TestSubscriber {
     fn record(&mut self, record: &Record) {
-        self.wire.note(What::Told(record.clone()));
+        self.wire.note(EntryContent::Published(record.clone()));
         match &record.event {
             Event::Frozen { .. } => self.frozen = Some(self.wire.now()),
             Event::Unfrozen {} | Event::Resumed { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
@@ -47,7 +47,7 @@ impl Audience for Ear {
             self.approved = state.step;
             let _ = self.disk.add_request(&state.run, &Request::Approve { by: "bob@lab".into() });
         }
-        if self.frozen.is_some_and(|since| self.wire.now().duration_since(since) > STALL) {
+        if self.frozen.is_some_and(|since| self.wire.now().duration_since(since) > FROZEN_LIMIT) {
             self.interrupt.request(StopReason::Waiting, "frozen for too long");
         }
     }
