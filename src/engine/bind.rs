@@ -1,5 +1,5 @@
-//! Creates the TargetGroupBindings of a plan, and deletes the ones that this tool created. An existing binding is only
-//! compared; it is never changed.
+//! Creates the TargetGroupBindings of a plan, and deletes the TargetGroupBindings that this tool created. An existing
+//! TargetGroupBinding is only compared and never changed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use crate::port::{Cluster, WriteError};
 
 type Clusters = BTreeMap<ClusterName, Arc<dyn Cluster>>;
 
-/// Creates a binding if it does not exist, or compares it with the existing one. An error says why the step waits.
+/// Creates a TargetGroupBinding, or compares the existing one with the plan. An error says why the step waits.
 ///
-/// `pinned`: the UIDs that the journal has for the clusters. A cluster with another UID is never written to.
+/// `pinned`: the UIDs of the clusters in the journal. A cluster with another UID is never written to.
 pub async fn bind(
     clusters: &Clusters,
     wanted: &BindingStart,
     pinned: &BTreeMap<ClusterName, String>,
 ) -> Result<BindResult, String> {
-    let (cluster, pinned) = access(clusters, wanted, pinned)?;
+    let (cluster, pinned) = cluster_and_uid(clusters, wanted, pinned)?;
     let name = wanted.binding.full_name();
-    let there = cluster.bindings().await.map_err(|e| format!("cluster {}: {e}", wanted.cluster))?;
-    if let Some(found) = there.iter().find(|b| same_group(b, &wanted.binding)) {
+    let bindings = cluster.bindings().await.map_err(|e| format!("cluster {}: {e}", wanted.cluster))?;
+    if let Some(found) = bindings.iter().find(|b| same_group(b, &wanted.binding)) {
         let differences = wanted.binding.differences(found);
         return if differences.is_empty() {
             Ok(if wanted.create { BindResult::Already } else { BindResult::Verified })
@@ -38,7 +38,7 @@ pub async fn bind(
     }
     if !wanted.create {
         return Err(format!(
-            "cluster {} has no TargetGroupBinding for target group {} yet; its owner must create it",
+            "cluster {} has no TargetGroupBinding for target group {} yet; the owner of that object must create it",
             wanted.cluster,
             short(&wanted.binding.target_group_arn)
         ));
@@ -57,35 +57,37 @@ pub async fn bind(
     }
 }
 
-/// Deletes a binding that this tool created. Returns `None` when it is gone, or the reason why it is kept. An error
-/// says why the result is not known yet.
+/// Deletes a TargetGroupBinding that this tool created. Returns `None` when the object is gone, or the reason why it is
+/// kept. An error says why the result is not known yet.
 pub async fn unbind(
     clusters: &Clusters,
-    made: &BindingStart,
+    created: &BindingStart,
     pinned: &BTreeMap<ClusterName, String>,
 ) -> Result<Option<String>, String> {
-    let (cluster, pinned) = access(clusters, made, pinned)?;
-    let name = format!("{} in cluster {}", made.binding.full_name(), made.cluster);
-    let identity = cluster.identity().await.map_err(|e| format!("cluster {}: {e}", made.cluster))?;
+    let (cluster, pinned) = cluster_and_uid(clusters, created, pinned)?;
+    let name = format!("{} in cluster {}", created.binding.full_name(), created.cluster);
+    let identity = cluster.identity().await.map_err(|e| format!("cluster {}: {e}", created.cluster))?;
     if pinned.is_none_or(|uid| uid != identity.uid) {
-        return Ok(Some("its cluster is not the cluster that the run started with".into()));
+        return Ok(Some("the cluster is not the cluster that the run started with".into()));
     }
-    let there = cluster.bindings().await.map_err(|e| format!("cluster {}: {e}", made.cluster))?;
-    let Some(found) = there.iter().find(|b| b.full_name() == made.binding.full_name()) else { return Ok(None) };
-    if !same_group(found, &made.binding) {
-        return Ok(Some("it binds another target group".into()));
+    let bindings = cluster.bindings().await.map_err(|e| format!("cluster {}: {e}", created.cluster))?;
+    let Some(found) = bindings.iter().find(|b| b.full_name() == created.binding.full_name()) else { return Ok(None) };
+    if !same_group(found, &created.binding) {
+        return Ok(Some("the object binds another target group".into()));
     }
     if let Some(owner) = found.other_manager() {
-        return Ok(Some(format!("it is also managed by {owner}")));
+        return Ok(Some(format!("{owner} also manages the object")));
     }
     match cluster.delete(found).await {
-        Ok(()) | Err(WriteError::NotFound(_)) => Err(format!("{name} is being deleted: its targets are deregistered")),
+        Ok(()) | Err(WriteError::NotFound(_)) => {
+            Err(format!("{name} is being deleted: the controller deregisters its targets"))
+        }
         Err(error) => Err(format!("{name}: {error}")),
     }
 }
 
-/// The cluster of a binding, and the UID that the journal has for it.
-fn access<'a>(
+/// Returns the cluster of a TargetGroupBinding, and the UID of that cluster in the journal.
+fn cluster_and_uid<'a>(
     clusters: &'a Clusters,
     binding: &BindingStart,
     pinned: &'a BTreeMap<ClusterName, String>,

@@ -1,4 +1,4 @@
-//! A fake load balancer API with tags only, for tests of locks and markers.
+//! A load balancer API for tests of locks and markers. It implements only tags.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -13,7 +13,7 @@ use crate::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadabl
 use crate::plan::model::Selector;
 use crate::port::{Caller, Detail, Groups, Inventory, TagStore, Traffic, WriteError};
 
-/// A load balancer API with tags only.
+/// A simulated load balancer API that stores only tags.
 #[derive(Default)]
 pub struct FakeTags {
     tags: Mutex<BTreeMap<String, Tags>>,
@@ -24,13 +24,13 @@ pub struct FakeTags {
 }
 
 impl FakeTags {
-    /// Refuses to tag this load balancer.
+    /// Makes the API refuse to tag this load balancer.
     pub fn refusing(mut self, arn: &str) -> Self {
         self.refusing.insert(arn.into());
         self
     }
 
-    /// Throttles this many removals.
+    /// Makes the API throttle the next `removals` removals of tags.
     pub fn throttling_removals(mut self, removals: usize) -> Self {
         self.busy = removals.into();
         self
@@ -48,12 +48,13 @@ impl FakeTags {
         self
     }
 
-    /// How many describe calls AWS would have received: one for each group, one for twenty routes or load balancers.
+    /// Returns how many describe calls AWS would have received: one for each group, and one for twenty routes or load
+    /// balancers.
     pub fn calls(&self) -> usize {
         self.calls.load(Relaxed)
     }
 
-    /// The value of a tag.
+    /// Returns the value of a tag.
     pub fn tag_of(&self, arn: &str, key: &str) -> Option<String> {
         let mut found = None;
         self.change(arn, |tags| found = tags.get(key).cloned());
@@ -114,7 +115,7 @@ impl TagStore for FakeTags {
             if self.refusing.contains(arn) {
                 return Err(WriteError::Throttled);
             }
-            self.change(arn, |there| there.extend(tags.clone()));
+            self.change(arn, |tags_of_arn| tags_of_arn.extend(tags.clone()));
         }
         Ok(())
     }
@@ -123,7 +124,7 @@ impl TagStore for FakeTags {
             return Err(WriteError::Throttled);
         }
         if let Some(arn) = arns.iter().find(|arn| self.refusing.contains(*arn)) {
-            return Err(WriteError::Refused(format!("{arn} is not yours")));
+            return Err(WriteError::Refused(format!("access to {arn} is denied")));
         }
         for arn in arns {
             self.change(arn, |tags| tags.retain(|key, _| !keys.contains(key)));

@@ -1,4 +1,5 @@
-//! Reads the facts for `finalize`: can the old cluster be retired? It changes nothing and judges nothing.
+//! Reads the facts that show whether the old cluster can be retired, for `finalize`. Do not change or judge anything
+//! here.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,8 +11,8 @@ use crate::domain::run::state::State;
 use crate::plan::model::Plan;
 use crate::port::LoadBalancerApi;
 
-/// Reads what [`crate::domain::decide::finalize::judge`] needs: the live routes, and the requests to the old groups in
-/// the last `quiet`. `balancer` must be one that retries its reads.
+/// Reads the input of [`crate::domain::decide::finalize::judge`]: the live routes, and the requests to the old groups
+/// in the last `quiet`. `balancer` must retry its reads.
 pub async fn read_facts(
     plan: &Plan,
     state: &State,
@@ -22,9 +23,12 @@ pub async fn read_facts(
     let ids: Vec<_> = state.routes.keys().cloned().collect();
     let carrying: BTreeSet<String> = state.routes.values().flat_map(groups_with_weight).map(str::to_owned).collect();
     let carrying: Vec<_> = carrying.into_iter().collect();
-    let (workloads, asked): (Vec<_>, Vec<_>) = questions(plan, state, quiet, ports.clock.now()).into_iter().unzip();
-    let (routes, health, seen) =
-        tokio::join!(balancer.traffic.routes(&ids), balancer.traffic.health(&carrying), ports.metrics.measure(&asked));
+    let (workloads, requests): (Vec<_>, Vec<_>) = questions(plan, state, quiet, ports.clock.now()).into_iter().unzip();
+    let (routes, health, values) = tokio::join!(
+        balancer.traffic.routes(&ids),
+        balancer.traffic.health(&carrying),
+        ports.metrics.measure(&requests)
+    );
     let mut census = std::collections::BTreeMap::new();
     for load_balancer in &state.started.load_balancers {
         census.insert(load_balancer.clone(), balancer.traffic.census(load_balancer).await);
@@ -32,5 +36,5 @@ pub async fn read_facts(
     let now = ports.clock.now();
     let healthy =
         health.into_iter().map(|(arn, targets)| (arn, targets.map(|targets| Sample::of(now, &targets).counts.healthy)));
-    FinalizeFacts { routes, census, healthy: healthy.collect(), requests: workloads.into_iter().zip(seen).collect() }
+    FinalizeFacts { routes, census, healthy: healthy.collect(), requests: workloads.into_iter().zip(values).collect() }
 }

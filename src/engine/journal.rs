@@ -1,5 +1,5 @@
 //! Writes a run's journal in order and without gaps. An event that cannot be written is buffered and is written first
-//! once the store works again: a journal without its end is still a lower bound, but one with a gap is useless.
+//! when the store works again. A journal that lacks its last events is still usable, but a journal with a gap is not.
 
 use std::sync::Arc;
 
@@ -8,26 +8,26 @@ use jiff::Timestamp;
 use crate::domain::run::event::{Event, Record};
 use crate::port::store::{Store, StoreError};
 
-/// The journal of one run.
+/// Writes the journal of one run.
 pub struct JournalWriter {
     store: Arc<dyn Store>,
     run: String,
-    /// Events that could not be written yet, oldest first.
+    /// The events that could not be written yet, oldest first.
     buffered: Vec<(Timestamp, Event)>,
 }
 
 impl JournalWriter {
-    /// The journal of an existing run.
+    /// Creates a writer for the journal of an existing run.
     pub fn new(store: Arc<dyn Store>, run: &str) -> Self {
         Self { store, run: run.to_owned(), buffered: Vec::new() }
     }
 
-    /// Whether all events are on disk.
+    /// Returns whether all events are on disk.
     pub fn is_flushed(&self) -> bool {
         self.buffered.is_empty()
     }
 
-    /// Writes the buffered events, then this one.
+    /// Writes the buffered events, then this event.
     pub async fn write(&mut self, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
         while let Some((at, first)) = self.buffered.first() {
             self.store.append(&self.run, *at, first).await?;
@@ -36,8 +36,8 @@ impl JournalWriter {
         self.store.append(&self.run, time, event).await
     }
 
-    /// Writes an event, or buffers it if that fails. The record of a buffered event has the number 0. The error is
-    /// logged once, not for every event.
+    /// Writes an event, or buffers the event if the write fails. The record of a buffered event has the number 0. The
+    /// error is logged only once, not for every event.
     pub async fn write_or_buffer(&mut self, time: Timestamp, event: Event) -> Record {
         match self.write(time, &event).await {
             Ok(record) => record,
@@ -45,7 +45,7 @@ impl JournalWriter {
                 if self.buffered.is_empty() {
                     tracing::error!(
                         "the journal cannot be written: {error}; no share is raised until it can be written; \
-                         a rollback does not need it"
+                         a rollback does not need the journal"
                     );
                 }
                 self.buffered.push((time, event.clone()));
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_full_disk_kept_out_comes_first_once_there_is_room() {
+    async fn buffered_events_are_written_first_after_a_full_disk() {
         let store = Arc::new(MemoryStore::new());
         store.create("alpha-1").await.unwrap();
         let mut journal = JournalWriter::new(Arc::clone(&store) as Arc<dyn Store>, "alpha-1");
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(journal.write_or_buffer(at, notice("one")).await.seq, 0);
         assert!(
             journal.write(at, &notice("an intent")).await.is_err(),
-            "what must be on disk first is refused, not kept"
+            "a failed write must return an error and buffer nothing"
         );
         store.set_full(false);
         assert_eq!(journal.write_or_buffer(at, notice("two")).await.seq, 2);

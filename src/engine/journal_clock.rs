@@ -1,4 +1,5 @@
-//! A clock that never runs behind a run's journal, for a journal that was written while the clock was ahead of ours.
+//! A clock that is never earlier than the last journal entry. Another machine with a faster clock may have written that
+//! entry.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! How much of the account's API limits a run uses: a token bucket for modifying calls, the pace of restoring writes,
-//! and the interval between observations. Pure arithmetic: time is an argument, nothing here calls an API.
+//! Limits how much of the account's API rate a run uses: a token bucket for modifying calls, the pace of restoring
+//! writes, and the interval between observations. Only computes; functions receive the time as an argument and call no
+//! API.
 
 use std::time::Duration;
 
@@ -7,80 +8,80 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::base::rate::Rate;
 
-/// Default budget for observations, in calls a second: a fifth of 50 describe calls a second. AWS publishes no figure;
-/// 50 is the rate that its own controllers are known to get, and they share the same bucket.
+/// The default budget for observations, in calls per second: a fifth of 50 describe calls per second. AWS publishes no
+/// figure. Its own controllers are known to get 50 calls per second, and share the same bucket.
 pub const OBSERVE_BUDGET: f64 = 10.0;
 
-/// The shortest interval between two observations, whatever the budget.
+/// The shortest interval between two observations, for any budget.
 const MIN_POLL: Duration = Duration::from_secs(5);
-/// The longest interval: a guard that observes less often than every five minutes does not protect anything.
+/// The longest interval between two observations. A guard that observes less often does not protect anything.
 const MAX_POLL: Duration = Duration::from_mins(5);
 
-/// The time between two observations of `calls` calls each, with a budget of `budget` calls a second (greater than 0).
-/// From 5 s to 5 min.
+/// Returns the time between two observations of `calls` calls each, with a budget of `budget` calls per second (greater
+/// than 0). The result is from 5 s to 5 min.
 #[allow(clippy::cast_precision_loss)] // a number of calls
 pub fn poll_interval(calls: usize, budget: f64) -> Duration {
     Duration::try_from_secs_f64(calls as f64 / budget).unwrap_or(MAX_POLL).clamp(MIN_POLL, MAX_POLL)
 }
 
-/// The factor by which observations are further apart than planned, because AWS throttles: the account's controllers
-/// use the same bucket.
+/// The factor by which the interval between observations is longer than planned, because AWS throttles reads. The
+/// account's controllers use the same bucket.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PollSlowdown(f64);
 
-/// The largest factor: a guard needs observations.
+/// The largest factor of a slowdown. A guard must continue to observe.
 const MAX_SLOWDOWN: f64 = 4.0;
 
 impl PollSlowdown {
-    /// As planned.
+    /// Creates a slowdown with the factor 1.
     pub fn new() -> Self {
         Self(1.0)
     }
 
-    /// Adapts to an observation: twice as far apart if AWS throttled some of its reads to the end, otherwise a fifth
-    /// closer, down to the plan.
+    /// Adapts the factor to an observation. Doubles the factor if AWS throttled some of the reads even after retries,
+    /// otherwise reduces it by a fifth, down to 1.
     pub fn observed(&mut self, throttled: bool) {
         self.0 = if throttled { (self.0 * 2.0).min(MAX_SLOWDOWN) } else { (self.0 * 0.8).max(1.0) };
     }
 
-    /// The time between two observations.
+    /// Returns the time between two observations whose planned interval is `poll`.
     pub fn stretched(self, poll: Duration) -> Duration {
         poll.mul_f64(self.0).min(MAX_POLL.max(poll))
     }
 }
 
-/// A token bucket. Time is an argument.
+/// A token bucket. Functions receive the time as an argument.
 #[derive(Debug, Clone)]
 pub struct TokenBucket {
     rate: Rate,
-    /// The estimate of the calls a second that AWS accepts, at most the configured rate.
+    /// The estimated number of calls per second that AWS accepts; at most the configured rate.
     learned: f64,
     tokens: f64,
     at: Timestamp,
 }
 
-/// The lowest estimate, as a fraction of the configured rate.
+/// The lowest estimated rate, as a fraction of the configured rate.
 const MIN_RATE_FRACTION: f64 = 1.0 / 8.0;
-/// Seconds in which the estimate rises from 0 to the configured rate.
+/// The seconds in which the estimated rate grows from 0 to the configured rate.
 const RECOVERY_SECONDS: f64 = 60.0;
 
 impl TokenBucket {
-    /// A full bucket.
+    /// Creates a full bucket.
     pub fn new(rate: Rate, now: Timestamp) -> Self {
         Self { rate, learned: rate.per_second, tokens: rate.burst, at: now }
     }
 
-    /// Takes up to `wanted` calls; returns how many are granted now.
+    /// Takes up to `wanted` calls. Returns how many calls are granted now.
     #[cfg(test)]
     pub fn take(&mut self, wanted: usize, now: Timestamp) -> usize {
-        self.take_keeping(0.0, wanted, now)
+        self.take_with_reserve(0.0, wanted, now)
     }
 
-    /// Takes up to `wanted` calls, but leaves `reserve` tokens (of a small bucket, at most half). Returns how many are
-    /// granted now.
-    // From 0 to the burst.
+    /// Takes up to `wanted` calls, but leaves `reserve` tokens (of a small bucket, at most half). Returns how many
+    /// calls are granted now.
+    // The value is from 0 to the burst.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-    pub fn take_keeping(&mut self, reserve: f64, wanted: usize, now: Timestamp) -> usize {
+    pub fn take_with_reserve(&mut self, reserve: f64, wanted: usize, now: Timestamp) -> usize {
         let elapsed = now.duration_since(self.at).as_secs_f64().max(0.0);
         self.at = now;
         self.tokens = elapsed.mul_add(self.learned, self.tokens).min(self.rate.burst);
@@ -91,8 +92,8 @@ impl TokenBucket {
         granted
     }
 
-    /// AWS throttled a call: empties the bucket and halves its refill, because other callers use AWS's bucket too.
-    /// Several throttled calls at once count as one.
+    /// Empties the bucket and halves its refill rate after AWS throttled a call, because other callers use AWS's bucket
+    /// too. Several throttled calls at the same time count as one.
     pub fn drain(&mut self) {
         if self.tokens > 0.0 || self.learned >= self.rate.per_second {
             self.learned = (self.learned / 2.0).max(self.rate.per_second * MIN_RATE_FRACTION);
@@ -101,35 +102,35 @@ impl TokenBucket {
     }
 }
 
-/// The pace of restoring writes: unlimited until AWS throttles one, then an estimate of AWS's own rate.
+/// The pace of restoring writes: unlimited until AWS throttles a write, then an estimate of the rate that AWS accepts.
 ///
-/// A throttled call costs only its round trip. So the pace stays a little above the accepted rate and uses all that AWS
-/// accepts.
+/// A throttled call costs only one round trip. So the pace stays a little above the accepted rate, to use all calls
+/// that AWS accepts.
 #[derive(Debug, Clone)]
 pub struct RestorePace {
-    /// The slowest pace, in calls a second: a little above AWS's published rate.
+    /// The slowest pace, in calls per second; a little above AWS's published rate.
     floor: f64,
-    /// Calls a second; `None`: not throttled yet.
+    /// The current pace, in calls per second; `None`: AWS has not throttled a call yet.
     rate: Option<f64>,
-    /// When the next call may be made.
+    /// The earliest time of the next call.
     next: Timestamp,
 }
 
-/// Calls that may be made at once to catch up, if they were not made in time.
+/// The number of delayed calls that may be made at once to catch up.
 const CATCH_UP: f64 = 3.0;
 
 impl RestorePace {
-    /// Unlimited until a call is throttled; then at least about `per_second`.
+    /// Creates an unlimited pace. After a throttled call, the pace is at least about `per_second`.
     pub fn new(per_second: f64) -> Self {
         Self { floor: per_second * 1.1, rate: None, next: Timestamp::MIN }
     }
 
-    /// How many of `wanted` calls may be made now.
-    // From 0 to a few hundred.
+    /// Returns how many of `wanted` calls may be made now.
+    // The value is from 0 to a few hundred.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     pub fn grant(&mut self, wanted: usize, now: Timestamp) -> usize {
         let Some(rate) = self.rate else { return wanted };
-        let slot = slot(rate);
+        let time_per_call = time_per_call(rate);
         let earliest = now - SignedDuration::from_secs_f64(CATCH_UP / rate);
         self.next = self.next.max(earliest);
         if self.next > now {
@@ -137,33 +138,33 @@ impl RestorePace {
         }
         let slots = (now.duration_since(self.next).as_secs_f64() * rate).floor() as usize + 1;
         let granted = wanted.min(slots);
-        self.next += slot * i32::try_from(granted).unwrap_or(i32::MAX);
+        self.next += time_per_call * i32::try_from(granted).unwrap_or(i32::MAX);
         granted
     }
 
-    /// When the next call may be made; in the past if there is no limit.
+    /// Returns the earliest time of the next call. The time is in the past if there is no limit.
     pub fn next(&self) -> Timestamp {
         if self.rate.is_some() { self.next } else { Timestamp::MIN }
     }
 
-    /// A call was accepted: the pace rises a little, if there is one.
+    /// Increases the pace a little after AWS accepted a call, if the pace is limited.
     pub fn accepted(&mut self) {
         self.rate = self.rate.map(|rate| (rate * 1.03).min(100.0));
     }
 
-    /// AWS throttled a call.
+    /// Reduces the pace after AWS throttled a call.
     pub fn throttled(&mut self, now: Timestamp) {
         match self.rate {
             None => {
                 self.rate = Some(self.floor);
-                self.next = now + slot(self.floor);
+                self.next = now + time_per_call(self.floor);
             }
             Some(rate) => self.rate = Some((rate * 0.85).max(self.floor)),
         }
     }
 }
 
-fn slot(rate: f64) -> SignedDuration {
+fn time_per_call(rate: f64) -> SignedDuration {
     SignedDuration::from_secs_f64(1.0 / rate)
 }
 
@@ -172,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_are_as_far_apart_as_their_calls_need() {
+    fn poll_interval_grows_with_the_calls_of_an_observation() {
         assert_eq!(poll_interval(3, OBSERVE_BUDGET), MIN_POLL);
         assert_eq!(poll_interval(211, OBSERVE_BUDGET), Duration::from_millis(21_100));
         assert_eq!(poll_interval(211, 50.0), MIN_POLL);
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn grants_the_burst_and_then_the_rate() {
+    fn bucket_grants_the_burst_and_then_the_rate() {
         let start = Timestamp::UNIX_EPOCH;
         let mut bucket = TokenBucket::new(Rate { burst: 20.0, per_second: 3.0 }, start);
         assert_eq!(bucket.take(100, start), 20);
@@ -192,20 +193,21 @@ mod tests {
     }
 
     #[test]
-    fn looks_are_eased_by_throttling_and_recover() {
-        let (mut ease, poll) = (PollSlowdown::new(), Duration::from_secs(5));
+    fn throttling_slows_down_observations_until_it_ends() {
+        let (mut slowdown, poll) = (PollSlowdown::new(), Duration::from_secs(5));
         let mut seen = Vec::new();
         for throttled in [true, true, true, false, false, false, false, false, false, false] {
-            ease.observed(throttled);
-            seen.push(ease.stretched(poll).as_secs());
+            slowdown.observed(throttled);
+            seen.push(slowdown.stretched(poll).as_secs());
         }
         assert_eq!(seen, [10, 20, 20, 16, 12, 10, 8, 6, 5, 5]);
-        assert_eq!(ease.stretched(MAX_POLL), MAX_POLL);
+        assert_eq!(slowdown.stretched(MAX_POLL), MAX_POLL);
     }
 
-    /// Others use half of a bucket that fills at 3 a second; the estimate adapts, so fewer calls are throttled.
+    /// Other callers use half of a bucket that fills at 3 tokens per second. The estimate adapts, so fewer calls are
+    /// throttled.
     #[test]
-    fn the_rate_is_learned_and_recovers() {
+    fn throttled_bucket_halves_its_rate_and_recovers() {
         let start = Timestamp::UNIX_EPOCH;
         let mut bucket = TokenBucket::new(Rate { burst: 20.0, per_second: 3.0 }, start);
         bucket.take(20, start);
@@ -213,26 +215,26 @@ mod tests {
         bucket.drain();
         let after =
             |bucket: &mut TokenBucket, seconds: i64| bucket.take(100, bucket.at + SignedDuration::from_secs(seconds));
-        assert_eq!(after(&mut bucket, 2), 3, "half of what was thought");
+        assert_eq!(after(&mut bucket, 2), 3, "a throttled bucket must refill at half the rate");
         assert_eq!(after(&mut bucket, 120), 20);
-        assert_eq!(after(&mut bucket, 2), 6, "and all of it two minutes later");
+        assert_eq!(after(&mut bucket, 2), 6, "the bucket must refill at the full rate after two minutes");
     }
 
     #[test]
-    fn raises_leave_a_reserve() {
+    fn raises_leave_a_reserve_for_rollbacks() {
         let start = Timestamp::UNIX_EPOCH;
         let mut bucket = TokenBucket::new(Rate { burst: 18.0, per_second: 3.0 }, start);
-        assert_eq!((bucket.take_keeping(8.0, 100, start), bucket.take_keeping(8.0, 100, start)), (10, 0));
-        assert_eq!(bucket.take(100, start), 8, "for a rollback");
+        assert_eq!((bucket.take_with_reserve(8.0, 100, start), bucket.take_with_reserve(8.0, 100, start)), (10, 0));
+        assert_eq!(bucket.take(100, start), 8, "the reserve must be available to a rollback");
         let mut small = TokenBucket::new(Rate { burst: 4.0, per_second: 3.0 }, start);
-        assert_eq!(small.take_keeping(8.0, 100, start), 2, "a small bucket moves too");
+        assert_eq!(small.take_with_reserve(8.0, 100, start), 2, "a small bucket must also grant calls");
         let mut smallest = TokenBucket::new(Rate { burst: 1.0, per_second: 1.0 }, start);
-        assert_eq!(smallest.take_keeping(8.0, 100, start), 1);
+        assert_eq!(smallest.take_with_reserve(8.0, 100, start), 1);
     }
 
-    /// A hundred calls against a bucket of 20 that fills at 3 a second take at least 80/3 s.
+    /// A hundred calls to a bucket of 20 tokens that fills at 3 tokens per second take at least 80/3 s.
     #[test]
-    fn the_pace_uses_what_aws_gives() {
+    fn restore_pace_uses_the_rate_that_aws_accepts() {
         let start = Timestamp::UNIX_EPOCH;
         let mut aws = TokenBucket::new(Rate { burst: 20.0, per_second: 3.0 }, start);
         let (mut pace, mut left, mut now, mut calls) = (RestorePace::new(3.0), 100, start, 0);
@@ -250,6 +252,6 @@ mod tests {
         }
         let took = now.duration_since(start).as_secs_f64();
         assert!(took < 1.05 * 80.0 / 3.0, "{took} s");
-        assert!(calls < 230, "{calls} calls: few in vain");
+        assert!(calls < 230, "{calls} calls: too many calls were throttled");
     }
 }

@@ -1,9 +1,9 @@
-//! The shell around the rules: observe, decide, journal, act, verify, journal. It takes no decisions: those are in
-//! `domain::decide`.
+//! Carries out the decisions of `domain::decide`: observe, decide, journal, act, verify, journal. Do not add decisions
+//! here.
 //!
-//! One serial loop ([`RunLoop::drive`]) drives a run. Between two of its turns the journal contains the complete state, so
-//! a crash is not a special case. Each turn writes one chunk of a batch, so that requests and guards take effect in the
-//! middle of a batch.
+//! One serial loop ([`RunLoop::drive`]) drives a run. After each loop iteration the journal contains the complete
+//! state, so a crash needs no special handling. Each iteration writes one chunk of a batch, so that requests and guards
+//! take effect in the middle of a batch.
 
 mod bind;
 #[cfg(test)]
@@ -46,37 +46,37 @@ pub use run::RunLoop;
 pub use untag::LeftoverTag;
 pub use write::restore::last_seen_intact;
 
-/// The ports to everything outside that a run uses.
+/// The ports through which a run uses AWS, Kubernetes, the store and the clock.
 #[derive(Clone)]
 pub struct Ports {
-    /// The load balancers.
+    /// The load balancer API.
     pub balancer: LoadBalancerApi,
     /// The clusters that the plan gives access to.
     pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
     /// The sources of the metric gates.
     pub metrics: Arc<dyn Metrics>,
-    /// Runs commands and hooks.
+    /// Runs the commands and hooks of the plan.
     pub hooks: Arc<dyn Hooks>,
-    /// Time.
+    /// The clock of the run.
     pub clock: Arc<dyn Clock>,
     /// The store of the runs.
     pub store: Arc<dyn Store>,
 }
 
-/// Receives the events of a run: a terminal, a stream of JSON, a rehearsal that measures.
+/// A subscriber to the events of a run, such as a terminal, a stream of JSON, or a rehearsal that measures.
 pub trait Audience: Send {
-    /// A record was journalled.
+    /// Receives a record that was journalled.
     fn record(&mut self, record: &Record);
-    /// A turn of the loop is over.
+    /// Receives the state of the run at the end of each loop iteration.
     fn turn(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp);
 }
 
-/// How this process drives a run.
+/// The settings with which this process drives a run.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `alice@mac`.
+    /// The user and the machine of this process, such as `alice@mac`.
     pub owner: String,
-    /// The machine's name.
+    /// The name of the machine.
     pub host: String,
     /// The id of this process; 0 in a rehearsal, which must be repeatable.
     pub pid: u32,
@@ -86,9 +86,9 @@ pub struct Settings {
     pub gap: Duration,
     /// The maximum age of a group's health reading for a raise.
     pub max_reading_age: Duration,
-    /// How long a write may take before it counts as unanswered, in real time.
+    /// The time after which a write without a response counts as unanswered, in real time.
     pub deadline: Duration,
-    /// Rate of modifying calls.
+    /// The rate of modifying calls.
     pub modify: Rate,
     /// The options of this command that concern decisions.
     pub orders: ProcessOptions,
@@ -97,12 +97,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The settings of a run whose observation takes `things` calls (groups, pages of routes, load balancers): a
-    /// deadline of ten seconds, an observation every five seconds or less often for many calls, and modifying calls
-    /// just below the default rate of AWS's own load balancer controller (20 + 3/s; all controllers of the account
-    /// share the bucket).
-    pub fn new(owner: String, host: String, things: usize) -> Self {
-        let poll = poll_interval(things, OBSERVE_BUDGET);
+    /// Creates the settings of a run whose observation takes `calls` calls (one per group, page of routes, and load
+    /// balancer). The deadline is ten seconds. The run observes every five seconds, or less often if an observation
+    /// takes many calls. Modifying calls stay just below the default rate of AWS's own load balancer controller (20 +
+    /// 3/s), because all controllers of the account share one bucket.
+    pub fn new(owner: String, host: String, calls: usize) -> Self {
+        let poll = poll_interval(calls, OBSERVE_BUDGET);
         Self {
             owner,
             host,
@@ -117,58 +117,58 @@ impl Settings {
         }
     }
 
-    /// Sets the budget for observations of `things` calls, in describe calls a second.
+    /// Sets the budget for observations of `calls` calls, in describe calls per second.
     #[must_use]
-    pub fn with_api_budget(self, budget: Option<f64>, things: usize) -> Self {
+    pub fn with_api_budget(self, budget: Option<f64>, calls: usize) -> Self {
         let Some(budget) = budget else { return self };
-        let poll = poll_interval(things, budget);
+        let poll = poll_interval(calls, budget);
         Self { poll, gap: poll * 3, ..self }
     }
 }
 
-/// A request to this process to stop driving its run, such as `^C`, and its reason. The first one counts.
+/// A request to this process to stop driving the run, such as `^C`, with the reason. Only the first request counts.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<OnceLock<(StopReason, String)>>);
 
 impl Interrupt {
-    /// Asks the process to stop.
+    /// Asks the process to stop driving the run.
     pub fn request(&self, stop: StopReason, message: impl Into<String>) {
         let _ = self.0.set((stop, message.into()));
     }
 
-    /// The reason to stop, if there is one.
+    /// Returns the reason to stop; `None`: nobody asked the process to stop.
     pub fn requested(&self) -> Option<&(StopReason, String)> {
         self.0.get()
     }
 }
 
-/// How a process ended its part of a run.
+/// The way in which a process ended its part of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
     /// The run is finished.
     Finished {
-        /// How.
+        /// Whether the run completed, was rolled back, or was aborted.
         outcome: RunOutcome,
         /// Messages that the operator must see.
         remarks: Vec<String>,
-        /// Routes that are not restored and that the run cannot restore any more, each with the reason.
+        /// The routes that are not restored and that the run can no longer restore, each with the reason.
         left: Vec<String>,
-        /// What another actor changed and an operator accepted, each with its route.
+        /// The changes that another actor made and an operator accepted, each with its route.
         accepted: Vec<String>,
         /// Tags of the run that could not be removed.
         tags: Vec<LeftoverTag>,
     },
-    /// The run is not finished; this process stops driving it.
+    /// The run is not finished, but this process stops driving it. Contains the reason and a message.
     Stopped(StopReason, String),
 }
 
-/// Why a run could not be driven at all.
+/// The reason why a run could not be driven.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The journal cannot be written or read.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// The journal has an event that is not possible at its place.
+    /// The journal has an event that is not possible at this point of the run.
     #[error("the journal is inconsistent: {0}; `cutover rollback` can restore the traffic without it")]
     InconsistentJournal(#[from] IllegalEvent),
     /// The journal is empty.

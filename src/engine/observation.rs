@@ -1,5 +1,5 @@
-//! Reads everything that a run's decisions depend on: routes, target health and markers, all at once. Changes nothing
-//! and judges nothing.
+//! Reads everything that a run's decisions depend on: routes, target health and markers, in parallel. Do not change or
+//! judge anything here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::domain::traffic::{FoundRoute, Reading, RouteContent, RouteId, Unreada
 use crate::plan::model::{self, ClusterName, Plan, ServiceRef, TargetType};
 use crate::port::{Clock, Cluster, LoadBalancerApi, TagStore, Traffic};
 
-/// The timeout of reads that only explain a wait: they must not delay the guard.
+/// The timeout of reads that only explain a wait. These reads must not delay the guard.
 const AUTOSCALER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The resources that a run observes.
@@ -32,17 +32,17 @@ pub struct WatchList {
     run: String,
     tagged: bool,
     marker_pending: bool,
-    /// Groups with instance targets: group → cluster, Service.
+    /// The cluster and the Service of each group with instance targets, by group.
     replicas: BTreeMap<String, (ClusterName, ServiceRef)>,
-    /// Groups with a Service: group → cluster, Service.
+    /// The cluster and the Service of each group with a Service, by group.
     services: BTreeMap<String, (ClusterName, ServiceRef)>,
 }
 
 impl WatchList {
-    /// The resources that a run's decisions depend on.
+    /// Collects the resources that a run's decisions depend on.
     pub fn of(plan: &Plan, state: &State) -> Self {
         let groups = &state.started.groups;
-        // Groups that carry traffic are guarded even if the plan's steps cannot be read.
+        // Groups that carry traffic are guarded even if this build cannot read the plan's steps.
         let carrying = groups_with_traffic(state);
         let used = |cluster: &str, arn: &str| {
             carrying.contains_key(arn)
@@ -69,23 +69,23 @@ impl WatchList {
         }
     }
 
-    /// The marker is being put: until then it is not read.
+    /// Skips reads of the marker until [`Self::marker_put`] is called, because the marker is being put.
     pub fn expect_marker(&mut self) {
         self.marker_pending = true;
     }
 
-    /// The marker is put.
+    /// Enables reads of the marker after the marker was put.
     pub fn marker_put(&mut self) {
         self.marker_pending = false;
     }
 
-    /// How many calls an observation takes, for the poll budget.
+    /// Returns the number of calls in one observation, for the poll budget.
     pub fn calls(&self) -> usize {
         self.groups.len() + self.routes.len().div_ceil(20) + self.load_balancers.len()
     }
 }
 
-/// Reads everything once.
+/// Reads all resources of the watch list once.
 pub async fn observe_all(
     subject: &WatchList,
     balancer: &LoadBalancerApi,
@@ -103,7 +103,7 @@ pub async fn observe_all(
     Observation { routes, health, replicas, marker, census: Vec::new() }
 }
 
-/// Reads the marker. `None` if the plan has no marker, or if it is just being put.
+/// Reads the marker. Returns `None` if the plan has no marker, or if the marker is being put.
 pub async fn observe_marker(subject: &WatchList, marks: &dyn TagStore, clock: &dyn Clock) -> Option<Reading<Marker>> {
     if !subject.tagged || subject.marker_pending {
         return None;
@@ -112,18 +112,18 @@ pub async fn observe_marker(subject: &WatchList, marks: &dyn TagStore, clock: &d
     Some(Reading { at, value: marker::read(marks, &subject.load_balancers, &subject.run).await })
 }
 
-/// Reads every route of the load balancers, because anyone can add a rule. Load balancers that cannot be read are
-/// skipped.
+/// Reads every route of the load balancers, because anyone can add a rule. Skips load balancers that cannot be read.
 pub async fn observe_rules(subject: &WatchList, traffic: &dyn Traffic) -> Vec<FoundRoute> {
     let mut all = Vec::new();
     for load_balancer in &subject.load_balancers {
-        // An unreadable load balancer is counted the next time; nothing depends on it.
+        // An unreadable load balancer is read again at the next count. No decision depends on it.
         all.extend(traffic.census(load_balancer).await.unwrap_or_default().routes);
     }
     all
 }
 
-/// Reads the maximum number of pods of each group with an autoscaler, if its cluster answers within `AUTOSCALER_TIMEOUT`.
+/// Reads the maximum number of pods of each group with an autoscaler. Omits clusters that do not respond within
+/// `AUTOSCALER_TIMEOUT`.
 pub async fn read_autoscaler_limits(
     subject: &WatchList,
     clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
@@ -138,7 +138,7 @@ pub async fn read_autoscaler_limits(
     join_all(asked).await.into_iter().flatten().collect()
 }
 
-/// Reads a number of the workload behind each group. Groups whose cluster does not answer are left out.
+/// Reads a number of the workload behind each group. Omits groups whose cluster does not respond.
 async fn workload_numbers(
     groups: &BTreeMap<String, (ClusterName, ServiceRef)>,
     clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
@@ -153,7 +153,7 @@ async fn workload_numbers(
     views.filter_map(|(arn, view)| Some((arn.clone(), number(&view.ok()?)?))).collect()
 }
 
-/// Reads the health of some groups only.
+/// Reads the health of these target groups (ARNs).
 pub async fn observe_health(groups: &[String], traffic: &dyn Traffic, clock: &dyn Clock) -> Observation {
     Observation { health: read_targets(groups, traffic, clock).await, ..Observation::default() }
 }
@@ -182,7 +182,7 @@ async fn read_targets(
     retry::retry_each(OBSERVE, clock, throttled, groups, ask).await
 }
 
-/// Gives each reading the time at which its call started.
+/// Adds to each reading the time at which its call started.
 fn with_time<K: Ord, T>(at: Timestamp, read: BTreeMap<K, Result<T, Unreadable>>) -> BTreeMap<K, Reading<T>> {
     read.into_iter().map(|(key, value)| (key, Reading { at, value })).collect()
 }
@@ -198,23 +198,26 @@ mod tests {
     use crate::engine::fake::FakeTags;
 
     #[test]
-    fn the_groups_that_a_rollback_returns_to_are_looked_at() {
-        let looks_at_c = |start: Option<&str>| {
+    fn groups_that_a_rollback_needs_are_observed() {
+        let observes_c = |start: Option<&str>| {
             let mut started = fixture::started(4);
             started.start = start.map(|cluster| [(cluster.to_owned(), 100)].into());
-            let c = GroupStart { cluster: "c".into(), ..started.groups.values().next().expect("a group").clone() };
+            let c = GroupStart {
+                cluster: "c".into(),
+                ..started.groups.values().next().expect("a group must exist").clone()
+            };
             started.groups.insert("c's group".into(), c);
             let state = fixture::state(started);
             WatchList::of(&fixture::plan(), &state).groups.contains(&"c's group".to_owned())
         };
-        assert!(looks_at_c(Some("c")) && !looks_at_c(Some("a")) && !looks_at_c(None));
+        assert!(observes_c(Some("c")) && !observes_c(Some("a")) && !observes_c(None));
     }
 
-    /// Observing 200 groups for an hour takes at most a fifth of 50 calls a second, or the budget if there is one.
+    /// Observing 200 groups for an hour takes at most a fifth of 50 calls per second, or the configured budget.
     #[tokio::test(start_paused = true)]
-    async fn looking_at_200_groups_stays_within_its_budget() {
+    async fn observing_200_groups_stays_within_the_api_budget() {
         let mut started = fixture::started(36);
-        let template = started.groups.values().find(|g| g.cluster == "a").expect("a group").clone();
+        let template = started.groups.values().find(|g| g.cluster == "a").expect("a group must exist").clone();
         started.groups.extend((0..200).map(|i| (format!("group {i}"), template.clone())));
         let state = fixture::state(started);
         let subject = WatchList::of(&fixture::plan(), &state);
@@ -234,7 +237,7 @@ mod tests {
                 observe_all(&subject, &balancer, &BTreeMap::new(), &clock).await;
                 clock.sleep(settings.poll).await;
             }
-            let calls = f64::from(u32::try_from(fake.calls()).expect("not that many"));
+            let calls = f64::from(u32::try_from(fake.calls()).expect("the number of calls must fit into u32"));
             assert!(calls > 3000.0 && calls / 3600.0 <= most * 1.02, "{calls} calls in an hour, of {most} a second");
         }
     }

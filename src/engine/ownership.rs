@@ -1,4 +1,5 @@
-//! The right to drive a run: acquires its locks, puts its marker, starts its journal. Without it no route is written.
+//! Acquires the ownership of a run: acquires the locks, puts the marker, and starts the journal. No route is written
+//! without it.
 
 use std::sync::Arc;
 
@@ -12,27 +13,27 @@ use super::weight_tags;
 use super::{Ports, Settings};
 use crate::domain::emergency::script::script;
 use crate::domain::run::event::{Event, Started};
-use crate::domain::run::observation::Marker as There;
+use crate::domain::run::observation::Marker;
 use crate::plan::model::MarkerMode;
 use crate::port::TagStore;
 use crate::port::store::{LockError, LockGuard, LockOwner, RunSummary, Store, StoreError};
 
-/// The right to drive a run: the locks are acquired and the marker is put.
+/// The right to drive a run. The locks of the run are acquired and its marker is put.
 pub struct Ownership {
     pub(super) run: String,
     pub(super) locks: LockGuard,
-    /// Whether it was acquired to restore the original shares.
+    /// Whether the ownership was acquired to restore the original shares.
     pub(super) restores: bool,
     /// The run whose marker is taken over.
     pub(super) replaced_run: Option<String>,
-    /// The write of the marker, while it is under way.
+    /// The write of the marker while it is in progress.
     pub(super) marker_write: Option<BoxFuture<'static, Result<(), MarkerError>>>,
     /// The command that runs the break-glass script of a new run.
     script: Option<String>,
 }
 
 impl Ownership {
-    /// The run's id.
+    /// Returns the id of the run.
     pub fn run(&self) -> &str {
         &self.run
     }
@@ -42,32 +43,32 @@ impl Ownership {
         self.locks.release().await;
     }
 
-    /// The command that runs the break-glass script that was written with a new run.
+    /// Returns the command that runs the break-glass script that was written with a new run.
     pub fn script(&self) -> Option<&str> {
         self.script.as_deref()
     }
 }
 
-/// Why the right to drive a run could not be acquired.
+/// The reason why the ownership of a run could not be acquired.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnershipError {
-    /// Someone else has the lock.
+    /// Another process has the lock.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// Another run's marker is there, or ours could not be put.
+    /// Another run's marker is on a load balancer, or this run's marker could not be put.
     #[error(transparent)]
     Marker(#[from] MarkerError),
     /// The journal could not be started.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Someone else has just started a run of this plan: its id.
+    /// Another process has just started a run of this plan. Contains the id of that run.
     #[error("someone else has just started the run {0} of this plan; this command changed nothing")]
     AlreadyStarted(String),
 }
 
 /// Starts a new run, in this order: locks, an empty run in the store, marker, first record. A run without a record does
-/// not count as a run, so a refused start leaves none behind. If the process dies in between, the empty run in the
-/// store shows that nobody drives the run of that marker.
+/// not count as a run, so a refused start leaves no run behind. If the process dies in between, the empty run in the
+/// store shows that no process drives the run of that marker.
 pub async fn own_new_run(
     ports: &Ports,
     settings: &Settings,
@@ -78,8 +79,9 @@ pub async fn own_new_run(
     own_new_run_checked(ports, settings, policy, run, started, None).await
 }
 
-/// Starts a new run if the store still has only the runs of this plan that the caller saw before (`known`), checked
-/// under the lock. Otherwise two processes that start at the same time would run the plan twice, one after the other.
+/// Starts a new run if the store still contains only the runs of this plan that the caller read before (`known`). This
+/// is checked under the lock. Otherwise two processes that start at the same time would run the plan twice, one after
+/// the other.
 pub async fn own_new_run_checked(
     ports: &Ports,
     settings: &Settings,
@@ -114,7 +116,7 @@ pub async fn own_new_run_checked(
     }
 }
 
-/// Checks that the store has only the known runs of this plan, and that none of them was continued.
+/// Checks that the store contains only the known runs of this plan, and that no process continued one of them.
 async fn check_no_new_run(store: &dyn Store, plan: &str, known: &[RunSummary]) -> Result<(), OwnershipError> {
     let same = |now: &RunSummary| known.iter().any(|before| before.id == now.id && before.finished == now.finished);
     match store.find(plan).await?.into_iter().find(|run| !same(run)) {
@@ -123,12 +125,12 @@ async fn check_no_new_run(store: &dyn Store, plan: &str, known: &[RunSummary]) -
     }
 }
 
-/// Leaves two ways back that need no journal: the break-glass script, and the weights in tags. A run does not depend on
-/// them. Returns the command that runs the script.
+/// Writes two aids for a rollback without a journal: the break-glass script, and the original weights in tags. A run
+/// does not depend on these aids. Returns the command that runs the script.
 async fn leave_rollback_aids(ports: &Ports, policy: MarkerMode, run: &str, started: &Started) -> Option<String> {
     if policy == MarkerMode::Tag {
-        let kept = weight_tags::put(&*ports.balancer.tags, &*ports.clock, run, started).await;
-        if let Err(error) = ports.store.append(run, ports.clock.now(), &kept).await {
+        let weight_event = weight_tags::put(&*ports.balancer.tags, &*ports.clock, run, started).await;
+        if let Err(error) = ports.store.append(run, ports.clock.now(), &weight_event).await {
             tracing::warn!("{error}");
         }
     }
@@ -140,7 +142,7 @@ const RETIRED_SCRIPT: &str = "#!/bin/sh\n\
     echo 'cutover finalize has retired the old cluster: nothing to restore, nothing was changed.' >&2\n\
     exit 3\n";
 
-/// Replaces the break-glass script by one that only refuses: a retired cluster must not get traffic again.
+/// Replaces the break-glass script with one that only refuses, because a retired cluster must not get traffic again.
 pub async fn disarm_script(store: &dyn Store, run: &str) {
     if let Err(error) = store.put_script(run, RETIRED_SCRIPT).await {
         tracing::warn!(
@@ -157,7 +159,7 @@ pub(super) async fn write_script(store: &dyn Store, run: &str, started: &Started
     })
 }
 
-/// Acquires the right to drive an existing run. `take_over`: also when another process owns it.
+/// Acquires the ownership of an existing run. `take_over`: also if another process owns the run.
 pub async fn acquire(
     ports: &Ports,
     settings: &Settings,
@@ -192,7 +194,7 @@ async fn acquire_locks(
     }
 }
 
-/// Puts the marker. Releases the locks if that fails.
+/// Puts the marker. Releases the locks if the marker cannot be put.
 async fn with_marker(
     ports: &Ports,
     settings: &Settings,
@@ -222,9 +224,9 @@ async fn with_marker(
     })
 }
 
-/// Acquires the right to restore the original shares. A marker that cannot be put does not stop a rollback; only
-/// another owner's marker does. `there`: whose marker is there, if it was read less than a minute ago. The marker is
-/// put while the first routes are already restored.
+/// Acquires the ownership to restore the original shares. A marker that cannot be put does not stop a rollback; only
+/// another owner's marker stops it. `marker_before`: the marker on the load balancers, if it was read less than a
+/// minute ago. The marker is put while the first routes are already being restored.
 pub async fn acquire_to_restore(
     ports: &Ports,
     settings: &Settings,
@@ -232,11 +234,11 @@ pub async fn acquire_to_restore(
     run: &str,
     load_balancers: &[String],
     take_over: bool,
-    there: Option<There>,
+    marker_before: Option<Marker>,
 ) -> Result<Ownership, OwnershipError> {
     let held = match acquire(ports, settings, MarkerMode::None, run, load_balancers, take_over).await {
         Ok(ownership) => ownership.locks,
-        // A lock file that cannot be created does not name another owner.
+        // An error of the lock file does not show that another owner exists.
         Err(OwnershipError::Lock(LockError::Io(error))) => {
             tracing::warn!("the lock cannot be acquired: {error}; the rollback continues without it");
             LockGuard::unlocked()
@@ -254,31 +256,31 @@ pub async fn acquire_to_restore(
     if policy == MarkerMode::None {
         return Ok(ownership);
     }
-    let there = match there {
-        Some(there) => Ok(there),
+    let marker_before = match marker_before {
+        Some(marker_before) => Ok(marker_before),
         // A takeover does not depend on the previous owner.
-        None if take_over => Ok(There::Missing),
+        None if take_over => Ok(Marker::Missing),
         None => marker::read(&*ports.balancer.tags, load_balancers, run).await,
     };
-    let over = match &there {
-        // We own the locks: a process of this store that put the marker is gone.
-        Ok(There::Other(other)) => take_over || marker::has_no_driver(&*ports.store, other).await,
+    let replace = match &marker_before {
+        // This process owns the locks, so a process of this store that put the marker no longer exists.
+        Ok(Marker::Other(other)) => take_over || marker::has_no_driver(&*ports.store, other).await,
         _ => take_over,
     };
-    match there {
-        Ok(There::Ours) => {}
-        Ok(There::Other(other)) if !over => {
+    match marker_before {
+        Ok(Marker::Ours) => {}
+        Ok(Marker::Other(other)) if !replace => {
             ownership.locks.release().await;
             return Err(MarkerError::Other(other).into());
         }
-        Ok(there) => {
-            if let There::Other(other) = &there {
+        Ok(marker_before) => {
+            if let Marker::Other(other) = &marker_before {
                 ownership.replaced_run = Some(marker::run_of(other).to_owned());
             }
             let (marks, load_balancers, run) =
                 (Arc::clone(&ports.balancer.tags), load_balancers.to_vec(), run.to_owned());
             let value = marker::value(&run, &settings.owner, ports.clock.now());
-            let put = async move { marker::put(&*marks, &load_balancers, &run, &value, over).await };
+            let put = async move { marker::put(&*marks, &load_balancers, &run, &value, replace).await };
             ownership.marker_write = Some(Box::pin(put));
         }
         Err(why) => tracing::warn!("the marker tag cannot be read: {why}; the rollback continues"),
@@ -286,8 +288,8 @@ pub async fn acquire_to_restore(
     Ok(ownership)
 }
 
-/// Puts the marker under the locks. Under them, a marker whose run was never started in this store, or is finished, has
-/// no owner any more and is replaced.
+/// Puts the marker while this process owns the locks. With the locks, a marker whose run is finished or was never
+/// started in this store has no owner, and is replaced.
 async fn put_marker(
     marks: &dyn TagStore,
     store: &dyn Store,
@@ -314,15 +316,15 @@ mod tests {
     use crate::engine::fake::FakeTags;
 
     #[tokio::test]
-    async fn the_marker_of_a_run_that_died_before_it_began_is_replaced() {
+    async fn marker_of_a_run_without_records_is_replaced() {
         let settings = Settings::new("alice@mac".into(), "mac".into(), 1);
         let store = MemoryStore::default();
         let fake = FakeTags::default().tagged("lb", marker::KEY, "a-1 alice@mac before");
         let put =
             async || put_marker(&fake, &store, &settings, "a-2", &["lb".into()], Timestamp::UNIX_EPOCH, false).await;
-        assert!(matches!(put().await, Err(MarkerError::Other(_))), "a run that this store does not know");
-        store.create("a-1").await.expect("an empty run");
-        put().await.expect("it is replaced");
+        assert!(matches!(put().await, Err(MarkerError::Other(_))), "the marker of an unknown run must be refused");
+        store.create("a-1").await.expect("the store must create an empty run");
+        put().await.expect("the marker of an empty run must be replaced");
         assert!(fake.tag_of("lb", marker::KEY).is_some_and(|value| value.starts_with("a-2 ")));
     }
 }

@@ -1,4 +1,4 @@
-//! Turns operator requests from other terminals into events. What an event does to the run is in `domain::run`.
+//! Converts operator requests to events. The effect of an event on the run is in `domain::run`.
 
 use crate::domain::decide::{desired_split, drift_text, newer};
 use crate::domain::run::event::{DriftPolicy, Event, ResumeMode, Trigger};
@@ -6,12 +6,12 @@ use crate::domain::run::state::{Phase, State};
 use crate::plan::model::Plan;
 use crate::port::store::Request;
 
-/// Why a rollback is not possible any more.
+/// The message that a rollback is no longer possible.
 pub const NO_ROLLBACK: &str =
-    "`finalize --detach` has removed the old target groups from the routes; a rollback is not possible any more";
+    "`finalize --detach` has removed the old target groups from the routes; a rollback is no longer possible";
 
-/// The event of a request. A request that is not possible now becomes a notice. `name`: its name in the store, if it
-/// came from there.
+/// Returns the event for a request, or a notice if the request is not possible now. `name`: the name of the request in
+/// the store, if it came from there.
 pub fn to_event(plan: &Plan, state: &State, request: &Request, name: Option<&str>) -> Event {
     let event = requested_event(state, request, name);
     let notice = |message, refused| Event::Notice { message, refused, request: name.map(str::to_owned) };
@@ -31,14 +31,15 @@ pub fn to_event(plan: &Plan, state: &State, request: &Request, name: Option<&str
         return notice(format!("`abort --to-step {step}` was not carried out: {why}"), Some(request.kind()));
     }
     match state.clone().apply(state.last_record_at, &event) {
-        // A rollback that is under way is not started again, unless an operator asks for more than it does.
-        Ok(()) if is_repeated(state, &event) => notice("the rollback is already under way".into(), None),
+        // A rollback that is in progress is not started again, unless the operator asks for more than that rollback
+        // does.
+        Ok(()) if is_repeated(state, &event) => notice("the rollback is already in progress".into(), None),
         Ok(()) => event,
         Err(_) => no(refusal_text(state, request)),
     }
 }
 
-/// Why a request cannot be carried out now; `None` if it can.
+/// Returns why a request cannot be carried out now; `None` if the request is possible.
 pub fn refusal(plan: &Plan, state: &State, request: &Request) -> Option<String> {
     match to_event(plan, state, request, None) {
         Event::Notice { message, refused: Some(_), .. } => Some(message),
@@ -46,7 +47,7 @@ pub fn refusal(plan: &Plan, state: &State, request: &Request) -> Option<String> 
     }
 }
 
-/// Whether a request leads forward. A run that is newer than this build is never moved forward.
+/// Returns whether a request moves the run forward. A run from a newer version is never moved forward.
 fn leads_forward(request: &Request) -> bool {
     match request {
         Request::Approve { .. } | Request::Promote { .. } | Request::Detach { .. } => true,
@@ -57,7 +58,7 @@ fn leads_forward(request: &Request) -> bool {
     }
 }
 
-/// Why a rollback to `step` would lead forward: restoring writes pass no gate, so they must not raise.
+/// Returns why a rollback to `step` would raise a share. Restoring writes pass no gate, so they must not raise shares.
 fn raised_by_abort(plan: &Plan, state: &State, step: usize) -> Option<String> {
     if step >= state.step {
         return Some(format!("step {step} is not before the run's current step {}", state.step));
@@ -95,7 +96,7 @@ fn requested_event(state: &State, request: &Request, name: Option<&str>) -> Even
     }
 }
 
-/// Why a request cannot be carried out now, for the operator.
+/// Returns the text for the operator that says why a request cannot be carried out now.
 fn refusal_text(state: &State, request: &Request) -> &'static str {
     match (request, state.phase) {
         (Request::Detach { .. }, _) => "the run has not completed",
@@ -111,7 +112,7 @@ fn refusal_text(state: &State, request: &Request) -> &'static str {
             | Phase::AwaitingApproval
             | Phase::RunningCommand
             | Phase::Retiring,
-        ) => "no pause or bake step is under way",
+        ) => "no pause or bake step is in progress",
     }
 }
 
@@ -121,12 +122,12 @@ fn is_repeated(state: &State, event: &Event) -> bool {
         Event::RampStarted { force, ramp, .. } => (force, Some(ramp)),
         _ => return false,
     };
-    // An automatic rollback leaves drifted routes alone; an operator may want to restore those too.
-    let more = |automatic: bool| automatic && state.drifted().any(|r| !r.is_deleted());
+    // An automatic rollback does not change drifted routes; an operator may want to restore these routes too.
+    let restores_drifted_routes = |automatic: bool| automatic && state.drifted().any(|r| !r.is_deleted());
     state.phase == Phase::RollingBack
         && state.rollback.as_ref().is_some_and(|r| {
             // A full rollback does more than a partial one.
             let further = r.unfinished_stage().is_some_and(|part| Some(&part.ramp) != ramp);
-            r.to_step.is_none() && (r.force || !force) && !more(r.automatic) && !further
+            r.to_step.is_none() && (r.force || !force) && !restores_drifted_routes(r.automatic) && !further
         })
 }

@@ -1,4 +1,4 @@
-//! Retries calls after the pauses of a [`RetrySchedule`]. Writes are never retried here.
+//! Retries calls after the pauses of a [`RetrySchedule`]. Do not retry writes here.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::base::retry::RetrySchedule;
 use crate::port::Clock;
 
-/// Calls until the call succeeds, fails with an error that is not temporary, or the schedule ends.
+/// Repeats a call until it succeeds, or fails with an error that is not temporary, or the schedule ends.
 pub async fn retry<T, E, F>(
     schedule: RetrySchedule,
     clock: &dyn Clock,
@@ -25,8 +25,8 @@ where
     call().await
 }
 
-/// Calls again while the answer is `partial`, until the schedule ends or `limit` has passed: a peer that does not answer
-/// at all takes a full timeout per try. Returns the last answer.
+/// Repeats a call while its response is `partial`, until the schedule ends or `limit` has passed. The limit is needed
+/// because each call to an unreachable server takes a full timeout. Returns the last response.
 pub async fn retry_within<T, F: Future<Output = T>>(
     schedule: RetrySchedule,
     limit: Duration,
@@ -47,7 +47,7 @@ pub async fn retry_within<T, F: Future<Output = T>>(
     answer
 }
 
-/// Asks for many keys at once, and again for those whose answer is `unsettled`.
+/// Makes one call for many keys, and repeats it for the keys whose response is `unsettled`.
 pub async fn retry_each<K, T, F>(
     schedule: RetrySchedule,
     clock: &dyn Clock,

@@ -1,5 +1,5 @@
-//! Removes the tags that a run put on load balancers, listeners and rules: its marker and the original weights. By then
-//! the run's result is already reported. Another run's marker stays.
+//! Removes the tags that a run put on load balancers, listeners and rules: the marker and the original weights. The
+//! result of the run is reported before. Another run's marker stays.
 
 use std::slice;
 
@@ -11,29 +11,29 @@ use crate::base::retry::{UNTAG, UNTAG_WITHIN};
 use crate::domain::emergency::{route_tag, script};
 use crate::port::{Clock, TagStore, WriteError};
 
-/// Resources in one call.
+/// The maximum number of resources in one call.
 const BATCH: usize = 20;
 
 /// A tag of the run that was not removed, or may not have been removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftoverTag {
-    /// The tag's key.
+    /// The key of the tag.
     pub key: &'static str,
-    /// ARNs of the resources that may have it.
+    /// The ARNs of the resources that may still have the tag.
     pub arns: Vec<String>,
-    /// Why it could not be removed.
+    /// The reason why the tag could not be removed.
     pub why: String,
 }
 
 impl LeftoverTag {
-    /// The command that removes it.
+    /// Returns the `aws` command that removes the tag.
     pub fn command(&self) -> String {
         script::untag(self.key, &self.arns)
     }
 }
 
-/// Removes all tags in one round and retries until AWS accepts it, within [`UNTAG_WITHIN`]. `owners`: the runs whose
-/// markers may be removed. Returns the tags that stay.
+/// Removes all tags in one round, and retries within [`UNTAG_WITHIN`] until AWS accepts the calls. `owners`: the runs
+/// whose markers may be removed. Returns the tags that could not be removed.
 pub async fn remove(
     marks: &dyn TagStore,
     clock: &dyn Clock,
@@ -68,7 +68,7 @@ async fn remove_weights(marks: &dyn TagStore, clock: &dyn Clock, some: &[String]
                 .into_iter()
                 .collect();
         }
-        // A resource that was deleted meanwhile must not leave the others tagged.
+        // A resource that was deleted meanwhile must not prevent the removal from the other resources.
         let alone = join_all(some.iter().map(|arn| removed(slice::from_ref(arn)))).await;
         let left = some.iter().zip(alone).filter_map(|(arn, removed)| match removed {
             Ok(()) | Err(WriteError::NotFound(_)) => None,
@@ -100,7 +100,7 @@ fn timeout_text() -> String {
     format!("AWS did not accept the call within {} s", UNTAG_WITHIN.as_secs())
 }
 
-/// Whether a retry may succeed.
+/// Returns whether a retry of the write may succeed.
 fn is_temporary(error: &WriteError) -> bool {
     matches!(error, WriteError::Throttled | WriteError::NotSent(_) | WriteError::Unanswered(_))
 }
@@ -122,19 +122,19 @@ mod tests {
         remove(fake, &SystemClock, &[LB.into()], &["rule".into()], owners).await
     }
 
-    /// A bug: after a rollback of 36 routes the marker stayed, because its removal was throttled, and no message said
-    /// it.
+    /// Tests a bug: after a rollback of 36 routes, the marker stayed because its removal was throttled, and no message
+    /// said so.
     #[tokio::test(start_paused = true)]
-    async fn what_is_throttled_is_asked_again_and_then_named() {
+    async fn throttled_removal_is_retried_and_then_reported() {
         let fake = tagged().throttling_removals(12);
         assert_eq!(removed(&fake, &["a-1"]).await, []);
         assert_eq!(
             [(LB, marker::KEY), (LB, route_tag::KEY), ("rule", route_tag::KEY)].map(|(arn, key)| fake.tag_of(arn, key)),
             [None, None, None]
         );
-        let begun = tokio::time::Instant::now();
+        let started_at = tokio::time::Instant::now();
         let left = removed(&tagged().throttling_removals(usize::MAX), &["a-1"]).await;
-        assert!(begun.elapsed() <= UNTAG_WITHIN, "{:?}", begun.elapsed());
+        assert!(started_at.elapsed() <= UNTAG_WITHIN, "{:?}", started_at.elapsed());
         let commands: Vec<_> = left.iter().map(LeftoverTag::command).collect();
         let expected = [(marker::KEY, vec![LB]), (route_tag::KEY, vec![LB, "rule"])];
         let expected =
@@ -143,15 +143,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_is_refused_does_not_leave_the_others_tagged() {
+    async fn refused_removal_of_one_tag_does_not_keep_the_others() {
         let fake = tagged().refusing("rule");
         let left = removed(&fake, &["a-1"]).await;
-        assert_eq!(left, [leftover(route_tag::KEY, &["rule".into()], "rule is not yours".into())]);
+        assert_eq!(left, [leftover(route_tag::KEY, &["rule".into()], "access to rule is denied".into())]);
         assert_eq!(fake.tag_of(LB, route_tag::KEY), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_marker_of_the_run_that_was_taken_over_goes_and_another_one_stays() {
+    async fn marker_of_a_replaced_run_is_removed_but_not_another_marker() {
         let fake = tagged();
         assert_eq!(removed(&fake, &["b-1"]).await, []);
         assert!(fake.tag_of(LB, marker::KEY).is_some());

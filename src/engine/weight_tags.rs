@@ -1,5 +1,5 @@
-//! Puts the original weights as tags on listeners and rules at the start of a run. [`untag`](super::untag) removes them
-//! at its end.
+//! Puts the original weights as tags on listeners and rules at the start of a run. [`untag`](super::untag) removes
+//! these tags at the end of the run.
 
 use std::collections::BTreeMap;
 use std::slice;
@@ -12,18 +12,18 @@ use crate::domain::run::event::{Event, Started};
 use crate::domain::traffic::{RouteId, Tags};
 use crate::port::{Clock, TagStore, WriteError};
 
-/// Resources in one call.
+/// The maximum number of resources in one call.
 const BATCH: usize = 20;
 
-/// Puts the weights of every route; routes with the same weights share a call. The event names the routes whose tag
-/// could not be put; a run does not depend on the tags.
+/// Puts the weights of every route as a tag. Routes with the same weights share a call. The returned event names the
+/// routes whose tag could not be put. A run does not depend on the tags.
 pub async fn put(marks: &dyn TagStore, clock: &dyn Clock, run: &str, started: &Started) -> Event {
     let mut missing = BTreeMap::new();
     let mut values: BTreeMap<String, Vec<RouteId>> = BTreeMap::new();
     for route in &started.routes {
         match value(run, started, route) {
             Some(text) => values.entry(text).or_default().push(route.id.clone()),
-            None => drop(missing.insert(route.id.clone(), "its weights are too long for a tag".to_owned())),
+            None => drop(missing.insert(route.id.clone(), "the weights are too long for a tag".to_owned())),
         }
     }
     let mut denied = None;
@@ -31,7 +31,7 @@ pub async fn put(marks: &dyn TagStore, clock: &dyn Clock, run: &str, started: &S
         let tags: Tags = [(KEY.to_owned(), text)].into();
         for some in routes.chunks(BATCH) {
             let arns: Vec<_> = some.iter().map(|id| id.id().to_owned()).collect();
-            // A missing permission is not tried again for every route.
+            // A call that lacks a permission is not repeated for every route.
             let done = match &denied {
                 Some(why) => Err(String::clone(why)),
                 None => {
@@ -44,7 +44,8 @@ pub async fn put(marks: &dyn TagStore, clock: &dyn Clock, run: &str, started: &S
             }
         }
     }
-    // The load balancer's tag is only a shortcut to the routes' tags, and finds them without a marker. It may fail.
+    // The load balancer's tag is only a shortcut to the routes' tags, which a reader finds without it. Its write may
+    // fail.
     for load_balancer in started.load_balancers.iter().filter(|_| denied.is_none()) {
         let text =
             balancer_tag::value(run, started, load_balancer).unwrap_or_else(|| balancer_tag::run_only_value(run));
@@ -58,7 +59,7 @@ pub async fn put(marks: &dyn TagStore, clock: &dyn Clock, run: &str, started: &S
     Event::WeightsTagged { routes: started.routes.len() - missing.len(), missing }
 }
 
-/// Whether a retry may succeed.
+/// Returns whether a retry of the write may succeed.
 fn is_temporary(error: &WriteError) -> bool {
     matches!(error, WriteError::Throttled | WriteError::NotSent(_) | WriteError::Unanswered(_))
 }

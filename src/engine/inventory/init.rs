@@ -1,5 +1,5 @@
-//! Reads a load balancer and the bindings of two clusters for `init`. The rules that write the plan are in
-//! [`crate::domain::view::init`]. Changes nothing.
+//! Reads a load balancer and the TargetGroupBindings of two clusters for `init`. Changes nothing. The rules that write
+//! the plan are in [`crate::domain::view::init`].
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use crate::plan::model::Selector;
 use crate::port::{Cluster, Detail, Groups, Inventory};
 
 /// Returns the YAML of a plan for the live load balancer. `from` and `to` are the clusters that the request names, if
-/// it names any.
+/// any.
 ///
 /// # Errors
-/// [`InitError`] says what was found if the request does not match it.
+/// Returns an [`InitError`] that says what was found if the request does not match the live resources.
 pub async fn init(
     request: &InitRequest,
     inventory: &dyn Inventory,
@@ -35,19 +35,20 @@ pub async fn init(
         bindings(from, "from"),
         bindings(to, "to"),
     );
-    let mut groups = attached.map_err(unreadable("its target groups"))?;
+    let mut groups = attached.map_err(unreadable("the load balancer's target groups"))?;
     let free =
         known.map_err(unreadable("the account's target groups"))?.into_iter().filter(|g| g.load_balancers.is_empty());
     groups.extend(free);
-    let listeners = listeners.map_err(unreadable("its listeners"))?;
-    // A route with an element that this build does not know is left out, and the plan says so.
+    let listeners = listeners.map_err(unreadable("the load balancer's listeners"))?;
+    // A route with an element that this build does not support is left out, and the plan says so.
     let unread = || listeners.iter().flat_map(|(l, _)| &l.unread);
     if let Some(unread) = unread().find(|u| !matches!(u.why, Unreadable::Unrepresentable(_))) {
-        let what = format!("its action {}", unread.label);
+        let what = format!("the action {}", unread.label);
         return Err(BalancerReadError::Unreadable { what, why: unread.why.clone() }.into());
     }
-    let seen = InitFacts { load_balancer, listeners, groups, from_bindings: from_bindings?, to_bindings: to_bindings? };
-    write(request, &seen)
+    let facts =
+        InitFacts { load_balancer, listeners, groups, from_bindings: from_bindings?, to_bindings: to_bindings? };
+    write(request, &facts)
 }
 
 async fn bindings(cluster: Option<&dyn Cluster>, side: &str) -> Result<Vec<Binding>, InitError> {

@@ -1,5 +1,5 @@
-//! Reads load balancers outside the loop of a run: for the preflight, `init`, `status` and the emergency. This is the
-//! only part of the engine that uses a vendor's types. Decisions do not belong here.
+//! Reads load balancers outside the loop of a run: for the preflight, `init`, `status` and the emergency commands. Only
+//! this part of the engine uses types of a vendor. Do not add decisions.
 
 pub mod facts;
 mod init;

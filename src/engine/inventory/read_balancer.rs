@@ -17,15 +17,15 @@ use crate::domain::view::load_balancer::LoadBalancerView;
 use crate::plan::model::Selector;
 use crate::port::{Clock, Detail, Groups, LoadBalancerApi};
 
-/// The timeout of reads that an emergency does not need.
+/// The timeout of reads that a rollback does not need.
 const OPTIONAL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Reads a load balancer for an emergency, in as few rounds of calls as possible: the load balancer; its listeners,
-/// tags and groups; rules and health. Only the listeners and rules must be readable. With `wants_tags`, the routes'
-/// tags are one more round, unless the load balancer's own tag contains the weights of its routes.
+/// tags and groups; rules and health. Only the listeners and rules must be readable. With `wants_tags`, one more round
+/// reads the routes' tags, unless the load balancer's own tag contains the weights of its routes.
 ///
 /// # Errors
-/// [`BalancerReadError`].
+/// Returns a [`BalancerReadError`] if the listeners or rules cannot be read.
 pub async fn read_for_rollback(
     selector: &Selector,
     balancer: &LoadBalancerApi,
@@ -61,12 +61,12 @@ pub async fn read_for_rollback(
     Ok(LoadBalancerReading { at, load_balancer, listeners, groups, health, skipped })
 }
 
-/// What is read about a load balancer in addition to its description.
+/// The resources that are read in addition to the description of a load balancer.
 struct BalancerParts {
     tags: Tags,
     listeners: Vec<(Listener, Vec<LiveRoute>)>,
     groups: Vec<TargetGroup>,
-    /// Whether the groups could be listed. If so, the health of a group that is not in the list is queried separately.
+    /// Whether the groups could be listed. Then the health of a group that is not in the list is read separately.
     listed: bool,
     health: BTreeMap<String, Result<Vec<Target>, Unreadable>>,
     balancer_tag: Option<BalancerTag>,
@@ -101,10 +101,11 @@ async fn read_parts(
             },
             |mut all| all.remove(arn).unwrap_or_default(),
         );
-        let whole = weights_of_routes(&tags).filter(|_| wants_tags);
-        let asked = groups.iter().map(|g| &g.arn).filter(|arn| whole.as_ref().is_none_or(|w| w.manages(arn))).cloned();
+        let route_weights = weights_of_routes(&tags).filter(|_| wants_tags);
+        let asked =
+            groups.iter().map(|g| &g.arn).filter(|arn| route_weights.as_ref().is_none_or(|w| w.manages(arn))).cloned();
         let health = read_health_in_time(asked.collect(), balancer, clock).await;
-        (tags, groups, listed, health, whole, skipped)
+        (tags, groups, listed, health, route_weights, skipped)
     };
     let (listeners, beside) = futures::join!(balancer.inventory.listeners(arn, Detail::Listed), beside);
     let listeners =
@@ -113,18 +114,20 @@ async fn read_parts(
     Ok(BalancerParts { tags, listeners, groups, listed, health, balancer_tag, skipped })
 }
 
-/// Waits for an answer for at most [`BESIDE`].
+/// Waits at most [`OPTIONAL_TIMEOUT`] for a response.
 async fn with_timeout<T>(
     clock: &dyn Clock,
     answer: impl Future<Output = Result<T, Unreadable>>,
 ) -> Result<T, Unreadable> {
     tokio::select! {
         answer = answer => answer,
-        () = clock.sleep(OPTIONAL_TIMEOUT) => Err(Unreadable::Unavailable(format!("no answer within {} s", OPTIONAL_TIMEOUT.as_secs()))),
+        () = clock.sleep(OPTIONAL_TIMEOUT) => {
+            Err(Unreadable::Unavailable(format!("no response within {} s", OPTIONAL_TIMEOUT.as_secs())))
+        }
     }
 }
 
-/// The health of the groups; groups without an answer in time have an error.
+/// Reads the health of the groups. Groups without a response in time have an error.
 async fn read_health_in_time(
     groups: Vec<String>,
     balancer: &LoadBalancerApi,
@@ -137,30 +140,33 @@ async fn read_health_in_time(
     read.unwrap_or_else(|why| groups.into_iter().map(|arn| (arn, Err(why.clone()))).collect())
 }
 
-/// The weights in a load balancer's tag, if the run that put them is also the run in its marker. Without a marker the
-/// tag may be old.
+/// Returns the weights in a load balancer's tag, if the run that put the tag is also the run in the marker. Without a
+/// marker the tag may be old.
 fn weights_of_routes(tags: &Tags) -> Option<BalancerTag> {
-    let whole = balancer_tag::read(tags.get(route_tag::KEY)?)?;
+    let route_weights = balancer_tag::read(tags.get(route_tag::KEY)?)?;
     let marker = tags.get(crate::engine::marker::KEY)?.split(' ').next();
-    (marker == Some(whole.route_tag.run.as_str())).then_some(whole)
+    (marker == Some(route_weights.route_tag.run.as_str())).then_some(route_weights)
 }
 
-/// Reads what can only be read once the routes are known: their tags if `wants_tags`, and the health of groups that was
-/// not read yet. If the load balancer's tag contains the weights of its routes (`whole`), neither the routes' tags nor
-/// other groups are read. If the groups could not be listed, their health would be refused too and is not read.
+/// Reads the resources that are known only after the routes: the routes' tags if `wants_tags`, and the health of groups
+/// that was not read yet. If the load balancer's tag contains the weights of its routes (`route_weights`), reads
+/// neither the routes' tags nor other groups. If the groups could not be listed, reads no health, because that call
+/// would be refused too.
 async fn read_tags_and_health(
     parts: &mut BalancerParts,
     balancer: &LoadBalancerApi,
     clock: &dyn Clock,
     wants_tags: bool,
-    whole: Option<&BalancerTag>,
+    route_weights: Option<&BalancerTag>,
 ) {
-    let wants_tags = wants_tags && whole.is_none();
+    let wants_tags = wants_tags && route_weights.is_none();
     let forwards =
         || parts.listeners.iter().flat_map(|(_, routes)| routes).filter_map(|r| Some((&r.id, r.forwards()?)));
     let ids: Vec<_> = forwards().filter(|_| wants_tags).map(|(id, _)| id.id().to_owned()).collect();
     let used = forwards().flat_map(|(_, split)| split.ids());
-    let open = |arn: &&String| !parts.health.contains_key(*arn) && whole.is_none_or(|whole| whole.manages(arn));
+    let open = |arn: &&String| {
+        !parts.health.contains_key(*arn) && route_weights.is_none_or(|route_weights| route_weights.manages(arn))
+    };
     let groups: BTreeSet<_> = used.chain(parts.groups.iter().map(|g| &g.arn)).filter(open).collect();
     let rest = if wants_tags || parts.listed { groups.into_iter().cloned().collect() } else { Vec::new() };
     let tags = async { if ids.is_empty() { Ok(BTreeMap::new()) } else { balancer.tags.tags(&ids).await } };
@@ -180,7 +186,7 @@ async fn read_tags_and_health(
 /// Reads a load balancer as it is at `now`. The health of a group may be unreadable; everything else must be readable.
 ///
 /// # Errors
-/// [`BalancerReadError`].
+/// Returns a [`BalancerReadError`] if anything except health cannot be read.
 pub async fn read_for_status(
     selector: &Selector,
     balancer: &LoadBalancerApi,

@@ -1,6 +1,7 @@
-//! A cluster that retries its reads, for commands that read once (`check`, the start of a run): a single read that timed
-//! out does not refuse a run. Fewer tries than for AWS: most failures of a cluster are lasting ones (no route, a failing
-//! credential plugin), and people wait for the answer. Writes and dry-runs are never retried here.
+//! A cluster that retries its reads, for commands that read only once (`check`, the start of a run). A single read that
+//! timed out must not refuse a run. There are fewer tries than for AWS, because most failures of a cluster are
+//! permanent (no route, a failing credential plugin) and people wait for the result. Do not retry writes and dry-runs
+//! here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::engine::retry::retry_within;
 use crate::plan::model::{ClusterName, ServiceRef};
 use crate::port::{Clock, Cluster, WriteError};
 
-/// After this time, no further try begins: a cluster that does not answer at all takes a full timeout per try.
+/// The time after which no further try begins. Each try on an unreachable cluster takes a full timeout.
 pub const GIVE_UP: Duration = Duration::from_secs(20);
 
 /// Wraps clusters so that they retry their reads.
@@ -79,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    /// A cluster whose first reads of the bindings fail.
+    /// A cluster whose first reads of TargetGroupBindings fail.
     struct Failing(Mutex<Vec<Unreadable>>);
 
     #[async_trait]
@@ -91,17 +92,17 @@ mod tests {
             Vec::new()
         }
         async fn bindings(&self) -> Result<Vec<Binding>, Unreadable> {
-            self.0.lock().expect("not poisoned").pop().map_or_else(|| Ok(Vec::new()), Err)
+            self.0.lock().expect("the mutex must not be poisoned").pop().map_or_else(|| Ok(Vec::new()), Err)
         }
         async fn apply(&self, _: &Binding, _: bool) -> Result<Vec<String>, WriteError> {
-            panic!("reads change nothing")
+            panic!("a read must not apply an object")
         }
         async fn delete(&self, _: &Binding) -> Result<(), WriteError> {
-            panic!("reads change nothing")
+            panic!("a read must not delete an object")
         }
     }
 
-    /// A clock on which each sleep takes no time.
+    /// A clock whose sleeps take no time.
     struct Instant;
 
     #[async_trait]
@@ -116,17 +117,17 @@ mod tests {
     }
 
     async fn bindings(failures: usize) -> Result<Vec<Binding>, Unreadable> {
-        let late = || Unreadable::Unavailable("no answer within 15 s".into());
+        let late = || Unreadable::Unavailable("no response within 15 s".into());
         let failing: Arc<dyn Cluster> = Arc::new(Failing(Mutex::new((0..failures).map(|_| late()).collect())));
         let clock: Arc<dyn Clock> = Arc::new(Instant);
         let wrapped = clusters_with_retries(&[("b".to_owned(), failing)].into(), &clock);
-        assert!(wrapped["b"].identity().await.is_err(), "what is denied is not tried again");
+        assert!(wrapped["b"].identity().await.is_err(), "a denied read must fail without a retry");
         wrapped["b"].bindings().await
     }
 
     #[tokio::test]
-    async fn a_single_read_that_timed_out_is_no_refusal() {
+    async fn single_timed_out_read_does_not_refuse_a_run() {
         assert_eq!(bindings(1).await, Ok(Vec::new()));
-        assert!(bindings(3).await.is_err(), "a cluster that never answers is");
+        assert!(bindings(3).await.is_err(), "a cluster that never responds must be refused");
     }
 }

@@ -1,5 +1,6 @@
-//! A load balancer API that retries its reads, for commands that read once (`check`, `init`, the start of a run). The
-//! loop does not use it: it reads again anyway, and freezes the run if it cannot. Writes are never retried here.
+//! A load balancer API that retries its reads, for commands that read only once (`check`, `init`, the start of a run).
+//! The loop of a run does not use it, because it reads again anyway and freezes the run if that fails. Do not retry
+//! writes here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub fn with_retries(balancer: &LoadBalancerApi, clock: &Arc<dyn Clock>) -> LoadB
     }
 }
 
-/// One port whose reads are retried.
+/// A port whose reads are retried.
 struct RetryingReads<S: ?Sized> {
     inner: Arc<S>,
     clock: Arc<dyn Clock>,
@@ -35,8 +36,8 @@ impl<S: ?Sized> RetryingReads<S> {
         retry(READ, &*self.clock, is_temporary, call).await
     }
 
-    /// Reads again for what `partial` finds missing, too; a partial answer is better than none.
-    async fn complete<T, F>(&self, partial: fn(&T) -> bool, call: impl Fn() -> F) -> Result<T, Unreadable>
+    /// Repeats a read also while the result is `partial`. Returns a partial result if the retries do not complete it.
+    async fn read_complete<T, F>(&self, partial: fn(&T) -> bool, call: impl Fn() -> F) -> Result<T, Unreadable>
     where
         F: Future<Output = Result<T, Unreadable>>,
     {
@@ -55,7 +56,7 @@ impl<S: ?Sized> RetryingReads<S> {
     }
 }
 
-/// Whether a retry may succeed.
+/// Returns whether a retry of the read may succeed.
 pub fn is_temporary(why: &Unreadable) -> bool {
     matches!(why, Unreadable::Throttled | Unreadable::Unavailable(_))
 }
@@ -64,7 +65,7 @@ fn is_retryable<T>(read: &Result<T, Unreadable>) -> bool {
     read.as_ref().is_err_and(is_temporary)
 }
 
-/// Whether some of a listener was not read and a retry may read it.
+/// Returns whether a part of a listener was not read and a retry may read it.
 fn is_partly_unread(listener: &Listener) -> bool {
     listener.unread.iter().map(|u| &u.why).chain(&listener.tags_unread).any(is_temporary)
 }
@@ -87,7 +88,7 @@ impl Traffic for RetryingReads<dyn Traffic> {
 
     async fn census(&self, load_balancer: &str) -> Result<RouteCensus, Unreadable> {
         let partial = |census: &RouteCensus| census.unread.iter().any(|unread| is_temporary(&unread.why));
-        self.complete(partial, || self.inner.census(load_balancer)).await
+        self.read_complete(partial, || self.inner.census(load_balancer)).await
     }
 
     async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
@@ -112,7 +113,7 @@ impl Inventory for RetryingReads<dyn Inventory> {
     ) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
         let partial =
             |all: &Vec<(Listener, Vec<LiveRoute>)>| all.iter().any(|(listener, _)| is_partly_unread(listener));
-        self.complete(partial, || self.inner.listeners(load_balancer, detail)).await
+        self.read_complete(partial, || self.inner.listeners(load_balancer, detail)).await
     }
 
     async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable> {

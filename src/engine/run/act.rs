@@ -1,4 +1,4 @@
-//! Acts: writes a chunk of a batch, and creates or deletes bindings.
+//! Carries out decisions: writes a chunk of a batch, and creates or deletes TargetGroupBindings.
 
 use jiff::Timestamp;
 
@@ -16,7 +16,7 @@ impl RunLoop<'_> {
             return Ok(());
         }
         let now = self.ports.clock.now();
-        let chunk = self.executor.chunk(&batch.writes, now);
+        let chunk = self.executor.next_chunk(&batch.writes, now);
         if chunk.is_empty() {
             let until = self.executor.next_write_at(&batch.writes, now);
             self.journal_waits(vec![Wait { until: Some(until), ..self.write_wait(&batch) }], now).await?;
@@ -29,7 +29,7 @@ impl RunLoop<'_> {
         let deleted = events.iter().any(|e| matches!(e, Event::Outcome { result: WriteResult::Deleted, .. }));
         self.journal_all(events).await?;
         if deleted {
-            // The freeze that follows names the rule that replaces the deleted one, if there is one.
+            // The freeze that follows names the rule that replaces the deleted rule, if such a rule exists.
             self.rules_counted_at = None;
             self.observe().await;
             return Ok(());
@@ -61,8 +61,8 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Returns the writes of a chunk whose raise gates hold on fresh readings. Journals why the others stay in the
-    /// batch.
+    /// Returns the writes of a chunk whose raise gates pass on fresh readings. Journals why the other writes stay in
+    /// the batch.
     async fn writes_cleared_by_gates(
         &mut self,
         batch: &Batch,
@@ -85,7 +85,8 @@ impl RunLoop<'_> {
         Ok(prepared)
     }
 
-    /// Whether the marker is ours. Reads it again if the last reading is too old, because other reads took long.
+    /// Returns whether the marker belongs to this run. Reads the marker again if the last reading is too old because
+    /// other reads took long.
     async fn marker_is_current(&mut self) -> bool {
         if !self.watch.marker_stale(self.ports.clock.now()) {
             return true; // `decide` has used this reading
@@ -99,8 +100,8 @@ impl RunLoop<'_> {
         self.watch.marker_is_ours()
     }
 
-    /// Whether the store confirms that the lock is ours, now and for as long as a write may take, and the readings are
-    /// still fresh. Restoring writes do not need this.
+    /// Returns whether the store confirms that this process keeps the lock for as long as a write may take, and the
+    /// readings are still fresh. Restoring writes do not need this.
     async fn lock_confirmed(&mut self, raises: &[String]) -> bool {
         let ours = self.locks.confirm().await;
         self.check_ownership()
@@ -109,7 +110,7 @@ impl RunLoop<'_> {
             && !raises.iter().any(|group| self.is_stale(group))
     }
 
-    /// Why no write of a batch can be sent at the moment.
+    /// Returns why no write of a batch can be sent at the moment.
     pub(super) fn write_wait(&self, batch: &Batch) -> Wait {
         let unread = |w: &Write| self.watch.routes.get(&w.route).is_some_and(|r| r.value.is_err());
         let blind = decide::unreadable_wait(&self.state, &self.watch).filter(|_| batch.writes.iter().any(unread));
@@ -120,8 +121,8 @@ impl RunLoop<'_> {
         })
     }
 
-    /// Waits because the journal cannot be written: no raise is sent without its intent on disk. The guard continues,
-    /// and the run continues once the journal can be written.
+    /// Waits because the journal cannot be written. No raise is sent without its intent on disk. The guard stays on,
+    /// and the run continues when the journal can be written again.
     pub(super) async fn wait_for_journal(&mut self, error: EngineError, now: Timestamp) -> Result<(), EngineError> {
         let EngineError::Store(error) = error else { return Err(error) };
         self.journal_waits(
@@ -137,7 +138,7 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Whether the last health reading of a group is too old for a raise.
+    /// Returns whether the last health reading of a group is too old for a raise.
     fn is_stale(&self, group: &str) -> bool {
         let now = self.ports.clock.now();
         self.watch.samples_of(group).back().is_none_or(|s| now.duration_since(s.at) > self.watch.max_sample_age())
@@ -185,7 +186,7 @@ impl RunLoop<'_> {
     }
 }
 
-/// The outcome of a write whose intent is in the journal but that was not sent.
+/// Returns the outcome of a write whose intent is in the journal but that was not sent.
 fn not_sent(route: RouteId) -> Event {
     let detail = Some("not sent: the lock or the health readings expired before the write".to_owned());
     Event::Outcome { route, result: WriteResult::Failed, live: None, detail }

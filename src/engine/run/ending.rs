@@ -1,4 +1,4 @@
-//! Ends this process's part of a run: because the run is finished, because it must wait, or on request.
+//! Ends this process's part of a run: because the run is finished, because the run must wait, or on request.
 
 use super::RunLoop;
 use crate::domain::decide::stop_reason;
@@ -9,8 +9,8 @@ use crate::engine::{Ending, EngineError, untag};
 use crate::port::store::LockError;
 
 impl RunLoop<'_> {
-    /// Whether this process still owns the run. If not, requests belong to the new owner, and this process stops,
-    /// whatever it does at the moment and whatever the last reading of the marker says.
+    /// Returns whether this process still owns the run. If another process owns the run, requests belong to that
+    /// process. This process then stops in any case, also if the last reading of the marker names this run.
     pub(super) fn check_ownership(&mut self) -> bool {
         // A write that is sent now can take effect until its deadline.
         self.watch.lock_warning = self.locks.expiry(self.settings.deadline);
@@ -24,14 +24,15 @@ impl RunLoop<'_> {
         let may = self.settings.leave_when_frozen && self.state.phase != Phase::RollingBack;
         let Some(Frozen { reason, message, .. }) = self.state.frozen.clone().filter(|_| may) else { return Ok(None) };
         match stop_reason(reason) {
-            // A gate that timed out waits for a person, and a process without one exits. The other reasons pass by
-            // themselves.
+            // A gate that timed out waits for a person, so a process without a terminal exits. Other reasons for a
+            // freeze may go away without a person.
             StopReason::Waiting if reason != FreezeReason::GateTimeout => Ok(None),
             stop => self.end_process(stop, message).await.map(Some),
         }
     }
 
-    /// `^C` pauses the run, except in a process that stops by itself (`step`): there the next call continues.
+    /// Stops on request, such as `^C`. This pauses the run, except in `cutover step`, where the next call continues the
+    /// run.
     pub(super) async fn stop_on_request(&mut self, stop: StopReason, message: String) -> Result<Ending, EngineError> {
         let stays = self.settings.orders.exit_after.is_none();
         if stays
@@ -60,7 +61,7 @@ impl RunLoop<'_> {
         self.hook_tasks.stop().await;
         let stopped = Event::Stopped { reason, message: message.clone() };
         if self.pending_claim.is_some() && reason == StopReason::Waiting {
-            // Nothing has happened; the heartbeat says who observed last.
+            // The record is not journalled, because nothing happened. The heartbeat shows who observed last.
             let record = Record::new(0, self.ports.clock.now(), self.state.run.clone(), stopped);
             self.audience.record(&record);
         } else {
@@ -73,7 +74,7 @@ impl RunLoop<'_> {
 
     pub(super) async fn end_run(&mut self, outcome: RunOutcome) -> Ending {
         self.hook_tasks.stop().await;
-        self.flights.wait_for_marker().await;
+        self.in_flight.wait_for_marker().await;
         self.seen_intact_at = None;
         let mut tags = Vec::new();
         if self.plan.marker == crate::plan::model::MarkerMode::Tag {

@@ -1,6 +1,4 @@
-//! Commands and hooks that are under way, beside the loop.
-//! The journal of their start and end is not kept here.
-//! The journal of their start and end is not kept here.
+//! Runs commands and hooks in the background, beside the loop. Do not journal their start and end here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,16 +9,16 @@ use crate::domain::decide::HookCall;
 use crate::domain::run::hook::HookId;
 use crate::port::Hooks;
 
-/// A hook or a command, and its result.
-pub type HookAnswer = (HookId, Result<String, String>);
+/// The id of a hook or command, and its output or error.
+pub type FinishedHook = (HookId, Result<String, String>);
 
-/// Commands and hooks under way. They are stopped on drop.
+/// The commands and hooks in progress. Dropping this value stops them.
 #[derive(Default)]
 pub struct HookTasks {
-    tasks: JoinSet<HookAnswer>,
+    tasks: JoinSet<FinishedHook>,
     pub(super) running: BTreeMap<HookId, AbortHandle>,
-    /// Answers that arrived during [`Calling::wait`].
-    early: Vec<HookAnswer>,
+    /// The results that arrived during [`HookTasks::wait`].
+    early: Vec<FinishedHook>,
 }
 
 impl HookTasks {
@@ -30,7 +28,7 @@ impl HookTasks {
         self.running.insert(id, task);
     }
 
-    /// Waits until a command or a hook ends. Waits for ever if none is under way.
+    /// Waits until a command or hook ends. Waits forever if none is in progress.
     pub async fn wait(&mut self) {
         match self.tasks.join_next().await {
             Some(done) => self.early.extend(done.ok()),
@@ -38,13 +36,13 @@ impl HookTasks {
         }
     }
 
-    /// Stops all of them.
+    /// Stops all commands and hooks in progress.
     pub async fn stop(&mut self) {
         self.running.clear();
         self.tasks.shutdown().await;
     }
 
-    pub fn take_answers(&mut self) -> Vec<HookAnswer> {
+    pub fn take_results(&mut self) -> Vec<FinishedHook> {
         let mut all = std::mem::take(&mut self.early);
         while let Some(done) = self.tasks.try_join_next() {
             all.extend(done.ok());

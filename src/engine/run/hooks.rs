@@ -1,5 +1,5 @@
-//! Starts commands and hooks and journals their start and end. They run beside the loop, so that a slow one never
-//! delays the guard.
+//! Starts commands and hooks, and journals their start and end. Commands and hooks run beside the loop, so that a slow
+//! one never delays the guard.
 
 use super::RunLoop;
 use crate::domain::decide;
@@ -13,8 +13,8 @@ impl RunLoop<'_> {
     pub(super) async fn start_hook(&mut self, id: HookId) -> Result<(), EngineError> {
         let now = self.ports.clock.now();
         let Some(call) = decide::hook_call(self.plan, &self.state, id) else {
-            // Not possible with a consistent journal: its plan has every hook that it names.
-            let message = "the plan has no such hook".to_owned();
+            // This cannot happen with a consistent journal, because the plan in it has every hook that it names.
+            let message = "the plan in the journal does not contain this hook".to_owned();
             return self.journal(Event::HookEnded { hook: id, result: HookResult::Failed, message }).await;
         };
         if let Err(error) = self.journal(Event::HookStarted { hook: id, action: call.description.clone() }).await {
@@ -24,9 +24,9 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Journals the hooks that ended, and stops those that the run does not need any more.
+    /// Journals the hooks that ended, and stops the hooks that the run no longer needs.
     pub(super) async fn journal_ended_hooks(&mut self) -> Result<(), EngineError> {
-        for (hook, answer) in self.hook_tasks.take_answers() {
+        for (hook, answer) in self.hook_tasks.take_results() {
             let (result, message) = match answer {
                 Ok(said) => (HookResult::Succeeded, said),
                 Err(why) => (HookResult::Failed, why),
@@ -34,12 +34,12 @@ impl RunLoop<'_> {
             self.journal(Event::HookEnded { hook, result, message }).await?;
         }
         let wanted = |id: &HookId| matches!(self.state.hooks.get(id), Some(HookProgress::Running(_)));
-        let over: Vec<_> = self.hook_tasks.running.keys().copied().filter(|id| !wanted(id)).collect();
-        for hook in over {
+        let unneeded: Vec<_> = self.hook_tasks.running.keys().copied().filter(|id| !wanted(id)).collect();
+        for hook in unneeded {
             if let Some(task) = self.hook_tasks.running.remove(&hook) {
                 task.abort();
             }
-            let message = "stopped, because the run changed its direction".to_owned();
+            let message = "stopped, because the run no longer needs the hook".to_owned();
             self.journal(Event::HookEnded { hook, result: HookResult::Interrupted, message }).await?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Journals what happened, the operator requests, and the wait reasons.
+//! Journals events, operator requests and wait reasons.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use crate::engine::{EngineError, observation, ownership, request};
 use crate::port::store::Request;
 
 impl RunLoop<'_> {
-    /// Journals that this process drives the run now. A scheduler's call that continues the previous one journals it
-    /// only together with another event, so that days of waiting do not fill the journal.
+    /// Journals that this process drives the run now. For a call of `cutover step` that continues the previous call,
+    /// this is journalled only together with another event, so that days of waiting do not fill the journal.
     pub(in crate::engine) async fn claim(&mut self, event: Event, onward: bool) -> Result<(), EngineError> {
         if !onward || self.settings.orders.exit_after.is_none() {
             return self.journal(event).await;
@@ -23,15 +23,15 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Journals an event, applies it to the state, and informs the audience. Only an event that moves the run forward
-    /// must be on disk first; any other is buffered until the store can write it.
+    /// Journals an event, applies it to the state, and notifies the subscribers. An event that moves the run forward is
+    /// on disk before the run continues. Other events are buffered until the store can write them.
     pub(super) async fn journal(&mut self, event: Event) -> Result<(), EngineError> {
         if let Some((time, claimed)) = self.pending_claim.take() {
             let record = self.journal.write_or_buffer(time, claimed).await;
             self.audience.record(&record);
         }
         let time = self.ports.clock.now();
-        // Checked before it is on disk: an impossible record would make the journal useless.
+        // The event is checked before it is on disk, because an impossible record would make the journal unusable.
         self.state.check(&event)?;
         let moves_on = match &event {
             Event::HookStarted { hook, .. } => !hook.at.is_rollback(),
@@ -83,14 +83,14 @@ impl RunLoop<'_> {
         };
         self.state.apply(record.time, &record.event)?;
         match &record.event {
-            // Refused writes are tried again.
+            // Refused writes are sent again.
             Event::Resumed { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
-                // Routes may have joined.
+                // Routes may have joined the run.
                 self.watch_list = observation::WatchList::of(self.plan, &self.state);
                 self.watch.rejected_writes.clear();
                 self.executor.clear_refusals();
             }
-            // The next stage writes another split.
+            // The next stage of the rollback writes another split.
             Event::Ramped { .. } => {
                 self.watch.rejected_writes.clear();
                 self.executor.clear_refusals();
@@ -110,7 +110,7 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Writes the break-glass script with the added routes, after the journal has them.
+    /// Writes the break-glass script with the added routes, after the journal contains them.
     pub(super) async fn write_script(&self) {
         ownership::write_script(&*self.ports.store, &self.state.run, &self.state.started, self.state.started_at).await;
     }
@@ -122,8 +122,8 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Journals what the last observation shows: `resume` decides about what is live now, not about what was live when
-    /// an earlier process stopped.
+    /// Journals the changes that the last observation shows. `resume` decides about what is live now, and not about
+    /// what was live when an earlier process stopped.
     async fn journal_observed(&mut self) -> Result<(), EngineError> {
         if self.state.finished.is_some() {
             return Ok(());
@@ -133,11 +133,12 @@ impl RunLoop<'_> {
         self.journal_all(decide::observed_events(&context)).await
     }
 
-    /// Carries out requests from other terminals. A request stays in the store until its event is on disk, so that the
-    /// next process finds it.
+    /// Carries out requests from the store. A request stays in the store until its event is on disk, so that the next
+    /// process finds the request.
     pub(super) async fn carry_out_requests(&mut self) -> Result<(), EngineError> {
         for (name, request) in self.ports.store.requests(&self.state.run).await.unwrap_or_default() {
-            // A request that was already journalled stays if its process died before it could remove it.
+            // A request that was already journalled is still in the store if its process died before it removed the
+            // request.
             if !self.state.answered_requests.contains(&name) {
                 if matches!(request, Request::Resume { .. }) {
                     self.journal_observed().await?;
@@ -154,7 +155,7 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Journals the waits when their reasons change, and the health when its counts change.
+    /// Journals the waits when the reasons change, and the health when the target counts change.
     pub(super) async fn journal_waits(&mut self, waits: Vec<Wait>, now: Timestamp) -> Result<(), EngineError> {
         let changed = waits.len() != self.waits.len()
             || waits.iter().zip(&self.waits).any(|(a, b)| a.reason != b.reason || a.message != b.message);

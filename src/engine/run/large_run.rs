@@ -1,4 +1,4 @@
-//! A test with a thousand target groups behind one load balancer: two for each of five hundred routes.
+//! Tests a run with a thousand target groups behind one load balancer: two groups for each of five hundred routes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,17 +25,17 @@ use crate::port::store::Store;
 use crate::port::{Clock, LoadBalancerApi, Traffic, WriteError};
 
 const ROUTES: u32 = 500;
-/// Healthy targets of each group.
+/// The number of healthy targets of each group.
 const TARGETS: usize = 4;
-/// After this many writes, the targets of the last route's new group become unhealthy, for ten minutes.
+/// The number of writes after which the targets of the last route's new group become unhealthy, for ten minutes.
 const HEALTHY_WRITES: usize = 480;
 const UNHEALTHY_TIME: SignedDuration = SignedDuration::from_mins(10);
 
-/// Reads eight groups in a tenth of a second, so that all groups take 12.5 s, and checks each write (I1).
+/// A load balancer that reads eight groups in a tenth of a second (all groups take 12.5 s), and that checks each write.
 struct LargeBalancer {
     clock: Arc<dyn Clock>,
     routes: Mutex<BTreeMap<RouteId, RouteContent>>,
-    /// When each group was last read, and whether all its targets were healthy.
+    /// The time at which each group was last read, and whether all its targets were healthy then.
     read: Mutex<BTreeMap<String, (Timestamp, bool)>>,
     written: Mutex<Vec<(Timestamp, RouteId)>>,
     unhealthy_group: String,
@@ -54,16 +54,16 @@ impl LargeBalancer {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The time in which the last group is unhealthy.
+    /// Returns the time between which the last group is unhealthy.
     fn unhealthy_time(&self) -> Option<(Timestamp, Timestamp)> {
         self.written().get(HEALTHY_WRITES).map(|(at, _)| (*at, *at + UNHEALTHY_TIME))
     }
 
     fn targets(&self, group: &str) -> Vec<Target> {
         let now = self.clock.now();
-        let ill =
+        let is_unhealthy =
             group == self.unhealthy_group && self.unhealthy_time().is_some_and(|(from, to)| from <= now && now < to);
-        let state = if ill { TargetState::Unhealthy } else { TargetState::Healthy };
+        let state = if is_unhealthy { TargetState::Unhealthy } else { TargetState::Healthy };
         vec![Target { id: "10.0.0.1".into(), port: 80, zone: None, state, reason: None, explanation: None }; TARGETS]
     }
 }
@@ -81,8 +81,8 @@ impl Traffic for LargeBalancer {
             let at = self.clock.now();
             for group in some {
                 let targets = self.targets(group);
-                let well = targets.iter().all(|t| t.state == TargetState::Healthy);
-                self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(group.clone(), (at, well));
+                let is_healthy = targets.iter().all(|t| t.state == TargetState::Healthy);
+                self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(group.clone(), (at, is_healthy));
                 all.insert(group.clone(), Ok(targets));
             }
             self.clock.sleep(Duration::from_millis(100)).await;
@@ -96,23 +96,24 @@ impl Traffic for LargeBalancer {
 
     async fn set(&self, id: &RouteId, content: &RouteContent, _: Duration) -> Result<(), WriteError> {
         let now = self.clock.now();
-        let group = content.split.members.last().expect("a group").id.clone();
-        let (read, well) = self.read.lock().unwrap_or_else(PoisonError::into_inner)[&group];
+        let group = content.split.members.last().expect("the content must have a target group").id.clone();
+        let (read, is_healthy) = self.read.lock().unwrap_or_else(PoisonError::into_inner)[&group];
         assert!(
             now.duration_since(read) <= SignedDuration::from_secs(10),
-            "{group} rises at {now}, last read at {read}"
+            "the weight of {group} is raised at {now}, but its health was last read at {read}"
         );
-        assert!(well, "{group} rises at {now}, ill at {read}");
+        assert!(is_healthy, "the weight of {group} is raised at {now}, but it was unhealthy at {read}");
         self.routes.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), content.clone());
         self.written.lock().unwrap_or_else(PoisonError::into_inner).push((now, id.clone()));
         Ok(())
     }
 }
 
-/// A run over all routes, and the live routes.
+/// Returns the event `started` of a run over all routes, and the live routes.
 fn started() -> (Started, BTreeMap<RouteId, RouteContent>) {
     let mut started = fixture::started(0);
-    let (route, group) = (started.routes[0].clone(), started.groups.values().next().expect("a group").clone());
+    let (route, group) =
+        (started.routes[0].clone(), started.groups.values().next().expect("a group must exist").clone());
     let live = (0..ROUTES).map(|n| fixture::route(80, Some(n + 1), fixture::forward(&[(&old(n), 100), (&new(n), 0)])));
     let live: Vec<LiveRoute> = live.collect();
     let groups = |n| [("a".to_owned(), fixture::group_arn(&old(n))), ("b".to_owned(), fixture::group_arn(&new(n)))];
@@ -136,9 +137,9 @@ fn started() -> (Started, BTreeMap<RouteId, RouteContent>) {
     (started, live.into_iter().map(|live| (live.id, live.content)).collect())
 }
 
-/// I1 applies to each write: an observation of a thousand groups takes longer than ten seconds.
+/// Checks that the health is fresh at each write, although an observation of a thousand groups takes over ten seconds.
 #[tokio::test(start_paused = true)]
-async fn a_step_over_a_thousand_groups_reads_what_each_chunk_raises() {
+async fn step_over_a_thousand_groups_reads_health_before_each_chunk() {
     let strategy = Strategy {
         steps: vec![Step {
             number: 1,
@@ -151,9 +152,9 @@ async fn a_step_over_a_thousand_groups_reads_what_each_chunk_raises() {
     let plan = Plan { marker: MarkerMode::None, strategy, ..fixture::plan() };
     let clock: Arc<dyn Clock> = Arc::new(LabClock::new(Timestamp::UNIX_EPOCH, 1.0));
     let (started, routes) = started();
-    let things = started.groups.len() + started.routes.len() / 20;
-    let last = started.routes.last().expect("a route").id.clone();
-    let town = Arc::new(LargeBalancer {
+    let calls = started.groups.len() + started.routes.len() / 20;
+    let last = started.routes.last().expect("the run must have a route").id.clone();
+    let balancer = Arc::new(LargeBalancer {
         clock: Arc::clone(&clock),
         routes: Mutex::new(routes),
         read: Mutex::default(),
@@ -163,7 +164,7 @@ async fn a_step_over_a_thousand_groups_reads_what_each_chunk_raises() {
     let store = Arc::new(MemoryStore::new());
     let ports = Ports {
         balancer: LoadBalancerApi {
-            traffic: Arc::<LargeBalancer>::clone(&town),
+            traffic: Arc::<LargeBalancer>::clone(&balancer),
             ..LoadBalancerApi::new(FakeTags::default())
         },
         clusters: [].into(),
@@ -172,28 +173,31 @@ async fn a_step_over_a_thousand_groups_reads_what_each_chunk_raises() {
         clock,
         store: Arc::<MemoryStore>::clone(&store),
     };
-    // Fewer and larger chunks than in production: a decision over a thousand groups takes its time in a test.
+    // Chunks are fewer and larger than in production, because each decision over a thousand groups takes time in a
+    // test.
     let modify = Rate { burst: 58.0, per_second: 60.0 };
-    let settings = Settings { pid: 0, modify, ..Settings::new("alice@mac".into(), "mac".into(), things) };
-    let ownership = ownership::own_new_run(&ports, &settings, plan.marker, "alpha-1", started).await.expect("begun");
+    let settings = Settings { pid: 0, modify, ..Settings::new("alice@mac".into(), "mac".into(), calls) };
+    let ownership =
+        ownership::own_new_run(&ports, &settings, plan.marker, "alpha-1", started).await.expect("run must start");
     let mut audience = NullAudience;
-    let mut run =
-        RunLoop::open(&plan, ports, settings, ownership, Interrupt::default(), &mut audience).await.expect("taken");
-    let ending = run.drive().await.expect("an end");
+    let mut run = RunLoop::open(&plan, ports, settings, ownership, Interrupt::default(), &mut audience)
+        .await
+        .expect("run must open");
+    let ending = run.drive().await.expect("the run must end");
     assert!(matches!(ending, Ending::Finished { outcome: RunOutcome::Completed, .. }), "{ending:?}");
-    let (ill, well) = town.unhealthy_time().expect("it fell ill");
-    let written = town.written();
-    assert_eq!(written.len(), 500, "each route is written once");
-    let (late, others): (Vec<_>, Vec<_>) = written.into_iter().partition(|(at, _)| *at >= well);
-    assert_eq!(late.into_iter().map(|(_, id)| id).collect::<Vec<_>>(), [last], "the others are not held up");
-    assert!(others.iter().all(|(at, _)| *at < ill + SignedDuration::from_mins(2)));
-    let records = store.read("alpha-1").await.expect("readable");
+    let (unhealthy_since, healthy_since) = balancer.unhealthy_time().expect("a group must become unhealthy");
+    let written = balancer.written();
+    assert_eq!(written.len(), 500, "each route must be written once");
+    let (late, others): (Vec<_>, Vec<_>) = written.into_iter().partition(|(at, _)| *at >= healthy_since);
+    assert_eq!(late.into_iter().map(|(_, id)| id).collect::<Vec<_>>(), [last], "only one route may be late");
+    assert!(others.iter().all(|(at, _)| *at < unhealthy_since + SignedDuration::from_mins(2)));
+    let records = store.read("alpha-1").await.expect("the journal must be readable");
     let waits = records
         .iter()
         .filter_map(|r| if let Event::Waiting { waits } = &r.event { Some(waits) } else { None })
         .flatten();
     assert!(
         waits.into_iter().any(|w| w.reason == WaitReason::RaiseGate && w.message.starts_with("new-499 has 0 of the 2")),
-        "it is said why"
+        "the journal must say why the route waits"
     );
 }

@@ -1,4 +1,4 @@
-//! Queries the sources of metric gates and journals their answers. Queries run beside the loop, so that a slow source
+//! Queries the sources of metric gates and journals the results. Queries run beside the loop, so that a slow source
 //! never delays the guard.
 
 use super::RunLoop;
@@ -9,10 +9,10 @@ use crate::engine::EngineError;
 use crate::plan::model::metric::MetricSource;
 
 impl RunLoop<'_> {
-    /// Journals the answers that arrived, and starts the queries that are due.
+    /// Journals the results that arrived, and starts the queries that are due.
     pub(super) async fn measure(&mut self) -> Result<(), EngineError> {
-        for (question, seen) in self.metric_queries.take_answers() {
-            // An answer about the time of other shares does not count.
+        for (question, seen) in self.metric_queries.take_results() {
+            // A result does not count if it was measured at other shares.
             let current = metrics::in_force(self.plan, &self.state).iter().any(|g| g.name == question.gate.name);
             if current && question.to >= self.state.shares_since && !metrics::shares_changing(self.plan, &self.state) {
                 let measurement = Measurement { from: question.from, to: question.to, seen };
@@ -21,7 +21,7 @@ impl RunLoop<'_> {
         }
         let now = self.ports.clock.now();
         let questions = metrics::due_measurements(self.plan, &self.state, &self.metric_queries.pending_gates, now);
-        // CloudWatch answers many queries in one call; the others do not wait for each other.
+        // CloudWatch handles many queries in one call. Queries of other sources do not wait for each other.
         let (together, alone): (Vec<_>, Vec<_>) = questions
             .into_iter()
             .partition(|q| matches!(q.gate.source, MetricSource::CloudWatch(_) | MetricSource::CloudWatchAlarms(_)));

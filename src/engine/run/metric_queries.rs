@@ -1,4 +1,4 @@
-//! Metric queries that are under way, beside the loop.
+//! Runs metric queries in the background, beside the loop.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use tokio::task::JoinSet;
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::port::Metrics;
 
-/// Metric queries under way. They are cancelled on drop.
+/// The metric queries in progress. Dropping this value cancels them.
 #[derive(Default)]
 pub struct MetricQueries {
     tasks: JoinSet<Vec<(MeasurementRequest, MeasuredValue)>>,
     pub(super) pending_gates: BTreeSet<String>,
-    /// Answers that arrived during [`Asking::wait`].
+    /// The results that arrived during [`MetricQueries::wait`].
     early: Vec<(MeasurementRequest, MeasuredValue)>,
 }
 
@@ -22,19 +22,19 @@ impl MetricQueries {
         self.pending_gates.extend(questions.iter().map(|q| q.gate.name.clone()));
         let metrics = Arc::clone(metrics);
         self.tasks.spawn(async move {
-            let seen = metrics.measure(&questions).await;
-            questions.into_iter().zip(seen).collect()
+            let values = metrics.measure(&questions).await;
+            questions.into_iter().zip(values).collect()
         });
     }
 
-    /// Waits for an answer. Returns `false` if no query is under way.
+    /// Waits for a result. Returns `false` if no query is in progress.
     pub async fn wait(&mut self) -> bool {
         let Some(done) = self.tasks.join_next().await else { return false };
         self.early.extend(done.unwrap_or_default());
         true
     }
 
-    pub fn take_answers(&mut self) -> Vec<(MeasurementRequest, MeasuredValue)> {
+    pub fn take_results(&mut self) -> Vec<(MeasurementRequest, MeasuredValue)> {
         let mut all = std::mem::take(&mut self.early);
         while let Some(done) = self.tasks.try_join_next() {
             all.extend(done.unwrap_or_default());
@@ -42,7 +42,7 @@ impl MetricQueries {
         for (question, _) in &all {
             self.pending_gates.remove(&question.gate.name);
         }
-        // A query that panicked has no answer; its gates are queried again.
+        // A query that panicked has no result; its gates are queried again.
         if self.tasks.is_empty() {
             self.pending_gates.clear();
         }

@@ -1,4 +1,4 @@
-//! The loop that drives a run: it observes, journals, acts and stops. Decisions are in `domain::decide`.
+//! Drives a run in a loop: observes, journals, acts and stops. Decisions are in `domain::decide`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::journal_clock::JournalClock;
 use super::limit::PollSlowdown;
 use super::ownership::Ownership;
 use super::write::Executor;
-use super::write::restore::{self as sight, InFlight};
+use super::write::restore::{self as restore_writes, InFlight};
 use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, observation, request};
 use crate::domain::decide::{Context, Decision, decide, is_continuous};
 use crate::domain::health::HealthCounts;
@@ -40,35 +40,36 @@ pub struct RunLoop<'a> {
     state: State,
     watch: Observed,
     executor: Executor,
-    /// Restoring writes under way.
-    flights: InFlight,
+    /// The restoring writes in progress.
+    in_flight: InFlight,
     watch_list: observation::WatchList,
     waits: Vec<Wait>,
     counts: std::collections::BTreeMap<String, HealthCounts>,
     journal: JournalWriter,
-    /// The `claimed` event of a scheduler's call that continues a run. It is journalled together with the next event.
+    /// The event that this process drives the run, for a call of `cutover step` that continues the run. It is
+    /// journalled together with the next event.
     pending_claim: Option<(Timestamp, Event)>,
     metric_queries: metric_queries::MetricQueries,
     hook_tasks: hook_tasks::HookTasks,
-    /// This process restores the original shares: only another owner stops it.
+    /// Whether this process restores the original shares. Then only another owner stops it.
     restores: bool,
     /// The run whose load balancers this run took over.
     replaced_run: Option<String>,
-    /// The remarks of the finished run, and the routes that are not restored.
+    /// The remarks of the finished run, the routes that are not restored, and the accepted changes.
     final_report: (Vec<String>, Vec<String>, Vec<String>),
-    /// Slows down the observations while AWS throttles.
+    /// The slowdown of observations while AWS throttles.
     slowdown: PollSlowdown,
-    /// When autoscalers were last read.
+    /// The time when the limits of autoscalers were last read.
     autoscalers_read_at: Option<Timestamp>,
-    /// When the rules were last counted.
+    /// The time when the rules were last counted.
     rules_counted_at: Option<Timestamp>,
-    /// When every route was last seen as the journal says: by this process, or before its first observation by the
-    /// previous one.
+    /// The time when every route was last read as journalled. Before this process's first observation: the time of the
+    /// previous process.
     seen_intact_at: Option<Timestamp>,
 }
 
 impl<'a> RunLoop<'a> {
-    /// Starts to drive a run whose journal has at least the event `started`.
+    /// Starts to drive a run whose journal contains at least the event `started`.
     pub async fn open(
         plan: &'a Plan,
         ports: Ports,
@@ -82,7 +83,8 @@ impl<'a> RunLoop<'a> {
         let state = State::fold(&records)?.ok_or_else(|| EngineError::Empty(run.clone()))?;
         let ports = Ports { clock: JournalClock::at_least(ports.clock, state.last_record_at), ..ports };
         let now = ports.clock.now();
-        let seen = if restores { sight::last_seen_intact(&*ports.store, &records, &state, now).await } else { None };
+        let seen =
+            if restores { restore_writes::last_seen_intact(&*ports.store, &records, &state, now).await } else { None };
         let joined = matches!(
             records.first().map(|r| &r.event),
             Some(Event::Started(s)) if s.routes.len() < state.started.routes.len()
@@ -93,17 +95,17 @@ impl<'a> RunLoop<'a> {
         let keep =
             intervals.chain([gates.guard.for_]).chain(gates.raise.stable_for).max().unwrap_or_default() + settings.gap;
         let mut subject = observation::WatchList::of(plan, &state);
-        let mut flights = InFlight::new(settings.modify);
+        let mut in_flight = InFlight::new(settings.modify);
         if let Some(marking) = marking {
             subject.expect_marker();
-            flights.put_marker(marking);
+            in_flight.put_marker(marking);
         }
-        let mut taken = Self {
+        let mut run_loop = Self {
             watch: Observed::new(now, settings.poll, keep)
                 .with_bounds(settings.gap, settings.max_reading_age)
                 .with_observe_every(plan.strategy.observe_every),
             executor: Executor::new(&settings, now),
-            flights,
+            in_flight,
             seen_intact_at: seen,
             pending_claim: None,
             journal: JournalWriter::new(std::sync::Arc::clone(&ports.store), &run),
@@ -126,28 +128,31 @@ impl<'a> RunLoop<'a> {
             autoscalers_read_at: None,
             rules_counted_at: None,
         };
-        let Settings { owner, pid, .. } = taken.settings.clone();
-        let last = taken
+        let Settings { owner, pid, .. } = run_loop.settings.clone();
+        let last = run_loop
             .ports
             .store
-            .heartbeat(&taken.state.run)
+            .heartbeat(&run_loop.state.run)
             .await
-            .map_or(taken.state.last_record_at, |heartbeat| heartbeat.observed_at.max(taken.state.last_record_at));
+            .map_or(run_loop.state.last_record_at, |heartbeat| {
+                heartbeat.observed_at.max(run_loop.state.last_record_at)
+            });
         let onward = is_continuous(plan, last, now);
-        taken
+        run_loop
             .claim(
                 Event::ProcessStarted { owner, pid, tool: env!("CARGO_PKG_VERSION").into(), continuous: onward },
                 onward,
             )
             .await?;
-        if joined && !taken.restores {
-            // The previous process may have died after it journalled the new routes and before it wrote the script.
-            taken.write_script().await;
+        if joined && !run_loop.restores {
+            // The previous process may have died after it journalled the added routes and before it wrote the script.
+            run_loop.write_script().await;
         }
-        Ok(taken)
+        Ok(run_loop)
     }
 
-    /// Carries out the request that this process was started with. The inner error says why it cannot.
+    /// Carries out the request that this process was started with. The inner error says why the request is not
+    /// possible.
     pub async fn carry_out(&mut self, request: &Request) -> Result<Result<(), String>, EngineError> {
         let event = request::to_event(self.plan, &self.state, request, None);
         self.journal(event.clone()).await?;
@@ -158,7 +163,7 @@ impl<'a> RunLoop<'a> {
         })
     }
 
-    /// The run's current state.
+    /// Returns the run's current state.
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -169,10 +174,10 @@ impl<'a> RunLoop<'a> {
         self.locks.release().await;
     }
 
-    /// Drives the run until it is finished or this process must stop.
+    /// Drives the run until the run is finished or this process must stop.
     pub async fn drive(&mut self) -> Result<Ending, EngineError> {
         if self.state.phase == Phase::RollingBack && self.seen_intact_at.is_some() {
-            // A reading of the last minute is enough to restore the shares; this process observes meanwhile.
+            // A reading from the last minute is enough to restore the shares; this process observes meanwhile.
             self.watch.last_attempt = self.ports.clock.now();
         } else {
             self.observe().await;
@@ -201,7 +206,8 @@ impl<'a> RunLoop<'a> {
                 Decision::Record(events) => {
                     let over = matches!(events[..], [Event::Finished { outcome: RunOutcome::Completed, .. }]);
                     match self.journal_all(events).await {
-                        // A run that is reported as finished must not be continued.
+                        // The journal must contain the end before the run is reported as finished; otherwise another
+                        // process would continue it.
                         Err(error) if over => self.wait_for_journal(error, now).await?,
                         written => written?,
                     }
@@ -211,8 +217,8 @@ impl<'a> RunLoop<'a> {
                         observation::observe_health(&groups, &*self.ports.balancer.traffic, &*self.ports.clock).await;
                     let now = self.ports.clock.now();
                     self.watch.add(now, seen, false);
-                    // If this is still not fresh enough, the next observation follows.
-                    self.end_turn(now).await;
+                    // If the readings are still too old, the next observation follows.
+                    self.end_iteration(now).await;
                     tokio::task::yield_now().await;
                 }
                 Decision::Write(batch) if batch.restore => self.restore(batch).await?,
@@ -229,7 +235,7 @@ impl<'a> RunLoop<'a> {
                     self.sleep_until_due(now).await;
                     self.watch.binding_waits.clear();
                 }
-                // Wait for the queries under way: otherwise the next process would have to repeat them.
+                // The queries in progress must end first, because the next process would have to repeat them.
                 Decision::Exit(StopReason::Waiting, _) if self.metric_queries.wait().await => {}
                 Decision::Exit(stop, message) => return self.stop(stop, message).await,
                 Decision::Finished(outcome) => return Ok(self.end_run(outcome).await),
@@ -237,7 +243,7 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    /// Sleeps until the next observation or the end of a wait. Requests and `^C` end the sleep within a second.
+    /// Sleeps until the next observation or the end of a wait. A request or `^C` ends the sleep within a second.
     async fn sleep_until_due(&mut self, now: Timestamp) {
         let next_observation = self.watch.last_attempt.checked_add(self.poll()).unwrap_or(Timestamp::MAX);
         let ends = self.waits.iter().filter_map(|w| w.until).chain(self.settings.orders.exit_after);

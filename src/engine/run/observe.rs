@@ -1,4 +1,4 @@
-//! Observes everything once a poll, then informs the audience and writes the heartbeat.
+//! Observes everything once per poll interval, then notifies the subscribers and writes the heartbeat.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,14 +11,14 @@ use crate::domain::traffic::{Reading, RouteId, Unreadable};
 use crate::engine::{Settings, observation};
 use crate::port::store::Heartbeat;
 
-/// How often all rules are counted. A new rule is not urgent, and a count takes several calls.
+/// The interval at which all rules are counted. A new rule is not urgent, and a count takes several calls.
 const RULE_COUNT_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 
-/// How often they are counted while a route of the run is deleted and no rule replaces it.
+/// The interval at which the rules are counted while a route of the run is deleted and no rule replaces it.
 const REPLACEMENT_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
 
 impl RunLoop<'_> {
-    /// Reads the autoscalers' limits while a raise waits, because they may explain it.
+    /// Reads the autoscalers' limits while a raise waits, because the limits may explain the wait.
     pub(super) async fn read_autoscalers(&mut self, waits: &[Wait], now: Timestamp) {
         let due = self.autoscalers_read_at.is_none_or(|at| now.duration_since(at) >= SignedDuration::from_mins(1));
         if due && waits.iter().any(|w| w.reason == WaitReason::RaiseGate) {
@@ -54,10 +54,10 @@ impl RunLoop<'_> {
         self.watch.set_max_gap(self.settings.gap.max(self.slowdown.stretched(self.settings.poll) * 3));
         self.watch.add(now, seen, true);
         self.seen_intact_at = self.matches_journal().then_some(at);
-        self.end_turn(now).await;
+        self.end_iteration(now).await;
     }
 
-    /// How long after the last count the rules are counted again. A rule that replaces a deleted route is urgent: the
+    /// Returns the time between two counts of the rules. A rule that replaces a deleted route is urgent, because the
     /// freeze names it.
     fn rule_count_interval(&self, seen: &Observation) -> SignedDuration {
         let deleted =
@@ -72,8 +72,8 @@ impl RunLoop<'_> {
         }
     }
 
-    /// Informs the audience and writes the heartbeat.
-    pub(super) async fn end_turn(&mut self, now: Timestamp) {
+    /// Notifies the subscribers and writes the heartbeat.
+    pub(super) async fn end_iteration(&mut self, now: Timestamp) {
         self.audience.turn(&self.state, &self.watch, &self.waits, now);
         let message = self.waits.first().map_or_else(|| format!("step {}", self.state.step), |w| w.message.clone());
         self.write_heartbeat(now, true, message).await;

@@ -19,13 +19,13 @@ impl Audience for NullAudience {
     fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
-/// A run without routes, so that there is nothing to read.
+/// Returns the start of a run without routes, so that there is nothing to read.
 fn started() -> Started {
     Started { load_balancers: vec!["lb".into()], routes: Vec::new(), groups: [].into(), ..fixture::started(0) }
 }
 
 #[tokio::test]
-async fn a_baking_run_that_was_taken_over_leaves_and_hears_no_request() {
+async fn taken_over_baking_run_stops_and_ignores_requests() {
     let plan = Plan { marker: MarkerMode::None, ..fixture::plan() };
     let store = Arc::new(MemoryStore::new());
     let ports = Ports {
@@ -54,5 +54,5 @@ async fn a_baking_run_that_was_taken_over_leaves_and_hears_no_request() {
     store.put_request("alpha-1", &Request::Promote { by: "carol@pc".into(), full: false }).await.unwrap();
     let ending = run.drive().await.unwrap();
     assert!(matches!(&ending, Ending::Stopped(StopReason::Lock, why) if why.contains("bob@pc")), "{ending:?}");
-    assert_eq!(store.requests("alpha-1").await.unwrap().len(), 1, "it is the other's to hear");
+    assert_eq!(store.requests("alpha-1").await.unwrap().len(), 1, "the request must stay for the new owner");
 }

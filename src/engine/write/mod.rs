@@ -1,5 +1,5 @@
-//! The executor: writes a chunk of a batch and returns the outcome of each route. It owns concurrency, rate, back-off
-//! and re-reading. It takes no decisions: the batch says what to write.
+//! Writes a chunk of a batch and returns the outcome of each route. Handles concurrency, rate, back-off and repeated
+//! reads. Do not add decisions: the batch says what to write.
 
 use std::collections::BTreeMap;
 
@@ -18,42 +18,43 @@ use crate::port::WriteError;
 
 pub mod restore;
 
-/// Writes at the same time.
+/// The maximum number of writes at the same time.
 const PARALLEL: usize = 10;
-/// Routes in one turn: one page of a read by ARN.
+/// The number of routes in one loop iteration: one page of a read by ARN.
 const CHUNK: usize = 20;
 /// The maximum age of the observation for a blind write (a write without a read before it).
 const MAX_BLIND_AGE: SignedDuration = SignedDuration::from_mins(1);
-/// Calls that raises always leave in the bucket, so that a rollback can send them at once even right after a raise.
+/// The calls that raises always leave in the bucket, so that a rollback can start at once even right after a raise.
 const RESERVE: f64 = 8.0;
-/// After this many refusals in a row a route counts as refused.
+/// The number of refusals in a row after which a route counts as refused.
 const REFUSALS: u32 = 3;
 
-/// A write that is about to be sent.
+/// A write that is ready to be sent.
 pub struct PreparedWrite {
     pub write: Write,
-    /// The previous split: a read-back may still show it.
+    /// The split before the write. A read-back may still return it.
     before: Split,
-    /// The complete new content of the route.
+    /// The new content of the route, complete.
     content: RouteContent,
 }
 
-/// What the executor remembers between turns.
+/// The state of the executor between loop iterations.
 pub struct Executor {
     bucket: TokenBucket,
-    /// Failed tries in a row, and the time of the next try.
+    /// The number of failed writes in a row, and the time of the next try, by route.
     backoffs: BTreeMap<RouteId, (u32, Timestamp)>,
     refusals: BTreeMap<RouteId, u32>,
 }
 
 impl Executor {
-    /// An executor with a full bucket.
+    /// Creates an executor with a full bucket.
     pub fn new(settings: &Settings, now: Timestamp) -> Self {
         Self { bucket: TokenBucket::new(settings.modify, now), backoffs: BTreeMap::new(), refusals: BTreeMap::new() }
     }
 
-    /// The writes of a batch that may be sent now: as many as the rate allows, without those that wait after a failure.
-    pub fn chunk(&mut self, writes: &[Write], now: Timestamp) -> Vec<Write> {
+    /// Returns the writes of a batch that may be sent now. Limits them by the rate, and omits writes that wait after a
+    /// failure.
+    pub fn next_chunk(&mut self, writes: &[Write], now: Timestamp) -> Vec<Write> {
         let ready: Vec<_> = writes
             .iter()
             .filter(|w| self.backoffs.get(&w.route).is_none_or(|(_, at)| *at <= now))
@@ -64,15 +65,16 @@ impl Executor {
         ready.into_iter().take(granted).collect()
     }
 
-    /// When the next write of a batch may be sent.
+    /// Returns the time when the next write of a batch may be sent.
     pub fn next_write_at(&self, writes: &[Write], now: Timestamp) -> Timestamp {
         let soon = now + SignedDuration::from_millis(350);
         let times = writes.iter().map(|w| self.backoffs.get(&w.route).map_or(soon, |(_, at)| *at));
         times.min().unwrap_or(soon).max(soon)
     }
 
-    /// Reads the routes and compares them with the expectation. Returns outcomes for routes that need no write, and the
-    /// writes for the others. The watch gets the new readings, so that an older reading does not contradict them.
+    /// Reads the routes and compares them with the expected content. Returns outcomes for routes that need no write,
+    /// and the writes for the others. Stores the new readings in `watch`, so that an older reading does not contradict
+    /// them.
     pub async fn prepare(
         &mut self,
         ports: &Ports,
@@ -90,8 +92,8 @@ impl Executor {
         for write in chunk {
             let read = live
                 .remove(&write.route)
-                .unwrap_or_else(|| Err(Unreadable::Unavailable("AWS returned no answer for this route".into())));
-            match self.compare(write, read, state, watch, now) {
+                .unwrap_or_else(|| Err(Unreadable::Unavailable("AWS returned no result for this route".into())));
+            match self.compare_with_live(write, read, state, watch, now) {
                 Ok(ready) => {
                     events.extend(overwrite_events(state, &ready));
                     prepared.push(ready);
@@ -102,7 +104,7 @@ impl Executor {
         (events, prepared)
     }
 
-    fn compare(
+    fn compare_with_live(
         &mut self,
         write: Write,
         read: Result<RouteContent, Unreadable>,
@@ -119,7 +121,7 @@ impl Executor {
                     &write.route,
                     WriteResult::Deleted,
                     None,
-                    Some("AWS does not find it".into()),
+                    Some("AWS does not find the route".into()),
                 )));
             }
             Err(why) => {
@@ -129,7 +131,7 @@ impl Executor {
                         &write.route,
                         WriteResult::Unreadable,
                         None,
-                        Some(format!("not written, because it cannot be read: {why}")),
+                        Some(format!("not written, because the route cannot be read: {why}")),
                     )));
                 };
                 live
@@ -138,46 +140,47 @@ impl Executor {
         let Some(before) = live.forward_split().cloned() else {
             return Err(Some(drifted(state, &write.route, live)));
         };
-        // A stale read may show the split before our own last write, which is what a rollback wants to write. So it is
-        // written even if it seems to be there already.
+        // A stale read may show the split before this run's last write, and a rollback wants to write that split. So
+        // the route is written even if it already seems to have the wanted split.
         let outdated = may_be_stale(state, &write.route, &before, now);
         if before.equivalent(&write.set) && !outdated {
-            // The last observation shows the wanted split, but this is not a read-back.
+            // The last observation shows the wanted split, but an observation does not count as a read-back.
             if let Some(why) = unread {
                 self.back_off(&write.route, now, retry::WRITE);
-                let why = format!("cannot be read: {why}");
+                let why = format!("the route cannot be read: {why}");
                 return Err(Some(outcome(&write.route, WriteResult::Unreadable, None, Some(why))));
             }
             return Err(Some(outcome(&write.route, WriteResult::Already, Some(before), None)));
         }
-        let beside = |route: &Route| live.equivalent_except_split(route.expected());
-        if write
-            .expect
-            .as_ref()
-            .is_some_and(|expect| !before.equivalent(expect) || !state.routes.get(&write.route).is_none_or(beside))
-        {
+        let is_unchanged_beside_split = |route: &Route| live.equivalent_except_split(route.expected());
+        if write.expect.as_ref().is_some_and(|expect| {
+            !before.equivalent(expect) || !state.routes.get(&write.route).is_none_or(is_unchanged_beside_split)
+        }) {
             if outdated {
                 self.back_off(&write.route, now, retry::WRITE);
-                let why = "the reading may be older than the last write".to_owned();
+                let why = "the read content may be older than the last write".to_owned();
                 return Err(Some(outcome(&write.route, WriteResult::Unreadable, None, Some(why))));
             }
             return Err(Some(drifted(state, &write.route, live)));
         }
-        // An automatic rollback never overwrites what another actor wrote. A stage was computed without it: it is
-        // computed again, because it must not take away what the other actor restored.
-        let again = |rollback: &Rollback| {
+        // An automatic rollback never overwrites a change by another actor. A stage of a rollback was computed without
+        // this change. The stage is computed again, because it must not undo what the other actor restored.
+        let must_compute_again = |rollback: &Rollback| {
             let drift = || state.routes.get(&write.route).and_then(Route::drifted_content);
             rollback.automatic
                 || (rollback.unfinished_stage().is_some() && drift().is_none_or(|c| !c.equivalent(&live)))
         };
-        if restore && state.rollback.as_ref().is_some_and(again) && is_foreign(state, &write.route, &before) {
+        if restore
+            && state.rollback.as_ref().is_some_and(must_compute_again)
+            && is_foreign(state, &write.route, &before)
+        {
             return Err(Some(drifted(state, &write.route, live)));
         }
         let content = live.with_split(&write.set);
         Ok(PreparedWrite { write, before, content })
     }
 
-    /// Sends the writes and reads each back until it is equal, or has drifted, or the time is up.
+    /// Sends the writes and reads each route back until its content is as written, or has drifted, or the time is up.
     pub async fn send(
         &mut self,
         ports: &Ports,
@@ -201,7 +204,7 @@ impl Executor {
                 Err(WriteError::Unanswered(why)) => open.push((prepared, Some(why))),
                 Err(error) => {
                     self.back_off(&prepared.write.route, ports.clock.now(), retry::WRITE);
-                    events.push(self.rejected(&prepared.write.route, error));
+                    events.push(self.record_rejection(&prepared.write.route, error));
                 }
             }
         }
@@ -227,8 +230,13 @@ impl Executor {
             let now = ports.clock.now();
             let last = now >= until;
             open.retain(|(prepared, answer)| {
-                match self.verdict(prepared, answer.as_deref(), live.remove(&prepared.write.route), (now, last), state)
-                {
+                match self.judge_read_back(
+                    prepared,
+                    answer.as_deref(),
+                    live.remove(&prepared.write.route),
+                    (now, last),
+                    state,
+                ) {
                     Some(event) => {
                         events.push(event);
                         false
@@ -242,7 +250,7 @@ impl Executor {
         }
     }
 
-    fn verdict(
+    fn judge_read_back(
         &mut self,
         prepared: &PreparedWrite,
         answer: Option<&str>,
@@ -254,11 +262,11 @@ impl Executor {
         let outdated =
             |live: &RouteContent| live.forward_split().is_some_and(|split| may_be_stale(state, id, split, now));
         let why = |fallback: &str| {
-            Some(answer.map_or_else(|| fallback.to_owned(), |a| format!("no answer to the write: {a}")))
+            Some(answer.map_or_else(|| fallback.to_owned(), |a| format!("no response to the write: {a}")))
         };
         match read {
-            // The split before the last write may be the one that this write restores: if the write was not answered, a
-            // stale read does not prove it.
+            // The write may restore the split before the last write. If the write got no response, a stale read of that
+            // split does not prove that the write took effect.
             Some(Ok(live)) if answer.is_some() && outdated(&live) => {
                 last.then(|| outcome(id, WriteResult::Unknown, None, why("the write is not confirmed by a read")))
             }
@@ -268,20 +276,25 @@ impl Executor {
                 Some(outcome(id, WriteResult::Applied, Some(live.split), None))
             }
             Some(Ok(live)) if live.split.equivalent(&prepared.before) || outdated(&live) => last.then(|| {
-                outcome(id, WriteResult::Unknown, None, why("AWS accepted the write, but reads do not show it yet"))
+                outcome(
+                    id,
+                    WriteResult::Unknown,
+                    None,
+                    why("AWS accepted the write, but reads still show the old weights"),
+                )
             }),
             Some(Ok(live)) => Some(drifted(state, id, live)),
             Some(Err(Unreadable::NotFound(_))) => {
-                Some(outcome(id, WriteResult::Deleted, None, Some("AWS does not find it".into())))
+                Some(outcome(id, WriteResult::Deleted, None, Some("AWS does not find the route".into())))
             }
-            Some(Err(error)) => {
-                last.then(|| outcome(id, WriteResult::Unknown, None, why(&format!("cannot be read back: {error}"))))
-            }
-            None => last.then(|| outcome(id, WriteResult::Unknown, None, why("cannot be read back"))),
+            Some(Err(error)) => last.then(|| {
+                outcome(id, WriteResult::Unknown, None, why(&format!("the route cannot be read back: {error}")))
+            }),
+            None => last.then(|| outcome(id, WriteResult::Unknown, None, why("the route cannot be read back"))),
         }
     }
 
-    fn rejected(&mut self, id: &RouteId, error: WriteError) -> Event {
+    fn record_rejection(&mut self, id: &RouteId, error: WriteError) -> Event {
         let result = match &error {
             WriteError::NotFound(_) => WriteResult::Deleted,
             WriteError::Throttled => {
@@ -296,12 +309,12 @@ impl Executor {
         outcome(id, result, None, Some(error.to_string()))
     }
 
-    /// Routes whose writes were refused [`REFUSALS`] times in a row.
+    /// Returns the routes whose writes were refused [`REFUSALS`] times in a row.
     pub fn refused_routes(&self) -> impl Iterator<Item = &RouteId> {
         self.refusals.iter().filter(|(_, n)| **n >= REFUSALS).map(|(id, _)| id)
     }
 
-    /// Forgets all refusals, because the situation or the goal has changed.
+    /// Clears all refusals, because the situation or the intended shares have changed.
     pub fn clear_refusals(&mut self) {
         self.refusals.clear();
     }
@@ -313,8 +326,8 @@ impl Executor {
     }
 }
 
-/// The content of a route if it was read less than a minute ago and equals what we last confirmed. A blind write needs
-/// this.
+/// Returns the content of a route if it was read less than a minute ago and equals the last confirmed content. A blind
+/// write needs this content.
 fn recent_content(state: &State, watch: &Observed, id: &RouteId, now: Timestamp) -> Option<RouteContent> {
     let route = state.routes.get(id)?;
     let reading = watch.routes.get(id).filter(|r| now.duration_since(r.at) < MAX_BLIND_AGE)?;
@@ -322,8 +335,8 @@ fn recent_content(state: &State, watch: &Observed, id: &RouteId, now: Timestamp)
     live.equivalent(&route.confirmed).then(|| live.clone())
 }
 
-/// Whether a split was written by someone else: it is neither the last confirmed one, nor an earlier one, nor one that
-/// we sent.
+/// Returns whether someone else wrote a split: the split is not the last confirmed one, not an earlier one, and not one
+/// that this run sent.
 fn is_foreign(state: &State, id: &RouteId, split: &Split) -> bool {
     let Some(route) = state.routes.get(id) else { return false };
     let sent =
@@ -331,13 +344,13 @@ fn is_foreign(state: &State, id: &RouteId, split: &Split) -> bool {
     !sent.chain([route.split()]).any(|ours| ours.equivalent(split))
 }
 
-/// Whether a reading with this split may be stale and so proves nothing.
+/// Returns whether a reading with this split may be stale and so proves nothing.
 fn may_be_stale(state: &State, id: &RouteId, split: &Split, now: Timestamp) -> bool {
     state.routes.get(id).is_some_and(|route| route.is_outdated(split, now))
 }
 
-/// Returns events that name the foreign change that an operator's rollback overwrites. From then on the run knows that
-/// a stale read may show that change.
+/// Returns events that name the foreign change that an operator's rollback overwrites. With these events the run knows
+/// that a later stale read may show that change.
 fn overwrite_events(state: &State, prepared: &PreparedWrite) -> Vec<Event> {
     let id = &prepared.write.route;
     let Some(route) =
@@ -348,8 +361,9 @@ fn overwrite_events(state: &State, prepared: &PreparedWrite) -> Vec<Event> {
     let live = prepared.content.with_split(&prepared.before);
     let known = route.drifted_content().is_some_and(|changed| changed.equivalent(&live));
     let shares = desired_split::shares_of(route, &prepared.before);
-    let there = shares.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ");
-    let message = format!("{}: the rollback overwrites a change by someone else ({there})", route.start.label);
+    let shares_text =
+        shares.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ");
+    let message = format!("{}: the rollback overwrites a change by someone else ({shares_text})", route.start.label);
     let seen = (!known).then(|| drifted(state, id, live));
     seen.into_iter().chain([Event::Notice { message, refused: None, request: None }]).collect()
 }

@@ -1,9 +1,9 @@
-//! The executor of a rollback: restores all routes concurrently. Each route is written, read back, and written again if
-//! that failed. No route waits for another one.
+//! Restores all routes of a rollback concurrently. Each route is written, read back, and written again if that failed.
+//! No route waits for another route.
 //!
-//! Writes stay under way across turns: a turn sends the writes that are possible, processes the answers, and ends within
-//! a second, so that requests and other owners are noticed. The rate is unlimited until AWS throttles; from then on it
-//! is AWS's own rate ([`Pace`]).
+//! Writes stay in progress across loop iterations. An iteration sends the writes that are possible, processes the
+//! responses, and ends within a second, so that requests and other owners are noticed. The rate is unlimited until AWS
+//! throttles; from then on it is the rate that AWS accepts ([`RestorePace`]).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,18 +27,18 @@ use crate::engine::{Ports, Settings};
 use crate::port::WriteError;
 use crate::port::store::Store;
 
-/// Writes under way at the same time: twice the burst that AWS accepts ([`Rate`]). Each needs 64 kB of buffers, and
-/// more of them would not end earlier: the next is sent as soon as one is answered.
+/// The maximum number of writes in progress: twice the burst that AWS accepts ([`Rate`]). Each write needs 64 kB of
+/// buffers. More writes would not end earlier, because the next write is sent as soon as one gets a response.
 const PARALLEL: usize = 40;
-/// The longest duration of a turn.
+/// The longest duration of one loop iteration.
 const TURN: SignedDuration = SignedDuration::from_secs(1);
-/// How long an accepted write is read back until its outcome is unknown.
+/// The time for which an accepted write is read back before its outcome is unknown.
 const READ_BACK_TIMEOUT: SignedDuration = SignedDuration::from_secs(10);
-/// Accepted writes are read back once all answers have arrived, but at the latest after this time: some answers take
-/// until their deadline.
+/// The longest wait before accepted writes are read back. They are read back earlier if all responses have arrived, but
+/// some responses take until the deadline.
 const ANSWER_WAIT: SignedDuration = SignedDuration::from_millis(250);
 
-/// The answer to a call.
+/// The result of a call in progress.
 enum CallResult {
     Answer(Box<PreparedWrite>, Result<(), WriteError>),
     Read(Vec<(RouteId, Result<RouteContent, Unreadable>)>),
@@ -48,40 +48,39 @@ enum CallResult {
 /// A write that was sent and must be read back.
 struct PendingReadBack {
     prepared: Box<PreparedWrite>,
-    /// Why it was not answered; `None`: it was accepted.
+    /// The reason why the write got no response; `None`: AWS accepted the write.
     unanswered: Option<String>,
     since: Timestamp,
-    /// When the next read is due.
+    /// The time of the next read.
     due: Timestamp,
-    /// Reads so far.
+    /// The number of reads so far.
     reads: u32,
 }
 
-/// The calls of a rollback that are under way.
+/// The calls of a rollback that are in progress.
 pub struct InFlight {
     pace: RestorePace,
     calls: FuturesUnordered<BoxFuture<'static, CallResult>>,
-    /// Routes with a write that is not answered yet.
+    /// The routes with a write that got no response yet.
     sent: BTreeSet<RouteId>,
     read_backs: Vec<PendingReadBack>,
     reading: bool,
     marking: bool,
 }
 
-/// What happened in a turn.
+/// The results of one loop iteration.
 #[derive(Default)]
 pub struct TurnResult {
     pub events: Vec<Event>,
-    /// The result of putting the marker, if it ended in this turn.
+    /// The result of putting the marker, if that ended in this iteration.
     pub marked: Option<Result<(), MarkerError>>,
 }
 
 impl InFlight {
     pub fn new(rate: Rate) -> Self {
-        let landing = FuturesUnordered::new();
         Self {
             pace: RestorePace::new(rate.per_second),
-            calls: landing,
+            calls: FuturesUnordered::new(),
             sent: BTreeSet::new(),
             read_backs: Vec::new(),
             reading: false,
@@ -89,29 +88,29 @@ impl InFlight {
         }
     }
 
-    /// Whether a route's last write is still under way.
+    /// Returns whether a route's last write is still in progress.
     fn contains(&self, id: &RouteId) -> bool {
         self.sent.contains(id) || self.read_backs.iter().any(|c| c.prepared.write.route == *id)
     }
 
-    /// Whether nothing is under way.
-    pub fn idle(&self) -> bool {
+    /// Returns whether no call is in progress.
+    pub fn is_idle(&self) -> bool {
         self.calls.is_empty() && self.read_backs.is_empty()
     }
 
-    /// When the next read starts, if one is due and none is under way.
+    /// Returns the time of the next read, if a read is due and none is in progress.
     fn next_read(&self) -> Option<Timestamp> {
         let due = |c: &PendingReadBack| if self.sent.is_empty() { c.due } else { c.due.max(c.since + ANSWER_WAIT) };
         self.read_backs.iter().map(due).min().filter(|_| !self.reading)
     }
 
-    /// Puts the marker at the same time.
+    /// Starts to put the marker, in parallel with the writes.
     pub fn put_marker(&mut self, marking: BoxFuture<'static, Result<(), MarkerError>>) {
         self.marking = true;
         self.calls.push(marking.map(CallResult::Marked).boxed());
     }
 
-    /// Waits until the marker is put, if that is under way.
+    /// Waits until the marker is put. Returns at once if no such call is in progress.
     pub async fn wait_for_marker(&mut self) {
         while self.marking {
             match self.calls.next().await {
@@ -121,8 +120,9 @@ impl InFlight {
         }
     }
 
-    /// The restoring writes that may be sent now, in their order. Writes that need no read (`blind`) come first.
-    pub fn ready(
+    /// Returns the restoring writes that may be sent now, in their order. Writes that need no read (`blind`) come
+    /// first.
+    pub fn ready_writes(
         &mut self,
         executor: &Executor,
         writes: &[Write],
@@ -153,9 +153,9 @@ impl InFlight {
         }
     }
 
-    /// Processes the answers that arrived, or waits for the next one, until the end of the turn or until more writes
-    /// may be sent (`more`).
-    pub async fn land(
+    /// Processes the responses that arrived, or waits for the next response. Returns at the end of the loop iteration,
+    /// or when more writes may be sent (`more`).
+    pub async fn collect_responses(
         &mut self,
         executor: &mut Executor,
         ports: &Ports,
@@ -168,34 +168,34 @@ impl InFlight {
         let mut turn = TurnResult::default();
         loop {
             let now = ports.clock.now();
-            self.read(ports, now);
+            self.start_read_back(ports, now);
             let until = self.next_read().map_or(end, |read| read.min(end));
             let left = until.duration_since(now).max(SignedDuration::from_millis(1)).unsigned_abs();
-            let landed = tokio::select! {
+            let result = tokio::select! {
                 biased;
-                Some(landed) = self.calls.next() => Some(landed),
+                Some(result) = self.calls.next() => Some(result),
                 () = ports.clock.sleep(left) => None,
             };
             let now = ports.clock.now();
-            let came = landed.is_some();
-            self.take(executor, landed, state, now, &mut turn);
-            while let Some(Some(landed)) = self.calls.next().now_or_never() {
-                self.take(executor, Some(landed), state, now, &mut turn);
+            let arrived = result.is_some();
+            self.process_result(executor, result, state, now, &mut turn);
+            while let Some(Some(result)) = self.calls.next().now_or_never() {
+                self.process_result(executor, Some(result), state, now, &mut turn);
             }
-            self.read(ports, now);
-            let said = !turn.events.is_empty() || turn.marked.is_some();
-            if said || now >= end || (came && full) || self.idle() {
-                // Polls once more, so that a read that was started above is sent before this returns.
-                if let Some(Some(landed)) = self.calls.next().now_or_never() {
-                    self.take(executor, Some(landed), state, now, &mut turn);
+            self.start_read_back(ports, now);
+            let has_result = !turn.events.is_empty() || turn.marked.is_some();
+            if has_result || now >= end || (arrived && full) || self.is_idle() {
+                // One more poll sends a read that was started above before this function returns.
+                if let Some(Some(result)) = self.calls.next().now_or_never() {
+                    self.process_result(executor, Some(result), state, now, &mut turn);
                 }
                 return turn;
             }
         }
     }
 
-    /// Starts to read back the writes that are due.
-    fn read(&mut self, ports: &Ports, now: Timestamp) {
+    /// Starts to read back the routes that are due.
+    fn start_read_back(&mut self, ports: &Ports, now: Timestamp) {
         if self.next_read().is_none_or(|at| at > now) {
             return;
         }
@@ -206,22 +206,22 @@ impl InFlight {
         self.calls.push(async move { CallResult::Read(traffic.routes(&ids).await.into_iter().collect()) }.boxed());
     }
 
-    fn take(
+    fn process_result(
         &mut self,
         executor: &mut Executor,
-        landed: Option<CallResult>,
+        result: Option<CallResult>,
         state: &State,
         now: Timestamp,
         turn: &mut TurnResult,
     ) {
-        match landed {
+        match result {
             Some(CallResult::Answer(prepared, answer)) => {
-                turn.events.extend(self.answered(executor, prepared, answer, now));
+                turn.events.extend(self.process_response(executor, prepared, answer, now));
             }
             Some(CallResult::Read(live)) => {
                 self.reading = false;
                 for (id, read) in live {
-                    turn.events.extend(self.checked(executor, &id, read, state, now));
+                    turn.events.extend(self.process_read_back(executor, &id, read, state, now));
                 }
             }
             Some(CallResult::Marked(result)) => {
@@ -232,7 +232,7 @@ impl InFlight {
         }
     }
 
-    fn answered(
+    fn process_response(
         &mut self,
         executor: &mut Executor,
         prepared: Box<PreparedWrite>,
@@ -243,7 +243,7 @@ impl InFlight {
         let unanswered = match answer {
             Ok(()) => None,
             Err(WriteError::Unanswered(why)) => Some(why),
-            // It is sent again as soon as the pace allows, without a back-off for this route.
+            // The write is sent again as soon as the pace allows, without a back-off for this route.
             Err(WriteError::Throttled) => {
                 self.pace.throttled(now);
                 return Some(outcome(
@@ -255,7 +255,7 @@ impl InFlight {
             }
             Err(error) => {
                 executor.back_off(&prepared.write.route, now, RESTORE);
-                return Some(executor.rejected(&prepared.write.route, error));
+                return Some(executor.record_rejection(&prepared.write.route, error));
             }
         };
         if unanswered.is_none() {
@@ -265,8 +265,9 @@ impl InFlight {
         None
     }
 
-    /// The outcome of a write by its read-back; `None` if it must be read again or if the run already has the outcome.
-    fn checked(
+    /// Returns the outcome of a write after its read-back. Returns `None` if the route must be read again or if the run
+    /// already has the outcome.
+    fn process_read_back(
         &mut self,
         executor: &mut Executor,
         id: &RouteId,
@@ -276,14 +277,15 @@ impl InFlight {
     ) -> Option<Event> {
         let at = self.read_backs.iter().position(|c| c.prepared.write.route == *id)?;
         let mut check = self.read_backs.swap_remove(at);
-        let there = read.as_ref().ok().and_then(RouteContent::forward_split);
+        let live_split = read.as_ref().ok().and_then(RouteContent::forward_split);
         let PreparedWrite { before, write, .. } = &*check.prepared;
-        let open = there.is_some_and(|f| {
+        let open = live_split.is_some_and(|f| {
             (f.equivalent(before) && !before.equivalent(&write.set)) || may_be_stale(state, id, f, now)
         });
-        // A write without an answer is sent again soon: it may never have reached AWS.
+        // A write without a response is sent again soon, because it may never have reached AWS.
         let last = now.duration_since(check.since) >= READ_BACK_TIMEOUT || (open && check.unanswered.is_some());
-        let event = executor.verdict(&check.prepared, check.unanswered.as_deref(), Some(read), (now, last), state);
+        let event =
+            executor.judge_read_back(&check.prepared, check.unanswered.as_deref(), Some(read), (now, last), state);
         let Some(event) = event else {
             check.reads += 1;
             check.due = now + READ_BACK_SOON.after(check.reads);
@@ -296,21 +298,21 @@ impl InFlight {
         state.routes.get(id).is_some_and(|r| r.open_writes.is_some()).then_some(event)
     }
 
-    /// When more of these writes may be sent; `None`: all are under way.
-    pub fn again(&self, executor: &Executor, writes: &[Write], now: Timestamp) -> Option<Timestamp> {
+    /// Returns the time when more of these writes may be sent; `None`: all are in progress.
+    pub fn next_send_at(&self, executor: &Executor, writes: &[Write], now: Timestamp) -> Option<Timestamp> {
         let left = writes.iter().filter(|w| !self.contains(&w.route));
         let first = left.map(|w| executor.backoffs.get(&w.route).map_or(now, |(_, at)| *at)).min()?;
         Some(first.max(self.pace.next()).max(now + SignedDuration::from_millis(10)))
     }
 }
 
-/// Prepares a write without a read before it, because its route was seen as the journal says less than a minute ago: by
-/// this process, or at `seen` by the previous one. `None` if that is not the case, or if the write would change
-/// nothing: then a read must show that. `None` also for a stage, which is not urgent.
+/// Prepares a write without a read before it. Requires that the route was read as journalled less than a minute ago: by
+/// this process, or at `verified_at` by the previous process. Returns `None` if that is not the case, or if the write
+/// would change nothing, because a read must show that. Also returns `None` for a stage, which is not urgent.
 pub fn prepare_blind_write(
     state: &State,
     watch: &Observed,
-    seen: Option<Timestamp>,
+    verified_at: Option<Timestamp>,
     write: &Write,
     now: Timestamp,
 ) -> Option<PreparedWrite> {
@@ -322,29 +324,32 @@ pub fn prepare_blind_write(
         .routes
         .get(id)
         .filter(|r| r.open_writes.is_none() && r.drift.is_none() && !r.split().equivalent(&write.set))?;
-    let before = seen.is_some_and(|at| now.duration_since(at) < MAX_BLIND_AGE) && !watch.routes.contains_key(id);
+    let before = verified_at.is_some_and(|at| now.duration_since(at) < MAX_BLIND_AGE) && !watch.routes.contains_key(id);
     let content = if before { route.confirmed.clone() } else { recent_content(state, watch, id, now)? };
     Some(PreparedWrite { before: route.split().clone(), content: content.with_split(&write.set), write: write.clone() })
 }
 
-/// When the previous process last saw every route as the journal says, if that is less than a minute ago. `None` also
-/// if the journal has a route whose original groups had no healthy target: then they must be read again first.
+/// Returns the time when the previous process last read every route as journalled, if that is less than a minute ago.
+/// Returns `None` if the journal has a route whose original groups had no healthy target, because these groups must be
+/// read again first.
 pub async fn last_seen_intact(
     store: &dyn Store,
     records: &[Record],
     state: &State,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let seen = store
+    let verified_at = store
         .heartbeat(&state.run)
         .await?
         .verified_at
         .filter(|at| now.duration_since(*at) < MAX_BLIND_AGE && *at <= now)?;
     let health =
         records.iter().rev().find_map(|r| if let Event::Health { groups } = &r.event { Some(groups) } else { None });
-    let dead = |arn: &str| health.is_some_and(|groups| groups.get(arn).is_some_and(|c| c.healthy == 0));
-    let lost = |route: &Route| {
-        !groups_after_rollback(state, route).is_empty() && groups_after_rollback(state, route).into_iter().all(dead)
+    let has_no_healthy_target =
+        |arn: &str| health.is_some_and(|groups| groups.get(arn).is_some_and(|c| c.healthy == 0));
+    let has_only_unhealthy_groups = |route: &Route| {
+        !groups_after_rollback(state, route).is_empty()
+            && groups_after_rollback(state, route).into_iter().all(has_no_healthy_target)
     };
-    (!state.routes.values().any(lost)).then_some(seen)
+    (!state.routes.values().any(has_only_unhealthy_groups)).then_some(verified_at)
 }

@@ -1,5 +1,5 @@
-//! Gathers the facts that the preflight judges: in parallel, and each fact is read once. A failed read is not fatal:
-//! the facts contain the error. Nothing here judges or changes anything.
+//! Reads the facts that the preflight judges, in parallel and each only once. A failed read is not fatal: the facts
+//! contain its error. Do not judge or change anything here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,18 +19,18 @@ use crate::plan::model::metric::{GateScope, MetricGate, MetricSource};
 use crate::plan::model::{BindingMode, ClusterName, Plan, Selector, Shares, StepKind};
 use crate::port::{Cluster, Detail, Groups, Inventory, Metrics, Traffic};
 
-/// Calls at the same time. The ports limit the rates.
+/// The maximum number of calls at the same time. The ports limit the rates.
 const PARALLEL: usize = 16;
 
 /// The clusters that the plan gives access to.
 pub type ClusterPorts = BTreeMap<ClusterName, Arc<dyn Cluster>>;
 
-/// Gathers all facts for a run that starts at the first step.
+/// Reads all facts for a run that starts at the first step.
 pub async fn gather(plan: &Plan, inventory: &dyn Inventory, traffic: &dyn Traffic, clusters: &ClusterPorts) -> Facts {
     gather_at(plan, plan.strategy.start.as_ref(), inventory, traffic, clusters).await
 }
 
-/// Gathers all facts for a run that starts from other shares (`--from-step`). `start: None` accepts any live shares.
+/// Reads all facts for a run that starts from other shares (`--from-step`). `start: None` accepts any live shares.
 pub async fn gather_at(
     plan: &Plan,
     start: Option<&Shares>,
@@ -43,8 +43,8 @@ pub async fn gather_at(
     Facts { clusters: reached, ..aws }
 }
 
-/// Queries the source of every metric gate once, for the time until now, but runs no commands. Returns by gate why it
-/// cannot be read.
+/// Queries the source of every metric gate once, for the time until now, but runs no commands. Returns why sources
+/// cannot be read, by gate.
 pub async fn unreadable_gates(
     plan: &Plan,
     selection: &Selection,
@@ -76,11 +76,11 @@ pub async fn unreadable_gates(
         return BTreeMap::new();
     }
     let seen = metrics.measure(&questions).await;
-    let mute = questions.into_iter().zip(seen).filter_map(|(q, seen)| match seen {
+    let unreadable = questions.into_iter().zip(seen).filter_map(|(q, seen)| match seen {
         MeasuredValue::Unreadable { message } => Some((q.gate.name, message)),
         _ => None,
     });
-    mute.collect()
+    unreadable.collect()
 }
 
 /// Reads only the live resources that the plan's selectors match.
@@ -125,16 +125,17 @@ async fn read_live(plan: &Plan, inventory: &dyn Inventory) -> (LiveResources, At
         }
     })
     .await;
-    let live = LiveResources { load_balancers: owned(load_balancers), listeners, groups: owned(groups) };
+    let live =
+        LiveResources { load_balancers: to_owned_keys(load_balancers), listeners, groups: to_owned_keys(groups) };
     (live, attached)
 }
 
-fn owned<V>(found: BTreeMap<&Selector, V>) -> BTreeMap<Selector, V> {
+fn to_owned_keys<V>(found: BTreeMap<&Selector, V>) -> BTreeMap<Selector, V> {
     found.into_iter().map(|(selector, value)| (selector.clone(), value)).collect()
 }
 
-/// Whether a group that is already known is the only match of a selector. Tags may match more groups, so a tag selector
-/// is always queried.
+/// Returns whether a group that is already known is the only match of a selector. A tag selector may match more groups,
+/// so it is always queried.
 fn is_only_match(selector: &Selector, group: &TargetGroup) -> bool {
     match selector {
         Selector::Name(name) => *name == group.name,
@@ -143,7 +144,7 @@ fn is_only_match(selector: &Selector, group: &TargetGroup) -> bool {
     }
 }
 
-/// Calls `ask` for each key, at most [`PARALLEL`] at the same time.
+/// Calls `ask` for each key, with at most [`PARALLEL`] calls at the same time.
 async fn read_each<K: Ord + Clone, V, F: Future<Output = V>>(
     keys: BTreeSet<K>,
     ask: impl Fn(K) -> F,
@@ -168,7 +169,7 @@ async fn read_clusters(plan: &Plan, clusters: &ClusterPorts) -> BTreeMap<Cluster
 async fn read_cluster(plan: &Plan, name: &str, cluster: &dyn Cluster) -> ClusterFacts {
     let identity = match cluster.identity().await {
         Ok(identity) => identity,
-        // The other calls would fail too, each after its own timeout.
+        // The other calls would also fail, each after its own timeout.
         Err(why) => {
             return ClusterFacts {
                 bindings: Err(why.clone()),

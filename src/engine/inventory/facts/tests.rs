@@ -12,15 +12,15 @@ use crate::domain::preflight;
 use crate::domain::traffic::{RouteCensus, RouteContent, RouteId};
 use crate::port::{Caller as Identified, WriteError};
 
-/// The fixture's load balancer: it has no health data and counts its calls.
+/// The fixture's load balancer without health data. It counts the calls.
 #[derive(Default)]
 struct CountingBalancer {
-    asked: AtomicUsize,
+    calls: AtomicUsize,
 }
 
 impl CountingBalancer {
-    fn ask<T>(&self, answer: T) -> T {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+    fn count_call<T>(&self, answer: T) -> T {
+        self.calls.fetch_add(1, Ordering::Relaxed);
         answer
     }
 }
@@ -28,24 +28,24 @@ impl CountingBalancer {
 #[async_trait]
 impl Inventory for CountingBalancer {
     async fn caller(&self) -> Result<Identified, Unreadable> {
-        Ok(self.ask(Identified { account: "123456789012".to_owned(), arn: "arn:x".to_owned(), expires: None }))
+        Ok(self.count_call(Identified { account: "123456789012".to_owned(), arn: "arn:x".to_owned(), expires: None }))
     }
     async fn load_balancers(&self, _: &Selector, _: Detail) -> Result<Vec<LoadBalancer>, Unreadable> {
-        Ok(self.ask(vec![load_balancer()]))
+        Ok(self.count_call(vec![load_balancer()]))
     }
     async fn listeners(&self, _: &str, _: Detail) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
-        Ok(self.ask(live_resources().listeners.into_values().flatten().flatten().collect()))
+        Ok(self.count_call(live_resources().listeners.into_values().flatten().flatten().collect()))
     }
     async fn target_groups(&self, groups: Groups<'_>, _: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
         let found = match groups {
             Groups::Of(LB) => vec![group("webapp-a"), group("webapp-default")],
             Groups::Of(_) => Vec::new(),
             Groups::Matching(selector) => {
-                assert_eq!(*selector, Selector::Name("webapp-b".to_owned()), "what is attached is known already");
+                assert_eq!(*selector, Selector::Name("webapp-b".to_owned()), "attached groups must not be read again");
                 vec![group("webapp-b")]
             }
         };
-        Ok(self.ask(found))
+        Ok(self.count_call(found))
     }
 }
 
@@ -61,21 +61,21 @@ impl Traffic for CountingBalancer {
         Err(Unreadable::Throttled)
     }
     async fn set(&self, _: &RouteId, _: &RouteContent, _: Duration) -> Result<(), WriteError> {
-        panic!("looking changes nothing")
+        panic!("reading facts must not write")
     }
 }
 
 #[tokio::test]
-async fn each_thing_is_asked_for_once_and_what_cannot_be_read_is_a_finding() {
+async fn every_fact_is_read_once_and_a_failed_read_is_a_finding() {
     let mut plan = plan();
     let mut second = plan.workloads[0].clone();
     second.name = "other".to_owned();
     plan.workloads.push(second);
     let balancer = CountingBalancer::default();
     let facts = gather(&plan, &balancer, &balancer, &ClusterPorts::new()).await;
-    // Caller, load balancer, listeners, its groups, the one unattached group: two workloads need no more calls than
-    // one.
-    assert_eq!(balancer.asked.load(Ordering::Relaxed), 5);
+    // The five calls read the caller, the load balancer, its listeners, its groups, and the one unattached group. Two
+    // workloads need no more calls than one.
+    assert_eq!(balancer.calls.load(Ordering::Relaxed), 5);
     assert_eq!(facts.selection.routes.len(), 6);
     assert_eq!(facts.health.len(), 3);
     let findings = preflight::check(&plan, &facts, Timestamp::UNIX_EPOCH);
