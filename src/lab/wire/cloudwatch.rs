@@ -1,4 +1,5 @@
-//! CloudWatch: metrics of target groups, and the alarms that the plan names. JSON protocol, which boto3 uses too.
+//! The CloudWatch API: metrics of target groups, and the alarms that the plan names. JSON protocol, which boto3 uses
+//! too.
 
 use http::{Request, Response};
 use hyper::body::Bytes;
@@ -7,22 +8,22 @@ use serde_json::{Value, json};
 
 use crate::lab::model::{GroupCounters, World};
 
-/// The prefix of `X-Amz-Target`.
-const TARGET: &str = "GraniteServiceVersion20100801.";
+/// The prefix of the header `X-Amz-Target`, before the name of the operation.
+const TARGET_PREFIX: &str = "GraniteServiceVersion20100801.";
 
-/// Delay until the data of a minute is available.
+/// Delay after which the data of a minute is available.
 const DATA_DELAY: SignedDuration = SignedDuration::from_secs(60);
 
-/// Maximum number of queries in a call.
+/// Maximum number of queries in one call.
 const MAX_QUERIES: usize = 500;
 
-/// Name of the operation; `None`: the call is for another service.
+/// Returns the name of the operation; `None` if the call is for another service.
 pub(crate) fn operation(request: &Request<Bytes>) -> Option<String> {
     let target = request.headers().get("x-amz-target")?.to_str().ok()?;
-    target.strip_prefix(TARGET).map(str::to_owned)
+    target.strip_prefix(TARGET_PREFIX).map(str::to_owned)
 }
 
-/// Answers a call. The text is the outcome for the call log.
+/// Handles a call. Returns the response, and the outcome for the call log.
 pub(crate) fn answer(world: &World, operation: &str, request: &Request<Bytes>, id: &str) -> (Response<Bytes>, String) {
     let Ok(input) = serde_json::from_slice::<Value>(request.body()) else {
         return (
@@ -41,7 +42,7 @@ pub(crate) fn answer(world: &World, operation: &str, request: &Request<Bytes>, i
     }
 }
 
-/// Response to a failed call.
+/// Builds the response to a failed call.
 pub(crate) fn failure(status: u16, code: &str, message: &str, id: &str) -> Response<Bytes> {
     json_response(
         status,
@@ -55,15 +56,16 @@ fn json_response(status: u16, value: &Value, id: &str) -> Response<Bytes> {
 }
 
 fn metric_data(world: &World, input: &Value) -> Result<Value, (&'static str, String)> {
-    let wrong = |message: &str| ("ValidationError", message.to_owned());
-    let queries = input["MetricDataQueries"].as_array().ok_or_else(|| wrong("MetricDataQueries is required"))?;
+    let validation_error = |message: &str| ("ValidationError", message.to_owned());
+    let queries =
+        input["MetricDataQueries"].as_array().ok_or_else(|| validation_error("MetricDataQueries is required"))?;
     if queries.len() > MAX_QUERIES {
-        return Err(wrong("MetricDataQueries has more than 500 members"));
+        return Err(validation_error("MetricDataQueries has more than 500 members"));
     }
     let (from, to) = (time(&input["StartTime"]), time(&input["EndTime"]));
-    let (Some(from), Some(to)) = (from, to) else { return Err(wrong("StartTime and EndTime are required")) };
+    let (Some(from), Some(to)) = (from, to) else { return Err(validation_error("StartTime and EndTime are required")) };
     if from >= to {
-        return Err(wrong("The parameter StartTime must be less than the parameter EndTime"));
+        return Err(validation_error("The parameter StartTime must be less than the parameter EndTime"));
     }
     let descending = input["ScanBy"] != "TimestampAscending";
     let results: Result<Vec<_>, _> = queries.iter().map(|query| result(world, query, from, to, descending)).collect();
@@ -71,13 +73,13 @@ fn metric_data(world: &World, input: &Value) -> Result<Value, (&'static str, Str
 }
 
 fn result(world: &World, query: &Value, from: i64, to: i64, descending: bool) -> Result<Value, (&'static str, String)> {
-    let wrong = |message: &str| ("ValidationError", message.to_owned());
-    let id = query["Id"].as_str().ok_or_else(|| wrong("Id is required"))?;
+    let validation_error = |message: &str| ("ValidationError", message.to_owned());
+    let id = query["Id"].as_str().ok_or_else(|| validation_error("Id is required"))?;
     let stat = &query["MetricStat"];
     let period = stat["Period"]
         .as_i64()
         .filter(|p| *p >= 60 && p % 60 == 0)
-        .ok_or_else(|| wrong("Period must be a multiple of 60"))?;
+        .ok_or_else(|| validation_error("Period must be a multiple of 60"))?;
     let group = group(&stat["Metric"]);
     let complete = world.time().checked_sub(DATA_DELAY).unwrap_or(Timestamp::MIN).as_second();
     let (mut times, mut values) = (Vec::new(), Vec::new());
@@ -105,14 +107,14 @@ fn result(world: &World, query: &Value, from: i64, to: i64, descending: bool) ->
     Ok(json!({"Id": id, "Label": label, "Timestamps": times, "Values": values, "StatusCode": "Complete"}))
 }
 
-/// The target group of a metric, as the end of its ARN.
+/// Returns the target group of a metric, as the end of the group's ARN.
 fn group(metric: &Value) -> Option<String> {
     let dimensions = metric["Dimensions"].as_array()?;
     let named = dimensions.iter().find(|d| d["Name"] == "TargetGroup")?;
     named["Value"].as_str().filter(|_| metric["Namespace"] == "AWS/ApplicationELB").map(str::to_owned)
 }
 
-/// The value of a period; `None`: no traffic, or no errors.
+/// Returns the value of a metric in a period; `None` if there was no traffic or no error.
 #[allow(clippy::cast_precision_loss)]
 fn value(metric: &Value, statistic: &str, counted: &GroupCounters) -> Option<f64> {
     let some = |count: u64| (count > 0).then_some(count as f64);
@@ -129,7 +131,7 @@ fn value(metric: &Value, statistic: &str, counted: &GroupCounters) -> Option<f64
     }
 }
 
-/// Seconds since the epoch, from a number or a text.
+/// Parses a time, in seconds since the epoch, from a number or a string.
 #[allow(clippy::cast_possible_truncation)]
 fn time(value: &Value) -> Option<i64> {
     value.as_f64().map(|t| t as i64).or_else(|| value.as_str()?.parse::<Timestamp>().ok().map(Timestamp::as_second))

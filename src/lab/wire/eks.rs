@@ -1,4 +1,4 @@
-//! EKS: ListClusters and DescribeCluster.
+//! The EKS API: ListClusters and DescribeCluster.
 
 use http::{Request, Response};
 use hyper::body::Bytes;
@@ -11,12 +11,12 @@ use crate::base::partition;
 pub(crate) struct ClusterDescription {
     pub name: String,
     pub endpoint: String,
-    /// PEM in base64; empty: none.
+    /// Certificate of the CA, PEM in base64; empty if there is none.
     pub ca: String,
     pub version: String,
 }
 
-/// Name of the operation.
+/// Returns the name of the operation.
 pub(crate) fn operation(request: &Request<Bytes>) -> String {
     match (request.method().as_str(), path(request).as_slice()) {
         ("GET", ["clusters"]) => "ListClusters".into(),
@@ -25,7 +25,7 @@ pub(crate) fn operation(request: &Request<Bytes>) -> String {
     }
 }
 
-/// Answers a call. The text is the outcome for the call log.
+/// Handles a call. Returns the response, and the outcome for the call log.
 pub(crate) fn answer(
     clusters: &[ClusterDescription],
     account: &str,
@@ -40,7 +40,10 @@ pub(crate) fn answer(
         }
         ("GET", ["clusters", name]) => {
             if let Some(cluster) = clusters.iter().find(|c| c.name == *name) {
-                return (json_answer(200, &json!({"cluster": described(cluster, account, region)}), id), "ok".into());
+                return (
+                    json_answer(200, &json!({"cluster": describe_cluster(cluster, account, region)}), id),
+                    "ok".into(),
+                );
             }
             let message = format!("No cluster found for name: {name}.");
             (failure(404, "ResourceNotFoundException", &message, id), "ResourceNotFoundException".into())
@@ -56,7 +59,7 @@ fn path(request: &Request<Bytes>) -> Vec<&str> {
     request.uri().path().split('/').filter(|p| !p.is_empty()).collect()
 }
 
-fn described(cluster: &ClusterDescription, account: &str, region: &str) -> Value {
+fn describe_cluster(cluster: &ClusterDescription, account: &str, region: &str) -> Value {
     let authority = if cluster.ca.is_empty() { json!({}) } else { json!({"data": cluster.ca}) };
     json!({
         "name": cluster.name,
@@ -78,7 +81,7 @@ fn described(cluster: &ClusterDescription, account: &str, region: &str) -> Value
     })
 }
 
-/// Response to a failed call.
+/// Builds the response to a failed call.
 pub(crate) fn failure(status: u16, code: &str, message: &str, id: &str) -> Response<Bytes> {
     let mut response = json_answer(status, &json!({"message": message}), id);
     if let Ok(value) = http::HeaderValue::from_str(code) {

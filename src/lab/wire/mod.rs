@@ -1,4 +1,5 @@
-//! The lab's API protocols, as functions from request to response. No state belongs here: it is the model's.
+//! The API protocols of the lab, as functions from request to response. State must not be added here; it belongs to the
+//! model.
 
 pub(crate) mod cloudwatch;
 pub(crate) mod eks;
@@ -11,7 +12,7 @@ pub(crate) mod xml;
 use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Bytes;
 
-/// A complete AWS response with its request ID.
+/// Builds a complete AWS response with its request ID.
 fn text(status: u16, content_type: &'static str, body: String, id: &str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -4,14 +4,14 @@
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-/// A call: its name, and its parameters as a tree. Lists are arrays, scalars are strings.
+/// A call: the name of the operation, and its parameters as a tree. Lists are arrays, scalars are strings.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Query {
-    /// Operation, such as `ModifyRule`.
+    /// Name of the operation, such as `ModifyRule`.
     pub action: String,
-    /// API version, such as `2015-12-01`.
+    /// Version of the API, such as `2015-12-01`.
     pub version: String,
-    /// The parameters.
+    /// Parameters of the call, as a tree.
     pub input: Value,
 }
 
@@ -28,17 +28,17 @@ impl Query {
         Self { action, version, input: lists(Value::Object(root)) }
     }
 
-    /// A string parameter.
+    /// Returns a string parameter.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.input[name].as_str()
     }
 
-    /// A list of strings.
+    /// Returns a parameter that is a list of strings.
     pub fn texts(&self, name: &str) -> Vec<&str> {
         self.list(name).iter().filter_map(Value::as_str).collect()
     }
 
-    /// A list.
+    /// Returns a parameter that is a list.
     pub fn list(&self, name: &str) -> &[Value] {
         self.input[name].as_array().map_or(&[], Vec::as_slice)
     }
@@ -61,8 +61,8 @@ fn insert(root: &mut Map<String, Value>, path: &str, value: String) {
     }
 }
 
-/// Turns `{member: {1: …, 2: …}}` into arrays, at every depth, and `{entry: {1: …}}` (a map) into `{entry: […]}`. An
-/// empty list arrives as an empty string.
+/// Converts `{member: {1: …, 2: …}}` to arrays, at every depth, and `{entry: {1: …}}` (a map) to `{entry: […]}`.
+/// Clients send an empty list as an empty string.
 fn lists(value: Value) -> Value {
     let Value::Object(mut map) = value else { return value };
     if let Some(items) = numbered(&mut map, "member") {
@@ -76,7 +76,7 @@ fn lists(value: Value) -> Value {
     Value::Object(map.into_iter().map(|(k, v)| (k, lists(v))).collect())
 }
 
-/// Removes the numbered children of `name`, in order, if `name` is the only key.
+/// Removes and returns the numbered children of `name`, in order, if `name` is the only key.
 fn numbered(map: &mut Map<String, Value>, name: &str) -> Option<Vec<Value>> {
     let alone = map.len() == 1;
     let members = map.get_mut(name)?.as_object_mut().filter(|m| alone && m.keys().all(|k| k.parse::<u32>().is_ok()))?;
@@ -97,7 +97,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn paths_become_a_tree_in_the_order_of_their_numbers() {
+    fn parameter_paths_become_a_tree_with_items_in_numeric_order() {
         let query = Query::read(
             "Action=ModifyRule&Version=2015-12-01&RuleArn=arn%3Aaws&Actions.member.1.Type=forward\
              &Actions.member.1.ForwardConfig.TargetGroups.\

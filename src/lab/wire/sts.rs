@@ -1,4 +1,4 @@
-//! STS: GetCallerIdentity.
+//! The STS API: GetCallerIdentity.
 
 use http::Response;
 use hyper::body::Bytes;
@@ -7,11 +7,11 @@ use serde_json::json;
 use super::query::Query;
 use super::xml;
 
-/// The API's version.
+/// Version of the STS API.
 pub(crate) const VERSION: &str = "2011-06-15";
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
-/// Answers a call. The text is the outcome for the call log.
+/// Handles a call. Returns the response, and the outcome for the call log.
 pub(crate) fn answer(account: &str, query: &Query, id: &str) -> (Response<Bytes>, String) {
     if query.action != "GetCallerIdentity" {
         let message = format!("Could not find operation {} for version {}", query.action, query.version);
@@ -22,7 +22,7 @@ pub(crate) fn answer(account: &str, query: &Query, id: &str) -> (Response<Bytes>
     (super::text(200, "text/xml", xml::answer("GetCallerIdentity", NAMESPACE, &result, id), id), "ok".into())
 }
 
-/// Response to a failed call.
+/// Builds the response to a failed call.
 pub(crate) fn failure(status: u16, code: &str, message: &str, id: &str) -> Response<Bytes> {
     super::text(status, "text/xml", xml::error(code, message, NAMESPACE, id), id)
 }

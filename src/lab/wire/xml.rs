@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-/// Response to a successful call. `namespace` is the API's.
+/// Builds the response to a successful call. `namespace` is the XML namespace of the API.
 pub(crate) fn answer(action: &str, namespace: &str, result: &Value, request_id: &str) -> String {
     let mut out = String::with_capacity(1024);
     let _ = write!(out, "<{action}Response xmlns=\"{namespace}\"><{action}Result>");
@@ -16,7 +16,7 @@ pub(crate) fn answer(action: &str, namespace: &str, result: &Value, request_id: 
     out
 }
 
-/// Response to a failed call.
+/// Builds the response to a failed call.
 pub(crate) fn error(code: &str, message: &str, namespace: &str, request_id: &str) -> String {
     let mut out = String::new();
     let _ = write!(out, "<ErrorResponse xmlns=\"{namespace}\"><Error><Type>Sender</Type><Code>{code}</Code><Message>");
@@ -41,7 +41,7 @@ fn element(out: &mut String, name: &str, value: &Value) {
     if value.is_null() {
         return;
     }
-    // The entries of a map are siblings.
+    // The entries of a map are sibling elements.
     if let ("entry", Value::Array(entries)) = (name, value) {
         return entries.iter().for_each(|e| element(out, name, e));
     }

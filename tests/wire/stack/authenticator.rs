@@ -59,7 +59,7 @@ async fn answer(ended: Ended, request: Request<Incoming>) -> Result<Response<Ful
     let token = Token::read(Some(&format!("Bearer {}", review["spec"]["token"].as_str().unwrap_or_default())));
     let holds = |token: &Token| {
         let ended = ended.lock().unwrap_or_else(PoisonError::into_inner).get(&token.access_key).copied();
-        token.fresh(Timestamp::now()) && ended.is_none_or(|at| token.signed > at)
+        token.is_fresh(Timestamp::now()) && ended.is_none_or(|at| token.signed > at)
     };
     review["status"] = match token {
         Ok(token) if holds(&token) => {

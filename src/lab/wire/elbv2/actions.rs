@@ -1,16 +1,16 @@
-//! Validates a list of actions as ELBv2 does, and normalizes it for storage. Elements that the lab does not know are
-//! stored unchanged.
+//! Validates a list of actions as ELBv2 does, and normalizes the list for storage. Elements that the lab does not know
+//! are stored unchanged.
 
 use serde_json::{Value, json};
 
 use super::{Result, api_error, describe, invalid};
 use crate::lab::model::{World, number};
 
-const ROUTING: [&str; 3] = ["forward", "redirect", "fixed-response"];
-const AUTHENTICATION: [&str; 3] = ["authenticate-oidc", "authenticate-cognito", "jwt-validation"];
+const ROUTING_ACTION_TYPES: [&str; 3] = ["forward", "redirect", "fixed-response"];
+const AUTHENTICATION_ACTION_TYPES: [&str; 3] = ["authenticate-oidc", "authenticate-cognito", "jwt-validation"];
 
 /// Validates the actions for a route of a listener and returns them in the form in which they are stored and read.
-/// `route` is the route that they replace.
+/// `route` is the route whose actions are replaced; `None` for a new rule.
 pub(super) fn check(world: &World, listener: usize, route: Option<usize>, wanted: &[Value]) -> Result<Vec<Value>> {
     let mut all = wanted.to_vec();
     if all.len() > 1 && all.iter().any(|a| number(&a["Order"]).is_none()) {
@@ -21,9 +21,11 @@ pub(super) fn check(world: &World, listener: usize, route: Option<usize>, wanted
     for (place, action) in all.iter_mut().enumerate() {
         let kind = action["Type"].as_str().unwrap_or_default().to_owned();
         match kind.as_str() {
-            kind if ROUTING.contains(&kind) && place == last => {}
-            kind if AUTHENTICATION.contains(&kind) && place < last => authentication(world, listener, route, action)?,
-            kind if ROUTING.contains(&kind) || AUTHENTICATION.contains(&kind) => {
+            kind if ROUTING_ACTION_TYPES.contains(&kind) && place == last => {}
+            kind if AUTHENTICATION_ACTION_TYPES.contains(&kind) && place < last => {
+                authentication(world, listener, route, action)?
+            }
+            kind if ROUTING_ACTION_TYPES.contains(&kind) || AUTHENTICATION_ACTION_TYPES.contains(&kind) => {
                 return Err(invalid("There must be exactly one routing action, and it must be the last"));
             }
             _ => return Err(invalid(format!("'{kind}' is not an action type"))),
@@ -37,7 +39,7 @@ pub(super) fn check(world: &World, listener: usize, route: Option<usize>, wanted
     if all.is_empty() { Err(invalid("At least one action is required")) } else { Ok(all) }
 }
 
-/// Accepts an OIDC action. Its client secret is never returned by a read.
+/// Validates an authentication action. The client secret of an OIDC action is never returned by a read.
 fn authentication(world: &World, listener: usize, route: Option<usize>, action: &mut Value) -> Result<()> {
     if world.listeners[listener].protocol != "HTTPS" {
         return Err(api_error(
@@ -99,8 +101,8 @@ fn weights(groups: &mut [Value]) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the groups exist, appear once each and belong to no other load balancer. Returns whether one of them has
-/// target stickiness.
+/// Checks that the groups exist, that none is listed twice, and that none belongs to another load balancer. Returns
+/// whether one of the groups has target stickiness.
 fn check_groups(world: &World, listener: usize, arns: &[String]) -> Result<bool> {
     let balancer = world.listeners[listener].balancer;
     let mut sticky = false;

@@ -89,7 +89,8 @@ pub(super) fn target_group_attributes(world: &World, query: &Query) -> Result {
     Ok(json!({"Attributes": view::pairs(&group.attributes)}))
 }
 
-/// Builds a page of a response. `json!` would copy the items, and these responses are most of a rehearsal's traffic.
+/// Builds a page of a response. `json!` would copy the items, and these responses are most of the traffic of a
+/// rehearsal.
 pub(super) fn page_response(name: &str, part: Vec<Value>, marker: Option<String>) -> Value {
     let marker = marker.map_or(Value::Null, Value::String);
     Value::Object([(name.to_owned(), Value::Array(part)), ("NextMarker".to_owned(), marker)].into_iter().collect())
@@ -106,7 +107,7 @@ pub(super) fn listener(world: &World, arn: &str) -> Result<usize> {
 }
 
 pub(super) fn rule(world: &World, arn: &str) -> Result<usize> {
-    // ARNs differ at their end: compared from there, most differ in the first byte.
+    // Compare from the end, because most ARNs differ there in the first byte.
     let same =
         |r: &crate::lab::model::Route| r.rule_arn.len() == arn.len() && r.rule_arn.bytes().rev().eq(arn.bytes().rev());
     let found = world.existing_routes().find(|(_, r)| same(r)).map(|(index, _)| index);

@@ -1,5 +1,5 @@
-//! ELBv2 over awsQuery, for SDKs and the `aws` CLI. Each operation is a function from the parameter tree to the result
-//! tree.
+//! The ELBv2 API in the awsQuery protocol, for SDKs and the `aws` CLI. Each operation is a function from the parameter
+//! tree to the result tree.
 
 mod actions;
 mod describe;
@@ -18,7 +18,7 @@ use crate::lab::model::World;
 
 const NAMESPACE: &str = "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/";
 
-/// An error response: the API's error code, and a message.
+/// An error response, with the error code of the API and a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
     code: &'static str,
@@ -33,15 +33,15 @@ fn invalid(message: impl Into<String>) -> ApiError {
     api_error("ValidationError", message)
 }
 
-/// Result of an operation.
+/// The result of an operation.
 type Result<T = Value> = std::result::Result<T, ApiError>;
 
-/// Whether an operation is a write.
+/// Returns whether an operation is a write.
 pub(crate) fn mutating(operation: &str) -> bool {
     !operation.starts_with("Describe")
 }
 
-/// Answers a call. The text is the outcome for the call log.
+/// Handles a call. Returns the response, and the outcome for the call log.
 pub(crate) fn answer(world: &mut World, query: &Query, id: &str) -> (Response<Bytes>, String) {
     match carry_out(world, query) {
         Ok(result) => {
@@ -51,7 +51,7 @@ pub(crate) fn answer(world: &mut World, query: &Query, id: &str) -> (Response<By
     }
 }
 
-/// Response to a failed call.
+/// Builds the response to a failed call.
 pub(crate) fn failure(status: u16, code: &str, message: &str, id: &str) -> Response<Bytes> {
     super::text(status, "text/xml", xml::error(code, message, NAMESPACE, id), id)
 }
@@ -81,7 +81,7 @@ fn carry_out(world: &mut World, query: &Query) -> Result {
     }
 }
 
-/// The default quotas that preflight reads.
+/// Returns the default quotas that the preflight reads.
 fn limits() -> Value {
     let all = [
         ("application-load-balancers", 50),
@@ -104,7 +104,7 @@ fn required<'a>(query: &'a Query, name: &str) -> Result<&'a str> {
         .ok_or_else(|| invalid(format!("The request must contain the parameter {name}")))
 }
 
-/// Returns one page of a list, by `Marker` and `PageSize` (1–400).
+/// Returns one page of a list, by the parameters `Marker` and `PageSize` (1–400), and the marker of the next page.
 fn page<T>(query: &Query, all: Vec<T>, default: usize) -> Result<(Vec<T>, Option<String>)> {
     let size = match query.text("PageSize") {
         None => default,

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{Query, Result, actions, api_error, describe, invalid, required, view};
 use crate::lab::model::{Condition, World};
 
-/// Parameters of a rule that the lab interprets; all others are stored unchanged.
-const INTERPRETED: [&str; 6] = ["RuleArn", "ListenerArn", "Actions", "Conditions", "Priority", "Tags"];
+/// Parameters of a rule that the lab interprets. All other parameters are stored unchanged.
+const INTERPRETED_PARAMETERS: [&str; 6] = ["RuleArn", "ListenerArn", "Actions", "Conditions", "Priority", "Tags"];
 
 pub(super) fn rule(world: &mut World, query: &Query) -> Result {
     let index = describe::rule(world, required(query, "RuleArn")?)?;
@@ -83,7 +83,7 @@ fn set_conditions(world: &mut World, route: usize, wanted: &[Value]) {
 fn store_other_fields(world: &mut World, route: usize, query: &Query) {
     for (name, value) in query.input.as_object().into_iter().flatten() {
         let list = value.as_array().is_none_or(|l| !l.is_empty());
-        if !INTERPRETED.contains(&name.as_str()) && list && value.as_str() != Some("") {
+        if !INTERPRETED_PARAMETERS.contains(&name.as_str()) && list && value.as_str() != Some("") {
             let extra = &mut world.routes[route].other_fields;
             extra.retain(|(n, _)| n != name);
             extra.push((name.clone(), value.clone()));

@@ -6,7 +6,7 @@ use super::{Query, Result, api_error, describe, invalid, view};
 use crate::base::arn::Arn;
 use crate::lab::model::{Pairs, World};
 
-/// Maximum number of resources in a call, and of tags on a resource.
+/// Maximum number of resources in one call, and of tags on one resource.
 const LIMITS: (usize, usize) = (20, 50);
 
 pub(super) fn describe(world: &mut World, query: &Query) -> Result {
@@ -67,7 +67,7 @@ fn tags<'a>(world: &'a mut World, arn: &str) -> Result<&'a mut Pairs> {
     }
 }
 
-/// Letters, digits, space and `+-=._:/@`.
+/// Returns whether a tag may contain a character: letters, digits, space and `+-=._:/@`.
 fn allowed(c: char) -> bool {
     c.is_alphanumeric() || " +-=._:/@".contains(c)
 }

@@ -1,11 +1,11 @@
-//! Targets: health, registration and deregistration.
+//! Health, registration and deregistration of targets.
 
 use serde_json::{Value, json};
 
 use super::{Query, Result, api_error, describe, required};
 use crate::lab::model::{Group, World};
 
-/// A target in a call.
+/// A target that a call names.
 struct RequestedTarget {
     id: String,
     port: u16,

@@ -1,10 +1,10 @@
-//! JSON forms of load balancers, listeners, rules and target groups.
+//! The JSON forms of load balancers, listeners, rules and target groups.
 
 use serde_json::{Map, Value, json};
 
 use crate::lab::model::{Balancer, Group, Listener, Pairs, Route, World};
 
-/// A load balancer.
+/// Returns the JSON form of a load balancer.
 pub(super) fn balancer(balancer: &Balancer) -> Value {
     let zone = |(n, z): (usize, &String)| {
         json!({
@@ -27,7 +27,7 @@ pub(super) fn balancer(balancer: &Balancer) -> Value {
     })
 }
 
-/// A listener with its default actions, as reads return them now.
+/// Returns the JSON form of a listener with its default actions, as reads return them now.
 pub(super) fn listener(world: &World, listener: &Listener) -> Value {
     let default = world.routes[listener.default].actions_at(world.as_of());
     let certificates: Vec<Value> = listener.certificates.iter().map(|c| json!({"CertificateArn": c})).collect();
@@ -42,7 +42,7 @@ pub(super) fn listener(world: &World, listener: &Listener) -> Value {
     })
 }
 
-/// A rule, or a listener's default action as a rule.
+/// Returns the JSON form of a rule, or of a listener's default action as a rule.
 pub(super) fn rule(world: &World, route: &Route) -> Value {
     let mut map = Map::new();
     map.insert("RuleArn".into(), json!(route.rule_arn));
@@ -54,7 +54,7 @@ pub(super) fn rule(world: &World, route: &Route) -> Value {
     Value::Object(map)
 }
 
-/// Actions as reads return them: the ARN of a single group also appears beside the configuration.
+/// Returns actions as reads return them: the ARN of a single group also appears beside the configuration.
 pub(super) fn actions(actions: &[Value]) -> Value {
     let shown = actions.iter().map(|action| {
         let mut action = action.clone();
@@ -66,7 +66,7 @@ pub(super) fn actions(actions: &[Value]) -> Value {
     Value::Array(shown.collect())
 }
 
-/// A target group.
+/// Returns the JSON form of a target group.
 pub(super) fn group(world: &World, group: &Group) -> Value {
     let attached: Vec<&str> = group.attached.iter().map(|b| &*world.balancers[*b].arn).collect();
     json!({
@@ -91,7 +91,7 @@ pub(super) fn group(world: &World, group: &Group) -> Value {
     })
 }
 
-/// Tags or attributes.
+/// Returns the JSON form of tags or attributes.
 pub(super) fn pairs(pairs: &Pairs) -> Value {
     pairs.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect()
 }

@@ -1,5 +1,5 @@
-//! Server-side apply: merges the applier's fields into the object, removes those that it no longer lists, and reports a
-//! conflict for fields that others own.
+//! Server-side apply: merges the applied fields into the object, removes fields that the manager no longer applies, and
+//! reports a conflict for fields that other managers own.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -9,23 +9,23 @@ use super::fields::{self, Fields};
 use super::managers::{self, Manager, ownable};
 use crate::lab::objects::{Kind, meta};
 
-/// Parameters of an apply.
+/// Parameters of a server-side apply.
 #[derive(Debug, Clone, Copy)]
 pub struct Applier<'a> {
-    /// Field manager.
+    /// Name of the field manager.
     pub manager: &'a str,
-    /// `status`, or empty.
+    /// Subresource, `status` or empty.
     pub subresource: &'a str,
     /// API version of the applied object.
     pub api_version: &'a str,
-    /// Take ownership of fields that others own.
+    /// Whether to take ownership of fields that other managers own.
     pub force: bool,
-    /// Present time.
+    /// Current time.
     pub now: Timestamp,
 }
 
-/// Returns the object after applying `wanted`. `live` is the present object, or one with only its name if there is
-/// none.
+/// Returns the object after applying `wanted`. `live` is the current object, or an object with only kind and name if
+/// none exists.
 pub fn apply(kind: Kind, live: &Value, exists: bool, wanted: &Value, by: Applier) -> Result<Value, Failure> {
     if wanted["metadata"]["managedFields"].as_array().is_some_and(|m| !m.is_empty()) {
         return Err(Failure::bad_request("metadata.managedFields must be nil"));
@@ -54,7 +54,7 @@ pub fn apply(kind: Kind, live: &Value, exists: bool, wanted: &Value, by: Applier
     for path in rest {
         fields::remove(&mut after, path);
     }
-    // Remove an item of a keyed list when only its key is left: without the key it could not be found again.
+    // Remove an item of a keyed list when only its key is left: without the key, the item could not be found again.
     for path in keys {
         let item = &path[..path.len() - 1];
         let only_key = |v: &Value| v.as_object().is_some_and(|o| o.keys().all(|k| fields::key_has(item, k)));
@@ -81,7 +81,7 @@ pub fn apply(kind: Kind, live: &Value, exists: bool, wanted: &Value, by: Applier
     Ok(after)
 }
 
-/// Returns the managers of an object. Without any, its fields belong to `before-first-apply`.
+/// Returns the managers of an object. If there is none, the fields belong to `before-first-apply`.
 fn owners(kind: Kind, live: &Value, exists: bool, by: Applier) -> Vec<Manager> {
     let found = managers::read(live);
     if !found.is_empty() || !exists {
@@ -92,7 +92,7 @@ fn owners(kind: Kind, live: &Value, exists: bool, by: Applier) -> Vec<Manager> {
     vec![unknown]
 }
 
-/// Fields that others own and that would change: (index in `others`, path).
+/// Returns the fields that other managers own and that would change, as (index in `others`, path).
 fn conflicts(live: &Value, wanted: &Value, leaves: &Fields, others: &[Manager]) -> Vec<(usize, fields::Path)> {
     let mut found = Vec::new();
     for (at, other) in others.iter().enumerate() {
@@ -109,7 +109,7 @@ fn conflicts(live: &Value, wanted: &Value, leaves: &Fields, others: &[Manager]) 
     found
 }
 
-/// An object with only its kind and name, to start a new one.
+/// Returns an object with only kind and name, from which a new object is created.
 pub fn name_only(body: &Value) -> Value {
     let mut bare = serde_json::json!({"apiVersion": body["apiVersion"], "kind": body["kind"]});
     for field in ["name", "namespace"] {

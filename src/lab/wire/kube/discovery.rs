@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::lab::objects::{Resource, resources};
 
-/// Answers a discovery path; `None`: it is not one.
+/// Responds to a discovery path; `None` if the path is not a discovery path.
 pub fn answer(path: &str, version: &str, auto_mode: bool) -> Option<Value> {
     let all: Vec<_> = resources(auto_mode).collect();
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
@@ -101,7 +101,7 @@ fn openapi_index(all: &[&'static Resource]) -> Value {
     json!({"paths": paths})
 }
 
-/// The minimum from which clients see that the server validates fields and supports dry runs.
+/// Returns the smallest document from which clients conclude that the server validates fields and supports dry runs.
 fn openapi(all: &[&'static Resource], group: &str, version: &str) -> Option<Value> {
     let parameter =
         |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});

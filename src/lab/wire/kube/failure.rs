@@ -1,53 +1,53 @@
-//! Errors of a Kubernetes API: a `Status` with code, reason and details.
+//! Errors of a Kubernetes API: a `Status` object with code, reason and details.
 
 use serde_json::{Value, json};
 
 use crate::lab::objects::Resource;
 
-/// An error response.
+/// An error response of the API server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
     /// HTTP status.
     pub code: u16,
-    /// `NotFound`, `Conflict`, …; empty: none, as in unexpected errors of a real API server.
+    /// Reason such as `NotFound` or `Conflict`; empty as in unexpected errors of a real API server.
     pub reason: &'static str,
-    /// Message.
+    /// Message for people.
     pub message: String,
-    /// `details` of the Status; null: none.
+    /// The `details` of the Status; null if there are none.
     pub details: Value,
 }
 
 impl Failure {
-    /// An error without details.
+    /// Creates an error without details.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         Self { code, reason, message: message.into(), details: Value::Null }
     }
 
-    /// 404 for an object.
+    /// Creates the error 404 for an object that does not exist.
     pub fn not_found(resource: &Resource, name: &str) -> Self {
         let message = format!("{} \"{name}\" not found", plural_and_group(resource));
         Self { details: details(resource, name), ..Self::new(404, "NotFound", message) }
     }
 
-    /// 404 for a path.
+    /// Creates the error 404 for a path that is not served.
     pub fn no_such_path() -> Self {
         Self { details: json!({}), ..Self::new(404, "NotFound", "the server could not find the requested resource") }
     }
 
-    /// 409 on creation.
+    /// Creates the error 409 for the creation of an object that exists.
     pub fn already_exists(resource: &Resource, name: &str) -> Self {
         let message = format!("{} \"{name}\" already exists", plural_and_group(resource));
         Self { details: details(resource, name), ..Self::new(409, "AlreadyExists", message) }
     }
 
-    /// 409 on a write with another resourceVersion or uid.
+    /// Creates the error 409 for a write whose resourceVersion or uid does not match.
     pub fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", plural_and_group(resource));
         Self { details: details(resource, name), ..Self::new(409, "Conflict", message) }
     }
 
-    /// 409 on a server-side apply: (manager, operation with its API version, field) for each field that another manager
-    /// owns.
+    /// Creates the error 409 for a server-side apply, with (manager, operation with its API version, field) for each
+    /// field that another manager owns.
     pub fn apply_conflict(owned: &[(String, String, String)]) -> Self {
         let cause = |(manager, version, field): &(String, String, String)| {
             json!({
@@ -64,7 +64,7 @@ impl Failure {
         Self { details, ..Self::new(409, "Conflict", message) }
     }
 
-    /// 422: the object is invalid at `field`.
+    /// Creates the error 422 for an object that is not valid at `field`.
     pub fn invalid(resource: &Resource, name: &str, field: &str, why: &str) -> Self {
         let message = format!("{} \"{name}\" is invalid: {field}: {why}", kind_and_group(resource));
         let mut details = details(resource, name);
@@ -73,7 +73,7 @@ impl Failure {
         Self { details, ..Self::new(422, "Invalid", message) }
     }
 
-    /// 422: a replacement without resourceVersion, of a kind that requires it.
+    /// Creates the error 422 for a replacement without resourceVersion, of a kind that requires it.
     pub fn unversioned(resource: &Resource, name: &str) -> Self {
         let (field, why) = ("metadata.resourceVersion", "Invalid value: 0: must be specified for an update");
         let mut details = details(resource, name);
@@ -84,7 +84,7 @@ impl Failure {
         }
     }
 
-    /// 422: a server-side apply without field manager.
+    /// Creates the error 422 for a server-side apply without a field manager.
     pub fn no_manager() -> Self {
         let (field, why) = ("fieldManager", "Required value: is required for apply patch");
         let causes = json!([{"reason": cause(why), "message": why, "field": field}]);
@@ -95,25 +95,25 @@ impl Failure {
         }
     }
 
-    /// 500, without reason: a server-side apply of fields that the schema does not have. `wrong`: entries such as
-    /// `.spec.x: field not declared in schema`.
+    /// Creates the error 500, without reason, for a server-side apply of fields that the schema does not have. `wrong`
+    /// has entries such as `.spec.x: field not declared in schema`.
     pub fn untyped(resource: &Resource, namespace: &str, name: &str, wrong: &[String]) -> Self {
         let listed = if let [one] = wrong { one.clone() } else { format!("errors:\n  {}", wrong.join("\n  ")) };
         let object = format!("{namespace}/{name}; {}, Kind={}", resource.api_version(), resource.name);
         Self::new(500, "", format!("failed to create typed patch object ({object}): {listed}"))
     }
 
-    /// 400.
+    /// Creates the error 400 for a request that cannot be understood.
     pub fn bad_request(why: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", why)
     }
 
-    /// An admission webhook denied the request.
+    /// Creates the error 403 for a request that an admission webhook denied.
     pub fn denied(webhook: &str, why: &str) -> Self {
         Self::new(403, "Forbidden", format!("admission webhook \"{webhook}\" denied the request: {why}"))
     }
 
-    /// The Status object.
+    /// Returns the Status object of the response.
     pub fn status(&self) -> Value {
         let mut status =
             json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message});
@@ -128,7 +128,7 @@ impl Failure {
     }
 }
 
-/// The reason of a cause, derived from the start of its message.
+/// Returns the reason of a cause, derived from the start of the cause's message.
 fn cause(why: &str) -> &'static str {
     match why.split(':').next() {
         Some("Required value") => "FieldValueRequired",

@@ -1,8 +1,7 @@
 //! Sets of fields in the form of `metadata.managedFields`, and functions that read and change objects by field path.
 //!
-//! Path elements are those of FieldsV1: `f:spec`, `k:{"name":"web"}` for an item of a keyed list, `v:"x"` for one of a
-//! set. Lists are atomic, except the keyed ones of built-in kinds. Lists are whole (atomic), except those of built-in
-//! kinds that the API keys.
+//! Path elements have the form of FieldsV1: `f:spec` for a field, `k:{"name":"web"}` for an item of a keyed list,
+//! `v:"x"` for an item of a set. Lists are atomic, except the lists of built-in kinds that the API keys.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +9,12 @@ use serde_json::{Map, Value, json};
 
 use crate::lab::objects::Kind;
 
-/// A path from the object's root.
+/// A path from the root of an object.
 pub type Path = Vec<String>;
-/// The leaves that a manager owns.
+/// The leaf fields that a manager owns.
 pub type Fields = BTreeSet<Path>;
 
-/// The key fields of a list's items; `path` is the list's.
+/// Returns the key fields of the items in the list at `path`; empty for an atomic list.
 pub fn keys(kind: Kind, path: &[String]) -> &'static [&'static str] {
     let field = path.last().map_or("", |f| f.trim_start_matches("f:"));
     match (kind, field) {
@@ -77,7 +76,7 @@ fn collect(kind: Kind, value: &Value, path: &mut Path, found: &mut Fields) {
     }
 }
 
-/// Encodes as FieldsV1.
+/// Encodes a set of fields as FieldsV1.
 pub fn encode(fields: &Fields) -> Value {
     let mut root = json!({});
     for path in fields {
@@ -92,7 +91,7 @@ pub fn encode(fields: &Fields) -> Value {
     root
 }
 
-/// Decodes FieldsV1.
+/// Decodes a set of fields from FieldsV1.
 pub fn decode(value: &Value) -> Fields {
     fn walk(value: &Value, path: &mut Path, found: &mut Fields) {
         let children = value.as_object().into_iter().flatten().filter(|(k, _)| *k != ".");
@@ -112,7 +111,7 @@ pub fn decode(value: &Value) -> Fields {
     found
 }
 
-/// A field's name in messages: `.spec.template.spec.containers[name="web"].image`.
+/// Formats a path for messages, such as `.spec.template.spec.containers[name="web"].image`.
 pub fn display(path: &[String]) -> String {
     let word = |element: &String| match element.split_at(2) {
         ("f:", name) => format!(".{name}"),
@@ -125,12 +124,12 @@ pub fn display(path: &[String]) -> String {
     path.iter().map(word).collect()
 }
 
-/// Whether the path is that of a key field of a list item.
+/// Returns whether a path leads to a key field of a list item.
 pub fn is_key(path: &[String]) -> bool {
     path.split_last().is_some_and(|(last, item)| key_has(item, last.trim_start_matches("f:")))
 }
 
-/// Whether the path's last element is a key that contains this field.
+/// Returns whether the last element of a path is a key that contains this field.
 pub fn key_has(item: &[String], field: &str) -> bool {
     let key =
         item.last().and_then(|i| i.strip_prefix("k:")).and_then(|k| serde_json::from_str::<Map<String, Value>>(k).ok());
@@ -155,7 +154,7 @@ fn is_item(item: &Value, element: &str) -> bool {
     }
 }
 
-/// Sets the value at a path and creates its parents.
+/// Sets the value at a path, and creates missing parents.
 pub fn set(value: &mut Value, path: &[String], new: &Value) {
     let Some((element, rest)) = path.split_first() else {
         *value = new.clone();
@@ -181,7 +180,7 @@ pub fn set(value: &mut Value, path: &[String], new: &Value) {
     }
 }
 
-/// Removes the value at a path, and parents that become empty.
+/// Removes the value at a path, and all parents that become empty.
 pub fn remove(value: &mut Value, path: &[String]) {
     let Some((element, rest)) = path.split_first() else { return };
     let empty = |v: &Value| v.as_object().is_some_and(Map::is_empty) || v.as_array().is_some_and(Vec::is_empty);

@@ -1,4 +1,4 @@
-//! Field ownership: `metadata.managedFields`.
+//! Ownership of fields, as in `metadata.managedFields`.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -6,20 +6,20 @@ use serde_json::{Value, json};
 use super::fields::{self, Fields, Path};
 use crate::lab::objects::{Kind, meta, timestamp};
 
-/// One manager of an object, and its fields.
+/// A manager of an object, with the fields that it owns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manager {
-    /// Its name.
+    /// Name of the manager.
     pub name: String,
     /// `Apply` or `Update`.
     pub operation: String,
-    /// `status`, or empty.
+    /// Subresource, `status` or empty.
     pub subresource: String,
-    /// The API version of its last write.
+    /// API version of the manager's last write.
     pub api_version: String,
-    /// Time of its last write.
+    /// Time of the manager's last write.
     pub time: Value,
-    /// The fields that it owns.
+    /// The fields that the manager owns.
     pub fields: Fields,
 }
 
@@ -31,13 +31,13 @@ impl Manager {
         Self { name, operation, subresource, api_version, time: timestamp(now), fields: Fields::new() }
     }
 
-    /// Whether it has this name, operation and subresource.
+    /// Returns whether the manager has this name, operation and subresource.
     pub fn matches(&self, name: &str, operation: &str, subresource: &str) -> bool {
         self.name == name && self.operation == operation && self.subresource == subresource
     }
 }
 
-/// Reads an object's managers.
+/// Reads the managers of an object.
 pub fn read(object: &Value) -> Vec<Manager> {
     let word = |entry: &Value, field: &str| entry[field].as_str().unwrap_or_default().to_owned();
     let entries =
@@ -53,7 +53,7 @@ pub fn read(object: &Value) -> Vec<Manager> {
     entries.map(manager).collect()
 }
 
-/// Writes the managers into an object; those without fields are left out.
+/// Writes the managers into an object. Managers without fields are left out.
 pub fn write(object: &mut Value, managers: &[Manager]) {
     let entry = |m: &Manager| {
         let mut entry = json!({
@@ -73,7 +73,8 @@ pub fn write(object: &mut Value, managers: &[Manager]) {
     }
 }
 
-/// The fields of an object that managers can own: without server-side fields, and only `status` for that subresource.
+/// Returns the part of an object that managers can own: no fields of the server, and for the subresource `status` only
+/// the status.
 pub fn ownable(object: &Value, subresource: &str) -> Value {
     if subresource == "status" {
         return json!({"status": object["status"]});
@@ -103,8 +104,8 @@ pub fn ownable(object: &Value, subresource: &str) -> Value {
     part
 }
 
-/// Records in `after` the owner of the changed fields, for every write except apply: the writer takes them from all
-/// others.
+/// Records in `after` that the writer owns the changed fields, and removes these fields from all other managers. For
+/// every write except apply.
 pub fn track(kind: Kind, before: Option<&Value>, after: &mut Value, mut writer: Manager) {
     let given = after["metadata"]["managedFields"].is_array();
     let mut managers = if given { read(after) } else { before.map(read).unwrap_or_default() };

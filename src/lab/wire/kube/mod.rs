@@ -1,6 +1,6 @@
-//! A Kubernetes API over a lab's objects, complete enough for the real `kube` client and the real `kubectl`.
+//! A Kubernetes API over the objects of a lab, complete enough for the real `kube` client and the real `kubectl`.
 //!
-//! [`Server::answer`] is a function from a request to an answer. No sockets or streams belong here.
+//! [`Server::answer`] is a function from a request to a response. Sockets and streams must not be added here.
 
 mod apply;
 mod discovery;
@@ -30,28 +30,29 @@ use super::super::objects::Objects;
 use path::Query;
 use write::Write;
 
-/// Whether the value of `Authorization` is accepted at this time. Who is accepted may do everything.
+/// Decides whether the value of the header `Authorization` is accepted at a time. Accepted clients may do everything.
 pub type Authorize = dyn Fn(Option<&str>, Timestamp) -> bool + Send + Sync;
 
-/// One cluster's API server, without its objects.
+/// The API server of one cluster, without the cluster's objects.
 pub struct Server {
-    /// `gitVersion`, such as `v1.33.4-eks-1`.
+    /// Version that the server reports as `gitVersion`, such as `v1.33.4-eks-1`.
     pub version: String,
-    /// Checks credentials.
+    /// Decides whether credentials are accepted.
     pub authorize: Box<Authorize>,
 }
 
-/// The answer to a request.
+/// The response to a request.
 #[derive(Debug)]
 pub enum KubeResponse {
     /// A complete response.
     Complete(Response<Bytes>),
-    /// A stream of lines: 200, `application/json`, and the lines of [`Watch::next`] until its time-out.
+    /// A stream of lines: status 200, `application/json`, and the lines of [`Watch::next`] until the time-out of the
+    /// watch.
     Watch(Box<Watch>),
 }
 
 impl KubeResponse {
-    /// A complete response for a caller that cannot stream: a watch returns the present changes and ends.
+    /// Converts to a complete response, for a caller that cannot stream. A watch returns the current changes and ends.
     pub fn into_response(self, objects: &Objects) -> Response<Bytes> {
         match self {
             Self::Complete(response) => response,
@@ -61,12 +62,12 @@ impl KubeResponse {
 }
 
 impl Server {
-    /// A server without authentication.
+    /// Creates a server that accepts every request.
     pub fn without_authentication(version: &str) -> Self {
         Self { version: version.to_owned(), authorize: Box::new(|_, _| true) }
     }
 
-    /// Answers a request at this time.
+    /// Handles a request at this time.
     pub fn answer(&self, objects: &mut Objects, request: &Request<Bytes>, now: Timestamp) -> KubeResponse {
         self.try_answer(objects, request, now).unwrap_or_else(|f| KubeResponse::Complete(json(f.code, &f.status())))
     }
@@ -130,7 +131,7 @@ fn header<'a>(request: &'a Request<Bytes>, name: &http::HeaderName) -> Option<&'
     request.headers().get(name).and_then(|v| v.to_str().ok())
 }
 
-/// Parses a JSON body. JSON is a subset of YAML; clients convert other YAML.
+/// Parses a JSON body. JSON is a subset of YAML; clients convert other YAML to JSON.
 fn body(request: &Request<Bytes>) -> Result<Value, Failure> {
     let content_type = header(request, &CONTENT_TYPE).unwrap_or_default();
     if !content_type.contains("json") && !content_type.contains("yaml") && !content_type.is_empty() {
@@ -146,7 +147,7 @@ fn body(request: &Request<Bytes>) -> Result<Value, Failure> {
         serde_json::from_slice(request.body()).map_err(|e| e.to_string())
     };
     let object = parsed.map_err(|e| Failure::bad_request(format!("the body cannot be decoded: {e}")))?;
-    // A JSON patch is a list.
+    // A JSON patch is a list and has no kind.
     match object {
         Value::Object(_) | Value::Array(_) => Ok(object),
         _ => Err(Failure::bad_request("the object provided is unrecognized: it has no kind")),

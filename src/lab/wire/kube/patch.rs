@@ -1,4 +1,4 @@
-//! Patches other than apply: JSON merge patch, strategic merge patch, JSON patch.
+//! Patches other than server-side apply: JSON merge patch, strategic merge patch, JSON patch.
 
 use serde_json::{Map, Value, json};
 
@@ -6,8 +6,8 @@ use super::failure::Failure;
 use super::fields::keys;
 use crate::lab::objects::Kind;
 
-/// JSON merge patch (RFC 7386).
-pub fn merge(target: &mut Value, patch: &Value) {
+/// Applies a JSON merge patch (RFC 7386).
+pub fn apply_merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
         return;
@@ -19,13 +19,13 @@ pub fn merge(target: &mut Value, patch: &Value) {
         if value.is_null() {
             target.as_object_mut().map(|t| t.shift_remove(name));
         } else {
-            merge(&mut target[name.as_str()], value);
+            apply_merge(&mut target[name.as_str()], value);
         }
     }
 }
 
-/// Strategic merge patch: merges keyed lists by their key, with the directives that kubectl sends.
-pub fn strategic(kind: Kind, target: &mut Value, patch: &Value) {
+/// Applies a strategic merge patch: merges keyed lists by their keys, and follows the directives that kubectl sends.
+pub fn apply_strategic(kind: Kind, target: &mut Value, patch: &Value) {
     strategic_at(kind, target, patch, &mut Vec::new());
 }
 
@@ -51,7 +51,7 @@ fn object(kind: Kind, target: &mut Value, patch: &Map<String, Value>, path: &mut
                 items.retain(|i| !gone.contains(i));
             }
         } else if name.starts_with('$') {
-            // Order and retained keys do not matter here.
+            // The order of list items and `$retainKeys` do not matter here.
         } else if value.is_null() {
             target.as_object_mut().map(|t| t.shift_remove(name));
         } else {
@@ -82,7 +82,7 @@ fn list(kind: Kind, target: &mut Value, items: &[Value], key: &str, path: &mut V
     }
 }
 
-/// JSON patch (RFC 6902), without `move` and `copy`.
+/// Applies a JSON patch (RFC 6902). The operations `move` and `copy` are not supported.
 pub fn json(target: &mut Value, patch: &Value) -> Result<(), Failure> {
     for operation in patch.as_array().ok_or_else(|| Failure::bad_request("a JSON patch is a list"))? {
         apply_operation(target, operation).ok_or_else(|| {

@@ -1,11 +1,11 @@
-//! Parses a request's path and query.
+//! Parses the path and the query of a request.
 
 use std::collections::BTreeMap;
 
 use crate::lab::objects::{Resource, resources};
 use crate::lab::wire::query::decode;
 
-/// A request's query.
+/// The query parameters of a request.
 #[derive(Debug, Clone, Default)]
 pub struct Query(BTreeMap<String, String>);
 
@@ -16,50 +16,51 @@ impl Query {
         Self(text.split('&').filter(|p| !p.is_empty()).map(pair).collect())
     }
 
-    /// A parameter; empty if it is missing.
+    /// Returns a parameter; empty if the request does not have it.
     pub fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    /// A boolean parameter.
+    /// Returns whether a boolean parameter is true.
     pub fn is(&self, name: &str) -> bool {
         matches!(self.get(name), "true" | "1")
     }
 
-    /// `dryRun=All`.
+    /// Returns whether the request is a dry run (`dryRun=All`).
     pub fn dry_run(&self) -> bool {
         self.get("dryRun") == "All"
     }
 }
 
-/// The target of a path: a collection, an object, or a subresource.
+/// The resource that a path names: a collection, an object, or a subresource.
 #[derive(Debug, Clone)]
 pub struct ResourcePath {
-    /// The kind.
+    /// The API resource of the objects.
     pub resource: &'static Resource,
-    /// The namespace; `None`: all, or the kind is cluster-scoped.
+    /// The namespace; `None` for all namespaces and for a cluster-scoped kind.
     pub namespace: Option<String>,
-    /// The object's name; `None`: the collection.
+    /// The name of the object; `None` for the collection.
     pub name: Option<String>,
-    /// `status` or `scale`.
+    /// The subresource, `status` or `scale`.
     pub subresource: Option<String>,
 }
 
 impl ResourcePath {
-    /// The namespace for [`Objects`]: empty for a cluster-scoped kind.
+    /// Returns the namespace for calls of [`Objects`]; empty for a cluster-scoped kind.
     pub fn namespace(&self) -> &str {
         self.namespace.as_deref().unwrap_or_default()
     }
 }
 
-/// Whether the path names an API group that is not served. Such a request gets the web server's 404, not an API error.
+/// Returns whether a path names an API group that is not served. Such a request gets the 404 of the web server and not
+/// an API error.
 pub fn unknown_group(path: &str, auto_mode: bool) -> bool {
     let mut parts = path.split('/').filter(|p| !p.is_empty());
     let group = (parts.next() == Some("apis")).then(|| parts.next()).flatten();
     group.is_some_and(|group| resources(auto_mode).all(|r| r.group != group))
 }
 
-/// Parses a path; `None`: it is not served.
+/// Parses a path; `None` if the path is not served.
 pub fn parse_path(path: &str, auto_mode: bool) -> Option<ResourcePath> {
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
     let (group, version, rest) = match parts.as_slice() {

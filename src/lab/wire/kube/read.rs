@@ -10,7 +10,7 @@ use super::select::Selection;
 use super::table;
 use crate::lab::objects::{Kind, Objects, meta_text};
 
-/// Returns one object, or its subresource.
+/// Returns one object, or a subresource of the object.
 pub fn get(objects: &Objects, place: &ResourcePath, as_table: bool) -> Result<Value, Failure> {
     let name = place.name.as_deref().unwrap_or_default();
     let object = objects
@@ -23,7 +23,7 @@ pub fn get(objects: &Objects, place: &ResourcePath, as_table: bool) -> Result<Va
     })
 }
 
-/// The `Scale` of a workload.
+/// Returns the `Scale` of a workload.
 pub fn scale(object: &Value) -> Value {
     let labels = object["spec"]["selector"]["matchLabels"].as_object().into_iter().flatten();
     let selector = labels.map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default())).collect::<Vec<_>>().join(",");
@@ -38,7 +38,7 @@ pub fn scale(object: &Value) -> Value {
     })
 }
 
-/// Returns a collection, or a page of it.
+/// Returns a collection, or one page of the collection.
 pub fn list(objects: &Objects, place: &ResourcePath, query: &Query, as_table: bool) -> Result<Value, Failure> {
     let (kind, selection) = (place.resource.kind, Selection::parse(query)?);
     let after = after(query.get("continue"))?;
@@ -52,7 +52,7 @@ pub fn list(objects: &Objects, place: &ResourcePath, query: &Query, as_table: bo
     }
     let mut meta = json!({"resourceVersion": objects.revision().to_string()});
     if found.len() > limit {
-        // As the real API: the remaining items are not counted when there is a selector.
+        // As in the real API, the remaining items are not counted if there is a selector.
         if query.get("labelSelector").is_empty() && query.get("fieldSelector").is_empty() {
             meta["remainingItemCount"] = (found.len() - limit).into();
         }
@@ -74,7 +74,7 @@ fn render(kind: Kind, place: &ResourcePath, found: Vec<Value>, meta: Value, as_t
     }
     let resource = place.resource;
     let mut items = found;
-    // Items of built-in kinds have no kind and apiVersion in a list; those of custom resources have.
+    // In a list, items of built-in kinds have no kind and apiVersion; custom resources have both.
     for item in items.iter_mut().filter_map(Value::as_object_mut).filter(|_| kind != Kind::TargetGroupBinding) {
         item.shift_remove("kind");
         item.shift_remove("apiVersion");
@@ -85,7 +85,7 @@ fn render(kind: Kind, place: &ResourcePath, found: Vec<Value>, meta: Value, as_t
     })
 }
 
-/// Parses `limit`; 0 or empty: no limit.
+/// Parses the parameter `limit`; 0 and empty mean no limit.
 fn limit(text: &str) -> Result<usize, Failure> {
     match text {
         "" | "0" => Ok(usize::MAX),

@@ -1,4 +1,4 @@
-//! Label and field selectors.
+//! Label selectors and field selectors.
 
 use serde_json::Value;
 
@@ -27,12 +27,12 @@ impl Selection {
         Ok(Self { labels, fields })
     }
 
-    /// Restricts it to the object with this name.
+    /// Restricts the selection to the object with this name.
     pub fn name(&mut self, name: &str) {
         self.fields.push(("metadata.name".to_owned(), true, name.to_owned()));
     }
 
-    /// Whether an object matches.
+    /// Returns whether an object matches the selection.
     pub fn matches(&self, kind: Kind, object: &Value) -> Result<bool, Failure> {
         for (path, equal, wanted) in &self.fields {
             if (value_of(kind, object, path)? == *wanted) != *equal {
@@ -68,7 +68,7 @@ fn value_of(kind: Kind, object: &Value, path: &str) -> Result<String, Failure> {
     Ok(object.pointer(&pointer).and_then(Value::as_str).unwrap_or_default().to_owned())
 }
 
-/// Splits at commas outside parentheses.
+/// Splits a selector at the commas outside parentheses.
 fn split(text: &str) -> Vec<&str> {
     let (mut parts, mut depth, mut start) = (Vec::new(), 0, 0);
     for (at, c) in text.char_indices() {
@@ -87,13 +87,13 @@ fn split(text: &str) -> Vec<&str> {
 }
 
 fn label(text: &str) -> Result<Label, Failure> {
-    let words: Vec<&str> = text.splitn(3, ' ').collect();
-    if let [key, word @ ("in" | "notin"), values] = words.as_slice() {
+    let parts: Vec<&str> = text.splitn(3, ' ').collect();
+    if let [key, operator @ ("in" | "notin"), values] = parts.as_slice() {
         let values =
             values.trim().strip_prefix('(').and_then(|v| v.strip_suffix(')')).ok_or_else(|| unparsable(text))?;
         return Ok(Label::In(
             (*key).to_owned(),
-            *word == "in",
+            *operator == "in",
             values.split(',').map(|v| v.trim().to_owned()).collect(),
         ));
     }

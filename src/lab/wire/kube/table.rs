@@ -1,4 +1,4 @@
-//! Objects as table rows, for `kubectl get`.
+//! Objects as rows of a table, for `kubectl get`.
 
 use serde_json::{Value, json};
 
@@ -82,7 +82,8 @@ fn columns(kind: Kind) -> &'static [Column] {
     }
 }
 
-/// A `Table` of these objects. Ages are creation times, because the client's clock may differ from the lab's.
+/// Returns a `Table` of these objects. Ages are shown as creation times, because the client's clock may differ from the
+/// lab's.
 pub fn render(kind: Kind, objects: &[&Value], resource_version: &str) -> Value {
     let columns = columns(kind);
     let definition = |name: &str, format: &str| {

@@ -1,4 +1,4 @@
-//! Checks a bearer token as EKS does: shape, region, age, and that it was signed for this cluster.
+//! Checks a bearer token as EKS does: form, region, age, and that the token was signed for this cluster.
 
 use aws_credential_types::Credentials;
 use base64::Engine;
@@ -9,24 +9,25 @@ use super::path::Query;
 use crate::adapter::aws::eks::{self, Audience};
 use crate::base::partition;
 
-/// Lifetime of a token after it was signed, whatever its `X-Amz-Expires`.
+/// Lifetime of a token after its signature, whatever the token's `X-Amz-Expires`.
 const LIFETIME: SignedDuration = SignedDuration::from_mins(15);
 
-/// A parsed token.
+/// A parsed bearer token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// Host of its STS endpoint.
+    /// Host of the STS endpoint in the token.
     pub host: String,
-    /// Region of its STS endpoint.
+    /// Region of the STS endpoint in the token.
     pub region: String,
-    /// Access key that signed it.
+    /// Access key that signed the token.
     pub access_key: String,
     /// Time of the signature.
     pub signed: Timestamp,
 }
 
 impl Token {
-    /// Parses the value of an `Authorization` header; `Err`: what is wrong with it, without any part of it.
+    /// Parses the value of an `Authorization` header. The error says what is wrong with the token, without quoting any
+    /// part of it.
     pub fn read(authorization: Option<&str>) -> Result<Self, &'static str> {
         let encoded = authorization.and_then(|a| a.strip_prefix("Bearer ")).ok_or("no bearer token")?;
         let encoded = encoded.strip_prefix("k8s-aws-v1.").ok_or("not an EKS token")?;
@@ -56,14 +57,14 @@ impl Token {
         Ok(Self { host: host.to_owned(), region: region.to_owned(), access_key, signed })
     }
 
-    /// Whether EKS would still accept it.
-    pub fn fresh(&self, now: Timestamp) -> bool {
+    /// Returns whether EKS would still accept the token at this time.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
         let age = now.duration_since(self.signed);
         age <= LIFETIME && age >= -SignedDuration::from_mins(5)
     }
 }
 
-/// The region of a regional STS endpoint of its partition, FIPS and dual-stack ones included.
+/// Returns the region of a regional STS endpoint, of any partition, including FIPS and dual-stack endpoints.
 fn region_of(host: &str) -> Option<&str> {
     let (service, rest) = host.split_once('.')?;
     let (region, domain) = rest.split_once('.')?;
@@ -72,8 +73,9 @@ fn region_of(host: &str) -> Option<&str> {
     (matches!(service, "sts" | "sts-fips") && known).then_some(region)
 }
 
-/// Whether EKS would accept the value of an `Authorization` header for this cluster now: fresh, and signed for its name
-/// with these credentials. Signing is deterministic, so the lab signs again and compares.
+/// Returns whether EKS would accept the value of an `Authorization` header for this cluster now: the token must be
+/// fresh, and signed for the cluster's name with these credentials. Signatures are deterministic, so the lab signs
+/// again and compares.
 pub fn accept(
     authorization: Option<&str>,
     region: &str,
@@ -83,5 +85,7 @@ pub fn accept(
 ) -> bool {
     let Ok(token) = Token::read(authorization) else { return false };
     let expected = eks::sign(credentials, Audience { host: &token.host, region, cluster }, token.signed.into());
-    token.region == region && token.fresh(now) && expected.is_ok_and(|e| authorization == Some(&format!("Bearer {e}")))
+    token.region == region
+        && token.is_fresh(now)
+        && expected.is_ok_and(|e| authorization == Some(&format!("Bearer {e}")))
 }

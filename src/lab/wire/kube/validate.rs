@@ -1,4 +1,5 @@
-//! Validation: unknown fields, the schema's rules, and the controller's webhook for TargetGroupBindings.
+//! Validation of objects: unknown fields, the rules of the schema, and the controller's webhook for
+//! TargetGroupBindings.
 
 use serde_json::{Map, Value, json};
 
@@ -6,7 +7,7 @@ use super::failure::Failure;
 use crate::lab::objects::{Kind, Objects, Resource, meta_text};
 
 const WEBHOOK: &str = "vtargetgroupbinding.elbv2.k8s.aws";
-/// Fields of a TargetGroupBinding's `spec`; `[]` is an item of a list. Below `.*` all fields are valid.
+/// Fields of a TargetGroupBinding's `spec`. `[]` is an item of a list; below `.*` all fields are valid.
 const BINDING_FIELDS: [&str; 27] = [
     "serviceRef",
     "serviceRef.name",
@@ -37,8 +38,8 @@ const BINDING_FIELDS: [&str; 27] = [
     "networking.ingress[].ports[]",
 ];
 
-/// Returns fields of an object that its kind does not have. `older`: fields of TargetGroupBinding's `spec` that its CRD
-/// lacks.
+/// Returns the fields of an object that its kind does not have. `older` are the fields of TargetGroupBinding's `spec`
+/// that the CRD lacks.
 pub fn unknown_fields(kind: Kind, object: &Value, older: &[String]) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     if kind == Kind::TargetGroupBinding {
@@ -53,8 +54,8 @@ pub fn unknown_fields(kind: Kind, object: &Value, older: &[String]) -> Result<Ve
     Ok(found)
 }
 
-/// Returns what a server-side apply's schema rejects: unknown fields, and values that are not strings. `older` as for
-/// [`unknown_fields`].
+/// Returns what the schema rejects in a server-side apply: unknown fields, and values that are not strings. `older` has
+/// the same meaning as in [`unknown_fields`].
 pub fn schema_errors(kind: Kind, object: &Value, older: &[String]) -> Result<Vec<String>, Failure> {
     let unknown = unknown_fields(kind, object, older)?;
     let mut wrong: Vec<_> = unknown.iter().map(|field| format!(".{field}: field not declared in schema")).collect();
@@ -71,7 +72,7 @@ pub fn schema_errors(kind: Kind, object: &Value, older: &[String]) -> Result<Vec
     Ok(wrong)
 }
 
-/// Checks that a name is a DNS subdomain.
+/// Checks that the name of an object is a DNS subdomain.
 pub fn name(resource: &Resource, name: &str) -> Result<(), Failure> {
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     let label = |l: &str| {
@@ -107,22 +108,22 @@ fn unknown_binding_fields(value: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Finds the fields of `given` that are missing in `kept`, its typed form.
-fn missing_fields(given: &Value, kept: &Value, path: &str, found: &mut Vec<String>) {
-    match (given, kept) {
-        (Value::Object(given), Value::Object(kept)) => {
+/// Adds the fields of `given` that are missing in `typed`, the typed form of the object, to `found`.
+fn missing_fields(given: &Value, typed: &Value, path: &str, found: &mut Vec<String>) {
+    match (given, typed) {
+        (Value::Object(given), Value::Object(typed)) => {
             for (name, value) in given.iter().filter(|(_, v)| !v.is_null()) {
                 let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                match kept.get(name) {
-                    Some(kept) => missing_fields(value, kept, &below, found),
+                match typed.get(name) {
+                    Some(typed) => missing_fields(value, typed, &below, found),
                     None if *value == json!({}) || *value == json!([]) => (),
                     None => found.push(below),
                 }
             }
         }
-        (Value::Array(given), Value::Array(kept)) => {
-            for (at, (given, kept)) in given.iter().zip(kept).enumerate() {
-                missing_fields(given, kept, &format!("{path}[{at}]"), found);
+        (Value::Array(given), Value::Array(typed)) => {
+            for (at, (given, typed)) in given.iter().zip(typed).enumerate() {
+                missing_fields(given, typed, &format!("{path}[{at}]"), found);
             }
         }
         _ => (),
@@ -166,7 +167,7 @@ pub fn prune(kind: Kind, object: &mut Value) {
     spec.retain(|name, _| BINDING_FIELDS.contains(&name.as_str()));
 }
 
-/// Checks an object by schema and webhook before it is stored.
+/// Checks an object against the schema and the webhook before it is stored.
 pub fn admit(objects: &Objects, resource: &Resource, before: Option<&Value>, after: &Value) -> Result<(), Failure> {
     let spec = &after["spec"];
     let wrong = |field: &str, why: &str| Err(Failure::invalid(resource, meta_text(after, "name"), field, why));
@@ -242,7 +243,7 @@ fn one_per_group(objects: &Objects, after: &Value) -> Result<(), Failure> {
     Err(Failure::denied(WEBHOOK, &why))
 }
 
-/// Sets default values.
+/// Sets the default values of an object.
 pub fn defaults(kind: Kind, object: &mut Value) {
     let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
     match kind {
@@ -253,7 +254,7 @@ pub fn defaults(kind: Kind, object: &mut Value) {
             let ports = spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
             ports.filter_map(Value::as_object_mut).for_each(port_defaults);
         }
-        // As the controller's webhook does; all groups of a lab are IPv4.
+        // The controller's webhook sets the same value; all target groups of a lab are IPv4.
         Kind::TargetGroupBinding => drop(spec.entry("ipAddressType").or_insert("ipv4".into())),
         _ => (),
     }

@@ -1,4 +1,4 @@
-//! Watches.
+//! Watches: streams of the changes to objects.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::select::Selection;
 use super::table;
 use crate::lab::objects::{Change, ChangeKind, Objects};
 
-/// An accepted watch.
+/// A watch that the server has accepted.
 #[derive(Debug, Clone)]
 pub struct Watch {
     place: ResourcePath,
@@ -20,7 +20,7 @@ pub struct Watch {
     from: Option<u64>,
     send_initial_events: bool,
     ended: bool,
-    /// Maximum duration that the client asked for.
+    /// Maximum duration that the client requested.
     pub timeout: Option<Duration>,
 }
 
@@ -41,7 +41,7 @@ impl Watch {
         Ok(Self { place, selection, table, from, send_initial_events: mark, ended: false, timeout })
     }
 
-    /// Returns the changes since the last call as lines, possibly none; `None`: the watch has ended.
+    /// Returns the changes since the last call as lines, which may be none; `None` if the watch has ended.
     pub fn next(&mut self, objects: &Objects) -> Option<Bytes> {
         if self.ended {
             return None;

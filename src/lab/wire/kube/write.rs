@@ -1,4 +1,4 @@
-//! Create, replace, patch and delete requests.
+//! Requests that create, replace, patch or delete objects.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -10,17 +10,17 @@ use super::path::{Query, ResourcePath};
 use super::{patch, read, validate};
 use crate::lab::objects::{Kind, Objects, meta, meta_text, timestamp};
 
-/// Parameters of a write.
+/// A write request and what it needs.
 pub struct Write<'a> {
-    /// The cluster's objects.
+    /// The objects of the cluster.
     pub objects: &'a mut Objects,
-    /// Target of the write.
+    /// The resource that the write addresses.
     pub place: &'a ResourcePath,
-    /// Query parameters.
+    /// Query parameters of the request.
     pub query: &'a Query,
-    /// Name of the client program, used if there is no `fieldManager`.
+    /// Name of the client program, used as the manager if the request has no `fieldManager`.
     pub agent: &'a str,
-    /// Present time.
+    /// Current time.
     pub now: Timestamp,
 }
 
@@ -28,7 +28,7 @@ pub struct Write<'a> {
 pub type WriteAnswer = Result<(u16, Value), Failure>;
 
 impl Write<'_> {
-    /// POST to a collection.
+    /// Handles POST to a collection: creates an object.
     pub fn create(&mut self, mut body: Value) -> WriteAnswer {
         self.check(&mut body, None)?;
         if meta_text(&body, "name").is_empty() && !meta_text(&body, "generateName").is_empty() {
@@ -57,7 +57,7 @@ impl Write<'_> {
         self.store(None, body).map(|v| (201, v))
     }
 
-    /// PUT.
+    /// Handles PUT: replaces an object.
     pub fn replace(&mut self, mut body: Value) -> WriteAnswer {
         let (name, kind) = (self.name(), self.place.resource.kind);
         let (wanted, before) = (meta_text(&body, "uid"), self.stored(&name));
@@ -84,7 +84,7 @@ impl Write<'_> {
         self.store_changed(&before, body)
     }
 
-    /// PATCH, by content type.
+    /// Handles PATCH, by the content type.
     pub fn patch(&mut self, content_type: &str, body: Value) -> WriteAnswer {
         let name = self.name();
         let before = self.stored(&name);
@@ -95,10 +95,10 @@ impl Write<'_> {
         let scale = self.place.subresource.as_deref() == Some("scale");
         let mut after = if scale { read::scale(&before) } else { before.clone() };
         match content_type {
-            "application/merge-patch+json" => patch::merge(&mut after, &body),
+            "application/merge-patch+json" => patch::apply_merge(&mut after, &body),
             "application/json-patch+json" => patch::json(&mut after, &body)?,
             "application/strategic-merge-patch+json" if self.place.resource.kind != Kind::TargetGroupBinding => {
-                patch::strategic(self.place.resource.kind, &mut after, &body);
+                patch::apply_strategic(self.place.resource.kind, &mut after, &body);
             }
             _ => {
                 return Err(Failure::new(
@@ -115,7 +115,7 @@ impl Write<'_> {
         }
     }
 
-    /// DELETE of one object.
+    /// Handles DELETE of one object.
     pub fn delete(&mut self, options: &Value) -> WriteAnswer {
         let name = self.name();
         let before = self.stored(&name).ok_or_else(|| Failure::not_found(self.place.resource, &name))?;
@@ -162,7 +162,7 @@ impl Write<'_> {
         self.place.subresource.as_deref().unwrap_or_default()
     }
 
-    /// Deletes everything in a namespace.
+    /// Deletes all objects in a namespace.
     fn delete_contents(&mut self, namespace: &str) {
         let kinds: Vec<_> =
             crate::lab::objects::resources(self.objects.auto_mode()).filter(|r| r.namespaced).map(|r| r.kind).collect();
@@ -183,7 +183,8 @@ impl Write<'_> {
         Err(Failure::not_found(self.objects.resource(Kind::Namespace), namespace))
     }
 
-    /// Checks that the body has the path's kind, namespace and name, and no unknown fields under strict validation.
+    /// Checks that the body has the kind, namespace and name of the path, and no unknown fields under strict
+    /// validation.
     fn check(&self, body: &mut Value, name: Option<&str>) -> Result<(), Failure> {
         let resource = self.place.resource;
         let (version, kind) =
@@ -225,7 +226,7 @@ impl Write<'_> {
         }
     }
 
-    /// Stores `after` if the client's resourceVersion and uid match `before`.
+    /// Stores `after` if the resourceVersion and uid that the client sent match `before`.
     fn store_changed(&mut self, before: &Value, mut after: Value) -> WriteAnswer {
         let seen = meta_text(&after, "resourceVersion");
         if !seen.is_empty() && seen != meta_text(before, "resourceVersion") {
@@ -316,7 +317,8 @@ impl Write<'_> {
     }
 }
 
-/// A write to `status` changes only the status; other writes do not change it.
+/// Restores the part that a write may not change: a write to `status` changes only the status, and other writes do not
+/// change the status.
 fn drop_status(place: &ResourcePath, after: &mut Value, before: Option<&Value>) {
     if !place.resource.status {
         return;
@@ -338,7 +340,7 @@ fn drop_status(place: &ResourcePath, after: &mut Value, before: Option<&Value>) 
     }
 }
 
-/// Keeps the deletion fields: a deletion cannot be undone.
+/// Copies the deletion fields from `before`, because a deletion cannot be undone.
 fn keep_deletion(before: &Value, after: &mut Value) {
     for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
         meta(after).shift_remove(field);
