@@ -337,11 +337,11 @@ fn drift_views(state: &State, route: &Route, names: &Names) -> Vec<DriftView> {
             let kind = if replaced { DriftKind::Replaced } else { DriftKind::Deleted };
             Some(DriftView {
                 accepted: route.deletion_accepted && !replaced,
-                ..view(kind, drift_text::deletion(state, route))
+                ..view(kind, drift_text::describe_deletion(state, route))
             })
         }
     };
-    let conditions = drift_text::conditions(route).map(|change| view(DriftKind::Conditions, change));
+    let conditions = drift_text::describe_conditions(route).map(|change| view(DriftKind::Conditions, change));
     shares.into_iter().chain(conditions).collect()
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Ports;
-use crate::domain::decide::finalize::{FinalizeFacts, groups_with_weight, questions};
+use crate::domain::decide::finalize::{FinalizeFacts, groups_with_weight, request_measurements};
 use crate::domain::health::gate::Sample;
 use crate::domain::run::state::State;
 use crate::plan::model::Plan;
@@ -23,7 +23,8 @@ pub async fn read_facts(
     let ids: Vec<_> = state.routes.keys().cloned().collect();
     let carrying: BTreeSet<String> = state.routes.values().flat_map(groups_with_weight).map(str::to_owned).collect();
     let carrying: Vec<_> = carrying.into_iter().collect();
-    let (workloads, requests): (Vec<_>, Vec<_>) = questions(plan, state, quiet, ports.clock.now()).into_iter().unzip();
+    let (workloads, requests): (Vec<_>, Vec<_>) =
+        request_measurements(plan, state, quiet, ports.clock.now()).into_iter().unzip();
     let (routes, health, values) = tokio::join!(
         balancer.traffic.routes(&ids),
         balancer.traffic.health(&carrying),

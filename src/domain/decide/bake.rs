@@ -1,4 +1,4 @@
-//! How long the current pause has baked, in observed time. Nothing else about steps belongs here.
+//! Computes the observed time of the current bake. Nothing else about steps belongs here.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use super::context::Context;
 use crate::domain::run::event::Event;
 use crate::domain::run::state::BakeProgress;
 
-/// A bake is journaled this often; a crash loses at most this much.
+/// How often the progress of a bake is journaled, and thus the maximum progress that a crash loses.
 const BAKE_RECORD: Duration = Duration::from_mins(1);
 
-/// Observed time of the current bake, unobserved time since the last record, and the time of the observation up to
-/// which both are counted.
+/// Returns the observed time of the current bake, the unobserved time since the last record, and the time of the
+/// observation up to which both are counted.
 pub fn bake_progress(c: &Context<'_>) -> (Duration, Duration, Timestamp) {
     let BakeProgress { observed: before, until: at } = c.state.baked;
     let until = c.observed.last_full.unwrap_or(at).max(at);
@@ -20,19 +20,20 @@ pub fn bake_progress(c: &Context<'_>) -> (Duration, Duration, Timestamp) {
     (before + observed, unseen, until)
 }
 
-/// Returns the record of the bake, if one is due: each minute, and after a gap.
+/// Returns the event that records the progress of the bake, if one is due: each minute, and after a gap.
 pub fn bake_record(c: &Context<'_>) -> Option<Event> {
     record_if_due(c, BAKE_RECORD)
 }
 
-/// Returns the record of the bake for a process that exits; the next process continues from its last observation.
+/// Returns the event that records the progress of the bake before a process exits. The next process continues from the
+/// last observation of this process.
 pub fn last_bake_record(c: &Context<'_>) -> Option<Event> {
     record_if_due(c, Duration::from_millis(1))
 }
 
-fn record_if_due(c: &Context<'_>, least: Duration) -> Option<Event> {
+fn record_if_due(c: &Context<'_>, min_progress: Duration) -> Option<Event> {
     let (observed, unseen, until) = bake_progress(c);
     let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-    let due = observed >= c.state.baked.observed + least || !unseen.is_zero();
+    let due = observed >= c.state.baked.observed + min_progress || !unseen.is_zero();
     due.then(|| Event::Baked { step: c.state.step, millis: millis(observed), gap: millis(unseen), until })
 }

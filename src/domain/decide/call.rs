@@ -1,4 +1,4 @@
-//! A command or hook as a value: what `engine` runs, and the input document that it gets.
+//! Represents a command or hook that `engine` runs, and the input document of the command or hook.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use crate::domain::run::hook::{HookId, HookPoint};
 use crate::plan::model::hook::HookAction;
 use crate::plan::model::{ClusterName, Shares};
 
-/// A command or hook that is to run now.
+/// A command or hook to run now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HookCall {
-    /// Which one.
+    /// The id of the command or hook.
     pub id: HookId,
-    /// Its name in the plan, if any.
+    /// The name in the plan, if any.
     pub name: Option<String>,
-    /// Text for messages: the command line, or the address without possible secrets.
+    /// The text for messages: the command line, or the address without possible secrets.
     pub description: String,
     /// The command or web request.
     pub action: HookAction,
-    /// Time-out, in real time.
+    /// The time-out, in real time.
     pub timeout: Duration,
-    /// The input document.
+    /// The JSON document that the command or the receiver of the request gets.
     pub input: HookInput,
 }
 
@@ -33,9 +33,9 @@ pub struct HookInput {
     pub run: String,
     /// The plan's name.
     pub plan: String,
-    /// The occasion.
+    /// The occasion of the hook.
     pub hook: HookPoint,
-    /// The step, from 1; 0: none.
+    /// The number of the step, from 1; 0: the hook belongs to no step.
     pub step: usize,
     /// The label of the step in the plan.
     pub label: String,
@@ -43,8 +43,8 @@ pub struct HookInput {
     pub from: ClusterName,
     /// The new cluster.
     pub to: ClusterName,
-    /// The shares after this step, in percent. For a rollback, and before the first share step where the plan names
-    /// them, the shares at the start.
+    /// The shares after this step, in percent. For a rollback, and before the first share step if the plan defines the
+    /// shares at the start, these are the shares at the start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shares: Option<Shares>,
     /// The cause of the rollback.

@@ -1,4 +1,5 @@
-//! Which groups carry traffic now, and how much. Whether they are healthy enough is decided in `gates` and `guard`.
+//! Computes which groups have traffic now, and how much. Whether the groups are healthy enough is decided in `gates`
+//! and `guard`.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +9,8 @@ use crate::domain::health::gate;
 use crate::domain::run::state::State;
 use crate::domain::traffic::RouteContent;
 
-/// Returns the groups that carry traffic now, or may because of a write without an answer, with the largest share in
-/// percent that each has on any route.
+/// Returns the groups that have traffic now, or may have traffic because of a write without a response. The value is
+/// the largest share of the group on any route, in percent.
 pub fn groups_with_traffic(state: &State) -> BTreeMap<&str, u32> {
     let mut all: BTreeMap<&str, u32> = BTreeMap::new();
     for route in state.routes.values().filter(|r| !r.is_deleted()) {
@@ -28,15 +29,15 @@ pub fn groups_with_traffic(state: &State) -> BTreeMap<&str, u32> {
     all
 }
 
-/// Healthy targets that the whole traffic of a group's routes needs: the baseline or today's total, whichever is
-/// larger, of the groups that carried the traffic at the start. (Counting the new groups too would require twice the
-/// capacity.)
+/// Returns the number of healthy targets needed for 100 % of the traffic of a group's routes: the larger of the
+/// baseline and the current total of the groups that had the traffic at the start. The new groups are not counted,
+/// because this would require twice the capacity.
 pub fn targets_for_all_traffic(c: &Context<'_>, group: &str) -> u32 {
     let routes = c.state.routes.values().filter(|r| r.start.groups.values().any(|arn| arn == group));
     let mut carriers: Vec<_> = routes.flat_map(|r| way_back::groups_after_rollback(c.state, r)).collect();
     carriers.sort_unstable();
     carriers.dedup();
     let baseline: u32 = carriers.iter().filter_map(|arn| c.state.started.groups.get(*arn)).map(|g| g.healthy).sum();
-    let today: u32 = carriers.iter().filter_map(|arn| c.observed.healthy(arn)).sum();
-    baseline.max(today)
+    let current: u32 = carriers.iter().filter_map(|arn| c.observed.healthy(arn)).sum();
+    baseline.max(current)
 }

@@ -1,7 +1,8 @@
-//! Which writes of a batch may be sent with the current readings. Freshness is required per write that raises.
+//! Decides which writes of a batch may be sent now. Every write that raises a group needs a fresh reading of this
+//! group.
 //!
 //! A step is decided on the last full observation, which takes minutes for a thousand groups. So the executor reads the
-//! groups that a chunk raises immediately before it writes the chunk, and asks here.
+//! groups that a chunk raises immediately before it writes the chunk, and calls [`judge_chunk`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,7 @@ use crate::domain::run::event::{Wait, WaitReason, Write};
 use crate::domain::run::state::State;
 use crate::domain::traffic::RouteId;
 
-/// The writes of a chunk that must wait, and why.
+/// Which writes of a chunk must wait, and why.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChunkVerdict {
     /// The routes that are not written now and stay in the batch.
@@ -22,7 +23,7 @@ pub struct ChunkVerdict {
     pub waits: Vec<Wait>,
 }
 
-/// Returns the groups that these writes raise, limited to those that the batch gates.
+/// Returns the groups that these writes raise, limited to the groups with a raise gate in this batch.
 pub fn groups_to_read(state: &State, batch: &Batch, writes: &[Write]) -> Vec<String> {
     let all: BTreeSet<_> = writes.iter().flat_map(|write| gated_groups(state, batch, write)).collect();
     all.into_iter().collect()
@@ -35,8 +36,8 @@ fn gated_groups(state: &State, batch: &Batch, write: &Write) -> Vec<String> {
     groups
 }
 
-/// Judges a chunk. A write waits if a group that it raises has no sample of the last ten seconds or fails its raise
-/// gate. While anything is unreadable, every write of a raising batch waits.
+/// Decides which writes of a chunk must wait. A write waits if it raises a group that has no sample of the last ten
+/// seconds or does not pass the raise gate. While any reading fails, every write of a raising batch waits.
 pub fn judge_chunk(c: &Context<'_>, batch: &Batch, writes: &[Write]) -> ChunkVerdict {
     let wait = |group: &String| match gates::raise_verdict(c, group, c.state.step, c.observed.max_sample_age()) {
         RaiseVerdict::Holds => None,
@@ -49,11 +50,12 @@ pub fn judge_chunk(c: &Context<'_>, batch: &Batch, writes: &[Write]) -> ChunkVer
     let raised = |write: &Write| gated_groups(c.state, batch, write);
     let groups: BTreeSet<_> = writes.iter().flat_map(raised).collect();
     let waits: BTreeMap<_, _> = groups.iter().filter_map(|group| Some((group, wait(group)?))).collect();
-    let blind = freeze::unreadable_wait(c.state, c.observed).filter(|_| !batch.raised_groups.is_empty());
-    let held =
-        writes.iter().filter(|write| blind.is_some() || raised(write).iter().any(|group| waits.contains_key(group)));
+    let unreadable = freeze::unreadable_wait(c.state, c.observed).filter(|_| !batch.raised_groups.is_empty());
+    let waiting = writes
+        .iter()
+        .filter(|write| unreadable.is_some() || raised(write).iter().any(|group| waits.contains_key(group)));
     ChunkVerdict {
-        waiting_routes: held.map(|write| write.route.clone()).collect(),
-        waits: blind.map_or_else(|| waits.into_values().collect(), |wait| vec![wait]),
+        waiting_routes: waiting.map(|write| write.route.clone()).collect(),
+        waits: unreadable.map_or_else(|| waits.into_values().collect(), |wait| vec![wait]),
     }
 }

@@ -1,4 +1,4 @@
-//! The input of a decision. No functions that decide anything.
+//! The input of a decision. Do not add functions that decide anything.
 
 use jiff::Timestamp;
 
@@ -6,14 +6,14 @@ use crate::domain::run::observation::Observed;
 use crate::domain::run::state::State;
 use crate::plan::model::{Plan, StepKind};
 
-/// The plan, the state, the recent observations, and the time.
+/// The input of a decision: the plan, the state, the recent observations, and the time.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// The plan.
+    /// The plan of the run.
     pub plan: &'a Plan,
-    /// The state from the journal.
+    /// The state of the run, computed from the journal.
     pub state: &'a State,
-    /// The recent observations.
+    /// The recent observations of this process.
     pub observed: &'a Observed,
     /// The time of the decision.
     pub now: Timestamp,
@@ -28,13 +28,13 @@ impl<'a> Context<'a> {
         self.state.started.groups.get(group).map_or(group, |start| &start.name)
     }
 
-    /// Returns the kind of the current step; `None` after the last one.
+    /// Returns the kind of the current step; `None` after the last step.
     pub fn step_kind(&self) -> Option<&'a StepKind> {
         current_step(self.plan, self.state)
     }
 }
 
-/// Returns the kind of the current step; `None` after the last one.
+/// Returns the kind of the current step; `None` after the last step.
 pub fn current_step<'a>(plan: &'a Plan, state: &State) -> Option<&'a StepKind> {
     plan.strategy.steps.get(state.step.checked_sub(1)?).map(|s| &s.kind)
 }

@@ -1,11 +1,11 @@
-//! The output of a decision, as data. How a decision is executed belongs in `engine`.
+//! The output of a decision, as data. The code that executes a decision belongs in `engine`.
 
 use jiff::Timestamp;
 
 use crate::domain::run::event::{BindingStart, Event, RunOutcome, StopReason, Wait, WaitReason, Write};
 use crate::domain::run::hook::HookId;
 
-/// What to do now.
+/// The next action of the engine.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     /// Journal these events, then decide again.
@@ -14,28 +14,29 @@ pub enum Decision {
     ReadHealth(Vec<String>),
     /// Write these routes.
     Write(Batch),
-    /// Start this command or hook in the background; journal its start and end.
+    /// Start this command or hook in the background, and journal the start and the end.
     StartHook(HookId),
     /// Create or verify these bindings.
     Bind(Vec<BindingStart>),
-    /// Delete these bindings, unless they are not ours.
+    /// Delete those of these bindings that this program manages.
     Unbind(Vec<BindingStart>),
     /// Do nothing until the next observation.
     Wait(Vec<Wait>),
-    /// This process can do no more: exit, with a message for the operator.
+    /// Exit the process, with a message for the operator, because it cannot continue the run.
     Exit(StopReason, String),
     /// The run has ended.
     Finished(RunOutcome),
 }
 
-/// The writes of one step or rollback, over all routes that still need one.
+/// The writes of one step or rollback, for all routes that still need a write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     /// Whether the writes restore the original shares.
     pub restore: bool,
-    /// The writes. The executor may send some now and leave the rest for the next turn.
+    /// The writes. The executor may send some writes now and the others in the next loop iteration.
     pub writes: Vec<Write>,
-    /// Groups that it raises. Each write needs a fresh reading of its own groups ([`clear`](super::judge_chunk)).
+    /// The groups that the batch raises. Each write needs a fresh reading of the groups that it raises
+    /// ([`judge_chunk`](super::judge_chunk)).
     pub raised_groups: Vec<String>,
 }
 
@@ -44,7 +45,8 @@ pub struct Batch {
 pub struct ProcessOptions {
     /// Exit before the step after this one (`--until`).
     pub until_step: Option<usize>,
-    /// From this time on, exit as soon as the run only waits and nothing is in progress (`step`); `None`: stay.
+    /// From this time on, exit as soon as the run only waits and nothing is in progress (`cutover step`); `None`: do
+    /// not exit.
     pub exit_after: Option<Timestamp>,
 }
 

@@ -1,5 +1,5 @@
-//! The target split of each route, after a step and after a rollback. Both derive from the original split, never from
-//! current weights. When to write is decided elsewhere.
+//! Computes the target split of each route after a step and after a rollback. Both are derived from the original split,
+//! never from the current weights. Decisions about when to write belong in other modules.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,21 +9,21 @@ use crate::domain::traffic::shares::{self, ShareError};
 use crate::domain::traffic::{ClusterName, RouteContent, Shares, Split};
 use crate::plan::model::{Plan, RollbackStickiness, StepKind};
 
-/// Whether a cluster ever gets a share, in the plan's steps or by a rollback.
+/// Whether a cluster ever gets a share, by a step of the plan or by a rollback.
 pub fn ever_used(plan: &Plan, start: Option<&Shares>, cluster: &str) -> bool {
     plan.strategy.peak(cluster) > 0 || start.is_some_and(|shares| shares.get(cluster).is_some_and(|share| *share > 0))
 }
 
-/// Returns the managed groups of a route that the run uses: those in the original split, and those of clusters that
-/// ever get a share.
+/// Returns the managed groups of a route that the run uses: the groups in the original split, and the groups of
+/// clusters that ever get a share.
 fn managed(plan: &Plan, start: Option<&Shares>, route: &Route) -> Vec<(ClusterName, String)> {
     let used = |cluster: &str, arn: &str| ever_used(plan, start, cluster) || route.original().weight(arn).is_some();
     route.start.groups.iter().filter(|(c, arn)| used(c, arn)).map(|(c, arn)| (c.clone(), arn.clone())).collect()
 }
 
 /// Returns the original split with these shares. Clusters that the plan never uses are not attached.
-fn with_shares(plan: &Plan, begun: &Started, route: &Route, shares: &Shares) -> Result<Split, ShareError> {
-    let managed = managed(plan, begun.start.as_ref(), route);
+fn with_shares(plan: &Plan, started: &Started, route: &Route, shares: &Shares) -> Result<Split, ShareError> {
+    let managed = managed(plan, started.start.as_ref(), route);
     let shares = shares
         .iter()
         .filter(|(c, share)| **share > 0 || managed.iter().any(|(m, _)| m == *c))
@@ -32,7 +32,7 @@ fn with_shares(plan: &Plan, begun: &Started, route: &Route, shares: &Shares) -> 
     shares::split_for(route.original(), &managed, &shares, route.start.limits)
 }
 
-/// Returns the share step that is in effect at `step`: the last one up to it.
+/// Returns the share step that is in effect at `step`: the last share step up to and including `step`.
 pub fn share_step_at(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
     plan.strategy.steps.iter().take(step).rev().find_map(|s| match &s.kind {
         StepKind::Shares(shares) => Some((s.number, shares)),
@@ -40,7 +40,7 @@ pub fn share_step_at(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
     })
 }
 
-/// Returns the next share step from `step` on.
+/// Returns the first share step at or after `step`.
 pub fn next_share_step(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
     plan.strategy.steps.iter().skip(step.saturating_sub(1)).find_map(|s| match &s.kind {
         StepKind::Shares(shares) => Some((s.number, shares)),
@@ -49,23 +49,23 @@ pub fn next_share_step(plan: &Plan, step: usize) -> Option<(usize, &Shares)> {
 }
 
 /// Returns the target split of a route after `step`.
-pub fn after_step(plan: &Plan, begun: &Started, route: &Route, step: usize) -> Result<Split, ShareError> {
-    if let Some((_, shares)) = share_step_at(plan, step).filter(|(number, _)| *number >= begun.from_step) {
-        return with_shares(plan, begun, route, shares);
+pub fn after_step(plan: &Plan, started: &Started, route: &Route, step: usize) -> Result<Split, ShareError> {
+    if let Some((_, shares)) = share_step_at(plan, step).filter(|(number, _)| *number >= started.from_step) {
+        return with_shares(plan, started, route, shares);
     }
     let bound =
-        plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind && (begun.from_step..=step).contains(&s.number));
-    Ok(if bound { with_new_groups(plan, begun, route) } else { route.original().clone() })
+        plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind && (started.from_step..=step).contains(&s.number));
+    Ok(if bound { with_new_groups(plan, started, route) } else { route.original().clone() })
 }
 
-fn with_new_groups(plan: &Plan, begun: &Started, route: &Route) -> Split {
-    let groups = managed(plan, begun.start.as_ref(), route);
+fn with_new_groups(plan: &Plan, started: &Started, route: &Route) -> Split {
+    let groups = managed(plan, started.start.as_ref(), route);
     let arns: Vec<_> = groups.iter().map(|(_, arn)| arn.as_str()).collect();
     route.original().attach(&arns)
 }
 
-/// Returns the target split of a route after a rollback: the original shares, with the plan's groups that are attached
-/// now kept at weight 0. If stickiness must be broken, the groups without a share at the start are detached.
+/// Returns the target split of a route after a rollback: the original shares. The plan's groups that are attached now
+/// stay attached at weight 0. If stickiness must be broken, the groups without a share at the start are detached.
 pub fn after_rollback(
     plan: &Plan,
     state: &State,
@@ -95,33 +95,34 @@ pub fn after_rollback(
 /// began. `None` means all of it: for a route that has nothing to restore, or whose shares at the beginning are
 /// unknown. If the weights cannot express a stage, the route waits for the next one.
 fn at_rollback_stage(state: &State, route: &Route, ramp: &RampProgress, live: &Split) -> Option<Split> {
-    let begun = ramp.from.get(&route.start.id)?;
-    let from = shares_of(route, begun);
-    let (home, way) = (restored_shares(state, route), f64::from(ramp.percent) / 100.0);
-    let clusters: BTreeSet<_> = from.keys().chain(home.keys()).collect();
+    let split_at_start = ramp.from.get(&route.start.id)?;
+    let from = shares_of(route, split_at_start);
+    let (restored, progress) = (restored_shares(state, route), f64::from(ramp.percent) / 100.0);
+    let clusters: BTreeSet<_> = from.keys().chain(restored.keys()).collect();
     let of = |all: &BTreeMap<ClusterName, f64>, cluster: &str| all.get(cluster).copied().unwrap_or(0.0);
-    if from.is_empty() || home.is_empty() || clusters.iter().all(|c| (of(&from, c) - of(&home, c)).abs() < 0.5) {
+    if from.is_empty() || restored.is_empty() || clusters.iter().all(|c| (of(&from, c) - of(&restored, c)).abs() < 0.5)
+    {
         return None;
     }
-    let between = |c: &&ClusterName| ((*c).clone(), (of(&home, c) - of(&from, c)).mul_add(way, of(&from, c)));
+    let between = |c: &&ClusterName| ((*c).clone(), (of(&restored, c) - of(&from, c)).mul_add(progress, of(&from, c)));
     let shares = to_whole_percents(&clusters.iter().map(between).collect());
-    // Another actor may have restored more than this stage does. A stage never takes that away.
+    // Another actor may have restored more than this stage restores. A stage never reverts that.
     let now = shares_of(route, live);
-    let away = |c: &&ClusterName| {
-        let (now, home) = (of(&now, c), of(&home, c));
+    let would_revert = |c: &&ClusterName| {
+        let (now, restored) = (of(&now, c), of(&restored, c));
         let share = shares.get(*c).copied().map_or(0.0, f64::from);
-        share < now.min(home) - 1.0 || share > now.max(home) + 1.0
+        share < now.min(restored) - 1.0 || share > now.max(restored) + 1.0
     };
-    if !now.is_empty() && clusters.iter().any(away) {
+    if !now.is_empty() && clusters.iter().any(would_revert) {
         return Some(live.clone());
     }
     let base = if other_members_changed(route, live) { live } else { route.original() };
     let attached: Vec<_> =
         route.start.groups.values().map(String::as_str).filter(|arn| live.weight(arn).is_some()).collect();
-    Some(with_shares_in(route, base, &shares).map_or_else(|_| begun.clone(), |spelled| spelled.attach(&attached)))
+    Some(with_shares_in(route, base, &shares).map_or_else(|_| split_at_start.clone(), |split| split.attach(&attached)))
 }
 
-/// Whole percents that sum to 100, by largest remainder.
+/// Rounds shares to whole percents that sum to 100, with the largest remainder method.
 fn to_whole_percents(shares: &BTreeMap<ClusterName, f64>) -> Shares {
     let mut all: Vec<_> = shares.iter().map(|(c, share)| (c.clone(), share.max(0.0))).collect();
     all.sort_by(|(_, a), (_, b)| b.fract().total_cmp(&a.fract()));
@@ -136,7 +137,7 @@ fn to_whole_percents(shares: &BTreeMap<ClusterName, f64>) -> Shares {
     all.into_iter().map(up).collect()
 }
 
-/// Returns the shares, in a split whose other members stay as they are now, not as they were at the start.
+/// Returns a split with these shares in which all other members keep their weights of `live`.
 fn with_shares_in(route: &Route, live: &Split, shares: &Shares) -> Result<Split, ShareError> {
     let used = route
         .start
@@ -149,8 +150,8 @@ fn with_shares_in(route: &Route, live: &Split, shares: &Shares) -> Result<Split,
     shares::split_for(live, &managed, &shares, route.start.limits)
 }
 
-/// Returns why a rollback to an earlier step would be a raise: on some route a cluster would get more than it has now
-/// and more than it had at the start. `None` if it would not.
+/// Returns why a rollback to an earlier step would be a raise: on some route a cluster would get a larger share than
+/// now and than at the start. `None` if the rollback would not be a raise.
 pub fn raise_by_rollback(plan: &Plan, state: &State, step: usize) -> Option<String> {
     let (number, shares) = share_step_at(plan, step)?;
     state.routes.values().filter(|r| !r.is_deleted()).find_map(|route| {
@@ -163,14 +164,14 @@ pub fn raise_by_rollback(plan: &Plan, state: &State, step: usize) -> Option<Stri
         let (cluster, share) = shares.iter().find(more)?;
         let (label, has) = (&route.start.label, of(&now, cluster));
         Some(format!(
-            "step {number} gives {cluster} {share} %, but {label} has it at {has:.0} % now: that is a raise, \
+            "step {number} gives {cluster} {share} %, but {cluster} has {has:.0} % on {label} now: that is a raise, \
              and a rollback checks no gates"
         ))
     })
 }
 
-/// Whether traffic is, or may be, distributed differently than at the start. Groups that were attached at weight 0
-/// carry none.
+/// Whether the distribution of the traffic differs, or may differ, from the start. Groups that were only attached at
+/// weight 0 make no difference.
 pub fn has_moved(state: &State) -> bool {
     let same = |route: &Route| shares_of(route, route.split()) == shares_of(route, route.original());
     state.routes.values().any(|r| r.drift.is_some() || r.open_writes.is_some() || !same(r))
@@ -185,8 +186,8 @@ pub fn restored_shares(state: &State, route: &Route) -> BTreeMap<ClusterName, f6
     )
 }
 
-/// Returns the split that a rollback restores. If another actor changed members that are not the plan's, the shares are
-/// applied to the live split: those members are not ours to restore.
+/// Returns the split that a rollback restores. If another actor changed members that the plan does not name, the shares
+/// are applied to the live split, because a rollback must not restore such members.
 fn restored_split(plan: &Plan, state: &State, route: &Route, live: &Split) -> Result<Split, ShareError> {
     if let (true, Some(shares)) = (
         other_members_changed(route, live),
@@ -201,35 +202,36 @@ fn restored_split(plan: &Plan, state: &State, route: &Route, live: &Split) -> Re
         .map_or_else(|| Ok(route.original().clone()), |shares| with_shares(plan, &state.started, route, shares))
 }
 
-/// Whether the members of a split that are not the plan's differ from the start.
+/// Whether members of a split that the plan does not name differ from the start, in number or relative weight.
 fn other_members_changed(route: &Route, live: &Split) -> bool {
     let others = |split: &Split| -> BTreeMap<String, u64> {
         let own = |id: &String| route.start.groups.values().any(|g| g == id);
         split.ids().filter(|id| !own(id)).map(|id| (id.clone(), split.weight(id).unwrap_or(0).into())).collect()
     };
     let total = |split: &Split| -> u64 { split.ids().map(|id| u64::from(split.weight(id).unwrap_or(0))).sum() };
-    let (was, is) = (others(route.original()), others(live));
+    let (others_before, others_now) = (others(route.original()), others(live));
     let (before, now) = (total(route.original()), total(live));
     // Compare relative weights, whatever their scale.
-    was.len() != is.len() || !was.iter().all(|(id, w)| is.get(id).is_some_and(|v| w * now == v * before))
+    others_before.len() != others_now.len()
+        || !others_before.iter().all(|(id, w)| others_now.get(id).is_some_and(|v| w * now == v * before))
 }
 
-/// Returns the shares as whole percents, if they are whole.
+/// Returns the shares as whole percents if all shares are whole.
 fn if_whole_percents(shares: &BTreeMap<ClusterName, f64>) -> Option<Shares> {
     let all: Shares = shares.iter().map(|(c, share)| (c.clone(), crate::domain::health::gate::ceil(*share))).collect();
     (all.values().sum::<u32>() == 100).then_some(all)
 }
 
-/// Whether this rollback detaches the new groups from the route: group stickiness is on, cookies may exist, and
-/// `stickiness` is not `keep`.
+/// Whether this rollback detaches the new groups from the route. It does so if group stickiness is on, cookies may
+/// exist, the rollback is automatic, and `stickiness` is `break`.
 pub fn breaks_stickiness(plan: &Plan, state: &State, route: &Route, rollback: &Rollback) -> bool {
     sticky_clients(plan, state, route)
         && rollback.automatic
         && plan.strategy.rollback_stickiness == RollbackStickiness::Break
 }
 
-/// Whether clients may hold cookies for a group that a rollback sets to 0 because it had traffic before or during the
-/// run.
+/// Whether clients may have cookies for a group that had traffic before or during the run and that a rollback sets to
+/// weight 0.
 pub fn sticky_clients(plan: &Plan, state: &State, route: &Route) -> bool {
     let carries = |id: &str| route.original().carries(id);
     let done = plan.strategy.steps.iter().take(state.step).skip(state.started.from_step - 1);
@@ -246,7 +248,7 @@ pub fn sticky_clients(plan: &Plan, state: &State, route: &Route) -> bool {
     route.start.content.sticky().is_some() && route.start.groups.iter().any(lost)
 }
 
-/// Returns the shares of the managed groups in a split, in percent by cluster; empty if they carry nothing.
+/// Returns the shares of the managed groups in a split, in percent by cluster; empty if all these groups have weight 0.
 pub fn shares_of(route: &Route, split: &Split) -> BTreeMap<ClusterName, f64> {
     let groups: Vec<_> = route.start.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
     shares::live_shares(split, &groups).unwrap_or_default()

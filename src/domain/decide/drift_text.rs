@@ -1,4 +1,4 @@
-//! Describes what other actors did to a run's routes, and what an operator can type. Decides nothing.
+//! Describes changes of a run's routes by other actors, and the commands for an operator. Do not add decisions here.
 
 use super::context::Context;
 use super::{desired_split, drift_cause};
@@ -6,8 +6,8 @@ use crate::domain::run::event::RouteStart;
 use crate::domain::run::state::{Route, State};
 use crate::domain::traffic::{Split, shares};
 
-/// Returns why the run is frozen by other actors, and the command that continues it where there is only one; `None` if
-/// no operator has to decide about anything.
+/// Returns why changes by other actors freeze the run, and the command that continues the run if only one command does.
+/// `None` if no change needs a decision of an operator.
 pub fn freeze_message(state: &State) -> Option<String> {
     let run = &state.run;
     let mut replaced = state.undecided_replacements();
@@ -19,27 +19,27 @@ pub fn freeze_message(state: &State) -> Option<String> {
             route.start.label,
             rule.label,
             rule.conditions,
-            more(others)
+            and_more(others)
         ));
     }
     let mut undecided = state.undecided();
     let first = undecided.next()?;
-    let more = more(undecided.count());
+    let and_more = and_more(undecided.count());
     let (label, cause) = (&first.start.label, drift_cause::likely_cause(first));
     Some(match &first.changed_conditions {
         _ if first.is_missing() => {
-            format!("{label} was deleted{more}; {cause}; to accept that: cutover resume {run} --keep-live")
+            format!("{label} was deleted{and_more}; {cause}; to accept the deletion: cutover resume {run} --keep-live")
         }
         Some(after) => format!(
-            "{label} handles other requests: someone else changed its conditions from `{}` to `{after}`{more}; \
-             to accept that: cutover resume {run} --keep-live",
+            "{label} handles other requests: someone else changed its conditions from `{}` to `{after}`{and_more}; \
+             to accept the new conditions: cutover resume {run} --keep-live",
             first.conditions
         ),
-        None => format!("{label} was changed by someone else{more}; {cause}"),
+        None => format!("{label} was changed by someone else{and_more}; {cause}"),
     })
 }
 
-fn more(others: usize) -> String {
+fn and_more(others: usize) -> String {
     if others > 0 { format!(", and {others} more") } else { String::new() }
 }
 
@@ -54,55 +54,56 @@ pub fn not_reassertable(state: &State) -> Option<String> {
             "{}: {}; a deleted rule cannot be written again; to continue with what is live: \
              cutover resume {run} {options}; {back}",
             route.start.label,
-            deletion(state, route)
+            describe_deletion(state, route)
         ));
     }
     let route = state.routes.values().find(|route| route.changed_conditions.is_some())?;
     Some(format!(
-        "{}: {}, and this program does not write conditions; to accept them: cutover resume {run} --keep-live; {back}",
+        "{}: {}, and cutover does not write conditions; to accept the new conditions: cutover resume {run} --keep-live; {back}",
         route.start.label,
-        conditions(route)?
+        describe_conditions(route)?
     ))
 }
 
-/// Returns how a deleted route was deleted, and which rule replaces it.
-pub fn deletion(state: &State, route: &Route) -> String {
+/// Describes a deleted route, and the rules that replace the route.
+pub fn describe_deletion(state: &State, route: &Route) -> String {
     let mut text = "the rule was deleted".to_owned();
     for rule in state.replacements(route) {
         let joined = state.routes.contains_key(&rule.id);
         let place = if joined { "which belongs to the run now" } else { "which does not belong to the run" };
-        text = format!("{text}; {}, {place}, has its conditions", rule.label);
+        text = format!("{text}; {}, {place}, has the same conditions", rule.label);
     }
     text
 }
 
-/// Returns how the conditions of a route changed; `None` if they did not.
-pub fn conditions(route: &Route) -> Option<String> {
+/// Describes how the conditions of a route changed; `None` if the conditions did not change.
+pub fn describe_conditions(route: &Route) -> Option<String> {
     let after = route.changed_conditions.as_ref()?;
-    Some(format!("its conditions changed from `{}` to `{after}`", route.conditions))
+    Some(format!("the conditions changed from `{}` to `{after}`", route.conditions))
 }
 
-/// Returns what other actors changed and an operator accepted, each with its route.
+/// Describes the changes by other actors that an operator accepted, one text per route.
 pub fn accepted(state: &State) -> Vec<String> {
     let deleted = state.routes.values().filter(|route| route.deletion_accepted);
-    let deleted = deleted
-        .map(|route| format!("{}: {}, accepted with `resume --keep-live`", route.start.label, deletion(state, route)));
+    let deleted = deleted.map(|route| {
+        format!("{}: {}, accepted with `resume --keep-live`", route.start.label, describe_deletion(state, route))
+    });
     let changed = state.routes.values().filter(|route| route.conditions != route.start.conditions);
     let changed = changed.map(|route| {
         let (label, before, now) = (&route.start.label, &route.start.conditions, &route.conditions);
-        format!("{label}: its conditions are `{now}`, no longer `{before}`, accepted with `resume --keep-live`")
+        format!("{label}: the conditions are `{now}`, no longer `{before}`, accepted with `resume --keep-live`")
     });
     deleted.chain(changed).collect()
 }
 
-/// Returns the routes of a run after its last step that do not have the shares of that step: (not accepted, accepted by
-/// an operator), each with the reason.
+/// Returns the routes that do not have the shares of the plan's last step, after this step, each with the reason. The
+/// first list has the routes that no operator accepted, the second list has the accepted routes.
 pub fn not_as_planned(c: &Context<'_>) -> (Vec<String>, Vec<String>) {
     let (mut left, mut accepted) = (Vec::new(), accepted(c.state));
     for route in c.state.routes.values() {
         let label = &route.start.label;
         if route.is_missing() {
-            left.push(format!("{label}: {}", deletion(c.state, route)));
+            left.push(format!("{label}: {}", describe_deletion(c.state, route)));
         }
         let last = c.plan.strategy.steps.len();
         let desired = desired_split::after_step(c.plan, &c.state.started, route, last);
@@ -126,7 +127,7 @@ pub fn not_as_planned(c: &Context<'_>) -> (Vec<String>, Vec<String>) {
     (left, accepted)
 }
 
-/// Returns the shares of the plan's groups in a split, such as `a 95 %, b 5 %`.
+/// Formats the shares of the plan's groups in a split, such as `a 95 %, b 5 %`.
 pub fn shares_text(start: &RouteStart, split: &Split) -> String {
     let managed: Vec<_> = start.groups.iter().map(|(cluster, id)| (cluster.clone(), id.clone())).collect();
     let live = shares::live_shares(split, &managed).unwrap_or_default();

@@ -19,7 +19,7 @@ pub fn apply_on_failure(c: &Context<'_>, reason: FreezeReason, message: String) 
     Decision::Record(guard::automatic_rollback(c, message, Trigger::Failure).unwrap_or_else(|freeze| vec![freeze]))
 }
 
-/// Freezes the run.
+/// Returns the decision to freeze the run.
 pub fn freeze(reason: FreezeReason, message: String) -> Decision {
     Decision::Record(vec![Event::Frozen { reason, message }])
 }

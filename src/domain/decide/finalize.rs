@@ -1,5 +1,5 @@
-//! `finalize`: decides whether the old cluster can be retired. Pure; works on the journal and on facts that were just
-//! read.
+//! Decides for `cutover finalize` whether the old cluster can be retired, from the journal and from facts that the
+//! caller has just read. Do not add I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,7 +24,7 @@ const METRIC_DELAY: Duration = Duration::from_mins(3);
 /// The facts that `finalize` needs.
 #[derive(Debug, Clone, Default)]
 pub struct FinalizeFacts {
-    /// The run's routes.
+    /// The current content of the run's routes, or why a route could not be read.
     pub routes: BTreeMap<RouteId, Result<RouteContent, Unreadable>>,
     /// Every route of the run's load balancers, by load balancer.
     pub census: BTreeMap<String, Result<RouteCensus, Unreadable>>,
@@ -34,7 +34,7 @@ pub struct FinalizeFacts {
     pub requests: BTreeMap<String, MeasuredValue>,
 }
 
-/// One condition for retiring the old cluster.
+/// The result of one condition for retiring the old cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FinalizeCondition {
@@ -44,7 +44,7 @@ pub struct FinalizeCondition {
     pub stands: ConditionStatus,
     /// The explanation, with numbers.
     pub message: String,
-    /// When it will be met, if only time is missing.
+    /// When the condition will be met, if only time is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
@@ -53,19 +53,19 @@ pub struct FinalizeCondition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ConditionStatus {
-    /// Met.
+    /// The condition is met.
     Yes,
-    /// Unknown; an operator may confirm it.
+    /// It is unknown whether the condition is met. An operator may confirm that it is.
     Unknown,
-    /// Not yet.
+    /// The condition is not met yet, but may be met later.
     Wait,
-    /// Not met, and time alone will not change that.
+    /// The condition is not met, and will not be met by waiting.
     No,
-    /// Drift: another actor changed a route.
+    /// The condition is not met, because another actor changed a route (drift).
     Drift,
 }
 
-/// Returns why the run itself prevents `finalize`, if it does; then nothing else needs to be read.
+/// Returns why the run itself prevents `finalize`, before any facts are read; `None` if it does not.
 pub fn blocked_by_run(plan: &Plan, state: &State) -> Option<FinalizeCondition> {
     let no = |message: String| Some(condition("run", ConditionStatus::No, message));
     match state.finished {
@@ -82,9 +82,14 @@ pub fn blocked_by_run(plan: &Plan, state: &State) -> Option<FinalizeCondition> {
     no(format!("the run left {} at {share:.0} % on {}", plan.strategy.from, route.start.label))
 }
 
-/// Returns the questions for the groups' own request counts, one per workload, for a period of `quiet` before now for
-/// which the counts are complete.
-pub fn questions(plan: &Plan, state: &State, quiet: Duration, now: Timestamp) -> Vec<(String, MeasurementRequest)> {
+/// Returns the measurements of the groups' request counts, one per workload, over the last period of length `quiet` for
+/// which CloudWatch has complete data.
+pub fn request_measurements(
+    plan: &Plan,
+    state: &State,
+    quiet: Duration,
+    now: Timestamp,
+) -> Vec<(String, MeasurementRequest)> {
     let workloads: BTreeSet<&String> = state.routes.values().map(|r| &r.start.workload).collect();
     let to = earlier(now, METRIC_DELAY);
     let ask = |workload: &String| {
@@ -120,13 +125,13 @@ pub fn questions(plan: &Plan, state: &State, quiet: Duration, now: Timestamp) ->
     workloads.into_iter().map(ask).collect()
 }
 
-/// Returns the plan's groups that carry traffic on a route.
+/// Returns the plan's groups that have weight on a route.
 pub fn groups_with_weight(route: &Route) -> impl Iterator<Item = &str> {
     let weight = |arn: &str| route.split().weight(arn).unwrap_or(0);
     route.start.groups.values().map(String::as_str).filter(move |arn| weight(arn) > 0)
 }
 
-/// Returns all conditions, for a run that passed [`blocked_by_run`].
+/// Evaluates all conditions, for a run that passed [`blocked_by_run`].
 pub fn judge(
     plan: &Plan,
     state: &State,
@@ -136,20 +141,20 @@ pub fn judge(
     now: Timestamp,
 ) -> Vec<FinalizeCondition> {
     let mut all = vec![condition("run", ConditionStatus::Yes, format!("the run {} has completed", state.run))];
-    all.push(shares(plan, state, facts));
-    all.push(time(plan, state, records, now));
-    all.extend(facts.requests.iter().map(|(workload, seen)| requests(plan, workload, seen, quiet)));
-    all.push(rules(plan, state, facts));
-    all.push(health(plan, state, facts));
+    all.push(shares_condition(plan, state, facts));
+    all.push(time_condition(plan, state, records, now));
+    all.extend(facts.requests.iter().map(|(workload, seen)| requests_condition(plan, workload, seen, quiet)));
+    all.push(rules_condition(plan, state, facts));
+    all.push(health_condition(plan, state, facts));
     all
 }
 
-/// Returns the worst result of all conditions.
+/// Returns the worst status of all conditions.
 pub fn worst_status(items: &[FinalizeCondition]) -> ConditionStatus {
     items.iter().map(|item| item.stands).max().unwrap_or(ConditionStatus::Yes)
 }
 
-fn shares(plan: &Plan, state: &State, facts: &FinalizeFacts) -> FinalizeCondition {
+fn shares_condition(plan: &Plan, state: &State, facts: &FinalizeFacts) -> FinalizeCondition {
     let (from, routes) = (&plan.strategy.from, state.routes.len());
     for route in state.routes.values() {
         let label = &route.start.label;
@@ -165,7 +170,7 @@ fn shares(plan: &Plan, state: &State, facts: &FinalizeFacts) -> FinalizeConditio
                     format!("{label} is not as the run left it: {shares}"),
                 );
             }
-            // A deleted rule needs no cluster.
+            // A deleted rule forwards nothing to the old cluster.
             Some(Err(Unreadable::NotFound(_))) => {}
             Some(Err(why)) => {
                 return condition("shares", ConditionStatus::Unknown, format!("{label} cannot be read: {why}"));
@@ -177,8 +182,8 @@ fn shares(plan: &Plan, state: &State, facts: &FinalizeFacts) -> FinalizeConditio
     condition("shares", ConditionStatus::Yes, format!("{routes} as the run left them: {from} has no weight"))
 }
 
-/// The last clients of the old groups are gone: their cookies have expired and their connections are closed.
-fn time(plan: &Plan, state: &State, records: &[Record], now: Timestamp) -> FinalizeCondition {
+/// Evaluates the condition that the cookies and the connections of the old groups' last clients have expired.
+fn time_condition(plan: &Plan, state: &State, records: &[Record], now: Timestamp) -> FinalizeCondition {
     let from = &plan.strategy.from;
     let sticky = state.routes.values().filter_map(|r| r.start.content.sticky()?.seconds).max().unwrap_or(0);
     let old: BTreeSet<&str> = state.routes.values().filter_map(|r| old_group(plan, r)).collect();
@@ -208,7 +213,7 @@ fn time(plan: &Plan, state: &State, records: &[Record], now: Timestamp) -> Final
     )
 }
 
-/// Returns when an old group last lost share.
+/// Returns when the weight of an old group was last lowered.
 fn last_shift(plan: &Plan, state: &State, records: &[Record]) -> Option<Timestamp> {
     let old = |id: &RouteId| state.routes.get(id).and_then(|route| old_group(plan, route));
     let mut shifting = BTreeSet::new();
@@ -229,7 +234,7 @@ fn last_shift(plan: &Plan, state: &State, records: &[Record]) -> Option<Timestam
     last
 }
 
-fn requests(plan: &Plan, workload: &str, seen: &MeasuredValue, quiet: Duration) -> FinalizeCondition {
+fn requests_condition(plan: &Plan, workload: &str, seen: &MeasuredValue, quiet: Duration) -> FinalizeCondition {
     let (from, quiet) = (&plan.strategy.from, duration::format_exact(quiet));
     let unknown = |why: &str| {
         condition(
@@ -247,7 +252,9 @@ fn requests(plan: &Plan, workload: &str, seen: &MeasuredValue, quiet: Duration) 
                 format!("{workload}: {from} got {n} requests in the last {quiet}"),
             )
         }
-        MeasuredValue::Counts { new, .. } if new.requests == 0 => unknown("there is no traffic to compare it with"),
+        MeasuredValue::Counts { new, .. } if new.requests == 0 => {
+            unknown("no cluster got requests, so the counts may be missing")
+        }
         MeasuredValue::Counts { new, .. } => {
             let n = new.requests;
             condition(
@@ -256,16 +263,18 @@ fn requests(plan: &Plan, workload: &str, seen: &MeasuredValue, quiet: Duration) 
                 format!("{workload}: {from} got no requests in the last {quiet}, the other clusters {n}"),
             )
         }
-        MeasuredValue::Nothing { .. } => unknown("there is no traffic to compare it with"),
+        MeasuredValue::Nothing { .. } => unknown("no cluster got requests, so the counts may be missing"),
         MeasuredValue::Unreadable { message } | MeasuredValue::State { message, .. } => unknown(message),
-        MeasuredValue::Latencies { .. } | MeasuredValue::Value { .. } => unknown("the answer has an unexpected form"),
+        MeasuredValue::Latencies { .. } | MeasuredValue::Value { .. } => {
+            unknown("the metric source did not return request counts")
+        }
     }
 }
 
-/// Other rules of the load balancers may still forward to the old groups, at any weight.
-fn rules(plan: &Plan, state: &State, facts: &FinalizeFacts) -> FinalizeCondition {
+/// Evaluates the condition that no other rule of the load balancers forwards to the old groups, at any weight.
+fn rules_condition(plan: &Plan, state: &State, facts: &FinalizeFacts) -> FinalizeCondition {
     let old: BTreeSet<String> = state.routes.values().filter_map(|r| old_group(plan, r)).map(str::to_owned).collect();
-    let mut leading = Vec::new();
+    let mut forwarding_rules = Vec::new();
     for (load_balancer, census) in &facts.census {
         let census = match census {
             Ok(census) => census,
@@ -285,22 +294,22 @@ fn rules(plan: &Plan, state: &State, facts: &FinalizeFacts) -> FinalizeCondition
             );
         }
         let others = census.routes.iter().filter(|r| !state.routes.contains_key(&r.id));
-        let leads = |r: &&FoundRoute| r.content.split.ids().any(|id| old.contains(id));
-        leading.extend(others.filter(leads).map(|r| r.label.clone()));
+        let forwards_to_old = |r: &&FoundRoute| r.content.split.ids().any(|id| old.contains(id));
+        forwarding_rules.extend(others.filter(forwards_to_old).map(|r| r.label.clone()));
     }
     let from = &plan.strategy.from;
-    if leading.is_empty() {
+    if forwarding_rules.is_empty() {
         return condition("rules", ConditionStatus::Yes, format!("no other rule forwards to {from}"));
     }
     condition(
         "rules",
         ConditionStatus::No,
-        format!("these rules also forward to {from}, and the plan does not move them: {}", leading.join(", ")),
+        format!("these rules also forward to {from}, and the plan does not move them: {}", forwarding_rules.join(", ")),
     )
 }
 
-/// Without the old cluster, the other groups must be healthy.
-fn health(plan: &Plan, state: &State, facts: &FinalizeFacts) -> FinalizeCondition {
+/// Evaluates the condition that all groups with traffic have healthy targets.
+fn health_condition(plan: &Plan, state: &State, facts: &FinalizeFacts) -> FinalizeCondition {
     let name =
         |group: &str| state.started.groups.get(group).map_or_else(|| group.to_owned(), |start| start.name.clone());
     if let Some((arn, _)) = facts.healthy.iter().find(|(_, healthy)| matches!(healthy, Ok(0))) {

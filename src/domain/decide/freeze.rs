@@ -1,4 +1,4 @@
-//! Freezing: what freezes a run, what unfreezes it, and the wait reasons meanwhile.
+//! Decides when a run freezes and unfreezes, and returns the wait reasons of a frozen or paused run.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::domain::run::observation::{Marker, Observed};
 use crate::domain::run::state::{Phase, Route, State};
 use crate::domain::traffic::Unreadable;
 
-/// How long readings may fail before the run freezes.
+/// How long readings may fail before the run is frozen.
 const FREEZE_AFTER: Duration = Duration::from_mins(1);
 
-/// Freezes, unfreezes, or waits; `None` if the steps may continue.
+/// Freezes or unfreezes the run, or waits; `None` if the steps may continue.
 pub fn decide(c: &Context<'_>) -> Option<Decision> {
     let reason = freeze_reason(c);
     match (&c.state.frozen, reason) {
@@ -23,7 +23,8 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
         (Some(frozen), reason) if is_over(c, frozen.reason, reason.as_ref().map(|r| r.0)) => {
             return Some(Decision::Record(vec![Event::Unfrozen {}]));
         }
-        // The rule that replaces a deleted one may be found later than the deletion: the command is another one then.
+        // The rule that replaces a deleted rule may be found later than the deletion. The message then has another
+        // command.
         (Some(frozen), Some((FreezeReason::Drift, message)))
             if frozen.reason == FreezeReason::Drift
                 && frozen.message != message
@@ -34,7 +35,7 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
         _ => {}
     }
     let newer = newer::wait(c.plan, c.state);
-    // A raise like any other: requires the marker and successful readings.
+    // To write shares again is a raise: it requires the marker and successful readings.
     if c.observed.unreadable_since.is_none()
         && newer.is_none()
         && let Some(decision) = reassert(c)
@@ -50,7 +51,7 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
     if waits.is_empty() { None } else { Some(Decision::Wait(waits)) }
 }
 
-/// Returns the reason to freeze the run now; drift takes precedence.
+/// Returns the reason to freeze the run now. Drift takes precedence over other reasons.
 fn freeze_reason(c: &Context<'_>) -> Option<(FreezeReason, String)> {
     if let Some(message) = drift_text::freeze_message(c.state) {
         return Some((FreezeReason::Drift, message));
@@ -58,7 +59,8 @@ fn freeze_reason(c: &Context<'_>) -> Option<(FreezeReason, String)> {
     if c.observed.marker == Some(Marker::Missing) {
         return Some((
             FreezeReason::LockLost,
-            "the marker tag is missing from the load balancer, and no other run's marker is there".into(),
+            "the marker tag is missing from the load balancer, and the load balancer has no marker of another run"
+                .into(),
         ));
     }
     if let Some(why) = &c.observed.lock_warning {
@@ -85,18 +87,18 @@ fn is_over(c: &Context<'_>, frozen: FreezeReason, reason: Option<FreezeReason>) 
     }
 }
 
-/// `resume --reassert` writes our shares again over drift; `--include-new` raises a late route to the shares of the
-/// others. Both need the raise gates.
+/// Writes shares that an operator requested: `resume --reassert` writes the shares of the run again over drift, and
+/// `--include-new` gives a new route the shares of the other routes. Both require the raise gates.
 fn reassert(c: &Context<'_>) -> Option<Decision> {
     let routes = c
         .state
         .routes
         .values()
         .filter(|r| r.reassert && r.open_writes.is_none() && !r.is_deleted() && !c.state.raises_stopped());
-    let done = if c.state.phase == Phase::Ready { c.state.step - 1 } else { c.state.step };
+    let step = if c.state.phase == Phase::Ready { c.state.step - 1 } else { c.state.step };
     let wanted = |r: &Route| {
         if r.joined_late {
-            desired_split::after_step(c.plan, &c.state.started, r, done).ok()
+            desired_split::after_step(c.plan, &c.state.started, r, step).ok()
         } else {
             Some(r.split().clone())
         }
@@ -117,16 +119,16 @@ fn paused(state: &State) -> Option<Wait> {
     Some(Wait { reason: WaitReason::Paused, message: format!("paused by {}{why}", paused.by), until: None })
 }
 
-/// Returns the readings that fail, with the login command if credentials are the cause.
-pub fn unreadable_wait(state: &State, watch: &Observed) -> Option<Wait> {
-    watch.unreadable_since?;
+/// Returns a wait with the readings that fail, and with the login command if credentials are the cause.
+pub fn unreadable_wait(state: &State, observed: &Observed) -> Option<Wait> {
+    observed.unreadable_since?;
     let login =
-        watch.unreadable.values().chain(&watch.marker_error).any(|why| matches!(why, Unreadable::Credentials(_)));
+        observed.unreadable.values().chain(&observed.marker_error).any(|why| matches!(why, Unreadable::Credentials(_)));
     let hint =
         if login { "; log in again (for example `aws sso login`); the run then continues by itself" } else { "" };
     Some(Wait {
         reason: WaitReason::Unreadable,
-        message: format!("{}{hint}", watch.unreadable_summary(&state.started)?),
+        message: format!("{}{hint}", observed.unreadable_summary(&state.started)?),
         until: None,
     })
 }

@@ -1,5 +1,5 @@
-//! The raise gates: which groups a write raises, and whether they are ready for it. The guard of groups that carry
-//! traffic is in `guard`.
+//! Evaluates the raise gates: which groups a write raises, and whether these groups are ready. The guard of groups that
+//! have traffic is in `guard`.
 
 use std::time::Duration;
 
@@ -18,7 +18,8 @@ use crate::domain::run::state::{Route, State};
 use crate::domain::traffic::Split;
 use crate::plan::model::{OnFailure, Plan, StepKind};
 
-/// Whether the raise gates of the current step pass. A run that is frozen by a gate time-out waits for this.
+/// Whether the raise gates of the current step pass. A run that is frozen by a gate time-out waits until the gates
+/// pass.
 pub fn all_pass(c: &Context<'_>) -> bool {
     let step = desired_split::next_share_step(c.plan, c.state.step).map_or(c.state.step, |(number, _)| number);
     let healthy = first_raised_groups(c.plan, c.state)
@@ -35,7 +36,7 @@ pub fn raise_verdict(c: &Context<'_>, group: &str, step: usize, fresh: SignedDur
     }
     let need = raise_need(c, group, start, step);
     match c.observed.replicas.get(group) {
-        // With instance targets the targets are nodes; the pods that answer are the ready replicas.
+        // Instance targets are nodes, so the ready replicas are counted instead, which are the pods that respond.
         Some(ready) if *ready < need.healthy => RaiseVerdict::Shortfall(format!(
             "has {ready} ready replicas of the {} that {} % needs",
             need.healthy, need.share
@@ -45,7 +46,7 @@ pub fn raise_verdict(c: &Context<'_>, group: &str, step: usize, fresh: SignedDur
             c.observed.autoscaler_limits.get(group),
         ) {
             (RaiseVerdict::Shortfall(why), Some(max)) if *max < need.healthy => {
-                RaiseVerdict::Shortfall(format!("{why}; its HPA stops at {max}"))
+                RaiseVerdict::Shortfall(format!("{why}; the HPA has `maxReplicas` {max}"))
             }
             (raise, _) => raise,
         },
@@ -69,7 +70,7 @@ fn raise_need(c: &Context<'_>, group: &str, start: &GroupStart, step: usize) -> 
     )
 }
 
-/// Returns which settings ask for more targets than the groups have registered; empty if they have enough.
+/// Describes the settings that require more targets than the groups have registered; empty if the groups have enough.
 fn too_few_targets(c: &Context<'_>, groups: &[String], step: usize) -> String {
     let gate = &c.plan.strategy.gates.raise;
     let short = groups.iter().find_map(|group| {
@@ -82,23 +83,22 @@ fn too_few_targets(c: &Context<'_>, groups: &[String], step: usize) -> String {
     if registered == 0 {
         return "; no target is registered".to_owned();
     }
-    let knob = if need.healthy > gate.min_healthy {
+    let setting = if need.healthy > gate.min_healthy {
         format!(
-            "if a new target does the work of several old ones, lower `gates.targetHealth.raise.capacity` ({})",
+            "lower `gates.targetHealth.raise.capacity` ({}) if one new target replaces several old ones",
             gate.capacity
         )
     } else {
         format!("lower `gates.targetHealth.raise.minHealthy` ({})", gate.min_healthy)
     };
     format!(
-        "; {} registered: add targets, or {knob}",
+        "; {} registered: add targets, or {setting}",
         if registered == 1 { "only 1 is".to_owned() } else { format!("only {registered} are") }
     )
 }
 
-/// Returns the zones in which a group without cross-zone load balancing needs capacity: every zone of the load
-/// balancer, not only those that have targets now. If AWS names no zones of targets (or `all`, for addresses outside
-/// the VPC), they cannot be compared.
+/// Returns the zones in which a group without cross-zone load balancing needs capacity: all zones of the load balancer.
+/// If AWS reports no zones of the targets, or `all` for addresses outside of the VPC, returns these zones instead.
 fn zones(start: &GroupStart, watch: &Observed, group: &str) -> Vec<String> {
     let seen: Vec<_> = watch.zones.get(group).into_iter().flatten().cloned().collect();
     if start.zones.is_empty() || seen.is_empty() || seen.iter().any(|z| z == "all") {
@@ -108,7 +108,7 @@ fn zones(start: &GroupStart, watch: &Observed, group: &str) -> Vec<String> {
     }
 }
 
-/// Returns a cluster's share before the first share step: the largest that it has on any route, in percent.
+/// Returns a cluster's share before the first share step: the largest share on any route, in percent.
 fn original_share(state: &State, cluster: &str) -> u32 {
     let share = |route: &Route| {
         desired_split::shares_of(route, route.original()).get(cluster).map_or(0, |share| gate::ceil(*share))
@@ -120,7 +120,7 @@ fn original_share(state: &State, cluster: &str) -> u32 {
 pub fn require_raise_gates(c: &Context<'_>, groups: &[String], step: usize) -> Option<Decision> {
     let mut waits = match unmet_raise_gates(c, groups, step)? {
         Decision::Wait(waits) => waits,
-        look => return Some(look),
+        other => return Some(other),
     };
     // The time-out does not run while a window is closed.
     let opened = open_since(&c.plan.strategy.hours, c.now).filter(|_| c.state.step == step);
@@ -140,7 +140,7 @@ pub fn require_raise_gates(c: &Context<'_>, groups: &[String], step: usize) -> O
 pub fn require_metric_gates(c: &Context<'_>) -> Option<Decision> {
     let mut waits = metrics::unmet_metric_gates(c);
     let first = waits.first_mut()?;
-    // The time-out of a pause's gates starts when the pause is over.
+    // The time-out of the gates of a bake starts at the end of the bake.
     let bake = if let Some(StepKind::Bake(length)) = c.step_kind() { *length } else { Duration::ZERO };
     let timeout = later(later(c.state.gate_timeout_since, bake), c.plan.strategy.gates.timeout);
     if timeout > c.now {
@@ -151,13 +151,13 @@ pub fn require_metric_gates(c: &Context<'_>) -> Option<Decision> {
     Some(gate_timed_out(c, &[], message))
 }
 
-/// Returns what the raise gates of these groups still lack, or a request to read groups without recent samples; `None`
-/// if all pass.
+/// Returns why raise gates of these groups do not pass, or a decision to read groups without recent samples; `None` if
+/// all gates pass.
 pub fn unmet_raise_gates(c: &Context<'_>, groups: &[String], step: usize) -> Option<Decision> {
     let mut waits = Vec::new();
     let mut stale = Vec::new();
     for group in groups {
-        // Based on the last full observation; each write is judged again on a fresh sample ([`super::clear`]).
+        // Based on the last full observation. Each write is judged again on a fresh sample (`super::judge_chunk`).
         match raise_verdict(c, group, step, c.observed.max_gap()) {
             RaiseVerdict::Holds => {}
             RaiseVerdict::Unknown if !c.observed.unreadable.contains_key(group) => stale.push(group.clone()),
@@ -170,7 +170,7 @@ pub fn unmet_raise_gates(c: &Context<'_>, groups: &[String], step: usize) -> Opt
     if waits.is_empty() { None } else { Some(Decision::Wait(waits)) }
 }
 
-/// Returns why a raise of this group waits; `None` if its gate passes or has no recent sample.
+/// Returns why a raise of this group waits; `None` if the gate passes or has no recent sample.
 pub fn raise_wait(c: &Context<'_>, group: &str, raise: RaiseVerdict) -> Option<Wait> {
     let (message, until) = match raise {
         RaiseVerdict::Unknown if c.observed.unreadable.contains_key(group) => {
@@ -201,15 +201,15 @@ fn gate_timed_out(c: &Context<'_>, groups: &[String], why: String) -> Decision {
     })
 }
 
-/// Returns the groups whose share rises on any of these routes.
+/// Returns the groups whose share is raised on any of these routes.
 pub fn raised_groups(state: &State, routes: &[(&Route, Split)]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for (route, set) in routes {
         let (now, then) =
             (desired_split::shares_of(route, &route.expected().split), desired_split::shares_of(route, set));
-        let rises =
+        let is_raised =
             |cluster: &str| then.get(cluster).copied().unwrap_or(0.0) > now.get(cluster).copied().unwrap_or(0.0) + 1e-9;
-        all.extend(route.start.groups.iter().filter(|(c, _)| rises(c)).map(|(_, arn)| arn.clone()));
+        all.extend(route.start.groups.iter().filter(|(c, _)| is_raised(c)).map(|(_, arn)| arn.clone()));
     }
     all.sort_unstable();
     all.dedup();
@@ -217,7 +217,7 @@ pub fn raised_groups(state: &State, routes: &[(&Route, Split)]) -> Vec<String> {
     all
 }
 
-/// Returns the groups that the first share step to come raises.
+/// Returns the groups that the next share step raises.
 pub fn first_raised_groups(plan: &Plan, state: &State) -> Vec<String> {
     let Some((number, _)) = desired_split::next_share_step(plan, state.step) else { return Vec::new() };
     let pairs: Vec<_> = state

@@ -1,5 +1,5 @@
-//! The guard of every group that carries traffic, from its first share to the end of the run. Raise gates are in
-//! `gates`.
+//! Evaluates the guard of every group that has traffic, from the first share of the group to the end of the run. Raise
+//! gates are in `gates`.
 
 use super::context::Context;
 use super::decision::Decision;
@@ -26,7 +26,7 @@ fn judge(c: &Context<'_>, group: &str, share: u32) -> GuardVerdict {
     )
 }
 
-/// Returns the guard's verdict on every group that carries traffic, with its share.
+/// Returns every group that has traffic, with the group's share in percent and the guard's verdict on the group.
 pub(super) fn verdicts<'a>(c: &Context<'a>) -> Vec<(&'a str, u32, GuardVerdict)> {
     carrying::groups_with_traffic(c.state)
         .into_iter()
@@ -34,23 +34,23 @@ pub(super) fn verdicts<'a>(c: &Context<'a>) -> Vec<(&'a str, u32, GuardVerdict)>
         .collect()
 }
 
-/// Acts on a failed guard; `None` if every guard passes or was acted upon.
+/// Reacts to a failed guard; `None` if every guard passes or the reaction to the failure was already decided.
 pub fn decide(c: &Context<'_>) -> Option<Decision> {
     for (group, _, verdict) in verdicts(c) {
         let GuardVerdict::Failed(why) = verdict else { continue };
         let message = format!("{} {why}", c.name(group));
         let cluster = c.state.started.groups.get(group).map_or("", |g| g.cluster.as_str());
         let decision = if receives_rollback(c.state, cluster) {
-            freeze_for_from(c.state, message)
+            freeze_for_old_cluster(c.state, message)
         } else {
-            failed(c, group, message)
+            react_to_failure(c, group, message)
         };
         if decision.is_some() {
             return decision;
         }
     }
     let (gate, why) = metrics::failed_guard(c)?;
-    failed(c, "", format!("gate {gate}: {why}"))
+    react_to_failure(c, "", format!("gate {gate}: {why}"))
 }
 
 /// Whether a rollback returns traffic to this cluster.
@@ -63,8 +63,8 @@ fn receives_rollback(state: &State, cluster: &str) -> bool {
     state.routes.values().any(carries)
 }
 
-/// An unhealthy old cluster never causes a rollback: freeze and report it.
-fn freeze_for_from(state: &State, message: String) -> Option<Decision> {
+/// Freezes the run because the old cluster is unhealthy, which never causes a rollback.
+fn freeze_for_old_cluster(state: &State, message: String) -> Option<Decision> {
     if state.frozen.is_some() || state.resumed_despite_from {
         return None;
     }
@@ -72,7 +72,7 @@ fn freeze_for_from(state: &State, message: String) -> Option<Decision> {
     Some(Decision::Record(vec![Event::Frozen { reason: FreezeReason::FromUnhealthy, message }]))
 }
 
-fn failed(c: &Context<'_>, group: &str, message: String) -> Option<Decision> {
+fn react_to_failure(c: &Context<'_>, group: &str, message: String) -> Option<Decision> {
     let frozen = c.state.frozen.as_ref().map(|frozen| frozen.reason);
     let failure = Event::GateFailed { gate: GateKind::Guard, group: group.into(), message: message.clone() };
     if c.plan.strategy.on_failure == OnFailure::Pause {
@@ -87,8 +87,8 @@ fn failed(c: &Context<'_>, group: &str, message: String) -> Option<Decision> {
     }
 }
 
-/// Returns the events of an automatic rollback; the error freezes the run because no route has a healthy target to
-/// return to.
+/// Returns the events of an automatic rollback. The error is an event that freezes the run, because the old cluster has
+/// no healthy target on any route.
 pub(super) fn automatic_rollback(c: &Context<'_>, cause: String, trigger: Trigger) -> Result<Vec<Event>, Event> {
     let open = c.state.routes.values().filter(|r| !r.is_deleted());
     if c.state.routes.is_empty() || open.clone().all(|r| way_back::has_no_target(c.state, r, c.observed)) {
@@ -101,7 +101,7 @@ pub(super) fn automatic_rollback(c: &Context<'_>, cause: String, trigger: Trigge
     let weak = way_back(c.state, c.observed).into_iter().find(|w| w.healthy.is_some_and(|h| h < w.baseline));
     let notice = weak.map(|w| Event::Notice {
         message: format!(
-            "{} has {} of the {} healthy targets that it had at the start; the rollback starts anyway",
+            "{} has only {} of the {} healthy targets of the start; the rollback starts anyway",
             w.cluster,
             w.healthy.unwrap_or(0),
             w.baseline
@@ -112,7 +112,7 @@ pub(super) fn automatic_rollback(c: &Context<'_>, cause: String, trigger: Trigge
     Ok([Some(rollback), notice].into_iter().flatten().collect())
 }
 
-/// Guards that are failing, but not yet for long enough, as waits to display.
+/// Returns the guards that fail, but not yet for the time `for`, as waits to display.
 pub fn failing_waits(c: &Context<'_>) -> Vec<Wait> {
     let bound = c.plan.strategy.gates.guard.for_;
     let groups = verdicts(c).into_iter();

@@ -1,4 +1,4 @@
-//! Commands and hooks: which is next, and what a failure causes. Restoring writes never wait for one.
+//! Decides which command or hook runs next, and what a failure causes. Writes of a rollback never wait for a hook.
 
 use jiff::Timestamp;
 
@@ -24,7 +24,8 @@ pub fn next_in_step(c: &Context<'_>, at: HookPoint) -> Option<Decision> {
     })
 }
 
-/// Returns the next hook to start together with the writes of a rollback. The first write comes before it.
+/// Returns the next hook to start together with the writes of a rollback. The first write is sent before any hook
+/// starts.
 pub fn next_during_writes(plan: &Plan, state: &State) -> Option<Decision> {
     let next = hook_ids(plan, HookPoint::BeforeRollback, 0).into_iter().find(|id| !has_ended(state, *id))?;
     (!state.hooks.contains_key(&next)).then_some(Decision::StartHook(next))
@@ -33,7 +34,8 @@ pub fn next_during_writes(plan: &Plan, state: &State) -> Option<Decision> {
 /// Returns the remaining hooks of a rollback after all routes are restored. Commands are undone in reverse order.
 pub fn next_after_restore(plan: &Plan, state: &State, rollback: &Rollback) -> Option<Decision> {
     let before = hook_ids(plan, HookPoint::BeforeRollback, 0);
-    let all = before.into_iter().chain(undos(plan, state, rollback)).chain(hook_ids(plan, HookPoint::AfterRollback, 0));
+    let all =
+        before.into_iter().chain(undo_ids(plan, state, rollback)).chain(hook_ids(plan, HookPoint::AfterRollback, 0));
     all.into_iter().find_map(|id| start_or_wait(plan, id, state.hooks.get(&id)))
 }
 
@@ -45,22 +47,23 @@ pub fn not_undone(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String
         Some(HookProgress::Running(_)) | None => Some(format!("{}: not run", describe(plan, id))),
     };
     let first = rollback.to_step.unwrap_or(0);
-    let unread = state.started_commands.iter().filter(|step| **step > first && exec(plan, **step).is_none());
-    let unread = unread.map(|step| format!("step {step}: this version cannot read its command and cannot undo it"));
-    undos(plan, state, rollback).filter_map(why).chain(unread).collect()
+    let unreadable = state.started_commands.iter().filter(|step| **step > first && exec(plan, **step).is_none());
+    let unreadable = unreadable
+        .map(|step| format!("step {step}: not undone, because this version cannot read the command of the step"));
+    undo_ids(plan, state, rollback).filter_map(why).chain(unreadable).collect()
 }
 
 /// Returns the command or hook to execute; `None` if the plan has none with this id.
 pub fn hook_call(plan: &Plan, state: &State, id: HookId) -> Option<HookCall> {
     let (name, action, timeout) = if let Some((name, exec)) = step_command(plan, id) {
-        let words = if id.at == HookPoint::Undo { exec.undo.clone()? } else { exec.command.clone() };
-        (name, HookAction::Exec(words), exec.timeout)
+        let command = if id.at == HookPoint::Undo { exec.undo.clone()? } else { exec.command.clone() };
+        (name, HookAction::Exec(command), exec.timeout)
     } else {
         let hook = plan_hook(plan, id)?;
         (hook.name.clone(), hook.action.clone(), hook.timeout)
     };
     let rollback = state.rollback.as_ref().filter(|_| id.at.is_rollback());
-    let reached = rollback.map_or(state.step, |r| r.to_step.unwrap_or(0));
+    let share_step = rollback.map_or(state.step, |r| r.to_step.unwrap_or(0));
     let start = state.started.start.as_ref().or(plan.strategy.start.as_ref());
     let input = HookInput {
         run: state.run.clone(),
@@ -70,7 +73,7 @@ pub fn hook_call(plan: &Plan, state: &State, id: HookId) -> Option<HookCall> {
         label: plan.strategy.steps.get(id.step.wrapping_sub(1)).map(step_text::label).unwrap_or_default(),
         from: plan.strategy.from.clone(),
         to: plan.strategy.to.clone(),
-        shares: desired_split::share_step_at(plan, reached).map(|(_, shares)| shares).or(start).cloned(),
+        shares: desired_split::share_step_at(plan, share_step).map(|(_, shares)| shares).or(start).cloned(),
         cause: rollback.map(|r| r.cause.clone()),
     };
     Some(HookCall { id, name, description: describe(plan, id), action, timeout, input })
@@ -79,12 +82,12 @@ pub fn hook_call(plan: &Plan, state: &State, id: HookId) -> Option<HookCall> {
 fn start_or_wait(plan: &Plan, id: HookId, progress: Option<&HookProgress>) -> Option<Decision> {
     match progress {
         None => Some(Decision::StartHook(id)),
-        Some(HookProgress::Running(since)) => Some(running(plan, id, *since)),
+        Some(HookProgress::Running(since)) => Some(wait_for_hook(plan, id, *since)),
         Some(HookProgress::Succeeded | HookProgress::Failed(_)) => None,
     }
 }
 
-fn running(plan: &Plan, id: HookId, since: Timestamp) -> Decision {
+fn wait_for_hook(plan: &Plan, id: HookId, since: Timestamp) -> Decision {
     let timeout = step_command(plan, id)
         .map(|(_, exec)| exec.timeout)
         .or(plan_hook(plan, id).map(|hook| hook.timeout))
@@ -97,9 +100,9 @@ fn has_ended(state: &State, id: HookId) -> bool {
 }
 
 /// Returns the undo commands of this rollback, in reverse order.
-fn undos(plan: &Plan, state: &State, rollback: &Rollback) -> impl Iterator<Item = HookId> {
+fn undo_ids(plan: &Plan, state: &State, rollback: &Rollback) -> impl Iterator<Item = HookId> {
     let first = rollback.to_step.unwrap_or(0);
-    // A command that this rollback has undone is no longer in `done`.
+    // A command that this rollback has undone is no longer in `started_commands`.
     let undone = state.hooks.keys().filter(|id| id.at == HookPoint::Undo).map(|id| id.step);
     let mut steps: Vec<_> = state.started_commands.iter().copied().chain(undone).filter(|step| *step > first).collect();
     steps.sort_unstable_by(|a, b| b.cmp(a));
@@ -118,7 +121,7 @@ fn hook_ids(plan: &Plan, at: HookPoint, step: usize) -> Vec<HookId> {
     hooks.filter(|(_, hook)| occasion(hook) == at).map(|(number, _)| HookId { at, step, number }).collect()
 }
 
-/// Returns the occasion of a hook, as text.
+/// Returns the occasion of a hook as text, such as `before bind`.
 pub fn occasion_text(hook: &Hook) -> &'static str {
     occasion_name(occasion(hook))
 }
@@ -153,12 +156,12 @@ fn is_required(plan: &Plan, id: HookId) -> bool {
     id.at == HookPoint::Command || plan_hook(plan, id).is_some_and(|hook| hook.fails_run)
 }
 
-/// Returns a hook as text: its name, occasion and action.
+/// Describes a hook or command: name, occasion and action.
 fn describe(plan: &Plan, id: HookId) -> String {
     let (name, action) = match (step_command(plan, id), plan_hook(plan, id)) {
         (Some((name, exec)), _) => {
-            let words = if id.at == HookPoint::Undo { exec.undo.as_ref() } else { Some(&exec.command) };
-            (name, words.map(|words| step_text::command_line(words)).unwrap_or_default())
+            let command = if id.at == HookPoint::Undo { exec.undo.as_ref() } else { Some(&exec.command) };
+            (name, command.map(|command| step_text::command_line(command)).unwrap_or_default())
         }
         (None, Some(hook)) => (hook.name.clone(), step_text::action_line(&hook.action)),
         (None, None) => (None, String::new()),

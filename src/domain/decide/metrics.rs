@@ -1,5 +1,5 @@
-//! The metric gates of a run: which are in force, which measurements are due, and their verdicts. Statistics belong in
-//! `metric::verdict`.
+//! Evaluates the metric gates of a run: which gates are in force, which measurements are due, and the verdicts.
+//! Statistics belong in `metric::verdict`.
 
 use std::collections::BTreeSet;
 
@@ -20,38 +20,38 @@ pub fn in_force<'a>(plan: &'a Plan, state: &State) -> Vec<&'a MetricGate> {
     if matches!(state.phase, Phase::RollingBack | Phase::Retiring | Phase::Finished) {
         return Vec::new();
     }
-    let carries = new_carries(plan, state);
+    let has_traffic = new_cluster_has_traffic(plan, state);
     let mut gates: Vec<_> = plan.strategy.metrics.iter().collect();
-    gates.retain(|gate| (carries || !gate.of_traffic()) && in_scope(plan, state, gate));
+    gates.retain(|gate| (has_traffic || !gate.of_traffic()) && in_scope(plan, state, gate));
     gates
 }
 
-/// A step's gate is in force during that step. A guard on a share step also applies as long as its shares are in
-/// effect.
+/// Whether a gate is in force at the current step. A gate of a step is in force during the step. A guard of a share
+/// step is also in force as long as the shares of the step are in effect.
 fn in_scope(plan: &Plan, state: &State, gate: &MetricGate) -> bool {
     let GateScope::Step(number) = gate.scope else { return true };
-    let on = state.step == number && state.phase != Phase::Ready;
-    let coming = state.phase == Phase::Ready || (state.phase == Phase::Shifting && !state.settled);
-    let ruling =
-        desired_split::share_step_at(plan, state.step.saturating_sub(usize::from(coming))).map(|(ruling, _)| ruling);
-    on || (gate.guard && ruling == Some(number))
+    let during_step = state.step == number && state.phase != Phase::Ready;
+    let not_yet_settled = state.phase == Phase::Ready || (state.phase == Phase::Shifting && !state.settled);
+    let share_step = desired_split::share_step_at(plan, state.step.saturating_sub(usize::from(not_yet_settled)))
+        .map(|(share_step, _)| share_step);
+    during_step || (gate.guard && share_step == Some(number))
 }
 
-/// Whether the new cluster carries traffic, or may.
-fn new_carries(plan: &Plan, state: &State) -> bool {
+/// Whether the new cluster has traffic, or may have traffic because of a write without a response.
+fn new_cluster_has_traffic(plan: &Plan, state: &State) -> bool {
     carrying::groups_with_traffic(state)
         .keys()
         .any(|arn| state.started.groups.get(*arn).is_some_and(|g| g.cluster == plan.strategy.to))
 }
 
-/// Whether shares are being written: a measurement now would belong neither to the old nor to the new shares.
+/// Whether shares are being written. A measurement during this time belongs neither to the old nor to the new shares.
 pub fn shares_changing(plan: &Plan, state: &State) -> bool {
     state.phase == Phase::Shifting
         && state.first_write.is_some()
         && context::current_step(plan, state).is_some_and(|kind| *kind != StepKind::Bind)
 }
 
-/// Returns the measurements that are due now, except for gates that are being measured already.
+/// Returns the measurements that are due now, except measurements of gates in `busy`, which are already being measured.
 pub fn due_measurements(
     plan: &Plan,
     state: &State,
@@ -94,20 +94,20 @@ fn side(state: &State, gate: &MetricGate, cluster: &str) -> QueriedCluster {
 /// Returns the verdict of a gate now.
 pub fn verdict(c: &Context<'_>, gate: &MetricGate) -> Verdict {
     let sides = ClusterNames { old: &c.plan.strategy.from, new: &c.plan.strategy.to };
-    let standing = GateContext { sides, written: confirmed_share(c.plan, c.state), advisory: share_caveat(c) };
-    metric::verdict(gate, c.state.measurements(&gate.name), &standing, c.now)
+    let gate_context = GateContext { sides, written: confirmed_share(c.plan, c.state), advisory: share_caveat(c) };
+    metric::verdict(gate, c.state.measurements(&gate.name), &gate_context, c.now)
 }
 
-/// Returns the new cluster's share as last confirmed, in percent.
+/// Returns the last confirmed share of the new cluster: the largest on any route, in percent.
 fn confirmed_share(plan: &Plan, state: &State) -> f64 {
     let shares = state.routes.values().filter(|r| !r.is_deleted()).map(|r| desired_split::shares_of(r, r.split()));
     shares.filter_map(|s| s.get(&plan.strategy.to).copied()).fold(0.0, f64::max)
 }
 
-/// Returns why request counts of the groups do not reflect the shares, if so.
+/// Returns why the request counts of the groups do not correspond to the shares; `None` if they do.
 fn share_caveat(c: &Context<'_>) -> Option<String> {
     if let Some(route) = c.state.routes.values().find(|r| r.start.content.sticky().is_some()) {
-        return Some(format!("{} has stickiness: clients stay with their group", route.start.label));
+        return Some(format!("{} has stickiness: clients stay with their target group", route.start.label));
     }
     let ours = |arn: &str| c.state.started.groups.contains_key(arn);
     let feeds = |live: &FoundRoute| live.content.split.members.iter().any(|m| m.weight != Some(0) && ours(&m.id));
@@ -115,18 +115,18 @@ fn share_caveat(c: &Context<'_>) -> Option<String> {
     Some(format!("{} sends requests to the same groups and is not part of the run", other.label))
 }
 
-/// Changes of verdicts, to be recorded with their reasons.
+/// Returns events that record changed verdicts with their reasons.
 pub fn verdict_changes(c: &Context<'_>) -> Vec<Event> {
     if shares_changing(c.plan, c.state) {
         return Vec::new();
     }
     let gates = in_force(c.plan, c.state).into_iter();
     let changed = gates.filter_map(|gate| {
-        let said = c.state.last_verdict(&gate.name);
-        let Verdict { result: call, why } = verdict(c, gate);
+        let last = c.state.last_verdict(&gate.name);
+        let Verdict { result, why } = verdict(c, gate);
         // There is no verdict before the first measurement.
-        let new = said != Some(call) && !(said.is_none() && c.state.measurements(&gate.name).is_empty());
-        new.then(|| Event::VerdictChanged { gate: gate.name.clone(), verdict: call, why, dry_run: gate.dry_run })
+        let new = last != Some(result) && !(last.is_none() && c.state.measurements(&gate.name).is_empty());
+        new.then(|| Event::VerdictChanged { gate: gate.name.clone(), verdict: result, why, dry_run: gate.dry_run })
     });
     changed.collect()
 }
@@ -140,9 +140,9 @@ pub fn failed_guard(c: &Context<'_>) -> Option<(String, String)> {
         .map(|(gate, v)| (gate.name.clone(), v.why))
 }
 
-/// Returns the gates that must pass before the current step continues and do not, as waits; empty if all pass.
+/// Returns waits for the gates that do not pass, but must pass before the current step continues; empty if all pass.
 pub fn unmet_metric_gates(c: &Context<'_>) -> Vec<Wait> {
-    // A pause needs only its own gates; a step that lowers the new cluster's share needs none.
+    // A bake requires only the gates of its step. A step that lowers the share of the new cluster requires no gates.
     let own = match c.step_kind() {
         Some(StepKind::Bake(_) | StepKind::Exec(_)) => true,
         Some(StepKind::Shares(shares))
@@ -158,15 +158,15 @@ pub fn unmet_metric_gates(c: &Context<'_>) -> Vec<Wait> {
     let gates = in_force(c.plan, c.state).into_iter().filter(|g| g.raise && !g.dry_run);
     let gates = gates.filter(|g| !own || g.scope == GateScope::Step(c.state.step));
     let waits = gates.filter_map(|gate| {
-        let Verdict { result: call, why } = verdict(c, gate);
+        let Verdict { result, why } = verdict(c, gate);
         let message = || {
             format!(
                 "gate {} {}: {why}",
                 gate.name,
-                if call == GateResult::Fail { "fails" } else { "does not pass yet" }
+                if result == GateResult::Fail { "fails" } else { "does not pass yet" }
             )
         };
-        (call != GateResult::Pass).then(|| Wait { reason: WaitReason::MetricGate, message: message(), until: None })
+        (result != GateResult::Pass).then(|| Wait { reason: WaitReason::MetricGate, message: message(), until: None })
     });
     waits.collect()
 }

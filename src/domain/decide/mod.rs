@@ -1,7 +1,7 @@
-//! The only place that decides what happens next.
+//! Decides what a run does next. Decisions are made only here.
 //!
-//! [`decide`] takes a [`Context`] and returns one [`Decision`]. The engine executes it and asks again. No I/O and no
-//! vendor types belong here.
+//! [`decide`] takes a [`Context`] and returns one [`Decision`]. The engine executes the decision and calls [`decide`]
+//! again. Do not add I/O or vendor types.
 
 mod bake;
 mod call;

@@ -1,10 +1,11 @@
-//! Runs that a newer version wrote: they are reported, guarded, paused and rolled back, but never raised.
+//! Stops raises of runs that a newer version wrote. Such runs can be reported, guarded, paused and rolled back.
 
 use crate::domain::run::event::{Wait, WaitReason};
 use crate::domain::run::state::State;
 use crate::plan::model::Plan;
 
-/// Returns the parts of a run that this build does not know, and the version that does; `None` if it knows everything.
+/// Describes the parts of a run that this build does not know, and the version that knows them; `None` if this build
+/// knows all parts.
 pub fn unknown_parts(plan: &Plan, state: &State) -> Option<String> {
     let all = plan.newer.len() + state.newer.len();
     let first = state.newer.first().or(plan.newer.first())?;
@@ -20,12 +21,12 @@ pub fn unknown_parts(plan: &Plan, state: &State) -> Option<String> {
     ))
 }
 
-/// Returns the wait that stops raises in such a run.
+/// Returns the wait that stops raises of a run with unknown parts.
 pub fn wait(plan: &Plan, state: &State) -> Option<Wait> {
     let message = unknown_parts(plan, state)?;
     Some(Wait {
         reason: WaitReason::Newer,
-        message: format!("{message}; until then it is only guarded and can be rolled back"),
+        message: format!("{message}; with this version the run is only guarded, and can be rolled back"),
         until: None,
     })
 }

@@ -1,4 +1,4 @@
-//! The order of decisions: first what was observed, then what protects the traffic, then what moves it.
+//! Defines the order of decisions: record observations, then protect the traffic, then move the traffic.
 
 use super::context::Context;
 use super::decision::{Decision, ProcessOptions};
@@ -7,7 +7,7 @@ use crate::domain::run::event::StopReason;
 use crate::domain::run::observation::Marker;
 use crate::domain::run::state::Phase;
 
-/// Decides. Pure: the same arguments give the same decision.
+/// Returns the next decision for a run. The same arguments always give the same decision.
 pub fn decide(c: &Context<'_>, orders: ProcessOptions) -> Decision {
     match next(c, orders) {
         Decision::Wait(waits) => step_exit::decide(c, orders, waits),
@@ -15,7 +15,7 @@ pub fn decide(c: &Context<'_>, orders: ProcessOptions) -> Decision {
     }
 }
 
-/// Returns the decision, regardless of when this process exits.
+/// Returns the next decision without the rules of `cutover step` for exiting.
 fn next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
     if let Some(outcome) = c.state.finished {
         return Decision::Finished(outcome);
@@ -23,9 +23,9 @@ fn next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
     if let Some(Marker::Other(owner)) = &c.observed.marker {
         return Decision::Exit(StopReason::Lock, format!("another run has taken over this load balancer: {owner}"));
     }
-    let seen = reconcile::events(c);
-    if !seen.is_empty() {
-        return Decision::Record(seen);
+    let observed_events = reconcile::events(c);
+    if !observed_events.is_empty() {
+        return Decision::Record(observed_events);
     }
     if c.state.phase == Phase::RollingBack {
         return rollback::decide(c);
@@ -34,9 +34,9 @@ fn next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
         let newer = newer::wait(c.plan, c.state).map(|wait| Decision::Wait(vec![wait]));
         return newer.unwrap_or_else(|| retire::decide(c));
     }
-    let news = metrics::verdict_changes(c);
-    if !news.is_empty() {
-        return Decision::Record(news);
+    let verdict_changes = metrics::verdict_changes(c);
+    if !verdict_changes.is_empty() {
+        return Decision::Record(verdict_changes);
     }
     guard::decide(c).or_else(|| freeze::decide(c)).unwrap_or_else(|| steps::decide(c, orders))
 }

@@ -1,7 +1,9 @@
-//! A rollback in stages, for an old cluster that needs time to scale up: between two stages it waits and checks health.
+//! Decides about a rollback in stages, for an old cluster that needs time to scale up: between two stages, the rollback
+//! waits and checks the health of the old cluster.
 //!
-//! This is optional: a plain `rollback` restores everything at once. So a stage waits as long as the old cluster is not
-//! known to be healthy. The exception: traffic on a group without healthy targets gains nothing by waiting.
+//! A plain `rollback` restores everything at once, so stages are optional. A stage waits as long as the old cluster is
+//! not known to be healthy, except if a group of the new cluster has traffic but no healthy target: waiting does not
+//! help this traffic.
 
 use std::collections::BTreeSet;
 
@@ -13,12 +15,12 @@ use crate::domain::health::gate::{self, GuardVerdict};
 use crate::domain::run::event::{Event, WaitReason};
 use crate::domain::run::state::RampProgress;
 
-/// Returns the decision after a stage was read back on every route that can be written.
+/// Returns the decision after the current stage was read back on every route that can be written.
 pub fn next_stage(c: &Context<'_>, ramp: &RampProgress) -> Decision {
-    let home: BTreeSet<&str> =
+    let old_groups: BTreeSet<&str> =
         c.state.routes.values().flat_map(|route| way_back::groups_after_rollback(c.state, route)).collect();
-    if let Some(dead) = dead_group(c, &home) {
-        let early = Some(format!("{} has no healthy target, so there is nothing to wait for", c.name(dead)));
+    if let Some(dead) = dead_group(c, &old_groups) {
+        let early = Some(format!("{} has no healthy target, so waiting does not help its traffic", c.name(dead)));
         return Decision::Record(vec![Event::Ramped { percent: 100, early }]);
     }
     let written = c.state.routes.values().map(|r| r.last_event_at).max().unwrap_or(ramp.since).max(ramp.since);
@@ -31,34 +33,35 @@ pub fn next_stage(c: &Context<'_>, ramp: &RampProgress) -> Decision {
             Some(due),
         );
     }
-    let mut unseen = Vec::new();
-    for group in home {
+    let mut unread_groups = Vec::new();
+    for group in old_groups {
         if c.observed.unreadable.contains_key(group) {
             let message =
                 format!("the rollback waits before {percent} %: the health of {} cannot be read", c.name(group));
             return wait(WaitReason::Unreadable, message, None);
         }
         if c.observed.samples_of(group).back().is_none_or(|sample| sample.at < written) {
-            unseen.push(group.to_owned());
+            unread_groups.push(group.to_owned());
         } else if let Some(why) = unready_reason(c, group, percent) {
             let message = format!("the rollback waits before {percent} %: {} {why}", c.name(group));
             return wait(WaitReason::Ramp, message, None);
         }
     }
-    if unseen.is_empty() {
+    if unread_groups.is_empty() {
         Decision::Record(vec![Event::Ramped { percent, early: None }])
     } else {
-        Decision::ReadHealth(unseen)
+        Decision::ReadHealth(unread_groups)
     }
 }
 
-/// Returns a group that still has traffic and has no healthy target.
-fn dead_group<'a>(c: &Context<'a>, home: &BTreeSet<&str>) -> Option<&'a str> {
+/// Returns a group of the new cluster that still has traffic, but no healthy target.
+fn dead_group<'a>(c: &Context<'a>, old_groups: &BTreeSet<&str>) -> Option<&'a str> {
     let known = |group: &str| !c.observed.unreadable.contains_key(group) && c.observed.healthy(group) == Some(0);
-    carrying::groups_with_traffic(c.state).into_keys().find(|group| !home.contains(group) && known(group))
+    carrying::groups_with_traffic(c.state).into_keys().find(|group| !old_groups.contains(group) && known(group))
 }
 
-/// Returns why a group of the old cluster cannot take this share, by the guard's criteria.
+/// Returns why a group of the old cluster cannot take this share, according to the guard's conditions; `None` if it
+/// can.
 fn unready_reason(c: &Context<'_>, group: &str, share: u32) -> Option<String> {
     let gates = &c.plan.strategy.gates;
     let total = carrying::targets_for_all_traffic(c, group);

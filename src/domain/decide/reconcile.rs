@@ -1,5 +1,5 @@
-//! Compares the last reading of each route with the state: detects writes that took effect or never will, and drift.
-//! Only records; never writes.
+//! Compares the last reading of each route with the state, and returns events about drift and about open writes that
+//! took effect or can no longer take effect. Do not add decisions about writes.
 
 use jiff::Timestamp;
 
@@ -9,13 +9,14 @@ use crate::domain::run::event::{Event, RouteStart, WriteResult};
 use crate::domain::run::state::{OpenWrites, Phase, Route};
 use crate::domain::traffic::{FoundRoute, RouteContent, RouteId, Split, Unreadable, same_conditions};
 
-/// Returns the events to journal before anything else is decided.
+/// Returns the events to journal before any other decision.
 pub fn events(c: &Context<'_>) -> Vec<Event> {
     let routes = c.state.routes.values().filter_map(|route| route_event(c, route));
     routes.chain(rule_events(c)).collect()
 }
 
-/// Changes that only a list of all rules shows: other conditions, and new rules. They matter to raises only.
+/// Returns events about changed conditions and new rules, which only a list of all rules shows. Only raises depend on
+/// these events.
 fn rule_events(c: &Context<'_>) -> Vec<Event> {
     if matches!(c.state.phase, Phase::RollingBack | Phase::Retiring) {
         return Vec::new();
@@ -24,10 +25,10 @@ fn rule_events(c: &Context<'_>) -> Vec<Event> {
     changed.chain(new_rules(c)).collect()
 }
 
-/// Returns the conditions of a rule, if they are not those of the last event about them.
+/// Returns an event if the conditions of a rule differ from those that the state knows.
 fn conditions_event(route: &Route, live: &FoundRoute) -> Option<Event> {
     let last = route.changed_conditions.as_ref().unwrap_or(&route.conditions);
-    // Default routes have none, and the first versions did not record them.
+    // Default routes have no conditions, and the first versions did not record conditions.
     if route.conditions.is_empty() || same_conditions(last, &live.conditions) {
         return None;
     }
@@ -35,8 +36,8 @@ fn conditions_event(route: &Route, live: &FoundRoute) -> Option<Event> {
     Some(Event::ConditionsChanged { route: live.id.clone(), before, after })
 }
 
-/// Rules that were created since the start and forward traffic to a group of the old cluster, or that replace a deleted
-/// route.
+/// Returns events for rules that were created since the start and that forward traffic to a group of the old cluster or
+/// replace a deleted route.
 fn new_rules(c: &Context<'_>) -> Vec<Event> {
     let Some(others) = &c.state.started.other_routes else { return Vec::new() };
     let known =
@@ -45,8 +46,8 @@ fn new_rules(c: &Context<'_>) -> Vec<Event> {
     new.filter_map(|found| new_rule_event(c, found)).collect()
 }
 
-/// Returns a new rule as a route of the run: with the workload of the deleted route that it replaces, else of a route
-/// whose group it forwards to.
+/// Returns an event with a new rule as a route of the run. The workload is taken from the deleted route that the rule
+/// replaces, otherwise from a route whose group the rule forwards to.
 fn new_rule_event(c: &Context<'_>, live: &FoundRoute) -> Option<Event> {
     let split = live.content.forward_split()?;
     let deleted = |route: &&Route| {
@@ -54,21 +55,22 @@ fn new_rule_event(c: &Context<'_>, live: &FoundRoute) -> Option<Event> {
         route.is_deleted() || reading.is_some_and(|r| matches!(r.value, Err(Unreadable::NotFound(_))))
     };
     let forwards = |route: &&Route| route.start.groups.values().any(|id| split.carries(id));
-    let left = |route: &&Route| route.start.groups.values().any(|id| route.original().carries(id) && split.carries(id));
+    let forwards_to_old =
+        |route: &&Route| route.start.groups.values().any(|id| route.original().carries(id) && split.carries(id));
     let routes = || c.state.routes.values();
     let replaced = routes().filter(deleted).filter(forwards).find(|route| route.has_conditions_of(live));
-    let kin = &replaced.or_else(|| routes().find(left))?.start;
+    let related = &replaced.or_else(|| routes().find(forwards_to_old))?.start;
     let route = RouteStart {
         id: live.id.clone(),
         load_balancer: live.load_balancer.clone(),
         listener: live.listener.clone(),
         label: live.label.clone(),
         conditions: live.conditions.clone(),
-        workload: kin.workload.clone(),
-        groups: kin.groups.clone(),
+        workload: related.workload.clone(),
+        groups: related.groups.clone(),
         content: live.content.clone(),
         content_at_start: None,
-        limits: kin.limits,
+        limits: related.limits,
         owners: live.owners.clone(),
     };
     Some(Event::RuleCreated { route: Box::new(route), replaces: replaced.map(|route| route.start.id.clone()) })
@@ -90,11 +92,12 @@ fn route_event(c: &Context<'_>, route: &Route) -> Option<Event> {
     }
 }
 
-/// A write without an answer is decided by a reading, at the latest the first one after its deadline.
+/// Decides by a reading whether an open write took effect, at the latest by the first reading after the deadline of the
+/// write.
 fn with_open_write(route: &Route, open: &OpenWrites, live: &RouteContent, at: Timestamp) -> Option<Event> {
     let over = at > open.deadline;
     if live.forward_split().is_some_and(|split| route.is_outdated(split, at)) {
-        // The reading may be older than an earlier write, even if it shows what this write sets.
+        // The reading may be older than an earlier write, even if it shows the split of this write.
         return None;
     }
     if open.pending && !over {
@@ -108,11 +111,14 @@ fn with_open_write(route: &Route, open: &OpenWrites, live: &RouteContent, at: Ti
         return decided.then(|| outcome(route, WriteResult::Applied, Some(live.split.clone()), None));
     }
     if live.equivalent(&route.confirmed) {
-        return over.then(|| outcome(route, WriteResult::Failed, None, Some("it never took effect".into())));
+        return over.then(|| outcome(route, WriteResult::Failed, None, Some("the write never took effect".into())));
     }
     // The write can no longer take effect, and the live content is known drift: close the write.
-    drifted(route, live)
-        .or_else(|| over.then(|| outcome(route, WriteResult::Failed, None, Some("someone else wrote over it".into()))))
+    drifted(route, live).or_else(|| {
+        over.then(|| {
+            outcome(route, WriteResult::Failed, None, Some("someone else changed the route after the write".into()))
+        })
+    })
 }
 
 fn single_split(open: &OpenWrites) -> Option<&Split> {

@@ -1,5 +1,5 @@
-//! Retiring the old cluster (`finalize --detach`): removes its groups from every route, then deletes its bindings.
-//! Shares never change here: only groups at weight 0 are removed.
+//! Retires the old cluster (`finalize --detach`): detaches the old groups from every route, then deletes the old
+//! bindings. Only groups at weight 0 are detached, so shares never change here.
 
 use super::context::Context;
 use super::decision::{Batch, Decision, wait};
@@ -13,15 +13,15 @@ use crate::plan::model::Plan;
 
 pub fn decide(c: &Context<'_>) -> Decision {
     let Some(detach) = &c.state.retirement else { return Decision::Wait(Vec::new()) };
-    let Tally { writes, open, unread, blocked: left, .. } =
+    let Tally { writes, open, unread, blocked, .. } =
         Tally::of(c.state.routes.values(), |route| route_status(c, route));
     let late = later(c.state.gate_timeout_since, c.plan.strategy.gates.timeout) <= c.now;
     let marker = (c.observed.marker == Some(Marker::Missing))
         .then(|| "the marker tag is missing from the load balancer".to_owned());
-    let unmarked = || {
+    let marker_error = || {
         c.observed.marker_error.as_ref().map(|why| format!("the marker tag on the load balancer cannot be read: {why}"))
     };
-    if let Some(why) = marker.or_else(unmarked).or_else(|| c.observed.lock_warning.clone()) {
+    if let Some(why) = marker.or_else(marker_error).or_else(|| c.observed.lock_warning.clone()) {
         return if late { exit_unfinished(why) } else { wait(WaitReason::Frozen, why, None) };
     }
     if !writes.is_empty() {
@@ -30,7 +30,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
     if let Some(until) = open {
         return wait(
             WaitReason::OpenWrite,
-            "a write got no answer; the run waits until it can no longer take effect",
+            "a write got no response; the run waits until the write can no longer take effect",
             Some(until),
         );
     }
@@ -39,7 +39,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
     }
     let bindings = bindings(c.plan, c.state, detach);
     // A route that still forwards to an old group needs the targets of that group.
-    if !bindings.is_empty() && left.is_empty() {
+    if !bindings.is_empty() && blocked.is_empty() {
         return match c.observed.binding_waits.first() {
             None => Decision::Unbind(bindings),
             Some(wait) if late => exit_unfinished(wait.message.clone()),
@@ -49,7 +49,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
     Decision::Record(vec![Event::Finished {
         outcome: RunOutcome::Completed,
         remarks: remarks(detach, &bindings),
-        unresolved: left,
+        unresolved: blocked,
         accepted: Vec::new(),
     }])
 }
@@ -62,7 +62,9 @@ pub fn old_group<'a>(plan: &Plan, route: &'a Route) -> Option<&'a str> {
 fn route_status(c: &Context<'_>, route: &Route) -> RouteStatus {
     match &route.drift {
         Some(Drift::Gone) => return RouteStatus::Reached,
-        Some(Drift::Changed(_)) => return RouteStatus::Blocked("someone else changed it, it is not written".into()),
+        Some(Drift::Changed(_)) => {
+            return RouteStatus::Blocked("not detached, because someone else changed this route".into());
+        }
         None => {}
     }
     if let Some(open) = &route.open_writes {
@@ -88,11 +90,11 @@ fn route_status(c: &Context<'_>, route: &Route) -> RouteStatus {
         Some(set) if weight == 0 => {
             RouteStatus::Pending(Write { route: route.start.id.clone(), expect: Some(route.split().clone()), set })
         }
-        _ => RouteStatus::Blocked("the old group still carries traffic there".into()),
+        _ => RouteStatus::Blocked("the old group still has weight on this route".into()),
     }
 }
 
-/// Returns the old cluster's bindings that this run created and that are not handled yet.
+/// Returns the old cluster's bindings that this run created and that were neither deleted nor skipped yet.
 fn bindings(plan: &Plan, state: &State, detach: &Retirement) -> Vec<BindingStart> {
     let key = |b: &BindingStart| (b.cluster.clone(), b.binding.full_name());
     let ours = state.started.bindings.iter().filter(|b| detach.bindings && b.create && b.cluster == plan.strategy.from);
@@ -100,12 +102,13 @@ fn bindings(plan: &Plan, state: &State, detach: &Retirement) -> Vec<BindingStart
 }
 
 fn remarks(detach: &Retirement, kept: &[BindingStart]) -> Vec<String> {
-    let left = detach.handled.iter().filter_map(|((cluster, binding), why)| Some((cluster, binding, why.as_deref()?)));
-    let left = left
+    let skipped =
+        detach.handled.iter().filter_map(|((cluster, binding), why)| Some((cluster, binding, why.as_deref()?)));
+    let skipped = skipped
         .map(|(cluster, binding, why)| format!("the binding {binding} in cluster {cluster} was not deleted: {why}"));
     let kept =
         kept.iter().map(|b| format!("the binding {} in cluster {} was not deleted", b.binding.full_name(), b.cluster));
-    left.chain(kept).collect()
+    skipped.chain(kept).collect()
 }
 
 fn exit_unfinished(why: String) -> Decision {

@@ -1,5 +1,6 @@
-//! The rollback, derived from the journal. Restoring writes wait for no gate. The end waits for a reading that shows
-//! every route restored, later than the deadline of every write without an answer. Target splits belong in `goal`.
+//! Decides about a rollback, from the state of the journal. Writes of a rollback never wait for a gate. The rollback
+//! ends when every route was read as restored after the deadline of every write without a response. Target splits
+//! belong in `desired_split`.
 
 use super::context::Context;
 use super::decision::{Batch, Decision, wait};
@@ -14,9 +15,9 @@ use crate::plan::model::{Plan, RollbackStickiness};
 pub fn decide(c: &Context<'_>) -> Decision {
     let Some(rollback) = &c.state.rollback else { return Decision::Wait(Vec::new()) };
     let routes = restore_order(c.plan, c.state);
-    let Tally { writes, open, unread, blocked: mut left, abandoned: mut lost } =
+    let Tally { writes, open, unread, blocked: mut left, mut abandoned } =
         Tally::of(routes, |route| route_status(c, route, rollback));
-    // The first write comes first. If nothing can be written, this process exits and a hook would be cut off.
+    // Hooks start only after the first write. If no route can be written, this process exits, which would kill a hook.
     if (rollback.has_written || (writes.is_empty() && left.is_empty()))
         && let Some(call) = hooks::next_during_writes(c.plan, c.state)
     {
@@ -28,31 +29,33 @@ pub fn decide(c: &Context<'_>) -> Decision {
     if let Some(until) = open {
         return wait(
             WaitReason::OpenWrite,
-            "every route is restored, but an earlier write without an answer can still take effect",
+            "every route is restored, but an earlier write without a response can still take effect",
             Some(until),
         );
     }
     if unread.is_some() {
-        let blind = freeze::unreadable_wait(c.state, c.observed).map(|wait| Decision::Wait(vec![wait]));
-        return blind.unwrap_or_else(|| wait(WaitReason::Unreadable, "a deleted rule is read once more", None));
+        let unreadable = freeze::unreadable_wait(c.state, c.observed).map(|wait| Decision::Wait(vec![wait]));
+        return unreadable.unwrap_or_else(|| {
+            wait(WaitReason::Unreadable, "a deleted rule is read again, to confirm the deletion", None)
+        });
     }
-    if let Some(ramping) = rollback.unfinished_stage().filter(|_| left.len() + lost.len() < c.state.routes.len()) {
+    if let Some(ramping) = rollback.unfinished_stage().filter(|_| left.len() + abandoned.len() < c.state.routes.len()) {
         return ramp::next_stage(c, ramping);
     }
     if left.is_empty() {
         if let Some(decision) = hooks::next_after_restore(c.plan, c.state, rollback) {
             return decision;
         }
-        lost.extend(hooks::not_undone(c.plan, c.state, rollback));
-        return Decision::Record(vec![finished(c.plan, c.state, rollback, lost)]);
+        abandoned.extend(hooks::not_undone(c.plan, c.state, rollback));
+        return Decision::Record(vec![finished(c.plan, c.state, rollback, abandoned)]);
     }
-    left.append(&mut lost);
+    left.append(&mut abandoned);
     left.extend(hooks::not_undone(c.plan, c.state, rollback));
     Decision::Exit(StopReason::Stuck, stuck_message(&left))
 }
 
-/// Default actions first, because they take all requests that match no rule; then the routes with the largest share to
-/// restore.
+/// Sorts the routes for a rollback: default actions first, because they handle all requests that match no rule; then
+/// the routes with the largest share to restore.
 fn restore_order<'a>(plan: &Plan, state: &'a State) -> Vec<&'a Route> {
     let moved = |route: &Route| -> i64 {
         let now = desired_split::shares_of(route, route.split());
@@ -60,13 +63,13 @@ fn restore_order<'a>(plan: &Plan, state: &'a State) -> Vec<&'a Route> {
             || desired_split::shares_of(route, route.original()),
             |start| start.iter().map(|(cluster, share)| (cluster.clone(), f64::from(*share))).collect(),
         );
-        let lost = plan
+        let lost_shares = plan
             .clusters
             .iter()
             .map(|c| was.get(&c.name).copied().unwrap_or(0.0) - now.get(&c.name).copied().unwrap_or(0.0));
-        // In thousandths of a percent, precise enough for sorting.
+        // In thousandths of a percent, which is precise enough for sorting.
         #[allow(clippy::cast_possible_truncation)]
-        let all = (lost.filter(|l| *l > 0.0).sum::<f64>() * 1000.0) as i64;
+        let all = (lost_shares.filter(|l| *l > 0.0).sum::<f64>() * 1000.0) as i64;
         all
     };
     let mut routes: Vec<_> = state.routes.values().collect();
@@ -80,18 +83,19 @@ fn route_status(c: &Context<'_>, route: &Route, rollback: &Rollback) -> RouteSta
     }
     if route.is_deleted() {
         return if matches!(read_error(c, route), Some(Unreadable::NotFound(_))) {
-            RouteStatus::Abandoned(drift_text::deletion(c.state, route))
+            RouteStatus::Abandoned(drift_text::describe_deletion(c.state, route))
         } else {
-            RouteStatus::Unread("it was deleted when it was last read".into())
+            RouteStatus::Unread("deleted at the last reading, which must be confirmed".into())
         };
     }
-    // A rollback that an operator requested ends without what is impossible, instead of waiting for it.
-    let never = |why: String| if rollback.automatic { RouteStatus::Blocked(why) } else { RouteStatus::Abandoned(why) };
+    // A rollback that an operator requested ends without the routes that cannot be restored, instead of waiting.
+    let unrestorable =
+        |why: String| if rollback.automatic { RouteStatus::Blocked(why) } else { RouteStatus::Abandoned(why) };
     if rollback.automatic
         && let Some(live) = route.drifted_content()
     {
         return RouteStatus::Blocked(format!(
-            "someone else changed it, it is not written: {}",
+            "not rolled back, because someone else changed this route: {}",
             shares_text(route, live.forward_split())
         ));
     }
@@ -100,34 +104,36 @@ fn route_status(c: &Context<'_>, route: &Route, rollback: &Rollback) -> RouteSta
     }
     let reading = route_status::fresh_reading(c, route).and_then(|r| r.value.as_ref().ok());
     if reading.is_some_and(|content| content.forward_split().is_none()) {
-        return never("someone else changed it to an action that forwards nowhere".into());
+        return unrestorable(
+            "someone else changed the action of this route, and it no longer forwards to target groups".into(),
+        );
     }
-    // A stage depends on what another actor restored. What a full rollback writes does not.
+    // The split of a stage depends on what another actor restored. The split of a full rollback does not.
     let restored =
         route.drifted_content().and_then(RouteContent::forward_split).filter(|_| rollback.unfinished_stage().is_some());
     let live = reading.and_then(RouteContent::forward_split).or(restored).unwrap_or(route.split());
-    // A write without an answer may have attached a group, which then stays attached.
-    let sent = route.open_writes.as_ref().and_then(|open| open.splits.last());
-    let sent = sent.filter(|_| reading.is_none() && restored.is_none());
-    let goal = match desired_split::after_rollback(c.plan, c.state, route, rollback, sent.unwrap_or(live)) {
-        Ok(goal) => goal,
-        Err(e) => return never(e.to_string()),
+    // A write without a response may have attached a group, which then stays attached.
+    let sent_split = route.open_writes.as_ref().and_then(|open| open.splits.last());
+    let sent_split = sent_split.filter(|_| reading.is_none() && restored.is_none());
+    let desired = match desired_split::after_rollback(c.plan, c.state, route, rollback, sent_split.unwrap_or(live)) {
+        Ok(desired) => desired,
+        Err(e) => return unrestorable(e.to_string()),
     };
-    // A reading from before the rollback, or of another process, is not a read-back; the writer reads before it writes.
+    // A reading from before the rollback, or of another process, does not count as read back. The writer reads first.
     let read = reading.is_some() && c.observed.routes.get(&route.start.id).is_some_and(|r| r.at >= rollback.since);
-    // What another actor restored beyond a stage is not written, so that the last stage names what it overwrites.
-    if live.equivalent(&goal) && restored.is_some_and(|split| split.equivalent(live)) {
+    // If another actor restored more than the stage does, the route is not written before the last stage.
+    if live.equivalent(&desired) && restored.is_some_and(|split| split.equivalent(live)) {
         let open = route.open_writes.as_ref();
         return open.map_or(RouteStatus::Reached, |open| RouteStatus::OpenWrite(open.deadline.max(c.now)));
     }
-    let right = live.equivalent(&goal)
-        && route.split().equivalent(&goal)
+    let is_restored = live.equivalent(&desired)
+        && route.split().equivalent(&desired)
         && (read || route.read_back)
         && !route.is_outdated(live, c.now);
     match &route.open_writes {
-        None if right => RouteStatus::Reached,
-        // A late reading may show the value that this write restores: then write again.
-        Some(open) if live.equivalent(&goal) && !open.pending && !route.is_outdated(live, c.now) => {
+        None if is_restored => RouteStatus::Reached,
+        // A late reading may show an old value that equals the goal. In this case the route is written again.
+        Some(open) if live.equivalent(&desired) && !open.pending && !route.is_outdated(live, c.now) => {
             if c.now <= open.deadline { RouteStatus::OpenWrite(open.deadline) } else { RouteStatus::OpenWrite(c.now) }
         }
         _ if c.observed.rejected_writes.contains_key(&route.start.id) => {
@@ -135,14 +141,14 @@ fn route_status(c: &Context<'_>, route: &Route, rollback: &Rollback) -> RouteSta
         }
         _ if !rollback.force && rollback.to_step.is_none() && way_back::has_no_target(c.state, route, c.observed) => {
             RouteStatus::Blocked(
-                "the old cluster has no healthy target for it; `cutover rollback --force` restores it anyway".into(),
+                "the old cluster has no healthy target for this route; `cutover rollback --force` restores the route anyway".into(),
             )
         }
-        _ => RouteStatus::Pending(Write { route: route.start.id.clone(), expect: None, set: goal }),
+        _ => RouteStatus::Pending(Write { route: route.start.id.clone(), expect: None, set: desired }),
     }
 }
 
-/// Returns why the last reading, if it is newer than the route's last event, failed.
+/// Returns the error of a route's last reading, if this reading is newer than the route's last event.
 fn read_error<'a>(c: &Context<'a>, route: &Route) -> Option<&'a Unreadable> {
     route_status::fresh_reading(c, route)?.value.as_ref().err()
 }
@@ -152,7 +158,7 @@ fn shares_text(route: &Route, split: Option<&Split>) -> String {
 }
 
 fn stuck_message(left: &[String]) -> String {
-    format!("these routes are not restored, all others are: {}", left.join("; "))
+    format!("all routes are restored except these: {}", left.join("; "))
 }
 
 fn finished(plan: &Plan, state: &State, rollback: &Rollback, left: Vec<String>) -> Event {
@@ -165,7 +171,7 @@ fn finished(plan: &Plan, state: &State, rollback: &Rollback, left: Vec<String>) 
     }
 }
 
-/// Returns the remark about cookies that still lead to the new cluster.
+/// Returns a remark about clients whose cookies still lead to the new cluster, if cookies may exist.
 fn remarks(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String> {
     let keeps = plan.strategy.rollback_stickiness == RollbackStickiness::Keep || !rollback.automatic;
     let sticky = state.routes.values().filter(|r| keeps && desired_split::sticky_clients(plan, state, r));
@@ -174,7 +180,7 @@ fn remarks(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String> {
     longest
         .map(|s| {
             format!(
-                "weights restored, clients with a cookie stay on {to} for up to {}",
+                "the weights are restored, but clients with a cookie stay on {to} for up to {}",
                 duration::format_exact(std::time::Duration::from_secs(s.into()))
             )
         })

@@ -1,4 +1,4 @@
-//! Compares the routes of a run with their targets, and sums the results up. Shared by rollback and detach.
+//! Summarizes how the routes of a run compare with their target splits. Used by rollback and detach.
 
 use jiff::Timestamp;
 
@@ -7,44 +7,44 @@ use crate::domain::run::event::Write;
 use crate::domain::run::state::Route;
 use crate::domain::traffic::{Reading, RouteContent};
 
-/// How a route compares with its target.
+/// How a route compares with its target split.
 pub enum RouteStatus {
-    /// It has its target, confirmed by a reading.
+    /// The route has the target split, confirmed by a reading.
     Reached,
-    /// It had its target at the last reading, but until this time an older write may still take effect.
+    /// The route had the target split at the last reading, but an older write may still take effect until this time.
     OpenWrite(Timestamp),
-    /// It has to be written.
+    /// The route must be written.
     Pending(Write),
-    /// It was not read since its last event; the reason.
+    /// The route was not read since its last event, for this reason.
     Unread(String),
-    /// It cannot be written now, and why. The run stays open until an operator fixes that.
+    /// The route cannot be written now, for this reason. The run does not end until an operator fixes the reason.
     Blocked(String),
-    /// It can never be written by this run, and why. The run ends without it.
+    /// The run can never write the route, for this reason. The run ends without this route.
     Abandoned(String),
 }
 
-/// The sum over all routes.
+/// The statuses of all routes, grouped by kind.
 #[derive(Default)]
 pub struct Tally {
-    /// The writes, in the order of the routes.
+    /// The writes to send, in the order of the routes.
     pub writes: Vec<Write>,
     /// The latest time at which an older write may still take effect.
     pub open: Option<Timestamp>,
-    /// A route that was not read, and why.
+    /// One route that was not read, with the reason.
     pub unread: Option<String>,
     /// Routes that cannot be written now, each with the reason.
     pub blocked: Vec<String>,
-    /// Routes that this run gives up, each with the reason.
+    /// Routes that the run can never write, each with the reason.
     pub abandoned: Vec<String>,
 }
 
 impl Tally {
-    /// Sums the routes up, in their order.
-    pub fn of<'a>(routes: impl IntoIterator<Item = &'a Route>, standing: impl Fn(&Route) -> RouteStatus) -> Self {
+    /// Groups the statuses of the routes, in the order of the routes.
+    pub fn of<'a>(routes: impl IntoIterator<Item = &'a Route>, status: impl Fn(&Route) -> RouteStatus) -> Self {
         let mut tally = Self::default();
         for route in routes {
             let named = |why: String| format!("{}: {why}", route.start.label);
-            match standing(route) {
+            match status(route) {
                 RouteStatus::Reached => {}
                 RouteStatus::OpenWrite(until) => tally.open = tally.open.max(Some(until)),
                 RouteStatus::Pending(write) => tally.writes.push(write),
@@ -57,7 +57,7 @@ impl Tally {
     }
 }
 
-/// Returns the last reading of a route, if it is newer than the route's last event.
+/// Returns the last reading of a route, if this reading is newer than the route's last event.
 pub fn fresh_reading<'a>(c: &Context<'a>, route: &Route) -> Option<&'a Reading<RouteContent>> {
     c.observed.routes.get(&route.start.id).filter(|r| r.at >= route.last_event_at)
 }

@@ -1,7 +1,8 @@
-//! Decides when `cutover step` may exit: once the run only waits, its time is over, and nothing is in progress.
+//! Decides when `cutover step` may exit: when the run only waits, the time of the process is over, and nothing is in
+//! progress.
 //!
-//! In progress is everything that needs continued observation: a write without an answer, a step that settles, a guard
-//! that fails but not yet for long enough, a gate that must pass a while longer, a rollback.
+//! Everything that needs continued observation is in progress: a write without a response, a step that settles, a guard
+//! that fails but not yet for the time `for`, a gate that must still pass for some time, a rollback.
 
 use std::collections::BTreeSet;
 
@@ -15,25 +16,25 @@ use crate::domain::run::event::{FreezeReason, StopReason, Wait, WaitReason};
 use crate::domain::run::state::Phase;
 use crate::plan::model::Plan;
 
-/// Waits, or exits.
+/// Returns the decision to exit, or to wait with these waits.
 pub fn decide(c: &Context<'_>, orders: ProcessOptions, waits: Vec<Wait>) -> Decision {
-    let Some(leave) = orders.exit_after else { return Decision::Wait(waits) };
+    let Some(exit_after) = orders.exit_after else { return Decision::Wait(waits) };
     let frozen = c.state.frozen.as_ref().map_or(StopReason::Waiting, |frozen| stop_reason(frozen.reason));
-    if (c.now < leave && frozen == StopReason::Waiting) || in_progress(c, &waits) {
+    if (c.now < exit_after && frozen == StopReason::Waiting) || in_progress(c, &waits) {
         return Decision::Wait(waits);
     }
     let last = bake::last_bake_record(c).filter(|_| c.state.phase == Phase::Baking);
     last.map_or_else(|| Decision::Exit(frozen, wait_text(frozen, &waits)), |event| Decision::Record(vec![event]))
 }
 
-/// Whether observations of this process and of the previous one, whose last was at `last`, count as continuous.
-/// Time-outs then continue.
+/// Whether the observations of this process and of the previous process, whose last observation was at `last`, count as
+/// continuous. If so, time-outs continue; otherwise they start again.
 pub fn is_continuous(plan: &Plan, last: Timestamp, now: Timestamp) -> bool {
     plan.strategy.observe_every.is_some_and(|every| now.duration_since(last).unsigned_abs() <= every)
 }
 
-/// Returns the stop reason of a process that exits instead of guarding a frozen run; [`StopReason::Waiting`] if the run
-/// may unfreeze by itself.
+/// Returns the stop reason of a process that exits while the run is frozen; [`StopReason::Waiting`] if the run may
+/// unfreeze without an operator.
 pub fn stop_reason(freeze: FreezeReason) -> StopReason {
     match freeze {
         FreezeReason::Drift => StopReason::Drift,
@@ -48,24 +49,24 @@ pub fn stop_reason(freeze: FreezeReason) -> StopReason {
 
 fn in_progress(c: &Context<'_>, waits: &[Wait]) -> bool {
     let frozen = c.state.frozen.is_some();
-    // A write that can no longer take effect is decided by the next successful reading, of any process.
+    // After the deadline of a write, the next successful reading of any process decides whether the write took effect.
     let open =
         c.state.routes.values().filter_map(|r| r.open_writes.as_ref()).any(|open| open.deadline >= c.now || !frozen);
     let failing = || guard::verdicts(c).iter().any(|(_, _, g)| matches!(g, GuardVerdict::Failing(..)));
     let waits = || waits.iter().any(|wait| needs_observer(wait.reason, frozen));
-    // Measure what can be measured before the exit; otherwise the gate never gets a measurement.
+    // Due measurements are taken before the exit; otherwise a gate would never get a measurement.
     let measuring = || !metrics::due_measurements(c.plan, c.state, &BTreeSet::new(), c.now).is_empty();
-    // Without raises, no further measurement matters.
-    let moves = newer::unknown_parts(c.plan, c.state).is_none();
+    // A run that is never raised needs no further measurements.
+    let can_raise = newer::unknown_parts(c.plan, c.state).is_none();
     matches!(c.state.phase, Phase::RollingBack)
-        || (c.state.phase == Phase::Retiring && moves)
+        || (c.state.phase == Phase::Retiring && can_raise)
         || open
         || waits()
         || failing()
-        || (moves && (measuring() || steps::is_in_progress(c)))
+        || (can_raise && (measuring() || steps::is_in_progress(c)))
 }
 
-/// Whether this wait means that something is in progress.
+/// Whether a wait for this reason needs continued observation.
 fn needs_observer(reason: WaitReason, frozen: bool) -> bool {
     match reason {
         WaitReason::OpenWrite
@@ -75,7 +76,7 @@ fn needs_observer(reason: WaitReason, frozen: bool) -> bool {
         | WaitReason::Ramp
         | WaitReason::Hook
         | WaitReason::Journal => true,
-        // Only for a minute: then the run freezes.
+        // After one minute of failed readings, the run freezes.
         WaitReason::Unreadable => !frozen,
         WaitReason::RaiseGate
         | WaitReason::MetricGate
@@ -89,7 +90,7 @@ fn needs_observer(reason: WaitReason, frozen: bool) -> bool {
     }
 }
 
-/// Returns the wait reasons with their ends, as a message.
+/// Joins the messages of the waits, each with the end of the wait.
 fn wait_text(stop: StopReason, waits: &[Wait]) -> String {
     let until =
         |wait: &Wait| wait.until.map_or(String::new(), |until| format!(", until {}", until.strftime("%F %T UTC")));

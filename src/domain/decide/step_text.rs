@@ -1,4 +1,4 @@
-//! Steps and commands as text, with the terms of the plan.
+//! Formats steps and commands as text, with the terms of the plan.
 
 use crate::base::{duration, text};
 use crate::plan::model::hook::HookAction;
@@ -7,7 +7,7 @@ use crate::plan::model::{Step, StepKind};
 /// Maximum length of a displayed command, in characters.
 const MAX_COMMAND_LENGTH: usize = 120;
 
-/// Returns a step's name and action, with the terms of the plan.
+/// Formats a step's name and action.
 pub fn label(step: &Step) -> String {
     let what = match &step.kind {
         StepKind::Bind => "bind".into(),
@@ -24,11 +24,11 @@ pub fn label(step: &Step) -> String {
     step.name.as_ref().map_or(what.clone(), |name| format!("{name} ({what})"))
 }
 
-/// Returns an action as text.
+/// Formats the action of a hook as text, without parts of a URL that may be secret.
 pub fn action_line(action: &HookAction) -> String {
     match action {
-        HookAction::Exec(words) => command_line(words),
-        // A query, a user name or a path may be secret: webhook addresses are.
+        HookAction::Exec(command) => command_line(command),
+        // The path of a webhook is a secret, and a query or a user name may be one.
         HookAction::Http { url, .. } => {
             let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
             let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
@@ -37,7 +37,7 @@ pub fn action_line(action: &HookAction) -> String {
     }
 }
 
-/// Returns a command line as text, shortened.
-pub fn command_line(words: &[String]) -> String {
-    text::line(&words.join(" "), MAX_COMMAND_LENGTH)
+/// Formats a command line, shortened to 120 characters.
+pub fn command_line(command: &[String]) -> String {
+    text::line(&command.join(" "), MAX_COMMAND_LENGTH)
 }

@@ -1,4 +1,4 @@
-//! The steps themselves, when no freeze, pause or failed guard prevents them.
+//! Decides what the current step does, if no freeze, pause or failed guard stops the run.
 
 use super::context::Context;
 use super::decision::{Decision, ProcessOptions, wait};
@@ -13,7 +13,7 @@ use crate::domain::run::state::{AUTOMATIC, Phase, Route, State};
 use crate::domain::traffic::Split;
 use crate::plan::model::{ApprovalTimeout, OnTimeout, Plan, StepKind};
 
-/// Returns what the current step needs next.
+/// Returns the next decision for the current step.
 pub fn decide(c: &Context<'_>, orders: ProcessOptions) -> Decision {
     match c.state.phase {
         Phase::Ready => start_next(c, orders),
@@ -38,7 +38,7 @@ fn start_next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
         return Decision::Exit(
             StopReason::Waiting,
             format!(
-                "stopped before step {} ({}), as requested by --until; nobody guards the traffic now",
+                "stopped before step {} ({}), because of --until; no process guards the traffic now",
                 step.number,
                 step_text::label(step)
             ),
@@ -58,16 +58,19 @@ fn start_next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
     Decision::Record(vec![Event::StepStarted { step: step.number, kind, label: step_text::label(step) }])
 }
 
-/// Returns the end of a run after its last step.
+/// Returns the event that ends a run after the last step.
 fn completed(c: &Context<'_>) -> Event {
-    let stayed = |start: &RouteStart| {
-        format!("{} was created during the run and was not moved: it still forwards to the old groups", start.label)
+    let not_moved = |start: &RouteStart| {
+        format!(
+            "{} was created during the run and was not moved: this rule still forwards to the old groups",
+            start.label
+        )
     };
     let unrelated = c.state.newcomers.values().filter(|rule| c.state.replaced_route(rule).is_none());
     let (left, accepted) = drift_text::not_as_planned(c);
     Event::Finished {
         outcome: RunOutcome::Completed,
-        remarks: unrelated.map(stayed).collect(),
+        remarks: unrelated.map(not_moved).collect(),
         unresolved: left,
         accepted,
     }
@@ -104,7 +107,7 @@ fn await_approval(c: &Context<'_>) -> Decision {
 
 fn approval_timed_out(c: &Context<'_>, ApprovalTimeout { after, then }: ApprovalTimeout) -> Vec<Event> {
     let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-    let message = format!("nobody approved within {}", duration::format_exact(after));
+    let message = format!("not approved within {}", duration::format_exact(after));
     let effect = match then {
         OnTimeout::Proceed => Vec::new(),
         OnTimeout::Pause => vec![Event::Paused { by: AUTOMATIC.into(), reason: message, request: None }],
@@ -138,8 +141,8 @@ fn bake(c: &Context<'_>) -> Decision {
     Decision::Wait(waits)
 }
 
-/// Whether a step that moves shares is in progress: only some of its routes are written, or its gate only has to pass a
-/// while longer. A gate that lacks targets has no known end, so it does not count.
+/// Whether a step that moves shares is in progress: only some of its routes are written, or its gate must only pass for
+/// some more time. A gate that lacks targets does not count, because the end of the wait is unknown.
 pub fn is_in_progress(c: &Context<'_>) -> bool {
     if c.state.phase != Phase::Shifting || c.state.raises_stopped() || first_write_wait(c).is_some() {
         return false;
@@ -149,9 +152,9 @@ pub fn is_in_progress(c: &Context<'_>) -> bool {
     if !pending.is_empty() && c.state.first_write.is_some() {
         return true;
     }
-    let coming = desired_split::next_share_step(c.plan, c.state.step).map_or(c.state.step, |(number, _)| number);
+    let next_step = desired_split::next_share_step(c.plan, c.state.step).map_or(c.state.step, |(number, _)| number);
     let (groups, step) = if bind {
-        (gates::first_raised_groups(c.plan, c.state), coming)
+        (gates::first_raised_groups(c.plan, c.state), next_step)
     } else {
         (gates::raised_groups(c.state, &pending), c.state.step)
     };
@@ -191,16 +194,19 @@ fn move_shares(c: &Context<'_>) -> Decision {
             return decision;
         }
         let settled = Event::Settled { step: c.state.step };
-        let over = hooks::next_in_step(c, after).is_none();
+        let no_hooks_left = hooks::next_in_step(c, after).is_none();
         return Decision::Record(
-            [Some(settled), over.then_some(Event::StepDone { step: c.state.step })].into_iter().flatten().collect(),
+            [Some(settled), no_hooks_left.then_some(Event::StepDone { step: c.state.step })]
+                .into_iter()
+                .flatten()
+                .collect(),
         );
     }
     hooks::next_in_step(c, after).unwrap_or_else(|| Decision::Record(vec![Event::StepDone { step: c.state.step }]))
 }
 
-/// Returns the routes that differ from the current step's target, with that target; or why the weights cannot express
-/// it.
+/// Returns the routes that do not have the target split of the current step, each with this split. The error says why
+/// the weights cannot express a target split.
 fn pending<'a>(plan: &Plan, state: &'a State) -> Result<Vec<(&'a Route, Split)>, String> {
     let mut pending = Vec::new();
     for route in state.routes.values().filter(|r| !r.is_deleted()) {
@@ -213,9 +219,9 @@ fn pending<'a>(plan: &Plan, state: &'a State) -> Result<Vec<(&'a Route, Split)>,
     Ok(pending)
 }
 
-/// Writes the routes that still need it, if the groups that it raises are ready.
+/// Writes the pending routes if the raised groups are ready.
 fn write_pending(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool) -> Decision {
-    // Writing many routes takes long at the tool's own rate. A step is late only if nothing was written for the timeout.
+    // The rate limit makes the writes of many routes slow. A step is late only if the time-out passed without a write.
     let progress = c.state.first_write.map(|first| c.state.last_applied.map_or(first, |last| first.max(last)));
     if progress.is_some_and(|last| later(last, c.plan.strategy.gates.timeout) <= c.now) {
         let (route, _) = &pending[0];
@@ -239,18 +245,19 @@ fn write_pending(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool)
     if !bind
         && let Some(decision) = gates::require_raise_gates(c, &gates::raised_groups(c.state, &pending), c.state.step)
     {
-        // A partly written step continues where it can: a group that is not ready blocks only its own routes.
-        let goes_on = c.state.first_write.is_some() && matches!(decision, Decision::Wait(_));
-        let clear = |route: &(&Route, Split)| {
+        // A partly written step continues where possible: a group that is not ready blocks only the routes that raise
+        // it.
+        let continues = c.state.first_write.is_some() && matches!(decision, Decision::Wait(_));
+        let is_ready = |route: &(&Route, Split)| {
             gates::unmet_raise_gates(c, &gates::raised_groups(c.state, std::slice::from_ref(route)), c.state.step)
                 .is_none()
         };
-        pending.retain(|route| goes_on && clear(route));
+        pending.retain(|route| continues && is_ready(route));
         if pending.is_empty() {
             return decision;
         }
     }
-    // While shares are being written, nothing can be measured; the guard continues.
+    // While shares are being written, metric gates cannot be measured. The guard of target health continues.
     if !bind
         && c.state.first_write.is_none()
         && let Some(decision) = gates::require_metric_gates(c)
@@ -260,12 +267,16 @@ fn write_pending(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool)
     let open = pending.iter().filter_map(|(r, _)| r.open_writes.as_ref()).map(|o| o.deadline).max();
     let ready = pending.into_iter().filter(|(r, _)| r.open_writes.is_none()).collect();
     gates::batch_over(c.state, ready).unwrap_or_else(|| {
-        wait(WaitReason::OpenWrite, "a write got no answer; the run waits until it can no longer take effect", open)
+        wait(
+            WaitReason::OpenWrite,
+            "a write got no response; the run waits until the write can no longer take effect",
+            open,
+        )
     })
 }
 
-/// Returns why the first write of the current step must wait for a window, although the step has started (its gate took
-/// too long, or the run was paused). A partly written step continues to its end.
+/// Returns why the first write of the current step must wait for a window, although the step has started: the gate took
+/// too long, or the run was paused. A partly written step does not wait for a window.
 fn first_write_wait(c: &Context<'_>) -> Option<Wait> {
     if c.state.first_write.is_some() {
         return None;
@@ -273,7 +284,8 @@ fn first_write_wait(c: &Context<'_>) -> Option<Wait> {
     hours::wait(&c.plan.strategy, c.state.step, c.state.routes.len(), c.now)
 }
 
-/// For `bind`, after the groups are attached: the bindings, then the raise gate of the first share step.
+/// Finishes a `bind` step after the groups are attached: creates the bindings, then requires the raise gate of the next
+/// share step.
 fn finish_bind(c: &Context<'_>) -> Option<Decision> {
     let key = |b: &crate::domain::run::event::BindingStart| {
         (b.cluster.clone(), format!("{}/{}", b.binding.namespace, b.binding.name))
@@ -281,7 +293,7 @@ fn finish_bind(c: &Context<'_>) -> Option<Decision> {
     let missing: Vec<_> =
         c.state.started.bindings.iter().filter(|b| !c.state.handled_bindings.contains(&key(b))).cloned().collect();
     if !missing.is_empty() {
-        // Between two attempts it waits with the reason, however long an attempt takes.
+        // Between two attempts the run waits, with the reason of the last failure.
         return Some(if c.observed.binding_waits.is_empty() {
             Decision::Bind(missing)
         } else {

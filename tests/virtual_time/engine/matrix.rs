@@ -91,7 +91,7 @@ async fn sticky_clients_that_are_kept_need_a_person() {
     theatre.assert_original(&[]);
     theatre.assert_attached();
     assert!(
-        theatre.lines().contains("weights restored, clients with a cookie stay on v133 for up to 10m"),
+        theatre.lines().contains("the weights are restored, but clients with a cookie stay on v133 for up to 10m"),
         "{}",
         theatre.lines()
     );

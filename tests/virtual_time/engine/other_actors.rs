@@ -167,7 +167,7 @@ async fn changed_conditions_freeze_the_raises_until_they_are_accepted() {
     let requests = vec![resume(plain), resume(ResumeMode::REASSERT), resume(ResumeMode::KEEP_LIVE)];
     let ending = decided(&mut theatre, requests).await;
     assert_eq!((word(&ending), exit(&ending)), ("completed", Exit::Done), "{}", theatre.lines());
-    assert!(accepted(&ending).contains("its conditions are `path /elsewhere*`"), "{ending:?}");
+    assert!(accepted(&ending).contains("the conditions are `path /elsewhere*`"), "{ending:?}");
     theatre.assert_shares(100, &[]);
     let refused = |event: &Event| matches!(event, Event::Notice { refused: Some(RequestKind::Resume), .. });
     assert_eq!(theatre.records().iter().filter(|r| refused(&r.event)).count(), 1, "{}", theatre.lines());

@@ -88,7 +88,8 @@ fn proposal<'a>(
         RoutePreview::of(&route.start, &state.started.groups, &now, &desired_split::restored_shares(state, route))
     };
     let deleted = state.routes.values().filter(|route| route.is_deleted());
-    let deleted = deleted.map(|route| format!("{}: {}", route.start.label, drift_text::deletion(state, route)));
+    let deleted =
+        deleted.map(|route| format!("{}: {}", route.start.label, drift_text::describe_deletion(state, route)));
     let driving = holder.map(|h| format!("{} (process {}) is driving the run and will do this", h.owner, h.pid));
     RollbackPreview {
         source: format!("run {}, {}", found.run.id, count(existing(state).count(), "route")),

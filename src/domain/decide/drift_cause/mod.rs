@@ -1,18 +1,18 @@
-//! Other actors that write to a route: who probably changed it, and what to do about that. Detecting drift belongs in
-//! `reconcile`.
+//! Guesses which other actor changed a route, and advises how to prevent further changes. The detection of drift
+//! belongs in `reconcile`.
 
 use super::desired_split;
 use crate::domain::run::state::Route;
 use crate::domain::traffic::{ExternalOwner, OwnerTool, RouteContent};
 
-/// The code that Terraform users add before a cutover.
+/// The Terraform code that users add before a cutover, so that an apply does not revert the weights.
 pub const IGNORE_CHANGES: &str = "resource \"aws_lb_listener\" \"…\" {\n\
     \x20 lifecycle { ignore_changes = [default_action] }\n}\n\
     resource \"aws_lb_listener_rule\" \"…\" {\n  lifecycle { ignore_changes = [action] }\n}\n\
     provider \"aws\" {\n  ignore_tags { key_prefixes = [\"cutover\"] }\n}";
 
 impl OwnerTool {
-    /// Its name, for messages.
+    /// Returns the name of the tool, for messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Controller => "a load balancer controller",
@@ -22,7 +22,7 @@ impl OwnerTool {
         }
     }
 
-    /// Returns how to prevent further changes by it.
+    /// Returns advice on how to prevent further changes by the tool.
     pub fn advice(self) -> String {
         match self {
             Self::Controller => {
@@ -39,24 +39,24 @@ impl OwnerTool {
     }
 }
 
-/// Returns who probably changed a drifted route, as text.
+/// Describes who probably changed a drifted route.
 pub fn likely_cause(route: &Route) -> String {
-    let home = "this looks like a manual rollback";
+    let manual_rollback = "this looks like a manual rollback";
     match (route.start.owners.first(), towards_start(route)) {
-        (None, true) => home.into(),
-        // The code of these tools has the shares from before the cutover.
-        (Some(ExternalOwner { tool, tag }), true) => format!("{home}, or like {} (tag {tag})", tool.name()),
+        (None, true) => manual_rollback.into(),
+        // The configuration of these tools has the shares from before the cutover.
+        (Some(ExternalOwner { tool, tag }), true) => format!("{manual_rollback}, or like {} (tag {tag})", tool.name()),
         (Some(ExternalOwner { tool, tag }), false) => format!("probably {} (tag {tag})", tool.name()),
         (None, false) => "probably a person: no tag names a tool".into(),
     }
 }
 
-/// Whether a drift moves traffic back towards the shares of the start.
+/// Whether a change by another actor moves traffic towards the shares of the start.
 pub fn towards_start(route: &Route) -> bool {
     let Some(live) = route.drifted_content().and_then(RouteContent::forward_split) else { return false };
     let (was, is) = (desired_split::shares_of(route, route.split()), desired_split::shares_of(route, live));
     let start = desired_split::shares_of(route, route.original());
-    // Some managed group still carries traffic, and the sum of differences to the start shrinks.
+    // A managed group still has traffic, and the sum of the differences from the start is smaller than before.
     let distance = |shares: &std::collections::BTreeMap<String, f64>| -> f64 {
         start.keys().map(|cluster| (start[cluster] - shares.get(cluster).copied().unwrap_or(0.0)).abs()).sum()
     };

@@ -15,7 +15,7 @@ fn drifted(owners: &[ExternalOwner], a: u16, b: u16) -> Route {
 }
 
 #[test]
-fn a_change_towards_the_start_is_read_as_a_person_rolling_back() {
+fn change_towards_the_start_looks_like_a_manual_rollback() {
     let terraform = [ExternalOwner { tool: OwnerTool::Terraform, tag: "terraform=true".into() }];
     assert_eq!(likely_cause(&drifted(&[], 90, 10)), "this looks like a manual rollback");
     assert!(likely_cause(&drifted(&terraform, 90, 10)).ends_with("or like Terraform (tag terraform=true)"));
@@ -24,7 +24,7 @@ fn a_change_towards_the_start_is_read_as_a_person_rolling_back() {
 }
 
 #[test]
-fn a_deleted_rule_leads_nowhere_and_so_not_home() {
+fn deleted_rule_does_not_count_as_change_towards_the_start() {
     let mut route = drifted(&[], 0, 100);
     route.drift = Some(Drift::Gone);
     assert!(!towards_start(&route));

@@ -8,7 +8,7 @@ use crate::domain::run::event::{Wait, WaitReason};
 use crate::plan::model::Strategy;
 use crate::plan::schedule::{min_duration_with_pauses, raises};
 
-/// Returns why a step may not start now, and when it may; `None`: it may start now.
+/// Returns why a step must wait, and the earliest start; `None`: the step may start now.
 pub fn wait(strategy: &Strategy, number: usize, routes: usize, now: Timestamp) -> Option<Wait> {
     let hours = &strategy.hours;
     let until = |message: String, until| Some(Wait { reason: WaitReason::Window, message, until });

@@ -1,4 +1,4 @@
-//! Windows, and approvals that time out.
+//! Tests windows, and approvals that time out.
 
 use jiff::civil::{Weekday, time};
 
@@ -8,10 +8,10 @@ use crate::domain::run::state::AUTOMATIC;
 use crate::plan::model::{ApprovalTimeout, OnTimeout};
 
 impl Sim {
-    /// The simulated time is a Monday, 13:46:40 UTC. The window is on Mondays between these times.
+    /// Adds a window on Mondays between these times. The simulated time starts on a Monday at 13:46:40 UTC.
     fn window(mut self, from: (i8, i8), to: (i8, i8)) -> Self {
         let clock = |(h, m)| time(h, m, 0, 0);
-        let utc = zone("UTC").expect("a zone");
+        let utc = zone("UTC").expect("the zone UTC must exist");
         self.plan.strategy.hours.windows =
             vec![Window { days: vec![Weekday::Monday], from: clock(from), to: Some(clock(to)), zone: utc }];
         self
@@ -28,43 +28,43 @@ impl Sim {
 }
 
 fn reasons(decision: &Decision) -> Vec<WaitReason> {
-    let Decision::Wait(waits) = decision else { panic!("{decision:?}") };
+    let Decision::Wait(waits) = decision else { panic!("a wait was expected, not {decision:?}") };
     waits.iter().map(|w| w.reason).collect()
 }
 
 #[test]
-fn a_step_that_raises_waits_for_its_window_and_the_guard_does_not() {
+fn raising_step_waits_for_a_window_but_the_guard_does_not() {
     // The ten minutes of bake end at about 13:57; the next step and its approval take 15 seconds.
     let mut sim = Sim::at_step(3, 10).window((14, 30), (17, 0));
     let waiting = sim.observe_for(30 * 60, &ok(10), &ok(10));
     assert_eq!(reasons(&waiting), [WaitReason::Window], "{waiting:?}");
     assert!(messages(&waiting).contains("it starts Mon 1970-01-12 14:30 UTC"), "{waiting:?}");
-    let begun = sim.observe_for(15 * 60, &ok(10), &ok(10));
-    assert!(matches!(begun, Decision::Write(_)), "{begun:?}");
+    let begin_decision = sim.observe_for(15 * 60, &ok(10), &ok(10));
+    assert!(matches!(begin_decision, Decision::Write(_)), "{begin_decision:?}");
     let mut sim = Sim::at_step(3, 10).window((14, 30), (17, 0));
     sim.observe_for(20 * 60, &ok(10), &ok(10));
-    let Decision::Write(batch) = sim.observe_after(POLL, &ok(10), &Ok((0, 10))) else { panic!("no write") };
+    let Decision::Write(batch) = sim.observe_after(POLL, &ok(10), &Ok((0, 10))) else { panic!("a write was expected") };
     assert!(batch.restore && sim.rolls_back());
 }
 
 #[test]
-fn a_step_whose_gate_holds_too_late_for_its_window_waits_for_the_next_with_all_its_time() {
+fn step_whose_gate_passes_after_the_window_waits_for_the_next_window_with_a_new_time_out() {
     let mut sim = Sim::at_step(4, 40).window((13, 0), (13, 55));
     sim.observe_for(5 * 60, &ok(40), &ok(4));
     let closed = sim.observe_for(5 * 60, &ok(40), &ok(20));
     assert_eq!(reasons(&closed), [WaitReason::Window], "{closed:?}");
     sim.observe_for(60 * 60, &ok(40), &ok(4));
-    assert_eq!(sim.froze(), [], "nothing is late while the window is closed");
-    // The next Monday.
+    assert_eq!(sim.froze(), [], "the time-out must not run while the window is closed");
+    // The simulated time moves to the next Monday.
     sim.now += SignedDuration::from_hours(7 * 24 - 2);
     let waiting = sim.observe_for(19 * 60, &ok(40), &ok(4));
     assert_eq!((reasons(&waiting), sim.froze()), (vec![WaitReason::RaiseGate], vec![]), "{waiting:?}");
 }
 
 #[test]
-fn a_step_that_is_written_in_part_goes_on_to_its_end() {
+fn partly_written_step_continues_after_the_window_closes() {
     let mut sim = Sim::at_step(4, 10).window((13, 0), (13, 50));
-    let Decision::Write(batch) = sim.observe_for(60, &ok(10), &ok(10)) else { panic!("no write") };
+    let Decision::Write(batch) = sim.observe_for(60, &ok(10), &ok(10)) else { panic!("a write was expected") };
     let first = batch.writes[0].clone();
     let deadline = sim.now + SignedDuration::from_secs(10);
     sim.apply(Event::Intended { restore: false, deadline, writes: vec![first.clone()] });
@@ -75,7 +75,7 @@ fn a_step_that_is_written_in_part_goes_on_to_its_end() {
 }
 
 #[test]
-fn a_call_does_not_stay_for_a_window() {
+fn step_command_exits_while_the_run_waits_for_a_window() {
     let mut sim = Sim::at_step(4, 10).window((20, 0), (21, 0));
     sim.orders.exit_after = Some(sim.now);
     let decision = sim.observe_after(POLL, &ok(10), &ok(10));
@@ -86,23 +86,23 @@ fn a_call_does_not_stay_for_a_window() {
 }
 
 #[test]
-fn nobody_approves() {
-    let go_on = |then| {
+fn approval_time_out_has_the_configured_effect() {
+    let run_past_time_out = |then| {
         let mut sim = Sim::at_step(5, 10).timed(then);
         let waiting = sim.observe_for(29 * 60, &ok(10), &ok(10));
-        let Decision::Wait(waits) = &waiting else { panic!("{waiting:?}") };
-        assert_eq!(waits[0].until, Some(Timestamp::from_second(1_000_000 + 30 * 60).expect("a time")));
+        let Decision::Wait(waits) = &waiting else { panic!("a wait was expected, not {waiting:?}") };
+        assert_eq!(waits[0].until, Some(Timestamp::from_second(1_000_000 + 30 * 60).expect("the test's timestamp must be valid")));
         assert_eq!(sim.timed_out(), 0);
         let decision = sim.observe_for(90, &ok(10), &ok(10));
         assert_eq!(sim.timed_out(), 1);
         (sim, decision)
     };
-    let (sim, decision) = go_on(OnTimeout::Proceed);
+    let (sim, decision) = run_past_time_out(OnTimeout::Proceed);
     assert!(sim.state.step == 6 && sim.state.phase == Phase::Shifting, "{decision:?}");
-    let (sim, _) = go_on(OnTimeout::Rollback);
+    let (sim, _) = run_past_time_out(OnTimeout::Rollback);
     let rollback = sim.state.rollback.as_ref().map(|r| (r.cause.as_str(), r.by.as_str()));
-    assert_eq!(rollback, Some(("nobody approved within 30m", AUTOMATIC)));
-    let (mut sim, decision) = go_on(OnTimeout::Pause);
+    assert_eq!(rollback, Some(("not approved within 30m", AUTOMATIC)));
+    let (mut sim, decision) = run_past_time_out(OnTimeout::Pause);
     assert_eq!(reasons(&decision), [WaitReason::Paused]);
     // A late approval alone is not enough: the run must also be resumed.
     sim.apply(Event::Approved { step: 5, by: "alice".into(), request: None });
@@ -113,7 +113,7 @@ fn nobody_approves() {
 }
 
 #[test]
-fn a_paused_run_that_is_resumed_without_an_approval_waits_for_it_as_long_as_it_takes() {
+fn run_resumed_without_an_approval_waits_for_the_approval_without_limit() {
     let mut sim = Sim::at_step(5, 10).timed(OnTimeout::Pause);
     sim.observe_for(31 * 60, &ok(10), &ok(10));
     sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::PLAIN, request: None });

@@ -1,16 +1,16 @@
-//! A process of `cutover step`: when it exits, and what it stays for.
+//! Tests when a process of `cutover step` exits, and which conditions keep it running.
 
 use super::*;
 use crate::domain::traffic::RouteId;
 
 impl Sim {
-    /// Returns a process of `cutover step` that may exit at once.
+    /// Makes this process a `cutover step` that may exit at once.
     fn into_step_command(mut self) -> Self {
         self.orders.exit_after = Some(self.now);
         self
     }
 
-    /// Returns a new process that starts so many seconds after the last one exited.
+    /// Ends this process, and starts a new `cutover step` this many seconds later.
     fn next_process_after(mut self, seconds: i64) -> Self {
         self.apply(Event::Stopped { reason: StopReason::Waiting, message: String::new() });
         let last = self.now;
@@ -18,8 +18,8 @@ impl Sim {
         let poll = Duration::from_secs(POLL.unsigned_abs());
         self.watch =
             Observed::new(self.now, poll, Duration::from_mins(5)).with_observe_every(self.plan.strategy.observe_every);
-        let onward = is_continuous(&self.plan, last, self.now);
-        self.apply(Event::ProcessStarted { owner: String::new(), pid: 1, tool: String::new(), continuous: onward });
+        let is_continuous_process = is_continuous(&self.plan, last, self.now);
+        self.apply(Event::ProcessStarted { owner: String::new(), pid: 1, tool: String::new(), continuous: is_continuous_process });
         self.into_step_command()
     }
 
@@ -29,25 +29,25 @@ impl Sim {
     }
 }
 
-fn left(decision: &Decision) -> (StopReason, &str) {
-    let Decision::Exit(stop, message) = decision else { panic!("{decision:?}") };
+fn exit_of(decision: &Decision) -> (StopReason, &str) {
+    let Decision::Exit(stop, message) = decision else { panic!("an exit was expected, not {decision:?}") };
     (*stop, message)
 }
 
 #[test]
-fn a_bake_is_left_with_what_was_seen_of_it_in_the_journal() {
+fn bake_progress_is_journaled_before_the_process_exits() {
     let mut sim = Sim::at_step(3, 10);
     sim.observe_for(20, &ok(10), &ok(1));
     let mut sim = sim.into_step_command();
     let decision = sim.observe_after(POLL, &ok(10), &ok(1));
-    let (stop, message) = left(&decision);
+    let (stop, message) = exit_of(&decision);
     assert_eq!(stop, StopReason::Waiting);
     assert!(message.starts_with("waiting: baking for 10m, until 1970-01-12 "), "{message}");
     assert_eq!(sim.state.baked.observed, Duration::from_secs(25));
 }
 
 #[test]
-fn calls_that_are_no_further_apart_than_the_plan_says_are_one_bake() {
+fn calls_within_observe_every_count_as_one_bake() {
     let mut sim = Sim::at_step(3, 10).every(6).into_step_command();
     sim.observe_after(POLL, &ok(10), &ok(1));
     for call in 1..=2 {
@@ -63,7 +63,7 @@ fn calls_that_are_no_further_apart_than_the_plan_says_are_one_bake() {
 }
 
 #[test]
-fn calls_further_apart_and_calls_of_a_plan_that_does_not_say_leave_a_gap() {
+fn calls_beyond_observe_every_leave_a_gap_in_the_bake() {
     for (every, pause) in [(Some(5), 300), (None, 10)] {
         let mut sim = Sim::at_step(3, 10);
         sim.plan.strategy.observe_every = every.map(Duration::from_mins);
@@ -81,7 +81,7 @@ fn calls_further_apart_and_calls_of_a_plan_that_does_not_say_leave_a_gap() {
 }
 
 #[test]
-fn a_failing_guard_is_stayed_for_until_it_holds_or_fails() {
+fn process_does_not_exit_while_a_guard_is_failing() {
     let mut sim = Sim::at_step(3, 10);
     sim.observe_for(30, &ok(10), &ok(10));
     let mut sim = sim.into_step_command();
@@ -89,27 +89,27 @@ fn a_failing_guard_is_stayed_for_until_it_holds_or_fails() {
     assert!(matches!(waiting, Decision::Wait(_)), "{waiting:?}");
     let decision = sim.observe_for(40, &ok(10), &Ok((6, 4)));
     assert!(sim.rolls_back() && matches!(decision, Decision::Write(_)), "{decision:?}");
-    // Also in a paused run, and after drift.
+    // The same applies to a paused run.
     let mut sim = Sim::at_step(3, 10);
     sim.observe_for(30, &ok(10), &ok(10));
     sim.apply(Event::Paused { by: "alice".into(), reason: String::new(), request: None });
     let mut sim = sim.into_step_command();
     assert!(matches!(sim.observe_after(POLL, &ok(10), &Ok((6, 4))), Decision::Wait(_)));
-    assert_eq!(left(&sim.observe_after(POLL, &ok(10), &ok(10))).0, StopReason::Waiting);
+    assert_eq!(exit_of(&sim.observe_after(POLL, &ok(10), &ok(10))).0, StopReason::Waiting);
 }
 
 #[test]
-fn a_gate_that_lacks_something_is_left_and_one_that_only_has_to_hold_is_not() {
+fn process_exits_while_a_gate_lacks_targets_but_not_while_it_only_must_stay_healthy() {
     let mut sim = Sim::at_step(4, 40).into_step_command();
     let short = sim.observe_after(POLL, &ok(40), &ok(4));
-    assert!(left(&short).1.contains("webapp-b has 4 of the 20 healthy targets that 50 % needs"), "{short:?}");
+    assert!(exit_of(&short).1.contains("webapp-b has 4 of the 20 healthy targets that 50 % needs"), "{short:?}");
     let holds = sim.observe_after(POLL, &ok(40), &ok(20));
     assert!(messages(&holds).contains("must stay healthy for a while"), "{holds:?}");
     assert!(matches!(sim.observe_for(30, &ok(40), &ok(20)), Decision::Write(_)));
 }
 
 #[test]
-fn a_gates_time_out_goes_on_over_calls_that_count_as_one() {
+fn gate_time_out_continues_across_continuous_calls() {
     for (every, froze) in [(6, vec![FreezeReason::GateTimeout]), (4, vec![])] {
         let mut sim = Sim::at_step(4, 40).every(every).into_step_command();
         sim.observe_after(POLL, &ok(40), &ok(4));
@@ -117,14 +117,14 @@ fn a_gates_time_out_goes_on_over_calls_that_count_as_one() {
             sim = sim.next_process_after(295);
             sim.observe_after(POLL, &ok(40), &ok(4));
         }
-        assert_eq!(sim.froze(), froze, "{every} minutes");
+        assert_eq!(sim.froze(), froze, "observeEvery: {every}m");
     }
 }
 
 #[test]
-fn what_was_written_is_stayed_for_until_it_has_settled() {
+fn process_does_not_exit_before_writes_have_settled() {
     let mut sim = Sim::at_step(4, 10).into_step_command();
-    let Decision::Write(batch) = sim.observe_for(60, &ok(10), &ok(10)) else { panic!("no write") };
+    let Decision::Write(batch) = sim.observe_for(60, &ok(10), &ok(10)) else { panic!("a write was expected") };
     let deadline = sim.now + SignedDuration::from_secs(10);
     let (first, second) = (&batch.writes[0], &batch.writes[1]);
     sim.apply(Event::Intended { restore: false, deadline, writes: batch.writes.clone() });
@@ -142,38 +142,38 @@ fn what_was_written_is_stayed_for_until_it_has_settled() {
         detail: None,
     };
     sim.apply(open);
-    assert!(matches!(sim.observe_after(POLL, &ok(10), &ok(10)), Decision::Wait(_)), "a write is open");
+    assert!(matches!(sim.observe_after(POLL, &ok(10), &ok(10)), Decision::Wait(_)), "the process must not exit while a write is open");
     sim.apply(applied(&second.route));
     let settling = sim.observe_after(POLL, &ok(10), &ok(10));
     assert!(messages(&settling).contains("settling"), "{settling:?}");
     let after = sim.observe_for(60, &ok(10), &ok(10));
     assert!(sim.events.contains(&Event::StepDone { step: 4 }));
-    assert!(left(&after).1.contains("until promoted"), "{after:?}");
+    assert!(exit_of(&after).1.contains("until promoted"), "{after:?}");
 }
 
 #[test]
-fn what_cannot_be_read_is_stayed_for_until_the_run_is_frozen_by_it() {
+fn process_exits_after_failed_readings_have_frozen_the_run() {
     let mut sim = Sim::at_step(5, 10);
     sim.observe_for(30, &ok(10), &ok(5));
     let mut sim = sim.into_step_command();
     let blind = Err(Unreadable::Throttled);
     assert!(matches!(sim.observe_for(55, &ok(10), &blind), Decision::Wait(_)));
     let frozen = sim.observe_for(10, &ok(10), &blind);
-    assert_eq!((left(&frozen).0, sim.froze()), (StopReason::Waiting, vec![FreezeReason::Unreadable]));
+    assert_eq!((exit_of(&frozen).0, sim.froze()), (StopReason::Waiting, vec![FreezeReason::Unreadable]));
 }
 
 #[test]
-fn drift_and_failures_are_left_at_once_whatever_time_there_is() {
+fn process_exits_at_once_after_a_failed_guard_has_frozen_the_run() {
     let mut sim = Sim::at_step(5, 10);
     sim.plan.strategy.on_failure = OnFailure::Pause;
     sim.orders.exit_after = Some(sim.now + SignedDuration::from_hours(1));
     sim.observe_for(30, &ok(10), &ok(10));
     let stuck = sim.observe_after(POLL, &ok(10), &Ok((0, 10)));
-    assert_eq!(left(&stuck).0, StopReason::Stuck);
+    assert_eq!(exit_of(&stuck).0, StopReason::Stuck);
 }
 
 #[test]
-fn what_can_be_measured_is_measured_before_anybody_leaves() {
+fn due_measurements_are_taken_before_the_process_exits() {
     use crate::domain::metric::gate::{MeasuredValue, Measurement};
     use crate::plan::model::metric::{GateCondition, GateScope, MetricCommand, MetricGate, MetricSource, NoData};
     let minute = Duration::from_mins(1);
@@ -204,5 +204,5 @@ fn what_can_be_measured_is_measured_before_anybody_leaves() {
         seen: MeasuredValue::Value { value: 0.1 },
     };
     sim.apply(Event::GateMeasured { gate: "errors".into(), measurement });
-    assert!(left(&sim.observe_after(POLL, &ok(10), &ok(1))).1.contains("baking"));
+    assert!(exit_of(&sim.observe_after(POLL, &ok(10), &ok(1))).1.contains("baking"));
 }

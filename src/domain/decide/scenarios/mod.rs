@@ -1,4 +1,4 @@
-//! Scenarios of decisions: a run is put at a step, the simulated observations come every five seconds, and the
+//! Tests decisions over time: a run starts at a step, gets a simulated observation every five seconds, and the
 //! journaled events are checked.
 
 use std::time::Duration;
@@ -34,16 +34,16 @@ struct Sim {
     orders: ProcessOptions,
 }
 
-/// Healthy and unhealthy targets, or why they cannot be read.
+/// The numbers of healthy and unhealthy targets, or why the health cannot be read.
 type TargetCounts = Result<(u32, u32), Unreadable>;
 
 impl Sim {
-    /// Returns a run at a step of [`fixture::plan`], its shares written, with this many healthy targets in `a` at the
-    /// start.
+    /// Starts a run at a step of [`fixture::plan`] with the weights of the previous steps. `healthy` is the number of
+    /// healthy targets of `a` at the start.
     fn at_step(step: usize, healthy: u32) -> Self {
-        let now = Timestamp::from_second(1_000_000).expect("a time");
+        let now = Timestamp::from_second(1_000_000).expect("the test's timestamp must be valid");
         let event = Event::Started(Box::new(fixture::started(healthy)));
-        let state = State::fold(&[Record::new(1, now, "r", event)]).expect("legal").expect("a state");
+        let state = State::fold(&[Record::new(1, now, "r", event)]).expect("the event must be legal").expect("the journal must give a state");
         let plan = fixture::plan();
         let watch = Observed::new(now, Duration::from_secs(POLL.unsigned_abs()), Duration::from_mins(5));
         let mut sim = Self { plan, state, watch, now, events: Vec::new(), orders: ProcessOptions::default() };
@@ -59,23 +59,23 @@ impl Sim {
         let done = if kind == StepType::Shares { step - 1 } else { step };
         let begun = sim.state.started.clone();
         for route in sim.state.routes.values_mut() {
-            let split = desired_split::after_step(&sim.plan, &begun, route, done).expect("weights");
+            let split = desired_split::after_step(&sim.plan, &begun, route, done).expect("the weights must express the shares");
             route.confirmed.split = split;
         }
         sim
     }
 
     fn apply(&mut self, event: Event) {
-        self.state.apply(self.now, &event).expect("legal");
+        self.state.apply(self.now, &event).expect("the event must be legal");
         self.events.push(event);
     }
 
-    /// Observes this health after so many seconds and decides until a decision needs an action.
+    /// Observes this health after this many seconds, and decides until a decision needs an action.
     fn observe_after(&mut self, seconds: i64, a: &TargetCounts, b: &TargetCounts) -> Decision {
         self.now += SignedDuration::from_secs(seconds);
         let at = self.now;
         let health = [("webapp-a", a), ("webapp-b", b)].map(|(group, seen)| {
-            let value = seen.clone().map(|(healthy, sick)| {
+            let value = seen.clone().map(|(healthy, unhealthy)| {
                 let target = |state| Target {
                     id: "10.0.0.1".into(),
                     port: 80,
@@ -92,8 +92,8 @@ impl Sim {
         let routes =
             self.state.routes.values().map(|r| (r.start.id.clone(), Reading { at, value: Ok(r.confirmed.clone()) }));
         let marker = Some(Reading { at, value: Ok(Marker::Ours) });
-        let look = Observation { routes: routes.collect(), health: health.into(), marker, ..Observation::default() };
-        self.watch.add(at, look, true);
+        let observation = Observation { routes: routes.collect(), health: health.into(), marker, ..Observation::default() };
+        self.watch.add(at, observation, true);
         self.decide_until_action()
     }
 
@@ -107,12 +107,12 @@ impl Sim {
                 other => return other,
             }
         }
-        panic!("it never comes to rest: {:?}", self.events);
+        panic!("no decision needs an action after ten decisions: {:?}", self.events);
     }
 
     /// Observes every five seconds for this long; returns the last decision.
     fn observe_for(&mut self, seconds: i64, a: &TargetCounts, b: &TargetCounts) -> Decision {
-        (0..seconds / POLL).map(|_| self.observe_after(POLL, a, b)).last().expect("a look")
+        (0..seconds / POLL).map(|_| self.observe_after(POLL, a, b)).last().expect("the time must be at least one poll")
     }
 
     fn froze(&self) -> Vec<FreezeReason> {
@@ -126,29 +126,29 @@ impl Sim {
         self.events.iter().any(|e| matches!(e, Event::RollbackStarted { .. }))
     }
 
-    fn thawed(&self) -> bool {
+    fn unfroze(&self) -> bool {
         self.events.iter().any(|e| matches!(e, Event::Unfrozen {}))
     }
 }
 
-#[allow(clippy::unnecessary_wraps)] // one of two ways to be seen
+#[allow(clippy::unnecessary_wraps)] // has the type of a failed reading
 fn ok(healthy: u32) -> TargetCounts {
     Ok((healthy, 0))
 }
 
 fn messages(decision: &Decision) -> String {
-    let Decision::Wait(waits) = decision else { panic!("{decision:?}") };
+    let Decision::Wait(waits) = decision else { panic!("a wait was expected, not {decision:?}") };
     waits.iter().map(|w| w.message.clone()).collect::<Vec<_>>().join("; ")
 }
 
 #[test]
-fn a_raise_waits_for_capacity_in_words_and_then_moves_every_route() {
+fn raise_waits_for_capacity_and_then_writes_every_route() {
     let mut sim = Sim::at_step(4, 40);
     let waiting = sim.observe_for(60, &ok(40), &ok(4));
     assert!(messages(&waiting).contains("webapp-b has 4 of the 20 healthy targets that 50 % needs"), "{waiting:?}");
     let soon = sim.observe_after(POLL, &ok(40), &ok(20));
     assert!(messages(&soon).contains("must stay healthy for a while"), "{soon:?}");
-    let Decision::Write(batch) = sim.observe_for(30, &ok(40), &ok(20)) else { panic!("no write") };
+    let Decision::Write(batch) = sim.observe_for(30, &ok(40), &ok(20)) else { panic!("a write was expected") };
     assert_eq!(
         (batch.writes.len(), batch.restore, batch.raised_groups),
         (2, false, vec![fixture::group_arn("webapp-b")])
@@ -156,16 +156,16 @@ fn a_raise_waits_for_capacity_in_words_and_then_moves_every_route() {
 }
 
 #[test]
-fn freshness_is_asked_per_write() {
+fn each_write_needs_a_fresh_reading() {
     let mut sim = Sim::at_step(4, 40);
-    let Decision::Write(batch) = sim.observe_for(60, &ok(40), &ok(20)) else { panic!("no write") };
+    let Decision::Write(batch) = sim.observe_for(60, &ok(40), &ok(20)) else { panic!("a write was expected") };
     let judge = |sim: &Sim| {
         let context = Context { plan: &sim.plan, state: &sim.state, observed: &sim.watch, now: sim.now };
         judge_chunk(&context, &batch, &batch.writes)
     };
     assert_eq!(judge(&sim), ChunkVerdict::default());
     sim.now += SignedDuration::from_secs(11);
-    assert!(matches!(sim.decide_until_action(), Decision::Write(_)), "the step uses the last full observation");
+    assert!(matches!(sim.decide_until_action(), Decision::Write(_)), "the step must use the last full observation");
     let held = judge(&sim);
     assert_eq!((held.waiting_routes.len(), held.waits[0].message.as_str()), (2, "webapp-b was not read in time"));
     sim.observe_after(0, &ok(40), &ok(19));
@@ -175,13 +175,13 @@ fn freshness_is_asked_per_write() {
 }
 
 #[test]
-fn a_cluster_that_takes_longer_to_answer_than_a_look_is_waited_for_in_words() {
+fn failed_binding_attempt_is_shown_before_the_next_attempt() {
     let mut sim = Sim::at_step(1, 10);
     let binding: Binding = serde_json::from_value(serde_json::json!({
         "namespace": "shop", "name": "webapp", "service": "webapp", "port": "http",
         "targetGroupArn": fixture::group_arn("webapp-b"), "targetType": "ip", "extra": {},
     }))
-    .expect("a binding");
+    .expect("the test's binding must be valid");
     sim.state.started.bindings =
         vec![BindingStart { cluster: "b".into(), workload: "webapp".into(), create: true, binding }];
     assert!(matches!(sim.observe_for(20, &ok(10), &ok(0)), Decision::Bind(_)));
@@ -195,7 +195,7 @@ fn a_cluster_that_takes_longer_to_answer_than_a_look_is_waited_for_in_words() {
 }
 
 #[test]
-fn a_gate_that_does_not_hold_in_time_pauses_says_why_and_goes_on_by_itself() {
+fn gate_time_out_freezes_with_the_reason_until_the_gate_passes() {
     let mut sim = Sim::at_step(4, 40);
     let waiting = sim.observe_for(20 * 60, &ok(40), &ok(4));
     assert_eq!(sim.froze(), [FreezeReason::GateTimeout]);
@@ -205,18 +205,18 @@ fn a_gate_that_does_not_hold_in_time_pauses_says_why_and_goes_on_by_itself() {
     );
     assert!(!sim.rolls_back());
     let decision = sim.observe_for(35, &ok(40), &ok(20));
-    assert!(sim.thawed() && matches!(decision, Decision::Write(_)), "{decision:?}");
+    assert!(sim.unfroze() && matches!(decision, Decision::Write(_)), "{decision:?}");
 }
 
 #[test]
-fn a_dead_group_is_rolled_back_at_the_next_look_even_while_paused() {
+fn group_without_healthy_targets_causes_a_rollback_even_while_paused() {
     for pause in [false, true] {
         let mut sim = Sim::at_step(5, 10);
         sim.observe_for(30, &ok(10), &ok(5));
         if pause {
             sim.apply(Event::Paused { by: "alice".into(), reason: String::new(), request: None });
         }
-        let Decision::Write(batch) = sim.observe_after(POLL, &ok(10), &Ok((0, 5))) else { panic!("no write") };
+        let Decision::Write(batch) = sim.observe_after(POLL, &ok(10), &Ok((0, 5))) else { panic!("a write was expected") };
         assert!(batch.restore && batch.writes.len() == 2 && batch.writes.iter().all(|w| w.expect.is_none()));
         let green = fixture::group_arn("webapp-b");
         assert!(batch.writes.iter().all(|w| w.set.weight(&green) == Some(0)), "{batch:?}");
@@ -230,24 +230,24 @@ fn a_dead_group_is_rolled_back_at_the_next_look_even_while_paused() {
 }
 
 #[test]
-fn on_failure_pause_freezes_once_and_stays() {
+fn failed_guard_with_on_failure_pause_freezes_until_an_operator_acts() {
     let mut sim = Sim::at_step(5, 10);
     sim.plan.strategy.on_failure = OnFailure::Pause;
     sim.observe_for(60, &ok(10), &Ok((0, 5)));
     assert_eq!(sim.froze(), [FreezeReason::GuardFailed]);
     sim.observe_for(60, &ok(10), &ok(10));
-    assert!(!sim.thawed() && !sim.rolls_back(), "a failed guard needs a person");
+    assert!(!sim.unfroze() && !sim.rolls_back(), "after a failed guard the run must stay frozen without a rollback");
 }
 
 #[test]
-fn trouble_on_the_old_side_freezes_and_never_rolls_back() {
+fn unhealthy_old_cluster_freezes_and_never_rolls_back() {
     let mut sim = Sim::at_step(5, 10);
     sim.observe_for(30, &ok(10), &ok(10));
     sim.observe_for(600, &Ok((0, 10)), &ok(10));
     assert_eq!(sim.froze(), [FreezeReason::FromUnhealthy]);
     assert!(!sim.rolls_back());
     sim.observe_for(10, &ok(10), &ok(10));
-    assert!(sim.thawed(), "it goes on by itself");
+    assert!(sim.unfroze(), "the run must unfreeze when the old cluster is healthy again");
     // A run that an operator resumed does not freeze again for this reason.
     sim.observe_for(10, &Ok((0, 10)), &ok(10));
     sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::PLAIN, request: None });
@@ -257,7 +257,7 @@ fn trouble_on_the_old_side_freezes_and_never_rolls_back() {
 }
 
 #[test]
-fn without_a_way_back_nothing_moves() {
+fn run_without_healthy_targets_for_a_rollback_freezes() {
     let mut sim = Sim::at_step(5, 10);
     sim.observe_for(30, &ok(10), &ok(10));
     let waiting = sim.observe_for(300, &Ok((0, 10)), &Ok((0, 10)));
@@ -266,7 +266,7 @@ fn without_a_way_back_nothing_moves() {
         !sim.rolls_back() && messages(&waiting).contains("the way back has no healthy target either"),
         "{waiting:?}"
     );
-    // Unknown is not none.
+    // Unknown health of the old cluster does not prevent a rollback.
     let mut sim = Sim::at_step(5, 10);
     sim.observe_for(30, &ok(10), &ok(10));
     sim.observe_after(POLL, &Err(Unreadable::Throttled), &Ok((0, 10)));
@@ -274,11 +274,11 @@ fn without_a_way_back_nothing_moves() {
 }
 
 #[test]
-fn a_weak_way_back_is_taken_and_said() {
+fn rollback_to_fewer_healthy_targets_starts_with_a_notice() {
     let mut sim = Sim::at_step(5, 10);
     sim.observe_for(30, &ok(10), &ok(10));
     sim.observe_after(POLL, &ok(8), &Ok((0, 10)));
-    let message = "a has 8 of the 10 healthy targets that it had at the start; the rollback starts anyway";
+    let message = "a has only 8 of the 10 healthy targets of the start; the rollback starts anyway";
     assert!(
         sim.rolls_back()
             && sim.events.contains(&Event::Notice { message: message.into(), refused: None, request: None }),
@@ -288,34 +288,34 @@ fn a_weak_way_back_is_taken_and_said() {
 }
 
 #[test]
-fn what_is_unreadable_for_a_minute_freezes_never_rolls_back_and_thaws() {
+fn failed_readings_freeze_after_a_minute_and_never_roll_back() {
     let mut sim = Sim::at_step(5, 10);
     sim.observe_for(30, &ok(10), &ok(5));
     let blind = Err(Unreadable::Credentials("expired".into()));
     let waiting = sim.observe_for(60, &ok(10), &blind);
-    assert_eq!(sim.froze(), [], "a minute is not over");
+    assert_eq!(sim.froze(), [], "the run must not freeze before a minute has passed");
     assert!(messages(&waiting).contains("aws sso login"), "{waiting:?}");
     sim.observe_for(600, &ok(10), &blind);
     assert_eq!(sim.froze(), [FreezeReason::Unreadable]);
     assert!(!sim.rolls_back());
     sim.observe_after(POLL, &ok(10), &ok(5));
-    assert!(sim.thawed() && sim.state.frozen.is_none());
+    assert!(sim.unfroze() && sim.state.frozen.is_none());
 }
 
 #[test]
-fn nothing_is_raised_on_what_cannot_be_read() {
+fn failed_readings_stop_raises() {
     let mut sim = Sim::at_step(4, 10);
     sim.observe_for(60, &ok(10), &ok(4));
     let waiting = sim.observe_for(120, &ok(10), &Err(Unreadable::Throttled));
     assert!(matches!(waiting, Decision::Wait(_)), "{waiting:?}");
-    // Samples from before the gap say nothing about the time in the gap.
+    // Samples from before the gap do not count for the time in the gap.
     let waiting = sim.observe_after(POLL, &ok(10), &ok(5));
     assert!(messages(&waiting).contains("must stay healthy for a while"), "{waiting:?}");
 }
 
 /// Ten minutes of bake with one unobserved minute take eleven minutes.
 #[test]
-fn a_bake_counts_observed_time_and_a_gap_is_added_and_journalled() {
+fn bake_counts_only_observed_time_and_journals_gaps() {
     let mut sim = Sim::at_step(3, 10);
     let (a, b) = (ok(10), ok(1));
     sim.observe_for(300, &a, &b);
@@ -323,7 +323,7 @@ fn a_bake_counts_observed_time_and_a_gap_is_added_and_journalled() {
     let gaps = |sim: &Sim| {
         sim.events.iter().filter_map(|e| if let Event::Baked { gap, .. } = e { Some(*gap) } else { None }).sum::<u64>()
     };
-    assert_eq!(gaps(&sim), 0, "three polls are no gap");
+    assert_eq!(gaps(&sim), 0, "three polls without an observation must not count as a gap");
     sim.observe_after(60, &a, &b);
     assert_eq!(gaps(&sim), 60_000);
     sim.observe_for(10 * 60 - 315 - POLL, &a, &b);
@@ -333,7 +333,7 @@ fn a_bake_counts_observed_time_and_a_gap_is_added_and_journalled() {
 }
 
 #[test]
-fn a_look_that_saw_nothing_is_none_to_a_bake() {
+fn observation_with_failed_readings_does_not_count_for_a_bake() {
     let mut sim = Sim::at_step(3, 10);
     sim.observe_for(60, &ok(10), &ok(1));
     sim.observe_for(45, &ok(10), &Err(Unreadable::Throttled));
@@ -341,9 +341,9 @@ fn a_look_that_saw_nothing_is_none_to_a_bake() {
     assert_eq!(sim.state.baked.observed, Duration::from_mins(1));
 }
 
-/// Also during pauses: a group at 1 % that loses most of its targets is rolled back after `for`.
+/// A group at 1 % that loses many targets during a bake is rolled back after the time `for`.
 #[test]
-fn a_degraded_group_fails_after_the_time_that_the_plan_gives_it() {
+fn degraded_group_fails_after_the_time_in_the_plan() {
     let mut sim = Sim::at_step(3, 10);
     sim.observe_for(30, &ok(10), &ok(10));
     let waiting = sim.observe_for(90, &ok(10), &Ok((6, 4)));

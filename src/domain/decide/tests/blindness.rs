@@ -1,9 +1,9 @@
-//! Without readings there are no raises.
+//! Tests that failed readings stop raises.
 
 use super::*;
 use crate::domain::run::observation::Marker;
 
-/// Eight observations, five seconds apart, with all targets in these zones.
+/// Returns eight observations, five seconds apart, with all targets in these zones.
 fn in_zones(zones: &[&str]) -> Observed {
     (1..=8).fold(watch(0), |mut watch, i| {
         let target = |n: usize| Target {
@@ -23,7 +23,7 @@ fn in_zones(zones: &[&str]) -> Observed {
 }
 
 #[test]
-fn without_cross_zone_balancing_targets_in_one_zone_of_three_are_not_enough() {
+fn raise_gate_without_cross_zone_balancing_requires_targets_in_every_zone() {
     let mut state =
         run(forward(&ORIGINAL)).after(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() });
     let group = state.started.groups.get_mut(&group_arn("webapp-b")).unwrap();
@@ -35,17 +35,17 @@ fn without_cross_zone_balancing_targets_in_one_zone_of_three_are_not_enough() {
     assert!(matches!(next(&state, &in_zones(&["2a", "2b", "2c"]), 40), Decision::Write(_)));
     assert!(
         matches!(next(&state, &in_zones(&["all"]), 40), Decision::Write(_)),
-        "an address outside the VPC is reached from every zone"
+        "targets outside of the VPC are reachable from every zone and must pass"
     );
     state.started.groups.get_mut(&group_arn("webapp-b")).unwrap().zones.clear();
     assert!(
         matches!(next(&state, &in_zones(&["2a"]), 40), Decision::Write(_)),
-        "an older journal does not know the zones"
+        "a journal of an older version has no zones, so any zone must pass"
     );
 }
 
 /// Returns an observation with this marker and everything else healthy.
-fn tagged(watch: Observed, second: i64, marker: Option<Result<Marker, Unreadable>>) -> Observed {
+fn with_marker(watch: Observed, second: i64, marker: Option<Result<Marker, Unreadable>>) -> Observed {
     let mut watch = watch.seen(second, Ok(forward(&ORIGINAL)), [10, 10]);
     let marker = marker.map(|value| Reading { at: at(second), value });
     watch.add(at(second), Observation { marker, ..Observation::default() }, false);
@@ -53,31 +53,31 @@ fn tagged(watch: Observed, second: i64, marker: Option<Result<Marker, Unreadable
 }
 
 #[test]
-fn a_marker_that_cannot_be_read_stops_the_raises_and_then_freezes_until_it_can() {
+fn unreadable_marker_stops_raises_and_then_freezes_until_it_is_readable() {
     let state =
         run(forward(&ORIGINAL)).after(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() });
-    let ours = (1..=8).fold(watch(0), |w, i| tagged(w, i * 5, Some(Ok(Marker::Ours))));
+    let ours = (1..=8).fold(watch(0), |w, i| with_marker(w, i * 5, Some(Ok(Marker::Ours))));
     assert!(matches!(next(&state, &ours, 40), Decision::Write(_)));
-    let blind = tagged(ours, 45, Some(Err(Unreadable::Throttled)));
-    let Decision::Wait(waits) = next(&state, &blind, 45) else { panic!("another run may have set its marker") };
+    let unreadable = with_marker(ours, 45, Some(Err(Unreadable::Throttled)));
+    let Decision::Wait(waits) = next(&state, &unreadable, 45) else { panic!("an unreadable marker must stop raises, because another run may have set its marker") };
     assert_eq!(waits[0].reason, WaitReason::Unreadable);
-    let blind = (10..=21).fold(blind, |w, i| tagged(w, i * 5, Some(Err(Unreadable::Throttled))));
-    let Decision::Record(events) = next(&state, &blind, 105) else { panic!("{:?}", next(&state, &blind, 105)) };
+    let unreadable = (10..=21).fold(unreadable, |w, i| with_marker(w, i * 5, Some(Err(Unreadable::Throttled))));
+    let Decision::Record(events) = next(&state, &unreadable, 105) else { panic!("{:?}", next(&state, &unreadable, 105)) };
     assert!(
         matches!(&events[..], [Event::Frozen { reason: FreezeReason::Unreadable, message }] if message.contains("marker")),
         "{events:?}"
     );
     let state = state.after(105, events[0].clone());
-    let back = tagged(blind.clone(), 110, Some(Ok(Marker::Ours)));
+    let back = with_marker(unreadable.clone(), 110, Some(Ok(Marker::Ours)));
     assert_eq!(next(&state, &back, 110), Decision::Record(vec![Event::Unfrozen {}]));
-    let other = tagged(blind, 110, Some(Ok(Marker::Other("beta-1".into()))));
+    let other = with_marker(unreadable, 110, Some(Ok(Marker::Other("beta-1".into()))));
     assert!(matches!(next(&state, &other, 110), Decision::Exit(StopReason::Lock, _)));
 }
 
 #[test]
-fn a_plan_without_a_marker_misses_none() {
+fn plan_without_a_marker_does_not_wait_for_a_marker() {
     let state =
         run(forward(&ORIGINAL)).after(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() });
-    let seen = (1..=30).fold(watch(0), |w, i| tagged(w, i * 5, None));
+    let seen = (1..=30).fold(watch(0), |w, i| with_marker(w, i * 5, None));
     assert!(matches!(next(&state, &seen, 150), Decision::Write(_)), "{:?}", next(&state, &seen, 150));
 }

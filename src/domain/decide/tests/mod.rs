@@ -52,8 +52,8 @@ impl State {
         self
     }
 
-    /// At step 4 (50 %), whose write was sent and not answered; it may take effect until `deadline`.
-    fn unanswered(self, second: i64, deadline: i64) -> Self {
+    /// Starts step 4 (50 %), whose write got no response and may take effect until `deadline`.
+    fn with_open_write(self, second: i64, deadline: i64) -> Self {
         self.after(second, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
             .after(second, intended(false, deadline, &HALF))
             .after(second, outcome(WriteResult::Unknown, None))
@@ -122,7 +122,7 @@ fn ends(decision: &Decision) -> bool {
     matches!(decision, Decision::Record(events) if events.iter().any(|e| matches!(e, Event::Finished { .. })))
 }
 
-/// Returns what the end of a run lists as not restored.
+/// Returns the routes that the end of a run lists as not restored.
 fn left(decision: &Decision) -> String {
     let Decision::Record(events) = decision else { panic!("{decision:?}") };
     let [Event::Finished { unresolved: left, .. }] = events.as_slice() else { panic!("{events:?}") };
@@ -130,46 +130,46 @@ fn left(decision: &Decision) -> String {
 }
 
 #[test]
-fn a_read_that_fails_before_a_restoring_write_closes_no_older_one() {
+fn failed_read_before_a_rollback_write_does_not_close_an_older_write() {
     let state = run(forward(&ORIGINAL))
-        .unanswered(1, 30)
+        .with_open_write(1, 30)
         .rolling_back(2, Trigger::Gate)
         .after(3, outcome(WriteResult::Unreadable, None));
     let seen = watch(0).seen(4, Ok(forward(&ORIGINAL)), [10, 10]);
-    assert!(matches!(next(&state, &seen, 4), Decision::Wait(_)), "the write may still come until second 30");
+    assert!(matches!(next(&state, &seen, 4), Decision::Wait(_)), "the write may still take effect until second 30, so the run must wait");
     let late = seen.seen(31, Ok(forward(&HALF)), [10, 10]);
-    let Decision::Record(events) = next(&state, &late, 31) else { panic!("it came") };
+    let Decision::Record(events) = next(&state, &late, 31) else { panic!("the write took effect, which must be recorded") };
     assert!(matches!(events[..], [Event::Outcome { result: WriteResult::Applied, .. }]), "{events:?}");
 }
 
 #[test]
-fn a_read_back_that_is_told_of_late_does_not_close_what_may_have_come_since() {
+fn read_back_journaled_late_does_not_close_an_older_write() {
     let state = run(forward(&ORIGINAL))
-        .unanswered(1, 30)
+        .with_open_write(1, 30)
         .rolling_back(2, Trigger::Gate)
         .after(25, intended(true, 35, &ORIGINAL));
     // Read at second 27, journaled at 36 with the rest of its chunk.
     let state = state.after(36, outcome(WriteResult::Applied, Some(&ORIGINAL)));
     assert!(!ends(&next(&state, &watch(0), 36)));
     let seen = watch(0).seen(37, Ok(forward(&ORIGINAL)), [10, 10]);
-    let Decision::Record(events) = next(&state, &seen, 37) else { panic!("decided by a read after the deadline") };
+    let Decision::Record(events) = next(&state, &seen, 37) else { panic!("a reading after the deadline must close the write") };
     let state = state.after(37, events[0].clone());
     let seen = seen.seen(38, Ok(forward(&ORIGINAL)), [10, 10]);
     assert!(ends(&next(&state, &seen, 38)));
 }
 
 #[test]
-fn a_rollback_does_not_end_on_what_another_process_saw() {
+fn rollback_does_not_end_on_readings_of_another_process() {
     let state = run(forward(&ORIGINAL))
         .rolling_back(2, Trigger::Operator)
         .after(3, Event::ProcessStarted { owner: String::new(), pid: 1, tool: String::new(), continuous: false });
     let blind = watch(3).seen(4, throttled(), [10, 10]);
-    assert!(!ends(&next(&state, &blind, 4)), "nothing was read back: {:?}", next(&state, &blind, 4));
+    assert!(!ends(&next(&state, &blind, 4)), "the rollback ended without a read-back: {:?}", next(&state, &blind, 4));
     assert!(ends(&next(&state, &blind.seen(9, Ok(forward(&ORIGINAL)), [10, 10]), 9)));
 }
 
 #[test]
-fn a_rollback_does_not_end_on_a_refused_write_over_someone_elses() {
+fn rollback_does_not_end_after_a_rejected_write_over_drift() {
     let foreign =
         Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: Some(Box::new(forward(&HALF))) };
     let state = run(forward(&ORIGINAL)).after(1, foreign).rolling_back(2, Trigger::Operator);
@@ -178,7 +178,7 @@ fn a_rollback_does_not_end_on_a_refused_write_over_someone_elses() {
 }
 
 #[test]
-fn a_route_whose_raise_was_refused_and_that_never_moved_is_right() {
+fn unmoved_route_with_rejected_raise_counts_as_restored() {
     let state = run(forward(&ORIGINAL)).rolling_back(2, Trigger::Gate);
     let mut seen = watch(0).seen(3, Ok(forward(&ORIGINAL)), [10, 10]);
     seen.rejected_writes.insert(id(), "AccessDenied".into());
@@ -186,7 +186,7 @@ fn a_route_whose_raise_was_refused_and_that_never_moved_is_right() {
 }
 
 #[test]
-fn a_persons_rollback_names_a_rule_that_forwards_nowhere_and_ends() {
+fn operator_rollback_lists_a_rule_that_no_longer_forwards_and_ends() {
     let gone = Event::Drifted {
         route: id(),
         expected: Box::new(forward(&ORIGINAL)),
@@ -194,27 +194,27 @@ fn a_persons_rollback_names_a_rule_that_forwards_nowhere_and_ends() {
     };
     let state = run(forward(&ORIGINAL)).after(1, gone).rolling_back(2, Trigger::Operator);
     let seen = watch(0).seen(3, Ok(crate::domain::fixture::redirect()), [10, 10]);
-    assert!(left(&next(&state, &seen, 3)).contains("forwards nowhere"));
+    assert!(left(&next(&state, &seen, 3)).contains("no longer forwards to target groups"));
 }
 
 #[test]
-fn a_rollback_ends_without_a_deleted_rule_and_names_it() {
+fn rollback_ends_without_a_deleted_rule_and_lists_it() {
     for trigger in [Trigger::Operator, Trigger::Gate] {
         let gone = Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: None };
         let state = run(forward(&ORIGINAL)).after(1, gone).rolling_back(2, trigger);
-        let unseen = watch(2).seen(3, throttled(), [10, 10]);
+        let without_reading = watch(2).seen(3, throttled(), [10, 10]);
         assert!(
-            matches!(next(&state, &unseen, 3), Decision::Wait(_)),
-            "only a reading decides it: {:?}",
-            next(&state, &unseen, 3)
+            matches!(next(&state, &without_reading, 3), Decision::Wait(_)),
+            "the rollback must wait for a reading that confirms the deletion: {:?}",
+            next(&state, &without_reading, 3)
         );
-        let seen = unseen.seen(4, Err(Unreadable::NotFound("RuleNotFound".into())), [10, 10]);
+        let seen = without_reading.seen(4, Err(Unreadable::NotFound("RuleNotFound".into())), [10, 10]);
         assert_eq!(left(&next(&state, &seen, 4)), "80 default: the rule was deleted");
     }
 }
 
 #[test]
-fn a_write_over_which_someone_else_wrote_is_closed_after_its_deadline() {
+fn write_overwritten_by_another_actor_is_closed_after_its_deadline() {
     let foreign = [("webapp-a", 70), ("webapp-b", 30)];
     let drifted =
         Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: Some(Box::new(forward(&foreign))) };
@@ -227,11 +227,11 @@ fn a_write_over_which_someone_else_wrote_is_closed_after_its_deadline() {
     let seen = watch(0).seen(12, Ok(forward(&foreign)), [10, 10]);
     let Decision::Record(events) = next(&state, &seen, 12) else { panic!("{:?}", next(&state, &seen, 12)) };
     let state = state.after(12, events[0].clone());
-    assert!(state.routes[&id()].open_writes.is_none(), "`resume --reassert` can write now");
+    assert!(state.routes[&id()].open_writes.is_none(), "the write must be closed, so that `resume --reassert` can write");
 }
 
 #[test]
-fn what_is_written_again_is_held_to_the_raise_gate() {
+fn reasserted_shares_require_the_raise_gate() {
     let drifted =
         Event::Drifted { route: id(), expected: Box::new(forward(&HALF)), live: Some(Box::new(forward(&ORIGINAL))) };
     let state = run(forward(&HALF))
@@ -239,19 +239,19 @@ fn what_is_written_again_is_held_to_the_raise_gate() {
         .after(2, drifted)
         .after(3, Event::Frozen { reason: FreezeReason::Drift, message: String::new() })
         .after(4, Event::Resumed { by: String::new(), mode: ResumeMode::REASSERT, request: None });
-    let looks = |b: u32| (1..=8).fold(watch(0), |w, i| w.seen(i * 5, Ok(forward(&ORIGINAL)), [10, b]));
-    assert!(matches!(next(&state, &looks(4), 40), Decision::Wait(_)), "{:?}", next(&state, &looks(4), 40));
-    assert!(matches!(next(&state, &looks(10), 40), Decision::Write(_)), "{:?}", next(&state, &looks(10), 40));
+    let observations = |b: u32| (1..=8).fold(watch(0), |w, i| w.seen(i * 5, Ok(forward(&ORIGINAL)), [10, b]));
+    assert!(matches!(next(&state, &observations(4), 40), Decision::Wait(_)), "{:?}", next(&state, &observations(4), 40));
+    assert!(matches!(next(&state, &observations(10), 40), Decision::Write(_)), "{:?}", next(&state, &observations(10), 40));
 }
 
 #[test]
-fn a_step_is_late_when_nothing_was_written_for_long_not_when_writing_takes_long() {
+fn step_fails_only_after_a_time_out_without_any_write() {
     let mut state = run(forward(&ORIGINAL))
         .after(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
         .after(1, intended(false, 11, &HALF))
         .after(2, outcome(WriteResult::Failed, None));
     let seen = (0..8).fold(watch(1300), |w, i| w.seen(1300 + i * 5, Ok(forward(&ORIGINAL)), [10, 10]));
-    let Decision::Record(events) = next(&state, &seen, 1335) else { panic!("it failed") };
+    let Decision::Record(events) = next(&state, &seen, 1335) else { panic!("the failed step must start a rollback") };
     assert!(
         events.iter().any(
             |e| matches!(e, Event::RollbackStarted { cause, .. } if cause.contains("could not be written within 20m"))
@@ -264,7 +264,7 @@ fn a_step_is_late_when_nothing_was_written_for_long_not_when_writing_takes_long(
 }
 
 #[test]
-fn the_time_in_which_nobody_worked_does_not_fail_a_step() {
+fn time_without_a_process_does_not_fail_a_step() {
     let state = run(forward(&ORIGINAL))
         .after(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
         .after(1, intended(false, 11, &HALF))
@@ -275,7 +275,7 @@ fn the_time_in_which_nobody_worked_does_not_fail_a_step() {
 }
 
 #[test]
-fn clients_of_a_run_that_began_in_the_middle_hold_cookies_too() {
+fn rollback_of_a_run_started_at_a_later_step_breaks_stickiness() {
     let mut content = forward(&HALF);
     content.stickiness = Some(ClientStickiness { enabled: true, seconds: Some(600) });
     let mut state = run(content);
@@ -286,13 +286,12 @@ fn clients_of_a_run_that_began_in_the_middle_hold_cookies_too() {
     let route = &state.routes[&id()];
     let back =
         desired_split::after_rollback(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.split()).unwrap();
-    assert_eq!(back.weight(&group_arn("webapp-b")), None, "dropped, so that its cookies are worth nothing");
+    assert_eq!(back.weight(&group_arn("webapp-b")), None, "the group must be detached, so that its cookies lose their effect");
 }
 
-/// `--baseline` names a cluster that no step uses and that is not attached: the plan's `c`, which carried the traffic
-/// earlier.
+/// The option `--baseline` names cluster `c` of the plan, which no step uses and whose group is not attached.
 #[test]
-fn a_baseline_that_no_step_uses_and_that_is_not_attached_is_gone_back_to() {
+fn rollback_attaches_a_baseline_group_that_no_step_uses() {
     let mut state = run(forward(&HALF));
     let route = state.routes.get_mut(&id()).unwrap();
     route.start.groups.insert("c".into(), group_arn("webapp-c"));
@@ -310,9 +309,9 @@ fn a_baseline_that_no_step_uses_and_that_is_not_attached_is_gone_back_to() {
 }
 
 #[test]
-fn a_rollback_leaves_what_this_build_does_not_know_and_says_so() {
+fn rollback_exits_with_a_message_about_an_unknown_element() {
     let state = run(forward(&ORIGINAL))
-        .unanswered(1, 11)
+        .with_open_write(1, 11)
         .after(12, outcome(WriteResult::Applied, Some(&HALF)))
         .rolling_back(13, Trigger::Gate);
     let unknown = "80 default: this build does not know QuantumConfig";
@@ -325,21 +324,21 @@ fn a_rollback_leaves_what_this_build_does_not_know_and_says_so() {
 }
 
 #[test]
-fn a_rollback_keeps_what_a_third_party_put_into_the_action() {
-    let mine = run(forward(&ORIGINAL)).rolling_back(2, Trigger::Operator);
-    let (route, rollback) = (&mine.routes[&id()], mine.rollback.as_ref().unwrap());
+fn rollback_keeps_a_third_party_group() {
+    let state = run(forward(&ORIGINAL)).rolling_back(2, Trigger::Operator);
+    let (route, rollback) = (&state.routes[&id()], state.rollback.as_ref().unwrap());
     let live = set(&[("webapp-a", 50), ("webapp-b", 50), ("webapp-c", 100)]);
-    let back = desired_split::after_rollback(&plan(), &mine, route, rollback, &live).unwrap();
+    let back = desired_split::after_rollback(&plan(), &state, route, rollback, &live).unwrap();
     let weight = |name: &str| u32::from(back.weight(&group_arn(name)).unwrap());
     assert_eq!(
         weight("webapp-a"),
         weight("webapp-c"),
-        "half of the total weight is the third party's, before and after: {back:?}"
+        "the third-party group must keep half of the total weight: {back:?}"
     );
     assert_eq!(weight("webapp-b"), 0);
-    let ours = set(&[("webapp-a", 5), ("webapp-b", 95)]);
+    let managed_only = set(&[("webapp-a", 5), ("webapp-b", 95)]);
     assert!(
-        desired_split::after_rollback(&plan(), &mine, route, rollback, &ours).unwrap().equivalent(&set(&ORIGINAL)),
-        "else the original tuples"
+        desired_split::after_rollback(&plan(), &state, route, rollback, &managed_only).unwrap().equivalent(&set(&ORIGINAL)),
+        "without a third-party group the original split must be restored"
     );
 }

@@ -1,4 +1,4 @@
-//! Deleted rules, rules that replace them, and changed conditions.
+//! Tests deleted rules, rules that replace deleted rules, and changed conditions.
 
 use super::*;
 use crate::domain::decide::drift_text;
@@ -69,7 +69,7 @@ fn resumed(mode: ResumeMode) -> Event {
 }
 
 #[test]
-fn a_new_rule_with_the_conditions_of_a_deleted_one_replaces_it() {
+fn new_rule_with_the_conditions_of_a_deleted_rule_replaces_it() {
     let seen = observed(2, None, vec![found(20, 20, forward(&ORIGINAL)), found(777, 10, forward(&ORIGINAL))]);
     let events = recorded(next(&run_of_rules(), &seen, 2));
     let [Event::Drifted { live: None, .. }, Event::RuleCreated { route: start, replaces }] = &events[..] else {
@@ -77,19 +77,19 @@ fn a_new_rule_with_the_conditions_of_a_deleted_one_replaces_it() {
     };
     assert_eq!((start.id.clone(), replaces.clone()), (rule(777), Some(rule(10))));
     let state = events.into_iter().fold(run_of_rules(), |state, event| state.after(2, event));
-    let [Event::Frozen { message, .. }] = &recorded(next(&state, &seen, 2))[..] else { panic!("it freezes") };
+    let [Event::Frozen { message, .. }] = &recorded(next(&state, &seen, 2))[..] else { panic!("the run must freeze") };
     assert!(message.contains("cutover resume alpha-1 --keep-live --include-new"), "{message}");
 }
 
 #[test]
-fn a_new_rule_with_other_conditions_replaces_nothing() {
+fn new_rule_with_other_conditions_does_not_replace_a_deleted_rule() {
     let seen = observed(2, None, vec![found(777, 778, forward(&ORIGINAL))]);
     let events = recorded(next(&run_of_rules(), &seen, 2));
     assert!(matches!(&events[..], [Event::Drifted { .. }, Event::RuleCreated { replaces: None, .. }]), "{events:?}");
 }
 
 #[test]
-fn a_replacement_that_forwards_to_the_new_cluster_only_gets_the_original_shares_back() {
+fn rollback_of_a_replacement_restores_the_original_shares() {
     let green = [("webapp-a", 0), ("webapp-b", 100)];
     let seen = observed(2, None, vec![found(777, 10, forward(&green))]);
     let state = recorded(next(&deleted(), &seen, 2)).into_iter().fold(deleted(), |state, event| state.after(2, event));
@@ -108,7 +108,7 @@ fn reassert_has_no_effect_on_a_deleted_rule() {
 }
 
 #[test]
-fn a_replacement_found_after_its_deletion_was_accepted_freezes_again() {
+fn replacement_found_after_an_accepted_deletion_freezes_again() {
     let state = deleted().after(2, resumed(ResumeMode::KEEP_LIVE));
     let seen = observed(3, None, vec![found(777, 10, forward(&ORIGINAL))]);
     let state = recorded(next(&state, &seen, 3)).into_iter().fold(state, |state, event| state.after(3, event));
@@ -116,8 +116,8 @@ fn a_replacement_found_after_its_deletion_was_accepted_freezes_again() {
 }
 
 #[test]
-fn a_completed_run_leaves_nothing_on_the_old_cluster_that_nobody_accepted() {
-    let end = |mut state: State| {
+fn completed_run_lists_routes_that_do_not_have_the_final_shares() {
+    let final_lists = |mut state: State| {
         let split = set(&[("webapp-a", 0), ("webapp-b", 100)]);
         state.step = plan().strategy.steps.len() + 1;
         for route in state.routes.values_mut().filter(|route| !route.is_deleted()) {
@@ -126,19 +126,19 @@ fn a_completed_run_leaves_nothing_on_the_old_cluster_that_nobody_accepted() {
         let plan = plan();
         drift_text::not_as_planned(&Context { plan: &plan, state: &state, observed: &watch(0), now: at(9) })
     };
-    assert_eq!(end(run_of_rules()), (vec![], vec![]));
-    let (left, accepted) = end(deleted());
+    assert_eq!(final_lists(run_of_rules()), (vec![], vec![]));
+    let (left, accepted) = final_lists(deleted());
     assert!(left[0].contains("80 rule 10: the rule was deleted") && accepted.is_empty(), "{left:?} {accepted:?}");
-    let (left, accepted) = end(deleted().after(2, resumed(ResumeMode::KEEP_LIVE)));
+    let (left, accepted) = final_lists(deleted().after(2, resumed(ResumeMode::KEEP_LIVE)));
     assert!(left.is_empty() && accepted[0].contains("80 rule 10"), "{left:?} {accepted:?}");
-    let appeared = recorded(next(&deleted(), &observed(2, None, vec![found(777, 10, forward(&ORIGINAL))]), 2));
-    let state = deleted().after(2, resumed(ResumeMode::KEEP_LIVE)).after(3, appeared[0].clone());
-    let (left, _) = end(state);
+    let created = recorded(next(&deleted(), &observed(2, None, vec![found(777, 10, forward(&ORIGINAL))]), 2));
+    let state = deleted().after(2, resumed(ResumeMode::KEEP_LIVE)).after(3, created[0].clone());
+    let (left, _) = final_lists(state);
     assert!(left.iter().any(|line| line.contains("80 rule 777")), "{left:?}");
 }
 
 #[test]
-fn changed_conditions_freeze_and_are_no_drift_of_the_weights() {
+fn changed_conditions_freeze_but_do_not_count_as_changed_weights() {
     let seen = observed(2, Some(forward(&ORIGINAL)), vec![found(10, 11, forward(&ORIGINAL))]);
     let events = recorded(next(&run_of_rules(), &seen, 2));
     assert!(
@@ -162,7 +162,7 @@ fn changed_conditions_freeze_and_are_no_drift_of_the_weights() {
 }
 
 #[test]
-fn conditions_that_are_as_before_again_end_the_freeze() {
+fn restored_conditions_end_the_freeze() {
     let changed = Event::ConditionsChanged { route: rule(10), before: "path /10*".into(), after: "path /11*".into() };
     let state = run_of_rules().after(1, changed);
     let seen = observed(2, Some(forward(&ORIGINAL)), vec![found(10, 10, forward(&ORIGINAL))]);
@@ -172,7 +172,7 @@ fn conditions_that_are_as_before_again_end_the_freeze() {
 }
 
 #[test]
-fn a_rollback_does_not_need_a_person_for_a_deletion_that_one_accepted() {
+fn rollback_ends_if_an_operator_accepted_the_deletion() {
     let state = deleted().after(2, resumed(ResumeMode::KEEP_LIVE)).rolling_back(3, Trigger::Operator);
     let events = recorded(next(&state, &observed(4, None, vec![]), 4));
     assert!(
