@@ -91,7 +91,10 @@ fn approval_time_out_has_the_configured_effect() {
         let mut sim = Sim::at_step(5, 10).timed(then);
         let waiting = sim.observe_for(29 * 60, &ok(10), &ok(10));
         let Decision::Wait(waits) = &waiting else { panic!("a wait was expected, not {waiting:?}") };
-        assert_eq!(waits[0].until, Some(Timestamp::from_second(1_000_000 + 30 * 60).expect("the test's timestamp must be valid")));
+        assert_eq!(
+            waits[0].until,
+            Some(Timestamp::from_second(1_000_000 + 30 * 60).expect("the test's timestamp must be valid"))
+        );
         assert_eq!(sim.timed_out(), 0);
         let decision = sim.observe_for(90, &ok(10), &ok(10));
         assert_eq!(sim.timed_out(), 1);

@@ -19,7 +19,12 @@ impl Sim {
         self.watch =
             Observed::new(self.now, poll, Duration::from_mins(5)).with_observe_every(self.plan.strategy.observe_every);
         let is_continuous_process = is_continuous(&self.plan, last, self.now);
-        self.apply(Event::ProcessStarted { owner: String::new(), pid: 1, tool: String::new(), continuous: is_continuous_process });
+        self.apply(Event::ProcessStarted {
+            owner: String::new(),
+            pid: 1,
+            tool: String::new(),
+            continuous: is_continuous_process,
+        });
         self.into_step_command()
     }
 
@@ -142,7 +147,10 @@ fn process_does_not_exit_before_writes_have_settled() {
         detail: None,
     };
     sim.apply(open);
-    assert!(matches!(sim.observe_after(POLL, &ok(10), &ok(10)), Decision::Wait(_)), "the process must not exit while a write is open");
+    assert!(
+        matches!(sim.observe_after(POLL, &ok(10), &ok(10)), Decision::Wait(_)),
+        "the process must not exit while a write is open"
+    );
     sim.apply(applied(&second.route));
     let settling = sim.observe_after(POLL, &ok(10), &ok(10));
     assert!(messages(&settling).contains("settling"), "{settling:?}");

@@ -43,7 +43,9 @@ impl Sim {
     fn at_step(step: usize, healthy: u32) -> Self {
         let now = Timestamp::from_second(1_000_000).expect("the test's timestamp must be valid");
         let event = Event::Started(Box::new(fixture::started(healthy)));
-        let state = State::fold(&[Record::new(1, now, "r", event)]).expect("the event must be legal").expect("the journal must give a state");
+        let state = State::fold(&[Record::new(1, now, "r", event)])
+            .expect("the event must be legal")
+            .expect("the journal must give a state");
         let plan = fixture::plan();
         let watch = Observed::new(now, Duration::from_secs(POLL.unsigned_abs()), Duration::from_mins(5));
         let mut sim = Self { plan, state, watch, now, events: Vec::new(), orders: ProcessOptions::default() };
@@ -59,7 +61,8 @@ impl Sim {
         let done = if kind == StepType::Shares { step - 1 } else { step };
         let begun = sim.state.started.clone();
         for route in sim.state.routes.values_mut() {
-            let split = desired_split::after_step(&sim.plan, &begun, route, done).expect("the weights must express the shares");
+            let split =
+                desired_split::after_step(&sim.plan, &begun, route, done).expect("the weights must express the shares");
             route.confirmed.split = split;
         }
         sim
@@ -92,7 +95,8 @@ impl Sim {
         let routes =
             self.state.routes.values().map(|r| (r.start.id.clone(), Reading { at, value: Ok(r.confirmed.clone()) }));
         let marker = Some(Reading { at, value: Ok(Marker::Ours) });
-        let observation = Observation { routes: routes.collect(), health: health.into(), marker, ..Observation::default() };
+        let observation =
+            Observation { routes: routes.collect(), health: health.into(), marker, ..Observation::default() };
         self.watch.add(at, observation, true);
         self.decide_until_action()
     }
@@ -216,7 +220,9 @@ fn group_without_healthy_targets_causes_a_rollback_even_while_paused() {
         if pause {
             sim.apply(Event::Paused { by: "alice".into(), reason: String::new(), request: None });
         }
-        let Decision::Write(batch) = sim.observe_after(POLL, &ok(10), &Ok((0, 5))) else { panic!("a write was expected") };
+        let Decision::Write(batch) = sim.observe_after(POLL, &ok(10), &Ok((0, 5))) else {
+            panic!("a write was expected")
+        };
         assert!(batch.restore && batch.writes.len() == 2 && batch.writes.iter().all(|w| w.expect.is_none()));
         let green = fixture::group_arn("webapp-b");
         assert!(batch.writes.iter().all(|w| w.set.weight(&green) == Some(0)), "{batch:?}");

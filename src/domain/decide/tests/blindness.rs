@@ -59,10 +59,14 @@ fn unreadable_marker_stops_raises_and_then_freezes_until_it_is_readable() {
     let ours = (1..=8).fold(watch(0), |w, i| with_marker(w, i * 5, Some(Ok(Marker::Ours))));
     assert!(matches!(next(&state, &ours, 40), Decision::Write(_)));
     let unreadable = with_marker(ours, 45, Some(Err(Unreadable::Throttled)));
-    let Decision::Wait(waits) = next(&state, &unreadable, 45) else { panic!("an unreadable marker must stop raises, because another run may have set its marker") };
+    let Decision::Wait(waits) = next(&state, &unreadable, 45) else {
+        panic!("an unreadable marker must stop raises, because another run may have set its marker")
+    };
     assert_eq!(waits[0].reason, WaitReason::Unreadable);
     let unreadable = (10..=21).fold(unreadable, |w, i| with_marker(w, i * 5, Some(Err(Unreadable::Throttled))));
-    let Decision::Record(events) = next(&state, &unreadable, 105) else { panic!("{:?}", next(&state, &unreadable, 105)) };
+    let Decision::Record(events) = next(&state, &unreadable, 105) else {
+        panic!("{:?}", next(&state, &unreadable, 105))
+    };
     assert!(
         matches!(&events[..], [Event::Frozen { reason: FreezeReason::Unreadable, message }] if message.contains("marker")),
         "{events:?}"

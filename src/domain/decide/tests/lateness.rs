@@ -19,10 +19,15 @@ fn late_reading_does_not_confirm_a_rollback_write() {
     for second in [8, 20, 31] {
         seen = seen.seen(second, Ok(forward(&ORIGINAL)), [10, 10]);
         let next = next(&state, &seen, second);
-        assert!(matches!(&next, Decision::Write(batch) if batch.restore), "the route must be written again at second {second}: {next:?}");
+        assert!(
+            matches!(&next, Decision::Write(batch) if batch.restore),
+            "the route must be written again at second {second}: {next:?}"
+        );
     }
     let seen = seen.seen(33, Ok(forward(&ORIGINAL)), [10, 10]);
-    let Decision::Record(events) = next(&state, &seen, 33) else { panic!("a reading after second 31 must close the write") };
+    let Decision::Record(events) = next(&state, &seen, 33) else {
+        panic!("a reading after second 31 must close the write")
+    };
     assert!(matches!(events[..], [Event::Outcome { result: WriteResult::Applied, .. }]), "{events:?}");
 }
 

@@ -136,9 +136,14 @@ fn failed_read_before_a_rollback_write_does_not_close_an_older_write() {
         .rolling_back(2, Trigger::Gate)
         .after(3, outcome(WriteResult::Unreadable, None));
     let seen = watch(0).seen(4, Ok(forward(&ORIGINAL)), [10, 10]);
-    assert!(matches!(next(&state, &seen, 4), Decision::Wait(_)), "the write may still take effect until second 30, so the run must wait");
+    assert!(
+        matches!(next(&state, &seen, 4), Decision::Wait(_)),
+        "the write may still take effect until second 30, so the run must wait"
+    );
     let late = seen.seen(31, Ok(forward(&HALF)), [10, 10]);
-    let Decision::Record(events) = next(&state, &late, 31) else { panic!("the write took effect, which must be recorded") };
+    let Decision::Record(events) = next(&state, &late, 31) else {
+        panic!("the write took effect, which must be recorded")
+    };
     assert!(matches!(events[..], [Event::Outcome { result: WriteResult::Applied, .. }]), "{events:?}");
 }
 
@@ -152,7 +157,9 @@ fn read_back_journaled_late_does_not_close_an_older_write() {
     let state = state.after(36, outcome(WriteResult::Applied, Some(&ORIGINAL)));
     assert!(!ends(&next(&state, &watch(0), 36)));
     let seen = watch(0).seen(37, Ok(forward(&ORIGINAL)), [10, 10]);
-    let Decision::Record(events) = next(&state, &seen, 37) else { panic!("a reading after the deadline must close the write") };
+    let Decision::Record(events) = next(&state, &seen, 37) else {
+        panic!("a reading after the deadline must close the write")
+    };
     let state = state.after(37, events[0].clone());
     let seen = seen.seen(38, Ok(forward(&ORIGINAL)), [10, 10]);
     assert!(ends(&next(&state, &seen, 38)));
@@ -227,7 +234,10 @@ fn write_overwritten_by_another_actor_is_closed_after_its_deadline() {
     let seen = watch(0).seen(12, Ok(forward(&foreign)), [10, 10]);
     let Decision::Record(events) = next(&state, &seen, 12) else { panic!("{:?}", next(&state, &seen, 12)) };
     let state = state.after(12, events[0].clone());
-    assert!(state.routes[&id()].open_writes.is_none(), "the write must be closed, so that `resume --reassert` can write");
+    assert!(
+        state.routes[&id()].open_writes.is_none(),
+        "the write must be closed, so that `resume --reassert` can write"
+    );
 }
 
 #[test]
@@ -240,8 +250,16 @@ fn reasserted_shares_require_the_raise_gate() {
         .after(3, Event::Frozen { reason: FreezeReason::Drift, message: String::new() })
         .after(4, Event::Resumed { by: String::new(), mode: ResumeMode::REASSERT, request: None });
     let observations = |b: u32| (1..=8).fold(watch(0), |w, i| w.seen(i * 5, Ok(forward(&ORIGINAL)), [10, b]));
-    assert!(matches!(next(&state, &observations(4), 40), Decision::Wait(_)), "{:?}", next(&state, &observations(4), 40));
-    assert!(matches!(next(&state, &observations(10), 40), Decision::Write(_)), "{:?}", next(&state, &observations(10), 40));
+    assert!(
+        matches!(next(&state, &observations(4), 40), Decision::Wait(_)),
+        "{:?}",
+        next(&state, &observations(4), 40)
+    );
+    assert!(
+        matches!(next(&state, &observations(10), 40), Decision::Write(_)),
+        "{:?}",
+        next(&state, &observations(10), 40)
+    );
 }
 
 #[test]
@@ -286,7 +304,11 @@ fn rollback_of_a_run_started_at_a_later_step_breaks_stickiness() {
     let route = &state.routes[&id()];
     let back =
         desired_split::after_rollback(&plan(), &state, route, state.rollback.as_ref().unwrap(), route.split()).unwrap();
-    assert_eq!(back.weight(&group_arn("webapp-b")), None, "the group must be detached, so that its cookies lose their effect");
+    assert_eq!(
+        back.weight(&group_arn("webapp-b")),
+        None,
+        "the group must be detached, so that its cookies lose their effect"
+    );
 }
 
 /// The option `--baseline` names cluster `c` of the plan, which no step uses and whose group is not attached.
@@ -338,7 +360,9 @@ fn rollback_keeps_a_third_party_group() {
     assert_eq!(weight("webapp-b"), 0);
     let managed_only = set(&[("webapp-a", 5), ("webapp-b", 95)]);
     assert!(
-        desired_split::after_rollback(&plan(), &state, route, rollback, &managed_only).unwrap().equivalent(&set(&ORIGINAL)),
+        desired_split::after_rollback(&plan(), &state, route, rollback, &managed_only)
+            .unwrap()
+            .equivalent(&set(&ORIGINAL)),
         "without a third-party group the original split must be restored"
     );
 }
