@@ -1,4 +1,5 @@
-//! `cutover check`: lint, preflight, and the weights of every route after every step. Changes nothing.
+//! `cutover check`: checks the plan and runs the preflight, and shows the weights of every route after every step.
+//! Changes nothing.
 
 use clap::Args;
 
@@ -12,7 +13,7 @@ use crate::cli::term;
 use crate::domain::preflight;
 use crate::domain::view::check::CheckReport;
 
-/// `check`.
+/// The arguments of `cutover check`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = help_text("Examples:
   cutover check plan.yaml
@@ -26,20 +27,23 @@ pub struct Check {
     pub offline: bool,
 }
 
-/// Runs `check --offline`: checks the plan alone.
+/// Runs `check --offline`, which checks only the plan file.
 pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
-    Ok(shown(global, &CheckReport::offline(&plan, preflight::notes(&plan)).with_start(&plan, jiff::Timestamp::now())))
+    Ok(print_report(
+        global,
+        &CheckReport::offline(&plan, preflight::notes(&plan)).with_start(&plan, jiff::Timestamp::now()),
+    ))
 }
 
-/// Runs the command.
+/// Runs `cutover check`.
 pub async fn run(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
     let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
-    Ok(shown(global, &prepare(&plan, &ports, 1).await.report))
+    Ok(print_report(global, &prepare(&plan, &ports, 1).await.report))
 }
 
-fn shown(global: &Global, report: &CheckReport) -> Exit {
+fn print_report(global: &Global, report: &CheckReport) -> Exit {
     let text = match global.output {
         Output::Text => check::text(report, &term::style(global.color)),
         Output::Markdown => check::markdown(report),

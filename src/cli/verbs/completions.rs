@@ -5,17 +5,17 @@ use clap::Args;
 use crate::app::exit::{Exit, Failure};
 use crate::cli::term;
 
-/// `completions`.
+/// The arguments of `cutover completions`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct Completions {
     /// The shell
     pub shell: clap_complete::Shell,
 }
 
-/// Prints the script for a shell.
+/// Prints the completion script for a shell.
 ///
 /// # Errors
-/// Standard output cannot be written.
+/// Returns a failure if standard output cannot be written.
 pub fn run(args: &Completions, mut definition: clap::Command) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut definition, "cutover", &mut script);

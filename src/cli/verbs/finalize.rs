@@ -17,7 +17,7 @@ use crate::domain::run::state::{Phase, State};
 use crate::engine::{Ports, finalize, inventory, ownership};
 use crate::port::store::Request;
 
-/// `finalize`.
+/// The arguments of `cutover finalize`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = help_text("Without --detach it changes nothing and exits with 0 if the old cluster can be
 retired, 8 if not yet, 3 if not, 7 on drift.
@@ -51,7 +51,7 @@ pub struct Finalize {
     /// How long the old target groups must have had no requests
     #[arg(long, value_parser = value::duration, default_value = "15m", value_name = "TIME")]
     pub quiet_for: Duration,
-    /// Also if a condition is unknown
+    /// Detach even if a condition is unknown
     #[arg(long, requires = "detach")]
     pub force: bool,
     /// Do not ask
@@ -59,22 +59,25 @@ pub struct Finalize {
     pub yes: bool,
 }
 
-/// Runs the command.
+/// Runs `cutover finalize`.
 pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
     let store = state_store::open_for_target(&global.state_options(), Some(&args.target)).await?;
     let found = find::run(&*store, Some(&args.target), term::style_err(global.color).color).await?;
     let state = found.state()?;
-    let begun = state.phase == Phase::Retiring;
+    let retirement_started = state.phase == Phase::Retiring;
     let ports = connect::ports(&found.plan, store).await;
     identity::check_account(&found.plan, &ports).await?;
-    let items =
-        if begun { vec![unfinished_retirement(&state)] } else { read_conditions(args, &found, &state, &ports).await };
+    let items = if retirement_started {
+        vec![unfinished_retirement(&state)]
+    } else {
+        read_conditions(args, &found, &state, &ports).await
+    };
     if !args.detach {
         show(global, &found, &items);
         return Ok(exit(worst_status(&items)));
     }
     term::print_error(&text(&found, &items, &term::style_err(global.color)));
-    if !begun && let Some(refusal) = refusal(&items, args.force) {
+    if !retirement_started && let Some(refusal) = refusal(&items, args.force) {
         return Err(refusal);
     }
     if !args.yes && !term::confirm(&question(args, &found, &state)).map_err(|e| Failure::new(Exit::Usage, e))? {
@@ -84,7 +87,7 @@ pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
     let ownership =
         ownership::acquire(&ports, &settings, found.plan.marker, &found.run.id, &found.run.load_balancers, false).await;
     let (by, _) = owner::owner();
-    let request = (!begun).then_some(Request::Detach { by, bindings: args.bindings });
+    let request = (!retirement_started).then_some(Request::Detach { by, bindings: args.bindings });
     drive::Drive {
         request: request.as_ref(),
         ..drive::Drive::new(&found.plan, ports, settings, ownership.map_err(drive::start_failure)?)
@@ -97,14 +100,16 @@ async fn read_conditions(args: &Finalize, found: &StoredRun, state: &State, port
     if let Some(unfit) = blocked_by_run(&found.plan, state) {
         return vec![unfit];
     }
-    let patient = inventory::with_retries(&ports.balancer, &ports.clock);
-    let facts = finalize::read_facts(&found.plan, state, ports, &patient, args.quiet_for).await;
+    let retrying_balancer = inventory::with_retries(&ports.balancer, &ports.clock);
+    let facts = finalize::read_facts(&found.plan, state, ports, &retrying_balancer, args.quiet_for).await;
     judge(&found.plan, state, &found.records, &facts, args.quiet_for, ports.clock.now())
 }
 
 fn unfinished_retirement(state: &State) -> FinalizeCondition {
-    let message =
-        format!("retiring the old cluster has started and is not finished: cutover finalize {} --detach", state.run);
+    let message = format!(
+        "retiring the old cluster has started and is not finished; to continue: cutover finalize {} --detach",
+        state.run
+    );
     FinalizeCondition { what: "run", stands: ConditionStatus::Wait, message, until: None }
 }
 
@@ -163,7 +168,7 @@ fn refusal(items: &[FinalizeCondition], force: bool) -> Option<Failure> {
     }
     let failure = Failure::new(exit(worst), "the old cluster is not retired; nothing was touched");
     Some(if worst == ConditionStatus::Unknown {
-        failure.next("if you know that the unknown conditions hold: add --force")
+        failure.next("if you know that the unknown conditions are met: add --force")
     } else {
         failure
     })
@@ -172,5 +177,5 @@ fn refusal(items: &[FinalizeCondition], force: bool) -> Option<Failure> {
 fn question(args: &Finalize, found: &StoredRun, state: &State) -> String {
     let (from, routes) = (&found.plan.strategy.from, state.routes.len());
     let also = if args.bindings { ", and delete its bindings" } else { "" };
-    format!("Detach the target groups of {from} from {routes} routes{also}? A rollback is not possible after that.")
+    format!("Detach the target groups of {from} from {routes} routes{also}? A rollback is not possible afterwards.")
 }

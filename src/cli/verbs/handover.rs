@@ -1,5 +1,5 @@
-//! `cutover run --detach`: starts a run here, where an operator sees the preflight, and hands it over to a Job that
-//! continues it.
+//! `cutover run --detach`: starts a run from this terminal, where an operator sees the preflight, and hands it over to
+//! a Job that continues the run.
 
 use clap::Args;
 
@@ -26,7 +26,7 @@ pub struct HandoverOptions {
     pub service_account: String,
 }
 
-/// Hands a run over to a Job in a namespace.
+/// Everything that is needed to hand a run over to a Job in a namespace.
 pub struct Handover<'a> {
     args: &'a HandoverOptions,
     api_budget: Option<f64>,
@@ -35,7 +35,7 @@ pub struct Handover<'a> {
     namespace: StateNamespace,
 }
 
-/// The handover that the options ask for, after a check that the Job may be created; `None` without `--detach`.
+/// Returns the handover that the options request, after a check that the Job may be created; `None` without `--detach`.
 pub async fn prepare_handover<'a>(
     global: &Global,
     args: &'a HandoverOptions,
@@ -61,17 +61,17 @@ pub async fn prepare_handover<'a>(
             .next("name the cluster by `eks: NAME`, or adapt examples/schedulers/job.yaml"));
     }
     let namespace = state_store::connect(access, namespace, Some(&plan.region)).await?;
-    let taker = Handover { args, api_budget, region: &plan.region, state, namespace };
-    // Checked before the run starts, so that no run starts that cannot be handed over.
+    let handover = Handover { args, api_budget, region: &plan.region, state, namespace };
+    // Check this before the run starts, so that no run starts that cannot be handed over.
     let refused = |e: WriteError| {
-        Failure::new(Exit::Refused, format!("a Job cannot be created in {}: {e}", taker.namespace.place))
+        Failure::new(Exit::Refused, format!("a Job cannot be created in {}: {e}", handover.namespace.place))
             .next("nothing was touched")
     };
-    taker
+    handover
         .create_job(&format!("{}-00000000-000000-xxxx", plan.name.to_ascii_lowercase()), true)
         .await
         .map_err(refused)?;
-    Ok(Some(taker))
+    Ok(Some(handover))
 }
 
 impl Handover<'_> {
@@ -100,8 +100,8 @@ impl Handover<'_> {
                 Exit::Refused,
                 format!("the run {run} has started and moved no traffic, but its Job was not created in {place}: {e}"),
             )
-            .next(format!("continue here: cutover resume {run} --state {}", self.state))
-            .next(format!("end the run: cutover abort {run} --state {}", self.state))
+            .next(format!("to continue here: cutover resume {run} --state {}", self.state))
+            .next(format!("to end the run: cutover abort {run} --state {}", self.state))
         })?;
         if global.output == Output::Json {
             let _ = term::print(
@@ -109,7 +109,7 @@ impl Handover<'_> {
                     .to_string(),
             );
         } else {
-            let _ = term::print(&format!("{run} is handed over to job.batch/{job} in {place}"));
+            let _ = term::print(&format!("{run} was handed over to job.batch/{job} in {place}"));
         }
         let state = &self.state;
         term::print_error(&format!(

@@ -12,7 +12,7 @@ use crate::cli::render::style::{Style, Tone};
 use crate::cli::{pager, term};
 use crate::domain::preflight::ACCEPTABLE_ERRORS;
 
-/// `help`.
+/// The arguments of `cutover help`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
   cutover help                                        list the topics
@@ -25,16 +25,16 @@ pub struct Help {
     pub subject: Option<String>,
 }
 
-/// Shows the list, the topic, the finding, or the command's options.
+/// Shows the list of topics, a topic, a finding, or the options of a command.
 ///
 /// # Errors
-/// Nothing has this name (exit 2); standard output cannot be written.
+/// Returns a failure if nothing has this name (exit 2), or if standard output cannot be written.
 pub fn run(global: &Global, args: &Help, mut definition: clap::Command) -> Result<Exit, Failure> {
     let style = term::style(global.color);
     definition.build();
     let (text, json) = match args.subject.as_deref() {
         None => (list(&style), json!({"topics": TOPICS.iter().map(summary).collect::<Vec<_>>()})),
-        Some(name) => subject(name, &style, &definition)?,
+        Some(name) => explain(name, &style, &definition)?,
     };
     let shown = match (global.output, args.subject.as_deref().and_then(Topic::find)) {
         (Output::Json, _) => term::print(&json.to_string()),
@@ -45,8 +45,8 @@ pub fn run(global: &Global, args: &Help, mut definition: clap::Command) -> Resul
     Ok(Exit::Done)
 }
 
-/// A topic, a finding or a command: as text, and for programs.
-fn subject(name: &str, style: &Style, definition: &clap::Command) -> Result<(String, Value), Failure> {
+/// Returns a topic, a finding or the help of a command: as text, and as JSON for programs.
+fn explain(name: &str, style: &Style, definition: &clap::Command) -> Result<(String, Value), Failure> {
     if let Some(topic) = Topic::find(name) {
         return Ok((page(topic, style, definition), json!({"topic": topic.name, "markdown": topic.markdown})));
     }
@@ -59,7 +59,7 @@ fn subject(name: &str, style: &Style, definition: &clap::Command) -> Result<(Str
     Ok((text, json!({"command": name, "help": help.to_string()})))
 }
 
-/// A finding's title, and what its severity means for a run.
+/// Returns the title of a finding, and what its severity means for a run.
 fn finding(code: Code, style: &Style) -> String {
     let lint = code.source() == Source::Lint;
     let meaning = match code.severity() {
@@ -73,7 +73,8 @@ fn finding(code: Code, style: &Style) -> String {
     };
     let title = style.paint(Tone::Strong, &format!("{}: {}", code.name(), code.title()));
     format!(
-        "{title}\n\n  {meaning}\n  `cutover check PLAN` shows it with names and numbers, and what to do.\n  See `cutover help findings`."
+        "{title}\n\n  {meaning}\n  `cutover check PLAN` shows this finding with names and numbers, and what to do.\n  \
+         See `cutover help findings`."
     )
 }
 
@@ -81,7 +82,7 @@ fn summary(topic: &Topic) -> Value {
     json!({"topic": topic.name, "about": topic.about()})
 }
 
-/// The topics, a line each.
+/// Returns the list of topics, one per line.
 fn list(style: &Style) -> String {
     let widest = TOPICS.iter().map(|topic| topic.name.len()).max().unwrap_or(0);
     let line = |topic: &Topic| {
@@ -97,7 +98,7 @@ fn list(style: &Style) -> String {
     )
 }
 
-/// A topic; where a command has the same name, with a pointer to the command's options.
+/// Returns the text of a topic. If a command has the same name, adds a pointer to the options of the command.
 fn page(topic: Topic, style: &Style, definition: &clap::Command) -> String {
     let text = markdown::text(topic.markdown, term::columns(), style);
     match definition.find_subcommand(topic.name) {
@@ -117,7 +118,7 @@ fn unknown(name: &str, definition: &clap::Command) -> Failure {
     if !mention.is_empty() {
         failure = failure.next(format!("`{name}` is mentioned in: {}", mention.join(", ")));
     }
-    failure.next("cutover help lists the topics, cutover --help the commands")
+    failure.next("to list the topics: cutover help. To list the commands: cutover --help")
 }
 
 #[cfg(test)]
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_names_every_topic_and_what_it_is_about() {
+    fn list_names_every_topic_with_its_description() {
         let list = list(&Style::plain());
         for topic in TOPICS {
             assert!(!topic.about().is_empty() && list.contains(topic.about()), "{}", topic.name);
@@ -141,18 +142,19 @@ mod tests {
     }
 
     #[test]
-    fn every_finding_is_explained_by_its_code() {
+    fn every_finding_code_has_an_explanation() {
         for code in Code::ALL {
-            let (text, _) = subject(&code.name().to_lowercase(), &Style::plain(), &definition()).expect("a finding");
+            let (text, _) = explain(&code.name().to_lowercase(), &Style::plain(), &definition())
+                .expect("every code should be explained");
             assert!(text.contains(code.title()), "{text}");
         }
     }
 
     #[test]
-    fn an_unknown_name_is_answered_with_similar_ones_and_with_the_topics_that_mention_it() {
-        let said = unknown("emergancy", &definition()).to_string();
-        assert!(said.contains("similar: emergency"), "{said}");
-        let said = unknown("break-glass", &definition()).to_string();
-        assert!(said.contains("`break-glass` is mentioned in: emergency"), "{said}");
+    fn unknown_name_gets_similar_names_and_the_topics_that_contain_it() {
+        let message = unknown("emergancy", &definition()).to_string();
+        assert!(message.contains("similar: emergency"), "{message}");
+        let message = unknown("break-glass", &definition()).to_string();
+        assert!(message.contains("`break-glass` is mentioned in: emergency"), "{message}");
     }
 }

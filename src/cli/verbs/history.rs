@@ -9,7 +9,7 @@ use crate::cli::render::history::{json, list, run_events};
 use crate::cli::term;
 use crate::domain::run::journal;
 
-/// `history`.
+/// The arguments of `cutover history`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
   cutover history                                    all runs, newest first
@@ -21,7 +21,7 @@ pub struct History {
     pub target: Option<String>,
 }
 
-/// Runs the command.
+/// Runs `cutover history`.
 pub async fn run(global: &Global, args: &History) -> Result<Exit, Failure> {
     let style = term::style(global.color);
     let target = args.target.as_deref();

@@ -13,7 +13,7 @@ use crate::plan::model::ServiceRef;
 use crate::plan::{model::ClusterAccess, selector};
 use crate::port::Cluster;
 
-/// `init`.
+/// The arguments of `cutover init`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
   cutover init --load-balancer alpha-webapp --from '*-a' --to '*-b' > plan.yaml
@@ -24,10 +24,10 @@ pub struct Init {
     /// Load balancer: name, ARN, or `tag:KEY=VALUE`
     #[arg(long, value_name = "LB")]
     pub load_balancer: String,
-    /// Target groups that carry the traffic now (globs, in quotes)
+    /// Target groups that have the traffic now (globs, in quotes)
     #[arg(long, value_name = "GROUPS", required = true, value_delimiter = ',')]
     pub from: Vec<String>,
-    /// Target groups that will carry it (globs, in quotes)
+    /// Target groups that will get the traffic (globs, in quotes)
     #[arg(long, value_name = "GROUPS", required = true, value_delimiter = ',')]
     pub to: Vec<String>,
     /// Cluster of --from: its EKS name, or `context:NAME` of the kubeconfig
@@ -44,7 +44,7 @@ pub struct Init {
     pub name: Option<String>,
 }
 
-/// Runs the command.
+/// Runs `cutover init`.
 pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
     let load_balancer =
         selector(&args.load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
@@ -62,14 +62,14 @@ pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
         name: args.name.clone(),
     };
     let (from, to) = (from.as_deref().map(|c| c as &dyn Cluster), to.as_deref().map(|c| c as &dyn Cluster));
-    let text = init(&request, &*connect::retrying_balancer(&config).inventory, from, to).await.map_err(failed)?;
+    let text = init(&request, &*connect::retrying_balancer(&config).inventory, from, to).await.map_err(init_failure)?;
     let _ = term::print(text.trim_end());
-    term::print_error("plan written; review it, then: cutover check PLAN");
+    term::print_error("plan written; review the plan, then type: cutover check PLAN");
     Ok(Exit::Done)
 }
 
-/// The failure of an `init`. An unreadable resource is not an error of the command line.
-fn failed(error: InitError) -> Failure {
+/// Returns the failure of an `init`. An unreadable resource is not an error of the command line.
+fn init_failure(error: InitError) -> Failure {
     let exit = if matches!(error, InitError::Look(BalancerReadError::Unreadable { .. })) {
         Exit::Internal
     } else {

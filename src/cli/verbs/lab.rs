@@ -1,4 +1,5 @@
-//! `cutover lab`: serves the embedded lab until `^C`, and prints the environment variables that lead to it.
+//! `cutover lab`: serves the embedded lab until `^C`, and prints the environment variables with which other tools reach
+//! the lab.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use crate::lab::live;
 use crate::lab::model::World;
 use crate::port::store::Store;
 
-/// `lab`.
+/// The arguments of `cutover lab`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
   cutover lab plans/alpha-webapp.yaml   prints settings for other terminals
@@ -26,7 +27,7 @@ use crate::port::store::Store;
 pub struct Lab {
     /// Plan file, `-` for stdin
     pub plan: String,
-    /// Resources and faults of the lab [default: all healthy, no faults]
+    /// Scenario with resources and faults of the lab [default: all healthy, no faults]
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
     /// How many times faster than real time
@@ -37,7 +38,7 @@ pub struct Lab {
     pub seed: u64,
 }
 
-/// Runs the command.
+/// Runs `cutover lab`.
 pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
     let color = term::style_err(global.color).color;
     let plan = find::linted_plan(&args.plan, color)?;
@@ -45,12 +46,12 @@ pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
     let start = jiff::Timestamp::now();
     let clock = LabClock::new(start, args.speed);
     let world = World::new(&plan, &scenario, args.seed, start).map_err(|e| Failure::new(Exit::Usage, e))?;
-    // Before the lab creates anything that must be cleaned up.
+    // Listen before the lab creates anything that must be cleaned up.
     let mut signals = Signals::listen().map_err(|e| Failure::new(Exit::Internal, e))?;
     let lab = live::LiveLab::start(world, clock).await.map_err(|e| Failure::new(Exit::Internal, e))?;
     let runs = std::env::temp_dir().join(format!("cutover-lab-{}-{:08x}-runs", std::process::id(), fastrand::u32(..)));
     let mut environment = lab.environment().to_vec();
-    // Runs in a lab must never be confused with real runs, above all by a `rollback` of the only unfinished run.
+    // The runs of a lab must never be confused with real runs, above all by a `rollback` of the only unfinished run.
     environment.push(("CUTOVER_STATE_DIR".into(), runs.display().to_string()));
     let _ = term::print(&text(global, &environment));
     let plan = &args.plan;
@@ -69,13 +70,14 @@ pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
 /// Deletes the runs of this lab, unless a process is still driving one of them.
 async fn delete_runs(runs: &Path) {
     let Ok(store) = LocalStore::open(Some(runs.to_owned())) else { return };
-    let mut held = None;
+    let mut driven = None;
     for run in store.runs().await.unwrap_or_default() {
-        held = held.or(store.lock_owner(&run.id).await.map(|holder| (run.id, holder)));
+        driven = driven.or(store.lock_owner(&run.id).await.map(|holder| (run.id, holder)));
     }
-    match held {
+    match driven {
         Some((run, holder)) => term::print_error(&format!(
-            "the lab has ended, but process {} is still driving the run {run}: end it with ^C; its journal stays in {}",
+            "the lab has ended, but process {} is still driving the run {run}: end that process with ^C; \
+             the journal of the run stays in {}",
             holder.pid,
             runs.display()
         )),
@@ -102,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shell_reads_back_what_is_exported() {
+    fn values_with_special_characters_are_quoted_for_the_shell() {
         assert_eq!(quoted("http://127.0.0.1:80"), "http://127.0.0.1:80");
         assert_eq!(quoted("/tmp/it's here"), r"'/tmp/it'\''s here'");
     }

@@ -1,4 +1,4 @@
-//! `cutover man`: a manual page. On a terminal it opens in `man`; a file or a pipe gets the roff text.
+//! `cutover man`: a manual page. On a terminal, `man` shows the page; a file or a pipe gets the roff text.
 
 use clap::Args;
 use clap_mangen::Man as Page;
@@ -6,7 +6,7 @@ use clap_mangen::Man as Page;
 use crate::app::exit::{Exit, Failure};
 use crate::cli::{pager, term};
 
-/// `man`.
+/// The arguments of `cutover man`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
   cutover man                                         read it
@@ -16,15 +16,17 @@ pub struct Man {
     pub verb: Option<String>,
 }
 
-/// Shows the page of `cutover` or of a command. Prints roff if standard output is not a terminal.
+/// Shows the manual page of `cutover` or of a command. Prints roff if standard output is not a terminal.
 ///
 /// # Errors
-/// The command is unknown (exit 2), or standard output cannot be written.
+/// Returns a failure if the command is unknown (exit 2), or if standard output cannot be written.
 pub fn run(args: &Man, definition: clap::Command) -> Result<Exit, Failure> {
     let roff = page(args.verb.as_deref(), definition)?;
     if term::stdout() {
         if !pager::pipe(&["man", "-l", "-"], &roff) {
-            term::print_error("this system's `man` cannot show the page; write it to a file: cutover man > cutover.1");
+            term::print_error(
+                "the `man` of this system cannot show the page; to write the page to a file: cutover man > cutover.1",
+            );
         }
         return Ok(Exit::Done);
     }
@@ -37,7 +39,8 @@ fn page(verb: Option<&str>, mut command: clap::Command) -> Result<String, Failur
     if let Some(verb) = verb {
         let verbs: Vec<_> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
         let unknown = || {
-            Failure::new(Exit::Usage, format!("no command `{verb}`")).next(format!("there are: {}", verbs.join(", ")))
+            Failure::new(Exit::Usage, format!("there is no command `{verb}`"))
+                .next(format!("the commands are: {}", verbs.join(", ")))
         };
         command = command.find_subcommand(verb).cloned().ok_or_else(unknown)?;
     }
@@ -51,17 +54,21 @@ mod tests {
     use super::*;
     use crate::cli::command::Cutover;
 
-    fn of(verb: Option<&str>) -> Result<String, Failure> {
+    fn render_page(verb: Option<&str>) -> Result<String, Failure> {
         page(verb, Cutover::definition("cutover".as_ref()))
     }
 
     #[test]
-    fn every_verb_has_a_page_and_no_other_word_has_one() {
-        let all = of(None).unwrap();
+    fn every_command_has_a_page_and_unknown_words_are_rejected() {
+        let all = render_page(None).unwrap();
         for verb in ["init", "rehearse", "rollback"] {
             assert!(all.contains(verb));
-            assert!(of(Some(verb)).unwrap().contains(&format!("cutover\\-{verb}")), "{}", of(Some(verb)).unwrap());
+            assert!(
+                render_page(Some(verb)).unwrap().contains(&format!("cutover\\-{verb}")),
+                "{}",
+                render_page(Some(verb)).unwrap()
+            );
         }
-        assert_eq!(of(Some("rolback")).unwrap_err().exit, Exit::Usage);
+        assert_eq!(render_page(Some("rolback")).unwrap_err().exit, Exit::Usage);
     }
 }

@@ -1,5 +1,5 @@
-//! The commands, one small file each: from arguments to an exit code. Code that another surface would need belongs to
-//! `app`.
+//! The commands, one small file for each: from arguments to an exit code. Code that another surface would need belongs
+//! to `app`.
 
 pub mod check;
 pub mod completions;

@@ -1,4 +1,4 @@
-//! `cutover report`: writes a report of a run as a page or as Markdown, for people who did not follow it.
+//! `cutover report`: writes a report of a run as a page or as Markdown, for people who did not follow the run.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::domain::run::journal;
 use crate::domain::view::history::History;
 use crate::plan::model::Plan;
 
-/// `report`.
+/// The arguments of `cutover report`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
   cutover report                                 newest run, into a file
@@ -30,7 +30,7 @@ pub struct Report {
     pub file: Option<PathBuf>,
 }
 
-/// Runs the command.
+/// Runs `cutover report`.
 pub async fn run(global: &Global, args: &Report) -> Result<Exit, Failure> {
     let style = term::style(global.color);
     let target = args.target.as_deref();
@@ -58,7 +58,7 @@ pub async fn run(global: &Global, args: &Report) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Writes the page of a run and returns its file; `None` for standard output.
+/// Writes the page of a run and returns the path of the file; `None` if the page was printed on standard output.
 pub fn write_page(
     plan: &Plan,
     records: &[Record],
@@ -76,7 +76,7 @@ pub fn write_page(
     Ok(Some(file))
 }
 
-/// Renders the report of a run.
+/// Renders the report of a run with the function `render`.
 pub fn render_report(
     plan: &Plan,
     records: &[Record],

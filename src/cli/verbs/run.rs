@@ -13,7 +13,7 @@ use crate::cli::verbs::handover::{HandoverOptions, prepare_handover};
 use crate::cli::{ask, term};
 use crate::plan::model::Shares;
 
-/// `run`.
+/// The arguments of `cutover run`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = help_text("Examples:
   cutover run plan.yaml
@@ -51,7 +51,7 @@ pub struct Run {
     pub metrics: MetricOptions,
 }
 
-/// Runs the command.
+/// Runs `cutover run`.
 pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     if args.dry_run {
         return check::run(global, &Check { plan: args.plan.clone(), offline: false }).await;
@@ -64,17 +64,17 @@ pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     let plan = find::lint_file(&file, style.color)?;
     let from_step = step_number(&plan, args.from_step.as_ref())?.unwrap_or(1);
     let until = step_number(&plan, args.until.as_ref())?;
-    let taker = prepare_handover(global, &args.detach, args.api_budget, &plan).await?;
+    let handover = prepare_handover(global, &args.detach, args.api_budget, &plan).await?;
     let ports = connect::ports(&plan, store).await;
     let prepared = prepare(&plan, &ports, from_step).await;
     ask::confirm_start(global, &ports, &prepared, args.yes).await?;
     let start = baseline(&plan, from_step, args.baseline.clone())?;
     let leave_when_frozen = OnFreeze::exits(args.on_freeze, term::stderr());
-    let going = DriveOptions { until, leave: None, api_budget: args.api_budget, leave_when_frozen };
-    let begun =
-        start_run(global, &plan, &ports, &prepared, StartOptions { from_step, start, known: &known }, going).await?;
-    match taker {
-        Some(taker) => taker.hand_over(global, begun.ownership).await,
-        None => drive::Drive::new(&plan, ports, begun.settings, begun.ownership).run(global).await,
+    let options = DriveOptions { until, leave: None, api_budget: args.api_budget, leave_when_frozen };
+    let started =
+        start_run(global, &plan, &ports, &prepared, StartOptions { from_step, start, known: &known }, options).await?;
+    match handover {
+        Some(handover) => handover.hand_over(global, started.ownership).await,
+        None => drive::Drive::new(&plan, ports, started.settings, started.ownership).run(global).await,
     }
 }

@@ -21,7 +21,7 @@ use crate::engine::inventory::read_balancer::BalancerReadError;
 use crate::engine::{Ports, WatchList, observation as world_look};
 use crate::plan::selector;
 
-/// `status`.
+/// The arguments of `cutover status`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
   cutover status                                       the only unfinished run
@@ -38,10 +38,10 @@ pub struct Status {
     pub watch: bool,
 }
 
-/// The interval of `--watch`.
-const WATCH: Duration = Duration::from_secs(2);
+/// Interval of `--watch`.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Runs the command.
+/// Runs `cutover status`.
 pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
     let style = term::style(global.color);
     if !args.watch {
@@ -49,7 +49,7 @@ pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
         let _ = term::print(shown.trim_end());
         return Ok(Exit::Done);
     }
-    // The same run is shown all the time, even if another one starts meanwhile.
+    // Show the same run all the time, even if another run starts meanwhile.
     let target = match &args.load_balancer {
         Some(_) => None,
         None => Some(
@@ -65,29 +65,29 @@ pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
     };
     let mut signals = Signals::listen().map_err(|e| Failure::new(Exit::Internal, e))?;
     loop {
-        let over = match read_status(global, args, target.as_deref(), &style).await {
-            Ok((shown, over)) => {
+        let is_final = match read_status(global, args, target.as_deref(), &style).await {
+            Ok((shown, is_final)) => {
                 show(global, &shown);
-                over
+                is_final
             }
-            // A failed read is repeated in two seconds.
+            // Repeat a failed read after two seconds.
             Err(failure) => {
                 show(global, "");
-                term::print_error(&format!("{failure}\ntrying again; ^C ends this"));
+                term::print_error(&format!("{failure}\ntrying again; to stop, type ^C"));
                 false
             }
         };
-        if over {
+        if is_final {
             return Ok(Exit::Done);
         }
         tokio::select! {
-            () = tokio::time::sleep(WATCH) => {}
+            () = tokio::time::sleep(WATCH_INTERVAL) => {}
             () = signals.next() => return Ok(Exit::Done),
         }
     }
 }
 
-/// Returns the current status as text, and whether it is final.
+/// Returns the current status as text, and whether this status is final.
 async fn read_status(
     global: &Global,
     args: &Status,
@@ -100,7 +100,7 @@ async fn read_status(
     }
 }
 
-/// Prints the status. On a terminal it replaces the previous one without flicker.
+/// Prints the status. On a terminal, replaces the previous status without flicker.
 fn show(global: &Global, text: &str) {
     let text = text.trim_end();
     if global.output == Output::Text && term::can_show_dashboard() {
@@ -118,7 +118,7 @@ async fn of_load_balancer(global: &Global, load_balancer: &str, style: &Style) -
         .await
         .map_err(|e| match e {
             BalancerReadError::NotOne { .. } => Failure::new(Exit::Usage, e)
-                .next("list them: aws elbv2 describe-load-balancers --query 'LoadBalancers[].LoadBalancerName'"),
+                .next("to list them: aws elbv2 describe-load-balancers --query 'LoadBalancers[].LoadBalancerName'"),
             BalancerReadError::Unreadable { .. } => Failure::new(Exit::Internal, e),
         })?;
     Ok(rendered(global, &live, style))
@@ -137,15 +137,15 @@ async fn of_run(global: &Global, target: Option<&str>, style: &Style) -> Result<
     Ok((shown, view.outcome.is_some()))
 }
 
-/// The view of a run from its journal and one observation.
+/// Returns the view of a run from its journal and one observation.
 async fn view(found: &StoredRun, ports: &Ports) -> Result<RunView, Failure> {
     let state = found.state()?;
-    let subject = WatchList::of(&found.plan, &state);
+    let watch_list = WatchList::of(&found.plan, &state);
     let mut watch = Observed::new(ports.clock.now(), Duration::from_secs(5), Duration::from_mins(1));
-    let seen = world_look::observe_all(&subject, &ports.balancer, &ports.clusters, &*ports.clock).await;
+    let observation = world_look::observe_all(&watch_list, &ports.balancer, &ports.clusters, &*ports.clock).await;
     let now = ports.clock.now();
-    watch.add(now, seen, true);
-    // Waits before the last progress are over.
+    watch.add(now, observation, true);
+    // Waits that were recorded before the last progress are over.
     let waits = found.records.iter().rev().find_map(|r| match &r.event {
         Event::Waiting { waits } => Some(waits.clone()),
         Event::Settled { .. } | Event::StepStarted { .. } | Event::StepDone { .. } | Event::Finished { .. } => {
@@ -153,8 +153,9 @@ async fn view(found: &StoredRun, ports: &Ports) -> Result<RunView, Failure> {
         }
         _ => None,
     });
-    let look = ports.store.heartbeat(&found.run.id).await;
-    let alive = ports.store.lock_owner(&found.run.id).await.is_some();
-    let look = look.map(|l| crate::port::store::Heartbeat { guarding: l.guarding && alive, ..l });
-    Ok(RunView::of(&found.plan, &state, Some(&watch), &waits.unwrap_or_default(), now).with_heartbeat(look.as_ref()))
+    let heartbeat = ports.store.heartbeat(&found.run.id).await;
+    let has_driver = ports.store.lock_owner(&found.run.id).await.is_some();
+    let heartbeat = heartbeat.map(|l| crate::port::store::Heartbeat { guarding: l.guarding && has_driver, ..l });
+    Ok(RunView::of(&found.plan, &state, Some(&watch), &waits.unwrap_or_default(), now)
+        .with_heartbeat(heartbeat.as_ref()))
 }

@@ -1,5 +1,5 @@
-//! `promote`, `pause`, `resume`, `approve`, `abort`: steer a run. The process that drives it carries out the request;
-//! without one, the command acquires the lock and acts itself.
+//! `promote`, `pause`, `resume`, `approve`, `abort`: steer a run. The process that drives the run carries out the
+//! request; if there is none, the command acquires the lock and acts itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::domain::run::state::State;
 use crate::engine::request;
 use crate::port::store::{Request, Store};
 
-/// `abort`.
+/// The arguments of `cutover abort`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = help_text("Examples:
   cutover abort alpha-webapp
@@ -41,7 +41,7 @@ pub struct Abort {
     pub to_step: Option<StepRef>,
 }
 
-/// `resume`.
+/// The arguments of `cutover resume`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = help_text("If another process is driving the run, that process continues and this command
 returns.
@@ -82,7 +82,7 @@ pub struct Resume {
     pub metrics: MetricOptions,
 }
 
-/// `promote`.
+/// The arguments of `cutover promote`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct Promote {
     /// The run.
@@ -93,25 +93,25 @@ pub struct Promote {
     pub full: bool,
 }
 
-/// The message of a declined question.
+/// The message after the operator has declined a question.
 const UNCHANGED: &str = "nothing was changed";
 
-/// `cutover promote`.
+/// Runs `cutover promote`.
 pub async fn promote(global: &Global, args: &Promote) -> Result<Exit, Failure> {
     send(global, &args.named, "promote", |by| Request::Promote { by, full: args.full }).await
 }
 
-/// `cutover pause`.
+/// Runs `cutover pause`.
 pub async fn pause(global: &Global, args: &RunArg) -> Result<Exit, Failure> {
     send(global, args, "pause", |by| Request::Pause { by, reason: String::new() }).await
 }
 
-/// `cutover approve`.
+/// Runs `cutover approve`.
 pub async fn approve(global: &Global, args: &RunArg) -> Result<Exit, Failure> {
     send(global, args, "approve", |by| Request::Approve { by }).await
 }
 
-/// `cutover abort`.
+/// Runs `cutover abort`.
 pub async fn abort(global: &Global, args: &Abort) -> Result<Exit, Failure> {
     let (store, found) = target(global, &args.steer.named).await?;
     let to_step = step_number(&found.plan, args.to_step.as_ref())?;
@@ -126,7 +126,7 @@ pub async fn abort(global: &Global, args: &Abort) -> Result<Exit, Failure> {
     steer::roll_back(global, store, &found, &request).await
 }
 
-/// `cutover resume`: continues the run in the foreground, or through the process that drives it.
+/// Runs `cutover resume`: continues the run in the foreground, or through the process that drives the run.
 pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     let (store, found) = target(global, &args.steer.named).await?;
     let drift = match (args.keep_live, args.reassert) {
@@ -140,22 +140,22 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     }
     let question = match (drift, mode.include_new) {
         (DriftPolicy::Leave, false) => "Continue",
-        (DriftPolicy::Leave, true) => "Move the new rules, too, and continue",
+        (DriftPolicy::Leave, true) => "Also move the new rules and continue",
         (DriftPolicy::KeepLive, false) => "Accept what others changed and continue",
-        (DriftPolicy::KeepLive, true) => "Accept what others changed, move the new rules, too, and continue",
+        (DriftPolicy::KeepLive, true) => "Accept what others changed, also move the new rules and continue",
         (DriftPolicy::Reassert, _) => "Overwrite the changes of others with our shares and continue",
     };
     confirm(args.steer.yes, &format!("{question} the run {}?", found.run.id), UNCHANGED)?;
-    let going = DriveOptions {
+    let options = DriveOptions {
         until: step_number(&found.plan, args.until.as_ref())?,
         leave: args.max_wait.map(|most| later(Timestamp::now(), most)),
         api_budget: args.api_budget,
         leave_when_frozen: OnFreeze::exits(args.on_freeze, term::stderr()),
     };
-    steer::resume(global, store, &found, mode, going).await
+    steer::resume(global, store, &found, mode, options).await
 }
 
-/// Sends a request. The command itself is the confirmation; it does not ask.
+/// Sends a request to the run without asking, because the command itself is the confirmation.
 async fn send(
     global: &Global,
     named: &RunArg,
@@ -171,17 +171,17 @@ async fn send(
     steer::send_request(global, &store, &found, &request).await
 }
 
-/// The failure of a request that does not apply to the run's current state.
+/// Returns the failure for a request that does not apply to the run's current state.
 fn inapplicable(verb: &str, found: &StoredRun, state: &State) -> Failure {
     let view = RunView::of(&found.plan, state, None, &[], Timestamp::now());
     let (step, of) = view.step_of();
-    let (_, stands) = state_line(&view, &Style::plain());
+    let (_, status) = state_line(&view, &Style::plain());
     let label = view.steps.get(step.saturating_sub(1)).map_or("", String::as_str);
     let failure =
         Failure::new(Exit::Usage, format!("there is nothing to {verb} in the run {}: no request was sent", view.run));
     failure
-        .next(format!("it is at step {step} of {of}, {label}: {stands}"))
-        .next(format!("show it: cutover status {}", view.run))
+        .next(format!("the run is at step {step} of {of}, {label}: {status}"))
+        .next(format!("to show the run: cutover status {}", view.run))
 }
 
 async fn target(global: &Global, named: &RunArg) -> Result<(Arc<dyn Store>, StoredRun), Failure> {
@@ -189,11 +189,11 @@ async fn target(global: &Global, named: &RunArg) -> Result<(Arc<dyn Store>, Stor
     let found = find::run(&*store, Some(&named.target), term::style_err(global.color).color).await?;
     if found.run.finished.is_some() {
         let failure = Failure::new(Exit::Usage, format!("the run {} is finished", found.run.id));
-        let last = found.state().is_ok_and(|state| state.retirement.is_some());
-        return Err(if last {
+        let retired = found.state().is_ok_and(|state| state.retirement.is_some());
+        return Err(if retired {
             failure
         } else {
-            failure.next(format!("to roll it back: cutover rollback {}", found.run.id))
+            failure.next(format!("to roll back the run: cutover rollback {}", found.run.id))
         });
     }
     Ok((store, found))

@@ -1,5 +1,5 @@
-//! `cutover step`: does what is due now, then exits. For schedulers: safe to call at any time, from anywhere, also
-//! twice at once.
+//! `cutover step`: does what is due now, then exits. For schedulers: it can be called at any time, from any machine,
+//! and several times at once.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::engine::Ports;
 use crate::plan::model::Plan;
 use crate::port::store::{RunSummary, Store, is_run_of};
 
-/// `step`.
+/// The arguments of `cutover step`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = help_text("Starts the plan's run, or continues its unfinished run, or does nothing if the
 run is finished or another process drives it. It does not exit while a write,
@@ -39,7 +39,7 @@ pub struct Step {
     /// Do not ask; needed without a terminal
     #[arg(long, short)]
     pub yes: bool,
-    /// Guard for this time while only waiting is left, such as 4m
+    /// Time to stay and guard while the run only waits, such as 4m
     #[arg(long, value_parser = value::duration_or_zero, default_value = "0s", value_name = "TIME")]
     pub max_wait: Duration,
     /// Describe calls a second for observations; fewer calls mean fewer observations [default: 10]
@@ -50,7 +50,7 @@ pub struct Step {
     pub metrics: MetricOptions,
 }
 
-/// Runs the command.
+/// Runs `cutover step`.
 pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
     if is_run(&args.plan) && !Path::new(&args.plan).exists() {
         return of_run(global, args).await;
@@ -79,7 +79,7 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
     }
 }
 
-/// Continues the named run; never starts one.
+/// Continues the named run. This never starts a new run.
 async fn of_run(global: &Global, args: &Step) -> Result<Exit, Failure> {
     let store = state_store::open_for_target(&global.state_options(), Some(&args.plan)).await?;
     let found = find::run(&*store, Some(&args.plan), term::style_err(global.color).color).await?;
@@ -90,7 +90,7 @@ async fn of_run(global: &Global, args: &Step) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// Whether a text is a run's id and not a file name.
+/// Returns whether a text is a run id and not a file name.
 fn is_run(text: &str) -> bool {
     let plan = text.rsplitn(4, '-').nth(3);
     plan.is_some_and(|plan| is_run_of(text, plan))
@@ -98,7 +98,7 @@ fn is_run(text: &str) -> bool {
 
 /// Starts the plan's run and does what is due.
 async fn start(global: &Global, args: &Step, plan: &Plan, ports: Ports, known: &[RunSummary]) -> Result<Exit, Failure> {
-    let going = drive_options(args);
+    let options = drive_options(args);
     let prepared = prepare(plan, &ports, 1).await;
     if let Some(other) = due::started_by_other(&ports, plan, &prepared, known).await {
         term::print_error(&format!("another process has just started a run of this plan: {other}"));
@@ -106,9 +106,9 @@ async fn start(global: &Global, args: &Step, plan: &Plan, ports: Ports, known: &
     }
     ask::confirm_start(global, &ports, &prepared, args.yes).await?;
     due::warn_about_pauses(global, plan, args.max_wait);
-    let beginning = StartOptions { from_step: 1, start: None, known };
-    match start_run(global, plan, &ports, &prepared, beginning, going).await {
-        Ok(begun) => drive::Drive::new(plan, ports, begun.settings, begun.ownership).run(global).await,
+    let start_options = StartOptions { from_step: 1, start: None, known };
+    match start_run(global, plan, &ports, &prepared, start_options, options).await {
+        Ok(started) => drive::Drive::new(plan, ports, started.settings, started.ownership).run(global).await,
         Err(error) => due::lost_race(global, plan, error),
     }
 }

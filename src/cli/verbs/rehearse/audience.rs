@@ -1,5 +1,5 @@
-//! The rehearsal's audience: it informs the lab of the run's progress, measures what clients saw, and acts as the
-//! scenario's operators.
+//! The subscriber of a rehearsal: reports the progress of the run to the lab, measures what clients saw, and acts as
+//! the operators of the scenario.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -13,13 +13,14 @@ use crate::lab::model::{OperatorRequest, World};
 use crate::lab::rehearsal::{APPROVAL, RehearsalLab};
 use crate::port::store::Request;
 
-/// A rehearsal that is frozen for this long ends: nothing in the scenario will change that.
+/// How long a rehearsal may be frozen. After this time nothing in the scenario will change that, and the rehearsal
+/// ends.
 const FROZEN_LIMIT: SignedDuration = SignedDuration::from_mins(45);
 
-/// The audience of a rehearsal.
+/// Receives the events of a rehearsal and forwards them to another subscriber.
 pub struct RehearsalAudience<'a> {
     inner: &'a mut dyn Audience,
-    stage: &'a RehearsalLab,
+    lab: &'a RehearsalLab,
     store: MemoryStore,
     run: String,
     interrupt: Interrupt,
@@ -27,13 +28,13 @@ pub struct RehearsalAudience<'a> {
 }
 
 impl<'a> RehearsalAudience<'a> {
-    /// Must be created before the first record.
-    pub fn new(inner: &'a mut dyn Audience, stage: &'a RehearsalLab, store: MemoryStore, run: &str) -> Self {
-        Self { inner, stage, store, run: run.into(), interrupt: Interrupt::default(), approved: 0 }
+    /// Creates the subscriber. Must be called before the first record.
+    pub fn new(inner: &'a mut dyn Audience, lab: &'a RehearsalLab, store: MemoryStore, run: &str) -> Self {
+        Self { inner, lab, store, run: run.into(), interrupt: Interrupt::default(), approved: 0 }
     }
 
-    /// A new process drives the run.
-    pub fn restarted(&mut self, interrupt: Interrupt) {
+    /// Records that a new process drives the run, which `interrupt` can stop.
+    pub fn set_interrupt(&mut self, interrupt: Interrupt) {
         self.interrupt = interrupt;
     }
 
@@ -43,22 +44,22 @@ impl<'a> RehearsalAudience<'a> {
             && now >= later(state.step_since, APPROVAL)
         {
             self.approved = state.step;
-            // `pause: {}` accepts an approval, too. In memory this cannot fail.
+            // `pause: {}` also accepts an approval. A store in memory never fails.
             let _ = self.store.add_request(&self.run, &Request::Approve { by: "rehearsal@lab".into() });
         }
     }
 
-    /// Sends the requests of the scenario's operators.
+    /// Sends the operator requests of the scenario to the run.
     fn send_scenario_requests(&mut self) {
-        for asked in self.stage.shell().change(World::operator_requests) {
-            let _ = self.store.add_request(&self.run, &request(asked));
+        for operator_request in self.lab.shell().change(World::operator_requests) {
+            let _ = self.store.add_request(&self.run, &request(operator_request));
         }
     }
 }
 
 impl Audience for RehearsalAudience<'_> {
     fn record(&mut self, record: &Record) {
-        if let Some(measured) = self.stage.on_event(&record.event) {
+        if let Some(measured) = self.lab.on_event(&record.event) {
             let Record { time, run, .. } = record.clone();
             self.inner.record(&Record::new(0, time, run, Event::ClientsMeasured(measured)));
         }
@@ -78,12 +79,12 @@ impl Audience for RehearsalAudience<'_> {
     }
 }
 
-fn request(asked: OperatorRequest) -> Request {
+fn request(operator_request: OperatorRequest) -> Request {
     let by = "person@lab".to_owned();
-    match asked {
+    match operator_request {
         OperatorRequest::Approve => Request::Approve { by },
         OperatorRequest::Promote => Request::Promote { by, full: false },
-        OperatorRequest::Pause => Request::Pause { by, reason: "the scenario says so".into() },
+        OperatorRequest::Pause => Request::Pause { by, reason: "requested by the scenario".into() },
         OperatorRequest::Resume => Request::Resume { by, mode: ResumeMode::PLAIN },
         OperatorRequest::Abort => Request::Abort { by, to_step: None },
     }

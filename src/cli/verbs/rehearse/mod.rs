@@ -1,4 +1,4 @@
-//! `cutover rehearse`: runs the plan in the embedded lab, through the same engine and adapters as in production.
+//! `cutover rehearse`: runs the plan in the embedded lab, with the same engine and adapters as in production.
 
 mod audience;
 
@@ -31,9 +31,9 @@ use crate::plan::model::Plan;
 use crate::port::Hooks;
 use crate::port::store::{Store, run_id};
 
-/// `rehearse`.
+/// The arguments of `cutover rehearse`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help_text("It touches nothing real: no AWS, no cluster, no file.
+#[command(after_help = help_text("A rehearsal changes nothing real: no AWS, no cluster, no file.
 
 Examples:
   cutover rehearse plan.yaml
@@ -52,7 +52,7 @@ Examples:
 pub struct Rehearse {
     /// Plan file, `-` for stdin
     pub plan: String,
-    /// Resources and faults of the lab [default: all healthy, no faults]
+    /// Scenario with resources and faults of the lab [default: all healthy, no faults]
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
     /// Use virtual time: instant, and the same result for the same seed
@@ -67,7 +67,7 @@ pub struct Rehearse {
     /// Client requests per second of lab time
     #[arg(long, value_parser = value::speed, value_name = "N")]
     pub rate: Option<f64>,
-    /// Really run the plan's commands and hooks; otherwise they are only shown
+    /// Execute the plan's commands and hooks, which are otherwise only shown
     #[arg(long, conflicts_with = "virtual_time")]
     pub exec: bool,
     /// Write the report (see `cutover report`), `-` for stdout
@@ -78,19 +78,19 @@ pub struct Rehearse {
     pub metrics: MetricOptions,
 }
 
-/// The owner of a rehearsal, in its journal.
+/// The owner of a rehearsal, as the journal names it.
 const OWNER: &str = "rehearsal@lab";
 
-/// The shortest real time between two observations: an observation takes real time, which is long on a fast clock.
+/// The shortest real time between two observations. An observation takes real time, which is long on a fast clock.
 const MIN_REAL_POLL: Duration = Duration::from_millis(40);
 
 /// The longest real time that an observation may take on a busy machine without counting as a gap.
 const MAX_REAL_DELAY: Duration = Duration::from_millis(500);
 
-/// About how many observations a rehearsal has: a plan of days needs no more than a plan of hours.
+/// Approximate maximum number of observations in a rehearsal. A plan of days needs no more than a plan of hours.
 const OBSERVATIONS: u32 = 500;
 
-/// Runs the command. With `--virtual` the runtime's clock must be paused.
+/// Runs `cutover rehearse`. With `--virtual`, the clock of the runtime must be paused.
 pub async fn run(global: &Global, args: &Rehearse) -> Result<Exit, Failure> {
     let color = term::style_err(global.color).color;
     let plan = find::linted_plan(&args.plan, color)?;
@@ -101,13 +101,13 @@ pub async fn run(global: &Global, args: &Rehearse) -> Result<Exit, Failure> {
     } else {
         RehearsalLab::live(plan.clone(), &scenario, args.seed, options).await
     };
-    let stage = built.map_err(|e| Failure::new(Exit::Usage, e))?;
-    let result = rehearse(global, &plan, &stage, args).await;
-    stage.stop().await;
+    let lab = built.map_err(|e| Failure::new(Exit::Usage, e))?;
+    let result = rehearse(global, &plan, &lab, args).await;
+    lab.stop().await;
     result
 }
 
-/// Reads a scenario file; without a file, a lab without faults.
+/// Reads a scenario file. Without a file, returns a scenario without faults.
 pub fn scenario(path: Option<&Path>, _color: bool) -> Result<Scenario, Failure> {
     let Some(path) = path else { return Ok(Scenario::default()) };
     let name = path.display().to_string();
@@ -115,12 +115,12 @@ pub fn scenario(path: Option<&Path>, _color: bool) -> Result<Scenario, Failure> 
     Scenario::parse(&name, &text).map_err(|e| Failure::new(Exit::Usage, e))
 }
 
-async fn rehearse(global: &Global, plan: &Plan, stage: &RehearsalLab, args: &Rehearse) -> Result<Exit, Failure> {
+async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehearse) -> Result<Exit, Failure> {
     let memory = MemoryStore::new();
     let store: Arc<dyn Store> = Arc::new(memory.clone());
-    let (balancer, clusters, clock) = (stage.balancer.clone(), stage.clusters.clone(), Arc::clone(&stage.clock));
-    let metrics = Arc::clone(&stage.metrics);
-    let hooks: Arc<dyn Hooks> = if args.exec { Arc::new(HookRunner::default()) } else { Arc::clone(&stage.hooks) };
+    let (balancer, clusters, clock) = (lab.balancer.clone(), lab.clusters.clone(), Arc::clone(&lab.clock));
+    let metrics = Arc::clone(&lab.metrics);
+    let hooks: Arc<dyn Hooks> = if args.exec { Arc::new(HookRunner::default()) } else { Arc::clone(&lab.hooks) };
     let ports = Ports { balancer, clusters, metrics, hooks, clock, store };
     let prepared = prepare(plan, &ports, 1).await;
     if let Some(refusal) = prepared.refusal() {
@@ -138,16 +138,16 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &RehearsalLab, args: &Reh
     let mut inner = ShownNotifications::new(&mut *inner, plan, global.record_text());
     let mut telemetry = Telemetry::metrics(plan, global.metric_outlets()).await;
     let mut inner = Audiences(vec![&mut inner, &mut telemetry]);
-    let mut rehearsal = RehearsalAudience::new(&mut inner, stage, memory, &run);
+    let mut rehearsal = RehearsalAudience::new(&mut inner, lab, memory, &run);
     for record in ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?.iter() {
         crate::engine::Audience::record(&mut rehearsal, record);
     }
-    let ending = loop {
-        match run_process(global, plan, &ports, &settings, ownership, &mut rehearsal, stage)
+    let run_end = loop {
+        match run_process(global, plan, &ports, &settings, ownership, &mut rehearsal, lab)
             .await
             .map_err(|e| drive::engine_failure(e, true))?
         {
-            ProcessEnd::Ended(ending) => break ending,
+            ProcessEnd::Ended(run_end) => break run_end,
             ProcessEnd::Crashed(pause) => {
                 ports.clock.sleep(pause).await;
                 ownership = ownership::acquire(&ports, &settings, plan.marker, &run, &load_balancers, false)
@@ -156,35 +156,35 @@ async fn rehearse(global: &Global, plan: &Plan, stage: &RehearsalLab, args: &Reh
             }
         }
     };
-    global.show_ending(&ending);
-    if matches!(ending, Ending::Stopped(..)) {
-        term::print_error("A real run would stay like this until an operator resumes it or rolls it back.");
+    global.show_ending(&run_end);
+    if matches!(run_end, Ending::Stopped(..)) {
+        term::print_error("A real run would stay in this state until an operator resumes or rolls back the run.");
     }
     if let Some(file) = &args.report {
         let records = ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?;
         report::write_page(plan, &records, &term::style(global.color), Some(file))?;
     }
     telemetry.finish().await;
-    Ok(drive::exit_of(&ending))
+    Ok(drive::exit_of(&run_end))
 }
 
-fn settings(plan: &Plan, ports: &Ports, things: usize) -> Settings {
-    let settings = Settings::new(OWNER.into(), "lab".into(), things);
-    // Often enough that several observations decide about a guard.
-    let seldom = (length(plan) / OBSERVATIONS).min(plan.strategy.gates.guard.for_ / 4);
-    let poll = settings.poll.max(seldom).max(ports.clock.of_real(MIN_REAL_POLL).min(MIN_REAL_POLL * 1000));
+fn settings(plan: &Plan, ports: &Ports, resources: usize) -> Settings {
+    let settings = Settings::new(OWNER.into(), "lab".into(), resources);
+    // Observe often enough that several observations decide about a guard.
+    let interval = (length(plan) / OBSERVATIONS).min(plan.strategy.gates.guard.for_ / 4);
+    let poll = settings.poll.max(interval).max(ports.clock.of_real(MIN_REAL_POLL).min(MIN_REAL_POLL * 1000));
     let gap = (poll * 3).max(ports.clock.of_real(MAX_REAL_DELAY));
-    let fresh = settings.max_reading_age.max(ports.clock.of_real(MAX_REAL_DELAY));
-    // A lab faster than real time needs no long deadline for a missing answer.
+    let reading_age = settings.max_reading_age.max(ports.clock.of_real(MAX_REAL_DELAY));
+    // A lab that is faster than real time needs no long deadline for a missing response.
     let deadline =
         if ports.clock.of_real(MIN_REAL_POLL) > MIN_REAL_POLL { Duration::from_secs(2) } else { settings.deadline };
-    Settings { pid: 0, leave_when_frozen: true, poll, gap, max_reading_age: fresh, deadline, ..settings }
+    Settings { pid: 0, leave_when_frozen: true, poll, gap, max_reading_age: reading_age, deadline, ..settings }
 }
 
 /// How a process of the rehearsal ended.
 enum ProcessEnd {
     Ended(Ending),
-    /// The scenario killed it; it restarts after this time.
+    /// The scenario killed the process, which restarts after this time.
     Crashed(Duration),
 }
 
@@ -195,14 +195,14 @@ async fn run_process(
     settings: &Settings,
     ownership: ownership::Ownership,
     rehearsal: &mut RehearsalAudience<'_>,
-    stage: &RehearsalLab,
+    lab: &RehearsalLab,
 ) -> Result<ProcessEnd, EngineError> {
     let interrupt = Interrupt::default();
-    rehearsal.restarted(interrupt.clone());
+    rehearsal.set_interrupt(interrupt.clone());
     let mut run = RunLoop::open(plan, ports.clone(), settings.clone(), ownership, interrupt.clone(), rehearsal).await?;
     tokio::select! {
         biased;
-        pause = crash(stage) => Ok(ProcessEnd::Crashed(pause)),
+        pause = crash(lab) => Ok(ProcessEnd::Crashed(pause)),
         ending = run.drive() => ending.map(ProcessEnd::Ended),
         () = drive::second_stop(global, &interrupt, true) => {
             let stop = crate::domain::run::event::StopReason::Interrupted;
@@ -211,17 +211,14 @@ async fn run_process(
     }
 }
 
-/// Returns when the scenario kills the process.
-async fn crash(stage: &RehearsalLab) -> Duration {
+/// Waits until the scenario kills the process. Returns after how long the process restarts.
+async fn crash(lab: &RehearsalLab) -> Duration {
     loop {
-        if let Some(pause) = stage.shell().change(World::crash_due) {
+        if let Some(pause) = lab.shell().change(World::crash_due) {
             return pause;
         }
-        stage
-            .clock
-            .sleep(
-                Duration::from_secs(1).max(stage.clock.of_real(Duration::from_millis(5)).min(Duration::from_secs(5))),
-            )
+        lab.clock
+            .sleep(Duration::from_secs(1).max(lab.clock.of_real(Duration::from_millis(5)).min(Duration::from_secs(5))))
             .await;
     }
 }

@@ -10,10 +10,10 @@ use crate::cli::args::help_text;
 use crate::cli::args::value::{self, RampStages};
 use crate::domain::run::event::Ramp;
 
-/// The default time between two stages of a rollback.
-const EVERY: Duration = Duration::from_mins(2);
+/// Default time between two stages of a rollback.
+const DEFAULT_STAGE_INTERVAL: Duration = Duration::from_mins(2);
 
-/// `rollback`.
+/// The arguments of `cutover rollback`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = help_text("Examples:
   cutover rollback                               the only unfinished run
@@ -34,7 +34,7 @@ pub struct Rollback {
     /// Target groups that lose all their traffic (globs, in quotes)
     #[arg(long, value_name = "GROUPS", requires_all = ["load_balancer", "back_to"], value_delimiter = ',')]
     pub away_from: Vec<String>,
-    // Accepted only to refuse them with an explanation: many people read them as the opposite direction.
+    // These two options exist only to reject them with an explanation: many people read them as the opposite direction.
     /// Refused: use `--away-from` and `--back-to`
     #[arg(long, hide = true)]
     pub from: Option<String>,
@@ -44,7 +44,7 @@ pub struct Rollback {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
-    /// Roll back in stages, for a cold old cluster; each waits for health
+    /// Roll back in stages; each stage waits for healthy targets
     #[arg(long, value_name = "25,50,100", value_parser = value::ramp_stages)]
     pub ramp: Option<RampStages>,
     /// Time between two stages [default: 2m]
@@ -53,10 +53,10 @@ pub struct Rollback {
     /// Roll back even if the old group has no healthy target
     #[arg(long)]
     pub force: bool,
-    /// Take over from the process that drives the run; it stops
+    /// Take over the run; the process that drives it stops
     #[arg(long)]
     pub take_over: bool,
-    // As in `run`, but hidden: the help of this command must fit on a screen.
+    // The same options as in `run`, but hidden, because the help of this command must fit on a screen.
     /// Write metrics to this file
     #[arg(long, hide = true)]
     pub metrics_file: Option<PathBuf>,
@@ -66,9 +66,9 @@ pub struct Rollback {
 }
 
 impl Rollback {
-    /// The stages of `--ramp`.
+    /// Returns the stages of `--ramp`.
     pub fn ramp(&self) -> Option<Ramp> {
         let percents = self.ramp.as_ref()?.0.clone();
-        Some(Ramp { percents, every: self.every.unwrap_or(EVERY).as_secs() })
+        Some(Ramp { percents, every: self.every.unwrap_or(DEFAULT_STAGE_INTERVAL).as_secs() })
     }
 }

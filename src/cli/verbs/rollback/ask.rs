@@ -1,4 +1,4 @@
-//! The preview of a rollback and its only question.
+//! The preview of a rollback and the question to the operator.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use crate::cli::term;
 use crate::domain::run::event::{GroupStart, RouteStart};
 use crate::plan::model::ClusterName;
 
-/// The most routes that the preview shows.
-const SHOWN: usize = 8;
+/// Maximum number of routes that the preview shows.
+const SHOWN_ROUTES: usize = 8;
 
 /// Shares by cluster, in percent.
 type ByCluster = BTreeMap<ClusterName, f64>;
 
-/// A route's shares by target group, in percent, before and after the rollback.
+/// The shares of a route by target group, in percent, before and after the rollback.
 pub struct RoutePreview {
     label: String,
     now: BTreeMap<String, f64>,
@@ -24,49 +24,50 @@ pub struct RoutePreview {
 }
 
 impl RoutePreview {
-    /// A row from a route's shares by cluster, in percent; empty shares if its groups get no traffic.
+    /// Creates a preview from the shares of a route by cluster, in percent. Empty shares mean that the groups get no
+    /// traffic.
     pub fn of(route: &RouteStart, groups: &BTreeMap<String, GroupStart>, now: &ByCluster, then: &ByCluster) -> Self {
         let name = |cluster: &String| {
             route.groups.get(cluster).and_then(|arn| groups.get(arn)).map_or(cluster, |g| &g.name).clone()
         };
-        let named = |all: &ByCluster| all.iter().map(|(cluster, share)| (name(cluster), *share)).collect();
-        Self { label: route.label.clone(), now: named(now), then: named(then) }
+        let by_name = |all: &ByCluster| all.iter().map(|(cluster, share)| (name(cluster), *share)).collect();
+        Self { label: route.label.clone(), now: by_name(now), then: by_name(then) }
     }
 
     fn line(&self) -> String {
-        let words = |all: &BTreeMap<String, f64>| {
+        let text = |all: &BTreeMap<String, f64>| {
             if all.is_empty() { "no traffic to these groups".to_owned() } else { shares(all) }
         };
-        format!("  {}: {} → {}", self.label, words(&self.now), words(&self.then))
+        format!("  {}: {} → {}", self.label, text(&self.now), text(&self.then))
     }
 }
 
-/// A rollback that is proposed to the operator.
+/// A rollback that the operator must confirm.
 pub struct RollbackPreview<'a> {
-    /// Its source, such as `shop-edge: the shares before run shop-1, from its tags`.
+    /// The source of the shares, such as `shop-edge: the shares before run shop-1, from the tags of the run`.
     pub source: String,
-    /// Every route.
+    /// Previews of all routes that the rollback writes.
     pub rows: Vec<RoutePreview>,
-    /// More lines for the operator.
+    /// Additional lines for the operator.
     pub remarks: Vec<String>,
-    /// The load balancers of the routes, such as `shop-edge`.
+    /// Names of the load balancers that the routes belong to, such as `shop-edge`.
     pub place: String,
-    /// The marker of another owner whose process may still run.
+    /// The marker of another owner, whose process may still run.
     pub other: Option<&'a str>,
 }
 
 impl RollbackPreview<'_> {
     fn lines(&self) -> String {
         let mut lines = vec![self.source.clone()];
-        lines.extend(self.rows.iter().take(SHOWN).map(RoutePreview::line));
-        if self.rows.len() > SHOWN {
-            lines.push(format!("  and {} more", self.rows.len() - SHOWN));
+        lines.extend(self.rows.iter().take(SHOWN_ROUTES).map(RoutePreview::line));
+        if self.rows.len() > SHOWN_ROUTES {
+            lines.push(format!("  and {} more", self.rows.len() - SHOWN_ROUTES));
         }
         lines.extend(self.remarks.iter().map(|remark| format!("  {remark}")));
         lines.join("\n")
     }
 
-    /// The question: it names the direction, with the shares before and after.
+    /// Returns the question. It names the direction, with the shares before and after the rollback.
     fn question(&self) -> String {
         let (gain, lose) =
             (changed_groups(&self.rows, |now, then| then > now), changed_groups(&self.rows, |now, then| then < now));
@@ -81,13 +82,13 @@ impl RollbackPreview<'_> {
             (false, false) => format!("Move {routes} of {} back to {gain} and away from {lose}", self.place),
         };
         match self.other {
-            Some(owner) => format!("{what}, and take over from {owner} (that process stops)?"),
+            Some(owner) => format!("{what}, and take over from {owner} (this stops the other process)?"),
             None => format!("{what}?"),
         }
     }
 }
 
-/// The groups whose share changes in one direction: `shop-old (0 % → 100 %)`.
+/// Returns the target groups whose share changes in one direction, such as `shop-old (0 % → 100 %)`.
 fn changed_groups(rows: &[RoutePreview], which: impl Fn(f64, f64) -> bool) -> String {
     let mut groups: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
     for row in rows {
@@ -97,39 +98,41 @@ fn changed_groups(rows: &[RoutePreview], which: impl Fn(f64, f64) -> bool) -> St
         }
     }
     let groups = groups.into_iter().filter(|(_, changes)| changes.iter().any(|(now, then)| which(*now, *then)));
-    let words = groups.map(|(name, changes)| {
+    let changes_text = groups.map(|(name, changes)| {
         let (now, then): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
         format!("{name} ({} → {})", range(&now), range(&then))
     });
-    words.collect::<Vec<_>>().join(", ")
+    changes_text.collect::<Vec<_>>().join(", ")
 }
 
-/// The range of shares: `0 %`, or `0 to 50 %` if routes differ.
+/// Returns the range of shares, such as `0 %`, or `0 to 50 %` if routes differ.
 fn range(values: &[f64]) -> String {
     let (least, most) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
     let [least, most] = [percent(least), percent(most)];
     if least == most { format!("{most} %") } else { format!("{least} to {most} %") }
 }
 
-/// Shows the proposal and asks, unless `--yes`. Returns whether to take over from another owner.
+/// Shows the preview and asks, unless `--yes` is set. Returns whether to take over from another owner.
 ///
 /// # Errors
-/// Nothing may be written: the operator declines, there is no terminal, or `--yes` does not cover another owner.
+/// Returns a failure if nothing may be written: the operator declines, there is no terminal, or `--yes` is set but
+/// `--take-over` is not although another owner exists.
 pub fn ask(args: &Rollback, proposal: &RollbackPreview<'_>) -> Result<bool, Failure> {
     term::print_error(&proposal.lines());
-    let over = proposal.other.filter(|_| !args.take_over);
-    let said = if args.yes { Ok(true) } else { term::confirm(&proposal.question()) };
-    match (said, over) {
+    let other_owner = proposal.other.filter(|_| !args.take_over);
+    let confirmed = if args.yes { Ok(true) } else { term::confirm(&proposal.question()) };
+    match (confirmed, other_owner) {
         (Ok(true), Some(owner)) if args.yes => {
             let why = format!("another run owns this load balancer (run, owner, since): {owner}; nothing was written");
-            Err(Failure::new(Exit::Locked, why)
-                .next("to roll back anyway (their process stops): repeat the command with --take-over"))
+            Err(Failure::new(Exit::Locked, why).next(
+                "to roll back anyway (this stops the process of the other run): repeat the command with --take-over",
+            ))
         }
-        (Ok(true), over) => Ok(args.take_over || over.is_some()),
+        (Ok(true), other_owner) => Ok(args.take_over || other_owner.is_some()),
         (Ok(false), _) => Err(Failure::new(Exit::Usage, "nothing was written")),
-        (Err(_), over) => {
-            let flags = if over.is_some() { "--yes --take-over" } else { "--yes" };
-            Err(Failure::new(Exit::Usage, "nothing was written: there is no terminal for the question")
+        (Err(_), other_owner) => {
+            let flags = if other_owner.is_some() { "--yes --take-over" } else { "--yes" };
+            Err(Failure::new(Exit::Usage, "nothing was written, because there is no terminal for the question")
                 .next(format!("to do what is shown above, add {flags}")))
         }
     }

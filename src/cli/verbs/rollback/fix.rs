@@ -1,11 +1,11 @@
-//! What the operator does about AWS settings and permissions that a rollback needs.
+//! Advice for AWS settings and permissions that a rollback needs.
 
 use crate::domain::traffic::Unreadable;
 
-/// The message if the region is unknown.
+/// The message if no AWS region is set.
 pub const NO_REGION: &str = "no AWS region is set: set AWS_REGION, or name the load balancer by its ARN";
 
-/// What to do about an unreadable resource.
+/// Returns what the operator can do about an unreadable resource.
 pub fn remedy(why: &Unreadable) -> Option<&'static str> {
     match why {
         Unreadable::Credentials(_) => {

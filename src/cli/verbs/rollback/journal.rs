@@ -1,4 +1,4 @@
-//! A rollback from the journal of a run.
+//! A rollback that uses the journal of a run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,24 +20,26 @@ use crate::engine::marker;
 use crate::engine::request::NO_ROLLBACK;
 use crate::port::store::{LockOwner, Request, Store};
 
-/// Runs the rollback.
+/// Rolls back the run, after the operator has confirmed.
 pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found: StoredRun) -> Result<Exit, Failure> {
     let state = found.state()?;
     if state.retirement.is_some() {
         return Err(retired_failure(&found));
     }
     let holder = store.lock_owner(&found.run.id).await.filter(|_| !args.take_over);
-    // Without a question there is no preview to wait for.
+    // With `--yes` there is no question, so the preview need not be read first.
     let live = if args.yes { LivePreview::default() } else { LivePreview::read(&*store, &found, &state).await };
-    let take_over = ask(args, &proposal(&found, &state, &live, holder.as_ref()))?;
+    let take_over = ask(args, &build_preview(&found, &state, &live, holder.as_ref()))?;
     let (by, _) = owner::owner();
     let request = match args.ramp() {
         Some(ramp) => Request::Ramp { by, force: args.force, ramp },
         None => Request::Rollback { by, force: args.force },
     };
     if let Some(holder) = holder.filter(|_| !take_over) {
-        let asked = store.put_request(&found.run.id, &request).await;
-        asked.map_err(|e| Failure::new(Exit::Internal, e).next("to roll back from here instead: add --take-over"))?;
+        let sent = store.put_request(&found.run.id, &request).await;
+        sent.map_err(|e| {
+            Failure::new(Exit::Internal, e).next("to roll back with this command instead: add --take-over")
+        })?;
         term::print_error(&format!("sent to {} (process {}), which is driving the run", holder.owner, holder.pid));
         if let Some(exit) = follow::follow_rollback(global, &store, &found).await? {
             return Ok(exit);
@@ -46,13 +48,13 @@ pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found:
     steer::roll_back_here(global, store, &found, take_over, &request).await
 }
 
-/// The live state, as far as it could be read.
+/// The live routes and marker, as far as both could be read.
 #[derive(Default)]
 struct LivePreview {
     routes: BTreeMap<RouteId, Split>,
-    /// Another owner's marker.
+    /// The marker of another owner, whose process may still run.
     other: Option<String>,
-    /// Messages about unreadable parts.
+    /// Messages about the parts that could not be read.
     skipped: Vec<String>,
 }
 
@@ -71,13 +73,13 @@ impl LivePreview {
         match mark {
             Ok(Marker::Other(value)) if !marker::has_no_driver(store, &value).await => live.other = Some(value),
             Ok(_) => {}
-            Err(why) => live.skipped.push(format!("unknown whether another run owns the load balancer: {why}")),
+            Err(why) => live.skipped.push(format!("it is unknown whether another run owns the load balancer: {why}")),
         }
         live
     }
 }
 
-fn proposal<'a>(
+fn build_preview<'a>(
     found: &StoredRun,
     state: &State,
     live: &'a LivePreview,
@@ -100,12 +102,12 @@ fn proposal<'a>(
     }
 }
 
-/// The routes that were not deleted.
+/// Returns the routes whose rules were not deleted.
 fn existing(state: &State) -> impl Iterator<Item = (&RouteId, &Route)> {
     state.routes.iter().filter(|(_, route)| !route.is_deleted())
 }
 
-/// The failure of a run whose old cluster is retired, or is being retired.
+/// Returns the failure for a run whose old cluster is retired or is being retired.
 fn retired_failure(found: &StoredRun) -> Failure {
     let (from, to) = (&found.plan.strategy.from, &found.plan.strategy.to);
     let failure = Failure::new(

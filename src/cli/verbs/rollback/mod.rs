@@ -1,5 +1,5 @@
-//! `cutover rollback`: the emergency command. One source has the original shares; the operator sees the live and the
-//! coming shares and is asked once. After that question no other source is tried.
+//! `cutover rollback`: the emergency command. One source provides the original shares; the operator sees the live and
+//! the future shares and is asked once. After this question, no other source is tried.
 
 mod args;
 mod ask;
@@ -13,10 +13,10 @@ use self::source::RollbackSource;
 use crate::app::exit::{Exit, Failure};
 use crate::cli::args::Global;
 
-/// Runs the command.
+/// Runs `cutover rollback`.
 pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
     if args.from.is_some() || args.to.is_some() {
-        return Err(ambiguous(args));
+        return Err(ambiguous_direction(args));
     }
     match source::find(global, args).await? {
         RollbackSource::Journal(store, found) => Box::pin(journal::run(global, args, store, *found)).await,
@@ -27,11 +27,14 @@ pub async fn run(global: &Global, args: &Rollback) -> Result<Exit, Failure> {
     }
 }
 
-/// The failure of `rollback --from X --to Y`: many people read it as "move from X to Y", others as the opposite.
-fn ambiguous(args: &Rollback) -> Failure {
+/// Returns the failure of `rollback --from X --to Y`: many people read these options as "move from X to Y", others as
+/// the opposite.
+fn ambiguous_direction(args: &Rollback) -> Failure {
     let why = "`rollback` has no --from and --to, because they can be read in both directions; nothing was written";
     let load_balancer = args.load_balancer.as_deref().unwrap_or("LB");
     Failure::new(Exit::Usage, why)
-        .next("--back-to names the target groups that get the traffic, --away-from the groups that lose it:")
+        .next(
+            "--back-to names the target groups that get the traffic, --away-from the target groups that lose traffic:",
+        )
         .next(format!("cutover rollback --load-balancer {load_balancer} --back-to GROUPS --away-from GROUPS"))
 }

@@ -1,6 +1,6 @@
-//! Finds the source of a rollback, in this order: the named run, plan or load balancer; the only unfinished run of this
-//! store; the only load balancer with a marker; the only one with weights in tags. Otherwise it lists all candidates.
-//! Nothing here writes or asks.
+//! Finds the source of a rollback, in this order: the run, plan or load balancer that the command line names; the only
+//! unfinished run in this store; the only load balancer with a marker; the only load balancer with weights in its tags.
+//! If there is no unique source, the failure lists all candidates. This module must not write or ask.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,30 +23,30 @@ use crate::plan::selector;
 use crate::port::Detail;
 use crate::port::store::{RunSummary, Store, is_run_of};
 
-/// The source of a rollback.
+/// The source of the original shares for a rollback.
 pub enum RollbackSource {
     /// The journal of a run.
     Journal(Arc<dyn Store>, Box<StoredRun>),
     /// The tags of a run.
     Tags(TagSource),
-    /// The groups that the command line names.
+    /// The target groups that the command line names.
     Groups(Selector, Option<Arc<dyn Store>>),
 }
 
-/// Load balancers whose tags are the source.
+/// Load balancers whose tags are the source of a rollback.
 pub struct TagSource {
-    /// The load balancers.
+    /// Names or ARNs of the load balancers.
     pub load_balancers: Vec<Selector>,
     /// The store of the runs, if it can be reached.
     pub store: Option<Arc<dyn Store>>,
-    /// The failure if the tags have no weights.
+    /// The failure to report if the tags contain no weights.
     pub otherwise: Option<Failure>,
 }
 
-/// Finds the source.
+/// Finds the source of a rollback.
 ///
 /// # Errors
-/// There is no source, or more than one: the failure names all of them, each with its command.
+/// Returns a failure if there is no source or more than one. The failure lists all candidates, each with its command.
 pub async fn find(global: &Global, args: &Rollback) -> Result<RollbackSource, Failure> {
     match &args.load_balancer {
         Some(load_balancer) => of_load_balancer(global, args, load_balancer).await,
@@ -94,7 +94,7 @@ async fn of_load_balancer(global: &Global, args: &Rollback, load_balancer: &str)
     }
 }
 
-/// Whether a run moves the traffic of a load balancer.
+/// Returns whether a run moves the traffic of a load balancer.
 fn moves_traffic_of(run: &RunSummary, selector: &Selector) -> bool {
     run.load_balancers.iter().any(|arn| match selector {
         Selector::Arn(wanted) => arn == wanted,
@@ -103,7 +103,7 @@ fn moves_traffic_of(run: &RunSummary, selector: &Selector) -> bool {
     })
 }
 
-/// The command that rolls a run back.
+/// Returns the command that rolls back a run, with the run's outcome as a comment.
 fn rollback_command(run: &RunSummary) -> String {
     let how = run.finished.map_or_else(|| "unfinished".to_owned(), |outcome| format!("{outcome:?}").to_lowercase());
     format!("cutover rollback {}    # {how}", run.id)
@@ -115,7 +115,7 @@ async fn of_target(global: &Global, target: Option<&str>) -> Result<RollbackSour
             Ok(found) => return Ok(RollbackSource::Journal(store, Box::new(found))),
             Err(failure) => (Some(store), failure),
         },
-        // The store cannot be reached; the load balancer's tags may be.
+        // The store cannot be reached, but the tags of the load balancer may still be readable.
         Err(failure) => (None, failure),
     };
     let runs = match &store {
@@ -124,11 +124,11 @@ async fn of_target(global: &Global, target: Option<&str>) -> Result<RollbackSour
     };
     let plan = target.filter(|t| *t == "-" || Path::new(t).exists()).and_then(|t| find::plan_file(t, false).ok());
     let name = plan.as_ref().map(|p| p.name.as_str()).or(target);
-    let meant = |r: &&RunSummary| r.finished.is_none() && name.is_none_or(|n| r.plan == n || r.id == n);
+    let is_meant = |r: &&RunSummary| r.finished.is_none() && name.is_none_or(|n| r.plan == n || r.id == n);
     let tagged =
         |load_balancers, otherwise| RollbackSource::Tags(TagSource { load_balancers, store: store.clone(), otherwise });
-    match runs.iter().filter(meant).collect::<Vec<_>>().as_slice() {
-        // Its journal cannot be opened, otherwise it would have been found.
+    match runs.iter().filter(is_meant).collect::<Vec<_>>().as_slice() {
+        // The journal of this run cannot be opened; otherwise the run would have been found.
         [run] if !run.load_balancers.is_empty() => {
             term::print_error(&format!("{failure}\nreading the load balancer's tags instead"));
             let selectors = run.load_balancers.iter().cloned().map(Selector::Arn).collect();
@@ -152,15 +152,16 @@ async fn of_target(global: &Global, target: Option<&str>) -> Result<RollbackSour
     }
 }
 
-/// Why there is no single run with tags on load balancers.
+/// Why the tags on load balancers do not identify exactly one run.
 enum NoTagSource {
-    /// There are several runs, each with its command.
+    /// The tags name several runs; the failure lists them, each with its command.
     Several(Failure),
-    /// There is none, or that is unknown: lines with the reason.
+    /// The tags name no run, or the tags could not be searched; the lines say why.
     Unknown(Vec<String>),
 }
 
-/// The load balancers of the region with the marker of a single run (of the named plan); else those with its weights.
+/// Returns the load balancers in the region that have the marker of exactly one run (of the named plan), otherwise the
+/// load balancers that have the weights of exactly one run.
 async fn balancers_with_tags(plan: Option<&str>) -> Result<Vec<Selector>, NoTagSource> {
     let config = connect::aws_config(None).await;
     let Some(region) = config.region() else {
@@ -181,12 +182,12 @@ async fn balancers_with_tags(plan: Option<&str>) -> Result<Vec<Selector>, NoTagS
     for key in [marker::KEY, route_tag::KEY] {
         let run_of = if key == marker::KEY { marker::run_of } else { balancer_tag::run_of };
         let run = |lb: &LoadBalancer| lb.tags.get(key).map_or("", |value| run_of(value)).to_owned();
-        let meant = |run: &str| plan.is_none_or(|plan| run == plan || is_run_of(run, plan));
+        let is_meant = |run: &str| plan.is_none_or(|plan| run == plan || is_run_of(run, plan));
         let mut runs: BTreeMap<String, Vec<&LoadBalancer>> = BTreeMap::new();
         for lb in found.iter().filter(|lb| lb.tags.contains_key(key)) {
             runs.entry(run(lb)).or_default().push(lb);
         }
-        runs.retain(|run, _| meant(run));
+        runs.retain(|run, _| is_meant(run));
         if runs.len() > 1 {
             let failure =
                 Failure::new(Exit::Usage, format!("{} runs have tags on load balancers: name one of them", runs.len()));

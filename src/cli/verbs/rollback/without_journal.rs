@@ -1,5 +1,5 @@
-//! A rollback without a journal: from the tags of a run, or to the groups that the command line names. It starts a run
-//! of its own.
+//! A rollback without a journal: from the tags of a run, or to the target groups that the command line names. Each such
+//! rollback starts a new run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,10 +29,10 @@ use crate::plan::model::Selector;
 use crate::port::store::{Heartbeat, Store, StoreError, run_id};
 use crate::port::{Clock, LoadBalancerApi};
 
-/// Rolls back to the weights in tags.
+/// Rolls back to the weights that are stored in tags.
 ///
 /// # Errors
-/// No tag has weights; then nothing is written.
+/// Returns a failure if no tag contains weights; then nothing is written.
 pub async fn by_tags(global: &Global, args: &Rollback, tagged: TagSource) -> Result<Exit, Failure> {
     let TagSource { load_balancers, store, otherwise } = tagged;
     let Some(first) = load_balancers.first() else { return Err(otherwise.unwrap_or_else(no_tags)) };
@@ -40,23 +40,25 @@ pub async fn by_tags(global: &Global, args: &Rollback, tagged: TagSource) -> Res
     let balancer = connect::retrying_balancer(&config);
     let read =
         async |selector: &Selector| read_balancer::read_for_rollback(selector, &balancer, &SystemClock, true).await;
-    let seen = join_all(load_balancers.iter().map(read))
+    let readings = join_all(load_balancers.iter().map(read))
         .await
         .into_iter()
         .collect::<Result<Vec<_>, _>>()
         .map_err(read_failure)?;
-    let markers = markers_of(&seen);
-    let told = match from_tags::started(&seen, markers.first().map(|value| marker::run_of(value))) {
-        Ok(told) => told,
-        Err(error) => return Err(no_source(otherwise, error, &seen)),
+    let markers = markers_of(&readings);
+    let original = match from_tags::started(&readings, markers.first().map(|value| marker::run_of(value))) {
+        Ok(original) => original,
+        Err(error) => return Err(no_source(otherwise, error, &readings)),
     };
-    let source = format!("{}: the shares before run {}, from its tags", places(&seen), told.run);
-    let cause = format!("rollback from the tags of {}", told.run);
-    let back = ProposedRollback { config, way: told.rollback, seen, store, markers, owners_gone: false };
-    propose(global, args, back, source, cause).await
+    let source =
+        format!("{}: the shares before run {}, from the tags of the run", load_balancer_names(&readings), original.run);
+    let cause = format!("rollback from the tags of {}", original.run);
+    let rollback =
+        ProposedRollback { config, way: original.rollback, readings, store, markers, owners_have_ended: false };
+    propose(global, args, rollback, source, cause).await
 }
 
-/// Rolls back to the groups that the command line names.
+/// Rolls back to the target groups that the command line names.
 pub async fn by_groups(
     global: &Global,
     args: &Rollback,
@@ -64,23 +66,25 @@ pub async fn by_groups(
     store: Option<Arc<dyn Store>>,
 ) -> Result<Exit, Failure> {
     let config = aws_of(selector).await?;
-    let seen = read_balancer::read_for_rollback(selector, &connect::retrying_balancer(&config), &SystemClock, false)
-        .await
-        .map_err(read_failure)?;
-    let way = from_names::started(&seen, &args.back_to, &args.away_from)
+    let readings =
+        read_balancer::read_for_rollback(selector, &connect::retrying_balancer(&config), &SystemClock, false)
+            .await
+            .map_err(read_failure)?;
+    let way = from_names::started(&readings, &args.back_to, &args.away_from)
         .map_err(|e| Failure::new(Exit::Usage, e).next("nothing was written"))?;
     let source = format!(
         "{}: back to {}, away from {}",
-        seen.load_balancer.name,
+        readings.load_balancer.name,
         args.back_to.join(", "),
         args.away_from.join(", ")
     );
-    let seen = vec![seen];
-    let back = ProposedRollback { config, way, markers: markers_of(&seen), seen, store, owners_gone: false };
-    propose(global, args, back, source, "rollback to named groups".to_owned()).await
+    let readings = vec![readings];
+    let rollback =
+        ProposedRollback { config, way, markers: markers_of(&readings), readings, store, owners_have_ended: false };
+    propose(global, args, rollback, source, "rollback to named groups".to_owned()).await
 }
 
-/// The AWS configuration in the region of a load balancer; an error without a region.
+/// Returns the AWS configuration for the region of a load balancer, or a failure if the region is unknown.
 async fn aws_of(selector: &Selector) -> Result<SdkConfig, Failure> {
     let config = connect::aws_config_for(selector).await;
     if config.region().is_none() {
@@ -89,35 +93,36 @@ async fn aws_of(selector: &Selector) -> Result<SdkConfig, Failure> {
     Ok(config)
 }
 
-/// The markers on the load balancers.
-fn markers_of(seen: &[LoadBalancerReading]) -> Vec<String> {
-    seen.iter().filter_map(|s| s.load_balancer.tags.get(KEY)).cloned().collect()
+/// Returns the markers on the load balancers.
+fn markers_of(readings: &[LoadBalancerReading]) -> Vec<String> {
+    readings.iter().filter_map(|s| s.load_balancer.tags.get(KEY)).cloned().collect()
 }
 
-fn places(seen: &[LoadBalancerReading]) -> String {
-    seen.iter().map(|s| s.load_balancer.name.as_str()).collect::<Vec<_>>().join(", ")
+fn load_balancer_names(readings: &[LoadBalancerReading]) -> String {
+    readings.iter().map(|s| s.load_balancer.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn no_tags() -> Failure {
-    Failure::new(Exit::Usage, "no load balancer was found").next("name one: cutover rollback --load-balancer LB")
+    Failure::new(Exit::Usage, "no load balancer was found").next("to name one: cutover rollback --load-balancer LB")
 }
 
-/// The failure if no source knows the original shares, with the commands that name the groups instead.
-fn no_source(otherwise: Option<Failure>, error: EmergencyError, seen: &[LoadBalancerReading]) -> Failure {
+/// Returns the failure for the case that no source contains the original shares. The failure has the commands that name
+/// the target groups instead.
+fn no_source(otherwise: Option<Failure>, error: EmergencyError, readings: &[LoadBalancerReading]) -> Failure {
     let failure = match otherwise {
         Some(failure) => failure.next(error.to_string()),
         None => Failure::new(Exit::Usage, error),
     };
-    let failure = seen.iter().flat_map(|s| s.skipped.iter().cloned()).fold(failure, Failure::next);
+    let failure = readings.iter().flat_map(|s| s.skipped.iter().cloned()).fold(failure, Failure::next);
     let line = |s: &LoadBalancerReading| {
         let groups = s.names().into_values().collect::<Vec<_>>().join(", ");
         format!(
-            "cutover rollback --load-balancer {} --back-to GROUPS --away-from GROUPS    # its groups: {groups}",
+            "cutover rollback --load-balancer {} --back-to GROUPS --away-from GROUPS    # target groups: {groups}",
             s.load_balancer.name
         )
     };
-    let failure = failure.next("name the groups that get the traffic, and the groups that lose it:");
-    seen.iter().map(line).fold(failure, Failure::next)
+    let failure = failure.next("name the target groups that get the traffic, and the target groups that lose traffic:");
+    readings.iter().map(line).fold(failure, Failure::next)
 }
 
 fn read_failure(error: BalancerReadError) -> Failure {
@@ -131,23 +136,23 @@ fn read_failure(error: BalancerReadError) -> Failure {
     }
 }
 
-/// A rollback before it is proposed.
+/// A rollback that the operator has not confirmed yet.
 struct ProposedRollback {
     config: SdkConfig,
     way: PreparedRollback,
-    seen: Vec<LoadBalancerReading>,
+    readings: Vec<LoadBalancerReading>,
     store: Option<Arc<dyn Store>>,
-    /// Other runs' markers, as they were read.
+    /// Values of the markers of other runs.
     markers: Vec<String>,
-    /// Whether no process drives their runs any more.
-    owners_gone: bool,
+    /// Whether none of these runs has a process that drives it.
+    owners_have_ended: bool,
 }
 
 impl ProposedRollback {
-    /// Routes that may need a rollback but that stay as they are, each with the reason.
-    fn unknown(&self) -> Vec<String> {
+    /// Returns the routes that may need a rollback but are not changed, each with the reason.
+    fn unclear_routes(&self) -> Vec<String> {
         let groups = &self.way.started.groups;
-        let unread = self.seen.iter().flat_map(|s| s.listeners.iter().flat_map(|(l, _)| &l.unread));
+        let unread = self.readings.iter().flat_map(|s| s.listeners.iter().flat_map(|(l, _)| &l.unread));
         let unread =
             unread.filter(|u| u.may_concern(groups.keys())).map(|u| format!("{} cannot be read: {}", u.label, u.why));
         self.way.unclear.iter().cloned().chain(unread).collect()
@@ -158,14 +163,14 @@ impl ProposedRollback {
         let carriers =
             started.groups.iter().filter(|(arn, _)| started.routes.iter().any(|r| r.content.split.carries(arn)));
         let way_back = carriers.map(|(arn, g)| {
-            if self.seen.iter().any(|s| s.health.get(arn).is_some_and(Result::is_ok)) {
+            if self.readings.iter().any(|s| s.health.get(arn).is_some_and(Result::is_ok)) {
                 format!("way back: {} has {} healthy targets", g.name, g.healthy)
             } else {
                 format!("way back: the health of {} is unknown", g.name)
             }
         });
         let stays = unknown.iter().map(|route| format!("stays as it is: {route}"));
-        way_back.chain(stays).chain(self.seen.iter().flat_map(|s| s.skipped.iter().cloned())).collect()
+        way_back.chain(stays).chain(self.readings.iter().flat_map(|s| s.skipped.iter().cloned())).collect()
     }
 
     fn rows(&self) -> Vec<RoutePreview> {
@@ -184,40 +189,40 @@ impl ProposedRollback {
     }
 }
 
-/// Proposes the rollback. On a yes, starts a run for it, which uses the readings of the proposal.
+/// Shows the rollback to the operator. If the operator confirms, starts a run, which uses the readings of the preview.
 async fn propose(
     global: &Global,
     args: &Rollback,
-    mut back: ProposedRollback,
+    mut rollback: ProposedRollback,
     source: String,
     cause: String,
 ) -> Result<Exit, Failure> {
-    let unknown = back.unknown();
-    // An owner whose process is known to be gone does not block a rollback.
+    let unknown = rollback.unclear_routes();
+    // An owner whose process has ended does not block a rollback.
     let mut other = None;
-    for value in back.markers.clone() {
-        let gone = match &back.store {
+    for value in rollback.markers.clone() {
+        let driver_gone = match &rollback.store {
             Some(store) => marker::has_no_driver(&**store, &value).await,
             None => false,
         };
-        other = other.or(Some(value).filter(|_| !gone));
+        other = other.or(Some(value).filter(|_| !driver_gone));
     }
-    back.owners_gone = other.is_none();
+    rollback.owners_have_ended = other.is_none();
     let proposal = RollbackPreview {
         source,
-        rows: back.rows(),
-        remarks: back.remarks(&unknown),
-        place: places(&back.seen),
+        rows: rollback.rows(),
+        remarks: rollback.remarks(&unknown),
+        place: load_balancer_names(&rollback.readings),
         other: other.as_deref(),
     };
     let take_over = ask(args, &proposal)?;
-    start_rollback(global, args, back, take_over, cause, &unknown).await
+    start_rollback(global, args, rollback, take_over, cause, &unknown).await
 }
 
 async fn start_rollback(
     global: &Global,
     args: &Rollback,
-    back: ProposedRollback,
+    rollback: ProposedRollback,
     take_over: bool,
     cause: String,
     unknown: &[String],
@@ -225,11 +230,11 @@ async fn start_rollback(
     let ProposedRollback {
         config,
         way: PreparedRollback { plan, started, .. },
-        seen,
+        readings,
         store,
         markers,
-        owners_gone: deserted,
-    } = back;
+        owners_have_ended: owners_ended,
+    } = rollback;
     let (owner, host) = owner::owner();
     let settings = Settings::new(owner.clone(), host.clone(), started.groups.len());
     let run = run_id(&plan.name, SystemClock.now(), &mut fastrand::Rng::new());
@@ -246,15 +251,15 @@ async fn start_rollback(
         Some(ramp) => Event::RampStarted { cause, by, ramp, force, request },
         None => Event::RollbackStarted { cause, by, trigger: Trigger::Operator, to_step: None, force, request },
     };
-    // The locks come first: a refused rollback must not leave an unfinished run behind. Without a store, a second check
-    // could not find out again that no process drives the marker's run.
-    let take_over = take_over || (deserted && !ports.store.is_durable());
+    // Acquire the locks first: a refused rollback must not leave an unfinished run behind. Without a store, a second
+    // check could not find out again that no process drives the run of the marker.
+    let take_over = take_over || (owners_ended && !ports.store.is_durable());
     let there = Some(markers.into_iter().next().map_or(There::Missing, There::Other));
     let ownership =
         ownership::acquire_to_restore(&ports, &settings, plan.marker, &run, &started.load_balancers, take_over, there)
             .await;
     let ownership = ownership.map_err(|e| drive::ownership_failure(e, "the same command with --take-over"))?;
-    let health = Event::Health { groups: seen.iter().flat_map(LoadBalancerReading::counts).collect() };
+    let health = Event::Health { groups: readings.iter().flat_map(LoadBalancerReading::counts).collect() };
     let events = [Event::Started(Box::new(started)), health, cause];
     if let Err(error) = journal(&ports, &run, &events).await {
         ports.store = memory_store(&error);
@@ -264,9 +269,9 @@ async fn start_rollback(
         };
         made.map_err(|e| Failure::new(Exit::Internal, e))?;
     }
-    let at = seen.iter().map(|s| s.at).min();
-    // From here on the journal has all of it.
-    drop((seen, events));
+    let at = readings.iter().map(|s| s.at).min();
+    // From here on, the journal contains all of this data.
+    drop((readings, events));
     let look = Heartbeat {
         owner,
         host,
@@ -277,7 +282,7 @@ async fn start_rollback(
         verified_at: at,
         interval_seconds: None,
     };
-    // If this fails, everything is only read once more.
+    // If this write fails, the only effect is that everything is read once more.
     let _ = ports.store.put_heartbeat(&run, &look).await;
     drive::Drive { unknown, ..drive::Drive::new(&plan, ports, settings, ownership) }
         .run(global)
@@ -285,11 +290,14 @@ async fn start_rollback(
         .map(Exit::done_if_rolled_back)
 }
 
-/// The store with the new run; in memory if that fails (a full disk, no home directory).
+/// Returns the store with the new run; a store in memory if the run cannot be created (a full disk, no home directory).
 async fn store_with_run(store: Option<Arc<dyn Store>>, run: &str) -> Arc<dyn Store> {
     let made = match store {
         Some(store) => store.create(run).await.map(|()| store),
-        None => Err(StoreError::Unusable { place: "the store of the runs".into(), why: "it cannot be reached".into() }),
+        None => Err(StoreError::Unusable {
+            place: "the store of the runs".into(),
+            why: "the store cannot be reached".into(),
+        }),
     };
     match made {
         Ok(store) => store,
