@@ -1,6 +1,5 @@
-//! Counts the calls that this process makes to AWS, to clusters and to metric sources, by outcome; records them one by
-//! one only
-//! on demand. It stores no content of requests or answers, only their kind.
+//! Counts the calls that this process makes to AWS, to clusters and to metric sources, by outcome. Records single calls
+//! only on demand. Stores the kind of a call, but no content of requests or responses.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -21,41 +20,41 @@ use http::{Method, Request, Response};
 use jiff::Timestamp;
 use tower::{Layer, Service};
 
-/// Limit of recorded calls; older ones are dropped.
+/// The maximum number of recorded calls. Older calls are dropped.
 const MAX_RECORDED: usize = 4096;
 
-/// A call.
+/// A recorded call to an API.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
-    /// `Elastic Load Balancing v2`, `STS`, `EKS`, `kubernetes`, `prometheus`, …
+    /// The name of the called service, such as `Elastic Load Balancing v2`, `STS`, `EKS`, `kubernetes` or `prometheus`.
     pub service: String,
-    /// `ModifyRule`, `list pods`, …
+    /// The name of the operation, such as `ModifyRule` or `list pods`.
     pub operation: String,
-    /// Its outcome.
+    /// The outcome of the call.
     pub outcome: CallOutcome,
-    /// When it started.
+    /// The time when the call started.
     pub started: Timestamp,
-    /// Its duration.
+    /// The duration of the call.
     pub duration: Duration,
 }
 
-/// Outcome of a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CallOutcome {
-    /// A successful answer.
+    /// The response was successful.
     Ok,
-    /// Throttled.
+    /// The service throttled the call.
     Throttled,
-    /// Refused (4xx).
+    /// The service refused the call (HTTP 4xx).
     Refused,
-    /// A server error (5xx).
+    /// The service failed (HTTP 5xx).
     Failed,
-    /// No answer.
+    /// There was no response.
     Unanswered,
 }
 
 impl CallOutcome {
-    /// The name in metrics and traces.
+    /// Returns the name of the outcome in metrics and traces.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -66,7 +65,7 @@ impl CallOutcome {
         }
     }
 
-    /// The outcome for an HTTP status; `None`: no answer.
+    /// Returns the outcome for an HTTP status; `None`: there was no response.
     pub fn from_status(status: Option<u16>) -> Self {
         match status {
             None => Self::Unanswered,
@@ -79,7 +78,7 @@ impl CallOutcome {
 }
 
 impl Call {
-    /// Whether the call is a write.
+    /// Returns whether the call is a write.
     pub fn is_write(&self) -> bool {
         !["Describe", "Get", "List", "get ", "list ", "query", "probe"]
             .iter()
@@ -87,12 +86,12 @@ impl Call {
     }
 }
 
-/// Number and duration of calls.
+/// The number and the duration of calls.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Counts {
-    /// By service, operation and outcome.
+    /// The number of calls, by service, operation and outcome.
     pub calls: BTreeMap<(String, String, CallOutcome), u64>,
-    /// By service and operation.
+    /// The number of calls and their total duration, by service and operation.
     pub durations: BTreeMap<(String, String), (u64, Duration)>,
 }
 
@@ -101,19 +100,19 @@ struct CallLog {
     recorded: Option<VecDeque<Call>>,
 }
 
-static DESK: Mutex<CallLog> =
+static CALL_LOG: Mutex<CallLog> =
     Mutex::new(CallLog { counts: Counts { calls: BTreeMap::new(), durations: BTreeMap::new() }, recorded: None });
 
 fn call_log() -> MutexGuard<'static, CallLog> {
-    DESK.lock().unwrap_or_else(PoisonError::into_inner)
+    CALL_LOG.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The counts of this process so far.
+/// Returns the counts of this process so far.
 pub fn counts() -> Counts {
     call_log().counts.clone()
 }
 
-/// Starts recording single calls.
+/// Starts to record single calls.
 pub fn start_recording() {
     call_log().recorded.get_or_insert_default();
 }
@@ -123,27 +122,27 @@ pub fn take_recorded() -> Vec<Call> {
     call_log().recorded.as_mut().map(|kept| kept.drain(..).collect()).unwrap_or_default()
 }
 
-/// A call in progress.
+/// A timer of one call in progress.
 pub struct CallTimer {
     at: Timestamp,
     since: Instant,
 }
 
 impl CallTimer {
-    /// Starts now.
+    /// Starts the timer.
     pub fn start() -> Self {
         Self { at: Timestamp::now(), since: Instant::now() }
     }
 
-    /// Ends the call and counts it.
+    /// Stops the timer and counts the call.
     pub fn finish(&self, service: &str, operation: &str, outcome: CallOutcome) {
         let took = self.since.elapsed();
         let (service, operation) = (service.to_owned(), operation.to_owned());
-        let mut desk = call_log();
-        *desk.counts.calls.entry((service.clone(), operation.clone(), outcome)).or_default() += 1;
-        let (count, sum) = desk.counts.durations.entry((service.clone(), operation.clone())).or_default();
+        let mut log = call_log();
+        *log.counts.calls.entry((service.clone(), operation.clone(), outcome)).or_default() += 1;
+        let (count, sum) = log.counts.durations.entry((service.clone(), operation.clone())).or_default();
         (*count, *sum) = (*count + 1, *sum + took);
-        if let Some(kept) = &mut desk.recorded {
+        if let Some(kept) = &mut log.recorded {
             if kept.len() >= MAX_RECORDED {
                 kept.pop_front();
             }
@@ -152,7 +151,7 @@ impl CallTimer {
     }
 }
 
-/// Counts the calls of an AWS SDK client, each attempt separately.
+/// An interceptor that counts the calls of an AWS SDK client. Each attempt counts.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AwsCallCounter;
 
@@ -187,29 +186,29 @@ impl Intercept for AwsCallCounter {
         _: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let (Some(begun), Some(what)) = (bag.load::<CallTimer>(), bag.load::<Metadata>()) {
+        if let (Some(timer), Some(what)) = (bag.load::<CallTimer>(), bag.load::<Metadata>()) {
             let answer = call.response();
             let outcome = match CallOutcome::from_status(answer.map(|a| a.status().as_u16())) {
-                // Most services report throttling as 400 or 503.
+                // Most AWS services report throttling with the status 400 or 503.
                 CallOutcome::Refused | CallOutcome::Failed
-                    if answer.and_then(|a| a.body().bytes()).is_some_and(throttles) =>
+                    if answer.and_then(|a| a.body().bytes()).is_some_and(is_throttled) =>
                 {
                     CallOutcome::Throttled
                 }
                 other => other,
             };
-            begun.finish(what.service(), what.name(), outcome);
+            timer.finish(what.service(), what.name(), outcome);
         }
         Ok(())
     }
 }
 
-fn throttles(body: &[u8]) -> bool {
+fn is_throttled(body: &[u8]) -> bool {
     let body = String::from_utf8_lossy(body);
     ["Throttling", "TooManyRequests", "RequestLimitExceeded"].iter().any(|code| body.contains(code))
 }
 
-/// Counts the calls of a Kubernetes client.
+/// A layer that counts the calls of a Kubernetes client.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct KubernetesCallLayer;
 
@@ -221,7 +220,7 @@ impl<S> Layer<S> for KubernetesCallLayer {
     }
 }
 
-/// The service of [`KubernetesCallLayer`].
+/// The service that [`KubernetesCallLayer`] builds.
 #[derive(Debug, Clone)]
 pub struct CountedService<S>(S);
 
@@ -241,11 +240,11 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let (begun, operation) = (CallTimer::start(), operation(request.method(), request.uri().path()));
+        let (timer, operation) = (CallTimer::start(), operation(request.method(), request.uri().path()));
         let answer = self.0.call(request);
         Box::pin(async move {
             let answer = answer.await;
-            begun.finish(
+            timer.finish(
                 "kubernetes",
                 &operation,
                 CallOutcome::from_status(answer.as_ref().ok().map(|a: &Response<B>| a.status().as_u16())),
@@ -255,7 +254,7 @@ where
     }
 }
 
-/// The name of a call, such as `list pods` or `patch targetgroupbindings`, with the API's verbs.
+/// Returns the name of a call, such as `list pods` or `patch targetgroupbindings`, with the API's verbs.
 fn operation(method: &Method, path: &str) -> String {
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
     let inside = match parts.first() {
@@ -283,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kubernetes_call_is_named_by_verb_and_resource() {
+    fn kubernetes_operation_has_verb_and_resource() {
         let of = |method, path| operation(&method, path);
         assert_eq!(of(Method::GET, "/api/v1/namespaces/shop/pods"), "list pods");
         assert_eq!(of(Method::GET, "/api/v1/namespaces/kube-system"), "get namespaces");
@@ -297,10 +296,10 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_follows_from_the_status() {
+    fn outcome_is_derived_from_the_status() {
         let all =
             [Some(200), Some(404), Some(429), Some(503), None].map(CallOutcome::from_status).map(CallOutcome::name);
         assert_eq!(all, ["ok", "refused", "throttled", "failed", "unanswered"]);
-        assert!(throttles(b"<Code>Throttling</Code>") && !throttles(b"<Code>AccessDenied</Code>"));
+        assert!(is_throttled(b"<Code>Throttling</Code>") && !is_throttled(b"<Code>AccessDenied</Code>"));
     }
 }

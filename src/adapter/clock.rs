@@ -1,4 +1,4 @@
-//! Clocks: the system's, and the lab's, which runs faster or in virtual time.
+//! Clocks: the system clock, and the clock of the lab, which runs faster or in virtual time.
 
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,18 +10,16 @@ use tokio::time::Instant;
 use crate::base::time::later;
 use crate::port::Clock;
 
-/// The system clock as read at the start of the process, continued by a monotonic clock. The process does not follow
-/// later
-/// changes by a person or NTP: a change forward would shorten what has to last, such as the settling of a step or the
-/// time in
-/// which a write may still take effect; a change back would leave the traffic unguarded for as long.
+/// The system clock. It reads the time once when the process starts, and a monotonic clock continues it. Later changes
+/// by a person or NTP have no effect. A change forward would shorten waits, such as the settle time of a step or the
+/// time in which a write may still take effect. A change back would leave the traffic unguarded for as long.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
-static STEADY: LazyLock<SteadyClock> = LazyLock::new(|| SteadyClock::new(Timestamp::now(), since_boot()));
+static STEADY_CLOCK: LazyLock<SteadyClock> = LazyLock::new(|| SteadyClock::new(Timestamp::now(), since_boot()));
 
-/// Time since the machine started, including the time in which it slept: a run has to notice that nothing was observed
-/// then.
+/// Returns the time since the machine started, including the time in which it slept. A run must notice that it observed
+/// nothing during that sleep.
 fn since_boot() -> Duration {
     #[cfg(target_os = "linux")]
     let clock = rustix::time::ClockId::Boottime;
@@ -33,7 +31,7 @@ fn since_boot() -> Duration {
 #[async_trait]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        STEADY.now(since_boot())
+        STEADY_CLOCK.now(since_boot())
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -45,7 +43,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that nobody can set, derived from one that can be set.
+/// A clock that nobody can set. It is derived from a clock that can be set.
 #[derive(Debug, Clone, Copy)]
 pub struct SteadyClock {
     wall: Timestamp,
@@ -53,7 +51,7 @@ pub struct SteadyClock {
 }
 
 impl SteadyClock {
-    /// Starts at `wall`, when the monotonic clock shows `passed`.
+    /// Creates a clock that shows `wall` when the monotonic clock shows `passed`.
     pub const fn new(wall: Timestamp, passed: Duration) -> Self {
         Self { wall, passed }
     }
@@ -73,44 +71,44 @@ pub struct LabClock {
     beat: Option<Arc<Mutex<ClockBeat>>>,
 }
 
-/// Progress of a clock that needs beats, in tokio's time: up to the last beat, and when that was.
+/// The progress of a clock that needs beats, in tokio's time: the time at the last beat, and the instant of that beat.
 #[derive(Debug)]
 struct ClockBeat {
     elapsed: Duration,
     at: Instant,
 }
 
-/// Time for which a clock that needs beats runs on after each beat.
+/// The time for which a clock that needs beats continues after each beat.
 const BEAT_LENGTH: Duration = Duration::from_millis(10);
 
 impl LabClock {
-    /// Starts now; call it in a tokio runtime. `speed` is greater than 0.
+    /// Creates a clock that starts now. Call this in a tokio runtime. `speed` is greater than 0.
     pub fn new(start: Timestamp, speed: f64) -> Self {
         Self { start, origin: Instant::now(), speed, beat: None }
     }
 
-    /// Returns a clock that stops shortly after each [`LabClock::beat`]. If a busy machine delays the beats, the lab's
-    /// time waits: at
-    /// hundreds of times real speed, a delay would otherwise look like hours without a reading.
+    /// Returns a clock that stops shortly after each [`LabClock::beat`]. If a busy machine delays the beats, the time
+    /// of the lab waits. Without beats, at hundreds of times real speed, a delay would look like hours without a
+    /// reading.
     #[must_use]
     pub fn with_beats(self) -> Self {
         let beat = ClockBeat { elapsed: self.origin.elapsed(), at: Instant::now() };
         Self { beat: Some(Arc::new(Mutex::new(beat))), ..self }
     }
 
-    /// Lets a clock that needs beats run on. Call it much more often than every 10 ms of tokio's time.
+    /// Continues a clock that needs beats. Call this much more often than every 10 ms of tokio's time.
     pub fn beat(&self) {
         if let Some(beat) = &self.beat {
             lock(beat).record();
         }
     }
 
-    /// Time since the start, in tokio's time.
+    /// Returns the time since the start, in tokio's time.
     fn elapsed(&self) -> Duration {
         self.beat.as_ref().map_or_else(|| self.origin.elapsed(), |beat| lock(beat).elapsed())
     }
 
-    /// Speed relative to tokio's clock.
+    /// Returns the speed relative to tokio's clock.
     pub fn speed(&self) -> f64 {
         self.speed
     }
@@ -162,24 +160,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_clock_starts_at_the_machines_time() {
+    fn system_clock_starts_at_the_time_of_the_machine() {
         let (before, now, again) = (Timestamp::now(), SystemClock.now(), SystemClock.now());
         assert!(
             now.duration_since(before).abs() < SignedDuration::from_mins(1) && again >= now,
             "{before} {now} {again}"
         );
-        let steady = SteadyClock::new(Timestamp::from_second(1000).expect("small"), Duration::from_secs(50));
+        let steady = SteadyClock::new(Timestamp::from_second(1000).expect("valid timestamp"), Duration::from_secs(50));
         assert_eq!(steady.now(Duration::from_secs(55)).as_second(), 1005);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_needs_beats_stops_without_them_and_never_goes_back() {
+    async fn clock_stops_without_beats_and_never_goes_back() {
         let clock = LabClock::new(Timestamp::UNIX_EPOCH, 100.0).with_beats();
         let seconds = |clock: &LabClock| clock.now().as_duration().as_secs_f64();
         tokio::time::advance(Duration::from_millis(4)).await;
         assert!((seconds(&clock) - 0.4).abs() < 1e-6);
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert!((seconds(&clock) - 1.0).abs() < 1e-6, "five seconds without a beat are ten milliseconds");
+        assert!((seconds(&clock) - 1.0).abs() < 1e-6, "the clock must stop ten milliseconds after a beat");
         clock.beat();
         assert!((seconds(&clock) - 1.0).abs() < 1e-6);
         tokio::time::advance(Duration::from_millis(4)).await;
@@ -187,22 +185,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_sleep_lasts_until_the_clock_reaches_its_end() {
+    async fn sleep_lasts_until_the_clock_reaches_its_end() {
         let clock = LabClock::new(Timestamp::UNIX_EPOCH, 100.0).with_beats();
         let beats = tokio::spawn({
             let clock = clock.clone();
             async move {
                 loop {
-                    // A busy machine, which beats only once a second.
+                    // A busy machine beats only once per second.
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     clock.beat();
                 }
             }
         });
-        let began = Instant::now();
+        let started_at = Instant::now();
         clock.sleep(Duration::from_secs(3)).await;
-        assert!(clock.now() >= Timestamp::from_second(3).expect("small"));
-        assert!(began.elapsed() >= Duration::from_secs(2));
+        assert!(clock.now() >= Timestamp::from_second(3).expect("valid timestamp"));
+        assert!(started_at.elapsed() >= Duration::from_secs(2));
         beats.abort();
     }
 }

@@ -1,10 +1,10 @@
-//! Shortens foreign messages. A message can quote the request that caused it, with credentials.
+//! Shortens messages from other systems and removes credentials. A message can quote the request that caused it.
 
 use crate::base::redact;
 use crate::base::text::line;
 
-/// Texts that occur in requests, credentials and HTML pages, not in plain messages; lower case.
-const MARKS: [&str; 9] = [
+/// Texts that occur in requests, credentials and HTML pages, but not in plain messages. Lower case.
+const SECRET_MARKS: [&str; 9] = [
     "x-amz-",
     "<html",
     "<!doctype",
@@ -16,14 +16,14 @@ const MARKS: [&str; 9] = [
     "private key",
 ];
 
-/// Returns one line of at most `longest` characters without credentials; empty if the text looks like a signed request,
-/// a credential or a page.
-pub fn safe_line(text: &str, longest: usize) -> String {
+/// Returns one line of at most `max_chars` characters without credentials. Returns an empty line if the text looks like
+/// a signed request, a credential or an HTML page.
+pub fn safe_line(text: &str, max_chars: usize) -> String {
     let lower = text.to_ascii_lowercase();
-    if MARKS.iter().any(|mark| lower.contains(mark)) {
+    if SECRET_MARKS.iter().any(|mark| lower.contains(mark)) {
         return String::new();
     }
-    line(&redact::clean(text), longest)
+    line(&redact::clean(text), max_chars)
 }
 
 #[cfg(test)]
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_kept_and_a_quoted_request_is_dropped() {
+    fn plain_message_is_kept_and_quoted_request_is_dropped() {
         assert_eq!(safe_line("admission  webhook\ndenied it", 300), "admission webhook denied it");
         assert_eq!(safe_line("ä".repeat(400).as_str(), 300).chars().count(), 301);
         for quoted in [

@@ -1,4 +1,4 @@
-//! Runs commands and hooks: a program of this machine, or an HTTP POST.
+//! Runs commands and hooks: a program on this machine, or an HTTP POST.
 
 use async_trait::async_trait;
 use http::HeaderMap;
@@ -9,7 +9,7 @@ use crate::domain::decide::{HookCall, HookInput};
 use crate::plan::model::hook::HookAction;
 use crate::port::Hooks;
 
-/// Runs them for real.
+/// Runs commands and hooks of a plan on this machine.
 #[derive(Default)]
 pub struct HookRunner(HttpClient);
 
@@ -18,15 +18,16 @@ impl Hooks for HookRunner {
     async fn call(&self, call: &HookCall) -> Result<String, String> {
         let input = serde_json::to_string(&call.input).map_err(|e| e.to_string())?;
         match &call.action {
-            HookAction::Exec(words) => {
-                let line = CommandLine { words, variables: variables(&call.input), input, timeout: call.timeout };
+            HookAction::Exec(argv) => {
+                let line = CommandLine { argv, variables: variables(&call.input), input, timeout: call.timeout };
                 let (code, stdout) = command::run(line).await.map_err(|why| clipped(&why))?;
-                let said = serde_json::from_slice::<serde_json::Value>(&stdout).ok();
-                let said = said.as_ref().and_then(|said| said["message"].as_str()).map(clipped).unwrap_or_default();
+                let result = serde_json::from_slice::<serde_json::Value>(&stdout).ok();
+                let result =
+                    result.as_ref().and_then(|result| result["message"].as_str()).map(clipped).unwrap_or_default();
                 match code {
-                    0 => Ok(said),
-                    code if said.is_empty() => Err(format!("exit code {code}")),
-                    code => Err(format!("exit code {code}: {said}")),
+                    0 => Ok(result),
+                    code if result.is_empty() => Err(format!("exit code {code}")),
+                    code => Err(format!("exit code {code}: {result}")),
                 }
             }
             HookAction::Http { url, headers } => {
@@ -47,7 +48,7 @@ impl Hooks for HookRunner {
                 if status.is_success() {
                     Ok(String::new())
                 } else {
-                    Err(format!("the server answered {}", status.as_u16()))
+                    Err(format!("the server responded with status {}", status.as_u16()))
                 }
             }
         }
@@ -73,7 +74,7 @@ fn variables(input: &HookInput) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Runs nothing and fails: for stores and tests without hooks.
+/// A hook runner that runs nothing and always fails, for stores and tests without hooks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoHooks;
 
@@ -111,12 +112,12 @@ mod tests {
     }
 
     async fn shell(script: &str) -> Result<String, String> {
-        let words = ["sh", "-c", script].map(str::to_owned).to_vec();
-        HookRunner::default().call(&hook(HookAction::Exec(words))).await
+        let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
+        HookRunner::default().call(&hook(HookAction::Exec(argv))).await
     }
 
     #[tokio::test]
-    async fn a_command_gets_its_context_and_its_exit_code_decides() {
+    async fn command_gets_its_context_and_its_exit_code_decides() {
         let input = shell(
             "grep -q '\"shares\":{\"a\":50,\"b\":50}' && \
              test \"$CUTOVER_HOOK $CUTOVER_STEP $CUTOVER_SHARES\" = 'beforeShift 3 a=50,b=50'",
@@ -125,7 +126,7 @@ mod tests {
         assert_eq!(
             shell("echo 'a word of no interest'; echo '{}' >&2").await,
             Ok(String::new()),
-            "only what is meant for it is journalled"
+            "only the `message` of a JSON object must be journalled"
         );
         assert_eq!(shell("echo '{\"message\": \"12 tables\"}'").await, Ok("12 tables".into()));
         assert_eq!(shell("echo '{\"message\": \"locked\"}'; exit 3").await, Err("exit code 3: locked".into()));
@@ -134,55 +135,55 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_that_times_out_is_killed_with_all_its_child_processes() {
-        let words = ["sh", "-c", "sleep 1000 & sleep 1000"].map(str::to_owned).to_vec();
-        let slow = HookCall { timeout: Duration::from_millis(50), ..hook(HookAction::Exec(words)) };
-        // Its child processes would keep standard output open, and so this test would hang.
-        let why = HookRunner::default().call(&slow).await.expect_err("it takes too long");
+    async fn timed_out_command_is_killed_with_its_child_processes() {
+        let argv = ["sh", "-c", "sleep 1000 & sleep 1000"].map(str::to_owned).to_vec();
+        let slow = HookCall { timeout: Duration::from_millis(50), ..hook(HookAction::Exec(argv)) };
+        // The child processes would keep standard output open, so a process that is not killed would block this test.
+        let why = HookRunner::default().call(&slow).await.expect_err("the hook must time out");
         assert!(why.contains("took longer"), "{why}");
     }
 
     #[tokio::test]
     async fn output_beyond_the_limit_is_not_read() {
-        let words = vec!["yes".to_owned()];
-        let said = HookRunner::default().call(&hook(HookAction::Exec(words))).await;
+        let argv = vec!["yes".to_owned()];
+        let result = HookRunner::default().call(&hook(HookAction::Exec(argv))).await;
         assert!(
-            said.as_ref().is_err_and(|why| why.contains("yes was killed") || why.contains("exit code")),
-            "{said:?}"
+            result.as_ref().is_err_and(|why| why.contains("yes was killed") || why.contains("exit code")),
+            "{result:?}"
         );
     }
 
-    /// Runs an HTTP hook against a server that answers with this status; returns the result and the request.
-    async fn ask(status: &'static str) -> (Result<String, String>, String) {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}/secret-path", listener.local_addr().expect("an address"));
+    /// Runs an HTTP hook against a server that responds with this status. Returns the result and the request.
+    async fn run_http_hook(status: &'static str) -> (Result<String, String>, String) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind to a port");
+        let url = format!("http://{}/secret-path", listener.local_addr().expect("read the local address"));
         let server = tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.expect("a client");
+            let (mut stream, _) = listener.accept().await.expect("accept a client");
             let (mut request, mut buffer) = (String::new(), [0; 4096]);
             while !request.contains("\"shares\"") {
-                let read = stream.read(&mut buffer).await.expect("a request");
+                let read = stream.read(&mut buffer).await.expect("read the request");
                 request.push_str(&String::from_utf8_lossy(&buffer[..read]));
             }
             let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-            stream.write_all(answer.as_bytes()).await.expect("an answer");
+            stream.write_all(answer.as_bytes()).await.expect("write the response");
             request
         });
         let headers = vec![Header { name: "x-team".into(), value: HeaderValue::Plain("shop".into()) }];
-        let said = HookRunner::default().call(&hook(HookAction::Http { url, headers })).await;
-        (said, server.await.expect("it ends"))
+        let result = HookRunner::default().call(&hook(HookAction::Http { url, headers })).await;
+        (result, server.await.expect("the server task must end"))
     }
 
     #[tokio::test]
-    async fn a_hook_posts_its_context_and_any_2xx_status_is_success() {
-        let (said, request) = ask("204 No Content").await;
-        assert_eq!(said, Ok(String::new()));
+    async fn http_hook_posts_its_context_and_succeeds_on_2xx() {
+        let (result, request) = run_http_hook("204 No Content").await;
+        assert_eq!(result, Ok(String::new()));
         assert!(
             request.starts_with("POST /secret-path")
                 && request.contains("x-team: shop")
                 && request.contains("\"hook\":\"beforeShift\""),
             "{request}"
         );
-        let (said, _) = ask("503 Service Unavailable").await;
-        assert_eq!(said, Err("the server answered 503".into()));
+        let (result, _) = run_http_hook("503 Service Unavailable").await;
+        assert_eq!(result, Err("the server responded with status 503".into()));
     }
 }

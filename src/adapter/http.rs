@@ -1,7 +1,7 @@
-//! Background deliveries: a bounded queue and a task that delivers, retries and gives up. A delivery never blocks a
-//! run.
+//! Delivers items in the background: a bounded queue and a task that delivers, retries and gives up. A delivery never
+//! blocks a run.
 //!
-//! What is delivered, and to whom, must not be added here.
+//! Do not add what is delivered, or to which target.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,124 +15,124 @@ use tokio::time::Instant;
 
 use crate::base::retry::DELIVER;
 
-/// Why a delivery failed.
+/// The reason why a delivery failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeliveryError {
-    /// Another try may help.
+    /// A retry may succeed.
     Temporary(String),
-    /// Another try does not help.
+    /// A retry does not succeed.
     Permanent(String),
 }
 
-/// A target of deliveries.
+/// A target of deliveries, such as a webhook or a collector.
 #[async_trait]
 pub trait Deliver<T>: Send + Sync + 'static {
-    /// Delivers the items in order, within a limited time.
-    async fn deliver(&self, parcels: &[T]) -> Result<(), DeliveryError>;
+    /// Delivers the items in order. Takes a limited time.
+    async fn deliver(&self, items: &[T]) -> Result<(), DeliveryError>;
 }
 
-/// Limits of a queue.
+/// The limits of a delivery queue.
 #[derive(Debug, Clone, Copy)]
 pub struct QueueLimits {
-    /// Length of the queue; further items are dropped.
+    /// The length of the queue. Further items are dropped.
     pub queue: usize,
-    /// Maximum number of items in one delivery.
+    /// The maximum number of items in one delivery.
     pub at_once: usize,
-    /// Time to collect more items before each delivery.
+    /// The time to collect more items before each delivery.
     pub gather: Duration,
 }
 
-/// A queue of items with the task that delivers them.
+/// A queue of items, with the task that delivers them.
 pub struct DeliveryQueue<T> {
     name: String,
     queue: Sender<T>,
-    /// Number of items that are neither delivered nor given up.
+    /// The number of items that are neither delivered nor given up.
     open: Arc<AtomicUsize>,
-    /// Number of items dropped since the queue last had room.
+    /// The number of items that were dropped since the queue last had room.
     dropped: usize,
     task: JoinHandle<()>,
 }
 
 impl<T: Send + Sync + 'static> DeliveryQueue<T> {
-    /// Starts the task in the caller's runtime. `name` is for the log, such as `notifications to slack`.
-    pub fn new(name: String, patience: QueueLimits, to: impl Deliver<T>) -> Self {
-        let (queue, taken) = mpsc::channel(patience.queue);
+    /// Starts the delivery task in the caller's runtime. `name` is for the log, such as `notifications to slack`.
+    pub fn new(name: String, limits: QueueLimits, to: impl Deliver<T>) -> Self {
+        let (queue, receiver) = mpsc::channel(limits.queue);
         let open = Arc::new(AtomicUsize::new(0));
-        let task = tokio::spawn(work(name.clone(), patience, to, taken, Arc::clone(&open)));
+        let task = tokio::spawn(deliver_all(name.clone(), limits, to, receiver, Arc::clone(&open)));
         Self { name, queue, open, dropped: 0, task }
     }
 
     /// Adds an item to the queue, or drops it if the queue is full.
-    pub fn take(&mut self, parcel: T) {
+    pub fn add(&mut self, item: T) {
         self.open.fetch_add(1, Ordering::Relaxed);
-        match self.queue.try_send(parcel) {
+        match self.queue.try_send(item) {
             Ok(()) => self.dropped = 0,
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
                 self.open.fetch_sub(1, Ordering::Relaxed);
                 if self.dropped == 0 {
-                    tracing::warn!("{}: the queue is full; some are dropped", self.name);
+                    tracing::warn!("{}: the queue is full; some items are dropped", self.name);
                 }
                 self.dropped += 1;
             }
         }
     }
 
-    /// Waits until every item is delivered or given up, at the latest until `until`.
+    /// Waits until every item is delivered or given up, but not longer than until `until`.
     pub async fn finish(self, until: Instant) {
         let Self { name, queue, open, mut task, .. } = self;
         drop(queue);
         if tokio::time::timeout_at(until, &mut task).await.is_err() {
             task.abort();
-            tracing::warn!("{name}: {} not delivered when this process ended", open.load(Ordering::Relaxed));
+            tracing::warn!("{name}: {} items were not delivered when this process ended", open.load(Ordering::Relaxed));
         }
     }
 }
 
-async fn work<T: Send + Sync>(
+async fn deliver_all<T: Send + Sync>(
     name: String,
-    patience: QueueLimits,
+    limits: QueueLimits,
     to: impl Deliver<T>,
-    mut taken: Receiver<T>,
+    mut receiver: Receiver<T>,
     open: Arc<AtomicUsize>,
 ) {
-    let mut parcels = Vec::new();
-    while taken.recv_many(&mut parcels, patience.at_once).await > 0 {
-        if !patience.gather.is_zero() && !taken.is_closed() && parcels.len() < patience.at_once {
-            gather(&mut taken, &mut parcels, patience).await;
+    let mut items = Vec::new();
+    while receiver.recv_many(&mut items, limits.at_once).await > 0 {
+        if !limits.gather.is_zero() && !receiver.is_closed() && items.len() < limits.at_once {
+            gather(&mut receiver, &mut items, limits).await;
         }
-        if let Err(why) = patiently(&to, &parcels).await {
-            let more = if parcels.len() > 1 { format!("{} of them ", parcels.len()) } else { String::new() };
+        if let Err(why) = deliver_with_retries(&to, &items).await {
+            let more = if items.len() > 1 { format!("{} items were ", items.len()) } else { String::new() };
             tracing::warn!("{name}: {more}not delivered: {why}");
         }
-        open.fetch_sub(parcels.len(), Ordering::Relaxed);
-        parcels.clear();
+        open.fetch_sub(items.len(), Ordering::Relaxed);
+        items.clear();
     }
 }
 
-/// Collects more items until there are enough, the time is over or the queue is closed.
-async fn gather<T>(taken: &mut Receiver<T>, parcels: &mut Vec<T>, patience: QueueLimits) {
-    let until = Instant::now() + patience.gather;
-    while parcels.len() < patience.at_once {
-        let room = patience.at_once - parcels.len();
-        match tokio::time::timeout_at(until, taken.recv_many(parcels, room)).await {
+/// Collects more items until there are enough, the time is over, or the queue is closed.
+async fn gather<T>(receiver: &mut Receiver<T>, items: &mut Vec<T>, limits: QueueLimits) {
+    let until = Instant::now() + limits.gather;
+    while items.len() < limits.at_once {
+        let room = limits.at_once - items.len();
+        match tokio::time::timeout_at(until, receiver.recv_many(items, room)).await {
             Ok(0) | Err(_) => break,
             Ok(_) => {}
         }
     }
 }
 
-async fn patiently<T: Sync>(to: &impl Deliver<T>, parcels: &[T]) -> Result<(), String> {
+async fn deliver_with_retries<T: Sync>(to: &impl Deliver<T>, items: &[T]) -> Result<(), String> {
     for pause in DELIVER.pauses() {
-        match to.deliver(parcels).await {
+        match to.deliver(items).await {
             Ok(()) => return Ok(()),
             Err(DeliveryError::Permanent(why)) => return Err(why),
             Err(DeliveryError::Temporary(why)) => {
-                tracing::debug!("a delivery is tried again in {pause:?}: {why}");
+                tracing::debug!("a delivery is retried in {pause:?}: {why}");
                 tokio::time::sleep(pause).await;
             }
         }
     }
-    match to.deliver(parcels).await {
+    match to.deliver(items).await {
         Ok(()) => Ok(()),
         Err(DeliveryError::Permanent(why) | DeliveryError::Temporary(why)) => {
             Err(format!("{why} ({} tries)", DELIVER.count()))
@@ -146,9 +146,9 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: QueueLimits = QueueLimits { queue: 4, at_once: 1, gather: Duration::ZERO };
+    const LIMITS: QueueLimits = QueueLimits { queue: 4, at_once: 1, gather: Duration::ZERO };
 
-    /// Returns these results in order, and then never returns.
+    /// A target that returns these results in order, and then never returns.
     #[derive(Clone)]
     struct FakeTarget(Arc<Mutex<Answers>>);
 
@@ -156,11 +156,11 @@ mod tests {
 
     #[async_trait]
     impl Deliver<u32> for FakeTarget {
-        async fn deliver(&self, parcels: &[u32]) -> Result<(), DeliveryError> {
+        async fn deliver(&self, items: &[u32]) -> Result<(), DeliveryError> {
             let answer = {
-                let mut door = self.0.lock().expect("nobody panics");
-                door.1.extend(parcels);
-                if door.0.is_empty() { None } else { Some(door.0.remove(0)) }
+                let mut target = self.0.lock().expect("the mutex must not be poisoned");
+                target.1.extend(items);
+                if target.0.is_empty() { None } else { Some(target.0.remove(0)) }
             };
             match answer {
                 Some(answer) => answer,
@@ -169,47 +169,43 @@ mod tests {
         }
     }
 
-    async fn told(
+    async fn deliver_items(
         answers: Vec<Result<(), DeliveryError>>,
-        parcels: u32,
-        patience: QueueLimits,
+        items: u32,
+        limits: QueueLimits,
     ) -> (Vec<u32>, Duration) {
-        let door = FakeTarget(Arc::new(Mutex::new((answers, Vec::new()))));
-        let mut courier = DeliveryQueue::new("x".into(), patience, door.clone());
-        let begun = Instant::now();
-        (1..=parcels).for_each(|n| courier.take(n));
-        assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waits for a courier");
-        courier.finish(begun + Duration::from_mins(1)).await;
-        let seen = door.0.lock().expect("nobody panics").1.clone();
-        (seen, begun.elapsed())
+        let target = FakeTarget(Arc::new(Mutex::new((answers, Vec::new()))));
+        let mut queue = DeliveryQueue::new("x".into(), limits, target.clone());
+        let started_at = Instant::now();
+        (1..=items).for_each(|n| queue.add(n));
+        assert_eq!(started_at.elapsed(), Duration::ZERO, "adding an item must not wait");
+        queue.finish(started_at + Duration::from_mins(1)).await;
+        let delivered = target.0.lock().expect("the mutex must not be poisoned").1.clone();
+        (delivered, started_at.elapsed())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_may_pass_is_tried_again_and_what_lasts_is_not() {
-        let (passing, lasting) =
+    async fn temporary_failure_is_retried_and_permanent_failure_is_not() {
+        let (temporary, permanent) =
             (|| Err(DeliveryError::Temporary("busy".into())), || Err(DeliveryError::Permanent("no".into())));
         assert_eq!(
-            told(vec![passing(), passing(), Ok(()), Ok(())], 2, PATIENCE).await,
+            deliver_items(vec![temporary(), temporary(), Ok(()), Ok(())], 2, LIMITS).await,
             (vec![1, 1, 1, 2], Duration::from_secs(4))
         );
-        assert_eq!(told(vec![lasting(), Ok(())], 2, PATIENCE).await, (vec![1, 2], Duration::ZERO));
-        let four = vec![passing(), passing(), passing(), passing(), Ok(())];
-        assert_eq!(told(four, 2, PATIENCE).await, (vec![1, 1, 1, 1, 2], Duration::from_secs(13)));
+        assert_eq!(deliver_items(vec![permanent(), Ok(())], 2, LIMITS).await, (vec![1, 2], Duration::ZERO));
+        let four = vec![temporary(), temporary(), temporary(), temporary(), Ok(())];
+        assert_eq!(deliver_items(four, 2, LIMITS).await, (vec![1, 1, 1, 1, 2], Duration::from_secs(13)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_door_that_never_answers_holds_up_nobody_for_longer_than_was_said() {
-        assert_eq!(told(Vec::new(), 3, PATIENCE).await, (vec![1], Duration::from_mins(1)));
+    async fn unresponsive_target_delays_the_end_only_until_the_deadline() {
+        assert_eq!(deliver_items(Vec::new(), 3, LIMITS).await, (vec![1], Duration::from_mins(1)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_finds_no_place_is_dropped_and_the_rest_goes_together_where_that_is_wanted() {
-        let patience = QueueLimits { at_once: 3, gather: Duration::from_secs(2), ..PATIENCE };
-        let (seen, took) = told(vec![Ok(()), Ok(())], 9, patience).await;
-        assert_eq!(
-            (seen, took),
-            (vec![1, 2, 3, 4], Duration::ZERO),
-            "the queue has four places, and nobody waits for more at the end"
-        );
+    async fn items_beyond_the_limit_are_dropped_and_the_others_are_sent_together() {
+        let limits = QueueLimits { at_once: 3, gather: Duration::from_secs(2), ..LIMITS };
+        let (delivered, took) = deliver_items(vec![Ok(()), Ok(())], 9, limits).await;
+        assert_eq!((delivered, took), (vec![1, 2, 3, 4], Duration::ZERO), "the first four items must be sent at once");
     }
 }

@@ -1,5 +1,5 @@
-//! Implementations of the traits in [`port`](crate::port) over real services. SDK types must not leave this module, and
-//! decisions about a run must not be added to it.
+//! Implements the traits in [`port`](crate::port) with real services. Do not use SDK types outside this module, and do
+//! not add decisions about a run.
 
 pub mod aws;
 pub mod calls;

@@ -1,4 +1,5 @@
-//! Runs a program of this machine without a shell, with a time-out, and ends all processes that it started.
+//! Runs a program of this machine without a shell and with a time-out, and kills all processes that the program
+//! started.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -8,24 +9,24 @@ use tokio::process::{Child, Command};
 
 use crate::base::redact;
 
-/// Limit of its output, in bytes.
+/// The maximum size of the read output, in bytes.
 const OUTPUT_LIMIT: u64 = 1 << 20;
 
-/// A command to run.
+/// A command to run, with its input and time-out.
 pub struct CommandLine<'a> {
-    /// The program and its arguments.
-    pub words: &'a [String],
+    /// The path or name of the program, then the arguments.
+    pub argv: &'a [String],
     /// Additional environment variables.
     pub variables: Vec<(&'static str, String)>,
-    /// Its standard input; empty: none.
+    /// The text for standard input; empty: no standard input.
     pub input: String,
-    /// After this time, in real time, it is killed.
+    /// The time, in real time, after which the program is killed.
     pub timeout: Duration,
 }
 
-/// Runs it. Returns its exit code and its standard output, up to 1 MiB, or why there is no exit code.
+/// Runs a command. Returns the exit code and the standard output (up to 1 MiB), or why there is no exit code.
 pub async fn run(line: CommandLine<'_>) -> Result<(i32, Vec<u8>), String> {
-    let (program, arguments) = line.words.split_first().ok_or("there is no command")?;
+    let (program, arguments) = line.argv.split_first().ok_or("the command is empty")?;
     let mut command = Command::new(program);
     let input = if line.input.is_empty() { Stdio::null() } else { Stdio::piped() };
     command
@@ -37,43 +38,43 @@ pub async fn run(line: CommandLine<'_>) -> Result<(i32, Vec<u8>), String> {
         .process_group(0);
     command.envs(line.variables);
     let mut child = command.spawn().map_err(|error| clean(&format!("{program}: {error}")))?;
-    let family = ProcessGroup::of(&child);
+    let group = ProcessGroup::of(&child);
     let reader = child.stdin.take();
     let read = async {
         if let Some(mut reader) = reader {
-            // The program need not read its input.
+            // The program may exit without reading its input.
             let _ = reader.write_all(line.input.as_bytes()).await;
         }
     };
     let writer = child.stdout.take();
-    let said = async {
-        let mut said = Vec::new();
+    let stdout = async {
+        let mut stdout = Vec::new();
         if let Some(writer) = writer {
             // Output beyond the limit is not read.
-            let _ = writer.take(OUTPUT_LIMIT).read_to_end(&mut said).await;
+            let _ = writer.take(OUTPUT_LIMIT).read_to_end(&mut stdout).await;
         }
-        said
+        stdout
     };
-    let all = async { tokio::join!(read, said, child.wait()) };
-    let ended = tokio::time::timeout(line.timeout, all).await;
-    drop(family);
-    let ((), said, status) =
-        ended.map_err(|_| clean(&format!("{program} took longer than {} s", line.timeout.as_secs_f64())))?;
+    let all = async { tokio::join!(read, stdout, child.wait()) };
+    let result = tokio::time::timeout(line.timeout, all).await;
+    drop(group);
+    let ((), stdout, status) =
+        result.map_err(|_| clean(&format!("{program} took longer than {} s", line.timeout.as_secs_f64())))?;
     let status = status.map_err(|error| clean(&format!("{program}: {error}")))?;
     let code = status.code().ok_or_else(|| clean(&format!("{program} was killed")))?;
-    Ok((code, said))
+    Ok((code, stdout))
 }
 
-/// A program may be named by a URL or path that holds a credential.
+/// Removes credentials. The URL or path of a program may contain one.
 fn clean(why: &str) -> String {
     redact::clean(why).into_owned()
 }
 
-/// The process group of a command. Dropping it kills all processes of the group.
+/// The process group of a command. Dropping this value kills all processes of the group.
 pub struct ProcessGroup(Option<u32>);
 
 impl ProcessGroup {
-    /// The group of a child that leads a group of its own.
+    /// Returns the group of a child process that leads its own group.
     pub fn of(child: &Child) -> Self {
         Self(child.id())
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::names::{Names, RecordText};
 use crate::adapter::http::DeliveryQueue;
-use crate::adapter::notify::{self, Message, PATIENCE};
+use crate::adapter::notify::{self, Message, QUEUE_LIMITS};
 use crate::base::number::count;
 use crate::domain::run::event::{Event, Record, StepType, StopReason, Wait};
 use crate::domain::run::hook::HookResult;
@@ -192,7 +192,7 @@ pub struct Notifier {
 impl Notifier {
     /// Starts one delivery queue for each target of a plan. Needs a Tokio runtime.
     pub fn for_plan(plan: &Plan, record_text: RecordText) -> Self {
-        let targets = plan.notifications.iter().map(|n| (n.clone(), notify::courier(n, PATIENCE)));
+        let targets = plan.notifications.iter().map(|n| (n.clone(), notify::delivery_queue(n, QUEUE_LIMITS)));
         Self { messages: MessageBuilder::new(plan, record_text, true), targets: targets.collect() }
     }
 
@@ -229,7 +229,7 @@ impl Notifier {
         for outgoing in outgoing_list {
             for (notification, queue) in &mut self.targets {
                 if let Some(message) = outgoing.message_for(notification) {
-                    queue.take(message);
+                    queue.add(message);
                 }
             }
         }

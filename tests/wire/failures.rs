@@ -67,8 +67,8 @@ async fn each_answer_maps_to_its_error() {
         both(|| Reply::Answer(403, error!("ExpiredToken", "The security token included in the request is expired")))
             .await,
         (
-            Unreadable::Credentials(text("they have expired; log in again (ExpiredToken)")),
-            WriteError::Credentials(text("they have expired; log in again (ExpiredToken)"))
+            Unreadable::Credentials(text("the credentials have expired; log in again (ExpiredToken)")),
+            WriteError::Credentials(text("the credentials have expired; log in again (ExpiredToken)"))
         )
     );
     assert_eq!(

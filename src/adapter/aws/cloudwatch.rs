@@ -1,7 +1,7 @@
-//! A gate source that reads CloudWatch: metrics of the plan's target groups, metrics by name, and alarms. One call has
-//! many queries.
+//! Reads CloudWatch for metric gates: metrics of the plan's target groups, metrics by name, and alarms. One call
+//! contains many queries.
 //!
-//! The service accepts JSON (`awsJson1_0`); two operations need only a signed request and no SDK client.
+//! The service accepts JSON (`awsJson1_0`). The two operations need only a signed request and no SDK client.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -25,14 +25,14 @@ use crate::domain::metric::verdict::RequestCount;
 use crate::plan::model::metric::{CloudWatch as Wanted, GateCondition, MetricSource};
 
 const JSON: &str = "application/x-amz-json-1.0";
-const TARGET: &str = "GraniteServiceVersion20100801";
+const TARGET_PREFIX: &str = "GraniteServiceVersion20100801";
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Maximum number of queries and of alarms per call.
-const QUERIES: usize = 500;
-const ALARMS: usize = 100;
+/// The maximum number of queries per call.
+const MAX_QUERIES: usize = 500;
+const MAX_ALARMS: usize = 100;
 
-/// Maximum delay of data in seconds.
+/// The maximum delay of data, in seconds.
 const MAX_DELAY: i64 = 180;
 
 /// A client for CloudWatch.
@@ -40,18 +40,18 @@ pub struct CloudWatch {
     credentials: Option<SharedCredentialsProvider>,
     time: SharedTimeSource,
     region: String,
-    /// Without a trailing slash; or why there is none.
+    /// The endpoint without a trailing slash, or the reason why there is no endpoint.
     endpoint: Result<String, String>,
 }
 
-/// A query of GetMetricData, with its question and its meaning.
+/// A query of GetMetricData, with the index of its question and the meaning of its values.
 struct Query {
     question: usize,
     part: QueryMeaning,
     stat: Value,
 }
 
-/// The meaning of a query's values.
+/// The meaning of the values that a query returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum QueryMeaning {
     Requests { new: bool },
@@ -61,7 +61,7 @@ enum QueryMeaning {
 }
 
 impl CloudWatch {
-    /// A client with the configuration's credentials, region and endpoint.
+    /// Creates a client with the configuration's credentials, region and endpoint.
     pub fn new(config: &SdkConfig) -> Self {
         let region = config.region().map_or_else(|| "us-east-1".to_owned(), ToString::to_string);
         Self {
@@ -75,13 +75,13 @@ impl CloudWatch {
         }
     }
 
-    /// Runs the queries of these questions and returns their observations.
+    /// Runs the queries of these questions. Returns one value for each question, in the same order.
     pub async fn ask(&self, web: &HttpClient, questions: &[&MeasurementRequest]) -> Vec<MeasuredValue> {
-        let mut seen: Vec<MeasuredValue> = questions.iter().map(|_| unreadable("no answer")).collect();
+        let mut seen: Vec<MeasuredValue> = questions.iter().map(|_| unreadable("no response")).collect();
         let mut spans: BTreeMap<(Timestamp, Timestamp), Vec<Query>> = BTreeMap::new();
         for (index, question) in questions.iter().enumerate() {
             if let MetricSource::CloudWatch(wanted) = &question.gate.source {
-                let from = if wanted.metric.is_some() { earlier(question.from) } else { question.from };
+                let from = if wanted.metric.is_some() { with_delay(question.from) } else { question.from };
                 spans.entry((from, question.to)).or_default().extend(queries(index, question, wanted));
             }
         }
@@ -98,7 +98,7 @@ impl CloudWatch {
         seen
     }
 
-    /// The values of each query, latest first.
+    /// Reads the values of each query, latest first.
     async fn data(
         &self,
         web: &HttpClient,
@@ -107,7 +107,7 @@ impl CloudWatch {
         queries: &[Query],
     ) -> Result<Vec<Vec<f64>>, String> {
         let mut found = vec![Vec::new(); queries.len()];
-        for (chunk, offset) in queries.chunks(QUERIES).zip((0..).step_by(QUERIES)) {
+        for (chunk, offset) in queries.chunks(MAX_QUERIES).zip((0..).step_by(MAX_QUERIES)) {
             let wanted: Vec<_> = (offset..)
                 .zip(chunk)
                 .map(|(n, q): (usize, _)| json!({"Id": format!("q{n}"), "MetricStat": q.stat, "ReturnData": true}))
@@ -120,7 +120,7 @@ impl CloudWatch {
                 for result in answer["MetricDataResults"].as_array().into_iter().flatten() {
                     let status = result["StatusCode"].as_str().unwrap_or("Complete");
                     if !matches!(status, "Complete" | "PartialData") {
-                        return Err(format!("CloudWatch says {status} of a metric"));
+                        return Err(format!("CloudWatch returned the status {status} for a metric"));
                     }
                     let index =
                         result["Id"].as_str().and_then(|id| id.strip_prefix('q')).and_then(|n| n.parse::<usize>().ok());
@@ -144,9 +144,9 @@ impl CloudWatch {
         let all: Vec<String> = questions.iter().flat_map(|q| names(q)).collect::<BTreeSet<_>>().into_iter().collect();
         let mut states = BTreeMap::new();
         let mut failed = None;
-        for chunk in all.chunks(ALARMS) {
+        for chunk in all.chunks(MAX_ALARMS) {
             let input =
-                json!({"AlarmNames": chunk, "AlarmTypes": ["MetricAlarm", "CompositeAlarm"], "MaxRecords": ALARMS});
+                json!({"AlarmNames": chunk, "AlarmTypes": ["MetricAlarm", "CompositeAlarm"], "MaxRecords": MAX_ALARMS});
             match self.call(web, "DescribeAlarms", &input).await {
                 Err(why) => failed = Some(why),
                 Ok(answer) => {
@@ -170,7 +170,7 @@ impl CloudWatch {
 
     async fn call(&self, web: &HttpClient, operation: &str, input: &Value) -> Result<Value, String> {
         let credentials = match &self.credentials {
-            None => return Err("no credentials of AWS".into()),
+            None => return Err("no AWS credentials are configured".into()),
             Some(provider) => provider
                 .provide_credentials()
                 .await
@@ -178,7 +178,7 @@ impl CloudWatch {
         };
         let endpoint = self.endpoint.as_ref().map_err(|why| format!("CloudWatch has no endpoint: {why}"))?;
         let (url, body) = (format!("{endpoint}/"), input.to_string());
-        let more = self.signed(&url, operation, &body, &credentials)?;
+        let more = self.sign(&url, operation, &body, &credentials)?;
         let (status, answer) = web
             .ask(HttpRequest {
                 of: Some(("CloudWatch", operation)),
@@ -189,8 +189,8 @@ impl CloudWatch {
                 timeout: TIMEOUT,
             })
             .await?;
-        let answer: Value =
-            serde_json::from_slice(&answer).map_err(|_| format!("CloudWatch answers {status}, which is no JSON"))?;
+        let answer: Value = serde_json::from_slice(&answer)
+            .map_err(|_| format!("the response of CloudWatch ({status}) is not JSON"))?;
         if status.is_success() {
             return Ok(answer);
         }
@@ -201,9 +201,9 @@ impl CloudWatch {
         )))
     }
 
-    fn signed(&self, url: &str, operation: &str, body: &str, credentials: &Credentials) -> Result<HeaderMap, String> {
-        let wrong = |what: &dyn std::fmt::Display| format!("a request cannot be signed: {what}");
-        let target = format!("{TARGET}.{operation}");
+    fn sign(&self, url: &str, operation: &str, body: &str, credentials: &Credentials) -> Result<HeaderMap, String> {
+        let wrong = |what: &dyn std::fmt::Display| format!("a request to CloudWatch cannot be signed: {what}");
+        let target = format!("{TARGET_PREFIX}.{operation}");
         let identity = credentials.clone().into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
@@ -217,15 +217,15 @@ impl CloudWatch {
         let headers = [("content-type", JSON), ("x-amz-target", target.as_str())];
         let signable = SignableRequest::new("POST", url, headers.into_iter(), SignableBody::Bytes(body.as_bytes()))
             .map_err(|e| wrong(&e))?;
-        let signed = http_request::sign(signable, &params).map_err(|e| wrong(&e))?.into_parts().0;
+        let signature = http_request::sign(signable, &params).map_err(|e| wrong(&e))?.into_parts().0;
         let mut request = http::Request::post(url).header("x-amz-target", target).body(()).map_err(|e| wrong(&e))?;
-        signed.apply_to_request_http1x(&mut request);
+        signature.apply_to_request_http1x(&mut request);
         Ok(std::mem::take(request.headers_mut()))
     }
 }
 
-/// The start of the window for a metric by name: its latest value is late.
-fn earlier(from: Timestamp) -> Timestamp {
+/// Returns the start of the time window for a metric by name. It is earlier, because the latest value arrives late.
+fn with_delay(from: Timestamp) -> Timestamp {
     Timestamp::from_second(from.as_second() - MAX_DELAY).unwrap_or(from)
 }
 
@@ -233,14 +233,15 @@ fn queries(index: usize, question: &MeasurementRequest, wanted: &Wanted) -> Vec<
     if let Some(metric) = &wanted.metric {
         let dimensions: Vec<_> =
             metric.dimensions.iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect();
+        let period = round_up_to_minutes(question.gate.window);
         let metric_name = json!({"Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions});
-        let stat = json!({"Metric": metric_name, "Period": minutes(question.gate.window), "Stat": metric.statistic});
+        let stat = json!({"Metric": metric_name, "Period": period, "Stat": metric.statistic});
         return vec![Query { question: index, part: QueryMeaning::Own, stat }];
     }
     let mut all = Vec::new();
     for (side, new) in [(&question.old, false), (&question.new, true)] {
         let mut add = |part, name: &str, statistic: &str| {
-            all.extend(of_groups(index, side, part, name, minutes(question.gate.interval), statistic));
+            all.extend(group_queries(index, side, part, name, round_up_to_minutes(question.gate.interval), statistic));
         };
         match question.gate.condition {
             GateCondition::Latency(_) => add(QueryMeaning::Latency { new }, "TargetResponseTime", &wanted.latency),
@@ -255,7 +256,7 @@ fn queries(index: usize, question: &MeasurementRequest, wanted: &Wanted) -> Vec<
     all
 }
 
-fn of_groups(
+fn group_queries(
     question: usize,
     side: &QueriedCluster,
     part: QueryMeaning,
@@ -274,25 +275,29 @@ fn of_groups(
     side.groups.iter().map(query).collect()
 }
 
-fn minutes(duration: Duration) -> u64 {
+fn round_up_to_minutes(duration: Duration) -> u64 {
     duration.as_secs().div_ceil(60).max(1) * 60
 }
 
-/// The observation from a question's queries. Missing errors count as zero only if there are requests.
+/// Computes the value for a question from the results of its queries. Missing errors count as zero only if there are
+/// requests.
 fn value_of(question: &MeasurementRequest, index: usize, queries: &[Query], found: &[Vec<f64>]) -> MeasuredValue {
     let values = |part: QueryMeaning| -> Vec<f64> {
         let own = queries.iter().zip(found).filter(|(q, _)| q.question == index && q.part == part);
         own.flat_map(|(_, values)| values.iter().copied()).collect()
     };
     let nothing =
-        |of: &str| MeasuredValue::Nothing { message: format!("CloudWatch has no data of {of} for that time") };
+        |of: &str| MeasuredValue::Nothing { message: format!("CloudWatch has no data of {of} in the measured time") };
     let count = |new: bool| {
         let requests = values(QueryMeaning::Requests { new });
         if requests.is_empty() {
             return None;
         }
-        let requests = whole(requests.iter().sum());
-        Some(RequestCount { requests, errors: whole(values(QueryMeaning::Errors { new }).iter().sum()).min(requests) })
+        let requests = to_count(requests.iter().sum());
+        Some(RequestCount {
+            requests,
+            errors: to_count(values(QueryMeaning::Errors { new }).iter().sum()).min(requests),
+        })
     };
     match question.gate.condition {
         GateCondition::Condition { .. } | GateCondition::State => values(QueryMeaning::Own)
@@ -314,18 +319,18 @@ fn value_of(question: &MeasurementRequest, index: usize, queries: &[Query], foun
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped
-fn whole(value: f64) -> u64 {
+fn to_count(value: f64) -> u64 {
     value.round().clamp(0.0, 1e15) as u64
 }
 
-/// The worst state of these alarms.
+/// Returns the worst state of these alarms.
 fn worst_state(names: &[String], states: &BTreeMap<String, String>) -> MeasuredValue {
     let of = |state: Option<&str>| -> Vec<&str> {
         names.iter().filter(|name| states.get(*name).map(String::as_str) == state).map(String::as_str).collect()
     };
-    let (ringing, missing, blind) = (of(Some("ALARM")), of(None), of(Some("INSUFFICIENT_DATA")));
-    if !ringing.is_empty() {
-        return MeasuredValue::State { well: false, message: format!("in ALARM: {}", ringing.join(", ")) };
+    let (in_alarm, missing, blind) = (of(Some("ALARM")), of(None), of(Some("INSUFFICIENT_DATA")));
+    if !in_alarm.is_empty() {
+        return MeasuredValue::State { well: false, message: format!("in ALARM: {}", in_alarm.join(", ")) };
     }
     if !missing.is_empty() {
         return unreadable(format!("there is no alarm {}", missing.join(", ")));
@@ -341,16 +346,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_alarm_fails_and_a_missing_one_is_no_good_news() {
+    fn one_alarm_in_alarm_state_fails_and_a_missing_alarm_is_unreadable() {
         let states: BTreeMap<_, _> = [("fine", "OK"), ("rings", "ALARM"), ("blind", "INSUFFICIENT_DATA")]
             .map(|(n, s)| (n.to_owned(), s.to_owned()))
             .into();
-        let said = |names: &[&str]| worst_state(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>(), &states);
-        assert!(matches!(said(&["fine"]), MeasuredValue::State { well: true, .. }));
+        let state_of =
+            |names: &[&str]| worst_state(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>(), &states);
+        assert!(matches!(state_of(&["fine"]), MeasuredValue::State { well: true, .. }));
         assert!(
-            matches!(said(&["fine", "blind", "rings"]), MeasuredValue::State { well: false, message } if message == "in ALARM: rings")
+            matches!(state_of(&["fine", "blind", "rings"]), MeasuredValue::State { well: false, message } if message == "in ALARM: rings")
         );
-        assert!(matches!(said(&["fine", "blind"]), MeasuredValue::Nothing { .. }));
-        assert!(matches!(said(&["fine", "gone"]), MeasuredValue::Unreadable { message } if message.contains("gone")));
+        assert!(matches!(state_of(&["fine", "blind"]), MeasuredValue::Nothing { .. }));
+        assert!(
+            matches!(state_of(&["fine", "gone"]), MeasuredValue::Unreadable { message } if message.contains("gone"))
+        );
     }
 }

@@ -1,18 +1,18 @@
-//! Hosts of AWS services for requests that no SDK client sends: the SDK's own endpoint rules decide the partition, FIPS
-//! and dual-stack. Do not add rules of our own.
+//! Determines the hosts of AWS services for requests that no SDK client sends. The SDK's own endpoint rules handle the
+//! partition, FIPS and dual-stack. Do not add other rules.
 
 use aws_sdk_sts::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_types::SdkConfig;
 use futures::FutureExt;
 
-/// The service whose rules are asked. Its endpoints differ from those of the services below only in their first label.
-const ASKED: &str = "sts";
+/// The service whose endpoint rules are used. Endpoints of the other services differ only in the first label.
+const RULES_SERVICE: &str = "sts";
 
-/// The host of a service in the configuration's region, with its FIPS and dual-stack settings, such as
-/// `sts.eu-central-1.amazonaws.com`. `service` is the first label of its hosts. A configured endpoint URL is ignored.
+/// Returns the host of a service in the configuration's region, with its FIPS and dual-stack settings, such as
+/// `sts.eu-central-1.amazonaws.com`. `service` is the first label of the host. Ignores a configured endpoint URL.
 ///
 /// # Errors
-/// Why the region or the combination of settings has no endpoint.
+/// Returns why the region or the combination of settings has no endpoint.
 pub fn host(config: &SdkConfig, service: &str) -> Result<String, String> {
     let region = config.region().ok_or("no region is configured for AWS")?;
     let params = Params::builder()
@@ -23,9 +23,10 @@ pub fn host(config: &SdkConfig, service: &str) -> Result<String, String> {
         .map_err(|e| e.to_string())?;
     let resolver = DefaultResolver::new();
     let resolved = ResolveEndpoint::resolve_endpoint(&resolver, &params).now_or_never();
-    let endpoint = resolved.ok_or("its endpoint rules did not answer")?.map_err(|e| e.to_string())?;
-    let asked = endpoint.url().strip_prefix("https://").ok_or("its endpoint is not an https URL")?;
-    let rest = asked.strip_prefix(ASKED).ok_or("its endpoint has an unknown form")?;
+    let endpoint =
+        resolved.ok_or("the endpoint rules of the AWS SDK returned no result")?.map_err(|e| e.to_string())?;
+    let rules_host = endpoint.url().strip_prefix("https://").ok_or("the endpoint of the region is not an https URL")?;
+    let rest = rules_host.strip_prefix(RULES_SERVICE).ok_or("the endpoint of the region has an unknown form")?;
     Ok(format!("{service}{rest}"))
 }
 
@@ -41,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_follow_the_rules_of_the_sdk() {
+    fn hosts_match_the_endpoint_rules_of_the_sdk() {
         for (region, fips, dual_stack, expected) in [
             ("ap-northeast-2", false, false, "sts.ap-northeast-2.amazonaws.com"),
             ("us-east-1", false, false, "sts.us-east-1.amazonaws.com"),
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_region_the_reason_is_given() {
+    fn missing_region_is_named() {
         assert!(host(&SdkConfig::builder().build(), "sts").is_err_and(|why| why.contains("no region")));
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP of the AWS clients over the network environment. Proxies and certificates must not be configured here.
+//! Connects the AWS clients to the HTTP client of this process. Do not configure proxies or certificates here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use aws_smithy_types::retry::ErrorKind;
 
 use crate::adapter::network::{CONNECT, Client, ConnectError, Network, find};
 
-/// A client for all AWS services, with one pool of connections.
+/// Creates the HTTP client for all AWS services, with one pool of connections.
 pub fn client(network: &Arc<Network>) -> SharedHttpClient {
     SharedHttpClient::new(Http { client: network.client(), read: None })
 }
@@ -22,7 +22,7 @@ pub fn client(network: &Arc<Network>) -> SharedHttpClient {
 #[derive(Clone)]
 struct Http {
     client: Client<SdkBody>,
-    /// Time until the first byte of an answer.
+    /// The longest wait for the first byte of a response.
     read: Option<Duration>,
 }
 
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Http {
 
 impl HttpClient for Http {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        // Only the metadata services of EC2 and ECS, and logins, have a limit of their own.
+        // Only the metadata services of EC2 and ECS, and logins, set their own limit.
         let client = match settings.connect_timeout().filter(|limit| *limit < CONNECT) {
             Some(limit) => self.client.within(limit),
             None => self.client.clone(),
@@ -55,16 +55,16 @@ impl HttpConnector for Http {
                 }
                 None => answer.await,
             };
-            let answer = answer.map_err(|error| failed(error.into()))?;
+            let answer = answer.map_err(|error| to_connector_error(error.into()))?;
             HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
                 .map_err(|e| ConnectorError::other(e.into(), None))
         })
     }
 }
 
-/// The SDK repeats reads that fail with anything but `other` without a kind. It must not repeat connections: callers
-/// do, and 25 tries would take a minute.
-fn failed(error: Box<dyn std::error::Error + Send + Sync>) -> ConnectorError {
+/// Converts an error so that the SDK does not retry. The SDK retries reads after every error except `other` without a
+/// kind, but callers retry connections themselves, and 25 tries would take a minute.
+fn to_connector_error(error: Box<dyn std::error::Error + Send + Sync>) -> ConnectorError {
     if find::<ConnectError>(&*error).is_some() {
         return ConnectorError::other(error, None);
     }

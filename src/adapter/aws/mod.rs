@@ -1,6 +1,6 @@
-//! Configures the AWS clients: the SDK's standard chain, no retries by the SDK, time-outs for every call.
+//! Configures the AWS clients: the SDK's standard chain, no retries by the SDK, and time-outs for every call.
 //!
-//! Retries must not be added here: the executor retries, because it reads again before it writes again.
+//! Do not add retries here. The executor retries, because it must read a route again before it writes again.
 
 pub mod cloudwatch;
 mod credentials;
@@ -32,28 +32,29 @@ use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProt
 use crate::adapter::network::{CONNECT, Network};
 use crate::base::redact;
 
-/// Time until the first byte of an answer.
-const READ: Duration = Duration::from_secs(10);
-/// Time for a call including its credentials; a write has its own deadline.
-const OPERATION: Duration = Duration::from_secs(20);
+/// The longest wait for the first byte of a response.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest duration of a call including its credentials. A write has its own deadline.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Differences from the SDK's standard chain (`AWS_PROFILE`, SSO, `AWS_ENDPOINT_URL`, …); all `None` by default.
+/// The differences from the SDK's standard chain (`AWS_PROFILE`, SSO, `AWS_ENDPOINT_URL`, …). All are `None` by
+/// default.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// The region, such as `eu-central-1`.
     pub region: Option<String>,
-    /// One endpoint for every service, such as `http://127.0.0.1:5000`.
+    /// The endpoint for every service, such as `http://127.0.0.1:5000`.
     pub endpoint_url: Option<String>,
-    /// Fixed credentials.
+    /// Fixed credentials instead of those of the standard chain.
     pub credentials: Option<Credentials>,
-    /// Replaces the network, such as by an in-process server. If `credentials` is also set, neither the environment
-    /// nor files are read.
+    /// An HTTP client that replaces the network, such as an in-process server. If `credentials` is also set, neither
+    /// the environment nor files are read.
     pub http_client: Option<SharedHttpClient>,
-    /// Proxies and trusted certificates; `None`: those of this process.
+    /// The proxies and trusted certificates; `None`: those of this process.
     pub network: Option<Arc<Network>>,
     /// The clock for signatures and for the expiry of credentials.
     pub time_source: Option<SharedTimeSource>,
-    /// The timer of the time-outs.
+    /// The timer for time-outs.
     pub sleep: Option<SharedAsyncSleep>,
 }
 
@@ -92,12 +93,12 @@ pub async fn config(settings: &Settings) -> SdkConfig {
     loader.load().await
 }
 
-/// Whether a configuration is from [`closed`], whose requests must be the same in each run.
+/// Returns whether a configuration is from [`closed`], whose requests must be the same in each run.
 fn repeats(config: &SdkConfig) -> bool {
     config.stalled_stream_protection().is_some_and(|protection| !protection.is_enabled())
 }
 
-/// A configuration from `settings` alone, so that two runs send the same requests.
+/// Builds a configuration only from `settings`, so that two runs send the same requests.
 fn closed(settings: &Settings) -> SdkConfig {
     let mut builder = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -120,9 +121,9 @@ fn closed(settings: &Settings) -> SdkConfig {
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT)
-        .read_timeout(READ)
-        .operation_attempt_timeout(OPERATION)
-        .operation_timeout(OPERATION)
+        .read_timeout(READ_TIMEOUT)
+        .operation_attempt_timeout(OPERATION_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
         .build()
 }
 
@@ -130,7 +131,7 @@ fn app_name() -> Option<AppName> {
     AppName::new(concat!("cutover-", env!("CARGO_PKG_VERSION"))).ok()
 }
 
-/// The SDK's default chain, built again for each load: a process that has run for hours sees a login in another
+/// The SDK's default chain, built again for each load. So a process that has run for hours uses a login in another
 /// terminal or a changed file. The caller caches the credentials.
 #[derive(Debug)]
 struct Chain {
@@ -171,7 +172,8 @@ impl ProvideCredentials for Chain {
     }
 }
 
-/// Omits `amz-sdk-invocation-id`, which is random, for clients whose requests must be the same in each run.
+/// A generator that omits `amz-sdk-invocation-id`, for clients whose requests must be the same in each run. The header
+/// is random.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoInvocationIds;
 

@@ -32,7 +32,7 @@ struct SideOutput {
 
 /// Runs the command and returns its observation.
 pub async fn ask(source: &MetricCommand, question: &MeasurementRequest) -> MeasuredValue {
-    let words: Vec<String> = source.command.iter().map(|word| fill(word, question, &question.new.cluster)).collect();
+    let argv: Vec<String> = source.command.iter().map(|word| fill(word, question, &question.new.cluster)).collect();
     let variables = vec![
         ("CUTOVER_GATE", question.gate.name.clone()),
         ("CUTOVER_OLD", question.old.cluster.clone()),
@@ -40,7 +40,7 @@ pub async fn ask(source: &MetricCommand, question: &MeasurementRequest) -> Measu
         ("CUTOVER_SINCE", question.from.to_string()),
         ("CUTOVER_UNTIL", question.to.to_string()),
     ];
-    match command::run(CommandLine { words: &words, variables, input: String::new(), timeout: source.timeout }).await {
+    match command::run(CommandLine { argv: &argv, variables, input: String::new(), timeout: source.timeout }).await {
         Ok((code, stdout)) => seen(&question.gate.condition, code, &stdout),
         Err(why) => unreadable(why),
     }

@@ -22,7 +22,7 @@ use crate::plan::model::notify::{
 use crate::plan::template;
 
 /// Limits of a target's queue.
-pub const PATIENCE: QueueLimits = QueueLimits { queue: 64, at_once: 1, gather: Duration::ZERO };
+pub const QUEUE_LIMITS: QueueLimits = QueueLimits { queue: 64, at_once: 1, gather: Duration::ZERO };
 
 /// Time for one HTTP request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -91,11 +91,11 @@ fn slack(text: &str) -> String {
 }
 
 /// Starts the deliveries of a notification target.
-pub fn courier(notification: &Notification, patience: QueueLimits) -> DeliveryQueue<Message> {
+pub fn delivery_queue(notification: &Notification, limits: QueueLimits) -> DeliveryQueue<Message> {
     let name = format!("notifications to {}", notification.to.kind());
     DeliveryQueue::new(
         name,
-        patience,
+        limits,
         Target { notification: notification.clone(), web: HttpClient::default(), timeout: TIMEOUT },
     )
 }
@@ -142,16 +142,16 @@ impl Target {
                 };
                 self.post(&url, message.json(&self.notification), headers).await
             }
-            NotificationTarget::Exec { command: words, timeout } => {
+            NotificationTarget::Exec { command: argv, timeout } => {
                 let line = CommandLine {
-                    words,
+                    argv,
                     variables: Vec::new(),
                     input: message.json(&self.notification),
                     timeout: *timeout,
                 };
                 match command::run(line).await.map_err(DeliveryError::Temporary)? {
                     (0, _) => Ok(()),
-                    (code, _) => Err(DeliveryError::Temporary(format!("{} ends with exit code {code}", words[0]))),
+                    (code, _) => Err(DeliveryError::Temporary(format!("{} ends with exit code {code}", argv[0]))),
                 }
             }
         }

@@ -18,7 +18,7 @@ use crate::base::text::hex;
 use crate::domain::view::trace::{Attributes, Span, Value};
 
 /// Limits of the queue and of a request.
-pub const PATIENCE: QueueLimits = QueueLimits { queue: 4096, at_once: 512, gather: Duration::from_secs(2) };
+pub const QUEUE_LIMITS: QueueLimits = QueueLimits { queue: 4096, at_once: 512, gather: Duration::from_secs(2) };
 
 /// A collector of traces.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,8 +65,8 @@ impl Collector {
     }
 
     /// Starts the deliveries to the collector.
-    pub fn courier(self, patience: QueueLimits) -> DeliveryQueue<Span> {
-        DeliveryQueue::new("traces".into(), patience, Posted { collector: self, web: HttpClient::default() })
+    pub fn delivery_queue(self, limits: QueueLimits) -> DeliveryQueue<Span> {
+        DeliveryQueue::new("traces".into(), limits, Posted { collector: self, web: HttpClient::default() })
     }
 
     /// The body of a request.

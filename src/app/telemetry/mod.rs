@@ -200,13 +200,13 @@ struct TraceAudience {
 impl TraceAudience {
     fn new(collector: Collector) -> Self {
         calls::start_recording();
-        Self { trace: Trace::default(), queue: collector.courier(otlp::PATIENCE) }
+        Self { trace: Trace::default(), queue: collector.delivery_queue(otlp::QUEUE_LIMITS) }
     }
 
     fn record(&mut self, record: &Record) {
         self.calls();
         for span in self.trace.add(record) {
-            self.queue.take(span);
+            self.queue.add(span);
         }
     }
 
@@ -217,7 +217,7 @@ impl TraceAudience {
         for call in calls::take_recorded() {
             if !self.trace.is_pausing() || call.is_write() || call.outcome != CallOutcome::Ok {
                 let span = self.span(call, parent);
-                self.queue.take(span);
+                self.queue.add(span);
             }
         }
     }

@@ -28,7 +28,7 @@ pub async fn live(plan: &Plan, lab: &live::LiveLab, speed: f64) -> Result<Adapte
     for cluster in &plan.clusters {
         let reached = match &cluster.access {
             ClusterAccess::None => continue,
-            ClusterAccess::Eks(name) => eks::over(&network, &config, name, None).await.map_err(client_error)?,
+            ClusterAccess::Eks(name) => eks::connect_over(&network, &config, name, None).await.map_err(client_error)?,
             ClusterAccess::KubeContext(_) => at(&network, &lab.cluster_url(&cluster.name).unwrap_or_default())?,
         };
         clusters.insert(cluster.name.clone(), Arc::new(reached));

@@ -93,6 +93,6 @@ fn a_webhook_that_never_answers_changes_nothing_of_a_run() {
     assert_eq!(code, 4, "{said}");
     assert_eq!(lab.shares(), [0.0; 6]);
     assert_eq!(hooks.at("/hang", "event")[0], "started");
-    assert!(said.contains("notifications to webhook: 3 not delivered when this process ended"), "{said}");
-    assert!(said.contains("notifications to exec: 3 not delivered when this process ended"), "{said}");
+    assert!(said.contains("notifications to webhook: 3 items were not delivered when this process ended"), "{said}");
+    assert!(said.contains("notifications to exec: 3 items were not delivered when this process ended"), "{said}");
 }

@@ -1,5 +1,5 @@
-//! EKS: describes a cluster and connects to its API server. Other calls of EKS belong to the rules that need them, and
-//! must not be added here.
+//! Reads an EKS cluster and connects to its API server. Do not add other calls of EKS, which belong to the rules that
+//! need them.
 
 mod token;
 
@@ -25,40 +25,42 @@ use crate::adapter::kubernetes::{K8s, USER_AGENT, service};
 use crate::adapter::network::Network;
 use crate::domain::traffic::Unreadable;
 
-/// A cluster as DescribeCluster returns it.
+/// An EKS cluster as DescribeCluster returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EksCluster {
-    /// Its name.
+    /// The name of the cluster.
     pub name: String,
-    /// Its ARN.
+    /// The ARN of the cluster.
     pub arn: String,
-    /// `ACTIVE`, `CREATING`, `UPDATING`, …
+    /// The status of the cluster, such as `ACTIVE`, `CREATING` or `UPDATING`.
     pub status: String,
-    /// Kubernetes version, such as `1.33`.
+    /// The Kubernetes version, such as `1.33`.
     pub version: String,
-    /// URL of the API server; `None` until it exists.
+    /// The URL of the API server; `None`: not created yet.
     pub endpoint: Option<String>,
-    /// PEM of the API server's certificate authority; `None` until it exists.
+    /// The PEM text of the API server's certificate authority; `None`: not created yet.
     pub ca: Option<Vec<u8>>,
-    /// `health.issues`, as `code: message`.
+    /// The health issues of the cluster, each as `code: message`.
     pub issues: Vec<String>,
 }
 
-/// An API server in this process instead of a socket; the lab uses it in virtual time.
+/// An API server in this process instead of a socket. The lab uses it in virtual time.
 pub type Transport = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
-/// Reads a cluster.
+/// Reads the description of a cluster.
 pub async fn describe(config: &SdkConfig, name: &str) -> Result<EksCluster, Unreadable> {
     let counted = aws_sdk_eks::config::Builder::from(config).interceptor(AwsCallCounter).build();
     let client = aws_sdk_eks::Client::from_conf(counted);
     let answer = client.describe_cluster().name(name).send().await.map_err(unreadable)?;
-    let cluster = answer.cluster.ok_or_else(|| Unreadable::Unavailable(format!("EKS described no cluster {name}")))?;
+    let cluster = answer
+        .cluster
+        .ok_or_else(|| Unreadable::Unavailable(format!("the response of EKS contains no cluster {name}")))?;
     let ca = match cluster.certificate_authority.and_then(|c| c.data).filter(|d| !d.is_empty()) {
         None => None,
         Some(data) => Some(
             BASE64_STANDARD
                 .decode(data)
-                .map_err(|_| Unreadable::Unavailable(format!("the CA of {name} is not base64")))?,
+                .map_err(|_| Unreadable::Unavailable(format!("the certificate authority of {name} is not base64")))?,
         ),
     };
     let issues = cluster.health.and_then(|h| h.issues).unwrap_or_default().into_iter();
@@ -80,14 +82,14 @@ pub async fn describe(config: &SdkConfig, name: &str) -> Result<EksCluster, Unre
     })
 }
 
-/// Connects to a cluster's API server with a token that is renewed by the configuration's clock. `transport` replaces
-/// the network.
+/// Connects to a cluster's API server with a token. The token is renewed by the configuration's clock. `transport`
+/// replaces the network.
 pub async fn connect(config: &SdkConfig, cluster_name: &str, transport: Option<Transport>) -> Result<K8s, Unreadable> {
-    over(&Network::process(), config, cluster_name, transport).await
+    connect_over(&Network::process(), config, cluster_name, transport).await
 }
 
-/// [`connect`] over a network environment.
-pub async fn over(
+/// Connects like [`connect`], but with the given network environment.
+pub async fn connect_over(
     network: &Arc<Network>,
     config: &SdkConfig,
     cluster_name: &str,
@@ -99,12 +101,12 @@ pub async fn over(
     }
     let bearer = Arc::new(Bearer::new(config, &cluster.name)?);
     let signer = Arc::clone(&bearer);
-    let filter = AsyncFilterLayer::new(move |request| authorized(Arc::clone(&signer), request));
+    let filter = AsyncFilterLayer::new(move |request| add_authorization(Arc::clone(&signer), request));
     let client = if let Some(service) = transport {
         ClientBuilder::new(service, "default")
             .with_layer(&KubernetesCallLayer)
             .with_layer(&filter)
-            .with_layer(&renewing(bearer))
+            .with_layer(&discard_refused_token(bearer))
             .build()
     } else {
         let place = format!("the description of the EKS cluster {cluster_name}");
@@ -112,21 +114,21 @@ pub async fn over(
         ClientBuilder::new(service, "default")
             .with_layer(&KubernetesCallLayer)
             .with_layer(&filter)
-            .with_layer(&renewing(bearer))
+            .with_layer(&discard_refused_token(bearer))
             .build()
     };
     Ok(K8s::new(client))
 }
 
-async fn authorized(bearer: Arc<Bearer>, mut request: Request<Body>) -> Result<Request<Body>, BoxError> {
+async fn add_authorization(bearer: Arc<Bearer>, mut request: Request<Body>) -> Result<Request<Body>, BoxError> {
     let value = bearer.header().await?;
     request.headers_mut().insert(header::AUTHORIZATION, value);
     request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     Ok(request)
 }
 
-/// A refused token is not used again: the credentials may have changed, or the clocks differ.
-fn renewing<B>(bearer: Arc<Bearer>) -> MapResponseLayer<impl FnMut(Response<B>) -> Response<B> + Clone> {
+/// Discards a token that the API server refused. The credentials may have changed, or the clocks differ.
+fn discard_refused_token<B>(bearer: Arc<Bearer>) -> MapResponseLayer<impl FnMut(Response<B>) -> Response<B> + Clone> {
     MapResponseLayer::new(move |response: Response<B>| {
         if response.status() == StatusCode::UNAUTHORIZED {
             bearer.forget();
@@ -137,7 +139,7 @@ fn renewing<B>(bearer: Arc<Bearer>) -> MapResponseLayer<impl FnMut(Response<B>) 
 
 fn client_config(cluster: &EksCluster) -> Result<Config, Unreadable> {
     let wrong = |why: &str| Unreadable::Unavailable(format!("the endpoint of {}: {why}", cluster.name));
-    let endpoint = cluster.endpoint.as_deref().ok_or_else(|| wrong("not there yet"))?;
+    let endpoint = cluster.endpoint.as_deref().ok_or_else(|| wrong("EKS has not created the endpoint yet"))?;
     let uri: Uri = endpoint.parse().map_err(|_| wrong("not a URL"))?;
     let ca = cluster.ca.as_ref().map(|pem| certificates(pem)).unwrap_or_default();
     match uri.scheme_str() {
@@ -157,7 +159,7 @@ fn is_loopback(uri: &Uri) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// The DER of each certificate in a PEM text.
+/// Returns each certificate in a PEM text, in DER form.
 fn certificates(pem: &[u8]) -> Vec<Vec<u8>> {
     let text = String::from_utf8_lossy(pem);
     let blocks =
@@ -165,7 +167,7 @@ fn certificates(pem: &[u8]) -> Vec<Vec<u8>> {
     blocks.filter_map(|b| BASE64_STANDARD.decode(b.split_whitespace().collect::<String>()).ok()).collect()
 }
 
-/// Returns the code and a short message, never the raw text, which may quote the signed request.
+/// Returns the code and a short message, but never the raw text, which may quote the signed request.
 fn unreadable<E: ProvideErrorMetadata + std::error::Error + 'static>(error: SdkError<E, HttpResponse>) -> Unreadable {
     match alb::unreadable(error) {
         Unreadable::Unavailable(why) => Unreadable::Unavailable(format!("EKS: {why}")),

@@ -55,7 +55,7 @@ fn tokens_equal_those_of_botocore() {
     }
 }
 
-/// A clock that the test moves.
+/// A clock that the test sets.
 #[derive(Debug, Clone)]
 struct ManualClock(Arc<Mutex<SystemTime>>);
 
@@ -65,7 +65,7 @@ impl TimeSource for ManualClock {
     }
 }
 
-/// EKS, as far as DescribeCluster.
+/// A fake EKS API that supports only DescribeCluster.
 #[derive(Debug, Clone)]
 struct Eks(u16, String);
 
@@ -90,32 +90,32 @@ fn described(status: &str, endpoint: &str) -> Eks {
     )
 }
 
-fn config(eks: Eks, hand: &ManualClock, credentials: Credentials) -> SdkConfig {
+fn config(eks: Eks, clock: &ManualClock, credentials: Credentials) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(aws_config::BehaviorVersion::latest())
         .region(Region::new("ap-northeast-2"))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .time_source(hand.clone())
+        .time_source(clock.clone())
         .http_client(eks)
         .build()
 }
 
-/// An API server that takes fresh tokens only, and notes when each was signed.
-fn transport(hand: &ManualClock, seen: Arc<Mutex<Vec<Timestamp>>>, signer: Credentials) -> Transport {
+/// An API server that accepts only fresh tokens, and records when each token was signed.
+fn transport(clock: &ManualClock, seen: Arc<Mutex<Vec<Timestamp>>>, signer: Credentials) -> Transport {
     let objects = Arc::new(Mutex::new(Objects::new(1, false, start())));
-    let hand = hand.clone();
+    let clock = clock.clone();
     let authorize = move |header: Option<&str>, now: Timestamp| {
         seen.lock().unwrap().push(Token::read(header).unwrap().signed);
         accept(header, "ap-northeast-2", NAME, &signer, now)
     };
     let server = Arc::new(Server { version: "v1.33.4-eks-1".to_owned(), authorize: Box::new(authorize) });
     BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
-        let (server, objects, hand) = (Arc::clone(&server), Arc::clone(&objects), hand.clone());
+        let (server, objects, clock) = (Arc::clone(&server), Arc::clone(&objects), clock.clone());
         async move {
             let (parts, body) = request.into_parts();
             let bytes = http_body_util::BodyExt::collect(body).await.map_err(|e| e.to_string())?.to_bytes();
             let mut objects = objects.lock().unwrap();
-            let now = hand.now().try_into().unwrap();
+            let now = clock.now().try_into().unwrap();
             let answer = server.answer(&mut objects, &Request::from_parts(parts, bytes), now).into_response(&objects);
             Ok::<_, BoxError>(answer.map(Body::from))
         }
@@ -123,15 +123,15 @@ fn transport(hand: &ManualClock, seen: Arc<Mutex<Vec<Timestamp>>>, signer: Crede
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_at_14_minutes_of_the_configurations_clock() {
-    let hand = ManualClock(Arc::new(Mutex::new(start().into())));
+async fn token_is_renewed_after_14_minutes_of_the_configured_clock() {
+    let clock = ManualClock(Arc::new(Mutex::new(start().into())));
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let config = config(described("ACTIVE", "https://blue.invalid"), &hand, credentials(None, None));
+    let config = config(described("ACTIVE", "https://blue.invalid"), &clock, credentials(None, None));
     let cluster =
-        connect(&config, NAME, Some(transport(&hand, Arc::clone(&seen), credentials(None, None)))).await.unwrap();
+        connect(&config, NAME, Some(transport(&clock, Arc::clone(&seen), credentials(None, None)))).await.unwrap();
     let mut signed = Vec::new();
     for minutes in [0, 13, 14, 16, 300] {
-        *hand.0.lock().unwrap() = SystemTime::from(start()) + Duration::from_mins(minutes);
+        *clock.0.lock().unwrap() = SystemTime::from(start()) + Duration::from_mins(minutes);
         assert_eq!(cluster.identity().await.unwrap().version, "v1.33.4-eks-1");
         let last = *seen.lock().unwrap().last().unwrap();
         signed.push(last.duration_since(start()).as_mins());
@@ -140,25 +140,25 @@ async fn a_token_is_renewed_at_14_minutes_of_the_configurations_clock() {
 }
 
 #[tokio::test]
-async fn expired_credentials_are_that_and_not_a_network_failure() {
-    let hand = ManualClock(Arc::new(Mutex::new(start().into())));
+async fn expired_credentials_are_not_reported_as_a_network_failure() {
+    let clock = ManualClock(Arc::new(Mutex::new(start().into())));
     let ends = SystemTime::from(start()) + Duration::from_mins(5);
-    let config = config(described("ACTIVE", "https://blue.invalid"), &hand, credentials(Some("s"), Some(ends)));
+    let config = config(described("ACTIVE", "https://blue.invalid"), &clock, credentials(Some("s"), Some(ends)));
     let cluster =
-        connect(&config, NAME, Some(transport(&hand, Arc::default(), credentials(Some("s"), None)))).await.unwrap();
+        connect(&config, NAME, Some(transport(&clock, Arc::default(), credentials(Some("s"), None)))).await.unwrap();
     assert!(cluster.identity().await.is_ok());
-    *hand.0.lock().unwrap() = ends;
+    *clock.0.lock().unwrap() = ends;
     assert_eq!(
         cluster.identity().await,
-        Err(Unreadable::Credentials("those of AWS have expired; log in again".to_owned()))
+        Err(Unreadable::Credentials("the AWS credentials have expired; log in again".to_owned()))
     );
 }
 
 #[tokio::test]
-async fn a_cluster_that_is_not_there_or_not_safe_to_talk_to_is_refused() {
-    let hand = ManualClock(Arc::new(Mutex::new(start().into())));
+async fn missing_or_insecure_cluster_is_refused() {
+    let clock = ManualClock(Arc::new(Mutex::new(start().into())));
     let why = async |eks: Eks| {
-        connect(&config(eks, &hand, credentials(None, None)), NAME, None).await.err().map(|e| e.to_string())
+        connect(&config(eks, &clock, credentials(None, None)), NAME, None).await.err().map(|e| e.to_string())
     };
     assert_eq!(why(described("CREATING", "")).await.unwrap(), "the EKS cluster blue-1 is CREATING");
     assert_eq!(
@@ -178,12 +178,12 @@ async fn a_cluster_that_is_not_there_or_not_safe_to_talk_to_is_refused() {
 }
 
 #[tokio::test]
-async fn a_refused_signature_quotes_no_session_token() {
-    let hand = ManualClock(Arc::new(Mutex::new(start().into())));
+async fn refused_signature_does_not_quote_the_session_token() {
+    let clock = ManualClock(Arc::new(Mutex::new(start().into())));
     let quoted =
         "The Canonical String for this request should have been 'GET /clusters/blue-1 x-amz-security-token:SECRET'";
     let answer = Eks(403, format!(r#"{{"__type": "InvalidSignatureException", "message": "{quoted}"}}"#));
-    let refused = connect(&config(answer, &hand, credentials(Some("SECRET"), None)), NAME, None).await.err();
+    let refused = connect(&config(answer, &clock, credentials(Some("SECRET"), None)), NAME, None).await.err();
     assert_eq!(
         refused,
         Some(Unreadable::Credentials(
@@ -200,17 +200,17 @@ fn certificates_are_read_from_a_bundle() {
 }
 
 #[test]
-fn a_token_is_good_for_its_cluster_signer_and_quarter_of_an_hour_only() {
+fn token_is_valid_for_15_minutes_for_its_cluster_and_signer() {
     let (mine, now) = (credentials(None, None), start());
     let header = format!("Bearer {}", sign(&mine, AUDIENCE, now.into()).unwrap());
     let ok = |region: &str, cluster: &str, by: &Credentials, minutes: i64| {
         accept(Some(&header), region, cluster, by, now + jiff::SignedDuration::from_mins(minutes))
     };
     assert!(ok("ap-northeast-2", NAME, &mine, 0) && ok("ap-northeast-2", NAME, &mine, 15));
-    assert!(!ok("ap-northeast-2", NAME, &mine, 16), "too old");
-    assert!(!ok("ap-northeast-2", "green-1", &mine, 0), "another cluster");
-    assert!(!ok("eu-west-1", NAME, &mine, 0), "another region");
-    assert!(!ok("ap-northeast-2", NAME, &credentials(Some("s"), None), 0), "other credentials");
+    assert!(!ok("ap-northeast-2", NAME, &mine, 16), "a token of 16 minutes must be refused");
+    assert!(!ok("ap-northeast-2", "green-1", &mine, 0), "a token for another cluster must be refused");
+    assert!(!ok("eu-west-1", NAME, &mine, 0), "a token for another region must be refused");
+    assert!(!ok("ap-northeast-2", NAME, &credentials(Some("s"), None), 0), "a token of another signer must be refused");
     assert!(
         !accept(Some("Bearer k8s-aws-v1.aGk"), "ap-northeast-2", NAME, &mine, now)
             && !accept(None, "ap-northeast-2", NAME, &mine, now)
@@ -218,14 +218,14 @@ fn a_token_is_good_for_its_cluster_signer_and_quarter_of_an_hour_only() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_not_taken_is_signed_anew() {
-    let hand = ManualClock(Arc::new(Mutex::new(start().into())));
+async fn refused_token_is_signed_again() {
+    let clock = ManualClock(Arc::new(Mutex::new(start().into())));
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let config = config(described("ACTIVE", "https://blue.invalid"), &hand, credentials(None, None));
+    let config = config(described("ACTIVE", "https://blue.invalid"), &clock, credentials(None, None));
     let nobody = credentials(Some("another session"), None);
-    let cluster = connect(&config, NAME, Some(transport(&hand, Arc::clone(&seen), nobody))).await.unwrap();
+    let cluster = connect(&config, NAME, Some(transport(&clock, Arc::clone(&seen), nobody))).await.unwrap();
     for minutes in [0, 1] {
-        *hand.0.lock().unwrap() = SystemTime::from(start()) + Duration::from_mins(minutes);
+        *clock.0.lock().unwrap() = SystemTime::from(start()) + Duration::from_mins(minutes);
         cluster.identity().await.unwrap_err();
         assert_eq!(
             seen.lock().unwrap().last().unwrap().duration_since(start()).as_mins(),

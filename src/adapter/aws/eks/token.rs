@@ -1,6 +1,7 @@
-//! Bearer tokens for EKS: a pre-signed `GetCallerIdentity`, which the cluster's authenticator sends to STS.
+//! Signs bearer tokens for EKS. A token is a pre-signed `GetCallerIdentity` request that the cluster's authenticator
+//! sends to STS.
 //!
-//! Requests to the cluster must not be added here.
+//! Do not add requests to the cluster.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,21 +20,22 @@ use crate::adapter::aws::{credentials, endpoint};
 use crate::adapter::kubernetes::NoToken;
 use crate::domain::traffic::Unreadable;
 
-/// EKS accepts a token for 15 minutes; it must not expire during a request.
+/// The age at which a token is renewed. EKS accepts a token for 15 minutes, and a token must not expire during a
+/// request.
 const RENEW_AFTER: Duration = Duration::from_mins(14);
 
-/// What a token is signed for.
+/// The cluster and the STS host that a token is signed for.
 #[derive(Debug, Clone, Copy)]
 pub struct Audience<'a> {
-    /// Host of STS in the region, such as `sts.eu-central-1.amazonaws.com`.
+    /// The host of STS in the region, such as `sts.eu-central-1.amazonaws.com`.
     pub host: &'a str,
-    /// Region.
+    /// The AWS region of the cluster.
     pub region: &'a str,
-    /// Name of the EKS cluster.
+    /// The name of the EKS cluster.
     pub cluster: &'a str,
 }
 
-/// Signs a token for a cluster. For 15 minutes, whoever has the token acts as the signer at that cluster.
+/// Signs a token for a cluster. For 15 minutes, anyone with the token can act as the signer in that cluster.
 pub fn sign(credentials: &Credentials, audience: Audience<'_>, now: SystemTime) -> Result<String, NoToken> {
     let Audience { host, region, cluster } = audience;
     let no_token = |e: &dyn std::fmt::Display| NoToken(format!("a token for {cluster} cannot be signed: {e}"));
@@ -52,8 +54,8 @@ pub fn sign(credentials: &Credentials, audience: Audience<'_>, now: SystemTime) 
     let mut request = Request::get(url).body(()).map_err(|e| no_token(&e))?;
     signed.apply_to_request_http1x(&mut request);
     let mut url = request.uri().to_string();
-    // Other clients put the session token before the signature. STS accepts both; the order must not identify the
-    // client.
+    // Other clients put the session token before the signature. STS accepts both orders, but the order must not
+    // identify this client.
     if let Some((head, tail)) = url.split_once("&X-Amz-Signature=")
         && let Some((signature, session)) = tail.split_once('&')
     {
@@ -62,7 +64,7 @@ pub fn sign(credentials: &Credentials, audience: Audience<'_>, now: SystemTime) 
     Ok(format!("k8s-aws-v1.{}", BASE64_URL_SAFE_NO_PAD.encode(url)))
 }
 
-/// A token that is renewed when needed.
+/// A bearer token that is renewed when needed.
 pub struct Bearer {
     credentials: SharedCredentialsProvider,
     time: SharedTimeSource,
@@ -79,7 +81,7 @@ struct Current {
 }
 
 impl Bearer {
-    /// Signs with the configuration's credentials, region, endpoint settings and clock.
+    /// Creates a token source with the configuration's credentials, region, endpoint settings and clock.
     pub fn new(config: &SdkConfig, cluster: &str) -> Result<Self, Unreadable> {
         let missing = |what: &str| Unreadable::Credentials(format!("no {what} is configured for AWS"));
         Ok(Self {
@@ -93,7 +95,7 @@ impl Bearer {
         })
     }
 
-    /// The next request gets a new token. Does nothing while a token is being signed: that one is new.
+    /// Discards the token, so that the next request gets a new one. Does nothing while a new token is being signed.
     pub fn forget(&self) {
         if let Ok(mut current) = self.current.try_lock() {
             *current = None;
@@ -110,7 +112,7 @@ impl Bearer {
         let credentials =
             self.credentials.provide_credentials().await.map_err(|e| NoToken(credentials::explain(&e)))?;
         if credentials.expiry().is_some_and(|e| e <= now) {
-            return Err(NoToken("those of AWS have expired; log in again".to_owned()));
+            return Err(NoToken("the AWS credentials have expired; log in again".to_owned()));
         }
         let ends = (now + RENEW_AFTER).min(credentials.expiry().unwrap_or(now + RENEW_AFTER));
         let audience = Audience { host: &self.host, region: &self.region, cluster: &self.cluster };

@@ -1,4 +1,4 @@
-//! Converts actions between the SDK's types and the domain's, without loss, or fails.
+//! Converts actions between the SDK's types and the domain's types, either without loss or with an error.
 
 use aws_sdk_elasticloadbalancingv2::types as sdk;
 use aws_sdk_elasticloadbalancingv2::types::ActionTypeEnum as Type;
@@ -7,17 +7,17 @@ use super::config;
 use crate::domain::elb::LIMITS;
 use crate::domain::elb::action::{Action, Forward, Stickiness, Tuple};
 
-/// The actions of a route in evaluation order. The error names what cannot be represented.
+/// Converts the actions of a route, in evaluation order. The error names the part that cannot be represented.
 pub(super) fn from_sdk(actions: &[sdk::Action]) -> Result<Vec<Action>, String> {
     let mut read = actions.iter().map(one_from_sdk).collect::<Result<Vec<_>, _>>()?;
     read.sort_by_key(|a| order(a).unwrap_or(0));
     Ok(read)
 }
 
-/// The actions to write. The error names what must not be written.
+/// Converts the actions for a write. The error names the part that must not be written.
 pub(super) fn to_sdk(actions: &[Action]) -> Result<Vec<sdk::Action>, String> {
     if actions.is_empty() {
-        return Err("no actions: that would change nothing".to_owned());
+        return Err("there are no actions to write".to_owned());
     }
     actions.iter().map(one_to_sdk).collect()
 }
@@ -35,8 +35,8 @@ fn order(action: &Action) -> Option<i32> {
 
 fn one_from_sdk(action: &sdk::Action) -> Result<Action, String> {
     let order = action.order();
-    let lacks = |what: &str| format!("an action without {what}");
-    alone(action)?;
+    let lacks = |what: &str| format!("an action lacks {what}");
+    check_single_configuration(action)?;
     match action.r#type().ok_or_else(|| lacks("a type"))? {
         Type::Forward => Ok(Action::Forward { order, forward_config: forward(action)? }),
         Type::Redirect => {
@@ -63,8 +63,8 @@ fn one_from_sdk(action: &sdk::Action) -> Result<Action, String> {
     }
 }
 
-/// A configuration of another type than the action's would be lost on a write.
-fn alone(action: &sdk::Action) -> Result<(), String> {
+/// Checks that an action has only the configuration of its own type. Another configuration would be lost on a write.
+fn check_single_configuration(action: &sdk::Action) -> Result<(), String> {
     let kind = action.r#type();
     let configs = [
         (action.forward_config().is_some() || action.target_group_arn().is_some(), Type::Forward),
@@ -77,18 +77,18 @@ fn alone(action: &sdk::Action) -> Result<(), String> {
     match configs.iter().find(|(there, of)| *there && Some(of) != kind) {
         None => Ok(()),
         Some((_, other)) => Err(format!(
-            "an action of type {} with a configuration of {}",
+            "an action of type {} has a configuration of {}",
             kind.map_or("?", Type::as_str),
             other.as_str()
         )),
     }
 }
 
-/// `ForwardConfig` alone, `TargetGroupArn` alone, or both.
+/// Reads the forward of an action, which has `ForwardConfig`, `TargetGroupArn`, or both.
 fn forward(action: &sdk::Action) -> Result<Forward, String> {
     let mut target_groups = Vec::new();
     for tuple in action.forward_config().map(sdk::ForwardActionConfig::target_groups).unwrap_or_default() {
-        let arn = tuple.target_group_arn().ok_or("a forward to a group without an ARN")?;
+        let arn = tuple.target_group_arn().ok_or("a forward action has a group without an ARN")?;
         target_groups.push(Tuple {
             target_group_arn: arn.to_owned(),
             weight: tuple.weight().map(|w| weight(arn, w)).transpose()?,
@@ -99,12 +99,12 @@ fn forward(action: &sdk::Action) -> Result<Forward, String> {
             target_groups.push(Tuple { target_group_arn: arn.to_owned(), weight: None });
         }
         Some(arn) if !target_groups.iter().any(|t| t.target_group_arn == arn) => {
-            return Err(format!("a forward whose TargetGroupArn {arn} is not in its ForwardConfig"));
+            return Err(format!("a forward action has TargetGroupArn {arn}, which is not in its ForwardConfig"));
         }
         _ => {}
     }
     if target_groups.is_empty() {
-        return Err("a forward without a target group".to_owned());
+        return Err("a forward action has no target group".to_owned());
     }
     let stickiness = action.forward_config().and_then(|f| f.target_group_stickiness_config());
     let target_group_stickiness_config = stickiness
@@ -117,7 +117,7 @@ fn weight(arn: &str, weight: i32) -> Result<u16, String> {
     u16::try_from(weight)
         .ok()
         .filter(|w| *w <= most)
-        .ok_or_else(|| format!("weight {weight} of {arn} is not within 0–{most}"))
+        .ok_or_else(|| format!("weight {weight} of {arn} is not between 0 and {most}"))
 }
 
 fn one_to_sdk(action: &Action) -> Result<sdk::Action, String> {
@@ -145,17 +145,17 @@ fn one_to_sdk(action: &Action) -> Result<sdk::Action, String> {
     Ok(builder.build())
 }
 
-/// The SDK does not check limits; this is the last check before a write.
+/// Converts a forward and checks its limits. The SDK does not check limits, so this is the last check before a write.
 fn forward_to_sdk(forward: &Forward) -> Result<sdk::ForwardActionConfig, String> {
     let tuples = &forward.target_groups;
     match tuples.len() {
-        0 => return Err("a forward without a target group".to_owned()),
+        0 => return Err("a forward action has no target group".to_owned()),
         1 => {}
         n if n > LIMITS.max_members => {
-            return Err(format!("{n} target groups in an action; ELBv2 takes {}", LIMITS.max_members));
+            return Err(format!("an action has {n} target groups; ELBv2 allows {}", LIMITS.max_members));
         }
         _ if tuples.iter().any(|t| t.weight.is_none()) => {
-            return Err("a forward to several groups, one of them without a weight".to_owned());
+            return Err("a forward action has several groups, and one of them has no weight".to_owned());
         }
         _ if tuples.iter().all(|t| t.weight == Some(0)) => return Err("all weights are 0".to_owned()),
         _ => {}
@@ -188,11 +188,11 @@ mod tests {
     use super::*;
 
     fn parse(value: Value) -> Vec<Action> {
-        serde_json::from_value(value).expect("actions")
+        serde_json::from_value(value).expect("valid actions")
     }
 
     #[test]
-    fn every_type_goes_out_and_comes_back_the_same() {
+    fn every_action_type_survives_conversion_to_the_sdk_and_back() {
         let actions = parse(json!([
             {"Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": {"Issuer": "https://i", "AuthorizationEndpoint": "https://a", "TokenEndpoint": "https://t",
                 "UserInfoEndpoint": "https://u", "ClientId": "c", "SessionCookieName": "n", "Scope": "openid", "SessionTimeout": 604_800,
@@ -206,33 +206,33 @@ mod tests {
             {"Type": "forward", "Order": 6, "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": "a", "Weight": 0}, {"TargetGroupArn": "b", "Weight": 999}],
                 "TargetGroupStickinessConfig": {"Enabled": true, "DurationSeconds": 60}}},
         ]));
-        assert_eq!(from_sdk(&to_sdk(&actions).expect("writable")).expect("readable"), actions);
+        assert_eq!(from_sdk(&to_sdk(&actions).expect("must be writable")).expect("must be readable"), actions);
     }
 
     #[test]
-    fn a_client_secret_is_neither_kept_nor_sent() {
+    fn client_secret_is_neither_stored_nor_sent() {
         let secret =
             sdk::AuthenticateOidcActionConfig::builder().issuer("i").client_id("c").client_secret("S3CRET").build();
         let read =
             from_sdk(&[sdk::Action::builder().r#type(Type::AuthenticateOidc).authenticate_oidc_config(secret).build()])
-                .expect("readable");
-        let kept = serde_json::to_string(&read).expect("json");
+                .expect("must be readable");
+        let json_text = serde_json::to_string(&read).expect("must serialize");
         assert!(
-            !kept.contains("S3CRET")
-                && !kept.contains("ClientSecret\":\"")
-                && kept.contains(r#""UseExistingClientSecret":true"#),
-            "{kept}"
+            !json_text.contains("S3CRET")
+                && !json_text.contains("ClientSecret\":\"")
+                && json_text.contains(r#""UseExistingClientSecret":true"#),
+            "{json_text}"
         );
         let smuggled = parse(
             json!([{"Type": "authenticate-oidc", "AuthenticateOidcConfig": {"ClientId": "c", "ClientSecret": "S3CRET"}}]),
         );
-        let sent = to_sdk(&smuggled).expect("writable");
-        let oidc = sent[0].authenticate_oidc_config().expect("oidc");
+        let sent = to_sdk(&smuggled).expect("must be writable");
+        let oidc = sent[0].authenticate_oidc_config().expect("an OIDC configuration");
         assert_eq!((oidc.client_secret(), oidc.use_existing_client_secret()), (None, Some(true)));
     }
 
     #[test]
-    fn a_lone_group_is_read_in_all_three_spellings() {
+    fn single_group_is_read_in_all_three_forms() {
         let config = sdk::ForwardActionConfig::builder()
             .target_groups(sdk::TargetGroupTuple::builder().target_group_arn("a").build())
             .build();
@@ -242,13 +242,13 @@ mod tests {
             base.clone().forward_config(config.clone()),
             base.clone().target_group_arn("a").forward_config(config),
         ] {
-            let read = from_sdk(&[action.build()]).expect("readable");
+            let read = from_sdk(&[action.build()]).expect("must be readable");
             assert_eq!(read[0].forward().map(|f| f.target_groups.len()), Some(1));
         }
     }
 
     #[test]
-    fn what_must_not_be_written_is_refused() {
+    fn invalid_forward_is_not_written() {
         let forward = |groups: Value| {
             to_sdk(&parse(json!([{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}])))
                 .err()
@@ -258,22 +258,22 @@ mod tests {
         assert_eq!(forward(json!([of(0), of(0)])), "all weights are 0");
         assert_eq!(
             forward(json!([of(1), {"TargetGroupArn": "b"}])),
-            "a forward to several groups, one of them without a weight"
+            "a forward action has several groups, and one of them has no weight"
         );
-        assert_eq!(forward(json!([of(1000), of(1)])), "weight 1000 of g1000 is not within 0–999");
+        assert_eq!(forward(json!([of(1000), of(1)])), "weight 1000 of g1000 is not between 0 and 999");
         assert_eq!(
             forward(json!([of(1), of(2), of(3), of(4), of(5), of(6)])),
-            "6 target groups in an action; ELBv2 takes 5"
+            "an action has 6 target groups; ELBv2 allows 5"
         );
         assert_eq!(forward(json!([of(0)])), "");
         let unknown =
             parse(json!([{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Teleport": "x"}}]));
-        assert_eq!(to_sdk(&unknown).err().as_deref(), Some("RedirectConfig.Teleport is not known to this build"));
+        assert_eq!(to_sdk(&unknown).err().as_deref(), Some("this build does not support RedirectConfig.Teleport"));
         assert!(to_sdk(&[]).is_err());
     }
 
     #[test]
-    fn what_cannot_be_represented_is_refused() {
+    fn unknown_action_is_refused() {
         let base = sdk::Action::builder();
         assert_eq!(
             from_sdk(&[base.clone().r#type(Type::from("teleport")).build()]).err().as_deref(),
@@ -283,7 +283,7 @@ mod tests {
         let mixed = base.r#type(Type::Forward).target_group_arn("a").redirect_config(redirect).build();
         assert_eq!(
             from_sdk(&[mixed]).err().as_deref(),
-            Some("an action of type forward with a configuration of redirect")
+            Some("an action of type forward has a configuration of redirect")
         );
     }
 }

@@ -1,42 +1,43 @@
-//! A rule's conditions in words, such as `host shop.example.com and path /api* /ad*`.
+//! Describes a rule's conditions as text, such as `host shop.example.com and path /api* /ad*`.
 
 use aws_sdk_elasticloadbalancingv2::types::{QueryStringConditionConfig, RuleCondition};
 
-/// All conditions of a rule. All must match; the values of one condition are alternatives.
-pub(super) fn words(conditions: &[RuleCondition]) -> String {
-    conditions.iter().map(one).collect::<Vec<_>>().join(" and ")
+/// Describes all conditions of a rule. All conditions must match; the values of one condition are alternatives.
+pub(super) fn conditions_text(conditions: &[RuleCondition]) -> String {
+    conditions.iter().map(condition_text).collect::<Vec<_>>().join(" and ")
 }
 
-fn one(condition: &RuleCondition) -> String {
+fn condition_text(condition: &RuleCondition) -> String {
     let (subject, values) = match condition.field().unwrap_or_default() {
         "path-pattern" => {
             let c = condition.path_pattern_config();
-            ("path".to_owned(), either(c.map(|c| (c.values(), c.regex_values())), condition))
+            ("path".to_owned(), values_of(c.map(|c| (c.values(), c.regex_values())), condition))
         }
         "host-header" => {
             let c = condition.host_header_config();
-            ("host".to_owned(), either(c.map(|c| (c.values(), c.regex_values())), condition))
+            ("host".to_owned(), values_of(c.map(|c| (c.values(), c.regex_values())), condition))
         }
         "http-header" => {
             let c = condition.http_header_config();
             let name = c.and_then(|c| c.http_header_name()).unwrap_or("?");
-            (format!("header {name}:"), either(c.map(|c| (c.values(), c.regex_values())), condition))
+            (format!("header {name}:"), values_of(c.map(|c| (c.values(), c.regex_values())), condition))
         }
         "http-request-method" => {
             let c = condition.http_request_method_config();
-            ("method".to_owned(), either(c.map(|c| (c.values(), &[][..])), condition))
+            ("method".to_owned(), values_of(c.map(|c| (c.values(), &[][..])), condition))
         }
         "source-ip" => {
-            ("source".to_owned(), either(condition.source_ip_config().map(|c| (c.values(), &[][..])), condition))
+            ("source".to_owned(), values_of(condition.source_ip_config().map(|c| (c.values(), &[][..])), condition))
         }
-        "query-string" => ("query".to_owned(), query(condition)),
-        other => (other.to_owned(), either(None, condition)),
+        "query-string" => ("query".to_owned(), query_text(condition)),
+        other => (other.to_owned(), values_of(None, condition)),
     };
     std::iter::once(subject).chain(values).collect::<Vec<_>>().join(" ")
 }
 
-/// The values of the condition's own configuration, or the older ones beside it; `~` marks a regular expression.
-fn either(config: Option<(&[String], &[String])>, condition: &RuleCondition) -> Vec<String> {
+/// Returns the values of the condition's own configuration. Without it, returns the values of the older field; `~`
+/// marks a regular expression.
+fn values_of(config: Option<(&[String], &[String])>, condition: &RuleCondition) -> Vec<String> {
     let (mut plain, mut regex) = config.unwrap_or_default();
     if plain.is_empty() && regex.is_empty() {
         (plain, regex) = (condition.values(), condition.regex_values());
@@ -44,7 +45,7 @@ fn either(config: Option<(&[String], &[String])>, condition: &RuleCondition) -> 
     plain.iter().cloned().chain(regex.iter().map(|r| format!("~{r}"))).collect()
 }
 
-fn query(condition: &RuleCondition) -> Vec<String> {
+fn query_text(condition: &RuleCondition) -> Vec<String> {
     let pairs = condition.query_string_config().map(QueryStringConditionConfig::values).unwrap_or_default();
     pairs
         .iter()
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_words() {
+    fn every_kind_of_condition_has_a_text() {
         let of = |field: &str| RuleCondition::builder().field(field);
         let pair = sdk::QueryStringKeyValuePair::builder().key("v").value("2").build();
         let header = sdk::HttpHeaderConditionConfig::builder().http_header_name("X-Canary").values("yes").build();
@@ -85,7 +86,7 @@ mod tests {
             of("moon-phase").values("full").build(),
         ];
         assert_eq!(
-            words(&conditions),
+            conditions_text(&conditions),
             "host a.example and path /api* /ad* and path ~^/x and header X-Canary: yes and method GET \
              and query v=2 and source 10.0.0.0/8 and moon-phase full"
         );

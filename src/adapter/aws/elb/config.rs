@@ -3,11 +3,11 @@
 use aws_sdk_elasticloadbalancingv2::types as sdk;
 use serde_json::{Value, json};
 
-use super::fields::{Filled, Taken};
+use super::fields::{ConfigBuilder, ConfigReader};
 use crate::domain::elb::action::Config;
 
 pub(super) fn redirect(c: &sdk::RedirectActionConfig) -> Config {
-    Filled::default()
+    ConfigBuilder::default()
         .put("Protocol", c.protocol())
         .put("Port", c.port())
         .put("Host", c.host())
@@ -18,7 +18,7 @@ pub(super) fn redirect(c: &sdk::RedirectActionConfig) -> Config {
 }
 
 pub(super) fn redirect_to_sdk(config: &Config) -> Result<sdk::RedirectActionConfig, String> {
-    let mut from = Taken::new("RedirectConfig", config);
+    let mut from = ConfigReader::new("RedirectConfig", config);
     let built = sdk::RedirectActionConfig::builder()
         .set_protocol(from.text("Protocol")?)
         .set_port(from.text("Port")?)
@@ -31,7 +31,7 @@ pub(super) fn redirect_to_sdk(config: &Config) -> Result<sdk::RedirectActionConf
 }
 
 pub(super) fn fixed_response(c: &sdk::FixedResponseActionConfig) -> Config {
-    Filled::default()
+    ConfigBuilder::default()
         .put("MessageBody", c.message_body())
         .put("StatusCode", c.status_code())
         .put("ContentType", c.content_type())
@@ -39,7 +39,7 @@ pub(super) fn fixed_response(c: &sdk::FixedResponseActionConfig) -> Config {
 }
 
 pub(super) fn fixed_response_to_sdk(config: &Config) -> Result<sdk::FixedResponseActionConfig, String> {
-    let mut from = Taken::new("FixedResponseConfig", config);
+    let mut from = ConfigReader::new("FixedResponseConfig", config);
     let built = sdk::FixedResponseActionConfig::builder()
         .set_message_body(from.text("MessageBody")?)
         .set_status_code(from.text("StatusCode")?)
@@ -48,9 +48,10 @@ pub(super) fn fixed_response_to_sdk(config: &Config) -> Result<sdk::FixedRespons
     from.done().map(|()| built)
 }
 
-/// Without the client secret, which AWS does not return and a test server may; `UseExistingClientSecret` keeps it.
+/// Converts an OIDC configuration and removes the client secret. AWS never returns the secret, but a test server may.
+/// `UseExistingClientSecret` tells AWS to keep the stored secret.
 pub(super) fn oidc(c: &sdk::AuthenticateOidcActionConfig) -> Config {
-    Filled::default()
+    ConfigBuilder::default()
         .put("Issuer", c.issuer())
         .put("AuthorizationEndpoint", c.authorization_endpoint())
         .put("TokenEndpoint", c.token_endpoint())
@@ -69,7 +70,7 @@ pub(super) fn oidc(c: &sdk::AuthenticateOidcActionConfig) -> Config {
 }
 
 pub(super) fn oidc_to_sdk(config: &Config) -> Result<sdk::AuthenticateOidcActionConfig, String> {
-    let mut from = Taken::new("AuthenticateOidcConfig", config);
+    let mut from = ConfigReader::new("AuthenticateOidcConfig", config);
     from.drop("ClientSecret");
     from.drop("UseExistingClientSecret");
     let built = sdk::AuthenticateOidcActionConfig::builder()
@@ -89,7 +90,7 @@ pub(super) fn oidc_to_sdk(config: &Config) -> Result<sdk::AuthenticateOidcAction
 }
 
 pub(super) fn cognito(c: &sdk::AuthenticateCognitoActionConfig) -> Config {
-    Filled::default()
+    ConfigBuilder::default()
         .put("UserPoolArn", c.user_pool_arn())
         .put("UserPoolClientId", c.user_pool_client_id())
         .put("UserPoolDomain", c.user_pool_domain())
@@ -105,7 +106,7 @@ pub(super) fn cognito(c: &sdk::AuthenticateCognitoActionConfig) -> Config {
 }
 
 pub(super) fn cognito_to_sdk(config: &Config) -> Result<sdk::AuthenticateCognitoActionConfig, String> {
-    let mut from = Taken::new("AuthenticateCognitoConfig", config);
+    let mut from = ConfigReader::new("AuthenticateCognitoConfig", config);
     let built = sdk::AuthenticateCognitoActionConfig::builder()
         .set_user_pool_arn(from.text("UserPoolArn")?)
         .set_user_pool_client_id(from.text("UserPoolClientId")?)
@@ -121,7 +122,7 @@ pub(super) fn cognito_to_sdk(config: &Config) -> Result<sdk::AuthenticateCognito
 
 pub(super) fn jwt(c: &sdk::JwtValidationActionConfig) -> Config {
     let claims = c.additional_claims.as_ref().map(|claims| claims.iter().map(claim).collect::<Vec<_>>());
-    Filled::default()
+    ConfigBuilder::default()
         .put("JwksEndpoint", c.jwks_endpoint())
         .put("Issuer", c.issuer())
         .put("AdditionalClaims", claims)
@@ -130,11 +131,11 @@ pub(super) fn jwt(c: &sdk::JwtValidationActionConfig) -> Config {
 
 fn claim(c: &sdk::JwtValidationActionAdditionalClaim) -> Value {
     let format = c.format().map(sdk::JwtValidationActionAdditionalClaimFormatEnum::as_str);
-    json!(Filled::default().put("Format", format).put("Name", c.name()).put("Values", c.values.clone()).done())
+    json!(ConfigBuilder::default().put("Format", format).put("Name", c.name()).put("Values", c.values.clone()).done())
 }
 
 pub(super) fn jwt_to_sdk(config: &Config) -> Result<sdk::JwtValidationActionConfig, String> {
-    let mut from = Taken::new("JwtValidationConfig", config);
+    let mut from = ConfigReader::new("JwtValidationConfig", config);
     let claims = from
         .list("AdditionalClaims")?
         .map(|all| all.into_iter().map(claim_to_sdk).collect::<Result<Vec<_>, _>>())
@@ -150,7 +151,7 @@ pub(super) fn jwt_to_sdk(config: &Config) -> Result<sdk::JwtValidationActionConf
 fn claim_to_sdk(value: Value) -> Result<sdk::JwtValidationActionAdditionalClaim, String> {
     let config: Config = serde_json::from_value(value)
         .map_err(|_| "JwtValidationConfig.AdditionalClaims is not a list of objects".to_owned())?;
-    let mut from = Taken::new("AdditionalClaims", &config);
+    let mut from = ConfigReader::new("AdditionalClaims", &config);
     let values = from
         .list("Values")?
         .map(|all| all.into_iter().map(serde_json::from_value).collect::<Result<Vec<String>, _>>())

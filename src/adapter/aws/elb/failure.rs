@@ -1,7 +1,7 @@
-//! Maps errors of the SDK to the crate's errors.
+//! Converts errors of the SDK to the errors of this crate.
 //!
-//! The text of an SDK error contains the complete answer and sometimes the request: nothing but codes and short
-//! messages may leave this module.
+//! The text of an SDK error contains the complete response and sometimes the request. Only codes and short messages may
+//! leave this module.
 
 use std::error::Error;
 
@@ -18,10 +18,10 @@ use crate::domain::preflight::permission::explain_refusal;
 use crate::domain::traffic::Unreadable;
 use crate::port::WriteError;
 
-/// Limit of a text from an answer in characters.
-const LONGEST: usize = 300;
+/// The maximum length of a text from a response, in characters.
+const MAX_TEXT_CHARS: usize = 300;
 
-const THROTTLED: [&str; 8] = [
+const THROTTLING_CODES: [&str; 8] = [
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
@@ -32,10 +32,10 @@ const THROTTLED: [&str; 8] = [
     "SlowDown",
 ];
 
-/// A failed call, by what it says about the resource.
+/// A failed call, by the meaning for the resource.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Failure {
-    /// Throttled.
+    /// AWS throttled the call.
     Throttled,
     /// Credentials are missing, expired or invalid.
     Credentials(String),
@@ -43,15 +43,15 @@ pub(super) enum Failure {
     Denied(String),
     /// The resource does not exist.
     NotFound(String),
-    /// The answer has an element that this build would remove on a write.
+    /// The response has an element that this build would remove on a write.
     Unrepresentable(String),
-    /// Refused for another reason.
+    /// AWS refused the call for another reason.
     Refused(String),
-    /// Not sent; another try may help.
+    /// The call was not sent. A retry may succeed.
     NotSent(String),
-    /// Not sent, because the setup of this machine is wrong; another try does not help.
+    /// The call was not sent, because the configuration of this machine is wrong. A retry does not succeed.
     Setup(String),
-    /// Anything else: a write may have taken effect.
+    /// Any other failure. A write may have taken effect.
     Unknown(String),
 }
 
@@ -62,21 +62,21 @@ where
     fn from(error: SdkError<E, HttpResponse>) -> Self {
         let status = error.raw_response().map(|r| r.status().as_u16());
         match &error {
-            SdkError::TimeoutError(_) => Self::Unknown("no answer in time".to_owned()),
-            SdkError::ConstructionFailure(_) => no_credentials(&error)
-                .or_else(|| no_region(&error))
-                .unwrap_or_else(|| Self::NotSent("the request could not be made".to_owned())),
-            SdkError::DispatchFailure(_) => {
-                no_credentials(&error).or_else(|| no_region(&error)).unwrap_or_else(|| not_dispatched(&error))
-            }
-            SdkError::ServiceError(_) => answered(error.code(), error.message(), status),
-            _ => unusable(&error, status),
+            SdkError::TimeoutError(_) => Self::Unknown("no response in time".to_owned()),
+            SdkError::ConstructionFailure(_) => credentials_failure(&error)
+                .or_else(|| region_failure(&error))
+                .unwrap_or_else(|| Self::NotSent("the request could not be built".to_owned())),
+            SdkError::DispatchFailure(_) => credentials_failure(&error)
+                .or_else(|| region_failure(&error))
+                .unwrap_or_else(|| dispatch_failure(&error)),
+            SdkError::ServiceError(_) => failure_from_response(error.code(), error.message(), status),
+            _ => unreadable_response_failure(&error, status),
         }
     }
 }
 
-/// The first error of this type in the chain of causes.
-fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+/// Returns the first error of this type in the chain of causes.
+fn find_cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(e) = next {
         if let Some(found) = e.downcast_ref() {
@@ -87,51 +87,55 @@ fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a
     None
 }
 
-fn no_credentials(error: &(dyn Error + 'static)) -> Option<Failure> {
-    cause::<CredentialsError>(error).map(|why| Failure::Credentials(credentials::explain(why)))
+fn credentials_failure(error: &(dyn Error + 'static)) -> Option<Failure> {
+    find_cause::<CredentialsError>(error).map(|why| Failure::Credentials(credentials::explain(why)))
 }
 
-/// Without a region the SDK has no endpoint.
-fn no_region(error: &(dyn Error + 'static)) -> Option<Failure> {
+/// Returns a failure if no region is set. Without a region the SDK has no endpoint.
+fn region_failure(error: &(dyn Error + 'static)) -> Option<Failure> {
     let mut causes = std::iter::successors(Some(error), |error| (*error).source());
     let missing = causes.any(|error| error.to_string().contains("Missing Region"));
     missing.then(|| Failure::Setup("no AWS region is set: set AWS_REGION, or `region` of the AWS profile".to_owned()))
 }
 
-fn not_dispatched(error: &(dyn Error + 'static)) -> Failure {
+fn dispatch_failure(error: &(dyn Error + 'static)) -> Failure {
     match find::<ConnectError>(error) {
         Some(why) if why.may_pass() => return Failure::NotSent(why.to_string()),
         Some(why) => return Failure::Setup(why.to_string()),
         None => {}
     }
-    match cause::<HttpError>(error) {
+    match find_cause::<HttpError>(error) {
         Some(e) if e.is_connect() => Failure::NotSent("cannot connect to the endpoint".to_owned()),
         _ => {
-            let kind = cause::<std::io::Error>(error).map(|e| format!(" ({})", e.kind())).unwrap_or_default();
+            let kind = find_cause::<std::io::Error>(error).map(|e| format!(" ({})", e.kind())).unwrap_or_default();
             Failure::Unknown(format!("the connection failed{kind}"))
         }
     }
 }
 
-/// An answer that is not from the API (the page of a proxy, an incomplete body), or that [`Unmodelled`] rejects.
-fn unusable(error: &(dyn Error + 'static), status: Option<u16>) -> Failure {
-    if let Some(found) = cause::<UnknownElement>(error) {
+/// Returns the failure for a response that is not from the API (the page of a proxy, an incomplete body), or that has
+/// an unknown element.
+fn unreadable_response_failure(error: &(dyn Error + 'static), status: Option<u16>) -> Failure {
+    if let Some(found) = find_cause::<UnknownElement>(error) {
         return Failure::Unrepresentable(found.to_string());
     }
     match status {
         Some(429) => Failure::Throttled,
-        Some(status) => Failure::Unknown(format!("an answer that cannot be read (HTTP {status})")),
-        None => Failure::Unknown("an answer that cannot be read".to_owned()),
+        Some(status) => Failure::Unknown(format!("the response cannot be read (HTTP {status})")),
+        None => Failure::Unknown("the response cannot be read".to_owned()),
     }
 }
 
-fn answered(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> Failure {
+fn failure_from_response(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> Failure {
     let status = status.unwrap_or_default();
-    let code = code.map(short).unwrap_or_default();
-    if status == 429 || THROTTLED.contains(&code.as_str()) || message.is_some_and(|m| m.contains("Rate exceeded")) {
+    let code = code.map(safe_text).unwrap_or_default();
+    if status == 429
+        || THROTTLING_CODES.contains(&code.as_str())
+        || message.is_some_and(|m| m.contains("Rate exceeded"))
+    {
         return Failure::Throttled;
     }
-    if let Some(why) = credentials::refused(&code, message) {
+    if let Some(why) = credentials::explain_code(&code, message) {
         return Failure::Credentials(why);
     }
     let text = text(&code, message, status);
@@ -150,14 +154,14 @@ fn answered(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> F
 
 fn text(code: &str, message: Option<&str>, status: u16) -> String {
     let code = if code.is_empty() { format!("HTTP {status}") } else { code.to_owned() };
-    match message.map(short).filter(|m| !m.is_empty()) {
+    match message.map(safe_text).filter(|m| !m.is_empty()) {
         Some(m) => format!("{code}: {m}"),
         None => code,
     }
 }
 
-fn short(text: &str) -> String {
-    foreign_text::safe_line(text, LONGEST)
+fn safe_text(text: &str) -> String {
+    foreign_text::safe_line(text, MAX_TEXT_CHARS)
 }
 
 impl From<Failure> for Unreadable {
@@ -193,8 +197,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_say_what_happened() {
-        let kind = |code: &str, message: &str, status| answered(Some(code), Some(message), Some(status));
+    fn error_code_determines_the_failure() {
+        let kind = |code: &str, message: &str, status| failure_from_response(Some(code), Some(message), Some(status));
         assert_eq!(kind("Throttling", "Rate exceeded", 400), Failure::Throttled);
         assert_eq!(kind("ValidationError", "Rate exceeded", 400), Failure::Throttled);
         assert_eq!(kind("Throttling", "", 503), Failure::Throttled);
@@ -205,22 +209,25 @@ mod tests {
             Failure::Refused("InvalidConfigurationRequest: x".into())
         );
         assert_eq!(kind("InternalFailure", "x", 500), Failure::Unknown("InternalFailure: x".into()));
-        assert_eq!(answered(None, None, Some(503)), Failure::Unknown("HTTP 503".into()));
-        assert_eq!(answered(None, None, Some(403)), Failure::Unknown("HTTP 403".into()));
+        assert_eq!(failure_from_response(None, None, Some(503)), Failure::Unknown("HTTP 503".into()));
+        assert_eq!(failure_from_response(None, None, Some(403)), Failure::Unknown("HTTP 403".into()));
     }
 
     #[test]
-    fn no_secret_and_no_page_gets_out() {
+    fn failure_contains_no_secret_and_no_page() {
         let quoted = "The Canonical String for this request should have been 'POST / x-amz-security-token:SECRET'";
         assert_eq!(
-            answered(Some("SignatureDoesNotMatch"), Some(quoted), Some(403)),
+            failure_from_response(Some("SignatureDoesNotMatch"), Some(quoted), Some(403)),
             Failure::Credentials(
                 "the secret access key does not belong to the access key (SignatureDoesNotMatch)".into()
             )
         );
-        assert_eq!(answered(Some("Weird"), Some(quoted), Some(400)), Failure::Refused("Weird".into()));
-        assert_eq!(answered(Some("Weird"), Some("<html><body>hello"), Some(500)), Failure::Unknown("Weird".into()));
-        let long = answered(Some("Weird"), Some(&"ä".repeat(5000)), Some(400));
+        assert_eq!(failure_from_response(Some("Weird"), Some(quoted), Some(400)), Failure::Refused("Weird".into()));
+        assert_eq!(
+            failure_from_response(Some("Weird"), Some("<html><body>hello"), Some(500)),
+            Failure::Unknown("Weird".into())
+        );
+        let long = failure_from_response(Some("Weird"), Some(&"ä".repeat(5000)), Some(400));
         assert!(matches!(long, Failure::Refused(t) if t.chars().count() < 320));
     }
 }

@@ -1,4 +1,5 @@
-//! Converts a configuration between the API's field names and the SDK's types; a field that is left over is an error.
+//! Converts a configuration between the API's field names and the SDK's types. A field that is not converted is an
+//! error.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,11 +7,11 @@ use serde_json::Value;
 
 use crate::domain::elb::action::Config;
 
-/// Collects the fields that have a value.
+/// A builder of a configuration from the fields that have a value.
 #[derive(Debug, Default)]
-pub(super) struct Filled(Config);
+pub(super) struct ConfigBuilder(Config);
 
-impl Filled {
+impl ConfigBuilder {
     pub(super) fn put(mut self, name: &str, value: Option<impl Into<Value>>) -> Self {
         if let Some(value) = value {
             self.0.insert(name.to_owned(), value.into());
@@ -19,7 +20,7 @@ impl Filled {
     }
 
     pub(super) fn map(self, name: &str, value: Option<&HashMap<String, String>>) -> Self {
-        // Sorted, so that the journal does not depend on a hash.
+        // The map is sorted, so that the journal does not depend on the order of a hash map.
         let sorted = value.map(|m| m.iter().collect::<BTreeMap<_, _>>());
         self.put(
             name,
@@ -34,20 +35,20 @@ impl Filled {
     }
 }
 
-/// Takes fields out of a configuration. Errors name the field.
+/// A reader that takes fields out of a configuration. Errors name the field.
 #[derive(Debug)]
-pub(super) struct Taken {
+pub(super) struct ConfigReader {
     of: &'static str,
     rest: Config,
 }
 
-impl Taken {
+impl ConfigReader {
     pub(super) fn new(of: &'static str, config: &Config) -> Self {
         Self { of, rest: config.clone() }
     }
 
     fn wrong(&self, name: &str, wanted: &str) -> String {
-        format!("{}.{name} is not {wanted}", self.of)
+        format!("{}.{name} must be {wanted}", self.of)
     }
 
     pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, String> {
@@ -83,11 +84,11 @@ impl Taken {
         self.rest.remove(name);
     }
 
-    /// Fails if a field is left over: it would be lost.
+    /// Fails if a field was not taken out, because that field would be lost.
     pub(super) fn done(self) -> Result<(), String> {
         match self.rest.keys().next() {
             None => Ok(()),
-            Some(left) => Err(format!("{}.{left} is not known to this build", self.of)),
+            Some(left) => Err(format!("this build does not support {}.{left}", self.of)),
         }
     }
 }

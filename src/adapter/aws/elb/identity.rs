@@ -1,6 +1,6 @@
 //! Caches the credentials of the clients until they expire or AWS refuses them.
 //!
-//! The SDK's cache cannot be cleared, so it would not see a login in another terminal. Loading must not be added here.
+//! The SDK's cache cannot be cleared, so it would not use a login in another terminal. Do not load credentials here.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,42 +11,42 @@ use aws_credential_types::provider::{ProvideCredentials, Result as Provided, Sha
 use aws_smithy_async::time::SharedTimeSource;
 use tokio::sync::Mutex;
 
-/// Credentials are renewed this long before they expire, so that they do not expire during a request.
-const BEFORE: Duration = Duration::from_mins(1);
+/// The time before the expiry at which credentials are renewed, so that they do not expire during a request.
+const RENEW_BEFORE_EXPIRY: Duration = Duration::from_mins(1);
 
-/// A provider that caches the credentials of another one.
+/// A provider that caches the credentials of another provider.
 #[derive(Debug, Clone)]
 pub(super) struct Identity {
     source: Option<SharedCredentialsProvider>,
     time: SharedTimeSource,
-    kept: Arc<Mutex<Option<Credentials>>>,
+    cached: Arc<Mutex<Option<Credentials>>>,
 }
 
 impl Identity {
     pub(super) fn new(source: Option<SharedCredentialsProvider>, time: Option<SharedTimeSource>) -> Self {
-        Self { source, time: time.unwrap_or_default(), kept: Arc::default() }
+        Self { source, time: time.unwrap_or_default(), cached: Arc::default() }
     }
 
-    /// The next request loads credentials again.
+    /// Clears the cache, so that the next request loads credentials again.
     pub(super) async fn forget(&self) {
-        *self.kept.lock().await = None;
+        *self.cached.lock().await = None;
     }
 
-    /// The expiry of the credentials that were last used, if they have one.
+    /// Returns the expiry of the credentials that were last used; `None`: they do not expire.
     pub(super) async fn expires(&self) -> Option<SystemTime> {
-        self.kept.lock().await.as_ref().and_then(Credentials::expiry)
+        self.cached.lock().await.as_ref().and_then(Credentials::expiry)
     }
 
-    /// Loads credentials; concurrent callers wait for one load.
+    /// Loads credentials. Concurrent callers wait for one load.
     async fn load(&self) -> Provided {
-        let mut kept = self.kept.lock().await;
-        let soon = self.time.now() + BEFORE;
-        if let Some(valid) = kept.as_ref().filter(|c| c.expiry().is_none_or(|end| end > soon)) {
+        let mut cached = self.cached.lock().await;
+        let soon = self.time.now() + RENEW_BEFORE_EXPIRY;
+        if let Some(valid) = cached.as_ref().filter(|c| c.expiry().is_none_or(|end| end > soon)) {
             return Ok(valid.clone());
         }
         let source = self.source.as_ref().ok_or_else(CredentialsError::not_loaded_no_source)?;
         let fresh = source.provide_credentials().await?;
-        *kept = Some(fresh.clone());
+        *cached = Some(fresh.clone());
         Ok(fresh)
     }
 }

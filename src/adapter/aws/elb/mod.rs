@@ -1,7 +1,7 @@
-//! An AWS Application Load Balancer behind the seams [`Traffic`], [`Inventory`] and [`TagStore`].
+//! Implements [`Traffic`], [`Inventory`] and [`TagStore`] for AWS Application Load Balancers.
 //!
-//! Every call is sent once. Rate limits, retries and reading back belong to the executor and must not be added here. No
-//! SDK type leaves this folder.
+//! Every call is sent once. Do not add rate limits, retries or read-backs, which belong to the executor. Do not use SDK
+//! types outside this folder.
 
 mod action;
 mod condition;
@@ -35,7 +35,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use self::failure::Failure;
 use self::identity::Identity;
-use self::read::{PARALLEL, Which};
+use self::read::{PARALLEL, Selection};
 use crate::adapter::aws::{NoInvocationIds, repeats};
 use crate::adapter::calls::AwsCallCounter;
 use crate::base::retry::SDK;
@@ -46,20 +46,21 @@ use crate::domain::traffic::{RouteCensus, RouteContent, RouteId, RouteKind, Tags
 use crate::plan::model::Selector;
 use crate::port::{Caller, Detail, Groups, Inventory, TagStore, Traffic, WriteError};
 
-/// Clients of ELBv2 and STS for one account and region.
+/// The clients of ELBv2 and STS for one account and region.
 #[derive(Debug)]
 pub struct Alb {
-    /// For reads, which the SDK may repeat.
+    /// The client for reads, which the SDK may retry.
     elb: elbv2::Client,
-    /// For writes, which are sent once.
+    /// The client for writes, which are sent only once.
     writes: elbv2::Client,
     sts: sts::Client,
     identity: Identity,
-    /// Ports of the listeners that were read: a rule does not contain it. Only for display.
+    /// The ports of the listeners that were read, by listener ARN. A rule does not contain its port. Only for display.
     ports: Mutex<BTreeMap<String, u16>>,
 }
 
-/// The pauses of [`SDK`], divided by `speed` and without jitter: a rehearsal in virtual time must be reproducible.
+/// Returns the pauses of [`SDK`], divided by `speed` and without jitter, because a rehearsal in virtual time must be
+/// reproducible.
 fn read_retries(speed: f64) -> RetryConfig {
     let exponential =
         RetryConfig::standard().with_max_attempts(SDK.count()).with_initial_backoff(SDK.first().div_f64(speed));
@@ -67,13 +68,14 @@ fn read_retries(speed: f64) -> RetryConfig {
 }
 
 impl Alb {
-    /// Clients over this configuration. The SDK repeats throttled reads; it never repeats writes, whatever the
-    /// configuration says.
+    /// Creates clients with this configuration. The SDK retries throttled reads, but never writes, even if the
+    /// configuration allows that.
     pub fn new(config: &SdkConfig) -> Self {
         Self::with_speed(config, 1.0)
     }
 
-    /// Clients with the pauses between reads divided by `speed`, for a lab whose clock runs that much faster.
+    /// Creates clients whose pauses between reads are divided by `speed`, for a lab whose clock runs faster by this
+    /// factor.
     pub fn with_speed(config: &SdkConfig, speed: f64) -> Self {
         let identity = Identity::new(config.credentials_provider(), config.time_source());
         let config = config
@@ -100,7 +102,7 @@ impl Alb {
         }
     }
 
-    /// Converts a result. Refused credentials are loaded again for the next call.
+    /// Converts the error of a result. After refused credentials, the next call loads credentials again.
     async fn converted<T, E: From<Failure>>(&self, result: Result<T, Failure>) -> Result<T, E> {
         if let Err(Failure::Credentials(_)) = &result {
             self.identity.forget().await;
@@ -112,30 +114,32 @@ impl Alb {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner).insert(listener.to_owned(), port);
     }
 
-    /// The port of a listener that was read, else 0. Only for display, so a read-back does not wait for it.
+    /// Returns the port of a listener that was read, else 0. Only for display, so a read-back does not wait for the
+    /// port.
     fn port(&self, listener: &str) -> u16 {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner).get(listener).copied().unwrap_or(0)
     }
 
-    async fn who(&self) -> Result<Caller, Failure> {
+    async fn read_caller(&self) -> Result<Caller, Failure> {
         let out = self.sts.get_caller_identity().send().await?;
         let expires = self.identity.expires().await.and_then(|t| jiff::Timestamp::try_from(t).ok());
-        let missing = || Failure::Unknown("STS does not say who we are".to_owned());
+        let missing = || Failure::Unknown("STS returned no account or no ARN".to_owned());
         Ok(Caller { account: out.account.ok_or_else(missing)?, arn: out.arn.ok_or_else(missing)?, expires })
     }
 
-    /// Load balancers by name or ARN (for tags: all), without attributes and tags.
-    async fn named_load_balancers(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Failure> {
-        let found = none_is_empty(which(selector), read::load_balancers(&self.elb, which(selector)).await)?;
+    /// Reads load balancers by name or ARN (for a tag selector: all), without attributes and tags.
+    async fn load_balancers_by_name(&self, selector: &Selector) -> Result<Vec<LoadBalancer>, Failure> {
+        let found =
+            empty_if_not_found(selection(selector), read::load_balancers(&self.elb, selection(selector)).await)?;
         found.iter().map(view::load_balancer).collect()
     }
 
     async fn matching_load_balancers(&self, selector: &Selector, detail: Detail) -> Result<Vec<LoadBalancer>, Failure> {
-        let mut all = self.named_load_balancers(selector).await?;
+        let mut all = self.load_balancers_by_name(selector).await?;
         if let Selector::Tags(_) = selector {
-            // Only the tags decide which ones are selected.
+            // Only the tags decide which load balancers are selected.
             self.tag_load_balancers(&mut all).await?;
-            all.retain(|lb| selected(selector, &lb.tags));
+            all.retain(|lb| matches_selector(selector, &lb.tags));
             return if detail == Detail::Full { self.with_balancer_attributes(all).await } else { Ok(all) };
         }
         if detail == Detail::Listed {
@@ -161,22 +165,22 @@ impl Alb {
             lb.attributes = read::load_balancer_attributes(&self.elb, &lb.arn).await?;
             Ok(lb)
         };
-        // Calls that have not started use no memory.
+        // Calls that were not started use no memory.
         stream::iter(all).map(read).buffered(PARALLEL).try_collect().await
     }
 
-    /// The target groups of a load balancer with tags and attributes.
+    /// Reads the target groups of a load balancer with tags and attributes.
     async fn groups_of(&self, load_balancer: &str) -> Result<Vec<TargetGroup>, Failure> {
-        let which = Which::Of(load_balancer);
-        let all = self.groups(which).await?;
+        let selection = Selection::Of(load_balancer);
+        let all = self.groups(selection).await?;
         let mut tagged = all.clone();
         let (tags, all) = futures::join!(self.tag_groups(&mut tagged), self.with_attributes(all));
         tags?;
         Ok(all?.into_iter().zip(tagged).map(|(group, tagged)| TargetGroup { tags: tagged.tags, ..group }).collect())
     }
 
-    async fn groups(&self, which: Which<'_>) -> Result<Vec<TargetGroup>, Failure> {
-        let found = none_is_empty(which, read::target_groups(&self.elb, which).await)?;
+    async fn groups(&self, selection: Selection<'_>) -> Result<Vec<TargetGroup>, Failure> {
+        let found = empty_if_not_found(selection, read::target_groups(&self.elb, selection).await)?;
         found.iter().map(view::target_group).collect()
     }
 
@@ -198,15 +202,15 @@ impl Alb {
     }
 
     async fn matching_groups(&self, selector: &Selector, detail: Detail) -> Result<Vec<TargetGroup>, Failure> {
-        let mut all = self.groups(which(selector)).await?;
+        let mut all = self.groups(selection(selector)).await?;
         if detail == Detail::Full || matches!(selector, Selector::Tags(_)) {
             self.tag_groups(&mut all).await?;
-            all.retain(|g| selected(selector, &g.tags));
+            all.retain(|g| matches_selector(selector, &g.tags));
         }
         if detail == Detail::Full { self.with_attributes(all).await } else { Ok(all) }
     }
 
-    /// Writes only the actions: AWS does not change what is not sent.
+    /// Writes only the actions. AWS does not change fields that are not sent.
     async fn write(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), Failure> {
         let actions = elb::actions(content).map_err(|why| Failure::Refused(why.to_string()))?;
         let actions = Some(action::to_sdk(&actions).map_err(Failure::Refused)?);
@@ -237,7 +241,7 @@ impl Alb {
     }
 }
 
-/// The meaning of an error of any AWS service, without texts that may contain secrets.
+/// Converts an error of any AWS service, without texts that may contain secrets.
 pub(super) fn unreadable<E>(error: SdkError<E, HttpResponse>) -> Unreadable
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -245,25 +249,27 @@ where
     Failure::from(error).into()
 }
 
-fn which(selector: &Selector) -> Which<'_> {
+fn selection(selector: &Selector) -> Selection<'_> {
     match selector {
-        Selector::Name(name) => Which::Name(name),
-        Selector::Arn(arn) => Which::Arn(arn),
-        Selector::Tags(_) => Which::All,
+        Selector::Name(name) => Selection::Name(name),
+        Selector::Arn(arn) => Selection::Arn(arn),
+        Selector::Tags(_) => Selection::All,
     }
 }
 
-fn selected(selector: &Selector, tags: &Tags) -> bool {
+fn matches_selector(selector: &Selector, tags: &Tags) -> bool {
     match selector {
         Selector::Name(_) | Selector::Arn(_) => true,
         Selector::Tags(wanted) => wanted.iter().all(|(k, v)| tags.get(k) == Some(v)),
     }
 }
 
-/// A name that does not exist selects nothing; a load balancer whose groups are read must exist.
-fn none_is_empty<T>(which: Which<'_>, result: Result<Vec<T>, Failure>) -> Result<Vec<T>, Failure> {
-    match (result, which) {
-        (Err(Failure::NotFound(t)), Which::Of(_)) if !t.starts_with("TargetGroupNotFound") => Err(Failure::NotFound(t)),
+/// Returns an empty list if no resource has the name. A load balancer whose groups are read must exist.
+fn empty_if_not_found<T>(selection: Selection<'_>, result: Result<Vec<T>, Failure>) -> Result<Vec<T>, Failure> {
+    match (result, selection) {
+        (Err(Failure::NotFound(t)), Selection::Of(_)) if !t.starts_with("TargetGroupNotFound") => {
+            Err(Failure::NotFound(t))
+        }
         (Err(Failure::NotFound(_)), _) => Ok(Vec::new()),
         (other, _) => other,
     }
@@ -304,7 +310,7 @@ impl Traffic for Alb {
 #[async_trait]
 impl Inventory for Alb {
     async fn caller(&self) -> Result<Caller, Unreadable> {
-        self.converted(self.who().await).await
+        self.converted(self.read_caller().await).await
     }
 
     async fn load_balancers(&self, selector: &Selector, detail: Detail) -> Result<Vec<LoadBalancer>, Unreadable> {
@@ -325,7 +331,7 @@ impl Inventory for Alb {
 
     async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
         let all = match (groups, detail) {
-            (Groups::Of(arn), Detail::Listed) => self.groups(Which::Of(arn)).await,
+            (Groups::Of(arn), Detail::Listed) => self.groups(Selection::Of(arn)).await,
             (Groups::Of(arn), Detail::Full) => self.groups_of(arn).await,
             (Groups::Matching(selector), _) => self.matching_groups(selector, detail).await,
         };

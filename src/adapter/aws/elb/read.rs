@@ -1,4 +1,4 @@
-//! The Describe calls: paged, batched, a few at the same time. Converting answers must not be added here.
+//! Sends the Describe calls: paged, in batches, and a few at the same time. Do not convert responses here.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -8,16 +8,16 @@ use aws_sdk_elasticloadbalancingv2::types as sdk;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::failure::Failure;
-use super::unknown_elements::Known;
+use super::unknown_elements::RejectUnknownElements;
 use crate::domain::traffic::Tags;
 
-/// Maximum number of concurrent calls.
+/// The maximum number of concurrent calls.
 pub(super) const PARALLEL: usize = 8;
-/// ARNs per call: the limit of DescribeTags; the others document none.
+/// The number of ARNs per call. This is the limit of DescribeTags; the other operations document no limit.
 pub(super) const BATCH: usize = 20;
 
-/// Reads all pages of a Describe call; the function gets the marker of each page.
-async fn pages<T, F, A>(mut page: F) -> Result<Vec<T>, Failure>
+/// Reads all pages of a Describe call. The function `page` gets the marker of each page.
+async fn read_pages<T, F, A>(mut page: F) -> Result<Vec<T>, Failure>
 where
     F: FnMut(Option<String>) -> A,
     A: Future<Output = Result<(Vec<T>, Option<String>), Failure>>,
@@ -32,14 +32,14 @@ where
             return Ok(all);
         }
         if next == marker {
-            return Err(Failure::Unknown("the endpoint gives the same page again and again".to_owned()));
+            return Err(Failure::Unknown("the endpoint returned the same page twice".to_owned()));
         }
         marker = next;
     }
 }
 
-/// Runs `call` for each batch of `of`, a few at a time, and joins the answers in order.
-async fn batches<T, F, A>(of: &[String], call: F) -> Result<Vec<T>, Failure>
+/// Runs `call` for each batch of `of`, a few batches at the same time. Joins the results in order.
+async fn read_batches<T, F, A>(of: &[String], call: F) -> Result<Vec<T>, Failure>
 where
     F: Fn(Vec<String>) -> A,
     A: Future<Output = Result<Vec<T>, Failure>>,
@@ -50,15 +50,15 @@ where
 
 /// The load balancers or target groups to read.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Which<'a> {
+pub(super) enum Selection<'a> {
     All,
     Arn(&'a str),
     Name(&'a str),
-    /// Target groups only.
+    /// The target groups of this load balancer. Not for load balancers.
     Of(&'a str),
 }
 
-impl Which<'_> {
+impl Selection<'_> {
     fn arns(self) -> Option<Vec<String>> {
         if let Self::Arn(arn) = self { Some(vec![arn.to_owned()]) } else { None }
     }
@@ -72,62 +72,75 @@ impl Which<'_> {
     }
 }
 
-pub(super) async fn load_balancers(elb: &Client, which: Which<'_>) -> Result<Vec<sdk::LoadBalancer>, Failure> {
-    pages(|marker| async move {
-        let call = elb.describe_load_balancers().set_load_balancer_arns(which.arns()).set_names(which.names());
+pub(super) async fn load_balancers(elb: &Client, selection: Selection<'_>) -> Result<Vec<sdk::LoadBalancer>, Failure> {
+    read_pages(|marker| async move {
+        let call = elb.describe_load_balancers().set_load_balancer_arns(selection.arns()).set_names(selection.names());
         let out = call.set_marker(marker).send().await?;
         Ok((out.load_balancers.unwrap_or_default(), out.next_marker))
     })
     .await
 }
 
-pub(super) async fn target_groups(elb: &Client, which: Which<'_>) -> Result<Vec<sdk::TargetGroup>, Failure> {
-    pages(|marker| async move {
-        let call = elb.describe_target_groups().set_target_group_arns(which.arns()).set_names(which.names());
-        let out = call.set_load_balancer_arn(which.of()).set_marker(marker).send().await?;
+pub(super) async fn target_groups(elb: &Client, selection: Selection<'_>) -> Result<Vec<sdk::TargetGroup>, Failure> {
+    read_pages(|marker| async move {
+        let call = elb.describe_target_groups().set_target_group_arns(selection.arns()).set_names(selection.names());
+        let out = call.set_load_balancer_arn(selection.of()).set_marker(marker).send().await?;
         Ok((out.target_groups.unwrap_or_default(), out.next_marker))
     })
     .await
 }
 
-/// Whether an answer is checked for elements that the SDK would drop.
+/// What to do with a response that has elements which the SDK would drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
-    /// Such an answer is a failure.
-    Through,
-    /// The result lacks them: only for names, never for a write.
-    Over,
+pub(super) enum ElementCheck {
+    /// Fail the read.
+    Reject,
+    /// Return the result without these elements. Use it only for names, never for a write.
+    Ignore,
 }
 
-/// The listeners of a load balancer.
-pub(super) async fn listeners(elb: &Client, load_balancer: &str, look: Look) -> Result<Vec<sdk::Listener>, Failure> {
-    pages(|marker| async move {
+/// Reads the listeners of a load balancer.
+pub(super) async fn listeners(
+    elb: &Client,
+    load_balancer: &str,
+    check: ElementCheck,
+) -> Result<Vec<sdk::Listener>, Failure> {
+    read_pages(|marker| async move {
         let call = elb.describe_listeners().load_balancer_arn(load_balancer).set_marker(marker).customize();
-        let out = if look == Look::Through { call.interceptor(Known) } else { call }.send().await?;
+        let out =
+            if check == ElementCheck::Reject { call.interceptor(RejectUnknownElements) } else { call }.send().await?;
         Ok((out.listeners.unwrap_or_default(), out.next_marker))
     })
     .await
 }
 
-/// The rules of a listener without the default rule.
-pub(super) async fn rules(elb: &Client, listener: &str, look: Look) -> Result<Vec<sdk::Rule>, Failure> {
-    let all = pages(|marker| async move {
+/// Reads the rules of a listener without the default rule.
+pub(super) async fn rules(elb: &Client, listener: &str, check: ElementCheck) -> Result<Vec<sdk::Rule>, Failure> {
+    let all = read_pages(|marker| async move {
         let call = elb.describe_rules().listener_arn(listener).set_marker(marker).customize();
-        let out = if look == Look::Through { call.interceptor(Known) } else { call }.send().await?;
+        let out =
+            if check == ElementCheck::Reject { call.interceptor(RejectUnknownElements) } else { call }.send().await?;
         Ok((out.rules.unwrap_or_default(), out.next_marker))
     });
     Ok(all.await?.into_iter().filter(|r| r.is_default() != Some(true)).collect())
 }
 
-/// Up to [`BATCH`] listeners by ARN, their actions checked for unknown elements.
+/// Reads up to [`BATCH`] listeners by ARN. Checks their actions for unknown elements.
 pub(super) async fn listeners_by_arn(elb: &Client, arns: Vec<String>) -> Result<Vec<sdk::Listener>, Failure> {
-    let out = elb.describe_listeners().set_listener_arns(Some(arns)).customize().interceptor(Known).send().await?;
+    let out = elb
+        .describe_listeners()
+        .set_listener_arns(Some(arns))
+        .customize()
+        .interceptor(RejectUnknownElements)
+        .send()
+        .await?;
     Ok(out.listeners.unwrap_or_default())
 }
 
-/// Up to [`BATCH`] rules by ARN, checked for unknown elements.
+/// Reads up to [`BATCH`] rules by ARN. Checks their actions for unknown elements.
 pub(super) async fn rules_by_arn(elb: &Client, arns: Vec<String>) -> Result<Vec<sdk::Rule>, Failure> {
-    let out = elb.describe_rules().set_rule_arns(Some(arns)).customize().interceptor(Known).send().await?;
+    let out =
+        elb.describe_rules().set_rule_arns(Some(arns)).customize().interceptor(RejectUnknownElements).send().await?;
     Ok(out.rules.unwrap_or_default())
 }
 
@@ -156,9 +169,9 @@ pub(super) async fn target_group_attributes(elb: &Client, arn: &str) -> Result<B
         .collect())
 }
 
-/// The tags of any number of resources by ARN; a resource without tags has an empty entry.
+/// Reads the tags of any number of resources by ARN. A resource without tags has an empty entry.
 pub(super) async fn tags(elb: &Client, arns: &[String]) -> Result<BTreeMap<String, Tags>, Failure> {
-    let described = batches(arns, |batch| async move {
+    let described = read_batches(arns, |batch| async move {
         let out = elb.describe_tags().set_resource_arns(Some(batch)).send().await?;
         Ok(out.tag_descriptions.unwrap_or_default())
     });

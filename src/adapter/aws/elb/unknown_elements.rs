@@ -1,7 +1,7 @@
-//! The elements of an action that this build knows; an answer with another one is rejected.
+//! Rejects responses whose actions have elements that this build does not know.
 //!
-//! The SDK drops elements that its model lacks, and a write replaces the complete action: an element that is dropped on
-//! reading would be deleted on writing. So the raw answer of every read of actions is checked first.
+//! The SDK drops elements that its model lacks, and a write replaces the complete action. So an element that is dropped
+//! in a read would be deleted by a write. Therefore the raw response of every read of actions is checked first.
 
 use std::fmt;
 
@@ -13,13 +13,13 @@ use roxmltree::{Document, Node};
 
 /// The allowed content of an element.
 enum Shape {
-    /// Text only.
+    /// Only text.
     Text,
-    /// `member` elements.
+    /// A list of `member` elements of this shape.
     List(&'static Shape),
-    /// `entry` elements of `key` and `value`.
+    /// A list of `entry` elements with `key` and `value`.
     Map,
-    /// These elements.
+    /// Child elements with these names and shapes.
     Fields(&'static [(&'static str, Shape)]),
 }
 
@@ -82,26 +82,26 @@ const CLAIM: Shape = Fields(&[("Format", Text), ("Name", Text), ("Values", List(
 
 const ENTRY: Shape = Fields(&[("key", Text), ("value", Text)]);
 
-/// An element that this build does not know, or an answer that cannot be checked.
+/// An element that this build does not know, or a response that cannot be checked.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(super) enum UnknownElement {
-    /// An unknown element with its path.
+    /// An unknown element, with its path.
     #[error("this build does not know {path}, and would lose it on a write ({route})")]
     Element {
-        /// ARN of the rule or listener.
+        /// The ARN of the rule or listener.
         route: String,
-        /// Such as `Actions/member/QuantumConfig`.
+        /// The path of the element, such as `Actions/member/QuantumConfig`.
         path: String,
     },
-    /// The answer is not valid XML.
-    #[error("the answer cannot be checked for unknown elements")]
+    /// The response is not valid XML.
+    #[error("the response cannot be checked for unknown elements")]
     Opaque,
 }
 
-/// Checks an answer of DescribeRules or DescribeListeners.
+/// Checks a response of DescribeRules or DescribeListeners.
 ///
 /// # Errors
-/// The first unknown element under an action.
+/// Returns the first unknown element under an action.
 pub(super) fn check(xml: &str) -> Result<(), UnknownElement> {
     let document = Document::parse(xml).map_err(|_| UnknownElement::Opaque)?;
     let lists = document
@@ -109,15 +109,15 @@ pub(super) fn check(xml: &str) -> Result<(), UnknownElement> {
         .filter(|n| n.is_element() && matches!(n.tag_name().name(), "Actions" | "DefaultActions"));
     for list in lists {
         let mut path = vec![list.tag_name().name()];
-        if walk(list, &List(&ACTION), &mut path).is_err() {
+        if check_node(list, &List(&ACTION), &mut path).is_err() {
             return Err(UnknownElement::Element { route: route(list), path: path.join("/") });
         }
     }
     Ok(())
 }
 
-/// Leaves the path of the first unknown element in `path`.
-fn walk<'a>(node: Node<'a, '_>, shape: &Shape, path: &mut Vec<&'a str>) -> Result<(), fmt::Error> {
+/// Checks a node and its children. On an error, `path` is the path of the first unknown element.
+fn check_node<'a>(node: Node<'a, '_>, shape: &Shape, path: &mut Vec<&'a str>) -> Result<(), fmt::Error> {
     for child in node.children().filter(Node::is_element) {
         let name = child.tag_name().name();
         path.push(name);
@@ -127,7 +127,7 @@ fn walk<'a>(node: Node<'a, '_>, shape: &Shape, path: &mut Vec<&'a str>) -> Resul
             Map => (name == "entry").then_some(&ENTRY),
             Fields(fields) => fields.iter().find(|(known, _)| *known == name).map(|(_, of)| of),
         };
-        walk(child, inner.ok_or(fmt::Error)?, path)?;
+        check_node(child, inner.ok_or(fmt::Error)?, path)?;
         path.pop();
     }
     Ok(())
@@ -139,12 +139,12 @@ fn route(actions: Node) -> String {
     arn.unwrap_or("a route without an ARN").to_owned()
 }
 
-/// Fails a successful read of actions that has an element which the SDK would drop.
+/// An interceptor that fails a successful read of actions if the response has an element which the SDK would drop.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Known;
+pub(super) struct RejectUnknownElements;
 
 #[dyn_dispatch_hint]
-impl Intercept for Known {
+impl Intercept for RejectUnknownElements {
     fn name(&self) -> &'static str {
         "Known"
     }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_element_is_named_at_every_depth() {
+    fn unknown_element_is_named_at_every_depth() {
         for (actions, path) in [
             ("<QuantumConfig/>", "Actions/member/QuantumConfig"),
             ("<ForwardConfig><Mirror>1</Mirror></ForwardConfig>", "Actions/member/ForwardConfig/Mirror"),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_passes() {
+    fn known_elements_pass() {
         let claims = "<JwtValidationConfig><AdditionalClaims><member><Values><member>a</member></Values></member></AdditionalClaims></JwtValidationConfig>";
         assert_eq!(unknown(&format!("<Type>jwt-validation</Type>{claims}<Order>1</Order>")), "");
         assert_eq!(check("not xml"), Err(UnknownElement::Opaque));

@@ -1,4 +1,4 @@
-//! Converts load balancers, listeners, rules, target groups and targets from the SDK's types to the domain's.
+//! Converts load balancers, listeners, rules, target groups and targets from the SDK's types to the domain's types.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,15 +20,15 @@ fn number<T: TryFrom<i32> + Default>(value: Option<i32>) -> T {
     value.and_then(|v| T::try_from(v).ok()).unwrap_or_default()
 }
 
-/// Fails for a resource without an ARN.
-fn named(arn: Option<&str>, what: &str) -> Result<String, Failure> {
-    arn.map(str::to_owned).ok_or_else(|| Failure::Unknown(format!("an answer with {what} without an ARN")))
+/// Returns the ARN of a resource. Fails for a resource without an ARN.
+fn arn_of(arn: Option<&str>, what: &str) -> Result<String, Failure> {
+    arn.map(str::to_owned).ok_or_else(|| Failure::Unknown(format!("the response contains {what} without an ARN")))
 }
 
-/// The caller adds attributes and tags.
+/// Converts a load balancer. The caller adds attributes and tags.
 pub(super) fn load_balancer(lb: &sdk::LoadBalancer) -> Result<LoadBalancer, Failure> {
     Ok(LoadBalancer {
-        arn: named(lb.load_balancer_arn(), "a load balancer")?,
+        arn: arn_of(lb.load_balancer_arn(), "a load balancer")?,
         name: text(lb.load_balancer_name()),
         dns_name: text(lb.dns_name()),
         kind: text(lb.r#type().map(sdk::LoadBalancerTypeEnum::as_str)),
@@ -42,10 +42,10 @@ pub(super) fn load_balancer(lb: &sdk::LoadBalancer) -> Result<LoadBalancer, Fail
     })
 }
 
-/// The caller adds tags.
+/// Converts a listener. The caller adds tags.
 pub(super) fn listener(l: &sdk::Listener) -> Result<Listener, Failure> {
     Ok(Listener {
-        arn: named(l.listener_arn(), "a listener")?,
+        arn: arn_of(l.listener_arn(), "a listener")?,
         load_balancer: text(l.load_balancer_arn()),
         port: number(l.port()),
         protocol: text(l.protocol().map(sdk::ProtocolEnum::as_str)),
@@ -55,9 +55,9 @@ pub(super) fn listener(l: &sdk::Listener) -> Result<Listener, Failure> {
     })
 }
 
-/// A listener's default action.
+/// Converts a listener's default action.
 pub(super) fn default_route(l: &sdk::Listener) -> Result<LiveRoute, Failure> {
-    let arn = named(l.listener_arn(), "a listener")?;
+    let arn = arn_of(l.listener_arn(), "a listener")?;
     let actions = action::from_sdk(l.default_actions()).map_err(|e| Failure::Unrepresentable(format!("{arn}: {e}")))?;
     Ok(LiveRoute {
         content: elb::content(&actions),
@@ -70,9 +70,9 @@ pub(super) fn default_route(l: &sdk::Listener) -> Result<LiveRoute, Failure> {
     })
 }
 
-/// A rule; its listener's port is not part of it.
+/// Converts a rule. The port of its listener is not part of the rule.
 pub(super) fn rule(r: &sdk::Rule, port: u16) -> Result<LiveRoute, Failure> {
-    let arn = named(r.rule_arn(), "a rule")?;
+    let arn = arn_of(r.rule_arn(), "a rule")?;
     let actions = action::from_sdk(r.actions()).map_err(|e| Failure::Unrepresentable(format!("{arn}: {e}")))?;
     let id = RouteId::rule(arn);
     Ok(LiveRoute {
@@ -81,25 +81,25 @@ pub(super) fn rule(r: &sdk::Rule, port: u16) -> Result<LiveRoute, Failure> {
         id,
         port,
         priority: r.priority().and_then(|p| p.parse().ok()),
-        conditions: condition::words(r.conditions()),
+        conditions: condition::conditions_text(r.conditions()),
         tags: Tags::new(),
     })
 }
 
-/// A default action that cannot be represented, with what is known about it.
+/// Describes a default action that cannot be represented, with the parts that are known.
 pub(super) fn unread_default(l: &sdk::Listener, why: Failure) -> UnreadRoute {
     let port: u16 = number(l.port());
     let id = RouteId::default_route(text(l.listener_arn()));
     UnreadRoute { id, label: format!("{port} default"), groups: groups(l.default_actions()), why: why.into() }
 }
 
-/// A rule that cannot be represented, with what is known about it.
+/// Describes a rule that cannot be represented, with the parts that are known.
 pub(super) fn unread_rule(r: &sdk::Rule, port: u16, why: Failure) -> UnreadRoute {
     let label = format!("{port} rule {}", r.priority().unwrap_or("?"));
     UnreadRoute { id: RouteId::rule(text(r.rule_arn())), label, groups: groups(r.actions()), why: why.into() }
 }
 
-/// The target groups of actions that may lack elements.
+/// Returns the target groups of actions that may lack elements.
 fn groups(actions: &[sdk::Action]) -> Vec<String> {
     let tuples =
         actions.iter().filter_map(sdk::Action::forward_config).flat_map(sdk::ForwardActionConfig::target_groups);
@@ -107,10 +107,10 @@ fn groups(actions: &[sdk::Action]) -> Vec<String> {
     actions.iter().filter_map(sdk::Action::target_group_arn).chain(tuples).map(str::to_owned).collect()
 }
 
-/// The caller adds attributes and tags.
+/// Converts a target group. The caller adds attributes and tags.
 pub(super) fn target_group(g: &sdk::TargetGroup) -> Result<TargetGroup, Failure> {
     Ok(TargetGroup {
-        arn: named(g.target_group_arn(), "a target group")?,
+        arn: arn_of(g.target_group_arn(), "a target group")?,
         name: text(g.target_group_name()),
         protocol: text(g.protocol().map(sdk::ProtocolEnum::as_str)),
         protocol_version: text(g.protocol_version()),
@@ -139,7 +139,7 @@ fn health_check(g: &sdk::TargetGroup) -> HealthCheck {
     }
 }
 
-/// A target without health, or in a state that this build does not know, is not healthy.
+/// Converts a target. A target without health, or in a state that this build does not know, is not healthy.
 pub(super) fn target(t: &sdk::TargetHealthDescription) -> Target {
     let health = t.target_health();
     let description = t.target();
@@ -157,7 +157,7 @@ fn state(state: &State) -> TargetState {
     match state {
         State::Healthy => TargetState::Healthy,
         State::Initial => TargetState::Initial,
-        // The latter is the state while a load balancer deregisters unhealthy targets.
+        // A load balancer that deregisters unhealthy targets reports them as `UnhealthyDraining`.
         State::Unhealthy | State::UnhealthyDraining => TargetState::Unhealthy,
         State::Unused => TargetState::Unused,
         State::Draining => TargetState::Draining,
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_target_state_is_not_healthy() {
+    fn unknown_target_state_is_not_healthy() {
         let described = |s: &str| {
             sdk::TargetHealthDescription::builder()
                 .target_health(sdk::TargetHealth::builder().state(s.into()).build())
