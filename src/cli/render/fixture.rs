@@ -1,4 +1,4 @@
-//! A run over the fixture of `domain`, as records, for tests.
+//! A run of the fixture in `domain`, as records, for tests.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub fn at(seconds: i64) -> Timestamp {
     START.parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)
 }
 
-/// a and b by weight, a third party's group at 0.
+/// Returns weights for a and b; the third-party group has 0.
 pub fn weights(a: u16, b: u16) -> RouteContent {
     forward(&[("webapp-a", a), ("webapp-b", b), ("webapp-default", 0)])
 }
@@ -60,12 +60,12 @@ pub fn outcome(route: &RouteId, result: WriteResult, live: Option<Split>, detail
     Event::Outcome { route: route.clone(), result, live, detail: detail.map(Into::into) }
 }
 
-/// Someone else changed a route, or deleted it.
+/// Returns the event of a route that someone else changed, or deleted if `live` is `None`.
 pub fn drifted(route: &RouteId, expected: RouteContent, live: Option<RouteContent>) -> Event {
     Event::Drifted { route: route.clone(), expected: Box::new(expected), live: live.map(Box::new) }
 }
 
-/// Numbered records, their events at these seconds.
+/// Numbers these events and returns them as records, each at its time in seconds.
 pub fn records(events: Vec<(i64, Event)>) -> Vec<Record> {
     let record = |(i, (seconds, event))| Record::new(i as u64 + 1, at(seconds), "alpha-20260301-140200-k3f9", event);
     events.into_iter().enumerate().map(record).collect()
@@ -75,7 +75,7 @@ pub fn state(events: Vec<(i64, Event)>) -> State {
     State::fold(&records(events)).unwrap().unwrap()
 }
 
-/// An observation of both groups: targets (healthy, unhealthy) of a and of b.
+/// Returns an observation of both groups: (healthy, unhealthy) targets of a and of b.
 pub fn watch(seconds: i64, a: (usize, usize), b: (usize, usize)) -> Observed {
     let mut watch = Observed::new(at(seconds - 60), Duration::from_secs(5), Duration::from_mins(5));
     let targets = |(healthy, unhealthy): (usize, usize)| {
@@ -91,7 +91,7 @@ pub fn watch(seconds: i64, a: (usize, usize), b: (usize, usize)) -> Observed {
     watch
 }
 
-/// bind and 1 % done, baking since 14:03:00 with every route at 99/1.
+/// Returns the events until 14:03:00: `bind` and 1 % are done, and the run bakes with every route at 99/1.
 pub fn until_bake() -> Vec<(i64, Event)> {
     let mut events = vec![
         (0, Event::Started(Box::new(started()))),

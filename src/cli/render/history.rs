@@ -1,4 +1,4 @@
-//! Renders `history`: one line for each run, or one line for each event.
+//! Renders `cutover history`: one line for each run, or one line for each event of a run.
 
 use jiff::Timestamp;
 
@@ -9,7 +9,7 @@ use crate::base::duration::format_elapsed;
 use crate::domain::run::event::{Record, RunOutcome};
 use crate::port::store::RunSummary;
 
-/// The runs as a table, without a last newline.
+/// Returns a table of the runs, without a last newline.
 pub fn list(runs: &[RunSummary], style: &Style) -> String {
     let rows: Vec<_> = runs.iter().map(|run| row(run, style)).collect();
     let head = ["RUN", "STARTED", "DURATION", "RESULT", "LOAD BALANCERS"].map(str::to_owned);
@@ -43,23 +43,23 @@ fn row(run: &RunSummary, style: &Style) -> ([String; 5], Tone) {
     ([run.id.clone(), run.started.map_or_else(String::new, began), took, ended.to_owned(), balancers.join(", ")], tone)
 }
 
-/// One JSON object a line.
+/// Returns one JSON object per line, for each run.
 pub fn json(runs: &[RunSummary]) -> String {
     runs.iter().filter_map(|run| serde_json::to_string(run).ok()).collect::<Vec<_>>().join("\n")
 }
 
-/// A run's records as the terminal showed them, with the date before each day.
+/// Returns the lines of a run's records as the terminal showed them, with the date before each day.
 pub fn run_events(records: &[Record], style: &Style) -> String {
     let mut lines = EventLines::new(style.clone());
     let mut day = None;
     let mut all = Vec::new();
     for record in records {
-        let told = lines.lines_for(record);
+        let shown = lines.lines_for(record);
         let date = record.time.to_zoned(style.zone.clone()).date();
-        if !told.is_empty() && day.replace(date) != Some(date) {
+        if !shown.is_empty() && day.replace(date) != Some(date) {
             all.push(style.paint(Tone::Faint, &date.to_string()));
         }
-        all.extend(told);
+        all.extend(shown);
     }
     all.join("\n")
 }

@@ -1,4 +1,4 @@
-//! Renders `status --load-balancer` as text or as JSON lines. Pure, from a [`LoadBalancerView`].
+//! Renders `status --load-balancer` as text or as JSON lines. Pure: the only input is a [`LoadBalancerView`].
 
 use std::fmt::Write;
 
@@ -10,13 +10,13 @@ use crate::base::number::percent;
 use crate::domain::health::HealthCounts;
 use crate::domain::view::load_balancer::{GroupView, LoadBalancerView, RouteView};
 
-/// The view as text; ends with a newline.
+/// Returns the view as text, which ends with a newline.
 pub fn text(live: &LoadBalancerView, style: &Style) -> String {
     let mut out = String::new();
     let name = style.paint(Tone::Strong, &live.name);
     put(&mut out, &format!("{name} ({}) at {}, {}", live.state, style.time(live.at), live.dns_name));
     if live.marker.is_empty() {
-        put(&mut out, "no run owns it (no marker tag)");
+        put(&mut out, "no run owns this load balancer (no marker tag)");
     }
     for (key, value) in &live.marker {
         put(&mut out, &style.paint(Tone::Warn, &format!("owned by a run: {key} = {value}")));
@@ -39,35 +39,35 @@ fn put(out: &mut String, line: &str) {
 }
 
 fn route(line: &RouteView, width: usize, style: &Style) -> String {
-    let mut said: Vec<String> = line.other_actions.iter().map(|d| (*d).to_owned()).collect();
+    let mut parts: Vec<String> = line.other_actions.iter().map(|d| (*d).to_owned()).collect();
     if !line.shares.is_empty() {
-        let parts = line.shares.iter().map(|p| {
+        let shares = line.shares.iter().map(|p| {
             let text = format!("{} {} %", p.group, percent(p.share));
             if p.weight == 0 { style.paint(Tone::Faint, &text) } else { text }
         });
-        said.push(parts.collect::<Vec<_>>().join(", "));
+        parts.push(shares.collect::<Vec<_>>().join(", "));
     }
     if let Some(seconds) = line.stickiness_seconds {
-        said.push(style.paint(
+        parts.push(style.paint(
             Tone::Warn,
             &format!("sticky for {}", format_elapsed(jiff::SignedDuration::from_secs(seconds.into()))),
         ));
     }
-    said.extend(line.unreadable.iter().map(|why| style.paint(Tone::Bad, &format!("cannot be read: {why}"))));
-    said.extend(line.owners.iter().map(|o| style.paint(Tone::Warn, &format!("owner tag {o}"))));
+    parts.extend(line.unreadable.iter().map(|why| style.paint(Tone::Bad, &format!("cannot be read: {why}"))));
+    parts.extend(line.owners.iter().map(|o| style.paint(Tone::Warn, &format!("owner tag {o}"))));
     let conditions = if line.conditions.is_empty() {
         String::new()
     } else {
         format!("  {}", style.paint(Tone::Faint, &line.conditions))
     };
-    format!("  {:width$}  {}{conditions}", line.route, said.join("; "))
+    format!("  {:width$}  {}{conditions}", line.route, parts.join("; "))
 }
 
 fn group(group: &GroupView, width: usize, style: &Style) -> String {
     let health = match (&group.targets, &group.unreadable) {
         (Some(counts), _) => targets(counts, style),
         (None, why) => {
-            style.paint(Tone::Bad, &format!("health cannot be read: {}", why.as_deref().unwrap_or("no answer")))
+            style.paint(Tone::Bad, &format!("health cannot be read: {}", why.as_deref().unwrap_or("no response")))
         }
     };
     let reasons: Vec<String> = group.reasons.iter().map(|(reason, count)| format!("{count} × {reason}")).collect();
@@ -93,12 +93,12 @@ fn targets(counts: &HealthCounts, style: &Style) -> String {
         (counts.unavailable, "unavailable"),
         (counts.draining, "draining"),
     ];
-    let mut said = vec![style.paint(tone, &format!("{} of {registered} healthy", counts.healthy))];
-    said.extend(others.iter().filter(|(n, _)| *n > 0).map(|(n, state)| format!("{n} {state}")));
-    said.join(", ")
+    let mut parts = vec![style.paint(tone, &format!("{} of {registered} healthy", counts.healthy))];
+    parts.extend(others.iter().filter(|(n, _)| *n > 0).map(|(n, state)| format!("{n} {state}")));
+    parts.join(", ")
 }
 
-/// One JSON object a line: `loadBalancer`, then each `liveRoute`, then each `targetGroup`.
+/// Returns one JSON object per line: `loadBalancer`, then each `liveRoute`, then each `targetGroup`.
 pub fn json(live: &LoadBalancerView) -> String {
     let mut fields = object(live);
     fields.shift_remove("routes");
@@ -167,12 +167,12 @@ mod tests {
     }
 
     #[test]
-    fn every_route_and_group_is_shown() {
+    fn text_shows_every_route_and_group() {
         insta::assert_snapshot!(text(&live(), &Style::plain()));
     }
 
     #[test]
-    fn json_has_an_object_a_line_with_its_event() {
+    fn json_has_one_object_per_line_with_the_name_of_its_event() {
         let text = json(&live());
         let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap_or_default()).collect();
         let count = |name: &str| lines.iter().filter(|l| l["event"] == name).count();

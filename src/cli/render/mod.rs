@@ -1,4 +1,4 @@
-//! Renders values as text for people. Nothing here reads a clock, a terminal or the environment.
+//! Renders values as text for people. Clocks, the terminal and the environment must not be read in this module.
 
 pub mod check;
 pub mod dashboard;

@@ -1,4 +1,4 @@
-//! The sections that the dashboard and `status` share: a heading and its lines.
+//! The sections that the dashboard and `status` share. A section is a heading with lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,23 +11,23 @@ use crate::domain::health::HealthCounts;
 use crate::domain::run::event::{FreezeReason, RunOutcome, StopReason, Wait, WaitReason};
 use crate::domain::run::state::Phase;
 
-/// More groups than this are summed up by cluster.
-const GROUPS: usize = 8;
-/// The dashboard names this many drifted routes and counts the others.
-const DRIFTED: usize = 6;
+/// Maximum number of groups that are listed; more groups are summed up by cluster.
+const LISTED_GROUPS: usize = 8;
+/// Maximum number of drifted routes that the dashboard names; the others are counted.
+const NAMED_DRIFTED_ROUTES: usize = 6;
 
-/// The heading of the wait reasons.
+/// The heading of the section with the wait reasons.
 pub(super) const WAITS: &str = "waits";
 
-/// A heading and its lines.
+/// A section: the heading and its lines.
 pub(super) type Section = (&'static str, Vec<String>);
 
-/// All sections below the headline, without empty ones. `all`: name every drifted route.
+/// Returns all sections below the headline, without empty ones. `all` means that every drifted route is named.
 pub(super) fn sections(view: &RunView, style: &Style, all: bool) -> Vec<Section> {
     let parts = [
         ("traffic", traffic(view, style)),
         ("drift", drift(view, style, all)),
-        ("not moved", appeared(view, style)),
+        ("not moved", new_rules(view, style)),
         ("health", health(&view.health, style)),
         (WAITS, waits(view, style)),
         ("way back", view.way_back.iter().map(|b| way_back(b, style)).collect()),
@@ -36,7 +36,7 @@ pub(super) fn sections(view: &RunView, style: &Style, all: bool) -> Vec<Section>
     parts.into_iter().filter(|(_, lines): &Section| !lines.is_empty()).collect()
 }
 
-/// Lays out headings in a column, with their lines beside them.
+/// Formats sections: the headings in one column, and the lines beside their heading.
 pub(super) fn lay_out(parts: &[Section], style: &Style) -> Vec<String> {
     let rows = parts.iter().flat_map(|(heading, lines)| {
         let heads = std::iter::once(*heading).chain(std::iter::repeat(""));
@@ -45,7 +45,7 @@ pub(super) fn lay_out(parts: &[Section], style: &Style) -> Vec<String> {
     rows.collect()
 }
 
-/// The state of the run in one line, and its severity.
+/// Returns the state of the run in one line, and how severe this state is.
 pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
     if let Some(outcome) = view.outcome {
         return match outcome {
@@ -69,7 +69,7 @@ pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
     if let Some(stop) = view.stopped {
         return (Tone::Warn, stop_text(stop).into());
     }
-    let words = match view.phase {
+    let text = match view.phase {
         Phase::Shifting => "shifting",
         Phase::Baking => "baking",
         Phase::AwaitingApproval => "waiting for an approval",
@@ -77,7 +77,7 @@ pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
         Phase::Retiring => "detaching the old target groups",
         Phase::Ready | Phase::RollingBack | Phase::Finished => "between two steps",
     };
-    (Tone::Strong, words.into())
+    (Tone::Strong, text.into())
 }
 
 fn with_cause(what: &str, view: &RunView) -> String {
@@ -108,12 +108,12 @@ fn stop_text(stop: StopReason) -> &'static str {
     }
 }
 
-/// The shares of each set of routes, and the number of routes with an unconfirmed write.
+/// Returns the shares of each set of routes, and the number of routes with an unconfirmed write.
 pub(super) fn traffic(view: &RunView, style: &Style) -> Vec<String> {
     view.traffic.iter().map(|s| split(s, style)).chain(open(view, style)).collect()
 }
 
-/// The wait reasons of an unfinished run, without pause and freeze, which are in the state.
+/// Returns the wait reasons of an unfinished run. Pause and freeze are left out, because the state shows them.
 fn waits(view: &RunView, style: &Style) -> Vec<String> {
     let waits = view
         .waits
@@ -122,7 +122,7 @@ fn waits(view: &RunView, style: &Style) -> Vec<String> {
     waits.map(|w| with_remaining_time(view, w, style)).collect()
 }
 
-/// Routes with equal shares: `36 routes  a 95 % ▕███████░▏ b 5 %`.
+/// Formats a set of routes with equal shares, such as `36 routes  a 95 % ▕███████░▏ b 5 %`.
 fn split(split: &RouteGroup, style: &Style) -> String {
     let who = if split.routes.len() <= 2 { split.routes.join(", ") } else { count(split.routes.len(), "route") };
     let share = |(cluster, share): &(String, f64)| format!("{cluster} {} %", percent(*share));
@@ -145,8 +145,8 @@ fn open(view: &RunView, style: &Style) -> Option<String> {
 }
 
 pub(super) fn drift(view: &RunView, style: &Style, all: bool) -> Vec<String> {
-    let shown = if all { view.drift.len() } else { DRIFTED };
-    // Only `status` and the last lines of a process have room for who did it and what to do.
+    let shown = if all { view.drift.len() } else { NAMED_DRIFTED_ROUTES };
+    // Only `status` and the last lines of a process have room to say who changed the route and what to do.
     let by = |d: &DriftView| match d.accepted {
         true => "; accepted".to_owned(),
         false if all => format!("; {}", d.by),
@@ -165,7 +165,7 @@ pub(super) fn drift(view: &RunView, style: &Style, all: bool) -> Vec<String> {
     lines
 }
 
-fn appeared(view: &RunView, style: &Style) -> Vec<String> {
+fn new_rules(view: &RunView, style: &Style) -> Vec<String> {
     let line = |route: &String| {
         style.paint(Tone::Warn, &format!("{route}: created after the start, forwards to the old groups"))
     };
@@ -176,7 +176,7 @@ fn health(groups: &[GroupHealth], style: &Style) -> Vec<String> {
     if groups.iter().all(|h| h.targets.is_none() && h.unreadable.is_none()) {
         return Vec::new();
     }
-    if groups.len() > GROUPS {
+    if groups.len() > LISTED_GROUPS {
         return by_cluster(groups, style);
     }
     let mut groups: Vec<_> = groups.iter().collect();
@@ -226,7 +226,7 @@ fn with_remaining_time(view: &RunView, w: &Wait, style: &Style) -> String {
     format!("{}{}", wait(w, style), rest.unwrap_or_default())
 }
 
-/// The way back to a cluster: `a: 31 of 40 healthy targets of the start`.
+/// Formats the way back to a cluster, such as `a: 31 of 40 healthy targets of the start`.
 fn way_back(back: &WayBackView, style: &Style) -> String {
     let healthy = back.healthy.map_or_else(|| "unknown".into(), |n| n.to_string());
     let text = format!("{}: {healthy} of {} healthy targets of the start", back.cluster, back.baseline);

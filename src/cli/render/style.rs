@@ -1,57 +1,58 @@
-//! Styles of text: colors if the terminal has them, ASCII if it has nothing else, times of day in one zone. A color
-//! never is the only sign: a word or a mark says the same.
+//! Styles of text: colors if the terminal supports them, ASCII if it supports nothing else, and times of day in one
+//! time zone. Color must never be the only sign: a word or a mark must say the same.
 
 use clap::ValueEnum;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// `--color`.
+/// The value of `--color`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Color {
-    /// Colors on a capable terminal, unless `NO_COLOR` is set.
+    /// Colors on a terminal that supports them, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// Colors also into a pipe.
+    /// Colors also in a pipe or file.
     Always,
     /// No colors.
     Never,
 }
 
-/// What the output can show.
+/// What the output can show: colors, Unicode characters, and the time zone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Style {
-    /// Colors, bold and dim text.
+    /// Whether to use colors, bold and dim text.
     pub color: bool,
-    /// Characters beyond ASCII.
+    /// Whether to use characters beyond ASCII.
     pub unicode: bool,
-    /// The time zone.
+    /// The time zone in which times are shown.
     pub zone: TimeZone,
 }
 
 /// The meaning of a text, which determines its color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// Without emphasis.
+    /// A text without emphasis.
     Plain,
-    /// Done, healthy.
+    /// Something that is done or healthy.
     Good,
-    /// Needs attention.
+    /// Something that needs attention.
     Warn,
-    /// Failed, or not as it should be.
+    /// Something that failed, or that is not as it should be.
     Bad,
-    /// The current item.
+    /// The current item of a list, or a heading.
     Strong,
-    /// Less important.
+    /// Something less important.
     Faint,
 }
 
 impl Style {
-    /// No colors, all characters, UTC.
+    /// Returns a style without colors, with all characters and in UTC.
     pub fn plain() -> Self {
         Self { color: false, unicode: true, zone: TimeZone::UTC }
     }
 
-    /// The style for the user's choice, whether the output is a terminal, whether `NO_COLOR` is set, and `TERM`. UTC.
+    /// Returns the style for the user's choice, for a terminal or not, with or without `NO_COLOR`, and for this `TERM`.
+    /// The time zone is UTC.
     pub fn of(choice: Color, terminal: bool, no_color: bool, term: Option<&str>) -> Self {
         let dumb = term == Some("dumb");
         let color = match choice {
@@ -62,7 +63,7 @@ impl Style {
         Self { color, unicode: !(terminal && dumb), zone: TimeZone::UTC }
     }
 
-    /// Applies the color of a tone; without colors the text stays as it is.
+    /// Returns the text in the color of a tone; without colors, the text itself.
     pub fn paint(&self, tone: Tone, text: &str) -> String {
         let style = console::Style::new().force_styling(self.color);
         let style = match tone {
@@ -76,39 +77,39 @@ impl Style {
         style.apply_to(text).to_string()
     }
 
-    /// The time of day: `14:02:11`.
+    /// Formats a time of day, such as `14:02:11`.
     pub fn time(&self, at: Timestamp) -> String {
         at.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string()
     }
 
-    /// `14:02` of the same day, else `2026-03-01 14:02`.
+    /// Formats a time as `14:02` on the same day, otherwise as `2026-03-01 14:02`.
     pub fn since(&self, at: Timestamp, now: Timestamp) -> String {
         let (at, now) = (at.to_zoned(self.zone.clone()), now.to_zoned(self.zone.clone()));
         at.strftime(if at.date() == now.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" }).to_string()
     }
 
-    /// A character, or its ASCII replacement if only ASCII can be shown.
+    /// Returns a character, or its ASCII replacement if only ASCII can be shown.
     pub fn mark(&self, unicode: &'static str, ascii: &'static str) -> &'static str {
         if self.unicode { unicode } else { ascii }
     }
 
-    /// A bar of `width` cells between two edges, filled to `percent`.
+    /// Returns a bar of `width` cells between two edges, filled to `percent`.
     pub fn bar(&self, percent: f64, width: usize) -> String {
         let (left, full, rest, right) = if self.unicode { ("▕", "█", "░", "▏") } else { ("[", "#", ".", "]") };
-        let cells = cells(percent, width);
-        format!("{left}{}{}{right}", full.repeat(cells), rest.repeat(width - cells))
+        let filled_cells = filled_cells(percent, width);
+        format!("{left}{}{}{right}", full.repeat(filled_cells), rest.repeat(width - filled_cells))
     }
 }
 
-/// The filled cells of a bar. Only 0 % is empty and only 100 % is full: a bar must not show that all traffic has moved
-/// when it has not.
+/// Returns the number of filled cells of a bar. Only 0 % is empty and only 100 % is full: a bar must not show that all
+/// traffic has moved when it has not.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // a few cells
-fn cells(percent: f64, width: usize) -> usize {
-    let cells = (percent.clamp(0.0, 100.0) / 100.0 * width as f64).round() as usize;
+fn filled_cells(percent: f64, width: usize) -> usize {
+    let filled_cells = (percent.clamp(0.0, 100.0) / 100.0 * width as f64).round() as usize;
     match percent {
         p if p <= 0.0 => 0,
         p if p >= 100.0 => width,
-        _ => cells.clamp(1, width.saturating_sub(1).max(1)),
+        _ => filled_cells.clamp(1, width.saturating_sub(1).max(1)),
     }
 }
 
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colour_is_asked_for_or_can_be_shown() {
+    fn color_is_used_on_request_or_on_a_capable_terminal() {
         let color = |choice, terminal, no_color, term| Style::of(choice, terminal, no_color, term).color;
         assert!(color(Color::Auto, true, false, Some("xterm")));
         assert!(!color(Color::Auto, false, false, Some("xterm")));
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_empty_or_full_only_where_the_share_is() {
+    fn bar_is_empty_only_at_0_and_full_only_at_100_percent() {
         let style = Style { unicode: false, ..Style::plain() };
         assert_eq!(style.bar(0.0, 8), "[........]");
         assert_eq!(style.bar(0.5, 8), "[#.......]");

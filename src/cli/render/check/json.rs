@@ -1,12 +1,12 @@
-//! Writes the report of `check` as JSON: one object a line, each with an `event`.
+//! Renders the report of `check` as JSON: one object per line, each with an `event`.
 
 use serde_json::{Map, Value, json as object};
 
 use crate::base::finding::Severity;
 use crate::domain::view::check::{CheckReport, RouteLine, StepLine};
 
-/// The report; every line ends with a newline. Events: `step`, `hook`, `finding`, `route`, `skipped`, and last
-/// `summary`.
+/// Returns the lines, each with a newline at the end. Events: `step`, `hook`, `finding`, `route`, `skipped`, and at the
+/// end `summary`.
 pub fn json(report: &CheckReport) -> String {
     let mut lines: Vec<Value> = report.steps.iter().map(step).collect();
     lines.extend(report.hooks.iter().map(|h| event("hook", h)));
@@ -22,7 +22,7 @@ pub fn json(report: &CheckReport) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The event's name, then the fields of the value.
+/// Returns an object with the name of the event, then the fields of the value.
 fn event(name: &str, value: &impl serde::Serialize) -> Value {
     let mut fields = Map::from_iter([("event".to_owned(), Value::from(name))]);
     if let Ok(Value::Object(own)) = serde_json::to_value(value) {

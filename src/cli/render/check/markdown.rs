@@ -1,4 +1,4 @@
-//! Writes the report of `check` as Markdown, for a pull request.
+//! Renders the report of `check` as Markdown, for a pull request.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use super::{cell, columns, findings_count, heading, observation_line, severity_w
 use crate::base::duration::format_exact;
 use crate::domain::view::check::{CheckReport, RouteLine};
 
-/// The report; ends with a newline.
+/// Returns the Markdown, which ends with a newline.
 pub fn markdown(report: &CheckReport) -> String {
     let (from, to) = &report.clusters;
     let mut out = String::new();
@@ -21,8 +21,8 @@ pub fn markdown(report: &CheckReport) -> String {
             format_exact(report.estimate)
         ),
     );
-    if let Some(looks) = observation_line(report) {
-        put(&mut out, &format!("{looks}\n"));
+    if let Some(observations) = observation_line(report) {
+        put(&mut out, &format!("{observations}\n"));
     }
     findings(report, &mut out);
     steps(report, &mut out);
@@ -39,7 +39,7 @@ fn put(out: &mut String, line: &str) {
     let _ = writeln!(out, "{line}");
 }
 
-/// Escapes text for a cell of a table.
+/// Escapes a text for a cell of a table.
 fn escape(text: &str) -> String {
     text.replace('|', "\\|").replace('*', "\\*").replace('<', "&lt;").replace('\n', " ")
 }

@@ -1,4 +1,5 @@
-//! Renders the report of `check` as text, as Markdown for a pull request, or as JSON lines. Pure, from a [`CheckReport`].
+//! Renders the report of `cutover check` as text, as Markdown for a pull request, or as JSON lines. Pure: the only
+//! input is a [`CheckReport`].
 
 mod json;
 mod markdown;
@@ -12,10 +13,10 @@ use crate::base::finding::Severity;
 use crate::base::number::count;
 use crate::domain::view::check::{CheckReport, RouteLine, Weights};
 
-/// The number of findings: `3 errors, 1 warning`, or `no findings`.
+/// Returns the number of findings, such as `3 errors, 1 warning`, or `no findings`.
 fn findings_count(report: &CheckReport) -> String {
     let kinds = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Info, "note")];
-    let mut said: Vec<String> = kinds
+    let mut counts: Vec<String> = kinds
         .iter()
         .map(|(s, noun)| (report.count(*s), noun))
         .filter(|(n, _)| *n > 0)
@@ -23,12 +24,12 @@ fn findings_count(report: &CheckReport) -> String {
         .collect();
     let accepted = report.findings.iter().filter(|f| f.accepted.is_some()).count();
     if accepted > 0 {
-        said.push(format!("{accepted} accepted"));
+        counts.push(format!("{accepted} accepted"));
     }
-    if said.is_empty() { "no findings".to_owned() } else { said.join(", ") }
+    if counts.is_empty() { "no findings".to_owned() } else { counts.join(", ") }
 }
 
-/// `error`, `warning` or `note`; `accepted` for every accepted finding.
+/// Returns `error`, `warning` or `note`; `accepted` for every accepted finding.
 fn severity_word(finding: &crate::base::finding::Finding) -> &'static str {
     match (finding.accepted.is_some(), finding.severity) {
         (true, _) => "accepted",
@@ -38,14 +39,14 @@ fn severity_word(finding: &crate::base::finding::Finding) -> &'static str {
     }
 }
 
-/// The heading of some routes: `36 routes on alpha-webapp, workload webapp`.
+/// Returns the heading of a set of routes, such as `36 routes on alpha-webapp, workload webapp`.
 fn heading(lines: &[&RouteLine]) -> String {
     let first = lines.first();
     let (load_balancer, workload) = first.map_or(("", ""), |l| (&l.load_balancer, &l.workload));
     format!("{} on {load_balancer}, workload {workload}", count(lines.len(), "route"))
 }
 
-/// All group names of these weights, in the order in which they first appear.
+/// Returns the names of all groups in these weights, in the order of their first appearance.
 fn columns(weights: &[Weights]) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
     for (name, _) in weights.iter().filter_map(|w| w.groups.as_ref().ok()).flatten() {
@@ -56,12 +57,12 @@ fn columns(weights: &[Weights]) -> Vec<&str> {
     names
 }
 
-/// One weight; `–` if the group is not attached.
+/// Returns one weight as text; `–` if the group is not attached.
 fn cell(weights: &[(String, u16)], name: &str) -> String {
     weights.iter().find(|(n, _)| n == name).map_or_else(|| "–".to_owned(), |(_, w)| w.to_string())
 }
 
-/// The verdict, and what to type next.
+/// Returns the verdict, and what to type next.
 fn verdict(report: &CheckReport) -> String {
     if report.is_refused() {
         "a run would be refused: fix the errors first".to_owned()
@@ -72,7 +73,7 @@ fn verdict(report: &CheckReport) -> String {
     }
 }
 
-/// How often a run would observe, and how many calls that takes.
+/// Returns how often a run would observe, and how many calls this takes.
 fn observation_line(report: &CheckReport) -> Option<String> {
     let (calls, every) = report.observation_cost?;
     let seconds = every.as_secs_f64();

@@ -32,17 +32,17 @@ fn report() -> CheckReport {
 }
 
 #[test]
-fn text_says_findings_steps_weights_and_what_is_left_alone() {
+fn text_has_findings_steps_weights_and_skipped_routes() {
     assert_snapshot!(text(&report(), &Style::plain()));
 }
 
 #[test]
-fn markdown_fits_a_pull_request() {
+fn markdown_report_for_a_pull_request() {
     assert_snapshot!(markdown(&report()));
 }
 
 #[test]
-fn json_is_one_object_a_line() {
+fn json_has_one_object_per_line() {
     let text = json(&report());
     for line in text.lines() {
         let value: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
@@ -52,12 +52,12 @@ fn json_is_one_object_a_line() {
 }
 
 #[test]
-fn offline_has_only_the_plan() {
+fn offline_report_has_only_the_plan() {
     assert_snapshot!(text(&CheckReport::offline(&plan(), Vec::new()), &Style::plain()));
 }
 
 #[test]
-fn hooks_are_said_and_what_their_failure_is_without_what_may_be_secret() {
+fn hooks_are_listed_with_the_effect_of_a_failure_and_without_secrets() {
     let hook = |when: &str, action: &str, required: bool| HookLine {
         when: when.into(),
         name: (!required).then(|| "notes".into()),
@@ -81,7 +81,7 @@ fn hooks_are_said_and_what_their_failure_is_without_what_may_be_secret() {
 }
 
 #[test]
-fn an_error_refuses_unless_accepted() {
+fn error_refuses_the_run_unless_accepted() {
     let mut report = report();
     assert!(!report.is_refused());
     report.findings.push(Finding::new(Code::CUT054, "aws", "x"));

@@ -1,4 +1,4 @@
-//! Writes the report of `check` as text for a terminal.
+//! Renders the report of `check` as text for a terminal.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::base::text::clip;
 use crate::cli::render::style::{Style, Tone};
 use crate::domain::view::check::{CheckReport, RouteLine};
 
-/// The report; ends with a newline.
+/// Returns the text, which ends with a newline.
 pub fn text(report: &CheckReport, style: &Style) -> String {
     let mut out = head(report, style);
     findings(report, style, &mut out);
@@ -46,8 +46,8 @@ fn head(report: &CheckReport, style: &Style) -> String {
         .ends
         .map(|t| format!(", until {} if started now", t.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M %Z")));
     put(&mut out, &format!("takes at least {}{}", format_exact(report.estimate), ends.unwrap_or_default()));
-    if let Some(looks) = observation_line(report) {
-        put(&mut out, &looks);
+    if let Some(observations) = observation_line(report) {
+        put(&mut out, &observations);
     }
     out
 }

@@ -1,5 +1,5 @@
-//! The dashboard that a terminal shows during a run: its text as a pure function, and a thin shell that keeps it at the
-//! bottom of the screen.
+//! The dashboard that a terminal shows during a run: its text as a pure function, and a thin wrapper that keeps the
+//! text at the bottom of the screen.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -9,24 +9,24 @@ use super::style::{Style, Tone};
 use crate::app::view::RunView;
 use crate::domain::run::state::Phase;
 
-/// The most steps that are shown; of longer plans those around the current step.
-const STEPS: usize = 9;
+/// Maximum number of steps that are shown; of longer plans, the steps around the current one.
+const SHOWN_STEPS: usize = 9;
 
-/// The lines of the dashboard, none wider than `width` columns.
+/// Returns the lines of the dashboard, none wider than `width` columns.
 pub fn dashboard_lines(view: &RunView, width: usize, style: &Style) -> Vec<String> {
     let (step, of) = view.step_of();
-    let (tone, words) = state_line(view, style);
+    let (tone, state_text) = state_line(view, style);
     let mut lines = vec![format!("{}  step {step} of {of}", style.paint(Tone::Strong, &view.run))];
     lines.extend(
-        wrap(&words, width.saturating_sub(2)).into_iter().map(|line| format!("  {}", style.paint(tone, &line))),
+        wrap(&state_text, width.saturating_sub(2)).into_iter().map(|line| format!("  {}", style.paint(tone, &line))),
     );
     lines.extend(steps(view, style));
     let mut below = sections(view, style, false);
-    // Wait reasons are wrapped, not cut.
+    // Wait reasons are wrapped and not cut off.
     for (_, lines) in below.iter_mut().filter(|(heading, _)| *heading == WAITS) {
         *lines = lines.iter().flat_map(|line| wrap(line, width.saturating_sub(12))).collect();
     }
-    // If only an operator can end the wait, the command is shown.
+    // Show the command if only an operator can end the wait.
     if view.reachable && (view.phase == Phase::AwaitingApproval || view.frozen.is_some() || view.paused.is_some()) {
         below.push(("continue", continue_commands(view)));
     }
@@ -35,7 +35,7 @@ pub fn dashboard_lines(view: &RunView, width: usize, style: &Style) -> Vec<Strin
     lines.iter().map(|l| console::truncate_str(l, width, dots).into_owned()).collect()
 }
 
-/// Wraps a text at spaces into lines of at most `width` columns; a longer word is not broken.
+/// Wraps a text at spaces into lines of at most `width` columns. A longer word is not broken.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -51,9 +51,9 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 
 fn steps(view: &RunView, style: &Style) -> Vec<String> {
     let (step, of) = view.step_of();
-    let first = step.saturating_sub(4).min(of.saturating_sub(STEPS));
+    let first = step.saturating_sub(4).min(of.saturating_sub(SHOWN_STEPS));
     let ended = view.outcome.is_some();
-    let shown = view.steps.iter().enumerate().skip(first).take(STEPS).map(|(i, label)| {
+    let shown = view.steps.iter().enumerate().skip(first).take(SHOWN_STEPS).map(|(i, label)| {
         let number = i + 1;
         let (tone, mark) = match number.cmp(&view.step) {
             std::cmp::Ordering::Less => (Tone::Faint, style.mark("✓", "+")),
@@ -62,13 +62,13 @@ fn steps(view: &RunView, style: &Style) -> Vec<String> {
         };
         style.paint(tone, &format!("  {mark} {number:>2}  {label}"))
     });
-    let more = of.saturating_sub(first + STEPS);
+    let more = of.saturating_sub(first + SHOWN_STEPS);
     let more = (more > 0).then(|| style.paint(Tone::Faint, &format!("        and {more} more")));
     shown.chain(more).collect()
 }
 
-/// The dashboard at the bottom of the terminal; nothing without a terminal. It is one progress bar of several lines, so
-/// that it is drawn at once.
+/// The dashboard at the bottom of the terminal; nothing without a terminal. The dashboard is one progress bar of
+/// several lines, so that all lines are drawn at once.
 #[derive(Debug)]
 pub struct Dashboard {
     bars: MultiProgress,
@@ -76,12 +76,13 @@ pub struct Dashboard {
 }
 
 impl Dashboard {
-    /// A dashboard in these bars (`cli::term::bars`, or hidden ones). Print above it only with `cli::term::print`.
+    /// Creates a dashboard in these bars (`cli::term::bars`, or hidden bars). Text above the dashboard must be printed
+    /// with `cli::term::print`.
     pub fn new(bars: MultiProgress) -> Self {
         Self { bars, bar: None }
     }
 
-    /// Replaces the dashboard by these lines; removes it if there are none.
+    /// Replaces the lines of the dashboard; removes the dashboard if `lines` is empty.
     pub fn show(&mut self, lines: &[String]) {
         if lines.is_empty() {
             if let Some(bar) = self.bar.take() {

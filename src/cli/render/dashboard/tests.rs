@@ -11,12 +11,12 @@ fn baking() -> RunView {
 }
 
 #[test]
-fn a_bake() {
+fn dashboard_of_a_bake() {
     insta::assert_snapshot!(dashboard_lines(&baking(), 100, &Style::plain()).join("\n"));
 }
 
 #[test]
-fn a_batch_under_way_and_a_foreign_write() {
+fn dashboard_of_a_batch_and_a_foreign_write() {
     let ids = ids();
     let mut events = until_bake();
     events.extend([(660, Event::StepDone { step: 3 }), (661, step(4, StepType::Shares, "a 50 %, b 50 %"))]);
@@ -36,7 +36,7 @@ fn a_batch_under_way_and_a_foreign_write() {
 }
 
 #[test]
-fn no_line_is_wider_than_the_terminal_whatever_it_shows() {
+fn no_line_is_wider_than_the_terminal() {
     for width in [40, 60, 100] {
         for style in
             [Style::plain(), Style { color: true, ..Style::plain() }, Style { unicode: false, ..Style::plain() }]
@@ -78,7 +78,7 @@ fn a_finished_run_has_no_current_step() {
 }
 
 #[test]
-fn the_picture_grows_and_shrinks_with_its_lines() {
+fn dashboard_shows_exactly_the_given_lines() {
     let mut dashboard = Dashboard::new(MultiProgress::with_draw_target(ProgressDrawTarget::hidden()));
     let shown = |d: &Dashboard| d.bar.as_ref().map(ProgressBar::message);
     dashboard.show(&["one".into(), "two".into(), "three".into()]);

@@ -1,4 +1,4 @@
-//! Sums up writes: a step over a hundred routes is one line; each route whose write failed has its own line.
+//! Sums up writes: a step over a hundred routes is one line, and each route whose write failed has its own line.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,31 +11,31 @@ use crate::cli::render::style::Tone;
 use crate::domain::run::event::{Event, Record, Write, WriteResult};
 use crate::domain::traffic::{RouteId, Split};
 
-/// How often a long batch shows its progress.
-const PROGRESS: SignedDuration = SignedDuration::from_secs(5);
-/// A summary names this many routes that were not written, and counts the others.
-const NAMED: usize = 4;
+/// Time after which a long batch shows its progress.
+const PROGRESS_INTERVAL: SignedDuration = SignedDuration::from_secs(5);
+/// Maximum number of routes that a summary names as not written; the others are counted.
+const NAMED_ROUTES: usize = 4;
 
 /// The outcomes of the writes since the start of the step or the rollback.
 #[derive(Debug, Clone, Default)]
 pub(super) struct WriteSummary {
     restore: bool,
     open: BTreeMap<RouteId, Write>,
-    /// Routes that were read back right, each with whether it was written, and its shares.
+    /// Routes that were read back as written: for each, whether `cutover` wrote it, and its shares.
     done: BTreeMap<RouteId, (bool, String)>,
-    /// Routes whose last write was sent and got no answer.
+    /// Routes whose last write was sent and got no response.
     unanswered: BTreeSet<RouteId>,
     /// Routes whose last write was rejected, or that could not be written.
     not_written: BTreeSet<RouteId>,
-    /// Whether something has changed since the last line.
+    /// Whether an outcome has arrived since the last line.
     changed: bool,
     last_line_at: Option<Timestamp>,
-    /// The messages shown so far: the same message about a route is shown once.
+    /// The messages shown so far, because the same message about a route is shown only once.
     shown: BTreeSet<(Option<RouteId>, String)>,
 }
 
 impl WriteSummary {
-    /// The lines that this record makes due.
+    /// Returns the lines that must be shown after this record.
     pub fn take(&mut self, record: &Record, names: &Names) -> Vec<EventText> {
         match &record.event {
             Event::Intended { restore, writes, .. } => {
@@ -88,9 +88,10 @@ impl WriteSummary {
             self.done.insert(route.clone(), (written || before, shares));
             self.not_written.remove(route);
             self.changed = true;
-            let whole = self.done.len() >= names.routes();
-            let long = self.last_line_at.is_some_and(|told| time.duration_since(told) >= PROGRESS);
-            return if self.open.is_empty() && (whole || long) {
+            let all_done = self.done.len() >= names.routes();
+            let is_slow =
+                self.last_line_at.is_some_and(|last_line_at| time.duration_since(last_line_at) >= PROGRESS_INTERVAL);
+            return if self.open.is_empty() && (all_done || is_slow) {
                 self.summary_line(time, names).into_iter().collect()
             } else {
                 Vec::new()
@@ -100,7 +101,7 @@ impl WriteSummary {
             WriteResult::Unknown => self.unanswered.insert(route.clone()),
             _ => self.not_written.insert(route.clone()),
         };
-        // A hundred throttled routes are one line, and not a failure.
+        // A hundred throttled routes are one line, and throttling is not a failure.
         let throttled = self.restore && result == WriteResult::Failed && detail == Some("throttled");
         let text = if throttled {
             EventText::new(Tone::Warn, "!", "AWS throttles the writes: they are sent again until AWS accepts them")
@@ -108,11 +109,11 @@ impl WriteSummary {
             outcome(route, result, live, detail, names)
         };
         let route = (!throttled).then(|| route.clone());
-        if self.shown.insert((route, text.words.clone())) { vec![text] } else { Vec::new() }
+        if self.shown.insert((route, text.message.clone())) { vec![text] } else { Vec::new() }
     }
 
-    /// The summary line: `36 of 36 routes written, read back: a 95 %, b 5 %`. It counts only routes that were read back
-    /// right, and names the others.
+    /// Returns the summary line, such as `36 of 36 routes written, read back: a 95 %, b 5 %`. The line counts only
+    /// routes that were read back as written, and names the others.
     fn summary_line(&mut self, time: Timestamp, names: &Names) -> Option<EventText> {
         if !std::mem::take(&mut self.changed) {
             return None;
@@ -139,9 +140,10 @@ impl WriteSummary {
         Some(EventText::new(tone, mark, format!("{counts}, read back: {shares}{missing}")))
     }
 
-    /// The routes that were not written, by name: a batch with them is not complete.
+    /// Returns the names of the routes that were not written, because a batch with such routes is not complete.
     fn missing(&self, names: &Names) -> String {
-        let (shown, more) = (self.not_written.iter().take(NAMED), self.not_written.len().saturating_sub(NAMED));
+        let (shown, more) =
+            (self.not_written.iter().take(NAMED_ROUTES), self.not_written.len().saturating_sub(NAMED_ROUTES));
         let shown = shown.map(|route| names.route(route)).collect::<Vec<_>>().join(", ");
         match (shown.is_empty(), more) {
             (true, _) => String::new(),
@@ -153,7 +155,7 @@ impl WriteSummary {
     }
 }
 
-/// One outcome as text.
+/// Returns one outcome as text.
 pub(super) fn outcome(
     route: &RouteId,
     result: WriteResult,
@@ -164,7 +166,7 @@ pub(super) fn outcome(
     let label = names.route(route);
     let shares = live.map(|f| names.shares(route, f));
     let detail = detail.map_or_else(String::new, |d| format!(": {d}"));
-    let is = shares.as_ref().map_or_else(String::new, |s| format!(", it has {s} now"));
+    let is = shares.as_ref().map_or_else(String::new, |s| format!(", the route now has {s}"));
     match result {
         WriteResult::Applied => EventText::new(
             Tone::Good,

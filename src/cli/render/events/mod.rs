@@ -1,4 +1,5 @@
-//! Renders each event as a line for people: `run` and `rehearse` print them, above the dashboard if there is one.
+//! Renders each event as a line for people. `run` and `rehearse` print these lines, above the dashboard if there is
+//! one.
 
 mod batch;
 mod line;
@@ -20,7 +21,7 @@ use batch::WriteSummary;
 use jiff::SignedDuration;
 use line::EventText;
 
-/// Turns a run's records, one after the other, into lines. Writes are summed up; failed writes are named.
+/// Converts the records of a run, one after the other, to lines. Writes are summed up; failed writes are named.
 #[derive(Debug, Clone)]
 pub struct EventLines {
     style: Style,
@@ -32,7 +33,7 @@ pub struct EventLines {
 }
 
 impl EventLines {
-    /// Must be created before the record `started`.
+    /// Creates an empty state. Must be called before the record `started`.
     pub fn new(style: Style) -> Self {
         Self {
             style,
@@ -44,23 +45,23 @@ impl EventLines {
         }
     }
 
-    /// Adds the command to a wait for an operator, for a run that other terminals can reach.
+    /// Adds the command to a wait for an operator, for a run that commands from other terminals can reach.
     #[must_use]
     pub fn with_commands(self) -> Self {
         Self { commands: true, ..self }
     }
 
-    /// The names from the record `started`.
+    /// Returns the names from the record `started`.
     pub fn names(&self) -> &Names {
         &self.names
     }
 
-    /// Learns the names and the routes of a run from the records before its first line.
+    /// Learns the names and the routes of a run from the records before the first line.
     pub fn learn(&mut self, earlier: &[Record]) {
         earlier.iter().for_each(|record| self.names.update(&record.event));
     }
 
-    /// The lines that a record adds, without newlines; often none.
+    /// Returns the lines that a record adds, without newlines; for many records none.
     pub fn lines_for(&mut self, record: &Record) -> Vec<String> {
         self.names.update(&record.event);
         let mut texts = self.tally.take(record, &self.names);
@@ -74,15 +75,16 @@ impl EventLines {
     }
 
     fn waiting(&mut self, waits: &[Wait], run: &str) -> Option<EventText> {
-        // The pause, the freeze or the command has its own line.
-        let said = |w: &Wait| {
+        // The pause, the freeze or the command already has its own line.
+        let is_shown = |w: &Wait| {
             matches!(w.reason, WaitReason::Paused | WaitReason::Frozen | WaitReason::Hook) || self.waits.contains(w)
         };
         let command = |w: &Wait| {
             let approval = self.commands && w.reason == WaitReason::Approval;
             if approval { format!("   cutover approve {run}") } else { String::new() }
         };
-        let fresh = waits.iter().filter(|w| !said(w)).map(|w| wait(w, &self.style) + &command(w)).collect::<Vec<_>>();
+        let fresh =
+            waits.iter().filter(|w| !is_shown(w)).map(|w| wait(w, &self.style) + &command(w)).collect::<Vec<_>>();
         self.waits = waits.to_vec();
         (!fresh.is_empty()).then(|| EventText::new(Tone::Faint, "·", fresh.join("; ")))
     }
@@ -95,15 +97,16 @@ impl EventLines {
     }
 }
 
-/// One event as a line (its message may have several); `None` if people do not need it. Health and waits are complete,
-/// not only their changes.
+/// Returns one event as a line (a message may have several lines); `None` if people do not need the event. Health and
+/// waits are complete, not only the changes.
+
 pub fn line(record: &Record, names: &Names, style: &Style) -> Option<String> {
     text(&record.event, &record.run, names, style).map(|t| t.line(record, style))
 }
 
-/// The text of one event, without time and mark.
+/// Returns the text of one event, without time and mark.
 pub fn event_text(record: &Record, names: &Names, style: &Style) -> Option<String> {
-    text(&record.event, &record.run, names, style).map(|t| t.words)
+    text(&record.event, &record.run, names, style).map(|t| t.message)
 }
 
 fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventText> {
@@ -128,7 +131,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         Event::Baked { gap, .. } => EventText::new(
             Tone::Warn,
             "!",
-            format!("no observation for {}: the bake takes that much longer", format_elapsed(millis(*gap))),
+            format!("no observation for {}: the bake is extended by this time", format_elapsed(millis(*gap))),
         ),
         Event::Approved { step, by, .. } => EventText::new(Tone::Good, "✓", format!("step {step}  approved by {by}")),
         Event::TimedOut { step, after, then } => {
@@ -151,10 +154,10 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         Event::Drifted { route, expected, live } => drifted(route, expected, live.as_deref(), names),
         Event::ConditionsChanged { route, before, after } => conditions_changed(route, before, after, run, names),
         Event::RuleCreated { route, replaces } => {
-            EventText::new(Tone::Warn, "!", appeared(route, replaces.as_ref(), run, names))
+            EventText::new(Tone::Warn, "!", rule_created(route, replaces.as_ref(), run, names))
         }
-        Event::VerdictChanged { gate, verdict: call, why, dry_run } => judged(gate, *call, why, *dry_run),
-        // A metric gate concerns more than one group.
+        Event::VerdictChanged { gate, verdict: call, why, dry_run } => verdict_changed(gate, *call, why, *dry_run),
+        // A metric gate is about more than one group.
         Event::GateFailed { gate, group, message } if group.is_empty() => {
             EventText::new(Tone::Bad, "✗", format!("{} gate failed: {message}", gate.name()))
         }
@@ -174,7 +177,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
             EventText::new(Tone::Bad, "↩", format!("rolling back all shares at once: {why}"))
         }
         Event::HookStarted { action: what, .. } => EventText::new(Tone::Faint, "·", what),
-        Event::HookEnded { hook, result, message } => ended(*hook, *result, message),
+        Event::HookEnded { hook, result, message } => hook_ended(*hook, *result, message),
         Event::RetireStarted { by, bindings, .. } => {
             let also = if *bindings { ", its bindings are deleted" } else { "" };
             EventText::new(
@@ -202,7 +205,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         Event::Unknown { kind } => EventText::new(
             Tone::Warn,
             "!",
-            format!("`{kind}`: an event of a newer cutover; this version does not know it"),
+            format!("`{kind}`: an event of a newer version of cutover, which this version does not know"),
         ),
         Event::ClientsMeasured(m) => measured(m),
         Event::Notified { to, about, text } => {
@@ -226,7 +229,7 @@ fn untagged(missing: &BTreeMap<RouteId, String>) -> String {
 }
 
 fn started(s: &Started, run: &str) -> String {
-    let whole = s.start.as_ref().map(|s| {
+    let rollback_text = s.start.as_ref().map(|s| {
         format!("; a rollback restores {}", shares(&s.iter().map(|(c, p)| (c.clone(), f64::from(*p))).collect()))
     });
     format!(
@@ -234,34 +237,34 @@ fn started(s: &Started, run: &str) -> String {
         s.plan,
         s.owner,
         count(s.routes.len(), "route"),
-        whole.unwrap_or_default()
+        rollback_text.unwrap_or_default()
     )
 }
 
-fn ended(hook: HookId, result: HookResult, message: &str) -> EventText {
-    let place = match hook.at {
+fn hook_ended(hook: HookId, result: HookResult, message: &str) -> EventText {
+    let position = match hook.at {
         HookPoint::Command => format!("step {}  command", hook.step),
         HookPoint::Undo => format!("step {}  undo", hook.step),
         at => format!("hook {} ({})", hook.number, at.name()),
     };
-    let (tone, mark, words) = match result {
+    let (tone, mark, result_text) = match result {
         HookResult::Succeeded => (Tone::Good, "✓", "succeeded"),
         HookResult::Failed => (Tone::Bad, "✗", "FAILED"),
-        HookResult::Interrupted => (Tone::Warn, "!", "stopped before its end"),
+        HookResult::Interrupted => (Tone::Warn, "!", "interrupted"),
     };
     let message = if message.is_empty() { String::new() } else { format!(": {message}") };
-    EventText::new(tone, mark, format!("{place} {words}{message}"))
+    EventText::new(tone, mark, format!("{position} {result_text}{message}"))
 }
 
-fn judged(gate: &str, call: GateResult, why: &str, dry_run: bool) -> EventText {
-    let watched = if dry_run { " (dry run)" } else { "" };
+fn verdict_changed(gate: &str, call: GateResult, why: &str, dry_run: bool) -> EventText {
+    let dry_run_note = if dry_run { " (dry run)" } else { "" };
     let (tone, mark, verb) = match call {
         GateResult::Pass => (Tone::Good, "✓", "passes"),
         GateResult::Hold => (Tone::Faint, "·", "holds"),
         GateResult::Fail if dry_run => (Tone::Warn, "!", "fails"),
         GateResult::Fail => (Tone::Bad, "✗", "fails"),
     };
-    EventText::new(tone, mark, format!("gate {gate}{watched} {verb}: {why}"))
+    EventText::new(tone, mark, format!("gate {gate}{dry_run_note} {verb}: {why}"))
 }
 
 fn paused(by: &str, reason: &str) -> String {
@@ -271,25 +274,25 @@ fn paused(by: &str, reason: &str) -> String {
 fn resumed(by: &str, mode: ResumeMode) -> String {
     let drift = match mode.drift {
         DriftPolicy::Leave => "",
-        DriftPolicy::KeepLive => "; what other actors changed is accepted as it is",
-        DriftPolicy::Reassert => "; routes that others changed are written again",
+        DriftPolicy::KeepLive => "; the changes by others are accepted",
+        DriftPolicy::Reassert => "; the routes that others changed are written again",
     };
-    let new = if mode.include_new { "; rules created after the start are moved, too" } else { "" };
+    let new = if mode.include_new { "; rules created after the start are also moved" } else { "" };
     format!("resumed by {by}{drift}{new}")
 }
 
-fn appeared(route: &RouteStart, replaces: Option<&RouteId>, run: &str, names: &Names) -> String {
+fn rule_created(route: &RouteStart, replaces: Option<&RouteId>, run: &str, names: &Names) -> String {
     let label = &route.label;
     let conditions = if route.conditions.is_empty() { String::new() } else { format!(" ({})", route.conditions) };
     match replaces {
         Some(deleted) => format!(
             "{label}{conditions}: someone created this rule with the conditions of {}, which was deleted; \
-             to move it in its place: cutover resume {run} --keep-live --include-new",
+             to move this rule in its place: cutover resume {run} --keep-live --include-new",
             names.route(deleted)
         ),
         None => format!(
             "{label}{conditions}: someone created this rule, which forwards to the old groups; \
-             to move it, too: cutover resume {run} --include-new"
+             to also move this rule: cutover resume {run} --include-new"
         ),
     }
 }
@@ -297,11 +300,11 @@ fn appeared(route: &RouteStart, replaces: Option<&RouteId>, run: &str, names: &N
 fn conditions_changed(route: &RouteId, before: &str, after: &str, run: &str, names: &Names) -> EventText {
     let label = names.route(route);
     if before == after {
-        return EventText::new(Tone::Good, "✓", format!("{label}: its conditions are as before the change again"));
+        return EventText::new(Tone::Good, "✓", format!("{label}: the conditions are as before the change again"));
     }
     let text = format!(
-        "{label}: someone else changed its conditions from `{before}` to `{after}`: it handles other requests; \
-         to accept that: cutover resume {run} --keep-live"
+        "{label}: someone else changed the conditions from `{before}` to `{after}`, so the rule handles other requests;  \
+         to accept this: cutover resume {run} --keep-live"
     );
     EventText::new(Tone::Bad, "✗", text)
 }
@@ -312,30 +315,31 @@ fn drifted(route: &RouteId, expected: &RouteContent, live: Option<&RouteContent>
         return EventText::new(Tone::Bad, "✗", format!("{label}: someone deleted the rule"));
     };
     match names.change(route, expected, live) {
-        Some(change) => EventText::new(Tone::Bad, "✗", format!("{label}: someone else changed it: {change}")),
-        None => EventText::new(Tone::Good, "✓", format!("{label}: it is as before the change again")),
+        Some(change) => EventText::new(Tone::Bad, "✗", format!("{label}: someone else changed the route: {change}")),
+        None => EventText::new(Tone::Good, "✓", format!("{label}: the route is as before the change again")),
     }
 }
 
 fn rollback(cause: &str, by: &str, to_step: Option<usize>, force: bool) -> String {
-    let goal = to_step.map_or_else(|| "to where it started".into(), |s| format!("to the shares of step {s}"));
+    let target = to_step.map_or_else(|| "to the original shares".into(), |s| format!("to the shares of step {s}"));
     let force = if force { ", even if the way back is not healthy" } else { "" };
-    format!("rolling back {goal}{force}, by {by}: {cause}")
+    format!("rolling back {target}{force}, by {by}: {cause}")
 }
 
 fn finished(outcome: RunOutcome, remarks: &[String], left: &[String], accepted: &[String]) -> EventText {
-    let (tone, mark, words) = match outcome {
+    let (tone, mark, outcome_text) = match outcome {
         RunOutcome::Completed if !left.is_empty() => {
             (Tone::Bad, "✗", "finished, but a person must act: these routes are NOT as planned")
         }
         _ if !left.is_empty() => (
             Tone::Bad,
             "✗",
-            "finished, but a person must act: these routes are NOT restored; every other route is, and was read back",
+            "finished, but a person must act: these routes are NOT restored; \
+             every other route is restored and was read back",
         ),
         RunOutcome::Completed => (Tone::Good, "✓", "completed: every step done"),
-        RunOutcome::RolledBack => (Tone::Warn, "↩", "rolled back: traffic is back where it started"),
-        RunOutcome::Aborted => (Tone::Warn, "↩", "aborted: traffic is back as requested"),
+        RunOutcome::RolledBack => (Tone::Warn, "↩", "rolled back: the original shares are restored"),
+        RunOutcome::Aborted => (Tone::Warn, "↩", "aborted: the requested shares are restored"),
     };
     let read_back = match (left.is_empty(), accepted.is_empty()) {
         (false, _) => "",
@@ -346,7 +350,7 @@ fn finished(outcome: RunOutcome, remarks: &[String], left: &[String], accepted: 
     EventText::new(
         tone,
         mark,
-        std::iter::once(&*format!("{words}{read_back}")).chain(lines).collect::<Vec<_>>().join("\n"),
+        std::iter::once(&*format!("{outcome_text}{read_back}")).chain(lines).collect::<Vec<_>>().join("\n"),
     )
 }
 
@@ -368,7 +372,7 @@ fn measured(m: &ClientMeasurement) -> EventText {
     )
 }
 
-/// The health of up to four groups by name, of more groups by cluster.
+/// Returns the health of up to four groups by name, of more groups by cluster.
 fn health(groups: &BTreeMap<String, HealthCounts>, names: &Names) -> EventText {
     let parts: Vec<_> = if groups.len() <= 4 {
         groups.iter().map(|(arn, c)| format!("{}: {}", names.group(arn), counts(*c))).collect()
@@ -381,7 +385,7 @@ fn health(groups: &BTreeMap<String, HealthCounts>, names: &Names) -> EventText {
     EventText::new(Tone::Faint, "·", parts.join("; "))
 }
 
-/// Sums of targets by cluster, with the number of groups.
+/// Returns the sums of targets by cluster, with the number of groups.
 fn by_cluster<'a>(
     groups: &'a BTreeMap<String, HealthCounts>,
     names: &'a Names,
@@ -395,7 +399,7 @@ fn by_cluster<'a>(
     sums
 }
 
-/// The sum of two counts.
+/// Returns the sum of two counts.
 pub fn add_counts(a: HealthCounts, b: HealthCounts) -> HealthCounts {
     HealthCounts {
         healthy: a.healthy + b.healthy,
@@ -407,7 +411,7 @@ pub fn add_counts(a: HealthCounts, b: HealthCounts) -> HealthCounts {
     }
 }
 
-/// Counts as text: `18 healthy, 2 initial`. States without targets are left out, except healthy.
+/// Returns counts as text, such as `18 healthy, 2 initial`. States without targets are left out, except healthy.
 pub fn counts(c: HealthCounts) -> String {
     let others = [
         (c.initial, "initial"),
@@ -420,9 +424,9 @@ pub fn counts(c: HealthCounts) -> String {
     format!("{} healthy{}", c.healthy, others.collect::<String>())
 }
 
-/// A wait as text: `baking for 10m, until 14:12:11`.
+/// Returns a wait as text, such as `baking for 10m, until 14:12:11`.
 pub fn wait(wait: &Wait, style: &Style) -> String {
-    // A window may be days away; its message has the date.
+    // A window may be days away, and its message contains the date.
     match wait.until.filter(|_| wait.reason != WaitReason::Window) {
         Some(until) => format!("{}, until {}", wait.message, style.time(until)),
         None => wait.message.clone(),

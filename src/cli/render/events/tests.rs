@@ -22,7 +22,7 @@ fn waits(seconds: i64, message: &str, until: Option<i64>) -> (i64, Event) {
 }
 
 #[test]
-fn a_run_that_fails_reads_as_a_story() {
+fn transcript_of_a_run_that_is_rolled_back() {
     let mut events = until_bake();
     events.splice(3..3, [health(2, healthy(40, 0), healthy(0, 4)), health(4, healthy(40, 0), healthy(4, 0))]);
     events.extend([
@@ -66,7 +66,7 @@ fn a_run_that_fails_reads_as_a_story() {
 }
 
 #[test]
-fn what_went_wrong_with_a_route_is_named_once() {
+fn each_problem_of_a_route_is_shown_once() {
     let ids = ids();
     let mut events = vec![
         (0, Event::Started(Box::new(started()))),
@@ -91,7 +91,7 @@ fn what_went_wrong_with_a_route_is_named_once() {
 }
 
 #[test]
-fn a_summary_counts_only_routes_that_were_read_back_right() {
+fn summary_counts_only_routes_that_were_read_back_as_written() {
     let ids = ids();
     let refused = |id| (12, outcome(id, WriteResult::Failed, None, Some("InvalidConfigurationRequest: IPv6")));
     let start = || vec![(0, Event::Started(Box::new(started()))), (11, step(1, StepType::Bind, "bind"))];
@@ -125,7 +125,7 @@ fn rollback_started() -> Event {
 }
 
 #[test]
-fn a_change_says_what_shares_do_not() {
+fn change_text_describes_everything_that_changed() {
     let names = Names::of(&started());
     let id = &ids()[1];
     let change = |to: &RouteContent| names.change(id, &weights(99, 1), to).unwrap_or_default();

@@ -1,6 +1,6 @@
-//! Markdown for a terminal: headings, paragraphs, lists, tables and code, wrapped to a width. Pure; which text is
-//! shown, and whether a pager shows it, is decided elsewhere. It knows the Markdown of `src/cli/help` and no more: no
-//! images, no HTML.
+//! Renders Markdown for a terminal: headings, paragraphs, lists, tables and code, wrapped to a width. Pure: other
+//! modules decide which text is shown, and whether in a pager. Only the Markdown of `src/cli/help` is supported: no
+//! images and no HTML.
 
 mod table;
 mod words;
@@ -11,17 +11,17 @@ use super::style::{Style, Tone};
 use table::Table;
 use words::{Words, wrap};
 
-/// The widest that text is set: longer lines are hard to read.
-const WIDEST: usize = 100;
+/// Maximum width of text, in columns, because longer lines are hard to read.
+const MAX_WIDTH: usize = 100;
 
-/// How far text is set in below its heading.
+/// Indentation of text below its heading, in columns.
 const INDENT: usize = 2;
 
-/// Renders Markdown as lines of at most `width` columns. Lines of code and words that are longer stay as they are.
+/// Renders Markdown as lines of at most `width` columns. Lines of code and longer words are not broken.
 ///
-/// A link to another topic (`gates.md`) becomes the command that shows it.
+/// A link to another topic (`gates.md`) is replaced by the command that shows the topic.
 pub fn text(markdown: &str, width: usize, style: &Style) -> String {
-    let mut page = Page { width: width.clamp(40, WIDEST), style, lines: Vec::new(), lists: Vec::new() };
+    let mut page = Page { width: width.clamp(40, MAX_WIDTH), style, lines: Vec::new(), lists: Vec::new() };
     let mut words = Words::default();
     let mut table = Table::default();
     let mut code = None;
@@ -62,17 +62,17 @@ fn language(kind: &CodeBlockKind) -> String {
     }
 }
 
-/// A list that is open.
+/// A list whose end has not been reached.
 struct List {
-    /// The number of its next item; `None`: it has bullets.
+    /// The number of the next item; `None` for a list with bullets.
     next: Option<u64>,
-    /// What stands before the item's first line; empty once that line is written.
+    /// The bullet or number before the first line of the current item; empty after this line is written.
     bullet: String,
-    /// Columns that the items' text is set in by.
+    /// Indentation of the text of the items, in columns.
     indent: usize,
 }
 
-/// The page so far.
+/// The lines of the page that are finished, and the open lists.
 struct Page<'a> {
     width: usize,
     style: &'a Style,
@@ -85,12 +85,12 @@ impl Page<'_> {
         INDENT + self.lists.iter().map(|list| list.indent).sum::<usize>()
     }
 
-    /// Columns for text.
+    /// Returns the number of columns for text.
     fn room(&self) -> usize {
         self.width.saturating_sub(self.indent()).max(20)
     }
 
-    /// Adds an empty line, unless there is one, or the page is empty, or an item's first line comes.
+    /// Adds an empty line, unless the last line is empty or the page is empty.
     fn gap(&mut self) {
         if self.lines.last().is_some_and(|line| !line.is_empty()) {
             self.lines.push(String::new());

@@ -1,44 +1,44 @@
-//! Running text: words with a tone, and lines that they are broken into.
+//! Running text: words with a tone, and the lines into which words are broken.
 
 use pulldown_cmark::{Event, Tag, TagEnd};
 
 use crate::cli::help::Topic;
 use crate::cli::render::style::{Style, Tone};
 
-/// What stands between two spaces: pieces of text, each with its tone.
+/// A word: the pieces of text between two spaces, each with its tone.
 pub type Word = Vec<(Tone, String)>;
 
-/// Running text as it comes.
+/// Collects running text as words.
 #[derive(Debug, Default)]
 pub struct Words {
     finished: Vec<Word>,
     /// Whether the next piece continues the last word.
     joined: bool,
     tones: Vec<Tone>,
-    /// Where the open link leads.
+    /// The target of the link that is open.
     link: Option<Link>,
 }
 
 #[derive(Debug)]
 enum Link {
-    /// To a page of this program: the command is shown in place of the text.
+    /// A link to a topic of this program: the command is shown instead of the text.
     Topic,
-    /// Elsewhere: the address follows the text.
+    /// A link to another address: the address is shown after the text.
     Elsewhere(String),
 }
 
 impl Words {
-    /// The text so far; the next one begins empty.
+    /// Returns the words so far, and starts a new text.
     pub fn take(&mut self) -> Vec<Word> {
         std::mem::take(self).finished
     }
 
-    /// What follows has this tone, until the text is taken.
+    /// Sets the tone of the following text, until the text is taken.
     pub fn tone(&mut self, tone: Tone) {
         self.tones.push(tone);
     }
 
-    /// Adds text in the tone that is on.
+    /// Adds text in the current tone.
     pub fn text(&mut self, text: &str) {
         let tone = self.tones.last().copied().unwrap_or(Tone::Plain);
         if !matches!(self.link, Some(Link::Topic)) {
@@ -46,7 +46,7 @@ impl Words {
         }
     }
 
-    /// Adds what stands within a line: code, emphasis, links, breaks.
+    /// Adds an inline element: code, emphasis, a link or a break.
     pub fn inline(&mut self, event: Event) {
         match event {
             Event::Code(code) => self.code(&code),
@@ -72,7 +72,7 @@ impl Words {
         }
     }
 
-    /// Code keeps its back-quotes: without colour nothing else shows where it begins and ends.
+    /// Adds code in back-quotes. Without colors, only the back-quotes show where code begins and ends.
     fn code(&mut self, code: &str) {
         if !matches!(self.link, Some(Link::Topic)) {
             self.add(Tone::Strong, &format!("`{code}`"));
@@ -97,12 +97,12 @@ impl Words {
     }
 }
 
-/// Columns of a word.
+/// Returns the number of columns of a word.
 pub fn width(word: &Word) -> usize {
     word.iter().map(|(_, piece)| console::measure_text_width(piece)).sum()
 }
 
-/// Breaks words into lines of at most `room` columns; a longer word has a line for itself.
+/// Breaks words into lines of at most `room` columns. A longer word gets its own line.
 pub fn wrap(words: &[Word], room: usize, style: &Style) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;

@@ -1,5 +1,5 @@
-//! Renders `report`, for people who did not follow the run: the parts that the page and the Markdown for a ticket
-//! share. Pure, from a journal's records.
+//! Renders `cutover report`, for people who did not follow the run. This module has the parts that the page and the
+//! Markdown for a ticket share. Pure: the only input is the journal of the run.
 
 mod chart;
 mod html;
@@ -28,7 +28,7 @@ use crate::domain::run::state::{Drift, Phase};
 use crate::domain::view::history::{GateVerdicts, History, StepHistory};
 use crate::plan::model::Plan;
 
-/// A run and everything that the report needs.
+/// A run and everything else that a report needs.
 pub struct ReportInput<'a> {
     plan: &'a Plan,
     records: &'a [Record],
@@ -38,7 +38,7 @@ pub struct ReportInput<'a> {
     style: Style,
 }
 
-/// The kind of an event; it determines its mark.
+/// The kind of an event, which determines the mark of the event in the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EventKind {
     Good,
@@ -59,7 +59,7 @@ impl EventKind {
 }
 
 impl<'a> ReportInput<'a> {
-    /// Times are in the style's zone; the report has its own colors and marks.
+    /// Prepares a report. Times are in the time zone of `style`; the report has its own colors and marks.
     pub fn new(plan: &'a Plan, records: &'a [Record], history: &'a History, style: &Style) -> Self {
         let mut names = Names::of(&history.state.started);
         for record in records {
@@ -70,7 +70,7 @@ impl<'a> ReportInput<'a> {
         Self { plan, records, history, names, view, style }
     }
 
-    /// The result in one or two words, and its kind.
+    /// Returns the result of the run in one or two words, and the kind of this result.
     fn badge(&self) -> (&'static str, EventKind) {
         match self.history.state.finished {
             Some(RunOutcome::Completed) => ("Completed", EventKind::Good),
@@ -81,7 +81,7 @@ impl<'a> ReportInput<'a> {
         }
     }
 
-    /// The result and its reason, in one or two sentences.
+    /// Returns the result of the run and the reason, in one or two sentences.
     fn verdict(&self) -> String {
         let state = &self.history.state;
         let at = self.history.rolled_back_at.and_then(|n| self.history.steps.iter().find(|s| s.number == n));
@@ -94,7 +94,7 @@ impl<'a> ReportInput<'a> {
             (_, Some(back)) if back.automatic => {
                 format!("Rolled back automatically{at}, after {took}: {}.", sentence(&back.cause))
             }
-            (_, Some(back)) => format!("{} rolled it back{at}, after {took}: {}.", back.by, sentence(&back.cause)),
+            (_, Some(back)) => format!("{} rolled back the run{at}, after {took}: {}.", back.by, sentence(&back.cause)),
             _ => format!(
                 "At step {} of {} after {took}: {}.",
                 self.view.step_of().0,
@@ -109,7 +109,7 @@ impl<'a> ReportInput<'a> {
         sentence(&state_line(&self.view, &self.style).1)
     }
 
-    /// The shares of the routes after the last record.
+    /// Returns the shares of the routes after the last record.
     fn shares_text(&self) -> String {
         let plain = Style { unicode: false, ..self.style.clone() };
         let share = |(cluster, share): &(String, f64)| format!("{cluster} {} %", percent(*share));
@@ -128,14 +128,14 @@ impl<'a> ReportInput<'a> {
         format!("Last read: {}{open}.", splits.join("; "))
     }
 
-    /// Names and values for the head of the report.
+    /// Returns names and values for the head of the report.
     fn facts(&self) -> Vec<(&'static str, String)> {
         let state = &self.history.state;
         let balancers: Vec<_> = state.started.load_balancers.iter().map(|arn| balancer(arn)).collect();
         let (from, to) = (&self.plan.strategy.from, &self.plan.strategy.to);
         let w = self.history.writes;
-        let already = if w.already > 0 { format!(", {} already there", w.already) } else { String::new() };
-        let open = if w.unknown > 0 { format!(", {} without an answer", w.unknown) } else { String::new() };
+        let already = if w.already > 0 { format!(", {} needed no write", w.already) } else { String::new() };
+        let open = if w.unknown > 0 { format!(", {} without a response", w.unknown) } else { String::new() };
         let failed = if w.failed > 0 { format!(", {} failed", w.failed) } else { String::new() };
         vec![
             ("run", state.run.clone()),
@@ -146,20 +146,21 @@ impl<'a> ReportInput<'a> {
             ("duration", format_elapsed(self.history.length())),
             ("load balancer", balancers.join(", ")),
             ("routes", state.routes.len().to_string()),
-            ("writes", format!("{} sent, {} read back right{already}{open}{failed}", w.intended, w.applied)),
+            ("writes", format!("{} sent, {} read back as written{already}{open}{failed}", w.intended, w.applied)),
         ]
     }
 
-    /// The important events in order; steps and their writes have their own table.
+    /// Returns the important events in order. Steps and their writes are in a separate table.
     fn important_events(&self) -> Vec<(Timestamp, EventKind, String)> {
-        let told = |record: &Record| {
-            let kind = notable(&record.event)?;
+        let important_event = |record: &Record| {
+            let kind = kind_of_important_event(&record.event)?;
             Some((record.time, kind, event_text(record, &self.names, &self.style)?))
         };
-        self.records.iter().filter_map(told).collect()
+        self.records.iter().filter_map(important_event).collect()
     }
 
-    /// The changes of routes from the start of the run to its last record, each with the routes that have it.
+    /// Returns the changes of routes from the start of the run to its last record, each with the routes that have this
+    /// change.
     fn changes(&self) -> Vec<(String, Vec<String>)> {
         let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for route in self.history.state.routes.values() {
@@ -177,19 +178,19 @@ impl<'a> ReportInput<'a> {
         all
     }
 
-    /// `2026-03-01 14:02:11 CET`.
+    /// Formats a date and time, such as `2026-03-01 14:02:11 CET`.
     fn stamp(&self, at: Timestamp) -> String {
         at.to_zoned(self.style.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
     }
 
-    /// The time of day, with the date if the run has more than one.
+    /// Formats a time of day, with the date if the run has more than one day.
     fn time(&self, at: Timestamp) -> String {
         let local = |at: Timestamp| at.to_zoned(self.style.zone.clone());
         let days = local(self.history.time.0).date() != local(self.history.time.1).date();
         local(at).strftime(if days { "%m-%d %H:%M:%S" } else { "%H:%M:%S" }).to_string()
     }
 
-    /// The result of a step.
+    /// Returns the result of a step, and the kind of this result.
     fn result(&self, step: &StepHistory) -> (&'static str, EventKind) {
         match step.time {
             (_, Some(_)) => ("done", EventKind::Good),
@@ -202,33 +203,34 @@ impl<'a> ReportInput<'a> {
         }
     }
 
-    /// The waits of a step, without settle and bake, and the operator actions during it.
+    /// Returns the waits of a step, without settle and bake, and the operator actions during the step.
     fn notes(step: &StepHistory) -> Vec<String> {
-        let asked = |reason: &WaitReason| !matches!(reason, WaitReason::Settle | WaitReason::Bake);
-        let waited = step.waits.iter().filter(|(reason, _, time)| asked(reason) && *time > SignedDuration::ZERO);
+        let is_shown = |reason: &WaitReason| !matches!(reason, WaitReason::Settle | WaitReason::Bake);
+        let waited = step.waits.iter().filter(|(reason, _, time)| is_shown(reason) && *time > SignedDuration::ZERO);
         waited
             .map(|(_, message, time)| format!("{message} ({})", format_elapsed(*time)))
             .chain(step.operator_actions.iter().cloned())
             .collect()
     }
 
-    /// The metric gates: the name, the number of measurements and failures with the last verdict as text, and its kind.
+    /// Returns the metric gates: for each the name, a text with the number of measurements and failures and the last
+    /// verdict, and the kind of this verdict.
     fn gates(&self) -> Vec<(String, String, EventKind)> {
-        let told = |(name, gate): (&String, &GateVerdicts)| {
-            let watched = if gate.dry_run { ", dry run" } else { "" };
+        let gate_line = |(name, gate): (&String, &GateVerdicts)| {
+            let dry_run_note = if gate.dry_run { ", dry run" } else { "" };
             let fails = gate.verdicts.iter().filter(|(_, call, _)| *call == GateResult::Fail).count();
             let failed = if fails > 0 { format!(", failed {}", count(fails, "time")) } else { String::new() };
             let (kind, last) = match gate.verdicts.last() {
                 Some((at, call, why)) => (kind(*call), format!(". Last, at {}: {why}", self.time(*at))),
                 None => (EventKind::Plain, String::new()),
             };
-            (name.clone(), format!("{}{failed}{watched}{last}", count(gate.measurements, "measurement")), kind)
+            (name.clone(), format!("{}{failed}{dry_run_note}{last}", count(gate.measurements, "measurement")), kind)
         };
-        self.history.gates.iter().map(told).collect()
+        self.history.gates.iter().map(gate_line).collect()
     }
 
-    /// The start of a step and its duration.
-    fn took(&self, step: &StepHistory) -> (String, String) {
+    /// Returns the start of a step and its duration, as text.
+    fn start_and_duration(&self, step: &StepHistory) -> (String, String) {
         let began = step.time.0.map_or_else(String::new, |at| self.time(at));
         let end =
             |began: Timestamp| step.time.1.map_or_else(String::new, |end| format_elapsed(end.duration_since(began)));
@@ -244,13 +246,13 @@ fn kind(call: GateResult) -> EventKind {
     }
 }
 
-/// A message as part of a sentence, without its full stop.
+/// Returns a message as part of a sentence, without its full stop.
 fn sentence(text: &str) -> String {
     text.trim_end_matches(['.', '\n']).replace('\n', "; ")
 }
 
-/// The kind of an important event; `None` for other events.
-fn notable(event: &Event) -> Option<EventKind> {
+/// Returns the kind of an important event; `None` for other events.
+fn kind_of_important_event(event: &Event) -> Option<EventKind> {
     Some(match event {
         Event::Finished { unresolved: left, outcome: RunOutcome::Completed, .. } if left.is_empty() => EventKind::Good,
         Event::Finished { unresolved: left, .. } if left.is_empty() => EventKind::Plain,

@@ -6,7 +6,8 @@ use crate::domain::run::event::{FreezeReason, Wait};
 use crate::domain::run::event::{GateKind, Trigger};
 use crate::domain::traffic::RouteId;
 
-/// bind and 1 % done, a bake with a pause and an unobserved time, a failed guard, and the rollback.
+/// Returns the records of a run with these events: bind and 1 %, a bake with a pause and a time without observations, a
+/// failed guard, and the rollback.
 fn rolled_back(reason: &str) -> Vec<Record> {
     let mut events = until_bake();
     let health = |b: HealthCounts| Event::Health {
@@ -74,28 +75,31 @@ fn rolled_back(reason: &str) -> Vec<Record> {
     records(events)
 }
 
-fn told<T>(records: &[Record], look: impl FnOnce(&ReportInput) -> T) -> T {
+fn with_report<T>(records: &[Record], look: impl FnOnce(&ReportInput) -> T) -> T {
     let plan = plan();
     let history = History::of(&plan, records).expect("legal").expect("records");
     look(&ReportInput::new(&plan, records, &history, &Style::plain()))
 }
 
 #[test]
-fn a_run_that_went_back_is_told_in_markdown() {
-    insta::assert_snapshot!(told(&rolled_back("dashboards look odd"), markdown));
+fn markdown_report_of_a_run_that_was_rolled_back() {
+    insta::assert_snapshot!(with_report(&rolled_back("dashboards look odd"), markdown));
 }
 
 #[test]
-fn the_history_is_what_the_records_say() {
-    told(&rolled_back(""), |told| {
-        let history = told.history;
+fn history_matches_the_records() {
+    with_report(&rolled_back(""), |report| {
+        let history = report.history;
         assert_eq!(history.length(), SignedDuration::from_secs(215));
         assert_eq!((history.writes.intended, history.writes.applied, history.writes.already), (8, 7, 1));
         assert_eq!(history.rolled_back_at, Some(3));
         let of_b: Vec<_> =
             history.traffic.iter().map(|t| (t.at.duration_since(at(0)).as_secs(), t.shares["b"])).collect();
         assert_eq!(of_b.first(), Some(&(0, (0.0, 0.0))));
-        assert!(of_b.contains(&(13, (0.0, 1.0))), "while some routes were written and others were not: {of_b:?}");
+        assert!(
+            of_b.contains(&(13, (0.0, 1.0))),
+            "the history should contain the time when only some routes were written: {of_b:?}"
+        );
         assert!(of_b.contains(&(13, (1.0, 1.0))));
         assert_eq!(of_b.last(), Some(&(211, (0.0, 0.0))));
         let of_b: Vec<_> = history.health.iter().map(|h| h.targets["b"]).collect();
@@ -106,10 +110,10 @@ fn the_history_is_what_the_records_say() {
 }
 
 #[test]
-fn the_page_holds_the_numbers_of_the_journal_and_runs_nothing_that_others_wrote() {
-    let page = told(&rolled_back("<script>alert(1)</script> & \"more\""), html);
+fn html_page_has_the_numbers_of_the_journal_and_escapes_foreign_text() {
+    let page = with_report(&rolled_back("<script>alert(1)</script> & \"more\""), html);
     for number in [
-        "8 sent, 7 read back right, 1 already there",
+        "8 sent, 7 read back as written, 1 needed no write",
         "0 of 4 targets of b healthy",
         "a 99 %, b 1 %",
         "3m35s",
@@ -120,15 +124,15 @@ fn the_page_holds_the_numbers_of_the_journal_and_runs_nothing_that_others_wrote(
     assert!(page.contains("&lt;script&gt;alert(1)") && !page.contains("<script"), "{page}");
     assert!(
         ["://", "url(", "src=", "@import"].iter().all(|needs| !page.contains(needs)),
-        "it needs nothing from anywhere"
+        "the page must not refer to external resources"
     );
 }
 
 #[test]
-fn a_run_that_goes_on_says_where_it_stands() {
+fn report_of_an_unfinished_run_describes_its_state() {
     let mut events = until_bake();
     events.push((70, Event::Frozen { reason: FreezeReason::Drift, message: "443 default was changed".into() }));
-    let (verdict, badge) = told(&records(events), |told| (told.verdict(), told.badge().0));
+    let (verdict, badge) = with_report(&records(events), |report| (report.verdict(), report.badge().0));
     assert_eq!(badge, "Unfinished");
     assert_eq!(
         verdict,

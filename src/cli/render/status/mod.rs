@@ -6,14 +6,14 @@ use crate::app::view::{DriftKind, DriftView, Guard, RunView};
 use crate::domain::run::event::{FreezeReason, RunOutcome};
 use crate::domain::run::state::Phase;
 
-/// The text, without a last newline.
+/// Returns the text, without a last newline.
 pub fn text(view: &RunView, style: &Style) -> String {
     let (step, of) = view.step_of();
-    let (tone, words) = state_line(view, style);
+    let (tone, state_text) = state_line(view, style);
     let label = view.steps.get(step.saturating_sub(1)).map_or("", String::as_str);
     let mut all: Vec<Section> = vec![
         ("run", vec![format!("{} of plan {}", style.paint(Tone::Strong, &view.run), view.plan)]),
-        ("state", vec![style.paint(tone, &words)]),
+        ("state", vec![style.paint(tone, &state_text)]),
         ("step", vec![format!("{step} of {of}  {label}")]),
     ];
     all.extend(sections(view, style, true));
@@ -23,8 +23,8 @@ pub fn text(view: &RunView, style: &Style) -> String {
     lay_out(&all, style).join("\n")
 }
 
-/// The last lines of a process that drove a run: the live shares, that no process guards them any more, how to continue
-/// and how to roll back.
+/// Returns the last lines of a process that drove a run: the live shares, a warning that no process guards the traffic
+/// now, how to continue and how to roll back.
 pub fn final_lines(view: &RunView, style: &Style) -> Vec<String> {
     let guard = match view.guard {
         Guard::Over => Vec::new(),
@@ -42,7 +42,7 @@ pub fn final_lines(view: &RunView, style: &Style) -> Vec<String> {
     lay_out(&all, style)
 }
 
-/// One JSON object: the fields of the [`RunView`], and the commands `continueCommands` and `rollbackCommands`.
+/// Returns one JSON object: the fields of the [`RunView`], and the commands `continueCommands` and `rollbackCommands`.
 pub fn json(view: &RunView) -> serde_json::Value {
     let mut value = serde_json::to_value(view).unwrap_or_default();
     value["continueCommands"] = continue_commands(view).into();
@@ -50,7 +50,7 @@ pub fn json(view: &RunView) -> serde_json::Value {
     value
 }
 
-/// The commands that continue the run, each with its meaning if there is a choice.
+/// Returns the commands that continue the run, each with its meaning if there is a choice.
 pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
     let command = |verb: &str, options: &str, why: &str| {
         let line = format!("cutover {verb} {}{options}", view.run);
@@ -60,10 +60,18 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
         return Vec::new();
     }
     if view.phase == Phase::Retiring {
-        return if unguarded(view) { vec![command("finalize", " --detach", "it is not finished")] } else { Vec::new() };
+        return if unguarded(view) {
+            vec![command("finalize", " --detach", "the retirement is not finished")]
+        } else {
+            Vec::new()
+        };
     }
     if view.phase == Phase::RollingBack {
-        return if unguarded(view) { vec![command("rollback", "", "it is not finished")] } else { Vec::new() };
+        return if unguarded(view) {
+            vec![command("rollback", "", "the rollback is not finished")]
+        } else {
+            Vec::new()
+        };
     }
     let open: Vec<_> = view.drift.iter().filter(|drift| !drift.accepted).collect();
     if !open.is_empty() || view.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::Drift) {
@@ -84,12 +92,13 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
         commands.insert(0, command("resume", "", ""));
     }
     if !view.new_rules.is_empty() {
-        commands.push(command("resume", " --include-new", "move the new rules, too"));
+        commands.push(command("resume", " --include-new", "also move the new rules"));
     }
     commands
 }
 
-/// The commands that continue after others changed routes. A deleted rule cannot be written again, nor can conditions.
+/// Returns the commands that continue a run after others changed routes. Deleted rules and changed conditions cannot be
+/// written again.
 fn after_drift(drift: &[&DriftView], command: impl Fn(&str, &str, &str) -> String) -> Vec<String> {
     let any = |kind| drift.iter().any(|drift| drift.kind == kind);
     if any(DriftKind::Replaced) {
@@ -103,7 +112,7 @@ fn after_drift(drift: &[&DriftView], command: impl Fn(&str, &str, &str) -> Strin
         command("resume", " --reassert", "undo the change"),
     ];
     if drift.iter().any(|d| d.restores_original) {
-        commands.insert(0, command("rollback", "", "roll back the others, too"));
+        commands.insert(0, command("rollback", "", "also roll back the other routes"));
     }
     commands
 }

@@ -4,7 +4,7 @@ use crate::domain::fixture::plan;
 use crate::domain::run::event::{Event, StopReason, Trigger, Wait, WaitReason};
 use crate::port::store::Heartbeat;
 
-fn look(seconds: i64, watching: bool) -> Heartbeat {
+fn heartbeat(seconds: i64, watching: bool) -> Heartbeat {
     Heartbeat {
         owner: "alice@mac".into(),
         host: "mac".into(),
@@ -23,12 +23,12 @@ fn baking() -> RunView {
 }
 
 #[test]
-fn a_guarded_bake() {
-    insta::assert_snapshot!(text(&baking().with_heartbeat(Some(&look(68, true))), &Style::plain()));
+fn status_of_a_guarded_bake() {
+    insta::assert_snapshot!(text(&baking().with_heartbeat(Some(&heartbeat(68, true))), &Style::plain()));
 }
 
 #[test]
-fn drift_that_nobody_guards() {
+fn status_of_unguarded_drift() {
     let mut events = until_bake();
     events.push((663, drifted(&ids()[2], weights(99, 1), Some(weights(0, 100)))));
     events.push((
@@ -36,13 +36,13 @@ fn drift_that_nobody_guards() {
         Event::Frozen { reason: FreezeReason::Drift, message: "443 rule 20 was changed by someone else".into() },
     ));
     events.push((670, Event::Stopped { reason: StopReason::Drift, message: String::new() }));
-    let view = RunView::of(&plan(), &state(events), None, &[], at(900)).with_heartbeat(Some(&look(669, false)));
+    let view = RunView::of(&plan(), &state(events), None, &[], at(900)).with_heartbeat(Some(&heartbeat(669, false)));
     insta::assert_snapshot!(text(&view, &Style::plain()));
 }
 
 #[test]
-fn the_json_has_what_the_text_has() {
-    let json = json(&baking().with_heartbeat(Some(&look(68, true))));
+fn json_has_the_same_content_as_the_text() {
+    let json = json(&baking().with_heartbeat(Some(&heartbeat(68, true))));
     assert_eq!(json["phase"], "baking");
     assert_eq!(json["traffic"][0]["shares"][1], serde_json::json!(["b", 1.0]));
     assert_eq!(json["wayBack"][0], serde_json::json!({"cluster": "a", "healthy": 31, "baseline": 40}));
@@ -52,14 +52,14 @@ fn the_json_has_what_the_text_has() {
 }
 
 #[test]
-fn a_guard_that_fell_silent_is_none() {
-    let guarded = |look| matches!(baking().with_heartbeat(Some(&look)).guard, Guard::Watched { .. });
-    assert!(guarded(look(12, true)));
-    assert!(!guarded(look(11, true)) && !guarded(look(71, false)));
+fn run_without_recent_heartbeat_is_unguarded() {
+    let guarded = |heartbeat| matches!(baking().with_heartbeat(Some(&heartbeat)).guard, Guard::Watched { .. });
+    assert!(guarded(heartbeat(12, true)));
+    assert!(!guarded(heartbeat(11, true)) && !guarded(heartbeat(71, false)));
 }
 
 #[test]
-fn what_to_type_follows_from_where_it_stands() {
+fn commands_depend_on_the_state_of_the_run() {
     let view = baking();
     let id = &view.run;
     assert_eq!(continue_commands(&view), [format!("cutover promote {id}   # end this pause early")]);
@@ -81,15 +81,15 @@ fn what_to_type_follows_from_where_it_stands() {
         },
     ));
     let broken = RunView::of(&plan(), &state(events), None, &[], at(500));
-    assert_eq!(continue_commands(&broken), [format!("cutover rollback {id}   # it is not finished")]);
+    assert_eq!(continue_commands(&broken), [format!("cutover rollback {id}   # the rollback is not finished")]);
     assert_eq!(rollback_commands(&broken), [format!("cutover rollback {id}")]);
 }
 
 #[test]
-fn a_run_that_only_memory_knows_is_not_told_to_be_named() {
+fn run_without_journal_is_continued_by_load_balancer_and_not_by_id() {
     let command = "cutover rollback --load-balancer alpha-webapp --back-to '*-a' --away-from '*-b'";
     let view = RunView { without_journal: Some(command.into()), ..baking() };
-    let said = final_lines(&view, &Style::plain()).join("\n");
-    assert!(said.contains(command) && !said.contains(&view.run), "{said}");
+    let text = final_lines(&view, &Style::plain()).join("\n");
+    assert!(text.contains(command) && !text.contains(&view.run), "{text}");
     assert!(continue_commands(&view).is_empty());
 }
