@@ -121,7 +121,7 @@ impl Fault {
         {
             return Some((".at.share", "exactly one of `atLeast`, `atMost` is required".into()));
         }
-        let verbs = self.verbs();
+        let verbs = self.count_verbs();
         (verbs != 1).then(|| ("", format!("exactly one verb beside `at` is required; found {verbs}")))
     }
 
