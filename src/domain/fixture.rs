@@ -1,5 +1,5 @@
-//! A small correct plan and the live resources that fit it, for the unit tests of `domain`: two listeners, three groups
-//! per action.
+//! Provides a small valid plan and matching live resources, with two listeners and three groups per action, for the
+//! unit tests of `domain`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::plan::model::{
     TargetHealthGates, TargetType, Workload,
 };
 
-/// The load balancer's ARN.
+/// The ARN of the fixture's load balancer.
 pub const LB: &str = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:loadbalancer/app/alpha/50dc6c495c0c9188";
 
 /// Returns the ARN of a target group.
@@ -27,12 +27,12 @@ pub fn group_arn(name: &str) -> String {
     format!("arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/{name}/73e2d6bc24d8a067")
 }
 
-/// Shares over clusters a and b.
+/// Returns shares of the clusters a and b, in percent.
 pub fn shares(a: u32, b: u32) -> Shares {
     [("a".to_owned(), a), ("b".to_owned(), b)].into()
 }
 
-/// Returns a plan with the steps: bind, 1 %, ten minutes, 50 %, an approval, 100 %, an hour.
+/// Returns a plan with the steps: bind, 1 %, a bake of ten minutes, 50 %, an approval, 100 %, a bake of one hour.
 pub fn plan() -> Plan {
     let kinds = [
         StepKind::Bind,
@@ -111,7 +111,7 @@ fn workload() -> Workload {
     }
 }
 
-/// Returns the load balancer.
+/// Returns the load balancer of the fixture's plan.
 pub fn load_balancer() -> LoadBalancer {
     LoadBalancer {
         arn: LB.to_owned(),
@@ -156,14 +156,14 @@ pub fn group(name: &str) -> TargetGroup {
     }
 }
 
-/// Returns a forward action over groups by name and weight.
+/// Returns the content of a route that forwards to these groups, by name and weight.
 pub fn forward(weights: &[(&str, u16)]) -> RouteContent {
     let forward_config = Forward { target_groups: Vec::new(), target_group_stickiness_config: None };
     let split = Split::of(weights.iter().map(|(name, weight)| (group_arn(name), *weight)));
     elb::content(&[Action::Forward { order: None, forward_config }]).with_split(&split)
 }
 
-/// Returns a redirect.
+/// Returns the content of a route that redirects.
 pub fn redirect() -> RouteContent {
     elb::content(&[Action::Redirect { order: None, redirect_config: Config::new() }])
 }
@@ -177,7 +177,7 @@ pub fn route(port: u16, priority: Option<u32>, content: RouteContent) -> LiveRou
     LiveRoute { id, listener, port, priority, conditions, content, tags: BTreeMap::new() }
 }
 
-/// Returns a listener.
+/// Returns a listener on `port` without routes.
 pub fn listener(port: u16) -> Listener {
     Listener {
         arn: format!("{}/{port:016x}", LB.replace(":loadbalancer/", ":listener/")),
@@ -190,8 +190,8 @@ pub fn listener(port: u16) -> Listener {
     }
 }
 
-/// Live resources: listeners 80 and 443. `webapp-a` carries all traffic of the default action and of two rules on each;
-/// one rule on each listener is not the plan's (a redirect, a third party's group).
+/// Returns live resources with the listeners 80 and 443. On each listener, `webapp-a` has all traffic of the default
+/// action and of two rules. A third rule does not belong to the plan: it redirects, or forwards to a third-party group.
 pub fn live_resources() -> LiveResources {
     let ours = || forward(&[("webapp-a", 100), ("webapp-b", 0), ("webapp-default", 0)]);
     let routes = |port| {
@@ -272,5 +272,5 @@ pub fn started(healthy: u32) -> Started {
 /// Returns the state of a run that has just started.
 pub fn state(started: Started) -> State {
     let record = Record::new(1, Timestamp::UNIX_EPOCH, "alpha-1", Event::Started(Box::new(started)));
-    State::fold(&[record]).expect("legal").expect("a state")
+    State::fold(&[record]).expect("the event must be legal").expect("the journal must give a state")
 }

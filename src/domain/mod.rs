@@ -1,4 +1,4 @@
-//! The rules of a cutover, as pure functions over plain values.
+//! Implements the rules of a cutover, as pure functions over plain values.
 //!
 //! Do not add async code, I/O, a clock or SDK types here: time is an argument, and effects are returned as data. A
 //! module may use only the modules before it in this order: traffic; elb, kubernetes; health, metric; run; decide;

@@ -12,32 +12,32 @@ use crate::domain::traffic::{RouteContent, RouteId, Split, Tags, UnreadRoute, Un
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadBalancer {
-    /// ARN.
+    /// The ARN of the resource.
     pub arn: String,
-    /// Name.
+    /// The name of the resource.
     pub name: String,
-    /// DNS name.
+    /// The DNS name that AWS assigned.
     pub dns_name: String,
-    /// `application`, `network`, `gateway`.
+    /// The type: `application`, `network` or `gateway`.
     pub kind: String,
-    /// `internal`, `internet-facing`.
+    /// The scheme: `internal` or `internet-facing`.
     pub scheme: String,
-    /// `active`, `provisioning`, …
+    /// The state, such as `active` or `provisioning`.
     pub state: String,
-    /// VPC.
+    /// The ID of the VPC, `vpc-…`.
     pub vpc_id: String,
-    /// `ipv4`, `dualstack`, …
+    /// The type of IP addresses, such as `ipv4` or `dualstack`.
     pub ip_address_type: String,
-    /// Enabled availability zones.
+    /// The names of the enabled availability zones.
     pub zones: Vec<String>,
-    /// Attributes such as `load_balancing.cross_zone.enabled`.
+    /// The attributes by name, such as `load_balancing.cross_zone.enabled`.
     pub attributes: BTreeMap<String, String>,
-    /// Tags.
+    /// The tags of the resource.
     pub tags: Tags,
 }
 
 impl LoadBalancer {
-    /// Returns a load balancer of which only the ARN is known, because it may not be read.
+    /// Returns a load balancer with only an ARN and a name, for a load balancer that could not be read.
     pub fn named(arn: &str) -> Self {
         Self {
             arn: arn.to_owned(),
@@ -55,24 +55,24 @@ impl LoadBalancer {
     }
 }
 
-/// A listener, apart from its default action, which is a [`LiveRoute`].
+/// A listener without its default action, which is a [`LiveRoute`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listener {
-    /// ARN.
+    /// The ARN of the resource.
     pub arn: String,
-    /// ARN of its load balancer.
+    /// The ARN of the listener's load balancer.
     pub load_balancer: String,
-    /// 1–65535.
+    /// The port, 1–65535.
     pub port: u16,
-    /// `HTTP`, `HTTPS`.
+    /// The protocol: `HTTP` or `HTTPS`.
     pub protocol: String,
-    /// Tags.
+    /// The tags of the resource.
     pub tags: Tags,
-    /// Routes of this listener that could not be read; they are missing from its list of routes.
+    /// The routes of this listener that could not be read. The listener's list of routes does not contain them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub unread: Vec<UnreadRoute>,
-    /// Why the tags of the listener and of its routes are empty, if they could not be read.
+    /// Why the tags of the listener and its routes could not be read; `None` if they were read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tags_unread: Option<Unreadable>,
 }
@@ -83,22 +83,22 @@ pub struct Listener {
 pub struct LiveRoute {
     /// The route's id.
     pub id: RouteId,
-    /// ARN of the listener.
+    /// The ARN of the listener.
     pub listener: String,
     /// The listener's port.
     pub port: u16,
     /// The rule's priority; `None` for the default action.
     pub priority: Option<u32>,
-    /// Conditions in words, such as `path /api* /ad*`; empty for the default action.
+    /// The conditions as text, such as `path /api* /ad*`; empty for the default action.
     pub conditions: String,
-    /// What the route does.
+    /// The content of the route: its actions, with target groups and weights.
     pub content: RouteContent,
-    /// The rule's own tags (for a default action, the listener's); empty if tags were not read.
+    /// The tags of the rule, or of the listener for a default action; empty if tags were not read.
     pub tags: Tags,
 }
 
 impl LiveRoute {
-    /// Returns a short name: `443 default`, `443 rule 15`.
+    /// Returns a short name, such as `443 default` or `443 rule 15`.
     pub fn label(&self) -> String {
         match self.priority {
             None => format!("{} default", self.port),
@@ -106,7 +106,7 @@ impl LiveRoute {
         }
     }
 
-    /// Members and weights, if the route forwards.
+    /// Returns the members and weights; `None` if the route does not forward.
     pub fn forwards(&self) -> Option<&Split> {
         self.content.forward_split()
     }
@@ -116,29 +116,29 @@ impl LiveRoute {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetGroup {
-    /// ARN.
+    /// The ARN of the resource.
     pub arn: String,
-    /// Name.
+    /// The name of the resource.
     pub name: String,
-    /// `HTTP`, `HTTPS`.
+    /// The protocol: `HTTP` or `HTTPS`.
     pub protocol: String,
-    /// `HTTP1`, `HTTP2`, `GRPC`.
+    /// The protocol version: `HTTP1`, `HTTP2` or `GRPC`.
     pub protocol_version: String,
-    /// Default port of its targets.
+    /// The default port of the group's targets.
     pub port: u16,
-    /// `ip`, `instance`, `lambda`, `alb`.
+    /// The type of the targets: `ip`, `instance`, `lambda` or `alb`.
     pub target_type: String,
-    /// VPC.
+    /// The ID of the VPC, `vpc-…`.
     pub vpc_id: String,
-    /// `ipv4`, `ipv6`.
+    /// The type of IP addresses: `ipv4` or `ipv6`.
     pub ip_address_type: String,
-    /// How its targets are health-checked.
+    /// The health check of the group's targets.
     pub health_check: HealthCheck,
-    /// ARNs of the load balancers that it is attached to.
+    /// The ARNs of the load balancers that the group is attached to.
     pub load_balancers: Vec<String>,
-    /// Attributes such as `stickiness.enabled`, `deregistration_delay.timeout_seconds`.
+    /// The attributes by name, such as `deregistration_delay.timeout_seconds`.
     pub attributes: BTreeMap<String, String>,
-    /// Tags.
+    /// The tags of the resource.
     pub tags: Tags,
 }
 
@@ -146,22 +146,22 @@ pub struct TargetGroup {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthCheck {
-    /// Whether it is enabled.
+    /// Whether health checks are enabled.
     pub enabled: bool,
-    /// `HTTP`, `HTTPS`.
+    /// The protocol: `HTTP` or `HTTPS`.
     pub protocol: String,
-    /// `traffic-port` or a number.
+    /// The port: `traffic-port` or a number.
     pub port: String,
-    /// Path.
+    /// The path of the request.
     pub path: String,
-    /// Expected status codes, such as `200-299`.
+    /// The expected status codes, such as `200-299`.
     pub matcher: String,
-    /// Seconds between checks, 5–300.
+    /// The seconds between two checks, 5–300.
     pub interval_seconds: u32,
-    /// Seconds until a check counts as failed.
+    /// The seconds after which a check without a response fails.
     pub timeout_seconds: u32,
-    /// Passed checks until a target is healthy again, 2–10.
+    /// The number of passed checks until a target is healthy again, 2–10.
     pub healthy_threshold: u32,
-    /// Failed checks until a target is unhealthy, 2–10.
+    /// The number of failed checks until a target is unhealthy, 2–10.
     pub unhealthy_threshold: u32,
 }

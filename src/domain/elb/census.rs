@@ -1,4 +1,4 @@
-//! Converts listeners and rules into the vendor-neutral list of routes.
+//! Converts listeners and rules to the vendor-neutral list of routes.
 
 use super::balancer::{Listener, LiveRoute};
 use super::owners;

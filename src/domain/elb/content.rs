@@ -1,43 +1,45 @@
-//! Converts ELBv2 actions into the content of a route, and back. No other module reads or writes the opaque part of an
-//! ELBv2 route.
+//! Converts ELBv2 actions to the content of a route, and back. No other module reads or writes the opaque part
+//! (`vendor_config`) of an ELBv2 route.
 //!
-//! The opaque part is the list of actions in canonical form: the forward action without its configuration (split and
-//! stickiness hold it), and a single action without its order (it has no effect there).
+//! The opaque part is the list of actions in canonical form. In this form, the forward action has no configuration,
+//! because `split` and `stickiness` contain it; and a single action has no order, because the order has no effect.
 
 use serde_json::{Map, Value};
 
 use super::action::{Action, Forward, Stickiness, Tuple};
 use crate::domain::traffic::{ClientStickiness, Limits, Member, RouteContent, Split, VendorConfig};
 
-/// The limits of ELBv2. AWS does not raise either of them.
+/// The limits of ELBv2: the maximum weight, and the maximum number of target groups of an action. AWS raises neither on
+/// request.
 pub const LIMITS: Limits = Limits { max_weight: 999, max_members: 5 };
 
-/// Identifies the opaque part as ELBv2's, with the version of its format.
+/// The name in `vendor_config` that identifies the opaque part as ELBv2's.
 const VENDOR: &str = "elbv2";
+/// The version of the format of the opaque part.
 const VERSION: u32 = 1;
 
 /// Why a content cannot be written to ELBv2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ContentError {
-    /// It belongs to another balancer, or has a version that this build does not know.
+    /// The content belongs to another kind of load balancer, or has a version that this build does not know.
     #[error(
         "the recorded actions have the format {0} version {1}; this build can write only {VENDOR} version {VERSION}"
     )]
     Version(String, u32),
-    /// Not a list of actions, or one with an element that this build does not know.
+    /// The opaque part is not a list of actions, or has an element that this build does not know.
     #[error("the recorded actions are not valid: {0}")]
     Malformed(String),
-    /// Members without a forward action, or a forward action without members.
+    /// The content has members but no forward action, or a forward action but no members.
     #[error("the recorded actions and the recorded target groups do not match")]
     Mismatch,
 }
 
-/// Converts a listener's or rule's actions into a route's content.
+/// Converts the actions of a listener or rule to the content of a route.
 pub fn content(actions: &[Action]) -> RouteContent {
     let at = actions.iter().position(|a| a.forward().is_some());
     let forward = at.and_then(|at| actions[at].forward());
-    let lone = actions.len() == 1;
-    let value = actions.iter().enumerate().map(|(n, action)| canonical(action, Some(n) == at, lone)).collect();
+    let single = actions.len() == 1;
+    let value = actions.iter().enumerate().map(|(n, action)| to_canonical(action, Some(n) == at, single)).collect();
     RouteContent {
         split: forward.map(split).unwrap_or_default(),
         stickiness: forward.and_then(|f| f.target_group_stickiness_config.as_ref()).map(sticky),
@@ -45,7 +47,7 @@ pub fn content(actions: &[Action]) -> RouteContent {
     }
 }
 
-/// Returns the actions to write: those that were read, with the members and weights of the content.
+/// Returns the actions to write: the actions as read, with the members and weights of the content.
 ///
 /// # Errors
 /// [`ContentError`] if the content was not made by [`content`].
@@ -56,11 +58,11 @@ pub fn actions(content: &RouteContent) -> Result<Vec<Action>, ContentError> {
     }
     let list = value.as_array().ok_or_else(|| ContentError::Malformed("not a list".to_owned()))?;
     let mut forward = content.forward_split().map(|split| config(split, content.stickiness.as_ref()));
-    let actions = list.iter().map(|action| restored_action(action, &mut forward)).collect::<Result<Vec<_>, _>>()?;
+    let actions = list.iter().map(|action| restore_action(action, &mut forward)).collect::<Result<Vec<_>, _>>()?;
     if forward.is_some() { Err(ContentError::Mismatch) } else { Ok(actions) }
 }
 
-/// Returns the types of a content's actions in order, such as `redirect`; empty if they are not known.
+/// Returns the types of a content's actions in order, such as `redirect`; empty if the types are not known.
 pub fn kinds(content: &RouteContent) -> Vec<&str> {
     content.vendor_config.value.as_array().into_iter().flatten().filter_map(|action| action["Type"].as_str()).collect()
 }
@@ -86,21 +88,21 @@ fn config(split: &Split, sticky: Option<&ClientStickiness>) -> Forward {
     }
 }
 
-fn canonical(action: &Action, open: bool, lone: bool) -> Value {
+fn to_canonical(action: &Action, open: bool, single: bool) -> Value {
     let mut value = serde_json::to_value(action).unwrap_or_default();
     if let Value::Object(fields) = &mut value {
         if open {
             fields.shift_remove("ForwardConfig");
         }
-        if lone {
+        if single {
             fields.shift_remove("Order");
         }
     }
     value
 }
 
-/// Restores one action; the forward action gets the configuration.
-fn restored_action(action: &Value, forward: &mut Option<Forward>) -> Result<Action, ContentError> {
+/// Converts one action of the opaque part back. The forward action gets `forward` as its configuration.
+fn restore_action(action: &Value, forward: &mut Option<Forward>) -> Result<Action, ContentError> {
     let malformed = |error: serde_json::Error| ContentError::Malformed(error.to_string());
     let mut fields: Map<String, Value> =
         action.as_object().cloned().ok_or_else(|| ContentError::Malformed("not an action".to_owned()))?;
@@ -135,17 +137,17 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_is_what_is_written() {
+    fn unchanged_content_is_written_as_read() {
         let oidc = json!({"Type": "authenticate-oidc", "Order": 1,
             "AuthenticateOidcConfig": {"ClientId": "x", "UseExistingClientSecret": true}});
         let redirect = json!({"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301"}});
-        let lone = json!({"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": "a"}]}});
+        let single = json!({"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": "a"}]}});
         for list in [
             json!([oidc, forward(Some(2), json!({"Enabled": true, "DurationSeconds": 600}))]),
             json!([forward(None, json!({"Enabled": false, "DurationSeconds": 5}))]),
             json!([forward(None, Value::Null)]),
             json!([redirect]),
-            json!([lone]),
+            json!([single]),
         ] {
             let list = read(list);
             let content = content(&list);
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_weights_change() {
+    fn new_split_changes_only_the_weights() {
         let list = read(json!([forward(None, json!({"Enabled": true, "DurationSeconds": 600}))]));
         let written = actions(&content(&list).with_split(&Split::of([("a", 0), ("b", 100)]))).unwrap();
         let sticky = written[0].forward().and_then(|f| f.target_group_stickiness_config.clone());
@@ -165,12 +167,12 @@ mod tests {
     }
 
     #[test]
-    fn equal_means_the_same_to_the_balancer() {
+    fn equivalent_contents_have_the_same_effect() {
         let of = |order, sticky| content(&read(json!([forward(order, sticky)])));
         let plain = of(None, Value::Null);
         assert!(
             plain.equivalent(&of(Some(1), json!({"Enabled": false}))),
-            "the order of a lone action, and stickiness that is off"
+            "the order of a single action and disabled stickiness must not matter"
         );
         assert!(plain.equivalent(&of(None, json!({"Enabled": false, "DurationSeconds": 9}))));
         assert!(!plain.equivalent(&of(None, json!({"Enabled": true, "DurationSeconds": 9}))));
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_build_does_not_know_is_not_written() {
+    fn unknown_content_is_refused() {
         let good = content(&read(json!([forward(None, Value::Null)])));
         let with = |change: fn(&mut RouteContent)| {
             let mut content = good.clone();

@@ -1,5 +1,5 @@
-//! ELBv2: actions, listeners, rules and target groups, and how a plan selects routes among them. ELBv2's vocabulary
-//! belongs here and not in `traffic`, `run` or `decide`.
+//! Represents ELBv2 resources (actions, listeners, rules, target groups), and selects the routes of a plan. Terms of
+//! ELBv2 belong here, not in `traffic`, `run` or `decide`.
 
 pub mod action;
 pub mod balancer;

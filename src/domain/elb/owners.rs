@@ -1,9 +1,10 @@
-//! Finds out from tags which other tools write to a resource.
+//! Finds the other tools that manage a resource, by the tags of the resource.
 
 use crate::domain::traffic::{ExternalOwner, OwnerTool, Tags};
 
-/// Tags that the AWS Load Balancer Controller and EKS put on their resources. A key that ends in `/` is a prefix.
-const CONTROLLERS: [&str; 8] = [
+/// The keys of tags that the AWS Load Balancer Controller and EKS write on their resources. A key that ends in `/` is a
+/// prefix.
+const CONTROLLER_TAG_KEYS: [&str; 8] = [
     "elbv2.k8s.aws/cluster",
     "eks:eks-cluster-name",
     "ingress.k8s.aws/",
@@ -14,7 +15,7 @@ const CONTROLLERS: [&str; 8] = [
     "ingress.eks.amazonaws.com/",
 ];
 
-/// Returns every owner that a resource's tags name; the one most likely to overwrite changes comes first.
+/// Returns all owners that the tags of a resource name. The owner that most likely overwrites changes comes first.
 pub fn owners_from_tags(tags: &Tags) -> Vec<ExternalOwner> {
     let all = [
         (OwnerTool::Controller, controller(tags)),
@@ -24,13 +25,14 @@ pub fn owners_from_tags(tags: &Tags) -> Vec<ExternalOwner> {
     all.into_iter().filter_map(|(tool, tag)| Some(ExternalOwner { tool, tag: tag? })).collect()
 }
 
-/// Returns the tag of a controller, as `key=value`.
+/// Returns the tag of a controller as `key=value`, if the resource has one.
 fn controller(tags: &Tags) -> Option<String> {
-    let marks = |key: &str| CONTROLLERS.iter().any(|c| if c.ends_with('/') { key.starts_with(c) } else { key == *c });
+    let marks =
+        |key: &str| CONTROLLER_TAG_KEYS.iter().any(|c| if c.ends_with('/') { key.starts_with(c) } else { key == *c });
     tags.iter().find(|(key, _)| marks(key)).map(|(key, value)| format!("{key}={value}"))
 }
 
-/// Terraform sets no tag by itself; these are the tags that teams commonly set.
+/// Returns a tag that names Terraform as `key=value`, if any. Terraform sets no tags by itself, but teams commonly do.
 fn terraform(tags: &Tags) -> Option<String> {
     let says = |text: &str| ["terraform", "opentofu", "terragrunt"].iter().any(|t| text.to_lowercase().contains(t));
     let found = tags.iter().find(|(key, value)| {
@@ -53,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn terraform_is_recognised_by_what_teams_write() {
+    fn terraform_is_recognized_by_common_tags() {
         for (key, value) in [
             ("terraform", "true"),
             ("managed-by", "OpenTofu"),
@@ -68,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_controllers_tag_is_one_by_its_whole_key_or_its_prefix() {
+    fn controller_is_recognized_by_the_key_or_its_prefix() {
         let found = |key| owners_from_tags(&tags(key, "x")).first().map(|o| o.tool);
         assert_eq!(found("ingress.k8s.aws/stack"), Some(OwnerTool::Controller));
         assert_eq!(found("elbv2.k8s.aws/cluster"), Some(OwnerTool::Controller));

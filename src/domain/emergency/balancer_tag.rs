@@ -1,9 +1,9 @@
-//! One tag on a load balancer that stands for the tags of all routes of a run, if they are all equal. A rollback from
-//! tags then does not need to read the tags of a hundred rules before its first write.
+//! Writes and reads a tag on a load balancer that replaces the tags of all routes of a run, if these tags are equal.
+//! With this tag, a rollback from tags does not read the tags of a hundred rules before its first write.
 //!
-//! Format: `1 RUN ID=WEIGHT … all@ROUTES SUM`: the value that the tag of each route has, and a checksum over the ARNs
-//! of those routes. If the live routes are not exactly these, the routes' own tags count. If the routes' tags differ,
-//! the value is `1 RUN`.
+//! Format: `1 RUN ID=WEIGHT … all@ROUTES SUM`. The part before `all@` is the value of each route's tag. ROUTES is a
+//! checksum over the ARNs of the routes. If the live routes are not exactly these routes, the tags of the routes are
+//! used instead. If the tags of the routes differ, the value is `1 RUN`.
 
 use std::collections::BTreeSet;
 
@@ -11,17 +11,17 @@ use super::route_tag::{self, RouteTag, checksum};
 use crate::domain::elb::balancer::{Listener, LiveRoute};
 use crate::domain::run::event::Started;
 
-/// Precedes the last word before the checksum.
+/// The text before ROUTES in the value of the tag.
 const ALL: &str = " all@";
 
 /// The parsed value of a load balancer's tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BalancerTag {
-    /// What the tag of each route says.
+    /// The parsed value of the tag of each route.
     pub route_tag: RouteTag,
-    /// The value of each route's tag.
+    /// The unparsed value of the tag of each route.
     text: String,
-    /// Checksum over the ARNs of the routes.
+    /// The checksum over the ARNs of the routes.
     routes: String,
 }
 
@@ -37,7 +37,7 @@ pub fn value(run: &str, started: &Started, load_balancer: &str) -> Option<String
     (value.len() <= route_tag::MAX_TAG_LENGTH).then_some(value)
 }
 
-/// Returns the tag's value if the routes' tags differ. It names only the run.
+/// Returns the tag's value for routes with different tags: the value names only the run.
 pub fn run_only_value(run: &str) -> String {
     format!("1 {run}")
 }
@@ -61,24 +61,24 @@ fn routes_checksum<'a>(ids: impl Iterator<Item = &'a str>) -> String {
 }
 
 impl BalancerTag {
-    /// Whether the plan of that run manages this group.
+    /// Whether the plan of the run that wrote the tag manages this group.
     pub fn manages(&self, arn: &str) -> bool {
         self.route_tag.groups.iter().any(|p| p.managed && p.id == route_tag::id(arn))
     }
 
-    /// Adds the route tag to every route that this tag stands for, and returns whether it did. It does so only if
-    /// exactly these routes forward to the managed groups now. A rule that was created, deleted or redirected since
-    /// then is described by its own tag alone.
+    /// Adds the tag of each route to the routes that this tag describes, if exactly these routes forward to the managed
+    /// groups now. Returns whether it added the tags. If a rule was created, deleted or redirected since the tag was
+    /// written, the tags of the routes must be read instead.
     pub fn add_route_tags(&self, listeners: &mut [(Listener, Vec<LiveRoute>)]) -> bool {
         if listeners.iter().any(|(l, _)| !l.unread.is_empty()) {
             return false;
         }
-        let ours = |r: &LiveRoute| r.forwards().is_some_and(|split| split.ids().any(|id| self.manages(id)));
-        let all = || listeners.iter().flat_map(|(_, routes)| routes).filter(|r| ours(r));
+        let is_managed = |r: &LiveRoute| r.forwards().is_some_and(|split| split.ids().any(|id| self.manages(id)));
+        let all = || listeners.iter().flat_map(|(_, routes)| routes).filter(|r| is_managed(r));
         if routes_checksum(all().map(|r| r.id.id())) != self.routes {
             return false;
         }
-        for route in listeners.iter_mut().flat_map(|(_, routes)| routes).filter(|r| ours(r)) {
+        for route in listeners.iter_mut().flat_map(|(_, routes)| routes).filter(|r| is_managed(r)) {
             route.tags.insert(route_tag::KEY.to_owned(), self.text.clone());
         }
         true
@@ -93,7 +93,7 @@ mod tests {
 
     const RUN: &str = "alpha-webapp-20260105-080000-xtj4";
 
-    /// Returns a run over every forwarding route of port 80, and the live load balancer.
+    /// Returns a run with every forwarding route, and the listeners of the live load balancer.
     fn run() -> (Started, Vec<(Listener, Vec<LiveRoute>)>) {
         let mut listeners = live_resources().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
         for route in listeners.iter_mut().flat_map(|(_, routes)| routes) {
@@ -117,13 +117,13 @@ mod tests {
     }
 
     #[test]
-    fn every_route_gets_the_tag_that_it_has() {
+    fn every_route_gets_its_tag_from_the_load_balancer_tag() {
         let (started, mut listeners) = run();
         let value = value(RUN, &started, fixture::LB).unwrap();
         assert!(value.starts_with(&format!("1 {RUN} ")) && value.len() <= 256 && value.contains(ALL), "{value}");
-        assert_eq!(route_tag::read(&value), None, "not valid as a route's tag");
-        let whole = read(&value).unwrap();
-        assert!(whole.add_route_tags(&mut listeners));
+        assert_eq!(route_tag::read(&value), None, "the value must not be valid as the tag of a route");
+        let tag = read(&value).unwrap();
+        assert!(tag.add_route_tags(&mut listeners));
         for route in &started.routes {
             let live = listeners.iter().flat_map(|(_, routes)| routes).find(|r| r.id == route.id).unwrap();
             assert_eq!(
@@ -136,32 +136,36 @@ mod tests {
         for at in 0..value.len() {
             let mut bytes = value.clone().into_bytes();
             bytes[at] ^= 1;
-            assert_eq!(String::from_utf8(bytes).ok().and_then(|t| read(&t)), None, "a flip at {at}");
+            assert_eq!(
+                String::from_utf8(bytes).ok().and_then(|t| read(&t)),
+                None,
+                "a changed bit at byte {at} must be detected"
+            );
         }
     }
 
     #[test]
-    fn no_route_gets_the_tag_if_the_routes_have_changed() {
+    fn changed_routes_get_no_tag() {
         let (started, listeners) = run();
-        let whole = read(&value(RUN, &started, fixture::LB).unwrap()).unwrap();
-        let mut deleted = listeners.clone();
-        deleted[0].1.retain(|r| r.forwards().is_none() || r.priority.is_none());
-        let mut made = listeners.clone();
-        let twin = LiveRoute {
+        let tag = read(&value(RUN, &started, fixture::LB).unwrap()).unwrap();
+        let mut with_deleted_rule = listeners.clone();
+        with_deleted_rule[0].1.retain(|r| r.forwards().is_none() || r.priority.is_none());
+        let mut with_new_rule = listeners.clone();
+        let new_rule = LiveRoute {
             id: RouteId::rule("a new rule"),
             ..made[0].1.iter().find(|r| r.forwards().is_some()).unwrap().clone()
         };
-        made[0].1.push(twin);
-        let mut turned = listeners;
-        turned[0].1.iter_mut().for_each(|r| r.content.split.members.clear());
-        for mut live in [deleted, made, turned] {
-            assert!(!whole.add_route_tags(&mut live));
+        with_new_rule[0].1.push(new_rule);
+        let mut without_forward = listeners;
+        without_forward[0].1.iter_mut().for_each(|r| r.content.split.members.clear());
+        for mut live in [with_deleted_rule, with_new_rule, without_forward] {
+            assert!(!tag.add_route_tags(&mut live));
             assert!(live.iter().flat_map(|(_, routes)| routes).all(|r| !r.tags.contains_key(route_tag::KEY)));
         }
     }
 
     #[test]
-    fn routes_that_are_to_go_to_different_places_have_no_tag_in_common() {
+    fn routes_with_different_tags_have_no_common_tag() {
         let (mut started, _) = run();
         started.routes[0].content.split.members[0].weight = Some(70);
         assert_eq!(value(RUN, &started, fixture::LB), None);

@@ -1,5 +1,5 @@
-//! A rollback by the target groups that a person names: those that get the traffic, and those that lose it. Names are
-//! matched against the ARNs in the actions.
+//! Prepares a rollback from names of target groups that an operator gives: groups that get the traffic, and groups that
+//! lose the traffic. The names are matched against the ARNs in the actions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,15 +10,16 @@ use crate::base::arn::short;
 use crate::domain::elb::LIMITS;
 use crate::domain::traffic::{Split, shares};
 
-/// ARNs of a group that gets the traffic, and of the group that loses it.
+/// The ARNs of a group that gets traffic and of the group that loses this traffic, in this order.
 type Pair<'a> = (&'a str, &'a str);
 
-/// Moves the traffic of each group that matches `away_from` to its partner that matches `back_to`. If both lists have
-/// the same length, their globs pair by position, otherwise each with each. Whatever a `*` matches must be equal in
-/// both names of a pair.
+/// Prepares a rollback that moves the traffic of each group that matches `away_from` to a group that matches `back_to`.
+/// If both lists have the same length, the globs at the same position form a pair, otherwise each glob pairs with each
+/// glob. The text that `*` matches must be equal in both names of a pair.
 ///
 /// # Errors
-/// [`EmergencyError`] if the names match nothing on this load balancer, or give no single direction.
+/// [`EmergencyError`] if no group of this load balancer matches the names, or if the destination of the traffic is not
+/// clear.
 pub fn started(
     seen: &LoadBalancerReading,
     back_to: &[String],
@@ -71,8 +72,8 @@ fn pairs<'a>(
     Ok(all)
 }
 
-/// Returns what the one `*` of a glob matches in a name; `None` if the name does not match. Empty for a glob without a
-/// star or with several, which therefore pairs with any match.
+/// Returns the text that the only `*` of a glob matches in a name; `None` if the name does not match. The text is empty
+/// for a glob with no `*` or with several, so that such globs pair with each other.
 fn star_match<'n>(glob: &str, name: &'n str) -> Option<&'n str> {
     if !WildMatch::new(glob).matches(name) {
         return None;
@@ -85,21 +86,27 @@ fn star_match<'n>(glob: &str, name: &'n str) -> Option<&'n str> {
 
 /// The destination of a route's traffic.
 enum RouteDestination {
-    /// The route does not use the groups.
+    /// The route does not use the named groups.
     Nothing,
-    /// Its groups by cluster, and the split to write.
+    /// The groups of the route by cluster, and the split to write.
     Route(BTreeMap<String, String>, Split),
-    /// The route uses the groups, but the destination is not clear, with the reason.
+    /// The route uses the named groups, but the destination is not clear for this reason.
     Unclear(String),
 }
 
 fn destination(now: &Split, pairs: &BTreeSet<Pair<'_>>) -> RouteDestination {
     let attached = |arn: &str| now.weight(arn).is_some();
-    let weighs = |arn: &str| now.carries(arn);
-    let there: BTreeSet<_> = pairs.iter().map(|(_, away)| *away).filter(|away| attached(away)).collect();
-    let carriers: Vec<_> = there.iter().copied().filter(|away| weighs(away)).collect();
+    let has_weight = |arn: &str| now.carries(arn);
+    let attached_away: BTreeSet<_> = pairs.iter().map(|(_, away)| *away).filter(|away| attached(away)).collect();
+    let groups_with_traffic: Vec<_> = attached_away.iter().copied().filter(|away| has_weight(away)).collect();
     let partners = |attached_only: bool| -> BTreeSet<&str> {
-        let of = |away: &str| if carriers.is_empty() { there.contains(away) } else { carriers.contains(&away) };
+        let of = |away: &str| {
+            if groups_with_traffic.is_empty() {
+                attached_away.contains(away)
+            } else {
+                groups_with_traffic.contains(&away)
+            }
+        };
         pairs
             .iter()
             .filter(|(back, away)| of(away) && (!attached_only || attached(back)))
@@ -107,22 +114,22 @@ fn destination(now: &Split, pairs: &BTreeSet<Pair<'_>>) -> RouteDestination {
             .collect()
     };
     let known = partners(true);
-    let any = if known.is_empty() && !carriers.is_empty() { partners(false) } else { known };
+    let any = if known.is_empty() && !groups_with_traffic.is_empty() { partners(false) } else { known };
     let (Some(back), 1) = (any.first().copied(), any.len()) else {
         return match any.len() {
             0 => RouteDestination::Nothing,
             _ => RouteDestination::Unclear(format!(
-                "its traffic could go to {}",
+                "the traffic of this route could go to {}",
                 any.into_iter().map(short).collect::<Vec<_>>().join(" or ")
             )),
         };
     };
-    if carriers.is_empty() && !weighs(back) {
+    if groups_with_traffic.is_empty() && !has_weight(back) {
         return RouteDestination::Nothing;
     }
     let groups = clusters(
         &std::iter::once((back.to_owned(), true))
-            .chain(there.iter().map(|a| ((*a).to_owned(), false)))
+            .chain(attached_away.iter().map(|a| ((*a).to_owned(), false)))
             .collect::<Vec<_>>(),
     );
     let managed: Vec<_> = groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
@@ -143,7 +150,7 @@ mod tests {
         format!("arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/{name}/00000000000000aa")
     }
 
-    /// Returns the fixture's load balancer: every forwarding route uses these groups, and no group is listed.
+    /// Returns the fixture's load balancer, where every forwarding route uses these groups, and AWS lists no group.
     fn seen(weights: &[(&str, Option<u16>)]) -> LoadBalancerReading {
         let mut listeners = live_resources().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
         let split =
@@ -168,15 +175,15 @@ mod tests {
         text.split(',').map(str::to_owned).collect()
     }
 
-    /// Returns the weights that every route is to get.
-    fn goal(
+    /// Returns the weights that the rollback sets on every route.
+    fn weights_after_rollback(
         seen: &LoadBalancerReading,
         back_to: &str,
         away_from: &str,
     ) -> Result<Vec<(String, Option<u16>)>, EmergencyError> {
-        let way = started(seen, &globs(back_to), &globs(away_from))?;
-        assert_eq!(way.started.routes.len(), seen.routes().filter(|r| r.forwards().is_some()).count());
-        let all: BTreeSet<_> = way
+        let prepared = started(seen, &globs(back_to), &globs(away_from))?;
+        assert_eq!(prepared.started.routes.len(), seen.routes().filter(|r| r.forwards().is_some()).count());
+        let all: BTreeSet<_> = prepared
             .started
             .routes
             .iter()
@@ -194,42 +201,54 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_only_an_action_names_is_a_group() {
+    fn group_that_only_an_action_names_is_found() {
         let half = seen(&[("shop-old", Some(0)), ("shop-new", Some(100)), ("other", Some(50))]);
-        assert_eq!(goal(&half, "shop-old", "shop-new"), Ok(of(&[("shop-old", 100), ("shop-new", 0), ("other", 50)])));
-        assert_eq!(goal(&half, "*-old", "*-new"), Ok(of(&[("shop-old", 100), ("shop-new", 0), ("other", 50)])));
-        let way = started(&half, &globs("shop-old"), &globs("shop-new")).unwrap();
         assert_eq!(
-            way.started.groups.values().map(|g| g.name.as_str()).collect::<BTreeSet<_>>(),
+            weights_after_rollback(&half, "shop-old", "shop-new"),
+            Ok(of(&[("shop-old", 100), ("shop-new", 0), ("other", 50)]))
+        );
+        assert_eq!(
+            weights_after_rollback(&half, "*-old", "*-new"),
+            Ok(of(&[("shop-old", 100), ("shop-new", 0), ("other", 50)]))
+        );
+        let prepared = started(&half, &globs("shop-old"), &globs("shop-new")).unwrap();
+        assert_eq!(
+            prepared.started.groups.values().map(|g| g.name.as_str()).collect::<BTreeSet<_>>(),
             ["shop-new", "shop-old"].into()
         );
     }
 
     /// Regression: with lists of different lengths, groups without a partner at their position kept their traffic.
     #[test]
-    fn every_group_that_is_named_loses_its_traffic() {
+    fn every_named_group_loses_its_traffic() {
         let three = seen(&[("a", Some(10)), ("b", Some(60)), ("c", Some(30))]);
-        assert_eq!(goal(&three, "a", "b,c"), Ok(of(&[("a", 100), ("b", 0), ("c", 0)])));
+        assert_eq!(weights_after_rollback(&three, "a", "b,c"), Ok(of(&[("a", 100), ("b", 0), ("c", 0)])));
     }
 
     #[test]
-    fn names_that_say_no_direction_are_refused() {
+    fn names_without_a_clear_direction_are_refused() {
         let half = seen(&[("shop-old", Some(50)), ("shop-new", Some(50))]);
-        assert_eq!(goal(&half, "shop-old,shop-new", "shop-new,shop-old"), Err(EmergencyError::Both("shop-new".into())));
+        assert_eq!(
+            weights_after_rollback(&half, "shop-old,shop-new", "shop-new,shop-old"),
+            Err(EmergencyError::Both("shop-new".into()))
+        );
         assert!(
-            matches!(goal(&half, "shop-old", "*-b"), Err(EmergencyError::NoPair { there, .. }) if there == "shop-new, shop-old")
+            matches!(weights_after_rollback(&half, "shop-old", "*-b"), Err(EmergencyError::NoPair { there, .. }) if there == "shop-new, shop-old")
         );
         let three = seen(&[("a", Some(0)), ("b", Some(0)), ("c", Some(30))]);
         assert!(
-            matches!(goal(&three, "a,b", "c"), Err(EmergencyError::Unclear(why)) if why.contains("could go to a or b"))
+            matches!(weights_after_rollback(&three, "a,b", "c"), Err(EmergencyError::Unclear(why)) if why.contains("could go to a or b"))
         );
     }
 
     #[test]
-    fn a_route_that_is_right_already_is_verified_too() {
-        assert_eq!(goal(&seen(&[("a", Some(7)), ("b", Some(0))]), "a", "b"), Ok(of(&[("a", 7), ("b", 0)])));
+    fn route_without_changes_is_part_of_the_rollback() {
+        assert_eq!(
+            weights_after_rollback(&seen(&[("a", Some(7)), ("b", Some(0))]), "a", "b"),
+            Ok(of(&[("a", 7), ("b", 0)]))
+        );
         assert!(matches!(
-            goal(&seen(&[("a", Some(0)), ("b", Some(0)), ("c", Some(1))]), "a", "b"),
+            weights_after_rollback(&seen(&[("a", Some(0)), ("b", Some(0)), ("c", Some(1))]), "a", "b"),
             Err(EmergencyError::NoRoute(_))
         ));
     }

@@ -1,5 +1,5 @@
-//! A rollback from the original weights that tags record: without a journal and without a plan. The result is an
-//! ordinary run that begins with its rollback.
+//! Prepares a rollback from tags that record the original weights, without a journal and without a plan. The result is
+//! an ordinary run that starts with a rollback.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,30 +15,30 @@ use crate::domain::traffic::{Member, Split};
 pub struct TagRollback {
     /// The run that wrote the tags.
     pub run: String,
-    /// Every tagged route with the content that it had before that run.
+    /// The rollback of every tagged route to the content from before the run.
     pub rollback: PreparedRollback,
 }
 
 /// Derives the rollback that restores every tagged route of these load balancers.
 ///
-/// If there are tags of several runs, the run that `marker` names counts, otherwise the latest. A route without a tag
-/// is included if the tagged routes determine its original content: traffic on a group that had none goes to the only
-/// group that had it.
+/// If the load balancers have tags of several runs, the tags of the run that `marker` names are used, otherwise the
+/// tags of the latest run. A route without a tag is included if the tagged routes determine its original content: its
+/// traffic on a group without original traffic moves to the only group that had this traffic.
 pub fn started(seen: &[LoadBalancerReading], marker: Option<&str>) -> Result<TagRollback, EmergencyError> {
     let tagged: Vec<_> =
         routes(seen).filter_map(|(s, r)| Some((s, r, route_tag::read(r.tags.get(route_tag::KEY)?)?))).collect();
     let names = || seen.iter().map(|s| s.load_balancer.name.clone()).collect::<Vec<_>>().join(", ");
-    let marked = tagged.iter().find(|(_, _, kept)| Some(kept.run.as_str()) == marker);
-    let last = tagged.iter().max_by_key(|(_, _, kept)| run_time(&kept.run));
-    let run = marked.or(last).map(|(_, _, kept)| kept.run.clone()).ok_or_else(|| EmergencyError::NoTags(names()))?;
+    let marked = tagged.iter().find(|(_, _, tag)| Some(tag.run.as_str()) == marker);
+    let last = tagged.iter().max_by_key(|(_, _, tag)| run_time(&tag.run));
+    let run = marked.or(last).map(|(_, _, tag)| tag.run.clone()).ok_or_else(|| EmergencyError::NoTags(names()))?;
     let arns = arns(seen);
     let (mut all, mut more, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
-    let ours: Vec<_> = tagged.iter().filter(|(_, _, kept)| kept.run == run).collect();
-    for (s, live, kept) in &ours {
-        match tagged_route(s, live, kept, &arns) {
+    let ours: Vec<_> = tagged.iter().filter(|(_, _, tag)| tag.run == run).collect();
+    for (s, live, tag) in &ours {
+        match tagged_route(s, live, tag, &arns) {
             Some(route) => all.push(route),
             None => unclear.push(format!(
-                "{}: its tag names a target group that was not found, or the route no longer forwards",
+                "{}: the tag names a target group that was not found, or the route no longer forwards",
                 live.label()
             )),
         }
@@ -47,7 +47,7 @@ pub fn started(seen: &[LoadBalancerReading], marker: Option<&str>) -> Result<Tag
         match infer_route(s, live, &all) {
             Inferred::Nothing => {}
             Inferred::Route(route) => more.push(*route),
-            Inferred::Unclear => unclear.push(format!("{}: no tag records its original weights", live.label())),
+            Inferred::Unclear => unclear.push(format!("{}: no tag records the original weights", live.label())),
         }
     }
     all.extend(more);
@@ -61,12 +61,12 @@ fn routes(seen: &[LoadBalancerReading]) -> impl Iterator<Item = (&LoadBalancerRe
     seen.iter().flat_map(|s| s.routes().map(move |r| (s, r)))
 }
 
-/// Returns the time in a run's id. An id without a time sorts before all others.
+/// Returns the time in a run's id, as sortable text; empty for an id without a time.
 fn run_time(run: &str) -> &str {
     run.len().checked_sub(20).and_then(|at| run.get(at..)).unwrap_or_default()
 }
 
-/// ARNs of every group that was read, by the last segment of the ARN.
+/// Returns the ARN of every group that was read, by the last segment of the ARN.
 fn arns(seen: &[LoadBalancerReading]) -> BTreeMap<&str, &str> {
     seen.iter().flat_map(LoadBalancerReading::names).map(|(arn, _)| (route_tag::id(arn), arn)).collect()
 }
@@ -74,23 +74,23 @@ fn arns(seen: &[LoadBalancerReading]) -> BTreeMap<&str, &str> {
 fn tagged_route(
     seen: &LoadBalancerReading,
     live: &LiveRoute,
-    kept: &RouteTag,
+    tag: &RouteTag,
     arns: &BTreeMap<&str, &str>,
 ) -> Option<RouteStart> {
     live.forwards()?;
-    let was = kept.split(arns)?;
-    let managed = kept.groups.iter().filter(|p| p.managed);
+    let was = tag.split(arns)?;
+    let managed = tag.groups.iter().filter(|p| p.managed);
     let groups = managed.filter_map(|p| Some(((*arns.get(p.id.as_str())?).to_owned(), p.carries())));
     Some(route_start(seen, live, &was, clusters(&groups.collect::<Vec<_>>())))
 }
 
-/// What the tagged routes say about a route without a tag.
+/// The original content of a route without a tag, inferred from the tagged routes.
 enum Inferred {
-    /// It uses none of their idle groups.
+    /// The route has no traffic on a group that lost its traffic in the rollback's run.
     Nothing,
-    /// Its original content.
+    /// The original content of the route is known.
     Route(Box<RouteStart>),
-    /// It uses one of their groups, but its original content is unknown.
+    /// The route has traffic on such a group, but the original content is unknown.
     Unclear,
 }
 
@@ -112,7 +112,7 @@ fn infer_route(seen: &LoadBalancerReading, live: &LiveRoute, tagged: &[RouteStar
     Inferred::Route(Box::new(route_start(seen, live, &was, (*pair).clone())))
 }
 
-/// Whether a group had traffic of a route.
+/// Whether a group had traffic of a route before the run.
 fn carried(route: &RouteStart, arn: &str) -> bool {
     route.content.split.carries(arn)
 }
@@ -126,8 +126,8 @@ mod tests {
     const B: &str = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/webapp-b/00000000000000bb";
     const C: &str = "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/third/00000000000000cc";
 
-    /// Returns the fixture's load balancer at half of the shares. Every route has tags of a run, except those of port
-    /// 80 with priority 20 and higher.
+    /// Returns the fixture's load balancer with 50 % on each cluster. Every route has a tag of the run, except the
+    /// routes of port 80 with priority 20 and higher.
     fn seen(run: &str) -> LoadBalancerReading {
         let listeners = live_resources().listeners.remove(fixture::LB).and_then(Result::ok).unwrap();
         let mut seen = LoadBalancerReading {
@@ -158,13 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn tagged_routes_are_restored_and_untagged_ones_inferred() {
-        let told = started(&[seen("alpha-20260105-080000-xtj4")], None).unwrap();
+    fn tagged_routes_are_restored_and_untagged_routes_are_inferred() {
+        let found = started(&[seen("alpha-20260105-080000-xtj4")], None).unwrap();
         assert_eq!(
-            (told.run.as_str(), told.rollback.unclear.len(), told.rollback.started.routes.len()),
+            (found.run.as_str(), found.rollback.unclear.len(), found.rollback.started.routes.len()),
             ("alpha-20260105-080000-xtj4", 0, 6)
         );
-        for route in &told.rollback.started.routes {
+        for route in &found.rollback.started.routes {
             let was = &route.content.split;
             assert_eq!([A, B, C].map(|g| was.weight(g)), [Some(100), Some(0), Some(25)], "{}", route.label);
             let found = route.content_at_start.as_ref().unwrap();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_marked_run_counts_and_else_the_last_one() {
+    fn marked_run_is_used_and_otherwise_the_latest_run() {
         let mut mixed = seen("alpha-20260105-080000-xtj4");
         let other = seen("older-20250105-080000-xtj4");
         mixed.listeners[1] = other.listeners[1].clone();
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_tag_is_ignored() {
+    fn damaged_tag_is_ignored() {
         let mut seen = seen("alpha-20260105-080000-xtj4");
         for route in seen.listeners.iter_mut().flat_map(|(_, routes)| routes) {
             if let Some(value) = route.tags.get_mut(route_tag::KEY) {

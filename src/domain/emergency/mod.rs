@@ -1,6 +1,6 @@
-//! A rollback without a journal: from target groups that a person names, or from tags. It needs the load balancer's
-//! listeners and rules; everything else is used only if it can be read. The result is an ordinary run that begins with
-//! its rollback. Do not make a rollback depend on anything else here.
+//! Prepares a rollback without a journal, from names of target groups or from tags. The rollback requires the listeners
+//! and rules of the load balancer; all other resources are used only if they can be read. The result is an ordinary run
+//! that starts with a rollback. Do not make a rollback depend on other resources.
 
 pub mod balancer_tag;
 pub mod from_names;
@@ -23,93 +23,94 @@ use crate::domain::run::frozen_plan;
 use crate::domain::traffic::{ClusterName, Split, Unreadable};
 use crate::plan::model::Plan;
 
-/// The cluster name, in a run without a plan, of the groups that get the traffic.
+/// In a run without a plan, the cluster name of the groups that get the traffic.
 const BACK_TO: &str = "back-to";
-/// The cluster name of the groups that lose it.
+/// In a run without a plan, the cluster name of the groups that lose the traffic.
 const AWAY_FROM: &str = "away-from";
-/// The workload name of every route.
+/// In a run without a plan, the workload name of every route.
 const WORKLOAD: &str = "rollback";
-/// Seconds between two health checks if the group could not be read: the default of ELBv2.
-const INTERVAL: u32 = 30;
+/// The interval of health checks, in seconds, if the group could not be read. This is the default of ELBv2.
+const DEFAULT_CHECK_INTERVAL: u32 = 30;
 
-/// A load balancer as just read. Only the listeners and their routes are guaranteed to be present.
+/// The result of reading a load balancer. Only the listeners and their routes are always present.
 #[derive(Debug, Clone)]
 pub struct LoadBalancerReading {
-    /// When the reading began.
+    /// The time at which the reading began.
     pub at: Timestamp,
     /// The load balancer.
     pub load_balancer: LoadBalancer,
-    /// Its listeners with their routes and tags.
+    /// The listeners with their routes and tags.
     pub listeners: Vec<(Listener, Vec<LiveRoute>)>,
-    /// Its groups, as far as AWS lists them. An action may forward to groups that are not listed.
+    /// The target groups that AWS lists for the load balancer. An action may forward to other groups.
     pub groups: Vec<TargetGroup>,
-    /// Health of the targets, by the group's ARN.
+    /// The health of the targets, by the ARN of the group.
     pub health: BTreeMap<String, Result<Vec<Target>, Unreadable>>,
-    /// Everything else that could not be read, and why: one line each.
+    /// The other resources that could not be read, one line each, with the reason.
     pub skipped: Vec<String>,
 }
 
 impl LoadBalancerReading {
-    /// Targets of every group by state, where they could be read.
+    /// Returns the number of targets by state, for every group whose health could be read.
     pub fn counts(&self) -> BTreeMap<String, HealthCounts> {
         let read = self.health.iter().filter_map(|(arn, h)| Some((arn, h.as_ref().ok()?)));
         read.map(|(arn, targets)| (arn.clone(), Sample::of(self.at, targets).counts)).collect()
     }
 
-    /// Its routes.
+    /// Returns the routes of all listeners.
     pub fn routes(&self) -> impl Iterator<Item = &LiveRoute> {
         self.listeners.iter().flat_map(|(_, routes)| routes)
     }
 
-    /// ARNs of every group, including those that only an action names, each with its name.
+    /// Returns the name of every group by ARN, including groups that only an action names.
     pub fn names(&self) -> BTreeMap<&str, &str> {
         let used = self.routes().flat_map(|route| route.content.split.ids()).map(String::as_str);
         used.chain(self.groups.iter().map(|g| g.arn.as_str())).map(|arn| (arn, short(arn))).collect()
     }
 }
 
-/// A rollback that is ready to begin.
+/// A rollback that is ready to start.
 #[derive(Debug, Clone)]
 pub struct PreparedRollback {
-    /// A generated plan, so that the run can be resumed like any other.
+    /// A generated plan, so that the run can be resumed like any other run.
     pub plan: Plan,
-    /// Every route: the content to restore, and the content as found.
+    /// The start of the run: every route with the content to restore and the content as found.
     pub started: Started,
-    /// Routes that use its groups but are left unchanged, each with the reason.
+    /// Routes that use the groups of the rollback but are not changed, each with the reason.
     pub unclear: Vec<String>,
 }
 
 /// Why the original state of the traffic cannot be determined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EmergencyError {
-    /// No pair of groups matches.
+    /// No pair of groups matches the names.
     #[error(
-        "no two target groups match --back-to {back_to} and --away-from {away_from}: whatever a `*` matches must be \
-         equal in both. The load balancer has: {there}"
+        "no two target groups match --back-to {back_to} and --away-from {away_from}: the text that `*` matches must be \
+         equal in both names. The load balancer has: {there}"
     )]
     NoPair {
-        /// Globs.
+        /// The globs of `--back-to`.
         back_to: String,
-        /// Globs.
+        /// The globs of `--away-from`.
         away_from: String,
-        /// Names of the groups.
+        /// The names of the load balancer's groups.
         there: String,
     },
-    /// A group would both get and lose the traffic.
+    /// The names let a group both get and lose traffic.
     #[error("--back-to and --away-from both name {0}")]
     Both(String),
-    /// No tag records where the traffic was.
-    #[error("no tag on {0} records where the traffic was before a run")]
+    /// No tag records the original weights.
+    #[error("no tag on {0} records the weights from before a run")]
     NoTags(String),
-    /// No route forwards to them.
+    /// No route forwards to the named groups.
     #[error("no route of the load balancer forwards to any of {0}")]
     NoRoute(String),
-    /// Routes forward to them, but for none of them is the new destination clear: the first one, with the reason.
+    /// Routes forward to the named groups, but the new destination is not clear for any route: the first route, with
+    /// the reason.
     #[error("{0}")]
     Unclear(String),
 }
 
-/// Returns the run whose rollback restores the `content` of these routes.
+/// Builds a run whose rollback restores the `content` of these routes.
 fn prepared_rollback(seen: &[LoadBalancerReading], routes: Vec<RouteStart>, unclear: Vec<String>) -> PreparedRollback {
     let started = Started {
         plan: "rollback".into(),
@@ -130,7 +131,7 @@ fn prepared_rollback(seen: &[LoadBalancerReading], routes: Vec<RouteStart>, uncl
     PreparedRollback { plan: frozen_plan::plan(&started), started, unclear }
 }
 
-/// Returns a route whose rollback sets the split `goal`.
+/// Builds a route whose rollback sets the split `goal`.
 fn route_start(
     seen: &LoadBalancerReading,
     live: &LiveRoute,
@@ -152,7 +153,8 @@ fn route_start(
     }
 }
 
-/// Assigns a cluster name to each group of a route: one name if the group gets traffic, another if it loses it.
+/// Assigns a cluster name to each group of a route: one name for groups that get traffic, another for groups that lose
+/// traffic.
 fn clusters(groups: &[(String, bool)]) -> BTreeMap<ClusterName, String> {
     let mut all = BTreeMap::new();
     for (arn, carries) in groups {
@@ -175,7 +177,7 @@ fn group_starts(seen: &[LoadBalancerReading], routes: &[RouteStart]) -> BTreeMap
             cluster: cluster.clone(),
             workload: WORKLOAD.into(),
             healthy: health.map_or(0, |t| Sample::of(Timestamp::UNIX_EPOCH, t).counts.healthy),
-            interval: group.map_or(INTERVAL, |g| g.health_check.interval_seconds),
+            interval: group.map_or(DEFAULT_CHECK_INTERVAL, |g| g.health_check.interval_seconds),
             cross_zone: true,
             zones: Vec::new(),
             deregistration_delay: 300,

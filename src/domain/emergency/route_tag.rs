@@ -1,10 +1,10 @@
-//! The original weights of a route, recorded in a tag on its listener or rule. It is the second source of a rollback,
-//! for the case that the journal is on a machine that cannot be reached. It is never the only source: anybody may edit
-//! or remove tags.
+//! Writes and reads a tag on a listener or rule that records the original weights of a route. The tag is the second
+//! source of a rollback, in case the journal is on a machine that cannot be reached. The tag is never the only source,
+//! because other actors may edit or remove tags.
 //!
-//! Format: `1 RUN ID=WEIGHT ID:WEIGHT … SUM`. RUN is the run that wrote it. ID is the last segment of a group's ARN,
-//! followed by `=` if the plan manages the group, else by `:`. WEIGHT is its weight, `-` if it had none (a lone group),
-//! `x` if it was not attached. SUM is a checksum over everything before it.
+//! Format: `1 RUN ID=WEIGHT ID:WEIGHT … SUM`. RUN is the run that wrote the tag. ID is the last segment of a group's
+//! ARN, followed by `=` if the plan manages the group, otherwise by `:`. WEIGHT is the weight of the group, `-` for a
+//! single group without a weight, or `x` if the group was not attached. SUM is a checksum over the text before SUM.
 
 use std::collections::BTreeMap;
 
@@ -26,53 +26,53 @@ pub(super) const MAX_TAG_LENGTH: usize = 256;
 pub struct TaggedGroup {
     /// The last segment of the group's ARN.
     pub id: String,
-    /// Whether the plan manages it.
+    /// Whether the plan manages the group.
     pub managed: bool,
-    /// Whether it was attached at the start.
+    /// Whether the group was attached at the start.
     pub attached: bool,
-    /// 0–999; `None` for a lone group.
+    /// The weight, 0–999; `None` for a single group without a weight.
     pub weight: Option<u16>,
 }
 
 impl TaggedGroup {
-    /// Whether it had traffic.
+    /// Whether the group had traffic at the start.
     pub fn carries(&self) -> bool {
         self.attached && self.weight != Some(0)
     }
 }
 
-/// The parsed value of a tag.
+/// The parsed value of a route's tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteTag {
-    /// The run that wrote it.
+    /// The id of the run that wrote the tag.
     pub run: String,
-    /// The groups.
+    /// The target groups of the route.
     pub groups: Vec<TaggedGroup>,
 }
 
-/// Returns the tag's value for a route: the split that a rollback of this run restores. `None` if a tag cannot express
-/// it.
+/// Returns the tag's value for a route, which records the split that a rollback of this run restores. `None` if a tag
+/// cannot express this split.
 pub fn value(run: &str, started: &Started, route: &RouteStart) -> Option<String> {
     let original = route.content.forward_split()?;
-    let home = original_split(started, route, original)?;
+    let restored = original_split(started, route, original)?;
     let managed = |arn: &str| route.groups.values().any(|own| own == arn);
-    let attached = home.members.iter().map(|m| TaggedGroup {
+    let attached = restored.members.iter().map(|m| TaggedGroup {
         id: id(&m.id).to_owned(),
         managed: managed(&m.id),
         attached: true,
         weight: m.weight,
     });
-    let absent = route.groups.values().filter(|arn| home.weight(arn).is_none());
+    let absent = route.groups.values().filter(|arn| restored.weight(arn).is_none());
     let absent = absent.map(|arn| TaggedGroup { id: id(arn).to_owned(), managed: true, attached: false, weight: None });
-    let kept = RouteTag { run: run.to_owned(), groups: attached.chain(absent).collect() };
-    let text = text(&kept);
+    let tag = RouteTag { run: run.to_owned(), groups: attached.chain(absent).collect() };
+    let text = format_tag(&tag);
     let fits = text.chars().count() <= MAX_TAG_LENGTH
         && text.chars().all(|c| c.is_ascii_alphanumeric() || " +-=._:/@".contains(c));
-    // A value that cannot be read back would only look like a way back.
-    (fits && read(&text).as_ref() == Some(&kept)).then_some(text)
+    // A value that cannot be parsed again is useless for a rollback.
+    (fits && read(&text).as_ref() == Some(&tag)).then_some(text)
 }
 
-/// Returns the split that a rollback of this run restores, without the groups that it leaves attached at 0.
+/// Returns the split that a rollback of this run restores, without the groups that stay attached at weight 0.
 fn original_split(started: &Started, route: &RouteStart, original: &Split) -> Option<Split> {
     let Some(start) = &started.start else { return Some(original.clone()) };
     let used =
@@ -84,8 +84,8 @@ fn original_split(started: &Started, route: &RouteStart, original: &Split) -> Op
     shares::split_for(original, &managed, &known, route.limits).ok()
 }
 
-fn text(kept: &RouteTag) -> String {
-    let parts = kept.groups.iter().map(|p| {
+fn format_tag(tag: &RouteTag) -> String {
+    let parts = tag.groups.iter().map(|p| {
         let weight = match (p.attached, p.weight) {
             (false, _) => "x".to_owned(),
             (true, None) => "-".to_owned(),
@@ -93,7 +93,7 @@ fn text(kept: &RouteTag) -> String {
         };
         format!("{}{}{weight}", p.id, if p.managed { '=' } else { ':' })
     });
-    let text = std::iter::once(format!("1 {}", kept.run)).chain(parts).collect::<Vec<_>>().join(" ");
+    let text = std::iter::once(format!("1 {}", tag.run)).chain(parts).collect::<Vec<_>>().join(" ");
     format!("{text} {}", checksum(&text))
 }
 
@@ -130,8 +130,8 @@ pub(super) fn checksum(text: &str) -> String {
 }
 
 impl RouteTag {
-    /// Returns the recorded split. `groups` maps the last segment of an ARN to the ARN. `None` if a group that was
-    /// attached is missing there.
+    /// Returns the recorded split. `groups` maps the last segment of an ARN to the ARN. `None` if `groups` lacks a
+    /// group that was attached.
     pub fn split(&self, groups: &BTreeMap<&str, &str>) -> Option<Split> {
         let member = |p: &TaggedGroup| Some(Member { id: (*groups.get(p.id.as_str())?).to_owned(), weight: p.weight });
         let members = self.groups.iter().filter(|p| p.attached).map(member).collect::<Option<Vec<_>>>()?;
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_and_nothing_else_is() {
+    fn written_value_is_read_and_damaged_values_are_refused() {
         let (started, route) = start(&[("00000000000000aa", Some(100)), ("00000000000000cc", Some(25))]);
         let text = value(RUN, &started, &route).unwrap();
         assert!(
@@ -168,37 +168,41 @@ mod tests {
             ),
             "{text}"
         );
-        let kept = read(&text).unwrap();
-        assert_eq!(kept.run, RUN);
+        let tag = read(&text).unwrap();
+        assert_eq!(tag.run, RUN);
         assert_eq!(
-            kept.groups.iter().map(|p| (p.managed, p.carries())).collect::<Vec<_>>(),
+            tag.groups.iter().map(|p| (p.managed, p.carries())).collect::<Vec<_>>(),
             [(true, true), (false, true), (true, false)]
         );
         for at in 0..text.len() {
             let mut bytes = text.clone().into_bytes();
             bytes[at] ^= 1;
-            assert_eq!(String::from_utf8(bytes).ok().and_then(|t| read(&t)), None, "a flip at {at}");
-            assert_eq!(read(&text[..at]), None, "cut at {at}");
+            assert_eq!(
+                String::from_utf8(bytes).ok().and_then(|t| read(&t)),
+                None,
+                "a changed bit at byte {at} must be detected"
+            );
+            assert_eq!(read(&text[..at]), None, "a value cut at byte {at} must be refused");
         }
     }
 
     #[test]
-    fn the_split_is_that_of_the_start() {
+    fn tag_gives_the_split_of_the_start() {
         let (started, route) = start(&[("00000000000000aa", None)]);
-        let kept = read(&value(RUN, &started, &route).unwrap()).unwrap();
+        let tag = read(&value(RUN, &started, &route).unwrap()).unwrap();
         let a = arn("g", "00000000000000aa");
         let groups: BTreeMap<&str, &str> = [("00000000000000aa", a.as_str())].into();
-        assert_eq!(kept.split(&groups).as_ref(), Some(&route.content.split));
-        assert_eq!(kept.split(&BTreeMap::new()), None, "a group that is gone");
+        assert_eq!(tag.split(&groups).as_ref(), Some(&route.content.split));
+        assert_eq!(tag.split(&BTreeMap::new()), None, "a tag with a group that was not found must give no split");
     }
 
-    /// A run that begins at a later step goes back to its baseline, not to what it found.
+    /// A run that starts at a later step is rolled back to its start shares, not to the shares that it found.
     #[test]
-    fn a_baseline_is_what_is_kept() {
+    fn tag_records_the_start_shares_of_a_run_at_a_later_step() {
         let (mut started, route) = start(&[("00000000000000aa", Some(50)), ("00000000000000bb", Some(50))]);
         started.start = Some([("a".into(), 100), ("b".into(), 0)].into());
-        let kept = read(&value(RUN, &started, &route).unwrap()).unwrap();
-        assert_eq!(kept.groups.iter().map(|p| p.weight).collect::<Vec<_>>(), [Some(100), Some(0)]);
+        let tag = read(&value(RUN, &started, &route).unwrap()).unwrap();
+        assert_eq!(tag.groups.iter().map(|p| p.weight).collect::<Vec<_>>(), [Some(100), Some(0)]);
     }
 
     #[test]

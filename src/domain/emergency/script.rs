@@ -1,9 +1,9 @@
-//! The break-glass script: every original action as plain `aws` CLI commands, for the case that this program is not
-//! available.
+//! Generates the break-glass script, which restores every original action with `aws` CLI commands, in case this program
+//! is not available.
 //!
-//! It needs only a POSIX shell and the `aws` CLI, and each command can be typed alone. It restores what the run read at
-//! its start, complete and in the API's spelling. The OIDC client secret is never read and stays unchanged
-//! (`UseExistingClientSecret`).
+//! The script requires only a POSIX shell and the `aws` CLI. An operator can also type each command alone. The script
+//! restores the complete actions that the run read at its start. The OIDC client secret is never read and stays
+//! unchanged (`UseExistingClientSecret`).
 
 use jiff::Timestamp;
 
@@ -12,13 +12,14 @@ use crate::domain::elb;
 use crate::domain::run::event::{RouteStart, Started};
 use crate::domain::traffic::RouteKind;
 
-/// The file's name in the run's folder.
+/// The name of the script in the run's folder.
 pub const NAME: &str = "break-glass.sh";
 
-/// Parallel commands: a CLI process needs half a second of processor time to start, and AWS takes 20 writes at once.
-const PARALLEL: usize = 8;
+/// Number of parallel commands. A CLI process needs half a second of processor time to start, and AWS accepts 20 writes
+/// at once.
+const PARALLEL_COMMANDS: usize = 8;
 
-/// Returns the script of a run. Default actions come first.
+/// Generates the script of a run. Default actions come first.
 pub fn script(run: &str, started: &Started, now: Timestamp) -> String {
     let first = started.routes.first().map_or("", |r| r.id.id());
     let (region, account) = (arn::region(first), arn::account(first));
@@ -26,8 +27,10 @@ pub fn script(run: &str, started: &Started, now: Timestamp) -> String {
     routes.sort_by_key(|r| r.id.kind());
     let commands: String = routes.iter().filter_map(|r| command(r)).map(|c| c + "\n").collect();
     let head = HEAD.replace("{run}", run).replace("{time}", &now.strftime("%F %T UTC").to_string());
-    let head =
-        head.replace("{account}", account).replace("{region}", region).replace("{parallel}", &PARALLEL.to_string());
+    let head = head
+        .replace("{account}", account)
+        .replace("{region}", region)
+        .replace("{parallel}", &PARALLEL_COMMANDS.to_string());
     format!("{head}\n{commands}{}", TAIL.replace("{all}", &routes.len().to_string()))
 }
 
@@ -39,7 +42,7 @@ fn command(route: &RouteStart) -> Option<String> {
     };
     let json = serde_json::to_string(&elb::actions(&route.content).ok()?).ok()?;
     let (label, id, region, json) =
-        (quoted(&route.label), quoted(route.id.id()), arn::region(route.id.id()), quoted(&json));
+        (quote(&route.label), quote(route.id.id()), arn::region(route.id.id()), quote(&json));
     Some(format!("restore {label} aws elbv2 {verb} --region {region} {resource} {id} {actions} {json}"))
 }
 
@@ -50,7 +53,7 @@ pub fn untag(key: &str, arns: &[String]) -> String {
 }
 
 /// Quotes a text as one word of a shell command.
-fn quoted(text: &str) -> String {
+fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
@@ -102,7 +105,7 @@ mod tests {
     use crate::domain::fixture;
 
     #[test]
-    fn every_route_is_a_command_and_default_actions_come_first() {
+    fn script_has_a_command_per_route_with_default_actions_first() {
         let started = fixture::started(10);
         let text = script("alpha-1", &started, Timestamp::UNIX_EPOCH);
         let commands: Vec<_> = text.lines().filter(|l| l.starts_with("restore '")).collect();
@@ -113,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_stays_one_word() {
-        assert_eq!(quoted("it's; $(here) \"too\""), r#"'it'\''s; $(here) "too"'"#);
+    fn quoted_text_is_one_word_of_the_shell() {
+        assert_eq!(quote("it's; $(here) \"too\""), r#"'it'\''s; $(here) "too"'"#);
     }
 }

@@ -1,72 +1,74 @@
-//! Target health: counts, samples, and the gates over them. Do not add AWS calls or decisions about a run.
+//! Represents the health of targets, and evaluates gates on target health. Do not add AWS calls or decisions about a
+//! run.
 
 pub mod gate;
 
 use serde::{Deserialize, Serialize};
 
-/// A target and its health.
+/// A target of a target group, with its health.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Target {
-    /// Address or instance.
+    /// The IP address, instance ID or ARN of the target.
     pub id: String,
-    /// Port.
+    /// The port of the target.
     pub port: u16,
-    /// Availability zone, where the balancer names it.
+    /// The availability zone; `None` if the load balancer does not report a zone.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub zone: Option<String>,
-    /// State.
+    /// The health state.
     pub state: TargetState,
-    /// Reason code, such as `Target.Timeout`.
+    /// The reason code of the state, such as `Target.Timeout`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// The balancer's own explanation of the state, as a sentence.
+    /// The load balancer's explanation of the state, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub explanation: Option<String>,
 }
 
-/// AWS's reason for the state of a target whose group has its health checks off.
+/// The reason code of AWS for targets of a group without health checks.
 pub const HEALTH_CHECK_DISABLED: &str = "Target.HealthCheckDisabled";
 
 impl Target {
-    /// Whether its health checks are off, so that nobody knows whether it is healthy.
+    /// Whether the health checks of the target are off, so that its health is unknown.
     pub fn is_unchecked(&self) -> bool {
         self.state == TargetState::Unavailable && self.reason.as_deref() == Some(HEALTH_CHECK_DISABLED)
     }
 }
 
-/// The health state of a target. An adapter maps a state that this build does not know to `Unavailable`, which is not healthy.
+/// The health state of a target. An adapter converts a state that this build does not know to `Unavailable`, which
+/// counts as not healthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetState {
-    /// Passes its checks.
+    /// The target passes the health checks.
     Healthy,
-    /// Registering, or not checked yet.
+    /// The target is being registered, or was not checked yet.
     Initial,
-    /// Fails its checks.
+    /// The target fails the health checks.
     Unhealthy,
-    /// Not checked: the group or the zone is not in use.
+    /// The target is not checked, because the group or the zone is not in use.
     Unused,
-    /// Deregistering; shown until the deregistration delay has passed.
+    /// The target is being deregistered. AWS lists it until the deregistration delay has passed.
     Draining,
-    /// Health checks are off, or the balancer cannot tell.
+    /// The health is unknown, because health checks are off or the load balancer cannot check.
     Unavailable,
 }
 
-/// Targets of a group by state.
+/// The number of targets of a group in each health state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthCounts {
-    /// Healthy.
+    /// The number of targets in state `healthy`.
     pub healthy: u32,
-    /// Initial.
+    /// The number of targets in state `initial`.
     pub initial: u32,
-    /// Unhealthy.
+    /// The number of targets in state `unhealthy`.
     pub unhealthy: u32,
-    /// Unused.
+    /// The number of targets in state `unused`.
     pub unused: u32,
-    /// Draining.
+    /// The number of targets in state `draining`.
     pub draining: u32,
-    /// Unavailable.
+    /// The number of targets in state `unavailable`.
     pub unavailable: u32,
 }

@@ -1,4 +1,4 @@
-//! TargetGroupBindings: the fields that this tool sends and compares.
+//! Represents TargetGroupBindings with the fields that this tool writes and compares.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,50 +7,50 @@ use serde::{Deserialize, Serialize};
 use crate::domain::elb::balancer::TargetGroup;
 use crate::plan::model::{PortRef, TargetType, Workload};
 
-/// The field manager of this tool in server-side apply.
+/// The name of this tool as field manager in server-side apply.
 pub const FIELD_MANAGER: &str = "cutover";
 
-/// A TargetGroupBinding: either the desired one or one that was found in a cluster.
+/// A TargetGroupBinding: the desired object, or an object that was found in a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Binding {
-    /// Namespace.
+    /// The namespace of the binding.
     pub namespace: String,
-    /// Name.
+    /// The name of the binding.
     pub name: String,
-    /// The Service's name.
+    /// The name of the Service.
     pub service: String,
-    /// The Service's port.
+    /// The port of the Service.
     pub port: PortRef,
-    /// The group's ARN; may be empty on a found binding that gives the group's name instead.
+    /// The ARN of the target group; may be empty in a found binding, which has the name of the group instead.
     pub target_group_arn: String,
-    /// `ip` or `instance`; `None` if a found binding does not have the field.
+    /// The target type, `ip` or `instance`; `None` if a found binding does not have the field.
     pub target_type: Option<TargetType>,
     /// All other fields of `spec`, as JSON.
     pub extra: serde_json::Map<String, serde_json::Value>,
-    /// Labels (only of a found binding).
+    /// The labels (only of a found binding).
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Annotations (only of a found binding).
+    /// The annotations (only of a found binding).
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
-    /// Time of creation (only of a found binding).
+    /// The time of creation (only of a found binding).
     pub created: Option<jiff::Timestamp>,
-    /// Field managers of its `spec` by `metadata.managedFields` (only of a found binding).
+    /// The field managers of `spec`, from `metadata.managedFields` (only of a found binding).
     #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
     pub managers: BTreeSet<String>,
-    /// UID and resource version (only of a found binding).
+    /// The UID and resource version (only of a found binding).
     #[serde(skip)]
     pub identity: Option<(String, String)>,
-    /// Fields of `spec` whose values this build cannot interpret (only of a found binding).
+    /// The fields of `spec` whose values this build cannot interpret (only of a found binding).
     #[serde(skip)]
     pub unknown: Vec<&'static str>,
 }
 
 impl Binding {
-    /// Returns the desired binding of a workload for a cluster's group; `None` without a Service there. It has the
-    /// group's name and target type. Fields that AWS would default and that are immutable (`ipAddressType`, `vpcID`)
-    /// are set, unless the plan sets them.
+    /// Returns the desired binding of a workload for a cluster's group; `None` if the workload has no Service in this
+    /// cluster. The binding gets the name and the target type of the group. The immutable fields `ipAddressType` and
+    /// `vpcID`, which otherwise get default values, are set to the values of the group, unless the plan sets them.
     pub fn for_group(workload: &Workload, cluster: &str, group: &TargetGroup) -> Option<Self> {
         let service = workload.service(cluster)?;
         let mut extra = workload.binding.extra.clone();
@@ -76,9 +76,9 @@ impl Binding {
         })
     }
 
-    /// This desired binding without some fields of `spec`; `None` if there are none, or if one of them cannot be left
-    /// out. A field can be left out if its value only repeats what the controller takes from the target group: `vpcID`,
-    /// `ipAddressType: ipv4` (the only type of a controller that does not have the field), and a null value.
+    /// Returns this desired binding without these fields of `spec`; `None` if `fields` is empty or a field cannot be
+    /// omitted. A field can be omitted if the controller gets the same value from the target group: `vpcID`,
+    /// `ipAddressType: ipv4` (the only type that a controller without this field supports), and a null value.
     pub fn without(&self, fields: &[String]) -> Option<Self> {
         let omissible = |field: &String| match (field.as_str(), self.extra.get(field)) {
             (_, Some(serde_json::Value::Null)) | ("vpcID", Some(_)) => true,
@@ -90,12 +90,12 @@ impl Binding {
         (!fields.is_empty() && fields.iter().all(omissible)).then_some(less)
     }
 
-    /// `namespace/name`.
+    /// Returns the namespace and the name as `namespace/name`.
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }
 
-    /// Whether a found binding is for this group, by its ARN or its name.
+    /// Whether a found binding binds this group, by the ARN or the name of the group.
     pub fn binds(&self, group: &TargetGroup) -> bool {
         if self.target_group_arn.is_empty() {
             self.extra.get("targetGroupName").and_then(serde_json::Value::as_str) == Some(&group.name)
@@ -109,11 +109,12 @@ impl Binding {
         self.extra.get("multiClusterTargetGroup").and_then(serde_json::Value::as_bool).unwrap_or(false)
     }
 
-    /// Returns how a found binding differs from this desired one, such as `serviceRef.port 8080 instead of http`. A
-    /// field that is missing on one side is not a difference; one that this build cannot interpret is.
+    /// Describes how a found binding differs from this desired binding, such as `serviceRef.port 8080 instead of http`.
+    /// A field that is missing in one of the bindings is not a difference. A field that this build cannot interpret is
+    /// one.
     pub fn differences(&self, found: &Self) -> Vec<String> {
         let mut all: Vec<String> =
-            found.unknown.iter().map(|field| format!("this build cannot interpret its {field}")).collect();
+            found.unknown.iter().map(|field| format!("this build cannot interpret the field {field}")).collect();
         let mut differ = |field: &str, found: String, wanted: String| {
             if found != wanted {
                 all.push(format!("{field} {found} instead of {wanted}"));
@@ -136,12 +137,12 @@ impl Binding {
         all
     }
 
-    /// Returns the owner of a found binding by its labels and annotations: Argo CD, Flux or Helm.
+    /// Returns the GitOps tool that owns a found binding, by labels and annotations: Argo CD, Flux or Helm.
     pub fn gitops_owner(&self) -> Option<&'static str> {
         gitops_owner(&self.labels, &self.annotations)
     }
 
-    /// Another owner or field manager of a found binding, besides this tool; `None` if there is none.
+    /// Returns another owner or field manager of a found binding besides this tool; `None` if there is no other.
     pub fn other_manager(&self) -> Option<String> {
         if let Some(owner) = self.gitops_owner() {
             return Some(owner.to_owned());
@@ -153,7 +154,7 @@ impl Binding {
         other.cloned().or_else(|| self.managers.is_empty().then(|| "an unknown client".to_owned()))
     }
 
-    /// Whether the load balancer controller created it for one of its Ingresses or Services.
+    /// Whether the load balancer controller created the binding for an Ingress or a Service.
     pub fn created_by_controller(&self) -> bool {
         self.labels.keys().any(|k| k.starts_with("ingress.k8s.aws/stack") || k.starts_with("service.k8s.aws/stack"))
     }

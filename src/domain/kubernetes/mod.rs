@@ -1,4 +1,4 @@
-//! Kubernetes objects as plain values: bindings and workloads. Do not add API clients.
+//! Represents Kubernetes objects as plain values: bindings and workloads. Do not add API clients.
 
 pub mod binding;
 pub mod workload;

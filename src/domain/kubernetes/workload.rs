@@ -1,4 +1,5 @@
-//! The objects of a workload in one cluster as plain values, which the adapter fills from the Kubernetes API.
+//! Represents the Kubernetes objects of a workload in one cluster as plain values. The adapter fills the values from
+//! the API.
 
 use std::collections::BTreeMap;
 
@@ -7,34 +8,34 @@ use serde::{Deserialize, Serialize};
 
 use super::binding::Binding;
 
-/// Identity and version of a cluster.
+/// The identity and version of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterIdentity {
-    /// UID of the namespace `kube-system`, which identifies the cluster.
+    /// The UID of the namespace `kube-system`, which identifies the cluster.
     pub uid: String,
-    /// Git version of the API server, such as `v1.33.4-eks-1`.
+    /// The version of the API server, such as `v1.33.4-eks-1`.
     pub version: String,
-    /// The API group of TargetGroupBinding that it serves: `elbv2.k8s.aws/v1beta1`, or `eks.amazonaws.com/v1` in Auto
-    /// Mode; `None`: neither.
+    /// The API group and version in which the cluster serves TargetGroupBinding: `elbv2.k8s.aws/v1beta1`, or
+    /// `eks.amazonaws.com/v1` in Auto Mode; `None`: the cluster serves neither.
     pub binding_api: Option<String>,
 }
 
-/// Everything that belongs to a workload in one cluster.
+/// All objects that belong to a workload in one cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadView {
-    /// The Service; `None`: it does not exist.
+    /// The Service; `None` if the Service does not exist.
     pub service: Option<Service>,
-    /// Pods that its selector selects.
+    /// The pods that the Service selects.
     pub pods: Vec<Pod>,
-    /// Deployments and StatefulSets that own them.
+    /// The Deployments and StatefulSets that own these pods.
     pub owners: Vec<PodOwner>,
-    /// HorizontalPodAutoscalers that scale those owners.
+    /// The HorizontalPodAutoscalers that scale these owners.
     pub hpas: Vec<Hpa>,
-    /// Bindings of the Service.
+    /// The TargetGroupBindings of the Service.
     pub bindings: Vec<Binding>,
-    /// Labels of the namespace (readiness gate injection).
+    /// The labels of the namespace, one of which can enable the injection of readiness gates.
     pub namespace_labels: BTreeMap<String, String>,
 }
 
@@ -42,11 +43,11 @@ pub struct WorkloadView {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Service {
-    /// Name.
+    /// The name of the Service.
     pub name: String,
-    /// Ports as (name, number).
+    /// The ports as (name, number).
     pub ports: Vec<(Option<String>, u16)>,
-    /// Selector.
+    /// The labels that the Service selects pods by.
     pub selector: BTreeMap<String, String>,
 }
 
@@ -54,20 +55,20 @@ pub struct Service {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pod {
-    /// Name.
+    /// The name of the pod.
     pub name: String,
-    /// Address, where it has one.
+    /// The IP address, if the pod has one.
     pub ip: Option<String>,
-    /// Condition `Ready`.
+    /// Whether the pod's condition `Ready` is true.
     pub ready: bool,
-    /// Types of its readiness gates.
+    /// The types of the pod's readiness gates.
     pub readiness_gates: Vec<String>,
-    /// When it was created.
+    /// The time at which the pod was created.
     pub created: Option<Timestamp>,
-    /// Restarts of its containers in total.
+    /// The total number of restarts of the pod's containers.
     #[serde(default)]
     pub restarts: u32,
-    /// When a container last restarted, if known.
+    /// The time of the last restart of a container, if known.
     pub restarted: Option<Timestamp>,
 }
 
@@ -75,18 +76,18 @@ pub struct Pod {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodOwner {
-    /// `Deployment`, `StatefulSet`.
+    /// The kind: `Deployment` or `StatefulSet`.
     pub kind: String,
-    /// Name.
+    /// The name of the object.
     pub name: String,
-    /// `spec.replicas`.
+    /// The number of desired replicas (`spec.replicas`).
     pub replicas: u32,
-    /// `status.readyReplicas`.
+    /// The number of ready replicas (`status.readyReplicas`).
     pub ready: u32,
-    /// `status.updatedReplicas` of the present version; `None`: not known, or its controller has not observed the
-    /// present version yet.
+    /// The number of replicas of the current version (`status.updatedReplicas`); `None`: not known, or the controller
+    /// has not observed the current version yet.
     pub updated: Option<u32>,
-    /// The GitOps owner that its labels and annotations name, such as `Argo CD`; `None`: none found.
+    /// The GitOps tool that the labels and annotations name, such as `Argo CD`; `None`: no tool.
     pub managed_by: Option<String>,
 }
 
@@ -94,16 +95,16 @@ pub struct PodOwner {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hpa {
-    /// Name.
+    /// The name of the HorizontalPodAutoscaler.
     pub name: String,
-    /// The object that it scales, such as `Deployment/webapp`.
+    /// The object that the HPA scales, such as `Deployment/webapp`.
     pub target: String,
-    /// `spec.minReplicas` (1 if absent).
+    /// The minimum number of replicas (`spec.minReplicas`, 1 if absent).
     pub min: u32,
-    /// `spec.maxReplicas`.
+    /// The maximum number of replicas (`spec.maxReplicas`).
     pub max: u32,
-    /// `status.currentReplicas`.
+    /// The current number of replicas (`status.currentReplicas`).
     pub current: u32,
-    /// `status.desiredReplicas`.
+    /// The number of replicas that the HPA wants (`status.desiredReplicas`).
     pub desired: u32,
 }

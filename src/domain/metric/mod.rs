@@ -1,4 +1,4 @@
-//! Metric gates: measurements, windows, and the statistics that judge them. Do not add clients of metric sources.
+//! Evaluates metric gates: measurements, windows, and statistics. Do not add clients of metric sources.
 
 pub mod gate;
 pub mod verdict;

@@ -147,7 +147,7 @@ async fn a_part_waits_until_the_old_side_can_take_it() {
     let records = theatre.records();
     let parts = parts(&records);
     assert!(parts[0].0 > 480, "{parts:?}");
-    let why = |r: &Record| matches!(&r.event, Event::Waiting { waits } if waits.iter().any(|w| w.reason == WaitReason::Ramp && w.message.contains("3 healthy targets; its 50 % of the traffic needs at least 4")));
+    let why = |r: &Record| matches!(&r.event, Event::Waiting { waits } if waits.iter().any(|w| w.reason == WaitReason::Ramp && w.message.contains("3 healthy targets; 50 % of the traffic needs at least 4")));
     assert!(records.iter().any(why), "{}", theatre.lines());
 }
 

@@ -1,4 +1,4 @@
-//! Selects the routes of a plan among all routes of its load balancers.
+//! Selects the routes of a plan from all routes of the plan's load balancers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,37 +8,37 @@ use crate::domain::elb::balancer::LoadBalancer;
 use crate::domain::traffic::{RouteId, UnreadRoute, Unreadable};
 use crate::plan::model::{Plan, Shares};
 
-/// Selects for a run from the first step on: the live shares must equal `strategy.start`.
-pub fn select(plan: &Plan, world: &LiveResources) -> Selection {
-    select_at(plan, world, plan.strategy.start.as_ref())
+/// Selects the routes for a run that begins at the first step. The live shares must equal `strategy.start`.
+pub fn select(plan: &Plan, live_resources: &LiveResources) -> Selection {
+    select_at(plan, live_resources, plan.strategy.start.as_ref())
 }
 
-/// Selects for a run that begins at a later step (`--from-step`): the live shares must equal `start`; with `None` any
-/// shares do.
-pub fn select_at(plan: &Plan, world: &LiveResources, start: Option<&Shares>) -> Selection {
+/// Selects the routes for a run that begins at a later step (`--from-step`). The live shares must equal `start`;
+/// `None`: any shares are accepted.
+pub fn select_at(plan: &Plan, live_resources: &LiveResources, start: Option<&Shares>) -> Selection {
     let mut selection = Selection::default();
     let mut reasons: BTreeMap<RouteId, SkipReason> = BTreeMap::new();
     let mut taken: BTreeMap<RouteId, String> = BTreeMap::new();
     for workload in &plan.workloads {
         for spec in &workload.routes {
-            let resolved = resolve::entry(plan, world, workload, spec, &mut selection);
+            let resolved = resolve::entry(plan, live_resources, workload, spec, &mut selection);
             if let Some(resolved) = resolved {
                 selection.entries.push(SelectedEntry {
                     workload: workload.name.clone(),
                     load_balancer: resolved.load_balancer.arn.clone(),
                     groups: resolved.groups.clone(),
                 });
-                let wanted = entry::EntrySelection { plan, start, spec, workload: &workload.name, resolved };
-                wanted.select(world, &mut selection, &mut reasons, &mut taken);
+                let entry_selection = entry::EntrySelection { plan, start, spec, workload: &workload.name, resolved };
+                entry_selection.select(live_resources, &mut selection, &mut reasons, &mut taken);
             }
         }
     }
-    selection.skipped = skipped(world, &selection, &reasons);
+    selection.skipped = skipped(live_resources, &selection, &reasons);
     selection
 }
 
-/// Returns a route with an element that this build does not know.
-fn with_unknown(load_balancer: &LoadBalancer, route: &UnreadRoute) -> Option<SkippedRoute> {
+/// Returns an unread route as skipped, if the route has an element that this build does not know.
+fn skipped_unknown(load_balancer: &LoadBalancer, route: &UnreadRoute) -> Option<SkippedRoute> {
     let Unreadable::Unrepresentable(element) = &route.why else { return None };
     Some(SkippedRoute {
         load_balancer: load_balancer.name.clone(),
@@ -49,11 +49,15 @@ fn with_unknown(load_balancer: &LoadBalancer, route: &UnreadRoute) -> Option<Ski
     })
 }
 
-fn skipped(world: &LiveResources, selection: &Selection, reasons: &BTreeMap<RouteId, SkipReason>) -> Vec<SkippedRoute> {
+fn skipped(
+    live_resources: &LiveResources,
+    selection: &Selection,
+    reasons: &BTreeMap<RouteId, SkipReason>,
+) -> Vec<SkippedRoute> {
     let selected: BTreeSet<&RouteId> = selection.routes.iter().map(|r| &r.route.id).collect();
     let mut all = Vec::new();
     for (arn, load_balancer) in &selection.load_balancers {
-        let Some(Ok(listeners)) = world.listeners.get(arn) else { continue };
+        let Some(Ok(listeners)) = live_resources.listeners.get(arn) else { continue };
         for route in listeners.iter().flat_map(|(_, routes)| routes).filter(|r| !selected.contains(&r.id)) {
             all.push(SkippedRoute {
                 load_balancer: load_balancer.name.clone(),
@@ -64,7 +68,7 @@ fn skipped(world: &LiveResources, selection: &Selection, reasons: &BTreeMap<Rout
             });
         }
         all.extend(
-            listeners.iter().flat_map(|(l, _)| &l.unread).filter_map(|route| with_unknown(load_balancer, route)),
+            listeners.iter().flat_map(|(l, _)| &l.unread).filter_map(|route| skipped_unknown(load_balancer, route)),
         );
     }
     all

@@ -1,4 +1,4 @@
-//! Selects the routes of one entry of a plan on one load balancer, and reports what is wrong with them.
+//! Selects the routes of one entry of a plan on one load balancer, and reports problems as findings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::domain::elb::balancer::{Listener, LiveRoute};
 use crate::domain::traffic::{RouteId, RouteKind, UnreadRoute, Unreadable, shares};
 use crate::plan::model::{ListenerRef, Plan, RouteEntry, RuleRef, Shares, StepKind};
 
-/// An entry of the plan with its resources resolved.
+/// A route entry of the plan together with its resolved resources.
 pub(super) struct EntrySelection<'a> {
     pub plan: &'a Plan,
     pub start: Option<&'a Shares>,
@@ -20,24 +20,24 @@ pub(super) struct EntrySelection<'a> {
 }
 
 impl EntrySelection<'_> {
-    /// Adds this entry's routes and findings. `reasons` collects why other routes were skipped; `taken` maps each
-    /// selected route to its workload.
+    /// Adds the routes and findings of this entry to `selection`. Adds to `reasons` why other routes are skipped.
+    /// `taken` maps each selected route to its workload.
     pub fn select(
         &self,
-        world: &LiveResources,
+        live_resources: &LiveResources,
         selection: &mut Selection,
         reasons: &mut BTreeMap<RouteId, SkipReason>,
         taken: &mut BTreeMap<RouteId, String>,
     ) {
         let name = self.resolved.load_balancer.name.clone();
-        let listeners = match world.listeners.get(&self.resolved.load_balancer.arn) {
+        let listeners = match live_resources.listeners.get(&self.resolved.load_balancer.arn) {
             Some(Ok(listeners)) => listeners,
             Some(Err(why)) => return selection.findings.push(unreadable(&name, &format!("load balancer {name}"), why)),
             None => return,
         };
         self.report_unread(listeners, selection);
-        self.missing_listeners(listeners, selection);
-        self.missing_rules(listeners, selection);
+        self.report_missing_listeners(listeners, selection);
+        self.report_missing_rules(listeners, selection);
         let (mut found, mut at_start) = (0, Vec::new());
         for (listener, routes) in listeners {
             for route in routes {
@@ -49,8 +49,8 @@ impl EntrySelection<'_> {
                         }
                     }
                     Err(skip) => {
-                        let kept = reasons.entry(route.id.clone()).or_insert_with(|| skip.clone());
-                        *kept = kept.clone().max(skip);
+                        let reason = reasons.entry(route.id.clone()).or_insert_with(|| skip.clone());
+                        *reason = reason.clone().max(skip);
                     }
                 }
             }
@@ -60,7 +60,7 @@ impl EntrySelection<'_> {
         self.check_attachment(&at_start, selection);
     }
 
-    /// Decides whether the entry selects this route.
+    /// Checks whether the entry selects this route. The error is the reason why not.
     fn check_route(&self, listener: &Listener, route: &LiveRoute, selection: &mut Selection) -> Result<(), SkipReason> {
         let listed = self.spec.rules.as_ref().map(|rules| rules.iter().any(|r| names_route(r, route)));
         if !self.in_plan(listener) {
@@ -93,17 +93,18 @@ impl EntrySelection<'_> {
             }
         };
         if listed == Some(true) {
-            let message = format!("{} is listed in `rules`, but it {}", route.label(), refusal_reason(&why));
+            let message = format!("{} is listed in `rules`, but {}", route.label(), refusal_reason(&why));
             selection.findings.push(
-                Finding::new(Code::CUT045, self.workload, message)
-                    .help("remove it from `rules`, or move its traffic to where the plan starts"),
+                Finding::new(Code::CUT045, self.workload, message).help(
+                    "remove this route from `rules`, or move its traffic to the cluster from which the plan starts",
+                ),
             );
             return Err(SkipReason::Refused);
         }
         Err(why)
     }
 
-    /// Whether one of the groups that should carry traffic at the start does so.
+    /// Whether a group that must have traffic at the start has weight on this route.
     fn carries(&self, route: &LiveRoute) -> bool {
         let Some(forward) = route.forwards() else { return false };
         self.resolved.groups.iter().any(|(cluster, arn)| {
@@ -138,8 +139,8 @@ impl EntrySelection<'_> {
         self.spec.listeners.is_empty() || self.spec.listeners.iter().any(|l| names_listener(l, listener))
     }
 
-    /// Reports what could not be read of the plan's listeners, if it may concern the plan: a route that cannot be read
-    /// cannot be written.
+    /// Reports routes and tags of the plan's listeners that could not be read and may concern the plan. A route that
+    /// cannot be read cannot be written.
     fn report_unread(&self, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
         for (listener, _) in listeners.iter().filter(|(l, _)| self.in_plan(l)) {
             let concerns = |u: &&UnreadRoute| u.may_concern(self.resolved.groups.values()) && !self.is_left_out(u);
@@ -153,13 +154,13 @@ impl EntrySelection<'_> {
         }
     }
 
-    /// Whether the plan lists its rules, and this route is not among them.
+    /// Whether this route can be ignored, because the plan lists `rules` and this route is not listed.
     fn is_left_out(&self, route: &UnreadRoute) -> bool {
         let known = matches!(route.why, Unreadable::Unrepresentable(_));
         known && self.spec.rules.as_ref().is_some_and(|rules| !rules.iter().any(|rule| names_unread(rule, route)))
     }
 
-    fn missing_listeners(&self, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
+    fn report_missing_listeners(&self, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
         let ports: Vec<String> = listeners.iter().map(|(l, _)| l.port.to_string()).collect();
         for wanted in self.spec.listeners.iter().filter(|w| !listeners.iter().any(|(l, _)| names_listener(w, l))) {
             let name = match wanted {
@@ -174,15 +175,15 @@ impl EntrySelection<'_> {
                     format!("load balancer {load_balancer} has no listener {name}"),
                 )
                 .help(if ports.is_empty() {
-                    "it has no listeners".to_owned()
+                    "the load balancer has no listeners".to_owned()
                 } else {
-                    format!("it has: {}", ports.join(", "))
+                    format!("the load balancer has listeners on these ports: {}", ports.join(", "))
                 }),
             );
         }
     }
 
-    fn missing_rules(&self, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
+    fn report_missing_rules(&self, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
         let inside: Vec<_> = listeners.iter().filter(|(l, _)| self.in_plan(l)).collect();
         for rule in self.spec.rules.iter().flatten() {
             let without: Vec<String> = inside
@@ -198,23 +199,24 @@ impl EntrySelection<'_> {
             }
             let name = rule_name(rule);
             let finding = if without.len() == inside.len() {
-                let message = format!("no listener of this entry has {name} (listeners read: {})", without.join(", "));
+                let message = format!("no listener of this entry has {name}; listeners found: {}", without.join(", "));
                 Finding::new(Code::CUT044, self.workload, message)
                     .help("`cutover status --load-balancer` lists the rules with their priorities and ARNs")
             } else {
-                let message = format!("{name} is not on listener {}, only on others of the entry", without.join(", "));
+                let message =
+                    format!("{name} is not on listener {}, but on other listeners of the entry", without.join(", "));
                 Finding::new(Code::CUT044, self.workload, message)
-                    .help("if only one of these rules is meant, list it by ARN")
+                    .help("to select only one of these rules, list its ARN in `rules`")
                     .lowered(Severity::Warning)
             };
             selection.findings.push(finding);
         }
     }
 
-    /// Checks `expect`, and whether any route carries traffic.
+    /// Checks the number of routes against `expect`, and reports if no route has traffic of the plan.
     fn check_count(&self, found: usize, listeners: &[(Listener, Vec<LiveRoute>)], selection: &mut Selection) {
         if found == 0 && self.spec.rules.is_none() {
-            selection.findings.push(self.carries_nothing(listeners));
+            selection.findings.push(self.no_traffic_finding(listeners));
         }
         if let Some(expect) = self.spec.expect.filter(|e| *e != found) {
             let message = format!(
@@ -228,7 +230,7 @@ impl EntrySelection<'_> {
         }
     }
 
-    fn carries_nothing(&self, listeners: &[(Listener, Vec<LiveRoute>)]) -> Finding {
+    fn no_traffic_finding(&self, listeners: &[(Listener, Vec<LiveRoute>)]) -> Finding {
         let load_balancer = &self.resolved.load_balancer.name;
         let carried = |cluster: &str| {
             let arn = self.resolved.groups.get(cluster);
@@ -261,7 +263,7 @@ impl EntrySelection<'_> {
         })
     }
 
-    /// Checks that the live shares are those with which the plan begins.
+    /// Checks that the live shares are the shares with which the plan starts.
     fn check_start_shares(&self, routes: &[&LiveRoute], selection: &mut Selection) {
         let Some(start) = self.start else { return };
         let managed: Vec<_> = self.resolved.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
@@ -291,7 +293,8 @@ impl EntrySelection<'_> {
         }
     }
 
-    /// Checks that every group that ever gets a share is attached, or that a `bind` step attaches it.
+    /// Checks that every group that ever gets a share is attached, or that the plan has a `bind` step, which attaches
+    /// the group.
     fn check_attachment(&self, routes: &[&LiveRoute], selection: &mut Selection) {
         let steps = &self.plan.strategy.steps;
         if steps.iter().any(|s| s.kind == StepKind::Bind) {
@@ -307,18 +310,18 @@ impl EntrySelection<'_> {
             .collect();
         for cluster in ever {
             let Some(arn) = self.resolved.groups.get(cluster) else { continue };
-            let lacking: Vec<String> = routes
+            let without_group: Vec<String> = routes
                 .iter()
                 .filter(|r| r.forwards().is_some_and(|f| f.weight(arn).is_none()))
                 .map(|r| r.label())
                 .collect();
-            if !lacking.is_empty() {
+            if !without_group.is_empty() {
                 let name = short_name(arn);
                 let message = format!(
                     "target group {name} is not attached to {} of {} routes ({})",
-                    lacking.len(),
+                    without_group.len(),
                     routes.len(),
-                    lacking.join(", ")
+                    without_group.join(", ")
                 );
                 selection.findings.push(
                     Finding::new(Code::CUT050, name, message)
@@ -353,7 +356,7 @@ fn names_route(rule: &RuleRef, route: &LiveRoute) -> bool {
     }
 }
 
-/// Whether a rule of the plan is a route that could not be read.
+/// Whether a rule of the plan names this route, which could not be read.
 fn names_unread(rule: &RuleRef, route: &UnreadRoute) -> bool {
     match rule {
         RuleRef::Default => route.id.kind() == RouteKind::Default,
@@ -370,7 +373,7 @@ fn rule_name(rule: &RuleRef) -> String {
     }
 }
 
-/// `2.5 %`, `100 %`.
+/// Formats a share in percent with at most two decimal places, such as `2.5 %`.
 fn percent(share: f64) -> String {
     let rounded = (share * 100.0).round() / 100.0;
     format!("{rounded} %")

@@ -1,5 +1,5 @@
-//! Decides which routes a plan manages: it applies the plan's selectors to the live resources. Every route is either
-//! selected or skipped with a reason.
+//! Decides which routes a plan manages, by applying the plan's selectors to the live resources. Every route is either
+//! selected, or skipped with a reason.
 
 mod choose;
 mod entry;

@@ -1,4 +1,4 @@
-//! The input and the result of a selection.
+//! Represents the input and the result of a selection.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,39 +12,39 @@ use crate::domain::elb::kinds;
 use crate::domain::traffic::{RouteId, Unreadable};
 use crate::plan::model::{ClusterName, Selector};
 
-/// The live resources that the plan's selectors name. What could not be read is recorded as [`Unreadable`].
+/// The live resources that the plan's selectors match. A failed read is recorded as [`Unreadable`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LiveResources {
     /// The load balancers that each selector of the plan matches.
     pub load_balancers: BTreeMap<Selector, Result<Vec<LoadBalancer>, Unreadable>>,
-    /// Listeners with their routes, by the load balancer's ARN.
+    /// The listeners with their routes, by the ARN of the load balancer.
     pub listeners: BTreeMap<String, Listeners>,
     /// The target groups that each selector of the plan matches.
     pub groups: BTreeMap<Selector, Result<Vec<TargetGroup>, Unreadable>>,
 }
 
-/// The listeners of a load balancer, each with its default action first and then its rules.
+/// The listeners of a load balancer, each with its routes: first the default action, then the rules.
 pub type Listeners = Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable>;
 
-/// The routes that a plan manages, and those that it skips.
+/// The routes that a plan manages, and the routes that the plan skips.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Selection {
     /// The routes to manage, in the plan's order of entries and the load balancer's order of rules.
     pub routes: Vec<SelectedRoute>,
-    /// Every other route of those load balancers.
+    /// All other routes of the plan's load balancers.
     pub skipped: Vec<SkippedRoute>,
-    /// The plan's route entries that resolved, in the plan's order.
+    /// The plan's route entries whose selectors could be resolved, in the plan's order.
     pub entries: Vec<SelectedEntry>,
     /// The plan's load balancers by ARN.
     pub load_balancers: BTreeMap<String, LoadBalancer>,
     /// The plan's target groups by ARN.
     pub groups: BTreeMap<String, SelectedGroup>,
-    /// Problems that were found.
+    /// The problems that were found.
     pub findings: Vec<Finding>,
 }
 
 impl Selection {
-    /// Returns a group's name; if the plan does not name it, the name from its ARN.
+    /// Returns the name of a group of the plan; for other groups, the name in the ARN.
     pub fn group_name<'a>(&'a self, arn: &'a str) -> &'a str {
         self.groups.get(arn).map_or_else(|| short_name(arn), |g| &g.group.name)
     }
@@ -57,7 +57,7 @@ pub struct SelectedRoute {
     pub route: LiveRoute,
     /// The load balancer's ARN.
     pub load_balancer: String,
-    /// The workload that it belongs to.
+    /// The name of the workload that the route belongs to.
     pub workload: String,
     /// The managed groups: ARN by cluster.
     pub groups: BTreeMap<ClusterName, String>,
@@ -70,10 +70,10 @@ impl SelectedRoute {
     }
 }
 
-/// One entry of a workload's `routes`, resolved.
+/// An entry of a workload's `routes` with resolved selectors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SelectedEntry {
-    /// The workload.
+    /// The name of the workload.
     pub workload: String,
     /// The load balancer's ARN.
     pub load_balancer: String,
@@ -86,11 +86,11 @@ pub struct SelectedEntry {
 pub struct SelectedGroup {
     /// The group as read.
     pub group: TargetGroup,
-    /// The cluster that it belongs to.
+    /// The name of the cluster that the group belongs to.
     pub cluster: ClusterName,
-    /// The workload.
+    /// The name of the workload.
     pub workload: String,
-    /// ARN of the load balancer of the plan's entry.
+    /// The ARN of the load balancer of the plan's entry.
     pub load_balancer: String,
 }
 
@@ -103,11 +103,11 @@ pub struct SkippedRoute {
     /// The route's id; in JSON its ARN.
     #[serde(serialize_with = "arn")]
     pub id: RouteId,
-    /// `443 rule 15`.
+    /// The route's label, such as `443 rule 15`.
     pub route: String,
-    /// Its conditions in words.
+    /// The route's conditions as text.
     pub conditions: String,
-    /// Why it is skipped.
+    /// Why the route is skipped.
     pub reason: SkipReason,
 }
 
@@ -115,43 +115,43 @@ fn arn<S: Serializer>(id: &RouteId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }
 
-/// Why a route is skipped. A later variant is closer to being selected.
+/// Why a route is skipped. If several reasons apply, the last variant in this order is used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum SkipReason {
-    /// Its routing action redirects.
+    /// The routing action of the route redirects.
     Redirects,
-    /// Its routing action answers with a fixed response.
+    /// The routing action of the route returns a fixed response.
     Responds,
-    /// It has no forward action, and no other action that this tool knows.
+    /// The route has no forward action, and no other routing action that this tool knows.
     NoForward,
-    /// It forwards to other groups only.
+    /// The route forwards only to groups that the plan does not name.
     OtherGroups {
-        /// Their names.
+        /// The names of these groups.
         groups: Vec<String>,
     },
-    /// Its listener is not in the plan.
+    /// The plan does not select the listener of the route.
     Listener {
-        /// Its port.
+        /// The port of the listener.
         port: u16,
     },
-    /// The plan lists its rules, and this route is not among them.
+    /// The plan lists `rules`, and this route is not listed.
     NotListed,
-    /// Only groups that do not carry traffic at the start of the plan carry its traffic.
+    /// Only groups of clusters that have no share at the start of the plan have weight on this route.
     Elsewhere {
-        /// Their names.
+        /// The names of these groups.
         groups: Vec<String>,
     },
-    /// The plan's groups are at weight 0 beside other groups.
+    /// The plan's groups have weight 0, and other groups have the traffic.
     AtZero {
-        /// Their names.
+        /// The names of these groups.
         groups: Vec<String>,
     },
-    /// A finding says what is wrong with it.
+    /// The route is refused, and a finding gives the reason.
     Refused,
-    /// It has an element that this build does not know, so it cannot be written.
+    /// The route has an element that this build does not know, so it cannot be written.
     UnknownElement {
-        /// The element and its place.
+        /// The unknown element, with its place in the action.
         element: String,
     },
 }
@@ -183,7 +183,7 @@ pub fn without_forward(route: &LiveRoute) -> SkipReason {
     }
 }
 
-/// Returns how a selector is written in a plan.
+/// Formats a selector as in a plan.
 pub fn selector_text(selector: &Selector) -> String {
     match selector {
         Selector::Name(text) | Selector::Arn(text) => text.clone(),

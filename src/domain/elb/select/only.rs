@@ -1,11 +1,11 @@
-//! Finds the load balancer that a selector must match alone.
+//! Finds the one load balancer that a selector matches.
 
 use super::model::selector_text;
 use crate::domain::elb::balancer::LoadBalancer;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::Selector;
 
-/// Why a load balancer could not be read.
+/// Why a selected load balancer could not be read.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum BalancerReadError {
     /// The selector does not match exactly one load balancer.
@@ -19,12 +19,12 @@ pub enum BalancerReadError {
         /// Names of the load balancers that match.
         found: Vec<String>,
     },
-    /// Something could not be read.
+    /// The load balancer or a part of it could not be read.
     #[error("{what} cannot be read: {why}")]
     Unreadable {
-        /// What.
+        /// The resource that could not be read.
         what: String,
-        /// Why.
+        /// Why the resource could not be read.
         why: Unreadable,
     },
 }

@@ -1,4 +1,4 @@
-//! Resolves a plan's entry to one load balancer and one target group per cluster, or to findings.
+//! Resolves the selectors of a plan's entry to one load balancer and one target group per cluster, or to findings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,38 +8,39 @@ use crate::domain::elb::balancer::{LoadBalancer, TargetGroup};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterName, Plan, RouteEntry, Selector, Workload};
 
-/// The resources of an entry.
+/// The resolved resources of an entry.
 pub(super) struct ResolvedEntry {
     pub load_balancer: LoadBalancer,
-    /// ARN by cluster.
+    /// The ARNs of the target groups, by cluster.
     pub groups: BTreeMap<ClusterName, String>,
 }
 
-/// Resolves an entry. Every selector that does not resolve becomes a finding.
+/// Resolves the selectors of an entry. Every selector that cannot be resolved becomes a finding.
 pub(super) fn entry(
     plan: &Plan,
-    world: &LiveResources,
+    live_resources: &LiveResources,
     workload: &Workload,
     spec: &RouteEntry,
     selection: &mut Selection,
 ) -> Option<ResolvedEntry> {
     let subject = &workload.name;
-    let load_balancer =
-        match exactly_one(&spec.load_balancer, world.load_balancers.get(&spec.load_balancer), |lb: &LoadBalancer| {
-            lb.name.clone()
-        }) {
-            Ok(found) => Some(found.clone()),
-            Err(problem) => {
-                selection.findings.push(problem.finding(Code::CUT040, subject, "load balancer", &plan.region));
-                None
-            }
-        };
+    let load_balancer = match exactly_one(
+        &spec.load_balancer,
+        live_resources.load_balancers.get(&spec.load_balancer),
+        |lb: &LoadBalancer| lb.name.clone(),
+    ) {
+        Ok(found) => Some(found.clone()),
+        Err(problem) => {
+            selection.findings.push(problem.finding(Code::CUT040, subject, "load balancer", &plan.region));
+            None
+        }
+    };
     if let Some(load_balancer) = &load_balancer {
         selection.load_balancers.insert(load_balancer.arn.clone(), load_balancer.clone());
     }
     let mut groups = BTreeMap::new();
     for (cluster, selector) in &spec.target_groups {
-        match exactly_one(selector, world.groups.get(selector), |g: &TargetGroup| g.name.clone()) {
+        match exactly_one(selector, live_resources.groups.get(selector), |g: &TargetGroup| g.name.clone()) {
             Ok(group) => {
                 groups.insert(cluster.clone(), group.arn.clone());
                 let load_balancer = load_balancer.as_ref().map(|lb| lb.arn.clone()).unwrap_or_default();
@@ -55,7 +56,7 @@ pub(super) fn entry(
     load_balancer.filter(|_| complete).map(|load_balancer| ResolvedEntry { load_balancer, groups })
 }
 
-/// Registers a group. One target group may belong to one cluster of one workload only.
+/// Adds a group to the selection, and reports a group that is used for two clusters or workloads.
 fn register_group(
     selection: &mut Selection,
     workload: &Workload,
@@ -111,14 +112,14 @@ impl SelectorProblem {
     }
 }
 
-/// Returns the finding for something that could not be read.
+/// Returns a finding about a resource that could not be read.
 pub fn unreadable(subject: &str, what: &str, why: &Unreadable) -> Finding {
     match why {
         Unreadable::Unrepresentable(element) => {
             Finding::new(Code::CUT053, subject, format!("{what} cannot be written: {element}")).help(
-                "writing the action back would remove that element, so it is never written. Use a newer version \
-                    of cutover, remove the element, list the other routes in `rules`, or accept this finding: then \
-                    the route stays as it is, with its traffic",
+                "a write would remove this element from the action, so cutover never writes the action. Use a newer version \
+                    of cutover, remove the element, or list the other routes in `rules`. If you accept this finding, \
+                    the route is not changed and keeps its traffic",
             )
         }
         _ => Finding::new(Code::CUT052, subject, format!("{what} cannot be read: {why}")).help(match why {
@@ -130,10 +131,10 @@ pub fn unreadable(subject: &str, what: &str, why: &Unreadable) -> Finding {
                 "grant the missing Describe permission (examples/iam-policy.json lists all of them)"
             }
             Unreadable::Throttled => {
-                "other callers in the account use up the API's rate limit; repeat the command in \
+                "other callers in the account use the API's rate limit; repeat the command in \
                 a minute"
             }
-            Unreadable::Setup(_) => "correct that setting, then repeat the command (`cutover help network`)",
+            Unreadable::Setup(_) => "correct this setting, then repeat the command (`cutover help network`)",
             _ => "repeat the command; if it fails again, check the network and AWS_ENDPOINT_URL",
         }),
     }

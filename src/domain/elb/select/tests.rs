@@ -16,7 +16,7 @@ fn labels(selection: &Selection) -> Vec<String> {
 }
 
 #[test]
-fn every_action_of_from_is_selected_and_the_others_say_why_not() {
+fn routes_with_traffic_of_the_old_cluster_are_selected() {
     let selection = select(&plan(), &live_resources());
     assert_eq!(codes(&selection), []);
     assert_eq!(
@@ -54,40 +54,40 @@ fn skipped_routes_have_a_reason() {
 }
 
 #[test]
-fn a_lone_group_without_a_weight_is_all_of_it() {
+fn single_group_without_a_weight_has_all_traffic() {
     let mut world = live_resources();
-    each_route(&mut world, |r| r.content = lone());
+    each_route(&mut world, |r| r.content = single_group());
     let selection = select(&plan(), &world);
     assert_eq!(codes(&selection), []);
     assert_eq!(selection.routes.len(), 8);
 }
 
-fn lone() -> RouteContent {
+fn single_group() -> RouteContent {
     let member = Member { id: group_arn("webapp-a"), weight: None };
     forward(&[]).with_split(&Split { members: vec![member] })
 }
 
 fn listeners_of(world: &mut LiveResources) -> &mut Vec<(Listener, Vec<LiveRoute>)> {
-    world.listeners.get_mut(LB).and_then(|l| l.as_mut().ok()).expect("listeners")
+    world.listeners.get_mut(LB).and_then(|l| l.as_mut().ok()).expect("the fixture has listeners")
 }
 
-/// Returns a rule 40 of listener 80 that cannot be read.
-fn unread(world: &mut LiveResources, groups: &[&str], why: Unreadable) {
+/// Adds rule 40 of listener 80 that cannot be read.
+fn add_unread_route(world: &mut LiveResources, groups: &[&str], why: Unreadable) {
     let id = route(80, Some(40), forward(&[])).id;
     let groups = groups.iter().map(|g| group_arn(g)).collect();
     listeners_of(world)[0].0.unread.push(UnreadRoute { id, label: "80 rule 40".into(), groups, why });
 }
 
 #[test]
-fn an_unreadable_route_of_others_is_not_a_finding() {
+fn unreadable_route_of_other_groups_is_not_reported() {
     let mut changed = live_resources();
-    unread(&mut changed, &["third"], Unreadable::Unrepresentable("Quantum".into()));
+    add_unread_route(&mut changed, &["third"], Unreadable::Unrepresentable("Quantum".into()));
     assert_eq!(select(&plan(), &changed).findings, select(&plan(), &live_resources()).findings);
 }
 
-/// One mutation, exactly one code.
+/// Each change of the plan or of the live resources causes exactly one finding.
 #[test]
-fn each_problem_has_its_code() {
+fn each_problem_causes_its_finding() {
     type Change = fn(&mut Plan, &mut LiveResources);
     let cases: &[(&str, Code, Change)] = &[
         ("no load balancer", Code::CUT040, |p, w| {
@@ -106,9 +106,9 @@ fn each_problem_has_its_code() {
             );
         }),
         ("one route has an unknown element", Code::CUT053, |_, w| {
-            unread(w, &["webapp-a"], Unreadable::Unrepresentable("Quantum".into()));
+            add_unread_route(w, &["webapp-a"], Unreadable::Unrepresentable("Quantum".into()));
         }),
-        ("one route cannot be read at all", Code::CUT052, |_, w| unread(w, &[], Unreadable::Throttled)),
+        ("one route cannot be read at all", Code::CUT052, |_, w| add_unread_route(w, &[], Unreadable::Throttled)),
         ("tags cannot be read", Code::CUT052, |_, w| {
             listeners_of(w)[0].0.tags_unread = Some(Unreadable::Denied("DescribeTags".into()));
         }),
@@ -155,12 +155,12 @@ fn each_problem_has_its_code() {
         change(&mut plan, &mut world);
         let selection = select(&plan, &world);
         assert_eq!(codes(&selection), [*code], "{name}: {:#?}", selection.findings);
-        assert!(selection.findings[0].help.is_some(), "{name}");
+        assert!(selection.findings[0].help.is_some(), "the finding must have a help text: {name}");
     }
 }
 
 #[test]
-fn two_workloads_on_one_action_are_an_error_for_each_action() {
+fn routes_of_two_workloads_are_errors() {
     let (mut plan, world) = (plan(), live_resources());
     let mut second = plan.workloads[0].clone();
     second.name = "other".to_owned();
@@ -170,7 +170,7 @@ fn two_workloads_on_one_action_are_an_error_for_each_action() {
 }
 
 #[test]
-fn swapped_clusters_are_asked_about() {
+fn help_asks_whether_the_clusters_are_swapped() {
     let mut plan = plan();
     std::mem::swap(&mut plan.strategy.from, &mut plan.strategy.to);
     plan.strategy.start = Some(shares(0, 100));
@@ -179,7 +179,7 @@ fn swapped_clusters_are_asked_about() {
 }
 
 #[test]
-fn a_rule_on_one_of_two_listeners_is_only_a_warning() {
+fn rule_on_one_of_two_listeners_is_a_warning() {
     let (mut plan, mut world) = (plan(), live_resources());
     plan.workloads[0].routes[0].rules = Some(vec![RuleRef::Priority(40)]);
     if let Some(Ok(listeners)) = world.listeners.get_mut(LB) {
@@ -191,7 +191,7 @@ fn a_rule_on_one_of_two_listeners_is_only_a_warning() {
 }
 
 #[test]
-fn a_start_in_the_middle_takes_the_shares_of_that_step() {
+fn selection_at_a_later_step_requires_the_shares_of_that_step() {
     let mut world = live_resources();
     each_route(&mut world, |r| {
         if r.priority != Some(30) {
@@ -207,9 +207,13 @@ fn a_start_in_the_middle_takes_the_shares_of_that_step() {
 }
 
 #[test]
-fn a_route_with_an_unknown_element_is_listed_with_it() {
+fn route_with_an_unknown_element_is_reported() {
     let mut changed = live_resources();
-    unread(&mut changed, &["webapp-a"], Unreadable::Unrepresentable("this build does not know Quantum".into()));
+    add_unread_route(
+        &mut changed,
+        &["webapp-a"],
+        Unreadable::Unrepresentable("this build does not know Quantum".into()),
+    );
     let reason = |selection: &Selection| {
         let skipped = selection.skipped.iter().find(|s| s.route == "80 rule 40");
         skipped.map(|s| s.reason.to_string()).unwrap_or_default()
@@ -219,11 +223,15 @@ fn a_route_with_an_unknown_element_is_listed_with_it() {
         (codes(&all), reason(&all)),
         (vec![Code::CUT053], "cannot be written: this build does not know Quantum".into())
     );
-    assert_eq!(all.routes.len(), select(&plan(), &live_resources()).routes.len(), "it stops nothing else");
+    assert_eq!(
+        all.routes.len(),
+        select(&plan(), &live_resources()).routes.len(),
+        "all other routes must still be selected"
+    );
     let mut listed = plan();
     listed.workloads[0].routes[0].rules = Some(vec![RuleRef::Default]);
     listed.workloads[0].routes[0].expect = None;
-    assert_eq!(codes(&select(&listed, &changed)), [], "the plan leaves it out");
+    assert_eq!(codes(&select(&listed, &changed)), [], "a plan that does not list the route must have no finding");
     listed.workloads[0].routes[0].rules = Some(vec![RuleRef::Default, RuleRef::Priority(40)]);
     assert!(codes(&select(&listed, &changed)).contains(&Code::CUT053));
 }

@@ -1,5 +1,5 @@
-//! The target health gates over the samples of one group: `raise` before a share rises, `guard` while the group carries
-//! traffic. Do not add reading of health here; the caller supplies samples.
+//! Evaluates the target health gates over samples of one group: `raise` before a raise, `guard` while the group has
+//! traffic. The caller supplies the samples. Do not read health here.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -14,72 +14,72 @@ use crate::plan::model::{GuardGate, RaiseGate};
 /// One reading of a group's targets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// When the reading was requested.
+    /// The time at which the reading was requested.
     pub at: Timestamp,
-    /// All targets.
+    /// The number of targets in each state.
     pub counts: HealthCounts,
-    /// Healthy targets by zone, where AWS names zones.
+    /// The number of healthy targets by zone, for targets with a zone.
     pub zones: BTreeMap<String, u32>,
-    /// Targets whose health checks are off, among the unavailable ones: nobody knows whether they are healthy, and the
-    /// load balancer sends them requests (a Lambda function, by default).
+    /// The number of unavailable targets whose health checks are off, such as a Lambda function by default. The health
+    /// of these targets is unknown, and the load balancer sends requests to them.
     pub unchecked: u32,
-    /// Why targets are unused, in the balancer's words, if some are: the reason of most of them.
+    /// The load balancer's explanation for most of the unused targets; `None` if no target is unused.
     pub unused: Option<String>,
 }
 
 /// Samples of one group, oldest first. The caller removes samples before a long gap.
 pub type Samples = VecDeque<Sample>;
 
-/// What a raise requires of a group.
+/// The health that a raise requires of a group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RaiseNeed {
-    /// The group's coming share, in percent.
+    /// The group's share after the raise, in percent.
     pub share: u32,
-    /// Healthy targets that it must have in total.
+    /// The number of healthy targets that the group must have in total.
     pub healthy: u32,
-    /// Healthy targets that it must have in each of these zones (cross-zone balancing is off); empty: no requirement
-    /// per zone.
+    /// The number of healthy targets that the group must have in each of these zones; empty if cross-zone load
+    /// balancing is on.
     pub zones: BTreeMap<String, u32>,
-    /// Percentage of its registered targets that must be healthy.
+    /// The percentage of the registered targets that must be healthy.
     pub percent: f64,
-    /// For how long all this must hold.
+    /// How long these conditions must be met without interruption.
     pub stable_for: Duration,
 }
 
 /// The verdict of the raise gate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RaiseVerdict {
-    /// The raise may happen.
+    /// The gate passes, and the raise may be written.
     Holds,
-    /// Healthy enough, but not for long enough: the earliest time at which the gate can hold.
+    /// The group is healthy enough, but not for long enough. The gate can pass at this time at the earliest.
     NotBefore(Timestamp),
-    /// Not healthy enough, with the reason.
+    /// The group is not healthy enough, for this reason.
     Shortfall(String),
-    /// Unknown: there is no fresh sample.
+    /// The health is unknown, because there is no fresh sample.
     Unknown,
 }
 
 /// The verdict of the guard.
 #[derive(Debug, Clone, PartialEq)]
 pub enum GuardVerdict {
-    /// Within its bounds.
+    /// The group is healthy enough.
     Passing,
-    /// Below its bounds since this time, but not for long enough to fail.
+    /// The group is not healthy enough since this time, for this reason, but not long enough to fail.
     Failing(Timestamp, String),
-    /// Failed, with the reason.
+    /// The guard has failed, for this reason.
     Failed(String),
-    /// Unknown: there is no sample.
+    /// The health is unknown, because there is no sample.
     Unknown,
 }
 
-/// Maximum age of a fresh sample, by the wall clock.
+/// Maximum age of a fresh sample.
 pub const MAX_SAMPLE_AGE: SignedDuration = SignedDuration::from_secs(10);
 
-/// The guard fails below this fraction of the capacity that the present share needs.
+/// The guard fails if the capacity is below this fraction of the capacity that the current share needs.
 const GUARD_CAPACITY: f64 = 0.7;
 
 impl Sample {
-    /// Counts targets by state and healthy ones by zone.
+    /// Counts the targets by state, and the healthy targets by zone.
     pub fn of(at: Timestamp, targets: &[Target]) -> Self {
         let unused = reason_of_unused(targets);
         let mut sample = Self { at, counts: HealthCounts::default(), zones: BTreeMap::new(), unchecked: 0, unused };
@@ -106,7 +106,7 @@ impl Sample {
         (self.counts.healthy > 0 || self.unchecked == 0).then_some(self.counts.healthy)
     }
 
-    /// Registered targets; draining ones do not count at all.
+    /// Returns the number of registered targets, without draining targets.
     pub fn registered(&self) -> u32 {
         let c = self.counts;
         c.healthy + c.initial + c.unhealthy + c.unused + c.unavailable
@@ -139,7 +139,7 @@ impl Sample {
     }
 }
 
-/// Returns why most of the unused targets are unused; `None` if none is, or nobody says why.
+/// Returns the most frequent explanation of unused targets; `None` if no unused target has an explanation.
 fn reason_of_unused(targets: &[Target]) -> Option<String> {
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for target in targets.iter().filter(|target| target.state == TargetState::Unused) {
@@ -150,9 +150,9 @@ fn reason_of_unused(targets: &[Target]) -> Option<String> {
     Some(reason.to_owned())
 }
 
-/// Returns what a share of `share` percent requires of a group: the larger of `minHealthy` and share × `capacity` ×
-/// `total`. `total` is the larger of the baseline and today's healthy total. `zones` are the zones that must each have
-/// their fraction of it; empty if cross-zone balancing is on.
+/// Returns the health that a share of `share` percent requires of a group: the number of healthy targets is the larger
+/// of `minHealthy` and share × `capacity` × `total`. `total` is the larger of the baseline and the current healthy
+/// total. Each of `zones` must have an equal part of this number; `zones` is empty if cross-zone load balancing is on.
 pub fn need(gate: &RaiseGate, share: u32, total: u32, zones: &[String], interval: Duration) -> RaiseNeed {
     let capacity = gate.capacity * f64::from(share) / 100.0 * f64::from(total);
     let per_zone =
@@ -166,20 +166,21 @@ pub fn need(gate: &RaiseGate, share: u32, total: u32, zones: &[String], interval
     }
 }
 
-/// Whether the share of a group may rise now. It takes at least two samples, the last one not older than `fresh`.
+/// Evaluates the raise gate of a group. To pass, the group needs at least two samples, the last one not older than
+/// `fresh`.
 pub fn raise(samples: &Samples, need: &RaiseNeed, fresh: SignedDuration, now: Timestamp) -> RaiseVerdict {
     let Some(last) = samples.back().filter(|s| now.duration_since(s.at) <= fresh) else { return RaiseVerdict::Unknown };
     if let Some(short) = last.shortfall(need) {
         return RaiseVerdict::Shortfall(short);
     }
-    let good: Vec<_> = samples.iter().rev().take_while(|s| s.shortfall(need).is_none()).collect();
-    let since = good.last().map_or(last.at, |s| s.at);
+    let good_samples: Vec<_> = samples.iter().rev().take_while(|s| s.shortfall(need).is_none()).collect();
+    let since = good_samples.last().map_or(last.at, |s| s.at);
     let until = later(since, need.stable_for);
-    if good.len() >= 2 && until <= now { RaiseVerdict::Holds } else { RaiseVerdict::NotBefore(until.max(now)) }
+    if good_samples.len() >= 2 && until <= now { RaiseVerdict::Holds } else { RaiseVerdict::NotBefore(until.max(now)) }
 }
 
-/// Returns the guard's verdict on a group that has `share` percent of the traffic. `total` as for [`need`]. Targets in
-/// state `initial` and `unused` do not count, nor do targets whose health checks are off.
+/// Evaluates the guard of a group that has `share` percent of the traffic. `total` has the same meaning as for
+/// [`need`]. Targets in state `initial` and `unused` and targets without health checks do not count.
 pub fn guard(
     samples: &Samples,
     gate: &GuardGate,
@@ -194,23 +195,19 @@ pub fn guard(
     }
     let bound = capacity * GUARD_CAPACITY * f64::from(share) / 100.0 * f64::from(total);
     let why = |s: &Sample| -> Option<String> {
-        let judged = s.counts.healthy + s.counts.unhealthy + s.counts.unavailable - s.unchecked;
-        if judged == 0 && s.unchecked > 0 {
+        let checked = s.counts.healthy + s.counts.unhealthy + s.counts.unavailable - s.unchecked;
+        if checked == 0 && s.unchecked > 0 {
             return None;
         }
-        let percent = percentage(s.counts.healthy, judged);
+        let percent = percentage(s.counts.healthy, checked);
         if percent < gate.min_healthy_percent {
             return Some(format!(
-                "has {} of {judged} targets healthy ({percent:.0} %); at least {} % are needed",
+                "has {} of {checked} targets healthy ({percent:.0} %); at least {} % are needed",
                 s.counts.healthy, gate.min_healthy_percent
             ));
         }
         (f64::from(s.counts.healthy) < bound && s.unchecked == 0).then(|| {
-            format!(
-                "has {} healthy targets; its {share} % of the traffic needs at least {}",
-                s.counts.healthy,
-                ceil(bound)
-            )
+            format!("has {} healthy targets; {share} % of the traffic needs at least {}", s.counts.healthy, ceil(bound))
         })
     };
     let Some(message) = why(last) else { return GuardVerdict::Passing };
@@ -239,7 +236,7 @@ fn percentage(part: u32, whole: u32) -> f64 {
     if whole == 0 { 0.0 } else { f64::from(part) * 100.0 / f64::from(whole) }
 }
 
-/// Rounds up, tolerating floating-point noise; 0 to `u32::MAX`.
+/// Rounds up to a whole number from 0 to `u32::MAX`. A tiny excess from floating-point errors is ignored.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates, and the value is never negative
 pub fn ceil(value: f64) -> u32 {
     (value - 1e-9).ceil().max(0.0) as u32

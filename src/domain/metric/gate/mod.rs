@@ -1,5 +1,5 @@
-//! Metric gates: measurements, which one is due next, and the verdict of one gate over its measurements. Do not add
-//! queries of metric sources here.
+//! Represents measurements of a metric gate, computes which measurement is due next, and returns the verdict of the
+//! gate. Do not query metric sources here.
 
 use std::time::Duration;
 
@@ -19,48 +19,48 @@ pub struct Measurement {
     pub from: Timestamp,
     /// The end of the measured window.
     pub to: Timestamp,
-    /// The result.
+    /// The measured value, or why there is none.
     pub seen: MeasuredValue,
 }
 
-/// The result of a measurement.
+/// The result of one measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum MeasuredValue {
-    /// Requests of both clusters.
+    /// The requests to both clusters.
     Counts {
-        /// Of the old cluster.
+        /// The requests to the old cluster.
         old: RequestCount,
-        /// Of the new cluster.
+        /// The requests to the new cluster.
         new: RequestCount,
     },
     /// A quantile of the latencies of both clusters.
     Latencies {
-        /// Of the old cluster, in seconds.
+        /// The latency of the old cluster, in seconds.
         old: f64,
-        /// Of the new cluster, in seconds.
+        /// The latency of the new cluster, in seconds.
         new: f64,
     },
     /// A single number.
     Value {
-        /// The number.
+        /// The measured number.
         value: f64,
     },
     /// Whether the source itself reports success.
     State {
-        /// Whether it does.
+        /// Whether the source reports success.
         well: bool,
         /// The source's message.
         message: String,
     },
-    /// The source answered without data.
+    /// The source responded, but has no data.
     Nothing {
-        /// What is missing.
+        /// A text that says which data are missing.
         message: String,
     },
-    /// The source did not answer.
+    /// The source could not be read.
     Unreadable {
-        /// Why.
+        /// Why the source could not be read.
         message: String,
     },
 }
@@ -68,41 +68,42 @@ pub enum MeasuredValue {
 /// A measurement that is due.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MeasurementRequest {
-    /// The gate.
+    /// The gate to measure.
     pub gate: MetricGate,
     /// The beginning of the window to measure.
     pub from: Timestamp,
-    /// The end of the window.
+    /// The end of the window to measure.
     pub to: Timestamp,
-    /// The old cluster.
+    /// The old cluster, with the target groups to measure.
     pub old: QueriedCluster,
-    /// The new cluster.
+    /// The new cluster, with the target groups to measure.
     pub new: QueriedCluster,
 }
 
-/// One cluster of a measurement.
+/// A cluster that is measured.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QueriedCluster {
     /// The cluster's name in the plan.
     pub cluster: String,
-    /// Its target groups that the gate covers, each with its load balancer's ARN.
+    /// The ARNs of the cluster's target groups that the gate covers, each with the ARN of its load balancer.
     pub groups: Vec<(String, String)>,
 }
 
-/// The state of a run as far as a gate needs it.
+/// The parts of a run's state that a gate needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GateContext<'a> {
-    /// The clusters' names.
+    /// The names of both clusters, for messages.
     pub sides: ClusterNames<'a>,
-    /// The new cluster's share as written, in percent; the largest of all routes.
+    /// The new cluster's share in the written weights, in percent: the largest of all routes.
     pub written: f64,
-    /// Why the groups' requests do not follow the shares exactly, if so.
+    /// Why the request counts of the groups do not correspond to the shares; `None` if they do.
     pub advisory: Option<String>,
 }
 
 impl MeasurementRequest {
-    /// Returns the window of the next measurement of a gate after the last one; `None`: not due yet. `since` is when
-    /// the present shares were written. A process that is late by more than `back` skips the missed windows.
+    /// Returns the window of the next measurement of a gate after `last`; `None` if no measurement is due. `since` is
+    /// the time at which the current shares were written. If the measurement is late by more than `back` (at least
+    /// three intervals), the missed windows are skipped.
     pub fn next_window(
         gate: &MetricGate,
         last: Option<&Measurement>,
@@ -110,14 +111,14 @@ impl MeasurementRequest {
         back: Duration,
         now: Timestamp,
     ) -> Option<(Timestamp, Timestamp)> {
-        // A window that looks back must not include traffic under other shares.
+        // The window must not include traffic from before the current shares were written.
         let settled = if gate.of_traffic() && !gate.compares() { gate.window } else { Duration::ZERO };
-        let begun = round_up_to_minute(gate, later(since, gate.initial_delay.max(settled)));
+        let first_start = round_up_to_minute(gate, later(since, gate.initial_delay.max(settled)));
         if !gate.compares() {
-            let next = last.map_or(begun, |last| later(last.to, gate.interval));
+            let next = last.map_or(first_start, |last| later(last.to, gate.interval));
             return (next <= now).then(|| (earlier(now, gate.window), now));
         }
-        let from = last.map_or(begun, |last| last.to.max(begun));
+        let from = last.map_or(first_start, |last| last.to.max(first_start));
         let to = later(from, gate.interval);
         let ready = later(to, gate.delay);
         // After a pause of the process, only the latest window is measured, not the missed hours one by one.
@@ -130,7 +131,7 @@ impl MeasurementRequest {
     }
 }
 
-/// Rounds up to a full minute for CloudWatch, which counts in full minutes.
+/// Rounds a time up to a full minute for gates with CloudWatch, which counts in full minutes.
 fn round_up_to_minute(gate: &MetricGate, at: Timestamp) -> Timestamp {
     let rest = at.as_second().rem_euclid(60);
     match gate.source {
@@ -141,10 +142,10 @@ fn round_up_to_minute(gate: &MetricGate, at: Timestamp) -> Timestamp {
     }
 }
 
-/// Returns the verdict of a gate over its measurements since the present shares were written, oldest first.
-pub fn verdict(gate: &MetricGate, measured: &[Measurement], standing: &GateContext<'_>, now: Timestamp) -> Verdict {
+/// Returns the verdict of a gate, from its measurements since the current shares were written, oldest first.
+pub fn verdict(gate: &MetricGate, measured: &[Measurement], context: &GateContext<'_>, now: Timestamp) -> Verdict {
     let Some(last) = measured.last() else {
-        return Verdict::hold("nothing has been measured since the present shares were written");
+        return Verdict::hold("nothing has been measured since the current shares were written");
     };
     if let Some(failed) = limit_exceeded(gate, measured) {
         return failed;
@@ -166,10 +167,10 @@ pub fn verdict(gate: &MetricGate, measured: &[Measurement], standing: &GateConte
         }
         _ => {}
     }
-    judge_values(gate, measured, standing)
+    judge_values(gate, measured, context)
 }
 
-fn judge_values(gate: &MetricGate, measured: &[Measurement], standing: &GateContext<'_>) -> Verdict {
+fn judge_values(gate: &MetricGate, measured: &[Measurement], context: &GateContext<'_>) -> Verdict {
     let windows = || -> Vec<Window> {
         let counts = |m: &Measurement| {
             if let MeasuredValue::Counts { old, new } = m.seen { Some(Window { old, new }) } else { None }
@@ -178,21 +179,21 @@ fn judge_values(gate: &MetricGate, measured: &[Measurement], standing: &GateCont
     };
     match &gate.condition {
         GateCondition::ErrorRate(rule) => {
-            judge::judge_error_rates(rule, gate.min_requests, gate.interval, &windows(), standing.sides)
+            judge::judge_error_rates(rule, gate.min_requests, gate.interval, &windows(), context.sides)
         }
         GateCondition::Latency(rule) => {
             let pair = |m: &Measurement| {
                 if let MeasuredValue::Latencies { old, new } = m.seen { Some((old, new)) } else { None }
             };
-            judge::judge_latencies(rule, &measured.iter().filter_map(pair).collect::<Vec<_>>(), standing.sides)
+            judge::judge_latencies(rule, &measured.iter().filter_map(pair).collect::<Vec<_>>(), context.sides)
         }
         GateCondition::Share { tolerance } => judge::judge_share(
             *tolerance,
             gate.min_requests,
             &windows(),
-            standing.written,
-            standing.advisory.as_deref(),
-            standing.sides,
+            context.written,
+            context.advisory.as_deref(),
+            context.sides,
         ),
         GateCondition::Condition { .. } | GateCondition::State => {
             match measured.last().map(|m| (measurement_failure(gate, &m.seen), &m.seen)) {
@@ -203,13 +204,13 @@ fn judge_values(gate: &MetricGate, measured: &[Measurement], standing: &GateCont
                     Verdict::pass(format!("{value} is {}", bounds(&gate.condition)))
                 }
                 Some((None, MeasuredValue::State { message, .. })) => Verdict::pass(message.clone()),
-                _ => Verdict::hold("the metric source's answer does not fit this kind of gate"),
+                _ => Verdict::hold("the metric source returned a value that does not fit the condition of this gate"),
             }
         }
     }
 }
 
-/// Returns the verdict if more measurements have failed than the plan allows.
+/// Returns a failing verdict if more measurements have failed than the plan allows; `None` otherwise.
 fn limit_exceeded(gate: &MetricGate, measured: &[Measurement]) -> Option<Verdict> {
     let failed: Vec<String> = measured.iter().filter_map(|m| measurement_failure(gate, &m.seen)).collect();
     let last = failed.last()?;
@@ -224,7 +225,7 @@ fn limit_exceeded(gate: &MetricGate, measured: &[Measurement]) -> Option<Verdict
     Some(Verdict::fail(format!("{last}{more}")))
 }
 
-/// Returns why a single measurement has failed; `None` if it has not.
+/// Returns why a single measurement has failed; `None` if the measurement has not failed.
 fn measurement_failure(gate: &MetricGate, seen: &MeasuredValue) -> Option<String> {
     match (seen, &gate.condition) {
         (MeasuredValue::Value { value }, GateCondition::Condition { at_most, at_least }) => {
@@ -240,8 +241,8 @@ fn measurement_failure(gate: &MetricGate, seen: &MeasuredValue) -> Option<String
     }
 }
 
-fn bounds(judge: &GateCondition) -> String {
-    match judge {
+fn bounds(condition: &GateCondition) -> String {
+    match condition {
         GateCondition::Condition { at_most: Some(most), at_least: Some(least) } => format!("from {least} to {most}"),
         GateCondition::Condition { at_most: Some(most), .. } => format!("at most {most}"),
         GateCondition::Condition { at_least: Some(least), .. } => format!("at least {least}"),

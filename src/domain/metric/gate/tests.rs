@@ -34,14 +34,19 @@ fn most(value: f64) -> MetricGate {
     gate(GateCondition::Condition { at_most: Some(value), at_least: None })
 }
 
-/// Returns one measurement a minute, the last one now.
-fn judged(gate: &MetricGate, seen: &[MeasuredValue]) -> Verdict {
+/// Returns the verdict of a gate with one measurement per minute; the last measurement ends now.
+fn verdict_over(gate: &MetricGate, seen: &[MeasuredValue]) -> Verdict {
     let measured: Vec<_> = (0..)
         .zip(seen)
         .map(|(i, seen)| Measurement { from: at(i * 60), to: at(i * 60 + 60), seen: seen.clone() })
         .collect();
-    let standing = GateContext { sides: ClusterNames { old: "a", new: "b" }, written: 10.0, advisory: None };
-    verdict(gate, &measured, &standing, at(60 * i64::try_from(seen.len()).expect("small")))
+    let context = GateContext { sides: ClusterNames { old: "a", new: "b" }, written: 10.0, advisory: None };
+    verdict(
+        gate,
+        &measured,
+        &context,
+        at(60 * i64::try_from(seen.len()).expect("the number of measurements must be small")),
+    )
 }
 
 fn value(value: f64) -> MeasuredValue {
@@ -57,7 +62,7 @@ fn unreadable() -> MeasuredValue {
 }
 
 #[test]
-fn a_threshold_fails_beyond_its_limit_and_not_before() {
+fn threshold_fails_after_more_failures_than_allowed() {
     let once = MetricGate { failure_limit: 1, ..most(0.5) };
     for (gate, seen, call, why) in [
         (&most(0.5), vec![value(0.5)], GateResult::Pass, "0.5 is at most 0.5"),
@@ -66,55 +71,56 @@ fn a_threshold_fails_beyond_its_limit_and_not_before() {
         (&once, vec![value(0.6), value(0.1)], GateResult::Pass, "0.1"),
         (&once, vec![value(0.6), value(0.1), value(0.7)], GateResult::Fail, "2 of 3 measurements failed"),
     ] {
-        let verdict = judged(gate, &seen);
+        let verdict = verdict_over(gate, &seen);
         assert!(verdict.result == call && verdict.why.contains(why), "{seen:?}: {verdict:?}");
     }
 }
 
 #[test]
-fn no_data_is_what_the_plan_says_and_unreadable_is_no_failure_of_the_service() {
+fn missing_data_has_the_effect_of_no_data_and_unreadable_metrics_hold() {
     let policy = |no_data| MetricGate { no_data, ..most(0.5) };
     let (hold, fail, pass) = (policy(NoData::Hold), policy(NoData::Fail), policy(NoData::Pass));
-    let calls =
-        |seen: &[MeasuredValue]| [judged(&hold, seen).result, judged(&fail, seen).result, judged(&pass, seen).result];
-    assert_eq!(calls(&[]), [GateResult::Hold; 3], "nothing was asked yet");
-    assert_eq!(calls(&[nothing()]), [GateResult::Hold, GateResult::Fail, GateResult::Pass]);
-    assert_eq!(calls(&[unreadable()]), [GateResult::Hold, GateResult::Fail, GateResult::Hold]);
-    assert_eq!(calls(&[value(0.1), nothing(), value(0.1)]), [GateResult::Pass, GateResult::Fail, GateResult::Pass]);
+    let results = |seen: &[MeasuredValue]| {
+        [verdict_over(&hold, seen).result, verdict_over(&fail, seen).result, verdict_over(&pass, seen).result]
+    };
+    assert_eq!(results(&[]), [GateResult::Hold; 3], "without measurements the gate must hold");
+    assert_eq!(results(&[nothing()]), [GateResult::Hold, GateResult::Fail, GateResult::Pass]);
+    assert_eq!(results(&[unreadable()]), [GateResult::Hold, GateResult::Fail, GateResult::Hold]);
+    assert_eq!(results(&[value(0.1), nothing(), value(0.1)]), [GateResult::Pass, GateResult::Fail, GateResult::Pass]);
     assert_eq!(
-        calls(&[value(0.1), unreadable()]),
+        results(&[value(0.1), unreadable()]),
         [GateResult::Hold, GateResult::Fail, GateResult::Hold],
-        "what was good is old"
+        "an unreadable measurement must not count as good"
     );
 }
 
 #[test]
-fn sides_that_are_compared_need_requests_whatever_the_policy() {
+fn comparison_needs_requests_even_with_no_data_pass() {
     let rule = ErrorRate { ratio: 1.5, alpha: 0.01, max_difference: 0.01, min_bake: Duration::from_mins(5) };
     let gate = MetricGate { no_data: NoData::Pass, ..gate(GateCondition::ErrorRate(rule)) };
-    assert_eq!(judged(&gate, &vec![nothing(); 30]).result, GateResult::Hold);
+    assert_eq!(verdict_over(&gate, &vec![nothing(); 30]).result, GateResult::Hold);
     let counts = |new| MeasuredValue::Counts {
         old: RequestCount { requests: 5400, errors: 54 },
         new: RequestCount { requests: 600, errors: new },
     };
-    assert_eq!(judged(&gate, &vec![counts(6); 10]).result, GateResult::Pass);
-    assert_eq!(judged(&gate, &[vec![counts(6); 10], vec![nothing()]].concat()).result, GateResult::Pass);
-    assert_eq!(judged(&gate, &vec![counts(60); 10]).result, GateResult::Fail);
-    assert_eq!(judged(&gate, &[vec![counts(6); 10], vec![unreadable()]].concat()).result, GateResult::Hold);
+    assert_eq!(verdict_over(&gate, &vec![counts(6); 10]).result, GateResult::Pass);
+    assert_eq!(verdict_over(&gate, &[vec![counts(6); 10], vec![nothing()]].concat()).result, GateResult::Pass);
+    assert_eq!(verdict_over(&gate, &vec![counts(60); 10]).result, GateResult::Fail);
+    assert_eq!(verdict_over(&gate, &[vec![counts(6); 10], vec![unreadable()]].concat()).result, GateResult::Hold);
 }
 
 #[test]
-fn an_old_measurement_holds() {
-    let standing = GateContext { sides: ClusterNames { old: "a", new: "b" }, written: 10.0, advisory: None };
+fn old_measurement_does_not_pass() {
+    let context = GateContext { sides: ClusterNames { old: "a", new: "b" }, written: 10.0, advisory: None };
     let measured = [Measurement { from: at(0), to: at(60), seen: value(0.1) }];
-    assert_eq!(verdict(&most(0.5), &measured, &standing, at(200)).result, GateResult::Pass);
-    assert_eq!(verdict(&most(0.5), &measured, &standing, at(600)).result, GateResult::Hold);
+    assert_eq!(verdict(&most(0.5), &measured, &context, at(200)).result, GateResult::Pass);
+    assert_eq!(verdict(&most(0.5), &measured, &context, at(600)).result, GateResult::Hold);
 }
 
-/// Windows follow each other without gap or overlap, wait for late data, and restart after a long time without
+/// Windows are adjacent, wait until the source has complete data, and start again after a long time without
 /// measurements.
 #[test]
-fn windows_tile_the_time() {
+fn windows_are_adjacent() {
     let compare = MetricGate { delay: Duration::from_secs(20), ..gate(GateCondition::Share { tolerance: 2.0 }) };
     let span = |last: Option<i64>, now: i64| {
         let last = last.map(|to| Measurement { from: at(to - 60), to: at(to), seen: nothing() });
@@ -134,9 +140,9 @@ fn windows_tile_the_time() {
     assert!(asked(None, 1000) && !asked(Some(1000), 1059) && asked(Some(1000), 1060));
 }
 
-/// CloudWatch counts in full minutes.
+/// CloudWatch counts in full minutes, so windows of CloudWatch begin at a full minute.
 #[test]
-fn cloud_watch_is_asked_for_whole_minutes() {
+fn cloud_watch_windows_are_full_minutes() {
     let source = MetricSource::CloudWatch(crate::plan::model::metric::CloudWatch::default());
     let gate = MetricGate { source, delay: Duration::from_mins(3), ..gate(GateCondition::Share { tolerance: 2.0 }) };
     let span = |last: Option<&Measurement>, now| {
@@ -145,6 +151,6 @@ fn cloud_watch_is_asked_for_whole_minutes() {
     };
     assert_eq!(span(None, 1259), None);
     assert_eq!(span(None, 1260), Some((1020, 1080)));
-    let (from, to) = span(None, 100_007).expect("it is late");
+    let (from, to) = span(None, 100_007).expect("a late measurement must be due");
     assert!(from % 60 == 0 && to - from == 60 && to <= 100_007 - 180, "{from} {to}");
 }

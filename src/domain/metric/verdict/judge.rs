@@ -1,4 +1,4 @@
-//! Turns windows into a verdict and a sentence that gives the reason.
+//! Converts windows to a verdict with a reason.
 
 use std::time::Duration;
 
@@ -12,30 +12,31 @@ use crate::plan::model::metric::{ErrorRate, Latency};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum GateResult {
-    /// `pass`: a raise may happen.
+    /// The result `pass`: a raise is allowed.
     Pass,
-    /// `hold`: no verdict yet, or unknown. Nothing is raised, and nothing is rolled back.
+    /// The result `hold`: there is no verdict yet, or the result is unknown. No raise is allowed, and no rollback
+    /// starts.
     Hold,
-    /// `fail`: the new cluster must not keep the traffic.
+    /// The result `fail`: the new cluster must not keep the traffic.
     Fail,
 }
 
-/// A result with its reason.
+/// The result of a gate with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// The result.
+    /// The result of the gate.
     pub result: GateResult,
-    /// The reason, a sentence with the numbers.
+    /// The reason of the result, with numbers.
     pub why: String,
 }
 
 impl Verdict {
-    /// A raise may happen.
+    /// Creates a verdict that allows a raise.
     pub fn pass(why: impl Into<String>) -> Self {
         Self { result: GateResult::Pass, why: why.into() }
     }
 
-    /// No verdict yet, or unknown.
+    /// Creates a verdict without a result yet, or with an unknown result.
     pub fn hold(why: impl Into<String>) -> Self {
         Self { result: GateResult::Hold, why: why.into() }
     }
@@ -46,22 +47,23 @@ impl Verdict {
     }
 }
 
-/// A rollback needs at least this many bad windows: one burst is not a trend.
+/// Minimum number of bad windows for a rollback, so that one burst of errors is not enough.
 pub const MIN_BAD_WINDOWS: u32 = 3;
 
-/// Number of the latest requests to the new cluster of which more than half must fail for an immediate rollback.
+/// The number of latest requests to the new cluster, more than half of which must fail for an immediate rollback.
 pub const FLOOR_REQUESTS: u64 = 20;
 
 /// The names of the two clusters in the plan, for messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClusterNames<'a> {
-    /// The old cluster.
+    /// The name of the old cluster.
     pub old: &'a str,
-    /// The new cluster.
+    /// The name of the new cluster.
     pub new: &'a str,
 }
 
-/// Judges error rates by the windows since the present shares were written, oldest first, each `length` long.
+/// Returns the verdict on the error rates in the windows since the current shares were written, oldest first, each
+/// `length` long.
 pub fn judge_error_rates(
     rule: &ErrorRate,
     min_requests: u64,
@@ -73,7 +75,7 @@ pub fn judge_error_rates(
     for window in windows {
         rates.add(*window);
     }
-    let told = describe_rates(&rates, sides);
+    let rates_text = describe_rates(&rates, sides);
     if let Some(worst) = failing_requests(windows) {
         let Window { old, new } = worst;
         let last = format!("{} fails {} of the last {} requests", sides.new, new.errors, new.requests);
@@ -88,7 +90,7 @@ pub fn judge_error_rates(
     if evidence >= needed && rates.bad >= MIN_BAD_WINDOWS {
         let odds = evidence.min(20.0).exp();
         return Verdict::fail(format!(
-            "{told}: more than {} times the old error rate with odds of {odds:.0} to 1, in {} bad windows",
+            "{rates_text}: more than {} times the old error rate with odds of {odds:.0} to 1, in {} bad windows",
             rule.ratio, rates.bad
         ));
     }
@@ -102,11 +104,11 @@ pub fn judge_error_rates(
         ));
     }
     if rates.old.requests == 0 {
-        return Verdict::hold(format!("{} has no requests to compare with", sides.old));
+        return Verdict::hold(format!("cluster {} has no requests to compare with", sides.old));
     }
     if baked < rule.min_bake {
         let (seen, wanted) = (baked.as_secs(), rule.min_bake.as_secs());
-        return Verdict::hold(format!("{told}; compared for {seen}s of the {wanted}s that a verdict needs"));
+        return Verdict::hold(format!("{rates_text}; compared for {seen}s of the {wanted}s that a verdict needs"));
     }
     let most = bound::max_difference(rates.old, rates.new);
     let bounds = format!(
@@ -115,14 +117,14 @@ pub fn judge_error_rates(
         rule.max_difference * 100.0
     );
     if most <= rule.max_difference {
-        Verdict::pass(format!("{told}: {bounds}"))
+        Verdict::pass(format!("{rates_text}: {bounds}"))
     } else {
-        Verdict::hold(format!("{told}: {bounds}"))
+        Verdict::hold(format!("{rates_text}: {bounds}"))
     }
 }
 
-/// Returns the latest windows that together have [`FLOOR`] requests to the new cluster, if more than half of those
-/// requests fail.
+/// Returns the sum of the latest windows that together have [`FLOOR_REQUESTS`] requests to the new cluster, if more
+/// than half of these requests fail.
 fn failing_requests(windows: &[Window]) -> Option<Window> {
     let mut latest = Window::default();
     for window in windows.iter().rev() {
@@ -145,8 +147,8 @@ fn describe_rates(rates: &RateTest, sides: ClusterNames<'_>) -> String {
     format!("{}, {}", side(sides.new, rates.new), side(sides.old, rates.old))
 }
 
-/// Judges latencies by the quantiles of the windows since the present shares were written, oldest first: (old, new), in
-/// seconds.
+/// Returns the verdict on the latencies in the windows since the current shares were written, oldest first. Each window
+/// is a pair of quantiles in seconds: (old cluster, new cluster).
 pub fn judge_latencies(rule: &Latency, windows: &[(f64, f64)], sides: ClusterNames<'_>) -> Verdict {
     let differences: Vec<f64> = windows.iter().map(|(old, new)| new - rule.ratio * old).collect();
     let Some(ranked) = ranks::judge(&differences, rule.alpha) else {
@@ -174,8 +176,8 @@ pub fn judge_latencies(rule: &Latency, windows: &[(f64, f64)], sides: ClusterNam
     ))
 }
 
-/// Compares the new cluster's share of the requests with the share as written, in percent. It never fails, because a
-/// wrong share is not a fault of the new cluster.
+/// Returns the verdict on the new cluster's share of the requests, compared with the share in the written weights. The
+/// verdict is never `fail`, because a wrong share is not a fault of the new cluster.
 pub fn judge_share(
     tolerance: f64,
     min_requests: u64,
@@ -196,13 +198,14 @@ pub fn judge_share(
     let part = RequestCount { requests, errors: all.new.requests };
     let (low, high) = bound::wilson_interval(part);
     let (seen, low, high) = (part.rate() * 100.0, low * 100.0, high * 100.0);
-    let told = format!("{} got {seen:.1} % of {requests} requests; the written share is {written:.1} %", sides.new);
-    // With few requests, chance alone may exceed the tolerance: only a deviation that chance does not explain counts.
-    let right = low - tolerance <= written && written <= high + tolerance;
+    let share_text =
+        format!("{} got {seen:.1} % of {requests} requests; the written share is {written:.1} %", sides.new);
+    // With few requests, chance alone may exceed the tolerance. Only a deviation that chance cannot explain counts.
+    let within_tolerance = low - tolerance <= written && written <= high + tolerance;
     match advisory {
-        _ if right => Verdict::pass(told),
-        Some(why) => Verdict::pass(format!("{told}; this does not count here: {why}")),
-        None => Verdict::hold(told),
+        _ if within_tolerance => Verdict::pass(share_text),
+        Some(why) => Verdict::pass(format!("{share_text}; this does not count here: {why}")),
+        None => Verdict::hold(share_text),
     }
 }
 
@@ -224,25 +227,29 @@ mod tests {
     }
 
     #[test]
-    fn every_verdict_says_why() {
-        let said = |windows: &[Pair], call: GateResult, words: &str| {
+    fn every_verdict_has_a_reason() {
+        let assert_verdict = |windows: &[Pair], call: GateResult, words: &str| {
             let verdict = judged(windows);
             assert!(verdict.result == call && verdict.why.contains(words), "{verdict:?}");
         };
-        said(&[], GateResult::Hold, "b has answered 0 of the 100 requests");
-        said(&[((0, 0), (0, 0)); 30], GateResult::Hold, "0 of the 100");
-        said(&[((540, 5), (60, 0)); 3], GateResult::Hold, "compared for 180s of the 300s");
-        said(&[((0, 0), (600, 6)); 10], GateResult::Hold, "a has no requests to compare with");
-        said(&[((54, 0), (6, 0)); 20], GateResult::Hold, "are allowed");
-        said(&[((5400, 54), (600, 6)); 10], GateResult::Pass, "up to 0.30 percentage points higher");
-        said(&[((540, 5), (60, 6)); 5], GateResult::Fail, "to 1, in 5 bad windows");
-        said(&[((540, 5), (60, 0)), ((540, 5), (60, 40))], GateResult::Fail, "b fails 40 of the last 60 requests");
-        said(&[((540, 400), (60, 40))], GateResult::Hold, "and so does a");
-        said(&[((540, 5), (19, 19))], GateResult::Hold, "19 of the 100");
+        assert_verdict(&[], GateResult::Hold, "b has answered 0 of the 100 requests");
+        assert_verdict(&[((0, 0), (0, 0)); 30], GateResult::Hold, "0 of the 100");
+        assert_verdict(&[((540, 5), (60, 0)); 3], GateResult::Hold, "compared for 180s of the 300s");
+        assert_verdict(&[((0, 0), (600, 6)); 10], GateResult::Hold, "cluster a has no requests to compare with");
+        assert_verdict(&[((54, 0), (6, 0)); 20], GateResult::Hold, "are allowed");
+        assert_verdict(&[((5400, 54), (600, 6)); 10], GateResult::Pass, "up to 0.30 percentage points higher");
+        assert_verdict(&[((540, 5), (60, 6)); 5], GateResult::Fail, "to 1, in 5 bad windows");
+        assert_verdict(
+            &[((540, 5), (60, 0)), ((540, 5), (60, 40))],
+            GateResult::Fail,
+            "b fails 40 of the last 60 requests",
+        );
+        assert_verdict(&[((540, 400), (60, 40))], GateResult::Hold, "and so does a");
+        assert_verdict(&[((540, 5), (19, 19))], GateResult::Hold, "19 of the 100");
     }
 
     #[test]
-    fn a_share_is_what_requests_show() {
+    fn share_verdict_follows_the_requests() {
         let windows = |new: u64| {
             vec![
                 Window {
@@ -258,11 +265,15 @@ mod tests {
         assert!(
             judge(50, 20.0, Some("clients are sticky")).why.ends_with("this does not count here: clients are sticky")
         );
-        assert_eq!(judge_share(2.0, 500, &[], 20.0, None, SIDES).result, GateResult::Hold, "no data never promotes");
+        assert_eq!(
+            judge_share(2.0, 500, &[], 20.0, None, SIDES).result,
+            GateResult::Hold,
+            "without requests the gate must not pass"
+        );
     }
 
     #[test]
-    fn latencies_by_the_median() {
+    fn latency_verdict_uses_the_median() {
         let rule = Latency { ratio: 1.2, alpha: 0.01 };
         let call = |new: f64, windows: usize| judge_latencies(&rule, &vec![(0.1, new); windows], SIDES).result;
         assert_eq!(

@@ -1,7 +1,8 @@
-//! The statistics of metric gates, as pure functions: a sequential test of error rates, a rank test of latencies.
+//! Implements the statistics of metric gates as pure functions: a sequential test of error rates, and a rank test of
+//! latencies.
 //!
-//! A window holds what was counted between two readings while the shares did not change. When the shares change, all
-//! windows are discarded.
+//! A window has the counts between two readings while the shares did not change. When the shares change, all windows
+//! are discarded.
 
 pub mod bound;
 pub mod judge;
@@ -10,19 +11,19 @@ pub mod rates;
 
 use serde::{Deserialize, Serialize};
 
-/// Requests of one cluster in a period, and how many of them failed.
+/// The number of requests to one cluster in a period, and the number of failed requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestCount {
-    /// All.
+    /// The number of all requests.
     pub requests: u64,
-    /// Failed; never more than `requests`.
+    /// The number of failed requests; never more than `requests`.
     #[serde(default)]
     pub errors: u64,
 }
 
 impl RequestCount {
-    /// Returns the sum of both.
+    /// Returns the sum of two counts.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -31,7 +32,7 @@ impl RequestCount {
         }
     }
 
-    /// Returns the fraction that failed, 0–1; 0 without requests.
+    /// Returns the fraction of failed requests, 0–1; 0 without requests.
     pub fn rate(self) -> f64 {
         if self.requests == 0 { 0.0 } else { self.failed() / self.all() }
     }
@@ -51,8 +52,8 @@ impl RequestCount {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Window {
-    /// Of the old cluster.
+    /// The counts of the old cluster.
     pub old: RequestCount,
-    /// Of the new cluster.
+    /// The counts of the new cluster.
     pub new: RequestCount,
 }

@@ -1,44 +1,45 @@
 //! Compares error rates of the old and the new cluster with a test that may be evaluated after every window.
 //!
-//! Given the number of errors of both clusters in a window, the new cluster's fraction of them is binomial. While its
-//! error rate is at most `ratio` times the old one (the null hypothesis), that fraction is at most ratio·n / (ratio·n +
-//! N), for n requests to the new cluster and N to the old. A bet on a larger ratio is a likelihood ratio: on average,
-//! its wealth does not grow under the null hypothesis, so a mixture of such bets is an e-process. By Ville's inequality
-//! it ever reaches 1/α with a probability of at most α, however often it is evaluated. No bet is placed on a smaller
-//! ratio, so a new cluster that is better is never rejected. (Errors are assumed to be rare, as in a Poisson process;
-//! if they are not, the true distribution is narrower.)
+//! For a given number of errors in a window, the number of errors of the new cluster has a binomial distribution. Under
+//! the null hypothesis, the error rate of the new cluster is at most `ratio` times the old error rate. Then the
+//! expected fraction of errors of the new cluster is at most ratio·n / (ratio·n + N), for n requests to the new cluster
+//! and N to the old cluster. A bet on a larger ratio is a likelihood ratio. Under the null hypothesis, the wealth of a
+//! bet does not grow on average, so a mixture of bets is an e-process. By Ville's inequality, the mixture ever reaches
+//! 1/α with a probability of at most α, however often the test is evaluated. The test never bets on a smaller ratio, so
+//! it never rejects a new cluster that is better. (The test assumes that errors are rare, as in a Poisson process. If
+//! errors are frequent, the true distribution is narrower.)
 //!
-//! Errors also come in bursts; then they are not independent. The correlation of two requests in one window is
-//! estimated for each cluster, with and without the present window, and the larger estimate reduces the bets: a
-//! likelihood ratio to a power below one gains no more on average. The smaller of the two gains counts.
+//! Errors may also come in bursts and are then not independent. The test estimates the correlation of two requests in
+//! one window for each cluster, with and without the current window. The larger estimate reduces the bets, because a
+//! power below one of a likelihood ratio does not gain more on average. The smaller of the two gains is used.
 
 use super::{RequestCount, Window};
 
-/// Number of ratios to bet on.
+/// The number of ratios to bet on.
 const BET_COUNT: u32 = 24;
 
-/// Minimum number of windows for an estimate of their spread.
+/// Minimum number of windows for an estimate of the variation between windows.
 const MIN_SPREAD_WINDOWS: u32 = 3;
 
-/// The error rates over the windows since the present shares were written.
+/// The test of the error rates in the windows since the current shares were written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RateTest {
     ratio: f64,
-    /// Logarithm of the wealth of each bet.
+    /// The logarithm of the wealth of each bet.
     wealth: Vec<f64>,
-    /// All requests to the old cluster.
+    /// The sum of all requests to the old cluster.
     pub old: RequestCount,
-    /// All requests to the new cluster.
+    /// The sum of all requests to the new cluster.
     pub new: RequestCount,
-    /// Windows with requests to both clusters.
+    /// The number of windows with requests to both clusters.
     pub windows: u32,
-    /// Windows that were worse than allowed and added evidence.
+    /// The number of windows in which the new cluster was worse than allowed and that added evidence.
     pub bad: u32,
     spread: (Spread, Spread),
 }
 
 impl RateTest {
-    /// No windows yet. The new error rate may be `ratio` times the old one; `ratio` is above 0.
+    /// Creates a test without windows. The new error rate may be `ratio` times the old error rate; `ratio` is above 0.
     pub fn new(ratio: f64) -> Self {
         let wealth = vec![0.0; BET_COUNT as usize];
         Self {
@@ -52,7 +53,7 @@ impl RateTest {
         }
     }
 
-    /// Adds a window.
+    /// Adds a window to the test.
     pub fn add(&mut self, window: Window) {
         if window.new.requests > 0 && window.old.requests > 0 {
             self.bet_on(window);
@@ -77,8 +78,8 @@ impl RateTest {
         self.bad += u32::from(worse && self.evidence() > before.0);
     }
 
-    /// Logarithm of the evidence that the new cluster's error rate is higher than allowed. If it is not, this ever
-    /// reaches ln(1/α) with a probability of at most α.
+    /// Returns the logarithm of the evidence that the new cluster's error rate is higher than allowed. If the error
+    /// rate is not higher, the result ever reaches ln(1/α) with a probability of at most α.
     pub fn evidence(&self) -> f64 {
         let most = self.wealth.iter().copied().fold(f64::MIN, f64::max);
         most + (self.wealth.iter().map(|w| (w - most).exp()).sum::<f64>() / f64::from(BET_COUNT)).ln()
@@ -89,33 +90,33 @@ impl RateTest {
     }
 }
 
-/// Returns the ratio of a bet, above `allowed`. The fractions of errors that the null hypothesis explains are spread
+/// Returns the ratio of a bet, which is above `allowed`. The quotients of `allowed` and the ratios are distributed
 /// evenly from 0 to 1, which is a Beta(1, 1) mixture.
 fn bet_ratio(allowed: f64, index: u32) -> f64 {
     allowed * f64::from(BET_COUNT) / (f64::from(index) + 0.5)
 }
 
-/// Returns what a window adds to the logarithm of a bet's wealth.
+/// Returns the amount that a window adds to the logarithm of a bet's wealth.
 fn gain(allowed: f64, claimed: f64, old: RequestCount, new: RequestCount) -> f64 {
     let part = |ratio: f64| ratio * new.all() / (ratio * new.all() + old.all());
     let (null, claim) = (part(allowed), part(claimed));
     new.failed() * (claim / null).ln() + old.failed() * ((1.0 - claim) / (1.0 - null)).ln()
 }
 
-/// Returns the factor, at least 1, by which the variance of the difference between the clusters exceeds that of
-/// independent errors, in a window with this many requests to the old and the new cluster.
+/// Returns the factor, at least 1, by which correlated errors increase the variance of the difference between the
+/// clusters, compared with independent errors, in a window with these numbers of requests.
 fn inflation(correlation: f64, old: f64, new: f64) -> f64 {
     let of = |requests: f64| 1.0 + (requests - 1.0).max(0.0) * correlation;
     (of(new) + new / old * of(old)) / (1.0 + new / old)
 }
 
-/// How much a cluster's errors vary from window to window.
+/// Statistics of how much a cluster's errors vary between windows.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Spread {
     windows: u32,
     total: RequestCount,
-    /// Sums over the windows of requests², errors², errors × requests, from which squared deviations from any rate
-    /// follow.
+    /// The sums of requests², errors², and errors × requests over all windows. They give the squared deviation from any
+    /// rate.
     sums: (f64, f64, f64),
 }
 
@@ -127,14 +128,14 @@ impl Spread {
         self.sums = (self.sums.0 + n * n, self.sums.1 + k * k, self.sums.2 + k * n);
     }
 
-    /// Correlation of the errors of two requests within a window, 0–1, by the method of moments.
+    /// Estimates the correlation of the errors of two requests in one window, 0–1, by the method of moments.
     fn correlation(&self) -> f64 {
         let (rate, requests, (n2, k2, kn)) = (self.total.rate(), self.total.all(), self.sums);
         let pairs = n2 - requests;
         if self.windows < MIN_SPREAD_WINDOWS || rate <= 0.0 || rate >= 1.0 || pairs <= 0.0 {
             return 0.0;
         }
-        // The rate comes from the same windows, which makes the deviations smaller by those of one window.
+        // The rate is estimated from the same windows, which makes the deviations too small by the factor (w - 1) / w.
         let deviations =
             (k2 - 2.0 * rate * kn + rate * rate * n2) * f64::from(self.windows) / f64::from(self.windows - 1);
         ((deviations / (rate * (1.0 - rate)) - requests) / pairs).clamp(0.0, 1.0)
@@ -157,21 +158,27 @@ mod tests {
     }
 
     #[test]
-    fn evidence_grows_with_a_worse_side_and_only_with_that() {
+    fn evidence_grows_only_if_the_new_cluster_is_worse() {
         let worse = after(5, window((540, 5), (60, 6)));
         assert!(worse.evidence() > 100f64.ln() && worse.bad == 5, "{}", worse.evidence());
         for fine in [window((540, 5), (60, 0)), window((540, 5), (60, 1)), window((540, 54), (60, 2))] {
             let rates = after(30, fine);
             assert!(rates.evidence() < 1.0, "{fine:?}: {}", rates.evidence());
         }
-        assert!(after(30, window((540, 0), (60, 0))).evidence().abs() < 1e-9, "nothing says nothing");
-        assert!(after(30, window((0, 0), (60, 60))).evidence().abs() < 1e-9, "there is nothing to compare with");
+        assert!(
+            after(30, window((540, 0), (60, 0))).evidence().abs() < 1e-9,
+            "windows without errors must add no evidence"
+        );
+        assert!(
+            after(30, window((0, 0), (60, 60))).evidence().abs() < 1e-9,
+            "windows without requests to the old cluster must add no evidence"
+        );
     }
 
-    /// The wealth of every bet, and so of the mixture, is exactly 1 on average at the edge of the null hypothesis, and
-    /// less within it, over all outcomes of one window.
+    /// The average wealth of every bet over all outcomes of one window is exactly 1 at the edge of the null hypothesis,
+    /// and less than 1 within the null hypothesis. The same applies to the mixture.
     #[test]
-    fn a_bet_is_fair_at_the_edge_of_the_null_and_unfair_within_it() {
+    fn bets_do_not_gain_on_average_under_the_null_hypothesis() {
         let (old, new, errors) = (540.0, 60.0, 8);
         let expected = |true_ratio: f64| -> f64 {
             let part = true_ratio * new / (true_ratio * new + old);
@@ -192,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn one_burst_is_less_evidence_than_the_same_errors_spread() {
+    fn one_burst_is_less_evidence_than_the_same_errors_in_many_windows() {
         let mut burst = after(9, window((540, 2), (60, 0)));
         burst.add(window((540, 2), (60, 12)));
         let mut spread = RateTest::new(1.5);
