@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cutover::adapter::calls::CallOutcome;
-use cutover::adapter::telemetry::Dialect;
+use cutover::adapter::telemetry::MetricsFormat;
 use cutover::app::telemetry::metrics::{RunMetrics, text};
 use cutover::domain::health::HealthCounts;
 use cutover::domain::metric::verdict::judge::GateResult;
@@ -47,9 +47,12 @@ pub fn gauges() -> RunMetrics {
 
 #[test]
 fn a_run_as_metrics() {
-    let page = text(&gauges(), Dialect::OpenMetrics)
+    let page = text(&gauges(), MetricsFormat::OpenMetrics)
         .replace(&format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), "version=\"VERSION\"");
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(page) });
     let samples = |page: &str| page.lines().filter(|l| !l.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(samples(&text(&gauges(), Dialect::Prometheus)), samples(&text(&gauges(), Dialect::OpenMetrics)));
+    assert_eq!(
+        samples(&text(&gauges(), MetricsFormat::Prometheus)),
+        samples(&text(&gauges(), MetricsFormat::OpenMetrics))
+    );
 }

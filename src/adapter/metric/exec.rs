@@ -1,6 +1,7 @@
-//! A gate source that is a command: its exit code and its JSON on stdout. It has no shell, no input and a time limit.
+//! A metric source that runs a command and reads the exit code and JSON from standard output. The command has no shell,
+//! no input and a time limit.
 //!
-//! Judging the result must not be added here.
+//! Do not judge the result here.
 
 use serde::Deserialize;
 
@@ -11,7 +12,7 @@ use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::domain::metric::verdict::RequestCount;
 use crate::plan::model::metric::{GateCondition, MetricCommand};
 
-/// The output of a command.
+/// The JSON output of a command.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ExecOutput {
@@ -21,7 +22,7 @@ struct ExecOutput {
     new: Option<SideOutput>,
 }
 
-/// The numbers of one side.
+/// The numbers of one cluster in the output.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(default)]
 struct SideOutput {
@@ -30,8 +31,8 @@ struct SideOutput {
     latency: Option<f64>,
 }
 
-/// Runs the command and returns its observation.
-pub async fn ask(source: &MetricCommand, question: &MeasurementRequest) -> MeasuredValue {
+/// Runs the command and returns the measured value.
+pub async fn measure(source: &MetricCommand, question: &MeasurementRequest) -> MeasuredValue {
     let argv: Vec<String> = source.command.iter().map(|word| fill(word, question, &question.new.cluster)).collect();
     let variables = vec![
         ("CUTOVER_GATE", question.gate.name.clone()),
@@ -41,14 +42,14 @@ pub async fn ask(source: &MetricCommand, question: &MeasurementRequest) -> Measu
         ("CUTOVER_UNTIL", question.to.to_string()),
     ];
     match command::run(CommandLine { argv: &argv, variables, input: String::new(), timeout: source.timeout }).await {
-        Ok((code, stdout)) => seen(&question.gate.condition, code, &stdout),
+        Ok((code, stdout)) => value_from_output(&question.gate.condition, code, &stdout),
         Err(why) => unreadable(why),
     }
 }
 
-fn seen(judge: &GateCondition, code: i32, stdout: &[u8]) -> MeasuredValue {
-    let said = serde_json::from_slice::<ExecOutput>(stdout).ok();
-    let message = said.as_ref().and_then(|s| s.message.as_deref()).map(clipped);
+fn value_from_output(judge: &GateCondition, code: i32, stdout: &[u8]) -> MeasuredValue {
+    let output = serde_json::from_slice::<ExecOutput>(stdout).ok();
+    let message = output.as_ref().and_then(|s| s.message.as_deref()).map(clipped);
     if *judge == GateCondition::State {
         return MeasuredValue::State {
             well: code == 0,
@@ -58,21 +59,21 @@ fn seen(judge: &GateCondition, code: i32, stdout: &[u8]) -> MeasuredValue {
     if code != 0 {
         return unreadable(message.unwrap_or_else(|| format!("exit code {code}")));
     }
-    let Some(said) = said else { return unreadable("its output is not a JSON object") };
+    let Some(output) = output else { return unreadable("the output of the command is not a JSON object") };
     let nothing = |what: &str| MeasuredValue::Nothing {
-        message: message.clone().unwrap_or_else(|| format!("its output has no {what}")),
+        message: message.clone().unwrap_or_else(|| format!("the output of the command has no {what}")),
     };
     let count = |half: SideOutput| RequestCount { requests: half.requests, errors: half.errors.min(half.requests) };
     match judge {
-        GateCondition::ErrorRate(_) | GateCondition::Share { .. } => match (said.old, said.new) {
+        GateCondition::ErrorRate(_) | GateCondition::Share { .. } => match (output.old, output.new) {
             (Some(old), Some(new)) => MeasuredValue::Counts { old: count(old), new: count(new) },
             _ => nothing("`old` and `new`"),
         },
-        GateCondition::Latency(_) => match (said.old.and_then(|h| h.latency), said.new.and_then(|h| h.latency)) {
+        GateCondition::Latency(_) => match (output.old.and_then(|h| h.latency), output.new.and_then(|h| h.latency)) {
             (Some(old), Some(new)) => MeasuredValue::Latencies { old, new },
-            _ => nothing("`latency` of both sides"),
+            _ => nothing("`latency` of both clusters"),
         },
-        GateCondition::Condition { .. } | GateCondition::State => said
+        GateCondition::Condition { .. } | GateCondition::State => output
             .value
             .filter(|v| v.is_finite())
             .map_or_else(|| nothing("`value`"), |value| MeasuredValue::Value { value }),

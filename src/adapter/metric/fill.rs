@@ -1,10 +1,10 @@
-//! Fills in the `{{…}}` in texts of a gate. Other placeholders of a plan must not be added here.
+//! Replaces the `{{…}}` placeholders in the texts of a gate. Do not add other placeholders of a plan.
 
 use crate::domain::metric::gate::MeasurementRequest;
 use crate::plan::model::metric::GateScope;
 use crate::plan::template;
 
-/// Replaces `{{cluster}}`, `{{workload}}` and `{{window}}` for one side of a question.
+/// Replaces `{{cluster}}`, `{{workload}}` and `{{window}}` for one cluster of a measurement.
 pub fn fill(text: &str, question: &MeasurementRequest, cluster: &str) -> String {
     template::fill(text, |name| match (name, &question.gate.scope) {
         ("cluster", _) => Some(cluster.to_owned()),

@@ -1,4 +1,4 @@
-//! A gate source that reads the workloads of a cluster: whether they are rolled out and every pod is ready.
+//! A metric source that reads the workloads of a cluster: whether they are rolled out and every pod is ready.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::plan::model::metric::GateScope;
 use crate::plan::model::{ClusterName, ServiceRef};
 
 /// Reads the workloads of the new cluster.
-pub async fn ask(
+pub async fn measure(
     clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
     services: &BTreeMap<String, BTreeMap<ClusterName, ServiceRef>>,
     max_restarts: Option<u32>,
@@ -32,7 +32,7 @@ pub async fn ask(
         match view {
             Err(why) => return unreadable(why),
             Ok(view) => {
-                if let Some(message) = trouble(&view, max_restarts, question) {
+                if let Some(message) = workload_problem(&view, max_restarts, question) {
                     return MeasuredValue::State { well: false, message: format!("{workload} in {name}: {message}") };
                 }
                 pods += view.pods.len();
@@ -48,18 +48,18 @@ pub async fn ask(
     }
 }
 
-/// The problems of a workload.
-fn trouble(view: &WorkloadView, max_restarts: Option<u32>, question: &MeasurementRequest) -> Option<String> {
+/// Returns the first problem of a workload; `None`: the workload is rolled out and ready.
+fn workload_problem(view: &WorkloadView, max_restarts: Option<u32>, question: &MeasurementRequest) -> Option<String> {
     if view.service.is_none() {
-        return Some("its Service does not exist".into());
+        return Some("the Service does not exist".into());
     }
     if view.pods.is_empty() {
-        return Some("no pods".into());
+        return Some("the Service selects no pods".into());
     }
     if let Some(owner) =
         view.owners.iter().find(|o| o.ready < o.replicas || o.updated.is_some_and(|updated| updated < o.replicas))
     {
-        let updated = owner.updated.map_or(String::new(), |n| format!(", {n} of the present version"));
+        let updated = owner.updated.map_or(String::new(), |n| format!(", {n} of the current version"));
         return Some(format!(
             "{} {} has {} of {} pods ready{updated}",
             owner.kind, owner.name, owner.ready, owner.replicas
@@ -75,5 +75,5 @@ fn trouble(view: &WorkloadView, max_restarts: Option<u32>, question: &Measuremen
     let restarts: u32 = view.pods.iter().filter(restarted).map(|p| p.restarts).sum();
     max_restarts
         .filter(|most| restarts > *most)
-        .map(|most| format!("{restarts} restarts of pods that restarted lately, {most} are allowed"))
+        .map(|most| format!("pods that restarted in the window have {restarts} restarts; at most {most} are allowed"))
 }

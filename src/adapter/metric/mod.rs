@@ -1,6 +1,6 @@
-//! The sources of metric gates: Prometheus, CloudWatch, HTTP probes, commands, workloads of a cluster.
+//! The sources of metric gates: Prometheus, CloudWatch, HTTP probes, commands, and workloads of a cluster.
 //!
-//! Verdicts must not be added here.
+//! Do not judge values here.
 
 mod exec;
 mod fill;
@@ -26,17 +26,17 @@ use crate::port::{Cluster, Metrics};
 use crate::adapter::aws::cloudwatch::CloudWatch;
 pub use web::{HttpClient, HttpRequest};
 
-/// The sources of a plan.
+/// The metric sources of a plan.
 pub struct Sources {
     web: HttpClient,
     cloudwatch: CloudWatch,
     clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
-    /// By workload and cluster.
+    /// The Services by workload and cluster.
     services: BTreeMap<String, BTreeMap<ClusterName, ServiceRef>>,
 }
 
 impl Sources {
-    /// The sources that the plan's gates use.
+    /// Creates the sources that the plan's gates use.
     pub fn new(plan: &Plan, config: &SdkConfig, clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>) -> Self {
         let services = plan.workloads.iter().map(|w| (w.name.clone(), w.services.clone()));
         Self {
@@ -47,16 +47,16 @@ impl Sources {
         }
     }
 
-    async fn one(&self, question: &MeasurementRequest) -> MeasuredValue {
+    async fn measure_one(&self, question: &MeasurementRequest) -> MeasuredValue {
         match &question.gate.source {
-            MetricSource::Prometheus(source) => prometheus::ask(&self.web, source, question).await,
-            MetricSource::Http(source) => probe::ask(&self.web, source, question).await,
-            MetricSource::Exec(source) => exec::ask(source, question).await,
+            MetricSource::Prometheus(source) => prometheus::measure(&self.web, source, question).await,
+            MetricSource::Http(source) => probe::measure(&self.web, source, question).await,
+            MetricSource::Exec(source) => exec::measure(source, question).await,
             MetricSource::Kubernetes { max_restarts } => {
-                kubernetes::ask(&self.clusters, &self.services, *max_restarts, question).await
+                kubernetes::measure(&self.clusters, &self.services, *max_restarts, question).await
             }
             MetricSource::CloudWatch(_) | MetricSource::CloudWatchAlarms(_) => {
-                self.cloudwatch.ask(&self.web, &[question]).await.pop().unwrap_or_else(|| unreadable("no answer"))
+                self.cloudwatch.ask(&self.web, &[question]).await.pop().unwrap_or_else(|| unreadable("no response"))
             }
         }
     }
@@ -65,7 +65,7 @@ impl Sources {
 #[async_trait]
 impl Metrics for Sources {
     async fn measure(&self, questions: &[MeasurementRequest]) -> Vec<MeasuredValue> {
-        // AWS accepts many queries in one call.
+        // CloudWatch handles many queries in one call.
         if questions.len() > 1
             && questions
                 .iter()
@@ -73,22 +73,25 @@ impl Metrics for Sources {
         {
             return self.cloudwatch.ask(&self.web, &questions.iter().collect::<Vec<_>>()).await;
         }
-        join_all(questions.iter().map(|q| self.one(q))).await
+        join_all(questions.iter().map(|q| self.measure_one(q))).await
     }
 }
 
-/// No source: for actions that need no metrics, such as a rollback.
+/// A metric source that measures nothing, for actions that need no metrics, such as a rollback.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoMetrics;
 
 #[async_trait]
 impl Metrics for NoMetrics {
     async fn measure(&self, questions: &[MeasurementRequest]) -> Vec<MeasuredValue> {
-        questions.iter().map(|_| MeasuredValue::Unreadable { message: "no metrics are read here".into() }).collect()
+        questions
+            .iter()
+            .map(|_| MeasuredValue::Unreadable { message: "this command reads no metrics".into() })
+            .collect()
     }
 }
 
-/// A text for a journal: one line of at most 200 characters, without credentials.
+/// Returns a text for a journal: one line of at most 200 characters, without credentials.
 pub(crate) fn clipped(text: &str) -> String {
     line(&redact::clean(text), 200)
 }

@@ -1,5 +1,5 @@
-//! A gate source that sends an HTTP request: whether the answer is as expected, or why not. A request without an answer
-//! is a failed probe, not an unreadable one.
+//! A metric source that sends an HTTP request and checks the response. A request without a response is a failed probe,
+//! not an unreadable source.
 
 use std::time::Instant;
 
@@ -11,10 +11,10 @@ use super::web::{HttpClient, HttpRequest};
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::plan::model::metric::Http;
 
-/// Sends the probe and returns its observation.
-pub async fn ask(web: &HttpClient, source: &Http, question: &MeasurementRequest) -> MeasuredValue {
+/// Sends the probe and returns the measured value.
+pub async fn measure(web: &HttpClient, source: &Http, question: &MeasurementRequest) -> MeasuredValue {
     let url = fill(&source.url, question, &question.new.cluster);
-    let begun = Instant::now();
+    let started_at = Instant::now();
     let (well, message) = match web
         .ask(HttpRequest {
             of: Some(("http", "probe")),
@@ -28,12 +28,14 @@ pub async fn ask(web: &HttpClient, source: &Http, question: &MeasurementRequest)
     {
         Err(why) => (false, why),
         Ok((status, _)) if status.as_u16() != source.status => {
-            (false, format!("it answers {}, and {} is expected", status.as_u16(), source.status))
+            (false, format!("the status is {}, but {} is expected", status.as_u16(), source.status))
         }
         Ok((_, body)) if !source.body.as_ref().is_none_or(|wanted| String::from_utf8_lossy(&body).contains(wanted)) => {
-            (false, format!("it answers {}, but not with the body that is expected", source.status))
+            (false, format!("the status is {}, but the body does not contain the expected text", source.status))
         }
-        Ok((status, _)) => (true, format!("it answers {} within {} ms", status.as_u16(), begun.elapsed().as_millis())),
+        Ok((status, _)) => {
+            (true, format!("responded with status {} within {} ms", status.as_u16(), started_at.elapsed().as_millis()))
+        }
     };
     MeasuredValue::State { well, message: clipped(&message) }
 }

@@ -1,4 +1,4 @@
-//! A gate source with the HTTP API of Prometheus: instant queries at the end of the question's window.
+//! A metric source that uses the HTTP API of Prometheus: instant queries at the end of the measured window.
 
 use futures::future::join;
 use http::HeaderMap;
@@ -12,49 +12,52 @@ use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::domain::metric::verdict::RequestCount;
 use crate::plan::model::metric::{GateCondition, Prometheus};
 
-const FORM: &str = "application/x-www-form-urlencoded";
+const FORM_MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 
-/// Runs the queries and returns their observation.
-pub async fn ask(web: &HttpClient, source: &Prometheus, question: &MeasurementRequest) -> MeasuredValue {
+/// Runs the queries and returns the measured value.
+pub async fn measure(web: &HttpClient, source: &Prometheus, question: &MeasurementRequest) -> MeasuredValue {
     let seen = match question.gate.condition {
-        GateCondition::ErrorRate(_) | GateCondition::Share { .. } => counts(web, source, question).await,
+        GateCondition::ErrorRate(_) | GateCondition::Share { .. } => request_counts(web, source, question).await,
         GateCondition::Latency(_) => latencies(web, source, question).await,
         GateCondition::Condition { .. } | GateCondition::State => {
             let cluster = &question.new.cluster;
             value(web, source, question, cluster, source.query.as_deref()).await.map(|found| match found {
                 Some(value) => MeasuredValue::Value { value },
-                None => nothing(cluster),
+                None => no_data(cluster),
             })
         }
     };
     seen.unwrap_or_else(unreadable)
 }
 
-async fn counts(web: &HttpClient, source: &Prometheus, question: &MeasurementRequest) -> Result<MeasuredValue, String> {
-    let side =
-        async |cluster: &str| {
-            let requests = value(web, source, question, cluster, source.requests.as_deref());
-            let errors = async {
-                match &source.errors {
-                    Some(query) if !matches!(question.gate.condition, GateCondition::Share { .. }) => {
-                        value(web, source, question, cluster, Some(query)).await
-                    }
-                    _ => Ok(None),
+async fn request_counts(
+    web: &HttpClient,
+    source: &Prometheus,
+    question: &MeasurementRequest,
+) -> Result<MeasuredValue, String> {
+    let side = async |cluster: &str| {
+        let requests = value(web, source, question, cluster, source.requests.as_deref());
+        let errors = async {
+            match &source.errors {
+                Some(query) if !matches!(question.gate.condition, GateCondition::Share { .. }) => {
+                    value(web, source, question, cluster, Some(query)).await
                 }
-            };
-            let (requests, errors) = join(requests, errors).await;
-            let requests = whole(requests?);
-            // Without errors the series does not exist.
-            Ok::<_, String>(requests.map(|requests| RequestCount {
-                requests,
-                errors: whole(errors.ok().flatten()).unwrap_or(0).min(requests),
-            }))
+                _ => Ok(None),
+            }
         };
+        let (requests, errors) = join(requests, errors).await;
+        let requests = to_count(requests?);
+        // Without errors, the series of errors does not exist.
+        Ok::<_, String>(requests.map(|requests| RequestCount {
+            requests,
+            errors: to_count(errors.ok().flatten()).unwrap_or(0).min(requests),
+        }))
+    };
     let (old, new) = join(side(&question.old.cluster), side(&question.new.cluster)).await;
     Ok(match (old?, new?) {
-        // A side without data may have no traffic; then there is nothing to compare.
-        (None, None) => nothing("either cluster"),
-        (_, None) => nothing(&question.new.cluster),
+        // A cluster without data may have no traffic. Then there is nothing to compare.
+        (None, None) => no_data("either cluster"),
+        (_, None) => no_data(&question.new.cluster),
         (old, Some(new)) => MeasuredValue::Counts { old: old.unwrap_or_default(), new },
     })
 }
@@ -68,21 +71,21 @@ async fn latencies(
     let (old, new) = join(side(&question.old.cluster), side(&question.new.cluster)).await;
     Ok(match (old?, new?) {
         (Some(old), Some(new)) => MeasuredValue::Latencies { old, new },
-        (None, _) => nothing(&question.old.cluster),
-        _ => nothing(&question.new.cluster),
+        (None, _) => no_data(&question.old.cluster),
+        _ => no_data(&question.new.cluster),
     })
 }
 
-fn nothing(of: &str) -> MeasuredValue {
-    MeasuredValue::Nothing { message: format!("the query finds nothing of {of}") }
+fn no_data(of: &str) -> MeasuredValue {
+    MeasuredValue::Nothing { message: format!("the query returned no data for {of}") }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped; what a rate extrapolates is no whole number
-fn whole(value: Option<f64>) -> Option<u64> {
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped; an extrapolated rate is not a whole number
+fn to_count(value: Option<f64>) -> Option<u64> {
     value.map(|v| v.round().clamp(0.0, 1e15) as u64)
 }
 
-/// Runs a query. Returns its number; `None`: no data.
+/// Runs a query. Returns the number in the response; `None`: no data.
 async fn value(
     web: &HttpClient,
     source: &Prometheus,
@@ -92,28 +95,34 @@ async fn value(
 ) -> Result<Option<f64>, String> {
     let query = fill(query.unwrap_or_default(), question, cluster);
     let url = format!("{}/api/v1/query", fill(&source.address, question, cluster));
-    let form =
-        format!("query={}&time={}.{:03}", encoded(&query), question.to.as_second(), question.to.subsec_millisecond());
+    let form = format!(
+        "query={}&time={}.{:03}",
+        percent_encode(&query),
+        question.to.as_second(),
+        question.to.subsec_millisecond()
+    );
     let (status, body) = web
         .ask(HttpRequest {
             of: Some(("prometheus", "query")),
             url: &url,
-            post: Some((FORM, form)),
+            post: Some((FORM_MEDIA_TYPE, form)),
             headers: &source.headers,
             more: HeaderMap::new(),
             timeout: source.timeout,
         })
         .await?;
     let Ok(answer) = serde_json::from_slice::<Value>(&body) else {
-        return Err(format!("{url} answers {status}, which is no answer of a Prometheus"));
+        return Err(format!("{url} responded with {status}, but not with JSON as Prometheus does"));
     };
-    read(&answer).map_err(|why| format!("{status}: {why}"))
+    number_in(&answer).map_err(|why| format!("{status}: {why}"))
 }
 
-/// The number in an answer; `None`: no data.
-fn read(answer: &Value) -> Result<Option<f64>, String> {
+/// Returns the number in a response; `None`: no data.
+fn number_in(answer: &Value) -> Result<Option<f64>, String> {
     if answer["status"] != "success" {
-        return Err(clipped(answer["error"].as_str().unwrap_or("no success, and no error either")));
+        return Err(clipped(
+            answer["error"].as_str().unwrap_or("the response of Prometheus has neither success nor an error"),
+        ));
     }
     let data = &answer["data"];
     let pair = match data["resultType"].as_str() {
@@ -123,23 +132,26 @@ fn read(answer: &Value) -> Result<Option<f64>, String> {
             Some([one]) => &one["value"],
             Some(many) => {
                 return Err(format!(
-                    "the query finds {} series, and one is wanted: aggregate them, for example with sum()",
+                    "the query returned {} series instead of one: aggregate them, for example with sum()",
                     many.len()
                 ));
             }
-            None => return Err("an answer without a result".into()),
+            None => return Err("the response from Prometheus contains no result".into()),
         },
-        other => return Err(format!("the query gives a {}, and one number is wanted", other.unwrap_or("nothing"))),
+        other => return Err(format!("the query returned a {} instead of one number", other.unwrap_or("nothing"))),
     };
-    let number = pair[1].as_str().and_then(|text| text.parse::<f64>().ok()).ok_or("an answer without a number")?;
-    // NaN is zero divided by zero: no data.
+    let number = pair[1]
+        .as_str()
+        .and_then(|text| text.parse::<f64>().ok())
+        .ok_or("the response from Prometheus contains no number")?;
+    // NaN is zero divided by zero, so there is no data.
     Ok((!number.is_nan()).then_some(number))
 }
 
-/// RFC 3986: everything except the unreserved characters.
+/// The characters that must be percent-encoded: all except the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-fn encoded(text: &str) -> String {
+fn percent_encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
@@ -150,20 +162,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_one_number_or_none_or_why_not() {
+    fn response_is_one_number_or_no_data_or_an_error() {
         let vector = |result: Value| json!({"status": "success", "data": {"resultType": "vector", "result": result}});
-        assert_eq!(read(&vector(json!([{"metric": {}, "value": [1, "2.5"]}]))), Ok(Some(2.5)));
-        assert_eq!(read(&vector(json!([]))), Ok(None));
-        assert_eq!(read(&vector(json!([{"metric": {}, "value": [1, "NaN"]}]))), Ok(None));
+        assert_eq!(number_in(&vector(json!([{"metric": {}, "value": [1, "2.5"]}]))), Ok(Some(2.5)));
+        assert_eq!(number_in(&vector(json!([]))), Ok(None));
+        assert_eq!(number_in(&vector(json!([{"metric": {}, "value": [1, "NaN"]}]))), Ok(None));
         assert!(
-            read(&vector(json!([{"value": [1, "1"]}, {"value": [1, "1"]}]))).is_err_and(|e| e.contains("2 series"))
+            number_in(&vector(json!([{"value": [1, "1"]}, {"value": [1, "1"]}])))
+                .is_err_and(|e| e.contains("2 series"))
         );
         assert_eq!(
-            read(&json!({"status": "success", "data": {"resultType": "scalar", "result": [1, "3"]}})),
+            number_in(&json!({"status": "success", "data": {"resultType": "scalar", "result": [1, "3"]}})),
             Ok(Some(3.0))
         );
-        assert_eq!(read(&json!({"status": "error", "error": "parse error"})), Err("parse error".into()));
-        assert!(read(&json!({})).is_err());
-        assert_eq!(encoded("a{b=\"c d\"}"), "a%7Bb%3D%22c%20d%22%7D");
+        assert_eq!(number_in(&json!({"status": "error", "error": "parse error"})), Err("parse error".into()));
+        assert!(number_in(&json!({})).is_err());
+        assert_eq!(percent_encode("a{b=\"c d\"}"), "a%7Bb%3D%22c%20d%22%7D");
     }
 }

@@ -1,6 +1,6 @@
-//! A small HTTP client: one request, a bounded answer, and no header value in any message.
+//! A small HTTP client: one request, a response of limited size, and no header value in any message.
 //!
-//! Proxies and certificates are those of the network environment; they must not be configured here.
+//! Proxies and certificates come from the network environment. Do not configure them here.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::adapter::network::{Client, Network};
 use crate::base::redact;
 use crate::plan::model::metric::{Header, HeaderValue as Value};
 
-/// Limit of an answer in bytes.
-const MOST: usize = 1 << 20;
+/// The maximum size of a response, in bytes.
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// The client.
+/// A small HTTP client that opens connections on first use.
 pub struct HttpClient {
     network: Arc<Network>,
     client: OnceLock<Client<Full<Bytes>>>,
@@ -29,45 +29,45 @@ impl Default for HttpClient {
     }
 }
 
-/// A request.
+/// One HTTP request.
 pub struct HttpRequest<'a> {
-    /// Service and operation for the counters; `None`: it is not counted.
+    /// The service and the operation for the counters; `None`: the request is not counted.
     pub of: Option<(&'static str, &'a str)>,
-    /// The URL.
+    /// The URL of the request.
     pub url: &'a str,
     /// The content type and the body of a POST; `None`: a GET.
     pub post: Option<(&'static str, String)>,
-    /// Headers of the plan.
+    /// The headers from the plan.
     pub headers: &'a [Header],
-    /// Further headers.
+    /// Additional headers.
     pub more: HeaderMap,
-    /// Time for the complete exchange.
+    /// The timeout of the complete exchange.
     pub timeout: Duration,
 }
 
 impl HttpClient {
-    /// Over a network environment.
+    /// Creates a client that uses this network environment.
     pub fn over(network: Arc<Network>) -> Self {
         Self { network, client: OnceLock::new() }
     }
 
-    /// Sends a request. Returns the status and the body, or why there is no answer.
+    /// Sends a request. Returns the status and the body, or why there is no response.
     pub async fn ask(&self, ask: HttpRequest<'_>) -> Result<(StatusCode, Bytes), String> {
         let client = self.client.get_or_init(|| self.network.client());
-        let request = request(&ask)?;
+        let request = build_request(&ask)?;
         let exchange = async {
-            let response = client.request(request).await.map_err(|e| cause(&e))?;
+            let response = client.request(request).await.map_err(|e| innermost_cause(&e))?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), MOST)
+            let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES)
                 .collect()
                 .await
-                .map_err(|_| "the answer is incomplete or too long")?;
+                .map_err(|_| "the response is incomplete or longer than 1 MiB")?;
             Ok((status, body.to_bytes()))
         };
-        let begun = CallTimer::start();
+        let timer = CallTimer::start();
         let answer = tokio::time::timeout(ask.timeout, exchange).await;
         if let Some((service, operation)) = ask.of {
-            begun.finish(
+            timer.finish(
                 service,
                 operation,
                 CallOutcome::from_status(
@@ -75,11 +75,11 @@ impl HttpClient {
                 ),
             );
         }
-        answer.unwrap_or_else(|_| Err(format!("no answer within {} s", ask.timeout.as_secs_f64())))
+        answer.unwrap_or_else(|_| Err(format!("no response within {} s", ask.timeout.as_secs_f64())))
     }
 }
 
-fn request(ask: &HttpRequest<'_>) -> Result<Request<Full<Bytes>>, String> {
+fn build_request(ask: &HttpRequest<'_>) -> Result<Request<Full<Bytes>>, String> {
     let uri: Uri = ask.url.parse().map_err(|_| format!("`{}` is not a valid URL", redact::clean(ask.url)))?;
     let body = ask.post.as_ref().map(|(_, text)| text.clone()).unwrap_or_default();
     let mut request = Request::new(Full::new(Bytes::from(body)));
@@ -91,24 +91,23 @@ fn request(ask: &HttpRequest<'_>) -> Result<Request<Full<Bytes>>, String> {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     }
     headers.extend(ask.more.clone());
-    ask.headers.iter().try_for_each(|header| put(headers, header))?;
+    ask.headers.iter().try_for_each(|header| add_header(headers, header))?;
     Ok(request)
 }
 
-/// Adds a header. Its value is secret, wherever it comes from: no message contains it.
-fn put(headers: &mut HeaderMap, header: &Header) -> Result<(), String> {
+/// Adds a header. No message contains the value, because it may be a secret from any source.
+fn add_header(headers: &mut HeaderMap, header: &Header) -> Result<(), String> {
     let Header { name, value } = header;
     let text = match value {
         Value::Plain(text) => text.clone(),
-        Value::Env(variable) => {
-            std::env::var(variable).map_err(|_| format!("the environment has no {variable} for the header {name}"))?
-        }
+        Value::Env(variable) => std::env::var(variable)
+            .map_err(|_| format!("the environment variable {variable} for the header {name} is not set"))?,
         Value::File(path) => {
             std::fs::read_to_string(path).map_err(|e| format!("{path}, for the header {name}: {e}"))?
         }
     };
     redact::remember(text.trim());
-    // `Bearer TOKEN`: a service may quote the token alone.
+    // In `Bearer TOKEN`, a service may quote only the token.
     text.split_whitespace().for_each(redact::remember);
     let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is not a valid header name"))?;
     let mut value =
@@ -118,8 +117,8 @@ fn put(headers: &mut HeaderMap, header: &Header) -> Result<(), String> {
     Ok(())
 }
 
-/// The innermost cause, which is the specific one, without credentials.
-fn cause(error: &dyn std::error::Error) -> String {
+/// Returns the innermost cause, which is the most specific one, without credentials.
+fn innermost_cause(error: &dyn std::error::Error) -> String {
     let mut inner = error;
     while let Some(source) = inner.source() {
         inner = source;

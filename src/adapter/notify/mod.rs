@@ -1,7 +1,7 @@
-//! Notification targets: a Slack webhook, any webhook, a command. Each has its own queue and task, so that none blocks
-//! a run or another target.
+//! Delivers notifications to targets: a Slack webhook, any webhook, or a command. Each target has its own queue and
+//! task, so that no target blocks a run or another target.
 //!
-//! Deciding what is notified must not be added here.
+//! Do not decide here which events are notified.
 
 use std::time::Duration;
 
@@ -21,43 +21,43 @@ use crate::plan::model::notify::{
 };
 use crate::plan::template;
 
-/// Limits of a target's queue.
+/// The limits of the queue of one target.
 pub const QUEUE_LIMITS: QueueLimits = QueueLimits { queue: 64, at_once: 1, gather: Duration::ZERO };
 
-/// Time for one HTTP request.
+/// The timeout of one HTTP request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A notification as a webhook receives it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
-    /// Version of this format.
+    /// The version of this format.
     pub v: u32,
-    /// The kind of event.
+    /// The kind of the event.
     pub event: Kind,
-    /// The plan's name.
+    /// The name of the plan.
     pub plan: String,
-    /// The run's id.
+    /// The id of the run.
     pub run: String,
-    /// Number of the record in the journal, 0 if the journal cannot be written. Together with the run it identifies
-    /// repetitions.
+    /// The number of the record in the journal; 0 if the journal cannot be written. Together with the run, this number
+    /// identifies repetitions.
     pub seq: u64,
-    /// When it happened.
+    /// The time of the reported event.
     pub time: Timestamp,
-    /// The current step, from 1; `None` before the first.
+    /// The number of the current step, counted from 1; `None`: before the first step.
     pub step: Option<usize>,
-    /// Number of steps.
+    /// The number of steps of the plan.
     pub steps: usize,
-    /// The step's name or action.
+    /// The name or the action of the current step.
     pub label: Option<String>,
-    /// Owner of the process that drives the run.
+    /// The owner of the process that drives the run.
     pub owner: String,
-    /// What happened, in words.
+    /// The event as text for people.
     pub message: String,
 }
 
 impl Message {
-    /// The text of the notification; values that are filled in pass through `escape`.
+    /// Returns the text of the notification. Escapes the inserted values with `escape`.
     pub fn text(&self, notification: &Notification, escape: fn(&str) -> String) -> String {
         let number = |n: Option<usize>| n.map(|n| n.to_string()).unwrap_or_default();
         template::fill(notification.template.as_deref().unwrap_or(DEFAULT_TEMPLATE), |name| {
@@ -77,7 +77,7 @@ impl Message {
         })
     }
 
-    /// The JSON for a webhook or a command.
+    /// Returns the JSON for a webhook or a command.
     fn json(&self, notification: &Notification) -> String {
         let mut json = json!(self);
         json["text"] = self.text(notification, str::to_owned).into();
@@ -86,11 +86,11 @@ impl Message {
 }
 
 /// Escapes the characters that start Slack's markup.
-fn slack(text: &str) -> String {
+fn escape_for_slack(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Starts the deliveries of a notification target.
+/// Starts to deliver messages to a notification target.
 pub fn delivery_queue(notification: &Notification, limits: QueueLimits) -> DeliveryQueue<Message> {
     let name = format!("notifications to {}", notification.to.kind());
     DeliveryQueue::new(
@@ -100,17 +100,17 @@ pub fn delivery_queue(notification: &Notification, limits: QueueLimits) -> Deliv
     )
 }
 
-/// Why deliveries to a target would fail, if that is known before the first.
+/// Returns why deliveries to a target would fail, if that is known before the first delivery.
 pub fn known_failure(to: &NotificationTarget) -> Option<String> {
     match to {
         NotificationTarget::Slack { url } | NotificationTarget::Webhook { url: WebhookUrl::Secret(url), .. } => {
-            secret(url).err()
+            read_secret_url(url).err()
         }
         NotificationTarget::Webhook { .. } | NotificationTarget::Exec { .. } => None,
     }
 }
 
-/// A notification target.
+/// A notification target with the settings of its requests.
 struct Target {
     notification: Notification,
     web: HttpClient,
@@ -121,24 +121,29 @@ struct Target {
 impl Deliver<Message> for Target {
     async fn deliver(&self, messages: &[Message]) -> Result<(), DeliveryError> {
         for message in messages {
-            self.one(message).await?;
+            self.deliver_one(message).await?;
         }
         Ok(())
     }
 }
 
 impl Target {
-    async fn one(&self, message: &Message) -> Result<(), DeliveryError> {
+    async fn deliver_one(&self, message: &Message) -> Result<(), DeliveryError> {
         let message = &Message { message: redact::clean(&message.message).into_owned(), ..message.clone() };
         match &self.notification.to {
             NotificationTarget::Slack { url } => {
-                let text = message.text(&self.notification, slack);
-                self.post(&secret(url).map_err(DeliveryError::Permanent)?, json!({"text": text}).to_string(), &[]).await
+                let text = message.text(&self.notification, escape_for_slack);
+                self.post(
+                    &read_secret_url(url).map_err(DeliveryError::Permanent)?,
+                    json!({"text": text}).to_string(),
+                    &[],
+                )
+                .await
             }
             NotificationTarget::Webhook { url, headers } => {
                 let url = match url {
                     WebhookUrl::Plain(url) => url.clone(),
-                    WebhookUrl::Secret(url) => secret(url).map_err(DeliveryError::Permanent)?,
+                    WebhookUrl::Secret(url) => read_secret_url(url).map_err(DeliveryError::Permanent)?,
                 };
                 self.post(&url, message.json(&self.notification), headers).await
             }
@@ -151,13 +156,13 @@ impl Target {
                 };
                 match command::run(line).await.map_err(DeliveryError::Temporary)? {
                     (0, _) => Ok(()),
-                    (code, _) => Err(DeliveryError::Temporary(format!("{} ends with exit code {code}", argv[0]))),
+                    (code, _) => Err(DeliveryError::Temporary(format!("{} exited with code {code}", argv[0]))),
                 }
             }
         }
     }
 
-    /// Posts a notification. The answer is not repeated: it may quote a secret.
+    /// Posts a notification. Errors do not quote the response, because it may contain a secret.
     async fn post(&self, url: &str, body: String, headers: &[Header]) -> Result<(), DeliveryError> {
         let ask = HttpRequest {
             of: Some((self.notification.to.kind(), "notify")),
@@ -168,7 +173,7 @@ impl Target {
             timeout: self.timeout,
         };
         let (status, _) = self.web.ask(ask).await.map_err(DeliveryError::Temporary)?;
-        let why = || format!("the answer is {}", status.as_u16());
+        let why = || format!("the server responded with status {}", status.as_u16());
         match status {
             _ if status.is_success() => Ok(()),
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Err(DeliveryError::Temporary(why())),
@@ -178,10 +183,12 @@ impl Target {
     }
 }
 
-/// Reads a secret URL, which no message may contain; else returns why it cannot be read.
-fn secret(secret: &SecretLocation) -> Result<String, String> {
+/// Reads a secret URL. Returns why the URL cannot be read. No message may contain the URL.
+fn read_secret_url(secret: &SecretLocation) -> Result<String, String> {
     let (text, of) = match secret {
-        SecretLocation::Env(name) => (std::env::var(name).map_err(|_| format!("the environment has no {name}"))?, name),
+        SecretLocation::Env(name) => {
+            (std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"))?, name)
+        }
         SecretLocation::File(path) => (std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?, path),
     };
     let url = text.trim();
@@ -191,7 +198,7 @@ fn secret(secret: &SecretLocation) -> Result<String, String> {
     if usable {
         Ok(url.to_owned())
     } else {
-        Err(format!("what {of} holds is not a URL that begins with https:// or http://"))
+        Err(format!("the value of {of} is not a URL that begins with https:// or http://"))
     }
 }
 
@@ -216,19 +223,20 @@ mod tests {
     }
 
     #[test]
-    fn what_slack_takes_for_markup_is_escaped_in_what_is_filled_in_and_left_in_the_plans_own_words() {
+    fn slack_markup_is_escaped_in_inserted_values_but_not_in_the_plans_text() {
         let of = |template: Option<&str>| Notification {
             to: NotificationTarget::Slack { url: SecretLocation::Env("X".into()) },
             on: Vec::new(),
             template: template.map(str::to_owned),
         };
-        assert_eq!(message().text(&of(None), slack), "cutover shop: a &lt;b&gt; &amp; c");
+        assert_eq!(message().text(&of(None), escape_for_slack), "cutover shop: a &lt;b&gt; &amp; c");
         let all = "<!here> {{event}} {{run}} {{step}}/{{steps}} {{label}} {{owner}} {{time}}";
         assert_eq!(
-            message().text(&of(Some(all)), slack),
+            message().text(&of(Some(all)), escape_for_slack),
             "<!here> frozen shop-1 2/5 setWeight: 5 alice@mac 1970-01-01T00:00:00Z"
         );
-        let json: serde_json::Value = serde_json::from_str(&message().json(&of(None))).expect("JSON");
+        let json: serde_json::Value =
+            serde_json::from_str(&message().json(&of(None))).expect("the message must be JSON");
         assert_eq!(
             (&json["event"], &json["seq"], &json["text"]),
             (&json!("frozen"), &json!(7), &json!("cutover shop: a <b> & c"))
@@ -236,13 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_wrong_is_not_quoted() {
-        let file = tempfile::NamedTempFile::new().expect("a file");
+    fn invalid_secret_url_is_not_quoted() {
+        let file = tempfile::NamedTempFile::new().expect("create a file");
         let path = file.path().display().to_string();
-        std::fs::write(&path, "hooks.example.com/T000/B000/XXXX").expect("written");
-        let why = secret(&SecretLocation::File(path.clone())).expect_err("no URL");
+        std::fs::write(&path, "hooks.example.com/T000/B000/XXXX").expect("write the file");
+        let why = read_secret_url(&SecretLocation::File(path.clone())).expect_err("the value must be refused");
         assert!(why.contains(&path) && !why.contains("XXXX"), "{why}");
-        std::fs::write(&path, " https://hooks.example.com/T000\n").expect("written");
-        assert_eq!(secret(&SecretLocation::File(path)), Ok("https://hooks.example.com/T000".into()));
+        std::fs::write(&path, " https://hooks.example.com/T000\n").expect("write the file");
+        assert_eq!(read_secret_url(&SecretLocation::File(path)), Ok("https://hooks.example.com/T000".into()));
     }
 }

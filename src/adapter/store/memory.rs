@@ -1,6 +1,5 @@
-//! The store in memory, for rehearsals and simulations. Journals are the same bytes as on disk, so that tests can cut
-//! and
-//! corrupt them. A store outlives the simulated processes of a program. It can simulate a full disk.
+//! A store in memory, for rehearsals and simulations. Journals have the same bytes as on disk, so that tests can
+//! truncate and corrupt them. A store outlives the simulated processes of a program. It can simulate a full disk.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,14 +15,14 @@ use crate::port::store::{
     Heartbeat, LockBackend, LockError, LockGuard, LockOwner, Request, RunSummary, Store, StoreError, runs_named,
 };
 
-/// A store in memory. Clones share it.
+/// A store in memory. Clones share the contents.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore(Arc<Mutex<Contents>>);
 
 #[derive(Debug, Default)]
 struct Contents {
     runs: BTreeMap<String, RunData>,
-    /// By load balancer: number of the acquisition, and the owner.
+    /// The acquisition number and the owner of each lock, by load balancer.
     locks: HashMap<String, (u64, LockOwner)>,
     acquisitions: u64,
     requests: u64,
@@ -33,9 +32,8 @@ struct Contents {
 #[derive(Debug, Default)]
 struct RunData {
     journal: Vec<u8>,
-    /// Number and checksum of the last record; `None`: not read yet. A long rehearsal appends thousands of records and
-    /// must not
-    /// parse the journal each time.
+    /// The number and the checksum of the last record; `None`: not read yet. A long rehearsal appends thousands of
+    /// records and must not parse the journal each time.
     last: Option<(u64, String)>,
     requests: BTreeMap<String, Request>,
     heartbeat: Option<Heartbeat>,
@@ -47,21 +45,21 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// Makes every append and request fail as on a full disk, or ends that.
+    /// Makes every append and request fail as on a full disk (`true`), or succeed again (`false`).
     pub fn set_full(&self, full: bool) {
         self.contents().full = full;
     }
 
-    /// Returns a journal's bytes; empty if there is no such run.
+    /// Returns the bytes of a run's journal; empty if the run does not exist.
     pub fn journal(&self, run: &str) -> Vec<u8> {
         self.contents().runs.get(run).map(|f| f.journal.clone()).unwrap_or_default()
     }
 
-    /// Replaces a journal's bytes, as a crash or a bad disk does. Creates the run if it does not exist.
+    /// Replaces the bytes of a run's journal, as a crash or a bad disk does. Creates the run if it does not exist.
     pub fn set_journal(&self, run: &str, bytes: Vec<u8>) {
-        let mut shelf = self.contents();
-        let folder = shelf.runs.entry(run.to_owned()).or_default();
-        (folder.journal, folder.last) = (bytes, None);
+        let mut contents = self.contents();
+        let run_data = contents.runs.entry(run.to_owned()).or_default();
+        (run_data.journal, run_data.last) = (bytes, None);
     }
 
     /// Removes a run.
@@ -69,13 +67,13 @@ impl MemoryStore {
         self.contents().runs.remove(run);
     }
 
-    /// Adds an operator request, synchronously.
+    /// Adds an operator request without waiting.
     pub fn add_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
-        let mut shelf = self.contents();
-        shelf.check_space()?;
-        shelf.requests += 1;
-        let name = format!("{:020}", shelf.requests);
-        shelf.folder(run)?.requests.insert(name, request.clone());
+        let mut contents = self.contents();
+        contents.check_space()?;
+        contents.requests += 1;
+        let name = format!("{:020}", contents.requests);
+        contents.run_data(run)?.requests.insert(name, request.clone());
         Ok(())
     }
 
@@ -83,14 +81,14 @@ impl MemoryStore {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn acquire(&self, load_balancers: &[String], holder: &LockOwner, over: bool) -> Result<LockGuard, LockError> {
-        let mut shelf = self.contents();
-        if let Some((_, other)) = load_balancers.iter().find_map(|lb| shelf.locks.get(lb)).filter(|_| !over) {
+    fn acquire(&self, load_balancers: &[String], holder: &LockOwner, take_over: bool) -> Result<LockGuard, LockError> {
+        let mut contents = self.contents();
+        if let Some((_, other)) = load_balancers.iter().find_map(|lb| contents.locks.get(lb)).filter(|_| !take_over) {
             return Err(LockError::HeldBy(Box::new(other.clone())));
         }
-        shelf.acquisitions += 1;
-        let taking = shelf.acquisitions;
-        shelf.locks.extend(load_balancers.iter().map(|lb| (lb.clone(), (taking, holder.clone()))));
+        contents.acquisitions += 1;
+        let taking = contents.acquisitions;
+        contents.locks.extend(load_balancers.iter().map(|lb| (lb.clone(), (taking, holder.clone()))));
         Ok(LockGuard::new(MemoryLock {
             store: self.clone(),
             load_balancers: load_balancers.to_vec(),
@@ -115,10 +113,10 @@ impl MemoryLock {
 #[async_trait]
 impl LockBackend for MemoryLock {
     fn new_owner(&self) -> Option<LockOwner> {
-        let shelf = self.store.contents();
+        let contents = self.store.contents();
         self.load_balancers
             .iter()
-            .find_map(|lb| shelf.locks.get(lb).filter(|(t, _)| *t != self.acquisition).map(|(_, h)| h.clone()))
+            .find_map(|lb| contents.locks.get(lb).filter(|(t, _)| *t != self.acquisition).map(|(_, h)| h.clone()))
     }
 
     fn expiry(&self, _: Duration) -> Option<String> {
@@ -156,7 +154,8 @@ impl RunData {
         Ok(record)
     }
 
-    /// Cuts off a torn record, completes an open line, and returns number and checksum of the last record.
+    /// Removes an incomplete record, completes an open line, and returns the number and the checksum of the last
+    /// record.
     fn catch_up(&mut self, run: &str) -> Result<(u64, String), StoreError> {
         let parsed = parse(&self.journal).map_err(|c| StoreError::corrupt(run.to_owned(), &c))?;
         self.journal.truncate(parsed.valid_bytes);
@@ -168,7 +167,7 @@ impl RunData {
 }
 
 impl Contents {
-    fn folder(&mut self, run: &str) -> Result<&mut RunData, StoreError> {
+    fn run_data(&mut self, run: &str) -> Result<&mut RunData, StoreError> {
         self.runs.get_mut(run).ok_or_else(|| StoreError::NoSuchRun { run: run.to_owned(), place: "memory".into() })
     }
 
@@ -188,40 +187,40 @@ impl Store for MemoryStore {
     }
 
     async fn create(&self, run: &str) -> Result<(), StoreError> {
-        let mut shelf = self.contents();
-        shelf.check_space()?;
+        let mut contents = self.contents();
+        contents.check_space()?;
         if !is_run_id(run) {
             return Err(StoreError::Io { path: self.location(), message: format!("`{run}` is not a valid run id") });
         }
-        if shelf.runs.contains_key(run) {
+        if contents.runs.contains_key(run) {
             return Err(StoreError::Exists(run.to_owned()));
         }
-        shelf.runs.insert(run.to_owned(), RunData::default());
+        contents.runs.insert(run.to_owned(), RunData::default());
         Ok(())
     }
 
     async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
-        let mut shelf = self.contents();
-        shelf.check_space()?;
-        shelf.folder(run)?.append(run, time, &super::cleaned(event))
+        let mut contents = self.contents();
+        contents.check_space()?;
+        contents.run_data(run)?.append(run, time, &super::without_credentials(event))
     }
 
     async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError> {
-        parse(&self.contents().folder(run)?.journal)
+        parse(&self.contents().run_data(run)?.journal)
             .map(|p| Arc::new(p.records))
             .map_err(|c| StoreError::corrupt(run.to_owned(), &c))
     }
 
     async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
-        let shelf = self.contents();
-        let summary = |(id, folder): (&String, &RunData)| match parse(&folder.journal) {
+        let contents = self.contents();
+        let summary = |(id, run_data): (&String, &RunData)| match parse(&run_data.journal) {
             Ok(parsed) => RunSummary::of(id, &parsed.records),
             Err(DamagedJournal { line, why, prefix }) => {
                 RunSummary { damaged: Some(format!("line {line}: {why}")), ..RunSummary::of(id, &prefix) }
             }
         };
         let mut runs: Vec<_> =
-            shelf.runs.iter().map(summary).filter(|r| r.started.is_some() || r.damaged.is_some()).collect();
+            contents.runs.iter().map(summary).filter(|r| r.started.is_some() || r.damaged.is_some()).collect();
         runs.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| b.id.cmp(&a.id)));
         Ok(runs)
     }
@@ -237,7 +236,7 @@ impl Store for MemoryStore {
     async fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
         Ok(self
             .contents()
-            .folder(run)?
+            .run_data(run)?
             .requests
             .iter()
             .map(|(name, request)| (name.clone(), request.clone()))
@@ -245,17 +244,17 @@ impl Store for MemoryStore {
     }
 
     async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {
-        self.contents().folder(run)?.requests.remove(name);
+        self.contents().run_data(run)?.requests.remove(name);
         Ok(())
     }
 
     async fn put_heartbeat(&self, run: &str, look: &Heartbeat) -> Result<(), StoreError> {
-        self.contents().folder(run)?.heartbeat = Some(look.clone());
+        self.contents().run_data(run)?.heartbeat = Some(look.clone());
         Ok(())
     }
 
     async fn heartbeat(&self, run: &str) -> Option<Heartbeat> {
-        self.contents().folder(run).ok()?.heartbeat.clone()
+        self.contents().run_data(run).ok()?.heartbeat.clone()
     }
 
     async fn put_script(&self, _: &str, _: &str) -> Result<Option<String>, StoreError> {

@@ -1,4 +1,4 @@
-//! Implementations of the store: a local folder, a cluster's namespace, memory.
+//! The implementations of the store: in a local folder, in a namespace of a cluster, and in memory.
 
 pub mod fs;
 pub mod kubernetes;
@@ -15,7 +15,8 @@ use crate::base::arn::Arn;
 use crate::base::redact;
 use crate::domain::run::event::Event;
 
-/// Name of a load balancer's lock, from its ARN: the balancer's name and a hash, in letters, digits and hyphens.
+/// Returns the name of a load balancer's lock: the load balancer's name and a hash of its ARN, in letters, digits and
+/// hyphens.
 fn lock_name(arn: &str) -> String {
     let hash = Sha256::digest(arn).iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     let label = Arn::parse(arn).and_then(|arn| arn.name()).unwrap_or("load-balancer");
@@ -23,20 +24,20 @@ fn lock_name(arn: &str) -> String {
     format!("{label}-{hash:016x}")
 }
 
-/// The event without credentials in its prose. Everything else, such as names and the actions that a rollback restores,
-/// is not changed.
-fn cleaned(event: &Event) -> Cow<'_, Event> {
+/// Removes credentials from the text fields of an event. All other fields, such as names and the actions that a
+/// rollback restores, are not changed.
+fn without_credentials(event: &Event) -> Cow<'_, Event> {
     let Ok(mut json) = serde_json::to_value(event) else { return Cow::Borrowed(event) };
     if !clean(&mut json, false) {
         return Cow::Borrowed(event);
     }
-    // It does not parse if a secret is equal to one of the journal's own words.
+    // The JSON does not parse if a secret is equal to a keyword of the journal.
     serde_json::from_value(json).map_or(Cow::Borrowed(event), Cow::Owned)
 }
 
-/// Cleans the texts of prose fields. Returns whether a text was changed.
+/// Removes credentials from the text fields. Returns whether a text was changed.
 fn clean(json: &mut Value, prose: bool) -> bool {
-    const PROSE: [&str; 12] = [
+    const TEXT_FIELDS: [&str; 12] = [
         "message",
         "detail",
         "reason",
@@ -59,14 +60,14 @@ fn clean(json: &mut Value, prose: bool) -> bool {
             }
         },
         Value::Array(all) => all.iter_mut().fold(false, |any, one| clean(one, prose) | any),
-        Value::Object(all) => {
-            all.iter_mut().fold(false, |any, (name, one)| clean(one, prose || PROSE.contains(&name.as_str())) | any)
-        }
+        Value::Object(all) => all
+            .iter_mut()
+            .fold(false, |any, (name, one)| clean(one, prose || TEXT_FIELDS.contains(&name.as_str())) | any),
         _ => false,
     }
 }
 
-/// Whether the text can be a run's id, and so a folder's name that stays inside the store.
+/// Returns whether the text can be a run's id, and so the name of a folder inside the store.
 fn is_run_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }

@@ -1,6 +1,5 @@
-//! One test suite for all stores, so that what holds for the store in memory, which rehearsals use, holds for the local
-//! and the
-//! shared one too.
+//! Tests that run with every store, so that the store in memory, which rehearsals use, behaves like the local and the
+//! shared store.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -29,12 +28,12 @@ fn time(second: i64) -> Timestamp {
     Timestamp::from_second(1_795_208_585 + second).unwrap()
 }
 
-/// The result of a store that never waits.
+/// Returns the result of a store that never waits.
 fn now<T>(answer: impl Future<Output = T>) -> T {
-    futures::FutureExt::now_or_never(answer).expect("an answer at once")
+    futures::FutureExt::now_or_never(answer).expect("the store must not wait")
 }
 
-fn each(check: impl AsyncFn(&dyn Store)) {
+fn check_all_stores(check: impl AsyncFn(&dyn Store)) {
     let dir = TempDir::new().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
@@ -112,7 +111,7 @@ fn local() -> (TempDir, LocalStore, std::path::PathBuf) {
 
 #[test]
 fn records_are_numbered_and_read_back() {
-    each(async |store| {
+    check_all_stores(async |store| {
         store.create(RUN).await.unwrap();
         assert_eq!(store.create(RUN).await, Err(StoreError::Exists(RUN.into())));
         assert_eq!(*store.read(RUN).await.unwrap(), []);
@@ -131,7 +130,7 @@ fn records_are_numbered_and_read_back() {
 
 #[test]
 fn runs_are_found_by_id_and_by_plan_newest_first() {
-    each(async |store| {
+    check_all_stores(async |store| {
         assert_eq!(store.runs().await, Ok(vec![]));
         for (run, plan, at) in
             [("alpha-1", "alpha", 10), ("alpha-2", "alpha", 20), ("beta-1", "beta", 15), ("empty", "", 0)]
@@ -168,7 +167,7 @@ fn runs_are_found_by_id_and_by_plan_newest_first() {
             (Some(RunOutcome::Completed), Some(StopReason::Waiting))
         );
         assert_eq!(one("beta-1").await.load_balancers, [LB]);
-        // Rolled back after its end, the run is unfinished until the rollback ends.
+        // A completed run that is rolled back is unfinished until the rollback ends.
         let back = Event::RollbackStarted {
             cause: "asked".into(),
             by: "bob".into(),
@@ -184,7 +183,7 @@ fn runs_are_found_by_id_and_by_plan_newest_first() {
 
 #[test]
 fn requests_are_delivered_in_order_and_once() {
-    each(async |store| {
+    check_all_stores(async |store| {
         store.create(RUN).await.unwrap();
         let all = [
             Request::Pause { by: "bob".into(), reason: "lunch".into() },
@@ -208,8 +207,8 @@ fn requests_are_delivered_in_order_and_once() {
 }
 
 #[test]
-fn the_last_heartbeat_is_read_back() {
-    each(async |store| {
+fn last_heartbeat_is_read_back() {
+    check_all_stores(async |store| {
         store.create(RUN).await.unwrap();
         assert_eq!(store.heartbeat(RUN).await, None);
         for (second, watching) in [(1, true), (2, false)] {
@@ -231,7 +230,7 @@ fn the_last_heartbeat_is_read_back() {
 
 #[test]
 fn a_lock_is_exclusive_names_its_owner_and_is_released_when_dropped() {
-    each(async |store| {
+    check_all_stores(async |store| {
         let (one, two) = ([LB.to_owned()], ["arn:other".to_owned(), LB.to_owned()]);
         let held = store.lock(&one, &holder("alice")).await.unwrap();
         let refused = store.lock(&two, &holder("bob")).await.unwrap_err();
@@ -242,7 +241,7 @@ fn a_lock_is_exclusive_names_its_owner_and_is_released_when_dropped() {
         assert_eq!(held.check(), Ok(()));
         held.release().await;
         assert_eq!(store.lock_owner(RUN).await, None);
-        // The refused acquisition took no lock: both are free.
+        // The refused acquisition released all locks, so both are free.
         let held = store.lock(&two, &holder("bob")).await.unwrap();
         held.release().await;
     });
@@ -250,7 +249,7 @@ fn a_lock_is_exclusive_names_its_owner_and_is_released_when_dropped() {
 
 #[test]
 fn a_take_over_is_noticed_by_the_former_owner() {
-    each(async |store| {
+    check_all_stores(async |store| {
         let arns = [LB.to_owned()];
         let loser = store.lock(&arns, &holder("alice")).await.unwrap();
         let winner = store.take_over(&arns, &holder("bob")).await.unwrap();
@@ -264,7 +263,7 @@ fn a_take_over_is_noticed_by_the_former_owner() {
     });
 }
 
-/// Owns the lock until it is killed.
+/// Owns the lock until the parent process kills this process.
 #[test]
 #[ignore = "child process of the next test"]
 fn child_that_owns_a_lock() {
@@ -272,7 +271,7 @@ fn child_that_owns_a_lock() {
     let store = LocalStore::open(Some(root.into())).unwrap();
     let _held = now(store.lock(&[LB.to_owned()], &holder("child"))).unwrap();
     eprintln!("locked");
-    // Ends when the parent process does.
+    // The read ends when the parent process ends.
     std::io::stdin().read_line(&mut String::new()).unwrap();
 }
 
@@ -287,36 +286,36 @@ fn a_killed_process_owns_no_lock() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let said =
+    let printed =
         BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok).any(|line| line.contains("locked"));
     let (refused, seen) = (now(store.lock(&[LB.to_owned()], &holder("bob"))), now(store.lock_owner(RUN)));
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(said);
+    assert!(printed);
     assert_eq!(refused.unwrap_err(), LockError::HeldBy(Box::new(holder("child"))));
     assert_eq!(seen, Some(holder("child")));
-    // The file's content remains, and is ignored.
+    // The content of the lock file remains, and is ignored.
     assert_eq!(now(store.lock_owner(RUN)), None);
     now(store.lock(&[LB.to_owned()], &holder("bob"))).unwrap();
 }
 
 #[test]
-fn a_torn_record_is_cut_off_before_the_next() {
+fn incomplete_record_is_removed_before_the_next_append() {
     let (_dir, store, journal) = local();
     now(store.append(RUN, time(0), &started("alpha"))).unwrap();
     now(store.append(RUN, time(1), &Event::Settled { step: 1 })).unwrap();
-    let whole = fs::read(&journal).unwrap();
-    let first = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
-    // The last byte is the newline: without it the record is complete, and only its line has to be completed.
-    for cut in first..whole.len() {
-        fs::write(&journal, &whole[..cut]).unwrap();
+    let all_bytes = fs::read(&journal).unwrap();
+    let first = all_bytes.iter().position(|b| *b == b'\n').unwrap() + 1;
+    // The last byte is the newline. Without it the record is complete, but its line is not.
+    for cut in first..all_bytes.len() {
+        fs::write(&journal, &all_bytes[..cut]).unwrap();
         let store = LocalStore::open(Some(store.root_for_tests())).unwrap();
         let memory = MemoryStore::new();
-        memory.set_journal(RUN, whole[..cut].to_vec());
-        let kept = if cut == whole.len() - 1 { 2 } else { 1 };
-        assert_eq!(now(store.read(RUN)).unwrap().len(), kept, "cut at {cut}");
-        assert_eq!(now(store.append(RUN, time(2), &Event::Unfrozen {})).unwrap().seq, kept as u64 + 1);
-        assert_eq!(now(store.read(RUN)).unwrap().len(), kept + 1, "cut at {cut}");
+        memory.set_journal(RUN, all_bytes[..cut].to_vec());
+        let record_count = if cut == all_bytes.len() - 1 { 2 } else { 1 };
+        assert_eq!(now(store.read(RUN)).unwrap().len(), record_count, "cut at {cut}");
+        assert_eq!(now(store.append(RUN, time(2), &Event::Unfrozen {})).unwrap().seq, record_count as u64 + 1);
+        assert_eq!(now(store.read(RUN)).unwrap().len(), record_count + 1, "cut at {cut}");
         now(memory.append(RUN, time(2), &Event::Unfrozen {})).unwrap();
         assert_eq!(memory.journal(RUN), fs::read(&journal).unwrap(), "cut at {cut}");
     }
@@ -324,11 +323,11 @@ fn a_torn_record_is_cut_off_before_the_next() {
 
 #[test]
 fn the_emergency_command_names_groups_when_the_run_started_from_the_live_weights() {
-    let Event::Started(mut begun) = started("alpha") else { panic!() };
-    begun.start = None;
+    let Event::Started(mut started) = started("alpha") else { panic!() };
+    started.start = None;
     let mut command = |[a, b]: [u16; 2]| {
-        begun.routes[0].content.split = Split::of([("arn:web-a", a), ("arn:web-b", b)]);
-        let record = Record::new(1, time(0), RUN, Event::Started(begun.clone()));
+        started.routes[0].content.split = Split::of([("arn:web-a", a), ("arn:web-b", b)]);
+        let record = Record::new(1, time(0), RUN, Event::Started(started.clone()));
         emergency_command(&[record])
     };
     assert_eq!(command([7, 0]), "cutover rollback --load-balancer web --back-to web-a --away-from web-b");
@@ -356,15 +355,15 @@ fn a_damaged_journal_is_refused_with_the_emergency_command() {
     assert!(matches!(typed.verb, crate::cli::command::Verb::Rollback(r) if r.load_balancer.as_deref() == Some("web")));
     let resumed = LocalStore::open(Some(store.root_for_tests())).unwrap();
     assert!(matches!(now(resumed.append(RUN, time(2), &Event::Unfrozen {})), Err(StoreError::Corrupt { .. })));
-    assert_eq!(fs::read(&journal).unwrap(), bytes, "evidence is left as it is");
+    assert_eq!(fs::read(&journal).unwrap(), bytes, "a damaged journal must not be changed");
     let listed = now(store.find("alpha")).unwrap().remove(0);
     assert_eq!(listed.damaged.as_deref(), Some("line 2: its checksum does not match"));
-    // If the first line is damaged, the run's data is unknown.
+    // If the first line is damaged, the data of the run is unknown.
     bytes[3] ^= 1;
     fs::write(&journal, &bytes).unwrap();
     let StoreError::Corrupt { emergency, .. } = now(store.read(RUN)).unwrap_err() else { panic!() };
     assert_eq!(emergency, "cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS");
-    // A run that was interrupted during its creation has changed nothing.
+    // A run whose creation was interrupted has changed nothing.
     fs::create_dir(journal.parent().unwrap().with_file_name("half-made")).unwrap();
     let runs = now(store.runs()).unwrap();
     assert!(runs.len() == 1 && runs[0].damaged.is_some(), "{runs:?}");
@@ -437,14 +436,17 @@ fn run_ids_sort_by_time_and_are_folder_names() {
 }
 
 #[test]
-fn prose_of_an_event_holds_no_credential_and_its_names_stay_as_they_are() {
+fn event_texts_contain_no_credentials_and_names_stay_unchanged() {
     use std::borrow::Cow;
     let notice = |message: &str| Event::Notice { message: message.into(), refused: None, request: None };
-    assert_eq!(*cleaned(&notice("proxy http://u:S3CRETpw@p refused")), notice("proxy http://[redacted]@p refused"));
-    assert!(matches!(cleaned(&notice("nothing to clean")), Cow::Borrowed(_)));
+    assert_eq!(
+        *without_credentials(&notice("proxy http://u:S3CRETpw@p refused")),
+        notice("proxy http://[redacted]@p refused")
+    );
+    assert!(matches!(without_credentials(&notice("nothing to clean")), Cow::Borrowed(_)));
     redact::remember("Canary7InANameAndInProse");
     let bound =
         Event::ProcessStarted { owner: "Canary7InANameAndInProse".into(), pid: 7, tool: "1".into(), continuous: false };
-    assert_eq!(*cleaned(&bound), bound, "a name may be needed to restore traffic");
-    assert_eq!(*cleaned(&notice("a Canary7InANameAndInProse")), notice("a [redacted]"));
+    assert_eq!(*without_credentials(&bound), bound, "names must not be changed, because a rollback may need them");
+    assert_eq!(*without_credentials(&notice("a Canary7InANameAndInProse")), notice("a [redacted]"));
 }

@@ -1,7 +1,6 @@
-//! Telemetry: metrics in a file or at a port, and traces to a collector. Deciding what is measured must not be added
-//! here.
+//! Publishes telemetry: metrics in a file or at a port, and traces to a collector. Do not decide here what is measured.
 
 pub mod otlp;
 mod publish;
 
-pub use publish::{Dialect, Outlets, Page, Publisher};
+pub use publish::{MetricsFormat, MetricsPage, Outlets, Publisher};

@@ -1,7 +1,6 @@
 //! Sends traces to an OpenTelemetry collector: OTLP over HTTP in JSON, configured by the standard `OTEL_…` variables.
 //!
-//! The format is small and stable (opentelemetry-proto 1.x) and needs no client library. Building spans must not be
-//! added here.
+//! The format is small and stable (opentelemetry-proto 1.x) and needs no client library. Do not build spans here.
 
 use std::time::Duration;
 
@@ -17,10 +16,10 @@ use crate::base::redact;
 use crate::base::text::hex;
 use crate::domain::view::trace::{Attributes, Span, Value};
 
-/// Limits of the queue and of a request.
+/// The limits of the queue and of one request.
 pub const QUEUE_LIMITS: QueueLimits = QueueLimits { queue: 4096, at_once: 512, gather: Duration::from_secs(2) };
 
-/// A collector of traces.
+/// A collector of traces, with the settings of its requests.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Collector {
     url: String,
@@ -30,27 +29,28 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Parses the environment; `None`: no traces. The error is for the log.
+    /// Reads the collector's settings from the environment; `None`: no traces are sent. The error is for the log.
     ///
     /// # Errors
-    /// A setting that this build does not support.
+    /// Fails if a setting is not supported by this build.
     pub fn of(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, String> {
         let given = |name: &str| variable(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
         let either = |name: &str| {
             given(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}")).or_else(|| given(&format!("OTEL_EXPORTER_OTLP_{name}")))
         };
         let off = given("OTEL_SDK_DISABLED").is_some_and(|v| v.eq_ignore_ascii_case("true"));
-        let elsewhere = given("OTEL_TRACES_EXPORTER").is_some_and(|v| !v.split(',').any(|e| e.trim() == "otlp"));
-        let whole = given("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+        let other_exporter = given("OTEL_TRACES_EXPORTER").is_some_and(|v| !v.split(',').any(|e| e.trim() == "otlp"));
+        let traces_endpoint = given("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
         let base = given("OTEL_EXPORTER_OTLP_ENDPOINT").map(|u| format!("{}/v1/traces", u.trim_end_matches('/')));
-        let Some(url) = whole.or(base).filter(|_| !off && !elsewhere) else { return Ok(None) };
+        let Some(url) = traces_endpoint.or(base).filter(|_| !off && !other_exporter) else { return Ok(None) };
         if either("PROTOCOL").is_some_and(|p| p == "grpc") {
             return Err(
-                "OTEL_EXPORTER_OTLP_PROTOCOL is grpc, and traces are sent over http/json only (port 4318 of most collectors)".into()
+                "OTEL_EXPORTER_OTLP_PROTOCOL is grpc, but only http/json is supported (port 4318 of most collectors)"
+                    .into(),
             );
         }
         let millis = either("TIMEOUT").and_then(|t| t.parse().ok()).unwrap_or(10_000);
-        let mut resource = pairs(&given("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default());
+        let mut resource = parse_pairs(&given("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default());
         let name = given("OTEL_SERVICE_NAME")
             .or_else(|| resource.iter().find(|(k, _)| k == "service.name").map(|(_, v)| v.clone()));
         resource.retain(|(k, _)| k != "service.name" && k != "service.version");
@@ -64,12 +64,12 @@ impl Collector {
         }))
     }
 
-    /// Starts the deliveries to the collector.
+    /// Starts to deliver spans to the collector.
     pub fn delivery_queue(self, limits: QueueLimits) -> DeliveryQueue<Span> {
-        DeliveryQueue::new("traces".into(), limits, Posted { collector: self, web: HttpClient::default() })
+        DeliveryQueue::new("traces".into(), limits, CollectorTarget { collector: self, web: HttpClient::default() })
     }
 
-    /// The body of a request.
+    /// Builds the body of a request with these spans.
     pub fn request(&self, spans: &[Span]) -> Json {
         let resource: Vec<_> =
             self.resource.iter().map(|(k, v)| json!({"key": k, "value": {"stringValue": v}})).collect();
@@ -79,23 +79,24 @@ impl Collector {
     }
 }
 
-/// Parses `a=b,c=d`, percent-encoded.
-fn pairs(text: &str) -> Vec<(String, String)> {
+/// Parses percent-encoded pairs such as `a=b,c=d`.
+fn parse_pairs(text: &str) -> Vec<(String, String)> {
     text.split(',')
         .filter_map(|pair| pair.split_once('='))
-        .map(|(k, v)| (k.trim().to_owned(), decoded(v.trim())))
+        .map(|(k, v)| (k.trim().to_owned(), percent_decode(v.trim())))
         .collect()
 }
 
-fn decoded(text: &str) -> String {
+fn percent_decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// Parses headers. An error does not contain their values.
+/// Parses headers. An error does not contain the values of headers.
 fn headers(text: &str) -> Result<HeaderMap, String> {
     let mut all = HeaderMap::new();
-    for (name, value) in pairs(text) {
-        let wrong = |_| format!("OTEL_EXPORTER_OTLP_HEADERS: `{name}` cannot be a header, or its value cannot");
+    for (name, value) in parse_pairs(text) {
+        let wrong =
+            |_| format!("OTEL_EXPORTER_OTLP_HEADERS: the name or the value of the header `{name}` is not valid");
         let key = HeaderName::from_bytes(name.as_bytes()).map_err(|e| wrong(e.to_string()))?;
         let mut value = HeaderValue::from_str(&value).map_err(|e| wrong(e.to_string()))?;
         value.set_sensitive(true);
@@ -137,13 +138,13 @@ fn nanos(time: Timestamp) -> String {
     time.as_nanosecond().max(0).to_string()
 }
 
-struct Posted {
+struct CollectorTarget {
     collector: Collector,
     web: HttpClient,
 }
 
 #[async_trait]
-impl Deliver<Span> for Posted {
+impl Deliver<Span> for CollectorTarget {
     async fn deliver(&self, spans: &[Span]) -> Result<(), DeliveryError> {
         let Collector { url, headers, timeout, .. } = &self.collector;
         let body = self.collector.request(spans).to_string();
@@ -156,10 +157,10 @@ impl Deliver<Span> for Posted {
             timeout: *timeout,
         };
         let (status, answer) = self.web.ask(ask).await.map_err(DeliveryError::Temporary)?;
-        let why = format!("the collector answers {}", status.as_u16());
+        let why = format!("the collector responded with status {}", status.as_u16());
         match status {
-            _ if status.is_success() => refused(&answer)
-                .map_or(Ok(()), |n| Err(DeliveryError::Permanent(format!("the collector refuses {n} spans")))),
+            _ if status.is_success() => rejected_spans(&answer)
+                .map_or(Ok(()), |n| Err(DeliveryError::Permanent(format!("the collector rejected {n} spans")))),
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
@@ -169,8 +170,8 @@ impl Deliver<Span> for Posted {
     }
 }
 
-/// Number of spans that the collector rejected, if it says so.
-fn refused(answer: &[u8]) -> Option<u64> {
+/// Returns the number of spans that the collector rejected; `None`: the response contains no such number.
+fn rejected_spans(answer: &[u8]) -> Option<u64> {
     let answer: Json = serde_json::from_slice(answer).ok()?;
     let count = &answer["partialSuccess"]["rejectedSpans"];
     count.as_u64().or_else(|| count.as_str()?.parse().ok()).filter(|n| *n > 0)
@@ -180,20 +181,25 @@ fn refused(answer: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn of(variables: &[(&str, &str)]) -> Result<Option<Collector>, String> {
+    fn collector_from(variables: &[(&str, &str)]) -> Result<Option<Collector>, String> {
         Collector::of(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
     }
 
     #[test]
-    fn the_environment_says_where_traces_go() {
-        assert_eq!(of(&[]), Ok(None));
+    fn collector_settings_come_from_the_environment() {
+        assert_eq!(collector_from(&[]), Ok(None));
         let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/");
-        assert_eq!(of(&[base]).expect("fine").expect("one").url, "http://c:4318/v1/traces");
+        assert_eq!(
+            collector_from(&[base]).expect("valid settings").expect("a collector").url,
+            "http://c:4318/v1/traces"
+        );
         let own = [base, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://d/x")];
-        assert_eq!(of(&own).expect("fine").expect("one").url, "http://d/x");
-        assert_eq!(of(&[base, ("OTEL_SDK_DISABLED", "TRUE")]), Ok(None));
-        assert_eq!(of(&[base, ("OTEL_TRACES_EXPORTER", "none")]), Ok(None));
-        assert!(of(&[base, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).is_err_and(|e| e.contains("http/json")));
+        assert_eq!(collector_from(&own).expect("valid settings").expect("a collector").url, "http://d/x");
+        assert_eq!(collector_from(&[base, ("OTEL_SDK_DISABLED", "TRUE")]), Ok(None));
+        assert_eq!(collector_from(&[base, ("OTEL_TRACES_EXPORTER", "none")]), Ok(None));
+        assert!(
+            collector_from(&[base, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).is_err_and(|e| e.contains("http/json"))
+        );
         let more = [
             base,
             ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc, x=1"),
@@ -201,14 +207,15 @@ mod tests {
             ("OTEL_SERVICE_NAME", "moves"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "250"),
         ];
-        let collector = of(&more).expect("fine").expect("one");
+        let collector = collector_from(&more).expect("valid settings").expect("a collector");
         assert_eq!(
             (&collector.headers["authorization"], collector.timeout),
             (&HeaderValue::from_static("Bearer abc"), Duration::from_millis(250))
         );
         assert_eq!(collector.resource[..2], [("team".into(), "shop".into()), ("service.name".into(), "moves".into())]);
-        assert!(!format!("{collector:?}").contains("abc"), "a header's value is a secret");
-        let wrong = of(&[base, ("OTEL_EXPORTER_OTLP_HEADERS", "a b=s3cret")]).expect_err("no header");
+        assert!(!format!("{collector:?}").contains("abc"), "debug output must not contain the value of a header");
+        let wrong = collector_from(&[base, ("OTEL_EXPORTER_OTLP_HEADERS", "a b=s3cret")])
+            .expect_err("the header name must be refused");
         assert!(!wrong.contains("s3cret"), "{wrong}");
     }
 }

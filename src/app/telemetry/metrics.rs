@@ -7,7 +7,7 @@ use std::fmt::Write;
 use jiff::Timestamp;
 
 use crate::adapter::calls;
-use crate::adapter::telemetry::{Dialect, Page as Published};
+use crate::adapter::telemetry::{MetricsFormat, MetricsPage};
 use crate::app::names::balancer;
 use crate::app::view;
 use crate::domain::health::HealthCounts;
@@ -60,8 +60,8 @@ impl RunMetrics {
     }
 }
 
-impl Published for RunMetrics {
-    fn text(&self, dialect: Dialect) -> String {
+impl MetricsPage for RunMetrics {
+    fn text(&self, dialect: MetricsFormat) -> String {
         text(self, dialect)
     }
 }
@@ -77,7 +77,7 @@ enum MetricType {
 
 /// A writer that builds the text of the metrics.
 struct MetricsText {
-    dialect: Dialect,
+    dialect: MetricsFormat,
     plan: String,
     text: String,
 }
@@ -108,15 +108,15 @@ impl MetricsText {
 
     fn write_head(&mut self, name: &str, kind: MetricType, unit: &str, help: &str) {
         let (name, kind) = match (self.dialect, kind) {
-            (Dialect::OpenMetrics, MetricType::Info) => (name.to_owned(), "info"),
-            (Dialect::OpenMetrics, MetricType::Counter) => (name.to_owned(), "counter"),
-            (Dialect::Prometheus, MetricType::Info) => (format!("{name}_info"), "gauge"),
-            (Dialect::Prometheus, MetricType::Counter) => (format!("{name}_total"), "counter"),
+            (MetricsFormat::OpenMetrics, MetricType::Info) => (name.to_owned(), "info"),
+            (MetricsFormat::OpenMetrics, MetricType::Counter) => (name.to_owned(), "counter"),
+            (MetricsFormat::Prometheus, MetricType::Info) => (format!("{name}_info"), "gauge"),
+            (MetricsFormat::Prometheus, MetricType::Counter) => (format!("{name}_total"), "counter"),
             (_, MetricType::Gauge) => (name.to_owned(), "gauge"),
             (_, MetricType::Summary) => (name.to_owned(), "summary"),
         };
         let _ = writeln!(self.text, "# TYPE {name} {kind}");
-        if self.dialect == Dialect::OpenMetrics && !unit.is_empty() {
+        if self.dialect == MetricsFormat::OpenMetrics && !unit.is_empty() {
             let _ = writeln!(self.text, "# UNIT {name} {unit}");
         }
         let _ = writeln!(self.text, "# HELP {name} {help}");
@@ -145,7 +145,7 @@ const PHASES: [Phase; 8] = [
 ];
 
 /// Renders all metrics as text.
-pub fn text(gauges: &RunMetrics, dialect: Dialect) -> String {
+pub fn text(gauges: &RunMetrics, dialect: MetricsFormat) -> String {
     let (plan, from, to, steps) = &gauges.plan;
     let mut page = MetricsText { dialect, plan: plan.clone(), text: String::new() };
     let state = &gauges.state;
@@ -213,7 +213,7 @@ pub fn text(gauges: &RunMetrics, dialect: Dialect) -> String {
         waits,
     );
     write_process_metrics(gauges, &mut page);
-    if dialect == Dialect::OpenMetrics {
+    if dialect == MetricsFormat::OpenMetrics {
         page.text += "# EOF\n";
     }
     page.text

@@ -50,7 +50,7 @@ impl Telemetry {
         let meter = if *outlets == Outlets::default() {
             None
         } else {
-            Some(MetricsAudience::new(plan, Publisher::begin(outlets).await))
+            Some(MetricsAudience::new(plan, Publisher::start(outlets).await))
         };
         Self { meter, tracer: None }
     }
@@ -177,7 +177,7 @@ impl MetricsAudience {
         self.published_at = Some(Instant::now());
         gauges.calls = calls::counts();
         gauges.writes.clone_from(&self.writes);
-        self.publisher.tell(Arc::new(gauges.clone()));
+        self.publisher.publish(Arc::new(gauges.clone()));
     }
 
     async fn finish(mut self) {

@@ -1,6 +1,6 @@
 //! Metrics and traces, read by the parsers of Prometheus and OpenTelemetry.
 
-use cutover::adapter::telemetry::Dialect;
+use cutover::adapter::telemetry::MetricsFormat;
 use cutover::adapter::telemetry::otlp::Collector;
 use cutover::app::telemetry::metrics::text;
 use cutover::domain::view::trace::{Span, Trace};
@@ -16,14 +16,14 @@ fn parsed(what: &str, input: &str) -> Value {
 #[test]
 #[ignore = "tier contract"]
 fn python_reads_the_metrics_in_both_dialects() {
-    let read = parsed("openmetrics", &text(&gauges(), Dialect::OpenMetrics));
+    let read = parsed("openmetrics", &text(&gauges(), MetricsFormat::OpenMetrics));
     let kind = |read: &Value, name: &str| read[name][0].as_str().unwrap_or_default().to_owned();
     let kinds = ["cutover_run", "cutover_step", "cutover_waited_seconds", "cutover_api_call_duration_seconds"]
         .map(|n| kind(&read, n));
     assert_eq!(kinds, ["info", "gauge", "counter", "summary"], "{read}");
     let calls = read["cutover_api_calls"][1].as_array().expect("samples");
     assert!(calls.iter().any(|c| c[1]["operation"] == "with \"quotes\"\\" && c[2] == 1.0), "{calls:?}");
-    let older = parsed("prometheus", &text(&gauges(), Dialect::Prometheus));
+    let older = parsed("prometheus", &text(&gauges(), MetricsFormat::Prometheus));
     assert_eq!(
         (kind(&older, "cutover_api_calls"), kind(&older, "cutover_run_info")),
         ("counter".into(), "gauge".into()),

@@ -164,7 +164,7 @@ async fn gates_read_a_command_a_probe_and_a_rollout() {
     assert!(matches!(ending, Ending::Finished { outcome: RunOutcome::RolledBack, .. }), "{ending:?} {records:#?}");
     assert_eq!((last("smoke").0, last("rollout").0), (GateResult::Pass, GateResult::Pass), "{records:#?}");
     let (call, why) = last("front");
-    assert!(call == GateResult::Fail && why.contains("it answers 503, and 200 is expected"), "{why}");
+    assert!(call == GateResult::Fail && why.contains("the status is 503, but 200 is expected"), "{why}");
     assert!(last("rollout").1.contains("pods ready"), "{}", last("rollout").1);
     stage.stop().await;
 }

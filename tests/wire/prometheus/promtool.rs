@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use cutover::adapter::telemetry::Dialect;
+use cutover::adapter::telemetry::MetricsFormat;
 use cutover::app::telemetry::metrics::text;
 
 use crate::programs::variable;
@@ -19,7 +19,7 @@ fn prometheus_promtool_finds_nothing_wrong_with_the_metrics() {
         .stdin
         .take()
         .expect("its stdin")
-        .write_all(text(&gauges(), Dialect::Prometheus).as_bytes())
+        .write_all(text(&gauges(), MetricsFormat::Prometheus).as_bytes())
         .expect("it reads");
     let output = child.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,6 +1,5 @@
-//! The journal file of a run: one writer appends, each append is synced before it returns, and a torn record is cut off
-//! after a
-//! crash.
+//! The journal file of a run. One writer appends records. Each append is synced before it returns. An incomplete record
+//! at the end is removed after a crash.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -15,19 +14,18 @@ use crate::domain::run::event::{Event, Record};
 use crate::domain::run::journal::{DamagedJournal, Parsed, line, parse};
 use crate::port::store::StoreError;
 
-/// Name of the file in the run's folder.
-pub(super) const NAME: &str = "journal.jsonl";
+/// The name of the journal file in the run's folder.
+pub(super) const JOURNAL_FILE: &str = "journal.jsonl";
 
-/// The journal that was read last. A verb reads its run's journal several times before it acts, and a journal can have
-/// ten
-/// thousand records: unchanged bytes are not parsed again.
+/// The journal that was read last. A command reads the journal of its run several times before it acts, and a journal
+/// can have ten thousand records. Unchanged bytes are not parsed again.
 #[derive(Debug, Default)]
 pub(super) struct CachedJournal {
     path: PathBuf,
     bytes: Vec<u8>,
     /// The records of the journal.
     pub(super) records: Arc<Vec<Record>>,
-    /// Checksum of the last record.
+    /// The checksum of the last record.
     sum: String,
     torn: bool,
     valid_length: usize,
@@ -35,7 +33,7 @@ pub(super) struct CachedJournal {
 }
 
 impl CachedJournal {
-    /// Reads a journal's records.
+    /// Reads the records of a journal.
     pub(super) fn read(&mut self, path: &Path) -> Result<&Self, StoreError> {
         let mut file = File::open(path).map_err(|e| StoreError::io(path, &e))?;
         self.read_from(path, &mut file)
@@ -52,7 +50,7 @@ impl CachedJournal {
         self.parse(path, bytes).map_err(|c| StoreError::corrupt(path.display().to_string(), &c))
     }
 
-    /// Parses the bytes of a journal file, unless they are the known ones.
+    /// Parses the bytes of a journal file, unless they are the cached bytes.
     pub(super) fn parse(&mut self, path: &Path, bytes: Vec<u8>) -> Result<&Self, DamagedJournal> {
         if self.path != path || self.bytes != bytes {
             self.forget();
@@ -78,7 +76,7 @@ impl CachedJournal {
     }
 }
 
-/// Whether a file has exactly these bytes.
+/// Returns whether a file has exactly these bytes.
 fn has_bytes(file: &mut File, bytes: &[u8]) -> std::io::Result<bool> {
     file.seek(SeekFrom::Start(0))?;
     let (mut rest, mut piece) = (bytes, vec![0; 64 * 1024]);
@@ -93,13 +91,13 @@ fn has_bytes(file: &mut File, bytes: &[u8]) -> std::io::Result<bool> {
     }
 }
 
-/// Appends records to a journal.
+/// Appends records to a journal file.
 #[derive(Debug)]
 pub(super) struct Writer {
     path: PathBuf,
     file: File,
     run: String,
-    /// Length of the file after the last record that was read or written; `None`: not read yet.
+    /// The length of the file after the last record that was read or written; `None`: not read yet.
     end: Option<u64>,
     seq: u64,
     sum: String,
@@ -111,40 +109,39 @@ impl Writer {
         Ok(Self { path, file, run: run.to_owned(), end: None, seq: 0, sum: String::new() })
     }
 
-    /// Appends a record under the file's own lock: after a take-over two processes may each append a last record, and
-    /// their
-    /// records must not interleave.
+    /// Appends a record under the file's own lock. After a takeover, two processes may each append one more record, and
+    /// these records must not interleave.
     pub(super) fn append(
         &mut self,
-        known: &mut CachedJournal,
+        cached: &mut CachedJournal,
         time: Timestamp,
         event: &Event,
     ) -> Result<Record, StoreError> {
         lock(&self.file, &self.path)?;
-        let done = self.append_locked(known, time, event);
+        let done = self.append_locked(cached, time, event);
         let unlocked = self.file.unlock().map_err(|e| StoreError::io(&self.path, &e));
         done.and_then(|record| unlocked.map(|()| record))
     }
 
     fn append_locked(
         &mut self,
-        known: &mut CachedJournal,
+        cached: &mut CachedJournal,
         time: Timestamp,
         event: &Event,
     ) -> Result<Record, StoreError> {
         let length = self.file.metadata().map_err(|e| StoreError::io(&self.path, &e))?.len();
         let end = match self.end {
             Some(end) if end == length => end,
-            _ => self.catch_up(known)?,
+            _ => self.catch_up(cached)?,
         };
-        known.forget(); // outdated now, and possibly ten thousand records
+        cached.forget(); // the cache is outdated now, and may have ten thousand records
         let record = Record::new(self.seq + 1, time, self.run.clone(), event.clone());
         let (text, sum) = line(&self.sum, &record).map_err(|e| StoreError::Io {
             path: self.path.display().to_string(),
             message: format!("the record cannot be written as JSON: {e}"),
         })?;
         if let Err(error) = self.write(end, text.as_bytes()) {
-            // Best effort: the rest is a torn record, which the next reader drops.
+            // Truncates the incomplete record if possible. Otherwise the next reader removes it.
             let _ = self.file.set_len(end);
             return Err(StoreError::io(&self.path, &error));
         }
@@ -154,11 +151,11 @@ impl Writer {
         Ok(record)
     }
 
-    /// Reads the file, cuts off a torn record and completes an open line. Returns the offset of the next record.
-    fn catch_up(&mut self, known: &mut CachedJournal) -> Result<u64, StoreError> {
+    /// Reads the file, removes an incomplete record and completes an open line. Returns the offset of the next record.
+    fn catch_up(&mut self, cached: &mut CachedJournal) -> Result<u64, StoreError> {
         let path = self.path.clone();
         let io = |e: std::io::Error| StoreError::io(&path, &e);
-        let there = known.read_from(&path, &mut self.file)?;
+        let there = cached.read_from(&path, &mut self.file)?;
         let mut end = there.valid_length as u64;
         if there.torn {
             self.file.set_len(end).map_err(io)?;
@@ -179,8 +176,8 @@ impl Writer {
     }
 }
 
-/// Waits at most a second: an append takes milliseconds, and a process that was suspended during one must not delay a
-/// rollback.
+/// Locks the file. Waits at most one second, because an append takes milliseconds, and a process that was suspended
+/// during an append must not delay a rollback.
 fn lock(file: &File, path: &Path) -> Result<(), StoreError> {
     for _ in 0..100 {
         match file.try_lock() {

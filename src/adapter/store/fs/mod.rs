@@ -1,10 +1,8 @@
-//! The store in a local folder: `runs/ID/journal.jsonl`, `runs/ID/requests/`, `runs/ID/look.json`,
-//! `runs/ID/break-glass.sh`,
-//! `locks/`.
+//! A store in a local folder: `runs/ID/journal.jsonl`, `runs/ID/requests/`, `runs/ID/look.json`,
+//! `runs/ID/break-glass.sh` and `locks/`.
 //!
 //! Folders have mode 0700 and files 0600, because a journal names load balancers and people. Nothing is created before
-//! the
-//! first write, so that read-only verbs leave no trace.
+//! the first write, so that commands that only read leave no files.
 
 mod journal;
 mod lock;
@@ -21,13 +19,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use self::journal::{CachedJournal, Writer};
-use crate::adapter::store::{cleaned, is_run_id};
+use crate::adapter::store::{is_run_id, without_credentials};
 use crate::domain::emergency::script::NAME as SCRIPT;
 use crate::domain::run::event::{Event, Record};
 use crate::domain::run::journal::DamagedJournal;
 use crate::port::store::{Heartbeat, LockError, LockGuard, LockOwner, Request, RunSummary, Store, StoreError};
 
-/// A store in a local folder.
+/// A store in a folder of this machine.
 #[derive(Debug)]
 pub struct LocalStore {
     root: PathBuf,
@@ -60,9 +58,9 @@ impl LocalStore {
     }
 
     fn summary(&self, id: &str) -> Result<RunSummary, StoreError> {
-        let path = self.folder(id)?.join(journal::NAME);
+        let path = self.folder(id)?.join(journal::JOURNAL_FILE);
         let bytes = match fs::read(&path) {
-            // The process died after it created the folder and before the journal.
+            // The process died after it created the folder and before it created the journal.
             Err(e) if e.kind() == ErrorKind::NotFound => vec![],
             read => read.map_err(|e| StoreError::io(&path, &e))?,
         };
@@ -105,13 +103,13 @@ impl Store for LocalStore {
             return Err(StoreError::Io { path: self.location(), message: format!("`{run}` is not a valid run id") });
         }
         let runs = self.root.join("runs");
-        make_folder(&runs)?;
+        create_private_folder(&runs)?;
         let folder = runs.join(run);
         DirBuilder::new().mode(0o700).create(&folder).map_err(|e| match e.kind() {
             ErrorKind::AlreadyExists => StoreError::Exists(run.to_owned()),
             _ => StoreError::io(&folder, &e),
         })?;
-        let path = folder.join(journal::NAME);
+        let path = folder.join(journal::JOURNAL_FILE);
         private_file()
             .create_new(true)
             .open(&path)
@@ -122,20 +120,20 @@ impl Store for LocalStore {
     }
 
     async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
-        let path = self.folder(run)?.join(journal::NAME);
+        let path = self.folder(run)?.join(journal::JOURNAL_FILE);
         let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut writer = match writers.remove(run) {
             Some(writer) => writer,
             None => Writer::open(path, run)?,
         };
-        // A writer that failed is dropped: the next append reads the file again.
-        let record = writer.append(&mut self.cached(), time, &cleaned(event))?;
+        // A writer that failed is dropped, so that the next append reads the file again.
+        let record = writer.append(&mut self.cached(), time, &without_credentials(event))?;
         writers.insert(run.to_owned(), writer);
         Ok(record)
     }
 
     async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError> {
-        let path = self.folder(run)?.join(journal::NAME);
+        let path = self.folder(run)?.join(journal::JOURNAL_FILE);
         self.cached().read(&path).map(|known| Arc::clone(&known.records))
     }
 
@@ -144,7 +142,8 @@ impl Store for LocalStore {
     }
 
     async fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError> {
-        // A run id must be found fast, however many other runs there are: list the others only if there is none.
+        // A search by id must be fast, however many other runs there are. So the other runs are listed only if no id
+        // matches.
         let by_id = self.list(|id| id == reference)?;
         Ok(if by_id.is_empty() {
             self.list(|_| true)?.into_iter().filter(|run| run.plan == reference).collect()
@@ -193,23 +192,23 @@ impl Store for LocalStore {
     }
 }
 
-/// Options to open a file for reading and writing. Only the owner can access a created file.
+/// Returns options to open a file for reading and writing. Only the owner can access a created file.
 fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
     options
 }
 
-fn make_folder(path: &Path) -> Result<(), StoreError> {
+fn create_private_folder(path: &Path) -> Result<(), StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| StoreError::io(path, &e))
 }
 
-/// Syncs a folder: a new or renamed file is durable only after that.
+/// Syncs a folder. A new or renamed file is durable only after that.
 fn sync_folder(path: &Path) -> Result<(), StoreError> {
     File::open(path).and_then(|f| f.sync_all()).map_err(|e| StoreError::io(path, &e))
 }
 
-/// Creates or replaces a file atomically: a reader finds the old or the new content.
+/// Creates or replaces a file atomically. A reader finds either the old or the new content.
 fn replace_file(path: &Path, bytes: &[u8], durable: bool) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -223,7 +222,7 @@ fn replace_file(path: &Path, bytes: &[u8], durable: bool) -> Result<(), StoreErr
         fs::rename(&draft, path)
     };
     write().map_err(|e| {
-        // Best effort: no reader uses the temporary name.
+        // The temporary file is removed if possible. No reader uses its name.
         let _ = fs::remove_file(&draft);
         StoreError::io(path, &e)
     })?;

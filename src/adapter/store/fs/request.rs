@@ -8,22 +8,22 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{make_folder, names, replace_file};
+use super::{create_private_folder, names, replace_file};
 use crate::port::store::{Heartbeat, Request, StoreError};
 
-const HEARTBEAT: &str = "look.json";
-const REQUESTS: &str = "requests";
-/// Suffix of a pending request's name.
+const HEARTBEAT_FILE: &str = "look.json";
+const REQUESTS_FOLDER: &str = "requests";
+/// The suffix of the name of a pending request.
 const PENDING_SUFFIX: &str = ".json";
-/// Suffix of the name of a request that could not be read.
+/// The suffix of the name of an unreadable request.
 const UNREADABLE_SUFFIX: &str = ".unreadable";
 
-/// Makes names unique that one process creates within one tick of the clock.
+/// A counter that makes names unique if one process creates several within one tick of the clock.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 pub(super) fn put(folder: &Path, request: &Request) -> Result<(), StoreError> {
-    let requests = folder.join(REQUESTS);
-    make_folder(&requests)?;
+    let requests = folder.join(REQUESTS_FOLDER);
+    create_private_folder(&requests)?;
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = format!("{:020}-{count:010}-{}{PENDING_SUFFIX}", Timestamp::now().as_nanosecond(), std::process::id());
     let path = requests.join(name);
@@ -31,12 +31,12 @@ pub(super) fn put(folder: &Path, request: &Request) -> Result<(), StoreError> {
 }
 
 pub(super) fn pending(folder: &Path) -> Result<Vec<(String, Request)>, StoreError> {
-    let requests = folder.join(REQUESTS);
+    let requests = folder.join(REQUESTS_FOLDER);
     let mut found = vec![];
     for name in names(&requests)?.into_iter().filter(|n| n.ends_with(PENDING_SUFFIX)) {
         let path = requests.join(&name);
         match fs::read(&path) {
-            // Another process has handled it meanwhile.
+            // Another process has handled the request meanwhile.
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             read => match read.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
                 Some(request) => found.push((name, request)),
@@ -48,7 +48,7 @@ pub(super) fn pending(folder: &Path) -> Result<Vec<(String, Request)>, StoreErro
 }
 
 pub(super) fn remove(folder: &Path, name: &str) -> Result<(), StoreError> {
-    let path = folder.join(REQUESTS).join(name);
+    let path = folder.join(REQUESTS_FOLDER).join(name);
     match fs::remove_file(&path) {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(StoreError::io(&path, &e)),
         _ => Ok(()),
@@ -56,17 +56,17 @@ pub(super) fn remove(folder: &Path, name: &str) -> Result<(), StoreError> {
 }
 
 pub(super) fn put_heartbeat(folder: &Path, look: &Heartbeat) -> Result<(), StoreError> {
-    let path = folder.join(HEARTBEAT);
+    let path = folder.join(HEARTBEAT_FILE);
     replace_file(&path, &json(&path, look)?, false)
 }
 
 pub(super) fn read_heartbeat(folder: &Path) -> Option<Heartbeat> {
-    serde_json::from_slice(&fs::read(folder.join(HEARTBEAT)).ok()?).ok()
+    serde_json::from_slice(&fs::read(folder.join(HEARTBEAT_FILE)).ok()?).ok()
 }
 
-/// Renames a request that cannot be read and keeps it for inspection. If that fails, the next read tries again.
+/// Renames an unreadable request and keeps it for inspection. If that fails, the next read tries again.
 fn set_aside(path: &Path) {
-    tracing::warn!(path = %path.display(), "a request that cannot be read is set aside");
+    tracing::warn!(path = %path.display(), "an unreadable request is renamed and ignored");
     let _ = fs::rename(path, path.with_extension(format!("json{UNREADABLE_SUFFIX}")));
 }
 

@@ -1,6 +1,6 @@
-//! Access to the API server. Every request has a deadline, nothing is retried implicitly, and a server that does not
-//! answer gets
-//! no further requests for a while, so that a rollback does not wait for it at every record.
+//! A client of the API server for one namespace. Every request has a deadline, and nothing is retried implicitly. After
+//! a server did not respond, it gets no further requests for a while, so that a rollback does not wait for the server
+//! at every record.
 
 use std::fmt;
 use std::future::Future;
@@ -14,27 +14,27 @@ use tokio::time::Instant;
 use crate::adapter::kubernetes::unreadable;
 use crate::port::store::StoreError;
 
-/// Deadline of a request. API servers answer much faster.
+/// The deadline of a request. API servers respond much faster.
 pub const DEADLINE: Duration = Duration::from_secs(3);
-/// Deadline of the first request, which opens a connection and may log in.
+/// The deadline of the first request, which opens a connection and may log in.
 const FIRST_DEADLINE: Duration = Duration::from_secs(10);
-/// For this time a server that did not answer gets no requests except the lock's renewals.
-const PAUSE: Duration = Duration::from_secs(10);
+/// The time for which a server that did not respond gets no requests except renewals of the lock.
+const OUTAGE_PAUSE: Duration = Duration::from_secs(10);
 
-/// Why a request failed.
+/// The reason why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestError {
     /// The object does not exist.
     Missing,
-    /// The object exists already, or has changed since it was read.
+    /// The object already exists, or has changed since it was read.
     Conflict,
-    /// The server refused. Nothing was changed.
+    /// The server refused the request. Nothing was changed.
     Refused(String),
-    /// No answer, or an unclear one: a write may have taken effect, or may still do so.
+    /// There was no response, or an unclear one. A write may have taken effect, or may still take effect.
     Unanswered(String),
 }
 
-/// Access to a namespace.
+/// A client for one namespace.
 pub struct NamespaceClient {
     client: Client,
     namespace: String,
@@ -42,12 +42,12 @@ pub struct NamespaceClient {
     outage: Mutex<Outage>,
 }
 
-/// Result of the last requests.
+/// The result of the last requests.
 #[derive(Default)]
 struct Outage {
-    /// Number of requests in a row without an answer.
+    /// The number of requests in a row without a response.
     failures: u32,
-    /// Until when no requests are sent, and why.
+    /// The time until which no requests are sent, and the reason.
     until: Option<(Instant, String)>,
 }
 
@@ -56,7 +56,7 @@ impl NamespaceClient {
         Self { client, namespace: namespace.to_owned(), place, outage: Mutex::default() }
     }
 
-    /// The API of a kind of objects.
+    /// Returns the API for a kind of objects.
     pub fn api<K: Resource<Scope = NamespaceResourceScope>>(&self) -> Api<K>
     where
         K::DynamicType: Default,
@@ -64,21 +64,21 @@ impl NamespaceClient {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Name of the place, for messages.
+    /// Returns the name of the namespace and the cluster, for messages.
     pub fn place(&self) -> &str {
         &self.place
     }
 
-    /// Sends a request, unless the server did not answer a moment ago.
+    /// Sends a request, unless the server did not respond a moment ago.
     pub async fn call<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, RequestError> {
-        let down = self.outage().until.clone().filter(|(until, _)| *until > Instant::now());
-        match down {
+        let outage = self.outage().until.clone().filter(|(until, _)| *until > Instant::now());
+        match outage {
             Some((_, why)) => Err(RequestError::Unanswered(why)),
-            None => self.within(DEADLINE, request).await,
+            None => self.send_within(DEADLINE, request).await,
         }
     }
 
-    /// Sends a read, and repeats it if the answer is lost.
+    /// Sends a read, and repeats it if the response is lost.
     pub async fn read<T, R: Future<Output = Result<T, kube::Error>>>(
         &self,
         request: impl Fn() -> R,
@@ -92,12 +92,12 @@ impl NamespaceClient {
         answer
     }
 
-    /// Sends a request even if the server did not answer a moment ago.
+    /// Sends a request even if the server did not respond a moment ago.
     pub async fn call_always<T>(
         &self,
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, RequestError> {
-        self.within(DEADLINE, request).await
+        self.send_within(DEADLINE, request).await
     }
 
     /// Sends the first request, with a longer deadline.
@@ -105,28 +105,28 @@ impl NamespaceClient {
         &self,
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, RequestError> {
-        self.within(FIRST_DEADLINE, request).await
+        self.send_within(FIRST_DEADLINE, request).await
     }
 
-    async fn within<T>(
+    async fn send_within<T>(
         &self,
         deadline: Duration,
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, RequestError> {
         let answer = tokio::time::timeout(deadline, request).await;
-        let silent = answer.is_err();
-        let late = || Err(RequestError::Unanswered(format!("no answer within {} s", deadline.as_secs())));
-        let result = answer.map_or_else(|_| late(), |answer| answer.map_err(|e| request_error(&e)));
-        let mut down = self.outage();
+        let timed_out = answer.is_err();
+        let timeout_error = || Err(RequestError::Unanswered(format!("no response within {} s", deadline.as_secs())));
+        let result = answer.map_or_else(|_| timeout_error(), |answer| answer.map_err(|e| request_error(&e)));
+        let mut outage = self.outage();
         match &result {
             Err(RequestError::Unanswered(why)) => {
-                down.failures += 1;
-                // A single connection that was reset says little.
-                if silent || down.failures > 1 {
-                    down.until = Some((Instant::now() + PAUSE, why.clone()));
+                outage.failures += 1;
+                // One connection that was reset does not show that the server is down.
+                if timed_out || outage.failures > 1 {
+                    outage.until = Some((Instant::now() + OUTAGE_PAUSE, why.clone()));
                 }
             }
-            _ => *down = Outage::default(),
+            _ => *outage = Outage::default(),
         }
         result
     }
@@ -135,9 +135,9 @@ impl NamespaceClient {
         self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Converts to the store's error; `what` is the object of the request.
-    pub fn error(&self, what: &str, trouble: RequestError) -> StoreError {
-        match trouble {
+    /// Converts the error to the store's error. `what` is the object of the request.
+    pub fn error(&self, what: &str, error: RequestError) -> StoreError {
+        match error {
             RequestError::Conflict => StoreError::Busy(format!("{what} in {}", self.place)),
             other => StoreError::Unusable { place: self.place.clone(), why: format!("{what}: {other}") },
         }
@@ -158,7 +158,8 @@ fn request_error(error: &kube::Error) -> RequestError {
     }
 }
 
-/// A missing namespace must not count as a missing object: everything in it would look free.
+/// Returns whether the missing thing is an object. If the namespace is missing, its objects must not count as missing,
+/// because every lock in it would look free.
 fn names_an_object(message: &str) -> bool {
     !message.starts_with("namespaces ")
 }
@@ -166,8 +167,8 @@ fn names_an_object(message: &str) -> bool {
 impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing => f.write_str("it does not exist"),
-            Self::Conflict => f.write_str("someone else changed it at the same time"),
+            Self::Missing => f.write_str("the object does not exist"),
+            Self::Conflict => f.write_str("someone else changed the object at the same time"),
             Self::Refused(why) | Self::Unanswered(why) => f.write_str(why),
         }
     }

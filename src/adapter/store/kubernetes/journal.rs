@@ -1,10 +1,7 @@
 //! A run's journal as ConfigMaps: the bytes of the journal file, in segments that fit into etcd. An append replaces the
-//! last
-//! segment with the resourceVersion that was read, so that two writers never interleave. The write that fills a segment
-//! also
-//! closes it, and a closed segment never changes. A writer that read it open gets a conflict; of two writers that read
-//! it closed
-//! and create the next segment, one gets a conflict.
+//! last segment with the resourceVersion that was read, so that two writers never interleave. The write that fills a
+//! segment also closes it, and a closed segment never changes. A writer that read the segment as open gets a conflict.
+//! If two writers read it as closed and create the next segment, one gets a conflict.
 
 use std::collections::BTreeMap;
 
@@ -21,49 +18,50 @@ use crate::domain::run::event::{Event, Record};
 use crate::domain::run::journal::{DamagedJournal, LineDamage, Parsed, line, parse};
 use crate::port::store::{RunSummary, StoreError};
 
-/// Key of the journal's text.
-const TEXT: &str = "journal.jsonl";
-/// A segment with this many bytes is closed: etcd keeps every version of it for some minutes.
+/// The data key of the journal's text.
+const JOURNAL_KEY: &str = "journal.jsonl";
+/// The size at which a segment is closed, in bytes. The limit is small because etcd keeps every version of a segment
+/// for some minutes.
 const CLOSE_BYTES: usize = 64 * 1024;
-/// Size limit of a segment: Kubernetes refuses a ConfigMap of more than 1 MiB.
+/// The maximum size of a segment, in bytes. Kubernetes refuses a ConfigMap of more than 1 MiB.
 pub const MAX_BYTES: usize = 1_000_000;
-/// Annotation of a closed segment.
-const CLOSED: &str = "cutover.dev/closed";
-/// Annotation: summary of the run up to the end of this segment, so that a list of runs reads no journals.
-const SUMMARY: &str = "cutover.dev/summary";
-/// Page size of lists.
-const PAGE: u32 = 50;
+/// The annotation of a closed segment.
+const CLOSED_ANNOTATION: &str = "cutover.dev/closed";
+/// The annotation with the summary of the run up to the end of this segment, so that a list of runs reads no journals.
+const SUMMARY_ANNOTATION: &str = "cutover.dev/summary";
+/// The page size of lists.
+const PAGE_SIZE: u32 = 50;
 
-/// Appends records to a journal.
+/// Appends records to a journal in ConfigMaps.
 pub struct Writer {
     run: String,
-    /// The last segment.
+    /// The last segment of the journal.
     segment: ConfigMap,
     number: usize,
     seq: u64,
     sum: String,
     summary: RunSummary,
-    /// The last record, as read.
+    /// The last record that was read.
     last: Option<Record>,
 }
 
-/// A journal as read.
+/// A journal that was read, with its segments and its text.
 struct StoredJournal {
     segments: Vec<ConfigMap>,
     text: String,
 }
 
 /// Creates an empty journal.
-pub async fn create(reach: &NamespaceClient, run: &str) -> Result<(), StoreError> {
+pub async fn create(client: &NamespaceClient, run: &str) -> Result<(), StoreError> {
     let made = format!("{:016x}", fastrand::u64(..));
-    let mut piece = new_segment(run, 1, "");
-    piece.annotations_mut().insert("cutover.dev/made".to_owned(), made.clone());
-    let api: Api<ConfigMap> = reach.api();
-    let first = reach.call_always(api.create(&PostParams::default(), &piece)).await;
+    let mut segment = new_segment(run, 1, "");
+    segment.annotations_mut().insert("cutover.dev/made".to_owned(), made.clone());
+    let api: Api<ConfigMap> = client.api();
+    let first = client.call_always(api.create(&PostParams::default(), &segment)).await;
     let made_by_us = |found: &ConfigMap| found.annotations().get("cutover.dev/made") == Some(&made);
     let result = match first {
-        // The request whose answer was lost may have created it.
-        Err(RequestError::Unanswered(why)) => match reach.call_always(api.get_opt(&piece.name_any())).await {
+        // The request whose response was lost may have created the object.
+        Err(RequestError::Unanswered(why)) => match client.call_always(api.get_opt(&segment.name_any())).await {
             Ok(Some(found)) if made_by_us(&found) => Ok(found),
             Ok(Some(_)) => Err(RequestError::Conflict),
             Ok(None) => Err(RequestError::Unanswered(why)),
@@ -74,29 +72,29 @@ pub async fn create(reach: &NamespaceClient, run: &str) -> Result<(), StoreError
     match result {
         Ok(_) => Ok(()),
         Err(RequestError::Conflict) => Err(StoreError::Exists(run.to_owned())),
-        Err(trouble) => Err(reach.error(&piece.name_any(), trouble)),
+        Err(trouble) => Err(client.error(&segment.name_any(), trouble)),
     }
 }
 
-/// Reads a run's records.
-pub async fn read(reach: &NamespaceClient, run: &str) -> Result<Vec<Record>, StoreError> {
-    let found = read_segments(reach, run).await?;
-    parsed(reach, run, &found.text).map(|p| p.records)
+/// Reads the records of a run.
+pub async fn read(client: &NamespaceClient, run: &str) -> Result<Vec<Record>, StoreError> {
+    let found = read_segments(client, run).await?;
+    parse_complete(client, run, &found.text).map(|p| p.records)
 }
 
-/// Returns a summary of every run, from the last segment of its journal.
-pub async fn runs(reach: &NamespaceClient) -> Result<Vec<RunSummary>, StoreError> {
-    let api: Api<ConfigMap> = reach.api();
-    let mut params = ListParams::default().limit(PAGE).labels(&label::selector(Purpose::Journal));
+/// Reads the summary of every run from the last segment of its journal.
+pub async fn runs(client: &NamespaceClient) -> Result<Vec<RunSummary>, StoreError> {
+    let api: Api<ConfigMap> = client.api();
+    let mut params = ListParams::default().limit(PAGE_SIZE).labels(&label::selector(Purpose::Journal));
     let mut last: BTreeMap<String, (usize, Option<String>)> = BTreeMap::new();
     loop {
-        let page = reach.read(|| api.list_metadata(&params)).await.map_err(|t| reach.error("the list of runs", t))?;
-        for piece in &page.items {
-            let name = piece.name_any();
+        let page = client.read(|| api.list_metadata(&params)).await.map_err(|t| client.error("the list of runs", t))?;
+        for segment in &page.items {
+            let name = segment.name_any();
             let Some((run, number)) = run_and_number(&name) else { continue };
             let entry = last.entry(run.to_owned()).or_default();
             if number >= entry.0 {
-                *entry = (number, piece.annotations().get(SUMMARY).cloned());
+                *entry = (number, segment.annotations().get(SUMMARY_ANNOTATION).cloned());
             }
         }
         match page.metadata.continue_.filter(|c| !c.is_empty()) {
@@ -115,24 +113,24 @@ fn summary(run: &str, text: &str) -> RunSummary {
     match serde_json::from_str::<RunSummary>(text) {
         Ok(summary) if summary.id == run => summary,
         Ok(_) => {
-            RunSummary { damaged: Some("its summary belongs to another run".to_owned()), ..RunSummary::of(run, &[]) }
+            RunSummary { damaged: Some("the summary belongs to another run".to_owned()), ..RunSummary::of(run, &[]) }
         }
-        Err(e) => RunSummary { damaged: Some(format!("its summary cannot be read: {e}")), ..RunSummary::of(run, &[]) },
+        Err(e) => RunSummary { damaged: Some(format!("the summary cannot be read: {e}")), ..RunSummary::of(run, &[]) },
     }
 }
 
 impl Writer {
-    /// Reads the journal.
-    pub async fn open(reach: &NamespaceClient, run: &str) -> Result<Self, StoreError> {
-        let StoredJournal { segments: mut pieces, text } = read_segments(reach, run).await?;
-        let parsed = parsed(reach, run, &text)?;
-        let number = pieces.len();
-        let piece = pieces.pop().ok_or_else(|| missing(reach, run))?;
+    /// Opens a journal and reads its segments.
+    pub async fn open(client: &NamespaceClient, run: &str) -> Result<Self, StoreError> {
+        let StoredJournal { mut segments, text } = read_segments(client, run).await?;
+        let parsed = parse_complete(client, run, &text)?;
+        let number = segments.len();
+        let segment = segments.pop().ok_or_else(|| no_such_run(client, run))?;
         let summary = RunSummary::of(run, &parsed.records);
         let (seq, sum) = (parsed.records.len() as u64, parsed.last_checksum().to_owned());
         Ok(Self {
             run: run.to_owned(),
-            segment: piece,
+            segment,
             number,
             seq,
             sum,
@@ -141,19 +139,19 @@ impl Writer {
         })
     }
 
-    /// Returns the record for an event.
+    /// Returns the next record, for this event.
     pub fn next(&self, time: Timestamp, event: &Event) -> Record {
         Record::new(self.seq + 1, time, self.run.clone(), event.clone())
     }
 
-    /// Whether the journal, as read, ends with this record.
+    /// Returns whether the journal that was read ends with this record.
     pub fn ends_with(&self, record: &Record) -> bool {
         self.last.as_ref() == Some(record)
     }
 
-    /// Appends a record. After an error, drop the writer: the journal must be read again.
-    pub async fn append(&mut self, reach: &NamespaceClient, record: &Record) -> Result<(), StoreError> {
-        let wrong = |message: String| StoreError::Io { path: journal(&self.run), message };
+    /// Appends a record. After an error, drop the writer, because the journal must be read again.
+    pub async fn append(&mut self, client: &NamespaceClient, record: &Record) -> Result<(), StoreError> {
+        let wrong = |message: String| StoreError::Io { path: name_prefix(&self.run), message };
         let (text, sum) =
             line(&self.sum, record).map_err(|e| wrong(format!("the record cannot be written as JSON: {e}")))?;
         if text.len() > MAX_BYTES {
@@ -164,56 +162,57 @@ impl Writer {
             )));
         }
         self.summary.add(record);
-        if !closed(&self.segment) && contents(&self.segment).len() + text.len() > MAX_BYTES {
+        if !is_closed(&self.segment) && contents(&self.segment).len() + text.len() > MAX_BYTES {
             let mut close = self.segment.clone();
-            close.annotations_mut().insert(CLOSED.to_owned(), "true".to_owned());
-            self.segment = self.put(reach, close).await?;
+            close.annotations_mut().insert(CLOSED_ANNOTATION.to_owned(), "true".to_owned());
+            self.segment = self.put(client, close).await?;
         }
-        let (mut next, number) = if closed(&self.segment) {
+        let (mut next, number) = if is_closed(&self.segment) {
             (new_segment(&self.run, self.number + 1, ""), self.number + 1)
         } else {
             (self.segment.clone(), self.number)
         };
-        let whole = contents(&next).to_owned() + &text;
-        if whole.len() >= CLOSE_BYTES {
-            next.annotations_mut().insert(CLOSED.to_owned(), "true".to_owned());
+        let all_text = contents(&next).to_owned() + &text;
+        if all_text.len() >= CLOSE_BYTES {
+            next.annotations_mut().insert(CLOSED_ANNOTATION.to_owned(), "true".to_owned());
         }
-        next.annotations_mut().insert(SUMMARY.to_owned(), serde_json::to_string(&self.summary).unwrap_or_default());
+        next.annotations_mut()
+            .insert(SUMMARY_ANNOTATION.to_owned(), serde_json::to_string(&self.summary).unwrap_or_default());
         if !self.summary.plan.is_empty() {
             next.labels_mut().insert("cutover.dev/plan".to_owned(), self.summary.plan.clone());
         }
-        next.data = Some([(TEXT.to_owned(), whole)].into());
-        self.segment = self.put(reach, next).await?;
+        next.data = Some([(JOURNAL_KEY.to_owned(), all_text)].into());
+        self.segment = self.put(client, next).await?;
         (self.number, self.seq, self.sum) = (number, record.seq, sum);
         Ok(())
     }
 
-    /// Writes a segment over its resourceVersion, or creates it. If the answer is lost, reads whether the write took
+    /// Creates a segment, or replaces the version that was read. If the response is lost, reads whether the write took
     /// effect.
-    async fn put(&self, reach: &NamespaceClient, piece: ConfigMap) -> Result<ConfigMap, StoreError> {
-        let (api, name): (Api<ConfigMap>, _) = (reach.api(), piece.name_any());
-        let error = |trouble| reach.error(&name, trouble);
+    async fn put(&self, client: &NamespaceClient, segment: ConfigMap) -> Result<ConfigMap, StoreError> {
+        let (api, name): (Api<ConfigMap>, _) = (client.api(), segment.name_any());
+        let error = |trouble| client.error(&name, trouble);
         let mut doubtful = false;
         for _ in 0..retry::APPEND_TRIES {
-            let answer = match piece.resource_version() {
-                None => reach.call(api.create(&PostParams::default(), &piece)).await,
-                Some(_) => reach.call(api.replace(&name, &PostParams::default(), &piece)).await,
+            let answer = match segment.resource_version() {
+                None => client.call(api.create(&PostParams::default(), &segment)).await,
+                Some(_) => client.call(api.replace(&name, &PostParams::default(), &segment)).await,
             };
             match answer {
                 Ok(stored) => return Ok(stored),
                 Err(RequestError::Unanswered(_)) if !doubtful => doubtful = true,
                 Err(RequestError::Conflict) if doubtful => {
-                    let found = reach.call(api.get_opt(&name)).await.map_err(error)?;
-                    return found.filter(|f| same_content(f, &piece)).ok_or_else(|| error(RequestError::Conflict));
+                    let found = client.call(api.get_opt(&name)).await.map_err(error)?;
+                    return found.filter(|f| same_content(f, &segment)).ok_or_else(|| error(RequestError::Conflict));
                 }
                 Err(trouble) => return Err(error(trouble)),
             }
-            match reach.call_always(api.get_opt(&name)).await.map_err(error)? {
-                Some(found) if same_content(&found, &piece) => return Ok(found),
-                Some(found) if found.resource_version() != piece.resource_version() => {
+            match client.call_always(api.get_opt(&name)).await.map_err(error)? {
+                Some(found) if same_content(&found, &segment) => return Ok(found),
+                Some(found) if found.resource_version() != segment.resource_version() => {
                     return Err(error(RequestError::Conflict));
                 }
-                // The write had no effect: repeat it over the same version, so that it takes effect at most once.
+                // The write had no effect, so it is repeated for the same version. It takes effect at most once.
                 _ => {}
             }
         }
@@ -221,86 +220,86 @@ impl Writer {
     }
 }
 
-/// Whether two segments have the same text and are both open or both closed.
+/// Returns whether two segments have the same text and are both open or both closed.
 fn same_content(found: &ConfigMap, wanted: &ConfigMap) -> bool {
-    contents(found) == contents(wanted) && closed(found) == closed(wanted)
+    contents(found) == contents(wanted) && is_closed(found) == is_closed(wanted)
 }
 
-async fn read_segments(reach: &NamespaceClient, run: &str) -> Result<StoredJournal, StoreError> {
-    let api: Api<ConfigMap> = reach.api();
-    let mut params = ListParams::default().limit(PAGE).labels(&label::selector_of(Purpose::Journal, run));
-    let mut pieces = BTreeMap::new();
+async fn read_segments(client: &NamespaceClient, run: &str) -> Result<StoredJournal, StoreError> {
+    let api: Api<ConfigMap> = client.api();
+    let mut params = ListParams::default().limit(PAGE_SIZE).labels(&label::selector_of(Purpose::Journal, run));
+    let mut segments = BTreeMap::new();
     loop {
-        let page = reach.read(|| api.list(&params)).await.map_err(|t| reach.error(&journal(run), t))?;
+        let page = client.read(|| api.list(&params)).await.map_err(|t| client.error(&name_prefix(run), t))?;
         let of_run = page.items.into_iter().filter_map(|p| {
             let name = p.name_any();
             run_and_number(&name).filter(|(of, _)| *of == run).map(|(_, number)| (number, p))
         });
-        pieces.extend(of_run);
+        segments.extend(of_run);
         match page.metadata.continue_.filter(|c| !c.is_empty()) {
             Some(token) => params = params.continue_token(&token),
             None => break,
         }
     }
-    if pieces.is_empty() {
-        return Err(missing(reach, run));
+    if segments.is_empty() {
+        return Err(no_such_run(client, run));
     }
-    let text: String = pieces.values().map(contents).collect();
-    let gap = (1..).zip(pieces.keys()).find(|(wanted, is)| wanted != *is).map(|(wanted, _)| wanted);
+    let text: String = segments.values().map(contents).collect();
+    let gap = (1..).zip(segments.keys()).find(|(wanted, is)| wanted != *is).map(|(wanted, _)| wanted);
     match gap {
-        None => Ok(StoredJournal { segments: pieces.into_values().collect(), text }),
+        None => Ok(StoredJournal { segments: segments.into_values().collect(), text }),
         Some(number) => {
-            let before: String = pieces.iter().filter(|(n, _)| **n < number).map(|(_, p)| contents(p)).collect();
+            let before: String = segments.iter().filter(|(n, _)| **n < number).map(|(_, p)| contents(p)).collect();
             let prefix = parse(before.as_bytes()).map_or_else(|c| c.prefix, |p| p.records);
-            Err(damaged(reach, run, prefix, format!("its segment {number} is missing")))
+            Err(damaged(client, run, prefix, format!("segment {number} is missing")))
         }
     }
 }
 
-fn parsed(reach: &NamespaceClient, run: &str, text: &str) -> Result<Parsed, StoreError> {
+fn parse_complete(client: &NamespaceClient, run: &str, text: &str) -> Result<Parsed, StoreError> {
     let parsed = parse(text.as_bytes())
-        .map_err(|c| StoreError::corrupt(format!("{} in {}", journal(run), reach.place()), &c))?;
-    // A segment is written completely or not at all: someone else truncated it.
+        .map_err(|c| StoreError::corrupt(format!("{} in {}", name_prefix(run), client.place()), &c))?;
+    // A segment is written completely or not at all, so someone else truncated it.
     if parsed.torn || parsed.unterminated {
-        return Err(damaged(reach, run, parsed.records, "it is truncated".to_owned()));
+        return Err(damaged(client, run, parsed.records, "the text is truncated".to_owned()));
     }
     Ok(parsed)
 }
 
-fn damaged(reach: &NamespaceClient, run: &str, prefix: Vec<Record>, why: String) -> StoreError {
+fn damaged(client: &NamespaceClient, run: &str, prefix: Vec<Record>, why: String) -> StoreError {
     let corrupt = DamagedJournal { line: prefix.len() + 1, why: LineDamage::Syntax(why), prefix };
-    StoreError::corrupt(format!("{} in {}", journal(run), reach.place()), &corrupt)
+    StoreError::corrupt(format!("{} in {}", name_prefix(run), client.place()), &corrupt)
 }
 
-fn missing(reach: &NamespaceClient, run: &str) -> StoreError {
-    StoreError::NoSuchRun { run: run.to_owned(), place: reach.place().to_owned() }
+fn no_such_run(client: &NamespaceClient, run: &str) -> StoreError {
+    StoreError::NoSuchRun { run: run.to_owned(), place: client.place().to_owned() }
 }
 
 fn new_segment(run: &str, number: usize, text: &str) -> ConfigMap {
     let metadata = ObjectMeta {
-        name: Some(format!("{}-{number:05}", journal(run))),
+        name: Some(format!("{}-{number:05}", name_prefix(run))),
         labels: Some(label::of_run(Purpose::Journal, run)),
         annotations: Some([(label::RUN.to_owned(), run.to_owned())].into()),
         ..ObjectMeta::default()
     };
-    ConfigMap { metadata, data: Some([(TEXT.to_owned(), text.to_owned())].into()), ..ConfigMap::default() }
+    ConfigMap { metadata, data: Some([(JOURNAL_KEY.to_owned(), text.to_owned())].into()), ..ConfigMap::default() }
 }
 
-/// Common start of the names of a run's segments.
-fn journal(run: &str) -> String {
+/// Returns the common start of the names of a run's segments.
+fn name_prefix(run: &str) -> String {
     format!("cutover-{run}-journal")
 }
 
-/// Run and number from a segment's name.
+/// Returns the run and the number in a segment's name.
 fn run_and_number(name: &str) -> Option<(&str, usize)> {
     let (rest, number) = name.rsplit_once('-')?;
     Some((rest.strip_prefix("cutover-")?.strip_suffix("-journal")?, number.parse().ok()?))
 }
 
-fn contents(piece: &ConfigMap) -> &str {
-    piece.data.as_ref().and_then(|d| d.get(TEXT)).map_or("", String::as_str)
+fn contents(segment: &ConfigMap) -> &str {
+    segment.data.as_ref().and_then(|d| d.get(JOURNAL_KEY)).map_or("", String::as_str)
 }
 
-fn closed(piece: &ConfigMap) -> bool {
-    piece.annotations().get(CLOSED).is_some_and(|c| c == "true")
+fn is_closed(segment: &ConfigMap) -> bool {
+    segment.annotations().get(CLOSED_ANNOTATION).is_some_and(|c| c == "true")
 }

@@ -1,12 +1,9 @@
-//! The store in a namespace of a cluster, for machines without a shared disk: a Lease for each load balancer, and
-//! ConfigMaps
-//! for the rest.
+//! A store in a namespace of a cluster, for machines without a shared disk: a Lease for each load balancer, and
+//! ConfigMaps for the rest.
 //!
-//! Everything that must not interleave is written over the version that was read (optimistic concurrency); after a lost
-//! answer
-//! the object is read. An unreachable API is an error: the store never falls back to a local lock or journal. Nothing
-//! is ever
-//! deleted.
+//! Everything that must not interleave is written with the version that was read (optimistic concurrency). If a
+//! response is lost, the object is read. An unreachable API is an error: the store never uses a local lock or journal
+//! instead. Nothing is ever deleted.
 
 mod client;
 mod journal;
@@ -30,7 +27,7 @@ use self::client::NamespaceClient;
 use self::journal::Writer;
 use self::label::Purpose;
 use self::lease::Leases;
-use crate::adapter::store::{cleaned, is_run_id};
+use crate::adapter::store::{is_run_id, without_credentials};
 use crate::domain::emergency::script::NAME as SCRIPT;
 use crate::domain::run::event::{Event, Record};
 use crate::port::Clock;
@@ -38,25 +35,24 @@ use crate::port::store::{
     Heartbeat, LockError, LockGuard, LockOwner, Request, RunSummary, Store, StoreError, runs_named,
 };
 
-pub use self::lease::{DURATION, RENEW_INTERVAL};
+pub use self::lease::{LEASE_DURATION, RENEW_INTERVAL};
 
-/// A heartbeat within this time of the previous one is skipped, unless it says that the process stops guarding.
+/// The time after a heartbeat in which another heartbeat is skipped, unless it says that the process stops guarding.
 const HEARTBEAT_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// A store in a namespace.
+/// A store in a namespace of a cluster.
 pub struct KubernetesStore {
     reach: Arc<NamespaceClient>,
     leases: Leases,
-    /// The `kubectl` command that reaches the namespace, for messages.
+    /// The `kubectl` command for this namespace, for messages.
     kubectl: String,
     writers: tokio::sync::Mutex<HashMap<String, WriterState>>,
     last_heartbeat: std::sync::Mutex<HashMap<String, Instant>>,
 }
 
 impl KubernetesStore {
-    /// `client` must neither retry nor wait without limit. `place` names the cluster in messages; `kubectl` is the
-    /// command that
-    /// reaches the namespace, such as `kubectl --context tools -n cutover`. Makes no request.
+    /// Creates a store without sending a request. `client` must neither retry nor wait without limit. `place` names the
+    /// cluster in messages. `kubectl` is the command for the namespace, such as `kubectl --context tools -n cutover`.
     pub fn new(client: Client, namespace: &str, place: &str, kubectl: &str, clock: Arc<dyn Clock>) -> Self {
         let reach = Arc::new(NamespaceClient::new(client, namespace, place.to_owned()));
         let leases = Leases::new(Arc::clone(&reach), clock);
@@ -72,7 +68,7 @@ impl KubernetesStore {
     /// Checks that the namespace can be reached and read.
     ///
     /// # Errors
-    /// [`StoreError::Unusable`].
+    /// Returns [`StoreError::Unusable`] if the namespace cannot be reached or read.
     pub async fn probe(&self) -> Result<(), StoreError> {
         let api: kube::Api<k8s_openapi::api::coordination::v1::Lease> = self.reach.api();
         let listed = self
@@ -87,7 +83,7 @@ impl KubernetesStore {
     }
 }
 
-/// State of the writer of a run's journal.
+/// The state of the writer of a run's journal.
 enum WriterState {
     /// The end of the journal is known.
     Ready(Box<Writer>),
@@ -95,7 +91,7 @@ enum WriterState {
     Doubtful(Box<Record>),
 }
 
-/// Whether a run's id can be part of an object's name.
+/// Returns whether a run's id can be a part of an object's name.
 fn is_name(run: &str) -> bool {
     is_run_id(run) && !run.bytes().any(|b| b.is_ascii_uppercase())
 }
@@ -123,7 +119,7 @@ impl Store for KubernetesStore {
 
     async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
         self.check_run_id(run)?;
-        let event = &*cleaned(event);
+        let event = &*without_credentials(event);
         let mut writers = self.writers.lock().await;
         let mut writer = match writers.remove(run) {
             Some(WriterState::Ready(writer)) => writer,
@@ -151,7 +147,7 @@ impl Store for KubernetesStore {
                 writers.insert(run.to_owned(), WriterState::Ready(writer));
                 Ok(record)
             }
-            // A writer that failed is dropped: the next append reads the journal again.
+            // A writer that failed is dropped, so that the next append reads the journal again.
             Err(error) => {
                 if matches!(error, StoreError::Unusable { .. }) {
                     writers.insert(run.to_owned(), WriterState::Doubtful(Box::new(record)));
@@ -225,8 +221,8 @@ impl Store for KubernetesStore {
     }
 
     async fn lock_owner(&self, run: &str) -> Option<LockOwner> {
-        self.leases.holder(run).await.unwrap_or_else(|trouble| {
-            tracing::warn!("the owner of the lock cannot be read: {trouble}");
+        self.leases.holder(run).await.unwrap_or_else(|error| {
+            tracing::warn!("the owner of the lock cannot be read: {error}");
             None
         })
     }

@@ -1,4 +1,4 @@
-//! Leases that this process owns: renewed in the background, confirmed before a raise, and released.
+//! The leases that this process owns: renewed in the background, confirmed before a raise, and released at the end.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,23 +12,25 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::client::{NamespaceClient, RequestError};
-use super::lease::{DURATION, LeaseVersion, RENEW_INTERVAL, holder_of, is_free, is_owned_by, lease, put, transitions};
+use super::lease::{
+    LEASE_DURATION, LeaseVersion, RENEW_INTERVAL, holder_of, is_free, is_owned_by, lease, put, transitions,
+};
 use crate::base::retry;
 use crate::port::Clock;
 use crate::port::store::{LockBackend, LockGuard, LockOwner};
 
-/// State of an owned lease.
+/// The last known content of a lease that this process owns.
 #[derive(Debug, Clone)]
 pub struct OwnedLease {
     arn: String,
     name: String,
-    /// `None`: the lease was deleted.
+    /// The version of the lease; `None`: the lease was deleted.
     version: Option<LeaseVersion>,
     transitions: i32,
-    /// When the last successful renewal was sent, on the monotonic and on the wall clock.
+    /// The time when the last successful renewal was sent, on the monotonic and on the wall clock.
     renewed: (Instant, Timestamp),
     new_owner: Option<LockOwner>,
-    /// Error of the last renewal.
+    /// The error of the last renewal.
     last_error: Option<String>,
     released: bool,
 }
@@ -51,7 +53,7 @@ impl OwnedLease {
         self.released || self.new_owner.is_some()
     }
 
-    /// Time since the last renewal, by the clock that shows more.
+    /// Returns the time since the last renewal, by the clock that shows more.
     fn age(&self, now: Timestamp) -> Duration {
         let wall = now.duration_since(self.renewed.1).try_into().unwrap_or(Duration::ZERO);
         self.renewed.0.elapsed().max(wall)
@@ -65,14 +67,14 @@ pub struct OwnedLeases {
     clock: Arc<dyn Clock>,
     holder: LockOwner,
     leases: Mutex<Vec<OwnedLease>>,
-    /// Serializes renewals: concurrent ones would conflict with each other.
+    /// A lock that serializes renewals, because concurrent renewals would conflict with each other.
     renewal: tokio::sync::Mutex<()>,
 }
 
 impl OwnedLeases {
-    pub fn new(reach: Arc<NamespaceClient>, clock: Arc<dyn Clock>, holder: LockOwner, taking: String) -> Self {
+    pub fn new(reach: Arc<NamespaceClient>, clock: Arc<dyn Clock>, holder: LockOwner, acquisition: String) -> Self {
         Self {
-            acquisition: taking,
+            acquisition,
             api: reach,
             clock,
             holder,
@@ -85,17 +87,17 @@ impl OwnedLeases {
         self.leases().push(known);
     }
 
-    /// Starts the renewal in the background.
+    /// Starts to renew the leases in the background.
     pub fn renew_in_background(self) -> LockGuard {
-        let claim = Arc::new(self);
-        let ours = Arc::clone(&claim);
+        let leases_of_lock = Arc::new(self);
+        let ours = Arc::clone(&leases_of_lock);
         let renewing = tokio::spawn(async move {
             while !ours.leases().iter().all(OwnedLease::ended) {
                 tokio::time::sleep(RENEW_INTERVAL).await;
                 ours.renew().await;
             }
         });
-        LockGuard::new(LeaseLock { claim, renewing })
+        LockGuard::new(LeaseLock { leases_of_lock, renewing })
     }
 
     fn leases(&self) -> MutexGuard<'_, Vec<OwnedLease>> {
@@ -126,8 +128,8 @@ impl OwnedLeases {
                     break;
                 }
                 Err(RequestError::Conflict | RequestError::Missing) => self.read_again(&api, &mut known).await,
-                Err(trouble) => {
-                    known.last_error = Some(trouble.to_string());
+                Err(error) => {
+                    known.last_error = Some(error.to_string());
                     break;
                 }
             }
@@ -135,9 +137,8 @@ impl OwnedLeases {
         known
     }
 
-    /// Reads a lease whose version has changed: an answer was lost, another process took it over, or it was emptied or
-    /// deleted by
-    /// hand.
+    /// Reads a lease whose version has changed: a response was lost, another process took the lease over, or a person
+    /// emptied or deleted it.
     async fn read_again(&self, api: &Api<Lease>, known: &mut OwnedLease) {
         match self.api.call_always(api.get_opt(&known.name)).await {
             Ok(None) => known.version = None,
@@ -147,9 +148,9 @@ impl OwnedLeases {
             {
                 known.version = LeaseVersion::of(&found);
             }
-            // Also if it is free again: another owner may have written meanwhile.
+            // A lease that is free again also counts, because another owner may have written a route meanwhile.
             Ok(Some(found)) => known.new_owner = Some(holder_of(&found)),
-            Err(trouble) => known.last_error = Some(trouble.to_string()),
+            Err(error) => known.last_error = Some(error.to_string()),
         }
     }
 
@@ -157,10 +158,10 @@ impl OwnedLeases {
         self.leases().iter().find_map(|k| k.new_owner.clone())
     }
 
-    fn lapsed(&self, need: Duration) -> Option<String> {
+    fn expiry_reason(&self, need: Duration) -> Option<String> {
         let now = self.clock.now();
         let leases = self.leases();
-        let late = leases.iter().filter(|k| !k.ended()).find(|k| k.age(now) + need >= DURATION)?;
+        let late = leases.iter().filter(|k| !k.ended()).find(|k| k.age(now) + need >= LEASE_DURATION)?;
         let why = late.last_error.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         Some(format!(
             "the lock (lease {} in {}) was not renewed for {} s{why}",
@@ -170,7 +171,7 @@ impl OwnedLeases {
         ))
     }
 
-    /// Releases the leases, so that the next owner need not wait for their expiry.
+    /// Releases the leases, so that the next owner does not wait until they expire.
     pub async fn release_all(&self) {
         let _turn = self.renewal.lock().await;
         let all = self.leases().clone();
@@ -191,11 +192,11 @@ impl OwnedLeases {
             }
             match put(&self.api, &api, &empty).await {
                 Err(RequestError::Conflict) => self.read_again(&api, &mut known).await,
-                Err(trouble) => {
+                Err(error) => {
                     tracing::warn!(
-                        "the lease {} was not released and expires in {} s: {trouble}",
+                        "the lease {} was not released and expires in {} s: {error}",
                         known.name,
-                        DURATION.as_secs()
+                        LEASE_DURATION.as_secs()
                     );
                     break;
                 }
@@ -207,41 +208,41 @@ impl OwnedLeases {
     }
 }
 
-/// The lock of a [`Held`].
+/// The lock of one acquisition, with the task that renews its leases.
 struct LeaseLock {
-    claim: Arc<OwnedLeases>,
+    leases_of_lock: Arc<OwnedLeases>,
     renewing: JoinHandle<()>,
 }
 
 #[async_trait]
 impl LockBackend for LeaseLock {
     fn new_owner(&self) -> Option<LockOwner> {
-        self.claim.new_owner()
+        self.leases_of_lock.new_owner()
     }
 
     fn expiry(&self, need: Duration) -> Option<String> {
-        self.claim.lapsed(need)
+        self.leases_of_lock.expiry_reason(need)
     }
 
     async fn confirm(&self) -> bool {
         let before = Instant::now();
-        self.claim.renew().await;
-        self.claim.leases().iter().all(|k| !k.ended() && k.renewed.0 >= before)
+        self.leases_of_lock.renew().await;
+        self.leases_of_lock.leases().iter().all(|k| !k.ended() && k.renewed.0 >= before)
     }
 
     async fn release(&self) {
         self.renewing.abort();
-        self.claim.release_all().await;
+        self.leases_of_lock.release_all().await;
     }
 }
 
 impl Drop for LeaseLock {
     fn drop(&mut self) {
         self.renewing.abort();
-        let claim = Arc::clone(&self.claim);
-        let ended = claim.leases().iter().all(OwnedLease::ended);
+        let leases_of_lock = Arc::clone(&self.leases_of_lock);
+        let ended = leases_of_lock.leases().iter().all(OwnedLease::ended);
         if let (false, Ok(runtime)) = (ended, tokio::runtime::Handle::try_current()) {
-            drop(runtime.spawn(async move { claim.release_all().await }));
+            drop(runtime.spawn(async move { leases_of_lock.release_all().await }));
         }
     }
 }

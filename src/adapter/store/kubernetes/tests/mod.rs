@@ -1,6 +1,5 @@
-//! Tests of the shared store against the lab's API server, without sockets and in virtual time. The connection between
-//! them can
-//! lose requests and answers.
+//! Tests of the shared store with the lab's API server, without sockets and in virtual time. The simulated connection
+//! can lose requests and responses.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,21 +25,21 @@ const RUN: &str = "alpha-20261120-210305-k3f9";
 const LB: &str = "arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/app/Web/abc";
 const NAMESPACE: &str = "cutover";
 
-/// What happens to a request.
+/// How the simulated connection delivers a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Way {
-    Open,
-    /// It does not arrive; the client sees an error.
+enum Delivery {
+    Normal,
+    /// The request does not arrive, and the client gets an error.
     Dropped,
-    /// It is carried out, and its answer is lost.
+    /// The request is carried out, and the response is lost.
     Lost,
-    /// It arrives this much later, and its answer is lost.
+    /// The request arrives this much later, and the response is lost.
     Late(Duration),
-    /// It does not arrive, and the client sees no error.
+    /// The request does not arrive, and the client gets no error.
     Silent,
 }
 
-type Fault = dyn Fn(&http::Request<Bytes>) -> Way + Send + Sync;
+type Fault = dyn Fn(&http::Request<Bytes>) -> Delivery + Send + Sync;
 
 /// A cluster with the store's namespace.
 #[derive(Clone)]
@@ -65,11 +64,11 @@ impl Cluster {
     }
 
     pub(in crate::adapter::store) fn store(&self) -> KubernetesStore {
-        self.reached(Arc::new(Mutex::new(Box::new(|_| Way::Open))))
+        self.reached(Arc::new(Mutex::new(Box::new(|_| Delivery::Normal))))
     }
 
     fn machine(&self) -> Machine {
-        let fault: Arc<Mutex<Box<Fault>>> = Arc::new(Mutex::new(Box::new(|_| Way::Open)));
+        let fault: Arc<Mutex<Box<Fault>>> = Arc::new(Mutex::new(Box::new(|_| Delivery::Normal)));
         Machine { store: Arc::new(self.reached(Arc::clone(&fault))), fault }
     }
 
@@ -81,15 +80,15 @@ impl Cluster {
                 let (parts, body) = request.into_parts();
                 let request =
                     http::Request::from_parts(parts, body.collect().await.map_err(|e| e.to_string())?.to_bytes());
-                let way = fault.lock().unwrap()(&request);
-                match way {
-                    Way::Open => Ok(cluster.answer(&server, &request)),
-                    Way::Dropped => Err::<_, BoxError>("connection refused".into()),
-                    Way::Lost => {
+                let delivery = fault.lock().unwrap()(&request);
+                match delivery {
+                    Delivery::Normal => Ok(cluster.answer(&server, &request)),
+                    Delivery::Dropped => Err::<_, BoxError>("connection refused".into()),
+                    Delivery::Lost => {
                         Err(format!("connection reset after {}", cluster.answer(&server, &request).status()).into())
                     }
-                    Way::Silent => std::future::pending().await,
-                    Way::Late(after) => {
+                    Delivery::Silent => std::future::pending().await,
+                    Delivery::Late(after) => {
                         tokio::spawn(async move {
                             tokio::time::sleep(after).await;
                             cluster.answer(&server, &request);
@@ -123,10 +122,10 @@ impl Cluster {
             .lock()
             .unwrap()
             .update(kind, NAMESPACE, name, self.clock.now(), change)
-            .expect("an object of that name");
+            .expect("the object must exist");
     }
 
-    /// The bytes of the run's journal.
+    /// Returns the bytes of the run's journal.
     fn journal(&self) -> String {
         let pieces = self.all(Kind::ConfigMap);
         let of_journal = pieces.iter().filter(|p| meta_text(p, "name").contains("-journal-"));
@@ -134,23 +133,25 @@ impl Cluster {
     }
 
     fn lease(&self) -> Value {
-        self.all(Kind::Lease).pop().expect("a lease")
+        self.all(Kind::Lease).pop().expect("a lease must exist")
     }
 }
 
 impl Machine {
-    fn way(&self, fault: impl Fn(&http::Request<Bytes>) -> Way + Send + Sync + 'static) {
+    fn set_delivery(&self, fault: impl Fn(&http::Request<Bytes>) -> Delivery + Send + Sync + 'static) {
         *self.fault.lock().unwrap() = Box::new(fault);
     }
 
-    /// Applies to the next write; all other requests pass.
-    fn next_write(&self, way: Way) {
-        let left = Mutex::new(Some(way));
-        self.way(
-            move |r| {
-                if r.method() == Method::GET { Way::Open } else { left.lock().unwrap().take().unwrap_or(Way::Open) }
-            },
-        );
+    /// Sets how the next write is delivered. All other requests are delivered normally.
+    fn set_next_write(&self, delivery: Delivery) {
+        let left = Mutex::new(Some(delivery));
+        self.set_delivery(move |r| {
+            if r.method() == Method::GET {
+                Delivery::Normal
+            } else {
+                left.lock().unwrap().take().unwrap_or(Delivery::Normal)
+            }
+        });
     }
 }
 
@@ -170,7 +171,7 @@ async fn seconds(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
-async fn begun() -> (Cluster, Machine) {
+async fn store_with_run() -> (Cluster, Machine) {
     let cluster = Cluster::new();
     let machine = cluster.machine();
     machine.store.create(RUN).await.unwrap();
@@ -179,38 +180,46 @@ async fn begun() -> (Cluster, Machine) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_append_that_is_lost_or_whose_answer_is_lost_appears_once() {
-    for way in
-        [Way::Lost, Way::Dropped, Way::Silent, Way::Late(Duration::from_secs(1)), Way::Late(Duration::from_mins(1))]
-    {
-        let (_cluster, alice) = begun().await;
-        alice.next_write(way);
+async fn append_with_a_lost_request_or_response_appears_once() {
+    for delivery in [
+        Delivery::Lost,
+        Delivery::Dropped,
+        Delivery::Silent,
+        Delivery::Late(Duration::from_secs(1)),
+        Delivery::Late(Duration::from_mins(1)),
+    ] {
+        let (_cluster, alice) = store_with_run().await;
+        alice.set_next_write(delivery);
         let record = match alice.store.append(RUN, time(1), &notice(2)).await {
             Ok(record) => record,
-            // Unknown: repeated, it is there once.
+            // The result is unknown. A repeated append must not add the record twice.
             Err(StoreError::Unusable { .. }) => {
                 seconds(20).await;
                 alice.store.append(RUN, time(1), &notice(2)).await.unwrap()
             }
-            Err(error) => panic!("{way:?}: {error}"),
+            Err(error) => panic!("{delivery:?}: {error}"),
         };
-        assert_eq!(record.seq, 2, "{way:?}");
+        assert_eq!(record.seq, 2, "{delivery:?}");
         seconds(100).await;
-        assert_eq!(alice.store.append(RUN, time(2), &notice(3)).await.unwrap().seq, 3, "{way:?}");
+        assert_eq!(alice.store.append(RUN, time(2), &notice(3)).await.unwrap().seq, 3, "{delivery:?}");
         let events: Vec<_> = alice.store.read(RUN).await.unwrap().iter().map(|r| r.event.clone()).collect();
-        assert_eq!(events, [notice(1), notice(2), notice(3)], "{way:?}");
+        assert_eq!(events, [notice(1), notice(2), notice(3)], "{delivery:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_append_that_took_effect_unnoticed_is_not_repeated() {
-    let (_cluster, alice) = begun().await;
+async fn append_that_took_effect_without_a_response_is_not_repeated() {
+    let (_cluster, alice) = store_with_run().await;
     let first = Mutex::new(true);
-    alice.way(move |r| {
-        if r.method() == Method::PUT && std::mem::take(&mut *first.lock().unwrap()) { Way::Lost } else { Way::Dropped }
+    alice.set_delivery(move |r| {
+        if r.method() == Method::PUT && std::mem::take(&mut *first.lock().unwrap()) {
+            Delivery::Lost
+        } else {
+            Delivery::Dropped
+        }
     });
     assert!(matches!(alice.store.append(RUN, time(1), &notice(2)).await, Err(StoreError::Unusable { .. })));
-    alice.way(|_| Way::Open);
+    alice.set_delivery(|_| Delivery::Normal);
     seconds(11).await;
     assert_eq!(alice.store.append(RUN, time(1), &notice(2)).await.unwrap().seq, 2);
     assert_eq!(alice.store.append(RUN, time(1), &notice(3)).await.unwrap().seq, 3);
@@ -218,28 +227,28 @@ async fn an_append_that_took_effect_unnoticed_is_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_answer_delays_one_record_and_not_the_next() {
-    let (_cluster, alice) = begun().await;
-    alice.way(|_| Way::Silent);
-    let begun = Instant::now();
+async fn unresponsive_server_delays_only_one_record() {
+    let (_cluster, alice) = store_with_run().await;
+    alice.set_delivery(|_| Delivery::Silent);
+    let started_at = Instant::now();
     for _ in 0..20 {
         assert!(matches!(alice.store.append(RUN, time(1), &notice(2)).await, Err(StoreError::Unusable { .. })));
         assert!(alice.store.requests(RUN).await.is_err());
     }
-    assert!(begun.elapsed() <= Duration::from_secs(7), "{:?}", begun.elapsed());
+    assert!(started_at.elapsed() <= Duration::from_secs(7), "{:?}", started_at.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_writers_do_not_interleave() {
-    let (cluster, alice) = begun().await;
+    let (cluster, alice) = store_with_run().await;
     let bob = cluster.machine();
     assert_eq!(bob.store.append(RUN, time(1), &notice(2)).await.unwrap().seq, 2);
     let conflict = alice.store.append(RUN, time(2), &notice(3)).await.unwrap_err();
     assert!(matches!(&conflict, StoreError::Busy(what) if what.contains("tools")), "{conflict}");
-    // After it has read the other's record, it may append.
+    // After alice has read the other record, she may append.
     assert_eq!(alice.store.append(RUN, time(2), &notice(3)).await.unwrap().seq, 3);
-    // Both at once, many times, with segments that fill and close: one of two gets a conflict, and the journal stays
-    // consistent.
+    // Both append at once, many times, with segments that fill and close. One of two gets a conflict, and the journal
+    // stays consistent.
     for turn in 0..120 {
         let event = notice(if turn % 7 == 0 { 40_000 } else { 900 });
         let (one, two) =
@@ -254,8 +263,8 @@ async fn two_writers_do_not_interleave() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_is_too_large_is_refused_and_one_that_barely_fits_has_its_own_segment() {
-    let (cluster, alice) = begun().await;
+async fn too_large_record_is_refused_and_large_record_gets_its_own_segment() {
+    let (cluster, alice) = store_with_run().await;
     assert_eq!(alice.store.append(RUN, time(1), &notice(999_800)).await.unwrap().seq, 2);
     let refused = alice.store.append(RUN, time(1), &notice(1_000_000)).await.unwrap_err().to_string();
     assert!(refused.contains("does not fit"), "{refused}");
@@ -271,11 +280,11 @@ async fn an_edited_journal_is_refused_with_the_emergency_command() {
     let first = format!("cutover-{RUN}-journal-00001");
     let damages: [(&str, Damage); 3] = [
         ("its checksum does not match", |text| *text = text.replacen("xx", "xy", 1)),
-        ("it is truncated", |text| text.truncate(text.len() - 9)),
+        ("the text is truncated", |text| text.truncate(text.len() - 9)),
         ("its checksum does not match", |text| drop(text.drain(..=text.find('\n').unwrap()))),
     ];
     for (why, damage) in damages {
-        let (cluster, alice) = begun().await;
+        let (cluster, alice) = store_with_run().await;
         alice.store.append(RUN, time(1), &notice(20)).await.unwrap();
         cluster.edit(Kind::ConfigMap, &first, |piece| {
             let mut text = piece["data"]["journal.jsonl"].as_str().unwrap().to_owned();
@@ -284,11 +293,14 @@ async fn an_edited_journal_is_refused_with_the_emergency_command() {
         });
         let refused = alice.store.read(RUN).await.unwrap_err();
         assert!(matches!(&refused, StoreError::Corrupt { .. }), "{refused}");
-        let said = refused.to_string();
-        assert!(said.contains(why) && said.contains("cutover rollback --load-balancer"), "{said}");
-        assert!(alice.store.append(RUN, time(1), &notice(3)).await.is_err(), "nothing is added to it");
+        let text = refused.to_string();
+        assert!(text.contains(why) && text.contains("cutover rollback --load-balancer"), "{text}");
+        assert!(
+            alice.store.append(RUN, time(1), &notice(3)).await.is_err(),
+            "an append to a damaged journal must fail"
+        );
     }
-    let (cluster, alice) = begun().await;
+    let (cluster, alice) = store_with_run().await;
     for _ in 0..3 {
         alice.store.append(RUN, time(1), &notice(70_000)).await.unwrap();
     }
@@ -298,29 +310,30 @@ async fn an_edited_journal_is_refused_with_the_emergency_command() {
         &format!("cutover-{RUN}-journal-00002"),
         time(0),
     );
-    assert!(alice.store.read(RUN).await.unwrap_err().to_string().contains("its segment 2 is missing"));
+    assert!(alice.store.read(RUN).await.unwrap_err().to_string().contains("segment 2 is missing"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_whose_answer_is_lost_is_added_once_even_if_it_was_handled_meanwhile() {
-    let (cluster, alice) = begun().await;
+    let (cluster, alice) = store_with_run().await;
     let bob = cluster.machine();
-    for way in [Way::Lost, Way::Dropped] {
-        bob.next_write(way);
+    for delivery in [Delivery::Lost, Delivery::Dropped] {
+        bob.set_next_write(delivery);
         let put = bob.store.put_request(RUN, &Request::Approve { by: "bob".into() }).await;
-        // The server gets no requests for a while after it did not answer: then the verb fails, and the user repeats
-        // it.
+        // After a missing response the server gets no requests for a while. Then the command fails, and the user
+        // repeats it.
         if put.is_err() {
             seconds(11).await;
         }
-        assert!(alice.store.requests(RUN).await.unwrap().len() <= 1, "{way:?}");
+        assert!(alice.store.requests(RUN).await.unwrap().len() <= 1, "{delivery:?}");
         take_requests(&*alice.store, RUN).await;
     }
-    cluster.edit(Kind::ConfigMap, &run_objects::name(Purpose::Requests, RUN), |desk| {
-        desk["data"]["0000000000-x"] = "{\"request\":\"explode\"}".into();
+    cluster.edit(Kind::ConfigMap, &run_objects::name(Purpose::Requests, RUN), |config_map| {
+        config_map["data"]["0000000000-x"] = "{\"request\":\"explode\"}".into();
     });
     bob.store.put_request(RUN, &Request::Approve { by: "eve".into() }).await.unwrap();
     assert_eq!(take_requests(&*alice.store, RUN).await, [Request::Approve { by: "eve".into() }]);
-    let desk = cluster.all(Kind::ConfigMap).into_iter().find(|c| meta_text(c, "name").ends_with("-requests")).unwrap();
-    assert!(desk["data"]["0000000000-x.unreadable"].is_string(), "{desk}");
+    let config_map =
+        cluster.all(Kind::ConfigMap).into_iter().find(|c| meta_text(c, "name").ends_with("-requests")).unwrap();
+    assert!(config_map["data"]["0000000000-x.unreadable"].is_string(), "{config_map}");
 }
