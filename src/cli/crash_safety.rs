@@ -25,9 +25,10 @@ pub fn protect() {
 /// a secret, the values of telemetry headers, and the password of a URL.
 fn register_secrets(name: &str, value: &str) {
     let name = name.to_ascii_uppercase();
-    let place = ["_FILE", "_PATH", "_DIR", "_ID", "_URI", "_URL", "_ENDPOINT"].iter().any(|end| name.ends_with(end));
+    let is_location =
+        ["_FILE", "_PATH", "_DIR", "_ID", "_URI", "_URL", "_ENDPOINT"].iter().any(|end| name.ends_with(end));
     let secret = ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "CREDENTIAL"];
-    if !place && secret.iter().any(|part| name.contains(part)) {
+    if !is_location && secret.iter().any(|part| name.contains(part)) {
         redact::remember(value);
     }
     if name.starts_with("OTEL_") && name.ends_with("_HEADERS") {

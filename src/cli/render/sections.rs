@@ -184,13 +184,13 @@ fn health(groups: &[GroupHealth], style: &Style) -> Vec<String> {
     groups
         .into_iter()
         .map(|h| {
-            let blind = h
+            let unreadable_text = h
                 .unreadable
                 .as_ref()
                 .map_or_else(String::new, |why| style.paint(Tone::Warn, &format!("  unreadable: {why}")));
             let targets = h.targets.map_or_else(|| "unknown".into(), |c| painted_counts(c, style));
             let unused = h.unused.as_ref().map_or_else(String::new, |why| format!("; unused: {why}"));
-            format!("{}  {}: {targets}{unused}{blind}", h.cluster, h.group)
+            format!("{}  {}: {targets}{unused}{unreadable_text}", h.cluster, h.group)
         })
         .collect()
 }
@@ -198,16 +198,19 @@ fn health(groups: &[GroupHealth], style: &Style) -> Vec<String> {
 fn by_cluster(groups: &[GroupHealth], style: &Style) -> Vec<String> {
     let mut sums: BTreeMap<&str, (usize, HealthCounts, usize)> = BTreeMap::new();
     for h in groups {
-        let (n, sum, blind) = sums.entry(&h.cluster).or_default();
+        let (n, sum, unreadable) = sums.entry(&h.cluster).or_default();
         *n += 1;
-        *blind += usize::from(h.unreadable.is_some());
+        *unreadable += usize::from(h.unreadable.is_some());
         *sum = h.targets.map_or(*sum, |c| add_counts(*sum, c));
     }
     sums.into_iter()
-        .map(|(cluster, (n, sum, blind))| {
-            let blind =
-                if blind > 0 { style.paint(Tone::Warn, &format!("  {blind} unreadable")) } else { String::new() };
-            format!("{cluster}  {}: {}{blind}", count(n, "group"), painted_counts(sum, style))
+        .map(|(cluster, (n, sum, unreadable))| {
+            let unreadable = if unreadable > 0 {
+                style.paint(Tone::Warn, &format!("  {unreadable} unreadable"))
+            } else {
+                String::new()
+            };
+            format!("{cluster}  {}: {}{unreadable}", count(n, "group"), painted_counts(sum, style))
         })
         .collect()
 }

@@ -70,8 +70,8 @@ impl Forwarder {
     /// Opens the socket of the listener on a free port.
     pub async fn open(self) -> io::Result<Server> {
         Server::start(0, move |request| {
-            let front = self.clone();
-            async move { front.serve(request).await }
+            let forwarder = self.clone();
+            async move { forwarder.serve(request).await }
         })
         .await
     }
@@ -89,13 +89,13 @@ impl Forwarder {
             },
         };
         if let (Some(group), RoutingOutcome::Target { .. }) = (&pick.group, pick.outcome) {
-            let answered = response.headers().contains_key(POD_HEADER) && response_time(&response) < IDLE_TIMEOUT;
-            let served = if answered {
+            let is_answered = response.headers().contains_key(POD_HEADER) && response_time(&response) < IDLE_TIMEOUT;
+            let target_response = if is_answered {
                 TargetResponse::Answered(response.status().as_u16(), response_time(&response))
             } else {
                 TargetResponse::NoAnswer
             };
-            self.shell.call(|world, now| world.record_response(group, served, now));
+            self.shell.call(|world, now| world.record_response(group, target_response, now));
         }
         add_lab_headers(response.headers_mut(), &pick);
         Ok(response)
@@ -103,14 +103,14 @@ impl Forwarder {
 
     fn pick(&self, request: &Request<Incoming>) -> Pick {
         let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
-        let asked = ClientRequest {
+        let client_request = ClientRequest {
             load_balancer: &self.load_balancer,
             port: self.port,
             host: host.rsplit_once(':').map_or(host, |(name, _)| name),
             path: request.uri().path(),
             cookie: group_cookie(request.headers()),
         };
-        self.shell.call(|world, now| world.pick(&asked, now))
+        self.shell.call(|world, now| world.pick(&client_request, now))
     }
 
     async fn forward(&self, request: Request<Incoming>, address: SocketAddr) -> Response<Body> {

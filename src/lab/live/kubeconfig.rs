@@ -45,7 +45,7 @@ impl TemporaryFolder {
             let path = base.join(format!("cutover-lab-{}-{:08x}", std::process::id(), fastrand::u32(..)));
             match create_private_folder(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                made => return made.map(|()| Self(path)),
+                result => return result.map(|()| Self(path)),
             }
         }
     }

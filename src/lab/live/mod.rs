@@ -154,14 +154,14 @@ async fn start_forwarders(shell: &SharedModel, pods: &Pods) -> io::Result<(Vec<S
     let pool = connection_pool();
     for (name, port, _) in shell.call(|world, _| world.listeners_by_balancer()) {
         let load_balancer: Arc<str> = name.into();
-        let front = Forwarder {
+        let forwarder = Forwarder {
             shell: shell.clone(),
             directory: pods.directory(),
             pool: pool.clone(),
             load_balancer: Arc::clone(&load_balancer),
             port,
         };
-        let server = front.open().await?;
+        let server = forwarder.open().await?;
         listeners.push(ListenerAddress { load_balancer, port, url: server.url() });
         servers.push(server);
     }
@@ -236,12 +236,12 @@ impl Drop for Ticker {
 async fn tick(shell: SharedModel, mut pods: Pods, mut stopped: oneshot::Receiver<()>, _pulse: ClockTask) {
     let mut prober = Prober::new(shell.clone(), pods.directory());
     loop {
-        let (places, due, next) = shell.call(|world, now| {
+        let (pod_endpoints, due, next) = shell.call(|world, now| {
             world.advance(now);
             let due = world.probes_due(now);
             (world.pods(), due, world.next_event())
         });
-        if let Err(error) = pods.sync(&shell, places).await {
+        if let Err(error) = pods.sync(&shell, pod_endpoints).await {
             tracing::error!(%error, "the server of a pod of the lab cannot be started");
         }
         prober.send(due);

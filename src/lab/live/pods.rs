@@ -66,13 +66,14 @@ impl Pods {
     pub async fn sync(&mut self, shell: &SharedModel, endpoints: Vec<PodEndpoint>) -> io::Result<()> {
         let living: BTreeMap<PodId, PodEndpoint> =
             endpoints.into_iter().filter(|p| p.alive).map(|p| (p.id, p)).collect();
-        let gone: Vec<PodId> = self.servers.keys().filter(|id| !living.contains_key(id)).copied().collect();
-        let fresh: Vec<PodEndpoint> = living.into_values().filter(|p| !self.servers.contains_key(&p.id)).collect();
-        if gone.is_empty() && fresh.is_empty() {
+        let removed_ids: Vec<PodId> = self.servers.keys().filter(|id| !living.contains_key(id)).copied().collect();
+        let new_endpoints: Vec<PodEndpoint> =
+            living.into_values().filter(|p| !self.servers.contains_key(&p.id)).collect();
+        if removed_ids.is_empty() && new_endpoints.is_empty() {
             return Ok(());
         }
-        let stopped: Vec<_> = gone.iter().filter_map(|id| self.servers.remove(id)).collect();
-        for endpoint in fresh {
+        let stopped: Vec<_> = removed_ids.iter().filter_map(|id| self.servers.remove(id)).collect();
+        for endpoint in new_endpoints {
             let server = serve(shell.clone(), &endpoint).await?;
             self.servers.insert(endpoint.id, (endpoint, server));
         }
@@ -105,9 +106,9 @@ async fn serve(shell: SharedModel, endpoint: &PodEndpoint) -> io::Result<Server>
     Server::start(0, move |request| {
         let (shell, name, text) = (shell.clone(), name.clone(), Arc::clone(&text));
         let probed = request.headers().get(http::header::USER_AGENT).is_some_and(|agent| agent == HEALTH_CHECK_AGENT);
-        let asker = if probed { Requester::HealthCheck } else { Requester::Client };
+        let requester = if probed { Requester::HealthCheck } else { Requester::Client };
         let time_limit = millis_header(request.headers(), TIMEOUT_HEADER);
-        async move { answer(&shell, id, asker, time_limit, name, &text).await }
+        async move { answer(&shell, id, requester, time_limit, name, &text).await }
     })
     .await
 }
@@ -115,12 +116,12 @@ async fn serve(shell: SharedModel, endpoint: &PodEndpoint) -> io::Result<Server>
 async fn answer(
     shell: &SharedModel,
     pod: PodId,
-    asker: Requester,
+    requester: Requester,
     time_limit: Option<Duration>,
     name: HeaderValue,
     text: &str,
 ) -> Result<Response<Body>, ConnectionReset> {
-    let (status, delay) = match shell.call(|world, _| world.respond(pod, asker)) {
+    let (status, delay) = match shell.call(|world, _| world.respond(pod, requester)) {
         PodAnswer::Status { status, delay } => (status, delay),
         PodAnswer::Refused => return Err(ConnectionReset),
         PodAnswer::Silent => (504, Duration::MAX),

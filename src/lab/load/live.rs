@@ -123,13 +123,13 @@ impl TrafficTask {
     async fn send(&self, visit: Visit) {
         let Some(request) = self.request(&visit) else { return };
         let opened = self.meter.window_number();
-        let asked = async {
+        let exchange = async {
             let response = self.pool.request(request).await.ok()?;
             let (head, body) = response.into_parts();
             body.collect().await.ok()?;
             Some(Response::from_parts(head, ()))
         };
-        let Ok(Some(response)) = tokio::time::timeout(REQUEST_TIMEOUT, asked).await else {
+        let Ok(Some(response)) = tokio::time::timeout(REQUEST_TIMEOUT, exchange).await else {
             self.meter.record_in_window(opened, RequestResult { cluster: None, group: None, failed: true });
             return;
         };

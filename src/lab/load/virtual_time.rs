@@ -113,10 +113,10 @@ impl State {
             for _ in 0..requests {
                 let Some(visit) = clients.next_visit() else { break };
                 let pick = world.pick(&client_request(&visit), now);
-                let served = target_response(world, pick.outcome);
-                let failed = !matches!(served, TargetResponse::Answered(status, _) if status < 500);
+                let response = target_response(world, pick.outcome);
+                let failed = !matches!(response, TargetResponse::Answered(status, _) if status < 500);
                 if let (Some(group), RoutingOutcome::Target { .. }) = (&pick.group, pick.outcome) {
-                    world.record_response(group, served, now);
+                    world.record_response(group, response, now);
                 }
                 self.meter.record(RequestResult {
                     cluster: pick.cluster.as_deref(),

@@ -182,9 +182,10 @@ impl World {
         let (expired, region) = (self.faults.expired, self.region.clone());
         let authorize =
             move |header: Option<&str>, _: Timestamp| !expired && header.is_none_or(|h| is_accepted(h, &region));
-        let home = &mut self.clusters[index];
-        let server = kube::Server { version: format!("v{}.4-eks-1", home.version), authorize: Box::new(authorize) };
-        let answer = server.answer(&mut home.objects, request, now);
+        let cluster_state = &mut self.clusters[index];
+        let server =
+            kube::Server { version: format!("v{}.4-eks-1", cluster_state.version), authorize: Box::new(authorize) };
+        let answer = server.answer(&mut cluster_state.objects, request, now);
         let outcome = match &answer {
             kube::KubeResponse::Complete(response) if response.status().is_success() => "ok".to_owned(),
             kube::KubeResponse::Complete(response) => response.status().as_u16().to_string(),

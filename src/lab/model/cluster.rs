@@ -81,17 +81,17 @@ impl World {
     /// Creates a pod. With `warm`, the pod serves at once.
     pub(super) fn make_pod(&mut self, cluster: usize, from: &PodSource<'_>, warm: bool) -> PodId {
         let id = PodId(u32::try_from(self.pods.len()).unwrap_or(u32::MAX));
-        let place = (from.namespace.to_owned(), from.deployment.to_owned());
+        let key = (from.namespace.to_owned(), from.deployment.to_owned());
         let now = self.now;
-        let home = &mut self.clusters[cluster];
-        home.addresses += 1;
-        let [high, low] = (home.addresses + 255).to_be_bytes();
-        let ip = Ipv4Addr::new(10, home.number, high, low);
-        let startup = home.deployments.get(&place).map_or(Duration::from_secs(10), |b| b.startup);
-        let name: Arc<str> = format!("{}-{}-{}", from.deployment, from.hash, home.objects.suffix()).into();
+        let cluster_state = &mut self.clusters[cluster];
+        cluster_state.addresses += 1;
+        let [high, low] = (cluster_state.addresses + 255).to_be_bytes();
+        let ip = Ipv4Addr::new(10, cluster_state.number, high, low);
+        let startup = cluster_state.deployments.get(&key).map_or(Duration::from_secs(10), |b| b.startup);
+        let name: Arc<str> = format!("{}-{}-{}", from.deployment, from.hash, cluster_state.objects.suffix()).into();
         let labels = string_map(&from.template["metadata"]["labels"]);
         let readiness_gates = readiness_gates(&from.template["spec"]["readinessGates"]);
-        let node = home.nodes[usize::from(home.addresses) % home.nodes.len()].clone();
+        let node = cluster_state.nodes[usize::from(cluster_state.addresses) % cluster_state.nodes.len()].clone();
         let object = json!({
             "metadata": {
                 "name": &*name, "namespace": from.namespace, "labels": from.template["metadata"]["labels"],
@@ -101,7 +101,7 @@ impl World {
             "status": {"phase": "Pending", "podIP": ip.to_string(), "podIPs": [{"ip": ip.to_string()}],
                 "hostIP": node.1.to_string(), "conditions": []},
         });
-        home.objects.put(Kind::Pod, object, now);
+        cluster_state.objects.put(Kind::Pod, object, now);
         let container = &from.template["spec"]["containers"][0];
         let port = container["ports"][0]["containerPort"].as_u64().and_then(|p| u16::try_from(p).ok()).unwrap_or(8080);
         let status = from.template["metadata"]["annotations"]["lab.cutover.dev/health-status"].as_str();
@@ -140,8 +140,8 @@ impl World {
         }
         let running = pod.phase == Phase::Running;
         pod.phase = Phase::Terminating;
-        let place = (pod.namespace.clone(), pod.deployment.clone());
-        let delay = self.clusters[cluster].deployments.get(&place).map_or(Duration::from_secs(30), |b| b.pre_stop);
+        let key = (pod.namespace.clone(), pod.deployment.clone());
+        let delay = self.clusters[cluster].deployments.get(&key).map_or(Duration::from_secs(30), |b| b.pre_stop);
         let (namespace, name, now) = (pod.namespace.clone(), Arc::clone(&pod.name), self.now);
         self.clusters[cluster].objects.update(Kind::Pod, &namespace, &name, now, |o| {
             o["metadata"]["deletionTimestamp"] = timestamp(now);
@@ -232,9 +232,9 @@ impl World {
 
     /// Schedules the controllers of a cluster if the objects of this cluster have changed.
     pub(super) fn schedule_controllers(&mut self, cluster: usize) {
-        let home = &mut self.clusters[cluster];
-        if !home.reconcile_scheduled && home.objects.revision() != home.reconciled_revision {
-            home.reconcile_scheduled = true;
+        let cluster_state = &mut self.clusters[cluster];
+        if !cluster_state.reconcile_scheduled && cluster_state.objects.revision() != cluster_state.reconciled_revision {
+            cluster_state.reconcile_scheduled = true;
             let delay = self.latency.controller.0;
             self.schedule_in(delay, LabEvent::Reconcile(cluster));
         }

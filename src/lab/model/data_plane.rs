@@ -22,7 +22,7 @@ impl World {
                 set_cookie: None,
             };
         };
-        let bound = request.cookie.and_then(|cookie| self.sticky_group(route, cookie));
+        let bound_group = request.cookie.and_then(|cookie| self.sticky_group(route, cookie));
         let route_arn = Arc::clone(&self.routes[route].arn);
         let effective = &mut self.routes[route].effective;
         if let FinalAction::Status(status) = effective.action {
@@ -34,9 +34,10 @@ impl World {
                 set_cookie: None,
             };
         }
-        let sticky = effective.sticky.filter(|_| bound.is_none());
+        let sticky = effective.sticky.filter(|_| bound_group.is_none());
         let balancer = self.listeners[self.routes[route].listener].balancer;
-        let chosen = bound.or_else(|| self.routes[route].effective.next_group(&mut self.balancers[balancer].owed));
+        let chosen =
+            bound_group.or_else(|| self.routes[route].effective.next_group(&mut self.balancers[balancer].owed));
         let Some(group) = chosen else {
             return Pick {
                 route: route_arn,
@@ -93,8 +94,8 @@ impl World {
 
     /// Returns how a pod answers a request. With a fault that lets some requests fail, the number of earlier requests
     /// decides which ones fail.
-    pub fn respond(&self, pod: PodId, asker: super::Requester) -> super::PodAnswer {
-        self.pods.get(pod.0 as usize).map_or(super::PodAnswer::Refused, |p| p.answer(asker))
+    pub fn respond(&self, pod: PodId, requester: super::Requester) -> super::PodAnswer {
+        self.pods.get(pod.0 as usize).map_or(super::PodAnswer::Refused, |p| p.answer(requester))
     }
 
     /// Returns every pod that has not ended.

@@ -203,13 +203,13 @@ impl World {
 
     fn begin_on_clusters(&mut self, fault: &Fault) {
         if let Some(scale) = &fault.scale {
-            for (cluster, place) in self.deployments(&scale.cluster, scale.workload.as_deref()) {
-                self.rescale(cluster, &place, scale.replicas, scale.min, scale.max);
+            for (cluster, deployment) in self.deployments(&scale.cluster, scale.workload.as_deref()) {
+                self.rescale(cluster, &deployment, scale.replicas, scale.min, scale.max);
             }
         }
         if let Some(deploy) = &fault.deploy {
-            for (cluster, place) in self.deployments(&deploy.cluster, deploy.workload.as_deref()) {
-                self.roll_out_version(cluster, &place, deploy.health_status.unwrap_or(200));
+            for (cluster, deployment) in self.deployments(&deploy.cluster, deploy.workload.as_deref()) {
+                self.roll_out_version(cluster, &deployment, deploy.health_status.unwrap_or(200));
             }
         }
         if let Some(partition) = &fault.partition {
@@ -321,7 +321,7 @@ impl World {
         let all = &self.clusters[index].deployments;
         all.iter()
             .filter(|(_, b)| workload.is_none_or(|w| w == b.workload))
-            .map(|(place, _)| (index, place.clone()))
+            .map(|(key, _)| (index, key.clone()))
             .collect()
     }
 

@@ -136,7 +136,7 @@ impl World {
     pub(super) fn rescale(
         &mut self,
         cluster: usize,
-        place: &NamespacedName,
+        deployment: &NamespacedName,
         replicas: Option<u32>,
         min: Option<u32>,
         max: Option<u32>,
@@ -144,9 +144,11 @@ impl World {
         let now = self.now;
         let objects = &mut self.clusters[cluster].objects;
         if let Some(replicas) = replicas {
-            objects.update(Kind::Deployment, &place.0, &place.1, now, |d| d["spec"]["replicas"] = replicas.into());
+            objects.update(Kind::Deployment, &deployment.0, &deployment.1, now, |d| {
+                d["spec"]["replicas"] = replicas.into()
+            });
         }
-        objects.update(Kind::HorizontalPodAutoscaler, &place.0, &place.1, now, |h| {
+        objects.update(Kind::HorizontalPodAutoscaler, &deployment.0, &deployment.1, now, |h| {
             if let Some(min) = min {
                 h["spec"]["minReplicas"] = min.into();
             }
@@ -159,9 +161,9 @@ impl World {
 
     /// Changes the pod template of a Deployment, so that its pods are replaced. The new pods answer health checks with
     /// `health_status`.
-    pub(super) fn roll_out_version(&mut self, cluster: usize, place: &NamespacedName, health_status: u16) {
+    pub(super) fn roll_out_version(&mut self, cluster: usize, deployment: &NamespacedName, health_status: u16) {
         let (now, version) = (self.now, self.later(std::time::Duration::ZERO).as_second());
-        self.clusters[cluster].objects.update(Kind::Deployment, &place.0, &place.1, now, |d| {
+        self.clusters[cluster].objects.update(Kind::Deployment, &deployment.0, &deployment.1, now, |d| {
             let annotations = &mut d["spec"]["template"]["metadata"]["annotations"];
             annotations["lab.cutover.dev/version"] = version.to_string().into();
             annotations["lab.cutover.dev/health-status"] = health_status.to_string().into();

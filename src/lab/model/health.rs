@@ -37,8 +37,8 @@ impl World {
         let path = Arc::clone(&check.path);
         self.schedule_in(interval, LabEvent::Probe(target.clone()));
         if !self.self_probing {
-            let place = pod.and_then(|p| self.pods.get(p.0 as usize)).map(|p| p.ip);
-            let ip = place.or_else(|| target.id.parse().ok()).unwrap_or(std::net::Ipv4Addr::UNSPECIFIED);
+            let pod_ip = pod.and_then(|p| self.pods.get(p.0 as usize)).map(|p| p.ip);
+            let ip = pod_ip.or_else(|| target.id.parse().ok()).unwrap_or(std::net::Ipv4Addr::UNSPECIFIED);
             let group = Arc::clone(&self.groups[target.group].arn);
             let registration = target.registration;
             self.probes.push(Probe { group, pod, ip, target_port: target.port, port, path, timeout, registration });

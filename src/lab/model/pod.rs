@@ -80,13 +80,13 @@ impl Pod {
     }
 
     /// Returns how the pod answers one request. Errors are spread evenly over the requests.
-    pub fn answer(&self, asker: Requester) -> PodAnswer {
+    pub fn answer(&self, requester: Requester) -> PodAnswer {
         if !self.alive() {
             return PodAnswer::Refused;
         }
         let delay = RESPONSE_TIME + self.faults.slow;
         if let Some(failing) = &self.faults.error
-            && (asker == Requester::Client || !failing.clients_only)
+            && (requester == Requester::Client || !failing.clients_only)
         {
             let due = failing.due.get() + failing.percent;
             failing.due.set(due % 100);
@@ -94,7 +94,7 @@ impl Pod {
                 return PodAnswer::Status { status: failing.status, delay };
             }
         }
-        let status = if asker == Requester::HealthCheck { self.health_status } else { 200 };
+        let status = if requester == Requester::HealthCheck { self.health_status } else { 200 };
         PodAnswer::Status { status, delay }
     }
 }

@@ -42,13 +42,13 @@ impl GroupCounters {
     }
 
     /// Counts one request.
-    fn count(&mut self, hit: ForwardedRequest) {
+    fn count(&mut self, request: ForwardedRequest) {
         self.requests += 1;
-        match hit.status {
+        match request.status {
             None => self.unanswered += 1,
             Some(status) => {
                 self.errors += u64::from(status >= 500);
-                self.add_response_time(hit.millis, 1);
+                self.add_response_time(request.millis, 1);
             }
         }
     }
@@ -115,9 +115,9 @@ pub enum TargetResponse {
 
 impl World {
     /// Counts one request to the group with this ARN.
-    pub fn record_response(&mut self, group: &Arc<str>, served: TargetResponse, now: Timestamp) {
+    pub fn record_response(&mut self, group: &Arc<str>, response: TargetResponse, now: Timestamp) {
         let second = now.as_second();
-        let hit = match served {
+        let request = match response {
             TargetResponse::NoAnswer => ForwardedRequest { second, millis: 0, status: None },
             TargetResponse::Answered(status, delay) => ForwardedRequest {
                 second,
@@ -129,8 +129,8 @@ impl World {
             self.traffic.0.insert(Arc::clone(group), Default::default());
         }
         if let Some((total, hits)) = self.traffic.0.get_mut(group) {
-            total.count(hit);
-            hits.push_back(hit);
+            total.count(request);
+            hits.push_back(request);
             while hits.front().is_some_and(|first| first.second < second - RETENTION_SECONDS) {
                 hits.pop_front();
             }
@@ -173,8 +173,8 @@ impl World {
             .get(group)
             .or_else(|| self.traffic.0.iter().find(|(arn, _)| arn.ends_with(group)).map(|(_, counted)| counted));
         if let Some((_, hits)) = own {
-            let begin = hits.partition_point(|hit| hit.second < from);
-            hits.range(begin..).take_while(|hit| hit.second < to).for_each(|hit| all.count(*hit));
+            let begin = hits.partition_point(|request| request.second < from);
+            hits.range(begin..).take_while(|request| request.second < to).for_each(|request| all.count(*request));
         }
         all
     }

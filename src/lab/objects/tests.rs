@@ -39,8 +39,8 @@ fn a_finalizer_delays_a_deletion_until_it_is_removed() {
     let mut objects = Objects::new(1, false, now());
     let binding = json!({"metadata": {"name": "b", "namespace": "prod", "finalizers": ["elbv2.k8s.aws/resources"]}});
     objects.put(Kind::TargetGroupBinding, binding, now());
-    let held = objects.delete(Kind::TargetGroupBinding, "prod", "b", now()).unwrap();
-    assert_eq!(meta_text(&held, "deletionTimestamp"), "2026-11-02T10:00:00Z");
+    let marked = objects.delete(Kind::TargetGroupBinding, "prod", "b", now()).unwrap();
+    assert_eq!(meta_text(&marked, "deletionTimestamp"), "2026-11-02T10:00:00Z");
     assert!(objects.get(Kind::TargetGroupBinding, "prod", "b").is_some());
     objects.update(Kind::TargetGroupBinding, "prod", "b", now(), |v| drop(meta(v).remove("finalizers")));
     assert!(objects.get(Kind::TargetGroupBinding, "prod", "b").is_none());
@@ -61,9 +61,12 @@ fn owned_objects_are_deleted_with_their_owner() {
     objects.delete(Kind::Deployment, "prod", "web", now());
     let left: Vec<_> = objects.list(Kind::Pod, Some("prod")).map(|p| meta_text(&p, "name").to_owned()).collect();
     assert_eq!(left, ["other"]);
-    let gone: Vec<_> =
+    let deletions: Vec<_> =
         objects.changes_since(before).unwrap().iter().map(|c| (c.change_kind, c.name.as_str())).collect();
-    assert_eq!(gone, [(ChangeKind::Deleted, "web"), (ChangeKind::Deleted, "web-1"), (ChangeKind::Deleted, "web-1-x")]);
+    assert_eq!(
+        deletions,
+        [(ChangeKind::Deleted, "web"), (ChangeKind::Deleted, "web-1"), (ChangeKind::Deleted, "web-1-x")]
+    );
 }
 
 #[test]

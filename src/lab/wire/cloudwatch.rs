@@ -138,12 +138,14 @@ fn time(value: &Value) -> Option<i64> {
 }
 
 fn alarms(world: &World, input: &Value) -> Value {
-    let asked: Option<Vec<&str>> =
+    let requested_names: Option<Vec<&str>> =
         input["AlarmNames"].as_array().map(|names| names.iter().filter_map(Value::as_str).collect());
     let alarms: Vec<_> = world
         .alarms()
         .into_iter()
-        .filter(|(name, _)| asked.as_ref().is_none_or(|asked| asked.contains(&name.as_str())))
+        .filter(|(name, _)| {
+            requested_names.as_ref().is_none_or(|requested_names| requested_names.contains(&name.as_str()))
+        })
         .map(|(name, state)| {
             json!({
                 "AlarmName": name,

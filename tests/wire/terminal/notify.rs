@@ -34,7 +34,9 @@ fn each_event_is_notified_once_whichever_process_journals_it() {
     let (code, said) = run.end();
     assert_eq!(code, 130, "{said}");
     assert!(
-        said.contains("notifications to slack cannot be delivered: the environment variable NOT_SET_ANYWHERE is not set"),
+        said.contains(
+            "notifications to slack cannot be delivered: the environment variable NOT_SET_ANYWHERE is not set"
+        ),
         "{said}"
     );
     // No process drives the run: this one journals and notifies.

@@ -25,10 +25,10 @@ fn report() -> CheckReport {
     let mut sticky =
         Finding::new(Code::CUT042, "stickiness", "6 of 6 routes have group stickiness").help("turn it off");
     sticky.accepted = Some("ten minutes are fine here".to_owned());
-    let gone =
+    let scale_in =
         Finding::new(Code::CUT083, "a", "webapp of cluster a carries the traffic, and HPA webapp may go down to 2")
             .help("hold it until the end:\nkubectl patch hpa webapp");
-    CheckReport::new(&plan, &facts, vec![sticky, gone], "2026-11-20T12:00:00Z".parse().unwrap_or_default())
+    CheckReport::new(&plan, &facts, vec![sticky, scale_in], "2026-11-20T12:00:00Z".parse().unwrap_or_default())
 }
 
 #[test]

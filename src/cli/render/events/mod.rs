@@ -83,10 +83,10 @@ impl EventLines {
             let approval = self.commands && w.reason == WaitReason::Approval;
             if approval { format!("   cutover approve {run}") } else { String::new() }
         };
-        let fresh =
+        let new_texts =
             waits.iter().filter(|w| !is_shown(w)).map(|w| wait(w, &self.style) + &command(w)).collect::<Vec<_>>();
         self.waits = waits.to_vec();
-        (!fresh.is_empty()).then(|| EventText::new(Tone::Faint, "·", fresh.join("; ")))
+        (!new_texts.is_empty()).then(|| EventText::new(Tone::Faint, "·", new_texts.join("; ")))
     }
 
     fn changed(&mut self, groups: &BTreeMap<String, HealthCounts>) -> Option<EventText> {

@@ -54,7 +54,7 @@ fn rolled_back(reason: &str) -> Vec<Record> {
         },
     ));
     events.push((210, intended(&ids(), &set(99, 1), &set(100, 0), true)));
-    let back = |(n, id): (usize, &RouteId)| {
+    let restored = |(n, id): (usize, &RouteId)| {
         let answered = if n == 3 {
             crate::domain::run::event::WriteResult::Already
         } else {
@@ -62,7 +62,7 @@ fn rolled_back(reason: &str) -> Vec<Record> {
         };
         (211, outcome(id, answered, Some(set(100, 0)), None))
     };
-    events.extend(ids().iter().enumerate().map(back));
+    events.extend(ids().iter().enumerate().map(restored));
     events.push((
         215,
         Event::Finished {
@@ -75,10 +75,10 @@ fn rolled_back(reason: &str) -> Vec<Record> {
     records(events)
 }
 
-fn with_report<T>(records: &[Record], look: impl FnOnce(&ReportInput) -> T) -> T {
+fn with_report<T>(records: &[Record], check: impl FnOnce(&ReportInput) -> T) -> T {
     let plan = plan();
     let history = History::of(&plan, records).expect("legal").expect("records");
-    look(&ReportInput::new(&plan, records, &history, &Style::plain()))
+    check(&ReportInput::new(&plan, records, &history, &Style::plain()))
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub struct RollbackPreview<'a> {
     /// Additional lines for the operator.
     pub remarks: Vec<String>,
     /// Names of the load balancers that the routes belong to, such as `shop-edge`.
-    pub place: String,
+    pub load_balancers: String,
     /// The marker of another owner, whose process may still run.
     pub other: Option<&'a str>,
 }
@@ -76,10 +76,10 @@ impl RollbackPreview<'_> {
             n => format!("{n} routes"),
         };
         let what = match (gain.is_empty(), lose.is_empty()) {
-            (true, true) => format!("Verify {routes} of {} (no change needed) and end the run", self.place),
-            (false, true) => format!("Move {routes} of {} back to {gain}", self.place),
-            (true, false) => format!("Move {routes} of {} away from {lose}", self.place),
-            (false, false) => format!("Move {routes} of {} back to {gain} and away from {lose}", self.place),
+            (true, true) => format!("Verify {routes} of {} (no change needed) and end the run", self.load_balancers),
+            (false, true) => format!("Move {routes} of {} back to {gain}", self.load_balancers),
+            (true, false) => format!("Move {routes} of {} away from {lose}", self.load_balancers),
+            (false, false) => format!("Move {routes} of {} back to {gain} and away from {lose}", self.load_balancers),
         };
         match self.other {
             Some(owner) => format!("{what}, and take over from {owner} (this stops the other process)?"),
@@ -89,7 +89,7 @@ impl RollbackPreview<'_> {
 }
 
 /// Returns the target groups whose share changes in one direction, such as `shop-old (0 % → 100 %)`.
-fn changed_groups(rows: &[RoutePreview], which: impl Fn(f64, f64) -> bool) -> String {
+fn changed_groups(rows: &[RoutePreview], has_changed: impl Fn(f64, f64) -> bool) -> String {
     let mut groups: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
     for row in rows {
         let of = |all: &BTreeMap<String, f64>, name: &String| all.get(name).copied().unwrap_or(0.0);
@@ -97,7 +97,7 @@ fn changed_groups(rows: &[RoutePreview], which: impl Fn(f64, f64) -> bool) -> St
             groups.entry(name).or_default().push((of(&row.now, name), of(&row.then, name)));
         }
     }
-    let groups = groups.into_iter().filter(|(_, changes)| changes.iter().any(|(now, then)| which(*now, *then)));
+    let groups = groups.into_iter().filter(|(_, changes)| changes.iter().any(|(now, then)| has_changed(*now, *then)));
     let changes_text = groups.map(|(name, changes)| {
         let (now, then): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
         format!("{name} ({} → {})", range(&now), range(&then))

@@ -97,7 +97,7 @@ fn build_preview<'a>(
         source: format!("run {}, {}", found.run.id, count(existing(state).count(), "route")),
         rows: existing(state).map(row).collect(),
         remarks: driving.into_iter().chain(deleted).chain(live.skipped.iter().cloned()).collect(),
-        place: found.run.load_balancers.iter().map(|arn| balancer(arn)).collect::<Vec<_>>().join(", "),
+        load_balancers: found.run.load_balancers.iter().map(|arn| balancer(arn)).collect::<Vec<_>>().join(", "),
         other: live.other.as_deref(),
     }
 }

@@ -160,9 +160,9 @@ impl ProposedRollback {
 
     fn remarks(&self, unknown: &[String]) -> Vec<String> {
         let started = &self.way.started;
-        let carriers =
+        let groups_with_traffic =
             started.groups.iter().filter(|(arn, _)| started.routes.iter().any(|r| r.content.split.carries(arn)));
-        let way_back = carriers.map(|(arn, g)| {
+        let way_back = groups_with_traffic.map(|(arn, g)| {
             if self.readings.iter().any(|s| s.health.get(arn).is_some_and(Result::is_ok)) {
                 format!("way back: {} has {} healthy targets", g.name, g.healthy)
             } else {
@@ -212,7 +212,7 @@ async fn propose(
         source,
         rows: rollback.rows(),
         remarks: rollback.remarks(&unknown),
-        place: load_balancer_names(&rollback.readings),
+        load_balancers: load_balancer_names(&rollback.readings),
         other: other.as_deref(),
     };
     let take_over = ask(args, &proposal)?;
@@ -254,25 +254,32 @@ async fn start_rollback(
     // Acquire the locks first: a refused rollback must not leave an unfinished run behind. Without a store, a second
     // check could not find out again that no process drives the run of the marker.
     let take_over = take_over || (owners_ended && !ports.store.is_durable());
-    let there = Some(markers.into_iter().next().map_or(There::Missing, There::Other));
-    let ownership =
-        ownership::acquire_to_restore(&ports, &settings, plan.marker, &run, &started.load_balancers, take_over, there)
-            .await;
+    let found_marker = Some(markers.into_iter().next().map_or(There::Missing, There::Other));
+    let ownership = ownership::acquire_to_restore(
+        &ports,
+        &settings,
+        plan.marker,
+        &run,
+        &started.load_balancers,
+        take_over,
+        found_marker,
+    )
+    .await;
     let ownership = ownership.map_err(|e| drive::ownership_failure(e, "the same command with --take-over"))?;
     let health = Event::Health { groups: readings.iter().flat_map(LoadBalancerReading::counts).collect() };
     let events = [Event::Started(Box::new(started)), health, cause];
     if let Err(error) = journal(&ports, &run, &events).await {
         ports.store = memory_store(&error);
-        let made = match ports.store.create(&run).await {
+        let created = match ports.store.create(&run).await {
             Ok(()) => journal(&ports, &run, &events).await,
             failed => failed,
         };
-        made.map_err(|e| Failure::new(Exit::Internal, e))?;
+        created.map_err(|e| Failure::new(Exit::Internal, e))?;
     }
     let at = readings.iter().map(|s| s.at).min();
     // From here on, the journal contains all of this data.
     drop((readings, events));
-    let look = Heartbeat {
+    let heartbeat = Heartbeat {
         owner,
         host,
         pid: settings.pid,
@@ -283,7 +290,7 @@ async fn start_rollback(
         interval_seconds: None,
     };
     // If this write fails, the only effect is that everything is read once more.
-    let _ = ports.store.put_heartbeat(&run, &look).await;
+    let _ = ports.store.put_heartbeat(&run, &heartbeat).await;
     drive::Drive { unknown, ..drive::Drive::new(&plan, ports, settings, ownership) }
         .run(global)
         .await
@@ -292,14 +299,14 @@ async fn start_rollback(
 
 /// Returns the store with the new run; a store in memory if the run cannot be created (a full disk, no home directory).
 async fn store_with_run(store: Option<Arc<dyn Store>>, run: &str) -> Arc<dyn Store> {
-    let made = match store {
+    let created = match store {
         Some(store) => store.create(run).await.map(|()| store),
         None => Err(StoreError::Unusable {
             place: "the store of the runs".into(),
             why: "the store cannot be reached".into(),
         }),
     };
-    match made {
+    match created {
         Ok(store) => store,
         Err(error) => {
             let memory = memory_store(&error);

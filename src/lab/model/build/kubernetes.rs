@@ -101,12 +101,12 @@ impl World {
     fn build_workload(&mut self, cluster: usize, workload: &Workload, kind: &Settled) {
         let now = self.now;
         let (namespace, name, port) = service_ref(workload, &self.clusters[cluster].name);
-        let home = &mut self.clusters[cluster];
-        let api_group = if home.objects.auto_mode() { "eks.amazonaws.com" } else { "elbv2.k8s.aws" };
-        if !home.objects.has(Kind::Namespace, "", &namespace) {
+        let cluster_state = &mut self.clusters[cluster];
+        let api_group = if cluster_state.objects.auto_mode() { "eks.amazonaws.com" } else { "elbv2.k8s.aws" };
+        if !cluster_state.objects.has(Kind::Namespace, "", &namespace) {
             let label =
                 kind.readiness_gates.then(|| json!({format!("{api_group}/pod-readiness-gate-inject"): "enabled"}));
-            home.objects.put(Kind::Namespace, json!({"metadata": {"name": namespace, "labels": label}}), now);
+            cluster_state.objects.put(Kind::Namespace, json!({"metadata": {"name": namespace, "labels": label}}), now);
         }
         let labels = json!({"app": name});
         let (owner_labels, annotations) = owner(kind.owner, &name);
@@ -123,13 +123,13 @@ impl World {
         let service = json!({
             "metadata": {"name": name, "namespace": namespace, "labels": own, "annotations": annotations},
             "spec": {
-                "type": "ClusterIP", "clusterIP": format!("172.20.{}.{}", cluster, home.deployments.len() + 10),
+                "type": "ClusterIP", "clusterIP": format!("172.20.{}.{}", cluster, cluster_state.deployments.len() + 10),
                 "selector": labels,
                 "ports": [{"name": port_name, "port": number, "targetPort": kind.port, "protocol": "TCP",
                     "nodePort": 30000 + u32::from(number) % 2000}],
             },
         });
-        home.objects.put(Kind::Service, service, now);
+        cluster_state.objects.put(Kind::Service, service, now);
         let container = json!({
             "name": "app", "image": format!("registry.example.com/{name}:1"), "ports": [{"containerPort": kind.port}],
         });
@@ -143,7 +143,7 @@ impl World {
             "metadata": {"name": name, "namespace": namespace, "labels": own, "annotations": annotations},
             "spec": {"replicas": kind.replicas, "selector": {"matchLabels": labels}, "template": template},
         });
-        home.objects.put(Kind::Deployment, deployment, now);
+        cluster_state.objects.put(Kind::Deployment, deployment, now);
         let wants = kind.hpa.as_ref().and_then(|h| h.wants);
         let behaviour = DeploymentBehaviour {
             workload: workload.name.clone(),
@@ -153,7 +153,7 @@ impl World {
             desired_replicas: wants,
             surplus_since: None,
         };
-        home.deployments.insert((namespace.clone(), name.clone()), behaviour);
+        cluster_state.deployments.insert((namespace.clone(), name.clone()), behaviour);
         if let Some(hpa) = &kind.hpa {
             let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": name});
             let metric = json!({
@@ -163,7 +163,7 @@ impl World {
             let spec =
                 json!({"scaleTargetRef": target, "minReplicas": hpa.min, "maxReplicas": hpa.max, "metrics": [metric]});
             let status = json!({"currentReplicas": kind.replicas, "desiredReplicas": kind.replicas});
-            home.objects.put(
+            cluster_state.objects.put(
                 Kind::HorizontalPodAutoscaler,
                 json!({
                     "metadata": {"name": name, "namespace": namespace, "labels": own}, "spec": spec, "status": status,

@@ -280,13 +280,13 @@ fn add_implied_rules(wanted: &mut [ListenerSpec], entry: &RouteEntryGroups<'_>, 
         priorities.retain(|p| nth == 0 || p.is_none_or(|p| p <= ARN_PRIORITY_BASE));
         priorities.sort_unstable();
         let defaults = priorities.iter().filter(|p| p.is_none()).count();
-        for (place, priority) in priorities.into_iter().enumerate() {
+        for (position, priority) in priorities.into_iter().enumerate() {
             let rules = &mut wanted[*index].rules;
             if rules.iter().all(|r| r.priority != priority) {
                 let paths = if priority.is_none() {
                     Vec::new()
                 } else {
-                    paths(number, place.saturating_sub(defaults), &entry.workload.name)
+                    paths(number, position.saturating_sub(defaults), &entry.workload.name)
                 };
                 rules.push(Rule { priority, paths, workload: workload.clone(), ..Rule::default() });
             }
@@ -325,10 +325,10 @@ fn rule_arn(entries: &[&RouteEntryGroups<'_>], priority: u32) -> Option<String> 
     entries.iter().find_map(|e| e.entry.rules.iter().flatten().filter_map(arn).nth(nth))
 }
 
-fn paths(number: usize, place: usize, workload: &str) -> Vec<String> {
+fn paths(number: usize, position: usize, workload: &str) -> Vec<String> {
     let prefix = if number == 0 { String::new() } else { format!("/w/{workload}") };
-    match PATHS.get(place) {
+    match PATHS.get(position) {
         Some(paths) => paths.iter().map(|p| format!("{prefix}{p}")).collect(),
-        None => vec![format!("{prefix}/section-{place}/*")],
+        None => vec![format!("{prefix}/section-{position}/*")],
     }
 }

@@ -29,30 +29,32 @@ impl World {
     }
 
     fn bind(&mut self, cluster: usize, binding: &Value) {
-        let place = (meta_text(binding, "namespace").to_owned(), meta_text(binding, "name").to_owned());
+        let key = (meta_text(binding, "namespace").to_owned(), meta_text(binding, "name").to_owned());
         self.add_finalizer(cluster, binding);
         let Some(group) = self.group_of(binding) else { return };
         let wanted = self.endpoints(cluster, binding, group);
         let targets: Vec<(String, u16)> = wanted.iter().map(|(id, port, _)| (id.clone(), *port)).collect();
         let generation = binding["metadata"]["generation"].as_u64().unwrap_or(1);
-        let bound = BindingState { generation, group, targets };
-        let before = self.clusters[cluster].bindings.get(&place).cloned();
-        if before.as_ref() == Some(&bound) {
+        let desired_state = BindingState { generation, group, targets };
+        let before = self.clusters[cluster].bindings.get(&key).cloned();
+        if before.as_ref() == Some(&desired_state) {
             if self.groups[group].target_type == "instance" {
                 self.update_node_targets(group, &wanted);
             }
             return;
         }
-        if !self.register_all(group, &wanted) || !self.deregister_others(group, &bound, binding, before.as_ref()) {
+        if !self.register_all(group, &wanted)
+            || !self.deregister_others(group, &desired_state, binding, before.as_ref())
+        {
             // The group stays incomplete until the retry.
             self.retry_later(cluster);
             return;
         }
         let now = self.now;
-        self.clusters[cluster].objects.update(Kind::TargetGroupBinding, &place.0, &place.1, now, |o| {
+        self.clusters[cluster].objects.update(Kind::TargetGroupBinding, &key.0, &key.1, now, |o| {
             o["status"]["observedGeneration"] = generation.into();
         });
-        self.clusters[cluster].bindings.insert(place, bound);
+        self.clusters[cluster].bindings.insert(key, desired_state);
     }
 
     /// Maps the port of each node to a pod that serves now.
@@ -87,16 +89,17 @@ impl World {
     fn deregister_others(
         &mut self,
         group: usize,
-        bound: &BindingState,
+        desired_state: &BindingState,
         binding: &Value,
         before: Option<&BindingState>,
     ) -> bool {
         let shared = binding["spec"]["multiClusterTargetGroup"] == true;
-        let ours = |key: &(String, u16)| before.is_some_and(|b| b.targets.contains(key));
+        let registered_before = |key: &(String, u16)| before.is_some_and(|b| b.targets.contains(key));
         let present =
             self.groups[group].targets.iter().filter(|(_, t)| !matches!(t.state, LabTargetState::Draining(_)));
         let keys = present.map(|((id, port), _)| (id.to_string(), *port));
-        let surplus: Vec<_> = keys.filter(|k| !bound.targets.contains(k) && (!shared || ours(k))).collect();
+        let surplus: Vec<_> =
+            keys.filter(|k| !desired_state.targets.contains(k) && (!shared || registered_before(k))).collect();
         for batch in surplus.chunks(200) {
             if !self.controller_call("DeregisterTargets") {
                 return false;
@@ -110,18 +113,18 @@ impl World {
 
     /// Handles the deletion of a binding: deregisters all targets of its group, also those of another cluster.
     fn unbind(&mut self, cluster: usize, binding: &Value) {
-        let place = (meta_text(binding, "namespace").to_owned(), meta_text(binding, "name").to_owned());
+        let key = (meta_text(binding, "namespace").to_owned(), meta_text(binding, "name").to_owned());
         if let Some(group) = self.group_of(binding) {
-            let before = self.clusters[cluster].bindings.get(&place).cloned();
+            let before = self.clusters[cluster].bindings.get(&key).cloned();
             let none = BindingState { generation: 0, group, targets: Vec::new() };
             if !self.deregister_others(group, &none, binding, before.as_ref()) {
                 self.retry_later(cluster);
                 return;
             }
         }
-        self.clusters[cluster].bindings.remove(&place);
+        self.clusters[cluster].bindings.remove(&key);
         let now = self.now;
-        self.clusters[cluster].objects.update(Kind::TargetGroupBinding, &place.0, &place.1, now, |o| {
+        self.clusters[cluster].objects.update(Kind::TargetGroupBinding, &key.0, &key.1, now, |o| {
             if let Some(list) = o["metadata"]["finalizers"].as_array_mut() {
                 list.retain(|f| f != FINALIZER);
             }
@@ -165,8 +168,8 @@ impl World {
     /// gates), or the nodes. Empty if the Service or its port does not exist.
     fn endpoints(&self, cluster: usize, binding: &Value, group: usize) -> Vec<(String, u16, Option<PodId>)> {
         let reference = &binding["spec"]["serviceRef"];
-        let home = &self.clusters[cluster];
-        let service = home.objects.get(
+        let cluster_state = &self.clusters[cluster];
+        let service = cluster_state.objects.get(
             Kind::Service,
             meta_text(binding, "namespace"),
             reference["name"].as_str().unwrap_or_default(),
@@ -181,17 +184,17 @@ impl World {
         });
         if self.groups[group].target_type == "instance" {
             let node_port = port["nodePort"].as_u64().and_then(|p| u16::try_from(p).ok()).unwrap_or(30080);
-            let numbered = home.nodes.iter().enumerate();
+            let numbered = cluster_state.nodes.iter().enumerate();
             return numbered
                 .map(|(n, (node, _))| (node.clone(), node_port, pods.get(n % pods.len().max(1)).copied()))
                 .collect();
         }
-        let place = |id: &PodId| {
+        let pod_endpoint = |id: &PodId| {
             let pod = &self.pods[id.0 as usize];
             let port = port["targetPort"].as_u64().and_then(|p| u16::try_from(p).ok()).unwrap_or(pod.port);
             (pod.ip.to_string(), port, Some(*id))
         };
-        pods.iter().map(place).collect()
+        pods.iter().map(pod_endpoint).collect()
     }
 
     /// Makes an AWS call of the controller, which takes a token from the account's bucket. Returns `false` if the call

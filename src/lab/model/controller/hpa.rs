@@ -32,10 +32,10 @@ impl World {
             meta_text(hpa, "namespace").to_owned(),
             hpa["spec"]["scaleTargetRef"]["name"].as_str().unwrap_or_default().to_owned(),
         );
-        let place = (namespace.clone(), target.clone());
+        let key = (namespace.clone(), target.clone());
         let number = |v: &Value, default: u64| u32::try_from(v.as_u64().unwrap_or(default)).unwrap_or(u32::MAX);
         let (min, max) = (number(&hpa["spec"]["minReplicas"], 1), number(&hpa["spec"]["maxReplicas"], 1));
-        let Some(behaviour) = self.clusters[cluster].deployments.get(&place) else { return };
+        let Some(behaviour) = self.clusters[cluster].deployments.get(&key) else { return };
         let (full_replicas, desired_replicas) = (behaviour.full_replicas, behaviour.desired_replicas);
         let need = desired_replicas.unwrap_or_else(|| {
             let share = self.shares(cluster).map_or(0.0, |(_, highest)| highest);
@@ -47,7 +47,7 @@ impl World {
             .objects
             .get(Kind::Deployment, &namespace, &target)
             .map_or(0, |d| number(&d["spec"]["replicas"], 1));
-        let since = self.clusters[cluster].deployments.get_mut(&place).and_then(|b| {
+        let since = self.clusters[cluster].deployments.get_mut(&key).and_then(|b| {
             b.surplus_since = (desired < current).then(|| b.surplus_since.unwrap_or(now));
             b.surplus_since
         });

@@ -18,11 +18,11 @@ pub(super) fn check(world: &World, listener: usize, route: Option<usize>, wanted
     }
     all.sort_by_key(|a| number(&a["Order"]).unwrap_or(1));
     let last = all.len().saturating_sub(1);
-    for (place, action) in all.iter_mut().enumerate() {
+    for (position, action) in all.iter_mut().enumerate() {
         let kind = action["Type"].as_str().unwrap_or_default().to_owned();
         match kind.as_str() {
-            kind if ROUTING_ACTION_TYPES.contains(&kind) && place == last => {}
-            kind if AUTHENTICATION_ACTION_TYPES.contains(&kind) && place < last => {
+            kind if ROUTING_ACTION_TYPES.contains(&kind) && position == last => {}
+            kind if AUTHENTICATION_ACTION_TYPES.contains(&kind) && position < last => {
                 authentication(world, listener, route, action)?
             }
             kind if ROUTING_ACTION_TYPES.contains(&kind) || AUTHENTICATION_ACTION_TYPES.contains(&kind) => {
@@ -55,20 +55,20 @@ fn authentication(world: &World, listener: usize, route: Option<usize>, action: 
 }
 
 fn forward(world: &World, listener: usize, action: &mut Value) -> Result<()> {
-    let lone = action.as_object_mut().and_then(|a| a.remove("TargetGroupArn"));
+    let single_arn = action.as_object_mut().and_then(|a| a.remove("TargetGroupArn"));
     if action["ForwardConfig"]["TargetGroups"].is_null() {
-        let arn = lone.clone().ok_or_else(|| invalid("A forward action needs a target group"))?;
+        let arn = single_arn.clone().ok_or_else(|| invalid("A forward action needs a target group"))?;
         action["ForwardConfig"]["TargetGroups"] = json!([{"TargetGroupArn": arn}]);
     }
     let groups = action["ForwardConfig"]["TargetGroups"]
         .as_array_mut()
         .ok_or_else(|| invalid("Target groups must be a list"))?;
-    if let (Some(lone), [only]) = (&lone, groups.as_slice())
-        && only["TargetGroupArn"] != *lone
+    if let (Some(single_arn), [only_group]) = (&single_arn, groups.as_slice())
+        && only_group["TargetGroupArn"] != *single_arn
     {
         return Err(invalid("The target group of the action differs from that of its forward configuration"));
     }
-    if lone.is_some() && groups.len() > 1 {
+    if single_arn.is_some() && groups.len() > 1 {
         return Err(invalid("A target group ARN cannot be given beside several target groups"));
     }
     if groups.is_empty() || groups.len() > 5 {
@@ -106,9 +106,9 @@ fn weights(groups: &mut [Value]) -> Result<()> {
 fn check_groups(world: &World, listener: usize, arns: &[String]) -> Result<bool> {
     let balancer = world.listeners[listener].balancer;
     let mut sticky = false;
-    for (place, arn) in arns.iter().enumerate() {
+    for (position, arn) in arns.iter().enumerate() {
         let group = &world.groups[describe::group(world, arn)?];
-        if arns[..place].contains(arn) {
+        if arns[..position].contains(arn) {
             return Err(invalid(format!("Target group '{arn}' is given twice")));
         }
         if group.attached.iter().any(|b| *b != balancer) {

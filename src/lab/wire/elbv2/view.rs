@@ -58,8 +58,8 @@ pub(super) fn rule(world: &World, route: &Route) -> Value {
 pub(super) fn actions(actions: &[Value]) -> Value {
     let shown = actions.iter().map(|action| {
         let mut action = action.clone();
-        if let Some([lone]) = action["ForwardConfig"]["TargetGroups"].as_array().map(Vec::as_slice) {
-            action["TargetGroupArn"] = lone["TargetGroupArn"].clone();
+        if let Some([group]) = action["ForwardConfig"]["TargetGroups"].as_array().map(Vec::as_slice) {
+            action["TargetGroupArn"] = group["TargetGroupArn"].clone();
         }
         action
     });

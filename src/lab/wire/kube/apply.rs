@@ -32,7 +32,7 @@ pub fn apply(kind: Kind, live: &Value, exists: bool, wanted: &Value, by: Applier
     }
     let wanted = ownable(wanted, by.subresource);
     let leaves = fields::leaves(kind, &wanted);
-    let (mine, mut others): (Vec<_>, Vec<_>) =
+    let (own_entry, mut others): (Vec<_>, Vec<_>) =
         owners(kind, live, exists, by).into_iter().partition(|m| m.matches(by.manager, "Apply", by.subresource));
     let conflicts = conflicts(live, &wanted, &leaves, &others);
     if !conflicts.is_empty() && !by.force {
@@ -47,7 +47,7 @@ pub fn apply(kind: Kind, live: &Value, exists: bool, wanted: &Value, by: Applier
     for (at, path) in &conflicts {
         others[*at].fields.remove(path);
     }
-    let owned = mine.first().map(|m| m.fields.clone()).unwrap_or_default();
+    let owned = own_entry.first().map(|m| m.fields.clone()).unwrap_or_default();
     let mut after = live.clone();
     let dropped = owned.difference(&leaves).filter(|p| !others.iter().any(|o| o.fields.contains(*p)));
     let (keys, rest): (Vec<_>, Vec<_>) = dropped.partition(|p| fields::is_key(p));

@@ -113,7 +113,7 @@ pub fn decode(value: &Value) -> Fields {
 
 /// Formats a path for messages, such as `.spec.template.spec.containers[name="web"].image`.
 pub fn display(path: &[String]) -> String {
-    let word = |element: &String| match element.split_at(2) {
+    let element_text = |element: &String| match element.split_at(2) {
         ("f:", name) => format!(".{name}"),
         ("k:", key) => {
             let key: Map<String, Value> = serde_json::from_str(key).unwrap_or_default();
@@ -121,7 +121,7 @@ pub fn display(path: &[String]) -> String {
         }
         (_, value) => format!("[={value}]"),
     };
-    path.iter().map(word).collect()
+    path.iter().map(element_text).collect()
 }
 
 /// Returns whether a path leads to a key field of a list item.

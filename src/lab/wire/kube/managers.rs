@@ -39,14 +39,14 @@ impl Manager {
 
 /// Reads the managers of an object.
 pub fn read(object: &Value) -> Vec<Manager> {
-    let word = |entry: &Value, field: &str| entry[field].as_str().unwrap_or_default().to_owned();
+    let text_field = |entry: &Value, field: &str| entry[field].as_str().unwrap_or_default().to_owned();
     let entries =
         object["metadata"]["managedFields"].as_array().into_iter().flatten().filter(|e| e["manager"].is_string());
     let manager = |e: &Value| Manager {
-        name: word(e, "manager"),
-        operation: word(e, "operation"),
-        subresource: word(e, "subresource"),
-        api_version: word(e, "apiVersion"),
+        name: text_field(e, "manager"),
+        operation: text_field(e, "operation"),
+        subresource: text_field(e, "subresource"),
+        api_version: text_field(e, "apiVersion"),
         time: e["time"].clone(),
         fields: fields::decode(&e["fieldsV1"]),
     };
@@ -113,9 +113,9 @@ pub fn track(kind: Kind, before: Option<&Value>, after: &mut Value, mut writer: 
         (before.map(|b| ownable(b, &writer.subresource)).unwrap_or_default(), ownable(after, &writer.subresource));
     let (old_leaves, new_leaves) = (fields::leaves(kind, &old), fields::leaves(kind, &new));
     let changed: Fields = new_leaves.iter().filter(|p| fields::get(&old, p) != fields::get(&new, p)).cloned().collect();
-    let gone = |path: &Path| !new_leaves.contains(path) && old_leaves.contains(path);
+    let is_removed = |path: &Path| !new_leaves.contains(path) && old_leaves.contains(path);
     for manager in &mut managers {
-        manager.fields.retain(|path| !changed.contains(path) && !gone(path));
+        manager.fields.retain(|path| !changed.contains(path) && !is_removed(path));
     }
     if !changed.is_empty() {
         if let Some(at) = managers.iter().position(|m| m.matches(&writer.name, &writer.operation, &writer.subresource))

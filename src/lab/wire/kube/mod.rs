@@ -103,17 +103,17 @@ impl Server {
 
 fn answer_objects(objects: &mut Objects, request: &Request<Bytes>, now: Timestamp) -> Result<KubeResponse, Failure> {
     let query = Query::parse(request.uri().query().unwrap_or_default());
-    let place = path::parse_path(request.uri().path(), objects.auto_mode()).ok_or_else(Failure::no_such_path)?;
+    let target = path::parse_path(request.uri().path(), objects.auto_mode()).ok_or_else(Failure::no_such_path)?;
     let as_table = header(request, &ACCEPT).is_some_and(|a| a.contains("as=Table"));
     if request.method() == Method::GET && query.is("watch") {
-        return Watch::parse(place, &query, as_table).map(|w| KubeResponse::Watch(Box::new(w)));
+        return Watch::parse(target, &query, as_table).map(|w| KubeResponse::Watch(Box::new(w)));
     }
     let agent = header(request, &USER_AGENT).and_then(|a| a.split('/').next()).unwrap_or("unknown").to_owned();
-    let mut write = Write { objects, place: &place, query: &query, agent: &agent, now };
-    let (status, body) = match (request.method().as_str(), place.name.is_some()) {
-        ("GET", true) => (200, read::get(write.objects, &place, as_table)?),
-        ("GET", false) => (200, read::list(write.objects, &place, &query, as_table)?),
-        ("POST", false) if place.namespace.is_some() || !place.resource.namespaced => write.create(body(request)?)?,
+    let mut write = Write { objects, target: &target, query: &query, agent: &agent, now };
+    let (status, body) = match (request.method().as_str(), target.name.is_some()) {
+        ("GET", true) => (200, read::get(write.objects, &target, as_table)?),
+        ("GET", false) => (200, read::list(write.objects, &target, &query, as_table)?),
+        ("POST", false) if target.namespace.is_some() || !target.resource.namespaced => write.create(body(request)?)?,
         ("PUT", true) => write.replace(body(request)?)?,
         ("PATCH", true) => write.patch(header(request, &CONTENT_TYPE).unwrap_or_default(), body(request)?)?,
         ("DELETE", true) => write.delete(&if request.body().is_empty() { Value::Null } else { body(request)? })?,

@@ -46,9 +46,9 @@ fn object(kind: Kind, target: &mut Value, patch: &Map<String, Value>, path: &mut
     }
     for (name, value) in patch {
         if let Some(field) = name.strip_prefix("$deleteFromPrimitiveList/") {
-            let gone = value.as_array().map_or(&[][..], Vec::as_slice);
+            let removed = value.as_array().map_or(&[][..], Vec::as_slice);
             if let Some(items) = target[field].as_array_mut() {
-                items.retain(|i| !gone.contains(i));
+                items.retain(|i| !removed.contains(i));
             }
         } else if name.starts_with('$') {
             // The order of list items and `$retainKeys` do not matter here.

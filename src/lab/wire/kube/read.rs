@@ -11,14 +11,14 @@ use super::table;
 use crate::lab::objects::{Kind, Objects, meta_text};
 
 /// Returns one object, or a subresource of the object.
-pub fn get(objects: &Objects, place: &ResourcePath, as_table: bool) -> Result<Value, Failure> {
-    let name = place.name.as_deref().unwrap_or_default();
+pub fn get(objects: &Objects, target: &ResourcePath, as_table: bool) -> Result<Value, Failure> {
+    let name = target.name.as_deref().unwrap_or_default();
     let object = objects
-        .get(place.resource.kind, place.namespace(), name)
-        .ok_or_else(|| Failure::not_found(place.resource, name))?;
-    Ok(match place.subresource.as_deref() {
+        .get(target.resource.kind, target.namespace(), name)
+        .ok_or_else(|| Failure::not_found(target.resource, name))?;
+    Ok(match target.subresource.as_deref() {
         Some("scale") => scale(&object),
-        _ if as_table => table::render(place.resource.kind, &[&object], meta_text(&object, "resourceVersion")),
+        _ if as_table => table::render(target.resource.kind, &[&object], meta_text(&object, "resourceVersion")),
         _ => object,
     })
 }
@@ -39,12 +39,12 @@ pub fn scale(object: &Value) -> Value {
 }
 
 /// Returns a collection, or one page of the collection.
-pub fn list(objects: &Objects, place: &ResourcePath, query: &Query, as_table: bool) -> Result<Value, Failure> {
-    let (kind, selection) = (place.resource.kind, Selection::parse(query)?);
+pub fn list(objects: &Objects, target: &ResourcePath, query: &Query, as_table: bool) -> Result<Value, Failure> {
+    let (kind, selection) = (target.resource.kind, Selection::parse(query)?);
     let after = after(query.get("continue"))?;
     let limit = limit(query.get("limit"))?;
     let mut found = Vec::new();
-    for object in objects.list(kind, place.namespace.as_deref()) {
+    for object in objects.list(kind, target.namespace.as_deref()) {
         let here = (meta_text(&object, "namespace").to_owned(), meta_text(&object, "name").to_owned());
         if after.as_ref().is_none_or(|a| here > *a) && selection.matches(kind, &object)? {
             found.push(object);
@@ -63,16 +63,16 @@ pub fn list(objects: &Objects, place: &ResourcePath, query: &Query, as_table: bo
             .unwrap_or_default();
         meta["continue"] = BASE64_URL_SAFE_NO_PAD.encode(last).into();
     }
-    Ok(render(kind, place, found, meta, as_table))
+    Ok(render(kind, target, found, meta, as_table))
 }
 
-fn render(kind: Kind, place: &ResourcePath, found: Vec<Value>, meta: Value, as_table: bool) -> Value {
+fn render(kind: Kind, target: &ResourcePath, found: Vec<Value>, meta: Value, as_table: bool) -> Value {
     if as_table {
         let mut table = table::render(kind, &found.iter().collect::<Vec<_>>(), "");
         table["metadata"] = meta;
         return table;
     }
-    let resource = place.resource;
+    let resource = target.resource;
     let mut items = found;
     // In a list, items of built-in kinds have no kind and apiVersion; custom resources have both.
     for item in items.iter_mut().filter_map(Value::as_object_mut).filter(|_| kind != Kind::TargetGroupBinding) {
@@ -100,6 +100,6 @@ fn after(token: &str) -> Result<Option<(String, String)>, Failure> {
         return Ok(None);
     }
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok();
-    let place = bytes.and_then(|b| serde_json::from_slice(&b).ok());
-    place.map(Some).ok_or_else(|| Failure::bad_request("invalid continue token: continue key is not valid"))
+    let start_key = bytes.and_then(|b| serde_json::from_slice(&b).ok());
+    start_key.map(Some).ok_or_else(|| Failure::bad_request("invalid continue token: continue key is not valid"))
 }

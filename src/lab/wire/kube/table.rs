@@ -36,8 +36,8 @@ fn service_ports(service: &Value) -> Value {
 }
 
 fn hpa_target(hpa: &Value) -> Value {
-    let word = |p| at(hpa, p).as_str().unwrap_or_default();
-    format!("{}/{}", word("/spec/scaleTargetRef/kind"), word("/spec/scaleTargetRef/name")).into()
+    let text_at = |p| at(hpa, p).as_str().unwrap_or_default();
+    format!("{}/{}", text_at("/spec/scaleTargetRef/kind"), text_at("/spec/scaleTargetRef/name")).into()
 }
 
 fn columns(kind: Kind) -> &'static [Column] {

@@ -196,8 +196,8 @@ pub fn admit(objects: &Objects, resource: &Resource, before: Option<&Value>, aft
             "TargetGroupBinding must specify either TargetGroupARN or TargetGroupName",
         ));
     }
-    let held = before.is_some_and(|b| b["metadata"]["deletionTimestamp"].is_string());
-    if let Some(before) = before.filter(|_| !held) {
+    let is_deleted = before.is_some_and(|b| b["metadata"]["deletionTimestamp"].is_string());
+    if let Some(before) = before.filter(|_| !is_deleted) {
         immutable(&before["spec"], spec)?;
     }
     if spec["targetType"] == "ip" && !spec["nodeSelector"].is_null() {
@@ -225,10 +225,11 @@ fn immutable(before: &Value, after: &Value) -> Result<(), Failure> {
 fn one_per_group(objects: &Objects, after: &Value) -> Result<(), Failure> {
     let group = |v: &Value| v["spec"]["targetGroupARN"].as_str().map(str::to_owned);
     let shared = |v: &Value| v["spec"]["multiClusterTargetGroup"] == true;
-    let place = |v: &Value| (meta_text(v, "namespace").to_owned(), meta_text(v, "name").to_owned());
+    let namespaced_name = |v: &Value| (meta_text(v, "namespace").to_owned(), meta_text(v, "name").to_owned());
     let Some(arn) = group(after) else { return Ok(()) };
     let others = objects.list(Kind::TargetGroupBinding, None);
-    let others: Vec<_> = others.filter(|o| group(o).as_ref() == Some(&arn) && place(o) != place(after)).collect();
+    let others: Vec<_> =
+        others.filter(|o| group(o).as_ref() == Some(&arn) && namespaced_name(o) != namespaced_name(after)).collect();
     if others.is_empty() || (shared(after) && others.iter().all(shared)) {
         return Ok(());
     }

@@ -14,7 +14,7 @@ use crate::lab::objects::{Change, ChangeKind, Objects};
 /// A watch that the server has accepted.
 #[derive(Debug, Clone)]
 pub struct Watch {
-    place: ResourcePath,
+    target: ResourcePath,
     selection: Selection,
     table: bool,
     from: Option<u64>,
@@ -26,9 +26,9 @@ pub struct Watch {
 
 impl Watch {
     /// Parses the parameters of a watch.
-    pub fn parse(place: ResourcePath, query: &Query, table: bool) -> Result<Self, Failure> {
+    pub fn parse(target: ResourcePath, query: &Query, table: bool) -> Result<Self, Failure> {
         let mut selection = Selection::parse(query)?;
-        if let Some(name) = &place.name {
+        if let Some(name) = &target.name {
             selection.name(name);
         }
         let mark = query.is("sendInitialEvents");
@@ -38,7 +38,7 @@ impl Watch {
             text => Some(text.parse().map_err(|_| Failure::bad_request(format!("invalid resource version: {text}")))?),
         };
         let timeout = query.get("timeoutSeconds").parse().ok().map(Duration::from_secs);
-        Ok(Self { place, selection, table, from, send_initial_events: mark, ended: false, timeout })
+        Ok(Self { target, selection, table, from, send_initial_events: mark, ended: false, timeout })
     }
 
     /// Returns the changes since the last call as lines, which may be none; `None` if the watch has ended.
@@ -52,9 +52,9 @@ impl Watch {
             Some((_, Some(changes))) => changes.iter().for_each(|c| self.change(c, &mut lines)),
             Some((from, None)) => {
                 self.ended = true;
-                let gone =
+                let expired =
                     Failure::new(410, "Expired", format!("too old resource version: {from} ({})", objects.revision()));
-                line("ERROR", &gone.status(), &mut lines);
+                line("ERROR", &expired.status(), &mut lines);
             }
         }
         self.from = Some(objects.revision());
@@ -62,8 +62,8 @@ impl Watch {
     }
 
     fn list_existing(&self, objects: &Objects, lines: &mut Vec<u8>) {
-        let resource = self.place.resource;
-        for object in objects.list(resource.kind, self.place.namespace.as_deref()) {
+        let resource = self.target.resource;
+        for object in objects.list(resource.kind, self.target.namespace.as_deref()) {
             if self.selected(&object) {
                 line("ADDED", &self.render(&object), lines);
             }
@@ -81,8 +81,8 @@ impl Watch {
     }
 
     fn change(&self, change: &Change, lines: &mut Vec<u8>) {
-        let here = self.place.namespace.as_ref().is_none_or(|n| *n == change.namespace);
-        if change.kind != self.place.resource.kind || !here {
+        let here = self.target.namespace.as_ref().is_none_or(|n| *n == change.namespace);
+        if change.kind != self.target.resource.kind || !here {
             return;
         }
         let object = change.object.decode();
@@ -97,11 +97,11 @@ impl Watch {
     }
 
     fn selected(&self, object: &Value) -> bool {
-        self.selection.matches(self.place.resource.kind, object).unwrap_or(false)
+        self.selection.matches(self.target.resource.kind, object).unwrap_or(false)
     }
 
     fn render(&self, object: &Value) -> Value {
-        if self.table { table::render(self.place.resource.kind, &[object], "") } else { object.clone() }
+        if self.table { table::render(self.target.resource.kind, &[object], "") } else { object.clone() }
     }
 }
 

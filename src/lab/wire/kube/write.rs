@@ -15,7 +15,7 @@ pub struct Write<'a> {
     /// The objects of the cluster.
     pub objects: &'a mut Objects,
     /// The resource that the write addresses.
-    pub place: &'a ResourcePath,
+    pub target: &'a ResourcePath,
     /// Query parameters of the request.
     pub query: &'a Query,
     /// Name of the client program, used as the manager if the request has no `fieldManager`.
@@ -38,48 +38,48 @@ impl Write<'_> {
         let name = meta_text(&body, "name").to_owned();
         if name.is_empty() {
             return Err(Failure::invalid(
-                self.place.resource,
+                self.target.resource,
                 "",
                 "metadata.name",
                 "Required value: name or generateName is required",
             ));
         }
-        validate::name(self.place.resource, &name)?;
+        validate::name(self.target.resource, &name)?;
         if !meta_text(&body, "resourceVersion").is_empty() {
             return Err(Failure::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
         if self.stored(&name).is_some() {
-            return Err(Failure::already_exists(self.place.resource, &name));
+            return Err(Failure::already_exists(self.target.resource, &name));
         }
         self.namespace_exists()?;
-        drop_status(self.place, &mut body, None);
+        drop_status(self.target, &mut body, None);
         self.track(None, &mut body);
         self.store(None, body).map(|v| (201, v))
     }
 
     /// Handles PUT: replaces an object.
     pub fn replace(&mut self, mut body: Value) -> WriteAnswer {
-        let (name, kind) = (self.name(), self.place.resource.kind);
+        let (name, kind) = (self.name(), self.target.resource.kind);
         let (wanted, before) = (meta_text(&body, "uid"), self.stored(&name));
         let found = before.as_ref().map_or_else(String::new, |b| meta_text(b, "uid").to_owned());
         if !wanted.is_empty() && wanted != found {
             let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}");
-            return Err(Failure::conflict(self.place.resource, &name, &why));
+            return Err(Failure::conflict(self.target.resource, &name, &why));
         }
         let Some(before) = before else {
             // PUT creates a Lease that does not exist.
             if kind != Kind::Lease {
-                return Err(Failure::not_found(self.place.resource, &name));
+                return Err(Failure::not_found(self.target.resource, &name));
             }
             meta(&mut body).shift_remove("resourceVersion");
             return self.create(body);
         };
-        if self.place.subresource.as_deref() == Some("scale") {
+        if self.target.subresource.as_deref() == Some("scale") {
             return self.rescale(&before, &body);
         }
         self.check(&mut body, Some(&name))?;
         if matches!(kind, Kind::Lease | Kind::TargetGroupBinding) && meta_text(&body, "resourceVersion").is_empty() {
-            return Err(Failure::unversioned(self.place.resource, &name));
+            return Err(Failure::unversioned(self.target.resource, &name));
         }
         self.store_changed(&before, body)
     }
@@ -91,14 +91,14 @@ impl Write<'_> {
         if content_type.starts_with("application/apply-patch") {
             return self.apply(&name, before, body);
         }
-        let before = before.ok_or_else(|| Failure::not_found(self.place.resource, &name))?;
-        let scale = self.place.subresource.as_deref() == Some("scale");
+        let before = before.ok_or_else(|| Failure::not_found(self.target.resource, &name))?;
+        let scale = self.target.subresource.as_deref() == Some("scale");
         let mut after = if scale { read::scale(&before) } else { before.clone() };
         match content_type {
             "application/merge-patch+json" => patch::apply_merge(&mut after, &body),
             "application/json-patch+json" => patch::json(&mut after, &body)?,
-            "application/strategic-merge-patch+json" if self.place.resource.kind != Kind::TargetGroupBinding => {
-                patch::apply_strategic(self.place.resource.kind, &mut after, &body);
+            "application/strategic-merge-patch+json" if self.target.resource.kind != Kind::TargetGroupBinding => {
+                patch::apply_strategic(self.target.resource.kind, &mut after, &body);
             }
             _ => {
                 return Err(Failure::new(
@@ -118,11 +118,11 @@ impl Write<'_> {
     /// Handles DELETE of one object.
     pub fn delete(&mut self, options: &Value) -> WriteAnswer {
         let name = self.name();
-        let before = self.stored(&name).ok_or_else(|| Failure::not_found(self.place.resource, &name))?;
+        let before = self.stored(&name).ok_or_else(|| Failure::not_found(self.target.resource, &name))?;
         for field in ["uid", "resourceVersion"] {
             let wanted = &options["preconditions"][field];
             if wanted.is_string() && *wanted != before["metadata"][field] {
-                return Err(Failure::conflict(self.place.resource, &name, &format!("Precondition failed: {field}")));
+                return Err(Failure::conflict(self.target.resource, &name, &format!("Precondition failed: {field}")));
             }
         }
         let policy = options["propagationPolicy"].as_str().unwrap_or_else(|| self.query.get("propagationPolicy"));
@@ -130,17 +130,17 @@ impl Write<'_> {
             return Err(Failure::bad_request("this API does not support orphaning dependents"));
         }
         let dry = self.query.dry_run() || options["dryRun"].as_array().is_some_and(|d| d.iter().any(|d| d == "All"));
-        let kind = self.place.resource.kind;
+        let kind = self.target.resource.kind;
         if kind == Kind::Namespace && !dry {
             self.delete_contents(&name);
         }
         let last = if dry {
             before
         } else {
-            self.objects.delete(kind, self.place.namespace(), &name, self.now).unwrap_or(before)
+            self.objects.delete(kind, self.target.namespace(), &name, self.now).unwrap_or(before)
         };
         if meta_text(&last, "deletionTimestamp").is_empty() {
-            let mut details = Failure::not_found(self.place.resource, &name).details;
+            let mut details = Failure::not_found(self.target.resource, &name).details;
             details["uid"] = last["metadata"]["uid"].clone();
             return Ok((
                 200,
@@ -151,15 +151,15 @@ impl Write<'_> {
     }
 
     fn name(&self) -> String {
-        self.place.name.clone().unwrap_or_default()
+        self.target.name.clone().unwrap_or_default()
     }
 
     fn stored(&self, name: &str) -> Option<Value> {
-        self.objects.get(self.place.resource.kind, self.place.namespace(), name)
+        self.objects.get(self.target.resource.kind, self.target.namespace(), name)
     }
 
     fn subresource(&self) -> &str {
-        self.place.subresource.as_deref().unwrap_or_default()
+        self.target.subresource.as_deref().unwrap_or_default()
     }
 
     /// Deletes all objects in a namespace.
@@ -176,8 +176,8 @@ impl Write<'_> {
     }
 
     fn namespace_exists(&self) -> Result<(), Failure> {
-        let namespace = self.place.namespace();
-        if !self.place.resource.namespaced || self.objects.has(Kind::Namespace, "", namespace) {
+        let namespace = self.target.namespace();
+        if !self.target.resource.namespaced || self.objects.has(Kind::Namespace, "", namespace) {
             return Ok(());
         }
         Err(Failure::not_found(self.objects.resource(Kind::Namespace), namespace))
@@ -186,7 +186,7 @@ impl Write<'_> {
     /// Checks that the body has the kind, namespace and name of the path, and no unknown fields under strict
     /// validation.
     fn check(&self, body: &mut Value, name: Option<&str>) -> Result<(), Failure> {
-        let resource = self.place.resource;
+        let resource = self.target.resource;
         let (version, kind) =
             (body["apiVersion"].as_str().unwrap_or_default(), body["kind"].as_str().unwrap_or_default());
         if (!version.is_empty() && version != resource.api_version()) || (!kind.is_empty() && kind != resource.name) {
@@ -209,7 +209,7 @@ impl Write<'_> {
         }
         validate::prune(resource.kind, body);
         if resource.namespaced {
-            let namespace = self.place.namespace().to_owned();
+            let namespace = self.target.namespace().to_owned();
             if !matches!(meta_text(body, "namespace"), "") && meta_text(body, "namespace") != namespace {
                 return Err(Failure::bad_request(
                     "the namespace of the provided object does not match the namespace sent on the request",
@@ -231,17 +231,17 @@ impl Write<'_> {
         let seen = meta_text(&after, "resourceVersion");
         if !seen.is_empty() && seen != meta_text(before, "resourceVersion") {
             let why = "the object has been modified; please apply your changes to the latest version and try again";
-            return Err(Failure::conflict(self.place.resource, meta_text(before, "name"), why));
+            return Err(Failure::conflict(self.target.resource, meta_text(before, "name"), why));
         }
         let uid = meta_text(&after, "uid");
         if !uid.is_empty() && uid != meta_text(before, "uid") {
             return Err(Failure::conflict(
-                self.place.resource,
+                self.target.resource,
                 meta_text(before, "name"),
                 "Precondition failed: UID in precondition",
             ));
         }
-        drop_status(self.place, &mut after, Some(before));
+        drop_status(self.target, &mut after, Some(before));
         keep_deletion(before, &mut after);
         self.track(Some(before), &mut after);
         self.store(Some(before), after).map(|v| (200, v))
@@ -262,15 +262,15 @@ impl Write<'_> {
         if manager.is_empty() {
             return Err(Failure::no_manager());
         }
-        let wrong = validate::schema_errors(self.place.resource.kind, &body, self.objects.missing_binding_fields())?;
+        let wrong = validate::schema_errors(self.target.resource.kind, &body, self.objects.missing_binding_fields())?;
         if !wrong.is_empty() {
-            return Err(Failure::untyped(self.place.resource, meta_text(&body, "namespace"), name, &wrong));
+            return Err(Failure::untyped(self.target.resource, meta_text(&body, "namespace"), name, &wrong));
         }
         if meta_text(&body, "name").is_empty() {
             meta(&mut body).insert("name".into(), name.into());
         }
         self.check(&mut body, Some(name))?;
-        let (version, resource) = (self.place.resource.api_version(), self.place.resource);
+        let (version, resource) = (self.target.resource.api_version(), self.target.resource);
         let by = Applier {
             manager,
             subresource: self.subresource(),
@@ -297,12 +297,12 @@ impl Write<'_> {
     fn track(&self, before: Option<&Value>, after: &mut Value) {
         let named = self.query.get("fieldManager");
         let name = if named.is_empty() { self.agent } else { named };
-        let writer = Manager::new(name, "Update", self.subresource(), &self.place.resource.api_version(), self.now);
-        managers::track(self.place.resource.kind, before, after, writer);
+        let writer = Manager::new(name, "Update", self.subresource(), &self.target.resource.api_version(), self.now);
+        managers::track(self.target.resource.kind, before, after, writer);
     }
 
     fn store(&mut self, before: Option<&Value>, mut after: Value) -> Result<Value, Failure> {
-        let resource = self.place.resource;
+        let resource = self.target.resource;
         validate::defaults(resource.kind, &mut after);
         validate::admit(self.objects, resource, before, &after)?;
         if !self.query.dry_run() {
@@ -319,11 +319,11 @@ impl Write<'_> {
 
 /// Restores the part that a write may not change: a write to `status` changes only the status, and other writes do not
 /// change the status.
-fn drop_status(place: &ResourcePath, after: &mut Value, before: Option<&Value>) {
-    if !place.resource.status {
+fn drop_status(target: &ResourcePath, after: &mut Value, before: Option<&Value>) {
+    if !target.resource.status {
         return;
     }
-    if let (Some("status"), Some(before)) = (place.subresource.as_deref(), before) {
+    if let (Some("status"), Some(before)) = (target.subresource.as_deref(), before) {
         let (status, managed) = (after["status"].take(), after["metadata"]["managedFields"].take());
         *after = before.clone();
         after["status"] = status;
