@@ -13,14 +13,14 @@ use crate::lab::model::Delivery;
 use crate::lab::shared_model::SharedModel;
 
 /// Serves the AWS APIs on a loopback port; 0 selects a free port.
-pub async fn serve_aws(shell: SharedModel, port: u16) -> io::Result<Server> {
-    Server::start(port, move |request| aws_call(shell.clone(), request)).await
+pub async fn serve_aws(model: SharedModel, port: u16) -> io::Result<Server> {
+    Server::start(port, move |request| aws_call(model.clone(), request)).await
 }
 
-async fn aws_call(shell: SharedModel, request: Request<Incoming>) -> Result<Response<Body>, ConnectionReset> {
+async fn aws_call(model: SharedModel, request: Request<Incoming>) -> Result<Response<Body>, ConnectionReset> {
     let request = read_body(request).await?;
-    let answer = shell.change(|world, now| world.aws(&request, now));
-    shell.wait(answer.latency).await;
+    let answer = model.change(|world, now| world.aws(&request, now));
+    model.wait(answer.latency).await;
     match answer.delivery {
         Delivery::Answered => Ok(answer.response.map(complete_body)),
         Delivery::Lost | Delivery::Dropped | Delivery::AppliedLate(_) => Err(ConnectionReset),
@@ -28,9 +28,9 @@ async fn aws_call(shell: SharedModel, request: Request<Incoming>) -> Result<Resp
 }
 
 /// Serves the request counters of the load balancers, in the format that Prometheus scrapes.
-pub async fn serve_metrics(shell: SharedModel) -> io::Result<Server> {
+pub async fn serve_metrics(model: SharedModel) -> io::Result<Server> {
     Server::start(0, move |_: Request<Incoming>| {
-        let text = shell.call(|world, _| world.openmetrics());
+        let text = model.call(|world, _| world.openmetrics());
         async move {
             let mut response = Response::new(complete_body(text));
             let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -42,16 +42,16 @@ pub async fn serve_metrics(shell: SharedModel) -> io::Result<Server> {
 }
 
 /// Serves the Kubernetes API of one cluster on a loopback port; 0 selects a free port.
-pub async fn serve_kubernetes(shell: SharedModel, cluster: Arc<str>, port: u16) -> io::Result<Server> {
-    Server::start(port, move |request| kube_call(shell.clone(), Arc::clone(&cluster), request)).await
+pub async fn serve_kubernetes(model: SharedModel, cluster: Arc<str>, port: u16) -> io::Result<Server> {
+    Server::start(port, move |request| kube_call(model.clone(), Arc::clone(&cluster), request)).await
 }
 
 async fn kube_call(
-    shell: SharedModel,
+    model: SharedModel,
     cluster: Arc<str>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, ConnectionReset> {
     let request = read_body(request).await?;
-    let answer = shell.change(|world, now| world.kube(&cluster, &request, now));
-    super::watch::deliver(&shell, cluster, answer).await
+    let answer = model.change(|world, now| world.kube(&cluster, &request, now));
+    super::watch::deliver(&model, cluster, answer).await
 }

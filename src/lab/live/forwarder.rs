@@ -55,7 +55,7 @@ where
 #[derive(Clone)]
 pub struct Forwarder {
     /// The model that picks the target of each request.
-    pub shell: SharedModel,
+    pub model: SharedModel,
     /// Addresses of the servers of pods.
     pub directory: Directory,
     /// Connections to the servers of pods.
@@ -95,7 +95,7 @@ impl Forwarder {
             } else {
                 TargetResponse::NoAnswer
             };
-            self.shell.call(|world, now| world.record_response(group, target_response, now));
+            self.model.call(|world, now| world.record_response(group, target_response, now));
         }
         add_lab_headers(response.headers_mut(), &pick);
         Ok(response)
@@ -110,12 +110,12 @@ impl Forwarder {
             path: request.uri().path(),
             cookie: group_cookie(request.headers()),
         };
-        self.shell.call(|world, now| world.pick(&client_request, now))
+        self.model.call(|world, now| world.pick(&client_request, now))
     }
 
     async fn forward(&self, request: Request<Incoming>, address: SocketAddr) -> Response<Body> {
         let Ok(request) = readdress(request, address, self.port) else { return plain(StatusCode::BAD_REQUEST) };
-        let deadline = IDLE_TIMEOUT.div_f64(self.shell.clock().speed()) + GRACE;
+        let deadline = IDLE_TIMEOUT.div_f64(self.model.clock().speed()) + GRACE;
         match tokio::time::timeout(deadline, self.pool.request(request)).await {
             Err(_) => plain(StatusCode::GATEWAY_TIMEOUT),
             Ok(Err(_)) => plain(StatusCode::BAD_GATEWAY),

@@ -47,7 +47,7 @@ pub struct ListenerAddress {
 
 /// A running lab. Dropping this value aborts its tasks; [`LiveLab::stop`] also waits until they have ended.
 pub struct LiveLab {
-    shell: SharedModel,
+    model: SharedModel,
     aws: Server,
     metrics: Server,
     clusters: BTreeMap<String, Server>,
@@ -67,26 +67,26 @@ impl LiveLab {
         world.set_self_probing(false);
         let clock = if clock.speed() > 1.0 { clock.with_beats() } else { clock };
         let clock_task = ClockTask(tokio::spawn(advance_clock(clock.clone())));
-        let shell = SharedModel::new(world, clock);
+        let model = SharedModel::new(world, clock);
         let mut pods = Pods::default();
-        pods.sync(&shell, shell.call(|world, _| world.pods())).await?;
-        let aws = endpoints::serve_aws(shell.clone(), 0).await?;
-        let metrics = endpoints::serve_metrics(shell.clone()).await?;
-        let (clusters, contexts) = start_clusters(&shell).await?;
-        let (forwarders, listeners) = start_forwarders(&shell, &pods).await?;
+        pods.sync(&model, model.call(|world, _| world.pods())).await?;
+        let aws = endpoints::serve_aws(model.clone(), 0).await?;
+        let metrics = endpoints::serve_metrics(model.clone()).await?;
+        let (clusters, contexts) = start_clusters(&model).await?;
+        let (forwarders, listeners) = start_forwarders(&model, &pods).await?;
         let folder = TemporaryFolder::create()?;
         let kubeconfig = folder.write("kubeconfig", &kubeconfig::text(&contexts))?;
-        let mut environment = shell.call(|world, _| aws_environment(world, &aws.url()));
+        let mut environment = model.call(|world, _| aws_environment(world, &aws.url()));
         environment.push(("KUBECONFIG".into(), kubeconfig.display().to_string()));
         environment.push(("LAB_METRICS".into(), format!("{}/metrics", metrics.url())));
         environment.extend(listeners.iter().map(|d| (variable_name(d), d.url.clone())));
-        let ticker = Ticker::start(shell.clone(), pods, clock_task);
-        Ok(Self { shell, aws, metrics, clusters, forwarders, listeners, environment, ticker, _folder: folder })
+        let ticker = Ticker::start(model.clone(), pods, clock_task);
+        Ok(Self { model, aws, metrics, clusters, forwarders, listeners, environment, ticker, _folder: folder })
     }
 
     /// Returns the model with the lab's clock.
-    pub fn shell(&self) -> &SharedModel {
-        &self.shell
+    pub fn model(&self) -> &SharedModel {
+        &self.model
     }
 
     /// Returns the URL of the AWS endpoint, `http://127.0.0.1:PORT`.
@@ -108,7 +108,7 @@ impl LiveLab {
     /// Returns the settings with which the AWS adapters connect to this lab.
     pub fn aws_settings(&self) -> Settings {
         Settings {
-            region: Some(self.shell.call(|world, _| world.region().to_owned())),
+            region: Some(self.model.call(|world, _| world.region().to_owned())),
             endpoint_url: Some(self.aws.url()),
             credentials: Some(Credentials::new(CREDENTIAL, CREDENTIAL, None, None, "lab")),
             ..Settings::default()
@@ -135,11 +135,11 @@ impl LiveLab {
     }
 }
 
-async fn start_clusters(shell: &SharedModel) -> io::Result<(BTreeMap<String, Server>, Vec<Context>)> {
+async fn start_clusters(model: &SharedModel) -> io::Result<(BTreeMap<String, Server>, Vec<Context>)> {
     let (mut servers, mut contexts) = (BTreeMap::new(), Vec::new());
-    for name in shell.call(|world, _| world.clusters()) {
-        let server = endpoints::serve_kubernetes(shell.clone(), name.as_str().into(), 0).await?;
-        let names = shell.call(|world, _| {
+    for name in model.call(|world, _| world.clusters()) {
+        let server = endpoints::serve_kubernetes(model.clone(), name.as_str().into(), 0).await?;
+        let names = model.call(|world, _| {
             world.set_endpoint(&name, &server.url(), "");
             world.contexts(&name)
         });
@@ -149,13 +149,13 @@ async fn start_clusters(shell: &SharedModel) -> io::Result<(BTreeMap<String, Ser
     Ok((servers, contexts))
 }
 
-async fn start_forwarders(shell: &SharedModel, pods: &Pods) -> io::Result<(Vec<Server>, Vec<ListenerAddress>)> {
+async fn start_forwarders(model: &SharedModel, pods: &Pods) -> io::Result<(Vec<Server>, Vec<ListenerAddress>)> {
     let (mut servers, mut listeners) = (Vec::new(), Vec::new());
     let pool = connection_pool();
-    for (name, port, _) in shell.call(|world, _| world.listeners_by_balancer()) {
+    for (name, port, _) in model.call(|world, _| world.listeners_by_balancer()) {
         let load_balancer: Arc<str> = name.into();
         let forwarder = Forwarder {
-            shell: shell.clone(),
+            model: model.clone(),
             directory: pods.directory(),
             pool: pool.clone(),
             load_balancer: Arc::clone(&load_balancer),
@@ -214,9 +214,9 @@ struct Ticker {
 }
 
 impl Ticker {
-    fn start(shell: SharedModel, pods: Pods, clock_task: ClockTask) -> Self {
+    fn start(model: SharedModel, pods: Pods, clock_task: ClockTask) -> Self {
         let (stop, stopped) = oneshot::channel();
-        Self { stop: Some(stop), task: tokio::spawn(tick(shell, pods, stopped, clock_task)) }
+        Self { stop: Some(stop), task: tokio::spawn(tick(model, pods, stopped, clock_task)) }
     }
 
     async fn stop(mut self) {
@@ -233,22 +233,22 @@ impl Drop for Ticker {
     }
 }
 
-async fn tick(shell: SharedModel, mut pods: Pods, mut stopped: oneshot::Receiver<()>, _pulse: ClockTask) {
-    let mut prober = Prober::new(shell.clone(), pods.directory());
+async fn tick(model: SharedModel, mut pods: Pods, mut stopped: oneshot::Receiver<()>, _clock_task: ClockTask) {
+    let mut prober = Prober::new(model.clone(), pods.directory());
     loop {
-        let (pod_endpoints, due, next) = shell.call(|world, now| {
+        let (pod_endpoints, due, next) = model.call(|world, now| {
             world.advance(now);
             let due = world.probes_due(now);
             (world.pods(), due, world.next_event())
         });
-        if let Err(error) = pods.sync(&shell, pod_endpoints).await {
+        if let Err(error) = pods.sync(&model, pod_endpoints).await {
             tracing::error!(%error, "the server of a pod of the lab cannot be started");
         }
         prober.send(due);
         tokio::select! {
             biased;
             _ = &mut stopped => break,
-            () = shell.until(next) => {}
+            () = model.until(next) => {}
         }
     }
     prober.stop().await;

@@ -63,7 +63,7 @@ impl Pods {
     }
 
     /// Starts and stops servers so that exactly the live pods in `places` have one.
-    pub async fn sync(&mut self, shell: &SharedModel, endpoints: Vec<PodEndpoint>) -> io::Result<()> {
+    pub async fn sync(&mut self, model: &SharedModel, endpoints: Vec<PodEndpoint>) -> io::Result<()> {
         let living: BTreeMap<PodId, PodEndpoint> =
             endpoints.into_iter().filter(|p| p.alive).map(|p| (p.id, p)).collect();
         let removed_ids: Vec<PodId> = self.servers.keys().filter(|id| !living.contains_key(id)).copied().collect();
@@ -74,7 +74,7 @@ impl Pods {
         }
         let stopped: Vec<_> = removed_ids.iter().filter_map(|id| self.servers.remove(id)).collect();
         for endpoint in new_endpoints {
-            let server = serve(shell.clone(), &endpoint).await?;
+            let server = serve(model.clone(), &endpoint).await?;
             self.servers.insert(endpoint.id, (endpoint, server));
         }
         self.publish();
@@ -99,36 +99,36 @@ impl Pods {
     }
 }
 
-async fn serve(shell: SharedModel, endpoint: &PodEndpoint) -> io::Result<Server> {
+async fn serve(model: SharedModel, endpoint: &PodEndpoint) -> io::Result<Server> {
     let id = endpoint.id;
     let name = HeaderValue::from_str(&endpoint.name).unwrap_or_else(|_| HeaderValue::from_static("pod"));
     let text: Arc<str> = format!("{}\n", endpoint.name).into();
     Server::start(0, move |request| {
-        let (shell, name, text) = (shell.clone(), name.clone(), Arc::clone(&text));
+        let (model, name, text) = (model.clone(), name.clone(), Arc::clone(&text));
         let probed = request.headers().get(http::header::USER_AGENT).is_some_and(|agent| agent == HEALTH_CHECK_AGENT);
         let requester = if probed { Requester::HealthCheck } else { Requester::Client };
         let time_limit = millis_header(request.headers(), TIMEOUT_HEADER);
-        async move { answer(&shell, id, requester, time_limit, name, &text).await }
+        async move { answer(&model, id, requester, time_limit, name, &text).await }
     })
     .await
 }
 
 async fn answer(
-    shell: &SharedModel,
+    model: &SharedModel,
     pod: PodId,
     requester: Requester,
     time_limit: Option<Duration>,
     name: HeaderValue,
     text: &str,
 ) -> Result<Response<Body>, ConnectionReset> {
-    let (status, delay) = match shell.call(|world, _| world.respond(pod, requester)) {
+    let (status, delay) = match model.call(|world, _| world.respond(pod, requester)) {
         PodAnswer::Status { status, delay } => (status, delay),
         PodAnswer::Refused => return Err(ConnectionReset),
         PodAnswer::Silent => (504, Duration::MAX),
     };
     match time_limit.unwrap_or(Duration::MAX).min(delay) {
         Duration::MAX => return std::future::pending().await,
-        wait => shell.wait(wait).await,
+        wait => model.wait(wait).await,
     }
     let mut response = Response::new(complete_body(text.to_owned()));
     *response.status_mut() = http::StatusCode::from_u16(status).map_err(|_| ConnectionReset)?;

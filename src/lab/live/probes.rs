@@ -20,7 +20,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Sends health checks and reports their results.
 pub struct Prober {
-    shell: SharedModel,
+    model: SharedModel,
     directory: Directory,
     pool: Pool<Empty<Bytes>>,
     in_flight: JoinSet<()>,
@@ -28,19 +28,19 @@ pub struct Prober {
 
 impl Prober {
     /// Creates a prober that finds the servers of pods in `directory`.
-    pub fn new(shell: SharedModel, directory: Directory) -> Self {
-        Self { shell, directory, pool: connection_pool(), in_flight: JoinSet::new() }
+    pub fn new(model: SharedModel, directory: Directory) -> Self {
+        Self { model, directory, pool: connection_pool(), in_flight: JoinSet::new() }
     }
 
     /// Starts these checks and returns at once.
     pub fn send(&mut self, due: Vec<Probe>) {
         while self.in_flight.try_join_next().is_some() {}
         for probe in due {
-            let (shell, pool) = (self.shell.clone(), self.pool.clone());
+            let (model, pool) = (self.model.clone(), self.pool.clone());
             let address = self.directory.address(probe.ip, probe.port);
             self.in_flight.spawn(async move {
-                let result = run_probe(&pool, &shell, &probe, address).await;
-                shell.change(|world, now| world.report_probe(&probe, result, now));
+                let result = run_probe(&pool, &model, &probe, address).await;
+                model.change(|world, now| world.report_probe(&probe, result, now));
             });
         }
     }
@@ -53,7 +53,7 @@ impl Prober {
 
 async fn run_probe(
     pool: &Pool<Empty<Bytes>>,
-    shell: &SharedModel,
+    model: &SharedModel,
     probe: &Probe,
     address: Option<SocketAddr>,
 ) -> ProbeResult {
@@ -63,7 +63,7 @@ async fn run_probe(
         .header(TIMEOUT_HEADER, millis(probe.timeout))
         .body(Empty::new());
     let Ok(request) = request else { return ProbeResult::Refused };
-    let deadline = probe.timeout.div_f64(shell.clock().speed()) + GRACE;
+    let deadline = probe.timeout.div_f64(model.clock().speed()) + GRACE;
     match tokio::time::timeout(deadline, pool.request(request)).await {
         Err(_) => ProbeResult::Timeout,
         Ok(Err(_)) => ProbeResult::Refused,

@@ -23,18 +23,18 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// # Errors
 /// Returns [`ConnectionReset`] if the model drops the answer.
 pub async fn deliver(
-    shell: &SharedModel,
+    model: &SharedModel,
     cluster: Arc<str>,
     answer: KubeAnswer,
 ) -> Result<Response<Body>, ConnectionReset> {
-    shell.wait(answer.latency).await;
+    model.wait(answer.latency).await;
     if answer.delivery != Delivery::Answered {
         return Err(ConnectionReset);
     }
     Ok(match answer.answer {
         KubeResponse::Complete(response) => response.map(complete_body),
         KubeResponse::Watch(watch) => {
-            let mut response = Response::new(stream_watch(shell.clone(), cluster, *watch));
+            let mut response = Response::new(stream_watch(model.clone(), cluster, *watch));
             response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
             response
         }
@@ -42,16 +42,16 @@ pub async fn deliver(
 }
 
 struct WatchStream {
-    shell: SharedModel,
+    model: SharedModel,
     cluster: Arc<str>,
     watch: Watch,
     end: Option<Instant>,
 }
 
-fn stream_watch(shell: SharedModel, cluster: Arc<str>, watch: Watch) -> Body {
+fn stream_watch(model: SharedModel, cluster: Arc<str>, watch: Watch) -> Body {
     // The client's time-out is an HTTP deadline and therefore in real time.
     let end = watch.timeout.map(|t| Instant::now() + t);
-    let looking = WatchStream { shell, cluster, watch, end };
+    let looking = WatchStream { model, cluster, watch, end };
     StreamBody::new(stream::unfold(looking, |mut looking| async move {
         let lines = looking.next_lines().await?;
         Some((Ok(Frame::data(lines)), looking))
@@ -63,7 +63,7 @@ impl WatchStream {
     /// Returns the next lines of the watch; `None` if the watch has ended.
     async fn next_lines(&mut self) -> Option<Bytes> {
         loop {
-            let lines = self.shell.call(|world, _| world.watch(&self.cluster, &mut self.watch))?;
+            let lines = self.model.call(|world, _| world.watch(&self.cluster, &mut self.watch))?;
             if !lines.is_empty() {
                 return Some(lines);
             }

@@ -26,7 +26,7 @@ pub struct VirtualTraffic {
 }
 
 struct State {
-    shell: SharedModel,
+    model: SharedModel,
     meter: Arc<Meter>,
     clients: Mutex<Clients>,
     pace: Mutex<Pace>,
@@ -59,9 +59,9 @@ impl Pace {
 
 impl VirtualTraffic {
     /// Starts requests at this pace, one from each of `clients` in turn.
-    pub fn start(shell: SharedModel, clients: Clients, meter: Arc<Meter>, pace: Pace) -> Self {
+    pub fn start(model: SharedModel, clients: Clients, meter: Arc<Meter>, pace: Pace) -> Self {
         let (clients, pace) = (Mutex::new(clients), Mutex::new(pace));
-        let state = Arc::new(State { shell, meter, clients, pace });
+        let state = Arc::new(State { model, meter, clients, pace });
         Self { task: tokio::spawn(send_requests(Arc::clone(&state))), state }
     }
 
@@ -109,7 +109,7 @@ impl State {
 
     fn send(&self, requests: u64) {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        self.shell.call(|world, now| {
+        self.model.call(|world, now| {
             for _ in 0..requests {
                 let Some(visit) = clients.next_visit() else { break };
                 let pick = world.pick(&client_request(&visit), now);

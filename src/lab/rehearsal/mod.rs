@@ -74,7 +74,7 @@ pub struct RehearsalLab {
     pub clock: Arc<dyn Clock>,
     /// Counters of the clients' requests.
     pub meter: Arc<Meter>,
-    shell: SharedModel,
+    model: SharedModel,
     backend: Backend,
     /// The step whose shares have settled and are being measured.
     settled: Mutex<Option<usize>>,
@@ -100,17 +100,17 @@ impl RehearsalLab {
         let lab = live::LiveLab::start(world, clock).await?;
         let Adapters { balancer, clusters } = adapters::live(&plan, &lab, speed).await?;
         let meter = Arc::new(Meter::default());
-        let shell = lab.shell().clone();
+        let model = lab.model().clone();
         let traffic = live_load::LiveTraffic::start(
             lab.listeners(),
-            shell.call(|world, _| Clients::for_world(world)),
+            model.call(|world, _| Clients::for_world(world)),
             Arc::clone(&meter),
             rate,
         );
-        let clock = Arc::new(shell.clock());
+        let clock = Arc::new(model.clock());
         let house = Backend::Live { lab: Box::new(lab), traffic };
         let (metrics, hooks) =
-            (Arc::new(metrics::LabMetrics(shell.clone())), Arc::new(hooks::SimulatedHooks(shell.clone())));
+            (Arc::new(metrics::LabMetrics(model.clone())), Arc::new(hooks::SimulatedHooks(model.clone())));
         Ok(Self {
             plan,
             balancer,
@@ -119,7 +119,7 @@ impl RehearsalLab {
             hooks,
             clock,
             meter,
-            shell,
+            model,
             backend: house,
             settled: Mutex::default(),
         })
@@ -144,12 +144,12 @@ impl RehearsalLab {
         let lab = virtual_time::VirtualLab::start(world, clock.clone());
         let Adapters { balancer, clusters } = adapters::paused(&plan, &lab).await?;
         let meter = Arc::new(Meter::default());
-        let shell = lab.shell().clone();
-        let clients = shell.call(|world, _| Clients::for_world(world));
-        let traffic = virtual_load::VirtualTraffic::start(shell.clone(), clients, Arc::clone(&meter), pace);
+        let model = lab.model().clone();
+        let clients = model.call(|world, _| Clients::for_world(world));
+        let traffic = virtual_load::VirtualTraffic::start(model.clone(), clients, Arc::clone(&meter), pace);
         let house = Backend::Paused { lab, traffic };
         let (metrics, hooks) =
-            (Arc::new(metrics::LabMetrics(shell.clone())), Arc::new(hooks::SimulatedHooks(shell.clone())));
+            (Arc::new(metrics::LabMetrics(model.clone())), Arc::new(hooks::SimulatedHooks(model.clone())));
         Ok(Self {
             plan,
             balancer,
@@ -158,7 +158,7 @@ impl RehearsalLab {
             hooks,
             clock: Arc::new(clock),
             meter,
-            shell,
+            model,
             backend: house,
             settled: Mutex::default(),
         })
@@ -167,7 +167,7 @@ impl RehearsalLab {
     /// Reports the start of a step to the model, because faults may wait for this step.
     pub fn step_changed(&self, number: usize) {
         let name = self.step(number).and_then(|s| s.name.clone());
-        self.shell.change(|world, now| world.step_started(number, name.as_deref(), now));
+        self.model.change(|world, now| world.step_started(number, name.as_deref(), now));
         if let Backend::Paused { traffic, .. } = &self.backend {
             traffic.set_step_duration(timing::share_duration(&self.plan, number, self.clock.now()));
         }
@@ -229,8 +229,8 @@ impl RehearsalLab {
     }
 
     /// Returns the model, with the call log and the operator requests of the scenario.
-    pub fn shell(&self) -> &SharedModel {
-        &self.shell
+    pub fn model(&self) -> &SharedModel {
+        &self.model
     }
 
     /// Returns the live lab; `None` in virtual time.

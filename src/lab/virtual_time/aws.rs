@@ -24,8 +24,8 @@ pub struct ModelConnector(SharedModel);
 
 impl ModelConnector {
     /// Returns an HTTP client for the configuration of the SDK.
-    pub fn client(shell: SharedModel) -> SharedHttpClient {
-        SharedHttpClient::new(Self(shell))
+    pub fn client(model: SharedModel) -> SharedHttpClient {
+        SharedHttpClient::new(Self(model))
     }
 
     async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {

@@ -17,22 +17,22 @@ use crate::lab::wire::kube::KubeResponse;
 /// The transport to the Kubernetes API of one cluster.
 #[derive(Clone)]
 pub struct Transport {
-    shell: SharedModel,
+    model: SharedModel,
     cluster: Arc<str>,
 }
 
 impl Transport {
     /// Creates a transport to the cluster with this name in the plan.
-    pub fn new(shell: SharedModel, cluster: Arc<str>) -> Self {
-        Self { shell, cluster }
+    pub fn new(model: SharedModel, cluster: Arc<str>) -> Self {
+        Self { model, cluster }
     }
 
     async fn exchange(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         let request = Request::from_parts(head, body);
-        let answer = self.shell.change(|world, now| world.kube(&self.cluster, &request, now));
-        self.shell.wait(answer.latency).await;
+        let answer = self.model.change(|world, now| world.kube(&self.cluster, &request, now));
+        self.model.wait(answer.latency).await;
         if answer.delivery != Delivery::Answered {
             return Err(ConnectionReset.into());
         }
@@ -41,7 +41,7 @@ impl Transport {
             // A watch returns the current changes and ends. A client in virtual time watches again if it needs more
             // changes.
             KubeResponse::Watch(mut watch) => {
-                let lines = self.shell.call(|world, _| world.watch(&self.cluster, &mut watch)).unwrap_or_default();
+                let lines = self.model.call(|world, _| world.watch(&self.cluster, &mut watch)).unwrap_or_default();
                 Response::new(Body::from(lines))
             }
         })

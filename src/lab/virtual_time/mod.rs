@@ -28,30 +28,30 @@ pub type KubeTransport = BoxCloneSyncService<Request<Body>, Response<Body>, BoxE
 
 /// A lab in virtual time. Dropping this value ends the lab's task.
 pub struct VirtualLab {
-    shell: SharedModel,
+    model: SharedModel,
     ticker: JoinHandle<()>,
 }
 
 impl VirtualLab {
     /// Starts the lab's time. `clock` has the speed 1 and follows the paused time of the runtime.
     pub fn start(world: World, clock: LabClock) -> Self {
-        let shell = SharedModel::new(world, clock);
-        Self { ticker: tokio::spawn(tick(shell.clone())), shell }
+        let model = SharedModel::new(world, clock);
+        Self { ticker: tokio::spawn(tick(model.clone())), model }
     }
 
     /// Returns the model with the lab's clock.
-    pub fn shell(&self) -> &SharedModel {
-        &self.shell
+    pub fn model(&self) -> &SharedModel {
+        &self.model
     }
 
     /// Returns the settings with which the AWS adapters connect to this lab.
     pub fn aws_settings(&self) -> Settings {
         Settings {
-            region: Some(self.shell.call(|world, _| world.region().to_owned())),
+            region: Some(self.model.call(|world, _| world.region().to_owned())),
             endpoint_url: Some("http://lab.invalid".into()),
             credentials: Some(Credentials::new("lab", "lab", None, None, "lab")),
-            http_client: Some(ModelConnector::client(self.shell.clone())),
-            time_source: Some(LabTimeSource::source(self.shell.clock())),
+            http_client: Some(ModelConnector::client(self.model.clone())),
+            time_source: Some(LabTimeSource::source(self.model.clock())),
             sleep: None,
             network: None,
         }
@@ -59,7 +59,7 @@ impl VirtualLab {
 
     /// Returns the transport with which the Kubernetes adapters connect to the cluster with this name in the plan.
     pub fn kube_transport(&self, cluster: &str) -> KubeTransport {
-        BoxCloneSyncService::new(Transport::new(self.shell.clone(), Arc::from(cluster)))
+        BoxCloneSyncService::new(Transport::new(self.model.clone(), Arc::from(cluster)))
     }
 
     /// Stops the lab's time.
@@ -77,12 +77,12 @@ impl Drop for VirtualLab {
 
 /// Runs the events of the model when they are due. The model runs the health checks itself, because there are no
 /// sockets.
-async fn tick(shell: SharedModel) {
+async fn tick(model: SharedModel) {
     loop {
-        let next = shell.call(|world, now| {
+        let next = model.call(|world, now| {
             world.advance(now);
             world.next_event()
         });
-        shell.until(next).await;
+        model.until(next).await;
     }
 }

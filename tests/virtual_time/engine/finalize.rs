@@ -71,7 +71,7 @@ fn assert_detached(theatre: &Theatre, before: &cutover::lab::model::Snapshot) {
 async fn the_old_cluster_may_go_once_nothing_leads_to_it_and_nobody_asks_it() {
     let theatre = completed().await;
     assert_eq!(said(&theatre).await, []);
-    make_a_rule(theatre.stage.shell(), theatre.started());
+    make_a_rule(theatre.stage.model(), theatre.started());
     assert_eq!(said(&theatre).await, [("rules", ConditionStatus::No)]);
     // Someone sends everything back to the old cluster.
     let route = &theatre.started().routes[0];

@@ -45,7 +45,7 @@ async fn marker_then_attached_at_zero_then_bound_then_raised() {
     }
     steps.dedup();
     assert_eq!(steps, ["attach", "bind", "raise"]);
-    theatre.stage.shell().call(|world, _| {
+    theatre.stage.model().call(|world, _| {
         let calls: Vec<_> = world
             .calls()
             .iter()
@@ -84,7 +84,7 @@ async fn a_rollback_writes_within_a_poll_of_the_failing_look() {
     // The kill is 45 s after the share; two checks of at most 30 s, and a poll.
     let dead = theatre
         .stage
-        .shell()
+        .model()
         .call(|w, _| w.fault_messages().iter().find(|(_, what)| what.contains("kill")).expect("it kills").0);
     assert!(sick.duration_since(dead) <= SignedDuration::from_secs(75), "{dead} {sick}");
     theatre.assert_original(&[]);

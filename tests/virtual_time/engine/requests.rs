@@ -242,7 +242,7 @@ async fn a_frozen_run_is_rolled_back_by_a_person_drift_and_all() {
 async fn after_a_foreign_write_a_person_decides_whose_shares_hold() {
     for (mode, share) in [(ResumeMode::KEEP_LIVE, 0.0), (ResumeMode::REASSERT, 50.0)] {
         let mut theatre = drifted().await;
-        let shell = theatre.stage.shell().clone();
+        let shell = theatre.stage.model().clone();
         let id = theatre.started().routes[0].id.clone();
         let managed: Vec<_> = theatre.started().routes[0].groups.values().cloned().collect();
         let green = theatre.started().routes[0].groups["b"].clone();
@@ -287,7 +287,7 @@ pub fn make_a_rule(shell: &SharedModel, started: &Started) -> String {
 async fn beside_a_new_rule(mut request: Option<Request>) -> (Theatre, Ending, String) {
     let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 5m}}, {setWeight: 100}]";
     let mut theatre = Theatre::begin(small::many_routes("", steps), &scenario("{}")).await;
-    let (shell, started) = (theatre.stage.shell().clone(), theatre.started().clone());
+    let (shell, started) = (theatre.stage.model().clone(), theatre.started().clone());
     let mut made = None;
     let ending = theatre
         .run_with(&mut |state, _, _, _| {

@@ -101,11 +101,11 @@ impl Theatre {
     ) -> Self {
         let stage =
             RehearsalLab::virtual_time(plan.clone(), scenario, 1, options).await.unwrap_or_else(|e| panic!("{e}"));
-        let before = stage.shell().call(|w, _| w.snapshot());
+        let before = stage.model().call(|w, _| w.snapshot());
         let ledger = Ledger::default();
         let witness = Arc::new(Witness {
             inner: Arc::clone(&stage.balancer.traffic),
-            shell: stage.shell().clone(),
+            shell: stage.model().clone(),
             plan: Mutex::new(Arc::new(plan.clone())),
             ledger: ledger.clone(),
             started: OnceLock::new(),
@@ -231,7 +231,7 @@ impl Theatre {
 
     /// The world as it is.
     pub fn world(&self) -> Snapshot {
-        self.stage.shell().call(|w, now| {
+        self.stage.model().call(|w, now| {
             w.advance(now);
             w.snapshot()
         })
@@ -376,7 +376,7 @@ impl Audience for Listener<'_, '_> {
             self.approved = state.step;
             requests.push(Request::Approve { by: "bob@lab".into() });
         }
-        requests.extend(self.stage.shell().change(World::operator_requests).into_iter().map(asked));
+        requests.extend(self.stage.model().change(World::operator_requests).into_iter().map(asked));
         for request in requests {
             self.store.memory.add_request(&self.run, &request).expect("in memory");
         }
@@ -402,7 +402,7 @@ fn asked(request: OperatorRequest) -> Request {
 /// Returns when the scenario kills the process.
 async fn crash(stage: &RehearsalLab) -> Duration {
     loop {
-        if let Some(pause) = stage.shell().change(World::crash_due) {
+        if let Some(pause) = stage.model().change(World::crash_due) {
             return pause;
         }
         stage.clock.sleep(Duration::from_secs(1)).await;

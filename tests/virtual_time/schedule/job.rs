@@ -302,7 +302,7 @@ impl Days {
             played.runs.push(run.id);
         }
         played.shares.sort();
-        let snapshot = self.lab.shell().call(|world, _| world.snapshot());
+        let snapshot = self.lab.model().call(|world, _| world.snapshot());
         played.tags =
             snapshot.tags.values().flat_map(|tags| tags.keys()).filter(|k| k.starts_with("cutover.dev/")).count();
         played.writes.clone_from(&self.writes.lock().unwrap_or_else(PoisonError::into_inner));

@@ -55,7 +55,7 @@ impl Simulation {
             }
         }
         // A marker that was written late must be known as one of a run that did not start.
-        let snapshot = self.lab.shell().call(|w, _| w.snapshot());
+        let snapshot = self.lab.model().call(|w, _| w.snapshot());
         for left in snapshot.tags.values().filter_map(|tags| tags.get(marker::KEY)) {
             if !marker::is_unstarted_or_finished(&self.store, left).await {
                 return Err(format!("a run that did not start leaves its marker: {left}"));
@@ -90,7 +90,7 @@ thread_local! {
 impl StartedRun {
     async fn new(plan: &str) -> Self {
         let simulation = Simulation::begin(plans::plan(plan)).await;
-        let (world, at) = simulation.lab.shell().call(|world, now| (world.clone(), now));
+        let (world, at) = simulation.lab.model().call(|world, now| (world.clone(), now));
         let (journal, data) = (simulation.store.memory.journal(&simulation.run), simulation.history.data().clone());
         Self { plan: simulation.plan.clone(), world, at, data, journal, run: simulation.run.clone() }
     }

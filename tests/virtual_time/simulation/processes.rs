@@ -94,7 +94,7 @@ impl Simulation {
         wrap: Wrap,
     ) -> Self {
         let lab = VirtualLab::start(world, clock.clone());
-        let wire = Wire::new(lab.shell().clone(), history.clone(), memory.clone(), points);
+        let wire = Wire::new(lab.model().clone(), history.clone(), memory.clone(), points);
         let store = RecordingStore { memory, wire: wire.clone() };
         Self { plan, engine_plan, lab, wire, history, store, clock, run: String::new(), wrap }
     }
@@ -346,7 +346,7 @@ impl Simulation {
         self.wire.stop_faults();
         tokio::time::sleep(Duration::from_secs(30)).await;
         self.wire.record_changes(By::Us);
-        let world = self.lab.shell().call(|w, _| w.snapshot());
+        let world = self.lab.model().call(|w, _| w.snapshot());
         self.wire.note(EntryContent::FinalState(
             world.routes.iter().map(|(id, actions)| (elb::route(id), face::live(actions))).collect(),
         ));

@@ -140,7 +140,7 @@ fn virtual_time_repeats_to_the_byte() {
             let stage =
                 RehearsalLab::virtual_time(plan(), &Scenario::default(), 7, Options::default()).await.expect("a stage");
             let measured = shift(&stage).await;
-            let calls = stage.shell().call(|world, _| format!("{:#?}", world.calls()));
+            let calls = stage.model().call(|world, _| format!("{:#?}", world.calls()));
             stage.stop().await;
             // Yield once more, so that the server tasks notice that their clients are gone.
             tokio::time::sleep(Duration::from_millis(1)).await;

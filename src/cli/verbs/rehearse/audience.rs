@@ -51,7 +51,7 @@ impl<'a> RehearsalAudience<'a> {
 
     /// Sends the operator requests of the scenario to the run.
     fn send_scenario_requests(&mut self) {
-        for operator_request in self.lab.shell().change(World::operator_requests) {
+        for operator_request in self.lab.model().change(World::operator_requests) {
             let _ = self.store.add_request(&self.run, &request(operator_request));
         }
     }

@@ -214,7 +214,7 @@ async fn run_process(
 /// Waits until the scenario kills the process. Returns after how long the process restarts.
 async fn crash(lab: &RehearsalLab) -> Duration {
     loop {
-        if let Some(pause) = lab.shell().change(World::crash_due) {
+        if let Some(pause) = lab.model().change(World::crash_due) {
             return pause;
         }
         lab.clock

@@ -133,7 +133,7 @@ async fn approval() -> Recorded {
     let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 5m}}, {exec: {command: [./smoke]}}, \
                  {pause: {timeout: 30s, onTimeout: pause}}, {setWeight: 100}]";
     let mut theatre = Theatre::begin(small::many_routes("", steps), &scenario("{}")).await;
-    let (shell, started) = (theatre.stage.shell().clone(), theatre.started().clone());
+    let (shell, started) = (theatre.stage.model().clone(), theatre.started().clone());
     let (mut paused, mut made, mut turns) = (false, false, 0);
     let ending = theatre
         .run_with(&mut |state, _, _, _| {
