@@ -15,9 +15,9 @@ pub enum Exit {
     Done = 0,
     /// An internal error occurred; nothing was written.
     Internal = 1,
-    /// The command line or the plan is wrong; nothing was touched.
+    /// The command line or the plan is wrong; nothing was changed.
     Usage = 2,
-    /// Preflight refused the run; nothing was touched.
+    /// Preflight refused the run; nothing was changed.
     Refused = 3,
     /// A gate failed, or the run was aborted. The original shares are restored and were read back.
     RolledBack = 4,
@@ -58,8 +58,8 @@ impl Exit {
         match self {
             Self::Done => "the command did what was asked; writes were read back",
             Self::Internal => "internal error; nothing was written",
-            Self::Usage => "the command line or the plan is wrong; nothing was touched",
-            Self::Refused => "preflight refused; nothing was touched",
+            Self::Usage => "the command line or the plan is wrong; nothing was changed",
+            Self::Refused => "preflight refused; nothing was changed",
             Self::RolledBack => "gate failed or run aborted; traffic is restored and was read back",
             Self::Stuck => "traffic is NOT where it should be: a person must act; see the message",
             Self::Locked => "someone else owns the lock",
@@ -145,7 +145,7 @@ impl fmt::Display for Failure {
 pub fn store_failure(error: StoreError) -> Failure {
     match error {
         StoreError::Unusable { .. } => Failure::new(Exit::Refused, error)
-            .next("nothing was touched; cutover does not use another lock or journal instead")
+            .next("nothing was changed; cutover does not use another lock or journal instead")
             .next(
                 "to roll back without state: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS",
             ),

@@ -34,7 +34,7 @@ pub async fn check_account(plan: &Plan, ports: &Ports) -> Result<(), Failure> {
                 caller.arn, caller.account, plan.account_id
             );
             Err(Failure::new(Exit::Refused, message).next(format!(
-                "nothing was touched; use credentials of account {} (AWS_PROFILE, `aws sso login`)",
+                "nothing was changed; use credentials of account {} (AWS_PROFILE, `aws sso login`)",
                 plan.account_id
             )))
         }

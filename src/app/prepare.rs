@@ -56,7 +56,7 @@ impl Preparation {
             .map(|f| format!("{} {}: {}", f.code.name(), f.subject, f.message))
             .collect::<Vec<_>>()
             .join("\n");
-        let failure = Failure::new(exit, format!("the preflight refuses to start; nothing was touched\n{text}"));
+        let failure = Failure::new(exit, format!("the preflight refuses to start; nothing was changed\n{text}"));
         Some(failure.next(format!("to show all findings and what to do: cutover check {}", self.report.source)))
     }
 
@@ -88,6 +88,6 @@ impl Preparation {
             start,
         };
         started_event(plan, &self.facts.selection, beginning)
-            .map_err(|why| Failure::new(Exit::Refused, format!("the run did not start; nothing was touched: {why}")))
+            .map_err(|why| Failure::new(Exit::Refused, format!("the run did not start; nothing was changed: {why}")))
     }
 }

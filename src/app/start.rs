@@ -33,7 +33,7 @@ pub async fn refuse_unfinished(store: &dyn Store, runs: &[RunSummary]) -> Result
         None => (Exit::Refused, "and no process is driving it".into()),
     };
     let failure =
-        Failure::new(exit, format!("the run {} of this plan is unfinished, {who}; nothing was touched", open.id));
+        Failure::new(exit, format!("the run {} of this plan is unfinished, {who}; nothing was changed", open.id));
     Err(failure
         .next(format!("to show the run: cutover status {}", open.id))
         .next(format!("to continue the run: cutover resume {}", open.id))
@@ -50,7 +50,7 @@ pub async fn refuse_other_owner(ports: &Ports, prepared: &Preparation) -> Result
             let failure =
                 Failure::new(Exit::Locked, format!("another run owns this load balancer (run, owner, since): {other}"));
             Err(failure
-                .next("nothing was touched")
+                .next("nothing was changed")
                 .next("to show the marker: cutover status --load-balancer NAME")
                 .next(format!("if that run no longer exists, remove the tag {KEY} from the load balancer")))
         }

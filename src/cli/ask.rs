@@ -28,5 +28,5 @@ pub async fn confirm_start(global: &Global, ports: &Ports, prepared: &Preparatio
     if let Some(refusal) = prepared.refusal() {
         return Err(refusal);
     }
-    confirm(yes, "Start the run?", "not started; nothing was touched")
+    confirm(yes, "Start the run?", "not started; nothing was changed")
 }

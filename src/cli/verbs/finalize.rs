@@ -81,7 +81,7 @@ pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
         return Err(refusal);
     }
     if !args.yes && !term::confirm(&question(args, &found, &state)).map_err(|e| Failure::new(Exit::Usage, e))? {
-        return Err(Failure::new(Exit::Usage, "the old cluster is not retired; nothing was touched"));
+        return Err(Failure::new(Exit::Usage, "the old cluster is not retired; nothing was changed"));
     }
     let settings = drive::settings(&found.plan, &state);
     let ownership =
@@ -166,7 +166,7 @@ fn refusal(items: &[FinalizeCondition], force: bool) -> Option<Failure> {
     if worst == ConditionStatus::Yes || (force && worst == ConditionStatus::Unknown) {
         return None;
     }
-    let failure = Failure::new(exit(worst), "the old cluster is not retired; nothing was touched");
+    let failure = Failure::new(exit(worst), "the old cluster is not retired; nothing was changed");
     Some(if worst == ConditionStatus::Unknown {
         failure.next("if you know that the unknown conditions are met: add --force")
     } else {

@@ -65,7 +65,7 @@ pub async fn prepare_handover<'a>(
     // Check this before the run starts, so that no run starts that cannot be handed over.
     let refused = |e: WriteError| {
         Failure::new(Exit::Refused, format!("a Job cannot be created in {}: {e}", handover.namespace.place))
-            .next("nothing was touched")
+            .next("nothing was changed")
     };
     handover
         .create_job(&format!("{}-00000000-000000-xxxx", plan.name.to_ascii_lowercase()), true)

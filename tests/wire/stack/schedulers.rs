@@ -73,7 +73,7 @@ fn stack_a_run_is_handed_to_a_job() {
         "registry.example.com/cutover:0.1.0",
     ];
     let refused = run(world.cutover(&detach)).assert_exit(3);
-    assert!(refused.err.contains("jobs") && refused.err.contains("nothing was touched"), "{}", refused.err);
+    assert!(refused.err.contains("jobs") && refused.err.contains("nothing was changed"), "{}", refused.err);
     let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/handed";
     let api = "rbac.authorization.k8s.io";
     let rules = json!([{"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]}]);

@@ -60,7 +60,7 @@ fn an_old_cluster_is_retired_once_nothing_blocks_it_and_then_there_is_no_way_bac
     {
         let back = lab.cutover(back);
         assert!(
-            back.code == 3 && back.err.contains("finalize") && back.err.contains("nothing was touched"),
+            back.code == 3 && back.err.contains("finalize") && back.err.contains("nothing was changed"),
             "{back:?}"
         );
     }

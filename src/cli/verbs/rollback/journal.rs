@@ -112,7 +112,7 @@ fn retired_failure(found: &StoredRun) -> Failure {
     let (from, to) = (&found.plan.strategy.from, &found.plan.strategy.to);
     let failure = Failure::new(
         Exit::Refused,
-        format!("the run {} cannot be rolled back: {NO_ROLLBACK}; nothing was touched", found.run.id),
+        format!("the run {} cannot be rolled back: {NO_ROLLBACK}; nothing was changed", found.run.id),
     );
     failure.next(format!(
         "to move traffic to {from} again: run a plan with `from: {to}`, `to: {from}` and `bind: {{}}` as its first step"
