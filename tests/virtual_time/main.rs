@@ -1,7 +1,7 @@
-//! What needs an AWS and clusters, and takes hours of virtual time: real engine, adapters and clients over the lab in
-//! this process, on a paused clock.
+//! Tests that need AWS and clusters and take hours of virtual time: the real engine, adapters and clients with the
+//! simulated AWS in this process, on a paused clock.
 
-#![allow(clippy::large_futures)] // a test's one future may be as large as it likes
+#![allow(clippy::large_futures)] // the size of a test's future does not matter
 
 mod engine;
 mod lab;

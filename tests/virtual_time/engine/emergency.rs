@@ -1,6 +1,7 @@
 //! Rollbacks with something missing: one test for each row of the emergency invariant, named after the row.
 //!
-//! `CUTOVER_SEEDS=1000 cargo test --test virtual_time engine::emergency` tries the bad API with as many seeds.
+//! `CUTOVER_SEEDS=1000 cargo test --test virtual_time engine::emergency` runs the tests with a bad API with as many
+//! seeds.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::adapter::store::memory::MemoryStore;
-use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
+use cutover::domain::elb::balancer::{LiveRoute, LoadBalancer, TargetGroup, TestSubscriber};
 use cutover::domain::emergency::{LoadBalancerReading, from_names, from_tags, route_tag};
 use cutover::domain::health::Target;
 use cutover::domain::run::event::{Event, Record, Started, Trigger, Wait};
@@ -22,59 +23,65 @@ use cutover::port::{Caller, Detail, Groups, Inventory, LoadBalancerApi, TagStore
 use jiff::Timestamp;
 
 use super::small;
-use super::theatre::{Theatre, scenario, word};
+use super::test_run::{TestRun, scenario, word};
 use crate::support::asked;
 
-struct Nobody;
+struct SilentSubscriber;
 
-impl Audience for Nobody {
+impl Audience for SilentSubscriber {
     fn record(&mut self, _: &Record) {}
     fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
-/// A run that has moved half of six routes' traffic, and that no process drives.
-async fn half(spec: &str) -> Theatre {
+/// Returns a run that has moved half of six routes' traffic, and that no process drives.
+async fn half_moved(spec: &str) -> TestRun {
     let plan = small::many_routes("", "[{bind: {}}, {setWeight: 50}, {setWeight: 100}]");
-    let mut theatre = Theatre::begin_with(plan, &scenario(spec), |s| s.orders.until_step = Some(2)).await;
-    assert_eq!(word(&theatre.run().await), "waiting", "{}", theatre.lines());
-    theatre.assert_shares(50, &[]);
-    theatre
+    let mut test_run = TestRun::begin_with(plan, &scenario(spec), |s| s.orders.until_step = Some(2)).await;
+    assert_eq!(ending_name(&test_run.run().await), "waiting", "{}", test_run.output());
+    test_run.assert_shares(50, &[]);
+    test_run
 }
 
-/// Runs `rollback RUN` in a process of its own.
-async fn roll_back(theatre: &Theatre, ports: Ports, take_over: bool) -> Ending {
-    let lbs = &theatre.started().load_balancers;
+/// Runs `rollback RUN` in a new process.
+async fn roll_back(test_run: &TestRun, ports: Ports, take_over: bool) -> Ending {
+    let lbs = &test_run.started().load_balancers;
     let ownership = ownership::acquire_to_restore(
         &ports,
-        &theatre.settings,
-        theatre.plan.marker,
-        &theatre.run,
+        &test_run.settings,
+        test_run.plan.marker,
+        &test_run.run,
         lbs,
         take_over,
         None,
     )
     .await;
-    let mut nobody = Nobody;
+    let mut subscriber = SilentSubscriber;
     let ownership = ownership.unwrap_or_else(|e| panic!("{e}"));
-    let run =
-        RunLoop::open(&theatre.plan, ports, theatre.settings.clone(), ownership, Interrupt::default(), &mut nobody);
-    let mut run = run.await.expect("it is taken");
+    let run = RunLoop::open(
+        &test_run.plan,
+        ports,
+        test_run.settings.clone(),
+        ownership,
+        Interrupt::default(),
+        &mut subscriber,
+    );
+    let mut run = run.await.expect("the run should be acquired");
     let request = Request::Rollback { by: "bob@lab".into(), force: false };
-    run.carry_out(&request).await.expect("journalled").expect("it begins");
-    run.drive().await.expect("it ends")
+    run.carry_out(&request).await.expect("the request should be journalled").expect("the rollback should begin");
+    run.drive().await.expect("the rollback should end")
 }
 
-/// A rollback on another machine, whose journal begins with it.
-async fn elsewhere(theatre: &Theatre, plan: &Plan, started: Started) -> Ending {
+/// Runs a rollback on another machine, with a new journal.
+async fn roll_back_elsewhere(test_run: &TestRun, plan: &Plan, started: Started) -> Ending {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let balancer = theatre.stage.balancer.clone();
-    let metrics = Arc::clone(&theatre.stage.metrics);
+    let balancer = test_run.lab.balancer.clone();
+    let metrics = Arc::clone(&test_run.lab.metrics);
     let ports = Ports {
         balancer,
         clusters: BTreeMap::new(),
         metrics,
-        hooks: Arc::clone(&theatre.stage.hooks),
-        clock: Arc::clone(&theatre.stage.clock),
+        hooks: Arc::clone(&test_run.lab.hooks),
+        clock: Arc::clone(&test_run.lab.clock),
         store,
     };
     let lbs = started.load_balancers.clone();
@@ -86,152 +93,167 @@ async fn elsewhere(theatre: &Theatre, plan: &Plan, started: Started) -> Ending {
         force: false,
         request: None,
     };
-    ports.store.create("elsewhere").await.expect("made");
+    ports.store.create("elsewhere").await.expect("the run should be created");
     for event in [Event::Started(Box::new(started)), cause] {
-        ports.store.append("elsewhere", ports.clock.now(), &event).await.expect("written");
+        ports.store.append("elsewhere", ports.clock.now(), &event).await.expect("the event should be written");
     }
     let ownership =
-        ownership::acquire_to_restore(&ports, &theatre.settings, plan.marker, "elsewhere", &lbs, true, None).await;
-    let mut nobody = Nobody;
+        ownership::acquire_to_restore(&ports, &test_run.settings, plan.marker, "elsewhere", &lbs, true, None).await;
+    let mut subscriber = SilentSubscriber;
     let ownership = ownership.unwrap_or_else(|e| panic!("{e}"));
-    let run = RunLoop::open(plan, ports, theatre.settings.clone(), ownership, Interrupt::default(), &mut nobody);
-    run.await.expect("it is taken").drive().await.expect("it ends")
+    let run = RunLoop::open(plan, ports, test_run.settings.clone(), ownership, Interrupt::default(), &mut subscriber);
+    run.await.expect("the run should be acquired").drive().await.expect("the rollback should end")
 }
 
-async fn seen(theatre: &Theatre) -> LoadBalancerReading {
-    let selector = &theatre.plan.workloads[0].routes[0].load_balancer;
-    read_balancer::read_for_rollback(selector, &theatre.stage.balancer, &*theatre.stage.clock, true)
+async fn read_load_balancer(test_run: &TestRun) -> LoadBalancerReading {
+    let selector = &test_run.plan.workloads[0].routes[0].load_balancer;
+    read_balancer::read_for_rollback(selector, &test_run.lab.balancer, &*test_run.lab.clock, true)
         .await
-        .expect("readable")
+        .expect("the load balancer should be readable")
 }
 
-/// Asserts that the original shares are restored, and that none of our tags is left.
-fn is_back(theatre: &Theatre, ending: &Ending) {
-    assert_eq!(word(ending), "aborted", "{ending:?}");
-    theatre.assert_original(&[]);
+/// Asserts that the original shares are restored, and that no `cutover.dev/` tag is left.
+fn assert_rolled_back(test_run: &TestRun, ending: &Ending) {
+    assert_eq!(ending_name(ending), "aborted", "{ending:?}");
+    test_run.assert_original(&[]);
     assert!(
-        theatre.world().tags.values().flat_map(BTreeMap::keys).all(|key| !key.starts_with("cutover.dev/")),
-        "a tag stays behind"
+        test_run.snapshot().tags.values().flat_map(BTreeMap::keys).all(|key| !key.starts_with("cutover.dev/")),
+        "no tag with the prefix cutover.dev/ may be left"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_journal() {
-    let theatre = half("{}").await;
-    let told = from_tags::started(&[seen(&theatre).await], None).expect("tags");
-    assert_eq!((told.run.as_str(), told.rollback.unclear.len()), (theatre.run.as_str(), 0));
-    is_back(&theatre, &elsewhere(&theatre, &told.rollback.plan, told.rollback.started).await);
+async fn rollback_works_without_a_journal() {
+    let test_run = half_moved("{}").await;
+    let found =
+        from_tags::started(&[read_load_balancer(&test_run).await], None).expect("the tags should describe the run");
+    assert_eq!((found.run.as_str(), found.rollback.unclear.len()), (test_run.run.as_str(), 0));
+    assert_rolled_back(&test_run, &roll_back_elsewhere(&test_run, &found.rollback.plan, found.rollback.started).await);
 }
 
-/// The tags do not depend on it; and one of them that somebody damaged is told by the others.
+/// Damages the journal and the tag of one route. A rollback from tags needs no journal, and the other tags contain the
+/// content of that route.
 #[tokio::test(start_paused = true)]
-async fn a_corrupt_journal() {
-    let theatre = half("{}").await;
-    let mut bytes = theatre.ledger.memory.journal(&theatre.run);
+async fn rollback_works_with_a_corrupt_journal() {
+    let test_run = half_moved("{}").await;
+    let mut bytes = test_run.test_store.memory.journal(&test_run.run);
     bytes[100] ^= 1;
-    theatre.ledger.memory.set_journal(&theatre.run, bytes);
-    assert!(theatre.ledger.read(&theatre.run).await.is_err(), "it is refused");
+    test_run.test_store.memory.set_journal(&test_run.run, bytes);
+    assert!(test_run.test_store.read(&test_run.run).await.is_err(), "a corrupt journal must be refused");
     let damaged: Tags = [(route_tag::KEY.to_owned(), "1 small nonsense".to_owned())].into();
-    theatre.stage.balancer.tags.put(&[theatre.started().routes[1].id.to_string()], &damaged).await.expect("tagged");
-    let told = from_tags::started(&[seen(&theatre).await], None).expect("tags");
-    is_back(&theatre, &elsewhere(&theatre, &told.rollback.plan, told.rollback.started).await);
+    test_run
+        .lab
+        .balancer
+        .tags
+        .put(&[test_run.started().routes[1].id.to_string()], &damaged)
+        .await
+        .expect("the route should be tagged");
+    let found =
+        from_tags::started(&[read_load_balancer(&test_run).await], None).expect("the tags should describe the run");
+    assert_rolled_back(&test_run, &roll_back_elsewhere(&test_run, &found.rollback.plan, found.rollback.started).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_plan() {
-    let theatre = half("{}").await;
-    let way = from_names::started(&seen(&theatre).await, &["*-a".to_owned()], &["*-b".to_owned()]).expect("pairs");
-    is_back(&theatre, &elsewhere(&theatre, &way.plan, way.started).await);
+async fn rollback_works_without_a_plan() {
+    let test_run = half_moved("{}").await;
+    let way = from_names::started(&read_load_balancer(&test_run).await, &["*-a".to_owned()], &["*-b".to_owned()])
+        .expect("the names should give pairs of groups");
+    assert_rolled_back(&test_run, &roll_back_elsewhere(&test_run, &way.plan, way.started).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_cluster_access() {
-    let theatre = half("{}").await;
-    let ports = Ports { clusters: BTreeMap::new(), ..theatre.ports.clone() };
-    is_back(&theatre, &roll_back(&theatre, ports, false).await);
+async fn rollback_works_without_cluster_access() {
+    let test_run = half_moved("{}").await;
+    let ports = Ports { clusters: BTreeMap::new(), ..test_run.ports.clone() };
+    assert_rolled_back(&test_run, &roll_back(&test_run, ports, false).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_metrics() {
-    let theatre = half("{}").await;
-    let ports = bad(&theatre, 0, 0, true, 1);
-    is_back(&theatre, &roll_back(&theatre, ports, false).await);
+async fn rollback_works_without_health() {
+    let test_run = half_moved("{}").await;
+    let ports = bad_api(&test_run, 0, 0, true, 1);
+    assert_rolled_back(&test_run, &roll_back(&test_run, ports, false).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_lock_held() {
-    let theatre = half("{}").await;
-    let lbs = &theatre.started().load_balancers;
-    let (ports, settings) = (&theatre.ports, &theatre.settings);
-    let other = ownership::acquire(ports, settings, theatre.plan.marker, &theatre.run, lbs, false)
+async fn rollback_works_while_another_process_has_the_lock() {
+    let test_run = half_moved("{}").await;
+    let lbs = &test_run.started().load_balancers;
+    let (ports, settings) = (&test_run.ports, &test_run.settings);
+    let other = ownership::acquire(ports, settings, test_run.plan.marker, &test_run.run, lbs, false)
         .await
         .unwrap_or_else(|e| panic!("{e}"));
     let refused =
-        ownership::acquire_to_restore(ports, settings, theatre.plan.marker, &theatre.run, lbs, false, None).await;
-    assert!(refused.is_err(), "not without being asked to");
-    is_back(&theatre, &roll_back(&theatre, ports.clone(), true).await);
+        ownership::acquire_to_restore(ports, settings, test_run.plan.marker, &test_run.run, lbs, false, None).await;
+    assert!(refused.is_err(), "a locked run must be refused without a take-over");
+    assert_rolled_back(&test_run, &roll_back(&test_run, ports.clone(), true).await);
     drop(other);
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_the_calls_throttled() {
+async fn rollback_works_with_half_the_calls_throttled() {
     for seed in 0..seeds() {
-        let theatre = half("{}").await;
-        let ports = bad(&theatre, 50, 0, false, seed);
-        let ending = roll_back(&theatre, ports, false).await;
-        assert_eq!(word(&ending), "aborted", "seed {seed}: {ending:?}");
-        is_back(&theatre, &ending);
+        let test_run = half_moved("{}").await;
+        let ports = bad_api(&test_run, 50, 0, false, seed);
+        let ending = roll_back(&test_run, ports, false).await;
+        assert_eq!(ending_name(&ending), "aborted", "seed {seed}: {ending:?}");
+        assert_rolled_back(&test_run, &ending);
     }
     println!("emergency: {} rollbacks with half the calls throttled: every route is back, and no tag is left", seeds());
 }
 
-/// And half throttled: every rule, whatever the seed.
+/// A fifth of the calls fails and half are throttled: every rule is restored, whatever the seed.
 #[tokio::test(start_paused = true)]
-async fn a_fifth_failing() {
+async fn rollback_works_with_a_fifth_of_the_calls_failing() {
     for seed in 0..seeds() {
-        let theatre = half("{}").await;
-        let ports = bad(&theatre, 50, 20, false, seed);
-        let ending = roll_back(&theatre, ports, false).await;
-        assert_eq!(word(&ending), "aborted", "seed {seed}: {ending:?}");
-        theatre.assert_original(&[]);
+        let test_run = half_moved("{}").await;
+        let ports = bad_api(&test_run, 50, 20, false, seed);
+        let ending = roll_back(&test_run, ports, false).await;
+        assert_eq!(ending_name(&ending), "aborted", "seed {seed}: {ending:?}");
+        test_run.assert_original(&[]);
     }
     println!("emergency: {} rollbacks with half the calls throttled and a fifth failing: every route is back", seeds());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_disk() {
-    let theatre = half("{}").await;
-    theatre.ledger.memory.set_full(true);
-    let ports = Ports { balancer: theatre.stage.balancer.clone(), ..theatre.ports.clone() };
-    is_back(&theatre, &roll_back(&theatre, ports, false).await);
+async fn rollback_works_with_a_full_disk() {
+    let test_run = half_moved("{}").await;
+    test_run.test_store.memory.set_full(true);
+    let ports = Ports { balancer: test_run.lab.balancer.clone(), ..test_run.ports.clone() };
+    assert_rolled_back(&test_run, &roll_back(&test_run, ports, false).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deleted_rule() {
-    let theatre =
-        half("{faults: [{at: {share: {cluster: to, atLeast: 50}, after: 30s}, delete-rule: {listener: 443}}]}").await;
-    theatre.sleep(Duration::from_secs(40)).await;
-    let routes = theatre.world().routes;
+async fn rollback_works_with_a_deleted_rule() {
+    let test_run =
+        half_moved("{faults: [{at: {share: {cluster: to, atLeast: 50}, after: 30s}, delete-rule: {listener: 443}}]}")
+            .await;
+    test_run.sleep(Duration::from_secs(40)).await;
+    let routes = test_run.snapshot().routes;
     let gone: Vec<_> =
-        theatre.started().routes.iter().map(|r| r.id.id()).filter(|id| !routes.contains_key(*id)).collect();
+        test_run.started().routes.iter().map(|r| r.id.id()).filter(|id| !routes.contains_key(*id)).collect();
     assert_eq!(gone.len(), 1);
-    let ending = roll_back(&theatre, theatre.ports.clone(), false).await;
-    assert!(matches!(&ending, Ending::Finished { left, .. } if left.len() == 1), "it is named: {ending:?}");
-    theatre.assert_original(&gone);
+    let ending = roll_back(&test_run, test_run.ports.clone(), false).await;
+    assert!(
+        matches!(&ending, Ending::Finished { left, .. } if left.len() == 1),
+        "the deleted rule must be named: {ending:?}"
+    );
+    test_run.assert_original(&gone);
 }
 
 fn seeds() -> u64 {
     asked("CUTOVER_SEEDS").unwrap_or(5)
 }
 
-/// The run's ports over an API that throttles and fails so many percent of the calls, and tells no health.
-fn bad(theatre: &Theatre, throttled: u32, failing: u32, unhealthy: bool, seed: u64) -> Ports {
+/// Returns the run's ports with an API that throttles and fails these percentages of the calls, and (with `unhealthy`)
+/// returns no health.
+fn bad_api(test_run: &TestRun, throttled: u32, failing: u32, unhealthy: bool, seed: u64) -> Ports {
     let random = Mutex::new(fastrand::Rng::with_seed(seed));
-    let balancer = Bad { inner: theatre.ports.balancer.clone(), random, throttled, failing, unhealthy };
-    Ports { balancer: LoadBalancerApi::new(balancer), ..theatre.ports.clone() }
+    let balancer = BadApi { inner: test_run.ports.balancer.clone(), random, throttled, failing, unhealthy };
+    Ports { balancer: LoadBalancerApi::new(balancer), ..test_run.ports.clone() }
 }
 
-struct Bad {
+struct BadApi {
     inner: LoadBalancerApi,
     random: Mutex<fastrand::Rng>,
     throttled: u32,
@@ -239,12 +261,12 @@ struct Bad {
     unhealthy: bool,
 }
 
-impl Bad {
+impl BadApi {
     fn strikes(&self, percent: u32) -> bool {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).u32(..100) < percent
     }
 
-    /// The error of a read, if it fails.
+    /// Returns the error of a read, if the read fails.
     fn read(&self) -> Result<(), Unreadable> {
         match (self.strikes(self.throttled), self.strikes(self.failing)) {
             (true, _) => Err(Unreadable::Throttled),
@@ -255,7 +277,7 @@ impl Bad {
 }
 
 #[async_trait]
-impl Traffic for Bad {
+impl Traffic for BadApi {
     async fn census(&self, load_balancer: &str) -> Result<RouteCensus, Unreadable> {
         self.read()?;
         self.inner.traffic.census(load_balancer).await
@@ -265,7 +287,7 @@ impl Traffic for Bad {
             return Err(WriteError::Throttled);
         }
         if self.strikes(self.failing) {
-            // Half of them have an effect all the same.
+            // Half of the failed writes have an effect all the same.
             if self.strikes(50) {
                 self.inner.traffic.set(id, content, deadline).await?;
             }
@@ -288,7 +310,7 @@ impl Traffic for Bad {
 }
 
 #[async_trait]
-impl Inventory for Bad {
+impl Inventory for BadApi {
     async fn caller(&self) -> Result<Caller, Unreadable> {
         self.inner.inventory.caller().await
     }
@@ -300,7 +322,7 @@ impl Inventory for Bad {
         &self,
         load_balancer: &str,
         detail: Detail,
-    ) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
+    ) -> Result<Vec<(TestSubscriber, Vec<LiveRoute>)>, Unreadable> {
         self.read()?;
         self.inner.inventory.listeners(load_balancer, detail).await
     }
@@ -311,7 +333,7 @@ impl Inventory for Bad {
 }
 
 #[async_trait]
-impl TagStore for Bad {
+impl TagStore for BadApi {
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
         self.read()?;
         self.inner.tags.tags(arns).await

@@ -1,4 +1,4 @@
-//! Retiring the old cluster: when that is allowed, what is written then, and a crash at each record of it.
+//! `finalize`: when the old groups may be detached, which writes this makes, and a crash at each of its records.
 
 use std::time::Duration;
 
@@ -8,118 +8,142 @@ use cutover::domain::run::state::State;
 use cutover::engine::{Ending, finalize, request};
 use cutover::port::store::Request;
 
-use super::face::Face;
 use super::requests::make_a_rule;
+use super::route_actions::RouteActions;
 use super::small;
 use super::store::Death;
-use super::theatre::{Life, Theatre, scenario, word};
+use super::test_run::{ProcessEnd, TestRun, scenario, word};
 
-const QUIET: Duration = Duration::from_mins(15);
+const QUIET_PERIOD: Duration = Duration::from_mins(15);
 const STEPS: &str =
     "[{bind: {}}, {setWeight: 50}, {pause: {duration: 1m}}, {setWeight: 100}, {pause: {duration: 30m}}]";
 
-/// A completed run over every route of the load balancer.
-async fn completed() -> Theatre {
-    let mut theatre = Theatre::begin(small::many_routes("", STEPS), &scenario("{}")).await;
-    assert_eq!(word(&theatre.run().await), "completed");
-    theatre
+/// Returns a completed run over every route of the load balancer.
+async fn completed_run() -> TestRun {
+    let mut test_run = TestRun::begin(small::many_routes("", STEPS), &scenario("{}")).await;
+    assert_eq!(ending_name(&test_run.run().await), "completed");
+    test_run
 }
 
 fn state(records: &[Record]) -> State {
-    State::fold(records).expect("legal").expect("a state")
+    State::fold(records).expect("the records should be valid").expect("the run should have a state")
 }
 
-/// The items of `finalize` that are not met now.
-async fn said(theatre: &Theatre) -> Vec<(&'static str, ConditionStatus)> {
-    let records = theatre.records();
+/// Returns the conditions of `finalize` that are not met now.
+async fn unmet_conditions(test_run: &TestRun) -> Vec<(&'static str, ConditionStatus)> {
+    let records = test_run.records();
     let state = state(&records);
-    if let Some(item) = blocked_by_run(&theatre.plan, &state) {
+    if let Some(item) = blocked_by_run(&test_run.plan, &state) {
         return vec![(item.what, item.stands)];
     }
-    let facts = finalize::read_facts(&theatre.plan, &state, &theatre.ports, &theatre.ports.balancer, QUIET).await;
-    let items = judge(&theatre.plan, &state, &records, &facts, QUIET, theatre.ports.clock.now());
+    let facts =
+        finalize::read_facts(&test_run.plan, &state, &test_run.ports, &test_run.ports.balancer, QUIET_PERIOD).await;
+    let items = judge(&test_run.plan, &state, &records, &facts, QUIET_PERIOD, test_run.ports.clock.now());
     assert!(worst_status(&items) == ConditionStatus::Yes || items.iter().any(|i| i.stands == worst_status(&items)));
     items.into_iter().filter(|i| i.stands != ConditionStatus::Yes).map(|i| (i.what, i.stands)).collect()
 }
 
-/// Replaces the binding of the old cluster by one that the tool made, as a run in the other direction would have done.
-pub async fn own_binding(theatre: &Theatre) {
-    let own = theatre.started().bindings.iter().find(|b| b.cluster == "a").expect("a binding of a");
-    let a = theatre.ports.clusters["a"].clone();
-    let found = a.bindings().await.expect("bindings").remove(0);
-    a.delete(&found).await.expect("deleted");
-    theatre.sleep(Duration::from_secs(20)).await;
-    a.apply(&own.binding, false).await.expect("applied");
-    theatre.sleep(Duration::from_mins(1)).await;
+/// Replaces the binding in the old cluster with one that the tool created, as after a run in the other direction.
+pub async fn replace_with_own_binding(test_run: &TestRun) {
+    let own = test_run
+        .started()
+        .bindings
+        .iter()
+        .find(|b| b.cluster == "a")
+        .expect("the run should have a binding in cluster a");
+    let a = test_run.ports.clusters["a"].clone();
+    let found = a.bindings().await.expect("the bindings should be readable").remove(0);
+    a.delete(&found).await.expect("the binding should be deleted");
+    test_run.sleep(Duration::from_secs(20)).await;
+    a.apply(&own.binding, false).await.expect("the binding should be applied");
+    test_run.sleep(Duration::from_mins(1)).await;
 }
 
 fn detach(bindings: bool) -> Request {
     Request::Detach { by: "alice@mac".into(), bindings }
 }
 
-/// Asserts that every route forwards as before to everything but the old group, which is in none.
-fn assert_detached(theatre: &Theatre, before: &cutover::lab::model::Snapshot) {
-    let world = theatre.world();
-    for route in &theatre.started().routes {
-        let (mut was, is) = (Face::of(&before.routes[route.id.id()]), Face::of(&world.routes[route.id.id()]));
+/// Asserts that every route forwards as before, without the old group.
+fn assert_detached(test_run: &TestRun, before: &cutover::lab::model::Snapshot) {
+    let world = test_run.snapshot();
+    for route in &test_run.started().routes {
+        let (mut was, is) =
+            (RouteActions::of(&before.routes[route.id.id()]), RouteActions::of(&world.routes[route.id.id()]));
         assert_eq!(was.weights.remove(&route.groups["a"]), Some(0), "{}", route.label);
         assert_eq!(was, is, "{}", route.label);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_old_cluster_may_go_once_nothing_leads_to_it_and_nobody_asks_it() {
-    let theatre = completed().await;
-    assert_eq!(said(&theatre).await, []);
-    make_a_rule(theatre.stage.model(), theatre.started());
-    assert_eq!(said(&theatre).await, [("rules", ConditionStatus::No)]);
-    // Someone sends everything back to the old cluster.
-    let route = &theatre.started().routes[0];
-    theatre.stage.balancer.traffic.set(&route.id, &route.content, Duration::from_secs(5)).await.expect("written");
-    assert_eq!(said(&theatre).await, [("shares", ConditionStatus::Drift), ("rules", ConditionStatus::No)]);
-    theatre.sleep(Duration::from_mins(10)).await;
+async fn finalize_needs_an_old_cluster_without_shares_rules_and_requests() {
+    let test_run = completed_run().await;
+    assert_eq!(unmet_conditions(&test_run).await, []);
+    make_a_rule(test_run.lab.model(), test_run.started());
+    assert_eq!(unmet_conditions(&test_run).await, [("rules", ConditionStatus::No)]);
+    // Someone sends all traffic of a route back to the old cluster.
+    let route = &test_run.started().routes[0];
+    test_run
+        .lab
+        .balancer
+        .traffic
+        .set(&route.id, &route.content, Duration::from_secs(5))
+        .await
+        .expect("the route should be written");
+    assert_eq!(unmet_conditions(&test_run).await, [("shares", ConditionStatus::Drift), ("rules", ConditionStatus::No)]);
+    test_run.sleep(Duration::from_mins(10)).await;
     assert_eq!(
-        said(&theatre).await,
+        unmet_conditions(&test_run).await,
         [("shares", ConditionStatus::Drift), ("requests", ConditionStatus::Wait), ("rules", ConditionStatus::No)]
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_stands_in_the_way_is_named() {
-    let mut short = Theatre::begin(small::two_routes(), &scenario("{}")).await;
-    assert_eq!(said(&short).await, [("run", ConditionStatus::Wait)]);
-    assert_eq!(word(&short.run().await), "completed");
-    // Thirty seconds after the last shift there are connections still, and a quarter of an hour ago there was nothing
-    // to be seen.
-    assert_eq!(said(&short).await, [("time", ConditionStatus::Wait), ("requests", ConditionStatus::Unknown)]);
+async fn finalize_names_each_unmet_condition() {
+    let mut short = TestRun::begin(small::two_routes(), &scenario("{}")).await;
+    assert_eq!(unmet_conditions(&short).await, [("run", ConditionStatus::Wait)]);
+    assert_eq!(ending_name(&short.run().await), "completed");
+    // Thirty seconds after the last shift there are still connections, and the lab has no metrics from a quarter of an
+    // hour ago.
+    assert_eq!(
+        unmet_conditions(&short).await,
+        [("time", ConditionStatus::Wait), ("requests", ConditionStatus::Unknown)]
+    );
 
-    let mut back = Theatre::begin(small::two_routes(), &scenario("{}")).await;
-    back.ask(Request::Rollback { by: "bob".into(), force: false });
-    assert_eq!(word(&back.run().await), "aborted");
-    assert_eq!(said(&back).await, [("run", ConditionStatus::No)]);
+    let mut back = TestRun::begin(small::two_routes(), &scenario("{}")).await;
+    back.send_request(Request::Rollback { by: "bob".into(), force: false });
+    assert_eq!(ending_name(&back.run().await), "aborted");
+    assert_eq!(unmet_conditions(&back).await, [("run", ConditionStatus::No)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn its_groups_leave_every_action_then_its_bindings_go_and_nothing_leads_back() {
-    let mut theatre = completed().await;
-    let started = theatre.started().clone();
-    let a = theatre.ports.clusters["a"].clone();
-    own_binding(&theatre).await;
-    let before = theatre.world();
+async fn finalize_detaches_groups_then_deletes_bindings_and_prevents_rollback() {
+    let mut test_run = completed_run().await;
+    let started = test_run.started().clone();
+    let a = test_run.ports.clusters["a"].clone();
+    replace_with_own_binding(&test_run).await;
+    let before = test_run.snapshot();
 
-    let Life::Ended(ending) = theatre.called(&detach(true)).await else { panic!("nothing kills it") };
+    let ProcessEnd::Ended(ending) = test_run.run_process_with_request(&detach(true)).await else {
+        panic!("the process must not be killed")
+    };
     let Ending::Finished { remarks, left, .. } = &ending else { panic!("{ending:?}") };
     assert_eq!(
-        (remarks.as_slice(), left.as_slice(), word(&ending)),
+        (remarks.as_slice(), left.as_slice(), ending_name(&ending)),
         (&[][..], &[][..], "completed"),
         "{}",
-        theatre.lines()
+        test_run.output()
     );
-    assert_detached(&theatre, &before);
-    assert_eq!(a.bindings().await.expect("bindings"), []);
-    assert_eq!(theatre.world().healthy[&started.routes[0].groups["a"]], 0, "its controller has deregistered them");
-    let records = theatre.records();
-    let at = |fits: fn(&Event) -> bool| records.iter().rposition(|r| fits(&r.event)).expect("such a record");
+    assert_detached(&test_run, &before);
+    assert_eq!(a.bindings().await.expect("the bindings should be readable"), []);
+    assert_eq!(
+        test_run.snapshot().healthy[&started.routes[0].groups["a"]],
+        0,
+        "the controller must have deregistered all targets"
+    );
+    let records = test_run.records();
+    let at = |fits: fn(&Event) -> bool| {
+        records.iter().rposition(|r| fits(&r.event)).expect("the journal should have such a record")
+    };
     assert!(
         at(|e| matches!(e, Event::Outcome { .. })) < at(|e| matches!(e, Event::BindingRemoved { deleted: true, .. }))
     );
@@ -128,54 +152,62 @@ async fn its_groups_leave_every_action_then_its_bindings_go_and_nothing_leads_ba
     for request in
         [Request::Rollback { by: "bob".into(), force: true }, Request::Abort { by: "bob".into(), to_step: None }]
     {
-        let why = request::refusal(&theatre.plan, &state, &request).expect("refused");
+        let why =
+            request::refusal(&test_run.plan, &state, &request).expect("a rollback after finalize should be refused");
         assert!(why.contains("finalize"), "{why}");
     }
-    let writes = theatre.witness.writes.lock().expect("a lock").len();
-    let Life::Ended(again) = theatre.called(&detach(true)).await else { panic!("nothing kills it") };
+    let writes = test_run.write_checker.writes.lock().expect("no thread should have panicked").len();
+    let ProcessEnd::Ended(again) = test_run.run_process_with_request(&detach(true)).await else {
+        panic!("the process must not be killed")
+    };
     assert_eq!(
-        (word(&again), theatre.witness.writes.lock().expect("a lock").len()),
+        (ending_name(&again), test_run.write_checker.writes.lock().expect("no thread should have panicked").len()),
         ("completed", writes),
-        "nothing is left to be done"
+        "a second finalize must write nothing"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_binding_that_somebody_else_has_made_stays() {
-    let mut theatre = completed().await;
-    let before = theatre.world();
-    let Life::Ended(Ending::Finished { remarks, .. }) = theatre.called(&detach(true)).await else { panic!("it ends") };
+async fn finalize_keeps_a_binding_that_someone_else_created() {
+    let mut test_run = completed_run().await;
+    let before = test_run.snapshot();
+    let ProcessEnd::Ended(Ending::Finished { remarks, .. }) = test_run.run_process_with_request(&detach(true)).await
+    else {
+        panic!("the process should end")
+    };
     assert!(remarks.iter().any(|r| r.contains("cluster a was not deleted")), "{remarks:?}");
-    assert_detached(&theatre, &before);
-    assert_eq!(theatre.ports.clusters["a"].bindings().await.expect("bindings").len(), 1);
+    assert_detached(&test_run, &before);
+    assert_eq!(test_run.ports.clusters["a"].bindings().await.expect("the bindings should be readable").len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn killed_at_any_record_it_goes_on_to_the_same_end() {
+async fn finalize_completes_after_a_crash_at_any_record() {
     for death in [Death::After, Death::Torn] {
         for offset in 1.. {
-            let mut theatre = Theatre::begin(small::two_routes(), &scenario("{}")).await;
-            assert_eq!(word(&theatre.run().await), "completed");
-            let before = theatre.world();
-            let last = theatre.records().last().expect("records").seq;
-            theatre.ledger.dies_at(Some((last + offset, death)));
-            let life = theatre.called(&detach(false)).await;
-            theatre.ledger.dies_at(None);
-            if life != Life::Killed {
-                assert!(offset > 6, "it has {offset} records");
+            let mut test_run = TestRun::begin(small::two_routes(), &scenario("{}")).await;
+            assert_eq!(ending_name(&test_run.run().await), "completed");
+            let before = test_run.snapshot();
+            let last = test_run.records().last().expect("the journal should have records").seq;
+            test_run.test_store.dies_at(Some((last + offset, death)));
+            let life = test_run.run_process_with_request(&detach(false)).await;
+            test_run.test_store.dies_at(None);
+            if life != ProcessEnd::Killed {
+                assert!(offset > 6, "the run should have more than 6 records after `detach`, but it has {offset}");
                 break;
             }
-            theatre.sleep(Duration::from_secs(20)).await;
-            let begun = theatre.records().iter().any(|r| matches!(r.event, Event::RetireStarted { .. }));
+            test_run.sleep(Duration::from_secs(20)).await;
+            let begun = test_run.records().iter().any(|r| matches!(r.event, Event::RetireStarted { .. }));
             let ending = if begun {
-                theatre.run().await
+                test_run.run().await
             } else {
-                let Life::Ended(ending) = theatre.called(&detach(false)).await else { panic!("nothing kills it") };
+                let ProcessEnd::Ended(ending) = test_run.run_process_with_request(&detach(false)).await else {
+                    panic!("the process must not be killed")
+                };
                 ending
             };
-            assert_eq!(word(&ending), "completed", "{death:?} at {offset}: {}", theatre.lines());
-            assert_detached(&theatre, &before);
-            theatre.stage.stop().await;
+            assert_eq!(ending_name(&ending), "completed", "{death:?} at {offset}: {}", test_run.output());
+            assert_detached(&test_run, &before);
+            test_run.lab.stop().await;
         }
     }
 }

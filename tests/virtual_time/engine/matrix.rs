@@ -1,225 +1,234 @@
-//! A staged plan in every scenario under `examples/scenarios/`, and every plan under `plans/`: how each ends, read back
-//! from the lab's model, and for the telling ones what a person reads meanwhile.
+//! A plan with several steps in every scenario under `examples/scenarios/`, and every plan under `plans/`: checks how
+//! each run ends, in the lab's model, and for some runs the output that a person reads.
 
 use cutover::app::exit::Exit;
 use cutover::domain::run::journal::to_json;
 use cutover::lab::rehearsal::Options;
 use cutover::plan::model::Plan;
 
-use super::face::Face;
+use super::route_actions::RouteActions;
 use super::small;
-use super::theatre::{Theatre, example, exit, plan, word};
+use super::test_run::{TestRun, example, exit, plan, word};
 
-/// Runs a plan through an example; holds it to its ending.
-async fn ends(plan: Plan, name: &str, ending: &str, code: Exit) -> Theatre {
-    let mut theatre = Theatre::begin(plan, &example(name)).await;
-    let end = theatre.run().await;
-    assert_eq!((word(&end), exit(&end)), (ending, code), "{name}: {end:?}\n{}", theatre.lines());
-    theatre
+/// Runs a plan in an example scenario; asserts how the run ends.
+async fn run_to(plan: Plan, name: &str, ending: &str, code: Exit) -> TestRun {
+    let mut test_run = TestRun::begin(plan, &example(name)).await;
+    let end = test_run.run().await;
+    assert_eq!((ending_name(&end), exit(&end)), (ending, code), "{name}: {end:?}\n{}", test_run.output());
+    test_run
 }
 
-fn staged() -> Plan {
+fn staged_plan() -> Plan {
     let steps = "[{bind: {}}, {setWeight: 5}, {pause: {duration: 6m}}, {setWeight: 20}, {pause: {duration: 7m}}, {setWeight: 50, name: half}, \
                  {pause: {duration: 4m}}, {setWeight: 100}, {pause: {duration: 3m}}]";
     small::many_routes("", steps)
 }
 
-macro_rules! story {
-    ($theatre:expr) => {
-        insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!($theatre.lines()) })
+macro_rules! assert_output {
+    ($test_run:expr) => {
+        insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!($test_run.output()) })
     };
 }
 
 #[tokio::test(start_paused = true)]
 async fn healthy() {
-    let theatre = ends(staged(), "healthy", "completed", Exit::Done).await;
-    theatre.assert_shares(100, &[]);
+    let test_run = run_to(staged_plan(), "healthy", "completed", Exit::Done).await;
+    test_run.assert_shares(100, &[]);
     assert!(
-        theatre.world().tags.values().all(|tags| !tags.contains_key("cutover.dev/run")),
-        "the marker is taken away"
+        test_run.snapshot().tags.values().all(|tags| !tags.contains_key("cutover.dev/run")),
+        "the marker must be removed"
     );
-    story!(theatre);
+    assert_output!(test_run);
 }
 
 #[tokio::test(start_paused = true)]
 async fn green_dies_at_50() {
-    let theatre = ends(staged(), "green-dies-at-50", "rolled back", Exit::RolledBack).await;
-    theatre.assert_original(&[]);
-    theatre.assert_attached();
-    story!(theatre);
+    let test_run = run_to(staged_plan(), "green-dies-at-50", "rolled back", Exit::RolledBack).await;
+    test_run.assert_original(&[]);
+    test_run.assert_attached();
+    assert_output!(test_run);
 }
 
 #[tokio::test(start_paused = true)]
 async fn hpa_too_low() {
     let steps = "[{bind: {}}, {setWeight: 20}, {pause: {duration: 20m}}, {setWeight: 50}, {setWeight: 100}]";
-    let theatre = ends(small::many_routes("", steps), "hpa-too-low", "completed", Exit::Done).await;
-    theatre.assert_shares(100, &[]);
-    story!(theatre);
+    let test_run = run_to(small::many_routes("", steps), "hpa-too-low", "completed", Exit::Done).await;
+    test_run.assert_shares(100, &[]);
+    assert_output!(test_run);
 }
 
 #[tokio::test(start_paused = true)]
 async fn foreign_write() {
-    let theatre = ends(staged(), "foreign-write", "drift", Exit::Drift).await;
-    let foreign = theatre.drifted();
+    let test_run = run_to(staged_plan(), "foreign-write", "drift", Exit::Drift).await;
+    let foreign = test_run.drifted_routes();
     assert_eq!(foreign.len(), 1);
-    theatre.assert_shares(5, &[&foreign[0]]);
-    let live = Face::of(&theatre.world().routes[&foreign[0]]);
-    let route = &theatre.started().routes.iter().find(|r| r.id.id() == foreign[0]).expect("a route").groups;
-    assert_eq!(
-        (live.weights[&route["a"]], live.weights[&route["b"]]),
-        (100, 0),
-        "what someone else wrote is left alone"
-    );
-    story!(theatre);
+    test_run.assert_shares(5, &[&foreign[0]]);
+    let live = RouteActions::of(&test_run.snapshot().routes[&foreign[0]]);
+    let route = &test_run
+        .started()
+        .routes
+        .iter()
+        .find(|r| r.id.id() == foreign[0])
+        .expect("the changed route should belong to the run")
+        .groups;
+    assert_eq!((live.weights[&route["a"]], live.weights[&route["b"]]), (100, 0), "the foreign write must stay");
+    assert_output!(test_run);
 }
 
-/// `stickiness: break`, the default: the new groups are gone from every action, and with them what the cookies lead to.
+/// With `stickiness: break`, the default, the new groups are removed from every action, so that no cookie leads to
+/// them.
 #[tokio::test(start_paused = true)]
 async fn sticky_clients() {
-    let theatre = ends(staged(), "sticky-clients", "rolled back", Exit::RolledBack).await;
-    theatre.assert_original(&[]);
-    let world = theatre.world();
-    for route in &theatre.started().routes {
-        assert!(!Face::of(&world.routes[route.id.id()]).weights.contains_key(&route.groups["b"]), "{}", route.label);
+    let test_run = run_to(staged_plan(), "sticky-clients", "rolled back", Exit::RolledBack).await;
+    test_run.assert_original(&[]);
+    let world = test_run.snapshot();
+    for route in &test_run.started().routes {
+        assert!(
+            !RouteActions::of(&world.routes[route.id.id()]).weights.contains_key(&route.groups["b"]),
+            "{}",
+            route.label
+        );
     }
-    story!(theatre);
+    assert_output!(test_run);
 }
 
 #[tokio::test(start_paused = true)]
-async fn sticky_clients_that_are_kept_need_a_person() {
-    let theatre = ends(plan("plans/gitops.yaml"), "sticky-clients", "rolled back", Exit::Stuck).await;
-    theatre.assert_original(&[]);
-    theatre.assert_attached();
+async fn kept_sticky_clients_end_with_exit_code_stuck() {
+    let test_run = run_to(plan("plans/gitops.yaml"), "sticky-clients", "rolled back", Exit::Stuck).await;
+    test_run.assert_original(&[]);
+    test_run.assert_attached();
     assert!(
-        theatre.lines().contains("the weights are restored, but clients with a cookie stay on v133 for up to 10m"),
+        test_run.output().contains("the weights are restored, but clients with a cookie stay on v133 for up to 10m"),
         "{}",
-        theatre.lines()
+        test_run.output()
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn crash() {
-    let theatre = ends(staged(), "crash", "completed", Exit::Done).await;
-    theatre.assert_shares(100, &[]);
-    story!(theatre);
+    let test_run = run_to(staged_plan(), "crash", "completed", Exit::Done).await;
+    test_run.assert_shares(100, &[]);
+    assert_output!(test_run);
 }
 
-/// Two runs of one seed are the same to the byte.
+/// Asserts that two runs with one seed give the same journal, byte for byte.
 #[tokio::test(start_paused = true)]
-async fn one_seed_one_story() {
+async fn one_seed_gives_one_journal() {
     let mut texts = Vec::new();
     for _ in 0..2 {
-        let theatre = ends(staged(), "crash", "completed", Exit::Done).await;
-        let text: String = theatre.told.iter().map(|r| to_json(r).to_string() + "\n").collect();
+        let test_run = run_to(staged_plan(), "crash", "completed", Exit::Done).await;
+        let text: String = test_run.published.iter().map(|r| to_json(r).to_string() + "\n").collect();
         texts.push(text);
     }
     assert!(texts[0].contains("\"measured\"") && texts[0] == texts[1]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_incident_completes() {
+async fn harmless_changes_do_not_stop_a_run() {
     for name in ["blue-shrinks-at-100", "deploy-of-green-during-bake", "partitioned-cluster"] {
-        ends(staged(), name, "completed", Exit::Done).await.assert_shares(100, &[]);
+        run_to(staged_plan(), name, "completed", Exit::Done).await.assert_shares(100, &[]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_api_makes_it_slow_and_never_wrong() {
+async fn a_bad_api_delays_a_run_but_does_not_break_it() {
     for name in ["late-write", "throttled-api", "expired-credentials"] {
-        ends(staged(), name, "completed", Exit::Done).await.assert_shares(100, &[]);
+        run_to(staged_plan(), name, "completed", Exit::Done).await.assert_shares(100, &[]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn green_never_healthy_never_gets_traffic() {
-    let theatre = ends(staged(), "green-never-healthy", "waiting", Exit::Waiting).await;
-    theatre.assert_original(&[]);
-    theatre.assert_attached();
+async fn a_new_cluster_that_is_never_healthy_gets_no_traffic() {
+    let test_run = run_to(staged_plan(), "green-never-healthy", "waiting", Exit::Waiting).await;
+    test_run.assert_original(&[]);
+    test_run.assert_attached();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deleted_rule_holds_up_nobody_else() {
-    let theatre = ends(staged(), "rule-deleted", "drift", Exit::Drift).await;
-    let gone = theatre.drifted();
-    assert!(gone.len() == 1 && !theatre.world().routes.contains_key(&gone[0]));
-    theatre.assert_shares(5, &[&gone[0]]);
+async fn a_deleted_rule_does_not_block_the_other_routes() {
+    let test_run = run_to(staged_plan(), "rule-deleted", "drift", Exit::Drift).await;
+    let gone = test_run.drifted_routes();
+    assert!(gone.len() == 1 && !test_run.snapshot().routes.contains_key(&gone[0]));
+    test_run.assert_shares(5, &[&gone[0]]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_that_is_created_again_freezes_the_run_with_the_command_that_continues_it() {
-    let theatre = ends(staged(), "rule-replaced", "drift", Exit::Drift).await;
-    let gone = theatre.drifted();
-    assert_eq!(gone.len(), 1, "{}", theatre.lines());
-    theatre.assert_shares(5, &[&gone[0]]);
-    assert!(theatre.lines().contains("--keep-live --include-new"), "{}", theatre.lines());
+async fn a_rule_that_is_created_again_freezes_the_run_and_names_the_command() {
+    let test_run = run_to(staged_plan(), "rule-replaced", "drift", Exit::Drift).await;
+    let gone = test_run.drifted_routes();
+    assert_eq!(gone.len(), 1, "{}", test_run.output());
+    test_run.assert_shares(5, &[&gone[0]]);
+    assert!(test_run.output().contains("--keep-live --include-new"), "{}", test_run.output());
 }
 
 #[tokio::test(start_paused = true)]
 async fn changed_conditions_freeze_the_run_and_are_not_drift_of_the_weights() {
-    let theatre = ends(staged(), "conditions-changed", "drift", Exit::Drift).await;
-    assert!(theatre.drifted().is_empty(), "{}", theatre.lines());
-    theatre.assert_shares(5, &[]);
+    let test_run = run_to(staged_plan(), "conditions-changed", "drift", Exit::Drift).await;
+    assert!(test_run.drifted_routes().is_empty(), "{}", test_run.output());
+    test_run.assert_shares(5, &[]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_canary_ends_where_it_began() {
-    let theatre = ends(plan("plans/canary.yaml"), "healthy", "completed", Exit::Done).await;
-    theatre.assert_original(&[]);
-    theatre.assert_attached();
-    // At night nobody looks: not ready in time goes back.
-    ends(plan("plans/canary.yaml"), "green-never-healthy", "rolled back", Exit::RolledBack).await.assert_original(&[]);
+async fn a_canary_ends_with_the_original_shares() {
+    let test_run = run_to(plan("plans/canary.yaml"), "healthy", "completed", Exit::Done).await;
+    test_run.assert_original(&[]);
+    test_run.assert_attached();
+    // `notReady` after the time-out rolls back, because nobody watches at night.
+    run_to(plan("plans/canary.yaml"), "green-never-healthy", "rolled back", Exit::RolledBack)
+        .await
+        .assert_original(&[]);
 }
 
-/// The metric gates compare the counts of the lab's load balancer.
+/// Asserts that the metric gates compare the counts of the lab's load balancer.
 #[tokio::test(start_paused = true)]
 async fn metrics_are_compared_before_each_rise() {
     let options = Options { speed: None, rate: Some(20.0) };
-    let mut theatre = Theatre::begin_at(plan("plans/metrics.yaml"), &example("healthy"), options, |_| {}).await;
-    let end = theatre.run().await;
-    assert_eq!((word(&end), exit(&end)), ("completed", Exit::Done), "{}", theatre.lines());
-    theatre.assert_shares(100, &[]);
-    let mut theatre =
-        Theatre::begin_at(plan("plans/metrics.yaml"), &example("green-errs-at-20"), options, |_| {}).await;
-    let end = theatre.run().await;
-    assert_eq!((word(&end), exit(&end)), ("rolled back", Exit::RolledBack), "{}", theatre.lines());
-    theatre.assert_original(&[]);
-    story!(theatre);
+    let mut test_run = TestRun::begin_at(plan("plans/metrics.yaml"), &example("healthy"), options, |_| {}).await;
+    let end = test_run.run().await;
+    assert_eq!((ending_name(&end), exit(&end)), ("completed", Exit::Done), "{}", test_run.output());
+    test_run.assert_shares(100, &[]);
+    let mut test_run =
+        TestRun::begin_at(plan("plans/metrics.yaml"), &example("green-errs-at-20"), options, |_| {}).await;
+    let end = test_run.run().await;
+    assert_eq!((ending_name(&end), exit(&end)), ("rolled back", Exit::RolledBack), "{}", test_run.output());
+    test_run.assert_original(&[]);
+    assert_output!(test_run);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_that_tells_people_goes_as_one_that_does_not() {
-    ends(plan("plans/notifications.yaml"), "healthy", "completed", Exit::Done).await.assert_shares(100, &[]);
-    ends(plan("plans/notifications.yaml"), "green-dies-at-50", "rolled back", Exit::RolledBack)
+async fn notifications_do_not_change_a_run() {
+    run_to(plan("plans/notifications.yaml"), "healthy", "completed", Exit::Done).await.assert_shares(100, &[]);
+    run_to(plan("plans/notifications.yaml"), "green-dies-at-50", "rolled back", Exit::RolledBack)
         .await
         .assert_original(&[]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn zones_split_evenly() {
-    ends(plan("plans/zones.yaml"), "healthy", "completed", Exit::Done).await.assert_shares(50, &[]);
+    run_to(plan("plans/zones.yaml"), "healthy", "completed", Exit::Done).await.assert_shares(50, &[]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn several_workloads_and_load_balancers_move_together() {
-    ends(plan("plans/gitops.yaml"), "healthy", "completed", Exit::Done).await.assert_shares(100, &[]);
+    run_to(plan("plans/gitops.yaml"), "healthy", "completed", Exit::Done).await.assert_shares(100, &[]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_two_sides_need_not_be_alike() {
+async fn old_and_new_cluster_may_differ() {
     for (file, name) in
         [("ecs-to-eks", "healthy"), ("instance-to-ip", "old-nodes"), ("fewer-larger-targets", "old-pods")]
     {
-        ends(plan(&format!("plans/{file}.yaml")), name, "completed", Exit::Done).await.assert_shares(100, &[]);
+        run_to(plan(&format!("plans/{file}.yaml")), name, "completed", Exit::Done).await.assert_shares(100, &[]);
     }
-    ends(staged(), "old-nodes", "completed", Exit::Done).await.assert_shares(100, &[]);
+    run_to(staged_plan(), "old-nodes", "completed", Exit::Done).await.assert_shares(100, &[]);
 }
 
-/// Six pods against four: the last step waits, and the message names the setting.
+/// Asserts that with four new pods for six old ones the last step waits, and that the message names the setting.
 #[tokio::test(start_paused = true)]
 async fn fewer_targets_wait_and_name_the_setting() {
-    let theatre = ends(staged(), "old-pods", "waiting", Exit::Waiting).await;
-    theatre.assert_shares(50, &[]);
-    let lines = theatre.lines();
+    let test_run = run_to(staged_plan(), "old-pods", "waiting", Exit::Waiting).await;
+    test_run.assert_shares(50, &[]);
+    let lines = test_run.output();
     assert!(lines.contains("has 4 of the 6 healthy targets that 100 % needs"), "{lines}");
     assert!(lines.contains("lower `gates.targetHealth.raise.capacity` (1)"), "{lines}");
 }

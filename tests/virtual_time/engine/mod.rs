@@ -1,11 +1,9 @@
-//! The engine's contract, made executable: real plans and scenarios through the real engine and adapters, over the lab
-//! in virtual time.
+//! Tests of the engine: real plans and scenarios through the real engine and adapters, over the lab in virtual time.
 //!
-//! Every run here is watched by a witness at the balancer's seam ([`witness`]), which holds each write to the
+//! In every run, a checker between the engine and the load balancer API ([`write_checker`]) checks each write against the
 //! invariants.
 
 mod emergency;
-pub mod face;
 mod finalize;
 mod gates;
 mod hooks;
@@ -18,8 +16,9 @@ mod other_actors;
 mod ramp;
 mod recovery;
 mod requests;
+pub mod route_actions;
 mod small;
 mod store;
-mod theatre;
+mod test_run;
 mod views;
-mod witness;
+mod write_checker;

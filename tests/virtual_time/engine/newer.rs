@@ -1,8 +1,8 @@
-//! Runs that a later version wrote into: what this build does not know is guarded and rolled back, and never raised,
-//! whatever anybody asks.
+//! Runs that a later version wrote into: a run with unknown parts is guarded and can be rolled back, but is never
+//! raised, whatever is requested.
 //!
-//! The runs are the `newer-` journals of the corpus ([`super::journals`]), which lists, reports and rolls back each of
-//! them, too.
+//! The runs are the `newer-` journals of the corpus ([`super::journals`]), whose tests also list, report and roll back
+//! each of them.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use cutover::domain::run::event::{Event, Record, ResumeMode, WaitReason};
 use cutover::port::store::Request;
 
 use super::journals::{newer, staged};
-use super::theatre::{exit, scenario, word};
+use super::test_run::{exit, scenario, word};
 
 #[tokio::test(start_paused = true)]
-async fn a_newer_run_is_never_raised_whatever_is_asked() {
+async fn a_newer_run_is_never_raised_whatever_is_requested() {
     for journal in newer() {
         let name = &journal.name;
-        let mut theatre = staged(&journal, &scenario("{}")).await;
-        let before = theatre.witness.writes.lock().expect("a lock").len();
+        let mut test_run = staged(&journal, &scenario("{}")).await;
+        let before = test_run.write_checker.writes.lock().expect("no thread should have panicked").len();
         let by = || "bob@lab".to_owned();
         let all = [
             Request::Resume { by: by(), mode: ResumeMode::PLAIN },
@@ -32,23 +32,28 @@ async fn a_newer_run_is_never_raised_whatever_is_asked() {
             Request::Resume { by: by(), mode: ResumeMode::PLAIN },
             Request::Detach { by: by(), bindings: true },
         ];
-        // One process after another, as a scheduler calls `step`.
+        // Run one process after another, as a scheduler calls `step`.
         for request in all {
-            theatre.settings.orders.exit_after = Some(later(theatre.ports.clock.now(), Duration::from_mins(2)));
-            theatre.ask(request.clone());
-            assert_eq!(word(&theatre.run().await), "waiting", "{name}: {request:?}\n{}", theatre.lines());
-            let message = theatre.told.iter().rev().find_map(newer_wait);
-            let message = message.unwrap_or_else(|| panic!("{name}: it does not say why\n{}", theatre.lines()));
+            test_run.settings.orders.exit_after = Some(later(test_run.ports.clock.now(), Duration::from_mins(2)));
+            test_run.send_request(request.clone());
+            assert_eq!(ending_name(&test_run.run().await), "waiting", "{name}: {request:?}\n{}", test_run.output());
+            let message = test_run.published.iter().rev().find_map(newer_wait);
+            let message = message
+                .unwrap_or_else(|| panic!("{name}: the output must say why the run waits\n{}", test_run.output()));
             assert!(message.contains("newer") && message.contains(env!("CARGO_PKG_VERSION")), "{message}");
         }
-        assert_eq!(theatre.witness.writes.lock().expect("a lock").len(), before, "{name}: something is written");
-        theatre.assert_shares(20, &[]);
-        theatre.ask(Request::Rollback { by: by(), force: false });
-        let ending = theatre.run().await;
-        assert_eq!((word(&ending), exit(&ending).code()), ("aborted", 4), "{name}: {}", theatre.lines());
-        theatre.assert_original(&[]);
-        theatre.shown().await;
-        theatre.stage.stop().await;
+        assert_eq!(
+            test_run.write_checker.writes.lock().expect("no thread should have panicked").len(),
+            before,
+            "{name}: nothing may be written"
+        );
+        test_run.assert_shares(20, &[]);
+        test_run.send_request(Request::Rollback { by: by(), force: false });
+        let ending = test_run.run().await;
+        assert_eq!((ending_name(&ending), exit(&ending).code()), ("aborted", 4), "{name}: {}", test_run.output());
+        test_run.assert_original(&[]);
+        test_run.check_views().await;
+        test_run.lab.stop().await;
     }
 }
 
@@ -60,11 +65,17 @@ fn newer_wait(record: &Record) -> Option<String> {
 #[tokio::test(start_paused = true)]
 async fn a_newer_run_is_guarded() {
     for journal in newer() {
-        let mut theatre = staged(&journal, &scenario("{faults: [{at: {time: 15m}, kill: {cluster: to}}]}")).await;
-        let ending = theatre.run().await;
-        assert_eq!((word(&ending), exit(&ending).code()), ("rolled back", 4), "{}: {}", journal.name, theatre.lines());
-        theatre.assert_original(&[]);
-        theatre.shown().await;
-        theatre.stage.stop().await;
+        let mut test_run = staged(&journal, &scenario("{faults: [{at: {time: 15m}, kill: {cluster: to}}]}")).await;
+        let ending = test_run.run().await;
+        assert_eq!(
+            (ending_name(&ending), exit(&ending).code()),
+            ("rolled back", 4),
+            "{}: {}",
+            journal.name,
+            test_run.output()
+        );
+        test_run.assert_original(&[]);
+        test_run.check_views().await;
+        test_run.lab.stop().await;
     }
 }

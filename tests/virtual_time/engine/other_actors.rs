@@ -1,5 +1,5 @@
-//! What another actor does to the rules of a run: deletes one, creates it again with another priority, changes its
-//! conditions. The run says what happened, an operator decides, and the ending says only what is true.
+//! Changes of a run's rules by someone else: deleting a rule, creating it again with another priority, changing its
+//! conditions. The run reports the change, an operator decides, and the result names only what is true.
 
 use cutover::app::exit::Exit;
 use cutover::domain::run::event::{DriftPolicy, Event, FreezeReason, RequestKind, ResumeMode, RouteStart};
@@ -7,11 +7,11 @@ use cutover::domain::run::state::State;
 use cutover::engine::Ending;
 use cutover::port::store::Request;
 
-use super::face::Face;
+use super::route_actions::RouteActions;
 use super::small;
-use super::theatre::{Theatre, exit, scenario, word};
+use super::test_run::{TestRun, exit, scenario, word};
 
-const STEPS: &str =
+const STEPS_YAML: &str =
     "[{bind: {}}, {setWeight: 50}, {pause: {duration: 3m}}, {setWeight: 100}, {pause: {duration: 30s}}]";
 
 fn resume(mode: ResumeMode) -> Request {
@@ -22,51 +22,53 @@ fn rollback() -> Request {
     Request::Rollback { by: "bob@lab".into(), force: false }
 }
 
-/// A run of every action of two listeners, with this fault while half of the traffic is on `b`.
-async fn with_fault(fault: &str) -> Theatre {
+/// Starts a run of every action of two listeners, with this fault while half of the traffic is on `b`.
+async fn with_fault(fault: &str) -> TestRun {
     let spec = format!("{{faults: [{{at: {{share: {{cluster: to, atLeast: 50}}, after: 20s}}, {fault}}}]}}");
-    Theatre::begin_with(small::many_routes("", STEPS), &scenario(&spec), |s| s.leave_when_frozen = false).await
+    TestRun::begin_with(small::many_routes("", STEPS_YAML), &scenario(&spec), |s| s.leave_when_frozen = false).await
 }
 
-/// Drives the run to its end. Once it is frozen by drift, an operator sends these requests, one at each turn.
-async fn decided(theatre: &mut Theatre, requests: Vec<Request>) -> Ending {
+/// Drives the run to its end. Once drift has frozen the run, an operator sends these requests, one in each loop
+/// iteration.
+async fn run_with_requests(test_run: &mut TestRun, requests: Vec<Request>) -> Ending {
     let mut requests = requests.into_iter();
     let drifted = |state: &State| state.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::Drift);
-    let ending = theatre
+    let ending = test_run
         .run_with(&mut |state, _, _, _| if drifted(state) { requests.next().into_iter().collect() } else { vec![] })
         .await;
-    assert_eq!(requests.len(), 0, "every request was sent\n{}", theatre.lines());
+    assert_eq!(requests.len(), 0, "every request must be sent\n{}", test_run.output());
     ending
 }
 
-/// The message of the last freeze.
-fn freeze(theatre: &Theatre) -> String {
+/// Returns the message of the last freeze.
+fn freeze_message(test_run: &TestRun) -> String {
     let frozen = |event: &Event| if let Event::Frozen { message, .. } = event { Some(message.clone()) } else { None };
-    theatre.records().iter().rev().find_map(|r| frozen(&r.event)).unwrap_or_else(|| panic!("{}", theatre.lines()))
+    test_run.records().iter().rev().find_map(|r| frozen(&r.event)).unwrap_or_else(|| panic!("{}", test_run.output()))
 }
 
-/// The rule that appeared.
-fn appeared(theatre: &Theatre) -> RouteStart {
+/// Returns the rule that someone created during the run.
+fn created_rule(test_run: &TestRun) -> RouteStart {
     let rule =
         |event: &Event| if let Event::RuleCreated { route, .. } = event { Some((**route).clone()) } else { None };
-    theatre.records().iter().find_map(|r| rule(&r.event)).unwrap_or_else(|| panic!("{}", theatre.lines()))
+    test_run.records().iter().find_map(|r| rule(&r.event)).unwrap_or_else(|| panic!("{}", test_run.output()))
 }
 
-/// The share of `b` on a rule that appeared.
-fn share_on(theatre: &Theatre, rule: &RouteStart) -> f64 {
+/// Returns the share of `b` on a rule that someone created during the run, in percent.
+fn share_of_b(test_run: &TestRun, rule: &RouteStart) -> f64 {
     let managed: Vec<_> = rule.groups.values().map(String::as_str).collect();
-    Face::of(&theatre.world().routes[rule.id.id()]).share(&rule.groups["b"], &managed)
+    RouteActions::of(&test_run.snapshot().routes[rule.id.id()]).share(&rule.groups["b"], &managed)
 }
 
-fn accepted(ending: &Ending) -> String {
+fn accepted_changes(ending: &Ending) -> String {
     if let Ending::Finished { accepted, .. } = ending { accepted.join("; ") } else { panic!("{ending:?}") }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_deleted_rule_is_never_reasserted() {
-    let mut theatre = with_fault("delete-rule: {}").await;
-    let ending = decided(&mut theatre, vec![resume(ResumeMode::REASSERT), resume(ResumeMode::KEEP_LIVE)]).await;
-    let refusals: Vec<_> = theatre
+    let mut test_run = with_fault("delete-rule: {}").await;
+    let ending =
+        run_with_requests(&mut test_run, vec![resume(ResumeMode::REASSERT), resume(ResumeMode::KEEP_LIVE)]).await;
+    let refusals: Vec<_> = test_run
         .records()
         .into_iter()
         .filter_map(|r| match r.event {
@@ -74,101 +76,120 @@ async fn a_deleted_rule_is_never_reasserted() {
             _ => None,
         })
         .collect();
-    let [refusal] = &refusals[..] else { panic!("{}", theatre.lines()) };
+    let [refusal] = &refusals[..] else { panic!("{}", test_run.output()) };
     for word in ["was deleted", "--keep-live", "cutover rollback"] {
         assert!(refusal.contains(word), "`{word}` in {refusal}");
     }
     let reasserts =
-        theatre.records().iter().any(|r| matches!(r.event, Event::Resumed { mode: ResumeMode::REASSERT, .. }));
-    assert!(!reasserts, "{}", theatre.lines());
-    assert_eq!((word(&ending), exit(&ending)), ("completed", Exit::Done), "{}", theatre.lines());
+        test_run.records().iter().any(|r| matches!(r.event, Event::Resumed { mode: ResumeMode::REASSERT, .. }));
+    assert!(!reasserts, "{}", test_run.output());
+    assert_eq!((ending_name(&ending), exit(&ending)), ("completed", Exit::Done), "{}", test_run.output());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_accepted_deletion_completes_with_its_name_and_never_says_every_route() {
-    let mut theatre = with_fault("delete-rule: {}").await;
-    let ending = decided(&mut theatre, vec![resume(ResumeMode::KEEP_LIVE)]).await;
-    let gone = theatre.drifted();
-    let label = theatre.started().routes.iter().find(|r| r.id.id() == gone[0]).expect("a route").label.clone();
-    assert!(accepted(&ending).starts_with(&format!("{label}: the rule was deleted")), "{ending:?}");
-    assert_eq!((word(&ending), exit(&ending)), ("completed", Exit::Done));
-    theatre.assert_shares(100, &[&gone[0]]);
-    let lines = theatre.lines();
+async fn an_accepted_deletion_completes_and_the_result_names_it() {
+    let mut test_run = with_fault("delete-rule: {}").await;
+    let ending = run_with_requests(&mut test_run, vec![resume(ResumeMode::KEEP_LIVE)]).await;
+    let gone = test_run.drifted_routes();
+    let label = test_run
+        .started()
+        .routes
+        .iter()
+        .find(|r| r.id.id() == gone[0])
+        .expect("the deleted rule should belong to the run")
+        .label
+        .clone();
+    assert!(accepted_changes(&ending).starts_with(&format!("{label}: the rule was deleted")), "{ending:?}");
+    assert_eq!((ending_name(&ending), exit(&ending)), ("completed", Exit::Done));
+    test_run.assert_shares(100, &[&gone[0]]);
+    let lines = test_run.output();
     assert!(
         !lines.contains("every route read back\n") && lines.contains("except what an operator accepted"),
         "{lines}"
     );
-    let routes = theatre.started().routes.len();
+    let routes = test_run.started().routes.len();
     assert!(lines.contains(&format!("{0} of {0} routes written", routes - 1)), "{lines}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rollback_after_an_accepted_deletion_is_not_stuck() {
-    let mut theatre = with_fault("delete-rule: {}").await;
+    let mut test_run = with_fault("delete-rule: {}").await;
     let mut requests = vec![rollback(), resume(ResumeMode::KEEP_LIVE)];
-    let ending = theatre
+    let ending = test_run
         .run_with(&mut |state, _, _, _| {
             let accepted = state.routes.values().any(|route| route.deletion_accepted);
             let due = if requests.len() == 2 { state.frozen.is_some() } else { accepted };
             if due { requests.pop().into_iter().collect() } else { vec![] }
         })
         .await;
-    assert_eq!((word(&ending), exit(&ending)), ("aborted", Exit::RolledBack), "{ending:?}\n{}", theatre.lines());
-    assert!(accepted(&ending).contains("the rule was deleted"), "{ending:?}");
-    theatre.assert_original(&[&theatre.drifted()[0]]);
+    assert_eq!(
+        (ending_name(&ending), exit(&ending)),
+        ("aborted", Exit::RolledBack),
+        "{ending:?}\n{}",
+        test_run.output()
+    );
+    assert!(accepted_changes(&ending).contains("the rule was deleted"), "{ending:?}");
+    test_run.assert_original(&[&test_run.drifted_routes()[0]]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_created_again_is_moved_in_the_place_of_the_deleted_one_and_back() {
-    let mut theatre = with_fault("remake-rule: {listener: 443, to: 777}").await;
-    let ending = decided(&mut theatre, vec![resume(ResumeMode::KEEP_LIVE_AND_INCLUDE_NEW)]).await;
-    let rule = appeared(&theatre);
-    let message = freeze(&theatre);
+async fn a_rule_that_is_created_again_can_be_included_and_rolled_back() {
+    let mut test_run = with_fault("remake-rule: {listener: 443, to: 777}").await;
+    let ending = run_with_requests(&mut test_run, vec![resume(ResumeMode::KEEP_LIVE_AND_INCLUDE_NEW)]).await;
+    let rule = created_rule(&test_run);
+    let message = freeze_message(&test_run);
     assert!(message.contains("--keep-live --include-new") && message.contains(&rule.label), "{message}");
-    assert_eq!((word(&ending), exit(&ending)), ("completed", Exit::Done), "{}", theatre.lines());
-    assert!(accepted(&ending).contains(&rule.label), "{ending:?}");
-    assert!((share_on(&theatre, &rule) - 100.0).abs() < 1e-9, "it followed the others");
-    let half = theatre.records().iter().any(|r| {
+    assert_eq!((ending_name(&ending), exit(&ending)), ("completed", Exit::Done), "{}", test_run.output());
+    assert!(accepted_changes(&ending).contains(&rule.label), "{ending:?}");
+    assert!(
+        (share_of_b(&test_run, &rule) - 100.0).abs() < 1e-9,
+        "the created rule must have the shares of the other routes"
+    );
+    let half = test_run.records().iter().any(|r| {
         matches!(&r.event, Event::Intended { writes, .. } if writes.iter().any(|w| w.route == rule.id
             && w.set.weight(&rule.groups["a"]) == w.set.weight(&rule.groups["b"])))
     });
-    assert!(half, "first to the shares of the others\n{}", theatre.lines());
-    theatre.ask(rollback());
-    let back = theatre.run().await;
-    assert_eq!((word(&back), exit(&back)), ("aborted", Exit::RolledBack), "{back:?}");
-    assert!(share_on(&theatre, &rule).abs() < 1e-9, "and back with them");
+    assert!(half, "the created rule must first get the shares of the other routes\n{}", test_run.output());
+    test_run.send_request(rollback());
+    let back = test_run.run().await;
+    assert_eq!((ending_name(&back), exit(&back)), ("aborted", Exit::RolledBack), "{back:?}");
+    assert!(share_of_b(&test_run, &rule).abs() < 1e-9, "the rollback must also restore the created rule");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replacement_that_a_person_left_alone_is_named_at_the_end() {
-    let mut theatre = with_fault("remake-rule: {listener: 443, to: 777}").await;
-    let ending = decided(&mut theatre, vec![resume(ResumeMode::KEEP_LIVE)]).await;
-    let rule = appeared(&theatre);
-    assert!(share_on(&theatre, &rule).abs() < 1e-9, "it was not written");
-    assert!(accepted(&ending).contains(&rule.label), "{ending:?}");
-    assert_eq!((word(&ending), exit(&ending)), ("completed", Exit::Done));
+async fn a_replacement_rule_that_the_operator_excludes_is_named_at_the_end() {
+    let mut test_run = with_fault("remake-rule: {listener: 443, to: 777}").await;
+    let ending = run_with_requests(&mut test_run, vec![resume(ResumeMode::KEEP_LIVE)]).await;
+    let rule = created_rule(&test_run);
+    assert!(share_of_b(&test_run, &rule).abs() < 1e-9, "the created rule must not be written");
+    assert!(accepted_changes(&ending).contains(&rule.label), "{ending:?}");
+    assert_eq!((ending_name(&ending), exit(&ending)), ("completed", Exit::Done));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rollback_restores_a_rule_with_other_conditions() {
-    let mut theatre = with_fault("change-conditions: {listener: 443, path: /elsewhere*}").await;
-    let ending = decided(&mut theatre, vec![rollback()]).await;
-    let message = freeze(&theatre);
+    let mut test_run = with_fault("change-conditions: {listener: 443, path: /elsewhere*}").await;
+    let ending = run_with_requests(&mut test_run, vec![rollback()]).await;
+    let message = freeze_message(&test_run);
     assert!(message.contains("`path /elsewhere*`") && message.contains("its conditions from"), "{message}");
-    assert_eq!((word(&ending), exit(&ending)), ("aborted", Exit::RolledBack), "{ending:?}");
-    theatre.assert_original(&[]);
-    assert!(theatre.drifted().is_empty(), "no drift of its weights\n{}", theatre.lines());
+    assert_eq!((ending_name(&ending), exit(&ending)), ("aborted", Exit::RolledBack), "{ending:?}");
+    test_run.assert_original(&[]);
+    assert!(
+        test_run.drifted_routes().is_empty(),
+        "changed conditions must not count as drift of the weights\n{}",
+        test_run.output()
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn changed_conditions_freeze_the_raises_until_they_are_accepted() {
-    let mut theatre = with_fault("change-conditions: {listener: 443, path: /elsewhere*}").await;
+    let mut test_run = with_fault("change-conditions: {listener: 443, path: /elsewhere*}").await;
     let plain = ResumeMode { drift: DriftPolicy::Leave, include_new: false };
     let requests = vec![resume(plain), resume(ResumeMode::REASSERT), resume(ResumeMode::KEEP_LIVE)];
-    let ending = decided(&mut theatre, requests).await;
-    assert_eq!((word(&ending), exit(&ending)), ("completed", Exit::Done), "{}", theatre.lines());
-    assert!(accepted(&ending).contains("the conditions are `path /elsewhere*`"), "{ending:?}");
-    theatre.assert_shares(100, &[]);
+    let ending = run_with_requests(&mut test_run, requests).await;
+    assert_eq!((ending_name(&ending), exit(&ending)), ("completed", Exit::Done), "{}", test_run.output());
+    assert!(accepted_changes(&ending).contains("the conditions are `path /elsewhere*`"), "{ending:?}");
+    test_run.assert_shares(100, &[]);
     let refused = |event: &Event| matches!(event, Event::Notice { refused: Some(RequestKind::Resume), .. });
-    assert_eq!(theatre.records().iter().filter(|r| refused(&r.event)).count(), 1, "{}", theatre.lines());
+    assert_eq!(test_run.records().iter().filter(|r| refused(&r.event)).count(), 1, "{}", test_run.output());
 }

@@ -1,4 +1,4 @@
-//! A way back in parts, for an old cluster that has grown cold.
+//! Rollbacks in stages, for an old cluster that needs time to warm up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,37 +12,41 @@ use cutover::port::store::Request;
 use jiff::Timestamp;
 
 use super::small;
-use super::theatre::{Life, Theatre, scenario, word};
+use super::test_run::{ProcessEnd, TestRun, scenario, word};
 
-struct Nobody;
+struct SilentSubscriber;
 
-impl Audience for Nobody {
+impl Audience for SilentSubscriber {
     fn record(&mut self, _: &Record) {}
     fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
-fn request() -> Request {
+fn ramp_request() -> Request {
     Request::Ramp { by: "bob@lab".into(), force: false, ramp: Ramp { percents: vec![25, 50, 100], every: 120 } }
 }
 
-/// A run whose whole traffic is on `b`, and goes back in parts a minute later; `more` is asked too.
-async fn there_and_back(spec: &str, more: &mut (dyn FnMut(&State) -> Vec<Request> + Send)) -> (Theatre, Ending) {
+/// Runs a plan whose whole traffic moves to `b`; a minute later an operator requests a rollback in stages. `more`
+/// returns further requests.
+async fn raise_then_roll_back(spec: &str, more: &mut (dyn FnMut(&State) -> Vec<Request> + Send)) -> (TestRun, Ending) {
     let plan = small::many_routes("", "[{bind: {}}, {setWeight: 100}, {pause: {duration: 1h}}]");
-    let mut theatre = Theatre::begin(plan, &scenario(spec)).await;
+    let mut test_run = TestRun::begin(plan, &scenario(spec)).await;
     let mut asked = false;
     let mut person = |state: &State, _: &Observed, _: &[Wait], now: Timestamp| {
         if state.phase == Phase::Baking && !asked && now.duration_since(state.step_since).as_secs() >= 60 {
             asked = true;
-            return vec![request()];
+            return vec![ramp_request()];
         }
         more(state)
     };
-    let Life::Ended(ending) = theatre.live_with(&mut person).await else { panic!("it lives") };
-    (theatre, ending)
+    let ProcessEnd::Ended(ending) = test_run.run_process_with(&mut person).await else {
+        panic!("the process should not die")
+    };
+    (test_run, ending)
 }
 
-/// Since the ramp began: at how many seconds which part begins, and what every route's share of `b` was until then.
-fn parts(records: &[Record]) -> Vec<(i64, u32, BTreeSet<u32>)> {
+/// Returns each stage after the start of the ramp: its start in seconds, its percentage, and the shares of `b` before
+/// it.
+fn stages(records: &[Record]) -> Vec<(i64, u32, BTreeSet<u32>)> {
     let mut shares: BTreeMap<&RouteId, u32> = BTreeMap::new();
     let (mut since, mut all) = (None, Vec::new());
     for record in records {
@@ -52,7 +56,7 @@ fn parts(records: &[Record]) -> Vec<(i64, u32, BTreeSet<u32>)> {
                 let _ = shares.insert(route, share(live));
             }
             Event::Ramped { percent, .. } => {
-                let seconds = record.time.duration_since(since.expect("it began")).as_secs();
+                let seconds = record.time.duration_since(since.expect("the ramp should have started")).as_secs();
                 all.push((seconds, *percent, shares.values().copied().collect()));
             }
             _ => {}
@@ -61,7 +65,7 @@ fn parts(records: &[Record]) -> Vec<(i64, u32, BTreeSet<u32>)> {
     all
 }
 
-/// The share of the new groups, in percent of theirs and the old ones'.
+/// Returns the share of the new groups, in percent of the old and new groups' weights.
 fn share(split: &Split) -> u32 {
     let of = |name: &str| -> u32 {
         let tuples = split.members.iter().filter(|m| m.id.contains(name));
@@ -71,53 +75,57 @@ fn share(split: &Split) -> u32 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_way_back_in_parts_takes_its_time() {
-    let (theatre, ending) = there_and_back("{}", &mut |_| vec![]).await;
-    assert_eq!(word(&ending), "aborted", "{}", theatre.lines());
-    theatre.assert_original(&[]);
-    let parts = parts(&theatre.records());
-    assert_eq!(parts.iter().map(|(_, percent, _)| *percent).collect::<Vec<_>>(), [50, 100], "{}", theatre.lines());
-    assert_eq!(parts.iter().map(|(_, _, shares)| shares.clone()).collect::<Vec<_>>(), [[75].into(), [50].into()]);
-    assert!((120..135).contains(&parts[0].0) && (240..270).contains(&parts[1].0), "{parts:?}");
+async fn a_rollback_in_stages_waits_between_the_stages() {
+    let (test_run, ending) = raise_then_roll_back("{}", &mut |_| vec![]).await;
+    assert_eq!(ending_name(&ending), "aborted", "{}", test_run.output());
+    test_run.assert_original(&[]);
+    let stages = stages(&test_run.records());
+    assert_eq!(stages.iter().map(|(_, percent, _)| *percent).collect::<Vec<_>>(), [50, 100], "{}", test_run.output());
+    assert_eq!(stages.iter().map(|(_, _, shares)| shares.clone()).collect::<Vec<_>>(), [[75].into(), [50].into()]);
+    assert!((120..135).contains(&stages[0].0) && (240..270).contains(&stages[1].0), "{stages:?}");
 }
 
-/// A process that dies in the middle leaves the parts to the next one, which does not begin anew.
+/// The process dies in the middle; the next process continues with the next stage.
 #[tokio::test(start_paused = true)]
-async fn it_goes_on_where_it_was_left() {
+async fn a_ramp_continues_after_a_crash() {
     let plan = small::many_routes("", "[{bind: {}}, {setWeight: 100}, {pause: {duration: 1h}}]");
-    let mut theatre = Theatre::begin_with(plan, &scenario("{}"), |s| s.orders.until_step = Some(2)).await;
-    assert_eq!(word(&theatre.run().await), "waiting", "{}", theatre.lines());
-    let lbs = theatre.started().load_balancers.clone();
+    let mut test_run = TestRun::begin_with(plan, &scenario("{}"), |s| s.orders.until_step = Some(2)).await;
+    assert_eq!(ending_name(&test_run.run().await), "waiting", "{}", test_run.output());
+    let lbs = test_run.started().load_balancers.clone();
     for life in 0..2 {
-        let (ports, settings) = (theatre.ports.clone(), theatre.settings.clone());
+        let (ports, settings) = (test_run.ports.clone(), test_run.settings.clone());
         let ownership =
-            ownership::acquire_to_restore(&ports, &settings, theatre.plan.marker, &theatre.run, &lbs, true, None).await;
+            ownership::acquire_to_restore(&ports, &settings, test_run.plan.marker, &test_run.run, &lbs, true, None)
+                .await;
         let ownership = ownership.unwrap_or_else(|e| panic!("{e}"));
-        let mut nobody = Nobody;
-        let mut run = RunLoop::open(&theatre.plan, ports, settings, ownership, Interrupt::default(), &mut nobody)
+        let mut subscriber = SilentSubscriber;
+        let mut run = RunLoop::open(&test_run.plan, ports, settings, ownership, Interrupt::default(), &mut subscriber)
             .await
-            .expect("it is taken");
+            .expect("the run should be acquired");
         if life == 0 {
-            run.carry_out(&request()).await.expect("journalled").expect("it begins");
+            run.carry_out(&ramp_request())
+                .await
+                .expect("the request should be journalled")
+                .expect("the rollback should begin");
             tokio::select! {
                 ending = run.drive() => panic!("{ending:?}"),
-                () = theatre.sleep(Duration::from_secs(150)) => {}
+                () = test_run.sleep(Duration::from_secs(150)) => {}
             }
             run.release().await;
             continue;
         }
-        assert_eq!(word(&run.drive().await.expect("it ends")), "aborted");
+        assert_eq!(ending_name(&run.drive().await.expect("the rollback should end")), "aborted");
     }
-    theatre.assert_original(&[]);
-    let records = theatre.ledger.records().clone();
-    assert_eq!(parts(&records).iter().map(|(_, percent, _)| *percent).collect::<Vec<_>>(), [50, 100]);
+    test_run.assert_original(&[]);
+    let records = test_run.test_store.records().clone();
+    assert_eq!(stages(&records).iter().map(|(_, percent, _)| *percent).collect::<Vec<_>>(), [50, 100]);
 }
 
 /// A second `rollback`, without stages, ends the waiting.
 #[tokio::test(start_paused = true)]
-async fn a_plain_rollback_goes_all_the_way_at_once() {
+async fn a_plain_rollback_skips_the_remaining_stages() {
     let mut asked = false;
-    let mut impatient = |state: &State| {
+    let mut second_request = |state: &State| {
         let second = state.rollback.as_ref().and_then(|r| r.unfinished_stage()).is_some_and(|part| part.percent == 50);
         if !second || std::mem::replace(&mut asked, true) {
             vec![]
@@ -125,47 +133,49 @@ async fn a_plain_rollback_goes_all_the_way_at_once() {
             vec![Request::Rollback { by: "bob@lab".into(), force: false }]
         }
     };
-    let (theatre, ending) = there_and_back("{}", &mut impatient).await;
-    assert_eq!(word(&ending), "aborted", "{}", theatre.lines());
-    theatre.assert_original(&[]);
-    let records = theatre.records();
-    let at = |wanted: fn(&Event) -> bool| records.iter().find(|r| wanted(&r.event)).expect("it happened").time;
+    let (test_run, ending) = raise_then_roll_back("{}", &mut second_request).await;
+    assert_eq!(ending_name(&ending), "aborted", "{}", test_run.output());
+    test_run.assert_original(&[]);
+    let records = test_run.records();
+    let at = |wanted: fn(&Event) -> bool| {
+        records.iter().find(|r| wanted(&r.event)).expect("the journal should have such a record").time
+    };
     let (asked, over) =
         (at(|e| matches!(e, Event::RollbackStarted { .. })), at(|e| matches!(e, Event::Finished { .. })));
-    assert!(over.duration_since(asked).as_secs() < 30, "{}", theatre.lines());
+    assert!(over.duration_since(asked).as_secs() < 30, "{}", test_run.output());
 }
 
-/// The old cluster was scaled down: a quarter of the traffic comes back, and no more until it has grown.
+/// The old cluster was scaled down: half of the traffic returns only after the old cluster has scaled up.
 #[tokio::test(start_paused = true)]
-async fn a_part_waits_until_the_old_side_can_take_it() {
+async fn a_stage_waits_until_the_old_cluster_has_enough_targets() {
     let spec = "{clusters: [{name: from, workload: {replicas: 10}}, {name: to, workload: {replicas: 10}}], faults: [\
         {at: {share: {cluster: to, atLeast: 100}, after: 20s}, scale: {cluster: from, replicas: 3}}, \
         {at: {share: {cluster: to, atLeast: 100}, after: 10m}, scale: {cluster: from, replicas: 10}}]}";
-    let (theatre, ending) = there_and_back(spec, &mut |_| vec![]).await;
-    assert_eq!(word(&ending), "aborted", "{}", theatre.lines());
-    theatre.assert_original(&[]);
-    let records = theatre.records();
-    let parts = parts(&records);
-    assert!(parts[0].0 > 480, "{parts:?}");
+    let (test_run, ending) = raise_then_roll_back(spec, &mut |_| vec![]).await;
+    assert_eq!(ending_name(&ending), "aborted", "{}", test_run.output());
+    test_run.assert_original(&[]);
+    let records = test_run.records();
+    let stages = stages(&records);
+    assert!(stages[0].0 > 480, "{stages:?}");
     let why = |r: &Record| matches!(&r.event, Event::Waiting { waits } if waits.iter().any(|w| w.reason == WaitReason::Ramp && w.message.contains("3 healthy targets; 50 % of the traffic needs at least 4")));
-    assert!(records.iter().any(why), "{}", theatre.lines());
+    assert!(records.iter().any(why), "{}", test_run.output());
 }
 
-/// Nothing is gained by leaving traffic where nobody answers.
+/// The new cluster has no healthy target: the remaining stages are skipped.
 #[tokio::test(start_paused = true)]
-async fn a_dead_new_side_ends_the_parts() {
+async fn a_dead_new_cluster_skips_the_remaining_stages() {
     let spec = "{faults: [{at: {share: {cluster: to, atLeast: 100}, after: 150s}, kill: {cluster: to}}]}";
-    let (theatre, ending) = there_and_back(spec, &mut |_| vec![]).await;
-    assert_eq!(word(&ending), "aborted", "{}", theatre.lines());
-    theatre.assert_original(&[]);
-    let early = theatre
+    let (test_run, ending) = raise_then_roll_back(spec, &mut |_| vec![]).await;
+    assert_eq!(ending_name(&ending), "aborted", "{}", test_run.output());
+    test_run.assert_original(&[]);
+    let early = test_run
         .records()
         .into_iter()
         .find_map(|r| if let Event::Ramped { percent, early } = r.event { Some((percent, early)) } else { None });
-    let (percent, early) = early.expect("it goes on");
+    let (percent, early) = early.expect("a stage should begin");
     assert!(
         percent == 100 && early.is_some_and(|why| why.contains("shop-b has no healthy target")),
         "{}",
-        theatre.lines()
+        test_run.output()
     );
 }

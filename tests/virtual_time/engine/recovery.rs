@@ -1,4 +1,4 @@
-//! A crash at every record of a journal, before anything follows it or in the middle of its line; then `resume`, or
+//! A crash at every record of a journal, right after the record or in the middle of its line; then `resume`, or
 //! `rollback`.
 
 use std::time::Duration;
@@ -7,46 +7,46 @@ use cutover::port::store::Request;
 
 use super::small;
 use super::store::Death;
-use super::theatre::{Life, Theatre, scenario, word};
+use super::test_run::{ProcessEnd, TestRun, scenario, word};
 
-/// Dies there, is away for a while, and comes back; returns the ending, or nothing where the run was over before it
-/// could die there.
-async fn dies(seq: u64, death: Death, back: Option<Request>) -> Option<&'static str> {
-    let mut theatre = Theatre::begin(small::two_routes(), &scenario("{}")).await;
-    theatre.ledger.dies_at(Some((seq, death)));
-    let life = theatre.live().await;
-    theatre.ledger.dies_at(None);
-    if life != Life::Killed {
-        theatre.stage.stop().await;
+/// Crashes at a record, and continues the run after a while. Returns the ending, or `None` if the run ended before it
+/// could crash there.
+async fn crashes_at(seq: u64, death: Death, back: Option<Request>) -> Option<&'static str> {
+    let mut test_run = TestRun::begin(small::two_routes(), &scenario("{}")).await;
+    test_run.test_store.dies_at(Some((seq, death)));
+    let life = test_run.run_process().await;
+    test_run.test_store.dies_at(None);
+    if life != ProcessEnd::Killed {
+        test_run.lab.stop().await;
         return None;
     }
-    theatre.sleep(Duration::from_secs(20)).await;
+    test_run.sleep(Duration::from_secs(20)).await;
     let back_asked = back.is_some();
     if let Some(request) = back {
-        theatre.ask(request);
+        test_run.send_request(request);
     }
-    let ending = word(&theatre.run().await);
-    let text = format!("{death:?} at record {seq}: {:#?}", theatre.lines());
+    let ending = ending_name(&test_run.run().await);
+    let text = format!("{death:?} at record {seq}: {:#?}", test_run.output());
     match ending {
-        "completed" if !back_asked => theatre.assert_shares(100, &[]),
-        "aborted" if back_asked => theatre.assert_original(&[]),
+        "completed" if !back_asked => test_run.assert_shares(100, &[]),
+        "aborted" if back_asked => test_run.assert_original(&[]),
         other => panic!("{other}: {text}"),
     }
-    // As the journal says it, so it is: nothing more would be written.
-    let writes = theatre.witness.writes.lock().expect("a lock").len();
-    assert!(theatre.run().await == theatre.run().await, "{text}");
-    assert_eq!(theatre.witness.writes.lock().expect("a lock").len(), writes, "{text}");
-    theatre.stage.stop().await;
+    // The run has ended as the journal says: another process writes nothing.
+    let writes = test_run.write_checker.writes.lock().expect("no thread should have panicked").len();
+    assert!(test_run.run().await == test_run.run().await, "{text}");
+    assert_eq!(test_run.write_checker.writes.lock().expect("no thread should have panicked").len(), writes, "{text}");
+    test_run.lab.stop().await;
     Some(ending)
 }
 
-/// Dies at every record after those of the beginning (`started`, `kept`), until the run outlives it.
-async fn at_every_record(death: Death, back: impl Fn() -> Option<Request>) {
+/// Crashes at every record after those of the start (`started`, `kept`), until the run ends without a crash.
+async fn crash_at_every_record(death: Death, back: impl Fn() -> Option<Request>) {
     let mut seq = 3;
-    while dies(seq, death, back()).await.is_some() {
+    while crashes_at(seq, death, back()).await.is_some() {
         seq += 1;
     }
-    assert!(seq > 20, "the run has {seq} records");
+    assert!(seq > 20, "the run should have more than 20 records, but it has {seq}");
 }
 
 fn rollback() -> Request {
@@ -54,21 +54,21 @@ fn rollback() -> Request {
 }
 
 #[tokio::test(start_paused = true)]
-async fn killed_after_any_record_it_resumes_to_the_goal() {
-    at_every_record(Death::After, || None).await;
+async fn a_run_killed_after_any_record_resumes_to_the_goal() {
+    crash_at_every_record(Death::After, || None).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn killed_in_any_record_it_resumes_to_the_goal() {
-    at_every_record(Death::Torn, || None).await;
+async fn a_run_killed_in_any_record_resumes_to_the_goal() {
+    crash_at_every_record(Death::Torn, || None).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn killed_after_any_record_it_rolls_back_to_the_start() {
-    at_every_record(Death::After, || Some(rollback())).await;
+async fn a_run_killed_after_any_record_rolls_back() {
+    crash_at_every_record(Death::After, || Some(rollback())).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn killed_in_any_record_it_rolls_back_to_the_start() {
-    at_every_record(Death::Torn, || Some(rollback())).await;
+async fn a_run_killed_in_any_record_rolls_back() {
+    crash_at_every_record(Death::Torn, || Some(rollback())).await;
 }

@@ -1,26 +1,26 @@
-//! Small plans: a listener's few actions, one binding, short bakes.
+//! Small plans: the few actions of a listener, one binding, short bakes.
 
 use cutover::plan::model::Plan;
 
-use super::theatre::plan_of;
+use super::test_run::plan_of;
 
-/// Two rules, half of the traffic, then all of it; seconds instead of minutes. `more` goes under `strategy`.
+/// Returns a plan with two rules that moves half of the traffic, then all of it, in seconds instead of minutes.
 pub fn two_routes() -> Plan {
     with("listeners: [443]", "rules: [{priority: 10}, {priority: 11}]", "", SHORT)
 }
 
-/// Every action of two listeners.
+/// Returns a plan for every action of two listeners. `strategy` is added under `strategy`.
 pub fn many_routes(strategy: &str, steps: &str) -> Plan {
     with("listeners: [80, 443]", "", strategy, steps)
 }
 
-/// Two rules under metric gates: `gates` goes under `gates`, `more` under `strategy`.
+/// Returns a plan with two rules and metric gates: `gates` is added under `gates`, `more` under `strategy`.
 pub fn gated(gates: &str, more: &str, steps: &str) -> Plan {
     let rules = "rules: [{priority: 10}, {priority: 11}]";
     with_gates(gates, "listeners: [443]", rules, more, steps)
 }
 
-/// Bind, half, 30 s, all, 30 s.
+/// Steps: bind, 50 %, 30 s, 100 %, 30 s.
 pub const SHORT: &str =
     "[{bind: {}}, {setWeight: 50, name: half}, {pause: {duration: 30s}}, {setWeight: 100}, {pause: {duration: 30s}}]";
 

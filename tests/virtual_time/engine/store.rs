@@ -1,4 +1,4 @@
-//! A store whose process can be made to die at a record: before it, after it, or in the middle of its line.
+//! A store that crashes its process at a chosen record: right after the record, or in the middle of its line.
 
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,51 +9,51 @@ use cutover::domain::run::event::{Event, Record};
 use cutover::port::store::{Heartbeat, LockError, LockGuard, LockOwner, Request, RunSummary, Store, StoreError};
 use jiff::Timestamp;
 
-/// The panic that stands for the death of the process.
+/// The panic that represents the death of the process.
 pub struct Crash;
 
-/// How it dies at a record.
+/// How the process dies at a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Death {
-    /// The record is durable, and nothing happened after it.
+    /// The record is complete, and nothing happened after it.
     After,
-    /// Half of its line is durable; all that came before it has happened.
+    /// Half of the record's line is written; everything before it has happened.
     Torn,
 }
 
-/// Which events are a process's last.
-type Deadly = fn(&Event) -> bool;
+/// Selects the event after which the process dies.
+type EventFilter = fn(&Event) -> bool;
 
-/// The store in memory, with every record at hand.
+/// A store in memory that gives access to all its records.
 #[derive(Clone, Default)]
-pub struct Ledger {
+pub struct CrashingStore {
     pub memory: MemoryStore,
     records: Arc<Mutex<Vec<Record>>>,
     /// Break-glass scripts, each with the number of records when it was written.
     pub scripts: Arc<Mutex<Vec<(usize, String)>>>,
     death: Arc<Mutex<Option<(u64, Death)>>>,
-    deadly: Arc<Mutex<Option<Deadly>>>,
+    fatal_event: Arc<Mutex<Option<EventFilter>>>,
 }
 
-impl Ledger {
-    /// The process dies at the record with this number; `None`: it lives.
+impl CrashingStore {
+    /// Sets the number of the record at which the process dies; `None`: never.
     pub fn dies_at(&self, death: Option<(u64, Death)>) {
         *self.death.lock().unwrap_or_else(PoisonError::into_inner) = death;
     }
 
-    /// The process dies right after the first record with such an event; `None`: it lives.
-    pub fn dies_on(&self, deadly: Option<Deadly>) {
-        *self.deadly.lock().unwrap_or_else(PoisonError::into_inner) = deadly;
+    /// Sets the event after whose first record the process dies; `None`: never.
+    pub fn dies_on(&self, fatal_event: Option<EventFilter>) {
+        *self.fatal_event.lock().unwrap_or_else(PoisonError::into_inner) = fatal_event;
     }
 
-    /// The records so far.
+    /// Returns the records so far.
     pub fn records(&self) -> MutexGuard<'_, Vec<Record>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
-impl Store for Ledger {
+impl Store for CrashingStore {
     async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
         let before = self.memory.journal(run).len();
         let record = self.memory.append(run, time, event).await?;
@@ -66,8 +66,8 @@ impl Store for Ledger {
             resume_unwind(Box::new(Crash));
         }
         self.records().push(record.clone());
-        let deadly = *self.deadly.lock().unwrap_or_else(PoisonError::into_inner);
-        if death.is_some() || deadly.is_some_and(|fits| fits(event)) {
+        let fatal_event = *self.fatal_event.lock().unwrap_or_else(PoisonError::into_inner);
+        if death.is_some() || fatal_event.is_some_and(|fits| fits(event)) {
             resume_unwind(Box::new(Crash));
         }
         Ok(record)

@@ -1,4 +1,4 @@
-//! A run as every view shows it: none of them may fail, whatever is in the journal.
+//! Shows a run in every view: no view may fail, whatever the journal contains.
 
 use cutover::app::find;
 use cutover::app::view::RunView;
@@ -11,20 +11,19 @@ use cutover::plan::model::Plan;
 use cutover::port::store::Store;
 use jiff::Timestamp;
 
-use super::theatre::Theatre;
+use super::test_run::TestRun;
 
-impl Theatre {
-    /// Lists the run, shows its status and its story, and reports it.
-    pub async fn shown(&self) -> String {
+impl TestRun {
+    /// Lists the run, shows its status and events, and reports it. Returns all outputs.
+    pub async fn check_views(&self) -> String {
         views(&*self.ports.store, &self.run, &self.plan.name, self.ports.clock.now()).await
     }
 }
 
-/// The only run of a store in the list, as status, as story and as report; it is found by its id and by its plan's
-/// name.
+/// Checks all views of the only run of a store, found by its id and by its plan's name. Returns the outputs.
 pub async fn views(store: &dyn Store, run: &str, plan: &str, now: Timestamp) -> String {
     let style = Style::plain();
-    let runs = store.runs().await.expect("a list");
+    let runs = store.runs().await.expect("the runs should be readable");
     assert_eq!(runs.len(), 1);
     assert_eq!(runs[0].damaged, None);
     let list = history::list(&runs, &style);
@@ -32,7 +31,7 @@ pub async fn views(store: &dyn Store, run: &str, plan: &str, now: Timestamp) -> 
     let by_id = find::run(store, Some(run), false).await.unwrap_or_else(|e| panic!("{e}"));
     let by_name = find::run(store, Some(plan), false).await.unwrap_or_else(|e| panic!("{e}"));
     assert_eq!((by_id.run.id.as_str(), &by_id.plan), (by_name.run.id.as_str(), &by_name.plan));
-    let state = State::fold(&by_id.records).expect("legal").expect("a state");
+    let state = State::fold(&by_id.records).expect("the records should be valid").expect("the run should have a state");
     let status = status::text(&view(&by_id.plan, &state, now), &style);
     let unknown = newer::unknown_parts(&by_id.plan, &state).filter(|_| state.finished.is_none());
     assert!(unknown.is_none_or(|what| status.contains(what.split(';').next().unwrap_or_default())), "{status}");
@@ -43,7 +42,7 @@ pub async fn views(store: &dyn Store, run: &str, plan: &str, now: Timestamp) -> 
     [list, status, history::run_events(&by_id.records, &style), markdown].join("\n")
 }
 
-/// A run that nothing drives, as `status` sees it.
+/// Returns the view of `status` on a run that no process drives.
 pub fn view(plan: &Plan, state: &State, now: Timestamp) -> RunView {
     RunView::of(plan, state, None, &[], now)
 }

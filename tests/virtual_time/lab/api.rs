@@ -1,16 +1,16 @@
-//! The lab's ELBv2 API: accepted and refused calls, stored values, throttling.
+//! The ELBv2 API of the lab: accepted and refused calls, stored values, throttling.
 
-use super::common::{all, at, elb, groups, modify, routes, send, world};
+use super::common::{at, elb_call, groups, modify, routes, send_requests, world, xml_texts};
 
 #[test]
 fn the_reference_case_has_36_actions_over_three_groups() {
     let mut world = world("{}");
     let routes = routes(&mut world, at(0));
     assert_eq!(routes.len(), 36);
-    let (_, xml) = elb(&mut world, &format!("Action=DescribeRules&RuleArns.member.1={}", routes[1].0), at(0));
-    assert_eq!(all(&xml, "Weight"), ["100", "0", "0"]);
+    let (_, xml) = elb_call(&mut world, &format!("Action=DescribeRules&RuleArns.member.1={}", routes[1].0), at(0));
+    assert_eq!(xml_texts(&xml, "Weight"), ["100", "0", "0"]);
     assert!(xml.contains("<member>/api_internal*</member>"), "{xml}");
-    assert_eq!(send(&mut world, 360, at(1)), [360, 0, 0]);
+    assert_eq!(send_requests(&mut world, 360, at(1)), [360, 0, 0]);
 }
 
 #[test]
@@ -19,10 +19,10 @@ fn modifies_are_throttled_after_twenty_and_recover_at_three_a_second() {
     let [a, b, other] = groups(&mut world, at(0));
     let route = routes(&mut world, at(0)).remove(1);
     let form = modify(&route, &[(&a, 100), (&b, 0), (&other, 0)], "");
-    let mut burst = |now| (0..40).filter(|_| elb(&mut world, &form, now).0 == 200).count();
+    let mut burst = |now| (0..40).filter(|_| elb_call(&mut world, &form, now).0 == 200).count();
     assert_eq!(burst(at(10)), 20);
     assert_eq!(burst(at(12)), 6);
-    let (status, xml) = elb(&mut world, &form, at(12));
+    let (status, xml) = elb_call(&mut world, &form, at(12));
     assert!(status == 400 && xml.contains("<Code>Throttling</Code>"), "{xml}");
 }
 
@@ -47,19 +47,19 @@ fn actions_that_elbv2_refuses_are_refused_with_its_codes() {
         (modify(&(rule.0.replace("rule", "rules"), false), &[(&a, 1), (&b, 0)], ""), "RuleNotFound"),
         (modify(rule, &[(&a, 1), (&b, 0)], "&Actions.member.2.Type=fixed-response"), "ValidationError"),
     ] {
-        let (status, xml) = elb(&mut world, &form, at(1));
-        assert!(status == 400 && all(&xml, "Code") == [code], "{form}\n{xml}");
+        let (status, xml) = elb_call(&mut world, &form, at(1));
+        assert!(status == 400 && xml_texts(&xml, "Code") == [code], "{form}\n{xml}");
     }
-    let (_, xml) = elb(&mut world, &format!("Action=DescribeRules&ListenerArn={}", routes[0].0), at(1));
-    let default = all(&xml, "RuleArn").pop().expect("the default rule comes last");
-    let (_, xml) = elb(&mut world, &modify(&(default, false), &[(&a, 1), (&b, 0)], ""), at(1));
-    assert_eq!(all(&xml, "Code"), ["OperationNotPermitted"]);
-    let (_, xml) = elb(&mut world, &format!("Action=DescribeRules&RuleArns.member.1={}", rule.0), at(1));
-    assert_eq!(all(&xml, "TargetGroupArn"), [a, b, other], "nothing was changed");
+    let (_, xml) = elb_call(&mut world, &format!("Action=DescribeRules&ListenerArn={}", routes[0].0), at(1));
+    let default = xml_texts(&xml, "RuleArn").pop().expect("a listener should have a default rule");
+    let (_, xml) = elb_call(&mut world, &modify(&(default, false), &[(&a, 1), (&b, 0)], ""), at(1));
+    assert_eq!(xml_texts(&xml, "Code"), ["OperationNotPermitted"]);
+    let (_, xml) = elb_call(&mut world, &format!("Action=DescribeRules&RuleArns.member.1={}", rule.0), at(1));
+    assert_eq!(xml_texts(&xml, "TargetGroupArn"), [a, b, other], "refused calls must change nothing");
 }
 
 #[test]
-fn what_the_lab_does_not_know_is_kept_and_a_secret_is_never_given_back() {
+fn unknown_fields_are_stored_and_client_secrets_are_never_returned() {
     let mut world = world("{}");
     let [a, b, _] = groups(&mut world, at(0));
     let route = routes(&mut world, at(0)).remove(20);
@@ -67,11 +67,14 @@ fn what_the_lab_does_not_know_is_kept_and_a_secret_is_never_given_back() {
     let two = "&PREFIX.Order=2&PREFIX.QuantumConfig.Spin=up&Actions.member.2.Type=authenticate-oidc&Actions.member.2.Order=1\
                &Actions.member.2.AuthenticateOidcConfig.ClientId=me&Actions.member.2.AuthenticateOidcConfig.";
     let (status, xml) =
-        elb(&mut world, &modify(&route, &[(&a, 1), (&b, 0)], &format!("{two}ClientSecret=hush")), at(1));
+        elb_call(&mut world, &modify(&route, &[(&a, 1), (&b, 0)], &format!("{two}ClientSecret=hush")), at(1));
     assert_eq!(status, 200, "{xml}");
-    let (status, xml) =
-        elb(&mut world, &modify(&route, &[(&a, 2), (&b, 1)], &format!("{two}UseExistingClientSecret=true")), at(2));
+    let (status, xml) = elb_call(
+        &mut world,
+        &modify(&route, &[(&a, 2), (&b, 1)], &format!("{two}UseExistingClientSecret=true")),
+        at(2),
+    );
     assert!(status == 200 && xml.contains("<QuantumConfig><Spin>up</Spin></QuantumConfig>"), "{xml}");
     assert!(xml.contains("<ClientId>me</ClientId>") && !xml.contains("hush") && !xml.contains("Secret"), "{xml}");
-    assert_eq!(all(&xml, "Order"), ["1", "2"]);
+    assert_eq!(xml_texts(&xml, "Order"), ["1", "2"]);
 }

@@ -1,4 +1,5 @@
-//! The lab's world in virtual time, by its own calls: it behaves as the load balancers and clusters that it stands for.
+//! Tests of the simulated AWS and clusters in virtual time, by direct calls: they must behave as real load balancers
+//! and clusters.
 
 mod api;
 mod clusters;

@@ -1,4 +1,4 @@
-//! The world is made from the plan: whatever plan, its names lead to what it expects to find.
+//! The lab is built from the plan: for any plan, the names in the plan must lead to existing resources.
 
 use std::collections::BTreeSet;
 
@@ -6,14 +6,14 @@ use cutover::lab::model::{ClientRequest, RoutingOutcome, World};
 use cutover::lab::scenario::Scenario;
 use cutover::plan::{self, model::Plan};
 
-use super::common::{START, all, at, elb};
+use super::common::{START, at, elb_call, xml_texts};
 
 fn world(plan: &Plan) -> World {
-    World::new(plan, &Scenario::default(), 3, START).expect("a world")
+    World::new(plan, &Scenario::default(), 3, START).expect("the lab should accept the plan")
 }
 
-/// Asks for every route once; the routes that were reached.
-fn reach(world: &mut World) -> BTreeSet<String> {
+/// Sends one request to every route; returns the routes that the requests reached.
+fn reached_routes(world: &mut World) -> BTreeSet<String> {
     let places = world.sample_requests();
     let mut seen = BTreeSet::new();
     for (load_balancer, port, host, path) in &places {
@@ -21,26 +21,28 @@ fn reach(world: &mut World) -> BTreeSet<String> {
         assert!(matches!(pick.outcome, RoutingOutcome::Target { .. }), "{port} {path}: {:?}", pick.outcome);
         seen.insert(pick.route.to_string());
     }
-    assert_eq!(seen.len(), places.len(), "each place leads to a route of its own");
+    assert_eq!(seen.len(), places.len(), "each sample request must reach a different route");
     seen
 }
 
 #[test]
-fn every_plan_of_ours_has_a_world_in_which_each_route_serves() {
+fn every_route_of_every_plan_in_the_repository_is_served() {
     let mut count = 0;
-    for entry in std::fs::read_dir("plans").expect("the folder") {
-        let path = entry.expect("an entry").path();
+    for entry in std::fs::read_dir("plans").expect("the folder plans should be readable") {
+        let path = entry.expect("the entry should be readable").path();
         if path.extension().is_none_or(|extension| extension != "yaml") {
             continue;
         }
-        let plan = plan::lint(&path.display().to_string(), &std::fs::read(&path).expect("a file")).expect("a plan");
+        let plan =
+            plan::lint(&path.display().to_string(), &std::fs::read(&path).expect("the plan file should be readable"))
+                .expect("the plan should pass the lint");
         let entries = plan.workloads.iter().flat_map(|w| &w.routes);
         let least: usize = entries.map(|r| r.expect.unwrap_or(1)).sum();
-        let reached = reach(&mut world(&plan)).len();
+        let reached = reached_routes(&mut world(&plan)).len();
         assert!(reached >= least, "{}: {reached}", path.display());
         count += 1;
     }
-    assert!(count >= 4, "{count}");
+    assert!(count >= 4, "the folder plans should have at least 4 plans, but has {count}");
 }
 
 #[test]
@@ -77,13 +79,13 @@ spec:
     );
     let plan = plan::lint("shop.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{}", plan::render(&e, false)));
     let mut world = world(&plan);
-    let reached = reach(&mut world);
+    let reached = reached_routes(&mut world);
     assert!(reached.contains(&rule) && reached.len() > 3, "{reached:?}");
-    let (status, xml) = elb(&mut world, &format!("Action=DescribeTargetGroups&LoadBalancerArn={balancer}"), at(1));
+    let (status, xml) = elb_call(&mut world, &format!("Action=DescribeTargetGroups&LoadBalancerArn={balancer}"), at(1));
     assert_eq!(status, 200, "{xml}");
-    let groups = all(&xml, "TargetGroupArn");
+    let groups = xml_texts(&xml, "TargetGroupArn");
     let tagged = groups.iter().filter(|arn| {
-        let (_, xml) = elb(&mut world, &format!("Action=DescribeTags&ResourceArns.member.1={arn}"), at(1));
+        let (_, xml) = elb_call(&mut world, &format!("Action=DescribeTags&ResourceArns.member.1={arn}"), at(1));
         xml.contains("<Key>app</Key><Value>cart</Value>") && xml.contains("<Key>cluster</Key><Value>old</Value>")
     });
     assert_eq!(tagged.count(), 1);

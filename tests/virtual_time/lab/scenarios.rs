@@ -1,4 +1,4 @@
-//! Scenario files: every example loads and makes a world; wrong ones are refused with a place.
+//! Scenario files: every example loads and builds a lab; wrong scenarios are refused with their position.
 
 use std::fs;
 
@@ -10,29 +10,29 @@ const HEAD: &str = "apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: 
 
 #[test]
 fn every_example_loads_runs_and_fits_the_schema() {
-    let schema = serde_json::to_value(Scenario::schema()).expect("a schema");
-    let validator = jsonschema::validator_for(&schema).expect("a valid schema");
+    let schema = serde_json::to_value(Scenario::schema()).expect("the schema should convert to JSON");
+    let validator = jsonschema::validator_for(&schema).expect("the schema should be valid");
     let mut count = 0;
-    for entry in fs::read_dir("examples/scenarios").expect("the folder") {
-        let path = entry.expect("an entry").path();
-        let text = fs::read_to_string(&path).expect("a file");
+    for entry in fs::read_dir("examples/scenarios").expect("the folder examples/scenarios should be readable") {
+        let path = entry.expect("the entry should be readable").path();
+        let text = fs::read_to_string(&path).expect("the scenario file should be readable");
         assert!(text.starts_with("# What you learn:"), "{}", path.display());
         let scenario = Scenario::parse(&path.display().to_string(), &text).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(path.file_stem().and_then(|s| s.to_str()), Some(scenario.metadata.name.as_str()));
         let mut world = World::new(&plan(), &scenario, 1, START).unwrap_or_else(|e| panic!("{e}"));
         world.advance(at(3600));
         assert!(world.pods().iter().any(|p| p.alive), "{}", path.display());
-        let plain: serde_json::Value = serde_yaml::from_str(&text).expect("YAML");
+        let plain: serde_json::Value = serde_yaml::from_str(&text).expect("the scenario should be YAML");
         let errors: Vec<String> =
             validator.iter_errors(&plain).map(|e| format!("{}: {e}", e.instance_path())).collect();
         assert!(errors.is_empty(), "{}: {errors:?}", path.display());
         count += 1;
     }
-    assert!(count >= 10, "{count}");
+    assert!(count >= 10, "the folder examples/scenarios should have at least 10 scenarios, but has {count}");
 }
 
 #[test]
-fn wrong_scenarios_are_refused_with_a_place() {
+fn wrong_scenarios_are_refused_with_their_position() {
     for (spec, expected) in [
         ("spec: {faults: [{at: {time: 10}, kill: {cluster: b}}]}", "x.yaml:4:"),
         ("spec:\n  fautls: []", "x.yaml:5:3"),
@@ -50,7 +50,7 @@ fn wrong_scenarios_are_refused_with_a_place() {
 }
 
 #[test]
-fn a_scenario_that_names_what_the_plan_does_not_have_is_refused() {
+fn a_scenario_with_names_that_are_not_in_the_plan_is_refused() {
     for (spec, expected) in [
         (
             "spec: {faults: [{at: {time: 1m}, kill: {cluster: c}}]}",
@@ -62,7 +62,7 @@ fn a_scenario_that_names_what_the_plan_does_not_have_is_refused() {
             "the plan has no workload `nobody`; it has webapp",
         ),
     ] {
-        let scenario = Scenario::parse("x.yaml", &format!("{HEAD}{spec}\n")).expect("it parses");
+        let scenario = Scenario::parse("x.yaml", &format!("{HEAD}{spec}\n")).expect("the scenario should parse");
         let error = World::new(&plan(), &scenario, 1, START).expect_err(spec).to_string();
         assert!(error.contains(expected), "{spec}: {error}");
     }

@@ -1,4 +1,4 @@
-//! The real SDK on the lab's wire, in process: what it reads is what is there.
+//! The real AWS SDK with the simulated AWS, in process: the SDK must read what the lab contains.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +21,7 @@ use http_body_util::BodyExt;
 
 use super::common::{at, world};
 
-/// A transport whose other end is a world at a fixed time.
+/// An in-process HTTP transport of the SDK to a lab at a fixed time.
 #[derive(Clone)]
 struct Wire(Arc<Mutex<World>>);
 
@@ -37,7 +37,10 @@ impl HttpConnector for Wire {
         HttpConnectorFuture::new(async move {
             let (head, body) = request.try_into_http1x().map_err(|e| ConnectorError::user(e.into()))?.into_parts();
             let body = body.collect().await.map_err(ConnectorError::io)?.to_bytes();
-            let answer = world.lock().expect("a lock").aws(&http::Request::from_parts(head, body), at(60));
+            let answer = world
+                .lock()
+                .expect("no thread should have panicked")
+                .aws(&http::Request::from_parts(head, body), at(60));
             HttpResponse::try_from(answer.response.map(SdkBody::from)).map_err(|e| ConnectorError::user(e.into()))
         })
     }
@@ -69,12 +72,12 @@ async fn the_sdk_reads_pages_and_writes_the_reference_case() {
         (balancer.r#type().map(LoadBalancerTypeEnum::as_str), balancer.availability_zones().len()),
         (Some("application"), 2)
     );
-    let arn = balancer.load_balancer_arn().expect("an ARN");
+    let arn = balancer.load_balancer_arn().expect("a load balancer should have an ARN");
     let listeners = client.describe_listeners().load_balancer_arn(arn).send().await.expect("an answer");
     assert_eq!(listeners.listeners().iter().filter_map(Listener::port).collect::<Vec<_>>(), [80, 443]);
-    let https = listeners.listeners()[1].listener_arn().expect("an ARN");
+    let https = listeners.listeners()[1].listener_arn().expect("a listener should have an ARN");
     let pages = client.describe_rules().listener_arn(https).page_size(5).into_paginator().items().send();
-    let rules = pages.collect::<Result<Vec<_>, _>>().await.expect("pages");
+    let rules = pages.collect::<Result<Vec<_>, _>>().await.expect("all pages should be readable");
     assert_eq!((rules.len(), rules[17].priority(), rules[17].is_default()), (18, Some("default"), Some(true)));
     assert_eq!(rules[0].conditions()[0].path_pattern_config().map(|c| c.values().len()), Some(5));
 
@@ -84,8 +87,8 @@ async fn the_sdk_reads_pages_and_writes_the_reference_case() {
         .map(|(t, w)| TargetGroupTuple::builder().set_target_group_arn(t.target_group_arn.clone()).weight(w).build());
     let forward = ForwardActionConfig::builder().set_target_groups(Some(groups.collect())).build();
     let action = Action::builder().r#type(ActionTypeEnum::Forward).forward_config(forward).build();
-    let rule = rules[0].rule_arn().expect("an ARN");
-    let written = client.modify_rule().rule_arn(rule).actions(action).send().await.expect("a write");
+    let rule = rules[0].rule_arn().expect("a rule should have an ARN");
+    let written = client.modify_rule().rule_arn(rule).actions(action).send().await.expect("the rule should be written");
     let read = written.rules()[0].actions()[0].forward_config().expect("it forwards");
     assert_eq!(
         read.target_groups().iter().map(TargetGroupTuple::weight).collect::<Vec<_>>(),
@@ -100,7 +103,7 @@ async fn the_sdk_reads_health_tags_attributes_and_refusals() {
     let client = client(&world);
     let groups = client.describe_target_groups().names("alpha-webapp-a").send().await.expect("an answer");
     let group = &groups.target_groups()[0];
-    let arn = group.target_group_arn().expect("an ARN");
+    let arn = group.target_group_arn().expect("a target group should have an ARN");
     assert_eq!((group.health_check_interval_seconds(), group.load_balancer_arns().len()), (Some(10), 1));
     let health = client.describe_target_health().target_group_arn(arn).send().await.expect("an answer");
     let states = health
@@ -118,7 +121,7 @@ async fn the_sdk_reads_health_tags_attributes_and_refusals() {
         .rule_arns("arn:aws:nothing")
         .send()
         .await
-        .expect_err("no such rule")
+        .expect_err("a missing rule should be an error")
         .into_service_error();
     assert!(error.is_rule_not_found_exception() && error.code() == Some("RuleNotFound"), "{error:?}");
 }

@@ -1,4 +1,4 @@
-//! A pair: one begins a run, the other wants it, or one of his own, or takes it over.
+//! Two operators: the first starts a run; the second resumes the run, takes it over, or starts another run.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -27,45 +27,45 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
-use super::truth::Truth;
-use super::way::{Line, Machine, Road};
+use super::history::TrueHistory;
+use super::machine::{ClusterTransport, LoadBalancerTransport, Machine};
 
 const START: Timestamp = Timestamp::constant(1_767_600_000, 0);
 
-/// Which of the two.
+/// Which of the two operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     First,
     Second,
 }
 
-/// The verb of the second operator.
+/// What the second operator wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
-    /// To go on with the first one's run, once nobody has it.
+enum Goal {
+    /// Resumes the first operator's run, once no process owns the run.
     Resume,
-    /// To put the traffic back, whoever has it.
+    /// Takes the run over and rolls back, whoever owns the run.
     TakeOver,
-    /// A run of his own, once nobody has the load balancer.
+    /// Starts another run, once nobody has the lock of the load balancer.
     Begin,
 }
 
-/// A world with two operators.
+/// A lab with two operators.
 pub struct Pair {
     plan: Plan,
     lab: VirtualLab,
     clock: LabClock,
-    pub truth: Truth,
-    wish: Wish,
-    /// When the second one comes.
+    pub history: TrueHistory,
+    goal: Goal,
+    /// When the second operator begins.
     comes: Duration,
     machines: [Arc<Machine>; 2],
     started: Started,
 }
 
-struct Deaf;
+struct SilentSubscriber;
 
-impl Audience for Deaf {
+impl Audience for SilentSubscriber {
     fn record(&mut self, _: &Record) {}
     fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
@@ -110,8 +110,8 @@ impl Pair {
         let clock = LabClock::new(START, 1.0);
         let world = World::new(&plan, &scenario, seed, START).unwrap_or_else(|e| panic!("{e}"));
         let lab = VirtualLab::start(world, clock.clone());
-        let truth = Truth::default();
-        let wish = [Wish::Resume, Wish::Resume, Wish::TakeOver, Wish::Begin][random.usize(..4)];
+        let history = TrueHistory::default();
+        let goal = [Goal::Resume, Goal::Resume, Goal::TakeOver, Goal::Begin][random.usize(..4)];
         let comes = Duration::from_millis(random.u64(..60_000));
         let machine = |name, random: &mut fastrand::Rng| {
             let mut spans = |most: usize, longest: u64| {
@@ -122,40 +122,51 @@ impl Pair {
                 (0..most).map(&mut span).collect::<Vec<_>>()
             };
             let (stops, cuts) = (spans(1, 90_000), spans(1, 120_000));
-            let strike = random.bool().then(|| (random.u32(..8), Duration::from_millis(random.u64(1_000..120_000))));
+            let stop_at_write =
+                random.bool().then(|| (random.u32(..8), Duration::from_millis(random.u64(1_000..120_000))));
             let random = Mutex::new(fastrand::Rng::with_seed(random.u64(..)));
-            let (stops, strikes) = (Mutex::new(stops), Mutex::new(strike));
+            let (stops, stop_at_write) = (Mutex::new(stops), Mutex::new(stop_at_write));
             Arc::new(Machine {
                 name,
-                truth: truth.clone(),
+                history: history.clone(),
                 clock: clock.clone(),
                 stops,
-                strikes,
+                stop_at_write,
                 cuts,
                 lost: 3,
                 random,
             })
         };
         let machines = [machine("alice@mac", &mut random), machine("bob@pc", &mut random)];
-        let mut pair =
-            Self { plan, lab, clock: clock.clone(), truth: truth.clone(), wish, comes, machines, started: nothing() };
+        let mut pair = Self {
+            plan,
+            lab,
+            clock: clock.clone(),
+            history: history.clone(),
+            goal,
+            comes,
+            machines,
+            started: empty_start(),
+        };
         let ports = pair.ports(Part::First, false).await;
         let prepared = prepare(&pair.plan, &ports, 1).await;
         pair.started = prepared.started_event(&pair.plan, "alice@mac", 1, None).unwrap_or_else(|e| panic!("{e}"));
-        pair.truth.note(clock.now(), format!("{:?} after {comes:?}, marker {:?}", pair.wish, pair.plan.marker));
+        pair.history.note(clock.now(), format!("{:?} after {comes:?}, marker {:?}", pair.goal, pair.plan.marker));
         for machine in &pair.machines {
             let seconds = |spans: &[(Instant, Instant)]| {
                 let second = |at: &Instant| {
-                    clock.now() + jiff::SignedDuration::try_from(at.duration_since(Instant::now())).expect("short")
+                    clock.now()
+                        + jiff::SignedDuration::try_from(at.duration_since(Instant::now()))
+                            .expect("the duration should be short")
                 };
                 spans.iter().map(|(a, b)| format!("{} – {}", second(a), second(b))).collect::<Vec<_>>().join(", ")
             };
-            pair.truth.note(
+            pair.history.note(
                 clock.now(),
                 format!(
                     "{} stops {}; cut {}",
                     machine.name,
-                    seconds(&machine.stops.lock().expect("alone")),
+                    seconds(&machine.stops.lock().expect("no thread should have panicked")),
                     seconds(&machine.cuts)
                 ),
             );
@@ -167,14 +178,16 @@ impl Pair {
         &self.machines[usize::from(part == Part::Second)]
     }
 
-    /// The adapters as a process of this operator makes them; before the play begins, over ways without delay.
+    /// Builds the adapters of a process of this operator. With `real` false (before the test begins), calls have no
+    /// delay.
     async fn ports(&self, part: Part, real: bool) -> Ports {
         let config = aws::config(&self.lab.aws_settings()).await;
         let machine = Arc::clone(self.machine(part));
         let mut balancer = LoadBalancerApi::new(Alb::new(&config));
         let green = self.started.groups.iter().filter(|(_, g)| g.cluster == "b").map(|(arn, _)| arn.clone()).collect();
         if real {
-            balancer.traffic = Arc::new(Road { machine: Arc::clone(&machine), inner: balancer.traffic, green });
+            balancer.traffic =
+                Arc::new(LoadBalancerTransport { machine: Arc::clone(&machine), inner: balancer.traffic, green });
         }
         let mut clusters: BTreeMap<_, Arc<dyn Cluster>> = BTreeMap::new();
         for cluster in &self.plan.clusters {
@@ -183,8 +196,8 @@ impl Pair {
                 Arc::new(K8s::new(kube::Client::new(self.lab.kube_transport(&cluster.name), "default"))),
             );
         }
-        let line = Line { machine, inner: self.lab.kube_transport("a") };
-        let client = kube::Client::new(BoxCloneSyncService::new(line.map_err(|e| e)), "default");
+        let transport = ClusterTransport { machine, inner: self.lab.kube_transport("a") };
+        let client = kube::Client::new(BoxCloneSyncService::new(transport.map_err(|e| e)), "default");
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let store: Arc<dyn Store> = Arc::new(KubernetesStore::new(
             client,
@@ -203,13 +216,13 @@ impl Pair {
         }
     }
 
-    /// One operator's part, to its end.
-    pub async fn play(&self, part: Part) -> Option<Result<Ending, EngineError>> {
+    /// Runs one operator to the end.
+    pub async fn run_operator(&self, part: Part) -> Option<Result<Ending, EngineError>> {
         let machine = self.machine(part);
-        machine.run(self.acts(part)).await
+        machine.run(self.drive_operator(part)).await
     }
 
-    async fn acts(&self, part: Part) -> Option<Result<Ending, EngineError>> {
+    async fn drive_operator(&self, part: Part) -> Option<Result<Ending, EngineError>> {
         let ports = self.ports(part, true).await;
         let machine = self.machine(part);
         let mut settings =
@@ -220,21 +233,21 @@ impl Pair {
             ports.clock.sleep(self.comes).await;
         }
         for _ in 0..20 {
-            match self.hold(part, &ports, &settings).await {
+            match self.acquire(part, &ports, &settings).await {
                 Ok((ownership, request)) => {
-                    self.truth.note(self.clock.now(), format!("{} holds the run", machine.name));
+                    self.history.note(self.clock.now(), format!("{} holds the run", machine.name));
                     let ending = self.drive(ports, settings, ownership, request).await;
-                    self.truth.note(self.clock.now(), format!("{} ends: {ending:?}", machine.name));
+                    self.history.note(self.clock.now(), format!("{} ends: {ending:?}", machine.name));
                     return Some(ending);
                 }
-                Err(error) => self.truth.note(self.clock.now(), format!("{} is refused: {error}", machine.name)),
+                Err(error) => self.history.note(self.clock.now(), format!("{} is refused: {error}", machine.name)),
             }
             ports.clock.sleep(Duration::from_secs(10)).await;
         }
         None
     }
 
-    async fn hold(
+    async fn acquire(
         &self,
         part: Part,
         ports: &Ports,
@@ -242,21 +255,21 @@ impl Pair {
     ) -> Result<(Ownership, Option<Request>), OwnershipError> {
         let lbs = &self.started.load_balancers;
         let back = Request::Rollback { by: "bob@pc".into(), force: false };
-        match (part, self.wish) {
+        match (part, self.goal) {
             (Part::First, _) => {
                 ownership::own_new_run(ports, settings, self.plan.marker, "small-1", self.started.clone())
                     .await
                     .map(|h| (h, None))
             }
-            (_, Wish::Begin) => {
+            (_, Goal::Begin) => {
                 ownership::own_new_run(ports, settings, self.plan.marker, "small-2", self.started.clone())
                     .await
                     .map(|h| (h, None))
             }
-            (_, Wish::Resume) => {
+            (_, Goal::Resume) => {
                 ownership::acquire(ports, settings, self.plan.marker, "small-1", lbs, false).await.map(|h| (h, None))
             }
-            (_, Wish::TakeOver) => {
+            (_, Goal::TakeOver) => {
                 ownership::acquire_to_restore(ports, settings, self.plan.marker, "small-1", lbs, true, None)
                     .await
                     .map(|h| (h, Some(back)))
@@ -271,8 +284,9 @@ impl Pair {
         ownership: Ownership,
         request: Option<Request>,
     ) -> Result<Ending, EngineError> {
-        let mut deaf = Deaf;
-        let mut run = RunLoop::open(&self.plan, ports, settings, ownership, Interrupt::default(), &mut deaf).await?;
+        let mut subscriber = SilentSubscriber;
+        let mut run =
+            RunLoop::open(&self.plan, ports, settings, ownership, Interrupt::default(), &mut subscriber).await?;
         if let Some(request) = request {
             let _ = run.carry_out(&request).await?;
         }
@@ -282,8 +296,8 @@ impl Pair {
     }
 }
 
-/// Until the preflight has said what a run starts from.
-fn nothing() -> Started {
+/// Returns an empty `started` event, which is replaced after the preflight.
+fn empty_start() -> Started {
     let empty = serde_json::json!({"plan": "", "text": "", "hash": "", "owner": "", "from": "", "to": "", "fromStep": 1, "loadBalancers": [], "routes": [], "groups": {}, "clusters": {}, "bindings": []});
-    serde_json::from_value(empty).expect("a start")
+    serde_json::from_value(empty).expect("the JSON should be a `started` event")
 }

@@ -1,5 +1,4 @@
-//! A host, its processes, and their ways to the world: each request to the outside is counted, and one of them may be
-//! the last.
+//! A host, its processes and their transports: each request is counted, and the host may die at one of them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,20 +22,20 @@ use kube::client::Body;
 use tokio::sync::Notify;
 use tower::{BoxError, Service, ServiceExt};
 
-/// A host that dies at its so many-th request.
+/// At which request a host dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kill {
-    /// 0 or 1.
+    /// The number of the host, 0 or 1.
     pub host: usize,
-    /// From 1.
+    /// The number of the request, from 1.
     pub call: u64,
-    /// Whether the request leaves it; its answer never comes.
+    /// Whether the request is sent before the host dies.
     pub sent: bool,
 }
 
 impl Kill {
-    /// `b:1234:sent`, or anything else: nobody is killed.
-    pub fn read(text: &str) -> Option<Self> {
+    /// Parses for example `b:1234:sent`; `None` if the text has another form.
+    pub fn parse(text: &str) -> Option<Self> {
         let (host, rest) = text.split_once(':')?;
         let (call, sent) = rest.split_once(':')?;
         Some(Self { host: usize::from(host == "b"), call: call.parse().ok()?, sent: sent == "sent" })
@@ -59,13 +58,13 @@ pub struct Write {
     pub share: u32,
 }
 
-/// The counts of a host, and the writes of all hosts.
+/// The request counts of a host, and the writes of all hosts.
 pub struct Host {
     pub number: usize,
     pub kill: Option<Kill>,
     pub requests: AtomicU64,
     pub writes: Arc<Mutex<Vec<Write>>>,
-    /// The requests by which something was written.
+    /// The numbers of the requests that wrote something.
     pub busy: Mutex<Vec<u64>>,
     pub clock: LabClock,
 }
@@ -82,14 +81,15 @@ impl Process {
         Arc::new(Self { host, dead: AtomicBool::new(false), died: Notify::new() })
     }
 
-    /// A request leaves the process, if it still lives; and whether its answer comes.
-    async fn request(&self) -> bool {
+    /// Counts a request of the process. Returns whether the process survives to get the response; a dead process never
+    /// returns.
+    async fn count_request(&self) -> bool {
         if self.dead.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
         let number = self.host.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let fatal = self.host.kill.filter(|k| k.host == self.host.number && k.call == number);
-        // A way takes its time.
+        // A request takes some time.
         tokio::time::sleep(Duration::from_millis(3)).await;
         match fatal {
             Some(kill) if kill.sent => false,
@@ -104,22 +104,22 @@ impl Process {
         std::future::pending().await
     }
 
-    /// Asks something of the world.
-    async fn ask<T>(&self, question: impl Future<Output = T>) -> T {
-        let answered = self.request().await;
+    /// Sends a request, unless the process dies before.
+    async fn send<T>(&self, question: impl Future<Output = T>) -> T {
+        let answered = self.count_request().await;
         let answer = question.await;
         if answered { answer } else { self.die().await }
     }
 }
 
-/// The way to the cluster in which runs are kept.
+/// The transport to the cluster that stores the runs.
 #[derive(Clone)]
-pub struct Line {
+pub struct ClusterTransport {
     pub process: Arc<Process>,
     pub inner: KubeTransport,
 }
 
-impl Service<Request<Body>> for Line {
+impl Service<Request<Body>> for ClusterTransport {
     type Response = Response<Body>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
@@ -130,20 +130,20 @@ impl Service<Request<Body>> for Line {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let line = self.clone();
-        Box::pin(async move { line.process.ask(line.inner.oneshot(request)).await })
+        Box::pin(async move { line.process.send(line.inner.oneshot(request)).await })
     }
 }
 
-/// The way to the load balancer.
-pub struct Road {
+/// The connection to the load balancer.
+pub struct LoadBalancerTransport {
     pub process: Arc<Process>,
     pub inner: LoadBalancerApi,
 }
 
 #[async_trait]
-impl Traffic for Road {
+impl Traffic for LoadBalancerTransport {
     async fn census(&self, load_balancer: &str) -> Result<RouteCensus, Unreadable> {
-        self.process.ask(self.inner.traffic.census(load_balancer)).await
+        self.process.send(self.inner.traffic.census(load_balancer)).await
     }
     async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
         let host = &self.process.host;
@@ -164,46 +164,46 @@ impl Traffic for Road {
             host.busy.lock().unwrap_or_else(PoisonError::into_inner).push(host.requests.load(Ordering::Relaxed));
             self.inner.traffic.set(id, content, deadline).await
         };
-        self.process.ask(arrives).await
+        self.process.send(arrives).await
     }
 
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
-        self.process.ask(self.inner.traffic.routes(ids)).await
+        self.process.send(self.inner.traffic.routes(ids)).await
     }
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
-        self.process.ask(self.inner.traffic.health(groups)).await
+        self.process.send(self.inner.traffic.health(groups)).await
     }
 }
 
 #[async_trait]
-impl Inventory for Road {
+impl Inventory for LoadBalancerTransport {
     async fn caller(&self) -> Result<Caller, Unreadable> {
-        self.process.ask(self.inner.inventory.caller()).await
+        self.process.send(self.inner.inventory.caller()).await
     }
     async fn load_balancers(&self, selector: &Selector, detail: Detail) -> Result<Vec<LoadBalancer>, Unreadable> {
-        self.process.ask(self.inner.inventory.load_balancers(selector, detail)).await
+        self.process.send(self.inner.inventory.load_balancers(selector, detail)).await
     }
     async fn listeners(
         &self,
         load_balancer: &str,
         detail: Detail,
     ) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
-        self.process.ask(self.inner.inventory.listeners(load_balancer, detail)).await
+        self.process.send(self.inner.inventory.listeners(load_balancer, detail)).await
     }
     async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
-        self.process.ask(self.inner.inventory.target_groups(groups, detail)).await
+        self.process.send(self.inner.inventory.target_groups(groups, detail)).await
     }
 }
 
 #[async_trait]
-impl TagStore for Road {
+impl TagStore for LoadBalancerTransport {
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
-        self.process.ask(self.inner.tags.tags(arns)).await
+        self.process.send(self.inner.tags.tags(arns)).await
     }
     async fn put(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
-        self.process.ask(self.inner.tags.put(arns, tags)).await
+        self.process.send(self.inner.tags.put(arns, tags)).await
     }
     async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
-        self.process.ask(self.inner.tags.remove(arns, keys)).await
+        self.process.send(self.inner.tags.remove(arns, keys)).await
     }
 }

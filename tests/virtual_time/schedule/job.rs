@@ -1,4 +1,5 @@
-//! The job: each call does as the verb does, with a host's own adapters, and no more state than what it finds.
+//! The scheduled job: each call does what `cutover step` does, with the host's own adapters and without state from
+//! earlier calls.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -33,12 +34,12 @@ use cutover::port::store::{LockError, Request, Store, run_id};
 use cutover::port::{Clock, Cluster, LoadBalancerApi, Traffic};
 use jiff::Timestamp;
 
-use crate::schedule::host::{Host, Kill, Line, Process, Road, Write};
+use crate::schedule::host::{ClusterTransport, Host, Kill, LoadBalancerTransport, Process, Write};
 
-/// A Saturday, one in the morning in Berlin.
+/// Saturday, 28 March 2026, at 01:00 in Berlin.
 const START: Timestamp = Timestamp::constant(1_774_656_000, 0);
-const HOUR: u64 = 3600;
-const EVERY: Duration = Duration::from_mins(5);
+const HOUR_SECONDS: u64 = 3600;
+const CALL_INTERVAL: Duration = Duration::from_mins(5);
 
 const PLAN: &str = "apiVersion: cutover.dev/v1alpha1
 kind: Cutover
@@ -73,8 +74,8 @@ spec:
       - pause: {duration: 1h}
 ";
 
-/// Two days that are about to happen.
-pub struct Days {
+/// Two days that will be simulated.
+pub struct SimulatedDays {
     plan: Plan,
     lab: VirtualLab,
     clock: LabClock,
@@ -82,14 +83,14 @@ pub struct Days {
     writes: Arc<Mutex<Vec<Write>>>,
 }
 
-/// The results.
+/// The results of two simulated days.
 #[derive(Debug, Default)]
-pub struct Played {
+pub struct DaysResult {
     pub writes: Vec<Write>,
     pub routes: Vec<RouteId>,
-    /// The new cluster's share of the managed part at the end, by route.
+    /// The new cluster's share of the managed part at the end, in percent, by route.
     pub shares: Vec<(String, u32)>,
-    /// Tags of ours that are still there.
+    /// The number of `cutover.dev/` tags at the end.
     pub tags: usize,
     pub runs: Vec<String>,
     pub events: Vec<(Timestamp, Event)>,
@@ -99,8 +100,8 @@ pub struct Played {
     pub killed: bool,
 }
 
-impl Played {
-    pub fn story(&self) -> String {
+impl DaysResult {
+    pub fn transcript(&self) -> String {
         let said = |e: &Event| {
             !matches!(
                 e,
@@ -113,15 +114,15 @@ impl Played {
     }
 }
 
-struct Deaf;
+struct SilentSubscriber;
 
-impl Audience for Deaf {
+impl Audience for SilentSubscriber {
     fn record(&mut self, _: &Record) {}
     fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
-impl Days {
-    /// Inside a runtime whose time is paused.
+impl SimulatedDays {
+    /// Creates the lab and two hosts. Must be called inside a runtime whose time is paused.
     pub fn new(kill: Option<Kill>) -> Self {
         let plan = cutover::plan::lint("days", PLAN.as_bytes())
             .unwrap_or_else(|e| panic!("{}", cutover::plan::render(&e, false)));
@@ -138,36 +139,41 @@ impl Days {
         Self { plan, lab, clock: clock.clone(), hosts: [host(0), host(1)], writes }
     }
 
-    /// Both hosts, and the person who approves on Sunday morning; until an hour after the plan's end.
-    pub async fn play(self) -> Played {
+    /// Runs both hosts, and the person who approves on Sunday morning, until an hour after the plan's end.
+    pub async fn run(self) -> DaysResult {
         let days = Rc::new(self);
         let hosts = [0, 1].map(|number| tokio::task::spawn_local(Rc::clone(&days).cron(number)));
-        let person = tokio::task::spawn_local(Rc::clone(&days).person());
-        let mut played = Played::default();
+        let person = tokio::task::spawn_local(Rc::clone(&days).approve_on_sunday());
+        let mut result = DaysResult::default();
         for host in hosts {
-            let (exits, killed) = host.await.expect("no panic");
-            played.exits.extend(exits);
-            played.killed |= killed;
+            let (exits, killed) = host.await.expect("the host's task should not panic");
+            result.exits.extend(exits);
+            result.killed |= killed;
         }
-        person.await.expect("no panic");
-        days.account(&mut played).await;
-        played
+        person.await.expect("the person's task should not panic");
+        days.collect_results(&mut result).await;
+        result
     }
 
-    async fn person(self: Rc<Self>) {
-        tokio::time::sleep(Duration::from_secs(32 * HOUR)).await;
+    async fn approve_on_sunday(self: Rc<Self>) {
+        tokio::time::sleep(Duration::from_secs(32 * HOUR_SECONDS)).await;
         let store = self.store(self.lab.kube_transport("a"));
-        let run = store.runs().await.expect("readable").remove(0);
-        store.put_request(&run.id, &Request::Approve { by: "carol@phone".into() }).await.expect("room");
+        let run = store.runs().await.expect("the runs should be readable").remove(0);
+        store
+            .put_request(&run.id, &Request::Approve { by: "carol@phone".into() })
+            .await
+            .expect("the request should be stored");
     }
 
-    /// Every five minutes, on a host that is a little late.
+    /// Calls `step` every five minutes, on a host that is a little late.
     async fn cron(self: Rc<Self>, number: usize) -> (Vec<Exit>, bool) {
         let (mut exits, mut killed) = (Vec::new(), false);
         let begun = tokio::time::Instant::now();
-        for call in 1..=(49 * HOUR / EVERY.as_secs()) {
-            let due = begun + EVERY * u32::try_from(call).expect("few") + Duration::from_millis(40 * number as u64);
-            // Not again while the last one is under way.
+        for call in 1..=(49 * HOUR_SECONDS / CALL_INTERVAL.as_secs()) {
+            let due = begun
+                + CALL_INTERVAL * u32::try_from(call).expect("the number of calls should be small")
+                + Duration::from_millis(40 * number as u64);
+            // A call is skipped while the last call is still running.
             if due < tokio::time::Instant::now() {
                 continue;
             }
@@ -196,7 +202,7 @@ impl Days {
     async fn ports(&self, process: &Arc<Process>) -> Ports {
         let config = aws::config(&self.lab.aws_settings()).await;
         let line = |cluster: &str| {
-            let line = Line { process: Arc::clone(process), inner: self.lab.kube_transport(cluster) };
+            let line = ClusterTransport { process: Arc::clone(process), inner: self.lab.kube_transport(cluster) };
             tower::util::BoxCloneSyncService::new(line)
         };
         let mut clusters: BTreeMap<_, Arc<dyn Cluster>> = BTreeMap::new();
@@ -204,8 +210,10 @@ impl Days {
             clusters
                 .insert(cluster.name.clone(), Arc::new(K8s::new(kube::Client::new(line(&cluster.name), "default"))));
         }
-        let balancer =
-            LoadBalancerApi::new(Road { process: Arc::clone(process), inner: LoadBalancerApi::new(Alb::new(&config)) });
+        let balancer = LoadBalancerApi::new(LoadBalancerTransport {
+            process: Arc::clone(process),
+            inner: LoadBalancerApi::new(Alb::new(&config)),
+        });
         let metrics = Arc::new(NoMetrics);
         Ports {
             balancer,
@@ -217,13 +225,13 @@ impl Days {
         }
     }
 
-    /// A call of `cutover step`, as the verb makes it.
+    /// Does what a call of `cutover step` does.
     async fn step(&self, process: &Arc<Process>) -> Exit {
         let ports = self.ports(process).await;
         match due(&*ports.store, &self.plan).await.unwrap_or_else(|e| panic!("{e}")) {
             Due::Finished(_, exit) => exit,
             Due::Continue(found) if ports.store.lock_owner(&found.run.id).await.is_some() => Exit::Waiting,
-            Due::Continue(found) => self.go_on(process, ports, &found).await,
+            Due::Continue(found) => self.continue_run(process, ports, &found).await,
             Due::Start(known) => {
                 let prepared = prepare(&self.plan, &ports, 1).await;
                 if prepared.other_marker().is_some() {
@@ -244,7 +252,7 @@ impl Days {
         }
     }
 
-    async fn go_on(&self, process: &Process, ports: Ports, found: &StoredRun) -> Exit {
+    async fn continue_run(&self, process: &Process, ports: Ports, found: &StoredRun) -> Exit {
         let settings = self.settings(process);
         let held =
             ownership::acquire(&ports, &settings, self.plan.marker, &found.run.id, &found.run.load_balancers, false)
@@ -269,8 +277,8 @@ impl Days {
             }
             Err(error) => panic!("{error}"),
         };
-        let mut deaf = Deaf;
-        let mut run = RunLoop::open(&self.plan, ports, settings, ownership, Interrupt::default(), &mut deaf)
+        let mut subscriber = SilentSubscriber;
+        let mut run = RunLoop::open(&self.plan, ports, settings, ownership, Interrupt::default(), &mut subscriber)
             .await
             .unwrap_or_else(|e| panic!("{e}"));
         let ending = run.drive().await.unwrap_or_else(|e| panic!("{e}"));
@@ -278,35 +286,38 @@ impl Days {
         drive::exit_of(&ending)
     }
 
-    async fn account(&self, played: &mut Played) {
+    async fn collect_results(&self, result: &mut DaysResult) {
         let store = self.store(self.lab.kube_transport("a"));
-        for run in store.runs().await.expect("readable") {
-            for record in store.read(&run.id).await.expect("readable").iter() {
+        for run in store.runs().await.expect("the runs should be readable") {
+            for record in store.read(&run.id).await.expect("the run should be readable").iter() {
                 if let Event::Started(started) = &record.event {
-                    played.routes = started.routes.iter().map(|r| r.id.clone()).collect();
+                    result.routes = started.routes.iter().map(|r| r.id.clone()).collect();
                 }
-                played.events.push((record.time, record.event.clone()));
+                result.events.push((record.time, record.event.clone()));
             }
-            let records = store.read(&run.id).await.expect("readable");
-            let state = State::fold(&records).expect("legal").expect("begun");
+            let records = store.read(&run.id).await.expect("the run should be readable");
+            let state =
+                State::fold(&records).expect("the records should be valid").expect("the run should have a state");
             let config = aws::config(&self.lab.aws_settings()).await;
             let ids: Vec<_> = state.routes.keys().cloned().collect();
             for (id, live) in Alb::new(&config).routes(&ids).await {
-                let live = live.expect("readable");
+                let live = live.expect("the route should be readable");
                 let route = &state.routes[&id];
-                let shares =
-                    cutover::domain::decide::desired_split::shares_of(route, live.forward_split().expect("a split"));
+                let shares = cutover::domain::decide::desired_split::shares_of(
+                    route,
+                    live.forward_split().expect("the route should have a forward action"),
+                );
                 let share = cutover::domain::health::gate::ceil(shares.get("b").copied().unwrap_or(0.0));
-                played.shares.push((route.start.label.clone(), share));
+                result.shares.push((route.start.label.clone(), share));
             }
-            played.runs.push(run.id);
+            result.runs.push(run.id);
         }
-        played.shares.sort();
+        result.shares.sort();
         let snapshot = self.lab.model().call(|world, _| world.snapshot());
-        played.tags =
+        result.tags =
             snapshot.tags.values().flat_map(|tags| tags.keys()).filter(|k| k.starts_with("cutover.dev/")).count();
-        played.writes.clone_from(&self.writes.lock().unwrap_or_else(PoisonError::into_inner));
-        played.requests = [0, 1].map(|n| self.hosts[n].requests.load(Ordering::Relaxed));
-        played.busy = [0, 1].map(|n| self.hosts[n].busy.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        result.writes.clone_from(&self.writes.lock().unwrap_or_else(PoisonError::into_inner));
+        result.requests = [0, 1].map(|n| self.hosts[n].requests.load(Ordering::Relaxed));
+        result.busy = [0, 1].map(|n| self.hosts[n].busy.lock().unwrap_or_else(PoisonError::into_inner).clone());
     }
 }

@@ -12,7 +12,7 @@ use cutover::port::store::Request;
 use jiff::Timestamp;
 
 use super::checker::{Checker, Violation};
-use super::face::Face;
+use super::route_actions::RouteActions;
 use cutover::plan::model::Plan;
 
 /// The verb that a process was started for.
@@ -76,8 +76,8 @@ pub enum EntryContent {
     Applied {
         by: By,
         route: RouteId,
-        before: Face,
-        after: Option<Face>,
+        before: RouteActions,
+        after: Option<RouteActions>,
     },
     /// The marker tag of the load balancer changed.
     Tagged {
@@ -133,7 +133,7 @@ pub enum EntryContent {
     /// A line of the log.
     Logged(String),
     /// The final actions of the routes, after everything has ended.
-    FinalState(BTreeMap<RouteId, Face>),
+    FinalState(BTreeMap<RouteId, RouteActions>),
 }
 
 /// An entry: the time by the lab's clock, and the number of the process (from 1; 0: none).

@@ -6,7 +6,6 @@
 mod aws;
 mod bugs;
 mod checker;
-mod face;
 mod fault;
 mod finalize;
 mod found;
@@ -17,6 +16,7 @@ mod plans;
 mod play;
 mod processes;
 mod recorders;
+mod route_actions;
 mod store;
 mod subscriber;
 mod sweep;

@@ -31,7 +31,6 @@ use tower::util::BoxCloneSyncService;
 
 use super::aws::Connector;
 use super::checker::i12::SECRETS;
-use super::face;
 use super::fault::{FaultPoint, FollowUp};
 use super::finalize::QUIET_PERIOD;
 use super::history::{By, EntryContent, History, Verb};
@@ -39,6 +38,7 @@ use super::hooks::SimulatedHooks;
 use super::kube::Transport;
 use super::plans;
 use super::recorders::{AdjustableClock, RecordingBalancer, RecordingCluster};
+use super::route_actions;
 use super::store::RecordingStore;
 use super::subscriber::TestSubscriber;
 use super::wire::{Crash, Wire};
@@ -348,7 +348,7 @@ impl Simulation {
         self.wire.record_changes(By::Us);
         let world = self.lab.model().call(|w, _| w.snapshot());
         self.wire.note(EntryContent::FinalState(
-            world.routes.iter().map(|(id, actions)| (elb::route(id), face::live(actions))).collect(),
+            world.routes.iter().map(|(id, actions)| (elb::route(id), route_actions::from_aws(actions))).collect(),
         ));
     }
 }

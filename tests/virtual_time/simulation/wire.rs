@@ -18,9 +18,9 @@ use tokio::time::Instant;
 use tracing::Level;
 use tracing::subscriber::DefaultGuard;
 
-use super::face;
 use super::fault::{FaultKind, FaultPoint, Moment};
 use super::history::{By, EntryContent, History};
+use super::route_actions;
 
 /// The panic that represents the death of a process.
 pub struct Crash;
@@ -275,8 +275,13 @@ impl Wire {
         let world = self.0.shell.call(|w, _| w.snapshot());
         let before = std::mem::replace(&mut self.state().world, world.clone());
         for (route, was) in before.routes.iter().filter(|(id, was)| world.routes.get(*id) != Some(was)) {
-            let after = world.routes.get(route).map(|a| face::live(a));
-            self.note(EntryContent::Applied { by, route: elb::route(route), before: face::live(was), after });
+            let after = world.routes.get(route).map(|a| route_actions::from_aws(a));
+            self.note(EntryContent::Applied {
+                by,
+                route: elb::route(route),
+                before: route_actions::from_aws(was),
+                after,
+            });
         }
         let marker = |s: &Snapshot| s.tags.values().find_map(|t| t.get(marker::KEY)).cloned();
         if marker(&before) != marker(&world) {

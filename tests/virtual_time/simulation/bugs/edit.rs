@@ -3,8 +3,8 @@
 use cutover::domain::run::event::{Event, Record};
 use cutover::domain::traffic::Split;
 
-use crate::simulation::face::Face;
 use crate::simulation::history::{By, Entry, EntryContent};
+use crate::simulation::route_actions::RouteActions;
 
 /// Returns the index of the n-th matching entry, counted from 0.
 pub fn place(entries: &[Entry], n: usize, fits: impl Fn(&EntryContent) -> bool) -> usize {
@@ -49,7 +49,7 @@ pub fn set(entries: &mut [Entry], n: usize, change: impl Fn(&mut Split)) {
 }
 
 /// Changes the actions before and after the n-th change that a call of the program made in the simulated AWS.
-pub fn applied(entries: &mut [Entry], n: usize, change: impl Fn(&mut Face, &mut Face)) {
+pub fn applied(entries: &mut [Entry], n: usize, change: impl Fn(&mut RouteActions, &mut RouteActions)) {
     let index = place(entries, n, |w| matches!(w, EntryContent::Applied { by: By::Us, .. }));
     if let EntryContent::Applied { before, after: Some(after), .. } = &mut entries[index].what {
         change(before, after);

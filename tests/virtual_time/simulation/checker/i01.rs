@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::compare::share_of;
 use super::facts::{Facts, RampedRollback};
 use super::{Found, ensure};
-use crate::simulation::face::{self, Face};
 use crate::simulation::history::{Entry, EntryContent};
+use crate::simulation::route_actions::{self, RouteActions};
 
 /// The maximum age of a reading before a write that raises.
 const FRESH: SignedDuration = SignedDuration::from_secs(10);
@@ -23,7 +23,7 @@ const GAP: SignedDuration = SignedDuration::from_millis(15_500);
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     let EntryContent::Set { route, content } = &entry.what else { return Ok(()) };
     let (Some(start), Some(Some(live))) = (facts.route(route), facts.world.get(route)) else { return Ok(()) };
-    let next = face::typed(content);
+    let next = route_actions::from_content(content);
     if let Some(way) = facts.unfinished_stage() {
         // The route was read right before, but no reading has shown the change by someone else.
         let read = facts.seen.get(route).is_some_and(|reading| entry.at.duration_since(reading.asked) <= STAGE_FRESH);
@@ -55,7 +55,13 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
 
 /// Checks a write of a rollback stage: no share moves away from its original value, and no share moves further back
 /// than this stage allows.
-fn check_stage(facts: &Facts, way: &RampedRollback, route: &RouteStart, live: &Face, next: &Face) -> Found {
+fn check_stage(
+    facts: &Facts,
+    way: &RampedRollback,
+    route: &RouteStart,
+    live: &RouteActions,
+    next: &RouteActions,
+) -> Found {
     let before = &facts.original[&route.id];
     let wrong = |what: &str| {
         format!(
@@ -63,7 +69,9 @@ fn check_stage(facts: &Facts, way: &RampedRollback, route: &RouteStart, live: &F
             route.label, way.percent, next.weights, live.weights
         )
     };
-    let shares = |face: &Face| route.groups.keys().map(|cluster| share_of(route, cluster, face)).collect::<Vec<_>>();
+    let shares = |actions: &RouteActions| {
+        route.groups.keys().map(|cluster| share_of(route, cluster, actions)).collect::<Vec<_>>()
+    };
     let (home, there, goal) = (shares(before), shares(live), shares(next));
     let between = home
         .iter()
@@ -72,8 +80,8 @@ fn check_stage(facts: &Facts, way: &RampedRollback, route: &RouteStart, live: &F
         .all(|((home, there), goal)| (home.min(*there) - 1.0..=home.max(*there) + 1.0).contains(goal));
     ensure(between, || wrong("moves away from the original shares"))?;
     let near = |shares: &[f64]| shares.iter().zip(&goal).all(|(share, goal)| (share - goal).abs() <= 1.0);
-    let of = |face: &Face| -> bool {
-        let from = shares(face);
+    let of = |actions: &RouteActions| -> bool {
+        let from = shares(actions);
         let whole = from.iter().zip(&home).all(|(from, home)| (from - home).abs() < 0.5);
         let at: Vec<_> = from
             .iter()

@@ -4,8 +4,8 @@
 use super::compare::{other_difference, share_of};
 use super::facts::Facts;
 use super::{Found, ensure};
-use crate::simulation::face::{self, Face};
 use crate::simulation::history::{By, Entry, EntryContent};
+use crate::simulation::route_actions::{self, RouteActions};
 use cutover::domain::traffic::RouteId;
 use cutover::plan::model::Shares;
 
@@ -20,7 +20,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
             ensure(weights.iter().any(|w| *w > 0) && weights.iter().all(|w| *w <= 999), || {
                 format!("weights {weights:?} are all zero or outside 0 to 999")
             })?;
-            check_shares(facts, route, &face::typed(content))
+            check_shares(facts, route, &route_actions::from_content(content))
         }
         EntryContent::Applied { by: By::Us, route, before, after: Some(after) } => {
             let Some(route) = facts.route(route) else { return Ok(()) };
@@ -32,18 +32,18 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
 
 /// Checks that a write (except in a rollback) gives each cluster nothing, a part or all, as its step does. With `resume
 /// --reassert`, the write may have the shares of an earlier step.
-fn check_shares(facts: &Facts, route: &RouteId, face: &Face) -> Found {
+fn check_shares(facts: &Facts, route: &RouteId, actions: &RouteActions) -> Found {
     let Some(start) = facts.route(route).filter(|_| facts.rollback.is_none()) else { return Ok(()) };
     let first = if facts.agreed(route) { 0 } else { facts.step };
     let said = (first..=facts.step).filter_map(|step| facts.shares_at(step));
     let right = |shares: &Shares| {
-        shares.iter().all(|(cluster, share)| match (share, share_of(start, cluster, face)) {
+        shares.iter().all(|(cluster, share)| match (share, share_of(start, cluster, actions)) {
             (0, is) => is == 0.0,
             (100, is) => (is - 100.0).abs() < 1e-9,
             (share, is) => is > 0.0 && is < 100.0 && (is - f64::from(*share)).abs() < 0.5,
         })
     };
     ensure(said.into_iter().any(right), || {
-        format!("{}: weights {:?} match no shares of the plan up to step {}", start.label, face.weights, facts.step)
+        format!("{}: weights {:?} match no shares of the plan up to step {}", start.label, actions.weights, facts.step)
     })
 }

@@ -10,8 +10,8 @@ use cutover::engine::marker;
 use super::compare::other_difference;
 use super::facts::Facts;
 use super::{Found, ensure};
-use crate::simulation::face::{self, Face};
 use crate::simulation::history::{By, Entry, EntryContent, Verb};
+use crate::simulation::route_actions::{self, RouteActions};
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     match &entry.what {
@@ -33,7 +33,9 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
             ensure(known && !dry_run, || format!("{binding} in {cluster} is not a binding of the run"))?;
             ensure(facts.rollback.is_none(), || format!("a rollback creates {binding} in {cluster}"))
         }
-        EntryContent::Set { route, content } if facts.detaching => check_detaching(facts, route, &face::typed(content)),
+        EntryContent::Set { route, content } if facts.detaching => {
+            check_detaching(facts, route, &route_actions::from_content(content))
+        }
         EntryContent::Applied { by: By::Us, route, before, after } => {
             let start = facts.route(route).ok_or_else(|| format!("{route} is not a route of the run"))?;
             let after = after.as_ref().ok_or_else(|| format!("{route} was deleted"))?;
@@ -45,7 +47,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
 }
 
 /// Checks that a write that detaches the old cluster's group changes nothing else, and follows a reading with weight 0.
-fn check_detaching(facts: &Facts, route: &RouteId, next: &Face) -> Found {
+fn check_detaching(facts: &Facts, route: &RouteId, next: &RouteActions) -> Found {
     let (Some(start), Some(Some(live))) = (facts.route(route), facts.world.get(route)) else { return Ok(()) };
     if facts.has_unseen_change(route) {
         return Ok(());
@@ -61,7 +63,7 @@ fn check_detaching(facts: &Facts, route: &RouteId, next: &Face) -> Found {
 
 /// Checks that a group leaves an action only in a rollback, or in `finalize --detach` with weight 0 and without a
 /// change of other weights.
-fn check_removed_groups(facts: &Facts, route: &RouteId, before: &Face, after: &Face) -> Found {
+fn check_removed_groups(facts: &Facts, route: &RouteId, before: &RouteActions, after: &RouteActions) -> Found {
     // A write that was sent before someone else's change is judged as it was sent.
     if facts.detaching && facts.foreign.contains(route) {
         return Ok(());

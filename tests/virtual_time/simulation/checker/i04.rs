@@ -16,8 +16,8 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
         [start].into_iter().chain(shares).map(|s| f64::from(s.get(&strategy.to).copied().unwrap_or(0))).collect();
     steps.dedup();
     let places = facts.routes().iter().filter(|r| !facts.foreign.contains(&r.id)).filter_map(|route| {
-        let face = if route.id == *written { after.as_ref() } else { facts.world.get(&route.id)?.as_ref() };
-        let share = share_of(route, &strategy.to, face?);
+        let actions = if route.id == *written { after.as_ref() } else { facts.world.get(&route.id)?.as_ref() };
+        let share = share_of(route, &strategy.to, actions?);
         let ranks: Vec<_> = (0..steps.len()).filter(|i| (steps[*i] - share).abs() <= 0.5).collect();
         Some((route.label.clone(), share, ranks))
     });

@@ -8,8 +8,8 @@ use jiff::SignedDuration;
 
 use super::facts::Facts;
 use super::{Found, ensure};
-use crate::simulation::face;
 use crate::simulation::history::{Entry, EntryContent};
+use crate::simulation::route_actions;
 
 pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     let EntryContent::Published(record) = &entry.what else { return Ok(()) };
@@ -46,8 +46,8 @@ fn check_step_done(facts: &Facts, entry: &Entry, step: usize) -> Found {
         // A late read that shows earlier content of the run is not a change by someone else.
         let confirmed = facts.right.contains_key(&route.id) && facts.foreign_content(&route.id).is_none();
         let seen = match facts.set.get(&route.id).filter(|_| confirmed) {
-            Some(set) => Some(face::typed(&route.content.with_split(set))),
-            None => facts.seen.get(&route.id).and_then(|s| s.live.as_ref()).map(face::typed),
+            Some(set) => Some(route_actions::from_content(&route.content.with_split(set))),
+            None => facts.seen.get(&route.id).and_then(|s| s.live.as_ref()).map(route_actions::from_content),
         };
         if let Some(why) = facts.not_at(route, seen.as_ref(), shares) {
             return Err(format!("step {step} is done, but the read-back differs: {why}"));
@@ -149,7 +149,7 @@ fn check_read_back(facts: &Facts, outcome: RunOutcome) -> Found {
         let Some(reading) = facts.read.get(&route.id) else {
             return Err(format!("{outcome:?}, but {} was not read", route.label));
         };
-        let seen = reading.live.as_ref().map(face::typed);
+        let seen = reading.live.as_ref().map(route_actions::from_content);
         let wrong = match outcome {
             RunOutcome::Completed => facts.not_goal(route, seen.as_ref()),
             RunOutcome::RolledBack | RunOutcome::Aborted => facts.not_original(route, seen.as_ref()),

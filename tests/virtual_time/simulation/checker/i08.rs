@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 
 use super::facts::Facts;
 use super::{Found, ensure};
-use crate::simulation::face;
 use crate::simulation::history::{Entry, EntryContent};
+use crate::simulation::route_actions;
 
 /// How long after a change a reading may still show the earlier content.
 const LATE: SignedDuration = SignedDuration::from_secs(30);
@@ -21,8 +21,8 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     let there = facts.seen.get(route).and_then(|s| s.live.as_ref()).filter(|_| !facts.written.contains(route));
     // Soon after a change by someone else, a reading may show the earlier content.
     let late = facts.replaced.get(route).is_some_and(|all| {
-        let face = face::typed(content);
-        all.iter().any(|past| past.face == face && entry.at.duration_since(past.at) < LATE)
+        let actions = route_actions::from_content(content);
+        all.iter().any(|past| past.actions == actions && entry.at.duration_since(past.at) < LATE)
     });
     let again = !late && there.is_some_and(|live| live.equivalent(content));
     ensure(!again, || format!("{route} is written, but the last reading already has this content"))

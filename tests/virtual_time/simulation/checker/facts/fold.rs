@@ -5,18 +5,19 @@ use cutover::domain::traffic::{RouteContent, RouteId};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Facts, Intent, PastContent, RampedRollback, RouteReading};
-use crate::simulation::face;
 use crate::simulation::history::{By, Entry, EntryContent, Verb};
+use crate::simulation::route_actions;
 
 impl Facts {
     pub fn fold(&mut self, entry: &Entry) {
         self.hook_facts.fold(entry);
         match &entry.what {
             EntryContent::Started(started) => {
-                self.original = started.routes.iter().map(|r| (r.id.clone(), face::typed(&r.content))).collect();
-                for (id, face) in &self.original {
+                self.original =
+                    started.routes.iter().map(|r| (r.id.clone(), route_actions::from_content(&r.content))).collect();
+                for (id, actions) in &self.original {
                     // A change by someone else before the run started is part of the original content.
-                    if self.world.entry(id.clone()).or_insert_with(|| Some(face.clone())).as_ref() == Some(face) {
+                    if self.world.entry(id.clone()).or_insert_with(|| Some(actions.clone())).as_ref() == Some(actions) {
                         self.foreign.remove(id);
                     }
                 }
@@ -52,7 +53,7 @@ impl Facts {
                 self.clusters.insert(cluster.clone(), uid.clone());
             }
             EntryContent::Applied { by, route, before, after } => {
-                let past = PastContent { face: before.clone(), at: entry.at, known: false };
+                let past = PastContent { actions: before.clone(), at: entry.at, known: false };
                 self.replaced.entry(route.clone()).or_default().push(past);
                 self.world.insert(route.clone(), after.clone());
                 if *by == By::Us {
@@ -92,7 +93,7 @@ impl Facts {
         if as_set && self.applied.get(route).is_some_and(|applied| *applied <= asked) {
             self.right.entry(route.clone()).or_insert((at, self.process));
         }
-        let seen = live.map(face::typed);
+        let seen = live.map(route_actions::from_content);
         if self.world.get(route).is_some_and(|world| *world == seen) {
             self.noticed.insert(route.clone());
         }
@@ -122,9 +123,11 @@ impl Facts {
                     self.rejected.insert(route.clone());
                 }
                 if matches!(result, WriteResult::Applied | WriteResult::Already) {
-                    let face =
-                        self.route(route).zip(live.as_ref()).map(|(r, live)| face::typed(&r.content.with_split(live)));
-                    self.confirmed.extend(face.map(|face| (route.clone(), face)));
+                    let actions = self
+                        .route(route)
+                        .zip(live.as_ref())
+                        .map(|(r, live)| route_actions::from_content(&r.content.with_split(live)));
+                    self.confirmed.extend(actions.map(|actions| (route.clone(), actions)));
                     self.drift.remove(route);
                     self.learned(route, at);
                 }
@@ -146,7 +149,7 @@ impl Facts {
                 }
             }
             Event::Drifted { route, live: Some(live), expected } if !live.equivalent(expected) => {
-                self.drift.insert(route.clone(), face::typed(live));
+                self.drift.insert(route.clone(), route_actions::from_content(live));
                 self.learned(route, at);
             }
             Event::Drifted { route, .. } => drop(self.drift.remove(route)),

@@ -13,8 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::compare::{other_difference, share_of};
 use super::hook_facts::HookFacts;
-use crate::simulation::face::{self, Face};
 use crate::simulation::history::Verb;
+use crate::simulation::route_actions::{self, RouteActions};
 
 /// The result of the last read of a route.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub struct RouteReading {
 /// An earlier content of a route.
 #[derive(Debug, Clone)]
 pub struct PastContent {
-    pub face: Face,
+    pub actions: RouteActions,
     /// When the content was replaced; once the run knows of the change, when the run learned of it.
     pub at: Timestamp,
     known: bool,
@@ -43,7 +43,7 @@ pub struct RampedRollback {
     /// The last published stage, in percent.
     pub published: u32,
     /// The content of each route when the rollback began: in the simulated AWS, and as the run knew it.
-    pub from: BTreeMap<RouteId, [Option<Face>; 2]>,
+    pub from: BTreeMap<RouteId, [Option<RouteActions>; 2]>,
 }
 
 /// A write that the journal announces.
@@ -60,7 +60,7 @@ pub struct Facts {
     pub plan: Plan,
     started: Option<Box<Started>>,
     /// The actions of the run's routes when the run started.
-    pub original: BTreeMap<RouteId, Face>,
+    pub original: BTreeMap<RouteId, RouteActions>,
     pub process: u32,
     pub verb: Verb,
     /// The last reading of each route by this process.
@@ -87,14 +87,14 @@ pub struct Facts {
     /// The rollback in stages, if the current rollback has stages.
     pub way: Option<RampedRollback>,
     /// The content of each route that the run last reported as read back.
-    confirmed: BTreeMap<RouteId, Face>,
+    confirmed: BTreeMap<RouteId, RouteActions>,
     pub finished: Option<RunOutcome>,
     /// Whether `finalize --detach` is removing the old groups from the actions.
     pub detaching: bool,
     /// The foreign content of each route, as the run recorded it.
-    drift: BTreeMap<RouteId, Face>,
+    drift: BTreeMap<RouteId, RouteActions>,
     /// The foreign content of each route for which an operator chose `--keep-live` or `--reassert`.
-    agreed: BTreeMap<RouteId, Face>,
+    agreed: BTreeMap<RouteId, RouteActions>,
     /// Routes that this process has written since it last read them.
     pub written: BTreeSet<RouteId>,
     /// Every split that each route was set to, and the split at the start.
@@ -122,7 +122,7 @@ pub struct Facts {
     /// Routes that this process has written since the rollback began.
     pub restored: BTreeSet<RouteId>,
     /// The content of each route in the simulated AWS.
-    pub world: BTreeMap<RouteId, Option<Face>>,
+    pub world: BTreeMap<RouteId, Option<RouteActions>>,
 }
 
 impl Facts {
@@ -213,7 +213,8 @@ impl Facts {
         let live = self.seen.get(route)?.live.as_ref()?;
         let ours = self.ours.get(route)?;
         let known = live.forward_split().is_some_and(|split| ours.iter().any(|own| own.equivalent(split)));
-        (!known && self.agreed.get(route).is_none_or(|face| *face != face::typed(live))).then_some(live)
+        (!known && self.agreed.get(route).is_none_or(|actions| *actions != route_actions::from_content(live)))
+            .then_some(live)
     }
 
     /// Whether an operator chose `--keep-live` or `--reassert` for what someone else put on a route.
@@ -238,45 +239,45 @@ impl Facts {
     }
 
     /// Whether the group of the old cluster is in a route's action.
-    pub fn attached(&self, route: &RouteStart, face: Option<&Face>) -> bool {
+    pub fn attached(&self, route: &RouteStart, actions: Option<&RouteActions>) -> bool {
         let old = route.groups.get(&self.plan.strategy.from);
-        face.zip(old).is_some_and(|(face, old)| face.weights.contains_key(old))
+        actions.zip(old).is_some_and(|(actions, old)| actions.weights.contains_key(old))
     }
 
     /// Returns why a route does not have the shares of the last step, if it does not.
-    pub fn not_goal(&self, route: &RouteStart, face: Option<&Face>) -> Option<String> {
+    pub fn not_goal(&self, route: &RouteStart, actions: Option<&RouteActions>) -> Option<String> {
         let shares = self.shares_at(self.plan.strategy.steps.len())?;
-        self.not_at(route, face, shares)
+        self.not_at(route, actions, shares)
     }
 
     /// Returns why a route does not have these shares with everything else unchanged, if so.
-    pub fn not_at(&self, route: &RouteStart, face: Option<&Face>, shares: &Shares) -> Option<String> {
-        let Some(face) = face else { return Some(format!("{} does not exist", route.label)) };
+    pub fn not_at(&self, route: &RouteStart, actions: Option<&RouteActions>, shares: &Shares) -> Option<String> {
+        let Some(actions) = actions else { return Some(format!("{} does not exist", route.label)) };
         let before = &self.original[&route.id];
-        let off = shares.iter().find(|(c, share)| (share_of(route, c, face) - f64::from(**share)).abs() >= 0.5);
+        let off = shares.iter().find(|(c, share)| (share_of(route, c, actions) - f64::from(**share)).abs() >= 0.5);
         if let Some((cluster, share)) = off {
             return Some(format!(
-                "{}: {cluster} has {:.1} % instead of {share} %: {face:?}",
+                "{}: {cluster} has {:.1} % instead of {share} %: {actions:?}",
                 route.label,
-                share_of(route, cluster, face)
+                share_of(route, cluster, actions)
             ));
         }
-        other_difference(route, before, face)
+        other_difference(route, before, actions)
     }
 
     /// Returns why a route is not exactly as it was at the start, if so. The plan's groups may be attached with weight
     /// 0.
-    pub fn not_original(&self, route: &RouteStart, face: Option<&Face>) -> Option<String> {
-        let Some(face) = face else { return Some(format!("{} does not exist", route.label)) };
+    pub fn not_original(&self, route: &RouteStart, actions: Option<&RouteActions>) -> Option<String> {
+        let Some(actions) = actions else { return Some(format!("{} does not exist", route.label)) };
         let before = &self.original[&route.id];
-        let carrying = |f: &Face| {
+        let carrying = |f: &RouteActions| {
             f.weights.iter().filter(|(_, w)| **w > 0).map(|(g, w)| (g.clone(), *w)).collect::<BTreeMap<_, _>>()
         };
-        let (was, is) = (carrying(before), carrying(face));
+        let (was, is) = (carrying(before), carrying(actions));
         let equal = if before.weights.len() == 1 { was.keys().eq(is.keys()) } else { was == is };
         if !equal {
             return Some(format!("{}: weights {is:?} instead of {was:?}", route.label));
         }
-        other_difference(route, before, face)
+        other_difference(route, before, actions)
     }
 }

@@ -1,4 +1,4 @@
-//! A plan on a lab's stage in virtual time, with a run that lives and dies as a test wants.
+//! A plan and a lab in virtual time, with one run whose processes may crash.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -25,100 +25,100 @@ use jiff::{SignedDuration, Timestamp};
 use render::events::EventLines;
 use render::style::Style;
 
-use super::face::Face;
-use super::store::{Crash, Ledger};
-use super::witness::Witness;
+use super::route_actions::RouteActions;
+use super::store::{Crash, CrashingStore};
+use super::write_checker::WriteChecker;
 
-/// The operator: returns the requests that are due. Called at each turn.
-pub type Person<'a> = dyn FnMut(&State, &Observed, &[Wait], Timestamp) -> Vec<Request> + Send + 'a;
+/// The operator: returns the requests to send. Called in each loop iteration.
+pub type Operator<'a> = dyn FnMut(&State, &Observed, &[Wait], Timestamp) -> Vec<Request> + Send + 'a;
 
 /// How a process ended.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Life {
+pub enum ProcessEnd {
     Ended(Ending),
-    /// It died, by the scenario, and is to come back after so long.
+    /// The scenario crashed the process; the next process starts after this time.
     Crashed(Duration),
-    /// It died at a record.
+    /// The process crashed at a record.
     Killed,
 }
 
-/// A stage with a run.
-pub struct Theatre {
+/// A lab with one run.
+pub struct TestRun {
     pub plan: Plan,
-    pub stage: RehearsalLab,
-    pub ledger: Ledger,
-    pub witness: Arc<Witness>,
+    pub lab: RehearsalLab,
+    pub test_store: CrashingStore,
+    pub write_checker: Arc<WriteChecker>,
     pub ports: Ports,
     pub settings: Settings,
     pub run: String,
-    /// The world as it was before the run.
+    /// The simulated AWS before the run.
     pub before: Snapshot,
-    /// Every record that the audience got, with measurements.
-    pub told: Vec<Record>,
+    /// Every record that the subscriber got, including measurements.
+    pub published: Vec<Record>,
 }
 
-/// A plan file.
+/// Reads a plan file.
 pub fn plan(path: &str) -> Plan {
-    let bytes = std::fs::read(path).expect("a plan");
+    let bytes = std::fs::read(path).expect("the plan file should be readable");
     cutover::plan::lint(path, &bytes).unwrap_or_else(|_| panic!("{path} does not parse"))
 }
 
-/// A plan from its text.
+/// Parses a plan from its text.
 pub fn plan_of(text: &str) -> Plan {
     cutover::plan::lint("test.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{}", e))
 }
 
-/// A scenario of the examples.
+/// Reads a scenario of the examples.
 pub fn example(name: &str) -> Scenario {
     let path = format!("examples/scenarios/{name}.yaml");
-    let text = std::fs::read_to_string(Path::new(&path)).expect("a scenario");
-    Scenario::parse(&path, &text).expect("it parses")
+    let text = std::fs::read_to_string(Path::new(&path)).expect("the scenario file should be readable");
+    Scenario::parse(&path, &text).expect("the scenario should parse")
 }
 
-/// A scenario from its `spec`.
+/// Builds a scenario from its `spec` in YAML.
 pub fn scenario(spec: &str) -> Scenario {
     let text = format!("apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: test}}\nspec: {spec}\n");
     Scenario::parse("test.yaml", &text).unwrap_or_else(|e| panic!("{e}"))
 }
 
-impl Theatre {
-    /// A stage with a run that was begun: locks, marker, `started`.
+impl TestRun {
+    /// Creates a lab and starts a run in it: locks, marker, `started`.
     pub async fn begin(plan: Plan, scenario: &Scenario) -> Self {
         Self::begin_with(plan, scenario, |_| {}).await
     }
 
-    /// A stage with a run that was begun with changed settings.
+    /// Creates a lab and starts a run with changed settings.
     pub async fn begin_with(plan: Plan, scenario: &Scenario, change: impl FnOnce(&mut Settings)) -> Self {
         Self::begin_at(plan, scenario, Options { speed: None, rate: Some(2.0) }, change).await
     }
 
-    /// A stage with a run that was begun with changed settings and other traffic.
+    /// Creates a lab and starts a run with changed settings and other traffic.
     pub async fn begin_at(
         plan: Plan,
         scenario: &Scenario,
         options: Options,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        let stage =
+        let lab =
             RehearsalLab::virtual_time(plan.clone(), scenario, 1, options).await.unwrap_or_else(|e| panic!("{e}"));
-        let before = stage.model().call(|w, _| w.snapshot());
-        let ledger = Ledger::default();
-        let witness = Arc::new(Witness {
-            inner: Arc::clone(&stage.balancer.traffic),
-            shell: stage.model().clone(),
+        let before = lab.model().call(|w, _| w.snapshot());
+        let test_store = CrashingStore::default();
+        let write_checker = Arc::new(WriteChecker {
+            inner: Arc::clone(&lab.balancer.traffic),
+            shell: lab.model().clone(),
             plan: Mutex::new(Arc::new(plan.clone())),
-            ledger: ledger.clone(),
+            test_store: test_store.clone(),
             started: OnceLock::new(),
             writes: Mutex::default(),
         });
-        let store: Arc<dyn Store> = Arc::new(ledger.clone());
-        let (clusters, metrics) = (stage.clusters.clone(), Arc::clone(&stage.metrics));
+        let store: Arc<dyn Store> = Arc::new(test_store.clone());
+        let (clusters, metrics) = (lab.clusters.clone(), Arc::clone(&lab.metrics));
         let ports = Ports {
-            balancer: LoadBalancerApi { traffic: Arc::clone(&witness) as _, ..stage.balancer.clone() },
+            balancer: LoadBalancerApi { traffic: Arc::clone(&write_checker) as _, ..lab.balancer.clone() },
             clusters,
             metrics,
-            hooks: Arc::clone(&stage.hooks),
-            clock: Arc::clone(&stage.clock),
+            hooks: Arc::clone(&lab.hooks),
+            clock: Arc::clone(&lab.clock),
             store,
         };
         let prepared = prepare(&plan, &ports, 1).await;
@@ -126,7 +126,7 @@ impl Theatre {
             panic!("{refusal}");
         }
         let started = prepared.started_event(&plan, "alice@mac", 1, None).unwrap_or_else(|e| panic!("{e}"));
-        let _ = witness.started.set(started.clone());
+        let _ = write_checker.started.set(started.clone());
         let things = started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len();
         let mut settings =
             Settings { leave_when_frozen: true, ..Settings::new("alice@mac".into(), "mac".into(), things) };
@@ -137,52 +137,54 @@ impl Theatre {
                 .await
                 .unwrap_or_else(|e| panic!("{e}")),
         );
-        let told = ledger.records().clone();
-        Self { plan, stage, ledger, witness, ports, settings, run, before, told }
+        let published = test_store.records().clone();
+        Self { plan, lab, test_store, write_checker, ports, settings, run, before, published }
     }
 
-    /// Continues with the run of this journal instead of the one that was begun, and with the plan in the journal.
-    pub fn take_up(&mut self, run: &str, journal: &[u8], records: Vec<Record>) {
+    /// Replaces the run by the run of this journal, with the plan in the journal.
+    pub fn continue_journal(&mut self, run: &str, journal: &[u8], records: Vec<Record>) {
         if run != self.run {
-            self.ledger.memory.remove(&self.run);
+            self.test_store.memory.remove(&self.run);
         }
         run.clone_into(&mut self.run);
-        let Some(Event::Started(started)) = records.first().map(|r| &r.event) else { panic!("no start") };
+        let Some(Event::Started(started)) = records.first().map(|r| &r.event) else {
+            panic!("the journal must begin with `started`")
+        };
         self.plan = cutover::domain::run::frozen_plan::plan(started);
-        *self.witness.plan.lock().expect("a lock") = Arc::new(self.plan.clone());
-        self.ledger.memory.set_journal(run, journal.to_vec());
-        *self.ledger.records() = records;
+        *self.write_checker.plan.lock().expect("no thread should have panicked") = Arc::new(self.plan.clone());
+        self.test_store.memory.set_journal(run, journal.to_vec());
+        *self.test_store.records() = records;
     }
 
-    /// One process, without an operator.
-    pub async fn live(&mut self) -> Life {
-        self.live_with(&mut |_, _, _, _| vec![]).await
+    /// Runs one process without an operator.
+    pub async fn run_process(&mut self) -> ProcessEnd {
+        self.run_process_with(&mut |_, _, _, _| vec![]).await
     }
 
-    /// One process and an operator, until the process ends.
-    pub async fn live_with(&mut self, person: &mut Person<'_>) -> Life {
-        self.process(person, None).await
+    /// Runs one process with an operator, until the process ends.
+    pub async fn run_process_with(&mut self, operator: &mut Operator<'_>) -> ProcessEnd {
+        self.drive_process(operator, None).await
     }
 
-    /// One process that begins with a request.
-    pub async fn called(&mut self, request: &Request) -> Life {
-        self.process(&mut |_, _, _, _| vec![], Some(request)).await
+    /// Runs one process that begins with a request.
+    pub async fn run_process_with_request(&mut self, request: &Request) -> ProcessEnd {
+        self.drive_process(&mut |_, _, _, _| vec![], Some(request)).await
     }
 
-    async fn process(&mut self, person: &mut Person<'_>, request: Option<&Request>) -> Life {
+    async fn drive_process(&mut self, operator: &mut Operator<'_>, request: Option<&Request>) -> ProcessEnd {
         let lbs = self.started().load_balancers.clone();
         let ownership = ownership::acquire(&self.ports, &self.settings, self.plan.marker, &self.run, &lbs, false)
             .await
             .unwrap_or_else(|e| panic!("{e}"));
         let interrupt = Interrupt::default();
-        let mut listener = Listener {
-            stage: &self.stage,
-            store: self.ledger.clone(),
+        let mut listener = TestSubscriber {
+            lab: &self.lab,
+            store: self.test_store.clone(),
             run: self.run.clone(),
             interrupt: interrupt.clone(),
             approved: 0,
-            person,
-            told: &mut self.told,
+            operator,
+            published: &mut self.published,
         };
         let (ports, settings) = (self.ports.clone(), self.settings.clone());
         let process = async {
@@ -194,56 +196,56 @@ impl Theatre {
         };
         tokio::select! {
             biased;
-            pause = crash(&self.stage) => Life::Crashed(pause),
+            pause = crash(&self.lab) => ProcessEnd::Crashed(pause),
             ending = AssertUnwindSafe(process).catch_unwind() => match ending {
-                Ok(ending) => Life::Ended(ending.unwrap_or_else(|e| panic!("{e}"))),
-                Err(panic) if panic.is::<Crash>() => Life::Killed,
+                Ok(ending) => ProcessEnd::Ended(ending.unwrap_or_else(|e| panic!("{e}"))),
+                Err(panic) if panic.is::<Crash>() => ProcessEnd::Killed,
                 Err(panic) => std::panic::resume_unwind(panic),
             },
         }
     }
 
-    /// Process after process, as after the scenario's crashes, until one ends.
-    pub async fn run_with(&mut self, person: &mut Person<'_>) -> Ending {
+    /// Runs one process after another, as after the crashes of a scenario, until a process ends by itself.
+    pub async fn run_with(&mut self, operator: &mut Operator<'_>) -> Ending {
         loop {
-            match self.live_with(person).await {
-                Life::Ended(ending) => return ending,
-                Life::Crashed(pause) => self.sleep(pause).await,
-                Life::Killed => panic!("nothing kills it"),
+            match self.run_process_with(operator).await {
+                ProcessEnd::Ended(ending) => return ending,
+                ProcessEnd::Crashed(pause) => self.sleep(pause).await,
+                ProcessEnd::Killed => panic!("the process must not be killed"),
             }
         }
     }
 
-    /// Process after process, without an operator, until one ends.
+    /// Runs one process after another without an operator, until a process ends by itself.
     pub async fn run(&mut self) -> Ending {
         self.run_with(&mut |_, _, _, _| vec![]).await
     }
 
-    /// The lab's time passes.
+    /// Waits in the lab's time.
     pub async fn sleep(&self, time: Duration) {
-        self.stage.clock.sleep(time).await;
+        self.lab.clock.sleep(time).await;
     }
 
-    /// Leaves a request.
-    pub fn ask(&self, request: Request) {
-        self.ledger.memory.add_request(&self.run, &request).expect("in memory");
+    /// Stores a request for the run.
+    pub fn send_request(&self, request: Request) {
+        self.test_store.memory.add_request(&self.run, &request).expect("the request should be stored");
     }
 
-    /// The world as it is.
-    pub fn world(&self) -> Snapshot {
-        self.stage.model().call(|w, now| {
+    /// Returns the present state of the simulated AWS.
+    pub fn snapshot(&self) -> Snapshot {
+        self.lab.model().call(|w, now| {
             w.advance(now);
             w.snapshot()
         })
     }
 
-    /// The beginning of the run.
+    /// Returns the `started` event of the run.
     pub fn started(&self) -> &Started {
-        self.witness.started.get().expect("started")
+        self.write_checker.started.get().expect("the run should have started")
     }
 
-    /// Routes that someone else changed or deleted.
-    pub fn drifted(&self) -> Vec<String> {
+    /// Returns the routes that someone else changed or deleted.
+    pub fn drifted_routes(&self) -> Vec<String> {
         let records = self.records();
         let mut all: Vec<_> = records
             .into_iter()
@@ -254,29 +256,29 @@ impl Theatre {
         all
     }
 
-    /// The output of the run, line by line.
-    pub fn lines(&self) -> String {
+    /// Returns the output of the run.
+    pub fn output(&self) -> String {
         let mut lines = EventLines::new(Style::plain());
-        let text: String = self.told.iter().flat_map(|r| lines.lines_for(r)).map(|l| l + "\n").collect();
+        let text: String = self.published.iter().flat_map(|r| lines.lines_for(r)).map(|l| l + "\n").collect();
         let process = format!("process {}, cutover {}", std::process::id(), env!("CARGO_PKG_VERSION"));
         text.replace(&process, "process PID, cutover VERSION")
     }
 
-    /// The records of the journal with their times.
+    /// Returns the records of the journal.
     pub fn records(&self) -> Vec<Record> {
-        self.ledger.records().clone()
+        self.test_store.records().clone()
     }
 
-    /// Asserts that every route that still exists has exactly these shares in percent, and is else as it was before the
-    /// run: other groups' parts, stickiness, other actions. Routes named in `but` are not looked at.
+    /// Asserts that every existing route has exactly these shares in percent, and is otherwise as before the run:
+    /// shares of other groups, stickiness, other actions. Ignores the routes in `but`.
     pub fn assert_shares(&self, to: u32, but: &[&str]) {
-        let world = self.world();
+        let world = self.snapshot();
         let started = self.started();
         for route in started.routes.iter().filter(|r| !but.contains(&r.id.id())) {
-            let Some(live) = world.routes.get(route.id.id()).map(|a| Face::of(a)) else {
-                panic!("{} is gone", route.label)
+            let Some(live) = world.routes.get(route.id.id()).map(|a| RouteActions::of(a)) else {
+                panic!("{} does not exist", route.label)
             };
-            let before = Face::of(&self.before.routes[route.id.id()]);
+            let before = RouteActions::of(&self.before.routes[route.id.id()]);
             let managed: Vec<_> = route.groups.values().map(String::as_str).collect();
             let (from, green) = (&route.groups[&self.plan.strategy.from], &route.groups[&self.plan.strategy.to]);
             let share = |g: &str| live.share(g, &managed);
@@ -288,7 +290,7 @@ impl Theatre {
             for third in before.weights.keys().filter(|g| !managed.contains(&g.as_str())) {
                 assert!(
                     (before.part(third) - live.part(third)).abs() < 1e-9,
-                    "{}: {third} has another part",
+                    "{}: {third} has another share",
                     route.label
                 );
             }
@@ -296,15 +298,17 @@ impl Theatre {
         }
     }
 
-    /// Asserts that every route has its original weights, the new groups attached at weight 0 or not at all, and is
-    /// else as it was.
+    /// Asserts that every route has its original weights, with the new groups attached at weight 0 or not at all, and
+    /// is otherwise as before the run.
     pub fn assert_original(&self, but: &[&str]) {
-        let world = self.world();
+        let world = self.snapshot();
         let started = self.started();
         for route in started.routes.iter().filter(|r| !but.contains(&r.id.id())) {
-            let live = Face::of(world.routes.get(route.id.id()).unwrap_or_else(|| panic!("{} is gone", route.label)));
-            let before = Face::of(&self.before.routes[route.id.id()]);
-            let some = |f: &Face| {
+            let live = RouteActions::of(
+                world.routes.get(route.id.id()).unwrap_or_else(|| panic!("{} does not exist", route.label)),
+            );
+            let before = RouteActions::of(&self.before.routes[route.id.id()]);
+            let some = |f: &RouteActions| {
                 f.weights.iter().filter(|(_, w)| **w > 0).map(|(g, w)| (g.clone(), *w)).collect::<BTreeMap<_, _>>()
             };
             let lone = before.weights.len() == 1;
@@ -319,23 +323,23 @@ impl Theatre {
         }
     }
 
-    /// Asserts that the new groups are attached at weight 0 on every route.
+    /// Asserts that the new groups are attached with weight 0 on every route.
     pub fn assert_attached(&self) {
-        let world = self.world();
+        let world = self.snapshot();
         for route in &self.started().routes {
-            let live = Face::of(&world.routes[route.id.id()]);
+            let live = RouteActions::of(&world.routes[route.id.id()]);
             assert_eq!(live.weights.get(&route.groups[&self.plan.strategy.to]), Some(&0), "{}: {live:?}", route.label);
         }
     }
 }
 
-/// The exit code that an ending means.
+/// Returns the exit code of an ending.
 pub fn exit(ending: &Ending) -> Exit {
     drive::exit_of(ending)
 }
 
-/// A word for an ending.
-pub fn word(ending: &Ending) -> &'static str {
+/// Returns the name of an ending for assertions.
+pub fn ending_name(ending: &Ending) -> &'static str {
     match ending {
         Ending::Finished { outcome: RunOutcome::Completed, .. } => "completed",
         Ending::Finished { outcome: RunOutcome::RolledBack, .. } => "rolled back",
@@ -348,47 +352,47 @@ pub fn word(ending: &Ending) -> &'static str {
     }
 }
 
-/// Frozen for this long: nothing in a scenario changes that any more.
-const STALL: SignedDuration = SignedDuration::from_mins(45);
+/// A run that is frozen for this long does not continue in any scenario.
+const FROZEN_LIMIT: SignedDuration = SignedDuration::from_mins(45);
 
-struct Listener<'a, 'b> {
-    stage: &'a RehearsalLab,
-    store: Ledger,
+struct TestSubscriber<'a, 'b> {
+    lab: &'a RehearsalLab,
+    store: CrashingStore,
     run: String,
     interrupt: Interrupt,
     approved: usize,
-    person: &'a mut Person<'b>,
-    told: &'a mut Vec<Record>,
+    operator: &'a mut Operator<'b>,
+    published: &'a mut Vec<Record>,
 }
 
-impl Audience for Listener<'_, '_> {
+impl Audience for TestSubscriber<'_, '_> {
     fn record(&mut self, record: &Record) {
-        if let Some(measured) = self.stage.on_event(&record.event) {
-            self.told.push(Record { seq: 0, event: Event::ClientsMeasured(measured), ..record.clone() });
+        if let Some(measured) = self.lab.on_event(&record.event) {
+            self.published.push(Record { seq: 0, event: Event::ClientsMeasured(measured), ..record.clone() });
         }
-        self.told.push(record.clone());
+        self.published.push(record.clone());
     }
 
     fn turn(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
         let waited = now.duration_since(state.step_since) >= SignedDuration::from_mins(1);
-        let mut requests = (self.person)(state, watch, waits, now);
+        let mut requests = (self.operator)(state, watch, waits, now);
         if state.phase == Phase::AwaitingApproval && self.approved != state.step && waited {
             self.approved = state.step;
             requests.push(Request::Approve { by: "bob@lab".into() });
         }
-        requests.extend(self.stage.model().change(World::operator_requests).into_iter().map(asked));
+        requests.extend(self.lab.model().change(World::operator_requests).into_iter().map(to_request));
         for request in requests {
-            self.store.memory.add_request(&self.run, &request).expect("in memory");
+            self.store.memory.add_request(&self.run, &request).expect("the request should be stored");
         }
         if let Some(Frozen { message, since, .. }) = &state.frozen
-            && now.duration_since(*since) >= STALL
+            && now.duration_since(*since) >= FROZEN_LIMIT
         {
             self.interrupt.request(StopReason::Waiting, message.clone());
         }
     }
 }
 
-fn asked(request: OperatorRequest) -> Request {
+fn to_request(request: OperatorRequest) -> Request {
     let by = "person@lab".to_owned();
     match request {
         OperatorRequest::Approve => Request::Approve { by },
@@ -399,12 +403,12 @@ fn asked(request: OperatorRequest) -> Request {
     }
 }
 
-/// Returns when the scenario kills the process.
-async fn crash(stage: &RehearsalLab) -> Duration {
+/// Waits until the scenario crashes the process; returns the time until the next process starts.
+async fn crash(lab: &RehearsalLab) -> Duration {
     loop {
-        if let Some(pause) = stage.model().change(World::crash_due) {
+        if let Some(pause) = lab.model().change(World::crash_due) {
             return pause;
         }
-        stage.clock.sleep(Duration::from_secs(1)).await;
+        lab.clock.sleep(Duration::from_secs(1)).await;
     }
 }

@@ -4,17 +4,17 @@ use cutover::domain::elb;
 use cutover::domain::traffic::RouteContent;
 use serde_json::Value;
 
-pub use crate::engine::face::Face;
+pub use crate::engine::route_actions::RouteActions;
 
 /// Converts actions as the simulated AWS stores them.
-pub fn live(actions: &[Value]) -> Face {
-    Face::of(&actions.iter().cloned().map(text).collect::<Vec<_>>())
+pub fn from_aws(actions: &[Value]) -> RouteActions {
+    RouteActions::of(&actions.iter().cloned().map(text).collect::<Vec<_>>())
 }
 
 /// Converts a route's content as the engine has it.
-pub fn typed(content: &RouteContent) -> Face {
+pub fn from_content(content: &RouteContent) -> RouteActions {
     let actions = elb::actions(content).expect("the content should be one of ELBv2");
-    live(
+    from_aws(
         &actions.iter().map(|a| serde_json::to_value(a).expect("an action should convert to JSON")).collect::<Vec<_>>(),
     )
 }

@@ -1,5 +1,5 @@
-//! A witness at the balancer's seam: every write is held to the invariants, against the model and the journal as they
-//! are at that moment.
+//! Checks every write between the engine and the load balancer API against the invariants, with the simulated AWS and
+//! the journal as they are at that moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -15,82 +15,88 @@ use cutover::plan::model::{Plan, StepKind};
 use cutover::port::{Traffic, WriteError};
 use jiff::Timestamp;
 
-use super::face::Face;
-use super::store::Ledger;
+use super::route_actions::RouteActions;
+use super::store::CrashingStore;
 
-/// See the module.
-pub struct Witness {
+/// A load balancer API that checks each write before it passes the write on.
+pub struct WriteChecker {
     pub inner: Arc<dyn Traffic>,
     pub shell: SharedModel,
     pub plan: Mutex<Arc<Plan>>,
-    pub ledger: Ledger,
+    pub test_store: CrashingStore,
     pub started: OnceLock<Started>,
-    /// Every write: when, which route, whether it restores.
+    /// Every write: its time, its route, and whether it restores.
     pub writes: Mutex<Vec<(Timestamp, RouteId, bool)>>,
 }
 
-impl Witness {
+impl WriteChecker {
     fn plan(&self) -> Arc<Plan> {
         Arc::clone(&self.plan.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn started(&self) -> &Started {
-        self.started.get().expect("no write before `started` is journalled")
+        self.started.get().expect("`started` should be journalled before the first write")
     }
 
-    fn look(&self) -> (Snapshot, Timestamp) {
+    fn read_lab(&self) -> (Snapshot, Timestamp) {
         self.shell.call(|world, now| {
             world.advance(now);
             (world.snapshot(), now)
         })
     }
 
-    /// Holds one write to the invariants.
-    fn judge(&self, id: &RouteId, content: &RouteContent) {
-        let (world, now) = self.look();
-        let wanted = content.forward_split().expect("a route that forwards");
-        let (restore, _) = self.intended(id).unwrap_or_else(|| panic!("a write to {id} that no `intended` announces"));
+    /// Checks one write against the invariants.
+    fn check_write(&self, id: &RouteId, content: &RouteContent) {
+        let (world, now) = self.read_lab();
+        let wanted = content.forward_split().expect("a written route should have a forward action");
+        let (restore, _) = self.intended(id).unwrap_or_else(|| panic!("a write to {id} without an `intended` record"));
         self.writes.lock().unwrap_or_else(PoisonError::into_inner).push((now, id.clone(), restore));
-        // I2
+        // Invariant I2.
         let weights: BTreeMap<_, _> =
             wanted.ids().map(|id| (id.clone(), u32::from(wanted.weight(id).unwrap_or(0)))).collect();
-        assert!((1..=5).contains(&weights.len()), "{weights:?}");
-        assert!(weights.values().sum::<u32>() > 0 && weights.values().all(|w| *w <= 999), "{weights:?}");
-        let Some(live) = world.routes.get(id.id()).map(|a| Face::of(a)) else { return };
+        assert!((1..=5).contains(&weights.len()), "an action must have 1 to 5 groups: {weights:?}");
+        assert!(
+            weights.values().sum::<u32>() > 0 && weights.values().all(|w| *w <= 999),
+            "weights must not all be 0, nor exceed 999: {weights:?}"
+        );
+        let Some(live) = world.routes.get(id.id()).map(|a| RouteActions::of(a)) else { return };
         let start = self
             .started()
             .routes
             .iter()
             .find(|r| r.id == *id)
             .cloned()
-            .or_else(|| self.appeared(id))
-            .expect("a route of the run");
+            .or_else(|| self.created_rule(id))
+            .expect("a written route should belong to the run");
         let managed: Vec<_> = start.groups.values().map(String::as_str).collect();
-        let next = Face { weights, rest: live.rest.clone() };
+        let next = RouteActions { weights, rest: live.rest.clone() };
         for third in live.weights.keys().filter(|g| !managed.contains(&g.as_str())) {
-            assert!((live.part(third) - next.part(third)).abs() < 1e-9, "the share of {third} changes");
+            assert!(
+                (live.part(third) - next.part(third)).abs() < 1e-9,
+                "the share of the third-party group {third} must not change"
+            );
         }
         if !restore {
-            self.taken_out(&managed, &live, &next);
-            self.gates(&managed, &live, &next, &world, now);
-            self.together(id, &next, &world);
+            self.check_detached(&managed, &live, &next);
+            self.check_gates(&managed, &live, &next, &world, now);
+            self.check_step_distance(id, &next, &world);
         }
     }
 
-    /// A group of the plan is taken out only where the old cluster is let go, and only where it carries nothing; then
-    /// no share changes.
-    fn taken_out(&self, managed: &[&str], live: &Face, next: &Face) {
-        let detaching = self.ledger.records().iter().any(|r| matches!(r.event, Event::RetireStarted { .. }));
+    /// Checks that a group of the plan is detached only by `finalize --detach` and only with weight 0, and that no
+    /// share changes then.
+    fn check_detached(&self, managed: &[&str], live: &RouteActions, next: &RouteActions) {
+        let detaching = self.test_store.records().iter().any(|r| matches!(r.event, Event::RetireStarted { .. }));
         for group in managed {
             let out = live.weights.contains_key(*group) && !next.weights.contains_key(*group);
-            assert!(!out || (detaching && live.weights[*group] == 0), "{group} is taken out of {live:?}");
+            assert!(!out || (detaching && live.weights[*group] == 0), "{group} must not be detached from {live:?}");
             assert!(!detaching || (live.part(group) - next.part(group)).abs() < 1e-9, "the share of {group} changes");
         }
     }
 
-    /// A rule that was made during the run, and that a person took in.
-    fn appeared(&self, id: &RouteId) -> Option<RouteStart> {
-        let records = self.ledger.records();
+    /// Returns the route of a rule that was created during the run and that an operator included.
+    fn created_rule(&self, id: &RouteId) -> Option<RouteStart> {
+        let records = self.test_store.records();
         let included = records
             .iter()
             .any(|r| matches!(r.event, Event::Resumed { mode: ResumeMode { include_new: true, .. }, .. }));
@@ -100,9 +106,10 @@ impl Witness {
         routes.find(|r| included && r.id == *id).cloned()
     }
 
-    /// The write that the journal announces for this route, and that is not answered yet.
+    /// Returns the write that the journal announces for this route and that has no outcome yet, and whether it
+    /// restores.
     fn intended(&self, id: &RouteId) -> Option<(bool, Write)> {
-        let records = self.ledger.records();
+        let records = self.test_store.records();
         for record in records.iter().rev() {
             match &record.event {
                 Event::Intended { restore, writes, .. } => {
@@ -117,8 +124,15 @@ impl Witness {
         None
     }
 
-    /// I1: no group's share rises while it has too few healthy targets for it.
-    fn gates(&self, managed: &[&str], live: &Face, next: &Face, world: &Snapshot, now: Timestamp) {
+    /// Checks invariant I1: a group's share rises only if the group has enough healthy targets.
+    fn check_gates(
+        &self,
+        managed: &[&str],
+        live: &RouteActions,
+        next: &RouteActions,
+        world: &Snapshot,
+        now: Timestamp,
+    ) {
         let groups = &self.started().groups;
         let start = self.started().routes.iter().filter_map(|r| r.content.forward_split().map(|f| (r, f)));
         for group in managed {
@@ -132,24 +146,25 @@ impl Witness {
             let baseline: u32 = carriers.iter().map(|g| groups[*g].healthy).sum();
             let today: u32 = carriers.iter().map(|g| world.healthy[*g]).sum();
             let gate = &self.plan().strategy.gates.raise;
-            let need =
-                (gate.capacity * self.planned(group, after) / 100.0 * f64::from(baseline.max(today)) - 1e-9).ceil();
+            let need = (gate.capacity * self.planned_share(group, after) / 100.0 * f64::from(baseline.max(today))
+                - 1e-9)
+                .ceil();
             let healthy = world.healthy[*group];
             assert!(
                 f64::from(healthy) >= need && healthy >= gate.min_healthy,
-                "{now}: {group} rises to {after} % with {healthy} of {need}"
+                "{now}: {group} rises to {after} % with {healthy} healthy targets of {need} that the gate needs"
             );
         }
     }
 
-    /// The planned share that a share spelled in weights stands for.
-    fn planned(&self, group: &str, share: f64) -> f64 {
+    /// Returns the planned share that is nearest to a share computed from weights.
+    fn planned_share(&self, group: &str, share: f64) -> f64 {
         let cluster = &self.started().groups[group].cluster;
         let all = self.shares(cluster);
         all.into_iter().min_by(|a, b| (a - share).abs().total_cmp(&(b - share).abs())).unwrap_or(share)
     }
 
-    /// The shares of a cluster after each step, from the start.
+    /// Returns the shares of a cluster at the start and after each step.
     fn shares(&self, cluster: &str) -> Vec<f64> {
         let plan = self.plan();
         let strategy = &plan.strategy;
@@ -163,10 +178,11 @@ impl Witness {
         all
     }
 
-    /// I4: with this write, no two routes are more than one step apart. Routes that someone else changed do not count.
-    fn together(&self, id: &RouteId, next: &Face, world: &Snapshot) {
+    /// Checks invariant I4: after this write, no two routes are more than one step apart. Ignores routes that someone
+    /// else changed.
+    fn check_step_distance(&self, id: &RouteId, next: &RouteActions, world: &Snapshot) {
         let drifted: BTreeSet<_> = self
-            .ledger
+            .test_store
             .records()
             .iter()
             .filter_map(|r| if let Event::Drifted { route, .. } = &r.event { Some(route.clone()) } else { None })
@@ -176,12 +192,13 @@ impl Witness {
         let steps = self.shares(to);
         let started = self.started();
         if plan.strategy.start.is_none() {
-            return; // From whatever is live: routes may begin anywhere.
+            return; // Without start shares, the routes may have any shares at the start.
         }
         let ranks = started.routes.iter().filter(|r| !drifted.contains(&r.id)).filter_map(|route| {
-            let face = if route.id == *id { next.clone() } else { Face::of(world.routes.get(route.id.id())?) };
+            let actions =
+                if route.id == *id { next.clone() } else { RouteActions::of(world.routes.get(route.id.id())?) };
             let managed: Vec<_> = route.groups.values().map(String::as_str).collect();
-            let share = face.share(route.groups.get(to)?, &managed);
+            let share = actions.share(route.groups.get(to)?, &managed);
             let ranks = (0..steps.len()).filter(|i| (steps[*i] - share).abs() <= 0.5);
             Some((route.label.clone(), share, ranks.collect::<Vec<_>>()))
         });
@@ -192,12 +209,12 @@ impl Witness {
 }
 
 #[async_trait]
-impl Traffic for Witness {
+impl Traffic for WriteChecker {
     async fn census(&self, load_balancer: &str) -> Result<RouteCensus, Unreadable> {
         self.inner.census(load_balancer).await
     }
     async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
-        self.judge(id, content);
+        self.check_write(id, content);
         self.inner.set(id, content, deadline).await
     }
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {

@@ -1,19 +1,19 @@
-//! A route's actions in the model, taken apart: weights by group, and all the rest, which must never change.
+//! The actions of a route in the simulated AWS, split into the weights by group and the rest, which must never change.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// See the module.
+/// The actions of one route: weights and everything else.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Face {
-    /// Weights by target group ARN; a lone group has 1.
+pub struct RouteActions {
+    /// Weights by target group ARN; a single group has weight 1.
     pub weights: BTreeMap<String, u32>,
     /// The actions without their groups.
     pub rest: Vec<Value>,
 }
 
-impl Face {
+impl RouteActions {
     pub fn of(actions: &[Value]) -> Self {
         let mut weights = BTreeMap::new();
         let mut rest = actions.to_vec();
@@ -25,7 +25,7 @@ impl Face {
                 Some(groups) => weights = tuples(&groups),
                 None => weights.extend(lone.and_then(|a| Some((a.as_str()?.to_owned(), 1)))),
             }
-            // No stickiness, and stickiness that is off, are the same.
+            // An action without stickiness equals an action with disabled stickiness.
             let config = action.remove("ForwardConfig").unwrap_or_default();
             let sticky = config["TargetGroupStickinessConfig"].clone();
             if sticky["Enabled"] == "true" || sticky["Enabled"] == true {
@@ -41,13 +41,13 @@ impl Face {
         Self { weights, rest }
     }
 
-    /// The share of a group among `managed`, in percent.
+    /// Returns the share of a group among the `managed` groups, in percent.
     pub fn share(&self, group: &str, managed: &[&str]) -> f64 {
         let total: u32 = managed.iter().filter_map(|g| self.weights.get(*g)).sum();
         f64::from(self.weights.get(group).copied().unwrap_or(0)) * 100.0 / f64::from(total.max(1))
     }
 
-    /// The part of the whole that a group has.
+    /// Returns the fraction of all weights that a group has, from 0 to 1.
     pub fn part(&self, group: &str) -> f64 {
         let total: u32 = self.weights.values().sum();
         f64::from(self.weights.get(group).copied().unwrap_or(0)) / f64::from(total.max(1))
@@ -55,15 +55,21 @@ impl Face {
 }
 
 fn tuples(groups: &Value) -> BTreeMap<String, u32> {
-    let groups = groups.as_array().expect("a list");
+    let groups = groups.as_array().expect("TargetGroups should be a list");
     let weight = |g: &Value| match &g["Weight"] {
-        Value::String(text) => text.parse().expect("a weight"),
-        Value::Number(number) => u32::try_from(number.as_u64().expect("a weight")).expect("small"),
+        Value::String(text) => text.parse().expect("a weight should be a number"),
+        Value::Number(number) => u32::try_from(number.as_u64().expect("a weight should be a whole number"))
+            .expect("a weight should be small"),
         _ => 0,
     };
     let lone = groups.len() == 1;
     groups
         .iter()
-        .map(|g| (g["TargetGroupArn"].as_str().expect("an ARN").to_owned(), if lone { 1 } else { weight(g) }))
+        .map(|g| {
+            (
+                g["TargetGroupArn"].as_str().expect("a group should have an ARN").to_owned(),
+                if lone { 1 } else { weight(g) },
+            )
+        })
         .collect()
 }

@@ -1,5 +1,5 @@
-//! An operator's machine: it may be stopped as a whole, or cut off from the cluster, or lose answers; and its ways to
-//! the world.
+//! An operator's machine, which may be stopped, cut off from the cluster, or lose responses; and its transports to the
+//! cluster and the load balancer.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -19,22 +19,23 @@ use kube::client::Body;
 use tokio::time::Instant;
 use tower::{BoxError, Service, ServiceExt};
 
-use super::truth::Truth;
+use super::history::TrueHistory;
 
 type Span = (Instant, Instant);
 
-/// See the module.
+/// The machine of one operator.
 pub struct Machine {
     pub name: &'static str,
-    pub truth: Truth,
+    pub history: TrueHistory,
     pub clock: LabClock,
-    /// When nothing of it runs.
+    /// When the machine is stopped.
     pub stops: Mutex<Vec<Span>>,
-    /// Writes to the load balancer until it is stopped while one is under way, and for how long.
-    pub strikes: Mutex<Option<(u32, Duration)>>,
-    /// When the cluster cannot be reached from it.
+    /// The number of writes to the load balancer before the machine is stopped during a write, and the length of the
+    /// stop.
+    pub stop_at_write: Mutex<Option<(u32, Duration)>>,
+    /// When the cluster cannot be reached from the machine.
     pub cuts: Vec<Span>,
-    /// How many of a hundred answers of the cluster are lost.
+    /// The percentage of the cluster's responses that are lost.
     pub lost: u32,
     pub random: Mutex<fastrand::Rng>,
 }
@@ -49,14 +50,14 @@ impl Machine {
         Self::within(&self.stops.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A write leaves.
-    fn leaves(&self) {
-        let mut strikes = self.strikes.lock().unwrap_or_else(PoisonError::into_inner);
-        *strikes = match strikes.take() {
+    /// Counts a write that is sent, and stops the machine if this is the chosen write.
+    fn count_write(&self) {
+        let mut stop_at_write = self.stop_at_write.lock().unwrap_or_else(PoisonError::into_inner);
+        *stop_at_write = match stop_at_write.take() {
             Some((0, length)) => {
                 let (now, mut stops) = (Instant::now(), self.stops.lock().unwrap_or_else(PoisonError::into_inner));
                 stops.push((now, now + length));
-                self.truth.note(self.clock.now(), format!("{} stops for {length:?}, its write under way", self.name));
+                self.history.note(self.clock.now(), format!("{} stops for {length:?}, during a write", self.name));
                 None
             }
             left => left.map(|(n, length)| (n - 1, length)),
@@ -67,7 +68,7 @@ impl Machine {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).u64(range)
     }
 
-    /// Runs a future as a process of this machine: while that is stopped, nothing of it goes on.
+    /// Runs a future as a process of this machine: the future makes no progress while the machine is stopped.
     pub async fn run<F: Future>(&self, process: F) -> F::Output {
         let mut process = std::pin::pin!(process);
         let mut alarm: Option<Pin<Box<tokio::time::Sleep>>> = None;
@@ -82,8 +83,8 @@ impl Machine {
         .await
     }
 
-    /// A part of the way; whoever is stopped on it goes on when the machine does.
-    async fn travel(&self, milliseconds: std::ops::Range<u64>) {
+    /// Delays a message on its way. A message of a stopped machine continues with the machine.
+    async fn delay(&self, milliseconds: std::ops::Range<u64>) {
         tokio::time::sleep(Duration::from_millis(self.draw(milliseconds))).await;
         while let Some(until) = self.stopped() {
             tokio::time::sleep_until(until).await;
@@ -91,16 +92,16 @@ impl Machine {
     }
 }
 
-/// The way to the cluster.
+/// The transport to the cluster.
 #[derive(Clone)]
-pub struct Line {
+pub struct ClusterTransport {
     pub machine: Arc<Machine>,
     pub inner: KubeTransport,
 }
 
-impl Line {
+impl ClusterTransport {
     async fn exchange(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
-        self.machine.travel(2..60).await;
+        self.machine.delay(2..60).await;
         if Machine::within(&self.machine.cuts).is_some() {
             return Err("connection refused".into());
         }
@@ -109,21 +110,21 @@ impl Line {
         let taken = (parts.method != Method::GET && parts.uri.path().contains("/leases")).then(|| holder(&body));
         let answer = self.inner.oneshot(Request::from_parts(parts, Body::from(body))).await?;
         if let Some(holder) = taken.filter(|_| answer.status().is_success()) {
-            self.machine.truth.lease(self.machine.clock.now(), holder);
+            self.machine.history.lease(self.machine.clock.now(), holder);
         }
         let lost = self.machine.draw(0..100) < self.machine.lost.into();
-        self.machine.travel(2..60).await;
+        self.machine.delay(2..60).await;
         if lost { Err("connection reset".into()) } else { Ok(answer) }
     }
 }
 
-/// The holder that this request puts into the Lease.
+/// Returns the holder that this request writes into the Lease.
 fn holder(body: &[u8]) -> Option<String> {
     let lease: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     lease["spec"]["holderIdentity"].as_str().and_then(|identity| identity.split('/').next()).map(str::to_owned)
 }
 
-impl Service<Request<Body>> for Line {
+impl Service<Request<Body>> for ClusterTransport {
     type Response = Response<Body>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
@@ -137,29 +138,29 @@ impl Service<Request<Body>> for Line {
     }
 }
 
-/// The way to the load balancer: a write is under way for a while, and a machine may be stopped then.
-pub struct Road {
+/// The connection to the load balancer: a write takes some time, and the machine may be stopped meanwhile.
+pub struct LoadBalancerTransport {
     pub machine: Arc<Machine>,
     pub inner: Arc<dyn Traffic>,
-    /// Target groups of the new cluster.
+    /// ARNs of the target groups of the new cluster.
     pub green: Vec<String>,
 }
 
 #[async_trait]
-impl Traffic for Road {
+impl Traffic for LoadBalancerTransport {
     async fn census(&self, load_balancer: &str) -> Result<RouteCensus, Unreadable> {
         self.inner.census(load_balancer).await
     }
     async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
         let sent = self.machine.clock.now();
-        self.machine.leaves();
-        self.machine.travel(5..200).await;
+        self.machine.count_write();
+        self.machine.delay(5..200).await;
         let share = content.forward_split().map_or(0.0, |split| {
             let weight = |g: &str| f64::from(split.weight(g).unwrap_or(0));
             let all: f64 = split.ids().map(|id| weight(id)).sum();
             self.green.iter().map(|g| weight(g)).sum::<f64>() / all.max(1.0)
         });
-        self.machine.truth.write(self.machine.name, id.id(), share, sent, self.machine.clock.now());
+        self.machine.history.write(self.machine.name, id.id(), share, sent, self.machine.clock.now());
         self.inner.set(id, content, deadline).await
     }
 
