@@ -61,7 +61,7 @@ impl Executor {
             .take(CHUNK)
             .cloned()
             .collect();
-        let granted = self.bucket.take_keeping(RESERVE, ready.len(), now);
+        let granted = self.bucket.take_with_reserve(RESERVE, ready.len(), now);
         ready.into_iter().take(granted).collect()
     }
 
