@@ -43,7 +43,7 @@ pub fn step_number(plan: &Plan, reference: Option<&StepRef>) -> Result<Option<us
     reference.find(steps).map(Some).ok_or_else(|| {
         Failure::new(
             Exit::Usage,
-            format!("the plan has no step {reference}; it has the steps 1 to {}, named {}", steps.len(), names()),
+            format!("the plan has no step {reference}; the plan has the steps 1 to {}, named {}", steps.len(), names()),
         )
     })
 }

@@ -132,7 +132,8 @@ impl Cutover {
         if read.global.output == Output::Markdown
             && !matches!(read.verb, Verb::Check(_) | Verb::Report(_) | Verb::Help(_))
         {
-            let message = "`--output markdown` is for `check`, `report` and `help` only; here it is `text` or `json`";
+            let message =
+                "`--output markdown` is for `check`, `report` and `help` only; this command accepts `text` or `json`";
             return Err(command.error(clap::error::ErrorKind::InvalidValue, message));
         }
         Ok(read)

@@ -95,8 +95,8 @@ async fn read_status(
     style: &Style,
 ) -> Result<(String, bool), Failure> {
     match &args.load_balancer {
-        Some(load_balancer) => Ok((of_load_balancer(global, load_balancer, style).await?, false)),
-        None => of_run(global, target, style).await,
+        Some(load_balancer) => Ok((status_of_load_balancer(global, load_balancer, style).await?, false)),
+        None => status_of_run(global, target, style).await,
     }
 }
 
@@ -111,7 +111,7 @@ fn show(global: &Global, text: &str) {
     }
 }
 
-async fn of_load_balancer(global: &Global, load_balancer: &str, style: &Style) -> Result<String, Failure> {
+async fn status_of_load_balancer(global: &Global, load_balancer: &str, style: &Style) -> Result<String, Failure> {
     let selector = selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
     let balancer = connect::retrying_balancer(&connect::aws_config_for(&selector).await);
     let live = crate::engine::inventory::read_balancer::read_for_status(&selector, &balancer, jiff::Timestamp::now())
@@ -121,14 +121,14 @@ async fn of_load_balancer(global: &Global, load_balancer: &str, style: &Style) -
                 .next("to list them: aws elbv2 describe-load-balancers --query 'LoadBalancers[].LoadBalancerName'"),
             BalancerReadError::Unreadable { .. } => Failure::new(Exit::Internal, e),
         })?;
-    Ok(rendered(global, &live, style))
+    Ok(render_view(global, &live, style))
 }
 
-fn rendered(global: &Global, live: &LoadBalancerView, style: &Style) -> String {
+fn render_view(global: &Global, live: &LoadBalancerView, style: &Style) -> String {
     if global.output == Output::Json { load_balancer::json(live) } else { load_balancer::text(live, style) }
 }
 
-async fn of_run(global: &Global, target: Option<&str>, style: &Style) -> Result<(String, bool), Failure> {
+async fn status_of_run(global: &Global, target: Option<&str>, style: &Style) -> Result<(String, bool), Failure> {
     let store = state_store::open_for_target(&global.state_options(), target).await?;
     let found = find::run(&*store, target, style.color).await?;
     let ports = connect::ports(&found.plan, store).await;

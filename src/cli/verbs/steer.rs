@@ -166,13 +166,13 @@ async fn send(
     let request = request(identity::requester(&found.plan).await);
     let state = found.state()?;
     if request::refusal(&found.plan, &state, &request).is_some() {
-        return Err(inapplicable(verb, &found, &state));
+        return Err(inapplicable_request(verb, &found, &state));
     }
     steer::send_request(global, &store, &found, &request).await
 }
 
 /// Returns the failure for a request that does not apply to the run's current state.
-fn inapplicable(verb: &str, found: &StoredRun, state: &State) -> Failure {
+fn inapplicable_request(verb: &str, found: &StoredRun, state: &State) -> Failure {
     let view = RunView::of(&found.plan, state, None, &[], Timestamp::now());
     let (step, of) = view.step_of();
     let (_, status) = state_line(&view, &Style::plain());

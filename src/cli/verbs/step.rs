@@ -53,7 +53,7 @@ pub struct Step {
 /// Runs `cutover step`.
 pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
     if is_run(&args.plan) && !Path::new(&args.plan).exists() {
-        return of_run(global, args).await;
+        return continue_named_run(global, args).await;
     }
     let color = term::style_err(global.color).color;
     let file = find::plan_file(&args.plan, color)?;
@@ -80,7 +80,7 @@ pub async fn run(global: &Global, args: &Step) -> Result<Exit, Failure> {
 }
 
 /// Continues the named run. This never starts a new run.
-async fn of_run(global: &Global, args: &Step) -> Result<Exit, Failure> {
+async fn continue_named_run(global: &Global, args: &Step) -> Result<Exit, Failure> {
     let store = state_store::open_for_target(&global.state_options(), Some(&args.plan)).await?;
     let found = find::run(&*store, Some(&args.plan), term::style_err(global.color).color).await?;
     let Some(exit) = due::exit_of_finished(&found.records) else {

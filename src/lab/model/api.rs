@@ -102,7 +102,7 @@ impl World {
     }
 
     fn elbv2_call(&mut self, query: Query, mutating: bool, id: &str) -> (Response<Bytes>, Delivery, String) {
-        if self.throttled(&query.action, mutating) {
+        if self.is_throttled(&query.action, mutating) {
             return (elbv2::failure(400, "Throttling", "Rate exceeded", id), Delivery::Answered, "Throttling".into());
         }
         let late = if matches!(query.action.as_str(), "ModifyRule" | "ModifyListener") {
@@ -131,7 +131,8 @@ impl World {
         self.log("elasticloadbalancing", &query.action, true, Caller::Client, &format!("late: {outcome}"));
     }
 
-    fn throttled(&mut self, operation: &str, mutating: bool) -> bool {
+    /// Returns whether a call is throttled. If not, takes a token from the bucket of the call's class.
+    fn is_throttled(&mut self, operation: &str, mutating: bool) -> bool {
         if self.faults.throttled > 0 && self.random.u32(..100) < self.faults.throttled {
             return true;
         }

@@ -88,7 +88,8 @@ impl World {
         let [high, low] = (cluster_state.addresses + 255).to_be_bytes();
         let ip = Ipv4Addr::new(10, cluster_state.number, high, low);
         let startup = cluster_state.deployments.get(&key).map_or(Duration::from_secs(10), |b| b.startup);
-        let name: Arc<str> = format!("{}-{}-{}", from.deployment, from.hash, cluster_state.objects.suffix()).into();
+        let name: Arc<str> =
+            format!("{}-{}-{}", from.deployment, from.hash, cluster_state.objects.random_suffix()).into();
         let labels = string_map(&from.template["metadata"]["labels"]);
         let readiness_gates = readiness_gates(&from.template["spec"]["readinessGates"]);
         let node = cluster_state.nodes[usize::from(cluster_state.addresses) % cluster_state.nodes.len()].clone();
@@ -151,7 +152,7 @@ impl World {
         self.schedule_in(if running { delay } else { Duration::ZERO }, LabEvent::PodGone(id));
     }
 
-    pub(super) fn pod_gone(&mut self, id: PodId) {
+    pub(super) fn remove_pod(&mut self, id: PodId) {
         let pod = &mut self.pods[id.0 as usize];
         pod.phase = Phase::Gone;
         let Some(cluster) = pod.cluster else { return };
@@ -166,7 +167,7 @@ impl World {
         self.schedule_controllers(cluster);
     }
 
-    pub(super) fn pod_started(&mut self, id: PodId) {
+    pub(super) fn start_pod(&mut self, id: PodId) {
         let pod = &mut self.pods[id.0 as usize];
         if pod.phase == Phase::Starting {
             pod.phase = Phase::Running;

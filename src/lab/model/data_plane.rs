@@ -132,7 +132,7 @@ impl World {
     }
 
     /// Returns the smallest and the largest written share (0–1) of a cluster on any managed route.
-    pub(crate) fn shares(&self, cluster: usize) -> Option<(f64, f64)> {
+    pub(crate) fn written_share_range(&self, cluster: usize) -> Option<(f64, f64)> {
         let mut range: Option<(f64, f64)> = None;
         for route in self.routes.iter().filter(|r| !r.deleted && r.managed) {
             let mut managed: BTreeMap<usize, u32> = BTreeMap::new();

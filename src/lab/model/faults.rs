@@ -105,7 +105,7 @@ impl World {
 
     fn has_reached_share(&self, wanted: &ShareReached) -> bool {
         let Some(cluster) = self.cluster_index(&wanted.cluster) else { return false };
-        let Some((low, high)) = self.shares(cluster) else { return false };
+        let Some((low, high)) = self.written_share_range(cluster) else { return false };
         // Weights are integers: half a percentage point counts as reached.
         wanted.at_least.is_none_or(|least| low * 100.0 >= least - 0.5)
             && wanted.at_most.is_none_or(|most| high * 100.0 <= most + 0.5)

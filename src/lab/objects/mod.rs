@@ -240,12 +240,12 @@ impl Objects {
     }
 
     /// Returns five random characters, as `generateName` appends them.
-    pub fn suffix(&mut self) -> String {
+    pub fn random_suffix(&mut self) -> String {
         const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
         (0..5).map(|_| char::from(ALPHABET[self.random.usize(..ALPHABET.len())])).collect()
     }
 
-    fn uid(&mut self) -> String {
+    fn random_uid(&mut self) -> String {
         let bits = (self.random.u128(..) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
         let hex = format!("{bits:032x}");
         [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
@@ -254,7 +254,7 @@ impl Objects {
     fn assign_name(&mut self, value: &mut Value) {
         let prefix = meta_text(value, "generateName").to_owned();
         if meta_text(value, "name").is_empty() && !prefix.is_empty() {
-            let name = prefix + &self.suffix();
+            let name = prefix + &self.random_suffix();
             meta(value).insert("name".into(), name.into());
         }
     }
@@ -274,7 +274,7 @@ impl Objects {
             Kind::Lease | Kind::Service | Kind::Node | Kind::Namespace | Kind::HorizontalPodAutoscaler
         );
         let has_spec = counted && value.get("spec").is_some_and(|s| !s.is_null());
-        let uid = before.is_none().then(|| self.uid());
+        let uid = before.is_none().then(|| self.random_uid());
         let meta = meta(value);
         if has_spec {
             meta.insert("generation".into(), generation.into());

@@ -25,7 +25,7 @@ impl Query {
         }
         let mut take = |key: &str| root.remove(key).and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
         let (action, version) = (take("Action"), take("Version"));
-        Self { action, version, input: lists(Value::Object(root)) }
+        Self { action, version, input: convert_lists(Value::Object(root)) }
     }
 
     /// Returns a string parameter.
@@ -63,25 +63,25 @@ fn insert(root: &mut Map<String, Value>, path: &str, value: String) {
 
 /// Converts `{member: {1: …, 2: …}}` to arrays, at every depth, and `{entry: {1: …}}` (a map) to `{entry: […]}`.
 /// Clients send an empty list as an empty string.
-fn lists(value: Value) -> Value {
+fn convert_lists(value: Value) -> Value {
     let Value::Object(mut map) = value else { return value };
-    if let Some(items) = numbered(&mut map, "member") {
+    if let Some(items) = take_numbered(&mut map, "member") {
         return Value::Array(items);
     }
-    if let Some(mut entries) = numbered(&mut map, "entry") {
+    if let Some(mut entries) = take_numbered(&mut map, "entry") {
         // Clients send the entries of a map in any order.
         entries.sort_by(|a, b| a["key"].as_str().cmp(&b["key"].as_str()));
         return Value::Object(Map::from_iter([("entry".to_owned(), Value::Array(entries))]));
     }
-    Value::Object(map.into_iter().map(|(k, v)| (k, lists(v))).collect())
+    Value::Object(map.into_iter().map(|(k, v)| (k, convert_lists(v))).collect())
 }
 
 /// Removes and returns the numbered children of `name`, in order, if `name` is the only key.
-fn numbered(map: &mut Map<String, Value>, name: &str) -> Option<Vec<Value>> {
+fn take_numbered(map: &mut Map<String, Value>, name: &str) -> Option<Vec<Value>> {
     let alone = map.len() == 1;
     let members = map.get_mut(name)?.as_object_mut().filter(|m| alone && m.keys().all(|k| k.parse::<u32>().is_ok()))?;
     let mut items: Vec<(u32, Value)> =
-        std::mem::take(members).into_iter().map(|(k, v)| (k.parse().unwrap_or(u32::MAX), lists(v))).collect();
+        std::mem::take(members).into_iter().map(|(k, v)| (k.parse().unwrap_or(u32::MAX), convert_lists(v))).collect();
     items.sort_by_key(|(index, _)| *index);
     Some(items.into_iter().map(|(_, v)| v).collect())
 }

@@ -54,12 +54,12 @@ fn a_scenario_with_names_that_are_not_in_the_plan_is_refused() {
     for (spec, expected) in [
         (
             "spec: {faults: [{at: {time: 1m}, kill: {cluster: c}}]}",
-            "spec.faults[0].kill.cluster: the plan has no cluster `c`; it has a, b",
+            "spec.faults[0].kill.cluster: the plan has no cluster `c`; valid names are a, b",
         ),
         ("spec: {clusters: [{name: zzz}]}", "spec.clusters[0].name"),
         (
             "spec: {clusters: [{name: to, workloads: {nobody: {replicas: 1}}}]}",
-            "the plan has no workload `nobody`; it has webapp",
+            "the plan has no workload `nobody`; valid names are webapp",
         ),
     ] {
         let scenario = Scenario::parse("x.yaml", &format!("{HEAD}{spec}\n")).expect("the scenario should parse");

@@ -104,7 +104,11 @@ impl WriteSummary {
         // A hundred throttled routes are one line, and throttling is not a failure.
         let throttled = self.restore && result == WriteResult::Failed && detail == Some("throttled");
         let text = if throttled {
-            EventText::new(Tone::Warn, "!", "AWS throttles the writes: they are sent again until AWS accepts them")
+            EventText::new(
+                Tone::Warn,
+                "!",
+                "AWS throttles the writes: throttled writes are sent again until AWS accepts them",
+            )
         } else {
             outcome(route, result, live, detail, names)
         };

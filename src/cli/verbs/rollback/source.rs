@@ -49,12 +49,16 @@ pub struct TagSource {
 /// Returns a failure if there is no source or more than one. The failure lists all candidates, each with its command.
 pub async fn find(global: &Global, args: &Rollback) -> Result<RollbackSource, Failure> {
     match &args.load_balancer {
-        Some(load_balancer) => of_load_balancer(global, args, load_balancer).await,
-        None => of_target(global, args.target.as_deref()).await,
+        Some(load_balancer) => find_for_load_balancer(global, args, load_balancer).await,
+        None => find_for_target(global, args.target.as_deref()).await,
     }
 }
 
-async fn of_load_balancer(global: &Global, args: &Rollback, load_balancer: &str) -> Result<RollbackSource, Failure> {
+async fn find_for_load_balancer(
+    global: &Global,
+    args: &Rollback,
+    load_balancer: &str,
+) -> Result<RollbackSource, Failure> {
     let selector = selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
     let store = state_store::open_for_target(&global.state_options(), None).await.ok();
     if !args.back_to.is_empty() {
@@ -109,7 +113,7 @@ fn rollback_command(run: &RunSummary) -> String {
     format!("cutover rollback {}    # {how}", run.id)
 }
 
-async fn of_target(global: &Global, target: Option<&str>) -> Result<RollbackSource, Failure> {
+async fn find_for_target(global: &Global, target: Option<&str>) -> Result<RollbackSource, Failure> {
     let (store, failure) = match state_store::open_for_target(&global.state_options(), target).await {
         Ok(store) => match find::run_to_roll_back(&*store, target, term::style_err(global.color).color).await {
             Ok(found) => return Ok(RollbackSource::Journal(store, Box::new(found))),

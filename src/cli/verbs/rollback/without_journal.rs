@@ -169,7 +169,7 @@ impl ProposedRollback {
                 format!("way back: the health of {} is unknown", g.name)
             }
         });
-        let stays = unknown.iter().map(|route| format!("stays as it is: {route}"));
+        let stays = unknown.iter().map(|route| format!("not changed: {route}"));
         way_back.chain(stays).chain(self.readings.iter().flat_map(|s| s.skipped.iter().cloned())).collect()
     }
 

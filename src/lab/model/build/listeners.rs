@@ -14,7 +14,7 @@ use crate::lab::scenario::model::{Listener as Said, Rule};
 use crate::plan::model::{ListenerRef, RuleRef, Selector, TargetType};
 
 /// Path patterns of the rules that the plan implies, in order. Further rules get numbered paths.
-const PATHS: [&[&str]; 17] = [
+const RULE_PATHS: [&[&str]; 17] = [
     &["/api*", "/ad*", "/admin*", "/api_internal*", "/vv/*"],
     &["/health_check"],
     &["/login*", "/logout*"],
@@ -56,7 +56,7 @@ impl World {
             let own: Vec<&RouteEntryGroups<'_>> = entries.iter().filter(|e| e.balancer == balancer).collect();
             let name = self.balancers[balancer].name.clone();
             let listed: Vec<&Said> = settings.balancer(&name).flat_map(|l| &l.listeners).collect();
-            let third = self.third_party(settings, &name);
+            let third = self.add_third_party_groups(settings, &name);
             for wanted in listener_specs(&own, &listed) {
                 self.add_listener(settings, balancer, &own, &third, wanted)?;
             }
@@ -64,7 +64,7 @@ impl World {
         Ok(())
     }
 
-    fn third_party(&mut self, settings: &Settings<'_>, name: &str) -> BTreeMap<String, u16> {
+    fn add_third_party_groups(&mut self, settings: &Settings<'_>, name: &str) -> BTreeMap<String, u16> {
         let third_party = settings.balancer(name).filter_map(|l| l.third_party.clone()).last();
         let groups = third_party.unwrap_or_else(|| BTreeMap::from([(format!("{name}-default"), 0)]));
         for group in groups.keys() {
@@ -115,7 +115,7 @@ impl World {
         }
         rules.sort_by_key(|r| r.priority);
         for rule in rules {
-            let actions = self.actions(settings, balancer, entries, third, &rule)?;
+            let actions = self.build_actions(settings, balancer, entries, third, &rule)?;
             let named = rule.priority.and_then(|p| rule_arn(entries, p));
             let rule_arn = named.unwrap_or_else(|| format!("{rule_prefix}/{}", self.identifier()));
             let arn = if rule.priority.is_some() { rule_arn.as_str().into() } else { arn.as_str().into() };
@@ -124,7 +124,7 @@ impl World {
                 None => self.listeners[index].default = route,
                 Some(_) => self.listeners[index].rules.push(route),
             }
-            let conditions = conditions(&rule);
+            let conditions = rule_conditions(&rule);
             self.routes.push(Route {
                 arn,
                 rule_arn,
@@ -145,7 +145,7 @@ impl World {
         Ok(())
     }
 
-    fn actions(
+    fn build_actions(
         &self,
         settings: &Settings<'_>,
         balancer: usize,
@@ -160,7 +160,9 @@ impl World {
         let name = &self.balancers[balancer].name;
         let entry = entries.iter().find(|e| rule.workload.as_ref().is_none_or(|w| *w == e.workload.name));
         let entry = entry.ok_or_else(|| {
-            settings.scenario.entry("spec.loadBalancers", format!("no such workload on load balancer {name}"))
+            settings
+                .scenario
+                .entry("spec.loadBalancers", format!("the plan has no route of this workload on load balancer {name}"))
         })?;
         let mut tuples = Vec::new();
         for ((cluster, _), (group, attached)) in entry.entry.target_groups.iter().zip(&entry.groups) {
@@ -195,7 +197,7 @@ fn tuple(arn: &str, weight: u16) -> Value {
     json!({"TargetGroupArn": arn, "Weight": weight.to_string()})
 }
 
-fn conditions(rule: &Rule) -> Vec<Value> {
+fn rule_conditions(rule: &Rule) -> Vec<Value> {
     let condition = |field: &str, config: &str, values: &[String]| {
         (!values.is_empty()).then(|| json!({"Field": field, "Values": values, config: {"Values": values}}))
     };
@@ -286,7 +288,7 @@ fn add_implied_rules(wanted: &mut [ListenerSpec], entry: &RouteEntryGroups<'_>, 
                 let paths = if priority.is_none() {
                     Vec::new()
                 } else {
-                    paths(number, position.saturating_sub(defaults), &entry.workload.name)
+                    rule_paths(number, position.saturating_sub(defaults), &entry.workload.name)
                 };
                 rules.push(Rule { priority, paths, workload: workload.clone(), ..Rule::default() });
             }
@@ -325,9 +327,9 @@ fn rule_arn(entries: &[&RouteEntryGroups<'_>], priority: u32) -> Option<String> 
     entries.iter().find_map(|e| e.entry.rules.iter().flatten().filter_map(arn).nth(nth))
 }
 
-fn paths(number: usize, position: usize, workload: &str) -> Vec<String> {
+fn rule_paths(number: usize, position: usize, workload: &str) -> Vec<String> {
     let prefix = if number == 0 { String::new() } else { format!("/w/{workload}") };
-    match PATHS.get(position) {
+    match RULE_PATHS.get(position) {
         Some(paths) => paths.iter().map(|p| format!("{prefix}{p}")).collect(),
         None => vec![format!("{prefix}/section-{position}/*")],
     }

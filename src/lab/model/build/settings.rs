@@ -59,7 +59,7 @@ impl Settings<'_> {
         let names: Vec<&str> = self.plan.clusters.iter().map(|c| c.name.as_str()).collect();
         Err(self.scenario.entry(
             path,
-            format!("the plan has no cluster `{cluster}`; it has {}, and `from` and `to`", names.join(", ")),
+            format!("the plan has no cluster `{cluster}`; valid names are {}, `from` and `to`", names.join(", ")),
         ))
     }
 
@@ -68,7 +68,9 @@ impl Settings<'_> {
             return Ok(());
         }
         let names: Vec<&str> = self.plan.workloads.iter().map(|w| w.name.as_str()).collect();
-        Err(self.scenario.entry(path, format!("the plan has no workload `{workload}`; it has {}", names.join(", "))))
+        Err(self
+            .scenario
+            .entry(path, format!("the plan has no workload `{workload}`; valid names are {}", names.join(", "))))
     }
 
     /// Returns the name in the plan of a cluster that the scenario names; `from` and `to` are resolved.

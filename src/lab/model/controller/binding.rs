@@ -32,7 +32,7 @@ impl World {
         let key = (meta_text(binding, "namespace").to_owned(), meta_text(binding, "name").to_owned());
         self.add_finalizer(cluster, binding);
         let Some(group) = self.group_of(binding) else { return };
-        let wanted = self.endpoints(cluster, binding, group);
+        let wanted = self.targets_to_register(cluster, binding, group);
         let targets: Vec<(String, u16)> = wanted.iter().map(|(id, port, _)| (id.clone(), *port)).collect();
         let generation = binding["metadata"]["generation"].as_u64().unwrap_or(1);
         let desired_state = BindingState { generation, group, targets };
@@ -166,7 +166,7 @@ impl World {
 
     /// Returns the targets to register: the IP addresses of pods that are ready (or wait only for their readiness
     /// gates), or the nodes. Empty if the Service or its port does not exist.
-    fn endpoints(&self, cluster: usize, binding: &Value, group: usize) -> Vec<(String, u16, Option<PodId>)> {
+    fn targets_to_register(&self, cluster: usize, binding: &Value, group: usize) -> Vec<(String, u16, Option<PodId>)> {
         let reference = &binding["spec"]["serviceRef"];
         let cluster_state = &self.clusters[cluster];
         let service = cluster_state.objects.get(

@@ -38,7 +38,7 @@ impl World {
         let Some(behaviour) = self.clusters[cluster].deployments.get(&key) else { return };
         let (full_replicas, desired_replicas) = (behaviour.full_replicas, behaviour.desired_replicas);
         let need = desired_replicas.unwrap_or_else(|| {
-            let share = self.shares(cluster).map_or(0.0, |(_, highest)| highest);
+            let share = self.written_share_range(cluster).map_or(0.0, |(_, highest)| highest);
             (1..full_replicas).find(|n| f64::from(*n) >= f64::from(full_replicas) * share).unwrap_or(full_replicas)
         });
         let desired = need.max(min).min(max.max(1));

@@ -12,7 +12,7 @@ impl World {
         let services: Vec<Value> = self.clusters[cluster].objects.list(Kind::Service, None).collect();
         for service in services {
             let pods = self.selected_pods(cluster, &service);
-            let slice = self.slice(&service, &pods);
+            let slice = self.build_endpoint_slice(&service, &pods);
             let now = self.now;
             self.clusters[cluster].objects.put(Kind::EndpointSlice, slice, now);
         }
@@ -30,7 +30,7 @@ impl World {
             .collect()
     }
 
-    fn slice(&self, service: &Value, pods: &[PodId]) -> Value {
+    fn build_endpoint_slice(&self, service: &Value, pods: &[PodId]) -> Value {
         let name = meta_text(service, "name");
         let endpoints: Vec<Value> = pods
             .iter()

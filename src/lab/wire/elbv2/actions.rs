@@ -23,7 +23,7 @@ pub(super) fn check(world: &World, listener: usize, route: Option<usize>, wanted
         match kind.as_str() {
             kind if ROUTING_ACTION_TYPES.contains(&kind) && position == last => {}
             kind if AUTHENTICATION_ACTION_TYPES.contains(&kind) && position < last => {
-                authentication(world, listener, route, action)?
+                check_authentication(world, listener, route, action)?
             }
             kind if ROUTING_ACTION_TYPES.contains(&kind) || AUTHENTICATION_ACTION_TYPES.contains(&kind) => {
                 return Err(invalid("There must be exactly one routing action, and it must be the last"));
@@ -31,7 +31,7 @@ pub(super) fn check(world: &World, listener: usize, route: Option<usize>, wanted
             _ => return Err(invalid(format!("'{kind}' is not an action type"))),
         }
         if kind == "forward" {
-            forward(world, listener, action)?;
+            check_forward(world, listener, action)?;
         }
         let order = number(&action["Order"]).unwrap_or(1);
         action["Order"] = order.to_string().into();
@@ -40,7 +40,7 @@ pub(super) fn check(world: &World, listener: usize, route: Option<usize>, wanted
 }
 
 /// Validates an authentication action. The client secret of an OIDC action is never returned by a read.
-fn authentication(world: &World, listener: usize, route: Option<usize>, action: &mut Value) -> Result<()> {
+fn check_authentication(world: &World, listener: usize, route: Option<usize>, action: &mut Value) -> Result<()> {
     if world.listeners[listener].protocol != "HTTPS" {
         return Err(api_error(
             "InvalidLoadBalancerAction",
@@ -54,7 +54,7 @@ fn authentication(world: &World, listener: usize, route: Option<usize>, action: 
     if secret || (existing && has_one) { Ok(()) } else { Err(invalid("A client secret is required")) }
 }
 
-fn forward(world: &World, listener: usize, action: &mut Value) -> Result<()> {
+fn check_forward(world: &World, listener: usize, action: &mut Value) -> Result<()> {
     let single_arn = action.as_object_mut().and_then(|a| a.remove("TargetGroupArn"));
     if action["ForwardConfig"]["TargetGroups"].is_null() {
         let arn = single_arn.clone().ok_or_else(|| invalid("A forward action needs a target group"))?;
@@ -77,13 +77,13 @@ fn forward(world: &World, listener: usize, action: &mut Value) -> Result<()> {
             format!("A forward action has between 1 and 5 target groups, here are {}", groups.len()),
         ));
     }
-    weights(groups)?;
+    check_weights(groups)?;
     let arns: Vec<String> = groups.iter().filter_map(|g| g["TargetGroupArn"].as_str().map(str::to_owned)).collect();
     let sticky_targets = check_groups(world, listener, &arns)?;
-    sticky(action, sticky_targets && arns.len() > 1)
+    check_stickiness(action, sticky_targets && arns.len() > 1)
 }
 
-fn weights(groups: &mut [Value]) -> Result<()> {
+fn check_weights(groups: &mut [Value]) -> Result<()> {
     let several = groups.len() > 1;
     for group in groups.iter_mut() {
         let weight = match &group["Weight"] {
@@ -121,7 +121,7 @@ fn check_groups(world: &World, listener: usize, arns: &[String]) -> Result<bool>
     Ok(sticky)
 }
 
-fn sticky(action: &mut Value, wanted: bool) -> Result<()> {
+fn check_stickiness(action: &mut Value, wanted: bool) -> Result<()> {
     let config = &mut action["ForwardConfig"]["TargetGroupStickinessConfig"];
     if config.is_null() {
         *config = json!({"Enabled": "false"});

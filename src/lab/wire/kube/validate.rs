@@ -198,15 +198,15 @@ pub fn admit(objects: &Objects, resource: &Resource, before: Option<&Value>, aft
     }
     let is_deleted = before.is_some_and(|b| b["metadata"]["deletionTimestamp"].is_string());
     if let Some(before) = before.filter(|_| !is_deleted) {
-        immutable(&before["spec"], spec)?;
+        check_immutable_fields(&before["spec"], spec)?;
     }
     if spec["targetType"] == "ip" && !spec["nodeSelector"].is_null() {
         return Err(Failure::denied(WEBHOOK, "TargetGroupBinding cannot set NodeSelector when TargetType is ip"));
     }
-    one_per_group(objects, after)
+    check_one_binding_per_group(objects, after)
 }
 
-fn immutable(before: &Value, after: &Value) -> Result<(), Failure> {
+fn check_immutable_fields(before: &Value, after: &Value) -> Result<(), Failure> {
     let fields = ["targetGroupARN", "targetType", "ipAddressType", "vpcID"];
     let changed: Vec<_> = fields
         .iter()
@@ -222,7 +222,7 @@ fn immutable(before: &Value, after: &Value) -> Result<(), Failure> {
     ))
 }
 
-fn one_per_group(objects: &Objects, after: &Value) -> Result<(), Failure> {
+fn check_one_binding_per_group(objects: &Objects, after: &Value) -> Result<(), Failure> {
     let group = |v: &Value| v["spec"]["targetGroupARN"].as_str().map(str::to_owned);
     let shared = |v: &Value| v["spec"]["multiClusterTargetGroup"] == true;
     let namespaced_name = |v: &Value| (meta_text(v, "namespace").to_owned(), meta_text(v, "name").to_owned());
@@ -245,7 +245,7 @@ fn one_per_group(objects: &Objects, after: &Value) -> Result<(), Failure> {
 }
 
 /// Sets the default values of an object.
-pub fn defaults(kind: Kind, object: &mut Value) {
+pub fn set_defaults(kind: Kind, object: &mut Value) {
     let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
     match kind {
         Kind::Deployment | Kind::StatefulSet | Kind::ReplicaSet => drop(spec.entry("replicas").or_insert(1.into())),
@@ -253,7 +253,7 @@ pub fn defaults(kind: Kind, object: &mut Value) {
         Kind::Service => {
             spec.entry("type").or_insert("ClusterIP".into());
             let ports = spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
-            ports.filter_map(Value::as_object_mut).for_each(port_defaults);
+            ports.filter_map(Value::as_object_mut).for_each(set_port_defaults);
         }
         // The controller's webhook sets the same value; all target groups of a lab are IPv4.
         Kind::TargetGroupBinding => drop(spec.entry("ipAddressType").or_insert("ipv4".into())),
@@ -261,7 +261,7 @@ pub fn defaults(kind: Kind, object: &mut Value) {
     }
 }
 
-fn port_defaults(port: &mut Map<String, Value>) {
+fn set_port_defaults(port: &mut Map<String, Value>) {
     port.entry("protocol").or_insert("TCP".into());
     let number = port.get("port").cloned().unwrap_or_default();
     port.entry("targetPort").or_insert(number);

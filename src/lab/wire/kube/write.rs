@@ -32,7 +32,7 @@ impl Write<'_> {
     pub fn create(&mut self, mut body: Value) -> WriteAnswer {
         self.check(&mut body, None)?;
         if meta_text(&body, "name").is_empty() && !meta_text(&body, "generateName").is_empty() {
-            let name = meta_text(&body, "generateName").to_owned() + &self.objects.suffix();
+            let name = meta_text(&body, "generateName").to_owned() + &self.objects.random_suffix();
             meta(&mut body).insert("name".into(), name.into());
         }
         let name = meta_text(&body, "name").to_owned();
@@ -303,7 +303,7 @@ impl Write<'_> {
 
     fn store(&mut self, before: Option<&Value>, mut after: Value) -> Result<Value, Failure> {
         let resource = self.target.resource;
-        validate::defaults(resource.kind, &mut after);
+        validate::set_defaults(resource.kind, &mut after);
         validate::admit(self.objects, resource, before, &after)?;
         if !self.query.dry_run() {
             return Ok(self.objects.put(resource.kind, after, self.now));
