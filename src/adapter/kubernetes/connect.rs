@@ -1,6 +1,7 @@
-//! Clients for a cluster: no retries, limited waits, the proxies and certificates of the network environment.
+//! Creates clients for a cluster: no retries, limited waits, and the proxies and certificates of the network
+//! environment.
 //!
-//! Reading kubeconfigs and running credential plugins must not be added here.
+//! Do not read kubeconfigs or run credential plugins here.
 
 use std::sync::Arc;
 
@@ -25,19 +26,23 @@ use crate::domain::traffic::Unreadable;
 /// The name of this program in requests.
 pub const USER_AGENT: &str = network::USER_AGENT;
 
-/// The cluster of a context; `None`: the current one. Reads the files that kubectl reads: `KUBECONFIG`, else
-/// `~/.kube/config`.
+/// Connects to the cluster of a context; `None`: the current context. Reads the files that kubectl reads: `KUBECONFIG`,
+/// else `~/.kube/config`.
 pub async fn from_context(name: Option<&str>) -> Result<K8s, Unreadable> {
     from_kubeconfig(kubeconfig::read().map_err(Unreadable::Unavailable)?, name).await
 }
 
-/// The cluster of a context of this kubeconfig; `None`: its current one.
+/// Connects to the cluster of a context of this kubeconfig; `None`: the current context.
 pub async fn from_kubeconfig(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<K8s, Unreadable> {
-    over(&Network::process(), kubeconfig, context).await
+    connect_over(&Network::process(), kubeconfig, context).await
 }
 
-/// The cluster of a context over a network environment.
-pub async fn over(network: &Arc<Network>, kubeconfig: Kubeconfig, context: Option<&str>) -> Result<K8s, Unreadable> {
+/// Connects to the cluster of a context with this network environment.
+pub async fn connect_over(
+    network: &Arc<Network>,
+    kubeconfig: Kubeconfig,
+    context: Option<&str>,
+) -> Result<K8s, Unreadable> {
     let access = Access::of(kubeconfig, context).map_err(Unreadable::Unavailable)?;
     let Access { mut config, proxy, exec, context, authority } = access;
     let user = &config.auth_info;
@@ -49,30 +54,31 @@ pub async fn over(network: &Arc<Network>, kubeconfig: Kubeconfig, context: Optio
         None => None,
         Some(exec) => {
             let plugin = plugin::Plugin::new(exec, &context);
-            let credential = plugin.first().await.map_err(Unreadable::Credentials)?;
+            let credential = plugin.run_first().await.map_err(Unreadable::Credentials)?;
             credential.certificate_into(&mut config.auth_info);
             Some(Arc::new(plugin))
         }
     };
     let proxy = proxy.map(|url| Proxy::parse(&format!("proxy-url of the context {context}"), &url));
-    let proxy = proxy.transpose().map_err(|e| unreachable(&e))?;
+    let proxy = proxy.transpose().map_err(|e| to_unreadable(&e))?;
     let authority = authority.then(|| format!("the kubeconfig's context {context} (certificate-authority)"));
     let builder = ClientBuilder::new(client(network, config, authority, proxy)?, "default");
     Ok(K8s::new(match exec {
         None => builder.with_layer(&KubernetesCallLayer).build(),
         Some(plugin) => {
-            let renewing = MapResponseLayer::new(plugin::renewing(&plugin));
-            let filter = AsyncFilterLayer::new(move |request| plugin::authorized(Arc::clone(&plugin), request));
+            let renewing = MapResponseLayer::new(plugin::discard_refused_credential(&plugin));
+            let filter = AsyncFilterLayer::new(move |request| plugin::add_authorization(Arc::clone(&plugin), request));
             builder.with_layer(&KubernetesCallLayer).with_layer(&filter).with_layer(&renewing).build()
         }
     }))
 }
 
-/// Sends requests to an API server.
+/// A service that sends requests to an API server.
 pub type Service = BoxCloneSyncService<Request<Body>, Response<Incoming>, BoxError>;
 
-/// What sends requests to the API server of `config`, which has its own credentials except those of a plugin.
-/// `authority`: where its certificate authority is configured; `None`: it is one of the environment's.
+/// Builds the service that sends requests to the API server of `config`. `config` contains all credentials except those
+/// of a plugin. `authority`: where the cluster's own certificate authority is configured; `None`: the environment's
+/// authorities are used.
 pub fn client(
     network: &Arc<Network>,
     mut config: Config,
@@ -84,7 +90,7 @@ pub fn client(
     let mut connector = network.connector();
     if https {
         if authority.is_none() {
-            config.root_cert = Some(network.roots().map_err(|e| unreachable(&e))?);
+            config.root_cert = Some(network.roots().map_err(|e| to_unreadable(&e))?);
         }
         let tls = config.rustls_client_config().map_err(|e| error::read(&e))?;
         connector = connector.tls(tls, authority);
@@ -103,6 +109,6 @@ pub fn client(
     Ok(Service::new(stack.service(Client::<Body>::new(connector))))
 }
 
-fn unreachable(error: &ConnectError) -> Unreadable {
+fn to_unreadable(error: &ConnectError) -> Unreadable {
     Unreadable::Setup(error.to_string())
 }

@@ -1,4 +1,5 @@
-//! Maps errors of the Kubernetes client to the crate's errors. Texts that may contain a credential must not pass.
+//! Converts errors of the Kubernetes client to the errors of this crate. Texts that may contain a credential must not
+//! pass.
 
 use std::error::Error;
 
@@ -11,67 +12,72 @@ use crate::domain::preflight::permission::explain_refusal;
 use crate::domain::traffic::Unreadable;
 use crate::port::WriteError;
 
-/// No bearer token could be created: credentials are missing or expired, or a plugin failed.
+/// The error of a bearer token that could not be created: credentials are missing or expired, or a plugin failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NoToken(pub String);
 
-/// Why a read failed.
+/// Converts the error of a failed read.
 pub fn read(error: &kube::Error) -> Unreadable {
     match error {
         kube::Error::Api(status) => match status.code {
-            401 => Unreadable::Credentials("the Kubernetes API does not accept them".to_owned()),
-            403 => Unreadable::Denied(explain_refusal(&said(status))),
-            404 => Unreadable::NotFound(said(status)),
+            401 => Unreadable::Credentials("the Kubernetes API does not accept the credentials".to_owned()),
+            403 => Unreadable::Denied(explain_refusal(&api_message(status))),
+            404 => Unreadable::NotFound(api_message(status)),
             429 => Unreadable::Throttled,
-            code => Unreadable::Unavailable(format!("{code} {}", said(status))),
+            code => Unreadable::Unavailable(format!("{code} {}", api_message(status))),
         },
-        kube::Error::Auth(_) => Unreadable::Credentials(AUTH.to_owned()),
+        kube::Error::Auth(_) => Unreadable::Credentials(AUTH_FAILED.to_owned()),
         kube::Error::SerdeError(_) => {
-            Unreadable::Unavailable("the Kubernetes API's answer cannot be decoded".to_owned())
+            Unreadable::Unavailable("the response of the Kubernetes API cannot be decoded".to_owned())
         }
-        other => match (no_token(other), find::<ConnectError>(other)) {
+        other => match (token_error(other), find::<ConnectError>(other)) {
             (Some(why), _) => Unreadable::Credentials(why),
-            (None, Some(why)) if why.may_pass() => Unreadable::Unavailable(why.to_string()),
+            (None, Some(why)) if why.is_temporary() => Unreadable::Unavailable(why.to_string()),
             (None, Some(why)) => Unreadable::Setup(why.to_string()),
-            (None, None) => Unreadable::Unavailable(chain(other)),
+            (None, None) => Unreadable::Unavailable(joined_messages(other)),
         },
     }
 }
 
-/// Why a write failed, or may have failed.
+/// Converts the error of a write that failed, or may have failed.
 pub fn write(error: &kube::Error) -> WriteError {
     match error {
         kube::Error::Api(status) => match status.code {
-            401 => WriteError::Credentials("the Kubernetes API does not accept them".to_owned()),
-            404 => WriteError::NotFound(said(status)),
+            401 => WriteError::Credentials("the Kubernetes API does not accept the credentials".to_owned()),
+            404 => WriteError::NotFound(api_message(status)),
             409 => WriteError::Refused(conflict(status)),
             429 => WriteError::Throttled,
-            // The API answers so to a server-side apply that does not match the schema; it is not carried out.
-            500 if status.message.starts_with(UNTYPED) => WriteError::Refused(said(status)),
-            403 => WriteError::Refused(explain_refusal(&said(status))),
-            408 | 500.. => WriteError::Unanswered(format!("{} {}", status.code, said(status))),
-            _ => WriteError::Refused(said(status)),
+            // The API returns this for a server-side apply that does not match the schema. Such an apply is not carried
+            // out.
+            500 if status.message.starts_with(SCHEMA_MISMATCH) => WriteError::Refused(api_message(status)),
+            403 => WriteError::Refused(explain_refusal(&api_message(status))),
+            408 | 500.. => WriteError::Unanswered(format!("{} {}", status.code, api_message(status))),
+            _ => WriteError::Refused(api_message(status)),
         },
-        kube::Error::Auth(_) => WriteError::Credentials(AUTH.to_owned()),
+        kube::Error::Auth(_) => WriteError::Credentials(AUTH_FAILED.to_owned()),
         kube::Error::BuildRequest(e) => WriteError::Refused(redact::clean(&e.to_string()).into_owned()),
-        kube::Error::SerdeError(_) => WriteError::Unanswered("the answer cannot be decoded".to_owned()),
-        other => match (no_token(other), find::<ConnectError>(other)) {
+        kube::Error::SerdeError(_) => {
+            WriteError::Unanswered("the response of the Kubernetes API cannot be decoded".to_owned())
+        }
+        other => match (token_error(other), find::<ConnectError>(other)) {
             (Some(why), _) => WriteError::Credentials(why),
             (None, Some(why)) => WriteError::NotSent(why.to_string()),
-            (None, None) => WriteError::Unanswered(chain(other)),
+            (None, None) => WriteError::Unanswered(joined_messages(other)),
         },
     }
 }
 
-/// Begins the message of a server-side apply that does not fit the schema; it is never carried out.
-const UNTYPED: &str = "failed to create typed patch object";
+/// The first words of the message for a server-side apply that does not match the schema. Such an apply is never
+/// carried out.
+const SCHEMA_MISMATCH: &str = "failed to create typed patch object";
 
-/// The fields of `spec` that the cluster's schema does not have, if a server-side apply was refused for them.
+/// Returns the fields of `spec` that the cluster's schema does not have, if a server-side apply was refused because of
+/// them.
 pub fn undeclared_fields(error: &kube::Error) -> Vec<String> {
     let kube::Error::Api(status) = error else { return Vec::new() };
     let message = &status.message;
-    if !(status.code == 400 || message.starts_with(UNTYPED)) {
+    if !(status.code == 400 || message.starts_with(SCHEMA_MISMATCH)) {
         return Vec::new();
     }
     let typed = message.split_whitespace().zip(message.split_whitespace().skip(1));
@@ -85,7 +91,8 @@ pub fn undeclared_fields(error: &kube::Error) -> Vec<String> {
     all
 }
 
-/// Why a binding was not applied. A field that the schema lacks and that cannot be left out is named with the way out.
+/// Converts the error of a TargetGroupBinding that was not applied. The text names fields that the schema lacks and
+/// that cannot be left out, and what to do.
 pub fn binding(error: &kube::Error, undeclared: &[String]) -> WriteError {
     match write(error) {
         WriteError::Refused(why) if !undeclared.is_empty() => WriteError::Refused(format!(
@@ -97,7 +104,7 @@ pub fn binding(error: &kube::Error, undeclared: &[String]) -> WriteError {
     }
 }
 
-/// Why a write was not sent: a read that it needs failed.
+/// Converts the error of a read before a write. The write was not sent.
 pub fn before_write(error: &kube::Error) -> WriteError {
     match write(error) {
         WriteError::Unanswered(why) => WriteError::NotSent(why),
@@ -105,26 +112,26 @@ pub fn before_write(error: &kube::Error) -> WriteError {
     }
 }
 
-/// Limit of a text from an answer in characters; messages of webhooks are long.
-const LONGEST: usize = 1000;
+/// The maximum length of a text from a response, in characters. Messages of webhooks are long.
+const MAX_TEXT_CHARS: usize = 1000;
 
-/// The API's message without credentials.
-fn said(status: &Status) -> String {
-    let text = foreign_text::safe_line(&status.message, LONGEST);
-    if text.is_empty() { "(its message is not shown)".to_owned() } else { text }
+/// Returns the API's message without credentials.
+fn api_message(status: &Status) -> String {
+    let text = foreign_text::safe_line(&status.message, MAX_TEXT_CHARS);
+    if text.is_empty() { "(the message is not shown, because it may contain a credential)".to_owned() } else { text }
 }
 
-const AUTH: &str = "the kubeconfig's token or credential plugin failed";
+const AUTH_FAILED: &str = "the kubeconfig's token or credential plugin failed";
 
-/// The owners of the fields in conflict.
+/// Describes the owners of the fields in conflict.
 fn conflict(status: &Status) -> String {
     let causes = status.details.iter().flat_map(|d| &d.causes).filter(|c| c.reason == "FieldManagerConflict");
     let named: Vec<_> =
-        causes.map(|c| format!("{} ({})", c.field, foreign_text::safe_line(&c.message, LONGEST))).collect();
-    if named.is_empty() { said(status) } else { format!("owned by someone else: {}", named.join(", ")) }
+        causes.map(|c| format!("{} ({})", c.field, foreign_text::safe_line(&c.message, MAX_TEXT_CHARS))).collect();
+    if named.is_empty() { api_message(status) } else { format!("owned by someone else: {}", named.join(", ")) }
 }
 
-fn no_token(error: &(dyn Error + 'static)) -> Option<String> {
+fn token_error(error: &(dyn Error + 'static)) -> Option<String> {
     sources(error).find_map(|e| e.downcast_ref::<NoToken>()).map(|e| e.0.clone())
 }
 
@@ -132,8 +139,8 @@ fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dy
     std::iter::successors(Some(error), |e: &&'a (dyn Error + 'static)| (*e).source())
 }
 
-/// The messages of an error and of its causes, each once, without credentials.
-fn chain(error: &(dyn Error + 'static)) -> String {
+/// Joins the messages of an error and its causes, each only once and without credentials.
+fn joined_messages(error: &(dyn Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
     for part in sources(error).map(ToString::to_string) {
         if !parts.iter().any(|p| p.contains(&part)) {
@@ -177,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_cannot_be_left_out_is_named_with_the_way_out() {
+    fn missing_field_is_named_with_instructions() {
         let refused = refusal(400, "strict decoding error: unknown field \"spec.targetGroupProtocol\"");
         let WriteError::Refused(why) = binding(&refused, &["targetGroupProtocol".to_owned()]) else {
             panic!("refused")

@@ -1,4 +1,4 @@
-//! A Job that goes on with a run, in the namespace that keeps it.
+//! Creates a Job that continues a run, in the namespace that stores the run.
 
 use k8s_openapi::api::batch::v1::Job;
 use kube::Api;
@@ -9,39 +9,39 @@ use super::K8s;
 use super::error::write;
 use crate::port::WriteError;
 
-/// What such a Job is made of.
+/// The parameters of a Job that continues a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DetachedRun<'a> {
-    /// The run's id.
+    /// The id of the run.
     pub run: &'a str,
-    /// Where it is kept, as `--state` takes it.
+    /// The location of the run, as a value of `--state`.
     pub state: &'a str,
-    /// AWS region.
+    /// The AWS region of the run.
     pub region: &'a str,
-    /// An image with `cutover` on its PATH.
+    /// The image, with `cutover` on its PATH.
     pub image: &'a str,
-    /// The service account.
+    /// The name of the service account.
     pub account: &'a str,
-    /// More arguments.
+    /// Additional arguments of `cutover step`.
     pub arguments: &'a [String],
 }
 
-/// Longest name of an object of which pods are named.
-const LONGEST: usize = 63;
-/// How long a call stays, the longest that `step` takes: the pod after it stays as long again.
+/// The maximum length of the name of a Job, because pods get names from it.
+const MAX_NAME_LENGTH: usize = 63;
+/// The time limit of one call, which is the maximum of `step`. The next pod continues for the same time.
 const MAX_WAIT: &str = "720h";
 
 impl DetachedRun<'_> {
-    /// Its name: the run's, shortened in front.
+    /// Returns the name of the Job: the end of the run's id.
     pub fn name(&self) -> String {
-        let id = self.run.get(self.run.len().saturating_sub(LONGEST - "cutover-".len())..).unwrap_or(self.run);
+        let id = self.run.get(self.run.len().saturating_sub(MAX_NAME_LENGTH - "cutover-".len())..).unwrap_or(self.run);
         format!("cutover-{}", id.trim_start_matches('-'))
     }
 
-    /// The object, as `examples/schedulers/job.yaml` has it.
+    /// Builds the Job as in `examples/schedulers/job.yaml`.
     ///
     /// # Errors
-    /// Never: its shape is the API's.
+    /// Never fails: the shape of the object is fixed.
     fn job(&self) -> Result<Job, serde_json::Error> {
         let mut arguments =
             vec!["step", self.run, "--state", self.state, "--yes", "--max-wait", MAX_WAIT, "--output", "json"];
@@ -77,17 +77,22 @@ impl DetachedRun<'_> {
     }
 }
 
-/// Makes it. `dry`: asks only whether it may be made; nothing is.
+/// Creates the Job. `dry`: only asks the API whether the Job may be created.
 ///
 /// # Errors
-/// The API's; one that is there already is refused.
-pub async fn create(cluster: &K8s, namespace: &str, handed: &DetachedRun<'_>, dry: bool) -> Result<(), WriteError> {
-    let job = handed.job().map_err(|e| WriteError::Refused(e.to_string()))?;
+/// Returns the error of the API. A Job that already exists is refused.
+pub async fn create(
+    cluster: &K8s,
+    namespace: &str,
+    detached_run: &DetachedRun<'_>,
+    dry: bool,
+) -> Result<(), WriteError> {
+    let job = detached_run.job().map_err(|e| WriteError::Refused(e.to_string()))?;
     let params = PostParams { dry_run: dry, field_manager: Some(super::FIELD_MANAGER.to_owned()) };
     let api = Api::namespaced(cluster.client(), namespace);
     let made = tokio::time::timeout(super::DEADLINE, api.create(&params, &job));
     made.await
-        .map_err(|_| WriteError::Unanswered("the Kubernetes API did not answer in time".into()))?
+        .map_err(|_| WriteError::Unanswered("the Kubernetes API did not respond in time".into()))?
         .map(drop)
         .map_err(|e| write(&e))
 }
@@ -96,7 +101,7 @@ pub async fn create(cluster: &K8s, namespace: &str, handed: &DetachedRun<'_>, dr
 mod tests {
     use super::*;
 
-    fn handed(run: &str) -> DetachedRun<'_> {
+    fn detached_run(run: &str) -> DetachedRun<'_> {
         DetachedRun {
             run,
             state: "eks:tools/cutover",
@@ -108,14 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_example_but_for_the_run() {
+    fn job_matches_the_example_except_for_the_run() {
         let example: Job = serde_json::from_value(
-            serde_yaml::from_str(&std::fs::read_to_string("examples/schedulers/job.yaml").expect("the example"))
-                .expect("YAML"),
+            serde_yaml::from_str(&std::fs::read_to_string("examples/schedulers/job.yaml").expect("read the example"))
+                .expect("the example must be YAML"),
         )
-        .expect("a Job");
-        let job = handed("web-20261121-060000-bcdf").job().expect("a Job");
-        let (job, example) = (job.spec.expect("a spec"), example.spec.expect("a spec"));
+        .expect("the example must have a Job");
+        let job = detached_run("web-20261121-060000-bcdf").job().expect("build the Job");
+        let (job, example) = (job.spec.expect("a spec of the Job"), example.spec.expect("a spec of the example"));
         assert_eq!((job.backoff_limit, job.pod_failure_policy), (example.backoff_limit, example.pod_failure_policy));
         let (pod, example) = (job.template.spec.expect("a pod"), example.template.spec.expect("a pod"));
         assert_eq!(pod.termination_grace_period_seconds, example.termination_grace_period_seconds);
@@ -127,10 +132,10 @@ mod tests {
     }
 
     #[test]
-    fn its_name_is_one_of_a_pod() {
-        let name = handed(&format!("{}-20261121-060000-bcdf", "long".repeat(15))).name();
+    fn job_name_is_valid_for_pods() {
+        let name = detached_run(&format!("{}-20261121-060000-bcdf", "long".repeat(15))).name();
         assert!(
-            name.len() <= LONGEST && name.starts_with("cutover-") && name.ends_with("-20261121-060000-bcdf"),
+            name.len() <= MAX_NAME_LENGTH && name.starts_with("cutover-") && name.ends_with("-20261121-060000-bcdf"),
             "{name}"
         );
     }

@@ -1,5 +1,5 @@
-//! Implements [`Cluster`] over a Kubernetes API with the `kube` client. Rules about what is read must not be added
-//! here.
+//! Implements [`Cluster`] for a Kubernetes API with the `kube` client. Do not add rules about the objects that are
+//! read.
 
 mod connect;
 mod error;
@@ -25,7 +25,7 @@ use tokio::sync::OnceCell;
 
 pub(super) use connect::USER_AGENT;
 pub(crate) use connect::client as service;
-pub use connect::{from_context, from_kubeconfig, over};
+pub use connect::{connect_over, from_context, from_kubeconfig};
 pub use error::NoToken;
 pub(crate) use error::read as unreadable;
 pub use unreached::Unreached;
@@ -40,16 +40,16 @@ use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
 use crate::plan::model::ServiceRef;
 
-/// Time for one request.
+/// The time limit of one request.
 const DEADLINE: Duration = Duration::from_secs(15);
-/// Objects per page.
-const PAGE: u32 = 500;
-/// Workloads that are read at the same time.
+/// The number of objects per page.
+const PAGE_SIZE: u32 = 500;
+/// The maximum number of workloads that are read at the same time.
 const PARALLEL: usize = 16;
-/// API groups with TargetGroupBinding, the controller's first: a cluster in Auto Mode may serve both.
+/// The API groups with TargetGroupBinding, the controller's first. A cluster in Auto Mode may serve both.
 const BINDING_APIS: [(&str, &str); 2] = [("elbv2.k8s.aws", "v1beta1"), ("eks.amazonaws.com", "v1")];
 
-/// A Kubernetes cluster. Nothing is retried here.
+/// A client of a Kubernetes cluster. It does not retry.
 #[derive(Clone)]
 pub struct K8s {
     client: Client,
@@ -57,17 +57,17 @@ pub struct K8s {
 }
 
 impl K8s {
-    /// Over a client that has its credentials and does not retry.
+    /// Creates a cluster with a client that has credentials and does not retry.
     pub fn new(client: Client) -> Self {
         Self { client, binding_api: OnceCell::new() }
     }
 
-    /// The client, for objects that are not part of a workload.
+    /// Returns the client, for objects that are not part of a workload.
     pub(crate) fn client(&self) -> Client {
         self.client.clone()
     }
 
-    /// The API of TargetGroupBinding; `None`: the cluster serves none. The result is cached.
+    /// Returns the API of TargetGroupBinding; `None`: the cluster serves none. The result is cached.
     async fn binding_api(&self) -> Result<Option<&ApiResource>, kube::Error> {
         if let Some(found) = self.binding_api.get() {
             return Ok(Some(found));
@@ -93,7 +93,8 @@ impl K8s {
         let namespace = service.namespace.as_str();
         let services: Api<core::Service> = Api::namespaced(self.client.clone(), namespace);
         let found = read(services.get_opt(&service.name)).await?.as_ref().map(value::service);
-        // a Service without a selector selects nothing, where an empty selector in a list would select everything
+        // A Service without a selector selects nothing, but an empty selector in a list request would select
+        // everything.
         let Some(selector) = found.as_ref().map(|s| &s.selector).filter(|s| !s.is_empty()) else {
             return Ok(around.view(service, found, &[]));
         };
@@ -144,10 +145,10 @@ impl Cluster for K8s {
     }
 
     async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<Vec<String>, WriteError> {
-        let found = deadline(self.binding_api())
+        let found = with_deadline(self.binding_api())
             .await
-            .ok_or_else(|| WriteError::Refused(late("discovery of TargetGroupBinding")))?;
-        // nothing was written yet, so a failure here is no open question
+            .ok_or_else(|| WriteError::Refused(timeout_text("discovery of TargetGroupBinding")))?;
+        // Nothing was written yet, so a failure here is certain.
         let found = found.map_err(|e| error::before_write(&e))?;
         let api = found.ok_or_else(|| WriteError::Refused("this cluster serves no TargetGroupBinding".to_owned()))?;
         let bindings: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &binding.namespace, api);
@@ -155,12 +156,12 @@ impl Cluster for K8s {
         let (mut sent, mut left_out) = (binding.clone(), Vec::new());
         loop {
             let body = value::wanted(&sent, &api.api_version);
-            let answer = deadline(bindings.patch(&binding.name, &params, &Patch::Apply(body))).await;
-            let refusal = match answer.ok_or_else(|| WriteError::Unanswered(late("apply")))? {
+            let answer = with_deadline(bindings.patch(&binding.name, &params, &Patch::Apply(body))).await;
+            let refusal = match answer.ok_or_else(|| WriteError::Unanswered(timeout_text("apply")))? {
                 Ok(_) => return Ok(left_out),
                 Err(refusal) => refusal,
             };
-            // A CRD can be older than its controller. Each round leaves out at least one field.
+            // A CRD can be older than its controller. Each round leaves out at least one more field.
             let undeclared = error::undeclared_fields(&refusal);
             let Some(less) = sent.without(&undeclared) else { return Err(error::binding(&refusal, &undeclared)) };
             sent = less;
@@ -172,17 +173,17 @@ impl Cluster for K8s {
         let Some((uid, version)) = found.identity.clone() else {
             return Err(WriteError::Refused(format!("{} was not read before", found.full_name())));
         };
-        let api = deadline(self.binding_api())
+        let api = with_deadline(self.binding_api())
             .await
-            .ok_or_else(|| WriteError::Refused(late("discovery of TargetGroupBinding")))?;
+            .ok_or_else(|| WriteError::Refused(timeout_text("discovery of TargetGroupBinding")))?;
         let api = api.map_err(|e| error::before_write(&e))?;
         let api = api.ok_or_else(|| WriteError::NotFound("this cluster serves no TargetGroupBinding".to_owned()))?;
         let bindings: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &found.namespace, api);
         let preconditions = Some(Preconditions { uid: Some(uid), resource_version: Some(version) });
         let params = DeleteParams { preconditions, ..DeleteParams::default() };
-        match deadline(bindings.delete(&found.name, &params)).await {
+        match with_deadline(bindings.delete(&found.name, &params)).await {
             Some(answer) => answer.map(drop).map_err(|e| error::write(&e)),
-            None => Err(WriteError::Unanswered(late("delete"))),
+            None => Err(WriteError::Unanswered(timeout_text("delete"))),
         }
     }
 }
@@ -191,24 +192,24 @@ fn is_missing(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
-fn late(what: &str) -> String {
-    format!("{what}: nothing heard for {} s", DEADLINE.as_secs())
+fn timeout_text(what: &str) -> String {
+    format!("{what}: no response within {} s", DEADLINE.as_secs())
 }
 
-async fn deadline<T>(future: impl Future<Output = T>) -> Option<T> {
+async fn with_deadline<T>(future: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(DEADLINE, future).await.ok()
 }
 
 async fn read<T>(future: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Unreadable> {
-    match deadline(future).await {
+    match with_deadline(future).await {
         Some(answer) => answer.map_err(|e| error::read(&e)),
-        None => Err(Unreadable::Unavailable(late("the Kubernetes API"))),
+        None => Err(Unreadable::Unavailable(timeout_text("the Kubernetes API"))),
     }
 }
 
-/// Reads all pages. Fails if the list expires between two pages (410): an incomplete list is worse than none.
+/// Reads all pages. Fails if the list expires between two pages (410), because an incomplete list is worse than none.
 async fn list<K: Clone + DeserializeOwned + std::fmt::Debug>(api: &Api<K>, labels: &str) -> Result<Vec<K>, Unreadable> {
-    let mut params = ListParams::default().limit(PAGE).labels(labels);
+    let mut params = ListParams::default().limit(PAGE_SIZE).labels(labels);
     let mut all = Vec::new();
     loop {
         let page = read(api.list(&params)).await?;

@@ -1,5 +1,4 @@
-//! Reads the objects of a namespace that its workloads share, once for all of them. Judging them must not be added
-//! here.
+//! Reads once the objects of a namespace that its workloads share. Do not judge the objects here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,12 +14,12 @@ use crate::domain::kubernetes::workload::{Hpa, Service, WorkloadView};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::ServiceRef;
 
-/// The labels of a namespace and its objects other than Services and pods.
+/// The labels of a namespace, and the objects in it except Services and pods.
 #[derive(Debug)]
 pub(super) struct NamespaceObjects {
     labels: BTreeMap<String, String>,
     bindings: Vec<Binding>,
-    /// UIDs of ReplicaSets with the UIDs of their owners.
+    /// The UIDs of ReplicaSets, each with the UIDs of its owners.
     sets: BTreeMap<String, Vec<String>>,
     owners: Vec<Owned>,
     hpas: Vec<Hpa>,
@@ -43,7 +42,7 @@ impl NamespaceObjects {
         Ok(Self { labels, bindings, sets, owners, hpas: hpas.iter().map(value::hpa).collect() })
     }
 
-    /// The objects of one workload, by its Service and the selected pods.
+    /// Builds the view of one workload from its Service and the selected pods.
     pub fn view(&self, wanted: &ServiceRef, service: Option<Service>, pods: &[core::Pod]) -> WorkloadView {
         let owners: Vec<_> = match &service {
             Some(service) => self.owners(&service.selector, pods).map(|o| o.owner.clone()).collect(),
@@ -60,8 +59,8 @@ impl NamespaceObjects {
         }
     }
 
-    /// Deployments and StatefulSets that own these pods, or whose template matches the selector (without replicas they
-    /// own no pods).
+    /// Returns the Deployments and StatefulSets that own these pods, or whose template matches the selector. Without
+    /// replicas they own no pods.
     fn owners(&self, selector: &BTreeMap<String, String>, pods: &[core::Pod]) -> impl Iterator<Item = &Owned> {
         let direct: BTreeSet<String> = pods.iter().flat_map(value::owner_uids).collect();
         let above: BTreeSet<&String> = direct.iter().filter_map(|uid| self.sets.get(uid)).flatten().collect();

@@ -1,6 +1,6 @@
-//! Credential plugins of a kubeconfig (`exec`): runs the command, keeps its credential and renews it.
+//! Runs the credential plugin (`exec`) of a kubeconfig, caches its credential and renews it.
 //!
-//! Other kinds of credentials must not be added here.
+//! Do not add other kinds of credentials.
 
 use std::io::IsTerminal;
 use std::process::Stdio;
@@ -25,25 +25,25 @@ use crate::adapter::process::ProcessGroup;
 use crate::base::redact;
 use crate::base::text::line;
 
-/// Time for a plugin that nobody can answer.
-const ALONE: Duration = Duration::from_secs(30);
-/// Time for a plugin at a terminal, which may ask for a login.
-const AT_TERMINAL: Duration = Duration::from_mins(3);
-/// A plugin that takes longer than this is reported.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// A token is renewed this long before it expires.
-const BEFORE: SignedDuration = SignedDuration::from_mins(1);
-/// Limit of the output in bytes.
-const MOST: u64 = 1 << 20;
+/// The time limit of a credential plugin when no terminal is available for its prompts.
+const TIMEOUT_WITHOUT_TERMINAL: Duration = Duration::from_secs(30);
+/// The time limit of a credential plugin at a terminal, where it may ask for a login.
+const TIMEOUT_AT_TERMINAL: Duration = Duration::from_mins(3);
+/// The time after which a running plugin is reported.
+const REPORT_AFTER: Duration = Duration::from_secs(3);
+/// The time before its expiry at which a token is renewed.
+const RENEW_BEFORE_EXPIRY: SignedDuration = SignedDuration::from_mins(1);
+/// The maximum size of the output, in bytes.
+const MAX_OUTPUT_BYTES: u64 = 1 << 20;
 
-/// A plugin of a context.
+/// The credential plugin of a context.
 pub struct Plugin {
     exec: ExecConfig,
     context: String,
     current: Arc<Mutex<Option<Credential>>>,
 }
 
-/// What a plugin returned.
+/// The credential that a plugin returned.
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Credential {
@@ -67,35 +67,35 @@ impl Credential {
         }
     }
 
-    fn lasts(&self) -> bool {
-        self.expiration_timestamp.is_none_or(|end| end - BEFORE > Timestamp::now())
+    fn is_valid(&self) -> bool {
+        self.expiration_timestamp.is_none_or(|end| end - RENEW_BEFORE_EXPIRY > Timestamp::now())
     }
 }
 
 impl Plugin {
-    /// Nothing is run yet.
+    /// Creates a plugin without running it.
     pub fn new(exec: ExecConfig, context: &str) -> Self {
         Self { exec, context: context.to_owned(), current: Arc::default() }
     }
 
-    /// Runs the plugin for the first time. The error names the command, its exit code, its last line and how to install
-    /// it.
-    pub async fn first(&self) -> Result<Credential, String> {
+    /// Runs the plugin for the first time. The error names the command, the exit code, the last line of the output and
+    /// how to install the command.
+    pub async fn run_first(&self) -> Result<Credential, String> {
         let credential = self.run().await?;
         *self.current.lock().await = Some(credential.clone());
         Ok(credential)
     }
 
-    /// The value of `Authorization`; `None`: the credential is a certificate. Renewing goes on if the caller stops
-    /// waiting.
+    /// Returns the value of `Authorization`; `None`: the credential is a certificate. A renewal continues even if the
+    /// caller stops waiting.
     async fn header(self: Arc<Self>) -> Result<Option<HeaderValue>, NoToken> {
         let renew = async move {
             let mut current = self.current.lock().await;
-            if !current.as_ref().is_some_and(Credential::lasts) {
+            if !current.as_ref().is_some_and(Credential::is_valid) {
                 *current = Some(self.run().await?);
             }
             let token = current.as_ref().and_then(|credential| credential.token.clone());
-            token.map(|token| bearer(&token)).transpose()
+            token.map(|token| bearer_header(&token)).transpose()
         };
         tokio::spawn(renew)
             .await
@@ -104,7 +104,7 @@ impl Plugin {
             .map_err(NoToken)
     }
 
-    /// The next request runs the plugin again.
+    /// Discards the credential, so that the next request runs the plugin again.
     fn forget(&self) {
         if let Ok(mut current) = self.current.try_lock() {
             *current = None;
@@ -112,9 +112,9 @@ impl Plugin {
     }
 
     fn name(&self) -> String {
-        let words = self.exec.args.iter().flatten().take_while(|word| !word.starts_with('-'));
+        let arguments = self.exec.args.iter().flatten().take_while(|word| !word.starts_with('-'));
         let command = self.exec.command.as_deref().unwrap_or_default();
-        let all: Vec<&str> = [command].into_iter().chain(words.map(String::as_str)).collect();
+        let all: Vec<&str> = [command].into_iter().chain(arguments.map(String::as_str)).collect();
         format!("the credential plugin `{}` of the context {}", redact::clean(&all.join(" ")), self.context)
     }
 
@@ -123,28 +123,28 @@ impl Plugin {
         let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         let mode = self.exec.interactive_mode.as_ref();
         if mode == Some(&ExecInteractiveMode::Always) && !terminal {
-            return Err(format!("{name} needs a terminal (interactiveMode: Always), and there is none"));
+            return Err(format!("{name} needs a terminal (interactiveMode: Always), but there is no terminal"));
         }
         let interactive = terminal && mode != Some(&ExecInteractiveMode::Never);
-        let mut child = self.command(interactive)?.spawn().map_err(|error| self.not_started(&error))?;
-        // A group of its own could not read from the terminal.
-        let family = (!interactive).then(|| ProcessGroup::of(&child));
+        let mut child = self.command(interactive)?.spawn().map_err(|error| self.start_error(&error))?;
+        // A plugin in its own process group could not read from the terminal.
+        let group = (!interactive).then(|| ProcessGroup::of(&child));
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let output = async {
             let mut bytes = Vec::new();
             if let Some(stdout) = stdout {
-                let _ = stdout.take(MOST).read_to_end(&mut bytes).await;
+                let _ = stdout.take(MAX_OUTPUT_BYTES).read_to_end(&mut bytes).await;
             }
             bytes
         };
         let last = std::sync::Mutex::new(String::new());
         let watched = async {
-            let begun = tokio::time::Instant::now();
+            let started_at = tokio::time::Instant::now();
             if let Some(stderr) = stderr {
-                let mut lines = BufReader::new(stderr.take(MOST)).lines();
+                let mut lines = BufReader::new(stderr.take(MAX_OUTPUT_BYTES)).lines();
                 while let Ok(Some(text)) = lines.next_line().await {
                     let text = line(&redact::clean(&text), 300);
-                    if begun.elapsed() > PATIENCE || interactive {
+                    if started_at.elapsed() > REPORT_AFTER || interactive {
                         tracing::warn!("{name}: {text}");
                     }
                     if !text.is_empty() {
@@ -154,30 +154,31 @@ impl Plugin {
             }
         };
         let slow = async {
-            tokio::time::sleep(PATIENCE).await;
+            tokio::time::sleep(REPORT_AFTER).await;
             tracing::warn!("still waiting for {name}");
             std::future::pending::<()>().await;
         };
-        let limit = if interactive { AT_TERMINAL } else { ALONE };
+        let limit = if interactive { TIMEOUT_AT_TERMINAL } else { TIMEOUT_WITHOUT_TERMINAL };
         let all = async { tokio::join!(output, watched, child.wait()) };
-        let ended = tokio::select! {
-            ended = tokio::time::timeout(limit, all) => ended,
+        let result = tokio::select! {
+            result = tokio::time::timeout(limit, all) => result,
             () = slow => return Err(format!("{name} was interrupted")),
         };
-        drop(family);
+        drop(group);
         let last = last.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let said = if last.is_empty() { String::new() } else { format!(": {last}") };
-        let Ok((output, (), status)) = ended else {
+        let last_line = if last.is_empty() { String::new() } else { format!(": {last}") };
+        let Ok((output, (), status)) = result else {
             return Err(format!(
-                "{name} did not end within {} s{said}; if it waits for a login, run `kubectl --context {} version` once",
+                "{name} did not end within {} s{last_line}; if the plugin waits for a login, run \
+                 `kubectl --context {} version` once",
                 limit.as_secs(),
                 self.context
             ));
         };
-        match status.map_err(|error| self.not_started(&error))?.code() {
+        match status.map_err(|error| self.start_error(&error))?.code() {
             Some(0) => self.credential(&output),
-            Some(code) => Err(format!("{name} failed with exit code {code}{said}")),
-            None => Err(format!("{name} was killed{said}")),
+            Some(code) => Err(format!("{name} failed with exit code {code}{last_line}")),
+            None => Err(format!("{name} was killed{last_line}")),
         }
     }
 
@@ -208,7 +209,7 @@ impl Plugin {
         Ok(command)
     }
 
-    fn not_started(&self, error: &std::io::Error) -> String {
+    fn start_error(&self, error: &std::io::Error) -> String {
         let why = if error.kind() == std::io::ErrorKind::NotFound {
             "is not installed".to_owned()
         } else {
@@ -219,7 +220,7 @@ impl Plugin {
         format!("{} {why}{hint}", self.name())
     }
 
-    /// The credential in the output, which is JSON or YAML.
+    /// Reads the credential from the output, which is JSON or YAML.
     fn credential(&self, output: &[u8]) -> Result<Credential, String> {
         let answer = serde_saphyr::from_slice::<Answer>(output)
             .map_err(|_| format!("{} returned no ExecCredential", self.name()))?;
@@ -233,23 +234,25 @@ impl Plugin {
     }
 }
 
-fn bearer(token: &str) -> Result<HeaderValue, String> {
-    let mut value =
-        HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| "the token is not a valid header".to_owned())?;
+fn bearer_header(token: &str) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+        .map_err(|_| "the token of the plugin is not a valid header value".to_owned())?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 /// Adds the plugin's token to a request.
-pub async fn authorized(plugin: Arc<Plugin>, mut request: Request<Body>) -> Result<Request<Body>, BoxError> {
+pub async fn add_authorization(plugin: Arc<Plugin>, mut request: Request<Body>) -> Result<Request<Body>, BoxError> {
     if let Some(value) = plugin.header().await? {
         request.headers_mut().insert(header::AUTHORIZATION, value);
     }
     Ok(request)
 }
 
-/// What to do with an answer: after 401 the next request runs the plugin again.
-pub fn renewing<B>(plugin: &Arc<Plugin>) -> impl FnMut(http::Response<B>) -> http::Response<B> + Clone + use<B> {
+/// Returns a function that checks responses. After status 401, the next request runs the plugin again.
+pub fn discard_refused_credential<B>(
+    plugin: &Arc<Plugin>,
+) -> impl FnMut(http::Response<B>) -> http::Response<B> + Clone + use<B> {
     let plugin = Arc::clone(plugin);
     move |response| {
         if response.status() == http::StatusCode::UNAUTHORIZED {

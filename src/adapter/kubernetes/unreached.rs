@@ -1,5 +1,5 @@
-//! A cluster that could not be reached: every call returns the reason. A caller that does not need the cluster is not
-//! blocked. Connecting again must not be added here.
+//! A cluster that could not be reached: every call returns the reason. So a caller that does not need the cluster is
+//! not blocked. Do not connect again here.
 
 use async_trait::async_trait;
 

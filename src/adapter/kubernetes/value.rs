@@ -1,4 +1,5 @@
-//! Converts objects of the API to values of the domain, and bindings back. Reading and writing must not be added here.
+//! Converts objects of the Kubernetes API to values of the domain, and TargetGroupBindings back. Do not read or write
+//! here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,25 +18,25 @@ use crate::plan::model::{PortRef, TargetType};
 /// A Deployment or StatefulSet with the identifiers that relate it to pods.
 #[derive(Debug)]
 pub struct Owned {
-    /// Its UID.
+    /// The UID of the object.
     pub uid: String,
-    /// Labels of its pods.
+    /// The labels of the pods.
     pub template_labels: BTreeMap<String, String>,
-    /// The value for the rules.
+    /// The domain value of the object.
     pub owner: PodOwner,
 }
 
-/// UIDs of the owners of an object.
+/// Returns the UIDs of the owners of an object.
 pub fn owner_uids(object: &impl ResourceExt) -> Vec<String> {
     object.owner_references().iter().map(|o| o.uid.clone()).collect()
 }
 
-/// Whether a selector that is not empty matches these labels.
+/// Returns whether a selector matches these labels. An empty selector matches nothing.
 pub fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
     !selector.is_empty() && selector.iter().all(|(k, v)| labels.get(k) == Some(v))
 }
 
-/// A Service.
+/// Converts a Service.
 pub fn service(service: &core::Service) -> Service {
     let spec = service.spec.clone().unwrap_or_default();
     let ports = spec.ports.unwrap_or_default().into_iter();
@@ -46,7 +47,7 @@ pub fn service(service: &core::Service) -> Service {
     }
 }
 
-/// A pod.
+/// Converts a pod.
 pub fn pod(pod: &core::Pod) -> Pod {
     let status = pod.status.clone().unwrap_or_default();
     let gates = pod.spec.iter().flat_map(|s| s.readiness_gates.iter().flatten());
@@ -57,12 +58,12 @@ pub fn pod(pod: &core::Pod) -> Pod {
         readiness_gates: gates.map(|g| g.condition_type.clone()).collect(),
         created: created(pod),
         restarts: status.container_statuses.iter().flatten().map(|c| number(Some(c.restart_count), 0)).sum(),
-        restarted: status.container_statuses.iter().flatten().filter_map(started_again).max(),
+        restarted: status.container_statuses.iter().flatten().filter_map(restart_time).max(),
     }
 }
 
-/// When a container that was restarted was last started.
-fn started_again(status: &core::ContainerStatus) -> Option<Timestamp> {
+/// Returns when a restarted container was last started.
+fn restart_time(status: &core::ContainerStatus) -> Option<Timestamp> {
     let ended = || Some(status.last_state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0);
     if status.restart_count > 0 { ended() } else { None }
 }
@@ -71,7 +72,7 @@ fn created(object: &impl ResourceExt) -> Option<Timestamp> {
     object.creation_timestamp().map(|t| t.0)
 }
 
-/// A Deployment.
+/// Converts a Deployment.
 pub fn deployment(deployment: &Deployment) -> Owned {
     let replicas = deployment.spec.as_ref().and_then(|s| s.replicas);
     let status = deployment.status.as_ref();
@@ -81,7 +82,7 @@ pub fn deployment(deployment: &Deployment) -> Owned {
     owned("Deployment", deployment, replicas, (status.and_then(|s| s.ready_replicas), updated), template)
 }
 
-/// A StatefulSet.
+/// Converts a StatefulSet.
 pub fn stateful_set(set: &StatefulSet) -> Owned {
     let replicas = set.spec.as_ref().and_then(|s| s.replicas);
     let status = set.status.as_ref();
@@ -119,7 +120,7 @@ fn number(value: Option<i32>, missing: u32) -> u32 {
     value.map_or(missing, |v| u32::try_from(v).unwrap_or(0))
 }
 
-/// A HorizontalPodAutoscaler.
+/// Converts a HorizontalPodAutoscaler.
 pub fn hpa(hpa: &HorizontalPodAutoscaler) -> Hpa {
     let (spec, status) = (hpa.spec.as_ref(), hpa.status.as_ref());
     Hpa {
@@ -132,8 +133,8 @@ pub fn hpa(hpa: &HorizontalPodAutoscaler) -> Hpa {
     }
 }
 
-/// A TargetGroupBinding. Fields with values that this build does not know are listed in it, so that one binding does not
-/// hide all others.
+/// Converts a TargetGroupBinding. Fields with values that this build does not know are listed in the result, so that
+/// one TargetGroupBinding does not hide all others.
 pub fn binding(object: DynamicObject) -> Binding {
     let mut unknown = Vec::new();
     let mut extra: Map<String, Value> = object.data["spec"].as_object().cloned().unwrap_or_default();
@@ -168,14 +169,14 @@ pub fn binding(object: DynamicObject) -> Binding {
     }
 }
 
-/// The managers of fields of the spec.
+/// Returns the managers of fields of the spec.
 fn managers(object: &DynamicObject) -> BTreeSet<String> {
     let of_spec =
         object.managed_fields().iter().filter(|f| f.fields_v1.as_ref().is_some_and(|v| v.0.get("f:spec").is_some()));
     of_spec.map(|f| f.manager.clone().unwrap_or_else(|| "somebody".to_owned())).collect()
 }
 
-/// The object to apply: only the spec. Labels, annotations and finalizers belong to others.
+/// Builds the object to apply, which has only the spec. Labels, annotations and finalizers belong to others.
 pub fn wanted(binding: &Binding, api_version: &str) -> Value {
     let mut spec = binding.extra.clone();
     spec.insert("serviceRef".into(), json!({"name": binding.service, "port": binding.port}));

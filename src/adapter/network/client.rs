@@ -1,4 +1,4 @@
-//! An HTTP client over the network environment. What is sent, and how an answer is read, must not be added here.
+//! An HTTP client that uses the network environment. Do not add what is sent, or how a response is read.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::connect::host;
 /// The name of this program in requests.
 pub const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"));
 
-/// Sends requests; neither repeats them nor limits their duration. Connections are kept for 30 s.
+/// Sends requests. Does not retry a request or limit its duration. Idle connections are kept for 30 s.
 pub struct Client<B> {
     http: legacy::Client<Connector, B>,
     connector: Connector,
@@ -34,24 +34,24 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    /// Over these connections.
+    /// Creates a client that opens connections with this connector.
     pub fn new(connector: Connector) -> Self {
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(30));
         Self { http: builder.build(connector.clone()), connector }
     }
 
-    /// With another time for a connection, and so with connections of its own.
+    /// Returns a client with another time limit for connections. The returned client has its own connections.
     #[must_use]
     pub fn within(&self, limit: Duration) -> Self {
         Self::new(self.connector.clone().within(limit))
     }
 
-    /// Sends a request. The error has a [`super::ConnectError`] among its causes if nothing was sent.
+    /// Sends a request. If nothing was sent, the error has a [`super::ConnectError`] among its causes.
     pub async fn request(&self, mut request: Request<B>) -> Result<Response<Incoming>, legacy::Error> {
         let url = request.uri().clone();
         let proxy = self.connector.proxy(&url).ok().flatten();
-        // Over a tunnel the proxy does not see the request.
+        // In a tunnel, the proxy does not see the request.
         if url.scheme_str() == Some("http")
             && let Some(value) = proxy
                 .as_ref()

@@ -1,4 +1,4 @@
-//! Opens connections: directly or through a proxy, with TLS. Sending requests must not be added here.
+//! Opens connections: directly or through a proxy, with TLS. Do not send requests here.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,46 +25,46 @@ use super::{CONNECT, ConnectError, Network, Proxy, Scheme, tunnel};
 #[derive(Clone)]
 pub struct Connector {
     network: Arc<Network>,
-    /// TLS of its own; `None`: that of the environment.
+    /// The TLS configuration of this connector; `None`: the configuration of the environment.
     tls: Option<Arc<ClientConfig>>,
     names: Arc<dyn ResolveServerName + Send + Sync>,
-    /// A proxy for all connections, whatever the environment says.
-    fixed: Option<Arc<Proxy>>,
-    /// Where the certificate authority of the destination is configured, if it has one of its own.
-    own: Option<String>,
+    /// The proxy for all connections, instead of the proxies of the environment.
+    fixed_proxy: Option<Arc<Proxy>>,
+    /// Where the destination's own certificate authority is configured; `None`: the destination has none.
+    own_authority: Option<String>,
     limit: Duration,
 }
 
 impl Connector {
-    /// With the proxies and the certificates of an environment.
+    /// Creates a connector with the proxies and the certificates of an environment.
     pub(super) fn new(network: Arc<Network>) -> Self {
         Self {
             network,
             tls: None,
             names: Arc::new(DefaultServerNameResolver::default()),
-            fixed: None,
-            own: None,
+            fixed_proxy: None,
+            own_authority: None,
             limit: CONNECT,
         }
     }
 
-    /// With other TLS. `place`: where the certificate authority of the destination is configured, if it has one of its
-    /// own.
+    /// Sets another TLS configuration. `place`: where the destination's own certificate authority is configured, if it
+    /// has one.
     #[must_use]
     pub fn tls(self, tls: ClientConfig, place: Option<String>) -> Self {
-        Self { tls: Some(Arc::new(tls)), own: place, ..self }
+        Self { tls: Some(Arc::new(tls)), own_authority: place, ..self }
     }
 
-    /// With another time for a connection.
+    /// Sets another time limit for a connection.
     #[must_use]
     pub(super) fn within(self, limit: Duration) -> Self {
         Self { limit, ..self }
     }
 
-    /// Always uses this proxy.
+    /// Uses this proxy for all connections.
     #[must_use]
     pub fn through(self, proxy: Proxy) -> Self {
-        Self { fixed: Some(Arc::new(proxy)), ..self }
+        Self { fixed_proxy: Some(Arc::new(proxy)), ..self }
     }
 
     /// Expects this name in certificates, instead of the host of the URL.
@@ -73,9 +73,9 @@ impl Connector {
         Self { names: Arc::new(FixedServerNameResolver::new(name)), ..self }
     }
 
-    /// The proxy for a URL; `None`: it connects directly.
+    /// Returns the proxy for a URL; `None`: the connection is direct.
     pub fn proxy(&self, url: &Uri) -> Result<Option<Proxy>, ConnectError> {
-        match &self.fixed {
+        match &self.fixed_proxy {
             Some(proxy) => Ok(Some(Proxy::clone(proxy))),
             None => self.network.proxies.of_url(url).map(Option::<&Proxy>::cloned),
         }
@@ -88,16 +88,16 @@ impl Connector {
     async fn open(self, url: Uri) -> Result<MaybeHttpsStream<Hop>, ConnectError> {
         let host = host(&url);
         let opening = async {
-            let hop = First { connector: self.clone() };
+            let hop = PlainConnector { connector: self.clone() };
             if url.scheme_str() == Some("http") {
                 return hop.oneshot(url.clone()).await.map(MaybeHttpsStream::Http);
             }
             let tls = self.tls.as_ref().map_or_else(|| self.network.tls(), |tls| Ok(Arc::clone(tls)))?;
             let https = HttpsConnector::new(hop, tls, false, Arc::clone(&self.names));
-            https.oneshot(url.clone()).await.map_err(|e| ConnectError::of(&*e, &host, self.own.as_deref()))
+            https.oneshot(url.clone()).await.map_err(|e| ConnectError::of(&*e, &host, self.own_authority.as_deref()))
         };
-        if let Ok(opened) = tokio::time::timeout(self.limit, opening).await {
-            opened
+        if let Ok(result) = tokio::time::timeout(self.limit, opening).await {
+            result
         } else {
             let through = self.proxy(&url).ok().flatten().map(|proxy| format!(" through the proxy {proxy}"));
             let (through, limit) = (through.unwrap_or_default(), self.limit.as_secs_f64());
@@ -120,18 +120,18 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// Host and port of a URL, for messages and proxies.
+/// Returns the host and port of a URL, for messages and proxies.
 pub(super) fn host(url: &Uri) -> String {
     let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("http") { 80 } else { 443 });
     format!("{}:{port}", url.host().unwrap_or_default())
 }
 
-/// The part of a connection before the destination's TLS: TCP, and the proxy.
-struct First {
+/// Opens the part of a connection before the destination's TLS: TCP, and the proxy.
+struct PlainConnector {
     connector: Connector,
 }
 
-impl Service<Uri> for First {
+impl Service<Uri> for PlainConnector {
     type Response = Hop;
     type Error = ConnectError;
     type Future = BoxFuture<'static, Result<Hop, ConnectError>>;
@@ -144,37 +144,37 @@ impl Service<Uri> for First {
         let connector = self.connector.clone();
         Box::pin(async move {
             match connector.proxy(&url)? {
-                None => tcp()
+                None => tcp_connector()
                     .oneshot(url.clone())
                     .await
                     .map(Hop::direct)
                     .map_err(|e| ConnectError::of(&e, &host(&url), None)),
-                Some(proxy) if proxy.scheme == Scheme::Socks5 => socks(&proxy, &url).await,
+                Some(proxy) if proxy.scheme == Scheme::Socks5 => connect_socks(&proxy, &url).await,
                 Some(proxy) => connector.http_proxy(&proxy, &url).await,
             }
         })
     }
 }
 
-fn tcp() -> HttpConnector {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT));
-    tcp
+fn tcp_connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT));
+    connector
 }
 
-async fn socks(proxy: &Proxy, url: &Uri) -> Result<Hop, ConnectError> {
-    let mut socks = SocksV5::new(proxy.uri()?, tcp());
+async fn connect_socks(proxy: &Proxy, url: &Uri) -> Result<Hop, ConnectError> {
+    let mut socks = SocksV5::new(proxy.uri()?, tcp_connector());
     if let Some((user, password)) = proxy.user() {
         socks = socks.with_auth(user.to_owned(), password.to_owned());
     }
-    // Explicitly with a port, which the protocol needs.
+    // The URL always contains the port, which the protocol needs.
     let to: Uri = format!("{}://{}/", url.scheme_str().unwrap_or("https"), host(url))
         .parse()
         .map_err(|_| ConnectError::Setup(format!("{} is not a valid address", host(url))))?;
-    let opened = socks.oneshot(to).await;
-    opened
+    let result = socks.oneshot(to).await;
+    result
         .map(Hop::direct)
         .map_err(|e| ConnectError::Failed(format!("the proxy {proxy} did not connect to {}: {e}", host(url))))
 }
@@ -188,10 +188,10 @@ impl Connector {
             };
         let stream = match proxy.scheme {
             Scheme::Https => {
-                let https = HttpsConnector::from((tcp(), self.network.tls()?));
+                let https = HttpsConnector::from((tcp_connector(), self.network.tls()?));
                 https.oneshot(proxy.uri()?).await.map_err(|e| wrong(&*e))?
             }
-            _ => tcp().oneshot(proxy.uri()?).await.map(MaybeHttpsStream::Http).map_err(|e| wrong(&e))?,
+            _ => tcp_connector().oneshot(proxy.uri()?).await.map(MaybeHttpsStream::Http).map_err(|e| wrong(&e))?,
         };
         if url.scheme_str() == Some("http") {
             return Ok(Hop { stream, absolute: true });
@@ -205,7 +205,7 @@ impl Connector {
 /// A connection to a destination, or to a proxy that forwards requests.
 pub struct Hop {
     stream: MaybeHttpsStream<TokioIo<TcpStream>>,
-    /// The proxy reads the destination from each request.
+    /// Whether the proxy reads the destination from each request.
     absolute: bool,
 }
 

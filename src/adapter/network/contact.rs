@@ -1,4 +1,4 @@
-//! Reports a first contact that takes long: a person must not look at a silent terminal without knowing why.
+//! Reports a first contact with a host that takes long, so that a person who waits at a terminal knows why.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A first answer that takes longer than this is reported.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The time after which a missing first response is reported.
+const REPORT_AFTER: Duration = Duration::from_secs(3);
 
 /// The hosts that this process has called.
 #[derive(Debug, Default)]
@@ -15,32 +15,32 @@ pub struct Contacts(Mutex<HashMap<String, Contact>>);
 
 #[derive(Debug, Clone, Copy)]
 enum Contact {
-    /// No answer yet, since the first try.
+    /// The host has not responded since this first try.
     Waiting(Instant),
-    /// Answered, or reported once.
+    /// The host has responded, or was reported once.
     Known,
 }
 
 impl Contacts {
-    /// Waits for an answer of `host`. Logs a warning once if the first answer takes longer than three seconds, counted
-    /// from the first try; `through` describes the proxy.
+    /// Waits for a response of `host`. Logs a warning once if the first response takes longer than three seconds,
+    /// counted from the first try. `through` describes the proxy.
     pub async fn wait<T, E>(
         &self,
         host: &str,
         through: impl FnOnce() -> String,
         answer: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let begun = match self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(host.to_owned()) {
+        let first_try = match self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(host.to_owned()) {
             std::collections::hash_map::Entry::Occupied(found) => *found.get(),
             std::collections::hash_map::Entry::Vacant(new) => *new.insert(Contact::Waiting(Instant::now())),
         };
-        let Contact::Waiting(since) = begun else { return answer.await };
+        let Contact::Waiting(since) = first_try else { return answer.await };
         let mut answer = std::pin::pin!(answer);
-        let result = if let Ok(result) = tokio::time::timeout_at(since + PATIENCE, &mut answer).await {
+        let result = if let Ok(result) = tokio::time::timeout_at(since + REPORT_AFTER, &mut answer).await {
             result
         } else {
             if self.known(host) {
-                tracing::warn!("still waiting for the first answer of {host}{}", through());
+                tracing::warn!("still waiting for the first response of {host}{}", through());
             }
             answer.await
         };
@@ -50,7 +50,7 @@ impl Contacts {
         result
     }
 
-    /// Marks a host as known. Returns whether it was not.
+    /// Marks a host as known. Returns whether the host was unknown before.
     fn known(&self, host: &str) -> bool {
         let old = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), Contact::Known);
         matches!(old, Some(Contact::Waiting(_)))

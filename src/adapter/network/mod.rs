@@ -1,7 +1,8 @@
-//! The network environment of this process: proxies, trusted certificates and time-outs, parsed once from one place and
-//! used by every connection to AWS, EKS, Kubernetes, metric sources, hooks, notification targets and collectors.
+//! The network environment of this process: proxies, trusted certificates and time-outs. The environment is parsed
+//! once, and every connection uses it: to AWS, EKS, Kubernetes, metric sources, hooks, notification targets and
+//! collectors.
 //!
-//! This module opens connections and sends HTTP requests. The protocols of the services must not be added here.
+//! This module opens connections and sends HTTP requests. Do not add the protocols of the services.
 
 mod client;
 mod connect;
@@ -28,10 +29,10 @@ pub use trust::{Trust, has_profile, profile_setting};
 
 use contact::Contacts;
 
-/// Time for a connection: resolve the name, connect, negotiate with a proxy and TLS.
+/// The time limit for a connection: resolve the name, connect, and negotiate with a proxy and TLS.
 pub const CONNECT: Duration = Duration::from_secs(5);
 
-/// Proxies and trusted certificates.
+/// The proxies and the trusted certificates of an environment.
 #[derive(Debug)]
 pub struct Network {
     proxies: Proxies,
@@ -54,28 +55,28 @@ impl Network {
         })
     }
 
-    /// The environment of this process.
+    /// Returns the environment of this process.
     pub fn process() -> Arc<Self> {
         static PROCESS: OnceLock<Arc<Network>> = OnceLock::new();
         Arc::clone(PROCESS.get_or_init(|| Self::of(|name| std::env::var(name).ok())))
     }
 
-    /// Neither proxies nor settings: for what this process serves itself on loopback.
+    /// Returns an environment without proxies and settings, for servers of this process on loopback.
     pub fn alone() -> Arc<Self> {
         Self::of(|_| None)
     }
 
-    /// The DER of every trusted certificate authority.
+    /// Returns every trusted certificate authority, in DER form.
     pub fn roots(&self) -> Result<Vec<Vec<u8>>, ConnectError> {
         self.trust.roots().map(|all| all.iter().map(|one| one.as_ref().to_vec()).collect())
     }
 
-    /// Connections that follow the environment's proxies and trust the environment's certificates.
+    /// Returns a connector that uses the proxies and certificates of this environment.
     pub fn connector(self: &Arc<Self>) -> Connector {
         Connector::new(Arc::clone(self))
     }
 
-    /// An HTTP client over such connections.
+    /// Returns an HTTP client that uses this environment.
     pub fn client<B>(self: &Arc<Self>) -> Client<B>
     where
         B: Body + Send + Unpin + 'static,
@@ -85,7 +86,7 @@ impl Network {
         Client::new(self.connector())
     }
 
-    /// TLS that trusts the environment's certificates, which are read once.
+    /// Returns the TLS configuration that trusts the environment's certificates. The certificates are read once.
     fn tls(&self) -> Result<Arc<ClientConfig>, ConnectError> {
         self.tls.get_or_init(|| self.trust.client_config().map(Arc::new)).clone()
     }

@@ -1,4 +1,4 @@
-//! A proxy and its URL. Deciding which connection uses it must not be added here.
+//! A proxy and its URL. Do not decide here which connection uses the proxy.
 
 use std::fmt;
 
@@ -10,23 +10,23 @@ use percent_encoding::percent_decode_str;
 use super::ConnectError;
 use crate::base::redact;
 
-/// The protocol that a proxy speaks.
+/// The protocol of a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
-    /// HTTP: `CONNECT` for https, absolute requests for http.
+    /// HTTP: `CONNECT` for https destinations, absolute requests for http destinations.
     Http,
     /// HTTP over TLS.
     Https,
-    /// SOCKS 5; the proxy resolves names.
+    /// SOCKS 5. The proxy resolves names.
     Socks5,
 }
 
 /// A proxy. Neither `Debug` nor `Display` shows its user and password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
-    /// The setting that names it, such as `HTTPS_PROXY`.
+    /// The setting that names the proxy, such as `HTTPS_PROXY`.
     pub setting: String,
-    /// The protocol.
+    /// The protocol of the proxy.
     pub scheme: Scheme,
     host: String,
     port: u16,
@@ -34,8 +34,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Parses a URL; without a scheme it is `http`. The error names the setting, not the URL, which may hold a
-    /// password.
+    /// Parses the URL of a proxy. A URL without a scheme is `http`. The error names the setting and not the URL, which
+    /// may contain a password.
     pub fn parse(setting: &str, url: &str) -> Result<Self, ConnectError> {
         let wrong = |why: &str| ConnectError::Setup(format!("{setting} is not a valid proxy URL: {why}"));
         let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
@@ -52,12 +52,12 @@ impl Proxy {
         };
         let (host, port) = match host_and_port(place) {
             Some((host, given)) => (host, given.unwrap_or(port)),
-            None => return Err(wrong("it has no valid host and port")),
+            None => return Err(wrong("the URL has no valid host and port")),
         };
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let user = user.map(|(user, password)| (decoded(user), decoded(password)));
         let proxy = Self { setting: setting.to_owned(), scheme, host, port, user };
-        proxy.uri().map_err(|_| wrong("it has no valid host and port"))?;
+        proxy.uri().map_err(|_| wrong("the URL has no valid host and port"))?;
         if let Some((user, password)) = &proxy.user {
             redact::remember(password);
             redact::remember(&BASE64_STANDARD.encode(format!("{user}:{password}")));
@@ -65,17 +65,17 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// Its address as a URL, without user and password.
+    /// Returns the address of the proxy as a URL, without user and password.
     pub fn uri(&self) -> Result<Uri, ConnectError> {
         self.to_string().parse().map_err(|_| ConnectError::Setup(format!("{} is not a valid proxy URL", self.setting)))
     }
 
-    /// User and password.
+    /// Returns the user and the password.
     pub fn user(&self) -> Option<(&str, &str)> {
         self.user.as_ref().map(|(user, password)| (user.as_str(), password.as_str()))
     }
 
-    /// The value of `Proxy-Authorization`.
+    /// Returns the value of `Proxy-Authorization`.
     pub fn authorization(&self) -> Option<HeaderValue> {
         let (user, password) = self.user()?;
         let text = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
@@ -102,7 +102,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// `host`, `host:port`, `[address]` or `[address]:port`; the host keeps its brackets.
+/// Parses `host`, `host:port`, `[address]` or `[address]:port`. The returned host keeps its brackets.
 pub(super) fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     let end = text.find(']').map_or(0, |end| end + 1);
     let (host, port) = match text[end..].rfind(':') {
@@ -117,8 +117,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_names_a_proxy_and_its_password_is_not_shown() {
-        let parse = |url| Proxy::parse("HTTPS_PROXY", url).expect("a proxy");
+    fn proxy_url_is_parsed_and_its_password_is_not_shown() {
+        let parse = |url| Proxy::parse("HTTPS_PROXY", url).expect("a valid proxy URL");
         let proxy = parse("http://al%40ice:pa%3Ass%20word@Proxy.example.com:3128/path");
         assert_eq!(
             (proxy.to_string().as_str(), proxy.user()),
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(parse("HTTPS://proxy").to_string(), "https://proxy:443");
         assert_eq!(parse("socks5h://[::1]").to_string(), "socks5://[::1]:1080");
         assert_eq!(parse("http://p@ss:w@rd@proxy").user(), Some(("p@ss", "w@rd")));
-        assert_eq!(parse("http://u:p@proxy").authorization().expect("a header"), "Basic dTpw");
+        assert_eq!(parse("http://u:p@proxy").authorization().expect("a user and a password"), "Basic dTpw");
         for (url, why) in
             [("socks4://proxy", "`socks4`"), ("http://", "no valid host"), ("http://u:S3CRET@proxy:port", "no valid")]
         {

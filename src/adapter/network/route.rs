@@ -1,4 +1,4 @@
-//! Decides which connection uses which proxy. Opening a connection must not be added here.
+//! Decides which connection uses which proxy. Do not open connections here.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::ConnectError;
 use super::proxy::{Proxy, host_and_port};
 
-/// The proxies of an environment.
+/// The proxies of an environment, with the exceptions of `NO_PROXY`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Proxies {
     http: Option<Result<Proxy, ConnectError>>,
@@ -16,7 +16,7 @@ pub struct Proxies {
     exceptions: Vec<Exception>,
 }
 
-/// An entry of `NO_PROXY`: what it matches, and at which port.
+/// An entry of `NO_PROXY`: the hosts that it matches, and the port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Exception(Match, Option<u16>);
 
@@ -24,12 +24,12 @@ struct Exception(Match, Option<u16>);
 enum Match {
     Everything,
     Network(IpNet),
-    /// The name and all names below it.
+    /// The name, and all names below it.
     Domain(String),
 }
 
 impl Proxies {
-    /// Parses the variables; upper case first. `given` returns values that are not empty.
+    /// Parses the variables. Names in upper case have priority. `given` returns only values that are not empty.
     pub fn of(given: &impl Fn(&str) -> Option<String>) -> Self {
         let first = |names: [&str; 4]| {
             let found = names.into_iter().find_map(|name| Some((name.to_owned(), given(name)?)));
@@ -43,8 +43,8 @@ impl Proxies {
         }
     }
 
-    /// The proxy for a URL; `None`: connect directly. Addresses of this machine and of the AWS metadata services are
-    /// always reached directly.
+    /// Returns the proxy for a URL; `None`: connect directly. Addresses of this machine and of the AWS metadata
+    /// services are always reached directly.
     pub fn of_url(&self, url: &Uri) -> Result<Option<&Proxy>, ConnectError> {
         let (proxy, port) = match url.scheme_str() {
             Some("http") => (&self.http, 80),
@@ -92,14 +92,15 @@ impl Exception {
     }
 }
 
-/// Whether a host is this machine, or an address that only this machine can reach, such as the metadata service of EC2.
+/// Returns whether a host is this machine, or an address that only this machine can reach, such as the metadata service
+/// of EC2.
 pub fn is_local(host: &str) -> bool {
     if host == "localhost" || host.ends_with(".localhost") {
         return true;
     }
     match host.parse() {
         Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_link_local() || address.is_unspecified(),
-        // fd00:ec2::/32 holds the metadata services of EC2 and EKS.
+        // The range fd00:ec2::/32 contains the metadata services of EC2 and EKS.
         Ok(IpAddr::V6(address)) => {
             address.is_loopback() || address.is_unicast_link_local() || address.segments()[..2] == [0xfd00, 0xec2]
         }
@@ -113,7 +114,7 @@ mod tests {
 
     fn route(variables: &[(&str, &str)], url: &str) -> String {
         let given = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
-        match Proxies::of(&given).of_url(&url.parse().expect("a URL")) {
+        match Proxies::of(&given).of_url(&url.parse().expect("a valid URL")) {
             Ok(Some(proxy)) => format!("{proxy:?}"),
             Ok(None) => "direct".into(),
             Err(why) => why.to_string(),
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_of_a_url_selects_the_proxy() {
+    fn proxy_is_selected_by_the_scheme_of_the_url() {
         let both = [("HTTPS_PROXY", "http://s"), ("http_proxy", "http://p"), ("ALL_PROXY", "socks5://a")];
         assert_eq!(route(&both, "https://x.example"), "http://s:80 of HTTPS_PROXY");
         assert_eq!(route(&both, "http://x.example"), "http://p:80 of http_proxy");
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn no_proxy_has_names_suffixes_addresses_networks_and_ports() {
+    fn no_proxy_matches_names_suffixes_addresses_networks_and_ports() {
         for (no, url, direct) in [
             ("*", "https://x.example", true),
             ("example.com", "https://example.com", true),
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_and_the_metadata_services_are_reached_directly() {
+    fn this_machine_and_metadata_services_are_reached_directly() {
         for url in [
             "http://127.0.0.1:5000",
             "http://localhost",

@@ -276,7 +276,7 @@ async fn a_silent_server_times_out_and_an_apply_without_answer_is_unknown() {
     assert!(matches!(silent.identity().await, Err(Unreadable::Unavailable(_))));
     assert_eq!(
         silent.apply(&wanted(), false).await,
-        Err(WriteError::Unanswered("apply: nothing heard for 15 s".to_owned()))
+        Err(WriteError::Unanswered("apply: no response within 15 s".to_owned()))
     );
 }
 

@@ -100,5 +100,5 @@ async fn the_adapter_authenticates_calls_once_and_never_shows_its_token() {
     assert!(nobody.to_string().contains("refused the connection"), "{nobody}");
     assert!(!format!("{why:?}{nobody:?}").contains("bad-token"));
     let unknown = from_kubeconfig(kubeconfig(&url, "t"), Some("y")).await.err().unwrap();
-    assert_eq!(unknown.to_string(), "kubeconfig: there is no context `y`; it has x");
+    assert_eq!(unknown.to_string(), "kubeconfig: there is no context `y`; the contexts are x");
 }

@@ -52,7 +52,7 @@ async fn connect(network: &Arc<Network>, proxy_url: Option<&str>) -> Cells {
         "users": [{"name": "x", "user": {"token": "token-of-a-test"}}],
     });
     let kubeconfig = serde_json::from_value(kubeconfig).expect("a kubeconfig");
-    let kubernetes = match kubernetes::over(network, kubeconfig, None).await {
+    let kubernetes = match kubernetes::connect_over(network, kubeconfig, None).await {
         Ok(cluster) => cluster.identity().await.map(drop).map_err(|e| e.to_string()),
         Err(why) => Err(why.to_string()),
     };

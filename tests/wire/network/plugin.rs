@@ -22,7 +22,7 @@ async fn connect(script: &str, more: Value) -> Result<(), Unreadable> {
         "users": [{"name": "x", "user": {"exec": exec}}],
     });
     let kubeconfig = serde_json::from_value(kubeconfig).expect("a kubeconfig");
-    kubernetes::over(&Network::alone(), kubeconfig, None).await.map(drop)
+    kubernetes::connect_over(&Network::alone(), kubeconfig, None).await.map(drop)
 }
 
 async fn why(script: &str, more: Value) -> String {

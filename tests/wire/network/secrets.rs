@@ -84,7 +84,7 @@ async fn failures(url: &str) -> Vec<String> {
         "clusters": [{"name": "x", "cluster": {"server": url}}], "users": [{"name": "x", "user": {"token": TOKEN}}],
     });
     let kubeconfig = serde_json::from_value(kubeconfig).expect("a kubeconfig");
-    let cluster = kubernetes::over(&network, kubeconfig, None).await.expect("a client");
+    let cluster = kubernetes::connect_over(&network, kubeconfig, None).await.expect("a client");
     let web = HttpClient::over(network.clone());
     let ask = |url| HttpRequest {
         of: None,

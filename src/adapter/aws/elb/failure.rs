@@ -100,7 +100,7 @@ fn region_failure(error: &(dyn Error + 'static)) -> Option<Failure> {
 
 fn dispatch_failure(error: &(dyn Error + 'static)) -> Failure {
     match find::<ConnectError>(error) {
-        Some(why) if why.may_pass() => return Failure::NotSent(why.to_string()),
+        Some(why) if why.is_temporary() => return Failure::NotSent(why.to_string()),
         Some(why) => return Failure::Setup(why.to_string()),
         None => {}
     }

@@ -190,10 +190,10 @@ fn failed_binding_attempt_is_shown_before_the_next_attempt() {
         vec![BindingStart { cluster: "b".into(), workload: "webapp".into(), create: true, binding }];
     assert!(matches!(sim.observe_for(20, &ok(10), &ok(0)), Decision::Bind(_)));
     sim.watch.binding_waits =
-        vec![Wait { reason: WaitReason::Binding, message: "cluster b: nothing heard for 15 s".into(), until: None }];
+        vec![Wait { reason: WaitReason::Binding, message: "cluster b: no response within 15 s".into(), until: None }];
     // The attempt took as long as three observations: the next observation comes before the message.
     let waiting = sim.observe_after(3 * POLL, &ok(10), &ok(0));
-    assert!(messages(&waiting).contains("cluster b: nothing heard"), "{waiting:?}");
+    assert!(messages(&waiting).contains("cluster b: no response"), "{waiting:?}");
     sim.watch.binding_waits.clear();
     assert!(matches!(sim.observe_after(POLL, &ok(10), &ok(0)), Decision::Bind(_)));
 }
