@@ -42,7 +42,7 @@ async fn connect(network: &Arc<Network>, proxy_url: Option<&str>) -> Cells {
     };
     let config = aws::config(&settings).await;
     let aws = Alb::new(&config).caller().await.map(drop).map_err(|e| e.to_string());
-    let eks = match eks::over(network, &config, "shop", None).await {
+    let eks = match eks::connect_over(network, &config, "shop", None).await {
         Ok(cluster) => cluster.identity().await.map(drop).map_err(|e| e.to_string()),
         Err(why) => Err(why.to_string()),
     };

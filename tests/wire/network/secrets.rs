@@ -98,7 +98,7 @@ async fn failures(url: &str) -> Vec<String> {
     vec![
         format!("{:?}", alb.caller().await.err()),
         format!("{:?}", alb.routes(&[RouteId::rule(rule)]).await),
-        format!("{:?}", eks::over(&network, &config, "shop", None).await.err()),
+        format!("{:?}", eks::connect_over(&network, &config, "shop", None).await.err()),
         format!("{:?}", cluster.identity().await.err()),
         format!("{:?}", cluster.bindings().await.err()),
         format!("{:?}", web.ask(ask(&address)).await.err()),
