@@ -9,7 +9,7 @@ use super::term;
 
 /// Options of `less` if the user has set none: exit at once if the text fits the screen, show colours, leave the text
 /// on the screen.
-const LESS: &str = "FRX";
+const LESS_OPTIONS: &str = "FRX";
 
 /// Prints a text on standard output. If standard output is a terminal and the text does not fit, shows the text with
 /// `$PAGER` (default `less`). An empty `PAGER`, or `cat`, disables the pager.
@@ -38,7 +38,7 @@ pub fn pipe(command: &[&str], text: &str) -> bool {
     let mut child = Command::new(program);
     child.args(arguments).stdin(Stdio::piped());
     if std::env::var_os("LESS").is_none() {
-        child.env("LESS", LESS);
+        child.env("LESS", LESS_OPTIONS);
     }
     let Ok(mut child) = child.spawn() else { return false };
     if let Some(mut input) = child.stdin.take() {

@@ -17,7 +17,7 @@ const LISTED_GROUPS: usize = 8;
 const NAMED_DRIFTED_ROUTES: usize = 6;
 
 /// The heading of the section with the wait reasons.
-pub(super) const WAITS: &str = "waits";
+pub(super) const WAITS_HEADING: &str = "waits";
 
 /// A section: the heading and its lines.
 pub(super) type Section = (&'static str, Vec<String>);
@@ -29,7 +29,7 @@ pub(super) fn sections(view: &RunView, style: &Style, all: bool) -> Vec<Section>
         ("drift", drift(view, style, all)),
         ("not moved", new_rules(view, style)),
         ("health", health(&view.health, style)),
-        (WAITS, waits(view, style)),
+        (WAITS_HEADING, waits(view, style)),
         ("way back", view.way_back.iter().map(|b| way_back(b, style)).collect()),
         ("guard", vec![guard(view, style)]),
     ];

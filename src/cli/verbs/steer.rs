@@ -94,7 +94,7 @@ pub struct Promote {
 }
 
 /// The message after the operator has declined a question.
-const UNCHANGED: &str = "nothing was changed";
+const UNCHANGED_MESSAGE: &str = "nothing was changed";
 
 /// Runs `cutover promote`.
 pub async fn promote(global: &Global, args: &Promote) -> Result<Exit, Failure> {
@@ -122,7 +122,7 @@ pub async fn abort(global: &Global, args: &Abort) -> Result<Exit, Failure> {
             Failure::new(Exit::Usage, why).next(format!("to roll back to the start: cutover abort {}", found.run.id))
         );
     }
-    confirm(args.steer.yes, &format!("Abort the run {} and roll it back?", found.run.id), UNCHANGED)?;
+    confirm(args.steer.yes, &format!("Abort the run {} and roll it back?", found.run.id), UNCHANGED_MESSAGE)?;
     steer::roll_back(global, store, &found, &request).await
 }
 
@@ -145,7 +145,7 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
         (DriftPolicy::KeepLive, true) => "Accept what others changed, also move the new rules and continue",
         (DriftPolicy::Reassert, _) => "Overwrite the changes of others with our shares and continue",
     };
-    confirm(args.steer.yes, &format!("{question} the run {}?", found.run.id), UNCHANGED)?;
+    confirm(args.steer.yes, &format!("{question} the run {}?", found.run.id), UNCHANGED_MESSAGE)?;
     let options = DriveOptions {
         until: step_number(&found.plan, args.until.as_ref())?,
         leave: args.max_wait.map(|most| later(Timestamp::now(), most)),

@@ -29,11 +29,11 @@ pub const GROUP_COOKIE: &str = "AWSALBTG";
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Additional real time for a forwarded request, so that a busy machine does not cause a time-out.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE_PERIOD: Duration = Duration::from_secs(10);
 
-const CLUSTER: HeaderName = HeaderName::from_static("x-lab-cluster");
-const GROUP: HeaderName = HeaderName::from_static("x-lab-group");
-const ROUTE: HeaderName = HeaderName::from_static("x-lab-route");
+const CLUSTER_HEADER: HeaderName = HeaderName::from_static("x-lab-cluster");
+const GROUP_HEADER: HeaderName = HeaderName::from_static("x-lab-group");
+const ROUTE_HEADER: HeaderName = HeaderName::from_static("x-lab-route");
 
 /// An HTTP client with pooled connections.
 pub type Pool<B> = Client<HttpConnector, B>;
@@ -115,7 +115,7 @@ impl Forwarder {
 
     async fn forward(&self, request: Request<Incoming>, address: SocketAddr) -> Response<Body> {
         let Ok(request) = readdress(request, address, self.port) else { return plain(StatusCode::BAD_REQUEST) };
-        let deadline = IDLE_TIMEOUT.div_f64(self.model.clock().speed()) + GRACE;
+        let deadline = IDLE_TIMEOUT.div_f64(self.model.clock().speed()) + GRACE_PERIOD;
         match tokio::time::timeout(deadline, self.pool.request(request)).await {
             Err(_) => plain(StatusCode::GATEWAY_TIMEOUT),
             Ok(Err(_)) => plain(StatusCode::BAD_GATEWAY),
@@ -155,12 +155,12 @@ fn add_lab_headers(headers: &mut HeaderMap, pick: &Pick) {
             headers.append(name, value);
         }
     };
-    put(ROUTE, &pick.route);
+    put(ROUTE_HEADER, &pick.route);
     if let Some(group) = &pick.group {
-        put(GROUP, group);
+        put(GROUP_HEADER, group);
     }
     if let Some(cluster) = &pick.cluster {
-        put(CLUSTER, cluster);
+        put(CLUSTER_HEADER, cluster);
     }
     if let Some(value) = &pick.set_cookie {
         put(header::SET_COOKIE, &format!("{GROUP_COOKIE}={value}; Path=/"));

@@ -16,7 +16,7 @@ use crate::lab::shared_model::SharedModel;
 
 /// Additional real time for a check, so that a busy machine does not look like an unhealthy pod when the lab's clock
 /// runs fast.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE_PERIOD: Duration = Duration::from_secs(10);
 
 /// Sends health checks and reports their results.
 pub struct Prober {
@@ -63,7 +63,7 @@ async fn run_probe(
         .header(TIMEOUT_HEADER, millis(probe.timeout))
         .body(Empty::new());
     let Ok(request) = request else { return ProbeResult::Refused };
-    let deadline = probe.timeout.div_f64(model.clock().speed()) + GRACE;
+    let deadline = probe.timeout.div_f64(model.clock().speed()) + GRACE_PERIOD;
     match tokio::time::timeout(deadline, pool.request(request)).await {
         Err(_) => ProbeResult::Timeout,
         Ok(Err(_)) => ProbeResult::Refused,

@@ -27,7 +27,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// delays everything else.
 const MAX_IN_FLIGHT: usize = 64;
 
-const TICK: Duration = Duration::from_millis(4);
+const TICK_INTERVAL: Duration = Duration::from_millis(4);
 
 /// Number of requests from which a share can be measured to a fraction of a percentage point, because picks are evenly
 /// distributed, not random.
@@ -69,7 +69,7 @@ pub fn wait_for_requests(meter: &Meter) {
         tokio::task::block_in_place(|| {
             let start = std::time::Instant::now();
             while meter.window_requests() < WINDOW_REQUESTS && start.elapsed() < WINDOW_TIMEOUT {
-                std::thread::sleep(TICK);
+                std::thread::sleep(TICK_INTERVAL);
             }
         });
     }
@@ -92,7 +92,7 @@ struct TrafficTask {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
 async fn send_requests(traffic_task: Arc<TrafficTask>, rate: f64, mut stopped: oneshot::Receiver<()>) {
     let mut requests = JoinSet::new();
-    let mut ticks = tokio::time::interval(TICK);
+    let mut ticks = tokio::time::interval(TICK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let (mut since, mut owed) = (Instant::now(), 0.0);
     loop {

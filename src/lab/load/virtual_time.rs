@@ -14,10 +14,10 @@ use crate::lab::shared_model::SharedModel;
 pub const STEP_REQUESTS: u64 = 20_000;
 
 /// The idle time-out of an ALB.
-const IDLE: Duration = Duration::from_mins(1);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Number of ticks over which the requests of a step are spread.
-const TICKS: u32 = 1000;
+const TICKS_PER_STEP: u32 = 1000;
 
 /// The running clients. Dropping this value aborts them.
 pub struct VirtualTraffic {
@@ -51,9 +51,9 @@ impl Pace {
 
     /// Returns a pace of at least [`STEP_REQUESTS`] within `time`.
     pub fn for_duration(time: Duration) -> Self {
-        let tick = (time / TICKS).clamp(Duration::from_millis(100), Duration::from_secs(30));
+        let tick = (time / TICKS_PER_STEP).clamp(Duration::from_millis(100), Duration::from_secs(30));
         let ticks = u64::try_from(time.as_millis() / tick.as_millis()).unwrap_or(u64::MAX).max(1);
-        Self { tick, per_tick: STEP_REQUESTS.div_ceil(ticks.min(u64::from(TICKS))), fixed: false }
+        Self { tick, per_tick: STEP_REQUESTS.div_ceil(ticks.min(u64::from(TICKS_PER_STEP))), fixed: false }
     }
 }
 
@@ -147,7 +147,7 @@ fn target_response(world: &World, outcome: RoutingOutcome) -> TargetResponse {
         RoutingOutcome::Reset => TargetResponse::NoAnswer,
         RoutingOutcome::Status(status) => TargetResponse::Answered(status, Duration::ZERO),
         RoutingOutcome::Target { pod, .. } => match world.respond(pod, Requester::Client) {
-            PodAnswer::Status { status, delay } if delay < IDLE => TargetResponse::Answered(status, delay),
+            PodAnswer::Status { status, delay } if delay < IDLE_TIMEOUT => TargetResponse::Answered(status, delay),
             _ => TargetResponse::NoAnswer,
         },
     }

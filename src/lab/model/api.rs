@@ -31,7 +31,7 @@ impl Service {
             a if a.contains("/sts/aws4_request") => Self::Sts,
             a if a.contains("/eks/aws4_request") => Self::Eks,
             _ if request.uri().path().starts_with("/clusters") => Self::Eks,
-            _ if query.version == sts::VERSION => Self::Sts,
+            _ if query.version == sts::API_VERSION => Self::Sts,
             _ => Self::Elbv2,
         }
     }

@@ -59,7 +59,7 @@ const fn resource(kind: Kind, group: &'static str, version: &'static str, names:
 }
 
 /// The resources of every kind except TargetGroupBinding.
-static BUILT_IN: [Resource; 14] = [
+static BUILT_IN_RESOURCES: [Resource; 14] = [
     Resource {
         short: &["ns"],
         namespaced: false,
@@ -115,5 +115,5 @@ static AUTO_MODE_BINDING: Resource = resource(Kind::TargetGroupBinding, "eks.ama
 
 /// Returns every resource that a cluster serves, with TargetGroupBinding as the last one.
 pub fn resources(auto_mode: bool) -> impl Iterator<Item = &'static Resource> {
-    BUILT_IN.iter().chain([if auto_mode { &AUTO_MODE_BINDING } else { &CONTROLLER_BINDING }])
+    BUILT_IN_RESOURCES.iter().chain([if auto_mode { &AUTO_MODE_BINDING } else { &CONTROLLER_BINDING }])
 }

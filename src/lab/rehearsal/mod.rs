@@ -29,7 +29,7 @@ use crate::plan::model::{ClusterName, Plan, Step};
 use crate::port::{Clock, Cluster, Hooks, LoadBalancerApi, Metrics};
 
 use adapters::Adapters;
-pub use timing::{APPROVAL, LIVE_DURATION, length, speed};
+pub use timing::{APPROVAL_DELAY, LIVE_DURATION, length, speed};
 
 /// Start of virtual time. Constant, so that two runs with the same seed print the same times.
 const VIRTUAL_START: Timestamp = Timestamp::constant(1_767_600_000, 0);
@@ -138,8 +138,10 @@ impl RehearsalLab {
     ) -> Result<Self, RehearsalError> {
         let start = timing::start_time(&plan, VIRTUAL_START);
         let world = World::new(&plan, scenario, seed, start)?;
-        let pace =
-            options.rate.or(world.load().requests_per_second).map_or(Pace::for_duration(timing::BIND), Pace::fixed);
+        let pace = options
+            .rate
+            .or(world.load().requests_per_second)
+            .map_or(Pace::for_duration(timing::BIND_DURATION), Pace::fixed);
         let clock = LabClock::new(start, 1.0);
         let lab = virtual_time::VirtualLab::start(world, clock.clone());
         let Adapters { balancer, clusters } = adapters::paused(&plan, &lab).await?;

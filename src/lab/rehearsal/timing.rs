@@ -13,21 +13,21 @@ use crate::plan::schedule;
 pub const LIVE_DURATION: Duration = Duration::from_secs(28);
 
 /// Time until an approval is granted, in the lab's time.
-pub const APPROVAL: Duration = Duration::from_mins(1);
+pub const APPROVAL_DELAY: Duration = Duration::from_mins(1);
 
 /// Approximate time for attaching, binding and the first health checks, in the lab's time.
-pub const BIND: Duration = Duration::from_secs(150);
+pub const BIND_DURATION: Duration = Duration::from_secs(150);
 
 /// Approximate time for the writes of a step, in the lab's time.
-const WRITES: Duration = Duration::from_secs(15);
+const WRITE_DURATION: Duration = Duration::from_secs(15);
 
 /// Returns the approximate duration of a plan, in the lab's time.
 pub fn length(plan: &Plan) -> Duration {
     let step = |kind: &StepKind| match kind {
-        StepKind::Bind => BIND,
-        StepKind::Shares(_) => plan.strategy.settle + WRITES,
+        StepKind::Bind => BIND_DURATION,
+        StepKind::Shares(_) => plan.strategy.settle + WRITE_DURATION,
         StepKind::Bake(time) => *time,
-        StepKind::Approval(_) => APPROVAL,
+        StepKind::Approval(_) => APPROVAL_DELAY,
         StepKind::Exec(_) | StepKind::Unknown => Duration::ZERO,
     };
     plan.strategy.steps.iter().map(|s| step(&s.kind)).sum()
@@ -39,7 +39,7 @@ pub fn start_time(plan: &Plan, at: Timestamp) -> Timestamp {
     let routes = schedule::expected_routes(&plan.workloads);
     let first = plan.strategy.steps.iter().find(|s| schedule::raises(&plan.strategy, s.number));
     let opens = first.and_then(|s| schedule::earliest_starts(plan, at, routes).get(s.number - 1).copied());
-    opens.map_or(at, |opens| earlier(opens, BIND * 4).max(at))
+    opens.map_or(at, |opens| earlier(opens, BIND_DURATION * 4).max(at))
 }
 
 /// Returns the approximate time that the plan's hours add if the run starts at `at`.
@@ -67,9 +67,9 @@ pub fn share_duration(plan: &Plan, step: usize, at: Timestamp) -> Duration {
         .map(|s| &s.kind);
     let waits = here.chain(after).map_while(|kind| match kind {
         StepKind::Shares(_) => None,
-        StepKind::Bind => Some(BIND),
+        StepKind::Bind => Some(BIND_DURATION),
         StepKind::Bake(time) => Some(*time),
-        StepKind::Approval(_) => Some(APPROVAL),
+        StepKind::Approval(_) => Some(APPROVAL_DELAY),
         StepKind::Exec(_) | StepKind::Unknown => Some(Duration::ZERO),
     });
     let long = waits.sum::<Duration>().max(plan.strategy.settle);

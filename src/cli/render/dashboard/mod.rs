@@ -3,7 +3,7 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::sections::{WAITS, lay_out, sections, state_line};
+use super::sections::{WAITS_HEADING, lay_out, sections, state_line};
 use super::status::continue_commands;
 use super::style::{Style, Tone};
 use crate::app::view::RunView;
@@ -23,7 +23,7 @@ pub fn dashboard_lines(view: &RunView, width: usize, style: &Style) -> Vec<Strin
     lines.extend(steps(view, style));
     let mut below = sections(view, style, false);
     // Wait reasons are wrapped and not cut off.
-    for (_, lines) in below.iter_mut().filter(|(heading, _)| *heading == WAITS) {
+    for (_, lines) in below.iter_mut().filter(|(heading, _)| *heading == WAITS_HEADING) {
         *lines = lines.iter().flat_map(|line| wrap(line, width.saturating_sub(12))).collect();
     }
     // Show the command if only an operator can end the wait.

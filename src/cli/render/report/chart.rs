@@ -14,7 +14,7 @@ const HEIGHT: f64 = 100.0;
 /// Minimum distance between two points, in units of the SVG; closer points are drawn as one.
 const MIN_DISTANCE: f64 = 0.5;
 /// Number of colors. Further clusters share the last color.
-const COLOURS: usize = 4;
+const COLORS: usize = 4;
 
 /// A rectangle in a row: horizontal and vertical extent, CSS class, and tooltip.
 struct Block {
@@ -44,7 +44,7 @@ pub fn chart(input: &ReportInput) -> Markup {
             div.times { (times(input)) }
             p.legend {
                 @for (n, cluster) in clusters.iter().enumerate() {
-                    span.key { i class={ "fill c" (n.min(COLOURS)) } {} (cluster) }
+                    span.key { i class={ "fill c" (n.min(COLORS)) } {} (cluster) }
                 }
                 span.key { i.fill.well {} "healthy" } span.key { i.fill.ill {} "not healthy" }
                 span.key { i.fill.trouble {} "problem" } span.key { i.fill.person {} "operator" }
@@ -91,7 +91,7 @@ fn shares(input: &ReportInput) -> Vec<Block> {
             if share <= 0.0 {
                 continue;
             }
-            let class = format!("c{}{}", n.min(COLOURS), if differs(cluster) { " apart" } else { "" });
+            let class = format!("c{}{}", n.min(COLORS), if differs(cluster) { " apart" } else { "" });
             blocks.push(Block {
                 x: (x(input, from), x(input, to)),
                 y: (base, base + share),

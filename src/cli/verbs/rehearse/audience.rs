@@ -10,7 +10,7 @@ use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{Frozen, Phase, State};
 use crate::engine::{Audience, Interrupt};
 use crate::lab::model::{OperatorRequest, World};
-use crate::lab::rehearsal::{APPROVAL, RehearsalLab};
+use crate::lab::rehearsal::{APPROVAL_DELAY, RehearsalLab};
 use crate::port::store::Request;
 
 /// How long a rehearsal may be frozen. After this time nothing in the scenario will change that, and the rehearsal
@@ -41,7 +41,7 @@ impl<'a> RehearsalAudience<'a> {
     fn approve(&mut self, state: &State, now: Timestamp) {
         if state.phase == Phase::AwaitingApproval
             && self.approved != state.step
-            && now >= later(state.step_since, APPROVAL)
+            && now >= later(state.step_since, APPROVAL_DELAY)
         {
             self.approved = state.step;
             // `pause: {}` also accepts an approval. A store in memory never fails.

@@ -79,7 +79,7 @@ pub struct Rehearse {
 }
 
 /// The owner of a rehearsal, as the journal names it.
-const OWNER: &str = "rehearsal@lab";
+const REHEARSAL_OWNER: &str = "rehearsal@lab";
 
 /// The shortest real time between two observations. An observation takes real time, which is long on a fast clock.
 const MIN_REAL_POLL: Duration = Duration::from_millis(40);
@@ -88,7 +88,7 @@ const MIN_REAL_POLL: Duration = Duration::from_millis(40);
 const MAX_REAL_DELAY: Duration = Duration::from_millis(500);
 
 /// Approximate maximum number of observations in a rehearsal. A plan of days needs no more than a plan of hours.
-const OBSERVATIONS: u32 = 500;
+const MAX_OBSERVATIONS: u32 = 500;
 
 /// Runs `cutover rehearse`. With `--virtual`, the clock of the runtime must be paused.
 pub async fn run(global: &Global, args: &Rehearse) -> Result<Exit, Failure> {
@@ -127,7 +127,7 @@ async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehea
         term::print_error(&check::text(&prepared.report, &term::style_err(global.color)));
         return Err(refusal);
     }
-    let started = prepared.started_event(plan, OWNER, 1, None)?;
+    let started = prepared.started_event(plan, REHEARSAL_OWNER, 1, None)?;
     let settings =
         settings(plan, &ports, started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len());
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(args.seed));
@@ -169,9 +169,9 @@ async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehea
 }
 
 fn settings(plan: &Plan, ports: &Ports, resources: usize) -> Settings {
-    let settings = Settings::new(OWNER.into(), "lab".into(), resources);
+    let settings = Settings::new(REHEARSAL_OWNER.into(), "lab".into(), resources);
     // Observe often enough that several observations decide about a guard.
-    let interval = (length(plan) / OBSERVATIONS).min(plan.strategy.gates.guard.for_ / 4);
+    let interval = (length(plan) / MAX_OBSERVATIONS).min(plan.strategy.gates.guard.for_ / 4);
     let poll = settings.poll.max(interval).max(ports.clock.of_real(MIN_REAL_POLL).min(MIN_REAL_POLL * 1000));
     let gap = (poll * 3).max(ports.clock.of_real(MAX_REAL_DELAY));
     let reading_age = settings.max_reading_age.max(ports.clock.of_real(MAX_REAL_DELAY));

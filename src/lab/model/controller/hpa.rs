@@ -10,10 +10,10 @@ use crate::lab::model::queue::LabEvent;
 use crate::lab::objects::{Kind, meta_text};
 
 /// Interval between two evaluations.
-const PERIOD: Duration = Duration::from_secs(15);
+const EVALUATION_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Kubernetes's default stabilization window for scaling down.
-const STABILIZATION: SignedDuration = SignedDuration::from_mins(5);
+const STABILIZATION_WINDOW: SignedDuration = SignedDuration::from_mins(5);
 
 impl World {
     pub(in crate::lab::model) fn autoscale(&mut self, cluster: usize) {
@@ -24,7 +24,7 @@ impl World {
         if !all.is_empty() {
             self.schedule_controllers(cluster);
         }
-        self.schedule_in(PERIOD, LabEvent::Autoscale(cluster));
+        self.schedule_in(EVALUATION_INTERVAL, LabEvent::Autoscale(cluster));
     }
 
     fn scale_by(&mut self, cluster: usize, hpa: &Value) {
@@ -52,7 +52,7 @@ impl World {
             b.surplus_since
         });
         let objects = &mut self.clusters[cluster].objects;
-        if desired > current || since.is_some_and(|s| now.duration_since(s) >= STABILIZATION) {
+        if desired > current || since.is_some_and(|s| now.duration_since(s) >= STABILIZATION_WINDOW) {
             objects.update(Kind::Deployment, &namespace, &target, now, |d| d["spec"]["replicas"] = desired.into());
         }
         let status = json!({

@@ -14,7 +14,7 @@ const AUTHENTICATION_ACTION_TYPES: [&str; 3] = ["authenticate-oidc", "authentica
 pub(super) fn check(world: &World, listener: usize, route: Option<usize>, wanted: &[Value]) -> Result<Vec<Value>> {
     let mut all = wanted.to_vec();
     if all.len() > 1 && all.iter().any(|a| number(&a["Order"]).is_none()) {
-        return Err(invalid("An action order is required when there are several actions"));
+        return Err(invalid("An action order is required if the list has several actions"));
     }
     all.sort_by_key(|a| number(&a["Order"]).unwrap_or(1));
     let last = all.len().saturating_sub(1);
@@ -69,12 +69,12 @@ fn check_forward(world: &World, listener: usize, action: &mut Value) -> Result<(
         return Err(invalid("The target group of the action differs from that of its forward configuration"));
     }
     if single_arn.is_some() && groups.len() > 1 {
-        return Err(invalid("A target group ARN cannot be given beside several target groups"));
+        return Err(invalid("A target group ARN cannot be combined with several target groups"));
     }
     if groups.is_empty() || groups.len() > 5 {
         return Err(api_error(
             "TooManyTargetGroups",
-            format!("A forward action has between 1 and 5 target groups, here are {}", groups.len()),
+            format!("A forward action must have between 1 and 5 target groups, but this one has {}", groups.len()),
         ));
     }
     check_weights(groups)?;
@@ -87,7 +87,9 @@ fn check_weights(groups: &mut [Value]) -> Result<()> {
     let several = groups.len() > 1;
     for group in groups.iter_mut() {
         let weight = match &group["Weight"] {
-            Value::Null if several => return Err(invalid("Every target group needs a weight where there are several")),
+            Value::Null if several => {
+                return Err(invalid("Every target group needs a weight if the action has several target groups"));
+            }
             Value::Null => 1,
             given => number(given)
                 .filter(|w| *w <= 999)
@@ -109,7 +111,7 @@ fn check_groups(world: &World, listener: usize, arns: &[String]) -> Result<bool>
     for (position, arn) in arns.iter().enumerate() {
         let group = &world.groups[describe::group(world, arn)?];
         if arns[..position].contains(arn) {
-            return Err(invalid(format!("Target group '{arn}' is given twice")));
+            return Err(invalid(format!("Target group '{arn}' is listed twice")));
         }
         if group.attached.iter().any(|b| *b != balancer) {
             let message =

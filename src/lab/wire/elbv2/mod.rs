@@ -16,7 +16,7 @@ use super::query::Query;
 use super::xml;
 use crate::lab::model::World;
 
-const NAMESPACE: &str = "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/";
+const XML_NAMESPACE: &str = "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/";
 
 /// An error response, with the error code of the API and a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(crate) fn mutating(operation: &str) -> bool {
 pub(crate) fn answer(world: &mut World, query: &Query, id: &str) -> (Response<Bytes>, String) {
     match carry_out(world, query) {
         Ok(result) => {
-            (super::text(200, "text/xml", xml::answer(&query.action, NAMESPACE, &result, id), id), "ok".into())
+            (super::text(200, "text/xml", xml::answer(&query.action, XML_NAMESPACE, &result, id), id), "ok".into())
         }
         Err(refused) => (failure(400, refused.code, &refused.message, id), refused.code.into()),
     }
@@ -53,7 +53,7 @@ pub(crate) fn answer(world: &mut World, query: &Query, id: &str) -> (Response<By
 
 /// Builds the response to a failed call.
 pub(crate) fn failure(status: u16, code: &str, message: &str, id: &str) -> Response<Bytes> {
-    super::text(status, "text/xml", xml::error(code, message, NAMESPACE, id), id)
+    super::text(status, "text/xml", xml::error(code, message, XML_NAMESPACE, id), id)
 }
 
 fn carry_out(world: &mut World, query: &Query) -> Result {

@@ -7,7 +7,7 @@ use crate::base::arn::Arn;
 use crate::lab::model::{Pairs, World};
 
 /// Maximum number of resources in one call, and of tags on one resource.
-const LIMITS: (usize, usize) = (20, 50);
+const MAX_RESOURCES_AND_TAGS: (usize, usize) = (20, 50);
 
 pub(super) fn describe(world: &mut World, query: &Query) -> Result {
     let mut found = Vec::new();
@@ -28,13 +28,13 @@ pub(super) fn add(world: &mut World, query: &Query) -> Result {
             return Err(invalid(format!("Invalid value of tag '{key}'")));
         }
         if wanted.insert(key.to_owned(), value.to_owned()).is_some() {
-            return Err(api_error("DuplicateTagKeys", format!("Tag key '{key}' is given twice")));
+            return Err(api_error("DuplicateTagKeys", format!("Tag key '{key}' is listed twice")));
         }
     }
     for arn in arns(query)? {
         let mut all = tags(world, &arn)?.clone();
         all.extend(wanted.clone());
-        if all.len() > LIMITS.1 {
+        if all.len() > MAX_RESOURCES_AND_TAGS.1 {
             return Err(api_error("TooManyTags", "The maximum number of tags has been reached"));
         }
         *tags(world, &arn)? = all;
@@ -52,8 +52,12 @@ pub(super) fn remove(world: &mut World, query: &Query) -> Result {
 
 fn arns(query: &Query) -> Result<Vec<String>> {
     let arns = query.texts("ResourceArns");
-    if arns.is_empty() || arns.len() > LIMITS.0 {
-        return Err(invalid(format!("Between 1 and {} resources can be given, here are {}", LIMITS.0, arns.len())));
+    if arns.is_empty() || arns.len() > MAX_RESOURCES_AND_TAGS.0 {
+        return Err(invalid(format!(
+            "A request names between 1 and {} resources, but this one {}",
+            MAX_RESOURCES_AND_TAGS.0,
+            arns.len()
+        )));
     }
     Ok(arns.into_iter().map(str::to_owned).collect())
 }

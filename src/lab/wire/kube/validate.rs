@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::failure::Failure;
 use crate::lab::objects::{Kind, Objects, Resource, meta_text};
 
-const WEBHOOK: &str = "vtargetgroupbinding.elbv2.k8s.aws";
+const WEBHOOK_NAME: &str = "vtargetgroupbinding.elbv2.k8s.aws";
 /// Fields of a TargetGroupBinding's `spec`. `[]` is an item of a list; below `.*` all fields are valid.
 const BINDING_FIELDS: [&str; 27] = [
     "serviceRef",
@@ -192,7 +192,7 @@ pub fn admit(objects: &Objects, resource: &Resource, before: Option<&Value>, aft
     }
     if spec["targetGroupARN"].as_str().or(spec["targetGroupName"].as_str()).is_none_or(str::is_empty) {
         return Err(Failure::denied(
-            WEBHOOK,
+            WEBHOOK_NAME,
             "TargetGroupBinding must specify either TargetGroupARN or TargetGroupName",
         ));
     }
@@ -201,7 +201,7 @@ pub fn admit(objects: &Objects, resource: &Resource, before: Option<&Value>, aft
         check_immutable_fields(&before["spec"], spec)?;
     }
     if spec["targetType"] == "ip" && !spec["nodeSelector"].is_null() {
-        return Err(Failure::denied(WEBHOOK, "TargetGroupBinding cannot set NodeSelector when TargetType is ip"));
+        return Err(Failure::denied(WEBHOOK_NAME, "TargetGroupBinding cannot set NodeSelector when TargetType is ip"));
     }
     check_one_binding_per_group(objects, after)
 }
@@ -217,7 +217,7 @@ fn check_immutable_fields(before: &Value, after: &Value) -> Result<(), Failure> 
         return Ok(());
     }
     Err(Failure::denied(
-        WEBHOOK,
+        WEBHOOK_NAME,
         &format!("TargetGroupBinding update may not change these immutable fields: {}", changed.join(",")),
     ))
 }
@@ -241,7 +241,7 @@ fn check_one_binding_per_group(objects: &Objects, after: &Value) -> Result<(), F
          referencing {arn} or choose a different Target Group ARN.",
         named.join(" ")
     );
-    Err(Failure::denied(WEBHOOK, &why))
+    Err(Failure::denied(WEBHOOK_NAME, &why))
 }
 
 /// Sets the default values of an object.
