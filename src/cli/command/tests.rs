@@ -89,7 +89,8 @@ fn contradictory_and_invalid_options_are_rejected() {
 #[test]
 fn help_of_a_command_names_its_topic() {
     for (name, topic) in TOPICS_OF_COMMANDS {
-        let help = read(&format!("cutover {name} --help")).expect_err("help").to_string();
+        let help =
+            read(&format!("cutover {name} --help")).expect_err("clap should return the help as an error").to_string();
         assert!(help.contains(&format!("Background: cutover help {topic}")), "{help}");
         assert!(Topic::find(topic).is_some(), "{topic}");
     }
@@ -97,7 +98,7 @@ fn help_of_a_command_names_its_topic() {
 
 #[test]
 fn command_names_of_other_tools_get_a_suggestion() {
-    let message = read("cutover apply plan.yaml").expect_err("no such verb").to_string();
+    let message = read("cutover apply plan.yaml").expect_err("an unknown command should be rejected").to_string();
     assert!(message.contains("'run'"), "{message}");
     let mut command = Cutover::definition("cutover".as_ref());
     command.build();
@@ -108,13 +109,14 @@ fn command_names_of_other_tools_get_a_suggestion() {
 
 #[test]
 fn help_of_kubectl_plugin_uses_the_name_kubectl_cutover() {
-    let help = read("/usr/bin/kubectl-cutover run --help").expect_err("help").to_string();
+    let help =
+        read("/usr/bin/kubectl-cutover run --help").expect_err("clap should return the help as an error").to_string();
     assert!(help.contains("Usage: kubectl cutover run [OPTIONS] <PLAN>"), "{help}");
 }
 
 #[test]
 fn help_of_rollback_fits_a_screen() {
-    let help = read("cutover rollback --help").expect_err("help").to_string();
+    let help = read("cutover rollback --help").expect_err("clap should return the help as an error").to_string();
     assert!(help.lines().count() <= 40, "{help}");
     assert!(help.contains("cutover rollback --load-balancer alpha-webapp"), "{help}");
     assert!(help.contains("  5  traffic is NOT where it should be"), "{help}");
@@ -122,8 +124,9 @@ fn help_of_rollback_fits_a_screen() {
 
 #[test]
 fn state_in_kubernetes_is_given_by_context_or_eks_cluster_and_namespace() {
-    let state_location =
-        |text: &str| read(&format!("cutover status --state {text}")).map(|c| c.global.state.expect("given"));
+    let state_location = |text: &str| {
+        read(&format!("cutover status --state {text}")).map(|c| c.global.state.expect("--state should be set"))
+    };
     let at = |access| StateLocation::Kubernetes { access, namespace: "cutover".into() };
     let arn = "arn:aws:eks:eu-central-1:123456789012:cluster/tools";
     assert_eq!(

@@ -88,7 +88,7 @@ fn freeze_text(freeze: FreezeReason) -> &'static str {
     match freeze {
         FreezeReason::Drift => "drift",
         FreezeReason::Unreadable => "unreadable",
-        FreezeReason::GateTimeout => "not ready in time",
+        FreezeReason::GateTimeout => "targets not ready in time",
         FreezeReason::GuardFailed => "guard failed",
         FreezeReason::HookFailed => "a command failed",
         FreezeReason::FromUnhealthy => "the old cluster is unhealthy",

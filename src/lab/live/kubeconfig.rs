@@ -80,17 +80,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kube_reads_the_kubeconfig_and_the_folder_is_removed() {
+    fn kube_parses_the_kubeconfig_and_the_folder_is_removed() {
         let contexts =
             ["blue", "green"].map(|n| Context { name: n.into(), server: format!("http://127.0.0.1:{}", n.len()) });
-        let config = kube::config::Kubeconfig::from_yaml(&text(&contexts)).expect("a kubeconfig");
+        let config = kube::config::Kubeconfig::from_yaml(&text(&contexts)).expect("kube should parse the kubeconfig");
         assert_eq!(config.current_context.as_deref(), Some("blue"));
         assert_eq!(config.contexts.len(), 2);
         let server = config.clusters[1].cluster.as_ref().and_then(|c| c.server.clone());
         assert_eq!(server.as_deref(), Some("http://127.0.0.1:5"));
 
-        let folder = TemporaryFolder::create().expect("a folder");
-        let path = folder.write("kubeconfig", "x").expect("a file");
+        let folder = TemporaryFolder::create().expect("the temporary folder should be created");
+        let path = folder.write("kubeconfig", "x").expect("the file should be written");
         assert!(path.exists());
         drop(folder);
         assert!(!path.exists());

@@ -114,7 +114,7 @@ mod tests {
     use crate::lab::live::{Pool, connection_pool};
 
     async fn get(pool: &Pool<Empty<Bytes>>, url: &str) -> Option<Bytes> {
-        let response = pool.get(url.parse().expect("a URL")).await.ok()?;
+        let response = pool.get(url.parse().expect("the test's URL should parse")).await.ok()?;
         Some(response.into_body().collect().await.ok()?.to_bytes())
     }
 
@@ -127,7 +127,7 @@ mod tests {
                 path => Ok(Response::new(complete_body(path.to_owned()))),
             }
         });
-        let server = server.await.expect("a port");
+        let server = server.await.expect("the server should start on a free port");
         let (url, address, pool) = (server.url(), server.address(), connection_pool());
         assert_eq!(get(&pool, &format!("{url}/one")).await.as_deref(), Some(b"/one".as_slice()));
         assert_eq!(get(&pool, &format!("{url}/break")).await, None);

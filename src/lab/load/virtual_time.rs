@@ -162,7 +162,9 @@ mod tests {
         for seconds in [1, 9, 10, 600, 3600, 86_400, 604_800] {
             let time = Duration::from_secs(seconds);
             let pace = Pace::for_duration(time);
-            let sent = u64::try_from(time.as_millis() / pace.tick.as_millis()).expect("small") * pace.per_tick;
+            let sent = u64::try_from(time.as_millis() / pace.tick.as_millis())
+                .expect("the number of ticks should fit into 64 bits")
+                * pace.per_tick;
             assert!(sent >= STEP_REQUESTS, "{seconds} s: {sent}");
             assert!(seconds > 30_000 || sent <= STEP_REQUESTS * 2, "{seconds} s: {sent}");
         }

@@ -77,7 +77,9 @@ fn rolled_back(reason: &str) -> Vec<Record> {
 
 fn with_report<T>(records: &[Record], check: impl FnOnce(&ReportInput) -> T) -> T {
     let plan = plan();
-    let history = History::of(&plan, records).expect("legal").expect("records");
+    let history = History::of(&plan, records)
+        .expect("the records should form a valid history")
+        .expect("the history should not be empty");
     check(&ReportInput::new(&plan, records, &history, &Style::plain()))
 }
 

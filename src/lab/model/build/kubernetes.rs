@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::RouteEntryGroups;
-use super::settings::{Settings, WorkloadSettings as Settled};
+use super::settings::{Settings, WorkloadSettings};
 use crate::lab::model::cluster::{Cluster, DeploymentBehaviour};
 use crate::lab::model::group::LabTargetState;
 use crate::lab::model::pod::{Phase, Pod, PodFaults};
@@ -67,18 +67,18 @@ impl World {
         for cluster in 0..self.clusters.len() {
             let name = Arc::clone(&self.clusters[cluster].name);
             for workload in &settings.plan.workloads {
-                let kind = settings.workload(&name, &workload.name);
-                if kind.exists {
-                    self.build_workload(cluster, workload, &kind);
+                let workload_settings = settings.workload(&name, &workload.name);
+                if workload_settings.exists {
+                    self.build_workload(cluster, workload, &workload_settings);
                 }
             }
             self.warm_deployments(cluster);
             for entry in entries {
-                let kind = settings.workload(&name, &entry.workload.name);
+                let workload_settings = settings.workload(&name, &entry.workload.name);
                 let Some(position) = entry.entry.target_groups.iter().position(|(c, _)| **c == *name) else { continue };
-                if kind.exists && kind.bound {
-                    let group = self.bound_group(settings, &kind, entry.groups[position].0)?;
-                    self.build_binding(cluster, entry.workload, &kind, group);
+                if workload_settings.exists && workload_settings.bound {
+                    let group = self.bound_group(settings, &workload_settings, entry.groups[position].0)?;
+                    self.build_binding(cluster, entry.workload, &workload_settings, group);
                 }
             }
             self.reconcile(cluster);
@@ -92,26 +92,32 @@ impl World {
         Ok(())
     }
 
-    fn bound_group(&self, settings: &Settings<'_>, kind: &Settled, planned: usize) -> Result<usize, ScenarioError> {
-        let Some(name) = &kind.target_group else { return Ok(planned) };
+    fn bound_group(
+        &self,
+        settings: &Settings<'_>,
+        workload_settings: &WorkloadSettings,
+        planned: usize,
+    ) -> Result<usize, ScenarioError> {
+        let Some(name) = &workload_settings.target_group else { return Ok(planned) };
         let found = self.groups.iter().position(|g| g.name == *name || *g.arn == **name);
         found.ok_or_else(|| settings.scenario.entry("spec.clusters", format!("no target group `{name}`")))
     }
 
-    fn build_workload(&mut self, cluster: usize, workload: &Workload, kind: &Settled) {
+    fn build_workload(&mut self, cluster: usize, workload: &Workload, workload_settings: &WorkloadSettings) {
         let now = self.now;
         let (namespace, name, port) = service_ref(workload, &self.clusters[cluster].name);
         let cluster_state = &mut self.clusters[cluster];
         let api_group = if cluster_state.objects.auto_mode() { "eks.amazonaws.com" } else { "elbv2.k8s.aws" };
         if !cluster_state.objects.has(Kind::Namespace, "", &namespace) {
-            let label =
-                kind.readiness_gates.then(|| json!({format!("{api_group}/pod-readiness-gate-inject"): "enabled"}));
+            let label = workload_settings
+                .readiness_gates
+                .then(|| json!({format!("{api_group}/pod-readiness-gate-inject"): "enabled"}));
             cluster_state.objects.put(Kind::Namespace, json!({"metadata": {"name": namespace, "labels": label}}), now);
         }
         let labels = json!({"app": name});
-        let (owner_labels, annotations) = owner(kind.owner, &name);
+        let (owner_labels, annotations) = owner(workload_settings.owner, &name);
         let own = merged(&labels, &owner_labels);
-        let gates: Vec<Value> = if kind.readiness_gates {
+        let gates: Vec<Value> = if workload_settings.readiness_gates {
             vec![json!({"conditionType": format!("target-health.{api_group}/{name}")})]
         } else {
             Vec::new()
@@ -125,36 +131,37 @@ impl World {
             "spec": {
                 "type": "ClusterIP", "clusterIP": format!("172.20.{}.{}", cluster, cluster_state.deployments.len() + 10),
                 "selector": labels,
-                "ports": [{"name": port_name, "port": number, "targetPort": kind.port, "protocol": "TCP",
+                "ports": [{"name": port_name, "port": number, "targetPort": workload_settings.port, "protocol": "TCP",
                     "nodePort": 30000 + u32::from(number) % 2000}],
             },
         });
         cluster_state.objects.put(Kind::Service, service, now);
         let container = json!({
-            "name": "app", "image": format!("registry.example.com/{name}:1"), "ports": [{"containerPort": kind.port}],
+            "name": "app", "image": format!("registry.example.com/{name}:1"),
+            "ports": [{"containerPort": workload_settings.port}],
         });
         let template = json!({
             "metadata": {"labels": labels,
-                "annotations": {"lab.cutover.dev/health-status": kind.health_status.to_string()}},
+                "annotations": {"lab.cutover.dev/health-status": workload_settings.health_status.to_string()}},
             "spec": {"containers": [container], "readinessGates": gates,
-                "terminationGracePeriodSeconds": kind.pre_stop.as_secs() + 15},
+                "terminationGracePeriodSeconds": workload_settings.pre_stop.as_secs() + 15},
         });
         let deployment = json!({
             "metadata": {"name": name, "namespace": namespace, "labels": own, "annotations": annotations},
-            "spec": {"replicas": kind.replicas, "selector": {"matchLabels": labels}, "template": template},
+            "spec": {"replicas": workload_settings.replicas, "selector": {"matchLabels": labels}, "template": template},
         });
         cluster_state.objects.put(Kind::Deployment, deployment, now);
-        let wants = kind.hpa.as_ref().and_then(|h| h.wants);
+        let wants = workload_settings.hpa.as_ref().and_then(|h| h.wants);
         let behaviour = DeploymentBehaviour {
             workload: workload.name.clone(),
-            startup: kind.startup,
-            pre_stop: kind.pre_stop,
-            full_replicas: kind.replicas,
+            startup: workload_settings.startup,
+            pre_stop: workload_settings.pre_stop,
+            full_replicas: workload_settings.replicas,
             desired_replicas: wants,
             surplus_since: None,
         };
         cluster_state.deployments.insert((namespace.clone(), name.clone()), behaviour);
-        if let Some(hpa) = &kind.hpa {
+        if let Some(hpa) = &workload_settings.hpa {
             let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": name});
             let metric = json!({
                 "type": "Resource",
@@ -162,7 +169,8 @@ impl World {
             });
             let spec =
                 json!({"scaleTargetRef": target, "minReplicas": hpa.min, "maxReplicas": hpa.max, "metrics": [metric]});
-            let status = json!({"currentReplicas": kind.replicas, "desiredReplicas": kind.replicas});
+            let status =
+                json!({"currentReplicas": workload_settings.replicas, "desiredReplicas": workload_settings.replicas});
             cluster_state.objects.put(
                 Kind::HorizontalPodAutoscaler,
                 json!({
@@ -173,18 +181,24 @@ impl World {
         }
     }
 
-    fn build_binding(&mut self, cluster: usize, workload: &Workload, kind: &Settled, group: usize) {
+    fn build_binding(
+        &mut self,
+        cluster: usize,
+        workload: &Workload,
+        workload_settings: &WorkloadSettings,
+        group: usize,
+    ) {
         let now = self.now;
         let (namespace, name, port) = service_ref(workload, &self.clusters[cluster].name);
         let group = &self.groups[group];
-        let (labels, annotations) = owner(kind.owner, &name);
+        let (labels, annotations) = owner(workload_settings.owner, &name);
         let mut spec = Map::new();
         spec.insert("serviceRef".into(), json!({"name": name, "port": port}));
         spec.insert("targetGroupARN".into(), json!(&*group.arn));
         spec.insert("targetType".into(), json!(group.target_type));
         spec.insert("ipAddressType".into(), json!("ipv4"));
         spec.insert("vpcID".into(), json!(group.vpc));
-        if kind.multi_cluster {
+        if workload_settings.multi_cluster {
             spec.insert("multiClusterTargetGroup".into(), true.into());
         }
         spec.extend(workload.binding.extra.clone());

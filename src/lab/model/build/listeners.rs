@@ -10,7 +10,7 @@ use crate::base::arn;
 use crate::lab::model::routing::EffectiveAction;
 use crate::lab::model::{Condition, Listener, Route, World};
 use crate::lab::scenario::ScenarioError;
-use crate::lab::scenario::model::{Listener as Said, Rule};
+use crate::lab::scenario::model::{Listener as ListenerSettings, Rule};
 use crate::plan::model::{ListenerRef, RuleRef, Selector, TargetType};
 
 /// Path patterns of the rules that the plan implies, in order. Further rules get numbered paths.
@@ -55,7 +55,7 @@ impl World {
         for balancer in 0..self.balancers.len() {
             let own: Vec<&RouteEntryGroups<'_>> = entries.iter().filter(|e| e.balancer == balancer).collect();
             let name = self.balancers[balancer].name.clone();
-            let listed: Vec<&Said> = settings.balancer(&name).flat_map(|l| &l.listeners).collect();
+            let listed: Vec<&ListenerSettings> = settings.balancer(&name).flat_map(|l| &l.listeners).collect();
             let third = self.add_third_party_groups(settings, &name);
             for wanted in listener_specs(&own, &listed) {
                 self.add_listener(settings, balancer, &own, &third, wanted)?;
@@ -210,7 +210,7 @@ fn rule_conditions(rule: &Rule) -> Vec<Value> {
 
 /// Returns the listeners of a load balancer: those in the scenario, otherwise those in the plan, otherwise 80 and 443.
 /// Rules in the scenario replace implied rules.
-fn listener_specs(entries: &[&RouteEntryGroups<'_>], listed: &[&Said]) -> Vec<ListenerSpec> {
+fn listener_specs(entries: &[&RouteEntryGroups<'_>], listed: &[&ListenerSettings]) -> Vec<ListenerSpec> {
     let protocol = |port: u16| if port % 1000 == 443 { "HTTPS".to_owned() } else { "HTTP".to_owned() };
     let mut wanted: Vec<ListenerSpec> = Vec::new();
     for listener in listed {

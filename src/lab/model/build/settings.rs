@@ -95,7 +95,7 @@ impl Settings<'_> {
         let verify = planned.is_some_and(|w| w.binding.mode == BindingMode::Verify || w.service(cluster).is_none());
         let start = self.plan.strategy.start.as_ref();
         let carries = start.is_none_or(|s| s.get(cluster).is_some_and(|share| *share > 0));
-        let mut kind = WorkloadSettings {
+        let mut workload_settings = WorkloadSettings {
             replicas: 4,
             startup: Duration::from_secs(10),
             pre_stop: Duration::from_secs(45),
@@ -114,12 +114,12 @@ impl Settings<'_> {
             },
         };
         for entry in self.clusters_named(cluster) {
-            kind.apply(&entry.workload);
+            workload_settings.apply(&entry.workload);
             if let Some(own) = entry.workloads.get(workload) {
-                kind.apply(own);
+                workload_settings.apply(own);
             }
         }
-        kind
+        workload_settings
     }
 
     /// Returns the share of a cluster at the start, in percent. If the plan has no `start`, the cluster `from` has 100.

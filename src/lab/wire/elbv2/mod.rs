@@ -133,7 +133,7 @@ mod tests {
         let mut query = Query::read("Action=DescribeRules&PageSize=3");
         let mut seen = Vec::new();
         loop {
-            let (part, marker) = page(&query, all.clone(), 100).expect("a page");
+            let (part, marker) = page(&query, all.clone(), 100).expect("every marker should lead to a page");
             seen.extend(part);
             let Some(marker) = marker else { break };
             query = Query::read(&format!("Action=DescribeRules&PageSize=3&Marker={marker}"));
