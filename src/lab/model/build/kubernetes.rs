@@ -129,7 +129,8 @@ impl World {
         let service = json!({
             "metadata": {"name": name, "namespace": namespace, "labels": own, "annotations": annotations},
             "spec": {
-                "type": "ClusterIP", "clusterIP": format!("172.20.{}.{}", cluster, cluster_state.deployments.len() + 10),
+                "type": "ClusterIP",
+                "clusterIP": format!("172.20.{}.{}", cluster, cluster_state.deployments.len() + 10),
                 "selector": labels,
                 "ports": [{"name": port_name, "port": number, "targetPort": workload_settings.port, "protocol": "TCP",
                     "nodePort": 30000 + u32::from(number) % 2000}],
