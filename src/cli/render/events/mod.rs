@@ -303,7 +303,8 @@ fn conditions_changed(route: &RouteId, before: &str, after: &str, run: &str, nam
         return EventText::new(Tone::Good, "✓", format!("{label}: the conditions are as before the change again"));
     }
     let text = format!(
-        "{label}: someone else changed the conditions from `{before}` to `{after}`, so the rule handles other requests;  \
+        "{label}: someone else changed the conditions from `{before}` to `{after}`, \
+         so the rule handles other requests; \
          to accept this: cutover resume {run} --keep-live"
     );
     EventText::new(Tone::Bad, "✗", text)
