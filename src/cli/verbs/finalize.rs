@@ -19,14 +19,14 @@ use crate::port::store::Request;
 
 /// The arguments of `cutover finalize`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help_text("Without --detach it changes nothing and exits with 0 if the old cluster can be
-retired, 8 if not yet, 3 if not, 7 on drift.
-After --detach the run cannot be rolled back any more.
+#[command(after_help = help_text("Without --detach, nothing is changed. The exit code is 0 if the old cluster can
+be retired, 8 if not yet, 3 if not, 7 on drift.
+After --detach, the run can no longer be rolled back.
 
 Examples:
   cutover finalize alpha-webapp                      check only
-  cutover finalize alpha-webapp --detach             detach its target groups
-  cutover finalize alpha-webapp --detach --bindings  also delete its bindings",
+  cutover finalize alpha-webapp --detach             detach the target groups
+  cutover finalize alpha-webapp --detach --bindings  also delete the bindings",
     &[
         Exit::Done,
         Exit::Internal,

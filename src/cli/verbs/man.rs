@@ -9,7 +9,7 @@ use crate::cli::{pager, term};
 /// The arguments of `cutover man`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
-  cutover man                                         read it
+  cutover man                                         show the page of cutover
   cutover man rollback > cutover-rollback.1")]
 pub struct Man {
     /// The page of this command [default: of `cutover`]

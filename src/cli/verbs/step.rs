@@ -24,9 +24,9 @@ use crate::port::store::{RunSummary, Store, is_run_of};
 
 /// The arguments of `cutover step`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help_text("Starts the plan's run, or continues its unfinished run, or does nothing if the
-run is finished or another process drives it. It does not exit while a write,
-a settling step, a failing guard, a raise gate or a rollback is under way.
+#[command(after_help = help_text("Starts the plan's run, or continues the unfinished run, or does nothing if the
+run is finished or another process drives it. The command does not exit while a
+write, a settle, a failing guard, a raise gate or a rollback is in progress.
 
 Examples:
   cutover step plan.yaml --yes                 from cron, a CI job or a CronJob
