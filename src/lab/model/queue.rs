@@ -38,7 +38,7 @@ pub(crate) enum LabEvent {
     FaultEnds(usize),
     /// Flapping pods stop or restart; `left` is the number of further changes.
     Flap { fault: usize, down: bool, left: Option<u32> },
-    /// A write whose response timed out takes effect.
+    /// A write that got no response takes effect.
     Late(Box<Query>),
 }
 
