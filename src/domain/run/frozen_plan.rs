@@ -1,5 +1,5 @@
-//! Restores the plan of a run from its journal. Must work for every old journal, whatever today's rules are, and
-//! without the plan file.
+//! Restores the plan of a run from the journal, without the plan file. This must work for every old journal, even if
+//! the plan does not satisfy the current rules.
 
 use super::event::Started;
 use crate::base::arn;
@@ -7,7 +7,7 @@ use crate::plan::model::skeleton::Skeleton;
 use crate::plan::model::{Plan, RouteEntry, Selector, Step, StepKind};
 use crate::plan::read;
 
-/// Returns the plan that the run started with, as far as this build can read its text; the rest comes from `started`.
+/// Returns the plan of a run. Parts of the plan's text that this build cannot read are derived from `started`.
 pub fn plan(started: &Started) -> Plan {
     read(&format!("{} (from the journal)", started.plan), started.text.as_bytes(), skeleton(started).plan())
 }
@@ -35,9 +35,9 @@ fn skeleton(started: &Started) -> Skeleton {
             None => workloads.push((route.workload.clone(), vec![entry])),
         }
     }
-    // Without a text, the run is a rollback that started without a plan.
+    // A run without a plan text is a rollback that was started without a plan.
     let shares = [(started.to.clone(), 0), (started.from.clone(), 100)].into();
-    let back = Step { number: 1, name: None, kind: StepKind::Shares(shares), approval_timeout: None };
+    let rollback_step = Step { number: 1, name: None, kind: StepKind::Shares(shares), approval_timeout: None };
     let balancer = started.load_balancers.first().map_or("", String::as_str);
     Skeleton {
         name: started.plan.clone(),
@@ -47,6 +47,6 @@ fn skeleton(started: &Started) -> Skeleton {
         from: started.from.clone(),
         to: started.to.clone(),
         workloads,
-        steps: if started.text.is_empty() { vec![back] } else { Vec::new() },
+        steps: if started.text.is_empty() { vec![rollback_step] } else { Vec::new() },
     }
 }

@@ -1,5 +1,4 @@
-//! Actions of a run outside the load balancer: commands of `exec` steps, their undo commands, and hooks. Only what the
-//! journal records of them.
+//! Represents what the journal records about commands of `exec` steps, undo commands, and hooks.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,9 +8,9 @@ use crate::base::text::word;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HookId {
-    /// The occasion.
+    /// The occasion of the command or hook.
     pub at: HookPoint,
-    /// Its step, from 1; 0 if it belongs to no step.
+    /// The number of the step, from 1; 0 if the hook belongs to no step.
     #[serde(default)]
     pub step: usize,
     /// The number of the plan's hook, from 1; 0 for the command of an `exec` step.
@@ -19,7 +18,7 @@ pub struct HookId {
     pub number: usize,
 }
 
-/// When a command or hook is due.
+/// The occasion of a command or hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum HookPoint {
@@ -41,17 +40,17 @@ pub enum HookPoint {
     AfterRollback,
     /// After the last step.
     BeforeFinish,
-    /// After `beforeFinish`; its result changes nothing.
+    /// After the hooks `beforeFinish`. The result has no effect.
     AfterFinish,
 }
 
 impl HookPoint {
-    /// Whether it belongs to a rollback.
+    /// Whether the occasion belongs to a rollback.
     pub fn is_rollback(self) -> bool {
         matches!(self, Self::Undo | Self::BeforeRollback | Self::AfterRollback)
     }
 
-    /// Returns the spelling in the journal.
+    /// Returns the name in the journal.
     pub fn name(self) -> String {
         word(&self)
     }
@@ -61,10 +60,10 @@ impl HookPoint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum HookResult {
-    /// It succeeded.
+    /// The command or hook succeeded.
     Succeeded,
-    /// It failed or timed out.
+    /// The command or hook failed or timed out.
     Failed,
-    /// It was ended because a rollback started.
+    /// The command or hook was stopped because a rollback started.
     Interrupted,
 }

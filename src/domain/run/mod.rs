@@ -1,5 +1,5 @@
-//! The model of a run: its events, its journal, the state as a fold over the events, and what the process observes
-//! meanwhile. Pure values only; decisions belong in `decide`, I/O in `engine`.
+//! Represents a run: the events, the journal, the state (computed from the events), and the observations of a process.
+//! Do not add decisions (they belong in `decide`) or I/O (it belongs in `engine`).
 
 pub mod event;
 pub mod frozen_plan;

@@ -1,5 +1,5 @@
-//! What this process has observed recently: a fold over observations. It is lost with the process, so a condition that
-//! must hold for some time has to hold for that time again. Decisions do not belong here.
+//! Collects the recent observations of this process. They are lost when the process ends, so a new process must observe
+//! for the full time again before a condition "for some time" is met. Do not add decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,23 +12,23 @@ use crate::domain::health::Target;
 use crate::domain::health::gate::{MAX_SAMPLE_AGE, Sample, Samples};
 use crate::domain::traffic::{FoundRoute, Reading, RouteContent, RouteId, Unreadable};
 
-/// The readings of one observation. Routes and groups that were not read are absent.
+/// The readings of one observation, without the routes and groups that were not read.
 #[derive(Debug, Clone, Default)]
 pub struct Observation {
-    /// Routes.
+    /// The reading of each route.
     pub routes: BTreeMap<RouteId, Reading<RouteContent>>,
-    /// Targets by group.
+    /// The reading of the targets, by the ARN of the group.
     pub health: BTreeMap<String, Reading<Vec<Target>>>,
-    /// Ready replicas behind a group of instance targets, where Kubernetes is reachable.
+    /// The number of ready replicas for each group of instance targets, if Kubernetes is reachable.
     pub replicas: BTreeMap<String, u32>,
-    /// The marker on the load balancers, or why it could not be read; `None` where the plan has `marker: none`.
+    /// The reading of the marker on the load balancers; `None` if the plan has `marker: none`.
     pub marker: Option<Reading<Marker>>,
     /// Every readable route of the load balancers; empty if not requested.
     pub census: Vec<FoundRoute>,
 }
 
 impl Observation {
-    /// Whether AWS throttled one of its readings, after all retries.
+    /// Whether AWS throttled one of the readings after all retries.
     pub fn is_throttled(&self) -> bool {
         let throttled = |why: Option<&Unreadable>| matches!(why, Some(Unreadable::Throttled));
         self.routes.values().any(|r| throttled(r.value.as_ref().err()))
@@ -40,65 +40,65 @@ impl Observation {
 /// The state of the marker tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Marker {
-    /// Ours on every load balancer (or the plan has `marker: none`).
+    /// Every load balancer has the marker of this run.
     Ours,
-    /// Missing on a load balancer, and no other run's marker is there.
+    /// A load balancer has no marker, and no load balancer has the marker of another run.
     Missing,
-    /// The marker of another run: its tag value.
+    /// A load balancer has the marker of another run, with this tag value.
     Other(String),
 }
 
-/// What this process has observed, up to now.
+/// The observations of this process up to now.
 #[derive(Debug, Clone)]
 pub struct Observed {
-    /// When this process began to observe.
+    /// The time at which this process began to observe.
     pub since: Timestamp,
-    /// The last attempt of a full observation.
+    /// The time of the last attempt of a full observation.
     pub last_attempt: Timestamp,
-    /// The last full observation that could be read.
+    /// The time of the last full observation without a failed reading.
     pub last_full: Option<Timestamp>,
-    /// The last reading of each route, or why it failed.
+    /// The last reading of each route.
     pub routes: BTreeMap<RouteId, Reading<RouteContent>>,
-    /// Health samples by group.
+    /// The health samples by group.
     pub samples: BTreeMap<String, Samples>,
-    /// Groups whose last reading failed, and why.
+    /// The groups whose last reading failed, each with the reason.
     pub unreadable: BTreeMap<String, Unreadable>,
-    /// Since when some reading fails.
+    /// The time at which readings began to fail; `None` if all readings succeed.
     pub unreadable_since: Option<Timestamp>,
-    /// Ready replicas behind a group of instance targets.
+    /// The number of ready replicas for each group of instance targets.
     pub replicas: BTreeMap<String, u32>,
-    /// The maximum of pods that the autoscaler of a group allows; read while a raise waits.
+    /// The maximum number of pods that the HPA of each group allows. Read only while a raise waits.
     pub autoscaler_limits: BTreeMap<String, u32>,
-    /// Every route of the load balancers at the last listing.
+    /// All routes of the load balancers at the last listing.
     pub census: Vec<FoundRoute>,
     /// The marker at the last successful reading.
     pub marker: Option<Marker>,
     /// Why the last reading of the marker failed.
     pub marker_error: Option<Unreadable>,
-    /// When the marker was last read.
+    /// The time of the last successful reading of the marker.
     marker_at: Timestamp,
-    /// Why the lock may expire soon, although no other owner is known.
+    /// Why the lock may expire soon; `None` if the lock is safe. No other owner of the lock is known.
     pub lock_warning: Option<String>,
-    /// Zones in which each group has had targets.
+    /// The zones in which each group has had targets.
     pub zones: BTreeMap<String, BTreeSet<String>>,
-    /// Why bindings could not be created at the last attempt, until that wait is over.
+    /// Why bindings could not be created at the last attempt. Cleared before the next attempt.
     pub binding_waits: Vec<Wait>,
-    /// Routes whose writes are rejected repeatedly, and why.
+    /// The routes whose writes are rejected repeatedly, each with the reason.
     pub rejected_writes: BTreeMap<RouteId, String>,
-    /// Gaps between observations that are too long for a bake to count, as (from, to).
+    /// The gaps between observations that are too long to count for a bake, as (from, to).
     gaps: Vec<(Timestamp, Timestamp)>,
     max_gap: SignedDuration,
-    /// Maximum time between two observations for a bake, if the plan sets it (`observeEvery`). It then applies across
-    /// processes, too.
+    /// Maximum time between two observations of a bake, if the plan sets it (`observeEvery`). It then also applies to
+    /// observations of different processes.
     max_bake_gap: Option<SignedDuration>,
-    /// The first full observation that could be read.
+    /// The time of the first full observation without a failed reading.
     first_full: Option<Timestamp>,
     max_sample_age: SignedDuration,
     sample_retention: SignedDuration,
 }
 
 impl Observed {
-    /// Starts observing. `poll` is the time between two observations, `keep` how far back samples are needed.
+    /// Creates an empty set of observations. `poll` is the time between two observations; samples are kept for `keep`.
     pub fn new(now: Timestamp, poll: Duration, keep: Duration) -> Self {
         Self {
             since: now,
@@ -127,14 +127,14 @@ impl Observed {
         }
     }
 
-    /// Replaces the default bounds (three polls between two observations, ten seconds for a fresh sample), for clocks
+    /// Replaces the default limits (three polls between two observations, ten seconds for a fresh sample), for clocks
     /// that run faster than real time.
     #[must_use]
     pub fn with_bounds(self, gap: Duration, fresh: Duration) -> Self {
         Self { max_gap: signed(gap), max_sample_age: signed(fresh), ..self }
     }
 
-    /// Sets the maximum time between two observations for a bake (`observeEvery`). Gates are not affected.
+    /// Sets the maximum time between two observations of a bake (`observeEvery`). Gates are not affected.
     #[must_use]
     pub fn with_observe_every(self, every: Option<Duration>) -> Self {
         Self { max_bake_gap: every.map(|every| signed(every).max(self.max_gap)), ..self }
@@ -145,22 +145,22 @@ impl Observed {
         self.max_gap = signed(gap);
     }
 
-    /// Maximum time between two observations; more counts as unobserved.
+    /// Returns the maximum time between two observations. A longer time counts as unobserved.
     pub fn max_gap(&self) -> SignedDuration {
         self.max_gap
     }
 
-    /// Maximum age of a fresh sample.
+    /// Returns the maximum age of a fresh sample.
     pub fn max_sample_age(&self) -> SignedDuration {
         self.max_sample_age
     }
 
-    /// Adds an observation. `whole`: it is a full observation, the kind that counts for a bake.
-    pub fn add(&mut self, now: Timestamp, look: Observation, whole: bool) {
-        if whole {
+    /// Adds an observation. `is_full`: the observation includes all routes and groups, and counts for a bake.
+    pub fn add(&mut self, now: Timestamp, observation: Observation, is_full: bool) {
+        if is_full {
             self.last_attempt = now;
         }
-        for (group, reading) in look.health {
+        for (group, reading) in observation.health {
             match reading.value {
                 Ok(targets) => {
                     self.unreadable.remove(&group);
@@ -171,27 +171,27 @@ impl Observed {
                 }
             }
         }
-        self.replicas.extend(look.replicas);
-        self.routes.extend(look.routes);
-        if !look.census.is_empty() {
-            self.census = look.census;
+        self.replicas.extend(observation.replicas);
+        self.routes.extend(observation.routes);
+        if !observation.census.is_empty() {
+            self.census = observation.census;
         }
-        match look.marker {
+        match observation.marker {
             Some(Reading { at, value: Ok(marker) }) => {
                 (self.marker, self.marker_error, self.marker_at) = (Some(marker), None, at);
             }
-            // The owner is unknown now, whatever the last reading said.
+            // The owner is unknown now, even if the last reading showed an owner.
             Some(Reading { value: Err(why), .. }) => self.marker_error = Some(why),
             None => {}
         }
-        let blind = !self.unreadable.is_empty() || self.routes.values().any(|r| is_unreadable(&r.value));
-        // An observation with a failed reading does not count. A bake counts traffic and targets; the marker does not
-        // matter for it.
-        if whole && !blind {
+        let has_failures = !self.unreadable.is_empty() || self.routes.values().any(|r| is_unreadable(&r.value));
+        // An observation with a failed reading does not count for a bake. A failed reading of the marker does not
+        // matter.
+        if is_full && !has_failures {
             self.count_full(now);
         }
         self.unreadable_since =
-            if blind || self.marker_error.is_some() { self.unreadable_since.or(Some(now)) } else { None };
+            if has_failures || self.marker_error.is_some() { self.unreadable_since.or(Some(now)) } else { None };
     }
 
     fn count_full(&mut self, now: Timestamp) {
@@ -207,18 +207,18 @@ impl Observed {
         let (gap, keep) = (self.max_gap(), self.sample_retention);
         self.zones.entry(group.clone()).or_default().extend(targets.iter().filter_map(|t| t.zone.clone()));
         let samples = self.samples.entry(group).or_default();
-        // Samples from before a gap say nothing about the time in the gap.
+        // Samples from before a gap do not count for the time in the gap.
         if samples.back().is_some_and(|last| at.duration_since(last.at) > gap) {
             samples.clear();
         }
         samples.push_back(Sample::of(at, targets));
-        // Keep one sample from before the window, so that the window is covered completely.
+        // One sample from before the kept time is needed to cover the kept time completely.
         while samples.get(1).is_some_and(|s| at.duration_since(s.at) > keep) {
             samples.pop_front();
         }
     }
 
-    /// Whether the last reading of the marker showed it as ours.
+    /// Whether the last reading showed the marker of this run on every load balancer.
     pub fn marker_is_ours(&self) -> bool {
         self.marker == Some(Marker::Ours) && self.marker_error.is_none()
     }
@@ -230,28 +230,29 @@ impl Observed {
 
     /// Returns the samples of a group.
     pub fn samples_of(&self, group: &str) -> &Samples {
-        static NONE: Samples = Samples::new();
-        self.samples.get(group).unwrap_or(&NONE)
+        static NO_SAMPLES: Samples = Samples::new();
+        self.samples.get(group).unwrap_or(&NO_SAMPLES)
     }
 
-    /// Healthy targets of a group in its last successful reading; `None` without one, or if its targets are not checked.
+    /// Returns the number of healthy targets in a group's last successful reading; `None` without a reading or without
+    /// health checks.
     pub fn healthy(&self, group: &str) -> Option<u32> {
         self.samples_of(group).back().and_then(Sample::healthy)
     }
 
-    /// Observed and unobserved time since `from`, which is the time of an observation.
+    /// Returns the observed and the unobserved time since `from`, which is the time of an observation.
     pub fn observed_time(&self, from: Timestamp, now: Timestamp) -> (Duration, Duration) {
-        let joined =
+        let is_continuous =
             self.max_bake_gap.zip(self.first_full).is_some_and(|(apart, first)| first.duration_since(from) <= apart);
-        let before = (if joined { self.since } else { from.min(self.since) }, self.since);
+        let before = (if is_continuous { self.since } else { from.min(self.since) }, self.since);
         let length =
             |from: Timestamp, to: Timestamp| Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO);
-        // A gap that ends after `now` counts only up to `now`.
+        // Only the part of a gap up to `now` counts.
         let unseen = self.gaps.iter().chain([&before]).map(|(a, b)| length((*a).max(from), (*b).min(now))).sum();
         (length(from, now).saturating_sub(unseen), unseen)
     }
 
-    /// Returns the readings that fail, as text; `None` if none fails.
+    /// Describes the readings that fail; `None` if all readings succeed.
     pub fn unreadable_summary(&self, started: &Started) -> Option<String> {
         let group = |id: &String| started.groups.get(id).map_or_else(|| id.clone(), |group| group.name.clone());
         let route = |id: &RouteId| {
@@ -270,7 +271,7 @@ impl Observed {
     }
 }
 
-/// A deleted rule is a reading, not a failure to read.
+/// Whether a reading failed. A deleted rule (`NotFound`) counts as a successful reading.
 fn is_unreadable<T>(value: &Result<T, Unreadable>) -> bool {
     matches!(value, Err(why) if !matches!(why, Unreadable::NotFound(_)))
 }

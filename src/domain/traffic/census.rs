@@ -1,4 +1,4 @@
-//! All routes of a load balancer, whoever created them.
+//! Represents all routes of a load balancer, regardless of who created them.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,53 +7,54 @@ use super::{ExternalOwner, RouteContent, RouteId, Unreadable};
 /// All routes of a load balancer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RouteCensus {
-    /// Those that could be read.
+    /// The routes that could be read.
     pub routes: Vec<FoundRoute>,
-    /// Those that could not.
+    /// The routes that could not be read.
     pub unread: Vec<UnreadRoute>,
 }
 
-/// A route as it was found.
+/// A route as read from a load balancer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FoundRoute {
     /// The route's id.
     pub id: RouteId,
-    /// Its load balancer.
+    /// The ARN of the load balancer that the route belongs to.
     pub load_balancer: String,
-    /// The vendor's id of its listener.
+    /// The ARN of the listener that the route belongs to.
     pub listener: String,
-    /// A name for people, such as `443 rule 15`.
+    /// The name in messages, such as `443 rule 15`.
     pub label: String,
-    /// Its conditions in words; empty for a default action.
+    /// The conditions as text; empty for a default action.
     pub conditions: String,
-    /// What the route does.
+    /// The content of the route.
     pub content: RouteContent,
-    /// Other tools that write to it.
+    /// The other tools that write to the route, according to tags.
     pub owners: Vec<ExternalOwner>,
 }
 
-/// A route that could not be read; or all routes of a listener, if their list could not be read.
+/// A route that could not be read, or all routes of a listener whose list of routes could not be read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnreadRoute {
     /// The route's id.
     pub id: RouteId,
-    /// A name for people, such as `443 rule 15`, `443 rules`.
+    /// The name in messages, such as `443 rule 15`, `443 rules`.
     pub label: String,
-    /// The members that it forwards to, as far as known; empty: unknown.
+    /// The ids of the groups that the route forwards to; empty if unknown.
     pub groups: Vec<String>,
-    /// Why it could not be read.
+    /// Why the route could not be read.
     pub why: Unreadable,
 }
 
 impl UnreadRoute {
-    /// Whether it may forward to one of these groups.
+    /// Whether the route may forward to one of these groups.
     pub fn may_concern<'a>(&self, groups: impl IntoIterator<Item = &'a String>) -> bool {
         self.groups.is_empty() || groups.into_iter().any(|arn| self.groups.contains(arn))
     }
 }
 
-/// Whether two texts name the same conditions of a rule. AWS does not promise an order of conditions and of their values.
+/// Whether two texts describe the same conditions of a rule, in any order. AWS does not guarantee an order of
+/// conditions and values.
 pub fn same_conditions(one: &str, other: &str) -> bool {
     let sorted = |text: &str| {
         let mut conditions: Vec<Vec<String>> =
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conditions_are_the_same_in_every_order() {
+    fn order_of_conditions_does_not_matter() {
         let all = "host a.example and path /api* /ad*";
         assert!(same_conditions(all, "path /ad* /api* and host a.example"));
         for other in ["host a.example and path /api*", "path /api* and path /ad* and host a.example", "host /api* /ad*"]

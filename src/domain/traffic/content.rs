@@ -1,70 +1,70 @@
-//! The content of a route as read: its split, and everything that must be written back unchanged.
+//! Represents the content of a route: the split, and everything that must be written back unchanged.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Split;
 
-/// What a route does.
+/// The content of a route as read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteContent {
-    /// Members and weights: the only field that writes change.
+    /// The members and weights. Writes change only this field.
     pub split: Split,
-    /// Whether clients stay with their member. Written back as read.
+    /// The stickiness of clients. Writes do not change it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stickiness: Option<ClientStickiness>,
-    /// Everything else, in the vendor's form.
+    /// All other parts of the route, in the format of the vendor.
     pub vendor_config: VendorConfig,
 }
 
-/// Whether and for how long a client stays with its member.
+/// Whether and how long a client stays at the same member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientStickiness {
-    /// Whether it is on.
+    /// Whether stickiness is on.
     pub enabled: bool,
-    /// Duration in seconds.
+    /// The duration of the stickiness, in seconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seconds: Option<u32>,
 }
 
-/// What a vendor needs beside split and stickiness to write a route back as read. Only the vendor's own module
-/// interprets it. Two equal values mean the same to the balancer.
+/// The parts of a route that a vendor needs, in addition to split and stickiness, to write the route back as read. Only
+/// the module of the vendor interprets these parts. Equal values have the same effect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VendorConfig {
-    /// The vendor.
+    /// The name of the vendor's format.
     pub vendor: String,
-    /// The version of the value's format.
+    /// The version of the format.
     pub v: u32,
-    /// The value; never contains a secret.
+    /// The parts in the format of the vendor. Never contains a secret.
     pub value: Value,
 }
 
 impl RouteContent {
-    /// Returns the split, if the route forwards.
+    /// Returns the split; `None` if the route does not forward.
     pub fn forward_split(&self) -> Option<&Split> {
         if self.split.members.is_empty() { None } else { Some(&self.split) }
     }
 
-    /// Returns the stickiness, if it is on.
+    /// Returns the stickiness; `None` if stickiness is off.
     pub fn sticky(&self) -> Option<&ClientStickiness> {
         self.stickiness.as_ref().filter(|sticky| sticky.enabled)
     }
 
-    /// This content with another split.
+    /// Returns this content with another split.
     #[must_use]
     pub fn with_split(&self, split: &Split) -> Self {
         Self { split: split.clone(), stickiness: self.stickiness.clone(), vendor_config: self.vendor_config.clone() }
     }
 
-    /// Whether two contents mean the same to the balancer.
+    /// Whether two contents have the same effect at the load balancer.
     pub fn equivalent(&self, other: &Self) -> bool {
         self.split.equivalent(&other.split) && self.equivalent_except_split(other)
     }
 
-    /// Whether everything except the split means the same to the balancer.
+    /// Whether two contents have the same effect at the load balancer except for the split.
     pub fn equivalent_except_split(&self, other: &Self) -> bool {
         self.sticky() == other.sticky() && self.vendor_config == other.vendor_config
     }

@@ -1,5 +1,5 @@
-//! Routes, members, weights and shares without any vendor's vocabulary, which belongs to the vendor's own module, such
-//! as [`elb`](super::elb).
+//! Represents routes, members, weights and shares independently of the kind of load balancer. Terms of a vendor belong
+//! in the module of the vendor, such as [`elb`](super::elb).
 
 mod census;
 mod content;
@@ -18,11 +18,11 @@ pub use reading::{Reading, Unreadable};
 pub use route::{RouteId, RouteKind};
 pub use split::{Limits, Member, Split};
 
-/// A cluster's name in the plan.
+/// The name of a cluster in the plan.
 pub type ClusterName = String;
 
-/// Tags of a resource, by key.
+/// The tags of a resource, by key.
 pub type Tags = BTreeMap<String, String>;
 
-/// Percent of the managed part by cluster; they sum to 100.
+/// The shares of the managed part by cluster, in percent, with a sum of 100.
 pub type Shares = BTreeMap<ClusterName, u32>;

@@ -1,40 +1,40 @@
-//! A value with the time of its reading, or the reason why it could not be read.
+//! Represents the result of a read: a value with the time, or the reason why the value could not be read.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A value with the time at which it was read.
+/// The result of a read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading<T> {
-    /// When the reading was requested (earlier than the answer, so the safer time).
+    /// The time at which the read was requested. It is earlier than the response, and therefore the safer time.
     pub at: Timestamp,
     /// The value, or why it could not be read.
     pub value: Result<T, Unreadable>,
 }
 
-/// Why something could not be read. It never causes a raise or a rollback.
+/// Why a resource could not be read. A failed read never causes a raise or a rollback.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "camelCase", tag = "kind", content = "detail")]
 pub enum Unreadable {
     /// The API throttled the call.
     #[error("throttled")]
     Throttled,
-    /// Credentials are missing, expired or invalid.
+    /// The credentials are missing, expired or invalid.
     #[error("credentials: {0}")]
     Credentials(String),
     /// The caller lacks a permission.
     #[error("access denied: {0}")]
     Denied(String),
-    /// It does not exist, or no longer.
+    /// The resource does not exist, or no longer exists.
     #[error("not found: {0}")]
     NotFound(String),
-    /// An element that this build cannot represent, named by its path.
+    /// The resource has an element that this build cannot represent. The text names the path of the element.
     #[error("{0}")]
     Unrepresentable(String),
-    /// The network setup of this machine prevents it, such as an untrusted certificate: another try does not help.
+    /// The network setup of this machine prevents the read, such as an untrusted certificate. A retry does not help.
     #[error("{0}")]
     Setup(String),
-    /// Network error, time-out, 5xx, malformed answer.
+    /// The read failed temporarily: network error, time-out, status 5xx, or malformed response.
     #[error("{0}")]
     Unavailable(String),
 }

@@ -1,45 +1,46 @@
-//! Identifies routes.
+//! Represents the ids of routes.
 
 use std::fmt;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Identifies a route, the unit that is written, by the id that its vendor assigned.
+/// Identifies a route (the default action of a listener, or a rule) by the id that the vendor assigned, which is an ARN
+/// at AWS.
 ///
-/// Route ids are ordered by that id. In JSON a route id is one string, `default:ID` or `rule:ID`.
+/// Route ids are sorted by the vendor's id. In JSON a route id is one string, `default:ID` or `rule:ID`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteId {
     id: String,
     kind: RouteKind,
 }
 
-/// Which requests a route handles.
+/// The kind of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RouteKind {
-    /// Requests that no other route handles.
+    /// A default action, which handles the requests that match no rule.
     Default,
-    /// Requests that fulfil its conditions.
+    /// A rule, which handles the requests that match its conditions.
     Rule,
 }
 
 impl RouteId {
-    /// Returns the route for requests that no other route handles.
+    /// Returns the id of the default action of the listener `id`.
     pub fn default_route(id: impl Into<String>) -> Self {
         Self { id: id.into(), kind: RouteKind::Default }
     }
 
-    /// Returns a route with conditions.
+    /// Returns the id of the rule `id`.
     pub fn rule(id: impl Into<String>) -> Self {
         Self { id: id.into(), kind: RouteKind::Rule }
     }
 
-    /// Returns which requests it handles.
+    /// Returns the kind of the route.
     pub fn kind(&self) -> RouteKind {
         self.kind
     }
 
-    /// Returns the vendor's id.
+    /// Returns the id that the vendor assigned.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_route_is_one_string_in_json() {
+    fn route_id_is_one_string_in_json() {
         for route in [RouteId::default_route("a:b/c"), RouteId::rule("a:b/c/d")] {
             let json = serde_json::to_string(&route).unwrap();
             assert_eq!(serde_json::from_str::<RouteId>(&json).unwrap(), route, "{json}");

@@ -1,7 +1,7 @@
-//! Computes weights from shares: expresses percentages of the managed part in a balancer's weights.
+//! Computes weights from shares: expresses percentages of the managed part in the weights of a load balancer.
 //!
-//! The result depends only on the *original* split and the shares, never on the live weights, so that a step has the
-//! same result whatever came before it. The arithmetic is exact: integers, and fractions compared by
+//! The result depends only on the *original* split and the shares, never on the live weights, so that a step always has
+//! the same result. The arithmetic is exact, with integers and with fractions that are compared by
 //! cross-multiplication.
 
 use std::cmp::Ordering;
@@ -18,23 +18,23 @@ pub enum ShareError {
          share of the target groups that are not in the plan"
     )]
     TooFar {
-        /// The cluster whose share is off.
+        /// The cluster whose share differs too much.
         cluster: ClusterName,
-        /// The requested share, percent of the managed part.
+        /// The requested share, in percent of the managed part.
         wanted: u32,
-        /// The share that the closest weights give, percent, rounded to three decimal places.
+        /// The share that the closest weights give, in percent, rounded to three decimal places.
         got: f64,
         /// The maximum weight.
         max: u16,
     },
-    /// Every exact split needs a weight above the maximum.
+    /// A split that keeps the shares of the other members exactly needs a weight above the maximum.
     #[error("no weights up to {0} keep the share of the target groups that are not in the plan")]
     TooLarge(u16),
-    /// The route would have more members than the balancer allows.
+    /// The route would have more members than the load balancer allows.
     #[error("the action would have {0} target groups; the maximum is {1}")]
     TooManyMembers(usize, usize),
-    /// The plan's members carry no weight in the original split, so there is nothing to divide.
-    #[error("the plan's target groups carry no weight in this action")]
+    /// The plan's members have no weight in the original split, so the managed part is empty.
+    #[error("the plan's target groups have no weight in this action")]
     NothingManaged,
     /// A member occurs twice, in the route or for two clusters.
     #[error("target group {0} is named twice")]
@@ -47,11 +47,12 @@ pub enum ShareError {
 /// Returns the split that gives each cluster its share, in percent, of the managed part of `original`.
 ///
 /// Other members keep their exact share of the total, and members keep their order. Managed members that are missing
-/// are appended in the order of `managed`. Among the totals whose weights are all within the limits, the one with the
-/// smallest maximum error is chosen; among equals the original total, else the smallest total.
+/// are appended in the order of `managed`. Of the total weights for which all weights are within the limits, the total
+/// with the smallest maximum error is chosen. Of totals with the same error, the original total is chosen if it is
+/// among them, otherwise the smallest total.
 ///
 /// # Errors
-/// [`ShareError`]; also if a share would be off by more than 0.5 percentage points or by more than a tenth of itself.
+/// [`ShareError`], also if a share would differ by more than 0.5 percentage points or by more than 10 % of the share.
 pub fn split_for(
     original: &Split,
     managed: &[(ClusterName, String)],
@@ -59,22 +60,24 @@ pub fn split_for(
     limits: Limits,
 ) -> Result<Split, ShareError> {
     check(original, managed, shares, limits)?;
-    let (whole, ours) = totals(original, managed);
-    if ours == 0 {
+    let (total, managed_total) = totals(original, managed);
+    if managed_total == 0 {
         return Err(ShareError::NothingManaged);
     }
-    let third = third_parties(original, managed);
-    let common = third.values().fold(whole, |g, w| gcd(g, *w));
-    let unit = if third.values().all(|w| *w == 0) {
-        Unit { ours: 1, original: ours }
+    let third_party_weights = weights_of_third_parties(original, managed);
+    let common = third_party_weights.values().fold(total, |g, w| gcd(g, *w));
+    let unit = if third_party_weights.values().all(|w| *w == 0) {
+        Unit { managed_total: 1, original: managed_total }
     } else {
-        Unit { ours: ours / common, original: common }
+        Unit { managed_total: managed_total / common, original: common }
     };
-    let scale_limit = |k: u64| third.values().all(|w| w / common * k <= u64::from(limits.max_weight));
-    let best = search(&unit, shares, limits.max_weight, scale_limit).ok_or(ShareError::TooLarge(limits.max_weight))?;
+    let scale_limit = |k: u64| third_party_weights.values().all(|w| w / common * k <= u64::from(limits.max_weight));
+    let best =
+        best_candidate(&unit, shares, limits.max_weight, scale_limit).ok_or(ShareError::TooLarge(limits.max_weight))?;
     best.within_tolerance(shares, limits.max_weight)?;
 
-    let mut weights: BTreeMap<&str, u64> = third.iter().map(|(arn, w)| (*arn, w / common * best.factor)).collect();
+    let mut weights: BTreeMap<&str, u64> =
+        third_party_weights.iter().map(|(arn, w)| (*arn, w / common * best.factor)).collect();
     weights.extend(
         managed.iter().map(|(cluster, arn)| (arn.as_str(), best.weights.get(cluster.as_str()).copied().unwrap_or(0))),
     );
@@ -82,26 +85,26 @@ pub fn split_for(
 }
 
 /// Returns the live shares of the managed part by cluster, in percent; 0 for a cluster whose group is not attached.
-/// `None` if the managed part carries no weight.
+/// `None` if the managed part has no weight.
 pub fn live_shares(split: &Split, managed: &[(ClusterName, String)]) -> Option<BTreeMap<ClusterName, f64>> {
-    let (_, ours) = totals(split, managed);
+    let (_, managed_total) = totals(split, managed);
     let weights = split.effective_weights();
     #[allow(clippy::cast_precision_loss)] // weights are small
-    let share = |arn: &str| weights.get(arn).copied().unwrap_or(0) as f64 * 100.0 / ours as f64;
-    (ours > 0).then(|| managed.iter().map(|(cluster, arn)| (cluster.clone(), share(arn))).collect())
+    let share = |arn: &str| weights.get(arn).copied().unwrap_or(0) as f64 * 100.0 / managed_total as f64;
+    (managed_total > 0).then(|| managed.iter().map(|(cluster, arn)| (cluster.clone(), share(arn))).collect())
 }
 
 /// Whether the live shares of `split` equal `shares` within the tolerance of [`split_for`]. A share of 0 or 100 must be
 /// exact.
 pub fn matches_shares(split: &Split, managed: &[(ClusterName, String)], shares: &Shares) -> bool {
-    let (_, ours) = totals(split, managed);
+    let (_, managed_total) = totals(split, managed);
     let weights = split.effective_weights();
-    ours > 0
+    managed_total > 0
         && managed.iter().all(|(cluster, arn)| {
             let weight = weights.get(arn.as_str()).copied().unwrap_or(0);
             let share = shares.get(cluster).copied().unwrap_or(0);
-            let whole = (share == 0) == (weight == 0) && (share >= 100) == (weight == ours);
-            whole && tolerable(distance(weight, share, ours), share, ours)
+            let extremes_are_exact = (share == 0) == (weight == 0) && (share >= 100) == (weight == managed_total);
+            extremes_are_exact && is_tolerable(distance(weight, share, managed_total), share, managed_total)
         })
 }
 
@@ -139,7 +142,7 @@ fn totals(split: &Split, managed: &[(ClusterName, String)]) -> (u64, u64) {
     (weights.values().sum(), managed.iter().filter_map(|(_, arn)| weights.get(arn.as_str())).sum())
 }
 
-fn third_parties<'a>(split: &'a Split, managed: &[(ClusterName, String)]) -> BTreeMap<&'a str, u64> {
+fn weights_of_third_parties<'a>(split: &'a Split, managed: &[(ClusterName, String)]) -> BTreeMap<&'a str, u64> {
     split.effective_weights().into_iter().filter(|(arn, _)| managed.iter().all(|(_, own)| own != arn)).collect()
 }
 
@@ -147,16 +150,16 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// The smallest managed total with which every other group gets an integer weight at its share of the total. All
-/// candidates are multiples of it.
+/// The smallest total weight of the managed groups for which every other group has an integer weight at its exact
+/// share. The totals of all candidates are multiples of this total.
 struct Unit {
-    /// That total.
-    ours: u64,
-    /// The factor that gives the original total.
+    /// The smallest total weight of the managed groups.
+    managed_total: u64,
+    /// The factor from the smallest total to the original total.
     original: u64,
 }
 
-/// Weights of the managed groups for one candidate total.
+/// The weights of the managed groups for one candidate of the total.
 struct Candidate<'a> {
     factor: u64,
     total: u64,
@@ -165,13 +168,13 @@ struct Candidate<'a> {
     error: u64,
 }
 
-/// Returns how far a weight is from its share of a total, so that `distance / total` is in percentage points.
+/// Returns the distance of a weight from its share of a total; `distance / total` is in percentage points.
 fn distance(weight: u64, share: u32, total: u64) -> u64 {
     (weight * 100).abs_diff(u64::from(share) * total)
 }
 
-/// At most half a percentage point and at most a tenth of the share.
-fn tolerable(distance: u64, share: u32, total: u64) -> bool {
+/// Whether a distance is at most half a percentage point and at most 10 % of the share.
+fn is_tolerable(distance: u64, share: u32, total: u64) -> bool {
     distance * 2 <= total && distance * 10 <= u64::from(share) * total
 }
 
@@ -179,7 +182,7 @@ impl Candidate<'_> {
     fn within_tolerance(&self, shares: &Shares, max: u16) -> Result<(), ShareError> {
         for (cluster, share) in shares {
             let weight = self.weights.get(cluster.as_str()).copied().unwrap_or(0);
-            if !tolerable(distance(weight, *share, self.total), *share, self.total) {
+            if !is_tolerable(distance(weight, *share, self.total), *share, self.total) {
                 #[allow(clippy::cast_precision_loss)] // weights are small
                 let got = (weight as f64 * 100_000.0 / self.total as f64).round() / 1000.0;
                 return Err(ShareError::TooFar { cluster: cluster.clone(), wanted: *share, got, max });
@@ -189,17 +192,18 @@ impl Candidate<'_> {
     }
 }
 
-fn search<'a>(unit: &Unit, shares: &'a Shares, max: u16, fits: impl Fn(u64) -> bool) -> Option<Candidate<'a>> {
+fn best_candidate<'a>(unit: &Unit, shares: &'a Shares, max: u16, fits: impl Fn(u64) -> bool) -> Option<Candidate<'a>> {
     let at = |factor: u64| candidate(unit, factor, shares, max).filter(|_| fits(factor));
     let original = at(unit.original);
     if original.as_ref().is_some_and(|c| c.error == 0) {
         return original;
     }
-    // The smallest total without any error; where its weights are too large, so are those of all other exact ones.
+    // The smallest total without any error. If its weights are too large, the weights of all other exact totals are
+    // too.
     let step = shares.values().fold(100, |g, s| gcd(g, u64::from(*s)));
-    let exact = 100 / gcd(100, unit.ours * step);
+    let exact = 100 / gcd(100, unit.managed_total * step);
     at(exact).or_else(|| {
-        // `min_by` keeps the first of equals: the original total, then the smallest.
+        // Of equal errors, `min_by` keeps the first: the original total, then the smallest total.
         original
             .into_iter()
             .chain((1..exact).filter_map(at))
@@ -207,10 +211,10 @@ fn search<'a>(unit: &Unit, shares: &'a Shares, max: u16, fits: impl Fn(u64) -> b
     })
 }
 
-/// Returns the weights for one total: each share rounded down, at least 1 if the share is not 0; the remainder goes to
-/// the clusters that lack most.
+/// Returns the weights for one total. Each share is rounded down, but to at least 1 if the share is not 0. The
+/// remainder is given to the clusters that are farthest below their share.
 fn candidate<'a>(unit: &Unit, factor: u64, shares: &'a Shares, max: u16) -> Option<Candidate<'a>> {
-    let total = unit.ours * factor;
+    let total = unit.managed_total * factor;
     let mut weights: Vec<(&str, u32, u64)> = shares
         .iter()
         .filter(|(_, share)| **share > 0)
@@ -219,7 +223,7 @@ fn candidate<'a>(unit: &Unit, factor: u64, shares: &'a Shares, max: u16) -> Opti
     if (weights.len() as u64) > total {
         return None;
     }
-    // Hundredths of a weight by which a group is above its exact value; negative: below.
+    // The distance of a weight above its exact value, in hundredths of a weight; negative: below.
     let above = |w: &(&str, u32, u64)| i128::from(w.2) * 100 - i128::from(w.1) * i128::from(total);
     loop {
         let sum: u64 = weights.iter().map(|w| w.2).sum();

@@ -1,43 +1,43 @@
-//! How a route divides its traffic: members and weights.
+//! Represents how a route divides traffic: members and weights.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The weight that a lone member without a weight gets when other members are added.
-const LONE_WEIGHT: u16 = 100;
+/// The weight that a single member without a weight gets when other members are added.
+const SINGLE_MEMBER_WEIGHT: u16 = 100;
 
-/// The members of a route, in the order in which they were read. A route without members forwards nowhere.
+/// The members of a route, in the order in which they were read. A route without members does not forward.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Split {
-    /// The members.
+    /// The members with their weights.
     pub members: Vec<Member>,
 }
 
-/// A destination of a route.
+/// A target group to which a route forwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Member {
-    /// The id that its vendor assigned.
+    /// The id that the vendor assigned, which is an ARN at AWS.
     pub id: String,
-    /// Weight in the balancer's own unit. May be absent on a lone member, where it has no effect.
+    /// The weight in the unit of the load balancer. May be absent for a single member, where a weight has no effect.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub weight: Option<u16>,
 }
 
-/// The limits of a balancer.
+/// The limits of a load balancer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// Maximum weight of a member.
+    /// The maximum weight of a member.
     pub max_weight: u16,
-    /// Maximum number of members of a route.
+    /// The maximum number of members of a route.
     pub max_members: usize,
 }
 
 impl Split {
-    /// Returns a split with weights.
+    /// Creates a split from ids and weights.
     pub fn of<I: Into<String>>(members: impl IntoIterator<Item = (I, u16)>) -> Self {
         Self {
             members: members.into_iter().map(|(id, weight)| Member { id: id.into(), weight: Some(weight) }).collect(),
@@ -49,51 +49,52 @@ impl Split {
         self.members.iter().map(|m| &m.id)
     }
 
-    /// Returns the weight of a member, 1 for a lone member whatever its weight; `None` if it is not attached.
+    /// Returns the weight of a member; 1 for a single member with any weight; `None` if the member is not attached.
     pub fn weight(&self, id: &str) -> Option<u16> {
         let member = self.members.iter().find(|m| m.id == id)?;
         if self.members.len() == 1 { Some(1) } else { Some(member.weight.unwrap_or(0)) }
     }
 
-    /// Whether a member carries traffic.
+    /// Whether a member has traffic.
     pub fn carries(&self, id: &str) -> bool {
         self.weight(id).is_some_and(|weight| weight > 0)
     }
 
-    /// Whether two splits mean the same to the balancer: the same members and weights in any order.
+    /// Whether two splits have the same members and weights, in any order.
     pub fn equivalent(&self, other: &Self) -> bool {
         let weights =
             |s: &Self| -> BTreeMap<String, Option<u16>> { s.ids().map(|id| (id.clone(), s.weight(id))).collect() };
         weights(self) == weights(other)
     }
 
-    /// Adds the missing members at weight 0. The weight of a lone member becomes explicit (its own, or 100), so that it
-    /// continues to carry all traffic.
+    /// Adds the missing members at weight 0. A single member without a weight gets the weight 100, so that it keeps all
+    /// traffic.
     #[must_use]
     pub fn attach(&self, ids: &[&str]) -> Self {
         self.with_weights(ids.iter().copied(), &self.effective_weights())
     }
 
-    /// Removes members. `None` if the remaining members would carry no weight: a lone member at weight 0 would suddenly
-    /// carry all traffic.
+    /// Removes members; `None` if the remaining members would have no weight, because a single member gets all traffic
+    /// even at weight 0.
     pub fn detach(&self, ids: &[&str]) -> Option<Self> {
         let left: u64 = self.effective_weights().iter().filter(|(id, _)| !ids.contains(id)).map(|(_, w)| w).sum();
-        let mut kept = self.clone();
-        kept.members.retain(|m| !ids.contains(&m.id.as_str()));
-        (left > 0).then_some(kept)
+        let mut remaining = self.clone();
+        remaining.members.retain(|m| !ids.contains(&m.id.as_str()));
+        (left > 0).then_some(remaining)
     }
 
-    /// Effective weights: a lone member always carries all traffic, whatever its weight.
+    /// Returns the effective weights. A single member always has all traffic, so its effective weight is never 0.
     pub(super) fn effective_weights(&self) -> BTreeMap<&str, u64> {
-        let lone = self.members.len() == 1;
-        let act = |m: &Member| match m.weight.unwrap_or(0) {
-            0 if lone => LONE_WEIGHT.into(),
+        let is_single = self.members.len() == 1;
+        let effective = |m: &Member| match m.weight.unwrap_or(0) {
+            0 if is_single => SINGLE_MEMBER_WEIGHT.into(),
             w => w.into(),
         };
-        self.members.iter().map(|m| (m.id.as_str(), act(m))).collect()
+        self.members.iter().map(|m| (m.id.as_str(), effective(m))).collect()
     }
 
-    /// This split with these weights; 0 for members without a weight here. Missing members are appended.
+    /// Returns this split with these weights. Members without a weight in `weights` get 0. Missing members are
+    /// appended.
     pub(super) fn with_weights<'a>(
         &self,
         ensure: impl Iterator<Item = &'a str>,

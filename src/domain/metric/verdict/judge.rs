@@ -41,7 +41,7 @@ impl Verdict {
         Self { result: GateResult::Hold, why: why.into() }
     }
 
-    /// The new cluster must not keep the traffic.
+    /// Creates a verdict that the new cluster must not keep the traffic.
     pub fn fail(why: impl Into<String>) -> Self {
         Self { result: GateResult::Fail, why: why.into() }
     }

@@ -1,8 +1,8 @@
-//! The events of a run: the payload of journal records and of `--output json`, and the source of `history` and
-//! `report`.
+//! Represents the events of a run. Events are the payload of journal records and of `--output json`, and the source of
+//! `history` and `report`.
 //!
-//! Every released journal must stay readable: new fields get a default, and events are never renamed. Unknown fields
-//! are ignored here; the journal detects them ([`Record::newer`]).
+//! Every released journal must stay readable: new fields get a default, and events are never renamed. This module
+//! ignores unknown fields; the journal detects them ([`Record::newer`]).
 
 mod start;
 mod values;
@@ -27,32 +27,33 @@ pub use values::{
 /// The record version that this build writes.
 pub const VERSION: u32 = 1;
 
-/// One record of a journal. Its JSON is flat: the fields of the event beside these and, in the journal, a checksum.
+/// One record of a journal. The JSON of a record is flat: the fields of the record, of the event, and in the journal a
+/// checksum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// Sequence number, from 1, without gaps.
+    /// The sequence number, from 1, without gaps.
     pub seq: u64,
-    /// When the event was recorded.
+    /// The time at which the event was recorded.
     pub time: Timestamp,
     /// The run's id.
     pub run: String,
     /// The event.
     pub event: Event,
-    /// The part of the record that this build does not know; `None` where it knows everything.
+    /// The parts of the record that this build does not know; `None` if this build knows all parts.
     pub newer: Option<Box<UnknownParts>>,
 }
 
 impl Record {
-    /// Returns a record of this version.
+    /// Creates a record of this version without unknown parts.
     pub fn new(seq: u64, time: Timestamp, run: impl Into<String>, event: Event) -> Self {
         Self { seq, time, run: run.into(), event, newer: None }
     }
 }
 
-/// The unknown part of a record that a newer version wrote.
+/// The unknown parts of a record that a newer version wrote.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnknownParts {
-    /// The unknown event, field or value, as text for a message.
+    /// A description of the unknown event, field or value, for messages.
     pub description: String,
     /// The original record, without its checksum.
     pub json: serde_json::Map<String, serde_json::Value>,
@@ -62,263 +63,265 @@ pub struct UnknownParts {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
-    /// The run exists. Holds everything that a rollback needs.
+    /// The run started. The event has everything that a rollback needs.
     Started(Box<Started>),
     /// A process starts to drive the run (`run`, `resume`, `rollback`).
     ProcessStarted {
-        /// `alice@mac`.
+        /// The owner of the process, such as `alice@mac`.
         owner: String,
-        /// Process id.
+        /// The process id.
         pid: u32,
-        /// Version of the program.
+        /// The version of the program.
         tool: String,
-        /// The previous process stopped so recently that time-outs continue instead of starting again (`observeEvery`).
+        /// `true`: the previous process stopped so recently that time-outs continue (`observeEvery`). `false`:
+        /// time-outs start again.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         continuous: bool,
     },
     /// A step begins.
     StepStarted {
-        /// From 1.
+        /// The number of the step, from 1.
         step: usize,
-        /// Kind of step.
+        /// The kind of the step.
         kind: StepType,
-        /// Its name or its action, such as `setWeight: 5`.
+        /// The name or the action of the step, such as `setWeight: 5`.
         label: String,
     },
     /// A target group binding was created or verified.
     BindingDone {
         /// The cluster of the binding.
         cluster: ClusterName,
-        /// `namespace/name`.
+        /// The binding as `namespace/name`.
         binding: String,
         /// The result.
         result: BindResult,
     },
     /// A batch of writes is about to be sent.
     Intended {
-        /// `true`: the writes restore the original shares (rollback). `false`: they move traffic forward.
+        /// `true`: the writes belong to a rollback. `false`: the writes belong to a step.
         restore: bool,
-        /// A write without an answer can still take effect until this time, not later.
+        /// A write without a response can take effect until this time, but not later.
         deadline: Timestamp,
-        /// What each write expects and sets.
+        /// The writes, each with the expected split and the split to set.
         writes: Vec<Write>,
     },
-    /// The result of one write of the batch.
+    /// A write of the batch has a result.
     Outcome {
-        /// The route.
+        /// The id of the route.
         route: RouteId,
         /// The result.
         result: WriteResult,
-        /// The split that was read back, if it was read.
+        /// The split that was read back; `None` if the route was not read.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         live: Option<Split>,
-        /// The reason, where the result is not `applied`.
+        /// The reason, if the result is not `applied`.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         detail: Option<String>,
     },
     /// The settle time after the last write of a step is over.
     Settled {
-        /// Number of the step, from 1.
+        /// The number of the step, from 1.
         step: usize,
     },
     /// A step is complete.
     StepDone {
-        /// Number of the step, from 1.
+        /// The number of the step, from 1.
         step: usize,
     },
-    /// Progress of a bake. Only observed time counts.
+    /// A bake made progress. Only observed time counts.
     Baked {
-        /// Number of the step, from 1.
+        /// The number of the step, from 1.
         step: usize,
-        /// Total observed milliseconds of this bake.
+        /// The total observed time of this bake, in milliseconds.
         millis: u64,
-        /// Unobserved milliseconds that were just added to the bake; 0 if none.
+        /// The unobserved time since the previous record of this bake, in milliseconds. The bake lasts longer by this
+        /// time.
         #[serde(default)]
         gap: u64,
-        /// Time of the last observation that is counted.
+        /// The time of the last observation that is included.
         until: Timestamp,
     },
     /// An approval step was approved.
     Approved {
-        /// Number of the step, from 1.
+        /// The number of the step, from 1.
         step: usize,
-        /// By whom.
+        /// The operator, such as `alice@mac`.
         by: String,
-        /// Store name of the operator request behind it, if there is one.
+        /// The store name of the operator request that caused the event, if any.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// Nobody approved an approval step before its time-out.
+    /// An approval step was not approved before the time-out.
     TimedOut {
-        /// Number of the step, from 1.
+        /// The number of the step, from 1.
         step: usize,
         /// The time-out, in milliseconds.
         after: u64,
         /// What happens next (`onTimeout`).
         then: OnTimeout,
     },
-    /// The current pause (with `full`: every pause) ends early.
+    /// An operator ended the current pause early, or all pauses of the run (`full`).
     Promoted {
-        /// Number of the step, from 1.
+        /// The number of the step, from 1.
         step: usize,
-        /// `true`: every pause of the run.
+        /// `true`: all pauses of the run end early.
         full: bool,
-        /// By whom.
+        /// The operator, such as `alice@mac`.
         by: String,
-        /// Store name of the operator request behind it, if there is one.
+        /// The store name of the operator request that caused the event, if any.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// An operator, or `onFailure: pause`, stops the raises.
+    /// An operator or a time-out paused the run: raises stop.
     Paused {
-        /// By whom, or `cutover`.
+        /// The operator, or `cutover` for an automatic pause.
         by: String,
-        /// Why.
+        /// Why the run was paused; may be empty.
         reason: String,
-        /// Store name of the operator request behind it, if there is one.
+        /// The store name of the operator request that caused the event, if any.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// An operator resumes the raises.
+    /// An operator resumed the run: raises continue.
     Resumed {
-        /// By whom.
+        /// The operator, such as `alice@mac`.
         by: String,
-        /// How drift is handled.
+        /// How changes by other actors are handled.
         mode: ResumeMode,
-        /// Store name of the operator request behind it, if there is one.
+        /// The store name of the operator request that caused the event, if any.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// Raises stop until the reason is gone.
+    /// The run was frozen: raises stop until the reason ends.
     Frozen {
-        /// Why.
+        /// The kind of reason.
         reason: FreezeReason,
         /// The reason as text, with numbers.
         message: String,
     },
-    /// The reason for the freeze is gone.
+    /// The freeze ended, because the reason ended.
     Unfrozen {},
     /// Another actor changed a route.
     Drifted {
-        /// The route.
+        /// The id of the route.
         route: RouteId,
-        /// The content that we last confirmed.
+        /// The content that the run last confirmed.
         expected: Box<RouteContent>,
         /// The content that AWS has now; `None`: the rule was deleted.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         live: Option<Box<RouteContent>>,
     },
-    /// Another actor changed the conditions of a rule: it handles other requests now.
+    /// Another actor changed the conditions of a rule, so that the rule handles other requests.
     ConditionsChanged {
-        /// The route.
+        /// The id of the route.
         route: RouteId,
         /// The conditions that the run expects.
         before: String,
-        /// The conditions that the rule has now; equal to `before`: it has the expected ones again.
+        /// The conditions that the rule has now. If equal to `before`, the rule has the expected conditions again.
         after: String,
     },
-    /// Another actor created a rule that forwards to a group of the old cluster, or that replaces a deleted route.
+    /// Another actor created a rule that forwards to a group of the old cluster or replaces a deleted route.
     RuleCreated {
-        /// The rule, in the form of a route at the start.
+        /// The created rule, in the form of a route at the start of a run.
         route: Box<RouteStart>,
-        /// The deleted route of the run whose conditions the rule has.
+        /// The deleted route of the run that has the same conditions, if any.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         replaces: Option<RouteId>,
     },
     /// A gate failed.
     GateFailed {
-        /// Raise or guard.
+        /// The purpose of the gate.
         gate: GateKind,
-        /// The target group's ARN.
+        /// The ARN of the target group; empty for a metric gate.
         group: String,
         /// The reason as text, with numbers.
         message: String,
     },
     /// A metric gate has a new measurement.
     GateMeasured {
-        /// The gate's name.
+        /// The name of the gate.
         gate: String,
-        /// The measured values and their time range.
+        /// The measured value and the measured window.
         measurement: Measurement,
     },
     /// The verdict of a metric gate changed.
     VerdictChanged {
-        /// The gate's name.
+        /// The name of the gate.
         gate: String,
         /// The new verdict.
         verdict: GateResult,
         /// The reason as text, with numbers.
         why: String,
-        /// `true`: dry run; the verdict has no effect.
+        /// `true`: the verdict has no effect (`dryRun`).
         #[serde(default)]
         dry_run: bool,
     },
     /// A rollback starts.
     RollbackStarted {
-        /// Why.
+        /// The cause of the rollback, as text.
         cause: String,
-        /// By whom, or `cutover`.
+        /// The operator, or `cutover` for an automatic rollback.
         by: String,
-        /// What started it.
+        /// What started the rollback.
         trigger: Trigger,
-        /// Roll back to the shares of this earlier step (`abort --to-step`); `None`: to the original shares.
+        /// The earlier step whose shares are restored (`abort --to-step`); `None`: the original shares.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         to_step: Option<usize>,
-        /// `true`: `--force`; roll back even if the old cluster has no healthy targets.
+        /// `true`: restore routes even if the old cluster has no healthy targets (`--force`).
         #[serde(default)]
         force: bool,
-        /// Store name of the operator request behind it, if there is one.
+        /// The store name of the operator request that caused the event, if any.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// A rollback in stages starts, as requested by an operator, for an old cluster that needs time to scale up.
+    /// A rollback in stages starts, because an operator requested it for an old cluster that needs time to scale up.
     RampStarted {
-        /// Why.
+        /// The cause of the rollback, as text.
         cause: String,
-        /// By whom.
+        /// The operator, such as `alice@mac`.
         by: String,
-        /// The stages.
+        /// The stages of the rollback.
         ramp: Ramp,
-        /// `true`: `--force`; roll back even if the old cluster has no healthy targets.
+        /// `true`: restore routes even if the old cluster has no healthy targets (`--force`).
         #[serde(default)]
         force: bool,
-        /// Store name of the operator request behind it, if there is one.
+        /// The store name of the operator request that caused the event, if any.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
     /// The next stage of the rollback begins.
     Ramped {
-        /// Percent of the rollback, 1–100.
+        /// The stage, as a percentage of the way from the shares before the rollback to the restored shares, 1–100.
         percent: u32,
-        /// The reason, where the stage begins before its time.
+        /// The reason, if the stage begins before its time.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         early: Option<String>,
     },
     /// A command or a web request is about to start.
     HookStarted {
-        /// The hook.
+        /// The id of the hook or command.
         hook: HookId,
-        /// The command line or address.
+        /// The command line or the address, for messages.
         action: String,
     },
     /// A command or a web request ended.
     HookEnded {
-        /// The hook.
+        /// The id of the hook or command.
         hook: HookId,
         /// The result.
         result: HookResult,
-        /// Its output, or why it failed.
+        /// The message that the hook or command returned, or why it failed.
         #[serde(skip_serializing_if = "String::is_empty", default)]
         message: String,
     },
-    /// `finalize --detach` starts: the old cluster's groups are removed from the routes. Rollback is impossible from
-    /// here on.
+    /// `finalize --detach` starts to remove the old cluster's groups from the routes. From now on, a rollback is
+    /// impossible.
     RetireStarted {
-        /// By whom.
+        /// The operator, such as `alice@mac`.
         by: String,
-        /// `true`: the old cluster's bindings are deleted, too.
+        /// `true`: the old cluster's bindings are also deleted.
         bindings: bool,
-        /// Store name of the operator request behind it, if there is one.
+        /// The store name of the operator request that caused the event, if any.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
@@ -326,88 +329,88 @@ pub enum Event {
     BindingRemoved {
         /// The cluster of the binding.
         cluster: ClusterName,
-        /// `namespace/name`.
+        /// The binding as `namespace/name`.
         binding: String,
-        /// `true`: it is deleted. `false`: it was left in place.
+        /// `true`: the binding was deleted. `false`: the binding was left in place.
         deleted: bool,
-        /// Why it was left in place; empty if it is deleted.
+        /// Why the binding was left in place; empty if it was deleted.
         #[serde(skip_serializing_if = "String::is_empty", default)]
         why: String,
     },
-    /// The run waits. Written when the reasons change.
+    /// The run waits. Recorded when the reasons change.
     Waiting {
-        /// The reasons.
+        /// The reasons to wait.
         waits: Vec<Wait>,
     },
-    /// Target health of the groups that carry or will carry traffic. Written when the counts change.
+    /// The target health of the groups that have or will have traffic. Recorded when the counts change.
     Health {
-        /// Counts by target group ARN.
+        /// The counts, by the ARN of the target group.
         groups: BTreeMap<String, HealthCounts>,
     },
     /// The original weights were saved in tags on the routes, for a rollback without this journal.
     WeightsTagged {
-        /// Number of routes that were tagged.
+        /// The number of routes that were tagged.
         routes: usize,
-        /// Routes that could not be tagged, and why.
+        /// The routes that could not be tagged, each with the reason.
         #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
         missing: BTreeMap<RouteId, String>,
     },
     /// A message for the operator.
     Notice {
-        /// The text.
+        /// The text of the message.
         message: String,
-        /// The kind of operator request that was refused; the text says why.
+        /// The kind of operator request that was refused, if any. The message gives the reason.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         refused: Option<RequestKind>,
-        /// Store name of the operator request behind it, if there is one.
+        /// The store name of the operator request that caused the event, if any.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
     /// The run ended.
     Finished {
-        /// How.
+        /// How the run ended.
         outcome: RunOutcome,
         /// Remarks for the operator, for example cookies that still lead to the new cluster.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         remarks: Vec<String>,
-        /// What is not in its intended state and what this run can no longer change (a deleted rule, a command that was
-        /// not undone), each with the reason. A person must act.
+        /// Routes and commands that are not in the intended state and that this run can no longer change (a deleted
+        /// rule, a command that was not undone), each with the reason. An operator must act.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         unresolved: Vec<String>,
-        /// What is not as planned because another actor changed it and an operator accepted that
-        /// (`resume --keep-live`), each with its route.
+        /// Changes by other actors that an operator accepted (`resume --keep-live`), so that routes are not as planned.
+        /// Each text names the route.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         accepted: Vec<String>,
     },
     /// The process stops driving the run; the run is not finished.
     Stopped {
-        /// Why.
+        /// The kind of reason.
         reason: StopReason,
-        /// What is live, who guards it, how to continue and how to roll back.
+        /// A message for the operator: the live shares, who guards them, how to continue and how to roll back.
         message: String,
     },
     /// An event that this build does not know; see [`Record::newer`].
     #[serde(skip)]
     Unknown {
-        /// The event's name.
+        /// The name of the event.
         kind: String,
     },
-    /// A measurement of a rehearsal. Never in a journal.
+    /// The simulated clients of a rehearsal were measured. Never in a journal.
     ClientsMeasured(ClientMeasurement),
-    /// A notification that a real run would send. Only in a rehearsal, never in a journal.
+    /// A real run would send a notification. Only in a rehearsal, never in a journal.
     Notified {
-        /// `slack`, `webhook`, `exec`.
+        /// The kind of notification target: `slack`, `webhook` or `exec`.
         to: String,
-        /// The subject, as spelled in the plan.
+        /// The event of the notification, by its name in the plan.
         about: String,
-        /// The text.
+        /// The text of the notification.
         text: String,
     },
 }
 
 impl Event {
-    /// Returns the store name of the operator request that this event answers. A crash between journaling the event and
-    /// deleting the request must not repeat the request.
+    /// Returns the store name of the operator request that caused this event. With this name, a request is not executed
+    /// again after a crash between journaling the event and deleting the request.
     pub fn request(&self) -> Option<&str> {
         match self {
             Self::Approved { request, .. }

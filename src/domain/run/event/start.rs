@@ -1,4 +1,5 @@
-//! The start of a run: everything that a rollback needs. No decisions; fields are only added, with a default.
+//! Represents the start of a run: everything that a rollback needs. Fields are only added, with a default. Do not add
+//! decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,32 +14,32 @@ use crate::domain::traffic::{ClusterName, ExternalOwner, Limits, RouteContent, R
 pub struct Started {
     /// The plan's name.
     pub plan: String,
-    /// The plan's text, frozen.
+    /// The plan's text at the start of the run.
     pub text: String,
-    /// SHA-256 of the text, hexadecimal.
+    /// The SHA-256 of the text, in hexadecimal digits.
     pub hash: String,
-    /// `alice@mac`.
+    /// The owner that started the run, such as `alice@mac`.
     pub owner: String,
-    /// The old cluster: it carries the traffic at the start.
+    /// The old cluster, which has the traffic at the start.
     pub from: ClusterName,
-    /// The new cluster.
+    /// The new cluster, which has the traffic at the end.
     pub to: ClusterName,
     /// The first step to execute (`--from-step`), from 1.
     pub from_step: usize,
     /// The shares that a rollback restores; `None`: the original shares of each route.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub start: Option<Shares>,
-    /// ARNs of the load balancers.
+    /// The ARNs of the load balancers.
     pub load_balancers: Vec<String>,
     /// Every route of the run, with its content as read.
     pub routes: Vec<RouteStart>,
-    /// Routes of the same load balancers that the run does not manage; `None` in journals of versions that did not
-    /// record them.
+    /// The routes that the run does not manage, on the load balancers that it uses; `None` in journals of versions that
+    /// did not record these routes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub other_routes: Option<BTreeSet<RouteId>>,
     /// Every target group of the plan, by ARN.
     pub groups: BTreeMap<String, GroupStart>,
-    /// UID of the `kube-system` namespace, by cluster.
+    /// The UID of the `kube-system` namespace, by cluster.
     pub clusters: BTreeMap<ClusterName, String>,
     /// The bindings that `bind` creates or verifies.
     pub bindings: Vec<BindingStart>,
@@ -50,73 +51,75 @@ pub struct Started {
 pub struct BindingStart {
     /// The cluster of the binding.
     pub cluster: ClusterName,
-    /// The workload.
+    /// The workload of the binding.
     pub workload: String,
-    /// `true`: create it if it does not exist. `false`: only verify it.
+    /// `true`: create the binding if it does not exist. `false`: only verify the binding.
     pub create: bool,
     /// The expected binding.
     pub binding: Binding,
 }
 
-/// A route at the start.
+/// A route at the start of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteStart {
-    /// Its id.
+    /// The id of the route.
     pub id: RouteId,
-    /// ARN of the load balancer.
+    /// The ARN of the load balancer.
     pub load_balancer: String,
-    /// The vendor's id of its listener; empty in journals of versions that did not record it.
+    /// The ARN of the listener; empty in journals of versions that did not record listeners.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub listener: String,
-    /// Listener port and rule priority, such as `443 rule 15`.
+    /// The listener port and rule priority, such as `443 rule 15`.
     pub label: String,
-    /// Its conditions as text.
+    /// The conditions of the rule as text; empty for a default action.
     #[serde(default)]
     pub conditions: String,
-    /// Its workload.
+    /// The workload that the route belongs to.
     pub workload: String,
-    /// ARN of the managed target group, by cluster.
+    /// The ARN of the managed target group, by cluster.
     pub groups: BTreeMap<ClusterName, String>,
-    /// The original content: a rollback restores this.
+    /// The original content, which a rollback restores.
     pub content: RouteContent,
-    /// The content that AWS had when the run began, where it differs from `content`: a rollback that knows the original
-    /// content from elsewhere.
+    /// The content that AWS had when the run started, if it differs from `content`. This is the case for a rollback
+    /// that gets the original content from tags or names.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub content_at_start: Option<RouteContent>,
-    /// The limits of its load balancer.
+    /// The limits of the load balancer.
     pub limits: Limits,
-    /// Other owners (controllers, infrastructure as code) that its tags or those of its load balancer name.
+    /// The other owners (controllers, infrastructure as code) that the tags of the route or of the load balancer name.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub owners: Vec<ExternalOwner>,
 }
 
-/// A target group at the start.
+/// A target group at the start of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupStart {
-    /// Its name.
+    /// The name of the group.
     pub name: String,
-    /// Its cluster.
+    /// The cluster that the group belongs to.
     pub cluster: ClusterName,
-    /// Its workload.
+    /// The workload that the group belongs to.
     pub workload: String,
-    /// Number of healthy targets: the baseline.
+    /// The baseline: the number of healthy targets at the start.
     pub healthy: u32,
-    /// Seconds between its health checks.
+    /// The seconds between two health checks.
     pub interval: u32,
     /// Whether cross-zone load balancing is on.
     pub cross_zone: bool,
-    /// Names of the zones that its load balancer has enabled; empty in journals of versions that did not record them.
+    /// The names of the zones that the load balancer has enabled; empty in journals of versions that did not record
+    /// zones.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub zones: Vec<String>,
-    /// Deregistration delay, in seconds.
+    /// The deregistration delay, in seconds.
     pub deregistration_delay: u32,
 }
 
 impl RouteStart {
-    /// This rule as a route of the run in the place of a deleted one: a rollback restores the original shares of that
-    /// route. If the two forward to different members outside the plan, the rule keeps what it has.
+    /// Returns this rule as a route of the run that replaces a deleted route. A rollback restores the original shares
+    /// of the deleted route on this rule. If the two routes have different third-party groups, a rollback restores the
+    /// current split of this rule instead.
     #[must_use]
     pub fn replacing(self, deleted: &Self) -> Self {
         let managed = |id: &String| deleted.groups.values().any(|group| group == id);

@@ -1,4 +1,4 @@
-//! The values that events consist of. Their JSON spelling is part of the journal's format.
+//! Represents the values in events. The JSON names of the values are part of the journal's format.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::base::text::word;
 use crate::domain::traffic::{ClusterName, RouteId, Split};
 use crate::plan::model;
 
-/// The kind of a step, as far as the state of a run depends on it.
+/// The kind of a step, as the state of a run needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum StepType {
@@ -29,16 +29,16 @@ pub enum StepType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum BindResult {
-    /// Created.
+    /// The binding was created or updated.
     Applied,
-    /// A binding with the same fields existed already.
+    /// A binding with the same fields already existed.
     Already,
-    /// The owner's binding has the expected fields.
+    /// The binding of another owner has the expected fields.
     Verified,
 }
 
 impl BindResult {
-    /// Its name in the journal and in messages.
+    /// Returns the name in the journal and in messages.
     pub fn name(self) -> String {
         word(&self)
     }
@@ -48,14 +48,14 @@ impl BindResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum GateKind {
-    /// Must pass before a share rises.
+    /// The gate must pass before a raise.
     Raise,
-    /// Must pass while traffic flows.
+    /// The gate must pass while a group has traffic.
     Guard,
 }
 
 impl GateKind {
-    /// Its name in the journal and in messages.
+    /// Returns the name in the journal and in messages.
     pub fn name(self) -> String {
         word(&self)
     }
@@ -65,9 +65,9 @@ impl GateKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RequestKind {
-    /// Stop the raises.
+    /// Pause the run: stop the raises.
     Pause,
-    /// Continue.
+    /// Resume the run: continue the raises.
     Resume,
     /// Approve the waiting approval step.
     Approve,
@@ -77,12 +77,12 @@ pub enum RequestKind {
     Abort,
     /// Roll back, at once or in stages.
     Rollback,
-    /// Remove the old cluster's groups from the routes.
+    /// Detach the old cluster's groups from the routes.
     Finalize,
 }
 
 impl RequestKind {
-    /// Its name in the journal and in messages.
+    /// Returns the name in the journal and in messages.
     pub fn name(self) -> String {
         word(&self)
     }
@@ -94,7 +94,7 @@ impl RequestKind {
 pub struct Write {
     /// The route.
     pub route: RouteId,
-    /// The expected split; `None`: any (a restoring write).
+    /// The split that the route must have before the write; `None`: any split (a write of a rollback).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expect: Option<Split>,
     /// The split to write.
@@ -105,7 +105,7 @@ pub struct Write {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ramp {
-    /// Percent of the rollback, rising; the last one is 100.
+    /// The stages as percentages of the rollback, in increasing order; the last one is 100.
     pub percents: Vec<u32>,
     /// Seconds between the last read-back of a stage and the next stage.
     pub every: u64,
@@ -115,21 +115,21 @@ pub struct Ramp {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WriteResult {
-    /// Sent and read back.
+    /// The write was sent and read back.
     Applied,
-    /// The split was there already; nothing was sent.
+    /// The route already had the split, so nothing was sent.
     Already,
-    /// Sent, but without an answer or not read back in time. It can take effect until its deadline.
+    /// The write was sent, but got no response or was not read back in time. It can take effect until its deadline.
     Unknown,
-    /// Rejected or never sent; nothing changed.
+    /// The write was rejected or never sent. The route did not change.
     Failed,
-    /// The route could not be read, so nothing was sent this time. An earlier write without an answer stays open.
+    /// The route could not be read, so nothing was sent. An earlier write without a response stays open.
     Unreadable,
     /// The rule was deleted.
     Deleted,
 }
 
-/// What happens when nobody approves in time.
+/// What happens when an approval is not given in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OnTimeout {
@@ -137,12 +137,12 @@ pub enum OnTimeout {
     Rollback,
     /// Pause the run and notify.
     Pause,
-    /// Continue as if it had been approved.
+    /// Continue as if the step had been approved.
     Proceed,
 }
 
 impl OnTimeout {
-    /// Its name in the journal and in messages.
+    /// Returns the name in the journal and in messages.
     pub fn name(self) -> String {
         word(&self)
     }
@@ -158,17 +158,17 @@ impl From<model::OnTimeout> for OnTimeout {
     }
 }
 
-/// How `resume` handles what other actors changed.
+/// How `resume` handles changes by other actors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "ResumeModeName", into = "ResumeModeName")]
 pub struct ResumeMode {
-    /// What happens to drifted routes.
+    /// How drifted routes are handled.
     pub drift: DriftPolicy,
     /// `true`: rules that appeared since the start join the run.
     pub include_new: bool,
 }
 
-/// The modes by the names that the journal and requests have for them.
+/// The names of the resume modes in the journal and in requests.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum ResumeModeName {
@@ -207,28 +207,28 @@ impl From<ResumeMode> for ResumeModeName {
     }
 }
 
-/// What `resume` does with drifted routes.
+/// How `resume` handles drifted routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DriftPolicy {
-    /// They stay drifted.
+    /// Drifted routes stay drifted.
     Leave,
-    /// What is live is accepted: shares, conditions, deleted rules.
+    /// The changes are accepted: shares, conditions, deleted rules.
     KeepLive,
     /// The expected shares are written again.
     Reassert,
 }
 
 impl ResumeMode {
-    /// Continue; drifted routes stay drifted.
+    /// Continue the run without changes to drifted routes.
     pub const PLAIN: Self = Self { drift: DriftPolicy::Leave, include_new: false };
-    /// Accept what is live (`--keep-live`).
+    /// Accept the changes by other actors (`--keep-live`).
     pub const KEEP_LIVE: Self = Self { drift: DriftPolicy::KeepLive, include_new: false };
     /// Write the expected shares again (`--reassert`).
     pub const REASSERT: Self = Self { drift: DriftPolicy::Reassert, include_new: false };
-    /// Rules that appeared join the run (`--include-new`).
+    /// Add rules that appeared since the start to the run (`--include-new`).
     pub const INCLUDE_NEW: Self = Self { drift: DriftPolicy::Leave, include_new: true };
-    /// Accept what is live, and rules that appeared join the run (`--keep-live --include-new`): a rule was deleted and
-    /// created again.
+    /// Accept the changes by other actors, and add rules that appeared since the start to the run (`--keep-live
+    /// --include-new`), for example after a rule was deleted and created again.
     pub const KEEP_LIVE_AND_INCLUDE_NEW: Self = Self { drift: DriftPolicy::KeepLive, include_new: true };
 }
 
@@ -252,11 +252,11 @@ pub enum FreezeReason {
     HookFailed,
     /// The old cluster has no healthy targets, so a rollback is unsafe.
     NoWayBack,
-    /// The lock or the marker is lost, and no other owner is known.
+    /// The lock or the marker was lost, and no other owner is known.
     LockLost,
 }
 
-/// Something that the run waits for.
+/// A condition that the run waits for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wait {
@@ -264,16 +264,16 @@ pub struct Wait {
     pub reason: WaitReason,
     /// The message, with numbers.
     pub message: String,
-    /// When it ends without any action, if it does.
+    /// When the wait ends without any action; `None` if this is unknown.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub until: Option<Timestamp>,
 }
 
-/// The kinds of wait.
+/// The kind of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WaitReason {
-    /// A write has no answer and can take effect until its deadline.
+    /// A write got no response and can take effect until its deadline.
     OpenWrite,
     /// A raise gate does not pass yet: too few healthy targets, or not for long enough.
     RaiseGate,
@@ -289,7 +289,7 @@ pub enum WaitReason {
     Paused,
     /// The run is frozen.
     Frozen,
-    /// A guard fails, but not yet for long enough to count.
+    /// A guard fails, but not yet for the time `for`.
     GuardFailing,
     /// A reading failed.
     Unreadable,
@@ -297,13 +297,13 @@ pub enum WaitReason {
     Binding,
     /// A command or a web request is running.
     Hook,
-    /// The rate limit of the API.
+    /// The rate limit of the API delays a call.
     Rate,
     /// The next stage of a rollback is not due.
     Ramp,
     /// The journal cannot be written.
     Journal,
-    /// Outside of the allowed time: `notBefore`, a window, a blackout.
+    /// The step may not start now, because of `notBefore`, a window or a blackout.
     Window,
     /// A newer version recorded something that this build does not know.
     Newer,
@@ -319,7 +319,7 @@ pub enum Trigger {
     Gate,
     /// A write, a command or a hook failed.
     Failure,
-    /// Nobody approved in time.
+    /// An approval was not given in time.
     ApprovalTimeout,
 }
 
@@ -336,9 +336,9 @@ impl Trigger {
 pub enum RunOutcome {
     /// All steps are done.
     Completed,
-    /// An automatic rollback restored the traffic.
+    /// An automatic rollback restored the original shares.
     RolledBack,
-    /// An operator had the traffic restored to the start or to an earlier step's shares.
+    /// An operator rolled back to the original shares or to the shares of an earlier step.
     Aborted,
 }
 
@@ -346,19 +346,19 @@ pub enum RunOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum StopReason {
-    /// An approval, a bake, `--until`; exit 8.
+    /// The run waits, for example for an approval, a bake or because of `--until`. Exit code 8.
     Waiting,
-    /// Interrupted with `^C`; exit 130.
+    /// The process was interrupted with `^C`. Exit code 130.
     Interrupted,
-    /// Drift; exit 7.
+    /// Another actor changed a route (drift). Exit code 7.
     Drift,
-    /// Another owner; exit 6.
+    /// Another owner has the lock or the marker. Exit code 6.
     Lock,
-    /// Traffic is not where it should be; exit 5.
+    /// The traffic is not at the intended shares, and an operator must act. Exit code 5.
     Stuck,
 }
 
-/// What the clients of a rehearsal measured between the settle and the end of a step.
+/// The measurements of a rehearsal's clients between the end of `settle` and the end of a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientMeasurement {
@@ -366,15 +366,15 @@ pub struct ClientMeasurement {
     pub step: usize,
     /// The name or action of the step, such as `setWeight: 5`.
     pub label: String,
-    /// Measurements by cluster.
+    /// The measurements by cluster.
     pub clusters: BTreeMap<ClusterName, ClusterMeasurement>,
-    /// All requests, including those to third-party groups.
+    /// The number of all requests, including requests to third-party groups.
     pub requests: u64,
-    /// Requests that failed for the client (no answer, or 5xx).
+    /// The number of requests that failed for the client (no response, or status 5xx).
     pub client_errors: u64,
 }
 
-/// The measurements for one cluster, see [`ClientMeasurement`].
+/// The measurements of one cluster in a [`ClientMeasurement`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterMeasurement {
@@ -382,8 +382,8 @@ pub struct ClusterMeasurement {
     pub planned: f64,
     /// The measured share, in percent of the managed traffic.
     pub measured: f64,
-    /// Requests that it answered.
+    /// The number of requests to the cluster.
     pub requests: u64,
-    /// Of those, failed requests.
+    /// The number of failed requests to the cluster.
     pub client_errors: u64,
 }

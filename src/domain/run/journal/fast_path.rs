@@ -1,7 +1,7 @@
-//! The fast path for reading a line: directly into a record, without an intermediate JSON tree. An emergency reads ten
-//! thousand records before it acts.
+//! Parses a line of the journal directly to a record, without an intermediate JSON tree. An emergency rollback may read
+//! ten thousand records before its first write.
 //!
-//! Reports no errors: a line that fails here is read again by the slow path, which says what is wrong.
+//! This path reports no errors. If it fails, the slow path parses the line again and reports the error.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,24 +13,24 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 
 use crate::domain::run::event::{Event, Record, VERSION};
 
-/// Returns the record of a line; `None` if it is not of this version or has a duplicate field.
+/// Parses a line; `None` if the line is not a record of this version or has a duplicate field.
 pub(super) fn read_record(line: &[u8]) -> Option<Record> {
-    serde_json::from_slice::<CommandLine>(line).ok().map(|line| line.0)
+    serde_json::from_slice::<JournalLine>(line).ok().map(|line| line.0)
 }
 
-struct CommandLine(Record);
+struct JournalLine(Record);
 
-impl<'de> Deserialize<'de> for CommandLine {
+impl<'de> Deserialize<'de> for JournalLine {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
         impl<'de> Visitor<'de> for Object {
-            type Value = CommandLine;
+            type Value = JournalLine;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a record")
+                f.write_str("a journal record")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CommandLine, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<JournalLine, A::Error> {
                 let mut head = CommonFields::default();
                 let event = Event::deserialize(MapAccessDeserializer::new(EventFields { map, head: &mut head }))?;
                 match head {
@@ -40,8 +40,8 @@ impl<'de> Deserialize<'de> for CommandLine {
                         time: Some(time),
                         run: Some(run),
                         sum: Some(_),
-                    } if version == VERSION => Ok(CommandLine(Record::new(seq, time, run, event))),
-                    _ => Err(A::Error::custom("not a record of this version")),
+                    } if version == VERSION => Ok(JournalLine(Record::new(seq, time, run, event))),
+                    _ => Err(A::Error::custom("the line is not a record of this version")),
                 }
             }
         }
@@ -49,7 +49,7 @@ impl<'de> Deserialize<'de> for CommandLine {
     }
 }
 
-/// The common fields of a record, beside those of its event.
+/// The fields that every record has, in addition to the fields of the event.
 #[derive(Default)]
 struct CommonFields {
     version: Option<u32>,
@@ -59,7 +59,7 @@ struct CommonFields {
     sum: Option<IgnoredAny>,
 }
 
-/// The fields of the event. The common fields are stored in `head` when they come by.
+/// Gives access to the fields of the event. Stores common fields that are read on the way in `head`.
 struct EventFields<'h, A> {
     map: A,
     head: &'h mut CommonFields,
@@ -96,11 +96,11 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for EventFields<'_, A> {
 fn set_once<T, E: Error>(field: &mut Option<T>, value: T) -> Result<(), E> {
     match field.replace(value) {
         None => Ok(()),
-        Some(_) => Err(E::custom("a field is there twice")),
+        Some(_) => Err(E::custom("the record has a field twice")),
     }
 }
 
-/// The name of a field; borrowed from the line if it contains no escapes.
+/// The name of a field, borrowed from the line unless the name contains escapes.
 struct Key<'de>(Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {
@@ -110,7 +110,7 @@ impl<'de> Deserialize<'de> for Key<'de> {
             type Value = Key<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a field's name")
+                f.write_str("the name of a field")
             }
 
             fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Key<'de>, E> {

@@ -1,11 +1,11 @@
-//! The JSON shape of a record, without its checksum.
+//! Defines the JSON layout of a record, without the checksum.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::domain::run::event::{Event, Record, VERSION};
 
-/// A record with the layout of its JSON.
+/// A record that serializes to its JSON layout.
 #[derive(Serialize)]
 pub(super) struct FlatRecord<'a> {
     v: u32,

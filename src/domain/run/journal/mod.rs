@@ -1,8 +1,9 @@
-//! The journal's format: one JSON object per line, each with a checksum that is chained over all earlier records.
-//! Reading and writing files belongs to the store.
+//! Reads and writes the journal's format: one JSON object per line, each with a checksum over the record and all
+//! earlier records. Reading and writing of files belongs in the store.
 //!
-//! A journal that parses is complete or a prefix of what was written. Anything else is refused, because acting on
-//! doubtful intents would move traffic. A prefix is only a lower bound: read the routes before writing.
+//! A journal that parses is complete, or its last lines are missing. A journal with any other damage is refused,
+//! because wrong intents would move traffic. Writes may be missing at the end of a journal, so read the routes before
+//! you write.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -16,38 +17,39 @@ mod fast_path;
 mod flat;
 mod newer;
 
-/// Hexadecimal digits of a checksum.
+/// The number of hexadecimal digits of a checksum.
 const CHECKSUM_DIGITS: usize = 16;
-/// The bytes of a line before and after its checksum.
+/// The bytes of a line before the checksum.
 const CHECKSUM_PREFIX: &[u8] = br#","sum":""#;
+/// The bytes of a line after the checksum.
 const CHECKSUM_SUFFIX: &[u8] = br#""}"#;
 
-/// A journal that has been read.
+/// A parsed journal.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Parsed {
-    /// The records, without gaps from 1.
+    /// The records, with the sequence numbers from 1 without gaps.
     pub records: Vec<Record>,
-    /// The checksum of each.
+    /// The checksum of each record.
     pub checksums: Vec<String>,
-    /// Whether an incomplete last record was dropped: the process died while writing it, before acting on it.
+    /// Whether an incomplete last record was dropped. The process died during the write of the record, before it acted
+    /// on the record.
     pub torn: bool,
-    /// Number of bytes that the records take; an incomplete record may follow.
+    /// The number of bytes of the complete records. An incomplete record may follow.
     pub valid_bytes: usize,
     /// Whether the last record is complete but lacks its newline.
     pub unterminated: bool,
 }
 
 impl Parsed {
-    /// Returns the checksum of the last record, empty before the first.
+    /// Returns the checksum of the last record; empty if there is no record.
     pub fn last_checksum(&self) -> &str {
         self.checksums.last().map_or("", String::as_str)
     }
 
-    /// Reads the bytes that follow in the same journal; they must start at the beginning of a line. On an error, the
-    /// bad line is the one after [`Parsed::records`].
+    /// Parses the next bytes of the same journal, which must start at the beginning of a line.
     ///
     /// # Errors
-    /// A complete record is not valid.
+    /// A complete record is not valid: the line after the last of [`Parsed::records`].
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), LineDamage> {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -72,42 +74,42 @@ impl Parsed {
     }
 }
 
-/// A journal that is damaged from one line on.
+/// A journal with a damaged line.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("line {line}: {why}")]
 pub struct DamagedJournal {
-    /// The first bad line, from 1.
+    /// The number of the first damaged line, from 1.
     pub line: usize,
     /// What is wrong with the line.
     pub why: LineDamage,
-    /// The records before it. Use them to name the run, never to continue it.
+    /// The records before the damaged line. Use these records to name the run, never to continue the run.
     pub prefix: Vec<Record>,
 }
 
 /// What is wrong with a line of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LineDamage {
-    /// Not a JSON object.
+    /// The line is not a JSON object.
     #[error("not a JSON object ({0})")]
     Syntax(String),
-    /// The checksum is missing, or is not that of this record after the ones before it.
-    #[error("its checksum does not match")]
+    /// The checksum is missing, or does not match this record and the records before it.
+    #[error("the checksum does not match the record")]
     Sum,
     /// Records are missing or out of order.
-    #[error("its sequence number is not {0}")]
+    #[error("the sequence number is not {0}")]
     Sequence(u64),
     /// The record belongs to another run.
-    #[error("it belongs to the run {0}")]
+    #[error("the record belongs to the run {0}")]
     Run(String),
     /// The version is above [`VERSION`].
-    #[error("a newer cutover wrote it (record version {0}, this one reads up to {VERSION})")]
+    #[error("a newer cutover wrote the record (record version {0}, this version reads up to {VERSION})")]
     Newer(u64),
-    /// Intact, but not a record of this format.
+    /// The line is intact, but not a record of this format.
     #[error("not a record ({0})")]
     Unknown(String),
 }
 
-/// Returns a record as `--output json` prints it: the fields of the event beside `v`, `seq`, `time` and `run`, without
+/// Returns the JSON of a record for `--output json`: `v`, `seq`, `time`, `run` and the fields of the event, without the
 /// checksum.
 pub fn to_json(record: &Record) -> Value {
     if let Some(newer) = &record.newer {
@@ -121,8 +123,8 @@ pub fn to_json(record: &Record) -> Value {
     serde_json::to_value(FlatRecord::of(record)).unwrap_or_else(message)
 }
 
-/// Returns a record as a line of the journal with its newline, and its checksum. `previous` is the checksum of the
-/// record before it, empty for the first.
+/// Returns the journal line of a record, with a newline, and the checksum of the record. `previous` is the checksum of
+/// the previous record; empty for the first record.
 pub fn line(previous: &str, record: &Record) -> Result<(String, String), serde_json::Error> {
     let mut line = serde_json::to_string(&FlatRecord::of(record))?;
     line.truncate(line.len() - 1);
@@ -133,7 +135,7 @@ pub fn line(previous: &str, record: &Record) -> Result<(String, String), serde_j
     Ok((line, sum))
 }
 
-/// Reads a journal. Drops an incomplete last record; refuses the journal if a complete record is not valid.
+/// Parses a journal. Drops an incomplete last record. Returns an error if a complete record is not valid.
 pub fn parse(bytes: &[u8]) -> Result<Parsed, DamagedJournal> {
     let mut parsed = Parsed::default();
     match parsed.append(bytes) {
@@ -142,7 +144,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, DamagedJournal> {
     }
 }
 
-/// Returns the record and checksum of the line that follows the parsed records.
+/// Parses the line after the parsed records. Returns the record and its checksum.
 fn read_next_line(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), LineDamage> {
     let read = verify_checksum(parsed.last_checksum(), line)
         .and_then(|(open, sum)| Some((newer::mark_unknown(fast_path::read_record(line)?, line, open), sum)));
@@ -160,10 +162,10 @@ fn read_next_line(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), Line
     }
 }
 
-/// Reads any line, without the fast path, and reports what is wrong with it.
+/// Parses a line without the fast path, and reports what is wrong with the line.
 fn read_any_line(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), LineDamage> {
     let map: Map<String, Value> = serde_json::from_slice(line).map_err(|e| LineDamage::Syntax(e.to_string()))?;
-    // Check the version first: a newer version may compute the checksum in another way.
+    // The version is checked first, because a newer version may compute the checksum in another way.
     if let Some(v) = map.get("v").and_then(Value::as_u64).filter(|v| *v > u64::from(VERSION)) {
         return Err(LineDamage::Newer(v));
     }
@@ -171,8 +173,8 @@ fn read_any_line(parsed: &Parsed, line: &[u8]) -> Result<(Record, String), LineD
     record_from_json(map).map(|record| (record, sum)).map_err(LineDamage::Unknown)
 }
 
-/// Returns the line without checksum and closing brace, and its checksum, if the checksum is correct. Compares bytes,
-/// not JSON values, so that no change goes unnoticed.
+/// Checks the checksum of a line. If it is correct, returns the line without the checksum and the closing brace, and
+/// the checksum. The checksum covers bytes, not JSON values, so that every change is detected.
 fn verify_checksum<'l>(previous: &str, line: &'l [u8]) -> Option<(&'l [u8], String)> {
     let rest = line.strip_suffix(CHECKSUM_SUFFIX)?;
     let (rest, sum) = rest.split_at_checked(rest.len().checked_sub(CHECKSUM_DIGITS)?)?;
@@ -181,7 +183,7 @@ fn verify_checksum<'l>(previous: &str, line: &'l [u8]) -> Option<(&'l [u8], Stri
     (expected.as_bytes() == sum).then_some((open, expected))
 }
 
-/// Returns the checksum of a record that lacks its closing brace.
+/// Returns the checksum of a record. `open` is the record's JSON without the closing brace.
 fn checksum(previous: &str, open: &[u8]) -> String {
     let digest = Sha256::new().chain_update(previous).chain_update(open).chain_update(b"}").finalize();
     let number = digest.iter().take(CHECKSUM_DIGITS / 2).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_flat_and_ends_with_its_checksum() {
+    fn line_is_flat_and_ends_with_the_checksum() {
         let (records, text) = journal();
         let first = text.lines().next().unwrap();
         let head = concat!(
@@ -255,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn written_records_are_read_back() {
         let (records, text) = journal();
         let parsed = parse(text.as_bytes()).unwrap();
         assert_eq!(parsed.records, records);
@@ -264,21 +266,26 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_record_is_read_in_one_go() {
+    fn fast_path_reads_every_kind_of_record() {
         for journal in std::fs::read_dir("tests/journals").unwrap().map(|e| e.unwrap().path()) {
-            // The `newer-` ones have records that the slower way has to read.
+            // Only the slow path can read the records of the `newer-` journals.
             let newer = journal.to_string_lossy().contains("newer-");
             for line in std::fs::read_to_string(&journal).unwrap().lines().filter(|_| !newer) {
-                let slowly = record_from_json(serde_json::from_str(line).unwrap()).unwrap();
-                assert_eq!(fast_path::read_record(line.as_bytes()), Some(slowly), "{}: {line}", journal.display());
+                let by_slow_path = record_from_json(serde_json::from_str(line).unwrap()).unwrap();
+                assert_eq!(
+                    fast_path::read_record(line.as_bytes()),
+                    Some(by_slow_path),
+                    "{}: {line}",
+                    journal.display()
+                );
             }
         }
         let twice = br#"{"v":1,"seq":1,"seq":2,"time":"2026-11-20T21:03:05Z","run":"r","event":"unfrozen","sum":"0"}"#;
-        assert_eq!(fast_path::read_record(twice), None, "duplicate fields are left to the slow path");
+        assert_eq!(fast_path::read_record(twice), None, "the fast path must refuse duplicate fields");
     }
 
     #[test]
-    fn every_kind_of_action_survives_the_journal() {
+    fn journal_preserves_every_kind_of_action() {
         let actions = serde_json::json!([
             { "Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": {
                 "Issuer": "https://id", "SessionTimeout": 604_800, "UseExistingClientSecret": true } },
@@ -304,13 +311,13 @@ mod tests {
     }
 
     #[test]
-    fn cut_anywhere_a_prefix_remains() {
+    fn journal_cut_at_any_byte_gives_a_prefix_of_the_records() {
         let (records, text) = journal();
         for cut in 0..text.len() {
             let bytes = &text.as_bytes()[..cut];
             let parsed = parse(bytes).unwrap();
             let whole = bytes.split(|b| *b == b'\n').count() - 1;
-            // The newline alone may be missing: then the record is complete.
+            // If only the newline is missing, the record is complete.
             assert_eq!(parsed.records.len(), whole + usize::from(parsed.unterminated), "cut at {cut}");
             assert_eq!(parsed.records, records[..parsed.records.len()], "cut at {cut}");
             assert_eq!(parsed.torn, parsed.valid_bytes < cut, "cut at {cut}");
@@ -318,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn any_flipped_bit_is_recognised() {
+    fn every_flipped_bit_is_detected() {
         let (records, text) = journal();
         let last = text.trim_end().rfind('\n').unwrap() + 1;
         for at in 0..text.len() {
@@ -326,7 +333,7 @@ mod tests {
                 let mut bytes = text.clone().into_bytes();
                 bytes[at] ^= 1 << bit;
                 match parse(&bytes) {
-                    // Only a change of the last newline is not refused: the last record then looks torn.
+                    // Only a change of the last newline is not refused, because the last record then looks incomplete.
                     Ok(parsed) => assert_eq!(
                         (parsed.records.as_slice(), at),
                         (&records[..4], text.len() - 1),
@@ -344,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_missing_twice_or_moved_is_refused() {
+    fn missing_duplicate_or_moved_line_is_refused() {
         let (_, text) = journal();
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         for order in [vec![1, 2], vec![0, 2, 3], vec![0, 0, 1], vec![0, 2, 1], vec![0, 1, 2, 3, 4, 4]] {
@@ -355,23 +362,23 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_version_is_named() {
+    fn newer_record_version_is_reported() {
         let (_, text) = journal();
         let newer = format!("{text}{{\"v\":2,\"seq\":6,\"shape\":\"unheard of\"}}");
         assert_eq!(parse(newer.as_bytes()).unwrap_err().why, LineDamage::Newer(2));
-        assert!(LineDamage::Newer(2).to_string().contains("a newer cutover wrote it"));
+        assert!(LineDamage::Newer(2).to_string().contains("a newer cutover wrote the record"));
     }
 
-    /// Returns the only record of a journal, built from its JSON without the common fields and the checksum.
-    fn only(event: &str) -> Record {
+    /// Returns a record parsed from these JSON fields; the common fields and the checksum are added.
+    fn record_of(event: &str) -> Record {
         let open = format!(r#"{{"v":1,"seq":1,"time":"2026-11-20T21:03:05Z","run":"r",{event}"#);
         let line = format!("{open},\"sum\":\"{}\"}}\n", checksum("", open.as_bytes()));
         parse(line.as_bytes()).unwrap().records.remove(0)
     }
 
     #[test]
-    fn an_intact_record_of_another_kind_is_newer_and_kept_as_it_is() {
-        let record = only(r#""event":"teleported","to":{"planet":"mars"}"#);
+    fn unknown_event_is_preserved_and_described() {
+        let record = record_of(r#""event":"teleported","to":{"planet":"mars"}"#);
         assert_eq!(record.event, Event::Unknown { kind: "teleported".into() });
         let what = record.newer.as_ref().map(|newer| newer.description.as_str());
         assert_eq!(what, Some("record 1 of the journal, `teleported`: unknown variant `teleported`"));
@@ -381,14 +388,14 @@ mod tests {
     }
 
     #[test]
-    fn a_field_or_value_that_is_not_known_is_found_wherever_it_is() {
-        let what = |event| only(event).newer.map(|newer| newer.description).unwrap_or_default();
+    fn unknown_fields_and_values_are_found_at_any_depth() {
+        let what = |event| record_of(event).newer.map(|newer| newer.description).unwrap_or_default();
         assert_eq!(what(r#""event":"settled","step":3"#), "");
-        assert_eq!(what(r#""step":3,"event":"settled""#), "", "the order does not matter");
+        assert_eq!(what(r#""step":3,"event":"settled""#), "", "the order of the fields must not matter");
         assert_eq!(
             what(r#""event":"processStarted","owner":"a","pid":7,"tool":"1","continuous":false,"since":null"#),
             "",
-            "nor does an omitted default"
+            "an explicit default must not count as unknown"
         );
         assert_eq!(
             what(r#""event":"settled","step":3,"by":"gauge""#),
@@ -400,11 +407,11 @@ mod tests {
         );
         assert_eq!(what(nested), "record 1 of the journal, `health`: the field `groups.g.limping`");
         assert_eq!(
-            only(r#""event":"settled","step":3,"by":"gauge""#).event,
+            record_of(r#""event":"settled","step":3,"by":"gauge""#).event,
             Event::Settled { step: 3 },
-            "the known fields are read"
+            "the known fields must be read"
         );
-        let value = only(r#""event":"frozen","reason":"moonPhase","message":"full moon""#);
+        let value = record_of(r#""event":"frozen","reason":"moonPhase","message":"full moon""#);
         assert_eq!(value.event, Event::Unknown { kind: "frozen".into() });
         assert_eq!(
             value.newer.map(|newer| newer.description).unwrap_or_default(),
@@ -413,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_measurement_is_printed_like_any_record() {
+    fn client_measurement_is_printed_as_a_record() {
         let measured = ClientMeasurement {
             step: 2,
             label: "setWeight: 5".into(),

@@ -1,7 +1,7 @@
-//! Detects records that a newer version wrote: intact, but with an unknown event, field or value. They are preserved
-//! and never acted upon.
+//! Detects records that a newer version wrote: intact records with an unknown event, field or value. Unknown parts are
+//! preserved and have no effect.
 //!
-//! There is no list of known fields: a field is unknown if it is missing when the parsed record is serialized again.
+//! No list of known fields is needed: a field is unknown if it is missing after the parsed record is serialized again.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -9,11 +9,10 @@ use serde_json::{Map, Value};
 use super::flat::FlatRecord;
 use crate::domain::run::event::{Event, Record, UnknownParts};
 
-/// Returns the record of a line, marked with its unknown parts. `open` is the line without its checksum and closing
-/// brace.
+/// Marks a record with the unknown parts of its line. `open` is the line without the checksum and the closing brace.
 pub(super) fn mark_unknown(record: Record, line: &[u8], open: &[u8]) -> Record {
     let mut again = Vec::with_capacity(line.len());
-    // Fast path: identical bytes mean that everything is known.
+    // If the bytes are identical, this build knows all parts.
     let same =
         serde_json::to_writer(&mut again, &FlatRecord::of(&record)).is_ok() && again.strip_suffix(b"}") == Some(open);
     if same {
@@ -28,7 +27,7 @@ pub(super) fn mark_unknown(record: Record, line: &[u8], open: &[u8]) -> Record {
     }
 }
 
-/// Returns the record, marked with the parts of its original JSON that this build does not know.
+/// Marks a record with the parts of its original JSON that this build does not know.
 pub(super) fn compare_with_json(record: Record, was: Map<String, Value>) -> Record {
     let newer = unknown_parts(&record, was).map(Box::new);
     Record { newer, ..record }
@@ -37,7 +36,7 @@ pub(super) fn compare_with_json(record: Record, was: Map<String, Value>) -> Reco
 /// Returns the record for an intact line that this build cannot parse as an event.
 pub(super) fn unknown_record(seq: u64, time: Timestamp, run: String, json: Map<String, Value>, why: &str) -> Record {
     let kind = json.get("event").and_then(Value::as_str).unwrap_or_default().to_owned();
-    // Cut off serde's list of known names.
+    // Remove serde's list of known names.
     let why = why.split(", expected").next().unwrap_or_default();
     let what = format!("record {seq} of the journal, `{kind}`: {why}");
     Record {
@@ -60,7 +59,7 @@ fn unknown_parts(record: &Record, was: Map<String, Value>) -> Option<UnknownPart
     (!found.is_empty()).then_some(UnknownParts { description: what, json })
 }
 
-/// Collects the paths where `was` holds information that `is` lacks.
+/// Collects the paths of the fields and values in `was` that `is` does not have.
 fn collect_differences(path: &str, was: &Value, is: &Value, found: &mut Vec<String>) {
     let inner = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match (was, is) {
@@ -96,7 +95,7 @@ fn is_default(value: &Value) -> bool {
     }
 }
 
-/// Whether two values are equal, regardless of how numbers and times are written.
+/// Whether two values are equal, regardless of the format of numbers and times.
 fn is_equal(was: &Value, is: &Value) -> bool {
     let time = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
     match (was, is) {

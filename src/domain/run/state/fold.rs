@@ -1,4 +1,4 @@
-//! The fold: what each event changes in the state.
+//! Applies events to the state of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::domain::run::hook::{HookId, HookPoint, HookResult};
 use crate::domain::traffic::{RouteContent, RouteId, Split};
 
 impl State {
-    /// Returns the state after the records of a journal; `None` for an empty journal.
+    /// Computes the state after the records of a journal; `None` for an empty journal.
     pub fn fold(records: &[Record]) -> Result<Option<Self>, IllegalEvent> {
         let mut state: Option<Self> = None;
         for record in records {
@@ -29,8 +29,8 @@ impl State {
         Ok(state)
     }
 
-    /// Applies the next record. After a record with unknown parts, an illegal event is noted in `newer` instead of
-    /// refused.
+    /// Applies the next record. After a record with unknown parts, an illegal event is not an error, but is added to
+    /// `newer`.
     pub fn apply_record(&mut self, record: &Record) -> Result<(), IllegalEvent> {
         self.newer.extend(record.newer.iter().map(|newer| newer.description.clone()));
         match self.apply(record.time, &record.event) {
@@ -84,17 +84,17 @@ impl State {
         })
     }
 
-    /// Applies an event. If the state does not allow it, returns the error and changes nothing.
+    /// Applies an event. If the state does not allow the event, returns an error and does not change the state.
     pub fn apply(&mut self, time: Timestamp, event: &Event) -> Result<(), IllegalEvent> {
         self.check(event)?;
         self.last_record_at = time;
         self.answered_requests.extend(event.request().map(str::to_owned));
         match event {
-            Event::ProcessStarted { continuous: onward, tool, .. } => {
+            Event::ProcessStarted { continuous, tool, .. } => {
                 if version(tool) > version(&self.newest_tool) {
                     self.newest_tool.clone_from(tool);
                 }
-                self.start_process(time, *onward);
+                self.start_process(time, *continuous);
             }
             Event::StepStarted { step, kind, .. } => self.start_step(*step, *kind, time),
             Event::BindingDone { cluster, binding, .. } => {
@@ -131,7 +131,7 @@ impl State {
                 let since = self.frozen.as_ref().filter(|f| f.reason == *reason).map_or(time, |f| f.since);
                 self.frozen = Some(Frozen { reason: *reason, message: message.clone(), since });
             }
-            Event::Unfrozen {} => self.thaw(time),
+            Event::Unfrozen {} => self.unfreeze(time),
             Event::Drifted { route, live, .. } => self.record_drift(time, route, live.as_deref()),
             Event::ConditionsChanged { route, after, .. } => {
                 if let Some(route) = self.routes.get_mut(route) {
@@ -158,10 +158,10 @@ impl State {
             Event::HookEnded { hook, result, message } => self.hook_ended(*hook, *result, message, time),
             Event::RetireStarted { by, bindings, .. } => self.start_retirement(time, by, *bindings),
             Event::BindingRemoved { cluster, binding, deleted: gone, why } => {
-                let left = (!gone).then(|| why.clone());
+                let reason = (!gone).then(|| why.clone());
                 self.retirement
                     .iter_mut()
-                    .for_each(|d| drop(d.handled.insert((cluster.clone(), binding.clone()), left.clone())));
+                    .for_each(|d| drop(d.handled.insert((cluster.clone(), binding.clone()), reason.clone())));
             }
             Event::Finished { outcome, .. } => {
                 self.phase = Phase::Finished;
@@ -181,22 +181,22 @@ impl State {
         Ok(())
     }
 
-    /// A new process has observed nothing, and its time-outs start again: time without a process does not count against
-    /// the step.
-    fn start_process(&mut self, time: Timestamp, onward: bool) {
+    /// Records the start of a process. Time-outs start again (unless `continuous`), because time without a process must
+    /// not count against the step.
+    fn start_process(&mut self, time: Timestamp, continuous: bool) {
         self.stopped = None;
-        if !onward {
+        if !continuous {
             self.gate_timeout_since = time;
         }
         self.first_write = self.first_write.map(|_| time);
         self.hooks.retain(|_, progress| !matches!(progress, HookProgress::Running(_)));
         self.routes.values_mut().for_each(|route| route.read_back = false);
-        // The previous process may not have sent the writes that it announced.
+        // The previous process may not have sent the writes of its last intent.
         self.rollback.iter_mut().for_each(|rollback| rollback.has_written = false);
     }
 
     fn start_rollback(&mut self, time: Timestamp, (cause, by): (&str, &str), trigger: Trigger, force: bool) {
-        // During a rollback its own hooks continue. The hooks of a step are over, and a later rollback starts its hooks
+        // Hooks of a rollback that is in progress continue. Hooks of a step end. A later rollback starts its hooks
         // again.
         let again = self.phase == Phase::RollingBack;
         self.hooks.retain(|hook, progress| match progress {
@@ -252,7 +252,7 @@ impl State {
         };
     }
 
-    /// The shares of this step are in effect; metric gates start again.
+    /// Records that the shares of the step are in effect. The measurements of metric gates start again.
     fn settle(&mut self, time: Timestamp) {
         self.settled = true;
         self.shares_since = time;
@@ -261,11 +261,11 @@ impl State {
 
     fn record_intents(&mut self, time: Timestamp, deadline: Timestamp, writes: &[Write], restore: bool) {
         if !restore {
-            // Rewriting drifted routes does not start the step: its hooks, gates and hours are still to come.
+            // To write drifted routes again does not start the writes of the step: hooks, gates and windows come first.
             if !writes.iter().all(|write| self.routes.get(&write.route).is_some_and(|route| route.reassert)) {
                 self.first_write.get_or_insert(time);
             }
-            // A step that had settled settles again after drift was overwritten.
+            // A settled step settles again after drift was overwritten.
             self.settled = false;
         }
         self.rollback.iter_mut().for_each(|rollback| rollback.has_written |= restore);
@@ -289,7 +289,7 @@ impl State {
         match result {
             WriteResult::Applied | WriteResult::Already => {
                 if let Some(split) = live {
-                    // Another actor may have changed more than the split: keep those changes, they were read.
+                    // Another actor may have changed more than the split. These changes were read and are kept.
                     let beside = route.drifted_content().filter(|content| content.forward_split().is_some());
                     route.confirm(beside.unwrap_or(&route.confirmed).with_split(split), time);
                 }
@@ -326,7 +326,7 @@ impl State {
         route.deletion_accepted = false;
     }
 
-    /// Every command that started must be undone later, whatever its result.
+    /// Records the start of a hook or command. Every started command must be undone in a rollback, whatever its result.
     fn hook_started(&mut self, hook: HookId, time: Timestamp) {
         self.hooks.insert(hook, HookProgress::Running(time));
         if hook.at == HookPoint::Command {
@@ -348,13 +348,13 @@ impl State {
     }
 
     fn resume(&mut self, time: Timestamp, mode: ResumeMode) {
-        // Failed hooks are tried again.
+        // Failed hooks run again.
         self.hooks.retain(|_, progress| !matches!(progress, HookProgress::Failed(_)));
         self.paused = None;
         self.resumed_despite_from |= self.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::FromUnhealthy);
         let drift = self.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::Drift);
         if !drift || mode.drift != DriftPolicy::Leave {
-            self.thaw(time);
+            self.unfreeze(time);
         }
         if mode.include_new {
             self.include_newcomers(time);
@@ -362,18 +362,18 @@ impl State {
         match mode.drift {
             DriftPolicy::Leave => {}
             DriftPolicy::KeepLive => self.keep_live(time),
-            // A deleted rule cannot be written again, and the conditions of a rule are not ours to write.
+            // The run cannot write a deleted rule again, and does not write conditions of rules.
             DriftPolicy::Reassert => {
                 self.routes.values_mut().for_each(|route| route.reassert |= route.drifted_content().is_some())
             }
         }
     }
 
-    /// From now on, what other actors left is what the run expects.
+    /// Accepts all changes by other actors: from now on, the run expects the live content.
     fn keep_live(&mut self, time: Timestamp) {
-        let left = self.newcomers.values().filter(|start| self.replaced_route(start).is_some());
-        let left: Vec<_> = left.map(|start| start.id.clone()).collect();
-        self.accepted_newcomers.extend(left);
+        let accepted_rules = self.newcomers.values().filter(|start| self.replaced_route(start).is_some());
+        let accepted_rules: Vec<_> = accepted_rules.map(|start| start.id.clone()).collect();
+        self.accepted_newcomers.extend(accepted_rules);
         for route in self.routes.values_mut() {
             if let Some(conditions) = route.changed_conditions.take() {
                 route.conditions = conditions;
@@ -389,8 +389,8 @@ impl State {
         }
     }
 
-    /// From now on the rules that appeared are routes of the run. A rollback restores what they had when they appeared,
-    /// or, if they replace a deleted route, the original shares of that route.
+    /// Adds the rules that appeared since the start as routes of the run. A rollback restores the content of such a
+    /// rule at its first reading or, if the rule replaces a deleted route, the original shares of the deleted route.
     fn include_newcomers(&mut self, time: Timestamp) {
         for (id, start) in std::mem::take(&mut self.newcomers) {
             let start = match self.replaced_route(&start) {
@@ -402,10 +402,10 @@ impl State {
         }
     }
 
-    fn thaw(&mut self, time: Timestamp) {
+    fn unfreeze(&mut self, time: Timestamp) {
         self.frozen = None;
         self.gate_timeout_since = time;
-        // A step whose writes failed gets its full time-out again.
+        // The time-out of a step with failed writes starts again.
         if self.first_write.is_some() {
             self.first_write = Some(time);
         }
@@ -413,9 +413,9 @@ impl State {
 }
 
 impl Route {
-    /// The split has been read back. An older write without an answer may still take effect late, unless it sets the
-    /// same split; only a read after its deadline closes it. (This reading may be older than the deadline, whenever the
-    /// event is recorded.)
+    /// Closes the open writes that set the confirmed split. Other writes without a response may still take effect; only
+    /// a reading after their deadline closes them. (The reading of the confirmed split may be older than the deadline,
+    /// even if its event is recorded later.)
     fn close_writes(&mut self) {
         let Some(mut open) = self.open_writes.take() else { return };
         let now = self.split();
@@ -424,7 +424,7 @@ impl Route {
         self.open_writes = Some(open).filter(|o| !o.splits.is_empty());
     }
 
-    /// The last write was rejected: it takes no effect.
+    /// Removes the last open write, which was rejected and has no effect.
     fn drop_last_write(&mut self) {
         if let Some(open) = &mut self.open_writes {
             open.splits.pop();
@@ -434,7 +434,7 @@ impl Route {
     }
 }
 
-/// Returns the numbers of a version, for comparison.
+/// Returns the numbers of a version as a list that can be compared.
 fn version(text: &str) -> Vec<u32> {
     text.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect()
 }

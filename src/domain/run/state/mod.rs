@@ -1,5 +1,5 @@
-//! The state of a run: a fold over its events. An event that the state does not allow is an error value, never a panic.
-//! No clock, no I/O, no decisions.
+//! Computes the state of a run from its events. An event that the state does not allow is an error value, never a
+//! panic. Do not add a clock, I/O or decisions.
 
 mod fold;
 mod legal;

@@ -1,4 +1,4 @@
-//! The values that the state of a run consists of, and simple queries on them. The effects of events belong in `fold`.
+//! Represents the values in the state of a run, with simple queries. The effects of events belong in `fold`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,11 +12,12 @@ use crate::domain::run::event::{FreezeReason, Ramp, RouteStart, RunOutcome, Star
 use crate::domain::run::hook::HookId;
 use crate::domain::traffic::{RouteContent, RouteId, Split};
 
-/// For this long after a write was read back, an older value counts as a late read, not as drift. Balancers are
-/// eventually consistent and publish no figure. Real drift back to the old value is detected this much later.
+/// The time after a read-back during which an older value counts as a late reading, not as drift. Load balancers are
+/// eventually consistent without a published limit. Real drift to the old value is therefore detected later by this
+/// time.
 pub const LATE_READ: SignedDuration = SignedDuration::from_secs(30);
 
-/// The `by` of what a run does without an operator request. Only for people: nothing is decided by it.
+/// The value of `by` in events without an operator request. The value is only for people and has no effect.
 pub const AUTOMATIC: &str = "cutover";
 
 /// The phase of a run.
@@ -33,11 +34,11 @@ pub enum Phase {
     AwaitingApproval,
     /// In an `exec` step.
     RunningCommand,
-    /// Rolling back.
+    /// In a rollback.
     RollingBack,
-    /// Removing the old groups from the routes.
+    /// In `finalize --detach`: the old groups are being detached.
     Retiring,
-    /// Ended.
+    /// The run has ended.
     Finished,
 }
 
@@ -46,17 +47,17 @@ pub enum Phase {
 pub struct State {
     /// The run's id.
     pub run: String,
-    /// Everything that was recorded at the start.
+    /// The event `started` of the run.
     pub started: Started,
-    /// When it started.
+    /// The time at which the run started.
     pub started_at: Timestamp,
     /// The time of the last record.
     pub last_record_at: Timestamp,
-    /// Its phase.
+    /// The phase of the run.
     pub phase: Phase,
     /// The current step, or the next one in [`Phase::Ready`]; from 1.
     pub step: usize,
-    /// When the current step began.
+    /// The time at which the current step began.
     pub step_since: Timestamp,
     /// The time of the first write of the current step, not counting rewrites of drifted routes.
     pub first_write: Option<Timestamp>,
@@ -64,7 +65,7 @@ pub struct State {
     pub last_applied: Option<Timestamp>,
     /// Whether the current step's writes have settled.
     pub settled: bool,
-    /// Observed time of the current bake.
+    /// The observed time of the current bake.
     pub baked: BakeProgress,
     /// Whether the current pause is approved or promoted.
     pub pause_ended: bool,
@@ -76,127 +77,127 @@ pub struct State {
     pub paused: Option<Paused>,
     /// The freeze, if the run is frozen.
     pub frozen: Option<Frozen>,
-    /// The start of the raise gates' time-out.
+    /// The start of the time-out of the gates.
     pub gate_timeout_since: Timestamp,
     /// Whether an operator resumed although the old cluster is unhealthy.
     pub resumed_despite_from: bool,
     /// The rollback that is in progress or done.
     pub rollback: Option<Rollback>,
-    /// Every route.
+    /// All routes of the run.
     pub routes: BTreeMap<RouteId, Route>,
-    /// Rules that appeared since the start and that the run does not move.
+    /// The rules that appeared since the start and that the run does not move.
     pub newcomers: BTreeMap<RouteId, RouteStart>,
-    /// Those of them that replace a deleted route and that an operator left as they are (`resume --keep-live`).
+    /// The ids of `newcomers` that replace a deleted route and that an operator accepted (`resume --keep-live`).
     pub accepted_newcomers: BTreeSet<RouteId>,
-    /// Since when the current shares are in effect. Older measurements of metric gates do not count.
+    /// The time since which the current shares are in effect. Older measurements of metric gates do not count.
     pub shares_since: Timestamp,
-    /// Measurements and verdicts of metric gates for the current shares, by gate name.
+    /// The measurements and verdicts of metric gates for the current shares, by the name of the gate.
     pub gates: BTreeMap<String, GateHistory>,
-    /// Bindings that were created or verified, as (cluster, namespace/name).
+    /// The bindings that were created or verified, as (cluster, namespace/name).
     pub handled_bindings: BTreeSet<(String, String)>,
-    /// Commands and hooks that have started. A process that takes over finds none of them running.
+    /// The progress of the commands and hooks that have started. When a new process starts, no hook is running.
     pub hooks: BTreeMap<HookId, HookProgress>,
-    /// The `exec` steps whose commands started and were not undone since.
+    /// The numbers of the `exec` steps whose commands have started and have not been undone.
     pub started_commands: BTreeSet<usize>,
-    /// Operator requests that were answered, by their store names.
+    /// The store names of the operator requests that were executed or refused.
     pub answered_requests: BTreeSet<String>,
-    /// The removal of the old groups, in progress or done.
+    /// The retirement of the old cluster, in progress or done.
     pub retirement: Option<Retirement>,
     /// The outcome, if the run has ended.
     pub finished: Option<RunOutcome>,
-    /// Why the last process stopped, if no process drives the run.
+    /// Why the last process stopped; `None` while a process drives the run.
     pub stopped: Option<StopReason>,
-    /// The newest version that drove the run.
+    /// The newest version of the program that drove the run.
     pub newest_tool: String,
-    /// Parts of the records that this build does not know, as text.
+    /// Descriptions of the parts of the records that this build does not know.
     pub newer: Vec<String>,
 }
 
-/// How long the current step has baked.
+/// The progress of the current bake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BakeProgress {
-    /// Observed time.
+    /// The observed time.
     pub observed: Duration,
-    /// Up to when it is counted.
+    /// The time of the last observation that is included.
     pub until: Timestamp,
 }
 
 impl BakeProgress {
-    /// Starts at zero.
+    /// Creates a progress of zero.
     pub(super) fn starting_at(until: Timestamp) -> Self {
         Self { observed: Duration::ZERO, until }
     }
 }
 
-/// A pause, requested by an operator or by `onFailure: pause`.
+/// A pause of the run, by an operator or by a time-out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paused {
-    /// By whom.
+    /// The operator, or `cutover`.
     pub by: String,
-    /// Why; may be empty.
+    /// Why the run was paused; may be empty.
     pub why: String,
 }
 
-/// A freeze: raises are stopped.
+/// A freeze of the run, which stops the raises.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frozen {
-    /// Why.
+    /// The kind of reason.
     pub reason: FreezeReason,
-    /// The message.
+    /// The reason as text, with numbers.
     pub message: String,
-    /// Since when.
+    /// The time at which the run was frozen.
     pub since: Timestamp,
 }
 
 /// The history of a metric gate for the current shares.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GateHistory {
-    /// Its measurements, oldest first.
+    /// The measurements of the gate, oldest first.
     pub measurements: Vec<Measurement>,
-    /// Its last recorded verdict.
+    /// The last recorded verdict of the gate.
     pub last_verdict: Option<GateResult>,
 }
 
 /// The progress of a command or a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HookProgress {
-    /// Running since this time.
+    /// The hook is running since this time.
     Running(Timestamp),
-    /// Succeeded.
+    /// The hook succeeded.
     Succeeded,
-    /// Failed, and why.
+    /// The hook failed for this reason.
     Failed(String),
 }
 
-/// The removal of the old groups, as requested.
+/// The retirement of the old cluster, as requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retirement {
-    /// By whom.
+    /// The operator that requested the retirement.
     pub by: String,
-    /// Whether the old cluster's bindings are deleted, too.
+    /// Whether the old cluster's bindings are also deleted.
     pub bindings: bool,
-    /// Bindings that were handled, as (cluster, namespace/name), each with the reason if it was left in place.
+    /// The bindings that were deleted (`None`) or left in place (with the reason), as (cluster, namespace/name).
     pub handled: BTreeMap<(String, String), Option<String>>,
 }
 
 /// A rollback, as requested.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rollback {
-    /// Why.
+    /// The cause of the rollback.
     pub cause: String,
-    /// By whom; `cutover` for an automatic one.
+    /// The operator; `cutover` for an automatic rollback.
     pub by: String,
     /// The earlier step whose shares are restored; `None`: the original shares.
     pub to_step: Option<usize>,
-    /// Whether an operator forced it.
+    /// Whether an operator used `--force`.
     pub force: bool,
-    /// Whether it started without an operator request.
+    /// Whether the rollback started without an operator request.
     pub automatic: bool,
-    /// When it began. Readings from before do not count as read-back.
+    /// The time at which the rollback began. Older readings do not count as read back.
     pub since: Timestamp,
-    /// The stages and their progress, if it runs in stages.
+    /// The stages and the progress; `None` if the rollback has no stages.
     pub ramp: Option<RampProgress>,
-    /// Whether the current process has written for it.
+    /// Whether the current process has sent a write of the rollback.
     pub has_written: bool,
 }
 
@@ -205,16 +206,16 @@ pub struct Rollback {
 pub struct RampProgress {
     /// The stages, as requested.
     pub ramp: Ramp,
-    /// The current stage: percent of the rollback.
+    /// The current stage, as a percentage of the rollback.
     pub percent: u32,
-    /// When the stage began.
+    /// The time at which the stage began.
     pub since: Timestamp,
     /// The split of every route when the rollback began.
     pub from: BTreeMap<RouteId, Split>,
 }
 
 impl Rollback {
-    /// Returns the current stage, if it is not the last; `None`: restore everything.
+    /// Returns the progress if the current stage is not the last stage; `None`: restore everything.
     pub fn unfinished_stage(&self) -> Option<&RampProgress> {
         self.ramp.as_ref().filter(|ramp| ramp.percent < 100)
     }
@@ -227,39 +228,39 @@ pub struct Route {
     pub start: RouteStart,
     /// The content that was last confirmed by a reading.
     pub confirmed: RouteContent,
-    /// Writes that may still take effect.
+    /// The writes that may still take effect, if any.
     pub open_writes: Option<OpenWrites>,
-    /// What another actor changed, if anything.
+    /// The change by another actor, if any.
     pub drift: Option<Drift>,
     /// Whether drift may be overwritten (`resume --reassert`).
     pub reassert: bool,
     /// Whether an operator accepted that the rule was deleted (`resume --keep-live`).
     pub deletion_accepted: bool,
-    /// Whether `confirmed` is what another actor wrote and an operator accepted (`resume --keep-live`), with no write
-    /// of this run since.
+    /// Whether `confirmed` was written by another actor and accepted by an operator (`resume --keep-live`), and the run
+    /// has not written the route since.
     pub live_accepted: bool,
-    /// The conditions that it has, or that an operator accepted.
+    /// The conditions of the rule at the start, or those that an operator accepted since.
     pub conditions: String,
-    /// The conditions that another actor gave it, if they differ.
+    /// The conditions that another actor set, if they differ from `conditions`.
     pub changed_conditions: Option<String>,
-    /// It joined the run late and has to be raised to the shares of the others.
+    /// Whether the route joined the run after the start and must still be raised to the shares of the other routes.
     pub joined_late: bool,
-    /// The time of its last event. Older readings are ignored.
+    /// The time of the route's last event. Older readings are ignored.
     pub last_event_at: Timestamp,
-    /// Whether the current process has read it back after its last write, with no event of this route or start of a
-    /// rollback since.
+    /// Whether the current process has read the route back after the last write, and since then no event of this route
+    /// occurred and no rollback started.
     pub read_back: bool,
-    /// Splits before the last changes (ours and others'), with the time of replacement. A late read may still return
-    /// them.
+    /// The splits before the last changes by the run or by other actors, with the time of the replacement. A late
+    /// reading may still return such a split.
     pub replaced_splits: Vec<ReplacedSplit>,
 }
 
-/// What another actor did to a route.
+/// A change of a route by another actor.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Drift {
-    /// Replaced its content with this.
+    /// The route has this other content.
     Changed(RouteContent),
-    /// Deleted it.
+    /// The route was deleted.
     Gone,
 }
 
@@ -268,23 +269,23 @@ pub enum Drift {
 pub struct ReplacedSplit {
     /// The split.
     pub split: Split,
-    /// When the replacement was confirmed.
+    /// The time at which the replacement was confirmed.
     pub replaced: Timestamp,
 }
 
 /// Writes whose effect is not known yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpenWrites {
-    /// The splits that were sent; several where more than one write had no answer.
+    /// The splits that were sent; several if more than one write got no response.
     pub splits: Vec<Split>,
-    /// None of them takes effect after this time.
+    /// After this time, none of the writes can take effect.
     pub deadline: Timestamp,
-    /// Whether the process that sent the last one still waits for its result.
+    /// Whether the process that sent the last write still waits for the result.
     pub pending: bool,
 }
 
 impl Route {
-    /// Returns a route as first recorded.
+    /// Creates a route without events.
     pub(super) fn new(start: RouteStart, at: Timestamp) -> Self {
         Self {
             confirmed: start.content_at_start.clone().unwrap_or_else(|| start.content.clone()),
@@ -313,7 +314,7 @@ impl Route {
         &self.start.content.split
     }
 
-    /// Returns the content that another actor wrote, if any.
+    /// Returns the content that another actor wrote; `None` without drift or if the route was deleted.
     pub fn drifted_content(&self) -> Option<&RouteContent> {
         match self.drift.as_ref()? {
             Drift::Changed(content) => Some(content),
@@ -321,21 +322,21 @@ impl Route {
         }
     }
 
-    /// Returns the content that a write expects: the last confirmed one, or the drifted one where it may be
+    /// Returns the content that a write expects: the last confirmed content, or the drifted content if it may be
     /// overwritten.
     pub fn expected(&self) -> &RouteContent {
         self.drifted_content().filter(|_| self.reassert).unwrap_or(&self.confirmed)
     }
 
-    /// Whether a reading that shows this split may be outdated: older than our last write, or than the drift that was
-    /// seen since. Such a reading proves nothing.
+    /// Whether a reading that shows this split may be outdated: older than the last write of the run, or than drift
+    /// that was read since. Such a reading does not count.
     pub fn is_outdated(&self, split: &Split, at: Timestamp) -> bool {
         let late = |past: &ReplacedSplit| at.duration_since(past.replaced) < LATE_READ && past.split.equivalent(split);
         let last = self.drifted_content().and_then(RouteContent::forward_split).unwrap_or(self.split());
         !last.equivalent(split) && self.replaced_splits.iter().any(late)
     }
 
-    /// Remembers a split that is now replaced.
+    /// Remembers a split that was replaced at this time.
     pub(super) fn remember_replaced(&mut self, split: Split, replaced: Timestamp) {
         self.replaced_splits.retain(|past| replaced.duration_since(past.replaced) < LATE_READ);
         self.replaced_splits.push(ReplacedSplit { split, replaced });
@@ -356,7 +357,7 @@ impl Route {
 }
 
 impl State {
-    /// Measurements of a metric gate for the current shares, oldest first.
+    /// Returns the measurements of a metric gate for the current shares, oldest first.
     pub fn measurements(&self, gate: &str) -> &[Measurement] {
         self.gates.get(gate).map_or(&[], |gate| &gate.measurements)
     }
@@ -371,7 +372,7 @@ impl State {
         self.paused.is_some() || self.frozen.is_some()
     }
 
-    /// Routes that another actor changed or deleted.
+    /// Returns the routes that another actor changed or deleted.
     pub fn drifted(&self) -> impl Iterator<Item = &Route> {
         self.routes.values().filter(|r| r.drift.is_some())
     }

@@ -1,24 +1,24 @@
-//! What other actors did to a run's routes, and whether an operator has decided about it: queries on the state. Messages
-//! belong in `decide`.
+//! Queries the state for changes of a run's routes by other actors, and for decisions of an operator about these
+//! changes. Messages belong in `decide`.
 
 use super::model::{Route, State};
 use crate::domain::run::event::RouteStart;
 use crate::domain::traffic::{FoundRoute, RouteId, RouteKind, same_conditions};
 
 impl Route {
-    /// Whether another actor deleted its rule and no operator accepted that.
+    /// Whether another actor deleted the route's rule and no operator has accepted the deletion.
     pub fn is_missing(&self) -> bool {
         self.is_deleted() && !self.deletion_accepted
     }
 
-    /// Whether an operator has to decide about what another actor did to it: the run raises nothing before.
+    /// Whether an operator must decide about a change of this route by another actor, before the run raises any share.
     pub fn needs_operator(&self) -> bool {
         let drifted = self.drifted_content().is_some() && !self.reassert;
         drifted || self.is_missing() || self.changed_conditions.is_some()
     }
 
-    /// Whether a rule handles the requests that this route handled, beside it: Terraform deletes a rule and creates it
-    /// again, for example with another priority.
+    /// Whether another rule has the same conditions on the same listener as this route. Terraform, for example, deletes
+    /// a rule and creates it again with another priority.
     pub fn has_conditions_of<'a>(&self, rule: impl Into<RuleConditions<'a>>) -> bool {
         let (start, rule) = (&self.start, rule.into());
         start.id != *rule.id
@@ -30,7 +30,7 @@ impl Route {
     }
 }
 
-/// What decides which requests a rule handles.
+/// The parts of a rule that determine which requests the rule handles.
 #[derive(Debug, Clone, Copy)]
 pub struct RuleConditions<'a> {
     id: &'a RouteId,
@@ -54,7 +54,7 @@ impl<'a> From<&'a FoundRoute> for RuleConditions<'a> {
 }
 
 impl State {
-    /// Routes about which an operator has to decide.
+    /// Returns the routes that need a decision of an operator.
     pub fn undecided(&self) -> impl Iterator<Item = &Route> {
         self.routes.values().filter(|route| route.needs_operator())
     }
@@ -64,21 +64,21 @@ impl State {
         self.routes.values().find(|route| route.is_deleted() && route.has_conditions_of(rule))
     }
 
-    /// Returns the rules of other actors that replace a deleted route, those that joined the run included.
+    /// Returns the rules of other actors that replace a deleted route, including rules that belong to the run now.
     pub fn replacements<'a>(&'a self, deleted: &'a Route) -> impl Iterator<Item = &'a RouteStart> {
         let joined = self.routes.values().filter(|route| !route.is_deleted()).map(|route| &route.start);
         let rules = joined.chain(self.newcomers.values()).filter(|rule| deleted.has_conditions_of(*rule));
         rules.filter(|_| deleted.is_deleted())
     }
 
-    /// Whether a rule replaces a deleted route, does not belong to the run, and no operator has accepted that.
+    /// Whether a rule replaces a deleted route, does not belong to the run, and was not accepted by an operator.
     pub fn is_undecided(&self, rule: &RouteStart) -> bool {
         self.newcomers.contains_key(&rule.id)
             && !self.accepted_newcomers.contains(&rule.id)
             && self.replaced_route(rule).is_some()
     }
 
-    /// Such rules, each with the route that it replaces.
+    /// Returns the rules for which [`State::is_undecided`] is true, each with the route that the rule replaces.
     pub fn undecided_replacements(&self) -> impl Iterator<Item = (&RouteStart, &Route)> {
         let undecided = self.newcomers.values().filter(|rule| self.is_undecided(rule));
         undecided.filter_map(|rule| Some((rule, self.replaced_route(rule)?)))

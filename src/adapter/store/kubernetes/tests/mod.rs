@@ -279,9 +279,9 @@ type Damage = fn(&mut String);
 async fn an_edited_journal_is_refused_with_the_emergency_command() {
     let first = format!("cutover-{RUN}-journal-00001");
     let damages: [(&str, Damage); 3] = [
-        ("its checksum does not match", |text| *text = text.replacen("xx", "xy", 1)),
+        ("the checksum does not match", |text| *text = text.replacen("xx", "xy", 1)),
         ("the text is truncated", |text| text.truncate(text.len() - 9)),
-        ("its checksum does not match", |text| drop(text.drain(..=text.find('\n').unwrap()))),
+        ("the checksum does not match", |text| drop(text.drain(..=text.find('\n').unwrap()))),
     ];
     for (why, damage) in damages {
         let (cluster, alice) = store_with_run().await;

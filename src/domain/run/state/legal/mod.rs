@@ -1,18 +1,18 @@
-//! Which events are legal in which state.
+//! Decides which events are legal in which state.
 
 use super::model::{Phase, State};
 use crate::domain::run::event::{Event, RunOutcome};
 
-/// The part of a run's state that decides which events are legal.
+/// The parts of a run's state that determine which events are legal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StateSummary {
-    /// Its phase.
+    /// The phase of the run.
     pub phase: Phase,
     /// Whether raises are stopped (paused or frozen).
     pub raises_stopped: bool,
-    /// Whether drifted routes are to be written again (`resume --reassert`).
+    /// Whether drifted routes must be written again (`resume --reassert`).
     pub reassert: bool,
-    /// Whether the old groups are removed from the routes, or are being removed: rollback is impossible.
+    /// Whether the old groups are detached from the routes or are being detached, so that a rollback is impossible.
     pub retired: bool,
 }
 
@@ -23,14 +23,14 @@ pub struct StateSummary {
     None => "before `started`".into(),
 })]
 pub struct IllegalEvent {
-    /// The state; `None`: before `started`.
+    /// The state when the event occurred; `None`: before the event `started`.
     pub stand: Option<StateSummary>,
-    /// The event's name.
+    /// The name of the event.
     pub event: String,
 }
 
 impl State {
-    /// Returns the part of the state that decides which events are legal.
+    /// Returns the parts of the state that determine which events are legal.
     pub fn summary(&self) -> StateSummary {
         StateSummary {
             phase: self.phase,
@@ -43,7 +43,7 @@ impl State {
     /// Checks that the state allows this event.
     pub fn check(&self, event: &Event) -> Result<(), IllegalEvent> {
         let stand = self.summary();
-        // After a rollback both clusters are needed: only a completed run can be detached.
+        // Only a completed run can be retired. After a rollback, both clusters are still needed.
         let over = !matches!(event, Event::RetireStarted { .. }) || self.finished == Some(RunOutcome::Completed);
         if is_legal(stand, event) && over {
             Ok(())
@@ -53,9 +53,8 @@ impl State {
     }
 }
 
-/// Whether an event is legal. Restoring writes belong to a rollback, other writes to a step whose raises are not
-/// stopped. After the end only a rollback, or the removal of the old groups, can follow; after that removal there is no
-/// rollback.
+/// Whether an event is legal. Writes that restore belong to a rollback; other writes belong to a step while raises are
+/// not stopped. A finished run can only be rolled back or retired. A retired run cannot be rolled back.
 fn is_legal(stand: StateSummary, event: &Event) -> bool {
     use Phase::{AwaitingApproval, Baking, Finished, Ready, Retiring, RollingBack, RunningCommand, Shifting};
     let StateSummary { phase, raises_stopped: held, reassert, retired: detached } = stand;

@@ -11,7 +11,7 @@ use crate::domain::run::event::{
 use crate::domain::run::hook::{HookId, HookPoint, HookResult};
 use crate::domain::run::state::{Frozen, Retirement};
 
-/// Every phase, and whether the old groups are removed.
+/// Every phase, with and without detached old groups where both are possible.
 const PHASES: [(Phase, bool); 9] = [
     (Phase::Ready, false),
     (Phase::Shifting, false),
@@ -24,7 +24,7 @@ const PHASES: [(Phase, bool); 9] = [
     (Phase::Finished, true),
 ];
 
-/// Returns a run in this state.
+/// Returns the state of a run with this summary.
 fn state(stand: StateSummary) -> State {
     let mut state = fixture::state(fixture::started(4));
     state.phase = stand.phase;
@@ -36,7 +36,7 @@ fn state(stand: StateSummary) -> State {
         message: "someone".into(),
         since: Timestamp::UNIX_EPOCH,
     });
-    state.routes.values_mut().next().expect("a route").reassert = stand.reassert;
+    state.routes.values_mut().next().expect("the fixture has a route").reassert = stand.reassert;
     assert_eq!(state.summary(), stand);
     state
 }
@@ -48,11 +48,11 @@ fn stands() -> impl Iterator<Item = StateSummary> {
     })
 }
 
-/// Whether an event is legal in a state.
+/// An additional condition for an event to be legal in a state.
 type Condition = fn(StateSummary) -> bool;
 
-/// Returns every kind of event (twice where its fields matter), with the phases in which it is legal, by their first
-/// letters (`B` is the rollback), and a condition.
+/// Returns every kind of event (twice if its fields matter), with the letters of the phases in which the event is legal
+/// (see [`letter`]) and an additional condition.
 fn events() -> Vec<(Event, &'static str, Condition)> {
     let by = || "alice@mac".to_owned();
     let route = || fixture::started(4).routes[0].id.clone();
@@ -149,12 +149,12 @@ fn letter(phase: Phase) -> char {
     }
 }
 
-/// There are 36 combinations; a change of the rules changes the number of legal pairs.
+/// Checks all pairs of 36 states and all kinds of events. A change of the rules changes the number of legal pairs.
 #[test]
-fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() {
+fn illegal_events_are_refused_in_every_state_without_a_change() {
     let events = events();
     let kinds: std::collections::BTreeSet<_> = events.iter().map(|(e, _, _)| event_name(e)).collect();
-    assert_eq!(kinds.len(), 35, "each kind of event is here");
+    assert_eq!(kinds.len(), 35, "the list must have every kind of event");
     let mut count = 0;
     for stand in stands() {
         for (event, phases, condition) in &events {
@@ -174,7 +174,7 @@ fn every_pair_of_stand_and_event_is_judged_and_an_illegal_one_changes_nothing() 
 }
 
 #[test]
-fn a_journal_begins_with_started() {
+fn first_event_of_a_journal_must_be_started() {
     let event = Event::Notice { message: String::new(), refused: None, request: None };
     let record = Record::new(1, Timestamp::UNIX_EPOCH, "r", event);
     assert_eq!(State::fold(&[record]), Err(IllegalEvent { stand: None, event: "notice".into() }));
