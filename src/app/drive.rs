@@ -82,7 +82,7 @@ async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
         .for_each(|record| listener.record(record));
     notifier.process_earlier(&before);
     let mut telemetry = Telemetry::begin(plan, surface.metric_outlets()).await;
-    telemetry.before(&before);
+    telemetry.process_earlier(&before);
     let mut company = Audiences(vec![&mut *listener, &mut notifier, &mut telemetry]);
     // A run that is only in memory cannot be found by a later process.
     let lost = if ports.store.is_durable() { None } else { Some(emergency_command(&before)) };

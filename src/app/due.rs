@@ -135,7 +135,7 @@ pub fn warn_about_pauses(surface: &dyn Surface, plan: &Plan, max_wait: Duration)
         .max();
     if plan.strategy.observe_every.is_none() && longest.is_some_and(|longest| longest > max_wait) {
         surface.show(
-            "the plan has no `strategy.observeEvery`: its pauses count only the time during a call (--max-wait), \
+            "the plan has no `strategy.observeEvery`: pauses count only the time during a call (--max-wait), \
              not the time between two calls",
         );
     }

@@ -73,13 +73,13 @@ fn read_plan_file(path: &str) -> Result<Vec<u8>, Failure> {
 
 /// Reads standard input once and caches it. Both the search for the plan's runs and the plan itself need the text.
 fn read_standard_input(limit: u64) -> std::io::Result<&'static [u8]> {
-    static READ: OnceLock<Vec<u8>> = OnceLock::new();
-    if let Some(read) = READ.get() {
+    static STANDARD_INPUT: OnceLock<Vec<u8>> = OnceLock::new();
+    if let Some(read) = STANDARD_INPUT.get() {
         return Ok(read);
     }
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
-    Ok(READ.get_or_init(|| bytes))
+    Ok(STANDARD_INPUT.get_or_init(|| bytes))
 }
 
 /// Finds the run that `target` names: a run's id, a plan's name, or a plan file. A plan file names the newest run of

@@ -167,7 +167,7 @@ async fn journal_under_lock(
         }
     }
     surface.show(&format!(
-        "recorded; no process is driving the run: it continues at the next `cutover step`, or with: cutover resume {}",
+        "recorded, but no process is driving the run; to continue: the next `cutover step`, or cutover resume {}",
         found.run.id
     ));
     Ok(())

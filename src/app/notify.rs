@@ -22,7 +22,7 @@ use crate::plan::model::Plan;
 use crate::plan::model::notify::{Kind, Notification};
 
 /// How long a process waits for undelivered messages before it exits.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Returns the notification kinds of an event, the most specific first.
 fn kinds(event: &Event) -> &'static [Kind] {
@@ -239,7 +239,7 @@ impl Notifier {
     pub async fn finish(mut self) {
         let pending = self.messages.take_drift();
         self.send(pending);
-        let until = Instant::now() + DRAIN;
+        let until = Instant::now() + DRAIN_TIMEOUT;
         futures::future::join_all(self.targets.into_iter().map(|(_, queue)| queue.finish(until))).await;
     }
 }

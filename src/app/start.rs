@@ -23,14 +23,14 @@ pub async fn refuse_unfinished(store: &dyn Store, runs: &[RunSummary]) -> Result
         Some(h) => (
             Exit::Locked,
             format!(
-                "and {} (process {} on {}) has been driving it since {}",
+                "and {} (process {} on {}) has been driving the run since {}",
                 h.owner,
                 h.pid,
                 h.host,
                 h.since.strftime("%F %T UTC")
             ),
         ),
-        None => (Exit::Refused, "and no process is driving it".into()),
+        None => (Exit::Refused, "and no process is driving the run".into()),
     };
     let failure =
         Failure::new(exit, format!("the run {} of this plan is unfinished, {who}; nothing was changed", open.id));

@@ -52,7 +52,7 @@ pub async fn bind(
     }
     match cluster.apply(&wanted.binding, false).await {
         Ok(_) => Ok(BindResult::Applied),
-        Err(WriteError::Unanswered(why)) => Err(format!("{name} in cluster {}: no answer ({why})", wanted.cluster)),
+        Err(WriteError::Unanswered(why)) => Err(format!("{name} in cluster {}: no response ({why})", wanted.cluster)),
         Err(error) => Err(format!("{name} in cluster {}: {error}", wanted.cluster)),
     }
 }

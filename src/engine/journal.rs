@@ -44,7 +44,7 @@ impl JournalWriter {
             Err(error) => {
                 if self.buffered.is_empty() {
                     tracing::error!(
-                        "the journal cannot be written: {error}; no share is raised until it can be written; \
+                        "the journal cannot be written: {error}; no share is raised until the journal can be written; \
                          a rollback does not need the journal"
                     );
                 }

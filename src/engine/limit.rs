@@ -40,12 +40,12 @@ impl PollSlowdown {
 
     /// Adapts the factor to an observation. Doubles the factor if AWS throttled some of the reads even after retries,
     /// otherwise reduces it by a fifth, down to 1.
-    pub fn observed(&mut self, throttled: bool) {
+    pub fn record_observation(&mut self, throttled: bool) {
         self.0 = if throttled { (self.0 * 2.0).min(MAX_SLOWDOWN) } else { (self.0 * 0.8).max(1.0) };
     }
 
     /// Returns the time between two observations whose planned interval is `poll`.
-    pub fn stretched(self, poll: Duration) -> Duration {
+    pub fn stretch(self, poll: Duration) -> Duration {
         poll.mul_f64(self.0).min(MAX_POLL.max(poll))
     }
 }
@@ -117,7 +117,7 @@ pub struct RestorePace {
 }
 
 /// The number of delayed calls that may be made at once to catch up.
-const CATCH_UP: f64 = 3.0;
+const MAX_CATCH_UP_CALLS: f64 = 3.0;
 
 impl RestorePace {
     /// Creates an unlimited pace. After a throttled call, the pace is at least about `per_second`.
@@ -131,7 +131,7 @@ impl RestorePace {
     pub fn grant(&mut self, wanted: usize, now: Timestamp) -> usize {
         let Some(rate) = self.rate else { return wanted };
         let time_per_call = time_per_call(rate);
-        let earliest = now - SignedDuration::from_secs_f64(CATCH_UP / rate);
+        let earliest = now - SignedDuration::from_secs_f64(MAX_CATCH_UP_CALLS / rate);
         self.next = self.next.max(earliest);
         if self.next > now {
             return 0;
@@ -148,12 +148,12 @@ impl RestorePace {
     }
 
     /// Increases the pace a little after AWS accepted a call, if the pace is limited.
-    pub fn accepted(&mut self) {
+    pub fn record_accepted(&mut self) {
         self.rate = self.rate.map(|rate| (rate * 1.03).min(100.0));
     }
 
     /// Reduces the pace after AWS throttled a call.
-    pub fn throttled(&mut self, now: Timestamp) {
+    pub fn record_throttled(&mut self, now: Timestamp) {
         match self.rate {
             None => {
                 self.rate = Some(self.floor);
@@ -189,7 +189,11 @@ mod tests {
         assert_eq!(bucket.take(100, start), 0);
         assert_eq!(bucket.take(100, start + SignedDuration::from_secs(2)), 6);
         bucket.drain();
-        assert_eq!(bucket.take(100, start + SignedDuration::from_secs(102)), 20, "never more than the burst");
+        assert_eq!(
+            bucket.take(100, start + SignedDuration::from_secs(102)),
+            20,
+            "a bucket must not grant more than the burst"
+        );
     }
 
     #[test]
@@ -197,11 +201,11 @@ mod tests {
         let (mut slowdown, poll) = (PollSlowdown::new(), Duration::from_secs(5));
         let mut seen = Vec::new();
         for throttled in [true, true, true, false, false, false, false, false, false, false] {
-            slowdown.observed(throttled);
-            seen.push(slowdown.stretched(poll).as_secs());
+            slowdown.record_observation(throttled);
+            seen.push(slowdown.stretch(poll).as_secs());
         }
         assert_eq!(seen, [10, 20, 20, 16, 12, 10, 8, 6, 5, 5]);
-        assert_eq!(slowdown.stretched(MAX_POLL), MAX_POLL);
+        assert_eq!(slowdown.stretch(MAX_POLL), MAX_POLL);
     }
 
     /// Other callers use half of a bucket that fills at 3 tokens per second. The estimate adapts, so fewer calls are
@@ -243,9 +247,9 @@ mod tests {
                 calls += 1;
                 if aws.take(1, now) == 1 {
                     left -= 1;
-                    pace.accepted();
+                    pace.record_accepted();
                 } else {
-                    pace.throttled(now);
+                    pace.record_throttled(now);
                 }
             }
             now += SignedDuration::from_millis(10);

@@ -169,7 +169,7 @@ pub enum EngineError {
     #[error("{0}")]
     Store(#[from] StoreError),
     /// The journal has an event that is not possible at this point of the run.
-    #[error("the journal is inconsistent: {0}; `cutover rollback` can restore the traffic without it")]
+    #[error("the journal is inconsistent: {0}; `cutover rollback` can roll back without the journal")]
     InconsistentJournal(#[from] IllegalEvent),
     /// The journal is empty.
     #[error("the journal of the run {0} is empty")]

@@ -146,7 +146,8 @@ const RETIRED_SCRIPT: &str = "#!/bin/sh\n\
 pub async fn disarm_script(store: &dyn Store, run: &str) {
     if let Err(error) = store.put_script(run, RETIRED_SCRIPT).await {
         tracing::warn!(
-            "the break-glass script of {run} still restores the old cluster, which is retired; do not run it: {error}"
+            "the break-glass script of {run} still restores the old cluster, which is retired; do not run the script: \
+             {error}"
         );
     }
 }
@@ -240,7 +241,7 @@ pub async fn acquire_to_restore(
         Ok(ownership) => ownership.locks,
         // An error of the lock file does not show that another owner exists.
         Err(OwnershipError::Lock(LockError::Io(error))) => {
-            tracing::warn!("the lock cannot be acquired: {error}; the rollback continues without it");
+            tracing::warn!("the lock cannot be acquired: {error}; the rollback continues without the lock");
             LockGuard::unlocked()
         }
         Err(error) => return Err(error),

@@ -12,7 +12,7 @@ use crate::domain::emergency::{route_tag, script};
 use crate::port::{Clock, TagStore, WriteError};
 
 /// The maximum number of resources in one call.
-const BATCH: usize = 20;
+const BATCH_SIZE: usize = 20;
 
 /// A tag of the run that was not removed, or may not have been removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub async fn remove(
     owners: &[&str],
 ) -> Vec<LeftoverTag> {
     let all: Vec<_> = load_balancers.iter().chain(routes).cloned().collect();
-    let weights = join_all(all.chunks(BATCH).map(|some| remove_weights(marks, clock, some)));
+    let weights = join_all(all.chunks(BATCH_SIZE).map(|some| remove_weights(marks, clock, some)));
     let markers = join_all(load_balancers.iter().map(|arn| remove_marker(marks, clock, arn, owners)));
     let (weights, markers) = futures::join!(weights, markers);
     let mut left: Vec<LeftoverTag> = Vec::new();

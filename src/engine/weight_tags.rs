@@ -13,7 +13,7 @@ use crate::domain::traffic::{RouteId, Tags};
 use crate::port::{Clock, TagStore, WriteError};
 
 /// The maximum number of resources in one call.
-const BATCH: usize = 20;
+const BATCH_SIZE: usize = 20;
 
 /// Puts the weights of every route as a tag. Routes with the same weights share a call. The returned event names the
 /// routes whose tag could not be put. A run does not depend on the tags.
@@ -29,7 +29,7 @@ pub async fn put(marks: &dyn TagStore, clock: &dyn Clock, run: &str, started: &S
     let mut denied = None;
     for (text, routes) in values {
         let tags: Tags = [(KEY.to_owned(), text)].into();
-        for some in routes.chunks(BATCH) {
+        for some in routes.chunks(BATCH_SIZE) {
             let arns: Vec<_> = some.iter().map(|id| id.id().to_owned()).collect();
             // A call that lacks a permission is not repeated for every route.
             let done = match &denied {

@@ -20,6 +20,6 @@ pub enum WriteError {
     Credentials(String),
     /// The request was sent, but the response is missing or unclear. The write may still take effect until its
     /// deadline.
-    #[error("no answer: {0}")]
+    #[error("no response: {0}")]
     Unanswered(String),
 }

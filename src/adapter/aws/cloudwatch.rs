@@ -24,16 +24,16 @@ use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest, QueriedClus
 use crate::domain::metric::verdict::RequestCount;
 use crate::plan::model::metric::{CloudWatch as Wanted, GateCondition, MetricSource};
 
-const JSON: &str = "application/x-amz-json-1.0";
+const JSON_MEDIA_TYPE: &str = "application/x-amz-json-1.0";
 const TARGET_PREFIX: &str = "GraniteServiceVersion20100801";
-const TIMEOUT: Duration = Duration::from_secs(15);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The maximum number of queries per call.
 const MAX_QUERIES: usize = 500;
 const MAX_ALARMS: usize = 100;
 
 /// The maximum delay of data, in seconds.
-const MAX_DELAY: i64 = 180;
+const MAX_DATA_DELAY_SECONDS: i64 = 180;
 
 /// A client for CloudWatch.
 pub struct CloudWatch {
@@ -183,10 +183,10 @@ impl CloudWatch {
             .ask(HttpRequest {
                 of: Some(("CloudWatch", operation)),
                 url: &url,
-                post: Some((JSON, body)),
+                post: Some((JSON_MEDIA_TYPE, body)),
                 headers: &[],
                 more,
-                timeout: TIMEOUT,
+                timeout: REQUEST_TIMEOUT,
             })
             .await?;
         let answer: Value = serde_json::from_slice(&answer)
@@ -214,7 +214,7 @@ impl CloudWatch {
             .build()
             .map_err(|e| wrong(&e))?
             .into();
-        let headers = [("content-type", JSON), ("x-amz-target", target.as_str())];
+        let headers = [("content-type", JSON_MEDIA_TYPE), ("x-amz-target", target.as_str())];
         let signable = SignableRequest::new("POST", url, headers.into_iter(), SignableBody::Bytes(body.as_bytes()))
             .map_err(|e| wrong(&e))?;
         let signature = http_request::sign(signable, &params).map_err(|e| wrong(&e))?.into_parts().0;
@@ -226,7 +226,7 @@ impl CloudWatch {
 
 /// Returns the start of the time window for a metric by name. It is earlier, because the latest value arrives late.
 fn with_delay(from: Timestamp) -> Timestamp {
-    Timestamp::from_second(from.as_second() - MAX_DELAY).unwrap_or(from)
+    Timestamp::from_second(from.as_second() - MAX_DATA_DELAY_SECONDS).unwrap_or(from)
 }
 
 fn queries(index: usize, question: &MeasurementRequest, wanted: &Wanted) -> Vec<Query> {
@@ -333,7 +333,7 @@ fn worst_state(names: &[String], states: &BTreeMap<String, String>) -> MeasuredV
         return MeasuredValue::State { well: false, message: format!("in ALARM: {}", in_alarm.join(", ")) };
     }
     if !missing.is_empty() {
-        return unreadable(format!("there is no alarm {}", missing.join(", ")));
+        return unreadable(format!("CloudWatch has no alarm {}", missing.join(", ")));
     }
     if !blind.is_empty() {
         return MeasuredValue::Nothing { message: format!("INSUFFICIENT_DATA: {}", blind.join(", ")) };

@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::ErrorKind;
 
-use crate::adapter::network::{CONNECT, Client, ConnectError, Network, find};
+use crate::adapter::network::{CONNECT_TIMEOUT, Client, ConnectError, Network, find};
 
 /// Creates the HTTP client for all AWS services, with one pool of connections.
 pub fn client(network: &Arc<Network>) -> SharedHttpClient {
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Http {
 impl HttpClient for Http {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         // Only the metadata services of EC2 and ECS, and logins, set their own limit.
-        let client = match settings.connect_timeout().filter(|limit| *limit < CONNECT) {
+        let client = match settings.connect_timeout().filter(|limit| *limit < CONNECT_TIMEOUT) {
             Some(limit) => self.client.within(limit),
             None => self.client.clone(),
         };

@@ -29,7 +29,7 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 
-use crate::adapter::network::{CONNECT, Network};
+use crate::adapter::network::{CONNECT_TIMEOUT, Network};
 use crate::base::redact;
 
 /// The longest wait for the first byte of a response.
@@ -61,7 +61,7 @@ pub struct Settings {
 /// Returns the configuration of all AWS clients, with retries off. Never fails: a missing setting fails the first call.
 pub async fn config(settings: &Settings) -> SdkConfig {
     if settings.http_client.is_some() && settings.credentials.is_some() {
-        return closed(settings);
+        return config_from_settings(settings);
     }
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .retry_config(RetryConfig::disabled())
@@ -93,13 +93,13 @@ pub async fn config(settings: &Settings) -> SdkConfig {
     loader.load().await
 }
 
-/// Returns whether a configuration is from [`closed`], whose requests must be the same in each run.
-fn repeats(config: &SdkConfig) -> bool {
+/// Returns whether a configuration is from [`config_from_settings`], whose requests must be the same in each run.
+fn is_reproducible(config: &SdkConfig) -> bool {
     config.stalled_stream_protection().is_some_and(|protection| !protection.is_enabled())
 }
 
 /// Builds a configuration only from `settings`, so that two runs send the same requests.
-fn closed(settings: &Settings) -> SdkConfig {
+fn config_from_settings(settings: &Settings) -> SdkConfig {
     let mut builder = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(settings.region.clone().unwrap_or_else(|| "us-east-1".to_owned())))
@@ -120,7 +120,7 @@ fn closed(settings: &Settings) -> SdkConfig {
 
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
-        .connect_timeout(CONNECT)
+        .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .operation_attempt_timeout(OPERATION_TIMEOUT)
         .operation_timeout(OPERATION_TIMEOUT)

@@ -132,17 +132,17 @@ fn conflict(status: &Status) -> String {
 }
 
 fn token_error(error: &(dyn Error + 'static)) -> Option<String> {
-    sources(error).find_map(|e| e.downcast_ref::<NoToken>()).map(|e| e.0.clone())
+    error_chain(error).find_map(|e| e.downcast_ref::<NoToken>()).map(|e| e.0.clone())
 }
 
-fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+fn error_chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |e: &&'a (dyn Error + 'static)| (*e).source())
 }
 
 /// Joins the messages of an error and its causes, each only once and without credentials.
 fn joined_messages(error: &(dyn Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
-    for part in sources(error).map(ToString::to_string) {
+    for part in error_chain(error).map(ToString::to_string) {
         if !parts.iter().any(|p| p.contains(&part)) {
             parts.push(part);
         }

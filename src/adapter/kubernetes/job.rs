@@ -90,7 +90,7 @@ pub async fn create(
     let job = detached_run.job().map_err(|e| WriteError::Refused(e.to_string()))?;
     let params = PostParams { dry_run: dry, field_manager: Some(super::FIELD_MANAGER.to_owned()) };
     let api = Api::namespaced(cluster.client(), namespace);
-    let made = tokio::time::timeout(super::DEADLINE, api.create(&params, &job));
+    let made = tokio::time::timeout(super::REQUEST_TIMEOUT, api.create(&params, &job));
     made.await
         .map_err(|_| WriteError::Unanswered("the Kubernetes API did not respond in time".into()))?
         .map(drop)

@@ -41,11 +41,11 @@ use crate::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
 use crate::plan::model::ServiceRef;
 
 /// The time limit of one request.
-const DEADLINE: Duration = Duration::from_secs(15);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// The number of objects per page.
 const PAGE_SIZE: u32 = 500;
 /// The maximum number of workloads that are read at the same time.
-const PARALLEL: usize = 16;
+const MAX_PARALLEL: usize = 16;
 /// The API groups with TargetGroupBinding, the controller's first. A cluster in Auto Mode may serve both.
 const BINDING_APIS: [(&str, &str); 2] = [("elbv2.k8s.aws", "v1beta1"), ("eks.amazonaws.com", "v1")];
 
@@ -137,7 +137,7 @@ impl Cluster for K8s {
                 Err(why) => ready(Err(why.clone())).right_future(),
             });
         }
-        stream::iter(views).buffered(PARALLEL).collect().await
+        stream::iter(views).buffered(MAX_PARALLEL).collect().await
     }
 
     async fn bindings(&self) -> Result<Vec<Binding>, Unreadable> {
@@ -155,7 +155,7 @@ impl Cluster for K8s {
         let params = PatchParams { dry_run, ..PatchParams::apply(FIELD_MANAGER).validation_strict() };
         let (mut sent, mut left_out) = (binding.clone(), Vec::new());
         loop {
-            let body = value::wanted(&sent, &api.api_version);
+            let body = value::apply_body(&sent, &api.api_version);
             let answer = with_deadline(bindings.patch(&binding.name, &params, &Patch::Apply(body))).await;
             let refusal = match answer.ok_or_else(|| WriteError::Unanswered(timeout_text("apply")))? {
                 Ok(_) => return Ok(left_out),
@@ -193,11 +193,11 @@ fn is_missing(error: &kube::Error) -> bool {
 }
 
 fn timeout_text(what: &str) -> String {
-    format!("{what}: no response within {} s", DEADLINE.as_secs())
+    format!("{what}: no response within {} s", REQUEST_TIMEOUT.as_secs())
 }
 
 async fn with_deadline<T>(future: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout(DEADLINE, future).await.ok()
+    tokio::time::timeout(REQUEST_TIMEOUT, future).await.ok()
 }
 
 async fn read<T>(future: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Unreadable> {

@@ -177,7 +177,7 @@ fn managers(object: &DynamicObject) -> BTreeSet<String> {
 }
 
 /// Builds the object to apply, which has only the spec. Labels, annotations and finalizers belong to others.
-pub fn wanted(binding: &Binding, api_version: &str) -> Value {
+pub fn apply_body(binding: &Binding, api_version: &str) -> Value {
     let mut spec = binding.extra.clone();
     spec.insert("serviceRef".into(), json!({"name": binding.service, "port": binding.port}));
     if !binding.target_group_arn.is_empty() {

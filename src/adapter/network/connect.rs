@@ -19,7 +19,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tower::{Service, ServiceExt};
 
-use super::{CONNECT, ConnectError, Network, Proxy, Scheme, tunnel};
+use super::{CONNECT_TIMEOUT, ConnectError, Network, Proxy, Scheme, tunnel};
 
 /// Opens connections for an HTTP client.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ impl Connector {
             names: Arc::new(DefaultServerNameResolver::default()),
             fixed_proxy: None,
             own_authority: None,
-            limit: CONNECT,
+            limit: CONNECT_TIMEOUT,
         }
     }
 
@@ -160,7 +160,7 @@ fn tcp_connector() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(CONNECT));
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
     connector
 }
 

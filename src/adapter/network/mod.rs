@@ -30,7 +30,7 @@ pub use trust::{Trust, has_profile, profile_setting};
 use contact::Contacts;
 
 /// The time limit for a connection: resolve the name, connect, and negotiate with a proxy and TLS.
-pub const CONNECT: Duration = Duration::from_secs(5);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The proxies and the trusted certificates of an environment.
 #[derive(Debug)]
@@ -57,8 +57,8 @@ impl Network {
 
     /// Returns the environment of this process.
     pub fn process() -> Arc<Self> {
-        static PROCESS: OnceLock<Arc<Network>> = OnceLock::new();
-        Arc::clone(PROCESS.get_or_init(|| Self::of(|name| std::env::var(name).ok())))
+        static PROCESS_NETWORK: OnceLock<Arc<Network>> = OnceLock::new();
+        Arc::clone(PROCESS_NETWORK.get_or_init(|| Self::of(|name| std::env::var(name).ok())))
     }
 
     /// Returns an environment without proxies and settings, for servers of this process on loopback.

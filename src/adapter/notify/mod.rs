@@ -25,7 +25,7 @@ use crate::plan::template;
 pub const QUEUE_LIMITS: QueueLimits = QueueLimits { queue: 64, at_once: 1, gather: Duration::ZERO };
 
 /// The timeout of one HTTP request.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A notification as a webhook receives it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -96,7 +96,7 @@ pub fn delivery_queue(notification: &Notification, limits: QueueLimits) -> Deliv
     DeliveryQueue::new(
         name,
         limits,
-        Target { notification: notification.clone(), web: HttpClient::default(), timeout: TIMEOUT },
+        Target { notification: notification.clone(), web: HttpClient::default(), timeout: REQUEST_TIMEOUT },
     )
 }
 

@@ -27,7 +27,7 @@ pub enum MetricsFormat {
 
 impl MetricsFormat {
     /// Returns the content type of the format.
-    pub fn media(self) -> &'static str {
+    pub fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
@@ -195,6 +195,6 @@ fn respond(request: &Request<Incoming>, page: Option<&dyn MetricsPage>) -> Respo
         MetricsFormat::Prometheus
     };
     let mut response = plain(StatusCode::OK, &page.text(dialect));
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(dialect.media()));
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(dialect.content_type()));
     response
 }

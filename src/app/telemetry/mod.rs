@@ -27,7 +27,7 @@ use metrics::RunMetrics;
 const UPDATE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long a process waits for unsent traces before it exits.
-const DRAIN: Duration = Duration::from_secs(5);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The subscriber that publishes a run's metrics and traces.
 pub struct Telemetry {
@@ -56,7 +56,7 @@ impl Telemetry {
     }
 
     /// Processes the records that were journalled before this process.
-    pub fn before(&mut self, records: &[Record]) {
+    pub fn process_earlier(&mut self, records: &[Record]) {
         for record in records {
             if let Some(meter) = &mut self.meter {
                 meter.record(record);
@@ -97,7 +97,7 @@ impl Audience for Telemetry {
             meter.turn(watch, waits, now);
         }
         if let Some(tracer) = &mut self.tracer {
-            tracer.calls();
+            tracer.send_calls();
         }
     }
 }
@@ -204,7 +204,7 @@ impl TraceAudience {
     }
 
     fn record(&mut self, record: &Record) {
-        self.calls();
+        self.send_calls();
         for span in self.trace.add(record) {
             self.queue.add(span);
         }
@@ -212,7 +212,7 @@ impl TraceAudience {
 
     /// Sends one span for each API call since the last time. During a pause, which may take days, only writes and
     /// failed calls get a span.
-    fn calls(&mut self) {
+    fn send_calls(&mut self) {
         let Some(parent) = self.trace.parent() else { return };
         for call in calls::take_recorded() {
             if !self.trace.is_pausing() || call.is_write() || call.outcome != CallOutcome::Ok {
@@ -245,7 +245,7 @@ impl TraceAudience {
     }
 
     async fn finish(mut self) {
-        self.calls();
-        self.queue.finish(tokio::time::Instant::now() + DRAIN).await;
+        self.send_calls();
+        self.queue.finish(tokio::time::Instant::now() + DRAIN_TIMEOUT).await;
     }
 }

@@ -95,7 +95,7 @@ async fn read_parts(
         let tags = tags.map_or_else(
             |why| {
                 skipped.push(format!(
-                    "the tags of the load balancer cannot be read, so it is unknown whether another run owns it: {why}"
+                    "the tags of the load balancer cannot be read, so another run may own the load balancer: {why}"
                 ));
                 Tags::new()
             },

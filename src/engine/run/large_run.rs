@@ -24,9 +24,9 @@ use crate::plan::model::{MarkerMode, Step, StepKind, Strategy};
 use crate::port::store::Store;
 use crate::port::{Clock, LoadBalancerApi, Traffic, WriteError};
 
-const ROUTES: u32 = 500;
+const ROUTE_COUNT: u32 = 500;
 /// The number of healthy targets of each group.
-const TARGETS: usize = 4;
+const TARGETS_PER_GROUP: usize = 4;
 /// The number of writes after which the targets of the last route's new group become unhealthy, for ten minutes.
 const HEALTHY_WRITES: usize = 480;
 const UNHEALTHY_TIME: SignedDuration = SignedDuration::from_mins(10);
@@ -64,7 +64,10 @@ impl LargeBalancer {
         let is_unhealthy =
             group == self.unhealthy_group && self.unhealthy_time().is_some_and(|(from, to)| from <= now && now < to);
         let state = if is_unhealthy { TargetState::Unhealthy } else { TargetState::Healthy };
-        vec![Target { id: "10.0.0.1".into(), port: 80, zone: None, state, reason: None, explanation: None }; TARGETS]
+        vec![
+            Target { id: "10.0.0.1".into(), port: 80, zone: None, state, reason: None, explanation: None };
+            TARGETS_PER_GROUP
+        ]
     }
 }
 
@@ -114,7 +117,8 @@ fn started() -> (Started, BTreeMap<RouteId, RouteContent>) {
     let mut started = fixture::started(0);
     let (route, group) =
         (started.routes[0].clone(), started.groups.values().next().expect("a group must exist").clone());
-    let live = (0..ROUTES).map(|n| fixture::route(80, Some(n + 1), fixture::forward(&[(&old(n), 100), (&new(n), 0)])));
+    let live =
+        (0..ROUTE_COUNT).map(|n| fixture::route(80, Some(n + 1), fixture::forward(&[(&old(n), 100), (&new(n), 0)])));
     let live: Vec<LiveRoute> = live.collect();
     let groups = |n| [("a".to_owned(), fixture::group_arn(&old(n))), ("b".to_owned(), fixture::group_arn(&new(n)))];
     started.routes = (0..)
@@ -127,9 +131,9 @@ fn started() -> (Started, BTreeMap<RouteId, RouteContent>) {
             ..route.clone()
         })
         .collect();
-    let old = (0..ROUTES).map(|n| (old(n), "a", 4));
+    let old = (0..ROUTE_COUNT).map(|n| (old(n), "a", 4));
     started.groups = old
-        .chain((0..ROUTES).map(|n| (new(n), "b", 0)))
+        .chain((0..ROUTE_COUNT).map(|n| (new(n), "b", 0)))
         .map(|(name, cluster, healthy)| {
             (fixture::group_arn(&name), GroupStart { name, cluster: cluster.into(), healthy, ..group.clone() })
         })
@@ -159,7 +163,7 @@ async fn step_over_a_thousand_groups_reads_health_before_each_chunk() {
         routes: Mutex::new(routes),
         read: Mutex::default(),
         written: Mutex::default(),
-        unhealthy_group: fixture::group_arn(&new(ROUTES - 1)),
+        unhealthy_group: fixture::group_arn(&new(ROUTE_COUNT - 1)),
     });
     let store = Arc::new(MemoryStore::new());
     let ports = Ports {

@@ -33,7 +33,7 @@ impl RunLoop<'_> {
     }
 
     pub(super) fn poll(&self) -> SignedDuration {
-        signed(self.slowdown.stretched(self.settings.poll))
+        signed(self.slowdown.stretch(self.settings.poll))
     }
 
     pub(super) async fn observe(&mut self) {
@@ -50,8 +50,8 @@ impl RunLoop<'_> {
             seen.census = observation::observe_rules(&self.watch_list, &*self.ports.balancer.traffic).await;
         }
         let now = self.ports.clock.now();
-        self.slowdown.observed(seen.is_throttled());
-        self.watch.set_max_gap(self.settings.gap.max(self.slowdown.stretched(self.settings.poll) * 3));
+        self.slowdown.record_observation(seen.is_throttled());
+        self.watch.set_max_gap(self.settings.gap.max(self.slowdown.stretch(self.settings.poll) * 3));
         self.watch.add(now, seen, true);
         self.seen_intact_at = self.matches_journal().then_some(at);
         self.end_iteration(now).await;
@@ -81,7 +81,7 @@ impl RunLoop<'_> {
 
     pub(super) async fn write_heartbeat(&self, at: Timestamp, watching: bool, message: String) {
         let Settings { owner, host, pid, .. } = self.settings.clone();
-        let every = Some(self.slowdown.stretched(self.settings.poll).as_secs());
+        let every = Some(self.slowdown.stretch(self.settings.poll).as_secs());
         let heartbeat = Heartbeat {
             owner,
             host,

@@ -19,15 +19,15 @@ use crate::port::WriteError;
 pub mod restore;
 
 /// The maximum number of writes at the same time.
-const PARALLEL: usize = 10;
+const MAX_PARALLEL: usize = 10;
 /// The number of routes in one loop iteration: one page of a read by ARN.
-const CHUNK: usize = 20;
+const CHUNK_SIZE: usize = 20;
 /// The maximum age of the observation for a blind write (a write without a read before it).
 const MAX_BLIND_AGE: SignedDuration = SignedDuration::from_mins(1);
 /// The calls that raises always leave in the bucket, so that a rollback can start at once even right after a raise.
-const RESERVE: f64 = 8.0;
+const RESERVED_CALLS: f64 = 8.0;
 /// The number of refusals in a row after which a route counts as refused.
-const REFUSALS: u32 = 3;
+const MAX_REFUSALS: u32 = 3;
 
 /// A write that is ready to be sent.
 pub struct PreparedWrite {
@@ -58,10 +58,10 @@ impl Executor {
         let ready: Vec<_> = writes
             .iter()
             .filter(|w| self.backoffs.get(&w.route).is_none_or(|(_, at)| *at <= now))
-            .take(CHUNK)
+            .take(CHUNK_SIZE)
             .cloned()
             .collect();
-        let granted = self.bucket.take_with_reserve(RESERVE, ready.len(), now);
+        let granted = self.bucket.take_with_reserve(RESERVED_CALLS, ready.len(), now);
         ready.into_iter().take(granted).collect()
     }
 
@@ -193,7 +193,7 @@ impl Executor {
                 let answer = ports.balancer.traffic.set(&p.write.route, &p.content, settings.deadline).await;
                 (p, answer)
             })
-            .buffer_unordered(PARALLEL)
+            .buffer_unordered(MAX_PARALLEL)
             .collect()
             .await;
         let mut events = Vec::new();
@@ -309,9 +309,9 @@ impl Executor {
         outcome(id, result, None, Some(error.to_string()))
     }
 
-    /// Returns the routes whose writes were refused [`REFUSALS`] times in a row.
+    /// Returns the routes whose writes were refused [`MAX_REFUSALS`] times in a row.
     pub fn refused_routes(&self) -> impl Iterator<Item = &RouteId> {
-        self.refusals.iter().filter(|(_, n)| **n >= REFUSALS).map(|(id, _)| id)
+        self.refusals.iter().filter(|(_, n)| **n >= MAX_REFUSALS).map(|(id, _)| id)
     }
 
     /// Clears all refusals, because the situation or the intended shares have changed.

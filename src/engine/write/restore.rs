@@ -29,9 +29,9 @@ use crate::port::store::Store;
 
 /// The maximum number of writes in progress: twice the burst that AWS accepts ([`Rate`]). Each write needs 64 kB of
 /// buffers. More writes would not end earlier, because the next write is sent as soon as one gets a response.
-const PARALLEL: usize = 40;
+const MAX_PARALLEL: usize = 40;
 /// The longest duration of one loop iteration.
-const TURN: SignedDuration = SignedDuration::from_secs(1);
+const MAX_ITERATION_TIME: SignedDuration = SignedDuration::from_secs(1);
 /// The time for which an accepted write is read back before its outcome is unknown.
 const READ_BACK_TIMEOUT: SignedDuration = SignedDuration::from_secs(10);
 /// The longest wait before accepted writes are read back. They are read back earlier if all responses have arrived, but
@@ -135,7 +135,7 @@ impl InFlight {
         if all.iter().any(|w| blind(w)) {
             all.retain(|w| blind(w));
         }
-        let room = PARALLEL.saturating_sub(self.sent.len());
+        let room = MAX_PARALLEL.saturating_sub(self.sent.len());
         let granted = self.pace.grant(all.len().min(room), now);
         all.into_iter().take(granted).cloned().collect()
     }
@@ -163,8 +163,8 @@ impl InFlight {
         more: Option<Timestamp>,
     ) -> TurnResult {
         let now = ports.clock.now();
-        let end = more.map_or(now + TURN, |more| more.min(now + TURN));
-        let full = self.sent.len() >= PARALLEL;
+        let end = more.map_or(now + MAX_ITERATION_TIME, |more| more.min(now + MAX_ITERATION_TIME));
+        let full = self.sent.len() >= MAX_PARALLEL;
         let mut turn = TurnResult::default();
         loop {
             let now = ports.clock.now();
@@ -245,7 +245,7 @@ impl InFlight {
             Err(WriteError::Unanswered(why)) => Some(why),
             // The write is sent again as soon as the pace allows, without a back-off for this route.
             Err(WriteError::Throttled) => {
-                self.pace.throttled(now);
+                self.pace.record_throttled(now);
                 return Some(outcome(
                     &prepared.write.route,
                     WriteResult::Failed,
@@ -259,7 +259,7 @@ impl InFlight {
             }
         };
         if unanswered.is_none() {
-            self.pace.accepted();
+            self.pace.record_accepted();
         }
         self.read_backs.push(PendingReadBack { prepared, unanswered, since: now, due: now, reads: 0 });
         None

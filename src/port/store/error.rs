@@ -22,7 +22,7 @@ pub enum StoreError {
     Exists(String),
     /// The journal is damaged and must not be used.
     #[error(
-        "the journal {path} is damaged, line {line}: {why}\nIt is not used. To restore the traffic without it:\n  \
+        "the journal {path} is damaged, line {line}: {why}\nThe journal is not used. To roll back without it:\n  \
          {emergency}"
     )]
     Corrupt {

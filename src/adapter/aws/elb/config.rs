@@ -14,7 +14,7 @@ pub(super) fn redirect(c: &sdk::RedirectActionConfig) -> Config {
         .put("Path", c.path())
         .put("Query", c.query())
         .put("StatusCode", c.status_code().map(sdk::RedirectActionStatusCodeEnum::as_str))
-        .done()
+        .finish()
 }
 
 pub(super) fn redirect_to_sdk(config: &Config) -> Result<sdk::RedirectActionConfig, String> {
@@ -27,7 +27,7 @@ pub(super) fn redirect_to_sdk(config: &Config) -> Result<sdk::RedirectActionConf
         .set_query(from.text("Query")?)
         .set_status_code(from.text("StatusCode")?.map(|s| s.as_str().into()))
         .build();
-    from.done().map(|()| built)
+    from.finish().map(|()| built)
 }
 
 pub(super) fn fixed_response(c: &sdk::FixedResponseActionConfig) -> Config {
@@ -35,7 +35,7 @@ pub(super) fn fixed_response(c: &sdk::FixedResponseActionConfig) -> Config {
         .put("MessageBody", c.message_body())
         .put("StatusCode", c.status_code())
         .put("ContentType", c.content_type())
-        .done()
+        .finish()
 }
 
 pub(super) fn fixed_response_to_sdk(config: &Config) -> Result<sdk::FixedResponseActionConfig, String> {
@@ -45,7 +45,7 @@ pub(super) fn fixed_response_to_sdk(config: &Config) -> Result<sdk::FixedRespons
         .set_status_code(from.text("StatusCode")?)
         .set_content_type(from.text("ContentType")?)
         .build();
-    from.done().map(|()| built)
+    from.finish().map(|()| built)
 }
 
 /// Converts an OIDC configuration and removes the client secret. AWS never returns the secret, but a test server may.
@@ -66,13 +66,13 @@ pub(super) fn oidc(c: &sdk::AuthenticateOidcActionConfig) -> Config {
             c.on_unauthenticated_request().map(sdk::AuthenticateOidcActionConditionalBehaviorEnum::as_str),
         )
         .put("UseExistingClientSecret", Some(true))
-        .done()
+        .finish()
 }
 
 pub(super) fn oidc_to_sdk(config: &Config) -> Result<sdk::AuthenticateOidcActionConfig, String> {
     let mut from = ConfigReader::new("AuthenticateOidcConfig", config);
-    from.drop("ClientSecret");
-    from.drop("UseExistingClientSecret");
+    from.discard("ClientSecret");
+    from.discard("UseExistingClientSecret");
     let built = sdk::AuthenticateOidcActionConfig::builder()
         .set_issuer(from.text("Issuer")?)
         .set_authorization_endpoint(from.text("AuthorizationEndpoint")?)
@@ -86,7 +86,7 @@ pub(super) fn oidc_to_sdk(config: &Config) -> Result<sdk::AuthenticateOidcAction
         .set_on_unauthenticated_request(from.text("OnUnauthenticatedRequest")?.map(|s| s.as_str().into()))
         .use_existing_client_secret(true)
         .build();
-    from.done().map(|()| built)
+    from.finish().map(|()| built)
 }
 
 pub(super) fn cognito(c: &sdk::AuthenticateCognitoActionConfig) -> Config {
@@ -102,7 +102,7 @@ pub(super) fn cognito(c: &sdk::AuthenticateCognitoActionConfig) -> Config {
             "OnUnauthenticatedRequest",
             c.on_unauthenticated_request().map(sdk::AuthenticateCognitoActionConditionalBehaviorEnum::as_str),
         )
-        .done()
+        .finish()
 }
 
 pub(super) fn cognito_to_sdk(config: &Config) -> Result<sdk::AuthenticateCognitoActionConfig, String> {
@@ -117,7 +117,7 @@ pub(super) fn cognito_to_sdk(config: &Config) -> Result<sdk::AuthenticateCognito
         .set_authentication_request_extra_params(from.map("AuthenticationRequestExtraParams")?)
         .set_on_unauthenticated_request(from.text("OnUnauthenticatedRequest")?.map(|s| s.as_str().into()))
         .build();
-    from.done().map(|()| built)
+    from.finish().map(|()| built)
 }
 
 pub(super) fn jwt(c: &sdk::JwtValidationActionConfig) -> Config {
@@ -126,12 +126,12 @@ pub(super) fn jwt(c: &sdk::JwtValidationActionConfig) -> Config {
         .put("JwksEndpoint", c.jwks_endpoint())
         .put("Issuer", c.issuer())
         .put("AdditionalClaims", claims)
-        .done()
+        .finish()
 }
 
 fn claim(c: &sdk::JwtValidationActionAdditionalClaim) -> Value {
     let format = c.format().map(sdk::JwtValidationActionAdditionalClaimFormatEnum::as_str);
-    json!(ConfigBuilder::default().put("Format", format).put("Name", c.name()).put("Values", c.values.clone()).done())
+    json!(ConfigBuilder::default().put("Format", format).put("Name", c.name()).put("Values", c.values.clone()).finish())
 }
 
 pub(super) fn jwt_to_sdk(config: &Config) -> Result<sdk::JwtValidationActionConfig, String> {
@@ -145,7 +145,7 @@ pub(super) fn jwt_to_sdk(config: &Config) -> Result<sdk::JwtValidationActionConf
         .set_issuer(from.text("Issuer")?)
         .set_additional_claims(claims)
         .build();
-    from.done().map(|()| built)
+    from.finish().map(|()| built)
 }
 
 fn claim_to_sdk(value: Value) -> Result<sdk::JwtValidationActionAdditionalClaim, String> {
@@ -161,5 +161,5 @@ fn claim_to_sdk(value: Value) -> Result<sdk::JwtValidationActionAdditionalClaim,
         .set_name(from.text("Name")?)
         .set_values(values.map_err(|_| "AdditionalClaims.Values is not a list of strings".to_owned())?)
         .build();
-    from.done().map(|()| built)
+    from.finish().map(|()| built)
 }

@@ -30,7 +30,7 @@ impl ConfigBuilder {
         )
     }
 
-    pub(super) fn done(self) -> Config {
+    pub(super) fn finish(self) -> Config {
         self.0
     }
 }
@@ -47,7 +47,7 @@ impl ConfigReader {
         Self { of, rest: config.clone() }
     }
 
-    fn wrong(&self, name: &str, wanted: &str) -> String {
+    fn type_error(&self, name: &str, wanted: &str) -> String {
         format!("{}.{name} must be {wanted}", self.of)
     }
 
@@ -55,37 +55,37 @@ impl ConfigReader {
         match self.rest.remove(name) {
             None => Ok(None),
             Some(Value::String(s)) => Ok(Some(s)),
-            Some(_) => Err(self.wrong(name, "a string")),
+            Some(_) => Err(self.type_error(name, "a string")),
         }
     }
 
     pub(super) fn number(&mut self, name: &str) -> Result<Option<i64>, String> {
         match self.rest.remove(name) {
             None => Ok(None),
-            Some(v) => v.as_i64().map(Some).ok_or_else(|| self.wrong(name, "a whole number")),
+            Some(v) => v.as_i64().map(Some).ok_or_else(|| self.type_error(name, "a whole number")),
         }
     }
 
     pub(super) fn map(&mut self, name: &str) -> Result<Option<HashMap<String, String>>, String> {
         let Some(value) = self.rest.remove(name) else { return Ok(None) };
-        serde_json::from_value(value).map(Some).map_err(|_| self.wrong(name, "a map of strings"))
+        serde_json::from_value(value).map(Some).map_err(|_| self.type_error(name, "a map of strings"))
     }
 
     pub(super) fn list(&mut self, name: &str) -> Result<Option<Vec<Value>>, String> {
         match self.rest.remove(name) {
             None => Ok(None),
             Some(Value::Array(items)) => Ok(Some(items)),
-            Some(_) => Err(self.wrong(name, "a list")),
+            Some(_) => Err(self.type_error(name, "a list")),
         }
     }
 
     /// Removes a field with any value.
-    pub(super) fn drop(&mut self, name: &str) {
+    pub(super) fn discard(&mut self, name: &str) {
         self.rest.remove(name);
     }
 
     /// Fails if a field was not taken out, because that field would be lost.
-    pub(super) fn done(self) -> Result<(), String> {
+    pub(super) fn finish(self) -> Result<(), String> {
         match self.rest.keys().next() {
             None => Ok(()),
             Some(left) => Err(format!("this build does not support {}.{left}", self.of)),

@@ -35,8 +35,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use self::failure::Failure;
 use self::identity::Identity;
-use self::read::{PARALLEL, Selection};
-use crate::adapter::aws::{NoInvocationIds, repeats};
+use self::read::{MAX_PARALLEL, Selection};
+use crate::adapter::aws::{NoInvocationIds, is_reproducible};
 use crate::adapter::calls::AwsCallCounter;
 use crate::base::retry::SDK;
 use crate::domain::elb;
@@ -84,7 +84,7 @@ impl Alb {
             .identity_cache(IdentityCache::no_cache())
             .retry_config(RetryConfig::disabled())
             .build();
-        let ids = repeats(&config).then(|| SharedInvocationIdGenerator::new(NoInvocationIds));
+        let ids = is_reproducible(&config).then(|| SharedInvocationIdGenerator::new(NoInvocationIds));
         let mut elb = elbv2::config::Builder::from(&config);
         elb.set_invocation_id_generator(ids.clone());
         elb.push_interceptor(SharedInterceptor::new(AwsCallCounter));
@@ -103,7 +103,7 @@ impl Alb {
     }
 
     /// Converts the error of a result. After refused credentials, the next call loads credentials again.
-    async fn converted<T, E: From<Failure>>(&self, result: Result<T, Failure>) -> Result<T, E> {
+    async fn convert<T, E: From<Failure>>(&self, result: Result<T, Failure>) -> Result<T, E> {
         if let Err(Failure::Credentials(_)) = &result {
             self.identity.forget().await;
         }
@@ -166,7 +166,7 @@ impl Alb {
             Ok(lb)
         };
         // Calls that were not started use no memory.
-        stream::iter(all).map(read).buffered(PARALLEL).try_collect().await
+        stream::iter(all).map(read).buffered(MAX_PARALLEL).try_collect().await
     }
 
     /// Reads the target groups of a load balancer with tags and attributes.
@@ -198,7 +198,7 @@ impl Alb {
             g.attributes = read::target_group_attributes(&self.elb, &g.arn).await?;
             Ok(g)
         };
-        stream::iter(groups).map(read).buffered(PARALLEL).try_collect().await
+        stream::iter(groups).map(read).buffered(MAX_PARALLEL).try_collect().await
     }
 
     async fn matching_groups(&self, selector: &Selector, detail: Detail) -> Result<Vec<TargetGroup>, Failure> {
@@ -280,7 +280,7 @@ impl Traffic for Alb {
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
         let mut all = BTreeMap::new();
         for (id, result) in self.routes_by_arn(ids).await {
-            all.insert(id, self.converted(result.map(|route| route.content)).await);
+            all.insert(id, self.convert(result.map(|route| route.content)).await);
         }
         all
     }
@@ -290,31 +290,31 @@ impl Traffic for Alb {
             let found = read::target_health(&self.elb, &arn).await;
             (arn, found.map(|targets| targets.iter().map(view::target).collect::<Vec<_>>()))
         };
-        let mut reads = stream::iter(groups.to_vec()).map(read).buffered(PARALLEL);
+        let mut reads = stream::iter(groups.to_vec()).map(read).buffered(MAX_PARALLEL);
         let mut all = BTreeMap::new();
         while let Some((arn, targets)) = reads.next().await {
-            all.insert(arn, self.converted(targets).await);
+            all.insert(arn, self.convert(targets).await);
         }
         all
     }
 
     async fn census(&self, load_balancer: &str) -> Result<RouteCensus, Unreadable> {
-        self.converted(self.all_routes(load_balancer).await).await.map(|all| elb::route_census(load_balancer, all))
+        self.convert(self.all_routes(load_balancer).await).await.map(|all| elb::route_census(load_balancer, all))
     }
 
     async fn set(&self, id: &RouteId, content: &RouteContent, deadline: Duration) -> Result<(), WriteError> {
-        self.converted(self.write(id, content, deadline).await).await
+        self.convert(self.write(id, content, deadline).await).await
     }
 }
 
 #[async_trait]
 impl Inventory for Alb {
     async fn caller(&self) -> Result<Caller, Unreadable> {
-        self.converted(self.read_caller().await).await
+        self.convert(self.read_caller().await).await
     }
 
     async fn load_balancers(&self, selector: &Selector, detail: Detail) -> Result<Vec<LoadBalancer>, Unreadable> {
-        self.converted(self.matching_load_balancers(selector, detail).await).await
+        self.convert(self.matching_load_balancers(selector, detail).await).await
     }
 
     async fn listeners(
@@ -326,7 +326,7 @@ impl Inventory for Alb {
             Detail::Listed => self.untagged_routes(load_balancer).await,
             Detail::Full => self.all_routes(load_balancer).await,
         };
-        self.converted(all).await
+        self.convert(all).await
     }
 
     async fn target_groups(&self, groups: Groups<'_>, detail: Detail) -> Result<Vec<TargetGroup>, Unreadable> {
@@ -335,20 +335,20 @@ impl Inventory for Alb {
             (Groups::Of(arn), Detail::Full) => self.groups_of(arn).await,
             (Groups::Matching(selector), _) => self.matching_groups(selector, detail).await,
         };
-        self.converted(all).await
+        self.convert(all).await
     }
 }
 
 #[async_trait]
 impl TagStore for Alb {
     async fn tags(&self, arns: &[String]) -> Result<BTreeMap<String, Tags>, Unreadable> {
-        self.converted(read::tags(&self.elb, arns).await).await
+        self.convert(read::tags(&self.elb, arns).await).await
     }
 
     async fn put(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
         let tags = tags.iter().map(|(k, v)| Tag::builder().key(k).value(v).build()).collect();
         let done = self.writes.add_tags().set_resource_arns(Some(arns.to_vec())).set_tags(Some(tags)).send().await;
-        self.converted(done.map(drop).map_err(Failure::from)).await
+        self.convert(done.map(drop).map_err(Failure::from)).await
     }
 
     async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
@@ -359,6 +359,6 @@ impl TagStore for Alb {
             .set_tag_keys(Some(keys.to_vec()))
             .send()
             .await;
-        self.converted(done.map(drop).map_err(Failure::from)).await
+        self.convert(done.map(drop).map_err(Failure::from)).await
     }
 }

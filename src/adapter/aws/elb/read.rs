@@ -12,9 +12,9 @@ use super::unknown_elements::RejectUnknownElements;
 use crate::domain::traffic::Tags;
 
 /// The maximum number of concurrent calls.
-pub(super) const PARALLEL: usize = 8;
+pub(super) const MAX_PARALLEL: usize = 8;
 /// The number of ARNs per call. This is the limit of DescribeTags; the other operations document no limit.
-pub(super) const BATCH: usize = 20;
+pub(super) const BATCH_SIZE: usize = 20;
 
 /// Reads all pages of a Describe call. The function `page` gets the marker of each page.
 async fn read_pages<T, F, A>(mut page: F) -> Result<Vec<T>, Failure>
@@ -44,8 +44,8 @@ where
     F: Fn(Vec<String>) -> A,
     A: Future<Output = Result<Vec<T>, Failure>>,
 {
-    let batches: Vec<_> = of.chunks(BATCH).map(<[_]>::to_vec).collect();
-    stream::iter(batches).map(call).buffered(PARALLEL).try_concat().await
+    let batches: Vec<_> = of.chunks(BATCH_SIZE).map(<[_]>::to_vec).collect();
+    stream::iter(batches).map(call).buffered(MAX_PARALLEL).try_concat().await
 }
 
 /// The load balancers or target groups to read.
@@ -125,7 +125,7 @@ pub(super) async fn rules(elb: &Client, listener: &str, check: ElementCheck) -> 
     Ok(all.await?.into_iter().filter(|r| r.is_default() != Some(true)).collect())
 }
 
-/// Reads up to [`BATCH`] listeners by ARN. Checks their actions for unknown elements.
+/// Reads up to [`BATCH_SIZE`] listeners by ARN. Checks their actions for unknown elements.
 pub(super) async fn listeners_by_arn(elb: &Client, arns: Vec<String>) -> Result<Vec<sdk::Listener>, Failure> {
     let out = elb
         .describe_listeners()
@@ -137,7 +137,7 @@ pub(super) async fn listeners_by_arn(elb: &Client, arns: Vec<String>) -> Result<
     Ok(out.listeners.unwrap_or_default())
 }
 
-/// Reads up to [`BATCH`] rules by ARN. Checks their actions for unknown elements.
+/// Reads up to [`BATCH_SIZE`] rules by ARN. Checks their actions for unknown elements.
 pub(super) async fn rules_by_arn(elb: &Client, arns: Vec<String>) -> Result<Vec<sdk::Rule>, Failure> {
     let out =
         elb.describe_rules().set_rule_arns(Some(arns)).customize().interceptor(RejectUnknownElements).send().await?;

@@ -6,7 +6,7 @@ use aws_sdk_elasticloadbalancingv2::types as sdk;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::failure::Failure;
-use super::read::{self, BATCH, ElementCheck, PARALLEL};
+use super::read::{self, BATCH_SIZE, ElementCheck, MAX_PARALLEL};
 use super::{Alb, view};
 use crate::domain::elb;
 use crate::domain::elb::balancer::{Listener, LiveRoute};
@@ -37,7 +37,7 @@ impl Alb {
             found => (found?, Found::new()),
         };
         let complete_listeners = found.iter().map(|l| self.with_rules(l, &separately_read)).collect::<Vec<_>>();
-        let mut all: Vec<_> = stream::iter(complete_listeners).buffered(PARALLEL).try_collect().await?;
+        let mut all: Vec<_> = stream::iter(complete_listeners).buffered(MAX_PARALLEL).try_collect().await?;
         all.sort_by(|(a, _), (b, _)| (a.port, &a.arn).cmp(&(b.port, &b.arn)));
         Ok(all)
     }
@@ -131,8 +131,9 @@ impl Alb {
         let distinct: BTreeSet<_> = ids.iter().cloned().collect();
         let (rules, listeners): (Vec<_>, Vec<_>) =
             distinct.into_iter().partition(|id: &RouteId| id.kind() == RouteKind::Rule);
-        let chunks = rules.chunks(BATCH).chain(listeners.chunks(BATCH)).map(<[_]>::to_vec).collect::<Vec<_>>();
-        stream::iter(chunks).map(|chunk| self.read_chunk(chunk)).buffered(PARALLEL).concat().await
+        let chunks =
+            rules.chunks(BATCH_SIZE).chain(listeners.chunks(BATCH_SIZE)).map(<[_]>::to_vec).collect::<Vec<_>>();
+        stream::iter(chunks).map(|chunk| self.read_chunk(chunk)).buffered(MAX_PARALLEL).concat().await
     }
 
     async fn read_chunk(&self, ids: Vec<RouteId>) -> Found {
@@ -144,13 +145,13 @@ impl Alb {
                     found.unwrap_or_else(|e| BTreeMap::from([(id, Err(e))]))
                 };
                 // Several chunks may be read one by one at the same time, so each makes fewer concurrent calls.
-                stream::iter(ids).map(alone).buffered(PARALLEL / 2).concat().await
+                stream::iter(ids).map(alone).buffered(MAX_PARALLEL / 2).concat().await
             }
             Err(e) => ids.into_iter().map(|id| (id, Err(e.clone()))).collect(),
         }
     }
 
-    /// Sends one call for up to [`BATCH`] ARNs of one kind. ARNs that the response omits do not exist.
+    /// Sends one call for up to [`BATCH_SIZE`] ARNs of one kind. ARNs that the response omits do not exist.
     async fn read_batch(&self, ids: Vec<RouteId>) -> Result<Found, Failure> {
         let mut found: Found = ids.iter().map(|id| (id.clone(), Err(Failure::NotFound(id.to_string())))).collect();
         let rules = ids.iter().any(|id| id.kind() == RouteKind::Rule);

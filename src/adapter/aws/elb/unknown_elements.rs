@@ -25,11 +25,11 @@ enum Shape {
 
 use Shape::{Fields, List, Map, Text};
 
-const ACTION: Shape = Fields(&[
+const ACTION_SHAPE: Shape = Fields(&[
     ("Type", Text),
     ("Order", Text),
     ("TargetGroupArn", Text),
-    ("ForwardConfig", FORWARD),
+    ("ForwardConfig", FORWARD_SHAPE),
     (
         "RedirectConfig",
         Fields(&[
@@ -42,17 +42,20 @@ const ACTION: Shape = Fields(&[
         ]),
     ),
     ("FixedResponseConfig", Fields(&[("MessageBody", Text), ("StatusCode", Text), ("ContentType", Text)])),
-    ("AuthenticateOidcConfig", OIDC),
-    ("AuthenticateCognitoConfig", COGNITO),
-    ("JwtValidationConfig", Fields(&[("JwksEndpoint", Text), ("Issuer", Text), ("AdditionalClaims", List(&CLAIM))])),
+    ("AuthenticateOidcConfig", OIDC_SHAPE),
+    ("AuthenticateCognitoConfig", COGNITO_SHAPE),
+    (
+        "JwtValidationConfig",
+        Fields(&[("JwksEndpoint", Text), ("Issuer", Text), ("AdditionalClaims", List(&CLAIM_SHAPE))]),
+    ),
 ]);
 
-const FORWARD: Shape = Fields(&[
+const FORWARD_SHAPE: Shape = Fields(&[
     ("TargetGroups", List(&Fields(&[("TargetGroupArn", Text), ("Weight", Text)]))),
     ("TargetGroupStickinessConfig", Fields(&[("Enabled", Text), ("DurationSeconds", Text)])),
 ]);
 
-const OIDC: Shape = Fields(&[
+const OIDC_SHAPE: Shape = Fields(&[
     ("Issuer", Text),
     ("AuthorizationEndpoint", Text),
     ("TokenEndpoint", Text),
@@ -67,7 +70,7 @@ const OIDC: Shape = Fields(&[
     ("OnUnauthenticatedRequest", Text),
 ]);
 
-const COGNITO: Shape = Fields(&[
+const COGNITO_SHAPE: Shape = Fields(&[
     ("UserPoolArn", Text),
     ("UserPoolClientId", Text),
     ("UserPoolDomain", Text),
@@ -78,9 +81,9 @@ const COGNITO: Shape = Fields(&[
     ("OnUnauthenticatedRequest", Text),
 ]);
 
-const CLAIM: Shape = Fields(&[("Format", Text), ("Name", Text), ("Values", List(&Text))]);
+const CLAIM_SHAPE: Shape = Fields(&[("Format", Text), ("Name", Text), ("Values", List(&Text))]);
 
-const ENTRY: Shape = Fields(&[("key", Text), ("value", Text)]);
+const ENTRY_SHAPE: Shape = Fields(&[("key", Text), ("value", Text)]);
 
 /// An element that this build does not know, or a response that cannot be checked.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -109,7 +112,7 @@ pub(super) fn check(xml: &str) -> Result<(), UnknownElement> {
         .filter(|n| n.is_element() && matches!(n.tag_name().name(), "Actions" | "DefaultActions"));
     for list in lists {
         let mut path = vec![list.tag_name().name()];
-        if check_node(list, &List(&ACTION), &mut path).is_err() {
+        if check_node(list, &List(&ACTION_SHAPE), &mut path).is_err() {
             return Err(UnknownElement::Element { route: route(list), path: path.join("/") });
         }
     }
@@ -124,7 +127,7 @@ fn check_node<'a>(node: Node<'a, '_>, shape: &Shape, path: &mut Vec<&'a str>) ->
         let inner = match shape {
             Text => None,
             List(of) => (name == "member").then_some(*of),
-            Map => (name == "entry").then_some(&ENTRY),
+            Map => (name == "entry").then_some(&ENTRY_SHAPE),
             Fields(fields) => fields.iter().find(|(known, _)| *known == name).map(|(_, of)| of),
         };
         check_node(child, inner.ok_or(fmt::Error)?, path)?;

@@ -157,7 +157,7 @@ impl Store for LocalStore {
     }
 
     async fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
-        request::pending(&self.folder(run)?)
+        request::read_pending(&self.folder(run)?)
     }
 
     async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {

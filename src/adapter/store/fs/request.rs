@@ -19,18 +19,18 @@ const PENDING_SUFFIX: &str = ".json";
 const UNREADABLE_SUFFIX: &str = ".unreadable";
 
 /// A counter that makes names unique if one process creates several within one tick of the clock.
-static COUNT: AtomicU32 = AtomicU32::new(0);
+static FILE_NUMBER: AtomicU32 = AtomicU32::new(0);
 
 pub(super) fn put(folder: &Path, request: &Request) -> Result<(), StoreError> {
     let requests = folder.join(REQUESTS_FOLDER);
     create_private_folder(&requests)?;
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let count = FILE_NUMBER.fetch_add(1, Ordering::Relaxed);
     let name = format!("{:020}-{count:010}-{}{PENDING_SUFFIX}", Timestamp::now().as_nanosecond(), std::process::id());
     let path = requests.join(name);
     replace_file(&path, &json(&path, request)?, true)
 }
 
-pub(super) fn pending(folder: &Path) -> Result<Vec<(String, Request)>, StoreError> {
+pub(super) fn read_pending(folder: &Path) -> Result<Vec<(String, Request)>, StoreError> {
     let requests = folder.join(REQUESTS_FOLDER);
     let mut found = vec![];
     for name in names(&requests)?.into_iter().filter(|n| n.ends_with(PENDING_SUFFIX)) {

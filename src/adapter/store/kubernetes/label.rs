@@ -18,7 +18,7 @@ pub enum Purpose {
 }
 
 /// The label that contains the purpose of the object.
-const PURPOSE: &str = "cutover.dev/part";
+const PURPOSE_LABEL: &str = "cutover.dev/part";
 /// The label and annotation that contain the run. The label has only the last 63 characters of the id; the annotation
 /// has all.
 pub const RUN: &str = "cutover.dev/run";
@@ -38,7 +38,7 @@ impl Purpose {
 
 /// Returns the labels of every object with this purpose.
 pub fn labels(purpose: Purpose) -> BTreeMap<String, String> {
-    let pairs = [("app.kubernetes.io/managed-by", "cutover"), (PURPOSE, purpose.name())];
+    let pairs = [("app.kubernetes.io/managed-by", "cutover"), (PURPOSE_LABEL, purpose.name())];
     pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).into()
 }
 
@@ -51,7 +51,7 @@ pub fn of_run(purpose: Purpose, run: &str) -> BTreeMap<String, String> {
 
 /// Returns the selector for all objects with this purpose.
 pub fn selector(purpose: Purpose) -> String {
-    format!("{PURPOSE}={}", purpose.name())
+    format!("{PURPOSE_LABEL}={}", purpose.name())
 }
 
 /// Returns the selector for objects with this purpose that may belong to this run.

@@ -177,7 +177,7 @@ impl Store for KubernetesStore {
 
     async fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
         self.check_run_id(run)?;
-        run_objects::pending(&self.reach, run).await
+        run_objects::read_pending(&self.reach, run).await
     }
 
     async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {

@@ -49,7 +49,7 @@ impl OwnedLease {
         }
     }
 
-    fn ended(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.released || self.new_owner.is_some()
     }
 
@@ -92,7 +92,7 @@ impl OwnedLeases {
         let leases_of_lock = Arc::new(self);
         let ours = Arc::clone(&leases_of_lock);
         let renewing = tokio::spawn(async move {
-            while !ours.leases().iter().all(OwnedLease::ended) {
+            while !ours.leases().iter().all(OwnedLease::has_ended) {
                 tokio::time::sleep(RENEW_INTERVAL).await;
                 ours.renew().await;
             }
@@ -115,7 +115,7 @@ impl OwnedLeases {
     async fn renew_one(&self, mut known: OwnedLease) -> OwnedLease {
         let api: Api<Lease> = self.api.api();
         for _ in 0..retry::LOCK_TRIES {
-            if known.ended() {
+            if known.has_ended() {
                 break;
             }
             let sent = (Instant::now(), self.clock.now());
@@ -161,7 +161,7 @@ impl OwnedLeases {
     fn expiry_reason(&self, need: Duration) -> Option<String> {
         let now = self.clock.now();
         let leases = self.leases();
-        let late = leases.iter().filter(|k| !k.ended()).find(|k| k.age(now) + need >= LEASE_DURATION)?;
+        let late = leases.iter().filter(|k| !k.has_ended()).find(|k| k.age(now) + need >= LEASE_DURATION)?;
         let why = late.last_error.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         Some(format!(
             "the lock (lease {} in {}) was not renewed for {} s{why}",
@@ -182,7 +182,7 @@ impl OwnedLeases {
     async fn release_one(&self, mut known: OwnedLease) -> OwnedLease {
         let api: Api<Lease> = self.api.api();
         for _ in 0..retry::LOCK_TRIES {
-            if known.ended() || known.version.is_none() {
+            if known.has_ended() || known.version.is_none() {
                 break;
             }
             let before = Some((known.version.clone(), known.transitions));
@@ -227,7 +227,7 @@ impl LockBackend for LeaseLock {
     async fn confirm(&self) -> bool {
         let before = Instant::now();
         self.leases_of_lock.renew().await;
-        self.leases_of_lock.leases().iter().all(|k| !k.ended() && k.renewed.0 >= before)
+        self.leases_of_lock.leases().iter().all(|k| !k.has_ended() && k.renewed.0 >= before)
     }
 
     async fn release(&self) {
@@ -240,7 +240,7 @@ impl Drop for LeaseLock {
     fn drop(&mut self) {
         self.renewing.abort();
         let leases_of_lock = Arc::clone(&self.leases_of_lock);
-        let ended = leases_of_lock.leases().iter().all(OwnedLease::ended);
+        let ended = leases_of_lock.leases().iter().all(OwnedLease::has_ended);
         if let (false, Ok(runtime)) = (ended, tokio::runtime::Handle::try_current()) {
             drop(runtime.spawn(async move { leases_of_lock.release_all().await }));
         }

@@ -18,7 +18,7 @@ const NEXT_ANNOTATION: &str = "cutover.dev/next";
 /// The annotation with the last requests that were handled. A client whose response was lost finds its request here.
 const HANDLED_ANNOTATION: &str = "cutover.dev/done";
 /// The number of requests in [`HANDLED_ANNOTATION`].
-const KEPT_HANDLED: usize = 50;
+const MAX_HANDLED_KEYS: usize = 50;
 /// The suffix of the key of an unreadable request.
 const UNREADABLE_SUFFIX: &str = ".unreadable";
 /// The data key of the heartbeat.
@@ -87,7 +87,7 @@ pub async fn put(client: &NamespaceClient, run: &str, request: &Request) -> Resu
     let ours = format!("{:016x}", fastrand::u64(..));
     change(client, run, |config_map| {
         if config_map.data.iter().flatten().any(|(key, _)| key.ends_with(&ours))
-            || handled(config_map).iter().any(|key| key.ends_with(&ours))
+            || handled_keys(config_map).iter().any(|key| key.ends_with(&ours))
         {
             return false;
         }
@@ -100,7 +100,7 @@ pub async fn put(client: &NamespaceClient, run: &str, request: &Request) -> Resu
 }
 
 /// Returns the requests in order. Renames unreadable requests and keeps them for inspection.
-pub async fn pending(client: &NamespaceClient, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
+pub async fn read_pending(client: &NamespaceClient, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
     let config_map = get(client, &client.api(), run).await?;
     let waiting: Vec<_> =
         config_map.data.into_iter().flatten().filter(|(key, _)| !key.ends_with(UNREADABLE_SUFFIX)).collect();
@@ -128,16 +128,16 @@ pub async fn remove(client: &NamespaceClient, run: &str, key: &str) -> Result<()
         if config_map.data.get_or_insert_default().remove(key).is_none() {
             return false;
         }
-        let mut keys = handled(config_map);
+        let mut keys = handled_keys(config_map);
         keys.push(key.to_owned());
-        let from = keys.len().saturating_sub(KEPT_HANDLED);
+        let from = keys.len().saturating_sub(MAX_HANDLED_KEYS);
         config_map.annotations_mut().insert(HANDLED_ANNOTATION.to_owned(), keys[from..].join(","));
         true
     })
     .await
 }
 
-fn handled(config_map: &ConfigMap) -> Vec<String> {
+fn handled_keys(config_map: &ConfigMap) -> Vec<String> {
     let text = config_map.annotations().get(HANDLED_ANNOTATION).map_or("", String::as_str);
     text.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect()
 }

@@ -20,7 +20,7 @@ use crate::plan::model::{BindingMode, ClusterName, Plan, Selector, Shares, StepK
 use crate::port::{Cluster, Detail, Groups, Inventory, Metrics, Traffic};
 
 /// The maximum number of calls at the same time. The ports limit the rates.
-const PARALLEL: usize = 16;
+const MAX_PARALLEL: usize = 16;
 
 /// The clusters that the plan gives access to.
 pub type ClusterPorts = BTreeMap<ClusterName, Arc<dyn Cluster>>;
@@ -144,7 +144,7 @@ fn is_only_match(selector: &Selector, group: &TargetGroup) -> bool {
     }
 }
 
-/// Calls `ask` for each key, with at most [`PARALLEL`] calls at the same time.
+/// Calls `ask` for each key, with at most [`MAX_PARALLEL`] calls at the same time.
 async fn read_each<K: Ord + Clone, V, F: Future<Output = V>>(
     keys: BTreeSet<K>,
     ask: impl Fn(K) -> F,
@@ -153,7 +153,7 @@ async fn read_each<K: Ord + Clone, V, F: Future<Output = V>>(
         let answer = ask(key.clone());
         async move { (key, answer.await) }
     });
-    stream::iter(asked).buffer_unordered(PARALLEL).collect().await
+    stream::iter(asked).buffer_unordered(MAX_PARALLEL).collect().await
 }
 
 async fn read_clusters(plan: &Plan, clusters: &ClusterPorts) -> BTreeMap<ClusterName, ClusterFacts> {
@@ -221,7 +221,7 @@ async fn dry_runs(
             (name, binding.target_group_arn, result)
         })
     });
-    let results: Vec<_> = stream::iter(tried).buffer_unordered(PARALLEL).collect().await;
+    let results: Vec<_> = stream::iter(tried).buffer_unordered(MAX_PARALLEL).collect().await;
     for (name, group, result) in results {
         if let Some(cluster) = facts.get_mut(&name) {
             cluster.dry_runs.insert(group, result);

@@ -64,15 +64,15 @@ impl Cluster {
     }
 
     pub(in crate::adapter::store) fn store(&self) -> KubernetesStore {
-        self.reached(Arc::new(Mutex::new(Box::new(|_| Delivery::Normal))))
+        self.store_with_fault(Arc::new(Mutex::new(Box::new(|_| Delivery::Normal))))
     }
 
     fn machine(&self) -> Machine {
         let fault: Arc<Mutex<Box<Fault>>> = Arc::new(Mutex::new(Box::new(|_| Delivery::Normal)));
-        Machine { store: Arc::new(self.reached(Arc::clone(&fault))), fault }
+        Machine { store: Arc::new(self.store_with_fault(Arc::clone(&fault))), fault }
     }
 
-    fn reached(&self, fault: Arc<Mutex<Box<Fault>>>) -> KubernetesStore {
+    fn store_with_fault(&self, fault: Arc<Mutex<Box<Fault>>>) -> KubernetesStore {
         let (cluster, server) = (self.clone(), Arc::new(Server::without_authentication("v1.33.4")));
         let service = service_fn(move |request: http::Request<Body>| {
             let (cluster, server, fault) = (cluster.clone(), Arc::clone(&server), Arc::clone(&fault));
