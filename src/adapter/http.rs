@@ -101,8 +101,8 @@ async fn deliver_all<T: Send + Sync>(
             gather(&mut receiver, &mut items, limits).await;
         }
         if let Err(why) = deliver_with_retries(&to, &items).await {
-            let more = if items.len() > 1 { format!("{} items were ", items.len()) } else { String::new() };
-            tracing::warn!("{name}: {more}not delivered: {why}");
+            let subject = if items.len() > 1 { format!("{} items were", items.len()) } else { "an item was".into() };
+            tracing::warn!("{name}: {subject} not delivered: {why}");
         }
         open.fetch_sub(items.len(), Ordering::Relaxed);
         items.clear();

@@ -212,13 +212,15 @@ pub fn resume_failure(error: OwnershipError, state: &State) -> Failure {
         return failure;
     }
     if !desired_split::has_moved(state) {
-        return failure.next("the run has not moved any traffic yet").next(format!("continue: cutover resume {run}"));
+        return failure
+            .next("the run has not moved any traffic yet")
+            .next(format!("to continue: cutover resume {run}"));
     }
     let failure = Failure { exit: Exit::Stuck, ..failure };
     failure
         .next("the traffic stays where the run left it, and no process guards it")
-        .next(format!("continue: cutover resume {run}"))
-        .next(format!("roll back: cutover rollback {run}"))
+        .next(format!("to continue: cutover resume {run}"))
+        .next(format!("to roll back: cutover rollback {run}"))
 }
 
 /// Builds the failure of a new run whose locks or marker could not be acquired.

@@ -158,7 +158,8 @@ async fn with_run_list(store: &dyn Store, failure: Failure) -> Failure {
         format!("  {}  {how}", r.id)
     });
     let failure = lines.fold(failure, Failure::next);
-    failure.next("roll back without a journal: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS")
+    failure
+        .next("to roll back without a journal: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS")
 }
 
 /// Opens a run: reads the records and the plan in them.
@@ -167,9 +168,8 @@ pub async fn open(store: &dyn Store, run: RunSummary) -> Result<StoredRun, Failu
     let Some(Event::Started(started)) = records.first().map(|r| &r.event) else {
         let message = format!("the journal of the run {} does not start with the event `started`", run.id);
         let failure = Failure::new(Exit::Stuck, message);
-        return Err(failure.next(
-            "roll back without the journal: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS",
-        ));
+        return Err(failure
+            .next("to roll back without it: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS"));
     };
     let plan = frozen_plan::plan(started);
     Ok(StoredRun { run, records, plan })

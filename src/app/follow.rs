@@ -98,8 +98,10 @@ pub async fn await_receipt(
     let sent_at = tokio::time::Instant::now();
     while !store.requests(&found.run.id).await.map_err(wrong)?.is_empty() {
         if sent_at.elapsed() > RECEIPT_TIMEOUT {
-            surface
-                .show(&format!("sent to {who}; no response yet. To see the result: cutover status {}", found.run.id));
+            surface.show(&format!(
+                "request sent to {who}; no response yet. To see the result: cutover status {}",
+                found.run.id
+            ));
             return Ok(Exit::Done);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -122,7 +124,7 @@ pub async fn await_receipt(
         }
         listener.record(record);
     }
-    surface.show(&format!("received by {who}"));
+    surface.show(&format!("the request was received by {who}"));
     Ok(Exit::Done)
 }
 
@@ -167,7 +169,7 @@ async fn journal_under_lock(
         }
     }
     surface.show(&format!(
-        "recorded, but no process is driving the run; to continue: the next `cutover step`, or cutover resume {}",
+        "request recorded, but no process is driving the run; to continue: cutover resume {}, or call `cutover step`",
         found.run.id
     ));
     Ok(())

@@ -286,8 +286,9 @@ fn value_of(question: &MeasurementRequest, index: usize, queries: &[Query], foun
         let own = queries.iter().zip(found).filter(|(q, _)| q.question == index && q.part == part);
         own.flat_map(|(_, values)| values.iter().copied()).collect()
     };
-    let nothing =
-        |of: &str| MeasuredValue::Nothing { message: format!("CloudWatch has no data of {of} in the measured time") };
+    let nothing = |of: &str| MeasuredValue::Nothing {
+        message: format!("CloudWatch has no data for {of} in the measured window"),
+    };
     let count = |new: bool| {
         let requests = values(QueryMeaning::Requests { new });
         if requests.is_empty() {
@@ -330,7 +331,10 @@ fn worst_state(names: &[String], states: &BTreeMap<String, String>) -> MeasuredV
     };
     let (in_alarm, missing, blind) = (of(Some("ALARM")), of(None), of(Some("INSUFFICIENT_DATA")));
     if !in_alarm.is_empty() {
-        return MeasuredValue::State { well: false, message: format!("in ALARM: {}", in_alarm.join(", ")) };
+        return MeasuredValue::State {
+            well: false,
+            message: format!("alarms in state ALARM: {}", in_alarm.join(", ")),
+        };
     }
     if !missing.is_empty() {
         return unreadable(format!("CloudWatch has no alarm {}", missing.join(", ")));
@@ -354,7 +358,7 @@ mod tests {
             |names: &[&str]| worst_state(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>(), &states);
         assert!(matches!(state_of(&["fine"]), MeasuredValue::State { well: true, .. }));
         assert!(
-            matches!(state_of(&["fine", "blind", "rings"]), MeasuredValue::State { well: false, message } if message == "in ALARM: rings")
+            matches!(state_of(&["fine", "blind", "rings"]), MeasuredValue::State { well: false, message } if message.ends_with("ALARM: rings"))
         );
         assert!(matches!(state_of(&["fine", "blind"]), MeasuredValue::Nothing { .. }));
         assert!(

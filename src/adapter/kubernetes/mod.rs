@@ -171,7 +171,10 @@ impl Cluster for K8s {
 
     async fn delete(&self, found: &Binding) -> Result<(), WriteError> {
         let Some((uid, version)) = found.identity.clone() else {
-            return Err(WriteError::Refused(format!("{} was not read before", found.full_name())));
+            return Err(WriteError::Refused(format!(
+                "the TargetGroupBinding {} was not read before its deletion",
+                found.full_name()
+            )));
         };
         let api = with_deadline(self.binding_api())
             .await

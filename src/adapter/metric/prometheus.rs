@@ -112,7 +112,7 @@ async fn value(
         })
         .await?;
     let Ok(answer) = serde_json::from_slice::<Value>(&body) else {
-        return Err(format!("{url} responded with {status}, but not with JSON as Prometheus does"));
+        return Err(format!("{url} responded with {status}, but the response is not JSON"));
     };
     number_in(&answer).map_err(|why| format!("{status}: {why}"))
 }

@@ -235,7 +235,7 @@ fn a_lock_is_exclusive_names_its_owner_and_is_released_when_dropped() {
         let held = store.lock(&one, &holder("alice")).await.unwrap();
         let refused = store.lock(&two, &holder("bob")).await.unwrap_err();
         assert_eq!(refused, LockError::HeldBy(Box::new(holder("alice"))));
-        assert!(refused.to_string().starts_with("alice on mac (process 7) holds the lock since 2026-"), "{refused}");
+        assert!(refused.to_string().starts_with("alice on mac (process 7) has held the lock since 2026-"), "{refused}");
         assert_eq!(store.lock_owner(RUN).await, Some(holder("alice")));
         assert_eq!(store.lock_owner("other").await, None);
         assert_eq!(held.check(), Ok(()));

@@ -88,7 +88,7 @@ impl StoreError {
 pub enum LockError {
     /// Another process holds the lock.
     #[error(
-        "{} on {} (process {}) holds the lock since {} for the run {}",
+        "{} on {} (process {}) has held the lock since {} for the run {}",
         .0.owner, .0.host, .0.pid, .0.since, .0.run
     )]
     HeldBy(Box<LockOwner>),
