@@ -1,15 +1,15 @@
-//! Applies `accept`: the findings with which a plan may run, and those that no plan may accept.
+//! Applies `accept` of a plan to the findings.
 
 use crate::base::finding::{Code, Finding, Severity, Source};
 use crate::plan::model::Plan;
 
-/// Errors that a plan may accept, because a person may know more than tags, permissions and names show. All other
-/// errors protect traffic.
+/// The errors that a plan may accept, because an operator may know more than tags, permissions and names show. No plan
+/// can accept other errors, because they protect traffic.
 pub const ACCEPTABLE_ERRORS: &[Code] =
     &[Code::CUT053, Code::CUT058, Code::CUT060, Code::CUT073, Code::CUT075, Code::CUT085, Code::CUT091, Code::CUT093];
 
-/// Marks accepted findings with the plan's reason, refuses to accept errors that protect traffic, and reports entries
-/// that match no finding.
+/// Marks accepted findings with the plan's reason. Reports entries of `accept` for errors that cannot be accepted, and
+/// entries that match no finding.
 pub(super) fn apply_accept(plan: &Plan, findings: &mut Vec<Finding>) {
     let mut more = Vec::new();
     for accept in &plan.accept {
@@ -29,13 +29,13 @@ pub(super) fn apply_accept(plan: &Plan, findings: &mut Vec<Finding>) {
                 );
             }
         }
-        // Codes of the plan's own checks are judged when the plan is read.
-        let ours = Code::ALL.iter().any(|c| c.name() == accept.code && c.source() != Source::Lint);
-        if !seen && ours {
-            let message = format!("`accept` lists {}, but there is no such finding", accept.code);
+        // Codes of the plan's own checks were checked when the plan was read.
+        let is_checked_here = Code::ALL.iter().any(|c| c.name() == accept.code && c.source() != Source::Lint);
+        if !seen && is_checked_here {
+            let message = format!("`accept` lists {}, but the check has no such finding", accept.code);
             more.push(
                 Finding::new(Code::CUT090, accept.code.clone(), message)
-                    .help("remove it, so that it cannot hide a finding in the future"),
+                    .help("remove this entry, so that it cannot hide a finding in the future"),
             );
         }
     }

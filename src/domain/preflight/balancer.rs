@@ -1,4 +1,4 @@
-//! Checks the load balancer itself: its type, its quotas, its DNS failover.
+//! Checks the load balancers of a plan: type, state, quotas, and DNS failover.
 
 use std::collections::BTreeSet;
 
@@ -8,23 +8,23 @@ use crate::base::number;
 use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::LoadBalancer;
 
-/// Maximum number of target groups per Application Load Balancer; not adjustable.
+/// Maximum number of target groups per Application Load Balancer. AWS does not raise this quota.
 const MAX_ATTACHED: usize = 100;
-/// Default quota of targets per Application Load Balancer; adjustable.
+/// Default quota of targets per Application Load Balancer. AWS can raise this quota.
 const TARGET_QUOTA: u32 = 1000;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (arn, load_balancer) in &context.facts.selection.load_balancers {
-        kind(load_balancer, findings);
-        attached(context, arn, load_balancer, findings);
+        check_type(load_balancer, findings);
+        check_quotas(context, arn, load_balancer, findings);
     }
-    groups_per_action(context, findings);
+    check_groups_per_action(context, findings);
     for (_, group) in context.groups().filter(|(_, g)| context.is_raised(&g.cluster)) {
-        dns_failover(context, group, findings);
+        check_dns_failover(context, group, findings);
     }
 }
 
-fn kind(load_balancer: &LoadBalancer, findings: &mut Vec<Finding>) {
+fn check_type(load_balancer: &LoadBalancer, findings: &mut Vec<Finding>) {
     let name = &load_balancer.name;
     if load_balancer.kind != "application" {
         let message = format!(
@@ -32,26 +32,26 @@ fn kind(load_balancer: &LoadBalancer, findings: &mut Vec<Finding>) {
             load_balancer.kind
         );
         let help = if load_balancer.kind == "network" {
-            "AWS has weighted target groups on Network Load Balancers too, but cutover does not write them yet: change \
+            "AWS has weighted target groups on Network Load Balancers, but cutover does not write them yet: change \
              the weights with `aws elbv2 modify-listener`, or put an Application Load Balancer in front"
         } else {
-            "AWS has no weighted target groups on this type: use an Application Load Balancer"
+            "AWS has no weighted target groups on this type of load balancer: use an Application Load Balancer"
         };
         findings.push(finding(Code::CUT059, name, message, help));
     } else if !matches!(load_balancer.state.as_str(), "active" | "active_impaired" | "") {
         let message = format!("load balancer {name} is {}", load_balancer.state);
-        findings.push(finding(Code::CUT059, name, message, "wait until it is active"));
+        findings.push(finding(Code::CUT059, name, message, "wait until the load balancer is active"));
     }
 }
 
-fn attached(context: &Context<'_>, arn: &str, load_balancer: &LoadBalancer, findings: &mut Vec<Finding>) {
+fn check_quotas(context: &Context<'_>, arn: &str, load_balancer: &LoadBalancer, findings: &mut Vec<Finding>) {
     let name = &load_balancer.name;
-    let there = match context.facts.attached.get(arn) {
+    let groups = match context.facts.attached.get(arn) {
         Some(Ok(groups)) => groups,
         Some(Err(why)) => return findings.push(unread_finding(name, &format!("target groups of {name}"), why)),
         None => return,
     };
-    let mut all: BTreeSet<&str> = there.iter().map(|g| g.arn.as_str()).collect();
+    let mut all: BTreeSet<&str> = groups.iter().map(|g| g.arn.as_str()).collect();
     let before = all.len();
     all.extend(context.groups().filter(|(_, g)| g.load_balancer == arn).map(|(a, _)| a));
     if all.len() > MAX_ATTACHED {
@@ -67,7 +67,7 @@ fn attached(context: &Context<'_>, arn: &str, load_balancer: &LoadBalancer, find
         ));
     }
     let registered: u32 = all.iter().filter_map(|a| context.facts.registered(a)).sum();
-    let coming: u32 = context
+    let additional: u32 = context
         .pairs()
         .iter()
         .filter(|(entry, _, _)| entry.load_balancer == arn)
@@ -76,11 +76,11 @@ fn attached(context: &Context<'_>, arn: &str, load_balancer: &LoadBalancer, find
             has(&old.group.arn).saturating_sub(has(&new.group.arn))
         })
         .sum();
-    if registered + coming > TARGET_QUOTA {
+    if registered + additional > TARGET_QUOTA {
         let message = format!(
             "{name} has {registered} targets and would have about {} with both clusters at equal size; the default \
              quota is {TARGET_QUOTA}",
-            registered + coming
+            registered + additional
         );
         let help = "check \"Targets per Application Load Balancer\" in Service Quotas, and request an increase before \
             the cutover";
@@ -88,8 +88,8 @@ fn attached(context: &Context<'_>, arn: &str, load_balancer: &LoadBalancer, find
     }
 }
 
-/// Checks how many groups an action has once the plan's groups are attached.
-fn groups_per_action(context: &Context<'_>, findings: &mut Vec<Finding>) {
+/// Checks the number of groups of each action after the plan's groups are attached.
+fn check_groups_per_action(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for selected in context.facts.selection.routes.iter().filter(|_| context.binds()) {
         let Some(forward) = selected.route.forwards() else { continue };
         let mut arns: BTreeSet<&str> = forward.ids().map(String::as_str).collect();
@@ -113,9 +113,9 @@ fn groups_per_action(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Checks `target_group_health.dns_failover`, which looks at each group alone: a new group with few targets can remove
-/// a zone of the whole load balancer from DNS.
-fn dns_failover(
+/// Checks `target_group_health.dns_failover` of a new group. AWS evaluates each group alone, so a group with few
+/// targets can take a zone of the whole load balancer out of DNS.
+fn check_dns_failover(
     context: &Context<'_>,
     selected: &crate::domain::elb::select::SelectedGroup,
     findings: &mut Vec<Finding>,
@@ -132,21 +132,21 @@ fn dns_failover(
     let healthy = context.facts.healthy(&group.arn).unwrap_or(0);
     let wanted = count.saturating_mul(u32::try_from(zones).unwrap_or(u32::MAX));
     let registered = context.facts.registered(&group.arn).unwrap_or(0);
-    let few = count > 1 && healthy < wanted;
-    // One unhealthy target of very few is a large percentage of them.
-    let steep = percent > 1 && (healthy * 100 < percent * registered || (registered as usize) < 2 * zones);
-    if !few && !steep {
+    let too_few_targets = count > 1 && healthy < wanted;
+    // In a group with very few targets, one unhealthy target is a large percentage.
+    let too_low_percentage = percent > 1 && (healthy * 100 < percent * registered || (registered as usize) < 2 * zones);
+    if !too_few_targets && !too_low_percentage {
         return;
     }
     let bound =
-        if percent > 1 { format!("{percent} % of its targets") } else { number::count(count as usize, "target") };
+        if percent > 1 { format!("{percent} % of the targets") } else { number::count(count as usize, "target") };
     let message = format!(
-        "{} has {healthy} healthy targets; DNS failover removes a zone of the whole load balancer while fewer than \
-         {bound} of this group are healthy in that zone",
+        "{} has {healthy} healthy targets; if fewer than {bound} of this group are healthy in a zone, DNS failover \
+         takes this zone out of service for the whole load balancer",
         group.name
     );
     let help = format!(
-        "for the duration of the cutover: aws elbv2 modify-target-group-attributes --target-group-arn {} --attributes \
+        "change this for the duration of the cutover: aws elbv2 modify-target-group-attributes --target-group-arn {} --attributes \
          Key=target_group_health.dns_failover.minimum_healthy_targets.count,Value=1 \
          Key=target_group_health.dns_failover.minimum_healthy_targets.percentage,Value=off",
         group.arn

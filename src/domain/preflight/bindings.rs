@@ -1,4 +1,4 @@
-//! Checks TargetGroupBindings: each group is bound by one cluster only, with a binding that agrees with the plan.
+//! Checks that each target group is bound by one cluster only, with a TargetGroupBinding that matches the plan.
 
 use std::collections::BTreeMap;
 
@@ -10,28 +10,28 @@ use crate::domain::kubernetes::binding::Binding;
 use crate::domain::preflight::facts::ClusterFacts;
 use crate::plan::model::{BindingMode, Workload};
 
-/// The tag with the name of the EKS cluster whose Auto Mode may register targets in a group.
+/// The key of the tag with the name of the EKS cluster whose Auto Mode may register targets in a group.
 const AUTO_MODE_TAG: &str = "eks:eks-cluster-name";
-/// EKS Auto Mode's API group for bindings.
+/// The API group and version of bindings in EKS Auto Mode.
 pub(super) const AUTO_MODE: &str = "eks.amazonaws.com/v1";
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (name, cluster) in &context.facts.clusters {
-        api(context, name, cluster, findings);
+        check_api(context, name, cluster, findings);
     }
     for (arn, selected) in context.groups() {
-        two_clusters(context, selected, findings);
+        check_single_cluster(context, selected, findings);
         let Some(workload) = context.workload(&selected.workload) else { continue };
         let (Some(wanted), Some(cluster)) =
             (Binding::for_group(workload, &selected.cluster, &selected.group), context.cluster(&selected.cluster))
         else {
             continue;
         };
-        auto_mode_tag(context, cluster, selected, findings);
+        check_auto_mode_tag(context, cluster, selected, findings);
         let Ok(bindings) = &cluster.bindings else { continue };
         match bindings.iter().find(|b| b.binds(&selected.group)) {
-            Some(found) => existing(context, workload, selected, &wanted, found, findings),
-            None => missing(context, workload, selected, &wanted, bindings, findings),
+            Some(found) => check_existing(context, workload, selected, &wanted, found, findings),
+            None => check_missing(context, workload, selected, &wanted, bindings, findings),
         }
         match cluster.dry_runs.get(arn) {
             Some(Err(why)) => {
@@ -40,13 +40,13 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
                     targetgroupbindings, and `binding.spec`";
                 findings.push(finding(Code::CUT075, &selected.cluster, message, help));
             }
-            Some(Ok(left_out)) if !left_out.is_empty() => older_api(selected, &wanted, left_out, findings),
+            Some(Ok(left_out)) if !left_out.is_empty() => report_older_api(selected, &wanted, left_out, findings),
             _ => {}
         }
     }
 }
 
-fn api(context: &Context<'_>, name: &str, cluster: &ClusterFacts, findings: &mut Vec<Finding>) {
+fn check_api(context: &Context<'_>, name: &str, cluster: &ClusterFacts, findings: &mut Vec<Finding>) {
     let Ok(identity) = &cluster.identity else { return };
     let with_service = context.has_service(name);
     match identity.binding_api.as_deref() {
@@ -69,37 +69,45 @@ fn api(context: &Context<'_>, name: &str, cluster: &ClusterFacts, findings: &mut
     }
 }
 
-/// Reports fields of a binding that are left out because the cluster's API is older than them.
-fn older_api(selected: &SelectedGroup, wanted: &Binding, left_out: &[String], findings: &mut Vec<Finding>) {
+/// Reports fields that the binding will not have, because the API of the cluster does not have them yet.
+fn report_older_api(selected: &SelectedGroup, wanted: &Binding, left_out: &[String], findings: &mut Vec<Finding>) {
     let cluster = &selected.cluster;
     let fields: Vec<String> = left_out.iter().map(|field| format!("`{field}`")).collect();
     let message = format!(
-        "the TargetGroupBinding API of cluster {cluster} does not have {}: binding {} is created without",
+        "the TargetGroupBinding API of cluster {cluster} does not have {}: binding {} is created without these fields",
         fields.join(" and "),
         wanted.full_name()
     );
-    let help = "the controller takes these values from the target group. The CRD is older than the controller, or the \
+    let help = "the controller gets these values from the target group. The CRD is older than the controller, or the \
         controller is old: apply the CRDs of the controller's version (Helm does not update CRDs)";
     findings.push(finding(Code::CUT301, cluster, message, help));
 }
 
-/// Checks the tag that EKS Auto Mode asks of target groups that others created. By AWS's managed policy it may register
-/// targets only in groups with the tag; another policy may allow more, so registered targets are proof enough.
-fn auto_mode_tag(context: &Context<'_>, cluster: &ClusterFacts, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
+/// Checks the tag that EKS Auto Mode needs on target groups that it did not create. The managed policy of AWS allows
+/// Auto Mode to register targets only in groups with this tag. Another policy may allow more, so a group with
+/// registered targets is not reported.
+fn check_auto_mode_tag(
+    context: &Context<'_>,
+    cluster: &ClusterFacts,
+    selected: &SelectedGroup,
+    findings: &mut Vec<Finding>,
+) {
     let auto_mode = cluster.identity.as_ref().is_ok_and(|i| i.binding_api.as_deref() == Some(AUTO_MODE));
     if !auto_mode || context.plan.strategy.peak(&selected.cluster) == 0 {
         return;
     }
     let (group, name) = (&selected.group, context.eks_name(&selected.cluster));
     let found = group.tags.get(AUTO_MODE_TAG);
-    let right = found.is_some_and(|tag| name.is_none_or(|name| tag == name));
+    let tag_matches = found.is_some_and(|tag| name.is_none_or(|name| tag == name));
     let bound = cluster.bindings.as_ref().is_ok_and(|all| all.iter().any(|b| b.binds(group)));
-    if right || (bound && context.facts.registered(&group.arn).unwrap_or(0) > 0) {
+    if tag_matches || (bound && context.facts.registered(&group.arn).unwrap_or(0) > 0) {
         return;
     }
     let wanted = name.unwrap_or("CLUSTER");
     let message = match found {
-        Some(other) => format!("{} has the tag {AUTO_MODE_TAG}={other}, but its cluster is {wanted}", group.name),
+        Some(other) => {
+            format!("{} has the tag {AUTO_MODE_TAG}={other}, but the cluster of the group is {wanted}", group.name)
+        }
         None => format!("{} does not have the tag {AUTO_MODE_TAG}={wanted}", group.name),
     };
     let help = format!(
@@ -111,8 +119,8 @@ fn auto_mode_tag(context: &Context<'_>, cluster: &ClusterFacts, selected: &Selec
     findings.push(finding(Code::CUT302, &group.name, message, help));
 }
 
-/// Checks that only one cluster binds a group: two controllers on one group deregister each other's targets.
-fn two_clusters(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
+/// Checks that only one cluster binds a group, because two controllers on one group deregister each other's targets.
+fn check_single_cluster(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
     let mut by_cluster: BTreeMap<&str, &Binding> = BTreeMap::new();
     for (name, cluster) in &context.facts.clusters {
         let bindings = cluster.bindings.iter().flatten();
@@ -126,11 +134,11 @@ fn two_clusters(context: &Context<'_>, selected: &SelectedGroup, findings: &mut 
     }
     let group = &selected.group.name;
     let shared = by_cluster.values().all(|b| b.multi_cluster());
-    let said: Vec<String> = by_cluster.iter().map(|(c, b)| format!("{c} ({})", b.full_name())).collect();
+    let bound_from: Vec<String> = by_cluster.iter().map(|(c, b)| format!("{c} ({})", b.full_name())).collect();
     let message = format!(
         "target group {group} belongs to cluster {}, but it is bound from {}",
         selected.cluster,
-        said.join(" and ")
+        bound_from.join(" and ")
     );
     let severity = if shared { Severity::Warning } else { Severity::Error };
     let help = "two controllers on one target group deregister each other's targets. Delete the wrong binding only \
@@ -139,7 +147,7 @@ fn two_clusters(context: &Context<'_>, selected: &SelectedGroup, findings: &mut 
     findings.push(finding(Code::CUT071, group, message, help).lowered(severity));
 }
 
-fn existing(
+fn check_existing(
     context: &Context<'_>,
     workload: &Workload,
     selected: &SelectedGroup,
@@ -153,15 +161,14 @@ fn existing(
         let severity = if context.is_raised(cluster) { Severity::Error } else { Severity::Warning };
         let message = format!("binding {name} of cluster {cluster} differs from the plan: {}", differences.join("; "));
         let help = "correct the plan or the binding. The fields targetGroupARN, targetType, ipAddressType and vpcID \
-            are immutable, and deleting the binding deregisters its targets";
+            are immutable, and deleting a binding deregisters its targets";
         findings.push(finding(Code::CUT073, cluster, message, help).lowered(severity));
     }
     if found.created_by_controller() {
         let message = format!(
             "the load balancer controller created binding {name} of cluster {cluster} for an Ingress or Service"
         );
-        let help =
-            "the controller may delete and recreate it at any time; use a target group that no Ingress or Service owns";
+        let help = "the controller may delete and recreate the binding at any time; use a target group that no Ingress or Service owns";
         findings.push(finding(Code::CUT060, &selected.group.name, message, help));
     } else if let Some(owner) = found.gitops_owner().filter(|_| workload.binding.mode == BindingMode::Create) {
         let message =
@@ -175,7 +182,7 @@ fn existing(
     }
 }
 
-fn missing(
+fn check_missing(
     context: &Context<'_>,
     workload: &Workload,
     selected: &SelectedGroup,
@@ -191,7 +198,7 @@ fn missing(
         let severity = if context.is_raised(cluster) { Severity::Error } else { Severity::Warning };
         let message = format!("cluster {cluster} has no binding for {group}, and with `mode: verify` none is created");
         let help = format!(
-            "ask its owner to create one for service {}/{} port {}, or use `mode: create`",
+            "ask the owner of the bindings to create one for service {}/{} port {}, or use `mode: create`",
             wanted.namespace, wanted.service, wanted.port
         );
         findings.push(finding(Code::CUT091, cluster, message, help).lowered(severity));
@@ -213,13 +220,13 @@ fn missing(
     let registered = context.facts.registered(&selected.group.arn).unwrap_or(0);
     if registered > 0 {
         let message = format!(
-            "{group} has {} that no binding of cluster {cluster} registered: with binding {name} its controller would \
+            "{group} has {} that no binding of cluster {cluster} registered; with binding {name}, the controller would \
              deregister them",
             count(registered as usize, "target")
         );
-        let help = "find out who registers them (another cluster's binding, Terraform, an Auto Scaling group). If \
-            they belong to this cluster, create the binding yourself and watch the targets; if nothing should bind \
-            them, remove the workload's `service` there (`services` names the clusters that have one)";
+        let help = "find out who registers these targets (a binding of another cluster, Terraform, an Auto Scaling group). If \
+            they belong to this cluster, create the binding yourself and watch the targets. If no binding should register \
+            them, remove the workload's `service` for this cluster (`services` lists the clusters that have a Service)";
         findings.push(finding(Code::CUT072, group, message, help));
     }
 }

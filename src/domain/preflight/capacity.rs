@@ -1,5 +1,5 @@
-//! Checks the registered targets against the raise gate of every coming step, where no autoscaler or replica count says
-//! how many there can be: workloads without a Service, and targets that are nodes.
+//! Compares the registered targets with the raise gate of every step, for groups whose number of targets does not
+//! follow from an HPA or a replica count: workloads without a Service, and targets that are nodes.
 
 use std::time::Duration;
 
@@ -15,22 +15,22 @@ use crate::plan::model::{StepKind, TargetType};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (entry, old, new) in context.pairs() {
-        uncounted(context, old, findings);
+        check_unchecked(context, old, findings);
         if !has_limits(context, new) {
-            registered(context, entry, new, findings);
+            check_registered(context, entry, new, findings);
         }
     }
 }
 
-/// Whether the replicas of the workload decide how many targets there can be.
+/// Whether the replicas of the workload determine the number of targets.
 fn has_limits(context: &Context<'_>, new: &SelectedGroup) -> bool {
     let mut views =
         context.views().filter(|(workload, cluster, _)| workload.name == new.workload && *cluster == new.cluster);
     new.group.target_type == TargetType::Ip.name() && views.any(|(_, _, view)| !view.owners.is_empty())
 }
 
-/// Finds the first step that needs more targets than are registered.
-fn registered(context: &Context<'_>, entry: &SelectedEntry, new: &SelectedGroup, findings: &mut Vec<Finding>) {
+/// Reports the first step that needs more targets than are registered.
+fn check_registered(context: &Context<'_>, entry: &SelectedEntry, new: &SelectedGroup, findings: &mut Vec<Finding>) {
     let gates = &context.plan.strategy.gates;
     let Some(has) = context.facts.registered(&new.group.arn).filter(|has| *has > 0) else { return };
     let total = total(context, entry);
@@ -53,25 +53,22 @@ fn registered(context: &Context<'_>, entry: &SelectedEntry, new: &SelectedGroup,
     let help = format!(
         "the run would wait at step {step} for {}, then freeze. Register more targets. {}",
         duration::format_exact(gates.timeout),
-        knob(has, total, peak, gates.raise.min_healthy)
+        setting_advice(has, total, peak, gates.raise.min_healthy)
     );
     findings.push(finding(Code::CUT082, name, message, help));
 }
 
-/// Returns which setting admits fewer targets.
-fn knob(has: u32, total: u32, peak: u32, min_healthy: u32) -> String {
+/// Returns advice on which setting to lower, so that fewer targets are enough.
+fn setting_advice(has: u32, total: u32, peak: u32, min_healthy: u32) -> String {
     if min_healthy > has {
         return format!("Or lower `gates.targetHealth.raise.minHealthy` ({min_healthy})");
     }
     let enough = (f64::from(has) * 100.0 / (f64::from(total) * f64::from(peak)) * 100.0).floor() / 100.0;
-    format!(
-        "Or, if a new target does the work of several old ones, lower `gates.targetHealth.raise.capacity`: with {enough} \
-         these targets are enough"
-    )
+    format!("Or lower `gates.targetHealth.raise.capacity` to {enough}, if one new target replaces several old ones")
 }
 
-/// Reports old groups whose targets have no health checks: the gate `capacity` has no number to compare with.
-fn uncounted(context: &Context<'_>, old: &SelectedGroup, findings: &mut Vec<Finding>) {
+/// Reports old groups whose targets have no health checks, so that the gate `capacity` cannot count healthy targets.
+fn check_unchecked(context: &Context<'_>, old: &SelectedGroup, findings: &mut Vec<Finding>) {
     let name = &old.group.name;
     let unchecked = match context.facts.health.get(&old.group.arn) {
         Some(Ok(targets)) => !targets.is_empty() && targets.iter().all(Target::is_unchecked),
@@ -81,11 +78,11 @@ fn uncounted(context: &Context<'_>, old: &SelectedGroup, findings: &mut Vec<Find
         return;
     }
     let message = format!(
-        "the targets of {name} have no health checks (target type {}): `gates.targetHealth.raise.capacity` cannot compare \
-         with them and asks for nothing",
+        "the targets of {name} have no health checks (target type {}), so `gates.targetHealth.raise.capacity` cannot \
+         count them and requires nothing",
         old.group.target_type
     );
-    let help = "set `gates.targetHealth.raise.minHealthy` to the number of new targets that all the traffic needs, and \
-        accept this finding. Nobody can tell whether the old side is healthy when a rollback returns the traffic to it";
+    let help = "set `gates.targetHealth.raise.minHealthy` to the number of new targets needed for 100 % of the traffic, and \
+        accept this finding. The health of the old cluster cannot be checked before a rollback";
     findings.push(finding(Code::CUT304, name, message, help));
 }

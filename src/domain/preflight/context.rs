@@ -1,4 +1,4 @@
-//! The input of every check, and helpers that build findings.
+//! Provides the input of every check, and functions that build findings.
 
 use jiff::Timestamp;
 
@@ -11,30 +11,30 @@ use crate::domain::preflight::facts::{ClusterFacts, Facts};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, RouteEntry, Selector, StepKind, Workload};
 
-/// The input of every check.
+/// The input of a check.
 pub struct Context<'a> {
-    /// The plan.
+    /// The plan to check.
     pub plan: &'a Plan,
     /// The facts that were read.
     pub facts: &'a Facts,
-    /// When they were read.
+    /// The time at which the facts were read.
     pub now: Timestamp,
 }
 
 impl<'a> Context<'a> {
-    /// Clusters whose share rises above their share at the start.
+    /// Returns the clusters that get a larger share than at the start.
     pub fn raised(&self) -> Vec<&'a str> {
         let start = |name: &str| self.plan.strategy.start.as_ref().map_or(0, |s| s.get(name).copied().unwrap_or(0));
         let clusters = self.plan.clusters.iter().map(|c| c.name.as_str());
         clusters.filter(|c| self.plan.strategy.peak(c) > start(c)).collect()
     }
 
-    /// Whether the plan has a `bind` step. Without one, nothing is attached and no binding is created.
+    /// Whether the plan has a `bind` step. Without a `bind` step, no group is attached and no binding is created.
     pub fn binds(&self) -> bool {
         self.plan.strategy.steps.iter().any(|s| s.kind == StepKind::Bind)
     }
 
-    /// Whether a cluster's share rises above its share at the start.
+    /// Whether a cluster gets a larger share than at the start.
     pub fn is_raised(&self, cluster: &str) -> bool {
         self.raised().contains(&cluster)
     }
@@ -49,7 +49,7 @@ impl<'a> Context<'a> {
         self.facts.selection.groups.get(arn)
     }
 
-    /// Returns each entry with its group of `from` and one of a raised cluster.
+    /// Returns each entry with the group of `from` and a group of a raised cluster, for every such group.
     pub fn pairs(&self) -> Vec<(&'a SelectedEntry, &'a SelectedGroup, &'a SelectedGroup)> {
         let (from, raised) = (&self.plan.strategy.from, self.raised());
         let mut all = Vec::new();
@@ -67,7 +67,7 @@ impl<'a> Context<'a> {
         self.plan.workloads.iter().find(|w| w.name == name)
     }
 
-    /// Returns the name of a cluster in EKS, as far as the plan says it: by `eks`, or by a context that is an ARN.
+    /// Returns the name of a cluster in EKS, if the plan has it: in `eks`, or in a context that is an ARN.
     pub fn eks_name(&self, cluster: &str) -> Option<&'a str> {
         match self.plan.clusters.iter().find(|c| c.name == cluster).map(|c| &c.access)? {
             ClusterAccess::Eks(name) => Some(name),
@@ -88,7 +88,7 @@ impl<'a> Context<'a> {
         self.facts.clusters.get(name)
     }
 
-    /// Workloads with a Service, in each cluster of the plan in which they could be read.
+    /// Returns the objects of every workload with a Service, for each cluster in which they could be read.
     pub fn views(&self) -> impl Iterator<Item = (&'a Workload, &'a str, &'a WorkloadView)> {
         self.plan.workloads.iter().flat_map(move |workload| {
             self.facts.clusters.iter().filter_map(move |(name, cluster)| {
@@ -112,7 +112,7 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Returns the finding for something that the checks need but that could not be read.
+/// Returns a finding about a resource that the checks need but that could not be read.
 pub fn unread_finding(subject: &str, what: &str, why: &Unreadable) -> Finding {
     crate::domain::elb::select::unread(subject, what, why)
 }
@@ -123,12 +123,12 @@ pub fn named_arns(entry: &RouteEntry) -> Vec<&str> {
     selectors.filter_map(|s| if let Selector::Arn(arn) = s { Some(arn.as_str()) } else { None }).collect()
 }
 
-/// Returns the names of the plan's clusters that can be accessed.
+/// Returns the names of the clusters to which the plan gives access.
 pub fn reachable(plan: &Plan) -> impl Iterator<Item = &ClusterName> {
     plan.clusters.iter().filter(|c| c.access != ClusterAccess::None).map(|c| &c.name)
 }
 
-/// Returns a finding with its help.
+/// Returns a finding with a help text.
 pub fn finding(code: Code, subject: &str, message: String, help: impl Into<String>) -> Finding {
     Finding::new(code, subject, message).help(help)
 }

@@ -1,18 +1,18 @@
-//! Checks the target groups: to what they are attached, their network, and whether the new group has the same settings
-//! as the old one.
+//! Checks the target groups: attachment, network, health, and whether the new group has the same settings as the old
+//! group.
 
 use super::context::{Context, finding, unread_finding};
 use crate::base::finding::{Code, Finding};
 use crate::domain::elb::balancer::TargetGroup;
 use crate::domain::elb::select::{SelectedGroup, short_name};
 
-/// Target type of a group with an AWS Lambda function as its only target.
+/// The target type of a group whose only target is an AWS Lambda function.
 const LAMBDA: &str = "lambda";
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (arn, selected) in context.groups() {
         check_attachment(selected, findings);
-        network(context, selected, findings);
+        check_network(context, selected, findings);
         if let Some(Err(why)) = context.facts.health.get(arn) {
             findings.push(unread_finding(&selected.group.name, &format!("health of {}", selected.group.name), why));
         }
@@ -57,7 +57,7 @@ fn check_attachment(selected: &SelectedGroup, findings: &mut Vec<Finding>) {
     }
 }
 
-fn network(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
+fn check_network(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
     let group = &selected.group;
     let mut wrong = |message: String, help: &str| findings.push(finding(Code::CUT068, &group.name, message, help));
     if !matches!(group.target_type.as_str(), "ip" | "instance" | LAMBDA) {
@@ -79,8 +79,7 @@ fn network(context: &Context<'_>, selected: &SelectedGroup, findings: &mut Vec<F
             "create the target group in the load balancer's VPC (targets of type ip may be in a peered VPC)",
         );
     }
-    // The binding's rules are for the groups of the new cluster: those of the old one are bound, or filled by other
-    // means, already.
+    // Only groups of the new cluster must match `binding`. The targets of the old group are already registered.
     if let Some(workload) = context.workload(&selected.workload).filter(|w| w.service(&selected.cluster).is_some())
         && context.is_raised(&selected.cluster)
         && workload.binding.target_type.name() != group.target_type
@@ -99,28 +98,28 @@ fn check_raised(context: &Context<'_>, selected: &SelectedGroup, findings: &mut 
     let group = &selected.group;
     if !group.health_check.enabled {
         let message = format!(
-            "health checks of {} are off: its targets never become healthy, so its share can never rise",
+            "health checks of {} are off: its targets never become healthy, so the raise gate can never pass",
             group.name
         );
         let help = format!("aws elbv2 modify-target-group --target-group-arn {} --health-check-enabled", group.arn);
         findings.push(finding(Code::CUT085, &group.name, message, help));
     }
     let Some(Ok(targets)) = context.facts.health.get(&group.arn) else { return };
-    let late = targets.iter().filter(|t| t.reason.as_deref() == Some("Target.Timeout")).count();
-    if late > 0 {
+    let timed_out = targets.iter().filter(|t| t.reason.as_deref() == Some("Target.Timeout")).count();
+    if timed_out > 0 {
         let message = format!(
-            "{late} of {} targets of {} do not answer their health checks (Target.Timeout)",
+            "{timed_out} of {} targets of {} do not respond to health checks (Target.Timeout)",
             targets.len(),
             group.name
         );
-        let help = "the usual cause is a security group: allow traffic from the load balancer's security group to \
-            that of the pods (or nodes) on the target and health check ports, or set `networking` in `binding.spec`";
+        let help = "the usual cause is a security group: allow traffic from the load balancer's security group to the \
+            security group of the pods (or nodes) on the target and health check ports, or set `networking` in `binding`";
         findings.push(finding(Code::CUT080, &group.name, message, help));
     }
     let serviceless = context.workload(&selected.workload).is_some_and(|w| w.service(&selected.cluster).is_none());
     if serviceless && targets.is_empty() {
         let message = format!(
-            "{} has no targets, and workload {} has no Service in cluster {} whose binding would register any",
+            "{} has no targets, and workload {} has no Service in cluster {} whose pods a binding could register",
             group.name, selected.workload, selected.cluster
         );
         let help = "register targets, or set the workload's `service` (`services` if the clusters differ)";
@@ -128,7 +127,7 @@ fn check_raised(context: &Context<'_>, selected: &SelectedGroup, findings: &mut 
     }
 }
 
-/// Returns the settings that should be equal in both groups, by the names that `aws elbv2` uses.
+/// Returns the settings that should be equal in both groups, by name.
 fn settings(group: &TargetGroup) -> Vec<(&'static str, String)> {
     let check = &group.health_check;
     let attribute = |key: &str, default: &str| group.attributes.get(key).map_or(default, String::as_str).to_owned();
@@ -160,7 +159,7 @@ fn settings(group: &TargetGroup) -> Vec<(&'static str, String)> {
 fn check_parity(old: &TargetGroup, new: &TargetGroup, findings: &mut Vec<Finding>) {
     let (mut left, right) = (settings(old), settings(new));
     if [old, new].iter().any(|g| g.target_type == LAMBDA) {
-        // A function has none of the other settings.
+        // A group with a Lambda function has none of the other settings.
         left.retain(|(what, _)| *what == "target type");
     }
     let differences: Vec<String> = left
@@ -171,7 +170,7 @@ fn check_parity(old: &TargetGroup, new: &TargetGroup, findings: &mut Vec<Finding
         .collect();
     if !differences.is_empty() {
         let message = format!("{} and {} differ: {}", old.name, new.name, differences.join("; "));
-        let help = "make them equal (`aws elbv2 modify-target-group`, `modify-target-group-attributes`), or accept \
+        let help = "make the settings equal (`aws elbv2 modify-target-group`, `modify-target-group-attributes`), or accept \
             this finding with the reason for the difference";
         findings.push(finding(Code::CUT069, &new.name, message, help));
     }

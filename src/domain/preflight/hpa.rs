@@ -1,5 +1,5 @@
-//! Checks the scale: can the new cluster reach what each step needs, and does the old cluster stay large enough for the
-//! way back?
+//! Checks whether the new cluster can scale up to the targets that each step needs, and whether the old cluster stays
+//! large enough for a rollback.
 
 use super::context::{Context, finding};
 use crate::base::duration;
@@ -22,7 +22,8 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Healthy targets of the groups of an entry that carry the traffic at the start, as the raise gate counts them.
+/// Returns the number of healthy targets in the groups of an entry that have the traffic at the start, as the raise
+/// gate counts them.
 pub(super) fn total(context: &Context<'_>, entry: &SelectedEntry) -> u32 {
     let start = context.plan.strategy.start.as_ref();
     let routes = || context.facts.selection.routes.iter().filter(|r| r.groups == entry.groups);
@@ -34,11 +35,11 @@ pub(super) fn total(context: &Context<'_>, entry: &SelectedEntry) -> u32 {
     carriers.filter_map(|(_, arn)| context.facts.healthy(arn)).sum()
 }
 
-fn entries<'a>(context: &Context<'a>, workload: &Workload) -> impl Iterator<Item = &'a SelectedEntry> {
+fn entries_of_workload<'a>(context: &Context<'a>, workload: &Workload) -> impl Iterator<Item = &'a SelectedEntry> {
     context.facts.selection.entries.iter().filter(move |e| e.workload == workload.name)
 }
 
-/// Finds the first step that needs more targets than the cluster can have.
+/// Reports the first step that needs more targets than the cluster can have.
 fn check_upper_limit(
     context: &Context<'_>,
     workload: &Workload,
@@ -46,15 +47,15 @@ fn check_upper_limit(
     view: &WorkloadView,
     findings: &mut Vec<Finding>,
 ) {
-    let most: u32 = view.owners.iter().map(|o| hpa_of(view, o).map_or(o.replicas, |h| h.max)).sum();
+    let max_targets: u32 = view.owners.iter().map(|o| hpa_of(view, o).map_or(o.replicas, |h| h.max)).sum();
     let gates = &context.plan.strategy.gates;
-    let total = entries(context, workload).map(|e| total(context, e)).max().unwrap_or(0);
+    let total = entries_of_workload(context, workload).map(|e| total(context, e)).max().unwrap_or(0);
     let need = |share: u32| gate::need(&gates.raise, share, total, &[], std::time::Duration::from_secs(30)).healthy;
     let steps = context.plan.strategy.steps.iter().filter_map(|s| match &s.kind {
         StepKind::Shares(shares) => shares.get(cluster).map(|share| (s.number, *share, need(*share))),
         _ => None,
     });
-    let short: Vec<(usize, u32, u32)> = steps.filter(|(_, share, need)| *share > 0 && *need > most).collect();
+    let short: Vec<(usize, u32, u32)> = steps.filter(|(_, share, need)| *share > 0 && *need > max_targets).collect();
     let Some((step, share, needed)) = short.first() else { return };
     let at_peak = short.iter().map(|(_, _, n)| *n).max().unwrap_or(*needed);
     let limits: Vec<String> = view
@@ -97,7 +98,7 @@ fn raise_commands(
     commands.collect()
 }
 
-/// Checks whether the old cluster may scale in while it has no traffic, which would shrink the way back.
+/// Reports if the old cluster may scale in while its traffic falls, so that a rollback would lack capacity.
 fn check_lower_limit(
     context: &Context<'_>,
     workload: &Workload,
@@ -105,22 +106,23 @@ fn check_lower_limit(
     view: &WorkloadView,
     findings: &mut Vec<Finding>,
 ) {
-    let baseline = entries(context, workload)
+    let baseline = entries_of_workload(context, workload)
         .filter_map(|e| e.groups.get(cluster))
         .filter_map(|arn| context.facts.healthy(arn))
         .max()
         .unwrap_or(0);
-    let least: u32 = view.owners.iter().map(|o| hpa_of(view, o).map_or(o.replicas, |h| h.min)).sum();
+    let min_targets: u32 = view.owners.iter().map(|o| hpa_of(view, o).map_or(o.replicas, |h| h.min)).sum();
     let shrinking: Vec<&Hpa> =
         view.owners.iter().filter_map(|o| hpa_of(view, o)).filter(|h| h.min < h.current.max(1)).collect();
-    if least >= baseline || shrinking.is_empty() {
+    if min_targets >= baseline || shrinking.is_empty() {
         return;
     }
-    let said: Vec<String> = shrinking.iter().map(|h| format!("HPA {} may scale in to {}", h.name, h.min)).collect();
+    let scale_in_limits: Vec<String> =
+        shrinking.iter().map(|h| format!("HPA {} may scale in to {}", h.name, h.min)).collect();
     let message = format!(
         "{} of cluster {cluster} carries the traffic with {baseline} healthy targets, but {}",
         workload.name,
-        said.join(", ")
+        scale_in_limits.join(", ")
     );
     let patches: Vec<String> = shrinking
         .iter()
@@ -135,13 +137,13 @@ fn check_lower_limit(
             )
         })
         .collect();
-    let undo: Vec<String> =
+    let restore_commands: Vec<String> =
         shrinking.iter().map(|h| patch(context, workload, cluster, h, "minReplicas", h.min)).collect();
     let help = format!(
-        "it scales in while its traffic falls, and would lack capacity for a rollback. Raise its minimum until the \
-         cutover is finished:\n{}\nand restore it afterwards:\n{}",
+        "the HPA scales the old workload in while its traffic falls; capacity would be missing for a rollback. Raise \
+         `minReplicas` until the cutover is finished:\n{}\nRestore `minReplicas` afterwards:\n{}",
         patches.join("\n"),
-        undo.join("\n")
+        restore_commands.join("\n")
     );
     findings.push(finding(Code::CUT083, cluster, message, help));
 }

@@ -1,4 +1,4 @@
-//! Checks the caller, the account, the region, and that each cluster is the one that the plan names.
+//! Checks the AWS caller, the account, the region, the access to clusters, and the marker setting.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,15 +12,15 @@ use crate::plan::model::{ClusterAccess, MarkerMode, StateLocation};
 use crate::plan::schedule;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    account(context, findings);
-    regions(context, findings);
-    credentials(context, findings);
-    clusters(context, findings);
-    same_cluster(context, findings);
-    marker(context, findings);
+    check_account(context, findings);
+    check_regions(context, findings);
+    check_credentials(context, findings);
+    check_clusters(context, findings);
+    check_distinct_clusters(context, findings);
+    check_marker(context, findings);
 }
 
-fn account(context: &Context<'_>, findings: &mut Vec<Finding>) {
+fn check_account(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let wanted = &context.plan.account_id;
     match &context.facts.caller {
         Err(why) => findings.push(unread_finding("aws", "the caller's identity", why)),
@@ -39,8 +39,8 @@ fn account(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Checks account and region of every ARN, both of those in the plan and of those that were found.
-fn regions(context: &Context<'_>, findings: &mut Vec<Finding>) {
+/// Checks the account and the region of every ARN in the plan and of every resource that was found.
+fn check_regions(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let written = context.plan.workloads.iter().flat_map(|w| &w.routes).flat_map(named_arns);
     let selection = &context.facts.selection;
     let found = selection.load_balancers.keys().chain(selection.groups.keys()).map(String::as_str);
@@ -54,13 +54,15 @@ fn regions(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
     let others: Vec<&str> = arns.into_iter().filter(|arn| arn::account(arn) != account).collect();
     if !others.is_empty() {
-        let message =
-            format!("the plan is for account {account}, but these resources belong to another: {}", list(&others));
+        let message = format!(
+            "the plan is for account {account}, but these resources belong to another account: {}",
+            list(&others)
+        );
         findings.push(finding(Code::CUT054, "aws", message, "correct `spec.aws.accountId`, or the ARNs"));
     }
 }
 
-fn credentials(context: &Context<'_>, findings: &mut Vec<Finding>) {
+fn check_credentials(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let Ok(caller) = &context.facts.caller else { return };
     let routes = context.facts.selection.routes.len();
     let end = schedule::earliest_starts(context.plan, context.now, routes).last().copied();
@@ -73,14 +75,14 @@ fn credentials(context: &Context<'_>, findings: &mut Vec<Finding>) {
             "the credentials expire at {expires}, but the plan takes at least {}, until {end}",
             format_exact(duration)
         );
-        let help = "log in again just before the start, or use credentials that renew themselves (an instance profile, \
-                             IRSA). When credentials expire, the run freezes; it continues by itself after you log in \
+        let help = "log in again just before the start, or use credentials that are renewed automatically (an instance profile, \
+                             IRSA). When credentials expire, the run freezes; it continues after you log in \
                              again";
         findings.push(finding(Code::CUT056, "aws", message, help));
     }
 }
 
-fn clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
+fn check_clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
     clusters_without_access(context, findings);
     for name in reachable(context.plan) {
         let Some(cluster) = context.cluster(name) else { continue };
@@ -88,10 +90,10 @@ fn clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let severity = if needed { Severity::Error } else { Severity::Warning };
         let help = |why: &Unreadable| match why {
             Unreadable::Denied(_) => {
-                "grant it in the cluster, or add the caller's access entry to a Kubernetes group that has it"
+                "grant the permission in the cluster, or add the caller's access entry to a Kubernetes group that has it"
             }
             _ => {
-                "check its endpoint, your network and VPN, and whether the caller has an access entry in it (`aws eks \
+                "check the endpoint of the cluster, your network and VPN, and whether the caller has an access entry (`aws eks \
                  list-access-entries`)"
             }
         };
@@ -117,7 +119,7 @@ fn clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Reports clusters in which `bind` has to create bindings but which the plan gives no access to.
+/// Reports clusters in which `bind` must create bindings, but to which the plan gives no access.
 fn clusters_without_access(context: &Context<'_>, findings: &mut Vec<Finding>) {
     if !context.binds() {
         return;
@@ -126,20 +128,20 @@ fn clusters_without_access(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for cluster in without.filter(|c| context.has_service(&c.name) && context.plan.strategy.peak(&c.name) > 0) {
         let name = &cluster.name;
         let message = format!(
-            "workloads have a `service`, but cluster {name} has neither `eks` nor `kubeContext`, so its bindings \
+            "workloads have a `service`, but cluster {name} has neither `eks` nor `kubeContext`, so the bindings of the cluster \
              cannot be accessed"
         );
         findings.push(finding(
             Code::CUT058,
             name,
             message,
-            "set one of them in `spec.clusters`; or use `services` to name the Service in the other cluster only; or \
+            "set `eks` or `kubeContext` in `spec.clusters`; or use `services` to name the Service in the other cluster only; or \
              remove `service` from the workloads",
         ));
     }
 }
 
-fn same_cluster(context: &Context<'_>, findings: &mut Vec<Finding>) {
+fn check_distinct_clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let mut by_uid: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, cluster) in &context.facts.clusters {
         if let Ok(identity) = &cluster.identity {
@@ -153,11 +155,11 @@ fn same_cluster(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn marker(context: &Context<'_>, findings: &mut Vec<Finding>) {
+fn check_marker(context: &Context<'_>, findings: &mut Vec<Finding>) {
     if context.plan.marker != MarkerMode::None {
         return;
     }
-    let (keeps, agree) = match &context.plan.state {
+    let (lock, agreement) = match &context.plan.state {
         StateLocation::Local => {
             ("the lock file of this machine's state directory", "agree to run cutover on one machine only")
         }
@@ -168,10 +170,10 @@ fn marker(context: &Context<'_>, findings: &mut Vec<Finding>) {
     findings.push(finding(
         Code::CUT088,
         "lock",
-        format!("`marker: none`: only {keeps} prevents a second run"),
+        format!("`marker: none`: only {lock} prevents a second run"),
         format!(
-            "a run with other state is not refused; it is noticed only by the drift that it causes, which freezes \
-             both runs. Allow elasticloadbalancing:AddTags and RemoveTags on the load balancer, or {agree}"
+            "a run with other state is not refused; only the drift that it causes is noticed, which freezes \
+             both runs. Allow elasticloadbalancing:AddTags and RemoveTags on the load balancer, or {agreement}"
         ),
     ));
 }

@@ -1,5 +1,5 @@
-//! The preflight: finds everything that would make a cutover fail and can be known before it begins. Pure checks over
-//! [`Facts`], one file per topic. Do not read anything here.
+//! Implements the preflight, which finds problems that would make a cutover fail and that can be known before the
+//! start. The checks are pure functions over [`Facts`], with one file per topic. Do not read resources here.
 
 mod accept;
 mod balancer;
@@ -29,8 +29,8 @@ use crate::domain::preflight::context::Context;
 use crate::domain::preflight::facts::Facts;
 use crate::plan::model::Plan;
 
-/// Returns all findings, including those of the selection, most severe first, with `accept` applied. `now` is when the
-/// facts were read.
+/// Returns all findings, including the findings of the selection, most severe first, with `accept` applied. `now` is
+/// the time at which the facts were read.
 pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
     let context = Context { plan, facts, now };
     let mut findings = facts.selection.findings.clone();

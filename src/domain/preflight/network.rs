@@ -1,5 +1,5 @@
-//! Checks that the load balancer can use the new target groups: their IP address type, the protocol of the listeners,
-//! and the zones of their targets.
+//! Checks that the load balancer can use the new target groups: the IP address type, the protocol, and the zones of the
+//! targets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,32 +10,33 @@ use crate::domain::elb::balancer::LoadBalancer;
 use crate::domain::elb::select::SelectedGroup;
 use crate::domain::health::{Target, TargetState};
 
-/// Protocol versions to which only an HTTPS listener can forward.
+/// The protocol versions to which only an HTTPS listener can forward.
 const HTTPS_ONLY: [&str; 2] = ["GRPC", "HTTP2"];
-/// AWS's reason for a target that gets no requests: its group is not attached, or its zone is not enabled.
+/// The reason code of AWS for a target that gets no requests because the group is not attached or the zone is not
+/// enabled.
 const NOT_IN_USE: &str = "Target.NotInUse";
-/// The zone that AWS names for a target outside of the VPC: every zone sends requests to it.
+/// The zone that AWS reports for a target outside of the VPC, which gets requests from all zones.
 const EVERY_ZONE: &str = "all";
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (arn, selected) in context.groups().filter(|(_, g)| context.is_raised(&g.cluster)) {
         let load_balancer = context.facts.selection.load_balancers.get(&selected.load_balancer);
-        // Another type of load balancer is a finding of its own.
+        // Another check reports load balancers of another type.
         if let Some(load_balancer) = load_balancer.filter(|lb| lb.kind == "application") {
-            protocol(context, arn, selected, findings);
-            address_type(load_balancer, selected, findings);
-            zones(context, load_balancer, selected, findings);
+            check_protocol(context, arn, selected, findings);
+            check_address_type(load_balancer, selected, findings);
+            check_zones(context, load_balancer, selected, findings);
         }
     }
 }
 
-fn address_type(load_balancer: &LoadBalancer, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
+fn check_address_type(load_balancer: &LoadBalancer, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
     let group = &selected.group;
     if load_balancer.ip_address_type != "ipv4" || group.ip_address_type != "ipv6" {
         return;
     }
     let message = format!(
-        "{} has IP address type ipv6, but load balancer {} is ipv4: AWS refuses to attach it",
+        "{} has IP address type ipv6, but load balancer {} is ipv4: AWS refuses to attach the group",
         group.name, load_balancer.name
     );
     let help = format!(
@@ -46,14 +47,14 @@ fn address_type(load_balancer: &LoadBalancer, selected: &SelectedGroup, findings
     findings.push(finding(Code::CUT068, &group.name, message, help));
 }
 
-fn protocol(context: &Context<'_>, arn: &str, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
+fn check_protocol(context: &Context<'_>, arn: &str, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
     let group = &selected.group;
     if !matches!(group.protocol.as_str(), "HTTP" | "HTTPS" | "") {
         let message = format!(
             "{} has protocol {}, but an Application Load Balancer forwards to HTTP and HTTPS target groups only",
             group.name, group.protocol
         );
-        let help = "the protocol of a target group is immutable: create one with protocol HTTP or HTTPS";
+        let help = "the protocol of a target group is immutable: create a target group with protocol HTTP or HTTPS";
         return findings.push(finding(Code::CUT068, &group.name, message, help));
     }
     if !HTTPS_ONLY.contains(&group.protocol_version.as_str()) {
@@ -63,25 +64,30 @@ fn protocol(context: &Context<'_>, arn: &str, selected: &SelectedGroup, findings
     let used: BTreeSet<&str> =
         routes.filter(|r| r.groups.values().any(|g| g == arn)).map(|r| r.route.listener.as_str()).collect();
     let listeners = context.facts.live.listeners.values().flatten().flatten().map(|(listener, _)| listener);
-    let plain: Vec<String> = listeners
+    let http_ports: Vec<String> = listeners
         .filter(|l| l.protocol == "HTTP" && used.contains(l.arn.as_str()))
         .map(|l| l.port.to_string())
         .collect();
-    if plain.is_empty() {
+    if http_ports.is_empty() {
         return;
     }
     let message = format!(
         "{} has protocol version {}, to which only an HTTPS listener can forward; HTTP listeners of the plan: {}",
         group.name,
         group.protocol_version,
-        list(&plain)
+        list(&http_ports)
     );
-    let help = "AWS refuses to attach it there: leave these listeners out of `listeners`, or use a target group with \
-        protocol version HTTP1 (it is immutable)";
+    let help = "AWS refuses to attach the group to these listeners: leave them out of `listeners`, or use a target group with \
+        protocol version HTTP1 (the protocol version is immutable)";
     findings.push(finding(Code::CUT068, &group.name, message, help));
 }
 
-fn zones(context: &Context<'_>, load_balancer: &LoadBalancer, selected: &SelectedGroup, findings: &mut Vec<Finding>) {
+fn check_zones(
+    context: &Context<'_>,
+    load_balancer: &LoadBalancer,
+    selected: &SelectedGroup,
+    findings: &mut Vec<Finding>,
+) {
     let group = &selected.group;
     let Some(Ok(targets)) = context.facts.health.get(&group.arn) else { return };
     let attached = group.load_balancers.contains(&load_balancer.arn);
@@ -96,7 +102,7 @@ fn zones(context: &Context<'_>, load_balancer: &LoadBalancer, selected: &Selecte
     let named: Vec<String> = by_zone.iter().map(|(zone, count)| format!("{count} in {zone}")).collect();
     let message = format!(
         "{} of {} targets of {} are outside of the zones that load balancer {} has enabled ({}): {}. AWS neither checks \
-         them nor sends them requests ({NOT_IN_USE})",
+         these targets nor sends requests to them ({NOT_IN_USE})",
         outside.len(),
         targets.len(),
         group.name,
@@ -105,7 +111,7 @@ fn zones(context: &Context<'_>, load_balancer: &LoadBalancer, selected: &Selecte
         named.join(", ")
     );
     let help = format!(
-        "enable their zones with a subnet in each (list the present subnets too):\n\
+        "enable these zones with a subnet in each (the list must include the current subnets):\n\
          aws elbv2 set-subnets --load-balancer-arn {} --subnets SUBNET…\n\
          or run the new targets in the enabled zones only",
         load_balancer.arn
@@ -113,7 +119,7 @@ fn zones(context: &Context<'_>, load_balancer: &LoadBalancer, selected: &Selecte
     findings.push(finding(Code::CUT300, &group.name, message, help));
 }
 
-/// Whether a target gets no requests because of its zone. Of an attached group, AWS's own reason says so as well.
+/// Whether a target gets no requests because of its zone. For a target without a zone, the reason code of AWS decides.
 fn is_outside(target: &Target, load_balancer: &LoadBalancer, attached: bool) -> bool {
     let enabled = &load_balancer.zones;
     match &target.zone {

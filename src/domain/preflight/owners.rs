@@ -1,5 +1,4 @@
-//! Reports other tools that write to the plan's resources (controllers, Terraform, CloudFormation), as far as tags
-//! tell.
+//! Reports other tools that write to the plan's resources (controllers, Terraform, CloudFormation), according to tags.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +9,18 @@ use crate::domain::decide::drift_cause::IGNORE_CHANGES;
 use crate::domain::elb::owners_from_tags;
 use crate::domain::traffic::{OwnerTool, Tags};
 
-/// A resource's name and its tags.
+/// The name of a resource and the tags of the resource.
 type Tagged<'a> = (String, &'a Tags);
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    let things = tagged(context);
-    controllers(&things, findings);
-    infrastructure(&things, Code::CUT061, OwnerTool::Terraform, &terraform(), findings);
-    infrastructure(&things, Code::CUT062, OwnerTool::CloudFormation, CLOUDFORMATION, findings);
+    let resources = tagged_resources(context);
+    report_controllers(&resources, findings);
+    report_infrastructure(&resources, Code::CUT061, OwnerTool::Terraform, &terraform_help(), findings);
+    report_infrastructure(&resources, Code::CUT062, OwnerTool::CloudFormation, CLOUDFORMATION_HELP, findings);
 }
 
-/// Returns the plan's load balancers, the listeners of its routes, and those routes.
-fn tagged<'a>(context: &Context<'a>) -> Vec<Tagged<'a>> {
+/// Returns the plan's load balancers, listeners and routes with their tags.
+fn tagged_resources<'a>(context: &Context<'a>) -> Vec<Tagged<'a>> {
     let selection = &context.facts.selection;
     let mut all: Vec<Tagged<'a>> = Vec::new();
     for (arn, load_balancer) in &selection.load_balancers {
@@ -38,36 +37,42 @@ fn tagged<'a>(context: &Context<'a>) -> Vec<Tagged<'a>> {
     all
 }
 
-fn controllers(things: &[Tagged<'_>], findings: &mut Vec<Finding>) {
+fn report_controllers(resources: &[Tagged<'_>], findings: &mut Vec<Finding>) {
     let mut by_tag: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for (what, tags) in things {
+    for (what, tags) in resources {
         if let Some(tag) = tag_of(OwnerTool::Controller, tags) {
             by_tag.entry(tag).or_default().push(what);
         }
     }
     for (tag, owned) in by_tag {
         let message = format!("a load balancer controller owns {} (tag {tag})", list(&owned));
-        let help = "it restores its own weights and deletes rules that it does not know, at its next resync at the \
+        let help = "the controller restores its own weights and deletes rules that it does not know, at its next resync at the \
             latest. Use a load balancer that no Ingress, Service or Gateway owns, with TargetGroupBindings; or remove \
             the tag if it is left over from a deleted owner";
         findings.push(finding(Code::CUT060, owned[0], message, help));
     }
 }
 
-const CLOUDFORMATION: &str = "an update of that stack that changes a listener or rule restores the weights of the \
-    template. Block its updates until the cutover is finished (for example, with a stack policy that denies \
+const CLOUDFORMATION_HELP: &str = "an update of the stack that changes a listener or rule restores the weights of the \
+    template. Block updates of the stack until the cutover is finished (for example, with a stack policy that denies \
     Update:Modify on them), write the new weights into the template at the end, and accept this finding in the plan";
 
-fn terraform() -> String {
+fn terraform_help() -> String {
     format!(
-        "its next apply restores the weights in the code. Before the cutover, apply:\n{IGNORE_CHANGES}\n\
+        "the next `terraform apply` restores the weights in the code. Before the cutover, apply:\n{IGNORE_CHANGES}\n\
          Then accept this finding in the plan, and write the new weights into the code at the end"
     )
 }
 
-fn infrastructure(things: &[Tagged<'_>], code: Code, tool: OwnerTool, help: &str, findings: &mut Vec<Finding>) {
+fn report_infrastructure(
+    resources: &[Tagged<'_>],
+    code: Code,
+    tool: OwnerTool,
+    help: &str,
+    findings: &mut Vec<Finding>,
+) {
     let owned: Vec<(&str, String)> =
-        things.iter().filter_map(|(what, tags)| Some((what.as_str(), tag_of(tool, tags)?))).collect();
+        resources.iter().filter_map(|(what, tags)| Some((what.as_str(), tag_of(tool, tags)?))).collect();
     let Some((first, tag)) = owned.first() else { return };
     let names: Vec<&str> = owned.iter().map(|(what, _)| *what).collect();
     let message = format!("{} manages {} (tag {tag})", tool.name(), list(&names));

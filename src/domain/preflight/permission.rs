@@ -1,33 +1,34 @@
-//! Explains a refusal: AWS and Kubernetes name the missing permission, and this adds what to grant, and where the
-//! complete list is.
+//! Explains refusals of AWS and Kubernetes that name a missing permission: adds what to grant, and where the complete
+//! list of permissions is.
 
-/// Returns the text of the refusal, followed by what to grant, if it names the missing permission.
+/// Returns the text of the refusal. If the text names a missing permission, adds what to grant.
 pub fn explain_refusal(refusal: &str) -> String {
-    match missing(refusal) {
+    match missing_permission(refusal) {
         Some(add) => format!("{refusal}; add {add}"),
         None => refusal.to_owned(),
     }
 }
 
-fn missing(refusal: &str) -> Option<String> {
-    kubernetes(refusal).or_else(|| aws(refusal))
+fn missing_permission(refusal: &str) -> Option<String> {
+    kubernetes_permission(refusal).or_else(|| aws_permission(refusal))
 }
 
-/// `User "x" cannot list resource "pods" in API group "" in the namespace "shop"`, or `... at the cluster scope`.
-fn kubernetes(refusal: &str) -> Option<String> {
+/// Parses a refusal like `User "x" cannot list resource "pods" in API group "" in the namespace "shop"` or `... at the
+/// cluster scope`.
+fn kubernetes_permission(refusal: &str) -> Option<String> {
     let (verb, rest) = refusal.split_once(" cannot ")?.1.split_once(" resource \"")?;
     let (resource, rest) = rest.split_once("\" in API group \"")?;
     let (group, rest) = rest.split_once('"')?;
-    let whole = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+    let resource_name = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
     let place = match rest.split_once("in the namespace \"").and_then(|(_, rest)| rest.split_once('"')) {
         Some((namespace, _)) => format!("a Role in namespace {namespace}"),
         None => "a ClusterRole".to_owned(),
     };
-    Some(format!("the verb `{verb}` on `{whole}` to {place} (examples/role.yaml has all of them)"))
+    Some(format!("the verb `{verb}` on `{resource_name}` to {place} (examples/role.yaml has all of them)"))
 }
 
-/// `User: arn:... is not authorized to perform: SERVICE:ACTION on resource: ...`.
-fn aws(refusal: &str) -> Option<String> {
+/// Parses a refusal like `User: arn:... is not authorized to perform: SERVICE:ACTION on resource: ...`.
+fn aws_permission(refusal: &str) -> Option<String> {
     let action = refusal
         .split_once("not authorized to perform: ")?
         .1
@@ -44,7 +45,7 @@ mod tests {
     use super::explain_refusal;
 
     #[test]
-    fn what_is_missing_is_said_in_the_words_of_who_grants_it() {
+    fn missing_permission_is_explained() {
         for (refusal, add) in [
             (
                 r#"pods is forbidden: User "ci" cannot list resource "pods" in API group "" in the namespace "shop""#,
@@ -60,8 +61,8 @@ mod tests {
                 "the action `elasticloadbalancing:ModifyRule` to the caller's policy",
             ),
         ] {
-            let said = explain_refusal(refusal);
-            assert!(said.starts_with(refusal) && said.contains(&format!("; add {add} ")), "{said}");
+            let explained = explain_refusal(refusal);
+            assert!(explained.starts_with(refusal) && explained.contains(&format!("; add {add} ")), "{explained}");
         }
         for other in
             ["why", "admission webhook \"v\" denied the request: it cannot be", "not authorized to perform: this"]

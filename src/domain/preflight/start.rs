@@ -1,4 +1,4 @@
-//! Builds the event that starts a run: everything that a rollback needs later. It reads and decides nothing.
+//! Builds the event that starts a run, with everything that a rollback needs. Do not add reads or decisions.
 
 use std::collections::BTreeMap;
 
@@ -14,20 +14,20 @@ use crate::plan::model::{BindingMode, ClusterName, Plan, Shares, StepKind};
 /// The input for a new run, in addition to the plan and the selection.
 #[derive(Debug, Clone, Default)]
 pub struct StartInput {
-    /// Targets by group, as just read.
+    /// The targets of each group, as just read.
     pub health: BTreeMap<String, Vec<Target>>,
-    /// UIDs of the clusters.
+    /// The UIDs of the clusters.
     pub clusters: BTreeMap<ClusterName, String>,
-    /// `alice@mac`.
+    /// The owner of the run, such as `alice@mac`.
     pub owner: String,
-    /// The first step, counted from 1.
+    /// The number of the first step, from 1.
     pub from_step: usize,
     /// The shares that a rollback restores; `None`: the current shares of each route.
     pub start: Option<Shares>,
 }
 
 /// Builds the `started` event of a new run.
-pub fn started_event(plan: &Plan, selection: &Selection, beginning: StartInput) -> Result<Started, Unreadable> {
+pub fn started_event(plan: &Plan, selection: &Selection, input: StartInput) -> Result<Started, Unreadable> {
     let routes = selection.routes.iter().map(|selected| RouteStart {
         id: selected.route.id.clone(),
         load_balancer: selected.load_balancer.clone(),
@@ -41,26 +41,26 @@ pub fn started_event(plan: &Plan, selection: &Selection, beginning: StartInput) 
         content_at_start: None,
         owners: owners(selection, selected),
     });
-    let groups = selection.groups.iter().map(|(arn, selected)| group(selection, arn, selected, &beginning.health));
+    let groups = selection.groups.iter().map(|(arn, selected)| group(selection, arn, selected, &input.health));
     Ok(Started {
         plan: plan.name.clone(),
         text: plan.text.clone(),
         hash: plan.hash.clone(),
-        owner: beginning.owner,
+        owner: input.owner,
         from: plan.strategy.from.clone(),
         to: plan.strategy.to.clone(),
-        from_step: beginning.from_step,
-        start: beginning.start,
+        from_step: input.from_step,
+        start: input.start,
         load_balancers: selection.load_balancers.keys().cloned().collect(),
         routes: routes.collect(),
         other_routes: Some(selection.skipped.iter().map(|s| s.id.clone()).collect()),
         groups: groups.collect::<Result<_, _>>()?,
-        clusters: beginning.clusters,
+        clusters: input.clusters,
         bindings: bindings(plan, selection),
     })
 }
 
-/// Returns the route's own owners, then its load balancer's.
+/// Returns the owners of the route, followed by the owners of its load balancer.
 fn owners(selection: &Selection, selected: &SelectedRoute) -> Vec<ExternalOwner> {
     let balancer = selection
         .load_balancers

@@ -15,8 +15,8 @@ use crate::domain::traffic::shares::{self, ShareError};
 use crate::plan::model::{ClusterAccess, RollbackStickiness, Shares, StepKind};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    group_stickiness(context, findings);
-    target_stickiness(context, findings);
+    check_group_stickiness(context, findings);
+    check_target_stickiness(context, findings);
     check_weights(context, findings);
     check_unmoved_rules(context, findings);
 }
@@ -26,7 +26,7 @@ fn sticky_for(route: &LiveRoute) -> Option<Duration> {
     Some(Duration::from_secs(sticky.seconds.unwrap_or(0).into()))
 }
 
-fn group_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
+fn check_group_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let mut by_duration: BTreeMap<Duration, Vec<String>> = BTreeMap::new();
     for selected in &context.facts.selection.routes {
         if let Some(duration) = sticky_for(&selected.route) {
@@ -35,13 +35,13 @@ fn group_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
     let Some(longest) = by_duration.keys().max().copied() else { return };
     let (count, all) = (by_duration.values().map(Vec::len).sum::<usize>(), context.facts.selection.routes.len());
-    let said: Vec<String> =
+    let durations: Vec<String> =
         by_duration.iter().map(|(d, labels)| format!("{} on {}", duration::format_exact(*d), list(labels))).collect();
     let message = format!(
         "{count} of {all} routes have group stickiness: clients stay with their group for up to {}",
-        said.join("; ")
+        durations.join("; ")
     );
-    let back = match context.plan.strategy.rollback_stickiness {
+    let rollback_effect = match context.plan.strategy.rollback_stickiness {
         RollbackStickiness::Break => {
             "an automatic rollback detaches the new target group from those routes, so that its cookies lose their \
              effect"
@@ -55,16 +55,16 @@ fn group_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
         "stickiness",
         message,
         format!(
-            "weights apply to new clients only: real shares lag behind, and the old target group must stay for \
-            that time after 100 %. With this plan, {back}. Accept this finding in the plan, or turn off stickiness \
+            "weights apply to new clients only: the real shares change later, and the old target group must stay for \
+            that time after 100 %. With this plan, {rollback_effect}. Accept this finding in the plan, or turn off stickiness \
             first"
         ),
     ));
-    last_pause(context, longest, findings);
+    check_last_pause(context, longest, findings);
 }
 
-/// Checks the pauses after the last share step.
-fn last_pause(context: &Context<'_>, longest: Duration, findings: &mut Vec<Finding>) {
+/// Checks that the bakes after the last share step are at least as long as the stickiness.
+fn check_last_pause(context: &Context<'_>, longest: Duration, findings: &mut Vec<Finding>) {
     let steps = &context.plan.strategy.steps;
     let after = steps.iter().rev().take_while(|s| !matches!(s.kind, StepKind::Shares(_)));
     let mut bake = Duration::ZERO;
@@ -89,17 +89,18 @@ fn last_pause(context: &Context<'_>, longest: Duration, findings: &mut Vec<Findi
     }
 }
 
-fn target_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
+fn check_target_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let sticky: BTreeSet<&str> = context
         .groups()
         .filter(|(_, g)| g.group.attributes.get("stickiness.enabled").is_some_and(|v| v == "true"))
         .map(|(a, _)| a)
         .collect();
-    let hit = |selected: &&SelectedRoute| {
+    let is_affected = |selected: &&SelectedRoute| {
         let plain = selected.route.forwards().is_some() && selected.route.content.sticky().is_none();
         plain && selected.groups.values().any(|arn| sticky.contains(arn.as_str()))
     };
-    let labels: Vec<String> = context.facts.selection.routes.iter().filter(hit).map(|r| r.route.label()).collect();
+    let labels: Vec<String> =
+        context.facts.selection.routes.iter().filter(is_affected).map(|r| r.route.label()).collect();
     if labels.is_empty() {
         return;
     }
@@ -115,7 +116,7 @@ fn target_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
     findings.push(finding(Code::CUT070, names[0], message, help));
 }
 
-/// Returns the shares of every step that moves traffic, with the step's number.
+/// Returns the shares of every share step, with the number of the step.
 fn share_steps<'a>(context: &Context<'a>) -> Vec<(usize, &'a Shares)> {
     let steps = context.plan.strategy.steps.iter();
     steps.filter_map(|s| if let StepKind::Shares(shares) = &s.kind { Some((s.number, shares)) } else { None }).collect()
@@ -127,7 +128,7 @@ fn check_weights(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let Some(split) = selected.route.forwards() else { continue };
         for (step, shares) in share_steps(context) {
             match shares::split_for(split, &selected.managed(), shares, LIMITS) {
-                // A separate code reports this.
+                // Another check reports this.
                 Ok(_) | Err(ShareError::TooManyMembers(..)) => {}
                 Err(why) => wrong.entry((step, why.to_string())).or_default().push(selected.route.label()),
             }
@@ -141,8 +142,8 @@ fn check_weights(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Reports rules that forward to groups of the old cluster that the plan does not name: the plan does not move their
-/// traffic.
+/// Reports routes that forward to groups of the old cluster that the plan does not name, so that the plan does not move
+/// their traffic.
 fn check_unmoved_rules(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let from = context.plan.strategy.from.as_str();
     let mut by_group: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -168,7 +169,7 @@ fn check_unmoved_rules(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a group belongs to that cluster, by a binding of the cluster or by a tag with its name.
+/// Whether a group belongs to a cluster, according to a binding of the cluster or to a tag with the cluster's name.
 fn belongs_to(context: &Context<'_>, cluster: &str, arn: &str) -> bool {
     let group = context.facts.attached.values().flatten().flatten().find(|g| g.arn == arn);
     let bindings = context.cluster(cluster).into_iter().flat_map(|c| c.bindings.iter().flatten());

@@ -1,4 +1,4 @@
-//! Notes durations of the plan that are 0s: allowed, and shown, because nothing is waited for.
+//! Reports durations of the plan that are 0s, which is allowed, but means that the run does not wait.
 
 use super::context::Context;
 use super::context::finding;
@@ -9,7 +9,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     findings.extend(notes(context.plan));
 }
 
-/// Returns the notes on a plan. They need no facts, so an offline check has them too.
+/// Returns the findings about durations of 0s. They need no facts, so an offline check also has these findings.
 pub fn notes(plan: &Plan) -> Vec<Finding> {
     let strategy = &plan.strategy;
     let mut all = Vec::new();
@@ -17,9 +17,9 @@ pub fn notes(plan: &Plan) -> Vec<Finding> {
         all.push(finding(
             Code::CUT303,
             "settle",
-            "`settle: 0s`: a step counts as settled as soon as its weights read back".to_owned(),
-            "AWS publishes no figure for how long a weight takes to reach every node: the next step and the gates may \
-             judge traffic of the step before",
+            "`settle: 0s`: a step counts as settled as soon as its weights were read back".to_owned(),
+            "AWS publishes no limit for how long a weight takes to reach every node: the next step and the gates may \
+             use traffic from before the new weights",
         ));
     }
     if strategy.gates.raise.stable_for.is_some_and(|d| d.is_zero()) {

@@ -1,4 +1,4 @@
-//! Checks the objects of a workload in its clusters: the Service, its port, the readiness gates of its pods.
+//! Checks the objects of a workload in each cluster: the Service, the port, and the readiness gates of the pods.
 
 use super::bindings::AUTO_MODE;
 use super::context::{Context, finding};
@@ -8,16 +8,16 @@ use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::WorkloadView;
 use crate::plan::model::{PortRef, ServiceRef, TargetType, Workload};
 
-/// The names that a load balancer controller uses for the readiness gates of pods.
+/// The names that a load balancer controller uses for readiness gates of pods.
 struct ReadinessGates {
-    /// Label of namespaces whose pods get them.
+    /// The label of namespaces whose pods get readiness gates.
     label: &'static str,
-    /// Prefixes of a gate's condition, before the name of its binding.
+    /// The prefixes of the condition types of readiness gates, before the name of the binding.
     conditions: &'static [&'static str],
 }
 
 impl ReadinessGates {
-    /// Returns those of the controller that serves this binding API.
+    /// Returns the names of the controller that serves this binding API.
     fn of(api: Option<&str>) -> Self {
         const OPEN_SOURCE: &str = "target-health.elbv2.k8s.aws/";
         if api == Some(AUTO_MODE) {
@@ -27,7 +27,7 @@ impl ReadinessGates {
         Self { label: "elbv2.k8s.aws/pod-readiness-gate-inject", conditions: &[OPEN_SOURCE] }
     }
 
-    /// Whether a pod's gate is that of a binding.
+    /// Whether the readiness gate `gate` of a pod belongs to this binding.
     fn is_of(&self, gate: &str, binding: &str) -> bool {
         self.conditions.iter().any(|prefix| gate.strip_prefix(prefix) == Some(binding))
     }
@@ -37,13 +37,13 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (workload, cluster, view) in context.views() {
         let Some(service) = workload.service(cluster) else { continue };
         let severity = if context.is_raised(cluster) { Severity::Error } else { Severity::Warning };
-        if exists(service, cluster, view, severity, findings) && context.is_raised(cluster) {
-            readiness(context, workload, service, cluster, view, findings);
+        if check_service(service, cluster, view, severity, findings) && context.is_raised(cluster) {
+            check_readiness_gates(context, workload, service, cluster, view, findings);
         }
     }
 }
 
-fn exists(
+fn check_service(
     wanted: &ServiceRef,
     cluster: &str,
     view: &WorkloadView,
@@ -54,31 +54,34 @@ fn exists(
     let Some(service) = &view.service else {
         let message = format!("cluster {cluster} has no Service {name}");
         findings.push(
-            finding(Code::CUT076, cluster, message, "deploy the workload there first, or correct `service`")
+            finding(Code::CUT076, cluster, message, "deploy the workload in this cluster first, or correct `service`")
                 .lowered(severity),
         );
         return false;
     };
-    let there = service.ports.iter().any(|(port_name, number)| match &wanted.port {
+    let has_port = service.ports.iter().any(|(port_name, number)| match &wanted.port {
         PortRef::Number(port) => port == number,
         PortRef::Name(port) => port_name.as_ref() == Some(port),
     });
-    if !there {
+    if !has_port {
         let ports: Vec<String> = service
             .ports
             .iter()
             .map(|(name, number)| name.as_ref().map_or_else(|| number.to_string(), |n| format!("{n} ({number})")))
             .collect();
-        let message =
-            format!("Service {name} of cluster {cluster} has no port {}; it has {}", wanted.port, ports.join(", "));
+        let message = format!(
+            "Service {name} of cluster {cluster} has no port {}; its ports are {}",
+            wanted.port,
+            ports.join(", ")
+        );
         findings
             .push(finding(Code::CUT077, cluster, message, "correct `service.port`, or the Service").lowered(severity));
     }
-    there
+    has_port
 }
 
-/// Checks readiness gates, which are injected when a pod is created, for the bindings that exist at that time.
-fn readiness(
+/// Checks the readiness gates of pods. A pod gets the gates of the bindings that exist when the pod is created.
+fn check_readiness_gates(
     context: &Context<'_>,
     workload: &Workload,
     service: &ServiceRef,
@@ -108,21 +111,21 @@ fn readiness(
     }
     let ours: Vec<&Binding> = view.bindings.iter().filter(|b| b.service == service.name).collect();
     let gated = |found: &[String]| found.iter().any(|g| ours.iter().any(|b| gates.is_of(g, &b.name)));
-    let bare = view.pods.iter().filter(|p| !gated(&p.readiness_gates)).count();
-    if bare > 0 {
+    let without_gate = view.pods.iter().filter(|p| !gated(&p.readiness_gates)).count();
+    if without_gate > 0 {
         let older = view
             .pods
             .iter()
             .filter(|p| ours.iter().any(|b| b.created.zip(p.created).is_some_and(|(b, p)| p < b)))
             .count();
         let why = if ours.is_empty() {
-            "their binding does not exist yet".to_owned()
+            "the binding does not exist yet".to_owned()
         } else {
-            format!("{} older than it", if older == 1 { "1 is".to_owned() } else { format!("{older} are") })
+            format!("{} older than the binding", if older == 1 { "1 is".to_owned() } else { format!("{older} are") })
         };
         let message = format!(
             "{} of {} of {} in cluster {cluster} have no readiness gate of their binding ({why})",
-            bare,
+            without_gate,
             count(view.pods.len(), "pod"),
             service.name
         );
@@ -132,7 +135,7 @@ fn readiness(
             .map(|o| format!("{kubectl} -n {} rollout restart {}/{}", service.namespace, o.kind.to_lowercase(), o.name))
             .collect();
         let help = format!(
-            "these pods become ready before the load balancer considers them healthy. After the binding exists and \
+            "these pods become ready before the load balancer has checked them. After the binding exists and \
              before traffic moves, run:\n{}",
             restarts.join("\n")
         );

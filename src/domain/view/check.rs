@@ -1,5 +1,5 @@
-//! The result of `check`, as values: the steps, the weights of every route after each step, what is skipped, and the
-//! findings. Text, JSON and Markdown are rendered in `cli`.
+//! Represents the result of `check` as values: the steps, the weights of every route after each step, the skipped
+//! routes, and the findings. Text, JSON and Markdown are rendered in `cli`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,30 +17,31 @@ use crate::plan::model::hook::Hook;
 use crate::plan::model::{Plan, Shares, Step, StepKind};
 use crate::plan::schedule;
 
-/// Everything that `check` prints.
+/// The result of `check`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckReport {
     /// The plan's name.
     pub plan: String,
-    /// The source of its text, such as a file name.
+    /// The source of the plan's text, such as a file name.
     pub source: String,
-    /// `from` and `to`.
+    /// The names of the clusters `from` and `to`.
     pub clusters: (String, String),
-    /// Its steps.
+    /// The steps of the plan.
     pub steps: Vec<StepLine>,
-    /// Its hooks.
+    /// The hooks of the plan.
     pub hooks: Vec<HookLine>,
-    /// Minimum duration.
+    /// The minimum duration of the run.
     pub estimate: Duration,
-    /// Earliest end, if the run starts at the time of the check.
+    /// The earliest end of a run that starts at the time of the check, if known.
     pub ends: Option<Timestamp>,
-    /// Time of the check; `None` for an offline check, where `routes` and `skipped` are empty.
+    /// The time of the check; `None` for an offline check, which has no `routes` and no `skipped`.
     pub at: Option<Timestamp>,
-    /// Describe calls per full observation, and the time between observations; `None` offline.
+    /// The number of Describe calls per full observation, and the time between observations; `None` for an offline
+    /// check.
     pub observation_cost: Option<(usize, Duration)>,
-    /// The routes that it moves.
+    /// The routes that the plan moves.
     pub routes: Vec<RouteLine>,
-    /// The routes that it does not touch.
+    /// The routes that the plan does not change.
     pub skipped: Vec<SkippedRoute>,
     /// All findings, most severe first.
     pub findings: Vec<Finding>,
@@ -49,17 +50,18 @@ pub struct CheckReport {
 /// A step of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepLine {
-    /// From 1.
+    /// The number of the step, from 1.
     pub number: usize,
-    /// Its name, if any.
+    /// The name of the step, if any.
     pub name: Option<String>,
-    /// Its action, as text.
+    /// The action of the step, as text.
     pub action: String,
-    /// Earliest start, as time after the start of the run, without waits for windows.
+    /// The earliest start without waits for windows, as the time after the start of the run.
     pub begins: Duration,
-    /// Earliest start with windows, if the run starts at the time of the check; `None`: unknown, or never.
+    /// The earliest start with waits for windows, of a run that starts at the time of the check; `None`: unknown, or
+    /// never.
     pub earliest: Option<Timestamp>,
-    /// `earliest` as text, if the plan has hours.
+    /// The value of `earliest` as text in the time zone of the windows, if the plan has windows or blackouts.
     pub clock: Option<String>,
 }
 
@@ -67,44 +69,44 @@ pub struct StepLine {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HookLine {
-    /// `before shift`.
+    /// The occasion of the hook, such as `before shift`.
     pub when: String,
-    /// Its name, if any.
+    /// The name of the hook, if any.
     pub name: Option<String>,
     /// The command line, or the address without possible secrets.
     pub action: String,
-    /// Whether its failure fails the run.
+    /// Whether a failure of the hook has the effect of a failed guard.
     pub required: bool,
 }
 
-/// A route with its weights after each step.
+/// A route with the weights after each step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteLine {
     /// The load balancer's name.
     pub load_balancer: String,
-    /// The workload.
+    /// The name of the workload.
     pub workload: String,
-    /// ARN.
+    /// The ARN of the listener or rule.
     pub id: String,
-    /// `443 rule 15`.
+    /// The label of the route, such as `443 rule 15`.
     pub label: String,
-    /// Its conditions as text.
+    /// The conditions of the route as text.
     pub conditions: String,
-    /// The current weights, then those after each step that writes.
+    /// The current weights, followed by the weights after each step that writes.
     pub weights: Vec<Weights>,
 }
 
 /// The weights of a route's groups.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Weights {
-    /// After this step; 0: now.
+    /// The number of the step after which the route has these weights; 0: now.
     pub step: usize,
-    /// Group names and weights in the order of the route, or why weights cannot express the shares.
+    /// The names and weights of the groups in the order of the route, or why weights cannot express the shares.
     pub groups: Result<Vec<(String, u16)>, String>,
 }
 
 impl CheckReport {
-    /// Returns the result for a plan alone, without AWS.
+    /// Returns the result of an offline check, without facts from AWS.
     pub fn offline(plan: &Plan, findings: Vec<Finding>) -> Self {
         Self::for_routes(plan, findings, schedule::expected_routes(&plan.workloads))
     }
@@ -127,7 +129,7 @@ impl CheckReport {
         }
     }
 
-    /// Returns the result for a plan with facts that were read at `now`.
+    /// Returns the result of a check with facts that were read at `now`.
     pub fn new(plan: &Plan, facts: &Facts, findings: Vec<Finding>, now: Timestamp) -> Self {
         let selection = &facts.selection;
         let routes: Vec<_> = selection.routes.iter().map(|r| route(plan, selection, r)).collect();
@@ -135,7 +137,7 @@ impl CheckReport {
         Self { at: Some(now), routes, skipped: selection.skipped.clone(), ..report }.with_start(plan, now)
     }
 
-    /// Fills in the times of a run that starts at `now`.
+    /// Sets the times of a run that starts at `now`.
     #[must_use]
     pub fn with_start(mut self, plan: &Plan, now: Timestamp) -> Self {
         let declared = schedule::expected_routes(&plan.workloads);
@@ -160,7 +162,7 @@ impl CheckReport {
         self.findings.iter().filter(|f| f.severity == severity && f.accepted.is_none()).count()
     }
 
-    /// Routes with equal load balancer, workload and weights, in the order of their first route.
+    /// Groups the routes by load balancer, workload and weights, in the order of the first route of each group.
     pub fn grouped(&self) -> Vec<Vec<&RouteLine>> {
         let mut order: Vec<Vec<&RouteLine>> = Vec::new();
         let mut places: BTreeMap<(&str, &str, &[Weights]), usize> = BTreeMap::new();
@@ -174,7 +176,7 @@ impl CheckReport {
         order
     }
 
-    /// Short title of a step; `now` for 0: `1 bind`, `2 first-traffic`, `4 a 50 %, b 50 %`.
+    /// Returns a short title of a step, such as `1 bind`, `2 first-traffic` or `4 a 50 %, b 50 %`; `now` for 0.
     pub fn step_title(&self, number: usize) -> String {
         let step = self.steps.iter().find(|s| s.number == number);
         step.map_or_else(
@@ -199,11 +201,11 @@ fn steps(plan: &Plan, routes: usize) -> Vec<StepLine> {
 }
 
 fn hook(hook: &Hook) -> HookLine {
-    let (when, action) = (crate::domain::decide::hook_when(hook), crate::domain::decide::errand_line(&hook.action));
+    let (when, action) = (crate::domain::decide::occasion_text(hook), crate::domain::decide::action_line(&hook.action));
     HookLine { when: when.to_owned(), name: hook.name.clone(), action, required: hook.fails_run }
 }
 
-/// Returns the action of a step, as text.
+/// Describes the action of a step.
 pub fn step_action(plan: &Plan, step: &Step) -> String {
     match &step.kind {
         StepKind::Bind => {
@@ -212,7 +214,7 @@ pub fn step_action(plan: &Plan, step: &Step) -> String {
                 plan.strategy.to
             )
         }
-        StepKind::Shares(shares) => shares_in_words(shares),
+        StepKind::Shares(shares) => format_shares(shares),
         StepKind::Bake(time) => format!("bake {}", duration::format_exact(*time)),
         StepKind::Exec(exec) => {
             let undo = exec
@@ -232,8 +234,8 @@ pub fn step_action(plan: &Plan, step: &Step) -> String {
     }
 }
 
-/// `a 95 %, b 5 %`.
-fn shares_in_words(shares: &Shares) -> String {
+/// Formats shares, such as `a 95 %, b 5 %`.
+fn format_shares(shares: &Shares) -> String {
     shares.iter().map(|(cluster, share)| format!("{cluster} {share} %")).collect::<Vec<_>>().join(", ")
 }
 
@@ -265,7 +267,7 @@ fn route(plan: &Plan, selection: &Selection, selected: &SelectedRoute) -> RouteL
     }
 }
 
-/// ARNs of the groups that ever get a share.
+/// Returns the ARNs of the groups that ever get a share.
 fn used_groups<'a>(plan: &Plan, selected: &'a SelectedRoute) -> Vec<&'a str> {
     selected.groups.iter().filter(|(cluster, _)| plan.strategy.peak(cluster) > 0).map(|(_, arn)| arn.as_str()).collect()
 }

@@ -1,4 +1,4 @@
-//! The history of a run, from its journal: steps, traffic and health over time, and results of writes.
+//! Computes the history of a run from its journal: steps, traffic, health, gates, and results of writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,96 +20,96 @@ pub struct History {
     pub state: State,
     /// The times of the first and the last record.
     pub time: (Timestamp, Timestamp),
-    /// Clusters with a current or planned share: `from`, `to`, the others.
+    /// The clusters with a current or planned share: first `from` and `to`, then the others.
     pub clusters: Vec<ClusterName>,
-    /// Every step of the plan.
+    /// All steps of the plan.
     pub steps: Vec<StepHistory>,
-    /// The shares each time that they changed; the first entry is the start.
+    /// The shares after each change, and as the first entry the shares at the start.
     pub traffic: Vec<TrafficShares>,
-    /// Target counts each time that they changed.
+    /// The numbers of targets after each change.
     pub health: Vec<ClusterTargets>,
-    /// The verdicts of metric gates, by name.
+    /// The verdicts of the metric gates, by the name of the gate.
     pub gates: BTreeMap<String, GateVerdicts>,
-    /// Counts of writes by result.
+    /// The number of writes by result.
     pub writes: WriteCounts,
-    /// The step at which the rollback started, if one did.
+    /// The number of the step at which the first rollback started, if any.
     pub rolled_back_at: Option<usize>,
 }
 
 /// One step of the history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepHistory {
-    /// From 1.
+    /// The number of the step, from 1.
     pub number: usize,
-    /// Its name or action.
+    /// The name or the action of the step.
     pub label: String,
-    /// When it began and when it was done, if it was.
+    /// The times at which the step began and at which it was complete, if it was.
     pub time: (Option<Timestamp>, Option<Timestamp>),
-    /// Wait reasons with their messages and total durations; equal messages are added up.
+    /// The wait reasons with messages and total durations. The durations of equal messages are added.
     pub waits: Vec<(WaitReason, String, SignedDuration)>,
-    /// Operator actions during the step, such as `approved by alice@mac`.
+    /// The actions of operators during the step, such as `approved by alice@mac`.
     pub operator_actions: Vec<String>,
 }
 
-/// Shares in percent of the managed traffic.
+/// The shares of the clusters at a time, in percent of the managed part.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrafficShares {
-    /// Since when.
+    /// The time since which these values apply.
     pub at: Timestamp,
-    /// Lowest and highest share of a cluster on any route; absent if it has none anywhere.
+    /// The lowest and the highest share of each cluster on any route.
     pub shares: BTreeMap<ClusterName, (f64, f64)>,
-    /// Mean share of a cluster over all routes.
+    /// The mean share of each cluster over all routes.
     pub mean: BTreeMap<ClusterName, f64>,
 }
 
-/// Targets of the clusters' groups.
+/// The numbers of targets of the clusters at a time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterTargets {
-    /// Since when.
+    /// The time since which these values apply.
     pub at: Timestamp,
-    /// By cluster: healthy targets, and registered targets except draining ones.
+    /// The numbers of healthy targets and of registered targets without draining targets, by cluster.
     pub targets: BTreeMap<ClusterName, (u32, u32)>,
 }
 
 /// The history of a metric gate.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct GateVerdicts {
-    /// Number of measurements.
+    /// The number of measurements.
     pub measurements: usize,
-    /// Verdicts, each time that the verdict changed: time, verdict, and reason.
+    /// The verdict after each change, as time, verdict and reason.
     pub verdicts: Vec<(Timestamp, GateResult, String)>,
-    /// Whether it is a dry run.
+    /// Whether the gate's verdicts have no effect (`dryRun`).
     pub dry_run: bool,
 }
 
-/// Counts of writes by result.
+/// The number of writes by result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WriteCounts {
-    /// Journaled before they were sent.
+    /// The number of writes that were journaled before they were sent.
     pub intended: usize,
-    /// Sent, and read back.
+    /// The number of writes that were sent and read back.
     pub applied: usize,
-    /// The split was there already.
+    /// The number of writes whose route already had the split.
     pub already: usize,
-    /// Without an answer, or not read back in time.
+    /// The number of writes without a response, or not read back in time.
     pub unknown: usize,
-    /// Rejected, never sent, or the route deleted or unreadable.
+    /// The number of writes that were rejected or never sent, or whose route was deleted or unreadable.
     pub failed: usize,
 }
 
 impl History {
-    /// Builds the history from a run's records; `None` if there are none.
+    /// Builds the history from a run's records; `None` if there are no records.
     ///
     /// # Errors
-    /// A record is not legal after the ones before it.
+    /// A record is not legal after the previous records.
     pub fn of(plan: &Plan, records: &[Record]) -> Result<Option<Self>, IllegalEvent> {
         let Some(first) = records.first() else { return Ok(None) };
         let Some(state) = State::fold(&records[..1])? else { return Ok(None) };
-        let mut teller = HistoryBuilder::new(plan, state, first.time);
+        let mut builder = HistoryBuilder::new(plan, state, first.time);
         for record in &records[1..] {
-            teller.add(record)?;
+            builder.add(record)?;
         }
-        Ok(Some(teller.history))
+        Ok(Some(builder.history))
     }
 
     /// Returns the time from the first to the last record.
@@ -120,9 +120,9 @@ impl History {
 
 struct HistoryBuilder {
     history: History,
-    /// Shares of each route, in percent of its managed traffic.
+    /// The shares of each route, in percent of the managed part.
     shares: BTreeMap<RouteId, BTreeMap<ClusterName, f64>>,
-    /// The current waits, since when, and at which step.
+    /// The current waits, the time at which they began, and the number of the step.
     waits: (Vec<Wait>, Timestamp, usize),
 }
 
@@ -135,7 +135,7 @@ impl HistoryBuilder {
             waits: Vec::new(),
             operator_actions: Vec::new(),
         };
-        let told = History {
+        let history = History {
             time: (at, at),
             clusters: clusters(plan, &state),
             steps: plan.strategy.steps.iter().map(step).collect(),
@@ -146,9 +146,9 @@ impl HistoryBuilder {
             rolled_back_at: None,
             state,
         };
-        let mut teller = Self { history: told, shares: BTreeMap::new(), waits: (Vec::new(), at, 0) };
-        teller.update_all_routes(at);
-        teller
+        let mut builder = Self { history, shares: BTreeMap::new(), waits: (Vec::new(), at, 0) };
+        builder.update_all_routes(at);
+        builder
     }
 
     fn add(&mut self, record: &Record) -> Result<(), IllegalEvent> {
@@ -157,7 +157,7 @@ impl HistoryBuilder {
         self.history.time.1 = at;
         match &record.event {
             Event::StepStarted { step, .. } => {
-                // After a resume, an interrupted step starts again.
+                // An interrupted step starts again after a resume. The first start is kept.
                 self.step(*step, |s| s.time.0 = s.time.0.or(Some(at)));
                 self.replace_waits(&[], at);
             }
@@ -189,7 +189,7 @@ impl HistoryBuilder {
                 gate.dry_run = *dry_run;
             }
             Event::TimedOut { step, .. } => {
-                self.step(*step, |s| s.operator_actions.push("nobody approved in time".into()));
+                self.step(*step, |s| s.operator_actions.push("not approved in time".into()));
             }
             Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
                 self.replace_waits(&[], at);
@@ -207,9 +207,9 @@ impl HistoryBuilder {
         }
     }
 
-    /// Adds the time until now to the waits so far.
+    /// Replaces the current waits, after it added the time until now to the previous waits.
     fn replace_waits(&mut self, waits: &[Wait], at: Timestamp) {
-        // Waits of a rollback belong to no step.
+        // Waits of a rollback do not belong to a step.
         let step = if self.history.state.phase == Phase::RollingBack { 0 } else { self.history.state.step };
         let (before, since, number) = std::mem::replace(&mut self.waits, (waits.to_vec(), at, step));
         let time = at.duration_since(since);
@@ -281,7 +281,8 @@ fn clusters(plan: &Plan, state: &State) -> Vec<ClusterName> {
     sides.into_iter().filter(|c| !c.is_empty()).chain(others).cloned().collect()
 }
 
-/// Returns the shares of a route: those of observed drift, otherwise those that were last confirmed.
+/// Returns the live shares of a route: the drifted shares if another actor changed the route, otherwise the last
+/// confirmed shares.
 fn route_shares(route: &Route) -> BTreeMap<ClusterName, f64> {
     let split = match &route.drift {
         Some(Drift::Changed(live)) => live.forward_split(),

@@ -1,4 +1,4 @@
-//! The current state of a load balancer, for `status --load-balancer`. Needs no plan and writes nothing.
+//! Represents the current state of a load balancer for `status --load-balancer`, without a plan. Do not add writes.
 
 use std::collections::BTreeMap;
 
@@ -13,30 +13,30 @@ use crate::domain::health::Target;
 use crate::domain::health::gate::Sample;
 use crate::domain::traffic::{Tags, UnreadRoute, Unreadable};
 
-/// Prefix of the tags of this tool.
+/// The prefix of the keys of this tool's tags.
 const TAG_PREFIX: &str = "cutover";
 
-/// A load balancer, its routes and its target groups.
+/// A load balancer with its routes and target groups.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadBalancerView {
-    /// When it was read.
+    /// The time at which the load balancer was read.
     pub at: Timestamp,
-    /// Name.
+    /// The name of the load balancer.
     pub name: String,
-    /// ARN.
+    /// The ARN of the load balancer.
     pub arn: String,
-    /// DNS name.
+    /// The DNS name of the load balancer.
     pub dns_name: String,
-    /// `active`, …
+    /// The state of the load balancer, such as `active`.
     pub state: String,
-    /// The tags of this tool, which hold the marker of a run if there is one.
+    /// The tags of this tool, which include the marker of a run, if any.
     pub marker: Tags,
-    /// Owner tags of the load balancer (controllers, infrastructure as code).
+    /// The tags of the load balancer that name owners (controllers, infrastructure as code).
     pub owners: Vec<String>,
-    /// Every default action and rule.
+    /// All default actions and rules.
     pub routes: Vec<RouteView>,
-    /// Every attached target group.
+    /// All attached target groups.
     pub groups: Vec<GroupView>,
 }
 
@@ -44,22 +44,22 @@ pub struct LoadBalancerView {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteView {
-    /// ARN.
+    /// The ARN of the listener or rule.
     pub id: String,
-    /// `443 rule 15`.
+    /// The label of the route, such as `443 rule 15`.
     pub route: String,
-    /// As text; empty for a default action.
+    /// The conditions as text; empty for a default action.
     pub conditions: String,
-    /// Its actions other than forwarding, such as `authenticates (OIDC)` or `redirects`.
+    /// The actions other than forwarding, such as `authenticates (OIDC)` or `redirects`.
     pub other_actions: Vec<&'static str>,
-    /// The groups that it forwards to, in the action's order.
+    /// The groups that the route forwards to, in the order of the action.
     pub shares: Vec<MemberView>,
-    /// Group stickiness in seconds; absent where it is off.
+    /// The duration of group stickiness in seconds; absent if group stickiness is off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stickiness_seconds: Option<u32>,
-    /// Owner tags of the route.
+    /// The tags of the route that name owners.
     pub owners: Vec<String>,
-    /// Why it cannot be read; then nothing else is known about it.
+    /// Why the route cannot be read. If set, the other fields are empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
 }
@@ -68,11 +68,11 @@ pub struct RouteView {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MemberView {
-    /// The group's name.
+    /// The name of the group.
     pub group: String,
-    /// Weight, 0–999.
+    /// The weight, 0–999.
     pub weight: u16,
-    /// Percent of the route's total weight.
+    /// The weight in percent of the route's total weight.
     pub share: f64,
 }
 
@@ -80,24 +80,24 @@ pub struct MemberView {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupView {
-    /// Name.
+    /// The name of the group.
     pub name: String,
-    /// ARN.
+    /// The ARN of the group.
     pub arn: String,
-    /// Targets by state; absent if they could not be read.
+    /// The number of targets in each state; absent if the targets could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub targets: Option<HealthCounts>,
-    /// Why they could not be read.
+    /// Why the targets could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
-    /// Why targets are not healthy: reason codes with counts.
+    /// The reason codes of targets that are not healthy, each with the number of targets.
     pub reasons: BTreeMap<String, u32>,
     /// Whether target stickiness is on.
     pub sticky: bool,
 }
 
 impl LoadBalancerView {
-    /// Builds the view from what was read at `at`.
+    /// Builds the view from resources that were read at `at`.
     pub fn new(
         at: Timestamp,
         load_balancer: &LoadBalancer,

@@ -1,4 +1,4 @@
-//! Read models: values for display about a plan, a run or a load balancer. No decisions and no formatting for a
+//! Computes values for display about a plan, a run or a load balancer. Do not add decisions or formatting for a
 //! terminal.
 
 pub mod check;

@@ -1,6 +1,6 @@
-//! The trace of a run: a fold over its records that returns spans (run, steps, rollback, hooks, batches of writes) when
-//! they end. Ids derive from the run's id, so the spans of several processes form one trace. Sending spans belongs in
-//! an adapter.
+//! Computes the trace of a run from its records: returns spans (run, steps, rollback, hooks, batches of writes) when
+//! they end. The ids are derived from the run's id, so the spans of several processes form one trace. Do not send spans
+//! here; this belongs in an adapter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,28 +25,28 @@ pub enum Value {
     Flag(bool),
 }
 
-/// A span: a part of a run with start and end.
+/// A span of OpenTelemetry: a part of a run with start and end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Span {
-    /// Id of the trace.
+    /// The id of the trace.
     pub trace: [u8; 16],
-    /// Id of the span.
+    /// The id of the span.
     pub id: [u8; 8],
-    /// Id of the parent span; `None` for the run itself.
+    /// The id of the parent span; `None` for the span of the run.
     pub parent: Option<[u8; 8]>,
-    /// Its name.
+    /// The name of the span.
     pub name: String,
-    /// Whether it is a call of another service.
+    /// Whether the span is a call of another service.
     pub client: bool,
-    /// Start.
+    /// The start of the span.
     pub start: Timestamp,
-    /// End.
+    /// The end of the span.
     pub end: Timestamp,
-    /// Its attributes.
+    /// The attributes of the span.
     pub attributes: Attributes,
-    /// Its events: time, name, attributes.
+    /// The events of the span, as time, name and attributes.
     pub events: Vec<(Timestamp, &'static str, Attributes)>,
-    /// The error, if it failed.
+    /// The error, if the span failed.
     pub error: Option<String>,
 }
 
@@ -73,10 +73,10 @@ struct Batch {
 pub struct Trace {
     run: String,
     root: Option<OpenSpan>,
-    /// The span of the run was returned. A later rollback adds to the same trace.
+    /// Whether the span of the run was returned. A later rollback adds spans to the same trace.
     run_ended: bool,
     step: Option<OpenSpan>,
-    /// The current step is a pause or an approval, which may take days.
+    /// Whether the current step is a bake or an approval, which may take days.
     in_pause: bool,
     rollback: Option<OpenSpan>,
     batch: Option<Batch>,
@@ -84,7 +84,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Returns the spans that end with this record.
+    /// Adds a record, and returns the spans that end with this record.
     pub fn add(&mut self, record: &Record) -> Vec<Span> {
         let time = record.time;
         self.add_span_event(record);
@@ -159,13 +159,13 @@ impl Trace {
         }
     }
 
-    /// Returns the parent span of a call that is made now.
+    /// Returns the id of the parent span for a call that starts now.
     pub fn parent(&self) -> Option<[u8; 8]> {
         let batch = self.batch.as_ref().map(|b| &b.open);
         batch.or(self.rollback.as_ref()).or(self.step.as_ref()).or(self.root.as_ref()).map(|open| open.id)
     }
 
-    /// Whether the run is in a pause or an approval.
+    /// Whether the run is in a bake or an approval.
     pub fn is_pausing(&self) -> bool {
         self.in_pause && self.step.is_some() && self.rollback.is_none()
     }
@@ -273,7 +273,7 @@ fn text(key: &'static str, value: &str) -> (&'static str, Value) {
     (key, Value::Text(value.to_owned()))
 }
 
-/// Returns the spelling of a write's result in records.
+/// Returns the name of a write's result in records.
 pub fn result_name(result: WriteResult) -> &'static str {
     match result {
         WriteResult::Applied => "applied",
@@ -293,12 +293,15 @@ mod tests {
     use crate::domain::traffic::Split;
 
     fn records(events: Vec<Event>) -> Vec<Record> {
-        let at = |n: u64| Timestamp::from_second(i64::try_from(n).expect("small")).expect("a time");
+        let at = |n: u64| {
+            Timestamp::from_second(i64::try_from(n).expect("the number must be small"))
+                .expect("the test's timestamp must be valid")
+        };
         (1..).zip(events).map(|(seq, event)| Record::new(seq, at(seq), "alpha-1", event)).collect()
     }
 
     #[test]
-    fn a_run_is_a_tree_that_is_told_once_from_the_leaves_up_whoever_tells_it() {
+    fn each_span_is_returned_once_and_every_process_gets_the_same_spans() {
         let started = fixture::started(4);
         let ids: Vec<_> = started.routes.iter().map(|r| r.id.clone()).collect();
         let set = Split::default();
@@ -343,7 +346,7 @@ mod tests {
         let records = records(events);
         let mut trace = Trace::default();
         let spans: Vec<_> = records.iter().flat_map(|r| trace.add(r)).collect();
-        let told: Vec<_> = spans
+        let span_summaries: Vec<_> = spans
             .iter()
             .map(|s| (s.name.as_str(), s.start.as_second(), s.end.as_second(), s.error.as_deref()))
             .collect();
@@ -355,18 +358,18 @@ mod tests {
             ("rollback", 9, 13, None),
             ("run alpha", 1, 13, Some("rolled back")),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(span_summaries, expected);
         let of = |name: &str| spans.iter().find(|s| s.name == name).expect(name);
         assert_eq!((of("write").parent, of("restore").parent), (Some(of("step 1").id), Some(of("rollback").id)));
         assert_eq!((of("step 2").parent, of("run alpha").parent), (Some(of("run alpha").id), None));
         assert_eq!(of("step 2").events[0].1, "gateFailed");
-        // Another process reads the same journal.
+        // Another process that reads the same journal returns the same spans.
         let mut second = Trace::default();
         let again: Vec<_> = records.iter().flat_map(|r| second.add(r)).collect();
         assert_eq!(again, spans);
         let back = Record::new(14, records[12].time, "alpha-1", records[8].event.clone());
         let end = Record { seq: 15, ..records[12].clone() };
         let later: Vec<_> = [back, end].iter().flat_map(|r| second.add(r)).map(|s| s.name).collect();
-        assert_eq!(later, ["rollback"], "the run's span is not returned twice");
+        assert_eq!(later, ["rollback"], "the span of the run must not be returned twice");
     }
 }

@@ -1,4 +1,4 @@
-//! Correct facts have no findings; each mutation causes exactly its own code.
+//! Tests that correct facts have no findings, and that each mutation causes exactly one finding.
 
 mod mutations;
 
@@ -78,7 +78,7 @@ fn view(plan: &Plan, cluster: &str) -> WorkloadView {
 
 fn bound(plan: &Plan, cluster: &str) -> Binding {
     let wanted = Binding::for_group(&plan.workloads[0], cluster, &group(&format!("webapp-{cluster}")));
-    let mut binding = wanted.unwrap_or_else(|| panic!("the fixture has a service"));
+    let mut binding = wanted.unwrap_or_else(|| panic!("the fixture must have a Service"));
     binding.created = Some(now() - jiff::SignedDuration::from_hours(1));
     binding
 }
@@ -113,43 +113,44 @@ fn facts(plan: &Plan) -> Facts {
 
 fn group_of<'a>(facts: &'a mut Facts, name: &str) -> &'a mut TargetGroup {
     let arn = group_arn(name);
-    &mut facts.selection.groups.get_mut(&arn).unwrap_or_else(|| panic!("no group {name}")).group
+    &mut facts.selection.groups.get_mut(&arn).unwrap_or_else(|| panic!("the facts have no group {name}")).group
 }
 
 fn view_of<'a>(facts: &'a mut Facts, cluster: &str) -> &'a mut WorkloadView {
     let view =
         facts.clusters.get_mut(cluster).and_then(|c| c.workloads.get_mut("webapp")).and_then(|v| v.as_mut().ok());
-    view.unwrap_or_else(|| panic!("no view of {cluster}"))
+    view.unwrap_or_else(|| panic!("the facts have no workload of cluster {cluster}"))
 }
 
 fn cluster_of<'a>(facts: &'a mut Facts, cluster: &str) -> &'a mut ClusterFacts {
-    facts.clusters.get_mut(cluster).unwrap_or_else(|| panic!("no cluster {cluster}"))
+    facts.clusters.get_mut(cluster).unwrap_or_else(|| panic!("the facts have no cluster {cluster}"))
 }
 
-/// No Kubernetes on either side.
+/// Removes Kubernetes from the plan and from the facts of both clusters.
 fn without_services(plan: &mut Plan, facts: &mut Facts) {
     plan.workloads[0].services.clear();
     facts.clusters.clear();
 }
 
 /// Removes the binding of a cluster.
-fn unbound(facts: &mut Facts, cluster: &str) {
+fn remove_binding(facts: &mut Facts, cluster: &str) {
     cluster_of(facts, cluster).bindings = Ok(Vec::new());
 }
 
 fn binding_of<'a>(facts: &'a mut Facts, cluster: &str) -> &'a mut Binding {
     match &mut cluster_of(facts, cluster).bindings {
         Ok(bindings) => &mut bindings[0],
-        Err(why) => panic!("{why}"),
+        Err(why) => panic!("the bindings of the fixture must be readable: {why}"),
     }
 }
 
 fn tag(facts: &mut Facts, key: &str, value: &str) {
-    let load_balancer = facts.selection.load_balancers.get_mut(LB).unwrap_or_else(|| panic!("no load balancer"));
+    let load_balancer =
+        facts.selection.load_balancers.get_mut(LB).unwrap_or_else(|| panic!("the facts have no load balancer"));
     load_balancer.tags.insert(key.to_owned(), value.to_owned());
 }
 
-fn stick(facts: &mut Facts, seconds: u32) {
+fn set_stickiness(facts: &mut Facts, seconds: u32) {
     for selected in &mut facts.selection.routes {
         selected.route.content.stickiness = Some(ClientStickiness { enabled: true, seconds: Some(seconds) });
     }
@@ -160,13 +161,13 @@ fn set_health(facts: &mut Facts, name: &str, health: Vec<Target>) {
 }
 
 #[test]
-fn a_good_world_has_no_findings() {
+fn correct_facts_have_no_findings() {
     let plan = plan();
     assert_eq!(check(&plan, &facts(&plan), now()), []);
 }
 
 #[test]
-fn one_mutation_gives_exactly_its_code() {
+fn each_mutation_causes_exactly_one_code() {
     for (name, code, change) in
         [mutations::IDENTITY, mutations::BALANCER, mutations::KUBERNETES, mutations::TRAFFIC].concat()
     {
@@ -177,26 +178,29 @@ fn one_mutation_gives_exactly_its_code() {
         let mut codes: Vec<Code> = findings.iter().map(|f| f.code).collect();
         codes.dedup();
         assert_eq!(codes, [code], "{name}: {findings:#?}");
-        assert!(findings.iter().all(|f| f.help.as_ref().is_some_and(|h| !h.is_empty())), "{name} says what to do");
+        assert!(
+            findings.iter().all(|f| f.help.as_ref().is_some_and(|h| !h.is_empty())),
+            "a finding of {name} has no help text"
+        );
     }
 }
 
 #[test]
-fn a_last_pause_shorter_than_stickiness_is_said_beside_it() {
+fn last_bake_shorter_than_stickiness_is_reported() {
     let plan = plan();
     let mut facts = facts(&plan);
-    stick(&mut facts, 7200);
+    set_stickiness(&mut facts, 7200);
     let codes: Vec<Code> = check(&plan, &facts, now()).iter().map(|f| f.code).collect();
     assert_eq!(codes, [Code::CUT042, Code::CUT084]);
 }
 
 #[test]
-fn accepted_warnings_keep_the_reason_and_safety_is_never_accepted() {
+fn warnings_are_accepted_with_a_reason_but_safety_errors_are_not() {
     let mut plan = plan();
     let reason = "ten minutes are fine here";
     plan.accept = ["CUT042", "CUT057"].map(|c| Accept { code: c.to_owned(), reason: reason.to_owned() }).into();
     let mut facts = facts(&plan);
-    stick(&mut facts, 600);
+    set_stickiness(&mut facts, 600);
     if let Ok(identity) = &mut cluster_of(&mut facts, "b").identity {
         identity.uid = "uid-a".to_owned();
     }
@@ -204,17 +208,17 @@ fn accepted_warnings_keep_the_reason_and_safety_is_never_accepted() {
     let by = |code: Code| findings.iter().find(|f| f.code == code).unwrap_or_else(|| panic!("no {code:?}"));
     assert_eq!(by(Code::CUT042).accepted.as_deref(), Some(reason));
     assert!(by(Code::CUT057).refuses() && by(Code::CUT089).refuses());
-    assert_eq!(findings[0].severity, Severity::Error, "gravest first");
+    assert_eq!(findings[0].severity, Severity::Error, "the most severe finding must come first");
 }
 
 #[test]
-fn the_hpa_findings_name_the_step_the_numbers_and_the_patch() {
+fn hpa_findings_have_the_step_the_numbers_and_the_command() {
     let plan = plan();
     let mut facts = facts(&plan);
     view_of(&mut facts, "b").hpas[0].max = 8;
     view_of(&mut facts, "a").hpas[0].min = 2;
     let findings = check(&plan, &facts, now());
-    // Only the groups that carry the traffic at the start count, as for the gate: 10 targets, so 100 % needs 10.
+    // Only the groups with traffic at the start count, as for the gate: they have 10 targets, so 100 % needs 10.
     assert!(
         findings[0]
             .message
@@ -235,16 +239,16 @@ fn the_hpa_findings_name_the_step_the_numbers_and_the_patch() {
 }
 
 #[test]
-fn auto_mode_asks_for_its_tag_and_a_tagged_group_passes() {
+fn auto_mode_group_without_the_tag_is_reported() {
     let plan = plan();
     let mut facts = facts(&plan);
     if let Ok(identity) = &mut cluster_of(&mut facts, "b").identity {
         identity.binding_api = Some("eks.amazonaws.com/v1".to_owned());
     }
-    unbound(&mut facts, "b");
+    remove_binding(&mut facts, "b");
     set_health(&mut facts, "webapp-b", Vec::new());
     let tag = |facts: &Facts| check(&plan, facts, now()).into_iter().find(|f| f.code == Code::CUT302);
-    let finding = tag(&facts).unwrap_or_else(|| panic!("no finding"));
+    let finding = tag(&facts).unwrap_or_else(|| panic!("a group without the tag must be reported"));
     assert_eq!(finding.message, "webapp-b does not have the tag eks:eks-cluster-name=alpha-kr-b");
     let command = format!(
         "aws elbv2 add-tags --resource-arns {} --tags Key=eks:eks-cluster-name,Value=alpha-kr-b",
@@ -255,19 +259,22 @@ fn auto_mode_asks_for_its_tag_and_a_tagged_group_passes() {
         group_of(&mut facts, "webapp-b").tags.insert("eks:eks-cluster-name".to_owned(), name.to_owned());
         tag(&facts)
     };
-    assert!(set("alpha-kr-a").is_some_and(|f| f.message.contains("=alpha-kr-a, but its cluster is alpha-kr-b")));
+    assert!(
+        set("alpha-kr-a")
+            .is_some_and(|f| f.message.contains("=alpha-kr-a, but the cluster of the group is alpha-kr-b"))
+    );
     assert_eq!(set("alpha-kr-b"), None);
 }
 
 #[test]
-fn readiness_gates_of_auto_mode_have_names_of_their_own() {
+fn auto_mode_uses_other_names_of_readiness_gates() {
     let plan = plan();
     let mut facts = facts(&plan);
     let codes = |facts: &Facts| check(&plan, facts, now()).iter().map(|f| f.code).collect::<Vec<_>>();
     if let Ok(identity) = &mut cluster_of(&mut facts, "b").identity {
         identity.binding_api = Some("eks.amazonaws.com/v1".to_owned());
     }
-    assert_eq!(codes(&facts), [Code::CUT078, Code::CUT081], "the label of the other controller has no effect");
+    assert_eq!(codes(&facts), [Code::CUT078, Code::CUT081], "the label of the other controller must have no effect");
     let view = view_of(&mut facts, "b");
     view.namespace_labels = [("eks.amazonaws.com/pod-readiness-gate-inject".to_owned(), "enabled".to_owned())].into();
     for pod in &mut view.pods {
@@ -277,7 +284,7 @@ fn readiness_gates_of_auto_mode_have_names_of_their_own() {
 }
 
 #[test]
-fn fewer_targets_than_the_gate_asks_for_name_the_step_and_the_setting() {
+fn too_few_targets_are_reported_with_the_step_and_the_setting() {
     let mut plan = plan();
     let mut facts = facts(&plan);
     without_services(&mut plan, &mut facts);
@@ -291,13 +298,16 @@ fn fewer_targets_than_the_gate_asks_for_name_the_step_and_the_setting() {
             .contains("needs 3 healthy targets, but webapp-b has 2 registered targets; the plan needs up to 6"),
         "{finding:#?}"
     );
-    assert!(finding.help.as_ref().is_some_and(|h| h.contains("`gates.targetHealth.raise.capacity`: with 0.33")));
+    assert!(finding.help.as_ref().is_some_and(|h| h.contains("`gates.targetHealth.raise.capacity` to 0.33")));
     plan.strategy.gates.raise.capacity = 0.33;
-    assert!(check(&plan, &facts, now()).iter().all(|f| f.code != Code::CUT082), "the suggestion is enough");
+    assert!(
+        check(&plan, &facts, now()).iter().all(|f| f.code != Code::CUT082),
+        "the suggested capacity must be enough"
+    );
 }
 
 #[test]
-fn a_side_without_kubernetes_needs_no_access() {
+fn cluster_without_a_service_needs_no_access() {
     let mut plan = plan();
     let mut facts = facts(&plan);
     plan.workloads[0].services.remove("a");
@@ -307,7 +317,7 @@ fn a_side_without_kubernetes_needs_no_access() {
 }
 
 #[test]
-fn kubectl_contexts_name_the_partition_of_the_region() {
+fn kubectl_context_has_the_partition_of_the_region() {
     let mut plan = plan();
     plan.region = "cn-north-1".to_owned();
     let facts = facts(&plan);
@@ -316,12 +326,12 @@ fn kubectl_contexts_name_the_partition_of_the_region() {
 }
 
 #[test]
-fn a_plan_takes_its_bakes_and_settles() {
+fn minimum_duration_of_a_plan_includes_bakes_and_settle() {
     assert_eq!(crate::plan::schedule::min_duration(&plan(), 2), Duration::from_mins(1 + 10 + 60));
 }
 
 #[test]
-fn routes_that_are_not_moved_do_not_count_for_stickiness() {
+fn stickiness_of_unmoved_routes_is_not_reported() {
     let plan = plan();
     let mut facts = facts(&plan);
     each_route(&mut facts.live, |r| {

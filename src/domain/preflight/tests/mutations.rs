@@ -1,11 +1,11 @@
-//! Everything that can be wrong with correct facts, each with the one code that reports it.
+//! Lists changes of correct facts, each with the code that reports the change.
 
 use serde_json::json;
 
 use super::*;
 use crate::plan::model::TargetType;
 
-/// Breaks one thing.
+/// Changes the plan or the facts, so that exactly one check fails.
 pub type Change = fn(&mut Plan, &mut Facts);
 
 pub const IDENTITY: &[(&str, Code, Change)] = &[
@@ -31,7 +31,7 @@ pub const IDENTITY: &[(&str, Code, Change)] = &[
         b.bindings = Err(Unreadable::Unavailable("connection refused".to_owned()));
         b.workloads.clear();
     }),
-    ("no way to b", Code::CUT058, |p, f| {
+    ("no access to b", Code::CUT058, |p, f| {
         p.clusters[1].access = ClusterAccess::None;
         f.clusters.remove("b");
     }),
@@ -103,7 +103,7 @@ pub const BALANCER: &[(&str, Code, Change)] = &[
     }),
     ("from a function to pods", Code::CUT069, |p, f| {
         p.workloads[0].services.remove("a");
-        unbound(f, "a");
+        remove_binding(f, "a");
         cluster_of(f, "a").workloads.clear();
         group_of(f, "webapp-a").target_type = "lambda".to_owned();
     }),
@@ -154,20 +154,20 @@ pub const KUBERNETES: &[(&str, Code, Change)] = &[
             bindings.push(bound(p, "b"));
         }
     }),
-    ("unbound targets", Code::CUT072, |_, f| unbound(f, "b")),
-    ("says otherwise", Code::CUT073, |_, f| binding_of(f, "b").port = PortRef::Number(8080)),
-    ("name is taken", Code::CUT073, |_, f| {
+    ("unbound targets", Code::CUT072, |_, f| remove_binding(f, "b")),
+    ("binding with another port", Code::CUT073, |_, f| binding_of(f, "b").port = PortRef::Number(8080)),
+    ("name of the binding is in use", Code::CUT073, |_, f| {
         binding_of(f, "b").target_group_arn = group_arn("other");
         set_health(f, "webapp-b", Vec::new());
     }),
     ("argo", Code::CUT074, |_, f| {
         binding_of(f, "b").annotations.insert("argocd.argoproj.io/tracking-id".to_owned(), "shop:x".to_owned());
     }),
-    ("made for an ingress", Code::CUT060, |_, f| {
+    ("binding created for an ingress", Code::CUT060, |_, f| {
         binding_of(f, "b").labels.insert("ingress.k8s.aws/stack-name".to_owned(), "web".to_owned());
     }),
     ("dry-run", Code::CUT075, |_, f| {
-        unbound(f, "b");
+        remove_binding(f, "b");
         set_health(f, "webapp-b", Vec::new());
         cluster_of(f, "b").dry_runs.insert(group_arn("webapp-b"), Err("admission webhook denied".to_owned()));
     }),
@@ -182,7 +182,7 @@ pub const KUBERNETES: &[(&str, Code, Change)] = &[
         }
     }),
     ("an API without vpcID", Code::CUT301, |_, f| {
-        unbound(f, "b");
+        remove_binding(f, "b");
         set_health(f, "webapp-b", Vec::new());
         cluster_of(f, "b").dry_runs.insert(group_arn("webapp-b"), Ok(vec!["vpcID".to_owned()]));
     }),
@@ -206,9 +206,9 @@ pub const KUBERNETES: &[(&str, Code, Change)] = &[
             identity.binding_api = None;
         }
     }),
-    ("nobody made it", Code::CUT091, |p, f| {
+    ("binding in mode verify is missing", Code::CUT091, |p, f| {
         p.workloads[0].binding.mode = BindingMode::Verify;
-        unbound(f, "b");
+        remove_binding(f, "b");
     }),
     ("pods without gates", Code::CUT081, |_, f| {
         view_of(f, "b").pods.iter_mut().take(3).for_each(|p| p.readiness_gates.clear());
@@ -244,7 +244,7 @@ pub const TRAFFIC: &[(&str, Code, Change)] = &[
         set_health(f, "webapp-b", all);
     }),
     ("checks off", Code::CUT085, |_, f| group_of(f, "webapp-b").health_check.enabled = false),
-    ("nothing fills it", Code::CUT092, |p, f| {
+    ("no targets and no Service", Code::CUT092, |p, f| {
         without_services(p, f);
         set_health(f, "webapp-b", Vec::new());
     }),
@@ -258,19 +258,21 @@ pub const TRAFFIC: &[(&str, Code, Change)] = &[
     ("no wait for health", Code::CUT303, |p, _| {
         p.strategy.gates.raise.stable_for = Some(Duration::ZERO);
     }),
-    ("no way back", Code::CUT093, |_, f| set_health(f, "webapp-a", targets(3, TargetState::Unhealthy))),
-    ("no gate", Code::CUT094, |_, f| {
+    ("old group without healthy targets", Code::CUT093, |_, f| {
+        set_health(f, "webapp-a", targets(3, TargetState::Unhealthy))
+    }),
+    ("metric source is unreadable", Code::CUT094, |_, f| {
         drop(f.unreadable_gates.insert("errors".to_owned(), "no answer within 10 s".to_owned()));
     }),
-    ("stickiness", Code::CUT042, |_, f| stick(f, 600)),
-    ("left behind", Code::CUT086, |_, f| {
+    ("stickiness", Code::CUT042, |_, f| set_stickiness(f, 600)),
+    ("rule with another group of the old cluster", Code::CUT086, |_, f| {
         if let Some(Ok(all)) = f.attached.get_mut(LB) {
             for group in all.iter_mut().filter(|g| g.name == "third") {
                 group.tags.insert("kubernetes.io/cluster/alpha-kr-a".to_owned(), "owned".to_owned());
             }
         }
     }),
-    ("unspellable", Code::CUT087, |_, f| {
+    ("shares that weights cannot express", Code::CUT087, |_, f| {
         f.selection.routes[2].route.content = forward(&[("webapp-a", 1), ("third", 998)]);
     }),
 ];

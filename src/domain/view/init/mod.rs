@@ -1,5 +1,5 @@
-//! `cutover init`: writes a plan for an existing load balancer. Pairs the target groups and renders the YAML. Pure; the
-//! engine reads the facts.
+//! Generates a plan for an existing load balancer (`cutover init`): pairs the target groups and renders the YAML. The
+//! engine reads the facts; do not add I/O.
 
 mod model;
 mod pairs;

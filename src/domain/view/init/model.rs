@@ -1,4 +1,4 @@
-//! The input of `cutover init`, and its errors.
+//! Represents the input and the errors of `cutover init`.
 
 use std::collections::BTreeMap;
 
@@ -10,62 +10,62 @@ use crate::plan::model::{ClusterAccess, Selector, ServiceRef};
 /// The options of `cutover init`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InitRequest {
-    /// The load balancer.
+    /// Selects the load balancer.
     pub load_balancer: Selector,
-    /// Globs for the groups that carry the traffic now.
+    /// The globs for the groups that have the traffic now.
     pub from: Vec<String>,
-    /// Globs for the groups that will carry it.
+    /// The globs for the groups that will get the traffic.
     pub to: Vec<String>,
-    /// Access to the cluster behind `from`.
+    /// The access to the old cluster.
     pub from_cluster: ClusterAccess,
-    /// Access to the cluster behind `to`.
+    /// The access to the new cluster.
     pub to_cluster: ClusterAccess,
-    /// The Service in both clusters, for a single workload; `None`: taken from existing bindings.
+    /// The Service in both clusters, for a plan with one workload; `None`: the Service is taken from existing bindings.
     pub service: Option<ServiceRef>,
-    /// The plan's name; `None`: the name of the load balancer.
+    /// The name of the plan; `None`: the name of the load balancer.
     pub name: Option<String>,
 }
 
-/// The facts that were read.
+/// The facts that `cutover init` read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InitFacts {
     /// The load balancer.
     pub load_balancer: LoadBalancer,
-    /// Its listeners with their routes.
+    /// The listeners of the load balancer with their routes.
     pub listeners: Vec<(Listener, Vec<LiveRoute>)>,
-    /// Its target groups, and the groups of the account that are not attached to any load balancer.
+    /// The target groups of the load balancer, and the groups of the account that are not attached to a load balancer.
     pub groups: Vec<TargetGroup>,
-    /// Bindings of the cluster behind `from`; empty if it was not reached.
+    /// The bindings of the old cluster; empty if the cluster was not read.
     pub from_bindings: Vec<Binding>,
-    /// Bindings of the cluster behind `to`.
+    /// The bindings of the new cluster; empty if the cluster was not read.
     pub to_bindings: Vec<Binding>,
 }
 
-/// Why no plan can be written.
+/// Why `cutover init` cannot write a plan.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum InitError {
-    /// The load balancer, or something of it, could not be read.
+    /// The load balancer or a part of it could not be read.
     #[error(transparent)]
     Look(#[from] BalancerReadError),
     /// The globs match no group.
-    #[error("no target group matches {}{}", quoted(globs), candidates_text(there))]
+    #[error("no target group matches {}{}", quote_globs(globs), candidates_text(there))]
     NoGroup {
         /// The globs.
         globs: Vec<String>,
-        /// Names of the candidates.
+        /// The names of the target groups that exist.
         there: Vec<String>,
     },
     /// The matching groups do not form pairs.
     #[error(
         "no group of {} pairs with {}: the part of the name that `*` stands for must be equal{}",
-        quoted(globs), from.join(", "), candidates_text(there)
+        quote_globs(globs), from.join(", "), candidates_text(there)
     )]
     NoPair {
         /// The groups of `from`.
         from: Vec<String>,
         /// The globs of `to`.
         globs: Vec<String>,
-        /// Groups that match those globs.
+        /// The names of the groups that match the globs of `to`.
         there: Vec<String>,
     },
     /// The load balancer is of a type whose weights this version does not write.
@@ -76,26 +76,26 @@ pub enum InitError {
     OtherType {
         /// The load balancer's name.
         load_balancer: String,
-        /// Its type.
+        /// The type of the load balancer.
         kind: String,
     },
-    /// The groups of `from` carry no traffic.
-    #[error("on {load_balancer}, no traffic goes to {}{}", from.join(", "), hint(*swapped))]
+    /// The groups of `from` have no traffic.
+    #[error("on {load_balancer}, no traffic goes to {}{}", from.join(", "), swapped_hint(*swapped))]
     CarriesNothing {
-        /// The groups.
+        /// The names of the groups of `from`.
         from: Vec<String>,
         /// The load balancer's name.
         load_balancer: String,
-        /// Whether `to` carries traffic.
+        /// Whether a group of `to` has traffic.
         swapped: bool,
     },
-    /// A route forwards to both groups of a pair already.
+    /// A route already forwards to both groups of a pair.
     #[error(
-        "these routes already split traffic between --from and --to: {}; set one side to 0 first",
+        "these routes already split traffic between the groups of --from and --to: {}; first set one of the groups to weight 0",
         routes.join(", ")
     )]
     Split {
-        /// Their labels.
+        /// The labels of the routes.
         routes: Vec<String>,
     },
     /// A route forwards to groups of two pairs.
@@ -104,9 +104,9 @@ pub enum InitError {
         groups.join(" and ")
     )]
     Shared {
-        /// Its label.
+        /// The label of the route.
         route: String,
-        /// The groups.
+        /// The names of the groups.
         groups: Vec<String>,
     },
     /// The YAML could not be written.
@@ -114,16 +114,20 @@ pub enum InitError {
     Yaml(String),
 }
 
-fn hint(swapped: bool) -> &'static str {
-    if swapped { "; the groups of --to do: are --from and --to swapped?" } else { "" }
+fn swapped_hint(swapped: bool) -> &'static str {
+    if swapped { "; traffic goes to the groups of --to: are --from and --to swapped?" } else { "" }
 }
 
-fn quoted(globs: &[String]) -> String {
+fn quote_globs(globs: &[String]) -> String {
     globs.iter().map(|g| format!("'{g}'")).collect::<Vec<_>>().join(", ")
 }
 
 fn candidates_text(there: &[String]) -> String {
-    if there.is_empty() { "; there are none".to_owned() } else { format!("; there are: {}", there.join(", ")) }
+    if there.is_empty() {
+        "; no target groups were found".to_owned()
+    } else {
+        format!("; target groups found: {}", there.join(", "))
+    }
 }
 
 /// The old and the new target group of a workload.
@@ -132,11 +136,11 @@ pub struct GroupPair {
     pub(super) workload: String,
     pub(super) from: TargetGroup,
     pub(super) to: TargetGroup,
-    /// Number of routes in which `from` carries traffic.
+    /// The number of routes in which `from` has traffic.
     pub(super) actions: usize,
 }
 
-/// Labels of the routes in which each group carries traffic.
+/// Returns the labels of the routes in which each group has traffic, by the ARN of the group.
 pub fn routes_by_group(seen: &InitFacts) -> BTreeMap<&str, Vec<String>> {
     let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for route in routes(seen) {
@@ -152,7 +156,7 @@ pub fn routes(seen: &InitFacts) -> impl Iterator<Item = &LiveRoute> {
     seen.listeners.iter().flat_map(|(_, routes)| routes)
 }
 
-/// Returns the text as a valid name in a plan (a DNS-1123 label); `otherwise` if nothing is left.
+/// Converts a text to a valid name in a plan (a DNS-1123 label); returns `otherwise` if no valid character is left.
 pub fn plan_name(text: &str, otherwise: &str) -> String {
     let lower: String = text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let trimmed: String = lower.trim_matches('-').chars().take(63).collect();

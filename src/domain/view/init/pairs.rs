@@ -1,4 +1,4 @@
-//! Pairs the groups of `from` with those of `to`: their names must be equal where the globs have `*`.
+//! Pairs the groups of `from` with the groups of `to`: the text that `*` matches must be equal in both names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +48,7 @@ pub(super) fn find(request: &InitRequest, seen: &InitFacts) -> Result<Vec<GroupP
     Ok(pairs)
 }
 
-/// A group that a glob matches, and the part of its name that `*` stands for.
+/// A group that a glob matches, and the part of the group's name that `*` matches.
 struct Matched<'a> {
     group: &'a TargetGroup,
     glob: usize,
@@ -69,13 +69,15 @@ fn matching<'a>(globs: &[String], groups: &[&'a TargetGroup]) -> Vec<Matched<'a>
     found
 }
 
-/// Returns the part of a name that a glob's only `*` stands for; `None` without `*` or with several wildcards.
+/// Returns the part of a name that the only `*` of a glob matches; `None` for a glob without `*` or with several
+/// wildcards.
 fn star_text(glob: &str, name: &str) -> Option<String> {
     let (prefix, suffix) = glob.split_once('*').filter(|(p, s)| !p.contains('?') && !s.contains(['*', '?']))?;
     Some(name.strip_prefix(prefix)?.strip_suffix(suffix)?.to_owned())
 }
 
-/// Pairs globs in order if both sides have equally many. Without `*`, a single group pairs with a single group.
+/// Returns the group of `to` that pairs with a group of `from`. If both have equally many globs, the globs pair in
+/// order. Without `*`, a single group pairs with a single group.
 fn partner<'a>(
     request: &InitRequest,
     matched: &Matched<'_>,
@@ -94,7 +96,7 @@ fn partner<'a>(
     }
 }
 
-/// Names each workload after the part that `*` stands for, or after its group.
+/// Names each workload after the part of the group's name that `*` matches, or after the group.
 fn name_workloads(request: &InitRequest, pairs: &mut [GroupPair]) {
     let mut used = BTreeSet::new();
     for pair in pairs {
@@ -110,7 +112,7 @@ fn name_workloads(request: &InitRequest, pairs: &mut [GroupPair]) {
     }
 }
 
-/// Checks that no route forwards to both groups of a pair or to two pairs.
+/// Checks that no route forwards to both groups of a pair or to groups of two pairs.
 fn check_routes(seen: &InitFacts, pairs: &[GroupPair]) -> Result<(), InitError> {
     let by_from: BTreeMap<&str, &GroupPair> = pairs.iter().map(|p| (p.from.arn.as_str(), p)).collect();
     let mut split = Vec::new();

@@ -31,10 +31,11 @@ fn one_workload_without_clusters() {
 }
 
 #[test]
-fn what_bindings_tell_becomes_the_service_and_gitops_means_verify() {
+fn service_comes_from_bindings_and_gitops_bindings_are_only_verified() {
     let plan = crate::domain::fixture::plan();
     let binding = |cluster: &str, name: &str| {
-        Binding::for_group(&plan.workloads[0], cluster, &group(name)).unwrap_or_else(|| panic!("no service"))
+        Binding::for_group(&plan.workloads[0], cluster, &group(name))
+            .unwrap_or_else(|| panic!("the fixture must have a Service"))
     };
     let mut seen = seen();
     seen.from_bindings = vec![binding("a", "webapp-a")];
@@ -53,7 +54,7 @@ fn what_bindings_tell_becomes_the_service_and_gitops_means_verify() {
         "expect: 6",
         "a: webapp-a",
     ] {
-        assert!(text.contains(line), "{line} in\n{text}");
+        assert!(text.contains(line), "the plan has no line {line}:\n{text}");
     }
     request.service =
         Some(ServiceRef { namespace: "shop".to_owned(), name: "web".to_owned(), port: PortRef::Number(80) });
@@ -61,7 +62,7 @@ fn what_bindings_tell_becomes_the_service_and_gitops_means_verify() {
 }
 
 #[test]
-fn stars_pair_several_workloads_and_shares_that_cannot_be_spelled_are_left_out() {
+fn globs_pair_several_workloads_and_inexpressible_shares_are_omitted() {
     let mut seen = seen();
     seen.groups.extend([group("api-a"), group("api-b")]);
     seen.groups[5].load_balancers.clear();
@@ -74,25 +75,25 @@ fn stars_pair_several_workloads_and_shares_that_cannot_be_spelled_are_left_out()
 }
 
 #[test]
-fn an_error_says_what_there_is() {
+fn error_lists_the_target_groups_found() {
     let error =
         |from: &str, to: &str| write(&request(from, to), &seen()).err().map(|e| e.to_string()).unwrap_or_default();
     assert_eq!(
         error("*-a", "*-z"),
-        "no target group matches '*-z'; there are: webapp-a, webapp-b, webapp-default, third"
+        "no target group matches '*-z'; target groups found: webapp-a, webapp-b, webapp-default, third"
     );
     assert_eq!(
         error("*-b", "*-a"),
-        "on alpha, no traffic goes to webapp-b; the groups of --to do: are --from and --to swapped?"
+        "on alpha, no traffic goes to webapp-b; traffic goes to the groups of --to: are --from and --to swapped?"
     );
     assert_eq!(
         error("*-a", "t*"),
-        "no group of 't*' pairs with webapp-a: the part of the name that `*` stands for must be equal; there are: third"
+        "no group of 't*' pairs with webapp-a: the part of the name that `*` stands for must be equal; target groups found: third"
     );
 }
 
 #[test]
-fn a_split_or_shared_action_is_refused_by_name() {
+fn route_that_already_splits_traffic_is_refused() {
     let mut live = live_resources();
     each_route(&mut live, |r| {
         if r.port == 443 && r.priority == Some(15) {
@@ -105,7 +106,7 @@ fn a_split_or_shared_action_is_refused_by_name() {
 }
 
 #[test]
-fn a_route_that_this_build_cannot_write_is_named_and_left_out() {
+fn route_with_an_unknown_element_is_listed_but_not_selected() {
     let mut seen = seen();
     let unread = |groups: &[&str]| UnreadRoute {
         id: RouteId::rule("arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:listener-rule/app/alpha/1/2/3"),
@@ -126,7 +127,7 @@ fn a_route_that_this_build_cannot_write_is_named_and_left_out() {
 }
 
 #[test]
-fn only_a_new_cluster_gets_a_service_of_its_own() {
+fn different_services_of_the_clusters_are_listed_by_cluster() {
     let mut seen = seen();
     let mut request = request("webapp-a", "webapp-b");
     request.to_cluster = ClusterAccess::Eks("alpha-kr-b".to_owned());
@@ -138,7 +139,8 @@ fn only_a_new_cluster_gets_a_service_of_its_own() {
     request.from_cluster = ClusterAccess::Eks("alpha-kr-a".to_owned());
     let plan = crate::domain::fixture::plan();
     let binding = |cluster: &str, name: &str| {
-        Binding::for_group(&plan.workloads[0], cluster, &group(name)).unwrap_or_else(|| panic!("no service"))
+        Binding::for_group(&plan.workloads[0], cluster, &group(name))
+            .unwrap_or_else(|| panic!("the fixture must have a Service"))
     };
     seen.from_bindings = vec![binding("a", "webapp-a")];
     seen.to_bindings = vec![Binding { service: "storefront".to_owned(), ..binding("b", "webapp-b") }];
@@ -147,7 +149,7 @@ fn only_a_new_cluster_gets_a_service_of_its_own() {
 }
 
 #[test]
-fn a_network_load_balancer_is_refused_by_its_type() {
+fn network_load_balancer_is_refused() {
     let mut seen = seen();
     seen.load_balancer.kind = "network".to_owned();
     let error = write(&request("*-a", "*-b"), &seen).err().map(|e| e.to_string()).unwrap_or_default();

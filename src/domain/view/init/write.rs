@@ -1,4 +1,4 @@
-//! Writes the plan for the facts that were read.
+//! Writes the plan for a request and the facts that were read.
 
 use super::model::{InitError, InitFacts, InitRequest};
 use super::{pairs, yaml};

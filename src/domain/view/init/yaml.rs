@@ -1,4 +1,4 @@
-//! Renders the plan's text.
+//! Renders the text of the plan.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -13,8 +13,8 @@ use crate::domain::kubernetes::binding::Binding;
 use crate::domain::traffic::{UnreadRoute, shares};
 use crate::plan::model::{ClusterAccess, PortRef, ServiceRef};
 
-/// The default steps: share and duration of the bake after it.
-const STEPS: [(u32, &str); 5] = [(1, "10m"), (5, "10m"), (20, "20m"), (50, "30m"), (100, "1h")];
+/// The default steps: the share of the new cluster in percent, and the duration of the following bake.
+const DEFAULT_STEPS: [(u32, &str); 5] = [(1, "10m"), (5, "10m"), (20, "20m"), (50, "30m"), (100, "1h")];
 
 pub(super) fn write(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair]) -> Result<String, InitError> {
     let (from, to) = cluster_names(&request.from, &request.to);
@@ -42,7 +42,9 @@ fn comments(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair]) -> Str
         let _ = writeln!(out, "# {line}");
     };
     say(&format!("Written by `cutover init` for the load balancer {}.", seen.load_balancer.name));
-    say("Review it. Next: `cutover check` (shows what would happen, and problems), `cutover rehearse`, `cutover run`.");
+    say(
+        "Review this plan. Next: `cutover check` (shows what would happen, and problems), `cutover rehearse`, `cutover run`.",
+    );
     let ours: BTreeSet<&str> = pairs.iter().flat_map(|p| [p.from.arn.as_str(), p.to.arn.as_str()]).collect();
     let others: Vec<&str> = routes_by_group(seen)
         .into_keys()
@@ -56,14 +58,18 @@ fn comments(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair]) -> Str
         say(&format!("Not in this plan, not changed: {}: {}.", route.label, route.why));
     }
     if request.to_cluster == ClusterAccess::None {
-        say("No new cluster is given, so no bindings are created: the new target groups need targets already.");
+        say("No new cluster is given, so no bindings are created: the new target groups must already have targets.");
         say("With `eks: NAME` or `kubeContext: NAME` in both clusters and a `service` in each workload, \
              `bind` creates them.");
-        say("If one side is not Kubernetes: `services: {CLUSTER: {…}}` names the Service in the other one only.");
+        say(
+            "If one cluster is not Kubernetes: `services: {CLUSTER: {…}}` names the Service in the other cluster only.",
+        );
     } else if request.from_cluster == ClusterAccess::None {
-        say("The old side has no cluster here: its targets are registered by other means, and stay so.");
+        say(
+            "The plan gives no access to the old cluster: its targets are registered by other means, which does not change.",
+        );
     }
-    say("`expect` is the number of routes that the workload has today; with any other number, the run does not start.");
+    say("`expect` is the number of routes that the workload has now; with any other number, the run does not start.");
     out
 }
 
@@ -72,7 +78,7 @@ fn unread(seen: &InitFacts) -> impl Iterator<Item = &UnreadRoute> {
     seen.listeners.iter().flat_map(|(listener, _)| &listener.unread)
 }
 
-/// Returns the part that differs between the globs: `a` and `b` for `*-a` and `*-b`.
+/// Returns the parts in which the globs differ, such as `a` and `b` for `*-a` and `*-b`.
 fn cluster_names(from: &[String], to: &[String]) -> (String, String) {
     let bare = |globs: &[String]| globs.first().map(|g| g.replace(['*', '?'], "")).unwrap_or_default();
     let (left, right): (Vec<char>, Vec<char>) = (bare(from).chars().collect(), bare(to).chars().collect());
@@ -109,7 +115,7 @@ fn workload(
     let groups = Map::from_iter([(from.to_owned(), json!(pair.from.name)), (to.to_owned(), json!(pair.to.name))]);
     let mut alb = json!({"loadBalancer": seen.load_balancer.name, "targetGroups": groups, "expect": pair.actions});
     if unread(seen).any(|u| u.may_concern([&pair.from.arn, &pair.to.arn])) {
-        // Without the list, the plan would select the route that this build cannot write.
+        // Without the list `rules`, the plan would select the route that this build cannot write.
         let known = routes(seen).filter(|r| r.content.split.carries(&pair.from.arn));
         alb["rules"] = known.map(|r| json!({"arn": r.id.id()})).collect();
     }
@@ -117,7 +123,7 @@ fn workload(
     Value::Object(all)
 }
 
-/// `service`, or `services` where the clusters differ or only one of them has access data.
+/// Returns the field `service`, or `services` if the Services differ or the plan has access to only one cluster.
 fn services(
     request: &InitRequest,
     seen: &InitFacts,
@@ -159,11 +165,13 @@ fn service_value(service: &ServiceRef) -> Value {
     json!({"namespace": service.namespace, "name": service.name, "port": port})
 }
 
-/// `bind`, then every default share that the weights of all routes can express, each followed by its bake.
+/// Returns the steps: `bind`, then every default share that the weights of all routes can express, each followed by a
+/// bake.
 fn steps(seen: &InitFacts, pairs: &[GroupPair], (from, to): (&str, &str)) -> Vec<Value> {
     let mut all = vec![json!({"bind": {}})];
     let sticky = longest_stickiness(seen, pairs);
-    for (share, bake) in STEPS.into_iter().filter(|(share, _)| is_expressible(seen, pairs, (from, to), *share)) {
+    for (share, bake) in DEFAULT_STEPS.into_iter().filter(|(share, _)| is_expressible(seen, pairs, (from, to), *share))
+    {
         let named = all.len() == 1;
         all.push(if named {
             json!({"setWeight": share, "name": "first-traffic"})
