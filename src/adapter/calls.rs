@@ -119,7 +119,7 @@ pub fn start_recording() {
 
 /// Returns the calls that were recorded since this function was last called.
 pub fn take_recorded() -> Vec<Call> {
-    call_log().recorded.as_mut().map(|kept| kept.drain(..).collect()).unwrap_or_default()
+    call_log().recorded.as_mut().map(|recorded| recorded.drain(..).collect()).unwrap_or_default()
 }
 
 /// A timer of one call in progress.
@@ -142,11 +142,11 @@ impl CallTimer {
         *log.counts.calls.entry((service.clone(), operation.clone(), outcome)).or_default() += 1;
         let (count, sum) = log.counts.durations.entry((service.clone(), operation.clone())).or_default();
         (*count, *sum) = (*count + 1, *sum + took);
-        if let Some(kept) = &mut log.recorded {
-            if kept.len() >= MAX_RECORDED {
-                kept.pop_front();
+        if let Some(recorded) = &mut log.recorded {
+            if recorded.len() >= MAX_RECORDED {
+                recorded.pop_front();
             }
-            kept.push_back(Call { service, operation, outcome, started: self.at, duration: took });
+            recorded.push_back(Call { service, operation, outcome, started: self.at, duration: took });
         }
     }
 }

@@ -34,7 +34,7 @@ impl Hooks for HookRunner {
                 let post = Some(("application/json", input));
                 let answer = self
                     .0
-                    .ask(HttpRequest {
+                    .send(HttpRequest {
                         of: Some(("http", "hook")),
                         url,
                         post,

@@ -83,16 +83,16 @@ async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
     notifier.process_earlier(&before);
     let mut telemetry = Telemetry::begin(plan, surface.metric_outlets()).await;
     telemetry.process_earlier(&before);
-    let mut company = Audiences(vec![&mut *listener, &mut notifier, &mut telemetry]);
+    let mut subscribers = Audiences(vec![&mut *listener, &mut notifier, &mut telemetry]);
     // A run that is only in memory cannot be found by a later process.
     let lost = if ports.store.is_durable() { None } else { Some(emergency_command(&before)) };
     drop(before);
-    let mut run = RunLoop::open(plan, ports, settings, ownership, interrupt.clone(), &mut company)
+    let mut run = RunLoop::open(plan, ports, settings, ownership, interrupt.clone(), &mut subscribers)
         .await
         .map_err(|e| engine_failure(e, false))?;
     if let Some(request) = request {
-        let begun = run.carry_out(request).await;
-        begun
+        let carried_out = run.carry_out(request).await;
+        carried_out
             .map_err(|e| engine_failure(e, may_have_written(run.state())))?
             .map_err(|why| Failure::new(Exit::Usage, why))?;
     }

@@ -33,9 +33,9 @@ pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Preparatio
     facts.unreadable_gates = unreadable_gates(plan, &facts.selection, &*ports.metrics, now).await;
     let findings = preflight::check(plan, &facts, now);
     let selection = &facts.selection;
-    let things = describe_calls(selection.groups.len(), selection.routes.len(), selection.load_balancers.len());
-    let looks = Some((things, poll_interval(things, plan.api_budget.unwrap_or(OBSERVE_BUDGET))));
-    let report = CheckReport { observation_cost: looks, ..CheckReport::new(plan, &facts, findings, now) };
+    let calls = describe_calls(selection.groups.len(), selection.routes.len(), selection.load_balancers.len());
+    let observation_cost = Some((calls, poll_interval(calls, plan.api_budget.unwrap_or(OBSERVE_BUDGET))));
+    let report = CheckReport { observation_cost, ..CheckReport::new(plan, &facts, findings, now) };
     Preparation { facts, report }
 }
 
@@ -80,14 +80,14 @@ impl Preparation {
             .clusters
             .iter()
             .filter_map(|(name, c)| Some((name.clone(), c.identity.as_ref().ok()?.uid.clone())));
-        let beginning = StartInput {
+        let start = StartInput {
             health: health.collect(),
             clusters: identities.collect(),
             owner: owner.into(),
             from_step,
             start,
         };
-        started_event(plan, &self.facts.selection, beginning)
+        started_event(plan, &self.facts.selection, start)
             .map_err(|why| Failure::new(Exit::Refused, format!("the run did not start; nothing was changed: {why}")))
     }
 }

@@ -124,10 +124,10 @@ pub async fn start_run(
     plan: &Plan,
     ports: &Ports,
     prepared: &Preparation,
-    beginning: StartOptions<'_>,
+    options: StartOptions<'_>,
     going: DriveOptions,
 ) -> Result<StartedRun, StartError> {
-    let StartOptions { from_step, start, known } = beginning;
+    let StartOptions { from_step, start, known } = options;
     let (owner, host) = owner::owner();
     let started = prepared.started_event(plan, &owner, from_step, start).map_err(StartError::Refused)?;
     let things = describe_calls(started.groups.len(), started.routes.len(), started.load_balancers.len());

@@ -194,7 +194,7 @@ impl RunView {
     pub fn of(plan: &Plan, state: &State, watch: Option<&Observed>, waits: &[Wait], now: Timestamp) -> Self {
         let names = Names::of(&state.started);
         let label = |r: &Route| names.route(&r.start.id);
-        let look = watch.and_then(|w| w.last_full);
+        let observed_at = watch.and_then(|w| w.last_full);
         let newer = decide::newer::wait(plan, state).filter(|_| state.finished.is_none());
         Self {
             run: state.run.clone(),
@@ -224,7 +224,7 @@ impl RunView {
                 .collect(),
             way_back: watch
                 .map_or_else(Vec::new, |w| decide::way_back(state, w).into_iter().map(WayBackView::from).collect()),
-            guard: current_guard(state, look.map(|at| (state.started.owner.clone(), at)), now),
+            guard: current_guard(state, observed_at.map(|at| (state.started.owner.clone(), at)), now),
             reachable: true,
             without_journal: None,
         }
@@ -233,9 +233,9 @@ impl RunView {
     /// Sets the guard by the last heartbeat in the store. A heartbeat does not count if it is over a minute old, or if
     /// it says that the process stopped.
     #[must_use]
-    pub fn with_heartbeat(mut self, look: Option<&Heartbeat>) -> Self {
+    pub fn with_heartbeat(mut self, heartbeat: Option<&Heartbeat>) -> Self {
         if self.guard != Guard::Over {
-            self.guard = match look {
+            self.guard = match heartbeat {
                 Some(l) if l.guarding && self.now.duration_since(l.observed_at) <= HEARTBEAT_TIMEOUT => {
                     Guard::Watched { by: l.owner.clone(), at: l.observed_at, every: l.interval_seconds }
                 }
@@ -273,8 +273,8 @@ pub fn phase(phase: Phase) -> &'static str {
     }
 }
 
-fn current_guard(state: &State, look: Option<(String, Timestamp)>, now: Timestamp) -> Guard {
-    match look {
+fn current_guard(state: &State, owner: Option<(String, Timestamp)>, now: Timestamp) -> Guard {
+    match owner {
         _ if state.finished.is_some() => Guard::Over,
         Some((by, at)) if now.duration_since(at) <= HEARTBEAT_TIMEOUT => Guard::Watched { by, at, every: None },
         Some((_, since)) => Guard::Unguarded { since },

@@ -26,16 +26,16 @@ pub fn value(run: &str, owner: &str, since: jiff::Timestamp) -> String {
 
 /// Reads to which run the markers of these load balancers belong. Another run's marker on one load balancer counts even
 /// if the tags of another load balancer cannot be read.
-pub async fn read(marks: &dyn TagStore, load_balancers: &[String], run: &str) -> Result<Marker, Unreadable> {
-    marker_state(&tags(marks, load_balancers).await, run)
+pub async fn read(tag_store: &dyn TagStore, load_balancers: &[String], run: &str) -> Result<Marker, Unreadable> {
+    marker_state(&tags(tag_store, load_balancers).await, run)
 }
 
-async fn tags(marks: &dyn TagStore, load_balancers: &[String]) -> Vec<Result<Tags, Unreadable>> {
-    join_all(load_balancers.iter().map(|arn| tags_of(marks, arn))).await
+async fn tags(tag_store: &dyn TagStore, load_balancers: &[String]) -> Vec<Result<Tags, Unreadable>> {
+    join_all(load_balancers.iter().map(|arn| tags_of(tag_store, arn))).await
 }
 
-async fn tags_of(marks: &dyn TagStore, arn: &String) -> Result<Tags, Unreadable> {
-    Ok(marks.tags(slice::from_ref(arn)).await?.remove(arn).unwrap_or_default())
+async fn tags_of(tag_store: &dyn TagStore, arn: &String) -> Result<Tags, Unreadable> {
+    Ok(tag_store.tags(slice::from_ref(arn)).await?.remove(arn).unwrap_or_default())
 }
 
 fn marker_state(all: &[Result<Tags, Unreadable>], run: &str) -> Result<Marker, Unreadable> {
@@ -95,26 +95,26 @@ pub enum MarkerError {
 /// reads it back. After an error it undoes its changes where AWS allows that: a marker that already belonged to this
 /// run stays, and another run's marker is restored. Without `take_over`, puts nothing if the tags cannot be read.
 pub async fn put(
-    marks: &dyn TagStore,
+    tag_store: &dyn TagStore,
     load_balancers: &[String],
     run: &str,
     value: &str,
     take_over: bool,
 ) -> Result<(), MarkerError> {
-    let before = tags(marks, load_balancers).await;
+    let before = tags(tag_store, load_balancers).await;
     match marker_state(&before, run) {
         Ok(Marker::Other(other)) if !take_over => return Err(MarkerError::Other(other)),
         Err(why) if !take_over => return Err(MarkerError::Read(why.to_string())),
         _ => {}
     }
-    let result = put_all(marks, load_balancers, run, value).await;
+    let result = put_all(tag_store, load_balancers, run, value).await;
     if result.is_err() {
         let ours = |tags: &Result<Tags, Unreadable>| {
             tags.as_ref().is_ok_and(|t| t.get(KEY).is_some_and(|v| names_run(v, run)))
         };
         for (arn, tags) in load_balancers.iter().zip(&before).filter(|(_, tags)| !ours(tags)) {
             let previous = tags.as_ref().ok().and_then(|tags| tags.get(KEY));
-            if let Err(error) = restore_previous(marks, arn, run, previous).await {
+            if let Err(error) = restore_previous(tag_store, arn, run, previous).await {
                 tracing::warn!("the tag {KEY} on {arn} cannot be removed or restored: {error}");
             }
         }
@@ -122,12 +122,17 @@ pub async fn put(
     result
 }
 
-async fn put_all(marks: &dyn TagStore, load_balancers: &[String], run: &str, value: &str) -> Result<(), MarkerError> {
+async fn put_all(
+    tag_store: &dyn TagStore,
+    load_balancers: &[String],
+    run: &str,
+    value: &str,
+) -> Result<(), MarkerError> {
     let tags: Tags = [(KEY.to_owned(), value.to_owned())].into();
     for arn in load_balancers {
-        marks.put(slice::from_ref(arn), &tags).await?;
+        tag_store.put(slice::from_ref(arn), &tags).await?;
     }
-    match read(marks, load_balancers, run).await {
+    match read(tag_store, load_balancers, run).await {
         Ok(Marker::Ours) => Ok(()),
         Ok(Marker::Other(other)) => Err(MarkerError::Other(other)),
         Ok(Marker::Missing) => Err(MarkerError::Read("the tag is missing after the write".into())),
@@ -137,26 +142,26 @@ async fn put_all(marks: &dyn TagStore, load_balancers: &[String], run: &str, val
 
 /// Restores the tag value that a load balancer had before this run's marker.
 async fn restore_previous(
-    marks: &dyn TagStore,
+    tag_store: &dyn TagStore,
     arn: &String,
     run: &str,
     previous: Option<&String>,
 ) -> Result<(), String> {
-    let Some(value) = previous else { return remove_one(marks, arn, &[run]).await.map_err(|e| e.to_string()) };
-    let tags = tags_of(marks, arn).await.map_err(|e| e.to_string())?;
+    let Some(value) = previous else { return remove_one(tag_store, arn, &[run]).await.map_err(|e| e.to_string()) };
+    let tags = tags_of(tag_store, arn).await.map_err(|e| e.to_string())?;
     if tags.get(KEY).is_none_or(|v| !names_run(v, run)) {
         return Ok(());
     }
-    marks.put(slice::from_ref(arn), &[(KEY.to_owned(), value.clone())].into()).await.map_err(|e| e.to_string())
+    tag_store.put(slice::from_ref(arn), &[(KEY.to_owned(), value.clone())].into()).await.map_err(|e| e.to_string())
 }
 
 /// Removes the marker from a load balancer if it belongs to one of these runs. Another run's marker stays.
-pub(super) async fn remove_one(marks: &dyn TagStore, arn: &String, owners: &[&str]) -> Result<(), WriteError> {
-    let tags = tags_of(marks, arn).await.map_err(unread_as_write_error)?;
+pub(super) async fn remove_one(tag_store: &dyn TagStore, arn: &String, owners: &[&str]) -> Result<(), WriteError> {
+    let tags = tags_of(tag_store, arn).await.map_err(unread_as_write_error)?;
     if tags.get(KEY).is_none_or(|v| !owners.iter().any(|run| names_run(v, run))) {
         return Ok(());
     }
-    marks.remove(slice::from_ref(arn), &[KEY.to_owned()]).await
+    tag_store.remove(slice::from_ref(arn), &[KEY.to_owned()]).await
 }
 
 /// Returns the write error for a write that was not sent because the tags could not be read before.

@@ -104,12 +104,16 @@ pub async fn observe_all(
 }
 
 /// Reads the marker. Returns `None` if the plan has no marker, or if the marker is being put.
-pub async fn observe_marker(subject: &WatchList, marks: &dyn TagStore, clock: &dyn Clock) -> Option<Reading<Marker>> {
+pub async fn observe_marker(
+    subject: &WatchList,
+    tag_store: &dyn TagStore,
+    clock: &dyn Clock,
+) -> Option<Reading<Marker>> {
     if !subject.tagged || subject.marker_pending {
         return None;
     }
     let at = clock.now();
-    Some(Reading { at, value: marker::read(marks, &subject.load_balancers, &subject.run).await })
+    Some(Reading { at, value: marker::read(tag_store, &subject.load_balancers, &subject.run).await })
 }
 
 /// Reads every route of the load balancers, because anyone can add a rule. Skips load balancers that cannot be read.

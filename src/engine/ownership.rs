@@ -153,8 +153,13 @@ pub async fn disarm_script(store: &dyn Store, run: &str) {
 }
 
 /// Writes the run's break-glass script. Returns the command that runs it.
-pub(super) async fn write_script(store: &dyn Store, run: &str, started: &Started, began: Timestamp) -> Option<String> {
-    store.put_script(run, &script(run, started, began)).await.unwrap_or_else(|error| {
+pub(super) async fn write_script(
+    store: &dyn Store,
+    run: &str,
+    started: &Started,
+    started_at: Timestamp,
+) -> Option<String> {
+    store.put_script(run, &script(run, started, started_at)).await.unwrap_or_else(|error| {
         tracing::warn!("the break-glass script cannot be written: {error}");
         None
     })
@@ -207,9 +212,9 @@ async fn with_marker(
 ) -> Result<Ownership, OwnershipError> {
     if policy == MarkerMode::Tag {
         // The start of a run is not urgent, so failed reads are retried.
-        let marks = with_retries(&ports.balancer, &ports.clock).tags;
+        let tag_store = with_retries(&ports.balancer, &ports.clock).tags;
         if let Err(error) =
-            put_marker(&*marks, &*ports.store, settings, run, load_balancers, ports.clock.now(), take_over).await
+            put_marker(&*tag_store, &*ports.store, settings, run, load_balancers, ports.clock.now(), take_over).await
         {
             held.release().await;
             return Err(error.into());
@@ -278,10 +283,10 @@ pub async fn acquire_to_restore(
             if let Marker::Other(other) = &marker_before {
                 ownership.replaced_run = Some(marker::run_of(other).to_owned());
             }
-            let (marks, load_balancers, run) =
+            let (tag_store, load_balancers, run) =
                 (Arc::clone(&ports.balancer.tags), load_balancers.to_vec(), run.to_owned());
             let value = marker::value(&run, &settings.owner, ports.clock.now());
-            let put = async move { marker::put(&*marks, &load_balancers, &run, &value, replace).await };
+            let put = async move { marker::put(&*tag_store, &load_balancers, &run, &value, replace).await };
             ownership.marker_write = Some(Box::pin(put));
         }
         Err(why) => tracing::warn!("the marker tag cannot be read: {why}; the rollback continues"),
@@ -292,7 +297,7 @@ pub async fn acquire_to_restore(
 /// Puts the marker while this process owns the locks. With the locks, a marker whose run is finished or was never
 /// started in this store has no owner, and is replaced.
 async fn put_marker(
-    marks: &dyn TagStore,
+    tag_store: &dyn TagStore,
     store: &dyn Store,
     settings: &Settings,
     run: &str,
@@ -301,10 +306,10 @@ async fn put_marker(
     take_over: bool,
 ) -> Result<(), MarkerError> {
     let value = marker::value(run, &settings.owner, since);
-    match marker::put(marks, load_balancers, run, &value, take_over).await {
+    match marker::put(tag_store, load_balancers, run, &value, take_over).await {
         Err(MarkerError::Other(other)) if !take_over && marker::is_unstarted_or_finished(store, &other).await => {
             tracing::warn!("replacing the marker of a run that never started or is finished: {other}");
-            marker::put(marks, load_balancers, run, &value, true).await
+            marker::put(tag_store, load_balancers, run, &value, true).await
         }
         put => put,
     }

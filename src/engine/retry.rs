@@ -34,10 +34,10 @@ pub async fn retry_within<T, F: Future<Output = T>>(
     partial: impl Fn(&T) -> bool,
     call: impl Fn() -> F,
 ) -> T {
-    let began = clock.now();
+    let started_at = clock.now();
     let mut answer = call().await;
     for pause in schedule.pauses() {
-        let spent = clock.now().duration_since(began).unsigned_abs();
+        let spent = clock.now().duration_since(started_at).unsigned_abs();
         if !partial(&answer) || spent > limit {
             break;
         }

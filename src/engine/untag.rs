@@ -35,15 +35,15 @@ impl LeftoverTag {
 /// Removes all tags in one round, and retries within [`UNTAG_WITHIN`] until AWS accepts the calls. `owners`: the runs
 /// whose markers may be removed. Returns the tags that could not be removed.
 pub async fn remove(
-    marks: &dyn TagStore,
+    tag_store: &dyn TagStore,
     clock: &dyn Clock,
     load_balancers: &[String],
     routes: &[String],
     owners: &[&str],
 ) -> Vec<LeftoverTag> {
     let all: Vec<_> = load_balancers.iter().chain(routes).cloned().collect();
-    let weights = join_all(all.chunks(BATCH_SIZE).map(|some| remove_weights(marks, clock, some)));
-    let markers = join_all(load_balancers.iter().map(|arn| remove_marker(marks, clock, arn, owners)));
+    let weights = join_all(all.chunks(BATCH_SIZE).map(|some| remove_weights(tag_store, clock, some)));
+    let markers = join_all(load_balancers.iter().map(|arn| remove_marker(tag_store, clock, arn, owners)));
     let (weights, markers) = futures::join!(weights, markers);
     let mut left: Vec<LeftoverTag> = Vec::new();
     for one in markers.into_iter().flatten().chain(weights.into_iter().flatten()) {
@@ -55,9 +55,9 @@ pub async fn remove(
     left
 }
 
-async fn remove_weights(marks: &dyn TagStore, clock: &dyn Clock, some: &[String]) -> Vec<LeftoverTag> {
+async fn remove_weights(tag_store: &dyn TagStore, clock: &dyn Clock, some: &[String]) -> Vec<LeftoverTag> {
     let keys = [route_tag::KEY.to_owned()];
-    let removed = async |some: &[String]| retry(UNTAG, clock, is_temporary, || marks.remove(some, &keys)).await;
+    let removed = async |some: &[String]| retry(UNTAG, clock, is_temporary, || tag_store.remove(some, &keys)).await;
     let each = async {
         let together = removed(some).await;
         if !matches!(together, Err(ref why) if !is_temporary(why)) {
@@ -82,9 +82,14 @@ async fn remove_weights(marks: &dyn TagStore, clock: &dyn Clock, some: &[String]
     }
 }
 
-async fn remove_marker(marks: &dyn TagStore, clock: &dyn Clock, arn: &String, owners: &[&str]) -> Option<LeftoverTag> {
+async fn remove_marker(
+    tag_store: &dyn TagStore,
+    clock: &dyn Clock,
+    arn: &String,
+    owners: &[&str],
+) -> Option<LeftoverTag> {
     let removed = tokio::select! {
-        removed = retry(UNTAG, clock, is_temporary, || marker::remove_one(marks, arn, owners)) => {
+        removed = retry(UNTAG, clock, is_temporary, || marker::remove_one(tag_store, arn, owners)) => {
             removed.map_err(|why| why.to_string())
         }
         () = clock.sleep(UNTAG_WITHIN) => Err(timeout_text()),

@@ -17,7 +17,7 @@ const BATCH_SIZE: usize = 20;
 
 /// Puts the weights of every route as a tag. Routes with the same weights share a call. The returned event names the
 /// routes whose tag could not be put. A run does not depend on the tags.
-pub async fn put(marks: &dyn TagStore, clock: &dyn Clock, run: &str, started: &Started) -> Event {
+pub async fn put(tag_store: &dyn TagStore, clock: &dyn Clock, run: &str, started: &Started) -> Event {
     let mut missing = BTreeMap::new();
     let mut values: BTreeMap<String, Vec<RouteId>> = BTreeMap::new();
     for route in &started.routes {
@@ -34,9 +34,9 @@ pub async fn put(marks: &dyn TagStore, clock: &dyn Clock, run: &str, started: &S
             // A call that lacks a permission is not repeated for every route.
             let done = match &denied {
                 Some(why) => Err(String::clone(why)),
-                None => {
-                    retry(TAG_WEIGHTS, clock, is_temporary, || marks.put(&arns, &tags)).await.map_err(|e| e.to_string())
-                }
+                None => retry(TAG_WEIGHTS, clock, is_temporary, || tag_store.put(&arns, &tags))
+                    .await
+                    .map_err(|e| e.to_string()),
             };
             if let Err(why) = done {
                 missing.extend(some.iter().map(|id| (id.clone(), why.clone())));
@@ -51,7 +51,7 @@ pub async fn put(marks: &dyn TagStore, clock: &dyn Clock, run: &str, started: &S
             balancer_tag::value(run, started, load_balancer).unwrap_or_else(|| balancer_tag::run_only_value(run));
         let tags: Tags = [(KEY.to_owned(), text)].into();
         if let Err(error) =
-            retry(TAG_WEIGHTS, clock, is_temporary, || marks.put(slice::from_ref(load_balancer), &tags)).await
+            retry(TAG_WEIGHTS, clock, is_temporary, || tag_store.put(slice::from_ref(load_balancer), &tags)).await
         {
             tracing::warn!("the tag {KEY} cannot be put on {load_balancer}: {error}");
         }

@@ -8,5 +8,5 @@ use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 #[async_trait]
 pub trait Metrics: Send + Sync {
     /// Measures all requests. Returns one value for each request, in the same order.
-    async fn measure(&self, questions: &[MeasurementRequest]) -> Vec<MeasuredValue>;
+    async fn measure(&self, measurements: &[MeasurementRequest]) -> Vec<MeasuredValue>;
 }

@@ -44,9 +44,9 @@ pub struct CloudWatch {
     endpoint: Result<String, String>,
 }
 
-/// A query of GetMetricData, with the index of its question and the meaning of its values.
+/// A query of GetMetricData, with the index of the measurement and the meaning of its values.
 struct Query {
-    question: usize,
+    measurement: usize,
     part: QueryMeaning,
     stat: Value,
 }
@@ -75,26 +75,26 @@ impl CloudWatch {
         }
     }
 
-    /// Runs the queries of these questions. Returns one value for each question, in the same order.
-    pub async fn ask(&self, web: &HttpClient, questions: &[&MeasurementRequest]) -> Vec<MeasuredValue> {
-        let mut seen: Vec<MeasuredValue> = questions.iter().map(|_| unreadable("no response")).collect();
+    /// Runs the queries of these measurements. Returns one value for each, in the same order.
+    pub async fn measure(&self, web: &HttpClient, measurements: &[&MeasurementRequest]) -> Vec<MeasuredValue> {
+        let mut seen: Vec<MeasuredValue> = measurements.iter().map(|_| unreadable("no response")).collect();
         let mut spans: BTreeMap<(Timestamp, Timestamp), Vec<Query>> = BTreeMap::new();
-        for (index, question) in questions.iter().enumerate() {
-            if let MetricSource::CloudWatch(wanted) = &question.gate.source {
-                let from = if wanted.metric.is_some() { with_delay(question.from) } else { question.from };
-                spans.entry((from, question.to)).or_default().extend(queries(index, question, wanted));
+        for (index, measurement) in measurements.iter().enumerate() {
+            if let MetricSource::CloudWatch(wanted) = &measurement.gate.source {
+                let from = if wanted.metric.is_some() { with_delay(measurement.from) } else { measurement.from };
+                spans.entry((from, measurement.to)).or_default().extend(queries(index, measurement, wanted));
             }
         }
         for ((from, to), queries) in spans {
             let found = self.data(web, from, to, &queries).await;
-            for index in queries.iter().map(|q| q.question).collect::<BTreeSet<_>>() {
+            for index in queries.iter().map(|q| q.measurement).collect::<BTreeSet<_>>() {
                 seen[index] = match &found {
-                    Ok(found) => value_of(questions[index], index, &queries, found),
+                    Ok(found) => value_of(measurements[index], index, &queries, found),
                     Err(why) => unreadable(why),
                 };
             }
         }
-        self.alarms(web, questions, &mut seen).await;
+        self.alarms(web, measurements, &mut seen).await;
         seen
     }
 
@@ -137,11 +137,12 @@ impl CloudWatch {
         Ok(found)
     }
 
-    async fn alarms(&self, web: &HttpClient, questions: &[&MeasurementRequest], seen: &mut [MeasuredValue]) {
+    async fn alarms(&self, web: &HttpClient, measurements: &[&MeasurementRequest], seen: &mut [MeasuredValue]) {
         let names = |q: &MeasurementRequest| {
             if let MetricSource::CloudWatchAlarms(names) = &q.gate.source { names.clone() } else { Vec::new() }
         };
-        let all: Vec<String> = questions.iter().flat_map(|q| names(q)).collect::<BTreeSet<_>>().into_iter().collect();
+        let all: Vec<String> =
+            measurements.iter().flat_map(|q| names(q)).collect::<BTreeSet<_>>().into_iter().collect();
         let mut states = BTreeMap::new();
         let mut failed = None;
         for chunk in all.chunks(MAX_ALARMS) {
@@ -161,9 +162,9 @@ impl CloudWatch {
                 }
             }
         }
-        for (question, seen) in questions.iter().zip(seen) {
-            if matches!(question.gate.source, MetricSource::CloudWatchAlarms(_)) {
-                *seen = failed.as_ref().map_or_else(|| worst_state(&names(question), &states), unreadable);
+        for (measurement, seen) in measurements.iter().zip(seen) {
+            if matches!(measurement.gate.source, MetricSource::CloudWatchAlarms(_)) {
+                *seen = failed.as_ref().map_or_else(|| worst_state(&names(measurement), &states), unreadable);
             }
         }
     }
@@ -180,7 +181,7 @@ impl CloudWatch {
         let (url, body) = (format!("{endpoint}/"), input.to_string());
         let more = self.sign(&url, operation, &body, &credentials)?;
         let (status, answer) = web
-            .ask(HttpRequest {
+            .send(HttpRequest {
                 of: Some(("CloudWatch", operation)),
                 url: &url,
                 post: Some((JSON_MEDIA_TYPE, body)),
@@ -229,21 +230,28 @@ fn with_delay(from: Timestamp) -> Timestamp {
     Timestamp::from_second(from.as_second() - MAX_DATA_DELAY_SECONDS).unwrap_or(from)
 }
 
-fn queries(index: usize, question: &MeasurementRequest, wanted: &Wanted) -> Vec<Query> {
+fn queries(index: usize, measurement: &MeasurementRequest, wanted: &Wanted) -> Vec<Query> {
     if let Some(metric) = &wanted.metric {
         let dimensions: Vec<_> =
             metric.dimensions.iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect();
-        let period = round_up_to_minutes(question.gate.window);
+        let period = round_up_to_minutes(measurement.gate.window);
         let metric_name = json!({"Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions});
         let stat = json!({"Metric": metric_name, "Period": period, "Stat": metric.statistic});
-        return vec![Query { question: index, part: QueryMeaning::Own, stat }];
+        return vec![Query { measurement: index, part: QueryMeaning::Own, stat }];
     }
     let mut all = Vec::new();
-    for (side, new) in [(&question.old, false), (&question.new, true)] {
+    for (side, new) in [(&measurement.old, false), (&measurement.new, true)] {
         let mut add = |part, name: &str, statistic: &str| {
-            all.extend(group_queries(index, side, part, name, round_up_to_minutes(question.gate.interval), statistic));
+            all.extend(group_queries(
+                index,
+                side,
+                part,
+                name,
+                round_up_to_minutes(measurement.gate.interval),
+                statistic,
+            ));
         };
-        match question.gate.condition {
+        match measurement.gate.condition {
             GateCondition::Latency(_) => add(QueryMeaning::Latency { new }, "TargetResponseTime", &wanted.latency),
             GateCondition::Share { .. } => add(QueryMeaning::Requests { new }, "RequestCount", "Sum"),
             _ => {
@@ -257,7 +265,7 @@ fn queries(index: usize, question: &MeasurementRequest, wanted: &Wanted) -> Vec<
 }
 
 fn group_queries(
-    question: usize,
+    measurement: usize,
     side: &QueriedCluster,
     part: QueryMeaning,
     name: &str,
@@ -270,7 +278,7 @@ fn group_queries(
             {"Name": "TargetGroup", "Value": arn::resource(group)},
         ]);
         let metric = json!({"Namespace": "AWS/ApplicationELB", "MetricName": name, "Dimensions": dimensions});
-        Query { question, part, stat: json!({"Metric": metric, "Period": period, "Stat": statistic}) }
+        Query { measurement, part, stat: json!({"Metric": metric, "Period": period, "Stat": statistic}) }
     };
     side.groups.iter().map(query).collect()
 }
@@ -279,11 +287,11 @@ fn round_up_to_minutes(duration: Duration) -> u64 {
     duration.as_secs().div_ceil(60).max(1) * 60
 }
 
-/// Computes the value for a question from the results of its queries. Missing errors count as zero only if there are
+/// Computes the value for a measurement from the results of its queries. Missing errors count as zero only if there are
 /// requests.
-fn value_of(question: &MeasurementRequest, index: usize, queries: &[Query], found: &[Vec<f64>]) -> MeasuredValue {
+fn value_of(measurement: &MeasurementRequest, index: usize, queries: &[Query], found: &[Vec<f64>]) -> MeasuredValue {
     let values = |part: QueryMeaning| -> Vec<f64> {
-        let own = queries.iter().zip(found).filter(|(q, _)| q.question == index && q.part == part);
+        let own = queries.iter().zip(found).filter(|(q, _)| q.measurement == index && q.part == part);
         own.flat_map(|(_, values)| values.iter().copied()).collect()
     };
     let nothing = |of: &str| MeasuredValue::Nothing {
@@ -300,7 +308,7 @@ fn value_of(question: &MeasurementRequest, index: usize, queries: &[Query], foun
             errors: to_count(values(QueryMeaning::Errors { new }).iter().sum()).min(requests),
         })
     };
-    match question.gate.condition {
+    match measurement.gate.condition {
         GateCondition::Condition { .. } | GateCondition::State => values(QueryMeaning::Own)
             .first()
             .map_or_else(|| nothing("the metric"), |value| MeasuredValue::Value { value: *value }),
@@ -308,12 +316,12 @@ fn value_of(question: &MeasurementRequest, index: usize, queries: &[Query], foun
             let side = |new| values(QueryMeaning::Latency { new }).into_iter().reduce(f64::max);
             match (side(false), side(true)) {
                 (Some(old), Some(new)) => MeasuredValue::Latencies { old, new },
-                (None, _) => nothing(&question.old.cluster),
-                _ => nothing(&question.new.cluster),
+                (None, _) => nothing(&measurement.old.cluster),
+                _ => nothing(&measurement.new.cluster),
             }
         }
         GateCondition::ErrorRate(_) | GateCondition::Share { .. } => match (count(false), count(true)) {
-            (_, None) => nothing(&question.new.cluster),
+            (_, None) => nothing(&measurement.new.cluster),
             (old, Some(new)) => MeasuredValue::Counts { old: old.unwrap_or_default(), new },
         },
     }

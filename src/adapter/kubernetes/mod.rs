@@ -89,18 +89,18 @@ impl K8s {
     }
 
     /// Reads the Service and the pods of a workload.
-    async fn view(&self, service: &ServiceRef, around: &NamespaceObjects) -> Result<WorkloadView, Unreadable> {
+    async fn view(&self, service: &ServiceRef, shared_objects: &NamespaceObjects) -> Result<WorkloadView, Unreadable> {
         let namespace = service.namespace.as_str();
         let services: Api<core::Service> = Api::namespaced(self.client.clone(), namespace);
         let found = read(services.get_opt(&service.name)).await?.as_ref().map(value::service);
         // A Service without a selector selects nothing, but an empty selector in a list request would select
         // everything.
         let Some(selector) = found.as_ref().map(|s| &s.selector).filter(|s| !s.is_empty()) else {
-            return Ok(around.view(service, found, &[]));
+            return Ok(shared_objects.view(service, found, &[]));
         };
         let labels = selector.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");
         let pods = list::<core::Pod>(&Api::namespaced(self.client.clone(), namespace), &labels).await?;
-        Ok(around.view(service, found, &pods))
+        Ok(shared_objects.view(service, found, &pods))
     }
 
     async fn bindings_in(&self, namespace: Option<&str>) -> Result<Vec<Binding>, Unreadable> {
@@ -126,14 +126,14 @@ impl Cluster for K8s {
 
     async fn workloads(&self, services: &[&ServiceRef]) -> Vec<Result<WorkloadView, Unreadable>> {
         let names: BTreeSet<&str> = services.iter().map(|s| s.namespace.as_str()).collect();
-        let mut surroundings = BTreeMap::new();
+        let mut shared_objects = BTreeMap::new();
         for name in names {
-            surroundings.insert(name, NamespaceObjects::of(self, name).await);
+            shared_objects.insert(name, NamespaceObjects::of(self, name).await);
         }
         let mut views = Vec::new();
         for service in services {
-            views.push(match &surroundings[service.namespace.as_str()] {
-                Ok(around) => self.view(service, around).left_future(),
+            views.push(match &shared_objects[service.namespace.as_str()] {
+                Ok(shared_objects) => self.view(service, shared_objects).left_future(),
                 Err(why) => ready(Err(why.clone())).right_future(),
             });
         }

@@ -32,17 +32,18 @@ struct SideOutput {
 }
 
 /// Runs the command and returns the measured value.
-pub async fn measure(source: &MetricCommand, question: &MeasurementRequest) -> MeasuredValue {
-    let argv: Vec<String> = source.command.iter().map(|word| fill(word, question, &question.new.cluster)).collect();
+pub async fn measure(source: &MetricCommand, measurement: &MeasurementRequest) -> MeasuredValue {
+    let argv: Vec<String> =
+        source.command.iter().map(|word| fill(word, measurement, &measurement.new.cluster)).collect();
     let variables = vec![
-        ("CUTOVER_GATE", question.gate.name.clone()),
-        ("CUTOVER_OLD", question.old.cluster.clone()),
-        ("CUTOVER_NEW", question.new.cluster.clone()),
-        ("CUTOVER_SINCE", question.from.to_string()),
-        ("CUTOVER_UNTIL", question.to.to_string()),
+        ("CUTOVER_GATE", measurement.gate.name.clone()),
+        ("CUTOVER_OLD", measurement.old.cluster.clone()),
+        ("CUTOVER_NEW", measurement.new.cluster.clone()),
+        ("CUTOVER_SINCE", measurement.from.to_string()),
+        ("CUTOVER_UNTIL", measurement.to.to_string()),
     ];
     match command::run(CommandLine { argv: &argv, variables, input: String::new(), timeout: source.timeout }).await {
-        Ok((code, stdout)) => value_from_output(&question.gate.condition, code, &stdout),
+        Ok((code, stdout)) => value_from_output(&measurement.gate.condition, code, &stdout),
         Err(why) => unreadable(why),
     }
 }

@@ -14,11 +14,11 @@ pub async fn measure(
     clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
     services: &BTreeMap<String, BTreeMap<ClusterName, ServiceRef>>,
     max_restarts: Option<u32>,
-    question: &MeasurementRequest,
+    measurement: &MeasurementRequest,
 ) -> MeasuredValue {
-    let name = &question.new.cluster;
+    let name = &measurement.new.cluster;
     let Some(cluster) = clusters.get(name) else { return unreadable(format!("the plan gives no access to {name}")) };
-    let wanted = |workload: &str| !matches!(&question.gate.scope, GateScope::Workload(own) if own != workload);
+    let wanted = |workload: &str| !matches!(&measurement.gate.scope, GateScope::Workload(own) if own != workload);
     let (names, services): (Vec<_>, Vec<_>) = services
         .iter()
         .filter(|(workload, _)| wanted(workload))
@@ -32,7 +32,7 @@ pub async fn measure(
         match view {
             Err(why) => return unreadable(why),
             Ok(view) => {
-                if let Some(message) = workload_problem(&view, max_restarts, question) {
+                if let Some(message) = workload_problem(&view, max_restarts, measurement) {
                     return MeasuredValue::State { well: false, message: format!("{workload} in {name}: {message}") };
                 }
                 pods += view.pods.len();
@@ -49,7 +49,11 @@ pub async fn measure(
 }
 
 /// Returns the first problem of a workload; `None`: the workload is rolled out and ready.
-fn workload_problem(view: &WorkloadView, max_restarts: Option<u32>, question: &MeasurementRequest) -> Option<String> {
+fn workload_problem(
+    view: &WorkloadView,
+    max_restarts: Option<u32>,
+    measurement: &MeasurementRequest,
+) -> Option<String> {
     if view.service.is_none() {
         return Some("the Service does not exist".into());
     }
@@ -70,7 +74,7 @@ fn workload_problem(view: &WorkloadView, max_restarts: Option<u32>, question: &M
         return Some(format!("{unready} of {} pods are not ready", view.pods.len()));
     }
     let restarted = |pod: &&crate::domain::kubernetes::workload::Pod| {
-        pod.restarts > 0 && pod.restarted.is_none_or(|at| at >= question.from)
+        pod.restarts > 0 && pod.restarted.is_none_or(|at| at >= measurement.from)
     };
     let restarts: u32 = view.pods.iter().filter(restarted).map(|p| p.restarts).sum();
     max_restarts

@@ -47,33 +47,36 @@ impl Sources {
         }
     }
 
-    async fn measure_one(&self, question: &MeasurementRequest) -> MeasuredValue {
-        match &question.gate.source {
-            MetricSource::Prometheus(source) => prometheus::measure(&self.web, source, question).await,
-            MetricSource::Http(source) => probe::measure(&self.web, source, question).await,
-            MetricSource::Exec(source) => exec::measure(source, question).await,
+    async fn measure_one(&self, measurement: &MeasurementRequest) -> MeasuredValue {
+        match &measurement.gate.source {
+            MetricSource::Prometheus(source) => prometheus::measure(&self.web, source, measurement).await,
+            MetricSource::Http(source) => probe::measure(&self.web, source, measurement).await,
+            MetricSource::Exec(source) => exec::measure(source, measurement).await,
             MetricSource::Kubernetes { max_restarts } => {
-                kubernetes::measure(&self.clusters, &self.services, *max_restarts, question).await
+                kubernetes::measure(&self.clusters, &self.services, *max_restarts, measurement).await
             }
-            MetricSource::CloudWatch(_) | MetricSource::CloudWatchAlarms(_) => {
-                self.cloudwatch.ask(&self.web, &[question]).await.pop().unwrap_or_else(|| unreadable("no response"))
-            }
+            MetricSource::CloudWatch(_) | MetricSource::CloudWatchAlarms(_) => self
+                .cloudwatch
+                .measure(&self.web, &[measurement])
+                .await
+                .pop()
+                .unwrap_or_else(|| unreadable("no response")),
         }
     }
 }
 
 #[async_trait]
 impl Metrics for Sources {
-    async fn measure(&self, questions: &[MeasurementRequest]) -> Vec<MeasuredValue> {
+    async fn measure(&self, measurements: &[MeasurementRequest]) -> Vec<MeasuredValue> {
         // CloudWatch handles many queries in one call.
-        if questions.len() > 1
-            && questions
+        if measurements.len() > 1
+            && measurements
                 .iter()
                 .all(|q| matches!(q.gate.source, MetricSource::CloudWatch(_) | MetricSource::CloudWatchAlarms(_)))
         {
-            return self.cloudwatch.ask(&self.web, &questions.iter().collect::<Vec<_>>()).await;
+            return self.cloudwatch.measure(&self.web, &measurements.iter().collect::<Vec<_>>()).await;
         }
-        join_all(questions.iter().map(|q| self.measure_one(q))).await
+        join_all(measurements.iter().map(|q| self.measure_one(q))).await
     }
 }
 
@@ -83,8 +86,8 @@ pub struct NoMetrics;
 
 #[async_trait]
 impl Metrics for NoMetrics {
-    async fn measure(&self, questions: &[MeasurementRequest]) -> Vec<MeasuredValue> {
-        questions
+    async fn measure(&self, measurements: &[MeasurementRequest]) -> Vec<MeasuredValue> {
+        measurements
             .iter()
             .map(|_| MeasuredValue::Unreadable { message: "this command reads no metrics".into() })
             .collect()

@@ -12,11 +12,11 @@ use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::plan::model::metric::Http;
 
 /// Sends the probe and returns the measured value.
-pub async fn measure(web: &HttpClient, source: &Http, question: &MeasurementRequest) -> MeasuredValue {
-    let url = fill(&source.url, question, &question.new.cluster);
+pub async fn measure(web: &HttpClient, source: &Http, measurement: &MeasurementRequest) -> MeasuredValue {
+    let url = fill(&source.url, measurement, &measurement.new.cluster);
     let started_at = Instant::now();
     let (well, message) = match web
-        .ask(HttpRequest {
+        .send(HttpRequest {
             of: Some(("http", "probe")),
             url: &url,
             post: None,

@@ -15,13 +15,13 @@ use crate::plan::model::metric::{GateCondition, Prometheus};
 const FORM_MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 
 /// Runs the queries and returns the measured value.
-pub async fn measure(web: &HttpClient, source: &Prometheus, question: &MeasurementRequest) -> MeasuredValue {
-    let seen = match question.gate.condition {
-        GateCondition::ErrorRate(_) | GateCondition::Share { .. } => request_counts(web, source, question).await,
-        GateCondition::Latency(_) => latencies(web, source, question).await,
+pub async fn measure(web: &HttpClient, source: &Prometheus, measurement: &MeasurementRequest) -> MeasuredValue {
+    let seen = match measurement.gate.condition {
+        GateCondition::ErrorRate(_) | GateCondition::Share { .. } => request_counts(web, source, measurement).await,
+        GateCondition::Latency(_) => latencies(web, source, measurement).await,
         GateCondition::Condition { .. } | GateCondition::State => {
-            let cluster = &question.new.cluster;
-            value(web, source, question, cluster, source.query.as_deref()).await.map(|found| match found {
+            let cluster = &measurement.new.cluster;
+            value(web, source, measurement, cluster, source.query.as_deref()).await.map(|found| match found {
                 Some(value) => MeasuredValue::Value { value },
                 None => no_data(cluster),
             })
@@ -33,14 +33,14 @@ pub async fn measure(web: &HttpClient, source: &Prometheus, question: &Measureme
 async fn request_counts(
     web: &HttpClient,
     source: &Prometheus,
-    question: &MeasurementRequest,
+    measurement: &MeasurementRequest,
 ) -> Result<MeasuredValue, String> {
     let side = async |cluster: &str| {
-        let requests = value(web, source, question, cluster, source.requests.as_deref());
+        let requests = value(web, source, measurement, cluster, source.requests.as_deref());
         let errors = async {
             match &source.errors {
-                Some(query) if !matches!(question.gate.condition, GateCondition::Share { .. }) => {
-                    value(web, source, question, cluster, Some(query)).await
+                Some(query) if !matches!(measurement.gate.condition, GateCondition::Share { .. }) => {
+                    value(web, source, measurement, cluster, Some(query)).await
                 }
                 _ => Ok(None),
             }
@@ -53,11 +53,11 @@ async fn request_counts(
             errors: to_count(errors.ok().flatten()).unwrap_or(0).min(requests),
         }))
     };
-    let (old, new) = join(side(&question.old.cluster), side(&question.new.cluster)).await;
+    let (old, new) = join(side(&measurement.old.cluster), side(&measurement.new.cluster)).await;
     Ok(match (old?, new?) {
         // A cluster without data may have no traffic. Then there is nothing to compare.
         (None, None) => no_data("either cluster"),
-        (_, None) => no_data(&question.new.cluster),
+        (_, None) => no_data(&measurement.new.cluster),
         (old, Some(new)) => MeasuredValue::Counts { old: old.unwrap_or_default(), new },
     })
 }
@@ -65,14 +65,14 @@ async fn request_counts(
 async fn latencies(
     web: &HttpClient,
     source: &Prometheus,
-    question: &MeasurementRequest,
+    measurement: &MeasurementRequest,
 ) -> Result<MeasuredValue, String> {
-    let side = |cluster| value(web, source, question, cluster, source.latency.as_deref());
-    let (old, new) = join(side(&question.old.cluster), side(&question.new.cluster)).await;
+    let side = |cluster| value(web, source, measurement, cluster, source.latency.as_deref());
+    let (old, new) = join(side(&measurement.old.cluster), side(&measurement.new.cluster)).await;
     Ok(match (old?, new?) {
         (Some(old), Some(new)) => MeasuredValue::Latencies { old, new },
-        (None, _) => no_data(&question.old.cluster),
-        _ => no_data(&question.new.cluster),
+        (None, _) => no_data(&measurement.old.cluster),
+        _ => no_data(&measurement.new.cluster),
     })
 }
 
@@ -89,20 +89,20 @@ fn to_count(value: Option<f64>) -> Option<u64> {
 async fn value(
     web: &HttpClient,
     source: &Prometheus,
-    question: &MeasurementRequest,
+    measurement: &MeasurementRequest,
     cluster: &str,
     query: Option<&str>,
 ) -> Result<Option<f64>, String> {
-    let query = fill(query.unwrap_or_default(), question, cluster);
-    let url = format!("{}/api/v1/query", fill(&source.address, question, cluster));
+    let query = fill(query.unwrap_or_default(), measurement, cluster);
+    let url = format!("{}/api/v1/query", fill(&source.address, measurement, cluster));
     let form = format!(
         "query={}&time={}.{:03}",
         percent_encode(&query),
-        question.to.as_second(),
-        question.to.subsec_millisecond()
+        measurement.to.as_second(),
+        measurement.to.subsec_millisecond()
     );
     let (status, body) = web
-        .ask(HttpRequest {
+        .send(HttpRequest {
             of: Some(("prometheus", "query")),
             url: &url,
             post: Some((FORM_MEDIA_TYPE, form)),

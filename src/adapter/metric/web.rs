@@ -52,9 +52,9 @@ impl HttpClient {
     }
 
     /// Sends a request. Returns the status and the body, or why there is no response.
-    pub async fn ask(&self, ask: HttpRequest<'_>) -> Result<(StatusCode, Bytes), String> {
+    pub async fn send(&self, settings: HttpRequest<'_>) -> Result<(StatusCode, Bytes), String> {
         let client = self.client.get_or_init(|| self.network.client());
-        let request = build_request(&ask)?;
+        let request = build_request(&settings)?;
         let exchange = async {
             let response = client.request(request).await.map_err(|e| innermost_cause(&e))?;
             let status = response.status();
@@ -65,8 +65,8 @@ impl HttpClient {
             Ok((status, body.to_bytes()))
         };
         let timer = CallTimer::start();
-        let answer = tokio::time::timeout(ask.timeout, exchange).await;
-        if let Some((service, operation)) = ask.of {
+        let answer = tokio::time::timeout(settings.timeout, exchange).await;
+        if let Some((service, operation)) = settings.of {
             timer.finish(
                 service,
                 operation,
@@ -75,23 +75,23 @@ impl HttpClient {
                 ),
             );
         }
-        answer.unwrap_or_else(|_| Err(format!("no response within {} s", ask.timeout.as_secs_f64())))
+        answer.unwrap_or_else(|_| Err(format!("no response within {} s", settings.timeout.as_secs_f64())))
     }
 }
 
-fn build_request(ask: &HttpRequest<'_>) -> Result<Request<Full<Bytes>>, String> {
-    let uri: Uri = ask.url.parse().map_err(|_| format!("`{}` is not a valid URL", redact::clean(ask.url)))?;
-    let body = ask.post.as_ref().map(|(_, text)| text.clone()).unwrap_or_default();
+fn build_request(settings: &HttpRequest<'_>) -> Result<Request<Full<Bytes>>, String> {
+    let uri: Uri = settings.url.parse().map_err(|_| format!("`{}` is not a valid URL", redact::clean(settings.url)))?;
+    let body = settings.post.as_ref().map(|(_, text)| text.clone()).unwrap_or_default();
     let mut request = Request::new(Full::new(Bytes::from(body)));
-    *request.method_mut() = if ask.post.is_some() { Method::POST } else { Method::GET };
+    *request.method_mut() = if settings.post.is_some() { Method::POST } else { Method::GET };
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
     headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("cutover/", env!("CARGO_PKG_VERSION"))));
-    if let Some((kind, _)) = ask.post {
+    if let Some((kind, _)) = settings.post {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     }
-    headers.extend(ask.more.clone());
-    ask.headers.iter().try_for_each(|header| add_header(headers, header))?;
+    headers.extend(settings.more.clone());
+    settings.headers.iter().try_for_each(|header| add_header(headers, header))?;
     Ok(request)
 }
 

@@ -164,7 +164,7 @@ impl Target {
 
     /// Posts a notification. Errors do not quote the response, because it may contain a secret.
     async fn post(&self, url: &str, body: String, headers: &[Header]) -> Result<(), DeliveryError> {
-        let ask = HttpRequest {
+        let request = HttpRequest {
             of: Some((self.notification.to.kind(), "notify")),
             url,
             post: Some(("application/json", body)),
@@ -172,7 +172,7 @@ impl Target {
             more: HeaderMap::new(),
             timeout: self.timeout,
         };
-        let (status, _) = self.web.ask(ask).await.map_err(DeliveryError::Temporary)?;
+        let (status, _) = self.web.send(request).await.map_err(DeliveryError::Temporary)?;
         let why = || format!("the server responded with status {}", status.as_u16());
         match status {
             _ if status.is_success() => Ok(()),

@@ -87,13 +87,9 @@ impl MemoryStore {
             return Err(LockError::HeldBy(Box::new(other.clone())));
         }
         contents.acquisitions += 1;
-        let taking = contents.acquisitions;
-        contents.locks.extend(load_balancers.iter().map(|lb| (lb.clone(), (taking, holder.clone()))));
-        Ok(LockGuard::new(MemoryLock {
-            store: self.clone(),
-            load_balancers: load_balancers.to_vec(),
-            acquisition: taking,
-        }))
+        let acquisition = contents.acquisitions;
+        contents.locks.extend(load_balancers.iter().map(|lb| (lb.clone(), (acquisition, holder.clone()))));
+        Ok(LockGuard::new(MemoryLock { store: self.clone(), load_balancers: load_balancers.to_vec(), acquisition }))
     }
 }
 
@@ -106,7 +102,7 @@ struct MemoryLock {
 
 impl MemoryLock {
     fn release_all(&self) {
-        self.store.contents().locks.retain(|_, (taking, _)| *taking != self.acquisition);
+        self.store.contents().locks.retain(|_, (acquisition, _)| *acquisition != self.acquisition);
     }
 }
 
@@ -248,8 +244,8 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn put_heartbeat(&self, run: &str, look: &Heartbeat) -> Result<(), StoreError> {
-        self.contents().run_data(run)?.heartbeat = Some(look.clone());
+    async fn put_heartbeat(&self, run: &str, heartbeat: &Heartbeat) -> Result<(), StoreError> {
+        self.contents().run_data(run)?.heartbeat = Some(heartbeat.clone());
         Ok(())
     }
 

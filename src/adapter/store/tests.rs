@@ -212,7 +212,7 @@ fn last_heartbeat_is_read_back() {
         store.create(RUN).await.unwrap();
         assert_eq!(store.heartbeat(RUN).await, None);
         for (second, watching) in [(1, true), (2, false)] {
-            let look = Heartbeat {
+            let heartbeat = Heartbeat {
                 owner: "alice@mac".into(),
                 host: "mac".into(),
                 pid: 7,
@@ -222,8 +222,8 @@ fn last_heartbeat_is_read_back() {
                 verified_at: None,
                 interval_seconds: None,
             };
-            store.put_heartbeat(RUN, &look).await.unwrap();
-            assert_eq!(store.heartbeat(RUN).await, Some(look));
+            store.put_heartbeat(RUN, &heartbeat).await.unwrap();
+            assert_eq!(store.heartbeat(RUN).await, Some(heartbeat));
         }
     });
 }
@@ -251,13 +251,13 @@ fn a_lock_is_exclusive_names_its_owner_and_is_released_when_dropped() {
 fn a_take_over_is_noticed_by_the_former_owner() {
     check_all_stores(async |store| {
         let arns = [LB.to_owned()];
-        let loser = store.lock(&arns, &holder("alice")).await.unwrap();
-        let winner = store.take_over(&arns, &holder("bob")).await.unwrap();
-        loser.confirm().await;
-        assert_eq!(loser.check(), Err(LockError::HeldBy(Box::new(holder("bob")))));
-        loser.release().await;
-        winner.confirm().await;
-        assert_eq!(winner.check(), Ok(()));
+        let previous = store.lock(&arns, &holder("alice")).await.unwrap();
+        let current = store.take_over(&arns, &holder("bob")).await.unwrap();
+        previous.confirm().await;
+        assert_eq!(previous.check(), Err(LockError::HeldBy(Box::new(holder("bob")))));
+        previous.release().await;
+        current.confirm().await;
+        assert_eq!(current.check(), Ok(()));
         assert_eq!(store.lock_owner(RUN).await, Some(holder("bob")));
         assert_eq!(store.lock(&arns, &holder("eve")).await.unwrap_err(), LockError::HeldBy(Box::new(holder("bob"))));
     });

@@ -148,7 +148,7 @@ impl Deliver<Span> for CollectorTarget {
     async fn deliver(&self, spans: &[Span]) -> Result<(), DeliveryError> {
         let Collector { url, headers, timeout, .. } = &self.collector;
         let body = self.collector.request(spans).to_string();
-        let ask = HttpRequest {
+        let request = HttpRequest {
             of: None,
             url,
             post: Some(("application/json", body)),
@@ -156,7 +156,7 @@ impl Deliver<Span> for CollectorTarget {
             more: headers.clone(),
             timeout: *timeout,
         };
-        let (status, answer) = self.web.ask(ask).await.map_err(DeliveryError::Temporary)?;
+        let (status, answer) = self.web.send(request).await.map_err(DeliveryError::Temporary)?;
         let why = format!("the collector responded with status {}", status.as_u16());
         match status {
             _ if status.is_success() => rejected_spans(&answer)

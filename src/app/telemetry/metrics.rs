@@ -172,13 +172,13 @@ pub fn text(gauges: &RunMetrics, dialect: MetricsFormat) -> String {
         "When the run started.",
         one(seconds(state.started_at)),
     );
-    if let Some(look) = gauges.observed_at {
+    if let Some(observed_at) = gauges.observed_at {
         page.write_family(
             "cutover_last_observation_timestamp_seconds",
             MetricType::Gauge,
             "seconds",
             "When the last complete observation was made.",
-            one(seconds(look)),
+            one(seconds(observed_at)),
         );
     }
     page.write_family(

@@ -223,16 +223,16 @@ impl TraceAudience {
     }
 
     fn span(&self, call: Call, parent: [u8; 8]) -> Span {
-        let Call { service, operation, outcome, started: began, duration: took } = call;
-        let end = later(began, took);
-        let key = format!("{service} {operation} {} {}", began.as_nanosecond(), fastrand::u64(..));
+        let Call { service, operation, outcome, started: started_at, duration } = call;
+        let end = later(started_at, duration);
+        let key = format!("{service} {operation} {} {}", started_at.as_nanosecond(), fastrand::u64(..));
         Span {
             trace: self.trace.id(),
             id: span_id(self.trace.run(), &key),
             parent: Some(parent),
             name: format!("{service} {operation}"),
             client: true,
-            start: began,
+            start: started_at,
             end,
             error: (outcome != CallOutcome::Ok).then(|| outcome.name().to_owned()),
             attributes: vec![

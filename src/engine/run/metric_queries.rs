@@ -18,12 +18,12 @@ pub struct MetricQueries {
 }
 
 impl MetricQueries {
-    pub fn ask(&mut self, metrics: &Arc<dyn Metrics>, questions: Vec<MeasurementRequest>) {
-        self.pending_gates.extend(questions.iter().map(|q| q.gate.name.clone()));
+    pub fn ask(&mut self, metrics: &Arc<dyn Metrics>, requests: Vec<MeasurementRequest>) {
+        self.pending_gates.extend(requests.iter().map(|q| q.gate.name.clone()));
         let metrics = Arc::clone(metrics);
         self.tasks.spawn(async move {
-            let values = metrics.measure(&questions).await;
-            questions.into_iter().zip(values).collect()
+            let values = metrics.measure(&requests).await;
+            requests.into_iter().zip(values).collect()
         });
     }
 
@@ -39,8 +39,8 @@ impl MetricQueries {
         while let Some(done) = self.tasks.try_join_next() {
             all.extend(done.unwrap_or_default());
         }
-        for (question, _) in &all {
-            self.pending_gates.remove(&question.gate.name);
+        for (request, _) in &all {
+            self.pending_gates.remove(&request.gate.name);
         }
         // A query that panicked has no result; its gates are queried again.
         if self.tasks.is_empty() {

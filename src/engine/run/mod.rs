@@ -156,9 +156,9 @@ impl<'a> RunLoop<'a> {
     pub async fn carry_out(&mut self, request: &Request) -> Result<Result<(), String>, EngineError> {
         let event = request::to_event(self.plan, &self.state, request, None);
         self.journal(event.clone()).await?;
-        let begun = self.state.phase == Phase::RollingBack;
+        let was_rolling_back = self.state.phase == Phase::RollingBack;
         Ok(match event {
-            Event::Notice { message, .. } if !begun => Err(message),
+            Event::Notice { message, .. } if !was_rolling_back => Err(message),
             _ => Ok(()),
         })
     }
@@ -252,12 +252,12 @@ impl<'a> RunLoop<'a> {
         let slice = Duration::from_secs(1).max(self.settings.poll / 5);
         let mut left = next.duration_since(now).try_into().unwrap_or(Duration::ZERO).max(Duration::from_millis(100));
         while !left.is_zero() && self.interrupt.requested().is_none() {
-            let nap = left.min(slice);
+            let pause = left.min(slice);
             tokio::select! {
-                () = self.ports.clock.sleep(nap) => {}
+                () = self.ports.clock.sleep(pause) => {}
                 () = self.hook_tasks.wait() => return,
             }
-            left = left.saturating_sub(nap);
+            left = left.saturating_sub(pause);
             if self
                 .ports
                 .store

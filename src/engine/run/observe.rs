@@ -41,12 +41,12 @@ impl RunLoop<'_> {
         let mut seen =
             observation::observe_all(&self.watch_list, &self.ports.balancer, &self.ports.clusters, &*self.ports.clock)
                 .await;
-        let begun = self.ports.clock.now();
+        let count_started_at = self.ports.clock.now();
         let interval = self.rule_count_interval(&seen);
-        if self.rules_counted_at.is_none_or(|at| begun.duration_since(at) >= interval)
+        if self.rules_counted_at.is_none_or(|at| count_started_at.duration_since(at) >= interval)
             && !matches!(self.state.phase, Phase::RollingBack | Phase::Retiring)
         {
-            self.rules_counted_at = Some(begun);
+            self.rules_counted_at = Some(count_started_at);
             seen.census = observation::observe_rules(&self.watch_list, &*self.ports.balancer.traffic).await;
         }
         let now = self.ports.clock.now();

@@ -54,7 +54,7 @@ pub trait Store: Send + Sync {
 
     /// Replaces the heartbeat of the process that drives this run. Not durable: a heartbeat has no meaning after a
     /// crash.
-    async fn put_heartbeat(&self, run: &str, look: &Heartbeat) -> Result<(), StoreError>;
+    async fn put_heartbeat(&self, run: &str, heartbeat: &Heartbeat) -> Result<(), StoreError>;
     /// Returns the last heartbeat of the process that drives this run.
     async fn heartbeat(&self, run: &str) -> Option<Heartbeat>;
 

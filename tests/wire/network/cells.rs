@@ -60,7 +60,7 @@ async fn connect(network: &Arc<Network>, proxy_url: Option<&str>) -> Cells {
 }
 
 async fn web(network: &Arc<Network>, url: &str) -> Result<(), String> {
-    let ask = HttpRequest {
+    let request = HttpRequest {
         of: None,
         url,
         post: Some(("application/json", "{}".into())),
@@ -68,7 +68,7 @@ async fn web(network: &Arc<Network>, url: &str) -> Result<(), String> {
         more: HeaderMap::new(),
         timeout: Duration::from_secs(20),
     };
-    match HttpClient::over(Arc::clone(network)).ask(ask).await? {
+    match HttpClient::over(Arc::clone(network)).send(request).await? {
         (status, _) if status.is_success() => Ok(()),
         (status, _) => Err(status.to_string()),
     }

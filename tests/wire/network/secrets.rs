@@ -86,7 +86,7 @@ async fn failures(url: &str) -> Vec<String> {
     let kubeconfig = serde_json::from_value(kubeconfig).expect("a kubeconfig");
     let cluster = kubernetes::connect_over(&network, kubeconfig, None).await.expect("a client");
     let web = HttpClient::over(network.clone());
-    let ask = |url| HttpRequest {
+    let request = |url| HttpRequest {
         of: None,
         url,
         post: None,
@@ -101,8 +101,8 @@ async fn failures(url: &str) -> Vec<String> {
         format!("{:?}", eks::connect_over(&network, &config, "shop", None).await.err()),
         format!("{:?}", cluster.identity().await.err()),
         format!("{:?}", cluster.bindings().await.err()),
-        format!("{:?}", web.ask(ask(&address)).await.err()),
-        format!("{:?}", web.ask(ask(&format!("ht tp://al:{FOREIGN}@x"))).await.err()),
+        format!("{:?}", web.send(request(&address)).await.err()),
+        format!("{:?}", web.send(request(&format!("ht tp://al:{FOREIGN}@x"))).await.err()),
     ]
 }
 

@@ -74,7 +74,7 @@ fn check_single_configuration(action: &sdk::Action) -> Result<(), String> {
         (action.authenticate_cognito_config().is_some(), Type::AuthenticateCognito),
         (action.jwt_validation_config().is_some(), Type::JwtValidation),
     ];
-    match configs.iter().find(|(there, of)| *there && Some(of) != kind) {
+    match configs.iter().find(|(is_present, of)| *is_present && Some(of) != kind) {
         None => Ok(()),
         Some((_, other)) => Err(format!(
             "an action of type {} has a configuration of {}",
@@ -223,10 +223,10 @@ mod tests {
                 && json_text.contains(r#""UseExistingClientSecret":true"#),
             "{json_text}"
         );
-        let smuggled = parse(
+        let with_secret = parse(
             json!([{"Type": "authenticate-oidc", "AuthenticateOidcConfig": {"ClientId": "c", "ClientSecret": "S3CRET"}}]),
         );
-        let sent = to_sdk(&smuggled).expect("must be writable");
+        let sent = to_sdk(&with_secret).expect("must be writable");
         let oidc = sent[0].authenticate_oidc_config().expect("an OIDC configuration");
         assert_eq!((oidc.client_secret(), oidc.use_existing_client_secret()), (None, Some(true)));
     }

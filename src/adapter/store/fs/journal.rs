@@ -56,14 +56,14 @@ impl CachedJournal {
             self.forget();
             let parsed = parse(&bytes)?;
             let sum = parsed.last_checksum().to_owned();
-            let Parsed { records, torn, valid_bytes: kept, unterminated: open, .. } = parsed;
+            let Parsed { records, torn, valid_bytes: valid_length, unterminated: open, .. } = parsed;
             *self = Self {
                 path: path.to_owned(),
                 bytes,
                 records: Arc::new(records),
                 sum,
                 torn,
-                valid_length: kept,
+                valid_length,
                 open_line: open,
             };
         }
@@ -155,17 +155,17 @@ impl Writer {
     fn catch_up(&mut self, cached: &mut CachedJournal) -> Result<u64, StoreError> {
         let path = self.path.clone();
         let io = |e: std::io::Error| StoreError::io(&path, &e);
-        let there = cached.read_from(&path, &mut self.file)?;
-        let mut end = there.valid_length as u64;
-        if there.torn {
+        let journal = cached.read_from(&path, &mut self.file)?;
+        let mut end = journal.valid_length as u64;
+        if journal.torn {
             self.file.set_len(end).map_err(io)?;
         }
-        if there.open_line {
+        if journal.open_line {
             self.write(end, b"\n").map_err(io)?;
             end += 1;
         }
-        self.seq = there.records.len() as u64;
-        there.sum.clone_into(&mut self.sum);
+        self.seq = journal.records.len() as u64;
+        journal.sum.clone_into(&mut self.sum);
         Ok(end)
     }
 

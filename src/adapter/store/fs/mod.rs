@@ -164,8 +164,8 @@ impl Store for LocalStore {
         request::remove(&self.folder(run)?, name)
     }
 
-    async fn put_heartbeat(&self, run: &str, look: &Heartbeat) -> Result<(), StoreError> {
-        request::put_heartbeat(&self.folder(run)?, look)
+    async fn put_heartbeat(&self, run: &str, heartbeat: &Heartbeat) -> Result<(), StoreError> {
+        request::put_heartbeat(&self.folder(run)?, heartbeat)
     }
 
     async fn heartbeat(&self, run: &str) -> Option<Heartbeat> {

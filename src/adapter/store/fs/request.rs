@@ -55,9 +55,9 @@ pub(super) fn remove(folder: &Path, name: &str) -> Result<(), StoreError> {
     }
 }
 
-pub(super) fn put_heartbeat(folder: &Path, look: &Heartbeat) -> Result<(), StoreError> {
+pub(super) fn put_heartbeat(folder: &Path, heartbeat: &Heartbeat) -> Result<(), StoreError> {
     let path = folder.join(HEARTBEAT_FILE);
-    replace_file(&path, &json(&path, look)?, false)
+    replace_file(&path, &json(&path, heartbeat)?, false)
 }
 
 pub(super) fn read_heartbeat(folder: &Path) -> Option<Heartbeat> {

@@ -42,7 +42,7 @@ const HEARTBEAT_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2
 
 /// A store in a namespace of a cluster.
 pub struct KubernetesStore {
-    reach: Arc<NamespaceClient>,
+    namespace_client: Arc<NamespaceClient>,
     leases: Leases,
     /// The `kubectl` command for this namespace, for messages.
     kubectl: String,
@@ -54,10 +54,10 @@ impl KubernetesStore {
     /// Creates a store without sending a request. `client` must neither retry nor wait without limit. `place` names the
     /// cluster in messages. `kubectl` is the command for the namespace, such as `kubectl --context tools -n cutover`.
     pub fn new(client: Client, namespace: &str, place: &str, kubectl: &str, clock: Arc<dyn Clock>) -> Self {
-        let reach = Arc::new(NamespaceClient::new(client, namespace, place.to_owned()));
-        let leases = Leases::new(Arc::clone(&reach), clock);
+        let namespace_client = Arc::new(NamespaceClient::new(client, namespace, place.to_owned()));
+        let leases = Leases::new(Arc::clone(&namespace_client), clock);
         Self {
-            reach,
+            namespace_client,
             leases,
             kubectl: kubectl.to_owned(),
             writers: tokio::sync::Mutex::default(),
@@ -70,12 +70,12 @@ impl KubernetesStore {
     /// # Errors
     /// Returns [`StoreError::Unusable`] if the namespace cannot be reached or read.
     pub async fn probe(&self) -> Result<(), StoreError> {
-        let api: kube::Api<k8s_openapi::api::coordination::v1::Lease> = self.reach.api();
+        let api: kube::Api<k8s_openapi::api::coordination::v1::Lease> = self.namespace_client.api();
         let listed = self
-            .reach
+            .namespace_client
             .first_call(api.list(&ListParams::default().limit(1).labels(&label::selector(Purpose::Lock))))
             .await;
-        listed.map(drop).map_err(|t| self.reach.error("the leases", t))
+        listed.map(drop).map_err(|t| self.namespace_client.error("the leases", t))
     }
 
     fn check_run_id(&self, run: &str) -> Result<(), StoreError> {
@@ -99,7 +99,7 @@ fn is_name(run: &str) -> bool {
 #[async_trait]
 impl Store for KubernetesStore {
     fn location(&self) -> String {
-        self.reach.place().to_owned()
+        self.namespace_client.place().to_owned()
     }
 
     fn is_durable(&self) -> bool {
@@ -113,8 +113,8 @@ impl Store for KubernetesStore {
                 message: format!("`{run}` is not a valid run id here; use lower case letters, digits and hyphens"),
             });
         }
-        journal::create(&self.reach, run).await?;
-        run_objects::create(&self.reach, run).await
+        journal::create(&self.namespace_client, run).await?;
+        run_objects::create(&self.namespace_client, run).await
     }
 
     async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError> {
@@ -124,7 +124,7 @@ impl Store for KubernetesStore {
         let mut writer = match writers.remove(run) {
             Some(WriterState::Ready(writer)) => writer,
             Some(WriterState::Doubtful(record)) => {
-                let opened = Writer::open(&self.reach, run).await;
+                let opened = Writer::open(&self.namespace_client, run).await;
                 // If the caller repeats the append, the record must not appear twice.
                 let again = (record.time, &record.event) == (time, event);
                 match opened {
@@ -139,10 +139,10 @@ impl Store for KubernetesStore {
                     }
                 }
             }
-            None => Box::new(Writer::open(&self.reach, run).await?),
+            None => Box::new(Writer::open(&self.namespace_client, run).await?),
         };
         let record = writer.next(time, event);
-        match writer.append(&self.reach, &record).await {
+        match writer.append(&self.namespace_client, &record).await {
             Ok(()) => {
                 writers.insert(run.to_owned(), WriterState::Ready(writer));
                 Ok(record)
@@ -159,11 +159,11 @@ impl Store for KubernetesStore {
 
     async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError> {
         self.check_run_id(run)?;
-        journal::read(&self.reach, run).await.map(Arc::new)
+        journal::read(&self.namespace_client, run).await.map(Arc::new)
     }
 
     async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
-        journal::runs(&self.reach).await
+        journal::runs(&self.namespace_client).await
     }
 
     async fn find(&self, reference: &str) -> Result<Vec<RunSummary>, StoreError> {
@@ -172,38 +172,38 @@ impl Store for KubernetesStore {
 
     async fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
         self.check_run_id(run)?;
-        run_objects::put(&self.reach, run, request).await
+        run_objects::put(&self.namespace_client, run, request).await
     }
 
     async fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {
         self.check_run_id(run)?;
-        run_objects::read_pending(&self.reach, run).await
+        run_objects::read_pending(&self.namespace_client, run).await
     }
 
     async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError> {
         self.check_run_id(run)?;
-        run_objects::remove(&self.reach, run, name).await
+        run_objects::remove(&self.namespace_client, run, name).await
     }
 
-    async fn put_heartbeat(&self, run: &str, look: &Heartbeat) -> Result<(), StoreError> {
+    async fn put_heartbeat(&self, run: &str, heartbeat: &Heartbeat) -> Result<(), StoreError> {
         self.check_run_id(run)?;
-        let lately = {
+        let is_recent = {
             let mut signed = self.last_heartbeat.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let before = signed.insert(run.to_owned(), Instant::now());
-            let lately = before.filter(|at| look.guarding && at.elapsed() < HEARTBEAT_INTERVAL);
-            lately.map(|at| signed.insert(run.to_owned(), at)).is_some()
+            let is_recent = before.filter(|at| heartbeat.guarding && at.elapsed() < HEARTBEAT_INTERVAL);
+            is_recent.map(|at| signed.insert(run.to_owned(), at)).is_some()
         };
-        if lately { Ok(()) } else { run_objects::put_heartbeat(&self.reach, run, look).await }
+        if is_recent { Ok(()) } else { run_objects::put_heartbeat(&self.namespace_client, run, heartbeat).await }
     }
 
     async fn heartbeat(&self, run: &str) -> Option<Heartbeat> {
         self.check_run_id(run).ok()?;
-        run_objects::read_heartbeat(&self.reach, run).await
+        run_objects::read_heartbeat(&self.namespace_client, run).await
     }
 
     async fn put_script(&self, run: &str, text: &str) -> Result<Option<String>, StoreError> {
         self.check_run_id(run)?;
-        run_objects::put_script(&self.reach, run, SCRIPT, text).await?;
+        run_objects::put_script(&self.namespace_client, run, SCRIPT, text).await?;
         let key = SCRIPT.replace('.', "\\.");
         Ok(Some(format!(
             "{} get configmap {} -o jsonpath='{{.data.{key}}}' | sh",

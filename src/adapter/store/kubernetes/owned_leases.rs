@@ -72,10 +72,10 @@ pub struct OwnedLeases {
 }
 
 impl OwnedLeases {
-    pub fn new(reach: Arc<NamespaceClient>, clock: Arc<dyn Clock>, holder: LockOwner, acquisition: String) -> Self {
+    pub fn new(client: Arc<NamespaceClient>, clock: Arc<dyn Clock>, holder: LockOwner, acquisition: String) -> Self {
         Self {
             acquisition,
-            api: reach,
+            api: client,
             clock,
             holder,
             leases: Mutex::default(),

@@ -159,8 +159,8 @@ async fn set(
 }
 
 /// Replaces the heartbeat.
-pub async fn put_heartbeat(client: &NamespaceClient, run: &str, look: &Heartbeat) -> Result<(), StoreError> {
-    let text = serde_json::to_string(look).unwrap_or_default();
+pub async fn put_heartbeat(client: &NamespaceClient, run: &str, heartbeat: &Heartbeat) -> Result<(), StoreError> {
+    let text = serde_json::to_string(heartbeat).unwrap_or_default();
     set(client, Purpose::Heartbeat, run, HEARTBEAT_KEY, text)
         .await
         .map_err(|t| client.error(&name(Purpose::Heartbeat, run), t))

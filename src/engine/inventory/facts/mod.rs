@@ -71,12 +71,12 @@ pub async fn unreadable_gates(
         }
     };
     let gates = plan.strategy.metrics.iter().filter(|gate| !matches!(gate.source, MetricSource::Exec(_)));
-    let questions: Vec<_> = gates.map(question).collect();
-    if questions.is_empty() {
+    let requests: Vec<_> = gates.map(question).collect();
+    if requests.is_empty() {
         return BTreeMap::new();
     }
-    let seen = metrics.measure(&questions).await;
-    let unreadable = questions.into_iter().zip(seen).filter_map(|(q, seen)| match seen {
+    let seen = metrics.measure(&requests).await;
+    let unreadable = requests.into_iter().zip(seen).filter_map(|(q, seen)| match seen {
         MeasuredValue::Unreadable { message } => Some((q.gate.name, message)),
         _ => None,
     });
