@@ -1,6 +1,7 @@
-//! What is fuzzed: bytes that come from outside, and what must hold whatever they are. `tests/pure/corpus.rs` replays the corpora with `cargo test`.
+//! The fuzz targets: functions that take bytes from outside, and assert what must hold for any bytes.
+//! `tests/pure/corpus.rs` replays the corpora with `cargo test`.
 
-#![allow(dead_code)] // each program uses one of them
+#![allow(dead_code)] // each fuzz program uses one of these functions
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,7 +28,7 @@ use cutover::port::store::{RunSummary, emergency_command};
 use cutover::port::{Cluster, Detail, Groups, Inventory, TagStore, Traffic};
 use sha2::{Digest, Sha256};
 
-/// A plan file: it is read or refused in words, and a plan that was read says the same when it is read again.
+/// Lints a plan file: the plan is read or refused with a message, and an accepted plan reads the same a second time.
 pub fn plan(bytes: &[u8]) {
     match cutover::plan::lint("plan.yaml", bytes) {
         Ok(plan) => {
@@ -37,14 +38,14 @@ pub fn plan(bytes: &[u8]) {
             assert_eq!(report.steps.len(), plan.strategy.steps.len());
         }
         Err(wrong) => {
-            let said = cutover::plan::render(&wrong, false);
-            assert!(!said.trim().is_empty(), "refused without a word");
+            let message = cutover::plan::render(&wrong, false);
+            assert!(!message.trim().is_empty(), "a refusal must have a message");
         }
     }
 }
 
-/// A journal: what is believed is a prefix of what is there, to the byte. After a first line `sums` the rest is what a writer would have
-/// written with right checksums, so that what lies behind them is reached.
+/// Parses a journal: the accepted records must be a prefix of the journal, to the byte. After a first line `sums`, the
+/// checksums of the other lines are computed, so that the fuzzer reaches the code behind the checksum test.
 pub fn journal(bytes: &[u8]) {
     let summed = bytes.strip_prefix(b"sums\n").map(with_sums);
     let bytes = summed.as_deref().unwrap_or(bytes);
@@ -57,7 +58,7 @@ pub fn journal(bytes: &[u8]) {
     };
     if let Some(kept) = kept {
         assert!(kept <= bytes.len());
-        let again = journal::parse(&bytes[..kept]).expect("what was kept is whole");
+        let again = journal::parse(&bytes[..kept]).expect("the accepted bytes should be a valid journal");
         assert_eq!(again.records, records);
     }
     assert!(records.iter().enumerate().all(|(n, r)| r.seq == n as u64 + 1));
@@ -73,7 +74,7 @@ pub fn journal(bytes: &[u8]) {
     }
 }
 
-/// Every line with the checksum that a writer would have given it.
+/// Returns the lines with the checksums that a writer would have added.
 fn with_sums(lines: &[u8]) -> Vec<u8> {
     let (mut out, mut sum) = (Vec::new(), String::new());
     for line in lines.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
@@ -86,39 +87,39 @@ fn with_sums(lines: &[u8]) -> Vec<u8> {
     out
 }
 
-/// An answer of AWS or of a Kubernetes API, `aws 200` or `kube 404` on a first line, or a tag's value after `tag`: it is read or refused, and
-/// nothing else happens.
+/// Parses a response of AWS or of a Kubernetes API, with `aws 200` or `kube 404` in the first line, or a tag's value
+/// after `tag`: the response is read or refused, and nothing panics.
 pub fn wire(bytes: &[u8]) {
     let (head, body) = bytes.split_at(bytes.iter().position(|b| *b == b'\n').map_or(0, |end| end + 1));
     let head = String::from_utf8_lossy(head);
     let (kind, status) = head.trim_end().split_once(' ').unwrap_or((head.trim_end(), ""));
     let status = status.parse().ok().filter(|s| (200..600).contains(s)).unwrap_or(200);
     match kind {
-        "tag" => tag(&String::from_utf8_lossy(body)),
-        "kube" => in_time(kube(status, body.to_vec())),
-        _ => in_time(elbv2(status, body.to_vec())),
+        "tag" => parse_tag(&String::from_utf8_lossy(body)),
+        "kube" => on_paused_clock(call_kubernetes(status, body.to_vec())),
+        _ => on_paused_clock(call_elbv2(status, body.to_vec())),
     }
 }
 
-/// On a clock that passes by itself: what is tried again is tried at once.
-fn in_time(answers: impl Future<Output = ()>) {
+/// Runs the calls on a paused clock, so that retries need no time.
+fn on_paused_clock(answers: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    runtime.expect("a runtime").block_on(answers);
+    runtime.expect("the Tokio runtime should start").block_on(answers);
 }
 
-fn tag(value: &str) {
+fn parse_tag(value: &str) {
     if let Some(kept) = route_tag::read(value) {
         assert!(kept.groups.iter().any(route_tag::TaggedGroup::carries));
     }
     let _ = balancer_tag::read(value);
 }
 
-/// Every call of the balancer is answered like this.
-async fn elbv2(status: u16, body: Vec<u8>) {
+/// Makes every call of the load balancer adapter, with this response to each request.
+async fn call_elbv2(status: u16, body: Vec<u8>) {
     let settings = aws::Settings {
         region: Some("us-east-1".into()),
         credentials: Some(Credentials::new("key", "secret", None, None, "fuzz")),
-        http_client: Some(SharedHttpClient::new(Always { status, body })),
+        http_client: Some(SharedHttpClient::new(FixedResponse { status, body })),
         ..aws::Settings::default()
     };
     let alb = Alb::with_speed(&aws::config(&settings).await, 300.0);
@@ -132,7 +133,7 @@ async fn elbv2(status: u16, body: Vec<u8>) {
     let _ = alb.listeners(lb, Detail::Full).await;
     let rule = RouteId::rule(rule);
     let asked = [RouteId::default_route(listener), rule.clone()];
-    assert!(alb.routes(&asked).await.keys().all(|id| asked.contains(id)), "nobody asked for that");
+    assert!(alb.routes(&asked).await.keys().all(|id| asked.contains(id)), "only requested routes may be returned");
     let _ = alb.target_groups(Groups::Of(lb), Detail::Full).await;
     let _ = alb
         .health(&["arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/a/0123456789abcdef".to_owned()])
@@ -142,8 +143,8 @@ async fn elbv2(status: u16, body: Vec<u8>) {
     let _ = alb.remove(&[lb.to_owned()], &["key".to_owned()]).await;
 }
 
-/// And every call of a cluster.
-async fn kube(status: u16, body: Vec<u8>) {
+/// Makes every call of the cluster adapter, with this response to each request.
+async fn call_kubernetes(status: u16, body: Vec<u8>) {
     let service = tower::service_fn(move |_: http::Request<kube::client::Body>| {
         let response = http::Response::builder().status(status).header("content-type", "application/json");
         std::future::ready(response.body(kube::client::Body::from(body.clone())))
@@ -155,14 +156,14 @@ async fn kube(status: u16, body: Vec<u8>) {
     let _ = cluster.workloads(&[&service]).await;
 }
 
-/// Answers everything in one way.
+/// An HTTP client that gives the same response to every request.
 #[derive(Debug, Clone)]
-struct Always {
+struct FixedResponse {
     status: u16,
     body: Vec<u8>,
 }
 
-impl HttpConnector for Always {
+impl HttpConnector for FixedResponse {
     fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
         let response = http::Response::builder().status(self.status).body(SdkBody::from(self.body.clone()));
         let response = response.map_err(|e| ConnectorError::other(e.into(), None));
@@ -172,7 +173,7 @@ impl HttpConnector for Always {
     }
 }
 
-impl HttpClient for Always {
+impl HttpClient for FixedResponse {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }

@@ -1,7 +1,7 @@
-//! The table cannot lie: each test that it names is in the tree and of the column's kind, and `tests/CONTRACTS.md` is
-//! made of it.
+//! Checks `tests/contracts.yaml`: each named test exists and belongs to the column's implementation, and
+//! `tests/CONTRACTS.md` is generated from the file.
 //!
-//! `CUTOVER_UPDATE=1 cargo test --test pure contracts` writes the page anew.
+//! `CUTOVER_UPDATE=1 cargo test --test pure contracts` writes `tests/CONTRACTS.md`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,11 +13,11 @@ use serde::Deserialize;
 struct Document {
     behaviours: Vec<Row>,
     differences: Vec<Row>,
-    /// Differences that stay, in words.
+    /// Texts of the differences that remain.
     left: Vec<String>,
 }
 
-/// A behaviour, or a difference with what was changed; and the tests that prove it.
+/// A behaviour or a difference, the change that a difference led to, and the tests that prove the row.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
@@ -36,31 +36,33 @@ impl Row {
 }
 
 fn document() -> Document {
-    serde_yaml::from_str(&std::fs::read_to_string("tests/contracts.yaml").expect("the table"))
-        .unwrap_or_else(|e| panic!("{e}"))
+    serde_yaml::from_str(
+        &std::fs::read_to_string("tests/contracts.yaml").expect("tests/contracts.yaml should be readable"),
+    )
+    .unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Names of all tests: functions under a test attribute, and what the columns' macros make.
-fn tests() -> BTreeSet<String> {
+/// Returns the names of all tests: functions under a test attribute, and functions that the macro `column!` generates.
+fn test_names() -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for root in ["tests", "src"] {
-        collect(Path::new(root), &mut all);
+        collect_tests(Path::new(root), &mut all);
     }
     all
 }
 
-fn collect(folder: &Path, all: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
+fn collect_tests(folder: &Path, all: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).expect("the folder should be readable") {
+        let path = entry.expect("the entry should be readable").path();
         if path.is_dir() {
-            collect(&path, all);
+            collect_tests(&path, all);
         } else if path.extension().is_some_and(|e| e == "rs") {
-            named(&std::fs::read_to_string(path).expect("UTF-8"), all);
+            collect_test_names(&std::fs::read_to_string(path).expect("the file should be UTF-8"), all);
         }
     }
 }
 
-fn named(text: &str, all: &mut BTreeSet<String>) {
+fn collect_test_names(text: &str, all: &mut BTreeSet<String>) {
     let (mut tested, mut column) = (false, false);
     for line in text.lines().map(str::trim) {
         tested |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
@@ -79,9 +81,9 @@ fn named(text: &str, all: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_test_of_the_table_is_there_and_of_its_column() {
-    let (document, tests) = (document(), tests());
-    assert!(tests.len() > 200, "{tests:?}");
+fn every_named_test_exists_and_belongs_to_its_column() {
+    let (document, test_names) = (document(), test_names());
+    assert!(test_names.len() > 200, "expected more than 200 tests: {test_names:?}");
     let mut wrong = Vec::new();
     for row in document.behaviours.iter().chain(&document.differences) {
         for (column, test) in row.cells().into_iter().filter_map(|(c, t)| Some((c, t.as_ref()?))) {
@@ -90,24 +92,32 @@ fn every_test_of_the_table_is_there_and_of_its_column() {
                 "lab" => !test.starts_with("moto_") && !test.starts_with("stack_"),
                 _ => test.starts_with("stack_"),
             };
-            if !fits || !tests.contains(test) {
+            if !fits || !test_names.contains(test) {
                 wrong.push(format!("{column} {test}: {}", row.what));
             }
         }
     }
-    assert!(wrong.is_empty(), "no such tests:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "tests that do not exist or are in the wrong column:\n{}", wrong.join("\n"));
 }
 
 #[test]
-fn each_behaviour_is_proven_twice_and_each_difference_on_both() {
+fn each_row_has_tests_in_two_columns() {
     let document = document();
     let proven = |row: &Row| row.cells().iter().filter(|(_, t)| t.is_some()).count();
-    assert!(document.behaviours.len() >= 25, "{}", document.behaviours.len());
+    assert!(document.behaviours.len() >= 25, "expected at least 25 behaviours, found {}", document.behaviours.len());
     for row in &document.behaviours {
-        assert!(proven(row) >= 2 && row.changed.is_none(), "{}", row.what);
+        assert!(
+            proven(row) >= 2 && row.changed.is_none(),
+            "a behaviour needs two tests and no `changed`: {}",
+            row.what
+        );
     }
     for row in &document.differences {
-        assert!(row.changed.is_some() && row.lab.is_some() && proven(row) >= 2, "{}", row.what);
+        assert!(
+            row.changed.is_some() && row.lab.is_some() && proven(row) >= 2,
+            "a difference needs `changed`, a lab test and a second test: {}",
+            row.what
+        );
     }
 }
 
@@ -121,15 +131,16 @@ fn page(document: &Document) -> String {
         format!("| {first} | lab | moto | API server | load balancer controller |\n|---|---|---|---|---|")
     };
     let behaviours: Vec<_> = document.behaviours.iter().map(|row| line(&row.what, row)).collect();
-    let told = |row: &Row| format!("{} **Changed:** {}", row.what, row.changed.as_deref().unwrap_or_default());
-    let differences: Vec<_> = document.differences.iter().map(|row| line(&told(row), row)).collect();
+    let difference_text =
+        |row: &Row| format!("{} **Changed:** {}", row.what, row.changed.as_deref().unwrap_or_default());
+    let differences: Vec<_> = document.differences.iter().map(|row| line(&difference_text(row), row)).collect();
     format!(
-        "# What is proven on what
+        "# Which implementation proves which behaviour
 
-Made of `contracts.yaml` by `pure/contracts.rs`, which also holds each name to the tree. A column is an implementation that claims to be the same thing:
+`pure/contracts.rs` generates this page from `contracts.yaml`, and checks that each named test exists. Each column is one implementation of the same APIs:
 
-- **lab**: the embedded one of `src/lab`; needs nothing but Rust, except where the name says `lab_like_moto_`: boto3 furnishes both.
-- **moto**: an ELBv2 that others wrote, over HTTP. `./tests/run contract`, and in whole cutovers `./tests/run stack`.
+- **lab**: the simulator in `src/lab`; needs only Rust. Tests named `lab_like_moto_` also need boto3, which creates the resources of both columns.
+- **moto**: an independent implementation of ELBv2, over HTTP. `./tests/run contract`, and for complete cutovers `./tests/run stack`.
 - **API server**: kube-apiserver with etcd, built from source. `./tests/run stack`.
 - **load balancer controller**: the AWS Load Balancer Controller with its webhooks, built from source; it registers the targets. `./tests/run stack`.
 
@@ -140,12 +151,12 @@ Made of `contracts.yaml` by `pure/contracts.rs`, which also holds each name to t
 
 ## Differences found
 
-What the real things did otherwise than the lab, and what was changed for it. The tests named run the same case on both sides.
+Where a real implementation behaved differently from the lab, and what was changed because of it. The named tests run the same case on both sides.
 
 {}
 {}
 
-Left as they are:
+Differences that remain:
 
 {}
 ",
@@ -158,11 +169,11 @@ Left as they are:
 }
 
 #[test]
-fn the_page_is_made_of_the_table() {
+fn the_page_is_generated_from_the_table() {
     let wanted = page(&document());
     if std::env::var_os("CUTOVER_UPDATE").is_some() {
-        std::fs::write("tests/CONTRACTS.md", &wanted).expect("the page");
+        std::fs::write("tests/CONTRACTS.md", &wanted).expect("tests/CONTRACTS.md should be writable");
     }
     let found = std::fs::read_to_string("tests/CONTRACTS.md").unwrap_or_default();
-    assert!(found == wanted, "tests/CONTRACTS.md is not what tests/contracts.yaml says; CUTOVER_UPDATE=1 writes it");
+    assert!(found == wanted, "tests/CONTRACTS.md differs from tests/contracts.yaml; CUTOVER_UPDATE=1 rewrites it");
 }

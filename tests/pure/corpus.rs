@@ -1,8 +1,7 @@
-//! The corpora of the fuzz targets (`tests/fuzz`), replayed: whatever was once found, or reaches far, on every run of
-//! the tests.
+//! Replays the corpora of the fuzz targets (`tests/fuzz`): inputs that once found a bug or that reach much code.
 //!
-//! `CUTOVER_FUZZ=60 cargo test --test pure corpus` goes on for so many seconds a target with what a random hand makes
-//! of them.
+//! `CUTOVER_FUZZ=60 cargo test --test pure corpus` continues for 60 seconds per target with random changes of these
+//! inputs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -13,12 +12,14 @@ mod targets;
 
 use crate::support::asked;
 
-/// The files of a corpus, in order.
+/// Returns the files of a corpus, sorted by path.
 fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(name);
     let files = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    let mut all: Vec<_> =
-        files.map(|f| f.expect("a file").path()).map(|p| (p.clone(), std::fs::read(&p).expect("readable"))).collect();
+    let mut all: Vec<_> = files
+        .map(|f| f.expect("the entry should be readable").path())
+        .map(|p| (p.clone(), std::fs::read(&p).expect("the file should be readable")))
+        .collect();
     all.sort();
     assert!(all.len() >= 5, "{}: {} files", folder.display(), all.len());
     all
@@ -32,12 +33,12 @@ fn replay(name: &str, target: fn(&[u8])) {
     let seconds = asked("CUTOVER_FUZZ").unwrap_or(0);
     let (end, mut random, mut tries) = (Instant::now() + Duration::from_secs(seconds), fastrand::Rng::new(), 0);
     while Instant::now() < end {
-        let bytes = changed(&corpus, &mut random);
+        let bytes = mutate(&corpus, &mut random);
         tries += 1;
         if catch_unwind(AssertUnwindSafe(|| target(&bytes))).is_err() {
             let path = std::env::temp_dir().join(format!("cutover-{name}-{:016x}", random.u64(..)));
-            std::fs::write(&path, &bytes).expect("written");
-            panic!("{}", path.display());
+            std::fs::write(&path, &bytes).expect("the failing input should be written");
+            panic!("the target {name} failed; input: {}", path.display());
         }
     }
     if seconds > 0 {
@@ -45,8 +46,8 @@ fn replay(name: &str, target: fn(&[u8])) {
     }
 }
 
-/// One of the files after a few changes: bytes flipped, cut, doubled, or taken from another one.
-fn changed(corpus: &[(PathBuf, Vec<u8>)], random: &mut fastrand::Rng) -> Vec<u8> {
+/// Returns one of the files with a few random changes: flipped, deleted or repeated bytes, or bytes from another file.
+fn mutate(corpus: &[(PathBuf, Vec<u8>)], random: &mut fastrand::Rng) -> Vec<u8> {
     let any = |random: &mut fastrand::Rng| corpus[random.usize(..corpus.len())].1.clone();
     let mut bytes = any(random);
     for _ in 0..random.usize(1..6) {
@@ -78,20 +79,23 @@ fn changed(corpus: &[(PathBuf, Vec<u8>)], random: &mut fastrand::Rng) -> Vec<u8>
 }
 
 #[test]
-fn plans() {
+fn plan_corpus_passes() {
     replay("plan", targets::plan);
 }
 
 #[test]
-fn journals() {
+fn journal_corpus_passes() {
     replay("journal", targets::journal);
-    // Those of the corpus that every version reads, too.
-    for path in std::fs::read_dir("tests/journals").expect("a folder").map(|e| e.expect("a file").path()) {
-        targets::journal(&std::fs::read(path).expect("readable"));
+    // Also parse the journals that every version must read.
+    for path in std::fs::read_dir("tests/journals")
+        .expect("the folder tests/journals should be readable")
+        .map(|e| e.expect("the entry should be readable").path())
+    {
+        targets::journal(&std::fs::read(path).expect("the journal should be readable"));
     }
 }
 
 #[test]
-fn answers() {
+fn wire_corpus_passes() {
     replay("wire", targets::wire);
 }

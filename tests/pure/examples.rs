@@ -1,4 +1,4 @@
-//! `examples/` without a stack: what needs no run to be seen.
+//! Checks the files in `examples/` that can be checked without a run.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +11,9 @@ fn read(path: &str) -> String {
 }
 
 #[test]
-fn the_policy_has_the_actions_of_the_topic() {
-    let policy: Value = serde_json::from_str(&read("examples/iam-policy.json")).expect("JSON");
-    let statements = policy["Statement"].as_array().expect("statements");
+fn the_iam_policy_has_the_actions_of_the_permissions_topic() {
+    let policy: Value = serde_json::from_str(&read("examples/iam-policy.json")).expect("the policy should be JSON");
+    let statements = policy["Statement"].as_array().expect("the policy should have statements");
     let actions = statements.iter().flat_map(|s| match &s["Action"] {
         Value::Array(all) => all.clone(),
         one => vec![one.clone()],
@@ -28,7 +28,7 @@ fn the_policy_has_the_actions_of_the_topic() {
     }
 }
 
-/// The documents of a YAML file, each with its kind.
+/// Returns the documents of a YAML file.
 fn documents(path: &str) -> Vec<Value> {
     let text = read(path);
     serde_yaml::Deserializer::from_str(&text)
@@ -36,23 +36,25 @@ fn documents(path: &str) -> Vec<Value> {
         .collect()
 }
 
-/// An object through its Kubernetes type and back: what the type does not have is lost on the way.
-fn typed<T: Serialize + DeserializeOwned>(object: &Value) {
+/// Converts an object to its Kubernetes type and back; asserts that no field is lost.
+fn assert_valid_object<T: Serialize + DeserializeOwned>(object: &Value) {
     let kind = serde_json::from_value::<T>(object.clone()).unwrap_or_else(|e| panic!("{e}\n{object:#}"));
-    let back = serde_json::to_value(kind).expect("JSON");
-    assert_eq!(&lean(back), &lean(object.clone()), "a field that its kind does not have");
+    let back = serde_json::to_value(kind).expect("the object should convert to JSON");
+    assert_eq!(&without_nulls(back), &without_nulls(object.clone()), "the object must have only fields of its kind");
 }
 
-/// Without what says nothing.
-fn lean(value: Value) -> Value {
+/// Removes null fields.
+fn without_nulls(value: Value) -> Value {
     match value {
-        Value::Object(map) => map.into_iter().map(|(k, v)| (k, lean(v))).filter(|(_, v)| !v.is_null()).collect(),
-        Value::Array(all) => all.into_iter().map(lean).collect(),
+        Value::Object(map) => {
+            map.into_iter().map(|(k, v)| (k, without_nulls(v))).filter(|(_, v)| !v.is_null()).collect()
+        }
+        Value::Array(all) => all.into_iter().map(without_nulls).collect(),
         other => other,
     }
 }
 
-/// The program's command lines in a text, up to whatever a shell does with what comes of them.
+/// Returns the program's command lines in a text, each up to `;`, `|` or `>`.
 fn commands(text: &str) -> Vec<String> {
     let lines = text.lines().map(|l| l.trim_start().trim_start_matches("#   "));
     let begins = |l: &str| {
@@ -66,42 +68,42 @@ fn commands(text: &str) -> Vec<String> {
     command.map(|rest| format!("cutover {rest}")).collect()
 }
 
-fn reads(command: &str) {
+fn assert_valid_command(command: &str) {
     let words = command.split_whitespace().map(std::ffi::OsString::from);
     cutover::cli::command::Cutover::read(words).unwrap_or_else(|e| panic!("{command}\n{e}"));
 }
 
 #[test]
-fn schedulers_call_what_the_program_takes() {
+fn schedulers_use_valid_commands() {
     let mut count = 0;
-    for entry in std::fs::read_dir("examples/schedulers").expect("the folder") {
-        let path = entry.expect("an entry").path();
-        for command in commands(&read(path.to_str().expect("UTF-8"))) {
-            reads(&command);
+    for entry in std::fs::read_dir("examples/schedulers").expect("the folder examples/schedulers should be readable") {
+        let path = entry.expect("the entry should be readable").path();
+        for command in commands(&read(path.to_str().expect("the path should be UTF-8"))) {
+            assert_valid_command(&command);
             count += 1;
         }
     }
     let job = &documents("examples/schedulers/job.yaml")[0]["spec"]["template"]["spec"]["containers"][0];
     let words = [&job["command"], &job["args"]].into_iter().flat_map(|w| w.as_array().cloned().unwrap_or_default());
     let words: Vec<_> = words.filter_map(|w| w.as_str().map(str::to_owned)).collect();
-    reads(&words.join(" "));
-    assert!(count >= 4, "{count} commands");
+    assert_valid_command(&words.join(" "));
+    assert!(count >= 4, "expected at least 4 commands, found {count}");
 }
 
 #[test]
-fn objects_of_the_schedulers_are_what_their_kinds_have() {
+fn kubernetes_objects_of_the_schedulers_have_valid_fields() {
     use k8s_openapi::api::{batch::v1, core::v1::ServiceAccount};
     let cron = documents("examples/schedulers/cronjob.yaml");
-    typed::<ServiceAccount>(&cron[0]);
-    typed::<v1::CronJob>(&cron[1]);
+    assert_valid_object::<ServiceAccount>(&cron[0]);
+    assert_valid_object::<v1::CronJob>(&cron[1]);
     let job = documents("examples/schedulers/job.yaml");
-    typed::<v1::Job>(&job[0]);
+    assert_valid_object::<v1::Job>(&job[0]);
     let account = &cron[0]["metadata"]["name"];
     let pods = [&cron[1]["spec"]["jobTemplate"]["spec"]["template"]["spec"], &job[0]["spec"]["template"]["spec"]];
     for pod in pods {
         assert_eq!(&pod["serviceAccountName"], account);
-        let mounts = pod["containers"][0]["volumeMounts"].as_array().expect("mounts");
-        let volumes = pod["volumes"].as_array().expect("volumes");
+        let mounts = pod["containers"][0]["volumeMounts"].as_array().expect("the container should have mounts");
+        let volumes = pod["volumes"].as_array().expect("the pod should have volumes");
         assert!(mounts.iter().all(|m| volumes.iter().any(|v| v["name"] == m["name"])), "{mounts:?}");
     }
 }
@@ -109,7 +111,7 @@ fn objects_of_the_schedulers_are_what_their_kinds_have() {
 #[test]
 fn the_workflow_is_yaml_and_its_jobs_have_steps() {
     let workflow = &documents("examples/schedulers/github-actions.yaml")[0];
-    let jobs = workflow["jobs"].as_object().expect("jobs");
+    let jobs = workflow["jobs"].as_object().expect("the workflow should have jobs");
     assert!(
         jobs.values().all(|job| job["steps"].as_array().is_some_and(|s| !s.is_empty()) && job["runs-on"].is_string()),
         "{jobs:?}"
@@ -117,12 +119,12 @@ fn the_workflow_is_yaml_and_its_jobs_have_steps() {
     assert!(workflow["on"]["schedule"][0]["cron"].is_string() || workflow["true"].is_object(), "{workflow:#}");
 }
 
-const UNITS: [&str; 2] = ["cutover-step.service", "cutover-step.timer"];
+const SYSTEMD_UNITS: [&str; 2] = ["cutover-step.service", "cutover-step.timer"];
 
-/// Sections and keys of the units, as systemd knows them; where its own verifier is there, that says so too.
+/// Checks the sections and keys of the units against systemd's; also runs systemd's own verifier where it is installed.
 #[test]
-fn units_are_what_systemd_reads() {
-    for unit in UNITS {
+fn systemd_units_are_valid() {
+    for unit in SYSTEMD_UNITS {
         let path = format!("examples/schedulers/{unit}");
         let mut section = "";
         for line in
@@ -144,13 +146,13 @@ fn units_are_what_systemd_reads() {
             }
         }
     }
-    // Its program is not installed where this is tested.
-    let folder = tempfile::tempdir().expect("a folder");
-    let copies: Vec<_> = UNITS.iter().map(|unit| folder.path().join(unit)).collect();
-    for (unit, copy) in UNITS.iter().zip(&copies) {
+    // The verifier needs the program's path, and `cutover` is not installed where the tests run.
+    let folder = tempfile::tempdir().expect("a temporary folder should be created");
+    let copies: Vec<_> = SYSTEMD_UNITS.iter().map(|unit| folder.path().join(unit)).collect();
+    for (unit, copy) in SYSTEMD_UNITS.iter().zip(&copies) {
         let text = read(&format!("examples/schedulers/{unit}"))
             .replace("/usr/local/bin/cutover", env!("CARGO_BIN_EXE_cutover"));
-        std::fs::write(copy, text).expect("room");
+        std::fs::write(copy, text).expect("the unit should be written");
     }
     let Ok(checked) = std::process::Command::new("systemd-analyze").arg("verify").args(&copies).output() else {
         return;

@@ -1,5 +1,5 @@
-//! What needs nothing: no clock, no socket, no process. What plans mean, what the pages say, the rules by themselves,
-//! and the shape of this tree.
+//! Tests that need no clock, socket or process: the meaning of plans, the help pages, rules, and the structure of the
+//! repository.
 
 mod contracts;
 mod corpus;

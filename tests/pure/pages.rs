@@ -1,6 +1,6 @@
-//! The pages say what the code does: tables, commands, plans, the diagram and file names of the README, of the topics
-//! of `cutover help` and of the other pages are read here and compared. Each field, option, event, metric and code must
-//! be in one of the topics. `CUTOVER_UPDATE=1` writes the tables that are made from the code.
+//! Checks the documentation against the code: tables, commands, plans, the diagram and file names of the README, of the
+//! topics of `cutover help` and of other pages. Each field, option, event, metric and code must be in one of the
+//! topics. `CUTOVER_UPDATE=1` writes the tables that are generated from the code.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -24,35 +24,35 @@ fn page(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-/// The topics of `cutover help`, by path.
+/// Returns the topics of `cutover help` as path and text.
 fn topics() -> Vec<(String, String)> {
     TOPICS.iter().map(|topic| (format!("src/cli/help/{}.md", topic.name), topic.markdown.to_owned())).collect()
 }
 
-/// Every page that a user or a maintainer reads, by path.
+/// Returns every page for users and maintainers as path and text.
 fn pages() -> Vec<(String, String)> {
     let others =
         ["README.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md", "plans/README.md", "tests/README.md"];
     others.into_iter().map(|path| (path.to_owned(), page(path))).chain(topics()).collect()
 }
 
-/// The fenced blocks of one language.
+/// Returns the fenced blocks of one language.
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let fence = format!("```{language}\n");
     text.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect()
 }
 
-/// A text without its fenced blocks.
+/// Returns a text without its fenced blocks.
 fn prose(text: &str) -> String {
     text.split("```").step_by(2).collect()
 }
 
-/// The texts between back-quotes outside fenced blocks.
+/// Returns the texts between back-quotes outside fenced blocks.
 fn quoted(text: &str) -> Vec<String> {
     prose(text).split('`').skip(1).step_by(2).map(|q| q.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
-/// All code of a text: fenced blocks and what stands between back-quotes.
+/// Returns all code of a text: fenced blocks and texts between back-quotes.
 fn code(text: &str) -> String {
     let fenced: Vec<_> = text.split("```").skip(1).step_by(2).map(str::to_owned).collect();
     [fenced, quoted(text)].concat().join("\n")
@@ -64,7 +64,8 @@ fn has_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| !text[..at].ends_with(part) && !text[at + word.len()..].starts_with(part))
 }
 
-/// Holds a table of a page, which begins with this head, to its rows. `CUTOVER_UPDATE=1` writes the rows into the page.
+/// Asserts that the table with this head on a page has exactly these rows. `CUTOVER_UPDATE=1` writes the rows into the
+/// page.
 fn assert_table(path: &str, head: &str, rows: &[String]) {
     let text = page(path);
     let columns = head.matches('|').count() - 1;
@@ -74,23 +75,24 @@ fn assert_table(path: &str, head: &str, rows: &[String]) {
     let there: String = rest.lines().take_while(|l| l.starts_with('|')).flat_map(|l| [l, "\n"]).collect();
     let wanted: String = rows.iter().flat_map(|row| [row.as_str(), "\n"]).collect();
     if there != wanted && std::env::var_os("CUTOVER_UPDATE").is_some() {
-        std::fs::write(root().join(path), format!("{before}{head}{wanted}{}", &rest[there.len()..])).expect("the page");
+        std::fs::write(root().join(path), format!("{before}{head}{wanted}{}", &rest[there.len()..]))
+            .expect("the page should be writable");
         return;
     }
     assert!(
         there == wanted,
-        "{path}: a table is not what the code says; CUTOVER_UPDATE=1 writes it. Wanted:\n{wanted}"
+        "{path}: a table differs from the code; CUTOVER_UPDATE=1 rewrites it. Expected:\n{wanted}"
     );
 }
 
 #[test]
-fn exit_codes_are_the_codes_of_the_program() {
+fn exit_codes_match_the_code() {
     let rows = Exit::ALL.map(|e| format!("| {} | {} |", e.code(), e.meaning()));
     assert_table("src/cli/help/exit-codes.md", "| exit | meaning |", &rows);
 }
 
 #[test]
-fn finding_codes_are_those_of_the_table_in_the_code() {
+fn finding_codes_match_the_code() {
     let row = |code: &Code| {
         let severity = match code.severity() {
             Severity::Error if ACCEPTABLE_ERRORS.contains(code) => "error, may be accepted",
@@ -104,7 +106,7 @@ fn finding_codes_are_those_of_the_table_in_the_code() {
     assert_table("src/cli/help/findings.md", "| code | from | severity | what it is about |", &rows);
 }
 
-/// Names and first doc lines of the variants of an enum in a source file.
+/// Returns the serde names and doc comments of the variants of an enum in a source file.
 fn variants(path: &str, name: &str) -> Vec<(String, String)> {
     let file = syn::parse_file(&page(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
     let of = file.items.into_iter().find_map(|item| match item {
@@ -115,7 +117,7 @@ fn variants(path: &str, name: &str) -> Vec<(String, String)> {
     of.variants.into_iter().map(|v| (camel_case(&v.ident.to_string()), doc(&v.attrs))).collect()
 }
 
-/// The doc comment, its lines joined.
+/// Returns the doc comment as one line.
 fn doc(attributes: &[syn::Attribute]) -> String {
     let line = |a: &syn::Attribute| match &a.meta {
         syn::Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
@@ -127,13 +129,13 @@ fn doc(attributes: &[syn::Attribute]) -> String {
     attributes.iter().filter_map(line).collect::<Vec<_>>().join(" ")
 }
 
-/// As serde spells a variant.
+/// Returns the name that serde gives a variant.
 fn camel_case(variant: &str) -> String {
     variant[..1].to_lowercase() + &variant[1..]
 }
 
 #[test]
-fn events_are_those_of_the_journal() {
+fn events_match_the_code() {
     let events = variants("src/domain/run/event/mod.rs", "Event");
     let rows: Vec<_> = events
         .iter()
@@ -151,17 +153,17 @@ fn every_wait_reason_is_explained() {
         .into_iter()
         .filter(|(name, _)| !text.contains(&format!("| `{name}` |")))
         .collect();
-    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(missing.is_empty(), "wait reasons without an explanation: {missing:#?}");
 }
 
-/// All text of `src`, its broken string literals joined.
-fn source(folder: &Path, all: &mut String) {
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
+/// Appends all text of `src`, with broken string literals joined.
+fn collect_source(folder: &Path, all: &mut String) {
+    for entry in std::fs::read_dir(folder).expect("the folder should be readable") {
+        let path = entry.expect("the entry should be readable").path();
         if path.is_dir() {
-            source(&path, all);
+            collect_source(&path, all);
         } else if path.extension().is_some_and(|e| e == "rs") {
-            let text = std::fs::read_to_string(&path).expect("a source file");
+            let text = std::fs::read_to_string(&path).expect("the source file should be readable");
             let mut lines = text.split("\\\n");
             all.push_str(lines.next().unwrap_or_default());
             lines.for_each(|line| all.push_str(line.trim_start()));
@@ -170,18 +172,18 @@ fn source(folder: &Path, all: &mut String) {
 }
 
 #[test]
-fn messages_that_are_explained_are_messages_of_the_program() {
+fn explained_messages_exist_in_the_program() {
     let text = page("src/cli/help/troubleshooting.md");
     let messages: Vec<_> =
         text.lines().filter_map(|l| l.strip_prefix("| `")?.split_once("` | ")).map(|(m, _)| m).collect();
     let reasons: BTreeSet<_> =
         variants("src/domain/run/event/values.rs", "WaitReason").into_iter().map(|(name, _)| name).collect();
     let mut all = String::new();
-    source(&root().join("src"), &mut all);
+    collect_source(&root().join("src"), &mut all);
     let missing: Vec<_> =
         messages.iter().filter(|m| !reasons.contains(**m) && !all.contains(&m.replace('"', "\\\""))).collect();
     assert!(messages.len() > reasons.len() + 8, "{messages:?}");
-    assert!(missing.is_empty(), "no such message: {missing:#?}");
+    assert!(missing.is_empty(), "messages in the page that are not in the program: {missing:#?}");
 }
 
 #[test]
@@ -197,7 +199,7 @@ fn every_metric_is_listed() {
     let names: Vec<_> = types.map(name).collect();
     assert!(names.len() > 10, "{names:?}");
     let missing: Vec<_> = names.iter().filter(|name| !text.contains(&format!("`{name}`"))).collect();
-    assert!(missing.is_empty(), "{missing:?}");
+    assert!(missing.is_empty(), "metrics that are not listed: {missing:?}");
 }
 
 #[test]
@@ -211,25 +213,25 @@ fn every_kind_of_notification_and_placeholder_is_listed() {
     }
 }
 
-/// Names of all properties in a JSON Schema.
-fn properties(schema: &serde_json::Value, names: &mut BTreeSet<String>) {
+/// Collects the names of all properties in a JSON Schema.
+fn collect_properties(schema: &serde_json::Value, names: &mut BTreeSet<String>) {
     match schema {
         serde_json::Value::Object(map) => {
             for (key, value) in map {
                 if let ("properties", serde_json::Value::Object(fields)) = (key.as_str(), value) {
                     names.extend(fields.keys().cloned());
-                    fields.values().for_each(|field| properties(field, names));
+                    fields.values().for_each(|field| collect_properties(field, names));
                 } else {
-                    properties(value, names);
+                    collect_properties(value, names);
                 }
             }
         }
-        serde_json::Value::Array(all) => all.iter().for_each(|one| properties(one, names)),
+        serde_json::Value::Array(all) => all.iter().for_each(|one| collect_properties(one, names)),
         _ => {}
     }
 }
 
-/// Those of the words that no topic has in its code.
+/// Returns the words that are not in the code of any topic.
 fn missing_in_topics(words: impl IntoIterator<Item = String>) -> Vec<String> {
     let code: String = topics().iter().map(|(_, text)| code(text) + "\n").collect();
     words.into_iter().filter(|word| !has_word(&code, word)).collect()
@@ -238,7 +240,10 @@ fn missing_in_topics(words: impl IntoIterator<Item = String>) -> Vec<String> {
 #[test]
 fn every_field_of_a_plan_is_in_a_topic() {
     let mut names = BTreeSet::new();
-    properties(&serde_json::to_value(cutover::plan::schema()).expect("JSON"), &mut names);
+    collect_properties(
+        &serde_json::to_value(cutover::plan::schema()).expect("the schema should convert to JSON"),
+        &mut names,
+    );
     assert!(names.len() > 90, "{names:?}");
     assert_eq!(missing_in_topics(names), Vec::<String>::new());
 }
@@ -246,13 +251,14 @@ fn every_field_of_a_plan_is_in_a_topic() {
 #[test]
 fn every_field_of_a_fault_is_in_a_topic() {
     let mut names = BTreeSet::new();
-    let schema = serde_json::to_value(cutover::lab::scenario::Scenario::schema()).expect("JSON");
-    for (name, definition) in schema["$defs"].as_object().expect("definitions") {
+    let schema =
+        serde_json::to_value(cutover::lab::scenario::Scenario::schema()).expect("the schema should convert to JSON");
+    for (name, definition) in schema["$defs"].as_object().expect("the schema should have definitions") {
         let world = ["Spec", "LoadBalancer", "Listener", "Rule", "TargetGroup", "HealthCheck", "Cluster", "Workload"];
         if !world.contains(&name.as_str())
             && !["Hpa", "Binding", "Latency", "Bucket", "Load", "Limits"].contains(&name.as_str())
         {
-            properties(definition, &mut names);
+            collect_properties(definition, &mut names);
         }
     }
     assert!(names.len() > 30, "{names:?}");
@@ -277,17 +283,17 @@ fn every_verb_and_every_option_is_in_a_topic() {
 #[test]
 fn the_readme_is_short() {
     let lines = page("README.md").lines().count();
-    assert!(lines <= 150, "{lines} lines; reference belongs into src/cli/help");
+    assert!(lines <= 150, "README.md has {lines} lines, at most 150 are allowed; move reference to src/cli/help");
 }
 
 #[test]
-fn links_lead_somewhere() {
+fn links_point_to_existing_files_and_topics() {
     let mut wrong = Vec::new();
     for (path, text) in pages() {
         let prose = prose(&text);
         for target in prose.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let file = target.split('#').next().unwrap_or_default();
-            let folder = root().join(&path).parent().expect("a folder").to_owned();
+            let folder = root().join(&path).parent().expect("the page should be in a folder").to_owned();
             if !target.contains("://") && !file.is_empty() && !folder.join(file).exists() {
                 wrong.push(format!("{path}: {target}"));
             }
@@ -311,8 +317,8 @@ fn every_topic_is_named_in_the_readme() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// Turns of phrase that a reader with average English reads twice.
-const OBSCURE: [&str; 24] = [
+/// Phrases that a reader with average English has to read twice.
+const OBSCURE_PHRASES: [&str; 24] = [
     "let go",
     "lets go",
     "in hand",
@@ -343,7 +349,8 @@ const OBSCURE: [&str; 24] = [
 fn code_in_a_topic_fits_a_terminal_of_80_columns() {
     let mut wrong = Vec::new();
     for (path, text) in topics() {
-        // Four columns are before it. Words that cannot be broken may be a little longer.
+        // The terminal shows the code with an indent of four columns. A word that cannot be broken may be a little
+        // longer.
         let code = text.split("```").skip(1).step_by(2).flat_map(str::lines).filter(|l| l.chars().count() > 80);
         wrong.extend(code.map(|line| format!("{path}: {line}")));
     }
@@ -356,7 +363,7 @@ fn pages_are_in_plain_english_and_their_lines_are_short() {
     for (path, text) in pages() {
         let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
         wrong.extend(
-            OBSCURE.iter().filter(|phrase| joined.contains(**phrase)).map(|phrase| format!("{path}: {phrase}")),
+            OBSCURE_PHRASES.iter().filter(|phrase| joined.contains(**phrase)).map(|phrase| format!("{path}: {phrase}")),
         );
         let long = |line: &&str| line.chars().count() > 120 && !line.starts_with('|');
         wrong.extend(prose(&text).lines().filter(long).map(|line| format!("{path}: over 120 characters: {line}")));
@@ -364,14 +371,14 @@ fn pages_are_in_plain_english_and_their_lines_are_short() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Words of a command line, quotes taken off, up to a comment, a pipe or a redirection.
+/// Returns the words of a command line without quotes, up to a comment, a pipe or a redirection.
 fn words(line: &str) -> Vec<OsString> {
     let ends = |w: &&str| w.starts_with('#') || [">", "|", ";"].contains(w);
     line.split_whitespace().take_while(|w| !ends(w)).map(|w| w.trim_matches('\'').into()).collect()
 }
 
-/// Command lines in a text, and whether each is to be typed as it is: lines of shell blocks are; what prose quotes may
-/// leave out arguments.
+/// Returns the command lines in a text, and whether each is complete: lines of shell blocks are, but quoted commands in
+/// prose may leave out arguments.
 fn commands(text: &str) -> Vec<(String, bool)> {
     let unquoted = text.lines().map(|l| l.strip_prefix("> ").unwrap_or(l)).collect::<Vec<_>>().join("\n");
     let typed = blocks(&unquoted, "sh").into_iter().flat_map(str::lines).map(|l| (l.to_owned(), true));
@@ -379,7 +386,7 @@ fn commands(text: &str) -> Vec<(String, bool)> {
     typed.chain(named).filter(|(c, _)| c.starts_with("cutover ") && !c.contains('…')).collect()
 }
 
-fn reads(command: &str, whole: bool) -> Result<(), String> {
+fn check_command(command: &str, whole: bool) -> Result<(), String> {
     use clap::error::ErrorKind::{DisplayHelp, DisplayVersion, MissingRequiredArgument};
     match Cutover::read(words(command)) {
         Err(error) if matches!(error.kind(), DisplayHelp | DisplayVersion) => Ok(()),
@@ -390,21 +397,21 @@ fn reads(command: &str, whole: bool) -> Result<(), String> {
 }
 
 #[test]
-fn every_command_is_one_that_the_program_takes() {
+fn every_command_on_a_page_is_valid() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for (path, text) in pages() {
         for (command, whole) in commands(&text).into_iter().filter(|(c, _)| !c.contains("COMMAND")) {
             count += 1;
-            wrong.extend(reads(&command, whole).err().map(|e| format!("{path}: {e}")));
+            wrong.extend(check_command(&command, whole).err().map(|e| format!("{path}: {e}")));
         }
     }
-    assert!(count > 150, "{count}");
+    assert!(count > 150, "expected more than 150 commands, found {count}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn every_command_in_the_help_is_one_that_the_program_takes() {
+fn every_example_command_of_the_help_is_valid() {
     let mut program = Cutover::definition(Path::new("cutover"));
     program.build();
     let of = |c: &clap::Command| c.get_after_help().map(ToString::to_string).unwrap_or_default();
@@ -416,26 +423,26 @@ fn every_command_in_the_help_is_one_that_the_program_takes() {
     let examples: Vec<_> = helps.lines().filter(|l| l.trim_start().starts_with("cutover ")).collect();
     assert!(examples.len() > 15, "{examples:#?}");
     for example in examples {
-        // What is two or more blanks away is the remark, unless more options follow there.
+        // A comment follows after two or more spaces, unless options follow there.
         let command = example
             .trim_start()
             .split("  ")
             .filter(|part| ["-", "cutover "].iter().any(|s| part.trim_start().starts_with(s)))
             .collect::<Vec<_>>()
             .join(" ");
-        reads(&command, true).unwrap_or_else(|e| panic!("{e}"));
+        check_command(&command, true).unwrap_or_else(|e| panic!("{e}"));
         for file in words(&command)
             .iter()
             .filter_map(|w| w.to_str())
             .filter(|w| w.starts_with("examples/") || w.starts_with("plans/"))
         {
-            assert!(root().join(file).exists(), "{file}");
+            assert!(root().join(file).exists(), "the file {file} does not exist");
         }
     }
 }
 
 #[test]
-fn every_plan_and_every_scenario_is_one_that_reads() {
+fn every_plan_and_scenario_on_a_page_is_valid() {
     let pages = pages();
     let plans = pages.iter().flat_map(|(path, text)| blocks(text, "yaml").into_iter().map(move |plan| (path, plan)));
     assert!(plans.clone().count() > 0);
@@ -449,7 +456,7 @@ fn every_plan_and_every_scenario_is_one_that_reads() {
 }
 
 #[test]
-fn every_file_is_there() {
+fn every_file_named_on_a_page_exists() {
     let pages = pages();
     let all = pages
         .iter()
@@ -465,12 +472,13 @@ fn every_file_is_there() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// AWS actions that the adapters call, as IAM spells them.
+/// Returns the AWS actions that the adapters call, with their IAM names.
 fn called() -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for (folder, service) in [("src/adapter/aws/elb", "elasticloadbalancing"), ("src/adapter/aws/eks", "eks")] {
         for entry in std::fs::read_dir(root().join(folder)).expect(folder) {
-            let text = std::fs::read_to_string(entry.expect(folder).path()).expect("a source file");
+            let text =
+                std::fs::read_to_string(entry.expect(folder).path()).expect("the source file should be readable");
             for call in text.split('.').filter_map(|c| c.split_once("()")).map(|(name, _)| name) {
                 if ["describe_", "modify_", "add_tags", "remove_tags"].iter().any(|verb| call.starts_with(verb)) {
                     all.insert(format!("{service}:{}", camel(call)));
@@ -486,7 +494,7 @@ fn camel(snake: &str) -> String {
 }
 
 #[test]
-fn permissions_are_the_actions_that_are_called() {
+fn listed_permissions_match_the_called_actions() {
     let listed: BTreeSet<_> = quoted(&page("src/cli/help/permissions.md"))
         .into_iter()
         .filter(|q| q.starts_with("elasticloadbalancing:") || q.starts_with("eks:D"))
@@ -496,14 +504,14 @@ fn permissions_are_the_actions_that_are_called() {
     assert_eq!(listed, called);
 }
 
-const SHARES: &str = "setWeight";
+const SHARES_REMARK: &str = "setWeight";
 
-fn begun(phase: Phase) -> State {
+fn started_state(phase: Phase) -> State {
     let started = json!({"event": "started", "plan": "p", "text": "", "hash": "", "owner": "o", "fromStep": 1, "from": "a", "to": "b", "loadBalancers": [], "routes": [],
         "groups": {}, "clusters": {}, "bindings": []});
-    let event = serde_json::from_value(started).expect("started");
+    let event = serde_json::from_value(started).expect("the JSON should be a `started` event");
     let record = Record::new(1, jiff::Timestamp::UNIX_EPOCH, "p-1", event);
-    let mut state = State::fold(&[record]).expect("legal").expect("a state");
+    let mut state = State::fold(&[record]).expect("the record should be valid").expect("the run should have a state");
     state.phase = phase;
     state.finished = (phase == Phase::Finished).then_some(RunOutcome::Completed);
     state
@@ -517,7 +525,7 @@ fn phase(name: &str) -> Option<Phase> {
 }
 
 fn event(name: &str, remark: &str) -> Event {
-    let kind = if remark.contains(SHARES) {
+    let kind = if remark.contains(SHARES_REMARK) {
         "shares"
     } else if remark.contains("exec") {
         "exec"
@@ -540,7 +548,7 @@ fn event(name: &str, remark: &str) -> Event {
     serde_json::from_value(value).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
-/// `A --> B: event (remark)`.
+/// Returns the edges of the diagram, such as `A --> B: event (remark)`.
 fn edges(diagram: &str) -> Vec<(&str, &str, &str, &str)> {
     diagram
         .lines()
@@ -554,7 +562,7 @@ fn edges(diagram: &str) -> Vec<(&str, &str, &str, &str)> {
 }
 
 #[test]
-fn every_edge_of_the_diagram_is_a_transition_of_the_state() {
+fn every_edge_of_the_state_diagram_is_a_valid_transition() {
     let text = page("CONTRIBUTING.md");
     let diagram = blocks(&text, "mermaid")[0];
     let edges = edges(diagram);
@@ -570,11 +578,11 @@ fn every_edge_of_the_diagram_is_a_transition_of_the_state() {
                 "Free"
             }
         };
-        let mut state = begun(phase(from).unwrap_or(Phase::Ready));
+        let mut state = started_state(phase(from).unwrap_or(Phase::Ready));
         match from {
             "[*]" => continue,
-            "Paused" => state.apply(now, &event("paused", "")).expect("paused"),
-            "Frozen" => state.apply(now, &event("frozen", "")).expect("frozen"),
+            "Paused" => state.apply(now, &event("paused", "")).expect("the state should accept `paused`"),
+            "Frozen" => state.apply(now, &event("frozen", "")).expect("the state should accept `frozen`"),
             _ => {}
         }
         state.apply(now, &event(name, remark)).unwrap_or_else(|e| panic!("{from} --> {to}: {e}"));
@@ -583,7 +591,7 @@ fn every_edge_of_the_diagram_is_a_transition_of_the_state() {
     }
 }
 
-/// Name, lesson and exit code of every scenario, as the topic's table has them.
+/// Returns the name, lesson and exit code of every scenario in the topic's table.
 fn scenarios() -> Vec<(String, String, u8)> {
     let text = page("src/cli/help/lab.md");
     let rows = text.lines().filter(|l| l.starts_with("| `") && l.matches('|').count() == 5);
@@ -592,17 +600,19 @@ fn scenarios() -> Vec<(String, String, u8)> {
 }
 
 #[test]
-fn every_scenario_is_listed_with_what_it_teaches() {
+fn every_scenario_is_listed_with_its_lesson() {
     let listed: BTreeSet<_> = scenarios().into_iter().map(|(name, lesson, _)| (name, lesson)).collect();
     let mut there = BTreeSet::new();
-    for entry in std::fs::read_dir(root().join("examples/scenarios")).expect("scenarios") {
-        let path = entry.expect("an entry").path();
-        let text = std::fs::read_to_string(&path).expect("a scenario");
+    for entry in
+        std::fs::read_dir(root().join("examples/scenarios")).expect("the folder examples/scenarios should be readable")
+    {
+        let path = entry.expect("the entry should be readable").path();
+        let text = std::fs::read_to_string(&path).expect("the scenario should be readable");
         let lesson = text
             .lines()
             .next()
             .and_then(|l| l.strip_prefix("# What you learn: "))
-            .expect("its first line says what it teaches");
+            .expect("a scenario should begin with `# What you learn: `");
         there.insert((path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), lesson.to_owned()));
     }
     assert_eq!(listed, there);

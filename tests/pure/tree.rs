@@ -1,4 +1,4 @@
-//! The shape of `tests/`: programs, files and tiers.
+//! Checks the structure of `tests/`: test programs, files and tiers.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,20 +7,20 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The root files of the test programs, as `Cargo.toml` names them.
+/// Returns the root files of the test programs, as in `Cargo.toml`.
 fn programs() -> Vec<PathBuf> {
     let manifest = read(Path::new("Cargo.toml"));
     let sections = manifest.split("\n[").filter_map(|section| section.strip_prefix("[test]]\n"));
     let path = |section: &str| {
         section.lines().find_map(|line| line.strip_prefix("path = \"")?.strip_suffix('"').map(PathBuf::from))
     };
-    sections.map(|section| path(section).expect("a path")).collect()
+    sections.map(|section| path(section).expect("a [[test]] section should have a path")).collect()
 }
 
-/// All `.rs` files below a folder; `tests/fuzz` is a crate of its own.
+/// Collects all `.rs` files below a folder, except `tests/fuzz`, which is a separate crate.
 fn files(folder: &Path, all: &mut BTreeSet<PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
+    for entry in std::fs::read_dir(folder).expect("the folder should be readable") {
+        let path = entry.expect("the entry should be readable").path();
         if path.is_dir() && path != Path::new("tests/fuzz") {
             files(&path, all);
         } else if path.extension().is_some_and(|e| e == "rs") {
@@ -29,13 +29,13 @@ fn files(folder: &Path, all: &mut BTreeSet<PathBuf>) {
     }
 }
 
-/// Adds a file and those that its `mod NAME;` lines lead to.
+/// Adds a file and the files that its `mod NAME;` lines refer to.
 fn reach(file: &Path, all: &mut BTreeSet<PathBuf>) {
     if !all.insert(file.to_owned()) {
         return;
     }
     let is_root = file.file_name().is_some_and(|name| name == "main.rs" || name == "mod.rs");
-    let folder = file.parent().expect("a folder");
+    let folder = file.parent().expect("the file should be in a folder");
     let text = read(file);
     let mut named = None;
     for line in text.lines().map(str::trim) {
@@ -52,13 +52,13 @@ fn reach(file: &Path, all: &mut BTreeSet<PathBuf>) {
             ];
             let found =
                 choices.iter().find(|path| path.is_file()).unwrap_or_else(|| panic!("{}: mod {name}", file.display()));
-            reach(&plain(found), all);
+            reach(&normalize(found), all);
         }
     }
 }
 
-/// Without `..`.
-fn plain(path: &Path) -> PathBuf {
+/// Resolves `..` in a path.
+fn normalize(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path {
         if part == ".." {
@@ -71,7 +71,7 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 #[test]
-fn each_file_belongs_to_one_of_at_most_five_programs() {
+fn each_file_belongs_to_a_test_program() {
     let programs = programs();
     assert!((1..=5).contains(&programs.len()), "{programs:?}");
     let (mut found, mut reached) = (BTreeSet::new(), BTreeSet::new());
@@ -80,24 +80,33 @@ fn each_file_belongs_to_one_of_at_most_five_programs() {
         reach(root, &mut reached);
     }
     let forgotten: Vec<_> = found.difference(&reached).collect();
-    assert!(forgotten.is_empty(), "no program has these: a `mod` is missing\n{forgotten:#?}");
+    assert!(forgotten.is_empty(), "files without a `mod` line in any test program:\n{forgotten:#?}");
 }
 
-/// The tiers of `tests/run` that run what is ignored without them.
+/// Returns the tiers of `tests/run` that run ignored tests.
 fn tiers() -> BTreeSet<String> {
     let run = read(Path::new("tests/run"));
-    let tiers = run.lines().find_map(|line| line.strip_prefix("tiers=(")?.strip_suffix(')')).expect("tiers=(...)");
+    let tiers = run
+        .lines()
+        .find_map(|line| line.strip_prefix("tiers=(")?.strip_suffix(')'))
+        .expect("tests/run should have a line tiers=(...)");
     tiers.split_whitespace().filter(|tier| run.contains(&format!(" ignored {tier}"))).map(str::to_owned).collect()
 }
 
 #[test]
-fn a_test_in_the_folder_of_a_tier_is_ignored_without_it_and_no_other_is() {
+fn exactly_the_tests_in_tier_folders_are_ignored() {
     let tiers = tiers();
     let mut all = BTreeSet::new();
     files(Path::new("tests/wire"), &mut all);
     let (mut ran, mut wrong) = (BTreeSet::new(), Vec::new());
     for file in all {
-        let top = file.components().nth(2).expect("below tests/wire").as_os_str().to_string_lossy().into_owned();
+        let top = file
+            .components()
+            .nth(2)
+            .expect("the file should be below tests/wire")
+            .as_os_str()
+            .to_string_lossy()
+            .into_owned();
         let wanted = tiers.contains(&top);
         let text = read(&file);
         let lines: Vec<_> = text.lines().map(|line| line.trim().trim_start_matches("$(")).collect();
@@ -115,8 +124,8 @@ fn a_test_in_the_folder_of_a_tier_is_ignored_without_it_and_no_other_is() {
     }
     assert!(
         wrong.is_empty(),
-        "the tier of the folder, and only that, is the reason under a test's attribute:\n{}",
+        "a test in the folder of a tier needs `#[ignore = \"tier NAME\"]` under the test attribute, and other tests must not have it:\n{}",
         wrong.join("\n")
     );
-    assert_eq!(ran, tiers, "each tier that `tests/run` takes from tests/wire has tests there");
+    assert_eq!(ran, tiers, "each tier of ignored tests in `tests/run` must have tests in tests/wire");
 }

@@ -1,7 +1,6 @@
-//! Plans that are wrong: every one gives errors with a place, and none takes long or panics.
+//! Plans with errors: every plan gives errors with a position, and none needs much time or panics.
 //!
-//! A file in `tests/plans/broken` says in its comments what is expected of it: `# expect LINE CODE WORDS`, a line for
-//! each error, in order.
+//! A file in `tests/plans/broken` has one comment `# expect LINE CODE WORDS` for each expected error, in order.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -9,20 +8,20 @@ use std::path::PathBuf;
 use cutover::base::finding::Source;
 use cutover::plan::{Diagnostics, MAX_BYTES, lint, render};
 
-fn folder() -> PathBuf {
+fn broken_plans_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/plans/broken")
 }
 
-fn errors(name: &str, bytes: &[u8]) -> Diagnostics {
+fn lint_errors(name: &str, bytes: &[u8]) -> Diagnostics {
     match lint(name, bytes) {
-        Ok(_) => panic!("{name} was accepted"),
+        Ok(_) => panic!("the lint must refuse {name}"),
         Err(found) => found,
     }
 }
 
-/// The parts that every refusal has.
-fn well_formed(name: &str, found: &Diagnostics) {
-    assert!(!found.errors.is_empty(), "{name}: refused without a reason");
+/// Asserts that every error has a code and a valid position, and that the rendering shows every error.
+fn assert_well_formed(name: &str, found: &Diagnostics) {
+    assert!(!found.errors.is_empty(), "{name}: a refusal must have a reason");
     for error in &found.errors {
         let place = error.place;
         assert!(place.line >= 1 && place.column >= 1, "{name}: {error:?}");
@@ -33,32 +32,36 @@ fn well_formed(name: &str, found: &Diagnostics) {
         );
         assert!(error.code.source() == Source::Lint, "{name}: {error:?}");
     }
-    assert!(found.errors.is_sorted_by_key(|e| e.place), "{name}: in the order of the text");
+    assert!(found.errors.is_sorted_by_key(|e| e.place), "{name}: the errors must be in the order of the text");
     for color in [false, true] {
         let drawn = render(found, color);
         assert!(found.errors.iter().all(|e| drawn.contains(e.code.name())), "{name}: {drawn}");
-        assert!(color || !drawn.contains('\u{1b}'), "{name}: no escapes without colour");
+        assert!(
+            color || !drawn.contains('\u{1b}'),
+            "{name}: a rendering without colour must not have escape sequences"
+        );
     }
 }
 
 #[test]
-fn every_broken_plan_is_refused_where_it_is_wrong() {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder()).unwrap().map(|e| e.unwrap().path()).collect();
+fn every_broken_plan_is_refused_with_the_expected_errors() {
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(broken_plans_folder()).unwrap().map(|e| e.unwrap().path()).collect();
     files.sort();
-    assert!(files.len() >= 45, "{} broken plans", files.len());
+    assert!(files.len() >= 45, "expected at least 45 broken plans, found {}", files.len());
     let mut wrong = String::new();
     for file in files {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&file).unwrap();
-        let found = errors(&name, text.as_bytes());
-        well_formed(&name, &found);
+        let found = lint_errors(&name, text.as_bytes());
+        assert_well_formed(&name, &found);
         let expected: Vec<Vec<&str>> =
             text.lines().filter_map(|l| l.split_once("# expect ")).map(|(_, e)| e.splitn(3, ' ').collect()).collect();
         let fits = expected.len() == found.errors.len()
             && !expected.is_empty()
             && expected.iter().zip(&found.errors).all(|(e, f)| {
-                let said = format!("{} {}", f.message, f.help.as_deref().unwrap_or_default());
-                e[0] == f.place.line.to_string() && e[1] == f.code.name() && said.contains(e[2])
+                let message = format!("{} {}", f.message, f.help.as_deref().unwrap_or_default());
+                e[0] == f.place.line.to_string() && e[1] == f.code.name() && message.contains(e[2])
             });
         if !fits {
             writeln!(wrong, "{name} expects {expected:?} but has").unwrap();
@@ -79,7 +82,7 @@ fn every_broken_plan_is_refused_where_it_is_wrong() {
 }
 
 #[test]
-fn hostile_bytes_are_refused_before_they_cost_anything() {
+fn hostile_bytes_are_refused_early() {
     let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n";
     let cases: Vec<(&str, Vec<u8>, usize, &str)> = vec![
         ("ten megabytes", b"a: b\n".repeat(2 * 1024 * 1024), 1, "more than 262144 bytes"),
@@ -126,11 +129,11 @@ fn hostile_bytes_are_refused_before_they_cost_anything() {
     ];
     let mut wrong = String::new();
     for (name, bytes, line, words) in cases {
-        let found = errors(name, &bytes);
-        well_formed(name, &found);
+        let found = lint_errors(name, &bytes);
+        assert_well_formed(name, &found);
         let first = &found.errors[0];
-        let said = format!("{} {}", first.message, first.help.as_deref().unwrap_or_default());
-        if first.place.line != line || !said.contains(words) {
+        let message = format!("{} {}", first.message, first.help.as_deref().unwrap_or_default());
+        if first.place.line != line || !message.contains(words) {
             writeln!(wrong, "{name}: {found}").unwrap();
         }
     }
@@ -138,19 +141,20 @@ fn hostile_bytes_are_refused_before_they_cost_anything() {
 }
 
 #[test]
-fn of_very_many_errors_the_first_are_told() {
+fn only_the_first_of_many_errors_are_reported() {
     let many = (0..9_000).map(|i| format!("k{i}: 1\n")).collect::<Vec<_>>().concat();
-    let found = errors("many", many.as_bytes());
-    well_formed("many", &found);
-    // Nine thousand unknown fields, and four that are missing.
+    let found = lint_errors("many", many.as_bytes());
+    assert_well_formed("many", &found);
+    // The plan has nine thousand unknown fields, and lacks four required fields.
     assert_eq!((found.errors.len(), found.more), (100, 8_904));
     assert!(render(&found, false).ends_with("many: 9004 errors; nothing was changed\n"));
-    // All on one line, which is the worst place for looking things up.
+    // All errors on one line, which makes the positions expensive.
     let line = format!("{{{}}}", (0..9_000).map(|i| format!("k{i}: 1, ")).collect::<Vec<_>>().concat());
-    well_formed("one line", &errors("one line", line.as_bytes()));
+    assert_well_formed("one line", &lint_errors("one line", line.as_bytes()));
 }
 
-/// Any single byte of a good plan changed, or its end cut off: never a panic, never a place outside.
+/// Changes single bytes of a valid plan or cuts off the end: the lint must not panic, and positions must be in the
+/// text.
 #[test]
 fn damaged_plans_do_not_panic() {
     let good = std::fs::read(format!("{}/plans/gitops.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap();
@@ -159,11 +163,11 @@ fn damaged_plans_do_not_panic() {
             let mut bad = good.clone();
             bad[at] = byte;
             if let Err(found) = lint("damaged", &bad) {
-                well_formed(&format!("byte {at} set to {byte:#x}"), &found);
+                assert_well_formed(&format!("byte {at} set to {byte:#x}"), &found);
             }
         }
         if let Err(found) = lint("cut", &good[..at]) {
-            well_formed(&format!("cut at {at}"), &found);
+            assert_well_formed(&format!("cut at {at}"), &found);
         }
     }
 }
@@ -182,7 +186,7 @@ fn renderings() {
         "target-group-shared",
     ] {
         let name = format!("{name}.yaml");
-        let found = errors(&name, &std::fs::read(folder().join(&name)).unwrap());
+        let found = lint_errors(&name, &std::fs::read(broken_plans_folder().join(&name)).unwrap());
         writeln!(drawn, "{}", render(&found, false)).unwrap();
     }
     insta::assert_snapshot!("renderings", drawn);
@@ -190,7 +194,7 @@ fn renderings() {
 
 #[test]
 fn diagnostics_as_json() {
-    let found = errors("shares-sum.yaml", &std::fs::read(folder().join("shares-sum.yaml")).unwrap());
+    let found = lint_errors("shares-sum.yaml", &std::fs::read(broken_plans_folder().join("shares-sum.yaml")).unwrap());
     let json = serde_json::to_value(&found).unwrap();
     assert_eq!(json["source"], "shares-sum.yaml");
     let error = &json["errors"][0];

@@ -1,4 +1,4 @@
-//! Plans that are right: what they come out as, and that the schema agrees.
+//! Valid plans: their parsed form, and that the schema accepts them.
 
 use std::time::Duration;
 
@@ -66,11 +66,11 @@ fn other_examples() {
     assert_eq!(gitops.accept[0].code, "CUT042");
 
     let zones = read("zones");
-    assert_eq!(zones.strategy.start, None, "whatever is live");
+    assert_eq!(zones.strategy.start, None, "without `start`, a plan has no start shares");
     assert_eq!(zones.clusters[0].access, ClusterAccess::None);
 }
 
-const SMALLEST: &str = r#"
+const SMALLEST_PLAN: &str = r#"
 apiVersion: cutover.dev/v1alpha1
 kind: Cutover
 metadata: {name: smallest}
@@ -89,7 +89,7 @@ spec:
 
 #[test]
 fn defaults() {
-    let plan = lint("-", SMALLEST.as_bytes()).unwrap_or_else(|e| panic!("{}", render(&e, false)));
+    let plan = lint("-", SMALLEST_PLAN.as_bytes()).unwrap_or_else(|e| panic!("{}", render(&e, false)));
     let strategy = &plan.strategy;
     let gates = &strategy.gates;
     assert_eq!(
@@ -107,10 +107,10 @@ fn defaults() {
     assert_eq!(
         (plan.marker, workload.routes[0].rules.as_ref()),
         (MarkerMode::Tag, None),
-        "an empty list of rules is none at all"
+        "an empty list of rules must equal no list"
     );
     let order: Vec<&str> = workload.routes[0].target_groups.iter().map(|(c, _)| c.as_str()).collect();
-    assert_eq!(order, ["a", "b", "c"], "in the clusters' order, whatever that of the file");
+    assert_eq!(order, ["a", "b", "c"], "target groups must be in the order of the clusters");
     assert_eq!(strategy.start, Some(shares(&[("a", 100), ("b", 0), ("c", 0)])));
     assert_eq!(strategy.steps[1].kind, StepKind::Approval(None));
 }
@@ -120,18 +120,18 @@ fn yaml(text: &[u8]) -> serde_json::Value {
 }
 
 #[test]
-fn schema_accepts_what_is_accepted() {
-    let validator = jsonschema::draft7::new(&schema()).expect("it is a schema");
+fn schema_accepts_valid_plans() {
+    let validator = jsonschema::draft7::new(&schema()).expect("the schema should be valid");
     for name in ["alpha-webapp", "canary", "gitops", "zones"] {
         let found: Vec<String> =
             validator.iter_errors(&yaml(&example(name))).map(|e| format!("{}: {e}", e.instance_path())).collect();
         assert!(found.is_empty(), "{name}: {found:#?}");
     }
-    assert!(validator.is_valid(&yaml(SMALLEST.as_bytes())));
+    assert!(validator.is_valid(&yaml(SMALLEST_PLAN.as_bytes())));
 }
 
 #[test]
-fn schema_refuses_what_an_editor_should_underline() {
+fn schema_refuses_invalid_fields() {
     let validator = jsonschema::draft7::new(&schema()).unwrap();
     let good = String::from_utf8(example("alpha-webapp")).unwrap();
     for (right, wrong) in [
@@ -169,14 +169,14 @@ fn schema_describes_every_field() {
     }
     let mut seen = 0;
     walk("", &schema(), &mut seen);
-    assert!(seen > 60, "{seen}");
+    assert!(seen > 60, "expected more than 60 fields, found {seen}");
 }
 
 #[test]
-fn what_looking_may_cost_is_said_in_calls_a_second() {
+fn api_budget_is_in_calls_per_second() {
     let text = String::from_utf8(example("canary")).unwrap();
     let with = |budget: &str| {
-        let at = text.find("    region:").expect("a region");
+        let at = text.find("    region:").expect("the plan should have a region");
         lint("budget", format!("{}    apiBudget: {budget}\n{}", &text[..at], &text[at..]).as_bytes())
     };
     assert_eq!(read("canary").api_budget, None);

@@ -1,4 +1,4 @@
-//! Commands and hooks in the plan file: what they mean, and what is said of wrong ones.
+//! Commands and hooks in the plan file: their parsed form, and the messages for invalid hooks.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use cutover::plan::Diagnostics;
 use cutover::plan::model::hook::{ExecCommand, HookAction, HookEvent};
 use cutover::plan::model::{Plan, StepKind};
 
-use super::assert_said;
+use super::assert_refused;
 
 fn with(hooks: &str, step: &str) -> Result<Plan, Diagnostics> {
     super::with("", &format!("hooks: [{hooks}], steps: [{step}, {{setWeight: 100}}]"), "")
 }
 
-const STEP: &str = "{exec: {command: [./migrate, up], undo: [./migrate, down]}, name: migrate}";
+const COMMAND_STEP: &str = "{exec: {command: [./migrate, up], undo: [./migrate, down]}, name: migrate}";
 
 #[test]
-fn commands_and_hooks_say_when_what_and_for_how_long() {
+fn commands_and_hooks_are_read() {
     let hooks = "{before: shift, exec: {command: [x, y], timeout: 5m}}, {after: finish, name: tell, http: {url: \"https://x/y\"}}, \
                  {before: bind, onFailure: ignore, exec: {command: [x]}}, {before: rollback, exec: {command: [x]}}";
-    let plan = with(hooks, STEP).unwrap_or_else(|e| panic!("{e}"));
+    let plan = with(hooks, COMMAND_STEP).unwrap_or_else(|e| panic!("{e}"));
     let found: Vec<_> =
         plan.strategy.hooks.iter().map(|h| (h.before, h.occasion, h.fails_run, h.timeout.as_secs())).collect();
     let wanted = [
@@ -41,19 +41,19 @@ fn commands_and_hooks_say_when_what_and_for_how_long() {
 }
 
 #[test]
-fn every_wrong_one_is_named_with_its_place_and_what_would_be_right() {
-    let said = |hooks: &str, step: &str, code: &str, words: &str| assert_said(with(hooks, step), code, words, 8);
-    said("{exec: {command: [x]}}", STEP, "CUT039", "`before`");
-    said("{before: bind, after: bind, exec: {command: [x]}}", STEP, "CUT039", "before");
-    said("{before: bind}", STEP, "CUT039", "`exec` and `http`");
-    said("{before: bind, exec: {command: [x]}, http: {url: \"https://x\"}}", STEP, "CUT039", "not both");
-    said("{before: tomorrow, exec: {command: [x]}}", STEP, "CUT039", "shift");
-    said("{before: bind, exec: {command: []}}", STEP, "CUT039", "the command is empty");
+fn every_invalid_hook_is_refused_with_position_and_advice() {
+    let refused = |hooks: &str, step: &str, code: &str, words: &str| assert_refused(with(hooks, step), code, words, 8);
+    refused("{exec: {command: [x]}}", COMMAND_STEP, "CUT039", "`before`");
+    refused("{before: bind, after: bind, exec: {command: [x]}}", COMMAND_STEP, "CUT039", "before");
+    refused("{before: bind}", COMMAND_STEP, "CUT039", "`exec` and `http`");
+    refused("{before: bind, exec: {command: [x]}, http: {url: \"https://x\"}}", COMMAND_STEP, "CUT039", "not both");
+    refused("{before: tomorrow, exec: {command: [x]}}", COMMAND_STEP, "CUT039", "shift");
+    refused("{before: bind, exec: {command: []}}", COMMAND_STEP, "CUT039", "the command is empty");
     for late in ["after: shift", "before: rollback", "after: rollback"] {
-        said(&format!("{{{late}, onFailure: fail, exec: {{command: [x]}}}}"), STEP, "CUT039", "ignore");
+        refused(&format!("{{{late}, onFailure: fail, exec: {{command: [x]}}}}"), COMMAND_STEP, "CUT039", "ignore");
     }
-    said("", "{exec: {undo: [x]}}", "CUT004", "command");
-    said("", "{exec: {command: [x], undo: []}}", "CUT039", "the command is empty");
-    said("", "{exec: {command: [x]}, setWeight: 5}", "CUT020", "exec");
-    said("", "{exec: {command: [x], timeout: 5}}", "CUT014", "");
+    refused("", "{exec: {undo: [x]}}", "CUT004", "command");
+    refused("", "{exec: {command: [x], undo: []}}", "CUT039", "the command is empty");
+    refused("", "{exec: {command: [x]}, setWeight: 5}", "CUT020", "exec");
+    refused("", "{exec: {command: [x], timeout: 5}}", "CUT014", "");
 }

@@ -1,4 +1,4 @@
-//! The plan file: what plans mean, what is said of wrong ones, and the weights that shares come to.
+//! The plan file: the parsed form of valid plans, the messages for invalid plans, and the weights computed from shares.
 
 mod broken;
 mod file;
@@ -11,7 +11,8 @@ mod shares;
 use cutover::plan::model::Plan;
 use cutover::plan::{Diagnostics, lint};
 
-/// A plan of one route, with more fields, in flow style, of its workload, its strategy and itself (line 9).
+/// Lints a plan with one route, with additional fields in flow style in the workload, in the strategy, and in `spec`
+/// (line 9).
 fn with(workload: &str, strategy: &str, spec: &str) -> Result<Plan, Diagnostics> {
     let text = format!(
         "apiVersion: cutover.dev/v1alpha1
@@ -28,8 +29,8 @@ spec:
     lint("p.yaml", text.as_bytes())
 }
 
-/// One of the errors has this code and place, and says so or advises it.
-fn assert_said(plan: Result<Plan, Diagnostics>, code: &str, words: &str, line: usize) {
+/// Asserts that one of the errors has this code and line, and these words in its message or help.
+fn assert_refused(plan: Result<Plan, Diagnostics>, code: &str, words: &str, line: usize) {
     let errors = plan.expect_err(words).errors;
     let says = |text: &str| text.contains(words);
     let found = errors.iter().any(|e| {

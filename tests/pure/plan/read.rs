@@ -1,4 +1,4 @@
-//! Plans of runs that were begun: read for what they say, whatever today's rules forbid, and never refused.
+//! Reading the plans of started runs: the reader accepts plans that the present lint refuses.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn skeleton() -> Plan {
     Skeleton { name, from, to, clusters: vec!["a".into(), "b".into()], ..Skeleton::default() }.plan()
 }
 
-/// A plan with other workloads, strategy and further fields of `spec`.
+/// Reads a plan with additional fields in the workload, in the strategy, and in `spec`.
 fn leniently(workload: &str, strategy: &str, spec: &str) -> Plan {
     let text = format!(
         "apiVersion: cutover.dev/v1alpha1
@@ -38,7 +38,7 @@ fn a_plan_that_passes_the_lint_is_read_as_it_is_linted() {
 }
 
 #[test]
-fn a_rule_that_became_stricter_does_not_touch_a_run() {
+fn stricter_lint_rules_do_not_affect_started_runs() {
     let steps = "steps: [{setWeight: 5, name: '7'}, {setWeight: 10, name: Not_A_Label}, {pause: {duration: 900h}}, {setWeight: 100}]";
     let plan = leniently("", steps, "");
     assert!(plan.newer.is_empty(), "{:?}", plan.newer);
@@ -51,11 +51,11 @@ fn a_rule_that_became_stricter_does_not_touch_a_run() {
     assert_eq!(
         (plan.newer.len(), plan.strategy.hours.windows.len(), plan.strategy.steps.len()),
         (0, 1, 3),
-        "a window that fits no step"
+        "a window that is too short for a step must be read"
     );
 
-    let told = "notifications: [{slack: {urlFrom: {env: HOOK}}, template: 'hello {{nobody}}'}]";
-    let plan = leniently("", "steps: [{setWeight: 100}]", told);
+    let notification = "notifications: [{slack: {urlFrom: {env: HOOK}}, template: 'hello {{nobody}}'}]";
+    let plan = leniently("", "steps: [{setWeight: 100}]", notification);
     assert_eq!((plan.newer.len(), plan.notifications[0].template.as_deref()), (0, Some("hello {{nobody}}")));
 
     let odd = "settle: 999h, gates: {targetHealth: {guard: {minHealthyPercent: 99}}}, steps: [{setShares: {b: 100}}, {setWeight: 100}]";
@@ -66,7 +66,7 @@ fn a_rule_that_became_stricter_does_not_touch_a_run() {
 }
 
 #[test]
-fn a_name_of_no_resource_is_the_name_that_was_written() {
+fn invalid_resource_names_are_kept() {
     let text = std::fs::read_to_string("tests/plans/broken/load-balancer-name.yaml").unwrap();
     let plan = read("p", text.as_bytes(), skeleton());
     assert!(plan.newer.is_empty(), "{:?}", plan.newer);
@@ -74,7 +74,7 @@ fn a_name_of_no_resource_is_the_name_that_was_written() {
 }
 
 #[test]
-fn what_this_build_does_not_know_is_listed_and_the_rest_is_read() {
+fn unknown_parts_are_listed_and_the_rest_is_read() {
     let cases = [
         ("ramp: 5, steps: [{setWeight: 100}]", "`strategy` has no field `ramp`"),
         ("onFailure: phone, steps: [{setWeight: 100}]", "`onFailure` must be"),
@@ -107,11 +107,15 @@ fn what_this_build_does_not_know_is_listed_and_the_rest_is_read() {
         );
     }
     let plan = leniently("", "gates: {targetHealth: {guard: {for: {seconds: 3}}}}, steps: [{setWeight: 100}]", "");
-    assert_eq!(plan.strategy.gates.guard.for_, Duration::from_secs(90), "the default that the format documents");
+    assert_eq!(
+        plan.strategy.gates.guard.for_,
+        Duration::from_secs(90),
+        "an unreadable field must get the documented default"
+    );
 }
 
 #[test]
-fn where_nothing_can_be_read_the_plan_is_what_the_journal_froze() {
+fn an_unreadable_plan_gives_the_skeleton_from_the_journal() {
     for text in ["{{{", "- a list", "kind: [", "\u{0}", "spec: {strategy: 7}"] {
         let plan = read("p", text.as_bytes(), skeleton());
         assert!(!plan.newer.is_empty(), "{text}");
@@ -123,11 +127,11 @@ fn where_nothing_can_be_read_the_plan_is_what_the_journal_froze() {
         );
         assert_eq!((hash, kept.as_str()), (cutover::plan::hash(text.as_bytes()), text));
     }
-    assert_eq!(read("p", b"", skeleton()), skeleton(), "a run without a text is a rollback that began without a plan");
+    assert_eq!(read("p", b"", skeleton()), skeleton(), "without a text, the plan must be the skeleton");
 }
 
-/// Every way to be wrong that the lint knows: it is read all the same, and only what cannot be computed makes a run
-/// newer.
+/// Reads every broken plan of the lint's tests: the reader accepts them all, and marks a run as newer only if something
+/// cannot be computed.
 #[test]
 fn every_broken_plan_is_read() {
     let mut files: Vec<_> = std::fs::read_dir("tests/plans/broken").unwrap().map(|e| e.unwrap().path()).collect();
@@ -141,5 +145,5 @@ fn every_broken_plan_is_read() {
         assert!(!plan.newer.is_empty() || wrong.iter().all(|error| !error.unknown), "{name}: {wrong:?}");
         known += usize::from(plan.newer.is_empty());
     }
-    assert!(known >= 20, "{known} of them break only rules");
+    assert!(known >= 20, "expected at least 20 broken plans without unknown parts, found {known}");
 }

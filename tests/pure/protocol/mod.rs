@@ -1,9 +1,9 @@
-//! The protocol of lock and marker, model-checked: every order of the steps of two operators and somebody with a
-//! console, with stops, a crash and a take-over.
+//! Model checks the protocol of lock and marker: every order of the steps of two operators and of someone who writes
+//! routes in the AWS console, with stopped processes, a crash and a take-over.
 //!
-//! What is modelled is a raise: take the Lease, put the marker, look, compare the route with what is expected, renew
-//! the Lease, send. Time passes in ticks; a write is under way for one at the most, a Lease lasts three. A stopped
-//! operator's clocks go on, and a write that it was about to send leaves when it wakes.
+//! The model of a raise: acquire the Lease, write the marker, observe, compare the route with the expected content,
+//! renew the Lease, send the write. Time passes in ticks: a write is in progress for at most one tick, a Lease lasts
+//! three. The clocks of a stopped operator go on, and a write that it was about to send is sent when it continues.
 
 mod model;
 
@@ -11,8 +11,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use model::{Act, BOTH, LATE, MARKED, OVERWRITTEN, Protocol, TAKEN, World};
 
-/// Goes through every state that can be reached, breadth first, so that what leads to a wrong one is short. Of what may
-/// be, exactly this is.
+/// Visits every reachable state, breadth first, so that the path to a violation is short. Asserts that exactly the
+/// events in `may` can happen.
 fn check(protocol: &Protocol, may: &[&str]) {
     let begin = protocol.begin();
     let mut from: HashMap<World, Option<(World, Act)>> = HashMap::from([(begin.clone(), None)]);
@@ -25,7 +25,7 @@ fn check(protocol: &Protocol, may: &[&str]) {
             });
             let mut acts: Vec<_> = way.map(|(_, act)| *act).collect();
             acts.reverse();
-            panic!("{protocol:?}: {wrong} by {acts:?}: {world:#?}");
+            panic!("{protocol:?}: {wrong} after {acts:?}: {world:#?}");
         }
         for act in protocol.acts(&world) {
             if let Some(after) = protocol.after(&world, act)
@@ -41,15 +41,15 @@ fn check(protocol: &Protocol, may: &[&str]) {
 }
 
 #[test]
-fn with_a_lease_nobody_raises_without_the_lock_where_nobody_is_stopped_or_pushed_out() {
+fn with_a_lease_no_operator_raises_without_the_lock_unless_stopped_or_taken_over() {
     check(&Protocol { lease: true, crashes: 1, foreign: 1, ..Protocol::default() }, &[BOTH, OVERWRITTEN, TAKEN]);
-    // A marker may be put late by one who has lost the Lease meanwhile: both stop then, the one who has it after the
-    // batch that is under way.
+    // An operator that has lost the Lease may write its marker late. Then both operators stop; the one that has the
+    // Lease stops after the batch in progress.
     check(&Protocol { lease: true, marker: true, foreign: 1, ..Protocol::default() }, &[BOTH, MARKED, OVERWRITTEN]);
 }
 
 #[test]
-fn a_stop_or_a_take_over_lets_one_write_through() {
+fn a_stop_or_a_takeover_allows_one_write_without_the_lock() {
     check(&Protocol { lease: true, stops: 2, ..Protocol::default() }, &[BOTH, LATE, OVERWRITTEN]);
     check(&Protocol { lease: true, overs: 1, ..Protocol::default() }, &[BOTH, LATE, OVERWRITTEN]);
     check(
@@ -59,6 +59,6 @@ fn a_stop_or_a_take_over_lets_one_write_through() {
 }
 
 #[test]
-fn the_marker_alone_lets_one_batch_through() {
+fn the_marker_alone_allows_one_batch_after_another_marker() {
     check(&Protocol { marker: true, stops: 1, foreign: 1, ..Protocol::default() }, &[BOTH, MARKED, OVERWRITTEN]);
 }

@@ -1,42 +1,42 @@
-//! Two operators, their Lease, the marker, a route: what each may do next, and what must never be.
+//! The model: two operators, their Lease, the marker and a route; the possible next events, and the violations.
 
 pub const BOTH: &str = "both write";
 pub const LATE: &str = "a raise without the lock";
-pub const MARKED: &str = "a batch after another's marker";
+pub const MARKED: &str = "a batch after another operator's marker";
 pub const OVERWRITTEN: &str = "a foreign write is overwritten";
-pub const TAKEN: &str = "a dead one's lease is taken";
+pub const TAKEN: &str = "the lease of a dead operator is acquired";
 
-/// Ticks that a Lease lasts which is not renewed.
-const LEASE: u8 = 3;
-/// Ticks that a write may be under way.
-const WRITE: u8 = 1;
+/// Ticks that a Lease lasts without renewal.
+const LEASE_TICKS: u8 = 3;
+/// Ticks that a write may be in progress.
+const WRITE_TICKS: u8 = 1;
 /// Batches that each operator writes.
 const BATCHES: u8 = 2;
 
-/// Somebody who writes routes without asking.
+/// The author of a route's content: someone who writes routes without the lock.
 const FOREIGN: u8 = 9;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
     Away,
-    /// Somebody has the Lease; for how many ticks it did not change.
+    /// The other operator has the Lease; the number of ticks without a change of the Lease.
     Watching(u8),
-    /// The Lease is ours, or there is none in this protocol.
+    /// This operator has the Lease, or the protocol has no Lease.
     Held,
     /// No other marker was seen.
     Unmarked,
-    /// Ours was put, and is to be read back.
+    /// The marker was written and must be read back.
     Put,
     Ready,
-    /// The marker was ours at the last look.
+    /// The marker was this operator's at the last observation.
     Looked,
-    /// The route was as expected.
+    /// The route had the expected content.
     Compared,
-    /// The Lease was ours a moment ago: nothing but a stop comes before the write.
+    /// The Lease was confirmed; only a stop may come before the write.
     Confirmed,
-    /// The write has left, and is waited for.
+    /// The write was sent, and the response is awaited.
     Sent,
-    /// Finished, refused, or stopped by what it saw.
+    /// Finished, refused, or ended because of what was read.
     Left,
     Dead,
 }
@@ -44,14 +44,14 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Operator {
     step: Step,
-    /// Whether the version of the Lease that it knows is the one that is there.
+    /// Whether the operator knows the current version of the Lease.
     current: bool,
     stopped: bool,
-    /// A write is under way, for so many ticks more.
+    /// The number of ticks that the write in progress has left; `None`: no write is in progress.
     wire: Option<u8>,
-    /// The author of the content that it read last.
+    /// The author of the content that the operator read last.
     known: u8,
-    /// Whether the route was written by somebody else since it was compared.
+    /// Whether someone else wrote the route after it was compared.
     changed: bool,
     batches: u8,
 }
@@ -66,13 +66,13 @@ pub struct World {
     crashes: u8,
     overs: u8,
     foreign: u8,
-    /// Raises that arrived while the other had the Lease.
+    /// Raises that arrived while the other operator had the Lease.
     late: u8,
-    /// Raises that arrived while the marker was the other's, by operator.
+    /// Raises that arrived while the marker was the other operator's, by operator.
     after_marker: Vec<u8>,
-    /// Somebody's write was overwritten that came after the route was compared.
+    /// Whether a foreign write after the comparison of the route was overwritten.
     unseen: bool,
-    /// The same, of one that was there before.
+    /// Whether a foreign write before the comparison of the route was overwritten.
     seen: bool,
 }
 
@@ -90,14 +90,14 @@ pub enum Act {
 }
 
 impl World {
-    /// The Lease has another version, which only `i` knows.
+    /// Changes the version of the Lease; only operator `i` knows the new version.
     fn renewed(&mut self, i: usize) {
         for (other, operator) in self.operators.iter_mut().enumerate() {
             operator.current = other == i;
         }
     }
 
-    /// Gives back what is one's own.
+    /// Releases the operator's marker and Lease.
     fn leave(&mut self, i: usize) {
         if self.marker == Some(i) {
             self.marker = None;
@@ -109,7 +109,7 @@ impl World {
     }
 }
 
-/// The state of the protocol and the possible events.
+/// The features of the protocol, and how many of each event may happen.
 #[derive(Debug, Clone, Default)]
 pub struct Protocol {
     pub lease: bool,
@@ -121,19 +121,19 @@ pub struct Protocol {
 }
 
 impl Protocol {
-    /// Where a raise begins.
+    /// Returns the step in which a raise begins.
     fn ready(&self) -> Step {
         if self.marker { Step::Ready } else { Step::Looked }
     }
 
-    /// The next action of an operator. `None`: nothing now.
+    /// Performs the next step of an operator. `None`: the operator has no step now.
     fn go(&self, world: &mut World, i: usize) -> Option<()> {
         let (lease, marker, route) = (world.lease, world.marker, world.route);
         let held = if self.marker { Step::Held } else { self.ready() };
         let me = &mut world.operators[i];
         me.step = match me.step {
             Step::Away if !self.lease => held,
-            Step::Away | Step::Watching(LEASE) if lease.is_none() || (me.step != Step::Away && me.current) => {
+            Step::Away | Step::Watching(LEASE_TICKS) if lease.is_none() || (me.step != Step::Away && me.current) => {
                 self.take(world, i);
                 return Some(());
             }
@@ -141,7 +141,7 @@ impl Protocol {
                 me.current = true;
                 Step::Watching(0)
             }
-            // It was renewed: somebody is alive.
+            // The Lease was renewed: the other operator is alive.
             Step::Watching(_) if !me.current => Step::Away,
             Step::Held => match marker {
                 Some(other) if other != i => Step::Left,
@@ -163,7 +163,7 @@ impl Protocol {
             Step::Compared if self.lease && !me.current => Step::Left,
             Step::Compared => Step::Confirmed,
             Step::Confirmed => {
-                me.wire = Some(WRITE);
+                me.wire = Some(WRITE_TICKS);
                 Step::Sent
             }
             Step::Watching(_) | Step::Sent | Step::Left | Step::Dead => return None,
@@ -235,12 +235,12 @@ impl Protocol {
         }
     }
 
-    /// The possible next events.
+    /// Returns the possible next events.
     pub fn acts(&self, world: &World) -> Vec<Act> {
         let mut actions = Vec::new();
         for (i, me) in world.operators.iter().enumerate() {
             let over = matches!(me.step, Step::Left | Step::Dead);
-            // What is on the wire arrives whatever becomes of its sender.
+            // A write in progress arrives whatever happens to its sender.
             if me.wire.is_some() {
                 actions.push(Act::Arrive(i));
             }
@@ -268,7 +268,7 @@ impl Protocol {
         if world.foreign > 0 {
             actions.push(Act::Foreign);
         }
-        // Between the confirmation and the write no time passes for a process that runs.
+        // A running process needs no time between the confirmation and the write.
         if !world.operators.iter().any(|o| o.step == Step::Confirmed && !o.stopped) {
             actions.push(Act::Tick);
         }
@@ -304,11 +304,11 @@ impl Protocol {
             }
             Act::Tick => {
                 for operator in &mut world.operators {
-                    // Where its deadline is over, it never arrives.
+                    // A write whose deadline is over never arrives.
                     let over = operator.wire == Some(0);
                     operator.wire = operator.wire.and_then(|ticks| ticks.checked_sub(1));
                     operator.step = match operator.step {
-                        Step::Watching(ticks) => Step::Watching((ticks + 1).min(LEASE)),
+                        Step::Watching(ticks) => Step::Watching((ticks + 1).min(LEASE_TICKS)),
                         Step::Sent if over => self.ready(),
                         other => other,
                     };
@@ -318,19 +318,19 @@ impl Protocol {
         Some(world)
     }
 
-    /// The violation of the invariant, if there is one.
+    /// Returns the violation of the invariant, if there is one.
     pub fn wrong(&self, w: &World) -> Option<&'static str> {
         let allowed = (self.stops - w.stops) + (self.overs - w.overs);
         if self.lease && w.late > allowed {
             return Some("more raises without the lock than stops and take-overs");
         }
         if w.after_marker.iter().any(|n| *n > 1) {
-            return Some("more than one batch after another's marker");
+            return Some("more than one batch after another operator's marker");
         }
-        w.seen.then_some("what was seen is overwritten")
+        w.seen.then_some("a foreign write before the comparison was overwritten")
     }
 
-    /// The states that are allowed.
+    /// Returns the allowed events that have happened.
     pub fn marks(w: &World) -> impl Iterator<Item = &'static str> {
         let dead = w.operators.iter().any(|o| o.step == Step::Dead);
         let marks = [

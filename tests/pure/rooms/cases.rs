@@ -1,10 +1,10 @@
-//! The checker on small trees: it cannot pass by seeing nothing.
+//! Tests the dependency checker with small source trees, so that it cannot pass because it finds nothing.
 
 use super::arrow::arrows;
 use super::rule::{needless, violations};
 use super::source::{Source, Texts};
 
-/// The modules of a tree; what leads to them is put in.
+/// Returns a source tree with the parent modules added.
 fn tree(files: &[(&str, &str)]) -> Texts {
     let mut texts: Texts = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
     for (file, _) in files {
@@ -25,16 +25,16 @@ fn wrong(files: &[(&str, &str)]) -> Vec<String> {
     violations(&arrows(&Source::of(&tree(files))), &[])
 }
 
-/// Exactly one is wrong, and this is said of it.
-fn only(files: &[(&str, &str)], said: &str) {
+/// Asserts that there is exactly one violation, which contains this text.
+fn assert_single_violation(files: &[(&str, &str)], expected: &str) {
     let wrong = wrong(files);
-    assert!(wrong.len() == 1 && wrong[0].contains(said), "{said}: {wrong:#?}");
+    assert!(wrong.len() == 1 && wrong[0].contains(expected), "{expected}: {wrong:#?}");
 }
 
 const CLI: (&str, &str) = ("cli/term.rs", "pub struct Term; pub fn say() {}");
 
 #[test]
-fn an_arrow_up_is_found_however_it_is_written() {
+fn an_upward_dependency_is_found_in_every_notation() {
     for text in [
         "use crate::cli::term::Term;",
         "\nuse crate::{cli::{term::{Term}}};",
@@ -50,13 +50,16 @@ fn an_arrow_up_is_found_however_it_is_written() {
         "mod inner { use crate::cli::term::Term; }",
         "mod inner { fn f() { super::super::super::cli::term::say() } }",
     ] {
-        only(&[CLI, ("engine/run.rs", text)], "engine must not use cli");
+        assert_single_violation(&[CLI, ("engine/run.rs", text)], "engine must not use cli");
     }
-    only(&[CLI, ("engine/run.rs", "\n\nuse crate::cli::term::Term;")], "src/engine/run.rs:3: → cli/term.rs");
+    assert_single_violation(
+        &[CLI, ("engine/run.rs", "\n\nuse crate::cli::term::Term;")],
+        "src/engine/run.rs:3: → cli/term.rs",
+    );
 }
 
 #[test]
-fn an_arrow_down_and_what_is_no_code_is_allowed() {
+fn downward_dependencies_comments_and_test_code_are_allowed() {
     let below = ("engine/run.rs", "pub struct Run;");
     assert!(
         wrong(&[below, ("cli/term.rs", "use crate::engine::run::Run; fn f() { crate::engine::run::Run; }")]).is_empty()
@@ -77,7 +80,7 @@ fn an_arrow_down_and_what_is_no_code_is_allowed() {
 }
 
 #[test]
-fn a_name_is_followed_to_the_file_that_defines_it() {
+fn re_exported_names_are_resolved_to_the_defining_file() {
     let files = [
         ("engine/mod.rs", "pub use hold::Hold;\n"),
         ("engine/hold.rs", "pub use crate::cli::term::Term; pub struct Hold;"),
@@ -92,7 +95,7 @@ fn a_name_is_followed_to_the_file_that_defines_it() {
 }
 
 #[test]
-fn inside_the_domain_a_later_room_uses_an_earlier_one_only() {
+fn rooms_of_the_domain_may_use_only_lower_rooms() {
     let all = [
         ("domain/traffic/mod.rs", "pub struct Route;"),
         ("domain/elb/mod.rs", "pub struct Arn;"),
@@ -102,16 +105,22 @@ fn inside_the_domain_a_later_room_uses_an_earlier_one_only() {
     assert!(
         wrong(&with("domain/run/mod.rs", "use crate::domain::traffic::Route; use super::health::Counts;")).is_empty()
     );
-    only(&with("domain/traffic/split.rs", "use crate::domain::elb::Arn;"), "traffic must not use elb");
-    only(&with("domain/metric/mod.rs", "fn f(_: super::health::Counts) {}"), "metric must not use health");
+    assert_single_violation(
+        &with("domain/traffic/split.rs", "use crate::domain::elb::Arn;"),
+        "traffic must not use elb",
+    );
+    assert_single_violation(
+        &with("domain/metric/mod.rs", "fn f(_: super::health::Counts) {}"),
+        "metric must not use health",
+    );
 }
 
 #[test]
-fn a_neutral_room_uses_no_vendors_types() {
+fn neutral_rooms_must_not_use_types_of_a_vendor() {
     let elb = ("domain/elb/mod.rs", "pub struct Listener;");
     let text = "use crate::domain::elb::Listener;";
     for file in ["domain/run/mod.rs", "domain/decide/goal.rs", "engine/look.rs", "port/traffic.rs"] {
-        only(&[elb, (file, text)], "must not use a vendor's types");
+        assert_single_violation(&[elb, (file, text)], "must not use a vendor's types");
     }
     for file in ["engine/inventory/facts.rs", "port/inventory.rs", "domain/view/init.rs"] {
         assert!(wrong(&[elb, (file, text)]).is_empty(), "{file}");
@@ -119,17 +128,20 @@ fn a_neutral_room_uses_no_vendors_types() {
 }
 
 #[test]
-fn a_circle_of_files_is_found_and_a_re_export_is_none() {
+fn circles_of_files_are_found_and_re_exports_do_not_count() {
     let circle = [
         ("engine/a.rs", "use super::b::B; pub struct A;"),
         ("engine/b.rs", "use super::c::C; pub struct B;"),
         ("engine/c.rs", "use super::a::A; pub struct C;"),
     ];
-    only(&circle, "src/engine/a.rs:1 → src/engine/b.rs:1 → src/engine/c.rs:1 → engine/a.rs: a circle");
+    assert_single_violation(
+        &circle,
+        "src/engine/a.rs:1 → src/engine/b.rs:1 → src/engine/c.rs:1 → engine/a.rs: a circle",
+    );
     let elsewhere = circle.map(|(file, text)| (file.replace("engine", "lab"), text));
     assert!(
         wrong(&elsewhere.each_ref().map(|(file, text)| (file.as_str(), *text))).is_empty(),
-        "only some rooms forbid them"
+        "rooms outside NO_CIRCLES may have circles"
     );
     let parent = [
         ("engine/mod.rs", "pub struct Ports; pub use run::Run;\n"),
@@ -137,25 +149,31 @@ fn a_circle_of_files_is_found_and_a_re_export_is_none() {
     ];
     assert!(wrong(&parent).is_empty());
     let used = [("engine/mod.rs", "pub struct Ports; pub use run::Run; fn f(_: Run) {}\n"), parent[1]];
-    only(&used, "a circle");
+    assert_single_violation(&used, "a circle");
     let called = [
         ("engine/mod.rs", "pub struct Ports; fn f() { run::go() }\n"),
         ("engine/run.rs", "use super::Ports; pub fn go() {}"),
     ];
-    only(&called, "a circle");
+    assert_single_violation(&called, "a circle");
 }
 
 #[test]
-fn a_crate_is_used_only_where_it_belongs() {
+fn crates_may_be_used_only_in_their_rooms() {
     let aws = "use aws_sdk_elasticloadbalancingv2::Client;";
     assert!(wrong(&[("adapter/aws.rs", aws)]).is_empty());
     for text in [aws, "use aws_sdk_elasticloadbalancingv2;", "use aws_sdk_elasticloadbalancingv2 as elb;"] {
-        only(&[("domain/elb/mod.rs", text)], "domain must not use that crate");
+        assert_single_violation(&[("domain/elb/mod.rs", text)], "domain must not use that crate");
     }
-    only(&[("app/world.rs", "fn f(_: ::kube::Client) {}")], "only adapter, lab may");
-    only(&[("plan/file.rs", "fn f() { std::fs::read(\"x\").ok(); }")], "plan must not use that crate");
-    only(&[("base/time.rs", "#[async_trait::async_trait] trait T {}")], "base must not use that crate");
-    only(
+    assert_single_violation(&[("app/world.rs", "fn f(_: ::kube::Client) {}")], "only adapter, lab may");
+    assert_single_violation(
+        &[("plan/file.rs", "fn f() { std::fs::read(\"x\").ok(); }")],
+        "plan must not use that crate",
+    );
+    assert_single_violation(
+        &[("base/time.rs", "#[async_trait::async_trait] trait T {}")],
+        "base must not use that crate",
+    );
+    assert_single_violation(
         &[("domain/run/mod.rs", "async fn f() { tokio::select! { _ = g() => {} } }")],
         "domain must not use that crate",
     );
@@ -163,11 +181,11 @@ fn a_crate_is_used_only_where_it_belongs() {
         ("adapter/kubernetes.rs", "pub fn connect() {}"),
         ("app/world.rs", "use crate::adapter::kubernetes as kube; fn f() { kube::connect() }"),
     ];
-    assert!(wrong(&own).is_empty(), "a room of ours that is called so here");
+    assert!(wrong(&own).is_empty(), "an import named like a crate must not count as the crate");
 }
 
 #[test]
-fn what_is_known_is_passed_over_and_must_still_be_there() {
+fn known_violations_are_ignored_and_stale_entries_are_found() {
     let arrows = arrows(&Source::of(&tree(&[CLI, ("engine/run.rs", "use crate::cli::term::Term;")])));
     let known = [("engine/run.rs", "cli/term.rs"), ("engine/run.rs", "cli/gone.rs")];
     assert!(violations(&arrows, &known).is_empty());
@@ -175,7 +193,7 @@ fn what_is_known_is_passed_over_and_must_still_be_there() {
 }
 
 #[test]
-fn a_file_that_no_module_leads_to_is_noticed() {
+fn files_without_a_mod_line_are_found() {
     let mut texts = tree(&[("engine/mod.rs", "#[cfg(test)] mod fake;\n#[cfg(test)] mod tests;"), CLI]);
     for file in ["engine/fake.rs", "engine/tests/mod.rs", "engine/tests/more.rs", "engine/forgotten.rs"] {
         texts.insert(file.to_owned(), String::new());

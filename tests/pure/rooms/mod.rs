@@ -1,5 +1,5 @@
-//! Holds `src` to its rooms, as `src/lib.rs` and DESIGN describe them: which way arrows point, where circles and other
-//! crates must not be.
+//! Checks the modules of `src` against the rules in `src/lib.rs`: the direction of dependencies, circles, and the
+//! crates that each room may use.
 
 mod arrow;
 mod cases;
@@ -12,17 +12,17 @@ use arrow::arrows;
 use rule::{needless, violations};
 use source::{Source, texts};
 
-/// Arrows that are still wrong. This list only gets shorter.
-const KNOWN: &[(&str, &str)] = &[];
+/// Dependencies that still break the rules. This list must only get shorter.
+const KNOWN_VIOLATIONS: &[(&str, &str)] = &[];
 
 #[test]
-fn the_code_keeps_to_its_rooms() {
+fn dependencies_follow_the_rules() {
     let texts = texts(Path::new("src"));
     let source = Source::of(&texts);
-    assert_eq!(source.forgotten(&texts), Vec::<&String>::new(), "no `mod` leads to these");
+    assert_eq!(source.forgotten(&texts), Vec::<&String>::new(), "these files have no `mod` line");
     let arrows = arrows(&source);
-    let wrong = violations(&arrows, KNOWN);
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
-    let needless = needless(&arrows, KNOWN);
-    assert!(needless.is_empty(), "these are mended: take them out of KNOWN: {needless:#?}");
+    let wrong = violations(&arrows, KNOWN_VIOLATIONS);
+    assert!(wrong.is_empty(), "{} violations:\n{}", wrong.len(), wrong.join("\n"));
+    let needless = needless(&arrows, KNOWN_VIOLATIONS);
+    assert!(needless.is_empty(), "these violations no longer exist; remove them from KNOWN_VIOLATIONS: {needless:#?}");
 }

@@ -1,15 +1,16 @@
-//! The rules of dependency between rooms.
+//! The rules for dependencies between rooms (top-level modules).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 
 use super::arrow::{Arrow, To};
 
-/// The rooms, top to bottom: an arrow may only point down.
+/// The rooms, top to bottom: a room may use only rooms below it.
 const ROOMS: [&[&str]; 9] =
     [&["cli"], &["app"], &["lab"], &["adapter"], &["engine"], &["port"], &["domain"], &["plan"], &["base"]];
 
-/// The rooms of `domain`: a later line may use an earlier one. Rooms of one line know nothing of each other.
+/// The rooms of `domain`, top to bottom: a room may use only rooms of lower lines. Rooms of one line must not use each
+/// other.
 const DOMAIN: [&[&str]; 9] = [
     &["emergency", "view"],
     &["compare", "waves"],
@@ -22,17 +23,17 @@ const DOMAIN: [&[&str]; 9] = [
     &["traffic"],
 ];
 
-/// Rooms of one balancer vendor each.
+/// Rooms for the types of one load balancer vendor each.
 const VENDORS: [&str; 2] = ["domain/elb", "domain/haproxy"];
 
-/// Rooms that use no vendor's types, and the parts of them that do: there a seam is a vendor's on purpose.
+/// Rooms that must not use types of a vendor, and the parts of them that may.
 const NEUTRAL: [&str; 6] = ["domain/run", "domain/health", "domain/metric", "domain/decide", "engine", "port"];
 const VENDOR_SEAMS: [&str; 2] = ["engine/inventory", "port/inventory.rs"];
 
 /// Rooms whose files must not use each other in a circle.
 const NO_CIRCLES: [&str; 4] = ["domain", "engine", "app", "cli"];
 
-/// Crates by their first letters, and the rooms that may use them. A crate that is not here may be used everywhere.
+/// Prefixes of crate names, and the rooms that may use these crates. Every room may use other crates.
 const CRATES: [(&[&str], &[&str]); 4] = [
     (&["aws_", "kube", "k8s_openapi", "tower"], &["adapter", "lab"]),
     (&["hyper", "http_body"], &["adapter", "lab"]),
@@ -43,16 +44,16 @@ const CRATES: [(&[&str], &[&str]); 4] = [
     (&["clap", "indicatif", "console", "maud"], &["cli"]),
 ];
 
-/// The violations, one a line. The arrows in `known` (from, to) are allowed.
+/// Returns the violations as texts. Dependencies in `known` (from, to) are allowed.
 pub fn violations(arrows: &BTreeSet<Arrow>, known: &[(&str, &str)]) -> Vec<String> {
     let new = |arrow: &&Arrow| !known.contains(&(arrow.from.as_str(), target(arrow)));
     let arrows: BTreeSet<_> = arrows.iter().filter(new).cloned().collect();
-    let mut wrong: Vec<_> = arrows.iter().filter_map(wrong_arrow).collect();
+    let mut wrong: Vec<_> = arrows.iter().filter_map(violation_of).collect();
     wrong.extend(NO_CIRCLES.iter().flat_map(|room| circles(&arrows, room)));
     wrong
 }
 
-/// The entries of `known` that nothing needs any more.
+/// Returns the entries of `known` that no dependency needs any more.
 pub fn needless<'a>(arrows: &BTreeSet<Arrow>, known: &'a [(&'a str, &'a str)]) -> Vec<&'a (&'a str, &'a str)> {
     known.iter().filter(|(from, to)| !arrows.iter().any(|arrow| arrow.from == *from && target(arrow) == *to)).collect()
 }
@@ -62,37 +63,39 @@ fn target(arrow: &Arrow) -> &str {
     to
 }
 
-fn wrong_arrow(arrow: &Arrow) -> Option<String> {
+fn violation_of(arrow: &Arrow) -> Option<String> {
     let why = match &arrow.to {
-        To::Crate(path) => foreign(&arrow.from, path)?,
-        To::File(to) => upward(&ROOMS, &arrow.from, to, 0).or_else(|| {
+        To::Crate(path) => forbidden_crate(&arrow.from, path)?,
+        To::File(to) => forbidden_direction(&ROOMS, &arrow.from, to, 0).or_else(|| {
             let both = [&arrow.from, to].iter().all(|file| file.starts_with("domain/"));
-            both.then(|| upward(&DOMAIN, &arrow.from, to, 1)).flatten().or_else(|| vendors(&arrow.from, to))
+            both.then(|| forbidden_direction(&DOMAIN, &arrow.from, to, 1))
+                .flatten()
+                .or_else(|| forbidden_vendor(&arrow.from, to))
         })?,
     };
     Some(format!("src/{}:{}: → {}: {why}", arrow.from, arrow.line, target(arrow)))
 }
 
-/// The part of a path at a level, without `.rs`.
+/// Returns the part of a path at a level, without `.rs`.
 fn room(file: &str, level: usize) -> &str {
     file.split('/').nth(level).unwrap_or_default().trim_end_matches(".rs")
 }
 
-fn upward(order: &[&[&str]], from: &str, to: &str, level: usize) -> Option<String> {
+fn forbidden_direction(order: &[&[&str]], from: &str, to: &str, level: usize) -> Option<String> {
     let (from, to) = (room(from, level), room(to, level));
     let line = |room: &str| order.iter().position(|line| line.contains(&room));
-    // `lib.rs` and a folder's own `mod.rs` are in no room.
+    // `lib.rs` and the `mod.rs` of a folder are in no room.
     let (a, b) = (line(from)?, line(to)?);
     (from != to && b <= a).then(|| format!("{from} must not use {to}"))
 }
 
-fn vendors(from: &str, to: &str) -> Option<String> {
+fn forbidden_vendor(from: &str, to: &str) -> Option<String> {
     let within = |file: &str, rooms: &[&str]| rooms.iter().any(|room| Path::new(file).starts_with(room));
     let neutral = within(from, &NEUTRAL) && !within(from, &VENDOR_SEAMS);
     (neutral && within(to, &VENDORS)).then(|| format!("{} must not use a vendor's types", room(from, 0)))
 }
 
-fn foreign(from: &str, path: &str) -> Option<String> {
+fn forbidden_crate(from: &str, path: &str) -> Option<String> {
     let of = |name: &str| {
         if name.ends_with('_') {
             path.starts_with(name)
@@ -100,14 +103,14 @@ fn foreign(from: &str, path: &str) -> Option<String> {
             path == name || path.starts_with(&format!("{name}::"))
         }
     };
-    // A family of crates: `hyper_util`, `http_body_util`.
+    // A name also means crates with a suffix: `hyper_util`, `http_body_util`.
     let family = |name: &str| of(name) || path.starts_with(&format!("{name}_"));
     let rooms = CRATES.iter().find(|(names, _)| names.iter().any(|name| family(name))).map(|(_, rooms)| rooms)?;
     let here = room(from, 0);
     (!rooms.contains(&here)).then(|| format!("{here} must not use that crate; only {} may", rooms.join(", ")))
 }
 
-/// Circles of files in a room, each once, by its shortest way.
+/// Returns the circles of files in a room, each once, by the shortest path.
 fn circles(arrows: &BTreeSet<Arrow>, room_name: &str) -> Vec<String> {
     let mut next: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
     for arrow in arrows.iter().filter(|arrow| !arrow.declares) {
@@ -118,11 +121,11 @@ fn circles(arrows: &BTreeSet<Arrow>, room_name: &str) -> Vec<String> {
             next.entry(&arrow.from).or_default().entry(to).or_insert(arrow.line);
         }
     }
-    let mut said = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     let mut all = Vec::new();
     for start in next.keys() {
-        let Some(way) = back_to(&next, start) else { continue };
-        if said.insert(way.iter().copied().collect::<BTreeSet<_>>()) {
+        let Some(way) = shortest_circle(&next, start) else { continue };
+        if reported.insert(way.iter().copied().collect::<BTreeSet<_>>()) {
             let line = |i: usize| next[way[i]][way[(i + 1) % way.len()]];
             let steps: Vec<_> = way.iter().enumerate().map(|(i, file)| format!("src/{file}:{}", line(i))).collect();
             all.push(format!("{} → {start}: a circle", steps.join(" → ")));
@@ -131,8 +134,8 @@ fn circles(arrows: &BTreeSet<Arrow>, room_name: &str) -> Vec<String> {
     all
 }
 
-/// The shortest way from a file back to it.
-fn back_to<'a>(next: &BTreeMap<&'a str, BTreeMap<&'a str, usize>>, start: &'a str) -> Option<Vec<&'a str>> {
+/// Returns the shortest path from a file back to itself.
+fn shortest_circle<'a>(next: &BTreeMap<&'a str, BTreeMap<&'a str, usize>>, start: &'a str) -> Option<Vec<&'a str>> {
     let mut queue = VecDeque::from([vec![start]]);
     let mut seen = BTreeSet::new();
     while let Some(way) = queue.pop_front() {

@@ -1,4 +1,4 @@
-//! A `src` folder as modules: what each declares, imports and mentions. `#[cfg(test)]` counts for nothing.
+//! The modules of a `src` folder: what each module declares, imports and mentions. Ignores code under `#[cfg(test)]`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,32 +7,32 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Ident, Item, ItemUse, UseTree, Visibility};
 
-/// Texts by path inside `src`, such as `engine/hold.rs`.
+/// Texts of source files by path inside `src`, such as `engine/hold.rs`.
 pub type Texts = BTreeMap<String, String>;
 
-/// A module, by its path from the crate.
+/// The path of a module from the crate root.
 pub type Name = Vec<String>;
 
-/// A path as it is written.
+/// A path in the code, as it is written.
 #[derive(Debug, Clone)]
 pub struct Mention {
     pub segments: Vec<String>,
-    /// `::name`: a crate, whatever is called so here.
+    /// Whether the path begins with `::`, so that the first name is a crate.
     pub foreign: bool,
     pub line: usize,
 }
 
-/// A leaf of a `use`.
+/// One imported name of a `use`.
 #[derive(Debug, Clone)]
 pub struct Import {
     pub path: Mention,
-    /// The name that it gets here; `None`: all names (`*`).
+    /// The name in this module; `None`: all names (`*`).
     pub name: Option<String>,
-    /// `pub use` and its like.
+    /// Whether the import is exported again (`pub use`).
     pub again: bool,
 }
 
-/// A module that is not only for tests.
+/// A module outside test code.
 #[derive(Debug, Default)]
 pub struct Module {
     pub file: String,
@@ -43,7 +43,7 @@ pub struct Module {
 }
 
 impl Module {
-    /// Whether a name is one of the module's own, or of the language.
+    /// Whether the module defines this name, or the name is a keyword.
     pub fn has(&self, name: &str) -> bool {
         self.children.contains(name) || self.items.contains(name) || ["crate", "self", "super"].contains(&name)
     }
@@ -53,22 +53,24 @@ impl Module {
 #[derive(Debug, Default)]
 pub struct Source {
     pub modules: BTreeMap<Name, Module>,
-    /// Files that are read, and files that are only for tests.
+    /// Files that were read, and modules that are only for tests.
     read: BTreeSet<String>,
     for_tests: BTreeSet<String>,
 }
 
 impl Source {
-    /// Reads every module that `lib.rs` leads to.
+    /// Reads every module that is reachable from `lib.rs`.
     pub fn of(texts: &Texts) -> Self {
         let mut source = Self::default();
         source.file(texts, "lib.rs", &Name::new());
         source
     }
 
-    /// Files that no `mod` leads to, which nobody would check.
+    /// Returns the files without a `mod` line, which would not be checked.
     pub fn forgotten<'a>(&self, texts: &'a Texts) -> Vec<&'a String> {
-        let known = |file: &&String| self.read.contains(*file) || self.for_tests.iter().any(|stem| below(file, stem));
+        let known = |file: &&String| {
+            self.read.contains(*file) || self.for_tests.iter().any(|stem| is_in_module_folder(file, stem))
+        };
         texts.keys().filter(|file| !known(file) && file.as_str() != "main.rs").collect()
     }
 
@@ -84,15 +86,15 @@ impl Source {
             if let Item::Mod(child) = item {
                 let path: Name = name.iter().cloned().chain([child.ident.to_string()]).collect();
                 match &child.content {
-                    _ if for_tests(&child.attrs) => drop(self.for_tests.insert(path.join("/"))),
+                    _ if is_test_only(&child.attrs) => drop(self.for_tests.insert(path.join("/"))),
                     Some((_, items)) => self.module(texts, file, &path, items),
                     None => self.file(texts, &file_of(texts, &path), &path),
                 }
-                if !for_tests(&child.attrs) {
+                if !is_test_only(&child.attrs) {
                     module.children.insert(child.ident.to_string());
                 }
             } else {
-                module.items.extend(defined(item).map(ToString::to_string));
+                module.items.extend(item_name(item).map(ToString::to_string));
                 Reader(&mut module).visit_item(item);
             }
         }
@@ -100,7 +102,7 @@ impl Source {
     }
 }
 
-fn below(file: &str, stem: &str) -> bool {
+fn is_in_module_folder(file: &str, stem: &str) -> bool {
     file.strip_prefix(stem).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
@@ -110,12 +112,12 @@ fn file_of(texts: &Texts, path: &Name) -> String {
     choices.into_iter().find(|file| texts.contains_key(file)).unwrap_or_else(|| panic!("mod {stem} has no file"))
 }
 
-fn for_tests(attributes: &[Attribute]) -> bool {
+fn is_test_only(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|a| a.path().is_ident("cfg") && a.parse_args::<Ident>().is_ok_and(|word| word == "test"))
 }
 
-/// The name that an item has in its module.
-fn defined(item: &Item) -> Option<&Ident> {
+/// Returns the name that an item has in its module.
+fn item_name(item: &Item) -> Option<&Ident> {
     Some(match item {
         Item::Const(item) => &item.ident,
         Item::Enum(item) => &item.ident,
@@ -131,7 +133,7 @@ fn defined(item: &Item) -> Option<&Ident> {
     })
 }
 
-/// Adds what an item imports and mentions.
+/// Adds what an item imports and mentions to a module.
 struct Reader<'a>(&'a mut Module);
 
 impl Reader<'_> {
@@ -141,7 +143,7 @@ impl Reader<'_> {
         self.0.mentions.push(Mention { segments: idents.iter().map(ToString::to_string).collect(), foreign, line });
     }
 
-    /// Paths in what a macro or an attribute takes, which is no syntax yet.
+    /// Adds the paths in the tokens of a macro or an attribute, which are not parsed yet.
     fn tokens(&mut self, tokens: TokenStream) {
         let mut path: Vec<Ident> = Vec::new();
         let mut colons = 0;
@@ -203,13 +205,13 @@ impl<'ast> Visit<'ast> for Reader<'_> {
             Item::Use(i) => &i.attrs,
             _ => return visit::visit_item(self, item),
         };
-        if !for_tests(attributes) {
+        if !is_test_only(attributes) {
             visit::visit_item(self, item);
         }
     }
 
     fn visit_impl_item_fn(&mut self, method: &'ast syn::ImplItemFn) {
-        if !for_tests(&method.attrs) {
+        if !is_test_only(&method.attrs) {
             visit::visit_impl_item_fn(self, method);
         }
     }
@@ -235,20 +237,20 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         }
     }
 
-    /// `pub(super)` is no arrow.
+    /// A `pub(super)` is not a dependency.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 }
 
-/// The `.rs` files below a folder.
+/// Returns the `.rs` files below a folder.
 pub fn texts(folder: &Path) -> Texts {
     fn add(root: &Path, folder: &Path, all: &mut Texts) {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
+        for entry in std::fs::read_dir(folder).expect("the folder should be readable") {
+            let path = entry.expect("the entry should be readable").path();
             if path.is_dir() {
                 add(root, &path, all);
             } else if path.extension().is_some_and(|e| e == "rs") {
-                let name = path.strip_prefix(root).expect("below the root").display().to_string();
-                all.insert(name, std::fs::read_to_string(&path).expect("a text"));
+                let name = path.strip_prefix(root).expect("the file should be below the root").display().to_string();
+                all.insert(name, std::fs::read_to_string(&path).expect("the source file should be readable"));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Random numbers of some laws, from a seed.
+//! Random numbers of several distributions, from a seed.
 
 use fastrand::Rng;
 
@@ -9,12 +9,12 @@ impl Chance {
         Self(Rng::with_seed(seed))
     }
 
-    /// Above 0, below 1.
+    /// Returns a uniform random number above 0 and below 1.
     fn unit(&mut self) -> f64 {
         self.0.f64().max(1e-300)
     }
 
-    /// Events of a process with this mean: by the times between them.
+    /// Returns the number of events of a Poisson process with this mean, computed from the times between events.
     pub fn poisson(&mut self, mean: f64) -> u64 {
         let (mut events, mut time) = (0, -self.unit().ln());
         while time < mean {
@@ -24,7 +24,7 @@ impl Chance {
         events
     }
 
-    /// Of `n` tries, those that succeed with a chance of `p` each: by the tries between them.
+    /// Returns how many of `n` tries succeed with probability `p` each, computed from the tries between successes.
     pub fn binomial(&mut self, n: u64, p: f64) -> u64 {
         if p <= 0.0 || n == 0 {
             return 0;
@@ -40,7 +40,7 @@ impl Chance {
         }
     }
 
-    /// A rate of this mean that makes two tries with it correlated by so much.
+    /// Returns a random rate with this mean, with which two tries have this correlation.
     pub fn beta(&mut self, mean: f64, correlation: f64) -> f64 {
         let size = 1.0 / correlation - 1.0;
         let (a, b) = (self.gamma(mean * size), self.gamma((1.0 - mean) * size));
@@ -51,7 +51,8 @@ impl Chance {
         (-2.0 * self.unit().ln()).sqrt() * (std::f64::consts::TAU * self.unit()).cos()
     }
 
-    /// Marsaglia and Tsang's method; below 1 by way of one more.
+    /// Returns a gamma-distributed number by Marsaglia and Tsang's method; a shape below 1 is derived from the shape
+    /// plus 1.
     fn gamma(&mut self, shape: f64) -> f64 {
         if shape < 1.0 {
             return self.gamma(shape + 1.0) * self.unit().powf(1.0 / shape);
@@ -68,7 +69,7 @@ impl Chance {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // never negative, and saturates
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // the value is never negative, and the cast saturates
 pub fn whole(value: f64) -> u64 {
     value as u64
 }
