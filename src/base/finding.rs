@@ -1,5 +1,5 @@
-//! Findings of the plan's checks and the preflight, with stable codes. This is the only table of codes; the
-//! documentation is generated from it.
+//! Represents findings of the plan's checks and of the preflight, with stable codes. This module has the only table of
+//! codes; the documentation is generated from this table.
 
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ pub enum Severity {
     Error,
 }
 
-/// The origin of a finding; it determines the exit code of a refusal.
+/// The origin of a finding. The origin determines the exit code of a refused run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
@@ -124,7 +124,7 @@ codes! {
         CUT046 Error "the number of selected routes is not what the plan expects";
         CUT047 Error "a route is selected twice";
         CUT048 Error "the old cluster carries no traffic";
-        CUT049 Error "the live shares are not those with which the plan starts";
+        CUT049 Error "the live shares are not the start shares of the plan";
         CUT050 Error "a target group is not attached, and no step attaches it";
         CUT051 Error "one target group is used for two clusters or workloads";
         CUT052 Error "a resource that the checks need cannot be read";
@@ -158,7 +158,7 @@ codes! {
         CUT080 Warning "health checks time out: a security group may block them";
         CUT081 Warning "pods lack the readiness gate of their binding";
         CUT082 Warning "the new cluster cannot scale to what a step needs";
-        CUT083 Warning "the old cluster may scale in below what the way back needs";
+        CUT083 Warning "the old cluster may scale in below what a rollback needs";
         CUT084 Warning "the last pause is shorter than the stickiness duration";
         CUT085 Error "health checks are off";
         CUT086 Warning "other rules forward to the old cluster, but the plan does not move them";

@@ -193,15 +193,15 @@ pub fn listener(port: u16) -> Listener {
 /// Returns live resources with the listeners 80 and 443. On each listener, `webapp-a` has all traffic of the default
 /// action and of two rules. A third rule does not belong to the plan: it redirects, or forwards to a third-party group.
 pub fn live_resources() -> LiveResources {
-    let ours = || forward(&[("webapp-a", 100), ("webapp-b", 0), ("webapp-default", 0)]);
+    let plan_content = || forward(&[("webapp-a", 100), ("webapp-b", 0), ("webapp-default", 0)]);
     let routes = |port| {
         let other = if port == 80 { redirect() } else { forward(&[("third", 1)]) };
         (
             listener(port),
             vec![
-                route(port, None, ours()),
-                route(port, Some(15), ours()),
-                route(port, Some(20), ours()),
+                route(port, None, plan_content()),
+                route(port, Some(15), plan_content()),
+                route(port, Some(20), plan_content()),
                 route(port, Some(30), other),
             ],
         )

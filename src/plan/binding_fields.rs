@@ -62,7 +62,7 @@ impl Decode for Binding {
                     *place,
                     format!("`{reserved}` is set by cutover from the workload's `service` and `targetGroups`"),
                 )
-                .help("remove it");
+                .help("remove this field");
                 continue;
             }
             if let Some(meant) = closest(key, known) {
@@ -93,14 +93,14 @@ fn to_json(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Json> {
         Value::Float(n) => Some((*n).into()),
         Value::Text { text, plain: true } if is_ambiguous(text) => {
             let message = format!("`{text}` is a boolean for some YAML parsers and text for others");
-            note(out, Code::CUT005, node.place, message).help("write `true` or `false`, or put it in quotes");
+            note(out, Code::CUT005, node.place, message).help("write `true` or `false`, or put the text in quotes");
             Some(text.as_str().into())
         }
         Value::Text { text, .. } => Some(text.as_str().into()),
         Value::AmbiguousNumber(raw) => {
             let message = format!("`{raw}` is read differently by different YAML parsers");
             note(out, Code::CUT005, node.place, message)
-                .help("write it in plain decimal digits, or put it in quotes")
+                .help("write the number in plain decimal digits, or put the text in quotes")
                 .without_value()
         }
         Value::List(items) => Some(items.iter().filter_map(|item| to_json(item, out)).collect()),

@@ -24,7 +24,7 @@ pub(crate) struct Placed<T> {
     /// The place of the key that leads to the value, or of the value itself if it has no key. Messages about missing
     /// fields point here.
     pub head: Place,
-    /// Whether the whole value was decoded without a note.
+    /// Whether the value was decoded without a note.
     pub complete: bool,
 }
 
@@ -150,7 +150,10 @@ impl Node {
         match &self.value {
             Value::Text { text, .. } => Some(text),
             Value::Null | Value::List(_) | Value::Map(_) => self.wrong_type(expected, out).without_value(),
-            _ => self.wrong_type(expected, out).help("put it in quotes, so that it is read as text").without_value(),
+            _ => self
+                .wrong_type(expected, out)
+                .help("put the value in quotes, so that it is read as text")
+                .without_value(),
         }
     }
 
@@ -171,7 +174,7 @@ impl Node {
             },
             Value::AmbiguousNumber(raw) => {
                 note(out, Code::CUT005, self.place, format!("`{raw}` is read differently by different YAML parsers"))
-                    .help("write it in plain decimal digits")
+                    .help("write the number in plain decimal digits")
                     .without_value()
             }
             Value::Float(n) => {
@@ -188,14 +191,14 @@ impl Node {
         range: std::ops::RangeInclusive<u32>,
         out: &mut Vec<Diagnostic>,
     ) -> Option<u32> {
-        let whole = self.whole(expected, range, out);
-        let Value::Int(n) = self.value else { return whole };
+        let number = self.whole(expected, range, out);
+        let Value::Int(n) = self.value else { return number };
         let beyond = || {
             let n = u32::try_from(n).ok()?;
             out.last_mut()?.unknown = false;
             Some(n)
         };
-        whole.or_else(beyond)
+        number.or_else(beyond)
     }
 }
 
@@ -281,7 +284,7 @@ fn check_choice(
     let names: Vec<&str> = chosen.iter().filter_map(|e| e.key.as_ref()).map(|(k, _)| k.as_str()).collect();
     if let [_, second, ..] = &chosen[..] {
         note(out, choice.code, second.head(), format!("{what} has {} together", list(&names)))
-            .help("keep one of them")
+            .help("keep only one of these fields")
             .unknown();
     } else if chosen.is_empty() && choice.exactly {
         // An unknown field was already noted, and is most likely a misspelling of the missing field.

@@ -26,9 +26,9 @@ impl Place {
         let line = line.max(1);
         let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
         let rest = text.get(start..).unwrap_or("");
-        let whole = rest.lines().next().unwrap_or("");
-        let before: usize = whole.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum();
-        let inside: usize = whole.get(before..).unwrap_or("").chars().take(len.max(1)).map(char::len_utf8).sum();
+        let line_text = rest.lines().next().unwrap_or("");
+        let before: usize = line_text.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum();
+        let inside: usize = line_text.get(before..).unwrap_or("").chars().take(len.max(1)).map(char::len_utf8).sum();
         Self { line, column: column.max(1), offset: start + before, len: inside }
     }
 }

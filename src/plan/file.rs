@@ -194,9 +194,9 @@ record! {
 
     /// From which cluster to which, in which steps, and with which gates.
     Strategy as "`strategy`" {
-        /// The cluster that carries the traffic at the start.
+        /// The cluster that has the traffic at the start.
         from "from": required ClusterRef,
-        /// The cluster that carries the traffic at the end.
+        /// The cluster that has the traffic at the end.
         to "to": required ClusterRef,
         /// Time to wait after new weights were read back, until the traffic follows the weights; `0s`: no wait.
         settle "settle": optional Delay = "15s",

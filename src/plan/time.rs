@@ -95,7 +95,7 @@ fn moment(node: &Node, out: &mut Vec<Diagnostic>) -> Option<MomentValue> {
     if read.is_none() {
         let noted =
             note(out, Code::CUT034, node.place, format!("`{}` is not a valid date and time", clip(text))).unknown();
-        noted.help("write it as `2026-12-24T12:00:00+01:00`, or `2026-12-24` with a `zone` beside it");
+        noted.help("write a time like `2026-12-24T12:00:00+01:00`, or a date like `2026-12-24` together with `zone`");
     }
     read
 }

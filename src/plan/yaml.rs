@@ -91,9 +91,9 @@ fn explain_parser_error(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
         return Diagnostic::new(Code::CUT002, place, format!("`{key}` occurs twice in one mapping"))
             .help("keep one of the two");
     }
-    let whole = error.to_string();
-    let end = whole.find(" at line ").unwrap_or(whole.len());
-    let message = whole[..end].trim_end_matches([',', ':', ' ']).to_owned();
+    let error_text = error.to_string();
+    let end = error_text.find(" at line ").unwrap_or(error_text.len());
+    let message = error_text[..end].trim_end_matches([',', ':', ' ']).to_owned();
     let found = |message: &str| Diagnostic::new(Code::CUT001, place, format!("the plan cannot be parsed: {message}"));
     let plain = "write the fields out: a plan has no anchors, aliases or merge keys";
     match error {

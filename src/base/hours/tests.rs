@@ -180,10 +180,10 @@ proptest! {
             }
             if begins > later(minute) {
                 let earlier_begin = begins - SignedDuration::from_mins(1);
-                let whole = earlier_begin >= later(minute) && (0..=i64::try_from(need).unwrap_or(0)).all(|o| inside(earlier_begin + SignedDuration::from_mins(o)));
+                let fits_earlier = earlier_begin >= later(minute) && (0..=i64::try_from(need).unwrap_or(0)).all(|o| inside(earlier_begin + SignedDuration::from_mins(o)));
                 // If a clock shows a time twice, the window is open only once.
                 let twice = open.zone.preceding(begins + SignedDuration::from_hours(6)).next().is_some_and(|t| begins.duration_since(t.timestamp()) < SignedDuration::from_hours(30));
-                prop_assert!(!whole || twice, "{begins} is not the earliest time: {earlier_begin} also fits, {hours:?}");
+                prop_assert!(!fits_earlier || twice, "{begins} is not the earliest time: {earlier_begin} also fits, {hours:?}");
             }
         }
     }

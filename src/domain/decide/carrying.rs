@@ -34,10 +34,10 @@ pub fn groups_with_traffic(state: &State) -> BTreeMap<&str, u32> {
 /// because this would require twice the capacity.
 pub fn targets_for_all_traffic(c: &Context<'_>, group: &str) -> u32 {
     let routes = c.state.routes.values().filter(|r| r.start.groups.values().any(|arn| arn == group));
-    let mut carriers: Vec<_> = routes.flat_map(|r| way_back::groups_after_rollback(c.state, r)).collect();
-    carriers.sort_unstable();
-    carriers.dedup();
-    let baseline: u32 = carriers.iter().filter_map(|arn| c.state.started.groups.get(*arn)).map(|g| g.healthy).sum();
-    let current: u32 = carriers.iter().filter_map(|arn| c.observed.healthy(arn)).sum();
+    let mut old_groups: Vec<_> = routes.flat_map(|r| way_back::groups_after_rollback(c.state, r)).collect();
+    old_groups.sort_unstable();
+    old_groups.dedup();
+    let baseline: u32 = old_groups.iter().filter_map(|arn| c.state.started.groups.get(*arn)).map(|g| g.healthy).sum();
+    let current: u32 = old_groups.iter().filter_map(|arn| c.observed.healthy(arn)).sum();
     baseline.max(current)
 }

@@ -87,13 +87,13 @@ pub fn after_rollback(
     if breaks_stickiness(plan, state, route, rollback) {
         return Ok(start.detach(&idle).unwrap_or(start));
     }
-    let kept: Vec<_> = idle.into_iter().filter(|arn| live.weight(arn).is_some()).collect();
-    Ok(start.attach(&kept))
+    let still_attached: Vec<_> = idle.into_iter().filter(|arn| live.weight(arn).is_some()).collect();
+    Ok(start.attach(&still_attached))
 }
 
-/// Returns the target split for a stage of the rollback: a percentage of the distance from where the route was when it
-/// began. `None` means all of it: for a route that has nothing to restore, or whose shares at the beginning are
-/// unknown. If the weights cannot express a stage, the route waits for the next one.
+/// Returns the target split for a stage of the rollback: the stage is a percentage of the way from the split before the
+/// rollback to the restored split. `None`: restore everything, because the route has no shares to restore or its split
+/// before the rollback is unknown. If the weights cannot express a stage, the route is not changed in this stage.
 fn at_rollback_stage(state: &State, route: &Route, ramp: &RampProgress, live: &Split) -> Option<Split> {
     let split_at_start = ramp.from.get(&route.start.id)?;
     let from = shares_of(route, split_at_start);
@@ -127,12 +127,12 @@ fn to_whole_percents(shares: &BTreeMap<ClusterName, f64>) -> Shares {
     let mut all: Vec<_> = shares.iter().map(|(c, share)| (c.clone(), share.max(0.0))).collect();
     all.sort_by(|(_, a), (_, b)| b.fract().total_cmp(&a.fract()));
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 100
-    let whole = |share: f64| share.floor() as u32;
-    let mut missing = 100_u32.saturating_sub(all.iter().map(|(_, share)| whole(*share)).sum());
+    let floor = |share: f64| share.floor() as u32;
+    let mut missing = 100_u32.saturating_sub(all.iter().map(|(_, share)| floor(*share)).sum());
     let up = |(cluster, share): (ClusterName, f64)| {
         let more = u32::from(missing > 0);
         missing -= more;
-        (cluster, whole(share) + more)
+        (cluster, floor(share) + more)
     };
     all.into_iter().map(up).collect()
 }
@@ -211,7 +211,7 @@ fn other_members_changed(route: &Route, live: &Split) -> bool {
     let total = |split: &Split| -> u64 { split.ids().map(|id| u64::from(split.weight(id).unwrap_or(0))).sum() };
     let (others_before, others_now) = (others(route.original()), others(live));
     let (before, now) = (total(route.original()), total(live));
-    // Compare relative weights, whatever their scale.
+    // Compare the relative weights, because the totals may differ.
     others_before.len() != others_now.len()
         || !others_before.iter().all(|(id, w)| others_now.get(id).is_some_and(|v| w * now == v * before))
 }

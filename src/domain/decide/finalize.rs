@@ -18,7 +18,7 @@ use crate::domain::traffic::{FoundRoute, RouteCensus, RouteContent, RouteId, Spl
 use crate::plan::model::Plan;
 use crate::plan::model::metric::{CloudWatch, GateCondition, GateScope, MetricGate, MetricSource, NoData};
 
-/// `CloudWatch` metrics are complete after this delay.
+/// The delay after which `CloudWatch` metrics are complete.
 const METRIC_DELAY: Duration = Duration::from_mins(3);
 
 /// The facts that `finalize` needs.
@@ -26,11 +26,11 @@ const METRIC_DELAY: Duration = Duration::from_mins(3);
 pub struct FinalizeFacts {
     /// The current content of the run's routes, or why a route could not be read.
     pub routes: BTreeMap<RouteId, Result<RouteContent, Unreadable>>,
-    /// Every route of the run's load balancers, by load balancer.
+    /// All routes of the run's load balancers, by the ARN of the load balancer.
     pub census: BTreeMap<String, Result<RouteCensus, Unreadable>>,
-    /// Healthy targets of the groups that carry the traffic now, by ARN.
+    /// The number of healthy targets of the groups that have traffic now, by the ARN of the group.
     pub healthy: BTreeMap<String, Result<u32, Unreadable>>,
-    /// Request counts of the groups, by workload.
+    /// The request counts of the old and the new groups, by workload.
     pub requests: BTreeMap<String, MeasuredValue>,
 }
 
@@ -325,8 +325,7 @@ fn health_condition(plan: &Plan, state: &State, facts: &FinalizeFacts) -> Finali
     let all =
         facts.healthy.iter().filter_map(|(arn, healthy)| Some(format!("{} {}", name(arn), healthy.as_ref().ok()?)));
     let all = all.collect::<Vec<_>>().join(", ");
-    let groups =
-        if all.is_empty() { format!("no group outside of {} carries traffic", plan.strategy.from) } else { all };
+    let groups = if all.is_empty() { format!("no group outside of {} has traffic", plan.strategy.from) } else { all };
     condition("health", ConditionStatus::Yes, format!("healthy targets: {groups}"))
 }
 

@@ -71,7 +71,7 @@ fn freeze_reason(c: &Context<'_>) -> Option<(FreezeReason, String)> {
     (later(since, FREEZE_AFTER) <= c.now).then_some((FreezeReason::Unreadable, message))
 }
 
-/// Whether the reason for the freeze is gone. A failed guard or write needs an operator.
+/// Whether the reason for the freeze has ended. A failed guard or write needs an operator.
 fn is_over(c: &Context<'_>, frozen: FreezeReason, reason: Option<FreezeReason>) -> bool {
     match frozen {
         FreezeReason::Drift | FreezeReason::Unreadable | FreezeReason::LockLost => {

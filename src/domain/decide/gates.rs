@@ -100,9 +100,9 @@ fn too_few_targets(c: &Context<'_>, groups: &[String], step: usize) -> String {
 /// Returns the zones in which a group without cross-zone load balancing needs capacity: all zones of the load balancer.
 /// If AWS reports no zones of the targets, or `all` for addresses outside of the VPC, returns these zones instead.
 fn zones(start: &GroupStart, watch: &Observed, group: &str) -> Vec<String> {
-    let seen: Vec<_> = watch.zones.get(group).into_iter().flatten().cloned().collect();
-    if start.zones.is_empty() || seen.is_empty() || seen.iter().any(|z| z == "all") {
-        seen
+    let target_zones: Vec<_> = watch.zones.get(group).into_iter().flatten().cloned().collect();
+    if start.zones.is_empty() || target_zones.is_empty() || target_zones.iter().any(|z| z == "all") {
+        target_zones
     } else {
         start.zones.clone()
     }

@@ -93,7 +93,7 @@ pub(super) fn automatic_rollback(c: &Context<'_>, cause: String, trigger: Trigge
     let open = c.state.routes.values().filter(|r| !r.is_deleted());
     if c.state.routes.is_empty() || open.clone().all(|r| way_back::has_no_target(c.state, r, c.observed)) {
         let message =
-            format!("{cause}; but the way back has no healthy target either, so the traffic stays where it is");
+            format!("{cause}; but the old cluster has no healthy target for a rollback either, so no traffic is moved");
         return Err(Event::Frozen { reason: FreezeReason::NoWayBack, message });
     }
     let rollback =

@@ -109,8 +109,9 @@ fn share_caveat(c: &Context<'_>) -> Option<String> {
     if let Some(route) = c.state.routes.values().find(|r| r.start.content.sticky().is_some()) {
         return Some(format!("{} has stickiness: clients stay with their target group", route.start.label));
     }
-    let ours = |arn: &str| c.state.started.groups.contains_key(arn);
-    let feeds = |live: &FoundRoute| live.content.split.members.iter().any(|m| m.weight != Some(0) && ours(&m.id));
+    let is_group_of_run = |arn: &str| c.state.started.groups.contains_key(arn);
+    let feeds =
+        |live: &FoundRoute| live.content.split.members.iter().any(|m| m.weight != Some(0) && is_group_of_run(&m.id));
     let other = c.observed.census.iter().find(|route| !c.state.routes.contains_key(&route.id) && feeds(route))?;
     Some(format!("{} sends requests to the same groups and is not part of the run", other.label))
 }

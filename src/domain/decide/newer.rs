@@ -11,7 +11,7 @@ pub fn unknown_parts(plan: &Plan, state: &State) -> Option<String> {
     let first = state.newer.first().or(plan.newer.first())?;
     let more = if all > 1 { format!(" (and {} more)", all - 1) } else { String::new() };
     let tool = if state.newest_tool.is_empty() {
-        "the version of cutover that started it".to_owned()
+        "the version of cutover that started the run".to_owned()
     } else {
         format!("cutover {} or later", state.newest_tool)
     };

@@ -95,27 +95,28 @@ fn route_event(c: &Context<'_>, route: &Route) -> Option<Event> {
 /// Decides by a reading whether an open write took effect, at the latest by the first reading after the deadline of the
 /// write.
 fn with_open_write(route: &Route, open: &OpenWrites, live: &RouteContent, at: Timestamp) -> Option<Event> {
-    let over = at > open.deadline;
+    let deadline_passed = at > open.deadline;
     if live.forward_split().is_some_and(|split| route.is_outdated(split, at)) {
         // The reading may be older than an earlier write, even if it shows the split of this write.
         return None;
     }
-    if open.pending && !over {
+    if open.pending && !deadline_passed {
         // After a crash, any of the writes may still take effect.
         return single_split(open)
             .filter(|set| has_split(live, route, set))
             .map(|_| outcome(route, WriteResult::Applied, Some(live.split.clone()), None));
     }
     if open.splits.iter().any(|set| has_split(live, route, set)) {
-        let decided = over || open.splits.len() == 1;
+        let decided = deadline_passed || open.splits.len() == 1;
         return decided.then(|| outcome(route, WriteResult::Applied, Some(live.split.clone()), None));
     }
     if live.equivalent(&route.confirmed) {
-        return over.then(|| outcome(route, WriteResult::Failed, None, Some("the write never took effect".into())));
+        return deadline_passed
+            .then(|| outcome(route, WriteResult::Failed, None, Some("the write never took effect".into())));
     }
     // The write can no longer take effect, and the live content is known drift: close the write.
     drifted(route, live).or_else(|| {
-        over.then(|| {
+        deadline_passed.then(|| {
             outcome(route, WriteResult::Failed, None, Some("someone else changed the route after the write".into()))
         })
     })

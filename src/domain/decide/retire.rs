@@ -97,18 +97,20 @@ fn route_status(c: &Context<'_>, route: &Route) -> RouteStatus {
 /// Returns the old cluster's bindings that this run created and that were neither deleted nor skipped yet.
 fn bindings(plan: &Plan, state: &State, detach: &Retirement) -> Vec<BindingStart> {
     let key = |b: &BindingStart| (b.cluster.clone(), b.binding.full_name());
-    let ours = state.started.bindings.iter().filter(|b| detach.bindings && b.create && b.cluster == plan.strategy.from);
-    ours.filter(|b| !detach.handled.contains_key(&key(b))).cloned().collect()
+    let created_bindings =
+        state.started.bindings.iter().filter(|b| detach.bindings && b.create && b.cluster == plan.strategy.from);
+    created_bindings.filter(|b| !detach.handled.contains_key(&key(b))).cloned().collect()
 }
 
-fn remarks(detach: &Retirement, kept: &[BindingStart]) -> Vec<String> {
+fn remarks(detach: &Retirement, remaining: &[BindingStart]) -> Vec<String> {
     let skipped =
         detach.handled.iter().filter_map(|((cluster, binding), why)| Some((cluster, binding, why.as_deref()?)));
     let skipped = skipped
         .map(|(cluster, binding, why)| format!("the binding {binding} in cluster {cluster} was not deleted: {why}"));
-    let kept =
-        kept.iter().map(|b| format!("the binding {} in cluster {} was not deleted", b.binding.full_name(), b.cluster));
-    skipped.chain(kept).collect()
+    let remaining = remaining
+        .iter()
+        .map(|b| format!("the binding {} in cluster {} was not deleted", b.binding.full_name(), b.cluster));
+    skipped.chain(remaining).collect()
 }
 
 fn exit_unfinished(why: String) -> Decision {

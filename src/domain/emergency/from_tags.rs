@@ -33,8 +33,8 @@ pub fn started(seen: &[LoadBalancerReading], marker: Option<&str>) -> Result<Tag
     let run = marked.or(last).map(|(_, _, tag)| tag.run.clone()).ok_or_else(|| EmergencyError::NoTags(names()))?;
     let arns = arns(seen);
     let (mut all, mut more, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
-    let ours: Vec<_> = tagged.iter().filter(|(_, _, tag)| tag.run == run).collect();
-    for (s, live, tag) in &ours {
+    let routes_of_run: Vec<_> = tagged.iter().filter(|(_, _, tag)| tag.run == run).collect();
+    for (s, live, tag) in &routes_of_run {
         match tagged_route(s, live, tag, &arns) {
             Some(route) => all.push(route),
             None => unclear.push(format!(
@@ -43,7 +43,7 @@ pub fn started(seen: &[LoadBalancerReading], marker: Option<&str>) -> Result<Tag
             )),
         }
     }
-    for (s, live) in routes(seen).filter(|(_, r)| ours.iter().all(|(_, tagged, _)| tagged.id != r.id)) {
+    for (s, live) in routes(seen).filter(|(_, r)| routes_of_run.iter().all(|(_, tagged, _)| tagged.id != r.id)) {
         match infer_route(s, live, &all) {
             Inferred::Nothing => {}
             Inferred::Route(route) => more.push(*route),

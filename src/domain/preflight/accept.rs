@@ -13,9 +13,9 @@ pub const ACCEPTABLE_ERRORS: &[Code] =
 pub(super) fn apply_accept(plan: &Plan, findings: &mut Vec<Finding>) {
     let mut more = Vec::new();
     for accept in &plan.accept {
-        let mut seen = false;
+        let mut found = false;
         for finding in findings.iter_mut().filter(|f| f.code.name() == accept.code) {
-            seen = true;
+            found = true;
             if finding.severity < Severity::Error || ACCEPTABLE_ERRORS.contains(&finding.code) {
                 finding.accepted = Some(accept.reason.clone());
             } else {
@@ -31,7 +31,7 @@ pub(super) fn apply_accept(plan: &Plan, findings: &mut Vec<Finding>) {
         }
         // Codes of the plan's own checks were checked when the plan was read.
         let is_checked_here = Code::ALL.iter().any(|c| c.name() == accept.code && c.source() != Source::Lint);
-        if !seen && is_checked_here {
+        if !found && is_checked_here {
             let message = format!("`accept` lists {}, but the check has no such finding", accept.code);
             more.push(
                 Finding::new(Code::CUT090, accept.code.clone(), message)

@@ -61,7 +61,7 @@ fn check_api(context: &Context<'_>, name: &str, cluster: &ClusterFacts, findings
             let message =
                 format!("cluster {name} has no TargetGroupBinding API (neither elbv2.k8s.aws/v1beta1 nor {AUTO_MODE})");
             findings.push(
-                finding(Code::CUT079, name, message, "install the AWS Load Balancer Controller there")
+                finding(Code::CUT079, name, message, "install the AWS Load Balancer Controller in this cluster")
                     .lowered(severity),
             );
         }
@@ -136,7 +136,7 @@ fn check_single_cluster(context: &Context<'_>, selected: &SelectedGroup, finding
     let shared = by_cluster.values().all(|b| b.multi_cluster());
     let bound_from: Vec<String> = by_cluster.iter().map(|(c, b)| format!("{c} ({})", b.full_name())).collect();
     let message = format!(
-        "target group {group} belongs to cluster {}, but it is bound from {}",
+        "target group {group} belongs to cluster {}, but is bound from {}",
         selected.cluster,
         bound_from.join(" and ")
     );

@@ -31,8 +31,8 @@ pub(super) fn total(context: &Context<'_>, entry: &SelectedEntry) -> u32 {
         Some(shares) => shares.get(cluster).is_some_and(|share| *share > 0),
         None => routes().any(|r| r.route.content.split.carries(arn)),
     };
-    let carriers = entry.groups.iter().filter(|(cluster, arn)| carries(cluster, arn));
-    carriers.filter_map(|(_, arn)| context.facts.healthy(arn)).sum()
+    let groups_at_start = entry.groups.iter().filter(|(cluster, arn)| carries(cluster, arn));
+    groups_at_start.filter_map(|(_, arn)| context.facts.healthy(arn)).sum()
 }
 
 fn entries_of_workload<'a>(context: &Context<'a>, workload: &Workload) -> impl Iterator<Item = &'a SelectedEntry> {

@@ -47,7 +47,7 @@ fn check_group_stickiness(context: &Context<'_>, findings: &mut Vec<Finding>) {
              effect"
         }
         RollbackStickiness::Keep => {
-            "a rollback leaves the new target group attached, and clients with a cookie stay on it for that time"
+            "a rollback leaves the new target group attached, and clients with a cookie stay on this group for that time"
         }
     };
     findings.push(finding(
@@ -163,8 +163,9 @@ fn check_unmoved_rules(context: &Context<'_>, findings: &mut Vec<Finding>) {
             "these routes forward to {name}, which also belongs to cluster {from} but is not in the plan: {}",
             list(&labels)
         );
-        let help =
-            format!("that traffic stays on {from}: add its workload to the plan, or move it before you retire {from}");
+        let help = format!(
+            "the traffic of these routes stays on {from}: add the workload to the plan, or move this traffic before you retire {from}"
+        );
         findings.push(finding(Code::CUT086, name, message, help));
     }
 }

@@ -109,16 +109,16 @@ fn check_readiness_gates(
         findings.push(finding(Code::CUT081, cluster, message, help).lowered(Severity::Info));
         return;
     }
-    let ours: Vec<&Binding> = view.bindings.iter().filter(|b| b.service == service.name).collect();
-    let gated = |found: &[String]| found.iter().any(|g| ours.iter().any(|b| gates.is_of(g, &b.name)));
+    let service_bindings: Vec<&Binding> = view.bindings.iter().filter(|b| b.service == service.name).collect();
+    let gated = |found: &[String]| found.iter().any(|g| service_bindings.iter().any(|b| gates.is_of(g, &b.name)));
     let without_gate = view.pods.iter().filter(|p| !gated(&p.readiness_gates)).count();
     if without_gate > 0 {
         let older = view
             .pods
             .iter()
-            .filter(|p| ours.iter().any(|b| b.created.zip(p.created).is_some_and(|(b, p)| p < b)))
+            .filter(|p| service_bindings.iter().any(|b| b.created.zip(p.created).is_some_and(|(b, p)| p < b)))
             .count();
-        let why = if ours.is_empty() {
+        let why = if service_bindings.is_empty() {
             "the binding does not exist yet".to_owned()
         } else {
             format!("{} older than the binding", if older == 1 { "1 is".to_owned() } else { format!("{older} are") })

@@ -98,7 +98,8 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Creates an empty set of observations. `poll` is the time between two observations; samples are kept for `keep`.
+    /// Creates an empty set of observations. `poll` is the time between two observations; `keep` is how long samples
+    /// are needed.
     pub fn new(now: Timestamp, poll: Duration, keep: Duration) -> Self {
         Self {
             since: now,
@@ -212,7 +213,7 @@ impl Observed {
             samples.clear();
         }
         samples.push_back(Sample::of(at, targets));
-        // One sample from before the kept time is needed to cover the kept time completely.
+        // One older sample is needed, so that the samples cover the time `keep` completely.
         while samples.get(1).is_some_and(|s| at.duration_since(s.at) > keep) {
             samples.pop_front();
         }
@@ -248,8 +249,8 @@ impl Observed {
         let length =
             |from: Timestamp, to: Timestamp| Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO);
         // Only the part of a gap up to `now` counts.
-        let unseen = self.gaps.iter().chain([&before]).map(|(a, b)| length((*a).max(from), (*b).min(now))).sum();
-        (length(from, now).saturating_sub(unseen), unseen)
+        let unobserved = self.gaps.iter().chain([&before]).map(|(a, b)| length((*a).max(from), (*b).min(now))).sum();
+        (length(from, now).saturating_sub(unobserved), unobserved)
     }
 
     /// Describes the readings that fail; `None` if all readings succeed.

@@ -23,8 +23,8 @@ pub(super) fn check(arn: &str, kinds: &[ArnKind], place: Place, scope: &PlanCont
         return;
     };
     let segments = |r: &str| r.split('/').count();
-    let whole = resource.split('/').all(|s| !s.is_empty());
-    let known = kinds.iter().find(|k| resource.starts_with(k.1) && segments(resource) == k.2 && whole);
+    let segments_complete = resource.split('/').all(|s| !s.is_empty());
+    let known = kinds.iter().find(|k| resource.starts_with(k.1) && segments(resource) == k.2 && segments_complete);
     if known.is_none() || !partition.starts_with("aws") {
         let wanted: Vec<&str> = kinds.iter().map(|k| k.0).collect();
         let shapes: Vec<String> = kinds.iter().map(|k| format!("…:{}…", k.1)).collect();

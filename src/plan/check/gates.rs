@@ -127,8 +127,8 @@ fn check_gate_placeholders(gate: &file::MetricGate, scope: &GateScope, out: &mut
     let queries = prometheus.clone().flat_map(|p| [&p.query, &p.requests, &p.errors, &p.latency]).flatten();
     let urls =
         prometheus.filter_map(|p| p.address.as_ref()).chain(gate.http.iter().filter_map(|h| h.value.url.as_ref()));
-    let words = gate.exec.iter().filter_map(|e| e.value.command.as_ref()).flat_map(|c| &c.value);
-    let texts = queries.chain(words).map(|q| (&q.value.0, q.place)).chain(urls.map(|u| (&u.value.0, u.place)));
+    let command_words = gate.exec.iter().filter_map(|e| e.value.command.as_ref()).flat_map(|c| &c.value);
+    let texts = queries.chain(command_words).map(|q| (&q.value.0, q.place)).chain(urls.map(|u| (&u.value.0, u.place)));
     for (text, place) in texts {
         super::notify::check_placeholders(text, place, names, out);
     }
@@ -242,7 +242,7 @@ fn convert_condition(
             let keys: Vec<_> = chosen.iter().map(|(key, _)| *key).collect();
             let message = format!("the gate has {} together, but a gate can have only one condition", list(&keys));
             return note(out, Code::CUT030, second, message)
-                .help("keep one of them, and move the other to another gate")
+                .help("keep one condition, and move the other to another gate")
                 .without_value();
         }
     }

@@ -28,7 +28,7 @@ fn window(at: &Placed<Window>, out: &mut Vec<Diagnostic>) -> Option<hours::Windo
     let days = days.as_ref()?;
     if days.value.is_empty() && days.complete {
         note(out, Code::CUT034, days.head, "a window without a day never opens")
-            .help("list its days, or remove `days` for every day");
+            .help("list the days of the window, or remove `days` for every day");
     }
     let (from, to) = (from.as_ref()?, to.as_ref()?);
     if from.value.0 == to.value.0 {

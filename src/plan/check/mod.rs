@@ -260,8 +260,10 @@ fn check_access(spec: &Spec, clusters: &[model::Cluster], strategy: &model::Stra
         let carries = [&strategy.from, &strategy.to].contains(&&cluster.name) || strategy.peak(&cluster.name) > 0;
         // If a field of the cluster could not be decoded, the field may be the access.
         if carries && at.complete && cluster.access == ClusterAccess::None {
-            let message =
-                format!("the plan gives no access to cluster `{}`, but {name} has a `service` in it", cluster.name);
+            let message = format!(
+                "the plan gives no access to cluster `{}`, but {name} has a `service` in this cluster",
+                cluster.name
+            );
             note(out, Code::CUT027, at.head, message).help(
                 "add `eks: NAME` or `kubeContext: NAME`. If this side is not Kubernetes (ECS, EC2, Lambda), name the \
                  Service only in the other cluster, with `services: {CLUSTER: {namespace: …, name: …, port: …}}` instead \

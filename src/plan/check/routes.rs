@@ -136,7 +136,7 @@ impl UsedGroups {
         };
         let message = format!("target group `{name}` already belongs to cluster `{owner}` on line {}", first.line);
         let help = if owner == cluster {
-            "a target group belongs to one route entry: put all its listeners and rules there"
+            "a target group belongs to one route entry: put all listeners and rules of the group into this entry"
         } else {
             "use one target group per cluster: two clusters on one target group deregister each other's targets"
         };

@@ -31,7 +31,7 @@ pub struct MetricGate {
     pub dry_run: bool,
     /// The source of the values.
     pub source: MetricSource,
-    /// How the values are judged.
+    /// The condition for the values.
     pub condition: GateCondition,
 }
 
@@ -58,7 +58,7 @@ pub enum NoData {
     Fail,
 }
 
-/// How the values of a gate are judged.
+/// The condition for the values of a gate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum GateCondition {
     /// Compares the error rates of the old and the new cluster.

@@ -173,7 +173,7 @@ pub struct RouteEntry {
     pub listeners: Vec<ListenerRef>,
     /// One target group per cluster of the plan, in the plan's order of clusters.
     pub target_groups: Vec<(ClusterName, Selector)>,
-    /// The rules; `None`: every default action and rule in which the starting clusters' groups carry weight.
+    /// Selects the rules; `None`: all default actions and rules in which groups with a share at the start have weight.
     pub rules: Option<Vec<RuleRef>>,
     /// The required number of selected routes.
     pub expect: Option<usize>,
@@ -213,9 +213,9 @@ pub enum RuleRef {
 /// The field `spec.strategy`: how the traffic moves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Strategy {
-    /// The cluster that carries the traffic at the start.
+    /// The cluster that has the traffic at the start.
     pub from: ClusterName,
-    /// The cluster that carries the traffic at the end.
+    /// The cluster that has the traffic at the end.
     pub to: ClusterName,
     /// Time to wait after new weights were read back, until the traffic follows the weights.
     pub settle: Duration,

@@ -21,9 +21,9 @@ pub struct Skeleton {
     pub region: String,
     /// The names of the clusters.
     pub clusters: Vec<ClusterName>,
-    /// The cluster that carries the traffic at the start.
+    /// The cluster that has the traffic at the start.
     pub from: ClusterName,
-    /// The cluster that carries the traffic at the end.
+    /// The cluster that has the traffic at the end.
     pub to: ClusterName,
     /// The workloads by name, with their routes.
     pub workloads: Vec<(String, Vec<RouteEntry>)>,

@@ -36,7 +36,7 @@ pub fn wait(strategy: &Strategy, number: usize, routes: usize, now: Timestamp) -
         None => format!("step {number} and the pause after it take {long} and do not fit into a window now"),
     };
     match begins {
-        Some(begins) => until(format!("{why}; it starts {}", format_in_zone(hours, begins)), Some(begins)),
+        Some(begins) => until(format!("{why}; the step starts {}", format_in_zone(hours, begins)), Some(begins)),
         None => until(format!("{why}; no start is possible in the next two years"), None),
     }
 }

@@ -32,7 +32,7 @@ fn only_steps_that_raise_wait_for_a_window() {
     assert_eq!(
         message,
         "step 2 and the pause after it take 10m15s and do not fit into a window now; \
-         it starts Tue 2026-01-06 09:00 UTC (09:00 UTC)"
+         the step starts Tue 2026-01-06 09:00 UTC (09:00 UTC)"
     );
     assert_eq!(until.as_deref(), Some("2026-01-06T09:00:00Z"));
     assert_eq!(

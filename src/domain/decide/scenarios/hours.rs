@@ -38,7 +38,7 @@ fn raising_step_waits_for_a_window_but_the_guard_does_not() {
     let mut sim = Sim::at_step(3, 10).window((14, 30), (17, 0));
     let waiting = sim.observe_for(30 * 60, &ok(10), &ok(10));
     assert_eq!(reasons(&waiting), [WaitReason::Window], "{waiting:?}");
-    assert!(messages(&waiting).contains("it starts Mon 1970-01-12 14:30 UTC"), "{waiting:?}");
+    assert!(messages(&waiting).contains("the step starts Mon 1970-01-12 14:30 UTC"), "{waiting:?}");
     let begin_decision = sim.observe_for(15 * 60, &ok(10), &ok(10));
     assert!(matches!(begin_decision, Decision::Write(_)), "{begin_decision:?}");
     let mut sim = Sim::at_step(3, 10).window((14, 30), (17, 0));
@@ -107,7 +107,7 @@ fn approval_time_out_has_the_configured_effect() {
     assert_eq!(rollback, Some(("not approved within 30m", AUTOMATIC)));
     let (mut sim, decision) = run_past_time_out(OnTimeout::Pause);
     assert_eq!(reasons(&decision), [WaitReason::Paused]);
-    // A late approval alone is not enough: the run must also be resumed.
+    // A late approval is not enough: the run must also be resumed.
     sim.apply(Event::Approved { step: 5, by: "alice".into(), request: None });
     assert_eq!(reasons(&sim.observe_for(3600, &ok(10), &ok(10))), [WaitReason::Paused]);
     sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::PLAIN, request: None });

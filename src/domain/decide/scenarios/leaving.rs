@@ -164,9 +164,9 @@ fn process_exits_after_failed_readings_have_frozen_the_run() {
     let mut sim = Sim::at_step(5, 10);
     sim.observe_for(30, &ok(10), &ok(5));
     let mut sim = sim.into_step_command();
-    let blind = Err(Unreadable::Throttled);
-    assert!(matches!(sim.observe_for(55, &ok(10), &blind), Decision::Wait(_)));
-    let frozen = sim.observe_for(10, &ok(10), &blind);
+    let failed_reading = Err(Unreadable::Throttled);
+    assert!(matches!(sim.observe_for(55, &ok(10), &failed_reading), Decision::Wait(_)));
+    let frozen = sim.observe_for(10, &ok(10), &failed_reading);
     assert_eq!((exit_of(&frozen).0, sim.froze()), (StopReason::Waiting, vec![FreezeReason::Unreadable]));
 }
 

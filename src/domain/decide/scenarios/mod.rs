@@ -59,10 +59,10 @@ impl Sim {
         };
         sim.apply(Event::StepStarted { step, kind, label: String::new() });
         let done = if kind == StepType::Shares { step - 1 } else { step };
-        let begun = sim.state.started.clone();
+        let started = sim.state.started.clone();
         for route in sim.state.routes.values_mut() {
-            let split =
-                desired_split::after_step(&sim.plan, &begun, route, done).expect("the weights must express the shares");
+            let split = desired_split::after_step(&sim.plan, &started, route, done)
+                .expect("the weights must express the shares");
             route.confirmed.split = split;
         }
         sim
@@ -269,7 +269,7 @@ fn run_without_healthy_targets_for_a_rollback_freezes() {
     let waiting = sim.observe_for(300, &Ok((0, 10)), &Ok((0, 10)));
     assert_eq!(sim.state.frozen.as_ref().map(|f| f.reason), Some(FreezeReason::NoWayBack));
     assert!(
-        !sim.rolls_back() && messages(&waiting).contains("the way back has no healthy target either"),
+        !sim.rolls_back() && messages(&waiting).contains("the old cluster has no healthy target for a rollback either"),
         "{waiting:?}"
     );
     // Unknown health of the old cluster does not prevent a rollback.
@@ -297,11 +297,11 @@ fn rollback_to_fewer_healthy_targets_starts_with_a_notice() {
 fn failed_readings_freeze_after_a_minute_and_never_roll_back() {
     let mut sim = Sim::at_step(5, 10);
     sim.observe_for(30, &ok(10), &ok(5));
-    let blind = Err(Unreadable::Credentials("expired".into()));
-    let waiting = sim.observe_for(60, &ok(10), &blind);
+    let failed_reading = Err(Unreadable::Credentials("expired".into()));
+    let waiting = sim.observe_for(60, &ok(10), &failed_reading);
     assert_eq!(sim.froze(), [], "the run must not freeze before a minute has passed");
     assert!(messages(&waiting).contains("aws sso login"), "{waiting:?}");
-    sim.observe_for(600, &ok(10), &blind);
+    sim.observe_for(600, &ok(10), &failed_reading);
     assert_eq!(sim.froze(), [FreezeReason::Unreadable]);
     assert!(!sim.rolls_back());
     sim.observe_after(POLL, &ok(10), &ok(5));

@@ -44,7 +44,7 @@ fn raise_gate_without_cross_zone_balancing_requires_targets_in_every_zone() {
     );
 }
 
-/// Returns an observation with this marker and everything else healthy.
+/// Adds an observation with this marker, in which all targets are healthy.
 fn with_marker(watch: Observed, second: i64, marker: Option<Result<Marker, Unreadable>>) -> Observed {
     let mut watch = watch.seen(second, Ok(forward(&ORIGINAL)), [10, 10]);
     let marker = marker.map(|value| Reading { at: at(second), value });

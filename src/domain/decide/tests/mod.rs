@@ -170,9 +170,13 @@ fn rollback_does_not_end_on_readings_of_another_process() {
     let state = run(forward(&ORIGINAL))
         .rolling_back(2, Trigger::Operator)
         .after(3, Event::ProcessStarted { owner: String::new(), pid: 1, tool: String::new(), continuous: false });
-    let blind = watch(3).seen(4, throttled(), [10, 10]);
-    assert!(!ends(&next(&state, &blind, 4)), "the rollback ended without a read-back: {:?}", next(&state, &blind, 4));
-    assert!(ends(&next(&state, &blind.seen(9, Ok(forward(&ORIGINAL)), [10, 10]), 9)));
+    let unreadable = watch(3).seen(4, throttled(), [10, 10]);
+    assert!(
+        !ends(&next(&state, &unreadable, 4)),
+        "the rollback ended without a read-back: {:?}",
+        next(&state, &unreadable, 4)
+    );
+    assert!(ends(&next(&state, &unreadable.seen(9, Ok(forward(&ORIGINAL)), [10, 10]), 9)));
 }
 
 #[test]

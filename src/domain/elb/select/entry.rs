@@ -325,7 +325,7 @@ impl EntrySelection<'_> {
                 );
                 selection.findings.push(
                     Finding::new(Code::CUT050, name, message)
-                        .help("begin `steps` with `- bind: {}`, which attaches it at weight 0"),
+                        .help("begin `steps` with `- bind: {}`, which attaches the group at weight 0"),
                 );
             }
         }

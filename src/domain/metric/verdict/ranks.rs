@@ -63,16 +63,16 @@ fn probability(differences: &[f64]) -> f64 {
             (first + last + 2, sizes[i].1)
         })
         .collect();
-    let seen: usize = ranks.iter().filter(|(_, above)| *above).map(|(rank, _)| rank).sum();
-    let whole: usize = ranks.iter().map(|(rank, _)| rank).sum();
-    let mut chances = vec![0.0; whole + 1];
+    let positive_rank_sum: usize = ranks.iter().filter(|(_, above)| *above).map(|(rank, _)| rank).sum();
+    let rank_sum: usize = ranks.iter().map(|(rank, _)| rank).sum();
+    let mut chances = vec![0.0; rank_sum + 1];
     chances[0] = 1.0;
     for (rank, _) in &ranks {
-        for sum in (0..=whole).rev() {
+        for sum in (0..=rank_sum).rev() {
             chances[sum] = 0.5 * (chances[sum] + if sum >= *rank { chances[sum - rank] } else { 0.0 });
         }
     }
-    chances[seen..].iter().sum::<f64>().min(1.0)
+    chances[positive_rank_sum..].iter().sum::<f64>().min(1.0)
 }
 
 #[cfg(test)]

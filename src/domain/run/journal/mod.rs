@@ -316,9 +316,9 @@ mod tests {
         for cut in 0..text.len() {
             let bytes = &text.as_bytes()[..cut];
             let parsed = parse(bytes).unwrap();
-            let whole = bytes.split(|b| *b == b'\n').count() - 1;
+            let complete_lines = bytes.split(|b| *b == b'\n').count() - 1;
             // If only the newline is missing, the record is complete.
-            assert_eq!(parsed.records.len(), whole + usize::from(parsed.unterminated), "cut at {cut}");
+            assert_eq!(parsed.records.len(), complete_lines + usize::from(parsed.unterminated), "cut at {cut}");
             assert_eq!(parsed.records, records[..parsed.records.len()], "cut at {cut}");
             assert_eq!(parsed.torn, parsed.valid_bytes < cut, "cut at {cut}");
         }

@@ -45,10 +45,10 @@ fn comments(request: &InitRequest, seen: &InitFacts, pairs: &[GroupPair]) -> Str
     say(
         "Review this plan. Next: `cutover check` (shows what would happen, and problems), `cutover rehearse`, `cutover run`.",
     );
-    let ours: BTreeSet<&str> = pairs.iter().flat_map(|p| [p.from.arn.as_str(), p.to.arn.as_str()]).collect();
+    let pair_arns: BTreeSet<&str> = pairs.iter().flat_map(|p| [p.from.arn.as_str(), p.to.arn.as_str()]).collect();
     let others: Vec<&str> = routes_by_group(seen)
         .into_keys()
-        .filter(|a| !ours.contains(a))
+        .filter(|a| !pair_arns.contains(a))
         .map(crate::domain::elb::select::short_name)
         .collect();
     if !others.is_empty() {
@@ -195,7 +195,7 @@ fn is_expressible(seen: &InitFacts, pairs: &[GroupPair], (from, to): (&str, &str
 
 /// Returns the longest stickiness of the routes, in seconds.
 fn longest_stickiness(seen: &InitFacts, pairs: &[GroupPair]) -> u32 {
-    let ours = |arn: &str| pairs.iter().any(|p| p.from.arn == arn);
-    let forwards = routes(seen).filter(|r| r.content.split.ids().any(|id| ours(id)));
+    let is_old_group = |arn: &str| pairs.iter().any(|p| p.from.arn == arn);
+    let forwards = routes(seen).filter(|r| r.content.split.ids().any(|id| is_old_group(id)));
     forwards.filter_map(|r| r.content.sticky()?.seconds).max().unwrap_or(0)
 }

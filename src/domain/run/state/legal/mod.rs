@@ -44,8 +44,9 @@ impl State {
     pub fn check(&self, event: &Event) -> Result<(), IllegalEvent> {
         let stand = self.summary();
         // Only a completed run can be retired. After a rollback, both clusters are still needed.
-        let over = !matches!(event, Event::RetireStarted { .. }) || self.finished == Some(RunOutcome::Completed);
-        if is_legal(stand, event) && over {
+        let outcome_allows =
+            !matches!(event, Event::RetireStarted { .. }) || self.finished == Some(RunOutcome::Completed);
+        if is_legal(stand, event) && outcome_allows {
             Ok(())
         } else {
             Err(IllegalEvent { stand: Some(stand), event: event_name(event) })
