@@ -4,10 +4,10 @@
 use futures::StreamExt;
 use jiff::Timestamp;
 
-use super::audience::Audiences;
 use super::exit::{Exit, Failure};
 use super::notify::Notifier;
 use super::owner;
+use super::subscriber::Subscribers;
 use super::surface::Surface;
 use super::telemetry::Telemetry;
 use super::view::RunView;
@@ -72,7 +72,7 @@ async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
     let interrupt = Interrupt::default();
     let stays = settings.orders.exit_after.is_none();
     let before = ports.store.read(ownership.run()).await.unwrap_or_default();
-    let mut listener = surface.audience(plan, &before);
+    let mut listener = surface.subscriber(plan, &before);
     let mut notifier = Notifier::for_plan(plan, surface.record_text());
     notifier.warn_unreachable();
     // The first records name everything that later records refer to. An earlier process journalled them.
@@ -83,7 +83,7 @@ async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
     notifier.process_earlier(&before);
     let mut telemetry = Telemetry::begin(plan, surface.metric_outlets()).await;
     telemetry.process_earlier(&before);
-    let mut subscribers = Audiences(vec![&mut *listener, &mut notifier, &mut telemetry]);
+    let mut subscribers = Subscribers(vec![&mut *listener, &mut notifier, &mut telemetry]);
     // A run that is only in memory cannot be found by a later process.
     let lost = if ports.store.is_durable() { None } else { Some(emergency_command(&before)) };
     drop(before);

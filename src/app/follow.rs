@@ -12,7 +12,7 @@ use super::{drive, owner};
 use crate::domain::run::event::RequestKind;
 use crate::domain::run::event::{Event, Record, RunOutcome};
 use crate::domain::run::state::State;
-use crate::engine::{Audience, Ending, request};
+use crate::engine::{Ending, Subscriber, request};
 use crate::port::store::{LockOwner, Store};
 
 /// Shows the new records of a run until the run is rolled back. Returns `None` if the process that drives the run exits
@@ -22,7 +22,7 @@ pub async fn follow_rollback(
     store: &Arc<dyn Store>,
     found: &StoredRun,
 ) -> Result<Option<Exit>, Failure> {
-    let mut listener = surface.audience(&found.plan, &found.records);
+    let mut listener = surface.subscriber(&found.plan, &found.records);
     if let Some(first) = found.records.first() {
         // The first record contains the names of routes and groups.
         listener.record(first);
@@ -107,7 +107,7 @@ pub async fn await_receipt(
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let records = store.read(&found.run.id).await.map_err(wrong)?;
-    let mut listener = surface.audience(&found.plan, &records);
+    let mut listener = surface.subscriber(&found.plan, &records);
     let answers = |e: &Event| {
         matches!(
             e,

@@ -2,7 +2,6 @@
 //! ports, finding, preparing, starting, following and steering runs, and the view of a run. A surface shows and asks
 //! through [`surface::Surface`]. Code here uses no module of a surface, and does not decide what a run does next.
 
-pub mod audience;
 pub mod connect;
 pub mod drive;
 pub mod due;
@@ -17,6 +16,7 @@ pub mod prepare;
 pub mod start;
 pub mod state_store;
 pub mod steer;
+pub mod subscriber;
 pub mod surface;
 pub mod telemetry;
 pub mod view;

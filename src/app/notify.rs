@@ -17,7 +17,7 @@ use crate::domain::run::event::{Event, Record, StepType, StopReason, Wait};
 use crate::domain::run::hook::HookResult;
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::State;
-use crate::engine::Audience;
+use crate::engine::Subscriber;
 use crate::plan::model::Plan;
 use crate::plan::model::notify::{Kind, Notification};
 
@@ -244,13 +244,13 @@ impl Notifier {
     }
 }
 
-impl Audience for Notifier {
+impl Subscriber for Notifier {
     fn record(&mut self, record: &Record) {
         let outgoing_list = self.messages.notifications_for(record);
         self.send(outgoing_list);
     }
 
-    fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {
+    fn iteration_ended(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {
         let pending = self.messages.take_drift();
         self.send(pending);
     }
@@ -258,14 +258,14 @@ impl Audience for Notifier {
 
 /// The notifications of a rehearsal. They are shown and not sent.
 pub struct ShownNotifications<'a> {
-    inner: &'a mut dyn Audience,
+    inner: &'a mut dyn Subscriber,
     messages: MessageBuilder,
     notifications: &'a [Notification],
 }
 
 impl<'a> ShownNotifications<'a> {
     /// Creates the subscriber. Call this before the first record.
-    pub fn new(inner: &'a mut dyn Audience, plan: &'a Plan, record_text: RecordText) -> Self {
+    pub fn new(inner: &'a mut dyn Subscriber, plan: &'a Plan, record_text: RecordText) -> Self {
         Self { inner, messages: MessageBuilder::new(plan, record_text, false), notifications: &plan.notifications }
     }
 
@@ -282,17 +282,17 @@ impl<'a> ShownNotifications<'a> {
     }
 }
 
-impl Audience for ShownNotifications<'_> {
+impl Subscriber for ShownNotifications<'_> {
     fn record(&mut self, record: &Record) {
         self.inner.record(record);
         let outgoing_list = self.messages.notifications_for(record);
         self.show(outgoing_list);
     }
 
-    fn turn(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
+    fn iteration_ended(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
         let pending = self.messages.take_drift();
         self.show(pending);
-        self.inner.turn(state, watch, waits, now);
+        self.inner.iteration_ended(state, watch, waits, now);
     }
 }
 

@@ -7,14 +7,14 @@ use super::names::RecordText;
 use super::view::RunView;
 use crate::adapter::telemetry::Outlets;
 use crate::domain::run::event::Record;
-use crate::engine::{Audience, Ending};
+use crate::engine::{Ending, Subscriber};
 use crate::plan::model::Plan;
 
 /// A surface: the command line, a controller or a page.
 pub trait Surface: Sync {
     /// Creates a subscriber for a run of this plan. The subscriber knows the routes in the earlier records and does not
     /// show these records.
-    fn audience<'a>(&self, plan: &'a Plan, earlier: &[Record]) -> Box<dyn Audience + 'a>;
+    fn subscriber<'a>(&self, plan: &'a Plan, earlier: &[Record]) -> Box<dyn Subscriber + 'a>;
     /// Shows a message about this process: progress, or what to do next.
     fn show(&self, message: &str);
     /// Shows how a run ended, if the subscriber does not show it.

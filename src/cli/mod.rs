@@ -3,7 +3,6 @@
 
 pub mod args;
 pub mod ask;
-pub mod audience;
 pub mod command;
 pub mod crash_safety;
 pub mod help;
@@ -12,6 +11,7 @@ pub mod log;
 pub mod pager;
 pub mod render;
 mod signals;
+pub mod subscriber;
 pub mod term;
 pub mod verbs;
 

@@ -64,11 +64,11 @@ pub struct Ports {
 }
 
 /// A subscriber to the events of a run, such as a terminal, a stream of JSON, or a rehearsal that measures.
-pub trait Audience: Send {
+pub trait Subscriber: Send {
     /// Receives a record that was journalled.
     fn record(&mut self, record: &Record);
     /// Receives the state of the run at the end of each loop iteration.
-    fn turn(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp);
+    fn iteration_ended(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp);
 }
 
 /// The settings with which this process drives a run.

@@ -19,7 +19,7 @@ use crate::domain::run::observation::Observed;
 use crate::domain::run::state::State;
 use crate::domain::view::trace;
 use crate::domain::view::trace::{Span, Trace, Value, span_id};
-use crate::engine::Audience;
+use crate::engine::Subscriber;
 use crate::plan::model::Plan;
 use metrics::RunMetrics;
 
@@ -31,8 +31,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The subscriber that publishes a run's metrics and traces.
 pub struct Telemetry {
-    meter: Option<MetricsAudience>,
-    tracer: Option<TraceAudience>,
+    meter: Option<MetricsSubscriber>,
+    tracer: Option<TraceSubscriber>,
 }
 
 impl Telemetry {
@@ -42,7 +42,7 @@ impl Telemetry {
             tracing::warn!("traces are off: {why}");
             None
         });
-        Self { tracer: collector.map(TraceAudience::new), ..Self::metrics(plan, outlets).await }
+        Self { tracer: collector.map(TraceSubscriber::new), ..Self::metrics(plan, outlets).await }
     }
 
     /// Starts to publish metrics only. A trace cannot show the accelerated time of a rehearsal.
@@ -50,7 +50,7 @@ impl Telemetry {
         let meter = if *outlets == Outlets::default() {
             None
         } else {
-            Some(MetricsAudience::new(plan, Publisher::start(outlets).await))
+            Some(MetricsSubscriber::new(plan, Publisher::start(outlets).await))
         };
         Self { meter, tracer: None }
     }
@@ -82,7 +82,7 @@ impl Telemetry {
     }
 }
 
-impl Audience for Telemetry {
+impl Subscriber for Telemetry {
     fn record(&mut self, record: &Record) {
         if let Some(meter) = &mut self.meter {
             meter.record(record);
@@ -92,9 +92,9 @@ impl Audience for Telemetry {
         }
     }
 
-    fn turn(&mut self, _: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
+    fn iteration_ended(&mut self, _: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
         if let Some(meter) = &mut self.meter {
-            meter.turn(watch, waits, now);
+            meter.iteration_ended(watch, waits, now);
         }
         if let Some(tracer) = &mut self.tracer {
             tracer.send_calls();
@@ -103,7 +103,7 @@ impl Audience for Telemetry {
 }
 
 /// The subscriber that updates and publishes the metrics.
-struct MetricsAudience {
+struct MetricsSubscriber {
     plan: Plan,
     gauges: Option<RunMetrics>,
     writes: BTreeMap<&'static str, u64>,
@@ -114,7 +114,7 @@ struct MetricsAudience {
     publisher: Publisher,
 }
 
-impl MetricsAudience {
+impl MetricsSubscriber {
     fn new(plan: &Plan, publisher: Publisher) -> Self {
         Self { plan: plan.clone(), gauges: None, writes: BTreeMap::new(), since: None, published_at: None, publisher }
     }
@@ -143,7 +143,7 @@ impl MetricsAudience {
         }
     }
 
-    fn turn(&mut self, watch: &Observed, waits: &[Wait], now: Timestamp) {
+    fn iteration_ended(&mut self, watch: &Observed, waits: &[Wait], now: Timestamp) {
         let Some(gauges) = &mut self.gauges else { return };
         let passed = self
             .since
@@ -192,12 +192,12 @@ impl MetricsAudience {
 }
 
 /// The subscriber that sends the spans of a run.
-struct TraceAudience {
+struct TraceSubscriber {
     trace: Trace,
     queue: DeliveryQueue<Span>,
 }
 
-impl TraceAudience {
+impl TraceSubscriber {
     fn new(collector: Collector) -> Self {
         calls::start_recording();
         Self { trace: Trace::default(), queue: collector.delivery_queue(otlp::QUEUE_LIMITS) }

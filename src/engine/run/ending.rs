@@ -63,7 +63,7 @@ impl RunLoop<'_> {
         if self.pending_claim.is_some() && reason == StopReason::Waiting {
             // The record is not journalled, because nothing happened. The heartbeat shows who observed last.
             let record = Record::new(0, self.ports.clock.now(), self.state.run.clone(), stopped);
-            self.audience.record(&record);
+            self.subscriber.record(&record);
         } else {
             self.journal(stopped).await?;
         }

@@ -28,7 +28,7 @@ impl RunLoop<'_> {
     pub(super) async fn journal(&mut self, event: Event) -> Result<(), EngineError> {
         if let Some((time, claimed)) = self.pending_claim.take() {
             let record = self.journal.write_or_buffer(time, claimed).await;
-            self.audience.record(&record);
+            self.subscriber.record(&record);
         }
         let time = self.ports.clock.now();
         // The event is checked before it is on disk, because an impossible record would make the journal unusable.
@@ -106,7 +106,7 @@ impl RunLoop<'_> {
         if matches!(record.event, Event::RetireStarted { .. }) {
             ownership::disarm_script(&*self.ports.store, &self.state.run).await;
         }
-        self.audience.record(&record);
+        self.subscriber.record(&record);
         Ok(())
     }
 
@@ -169,7 +169,7 @@ impl RunLoop<'_> {
             self.counts.clone_from(&counts);
             self.journal(Event::Health { groups: counts }).await?;
         }
-        self.audience.turn(&self.state, &self.watch, &self.waits, now);
+        self.subscriber.iteration_ended(&self.state, &self.watch, &self.waits, now);
         Ok(())
     }
 }

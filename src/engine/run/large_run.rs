@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use super::tests::NullAudience;
+use super::tests::NullSubscriber;
 use super::*;
 use crate::adapter::clock::LabClock;
 use crate::adapter::metric::NoMetrics;
@@ -183,8 +183,8 @@ async fn step_over_a_thousand_groups_reads_health_before_each_chunk() {
     let settings = Settings { pid: 0, modify, ..Settings::new("alice@mac".into(), "mac".into(), calls) };
     let ownership =
         ownership::own_new_run(&ports, &settings, plan.marker, "alpha-1", started).await.expect("run must start");
-    let mut audience = NullAudience;
-    let mut run = RunLoop::open(&plan, ports, settings, ownership, Interrupt::default(), &mut audience)
+    let mut subscriber = NullSubscriber;
+    let mut run = RunLoop::open(&plan, ports, settings, ownership, Interrupt::default(), &mut subscriber)
         .await
         .expect("run must open");
     let ending = run.drive().await.expect("the run must end");

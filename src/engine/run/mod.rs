@@ -10,7 +10,7 @@ use super::limit::PollSlowdown;
 use super::ownership::Ownership;
 use super::write::Executor;
 use super::write::restore::{self as restore_writes, InFlight};
-use super::{Audience, Ending, EngineError, Interrupt, Ports, Settings, observation, request};
+use super::{Ending, EngineError, Interrupt, Ports, Settings, Subscriber, observation, request};
 use crate::domain::decide::{Context, Decision, decide, is_continuous};
 use crate::domain::health::HealthCounts;
 use crate::domain::run::event::{Event, RunOutcome, StopReason, Wait};
@@ -36,7 +36,7 @@ pub struct RunLoop<'a> {
     settings: Settings,
     interrupt: Interrupt,
     locks: LockGuard,
-    audience: &'a mut dyn Audience,
+    subscriber: &'a mut dyn Subscriber,
     state: State,
     watch: Observed,
     executor: Executor,
@@ -76,7 +76,7 @@ impl<'a> RunLoop<'a> {
         settings: Settings,
         ownership: Ownership,
         interrupt: Interrupt,
-        audience: &'a mut dyn Audience,
+        subscriber: &'a mut dyn Subscriber,
     ) -> Result<Self, EngineError> {
         let Ownership { run, locks: held, restores, marker_write: marking, replaced_run: replaced, .. } = ownership;
         let records = ports.store.read(&run).await?;
@@ -119,7 +119,7 @@ impl<'a> RunLoop<'a> {
             settings,
             interrupt,
             locks: held,
-            audience,
+            subscriber,
             state,
             watch_list: subject,
             waits: Vec::new(),

@@ -74,7 +74,7 @@ impl RunLoop<'_> {
 
     /// Notifies the subscribers and writes the heartbeat.
     pub(super) async fn end_iteration(&mut self, now: Timestamp) {
-        self.audience.turn(&self.state, &self.watch, &self.waits, now);
+        self.subscriber.iteration_ended(&self.state, &self.watch, &self.waits, now);
         let message = self.waits.first().map_or_else(|| format!("step {}", self.state.step), |w| w.message.clone());
         self.write_heartbeat(now, true, message).await;
     }

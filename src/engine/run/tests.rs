@@ -12,11 +12,11 @@ use crate::plan::model::MarkerMode;
 use crate::port::LoadBalancerApi;
 use crate::port::store::{LockOwner, Store};
 
-pub(super) struct NullAudience;
+pub(super) struct NullSubscriber;
 
-impl Audience for NullAudience {
+impl Subscriber for NullSubscriber {
     fn record(&mut self, _: &Record) {}
-    fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
+    fn iteration_ended(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
 /// Returns the start of a run without routes, so that there is nothing to read.
@@ -46,8 +46,9 @@ async fn taken_over_baking_run_stops_and_ignores_requests() {
         )
         .await
         .unwrap();
-    let mut audience = NullAudience;
-    let mut run = RunLoop::open(&plan, ports, settings, ownership, Interrupt::default(), &mut audience).await.unwrap();
+    let mut subscriber = NullSubscriber;
+    let mut run =
+        RunLoop::open(&plan, ports, settings, ownership, Interrupt::default(), &mut subscriber).await.unwrap();
     let bob =
         LockOwner { owner: "bob@pc".into(), host: "pc".into(), pid: 2, since: Timestamp::now(), run: "beta-1".into() };
     let _held = store.take_over(&["lb".into()], &bob).await.unwrap();

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::adapter::store::memory::MemoryStore;
-use cutover::domain::elb::balancer::{LiveRoute, LoadBalancer, TargetGroup, TestSubscriber};
+use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use cutover::domain::emergency::{LoadBalancerReading, from_names, from_tags, route_tag};
 use cutover::domain::health::Target;
 use cutover::domain::run::event::{Event, Record, Started, Trigger, Wait};
 use cutover::domain::run::observation::Observed;
 use cutover::domain::run::state::State;
 use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
-use cutover::engine::{Audience, Ending, Interrupt, Ports, RunLoop, inventory::read_balancer, ownership};
+use cutover::engine::{Ending, Interrupt, Ports, RunLoop, Subscriber, inventory::read_balancer, ownership};
 use cutover::plan::model::{Plan, Selector};
 use cutover::port::store::{Request, Store};
 use cutover::port::{Caller, Detail, Groups, Inventory, LoadBalancerApi, TagStore, Traffic, WriteError};
@@ -28,9 +28,9 @@ use crate::support::asked;
 
 struct SilentSubscriber;
 
-impl Audience for SilentSubscriber {
+impl Subscriber for SilentSubscriber {
     fn record(&mut self, _: &Record) {}
-    fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
+    fn iteration_ended(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
 /// Returns a run that has moved half of six routes' traffic, and that no process drives.
@@ -322,7 +322,7 @@ impl Inventory for BadApi {
         &self,
         load_balancer: &str,
         detail: Detail,
-    ) -> Result<Vec<(TestSubscriber, Vec<LiveRoute>)>, Unreadable> {
+    ) -> Result<Vec<(Listener, Vec<LiveRoute>)>, Unreadable> {
         self.read()?;
         self.inner.inventory.listeners(load_balancer, detail).await
     }

@@ -7,7 +7,7 @@ use cutover::domain::run::event::{Event, Ramp, Record, Wait, WaitReason};
 use cutover::domain::run::observation::Observed;
 use cutover::domain::run::state::{Phase, State};
 use cutover::domain::traffic::{RouteId, Split};
-use cutover::engine::{Audience, Ending, Interrupt, RunLoop, ownership};
+use cutover::engine::{Ending, Interrupt, RunLoop, Subscriber, ownership};
 use cutover::port::store::Request;
 use jiff::Timestamp;
 
@@ -16,9 +16,9 @@ use super::test_run::{ProcessEnd, TestRun, scenario, word};
 
 struct SilentSubscriber;
 
-impl Audience for SilentSubscriber {
+impl Subscriber for SilentSubscriber {
     fn record(&mut self, _: &Record) {}
-    fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
+    fn iteration_ended(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
 fn ramp_request() -> Request {

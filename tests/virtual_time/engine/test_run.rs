@@ -13,7 +13,7 @@ use cutover::cli::render;
 use cutover::domain::run::event::{Event, Record, ResumeMode, RunOutcome, Started, StopReason, Wait};
 use cutover::domain::run::observation::Observed;
 use cutover::domain::run::state::{Frozen, Phase, State};
-use cutover::engine::{Audience, Ending, Interrupt, Ports, RunLoop, Settings, ownership};
+use cutover::engine::{Ending, Interrupt, Ports, RunLoop, Settings, Subscriber, ownership};
 use cutover::lab::model::{OperatorRequest, Snapshot, World};
 use cutover::lab::rehearsal::{Options, RehearsalLab};
 use cutover::lab::scenario::Scenario;
@@ -365,7 +365,7 @@ struct TestSubscriber<'a, 'b> {
     published: &'a mut Vec<Record>,
 }
 
-impl Audience for TestSubscriber<'_, '_> {
+impl Subscriber for TestSubscriber<'_, '_> {
     fn record(&mut self, record: &Record) {
         if let Some(measured) = self.lab.on_event(&record.event) {
             self.published.push(Record { seq: 0, event: Event::ClientsMeasured(measured), ..record.clone() });
@@ -373,7 +373,7 @@ impl Audience for TestSubscriber<'_, '_> {
         self.published.push(record.clone());
     }
 
-    fn turn(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
+    fn iteration_ended(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
         let waited = now.duration_since(state.step_since) >= SignedDuration::from_mins(1);
         let mut requests = (self.operator)(state, watch, waits, now);
         if state.phase == Phase::AwaitingApproval && self.approved != state.step && waited {

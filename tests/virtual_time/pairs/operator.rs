@@ -15,7 +15,7 @@ use cutover::domain::run::event::{Record, Started, Wait};
 use cutover::domain::run::observation::Observed;
 use cutover::domain::run::state::State;
 use cutover::engine::ownership::{self, Ownership, OwnershipError};
-use cutover::engine::{Audience, Ending, EngineError, Interrupt, Ports, RunLoop, Settings};
+use cutover::engine::{Ending, EngineError, Interrupt, Ports, RunLoop, Settings, Subscriber};
 use cutover::lab::model::World;
 use cutover::lab::scenario::Scenario;
 use cutover::lab::virtual_time::VirtualLab;
@@ -65,9 +65,9 @@ pub struct Pair {
 
 struct SilentSubscriber;
 
-impl Audience for SilentSubscriber {
+impl Subscriber for SilentSubscriber {
     fn record(&mut self, _: &Record) {}
-    fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
+    fn iteration_ended(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
 fn plan(marker: &str) -> Plan {

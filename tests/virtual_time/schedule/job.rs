@@ -25,7 +25,7 @@ use cutover::domain::run::observation::Observed;
 use cutover::domain::run::state::State;
 use cutover::domain::traffic::RouteId;
 use cutover::engine::ownership::{self, Ownership, OwnershipError};
-use cutover::engine::{Audience, Interrupt, Ports, RunLoop, Settings};
+use cutover::engine::{Interrupt, Ports, RunLoop, Settings, Subscriber};
 use cutover::lab::model::World;
 use cutover::lab::scenario::Scenario;
 use cutover::lab::virtual_time::VirtualLab;
@@ -116,9 +116,9 @@ impl DaysResult {
 
 struct SilentSubscriber;
 
-impl Audience for SilentSubscriber {
+impl Subscriber for SilentSubscriber {
     fn record(&mut self, _: &Record) {}
-    fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
+    fn iteration_ended(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
 impl SimulatedDays {

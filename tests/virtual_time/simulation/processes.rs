@@ -243,9 +243,9 @@ impl Simulation {
                 return ProcessEnd::Failed(failure.exit.code(), failure.to_string());
             }
         };
-        let mut audience = TestSubscriber::new(self.wire.clone(), self.store.memory.clone());
-        let interrupt = audience.interrupt.clone();
-        let run = RunLoop::open(&self.engine_plan, ports, settings, ownership, interrupt, &mut audience).await;
+        let mut subscriber = TestSubscriber::new(self.wire.clone(), self.store.memory.clone());
+        let interrupt = subscriber.interrupt.clone();
+        let run = RunLoop::open(&self.engine_plan, ports, settings, ownership, interrupt, &mut subscriber).await;
         let lived = async {
             let mut run = run?;
             let begun = match request {

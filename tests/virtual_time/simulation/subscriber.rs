@@ -4,7 +4,7 @@ use cutover::adapter::store::memory::MemoryStore;
 use cutover::domain::run::event::{Event, Record, StopReason, Wait};
 use cutover::domain::run::observation::Observed;
 use cutover::domain::run::state::{Phase, State};
-use cutover::engine::{Audience, Interrupt};
+use cutover::engine::{Interrupt, Subscriber};
 use cutover::port::store::Request;
 use jiff::{SignedDuration, Timestamp};
 
@@ -30,7 +30,7 @@ impl TestSubscriber {
     }
 }
 
-impl Audience for TestSubscriber {
+impl Subscriber for TestSubscriber {
     fn record(&mut self, record: &Record) {
         self.wire.note(EntryContent::Published(record.clone()));
         match &record.event {
@@ -42,7 +42,7 @@ impl Audience for TestSubscriber {
         }
     }
 
-    fn turn(&mut self, state: &State, _: &Observed, _: &[Wait], _: Timestamp) {
+    fn iteration_ended(&mut self, state: &State, _: &Observed, _: &[Wait], _: Timestamp) {
         if state.phase == Phase::AwaitingApproval && self.approved != state.step {
             self.approved = state.step;
             let _ = self.disk.add_request(&state.run, &Request::Approve { by: "bob@lab".into() });

@@ -13,7 +13,7 @@ use cutover::domain::metric::verdict::judge::GateResult;
 use cutover::domain::run::event::{Event, Record, RunOutcome, Wait};
 use cutover::domain::run::observation::Observed;
 use cutover::domain::run::state::State;
-use cutover::engine::{Audience, Ending, Interrupt, Ports, RunLoop, Settings, ownership};
+use cutover::engine::{Ending, Interrupt, Ports, RunLoop, Settings, Subscriber, ownership};
 use cutover::lab::rehearsal::{Options, RehearsalLab};
 use cutover::lab::scenario::Scenario;
 use cutover::plan::model::Plan;
@@ -57,13 +57,13 @@ spec:
 
 struct Follower<'a>(&'a RehearsalLab, Vec<Record>);
 
-impl Audience for Follower<'_> {
+impl Subscriber for Follower<'_> {
     fn record(&mut self, record: &Record) {
         self.0.on_event(&record.event);
         self.1.push(record.clone());
     }
 
-    fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
+    fn iteration_ended(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
 /// Runs a plan on a live lab with the production metric sources, and returns the journal.

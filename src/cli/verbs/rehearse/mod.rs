@@ -1,26 +1,26 @@
 //! `cutover rehearse`: runs the plan in the embedded lab, with the same engine and adapters as in production.
 
-mod audience;
+mod subscriber;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use audience::RehearsalAudience;
 use clap::Args;
+use subscriber::RehearsalSubscriber;
 
 use crate::adapter::hook::HookRunner;
 use crate::adapter::store::memory::MemoryStore;
-use crate::app::audience::Audiences;
 use crate::app::exit::{Exit, Failure};
 use crate::app::notify::ShownNotifications;
 use crate::app::prepare::prepare;
+use crate::app::subscriber::Subscribers;
 use crate::app::surface::Surface;
 use crate::app::telemetry::Telemetry;
 use crate::app::{drive, find};
 use crate::cli::args::{Global, MetricOptions, help_text, value};
-use crate::cli::audience::audience as listener;
 use crate::cli::render::check;
+use crate::cli::subscriber::subscriber as listener;
 use crate::cli::term;
 use crate::cli::verbs::report;
 use crate::engine::{Ending, EngineError, Interrupt, Ports, RunLoop, Settings, ownership};
@@ -137,10 +137,10 @@ async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehea
     let mut inner = listener(global, plan, false);
     let mut inner = ShownNotifications::new(&mut *inner, plan, global.record_text());
     let mut telemetry = Telemetry::metrics(plan, global.metric_outlets()).await;
-    let mut inner = Audiences(vec![&mut inner, &mut telemetry]);
-    let mut rehearsal = RehearsalAudience::new(&mut inner, lab, memory, &run);
+    let mut inner = Subscribers(vec![&mut inner, &mut telemetry]);
+    let mut rehearsal = RehearsalSubscriber::new(&mut inner, lab, memory, &run);
     for record in ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?.iter() {
-        crate::engine::Audience::record(&mut rehearsal, record);
+        crate::engine::Subscriber::record(&mut rehearsal, record);
     }
     let run_end = loop {
         match run_process(global, plan, &ports, &settings, ownership, &mut rehearsal, lab)
@@ -194,7 +194,7 @@ async fn run_process(
     ports: &Ports,
     settings: &Settings,
     ownership: ownership::Ownership,
-    rehearsal: &mut RehearsalAudience<'_>,
+    rehearsal: &mut RehearsalSubscriber<'_>,
     lab: &RehearsalLab,
 ) -> Result<ProcessEnd, EngineError> {
     let interrupt = Interrupt::default();

@@ -8,7 +8,7 @@ use crate::base::time::later;
 use crate::domain::run::event::{Event, Record, ResumeMode, StopReason, Wait};
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{Frozen, Phase, State};
-use crate::engine::{Audience, Interrupt};
+use crate::engine::{Interrupt, Subscriber};
 use crate::lab::model::{OperatorRequest, World};
 use crate::lab::rehearsal::{APPROVAL_DELAY, RehearsalLab};
 use crate::port::store::Request;
@@ -18,8 +18,8 @@ use crate::port::store::Request;
 const FROZEN_LIMIT: SignedDuration = SignedDuration::from_mins(45);
 
 /// Receives the events of a rehearsal and forwards them to another subscriber.
-pub struct RehearsalAudience<'a> {
-    inner: &'a mut dyn Audience,
+pub struct RehearsalSubscriber<'a> {
+    inner: &'a mut dyn Subscriber,
     lab: &'a RehearsalLab,
     store: MemoryStore,
     run: String,
@@ -27,9 +27,9 @@ pub struct RehearsalAudience<'a> {
     approved: usize,
 }
 
-impl<'a> RehearsalAudience<'a> {
+impl<'a> RehearsalSubscriber<'a> {
     /// Creates the subscriber. Must be called before the first record.
-    pub fn new(inner: &'a mut dyn Audience, lab: &'a RehearsalLab, store: MemoryStore, run: &str) -> Self {
+    pub fn new(inner: &'a mut dyn Subscriber, lab: &'a RehearsalLab, store: MemoryStore, run: &str) -> Self {
         Self { inner, lab, store, run: run.into(), interrupt: Interrupt::default(), approved: 0 }
     }
 
@@ -57,7 +57,7 @@ impl<'a> RehearsalAudience<'a> {
     }
 }
 
-impl Audience for RehearsalAudience<'_> {
+impl Subscriber for RehearsalSubscriber<'_> {
     fn record(&mut self, record: &Record) {
         if let Some(measured) = self.lab.on_event(&record.event) {
             let Record { time, run, .. } = record.clone();
@@ -66,7 +66,7 @@ impl Audience for RehearsalAudience<'_> {
         self.inner.record(record);
     }
 
-    fn turn(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
+    fn iteration_ended(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
         self.approve(state, now);
         self.send_scenario_requests();
         if let Some(Frozen { message, since, .. }) = &state.frozen
@@ -75,7 +75,7 @@ impl Audience for RehearsalAudience<'_> {
             self.interrupt
                 .request(StopReason::Waiting, format!("the rehearsal ends, because the run stays frozen: {message}"));
         }
-        self.inner.turn(state, watch, waits, now);
+        self.inner.iteration_ended(state, watch, waits, now);
     }
 }
 

@@ -20,11 +20,11 @@ use crate::domain::run::event::{Record, RunOutcome, Wait};
 use crate::domain::run::journal;
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::State;
-use crate::engine::{Audience, Ending};
+use crate::engine::{Ending, Subscriber};
 use crate::plan::model::Plan;
 
 impl Surface for Global {
-    fn audience<'a>(&self, plan: &'a Plan, earlier: &[Record]) -> Box<dyn Audience + 'a> {
+    fn subscriber<'a>(&self, plan: &'a Plan, earlier: &[Record]) -> Box<dyn Subscriber + 'a> {
         match self.output {
             Output::Json => Box::new(JsonLines),
             _ => Box::new(TextOutput::new(self, plan, true).with_earlier_records(earlier)),
@@ -76,7 +76,7 @@ impl Surface for Global {
 
 /// Returns the output for `--output` and the terminal. `reachable` says whether commands from other terminals reach the
 /// run, which is not the case in a rehearsal.
-pub fn audience<'a>(global: &Global, plan: &'a Plan, reachable: bool) -> Box<dyn Audience + 'a> {
+pub fn subscriber<'a>(global: &Global, plan: &'a Plan, reachable: bool) -> Box<dyn Subscriber + 'a> {
     match global.output {
         Output::Json => Box::new(JsonLines),
         _ => Box::new(TextOutput::new(global, plan, reachable)),
@@ -86,12 +86,12 @@ pub fn audience<'a>(global: &Global, plan: &'a Plan, reachable: bool) -> Box<dyn
 /// Prints each journal event as one line of JSON.
 struct JsonLines;
 
-impl Audience for JsonLines {
+impl Subscriber for JsonLines {
     fn record(&mut self, record: &Record) {
         let _ = term::print(&journal::to_json(record).to_string());
     }
 
-    fn turn(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
+    fn iteration_ended(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
 /// Prints a line for each event, and on a terminal the dashboard below these lines.
@@ -119,7 +119,7 @@ impl<'a> TextOutput<'a> {
     }
 }
 
-impl Audience for TextOutput<'_> {
+impl Subscriber for TextOutput<'_> {
     fn record(&mut self, record: &Record) {
         for line in self.lines.lines_for(record) {
             let _ = term::print(&line);
@@ -127,7 +127,7 @@ impl Audience for TextOutput<'_> {
         self.last_update = None;
     }
 
-    fn turn(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
+    fn iteration_ended(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
         let Some(dashboard) = &self.dashboard else { return };
         // The loop of a lab may run hundreds of times per second, and each update of the dashboard takes some work.
         if self
