@@ -35,11 +35,11 @@ impl Hooks for HookRunner {
                 let answer = self
                     .0
                     .send(HttpRequest {
-                        of: Some(("http", "hook")),
+                        counted_as: Some(("http", "hook")),
                         url,
                         post,
                         headers,
-                        more: HeaderMap::new(),
+                        more_headers: HeaderMap::new(),
                         timeout: call.timeout,
                     })
                     .await;

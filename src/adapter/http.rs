@@ -150,9 +150,9 @@ mod tests {
 
     /// A target that returns these results in order, and then never returns.
     #[derive(Clone)]
-    struct FakeTarget(Arc<Mutex<Answers>>);
+    struct FakeTarget(Arc<Mutex<Results>>);
 
-    type Answers = (Vec<Result<(), DeliveryError>>, Vec<u32>);
+    type Results = (Vec<Result<(), DeliveryError>>, Vec<u32>);
 
     #[async_trait]
     impl Deliver<u32> for FakeTarget {

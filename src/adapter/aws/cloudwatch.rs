@@ -179,14 +179,14 @@ impl CloudWatch {
         };
         let endpoint = self.endpoint.as_ref().map_err(|why| format!("CloudWatch has no endpoint: {why}"))?;
         let (url, body) = (format!("{endpoint}/"), input.to_string());
-        let more = self.sign(&url, operation, &body, &credentials)?;
+        let more_headers = self.sign(&url, operation, &body, &credentials)?;
         let (status, answer) = web
             .send(HttpRequest {
-                of: Some(("CloudWatch", operation)),
+                counted_as: Some(("CloudWatch", operation)),
                 url: &url,
                 post: Some((JSON_MEDIA_TYPE, body)),
                 headers: &[],
-                more,
+                more_headers,
                 timeout: REQUEST_TIMEOUT,
             })
             .await?;

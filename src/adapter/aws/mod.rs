@@ -86,9 +86,9 @@ pub async fn config(settings: &Settings) -> SdkConfig {
     }
     loader = match &settings.credentials {
         Some(fixed) => loader.credentials_provider(fixed.clone()),
-        None => {
-            loader.credentials_provider(Chain { settings: Settings { http_client: Some(client), ..settings.clone() } })
-        }
+        None => loader.credentials_provider(DefaultChain {
+            settings: Settings { http_client: Some(client), ..settings.clone() },
+        }),
     };
     loader.load().await
 }
@@ -134,11 +134,11 @@ fn app_name() -> Option<AppName> {
 /// The SDK's default chain, built again for each load. So a process that has run for hours uses a login in another
 /// terminal or a changed file. The caller caches the credentials.
 #[derive(Debug)]
-struct Chain {
+struct DefaultChain {
     settings: Settings,
 }
 
-impl Chain {
+impl DefaultChain {
     async fn load(&self) -> Provided {
         let mut config = ProviderConfig::without_region();
         if let Some(client) = &self.settings.http_client {
@@ -163,7 +163,7 @@ impl Chain {
     }
 }
 
-impl ProvideCredentials for Chain {
+impl ProvideCredentials for DefaultChain {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,

@@ -16,7 +16,7 @@ use tower::filter::AsyncFilterLayer;
 use tower::util::{BoxCloneSyncService, MapResponseLayer};
 use tower::{BoxError, ServiceBuilder};
 
-use super::kubeconfig::{self, Access};
+use super::kubeconfig::{self, ContextAccess};
 use super::{K8s, error, plugin};
 use crate::adapter::calls::KubernetesCallLayer;
 use crate::adapter::network::{self, Client, ConnectError, Network, Proxy};
@@ -43,8 +43,8 @@ pub async fn connect_over(
     kubeconfig: Kubeconfig,
     context: Option<&str>,
 ) -> Result<K8s, Unreadable> {
-    let access = Access::of(kubeconfig, context).map_err(Unreadable::Unavailable)?;
-    let Access { mut config, proxy, exec, context, authority } = access;
+    let access = ContextAccess::of(kubeconfig, context).map_err(Unreadable::Unavailable)?;
+    let ContextAccess { mut config, proxy, exec, context, authority } = access;
     let user = &config.auth_info;
     [&user.token, &user.password, &user.client_key_data]
         .into_iter()

@@ -112,7 +112,7 @@ fn resolve_paths(config: &mut Kubeconfig, folder: &Path) {
 }
 
 /// The settings for the connection to the cluster of a context.
-pub struct Access {
+pub struct ContextAccess {
     /// The address, certificates and credentials, without proxy and plugin.
     pub config: Config,
     /// The `proxy-url` of the cluster.
@@ -125,7 +125,7 @@ pub struct Access {
     pub authority: bool,
 }
 
-impl Access {
+impl ContextAccess {
     /// Returns the settings of a context; `None`: the current context.
     pub fn of(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Self, String> {
         let current = kubeconfig.current_context.clone().filter(|name| !name.is_empty());
@@ -235,7 +235,7 @@ mod tests {
         let user = config.auth_infos[0].auth_info.as_ref().expect("a user");
         let command = user.exec.as_ref().and_then(|e| e.command.clone()).expect("a command");
         assert_eq!(Path::new(&command), folder.path().join("bin/plug"));
-        let why = Access::of(config, None).err().expect("a missing certificate must be refused");
+        let why = ContextAccess::of(config, None).err().expect("a missing certificate must be refused");
         assert!(why.contains("context `x`: certificate-authority") && why.contains("ca.pem"), "{why}");
     }
 
@@ -252,8 +252,8 @@ mod tests {
             (server(&["a", "b"]), server(&["b", "a"])),
             ("https://a.example".into(), "https://b.example".into())
         );
-        let access =
-            Access::of(load(&paths(&folder, &["b", "x"])).expect("a valid kubeconfig"), Some("x")).expect("a context");
+        let access = ContextAccess::of(load(&paths(&folder, &["b", "x"])).expect("a valid kubeconfig"), Some("x"))
+            .expect("a context");
         assert_eq!(
             (access.config.cluster_url.host(), access.authority, access.exec.is_none()),
             (Some("b.example"), false, true)
@@ -266,7 +266,7 @@ mod tests {
         let why = load(&paths(&folder, &["bad"])).expect_err("invalid YAML must be refused");
         assert!(why.ends_with("the file is not a kubeconfig in YAML") && !why.contains("S3CRET"), "{why}");
         let of = |names: &[&str], context| {
-            Access::of(load(&paths(&folder, names)).expect("a valid kubeconfig"), context)
+            ContextAccess::of(load(&paths(&folder, names)).expect("a valid kubeconfig"), context)
                 .err()
                 .expect("the context must be refused")
         };

@@ -7,7 +7,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{self as core, Namespace};
 use kube::{Api, ResourceExt};
 
-use super::value::{self, Owned};
+use super::value::{self, OwnerObject};
 use super::{K8s, list, read};
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::{Hpa, Service, WorkloadView};
@@ -21,7 +21,7 @@ pub(super) struct NamespaceObjects {
     bindings: Vec<Binding>,
     /// The UIDs of ReplicaSets, each with the UIDs of its owners.
     sets: BTreeMap<String, Vec<String>>,
-    owners: Vec<Owned>,
+    owners: Vec<OwnerObject>,
     hpas: Vec<Hpa>,
 }
 
@@ -33,7 +33,7 @@ impl NamespaceObjects {
         let sets = list::<ReplicaSet>(&Api::namespaced(client(), namespace), "").await?;
         let sets = sets.iter().filter_map(|s| Some((s.uid()?, value::owner_uids(s)))).collect();
         let deployments = list::<Deployment>(&Api::namespaced(client(), namespace), "").await?;
-        let mut owners: Vec<Owned> = deployments.iter().map(value::deployment).collect();
+        let mut owners: Vec<OwnerObject> = deployments.iter().map(value::deployment).collect();
         drop(deployments);
         let stateful = list::<StatefulSet>(&Api::namespaced(client(), namespace), "").await?;
         owners.extend(stateful.iter().map(value::stateful_set));
@@ -61,7 +61,7 @@ impl NamespaceObjects {
 
     /// Returns the Deployments and StatefulSets that own these pods, or whose template matches the selector. Without
     /// replicas they own no pods.
-    fn owners(&self, selector: &BTreeMap<String, String>, pods: &[core::Pod]) -> impl Iterator<Item = &Owned> {
+    fn owners(&self, selector: &BTreeMap<String, String>, pods: &[core::Pod]) -> impl Iterator<Item = &OwnerObject> {
         let direct: BTreeSet<String> = pods.iter().flat_map(value::owner_uids).collect();
         let above: BTreeSet<&String> = direct.iter().filter_map(|uid| self.sets.get(uid)).flatten().collect();
         self.owners.iter().filter(move |o| {

@@ -54,7 +54,7 @@ pub struct Credential {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct ExecCredential {
     status: Option<Credential>,
 }
 

@@ -17,7 +17,7 @@ use crate::plan::model::{PortRef, TargetType};
 
 /// A Deployment or StatefulSet with the identifiers that relate it to pods.
 #[derive(Debug)]
-pub struct Owned {
+pub struct OwnerObject {
     /// The UID of the object.
     pub uid: String,
     /// The labels of the pods.
@@ -73,7 +73,7 @@ fn created(object: &impl ResourceExt) -> Option<Timestamp> {
 }
 
 /// Converts a Deployment.
-pub fn deployment(deployment: &Deployment) -> Owned {
+pub fn deployment(deployment: &Deployment) -> OwnerObject {
     let replicas = deployment.spec.as_ref().and_then(|s| s.replicas);
     let status = deployment.status.as_ref();
     let seen = status.and_then(|s| s.observed_generation) == deployment.metadata.generation;
@@ -83,7 +83,7 @@ pub fn deployment(deployment: &Deployment) -> Owned {
 }
 
 /// Converts a StatefulSet.
-pub fn stateful_set(set: &StatefulSet) -> Owned {
+pub fn stateful_set(set: &StatefulSet) -> OwnerObject {
     let replicas = set.spec.as_ref().and_then(|s| s.replicas);
     let status = set.status.as_ref();
     let seen = status.and_then(|s| s.observed_generation) == set.metadata.generation;
@@ -103,7 +103,7 @@ fn owned(
     replicas: Option<i32>,
     (ready, updated): (Option<i32>, Option<i32>),
     template: Option<&core::PodTemplateSpec>,
-) -> Owned {
+) -> OwnerObject {
     let template_labels = template.and_then(|t| t.metadata.as_ref()).and_then(|m| m.labels.clone()).unwrap_or_default();
     let owner = PodOwner {
         kind: kind.to_owned(),
@@ -113,7 +113,7 @@ fn owned(
         updated: updated.map(|n| number(Some(n), 0)),
         managed_by: gitops_owner(object.labels(), object.annotations()).map(str::to_owned),
     };
-    Owned { uid: object.uid().unwrap_or_default(), template_labels, owner }
+    OwnerObject { uid: object.uid().unwrap_or_default(), template_labels, owner }
 }
 
 fn number(value: Option<i32>, missing: u32) -> u32 {

@@ -17,11 +17,11 @@ pub async fn measure(web: &HttpClient, source: &Http, measurement: &MeasurementR
     let started_at = Instant::now();
     let (well, message) = match web
         .send(HttpRequest {
-            of: Some(("http", "probe")),
+            counted_as: Some(("http", "probe")),
             url: &url,
             post: None,
             headers: &source.headers,
-            more: HeaderMap::new(),
+            more_headers: HeaderMap::new(),
             timeout: source.timeout,
         })
         .await

@@ -103,11 +103,11 @@ async fn value(
     );
     let (status, body) = web
         .send(HttpRequest {
-            of: Some(("prometheus", "query")),
+            counted_as: Some(("prometheus", "query")),
             url: &url,
             post: Some((FORM_MEDIA_TYPE, form)),
             headers: &source.headers,
-            more: HeaderMap::new(),
+            more_headers: HeaderMap::new(),
             timeout: source.timeout,
         })
         .await?;

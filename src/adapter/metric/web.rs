@@ -32,7 +32,7 @@ impl Default for HttpClient {
 /// One HTTP request.
 pub struct HttpRequest<'a> {
     /// The service and the operation for the counters; `None`: the request is not counted.
-    pub of: Option<(&'static str, &'a str)>,
+    pub counted_as: Option<(&'static str, &'a str)>,
     /// The URL of the request.
     pub url: &'a str,
     /// The content type and the body of a POST; `None`: a GET.
@@ -40,7 +40,7 @@ pub struct HttpRequest<'a> {
     /// The headers from the plan.
     pub headers: &'a [Header],
     /// Additional headers.
-    pub more: HeaderMap,
+    pub more_headers: HeaderMap,
     /// The timeout of the complete exchange.
     pub timeout: Duration,
 }
@@ -66,7 +66,7 @@ impl HttpClient {
         };
         let timer = CallTimer::start();
         let answer = tokio::time::timeout(settings.timeout, exchange).await;
-        if let Some((service, operation)) = settings.of {
+        if let Some((service, operation)) = settings.counted_as {
             timer.finish(
                 service,
                 operation,
@@ -90,7 +90,7 @@ fn build_request(settings: &HttpRequest<'_>) -> Result<Request<Full<Bytes>>, Str
     if let Some((kind, _)) = settings.post {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     }
-    headers.extend(settings.more.clone());
+    headers.extend(settings.more_headers.clone());
     settings.headers.iter().try_for_each(|header| add_header(headers, header))?;
     Ok(request)
 }

@@ -85,7 +85,7 @@ impl Connector {
         &self.network
     }
 
-    async fn open(self, url: Uri) -> Result<MaybeHttpsStream<Hop>, ConnectError> {
+    async fn open(self, url: Uri) -> Result<MaybeHttpsStream<ProxyableStream>, ConnectError> {
         let host = host(&url);
         let opening = async {
             let hop = PlainConnector { connector: self.clone() };
@@ -107,7 +107,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<Hop>;
+    type Response = MaybeHttpsStream<ProxyableStream>;
     type Error = ConnectError;
     type Future = BoxFuture<'static, Result<Self::Response, ConnectError>>;
 
@@ -132,9 +132,9 @@ struct PlainConnector {
 }
 
 impl Service<Uri> for PlainConnector {
-    type Response = Hop;
+    type Response = ProxyableStream;
     type Error = ConnectError;
-    type Future = BoxFuture<'static, Result<Hop, ConnectError>>;
+    type Future = BoxFuture<'static, Result<ProxyableStream, ConnectError>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
         Poll::Ready(Ok(()))
@@ -147,7 +147,7 @@ impl Service<Uri> for PlainConnector {
                 None => tcp_connector()
                     .oneshot(url.clone())
                     .await
-                    .map(Hop::direct)
+                    .map(ProxyableStream::direct)
                     .map_err(|e| ConnectError::of(&e, &host(&url), None)),
                 Some(proxy) if proxy.scheme == Scheme::Socks5 => connect_socks(&proxy, &url).await,
                 Some(proxy) => connector.http_proxy(&proxy, &url).await,
@@ -164,7 +164,7 @@ fn tcp_connector() -> HttpConnector {
     connector
 }
 
-async fn connect_socks(proxy: &Proxy, url: &Uri) -> Result<Hop, ConnectError> {
+async fn connect_socks(proxy: &Proxy, url: &Uri) -> Result<ProxyableStream, ConnectError> {
     let mut socks = SocksV5::new(proxy.uri()?, tcp_connector());
     if let Some((user, password)) = proxy.user() {
         socks = socks.with_auth(user.to_owned(), password.to_owned());
@@ -175,12 +175,12 @@ async fn connect_socks(proxy: &Proxy, url: &Uri) -> Result<Hop, ConnectError> {
         .map_err(|_| ConnectError::Setup(format!("{} is not a valid address", host(url))))?;
     let result = socks.oneshot(to).await;
     result
-        .map(Hop::direct)
+        .map(ProxyableStream::direct)
         .map_err(|e| ConnectError::Failed(format!("the proxy {proxy} did not connect to {}: {e}", host(url))))
 }
 
 impl Connector {
-    async fn http_proxy(&self, proxy: &Proxy, url: &Uri) -> Result<Hop, ConnectError> {
+    async fn http_proxy(&self, proxy: &Proxy, url: &Uri) -> Result<ProxyableStream, ConnectError> {
         let wrong =
             |e: &(dyn std::error::Error + 'static)| match ConnectError::of(e, &format!("the proxy {proxy}"), None) {
                 ConnectError::Failed(why) => ConnectError::Failed(format!("{why} ({})", proxy.setting)),
@@ -194,34 +194,34 @@ impl Connector {
             _ => tcp_connector().oneshot(proxy.uri()?).await.map(MaybeHttpsStream::Http).map_err(|e| wrong(&e))?,
         };
         if url.scheme_str() == Some("http") {
-            return Ok(Hop { stream, absolute: true });
+            return Ok(ProxyableStream { stream, absolute: true });
         }
         let mut stream = TokioIo::new(stream);
         tunnel::open(&mut stream, proxy, &host(url)).await?;
-        Ok(Hop { stream: stream.into_inner(), absolute: false })
+        Ok(ProxyableStream { stream: stream.into_inner(), absolute: false })
     }
 }
 
 /// A connection to a destination, or to a proxy that forwards requests.
-pub struct Hop {
+pub struct ProxyableStream {
     stream: MaybeHttpsStream<TokioIo<TcpStream>>,
     /// Whether the proxy reads the destination from each request.
     absolute: bool,
 }
 
-impl Hop {
+impl ProxyableStream {
     fn direct(stream: TokioIo<TcpStream>) -> Self {
         Self { stream: MaybeHttpsStream::Http(stream), absolute: false }
     }
 }
 
-impl Connection for Hop {
+impl Connection for ProxyableStream {
     fn connected(&self) -> Connected {
         self.stream.connected().proxy(self.absolute)
     }
 }
 
-impl Read for Hop {
+impl Read for ProxyableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -231,7 +231,7 @@ impl Read for Hop {
     }
 }
 
-impl Write for Hop {
+impl Write for ProxyableStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

@@ -13,15 +13,15 @@ use super::proxy::{Proxy, host_and_port};
 pub struct Proxies {
     http: Option<Result<Proxy, ConnectError>>,
     https: Option<Result<Proxy, ConnectError>>,
-    exceptions: Vec<Exception>,
+    exceptions: Vec<NoProxyEntry>,
 }
 
 /// An entry of `NO_PROXY`: the hosts that it matches, and the port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Exception(Match, Option<u16>);
+struct NoProxyEntry(HostPattern, Option<u16>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Match {
+enum HostPattern {
     Everything,
     Network(IpNet),
     /// The name, and all names below it.
@@ -39,7 +39,7 @@ impl Proxies {
         Self {
             http: first(["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]),
             https: first(["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]),
-            exceptions: no.split([',', ' ']).filter_map(Exception::parse).collect(),
+            exceptions: no.split([',', ' ']).filter_map(NoProxyEntry::parse).collect(),
         }
     }
 
@@ -60,33 +60,35 @@ impl Proxies {
     }
 }
 
-impl Exception {
+impl NoProxyEntry {
     fn parse(entry: &str) -> Option<Self> {
         let entry = entry.trim();
         if entry == "*" {
-            return Some(Self(Match::Everything, None));
+            return Some(Self(HostPattern::Everything, None));
         }
         let network = |text: &str| {
             let bare = text.trim_matches(['[', ']']);
             bare.parse::<IpNet>().ok().or_else(|| bare.parse::<IpAddr>().ok().map(IpNet::from))
         };
         if let Some(network) = network(entry) {
-            return Some(Self(Match::Network(network), None));
+            return Some(Self(HostPattern::Network(network), None));
         }
         let (host, port) = host_and_port(entry)?;
         if let Some(network) = network(&host) {
-            return Some(Self(Match::Network(network), port));
+            return Some(Self(HostPattern::Network(network), port));
         }
         let name = host.trim_start_matches('*').trim_start_matches('.').trim_end_matches('.');
-        (!name.is_empty()).then(|| Self(Match::Domain(name.to_owned()), port))
+        (!name.is_empty()).then(|| Self(HostPattern::Domain(name.to_owned()), port))
     }
 
     fn matches(&self, host: &str, port: u16) -> bool {
         let Self(what, only) = self;
         let named = match what {
-            Match::Everything => true,
-            Match::Network(network) => host.parse::<IpAddr>().is_ok_and(|address| network.contains(&address)),
-            Match::Domain(name) => host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')),
+            HostPattern::Everything => true,
+            HostPattern::Network(network) => host.parse::<IpAddr>().is_ok_and(|address| network.contains(&address)),
+            HostPattern::Domain(name) => {
+                host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            }
         };
         named && only.is_none_or(|only| only == port)
     }

@@ -165,11 +165,11 @@ impl Target {
     /// Posts a notification. Errors do not quote the response, because it may contain a secret.
     async fn post(&self, url: &str, body: String, headers: &[Header]) -> Result<(), DeliveryError> {
         let request = HttpRequest {
-            of: Some((self.notification.to.kind(), "notify")),
+            counted_as: Some((self.notification.to.kind(), "notify")),
             url,
             post: Some(("application/json", body)),
             headers,
-            more: HeaderMap::new(),
+            more_headers: HeaderMap::new(),
             timeout: self.timeout,
         };
         let (status, _) = self.web.send(request).await.map_err(DeliveryError::Temporary)?;

@@ -149,11 +149,11 @@ impl Deliver<Span> for CollectorTarget {
         let Collector { url, headers, timeout, .. } = &self.collector;
         let body = self.collector.request(spans).to_string();
         let request = HttpRequest {
-            of: None,
+            counted_as: None,
             url,
             post: Some(("application/json", body)),
             headers: &[],
-            more: headers.clone(),
+            more_headers: headers.clone(),
             timeout: *timeout,
         };
         let (status, answer) = self.web.send(request).await.map_err(DeliveryError::Temporary)?;

@@ -61,11 +61,11 @@ async fn connect(network: &Arc<Network>, proxy_url: Option<&str>) -> Cells {
 
 async fn web(network: &Arc<Network>, url: &str) -> Result<(), String> {
     let request = HttpRequest {
-        of: None,
+        counted_as: None,
         url,
         post: Some(("application/json", "{}".into())),
         headers: &[],
-        more: HeaderMap::new(),
+        more_headers: HeaderMap::new(),
         timeout: Duration::from_secs(20),
     };
     match HttpClient::over(Arc::clone(network)).send(request).await? {

@@ -87,11 +87,11 @@ async fn failures(url: &str) -> Vec<String> {
     let cluster = kubernetes::connect_over(&network, kubeconfig, None).await.expect("a client");
     let web = HttpClient::over(network.clone());
     let request = |url| HttpRequest {
-        of: None,
+        counted_as: None,
         url,
         post: None,
         headers: &[],
-        more: HeaderMap::new(),
+        more_headers: HeaderMap::new(),
         timeout: Duration::from_secs(5),
     };
     let address = format!("{}/x", url.replace("http://", &format!("http://al:{PASSWORD}@")));

@@ -71,10 +71,10 @@ pub struct Bearer {
     host: String,
     region: String,
     cluster: String,
-    current: Mutex<Option<Current>>,
+    current: Mutex<Option<CurrentToken>>,
 }
 
-struct Current {
+struct CurrentToken {
     header: HeaderValue,
     signed: SystemTime,
     ends: SystemTime,
@@ -120,7 +120,7 @@ impl Bearer {
         let mut header = HeaderValue::try_from(format!("Bearer {token}"))
             .map_err(|_| NoToken("the token is not a valid header value".to_owned()))?;
         header.set_sensitive(true);
-        *current = Some(Current { header: header.clone(), signed: now, ends });
+        *current = Some(CurrentToken { header: header.clone(), signed: now, ends });
         Ok(header)
     }
 }

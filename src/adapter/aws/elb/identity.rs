@@ -16,13 +16,13 @@ const RENEW_BEFORE_EXPIRY: Duration = Duration::from_mins(1);
 
 /// A provider that caches the credentials of another provider.
 #[derive(Debug, Clone)]
-pub(super) struct Identity {
+pub(super) struct CachedCredentials {
     source: Option<SharedCredentialsProvider>,
     time: SharedTimeSource,
     cached: Arc<Mutex<Option<Credentials>>>,
 }
 
-impl Identity {
+impl CachedCredentials {
     pub(super) fn new(source: Option<SharedCredentialsProvider>, time: Option<SharedTimeSource>) -> Self {
         Self { source, time: time.unwrap_or_default(), cached: Arc::default() }
     }
@@ -51,7 +51,7 @@ impl Identity {
     }
 }
 
-impl ProvideCredentials for Identity {
+impl ProvideCredentials for CachedCredentials {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,

@@ -34,7 +34,7 @@ use aws_sdk_sts as sts;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use self::failure::Failure;
-use self::identity::Identity;
+use self::identity::CachedCredentials;
 use self::read::{MAX_PARALLEL, Selection};
 use crate::adapter::aws::{NoInvocationIds, is_reproducible};
 use crate::adapter::calls::AwsCallCounter;
@@ -54,7 +54,7 @@ pub struct Alb {
     /// The client for writes, which are sent only once.
     writes: elbv2::Client,
     sts: sts::Client,
-    identity: Identity,
+    identity: CachedCredentials,
     /// The ports of the listeners that were read, by listener ARN. A rule does not contain its port. Only for display.
     ports: Mutex<BTreeMap<String, u16>>,
 }
@@ -77,7 +77,7 @@ impl Alb {
     /// Creates clients whose pauses between reads are divided by `speed`, for a lab whose clock runs faster by this
     /// factor.
     pub fn with_speed(config: &SdkConfig, speed: f64) -> Self {
-        let identity = Identity::new(config.credentials_provider(), config.time_source());
+        let identity = CachedCredentials::new(config.credentials_provider(), config.time_source());
         let config = config
             .to_builder()
             .credentials_provider(SharedCredentialsProvider::new(identity.clone()))

@@ -12,20 +12,20 @@ use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use roxmltree::{Document, Node};
 
 /// The allowed content of an element.
-enum Shape {
+enum ElementShape {
     /// Only text.
     Text,
     /// A list of `member` elements of this shape.
-    List(&'static Shape),
+    List(&'static ElementShape),
     /// A list of `entry` elements with `key` and `value`.
     Map,
     /// Child elements with these names and shapes.
-    Fields(&'static [(&'static str, Shape)]),
+    Fields(&'static [(&'static str, ElementShape)]),
 }
 
-use Shape::{Fields, List, Map, Text};
+use ElementShape::{Fields, List, Map, Text};
 
-const ACTION_SHAPE: Shape = Fields(&[
+const ACTION_SHAPE: ElementShape = Fields(&[
     ("Type", Text),
     ("Order", Text),
     ("TargetGroupArn", Text),
@@ -50,12 +50,12 @@ const ACTION_SHAPE: Shape = Fields(&[
     ),
 ]);
 
-const FORWARD_SHAPE: Shape = Fields(&[
+const FORWARD_SHAPE: ElementShape = Fields(&[
     ("TargetGroups", List(&Fields(&[("TargetGroupArn", Text), ("Weight", Text)]))),
     ("TargetGroupStickinessConfig", Fields(&[("Enabled", Text), ("DurationSeconds", Text)])),
 ]);
 
-const OIDC_SHAPE: Shape = Fields(&[
+const OIDC_SHAPE: ElementShape = Fields(&[
     ("Issuer", Text),
     ("AuthorizationEndpoint", Text),
     ("TokenEndpoint", Text),
@@ -70,7 +70,7 @@ const OIDC_SHAPE: Shape = Fields(&[
     ("OnUnauthenticatedRequest", Text),
 ]);
 
-const COGNITO_SHAPE: Shape = Fields(&[
+const COGNITO_SHAPE: ElementShape = Fields(&[
     ("UserPoolArn", Text),
     ("UserPoolClientId", Text),
     ("UserPoolDomain", Text),
@@ -81,9 +81,9 @@ const COGNITO_SHAPE: Shape = Fields(&[
     ("OnUnauthenticatedRequest", Text),
 ]);
 
-const CLAIM_SHAPE: Shape = Fields(&[("Format", Text), ("Name", Text), ("Values", List(&Text))]);
+const CLAIM_SHAPE: ElementShape = Fields(&[("Format", Text), ("Name", Text), ("Values", List(&Text))]);
 
-const ENTRY_SHAPE: Shape = Fields(&[("key", Text), ("value", Text)]);
+const ENTRY_SHAPE: ElementShape = Fields(&[("key", Text), ("value", Text)]);
 
 /// An element that this build does not know, or a response that cannot be checked.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -120,7 +120,7 @@ pub(super) fn check(xml: &str) -> Result<(), UnknownElement> {
 }
 
 /// Checks a node and its children. On an error, `path` is the path of the first unknown element.
-fn check_node<'a>(node: Node<'a, '_>, shape: &Shape, path: &mut Vec<&'a str>) -> Result<(), fmt::Error> {
+fn check_node<'a>(node: Node<'a, '_>, shape: &ElementShape, path: &mut Vec<&'a str>) -> Result<(), fmt::Error> {
     for child in node.children().filter(Node::is_element) {
         let name = child.tag_name().name();
         path.push(name);
