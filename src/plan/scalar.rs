@@ -7,7 +7,7 @@ use schemars::json_schema;
 
 use super::decode::{Decode, clip, note};
 use super::diagnostic::Diagnostic;
-use super::model::notify::Kind as TellKind;
+use super::model::notify::Kind as NotificationEvent;
 use super::model::{ListenerRef, PortRef, Selector};
 use super::suggest::closest;
 use super::yaml::{Node, Value};
@@ -112,7 +112,7 @@ fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len()) && text.bytes().all(inside) && !text.starts_with('-') && !text.ends_with('-')
 }
 
-fn label(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
+fn decode_label(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("a name", out)?;
     if !is_label(text) {
         note(out, Code::CUT007, node.place, format!("`{}` is not a valid name", clip(text)))
@@ -122,8 +122,8 @@ fn label(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
 }
 
 /// Decodes a step's name: a label that cannot be confused with a step's number.
-fn step_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
-    let name = label(node, out)?;
+fn decode_step_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
+    let name = decode_label(node, out)?;
     if !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()) {
         note(out, Code::CUT007, node.place, format!("`{name}` looks like the number of a step"))
             .help("add a letter to the name");
@@ -131,7 +131,7 @@ fn step_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     Some(name)
 }
 
-fn account(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
+fn decode_account(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("an AWS account ID in quotes", out)?;
     if text.len() != 12 || !text.bytes().all(|b| b.is_ascii_digit()) {
         note(out, Code::CUT009, node.place, format!("`{}` is not a valid AWS account ID", clip(text)))
@@ -140,7 +140,7 @@ fn account(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn region(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
+fn decode_region(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("an AWS region", out)?;
     let parts: Vec<&str> = text.split('-').collect();
     let letters = |p: &&str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_lowercase());
@@ -162,16 +162,16 @@ fn region(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
 }
 
 /// Decodes a duration that is longer than zero.
-fn period(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Duration> {
-    duration(node, duration::parse, out)
+fn decode_period(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Duration> {
+    decode_duration(node, duration::parse, out)
 }
 
 /// Decodes a duration that may be zero.
-fn period_or_zero(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Duration> {
-    duration(node, duration::parse_or_zero, out)
+fn decode_period_or_zero(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Duration> {
+    decode_duration(node, duration::parse_or_zero, out)
 }
 
-fn duration(
+fn decode_duration(
     node: &Node,
     parse: fn(&str) -> Result<Duration, &'static str>,
     out: &mut Vec<Diagnostic>,
@@ -197,7 +197,7 @@ fn duration(
     read
 }
 
-fn number(node: &Node, low: f64, high: f64, out: &mut Vec<Diagnostic>) -> Option<f64> {
+fn decode_number(node: &Node, low: f64, high: f64, out: &mut Vec<Diagnostic>) -> Option<f64> {
     let limits = format!("write a number from {low} to {high}");
     #[allow(clippy::cast_precision_loss)] // compared with small limits only
     let found = match &node.value {
@@ -212,7 +212,7 @@ fn number(node: &Node, low: f64, high: f64, out: &mut Vec<Diagnostic>) -> Option
 }
 
 /// Decodes a text for people, which is not empty and has at most `most` characters.
-fn line(node: &Node, most: usize, out: &mut Vec<Diagnostic>) -> Option<String> {
+fn decode_line(node: &Node, most: usize, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("text", out)?.trim();
     match text.chars().count() {
         0 => drop(note(out, Code::CUT028, node.place, format!("{} is empty", node.name())).help("write a short text")),
@@ -225,7 +225,7 @@ fn line(node: &Node, most: usize, out: &mut Vec<Diagnostic>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn eks(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
+fn decode_eks(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("the name of an EKS cluster", out)?;
     let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     if !(1..=100).contains(&text.len()) || !text.bytes().all(inside) || text.starts_with(['-', '_']) {
@@ -236,7 +236,7 @@ fn eks(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn port(node: &Node, out: &mut Vec<Diagnostic>) -> Option<PortRef> {
+fn decode_port(node: &Node, out: &mut Vec<Diagnostic>) -> Option<PortRef> {
     let help = "write the number of the port (1 to 65535), or its name in the Service";
     match &node.value {
         Value::Int(_) => node.whole("port", 1..=65535, out).and_then(|n| u16::try_from(n).ok()).map(PortRef::Number),
@@ -260,7 +260,7 @@ fn port(node: &Node, out: &mut Vec<Diagnostic>) -> Option<PortRef> {
     }
 }
 
-fn listener(node: &Node, out: &mut Vec<Diagnostic>) -> Option<ListenerRef> {
+fn decode_listener(node: &Node, out: &mut Vec<Diagnostic>) -> Option<ListenerRef> {
     match &node.value {
         Value::Int(_) | Value::AmbiguousNumber(_) => {
             node.whole("port of a listener", 1..=65535, out).and_then(|n| u16::try_from(n).ok()).map(ListenerRef::Port)
@@ -299,7 +299,7 @@ fn tags(text: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(tags)
 }
 
-fn selector(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Selector> {
+fn decode_selector(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Selector> {
     let help = "write a name (at most 32 letters, digits and hyphens), an ARN, or `tag:KEY=VALUE` (several tags: \
         `tag:A=1,B=2`)";
     let text = node.text("a name, an ARN or a tag selector", out)?;
@@ -329,14 +329,14 @@ pub fn parse_selector(text: &str) -> Result<Selector, String> {
     Err(format!("`{}` is not a valid name of a load balancer or target group", clip(text)))
 }
 
-fn flag(node: &Node, out: &mut Vec<Diagnostic>) -> Option<bool> {
+fn decode_flag(node: &Node, out: &mut Vec<Diagnostic>) -> Option<bool> {
     match &node.value {
         Value::Bool(flag) => Some(*flag),
         _ => node.wrong_type("`true` or `false`", out).without_value(),
     }
 }
 
-fn url(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
+fn decode_url(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("a URL", out)?.trim();
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let host = rest.map(|r| r.split(['/', '?', '#']).next().unwrap_or_default());
@@ -360,7 +360,7 @@ fn url(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn header_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
+fn decode_header_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("the name of a header", out)?;
     if http::HeaderName::from_bytes(text.as_bytes()).is_err() {
         note(out, Code::CUT032, node.place, format!("`{}` is not a valid header name", clip(text)));
@@ -368,7 +368,7 @@ fn header_name(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn arn(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
+fn decode_arn(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
     let text = node.text("an ARN", out)?;
     if !arn::begins(text) {
         note(out, Code::CUT016, node.place, format!("`{}` is not a valid ARN", clip(text)))
@@ -379,22 +379,22 @@ fn arn(node: &Node, out: &mut Vec<Diagnostic>) -> Option<String> {
 
 scalar! {
     /// A DNS-1123 label.
-    Name(String) = { "type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": 63 }, label;
+    Name(String) = { "type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": 63 }, decode_label;
     /// A step's name: a label that is not a number.
     StepName(String) = {
         "type": "string",
         "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
         "not": { "pattern": "^[0-9]+$" },
         "maxLength": 63
-    }, step_name;
+    }, decode_step_name;
     /// The ID of an AWS account: twelve digits.
-    Account(String) = { "type": "string", "pattern": "^[0-9]{12}$" }, account;
+    Account(String) = { "type": "string", "pattern": "^[0-9]{12}$" }, decode_account;
     /// An AWS region.
-    Region(String) = { "type": "string", "pattern": "^[a-z]+(-[a-z]+)+-[0-9]{1,2}$" }, region;
+    Region(String) = { "type": "string", "pattern": "^[a-z]+(-[a-z]+)+-[0-9]{1,2}$" }, decode_region;
     /// An EKS cluster's name.
-    EksName(String) = { "type": "string", "pattern": "^[0-9A-Za-z][0-9A-Za-z_-]*$", "maxLength": 100 }, eks;
+    EksName(String) = { "type": "string", "pattern": "^[0-9A-Za-z][0-9A-Za-z_-]*$", "maxLength": 100 }, decode_eks;
     /// A short text, such as a reason for people or a name.
-    Line(String) = { "type": "string", "minLength": 1, "maxLength": 500 }, |n, out| line(n, 500, out);
+    Line(String) = { "type": "string", "minLength": 1, "maxLength": 500 }, |n, out| decode_line(n, 500, out);
     /// The name of a cluster of the plan.
     ClusterRef(String) = { "type": "string", "minLength": 1, "maxLength": 63 },
         |n, out| n.text("the name of a cluster", out).map(str::to_owned);
@@ -404,22 +404,22 @@ scalar! {
         "pattern": (duration::PATTERN),
         "minLength": 2,
         "examples": ["90s", "10m", "1h30m"]
-    }, period;
+    }, decode_period;
     /// A duration, or `0s`.
     Delay(Duration) = {
         "type": "string",
         "pattern": (duration::PATTERN),
         "minLength": 2,
         "examples": ["0s", "90s", "10m"]
-    }, period_or_zero;
+    }, decode_period_or_zero;
     /// A whole percentage.
     Percent(u32) = { "type": "integer", "minimum": 0, "maximum": 100 }, |n, out| n.whole("percentage", 0..=100, out);
     /// A percentage that may have a fraction.
-    Ratio(f64) = { "type": "number", "minimum": 0, "maximum": 100 }, |n, out| number(n, 0.0, 100.0, out);
+    Ratio(f64) = { "type": "number", "minimum": 0, "maximum": 100 }, |n, out| decode_number(n, 0.0, 100.0, out);
     /// A factor on the required capacity.
-    Factor(f64) = { "type": "number", "minimum": 0, "maximum": 10 }, |n, out| number(n, 0.0, 10.0, out);
+    Factor(f64) = { "type": "number", "minimum": 0, "maximum": 10 }, |n, out| decode_number(n, 0.0, 10.0, out);
     /// A number of calls per second.
-    CallRate(f64) = { "type": "number", "minimum": 0.1, "maximum": 1000 }, |n, out| number(n, 0.1, 1000.0, out);
+    CallRate(f64) = { "type": "number", "minimum": 0.1, "maximum": 1000 }, |n, out| decode_number(n, 0.1, 1000.0, out);
     /// A number of targets; a target group holds at most a thousand.
     Targets(u32) = { "type": "integer", "minimum": 1, "maximum": 1000 },
         |n, out| n.limited("number of targets", 1..=1000, out);
@@ -435,32 +435,32 @@ scalar! {
             { "type": "integer", "minimum": 1, "maximum": 65535 },
             { "type": "string", "pattern": "^[-a-z0-9]*[a-z][-a-z0-9]*$", "maxLength": 15 }
         ]
-    }, port;
+    }, decode_port;
     /// A listener, by port or ARN.
     ListenerName(ListenerRef) = {
         "oneOf": [{ "type": "integer", "minimum": 1, "maximum": 65535 }, { "type": "string", "pattern": "^arn:" }]
-    }, listener;
+    }, decode_listener;
     /// A load balancer or target group: name, ARN, or `tag:KEY=VALUE,…`.
     Resource(Selector) = {
         "type": "string",
         "pattern": "^(arn:.+|tag:[^=,]+=[^,]*(,[^=,]+=[^,]*)*|[0-9A-Za-z]([-0-9A-Za-z]{0,30}[0-9A-Za-z])?)$"
-    }, selector;
+    }, decode_selector;
     /// An ARN.
-    Arn(String) = { "type": "string", "pattern": "^arn:" }, arn;
+    Arn(String) = { "type": "string", "pattern": "^arn:" }, decode_arn;
     /// A boolean.
-    Flag(bool) = { "type": "boolean" }, flag;
+    Flag(bool) = { "type": "boolean" }, decode_flag;
     /// An HTTP URL without credentials.
-    Url(String) = { "type": "string", "pattern": "^https?://[^/?#@\\s]+([/?#]\\S*)?$", "maxLength": 2000 }, url;
+    Url(String) = { "type": "string", "pattern": "^https?://[^/?#@\\s]+([/?#]\\S*)?$", "maxLength": 2000 }, decode_url;
     /// The name of an HTTP header.
-    HeaderName(String) = { "type": "string", "pattern": "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$" }, header_name;
+    HeaderName(String) = { "type": "string", "pattern": "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$" }, decode_header_name;
     /// A query, or a word of a command.
-    Query(String) = { "type": "string", "minLength": 1, "maxLength": 4000 }, |n, out| line(n, 4000, out);
+    Query(String) = { "type": "string", "minLength": 1, "maxLength": 4000 }, |n, out| decode_line(n, 4000, out);
     /// A factor of at least 1.
-    Times(f64) = { "type": "number", "minimum": 1, "maximum": 100 }, |n, out| number(n, 1.0, 100.0, out);
+    Times(f64) = { "type": "number", "minimum": 1, "maximum": 100 }, |n, out| decode_number(n, 1.0, 100.0, out);
     /// A probability.
-    Chance(f64) = { "type": "number", "minimum": 0.0001, "maximum": 0.5 }, |n, out| number(n, 0.0001, 0.5, out);
+    Chance(f64) = { "type": "number", "minimum": 0.0001, "maximum": 0.5 }, |n, out| decode_number(n, 0.0001, 0.5, out);
     /// A number, which may be negative.
-    Amount(f64) = { "type": "number", "minimum": -1e15, "maximum": 1e15 }, |n, out| number(n, -1e15, 1e15, out);
+    Amount(f64) = { "type": "number", "minimum": -1e15, "maximum": 1e15 }, |n, out| decode_number(n, -1e15, 1e15, out);
     /// A number of requests.
     Requests(u32) = { "type": "integer", "minimum": 1, "maximum": 1_000_000_000 },
         |n, out| n.limited("number of requests", 1..=1_000_000_000, out);
@@ -471,11 +471,11 @@ scalar! {
     Status(u32) = { "type": "integer", "minimum": 100, "maximum": 599 },
         |n, out| n.whole("HTTP status", 100..=599, out);
     /// A text that may have several lines.
-    Prose(String) = { "type": "string", "minLength": 1, "maxLength": 4000 }, |n, out| line(n, 4000, out);
+    Prose(String) = { "type": "string", "minLength": 1, "maxLength": 4000 }, |n, out| decode_line(n, 4000, out);
     /// The event of a notification.
-    KindName(TellKind) = { "type": "string", "enum": (TellKind::WORDS) }, |n, out| {
-        let word = one_of(n, Code::CUT005, TellKind::WORDS, out)?;
-        TellKind::ALL.iter().copied().find(|kind| kind.word() == word)
+    KindName(NotificationEvent) = { "type": "string", "enum": (NotificationEvent::WORDS) }, |n, out| {
+        let word = one_of(n, Code::CUT005, NotificationEvent::WORDS, out)?;
+        NotificationEvent::ALL.iter().copied().find(|kind| kind.word() == word)
     };
     /// A finding's code.
     CodeName(String) = { "type": "string", "pattern": "^CUT[0-9]{3}$" },

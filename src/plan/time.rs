@@ -46,18 +46,18 @@ pub(crate) enum MomentValue {
 
 scalar! {
     /// A time of day in hours and minutes; `None`: 24:00.
-    Clock(Option<Time>) = { "type": "string", "pattern": "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$" }, clock;
+    Clock(Option<Time>) = { "type": "string", "pattern": "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$" }, decode_clock;
     /// An IANA time zone.
-    Zone(TimeZone) = { "type": "string", "minLength": 1, "examples": ["Europe/Berlin", "Asia/Seoul", "UTC"] }, zone_of;
+    Zone(TimeZone) = { "type": "string", "minLength": 1, "examples": ["Europe/Berlin", "Asia/Seoul", "UTC"] }, decode_zone;
     /// A moment: RFC 3339, or a date with or without a time of day and without an offset.
     Moment(MomentValue) = {
         "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T \
             ][0-9]{2}:[0-9]{2}(:[0-9]{2})?([zZ]|[+-][0-9]{2}:[0-9]{2})?)?$"
-    }, moment;
+    }, decode_moment;
 }
 
 #[allow(clippy::option_option)] // `None`: unreadable; `Some(None)`: 24:00, which `Time` cannot express
-fn clock(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Option<Time>> {
+fn decode_clock(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Option<Time>> {
     let text = node.text("a time of day such as `09:00`", out)?;
     if text == "24:00" {
         return Some(None);
@@ -73,7 +73,7 @@ fn clock(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Option<Time>> {
     time.map(Some)
 }
 
-fn zone_of(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TimeZone> {
+fn decode_zone(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TimeZone> {
     let text = node.text("an IANA time zone", out)?;
     let found = zone(text);
     if found.is_none() {
@@ -88,7 +88,7 @@ fn zone_of(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TimeZone> {
     found
 }
 
-fn moment(node: &Node, out: &mut Vec<Diagnostic>) -> Option<MomentValue> {
+fn decode_moment(node: &Node, out: &mut Vec<Diagnostic>) -> Option<MomentValue> {
     let text = node.text("a date and time", out)?;
     let wall = || text.parse::<DateTime>().ok().filter(|_| text.len() <= 19);
     let read = text.parse().ok().map(MomentValue::At).or_else(|| wall().map(MomentValue::Wall));

@@ -88,10 +88,10 @@ fn config(split: &Split, sticky: Option<&ClientStickiness>) -> Forward {
     }
 }
 
-fn to_canonical(action: &Action, open: bool, single: bool) -> Value {
+fn to_canonical(action: &Action, is_forward: bool, single: bool) -> Value {
     let mut value = serde_json::to_value(action).unwrap_or_default();
     if let Value::Object(fields) = &mut value {
-        if open {
+        if is_forward {
             fields.shift_remove("ForwardConfig");
         }
         if single {

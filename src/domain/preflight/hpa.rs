@@ -47,7 +47,7 @@ fn check_upper_limit(
     view: &WorkloadView,
     findings: &mut Vec<Finding>,
 ) {
-    let max_targets: u32 = view.owners.iter().map(|o| hpa_of(view, o).map_or(o.replicas, |h| h.max)).sum();
+    let max_targets: u32 = view.owners.iter().map(|o| find_hpa(view, o).map_or(o.replicas, |h| h.max)).sum();
     let gates = &context.plan.strategy.gates;
     let total = entries_of_workload(context, workload).map(|e| total(context, e)).max().unwrap_or(0);
     let need = |share: u32| gate::need(&gates.raise, share, total, &[], std::time::Duration::from_secs(30)).healthy;
@@ -61,7 +61,7 @@ fn check_upper_limit(
     let limits: Vec<String> = view
         .owners
         .iter()
-        .map(|o| match hpa_of(view, o) {
+        .map(|o| match find_hpa(view, o) {
             Some(hpa) => format!("HPA {} allows at most {}", hpa.name, hpa.max),
             None => format!("{} {} has {} replicas and no HPA", o.kind, o.name, o.replicas),
         })
@@ -89,7 +89,7 @@ fn raise_commands(
 ) -> Vec<String> {
     let part = needed.div_ceil(u32::try_from(view.owners.len()).unwrap_or(1).max(1));
     let commands = view.owners.iter().map(|o| {
-        if let Some(hpa) = hpa_of(view, o) {
+        if let Some(hpa) = find_hpa(view, o) {
             return patch(context, workload, cluster, hpa, "maxReplicas", part.max(hpa.max));
         }
         let place = kubectl_scope(context, workload, cluster);
@@ -111,9 +111,9 @@ fn check_lower_limit(
         .filter_map(|arn| context.facts.healthy(arn))
         .max()
         .unwrap_or(0);
-    let min_targets: u32 = view.owners.iter().map(|o| hpa_of(view, o).map_or(o.replicas, |h| h.min)).sum();
+    let min_targets: u32 = view.owners.iter().map(|o| find_hpa(view, o).map_or(o.replicas, |h| h.min)).sum();
     let shrinking: Vec<&Hpa> =
-        view.owners.iter().filter_map(|o| hpa_of(view, o)).filter(|h| h.min < h.current.max(1)).collect();
+        view.owners.iter().filter_map(|o| find_hpa(view, o)).filter(|h| h.min < h.current.max(1)).collect();
     if min_targets >= baseline || shrinking.is_empty() {
         return;
     }
@@ -148,7 +148,7 @@ fn check_lower_limit(
     findings.push(finding(Code::CUT083, cluster, message, help));
 }
 
-fn hpa_of<'a>(view: &'a WorkloadView, owner: &PodOwner) -> Option<&'a Hpa> {
+fn find_hpa<'a>(view: &'a WorkloadView, owner: &PodOwner) -> Option<&'a Hpa> {
     view.hpas.iter().find(|h| h.target == format!("{}/{}", owner.kind, owner.name))
 }
 

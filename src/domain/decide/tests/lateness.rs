@@ -5,13 +5,13 @@ use super::*;
 const ALL: [(&str, u16); 2] = [("webapp-a", 0), ("webapp-b", 100)];
 
 /// Returns a run that is at 50 % since second 2.
-fn half() -> State {
+fn run_at_half() -> State {
     run(forward(&ORIGINAL)).with_open_write(1, 11).after(2, outcome(WriteResult::Applied, Some(&HALF)))
 }
 
 #[test]
 fn late_reading_does_not_confirm_a_rollback_write() {
-    let state = half()
+    let state = run_at_half()
         .rolling_back(5, Trigger::Operator)
         .after(6, intended(true, 16, &ORIGINAL))
         .after(7, outcome(WriteResult::Unknown, None));
@@ -33,7 +33,7 @@ fn late_reading_does_not_confirm_a_rollback_write() {
 
 #[test]
 fn late_reading_may_show_the_content_before_the_last_two_writes() {
-    let state = half().after(10, intended(false, 20, &ALL)).after(12, outcome(WriteResult::Applied, Some(&ALL)));
+    let state = run_at_half().after(10, intended(false, 20, &ALL)).after(12, outcome(WriteResult::Applied, Some(&ALL)));
     let drifts = |second: i64| {
         let seen = watch(0).seen(second, Ok(forward(&ORIGINAL)), [10, 10]);
         matches!(next(&state, &seen, second), Decision::Record(events) if matches!(events[..], [Event::Drifted { .. }]))

@@ -118,15 +118,15 @@ fn throttled() -> Result<RouteContent, Unreadable> {
     Err(Unreadable::Throttled)
 }
 
-fn ends(decision: &Decision) -> bool {
+fn is_finished(decision: &Decision) -> bool {
     matches!(decision, Decision::Record(events) if events.iter().any(|e| matches!(e, Event::Finished { .. })))
 }
 
 /// Returns the routes that the end of a run lists as not restored.
-fn left(decision: &Decision) -> String {
+fn unresolved_text(decision: &Decision) -> String {
     let Decision::Record(events) = decision else { panic!("{decision:?}") };
-    let [Event::Finished { unresolved: left, .. }] = events.as_slice() else { panic!("{events:?}") };
-    left.join("; ")
+    let [Event::Finished { unresolved, .. }] = events.as_slice() else { panic!("{events:?}") };
+    unresolved.join("; ")
 }
 
 #[test]
@@ -155,14 +155,14 @@ fn read_back_journaled_late_does_not_close_an_older_write() {
         .after(25, intended(true, 35, &ORIGINAL));
     // Read at second 27, journaled at 36 with the rest of its chunk.
     let state = state.after(36, outcome(WriteResult::Applied, Some(&ORIGINAL)));
-    assert!(!ends(&next(&state, &watch(0), 36)));
+    assert!(!is_finished(&next(&state, &watch(0), 36)));
     let seen = watch(0).seen(37, Ok(forward(&ORIGINAL)), [10, 10]);
     let Decision::Record(events) = next(&state, &seen, 37) else {
         panic!("a reading after the deadline must close the write")
     };
     let state = state.after(37, events[0].clone());
     let seen = seen.seen(38, Ok(forward(&ORIGINAL)), [10, 10]);
-    assert!(ends(&next(&state, &seen, 38)));
+    assert!(is_finished(&next(&state, &seen, 38)));
 }
 
 #[test]
@@ -172,11 +172,11 @@ fn rollback_does_not_end_on_readings_of_another_process() {
         .after(3, Event::ProcessStarted { owner: String::new(), pid: 1, tool: String::new(), continuous: false });
     let unreadable = watch(3).seen(4, throttled(), [10, 10]);
     assert!(
-        !ends(&next(&state, &unreadable, 4)),
+        !is_finished(&next(&state, &unreadable, 4)),
         "the rollback ended without a read-back: {:?}",
         next(&state, &unreadable, 4)
     );
-    assert!(ends(&next(&state, &unreadable.seen(9, Ok(forward(&ORIGINAL)), [10, 10]), 9)));
+    assert!(is_finished(&next(&state, &unreadable.seen(9, Ok(forward(&ORIGINAL)), [10, 10]), 9)));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn rollback_does_not_end_after_a_rejected_write_over_drift() {
         Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: Some(Box::new(forward(&HALF))) };
     let state = run(forward(&ORIGINAL)).after(1, foreign).rolling_back(2, Trigger::Operator);
     let state = state.after(4, intended(true, 14, &ORIGINAL)).after(5, outcome(WriteResult::Failed, None));
-    assert!(!ends(&next(&state, &watch(0).seen(3, Ok(forward(&HALF)), [10, 10]), 5)));
+    assert!(!is_finished(&next(&state, &watch(0).seen(3, Ok(forward(&HALF)), [10, 10]), 5)));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn unmoved_route_with_rejected_raise_counts_as_restored() {
     let state = run(forward(&ORIGINAL)).rolling_back(2, Trigger::Gate);
     let mut seen = watch(0).seen(3, Ok(forward(&ORIGINAL)), [10, 10]);
     seen.rejected_writes.insert(id(), "AccessDenied".into());
-    assert!(ends(&next(&state, &seen, 3)), "{:?}", next(&state, &seen, 3));
+    assert!(is_finished(&next(&state, &seen, 3)), "{:?}", next(&state, &seen, 3));
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn operator_rollback_lists_a_rule_that_no_longer_forwards_and_ends() {
     };
     let state = run(forward(&ORIGINAL)).after(1, gone).rolling_back(2, Trigger::Operator);
     let seen = watch(0).seen(3, Ok(crate::domain::fixture::redirect()), [10, 10]);
-    assert!(left(&next(&state, &seen, 3)).contains("no longer forwards to target groups"));
+    assert!(unresolved_text(&next(&state, &seen, 3)).contains("no longer forwards to target groups"));
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn rollback_ends_without_a_deleted_rule_and_lists_it() {
             next(&state, &without_reading, 3)
         );
         let seen = without_reading.seen(4, Err(Unreadable::NotFound("RuleNotFound".into())), [10, 10]);
-        assert_eq!(left(&next(&state, &seen, 4)), "80 default: the rule was deleted");
+        assert_eq!(unresolved_text(&next(&state, &seen, 4)), "80 default: the rule was deleted");
     }
 }
 
