@@ -153,7 +153,7 @@ mod tests {
         let mut with_new_rule = listeners.clone();
         let new_rule = LiveRoute {
             id: RouteId::rule("a new rule"),
-            ..made[0].1.iter().find(|r| r.forwards().is_some()).unwrap().clone()
+            ..with_new_rule[0].1.iter().find(|r| r.forwards().is_some()).unwrap().clone()
         };
         with_new_rule[0].1.push(new_rule);
         let mut without_forward = listeners;

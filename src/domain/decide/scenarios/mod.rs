@@ -88,7 +88,7 @@ impl Sim {
                     explanation: None,
                 };
                 let healthy = (0..healthy).map(|_| target(TargetState::Healthy));
-                healthy.chain((0..sick).map(|_| target(TargetState::Unhealthy))).collect()
+                healthy.chain((0..unhealthy).map(|_| target(TargetState::Unhealthy))).collect()
             });
             (fixture::group_arn(group), Reading { at, value })
         });
