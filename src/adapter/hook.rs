@@ -4,14 +4,24 @@ use async_trait::async_trait;
 use http::HeaderMap;
 
 use super::metric::{HttpClient, HttpRequest, clipped};
-use crate::adapter::process::{self as command, CommandLine};
+use crate::adapter::process::{self as command, CommandLine, Folder};
 use crate::domain::decide::{HookCall, HookInput};
 use crate::plan::model::hook::HookAction;
 use crate::port::Hooks;
 
 /// Runs commands and hooks of a plan on this machine.
 #[derive(Default)]
-pub struct HookRunner(HttpClient);
+pub struct HookRunner {
+    web: HttpClient,
+    folder: Folder,
+}
+
+impl HookRunner {
+    /// Runs commands in this folder.
+    pub fn in_folder(folder: Folder) -> Self {
+        Self { folder, ..Self::default() }
+    }
+}
 
 #[async_trait]
 impl Hooks for HookRunner {
@@ -19,7 +29,8 @@ impl Hooks for HookRunner {
         let input = serde_json::to_string(&call.input).map_err(|e| e.to_string())?;
         match &call.action {
             HookAction::Exec(argv) => {
-                let line = CommandLine { argv, variables: variables(&call.input), input, timeout: call.timeout };
+                let (variables, timeout) = (variables(&call.input), call.timeout);
+                let line = CommandLine { argv, variables, input, timeout, folder: &self.folder };
                 let (code, stdout) = command::run(line).await.map_err(|why| clipped(&why))?;
                 let result = serde_json::from_slice::<serde_json::Value>(&stdout).ok();
                 let result =
@@ -33,7 +44,7 @@ impl Hooks for HookRunner {
             HookAction::Http { url, headers } => {
                 let post = Some(("application/json", input));
                 let answer = self
-                    .0
+                    .web
                     .send(HttpRequest {
                         counted_as: Some(("http", "hook")),
                         url,
@@ -52,6 +63,10 @@ impl Hooks for HookRunner {
                 }
             }
         }
+    }
+
+    fn locate(&self, program: &str) -> Result<(), String> {
+        self.folder.locate(program)
     }
 }
 
@@ -82,6 +97,10 @@ pub struct NoHooks;
 impl Hooks for NoHooks {
     async fn call(&self, _: &HookCall) -> Result<String, String> {
         Err("commands and hooks are not available here".into())
+    }
+
+    fn locate(&self, _: &str) -> Result<(), String> {
+        Ok(())
     }
 }
 

@@ -11,6 +11,6 @@ pub mod kubernetes;
 pub mod metric;
 pub mod network;
 pub mod notify;
-mod process;
+pub mod process;
 pub mod store;
 pub mod telemetry;

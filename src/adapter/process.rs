@@ -1,6 +1,8 @@
 //! Runs a program of this machine without a shell and with a time-out, and kills all processes that the program
 //! started.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use crate::base::redact;
+use crate::plan::model::Plan;
 
 /// The maximum size of the read output, in bytes.
 const OUTPUT_LIMIT: u64 = 1 << 20;
@@ -22,12 +25,60 @@ pub struct CommandLine<'a> {
     pub input: String,
     /// The time, in real time, after which the program is killed.
     pub timeout: Duration,
+    /// Where it runs.
+    pub folder: &'a Folder,
+}
+
+/// The folder in which commands of a plan run, and in which their relative paths are: that of the plan file, or that of
+/// this process if this machine does not have it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Folder(Option<PathBuf>);
+
+impl Folder {
+    /// The folder of a plan, as far as it is known and exists here.
+    pub fn of(plan: &Plan) -> Self {
+        Self(plan.folder.as_ref().map(PathBuf::from).filter(|folder| folder.is_dir()))
+    }
+
+    /// The path of a program: in this folder if it is a relative path. A name without `/` is searched in `PATH`.
+    fn path(&self, program: &str) -> PathBuf {
+        match &self.0 {
+            Some(folder) if program.contains('/') => folder.join(program),
+            _ => PathBuf::from(program),
+        }
+    }
+
+    /// Whether a program exists and can be executed; if not, its path and why not.
+    pub fn locate(&self, program: &str) -> Result<(), String> {
+        let path = self.path(program);
+        if !program.contains('/') {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let found = std::env::split_paths(&path).any(|folder| can_execute(&folder.join(program)));
+            return if found { Ok(()) } else { Err(format!("no folder of PATH has a program `{program}`")) };
+        }
+        let shown = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+        let shown = shown.components().collect::<PathBuf>();
+        if !path.exists() {
+            Err(format!("{} does not exist", shown.display()))
+        } else if !can_execute(&path) {
+            Err(format!("{0} cannot be executed (chmod +x {0})", shown.display()))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn can_execute(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
 /// Runs a command. Returns the exit code and the standard output (up to 1 MiB), or why there is no exit code.
 pub async fn run(line: CommandLine<'_>) -> Result<(i32, Vec<u8>), String> {
     let (program, arguments) = line.argv.split_first().ok_or("the command is empty")?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(line.folder.path(program));
+    if let Some(folder) = &line.folder.0 {
+        command.current_dir(folder);
+    }
     let input = if line.input.is_empty() { Stdio::null() } else { Stdio::piped() };
     command
         .args(arguments)
@@ -86,5 +137,27 @@ impl Drop for ProcessGroup {
         if let Some(pid) = pid {
             let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_named_by_its_path_and_by_what_is_wrong_with_it() {
+        let folder = std::env::temp_dir().join(format!("cutover-commands-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("bin")).expect("a folder");
+        std::fs::write(folder.join("bin/text"), "no program").expect("a file");
+        let here = Folder(Some(folder.clone()));
+        let shown = folder.display();
+        assert_eq!(here.locate("./bin/scale-up.sh"), Err(format!("{shown}/bin/scale-up.sh does not exist")));
+        assert_eq!(
+            here.locate("bin/text"),
+            Err(format!("{shown}/bin/text cannot be executed (chmod +x {shown}/bin/text)"))
+        );
+        assert_eq!((here.locate("sh"), here.locate("/bin/sh")), (Ok(()), Ok(())));
+        assert!(here.locate("no-such-program").is_err_and(|why| why.contains("PATH")));
+        std::fs::remove_dir_all(folder).expect("it was there");
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::adapter::aws::elb::Alb;
 use crate::adapter::aws::{SdkConfig, eks};
+use crate::adapter::process::Folder;
 use crate::adapter::{aws, clock, hook, kubernetes as kube, metric};
 use crate::domain::traffic::Unreadable;
 use crate::engine::{Ports, inventory};
@@ -39,7 +40,7 @@ pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let config = aws_config(Some(&plan.region)).await;
     let clusters = clusters(plan, &config).await;
     let metrics = Arc::new(metric::Sources::new(plan, &config, &clusters));
-    let hooks = Arc::new(hook::HookRunner::default());
+    let hooks = Arc::new(hook::HookRunner::in_folder(Folder::of(plan)));
     Ports {
         balancer: LoadBalancerApi::new(Alb::new(&config)),
         clusters,
@@ -54,7 +55,7 @@ pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
 pub async fn rollback_ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let config = aws_config(Some(&plan.region)).await;
     let balancer = LoadBalancerApi::new(Alb::new(&config));
-    let (metrics, hooks) = (Arc::new(metric::NoMetrics), Arc::new(hook::HookRunner::default()));
+    let (metrics, hooks) = (Arc::new(metric::NoMetrics), Arc::new(hook::HookRunner::in_folder(Folder::of(plan))));
     Ports { balancer, clusters: BTreeMap::new(), metrics, hooks, clock: Arc::new(clock::SystemClock), store }
 }
 

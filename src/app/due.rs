@@ -49,13 +49,15 @@ pub fn exit_of_finished(records: &[Record]) -> Option<Exit> {
         matches!(r.event, Event::Finished { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. })
     })?;
     match &last.event {
-        Event::Finished { outcome, remarks, unresolved: left, accepted } => Some(drive::exit_of(&Ending::Finished {
-            outcome: *outcome,
-            remarks: remarks.clone(),
-            left: left.clone(),
-            accepted: accepted.clone(),
-            tags: Vec::new(),
-        })),
+        Event::Finished { outcome, remarks, unresolved: left, accepted, notes: _ } => {
+            Some(drive::exit_of(&Ending::Finished {
+                outcome: *outcome,
+                remarks: remarks.clone(),
+                left: left.clone(),
+                accepted: accepted.clone(),
+                tags: Vec::new(),
+            }))
+        }
         _ => None,
     }
 }
@@ -169,6 +171,7 @@ mod tests {
             remarks: vec![],
             unresolved: left.iter().map(|&l| l.to_owned()).collect(),
             accepted: vec![],
+            notes: Vec::new(),
         }
     }
 

@@ -24,6 +24,14 @@ pub struct StoredRun {
     pub plan: Plan,
 }
 
+/// The store has no run with this name.
+#[derive(Debug, thiserror::Error)]
+#[error("no run matches `{target}` in {location}")]
+pub struct UnknownRun {
+    target: String,
+    location: String,
+}
+
 impl StoredRun {
     /// Returns the state after all records.
     ///
@@ -55,7 +63,15 @@ pub fn lint_file(file: &Plan, color: bool) -> Result<Plan, Failure> {
 
 fn lint_bytes(path: &str, bytes: &[u8], color: bool) -> Result<Plan, Failure> {
     plan::lint(path, bytes)
+        .map(|plan| Plan { folder: folder(path), ..plan })
         .map_err(|wrong| Failure::new(Source::Lint.into(), plan::render(&wrong, color).trim_end().to_owned()))
+}
+
+/// The folder of a plan file, absolute; that of this process for standard input.
+fn folder(path: &str) -> Option<String> {
+    let file = if path == "-" { Path::new("x") } else { Path::new(path) };
+    let absolute = std::path::absolute(file).ok()?;
+    absolute.parent()?.to_str().map(str::to_owned)
 }
 
 fn read_plan_file(path: &str) -> Result<Vec<u8>, Failure> {
@@ -114,7 +130,7 @@ async fn run_and_file(store: &dyn Store, target: &str, color: bool) -> Result<(S
     }
     let unfinished = runs.iter().position(|r| r.finished.is_none());
     let Some(run) = (if runs.is_empty() { None } else { Some(runs.swap_remove(unfinished.unwrap_or(0))) }) else {
-        let failure = Failure::new(Exit::Usage, format!("no run matches `{target}` in {}", store.location()));
+        let failure = Failure::new(Exit::Usage, UnknownRun { target: target.to_owned(), location: store.location() });
         return Err(with_run_list(store, failure).await);
     };
     Ok((open(store, run).await?, file))
@@ -127,7 +143,7 @@ pub async fn runs_of(store: &dyn Store, target: Option<&str>, color: bool) -> Re
     let file = runs.is_empty() && (target == "-" || Path::new(target).exists());
     let runs = if file { store.find(&plan_file(target, color)?.name).await.map_err(store_failure)? } else { runs };
     if runs.is_empty() {
-        let failure = Failure::new(Exit::Usage, format!("no run matches `{target}` in {}", store.location()));
+        let failure = Failure::new(Exit::Usage, UnknownRun { target: target.to_owned(), location: store.location() });
         return Err(with_run_list(store, failure).await);
     }
     Ok(runs)

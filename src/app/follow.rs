@@ -61,7 +61,7 @@ pub async fn follow_rollback(
 fn rolled_back(record: &Record) -> Option<Ending> {
     match &record.event {
         Event::Finished { outcome: RunOutcome::Completed, .. } => None,
-        Event::Finished { outcome, remarks, unresolved: left, accepted } => Some(Ending::Finished {
+        Event::Finished { outcome, remarks, unresolved: left, accepted, notes: _ } => Some(Ending::Finished {
             outcome: *outcome,
             remarks: remarks.clone(),
             left: left.clone(),

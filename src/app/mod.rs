@@ -5,6 +5,7 @@
 pub mod connect;
 pub mod drive;
 pub mod due;
+pub mod elsewhere;
 pub mod exit;
 pub mod find;
 pub mod follow;

@@ -12,11 +12,14 @@ use tokio::time::Instant;
 use super::names::{Names, RecordText};
 use crate::adapter::http::DeliveryQueue;
 use crate::adapter::notify::{self, Message, QUEUE_LIMITS};
+use crate::adapter::process::Folder;
 use crate::base::number::count;
+use crate::base::text::word;
 use crate::domain::run::event::{Event, Record, StepType, StopReason, Wait};
 use crate::domain::run::hook::HookResult;
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::State;
+use crate::domain::view::gates::NOT_ASKED;
 use crate::engine::Subscriber;
 use crate::plan::model::Plan;
 use crate::plan::model::notify::{Kind, Notification};
@@ -89,6 +92,8 @@ struct MessageBuilder {
     plan: String,
     steps: usize,
     step: Option<(usize, String)>,
+    /// The metric gates, each with its last verdict for the present shares.
+    verdicts: Vec<(String, Option<String>)>,
     owner: String,
     /// The unsent notification about the first drifted route, and how many other routes have also drifted. Drift often
     /// concerns many routes at once.
@@ -102,6 +107,7 @@ struct MessageBuilder {
 
 impl MessageBuilder {
     fn new(plan: &Plan, record_text: RecordText, reachable: bool) -> Self {
+        let verdicts = plan.strategy.metrics.iter().map(|gate| (gate.name.clone(), None)).collect();
         let (plan, steps) = (plan.name.clone(), plan.strategy.steps.len());
         Self {
             record_text,
@@ -109,6 +115,7 @@ impl MessageBuilder {
             plan,
             steps,
             step: None,
+            verdicts,
             owner: String::new(),
             drifted: None,
             left: None,
@@ -157,14 +164,28 @@ impl MessageBuilder {
             Event::Started(started) => self.owner.clone_from(&started.owner),
             Event::ProcessStarted { owner, .. } => self.owner.clone_from(owner),
             Event::StepStarted { step, label, .. } => self.step = Some((*step, label.clone())),
+            Event::Settled { .. } => self.verdicts.iter_mut().for_each(|(_, verdict)| *verdict = None),
+            Event::VerdictChanged { gate, verdict, why, .. } => {
+                let known = self.verdicts.iter_mut().find(|(name, _)| name == gate);
+                known.into_iter().for_each(|(_, last)| *last = Some(format!("{}: {why}", word(verdict))));
+            }
             _ => {}
         }
     }
 
+    /// Adds what an approver approves: the verdicts of the metric gates.
+    fn with_verdicts(&self, words: String) -> String {
+        self.verdicts.iter().fold(words, |text, (gate, verdict)| {
+            format!("{text}\ngate {gate}: {}", verdict.as_deref().unwrap_or(NOT_ASKED))
+        })
+    }
+
     fn message(&self, record: &Record, event: Kind) -> Message {
         let text = (self.record_text)(record, &self.names).unwrap_or_default();
-        let command = self.reachable && matches!(record.event, Event::StepStarted { kind: StepType::Approval, .. });
-        let message = if command { format!("{text}\ncutover approve {}", record.run) } else { text };
+        let approval = matches!(record.event, Event::StepStarted { kind: StepType::Approval, .. });
+        let message = if approval { self.with_verdicts(text) } else { text };
+        let command = self.reachable && approval;
+        let message = if command { format!("{message}\ncutover approve {}", record.run) } else { message };
         let (step, label) = self.step.clone().unzip();
         let (plan, run, owner) = (self.plan.clone(), record.run.clone(), self.owner.clone());
         Message {
@@ -192,7 +213,8 @@ pub struct Notifier {
 impl Notifier {
     /// Starts one delivery queue for each target of a plan. Needs a Tokio runtime.
     pub fn for_plan(plan: &Plan, record_text: RecordText) -> Self {
-        let targets = plan.notifications.iter().map(|n| (n.clone(), notify::delivery_queue(n, QUEUE_LIMITS)));
+        let folder = Folder::of(plan);
+        let targets = plan.notifications.iter().map(|n| (n.clone(), notify::delivery_queue(n, &folder, QUEUE_LIMITS)));
         Self { messages: MessageBuilder::new(plan, record_text, true), targets: targets.collect() }
     }
 

@@ -1,18 +1,21 @@
 //! Prepares a run before the first write: reads the facts, runs the preflight, and builds the event `started`.
 
 use super::exit::{Exit, Failure};
+use crate::adapter::notify::known_failure;
 use crate::base::finding::Severity;
 use crate::domain::decide::desired_split;
 use crate::domain::preflight;
-use crate::domain::preflight::facts::Facts;
+use crate::domain::preflight::facts::{Facts, MachineFacts, UnusableCommand};
+use crate::domain::preflight::machine::{PlanCommand, commands};
 use crate::domain::preflight::start::{StartInput, started_event};
 use crate::domain::run::event::Started;
 use crate::domain::view::check::CheckReport;
-use crate::engine::inventory::facts::{gather_at, unreadable_gates};
+use crate::engine::inventory::facts::{gate_answers, gather_at};
 use crate::engine::inventory::{clusters_with_retries, with_retries};
 use crate::engine::marker::KEY;
 use crate::engine::{OBSERVE_BUDGET, Ports, poll_interval};
 use crate::plan::model::{Plan, Shares};
+use crate::port::Hooks;
 
 /// The facts before a run, and the report of the preflight.
 pub struct Preparation {
@@ -30,13 +33,27 @@ pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Preparatio
     let clusters = clusters_with_retries(&ports.clusters, &ports.clock);
     let mut facts = gather_at(plan, live, &*balancer.inventory, &*balancer.traffic, &clusters).await;
     let now = ports.clock.now();
-    facts.unreadable_gates = unreadable_gates(plan, &facts.selection, &*ports.metrics, now).await;
+    facts.gate_answers = gate_answers(plan, &facts.selection, &*ports.metrics, now).await;
+    facts.machine = machine_facts(plan, &*ports.hooks);
     let findings = preflight::check(plan, &facts, now);
     let selection = &facts.selection;
     let calls = describe_calls(selection.groups.len(), selection.routes.len(), selection.load_balancers.len());
     let observation_cost = Some((calls, poll_interval(calls, plan.api_budget.unwrap_or(OBSERVE_BUDGET))));
     let report = CheckReport { observation_cost, ..CheckReport::new(plan, &facts, findings, now) };
     Preparation { facts, report }
+}
+
+/// What the plan needs of this machine: its commands, and the secrets of its notifications.
+pub fn machine_facts(plan: &Plan, hooks: &dyn Hooks) -> MachineFacts {
+    let unusable = |command: &PlanCommand<'_>| {
+        let problem = hooks.locate(command.program).err()?;
+        Some(UnusableCommand { place: command.place(), problem, required: command.required })
+    };
+    let problems = plan.notifications.iter().enumerate();
+    MachineFacts {
+        unusable_commands: commands(plan).iter().filter_map(unusable).collect(),
+        notifications: problems.filter_map(|(place, n)| Some((place, known_failure(&n.to)?))).collect(),
+    }
 }
 
 /// Returns the number of describe calls of one observation: one per group, one per twenty routes, and one per load

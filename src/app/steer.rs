@@ -77,13 +77,15 @@ pub async fn resume(
     store: Arc<dyn Store>,
     found: &StoredRun,
     mode: ResumeMode,
+    ignore_hours: Option<String>,
     options: DriveOptions,
 ) -> Result<Exit, Failure> {
     let state = found.state()?;
     let (by, _) = owner::owner();
-    if state.phase != Phase::RollingBack && (state.raises_stopped() || mode != ResumeMode::PLAIN) {
+    let asks = mode != ResumeMode::PLAIN || ignore_hours.is_some();
+    if state.phase != Phase::RollingBack && (state.raises_stopped() || asks) {
         store
-            .put_request(&found.run.id, &Request::Resume { by, mode })
+            .put_request(&found.run.id, &Request::Resume { by, mode, ignore_hours })
             .await
             .map_err(|e| Failure::new(Exit::Internal, e))?;
     }

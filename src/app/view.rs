@@ -14,6 +14,8 @@ use crate::domain::run::event::{FreezeReason, RunOutcome, StopReason, Wait, Wait
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{self, Phase, Route, State};
 use crate::domain::traffic::{ClusterName, RouteContent, shares};
+use crate::domain::view::gates::{self, GateView};
+use crate::domain::view::hours::IgnoredHoursView;
 use crate::plan::model::Plan;
 use crate::port::store::Heartbeat;
 
@@ -47,6 +49,9 @@ pub struct RunView {
     /// Whether the old groups are being or were detached from the routes. A rollback is then no longer possible.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub retired: bool,
+    /// The earlier step at whose shares an abort ended (`abort --to-step`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aborted_to: Option<usize>,
     /// Why the last process stopped.
     pub stopped: Option<StopReason>,
     /// Routes grouped by equal shares, the largest group first.
@@ -59,6 +64,11 @@ pub struct RunView {
     pub new_rules: Vec<String>,
     /// The health of the plan's target groups.
     pub health: Vec<GroupHealth>,
+    /// The plan's metric gates and their verdicts, while the run is unfinished.
+    pub gates: Vec<GateView>,
+    /// The operator's decision to ignore the plan's hours, until its step is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ignored_hours: Option<IgnoredHoursView>,
     /// The reasons why the run waits now.
     pub waits: Vec<Wait>,
     /// Whether the healthy targets of each original cluster could take all traffic again.
@@ -212,12 +222,15 @@ impl RunView {
             }),
             rollback_cause: state.rollback.as_ref().map(|r| r.cause.clone()),
             retired: state.retirement.is_some(),
+            aborted_to: state.rollback.as_ref().and_then(|r| r.to_step),
             stopped: state.stopped,
             traffic: route_groups(plan, state, watch, &names),
             unconfirmed: state.routes.values().filter(|r| r.open_writes.is_some()).map(label).collect(),
             drift: state.routes.values().flat_map(|r| drift_views(state, r, &names)).collect(),
             new_rules: state.newcomers.values().map(|start| start.label.clone()).collect(),
             health: state.started.groups.keys().map(|arn| group_health(arn, state, watch)).collect(),
+            gates: gates::of_run(plan, state, watch, now),
+            ignored_hours: ignored_hours(state),
             waits: newer
                 .into_iter()
                 .chain(waits.iter().filter(|wait| wait.reason != WaitReason::Newer).cloned())
@@ -271,6 +284,11 @@ pub fn phase(phase: Phase) -> &'static str {
         Phase::Retiring => "retiring",
         Phase::Finished => "finished",
     }
+}
+
+fn ignored_hours(state: &State) -> Option<IgnoredHoursView> {
+    let ignored = state.hours_ignored_for(state.step).filter(|_| state.finished.is_none())?;
+    Some(IgnoredHoursView { by: ignored.by.clone(), reason: ignored.why.clone(), step: ignored.step })
 }
 
 fn current_guard(state: &State, owner: Option<(String, Timestamp)>, now: Timestamp) -> Guard {

@@ -156,7 +156,7 @@ codes! {
         CUT078 Info "the cluster uses the binding API of EKS Auto Mode";
         CUT079 Error "the cluster has no TargetGroupBinding API";
         CUT080 Warning "health checks time out: a security group may block them";
-        CUT081 Warning "pods lack the readiness gate of their binding";
+        CUT081 Info "pods lack the readiness gate of their binding";
         CUT082 Warning "the new cluster cannot scale to what a step needs";
         CUT083 Warning "the old cluster may scale in below what a rollback needs";
         CUT084 Warning "the last pause is shorter than the stickiness duration";
@@ -175,6 +175,7 @@ codes! {
         CUT302 Warning "EKS Auto Mode may not register targets: the target group lacks the cluster's tag";
         CUT303 Info "a duration is 0s: nothing is waited for";
         CUT304 Warning "the old targets cannot be counted, so the capacity gate asks for nothing";
+        CUT305 Error "a command of the plan does not exist or cannot be executed";
     }
     Compare {}
 }

@@ -128,6 +128,9 @@ impl Subscriber for TextOutput<'_> {
     }
 
     fn iteration_ended(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
+        for line in self.lines.pending_lines() {
+            let _ = term::print(&line);
+        }
         let Some(dashboard) = &self.dashboard else { return };
         // The loop of a lab may run hundreds of times per second, and each update of the dashboard takes some work.
         if self

@@ -26,21 +26,27 @@ pub fn stderr() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Whether standard input is a terminal.
+pub fn stdin() -> bool {
+    io::stdin().is_terminal()
+}
+
 /// Returns the style of standard output, by `--color`, `NO_COLOR` and `TERM`. Times are in the time zone of the
 /// machine.
 pub fn style(color: Color) -> Style {
-    style_for(color, stdout())
+    style_for(color, stdout(), &console::Term::stdout())
 }
 
 /// Returns the style of standard error, by `--color`, `NO_COLOR` and `TERM`. Times are in the time zone of the machine.
 pub fn style_err(color: Color) -> Style {
-    style_for(color, stderr())
+    style_for(color, stderr(), &console::Term::stderr())
 }
 
-fn style_for(color: Color, terminal: bool) -> Style {
+fn style_for(color: Color, terminal: bool, screen: &console::Term) -> Style {
     let variable = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
     let (no_color, term) = (variable("NO_COLOR"), variable("TERM"));
-    Style { zone: TimeZone::system(), ..Style::of(color, terminal, no_color.is_some(), term.as_deref()) }
+    let width = screen.size_checked().filter(|_| terminal).map(|(_, columns)| usize::from(columns));
+    Style { zone: TimeZone::system(), width, ..Style::of(color, terminal, no_color.is_some(), term.as_deref()) }
 }
 
 /// Returns the number of columns of the terminal on standard error; 100 without a terminal.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::domain::elb;
 use crate::domain::elb::action::{Action, Config, Forward};
 use crate::domain::elb::balancer::{HealthCheck, Listener, LiveRoute, LoadBalancer, TargetGroup};
-use crate::domain::elb::select::LiveResources;
+use crate::domain::elb::select::{ExistingNames, LiveResources};
 use crate::domain::run::event::{Event, GroupStart, Record, RouteStart, Started};
 use crate::domain::run::state::State;
 use crate::domain::traffic::{RouteContent, RouteId, Split};
@@ -51,6 +51,7 @@ pub fn plan() -> Plan {
     Plan {
         name: "alpha".to_owned(),
         source: "plans/alpha.yaml".to_owned(),
+        folder: None,
         text: String::new(),
         hash: String::new(),
         newer: Vec::new(),
@@ -210,6 +211,7 @@ pub fn live_resources() -> LiveResources {
         load_balancers: [(Selector::Name("alpha".to_owned()), Ok(vec![load_balancer()]))].into(),
         listeners: [(LB.to_owned(), Ok(vec![routes(80), routes(443)]))].into(),
         groups: ["webapp-a", "webapp-b"].map(|n| (Selector::Name(n.to_owned()), Ok(vec![group(n)]))).into(),
+        existing: ExistingNames::default(),
     }
 }
 
@@ -255,6 +257,7 @@ pub fn started(healthy: u32) -> Started {
         plan: "alpha".to_owned(),
         text: String::new(),
         hash: String::new(),
+        folder: None,
         owner: "alice@mac".to_owned(),
         from: "a".to_owned(),
         to: "b".to_owned(),

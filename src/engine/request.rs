@@ -1,7 +1,7 @@
 //! Converts operator requests to events. The effect of an event on the run is in `domain::run`.
 
-use crate::domain::decide::{desired_split, drift_text, newer};
-use crate::domain::run::event::{DriftPolicy, Event, ResumeMode, Trigger};
+use crate::domain::decide::{desired_split, drift_text, hours, newer};
+use crate::domain::run::event::{DriftPolicy, Event, IgnoredHours, ResumeMode, Trigger};
 use crate::domain::run::state::{Phase, State};
 use crate::plan::model::Plan;
 use crate::port::store::Request;
@@ -13,7 +13,7 @@ pub const NO_ROLLBACK: &str =
 /// Returns the event for a request, or a notice if the request is not possible now. `name`: the name of the request in
 /// the store, if it came from there.
 pub fn to_event(plan: &Plan, state: &State, request: &Request, name: Option<&str>) -> Event {
-    let event = requested_event(state, request, name);
+    let event = requested_event(plan, state, request, name);
     let notice = |message, refused| Event::Notice { message, refused, request: name.map(str::to_owned) };
     let no =
         |why: &str| notice(format!("`{}` was not carried out: {why}", request.kind().name()), Some(request.kind()));
@@ -24,6 +24,11 @@ pub fn to_event(plan: &Plan, state: &State, request: &Request, name: Option<&str
         && let Some(why) = drift_text::not_reassertable(state)
     {
         return no(&why);
+    }
+    if let (Request::Resume { ignore_hours: Some(_), .. }, Event::Resumed { ignore_hours: None, .. }) =
+        (request, &event)
+    {
+        return no("no coming step waits for `windows`, `blackouts` or `notBefore`");
     }
     if let Event::RollbackStarted { to_step: Some(step), .. } = event
         && let Some(why) = raised_by_abort(plan, state, step)
@@ -51,7 +56,7 @@ pub fn refusal(plan: &Plan, state: &State, request: &Request) -> Option<String> 
 fn leads_forward(request: &Request) -> bool {
     match request {
         Request::Approve { .. } | Request::Promote { .. } | Request::Detach { .. } => true,
-        Request::Resume { mode, .. } => *mode != ResumeMode::PLAIN,
+        Request::Resume { mode, ignore_hours, .. } => *mode != ResumeMode::PLAIN || ignore_hours.is_some(),
         // This build may not know the earlier step.
         Request::Abort { to_step, .. } => to_step.is_some(),
         Request::Pause { .. } | Request::Rollback { .. } | Request::Ramp { .. } => false,
@@ -66,11 +71,15 @@ fn raised_by_abort(plan: &Plan, state: &State, step: usize) -> Option<String> {
     desired_split::raise_by_rollback(plan, state, step)
 }
 
-fn requested_event(state: &State, request: &Request, name: Option<&str>) -> Event {
+fn requested_event(plan: &Plan, state: &State, request: &Request, name: Option<&str>) -> Event {
     let (step, name) = (state.step, name.map(str::to_owned));
     match request.clone() {
         Request::Pause { by, reason } => Event::Paused { by, reason, request: name },
-        Request::Resume { by, mode } => Event::Resumed { by, mode, request: name },
+        Request::Resume { by, mode, ignore_hours } => {
+            let step = hours::next_bound_step(&plan.strategy, state);
+            let ignore_hours = ignore_hours.zip(step).map(|(reason, step)| IgnoredHours { step, reason });
+            Event::Resumed { by, mode, ignore_hours, request: name }
+        }
         Request::Approve { by } => Event::Approved { step, by, request: name },
         Request::Promote { by, full } => Event::Promoted { step, full, by, request: name },
         Request::Abort { by, to_step } => Event::RollbackStarted {

@@ -17,7 +17,7 @@ mod render;
 mod scalar;
 pub mod schedule;
 mod schema;
-mod suggest;
+pub mod suggest;
 pub mod template;
 mod time;
 mod yaml;

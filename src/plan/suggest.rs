@@ -2,6 +2,8 @@
 
 use strsim::osa_distance;
 
+use crate::base::text::list;
+
 /// Returns the known word closest to `word`: equal except for case, or at most two edits away (one for short words,
 /// none for the shortest). `None` if none is close.
 pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -23,6 +25,32 @@ pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, k)| k)
 }
 
+/// The existing name that was probably meant: [`closest`], or one that differs in at most a third of the word, or that
+/// contains it or is contained in it.
+pub fn near_name<'a>(word: &str, existing: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    if let Some(near) = closest(word, existing.clone()) {
+        return Some(near);
+    }
+    let limit = word.chars().count() / 3;
+    let contains = |name: &str| word.len() > 2 && (name.contains(word) || (name.len() > 2 && word.contains(name)));
+    existing
+        .into_iter()
+        .filter(|name| name.len() <= 64 && word.len() <= 64)
+        .map(|name| (osa_distance(word, name), name))
+        .filter(|(distance, name)| *distance <= limit || contains(name))
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// What exists instead of a name: the one that was probably meant, else the first of all. Empty if nothing is known.
+pub fn instead_of(word: &str, existing: &[String]) -> String {
+    match near_name(word, existing.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if existing.is_empty() => String::new(),
+        None => format!("there are: {}", list(existing)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,5 +70,15 @@ mod tests {
         ] {
             assert_eq!(closest(word, known), want, "{word}");
         }
+    }
+
+    #[test]
+    fn a_name_that_exists_is_suggested_or_all_are_listed() {
+        let existing = ["alpha-webapp", "alpha-api", "shop"].map(str::to_owned);
+        assert_eq!(instead_of("alpha-webap", &existing), "did you mean `alpha-webapp`?");
+        assert_eq!(instead_of("webapp", &existing), "did you mean `alpha-webapp`?");
+        assert_eq!(instead_of("alpha-web-app-1", &existing), "did you mean `alpha-webapp`?");
+        assert_eq!(instead_of("beta", &existing), "there are: alpha-webapp, alpha-api, shop");
+        assert_eq!(instead_of("beta", &[]), "");
     }
 }

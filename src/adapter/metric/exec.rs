@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::fill::fill;
 use super::{clipped, unreadable};
-use crate::adapter::process::{self as command, CommandLine};
+use crate::adapter::process::{self as command, CommandLine, Folder};
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::domain::metric::verdict::RequestCount;
 use crate::plan::model::metric::{GateCondition, MetricCommand};
@@ -32,7 +32,7 @@ struct SideOutput {
 }
 
 /// Runs the command and returns the measured value.
-pub async fn measure(source: &MetricCommand, measurement: &MeasurementRequest) -> MeasuredValue {
+pub async fn measure(source: &MetricCommand, folder: &Folder, measurement: &MeasurementRequest) -> MeasuredValue {
     let argv: Vec<String> =
         source.command.iter().map(|word| fill(word, measurement, &measurement.new.cluster)).collect();
     let variables = vec![
@@ -42,7 +42,8 @@ pub async fn measure(source: &MetricCommand, measurement: &MeasurementRequest) -
         ("CUTOVER_SINCE", measurement.from.to_string()),
         ("CUTOVER_UNTIL", measurement.to.to_string()),
     ];
-    match command::run(CommandLine { argv: &argv, variables, input: String::new(), timeout: source.timeout }).await {
+    let (input, timeout) = (String::new(), source.timeout);
+    match command::run(CommandLine { argv: &argv, variables, input, timeout, folder }).await {
         Ok((code, stdout)) => value_from_output(&measurement.gate.condition, code, &stdout),
         Err(why) => unreadable(why),
     }

@@ -24,11 +24,13 @@ use crate::plan::model::{ClusterName, Plan, ServiceRef};
 use crate::port::{Cluster, Metrics};
 
 use crate::adapter::aws::cloudwatch::CloudWatch;
+use crate::adapter::process::Folder;
 pub use web::{HttpClient, HttpRequest};
 
 /// The metric sources of a plan.
 pub struct Sources {
     web: HttpClient,
+    folder: Folder,
     cloudwatch: CloudWatch,
     clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
     /// The Services by workload and cluster.
@@ -41,6 +43,7 @@ impl Sources {
         let services = plan.workloads.iter().map(|w| (w.name.clone(), w.services.clone()));
         Self {
             web: HttpClient::default(),
+            folder: Folder::of(plan),
             cloudwatch: CloudWatch::new(config),
             clusters: clusters.clone(),
             services: services.collect(),
@@ -51,7 +54,7 @@ impl Sources {
         match &measurement.gate.source {
             MetricSource::Prometheus(source) => prometheus::measure(&self.web, source, measurement).await,
             MetricSource::Http(source) => probe::measure(&self.web, source, measurement).await,
-            MetricSource::Exec(source) => exec::measure(source, measurement).await,
+            MetricSource::Exec(source) => exec::measure(source, &self.folder, measurement).await,
             MetricSource::Kubernetes { max_restarts } => {
                 kubernetes::measure(&self.clusters, &self.services, *max_restarts, measurement).await
             }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::metric::{HttpClient, HttpRequest};
 use crate::adapter::http::{Deliver, DeliveryError, DeliveryQueue, QueueLimits};
-use crate::adapter::process::{self as command, CommandLine};
+use crate::adapter::process::{self as command, CommandLine, Folder};
 use crate::base::redact;
 use crate::plan::model::metric::Header;
 use crate::plan::model::notify::{
@@ -91,12 +91,17 @@ fn escape_for_slack(text: &str) -> String {
 }
 
 /// Starts to deliver messages to a notification target.
-pub fn delivery_queue(notification: &Notification, limits: QueueLimits) -> DeliveryQueue<Message> {
+pub fn delivery_queue(notification: &Notification, folder: &Folder, limits: QueueLimits) -> DeliveryQueue<Message> {
     let name = format!("notifications to {}", notification.to.kind());
     DeliveryQueue::new(
         name,
         limits,
-        Target { notification: notification.clone(), web: HttpClient::default(), timeout: REQUEST_TIMEOUT },
+        Target {
+            notification: notification.clone(),
+            web: HttpClient::default(),
+            timeout: REQUEST_TIMEOUT,
+            folder: folder.clone(),
+        },
     )
 }
 
@@ -115,6 +120,7 @@ struct Target {
     notification: Notification,
     web: HttpClient,
     timeout: Duration,
+    folder: Folder,
 }
 
 #[async_trait]
@@ -153,6 +159,7 @@ impl Target {
                     variables: Vec::new(),
                     input: message.json(&self.notification),
                     timeout: *timeout,
+                    folder: &self.folder,
                 };
                 match command::run(line).await.map_err(DeliveryError::Temporary)? {
                     (0, _) => Ok(()),

@@ -71,6 +71,7 @@ fn started(plan: &str) -> Event {
         plan: plan.into(),
         text: "kind: Plan\n".into(),
         hash: "00".into(),
+        folder: None,
         owner: "alice@mac".into(),
         from: "a".into(),
         to: "b".into(),
@@ -149,6 +150,7 @@ fn runs_are_found_by_id_and_by_plan_newest_first() {
                     remarks: vec![],
                     unresolved: Vec::new(),
                     accepted: Vec::new(),
+                    notes: Vec::new(),
                 },
             )
             .await
@@ -187,7 +189,7 @@ fn requests_are_delivered_in_order_and_once() {
         store.create(RUN).await.unwrap();
         let all = [
             Request::Pause { by: "bob".into(), reason: "lunch".into() },
-            Request::Resume { by: "bob".into(), mode: ResumeMode::KEEP_LIVE },
+            Request::Resume { by: "bob".into(), mode: ResumeMode::KEEP_LIVE, ignore_hours: None },
             Request::Approve { by: "eve".into() },
             Request::Promote { by: "bob".into(), full: true },
             Request::Abort { by: "bob".into(), to_step: Some(2) },

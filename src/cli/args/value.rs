@@ -48,6 +48,15 @@ pub fn step_number(plan: &Plan, reference: Option<&StepRef>) -> Result<Option<us
     })
 }
 
+/// A reason that is journalled.
+///
+/// # Errors
+/// It is empty.
+pub fn reason(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() { Err("say why, such as `agreed with sales`".to_owned()) } else { Ok(text.to_owned()) }
+}
+
 impl FromStr for StepRef {
     type Err = Infallible;
 

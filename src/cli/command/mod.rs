@@ -112,10 +112,11 @@ impl Cutover {
                 verb.after_help(format!("{examples}Background: cutover help {topic}"))
             })
         });
-        match argv0.file_stem().and_then(|n| n.to_str()) {
+        let command = match argv0.file_stem().and_then(|n| n.to_str()) {
             Some("kubectl-cutover") => command.bin_name("kubectl cutover").display_name("kubectl-cutover"),
             _ => command,
-        }
+        };
+        with_fixed_usage(command)
     }
 
     /// Parses a command line, whose first word is the name of the program.
@@ -138,6 +139,18 @@ impl Cutover {
         }
         Ok(read)
     }
+}
+
+/// Gives every command one usage line: clap would add to the line of an error every option that is set, also those that
+/// an environment variable sets.
+fn with_fixed_usage(command: clap::Command) -> clap::Command {
+    let mut built = command.clone();
+    built.build();
+    built.get_subcommands_mut().fold(command, |command, verb| {
+        let usage = verb.render_usage().to_string();
+        let usage = usage.trim_start_matches("Usage: ").to_owned();
+        command.mut_subcommand(verb.get_name().to_owned(), |verb| verb.override_usage(usage))
+    })
 }
 
 /// The topic of `cutover help` with the background of each command. `rollback` is missing, because its help must fit a

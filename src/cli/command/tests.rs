@@ -140,3 +140,16 @@ fn state_in_kubernetes_is_given_by_context_or_eks_cluster_and_namespace() {
         assert_eq!(error_kind(&format!("cutover status --state {wrong}")), ErrorKind::ValueValidation, "{wrong}");
     }
 }
+
+#[test]
+fn usage_lines_show_only_what_is_required_and_apply_suggests_run() {
+    let usage = |line: &str| {
+        let text = read(line).expect_err("should be refused").to_string();
+        text.lines().find_map(|line| line.strip_prefix("Usage: ").map(str::to_owned)).unwrap_or_default()
+    };
+    assert_eq!(usage("cutover pause --state-dir /tmp/x"), "cutover pause [OPTIONS] <RUN|PLAN>");
+    assert_eq!(usage("cutover abort --yes --color never"), "cutover abort [OPTIONS] <RUN|PLAN>");
+    assert_eq!(usage("cutover run --until half"), "cutover run [OPTIONS] <PLAN>");
+    let apply = read("cutover apply plan.yaml").expect_err("another tool's word").to_string();
+    assert!(apply.contains("'run'"), "{apply}");
+}

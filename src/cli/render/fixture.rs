@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::style::Style;
 use crate::domain::fixture::{self, forward, group_arn, route, route_start, shares};
 use crate::domain::health::HealthCounts;
 use crate::domain::health::{Target, TargetState};
@@ -11,6 +12,7 @@ use crate::domain::run::event::{Event, Record, Started, StepType, Write, WriteRe
 use crate::domain::run::observation::{Observation, Observed};
 use crate::domain::run::state::State;
 use crate::domain::traffic::{Reading, RouteContent, RouteId, Split};
+use crate::plan::model::Plan;
 
 pub const START: &str = "2026-03-01T14:02:00Z";
 
@@ -108,4 +110,29 @@ pub fn until_bake() -> Vec<(i64, Event)> {
         (60, step(3, StepType::Bake, "pause 10m")),
     ]);
     events
+}
+
+/// The plan of the fixtures with what else decides: metric gates, hooks, notifications and hours.
+pub fn rich_plan() -> Plan {
+    let read = |text: &str| crate::plan::lint("plan.yaml", text.as_bytes()).unwrap();
+    let mut plan = fixture::plan();
+    plan.strategy.metrics = read(include_str!("../../../plans/metrics.yaml")).strategy.metrics;
+    plan.strategy.metrics.sort_by_key(|gate| gate.name != "errors");
+    plan.strategy.hooks = read(include_str!("../../../plans/hooks.yaml")).strategy.hooks;
+    plan.strategy.hours = read(include_str!("../../../plans/office-hours.yaml")).strategy.hours;
+    plan.notifications = read(include_str!("../../../plans/notifications.yaml")).notifications;
+    plan
+}
+
+/// Without colors, for a terminal with this many columns.
+pub fn screen(columns: usize) -> Style {
+    Style { width: Some(columns), ..Style::plain() }
+}
+
+/// The text has no line beyond the width, except commands to copy, and breaks no word.
+pub fn assert_fits(text: &str, columns: usize) {
+    let copied = |line: &str| ["cutover ", "kubectl ", "aws "].iter().any(|program| line.contains(program));
+    for line in text.lines().filter(|line| !copied(line)) {
+        assert!(console::measure_text_width(line) <= columns, "{} columns: {line}", console::measure_text_width(line));
+    }
 }

@@ -12,3 +12,4 @@ pub mod report;
 pub mod sections;
 pub mod status;
 pub mod style;
+pub mod wrap;

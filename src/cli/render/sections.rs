@@ -4,12 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::events::{add_counts, counts, wait};
 use super::style::{Style, Tone};
+use super::wrap::wrap;
 use crate::app::view::{DriftView, GroupHealth, Guard, RouteGroup, RunView, WayBackView};
 use crate::base::duration::format_elapsed;
 use crate::base::number::{count, percent};
+use crate::base::text::list;
 use crate::domain::health::HealthCounts;
+use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{FreezeReason, RunOutcome, StopReason, Wait, WaitReason};
 use crate::domain::run::state::Phase;
+use crate::domain::view::gates::GateView;
+use crate::domain::view::hours::IgnoredHoursView;
 
 /// Maximum number of groups that are listed; more groups are summed up by cluster.
 const LISTED_GROUPS: usize = 8;
@@ -18,6 +23,16 @@ const NAMED_DRIFTED_ROUTES: usize = 6;
 
 /// The heading of the section with the wait reasons.
 pub(super) const WAITS_HEADING: &str = "waits";
+
+/// Columns of the headings.
+const HEADING: usize = 10;
+
+/// The guard of a run that ended at the shares of an earlier step.
+pub(super) fn kept_share(view: &RunView) -> String {
+    let shares = view.traffic.first().map_or(&[][..], |split| &split.shares);
+    let kept: Vec<_> = shares.iter().skip(1).map(|(c, share)| format!("{c} keeps {} %", percent(*share))).collect();
+    format!("UNGUARDED: the run is finished, {}, and nothing rolls that back", kept.join(", "))
+}
 
 /// A section: the heading and its lines.
 pub(super) type Section = (&'static str, Vec<String>);
@@ -29,6 +44,8 @@ pub(super) fn sections(view: &RunView, style: &Style, all: bool) -> Vec<Section>
         ("drift", drift(view, style, all)),
         ("not moved", new_rules(view, style)),
         ("health", health(&view.health, style)),
+        ("gates", gates(view, style)),
+        ("hours", hours(view, style)),
         (WAITS_HEADING, waits(view, style)),
         ("way back", view.way_back.iter().map(|b| way_back(b, style)).collect()),
         ("guard", vec![guard(view, style)]),
@@ -36,11 +53,19 @@ pub(super) fn sections(view: &RunView, style: &Style, all: bool) -> Vec<Section>
     parts.into_iter().filter(|(_, lines): &Section| !lines.is_empty()).collect()
 }
 
+/// Wraps the lines for the terminal.
+pub(super) fn wrapped(parts: Vec<Section>, style: &Style) -> Vec<Section> {
+    let room = style.width.map(|columns| columns.saturating_sub(HEADING + 2));
+    parts.into_iter().map(|(head, lines)| (head, lines.iter().flat_map(|line| wrap(line, room)).collect())).collect()
+}
+
 /// Formats sections: the headings in one column, and the lines beside their heading.
 pub(super) fn lay_out(parts: &[Section], style: &Style) -> Vec<String> {
     let rows = parts.iter().flat_map(|(heading, lines)| {
         let heads = std::iter::once(*heading).chain(std::iter::repeat(""));
-        heads.zip(lines).map(|(head, line)| format!("  {}{line}", style.paint(Tone::Faint, &format!("{head:<10}"))))
+        heads
+            .zip(lines)
+            .map(|(head, line)| format!("  {}{line}", style.paint(Tone::Faint, &format!("{head:<HEADING$}"))))
     });
     rows.collect()
 }
@@ -52,7 +77,12 @@ pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
             RunOutcome::Completed if view.retired => (Tone::Good, "completed, the old cluster is retired".into()),
             RunOutcome::Completed => (Tone::Good, "completed".into()),
             RunOutcome::RolledBack => (Tone::Warn, with_cause("rolled back", view)),
-            RunOutcome::Aborted => (Tone::Warn, with_cause("aborted", view)),
+            RunOutcome::Aborted => match view.aborted_to {
+                Some(step) => {
+                    (Tone::Warn, format!("aborted to the shares of step {step}; the traffic is not all back"))
+                }
+                None => (Tone::Warn, with_cause("aborted", view)),
+            },
         };
     }
     if view.phase == Phase::RollingBack {
@@ -113,6 +143,31 @@ pub(super) fn traffic(view: &RunView, style: &Style) -> Vec<String> {
     view.traffic.iter().map(|s| split(s, style)).chain(open(view, style)).collect()
 }
 
+/// The metric gates of an unfinished run with their verdicts.
+pub(super) fn gates(view: &RunView, style: &Style) -> Vec<String> {
+    let line = |gate: &GateView| {
+        let tone = match gate.verdict {
+            Some(GateResult::Pass) => Tone::Good,
+            Some(GateResult::Fail) if !gate.dry_run => Tone::Bad,
+            Some(GateResult::Fail) => Tone::Warn,
+            Some(GateResult::Hold) | None => Tone::Plain,
+        };
+        let dry = if gate.dry_run { " (dry run)" } else { "" };
+        format!("{}{dry}  {}", gate.gate, style.paint(tone, &gate.words()))
+    };
+    view.gates.iter().map(line).collect()
+}
+
+/// That an operator ignores the hours.
+fn hours(view: &RunView, style: &Style) -> Vec<String> {
+    let text = |ignored: &IgnoredHoursView| {
+        let IgnoredHoursView { by, reason, step } = ignored;
+        style
+            .paint(Tone::Warn, &format!("ignored for step {step}, by {by}: {reason}; later raises wait for them again"))
+    };
+    view.ignored_hours.iter().map(text).collect()
+}
+
 /// Returns the wait reasons of an unfinished run. Pause and freeze are left out, because the state shows them.
 fn waits(view: &RunView, style: &Style) -> Vec<String> {
     let waits = view
@@ -145,24 +200,45 @@ fn open(view: &RunView, style: &Style) -> Option<String> {
 }
 
 pub(super) fn drift(view: &RunView, style: &Style, all: bool) -> Vec<String> {
-    let shown = if all { view.drift.len() } else { NAMED_DRIFTED_ROUTES };
+    let groups = equal_drift(&view.drift);
+    let shown = if all { groups.len() } else { NAMED_DRIFTED_ROUTES };
     // Only `status` and the last lines of a process have room to say who changed the route and what to do.
     let by = |d: &DriftView| match d.accepted {
         true => "; accepted".to_owned(),
         false if all => format!("; {}", d.by),
         false => String::new(),
     };
-    let line = |d: &DriftView| {
+    let line = |(d, routes): &(&DriftView, Vec<&str>)| {
         let tone = if d.accepted { Tone::Warn } else { Tone::Bad };
-        style.paint(tone, &format!("{}: {}{}", d.route, d.change, by(d)))
+        let who = if routes.len() == 1 { routes[0].to_owned() } else { count_and_list(routes) };
+        style.paint(tone, &format!("{who}: {}{}", d.change, by(d)))
     };
-    let mut lines: Vec<_> = view.drift.iter().take(shown).map(line).collect();
-    if view.drift.len() > shown {
-        lines.push(style.paint(Tone::Bad, &format!("and {} more", view.drift.len() - shown)));
+    let mut lines: Vec<_> = groups.iter().take(shown).map(line).collect();
+    if groups.len() > shown {
+        let more: usize = groups[shown..].iter().map(|(_, routes)| routes.len()).sum();
+        lines.push(style.paint(Tone::Bad, &format!("and {more} more")));
     }
     let advice: BTreeSet<_> = view.drift.iter().filter(|_| all).filter_map(|d| d.advice.as_deref()).collect();
     lines.extend(advice.into_iter().flat_map(str::lines).map(str::to_owned));
     lines
+}
+
+/// Routes that the same happened to, in the order of their first route.
+fn equal_drift(drift: &[DriftView]) -> Vec<(&DriftView, Vec<&str>)> {
+    let mut groups: Vec<(&DriftView, Vec<&str>)> = Vec::new();
+    for one in drift {
+        let same =
+            |d: &DriftView| (d.kind, &d.change, d.accepted, &d.by) == (one.kind, &one.change, one.accepted, &one.by);
+        match groups.iter_mut().find(|(known, _)| same(known)) {
+            Some((_, routes)) => routes.push(&one.route),
+            None => groups.push((one, vec![&one.route])),
+        }
+    }
+    groups
+}
+
+fn count_and_list(routes: &[&str]) -> String {
+    format!("{} ({})", count(routes.len(), "route"), list(routes))
 }
 
 fn new_rules(view: &RunView, style: &Style) -> Vec<String> {
@@ -250,6 +326,7 @@ fn guard(view: &RunView, style: &Style) -> String {
         Guard::Unguarded { since } => {
             style.paint(Tone::Bad, &format!("UNGUARDED since {}", style.since(*since, view.now)))
         }
+        Guard::Over if view.aborted_to.is_some() => style.paint(Tone::Bad, &kept_share(view)),
         Guard::Over => "none, the run is finished".into(),
     }
 }

@@ -26,6 +26,8 @@ pub struct Style {
     pub unicode: bool,
     /// The time zone in which times are shown.
     pub zone: TimeZone,
+    /// Columns of the terminal; `None`: not a terminal, so no line is wrapped.
+    pub width: Option<usize>,
 }
 
 /// The meaning of a text, which determines its color.
@@ -48,7 +50,7 @@ pub enum Tone {
 impl Style {
     /// Returns a style without colors, with all characters and in UTC.
     pub fn plain() -> Self {
-        Self { color: false, unicode: true, zone: TimeZone::UTC }
+        Self { color: false, unicode: true, zone: TimeZone::UTC, width: None }
     }
 
     /// Returns the style for the user's choice, for a terminal or not, with or without `NO_COLOR`, and for this `TERM`.
@@ -60,7 +62,7 @@ impl Style {
             Color::Never => false,
             Color::Auto => terminal && !no_color && !dumb,
         };
-        Self { color, unicode: !(terminal && dumb), zone: TimeZone::UTC }
+        Self { color, unicode: !(terminal && dumb), zone: TimeZone::UTC, width: None }
     }
 
     /// Returns the text in the color of a tone; without colors, the text itself.

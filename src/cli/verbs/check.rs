@@ -3,14 +3,18 @@
 
 use clap::Args;
 
+use crate::adapter::hook::HookRunner;
+use crate::adapter::process::Folder;
 use crate::adapter::store::memory::MemoryStore;
 use crate::app::exit::{Exit, Failure};
-use crate::app::prepare::prepare;
+use crate::app::prepare::{machine_facts, prepare};
 use crate::app::{connect, find};
+use crate::base::finding::Severity;
 use crate::cli::args::{Global, Output, help_text};
 use crate::cli::render::check;
 use crate::cli::term;
 use crate::domain::preflight;
+use crate::domain::preflight::machine::machine_findings;
 use crate::domain::view::check::CheckReport;
 
 /// The arguments of `cutover check`.
@@ -30,10 +34,11 @@ pub struct Check {
 /// Runs `check --offline`, which checks only the plan file.
 pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
-    Ok(print_report(
-        global,
-        &CheckReport::offline(&plan, preflight::notes(&plan)).with_start(&plan, jiff::Timestamp::now()),
-    ))
+    let machine = machine_facts(&plan, &HookRunner::in_folder(Folder::of(&plan)));
+    let mut findings = preflight::notes(&plan);
+    // The check of a file may run anywhere, so what the machine lacks does not refuse.
+    findings.extend(machine_findings(&machine).into_iter().map(|finding| finding.lowered(Severity::Warning)));
+    Ok(print_report(global, &CheckReport::offline(&plan, findings).with_start(&plan, jiff::Timestamp::now())))
 }
 
 /// Runs `cutover check`.

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
 use crate::app::view::RunView;
-use crate::app::{connect, find, state_store};
+use crate::app::{connect, elsewhere, find, state_store};
 use crate::cli::args::{Global, Output};
 use crate::cli::render::load_balancer;
 use crate::cli::render::status::{json, text};
@@ -130,7 +130,8 @@ fn render_view(global: &Global, live: &LoadBalancerView, style: &Style) -> Strin
 
 async fn status_of_run(global: &Global, target: Option<&str>, style: &Style) -> Result<(String, bool), Failure> {
     let store = state_store::open_for_target(&global.state_options(), target).await?;
-    let found = find::run(&*store, target, style.color).await?;
+    let found = find::run(&*store, target, style.color).await;
+    let found = elsewhere::or_say_where(found, target.unwrap_or_default()).await?;
     let ports = connect::ports(&found.plan, store).await;
     let view = view(&found, &ports).await?;
     let shown = if global.output == Output::Json { json(&view).to_string() } else { text(&view, style) };

@@ -11,19 +11,21 @@ use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
 use crate::app::steer::{self, DriveOptions};
 use crate::app::view::RunView;
-use crate::app::{find, identity, owner, state_store};
+use crate::app::{elsewhere, find, identity, owner, state_store};
 use crate::base::time::later;
 use crate::cli::args::{
     ConfirmedRunArg, Global, MetricOptions, OnFreeze, RunArg, StepRef, help_text, step_number, value,
 };
 use crate::cli::ask::confirm;
 use crate::cli::render::sections::state_line;
+use crate::cli::render::status;
 use crate::cli::render::style::Style;
 use crate::cli::term;
-use crate::domain::decide::drift_text;
+use crate::domain::decide::{drift_text, hours};
 use crate::domain::run::event::{DriftPolicy, ResumeMode};
 use crate::domain::run::state::State;
 use crate::engine::request;
+use crate::plan::model::Plan;
 use crate::port::store::{Request, Store};
 
 /// The arguments of `cutover abort`.
@@ -49,6 +51,8 @@ returns.
 Examples:
   cutover resume alpha-webapp
   cutover resume alpha-webapp --keep-live     someone changed a route on purpose
+  cutover resume alpha-webapp --ignore-hours CHG-1234
+                                              start the next raise outside of the plan's hours
   cutover resume alpha-webapp --keep-live --include-new
                                               a rule was deleted and created again", &Exit::ALL))]
 pub struct Resume {
@@ -64,6 +68,9 @@ pub struct Resume {
     /// Someone changed the shares of a route: write ours again
     #[arg(long)]
     pub reassert: bool,
+    /// Start the next step that raises a share outside of the plan's hours, once; the reason is journalled
+    #[arg(long, value_name = "REASON", value_parser = value::reason)]
+    pub ignore_hours: Option<String>,
     /// Stop after this step (number or name)
     #[arg(long, value_name = "STEP")]
     pub until: Option<StepRef>,
@@ -98,17 +105,18 @@ const UNCHANGED_MESSAGE: &str = "nothing was changed";
 
 /// Runs `cutover promote`.
 pub async fn promote(global: &Global, args: &Promote) -> Result<Exit, Failure> {
-    send(global, &args.named, "promote", |by| Request::Promote { by, full: args.full }).await
+    let request = |by| Request::Promote { by, full: args.full };
+    send(global, &args.named, ("promote", Some("End this pause early")), request).await
 }
 
 /// Runs `cutover pause`.
 pub async fn pause(global: &Global, args: &RunArg) -> Result<Exit, Failure> {
-    send(global, args, "pause", |by| Request::Pause { by, reason: String::new() }).await
+    send(global, args, ("pause", None), |by| Request::Pause { by, reason: String::new() }).await
 }
 
 /// Runs `cutover approve`.
 pub async fn approve(global: &Global, args: &RunArg) -> Result<Exit, Failure> {
-    send(global, args, "approve", |by| Request::Approve { by }).await
+    send(global, args, ("approve", Some("Approve this step")), |by| Request::Approve { by }).await
 }
 
 /// Runs `cutover abort`.
@@ -138,6 +146,12 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     if let Some(why) = drift_text::not_reassertable(&found.state()?).filter(|_| drift == DriftPolicy::Reassert) {
         return Err(Failure::new(Exit::Usage, format!("nothing was changed: {why}")));
     }
+    let (by, _) = owner::owner();
+    let asked = Request::Resume { by, mode, ignore_hours: args.ignore_hours.clone() };
+    let refused = request::refusal(&found.plan, &found.state()?, &asked);
+    if let Some(why) = refused.filter(|_| args.ignore_hours.is_some()) {
+        return Err(Failure::new(Exit::Usage, format!("nothing was changed: {why}")));
+    }
     let question = match (drift, mode.include_new) {
         (DriftPolicy::Leave, false) => "Continue",
         (DriftPolicy::Leave, true) => "Also move the new rules and continue",
@@ -145,21 +159,29 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
         (DriftPolicy::KeepLive, true) => "Accept what others changed, also move the new rules and continue",
         (DriftPolicy::Reassert, _) => "Overwrite the changes of others with our shares and continue",
     };
-    confirm(args.steer.yes, &format!("{question} the run {}?", found.run.id), UNCHANGED_MESSAGE)?;
+    let hours = hours_question(&found.plan, &found.state()?, args.ignore_hours.is_some());
+    confirm(args.steer.yes, &format!("{question} the run {}{hours}?", found.run.id), UNCHANGED_MESSAGE)?;
     let options = DriveOptions {
         until: step_number(&found.plan, args.until.as_ref())?,
         leave: args.max_wait.map(|most| later(Timestamp::now(), most)),
         api_budget: args.api_budget,
         leave_when_frozen: OnFreeze::exits(args.on_freeze, term::stderr()),
     };
-    steer::resume(global, store, &found, mode, options).await
+    steer::resume(global, store, &found, mode, args.ignore_hours.clone(), options).await
 }
 
-/// Sends a request to the run without asking, because the command itself is the confirmation.
+/// What `--ignore-hours` adds to the question.
+fn hours_question(plan: &Plan, state: &State, ignored: bool) -> String {
+    let step = hours::next_bound_step(&plan.strategy, state).filter(|_| ignored);
+    step.map_or_else(String::new, |step| format!(", and start step {step} outside of the plan's hours"))
+}
+
+/// Sends a request to the run, because the command itself is the confirmation. `question`: the request leads forward, so
+/// it first shows the verdicts of the metric gates, and asks on a terminal if one of them does not pass.
 async fn send(
     global: &Global,
     named: &RunArg,
-    verb: &str,
+    (verb, question): (&str, Option<&str>),
     request: impl FnOnce(String) -> Request,
 ) -> Result<Exit, Failure> {
     let (store, found) = target(global, named).await?;
@@ -168,7 +190,20 @@ async fn send(
     if request::refusal(&found.plan, &state, &request).is_some() {
         return Err(inapplicable_request(verb, &found, &state));
     }
+    if let Some(question) = question {
+        confirm_verdicts(global, &found, &state, question)?;
+    }
     steer::send_request(global, &store, &found, &request).await
+}
+
+/// Shows the shares and the gates' verdicts that an operator approves.
+fn confirm_verdicts(global: &Global, found: &StoredRun, state: &State, question: &str) -> Result<(), Failure> {
+    let view = RunView::of(&found.plan, state, None, &[], Timestamp::now());
+    term::print_error(&status::approval_lines(&view, &term::style_err(global.color)).join("\n"));
+    let open: Vec<_> = view.gates.iter().filter(|gate| gate.is_open()).map(|gate| gate.gate.as_str()).collect();
+    let is_asked = !open.is_empty() && term::stdin() && term::stderr();
+    let question = format!("{question}, although these gates do not pass: {}?", open.join(", "));
+    confirm(!is_asked, &question, UNCHANGED_MESSAGE)
 }
 
 /// Returns the failure for a request that does not apply to the run's current state.
@@ -186,7 +221,8 @@ fn inapplicable_request(verb: &str, found: &StoredRun, state: &State) -> Failure
 
 async fn target(global: &Global, named: &RunArg) -> Result<(Arc<dyn Store>, StoredRun), Failure> {
     let store = state_store::open_for_target(&global.state_options(), Some(&named.target)).await?;
-    let found = find::run(&*store, Some(&named.target), term::style_err(global.color).color).await?;
+    let found = find::run(&*store, Some(&named.target), term::style_err(global.color).color).await;
+    let found = elsewhere::or_say_where(found, &named.target).await?;
     if found.run.finished.is_some() {
         let failure = Failure::new(Exit::Usage, format!("the run {} is finished", found.run.id));
         let retired = found.state().is_ok_and(|state| state.retirement.is_some());

@@ -132,6 +132,18 @@ pub fn verdict_changes(c: &Context<'_>) -> Vec<Event> {
     changed.collect()
 }
 
+/// The verdicts that an approver approves, without numbers, which change with every measurement: `; gate errors passes`.
+pub fn verdicts_in_words(c: &Context<'_>) -> String {
+    let word = |gate: &MetricGate| match verdict(c, gate).result {
+        _ if c.state.measurements(&gate.name).is_empty() => "is not asked yet",
+        GateResult::Pass => "passes",
+        GateResult::Hold => "holds",
+        GateResult::Fail => "fails",
+    };
+    let gates = in_force(c.plan, c.state).into_iter().filter(|gate| !gate.dry_run);
+    gates.map(|gate| format!("; gate {} {}", gate.name, word(gate))).collect()
+}
+
 /// Returns the name of the first guard that failed, and why.
 pub fn failed_guard(c: &Context<'_>) -> Option<(String, String)> {
     let gates = in_force(c.plan, c.state).into_iter().filter(|g| g.guard && !g.dry_run);

@@ -51,6 +51,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
         remarks: remarks(detach, &bindings),
         unresolved: blocked,
         accepted: Vec::new(),
+        notes: Vec::new(),
     }])
 }
 

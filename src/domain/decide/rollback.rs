@@ -6,7 +6,8 @@ use super::context::Context;
 use super::decision::{Batch, Decision, wait};
 use super::route_status::{self, RouteStatus, Tally};
 use super::{desired_split, drift_text, freeze, hooks, ramp, way_back};
-use crate::base::duration;
+use crate::base::number::count;
+use crate::base::{duration, text};
 use crate::domain::run::event::{Event, RunOutcome, StopReason, WaitReason, Write};
 use crate::domain::run::state::{Rollback, Route, State};
 use crate::domain::traffic::{RouteContent, Split, Unreadable};
@@ -168,7 +169,38 @@ fn finished(plan: &Plan, state: &State, rollback: &Rollback, left: Vec<String>) 
         remarks: remarks(plan, state, rollback),
         unresolved: left,
         accepted: drift_text::accepted(state),
+        notes: broken_stickiness(plan, state, rollback).into_iter().chain(partial(plan, state, rollback)).collect(),
     }
+}
+
+/// The note about clients whose cookies lead nowhere any more, because the rollback detached the new groups.
+fn broken_stickiness(plan: &Plan, state: &State, rollback: &Rollback) -> Option<String> {
+    let detached = state.routes.values().filter(|route| {
+        desired_split::breaks_stickiness(plan, state, route, rollback)
+            && route.start.groups.values().any(|arn| route.split().weight(arn).is_none())
+    });
+    let labels: Vec<&str> = detached.map(|route| route.start.label.as_str()).collect();
+    let (from, to) = (&plan.strategy.from, &plan.strategy.to);
+    (!labels.is_empty()).then(|| {
+        format!(
+            "the rollback broke the stickiness of {} ({}): the target groups of {to} are detached, so that clients              with a cookie for {to} go to {from}; a session that only {to} knows is lost",
+            count(labels.len(), "route"),
+            text::list(&labels)
+        )
+    })
+}
+
+/// The note about an abort that leaves the new cluster with a share: the run is over, so nothing guards it.
+fn partial(plan: &Plan, state: &State, rollback: &Rollback) -> Option<String> {
+    let (step, shares) = rollback.to_step.and_then(|step| Some((step, desired_split::share_step_at(plan, step)?.1)))?;
+    let to = &plan.strategy.to;
+    let share = shares.get(to).copied().filter(|share| *share > 0)?;
+    let run = &state.run;
+    Some(format!(
+        "{to} keeps {share} % of the traffic, and nobody guards it any more; to go on: cutover run PLAN --from-step {}; \
+         to roll back: cutover rollback {run}",
+        step + 1
+    ))
 }
 
 /// Returns a remark about clients whose cookies still lead to the new cluster, if cookies may exist.

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::decision::{Decision, ProcessOptions, wait};
-use super::{bake, desired_split, drift_text, failure, gates, guard, hooks, hours, newer, step_text};
+use super::{bake, desired_split, drift_text, failure, gates, guard, hooks, hours, metrics, newer, step_text};
 use crate::base::duration;
 use crate::base::time::later;
 use crate::domain::run::event::{
@@ -44,7 +44,7 @@ fn start_next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
             ),
         );
     }
-    if let Some(wait) = hours::wait(&c.plan.strategy, step.number, c.state.routes.len(), c.now) {
+    if let Some(wait) = hours::wait_unless_ignored(&c.plan.strategy, c.state, step.number, c.now) {
         return Decision::Wait(vec![wait]);
     }
     let kind = match step.kind {
@@ -73,6 +73,7 @@ fn completed(c: &Context<'_>) -> Event {
         remarks: unrelated.map(not_moved).collect(),
         unresolved: left,
         accepted,
+        notes: Vec::new(),
     }
 }
 
@@ -100,9 +101,9 @@ fn await_approval(c: &Context<'_>) -> Decision {
     }
     let text = match c.step_kind() {
         Some(StepKind::Approval(Some(text))) => format!("approval: {text}"),
-        _ => "until promoted".into(),
+        _ => "until promoted".to_owned(),
     };
-    wait(WaitReason::Approval, text, until.map(|(_, until)| until))
+    wait(WaitReason::Approval, text + &metrics::verdicts_in_words(c), until.map(|(_, until)| until))
 }
 
 fn approval_timed_out(c: &Context<'_>, ApprovalTimeout { after, then }: ApprovalTimeout) -> Vec<Event> {
@@ -281,7 +282,7 @@ fn first_write_wait(c: &Context<'_>) -> Option<Wait> {
     if c.state.first_write.is_some() {
         return None;
     }
-    hours::wait(&c.plan.strategy, c.state.step, c.state.routes.len(), c.now)
+    hours::wait_unless_ignored(&c.plan.strategy, c.state, c.state.step, c.now)
 }
 
 /// Finishes a `bind` step after the groups are attached: creates the bindings, then requires the raise gate of the next

@@ -116,6 +116,7 @@ fn prepared_rollback(seen: &[LoadBalancerReading], routes: Vec<RouteStart>, uncl
         plan: "rollback".into(),
         text: String::new(),
         hash: crate::plan::hash(b""),
+        folder: None,
         owner: String::new(),
         from: BACK_TO.into(),
         to: AWAY_FROM.into(),

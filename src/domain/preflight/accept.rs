@@ -5,8 +5,17 @@ use crate::plan::model::Plan;
 
 /// The errors that a plan may accept, because an operator may know more than tags, permissions and names show. No plan
 /// can accept other errors, because they protect traffic.
-pub const ACCEPTABLE_ERRORS: &[Code] =
-    &[Code::CUT053, Code::CUT058, Code::CUT060, Code::CUT073, Code::CUT075, Code::CUT085, Code::CUT091, Code::CUT093];
+pub const ACCEPTABLE_ERRORS: &[Code] = &[
+    Code::CUT053,
+    Code::CUT058,
+    Code::CUT060,
+    Code::CUT073,
+    Code::CUT075,
+    Code::CUT085,
+    Code::CUT091,
+    Code::CUT093,
+    Code::CUT305,
+];
 
 /// Marks accepted findings with the plan's reason. Reports entries of `accept` for errors that cannot be accepted, and
 /// entries that match no finding.

@@ -10,6 +10,7 @@ use crate::domain::elb::select::{LiveResources, Selection};
 use crate::domain::health::Target;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
+use crate::domain::metric::gate::MeasuredValue;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::ClusterName;
 
@@ -28,9 +29,30 @@ pub struct Facts {
     pub health: BTreeMap<String, Result<Vec<Target>, Unreadable>>,
     /// The facts about the clusters to which the plan gives access.
     pub clusters: BTreeMap<ClusterName, ClusterFacts>,
-    /// Why the source of a metric gate cannot be read, by the name of the gate. Gates with a readable source are
-    /// absent.
-    pub unreadable_gates: BTreeMap<String, String>,
+    /// What the source of a metric gate answered, by the gate's name. Sources that were not asked are missing here.
+    pub gate_answers: BTreeMap<String, MeasuredValue>,
+    /// Facts about this machine.
+    pub machine: MachineFacts,
+}
+
+/// Facts about the machine that would drive the run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MachineFacts {
+    /// Commands of the plan that cannot be executed here.
+    pub unusable_commands: Vec<UnusableCommand>,
+    /// Why a notification cannot be delivered, by its place in the plan.
+    pub notifications: BTreeMap<usize, String>,
+}
+
+/// A command of the plan that cannot be executed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnusableCommand {
+    /// The place of the command, such as `hook scale-up (before shift)`.
+    pub place: String,
+    /// Its path, and what is wrong with it.
+    pub problem: String,
+    /// Whether its failure fails the run.
+    pub required: bool,
 }
 
 /// The identity of the caller in AWS.

@@ -92,16 +92,17 @@ fn check_clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
             Unreadable::Denied(_) => {
                 "grant the permission in the cluster, or add the caller's access entry to a Kubernetes group that has it"
             }
+            Unreadable::NotFound(_) if context.eks_name(name).is_some() => "correct `eks` of that cluster in the plan",
             _ => {
                 "check the endpoint of the cluster, your network and VPN, and whether the caller has an access entry (`aws eks \
                  list-access-entries`)"
             }
         };
         if let Err(why) = &cluster.identity {
-            findings.push(
-                finding(Code::CUT058, name, format!("cluster {name} cannot be reached: {why}"), help(why))
-                    .lowered(severity),
-            );
+            let place = place_of_eks_name(context, name).filter(|_| matches!(why, Unreadable::NotFound(_)));
+            let place = place.map_or_else(String::new, |place| format!(" ({place})"));
+            let message = format!("cluster {name} cannot be reached: {why}{place}");
+            findings.push(finding(Code::CUT058, name, message, help(why)).lowered(severity));
             continue;
         }
         if let Err(why) = &cluster.bindings {
@@ -117,6 +118,14 @@ fn check_clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+/// The line of the plan that names a cluster of EKS: `plan.yaml, line 12`.
+fn place_of_eks_name(context: &Context<'_>, cluster: &str) -> Option<String> {
+    let (plan, name) = (context.plan, context.eks_name(cluster)?);
+    let names = |line: &&str| line.split_once("eks:").is_some_and(|(_, rest)| rest.contains(name));
+    let line = plan.text.lines().position(|line| names(&line))? + 1;
+    Some(format!("{}, line {line}", plan.source))
 }
 
 /// Reports clusters in which `bind` must create bindings, but to which the plan gives no access.

@@ -2,9 +2,14 @@
 
 use super::context::{Context, finding};
 use crate::base::finding::{Code, Finding};
+use crate::domain::metric::gate::MeasuredValue;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    findings.extend(context.facts.unreadable_gates.iter().map(|(gate, why)| {
+    let unread = context.facts.gate_answers.iter().filter_map(|(gate, seen)| match seen {
+        MeasuredValue::Unreadable { message } => Some((gate, message)),
+        _ => None,
+    });
+    findings.extend(unread.map(|(gate, why)| {
         let message = format!("the metric source cannot be read now: {why}");
         finding(
             Code::CUT094,

@@ -10,8 +10,10 @@ pub mod facts;
 mod groups;
 mod hpa;
 mod identity;
+pub mod machine;
 mod metrics;
 mod network;
+mod once;
 mod owners;
 pub mod permission;
 pub mod start;
@@ -34,7 +36,7 @@ use crate::plan::model::Plan;
 pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
     let context = Context { plan, facts, now };
     let mut findings = facts.selection.findings.clone();
-    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 12] = [
+    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 13] = [
         identity::check,
         balancer::check,
         owners::check,
@@ -47,10 +49,12 @@ pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
         waits::check,
         traffic::check,
         metrics::check,
+        machine::check,
     ];
     for rule in rules {
         rule(&context, &mut findings);
     }
+    once::merge_credentials(facts, &mut findings);
     accept::apply_accept(plan, &mut findings);
     findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.code.cmp(&b.code)));
     findings

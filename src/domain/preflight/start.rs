@@ -7,6 +7,7 @@ use crate::domain::elb::{self, LIMITS};
 use crate::domain::health::Target;
 use crate::domain::health::gate::Sample;
 use crate::domain::kubernetes::binding::Binding;
+use crate::domain::preflight::machine::commands;
 use crate::domain::run::event::{BindingStart, GroupStart, RouteStart, Started};
 use crate::domain::traffic::{ExternalOwner, Unreadable};
 use crate::plan::model::{BindingMode, ClusterName, Plan, Shares, StepKind};
@@ -46,6 +47,7 @@ pub fn started_event(plan: &Plan, selection: &Selection, input: StartInput) -> R
         plan: plan.name.clone(),
         text: plan.text.clone(),
         hash: plan.hash.clone(),
+        folder: plan.folder.clone().filter(|_| !commands(plan).is_empty()),
         owner: input.owner,
         from: plan.strategy.from.clone(),
         to: plan.strategy.to.clone(),

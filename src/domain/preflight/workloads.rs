@@ -106,7 +106,7 @@ fn check_readiness_gates(
             service.namespace
         );
         let help = format!("{kubectl} label namespace {} {inject}=enabled", service.namespace);
-        findings.push(finding(Code::CUT081, cluster, message, help).lowered(Severity::Info));
+        push_once(finding(Code::CUT081, cluster, message, help), findings);
         return;
     }
     let service_bindings: Vec<&Binding> = view.bindings.iter().filter(|b| b.service == service.name).collect();
@@ -139,6 +139,13 @@ fn check_readiness_gates(
              before traffic moves, run:\n{}",
             restarts.join("\n")
         );
-        findings.push(finding(Code::CUT081, cluster, message, help));
+        push_once(finding(Code::CUT081, cluster, message, help), findings);
+    }
+}
+
+/// Workloads of one namespace have the same finding.
+fn push_once(finding: Finding, findings: &mut Vec<Finding>) {
+    if !findings.contains(&finding) {
+        findings.push(finding);
     }
 }

@@ -9,7 +9,9 @@ use crate::plan::read;
 
 /// Returns the plan of a run. Parts of the plan's text that this build cannot read are derived from `started`.
 pub fn plan(started: &Started) -> Plan {
-    read(&format!("{} (from the journal)", started.plan), started.text.as_bytes(), skeleton(started).plan())
+    let source = format!("{} (from the journal)", started.plan);
+    let plan = read(&source, started.text.as_bytes(), skeleton(started).plan());
+    Plan { folder: started.folder.clone(), ..plan }
 }
 
 fn skeleton(started: &Started) -> Skeleton {

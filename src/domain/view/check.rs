@@ -13,7 +13,10 @@ use crate::domain::elb;
 use crate::domain::elb::select::{SelectedRoute, Selection, SkippedRoute};
 use crate::domain::preflight::facts::Facts;
 use crate::domain::traffic::{Split, shares};
+use crate::domain::view::gates::{self, GateLine};
+use crate::domain::view::hours::in_words;
 use crate::plan::model::hook::Hook;
+use crate::plan::model::notify::Notification;
 use crate::plan::model::{Plan, Shares, Step, StepKind};
 use crate::plan::schedule;
 
@@ -30,6 +33,12 @@ pub struct CheckReport {
     pub steps: Vec<StepLine>,
     /// The hooks of the plan.
     pub hooks: Vec<HookLine>,
+    /// Its metric gates.
+    pub gates: Vec<GateLine>,
+    /// Its notifications.
+    pub notifications: Vec<NotificationLine>,
+    /// Its hours and their effect, in words.
+    pub hours: Vec<String>,
     /// The minimum duration of the run.
     pub estimate: Duration,
     /// The earliest end of a run that starts at the time of the check, if known.
@@ -79,6 +88,19 @@ pub struct HookLine {
     pub required: bool,
 }
 
+/// A notification target of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationLine {
+    /// `slack`, `webhook` or `exec`.
+    pub to: String,
+    /// The events.
+    pub on: Vec<&'static str>,
+    /// Why it cannot be delivered from this machine, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
 /// A route with the weights after each step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteLine {
@@ -119,6 +141,9 @@ impl CheckReport {
             clusters: from_to,
             steps: steps(plan, routes),
             hooks: plan.strategy.hooks.iter().map(hook).collect(),
+            gates: gates::lines(plan, |_| None),
+            notifications: notifications(plan, &BTreeMap::new()),
+            hours: in_words(plan),
             estimate: schedule::min_duration(plan, routes),
             ends: None,
             at: None,
@@ -134,7 +159,10 @@ impl CheckReport {
         let selection = &facts.selection;
         let routes: Vec<_> = selection.routes.iter().map(|r| route(plan, selection, r)).collect();
         let report = Self::for_routes(plan, findings, routes.len());
-        Self { at: Some(now), routes, skipped: selection.skipped.clone(), ..report }.with_start(plan, now)
+        let gates = gates::lines(plan, |gate| facts.gate_answers.get(gate));
+        let notifications = notifications(plan, &facts.machine.notifications);
+        Self { at: Some(now), gates, notifications, routes, skipped: selection.skipped.clone(), ..report }
+            .with_start(plan, now)
     }
 
     /// Sets the times of a run that starts at `now`.
@@ -203,6 +231,16 @@ fn steps(plan: &Plan, routes: usize) -> Vec<StepLine> {
 fn hook(hook: &Hook) -> HookLine {
     let (when, action) = (crate::domain::decide::occasion_text(hook), crate::domain::decide::action_line(&hook.action));
     HookLine { when: when.to_owned(), name: hook.name.clone(), action, required: hook.fails_run }
+}
+
+/// The notifications, with the known problems of each by its place in the plan.
+fn notifications(plan: &Plan, problems: &BTreeMap<usize, String>) -> Vec<NotificationLine> {
+    let line = |(place, notification): (usize, &Notification)| NotificationLine {
+        to: notification.to.kind().to_owned(),
+        on: notification.on.iter().map(|kind| kind.word()).collect(),
+        problem: problems.get(&place).cloned(),
+    };
+    plan.notifications.iter().enumerate().map(line).collect()
 }
 
 /// Describes the action of a step.

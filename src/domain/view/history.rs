@@ -93,8 +93,24 @@ pub struct WriteCounts {
     pub already: usize,
     /// The number of writes without a response, or not read back in time.
     pub unknown: usize,
+    /// Rejected because AWS throttles, and sent again.
+    pub throttled: usize,
     /// The number of writes that were rejected or never sent, or whose route was deleted or unreadable.
     pub failed: usize,
+}
+
+impl WriteCounts {
+    /// As text: `199 sent, 180 read back right, 19 throttled by AWS and sent again`.
+    pub fn text(&self) -> String {
+        let counts = [
+            (self.already, "already there"),
+            (self.unknown, "without an answer"),
+            (self.throttled, "throttled by AWS and sent again"),
+            (self.failed, "failed"),
+        ];
+        let more = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}"));
+        format!("{} sent, {} read back right{}", self.intended, self.applied, more.collect::<String>())
+    }
 }
 
 impl History {
@@ -173,8 +189,8 @@ impl HistoryBuilder {
             }
             Event::Waiting { waits } => self.replace_waits(waits, at),
             Event::Intended { writes, .. } => self.history.writes.intended += writes.len(),
-            Event::Outcome { route, result, .. } => {
-                self.count_write(*result);
+            Event::Outcome { route, result, detail, .. } => {
+                self.count_write(*result, detail.as_deref());
                 self.update_route(route, at);
             }
             Event::Drifted { route, .. } => self.update_route(route, at),
@@ -221,9 +237,10 @@ impl HistoryBuilder {
         }
     }
 
-    fn count_write(&mut self, result: WriteResult) {
+    fn count_write(&mut self, result: WriteResult, detail: Option<&str>) {
         let writes = &mut self.history.writes;
         match result {
+            WriteResult::Failed if detail == Some("throttled") => writes.throttled += 1,
             WriteResult::Applied => writes.applied += 1,
             WriteResult::Already => writes.already += 1,
             WriteResult::Unknown => writes.unknown += 1,

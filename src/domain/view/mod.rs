@@ -2,7 +2,9 @@
 //! terminal.
 
 pub mod check;
+pub mod gates;
 pub mod history;
+pub mod hours;
 pub mod init;
 pub mod load_balancer;
 pub mod trace;

@@ -342,6 +342,7 @@ mod tests {
             remarks: Vec::new(),
             unresolved: Vec::new(),
             accepted: Vec::new(),
+            notes: Vec::new(),
         });
         let records = records(events);
         let mut trace = Trace::default();

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::RunLoop;
+use crate::base::rate::WRITES;
 use crate::domain::decide::{self, Batch, ChunkVerdict, Context};
 use crate::domain::run::event::{BindingStart, Event, Wait, WaitReason, Write, WriteResult};
 use crate::domain::run::observation::Observation;
@@ -116,7 +117,7 @@ impl RunLoop<'_> {
         let blind = decide::unreadable_wait(&self.state, &self.watch).filter(|_| batch.writes.iter().any(unread));
         blind.unwrap_or_else(|| Wait {
             reason: WaitReason::Rate,
-            message: "the rate limit for modifying calls is used up".into(),
+            message: format!("limited to {} writes a second", WRITES.per_second),
             until: None,
         })
     }

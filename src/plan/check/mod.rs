@@ -68,6 +68,7 @@ pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mu
     Plan {
         name,
         source,
+        folder: None,
         text,
         hash,
         newer: Vec::new(),

@@ -23,6 +23,8 @@ pub struct Plan {
     pub name: String,
     /// The file that the text was read from (`-` for standard input), for messages.
     pub source: String,
+    /// The folder of that file, absolute: the plan's commands run there. `None`: it is not known.
+    pub folder: Option<String>,
     /// The text of the plan file, which the journal stores.
     pub text: String,
     /// Lower-case hexadecimal SHA-256 of [`Plan::text`].

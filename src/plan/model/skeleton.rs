@@ -38,6 +38,7 @@ impl Skeleton {
         Plan {
             source: name.clone(),
             name,
+            folder: None,
             text: String::new(),
             hash: crate::plan::hash(b""),
             newer: Vec::new(),

@@ -89,6 +89,9 @@ pub enum Request {
         by: String,
         /// How to handle routes that someone else changed.
         mode: ResumeMode,
+        /// Why the plan's hours are ignored for the next raise, if they are.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        ignore_hours: Option<String>,
     },
     /// Approve the approval step that the run waits for.
     Approve {

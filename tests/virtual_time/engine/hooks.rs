@@ -71,6 +71,10 @@ impl Hooks for RecordingHooks {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).push(name);
         if fails { Err("exit code 3".into()) } else { Ok(String::new()) }
     }
+
+    fn locate(&self, _: &str) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 const ALL_HOOKS_YAML: &str =
@@ -240,7 +244,7 @@ async fn with_on_failure_pause_resume_runs_a_failed_command_again() {
             }
             asked = true;
             fixed_hooks.set_behavior("two", 3, false);
-            vec![Request::Resume { by: "bob".into(), mode: ResumeMode::PLAIN }]
+            vec![Request::Resume { by: "bob".into(), mode: ResumeMode::PLAIN, ignore_hours: None }]
         })
         .await;
     assert_eq!(ending_name(&ending), "completed", "{}", test_run.output());

@@ -21,15 +21,15 @@ async fn a_newer_run_is_never_raised_whatever_is_requested() {
         let before = test_run.write_checker.writes.lock().expect("no thread should have panicked").len();
         let by = || "bob@lab".to_owned();
         let all = [
-            Request::Resume { by: by(), mode: ResumeMode::PLAIN },
+            Request::Resume { by: by(), mode: ResumeMode::PLAIN, ignore_hours: None },
             Request::Promote { by: by(), full: true },
             Request::Promote { by: by(), full: false },
             Request::Approve { by: by() },
-            Request::Resume { by: by(), mode: ResumeMode::KEEP_LIVE },
-            Request::Resume { by: by(), mode: ResumeMode::REASSERT },
-            Request::Resume { by: by(), mode: ResumeMode::INCLUDE_NEW },
+            Request::Resume { by: by(), mode: ResumeMode::KEEP_LIVE, ignore_hours: None },
+            Request::Resume { by: by(), mode: ResumeMode::REASSERT, ignore_hours: None },
+            Request::Resume { by: by(), mode: ResumeMode::INCLUDE_NEW, ignore_hours: None },
             Request::Pause { by: by(), reason: "read the dashboards first".into() },
-            Request::Resume { by: by(), mode: ResumeMode::PLAIN },
+            Request::Resume { by: by(), mode: ResumeMode::PLAIN, ignore_hours: None },
             Request::Detach { by: by(), bindings: true },
         ];
         // Run one process after another, as a scheduler calls `step`.

@@ -15,7 +15,7 @@ const STEPS_YAML: &str =
     "[{bind: {}}, {setWeight: 50}, {pause: {duration: 3m}}, {setWeight: 100}, {pause: {duration: 30s}}]";
 
 fn resume(mode: ResumeMode) -> Request {
-    Request::Resume { by: "bob@lab".into(), mode }
+    Request::Resume { by: "bob@lab".into(), mode, ignore_hours: None }
 }
 
 fn rollback() -> Request {

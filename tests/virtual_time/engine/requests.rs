@@ -36,7 +36,7 @@ async fn run_script(test_run: &mut TestRun, mut script: Vec<(When, Request)>) ->
 }
 
 fn resume(mode: ResumeMode) -> Request {
-    Request::Resume { by: by(), mode }
+    Request::Resume { by: by(), mode, ignore_hours: None }
 }
 
 fn rollback() -> Request {

@@ -398,7 +398,7 @@ fn to_request(request: OperatorRequest) -> Request {
         OperatorRequest::Approve => Request::Approve { by },
         OperatorRequest::Promote => Request::Promote { by, full: false },
         OperatorRequest::Pause => Request::Pause { by, reason: String::new() },
-        OperatorRequest::Resume => Request::Resume { by, mode: ResumeMode::PLAIN },
+        OperatorRequest::Resume => Request::Resume { by, mode: ResumeMode::PLAIN, ignore_hours: None },
         OperatorRequest::Abort => Request::Abort { by, to_step: None },
     }
 }

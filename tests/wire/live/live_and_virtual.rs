@@ -88,6 +88,7 @@ async fn shift(stage: &RehearsalLab) -> ClientMeasurement {
             remarks: vec![],
             unresolved: Vec::new(),
             accepted: Vec::new(),
+            notes: Vec::new(),
         })
         .expect("the shares were measured")
 }

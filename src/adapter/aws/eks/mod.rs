@@ -23,7 +23,9 @@ use crate::adapter::aws::elb as alb;
 use crate::adapter::calls::{AwsCallCounter, KubernetesCallLayer};
 use crate::adapter::kubernetes::{K8s, USER_AGENT, service};
 use crate::adapter::network::Network;
+use crate::base::text::list;
 use crate::domain::traffic::Unreadable;
+use crate::plan::suggest::near_name;
 
 /// An EKS cluster as DescribeCluster returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +84,23 @@ pub async fn describe(config: &SdkConfig, name: &str) -> Result<EksCluster, Unre
     })
 }
 
+/// That a cluster does not exist, and which clusters do, if the caller may list them.
+async fn absent(config: &SdkConfig, name: &str) -> String {
+    let region = config.region().map_or("the region", |region| region.as_ref());
+    let counted = aws_sdk_eks::config::Builder::from(config).interceptor(AwsCallCounter).build();
+    let listed = aws_sdk_eks::Client::from_conf(counted).list_clusters().send().await;
+    let instead = listed.ok().map(|answer| answer.clusters.unwrap_or_default());
+    match instead {
+        None => format!("{region} has no EKS cluster `{name}`"),
+        Some(all) if all.is_empty() => format!("{region} has no EKS cluster at all"),
+        Some(all) => {
+            let near = near_name(name, all.iter().map(String::as_str));
+            let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            format!("{region} has no EKS cluster `{name}`; its clusters are {}{near}", list(&all))
+        }
+    }
+}
+
 /// Connects to a cluster's API server with a token. The token is renewed by the configuration's clock. `transport`
 /// replaces the network.
 pub async fn connect(config: &SdkConfig, cluster_name: &str, transport: Option<Transport>) -> Result<K8s, Unreadable> {
@@ -95,7 +114,10 @@ pub async fn connect_over(
     cluster_name: &str,
     transport: Option<Transport>,
 ) -> Result<K8s, Unreadable> {
-    let cluster = describe(config, cluster_name).await?;
+    let cluster = match describe(config, cluster_name).await {
+        Err(Unreadable::NotFound(_)) => return Err(Unreadable::NotFound(absent(config, cluster_name).await)),
+        other => other?,
+    };
     if !matches!(cluster.status.as_str(), "ACTIVE" | "UPDATING") {
         return Err(Unreadable::Unavailable(format!("the EKS cluster {cluster_name} is {}", cluster.status)));
     }

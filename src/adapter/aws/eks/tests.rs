@@ -65,13 +65,19 @@ impl TimeSource for ManualClock {
     }
 }
 
-/// A fake EKS API that supports only DescribeCluster.
+/// A fake EKS API: DescribeCluster answers with this; ListClusters has the clusters blue and green.
 #[derive(Debug, Clone)]
 struct Eks(u16, String);
 
 impl HttpConnector for Eks {
-    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
-        HttpConnectorFuture::ready(Ok(HttpResponse::new(self.0.try_into().unwrap(), SdkBody::from(self.1.as_str()))))
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let listed = request.uri().ends_with("/clusters") || request.uri().contains("/clusters?");
+        let denied = self.1.contains("AccessDenied");
+        let (status, body) = match listed {
+            true if !denied => (200, r#"{"clusters": ["shop-blue", "shop-green"]}"#),
+            _ => (self.0, self.1.as_str()),
+        };
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body))))
     }
 }
 
@@ -174,7 +180,12 @@ async fn missing_or_insecure_cluster_is_refused() {
         404,
         r#"{"__type": "ResourceNotFoundException", "message": "No cluster found for name: blue-1."}"#.to_owned(),
     );
-    assert_eq!(why(missing).await.unwrap(), "not found: ResourceNotFoundException: No cluster found for name: blue-1.");
+    assert_eq!(
+        why(missing).await.unwrap(),
+        "not found: ap-northeast-2 has no EKS cluster `blue-1`; its clusters are shop-blue, shop-green"
+    );
+    let unlisted = Eks(404, r#"{"__type": "ResourceNotFoundException", "message": "AccessDenied"}"#.to_owned());
+    assert_eq!(why(unlisted).await.unwrap(), "not found: ap-northeast-2 has no EKS cluster `blue-1`");
 }
 
 #[tokio::test]

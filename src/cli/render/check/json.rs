@@ -5,11 +5,14 @@ use serde_json::{Map, Value, json as object};
 use crate::base::finding::Severity;
 use crate::domain::view::check::{CheckReport, RouteLine, StepLine};
 
-/// Returns the lines, each with a newline at the end. Events: `step`, `hook`, `finding`, `route`, `skipped`, and at the
-/// end `summary`.
+/// Returns the lines, each with a newline at the end. Events: `step`, `hook`, `gate`, `notification`, `hours`, `finding`,
+/// `route`, `skipped`, and at the end `summary`.
 pub fn json(report: &CheckReport) -> String {
     let mut lines: Vec<Value> = report.steps.iter().map(step).collect();
     lines.extend(report.hooks.iter().map(|h| event("hook", h)));
+    lines.extend(report.gates.iter().map(|gate| event("gate", gate)));
+    lines.extend(report.notifications.iter().map(|n| event("notification", n)));
+    lines.extend((!report.hours.is_empty()).then(|| object!({"event": "hours", "text": report.hours})));
     lines.extend(report.findings.iter().map(|f| event("finding", f)));
     lines.extend(report.routes.iter().map(route));
     lines.extend(report.skipped.iter().map(|s| {

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{cell, columns, findings_count, heading, observation_line, severity_word, verdict};
+use super::{answer, cell, columns, findings_count, heading, observation_line, severity_word, verdict};
 use crate::base::duration::format_exact;
-use crate::domain::view::check::{CheckReport, RouteLine};
+use crate::domain::view::check::{CheckReport, NotificationLine, RouteLine};
 
 /// Returns the Markdown, which ends with a newline.
 pub fn markdown(report: &CheckReport) -> String {
@@ -27,6 +27,8 @@ pub fn markdown(report: &CheckReport) -> String {
     findings(report, &mut out);
     steps(report, &mut out);
     hooks(report, &mut out);
+    gates(report, &mut out);
+    lists(report, &mut out);
     for lines in report.grouped() {
         routes(report, &lines, &mut out);
     }
@@ -108,6 +110,41 @@ fn hooks(report: &CheckReport, out: &mut String) {
         );
     }
     put(out, "");
+}
+
+fn gates(report: &CheckReport, out: &mut String) {
+    if report.gates.is_empty() {
+        return;
+    }
+    put(out, "### Metric gates\n\n| gate | source | requires | effect | now |\n|---|---|---|---|---|");
+    for gate in &report.gates {
+        let scope = if gate.scope.is_empty() { String::new() } else { format!(" ({})", gate.scope) };
+        let cells = [
+            format!("{}{scope}", gate.gate),
+            gate.source.clone(),
+            gate.condition.clone(),
+            gate.effect.clone(),
+            answer(gate),
+        ];
+        row(out, &cells.map(|cell| escape(&cell)));
+    }
+    put(out, "");
+}
+
+/// The notifications and the hours.
+fn lists(report: &CheckReport, out: &mut String) {
+    let notification = |n: &NotificationLine| {
+        let problem = n.problem.as_ref().map_or_else(String::new, |why| format!(". **Cannot be delivered**: {why}"));
+        format!("{}: {}{problem}", n.to, n.on.join(", "))
+    };
+    let notifications: Vec<_> = report.notifications.iter().map(notification).collect();
+    for (heading, lines) in [("Notifications", &notifications), ("Hours", &report.hours)] {
+        if !lines.is_empty() {
+            put(out, &format!("### {heading}\n"));
+            lines.iter().for_each(|line| put(out, &format!("- {}", escape(line))));
+            put(out, "");
+        }
+    }
 }
 
 fn routes(report: &CheckReport, lines: &[&RouteLine], out: &mut String) {

@@ -12,6 +12,7 @@ pub use text::text;
 use crate::base::finding::Severity;
 use crate::base::number::count;
 use crate::domain::view::check::{CheckReport, RouteLine, Weights};
+use crate::domain::view::gates::{GateLine, NOT_ASKED};
 
 /// Returns the number of findings, such as `3 errors, 1 warning`, or `no findings`.
 fn findings_count(report: &CheckReport) -> String {
@@ -73,9 +74,17 @@ fn verdict(report: &CheckReport) -> String {
     }
 }
 
+/// What the source of a gate answered, or that nothing asked it.
+fn answer(gate: &GateLine) -> String {
+    gate.answer.as_ref().map_or_else(
+        || format!("Its verdict: {NOT_ASKED}"),
+        |answer| format!("Its source answers now: {answer}. Its verdict: {NOT_ASKED}"),
+    )
+}
+
 /// Returns how often a run would observe, and how many calls this takes.
 fn observation_line(report: &CheckReport) -> Option<String> {
-    let (calls, every) = report.observation_cost?;
+    let (calls, every) = report.observation_cost.filter(|(calls, _)| *calls > 0)?;
     let seconds = every.as_secs_f64();
     #[allow(clippy::cast_precision_loss)] // a number of calls
     let rate = calls as f64 / seconds;

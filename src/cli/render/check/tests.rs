@@ -2,12 +2,15 @@ use std::collections::BTreeMap;
 
 use insta::assert_snapshot;
 
+use super::super::fixture::{assert_fits, rich_plan, screen};
 use super::super::style::Style;
 use super::*;
 use crate::base::finding::{Code, Finding};
 use crate::domain::elb::select::select;
 use crate::domain::fixture::{live_resources, plan};
-use crate::domain::preflight::facts::Facts;
+use crate::domain::metric::gate::MeasuredValue;
+use crate::domain::metric::verdict::RequestCount;
+use crate::domain::preflight::facts::{Facts, MachineFacts, UnusableCommand};
 use crate::domain::view::check::HookLine;
 
 fn report() -> CheckReport {
@@ -20,7 +23,8 @@ fn report() -> CheckReport {
         attached: BTreeMap::new(),
         health: BTreeMap::new(),
         clusters: BTreeMap::new(),
-        unreadable_gates: BTreeMap::new(),
+        gate_answers: BTreeMap::new(),
+        machine: MachineFacts::default(),
     };
     let mut sticky =
         Finding::new(Code::CUT042, "stickiness", "6 of 6 routes have group stickiness").help("turn it off");
@@ -86,4 +90,51 @@ fn error_refuses_the_run_unless_accepted() {
     assert!(!report.is_refused());
     report.findings.push(Finding::new(Code::CUT054, "aws", "x"));
     assert!(report.is_refused() && text(&report, &Style::plain()).contains("1 error"));
+}
+
+/// A report with everything that decides.
+fn rich() -> CheckReport {
+    let (plan, live) = (rich_plan(), live_resources());
+    let selection = select(&plan, &live);
+    let count = |requests, errors| RequestCount { requests, errors };
+    let seen = MeasuredValue::Counts { old: count(5400, 12), new: count(0, 0) };
+    let problem = "the environment variable SLACK_WEBHOOK is not set".to_owned();
+    let unusable = UnusableCommand {
+        place: "hook scale-up (before shift)".to_owned(),
+        problem: "/srv/plans/scale-up.sh does not exist".to_owned(),
+        required: true,
+    };
+    let facts = Facts {
+        caller: Err(crate::domain::traffic::Unreadable::Throttled),
+        selection,
+        live,
+        attached: BTreeMap::new(),
+        health: BTreeMap::new(),
+        clusters: BTreeMap::new(),
+        gate_answers: [(plan.strategy.metrics[0].name.clone(), seen)].into(),
+        machine: MachineFacts { unusable_commands: vec![unusable], notifications: [(0, problem)].into() },
+    };
+    let now = "2026-11-20T12:00:00Z".parse().unwrap_or_default();
+    let findings = crate::domain::preflight::machine::machine_findings(&facts.machine);
+    CheckReport::new(&plan, &facts, findings, now)
+}
+
+#[test]
+fn the_screen_fits_80_and_150_columns_and_shows_what_decides() {
+    let report = rich();
+    for columns in [80, 150] {
+        let text = text(&report, &screen(columns));
+        assert_fits(&text, columns);
+        assert_snapshot!(format!("screen_{columns}"), text);
+    }
+}
+
+#[test]
+fn a_gate_that_was_never_asked_says_so_everywhere() {
+    let report = CheckReport::offline(&rich_plan(), Vec::new());
+    assert!(text(&report, &Style::plain()).contains("Its verdict: not asked yet"));
+    assert!(markdown(&report).contains("not asked yet"));
+    let json = json(&report);
+    assert!(json.contains(r#""event":"gate""#) && !json.contains(r#""answer""#), "{json}");
+    assert!(json.contains(r#""event":"notification""#) && json.contains(r#""event":"hours""#), "{json}");
 }

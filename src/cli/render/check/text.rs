@@ -2,13 +2,15 @@
 
 use std::fmt::Write;
 
-use super::{cell, columns, findings_count, heading, observation_line, severity_word, verdict};
+use super::{answer, cell, columns, findings_count, heading, observation_line, severity_word, verdict};
 use crate::base::duration::format_exact;
 use crate::base::finding::{Finding, Severity};
 use crate::base::number::count;
 use crate::base::text::clip;
 use crate::cli::render::style::{Style, Tone};
-use crate::domain::view::check::{CheckReport, RouteLine};
+use crate::cli::render::wrap::{hang, wrap};
+use crate::domain::view::check::{CheckReport, NotificationLine, RouteLine};
+use crate::domain::view::gates::GateLine;
 
 /// Returns the text, which ends with a newline.
 pub fn text(report: &CheckReport, style: &Style) -> String {
@@ -16,12 +18,17 @@ pub fn text(report: &CheckReport, style: &Style) -> String {
     findings(report, style, &mut out);
     steps(report, style, &mut out);
     hooks(report, style, &mut out);
+    section("gates", report.gates.iter().map(|gate| gate_line(gate, style)).collect(), style, &mut out);
+    section("notifications", notification_lines(report, style), style, &mut out);
+    section("hours", report.hours.clone(), style, &mut out);
     for lines in report.grouped() {
         routes(report, &lines, style, &mut out);
     }
     skipped(report, style, &mut out);
     let tone = if report.is_refused() { Tone::Bad } else { Tone::Good };
-    put(&mut out, &format!("\n{} · {}", findings_count(report), style.paint(tone, &verdict(report))));
+    put(&mut out, "");
+    let verdict = format!("{} · {}", findings_count(report), style.paint(tone, &verdict(report)));
+    put(&mut out, &hang("", 0, &verdict, style.width));
     out
 }
 
@@ -45,9 +52,10 @@ fn head(report: &CheckReport, style: &Style) -> String {
     let ends = report
         .ends
         .map(|t| format!(", until {} if started now", t.to_zoned(style.zone.clone()).strftime("%Y-%m-%d %H:%M %Z")));
-    put(&mut out, &format!("takes at least {}{}", format_exact(report.estimate), ends.unwrap_or_default()));
+    let takes = format!("takes at least {}{}", format_exact(report.estimate), ends.unwrap_or_default());
+    put(&mut out, &hang("", 0, &takes, style.width));
     if let Some(observations) = observation_line(report) {
-        put(&mut out, &observations);
+        put(&mut out, &hang("", 0, &observations, style.width));
     }
     out
 }
@@ -58,20 +66,13 @@ fn findings(report: &CheckReport, style: &Style, out: &mut String) {
     }
     put(out, &format!("\n{}", style.paint(Tone::Strong, "findings")));
     for finding in &report.findings {
-        put(
-            out,
-            &format!(
-                "  {} {}  {}",
-                style.paint(tone(finding), severity_word(finding)),
-                finding.code.name(),
-                finding.message
-            ),
-        );
+        let head = format!("  {} {}  ", style.paint(tone(finding), severity_word(finding)), finding.code.name());
+        put(out, &hang(&head, 4, &finding.message, style.width));
         if let Some(reason) = &finding.accepted {
-            put(out, &format!("    accepted by the plan: {reason}"));
+            put(out, &hang("    ", 4, &format!("accepted by the plan: {reason}"), style.width));
         } else {
-            for line in finding.help.iter().flat_map(|h| h.lines()) {
-                put(out, &format!("    {}", style.paint(Tone::Faint, line)));
+            for line in wrap(finding.help.as_deref().unwrap_or_default(), style.width.map(|w| w.saturating_sub(4))) {
+                put(out, &format!("    {}", style.paint(Tone::Faint, &line)));
             }
         }
     }
@@ -88,15 +89,15 @@ fn tone(finding: &Finding) -> Tone {
 
 fn steps(report: &CheckReport, style: &Style, out: &mut String) {
     put(out, &format!("\n{}", style.paint(Tone::Strong, "steps")));
+    let timed = report.steps.iter().any(|s| s.clock.is_some());
     for step in &report.steps {
         let name = step.name.as_ref().map(|n| format!("{n}: ")).unwrap_or_default();
-        let timed = report.steps.iter().any(|s| s.clock.is_some());
         let begins = step
             .clock
             .clone()
             .unwrap_or_else(|| if timed { "never".into() } else { format!("+{}", format_exact(step.begins)) });
-        let begins = style.paint(Tone::Faint, &begins);
-        put(out, &format!("  {:>2}  {name}{}  {begins}", step.number, step.action));
+        let text = format!("{name}{}  {}", step.action, style.paint(Tone::Faint, &begins));
+        put(out, &hang(&format!("  {:>2}  ", step.number), 6, &text, style.width));
     }
 }
 
@@ -109,20 +110,45 @@ fn hooks(report: &CheckReport, style: &Style, out: &mut String) {
     for hook in &report.hooks {
         let name = hook.name.as_ref().map(|n| format!("{n}: ")).unwrap_or_default();
         let must = if hook.required { style.paint(Tone::Faint, "  (a failure fails the run)") } else { String::new() };
-        put(out, &format!("  {:width$}  {name}{}{must}", hook.when, hook.action));
+        let text = format!("{name}{}{must}", hook.action);
+        put(out, &hang(&format!("  {:width$}  ", hook.when), width + 4, &text, style.width));
     }
+}
+
+/// A heading and its lines; nothing without lines.
+fn section(heading: &str, lines: Vec<String>, style: &Style, out: &mut String) {
+    if lines.is_empty() {
+        return;
+    }
+    put(out, &format!("\n{}", style.paint(Tone::Strong, heading)));
+    for line in lines {
+        put(out, &hang("  ", 4, &line, style.width));
+    }
+}
+
+fn gate_line(gate: &GateLine, style: &Style) -> String {
+    let scope = if gate.scope.is_empty() { String::new() } else { format!(", {}", gate.scope) };
+    let (name, answer) = (style.paint(Tone::Strong, &gate.gate), answer(gate));
+    format!("{name} ({}{scope}): {}; {}. {answer}", gate.source, gate.condition, gate.effect)
+}
+
+fn notification_lines(report: &CheckReport, style: &Style) -> Vec<String> {
+    let line = |notification: &NotificationLine| {
+        let problem = notification.problem.as_ref().map_or_else(String::new, |why| {
+            style.paint(Tone::Warn, &format!(". It cannot be delivered from this machine: {why}"))
+        });
+        format!("{}: {}{problem}", notification.to, notification.on.join(", "))
+    };
+    report.notifications.iter().map(line).collect()
 }
 
 fn routes(report: &CheckReport, lines: &[&RouteLine], style: &Style, out: &mut String) {
     let Some(first) = lines.first() else { return };
     put(out, &format!("\n{}", style.paint(Tone::Strong, &heading(lines))));
     for line in lines {
-        let conditions = if line.conditions.is_empty() {
-            String::new()
-        } else {
-            format!("  {}", style.paint(Tone::Faint, &line.conditions))
-        };
-        put(out, &format!("  {}{conditions}", line.label));
+        let conditions = style.paint(Tone::Faint, &line.conditions);
+        let conditions = if line.conditions.is_empty() { String::new() } else { format!("  {conditions}") };
+        put(out, &hang("  ", 4, &format!("{}{conditions}", line.label), style.width));
     }
     let names = columns(&first.weights);
     let titles: Vec<String> = first.weights.iter().map(|w| report.step_title(w.step)).map(|t| clip(&t, 39)).collect();
@@ -151,6 +177,7 @@ fn skipped(report: &CheckReport, style: &Style, out: &mut String) {
         &format!("\n{}", style.paint(Tone::Strong, &format!("{} not selected", count(report.skipped.len(), "route")))),
     );
     for skipped in &report.skipped {
-        put(out, &format!("  {} {}: {}", skipped.load_balancer, skipped.route, skipped.reason));
+        let text = format!("{} {}: {}", skipped.load_balancer, skipped.route, skipped.reason);
+        put(out, &hang("  ", 4, &text, style.width));
     }
 }

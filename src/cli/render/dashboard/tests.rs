@@ -70,6 +70,7 @@ fn a_finished_run_has_no_current_step() {
             remarks: Vec::new(),
             unresolved: Vec::new(),
             accepted: Vec::new(),
+            notes: Vec::new(),
         },
     ));
     let lines = dashboard_lines(&RunView::of(&plan(), &state(events), None, &[], at(80)), 100, &Style::plain());

@@ -1,7 +1,11 @@
 //! One line about an event.
 
 use crate::cli::render::style::{Style, Tone};
+use crate::cli::render::wrap::hang;
 use crate::domain::run::event::Record;
+
+/// Columns of the time and the mark.
+const INDENT: usize = 12;
 
 /// The text of a line, before time and colors are added.
 #[derive(Debug)]
@@ -18,9 +22,9 @@ impl EventText {
 
     pub(super) fn line(&self, record: &Record, style: &Style) -> String {
         let mark = if style.unicode { self.mark } else { ascii(self.mark) };
-        let message = self.message.trim_end().replace('\n', "\n            ");
         let time = style.paint(Tone::Faint, &style.time(record.time));
-        format!("{time}  {}", style.paint(self.tone, &format!("{mark} {message}")))
+        let message = hang(&format!("{mark} "), INDENT, self.message.trim_end(), style.width);
+        format!("{time}  {}", style.paint(self.tone, &message))
     }
 }
 

@@ -2,6 +2,8 @@
 //! one.
 
 mod batch;
+mod drift;
+mod freeze;
 mod line;
 
 use std::collections::BTreeMap;
@@ -13,11 +15,13 @@ use crate::base::number::{count, percent};
 use crate::domain::health::HealthCounts;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{
-    ClientMeasurement, DriftPolicy, Event, Ramp, Record, ResumeMode, RouteStart, RunOutcome, Started, Wait, WaitReason,
+    ClientMeasurement, DriftPolicy, Event, IgnoredHours, Ramp, Record, ResumeMode, RouteStart, RunOutcome, Started,
+    Wait, WaitReason,
 };
 use crate::domain::run::hook::{HookId, HookPoint, HookResult};
-use crate::domain::traffic::{RouteContent, RouteId};
+use crate::domain::traffic::RouteId;
 use batch::WriteSummary;
+use drift::DriftSummary;
 use jiff::SignedDuration;
 use line::EventText;
 
@@ -27,6 +31,7 @@ pub struct EventLines {
     style: Style,
     names: Names,
     tally: WriteSummary,
+    drift: DriftSummary,
     health: BTreeMap<String, HealthCounts>,
     waits: Vec<Wait>,
     commands: bool,
@@ -39,6 +44,7 @@ impl EventLines {
             style,
             names: Names::default(),
             tally: WriteSummary::default(),
+            drift: DriftSummary::default(),
             health: BTreeMap::new(),
             waits: Vec::new(),
             commands: false,
@@ -64,14 +70,28 @@ impl EventLines {
     /// Returns the lines that a record adds, without newlines; for many records none.
     pub fn lines_for(&mut self, record: &Record) -> Vec<String> {
         self.names.update(&record.event);
+        if let Event::Drifted { route, expected, live } = &record.event {
+            self.drift.add(record, route, expected, live.as_deref(), &self.names);
+            return Vec::new();
+        }
+        let mut lines = self.pending_lines();
         let mut texts = self.tally.take(record, &self.names);
         texts.extend(match &record.event {
             Event::Intended { .. } | Event::Outcome { .. } => None,
             Event::Waiting { waits } => self.waiting(waits, &record.run),
             Event::Health { groups } => self.changed(groups),
+            Event::Frozen { message, .. } if !self.commands => Some(frozen(message)),
             other => text(other, &record.run, &self.names, &self.style),
         });
-        texts.into_iter().map(|t| t.line(record, &self.style)).collect()
+        lines.extend(texts.into_iter().map(|t| t.line(record, &self.style)));
+        lines
+    }
+
+    /// The lines of earlier records that waited for more of their kind. The next record makes them due, or the end of
+    /// a turn.
+    pub fn pending_lines(&mut self) -> Vec<String> {
+        let Some((record, texts)) = self.drift.take() else { return Vec::new() };
+        texts.iter().map(|text| text.line(&record, &self.style)).collect()
     }
 
     fn waiting(&mut self, waits: &[Wait], run: &str) -> Option<EventText> {
@@ -146,12 +166,12 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
             EventText::new(Tone::Good, "✓", format!("promoted by {by}: the run skips all its pauses"))
         }
         Event::Paused { by, reason, .. } => EventText::new(Tone::Warn, "⏸", paused(by, reason)),
-        Event::Resumed { by, mode, .. } => EventText::new(Tone::Strong, "▸", resumed(by, *mode)),
-        Event::Frozen { message, .. } => {
-            EventText::new(Tone::Warn, "⏸", format!("frozen, no share is raised: {message}"))
+        Event::Resumed { by, mode, ignore_hours, .. } => {
+            EventText::new(Tone::Strong, "▸", resumed(by, *mode, ignore_hours.as_ref()))
         }
+        Event::Frozen { reason, message } => frozen(&format!("{message}{}", freeze::commands(*reason, message, run))),
         Event::Unfrozen {} => EventText::new(Tone::Strong, "▸", "no longer frozen: the run continues"),
-        Event::Drifted { route, expected, live } => drifted(route, expected, live.as_deref(), names),
+        Event::Drifted { route, expected, live } => drift::one(route, expected, live.as_deref(), names),
         Event::ConditionsChanged { route, before, after } => conditions_changed(route, before, after, run, names),
         Event::RuleCreated { route, replaces } => {
             EventText::new(Tone::Warn, "!", rule_created(route, replaces.as_ref(), run, names))
@@ -198,7 +218,9 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         }
         Event::Health { groups } => health(groups, names),
         Event::Notice { message, .. } => EventText::new(Tone::Warn, "!", message),
-        Event::Finished { outcome, remarks, unresolved: left, accepted } => finished(*outcome, remarks, left, accepted),
+        Event::Finished { outcome, remarks, unresolved: left, accepted, notes } => {
+            finished(*outcome, &[remarks.as_slice(), notes].concat(), left, accepted)
+        }
         Event::WeightsTagged { missing, .. } if missing.is_empty() => return None,
         Event::WeightsTagged { missing, .. } => EventText::new(Tone::Warn, "!", untagged(missing)),
         Event::Stopped { message, .. } => EventText::new(Tone::Warn, "⏸", message),
@@ -271,14 +293,21 @@ fn paused(by: &str, reason: &str) -> String {
     if reason.is_empty() { format!("paused by {by}") } else { format!("paused by {by}: {reason}") }
 }
 
-fn resumed(by: &str, mode: ResumeMode) -> String {
+fn frozen(message: &str) -> EventText {
+    EventText::new(Tone::Warn, "⏸", format!("frozen, no share is raised: {message}"))
+}
+
+fn resumed(by: &str, mode: ResumeMode, ignored: Option<&IgnoredHours>) -> String {
     let drift = match mode.drift {
         DriftPolicy::Leave => "",
         DriftPolicy::KeepLive => "; the changes by others are accepted",
         DriftPolicy::Reassert => "; the routes that others changed are written again",
     };
     let new = if mode.include_new { "; rules created after the start are also moved" } else { "" };
-    format!("resumed by {by}{drift}{new}")
+    let hours = ignored.map_or_else(String::new, |ignored| {
+        format!("; the plan's hours do not hold step {}: {}", ignored.step, ignored.reason)
+    });
+    format!("resumed by {by}{drift}{new}{hours}")
 }
 
 fn rule_created(route: &RouteStart, replaces: Option<&RouteId>, run: &str, names: &Names) -> String {
@@ -308,17 +337,6 @@ fn conditions_changed(route: &RouteId, before: &str, after: &str, run: &str, nam
          to accept this: cutover resume {run} --keep-live"
     );
     EventText::new(Tone::Bad, "✗", text)
-}
-
-fn drifted(route: &RouteId, expected: &RouteContent, live: Option<&RouteContent>, names: &Names) -> EventText {
-    let label = names.route(route);
-    let Some(live) = live else {
-        return EventText::new(Tone::Bad, "✗", format!("{label}: someone deleted the rule"));
-    };
-    match names.change(route, expected, live) {
-        Some(change) => EventText::new(Tone::Bad, "✗", format!("{label}: someone else changed the route: {change}")),
-        None => EventText::new(Tone::Good, "✓", format!("{label}: the route is as before the change again")),
-    }
 }
 
 fn rollback(cause: &str, by: &str, to_step: Option<usize>, force: bool) -> String {

@@ -3,7 +3,7 @@ use crate::cli::render::fixture::{
     at, drifted, healthy, ids, intended, outcome, records, set, started, step, until_bake, weights,
 };
 use crate::domain::fixture::{forward, group_arn};
-use crate::domain::run::event::{FreezeReason, StepType, StopReason, WaitReason, WriteResult};
+use crate::domain::run::event::{FreezeReason, IgnoredHours, StepType, StopReason, WaitReason, WriteResult};
 use crate::domain::run::event::{GateKind, Trigger};
 use crate::domain::traffic::{ClientStickiness, RouteContent};
 
@@ -60,6 +60,7 @@ fn transcript_of_a_run_that_is_rolled_back() {
             remarks: vec!["clients keep nothing".into()],
             unresolved: Vec::new(),
             accepted: Vec::new(),
+            notes: Vec::new(),
         },
     ));
     insta::assert_snapshot!(transcript(events));
@@ -84,7 +85,10 @@ fn each_problem_of_a_route_is_shown_once() {
     events.push((21, drifted(&ids[3], weights(99, 1), None)));
     events
         .push((22, Event::Frozen { reason: FreezeReason::Drift, message: "443 rule 20 is not as we left it".into() }));
-    events.push((23, Event::Resumed { by: "bob@pc".into(), mode: ResumeMode::KEEP_LIVE, request: None }));
+    events.push((
+        23,
+        Event::Resumed { by: "bob@pc".into(), mode: ResumeMode::KEEP_LIVE, ignore_hours: None, request: None },
+    ));
     events
         .push((24, Event::Stopped { reason: StopReason::Interrupted, message: "b has 1 %.\nNobody watches.".into() }));
     insta::assert_snapshot!(transcript(events));
@@ -143,4 +147,57 @@ fn change_text_describes_everything_that_changed() {
     sticky.stickiness = Some(ClientStickiness { enabled: true, seconds: Some(600) });
     assert_eq!(change(&sticky), "stickiness from off to 600s");
     assert_eq!(change(&weights(99, 1)), "");
+}
+
+#[test]
+fn equal_drift_of_many_routes_is_one_line_and_a_freeze_names_the_commands() {
+    let mut events = until_bake();
+    events.extend(ids().iter().map(|id| (70, drifted(id, weights(99, 1), Some(weights(0, 100))))));
+    let message = "443 default was changed by someone else, and 3 more; probably a person".to_owned();
+    events.push((70, Event::Frozen { reason: FreezeReason::Drift, message }));
+    let mut lines = EventLines::new(Style::plain()).with_commands();
+    let all: Vec<_> = records(events).iter().flat_map(|r| lines.lines_for(r)).collect();
+    let drift: Vec<_> = all.iter().filter(|line| line.contains("someone else changed them")).collect();
+    assert_eq!(drift.len(), 1, "{all:?}");
+    assert!(drift[0].contains("4 routes (") && drift[0].contains("from a 99 %, b 1 % to a 0 %, b 100 %"), "{drift:?}");
+    let frozen = all.last().expect("a line");
+    for command in ["--keep-live", "--reassert", "cutover rollback alpha-20260301-140200-k3f9"] {
+        assert!(frozen.contains(command), "{frozen}");
+    }
+}
+
+#[test]
+fn drift_at_the_end_of_a_turn_is_not_held_back() {
+    let mut lines = EventLines::new(Style::plain());
+    let mut events = until_bake();
+    events.push((70, drifted(&ids()[0], weights(99, 1), None)));
+    let all: Vec<_> = records(events).iter().flat_map(|r| lines.lines_for(r)).collect();
+    assert!(!all.iter().any(|line| line.contains("deleted")), "{all:?}");
+    assert!(lines.pending_lines()[0].contains("someone deleted the rule"));
+    assert!(lines.pending_lines().is_empty());
+}
+
+#[test]
+fn an_override_of_the_hours_says_for_which_step_and_why() {
+    let ignore_hours = Some(IgnoredHours { step: 4, reason: "agreed with sales".into() });
+    let event = Event::Resumed { by: "bob@pc".into(), mode: ResumeMode::PLAIN, ignore_hours, request: None };
+    let text = transcript([until_bake(), vec![(70, event)]].concat());
+    assert!(text.ends_with("resumed by bob@pc; the plan's hours do not hold step 4: agreed with sales"), "{text}");
+}
+
+#[test]
+fn lines_are_wrapped_at_words_on_a_narrow_terminal() {
+    let mut events = until_bake();
+    events.push((
+        70,
+        Event::Paused {
+            by: "bob@pc".into(),
+            reason: "the error budget of this week is used up, we wait until Monday".into(),
+            request: None,
+        },
+    ));
+    let mut lines = EventLines::new(crate::cli::render::fixture::screen(60));
+    let all: Vec<_> = records(events).iter().flat_map(|r| lines.lines_for(r)).collect();
+    crate::cli::render::fixture::assert_fits(&all.join("\n"), 60);
+    assert!(all.last().is_some_and(|line| line.contains("\n            ")), "{all:?}");
 }

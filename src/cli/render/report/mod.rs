@@ -66,7 +66,7 @@ impl<'a> ReportInput<'a> {
             names.update(&record.event);
         }
         let view = RunView::of(plan, &history.state, None, &[], history.time.1);
-        let style = Style { color: false, unicode: true, zone: style.zone.clone() };
+        let style = Style { zone: style.zone.clone(), ..Style::plain() };
         Self { plan, records, history, names, view, style }
     }
 
@@ -133,10 +133,6 @@ impl<'a> ReportInput<'a> {
         let state = &self.history.state;
         let balancers: Vec<_> = state.started.load_balancers.iter().map(|arn| balancer(arn)).collect();
         let (from, to) = (&self.plan.strategy.from, &self.plan.strategy.to);
-        let w = self.history.writes;
-        let already = if w.already > 0 { format!(", {} needed no write", w.already) } else { String::new() };
-        let open = if w.unknown > 0 { format!(", {} without a response", w.unknown) } else { String::new() };
-        let failed = if w.failed > 0 { format!(", {} failed", w.failed) } else { String::new() };
         vec![
             ("run", state.run.clone()),
             ("plan", format!("{} ({from} → {to})", state.started.plan)),
@@ -146,7 +142,7 @@ impl<'a> ReportInput<'a> {
             ("duration", format_elapsed(self.history.length())),
             ("load balancer", balancers.join(", ")),
             ("routes", state.routes.len().to_string()),
-            ("writes", format!("{} sent, {} read back as written{already}{open}{failed}", w.intended, w.applied)),
+            ("writes", self.history.writes.text()),
         ]
     }
 

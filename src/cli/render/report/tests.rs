@@ -25,6 +25,7 @@ fn rolled_back(reason: &str) -> Vec<Record> {
         (
             130,
             Event::Resumed {
+                ignore_hours: None,
                 by: "alice@mac".into(),
                 mode: crate::domain::run::event::ResumeMode::PLAIN,
                 request: None,
@@ -70,6 +71,7 @@ fn rolled_back(reason: &str) -> Vec<Record> {
             remarks: Vec::new(),
             unresolved: Vec::new(),
             accepted: Vec::new(),
+            notes: Vec::new(),
         },
     ));
     records(events)

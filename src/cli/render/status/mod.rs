@@ -1,9 +1,9 @@
 //! Renders `cutover status RUN` as text and as JSON: the state of a run, and the commands to continue or to roll back.
 
-use super::sections::{Section, drift, lay_out, sections, state_line, traffic};
+use super::sections::{Section, drift, gates, kept_share, lay_out, sections, state_line, traffic, wrapped};
 use super::style::{Style, Tone};
 use crate::app::view::{DriftKind, DriftView, Guard, RunView};
-use crate::domain::run::event::{FreezeReason, RunOutcome};
+use crate::domain::run::event::{FreezeReason, RunOutcome, WaitReason};
 use crate::domain::run::state::Phase;
 
 /// Returns the text, without a last newline.
@@ -20,13 +20,14 @@ pub fn text(view: &RunView, style: &Style) -> String {
     all.push(("continue", continue_commands(view)));
     all.push(("roll back", rollback_commands(view)));
     all.retain(|(_, lines)| !lines.is_empty());
-    lay_out(&all, style).join("\n")
+    lay_out(&wrapped(all, style), style).join("\n")
 }
 
 /// Returns the last lines of a process that drove a run: the live shares, a warning that no process guards the traffic
 /// now, how to continue and how to roll back.
 pub fn final_lines(view: &RunView, style: &Style) -> Vec<String> {
     let guard = match view.guard {
+        Guard::Over if view.aborted_to.is_some() => vec![style.paint(Tone::Bad, &kept_share(view))],
         Guard::Over => Vec::new(),
         _ if view.retired => vec!["the old cluster is not retired yet".to_owned()],
         _ => vec![style.paint(Tone::Bad, "UNGUARDED: no process guards this traffic now")],
@@ -39,7 +40,21 @@ pub fn final_lines(view: &RunView, style: &Style) -> Vec<String> {
         ("roll back", rollback_commands(view)),
     ];
     all.retain(|(_, lines)| !lines.is_empty());
-    lay_out(&all, style)
+    lay_out(&wrapped(all, style), style)
+}
+
+/// What an operator sees before an approval: the step, the live shares, and the gates' verdicts.
+pub fn approval_lines(view: &RunView, style: &Style) -> Vec<String> {
+    let (step, of) = view.step_of();
+    let label = view.steps.get(step.saturating_sub(1)).map_or("", String::as_str);
+    let mut all: Vec<Section> = vec![
+        ("run", vec![view.run.clone()]),
+        ("step", vec![format!("{step} of {of}  {label}")]),
+        ("traffic", traffic(view, style)),
+        ("gates", gates(view, style)),
+    ];
+    all.retain(|(_, lines)| !lines.is_empty());
+    lay_out(&wrapped(all, style), style)
 }
 
 /// Returns one JSON object: the fields of the [`RunView`], and the commands `continueCommands` and `rollbackCommands`.
@@ -56,6 +71,9 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
         let line = format!("cutover {verb} {}{options}", view.run);
         if why.is_empty() { line } else { format!("{line}   # {why}") }
     };
+    if let (Some(RunOutcome::Aborted), Some(step)) = (view.outcome, view.aborted_to) {
+        return vec![format!("cutover run PLAN --from-step {}   # a new run with the same plan file", step + 1)];
+    }
     if view.outcome.is_some() || view.without_journal.is_some() {
         return Vec::new();
     }
@@ -90,6 +108,9 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
     };
     if unguarded(view) && view.frozen.is_none() && view.paused.is_none() {
         commands.insert(0, command("resume", "", ""));
+    }
+    if view.frozen.is_none() && view.waits.iter().any(|wait| wait.reason == WaitReason::Window) {
+        commands.push(command("resume", " --ignore-hours REASON", "start this step outside of the plan's hours"));
     }
     if !view.new_rules.is_empty() {
         commands.push(command("resume", " --include-new", "also move the new rules"));
@@ -126,6 +147,7 @@ fn rollback_commands(view: &RunView) -> Vec<String> {
             let command = view.without_journal.clone().unwrap_or_else(|| format!("cutover rollback {}", view.run));
             command.lines().map(|line| line.trim_start().to_owned()).collect()
         }
+        Some(RunOutcome::Aborted) if view.aborted_to.is_some() => vec![format!("cutover rollback {}", view.run)],
         Some(RunOutcome::RolledBack | RunOutcome::Aborted) => Vec::new(),
     }
 }

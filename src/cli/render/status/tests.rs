@@ -1,7 +1,12 @@
 use super::*;
-use crate::cli::render::fixture::{at, drifted, ids, state, until_bake, watch, weights};
+use crate::cli::render::fixture::{
+    assert_fits, at, drifted, ids, rich_plan, screen, state, until_bake, watch, weights,
+};
 use crate::domain::fixture::plan;
-use crate::domain::run::event::{Event, StopReason, Trigger, Wait, WaitReason};
+use crate::domain::metric::gate::{MeasuredValue, Measurement};
+use crate::domain::metric::verdict::RequestCount;
+use crate::domain::metric::verdict::judge::GateResult;
+use crate::domain::run::event::{Event, IgnoredHours, ResumeMode, StopReason, Trigger, Wait, WaitReason};
 use crate::port::store::Heartbeat;
 
 fn heartbeat(seconds: i64, watching: bool) -> Heartbeat {
@@ -92,4 +97,79 @@ fn run_without_journal_is_continued_by_load_balancer_and_not_by_id() {
     let text = final_lines(&view, &Style::plain()).join("\n");
     assert!(text.contains(command) && !text.contains(&view.run), "{text}");
     assert!(continue_commands(&view).is_empty());
+}
+
+/// A bake with gates: the first is measured, the hours are ignored, and someone changed every route alike.
+fn rich() -> RunView {
+    let plan = rich_plan();
+    let count = |requests, errors| RequestCount { requests, errors };
+    let measured = |seconds, seen| Event::GateMeasured {
+        gate: plan.strategy.metrics[0].name.clone(),
+        measurement: Measurement { from: at(seconds - 60), to: at(seconds), seen },
+    };
+    let mut events = until_bake();
+    let ignore_hours = Some(IgnoredHours { step: 4, reason: "agreed with sales, they watch the dashboards".into() });
+    events.push((61, Event::Resumed { by: "alice@mac".into(), mode: ResumeMode::PLAIN, ignore_hours, request: None }));
+    events.push((120, measured(120, MeasuredValue::Counts { old: count(5400, 12), new: count(54, 40) })));
+    events.extend(ids().iter().map(|id| (130, drifted(id, weights(99, 1), Some(weights(100, 0))))));
+    RunView::of(&plan, &state(events), Some(&watch(140, (31, 0), (4, 0))), &[], at(142))
+}
+
+#[test]
+fn the_screen_fits_80_and_150_columns_and_shows_what_decides() {
+    for columns in [80, 150] {
+        let text = text(&rich(), &screen(columns));
+        assert_fits(&text, columns);
+        insta::assert_snapshot!(format!("screen_{columns}"), text);
+    }
+}
+
+#[test]
+fn an_approver_sees_the_verdicts() {
+    let view = rich();
+    let lines = approval_lines(&view, &Style::plain()).join("\n");
+    assert!(lines.contains("b fails 40 of the last 54 requests") && lines.contains("not asked yet"), "{lines}");
+    assert!(view.gates[0].is_open() && view.gates[0].verdict == Some(GateResult::Fail), "{view:?}");
+}
+
+#[test]
+fn a_window_names_the_command_that_overrides_it() {
+    let wait = Wait { reason: WaitReason::Window, message: "it starts tomorrow".into(), until: None };
+    let view = RunView { waits: vec![wait], ..baking() };
+    let commands = continue_commands(&view);
+    assert!(commands.iter().any(|line| line.contains("--ignore-hours REASON")), "{commands:?}");
+}
+
+#[test]
+fn an_abort_to_a_step_says_that_nobody_guards_and_how_to_go_on_and_back() {
+    let mut events = until_bake();
+    events.push((
+        70,
+        Event::RollbackStarted {
+            cause: "aborted".into(),
+            by: "bob@pc".into(),
+            trigger: Trigger::Operator,
+            to_step: Some(2),
+            force: false,
+            request: None,
+        },
+    ));
+    events.push((
+        80,
+        Event::Finished {
+            outcome: RunOutcome::Aborted,
+            remarks: Vec::new(),
+            unresolved: Vec::new(),
+            accepted: Vec::new(),
+            notes: Vec::new(),
+        },
+    ));
+    let view = RunView::of(&plan(), &state(events), None, &[], at(90));
+    let shown = final_lines(&view, &Style::plain()).join("\n");
+    let status = text(&view, &Style::plain());
+    for text in [&shown, &status] {
+        assert!(text.contains("UNGUARDED: the run is finished, b keeps 1 %"), "{text}");
+        assert!(text.contains("cutover run PLAN --from-step 3") && text.contains("cutover rollback alpha-"), "{text}");
+    }
+    assert_eq!(json(&view)["abortedTo"], 2);
 }

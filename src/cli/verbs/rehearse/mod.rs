@@ -10,6 +10,7 @@ use clap::Args;
 use subscriber::RehearsalSubscriber;
 
 use crate::adapter::hook::HookRunner;
+use crate::adapter::process::Folder;
 use crate::adapter::store::memory::MemoryStore;
 use crate::app::exit::{Exit, Failure};
 use crate::app::notify::ShownNotifications;
@@ -120,7 +121,8 @@ async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehea
     let store: Arc<dyn Store> = Arc::new(memory.clone());
     let (balancer, clusters, clock) = (lab.balancer.clone(), lab.clusters.clone(), Arc::clone(&lab.clock));
     let metrics = Arc::clone(&lab.metrics);
-    let hooks: Arc<dyn Hooks> = if args.exec { Arc::new(HookRunner::default()) } else { Arc::clone(&lab.hooks) };
+    let hooks: Arc<dyn Hooks> =
+        if args.exec { Arc::new(HookRunner::in_folder(Folder::of(plan))) } else { Arc::clone(&lab.hooks) };
     let ports = Ports { balancer, clusters, metrics, hooks, clock, store };
     let prepared = prepare(plan, &ports, 1).await;
     if let Some(refusal) = prepared.refusal() {

@@ -85,7 +85,7 @@ fn request(operator_request: OperatorRequest) -> Request {
         OperatorRequest::Approve => Request::Approve { by },
         OperatorRequest::Promote => Request::Promote { by, full: false },
         OperatorRequest::Pause => Request::Pause { by, reason: "requested by the scenario".into() },
-        OperatorRequest::Resume => Request::Resume { by, mode: ResumeMode::PLAIN },
+        OperatorRequest::Resume => Request::Resume { by, mode: ResumeMode::PLAIN, ignore_hours: None },
         OperatorRequest::Abort => Request::Abort { by, to_step: None },
     }
 }

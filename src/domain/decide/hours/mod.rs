@@ -5,8 +5,30 @@ use jiff::Timestamp;
 use crate::base::duration;
 use crate::base::hours::{Blackout, blocking_blackout, earliest_fit, format_in_zone};
 use crate::domain::run::event::{Wait, WaitReason};
+use crate::domain::run::state::{Phase, State};
 use crate::plan::model::Strategy;
 use crate::plan::schedule::{min_duration_with_pauses, raises};
+
+/// Why a step may not start now, and when it may; `None`: it may start now, also because an operator ignores the hours.
+pub fn wait_unless_ignored(strategy: &Strategy, state: &State, number: usize, now: Timestamp) -> Option<Wait> {
+    match state.hours_ignored_for(number) {
+        Some(_) => None,
+        None => wait(strategy, number, state.routes.len(), now),
+    }
+}
+
+/// The step for which `resume --ignore-hours` ignores the hours: the one that waits for them or will wait for them
+/// next. `None`: none of the coming steps does.
+pub fn next_bound_step(strategy: &Strategy, state: &State) -> Option<usize> {
+    if strategy.hours.is_empty() {
+        return None;
+    }
+    // A step that has begun to write goes on to its end.
+    let begun = state.phase != Phase::Ready && (state.first_write.is_some() || state.settled);
+    let first = state.step + usize::from(begun);
+    let raise = (first..=strategy.steps.len()).find(|number| raises(strategy, *number));
+    raise.or_else(|| strategy.hours.not_before.is_some_and(|at| state.last_record_at < at).then_some(first))
+}
 
 /// Returns why a step must wait, and the earliest start; `None`: the step may start now.
 pub fn wait(strategy: &Strategy, number: usize, routes: usize, now: Timestamp) -> Option<Wait> {

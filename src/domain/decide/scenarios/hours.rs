@@ -4,6 +4,7 @@ use jiff::civil::{Weekday, time};
 
 use super::*;
 use crate::base::hours::{Window, zone};
+use crate::domain::run::event::IgnoredHours;
 use crate::domain::run::state::AUTOMATIC;
 use crate::plan::model::{ApprovalTimeout, OnTimeout};
 
@@ -110,7 +111,7 @@ fn approval_time_out_has_the_configured_effect() {
     // A late approval is not enough: the run must also be resumed.
     sim.apply(Event::Approved { step: 5, by: "alice".into(), request: None });
     assert_eq!(reasons(&sim.observe_for(3600, &ok(10), &ok(10))), [WaitReason::Paused]);
-    sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::PLAIN, request: None });
+    sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::PLAIN, ignore_hours: None, request: None });
     sim.observe_after(POLL, &ok(10), &ok(10));
     assert_eq!((sim.state.step, sim.timed_out()), (6, 1));
 }
@@ -119,7 +120,21 @@ fn approval_time_out_has_the_configured_effect() {
 fn run_resumed_without_an_approval_waits_for_the_approval_without_limit() {
     let mut sim = Sim::at_step(5, 10).timed(OnTimeout::Pause);
     sim.observe_for(31 * 60, &ok(10), &ok(10));
-    sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::PLAIN, request: None });
+    sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::PLAIN, ignore_hours: None, request: None });
     let waiting = sim.observe_for(2 * 3600, &ok(10), &ok(10));
     assert_eq!((reasons(&waiting), sim.timed_out()), (vec![WaitReason::Approval], 1));
+}
+
+#[test]
+fn an_operator_starts_one_raise_outside_of_the_hours() {
+    let mut sim = Sim::at_step(3, 10).window((14, 30), (17, 0));
+    let waiting = sim.observe_for(11 * 60, &ok(10), &ok(10));
+    assert_eq!(reasons(&waiting), [WaitReason::Window]);
+    assert_eq!(crate::domain::decide::hours::next_bound_step(&sim.plan.strategy, &sim.state), Some(4));
+    let ignore_hours = Some(IgnoredHours { step: 4, reason: "agreed with sales".into() });
+    sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::PLAIN, ignore_hours, request: None });
+    let begun = sim.observe_for(60, &ok(10), &ok(10));
+    assert!(matches!(begun, Decision::Write(_)), "{begun:?}");
+    assert_eq!(sim.state.hours_ignored_for(4).map(|ignored| ignored.why.as_str()), Some("agreed with sales"));
+    assert_eq!(sim.state.hours_ignored_for(6), None, "the next raise waits again");
 }

@@ -256,7 +256,7 @@ fn unhealthy_old_cluster_freezes_and_never_rolls_back() {
     assert!(sim.unfroze(), "the run must unfreeze when the old cluster is healthy again");
     // A run that an operator resumed does not freeze again for this reason.
     sim.observe_for(10, &Ok((0, 10)), &ok(10));
-    sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::PLAIN, request: None });
+    sim.apply(Event::Resumed { by: "alice".into(), mode: ResumeMode::PLAIN, ignore_hours: None, request: None });
     sim.observe_for(60, &Ok((0, 10)), &ok(10));
     assert_eq!(sim.froze(), [FreezeReason::FromUnhealthy; 2]);
     assert!(sim.state.frozen.is_none() && !sim.rolls_back());

@@ -234,7 +234,7 @@ fn write_overwritten_by_another_actor_is_closed_after_its_deadline() {
         .after(1, intended(false, 11, &HALF))
         .after(2, drifted)
         .after(3, Event::Frozen { reason: FreezeReason::Drift, message: String::new() })
-        .after(4, Event::Resumed { by: String::new(), mode: ResumeMode::REASSERT, request: None });
+        .after(4, Event::Resumed { by: String::new(), mode: ResumeMode::REASSERT, ignore_hours: None, request: None });
     let seen = watch(0).seen(12, Ok(forward(&foreign)), [10, 10]);
     let Decision::Record(events) = next(&state, &seen, 12) else { panic!("{:?}", next(&state, &seen, 12)) };
     let state = state.after(12, events[0].clone());
@@ -252,7 +252,7 @@ fn reasserted_shares_require_the_raise_gate() {
         .after(1, Event::StepStarted { step: 4, kind: StepType::Shares, label: String::new() })
         .after(2, drifted)
         .after(3, Event::Frozen { reason: FreezeReason::Drift, message: String::new() })
-        .after(4, Event::Resumed { by: String::new(), mode: ResumeMode::REASSERT, request: None });
+        .after(4, Event::Resumed { by: String::new(), mode: ResumeMode::REASSERT, ignore_hours: None, request: None });
     let observations = |b: u32| (1..=8).fold(watch(0), |w, i| w.seen(i * 5, Ok(forward(&ORIGINAL)), [10, b]));
     assert!(
         matches!(next(&state, &observations(4), 40), Decision::Wait(_)),

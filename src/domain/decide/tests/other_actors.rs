@@ -65,7 +65,7 @@ fn deleted() -> State {
 }
 
 fn resumed(mode: ResumeMode) -> Event {
-    Event::Resumed { by: String::new(), mode, request: None }
+    Event::Resumed { by: String::new(), mode, ignore_hours: None, request: None }
 }
 
 #[test]

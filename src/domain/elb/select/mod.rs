@@ -12,8 +12,8 @@ mod tests;
 pub use crate::base::arn::name as short_name;
 pub use choose::{select, select_at};
 pub use model::{
-    Listeners, LiveResources, SelectedEntry, SelectedGroup, SelectedRoute, Selection, SkipReason, SkippedRoute,
-    selector_text,
+    ExistingNames, Listeners, LiveResources, SelectedEntry, SelectedGroup, SelectedRoute, Selection, SkipReason,
+    SkippedRoute, selector_text,
 };
 pub use only::{BalancerReadError, exactly_one_match};
 pub(crate) use resolve::unreadable as unread;

@@ -21,6 +21,17 @@ pub struct LiveResources {
     pub listeners: BTreeMap<String, Listeners>,
     /// The target groups that each selector of the plan matches.
     pub groups: BTreeMap<Selector, Result<Vec<TargetGroup>, Unreadable>>,
+    /// The names that exist where a selector by name matches nothing.
+    pub existing: ExistingNames,
+}
+
+/// Names of the account and region.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ExistingNames {
+    /// Load balancers.
+    pub load_balancers: Vec<String>,
+    /// Target groups.
+    pub groups: Vec<String>,
 }
 
 /// The listeners of a load balancer, each with its routes: first the default action, then the rules.
@@ -115,10 +126,18 @@ fn arn<S: Serializer>(id: &RouteId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }
 
-/// Why a route is skipped. If several reasons apply, the last variant in this order is used.
+/// Why a route is skipped. If several reasons apply, the last variant in this order is used: the first two say only that
+/// an entry of the plan is not about the route.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum SkipReason {
+    /// Its listener is not in the plan.
+    Listener {
+        /// Its port.
+        port: u16,
+    },
+    /// The plan lists its rules, and this route is not among them.
+    NotListed,
     /// The routing action of the route redirects.
     Redirects,
     /// The routing action of the route returns a fixed response.
@@ -130,13 +149,6 @@ pub enum SkipReason {
         /// The names of these groups.
         groups: Vec<String>,
     },
-    /// The plan does not select the listener of the route.
-    Listener {
-        /// The port of the listener.
-        port: u16,
-    },
-    /// The plan lists `rules`, and this route is not listed.
-    NotListed,
     /// Only groups of clusters that have no share at the start of the plan have weight on this route.
     Elsewhere {
         /// The names of these groups.

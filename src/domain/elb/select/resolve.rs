@@ -7,6 +7,7 @@ use crate::base::finding::{Code, Finding};
 use crate::domain::elb::balancer::{LoadBalancer, TargetGroup};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterName, Plan, RouteEntry, Selector, Workload};
+use crate::plan::suggest::instead_of;
 
 /// The resolved resources of an entry.
 pub(super) struct ResolvedEntry {
@@ -31,7 +32,13 @@ pub(super) fn entry(
     ) {
         Ok(found) => Some(found.clone()),
         Err(problem) => {
-            selection.findings.push(problem.finding(Code::CUT040, subject, "load balancer", &plan.region));
+            selection.findings.push(problem.finding(
+                Code::CUT040,
+                subject,
+                "load balancer",
+                &plan.region,
+                &live_resources.existing.load_balancers,
+            ));
             None
         }
     };
@@ -47,7 +54,13 @@ pub(super) fn entry(
                 register_group(selection, workload, cluster, group, load_balancer);
             }
             Err(problem) => {
-                selection.findings.push(problem.finding(Code::CUT041, subject, "target group", &plan.region));
+                selection.findings.push(problem.finding(
+                    Code::CUT041,
+                    subject,
+                    "target group",
+                    &plan.region,
+                    &live_resources.existing.groups,
+                ));
             }
         }
     }
@@ -93,13 +106,17 @@ enum SelectorProblem {
 }
 
 impl SelectorProblem {
-    fn finding(self, code: Code, subject: &str, what: &str, region: &str) -> Finding {
+    fn finding(self, code: Code, subject: &str, what: &str, region: &str, existing: &[String]) -> Finding {
         match self {
             Self::None(selector) | Self::Unreadable(selector, Unreadable::NotFound(_)) => {
-                Finding::new(code, subject, format!("no {what} matches `{selector}` in {region}")).help(format!(
-                    "check the spelling; `cutover status --load-balancer NAME` lists what a load \
+                let instead = Some(instead_of(&selector, existing)).filter(|text| !text.is_empty());
+                let instead = instead.map_or_else(String::new, |text| format!("; {text}"));
+                Finding::new(code, subject, format!("no {what} matches `{selector}` in {region}{instead}")).help(
+                    format!(
+                        "check the spelling; `cutover status --load-balancer NAME` lists what a load \
                         balancer has. A {what} is selected by name, ARN or `tag:KEY=VALUE`"
-                ))
+                    ),
+                )
             }
             Self::Several(selector, names) => Finding::new(
                 code,

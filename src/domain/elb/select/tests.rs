@@ -1,11 +1,13 @@
 use super::*;
 use crate::base::finding::{Code, Severity};
 use crate::domain::elb::balancer::{Listener, LiveRoute};
-use crate::domain::fixture::{LB, each_route, forward, group, group_arn, live_resources, plan, route, shares};
+use crate::domain::fixture::{
+    LB, each_route, forward, group, group_arn, live_resources, plan, redirect, route, shares,
+};
 use crate::domain::traffic::Unreadable;
 use crate::domain::traffic::{Member, RouteContent, Split, UnreadRoute};
 use crate::plan::model::Plan;
-use crate::plan::model::{ListenerRef, RuleRef, StepKind};
+use crate::plan::model::{ListenerRef, RuleRef, Selector, StepKind};
 
 fn codes(selection: &Selection) -> Vec<Code> {
     selection.findings.iter().map(|f| f.code).collect()
@@ -51,6 +53,36 @@ fn skipped_routes_have_a_reason() {
         "{why:?}"
     );
     assert!(why.contains(&"443 rule 20 already sends its traffic to webapp-b".to_owned()), "{why:?}");
+}
+
+#[test]
+fn a_listener_of_one_entry_is_in_the_plan_whatever_the_other_entries_list() {
+    let (mut plan, mut world) = (plan(), live_resources());
+    let mut other = plan.workloads[0].clone();
+    other.name = "other".to_owned();
+    other.routes[0].listeners = vec![ListenerRef::Port(443)];
+    plan.workloads[0].routes[0].listeners = vec![ListenerRef::Port(80)];
+    plan.workloads.push(other);
+    each_route(&mut world, |r| {
+        if r.port == 80 && r.priority.is_none() {
+            r.content = redirect();
+        }
+    });
+    let selection = select(&plan, &world);
+    let why = selection.skipped.iter().find(|s| s.route == "80 default").map(|s| s.reason.to_string());
+    assert_eq!(why.as_deref(), Some("redirects"));
+}
+
+#[test]
+fn a_name_that_is_almost_right_suggests_the_near_one() {
+    let (plan, mut world) = (plan(), live_resources());
+    world.load_balancers.values_mut().for_each(|found| *found = Ok(Vec::new()));
+    world.groups.insert(Selector::Name("webapp-b".to_owned()), Ok(Vec::new()));
+    world.existing.load_balancers = vec!["shop".to_owned(), "alpa".to_owned()];
+    world.existing.groups = vec!["webapp-green".to_owned(), "other".to_owned()];
+    let said: Vec<_> = select(&plan, &world).findings.into_iter().map(|f| f.message).collect();
+    assert!(said[0].ends_with("; did you mean `alpa`?"), "{said:?}");
+    assert!(said[1].contains("webapp-green"), "{said:?}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::domain::kubernetes::workload::WorkloadView;
 use crate::domain::kubernetes::workload::{ClusterIdentity, Hpa, Pod, PodOwner, Service};
 use crate::domain::preflight::facts::Caller;
 use crate::domain::preflight::facts::ClusterFacts;
-use crate::domain::preflight::facts::Facts;
+use crate::domain::preflight::facts::{Facts, MachineFacts};
 use crate::domain::traffic::ClientStickiness;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::ClusterAccess;
@@ -107,7 +107,8 @@ fn facts(plan: &Plan) -> Facts {
         attached: [(LB.to_owned(), Ok(groups))].into(),
         health: ["webapp-a", "webapp-b"].map(|g| (group_arn(g), Ok(targets(10, TargetState::Healthy)))).into(),
         clusters: ["a", "b"].map(|c| (c.to_owned(), cluster(c))).into(),
-        unreadable_gates: BTreeMap::new(),
+        gate_answers: BTreeMap::new(),
+        machine: MachineFacts::default(),
     }
 }
 
@@ -304,6 +305,88 @@ fn too_few_targets_are_reported_with_the_step_and_the_setting() {
         check(&plan, &facts, now()).iter().all(|f| f.code != Code::CUT082),
         "the suggested capacity must be enough"
     );
+}
+
+#[test]
+fn targets_that_an_earlier_run_registered_do_not_double_what_a_step_needs() {
+    let of_capacity = |plan: &Plan, facts: &Facts| -> Vec<Finding> {
+        check(plan, facts, now()).into_iter().filter(|f| f.code == Code::CUT082).collect()
+    };
+    for start in [plan().strategy.start, None] {
+        let mut plan = plan();
+        plan.strategy.start = start;
+        let mut facts = facts(&plan);
+        view_of(&mut facts, "b").hpas[0].max = 10;
+        assert_eq!(of_capacity(&plan, &facts), [], "ten targets of each side are registered and healthy");
+        without_services(&mut plan, &mut facts);
+        assert_eq!(of_capacity(&plan, &facts), [], "as many as the old side has are enough");
+    }
+}
+
+#[test]
+fn a_plan_has_one_severity_for_readiness_gates_and_one_note_a_namespace() {
+    let mut plan = plan();
+    let mut facts = facts(&plan);
+    let second = crate::plan::model::Workload { name: "second".to_owned(), ..plan.workloads[0].clone() };
+    plan.workloads.push(second);
+    let bare = |f: &mut Facts, label: bool| {
+        let view = view_of(f, "b");
+        view.pods.iter_mut().for_each(|p| p.readiness_gates.clear());
+        if label {
+            view.clone()
+        } else {
+            view.namespace_labels.clear();
+            view.clone()
+        }
+    };
+    let copy = |f: &mut Facts, view: WorkloadView| {
+        cluster_of(f, "b").workloads.insert("second".to_owned(), Ok(view));
+    };
+    let found = |plan: &Plan, f: &Facts| -> Vec<Severity> {
+        check(plan, f, now()).iter().filter(|f| f.code == Code::CUT081).map(|f| f.severity).collect()
+    };
+    let labelled = bare(&mut facts, true);
+    copy(&mut facts, labelled);
+    let arn = group_arn("second-b");
+    let mut selected = facts.selection.groups[&group_arn("webapp-b")].clone();
+    selected.workload = "second".to_owned();
+    facts.selection.groups.insert(arn, selected);
+    bare(&mut facts, false);
+    assert_eq!(found(&plan, &facts), [Severity::Info, Severity::Info], "one says the label, one the pods");
+    let unlabelled = bare(&mut facts, false);
+    copy(&mut facts, unlabelled);
+    assert_eq!(found(&plan, &facts), [Severity::Info], "the namespace is said once");
+}
+
+#[test]
+fn missing_credentials_are_one_finding() {
+    let plan = plan();
+    let mut facts = facts(&plan);
+    let why = Unreadable::Credentials("none found; log in".to_owned());
+    facts.caller = Err(why.clone());
+    for name in ["webapp-a", "webapp-b"] {
+        facts.health.insert(group_arn(name), Err(why.clone()));
+    }
+    for cluster in ["a", "b"] {
+        cluster_of(&mut facts, cluster).identity = Err(why.clone());
+    }
+    let findings = check(&plan, &facts, now());
+    let said: Vec<_> = findings.iter().filter(|f| f.message.contains("none found")).collect();
+    assert_eq!(said.len(), 1, "{findings:#?}");
+    assert_eq!(said[0].message, "AWS cannot be read: credentials: none found; log in");
+}
+
+#[test]
+fn a_wrong_eks_name_names_the_line_of_the_plan() {
+    let mut plan = plan();
+    plan.text = "spec:\n  clusters:\n    - name: b\n      eks: alpha-kr-b\n".to_owned();
+    let mut facts = facts(&plan);
+    let why = "ap-northeast-2 has no EKS cluster `alpha-kr-b`; its clusters are alpha-kr-a".to_owned();
+    cluster_of(&mut facts, "b").identity = Err(Unreadable::NotFound(why));
+    let findings = check(&plan, &facts, now());
+    let finding = findings.iter().find(|f| f.code == Code::CUT058).unwrap_or_else(|| panic!("{findings:#?}"));
+    assert!(finding.message.ends_with("its clusters are alpha-kr-a (plans/alpha.yaml, line 4)"), "{finding:#?}");
+    assert_eq!(finding.help.as_deref(), Some("correct `eks` of that cluster in the plan"));
 }
 
 #[test]

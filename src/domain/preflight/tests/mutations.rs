@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use super::*;
+use crate::domain::metric::gate::MeasuredValue;
+use crate::domain::preflight::facts::UnusableCommand;
 use crate::plan::model::TargetType;
 
 /// Changes the plan or the facts, so that exactly one check fails.
@@ -262,7 +264,12 @@ pub const TRAFFIC: &[(&str, Code, Change)] = &[
         set_health(f, "webapp-a", targets(3, TargetState::Unhealthy))
     }),
     ("metric source is unreadable", Code::CUT094, |_, f| {
-        drop(f.unreadable_gates.insert("errors".to_owned(), "no answer within 10 s".to_owned()));
+        let message = "no answer within 10 s".to_owned();
+        f.gate_answers.insert("errors".to_owned(), MeasuredValue::Unreadable { message });
+    }),
+    ("command does not exist", Code::CUT305, |_, f| {
+        let (place, problem) = ("hook before shift".to_owned(), "/plans/scale-up.sh does not exist".to_owned());
+        f.machine.unusable_commands.push(UnusableCommand { place, problem, required: true });
     }),
     ("stickiness", Code::CUT042, |_, f| set_stickiness(f, 600)),
     ("rule with another group of the old cluster", Code::CUT086, |_, f| {

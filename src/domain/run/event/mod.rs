@@ -20,8 +20,8 @@ use crate::domain::traffic::{ClusterName, RouteContent, RouteId, Split};
 
 pub use start::{BindingStart, GroupStart, RouteStart, Started};
 pub use values::{
-    BindResult, ClientMeasurement, ClusterMeasurement, DriftPolicy, FreezeReason, GateKind, OnTimeout, Ramp,
-    RequestKind, ResumeMode, RunOutcome, StepType, StopReason, Trigger, Wait, WaitReason, Write, WriteResult,
+    BindResult, ClientMeasurement, ClusterMeasurement, DriftPolicy, FreezeReason, GateKind, IgnoredHours, OnTimeout,
+    Ramp, RequestKind, ResumeMode, RunOutcome, StepType, StopReason, Trigger, Wait, WaitReason, Write, WriteResult,
 };
 
 /// The record version that this build writes.
@@ -188,6 +188,9 @@ pub enum Event {
         by: String,
         /// How changes by other actors are handled.
         mode: ResumeMode,
+        /// The plan's hours do not hold the run up to a step, once.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        ignore_hours: Option<IgnoredHours>,
         /// The store name of the operator request that caused the event, if any.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
@@ -381,6 +384,10 @@ pub enum Event {
         /// Each text names the route.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         accepted: Vec<String>,
+        /// What the run did beside its goal and an operator should know, for example that it broke stickiness. Nothing
+        /// has to be done.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        notes: Vec<String>,
     },
     /// The process stops driving the run; the run is not finished.
     Stopped {

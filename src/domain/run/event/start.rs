@@ -18,6 +18,10 @@ pub struct Started {
     pub text: String,
     /// The SHA-256 of the text, in hexadecimal digits.
     pub hash: String,
+    /// The folder of the plan file, on the machine of the owner: the commands of the plan run there. `None`: the plan
+    /// has no commands, or did not come from a file.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub folder: Option<String>,
     /// The owner that started the run, such as `alice@mac`.
     pub owner: String,
     /// The old cluster, which has the traffic at the start.

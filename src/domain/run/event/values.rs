@@ -158,6 +158,16 @@ impl From<model::OnTimeout> for OnTimeout {
     }
 }
 
+/// Windows, blackouts and `notBefore` that an operator overrides (`resume --ignore-hours`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IgnoredHours {
+    /// The step that raises and for which they are ignored, from 1; the next raise waits for them again.
+    pub step: usize,
+    /// Why.
+    pub reason: String,
+}
+
 /// How `resume` handles changes by other actors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "ResumeModeName", into = "ResumeModeName")]

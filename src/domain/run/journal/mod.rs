@@ -230,6 +230,7 @@ mod tests {
                 remarks: vec![],
                 unresolved: Vec::new(),
                 accepted: Vec::new(),
+                notes: Vec::new(),
             },
         ];
         let (mut text, mut sum, mut records) = (String::new(), String::new(), vec![]);

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 
 use super::legal::{self, IllegalEvent};
 use super::model::{
-    BakeProgress, Drift, Frozen, HookProgress, OpenWrites, Paused, Phase, RampProgress, Retirement, Rollback, Route,
-    State,
+    BakeProgress, Drift, Frozen, HookProgress, HoursOverride, OpenWrites, Paused, Phase, RampProgress, Retirement,
+    Rollback, Route, State,
 };
 use crate::domain::run::event::{
-    DriftPolicy, Event, FreezeReason, OnTimeout, Ramp, Record, ResumeMode, StepType, Trigger, Write, WriteResult,
+    DriftPolicy, Event, FreezeReason, IgnoredHours, OnTimeout, Ramp, Record, ResumeMode, StepType, Trigger, Write,
+    WriteResult,
 };
 use crate::domain::run::hook::{HookId, HookPoint, HookResult};
 use crate::domain::traffic::{RouteContent, RouteId, Split};
@@ -63,6 +64,7 @@ impl State {
             all_pauses_promoted: false,
             paused: None,
             frozen: None,
+            ignored_hours: None,
             gate_timeout_since: record.time,
             resumed_despite_from: false,
             rollback: None,
@@ -126,7 +128,12 @@ impl State {
                 self.all_pauses_promoted |= full;
             }
             Event::Paused { by, reason, .. } => self.paused = Some(Paused { by: by.clone(), why: reason.clone() }),
-            Event::Resumed { mode, .. } => self.resume(time, *mode),
+            Event::Resumed { mode, by, ignore_hours, .. } => {
+                self.resume(time, *mode);
+                if let Some(IgnoredHours { step, reason }) = ignore_hours {
+                    self.ignored_hours = Some(HoursOverride { by: by.clone(), why: reason.clone(), step: *step });
+                }
+            }
             Event::Frozen { reason, message } => {
                 let since = self.frozen.as_ref().filter(|f| f.reason == *reason).map_or(time, |f| f.since);
                 self.frozen = Some(Frozen { reason: *reason, message: message.clone(), since });

@@ -8,6 +8,6 @@ mod other_actors;
 
 pub use legal::{IllegalEvent, StateSummary};
 pub use model::{
-    AUTOMATIC, BakeProgress, Drift, Frozen, GateHistory, HookProgress, LATE_READ, OpenWrites, Paused, Phase,
-    RampProgress, ReplacedSplit, Retirement, Rollback, Route, State,
+    AUTOMATIC, BakeProgress, Drift, Frozen, GateHistory, HookProgress, HoursOverride, LATE_READ, OpenWrites, Paused,
+    Phase, RampProgress, ReplacedSplit, Retirement, Rollback, Route, State,
 };

@@ -77,6 +77,8 @@ pub struct State {
     pub paused: Option<Paused>,
     /// The freeze, if the run is frozen.
     pub frozen: Option<Frozen>,
+    /// Up to which step an operator ignores the plan's hours.
+    pub ignored_hours: Option<HoursOverride>,
     /// The start of the time-out of the gates.
     pub gate_timeout_since: Timestamp,
     /// Whether an operator resumed although the old cluster is unhealthy.
@@ -136,6 +138,17 @@ pub struct Paused {
     pub by: String,
     /// Why the run was paused; may be empty.
     pub why: String,
+}
+
+/// An operator's decision to ignore the plan's hours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoursOverride {
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// Steps after this one wait for the hours again.
+    pub step: usize,
 }
 
 /// A freeze of the run, which stops the raises.
@@ -370,6 +383,11 @@ impl State {
     /// Whether raises are stopped: paused or frozen.
     pub fn raises_stopped(&self) -> bool {
         self.paused.is_some() || self.frozen.is_some()
+    }
+
+    /// The operator's decision to ignore the hours, if it covers this step.
+    pub fn hours_ignored_for(&self, step: usize) -> Option<&HoursOverride> {
+        self.ignored_hours.as_ref().filter(|ignored| step <= ignored.step)
     }
 
     /// Returns the routes that another actor changed or deleted.

@@ -10,10 +10,10 @@ use futures::stream;
 use jiff::Timestamp;
 
 use crate::domain::elb::balancer::TargetGroup;
-use crate::domain::elb::select::{LiveResources, SelectedGroup, Selection, select_at};
+use crate::domain::elb::select::{ExistingNames, LiveResources, SelectedGroup, Selection, select_at};
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest, QueriedCluster};
-use crate::domain::preflight::facts::{Caller, ClusterFacts, Facts};
+use crate::domain::preflight::facts::{Caller, ClusterFacts, Facts, MachineFacts};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::metric::{GateScope, MetricGate, MetricSource};
 use crate::plan::model::{BindingMode, ClusterName, Plan, Selector, Shares, StepKind};
@@ -43,14 +43,14 @@ pub async fn gather_at(
     Facts { clusters: reached, ..aws }
 }
 
-/// Queries the source of every metric gate once, for the time until now, but runs no commands. Returns why sources
-/// cannot be read, by gate.
-pub async fn unreadable_gates(
+/// Queries the source of every metric gate once, for the time until now, but runs no commands. Returns the answers by
+/// gate.
+pub async fn gate_answers(
     plan: &Plan,
     selection: &Selection,
     metrics: &dyn Metrics,
     now: Timestamp,
-) -> BTreeMap<String, String> {
+) -> BTreeMap<String, MeasuredValue> {
     let side = |cluster: &str, gate: &MetricGate| {
         let of_gate = |g: &&SelectedGroup| {
             g.cluster == cluster && !matches!(&gate.scope, GateScope::Workload(name) if *name != g.workload)
@@ -76,11 +76,7 @@ pub async fn unreadable_gates(
         return BTreeMap::new();
     }
     let seen = metrics.measure(&requests).await;
-    let unreadable = requests.into_iter().zip(seen).filter_map(|(q, seen)| match seen {
-        MeasuredValue::Unreadable { message } => Some((q.gate.name, message)),
-        _ => None,
-    });
-    unreadable.collect()
+    requests.into_iter().zip(seen).map(|(request, seen)| (request.gate.name, seen)).collect()
 }
 
 /// Reads only the live resources that the plan's selectors match.
@@ -96,7 +92,16 @@ async fn read_aws(plan: &Plan, start: Option<&Shares>, inventory: &dyn Inventory
     let groups: Vec<String> = known.into_iter().cloned().collect();
     let health = traffic.health(&groups).await;
     let caller = caller.map(|c| Caller { account: c.account, arn: c.arn, expires: c.expires });
-    Facts { caller, live, selection, attached, health, clusters: BTreeMap::new(), unreadable_gates: BTreeMap::new() }
+    Facts {
+        caller,
+        live,
+        selection,
+        attached,
+        health,
+        clusters: BTreeMap::new(),
+        gate_answers: BTreeMap::new(),
+        machine: MachineFacts::default(),
+    }
 }
 
 type Attached = BTreeMap<String, Result<Vec<TargetGroup>, Unreadable>>;
@@ -125,9 +130,39 @@ async fn read_live(plan: &Plan, inventory: &dyn Inventory) -> (LiveResources, At
         }
     })
     .await;
-    let live =
-        LiveResources { load_balancers: to_owned_keys(load_balancers), listeners, groups: to_owned_keys(groups) };
+    let existing = ExistingNames {
+        load_balancers: if is_missing(&load_balancers) { balancer_names(inventory).await } else { Vec::new() },
+        groups: if is_missing(&groups) { group_names(inventory).await } else { Vec::new() },
+    };
+    let (load_balancers, groups) = (to_owned_keys(load_balancers), to_owned_keys(groups));
+    let live = LiveResources { load_balancers, listeners, groups, existing };
     (live, attached)
+}
+
+/// Whether a selector by name matches nothing, perhaps because the name is misspelt.
+fn is_missing<T>(found: &BTreeMap<&Selector, Result<Vec<T>, Unreadable>>) -> bool {
+    found.iter().any(|(selector, found)| {
+        matches!(selector, Selector::Name(_))
+            && match found {
+                Ok(all) => all.is_empty(),
+                Err(why) => matches!(why, Unreadable::NotFound(_)),
+            }
+    })
+}
+
+/// A selector without tags matches everything. What cannot be listed is not suggested.
+fn everything() -> Selector {
+    Selector::Tags(BTreeMap::new())
+}
+
+async fn balancer_names(inventory: &dyn Inventory) -> Vec<String> {
+    let all = inventory.load_balancers(&everything(), Detail::Listed).await.unwrap_or_default();
+    all.into_iter().map(|balancer| balancer.name).collect()
+}
+
+async fn group_names(inventory: &dyn Inventory) -> Vec<String> {
+    let all = inventory.target_groups(Groups::Matching(&everything()), Detail::Listed).await.unwrap_or_default();
+    all.into_iter().map(|group| group.name).collect()
 }
 
 fn to_owned_keys<V>(found: BTreeMap<&Selector, V>) -> BTreeMap<Selector, V> {

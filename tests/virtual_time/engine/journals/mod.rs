@@ -265,7 +265,7 @@ async fn every_journal_is_resumed_to_its_end() {
         let before = journal.state();
         let mut test_run = staged(journal, &example("healthy")).await;
         let name = format!("{}: {}", journal.name, test_run.check_views().await);
-        let resume = Request::Resume { by: "bob@lab".into(), mode: ResumeMode::PLAIN };
+        let resume = Request::Resume { by: "bob@lab".into(), mode: ResumeMode::PLAIN, ignore_hours: None };
         if before.finished.is_some() {
             assert!(
                 refusal(&test_run.plan, &before, &resume).is_some(),
@@ -321,7 +321,11 @@ fn operator(state: &State, now: Timestamp) -> Vec<Request> {
         Some(_) => ResumeMode::REASSERT,
         None => ResumeMode::PLAIN,
     };
-    if state.raises_stopped() && state.rollback.is_none() { vec![Request::Resume { by: by(), mode }] } else { vec![] }
+    if state.raises_stopped() && state.rollback.is_none() {
+        vec![Request::Resume { by: by(), mode, ignore_hours: None }]
+    } else {
+        vec![]
+    }
 }
 
 /// Returns the new cluster's share at the end of a plan, in percent.

@@ -112,7 +112,7 @@ async fn record_canary() -> Recorded {
                  {setWeight: 50}, {pause: {duration: 5m}}]";
     let plan = small::many_routes("", steps);
     let mut test_run = TestRun::begin_with(plan, &example("foreign-write"), |s| s.leave_when_frozen = false).await;
-    let resume = |mode| Request::Resume { by: bob(), mode };
+    let resume = |mode| Request::Resume { by: bob(), mode, ignore_hours: None };
     let mut script = vec![
         (3, false, Request::Pause { by: bob(), reason: "read the dashboards first".into() }),
         (3, true, resume(ResumeMode::PLAIN)),
@@ -153,7 +153,7 @@ async fn record_approval() -> Recorded {
             turns += 1;
             match state.phase {
                 Phase::Baking if paused && turns > 3 && state.raises_stopped() => {
-                    vec![Request::Resume { by: bob(), mode: ResumeMode::INCLUDE_NEW }]
+                    vec![Request::Resume { by: bob(), mode: ResumeMode::INCLUDE_NEW, ignore_hours: None }]
                 }
                 Phase::Baking if paused && turns > 10 => vec![Request::Promote { by: bob(), full: false }],
                 Phase::AwaitingApproval if state.raises_stopped() => vec![Request::Abort { by: bob(), to_step: None }],

@@ -1,0 +1,74 @@
+//! Says where a run is that this machine's state does not have: the marker tag of the load balancer names it, with the
+//! person and the machine that started it.
+
+use std::path::Path;
+
+use super::connect;
+use super::exit::Failure;
+use super::find::{StoredRun, UnknownRun, plan_file};
+use crate::engine::marker;
+use crate::plan::model::{Plan, Selector, StateLocation};
+use crate::port::Detail;
+
+/// Adds to the failure to find a run where the run is, if `target` is a plan file and AWS says so.
+pub async fn or_say_where(found: Result<StoredRun, Failure>, target: &str) -> Result<StoredRun, Failure> {
+    match found {
+        Err(failure) if failure.error.is::<UnknownRun>() && Path::new(target).is_file() => {
+            let plan = plan_file(target, false).ok();
+            let marked = match &plan {
+                Some(plan) => marked_balancers(plan).await,
+                None => Vec::new(),
+            };
+            Err(marked.iter().fold(failure, |failure, marked| failure.next(marked)))
+        }
+        other => other,
+    }
+}
+
+/// The marked load balancers of a plan, each as a sentence.
+async fn marked_balancers(plan: &Plan) -> Vec<String> {
+    let balancer = connect::retrying_balancer(&connect::aws_config(Some(&plan.region)).await);
+    let mut selectors: Vec<&Selector> =
+        plan.workloads.iter().flat_map(|w| &w.routes).map(|r| &r.load_balancer).collect();
+    selectors.dedup();
+    let mut all = Vec::new();
+    for selector in selectors {
+        for found in balancer.inventory.load_balancers(selector, Detail::Full).await.unwrap_or_default() {
+            let value = found.tags.get(marker::KEY);
+            all.extend(value.and_then(|value| sentence(&found.name, value, &plan.state)));
+        }
+    }
+    all.dedup();
+    all
+}
+
+/// What a marker's value says: run, owner, since.
+fn sentence(balancer: &str, value: &str, state: &StateLocation) -> Option<String> {
+    let mut parts = value.split(' ');
+    let (run, owner, since) = (parts.next()?, parts.next()?, parts.next()?);
+    let host = owner.rsplit_once('@').map_or(owner, |(_, host)| host);
+    let place = match state {
+        StateLocation::Local => format!("its journal is on the host {host}: type the command there"),
+        StateLocation::Kubernetes { .. } => {
+            format!("it was started on the host {host}, and its journal is not in {state}: type the command there")
+        }
+    };
+    Some(format!("load balancer {balancer} belongs to the run {run}, started by {owner} at {since}; {place}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_names_the_host_of_its_run() {
+        let value = marker::value("alpha-1", "alice@mac", jiff::Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            sentence("alpha", &value, &StateLocation::Local).as_deref(),
+            Some(
+                "load balancer alpha belongs to the run alpha-1, started by alice@mac at 1970-01-01T00:00:00Z; its journal \
+                 is on the host mac: type the command there"
+            )
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! Sums up drift: what another actor did to a hundred routes at once is one line for each kind of change.
+
+use super::line::EventText;
+use crate::app::names::Names;
+use crate::base::number::count;
+use crate::base::text::list;
+use crate::cli::render::style::Tone;
+use crate::domain::run::event::Record;
+use crate::domain::traffic::{RouteContent, RouteId};
+
+/// What happened to a route.
+#[derive(Debug, Clone, PartialEq)]
+enum Change {
+    Deleted,
+    Changed(String),
+    AsBefore,
+}
+
+/// Changes that have no line yet, each with its routes, in the order of their first route.
+#[derive(Debug, Clone, Default)]
+pub(super) struct DriftSummary {
+    open: Vec<(Change, Vec<String>)>,
+    /// The record of the first one.
+    first: Option<Record>,
+}
+
+impl DriftSummary {
+    /// Adds the drift of a route.
+    pub fn add(
+        &mut self,
+        record: &Record,
+        route: &RouteId,
+        expected: &RouteContent,
+        live: Option<&RouteContent>,
+        names: &Names,
+    ) {
+        let change = change(route, expected, live, names);
+        self.first.get_or_insert_with(|| record.clone());
+        match self.open.iter_mut().find(|(known, _)| *known == change) {
+            Some((_, routes)) => routes.push(names.route(route)),
+            None => self.open.push((change, vec![names.route(route)])),
+        }
+    }
+
+    /// The lines that are due, with the record whose time they have.
+    pub fn take(&mut self) -> Option<(Record, Vec<EventText>)> {
+        let first = self.first.take()?;
+        Some((first, std::mem::take(&mut self.open).iter().map(|(change, routes)| line(change, routes)).collect()))
+    }
+}
+
+/// The drift of one route.
+pub(super) fn one(route: &RouteId, expected: &RouteContent, live: Option<&RouteContent>, names: &Names) -> EventText {
+    line(&change(route, expected, live, names), &[names.route(route)])
+}
+
+fn change(route: &RouteId, expected: &RouteContent, live: Option<&RouteContent>, names: &Names) -> Change {
+    let Some(live) = live else { return Change::Deleted };
+    names.change(route, expected, live).map_or(Change::AsBefore, Change::Changed)
+}
+
+fn line(change: &Change, routes: &[String]) -> EventText {
+    let (who, them, are) = match routes {
+        [one] => (one.clone(), "it", "it is"),
+        many => (format!("{} ({})", count(many.len(), "route"), list(many)), "them", "they are"),
+    };
+    match change {
+        Change::Deleted if routes.len() == 1 => {
+            EventText::new(Tone::Bad, "✗", format!("{who}: someone deleted the rule"))
+        }
+        Change::Deleted => EventText::new(Tone::Bad, "✗", format!("{who}: someone deleted the rules")),
+        Change::Changed(change) => {
+            EventText::new(Tone::Bad, "✗", format!("{who}: someone else changed {them}: {change}"))
+        }
+        Change::AsBefore => EventText::new(Tone::Good, "✓", format!("{who}: {are} as before the change again")),
+    }
+}

@@ -1,0 +1,29 @@
+//! What an operator types about a frozen run.
+
+use crate::domain::run::event::FreezeReason;
+
+/// The commands for a frozen run, after its message: what ends the freeze, and how to roll back. Empty if the message
+/// has the command already.
+pub(super) fn commands(reason: FreezeReason, message: &str, run: &str) -> String {
+    if message.contains("cutover ") {
+        return format!("; to roll back: cutover rollback {run}");
+    }
+    let on = match reason {
+        FreezeReason::Drift => format!(
+            "to accept the change: cutover resume {run} --keep-live; to undo it: cutover resume {run} --reassert"
+        ),
+        FreezeReason::Unreadable | FreezeReason::LockLost => "the run continues by itself when that is over".to_owned(),
+        FreezeReason::GateTimeout => {
+            format!(
+                "the run continues by itself when the gates pass; to give them their time again: cutover resume {run}"
+            )
+        }
+        FreezeReason::FromUnhealthy => {
+            format!("the run continues by itself when it is healthy; to continue anyway: cutover resume {run}")
+        }
+        FreezeReason::GuardFailed | FreezeReason::WriteFailed | FreezeReason::HookFailed | FreezeReason::NoWayBack => {
+            format!("when the cause is gone: cutover resume {run}")
+        }
+    };
+    format!("; {on}; to roll back: cutover rollback {run}")
+}

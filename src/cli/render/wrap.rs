@@ -1,0 +1,102 @@
+//! Wraps text at spaces for a terminal, with a hanging indent. Words, and commands to copy, are never broken.
+
+use console::measure_text_width;
+
+/// Programs whose command lines a person copies.
+const PROGRAMS: [&str; 4] = ["cutover", "kubectl", "aws", "export"];
+
+/// The lines of a text with at most `width` columns each; `None`: as they are. A line that is a command, or that begins
+/// with a space (a snippet), stays whole, and so does a command after a colon.
+pub fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
+    let Some(width) = width else { return text.lines().map(str::to_owned).collect() };
+    text.lines()
+        .flat_map(|line| if is_snippet(line) { vec![line.to_owned()] } else { wrapped(line, 0, width.max(20)) })
+        .collect()
+}
+
+/// A text after a head such as a time or a code; further lines are indented.
+pub fn hang(head: &str, indent: usize, text: &str, width: Option<usize>) -> String {
+    let room = width.map(|columns| columns.saturating_sub(indent));
+    let (first, more) = text.split_once('\n').map_or((text, None), |(first, more)| (first, Some(more)));
+    let mut lines = match room {
+        Some(room) => wrapped(first, measure_text_width(head).saturating_sub(indent), room.max(20)),
+        None => vec![first.to_owned()],
+    };
+    lines.extend(more.iter().flat_map(|more| wrap(more, room)));
+    format!("{head}{}", lines.join(&format!("\n{}", " ".repeat(indent))))
+}
+
+fn is_snippet(line: &str) -> bool {
+    let plain = console::strip_ansi_codes(line);
+    plain.starts_with(' ') || PROGRAMS.iter().any(|program| plain.split(' ').next() == Some(program))
+}
+
+/// Wraps one line; `taken` columns of the first line are taken already.
+fn wrapped(line: &str, taken: usize, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for (space, part) in parts(line) {
+        let before = if lines.len() == 1 { taken } else { 0 };
+        let used = before + lines.last().map_or(0, |l| measure_text_width(l));
+        match lines.last_mut() {
+            Some(last) if last.is_empty() => last.push_str(part),
+            Some(last) if used + space.len() + measure_text_width(part) <= width => {
+                last.push_str(space);
+                last.push_str(part);
+            }
+            _ => lines.push(part.to_owned()),
+        }
+    }
+    lines
+}
+
+/// The words of a line, each with the spaces before it. A command after a colon is one word, up to a semicolon.
+fn parts(line: &str) -> Vec<(&str, &str)> {
+    let mut all = Vec::new();
+    let (mut rest, mut after_colon) = (line, false);
+    loop {
+        let word = rest.trim_start_matches(' ');
+        let space = &rest[..rest.len() - word.len()];
+        if word.is_empty() {
+            return all;
+        }
+        let command = after_colon && PROGRAMS.iter().any(|p| word.strip_prefix(p).is_some_and(|w| w.starts_with(' ')));
+        let end = if command { word.find(';').map(|at| at + 1) } else { word.find(' ') };
+        let (part, more) = word.split_at(end.unwrap_or(word.len()));
+        after_colon = part.ends_with(':');
+        all.push((space, part));
+        rest = more;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_whole_and_further_lines_hang_below_the_first() {
+        let text = "frozen, no share is raised: 443 rule 20 was changed by someone else";
+        let shown = hang("14:02:11  ⏸ ", 12, text, Some(40));
+        assert_eq!(
+            shown,
+            "14:02:11  ⏸ frozen, no share is raised:\n            443 rule 20 was changed by\n            someone else"
+        );
+        assert_eq!(hang("x ", 2, text, None), format!("x {text}"), "a pipe gets one line");
+    }
+
+    #[test]
+    fn a_command_is_copied_in_one_piece() {
+        let text =
+            "someone created a rule; to move it: cutover resume alpha-20260301-140200-k3f9 --include-new; or not";
+        assert_eq!(
+            wrap(text, Some(40)),
+            [
+                "someone created a rule; to move it:",
+                "cutover resume alpha-20260301-140200-k3f9 --include-new;",
+                "or not"
+            ]
+        );
+        let command = "kubectl --context arn:aws:eks:eu-central-1:123456789012:cluster/b -n shop get pods";
+        assert_eq!(wrap(command, Some(40)), [command]);
+        assert_eq!(wrap("by cutover: it was not healthy", Some(20)), ["by cutover: it was", "not healthy"]);
+    }
+}

@@ -1,0 +1,196 @@
+//! The metric gates of a plan for people: what each asks, what depends on it, and what it says now.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::base::number::percent;
+use crate::domain::decide::{Context, metrics};
+use crate::domain::metric::gate::MeasuredValue;
+use crate::domain::metric::verdict::judge::GateResult;
+use crate::domain::run::observation::Observed;
+use crate::domain::run::state::State;
+use crate::plan::model::metric::{ErrorRate, GateCondition, GateScope, Latency, MetricGate};
+use crate::plan::model::{OnFailure, Plan};
+
+/// What a gate says that has no measurement.
+pub const NOT_ASKED: &str = "not asked yet";
+
+/// A gate as the plan has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GateLine {
+    /// Its name.
+    pub gate: String,
+    /// `step 4`, `workload webapp`, or empty for the whole plan.
+    pub scope: String,
+    /// The key of its source, such as `prometheus`.
+    pub source: String,
+    /// What it requires, as text.
+    pub condition: String,
+    /// What depends on its verdict, as text.
+    pub effect: String,
+    /// What its source answered just now, as text; `None`: it was not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+}
+
+/// A gate of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GateView {
+    /// Its name.
+    pub gate: String,
+    /// Whether it counts now.
+    pub in_force: bool,
+    /// Whether its verdict has no effect (`dryRun`).
+    pub dry_run: bool,
+    /// Its verdict for the present shares; `None`: it was not asked yet.
+    pub verdict: Option<GateResult>,
+    /// The reason for the verdict with its numbers, or why it was not asked.
+    pub why: String,
+}
+
+impl GateView {
+    /// The gate in one line: `passes: b fails 0.10 % of 900 requests, …`.
+    pub fn words(&self) -> String {
+        let words = match self.verdict {
+            None => return self.why.clone(),
+            Some(GateResult::Pass) => "passes",
+            Some(GateResult::Hold) => "holds",
+            Some(GateResult::Fail) => "FAILS",
+        };
+        format!("{words}: {}", self.why)
+    }
+
+    /// Whether it counts now and does not pass.
+    pub fn is_open(&self) -> bool {
+        self.in_force && !self.dry_run && self.verdict != Some(GateResult::Pass)
+    }
+
+    /// The verdict alone, without numbers: `passes`.
+    pub fn verdict_word(&self) -> &'static str {
+        match self.verdict {
+            None => NOT_ASKED,
+            Some(GateResult::Pass) => "passes",
+            Some(GateResult::Hold) => "holds",
+            Some(GateResult::Fail) => "fails",
+        }
+    }
+}
+
+/// The gates of a plan, each with what its source answered.
+pub fn lines<'a>(plan: &Plan, answer: impl Fn(&str) -> Option<&'a MeasuredValue>) -> Vec<GateLine> {
+    let gates = plan.strategy.metrics.iter();
+    gates.map(|gate| line(plan, gate, answer(&gate.name).map(|seen| answer_text(plan, seen)))).collect()
+}
+
+fn line(plan: &Plan, gate: &MetricGate, answer: Option<String>) -> GateLine {
+    GateLine {
+        gate: gate.name.clone(),
+        scope: match &gate.scope {
+            GateScope::Plan => String::new(),
+            GateScope::Workload(name) => format!("workload {name}"),
+            GateScope::Step(number) => format!("step {number}"),
+        },
+        source: gate.source.kind().to_owned(),
+        condition: condition(plan, gate),
+        effect: effect(plan, gate),
+        answer,
+    }
+}
+
+/// The gates of an unfinished run with their verdicts.
+pub fn of_run(plan: &Plan, state: &State, observed: Option<&Observed>, now: Timestamp) -> Vec<GateView> {
+    if state.finished.is_some() || plan.strategy.metrics.is_empty() {
+        return Vec::new();
+    }
+    let nothing = Observed::new(now, std::time::Duration::ZERO, std::time::Duration::ZERO);
+    let context = Context { plan, state, observed: observed.unwrap_or(&nothing), now };
+    let in_force = metrics::in_force(plan, state);
+    let view = |gate: &MetricGate| {
+        let is_in_force = in_force.iter().any(|other| other.name == gate.name);
+        let asked = !state.measurements(&gate.name).is_empty();
+        let verdict = asked.then(|| metrics::verdict(&context, gate));
+        GateView {
+            gate: gate.name.clone(),
+            in_force: is_in_force,
+            dry_run: gate.dry_run,
+            why: verdict
+                .as_ref()
+                .map_or_else(|| not_asked(plan, gate, is_in_force, state.step), |verdict| verdict.why.clone()),
+            verdict: verdict.map(|verdict| verdict.result),
+        }
+    };
+    plan.strategy.metrics.iter().map(view).collect()
+}
+
+fn not_asked(plan: &Plan, gate: &MetricGate, in_force: bool, step: usize) -> String {
+    match &gate.scope {
+        _ if in_force => format!("{NOT_ASKED} at these shares"),
+        GateScope::Step(number) if *number < step => format!("{NOT_ASKED}: it applied to step {number}"),
+        GateScope::Step(number) => format!("{NOT_ASKED}: it applies to step {number}"),
+        GateScope::Plan | GateScope::Workload(_) => {
+            format!("{NOT_ASKED}: it applies while {} carries traffic", plan.strategy.to)
+        }
+    }
+}
+
+fn condition(plan: &Plan, gate: &MetricGate) -> String {
+    let (old, new) = (&plan.strategy.from, &plan.strategy.to);
+    match &gate.condition {
+        GateCondition::ErrorRate(ErrorRate { ratio, max_difference, .. }) => format!(
+            "errors of {new}: at most {} more than of {old} for a raise, at most {ratio} times those of {old} for the guard",
+            points(max_difference * 100.0)
+        ),
+        GateCondition::Latency(Latency { ratio, .. }) => {
+            format!("latency of {new}: at most {ratio} times that of {old}")
+        }
+        GateCondition::Share { tolerance } => {
+            format!("requests to {new}: within {} of its share", points(*tolerance))
+        }
+        GateCondition::Condition { at_most, at_least } => {
+            let bound = |word: &str, bound: &Option<f64>| bound.map(|bound| format!("at {word} {bound}"));
+            let bounds: Vec<_> = [bound("least", at_least), bound("most", at_most)].into_iter().flatten().collect();
+            format!("value: {}", bounds.join(" and "))
+        }
+        GateCondition::State => "the source reports success".to_owned(),
+    }
+}
+
+fn points(value: f64) -> String {
+    let many = if (value - 1.0).abs() < f64::EPSILON { "" } else { "s" };
+    format!("{} percentage point{many}", percent(value))
+}
+
+fn effect(plan: &Plan, gate: &MetricGate) -> String {
+    let failure = match plan.strategy.on_failure {
+        OnFailure::Rollback => "a failure rolls back",
+        OnFailure::Pause => "a failure pauses the run",
+    };
+    match (gate.dry_run, gate.raise, gate.guard) {
+        (true, ..) => "only recorded (dryRun)".to_owned(),
+        (_, true, true) => format!("raises wait until it passes; {failure}"),
+        (_, true, false) => "raises wait until it passes".to_owned(),
+        (_, false, true) => failure.to_owned(),
+        (_, false, false) => "nothing depends on it".to_owned(),
+    }
+}
+
+/// What a source answered, as text.
+fn answer_text(plan: &Plan, seen: &MeasuredValue) -> String {
+    let (old, new) = (&plan.strategy.from, &plan.strategy.to);
+    match seen {
+        MeasuredValue::Counts { old: a, new: b } => {
+            format!("{old} failed {} of {} requests, {new} {} of {}", a.errors, a.requests, b.errors, b.requests)
+        }
+        MeasuredValue::Latencies { old: a, new: b } => {
+            format!("{old} {:.0} ms, {new} {:.0} ms", a * 1000.0, b * 1000.0)
+        }
+        MeasuredValue::Value { value } => value.to_string(),
+        MeasuredValue::State { well, message } => {
+            format!("{}: {message}", if *well { "success" } else { "failure" })
+        }
+        MeasuredValue::Nothing { message } => format!("no data: {message}"),
+        MeasuredValue::Unreadable { message } => format!("cannot be read: {message}"),
+    }
+}

@@ -1,0 +1,69 @@
+//! The hours of a plan in words: when steps may begin, which steps wait for that, and what overrides it.
+
+use serde::Serialize;
+
+use crate::base::hours::{Hours, Window, format_in_zone};
+use crate::plan::model::Plan;
+use crate::plan::schedule::raises;
+
+/// The windows, blackouts and `notBefore` of a plan, one line each, and then their effect; empty without hours.
+pub fn in_words(plan: &Plan) -> Vec<String> {
+    let hours = &plan.strategy.hours;
+    if hours.is_empty() {
+        return Vec::new();
+    }
+    let mut lines: Vec<String> =
+        hours.not_before.map(|at| format!("not before {}", format_in_zone(hours, at))).into_iter().collect();
+    lines.extend(hours.windows.iter().map(|window| format!("window {}", window_text(window))));
+    lines.extend(hours.blackouts.iter().map(|blackout| {
+        let reason = blackout.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
+        format!("blackout {} to {}{reason}", format_in_zone(hours, blackout.from), format_in_zone(hours, blackout.to))
+    }));
+    lines.push(effect(plan, hours));
+    lines
+}
+
+fn effect(plan: &Plan, hours: &Hours) -> String {
+    let bound: Vec<String> = plan
+        .strategy
+        .steps
+        .iter()
+        .map(|s| s.number)
+        .filter(|n| raises(&plan.strategy, *n))
+        .map(|n| n.to_string())
+        .collect();
+    let steps = match bound.as_slice() {
+        [] => "no step raises a share, so none waits for them".to_owned(),
+        [one] => format!("step {one} raises a share: it begins only if it and the pauses after it fit"),
+        many => format!("steps {} raise a share: each begins only if it and the pauses after it fit", many.join(", ")),
+    };
+    let first = if hours.not_before.is_some() { "no step begins before `notBefore`; " } else { "" };
+    format!(
+        "{first}{steps}. Guards and rollbacks never wait. To start one raise outside of them, on purpose: cutover resume \
+         RUN --ignore-hours REASON"
+    )
+}
+
+fn window_text(window: &Window) -> String {
+    let days = if window.days.len() == 7 { "every day".to_owned() } else { days_text(window) };
+    let to = window.to.map_or_else(|| "24:00".to_owned(), |to| to.strftime("%H:%M").to_string());
+    let zone = window.zone.iana_name().unwrap_or("UTC");
+    format!("{days} {} to {to} {zone}", window.from.strftime("%H:%M"))
+}
+
+fn days_text(window: &Window) -> String {
+    let short = |day: &jiff::civil::Weekday| format!("{day:?}").chars().take(3).collect::<String>();
+    window.days.iter().map(short).collect::<Vec<_>>().join(", ")
+}
+
+/// An operator's decision about the hours of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IgnoredHoursView {
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// The step that does not wait for the hours; the next raise does again.
+    pub step: usize,
+}
