@@ -222,7 +222,7 @@ impl Plugin {
 
     /// Reads the credential from the output, which is JSON or YAML.
     fn credential(&self, output: &[u8]) -> Result<Credential, String> {
-        let answer = serde_saphyr::from_slice::<Answer>(output)
+        let answer = serde_saphyr::from_slice::<ExecCredential>(output)
             .map_err(|_| format!("{} returned no ExecCredential", self.name()))?;
         let credential =
             answer.status.ok_or_else(|| format!("{} returned an ExecCredential without a status", self.name()))?;
