@@ -9,21 +9,21 @@ use serde_json::Value;
 
 /// The result of a process.
 pub struct ProcessResult {
-    /// Exit code.
+    /// The exit code of the process.
     pub code: i32,
-    /// Standard output.
+    /// The standard output of the process.
     pub out: String,
-    /// Standard error.
+    /// The standard error of the process.
     pub err: String,
 }
 
 impl ProcessResult {
-    /// Standard output as JSON lines.
+    /// Parses each line of the standard output as JSON.
     pub fn records(&self) -> Vec<Value> {
         self.out.lines().map(record).collect()
     }
 
-    /// Asserts the exit code; on failure shows the output.
+    /// Asserts the exit code; a failure shows the output.
     pub fn assert_exit(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
         self

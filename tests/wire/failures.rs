@@ -1,4 +1,4 @@
-//! Failed calls of the AWS adapter: each kind of failure gets its own error, which quotes nothing of the answer.
+//! Failed calls of the AWS adapter: each kind of failure gets its own error, which quotes nothing of the response.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ macro_rules! error {
     };
 }
 
-/// The adapter, with almost no pause before it retries a read.
+/// Returns the adapter, with almost no pause before it retries a read.
 async fn alb(url: &str) -> Alb {
     hurried_alb(url, 300.0).await
 }
@@ -40,17 +40,17 @@ fn forward() -> RouteContent {
     content(json!([{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": GROUP}]}}]))
 }
 
-/// The errors of a read and of a write for the same answer, and the number of attempts.
-async fn both(reply: fn() -> Reply) -> (Unreadable, WriteError) {
+/// Returns the errors of a read and of a write for the same response.
+async fn errors_of_read_and_write(reply: fn() -> Reply) -> (Unreadable, WriteError) {
     let proxy = Proxy::start("http://127.0.0.1:1", move |_| reply()).await;
     let alb = alb(&proxy.url).await;
     let write = alb.set(&RouteId::rule(RULE), &forward(), Duration::from_millis(200)).await.expect_err("a failure");
-    assert_eq!(proxy.take_requests().len(), 1, "a write is sent once");
+    assert_eq!(proxy.take_requests().len(), 1, "a write must be sent exactly once");
     let read = alb.health(&[GROUP.to_owned()]).await.remove(GROUP).expect("a result").expect_err("a failure");
     let tries = if matches!(read, Unreadable::Throttled | Unreadable::Unavailable(_)) { 1..=5 } else { 1..=1 };
     assert!(
         tries.contains(&proxy.take_requests().len()),
-        "only transient errors are retried: {} tries, {read:?}",
+        "only transient errors may be retried: {} tries, {read:?}",
         proxy.take_requests().len()
     );
     (read, write)
@@ -60,37 +60,40 @@ async fn both(reply: fn() -> Reply) -> (Unreadable, WriteError) {
 async fn each_answer_maps_to_its_error() {
     let text = |t: &str| t.to_owned();
     assert_eq!(
-        both(|| Reply::Answer(400, error!("Throttling", "Rate exceeded"))).await,
+        errors_of_read_and_write(|| Reply::Answer(400, error!("Throttling", "Rate exceeded"))).await,
         (Unreadable::Throttled, WriteError::Throttled)
     );
     assert_eq!(
-        both(|| Reply::Answer(403, error!("ExpiredToken", "The security token included in the request is expired")))
-            .await,
+        errors_of_read_and_write(|| Reply::Answer(
+            403,
+            error!("ExpiredToken", "The security token included in the request is expired")
+        ))
+        .await,
         (
             Unreadable::Credentials(text("the credentials have expired; log in again (ExpiredToken)")),
             WriteError::Credentials(text("the credentials have expired; log in again (ExpiredToken)"))
         )
     );
     assert_eq!(
-        both(|| Reply::Answer(403, error!("AccessDenied", "User x is not authorized"))).await,
+        errors_of_read_and_write(|| Reply::Answer(403, error!("AccessDenied", "User x is not authorized"))).await,
         (
             Unreadable::Denied(text("AccessDenied: User x is not authorized")),
             WriteError::Refused(text("access denied: AccessDenied: User x is not authorized"))
         )
     );
     assert_eq!(
-        both(|| Reply::Answer(400, error!("RuleNotFound", "gone"))).await,
+        errors_of_read_and_write(|| Reply::Answer(400, error!("RuleNotFound", "gone"))).await,
         (Unreadable::NotFound(text("RuleNotFound: gone")), WriteError::NotFound(text("RuleNotFound: gone")))
     );
     assert_eq!(
-        both(|| Reply::Answer(400, error!("InvalidConfigurationRequest", "no"))).await,
+        errors_of_read_and_write(|| Reply::Answer(400, error!("InvalidConfigurationRequest", "no"))).await,
         (
             Unreadable::Unavailable(text("InvalidConfigurationRequest: no")),
             WriteError::Refused(text("InvalidConfigurationRequest: no"))
         )
     );
     assert_eq!(
-        both(|| Reply::Answer(500, error!("InternalFailure", "oops"))).await,
+        errors_of_read_and_write(|| Reply::Answer(500, error!("InternalFailure", "oops"))).await,
         (Unreadable::Unavailable(text("InternalFailure: oops")), WriteError::Unanswered(text("InternalFailure: oops")))
     );
 }
@@ -103,13 +106,13 @@ async fn a_write_that_may_have_been_applied_is_unknown() {
         || Reply::Answer(200, "S3CRET, but not XML"),
         || Reply::Close,
     ] {
-        let (read, write) = both(reply).await;
+        let (read, write) = errors_of_read_and_write(reply).await;
         assert!(matches!(write, WriteError::Unanswered(_)), "{write:?}");
         assert!(!format!("{read:?} {write:?}").contains("S3CRET"), "{read:?} {write:?}");
     }
 }
 
-/// A write has its own deadline; a read's deadline is too long for a test.
+/// A write has its own deadline; the deadline of a read is too long for a test.
 #[tokio::test]
 async fn a_write_without_an_answer_is_unknown_after_its_deadline() {
     let proxy = Proxy::start("http://127.0.0.1:1", |_| Reply::Hang).await;

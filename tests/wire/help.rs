@@ -39,7 +39,7 @@ fn programs_get_the_source_of_a_topic() {
 }
 
 #[test]
-fn an_unknown_word_is_answered_with_what_it_may_mean() {
+fn an_unknown_word_gets_similar_topics_or_mentions() {
     let said = help("help emergancy").assert_exit(2).err;
     assert!(said.contains("similar: emergency"), "{said}");
     let said = help("help TargetGroupBinding").assert_exit(2).err;
@@ -48,8 +48,9 @@ fn an_unknown_word_is_answered_with_what_it_may_mean() {
     assert!(said.contains("'run'"), "{said}");
 }
 
-/// Runs it with a terminal as its standard output, and a pager that writes what it gets into a file.
-fn paged(words: &str) -> String {
+/// Runs the program with a terminal as standard output, and with a pager that writes its input to a file. Returns the
+/// file's content.
+fn run_with_pager(words: &str) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("page");
     let main = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
@@ -65,6 +66,6 @@ fn paged(words: &str) -> String {
 
 #[test]
 fn on_a_terminal_a_long_topic_goes_through_the_pager_in_colour() {
-    let page = paged("help emergency");
+    let page = run_with_pager("help emergency");
     assert!(page.contains('\u{1b}') && page.contains("--take-over"), "{page}");
 }

@@ -1,10 +1,8 @@
 //! Tests that need real sockets and processes.
 //!
 //! Four modules are tiers of `tests/run` with the same names. Each of their tests needs a program that is not written
-//! in Rust,
-//! is marked `#[ignore = "tier NAME"]`, and finds the program through the variable that the tier sets ([`programs`]).
-//! All other
-//! tests need only Rust.
+//! in Rust, is marked `#[ignore = "tier NAME"]`, and finds the program through the variable that the tier sets
+//! ([`programs`]). All other tests need only Rust.
 //!
 //! - `contract`: moto, boto3 and the `aws` CLI, from the virtual environment of `tests/requirements.txt`
 //! - `kubectl`: kubectl

@@ -1,10 +1,10 @@
-//! Paths of external programs, from the variables that the tiers of `tests/run` set. Without its variable a test fails.
+//! Paths of external programs, from the variables that the tiers of `tests/run` set. A test fails without its variable.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Returns the path in a variable that `tests/run` sets; `cargo test -- --ignored` needs it too.
+/// Returns the path in a variable that `tests/run` sets. `cargo test -- --ignored` also needs this variable.
 pub fn variable(name: &str) -> PathBuf {
     let found = std::env::var_os(name).filter(|value| !value.is_empty());
     found
@@ -19,7 +19,7 @@ pub fn of_venv(name: &str) -> PathBuf {
     program
 }
 
-/// Returns the Python of the virtual environment.
+/// Returns the path of the virtual environment's Python.
 pub fn python() -> PathBuf {
     of_venv("python3")
 }
@@ -29,7 +29,7 @@ pub fn script(python: &Path, name: &str, args: &[&str], input: &str) -> Vec<u8> 
     let mut command = Command::new(python);
     command.arg(name).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut child = command.spawn().expect("python runs");
-    // A script that reads no input may have ended already.
+    // A script that reads no input may have ended before this write.
     let written = child.stdin.take().expect("its stdin").write_all(input.as_bytes());
     let out = child.wait_with_output().expect("it ends");
     assert!(out.status.success(), "{name} {args:?} {input} {written:?}");

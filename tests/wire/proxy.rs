@@ -1,4 +1,4 @@
-//! A proxy in front of an endpoint that records requests and can replace answers.
+//! A proxy in front of an endpoint, which records requests and can replace responses.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,18 +13,18 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinHandle};
 
-/// A request of the query protocol: `Action` and all other parameters, decoded.
+/// A request of the AWS query protocol: `Action` and all other parameters, decoded.
 pub type QueryRequest = BTreeMap<String, String>;
 
 /// How the proxy handles a request.
 pub enum Reply {
-    /// Forwards it.
+    /// Forwards the request.
     Pass,
-    /// Forwards it and changes the body of the answer.
+    /// Forwards the request and changes the body of the response.
     Change(fn(String) -> String),
-    /// Answers itself.
+    /// Responds with this status and body, without forwarding.
     Answer(u16, &'static str),
-    /// Reads the request and does not answer.
+    /// Reads the request and never responds.
     Hang,
     /// Reads the request and closes the connection.
     Close,
@@ -32,16 +32,16 @@ pub enum Reply {
 
 type Rule = Arc<dyn Fn(&QueryRequest) -> Reply + Send + Sync>;
 
-/// A proxy, which stops when dropped.
+/// A proxy, which stops when the value is dropped.
 pub struct Proxy {
-    /// Its URL.
+    /// The URL of the proxy.
     pub url: String,
     asked: Arc<Mutex<Vec<QueryRequest>>>,
     serving: AbortHandle,
 }
 
 impl Proxy {
-    /// Starts one in front of `upstream`; `rule` decides about each request.
+    /// Starts a proxy in front of `upstream`; `rule` decides about each request.
     pub async fn start(upstream: &str, rule: impl Fn(&QueryRequest) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -71,7 +71,7 @@ async fn serve(listener: TcpListener, upstream: String, rule: Rule, log: Arc<Mut
     }
 }
 
-/// Answers one request; an error closes the connection.
+/// Responds to one request; an error closes the connection.
 async fn answer(
     request: Request<Incoming>,
     upstream: String,

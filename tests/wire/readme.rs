@@ -1,4 +1,5 @@
-//! The sample output of the README is what the program prints. `CUTOVER_UPDATE=1` writes lines that have changed into the page.
+//! Checks that the sample output in the README is what the program prints. `CUTOVER_UPDATE=1` writes changed lines into
+//! the README.
 
 use std::process::{Command, Stdio};
 
@@ -6,7 +7,7 @@ use crate::child;
 
 const PAGE: &str = "README.md";
 
-/// The commands of the page that have their output below them, each with that output.
+/// Returns the commands of the page whose output follows, each with this output.
 fn samples(page: &str) -> Vec<(String, String)> {
     let mut blocks = page.split("```").skip(1).step_by(2).peekable();
     let mut samples = Vec::new();
@@ -18,14 +19,14 @@ fn samples(page: &str) -> Vec<(String, String)> {
     samples
 }
 
-/// What a sample's line is found by when its words have changed: the time, the mark and the step.
+/// Returns the part of a line that identifies it after its words have changed: the time, the mark and the step.
 fn key(line: &str) -> &str {
     let end = line.char_indices().nth(11).map_or(line.len(), |(at, _)| at);
     &line[..end]
 }
 
-/// The lines of a sample as the program prints them now, or the first one that it does not print.
-fn brought_up_to_date(sample: &str, printed: &[&str]) -> Result<String, String> {
+/// Returns the lines of a sample as the program prints them now. `Err`: the first line that it does not print.
+fn updated_sample(sample: &str, printed: &[&str]) -> Result<String, String> {
     let mut now = String::new();
     for line in sample.lines() {
         let near = |other: &&&str| key(other) == key(line);
@@ -41,7 +42,7 @@ fn brought_up_to_date(sample: &str, printed: &[&str]) -> Result<String, String> 
     Ok(now)
 }
 
-/// Whether a sample's lines are printed, in its order. Others may be between them.
+/// Whether the program prints the lines of a sample in this order, possibly with others between them.
 fn in_order(sample: &str, printed: &[&str]) -> bool {
     let mut rest = printed.iter();
     sample.lines().filter(|line| *line != "…").all(|line| rest.any(|other| *other == line))
@@ -61,7 +62,7 @@ fn the_readme_shows_what_the_program_prints() {
         if in_order(&sample, &printed) {
             continue;
         }
-        let now = brought_up_to_date(&sample, &printed);
+        let now = updated_sample(&sample, &printed);
         if let (Ok(now), Some(_)) = (&now, std::env::var_os("CUTOVER_UPDATE")) {
             page = page.replace(&sample, now);
             std::fs::write(PAGE, &page).expect("the README");
@@ -69,7 +70,7 @@ fn the_readme_shows_what_the_program_prints() {
         assert!(in_order(now.as_deref().unwrap_or_default(), &printed) && now.is_ok(), "{now:?} of\n{}", ended.out);
         assert!(
             std::env::var_os("CUTOVER_UPDATE").is_some(),
-            "{PAGE} is not what `cutover {command}` prints; CUTOVER_UPDATE=1 writes:\n{}",
+            "{PAGE} differs from the output of `cutover {command}`; CUTOVER_UPDATE=1 writes:\n{}",
             now.unwrap_or_default()
         );
     }

@@ -1,4 +1,4 @@
-//! Metrics and traces, compared with a recorded page. The tiers test them with the parsers of other tools.
+//! Compares metrics with a recorded page. The tiers test metrics and traces with the parsers of other tools.
 
 use std::time::Duration;
 
@@ -11,48 +11,48 @@ use cutover::domain::run::event::{Record, WaitReason};
 use cutover::domain::run::journal;
 use cutover::domain::run::state::{GateHistory, State};
 
-/// The records of a journal of the corpus.
+/// Returns the records of a journal of the corpus.
 pub fn records() -> Vec<Record> {
     let bytes = std::fs::read("tests/journals/canary-aborted.jsonl").expect("a journal of the corpus");
     journal::parse(&bytes).expect("it parses").records
 }
 
-/// A run in progress, with a value in every metric family.
-pub fn gauges() -> RunMetrics {
+/// Returns the metrics of a run in progress, with a value in every metric family.
+pub fn run_metrics() -> RunMetrics {
     let records = records();
     let state = State::fold(&records[..records.len() / 2]).expect("legal").expect("a state");
     let plan = cutover::plan::lint("v1", state.started.text.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
-    let mut gauges = RunMetrics::new(&plan, state);
-    let group = gauges.state.started.groups.keys().next().expect("a group").clone();
-    gauges.health.insert(group, HealthCounts { healthy: 4, draining: 1, ..HealthCounts::default() });
-    gauges
+    let mut run_metrics = RunMetrics::new(&plan, state);
+    let group = run_metrics.state.started.groups.keys().next().expect("a group").clone();
+    run_metrics.health.insert(group, HealthCounts { healthy: 4, draining: 1, ..HealthCounts::default() });
+    run_metrics
         .state
         .gates
         .insert("errors".into(), GateHistory { measurements: Vec::new(), last_verdict: Some(GateResult::Hold) });
-    gauges.observed_at = Some(gauges.state.last_record_at);
-    gauges.waits = vec![WaitReason::Bake];
-    gauges.waited = [(WaitReason::Bake, 61.5), (WaitReason::RaiseGate, 3.0)].into();
-    gauges.writes = [("applied", 6), ("unknown", 1)].into();
+    run_metrics.observed_at = Some(run_metrics.state.last_record_at);
+    run_metrics.waits = vec![WaitReason::Bake];
+    run_metrics.waited = [(WaitReason::Bake, 61.5), (WaitReason::RaiseGate, 3.0)].into();
+    run_metrics.writes = [("applied", 6), ("unknown", 1)].into();
     let call = |operation: &str| ("Elastic Load Balancing v2".to_owned(), operation.to_owned());
     let of = |operation: &str, outcome| (call(operation).0, call(operation).1, outcome);
-    gauges.calls.calls = [
+    run_metrics.calls.calls = [
         (of("ModifyRule", CallOutcome::Ok), 5),
         (of("ModifyRule", CallOutcome::Throttled), 2),
         (of("with \"quotes\"\\", CallOutcome::Ok), 1),
     ]
     .into();
-    gauges.calls.durations = [(call("ModifyRule"), (7, Duration::from_millis(1250)))].into();
-    gauges
+    run_metrics.calls.durations = [(call("ModifyRule"), (7, Duration::from_millis(1250)))].into();
+    run_metrics
 }
 
 #[test]
 fn a_run_as_metrics() {
-    let page = text(&gauges(), MetricsFormat::OpenMetrics)
+    let page = text(&run_metrics(), MetricsFormat::OpenMetrics)
         .replace(&format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), "version=\"VERSION\"");
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(page) });
     let samples = |page: &str| page.lines().filter(|l| !l.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(
-        samples(&text(&gauges(), MetricsFormat::Prometheus)),
-        samples(&text(&gauges(), MetricsFormat::OpenMetrics))
+        samples(&text(&run_metrics(), MetricsFormat::Prometheus)),
+        samples(&text(&run_metrics(), MetricsFormat::OpenMetrics))
     );
 }

@@ -1,4 +1,4 @@
-//! The public `aws` CLI against a lab, with the environment that the lab prints.
+//! The public `aws` CLI with a lab, with the environment variables that the lab prints.
 
 use std::path::Path;
 
@@ -64,10 +64,10 @@ fn awscli_reads_and_writes_like_cutover() {
     }
     let after = json(&lab, &aws, &format!("elbv2 describe-rules --rule-arns {rule_arn}"));
     assert_eq!(after["Rules"][0]["Actions"][0]["ForwardConfig"]["TargetGroups"][1]["Weight"], 40, "{after}");
-    assert_eq!(after["Rules"][0]["Conditions"], rule["Conditions"], "conditions stay");
+    assert_eq!(after["Rules"][0]["Conditions"], rule["Conditions"], "the conditions must not change");
     let mut shares = lab.shares();
     shares.sort_by(f64::total_cmp);
-    assert_eq!(shares, [0.0, 0.0, 0.0, 0.0, 40.0, 40.0], "`status` reads the same shares");
+    assert_eq!(shares, [0.0, 0.0, 0.0, 0.0, 40.0, 40.0], "`status` must read the same shares");
 
     let missing = run(&lab, &aws, &["elbv2", "describe-rules", "--rule-arns", &format!("{rule_arn}0")]);
     assert!(missing.code != 0 && missing.err.contains("RuleNotFound"), "{missing:?}");

@@ -6,14 +6,14 @@ use cutover::lab::rehearsal::{Options, RehearsalLab};
 use cutover::lab::scenario::Scenario;
 use cutover::port::{Detail, Groups};
 
-use crate::live::metrics::{CLOUDWATCH, plan};
+use crate::live::metrics::{CLOUDWATCH_GATES, plan};
 use crate::programs::{python, script};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "tier contract"]
 async fn moto_boto3_reads_the_labs_cloudwatch() {
     let python = python();
-    let plan = plan(CLOUDWATCH, "60m");
+    let plan = plan(CLOUDWATCH_GATES, "60m");
     let stage = RehearsalLab::live(plan, &Scenario::default(), 1, Options { speed: Some(60.0), rate: Some(5.0) })
         .await
         .unwrap_or_else(|e| panic!("{e}"));
@@ -44,16 +44,20 @@ async fn moto_boto3_reads_the_labs_cloudwatch() {
         ["cloudwatch", "describe_alarms", {"AlarmNames": ["shop-5xx"]}],
     ]);
     let url = stage.live_lab().expect("a live one").aws_url();
-    let told =
+    let answers =
         tokio::task::spawn_blocking(move || script(&python, "tests/support/boto.py", &[&url], &calls.to_string()))
             .await
             .expect("it ends");
-    let told: serde_json::Value = serde_json::from_slice(&told).expect("JSON");
-    let results = &told[0]["MetricDataResults"];
+    let answers: serde_json::Value = serde_json::from_slice(&answers).expect("JSON");
+    let results = &answers[0]["MetricDataResults"];
     let requests: f64 =
         results[0]["Values"].as_array().expect("values").iter().filter_map(serde_json::Value::as_f64).sum();
-    assert!(requests > 0.0 && results[0]["StatusCode"] == "Complete", "{told}");
-    assert_eq!(results[1]["Values"], serde_json::json!([]), "no errors means no data, not zero");
-    assert_eq!(told[1]["MetricAlarms"][0]["StateValue"], "OK");
+    assert!(requests > 0.0 && results[0]["StatusCode"] == "Complete", "{answers}");
+    assert_eq!(
+        results[1]["Values"],
+        serde_json::json!([]),
+        "without errors, CloudWatch must return no data instead of zero"
+    );
+    assert_eq!(answers[1]["MetricAlarms"][0]["StateValue"], "OK");
     stage.stop().await;
 }

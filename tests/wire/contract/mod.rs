@@ -1,4 +1,4 @@
-//! Tier `contract`: moto, boto3, the `aws` CLI and foreign parsers, in the virtual environment `$CUTOVER_VENV` of
+//! Tier `contract`: moto, boto3, the `aws` CLI and other parsers, from the virtual environment `$CUTOVER_VENV` with
 //! `tests/requirements.txt`.
 
 pub mod aws;

@@ -5,18 +5,18 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// Creates, prepares and reads load balancers.
+/// The script that creates, prepares and reads load balancers.
 pub const ELBV2: &str = "tests/support/elbv2.py";
 
-/// A moto process, stopped when dropped.
+/// A moto process, which is stopped when the value is dropped.
 pub struct Moto {
-    /// Its URL.
+    /// The URL of the moto process.
     pub url: String,
     child: Child,
 }
 
 impl Moto {
-    /// Returns the running moto that concurrent tests share, or starts one.
+    /// Returns the running moto that concurrent tests share, or starts a new one.
     pub fn shared(python: &Path) -> Arc<Self> {
         static RUNNING: Mutex<Weak<Moto>> = Mutex::new(Weak::new());
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -28,14 +28,14 @@ impl Moto {
         moto
     }
 
-    /// Starts a new one.
+    /// Starts a new moto process.
     pub fn start(python: &Path) -> Self {
         let mut command = Command::new(python);
         command.arg("tests/support/serve_moto.py").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("moto starts");
         let mut url = String::new();
         BufReader::new(child.stdout.take().expect("its stdout")).read_line(&mut url).expect("moto prints its URL");
-        assert!(url.starts_with("http://127.0.0.1:"), "moto did not start");
+        assert!(url.starts_with("http://127.0.0.1:"), "moto should print a URL on 127.0.0.1");
         Self { url: url.trim().to_owned(), child }
     }
 }

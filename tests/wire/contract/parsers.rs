@@ -7,23 +7,23 @@ use cutover::domain::view::trace::{Span, Trace};
 use serde_json::Value;
 
 use crate::programs::{python, script};
-use crate::telemetry::{gauges, records};
+use crate::telemetry::{records, run_metrics};
 
-fn parsed(what: &str, input: &str) -> Value {
+fn parse_with(what: &str, input: &str) -> Value {
     serde_json::from_slice(&script(&python(), "tests/support/telemetry.py", &[what], input)).expect("JSON")
 }
 
 #[test]
 #[ignore = "tier contract"]
-fn python_reads_the_metrics_in_both_dialects() {
-    let read = parsed("openmetrics", &text(&gauges(), MetricsFormat::OpenMetrics));
+fn python_reads_both_metric_formats() {
+    let read = parse_with("openmetrics", &text(&run_metrics(), MetricsFormat::OpenMetrics));
     let kind = |read: &Value, name: &str| read[name][0].as_str().unwrap_or_default().to_owned();
     let kinds = ["cutover_run", "cutover_step", "cutover_waited_seconds", "cutover_api_call_duration_seconds"]
         .map(|n| kind(&read, n));
     assert_eq!(kinds, ["info", "gauge", "counter", "summary"], "{read}");
     let calls = read["cutover_api_calls"][1].as_array().expect("samples");
     assert!(calls.iter().any(|c| c[1]["operation"] == "with \"quotes\"\\" && c[2] == 1.0), "{calls:?}");
-    let older = parsed("prometheus", &text(&gauges(), MetricsFormat::Prometheus));
+    let older = parse_with("prometheus", &text(&run_metrics(), MetricsFormat::Prometheus));
     assert_eq!(
         (kind(&older, "cutover_api_calls"), kind(&older, "cutover_run_info")),
         ("counter".into(), "gauge".into()),
@@ -40,7 +40,7 @@ fn python_reads_the_traces() {
     let spans: Vec<Span> = records().iter().flat_map(|r| trace.add(r)).collect();
     let endpoint = |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "http://127.0.0.1:4318".to_owned());
     let request = Collector::of(endpoint).expect("fine").expect("a collector").request(&spans);
-    let read = parsed("otlp", &request.to_string());
+    let read = parse_with("otlp", &request.to_string());
     assert_eq!(read["resource"]["service.name"], "cutover");
     let read = read["spans"].as_array().expect("spans");
     assert_eq!(read.len(), spans.len());

@@ -1,4 +1,4 @@
-//! The connection of a lane's program: counts requests, records writes, and kills the program at one of the requests.
+//! The connection of one program: counts requests, records writes, and kills the program at one of the requests.
 
 use std::collections::BTreeSet;
 use std::process::Child;
@@ -23,24 +23,24 @@ use crate::proxy::decode;
 pub enum Moment {
     /// The request was sent and does not arrive.
     Sent,
-    /// The request is carried out, and its answer does not arrive.
+    /// The request is executed, and its response does not arrive.
     Applied,
-    /// The answer is on its way; whether the program acts on it is a race.
+    /// The response is on its way; the program may or may not act on it.
     Answered,
 }
 
-/// One write to one route: weights by group.
+/// A write to one route: the weights by group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteWrite {
     pub route: String,
     pub weights: Vec<(String, u16)>,
 }
 
-/// The connection of one lane.
+/// The connection of one lane, which is a load balancer with its plan.
 #[derive(Default)]
 pub struct Connection {
     inside: Mutex<Inside>,
-    /// Shared by all connections and requests in progress.
+    /// Locked for reading by all connections and requests in progress.
     busy: Arc<RwLock<()>>,
 }
 
@@ -51,26 +51,26 @@ struct Inside {
     struck: Option<String>,
     program: Option<Child>,
     written: Vec<RouteWrite>,
-    /// Every credential in the requests: signatures, session tokens, bearer tokens.
+    /// Every credential in the requests: signatures, session tokens and bearer tokens.
     credentials: BTreeSet<String>,
-    /// Every n-th request is refused with an answer that quotes it.
+    /// `Some(n)`: every n-th request is refused with a response that quotes its headers.
     quote: Option<usize>,
-    /// Replacements in answers.
+    /// A text that is replaced in responses, and its replacement.
     tell: Option<(String, String)>,
 }
 
 impl Connection {
-    /// Refuses every n-th request (`None`: none) with an answer that quotes all its headers.
+    /// Refuses every n-th request (`None`: none) with a response that quotes all its headers.
     pub fn quote_in_refusals(&self, one_in: Option<usize>) {
         self.inside().quote = one_in;
     }
 
-    /// Replaces `what` by `instead` in answers.
+    /// Replaces `what` by `instead` in responses.
     pub fn replace_in_answers(&self, what: &str, instead: &str) {
         self.inside().tell = Some((what.to_owned(), instead.to_owned()));
     }
 
-    /// Every credential so far.
+    /// Returns every credential so far.
     pub fn credentials(&self) -> BTreeSet<String> {
         self.inside().credentials.clone()
     }
@@ -86,7 +86,7 @@ impl Connection {
                 let (wire, upstream, onward) = (Arc::clone(&wire), upstream.clone(), onward.clone());
                 let busy = Arc::new(Arc::clone(&wire.busy).read_owned().await);
                 let answer = service_fn(move |request| {
-                    pass(Arc::clone(&wire), upstream.clone(), onward.clone(), request, Arc::clone(&busy))
+                    handle_request(Arc::clone(&wire), upstream.clone(), onward.clone(), request, Arc::clone(&busy))
                 });
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
             }
@@ -101,21 +101,20 @@ impl Connection {
         inside.requests.clear();
     }
 
-    /// Waits until the program has closed its output and all its requests are done. Returns it, and the request at
-    /// which it was
-    /// killed.
+    /// Waits until the program has closed its output and all its requests are done. Returns the program, and the
+    /// request at which it was killed.
     pub async fn take_program(&self) -> (Child, Option<String>) {
         drop(self.busy.write().await);
         let mut inside = self.inside();
         (inside.program.take().expect("a program"), inside.struck.take())
     }
 
-    /// Its requests, in order.
+    /// Returns the requests of the present program, in order.
     pub fn requests(&self) -> Vec<String> {
         self.inside().requests.clone()
     }
 
-    /// Every write since the last call, in order.
+    /// Returns every write since the last call, in order.
     pub fn written(&self) -> Vec<RouteWrite> {
         std::mem::take(&mut self.inside().written)
     }
@@ -124,15 +123,15 @@ impl Connection {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a request; returns whether and when the program is to be killed.
-    fn hear(&self, what: &str) -> Option<Moment> {
+    /// Counts a request; returns whether and when the program must be killed.
+    fn count_request(&self, what: &str) -> Option<Moment> {
         let mut inside = self.inside();
         inside.requests.push(what.to_owned());
         let (number, moment) = inside.strike?;
         (inside.requests.len() == number + 1).then_some(moment)
     }
 
-    /// Records the credentials of a request, and refuses it if it is its turn.
+    /// Records the credentials of a request; refuses the request if it is an n-th one.
     fn refuse(&self, parts: &Parts) -> Option<Response<Full<Bytes>>> {
         let mut inside = self.inside();
         let all: Vec<_> =
@@ -176,8 +175,8 @@ impl Connection {
     }
 }
 
-/// Passes a request on; an error closes the connection.
-async fn pass(
+/// Passes a request to the upstream; an error closes the connection.
+async fn handle_request(
     wire: Arc<Connection>,
     upstream: String,
     onward: Client<HttpConnector, Full<Bytes>>,
@@ -186,15 +185,15 @@ async fn pass(
 ) -> Result<Response<Full<Bytes>>, &'static str> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
-    // The connection's task ends with its client; the request is carried out and recorded all the same.
+    // The connection's task ends with its client, but the request is still executed and recorded.
     let carried = async move {
         let _busy = busy;
-        carry(wire, upstream, onward, parts, body).await
+        forward_request(wire, upstream, onward, parts, body).await
     };
     tokio::spawn(carried).await.map_err(|_| "a panic")?
 }
 
-async fn carry(
+async fn forward_request(
     wire: Arc<Connection>,
     upstream: String,
     onward: Client<HttpConnector, Full<Bytes>>,
@@ -204,7 +203,7 @@ async fn carry(
     let text = String::from_utf8_lossy(&body).into_owned();
     let action = text.split('&').find_map(|pair| pair.strip_prefix("Action="));
     let what = action.map_or_else(|| format!("{} {}", parts.method, parts.uri.path()), str::to_owned);
-    let moment = wire.hear(&what);
+    let moment = wire.count_request(&what);
     if let Some(refusal) = wire.refuse(&parts) {
         return Ok(refusal);
     }
@@ -246,7 +245,7 @@ async fn carry(
     Ok(response)
 }
 
-/// Parses the form of a ModifyListener or ModifyRule.
+/// Parses the form of a ModifyListener or ModifyRule call.
 fn written(form: &str) -> RouteWrite {
     let form = decode(form.as_bytes());
     let value = |wanted: &str| form.get(wanted).cloned();
@@ -258,7 +257,7 @@ fn written(form: &str) -> RouteWrite {
     RouteWrite { route: value("RuleArn").or_else(|| value("ListenerArn")).unwrap_or_default(), weights }
 }
 
-/// The last word of a target group's name: `a`, `b`, `default`.
+/// Returns the last word of a target group's name: `a`, `b` or `default`.
 pub fn name(arn: &str) -> String {
     let name = arn.split('/').nth(1).unwrap_or(arn);
     name.rsplit('-').next().unwrap_or(name).to_owned()

@@ -1,6 +1,5 @@
-//! A journal cut at every byte and flipped at every bit: it is recovered up to that point, or refused with the
-//! emergency
-//! command.
+//! A journal cut at every byte and with every bit flipped: the program must recover it up to that place, or refuse it
+//! with the emergency command.
 
 use cutover::adapter::store::fs::LocalStore;
 use cutover::domain::run::event::Record;
@@ -8,7 +7,7 @@ use cutover::domain::run::journal::{LineDamage, Parsed, parse};
 use cutover::port::store::{Store, StoreError};
 use tempfile::TempDir;
 
-/// Number of tried cases.
+/// The number of tried cases.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct CaseCounts {
     pub cuts: usize,
@@ -16,26 +15,25 @@ pub struct CaseCounts {
     refused: usize,
 }
 
-/// A journal to be damaged.
+/// A valid journal that the tests damage.
 struct DamagedJournal<'a> {
     bytes: &'a [u8],
     records: Vec<Record>,
-    /// Offset of each line, and of the end of the last one.
+    /// The offset of each line, and of the end of the last line.
     bounds: Vec<usize>,
 }
 
-/// Cuts `bytes` before every byte and flips bits of every byte: all eight, or one, a different one each time. The lines
-/// before
-/// the damaged one are the same in all cases and are parsed once; [`samples`] parses everything.
+/// Cuts `bytes` before every byte, and flips bits of every byte: all eight, or a different one in each byte. The lines
+/// before the damaged one are the same in all cases and are parsed only once; [`samples`] parses complete journals.
 pub fn damage(bytes: &[u8], every_bit: bool) -> CaseCounts {
     let bounds: Vec<_> =
         [0].into_iter().chain(bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1)).collect();
     let victim = DamagedJournal { bytes, records: parse(bytes).expect("a journal").records, bounds };
-    assert_eq!(victim.records.len() + 1, victim.bounds.len(), "every line is a record");
+    assert_eq!(victim.records.len() + 1, victim.bounds.len(), "every line must be a record");
     let mut tried = CaseCounts::default();
     let mut before = Parsed::default();
     for line in 0..victim.records.len() {
-        assert_eq!(before.records, victim.records[..line], "records before the damage are valid");
+        assert_eq!(before.records, victim.records[..line], "the records before the damage must be valid");
         for at in victim.bounds[line]..victim.bounds[line + 1] {
             victim.cut(&before, at);
             tried.cuts += 1;
@@ -46,7 +44,7 @@ pub fn damage(bytes: &[u8], every_bit: bool) -> CaseCounts {
         }
         before.append(&bytes[victim.bounds[line]..victim.bounds[line + 1]]).expect("an intact line");
     }
-    // Without the last newline the last record is torn; any other change is refused.
+    // A missing last newline makes the last record torn; any other change must be refused.
     assert_eq!(tried.refused, if every_bit { tried.flips - 8 } else { tried.flips - 1 });
     tried
 }
@@ -57,7 +55,7 @@ impl DamagedJournal<'_> {
         let line = before.records.len();
         let begun = &self.bytes[self.bounds[line]..at];
         let mut parsed = Parsed { checksums: before.checksums.clone(), ..Parsed::default() };
-        // One record stands for all before it: the next one is checked against its number and run.
+        // One record is enough: the next record is checked against the number and run of the one before.
         parsed.records.extend(before.records.last().cloned());
         let held = parsed.records.len();
         parsed.append(begun).unwrap_or_else(|why| panic!("cut at {at}: {why}"));
@@ -66,18 +64,21 @@ impl DamagedJournal<'_> {
         assert_eq!((parsed.torn, parsed.unterminated), (!begun.is_empty() && !whole, whole), "cut at {at}");
     }
 
-    /// Whether a flipped bit is refused. Only records before the damaged line may be accepted.
+    /// Flips a bit; returns whether the journal is refused. Only records before the damaged line may be accepted.
     fn flipped(&self, before: &mut Parsed, line: usize, at: usize, bit: usize) -> bool {
-        // Include the next line, because a damaged newline joins them.
+        // Include the next line, because a damaged newline joins the two lines.
         let end = self.bounds.get(line + 2).or(self.bounds.last()).copied().unwrap_or_default();
         let mut bytes = self.bytes[self.bounds[line]..end].to_vec();
         bytes[at - self.bounds[line]] ^= 1 << bit;
         let read = before.append(&bytes);
-        assert_eq!(before.records.len(), line, "byte {at} bit {bit}: a damaged record was accepted");
+        assert_eq!(before.records.len(), line, "byte {at} bit {bit}: a damaged record must not be accepted");
         let torn = std::mem::take(&mut before.torn);
         match read {
             Ok(()) => {
-                assert!(torn && at + 1 == self.bytes.len(), "byte {at} bit {bit}: it was taken for a torn record");
+                assert!(
+                    torn && at + 1 == self.bytes.len(),
+                    "byte {at} bit {bit}: only a damaged last newline may count as a torn record"
+                );
             }
             Err(LineDamage::Newer(version)) => assert_ne!(version, 1, "byte {at} bit {bit}"),
             Err(_) => {}
@@ -86,7 +87,7 @@ impl DamagedJournal<'_> {
     }
 }
 
-/// Reads one damaged journal per line through the store: each is refused, with the command that needs no journal.
+/// Reads one damaged journal per line through the store: each must be refused, with the command that needs no journal.
 pub async fn samples(bytes: &[u8], emergency: &str) -> usize {
     let records = parse(bytes).expect("a journal").records;
     let (folder, store) =

@@ -1,6 +1,5 @@
-//! The program, killed at every request that it makes: `resume` then reaches exactly the goal, `rollback` exactly the
-//! start, and
-//! nothing is written twice.
+//! Kills the program at every request that it makes: `resume` must then reach exactly the goal, `rollback` exactly the
+//! start, and nothing may be written twice.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +12,7 @@ use crate::crash::lane::{Case, Ending, KilledState, Lane};
 
 const MOMENTS: [Moment; 3] = [Moment::Sent, Moment::Applied, Moment::Answered];
 
-/// All cases: each request, at each moment of it, with the two endings in turn; a sample takes every `every`-th.
+/// Returns a case for each request and each moment, with the two endings in turn; takes every `every`-th case.
 fn cases(requests: usize, every: usize) -> Vec<Case> {
     let points = (0..requests).flat_map(|n| MOMENTS.map(|moment| (n, moment))).step_by(every);
     let endings = [Ending::Resume, Ending::Rollback].into_iter().cycle();
@@ -31,11 +30,11 @@ async fn a_killed_run_can_be_resumed_and_rolled_back() {
     let mut cases = cases(requests.len(), if crate::crash::all_cases() { 1 } else { 29 });
     let (count, all_lanes) = (cases.len(), lanes);
     let mut turns: Vec<Vec<Case>> = vec![Vec::new(); lanes];
-    // Distributed so that every lane has cases from each part of the run.
+    // Every lane gets cases from each part of the run.
     for (i, case) in cases.drain(..).enumerate() {
         turns[i % lanes].push(case);
     }
-    // The next run must not be blocked by what the lane's last kill left.
+    // Roll back what the last kill of a lane left, so that it cannot block the next run.
     for turn in &mut turns {
         turn.push(Case { strike: None, ending: Ending::Rollback });
     }
@@ -54,7 +53,7 @@ async fn a_killed_run_can_be_resumed_and_rolled_back() {
     let killed = found.iter().filter(|((_, struck), _)| struck.is_some()).count();
     println!("crash: {killed} kills at {} requests of a run, then resume or rollback: {sums:?}", requests.len());
     assert_eq!(found.len(), count + all_lanes);
-    assert!(!crate::crash::all_cases() || killed >= 200, "{killed} kills");
+    assert!(!crate::crash::all_cases() || killed >= 200, "expected at least 200 kills, got {killed}");
     assert!(sums[&KilledState::Unfinished].iter().all(|n| *n > 0));
     let tried = journal::damage(&recorded, crate::crash::all_cases());
     journal::samples(&recorded, "cutover rollback --load-balancer shop0 --back-to shop0-a --away-from shop0-b").await;

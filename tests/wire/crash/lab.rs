@@ -1,6 +1,5 @@
-//! `cutover lab` as a process of its own, which outlives the killed runs: a load balancer with two routes and a
-//! workload for
-//! each lane.
+//! `cutover lab` as a separate process, which outlives the killed runs: for each lane a load balancer with two routes
+//! and a workload.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -21,12 +20,12 @@ impl Drop for Lab {
     }
 }
 
-/// The program under test: the one that was built with the tests, or `CUTOVER_CRASH_PROGRAM`.
+/// Returns the program under test: the one that was built with the tests, or `CUTOVER_CRASH_PROGRAM`.
 pub fn program() -> PathBuf {
     std::env::var_os("CUTOVER_CRASH_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_cutover").into(), PathBuf::from)
 }
 
-/// The plan of one lane.
+/// Returns the plan of one lane.
 pub fn plan(lane: usize) -> String {
     file(&format!("shop{lane}"), &workload(lane))
 }
@@ -55,14 +54,14 @@ impl Lab {
         &self.environment[name]
     }
 
-    /// URL of a cluster's API server, from the kubeconfig.
+    /// Returns the URL of a cluster's API server, from the kubeconfig.
     pub fn cluster(&self, name: &str) -> String {
         let text = std::fs::read_to_string(self.variable("KUBECONFIG")).expect("a kubeconfig");
         let after = text.split(&format!("name: {name}\n")).nth(1).expect("the cluster");
         after.lines().find_map(|line| line.trim().strip_prefix("server: ")).expect("its server").to_owned()
     }
 
-    /// Folder for files of the test.
+    /// Returns the folder for files of the test.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

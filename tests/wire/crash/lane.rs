@@ -1,4 +1,4 @@
-//! A lane: a load balancer with its plan, on which cases run one after another, each from the same start.
+//! A lane: a load balancer with its plan, on which cases run one after another, each from the same initial state.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -36,20 +36,20 @@ pub enum Ending {
     Rollback,
 }
 
-/// State of a run after its process was killed.
+/// The state of a run after its process was killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KilledState {
-    /// It ended before the request at which it was to be killed.
+    /// The run ended before the request at which it was to be killed.
     NotKilled,
-    /// Killed before the run existed.
+    /// The process was killed before the run existed.
     Nothing,
-    /// Killed during the run.
+    /// The process was killed during the run.
     Unfinished,
-    /// Killed after its last record.
+    /// The process was killed after the last record of the run.
     Finished,
 }
 
-/// One case.
+/// One case: the request at which the program is killed, and how the run ends.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
     pub strike: Option<(usize, Moment)>,
@@ -58,22 +58,22 @@ pub struct Case {
 
 pub struct Lane {
     number: usize,
-    /// Folder with its plan, its kubeconfig and its runs.
+    /// The folder with the plan, the kubeconfig and the runs of this lane.
     pub folder: PathBuf,
-    /// Environment of the program.
+    /// The environment variables of the program.
     pub environment: Vec<(String, String)>,
-    /// Its connection.
+    /// The proxy between the program and the lab.
     pub wire: Arc<Connection>,
-    /// The lab's own endpoint.
+    /// The lab's own endpoint, without the proxy.
     aws: String,
     balancer: Alb,
     binding: String,
     load_balancer: String,
-    /// Original content of each route.
+    /// The original content of each route.
     original: BTreeMap<RouteId, RouteContent>,
 }
 
-/// Result of a process; exit code `None`: killed.
+/// The result of a process; `code` is `None` if the process was killed.
 pub struct ProcessOutput {
     pub code: Option<i32>,
     pub out: String,
@@ -126,14 +126,14 @@ impl Lane {
         lane
     }
 
-    /// Present content of the two routes.
+    /// Returns the present content of the two routes.
     async fn live(&self) -> BTreeMap<RouteId, RouteContent> {
         let listeners = self.balancer.listeners(&self.load_balancer, Detail::Listed).await.expect("the listeners");
         let routes = listeners.into_iter().flat_map(|(_, routes)| routes);
         routes.filter(|r| matches!(r.priority, None | Some(11))).map(|r| (r.id, r.content)).collect()
     }
 
-    /// Adds an OIDC action to the second route, and makes every answer that describes it reveal the client secret,
+    /// Adds an OIDC action to the second route, and makes every response that describes it contain the client secret,
     /// unlike AWS.
     pub async fn authenticate(&mut self, secret: &str) {
         let (route, content) = self.original.iter().find(|(id, _)| id.kind() == RouteKind::Rule).expect("a rule");
@@ -163,7 +163,7 @@ impl Lane {
         );
     }
 
-    /// Prepares a new case: original routes, and no binding in the new cluster.
+    /// Prepares a new case: restores the original routes, and removes the binding in the new cluster.
     pub async fn reset(&mut self) {
         for (route, content) in &self.original {
             self.balancer.set(route, content, Duration::from_secs(10)).await.expect("the route is reset");
@@ -174,18 +174,18 @@ impl Lane {
         self.wire.written();
     }
 
-    /// Folder of all its runs.
+    /// Returns the folder of all runs of this lane.
     fn state(&self) -> PathBuf {
         self.folder.join("state")
     }
 
-    /// The journal of the newest run.
+    /// Returns the journal of the newest run.
     pub async fn journal(&self) -> Vec<u8> {
         let runs = self.store().runs().await.expect("the runs");
         std::fs::read(self.state().join("runs").join(&runs[0].id).join("journal.jsonl")).expect("a journal")
     }
 
-    /// Requests of the last program.
+    /// Returns the requests of the last program.
     pub fn requests(&self) -> Vec<String> {
         self.wire.requests()
     }
@@ -194,7 +194,7 @@ impl Lane {
         LocalStore::open(Some(self.state())).expect("a store")
     }
 
-    /// Runs the program until it ends or is killed at this request.
+    /// Runs the program until it ends or is killed at the given request.
     pub async fn cutover(&self, words: &str, strike: Option<(usize, Moment)>) -> (ProcessOutput, Option<String>) {
         let mut command = Command::new(lab::program());
         command.env_clear().envs(self.environment.iter().cloned()).env("CUTOVER_STATE_DIR", self.state());
@@ -218,7 +218,7 @@ impl Lane {
         (ProcessOutput { code, out, text }, struck)
     }
 
-    /// Plays one case. Returns the state after the kill, and the request at which the program was killed.
+    /// Runs one case. Returns the state after the kill, and the request at which the program was killed.
     pub async fn try_case(&mut self, case: Case) -> (KilledState, Option<String>) {
         self.reset().await;
         let before = self.store().runs().await.expect("the runs").len();
@@ -233,7 +233,7 @@ impl Lane {
             (Some(code), _) => panic!("exit {code}: {label}"),
         };
         let mut next = match (found, case.ending) {
-            // No run exists: the operator starts it again.
+            // No run exists: the operator starts the plan again.
             (KilledState::Nothing, Ending::Resume) => vec!["run plan.yaml --yes"],
             (KilledState::Nothing, Ending::Rollback) => vec!["run plan.yaml --yes", "rollback plan.yaml --yes"],
             (KilledState::Unfinished, Ending::Resume) => vec!["resume plan.yaml --yes"],
@@ -255,21 +255,24 @@ impl Lane {
         let written = self.wire.written();
         let runs = self.store().runs().await.expect("the runs");
         let outcome = runs.first().and_then(|run| run.finished);
-        assert!(runs.iter().all(|run| run.finished.is_some()), "a run is left unfinished: {label}");
+        assert!(runs.iter().all(|run| run.finished.is_some()), "no run may be unfinished: {label}");
         let live = self.live().await;
         let tags = self.balancer.tags(std::slice::from_ref(&self.load_balancer)).await.expect("its tags");
         if let Some(left) = tags[&self.load_balancer].get(marker::KEY) {
-            // Killed after its last record: the next run finds the marker and continues.
-            assert!(marker::is_unstarted_or_finished(&self.store(), left).await, "a marker was left: {label}");
+            // The program was killed after its last record: the next run finds the marker and continues.
+            assert!(
+                marker::is_unstarted_or_finished(&self.store(), left).await,
+                "no marker of another run may be left: {label}"
+            );
         }
         for (route, content) in &self.original {
             let now = weights(&live[route]);
             let before = weights(content);
-            let story: Vec<_> =
+            let route_writes: Vec<_> =
                 written.iter().filter(|w| w.route == route.id()).map(|w: &RouteWrite| w.weights.clone()).collect();
-            let wanted = expected(ending, &before, &story);
-            assert_eq!(story, wanted, "what was written to {route}: {label}");
-            assert_eq!(now, *story.last().unwrap_or(&before), "what is live on {route}: {label}");
+            let wanted = expected(ending, &before, &route_writes);
+            assert_eq!(route_writes, wanted, "unexpected writes to {route}: {label}");
+            assert_eq!(now, *route_writes.last().unwrap_or(&before), "unexpected live weights of {route}: {label}");
         }
         if ending == Ending::Resume {
             assert_eq!(outcome, Some(RunOutcome::Completed), "{label}");
@@ -277,10 +280,9 @@ impl Lane {
     }
 }
 
-/// The writes that a route may get: each step once and in order, and at the end the goal, or the original weights with
-/// the new
-/// group at 0.
-fn expected(ending: Ending, before: &[(String, u16)], story: &[Vec<(String, u16)>]) -> Vec<Vec<(String, u16)>> {
+/// Returns the writes that a route may get: each step once and in order, and at the end the goal, or the original
+/// weights with the new group at 0.
+fn expected(ending: Ending, before: &[(String, u16)], route_writes: &[Vec<(String, u16)>]) -> Vec<Vec<(String, u16)>> {
     let with = |a: u16, b: u16| {
         let mut weights: BTreeMap<String, u16> = before.iter().cloned().collect();
         weights.extend([("a".to_owned(), a), ("b".to_owned(), b)]);
@@ -290,10 +292,10 @@ fn expected(ending: Ending, before: &[(String, u16)], story: &[Vec<(String, u16)
     match ending {
         Ending::Resume => steps.to_vec(),
         Ending::Rollback => {
-            let reached = story.iter().zip(&steps).take_while(|(seen, step)| seen == step).count();
+            let reached = route_writes.iter().zip(&steps).take_while(|(seen, step)| seen == step).count();
             let back = if reached > 1 { &steps[..1] } else { &[] };
-            // A route that was never written may have got the group, so that its health stays visible.
-            let attached = if reached == 0 && story.is_empty() { &[] } else { &steps[..reached] };
+            // A route that was never raised may have got the new group, so that its health is visible.
+            let attached = if reached == 0 && route_writes.is_empty() { &[] } else { &steps[..reached] };
             [attached, back].concat()
         }
     }

@@ -12,7 +12,7 @@ mod secrets;
 
 use crate::support::asked;
 
-/// Whether all cases run, not a sample.
+/// Whether all cases run instead of a sample.
 fn all_cases() -> bool {
     asked::<String>("CUTOVER_CRASH").is_some_and(|value| value == "full")
 }

@@ -1,4 +1,4 @@
-//! Canary credentials: no output and no file of a run contains them, even when refusals quote them.
+//! Canary credentials: no output and no file of a run may contain them, even if refusals quote them.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -54,22 +54,22 @@ async fn no_credential_is_printed_written_or_left() {
     let mut credentials = lane.wire.credentials();
     assert!(
         credentials.len() > 50 && credentials.contains(SESSION) && credentials.contains(TOKEN),
-        "the credentials were used"
+        "the requests must contain the credentials"
     );
     credentials.extend([SECRET.to_owned(), CLIENT.to_owned()]);
-    let places = [("what was said".to_owned(), said.concat())].into_iter().chain(files(&lane.folder));
-    let mut looked = 0;
+    let places = [("the output".to_owned(), said.concat())].into_iter().chain(files(&lane.folder));
+    let mut checked = 0;
     for (place, text) in places.filter(|(place, _)| !place.ends_with("kubeconfig")) {
         for credential in &credentials {
-            assert!(!text.contains(credential.as_str()), "{credential} is in {place}");
+            assert!(!text.contains(credential.as_str()), "{credential} must not be in {place}");
         }
-        looked += 1;
+        checked += 1;
     }
-    println!("crash: {} credentials looked for in {looked} texts", credentials.len());
-    assert!(looked > 5, "it must have checked journals and break-glass scripts");
+    println!("crash: {} credentials looked for in {checked} texts", credentials.len());
+    assert!(checked > 5, "more than 5 texts must be checked, such as journals and break-glass scripts");
 }
 
-/// Returns every file below a folder.
+/// Returns the path and text of every file below a folder.
 fn files(folder: &Path) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path()) {
@@ -85,9 +85,8 @@ fn files(folder: &Path) -> Vec<(String, String)> {
     all
 }
 
-/// On Linux there is no core dump: the core limit is 0, and the process is not dumpable, so that no pipe handler gets
-/// one and
-/// even its own user cannot read its environment, where the credentials are.
+/// On Linux, no core dump is possible: the core limit is 0, and the process is not dumpable, so that a pipe handler
+/// gets no dump and even the user of the process cannot read the environment, which contains the credentials.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_process_leaves_no_core_dump() {
@@ -113,5 +112,5 @@ fn a_process_leaves_no_core_dump() {
         .split_whitespace()
         .collect::<Vec<_>>();
     assert_eq!(core[4..6], ["0", "0"], "{limits}");
-    assert_eq!(owner, 0, "a process that is not dumpable belongs to root");
+    assert_eq!(owner, 0, "the files of a process that is not dumpable must belong to root");
 }

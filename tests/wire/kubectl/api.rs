@@ -177,7 +177,7 @@ async fn a_client_side_apply_becomes_a_server_side_one() {
     assert_eq!(
         (&container["image"], &container["env"]),
         (&json!("web:2"), &Value::Null),
-        "a field that is no longer applied is removed"
+        "a field that is no longer applied must be removed"
     );
 }
 

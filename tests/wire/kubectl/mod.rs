@@ -3,7 +3,7 @@
 mod api;
 mod terminal;
 
-/// Path of kubectl.
+/// Returns the path of kubectl.
 pub fn program() -> String {
     crate::programs::variable("CUTOVER_KUBECTL").to_str().expect("UTF-8").to_owned()
 }

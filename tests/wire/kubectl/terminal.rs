@@ -22,7 +22,10 @@ fn kubectl_gets_applies_and_deletes_the_kinds_that_cutover_uses() {
     let contexts = ok("config get-contexts -o name").out;
     assert!(contexts.lines().any(|c| c == "alpha-kr-a") && contexts.lines().any(|c| c == "alpha-kr-b"), "{contexts}");
     let arn = "arn:aws:eks:ap-northeast-2:123456789012:cluster/alpha-kr-b";
-    assert!(ok(&format!("--context {arn} get services -A")).out.contains("webapp"), "printed commands use these names");
+    assert!(
+        ok(&format!("--context {arn} get services -A")).out.contains("webapp"),
+        "the kubeconfig must have the context names that printed commands use"
+    );
 
     assert!(ok("--context alpha-kr-b -n webapp get service webapp").out.contains("webapp"));
     let deployments = ok("--context alpha-kr-b -n webapp get deployments -o json").json();
@@ -55,7 +58,7 @@ fn kubectl_gets_applies_and_deletes_the_kinds_that_cutover_uses() {
         assert!(ok(&format!("--context alpha-kr-b apply -f {name}")).out.contains("created"));
         assert!(
             ok(&format!("--context alpha-kr-b apply -f {name}")).out.contains("unchanged"),
-            "a second apply changes nothing"
+            "a second apply must change nothing"
         );
         ok(&format!("--context alpha-kr-b get -f {name}"));
         ok(&format!("--context alpha-kr-b delete --wait=false -f {name}"));

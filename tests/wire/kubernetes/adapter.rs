@@ -30,7 +30,8 @@ fn world(auto_mode: bool) -> World {
     Arc::new(Mutex::new(objects))
 }
 
-/// A client whose requests first go through `before`, which may answer instead of the API.
+/// Returns a client whose requests first go through `before`, which may respond instead of the API. Status 444: no
+/// response.
 fn client(
     world: &World,
     before: impl Fn(&Request<hyper::body::Bytes>) -> Option<Response<Body>> + Send + Sync + 'static,
@@ -52,7 +53,7 @@ fn client(
     K8s::new(kube::Client::new(service, "default"))
 }
 
-fn straight(world: &World) -> K8s {
+fn direct_client(world: &World) -> K8s {
     client(world, |_| None)
 }
 
@@ -85,7 +86,7 @@ fn wanted() -> Binding {
     }
 }
 
-fn found(world: &World) -> Option<Value> {
+fn stored_binding(world: &World) -> Option<Value> {
     world.lock().unwrap().get(Kind::TargetGroupBinding, "prod", "web-b")
 }
 
@@ -98,14 +99,14 @@ async fn identity_names_the_uid_the_version_and_the_api_of_bindings() {
     for (auto_mode, api) in [(false, "elbv2.k8s.aws/v1beta1"), (true, "eks.amazonaws.com/v1")] {
         let world = world(auto_mode);
         let uid = world.lock().unwrap().get(Kind::Namespace, "", "kube-system").unwrap()["metadata"]["uid"].clone();
-        let identity = straight(&world).identity().await.unwrap();
+        let identity = direct_client(&world).identity().await.unwrap();
         assert_eq!((json!(identity.uid), identity.version.as_str()), (uid, "v1.33.4-eks-1"));
         assert_eq!(identity.binding_api.as_deref(), Some(api));
     }
 }
 
 #[tokio::test]
-async fn a_workload_is_its_service_pods_owners_and_scalers() {
+async fn a_workload_has_its_service_pods_owners_and_autoscalers() {
     let world = world(false);
     let ports = json!([{"name": "http", "port": 80, "targetPort": 8080}, {"port": 9090}]);
     put(
@@ -161,10 +162,14 @@ async fn a_workload_is_its_service_pods_owners_and_scalers() {
         );
     }
 
-    let view = straight(&world).workloads(&[&service()]).await.remove(0).unwrap();
+    let view = direct_client(&world).workloads(&[&service()]).await.remove(0).unwrap();
     let service = view.service.unwrap();
     assert_eq!(service.ports, [(Some("http".to_owned()), 80), (None, 9090)]);
-    assert_eq!((view.pods.len(), view.pods.iter().filter(|p| p.ready).count()), (700, 699), "both pages");
+    assert_eq!(
+        (view.pods.len(), view.pods.iter().filter(|p| p.ready).count()),
+        (700, 699),
+        "the pods of both pages must be read"
+    );
     assert_eq!(view.pods[251].ip.as_deref(), Some("10.0.1.1"));
     assert_eq!(view.pods[0].readiness_gates, ["target-health.elbv2.k8s.aws/web-b"]);
     assert_eq!(view.pods[0].created, Some(now()));
@@ -178,7 +183,7 @@ async fn a_workload_is_its_service_pods_owners_and_scalers() {
 
 #[tokio::test]
 async fn a_missing_object_is_empty_and_not_an_error() {
-    let view = straight(&world(false)).workloads(&[&service()]).await.remove(0).unwrap();
+    let view = direct_client(&world(false)).workloads(&[&service()]).await.remove(0).unwrap();
     assert_eq!((view.service, view.pods.len(), view.owners.len()), (None, 0, 0));
 }
 
@@ -186,14 +191,14 @@ async fn a_missing_object_is_empty_and_not_an_error() {
 async fn a_binding_is_applied_once_and_read_back_as_applied() {
     for auto_mode in [false, true] {
         let world = world(auto_mode);
-        let cluster = straight(&world);
+        let cluster = direct_client(&world);
         cluster.apply(&wanted(), true).await.unwrap();
-        assert_eq!(found(&world), None, "a dry run stores nothing");
+        assert_eq!(stored_binding(&world), None, "a dry run must store nothing");
         cluster.apply(&wanted(), false).await.unwrap();
-        let first = found(&world).unwrap();
+        let first = stored_binding(&world).unwrap();
         assert_eq!(first["metadata"]["managedFields"][0]["manager"], "cutover");
         cluster.apply(&wanted(), false).await.unwrap();
-        assert_eq!(found(&world).unwrap(), first, "applying again changes nothing");
+        assert_eq!(stored_binding(&world).unwrap(), first, "applying again must change nothing");
         let read = cluster.bindings().await.unwrap().remove(0);
         assert_eq!(read.created, Some(now()));
         assert_eq!(Binding { created: None, managers: BTreeSet::new(), identity: None, ..read }, wanted());
@@ -215,28 +220,30 @@ async fn a_field_that_someone_else_owns_is_refused_by_name() {
         Kind::TargetGroupBinding,
         json!({"metadata": {"name": "web-b", "namespace": "prod", "managedFields": managed}, "spec": spec}),
     );
-    let before = found(&world);
-    let refused = straight(&world).apply(&wanted(), false).await;
+    let before = stored_binding(&world);
+    let refused = direct_client(&world).apply(&wanted(), false).await;
     let why = "owned by someone else: .spec.serviceRef.port (conflict with \"argocd-controller\")";
     assert_eq!(refused, Err(WriteError::Refused(why.to_owned())));
-    assert_eq!(found(&world), before);
+    assert_eq!(stored_binding(&world), before);
 }
 
 #[tokio::test]
 async fn a_dry_run_reports_the_webhook_and_strict_validation() {
     let world = world(false);
-    let cluster = straight(&world);
+    let cluster = direct_client(&world);
     let mut unknown = wanted();
     unknown.extra.insert("targetGroupProtocl".to_owned(), json!("HTTP"));
     let why = "failed to create typed patch object (prod/web-b; elbv2.k8s.aws/v1beta1, Kind=TargetGroupBinding): .spec.targetGroupProtocl: field not declared in schema";
     assert_eq!(cluster.apply(&unknown, true).await, Err(WriteError::Refused(why.to_owned())));
     cluster.apply(&wanted(), false).await.unwrap();
     let twice = Binding { name: "again".to_owned(), ..wanted() };
-    let Err(WriteError::Refused(why)) = cluster.apply(&twice, true).await else { panic!("two bindings for one group") };
+    let Err(WriteError::Refused(why)) = cluster.apply(&twice, true).await else {
+        panic!("a second binding of a group must be refused")
+    };
     assert!(why.contains("is already bound to following TargetGroupBindings [prod/web-b]"), "{why}");
     let moved = Binding { target_group_arn: GROUP.replace("web-b", "web-c"), ..wanted() };
     let Err(WriteError::Refused(why)) = cluster.apply(&moved, true).await else {
-        panic!("a binding that moves to another group")
+        panic!("a binding must not move to another group")
     };
     assert!(why.contains("may not change these immutable fields: spec.targetGroupARN"), "{why}");
     let nowhere = Binding { namespace: "nowhere".to_owned(), ..wanted() };
@@ -255,7 +262,7 @@ fn status(code: u16, message: &str) -> Response<Body> {
 }
 
 #[tokio::test]
-async fn every_refusal_has_its_own_kind() {
+async fn every_status_code_gets_its_own_error() {
     let world = world(false);
     let with = |code: u16| client(&world, move |_| Some(status(code, "why")));
     assert_eq!(with(429).identity().await, Err(Unreadable::Throttled));
@@ -270,7 +277,7 @@ async fn every_refusal_has_its_own_kind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_server_times_out_and_an_apply_without_answer_is_unknown() {
+async fn a_silent_server_times_out_and_an_apply_without_response_is_unknown() {
     let world = world(false);
     let silent = client(&world, |r| (r.method() == "PATCH" || r.uri().path() == "/version").then(|| status(444, "")));
     assert!(matches!(silent.identity().await, Err(Unreadable::Unavailable(_))));
@@ -281,33 +288,39 @@ async fn a_silent_server_times_out_and_an_apply_without_answer_is_unknown() {
 }
 
 #[tokio::test]
-async fn an_older_crd_gets_what_it_has_and_the_rest_is_named() {
+async fn an_older_crd_gets_its_fields_and_the_missing_ones_are_named() {
     let world = world(false);
-    let older = |fields: &[&str]| {
+    let set_missing_fields = |fields: &[&str]| {
         world.lock().unwrap().set_missing_binding_fields(fields.iter().map(|f| (*f).to_owned()).collect());
     };
-    let cluster = straight(&world);
-    older(&["vpcID", "ipAddressType"]);
+    let cluster = direct_client(&world);
+    set_missing_fields(&["vpcID", "ipAddressType"]);
     let left_out = cluster.apply(&wanted(), true).await.unwrap();
     assert_eq!(
-        (left_out.as_slice(), found(&world)),
+        (left_out.as_slice(), stored_binding(&world)),
         (["ipAddressType".to_owned(), "vpcID".to_owned()].as_slice(), None)
     );
     cluster.apply(&wanted(), false).await.unwrap();
-    assert_eq!(found(&world).unwrap()["spec"].get("vpcID"), None);
+    assert_eq!(stored_binding(&world).unwrap()["spec"].get("vpcID"), None);
     let read = cluster.bindings().await.unwrap().remove(0);
-    assert_eq!(wanted().differences(&read), Vec::<String>::new(), "what the API lacks is not a difference");
-    // A controller without the field knows IPv4 only.
+    assert_eq!(
+        wanted().differences(&read),
+        Vec::<String>::new(),
+        "a field that the API does not have must not be a difference"
+    );
+    // A controller without this field supports only IPv4.
     let mut ipv6 = wanted();
     ipv6.extra.insert("ipAddressType".to_owned(), json!("ipv6"));
-    let Err(WriteError::Refused(why)) = cluster.apply(&ipv6, true).await else { panic!("IPv6 is left out") };
+    let Err(WriteError::Refused(why)) = cluster.apply(&ipv6, true).await else {
+        panic!("IPv6 must be refused if the API lacks the field")
+    };
     assert!(why.contains("older than `ipAddressType` and `vpcID`: apply the CRDs"), "{why}");
 }
 
 #[tokio::test]
-async fn a_binding_that_this_build_does_not_understand_hides_no_other() {
+async fn a_binding_with_unknown_values_does_not_hide_the_others() {
     let world = world(false);
-    let cluster = straight(&world);
+    let cluster = direct_client(&world);
     cluster.apply(&wanted(), false).await.unwrap();
     let spec = json!({"serviceRef": {"name": "x", "port": 80}, "targetGroupARN": "arn:x", "targetType": "lambda"});
     put(&world, Kind::TargetGroupBinding, json!({"metadata": {"name": "odd", "namespace": "prod"}, "spec": spec}));

@@ -1,4 +1,4 @@
-//! The lab's column: its API in this process, without sockets.
+//! The lab's column of the cases: its API in this process, without sockets.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ use tower::{BoxError, service_fn};
 
 use super::cases::{self, ApiServerCase};
 
-/// A client for the API of these objects.
+/// Returns a client for an API server with these objects.
 pub fn client(objects: Objects) -> kube::Client {
     let (world, server) = (Arc::new(Mutex::new(objects)), Arc::new(Server::without_authentication("v1.36.3")));
     let service = service_fn(move |request: Request<Body>| {

@@ -1,6 +1,5 @@
-//! The Kubernetes adapter and the lab's API, with and without sockets, and the cases that the lab and a real API server
-//! must
-//! answer alike.
+//! The Kubernetes adapter and the lab's API, with and without sockets, and the cases in which the lab and a real API
+//! server must give the same responses.
 
 mod adapter;
 pub mod cases;

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 
 type Body = http_body_util::combinators::BoxBody<Bytes, Infallible>;
 
-/// Objects and their API.
+/// Objects and the API server that serves them.
 pub struct Lab {
     pub objects: Arc<Mutex<Objects>>,
     pub server: Server,
@@ -47,7 +47,7 @@ async fn answer(lab: Arc<Lab>, request: Request<Incoming>) -> Result<Response<Bo
     })
 }
 
-/// Serves until the runtime ends; returns the URL.
+/// Serves the API until the runtime ends; returns the URL.
 pub async fn serve(lab: Arc<Lab>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -90,7 +90,7 @@ async fn the_adapter_authenticates_calls_once_and_never_shows_its_token() {
     let bad = from_kubeconfig(kubeconfig(&url, "bad-token"), None).await.unwrap();
     let why = bad.identity().await.unwrap_err();
     assert!(matches!(why, Unreadable::Credentials(_)), "{why}");
-    assert_eq!(*asked.lock().unwrap() - before, 1, "a refusal is not retried");
+    assert_eq!(*asked.lock().unwrap() - before, 1, "a refusal must not be retried");
     let nobody = from_kubeconfig(kubeconfig("http://127.0.0.1:1", "bad-token"), None)
         .await
         .unwrap()

@@ -1,4 +1,4 @@
-//! The lab's live and virtual servers under the production adapters.
+//! The lab's live and virtual servers with the production adapters.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn scenario(spec: &str) -> Scenario {
     Scenario::parse("test", &text).expect("a scenario")
 }
 
-/// Every route that forwards to more than one group.
+/// Returns every route that forwards.
 async fn routes(stage: &RehearsalLab) -> Vec<LiveRoute> {
     let selector = Selector::Name("shop".into());
     let found = stage.balancer.inventory.load_balancers(&selector, Detail::Listed).await.expect("the load balancer");
@@ -43,7 +43,7 @@ async fn routes(stage: &RehearsalLab) -> Vec<LiveRoute> {
     listeners.into_iter().flat_map(|(_, routes)| routes).filter(|r| r.forwards().is_some()).collect()
 }
 
-/// ARNs of the plan's groups.
+/// Returns the ARNs of the plan's groups.
 async fn groups(stage: &RehearsalLab) -> [String; 2] {
     let mut arns = [String::new(), String::new()];
     for (arn, name) in arns.iter_mut().zip(["shop-a", "shop-b"]) {
@@ -65,7 +65,7 @@ fn with_weights(route: &LiveRoute, groups: &[String; 2], weights: [u16; 2]) -> R
     content
 }
 
-/// Attaches, binds by hand, waits for health, shifts to 80/20 and measures: a cutover without the engine.
+/// Does a cutover without the engine: attaches, binds, waits for health, shifts to 80/20 and measures.
 async fn shift(stage: &RehearsalLab) -> ClientMeasurement {
     stage.step_changed(1);
     let (routes, groups) = (routes(stage).await, groups(stage).await);
@@ -73,7 +73,7 @@ async fn shift(stage: &RehearsalLab) -> ClientMeasurement {
         write(stage, route, with_weights(route, &groups, [100, 0])).await;
     }
     bind(stage, &groups[1]).await;
-    healthy(stage, &groups[1]).await;
+    wait_until_healthy(stage, &groups[1]).await;
     stage.step_changed(2);
     for route in &routes {
         write(stage, route, with_weights(route, &groups, [80, 20])).await;
@@ -101,7 +101,7 @@ async fn write(stage: &RehearsalLab, route: &LiveRoute, content: RouteContent) {
             Err(error) => panic!("{error}"),
         }
     }
-    panic!("throttled for ever");
+    panic!("the write was throttled 100 times");
 }
 
 async fn bind(stage: &RehearsalLab, group: &str) {
@@ -110,7 +110,7 @@ async fn bind(stage: &RehearsalLab, group: &str) {
     stage.clusters["b"].apply(&binding, false).await.expect("the binding is applied");
 }
 
-async fn healthy(stage: &RehearsalLab, group: &str) {
+async fn wait_until_healthy(stage: &RehearsalLab, group: &str) {
     for _ in 0..600 {
         let health = stage.balancer.traffic.health(&[group.to_owned()]).await;
         let targets = health[group].as_ref().expect("health");
@@ -119,7 +119,7 @@ async fn healthy(stage: &RehearsalLab, group: &str) {
         }
         stage.clock.sleep(Duration::from_secs(1)).await;
     }
-    panic!("never healthy");
+    panic!("the targets were not healthy within ten minutes");
 }
 
 fn assert_measured(measured: &ClientMeasurement, requests: u64) {
@@ -135,7 +135,7 @@ fn in_virtual_time<T>(run: impl AsyncFnOnce() -> T) -> T {
 }
 
 #[test]
-fn virtual_time_repeats_to_the_byte() {
+fn virtual_time_runs_are_identical() {
     let run = || {
         in_virtual_time(async || {
             let stage =
@@ -143,7 +143,7 @@ fn virtual_time_repeats_to_the_byte() {
             let measured = shift(&stage).await;
             let calls = stage.model().call(|world, _| format!("{:#?}", world.calls()));
             stage.stop().await;
-            // Yield once more, so that the server tasks notice that their clients are gone.
+            // Yield once more, so that the server tasks notice that their clients have disconnected.
             tokio::time::sleep(Duration::from_millis(1)).await;
             assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
             (measured, calls)
@@ -156,7 +156,7 @@ fn virtual_time_repeats_to_the_byte() {
 }
 
 #[test]
-fn a_lost_answer_is_an_unknown_outcome_and_the_write_took_effect() {
+fn a_lost_response_is_an_unknown_outcome_and_the_write_takes_effect() {
     in_virtual_time(async || {
         let scenario = scenario("spec: {faults: [{at: {time: 1s}, late-write: {by: 0s}}]}");
         let stage = RehearsalLab::virtual_time(plan(), &scenario, 7, Options::default()).await.expect("a stage");
@@ -181,7 +181,7 @@ async fn over_sockets_clients_get_the_shares_and_every_server_stops() {
     let variable = |name: &str| environment.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()).expect(name);
     let kubeconfig = std::path::PathBuf::from(variable("KUBECONFIG"));
     let contexts = kube::config::Kubeconfig::read_from(&kubeconfig).expect("a kubeconfig").contexts;
-    // The EKS name, the ARN (as the AWS tools name it), and the plan's own context.
+    // The contexts: the EKS name, the ARN (the name that the AWS tools use), and the context of the plan.
     let arn = "arn:aws:eks:eu-central-1:123456789012:cluster/shop-blue";
     assert_eq!(contexts.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["shop-blue", arn, "green"]);
     let mut urls: Vec<String> = lab.listeners().iter().map(|d| d.url.clone()).collect();
@@ -194,24 +194,27 @@ async fn over_sockets_clients_get_the_shares_and_every_server_stops() {
     assert!(!kubeconfig.exists());
     for url in urls {
         let address = url.trim_start_matches("http://").to_owned();
-        assert!(tokio::net::TcpStream::connect(&address).await.is_err(), "{url} still answers");
+        assert!(
+            tokio::net::TcpStream::connect(&address).await.is_err(),
+            "{url} must not respond after the lab has stopped"
+        );
     }
 }
 
-/// The effect of a fault on the old cluster, as its health checks and its clients see it over HTTP.
+/// Asserts the effect of a fault on the old cluster, on its health checks and on its clients over HTTP.
 async fn assert_fault_effects(fault: &str, reason: &str) {
     let scenario = scenario(&format!("spec: {{faults: [{{at: {{time: 10m}}, {fault}}}]}}"));
     let options = Options { speed: Some(240.0), rate: Some(0.2) };
     let stage = RehearsalLab::live(plan(), &scenario, 7, options).await.expect("a stage");
     let [blue, _] = groups(&stage).await;
-    healthy(&stage, &blue).await;
+    wait_until_healthy(&stage, &blue).await;
     assert_eq!(stage.meter.take_window().total.errors, 0);
     stage.clock.sleep(Duration::from_mins(15)).await;
     let health = stage.balancer.traffic.health(std::slice::from_ref(&blue)).await;
     let targets = health[&blue].as_ref().expect("health");
     assert!(!targets.is_empty() && targets.iter().all(|t| t.reason.as_deref() == Some(reason)), "{targets:?}");
     let seen = Arc::clone(&stage.meter).take_window();
-    assert!(seen.total.errors > 0, "clients get errors: {seen:?}");
+    assert!(seen.total.errors > 0, "clients must get errors: {seen:?}");
     stage.stop().await;
 }
 

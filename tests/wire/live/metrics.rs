@@ -21,15 +21,15 @@ use cutover::port::Metrics;
 use cutover::port::store::{Store, run_id};
 use jiff::Timestamp;
 
-/// A new cluster that fails a quarter of its requests once it has half of the traffic.
-pub const FAULTY: &str = "apiVersion: cutover.dev/v1alpha1
+/// A scenario whose new cluster fails a quarter of its requests once it has half of the traffic.
+pub const FAULTY_SCENARIO: &str = "apiVersion: cutover.dev/v1alpha1
 kind: Scenario
 metadata: {name: faulty}
 spec:
   faults: [{at: {share: {cluster: to, atLeast: 50}}, error: {cluster: to, requests: 25, clientsOnly: true}}]
 ";
 
-/// A plan that binds, gives `b` 50 %, pauses, and gives it 100 %, with these gates.
+/// Returns a plan that binds, gives `b` 50 %, pauses, and gives `b` 100 %, with these gates.
 pub fn plan(gates: &str, pause: &str) -> Plan {
     let text = format!(
         "apiVersion: cutover.dev/v1alpha1
@@ -66,7 +66,7 @@ impl Subscriber for Follower<'_> {
     fn iteration_ended(&mut self, _: &State, _: &Observed, _: &[Wait], _: Timestamp) {}
 }
 
-/// Runs a plan on a live lab with the production metric sources, and returns the journal.
+/// Runs a plan on a live lab with the production metric sources, and returns the records.
 pub async fn run(plan: &Plan, stage: &RehearsalLab) -> (Ending, Vec<Record>) {
     let config = aws::config(&stage.live_lab().expect("a live one").aws_settings()).await;
     let metrics: Arc<dyn Metrics> = Arc::new(Sources::new(plan, &config, &stage.clusters));
@@ -96,15 +96,16 @@ pub async fn run(plan: &Plan, stage: &RehearsalLab) -> (Ending, Vec<Record>) {
         .unwrap_or_else(|e| panic!("{e}"));
     let ending = tokio::time::timeout(Duration::from_mins(5), run.drive()).await;
     drop(run);
-    let told =
+    let records_text =
         || follower.1.iter().map(|r| cutover::domain::run::journal::to_json(r).to_string() + "\n").collect::<String>();
-    let ending =
-        ending.unwrap_or_else(|_| panic!("it does not end\n{}", told())).unwrap_or_else(|e| panic!("{e}\n{}", told()));
+    let ending = ending
+        .unwrap_or_else(|_| panic!("the run did not end within five minutes\n{}", records_text()))
+        .unwrap_or_else(|e| panic!("{e}\n{}", records_text()));
     (ending, follower.1)
 }
 
-/// Asserts that the run rolled back by itself because the gate `errors` failed on the source's counts, and for no other
-/// reason.
+/// Asserts that the run rolled back automatically because the gate `errors` failed on the counts of the source, and for
+/// no other reason.
 pub fn assert_rolled_back(ending: &Ending, records: &[Record]) {
     let events = || records.iter().map(|r| &r.event);
     assert!(matches!(ending, Ending::Finished { outcome: RunOutcome::RolledBack, .. }), "{ending:?} {records:#?}");
@@ -118,8 +119,8 @@ pub fn assert_rolled_back(ending: &Ending, records: &[Record]) {
     assert!(failed && said && counted.count() >= 3, "{records:#?}");
 }
 
-/// Starts a server that answers a probe this many times as expected, and then with 503.
-fn probed(well: usize) -> String {
+/// Starts a server that responds to probes as expected this many times, and then with 503.
+fn probe_server(well: usize) -> String {
     use std::io::{Read, Write};
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -140,7 +141,7 @@ fn probed(well: usize) -> String {
 async fn gates_read_a_command_a_probe_and_a_rollout() {
     let gates = format!(
         "{{name: smoke, interval: 5s, exec: {{command: [sh, -c, 'echo \"{{\\\"value\\\": $0}}\"', '3']}}, successCondition: {{atMost: 5}}}},          {{name: rollout, interval: 5s, kubernetes: {{maxRestarts: 0}}}},          {{name: front, interval: 5s, http: {{url: \"{}\", body: fine}}, failureLimit: 1}}",
-        probed(3)
+        probe_server(3)
     );
     let plan = plan(&gates, "30m");
     let options = Options { speed: Some(10.0), rate: Some(5.0) };
@@ -159,7 +160,7 @@ async fn gates_read_a_command_a_probe_and_a_rollout() {
             .iter()
             .filter_map(|r| said(&r.event))
             .next_back()
-            .unwrap_or_else(|| panic!("{name} said nothing: {records:#?}"))
+            .unwrap_or_else(|| panic!("gate {name} has no verdict: {records:#?}"))
     };
     assert!(matches!(ending, Ending::Finished { outcome: RunOutcome::RolledBack, .. }), "{ending:?} {records:#?}");
     assert_eq!((last("smoke").0, last("rollout").0), (GateResult::Pass, GateResult::Pass), "{records:#?}");
@@ -170,13 +171,13 @@ async fn gates_read_a_command_a_probe_and_a_rollout() {
 }
 
 /// The CloudWatch gates.
-pub const CLOUDWATCH: &str =
+pub const CLOUDWATCH_GATES: &str =
     "{name: errors, delay: 1m, cloudWatch: {}, errorRate: {}}, {name: trusted, cloudWatchAlarms: [shop-5xx]}";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cloudwatch_fails_the_gate_of_a_faulty_green() {
-    let scenario = Scenario::parse("faulty", FAULTY).expect("a scenario");
-    let plan = plan(CLOUDWATCH, "60m");
+async fn cloudwatch_fails_the_gate_of_a_faulty_new_cluster() {
+    let scenario = Scenario::parse("faulty", FAULTY_SCENARIO).expect("a scenario");
+    let plan = plan(CLOUDWATCH_GATES, "60m");
     let stage = RehearsalLab::live(plan.clone(), &scenario, 1, Options { speed: Some(40.0), rate: Some(5.0) })
         .await
         .unwrap_or_else(|e| panic!("{e}"));

@@ -1,4 +1,5 @@
-//! Each setting, by each kind of connection. Gates, hooks, notifications and telemetry share one HTTP client.
+//! Tests each network setting with each kind of connection. Gates, hooks, notifications and telemetry share one HTTP
+//! client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,7 +108,7 @@ async fn every_connection_follows_the_proxy_and_trusts_the_private_authority() {
 }
 
 #[tokio::test]
-async fn plain_http_is_sent_to_the_proxy_as_a_whole_address() {
+async fn plain_http_requests_to_a_proxy_have_the_complete_url() {
     let world = World::start(Some("al:pw")).await;
     let proxy = format!("http://al:pw@{}", world.http);
     assert_eq!(web(&network(&[("HTTP_PROXY", &proxy)]), "http://prometheus.example.test/api").await, Ok(()));
@@ -115,7 +116,7 @@ async fn plain_http_is_sent_to_the_proxy_as_a_whole_address() {
 }
 
 #[tokio::test]
-async fn no_proxy_and_loopback_are_direct_and_a_kubeconfig_has_its_own_proxy() {
+async fn no_proxy_and_loopback_are_direct_and_a_kubeconfig_may_name_a_proxy() {
     let world = World::start(None).await;
     let (http, socks) = (format!("http://{}", world.http), format!("socks5://{}", world.socks));
     let some = network(&[("HTTPS_PROXY", &http), ("AWS_CA_BUNDLE", AUTHORITY), ("no_proxy", ".example.test:443")]);
@@ -126,11 +127,11 @@ async fn no_proxy_and_loopback_are_direct_and_a_kubeconfig_has_its_own_proxy() {
     assert!(!asked.iter().any(|asked| asked.contains("hooks")), "{asked:?}");
     let loopback = format!("http://{}/", world.http);
     let _ = web(&network(&[("ALL_PROXY", "http://127.0.0.1:1")]), &loopback).await;
-    assert_eq!(world.asked(), ["POST /"], "sent to the address itself");
+    assert_eq!(world.asked(), ["POST /"], "a request to loopback must not go through a proxy");
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_trusted_is_named_with_the_variable_and_at_once() {
+async fn an_untrusted_certificate_fails_at_once_and_names_the_variable() {
     let world = World::start(None).await;
     let begun = std::time::Instant::now();
     let cells = connect(&network(&[("HTTPS_PROXY", &format!("http://{}", world.http))]), None).await;
@@ -138,11 +139,15 @@ async fn a_certificate_that_is_not_trusted_is_named_with_the_variable_and_at_onc
         let why = cell.as_ref().expect_err("it is not trusted");
         assert!(why.contains("is not trusted") && why.contains("AWS_CA_BUNDLE"), "{why}");
     }
-    assert!(begun.elapsed() < Duration::from_secs(10), "another try does not help: {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "an untrusted certificate must not be retried; the connections took {:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test]
-async fn a_proxy_that_refuses_is_named_without_its_password() {
+async fn the_error_of_a_refusing_proxy_has_no_password() {
     let world = World::start(Some("al:another")).await;
     let wrong = format!("http://al:S3CRETpw@{}", world.http);
     let down = "http://al:S3CRETpw@127.0.0.1:1".to_owned();

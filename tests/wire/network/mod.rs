@@ -1,5 +1,5 @@
-//! The network settings by each kind of connection: a real proxy, and servers whose certificate a private authority
-//! signed, all on loopback. `help network` has the same table.
+//! The network settings with each kind of connection: a real proxy, and servers whose certificate was signed by a
+//! private authority, all on loopback. `cutover help network` has the same table.
 
 mod cells;
 mod plugin;

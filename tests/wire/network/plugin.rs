@@ -1,4 +1,4 @@
-//! Credential plugins of a kubeconfig: what runs, and what is said about one that fails.
+//! Credential plugins of a kubeconfig: how they are called, and the messages about a failed one.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -7,7 +7,7 @@ use cutover::adapter::network::Network;
 use cutover::domain::traffic::Unreadable;
 use serde_json::{Value, json};
 
-/// The result of connecting with a plugin of this script; `more` changes its `exec`.
+/// Connects with a plugin that runs this script; `more` changes the `exec` section.
 async fn connect(script: &str, more: Value) -> Result<(), Unreadable> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("plug");
@@ -25,7 +25,7 @@ async fn connect(script: &str, more: Value) -> Result<(), Unreadable> {
     kubernetes::connect_over(&Network::alone(), kubeconfig, None).await.map(drop)
 }
 
-async fn why(script: &str, more: Value) -> String {
+async fn credentials_error(script: &str, more: Value) -> String {
     match connect(script, more).await {
         Err(Unreadable::Credentials(why)) => why,
         other => panic!("{other:?}"),
@@ -33,7 +33,7 @@ async fn why(script: &str, more: Value) -> String {
 }
 
 #[tokio::test]
-async fn a_plugin_gets_what_kubectl_gives_it() {
+async fn a_plugin_gets_the_same_input_as_from_kubectl() {
     for version in ["v1", "v1beta1", "v1alpha1"] {
         let version = format!("client.authentication.k8s.io/{version}");
         let script = format!(
@@ -48,16 +48,22 @@ async fn a_plugin_gets_what_kubectl_gives_it() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_fails_is_named_with_its_exit_code_and_last_line() {
-    let failed = why("echo one >&2; echo 'expired; see https://u:S3CRETpw@sso.example' >&2; exit 255", json!({})).await;
+async fn a_failed_plugin_is_named_with_exit_code_and_last_line() {
+    let failed =
+        credentials_error("echo one >&2; echo 'expired; see https://u:S3CRETpw@sso.example' >&2; exit 255", json!({}))
+            .await;
     assert!(failed.contains("plug get-token` of the context x failed with exit code 255: expired; see"), "{failed}");
     assert!(!failed.contains("S3CRETpw") && !failed.contains("--x"), "{failed}");
-    let missing = why("", json!({"command": "no-such-plugin"})).await;
+    let missing = credentials_error("", json!({"command": "no-such-plugin"})).await;
     assert!(
         missing.contains("`no-such-plugin get-token`") && missing.ends_with("is not installed; brew install plug"),
         "{missing}"
     );
-    assert!(why("echo S3CRETpw", json!({})).await.ends_with("returned no ExecCredential"));
-    assert!(why("echo '{\"status\": {}}'", json!({})).await.ends_with("returned neither a token nor a certificate"));
-    assert!(why("exit 0", json!({"interactiveMode": "Always"})).await.contains("needs a terminal"));
+    assert!(credentials_error("echo S3CRETpw", json!({})).await.ends_with("returned no ExecCredential"));
+    assert!(
+        credentials_error("echo '{\"status\": {}}'", json!({}))
+            .await
+            .ends_with("returned neither a token nor a certificate")
+    );
+    assert!(credentials_error("exit 0", json!({"interactiveMode": "Always"})).await.contains("needs a terminal"));
 }

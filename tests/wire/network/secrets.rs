@@ -1,4 +1,4 @@
-//! Canaries: secrets of this process in every answer and every failure, which no adapter may repeat.
+//! Canaries: secrets of this process in every response and every failure, which no adapter may repeat.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use tokio::net::TcpListener;
 const KEY: &str = "CanaryKey/wJalrXUtnFEMI+K7MDENG";
 const TOKEN: &str = "CanaryToken7eyJhbGciOiJSUzI1NiJ9";
 const PASSWORD: &str = "CanaryPassword8";
-/// Not known to the process; only its form says that it is secret.
+/// A secret that the process does not know, so that only the form of the text shows that it is secret.
 const FOREIGN: &str = "CanaryForeign9";
 
-fn quoted() -> String {
+fn text_with_canaries() -> String {
     let encoded = percent_encoding::utf8_percent_encode(KEY, percent_encoding::NON_ALPHANUMERIC).to_string();
     format!(
         "refused {KEY} {encoded} {TOKEN} via http://al:{PASSWORD}@proxy:3128 and http://x:{FOREIGN}@proxy, \
@@ -35,7 +35,7 @@ fn quoted() -> String {
     )
 }
 
-/// Answers every request with this status and a body of the service's kind that quotes the canaries.
+/// Responds to every request with this status and a body in the format of the service that quotes the canaries.
 async fn server(status: u16) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -44,16 +44,16 @@ async fn server(status: u16) -> String {
             let service = service_fn(move |request: Request<Incoming>| async move {
                 let path = request.uri().path().to_owned();
                 let text = if path.starts_with("/api/v1/query") {
-                    json!({"status": "error", "error": quoted()}).to_string()
+                    json!({"status": "error", "error": text_with_canaries()}).to_string()
                 } else if path.starts_with("/api") || path.starts_with("/version") {
-                    json!({"kind": "Status", "status": "Failure", "message": quoted(), "reason": "X", "code": status})
+                    json!({"kind": "Status", "status": "Failure", "message": text_with_canaries(), "reason": "X", "code": status})
                         .to_string()
                 } else if path.starts_with("/clusters") {
-                    json!({"__type": "InvalidRequestException", "message": quoted()}).to_string()
+                    json!({"__type": "InvalidRequestException", "message": text_with_canaries()}).to_string()
                 } else {
                     format!(
                         "<ErrorResponse><Error><Type>Sender</Type><Code>Weird</Code><Message>{}</Message></Error></ErrorResponse>",
-                        quoted().replace('&', "&amp;")
+                        text_with_canaries().replace('&', "&amp;")
                     )
                 };
                 let mut response = Response::new(Full::<Bytes>::from(text));
@@ -66,7 +66,7 @@ async fn server(status: u16) -> String {
     url
 }
 
-/// What the adapters return for these answers.
+/// Returns the errors of the adapters for these responses.
 async fn failures(url: &str) -> Vec<String> {
     let network = Network::alone();
     let settings = aws::Settings {
@@ -107,8 +107,8 @@ async fn failures(url: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_adapter_repeats_a_secret_that_an_answer_or_a_failure_quotes() {
-    // As the program does with its environment.
+async fn no_adapter_repeats_a_secret_from_a_response_or_an_error() {
+    // Register the secrets, as the program does with its environment.
     [KEY, TOKEN, PASSWORD].into_iter().for_each(redact::remember);
     for status in [200, 400, 401, 403, 404, 409, 422, 429, 500, 503] {
         for said in failures(&server(status).await).await {

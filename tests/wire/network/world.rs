@@ -1,4 +1,5 @@
-//! Servers for AWS, Kubernetes and everything else, and the proxies that lead to them. Names resolve only at a proxy.
+//! Test servers for AWS, Kubernetes and other hosts, and the proxies in front of them. Only the proxies resolve the
+//! names.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -20,10 +21,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// The private authority.
+/// The certificate of the private authority.
 pub const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/network/ca.pem");
 
-/// The servers and the proxies, and what the proxies were asked for.
+/// The servers and the proxies, and the requests to the proxies.
 pub struct World {
     /// `127.0.0.1:PORT` of the HTTP proxy.
     pub http: String,
@@ -33,7 +34,7 @@ pub struct World {
 }
 
 impl World {
-    /// Starts all. With `user`, the HTTP proxy asks for these (`user:password`).
+    /// Starts all servers and proxies. With `user` (`user:password`), the HTTP proxy requires this user and password.
     pub async fn start(user: Option<&str>) -> Self {
         let (secure, plain) = (origin(true).await, origin(false).await);
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -58,7 +59,7 @@ impl World {
         Self { http: http_at, socks: socks_at, asked }
     }
 
-    /// What the proxies were asked for since the last call.
+    /// Returns the requests to the proxies since the last call.
     pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.asked.lock().expect("not poisoned"))
     }
@@ -72,7 +73,7 @@ fn address(listener: &TcpListener) -> String {
     listener.local_addr().expect("an address").to_string()
 }
 
-/// Serves every name, with TLS or without.
+/// Serves every name, with or without TLS; returns the address.
 async fn origin(secure: bool) -> String {
     let listener = listener().await;
     let at = address(&listener);
@@ -170,7 +171,7 @@ async fn socks_proxy(mut stream: TcpStream, to: (String, String), log: Arc<Mutex
     stream.write_all(&[5, 0]).await.expect("an answer");
     let mut request = [0; 5];
     stream.read_exact(&mut request).await.expect("a request");
-    assert_eq!(request[3], 3, "the proxy resolves the name");
+    assert_eq!(request[3], 3, "the client must send a name to the SOCKS proxy");
     let mut name = vec![0; usize::from(request[4])];
     stream.read_exact(&mut name).await.expect("a name");
     let port = stream.read_u16().await.expect("a port");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cutover::lab::rehearsal::{Options, RehearsalLab};
 use cutover::lab::scenario::Scenario;
 
-use crate::live::metrics::{FAULTY, assert_rolled_back, plan, run};
+use crate::live::metrics::{FAULTY_SCENARIO, assert_rolled_back, plan, run};
 use crate::programs::variable;
 
 struct Prometheus {
@@ -17,7 +17,7 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    async fn scraping(url: &str) -> Self {
+    async fn start(url: &str) -> Self {
         let program = variable("CUTOVER_PROMETHEUS");
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join("prometheus.yml");
@@ -40,7 +40,7 @@ impl Prometheus {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("Prometheus does not answer");
+        panic!("Prometheus did not accept connections within 30 s");
     }
 }
 
@@ -53,13 +53,13 @@ impl Drop for Prometheus {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "tier prometheus"]
-async fn prometheus_fails_the_gate_of_a_faulty_green() {
-    let scenario = Scenario::parse("faulty", FAULTY).expect("a scenario");
+async fn prometheus_fails_the_gate_of_a_faulty_new_cluster() {
+    let scenario = Scenario::parse("faulty", FAULTY_SCENARIO).expect("a scenario");
     let stage = RehearsalLab::live(plan("", "1m"), &scenario, 1, Options { speed: Some(1.0), rate: Some(60.0) })
         .await
         .unwrap_or_else(|e| panic!("{e}"));
     let lab = stage.live_lab().expect("a live one");
-    let prometheus = Prometheus::scraping(&lab.metrics_url()).await;
+    let prometheus = Prometheus::start(&lab.metrics_url()).await;
     let gates = format!(
         "{{name: errors, interval: 6s, delay: 2s, prometheus: {{address: \"{}\", \
           requests: 'sum(increase(lab_requests_total{{cluster=\"{{{{cluster}}}}\"}}[{{{{window}}}}]))', \

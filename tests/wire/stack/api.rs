@@ -1,4 +1,4 @@
-//! An administrator's access to one cluster's API, in JSON and by path, to create and read objects for tests.
+//! An administrator's access to the API of one cluster, in JSON and by path, to create and read objects for tests.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
-/// A refusal: HTTP status (0: no answer), and the `Status` or another reason.
+/// A refused call: HTTP status (0: no response), and the `Status` object or another reason.
 #[derive(Debug)]
 pub struct RefusedCall(pub u16, pub Value);
 
-/// An administrator's client. Its calls block; do not use it inside the runtime.
+/// An administrator's client. Its methods block, except `ask`; do not call them inside the runtime.
 #[derive(Clone)]
 pub struct Api {
     client: kube::Client,
@@ -19,7 +19,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// Creates one for a context of this kubeconfig, without retries.
+    /// Creates a client for a context of this kubeconfig, without retries.
     pub fn new(kubeconfig: &str, context: &str, runtime: Handle) -> Self {
         let kubeconfig = Kubeconfig::from_yaml(kubeconfig).expect("a kubeconfig");
         let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
@@ -32,18 +32,18 @@ impl Api {
         Self { client, runtime }
     }
 
-    /// Creates one that uses another client.
+    /// Creates an `Api` that uses another client.
     pub fn with_client(&self, client: impl FnOnce() -> kube::Client) -> Self {
         let client = self.runtime.block_on(async { client() });
         Self { client, runtime: self.runtime.clone() }
     }
 
-    /// `GET`.
+    /// Reads an object with `GET`; panics if the call is refused.
     pub fn get(&self, path: &str) -> Value {
         self.call("GET", path, None).unwrap_or_else(|e| panic!("GET {path}: {e:?}"))
     }
 
-    /// `GET`; `None`: the object does not exist.
+    /// Reads an object with `GET`; `None` if the object does not exist.
     pub fn find(&self, path: &str) -> Option<Value> {
         match self.call("GET", path, None) {
             Err(RefusedCall(404, _)) => None,
@@ -51,17 +51,17 @@ impl Api {
         }
     }
 
-    /// `POST` to a collection.
+    /// Creates an object with `POST` to a collection.
     pub fn create(&self, path: &str, object: &Value) -> Value {
         self.call("POST", path, Some(object)).unwrap_or_else(|e| panic!("POST {path} {object}: {e:?}"))
     }
 
-    /// A merge patch.
+    /// Changes an object with a merge patch.
     pub fn merge(&self, path: &str, patch: &Value) -> Value {
         self.call("PATCH", path, Some(patch)).unwrap_or_else(|e| panic!("PATCH {path} {patch}: {e:?}"))
     }
 
-    /// `DELETE`.
+    /// Deletes an object with `DELETE`.
     pub fn delete(&self, path: &str) -> Value {
         self.call("DELETE", path, None).unwrap_or_else(|e| panic!("DELETE {path}: {e:?}"))
     }
@@ -72,13 +72,13 @@ impl Api {
         self.runtime.block_on(self.client.request_text(request)).is_ok()
     }
 
-    /// Any request; `Err`: the refusal. A `PATCH` is a merge patch, or a server-side apply if the path has a
+    /// Sends any request; `Err` is the refusal. A `PATCH` is a merge patch, or a server-side apply if the path has a
     /// `fieldManager`.
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, RefusedCall> {
         self.runtime.block_on(self.ask(method, path, body))
     }
 
-    /// Any request, inside the runtime.
+    /// Sends any request; to be called inside the runtime.
     pub async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, RefusedCall> {
         let kind = match method {
             "PATCH" if path.contains("fieldManager=") => "application/apply-patch+yaml",

@@ -1,4 +1,4 @@
-//! The real API server's column of `tests/wire/kubernetes/cases`, with the real load balancer controller's webhooks.
+//! The column of a real API server in `tests/wire/kubernetes/cases`, with the real load balancer controller's webhooks.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -18,8 +18,9 @@ async fn client(stack: &Stack) -> kube::Client {
     kube::Client::try_from(config).expect("a client")
 }
 
-/// Creates a namespace for the case in cluster `b`, with a Service, and two target groups.
-fn furnish(stack: &Stack, case: &str) -> (String, [String; 2]) {
+/// Creates a namespace with a Service in cluster `b`, and two target groups. Returns the namespace and the groups'
+/// ARNs.
+fn create_resources(stack: &Stack, case: &str) -> (String, [String; 2]) {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let namespace: String = format!("case-{number}-{}", case.replace('_', "-")).chars().take(60).collect();
@@ -50,7 +51,7 @@ macro_rules! column {
         #[ignore = "tier stack"]
         fn $test() {
             let stack = Stack::shared();
-            let (namespace, groups) = furnish(stack, stringify!($case));
+            let (namespace, groups) = create_resources(stack, stringify!($case));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let subject = ApiServerCase { client: client(stack).await, namespace, groups };

@@ -1,8 +1,7 @@
-//! A token webhook, as EKS runs beside each API server: it gets a bearer token and returns the user.
+//! A token webhook, as EKS runs for each API server: it gets a bearer token and returns the user.
 //!
-//! It checks a token's shape and age as EKS does, with the lab's parser. It does not check signatures (STS would, moto
-//! does
-//! not): the user's name is the access key. A test can end a user's tokens.
+//! The webhook checks the form and age of a token as EKS does, with the lab's parser. It does not check signatures (STS
+//! does, moto does not): the name of the user is the access key. A test can invalidate the tokens of a user.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,19 +18,19 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
-/// By user: tokens that were signed before this time are refused.
+/// By user, the time before which signed tokens are refused.
 type Ended = Arc<Mutex<BTreeMap<String, Timestamp>>>;
 
 /// The token webhook of all clusters.
 #[derive(Clone)]
 pub struct Authenticator {
-    /// `http://127.0.0.1:PORT`.
+    /// The URL of the webhook, `http://127.0.0.1:PORT`.
     pub url: String,
     ended: Ended,
 }
 
 impl Authenticator {
-    /// Starts on a free port.
+    /// Starts the webhook on a free port.
     pub fn start(runtime: &Handle) -> Self {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));

@@ -1,4 +1,4 @@
-//! boto3 in a separate process (`boto.py`) for all tests. It ends when its pipe is closed.
+//! boto3 in a separate process (`boto.py`) for all tests. The process ends when its pipe is closed.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -7,14 +7,14 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-/// The process; it handles one call at a time.
+/// The boto3 process, which handles one call at a time.
 pub struct Boto {
     pipes: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     _child: Child,
 }
 
 impl Boto {
-    /// Starts it with this Python.
+    /// Starts the process with this Python.
     pub fn start(python: &Path) -> Self {
         let mut command = Command::new(python);
         let mut child = command
@@ -27,13 +27,13 @@ impl Boto {
         Self { pipes: Mutex::new(pipes), _child: child }
     }
 
-    /// Returns the answers of the endpoint at `url` to `[[service, method, parameters], ...]`.
+    /// Makes the calls `[[service, method, parameters], ...]` at `url`, and returns the responses.
     pub fn call(&self, url: &str, calls: &Value) -> Vec<Value> {
         let answers = self.ask(&json!({"url": url, "calls": calls}));
         answers.as_array().expect("answers").clone()
     }
 
-    /// Creates at `url` what `create` of `tests/support/elbv2.py` creates.
+    /// Creates at `url` the resources of `create` in `tests/support/elbv2.py`.
     pub fn create(&self, url: &str, prefix: &str) {
         self.ask(&json!({"url": url, "create": prefix}));
     }

@@ -1,6 +1,5 @@
-//! One Kubernetes cluster: etcd, an API server, a controller manager and the AWS Load Balancer Controller. Its nodes
-//! and pods
-//! are only objects; `kubelet.rs` writes their status as a kubelet would.
+//! A Kubernetes cluster: etcd, an API server, a controller manager and the AWS Load Balancer Controller. Its nodes and
+//! pods are only objects; `kubelet.rs` writes their status as a kubelet would.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -18,18 +17,18 @@ use super::setup;
 /// A process of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClusterProcess {
-    /// The store of the API server.
+    /// The database of the API server.
     Etcd,
     /// The API server.
     ApiServer,
-    /// Deployments, ReplicaSets, EndpointSlices, garbage collection.
+    /// The controller manager: Deployments, ReplicaSets, EndpointSlices, garbage collection.
     Manager,
     /// The AWS Load Balancer Controller: reconciler and webhooks.
     Controller,
 }
 
-/// All processes, with the names of their programs.
-pub const PARTS: [(ClusterProcess, &str); 4] = [
+/// All processes of a cluster, with the names of their programs.
+pub const PROCESSES: [(ClusterProcess, &str); 4] = [
     (ClusterProcess::Etcd, "etcd"),
     (ClusterProcess::ApiServer, "kube-apiserver"),
     (ClusterProcess::Manager, "kube-controller-manager"),
@@ -38,38 +37,38 @@ pub const PARTS: [(ClusterProcess, &str); 4] = [
 
 /// A running cluster.
 pub struct Cluster {
-    /// Name of the cluster and of its context in the kubeconfig.
+    /// The name of the cluster and of its context in the kubeconfig.
     pub name: &'static str,
-    /// Administrator's client.
+    /// The administrator's client.
     pub api: Api,
-    /// `https://127.0.0.1:PORT`.
+    /// The URL of the API server, `https://127.0.0.1:PORT`.
     pub url: String,
     programs: Vec<(ClusterProcess, Vec<String>)>,
     webhooks: u16,
     aws_key: String,
     keeper: Arc<Processes>,
-    /// The API was down: its clients retry with growing delays.
-    shaken: AtomicBool,
+    /// Whether the API server was down, so that its clients retry with growing delays.
+    api_was_down: AtomicBool,
 }
 
-/// Surroundings of a cluster.
+/// What a cluster needs to start.
 pub struct ClusterSite<'a> {
-    /// Folder of the programs and the controller's files.
+    /// The folder of the programs and the controller's files.
     pub stack: &'a Path,
-    /// The AWS endpoint.
+    /// The URL of the AWS endpoint.
     pub aws: &'a str,
-    /// VPC of the pods.
+    /// The VPC of the pods.
     pub vpc: &'a str,
-    /// URL of the token webhook.
+    /// The URL of the token webhook.
     pub authenticator: &'a str,
-    /// Runtime of the API clients.
+    /// The runtime of the API clients.
     pub runtime: &'a Handle,
-    /// Starts and kills the processes.
+    /// The keeper, which starts and kills the processes.
     pub keeper: &'a Arc<Processes>,
 }
 
 impl Cluster {
-    /// Starts everything and waits until the controller's webhooks answer.
+    /// Starts all processes and waits until the controller's webhooks respond.
     pub fn start(name: &'static str, site: &ClusterSite<'_>) -> Self {
         let [etcd, peer, secure, manager, webhooks, health] = ports();
         let folder = site.keeper.folder.join(name);
@@ -97,7 +96,7 @@ impl Cluster {
             webhooks,
             aws_key: format!("controller-{name}"),
             keeper: Arc::clone(site.keeper),
-            shaken: AtomicBool::new(false),
+            api_was_down: AtomicBool::new(false),
         };
         cluster.revive(ClusterProcess::Etcd);
         cluster.revive(ClusterProcess::ApiServer);
@@ -109,23 +108,21 @@ impl Cluster {
 
     /// Kills a process (`kill -9`).
     pub fn kill(&self, part: ClusterProcess) {
-        self.shaken.fetch_or(matches!(part, ClusterProcess::Etcd | ClusterProcess::ApiServer), Ordering::Relaxed);
+        self.api_was_down.fetch_or(matches!(part, ClusterProcess::Etcd | ClusterProcess::ApiServer), Ordering::Relaxed);
         self.keeper.kill(&self.process(part));
     }
 
-    /// Restores the cluster after processes were killed. It revives what a failed test left dead, and restarts the
-    /// clients of an API
-    /// that was down: each of them would retry only after 30 to 60 seconds, for each kind of object separately, and the
-    /// manager's
-    /// slices even later. In a real cluster both lose their leader election in such an outage, exit, and are restarted
-    /// as well; here
-    /// no other instance could become the leader.
+    /// Restores the cluster after processes were killed: starts the processes that a failed test left dead, and
+    /// restarts the clients of an API server that was down. Each client would retry only after 30 to 60 seconds,
+    /// separately for each kind of object, and the manager's EndpointSlices even later. In a real cluster both lose
+    /// their leader election in such an outage and are restarted too; here there is no other instance that could become
+    /// the leader.
     pub fn restore(&self) {
-        if self.shaken.swap(false, Ordering::Relaxed) {
+        if self.api_was_down.swap(false, Ordering::Relaxed) {
             self.kill(ClusterProcess::Manager);
             self.kill(ClusterProcess::Controller);
         }
-        for (part, _) in PARTS {
+        for (part, _) in PROCESSES {
             self.thaw(part);
             if self.ended(part).is_some() {
                 self.revive(part);
@@ -136,18 +133,18 @@ impl Cluster {
         }
     }
 
-    /// Sends SIGSTOP: the process exists and does not answer.
+    /// Stops a process with SIGSTOP: the process exists and does not respond.
     pub fn freeze(&self, part: ClusterProcess) {
-        self.shaken.fetch_or(matches!(part, ClusterProcess::Etcd | ClusterProcess::ApiServer), Ordering::Relaxed);
+        self.api_was_down.fetch_or(matches!(part, ClusterProcess::Etcd | ClusterProcess::ApiServer), Ordering::Relaxed);
         self.keeper.freeze(&self.process(part));
     }
 
-    /// Sends SIGCONT.
+    /// Continues a process with SIGCONT.
     pub fn thaw(&self, part: ClusterProcess) {
         self.keeper.thaw(&self.process(part));
     }
 
-    /// Starts a killed process with the same arguments, and waits until it answers.
+    /// Starts a killed process with the same arguments, and waits until it responds.
     pub fn revive(&self, part: ClusterProcess) {
         let (_, argv) = self.programs.iter().find(|(p, _)| *p == part).expect("all parts");
         let mut env = vec![("PATH", "/usr/bin:/bin".to_owned()), ("HOME", "/nonexistent".to_owned())];
@@ -169,7 +166,7 @@ impl Cluster {
             self.keeper.assert_running(&self.process(part));
             assert!(
                 began.elapsed() < Duration::from_mins(3),
-                "{} does not answer:\n{}",
+                "{} does not respond after three minutes:\n{}",
                 self.process(part),
                 self.log(part)
             );
@@ -177,17 +174,17 @@ impl Cluster {
         }
     }
 
-    /// The log of a process.
+    /// Returns the last lines of a process's log.
     pub fn log(&self, part: ClusterProcess) -> String {
         self.keeper.tail(&self.process(part))
     }
 
-    /// The exit code of a process that ended; negative if it was killed.
+    /// Returns the exit code of a process that ended; negative if it was killed.
     pub fn ended(&self, part: ClusterProcess) -> Option<i64> {
         self.keeper.ended(&self.process(part))
     }
 
-    /// The API server's audit events of this user, in order, without bodies.
+    /// Returns the API server's audit events of this user, in order, without bodies.
     pub fn audit(&self, user: &str) -> Vec<Value> {
         let text = std::fs::read_to_string(self.keeper.folder.join(self.name).join("audit.log")).unwrap_or_default();
         let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -195,11 +192,11 @@ impl Cluster {
     }
 
     fn process(&self, part: ClusterProcess) -> String {
-        let name = PARTS.iter().find(|(p, _)| *p == part).expect("all parts").1;
+        let name = PROCESSES.iter().find(|(p, _)| *p == part).expect("all parts").1;
         format!("{name}-{}", self.name)
     }
 
-    /// Whether the webhooks answer: a dry run of a Service passes one of them.
+    /// Whether the webhooks respond: a dry run of a Service calls one of them.
     fn webhooks_answer(&self) -> bool {
         if std::net::TcpStream::connect(("127.0.0.1", self.webhooks)).is_err() {
             return false;
@@ -209,7 +206,7 @@ impl Cluster {
     }
 }
 
-/// Free ports below the range of outgoing connections, so that a killed process finds its port free again.
+/// Returns free ports below the range of outgoing connections, so that a restarted process finds its port free again.
 fn ports<const N: usize>() -> [u16; N] {
     let mut held = Vec::new();
     while held.len() < N {
@@ -231,7 +228,7 @@ fn etcd_arguments(bin: &Path, folder: &Path, client: &str, peer: &str) -> Vec<St
         ("listen-peer-urls", peer.to_owned()),
         ("initial-advertise-peer-urls", peer.to_owned()),
         ("initial-cluster", format!("default={peer}")),
-        // The operating system keeps what a killed process wrote.
+        // The operating system keeps the writes of a killed process.
         ("unsafe-no-fsync", "true".to_owned()),
     ];
     arguments(bin.join("etcd"), &flags)
@@ -256,7 +253,7 @@ fn server_arguments(bin: &Path, folder: &Path, etcd: &str, port: u16) -> Vec<Str
         ("service-account-issuer", "https://kubernetes.default.svc".to_owned()),
         ("service-account-key-file", file("../tokens.key")),
         ("service-account-signing-key-file", file("../tokens.key")),
-        // Pods are only objects: none needs a service account.
+        // Pods are only objects, so that they need no service accounts.
         ("disable-admission-plugins", "ServiceAccount".to_owned()),
         ("audit-policy-file", file("audit.yaml")),
         ("audit-log-path", file("audit.log")),
@@ -264,7 +261,8 @@ fn server_arguments(bin: &Path, folder: &Path, etcd: &str, port: u16) -> Vec<Str
     arguments(bin.join("kube-apiserver"), &flags)
 }
 
-/// Only controllers that need no kubelet: others would evict the pods of silent nodes.
+/// Returns the arguments of the controller manager. It runs only controllers that need no kubelet; others would evict
+/// the pods of silent nodes.
 fn manager_arguments(bin: &Path, folder: &Path, port: u16) -> Vec<String> {
     let controllers = "deployment-controller,replicaset-controller,statefulset-controller,endpointslice-controller,endpoints-controller,\
                        namespace-controller,serviceaccount-controller,garbage-collector-controller,disruption-controller";
@@ -314,7 +312,7 @@ fn controller_arguments(
         ("enable-shield", "false".to_owned()),
         ("enable-waf", "false".to_owned()),
         ("enable-wafv2", "false".to_owned()),
-        // Interval at which it checks gated pods, and its delay after a failure.
+        // The interval at which the controller checks gated pods, and its maximum delay after a failure.
         ("targetgroupbinding-requeue-duration", "2s".to_owned()),
         ("targetgroupbinding-max-exponential-backoff-delay", "5s".to_owned()),
     ];

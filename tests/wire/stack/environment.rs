@@ -1,5 +1,5 @@
-//! The stacks: two clusters, `a` and `b`, and one AWS each. One stack serves most tests, another one those that kill
-//! parts of it.
+//! The stacks: two clusters, `a` and `b`, and one AWS each. One stack serves most tests; another one serves the tests
+//! that kill parts of it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,9 +17,9 @@ use super::{kubelet, setup};
 use crate::contract::moto::Moto;
 use crate::programs::{python, variable};
 
-/// A stack. It is never dropped: its processes end with this process.
+/// A stack, which is never dropped: its processes end with this process.
 pub struct Stack {
-    /// AWS, for all programs.
+    /// The AWS endpoint of all programs.
     pub endpoint: Endpoint,
     /// The token webhook.
     pub authenticator: Authenticator,
@@ -27,9 +27,8 @@ pub struct Stack {
     pub a: Cluster,
     /// The new cluster.
     pub b: Cluster,
-    /// Kubeconfig for plans that do not use EKS names (`stack-a` and `stack-b`): contexts `a` and `b`, as the user
-    /// `cutover`,
-    /// whose permissions are in `setup.rs`.
+    /// The kubeconfig for plans that do not use EKS names (`stack-a` and `stack-b`): contexts `a` and `b`, with the
+    /// user `cutover`, whose permissions are in `setup.rs`.
     pub kubeconfig: PathBuf,
     moto: Moto,
     boto: Boto,
@@ -37,13 +36,13 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// The stack that concurrent tests share.
+    /// Returns the stack that concurrent tests share.
     pub fn shared() -> &'static Self {
         static RUNNING: OnceLock<Stack> = OnceLock::new();
         RUNNING.get_or_init(Self::start)
     }
 
-    /// The stack for one test at a time, which may kill parts of it.
+    /// Returns the stack that only one test uses at a time, so that the test may kill parts of it.
     pub fn fragile() -> &'static Self {
         static RUNNING: OnceLock<Stack> = OnceLock::new();
         RUNNING.get_or_init(Self::start)
@@ -102,18 +101,18 @@ impl Stack {
         Self { endpoint, authenticator, a, b, kubeconfig, moto, boto, _runtime: runtime }
     }
 
-    /// Returns boto3's answers to `[[service, method, parameters], ...]`, directly from moto.
+    /// Makes the calls `[[service, method, parameters], ...]` with boto3 directly to moto, and returns the responses.
     pub fn boto(&self, calls: &Value) -> Vec<Value> {
         self.boto.call(&self.moto.url, calls)
     }
 
-    /// Returns boto3's answers through the endpoint, which records attached groups and may refuse calls.
+    /// Makes the calls with boto3 through the endpoint, which records attached groups and may refuse calls.
     pub fn aws(&self, calls: &Value) -> Vec<Value> {
         self.boto.call(&self.endpoint.url, calls)
     }
 
     /// Creates the load balancer and the groups of a test.
-    pub fn furnish(&self, prefix: &str) {
+    pub fn create_resources(&self, prefix: &str) {
         self.boto.create(&self.moto.url, prefix);
     }
 }

@@ -1,8 +1,6 @@
-//! A test's resources: a namespace `NAME` in both clusters with a Deployment and a Service `web`, a load balancer
-//! `NAME-web`
-//! with three routes, target groups `NAME-a` and `NAME-b`, and in cluster `a` the binding of `NAME-a`, whose targets
-//! the
-//! controller has registered.
+//! The resources of a test: a namespace `NAME` in both clusters with a Deployment and a Service `web`, a load balancer
+//! `NAME-web` with three routes, target groups `NAME-a` and `NAME-b`, and in cluster `a` the binding of `NAME-a`, whose
+//! targets the controller has registered.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,33 +14,33 @@ use super::cluster::Cluster;
 use super::environment::Stack;
 use super::report::report;
 
-/// Number of the Deployment's pods in each cluster.
+/// The number of the Deployment's pods in each cluster.
 pub const REPLICAS: usize = 4;
 
-/// A test's own resources in the stack.
+/// The resources of one test in a stack.
 pub struct StackFixture {
-    /// The stack.
+    /// The stack that contains the resources.
     pub stack: &'static Stack,
-    /// Name of the namespace and the plan, and prefix of AWS names.
+    /// The name of the namespace and the plan, and the prefix of AWS names.
     pub name: String,
     /// ARNs of the target groups `a`, `b` and `c`; `c` is not in the plan.
     pub groups: BTreeMap<String, String>,
     /// ARNs of the listener on 443, whose default action is a route, and of its two rules.
     pub routes: Vec<String>,
-    /// This test's folder for plans and state.
+    /// The folder of this test for plans and state.
     pub folder: tempfile::TempDir,
-    /// Guard of the stack whose parts are killed.
+    /// The guard of the stack whose parts may be killed.
     turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl StackFixture {
-    /// Creates one on the shared stack.
+    /// Creates the resources in the shared stack.
     pub fn new(name: &str) -> Self {
         Self::make(Stack::shared(), name, None)
     }
 
-    /// Creates one on a stack that no other test uses at the same time, so that its parts can be killed.
-    pub fn alone(name: &str) -> Self {
+    /// Creates the resources in a stack that no other test uses at the same time, so that its parts can be killed.
+    pub fn with_own_stack(name: &str) -> Self {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         Self::make(Stack::fragile(), name, Some(turn))
@@ -52,7 +50,7 @@ impl StackFixture {
         for cluster in [&stack.a, &stack.b] {
             create_workload(cluster, name);
         }
-        stack.furnish(name);
+        stack.create_resources(name);
         let describe = |what: &str| json!(["elbv2", format!("describe_{what}"), {"Names": [format!("{name}-web")]}]);
         let found = stack.boto(&json!([describe("load_balancers"), ["elbv2", "describe_target_groups", {}]]));
         let load_balancer = text(&found[0]["LoadBalancers"][0]["LoadBalancerArn"]);
@@ -68,7 +66,7 @@ impl StackFixture {
         world
     }
 
-    /// Waits as [`until`], and reports the state if it fails.
+    /// Waits like [`until`], and reports the state of the stack if the wait fails.
     pub fn until(&self, what: &str, holds: impl FnMut() -> bool) {
         if let Err(never) = wait(what, holds) {
             panic!("{never}\n{}", report(self));
@@ -80,7 +78,7 @@ impl StackFixture {
         cluster.api.create(&self.bindings(), &self.binding(letter));
     }
 
-    /// Returns that binding as an object.
+    /// Returns the binding of group `letter` as an object.
     pub fn binding(&self, letter: &str) -> Value {
         let spec = json!({
             "serviceRef": {"name": "web", "port": "http"}, "targetGroupARN": self.groups[letter], "targetType": "ip",
@@ -92,12 +90,12 @@ impl StackFixture {
         })
     }
 
-    /// Path of this test's bindings.
+    /// Returns the path of this test's bindings.
     pub fn bindings(&self) -> String {
         format!("/apis/elbv2.k8s.aws/v1beta1/namespaces/{}/targetgroupbindings", self.name)
     }
 
-    /// Addresses that are registered in a group, sorted.
+    /// Returns the addresses that are registered in a group, sorted.
     pub fn targets(&self, letter: &str) -> Vec<String> {
         let health = self
             .stack
@@ -109,7 +107,7 @@ impl StackFixture {
         ips
     }
 
-    /// Addresses of the ready pods in a cluster, sorted.
+    /// Returns the addresses of the ready pods in a cluster, sorted.
     pub fn pods(&self, cluster: &Cluster) -> Vec<String> {
         let list = cluster.api.get(&format!("/api/v1/namespaces/{}/pods", self.name));
         let ready = |pod: &&Value| {
@@ -123,7 +121,7 @@ impl StackFixture {
         ips
     }
 
-    /// Weights of each route, by group letter.
+    /// Returns the weights of each route, by group letter.
     pub fn weights(&self) -> Vec<BTreeMap<String, u64>> {
         let calls = [
             json!(["elbv2", "describe_listeners", {"ListenerArns": [self.routes[0]]}]),
@@ -150,7 +148,7 @@ impl StackFixture {
     }
 
     /// Asserts that every route gives `share` percent of the managed part to `b`.
-    pub fn share_is(&self, share: u64) {
+    pub fn assert_share(&self, share: u64) {
         for weights in self.weights() {
             let [a, b] = ["a", "b"].map(|l| weights.get(l).copied().unwrap_or(0));
             assert_eq!(b * 100, share * (a + b), "{weights:?} is not {share} %");
@@ -162,7 +160,7 @@ impl StackFixture {
         self.plan_with(steps, "")
     }
 
-    /// Writes the plan with more lines under `strategy:`, indented by four.
+    /// Writes the plan with additional lines under `strategy:`, indented by four spaces; returns the path.
     pub fn plan_with(&self, steps: &str, strategy: &str) -> String {
         let name = &self.name;
         let text = format!(
@@ -190,13 +188,13 @@ spec:
         path.to_str().expect("UTF-8").to_owned()
     }
 
-    /// Folder of the runs.
+    /// Returns the folder of the runs.
     pub fn state(&self) -> PathBuf {
         self.folder.path().join("state")
     }
 
-    /// The program, with the stack as its AWS and its clusters, and without a terminal. It signs with the access key
-    /// `cutover`.
+    /// Returns a command that runs the program with this stack as AWS and clusters, and without a terminal. The program
+    /// signs with the access key `cutover`.
     pub fn cutover(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         command
@@ -214,7 +212,7 @@ spec:
     }
 }
 
-/// Waits for the stack; fails after 90 seconds.
+/// Waits until `holds` returns true; fails after 90 seconds.
 pub fn until(what: &str, holds: impl FnMut() -> bool) {
     wait(what, holds).unwrap_or_else(|never| panic!("{never}"));
 }
@@ -223,7 +221,7 @@ fn wait(what: &str, mut holds: impl FnMut() -> bool) -> Result<(), String> {
     let began = Instant::now();
     while !holds() {
         if began.elapsed() > Duration::from_secs(90) {
-            return Err(format!("never: {what}"));
+            return Err(format!("not within 90 seconds: {what}"));
         }
         std::thread::sleep(Duration::from_millis(200));
     }
@@ -235,7 +233,7 @@ impl Drop for StackFixture {
         if self.turn.is_none() {
             return;
         }
-        // A cluster that does not recover fails the following tests, with a message.
+        // A cluster that does not recover fails the following tests with a message.
         std::thread::scope(|scope| {
             let threads = [&self.stack.a, &self.stack.b].map(|cluster| scope.spawn(|| cluster.restore()));
             for thread in threads {
@@ -246,7 +244,7 @@ impl Drop for StackFixture {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("not text: {value}")).to_owned()
+    value.as_str().unwrap_or_else(|| panic!("expected a string, got {value}")).to_owned()
 }
 
 /// Creates a namespace, a Deployment with ready pods, and its Service.
@@ -265,8 +263,8 @@ fn create_workload(cluster: &Cluster, name: &str) {
     cluster.api.create(&format!("/api/v1/namespaces/{name}/services"), &service);
 }
 
-/// Creates a default action and two rules on 443: one with only `a`, one in which a third-party group has a fifth of
-/// the total.
+/// Creates a default action and two rules on 443: one rule with only `a`, and one in which a third-party group has a
+/// fifth of the total. Returns the ARNs.
 fn routes(stack: &Stack, load_balancer: &str, groups: &BTreeMap<String, String>) -> Vec<String> {
     let listeners = stack.boto(&json!([["elbv2", "describe_listeners", {"LoadBalancerArn": load_balancer}]])).remove(0);
     let listener =

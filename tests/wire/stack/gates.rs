@@ -1,6 +1,5 @@
-//! Pods with the controller's readiness gate: they become ready only when their targets are healthy, which needs an
-//! attached
-//! group.
+//! Pods with the controller's readiness gate: they become ready only when their targets are healthy, which requires an
+//! attached group.
 
 use serde_json::{Value, json};
 
@@ -20,12 +19,12 @@ fn stack_gated_pods_become_ready_because_the_group_is_attached_first() {
     let gated =
         |pod: &Value| pod["spec"]["readinessGates"][0]["conditionType"] == "target-health.elbv2.k8s.aws/gated-b";
     let all = || b.api.get(pods)["items"].as_array().cloned().unwrap_or_default();
-    until("there are gated pods in place of the others", || all().len() == REPLICAS && all().iter().all(gated));
-    until("the controller has registered them", || world.targets("b").len() == REPLICAS);
-    assert!(world.pods(b).is_empty(), "their group is not attached");
+    until("gated pods have replaced the other pods", || all().len() == REPLICAS && all().iter().all(gated));
+    until("the controller has registered the gated pods", || world.targets("b").len() == REPLICAS);
+    assert!(world.pods(b).is_empty(), "gated pods must not be ready before their group is attached");
 
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     watch::run(&world, &plan, |_| {}).assert_exit(0);
-    world.share_is(100);
-    assert_eq!(world.targets("b"), world.pods(b), "all are ready");
+    world.assert_share(100);
+    assert_eq!(world.targets("b"), world.pods(b), "all registered pods must be ready");
 }

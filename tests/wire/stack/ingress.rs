@@ -33,7 +33,7 @@ fn stack_a_load_balancer_of_an_ingress_is_refused() {
         let found = world.stack.boto(&json!([["elbv2", "describe_load_balancers", {}]])).remove(0);
         found["LoadBalancers"].as_array().is_some_and(|all| all.iter().any(|l| l["LoadBalancerName"] == "ingress-made"))
     };
-    until("the controller makes a load balancer", made);
+    until("the controller creates a load balancer", made);
     let group = || {
         let found = world.stack.boto(&json!([["elbv2", "describe_target_groups", {}]])).remove(0);
         let groups = found["TargetGroups"].as_array().cloned().unwrap_or_default();
@@ -41,7 +41,7 @@ fn stack_a_load_balancer_of_an_ingress_is_refused() {
             .into_iter()
             .find_map(|g| g["TargetGroupName"].as_str().filter(|n| n.starts_with("k8s-ingress-")).map(str::to_owned))
     };
-    until("and a target group", || group().is_some());
+    until("the controller creates a target group", || group().is_some());
 
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     let text = std::fs::read_to_string(&plan).expect("the plan");

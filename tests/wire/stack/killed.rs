@@ -1,5 +1,5 @@
-//! `kill -9` and SIGSTOP of a cluster's processes during a run. The run waits for what it needs, and goes on when it is
-//! back.
+//! `kill -9` and SIGSTOP of a cluster's processes during a run. The run waits for the process that it needs, and
+//! continues when the process is back.
 
 use serde_json::json;
 
@@ -7,9 +7,9 @@ use crate::stack::cluster::ClusterProcess;
 use crate::stack::fixture::{REPLICAS, StackFixture, until};
 use crate::stack::watch;
 
-/// Kills a process of the new cluster when `bind` starts, and revives it after the run has reported that it waits.
-fn killed_at_bind(name: &str, part: ClusterProcess) {
-    let world = StackFixture::alone(name);
+/// Kills a process of the new cluster when `bind` starts, and restarts it after the run has reported that it waits.
+fn run_with_process_killed_at_bind(name: &str, part: ClusterProcess) {
+    let world = StackFixture::with_own_stack(name);
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {pause: {duration: 1s}}, {setWeight: 100}");
     let mut waited = false;
     let ended = watch::run(&world, &plan, |record| {
@@ -18,38 +18,38 @@ fn killed_at_bind(name: &str, part: ClusterProcess) {
         }
         if !waited && watch::waits_for(record, "cluster b") {
             waited = true;
-            world.share_is(0);
+            world.assert_share(0);
             world.stack.b.revive(part);
         }
     });
     ended.assert_exit(0);
-    assert!(waited, "the run reports that it waits");
-    world.share_is(100);
+    assert!(waited, "the run must report that it waits");
+    world.assert_share(100);
     assert_eq!(world.targets("b"), world.pods(&world.stack.b));
 }
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_an_api_server_killed_at_bind() {
-    killed_at_bind("api-killed", ClusterProcess::ApiServer);
+fn stack_a_run_continues_after_the_api_server_is_killed_at_bind() {
+    run_with_process_killed_at_bind("api-killed", ClusterProcess::ApiServer);
 }
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_an_etcd_killed_at_bind() {
-    killed_at_bind("etcd-killed", ClusterProcess::Etcd);
+fn stack_a_run_continues_after_etcd_is_killed_at_bind() {
+    run_with_process_killed_at_bind("etcd-killed", ClusterProcess::Etcd);
 }
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_a_controller_killed_at_bind() {
-    killed_at_bind("lbc-killed", ClusterProcess::Controller);
+fn stack_a_run_continues_after_the_controller_is_killed_at_bind() {
+    run_with_process_killed_at_bind("lbc-killed", ClusterProcess::Controller);
 }
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_an_api_server_frozen_at_bind() {
-    let world = StackFixture::alone("frozen");
+fn stack_a_run_continues_after_the_api_server_is_frozen_at_bind() {
+    let world = StackFixture::with_own_stack("frozen");
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     let mut waited = false;
     let ended = watch::run(&world, &plan, |record| {
@@ -58,19 +58,19 @@ fn stack_an_api_server_frozen_at_bind() {
         }
         if !waited && watch::waits_for(record, "cluster b") {
             waited = true;
-            world.share_is(0);
+            world.assert_share(0);
             world.stack.b.thaw(ClusterProcess::ApiServer);
         }
     });
     ended.assert_exit(0);
     assert!(waited, "the run reports that it waits");
-    world.share_is(100);
+    world.assert_share(100);
 }
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_a_controller_killed_before_it_registered_the_targets() {
-    let world = StackFixture::alone("unregistered");
+fn stack_a_run_waits_until_a_killed_controller_registers_the_targets() {
+    let world = StackFixture::with_own_stack("unregistered");
     let b = &world.stack.b;
     let deployment = format!("/apis/apps/v1/namespaces/{}/deployments/web", world.name);
     b.api.merge(&deployment, &json!({"spec": {"replicas": 0}}));
@@ -89,14 +89,14 @@ fn stack_a_controller_killed_before_it_registered_the_targets() {
     });
     ended.assert_exit(0);
     assert!(waited);
-    world.share_is(100);
+    world.assert_share(100);
     assert_eq!(world.targets("b"), world.pods(b));
 }
 
 #[test]
 #[ignore = "tier stack"]
 fn stack_traffic_moves_and_is_rolled_back_without_any_api_server() {
-    let world = StackFixture::alone("headless");
+    let world = StackFixture::with_own_stack("headless");
     let plan =
         world.plan("{bind: {}}, {setWeight: 10}, {pause: {duration: 1s}}, {setWeight: 50}, {pause: {duration: 10m}}");
     let clusters = [&world.stack.a, &world.stack.b];
@@ -107,7 +107,7 @@ fn stack_traffic_moves_and_is_rolled_back_without_any_api_server() {
             }
         }
         if watch::begins(record, 5) {
-            world.share_is(50);
+            world.assert_share(50);
             world.stack.endpoint.health(&world.groups["b"], "unhealthy", "Target.FailedHealthChecks");
         }
     });
@@ -115,5 +115,5 @@ fn stack_traffic_moves_and_is_rolled_back_without_any_api_server() {
         cluster.revive(ClusterProcess::ApiServer);
     }
     ended.assert_exit(4);
-    world.share_is(0);
+    world.assert_share(0);
 }

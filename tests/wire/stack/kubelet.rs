@@ -7,23 +7,23 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 
-/// A pod with this annotation set to `false` is not ready.
+/// The annotation that makes a pod not ready if its value is `false`.
 pub const READY: &str = "cutover.dev/ready";
 
-/// Runs without end. Pods get `172.31.NET.n`. It waits while the API server does not answer.
+/// Runs without end: gives pods addresses `172.31.NET.n`, and retries while the API server does not respond.
 pub async fn run(api: Api, net: u8) {
     let mut next = 9_u8;
     loop {
         if let Ok(list) = api.ask("GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-1", None).await {
             for pod in list["items"].as_array().map_or(&[][..], Vec::as_slice) {
-                tend(&api, pod, net, &mut next).await;
+                update_pod(&api, pod, net, &mut next).await;
             }
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
 }
 
-async fn tend(api: &Api, pod: &Value, net: u8, next: &mut u8) {
+async fn update_pod(api: &Api, pod: &Value, net: u8, next: &mut u8) {
     let meta = &pod["metadata"];
     let path = format!(
         "/api/v1/namespaces/{}/pods/{}",
@@ -54,7 +54,7 @@ async fn tend(api: &Api, pod: &Value, net: u8, next: &mut u8) {
     let _ = api.ask("PATCH", &format!("{path}/status"), Some(&json!({"status": status}))).await;
 }
 
-/// A gated pod is ready when its containers are ready and every gate is true.
+/// Returns the conditions of a pod. A gated pod is ready when its containers are ready and every gate is true.
 fn conditions(pod: &Value) -> Vec<Value> {
     let containers = pod["metadata"]["annotations"][READY] != "false";
     let gates = pod["spec"]["readinessGates"].as_array().map_or(&[][..], Vec::as_slice);

@@ -1,4 +1,5 @@
-//! The lab's API server against a real one: the same requests must get the same answers, as far as the program notices.
+//! Compares the lab's API server with a real one: the same requests must get the same responses in all parts that the
+//! program uses.
 
 use cutover::lab::objects::{Kind, Objects};
 use jiff::Timestamp;
@@ -10,12 +11,12 @@ use crate::stack::fixture::StackFixture;
 
 const BINDINGS: &str = "/apis/elbv2.k8s.aws/v1beta1/namespaces/contract/targetgroupbindings";
 
-/// A server-side apply as the program sends it: own field manager, strict validation.
+/// Returns the path of a server-side apply as the program sends it: with its field manager and strict validation.
 fn apply(name: &str, more: &str) -> String {
     format!("{BINDINGS}/{name}?fieldManager=cutover&fieldValidation=Strict{more}")
 }
 
-/// The lab's API server, without sockets, with the same namespace and Service.
+/// Returns the lab's API server, without sockets, with the same namespace and Service.
 fn lab(real: &Api) -> Api {
     let mut objects = Objects::new(3, false, Timestamp::now());
     objects.put(Kind::Namespace, json!({"metadata": {"name": "contract"}}), Timestamp::now());
@@ -27,15 +28,15 @@ fn lab(real: &Api) -> Api {
     real.with_client(|| client(objects))
 }
 
-/// A request, and what is compared of the answer: everything of a refusal, these fields of an object.
+/// A request, and the compared parts of the response: everything of a refusal, or these fields of an object.
 struct Case(&'static str, &'static str, String, Option<Value>, &'static [&'static str]);
 
 impl Case {
-    fn said(&self, api: &Api) -> Value {
+    fn response(&self, api: &Api) -> Value {
         let Self(_, method, path, body, parts) = self;
         match api.call(method, path, body.as_ref()) {
             Ok(value) => parts.iter().map(|p| json!([p, value.pointer(p)])).collect(),
-            // The real server answers in plain text.
+            // The real server responds in plain text.
             Err(RefusedCall(404, status)) if status["message"].as_str().is_none_or(|m| !m.contains('"')) => json!(404),
             Err(RefusedCall(code, status)) => json!({"code": code, "status": status}),
         }
@@ -73,7 +74,7 @@ fn reads() -> Vec<Case> {
     ]
 }
 
-/// Server-side apply of bindings by several field managers, and the answers of the controller's webhooks.
+/// Returns the cases of server-side apply of bindings by several field managers, and of the controller's webhooks.
 fn bindings(group: &str) -> Vec<Case> {
     let spec = json!({
         "serviceRef": {"name": "web", "port": "http"}, "targetGroupARN": group, "targetType": "ip",
@@ -85,7 +86,8 @@ fn bindings(group: &str) -> Vec<Case> {
         binding("web-b", &spec)
     };
     let ours = binding("web-b", &spec);
-    let (dry, real, kept): (_, _, &[&str]) = (apply("web-b", "&dryRun=All"), apply("web-b", ""), KEPT);
+    let (dry, real, kept): (_, _, &[&str]) =
+        (apply("web-b", "&dryRun=All"), apply("web-b", ""), COMPARED_BINDING_FIELDS);
     let other = |more| apply("web-b", more).replace("=cutover&", "=argocd-controller&");
     let port = |port: u64| with("serviceRef", json!({"name": "web", "port": port}));
     let nowhere = serde_json::from_str(&ours.to_string().replace("\"contract\"", "\"nowhere\"")).expect("JSON");
@@ -107,7 +109,7 @@ fn bindings(group: &str) -> Vec<Case> {
     ]
 }
 
-const KEPT: &[&str] = &[
+const COMPARED_BINDING_FIELDS: &[&str] = &[
     "/kind",
     "/metadata/name",
     "/spec/serviceRef",
@@ -117,7 +119,7 @@ const KEPT: &[&str] = &[
     "/metadata/managedFields/0/operation",
 ];
 
-/// Behaviour on which the shared store depends.
+/// Returns the cases on which the shared store depends.
 fn versions() -> Vec<Case> {
     let lease = |name: &str, version: Option<&str>| {
         let meta = json!({"name": name, "namespace": "contract", "resourceVersion": version});
@@ -152,17 +154,23 @@ fn versions() -> Vec<Case> {
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_the_lab_answers_as_a_real_api_server_does() {
+fn stack_the_lab_gives_the_same_responses_as_a_real_api_server() {
     let world = StackFixture::new("contract");
     let real = &world.stack.b.api;
     let lab = lab(real);
     let cases: Vec<_> = [reads(), bindings(&world.groups["b"]), versions()].into_iter().flatten().collect();
     let mut differences = Vec::new();
     for case in &cases {
-        let [theirs, labs] = [real, &lab].map(|api| case.said(api));
+        let [theirs, labs] = [real, &lab].map(|api| case.response(api));
         if theirs != labs {
             differences.push(format!("{}:\n  real {theirs}\n  lab  {labs}", case.0));
         }
     }
-    assert!(differences.is_empty(), "{} of {} differ\n{}", differences.len(), cases.len(), differences.join("\n"));
+    assert!(
+        differences.is_empty(),
+        "{} of {} responses differ\n{}",
+        differences.len(),
+        cases.len(),
+        differences.join("\n")
+    );
 }

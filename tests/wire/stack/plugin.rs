@@ -6,14 +6,14 @@ use crate::child::run;
 use crate::programs::variable;
 use crate::stack::fixture::StackFixture;
 
-/// kubectl, with a folder on its PATH in which the program is `kubectl-cutover`.
+/// Returns commands of kubectl, with a folder on its PATH in which the program is `kubectl-cutover`.
 fn kubectl(world: &StackFixture) -> impl Fn(&[&str]) -> Command {
     let program = variable("CUTOVER_KUBECTL");
     let plugins = world.folder.path().join("plugins");
     std::fs::create_dir(&plugins).expect("a folder");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_cutover"), plugins.join("kubectl-cutover")).expect("a link");
     move |args: &[&str]| {
-        // The program's environment, with kubectl in its place.
+        // Use the environment of the program for kubectl.
         let like = world.cutover(&[]);
         let mut command = Command::new(&program);
         command.args(args).env_clear().envs(like.get_envs().filter_map(|(k, v)| Some((k, v?))));
@@ -28,24 +28,24 @@ fn kubectl(world: &StackFixture) -> impl Fn(&[&str]) -> Command {
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_kubectl_runs_it_as_a_plugin() {
+fn stack_kubectl_runs_cutover_as_a_plugin() {
     let world = StackFixture::new("plugin");
     let kubectl = kubectl(&world);
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     let listed = run(kubectl(&["plugin", "list"]));
     assert!(listed.out.contains("kubectl-cutover"), "{}{}", listed.out, listed.err);
     let help = run(kubectl(&["cutover", "--help"])).assert_exit(0).out;
-    assert!(help.contains("kubectl cutover"), "it shows the command as it was called: {help}");
+    assert!(help.contains("kubectl cutover"), "the help must show the command as it was called: {help}");
     run(kubectl(&["cutover", "check", &plan])).assert_exit(0);
-    world.share_is(0);
+    world.assert_share(0);
     let ended = run(kubectl(&["cutover", "run", &plan, "--yes"])).assert_exit(0);
     assert!(ended.out.contains("completed") || ended.err.contains("completed"), "{}{}", ended.out, ended.err);
-    world.share_is(100);
+    world.assert_share(100);
     let status = run(kubectl(&["cutover", "status", "plugin"])).assert_exit(0).out;
     assert!(status.contains("b 100 %"), "{status}");
-    // Refusals keep their exit codes.
+    // Refusals must keep their exit codes.
     run(kubectl(&["cutover", "status", "nobody"])).assert_exit(run(world.cutover(&["status", "nobody"])).code);
-    // The same kubectl reads what the run created.
+    // The same kubectl must read what the run created.
     let admin = world.stack.kubeconfig.with_file_name("b").join("admin.kubeconfig");
     let mut get = kubectl(&["get", "targetgroupbindings", "-n", "plugin", "-o", "name"]);
     get.env("KUBECONFIG", admin);

@@ -1,4 +1,5 @@
-//! Processes that end with this one: `keeper.py` starts them, and kills them when its pipe is closed for any reason.
+//! Processes that end with this process: `keeper.py` starts them, and kills them when its pipe is closed for any
+//! reason.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -7,16 +8,16 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-/// Starts and kills processes by name. A process's output is in `FOLDER/NAME.log`.
+/// Starts and kills processes by name. The output of a process is in `FOLDER/NAME.log`.
 pub struct Processes {
-    /// Folder, removed at the end.
+    /// The working folder, which is removed at the end.
     pub folder: PathBuf,
     pipes: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     _child: Child,
 }
 
 impl Processes {
-    /// Starts with a new folder.
+    /// Creates an empty set of processes with a new working folder.
     pub fn new(python: &Path) -> Self {
         let folder = tempfile::Builder::new().prefix("cutover-stack-").tempdir().expect("a folder").keep();
         let mut command = Command::new(python);
@@ -26,7 +27,7 @@ impl Processes {
         Self { folder, pipes: Mutex::new(pipes), _child: child }
     }
 
-    /// Starts a program with this environment only.
+    /// Starts a program with only these environment variables.
     pub fn start(&self, name: &str, argv: &[String], env: &[(&str, String)]) {
         let env: serde_json::Map<_, _> = env.iter().map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
         self.ask(&json!({"start": name, "argv": argv, "env": env}));
@@ -37,7 +38,7 @@ impl Processes {
         self.ask(&json!({"kill": name}));
     }
 
-    /// Stops a process until [`Self::thaw`]: it exists and does not answer.
+    /// Stops a process until [`Self::thaw`]: the process exists and does not respond.
     pub fn freeze(&self, name: &str) {
         self.ask(&json!({"stop": name}));
     }
@@ -53,19 +54,19 @@ impl Processes {
         assert!(ended.is_none(), "{name} ended with {ended:?}:\n{}", self.tail(name));
     }
 
-    /// The exit code of a process that ended; negative for a signal.
+    /// Returns the exit code of a process that ended; negative for a signal.
     pub fn ended(&self, name: &str) -> Option<i64> {
         self.ask(&json!({"ended": name}))["code"].as_i64()
     }
 
-    /// The last lines of its log.
+    /// Returns the last lines of a process's log.
     pub fn tail(&self, name: &str) -> String {
         let said = self.log(name);
         let lines: Vec<_> = said.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
 
-    /// Its complete log, including earlier starts.
+    /// Returns the complete log of a process, including earlier starts.
     pub fn log(&self, name: &str) -> String {
         String::from_utf8_lossy(&std::fs::read(self.folder.join(format!("{name}.log"))).unwrap_or_default())
             .into_owned()

@@ -1,11 +1,11 @@
-//! Reports the state of a test when a wait fails: objects, targets and processes.
+//! Reports the state of a test's resources when a wait fails: objects, targets and processes.
 
 use serde_json::{Value, json};
 
-use super::cluster::{Cluster, PARTS};
+use super::cluster::{Cluster, PROCESSES};
 use super::fixture::StackFixture;
 
-/// Returns the report as text. It only reads, and says which parts do not answer.
+/// Returns the report as text. Only reads, and names the parts that do not respond.
 pub fn report(world: &StackFixture) -> String {
     let mut lines = Vec::new();
     for letter in ["a", "b"] {
@@ -16,9 +16,9 @@ pub fn report(world: &StackFixture) -> String {
     for cluster in [&world.stack.a, &world.stack.b] {
         lines.push(format!("\ncluster {}", cluster.name));
         lines.extend(objects(cluster, &world.name, &world.bindings()));
-        for (part, name) in PARTS {
-            let end = cluster.ended(part).map_or("lives".to_owned(), |code| format!("ended with {code}"));
-            lines.push(format!("-- {name} {end}; it said at last:\n{}", cluster.log(part)));
+        for (part, name) in PROCESSES {
+            let end = cluster.ended(part).map_or("is running".to_owned(), |code| format!("ended with {code}"));
+            lines.push(format!("-- {name} {end}; the last lines of its log:\n{}", cluster.log(part)));
         }
     }
     lines.join("\n")

@@ -1,6 +1,5 @@
 //! Schedulers with a real API server: the objects of `examples/schedulers`, and calls of `step` that find their run in
-//! its
-//! namespace.
+//! the namespace.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -33,8 +32,8 @@ fn stack_the_schedulers_objects_are_accepted_by_a_real_api_server() {
     assert_eq!(kinds, ["ServiceAccount", "CronJob", "Job"]);
 }
 
-/// `examples/shared-state-role.yaml`, in this namespace and for the user of these tests.
-fn allowed(world: &StackFixture) {
+/// Creates `examples/shared-state-role.yaml` in this namespace, for the user of these tests.
+fn grant_shared_state(world: &StackFixture) {
     let text = std::fs::read_to_string("examples/shared-state-role.yaml").expect("the example");
     for document in serde_yaml::Deserializer::from_str(&text) {
         let mut object = Value::deserialize(document).expect("YAML");
@@ -52,13 +51,13 @@ fn allowed(world: &StackFixture) {
     }
 }
 
-/// The Job of `run --detach` on a real API server, and a process that does what its pod would do.
+/// The Job of `run --detach` on a real API server, and a process that does what the pod of the Job would do.
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_run_is_handed_to_a_job() {
-    let _alone = crate::stack::tokens::alone();
+    let _alone = crate::stack::tokens::serialize_tests();
     let world = StackFixture::new("handed");
-    allowed(&world);
+    grant_shared_state(&world);
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
     std::fs::write(&plan, text).expect("the plan");
@@ -85,7 +84,7 @@ fn stack_a_run_is_handed_to_a_job() {
         &json!({"metadata": {"name": "hand"}, "roleRef": role, "subjects": subjects}),
     );
     run(world.cutover(&detach)).assert_exit(8);
-    world.share_is(0);
+    world.assert_share(0);
     let jobs = world.stack.a.api.get("/apis/batch/v1/namespaces/handed/jobs");
     let arguments =
         jobs["items"][0]["spec"]["template"]["spec"]["containers"][0]["args"].as_array().expect("its arguments");
@@ -93,7 +92,7 @@ fn stack_a_run_is_handed_to_a_job() {
     let mut pod = world.cutover(&arguments);
     pod.env("CUTOVER_STATE_DIR", world.folder.path().join("pod"));
     run(pod).assert_exit(0);
-    world.share_is(100);
+    world.assert_share(100);
 }
 
 /// Two calls at a time, from two machines that share a namespace: one continues the run, and the other does nothing.
@@ -101,7 +100,7 @@ fn stack_a_run_is_handed_to_a_job() {
 #[ignore = "tier stack"]
 fn stack_calls_of_a_scheduler_complete_a_plan() {
     let world = StackFixture::new("called");
-    allowed(&world);
+    grant_shared_state(&world);
     let plan = world
         .plan_with("{bind: {}}, {setWeight: 20}, {pause: {duration: 3s}}, {setWeight: 100}", "    observeEvery: 2m\n");
     let state = format!("kubernetes:a/{}", world.name);
@@ -115,8 +114,8 @@ fn stack_calls_of_a_scheduler_complete_a_plan() {
         };
         assert!(codes.iter().all(|code| [0, 8].contains(code)), "{codes:?}\n{}", said());
         if codes == [0, 0] {
-            return world.share_is(100);
+            return world.assert_share(100);
         }
     }
-    panic!("it did not complete");
+    panic!("the plan did not complete after 40 pairs of calls");
 }

@@ -9,14 +9,13 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 
-/// The static users, whose tokens equal their names, and their groups. `cutover` has the permissions of the
-/// documentation's
-/// table and no more.
+/// The static users and their groups. The token of a user equals the name. `cutover` has exactly the permissions of the
+/// table in the documentation.
 const USERS: [(&str, &str); 4] =
     [("admin", "system:masters"), ("manager", "system:masters"), ("controller", ""), ("cutover", "")];
 
 /// The permissions on Kubernetes that the documentation lists.
-const ASKS: [(&str, &[&str], &[&str]); 5] = [
+const PERMISSIONS: [(&str, &[&str], &[&str]); 5] = [
     ("", &["namespaces", "services"], &["get"]),
     ("", &["pods"], &["list"]),
     ("apps", &["deployments", "replicasets", "statefulsets"], &["list"]),
@@ -24,7 +23,7 @@ const ASKS: [(&str, &[&str], &[&str]); 5] = [
     ("elbv2.k8s.aws", &["targetgroupbindings"], &["list", "create", "patch"]),
 ];
 
-/// A kubeconfig with one context for each cluster, for this user.
+/// Returns a kubeconfig with one context for each cluster, for this user.
 pub fn kubeconfig(clusters: &[(&str, &str)], user: &str, authority: Option<&Path>) -> String {
     let named = |f: &dyn Fn(&(&str, &str)) -> Value| clusters.iter().map(f).collect::<Vec<_>>();
     let cluster = |url: &str| match authority {
@@ -40,7 +39,7 @@ pub fn kubeconfig(clusters: &[(&str, &str)], user: &str, authority: Option<&Path
     serde_yaml::to_string(&value).expect("YAML")
 }
 
-/// Writes the users, the token webhook's configuration and the audit policy; the certificate exists already.
+/// Writes the users, the token webhook's configuration and the audit policy. The certificate exists already.
 pub fn server_files(folder: &Path, authenticator: &str) {
     let users: Vec<_> = USERS.iter().map(|(user, groups)| format!("{user},{user},{user},\"{groups}\"")).collect();
     let policy =
@@ -62,7 +61,7 @@ pub fn install(api: &Api, stack: &Path, folder: &Path, webhooks: u16) {
     for role in documents(&files.join("rbac")) {
         api.create(&format!("{RBAC}/{}", collection(&role)), &role);
     }
-    let rules: Vec<_> = ASKS
+    let rules: Vec<_> = PERMISSIONS
         .iter()
         .map(|(group, resources, verbs)| json!({"apiGroups": [group], "resources": resources, "verbs": verbs}))
         .collect();
@@ -70,7 +69,7 @@ pub fn install(api: &Api, stack: &Path, folder: &Path, webhooks: u16) {
     bind(api, "controller", "controller-role");
     bind(api, "cutover", "cutover");
     node(api);
-    // A new kind answers 404 at first, then 429: "storage is (re)initializing".
+    // A new kind responds with 404 at first, then with 429: "storage is (re)initializing".
     while api.call("GET", "/apis/elbv2.k8s.aws/v1beta1/targetgroupbindings", None).is_err() {
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -103,12 +102,12 @@ fn node(api: &Api) {
     api.merge("/api/v1/nodes/node-1/status", &json!({"status": status}));
 }
 
-/// `ClusterRole` → `clusterroles`.
+/// Returns the collection of an object's kind, such as `clusterroles` for `ClusterRole`.
 fn collection(object: &Value) -> String {
     object["kind"].as_str().expect("a kind").to_lowercase() + "s"
 }
 
-/// All documents of all YAML files of a folder.
+/// Returns all documents of all YAML files of a folder.
 fn documents(folder: &Path) -> Vec<Value> {
     let files = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut paths: Vec<_> = files.map(|f| f.expect("a file").path()).collect();
@@ -122,7 +121,7 @@ fn read(path: &Path) -> Vec<Value> {
     parsed.filter(|v| !v.is_null()).collect()
 }
 
-/// The controller's webhooks with its own selectors, at a loopback port instead of a Service.
+/// Returns the controller's webhooks with its own selectors, at a loopback port instead of a Service.
 fn webhook_configurations(folder: &Path, port: u16, authority: &[u8]) -> Vec<Value> {
     use base64::Engine as _;
     let authority = base64::engine::general_purpose::STANDARD.encode(authority);

@@ -15,27 +15,28 @@ fn stack_a_complete_cutover_and_its_rollback() {
     let before = world.weights();
     assert!(world.targets("b").is_empty());
     let plan = world.plan("{bind: {}}, {setWeight: 10}, {pause: {}}, {setWeight: 100}, {pause: {}}");
-    let mut looked = Vec::new();
+    let mut seen_shares = Vec::new();
     let ended = watch::run(&world, &plan, |record| {
         if record["event"] != "stepStarted" || record["kind"] != "approval" {
             return;
         }
-        // The controller of b, not cutover, registered these.
+        // The controller of b, not cutover, registered these targets.
         assert_eq!(world.targets("b"), world.pods(&world.stack.b));
-        let share = [10, 100][looked.len()];
-        world.share_is(share);
-        looked.push(share);
+        let share = [10, 100][seen_shares.len()];
+        world.assert_share(share);
+        seen_shares.push(share);
         run(world.cutover(&["promote", &plan])).assert_exit(0);
     });
     ended.assert_exit(0);
-    assert_eq!(looked, [10, 100]);
+    assert_eq!(seen_shares, [10, 100]);
 
     run(world.cutover(&["rollback", &plan, "--yes"])).assert_exit(0);
-    world.share_is(0);
-    let strangers = |all: &[BTreeMap<String, u64>]| all.iter().map(|w| w.contains_key("c")).collect::<Vec<_>>();
-    assert_eq!(strangers(&before), strangers(&world.weights()));
-    assert_eq!(world.targets("a"), world.pods(&world.stack.a), "the old cluster's targets stayed registered");
-    assert_eq!(world.targets("b"), world.pods(&world.stack.b), "and the new cluster's are still registered");
+    world.assert_share(0);
+    let has_third_party_group =
+        |all: &[BTreeMap<String, u64>]| all.iter().map(|w| w.contains_key("c")).collect::<Vec<_>>();
+    assert_eq!(has_third_party_group(&before), has_third_party_group(&world.weights()));
+    assert_eq!(world.targets("a"), world.pods(&world.stack.a), "the old cluster's targets must stay registered");
+    assert_eq!(world.targets("b"), world.pods(&world.stack.b), "the new cluster's targets must still be registered");
 }
 
 #[test]
@@ -45,13 +46,13 @@ fn stack_unhealthy_targets_cause_a_rollback() {
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {pause: {duration: 10m}}");
     let ended = watch::run(&world, &plan, |record| {
         if watch::begins(record, 3) {
-            world.share_is(50);
-            // moto has no unhealthy targets: the endpoint reports them.
+            world.assert_share(50);
+            // moto has no unhealthy targets, so that the endpoint reports them.
             world.stack.endpoint.health(&world.groups["b"], "unhealthy", "Target.FailedHealthChecks");
         }
     });
     ended.assert_exit(4);
-    world.share_is(0);
+    world.assert_share(0);
     assert_eq!(world.targets("a"), world.pods(&world.stack.a));
 }
 
@@ -62,7 +63,7 @@ fn stack_throttled_calls_are_retried_until_they_succeed() {
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {setWeight: 100}");
     let (refused, mut calls) = (Arc::new(Mutex::new(BTreeMap::<&str, u32>::new())), [0_u32; 2]);
     let counted = Arc::clone(&refused);
-    // Every third read and every second write of this run; moto itself throttles nothing.
+    // Refuse every third read and every second write of this run; moto itself throttles nothing.
     world.stack.endpoint.refuse(move |asked| {
         let (kind, nth, every) = match &asked.action {
             action if asked.key == "throttled" && action.starts_with("Modify") => ("writes", 0, 2),
@@ -78,7 +79,7 @@ fn stack_throttled_calls_are_retried_until_they_succeed() {
     let mut command = world.cutover(&["run", &plan, "--yes"]);
     command.env("AWS_ACCESS_KEY_ID", "throttled");
     run(command).assert_exit(0);
-    world.share_is(100);
+    world.assert_share(100);
     let refused = refused.lock().unwrap();
     assert!(refused["writes"] >= 3 && refused["reads"] >= 3, "{refused:?}");
 }
@@ -96,12 +97,12 @@ fn stack_targets_that_are_not_healthy_yet_get_no_traffic() {
             && watch::waits_for(record, "healthy targets")
             && world.targets("b").len() == crate::stack::fixture::REPLICAS
         {
-            world.share_is(0);
+            world.assert_share(0);
             waited = true;
             endpoint.health(group, "healthy", "");
         }
     });
     ended.assert_exit(0);
     assert!(waited);
-    world.share_is(100);
+    world.assert_share(100);
 }

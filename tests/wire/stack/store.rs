@@ -27,8 +27,8 @@ fn grant(world: &StackFixture) {
     world.stack.a.api.create(&format!("{RBAC}/rolebindings"), &binding);
 }
 
-/// The program on another machine, without the first machine's disk.
-fn elsewhere(world: &StackFixture, args: &[&str]) -> Command {
+/// Returns a command that runs the program on another machine, without the first machine's disk.
+fn on_another_machine(world: &StackFixture, args: &[&str]) -> Command {
     let mut command = world.cutover(args);
     command.env("CUTOVER_STATE_DIR", world.folder.path().join("elsewhere")).env("USER", "bob");
     command
@@ -45,29 +45,30 @@ fn stack_a_run_in_shared_state_is_read_and_steered_from_another_machine() {
     std::fs::write(&plan, &text).expect("the plan");
     let other = world.folder.path().join("other.yaml");
     std::fs::write(&other, text.replace("metadata: {name: kept}", "metadata: {name: other}")).expect("a plan");
-    let mut led = false;
+    let mut steered = false;
     let ended = watch::run(&world, &plan, |record| {
-        if led || record["event"] != "waiting" {
+        if steered || record["event"] != "waiting" {
             return;
         }
-        led = true;
-        let refused = run(elsewhere(&world, &["run", other.to_str().expect("UTF-8"), "--yes"])).assert_exit(6);
-        assert!((refused.out + &refused.err).contains("alice"), "it names the owner");
-        let status = run(elsewhere(&world, &["status", "kept", "--state", "kubernetes:a/kept"])).assert_exit(0).out;
+        steered = true;
+        let refused = run(on_another_machine(&world, &["run", other.to_str().expect("UTF-8"), "--yes"])).assert_exit(6);
+        assert!((refused.out + &refused.err).contains("alice"), "the refusal must name the owner");
+        let status =
+            run(on_another_machine(&world, &["status", "kept", "--state", "kubernetes:a/kept"])).assert_exit(0).out;
         assert!(status.contains("alice"), "{status}");
-        run(elsewhere(&world, &["promote", &plan])).assert_exit(0);
+        run(on_another_machine(&world, &["promote", &plan])).assert_exit(0);
     });
     ended.assert_exit(0);
-    assert!(led);
-    world.share_is(100);
-    let status = run(elsewhere(&world, &["status", &plan])).assert_exit(0).out;
+    assert!(steered);
+    world.assert_share(100);
+    let status = run(on_another_machine(&world, &["status", &plan])).assert_exit(0).out;
     assert!(status.contains("completed"), "{status}");
     let leases = world.stack.a.api.get("/apis/coordination.k8s.io/v1/namespaces/kept/leases");
     let held = |lease: &serde_json::Value| lease["spec"]["holderIdentity"].as_str().is_some_and(|h| !h.is_empty());
     assert!(
         leases["items"].as_array().is_some_and(|all| !all.is_empty() && !all.iter().any(held)),
-        "released: {leases}"
+        "all leases must be released: {leases}"
     );
-    run(elsewhere(&world, &["rollback", &plan, "--yes"])).assert_exit(0);
-    world.share_is(0);
+    run(on_another_machine(&world, &["rollback", &plan, "--yes"])).assert_exit(0);
+    world.assert_share(0);
 }

@@ -5,29 +5,29 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::stack::fixture::StackFixture;
 use crate::stack::watch;
 
-/// Serializes these tests: all sign as the same user, and one of them ends that user's tokens.
-pub fn alone() -> MutexGuard<'static, ()> {
+/// Serializes these tests: all sign as the same user, and one of them invalidates the tokens of this user.
+pub fn serialize_tests() -> MutexGuard<'static, ()> {
     static USER: Mutex<()> = Mutex::new(());
     USER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_clusters_by_their_eks_names() {
-    let _alone = alone();
+fn stack_clusters_can_be_named_by_their_eks_names() {
+    let _alone = serialize_tests();
     let world = StackFixture::new("eks");
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
     std::fs::write(&plan, text).expect("the plan");
     watch::run(&world, &plan, |_| {}).assert_exit(0);
-    world.share_is(100);
+    world.assert_share(100);
     assert_eq!(world.targets("b"), world.pods(&world.stack.b));
 }
 
 #[test]
 #[ignore = "tier stack"]
 fn stack_tokens_that_expire_during_a_run_are_replaced() {
-    let _alone = alone();
+    let _alone = serialize_tests();
     let world = StackFixture::new("ended");
     let plan = world.plan("{pause: {duration: 12s}}, {bind: {}}, {setWeight: 100}");
     let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
@@ -39,5 +39,5 @@ fn stack_tokens_that_expire_during_a_run_are_replaced() {
         }
     });
     ended.assert_exit(0);
-    world.share_is(100);
+    world.assert_share(100);
 }

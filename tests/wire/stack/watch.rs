@@ -1,4 +1,4 @@
-//! Follows a run's records.
+//! Follows the records of a run.
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ pub fn begins(record: &Value, step: u64) -> bool {
     record["event"] == "stepStarted" && record["step"] == step
 }
 
-/// Whether the record is a wait whose text contains these words.
+/// Whether the record is a wait whose message contains these words.
 pub fn waits_for(record: &Value, words: &str) -> bool {
     let waits = || record["waits"].as_array().into_iter().flatten();
     record["event"] == "waiting" && waits().any(|w| w["message"].as_str().is_some_and(|m| m.contains(words)))

@@ -19,7 +19,7 @@ fn stack_check_calls_the_webhooks_and_changes_nothing() {
     let written = |e: &Value| !["get", "list", "watch"].contains(&e["verb"].as_str().unwrap_or_default());
     let own = |e: &Value| e["objectRef"]["namespace"] == "asked" && written(e);
     let patched: Vec<_> = world.stack.b.audit("cutover").into_iter().filter(own).collect();
-    assert!(!patched.is_empty(), "the webhooks were called");
+    assert!(!patched.is_empty(), "the webhooks must be called");
     for event in patched {
         assert!(event["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun=All")), "{event}");
     }
@@ -37,12 +37,12 @@ fn stack_a_binding_that_the_webhooks_refuse_is_a_finding() {
     let ended = run(world.cutover(&["run", &plan, "--yes"])).assert_exit(3);
     let said = ended.out + &ended.err;
     assert!(said.contains("CUT075") && said.contains("invalid IP address type"), "{said}");
-    world.share_is(0);
+    world.assert_share(0);
     assert!(world.stack.b.api.find(&format!("{}/refused-b", world.bindings())).is_none());
 }
 
-/// A binding that `manager` created with this metadata: the run uses it and changes nothing in it.
-fn left_as_it_is(name: &str, manager: &str, metadata: Value) {
+/// Checks that a run uses a binding that `manager` created with this metadata, and changes nothing in it.
+fn assert_binding_is_not_changed(name: &str, manager: &str, metadata: Value) {
     let world = StackFixture::new(name);
     let api = &world.stack.b.api;
     let mut binding = world.binding("b");
@@ -52,7 +52,7 @@ fn left_as_it_is(name: &str, manager: &str, metadata: Value) {
     until("the controller has registered the pods", || world.targets("b") == world.pods(&world.stack.b));
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     watch::run(&world, &plan, |_| {}).assert_exit(0);
-    world.share_is(100);
+    world.assert_share(100);
     let after = api.get(&path);
     let managers = after["metadata"]["managedFields"].to_string();
     assert!(!managers.contains("\"cutover\"") && managers.contains(manager), "{managers}");
@@ -65,17 +65,18 @@ fn left_as_it_is(name: &str, manager: &str, metadata: Value) {
 
 #[test]
 #[ignore = "tier stack"]
-fn stack_a_binding_made_by_someone_else_is_left_as_it_is() {
+fn stack_a_binding_created_by_someone_else_is_not_changed() {
     let tracking = json!({"argocd.argoproj.io/tracking-id": "shop:elbv2.k8s.aws/TargetGroupBinding:theirs/theirs-b"});
-    left_as_it_is("theirs", "argocd-controller", json!({"annotations": tracking}));
+    assert_binding_is_not_changed("theirs", "argocd-controller", json!({"annotations": tracking}));
 }
 
-/// A binding as `helm install` leaves it: the chart's object with Helm's ownership metadata. Helm itself does not run.
+/// A binding as `helm install` leaves it: the object of the chart with Helm's ownership metadata. Helm itself does not
+/// run.
 #[test]
 #[ignore = "tier stack"]
-fn stack_a_binding_made_by_helm_is_left_as_it_is() {
+fn stack_a_binding_created_by_helm_is_not_changed() {
     let release = json!({"meta.helm.sh/release-name": "shop", "meta.helm.sh/release-namespace": "helmed"});
-    left_as_it_is(
+    assert_binding_is_not_changed(
         "helmed",
         "helm",
         json!({"annotations": release, "labels": {"app.kubernetes.io/managed-by": "Helm"}}),

@@ -1,6 +1,5 @@
-//! Questions, writes and messages of the emergency command, as one table: what is left of a run, whether there is a
-//! terminal,
-//! and the answer.
+//! Questions, writes and messages of the emergency command, as one table: what a run left behind, whether there is a
+//! terminal, and the response to the question.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -23,7 +22,7 @@ use crate::terminal::support::{Follow, Lab};
 const MARKER: &str = "cutover.dev/run";
 const WEIGHTS: &str = "cutover.dev/weights";
 
-/// Who answers, and how.
+/// Who responds to the question, and how.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Answerer {
     /// A person at a terminal.
@@ -37,7 +36,7 @@ enum Answerer {
 }
 
 /// The columns of the table.
-const WHO: [Answerer; 6] = [
+const ANSWERERS: [Answerer; 6] = [
     Answerer::Types("n\n"),
     Answerer::Types("\n"),
     Answerer::Types("y\n"),
@@ -46,9 +45,8 @@ const WHO: [Answerer; 6] = [
     Answerer::Nobody,
 ];
 
-/// A row of the table: what is left of the run, the command, and for each of [`WHO`] the exit code, with `?` if there
-/// was a
-/// question, and `!` if the traffic was restored.
+/// A row of the table: what the run left behind, the command, and for each of [`ANSWERERS`] the exit code, with `?` if
+/// there was a question, and `!` if the traffic was restored.
 #[rustfmt::skip]
 const TABLE: &[(Remains, &str, &str)] = &[
     //                                                                    n   Enter  y    --yes script nobody
@@ -68,26 +66,26 @@ const TABLE: &[(Remains, &str, &str)] = &[
     (Remains::LiveOwner,     "rollback --load-balancer alpha-webapp GROUPS", "2?   2?   0?!  6    6    2"),
 ];
 
-/// What is left of a run that moved 5 % of the traffic.
+/// What a run that moved 5 % of the traffic left behind.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Remains {
-    /// Its tags; the journal is on another machine.
+    /// All tags of the run; the journal is on another machine.
     All,
-    /// Its tags without the marker.
+    /// The tags of the run except the marker.
     NoMarker,
-    /// Its tags without the weights.
+    /// The tags of the run except the weights.
     NoWeights,
     /// No tags.
     Nothing,
-    /// Its tags, and here the journal of another run, which is finished.
+    /// All tags of the run, and on this machine the journal of another run, which is finished.
     FinishedRun,
-    /// Its tags and its journal.
+    /// All tags and the journal of the run, whose process is dead.
     DeadOwner,
-    /// Its tags, its journal, and the process that drives it.
+    /// All tags and the journal of the run, and the process that drives it.
     LiveOwner,
 }
 
-/// Result of a command.
+/// The result of a command.
 #[derive(Debug)]
 struct CommandResult {
     code: i32,
@@ -109,13 +107,13 @@ impl CommandResult {
     }
 }
 
-/// The lab, and its state after the run moved 5 %.
+/// The lab, and its state after the run moved 5 % of the traffic.
 struct Stage {
     lab: Lab,
     balancer: LoadBalancerApi,
     load_balancer: (String, Tags),
     routes: Vec<(RouteId, RouteContent, Tags)>,
-    /// State folders of the run, and of one that is finished.
+    /// The state folders of the run, and of a finished run.
     run: PathBuf,
     finished: PathBuf,
 }
@@ -150,7 +148,7 @@ impl Stage {
         Self { lab, balancer, load_balancer: (seen.load_balancer.arn, seen.load_balancer.tags), routes, run, finished }
     }
 
-    /// Restores the state after the run moved 5 %, without what is not left.
+    /// Restores the state after the run moved 5 %, without the parts that are not left.
     async fn set(&self, left: Remains) {
         let balancer = &self.balancer;
         for (id, content, tags) in &self.routes {
@@ -172,26 +170,26 @@ impl Stage {
         }
     }
 
-    /// ARNs of all resources that the run tagged.
+    /// Returns the ARNs of all resources that the run tagged.
     fn resources(&self) -> Vec<String> {
         self.routes.iter().map(|(id, ..)| id.to_string()).chain([self.load_balancer.0.clone()]).collect()
     }
 
-    /// Whether all traffic is restored; a partial state fails the test.
-    fn is_back(&self) -> bool {
+    /// Whether all traffic is restored; fails the test if only a part is.
+    fn is_restored(&self) -> bool {
         let shares = self.lab.shares();
         assert!(shares == [0.0; 6] || shares == [5.0; 6], "{shares:?}");
         shares == [0.0; 6]
     }
 
-    /// Tags of cutover that are left.
+    /// Returns the keys of the `cutover.dev/` tags that are left.
     async fn tags(&self) -> Vec<String> {
         let all = self.resources();
         let tags = self.balancer.tags.tags(&all).await.expect("readable");
         tags.into_values().flat_map(Tags::into_keys).filter(|key| key.starts_with("cutover.dev/")).collect()
     }
 
-    async fn play(&self, left: Remains, words: &str, who: Answerer) -> CommandResult {
+    async fn run_case(&self, left: Remains, words: &str, who: Answerer) -> CommandResult {
         self.set(left).await;
         let state = tempfile::tempdir_in(self.lab.folder()).expect("a folder");
         match left {
@@ -199,7 +197,7 @@ impl Stage {
             Remains::DeadOwner | Remains::LiveOwner => copy(&self.run, state.path()),
             Remains::All | Remains::NoMarker | Remains::NoWeights | Remains::Nothing => {}
         }
-        let driving = (left == Remains::LiveOwner).then(|| self.driving(state.path()));
+        let owner = (left == Remains::LiveOwner).then(|| self.start_owner(state.path()));
         let mut args: Vec<_> = words.split_whitespace().collect();
         if args.last() == Some(&"GROUPS") {
             args.pop();
@@ -209,18 +207,18 @@ impl Stage {
             args.push("--yes");
         }
         let (code, said) = self.command(&args, state.path(), who);
-        drop(driving);
-        CommandResult { code, said, back: self.is_back() }
+        drop(owner);
+        CommandResult { code, said, back: self.is_restored() }
     }
 
     /// Starts a process that drives the run.
-    fn driving(&self, state: &Path) -> Follow {
+    fn start_owner(&self, state: &Path) -> Follow {
         let mut follow = self.lab.follow_in("resume two-terminals --yes", state);
-        follow.until("a bake that goes on", |r| r["event"] == "waiting" && r["waits"][0]["reason"] == "bake");
+        follow.until("a wait for the bake", |r| r["event"] == "waiting" && r["waits"][0]["reason"] == "bake");
         follow
     }
 
-    /// Returns the exit code and the standard error.
+    /// Runs a command; returns the exit code and the standard error.
     fn command(&self, args: &[&str], state: &Path, who: Answerer) -> (i32, String) {
         let mut command = self.lab.command(env!("CARGO_BIN_EXE_cutover"));
         command.args(args).env("CUTOVER_STATE_DIR", state).stdout(Stdio::null());
@@ -232,7 +230,7 @@ impl Stage {
                 return (out.status.code().unwrap_or(-1), String::from_utf8_lossy(&out.stderr).into_owned());
             }
         };
-        let (mut master, slave) = terminal();
+        let (mut master, slave) = open_terminal();
         command.stdin(slave.try_clone().expect("a terminal")).stderr(slave);
         let mut child = command.spawn().expect("cutover starts");
         // This process's copy of the other end would keep the terminal open.
@@ -246,8 +244,8 @@ impl Stage {
     }
 }
 
-/// Both ends of a new terminal.
-fn terminal() -> (File, File) {
+/// Opens a new terminal; returns both ends.
+fn open_terminal() -> (File, File) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&master).expect("granted");
     unlockpt(&master).expect("unlocked");
@@ -275,8 +273,8 @@ async fn the_emergency_command_asks_once_and_no_ends_it() {
     let mut wrong = Vec::new();
     for (left, words, cells) in TABLE {
         let mut found = Vec::new();
-        for who in WHO {
-            let played = stage.play(*left, words, who).await;
+        for who in ANSWERERS {
+            let played = stage.run_case(*left, words, who).await;
             found.push(played.cell());
             wrong.extend(wrong_messages(*left, words, who, &played));
             if played.code == 0 {
@@ -292,7 +290,7 @@ async fn the_emergency_command_asks_once_and_no_ends_it() {
     assert_eq!(stage.lab.stop(), Some(0));
 }
 
-/// Returns what is wrong with the messages of a command.
+/// Returns what is wrong with the messages of a command, if anything is.
 fn wrong_messages(left: Remains, words: &str, who: Answerer, played: &CommandResult) -> Option<String> {
     let (said, last) = (&played.said, played.last_line());
     let direction = "back to alpha-webapp-a (95 % → 100 %) and away from alpha-webapp-b (5 % → 0 %)";
@@ -311,7 +309,7 @@ fn wrong_messages(left: Remains, words: &str, who: Answerer, played: &CommandRes
         (2, Answerer::Nobody) if said.contains(" → ") => {
             last.ends_with(if other { "add --yes --take-over" } else { "add --yes" })
         }
-        // The original weights are unknown: the last line is a command to type.
+        // The original weights are unknown: the last line must be a command to type.
         (2, _) => last.contains("cutover rollback --load-balancer") || said.contains("none of the "),
         (6, _) => {
             said.matches("--take-over").count() == 1 && said.contains("two-terminals-") && last.contains("--take-over")

@@ -1,9 +1,10 @@
-//! Errors are reported at once, with an exit code and the command to type; without a terminal nothing waits for input.
+//! Errors are reported at once, with an exit code and the command to type; without a terminal, no command waits for
+//! input.
 
 use crate::terminal::support::{Lab, PLAN};
 
 #[test]
-fn init_and_check_work_and_nothing_waits_for_a_terminal() {
+fn init_and_check_work_without_a_terminal() {
     let lab = Lab::start();
     let init = lab.cutover_with(&[
         "init",
@@ -23,8 +24,8 @@ fn init_and_check_work_and_nothing_waits_for_a_terminal() {
     assert_eq!(init.code, 0, "{init:?}");
     std::fs::write(lab.folder().join("written.yaml"), &init.out).expect("the plan is written");
     let check = lab.cutover("check written.yaml");
-    assert_eq!(check.code, 0, "`check` accepts what `init` writes: {check:?}");
-    assert!(!check.out.contains('\u{1b}'), "no colour into a pipe: {check:?}");
+    assert_eq!(check.code, 0, "`check` must accept the plan of `init`: {check:?}");
+    assert!(!check.out.contains('\u{1b}'), "the output to a pipe must have no colour: {check:?}");
     assert!(lab.cutover("check plan.yaml --output json").records().len() > 3);
 
     let unasked = lab.cutover("run plan.yaml");
@@ -46,7 +47,7 @@ fn init_and_check_work_and_nothing_waits_for_a_terminal() {
         assert_eq!(said.code, code, "{words}: {said:?}");
         assert!(said.out.is_empty() && said.err.starts_with("error: "), "{words}: {said:?}");
     }
-    // The direction of a rollback is unknown without a journal and tags.
+    // Without a journal and tags, the direction of a rollback is unknown.
     for words in ["--load-balancer alpha-webapp --from *-a --to *-b", "--from *-a", "--to *-b --yes"] {
         let said = lab.cutover(&format!("rollback {words}"));
         assert_eq!(said.code, 2, "{words}: {said:?}");
@@ -58,7 +59,10 @@ fn init_and_check_work_and_nothing_waits_for_a_terminal() {
         );
     }
     let json = lab.cutover("status --load-balancer alpha-webapp --output json").records();
-    assert!(json[0]["marker"].as_object().is_some_and(serde_json::Map::is_empty), "nothing was written: {json:?}");
+    assert!(
+        json[0]["marker"].as_object().is_some_and(serde_json::Map::is_empty),
+        "the load balancer must have no marker: {json:?}"
+    );
 }
 
 #[test]
@@ -75,19 +79,19 @@ fn a_changed_plan_and_another_runs_marker_are_named() {
     );
     assert_eq!(lab.shares(), [0.0; 6]);
 
-    // Another plan for the same load balancer finds the first run's marker.
+    // Another plan for the same load balancer must find the first run's marker.
     std::fs::write(lab.folder().join("other.yaml"), PLAN.replace("name: two-terminals", "name: other"))
-        .expect("another plan");
+        .expect("the other plan should be written");
     let other = lab.cutover("run other.yaml --yes");
     assert_eq!(other.code, 6, "{other:?}");
-    assert!(other.err.contains("two-terminals-"), "it names the other run: {other:?}");
-    assert_eq!(lab.cutover("status").code, 0, "the refused command left no run");
+    assert!(other.err.contains("two-terminals-"), "the error must name the other run: {other:?}");
+    assert_eq!(lab.cutover("status").code, 0, "the refused command must leave no run");
 }
 
 #[test]
-fn two_unfinished_runs_are_named_where_one_is_required() {
+fn two_unfinished_runs_are_named_if_a_command_needs_one() {
     let lab = Lab::start();
-    // Without markers, two runs can be left on one load balancer.
+    // Without markers, one load balancer can have two unfinished runs.
     for name in ["first", "second"] {
         let plan =
             PLAN.replace("name: two-terminals", &format!("name: {name}")).replace("spec:\n", "spec:\n  marker: none\n");

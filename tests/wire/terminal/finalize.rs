@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use crate::terminal::support::Lab;
 
-/// Connections to the old targets end at once.
-const AT_ONCE: &str = r#"{targetGroups: [{cluster: from, attributes: {deregistration_delay.timeout_seconds: "0"}}]}"#;
+/// A scenario in which connections to the old targets end at once.
+const NO_DELAY_SPEC: &str =
+    r#"{targetGroups: [{cluster: from, attributes: {deregistration_delay.timeout_seconds: "0"}}]}"#;
 
 fn item_states(answer: &Value) -> Vec<(&str, &str)> {
     let items = answer["items"].as_array().expect("items");
@@ -13,8 +14,8 @@ fn item_states(answer: &Value) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn an_old_cluster_is_retired_once_nothing_blocks_it_and_then_there_is_no_way_back() {
-    let lab = Lab::start_in(AT_ONCE);
+fn finalize_succeeds_without_blockers_and_prevents_rollback() {
+    let lab = Lab::start_in(NO_DELAY_SPEC);
     let mut run = lab.follow("run plan.yaml --yes");
     run.until_step(3);
     let early = lab.cutover("finalize two-terminals --output json");
@@ -23,7 +24,7 @@ fn an_old_cluster_is_retired_once_nothing_blocks_it_and_then_there_is_no_way_bac
     run.until_event("finished");
     assert_eq!(run.end().0, 0);
 
-    // The lab's clients send no requests, so nothing is known about traffic to the old targets.
+    // The lab's clients send no requests, so that the traffic to the old targets is unknown.
     let asked = lab.cutover("finalize plan.yaml --output json");
     let (answer, wanted) = (
         asked.json(),
@@ -65,7 +66,7 @@ fn an_old_cluster_is_retired_once_nothing_blocks_it_and_then_there_is_no_way_bac
         );
     }
     assert_eq!(lab.cutover("abort two-terminals --yes").code, 2);
-    let told = lab.cutover("history two-terminals").out;
-    assert!(told.contains("completed"), "{told}");
+    let history = lab.cutover("history two-terminals").out;
+    assert!(history.contains("completed"), "{history}");
     assert_eq!(lab.stop(), Some(0));
 }

@@ -1,6 +1,5 @@
 //! Two terminals: `cutover lab` in one, everything else in the other. Real processes, real sockets, and the environment
-//! that
-//! the lab prints.
+//! variables that the lab prints.
 
 mod dialogue;
 mod errors;

@@ -1,6 +1,5 @@
-//! Notifications over sockets: once for each event, whichever process journals it; a target that does not answer does
-//! not delay
-//! the run.
+//! Notifications over sockets: one for each event, whichever process journals it. A target that does not respond does
+//! not delay the run.
 
 use serde_json::Value;
 
@@ -39,7 +38,7 @@ fn each_event_is_notified_once_whichever_process_journals_it() {
         ),
         "{said}"
     );
-    // No process drives the run: this one journals and notifies.
+    // No process drives the run, so that this command journals and notifies.
     assert_eq!(lab.cutover("promote two-terminals").code, 0);
     let waiting = lab.cutover("resume two-terminals --yes --max-wait 0s");
     assert_eq!(waiting.code, 8, "{waiting:?}");
@@ -64,7 +63,7 @@ fn each_event_is_notified_once_whichever_process_journals_it() {
         "finished",
     ];
     assert_eq!(hooks.at("/all", "event"), expected);
-    assert_eq!(hooks.at("/busy", "event"), ["started", "started"], "refused once, and retried");
+    assert_eq!(hooks.at("/busy", "event"), ["started", "started"], "a refused notification must be sent a second time");
     let slack = hooks.at("/slack", "text");
     assert!(
         slack.len() == 1 && slack[0].starts_with("<!here> paused by alice@") && slack[0].ends_with(": interrupted"),
@@ -74,12 +73,12 @@ fn each_event_is_notified_once_whichever_process_journals_it() {
     let by: Vec<Value> = told.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
     assert!(by.len() == 2 && by.iter().all(|b| b["event"] == "approved" && b["steps"] == 5), "{told}");
     for text in [&said, &done.err, &done.out] {
-        assert!(!text.contains(&format!("{url}/slack")), "the output contains a secret: {text}");
+        assert!(!text.contains(&format!("{url}/slack")), "the output must not contain a secret: {text}");
     }
 }
 
 #[test]
-fn a_webhook_that_never_answers_changes_nothing_of_a_run() {
+fn a_webhook_that_never_responds_does_not_change_a_run() {
     let lab = Lab::start();
     let (hooks, url) = WebhookServer::start();
     plan(

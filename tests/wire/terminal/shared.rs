@@ -1,9 +1,9 @@
-//! Runs in shared state: two machines that share nothing else.
+//! Runs in shared state: two machines that share only a namespace.
 
 use crate::terminal::support::{Lab, PLAN};
 
 /// Writes the plan of these tests with its state in the old cluster.
-fn shared(lab: &Lab) {
+fn write_shared_plan(lab: &Lab) {
     let plan = PLAN.replace("spec:\n", "spec:\n  state: {kubernetes: {eks: alpha-kr-a, namespace: webapp}}\n");
     std::fs::write(lab.folder().join("shared.yaml"), plan).expect("the plan is written");
 }
@@ -11,7 +11,7 @@ fn shared(lab: &Lab) {
 #[test]
 fn a_run_in_shared_state_is_steered_and_rolled_back_from_another_machine() {
     let lab = Lab::start();
-    shared(&lab);
+    write_shared_plan(&lab);
     let mut run = lab.follow("run shared.yaml --yes");
     run.until_step(3);
     // Another machine has neither the plan nor this machine's state, only the place of the shared state.
@@ -57,7 +57,7 @@ fn job(lab: &Lab, name: &str) -> serde_json::Value {
 #[test]
 fn a_run_that_is_handed_to_a_job_continues_with_the_jobs_command() {
     let lab = Lab::start();
-    shared(&lab);
+    write_shared_plan(&lab);
     let no_context = |plan: &str| plan.replace("eks: alpha-kr-b", "kubeContext: b");
     let text = std::fs::read_to_string(lab.folder().join("shared.yaml")).expect("the plan");
     std::fs::write(lab.folder().join("context.yaml"), no_context(&text)).expect("the plan is written");
@@ -73,7 +73,7 @@ fn a_run_that_is_handed_to_a_job_continues_with_the_jobs_command() {
     assert_eq!(said.code, 8, "{said:?}");
     let handed = said.json();
     let run = handed["run"].as_str().expect("a run");
-    assert_eq!(lab.shares(), [0.0; 6], "this process moved nothing");
+    assert_eq!(lab.shares(), [0.0; 6], "the detaching process must move no traffic");
     let status = lab.cutover(&format!("status {run} --state eks:alpha-kr-a/webapp --output json"));
     assert_eq!(status.json()["phase"], "ready", "{status:?}");
     let job = job(&lab, handed["job"].as_str().expect("a job"));
@@ -81,7 +81,8 @@ fn a_run_that_is_handed_to_a_job_continues_with_the_jobs_command() {
     assert_eq!(pod["serviceAccountName"], "cutover");
     let arguments = pod["containers"][0]["args"].as_array().expect("arguments");
     let arguments: Vec<_> = arguments.iter().filter_map(|a| a.as_str()).collect();
-    // Run as the Job's pod would, on another machine. The successor of an evicted pod runs the same command.
+    // Runs the command as the Job's pod would, on another machine. The successor of an evicted pod runs the same
+    // command.
     let words = arguments.join(" ");
     let mut pod = lab.follow(&format!("{} --state-dir pod", words.replace("--output json", "")));
     pod.until_step(3);

@@ -1,4 +1,4 @@
-//! A run, steered from a second terminal to its end and rolled back.
+//! Runs that an operator steers from a second terminal.
 
 use crate::terminal::support::Lab;
 
@@ -6,7 +6,7 @@ use crate::terminal::support::Lab;
 fn a_run_is_steered_from_another_terminal_to_its_end_and_rolled_back() {
     let lab = Lab::start();
     let mut run = lab.follow("run plan.yaml --yes");
-    assert_eq!(run.until("the start", |_| true)["event"], "started", "the stream begins with the start of the run");
+    assert_eq!(run.until("the start", |_| true)["event"], "started", "the stream must begin with the start of the run");
     run.until_step(3);
     assert_eq!(lab.shares(), [5.0; 6]);
 
@@ -22,7 +22,7 @@ fn a_run_is_steered_from_another_terminal_to_its_end_and_rolled_back() {
     assert_eq!(status["traffic"][0]["shares"], serde_json::json!([["a", 95.0], ["b", 5.0]]));
 
     let approve = lab.cutover("approve two-terminals");
-    assert_eq!(approve.code, 2, "a bake needs no approval: {approve:?}");
+    assert_eq!(approve.code, 2, "`approve` must be refused during a bake: {approve:?}");
     let pause = lab.cutover("pause two-terminals");
     assert_eq!((pause.code, pause.out.contains("paused by alice@")), (0, true), "{pause:?}");
     run.until_event("paused");
@@ -48,7 +48,7 @@ fn a_run_is_steered_from_another_terminal_to_its_end_and_rolled_back() {
     assert_eq!(lab.stop(), Some(0));
 }
 
-/// Reads the run above from its journal.
+/// Checks the history and the report of the run above.
 fn check_history(lab: &Lab) {
     let list = lab.cutover("history --output json").json();
     let id = list["id"].as_str().expect("an id").to_owned();
@@ -102,11 +102,11 @@ fn an_interrupted_run_prints_the_live_weights_and_is_aborted_from_another_termin
     let status = lab.cutover("status --output json").json();
     assert_eq!((&status["guard"]["state"], &status["stopped"]), (&"unguarded".into(), &"interrupted".into()));
     let again = lab.cutover("run plan.yaml --yes");
-    assert_eq!(again.code, 3, "an unfinished run that no process drives: {again:?}");
+    assert_eq!(again.code, 3, "`run` must be refused if an unfinished run exists: {again:?}");
 
     let mut resumed = lab.follow("resume two-terminals --yes");
     resumed.until_event("resumed");
-    resumed.until("a bake that goes on", |r| r["event"] == "waiting" && r["waits"][0]["reason"] == "bake");
+    resumed.until("a wait for the bake", |r| r["event"] == "waiting" && r["waits"][0]["reason"] == "bake");
     let abort = lab.cutover("abort two-terminals --yes");
     assert_eq!(abort.code, 0, "{abort:?}");
     let (code, said) = resumed.end();
@@ -136,6 +136,6 @@ fn a_closed_terminal_stops_the_run_as_control_c_does() {
         "*-b",
         "--yes",
     ]);
-    assert_eq!(back.code, 0, "the marker's process is known to be dead: {back:?}");
+    assert_eq!(back.code, 0, "the marker of a dead process must not block a rollback: {back:?}");
     assert_eq!(lab.shares(), [0.0; 6]);
 }

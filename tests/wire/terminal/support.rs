@@ -1,5 +1,5 @@
-//! Child processes: the lab, a run that is followed line by line, and verbs that must end by themselves. None outlives
-//! its test.
+//! Child processes: the lab, a run that is followed line by line, and commands that must end by themselves. No process
+//! outlives its test.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// The plan of these tests. Another terminal can end every wait in it.
+/// The plan of these tests. Every wait in it can be ended from another terminal.
 pub const PLAN: &str = include_str!("plan.yaml");
 
-/// Seconds after which a child process counts as hanging and is killed.
+/// The time in seconds after which a child process is killed.
 const TIMEOUT_SECONDS: &str = "90";
 
 /// `cutover lab` as a process, and a folder for plans and runs.
@@ -20,7 +20,7 @@ pub struct Lab {
     folder: tempfile::TempDir,
 }
 
-/// A child process, killed by its id when dropped.
+/// A child process, which is killed by its id when the value is dropped.
 pub struct Process(Child);
 
 impl Drop for Process {
@@ -31,7 +31,7 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// Sends it a signal.
+    /// Sends a signal to the process.
     pub fn signal(&self, name: &str) {
         let id = self.0.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &id]).status().expect("kill runs").success());
@@ -43,12 +43,12 @@ impl Process {
 }
 
 impl Lab {
-    /// Starts one for the plan of these tests, and reads its environment from its output.
+    /// Starts a lab for the plan of these tests, and reads the environment variables from its output.
     pub fn start() -> Self {
         Self::start_in("{}")
     }
 
-    /// Starts one with this `spec` of a scenario.
+    /// Starts a lab with this `spec` of a scenario.
     pub fn start_in(scenario: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("plan.yaml"), PLAN).expect("the plan is written");
@@ -60,13 +60,13 @@ impl Lab {
             .args(["lab", "plan.yaml", "--speed", "100", "--scenario", "scenario.yaml"])
             .current_dir(folder.path())
             .stdin(Stdio::null());
-        // A killed lab cannot remove its temporary files; the test's folder is removed with them.
+        // A killed lab cannot remove its temporary files; they are removed with the test's folder.
         command.env("TMPDIR", folder.path());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the lab starts");
         let said = child.stderr.take().expect("its stderr");
         let exports = child.stdout.take().expect("its stdout");
         let process = Process(child);
-        // The first line on stderr follows the last one on stdout.
+        // The first line on standard error follows the last one on standard output.
         let mut ready = String::new();
         let mut said = BufReader::new(said);
         while !ready.contains("ends the lab") {
@@ -82,7 +82,7 @@ impl Lab {
         Self { process, environment, folder }
     }
 
-    /// Folder of the plan.
+    /// Returns the folder of the plan.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -97,13 +97,14 @@ impl Lab {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Ends it as `^C` does, and returns its exit code.
+    /// Stops the lab as `^C` does, and returns the exit code.
     pub fn stop(mut self) -> Option<i32> {
         self.process.signal("INT");
         self.process.end()
     }
 
-    /// A program in the other terminal: only the lab's environment, no terminal, and a time-out.
+    /// Returns a command that runs a program in the other terminal: with only the lab's environment, without a
+    /// terminal, and with a time-out.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("timeout");
         command.args(["--foreground", TIMEOUT_SECONDS, program]);
@@ -130,12 +131,12 @@ impl Lab {
         VerbOutput::of(self.command(env!("CARGO_BIN_EXE_cutover")).args(args).output().expect("cutover runs"))
     }
 
-    /// Starts a `cutover` whose records are followed.
+    /// Starts `cutover`, to follow its records.
     pub fn follow(&self, words: &str) -> Follow {
         self.follow_in(words, Path::new(self.environment("CUTOVER_STATE_DIR")))
     }
 
-    /// Starts a `cutover` whose records are followed, with its state in this folder.
+    /// Starts `cutover` with its state in this folder, to follow its records.
     pub fn follow_in(&self, words: &str, state: &Path) -> Follow {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         self.set_environment(&mut command);
@@ -148,7 +149,7 @@ impl Lab {
         Follow { process: Process(child), records, notes, run: String::new() }
     }
 
-    /// The shares of the cluster `b` on every route, as `status --load-balancer` reads them.
+    /// Returns the share of cluster `b` on every route, as `status --load-balancer` reads it.
     pub fn shares(&self) -> Vec<f64> {
         let said = self.cutover("status --load-balancer alpha-webapp --output json");
         assert_eq!(said.code, 0, "{said:?}");
@@ -161,25 +162,25 @@ impl Lab {
     }
 }
 
-/// Output and exit code of a process.
+/// The output and exit code of a process.
 #[derive(Debug)]
 pub struct VerbOutput {
-    /// Exit code; 124 if it hung.
+    /// The exit code; 124 if the process hung.
     pub code: i32,
-    /// Standard output.
+    /// The standard output of the process.
     pub out: String,
-    /// Standard error.
+    /// The standard error of the process.
     pub err: String,
 }
 
 impl VerbOutput {
-    /// Converts from `Command::output`.
+    /// Converts the result of `Command::output`.
     pub fn of(output: Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
     }
 
-    /// Standard output as JSON, one value a line.
+    /// Parses each line of the standard output as a JSON value.
     pub fn records(&self) -> Vec<Value> {
         self.out
             .lines()
@@ -187,7 +188,7 @@ impl VerbOutput {
             .collect()
     }
 
-    /// Standard output as one JSON value.
+    /// Parses the standard output as one JSON value.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("not JSON ({e}): {self:?}"))
     }
@@ -195,23 +196,23 @@ impl VerbOutput {
 
 /// A `cutover run` or `resume` whose records are read while it runs.
 pub struct Follow {
-    /// The process.
+    /// The process of the command.
     pub process: Process,
     records: BufReader<ChildStdout>,
     notes: PathBuf,
-    /// The run's id, after the first record that has it.
+    /// The id of the run, after the first record.
     pub run: String,
 }
 
 impl Follow {
-    /// Reads until a record matches.
+    /// Reads records until one matches; returns it.
     pub fn until(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let mut line = String::new();
         loop {
             line.clear();
             assert!(
                 self.records.read_line(&mut line).expect("a line") != 0,
-                "it ended before {what}: {}",
+                "the process ended before {what}: {}",
                 self.notes()
             );
             let record: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("not JSON ({e}): {line}"));
@@ -222,17 +223,17 @@ impl Follow {
         }
     }
 
-    /// Reads until this step starts.
+    /// Reads records until this step starts.
     pub fn until_step(&mut self, step: u64) {
-        self.until("that step", |r| r["event"] == "stepStarted" && r["step"] == step);
+        self.until("the start of the step", |r| r["event"] == "stepStarted" && r["step"] == step);
     }
 
-    /// Reads until this event.
+    /// Reads records until this event; returns the record.
     pub fn until_event(&mut self, event: &str) -> Value {
         self.until(event, |r| r["event"] == event)
     }
 
-    /// Waits for its end; returns its exit code and its standard error.
+    /// Waits for the end of the process; returns the exit code and the standard error.
     pub fn end(mut self) -> (i32, String) {
         let mut rest = String::new();
         self.records.read_to_string(&mut rest).expect("the rest");

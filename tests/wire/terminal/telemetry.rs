@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::terminal::support::Lab;
 use crate::terminal::webhook_server::WebhookServer;
 
-/// Returns the complete HTTP response.
+/// Sends a GET request; returns the complete HTTP response.
 fn get(address: &str, path: &str, accept: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("the port is open");
     write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\nconnection: close\r\n\r\n").expect("sent");
@@ -19,11 +19,11 @@ fn get(address: &str, path: &str, accept: &str) -> String {
     answer
 }
 
-fn free() -> String {
+fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").to_string()
 }
 
-/// Number of weight samples of `b` with this value.
+/// Returns the number of weight samples of `b` with this value.
 fn weights(page: &str, name: &str, weight: &str) -> usize {
     page.lines()
         .filter(|l| l.starts_with(name) && l.contains("cluster=\"b\"") && l.ends_with(&format!("}} {weight}")))
@@ -33,10 +33,10 @@ fn weights(page: &str, name: &str, weight: &str) -> usize {
 #[test]
 fn metrics_follow_a_run_at_a_port_and_in_a_file() {
     let lab = Lab::start();
-    let address = free();
+    let address = free_address();
     let mut run = lab.follow(&format!("run plan.yaml --yes --metrics-file run.prom --metrics-listen {address}"));
     run.until_step(3);
-    run.until("a look after that", |r| r["event"] == "waiting");
+    run.until("an observation after the step has started", |r| r["event"] == "waiting");
     let begun = Instant::now();
     let page = loop {
         let page = get(&address, "/metrics", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
@@ -70,7 +70,7 @@ fn metrics_follow_a_run_at_a_port_and_in_a_file() {
     assert_eq!(lab.cutover("rollback two-terminals --yes").code, 0);
     let (code, said) = run.end();
     assert_eq!(code, 4, "{said}");
-    assert!(TcpStream::connect(&address).is_err(), "the port is closed");
+    assert!(TcpStream::connect(&address).is_err(), "the metrics port must be closed at the end of the run");
     let file = std::fs::read_to_string(lab.folder().join("run.prom")).expect("the file");
     assert!(
         file.contains("cutover_phase{plan=\"two-terminals\",phase=\"finished\"} 1\n")
@@ -85,13 +85,13 @@ fn metrics_follow_a_run_at_a_port_and_in_a_file() {
     let beside = std::fs::read_dir(lab.folder())
         .expect("a folder")
         .filter(|e| e.as_ref().is_ok_and(|e| e.file_name().to_string_lossy().contains("run.prom")));
-    assert_eq!(beside.count(), 1, "there is no temporary file beside it");
+    assert_eq!(beside.count(), 1, "no temporary file may be left next to run.prom");
 }
 
 #[test]
 fn metrics_that_cannot_be_published_are_reported_and_change_nothing() {
     let mut lab = Lab::start();
-    let (taken, url) = (TcpListener::bind("127.0.0.1:0").expect("a port"), format!("http://{}", free()));
+    let (taken, url) = (TcpListener::bind("127.0.0.1:0").expect("a port"), format!("http://{}", free_address()));
     lab.add_variable("OTEL_EXPORTER_OTLP_ENDPOINT", &url);
     let address = taken.local_addr().expect("an address");
     let until = lab.cutover(&format!(
@@ -120,18 +120,18 @@ fn a_run_of_several_processes_is_one_trace() {
     let spans: Vec<&Value> =
         all.iter().flat_map(|r| r["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().expect("spans")).collect();
     let by_id: BTreeMap<&str, &Value> = spans.iter().map(|s| (s["spanId"].as_str().expect("an id"), *s)).collect();
-    assert_eq!(by_id.len(), spans.len(), "each span is exported once");
+    assert_eq!(by_id.len(), spans.len(), "each span must be exported exactly once");
     let name = |span: &Value| span["name"].as_str().expect("a name").to_owned();
-    let way = |span: &Value| {
-        let mut way = vec![name(span)];
+    let path_of = |span: &Value| {
+        let mut path = vec![name(span)];
         let mut at = span;
         while let Some(parent) = at["parentSpanId"].as_str() {
             at = by_id.get(parent).unwrap_or_else(|| panic!("the parent of {at} is missing"));
-            way.push(name(at));
+            path.push(name(at));
         }
-        way.join(" < ")
+        path.join(" < ")
     };
-    let ways: Vec<String> = spans.iter().map(|s| way(s)).collect();
+    let paths: Vec<String> = spans.iter().map(|s| path_of(s)).collect();
     for wanted in [
         "run two-terminals",
         "step 1 < run two-terminals",
@@ -140,7 +140,7 @@ fn a_run_of_several_processes_is_one_trace() {
         "kubernetes patch targetgroupbindings < step 1 < run two-terminals",
         "restore < rollback < run two-terminals",
     ] {
-        assert!(ways.iter().any(|w| w == wanted), "{wanted}: {ways:#?}");
+        assert!(paths.iter().any(|w| w == wanted), "{wanted}: {paths:#?}");
     }
     let traces: std::collections::BTreeSet<_> = spans.iter().map(|s| s["traceId"].as_str()).collect();
     assert_eq!(traces.len(), 1);

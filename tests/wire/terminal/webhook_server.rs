@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-/// A webhook server: a path and a body for each request. `/hang` is never answered, `/busy` only at the second attempt.
+/// The requests to a webhook server, each with path and body. `/hang` never gets a response, `/busy` gets an error at
+/// the first attempt.
 #[derive(Clone, Default)]
 pub struct WebhookServer(Arc<Mutex<Vec<(String, Value)>>>);
 
 impl WebhookServer {
-    /// Starts one; returns it and its URL.
+    /// Starts a server; returns it and its URL.
     pub fn start() -> (Self, String) {
         let hooks = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -48,7 +49,7 @@ impl WebhookServer {
                 seen.iter().filter(|(p, _)| *p == path).count()
             };
             if path == "/hang" {
-                // Until the client gives up.
+                // Wait until the client closes the connection.
                 let _ = reader.read(&mut [0]);
                 return;
             }
@@ -58,7 +59,7 @@ impl WebhookServer {
         }
     }
 
-    /// Requests to a path: the field `of` of each.
+    /// Returns the field `of` of each request to a path.
     pub fn at(&self, path: &str, of: &str) -> Vec<String> {
         let seen = self.0.lock().expect("nobody panics");
         seen.iter()
@@ -67,7 +68,7 @@ impl WebhookServer {
             .collect()
     }
 
-    /// All requests to a path.
+    /// Returns the bodies of all requests to a path.
     pub fn all(&self, path: &str) -> Vec<Value> {
         let seen = self.0.lock().expect("nobody panics");
         seen.iter().filter(|(p, _)| p == path).map(|(_, body)| body.clone()).collect()

@@ -1,4 +1,4 @@
-//! Endpoints with a load balancer to test against.
+//! Endpoints that emulate ELBv2, each with a load balancer to test with.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -13,11 +13,11 @@ use crate::contract::aws::lab;
 use crate::contract::moto::{ELBV2, Moto};
 use crate::programs::{python, script};
 
-/// An endpoint with the load balancer `PREFIX-web`, which has two listeners and the groups a, b and c.
+/// An endpoint with the load balancer `PREFIX-web`, which has two listeners and the target groups a, b and c.
 pub struct EndpointFixture {
-    /// The endpoint.
+    /// The URL of the endpoint.
     pub url: String,
-    /// Prefix of its resources' names.
+    /// The prefix of all resource names in this fixture.
     pub prefix: String,
     /// ARN of the load balancer.
     pub load_balancer: String,
@@ -28,12 +28,12 @@ pub struct EndpointFixture {
     /// ARNs of the target groups by letter.
     pub groups: BTreeMap<String, String>,
     python: PathBuf,
-    /// Keeps the server running.
+    /// The server, which runs as long as this field exists.
     _server: Box<dyn Any>,
 }
 
 impl EndpointFixture {
-    /// A new load balancer in a moto that all tests of this program share.
+    /// Creates a new load balancer in a moto process that all tests of this program share.
     pub fn moto(test: &str, rules: u32) -> Ready<Self> {
         let python = python();
         let moto = Moto::shared(&python);
@@ -42,7 +42,7 @@ impl EndpointFixture {
         ready(Self::with_balancer(python, url, prefix, rules, Box::new(moto)))
     }
 
-    /// A new lab.
+    /// Starts a new lab with such a load balancer.
     pub async fn lab(test: &str, rules: u32) -> Self {
         let prefix = prefix(test);
         let lab = lab::start(&prefix).await;
@@ -66,24 +66,24 @@ impl EndpointFixture {
         }
     }
 
-    /// The AWS adapter for this endpoint.
+    /// Returns the AWS adapter for this endpoint.
     pub async fn alb(&self) -> Alb {
         alb(&self.url).await
     }
 
-    /// Listeners, rules and tags, by ARN, as botocore reads them.
+    /// Returns listeners, rules and tags, by ARN, as botocore reads them.
     pub fn show(&self) -> BTreeMap<String, Value> {
         serde_json::from_slice(&script(&self.python, ELBV2, &["show", &self.url, &self.load_balancer], ""))
             .expect("an object")
     }
 }
 
-/// The AWS adapter for any endpoint, with worthless credentials.
+/// Returns the AWS adapter for any endpoint, with worthless credentials.
 pub async fn alb(url: &str) -> Alb {
     hurried_alb(url, 1.0).await
 }
 
-/// The AWS adapter, whose pauses before retries are divided by `speed`.
+/// Returns the AWS adapter for any endpoint, whose pauses before retries are divided by `speed`.
 pub async fn hurried_alb(url: &str, speed: f64) -> Alb {
     let keys = aws_credential_types::Credentials::new("test", "test", None, None, "test");
     let settings = Settings {
@@ -95,7 +95,7 @@ pub async fn hurried_alb(url: &str, speed: f64) -> Alb {
     Alb::with_speed(&config(&settings).await, speed)
 }
 
-/// A prefix for names of at most 32 characters.
+/// Returns a prefix for names of at most 32 characters, from the name of a test.
 fn prefix(test: &str) -> String {
     let letters = test.trim_start_matches("lab_like_").trim_start_matches("moto_");
     letters.chars().filter(char::is_ascii_alphanumeric).take(20).collect()

@@ -8,7 +8,7 @@ use cutover::lab::model::World;
 use cutover::lab::scenario::model::{Listener, LoadBalancer, Rule, Scenario};
 use cutover::plan::model::Plan;
 
-/// Fast enough to keep the API's token buckets full.
+/// The speed of the lab's clock: fast enough to keep the API's token buckets full.
 const SPEED: f64 = 1000.0;
 
 /// Starts `PREFIX-web` with empty listeners on 443 and 80, the groups a and b of two clusters, and the third-party
@@ -31,7 +31,7 @@ pub async fn start(prefix: &str) -> LiveLab {
     LiveLab::start(world, LabClock::new(begin, SPEED)).await.expect("a lab")
 }
 
-/// A plan that no test runs; the lab takes its groups, `from` and `to` from it.
+/// Returns the plan from which the lab takes groups, `from` and `to`. No test runs this plan.
 fn plan(prefix: &str) -> Plan {
     let text = format!(
         "apiVersion: cutover.dev/v1alpha1

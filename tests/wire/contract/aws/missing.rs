@@ -1,4 +1,4 @@
-//! Resources that do not exist: reported as not found, and as nothing else.
+//! Missing resources: every call must report that the resource was not found, and no other error.
 
 use std::time::Duration;
 
@@ -16,8 +16,7 @@ fn other(arn: &str) -> String {
 }
 
 /// Reads and writes of a missing load balancer, listener, rule or target group report that it was not found, and no
-/// other
-/// error.
+/// other error.
 pub async fn things(world: &EndpointFixture) {
     let alb = world.alb().await;
     let rule = RouteId::rule(format!("{}/0000000000000000", world.https.replace(":listener/", ":listener-rule/")));

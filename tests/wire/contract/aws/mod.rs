@@ -1,7 +1,8 @@
 //! The contract of the AWS adapter: the same cases against every endpoint that emulates ELBv2.
 //!
-//! A column is an endpoint with a load balancer from `tests/support/elbv2.py` ([`World`]); a case is a function of it.
-//! boto3 prepares both columns, so the lab's column needs the virtual environment, too.
+//! A column is an endpoint with a load balancer from `tests/support/elbv2.py` ([`endpoint::EndpointFixture`]); a case
+//! is a function that takes such a fixture. boto3 prepares both columns, so the lab's column also needs the virtual
+//! environment.
 
 pub mod endpoint;
 mod lab;
@@ -13,7 +14,7 @@ mod wire;
 
 use endpoint::EndpointFixture;
 
-/// All cases for one column: `NAME(PREFIX, RULES) -> World`.
+/// Generates the tests of one column: `TEST = CASE, RULES`, where RULES is the number of rules on the second listener.
 macro_rules! column {
     ($world:path: $($test:ident = $case:path, $rules:literal;)*) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,8 +26,8 @@ macro_rules! column {
 }
 
 column! { EndpointFixture::moto:
-    moto_shares_move_and_nothing_else_does = shares::there_and_back, 2;
-    moto_everything_is_read_whatever_the_page = reading::everything, 60;
+    moto_shares_change_and_nothing_else = shares::move_shares_in_both_directions, 2;
+    moto_reads_return_everything_across_pages = reading::everything, 60;
     moto_one_bad_route_does_not_block_the_others = reading::one_bad_route, 2;
     moto_tags_are_added_and_removed = reading::tags, 0;
     moto_a_missing_resource_is_not_found = missing::things, 2;
@@ -36,8 +37,8 @@ column! { EndpointFixture::moto:
 }
 
 column! { EndpointFixture::lab:
-    lab_like_moto_shares_move_and_nothing_else_does = shares::there_and_back, 2;
-    lab_like_moto_everything_is_read_whatever_the_page = reading::everything, 60;
+    lab_like_moto_shares_change_and_nothing_else = shares::move_shares_in_both_directions, 2;
+    lab_like_moto_reads_return_everything_across_pages = reading::everything, 60;
     lab_like_moto_one_bad_route_does_not_block_the_others = reading::one_bad_route, 2;
     lab_like_moto_tags_are_added_and_removed = reading::tags, 0;
     lab_like_moto_a_missing_resource_is_not_found = missing::things, 2;

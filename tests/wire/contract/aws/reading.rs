@@ -8,7 +8,7 @@ use cutover::port::{Detail, Groups, Inventory, TagStore, Traffic};
 
 use crate::contract::aws::endpoint::EndpointFixture;
 
-/// 2 listeners with 82 routes: more than a page of rules and more than a batch of tags.
+/// Reads 2 listeners with 82 routes: more than a page of rules and more than a batch of tags.
 pub async fn everything(world: &EndpointFixture) {
     let alb = world.alb().await;
     let caller = alb.caller().await.expect("a caller");
@@ -30,9 +30,9 @@ pub async fn everything(world: &EndpointFixture) {
     );
     assert_eq!(routes[2].conditions, "path /2/* /also-2 and host n2.example.com");
     let numbers: BTreeSet<_> = listeners[0].1.iter().filter_map(|r| r.tags.get("number").cloned()).collect();
-    assert_eq!(numbers.len(), 60, "every rule's tags are read");
+    assert_eq!(numbers.len(), 60, "the tags of every rule must be read");
     let kept = serde_json::to_string(&listeners).expect("JSON");
-    assert!(!kept.contains("S3CRET"), "a client secret was stored");
+    assert!(!kept.contains("S3CRET"), "no client secret may be stored");
 
     let ids: Vec<_> = listeners.iter().flat_map(|(_, routes)| routes.iter().map(|r| r.id.clone())).collect();
     let again = alb.routes(&ids).await;
@@ -90,7 +90,7 @@ async fn groups(world: &EndpointFixture) {
     assert!(world.groups.values().all(|arn| all.iter().any(|g| g.arn == *arn && g.tags.contains_key("color"))));
 }
 
-/// A missing route or group fails alone.
+/// Checks that a missing route or group does not affect the reads of the others.
 pub async fn one_bad_route(world: &EndpointFixture) {
     let alb = world.alb().await;
     let listeners = alb.listeners(&world.load_balancer, Detail::Full).await.expect("listeners");
@@ -106,14 +106,14 @@ pub async fn one_bad_route(world: &EndpointFixture) {
 
     let nothing = format!("{}00", world.groups["a"]);
     let health = alb.health(&[world.groups["c"].clone(), nothing.clone(), world.groups["b"].clone()]).await;
-    // The four that were registered. A lab has more, and health depends on the endpoint.
+    // The four registered targets. A lab has more, and their health depends on the endpoint.
     let targets = health[&world.groups["c"]].as_ref().expect("readable");
     assert_eq!(targets.iter().filter(|t| t.id.starts_with("172.31.0.") && t.port == 8080).count(), 4, "{targets:?}");
     assert!(health[&world.groups["b"]].is_ok(), "{health:?}");
     assert!(matches!(health[&nothing], Err(Unreadable::NotFound(_))), "{health:?}");
 }
 
-/// A marker is written, read and removed; other tags stay.
+/// Checks that a marker is written, read and removed, and that other tags stay.
 pub async fn tags(world: &EndpointFixture) {
     let alb = world.alb().await;
     let arns = [world.load_balancer.clone()];

@@ -1,4 +1,4 @@
-//! Shares there and back: only the members in the groups a and b may change.
+//! Shares in both directions: only the members in the groups a and b may change.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::contract::aws::endpoint::EndpointFixture;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// 0 → 1 → 50 → 100 → 50 → 0 on every forward route, compared with botocore's reading at each step.
-pub async fn there_and_back(world: &EndpointFixture) {
+/// Moves the shares 0 → 1 → 50 → 100 → 50 → 0 on every forward route, and compares botocore's reading at each step.
+pub async fn move_shares_in_both_directions(world: &EndpointFixture) {
     let alb = world.alb().await;
     let original = world.show();
     let listeners = alb.listeners(&world.load_balancer, Detail::Full).await.expect("listeners");
@@ -38,25 +38,25 @@ pub async fn there_and_back(world: &EndpointFixture) {
         assert_eq!(
             without_managed(world, world.show()),
             without_managed(world, original.clone()),
-            "something else changed at {share}"
+            "nothing but the shares may change at {share} %"
         );
     }
     for id in &moved {
         alb.set(id, &before[id].content, DEADLINE).await.expect("a write");
     }
-    let plain =
+    let normalize_all =
         |all: BTreeMap<String, Value>| all.into_iter().map(|(k, v)| (k, normalized(v))).collect::<BTreeMap<_, _>>();
-    assert_eq!(plain(world.show()), plain(original));
+    assert_eq!(normalize_all(world.show()), normalize_all(original));
 }
 
-/// Splits the managed part between a and b (percent) and keeps other groups; a single group gets b beside it.
+/// Splits the managed part between a and b (in percent) and keeps other groups. In an action with only a, b is added.
 fn with_share(world: &EndpointFixture, was: &Split, share: u16) -> Split {
     let member = |name: &str, weight| Member { id: world.groups[name].clone(), weight: Some(weight) };
     let others = was.members.iter().filter(|m| ![&world.groups["a"], &world.groups["b"]].contains(&&m.id));
     Split { members: [member("a", 100 - share), member("b", share)].into_iter().chain(others.cloned()).collect() }
 }
 
-/// Removes the entries of a and b.
+/// Removes the entries of the groups a and b.
 fn without_managed(world: &EndpointFixture, all: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let managed = [json!(world.groups["a"]), json!(world.groups["b"])];
     let mask = |mut resource: Value| {

@@ -9,11 +9,12 @@ use crate::proxy::{Proxy, Reply};
 
 const PATH: &str = "Actions/member/ForwardConfig/TargetGroupStickinessConfig/QuantumConfig";
 
-fn named(why: &Unreadable, path: &str, arn: &str) -> bool {
+fn is_named(why: &Unreadable, path: &str, arn: &str) -> bool {
     matches!(why, Unreadable::Unrepresentable(t) if t.contains(path) && t.contains(arn))
 }
 
-/// Adds an unknown element to the first sticky forward action of each answer: only rules that have it are not read.
+/// Adds an unknown element to the first sticky forward action of each response; only rules with this element must be
+/// unread.
 pub async fn refused(world: &EndpointFixture) {
     let straight = world.alb().await.listeners(&world.load_balancer, Detail::Full).await.expect("listeners");
     let proxy = Proxy::start(&world.url, |asked| match asked["Action"].as_str() {
@@ -30,20 +31,20 @@ pub async fn refused(world: &EndpointFixture) {
     let alb = alb(&proxy.url).await;
     let all = alb.listeners(&world.load_balancer, Detail::Full).await.expect("all the others");
     let concerned = |r: &LiveRoute| r.priority.is_some() && r.content.sticky().is_some();
-    apart(&straight, &all, concerned, PATH);
+    assert_only_unread(&straight, &all, concerned, PATH);
 
     let ids: Vec<_> = straight.iter().flat_map(|(_, r)| r).map(|r| r.id.clone()).collect();
     let sticky: Vec<_> = straight.iter().flat_map(|(_, r)| r).filter(|r| concerned(r)).collect();
     for (id, read) in alb.routes(&ids).await {
         match read {
-            Ok(_) => assert!(sticky.iter().all(|r| r.id != id), "{id} was read without its element"),
-            Err(e) => assert!(named(&e, PATH, id.id()), "{id}: {e}"),
+            Ok(_) => assert!(sticky.iter().all(|r| r.id != id), "{id} must not be read without its unknown element"),
+            Err(e) => assert!(is_named(&e, PATH, id.id()), "{id}: {e}"),
         }
     }
     assert!(proxy.take_requests().iter().all(|a| a["Action"].starts_with("Describe")));
 }
 
-/// Adds an unknown element to a default action, which another call reads.
+/// Adds an unknown element to a default action, which a different call reads.
 pub async fn refused_by_default(world: &EndpointFixture) {
     let straight = world.alb().await.listeners(&world.load_balancer, Detail::Full).await.expect("listeners");
     let proxy = Proxy::start(&world.url, |asked| match asked["Action"].as_str() {
@@ -54,15 +55,20 @@ pub async fn refused_by_default(world: &EndpointFixture) {
     });
     let proxy = proxy.await;
     let all = alb(&proxy.url).await.listeners(&world.load_balancer, Detail::Full).await.expect("all the others");
-    apart(&straight, &all, |r| r.priority.is_none() && r.forwards().is_some(), "DefaultActions/member/QuantumConfig");
+    assert_only_unread(
+        &straight,
+        &all,
+        |r| r.priority.is_none() && r.forwards().is_some(),
+        "DefaultActions/member/QuantumConfig",
+    );
     assert!(proxy.take_requests().iter().all(|a| a["Action"].starts_with("Describe")));
 }
 
 type Listeners = [(Listener, Vec<LiveRoute>)];
 
 /// Asserts that unread routes are reported with the element and their known groups, and that all others are unchanged.
-fn apart(straight: &Listeners, all: &Listeners, concerned: impl Fn(&LiveRoute) -> bool, path: &str) {
-    let mut met = 0;
+fn assert_only_unread(straight: &Listeners, all: &Listeners, concerned: impl Fn(&LiveRoute) -> bool, path: &str) {
+    let mut count = 0;
     assert_eq!(straight.len(), all.len());
     for ((_, there), (listener, read)) in straight.iter().zip(all) {
         let others: Vec<_> = there.iter().filter(|r| !concerned(r)).cloned().collect();
@@ -71,11 +77,11 @@ fn apart(straight: &Listeners, all: &Listeners, concerned: impl Fn(&LiveRoute) -
         assert_eq!(listener.unread.len(), missing.len(), "{:?}", listener.unread);
         for route in missing {
             let unread = listener.unread.iter().find(|u| u.id == route.id).expect("it is named");
-            assert!(named(&unread.why, path, route.id.id()), "{unread:?}");
+            assert!(is_named(&unread.why, path, route.id.id()), "{unread:?}");
             let groups: Vec<_> = route.content.split.ids().cloned().collect();
             assert!(unread.label == route.label() && groups.iter().all(|g| unread.groups.contains(g)), "{unread:?}");
-            met += 1;
+            count += 1;
         }
     }
-    assert!(met > 0, "no route had the element");
+    assert!(count > 0, "at least one route must have the unknown element");
 }

@@ -1,4 +1,4 @@
-//! Writes on the wire.
+//! The HTTP requests of writes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,9 +8,8 @@ use cutover::port::{Detail, Inventory, Traffic};
 use crate::contract::aws::endpoint::{EndpointFixture, alb};
 use crate::proxy::{Proxy, Reply};
 
-/// A write is one ModifyListener or ModifyRule request with the ARN and the actions, an explicit weight 0, stickiness,
-/// and no
-/// client secret.
+/// Checks that a write is one ModifyListener or ModifyRule request with the ARN, the actions, an explicit weight 0 and
+/// stickiness, and without a client secret.
 pub async fn writes(world: &EndpointFixture) {
     let proxy = Proxy::start(&world.url, |_| Reply::Pass).await;
     let alb = alb(&proxy.url).await;

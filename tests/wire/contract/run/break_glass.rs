@@ -1,20 +1,20 @@
-//! The break-glass script, run with the public `aws` CLI, restores every action field by field.
+//! Checks that the break-glass script, run with the public `aws` CLI, restores every field of every action.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::child::{ProcessResult, run};
-use crate::contract::run::compare::{equal, shares_are, weights};
+use crate::contract::run::compare::{assert_equal_actions, assert_shares, weights};
 use crate::contract::run::fixture::{MotoFixture, SECRET};
 
-/// Path of the script of the only run.
+/// Returns the path of the script of the only run.
 fn script(world: &MotoFixture) -> PathBuf {
     let run = std::fs::read_dir(world.state().join("runs")).expect("runs").next().expect("a run").expect("a folder");
     run.path().join("break-glass.sh")
 }
 
-/// Runs it with the `aws` CLI of the virtual environment, without the program.
+/// Runs the script with the `aws` CLI of the virtual environment, without `cutover`.
 fn break_glass(world: &MotoFixture, aws: &str) -> ProcessResult {
     let mut command = Command::new("sh");
     command.arg(script(world)).env_clear().env("PATH", format!("{aws}:/usr/bin:/bin")).env("HOME", world.folder.path());
@@ -31,7 +31,7 @@ fn break_glass(world: &MotoFixture, aws: &str) -> ProcessResult {
 
 #[test]
 #[ignore = "tier contract"]
-fn moto_awscli_the_break_glass_script_restores_every_action_field_by_field() {
+fn moto_awscli_the_break_glass_script_restores_every_action() {
     let world = MotoFixture::new("glass");
     let aws = world.tools();
     let before = world.show();
@@ -41,21 +41,21 @@ fn moto_awscli_the_break_glass_script_restores_every_action_field_by_field() {
     let path = script(&world);
     assert!(
         began.err.contains(&format!("sh {}", path.display())),
-        "the run prints the script's command: {}",
+        "the run must print the command of the script: {}",
         began.err
     );
     assert_eq!(path.metadata().expect("a script").permissions().mode() & 0o777, 0o700);
     let text = std::fs::read_to_string(&path).expect("a script");
     assert!(text.contains(r#""UseExistingClientSecret":true"#) && !text.contains(SECRET), "{text}");
-    shares_are(&was, &weights(&world, &world.show()), 50);
+    assert_shares(&was, &weights(&world, &world.show()), 50);
 
     let back = break_glass(&world, &aws).assert_exit(0);
     assert_eq!(back.out.matches("restored ").count(), was.len(), "{}", back.out);
-    equal(&before, &world.show());
+    assert_equal_actions(&before, &world.show());
     let oidc = before.values().filter(|r| r.to_string().contains("authenticate-oidc")).count();
-    assert_eq!(oidc, 4, "some of the actions are OIDC actions");
+    assert_eq!(oidc, 4, "four of the rules must have OIDC actions");
 
-    // A deleted rule does not delay the others, and shows in the exit code.
+    // A deleted rule does not delay the others; the exit code shows it.
     let gone = before.iter().find(|(_, r)| r["Priority"] == "10").expect("rule 10").0;
     world.boto(&serde_json::json!([["elbv2", "delete_rule", {"RuleArn": gone}]]));
     let back = break_glass(&world, &aws).assert_exit(5);

@@ -1,4 +1,4 @@
-//! Compares two readings of a load balancer, and reads the weights in them.
+//! Compares two readings of a load balancer, and extracts the weights.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,22 @@ use serde_json::{Value, json};
 
 use crate::contract::run::fixture::MotoFixture;
 
-/// A reading, by ARN.
+/// What botocore reads, by ARN of the listener or rule.
 pub type Reading = BTreeMap<String, Value>;
 
 /// Weights of a, b and c by ARN of the route; `None`: the group is not attached.
 pub type Weights = BTreeMap<String, [Option<u64>; 3]>;
 
 /// Asserts that only the entries of the plan's groups differ.
-pub fn only_tuples_differ(world: &MotoFixture, before: &Reading, after: &Reading, stage: &str) {
+pub fn assert_only_managed_groups_differ(world: &MotoFixture, before: &Reading, after: &Reading, stage: &str) {
     assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>(), "{stage}");
     for (arn, was) in before {
         assert_eq!(without_managed(world, was), without_managed(world, &after[arn]), "{arn} at {stage}");
     }
 }
 
-/// Asserts that every action is unchanged, field by field, except for the two forms of a secret and of a single group.
-pub fn equal(before: &Reading, after: &Reading) {
+/// Asserts that every field of every action is unchanged, except for the two forms of a secret and of a single group.
+pub fn assert_equal_actions(before: &Reading, after: &Reading) {
     for (arn, was) in before {
         let actions = |r: &Value| {
             let r = normalized(r);
@@ -47,10 +47,9 @@ pub fn weights(world: &MotoFixture, reading: &Reading) -> Weights {
     routes.filter_map(|(arn, resource)| Some((arn.clone(), of(resource)?))).collect()
 }
 
-/// Asserts that each route gives `share` percent of its managed part to b, and that c keeps its share of the total,
-/// both
-/// exactly.
-pub fn shares_are(before: &Weights, now: &Weights, share: u64) {
+/// Asserts that each route gives exactly `share` percent of the managed part to b, and that c keeps exactly its share
+/// of the total.
+pub fn assert_shares(before: &Weights, now: &Weights, share: u64) {
     assert_eq!(before.keys().collect::<Vec<_>>(), now.keys().collect::<Vec<_>>());
     for (arn, [a, b, c]) in now {
         let [a, b] = [a, b].map(|w| w.unwrap_or_else(|| panic!("{arn} lacks a group at {share} %")));
@@ -71,7 +70,7 @@ fn actions(resource: &Value) -> impl Iterator<Item = &Value> {
     ["Actions", "DefaultActions"].into_iter().flat_map(|key| resource[key].as_array().into_iter().flatten())
 }
 
-/// Removes the members of the plan, and the weights of other groups, which change to keep their share.
+/// Removes the members of the plan, and the weights of other groups, which change to keep their shares.
 fn without_managed(world: &MotoFixture, resource: &Value) -> Value {
     let mut resource = normalized(resource);
     if let Some(tags) = resource["Tags"].as_array_mut() {

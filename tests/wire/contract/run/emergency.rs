@@ -1,29 +1,29 @@
-//! Half-way and back: with a run, with a damaged journal, and without a journal.
+//! A run that stops half-way and is rolled back: with its run, with a damaged journal, and without a journal.
 
 use crate::child::{ProcessResult, run};
-use crate::contract::run::compare::{Reading, Weights, only_tuples_differ, shares_are, weights};
+use crate::contract::run::compare::{Reading, Weights, assert_only_managed_groups_differ, assert_shares, weights};
 use crate::contract::run::fixture::MotoFixture;
 use crate::proxy::{Proxy, QueryRequest, Reply};
 
-fn ends(world: &MotoFixture, args: &[&str], code: i32) -> ProcessResult {
+fn run_to_exit(world: &MotoFixture, args: &[&str], code: i32) -> ProcessResult {
     run(world.cutover(args)).assert_exit(code)
 }
 
 #[test]
 #[ignore = "tier contract"]
-fn moto_a_run_stops_where_requested_and_a_new_one_starts_there() {
+fn moto_a_run_stops_at_a_step_and_a_new_run_starts_there() {
     let world = MotoFixture::new("halfway");
     let before = world.show();
     let was = weights(&world, &before);
     let plan = world.plan("{bind: {}}, {setWeight: 50, name: half}, {setWeight: 100}");
     let plan = plan.as_str();
-    let stopped = ends(&world, &["run", plan, "--yes", "--until", "half"], 8);
+    let stopped = run_to_exit(&world, &["run", plan, "--yes", "--until", "half"], 8);
     assert!(stopped.err.contains("cutover resume") && stopped.err.contains("cutover rollback"), "{}", stopped.err);
-    shares_are(&was, &weights(&world, &world.show()), 50);
+    assert_shares(&was, &weights(&world, &world.show()), 50);
 
-    let refused = ends(&world, &["run", plan, "--yes"], 3);
+    let refused = run_to_exit(&world, &["run", plan, "--yes"], 3);
     assert!(refused.err.contains("unfinished") && refused.err.contains("cutover resume halfway-"), "{}", refused.err);
-    let status = ends(&world, &["status", plan], 0).out;
+    let status = run_to_exit(&world, &["status", plan], 0).out;
     assert!(status.contains("a 50 %") && status.contains("UNGUARDED") && !status.contains("settling"), "{status}");
 
     damage(&world);
@@ -31,15 +31,15 @@ fn moto_a_run_stops_where_requested_and_a_new_one_starts_there() {
     assert!(tags[0].to_string().contains("cutover.dev/weights"), "{tags:?}");
     untag(&world, "cutover.dev/weights");
     for args in [&["rollback", plan, "--yes"][..], &["rollback", "--yes"], &["status", plan]] {
-        let said = ends(&world, args, 5).err;
+        let said = run_to_exit(&world, args, 5).err;
         assert!(
             said.contains("cutover rollback --load-balancer halfway-web --back-to halfway-a --away-from halfway-b"),
             "{said}"
         );
     }
-    shares_are(&was, &weights(&world, &world.show()), 50);
+    assert_shares(&was, &weights(&world, &world.show()), 50);
 
-    // Another machine, which has only the plan.
+    // A second machine, which has only the plan.
     let elsewhere = world.folder.path().join("elsewhere");
     let there = |args: &[&str], code: i32| {
         let mut command = world.cutover(args);
@@ -62,14 +62,14 @@ fn moto_a_run_stops_where_requested_and_a_new_one_starts_there() {
     let back = there(&emergency, 0);
     assert!(back.out.contains("21 of 21 routes restored"), "{}", back.out);
     let now = world.show();
-    only_tuples_differ(&world, &before, &now, "the end");
-    shares_are(&was, &weights(&world, &now), 0);
+    assert_only_managed_groups_differ(&world, &before, &now, "the end");
+    assert_shares(&was, &weights(&world, &now), 0);
 
     let live = there(&["run", plan, "--yes", "--from-step", "3"], 3).err;
     assert!(live.contains("CUT049") && live.contains("50 %"), "{live}");
 }
 
-/// Flips a bit of the third record of the only journal.
+/// Flips a bit in the third record of the only journal.
 fn damage(world: &MotoFixture) {
     let run = std::fs::read_dir(world.state().join("runs")).expect("runs").next().expect("a run").expect("a folder");
     let path = run.path().join("journal.jsonl");
@@ -86,25 +86,25 @@ fn moto_a_rollback_works_without_any_journal() {
     let before = world.show();
     let was = weights(&world, &before);
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {setWeight: 100}");
-    ends(&world, &["run", &plan, "--yes", "--until", "2"], 8);
-    // Without the old run, a new run starts at step 3 and completes.
+    run_to_exit(&world, &["run", &plan, "--yes", "--until", "2"], 8);
+    // Without the state of the old run, a new run starts at step 3 and completes.
     std::fs::remove_dir_all(world.state()).expect("the state");
     let emergency = ["rollback", "--load-balancer", "nojournal-web", "--back-to", "*-a", "--away-from", "*-b", "--yes"];
-    ends(&world, &emergency, 6);
+    run_to_exit(&world, &emergency, 6);
     unmark(&world);
-    let status = ends(&world, &["status", "--load-balancer", "nojournal-web"], 0).out;
+    let status = run_to_exit(&world, &["status", "--load-balancer", "nojournal-web"], 0).out;
     assert!(status.contains("nojournal-a 40 %, nojournal-b 40 %, nojournal-c 20 %"), "{status}");
-    let whole = ends(&world, &["run", &plan, "--yes", "--from-step", "3", "--output", "json"], 0).records();
+    let whole = run_to_exit(&world, &["run", &plan, "--yes", "--from-step", "3", "--output", "json"], 0).records();
     assert!(whole.iter().all(|r| r["event"] != "stepStarted" || r["step"] == 3), "{whole:?}");
-    shares_are(&was, &weights(&world, &world.show()), 100);
+    assert_shares(&was, &weights(&world, &world.show()), 100);
 
     std::fs::remove_dir_all(world.state()).expect("the state");
-    ends(&world, &emergency, 0);
+    run_to_exit(&world, &emergency, 0);
     let now = world.show();
-    only_tuples_differ(&world, &before, &now, "the end");
-    shares_are(&was, &weights(&world, &now), 0);
+    assert_only_managed_groups_differ(&world, &before, &now, "the end");
+    assert_shares(&was, &weights(&world, &now), 0);
     let left = std::fs::read_dir(world.state().join("runs")).expect("runs").count();
-    assert_eq!(left, 1, "only the rollback's own journal");
+    assert_eq!(left, 1, "only the journal of the rollback may exist");
 }
 
 fn unmark(world: &MotoFixture) {
@@ -124,36 +124,39 @@ fn untag(world: &MotoFixture, key: &str) {
 
 /// Asserts that no tag of a run is left.
 fn assert_untagged(world: &MotoFixture) {
-    assert!(!world.show().values().any(|r| r["Tags"].to_string().contains("cutover.dev")), "no tag is left");
+    assert!(
+        !world.show().values().any(|r| r["Tags"].to_string().contains("cutover.dev")),
+        "no tag of a run may be left"
+    );
 }
 
-/// A run at 50 %, with weight tags and a marker; and the original weights and reading.
+/// Returns a run at 50 % with weight tags and a marker, and the original weights and reading.
 fn halfway(prefix: &str) -> (MotoFixture, Weights, Reading) {
     let world = MotoFixture::new(prefix);
     let before = world.show();
     let was = weights(&world, &before);
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {setWeight: 100}");
-    ends(&world, &["run", &plan, "--yes", "--until", "2"], 8);
-    shares_are(&was, &weights(&world, &world.show()), 50);
+    run_to_exit(&world, &["run", &plan, "--yes", "--until", "2"], 8);
+    assert_shares(&was, &weights(&world, &world.show()), 50);
     (world, was, before)
 }
 
 /// Asserts that every route has its original actions, and that no tag is left.
 fn assert_restored(world: &MotoFixture, was: &Weights, before: &Reading) {
     let now = world.show();
-    only_tuples_differ(world, before, &now, "the end");
-    shares_are(was, &weights(world, &now), 0);
+    assert_only_managed_groups_differ(world, before, &now, "the end");
+    assert_shares(was, &weights(world, &now), 0);
     assert_untagged(world);
 }
 
 #[test]
 #[ignore = "tier contract"]
-fn moto_a_rollback_from_the_tags_with_the_balancers_name_alone() {
+fn moto_a_rollback_from_tags_with_only_the_load_balancers_name() {
     let (world, was, before) = halfway("tagged");
     std::fs::remove_dir_all(world.state()).expect("the state");
-    let refused = ends(&world, &["rollback", "--load-balancer", "tagged-web", "--yes"], 6);
+    let refused = run_to_exit(&world, &["rollback", "--load-balancer", "tagged-web", "--yes"], 6);
     assert!(refused.err.contains("alice@") && refused.err.contains("--take-over"), "{}", refused.err);
-    let said = ends(&world, &["rollback", "--load-balancer", "tagged-web", "--yes", "--take-over"], 0);
+    let said = run_to_exit(&world, &["rollback", "--load-balancer", "tagged-web", "--yes", "--take-over"], 0);
     assert!(said.err.contains("way back: tagged-a has 4 healthy targets"), "{}", said.err);
     assert!(said.out.contains("21 of 21 routes restored"), "{}", said.out);
     assert_restored(&world, &was, &before);
@@ -161,23 +164,22 @@ fn moto_a_rollback_from_the_tags_with_the_balancers_name_alone() {
 
 #[test]
 #[ignore = "tier contract"]
-fn moto_a_rollback_from_the_tags_when_the_journal_is_corrupt() {
+fn moto_a_rollback_from_tags_with_a_corrupt_journal() {
     let (world, was, before) = halfway("corrupt");
     damage(&world);
-    let said = ends(&world, &["rollback", "--yes"], 0);
+    let said = run_to_exit(&world, &["rollback", "--yes"], 0);
     assert!(said.err.contains("reading the load balancer's tags instead"), "{}", said.err);
     assert_restored(&world, &was, &before);
 }
 
-/// With a plan on another machine; then there with only credentials, where the run's marker is the only one in the
-/// region.
+/// A rollback on another machine, with the plan.
 #[test]
 #[ignore = "tier contract"]
 fn moto_a_rollback_from_a_plan_on_another_machine() {
     let (world, was, before) = halfway("elsewhere");
     std::fs::remove_dir_all(world.state()).expect("the state");
     let plan = world.folder.path().join("123456789012.yaml");
-    ends(&world, &["rollback", plan.to_str().expect("UTF-8"), "--yes", "--take-over"], 0);
+    run_to_exit(&world, &["rollback", plan.to_str().expect("UTF-8"), "--yes", "--take-over"], 0);
     assert_restored(&world, &was, &before);
 }
 
@@ -186,13 +188,12 @@ fn moto_a_rollback_from_a_plan_on_another_machine() {
 fn moto_a_rollback_by_the_marker_with_only_credentials() {
     let (world, was, before) = halfway("marked-run");
     std::fs::remove_dir_all(world.state()).expect("the state");
-    ends(&world, &["rollback", "marked-run", "--yes", "--take-over"], 0);
+    run_to_exit(&world, &["rollback", "marked-run", "--yes", "--take-over"], 0);
     assert_restored(&world, &was, &before);
 }
 
-/// With a role that may only describe and modify listeners and rules: every name comes from the ARNs in the actions, to
-/// which
-/// ModifyRule and ModifyListener alone have attached them.
+/// A role that may only describe and modify listeners and rules is enough: all names come from the ARNs in the actions,
+/// which ModifyRule and ModifyListener alone have attached.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "tier contract"]
 async fn moto_an_emergency_needs_only_listeners_and_rules() {
@@ -210,14 +211,18 @@ async fn moto_an_emergency_needs_only_listeners_and_rules() {
         ["rollback", "--load-balancer", "bare-web", "--back-to", "bare-a", "--away-from", "bare-b", "--yes"];
     let said = run(world.cutover_at(&proxy.url, &emergency)).assert_exit(0);
     let now = world.show();
-    only_tuples_differ(&world, &before, &now, "the end");
-    shares_are(&was, &weights(&world, &now), 0);
+    assert_only_managed_groups_differ(&world, &before, &now, "the end");
+    assert_shares(&was, &weights(&world, &now), 0);
     let asked: Vec<_> = proxy.take_requests().iter().map(action).collect();
     let first = asked.iter().position(|a| a.starts_with("Modify")).expect("a write");
     let reads = |name: &str| asked[..first].iter().filter(|a| *a == name).count();
     let rounds =
         ["DescribeLoadBalancers", "DescribeListeners", "DescribeTargetGroups", "DescribeTargetHealth"].map(reads);
-    assert_eq!(rounds, [1, 1, 1, 0], "the load balancer; its listeners, tags and groups; rules: {asked:?}");
+    assert_eq!(
+        rounds,
+        [1, 1, 1, 0],
+        "the rollback must read in three rounds (the load balancer; its listeners, tags and groups; the rules): {asked:?}"
+    );
     for skipped in [
         "the target groups cannot be listed",
         "the tags of the load balancer cannot be read",

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::child::run;
-use crate::contract::run::compare::{only_tuples_differ, weights};
+use crate::contract::run::compare::{assert_only_managed_groups_differ, weights};
 use crate::contract::run::fixture::{MotoFixture, SECRET};
 
 #[test]
@@ -17,27 +17,27 @@ fn moto_finalize_detaches_the_old_groups_and_changes_nothing_else() {
     let shares = weights(&world, &done);
     assert!(shares.len() == 21 && shares.values().all(|[a, b, _]| *a == Some(0) && *b > Some(0)), "{shares:?}");
 
-    // moto counts no requests, so it is unknown whether the old groups still get any.
+    // moto counts no requests, so that `finalize` cannot know whether the old groups still get any.
     let refused = run(world.cutover(&["finalize", &plan, "--detach", "--yes"])).assert_exit(3);
     assert!(refused.err.contains("--force"), "{}", refused.err);
     assert_eq!(world.show(), done);
 
     run(world.cutover(&["finalize", &plan, "--detach", "--force", "--yes"])).assert_exit(0);
     let gone = world.show();
-    only_tuples_differ(&world, &done, &gone, "the end");
+    assert_only_managed_groups_differ(&world, &done, &gone, "the end");
     for (arn, [_, b, c]) in &shares {
         let now = weights(&world, &gone)[arn];
-        // A group that is alone may have any weight.
+        // A single group may have any weight.
         assert!(now == [None, *b, *c] || (c.is_none() && now[0].is_none() && now[1] > Some(0)), "{arn}: {now:?}");
     }
-    assert_eq!(world.surroundings(), surroundings, "group a, its targets and everything else stay");
+    assert_eq!(world.surroundings(), surroundings, "group a, its targets and all other resources must not change");
 
     let back = run(world.cutover(&["rollback", &plan, "--yes"])).assert_exit(3);
     assert!(back.err.contains("finalize"), "{}", back.err);
     assert_eq!(world.show(), gone);
 }
 
-/// Removes stickiness and deregistration delay from the old targets.
+/// Removes stickiness and deregistration delay from the old groups.
 fn remove_delays(world: &MotoFixture) {
     let delay = json!([{"Key": "deregistration_delay.timeout_seconds", "Value": "0"}]);
     let mut calls = vec![

@@ -1,4 +1,4 @@
-//! A load balancer in moto that boto3 created, and the program pointed at it.
+//! A load balancer in moto that boto3 created, and commands that run the program against it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 use crate::contract::moto::{ELBV2, Moto};
 use crate::programs::{python, script};
 
-/// Client secret of the OIDC actions. It must not appear anywhere else.
+/// The client secret of the OIDC actions. No other text may contain it.
 pub const SECRET: &str = "S3CRET-of-the-shop";
 
-/// The load balancer `PREFIX-web` with the groups a, b and c, four targets registered with each; and a folder for this
-/// test.
+/// The load balancer `PREFIX-web` with the groups a, b and c, of which a and b have four targets each, and a folder for
+/// this test.
 pub struct MotoFixture {
-    /// The moto process.
+    /// The URL of the moto process.
     pub url: String,
-    /// Prefix of its resources' names, and name of the plans.
+    /// The prefix of all resource names in this fixture, and the name of the plans.
     pub prefix: String,
     /// ARN of the load balancer.
     pub load_balancer: String,
@@ -33,7 +33,7 @@ pub struct MotoFixture {
 }
 
 impl MotoFixture {
-    /// Creates one whose resources' names begin with `prefix`.
+    /// Creates a load balancer and groups whose names begin with `prefix`.
     pub fn new(prefix: &str) -> Self {
         let python = python();
         let moto = Moto::shared(&python);
@@ -63,25 +63,25 @@ impl MotoFixture {
         world
     }
 
-    /// Folder of the virtual environment's programs.
+    /// Returns the folder of the virtual environment's programs.
     pub fn tools(&self) -> String {
         self.python.parent().expect("a folder").display().to_string()
     }
 
-    /// Returns boto3's answers to `[[service, method, parameters], ...]`.
+    /// Makes the calls `[[service, method, parameters], ...]` with boto3, and returns the responses.
     pub fn boto(&self, calls: &Value) -> Vec<Value> {
         let out = script(&self.python, "tests/support/boto.py", &[&self.url], &calls.to_string());
         serde_json::from_slice(&out).expect("a list of answers")
     }
 
-    /// Listeners, rules and their tags, by ARN, as botocore reads them.
+    /// Returns listeners, rules and tags, by ARN, as botocore reads them.
     pub fn show(&self) -> BTreeMap<String, Value> {
         let out = script(&self.python, ELBV2, &["show", &self.url, &self.load_balancer], "");
         serde_json::from_slice(&out).expect("an object")
     }
 
-    /// Everything else that a run might change: the load balancer, its tags, the groups, their attributes, tags and
-    /// targets.
+    /// Returns everything else that a run could change: the load balancer and its tags, and the groups with their
+    /// attributes, tags and targets.
     pub fn surroundings(&self) -> Vec<Value> {
         let arns: Vec<_> = self.groups.values().collect();
         let mut calls = vec![
@@ -129,16 +129,17 @@ spec:
     /// Writes a file into this test's folder and returns its path.
     pub fn file(&self, name: &str, text: &str) -> String {
         let path = self.folder.path().join(name);
-        std::fs::write(&path, text).expect("the file is written");
+        std::fs::write(&path, text).expect("the file should be written");
         path.to_str().expect("UTF-8").to_owned()
     }
 
-    /// Folder of the runs.
+    /// Returns the folder of the runs.
     pub fn state(&self) -> PathBuf {
         self.folder.path().join("state")
     }
 
-    /// The program, pointed at `url`, with worthless credentials and without a terminal.
+    /// Returns a command that runs the program with the endpoint `url`, with worthless credentials and without a
+    /// terminal.
     pub fn cutover_at(&self, url: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         command
@@ -154,7 +155,7 @@ spec:
         command
     }
 
-    /// The program, pointed at moto.
+    /// Returns a command that runs the program with moto as its endpoint.
     pub fn cutover(&self, args: &[&str]) -> Command {
         self.cutover_at(&self.url, args)
     }

@@ -1,6 +1,5 @@
-//! The program from end to end against moto: it moves a load balancer that boto3 created and restores it, and boto3
-//! reads what
-//! changed.
+//! The program against moto: it moves the traffic of a load balancer that boto3 created and restores it, and boto3
+//! reads the changes.
 
 mod break_glass;
 mod compare;

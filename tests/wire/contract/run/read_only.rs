@@ -1,4 +1,4 @@
-//! Verbs that write nothing: `init`, `check`, `status`, and an unconfirmed `run`.
+//! Commands that write nothing: `init`, `check`, `status`, and `run` without a confirmation.
 
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ fn moto_init_writes_a_plan_that_check_accepts_and_changes_nothing() {
     let asked = run(world.cutover(&["run", &plan])).assert_exit(2);
     assert!(asked.err.contains("--yes") && asked.out.is_empty(), "{}", asked.err);
     assert_eq!((world.show(), world.surroundings()), (before, surroundings));
-    assert!(!world.state().exists(), "reading creates no state");
+    assert!(!world.state().exists(), "a command that only reads must create no state");
     for text in [written, text, markdown, status, asked.err] {
         assert!(!text.contains(SECRET), "{text}");
     }

@@ -1,4 +1,4 @@
-//! Refusals without any mutating call: a proxy in front of moto records all requests.
+//! Refusals without any call that writes: a proxy in front of moto records all requests.
 
 use serde_json::json;
 
@@ -83,6 +83,6 @@ async fn moto_the_marker_of_another_run_is_respected() {
         assert_eq!(refused.err.contains("--take-over"), verb[0] == "rollback", "{}", refused.err);
         assert_only_reads(&proxy);
         let nothing = run(world.cutover(&["status"])).assert_exit(2);
-        assert!(nothing.err.contains("no unfinished run"), "a refused run does not exist: {}", nothing.err);
+        assert!(nothing.err.contains("no unfinished run"), "a refused run must not exist: {}", nothing.err);
     }
 }

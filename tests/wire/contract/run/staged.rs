@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::child::{follow, run};
-use crate::contract::run::compare::{only_tuples_differ, shares_are, weights};
+use crate::contract::run::compare::{assert_only_managed_groups_differ, assert_shares, weights};
 use crate::contract::run::fixture::{MotoFixture, SECRET};
 
-/// Pauses after which the load balancer is compared: step → percent.
+/// The pauses in which the load balancer is compared: step and share of b in percent.
 const STAGES: [(u64, u64); 4] = [(2, 0), (4, 1), (6, 50), (8, 100)];
 
 #[test]
@@ -22,7 +22,7 @@ fn moto_a_complete_cutover_and_its_rollback() {
     let plan =
         world.plan("{bind: {}}, {pause: {}}, {setWeight: 1}, {pause: {}}, {setWeight: 50}, {pause: {}}, {setWeight: 100}, {pause: {}}");
     let plan = plan.as_str();
-    let mut looked = Vec::new();
+    let mut seen_weights = Vec::new();
 
     let mut command = world.cutover(&["run", plan, "--yes", "--output", "json", "--log-level", "trace"]);
     let ended = follow(&mut command, |line| {
@@ -30,41 +30,44 @@ fn moto_a_complete_cutover_and_its_rollback() {
         if record["event"] != "stepStarted" || record["kind"] != "approval" {
             return;
         }
-        let (step, share) = STAGES[looked.len()];
+        let (step, share) = STAGES[seen_weights.len()];
         assert_eq!(record["step"], step);
         let now = world.show();
-        only_tuples_differ(&world, &before, &now, &format!("{share} %"));
+        assert_only_managed_groups_differ(&world, &before, &now, &format!("{share} %"));
         let now = weights(&world, &now);
-        shares_are(&was, &now, share);
-        looked.push(now[&odd]);
+        assert_shares(&was, &now, share);
+        seen_weights.push(now[&odd]);
         run(world.cutover(&["promote", plan])).assert_exit(0);
     });
     let ended = ended.assert_exit(0);
     let weight = |a, b, c| [Some(a), Some(b), Some(c)];
-    assert_eq!(looked, [weight(7, 0, 3), weight(693, 7, 300), weight(7, 7, 6), weight(0, 7, 3)]);
-    assert_eq!(world.surroundings(), surroundings, "nothing is left at the end of a run");
-    records(&ended.records());
+    assert_eq!(seen_weights, [weight(7, 0, 3), weight(693, 7, 300), weight(7, 7, 6), weight(0, 7, 3)]);
+    assert_eq!(world.surroundings(), surroundings, "a finished run must leave no tags");
+    assert_all_records(&ended.records());
 
     let back = run(world.cutover(&["rollback", plan, "--yes", "--log-level", "trace"])).assert_exit(0);
     let now = world.show();
-    only_tuples_differ(&world, &before, &now, "the end");
+    assert_only_managed_groups_differ(&world, &before, &now, "the end");
     let back_to = weights(&world, &now);
-    shares_are(&was, &back_to, 0);
+    assert_shares(&was, &back_to, 0);
     for (arn, [was_a, was_b, was_c]) in &was {
-        // A single group now has the other beside it; everything else has its exact original weights.
+        // A route that had only one group now has both; all other routes have exactly their original weights.
         assert!(was_b.is_none() || back_to[arn] == [*was_a, Some(0), *was_c], "{arn}: {:?}", back_to[arn]);
     }
     assert_eq!(world.surroundings(), surroundings);
 
-    assert!(ended.err.contains("DEBUG") || ended.err.contains("TRACE"), "logging was on");
+    assert!(
+        ended.err.contains("DEBUG") || ended.err.contains("TRACE"),
+        "standard error must contain debug or trace lines"
+    );
     let journals = journals(&world);
-    assert!(journals.contains("authenticate-oidc"), "the journal has the actions");
+    assert!(journals.contains("authenticate-oidc"), "the journal must contain the OIDC actions");
     for (place, text) in [("journal", journals), ("stdout", ended.out + &back.out), ("stderr", ended.err + &back.err)] {
-        assert!(!text.contains(SECRET), "the client secret is in the {place}");
+        assert!(!text.contains(SECRET), "the client secret must not be in the {place}");
     }
 }
 
-/// Gives one rule weights that no round total fits; returns its ARN.
+/// Gives one rule weights that cannot be scaled to a round total; returns the ARN of the rule.
 fn odd_weights(world: &MotoFixture) -> String {
     let rules = world.boto(&json!([["elbv2", "describe_rules", {"ListenerArn": world.https}]])).remove(0);
     let rule = rules["Rules"].as_array().expect("rules").iter().find(|r| r["Priority"] == "120").expect("rule 12");
@@ -79,7 +82,7 @@ fn odd_weights(world: &MotoFixture) -> String {
 }
 
 /// Asserts that the stream has all records of the journal, from the first to the last.
-fn records(records: &[Value]) {
+fn assert_all_records(records: &[Value]) {
     for (record, seq) in records.iter().zip(1..) {
         assert_eq!(
             (&record["v"], &record["seq"], &record["run"]),

@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{ApiServerCase, refused};
+use super::{ApiServerCase, assert_refused};
 
-const STALE: &str = "the object has been modified; please apply your changes to the latest version and try again";
+const STALE_VERSION_MESSAGE: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
 
-/// Of two clients that replace the same version, the second gets a conflict. The lock and the journal depend on it.
+/// Checks that of two clients that replace the same version, the second gets a conflict. The lock and the journal
+/// depend on this.
 pub async fn a_stale_version_is_refused(subject: &ApiServerCase) {
     for (plural, full, details) in [
         ("configmaps", "configmaps", json!({"name": "one", "kind": "configmaps"})),
@@ -30,18 +32,18 @@ pub async fn a_stale_version_is_refused(subject: &ApiServerCase) {
         assert_eq!(status, 200, "{first}");
         assert_ne!(first["metadata"]["resourceVersion"], read["metadata"]["resourceVersion"]);
         let answer = subject.put(&format!("{path}/one"), replaced("bob")).await;
-        refused(
+        assert_refused(
             &answer,
             409,
             "Conflict",
-            &format!("Operation cannot be fulfilled on {full} \"one\": {STALE}"),
+            &format!("Operation cannot be fulfilled on {full} \"one\": {STALE_VERSION_MESSAGE}"),
             &details,
         );
         assert_eq!(subject.get(&format!("{path}/one")).await.2[field], content("alice"));
     }
 }
 
-/// Replacing an object by an equal one keeps its version.
+/// Checks that replacing an object by an equal one keeps its version.
 pub async fn replacing_by_an_equal_object_changes_nothing(subject: &ApiServerCase) {
     let path = subject.of("configmaps");
     let (_, _, made) = subject.post(&path, json!({"metadata": {"name": "same"}, "data": {"a": "1"}})).await;
@@ -49,7 +51,7 @@ pub async fn replacing_by_an_equal_object_changes_nothing(subject: &ApiServerCas
     assert_eq!((status, &again["metadata"]["resourceVersion"]), (200, &made["metadata"]["resourceVersion"]));
 }
 
-/// A ConfigMap can be replaced without its version, a Lease cannot.
+/// Checks that a ConfigMap can be replaced without its version, but a Lease cannot.
 pub async fn a_lease_is_not_replaced_without_its_version(subject: &ApiServerCase) {
     let path = subject.of("configmaps");
     assert_eq!(subject.post(&path, json!({"metadata": {"name": "free"}})).await.0, 201);
@@ -69,24 +71,31 @@ pub async fn a_lease_is_not_replaced_without_its_version(subject: &ApiServerCase
     let causes = json!([{"reason": "FieldValueInvalid", "message": why, "field": "metadata.resourceVersion"}]);
     let message = format!("leases.coordination.k8s.io \"held\" is invalid: metadata.resourceVersion: {why}");
     let details = json!({"name": "held", "group": "coordination.k8s.io", "kind": "leases", "causes": causes});
-    refused(&answer, 422, "Invalid", &message, &details);
+    assert_refused(&answer, 422, "Invalid", &message, &details);
 }
 
-/// Replacing a deleted ConfigMap fails; replacing a deleted Lease creates it, even with its old version.
+/// Checks that replacing a deleted ConfigMap fails, and that replacing a deleted Lease creates it, even with its old
+/// version.
 pub async fn replacing_a_deleted_lease_creates_it(subject: &ApiServerCase) {
     let answer =
         subject.put(&format!("{}/gone", subject.of("configmaps")), json!({"metadata": {"name": "gone"}})).await;
-    refused(&answer, 404, "NotFound", "configmaps \"gone\" not found", &json!({"name": "gone", "kind": "configmaps"}));
+    assert_refused(
+        &answer,
+        404,
+        "NotFound",
+        "configmaps \"gone\" not found",
+        &json!({"name": "gone", "kind": "configmaps"}),
+    );
     for (name, meta) in [("gone", json!({"name": "gone"})), ("went", json!({"name": "went", "resourceVersion": "7"}))] {
         let lease = json!({"metadata": meta, "spec": {"holderIdentity": "alice"}});
         let (status, _, made) = subject.put(&format!("{}/{name}", subject.of("leases")), lease).await;
         assert_eq!(status, 201, "{made}");
         assert_eq!(made["spec"]["holderIdentity"], "alice");
-        assert_eq!(made["metadata"]["generation"], Value::Null, "Leases have no generation");
+        assert_eq!(made["metadata"]["generation"], Value::Null, "a Lease must have no generation");
     }
 }
 
-/// With the Lease's UID, replacing does not create it, and does not replace a new one of the same name.
+/// Checks that replacing a Lease by its UID neither creates it nor replaces a new Lease of the same name.
 pub async fn replacing_a_deleted_lease_by_its_uid_is_refused(subject: &ApiServerCase) {
     let path = subject.of("leases");
     let (_, _, lease) =
@@ -110,7 +119,7 @@ pub async fn replacing_a_deleted_lease_by_its_uid_is_refused(subject: &ApiServer
     assert_eq!(subject.get(&format!("{path}/ours")).await.2["spec"]["holderIdentity"], "bob");
 }
 
-/// A Lease must have a duration above zero.
+/// Checks that a Lease must have a duration above zero.
 pub async fn a_lease_lasts_at_least_a_second(subject: &ApiServerCase) {
     let lease = json!({"metadata": {"name": "short"}, "spec": {"holderIdentity": "alice", "leaseDurationSeconds": 0}});
     let answer = subject.post(&subject.of("leases"), lease).await;
@@ -118,5 +127,5 @@ pub async fn a_lease_lasts_at_least_a_second(subject: &ApiServerCase) {
     let causes = json!([{"reason": "FieldValueInvalid", "message": why, "field": "spec.leaseDurationSeconds"}]);
     let message = format!("Lease.coordination.k8s.io \"short\" is invalid: spec.leaseDurationSeconds: {why}");
     let details = json!({"name": "short", "group": "coordination.k8s.io", "kind": "Lease", "causes": causes});
-    refused(&answer, 422, "Invalid", &message, &details);
+    assert_refused(&answer, 422, "Invalid", &message, &details);
 }

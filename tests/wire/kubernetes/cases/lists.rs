@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{ApiServerCase, refused};
+use super::{ApiServerCase, assert_refused};
 
-async fn three(subject: &ApiServerCase) -> String {
+async fn create_three(subject: &ApiServerCase) -> String {
     let path = subject.of("configmaps");
     for name in ["page-x", "page-y", "page-z"] {
         assert_eq!(subject.post(&path, json!({"metadata": {"name": name, "labels": {"page": "1"}}})).await.0, 201);
@@ -17,12 +17,16 @@ fn names(list: &Value) -> Vec<&str> {
     items.iter().filter_map(|i| i["metadata"]["name"].as_str()).filter(|n| n.starts_with("page-")).collect()
 }
 
-/// Pages contain each object once. The remaining items are counted only without a selector.
+/// Checks that pages contain each object once, and that the remaining items are counted only without a selector.
 pub async fn pages_contain_every_object_once(subject: &ApiServerCase) {
-    let path = three(subject).await + "?labelSelector=page%3D1";
+    let path = create_three(subject).await + "?labelSelector=page%3D1";
     let (_, _, first) = subject.get(&format!("{path}&limit=2")).await;
     assert_eq!(names(&first), ["page-x", "page-y"]);
-    assert_eq!(first["metadata"]["remainingItemCount"], Value::Null, "remaining items are not counted with a selector");
+    assert_eq!(
+        first["metadata"]["remainingItemCount"],
+        Value::Null,
+        "remaining items must not be counted with a selector"
+    );
     let token = first["metadata"]["continue"].as_str().expect("a token");
     let (_, _, rest) = subject.get(&format!("{path}&limit=2&continue={token}")).await;
     assert_eq!((names(&rest), rest["metadata"]["continue"].as_str().unwrap_or_default()), (vec!["page-z"], ""));
@@ -32,9 +36,9 @@ pub async fn pages_contain_every_object_once(subject: &ApiServerCase) {
     assert_eq!(first["metadata"]["remainingItemCount"], json!(count - 1));
 }
 
-/// The list names the kind of its items; the items do not repeat it.
+/// Checks that a list names the kind of its items, and that the items do not repeat it.
 pub async fn items_of_a_list_do_not_repeat_their_kind(subject: &ApiServerCase) {
-    let path = three(subject).await;
+    let path = create_three(subject).await;
     let (_, _, list) = subject.get(&path).await;
     assert_eq!((&list["kind"], &list["apiVersion"]), (&json!("ConfigMapList"), &json!("v1")));
     assert!(
@@ -48,11 +52,11 @@ pub async fn items_of_a_list_do_not_repeat_their_kind(subject: &ApiServerCase) {
     assert_eq!((&one["kind"], &one["apiVersion"]), (&json!("ConfigMap"), &json!("v1")));
 }
 
-/// Invalid limits and tokens are refused.
+/// Checks that invalid limits and tokens are refused.
 pub async fn an_invalid_page_is_refused(subject: &ApiServerCase) {
     let path = subject.of("configmaps");
     let answer = subject.get(&format!("{path}?limit=many")).await;
-    refused(&answer, 400, "BadRequest", "strconv.ParseInt: parsing \"many\": invalid syntax", &Value::Null);
+    assert_refused(&answer, 400, "BadRequest", "strconv.ParseInt: parsing \"many\": invalid syntax", &Value::Null);
     let (status, _, body) = subject.get(&format!("{path}?limit=1&continue=nonsense")).await;
     assert_eq!((status, &body["reason"]), (400, &json!("BadRequest")), "{body}");
     assert!(

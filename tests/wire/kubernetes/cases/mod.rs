@@ -1,8 +1,7 @@
-//! Requests that the program makes to a Kubernetes API server, and the answers and refusals: the same cases against the
-//! lab's
-//! server and a real one.
+//! Requests that the program makes to a Kubernetes API server, and the responses and refusals: the same cases against
+//! the lab's server and a real one.
 //!
-//! The lab's column is in this folder, that of a real API server with the real load balancer controller in
+//! The lab's column is in this folder; the column of a real API server with the real load balancer controller is in
 //! `tests/wire/stack`.
 
 mod bindings;
@@ -20,17 +19,18 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 use serde_json::{Value, json};
 
-/// An API server, and a namespace for one case, which is empty except for a Service `web` with a port `http` on 80.
+/// An API server with a namespace for one case. The namespace is empty except for a Service `web` with a port `http` on
+/// 80.
 pub struct ApiServerCase {
     /// A client with all permissions.
     pub client: kube::Client,
-    /// The namespace.
+    /// The name of the namespace.
     pub namespace: String,
-    /// ARNs of two target groups without binding, both with targets by IP.
+    /// ARNs of two target groups without bindings, both with IP targets.
     pub groups: [String; 2],
 }
 
-/// HTTP status, content type, and body; the body is a string if it is not JSON.
+/// HTTP status, content type and body of a response; the body is a string if it is not JSON.
 pub type HttpAnswer = (u16, String, Value);
 
 pub const APPLY: &str = "application/apply-patch+yaml";
@@ -38,7 +38,7 @@ pub const MERGE: &str = "application/merge-patch+json";
 pub const JSON: &str = "application/json";
 
 impl ApiServerCase {
-    /// Sends one request and returns the answer unchanged.
+    /// Sends one request and returns the response unchanged.
     pub async fn ask(&self, method: &str, path: &str, kind: &str, body: Option<Value>) -> HttpAnswer {
         let body = body.map_or_else(Vec::new, |b| b.to_string().into_bytes());
         let request = Request::builder().method(method).uri(path).header("content-type", kind).header("accept", JSON);
@@ -63,7 +63,7 @@ impl ApiServerCase {
         self.ask("PUT", path, JSON, Some(body)).await
     }
 
-    /// Path of a kind's collection in the namespace.
+    /// Returns the path of the collection of a kind in the namespace.
     pub fn of(&self, plural: &str) -> String {
         let root = match plural {
             "leases" => "/apis/coordination.k8s.io/v1",
@@ -75,8 +75,8 @@ impl ApiServerCase {
     }
 }
 
-/// Asserts a refusal: status, reason (empty: none), message, details (null: none).
-pub fn refused(answer: &HttpAnswer, code: u16, reason: &str, message: &str, details: &Value) {
+/// Asserts a refusal: status, reason (empty: no reason), message, and details (null: no details).
+pub fn assert_refused(answer: &HttpAnswer, code: u16, reason: &str, message: &str, details: &Value) {
     let (status, _, body) = answer;
     assert_eq!(*status, code, "{body}");
     assert_eq!(

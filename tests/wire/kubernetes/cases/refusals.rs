@@ -1,10 +1,10 @@
-//! Objects that do not exist, exist already, or are not valid.
+//! Requests for objects that do not exist, exist already, or are not valid.
 
 use serde_json::{Value, json};
 
-use super::{ApiServerCase, refused};
+use super::{ApiServerCase, assert_refused};
 
-/// A missing object is named with its plural and API group; the core group has no name.
+/// Checks that the message for a missing object has its plural and API group; the core group has no name.
 pub async fn a_missing_object_is_named(subject: &ApiServerCase) {
     for (plural, full, details) in [
         ("services", "services", json!({"name": "nobody", "kind": "services"})),
@@ -17,10 +17,10 @@ pub async fn a_missing_object_is_named(subject: &ApiServerCase) {
         ),
     ] {
         let answer = subject.get(&format!("{}/nobody", subject.of(plural))).await;
-        refused(&answer, 404, "NotFound", &format!("{full} \"nobody\" not found"), &details);
+        assert_refused(&answer, 404, "NotFound", &format!("{full} \"nobody\" not found"), &details);
     }
     let answer = subject.get("/api/v1/namespaces/nowhere").await;
-    refused(
+    assert_refused(
         &answer,
         404,
         "NotFound",
@@ -29,7 +29,8 @@ pub async fn a_missing_object_is_named(subject: &ApiServerCase) {
     );
 }
 
-/// A group that is not served is answered by the web server in plain text. A cluster without bindings answers this way.
+/// Checks that the web server responds in plain text for an API group that is not served, as in a cluster without
+/// bindings.
 pub async fn a_group_that_is_not_served_is_plain_text(subject: &ApiServerCase) {
     for path in ["/apis/nowhere.example/v1", "/apis/nowhere.example/v1/things"] {
         let (status, kind, body) = subject.get(path).await;
@@ -37,15 +38,15 @@ pub async fn a_group_that_is_not_served_is_plain_text(subject: &ApiServerCase) {
         assert_eq!(body, "404 page not found\n");
     }
     let answer = subject.get("/apis/apps/v1/things").await;
-    refused(&answer, 404, "NotFound", "the server could not find the requested resource", &json!({}));
+    assert_refused(&answer, 404, "NotFound", "the server could not find the requested resource", &json!({}));
 }
 
-/// In a missing namespace, lists are empty and writes are refused.
+/// Checks that in a missing namespace lists are empty and writes are refused.
 pub async fn reads_in_a_missing_namespace_are_empty_and_writes_are_refused(subject: &ApiServerCase) {
     let (status, _, list) = subject.get("/api/v1/namespaces/nowhere/pods").await;
     assert_eq!((status, &list["items"]), (200, &json!([])));
     let answer = subject.post("/api/v1/namespaces/nowhere/configmaps", json!({"metadata": {"name": "x"}})).await;
-    refused(
+    assert_refused(
         &answer,
         404,
         "NotFound",
@@ -54,12 +55,12 @@ pub async fn reads_in_a_missing_namespace_are_empty_and_writes_are_refused(subje
     );
 }
 
-/// Creating an object that exists is refused.
+/// Checks that creating an existing object is refused.
 pub async fn an_existing_object_is_not_created_again(subject: &ApiServerCase) {
     let object = json!({"metadata": {"name": "twice"}});
     assert_eq!(subject.post(&subject.of("configmaps"), object.clone()).await.0, 201);
     let answer = subject.post(&subject.of("configmaps"), object.clone()).await;
-    refused(
+    assert_refused(
         &answer,
         409,
         "AlreadyExists",
@@ -69,23 +70,23 @@ pub async fn an_existing_object_is_not_created_again(subject: &ApiServerCase) {
     assert_eq!(subject.post(&subject.of("leases"), object.clone()).await.0, 201);
     let answer = subject.post(&subject.of("leases"), object).await;
     let details = json!({"name": "twice", "group": "coordination.k8s.io", "kind": "leases"});
-    refused(&answer, 409, "AlreadyExists", "leases.coordination.k8s.io \"twice\" already exists", &details);
+    assert_refused(&answer, 409, "AlreadyExists", "leases.coordination.k8s.io \"twice\" already exists", &details);
 }
 
-/// A new object must not have a resourceVersion; the API answers with a 500.
+/// Checks that a new object with a resourceVersion is refused; the API responds with a 500.
 pub async fn a_new_object_with_a_version_is_refused(subject: &ApiServerCase) {
     let answer =
         subject.post(&subject.of("configmaps"), json!({"metadata": {"name": "v", "resourceVersion": "5"}})).await;
-    refused(&answer, 500, "", "resourceVersion should not be set on objects to be created", &Value::Null);
+    assert_refused(&answer, 500, "", "resourceVersion should not be set on objects to be created", &Value::Null);
 }
 
-/// A missing or invalid name is refused.
+/// Checks that a missing or invalid name is refused.
 pub async fn names_are_checked(subject: &ApiServerCase) {
     let answer = subject.post(&subject.of("configmaps"), json!({"metadata": {}})).await;
     let why = "Required value: name or generateName is required";
     let causes = json!([{"reason": "FieldValueRequired", "message": why, "field": "metadata.name"}]);
     let message = format!("ConfigMap \"\" is invalid: metadata.name: {why}");
-    refused(&answer, 422, "Invalid", &message, &json!({"kind": "ConfigMap", "causes": causes}));
+    assert_refused(&answer, 422, "Invalid", &message, &json!({"kind": "ConfigMap", "causes": causes}));
     let (status, _, body) = subject.post(&subject.of("configmaps"), json!({"metadata": {"name": "Bad_Name"}})).await;
     assert_eq!(
         (status, &body["reason"], &body["details"]["name"]),
@@ -96,15 +97,15 @@ pub async fn names_are_checked(subject: &ApiServerCase) {
     assert_eq!((&cause["reason"], &cause["field"]), (&json!("FieldValueInvalid"), &json!("metadata.name")), "{body}");
 }
 
-/// Body and path must agree; a bad request has no details.
+/// Checks that body and path must agree, and that a bad request has no details.
 pub async fn body_and_path_must_agree(subject: &ApiServerCase) {
     let elsewhere = json!({"metadata": {"name": "x", "namespace": "default"}});
     let answer = subject.post(&subject.of("configmaps"), elsewhere).await;
     let why = "the namespace of the provided object does not match the namespace sent on the request";
-    refused(&answer, 400, "BadRequest", why, &Value::Null);
+    assert_refused(&answer, 400, "BadRequest", why, &Value::Null);
     assert_eq!(subject.post(&subject.of("configmaps"), json!({"metadata": {"name": "x"}})).await.0, 201);
     let answer = subject.put(&format!("{}/x", subject.of("configmaps")), json!({"metadata": {"name": "y"}})).await;
-    refused(
+    assert_refused(
         &answer,
         400,
         "BadRequest",
@@ -112,7 +113,7 @@ pub async fn body_and_path_must_agree(subject: &ApiServerCase) {
         &Value::Null,
     );
     let answer = subject.post(&format!("{}/x", subject.of("configmaps")), json!({})).await;
-    refused(
+    assert_refused(
         &answer,
         405,
         "MethodNotAllowed",
@@ -123,11 +124,11 @@ pub async fn body_and_path_must_agree(subject: &ApiServerCase) {
     assert_eq!((status, &body["reason"]), (400, &json!("BadRequest")), "{body}");
 }
 
-/// Strict validation names the unknown field, and for built-in kinds the kind.
+/// Checks that strict validation names the unknown field, and the kind for built-in kinds.
 pub async fn strict_validation_names_an_unknown_field(subject: &ApiServerCase) {
     let path = format!("{}?fieldValidation=Strict", subject.of("configmaps"));
     let answer = subject.post(&path, json!({"metadata": {"name": "s"}, "dat": {"a": "1"}})).await;
     let why =
         "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"dat\"";
-    refused(&answer, 400, "BadRequest", why, &Value::Null);
+    assert_refused(&answer, 400, "BadRequest", why, &Value::Null);
 }

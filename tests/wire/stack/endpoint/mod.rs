@@ -23,57 +23,57 @@ use tokio::runtime::Handle;
 
 pub use wire::AwsRequest;
 
-/// An error of AWS: HTTP status, code, message.
+/// An error of AWS: HTTP status, code and message.
 #[derive(Clone, Copy)]
 pub struct Refusal(pub u16, pub &'static str, pub &'static str);
 
 /// The error of a throttled call.
 pub const THROTTLED: Refusal = Refusal(400, "Throttling", "Rate exceeded");
 
-/// Decides whether a call is refused.
+/// A function that decides whether a call is refused.
 type Rule = Box<dyn FnMut(&AwsRequest) -> Option<Refusal> + Send>;
 
 #[derive(Default)]
 struct Inside {
     asked: Vec<AwsRequest>,
-    /// State and reason of targets, by target group ARN.
+    /// The injected state and reason of targets, by target group ARN.
     health: BTreeMap<String, (String, String)>,
-    /// Groups that a listener or rule forwards to, by its ARN.
+    /// The target groups that a listener or rule forwards to, by ARN of the listener or rule.
     forwards: BTreeMap<String, Vec<String>>,
-    /// Endpoint and CA (base64) by name of an EKS cluster.
+    /// The endpoint and CA (base64) of each EKS cluster, by name.
     clusters: BTreeMap<String, (String, String)>,
-    /// Prefix under which a test created it.
+    /// The functions that may refuse calls, in the order in which the tests added them.
     rules: Vec<Rule>,
 }
 
 /// The AWS endpoint of all programs of the stack.
 #[derive(Clone)]
 pub struct Endpoint {
-    /// `http://127.0.0.1:PORT`.
+    /// The URL of the endpoint, `http://127.0.0.1:PORT`.
     pub url: String,
     inside: Arc<Mutex<Inside>>,
 }
 
 impl Endpoint {
-    /// Starts in front of moto at `upstream`.
+    /// Starts the endpoint in front of moto at `upstream`.
     pub fn start(upstream: &str, runtime: &Handle) -> Self {
         let inside = Arc::default();
         let url = wire::serve(upstream, Arc::clone(&inside), runtime);
         Self { url, inside }
     }
 
-    /// The requests of this access key so far, in order.
+    /// Returns the requests of this access key so far, in order.
     pub fn asked(&self, key: &str) -> Vec<AwsRequest> {
         self.inside().asked.iter().filter(|a| a.key == key).cloned().collect()
     }
 
-    /// Sets a cluster's API server and the PEM of its CA.
+    /// Sets the API server and the PEM of the CA of an EKS cluster.
     pub fn eks(&self, name: &str, url: &str, authority: &[u8]) {
         let authority = BASE64_STANDARD.encode(authority);
         self.inside().clusters.insert(name.to_owned(), (url.to_owned(), authority));
     }
 
-    /// Sets the state of all registered targets of this group; `healthy`: as moto reports.
+    /// Sets the state of all registered targets of this group; `healthy` removes the injected state.
     pub fn health(&self, group: &str, state: &str, reason: &str) {
         let mut inside = self.inside();
         if state == "healthy" {
@@ -96,12 +96,12 @@ impl Endpoint {
 impl Inside {
     /// Records a request, and returns its refusal if there is one.
     fn record(&mut self, asked: AwsRequest) -> Option<Refusal> {
-        let refused = self.rules.iter_mut().find_map(|rule| rule(&asked)).or_else(|| limits(&asked));
+        let refused = self.rules.iter_mut().find_map(|rule| rule(&asked)).or_else(|| refusal_by_limits(&asked));
         self.asked.push(asked);
         refused
     }
 
-    /// Corrects an answer of moto.
+    /// Corrects a response of moto.
     fn correct(&mut self, asked: &AwsRequest, answer: String) -> String {
         match asked.action.as_str() {
             "CreateListener" | "ModifyListener" | "CreateRule" | "ModifyRule" => self.attach(&answer),
@@ -115,7 +115,7 @@ impl Inside {
             }
             action => {
                 let cluster = action.strip_prefix("GET /clusters/").and_then(|name| self.clusters.get(name));
-                return cluster.map_or(answer.clone(), |(url, authority)| locate(&answer, url, authority));
+                return cluster.map_or(answer.clone(), |(url, authority)| with_api_server(&answer, url, authority));
             }
         }
         answer
@@ -145,16 +145,16 @@ impl Inside {
     }
 }
 
-/// An answer of DescribeCluster with an existing API server.
-fn locate(answer: &str, url: &str, authority: &str) -> String {
+/// Puts the address and CA of an existing API server into a response of DescribeCluster.
+fn with_api_server(answer: &str, url: &str, authority: &str) -> String {
     let mut answer: Value = serde_json::from_str(answer).unwrap_or_default();
     answer["cluster"]["endpoint"] = json!(url);
     answer["cluster"]["certificateAuthority"]["data"] = json!(authority);
     answer.to_string()
 }
 
-/// Requests that AWS refuses and moto accepts.
-fn limits(asked: &AwsRequest) -> Option<Refusal> {
+/// Returns the refusal of a request that AWS refuses and moto accepts.
+fn refusal_by_limits(asked: &AwsRequest) -> Option<Refusal> {
     if !matches!(asked.action.as_str(), "CreateListener" | "ModifyListener" | "CreateRule" | "ModifyRule") {
         return None;
     }

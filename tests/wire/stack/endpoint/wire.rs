@@ -1,4 +1,4 @@
-//! The proxy's server: it parses requests of the query protocol and passes all others on.
+//! The HTTP server of the proxy: it parses requests of the query protocol and passes all others on.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,14 +17,14 @@ use tokio::runtime::Handle;
 use super::{Inside, Refusal};
 use crate::proxy::decode;
 
-/// One request.
+/// One request to AWS.
 #[derive(Clone, Debug)]
 pub struct AwsRequest {
-    /// The access key that signed it.
+    /// The access key that signed the request.
     pub key: String,
-    /// Service name in the signature: `elasticloadbalancing`, `eks`, `sts`, …
+    /// The service name in the signature: `elasticloadbalancing`, `eks`, `sts`, …
     pub service: String,
-    /// Operation of the query protocol, such as `DescribeRules`; else method and path.
+    /// The operation of the query protocol, such as `DescribeRules`; for other protocols, method and path.
     pub action: String,
     /// Parameters of the query protocol, decoded.
     pub parameters: BTreeMap<String, String>,
@@ -52,11 +52,11 @@ pub fn serve(upstream: &str, inside: Arc<Mutex<Inside>>, runtime: &Handle) -> St
     url
 }
 
-/// Answers one request; an error closes the connection.
+/// Responds to one request; an error closes the connection.
 async fn answer(proxy: Arc<Proxy>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, &'static str> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
-    let asked = understand(&parts, &body);
+    let asked = parse_request(&parts, &body);
     let json = asked.service == "eks";
     let refused = proxy.inside.lock().unwrap_or_else(PoisonError::into_inner).record(asked.clone());
     if let Some(refusal) = refused {
@@ -98,7 +98,7 @@ fn refuse(Refusal(status, code, message): Refusal, json: bool) -> Result<Respons
     Ok(response)
 }
 
-fn understand(parts: &http::request::Parts, body: &[u8]) -> AwsRequest {
+fn parse_request(parts: &http::request::Parts, body: &[u8]) -> AwsRequest {
     let header = parts.headers.get("authorization").and_then(|v| v.to_str().ok()).unwrap_or_default();
     let scope = header.split("Credential=").nth(1).unwrap_or_default().split(',').next().unwrap_or_default();
     let mut scope = scope.split('/');

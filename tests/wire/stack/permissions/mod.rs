@@ -1,6 +1,5 @@
 //! The policy and the roles of `examples/` grant exactly the permissions that a run uses; if one is missing, the
-//! program names
-//! it.
+//! program names it.
 
 mod policy;
 mod role;
@@ -13,17 +12,17 @@ use crate::stack::fixture::{StackFixture, until};
 use policy::Policy;
 use role::Grant;
 
-const BOTH_WAYS: &str = "{bind: {}}, {setWeight: 100}";
+const STEPS_YAML: &str = "{bind: {}}, {setWeight: 100}";
 
-/// A plan that reaches its clusters by EKS name, so that the user's name is the access key.
+/// Writes a plan that names its clusters by EKS name, so that the name of the user is the access key.
 fn plan(world: &StackFixture) -> String {
-    let plan = world.plan(BOTH_WAYS);
+    let plan = world.plan(STEPS_YAML);
     let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
     std::fs::write(&plan, text).expect("the plan");
     plan
 }
 
-/// The program, as this user of AWS and of the clusters, without a kubeconfig.
+/// Returns a command that runs the program as this user of AWS and of the clusters, without a kubeconfig.
 fn cutover(world: &StackFixture, user: &str, args: &[&str]) -> Command {
     let mut command = world.cutover(args);
     command.env("AWS_ACCESS_KEY_ID", user).env_remove("KUBECONFIG");
@@ -31,13 +30,13 @@ fn cutover(world: &StackFixture, user: &str, args: &[&str]) -> Command {
     command
 }
 
-fn said(ended: &ProcessResult) -> String {
-    // The text output is wrapped.
+fn joined_output(ended: &ProcessResult) -> String {
+    // The text output is wrapped: join the lines.
     format!("{} {}", ended.out, ended.err).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Makes moto count group `b` as attached: moto updates that only when a rule is created, not when one changes.
-fn known_as_attached(world: &StackFixture) {
+/// Makes moto count group `b` as attached: moto updates this only when a rule is created, not when one changes.
+fn mark_as_attached(world: &StackFixture) {
     let path = serde_json::json!([{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/known"]}}]);
     let forward = serde_json::json!([{"Type": "forward", "TargetGroupArn": world.groups["b"]}]);
     let rule =
@@ -61,27 +60,27 @@ fn stack_a_complete_run_uses_exactly_the_permissions_of_the_examples() {
 
     let plan = plan(&world);
     let does = |args: &[&str]| run(cutover(&world, "least", args)).assert_exit(0);
-    until("the roles are known to the API servers", || run(cutover(&world, "least", &["check", &plan])).code == 0);
+    until("the API servers know the roles", || run(cutover(&world, "least", &["check", &plan])).code == 0);
     let from = [stack.a.audit("least").len(), stack.b.audit("least").len()];
     does(&["check", &plan]);
     does(&["run", &plan, "--yes"]);
-    world.share_is(100);
+    world.assert_share(100);
     does(&["status", "least"]);
-    known_as_attached(&world);
-    // The emergency command, without plan and run; then the run's rollback.
+    mark_as_attached(&world);
+    // The emergency command without plan and run; then the rollback of the run.
     does(&["rollback", "--load-balancer", "least-web", "--back-to", "*-a", "--away-from", "*-b", "--yes"]);
-    world.share_is(0);
+    world.assert_share(0);
     does(&["status", "--load-balancer", "least-web"]);
     does(&["rollback", "least", "--yes"]);
-    world.share_is(0);
+    world.assert_share(0);
 
     let used: BTreeSet<_> =
         stack.endpoint.asked("least").iter().map(policy::action).filter(|a| !a.starts_with("sts:")).collect();
-    assert_eq!(used, policy.actions(), "used (left) and allowed (right)");
+    assert_eq!(used, policy.actions(), "the used actions (left) must equal the allowed actions (right)");
     let events: Vec<_> =
         [&stack.a, &stack.b].iter().zip(from).flat_map(|(c, from)| c.audit("least").split_off(from)).collect();
     assert!(events.len() > 20, "{events:?}");
-    assert_eq!(role::used(&events, &grants), grants, "used (left) and granted (right)");
+    assert_eq!(role::used(&events, &grants), grants, "the used grants (left) must equal the granted ones (right)");
 }
 
 #[test]
@@ -95,22 +94,22 @@ fn stack_a_missing_verb_of_the_role_is_named_with_what_to_add() {
         for cluster in [&world.stack.a, &world.stack.b] {
             role::grant(cluster, &user, &rest);
         }
-        lacks(&world, &user, &plan, missing);
+        assert_missing_verb_is_named(&world, &user, &plan, missing);
     }
-    world.share_is(0);
+    world.assert_share(0);
 }
 
-fn lacks(world: &StackFixture, user: &str, plan: &str, missing: &Grant) {
+fn assert_missing_verb_is_named(world: &StackFixture, user: &str, plan: &str, missing: &Grant) {
     let Grant { namespace, group, resource, verb, .. } = missing;
     let whole = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
     let add = format!("add the verb `{verb}` on `{whole}` to a ");
     let mut last = String::new();
     let holds = || {
         let ended = run(cutover(world, user, &["run", plan, "--yes"])).assert_exit(3);
-        last = said(&ended);
+        last = joined_output(&ended);
         last.contains(&add) && last.contains("examples/role.yaml")
     };
-    // Other permissions are missing, too, until the API servers have read the roles.
+    // Other permissions also seem to be missing until the API servers have read the roles.
     let began = std::time::Instant::now();
     let mut holds = holds;
     while !holds() {
@@ -133,21 +132,21 @@ fn stack_a_missing_action_of_the_policy_is_named_with_what_to_add() {
         let (less, key) = (policy.without(&action), user.clone());
         world.stack.endpoint.refuse(move |asked| if asked.key == key { less.refuses(asked) } else { None });
         let ended = run(cutover(&world, &user, &["run", &plan, "--yes"]));
-        let text = said(&ended);
+        let text = joined_output(&ended);
         println!("without {action}: exit {}", ended.code);
         assert!(
             text.contains(&format!("add the action `{action}` to the caller's policy (examples/iam-policy.json")),
             "{text}"
         );
-        // The marker's permissions are checked before anything moves; those for writes and for the end of a run are
-        // missed at use.
+        // The permissions for the marker are checked before traffic moves; missing permissions for writes and for the
+        // end of a run are noticed when they are used.
         let codes: &[i32] = match action.rsplit(':').next() {
             Some("ModifyListener" | "ModifyRule") => &[4, 5],
             Some("RemoveTags") => &[0, 5],
             _ => &[3],
         };
         assert!(codes.contains(&ended.code), "without {action}: exit {}\n{text}", ended.code);
-        // Some are needed only at the very end.
-        world.share_is(if action.ends_with(":RemoveTags") { 100 } else { 0 });
+        // The permission to remove tags is needed only at the end.
+        world.assert_share(if action.ends_with(":RemoveTags") { 100 } else { 0 });
     }
 }

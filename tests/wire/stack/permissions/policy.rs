@@ -1,5 +1,4 @@
-//! Evaluates `examples/iam-policy.json` as IAM would, for the part of the policy language that the file uses. It panics
-//! at
+//! Evaluates `examples/iam-policy.json` as IAM would, for the part of the policy language that the file uses; panics at
 //! anything else.
 
 use std::collections::BTreeSet;
@@ -9,7 +8,7 @@ use wildmatch::WildMatch;
 
 use crate::stack::endpoint::{AwsRequest, Refusal};
 
-/// The allow statements.
+/// The allow statements of a policy.
 #[derive(Clone)]
 pub struct Policy {
     statements: Vec<Value>,
@@ -17,7 +16,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The example policy with the names of one test.
+    /// Returns the example policy with the names of one test.
     pub fn example(load_balancer: &str) -> Self {
         let text = std::fs::read_to_string("examples/iam-policy.json").expect("the policy");
         let text = text
@@ -29,19 +28,19 @@ impl Policy {
         Self { statements, without: BTreeSet::new() }
     }
 
-    /// The policy without one action.
+    /// Returns the policy without one action.
     pub fn without(&self, action: &str) -> Self {
         let mut less = self.clone();
         less.without.insert(action.to_owned());
         less
     }
 
-    /// Every action that it allows.
+    /// Returns every action that the policy allows.
     pub fn actions(&self) -> BTreeSet<String> {
         self.statements.iter().flat_map(|s| texts(&s["Action"])).filter(|a| !self.without.contains(a)).collect()
     }
 
-    /// IAM's refusal; `None`: allowed.
+    /// Returns IAM's refusal of a request, or `None` if the request is allowed.
     pub fn refuses(&self, asked: &AwsRequest) -> Option<Refusal> {
         let action = action(asked);
         if action == "sts:GetCallerIdentity" {
@@ -50,7 +49,7 @@ impl Policy {
         let resources = resources(asked);
         let allowed = |resource: &String| self.statements.iter().any(|s| self.allows(s, &action, resource, asked));
         let wrong = resources.iter().find(|r| !allowed(r))?;
-        // AWS's wording.
+        // The wording of AWS.
         let text = format!(
             "User: arn:aws:iam::123456789012:user/{} is not authorized to perform: {action} on resource: {wrong} because no identity-based policy allows the {action} action",
             asked.key
@@ -86,7 +85,7 @@ fn conditions(all: &Value, asked: &AwsRequest) -> bool {
     })
 }
 
-/// The action's name in IAM.
+/// Returns the IAM name of a request's action.
 pub fn action(asked: &AwsRequest) -> String {
     if asked.action.starts_with("GET /clusters/") {
         "eks:DescribeCluster".to_owned()
@@ -95,7 +94,7 @@ pub fn action(asked: &AwsRequest) -> String {
     }
 }
 
-/// The resources of a call, if IAM checks them.
+/// Returns the resources of a request that IAM checks.
 fn resources(asked: &AwsRequest) -> Vec<String> {
     if let Some(name) = asked.action.strip_prefix("GET /clusters/") {
         return vec![format!("arn:aws:eks:us-east-1:123456789012:cluster/{name}")];

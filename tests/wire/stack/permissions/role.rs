@@ -1,4 +1,4 @@
-//! `examples/role.yaml` as grants, each a verb on a resource, and the grants that an audit log uses.
+//! `examples/role.yaml` as grants, each a verb on a resource, and the grants that the events of an audit log use.
 
 use std::collections::BTreeSet;
 
@@ -9,18 +9,18 @@ use crate::stack::cluster::Cluster;
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
-/// A verb on a resource. No namespace: in all of them.
+/// A verb on a resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grant {
     pub namespace: Option<String>,
     pub group: String,
     pub resource: String,
     pub verb: String,
-    /// Name of the only object.
+    /// The name of the only object to which the grant applies.
     pub name: Option<String>,
 }
 
-/// The grants of the example, with another namespace.
+/// Returns the grants of the example, with another namespace.
 pub fn example(namespace: &str) -> BTreeSet<Grant> {
     let text = std::fs::read_to_string("examples/role.yaml").expect("the roles");
     let documents = serde_yaml::Deserializer::from_str(&text).map(|d| Value::deserialize(d).expect("YAML"));
@@ -29,7 +29,7 @@ pub fn example(namespace: &str) -> BTreeSet<Grant> {
         let place = role["metadata"].get("namespace").map(|_| namespace.to_owned());
         for rule in role["rules"].as_array().expect("rules") {
             let names = rule.get("resourceNames").map_or(vec![None], |n| texts(n).into_iter().map(Some).collect());
-            for (group, resource, verb, name) in product(rule, names) {
+            for (group, resource, verb, name) in grants_of_rule(rule, names) {
                 grants.insert(Grant { namespace: place.clone(), group, resource, verb, name });
             }
         }
@@ -37,7 +37,7 @@ pub fn example(namespace: &str) -> BTreeSet<Grant> {
     grants
 }
 
-fn product(rule: &Value, names: Vec<Option<String>>) -> Vec<(String, String, String, Option<String>)> {
+fn grants_of_rule(rule: &Value, names: Vec<Option<String>>) -> Vec<(String, String, String, Option<String>)> {
     let mut all = Vec::new();
     for group in texts(&rule["apiGroups"]) {
         for resource in texts(&rule["resources"]) {
@@ -53,7 +53,7 @@ fn texts(value: &Value) -> Vec<String> {
     value.as_array().expect("a list").iter().map(|v| v.as_str().expect("text").to_owned()).collect()
 }
 
-/// Grants a user these permissions only.
+/// Grants a user exactly these permissions.
 pub fn grant<'a>(cluster: &Cluster, user: &str, grants: impl IntoIterator<Item = &'a Grant>) {
     let (mut everywhere, mut here) = (Vec::new(), std::collections::BTreeMap::<&str, Vec<Value>>::new());
     for grant in grants {
@@ -87,15 +87,15 @@ pub fn used(events: &[Value], grants: &BTreeSet<Grant>) -> BTreeSet<Grant> {
     let mut used = BTreeSet::new();
     for event in events.iter().filter(|e| e.get("objectRef").is_some()) {
         let code = event["responseStatus"]["code"].as_u64().unwrap_or_default();
-        assert!(code != 403, "refused: {event}");
-        // A server-side apply that creates its object needs both permissions and is logged as `patch`.
+        assert!(code != 403, "no event may be refused: {event}");
+        // A server-side apply that creates its object needs both permissions, and is logged as `patch`.
         let made = (event["verb"] == "patch" && code == 201).then_some("create");
         for verb in event["verb"].as_str().into_iter().chain(made) {
             let by = |everywhere: bool| {
                 grants.iter().find(|g| g.namespace.is_none() == everywhere && allows(g, &event["objectRef"], verb))
             };
             used.insert(
-                by(false).or_else(|| by(true)).unwrap_or_else(|| panic!("nothing allows {verb}: {event}")).clone(),
+                by(false).or_else(|| by(true)).unwrap_or_else(|| panic!("no grant allows {verb}: {event}")).clone(),
             );
         }
     }
