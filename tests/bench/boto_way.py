@@ -1,4 +1,4 @@
-"""boto3's ways: in series, by threads, by threads with adaptive retries.
+"""Restores weights with boto3: in series, with threads, or with threads and adaptive retries.
 
     boto_way.py FILE        {"url": …, "rules": [[ARN, [GROUP, GROUP]], …], "kind": "in series" | "threads" | "adaptive"}
 """

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Prints a plan over ROUTES routes with two target groups each: what the benchmark's memory limit is about.
+"""Prints a plan with ROUTES routes and two target groups per route, for the memory limit of the benchmark.
 
     tests/bench/large_plan.py [ROUTES]          default 100
 
-Load balancers take 100 target groups and a workload has two, so every 25 workloads get a load balancer of their own.
+A load balancer may have 100 target groups and a workload has two, so every 25 workloads have a separate load balancer.
 """
 import sys
 
@@ -44,7 +44,7 @@ TAIL = """\
 
 
 def plan(routes: int) -> str:
-    """The plan's text."""
+    """Returns the text of the plan."""
     workloads = [WORKLOAD.format(n=n, lb=n // 25 + 1, priority=10 * (n % 25 + 1)) for n in range(routes)]
     return "\n".join([HEAD, *workloads, TAIL, ""])
 

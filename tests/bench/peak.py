@@ -1,4 +1,4 @@
-"""Runs a command with its output thrown away, prints the peak resident set that the kernel counted for it in MB, and exits as it did."""
+"""Runs a command and discards its output, prints the peak resident set that the kernel reports for it in MB, and exits with its exit code."""
 
 import os
 import sys

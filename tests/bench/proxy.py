@@ -1,4 +1,4 @@
-"""A proxy before moto: late answers, a bucket for modifying calls, random refusals; and a log of who asked what when."""
+"""A proxy in front of moto: delayed responses, a bucket for modifying calls, random refusals, and a log of all requests with their times."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ FAILED = THROTTLED.replace(b"Throttling", b"InternalFailure").replace(b"Rate exc
 
 
 class Proxy:
-    """Serves on a loopback port, in a thread of its own, for as long as the process lives."""
+    """Serves a loopback port in a separate thread until the process ends."""
 
     def __init__(self, upstream: str):
         where = urllib.parse.urlsplit(upstream)
@@ -26,7 +26,8 @@ class Proxy:
         ready.wait()
 
     def reset(self, delay: float = 0.0, bucket: tuple | None = None, bad: tuple | None = None, seed: int = 1) -> None:
-        """Seconds that answers are late; (burst, per second); (part throttled, part failing, of which half have an effect)."""
+        """Sets the delay of responses in seconds, the bucket (burst, per second) and the refusals (fraction of throttled calls, fraction of failing writes, half of
+        which have an effect)."""
         self.delay, self.bucket, self.bad = delay, bucket, bad
         self.tokens, self.filled = (bucket[0] if bucket else 0.0), time.perf_counter()
         self.random = random.Random(seed)
@@ -71,7 +72,7 @@ class Proxy:
         return response
 
     def refusal(self, modifies: bool):
-        """What is answered instead, and whether the call is carried out all the same."""
+        """Returns the response that replaces the real one, and whether the call is executed anyway."""
         if self.bad:
             throttled, failing = self.bad
             if self.random.random() < throttled:

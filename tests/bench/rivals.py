@@ -1,4 +1,4 @@
-"""The ways to put weights back, and what is measured of each. Started by `rollback` in this folder, under the virtual environment's Python."""
+"""The ways to restore weights, and the measurements of each. `rollback` in this folder starts this with the Python of the virtual environment."""
 
 import concurrent.futures
 import hashlib
@@ -23,8 +23,8 @@ KEYS = {"region_name": "us-east-1", "aws_access_key_id": "test", "aws_secret_acc
 MODIFIES = ("ModifyRule", "ModifyListener")
 
 
-class World:
-    """moto behind a proxy, and load balancers in it."""
+class TestSetup:
+    """moto behind a proxy, with its load balancers."""
 
     def __init__(self, tools: str, binary: str, folder: str):
         self.tools, self.binary, self.folder = tools, binary, folder
@@ -50,7 +50,7 @@ class World:
         return {**kept, **keys, **more, "XDG_STATE_HOME": os.path.join(self.folder, "state"), "USER": "bench"}
 
     def balancer(self, rules: int, pairs: int = 1) -> dict:
-        """A load balancer with this many rules over so many pairs of groups; its ARNs."""
+        """Creates a load balancer with these numbers of rules and of pairs of groups, and returns its ARNs."""
         if (rules, pairs) in self.made:
             return self.made[rules, pairs]
         name = f"r{rules}p{pairs}"
@@ -78,23 +78,23 @@ class World:
         self.made[rules, pairs] = {"name": name, "arn": lb, "rules": arns, "groups": groups}
         return self.made[rules, pairs]
 
-    def weights(self, world: dict) -> set:
-        """The distinct pairs of weights that are live."""
+    def weights(self, lb: dict) -> set:
+        """Returns the distinct pairs of live weights."""
         found = set()
-        for at in range(0, len(world["rules"]), 20):
-            arns = [arn for arn, _ in world["rules"][at:at + 20]]
+        for at in range(0, len(lb["rules"]), 20):
+            arns = [arn for arn, _ in lb["rules"][at:at + 20]]
             for rule in self.elb.describe_rules(RuleArns=arns)["Rules"]:
                 tuples = {t["TargetGroupArn"]: t["Weight"] for t in rule["Actions"][-1]["ForwardConfig"]["TargetGroups"]}
-                found.add(tuple(tuples[arn] for arn in dict(world["rules"])[rule["RuleArn"]]))
+                found.add(tuple(tuples[arn] for arn in dict(lb["rules"])[rule["RuleArn"]]))
         return found
 
-    def halfway(self, world: dict, reset: bool = True) -> str:
-        """A run of ours that has just moved half of the traffic; its id."""
+    def halfway(self, lb: dict, reset: bool = True) -> str:
+        """Runs cutover until half of the traffic is moved, and returns the id of the run."""
         if reset:
             self.proxy.reset()
         self.runs += 1
         name = f"bench-{self.runs}"
-        a, b = world["groups"][0]
+        a, b = lb["groups"][0]
         plan = os.path.join(self.folder, f"{name}.yaml")
         pathlib.Path(plan).write_text(f"""
 apiVersion: cutover.dev/v1alpha1
@@ -104,7 +104,7 @@ spec:
   aws: {{accountId: "123456789012", region: us-east-1}}
   clusters: [{{name: a}}, {{name: b}}]
   workloads:
-    - {{name: web, routes: [{{alb: {{loadBalancer: {world['name']}, targetGroups: {{a: '{a}', b: '{b}'}}}}}}]}}
+    - {{name: web, routes: [{{alb: {{loadBalancer: {lb['name']}, targetGroups: {{a: '{a}', b: '{b}'}}}}}}]}}
   strategy:
     from: a
     to: b
@@ -112,8 +112,8 @@ spec:
     gates: {{targetHealth: {{raise: {{stableFor: 1s}}}}}}
     steps: [{{setWeight: 50}}, {{setWeight: 100}}]
 """)
-        said = self.cutover(["run", plan, "--yes", "--until", "1"], 8)
-        return next(word for word in said.split() if word.startswith(f"{name}-2"))
+        output = self.cutover(["run", plan, "--yes", "--until", "1"], 8)
+        return next(word for word in output.split() if word.startswith(f"{name}-2"))
 
     def cutover(self, args: list, code: int = 0) -> str:
         done = subprocess.run([self.binary, *args], env=self.environment(), capture_output=True, text=True, stdin=subprocess.DEVNULL)
@@ -121,42 +121,42 @@ spec:
             raise RuntimeError(f"{args} exit {done.returncode}\n{(done.stdout + done.stderr)[-800:]}")
         return done.stdout + done.stderr
 
-    def set_halfway(self, world: dict) -> None:
-        """The same weights without a run of ours."""
+    def set_halfway(self, lb: dict) -> None:
+        """Sets the same weights without a run of cutover."""
         self.proxy.reset()
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda r: self.elb.modify_rule(RuleArn=r[0], Actions=[forward(r[1], 50, 50)]), world["rules"]))
+            list(pool.map(lambda r: self.elb.modify_rule(RuleArn=r[0], Actions=[forward(r[1], 50, 50)]), lb["rules"]))
 
     def forget(self) -> None:
-        """No run is known here, as on another machine."""
+        """Removes the state folder, so that no run is known, as on another machine."""
         subprocess.run(["rm", "-rf", os.path.join(self.folder, "state")], check=True)
 
-    def wipe(self, world: dict) -> None:
-        """No run is known here, and no marker is there."""
+    def wipe(self, lb: dict) -> None:
+        """Removes the state folder and the marker."""
         self.forget()
-        self.elb.remove_tags(ResourceArns=[world["arn"]], TagKeys=["cutover.dev/run"])
+        self.elb.remove_tags(ResourceArns=[lb["arn"]], TagKeys=["cutover.dev/run"])
 
-    def timed(self, world: dict, delay: float, way, **faults) -> dict:
-        """Runs a way, and says when its first write came, its last was answered, all was read back, and it ended; in seconds from its start."""
+    def timed(self, lb: dict, delay: float, way, **faults) -> dict:
+        """Runs a way, and returns the seconds from its start to the first write, the response of the last write, the read of all weights, and the end."""
         self.proxy.reset(delay, **faults)
         begin = time.perf_counter()
         way()
         end = time.perf_counter() - begin
         writes = [(came - begin, answered - begin) for action, came, answered, status in self.proxy.log if action in MODIFIES and status == 200]
         reads = [answered - begin for action, _, answered, status in self.proxy.log if action in ("DescribeRules", "DescribeListeners") and status == 200]
-        if self.weights(world) != {(100, 0)}:
-            raise RuntimeError(f"not all weights are back: {self.weights(world)}")
+        if self.weights(lb) != {(100, 0)}:
+            raise RuntimeError(f"not all weights are restored: {self.weights(lb)}")
         last = max(answered for _, answered in writes)
         read = [r for r in reads if r > last]
         return {"first": min(came for came, _ in writes), "last": last, "read": min(read) if read else None, "end": end, "calls": len(self.proxy.log)}
 
-    # The ways.
+    # The ways to restore weights.
 
-    def curl(self, world: dict):
-        # moto tells services apart by this.
+    def curl(self, lb: dict):
+        # moto finds the service by this header.
         scope = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/elasticloadbalancing/aws4_request, SignedHeaders=host, Signature=0"
         lines = []
-        for arn, (a, b) in world["rules"]:
+        for arn, (a, b) in lb["rules"]:
             form = {"Action": "ModifyRule", "Version": "2015-12-01", "RuleArn": arn, "Actions.member.1.Type": "forward"}
             for n, (group, weight) in enumerate([(a, 100), (b, 0)], 1):
                 form[f"Actions.member.1.ForwardConfig.TargetGroups.member.{n}.TargetGroupArn"] = group
@@ -167,17 +167,17 @@ spec:
         command = ["curl", "--silent", "--fail", "--parallel", "--parallel-immediate", "--parallel-max", "100", "--no-progress-meter", "--config", path]
         return lambda: subprocess.run(command, check=True)
 
-    def cli(self, world: dict, parallel: int):
-        lines = [f"elbv2 modify-rule --rule-arn {arn} --actions {shlex.quote(json.dumps([forward(pair, 100, 0)]))}" for arn, pair in world["rules"]]
+    def cli(self, lb: dict, parallel: int):
+        lines = [f"elbv2 modify-rule --rule-arn {arn} --actions {shlex.quote(json.dumps([forward(pair, 100, 0)]))}" for arn, pair in lb["rules"]]
         path = os.path.join(self.folder, "lines")
         pathlib.Path(path).write_text("\n".join(lines) + "\n")
         command = ["xargs", "-L1", f"-P{parallel}", os.path.join(self.tools, "bin", "aws")]
         return lambda: subprocess.run(command, stdin=open(path), stdout=subprocess.DEVNULL, env=self.environment(), check=True)
 
-    def boto(self, world: dict, kind: str):
-        """In a process of its own, like everything else here."""
+    def boto(self, lb: dict, kind: str):
+        """Runs boto3 in a separate process, like all other ways."""
         path = os.path.join(self.folder, "boto.json")
-        pathlib.Path(path).write_text(json.dumps({"url": self.proxy.url, "rules": world["rules"], "kind": kind}))
+        pathlib.Path(path).write_text(json.dumps({"url": self.proxy.url, "rules": lb["rules"], "kind": kind}))
         return lambda: subprocess.run([sys.executable, str(HERE / "boto_way.py"), path], env=self.environment(), check=True)
 
 
@@ -190,11 +190,11 @@ good = True
 
 
 def verdict(what: str, value: float, limit: float, least: bool = False) -> None:
-    """A line with a limit."""
+    """Prints a result and its limit."""
     global good
     fine = value >= limit if least else value <= limit
     good = good and fine
-    print(f"    {what:62}{value:9.2f}  {'at least' if least else 'at most'} {limit:6.2f}  {'ok' if fine else 'MISSED'}", flush=True)
+    print(f"    {what:62}{value:9.2f}  {'at least' if least else 'at most'} {limit:6.2f}  {'ok' if fine else 'OUT OF LIMIT'}", flush=True)
 
 
 def line(what: str, t: dict) -> None:
@@ -202,105 +202,105 @@ def line(what: str, t: dict) -> None:
     print(f"{what:40}{t['first']:9.3f}{t['last']:9.3f}{read}{t['end']:9.3f}{t['calls']:7}", flush=True)
 
 
-def best(times: list) -> dict:
-    """The run whose last write is the median."""
+def median_run(times: list) -> dict:
+    """Returns the run whose last write is the median."""
     return sorted(times, key=lambda t: t["last"])[len(times) // 2]
 
 
-def rivals(world: World, rules: int, delay: float, thorough: bool) -> None:
-    lb = world.balancer(rules)
-    print(f"\n{rules} rules, answers {delay * 1000:.0f} ms late{'':>13}{'first':>9}{'last':>9}{'read':>9}{'end':>9}{'calls':>7}", flush=True)
-    world.set_halfway(lb)
-    floors, ours, bare = [], [], []
+def rivals(setup: TestSetup, rules: int, delay: float, thorough: bool) -> None:
+    lb = setup.balancer(rules)
+    print(f"\n{rules} rules, responses {delay * 1000:.0f} ms late{'':>11}{'first':>9}{'last':>9}{'read':>9}{'end':>9}{'calls':>7}", flush=True)
+    setup.set_halfway(lb)
+    lower_bounds, ours, bare = [], [], []
     for _ in range(3 if rules <= 20 else 1):
-        world.wipe(lb)
-        world.set_halfway(lb)
-        floors.append(world.timed(lb, delay, world.curl(lb)))
-        run = world.halfway(lb)
-        ours.append(world.timed(lb, delay, lambda: world.cutover(["rollback", run, "--yes"])))
-        world.halfway(lb)
-        world.forget()
-        goes = ["rollback", "--load-balancer", lb["name"], "--yes", "--take-over"]
-        bare.append(world.timed(lb, delay, lambda: world.cutover(goes)))
-    floor, journal, alone = best(floors), best(ours), best(bare)
-    line("curl -Z, bare requests: the floor", floor)
-    line("cutover rollback, journal at hand", journal)
+        setup.wipe(lb)
+        setup.set_halfway(lb)
+        lower_bounds.append(setup.timed(lb, delay, setup.curl(lb)))
+        run = setup.halfway(lb)
+        ours.append(setup.timed(lb, delay, lambda: setup.cutover(["rollback", run, "--yes"])))
+        setup.halfway(lb)
+        setup.forget()
+        command = ["rollback", "--load-balancer", lb["name"], "--yes", "--take-over"]
+        bare.append(setup.timed(lb, delay, lambda: setup.cutover(command)))
+    lower_bound, journal, alone = median_run(lower_bounds), median_run(ours), median_run(bare)
+    line("curl -Z, only the requests (lower bound)", lower_bound)
+    line("cutover rollback, with the journal", journal)
     line("cutover rollback --load-balancer", alone)
     others = {}
-    ways = [("aws CLI, a loop", lambda: world.cli(lb, 1)), ("aws CLI, xargs -P8", lambda: world.cli(lb, 8))] if thorough else []
-    ways += [(f"boto3, {kind}", lambda kind=kind: world.boto(lb, kind)) for kind in ("in series", "threads", "adaptive")]
+    ways = [("aws CLI, a loop", lambda: setup.cli(lb, 1)), ("aws CLI, xargs -P8", lambda: setup.cli(lb, 8))] if thorough else []
+    ways += [(f"boto3, {kind}", lambda kind=kind: setup.boto(lb, kind)) for kind in ("in series", "threads", "adaptive")]
     for name, way in ways:
-        world.set_halfway(lb)
-        others[name] = world.timed(lb, delay, way())
+        setup.set_halfway(lb)
+        others[name] = setup.timed(lb, delay, way())
         line(name, others[name])
     if (rules, delay) == (20, 0.1):
-        verdict("journal: last write accepted, against the floor", journal["last"] / floor["last"], 2.0)
-        verdict("journal: all read back, against the floor", journal["read"] / floor["last"], 3.0)
-        verdict("--load-balancer alone: all read back, against the floor", alone["read"] / floor["last"], 5.0)
+        verdict("journal: last write accepted, relative to the lower bound", journal["last"] / lower_bound["last"], 2.0)
+        verdict("journal: all read back, relative to the lower bound", journal["read"] / lower_bound["last"], 3.0)
+        verdict("--load-balancer: all read back, relative to the lower bound", alone["read"] / lower_bound["last"], 5.0)
         verdict("an aws CLI loop, against the journal's last write", others["aws CLI, a loop"]["end"] / journal["last"], 30, True)
         verdict("boto3 in series, against the journal's last write", others["boto3, in series"]["end"] / journal["last"], 10, True)
 
 
-def bucket(world: World) -> None:
-    lb = world.balancer(100)
+def bucket(setup: TestSetup) -> None:
+    lb = setup.balancer(100)
     print(f"\n100 rules, 20 modifying calls and 3 a second, 100 ms late{'first':>8}{'last':>9}{'read':>9}{'end':>9}{'calls':>7}", flush=True)
-    run = world.halfway(lb)
-    t = world.timed(lb, 0.1, lambda: world.cutover(["rollback", run, "--yes"]), bucket=(20.0, 3.0))
-    line("cutover rollback, journal at hand", t)
+    run = setup.halfway(lb)
+    t = setup.timed(lb, 0.1, lambda: setup.cutover(["rollback", run, "--yes"]), bucket=(20.0, 3.0))
+    line("cutover rollback, with the journal", t)
     verdict("last write accepted, against 100 ms + 80/3 s", t["last"] / (0.1 + 80 / 3), 1.10)
 
 
-def bad(world: World) -> None:
-    lb = world.balancer(20)
+def bad(setup: TestSetup) -> None:
+    lb = setup.balancer(20)
     print(f"\n20 rules, half of the calls throttled and a fifth failing{'first':>8}{'last':>9}{'read':>9}{'end':>9}{'calls':>7}", flush=True)
     for seed in range(5):
-        run = world.halfway(lb)
-        t = world.timed(lb, 0.02, lambda: world.cutover(["rollback", run, "--yes"]), bad=(0.5, 0.2), seed=seed)
+        run = setup.halfway(lb)
+        t = setup.timed(lb, 0.02, lambda: setup.cutover(["rollback", run, "--yes"]), bad=(0.5, 0.2), seed=seed)
         line(f"cutover rollback, seed {seed}", t)
 
 
-def journal(world: World) -> None:
-    """From exec to the first write, with a journal of 10,000 records."""
-    lb = world.balancer(20)
-    print("\nfrom exec to the first write, journal at hand", flush=True)
+def journal(setup: TestSetup) -> None:
+    """Measures the time from exec to the first write, with a journal of 10,000 records."""
+    lb = setup.balancer(20)
+    print("\nfrom exec to the first write, with the journal", flush=True)
     firsts = {}
     for records in (0, 10_000):
         times = []
         for _ in range(3):
-            run = world.halfway(lb)
-            folder = os.path.join(world.folder, "state", "cutover", "runs", run)
+            run = setup.halfway(lb)
+            folder = os.path.join(setup.folder, "state", "cutover", "runs", run)
             grow(os.path.join(folder, "journal.jsonl"), records)
-            times.append(world.timed(lb, 0.0, lambda: world.cutover(["rollback", run, "--yes"]))["first"])
+            times.append(setup.timed(lb, 0.0, lambda: setup.cutover(["rollback", run, "--yes"]))["first"])
         firsts[records] = statistics.median(times)
     verdict("exec to first write, ms", firsts[0] * 1000, 100)
     verdict("recovery of 10,000 records, ms", (firsts[10_000] - firsts[0]) * 1000, 100)
 
 
-def calls(world: World) -> None:
-    """What each thing that one does costs of the account's buckets."""
-    lb = world.balancer(20)
+def calls(setup: TestSetup) -> None:
+    """Counts the calls of each command, which use the request buckets of the account."""
+    lb = setup.balancer(20)
     print(f"\ncalls, 20 rules over two groups{'':24}{'describe':>10}{'modify':>8}{'tags':>6}", flush=True)
 
     def counted(name: str, way) -> str:
-        world.proxy.reset()
-        said = way()
-        of = lambda *heads: sum(action.startswith(heads) for action, *_ in world.proxy.log)
+        setup.proxy.reset()
+        output = way()
+        of = lambda *heads: sum(action.startswith(heads) for action, *_ in setup.proxy.log)
         print(f"{name:55}{of('Describe'):10}{of('Modify'):8}{of('AddTags', 'RemoveTags'):6}", flush=True)
-        return said
+        return output
 
-    world.wipe(lb)
-    world.set_halfway(lb)
-    counted("rollback --load-balancer --back-to --away-from", lambda: world.cutover(["rollback", "--load-balancer", lb["name"], "--back-to", "*-a", "--away-from", "*-b", "--yes"]))
-    run = counted("check, and a run through a step of 50 %", lambda: world.halfway(lb, reset=False))
-    counted("status", lambda: world.cutover(["status", run]))
-    counted("rollback, journal at hand", lambda: world.cutover(["rollback", run, "--yes"]))
-    world.halfway(lb)
-    world.forget()
-    counted("rollback --load-balancer", lambda: world.cutover(["rollback", "--load-balancer", lb["name"], "--yes", "--take-over"]))
+    setup.wipe(lb)
+    setup.set_halfway(lb)
+    counted("rollback --load-balancer --back-to --away-from", lambda: setup.cutover(["rollback", "--load-balancer", lb["name"], "--back-to", "*-a", "--away-from", "*-b", "--yes"]))
+    run = counted("check, and a run through a step of 50 %", lambda: setup.halfway(lb, reset=False))
+    counted("status", lambda: setup.cutover(["status", run]))
+    counted("rollback, with the journal", lambda: setup.cutover(["rollback", run, "--yes"]))
+    setup.halfway(lb)
+    setup.forget()
+    counted("rollback --load-balancer", lambda: setup.cutover(["rollback", "--load-balancer", lb["name"], "--yes", "--take-over"]))
 
 
 def grow(path: str, records: int) -> None:
-    """Adds health records, chained as the journal's own."""
+    """Appends health records with valid checksums to the journal."""
     lines = pathlib.Path(path).read_text().splitlines()
     last = json.loads(lines[-1])
     sum_, seq = last["sum"], last["seq"]
@@ -314,18 +314,18 @@ def grow(path: str, records: int) -> None:
         file.writelines(l + "\n" for l in out)
 
 
-def memory(world: World, sizes=(10, 100, 500)) -> None:
-    print(f"\nlooking at groups, answers at once{'':14}{'seconds':>12}{'MB':>8}", flush=True)
+def memory(setup: TestSetup, sizes=(10, 100, 500)) -> None:
+    print(f"\nreading groups, responses without delay{'':9}{'seconds':>12}{'MB':>8}", flush=True)
     for groups in sizes:
-        lb = world.balancer(groups // 2, groups // 2)
-        world.set_halfway(lb)
-        world.wipe(lb)
-        goes = ["rollback", "--load-balancer", lb["name"], "--back-to", "*-a", "--away-from", "*-b", "--yes"]
-        for name, args in (("status", ["status", "--load-balancer", lb["name"]]), ("rollback", goes)):
+        lb = setup.balancer(groups // 2, groups // 2)
+        setup.set_halfway(lb)
+        setup.wipe(lb)
+        command = ["rollback", "--load-balancer", lb["name"], "--back-to", "*-a", "--away-from", "*-b", "--yes"]
+        for name, args in (("status", ["status", "--load-balancer", lb["name"]]), ("rollback", command)):
             begin = time.perf_counter()
-            # This process is large, and Linux counts that in for a child until it begins; so a small one begins it.
-            command = [sys.executable, "-S", "-E", str(HERE / "peak.py"), world.binary, *args]
-            done = subprocess.run(command, env=world.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            # This process is large, and Linux counts its memory for a child until exec. So a small process starts the child.
+            command = [sys.executable, "-S", "-E", str(HERE / "peak.py"), setup.binary, *args]
+            done = subprocess.run(command, env=setup.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
             status, peak = done.returncode, float(done.stdout.split()[-1])
             print(f"{groups:4} groups, {name:34}{time.perf_counter() - begin:12.3f}{peak:8.1f}{'' if status == 0 else ' FAILED'}", flush=True)
             if groups == 500:
@@ -333,18 +333,18 @@ def memory(world: World, sizes=(10, 100, 500)) -> None:
 
 
 def measure(options, tools: str) -> int:
-    """All parts that are asked for."""
+    """Measures all requested parts, and returns the exit code."""
     sys.path.insert(0, str(HERE))
     binary = os.path.abspath(options.binary) if options.binary else build()
     with tempfile.TemporaryDirectory() as folder:
-        world = World(tools, binary, folder)
+        setup = TestSetup(tools, binary, folder)
         try:
             rounds = [(20, 0.1)] if options.quick else [(n, d) for n in (20, 1, 50, 100) for d in (0.1, 0.02, 0.0)]
-            # A CLI takes a second a rule: where that says nothing new, it is left out.
-            parts = [(f"rivals {n} {d}", lambda n=n, d=d: rivals(world, n, d, n <= 20 or d == 0.1)) for n, d in rounds]
-            parts += [("bucket", lambda: bucket(world))]
+            # The CLI needs a second per rule, so it is omitted if its result is known from other rows.
+            parts = [(f"rivals {n} {d}", lambda n=n, d=d: rivals(setup, n, d, n <= 20 or d == 0.1)) for n, d in rounds]
+            parts += [("bucket", lambda: bucket(setup))]
             if not options.quick:
-                parts += [("bad", lambda: bad(world)), ("journal", lambda: journal(world)), ("calls", lambda: calls(world)), ("memory", lambda: memory(world))]
+                parts += [("bad", lambda: bad(setup)), ("journal", lambda: journal(setup)), ("calls", lambda: calls(setup)), ("memory", lambda: memory(setup))]
             for name, part in parts:
                 if options.only in name:
                     part()
@@ -352,7 +352,7 @@ def measure(options, tools: str) -> int:
             print(f"FAILED: {error}", flush=True)
             return 1
         finally:
-            world.stop()
+            setup.stop()
     return 0 if good else 1
 
 

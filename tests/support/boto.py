@@ -1,4 +1,4 @@
-"""Calls boto3 as asked: [[SERVICE, METHOD, PARAMETERS], ...] on standard input, the answers as JSON on standard output.
+"""Makes the boto3 calls [[SERVICE, METHOD, PARAMETERS], ...] of standard input, and prints the responses as JSON.
 
     boto.py URL
 """

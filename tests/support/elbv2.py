@@ -1,8 +1,8 @@
-"""Makes a load balancer at an endpoint, and shows one as botocore reads it: the second opinion of the contract tests.
+"""Creates a load balancer at an endpoint, and prints it as botocore reads it, for comparison in the contract tests.
 
-    elbv2.py create URL PREFIX        PREFIX-web with empty listeners on 443 and 80, the three groups PREFIX-a, -b, -c
-    elbv2.py furnish URL PREFIX RULES actions, rules and tags of every kind for these; prints all ARNs as JSON
-    elbv2.py show URL ARN             everything that describes the load balancer's listeners and rules, as JSON
+    elbv2.py create URL PREFIX         creates PREFIX-web with empty listeners on 443 and 80, and the groups PREFIX-a, -b, -c
+    elbv2.py fill URL PREFIX RULES     adds actions, rules and tags of every kind to these; prints all ARNs as JSON
+    elbv2.py show URL ARN              prints the listeners and rules of the load balancer, with all details, as JSON
 """
 
 import json
@@ -46,7 +46,7 @@ def oidc():
 
 
 def actions(groups, number):
-    """Every kind of action a route may have beside or instead of the one that is moved."""
+    """Returns the actions of a rule: every kind of action that a route may have in addition to the moved one, or instead of it."""
     if number == 18:
         return [{"Type": "redirect", "RedirectConfig": {"Protocol": "HTTPS", "Port": "443", "Host": "#{host}", "Path": "/#{path}", "Query": "#{query}", "StatusCode": "HTTP_301"}}]
     if number == 19:
@@ -86,7 +86,7 @@ def create(url, prefix):
     elb.create_listener(LoadBalancerArn=lb, Protocol="HTTP", Port=80, DefaultActions=closed)
 
 
-def furnish(url, prefix, rules):
+def fill(url, prefix, rules):
     elb = client("elbv2", url)
     lb = elb.describe_load_balancers(Names=[f"{prefix}-web"])["LoadBalancers"][0]["LoadBalancerArn"]
     groups = {n: elb.describe_target_groups(Names=[f"{prefix}-{n}"])["TargetGroups"][0]["TargetGroupArn"] for n in "abc"}
@@ -122,7 +122,7 @@ if __name__ == "__main__":
     verb, url, what = sys.argv[1:4]
     if verb == "create":
         create(url, what)
-    elif verb == "furnish":
-        print(json.dumps(furnish(url, what, int(sys.argv[4]))))
+    elif verb == "fill":
+        print(json.dumps(fill(url, what, int(sys.argv[4]))))
     else:
         print(json.dumps(show(url, what)))

@@ -1,4 +1,4 @@
-"""Serves moto on a free loopback port, prints its URL, and ends when its standard input does: with whoever started it, however that ends."""
+"""Serves moto on a free loopback port, prints its URL, and ends when standard input is closed, so it never outlives the process that started it."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Reads standard input with the parsers of others, and says what was read as JSON.
+"""Reads standard input with the parsers of other projects, and prints the result as JSON.
 
 telemetry.py openmetrics | prometheus | otlp
 """
@@ -15,11 +15,11 @@ text = sys.stdin.read()
 if sys.argv[1] == "openmetrics":
     from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 
-    said = families(parse(text))
+    result = families(parse(text))
 elif sys.argv[1] == "prometheus":
     from prometheus_client.parser import text_string_to_metric_families as parse
 
-    said = families(parse(text))
+    result = families(parse(text))
 else:
     import base64
 
@@ -27,7 +27,7 @@ else:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     request = json.loads(text)
-    # The one difference between OTLP's JSON and that of protobuf: ids are hexadecimal.
+    # OTLP's JSON differs from that of protobuf only in its ids, which are hexadecimal.
     for resource in request["resourceSpans"]:
         for scope in resource["scopeSpans"]:
             for span in scope["spans"]:
@@ -36,8 +36,8 @@ else:
                         span[key] = base64.b64encode(bytes.fromhex(span[key])).decode()
     read = json_format.ParseDict(request, ExportTraceServiceRequest())
     spans = [s for r in read.resource_spans for c in r.scope_spans for s in c.spans]
-    said = {
+    result = {
         "resource": {a.key: a.value.string_value for r in read.resource_spans for a in r.resource.attributes},
         "spans": [[s.name, s.parent_span_id.hex(), s.span_id.hex(), len(s.trace_id), s.end_time_unix_nano - s.start_time_unix_nano, s.status.code] for s in spans],
     }
-json.dump(said, sys.stdout)
+json.dump(result, sys.stdout)

@@ -1,5 +1,5 @@
-"""Calls boto3 until standard input is closed, because importing it takes longer than a call. Reads one JSON object a line,
-and answers each with one line: {"answers": [...]} or {"error": TEXT}.
+"""Calls boto3 until standard input is closed, because importing it takes longer than a call. Reads one JSON object per line,
+and prints one line for each: {"answers": [...]} or {"error": TEXT}.
 
     boto.py
 
@@ -26,15 +26,15 @@ def call(url, service, method, parameters):
     return answer
 
 
-def answer(asked):
-    if "create" in asked:
-        return elbv2.create(asked["url"], asked["create"])
-    return [call(asked["url"], *one) for one in asked["calls"]]
+def handle(request):
+    if "create" in request:
+        return elbv2.create(request["url"], request["create"])
+    return [call(request["url"], *one) for one in request["calls"]]
 
 
 for line in sys.stdin:
     try:
-        said = {"answers": answer(json.loads(line))}
+        response = {"answers": handle(json.loads(line))}
     except Exception:
-        said = {"error": traceback.format_exc()}
-    print(json.dumps(said, default=str), flush=True)
+        response = {"error": traceback.format_exc()}
+    print(json.dumps(response, default=str), flush=True)

@@ -1,12 +1,12 @@
-"""Starts and kills processes. Reads one JSON object a line, and answers each with one line. When standard input ends, for any
-reason, it kills all processes and removes its folder: nothing outlives the test.
+"""Starts and kills processes. Reads one JSON object per line, and prints one line for each. When standard input ends, for any
+reason, it kills all processes and removes its folder, so that nothing outlives the test.
 
     keeper.py FOLDER
 
-    {"start": NAME, "argv": [...], "env": {...}}   its output goes to FOLDER/NAME.log; answers {"pid": N}
-    {"kill": NAME}                                 with SIGKILL, and waits for its end
-    {"stop": NAME} / {"continue": NAME}            SIGSTOP and SIGCONT: the process exists and does not answer
-    {"ended": NAME}                                answers {"code": N}, or null while it runs
+    {"start": NAME, "argv": [...], "env": {...}}   writes its output to FOLDER/NAME.log; prints {"pid": N}
+    {"kill": NAME}                                 kills it with SIGKILL, and waits until it ends
+    {"stop": NAME} / {"continue": NAME}            sends SIGSTOP or SIGCONT; a stopped process exists and does not respond
+    {"ended": NAME}                                prints {"code": N}, with null while it runs
 """
 
 import ctypes
@@ -18,22 +18,22 @@ import subprocess
 import sys
 
 DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
-ASKED_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 running = {}
 folder = sys.argv[1]
 
 
-def alone():
-    """In the child: enables signals again, and makes it die with this process even if that is killed."""
-    for number in ASKED_TO_END:
+def end_with_parent():
+    """Runs in the child: enables signals again, and makes the child end with this process, even if this process is killed."""
+    for number in END_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL)
 
 
 def start(name, argv, env):
     with open(os.path.join(folder, f"{name}.log"), "ab") as log:
-        process = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=alone)
+        process = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=end_with_parent)
     running[name] = process
     return {"pid": process.pid}
 
@@ -45,26 +45,26 @@ def kill(name):
     return {}
 
 
-def answer(asked):
-    if "start" in asked:
-        return start(asked["start"], asked["argv"], asked["env"])
-    if "kill" in asked:
-        return kill(asked["kill"])
-    if "stop" in asked:
-        running[asked["stop"]].send_signal(signal.SIGSTOP)
+def handle(request):
+    if "start" in request:
+        return start(request["start"], request["argv"], request["env"])
+    if "kill" in request:
+        return kill(request["kill"])
+    if "stop" in request:
+        running[request["stop"]].send_signal(signal.SIGSTOP)
         return {}
-    if "continue" in asked:
-        running[asked["continue"]].send_signal(signal.SIGCONT)
+    if "continue" in request:
+        running[request["continue"]].send_signal(signal.SIGCONT)
         return {}
-    return {"code": running[asked["ended"]].poll()}
+    return {"code": running[request["ended"]].poll()}
 
 
 # An interrupted test closes the pipe, which ends this process. Ending earlier would leave the other processes running.
-for number in ASKED_TO_END:
+for number in END_SIGNALS:
     signal.signal(number, signal.SIG_IGN)
 try:
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), flush=True)
+        print(json.dumps(handle(json.loads(line))), flush=True)
 finally:
     for name in running:
         kill(name)

@@ -51,7 +51,7 @@ impl EndpointFixture {
 
     fn with_balancer(python: PathBuf, url: String, prefix: String, rules: u32, server: Box<dyn Any>) -> Self {
         let made: Value =
-            serde_json::from_slice(&script(&python, ELBV2, &["furnish", &url, &prefix, &rules.to_string()], ""))
+            serde_json::from_slice(&script(&python, ELBV2, &["fill", &url, &prefix, &rules.to_string()], ""))
                 .expect("JSON");
         let text = |key: &str| made[key].as_str().expect("an ARN").to_owned();
         Self {

@@ -1,4 +1,4 @@
-//! The lab as an endpoint, with the groups and listeners that `tests/support/elbv2.py furnish` expects.
+//! The lab as an endpoint, with the groups and listeners that `tests/support/elbv2.py fill` expects.
 
 use std::collections::BTreeMap;
 

@@ -40,7 +40,7 @@ impl MotoFixture {
         let url = moto.url.clone();
         script(&python, ELBV2, &["create", &url, prefix], "");
         let made: Value =
-            serde_json::from_slice(&script(&python, ELBV2, &["furnish", &url, prefix, "2"], "")).expect("JSON");
+            serde_json::from_slice(&script(&python, ELBV2, &["fill", &url, prefix, "2"], "")).expect("JSON");
         let text = |key: &str| made[key].as_str().expect("an ARN").to_owned();
         let world = Self {
             load_balancer: text("loadBalancer"),
