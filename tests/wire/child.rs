@@ -41,22 +41,22 @@ pub fn run(mut command: Command) -> ProcessResult {
 
 /// Runs a command to its end and passes each line of its standard output to `seen`.
 pub fn follow(command: &mut Command, mut seen: impl FnMut(&str)) -> ProcessResult {
-    let mut child = command.spawn().expect("cutover starts");
+    let mut child = command.spawn().expect("cutover should start");
     let alive = kill_when_hanging(&child);
-    let mut stderr = child.stderr.take().expect("its stderr");
+    let mut stderr = child.stderr.take().expect("the process should have a standard error");
     let err = std::thread::spawn(move || {
         let mut text = String::new();
         stderr.read_to_string(&mut text).map(|_| text)
     });
     let mut out = String::new();
-    for line in BufReader::new(child.stdout.take().expect("its stdout")).lines() {
-        let line = line.expect("UTF-8");
+    for line in BufReader::new(child.stdout.take().expect("the process should have a standard output")).lines() {
+        let line = line.expect("the output should be UTF-8");
         seen(&line);
         out = out + &line + "\n";
     }
-    let status = child.wait().expect("it ends");
+    let status = child.wait().expect("the process should end");
     drop(alive);
-    let err = err.join().expect("read").expect("UTF-8");
+    let err = err.join().expect("standard error should be read").expect("the output should be UTF-8");
     let code = status.code().unwrap_or_else(|| panic!("{status}\nstdout:\n{out}\nstderr:\n{err}"));
     ProcessResult { code, out, err }
 }

@@ -33,7 +33,7 @@ async fn alb(url: &str) -> Alb {
 }
 
 fn content(actions: Value) -> RouteContent {
-    elb::content(&serde_json::from_value::<Vec<Action>>(actions).expect("actions"))
+    elb::content(&serde_json::from_value::<Vec<Action>>(actions).expect("the actions should be valid"))
 }
 
 fn forward() -> RouteContent {
@@ -44,9 +44,15 @@ fn forward() -> RouteContent {
 async fn errors_of_read_and_write(reply: fn() -> Reply) -> (Unreadable, WriteError) {
     let proxy = Proxy::start("http://127.0.0.1:1", move |_| reply()).await;
     let alb = alb(&proxy.url).await;
-    let write = alb.set(&RouteId::rule(RULE), &forward(), Duration::from_millis(200)).await.expect_err("a failure");
+    let write =
+        alb.set(&RouteId::rule(RULE), &forward(), Duration::from_millis(200)).await.expect_err("the call should fail");
     assert_eq!(proxy.take_requests().len(), 1, "a write must be sent exactly once");
-    let read = alb.health(&[GROUP.to_owned()]).await.remove(GROUP).expect("a result").expect_err("a failure");
+    let read = alb
+        .health(&[GROUP.to_owned()])
+        .await
+        .remove(GROUP)
+        .expect("a result should exist")
+        .expect_err("the call should fail");
     let tries = if matches!(read, Unreadable::Throttled | Unreadable::Unavailable(_)) { 1..=5 } else { 1..=1 };
     assert!(
         tries.contains(&proxy.take_requests().len()),
@@ -123,7 +129,8 @@ async fn a_write_without_an_answer_is_unknown_after_its_deadline() {
 
 #[tokio::test]
 async fn a_write_that_was_certainly_not_sent_is_refused() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
+    let free =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port should exist");
     let alb = alb(&format!("http://{free}")).await;
     let redirect = content(json!([{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301"}}]));
     let write = alb.set(&RouteId::rule(RULE), &redirect, Duration::from_secs(10)).await;

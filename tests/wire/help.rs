@@ -33,7 +33,7 @@ fn programs_get_the_source_of_a_topic() {
     let ended = help("help gates --output json").assert_exit(0);
     let records = ended.records();
     assert_eq!(records[0]["topic"], "gates");
-    let markdown = records[0]["markdown"].as_str().expect("the page");
+    let markdown = records[0]["markdown"].as_str().expect("the page should be a string");
     assert_eq!(help("help gates --output markdown").assert_exit(0).out.trim_end(), markdown.trim_end());
     assert_eq!(help("help --output json").assert_exit(0).records()[0]["topics"][0]["topic"], "emergency");
 }
@@ -51,16 +51,19 @@ fn an_unknown_word_gets_similar_topics_or_mentions() {
 /// Runs the program with a terminal as standard output, and with a pager that writes its input to a file. Returns the
 /// file's content.
 fn run_with_pager(words: &str) -> String {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("the folder should be created");
     let file = folder.path().join("page");
-    let main = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(&main).and_then(|()| unlockpt(&main)).expect("a terminal");
-    let name = ptsname(&main, Vec::new()).expect("its name");
-    let end =
-        File::options().read(true).write(true).open(std::ffi::OsStr::from_bytes(name.as_bytes())).expect("its end");
+    let main = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("the terminal should be opened");
+    grantpt(&main).and_then(|()| unlockpt(&main)).expect("the terminal should be opened");
+    let name = ptsname(&main, Vec::new()).expect("the terminal should have a name");
+    let end = File::options()
+        .read(true)
+        .write(true)
+        .open(std::ffi::OsStr::from_bytes(name.as_bytes()))
+        .expect("the terminal should be opened");
     let mut command = command(words);
     command.stdout(end).env("PAGER", format!("cat > '{}'", file.display()));
-    assert!(command.status().expect("cutover runs").success());
+    assert!(command.status().expect("cutover should start").success());
     std::fs::read_to_string(&file).unwrap_or_default()
 }
 

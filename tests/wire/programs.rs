@@ -28,10 +28,10 @@ pub fn python() -> PathBuf {
 pub fn script(python: &Path, name: &str, args: &[&str], input: &str) -> Vec<u8> {
     let mut command = Command::new(python);
     command.arg(name).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    let mut child = command.spawn().expect("python runs");
+    let mut child = command.spawn().expect("Python should start");
     // A script that reads no input may have ended before this write.
-    let written = child.stdin.take().expect("its stdin").write_all(input.as_bytes());
-    let out = child.wait_with_output().expect("it ends");
+    let written = child.stdin.take().expect("the process should have a standard input").write_all(input.as_bytes());
+    let out = child.wait_with_output().expect("the process should end");
     assert!(out.status.success(), "{name} {args:?} {input} {written:?}");
     out.stdout
 }

@@ -43,8 +43,8 @@ pub struct Proxy {
 impl Proxy {
     /// Starts a proxy in front of `upstream`; `rule` decides about each request.
     pub async fn start(upstream: &str, rule: impl Fn(&QueryRequest) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port should exist");
+        let url = format!("http://{}", listener.local_addr().expect("the listener should have an address"));
         let asked = Arc::default();
         let serving: JoinHandle<()> =
             tokio::spawn(serve(listener, upstream.to_owned(), Arc::new(rule), Arc::clone(&asked)));
@@ -53,7 +53,7 @@ impl Proxy {
 
     /// Returns the requests since the last call.
     pub fn take_requests(&self) -> Vec<QueryRequest> {
-        std::mem::take(&mut self.asked.lock().expect("not poisoned"))
+        std::mem::take(&mut self.asked.lock().expect("no thread should have panicked"))
     }
 }
 

@@ -50,7 +50,7 @@ fn in_order(sample: &str, printed: &[&str]) -> bool {
 
 #[test]
 fn the_readme_shows_what_the_program_prints() {
-    let mut page = std::fs::read_to_string(PAGE).expect("the README");
+    let mut page = std::fs::read_to_string(PAGE).expect("the README should be readable");
     let samples = samples(&page);
     assert!(!samples.is_empty());
     for (command, sample) in samples {
@@ -65,7 +65,7 @@ fn the_readme_shows_what_the_program_prints() {
         let now = updated_sample(&sample, &printed);
         if let (Ok(now), Some(_)) = (&now, std::env::var_os("CUTOVER_UPDATE")) {
             page = page.replace(&sample, now);
-            std::fs::write(PAGE, &page).expect("the README");
+            std::fs::write(PAGE, &page).expect("the README should be written");
         }
         assert!(in_order(now.as_deref().unwrap_or_default(), &printed) && now.is_ok(), "{now:?} of\n{}", ended.out);
         assert!(

@@ -13,17 +13,20 @@ use cutover::domain::run::state::{GateHistory, State};
 
 /// Returns the records of a journal of the corpus.
 pub fn records() -> Vec<Record> {
-    let bytes = std::fs::read("tests/journals/canary-aborted.jsonl").expect("a journal of the corpus");
-    journal::parse(&bytes).expect("it parses").records
+    let bytes =
+        std::fs::read("tests/journals/canary-aborted.jsonl").expect("the journal of the corpus should be readable");
+    journal::parse(&bytes).expect("the journal should parse").records
 }
 
 /// Returns the metrics of a run in progress, with a value in every metric family.
 pub fn run_metrics() -> RunMetrics {
     let records = records();
-    let state = State::fold(&records[..records.len() / 2]).expect("legal").expect("a state");
+    let state = State::fold(&records[..records.len() / 2])
+        .expect("the records should be valid")
+        .expect("the state should not be empty");
     let plan = cutover::plan::lint("v1", state.started.text.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
     let mut run_metrics = RunMetrics::new(&plan, state);
-    let group = run_metrics.state.started.groups.keys().next().expect("a group").clone();
+    let group = run_metrics.state.started.groups.keys().next().expect("a group should exist").clone();
     run_metrics.health.insert(group, HealthCounts { healthy: 4, draining: 1, ..HealthCounts::default() });
     run_metrics
         .state

@@ -66,14 +66,16 @@ fn client(world: &Arc<Mutex<World>>) -> Client {
 async fn the_sdk_reads_pages_and_writes_the_reference_case() {
     let world = Arc::new(Mutex::new(world("{}")));
     let client = client(&world);
-    let balancers = client.describe_load_balancers().names("alpha-webapp").send().await.expect("an answer");
+    let balancers =
+        client.describe_load_balancers().names("alpha-webapp").send().await.expect("the response should arrive");
     let balancer = &balancers.load_balancers()[0];
     assert_eq!(
         (balancer.r#type().map(LoadBalancerTypeEnum::as_str), balancer.availability_zones().len()),
         (Some("application"), 2)
     );
     let arn = balancer.load_balancer_arn().expect("a load balancer should have an ARN");
-    let listeners = client.describe_listeners().load_balancer_arn(arn).send().await.expect("an answer");
+    let listeners =
+        client.describe_listeners().load_balancer_arn(arn).send().await.expect("the response should arrive");
     assert_eq!(listeners.listeners().iter().filter_map(Listener::port).collect::<Vec<_>>(), [80, 443]);
     let https = listeners.listeners()[1].listener_arn().expect("a listener should have an ARN");
     let pages = client.describe_rules().listener_arn(https).page_size(5).into_paginator().items().send();
@@ -81,7 +83,8 @@ async fn the_sdk_reads_pages_and_writes_the_reference_case() {
     assert_eq!((rules.len(), rules[17].priority(), rules[17].is_default()), (18, Some("default"), Some(true)));
     assert_eq!(rules[0].conditions()[0].path_pattern_config().map(|c| c.values().len()), Some(5));
 
-    let config = rules[0].actions()[0].forward_config().expect("it forwards").clone();
+    let config =
+        rules[0].actions()[0].forward_config().expect("the action should have a forward configuration").clone();
     let tuples = config.target_groups().iter().zip([50, 50, 0]);
     let groups = tuples
         .map(|(t, w)| TargetGroupTuple::builder().set_target_group_arn(t.target_group_arn.clone()).weight(w).build());
@@ -89,7 +92,8 @@ async fn the_sdk_reads_pages_and_writes_the_reference_case() {
     let action = Action::builder().r#type(ActionTypeEnum::Forward).forward_config(forward).build();
     let rule = rules[0].rule_arn().expect("a rule should have an ARN");
     let written = client.modify_rule().rule_arn(rule).actions(action).send().await.expect("the rule should be written");
-    let read = written.rules()[0].actions()[0].forward_config().expect("it forwards");
+    let read =
+        written.rules()[0].actions()[0].forward_config().expect("the action should have a forward configuration");
     assert_eq!(
         read.target_groups().iter().map(TargetGroupTuple::weight).collect::<Vec<_>>(),
         [Some(50), Some(50), Some(0)]
@@ -101,20 +105,27 @@ async fn the_sdk_reads_pages_and_writes_the_reference_case() {
 async fn the_sdk_reads_health_tags_attributes_and_refusals() {
     let world = Arc::new(Mutex::new(world("{loadBalancers: [{tags: {team: web}}]}")));
     let client = client(&world);
-    let groups = client.describe_target_groups().names("alpha-webapp-a").send().await.expect("an answer");
+    let groups =
+        client.describe_target_groups().names("alpha-webapp-a").send().await.expect("the response should arrive");
     let group = &groups.target_groups()[0];
     let arn = group.target_group_arn().expect("a target group should have an ARN");
     assert_eq!((group.health_check_interval_seconds(), group.load_balancer_arns().len()), (Some(10), 1));
-    let health = client.describe_target_health().target_group_arn(arn).send().await.expect("an answer");
+    let health =
+        client.describe_target_health().target_group_arn(arn).send().await.expect("the response should arrive");
     let states = health
         .target_health_descriptions()
         .iter()
         .filter_map(|d| d.target_health()?.state().map(TargetHealthStateEnum::as_str));
     assert_eq!(states.collect::<Vec<_>>(), ["healthy"; 4]);
-    let attributes = client.describe_target_group_attributes().target_group_arn(arn).send().await.expect("an answer");
+    let attributes = client
+        .describe_target_group_attributes()
+        .target_group_arn(arn)
+        .send()
+        .await
+        .expect("the response should arrive");
     assert!(attributes.attributes().iter().any(|a| a.key() == Some("deregistration_delay.timeout_seconds")));
     let balancer = group.load_balancer_arns()[0].clone();
-    let tags = client.describe_tags().resource_arns(balancer).send().await.expect("an answer");
+    let tags = client.describe_tags().resource_arns(balancer).send().await.expect("the response should arrive");
     assert_eq!(tags.tag_descriptions()[0].tags()[0].key(), Some("team"));
     let error = client
         .describe_rules()

@@ -8,7 +8,7 @@ use crate::programs::of_venv;
 use crate::terminal::support::{Lab, VerbOutput};
 
 fn run(lab: &Lab, aws: &Path, args: &[&str]) -> VerbOutput {
-    VerbOutput::of(lab.command(&aws.display().to_string()).args(args).output().expect("aws runs"))
+    VerbOutput::of(lab.command(&aws.display().to_string()).args(args).output().expect("the aws CLI should start"))
 }
 
 fn json(lab: &Lab, aws: &Path, words: &str) -> Value {
@@ -23,26 +23,35 @@ fn awscli_reads_and_writes_like_cutover() {
     let aws = of_venv("aws");
     let lab = Lab::start();
     let balancers = json(&lab, &aws, "elbv2 describe-load-balancers --names alpha-webapp");
-    let lb = balancers["LoadBalancers"][0]["LoadBalancerArn"].as_str().expect("an ARN");
+    let lb = balancers["LoadBalancers"][0]["LoadBalancerArn"].as_str().expect("the ARN should be a string");
     let listeners = json(&lab, &aws, &format!("elbv2 describe-listeners --load-balancer-arn {lb}"));
-    let listener =
-        &listeners["Listeners"].as_array().expect("listeners").iter().find(|l| l["Port"] == 443).expect("443");
-    let listener_arn = listener["ListenerArn"].as_str().expect("an ARN");
+    let listener = &listeners["Listeners"]
+        .as_array()
+        .expect("the listeners should be a list")
+        .iter()
+        .find(|l| l["Port"] == 443)
+        .expect("a listener should use port 443");
+    let listener_arn = listener["ListenerArn"].as_str().expect("the ARN should be a string");
     let rules = json(&lab, &aws, &format!("elbv2 describe-rules --listener-arn {listener_arn}"));
-    let rule = rules["Rules"].as_array().expect("rules").iter().find(|r| r["Priority"] == "1").expect("rule 1");
+    let rule = rules["Rules"]
+        .as_array()
+        .expect("the rules should be a list")
+        .iter()
+        .find(|r| r["Priority"] == "1")
+        .expect("the rule with priority 1 should exist");
     let groups = json(&lab, &aws, &format!("elbv2 describe-target-groups --load-balancer-arn {lb}"));
     let arn = |name: &str| {
-        let groups = groups["TargetGroups"].as_array().expect("groups");
-        groups.iter().find(|g| g["TargetGroupName"] == name).expect("the group")["TargetGroupArn"]
+        let groups = groups["TargetGroups"].as_array().expect("the groups should be a list");
+        groups.iter().find(|g| g["TargetGroupName"] == name).expect("the group should exist")["TargetGroupArn"]
             .as_str()
-            .expect("an ARN")
+            .expect("the ARN should be a string")
             .to_owned()
     };
     let (a, b) = (arn("alpha-webapp-a"), arn("alpha-webapp-b"));
     let health = json(&lab, &aws, &format!("elbv2 describe-target-health --target-group-arn {a}"));
     let states: Vec<_> = health["TargetHealthDescriptions"]
         .as_array()
-        .expect("targets")
+        .expect("the targets should be a list")
         .iter()
         .map(|t| &t["TargetHealth"]["State"])
         .collect();
@@ -54,7 +63,7 @@ fn awscli_reads_and_writes_like_cutover() {
         {"TargetGroupArn": a, "Weight": 60}, {"TargetGroupArn": b, "Weight": 40},
     ]}}])
     .to_string();
-    let rule_arn = rule["RuleArn"].as_str().expect("an ARN");
+    let rule_arn = rule["RuleArn"].as_str().expect("the ARN should be a string");
     for (verb, what, option) in [
         ("modify-rule", ["--rule-arn", rule_arn], "--actions"),
         ("modify-listener", ["--listener-arn", listener_arn], "--default-actions"),

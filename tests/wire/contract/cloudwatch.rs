@@ -21,10 +21,17 @@ async fn moto_boto3_reads_the_labs_cloudwatch() {
     let now = stage.clock.now();
     let inventory = &stage.balancer.inventory;
     let named = |name: &str| cutover::plan::model::Selector::Name(name.into());
-    let group =
-        inventory.target_groups(Groups::Matching(&named("shop-a")), Detail::Listed).await.expect("groups").remove(0);
-    let tail = |arn: &str, kind: &str| arn.split_once(kind).expect("an ARN").1.to_owned();
-    let balancer = inventory.load_balancers(&named("shop"), Detail::Listed).await.expect("one").remove(0);
+    let group = inventory
+        .target_groups(Groups::Matching(&named("shop-a")), Detail::Listed)
+        .await
+        .expect("the groups should be readable")
+        .remove(0);
+    let tail = |arn: &str, kind: &str| arn.split_once(kind).expect("the ARN should have a colon").1.to_owned();
+    let balancer = inventory
+        .load_balancers(&named("shop"), Detail::Listed)
+        .await
+        .expect("exactly one load balancer should exist")
+        .remove(0);
     let dimensions = serde_json::json!([
         {"Name": "LoadBalancer", "Value": tail(&balancer.arn, ":loadbalancer/")},
         {"Name": "TargetGroup", "Value": format!("targetgroup/{}", tail(&group.arn, ":targetgroup/"))},
@@ -43,15 +50,19 @@ async fn moto_boto3_reads_the_labs_cloudwatch() {
         ["cloudwatch", "get_metric_data", {"MetricDataQueries": queries, "StartTime": now.as_second() - 600, "EndTime": now.as_second()}],
         ["cloudwatch", "describe_alarms", {"AlarmNames": ["shop-5xx"]}],
     ]);
-    let url = stage.live_lab().expect("a live one").aws_url();
+    let url = stage.live_lab().expect("the lab should run on real time").aws_url();
     let answers =
         tokio::task::spawn_blocking(move || script(&python, "tests/support/boto.py", &[&url], &calls.to_string()))
             .await
-            .expect("it ends");
-    let answers: serde_json::Value = serde_json::from_slice(&answers).expect("JSON");
+            .expect("the process should end");
+    let answers: serde_json::Value = serde_json::from_slice(&answers).expect("the text should be JSON");
     let results = &answers[0]["MetricDataResults"];
-    let requests: f64 =
-        results[0]["Values"].as_array().expect("values").iter().filter_map(serde_json::Value::as_f64).sum();
+    let requests: f64 = results[0]["Values"]
+        .as_array()
+        .expect("the values should be a list")
+        .iter()
+        .filter_map(serde_json::Value::as_f64)
+        .sum();
     assert!(requests > 0.0 && results[0]["StatusCode"] == "Complete", "{answers}");
     assert_eq!(
         results[1]["Values"],

@@ -32,9 +32,11 @@ impl Moto {
     pub fn start(python: &Path) -> Self {
         let mut command = Command::new(python);
         command.arg("tests/support/serve_moto.py").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("moto starts");
+        let mut child = command.spawn().expect("moto should start");
         let mut url = String::new();
-        BufReader::new(child.stdout.take().expect("its stdout")).read_line(&mut url).expect("moto prints its URL");
+        BufReader::new(child.stdout.take().expect("the process should have a standard output"))
+            .read_line(&mut url)
+            .expect("moto should print its URL");
         assert!(url.starts_with("http://127.0.0.1:"), "moto should print a URL on 127.0.0.1");
         Self { url: url.trim().to_owned(), child }
     }

@@ -77,8 +77,8 @@ impl Connection {
 
     /// Opens a proxy in front of `upstream` and returns its URL for the program.
     pub async fn start_proxy(self: &Arc<Self>, upstream: &str) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port should exist");
+        let url = format!("http://{}", listener.local_addr().expect("the listener should have an address"));
         let (wire, upstream) = (Arc::clone(self), upstream.to_owned());
         let onward = Client::builder(TokioExecutor::new()).build_http();
         tokio::spawn(async move {
@@ -106,7 +106,7 @@ impl Connection {
     pub async fn take_program(&self) -> (Child, Option<String>) {
         drop(self.busy.write().await);
         let mut inside = self.inside();
-        (inside.program.take().expect("a program"), inside.struck.take())
+        (inside.program.take().expect("the program should have started"), inside.struck.take())
     }
 
     /// Returns the requests of the present program, in order.

@@ -28,7 +28,7 @@ struct DamagedJournal<'a> {
 pub fn damage(bytes: &[u8], every_bit: bool) -> CaseCounts {
     let bounds: Vec<_> =
         [0].into_iter().chain(bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1)).collect();
-    let victim = DamagedJournal { bytes, records: parse(bytes).expect("a journal").records, bounds };
+    let victim = DamagedJournal { bytes, records: parse(bytes).expect("the journal should be valid").records, bounds };
     assert_eq!(victim.records.len() + 1, victim.bounds.len(), "every line must be a record");
     let mut tried = CaseCounts::default();
     let mut before = Parsed::default();
@@ -42,7 +42,9 @@ pub fn damage(bytes: &[u8], every_bit: bool) -> CaseCounts {
                 tried.flips += 1;
             }
         }
-        before.append(&bytes[victim.bounds[line]..victim.bounds[line + 1]]).expect("an intact line");
+        before
+            .append(&bytes[victim.bounds[line]..victim.bounds[line + 1]])
+            .expect("an undamaged line should be accepted");
     }
     // A missing last newline makes the last record torn; any other change must be refused.
     assert_eq!(tried.refused, if every_bit { tried.flips - 8 } else { tried.flips - 1 });
@@ -89,19 +91,20 @@ impl DamagedJournal<'_> {
 
 /// Reads one damaged journal per line through the store: each must be refused, with the command that needs no journal.
 pub async fn samples(bytes: &[u8], emergency: &str) -> usize {
-    let records = parse(bytes).expect("a journal").records;
-    let (folder, store) =
-        (tempfile::tempdir().expect("a folder"), |folder: &TempDir| LocalStore::open(Some(folder.path().to_owned())));
+    let records = parse(bytes).expect("the journal should be valid").records;
+    let (folder, store) = (tempfile::tempdir().expect("the folder should be created"), |folder: &TempDir| {
+        LocalStore::open(Some(folder.path().to_owned()))
+    });
     let run = folder.path().join("runs").join(&records[0].run);
-    std::fs::create_dir_all(&run).expect("a run's folder");
-    let store = store(&folder).expect("a store");
+    std::fs::create_dir_all(&run).expect("the folder should be created");
+    let store = store(&folder).expect("the store should be created");
     let mut start = 0;
     for (line, text) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
         let mut damaged = bytes.to_vec();
         damaged[start + (line * 7 + 11) % (text.len() - 1)] ^= 1 << (line % 8);
         start += text.len();
-        std::fs::write(run.join("journal.jsonl"), &damaged).expect("its journal");
-        let refused = store.read(&records[0].run).await.expect_err("it is refused");
+        std::fs::write(run.join("journal.jsonl"), &damaged).expect("the journal should be written");
+        let refused = store.read(&records[0].run).await.expect_err("the damaged journal should be refused");
         let StoreError::Corrupt { line: named, .. } = &refused else { panic!("line {}: {refused}", line + 1) };
         let command = if line == 0 {
             "cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS"
@@ -116,7 +119,7 @@ pub async fn samples(bytes: &[u8], emergency: &str) -> usize {
 
 #[tokio::test]
 async fn a_recorded_journal_is_recovered_or_refused_wherever_it_is_damaged() {
-    let bytes = std::fs::read("tests/journals/canary-aborted.jsonl").expect("a recorded journal");
+    let bytes = std::fs::read("tests/journals/canary-aborted.jsonl").expect("the recorded journal should be readable");
     let tried = damage(&bytes, crate::crash::all_cases());
     let lines = samples(&bytes, "cutover rollback --load-balancer shop --back-to shop-a --away-from shop-b").await;
     println!(

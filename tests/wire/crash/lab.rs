@@ -33,19 +33,22 @@ pub fn plan(lane: usize) -> String {
 impl Lab {
     /// Starts a lab with this many lanes.
     pub fn start(lanes: usize) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("the folder should be created");
         let all: String = (0..lanes).map(workload).collect();
-        std::fs::write(folder.path().join("lab.yaml"), file("lab", &all)).expect("the plan is written");
-        std::fs::write(folder.path().join("scenario.yaml"), SCENARIO).expect("the scenario is written");
+        std::fs::write(folder.path().join("lab.yaml"), file("lab", &all)).expect("the plan should be written");
+        std::fs::write(folder.path().join("scenario.yaml"), SCENARIO).expect("the scenario should be written");
         let mut command = Command::new(program());
         command.args(["lab", "lab.yaml", "--scenario", "scenario.yaml", "--speed", "20", "--output", "json"]);
         command.current_dir(folder.path()).env("TMPDIR", folder.path()).stdin(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the lab starts");
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the lab should start");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("its stdout")).read_line(&mut line).expect("a line");
+        BufReader::new(child.stdout.take().expect("the process should have a standard output"))
+            .read_line(&mut line)
+            .expect("the line should be readable");
         let said: serde_json::Value =
             serde_json::from_str(&line).unwrap_or_else(|e| panic!("the lab did not start ({e}): {line}"));
-        let environment = serde_json::from_value(said["environment"].clone()).expect("an environment");
+        let environment =
+            serde_json::from_value(said["environment"].clone()).expect("the environment should be a list of strings");
         Self { child, environment, folder }
     }
 
@@ -56,9 +59,13 @@ impl Lab {
 
     /// Returns the URL of a cluster's API server, from the kubeconfig.
     pub fn cluster(&self, name: &str) -> String {
-        let text = std::fs::read_to_string(self.variable("KUBECONFIG")).expect("a kubeconfig");
-        let after = text.split(&format!("name: {name}\n")).nth(1).expect("the cluster");
-        after.lines().find_map(|line| line.trim().strip_prefix("server: ")).expect("its server").to_owned()
+        let text = std::fs::read_to_string(self.variable("KUBECONFIG")).expect("the kubeconfig should be readable");
+        let after = text.split(&format!("name: {name}\n")).nth(1).expect("the cluster should exist");
+        after
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("server: "))
+            .expect("the cluster should have a server")
+            .to_owned()
     }
 
     /// Returns the folder for files of the test.

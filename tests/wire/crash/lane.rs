@@ -83,13 +83,14 @@ pub struct ProcessOutput {
 impl Lane {
     pub async fn open(lab: &Lab, number: usize) -> Self {
         let folder = lab.folder().join(format!("lane{number}"));
-        std::fs::create_dir(&folder).expect("a folder");
-        std::fs::write(folder.join("plan.yaml"), lab::plan(number)).expect("the plan is written");
+        std::fs::create_dir(&folder).expect("the folder should be created");
+        std::fs::write(folder.join("plan.yaml"), lab::plan(number)).expect("the plan should be written");
         let wire = Arc::<Connection>::default();
         let (a, b) = (wire.start_proxy(&lab.cluster("a")).await, wire.start_proxy(&lab.cluster("b")).await);
-        let kubeconfig = std::fs::read_to_string(lab.variable("KUBECONFIG")).expect("a kubeconfig");
+        let kubeconfig =
+            std::fs::read_to_string(lab.variable("KUBECONFIG")).expect("the kubeconfig should be readable");
         let kubeconfig = kubeconfig.replace(&lab.cluster("a"), &a).replace(&lab.cluster("b"), &b);
-        std::fs::write(folder.join("kubeconfig"), kubeconfig).expect("the kubeconfig is written");
+        std::fs::write(folder.join("kubeconfig"), kubeconfig).expect("the kubeconfig should be written");
         let environment = [
             ("AWS_ENDPOINT_URL", wire.start_proxy(lab.variable("AWS_ENDPOINT_URL")).await),
             ("AWS_ACCESS_KEY_ID", "lab".into()),
@@ -109,7 +110,7 @@ impl Lane {
         let found = balancer
             .load_balancers(&Selector::Name(format!("shop{number}")), Detail::Listed)
             .await
-            .expect("the load balancer");
+            .expect("the load balancer should exist");
         let binding = format!("apis/elbv2.k8s.aws/v1beta1/namespaces/shop/targetgroupbindings/shop{number}-b");
         let mut lane = Self {
             number,
@@ -128,7 +129,11 @@ impl Lane {
 
     /// Returns the present content of the two routes.
     async fn live(&self) -> BTreeMap<RouteId, RouteContent> {
-        let listeners = self.balancer.listeners(&self.load_balancer, Detail::Listed).await.expect("the listeners");
+        let listeners = self
+            .balancer
+            .listeners(&self.load_balancer, Detail::Listed)
+            .await
+            .expect("the listeners should be readable");
         let routes = listeners.into_iter().flat_map(|(_, routes)| routes);
         routes.filter(|r| matches!(r.priority, None | Some(11))).map(|r| (r.id, r.content)).collect()
     }
@@ -136,7 +141,8 @@ impl Lane {
     /// Adds an OIDC action to the second route, and makes every response that describes it contain the client secret,
     /// unlike AWS.
     pub async fn authenticate(&mut self, secret: &str) {
-        let (route, content) = self.original.iter().find(|(id, _)| id.kind() == RouteKind::Rule).expect("a rule");
+        let (route, content) =
+            self.original.iter().find(|(id, _)| id.kind() == RouteKind::Rule).expect("a rule should exist");
         let oidc = "Actions.member.1.AuthenticateOidcConfig";
         let mut form = format!(
             "Action=ModifyRule&Version=2015-12-01&RuleArn={route}&Actions.member.1.Type=authenticate-oidc&Actions.member.1.Order=1\
@@ -147,14 +153,16 @@ impl Lane {
         for (i, group) in content.split.members.iter().enumerate() {
             let at = format!("Actions.member.2.ForwardConfig.TargetGroups.member.{}", i + 1);
             let (arn, weight) = (&group.id, group.weight.unwrap_or(1));
-            write!(form, "&{at}.TargetGroupArn={arn}&{at}.Weight={weight}").expect("a string grows");
+            write!(form, "&{at}.TargetGroupArn={arn}&{at}.Weight={weight}")
+                .expect("writing to a string should succeed");
         }
         let asked =
             Request::post(&self.aws)
                 .header("content-type", "application/x-www-form-urlencoded")
                 .body(Full::<Bytes>::from(form));
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let answer = client.request(asked.expect("a request")).await.expect("an answer");
+        let answer =
+            client.request(asked.expect("the response should arrive")).await.expect("the response should arrive");
         assert_eq!(answer.status(), StatusCode::OK);
         self.original = self.live().await;
         self.wire.replace_in_answers(
@@ -166,10 +174,14 @@ impl Lane {
     /// Prepares a new case: restores the original routes, and removes the binding in the new cluster.
     pub async fn reset(&mut self) {
         for (route, content) in &self.original {
-            self.balancer.set(route, content, Duration::from_secs(10)).await.expect("the route is reset");
+            self.balancer.set(route, content, Duration::from_secs(10)).await.expect("the route should be reset");
         }
-        let delete = Request::delete(&self.binding).body(Empty::<Bytes>::new()).expect("a request");
-        let answer = Client::builder(TokioExecutor::new()).build_http().request(delete).await.expect("an answer");
+        let delete = Request::delete(&self.binding).body(Empty::<Bytes>::new()).expect("the request should be valid");
+        let answer = Client::builder(TokioExecutor::new())
+            .build_http()
+            .request(delete)
+            .await
+            .expect("the response should arrive");
         assert!(matches!(answer.status(), StatusCode::OK | StatusCode::NOT_FOUND), "{}", answer.status());
         self.wire.written();
     }
@@ -181,8 +193,9 @@ impl Lane {
 
     /// Returns the journal of the newest run.
     pub async fn journal(&self) -> Vec<u8> {
-        let runs = self.store().runs().await.expect("the runs");
-        std::fs::read(self.state().join("runs").join(&runs[0].id).join("journal.jsonl")).expect("a journal")
+        let runs = self.store().runs().await.expect("the runs should be readable");
+        std::fs::read(self.state().join("runs").join(&runs[0].id).join("journal.jsonl"))
+            .expect("the journal should be readable")
     }
 
     /// Returns the requests of the last program.
@@ -191,7 +204,7 @@ impl Lane {
     }
 
     fn store(&self) -> LocalStore {
-        LocalStore::open(Some(self.state())).expect("a store")
+        LocalStore::open(Some(self.state())).expect("the store should be created")
     }
 
     /// Runs the program until it ends or is killed at the given request.
@@ -199,9 +212,11 @@ impl Lane {
         let mut command = Command::new(lab::program());
         command.env_clear().envs(self.environment.iter().cloned()).env("CUTOVER_STATE_DIR", self.state());
         command.args(words.split_whitespace()).current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("cutover starts");
-        let (mut stdout, mut stderr) =
-            (child.stdout.take().expect("its stdout"), child.stderr.take().expect("its stderr"));
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("cutover should start");
+        let (mut stdout, mut stderr) = (
+            child.stdout.take().expect("the process should have a standard output"),
+            child.stderr.take().expect("the process should have a standard error"),
+        );
         self.wire.set_program(child, strike);
         let out = tokio::task::spawn_blocking(move || {
             let mut text = String::new();
@@ -211,20 +226,20 @@ impl Lane {
             let mut text = String::new();
             stderr.read_to_string(&mut text).map(|_| text)
         });
-        let text = text.await.expect("no panic").expect("text");
-        let out = out.await.expect("no panic").expect("text");
+        let text = text.await.expect("no thread should have panicked").expect("the value should be a string");
+        let out = out.await.expect("no thread should have panicked").expect("the value should be a string");
         let (mut child, struck) = self.wire.take_program().await;
-        let code = child.wait().expect("it ended").code();
+        let code = child.wait().expect("the process should end").code();
         (ProcessOutput { code, out, text }, struck)
     }
 
     /// Runs one case. Returns the state after the kill, and the request at which the program was killed.
     pub async fn try_case(&mut self, case: Case) -> (KilledState, Option<String>) {
         self.reset().await;
-        let before = self.store().runs().await.expect("the runs").len();
+        let before = self.store().runs().await.expect("the runs should be readable").len();
         let (said, struck) = self.cutover("run plan.yaml --yes", case.strike).await;
         let label = format!("lane {} {case:?} at {struck:?}\n{}", self.number, said.text);
-        let runs = self.store().runs().await.expect("the runs");
+        let runs = self.store().runs().await.expect("the runs should be readable");
         let found = match (said.code, runs.first().filter(|_| runs.len() > before).map(|run| run.finished)) {
             (Some(0), _) => KilledState::NotKilled,
             (None, None) => KilledState::Nothing,
@@ -253,11 +268,12 @@ impl Lane {
     /// Asserts that there are no double writes, exact final weights, no unfinished run and no marker.
     async fn assert_result(&self, ending: Ending, label: &str) {
         let written = self.wire.written();
-        let runs = self.store().runs().await.expect("the runs");
+        let runs = self.store().runs().await.expect("the runs should be readable");
         let outcome = runs.first().and_then(|run| run.finished);
         assert!(runs.iter().all(|run| run.finished.is_some()), "no run may be unfinished: {label}");
         let live = self.live().await;
-        let tags = self.balancer.tags(std::slice::from_ref(&self.load_balancer)).await.expect("its tags");
+        let tags =
+            self.balancer.tags(std::slice::from_ref(&self.load_balancer)).await.expect("the tags should be readable");
         if let Some(left) = tags[&self.load_balancer].get(marker::KEY) {
             // The program was killed after its last record: the next run finds the marker and continues.
             assert!(

@@ -24,10 +24,10 @@ async fn no_credential_is_printed_written_or_left() {
     }
     lane.environment.push(("AWS_SESSION_TOKEN".into(), SESSION.into()));
     let kubeconfig = lane.folder.join("kubeconfig");
-    let text = std::fs::read_to_string(&kubeconfig).expect("a kubeconfig");
+    let text = std::fs::read_to_string(&kubeconfig).expect("the kubeconfig should be readable");
     assert!(text.contains("token: lab"));
     std::fs::write(&kubeconfig, text.replace("token: lab", &format!("token: {TOKEN}")))
-        .expect("the kubeconfig is written");
+        .expect("the kubeconfig should be written");
     lane.authenticate(CLIENT).await;
 
     let mut said = Vec::new();
@@ -72,13 +72,16 @@ async fn no_credential_is_printed_written_or_left() {
 /// Returns the path and text of every file below a folder.
 fn files(folder: &Path) -> Vec<(String, String)> {
     let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path()) {
+    for entry in std::fs::read_dir(folder)
+        .expect("the folder should be readable")
+        .map(|e| e.expect("the folder should be readable").path())
+    {
         if entry.is_dir() {
             all.extend(files(&entry));
         } else {
             all.push((
                 entry.display().to_string(),
-                String::from_utf8_lossy(&std::fs::read(&entry).expect("a file")).into_owned(),
+                String::from_utf8_lossy(&std::fs::read(&entry).expect("the file should be readable")).into_owned(),
             ));
         }
     }
@@ -90,25 +93,29 @@ fn files(folder: &Path) -> Vec<(String, String)> {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_process_leaves_no_core_dump() {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("lab.yaml"), lab::plan(0)).expect("the plan is written");
+    let folder = tempfile::tempdir().expect("the folder should be created");
+    std::fs::write(folder.path().join("lab.yaml"), lab::plan(0)).expect("the plan should be written");
     let mut command = Command::new(lab::program());
     command.args(["lab", "lab.yaml"]).current_dir(folder.path()).env("TMPDIR", folder.path()).stdin(Stdio::null());
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the lab starts");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the lab should start");
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().expect("its stdout")), &mut line)
-        .expect("a line");
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(child.stdout.take().expect("the process should have a standard output")),
+        &mut line,
+    )
+    .expect("the line should be readable");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id()));
     let owner = std::os::unix::fs::MetadataExt::uid(
-        &std::fs::metadata(format!("/proc/{}/environ", child.id())).expect("its environment"),
+        &std::fs::metadata(format!("/proc/{}/environ", child.id()))
+            .expect("the environment of the process should exist"),
     );
-    child.kill().expect("it is killed");
-    child.wait().expect("it ended");
-    let limits = limits.expect("its limits");
+    child.kill().expect("the process should be killed");
+    child.wait().expect("the process should end");
+    let limits = limits.expect("the limits of the process should be readable");
     let core = limits
         .lines()
         .find(|l| l.starts_with("Max core file size"))
-        .expect("a limit")
+        .expect("a limit should exist")
         .split_whitespace()
         .collect::<Vec<_>>();
     assert_eq!(core[4..6], ["0", "0"], "{limits}");

@@ -5,5 +5,5 @@ mod terminal;
 
 /// Returns the path of kubectl.
 pub fn program() -> String {
-    crate::programs::variable("CUTOVER_KUBECTL").to_str().expect("UTF-8").to_owned()
+    crate::programs::variable("CUTOVER_KUBECTL").to_str().expect("the path should be UTF-8").to_owned()
 }

@@ -6,7 +6,7 @@ use super::program;
 use crate::terminal::support::{Lab, VerbOutput};
 
 fn run(lab: &Lab, kubectl: &str, words: &str) -> VerbOutput {
-    VerbOutput::of(lab.command(kubectl).args(words.split_whitespace()).output().expect("kubectl runs"))
+    VerbOutput::of(lab.command(kubectl).args(words.split_whitespace()).output().expect("kubectl should start"))
 }
 
 #[test]
@@ -29,7 +29,8 @@ fn kubectl_gets_applies_and_deletes_the_kinds_that_cutover_uses() {
 
     assert!(ok("--context alpha-kr-b -n webapp get service webapp").out.contains("webapp"));
     let deployments = ok("--context alpha-kr-b -n webapp get deployments -o json").json();
-    let deployment = deployments["items"][0]["metadata"]["name"].as_str().expect("a deployment").to_owned();
+    let deployment =
+        deployments["items"][0]["metadata"]["name"].as_str().expect("the deployment should be a string").to_owned();
     ok(&format!("--context alpha-kr-b -n webapp get deployment {deployment}"));
 
     let group = ok("--context alpha-kr-a -n webapp get targetgroupbindings -o json").json();
@@ -53,7 +54,7 @@ fn kubectl_gets_applies_and_deletes_the_kinds_that_cutover_uses() {
                 "spec": {"containers": [{"name": "x", "image": "x:1"}]}}}}),
         ),
     ] {
-        std::fs::write(lab.folder().join(name), value.to_string()).expect("a manifest");
+        std::fs::write(lab.folder().join(name), value.to_string()).expect("the manifest should be written");
         ok(&format!("--context alpha-kr-b apply --dry-run=server -f {name}"));
         assert!(ok(&format!("--context alpha-kr-b apply -f {name}")).out.contains("created"));
         assert!(

@@ -21,7 +21,7 @@ pub fn client(objects: Objects) -> kube::Client {
         async move {
             let (parts, body) = request.into_parts();
             let request = Request::from_parts(parts, body.collect().await.map_err(|e| e.to_string())?.to_bytes());
-            let mut objects = world.lock().expect("no panic");
+            let mut objects = world.lock().expect("no thread should have panicked");
             Ok::<_, BoxError>(
                 server.answer(&mut objects, &request, Timestamp::now()).into_response(&objects).map(Body::from),
             )

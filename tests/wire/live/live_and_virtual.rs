@@ -32,14 +32,24 @@ fn plan() -> Plan {
 
 fn scenario(spec: &str) -> Scenario {
     let text = format!("apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: test}}\n{spec}");
-    Scenario::parse("test", &text).expect("a scenario")
+    Scenario::parse("test", &text).expect("the scenario should be valid")
 }
 
 /// Returns every route that forwards.
 async fn routes(stage: &RehearsalLab) -> Vec<LiveRoute> {
     let selector = Selector::Name("shop".into());
-    let found = stage.balancer.inventory.load_balancers(&selector, Detail::Listed).await.expect("the load balancer");
-    let listeners = stage.balancer.inventory.listeners(&found[0].arn, Detail::Listed).await.expect("its listeners");
+    let found = stage
+        .balancer
+        .inventory
+        .load_balancers(&selector, Detail::Listed)
+        .await
+        .expect("the load balancer should exist");
+    let listeners = stage
+        .balancer
+        .inventory
+        .listeners(&found[0].arn, Detail::Listed)
+        .await
+        .expect("the listeners should be readable");
     listeners.into_iter().flat_map(|(_, routes)| routes).filter(|r| r.forwards().is_some()).collect()
 }
 
@@ -53,7 +63,13 @@ async fn groups(stage: &RehearsalLab) -> [String; 2] {
 }
 
 async fn group(stage: &RehearsalLab, selector: &Selector) -> TargetGroup {
-    stage.balancer.inventory.target_groups(Groups::Matching(selector), Detail::Full).await.expect("the group").remove(0)
+    stage
+        .balancer
+        .inventory
+        .target_groups(Groups::Matching(selector), Detail::Full)
+        .await
+        .expect("the group should exist")
+        .remove(0)
 }
 
 fn with_weights(route: &LiveRoute, groups: &[String; 2], weights: [u16; 2]) -> RouteContent {
@@ -90,7 +106,7 @@ async fn shift(stage: &RehearsalLab) -> ClientMeasurement {
             accepted: Vec::new(),
             notes: Vec::new(),
         })
-        .expect("the shares were measured")
+        .expect("the shares should be measured")
 }
 
 async fn write(stage: &RehearsalLab, route: &LiveRoute, content: RouteContent) {
@@ -106,14 +122,15 @@ async fn write(stage: &RehearsalLab, route: &LiveRoute, content: RouteContent) {
 
 async fn bind(stage: &RehearsalLab, group: &str) {
     let found = self::group(stage, &Selector::Arn(group.to_owned())).await;
-    let binding = Binding::for_group(&stage.plan.workloads[0], "b", &found).expect("a workload with a service");
-    stage.clusters["b"].apply(&binding, false).await.expect("the binding is applied");
+    let binding =
+        Binding::for_group(&stage.plan.workloads[0], "b", &found).expect("the workload should have a service");
+    stage.clusters["b"].apply(&binding, false).await.expect("the binding should be applied");
 }
 
 async fn wait_until_healthy(stage: &RehearsalLab, group: &str) {
     for _ in 0..600 {
         let health = stage.balancer.traffic.health(&[group.to_owned()]).await;
-        let targets = health[group].as_ref().expect("health");
+        let targets = health[group].as_ref().expect("the target health should be readable");
         if !targets.is_empty() && targets.iter().all(|t| t.state == TargetState::Healthy) {
             return;
         }
@@ -131,15 +148,16 @@ fn assert_measured(measured: &ClientMeasurement, requests: u64) {
 
 fn in_virtual_time<T>(run: impl AsyncFnOnce() -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    runtime.expect("a runtime").block_on(run())
+    runtime.expect("the runtime should be created").block_on(run())
 }
 
 #[test]
 fn virtual_time_runs_are_identical() {
     let run = || {
         in_virtual_time(async || {
-            let stage =
-                RehearsalLab::virtual_time(plan(), &Scenario::default(), 7, Options::default()).await.expect("a stage");
+            let stage = RehearsalLab::virtual_time(plan(), &Scenario::default(), 7, Options::default())
+                .await
+                .expect("the lab should start");
             let measured = shift(&stage).await;
             let calls = stage.model().call(|world, _| format!("{:#?}", world.calls()));
             stage.stop().await;
@@ -159,14 +177,15 @@ fn virtual_time_runs_are_identical() {
 fn a_lost_response_is_an_unknown_outcome_and_the_write_takes_effect() {
     in_virtual_time(async || {
         let scenario = scenario("spec: {faults: [{at: {time: 1s}, late-write: {by: 0s}}]}");
-        let stage = RehearsalLab::virtual_time(plan(), &scenario, 7, Options::default()).await.expect("a stage");
+        let stage =
+            RehearsalLab::virtual_time(plan(), &scenario, 7, Options::default()).await.expect("the lab should start");
         stage.clock.sleep(Duration::from_secs(2)).await;
         let (route, groups) = (routes(&stage).await.remove(0), groups(&stage).await);
         let content = with_weights(&route, &groups, [99, 1]);
         let outcome = stage.balancer.traffic.set(&route.id, &content, Duration::from_secs(10)).await;
         assert!(matches!(outcome, Err(WriteError::Unanswered(_))), "{outcome:?}");
         let read = stage.balancer.traffic.routes(std::slice::from_ref(&route.id)).await;
-        let live = read[&route.id].as_ref().expect("it is there").split.weight(&groups[1]);
+        let live = read[&route.id].as_ref().expect("the route should exist").split.weight(&groups[1]);
         assert_eq!(live, Some(1));
         stage.stop().await;
     });
@@ -175,17 +194,18 @@ fn a_lost_response_is_an_unknown_outcome_and_the_write_takes_effect() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_sockets_clients_get_the_shares_and_every_server_stops() {
     let options = Options { speed: Some(240.0), rate: Some(1.25) };
-    let stage = RehearsalLab::live(plan(), &Scenario::default(), 7, options).await.expect("a stage");
-    let lab = stage.live_lab().expect("a live lab");
+    let stage = RehearsalLab::live(plan(), &Scenario::default(), 7, options).await.expect("the lab should start");
+    let lab = stage.live_lab().expect("the lab should run on real time");
     let environment = lab.environment().to_vec();
     let variable = |name: &str| environment.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()).expect(name);
     let kubeconfig = std::path::PathBuf::from(variable("KUBECONFIG"));
-    let contexts = kube::config::Kubeconfig::read_from(&kubeconfig).expect("a kubeconfig").contexts;
+    let contexts =
+        kube::config::Kubeconfig::read_from(&kubeconfig).expect("the kubeconfig should be readable").contexts;
     // The contexts: the EKS name, the ARN (the name that the AWS tools use), and the context of the plan.
     let arn = "arn:aws:eks:eu-central-1:123456789012:cluster/shop-blue";
     assert_eq!(contexts.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["shop-blue", arn, "green"]);
     let mut urls: Vec<String> = lab.listeners().iter().map(|d| d.url.clone()).collect();
-    urls.extend(["a", "b"].map(|c| lab.cluster_url(c).expect("an API server")));
+    urls.extend(["a", "b"].map(|c| lab.cluster_url(c).expect("the cluster should have an API server")));
     urls.push(variable("AWS_ENDPOINT_URL"));
 
     assert_measured(&shift(&stage).await, 500);
@@ -205,13 +225,13 @@ async fn over_sockets_clients_get_the_shares_and_every_server_stops() {
 async fn assert_fault_effects(fault: &str, reason: &str) {
     let scenario = scenario(&format!("spec: {{faults: [{{at: {{time: 10m}}, {fault}}}]}}"));
     let options = Options { speed: Some(240.0), rate: Some(0.2) };
-    let stage = RehearsalLab::live(plan(), &scenario, 7, options).await.expect("a stage");
+    let stage = RehearsalLab::live(plan(), &scenario, 7, options).await.expect("the lab should start");
     let [blue, _] = groups(&stage).await;
     wait_until_healthy(&stage, &blue).await;
     assert_eq!(stage.meter.take_window().total.errors, 0);
     stage.clock.sleep(Duration::from_mins(15)).await;
     let health = stage.balancer.traffic.health(std::slice::from_ref(&blue)).await;
-    let targets = health[&blue].as_ref().expect("health");
+    let targets = health[&blue].as_ref().expect("the target health should be readable");
     assert!(!targets.is_empty() && targets.iter().all(|t| t.reason.as_deref() == Some(reason)), "{targets:?}");
     let seen = Arc::clone(&stage.meter).take_window();
     assert!(seen.total.errors > 0, "clients must get errors: {seen:?}");

@@ -68,7 +68,7 @@ impl Subscriber for Follower<'_> {
 
 /// Runs a plan on a live lab with the production metric sources, and returns the records.
 pub async fn run(plan: &Plan, stage: &RehearsalLab) -> (Ending, Vec<Record>) {
-    let config = aws::config(&stage.live_lab().expect("a live one").aws_settings()).await;
+    let config = aws::config(&stage.live_lab().expect("the lab should run on real time").aws_settings()).await;
     let metrics: Arc<dyn Metrics> = Arc::new(Sources::new(plan, &config, &stage.clusters));
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let ports = Ports {
@@ -122,8 +122,8 @@ pub fn assert_rolled_back(ending: &Ending, records: &[Record]) {
 /// Starts a server that responds to probes as expected this many times, and then with 503.
 fn probe_server(well: usize) -> String {
     use std::io::{Read, Write};
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("an address");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port should exist");
+    let address = listener.local_addr().expect("the listener should have an address");
     std::thread::spawn(move || {
         for (n, stream) in listener.incoming().enumerate() {
             let Ok(mut stream) = stream else { return };
@@ -176,7 +176,7 @@ pub const CLOUDWATCH_GATES: &str =
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cloudwatch_fails_the_gate_of_a_faulty_new_cluster() {
-    let scenario = Scenario::parse("faulty", FAULTY_SCENARIO).expect("a scenario");
+    let scenario = Scenario::parse("faulty", FAULTY_SCENARIO).expect("the scenario should be valid");
     let plan = plan(CLOUDWATCH_GATES, "60m");
     let stage = RehearsalLab::live(plan.clone(), &scenario, 1, Options { speed: Some(40.0), rate: Some(5.0) })
         .await

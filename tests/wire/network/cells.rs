@@ -52,7 +52,7 @@ async fn connect(network: &Arc<Network>, proxy_url: Option<&str>) -> Cells {
         "clusters": [{"name": "x", "cluster": {"server": "https://cluster.example.test", "proxy-url": proxy_url}}],
         "users": [{"name": "x", "user": {"token": "token-of-a-test"}}],
     });
-    let kubeconfig = serde_json::from_value(kubeconfig).expect("a kubeconfig");
+    let kubeconfig = serde_json::from_value(kubeconfig).expect("the kubeconfig should be valid");
     let kubernetes = match kubernetes::connect_over(network, kubeconfig, None).await {
         Ok(cluster) => cluster.identity().await.map(drop).map_err(|e| e.to_string()),
         Err(why) => Err(why.to_string()),
@@ -86,10 +86,10 @@ const HOSTS: [&str; 5] = [
 #[tokio::test]
 async fn every_connection_follows_the_proxy_and_trusts_the_private_authority() {
     let world = World::start(Some("al:S3CRET@pw")).await;
-    let home = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir(home.path().join(".aws")).expect("a folder");
+    let home = tempfile::tempdir().expect("the folder should be created");
+    std::fs::create_dir(home.path().join(".aws")).expect("the folder should be created");
     let text = format!("[profile corp]\nca_bundle = {AUTHORITY}\n");
-    std::fs::write(home.path().join(".aws/config"), text).expect("written");
+    std::fs::write(home.path().join(".aws/config"), text).expect("the write should succeed");
     let home = home.path().display().to_string();
     let (http, socks) = (format!("http://al:S3CRET%40pw@{}", world.http), format!("socks5://{}", world.socks));
     for (how, variables) in [
@@ -136,7 +136,7 @@ async fn an_untrusted_certificate_fails_at_once_and_names_the_variable() {
     let begun = std::time::Instant::now();
     let cells = connect(&network(&[("HTTPS_PROXY", &format!("http://{}", world.http))]), None).await;
     for cell in cells.all() {
-        let why = cell.as_ref().expect_err("it is not trusted");
+        let why = cell.as_ref().expect_err("the untrusted certificate should be refused");
         assert!(why.contains("is not trusted") && why.contains("AWS_CA_BUNDLE"), "{why}");
     }
     assert!(
@@ -159,7 +159,7 @@ async fn the_error_of_a_refusing_proxy_has_no_password() {
     ] {
         let cells = connect(&network(&[("HTTPS_PROXY", proxy), ("AWS_CA_BUNDLE", AUTHORITY)]), None).await;
         for cell in cells.all() {
-            let why = cell.as_ref().expect_err("the proxy refuses");
+            let why = cell.as_ref().expect_err("the proxy should refuse the request");
             assert!(why.contains(expected) && !why.contains("S3CRET"), "{why}");
         }
     }

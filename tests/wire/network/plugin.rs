@@ -9,19 +9,20 @@ use serde_json::{Value, json};
 
 /// Connects with a plugin that runs this script; `more` changes the `exec` section.
 async fn connect(script: &str, more: Value) -> Result<(), Unreadable> {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("the folder should be created");
     let path = folder.path().join("plug");
-    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("the write should succeed");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
+        .expect("the script should become executable");
     let mut exec = json!({"apiVersion": "client.authentication.k8s.io/v1", "command": path, "args": ["get-token", "--x"],
         "interactiveMode": "IfAvailable", "installHint": "brew install plug"});
-    more.as_object().expect("an object").iter().for_each(|(key, value)| exec[key] = value.clone());
+    more.as_object().expect("the value should be an object").iter().for_each(|(key, value)| exec[key] = value.clone());
     let kubeconfig = json!({
         "current-context": "x", "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
         "clusters": [{"name": "x", "cluster": {"server": "http://127.0.0.1:1"}}],
         "users": [{"name": "x", "user": {"exec": exec}}],
     });
-    let kubeconfig = serde_json::from_value(kubeconfig).expect("a kubeconfig");
+    let kubeconfig = serde_json::from_value(kubeconfig).expect("the kubeconfig should be valid");
     kubernetes::connect_over(&Network::alone(), kubeconfig, None).await.map(drop)
 }
 

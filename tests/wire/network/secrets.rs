@@ -37,8 +37,8 @@ fn text_with_canaries() -> String {
 
 /// Responds to every request with this status and a body in the format of the service that quotes the canaries.
 async fn server(status: u16) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port should exist");
+    let url = format!("http://{}", listener.local_addr().expect("the listener should have an address"));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let service = service_fn(move |request: Request<Incoming>| async move {
@@ -57,7 +57,7 @@ async fn server(status: u16) -> String {
                     )
                 };
                 let mut response = Response::new(Full::<Bytes>::from(text));
-                *response.status_mut() = status.try_into().expect("a status");
+                *response.status_mut() = status.try_into().expect("the status code should be valid");
                 Ok::<_, Infallible>(response)
             });
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
@@ -83,8 +83,8 @@ async fn failures(url: &str) -> Vec<String> {
         "current-context": "x", "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
         "clusters": [{"name": "x", "cluster": {"server": url}}], "users": [{"name": "x", "user": {"token": TOKEN}}],
     });
-    let kubeconfig = serde_json::from_value(kubeconfig).expect("a kubeconfig");
-    let cluster = kubernetes::connect_over(&network, kubeconfig, None).await.expect("a client");
+    let kubeconfig = serde_json::from_value(kubeconfig).expect("the kubeconfig should be valid");
+    let cluster = kubernetes::connect_over(&network, kubeconfig, None).await.expect("the client should be created");
     let web = HttpClient::over(network.clone());
     let request = |url| HttpRequest {
         counted_as: None,

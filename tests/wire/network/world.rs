@@ -61,28 +61,33 @@ impl World {
 
     /// Returns the requests to the proxies since the last call.
     pub fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut self.asked.lock().expect("not poisoned"))
+        std::mem::take(&mut self.asked.lock().expect("no thread should have panicked"))
     }
 }
 
 async fn listener() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").await.expect("a port")
+    TcpListener::bind("127.0.0.1:0").await.expect("a free port should exist")
 }
 
 fn address(listener: &TcpListener) -> String {
-    listener.local_addr().expect("an address").to_string()
+    listener.local_addr().expect("the listener should have an address").to_string()
 }
 
 /// Serves every name, with or without TLS; returns the address.
 async fn origin(secure: bool) -> String {
     let listener = listener().await;
     let at = address(&listener);
-    let folder = PathBuf::from(AUTHORITY).parent().expect("a folder").to_owned();
-    let chain = vec![CertificateDer::from_pem_file(folder.join("leaf.pem")).expect("a certificate")];
-    let key = PrivateKeyDer::try_from(std::fs::read(folder.join("leaf.key.der")).expect("a key")).expect("a key");
+    let folder = PathBuf::from(AUTHORITY).parent().expect("the path should have a folder").to_owned();
+    let chain =
+        vec![CertificateDer::from_pem_file(folder.join("leaf.pem")).expect("the certificate should be readable")];
+    let key = PrivateKeyDer::try_from(std::fs::read(folder.join("leaf.key.der")).expect("the key should be readable"))
+        .expect("the key should be valid");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
-    let config = config.with_no_client_auth().with_single_cert(chain, key).expect("a certificate and its key");
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the TLS versions should be supported");
+    let config =
+        config.with_no_client_auth().with_single_cert(chain, key).expect("the certificate should match its key");
     let tls = TlsAcceptor::from(Arc::new(config));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -103,7 +108,7 @@ async fn origin(secure: bool) -> String {
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let host = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
-    let ca = || BASE64_STANDARD.encode(std::fs::read(AUTHORITY).expect("the authority"));
+    let ca = || BASE64_STANDARD.encode(std::fs::read(AUTHORITY).expect("the authority should be readable"));
     let (status, text) = match request.uri().path() {
         _ if host.starts_with("sts.") => (200, STS.to_owned()),
         "/clusters/shop" => {
@@ -131,7 +136,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
         _ => (200, "{}".to_owned()),
     };
     let mut response = Response::new(Full::from(text));
-    *response.status_mut() = status.try_into().expect("a status");
+    *response.status_mut() = status.try_into().expect("the status code should be valid");
     Ok(response)
 }
 
@@ -149,34 +154,42 @@ async fn http_proxy(mut stream: TcpStream, to: (String, String), wanted: Option<
     }
     let text = String::from_utf8_lossy(&head).into_owned();
     let first = text.lines().next().unwrap_or_default();
-    log.lock().expect("not poisoned").push(first.trim_end_matches(" HTTP/1.1").to_owned());
+    log.lock().expect("no thread should have panicked").push(first.trim_end_matches(" HTTP/1.1").to_owned());
     if wanted.is_some_and(|wanted| !text.to_lowercase().contains(&wanted)) {
         let _ = stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n").await;
         return;
     }
     let tunnel = first.starts_with("CONNECT ");
-    let mut origin = TcpStream::connect(if tunnel { to.0 } else { to.1 }).await.expect("the origin");
+    let mut origin =
+        TcpStream::connect(if tunnel { to.0 } else { to.1 }).await.expect("the origin should accept the connection");
     if tunnel {
-        stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.expect("an answer");
+        stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.expect("the response should be sent");
     } else {
-        origin.write_all(&head).await.expect("a request");
+        origin.write_all(&head).await.expect("the request should be sent");
     }
     let _ = tokio::io::copy_bidirectional(&mut stream, &mut origin).await;
 }
 
 async fn socks_proxy(mut stream: TcpStream, to: (String, String), log: Arc<Mutex<Vec<String>>>) {
     let mut head = [0; 2];
-    stream.read_exact(&mut head).await.expect("a greeting");
-    stream.read_exact(&mut vec![0; usize::from(head[1])]).await.expect("methods");
-    stream.write_all(&[5, 0]).await.expect("an answer");
+    stream.read_exact(&mut head).await.expect("the client should send a SOCKS greeting");
+    stream
+        .read_exact(&mut vec![0; usize::from(head[1])])
+        .await
+        .expect("the client should send its authentication methods");
+    stream.write_all(&[5, 0]).await.expect("the response should be sent");
     let mut request = [0; 5];
-    stream.read_exact(&mut request).await.expect("a request");
+    stream.read_exact(&mut request).await.expect("the request should be readable");
     assert_eq!(request[3], 3, "the client must send a name to the SOCKS proxy");
     let mut name = vec![0; usize::from(request[4])];
-    stream.read_exact(&mut name).await.expect("a name");
-    let port = stream.read_u16().await.expect("a port");
-    log.lock().expect("not poisoned").push(format!("SOCKS {}:{port}", String::from_utf8_lossy(&name)));
-    stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await.expect("an answer");
-    let mut origin = TcpStream::connect(if port == 80 { to.1 } else { to.0 }).await.expect("the origin");
+    stream.read_exact(&mut name).await.expect("the name should be readable");
+    let port = stream.read_u16().await.expect("the port should be readable");
+    log.lock()
+        .expect("no thread should have panicked")
+        .push(format!("SOCKS {}:{port}", String::from_utf8_lossy(&name)));
+    stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await.expect("the response should be sent");
+    let mut origin = TcpStream::connect(if port == 80 { to.1 } else { to.0 })
+        .await
+        .expect("the origin should accept the connection");
     let _ = tokio::io::copy_bidirectional(&mut stream, &mut origin).await;
 }

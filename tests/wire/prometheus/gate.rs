@@ -19,20 +19,20 @@ struct Prometheus {
 impl Prometheus {
     async fn start(url: &str) -> Self {
         let program = variable("CUTOVER_PROMETHEUS");
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("the folder should be created");
         let config = folder.path().join("prometheus.yml");
         let target = url.trim_start_matches("http://");
         let text = format!(
             "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: lab, static_configs: [{{targets: ['{target}']}}]}}]\n"
         );
-        std::fs::write(&config, text).expect("a file");
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
+        std::fs::write(&config, text).expect("the file should be written");
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port should exist");
         let mut command = Command::new(program);
         command
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()));
         command.arg(format!("--web.listen-address={address}")).arg("--log.level=error").stdin(Stdio::null());
-        let child = command.spawn().expect("Prometheus runs");
+        let child = command.spawn().expect("Prometheus should start");
         let this = Self { child, url: format!("http://{address}"), _folder: folder };
         for _ in 0..300 {
             if tokio::net::TcpStream::connect(address).await.is_ok() {
@@ -54,11 +54,11 @@ impl Drop for Prometheus {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "tier prometheus"]
 async fn prometheus_fails_the_gate_of_a_faulty_new_cluster() {
-    let scenario = Scenario::parse("faulty", FAULTY_SCENARIO).expect("a scenario");
+    let scenario = Scenario::parse("faulty", FAULTY_SCENARIO).expect("the scenario should be valid");
     let stage = RehearsalLab::live(plan("", "1m"), &scenario, 1, Options { speed: Some(1.0), rate: Some(60.0) })
         .await
         .unwrap_or_else(|e| panic!("{e}"));
-    let lab = stage.live_lab().expect("a live one");
+    let lab = stage.live_lab().expect("the lab should run on real time");
     let prometheus = Prometheus::start(&lab.metrics_url()).await;
     let gates = format!(
         "{{name: errors, interval: 6s, delay: 2s, prometheus: {{address: \"{}\", \

@@ -13,15 +13,19 @@ use crate::telemetry::run_metrics;
 #[ignore = "tier prometheus"]
 fn prometheus_promtool_accepts_the_metrics() {
     let mut command = Command::new(variable("CUTOVER_PROMETHEUS").with_file_name("promtool"));
-    let mut child =
-        command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("promtool runs");
+    let mut child = command
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool should start");
     child
         .stdin
         .take()
-        .expect("its stdin")
+        .expect("the process should have a standard input")
         .write_all(text(&run_metrics(), MetricsFormat::Prometheus).as_bytes())
-        .expect("it reads");
-    let output = child.wait_with_output().expect("it ends");
+        .expect("promtool should read its input");
+    let output = child.wait_with_output().expect("the process should end");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.is_empty(), "{said}");
 }

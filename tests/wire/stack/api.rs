@@ -21,13 +21,15 @@ pub struct Api {
 impl Api {
     /// Creates a client for a context of this kubeconfig, without retries.
     pub fn new(kubeconfig: &str, context: &str, runtime: Handle) -> Self {
-        let kubeconfig = Kubeconfig::from_yaml(kubeconfig).expect("a kubeconfig");
+        let kubeconfig = Kubeconfig::from_yaml(kubeconfig).expect("the kubeconfig should be valid");
         let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
         let client = runtime.block_on(async {
-            let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a context");
+            let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+                .await
+                .expect("the kubeconfig should have the context");
             config.default_retry = false;
             config.read_timeout = Some(Duration::from_secs(15));
-            kube::Client::try_from(config).expect("a client")
+            kube::Client::try_from(config).expect("the client should be created")
         });
         Self { client, runtime }
     }
@@ -68,7 +70,7 @@ impl Api {
 
     /// Whether the API server reports that it is ready.
     pub fn ready(&self) -> bool {
-        let request = Request::get("/readyz").body(Vec::new()).expect("a request");
+        let request = Request::get("/readyz").body(Vec::new()).expect("the request should be valid");
         self.runtime.block_on(self.client.request_text(request)).is_ok()
     }
 
@@ -87,8 +89,12 @@ impl Api {
             _ => "application/json",
         };
         let bytes = body.map_or_else(Vec::new, |b| b.to_string().into_bytes());
-        let request =
-            Request::builder().method(method).uri(path).header("content-type", kind).body(bytes).expect("a request");
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", kind)
+            .body(bytes)
+            .expect("the request should be valid");
         self.client.request(request).await.map_err(|e| match e {
             kube::Error::Api(status) => RefusedCall(status.code, serde_json::to_value(status).unwrap_or_default()),
             other => RefusedCall(0, other.to_string().into()),

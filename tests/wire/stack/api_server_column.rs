@@ -12,10 +12,11 @@ use crate::stack::setup;
 async fn client(stack: &Stack) -> kube::Client {
     let authority = stack.kubeconfig.with_file_name("ca.crt");
     let text = setup::kubeconfig(&[("b", &stack.b.url)], "admin", Some(&authority));
-    let kubeconfig = Kubeconfig::from_yaml(&text).expect("a kubeconfig");
-    let config =
-        kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a context");
-    kube::Client::try_from(config).expect("a client")
+    let kubeconfig = Kubeconfig::from_yaml(&text).expect("the kubeconfig should be valid");
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .expect("the kubeconfig should have the context");
+    kube::Client::try_from(config).expect("the client should be created")
 }
 
 /// Creates a namespace with a Service in cluster `b`, and two target groups. Returns the namespace and the groups'
@@ -41,7 +42,9 @@ fn create_resources(stack: &Stack, case: &str) -> (String, [String; 2]) {
         ])
     };
     let made = stack.boto(&json!([group("one"), group("two")]));
-    let arn = |n: usize| made[n]["TargetGroups"][0]["TargetGroupArn"].as_str().expect("an ARN").to_owned();
+    let arn = |n: usize| {
+        made[n]["TargetGroups"][0]["TargetGroupArn"].as_str().expect("the ARN should be a string").to_owned()
+    };
     (namespace, [arn(0), arn(1)])
 }
 
@@ -52,7 +55,7 @@ macro_rules! column {
         fn $test() {
             let stack = Stack::shared();
             let (namespace, groups) = create_resources(stack, stringify!($case));
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the runtime should be created");
             runtime.block_on(async {
                 let subject = ApiServerCase { client: client(stack).await, namespace, groups };
                 cases::$case(&subject).await;

@@ -32,8 +32,8 @@ pub struct Authenticator {
 impl Authenticator {
     /// Starts the webhook on a free port.
     pub fn start(runtime: &Handle) -> Self {
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port should exist");
+        let url = format!("http://{}", listener.local_addr().expect("the listener should have an address"));
         let ended = Ended::default();
         let shared = Arc::clone(&ended);
         runtime.spawn(async move {

@@ -22,15 +22,18 @@ impl Boto {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("python runs");
-        let pipes = (child.stdin.take().expect("its stdin"), BufReader::new(child.stdout.take().expect("its stdout")));
+            .expect("Python should start");
+        let pipes = (
+            child.stdin.take().expect("the process should have a standard input"),
+            BufReader::new(child.stdout.take().expect("the process should have a standard output")),
+        );
         Self { pipes: Mutex::new(pipes), _child: child }
     }
 
     /// Makes the calls `[[service, method, parameters], ...]` at `url`, and returns the responses.
     pub fn call(&self, url: &str, calls: &Value) -> Vec<Value> {
         let answers = self.ask(&json!({"url": url, "calls": calls}));
-        answers.as_array().expect("answers").clone()
+        answers.as_array().expect("the responses should be a list").clone()
     }
 
     /// Creates at `url` the resources of `create` in `tests/support/elbv2.py`.
@@ -42,8 +45,8 @@ impl Boto {
         let mut answer = String::new();
         {
             let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
-            writeln!(pipes.0, "{question}").expect("boto listens");
-            pipes.1.read_line(&mut answer).expect("boto answers");
+            writeln!(pipes.0, "{question}").expect("the boto3 process should read its input");
+            pipes.1.read_line(&mut answer).expect("the boto3 process should respond");
         }
         let mut answer: Value = serde_json::from_str(&answer).unwrap_or_else(|e| panic!("{question}: {e}: {answer:?}"));
         assert!(answer["error"].is_null(), "{question}: {}", answer["error"].as_str().unwrap_or_default());

@@ -76,7 +76,8 @@ impl Cluster {
         let kubeconfig =
             |user: &str| setup::kubeconfig(&[(name, &url)], user, Some(&site.keeper.folder.join("ca.crt")));
         for user in ["admin", "manager", "controller"] {
-            std::fs::write(folder.join(format!("{user}.kubeconfig")), kubeconfig(user)).expect("a kubeconfig");
+            std::fs::write(folder.join(format!("{user}.kubeconfig")), kubeconfig(user))
+                .expect("the kubeconfig should be written");
         }
         setup::server_files(&folder, site.authenticator);
         let at = |port: u16| format!("http://127.0.0.1:{port}");
@@ -146,7 +147,7 @@ impl Cluster {
 
     /// Starts a killed process with the same arguments, and waits until it responds.
     pub fn revive(&self, part: ClusterProcess) {
-        let (_, argv) = self.programs.iter().find(|(p, _)| *p == part).expect("all parts");
+        let (_, argv) = self.programs.iter().find(|(p, _)| *p == part).expect("the process should be listed");
         let mut env = vec![("PATH", "/usr/bin:/bin".to_owned()), ("HOME", "/nonexistent".to_owned())];
         if part == ClusterProcess::Controller {
             env.extend([("AWS_ACCESS_KEY_ID", self.aws_key.clone()), ("AWS_SECRET_ACCESS_KEY", "test".to_owned())]);
@@ -192,7 +193,7 @@ impl Cluster {
     }
 
     fn process(&self, part: ClusterProcess) -> String {
-        let name = PROCESSES.iter().find(|(p, _)| *p == part).expect("all parts").1;
+        let name = PROCESSES.iter().find(|(p, _)| *p == part).expect("the process should be listed").1;
         format!("{name}-{}", self.name)
     }
 
@@ -212,7 +213,7 @@ fn ports<const N: usize>() -> [u16; N] {
     while held.len() < N {
         held.extend(TcpListener::bind(("127.0.0.1", fastrand::u16(20_000..32_000))));
     }
-    std::array::from_fn(|i| held[i].local_addr().expect("an address").port())
+    std::array::from_fn(|i| held[i].local_addr().expect("the listener should have an address").port())
 }
 
 fn arguments(program: PathBuf, flags: &[(&str, String)]) -> Vec<String> {

@@ -50,15 +50,18 @@ impl Stack {
 
     fn start() -> Self {
         let (programs, python) = (variable("CUTOVER_STACK"), python());
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("the runtime should be created");
         let keeper = Arc::new(Processes::new(&python));
         certificates(&python, &keeper.folder, &["a", "b", "webhooks"]);
         let boto = Boto::start(&python);
         let moto = Moto::start(&python);
         let endpoint = Endpoint::start(&moto.url, runtime.handle());
         let vpcs = boto.call(&moto.url, &json!([["ec2", "describe_vpcs", {}]])).remove(0);
-        let vpc = vpcs["Vpcs"][0]["VpcId"].as_str().expect("a VPC").to_owned();
+        let vpc = vpcs["Vpcs"][0]["VpcId"].as_str().expect("the VPC should be a string").to_owned();
         let authenticator = Authenticator::start(runtime.handle());
         let site = ClusterSite {
             authenticator: &authenticator.url,
@@ -76,12 +79,13 @@ impl Stack {
                         move || Cluster::start(name, site)
                     })
                 })
-                .map(|t| t.join().expect("a cluster"))
+                .map(|t| t.join().expect("the cluster should start"))
         });
         for (cluster, net) in [(&a, 101), (&b, 102)] {
             runtime.spawn(kubelet::run(cluster.api.clone(), net));
         }
-        let authority = std::fs::read(keeper.folder.join("ca.crt")).expect("an authority");
+        let authority =
+            std::fs::read(keeper.folder.join("ca.crt")).expect("the certificate of the authority should be readable");
         let vpc = json!({"subnetIds": []});
         for cluster in [&a, &b] {
             let name = format!("stack-{}", cluster.name);
@@ -97,7 +101,7 @@ impl Stack {
             &kubeconfig,
             setup::kubeconfig(&[("a", &a.url), ("b", &b.url)], "cutover", Some(&keeper.folder.join("ca.crt"))),
         )
-        .expect("a kubeconfig");
+        .expect("the kubeconfig should be written");
         Self { endpoint, authenticator, a, b, kubeconfig, moto, boto, _runtime: runtime }
     }
 
@@ -123,6 +127,6 @@ fn certificates(python: &Path, folder: &Path, names: &[&str]) {
         .arg(folder)
         .args(names)
         .status()
-        .expect("python runs");
+        .expect("Python should start");
     assert!(made.success(), "certificates.py");
 }

@@ -54,12 +54,13 @@ impl StackFixture {
         let describe = |what: &str| json!(["elbv2", format!("describe_{what}"), {"Names": [format!("{name}-web")]}]);
         let found = stack.boto(&json!([describe("load_balancers"), ["elbv2", "describe_target_groups", {}]]));
         let load_balancer = text(&found[0]["LoadBalancers"][0]["LoadBalancerArn"]);
-        let all = found[1]["TargetGroups"].as_array().expect("groups");
-        let named =
-            |letter: &str| all.iter().find(|g| g["TargetGroupName"] == format!("{name}-{letter}")).expect("a group");
+        let all = found[1]["TargetGroups"].as_array().expect("the groups should be a list");
+        let named = |letter: &str| {
+            all.iter().find(|g| g["TargetGroupName"] == format!("{name}-{letter}")).expect("a group should exist")
+        };
         let groups: BTreeMap<_, _> = ["a", "b", "c"].map(|l| (l.to_owned(), text(&named(l)["TargetGroupArn"]))).into();
         let routes = routes(stack, &load_balancer, &groups);
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("the folder should be created");
         let world = Self { stack, name: name.to_owned(), groups, routes, folder, turn };
         world.bind(&stack.a, "a");
         world.until("the controller of a registers its pods", || world.targets("a").len() == REPLICAS);
@@ -101,7 +102,7 @@ impl StackFixture {
             .stack
             .boto(&json!([["elbv2", "describe_target_health", {"TargetGroupArn": self.groups[letter]}]]))
             .remove(0);
-        let all = health["TargetHealthDescriptions"].as_array().expect("targets");
+        let all = health["TargetHealthDescriptions"].as_array().expect("the targets should be a list");
         let mut ips: Vec<_> = all.iter().map(|t| text(&t["Target"]["Id"])).collect();
         ips.sort();
         ips
@@ -115,8 +116,13 @@ impl StackFixture {
                 .as_array()
                 .is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
         };
-        let mut ips: Vec<_> =
-            list["items"].as_array().expect("pods").iter().filter(ready).map(|p| text(&p["status"]["podIP"])).collect();
+        let mut ips: Vec<_> = list["items"]
+            .as_array()
+            .expect("the pods should be a list")
+            .iter()
+            .filter(ready)
+            .map(|p| text(&p["status"]["podIP"]))
+            .collect();
         ips.sort();
         ips
     }
@@ -128,22 +134,24 @@ impl StackFixture {
             json!(["elbv2", "describe_rules", {"RuleArns": self.routes[1..]}]),
         ];
         let found = self.stack.boto(&json!(calls));
-        let rules = found[1]["Rules"].as_array().expect("rules");
+        let rules = found[1]["Rules"].as_array().expect("the rules should be a list");
         let actions = std::iter::once(&found[0]["Listeners"][0]["DefaultActions"]).chain(
             self.routes[1..]
                 .iter()
-                .map(|arn| &rules.iter().find(|r| r["RuleArn"] == **arn).expect("a rule")["Actions"]),
+                .map(|arn| &rules.iter().find(|r| r["RuleArn"] == **arn).expect("a rule should exist")["Actions"]),
         );
         actions.map(|a| self.tuples(&a[0]["ForwardConfig"]["TargetGroups"])).collect()
     }
 
     fn tuples(&self, groups: &Value) -> BTreeMap<String, u64> {
-        let letter = |arn: &Value| self.groups.iter().find(|(_, a)| **a == *arn).expect("a known group").0.clone();
+        let letter = |arn: &Value| {
+            self.groups.iter().find(|(_, a)| **a == *arn).expect("the weights should have only known groups").0.clone()
+        };
         groups
             .as_array()
-            .expect("groups")
+            .expect("the groups should be a list")
             .iter()
-            .map(|t| (letter(&t["TargetGroupArn"]), t["Weight"].as_u64().expect("a weight")))
+            .map(|t| (letter(&t["TargetGroupArn"]), t["Weight"].as_u64().expect("the weight should be a number")))
             .collect()
     }
 
@@ -184,8 +192,8 @@ spec:
 "
         );
         let path = self.folder.path().join("plan.yaml");
-        std::fs::write(&path, text).expect("the plan is written");
-        path.to_str().expect("UTF-8").to_owned()
+        std::fs::write(&path, text).expect("the plan should be written");
+        path.to_str().expect("the path should be UTF-8").to_owned()
     }
 
     /// Returns the folder of the runs.
@@ -267,8 +275,12 @@ fn create_workload(cluster: &Cluster, name: &str) {
 /// fifth of the total. Returns the ARNs.
 fn routes(stack: &Stack, load_balancer: &str, groups: &BTreeMap<String, String>) -> Vec<String> {
     let listeners = stack.boto(&json!([["elbv2", "describe_listeners", {"LoadBalancerArn": load_balancer}]])).remove(0);
-    let listener =
-        listeners["Listeners"].as_array().expect("listeners").iter().find(|l| l["Port"] == 443).expect("443");
+    let listener = listeners["Listeners"]
+        .as_array()
+        .expect("the listeners should be a list")
+        .iter()
+        .find(|l| l["Port"] == 443)
+        .expect("a listener should use port 443");
     let https = text(&listener["ListenerArn"]);
     let forward = |weights: &[(&str, u64)]| {
         let tuples: Vec<_> = weights.iter().map(|(l, w)| json!({"TargetGroupArn": groups[*l], "Weight": w})).collect();

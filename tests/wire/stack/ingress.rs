@@ -44,12 +44,12 @@ fn stack_a_load_balancer_of_an_ingress_is_refused() {
     until("the controller creates a target group", || group().is_some());
 
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
-    let text = std::fs::read_to_string(&plan).expect("the plan");
+    let text = std::fs::read_to_string(&plan).expect("the plan should be readable");
     let text = text
         .replace("ingress-web", "ingress-made")
-        .replace("a: ingress-a", &format!("a: {}", group().expect("a group")))
+        .replace("a: ingress-a", &format!("a: {}", group().expect("the group should exist")))
         .replace(", expect: 3", "");
-    std::fs::write(&plan, text).expect("the plan");
+    std::fs::write(&plan, text).expect("the plan should be written");
     let ended = run(world.cutover(&["run", &plan, "--yes"])).assert_exit(3);
     let said = ended.out + &ended.err;
     assert!(said.contains("CUT060") && said.contains("elbv2.k8s.aws/cluster"), "{said}");

@@ -90,7 +90,8 @@ fn bindings(group: &str) -> Vec<Case> {
         (apply("web-b", "&dryRun=All"), apply("web-b", ""), COMPARED_BINDING_FIELDS);
     let other = |more| apply("web-b", more).replace("=cutover&", "=argocd-controller&");
     let port = |port: u64| with("serviceRef", json!({"name": "web", "port": port}));
-    let nowhere = serde_json::from_str(&ours.to_string().replace("\"contract\"", "\"nowhere\"")).expect("JSON");
+    let nowhere = serde_json::from_str(&ours.to_string().replace("\"contract\"", "\"nowhere\""))
+        .expect("the text should be JSON");
     let patch = |what, path: &str, body: &Value, parts| Case(what, "PATCH", path.to_owned(), Some(body.clone()), parts);
     vec![
         patch("a dry run", &dry, &ours, kept),

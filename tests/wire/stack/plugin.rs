@@ -10,8 +10,9 @@ use crate::stack::fixture::StackFixture;
 fn kubectl(world: &StackFixture) -> impl Fn(&[&str]) -> Command {
     let program = variable("CUTOVER_KUBECTL");
     let plugins = world.folder.path().join("plugins");
-    std::fs::create_dir(&plugins).expect("a folder");
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_cutover"), plugins.join("kubectl-cutover")).expect("a link");
+    std::fs::create_dir(&plugins).expect("the folder should be created");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_cutover"), plugins.join("kubectl-cutover"))
+        .expect("the link should be created");
     move |args: &[&str]| {
         // Use the environment of the program for kubectl.
         let like = world.cutover(&[]);

@@ -19,11 +19,15 @@ pub struct Processes {
 impl Processes {
     /// Creates an empty set of processes with a new working folder.
     pub fn new(python: &Path) -> Self {
-        let folder = tempfile::Builder::new().prefix("cutover-stack-").tempdir().expect("a folder").keep();
+        let folder =
+            tempfile::Builder::new().prefix("cutover-stack-").tempdir().expect("the folder should be created").keep();
         let mut command = Command::new(python);
         command.arg("tests/wire/stack/keeper.py").arg(&folder).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("python runs");
-        let pipes = (child.stdin.take().expect("its stdin"), BufReader::new(child.stdout.take().expect("its stdout")));
+        let mut child = command.spawn().expect("Python should start");
+        let pipes = (
+            child.stdin.take().expect("the process should have a standard input"),
+            BufReader::new(child.stdout.take().expect("the process should have a standard output")),
+        );
         Self { folder, pipes: Mutex::new(pipes), _child: child }
     }
 
@@ -75,9 +79,9 @@ impl Processes {
     fn ask(&self, question: &Value) -> Value {
         let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
         let (stdin, stdout) = &mut *pipes;
-        writeln!(stdin, "{question}").expect("the keeper listens");
+        writeln!(stdin, "{question}").expect("the keeper should read its input");
         let mut answer = String::new();
-        stdout.read_line(&mut answer).expect("the keeper answers");
+        stdout.read_line(&mut answer).expect("the keeper should respond");
         serde_json::from_str(&answer).unwrap_or_else(|e| panic!("{question}: {e}: {answer:?}"))
     }
 }

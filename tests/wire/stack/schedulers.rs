@@ -13,9 +13,10 @@ fn stack_the_schedulers_objects_are_accepted_by_a_real_api_server() {
     let world = StackFixture::new("schedulers");
     let mut kinds = Vec::new();
     for file in ["cronjob", "job"] {
-        let text = std::fs::read_to_string(format!("examples/schedulers/{file}.yaml")).expect("the example");
+        let text = std::fs::read_to_string(format!("examples/schedulers/{file}.yaml"))
+            .expect("the example should be readable");
         for document in serde_yaml::Deserializer::from_str(&text) {
-            let mut object = Value::deserialize(document).expect("YAML");
+            let mut object = Value::deserialize(document).expect("the text should be YAML");
             let (group, resource) = match object["kind"].as_str() {
                 Some("CronJob") => ("/apis/batch/v1", "cronjobs"),
                 Some("Job") => ("/apis/batch/v1", "jobs"),
@@ -34,9 +35,9 @@ fn stack_the_schedulers_objects_are_accepted_by_a_real_api_server() {
 
 /// Creates `examples/shared-state-role.yaml` in this namespace, for the user of these tests.
 fn grant_shared_state(world: &StackFixture) {
-    let text = std::fs::read_to_string("examples/shared-state-role.yaml").expect("the example");
+    let text = std::fs::read_to_string("examples/shared-state-role.yaml").expect("the example should be readable");
     for document in serde_yaml::Deserializer::from_str(&text) {
-        let mut object = Value::deserialize(document).expect("YAML");
+        let mut object = Value::deserialize(document).expect("the text should be YAML");
         object["metadata"]["namespace"] = world.name.clone().into();
         let binding = object["kind"] == "RoleBinding";
         if binding {
@@ -59,8 +60,9 @@ fn stack_a_run_is_handed_to_a_job() {
     let world = StackFixture::new("handed");
     grant_shared_state(&world);
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
-    let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
-    std::fs::write(&plan, text).expect("the plan");
+    let text =
+        std::fs::read_to_string(&plan).expect("the plan should be readable").replace("kubeContext: ", "eks: stack-");
+    std::fs::write(&plan, text).expect("the plan should be written");
     let detach = [
         "run",
         &plan,
@@ -86,8 +88,9 @@ fn stack_a_run_is_handed_to_a_job() {
     run(world.cutover(&detach)).assert_exit(8);
     world.assert_share(0);
     let jobs = world.stack.a.api.get("/apis/batch/v1/namespaces/handed/jobs");
-    let arguments =
-        jobs["items"][0]["spec"]["template"]["spec"]["containers"][0]["args"].as_array().expect("its arguments");
+    let arguments = jobs["items"][0]["spec"]["template"]["spec"]["containers"][0]["args"]
+        .as_array()
+        .expect("the container should have arguments");
     let arguments: Vec<_> = arguments.iter().filter_map(Value::as_str).collect();
     let mut pod = world.cutover(&arguments);
     pod.env("CUTOVER_STATE_DIR", world.folder.path().join("pod"));
@@ -106,8 +109,9 @@ fn stack_calls_of_a_scheduler_complete_a_plan() {
     let state = format!("kubernetes:a/{}", world.name);
     let call = || world.cutover(&["step", &plan, "--yes", "--state", &state]);
     for _ in 0..40 {
-        let both = [call().spawn().expect("a process"), call().spawn().expect("a process")];
-        let ended = both.map(|child| child.wait_with_output().expect("it ends"));
+        let both =
+            [call().spawn().expect("the process should start"), call().spawn().expect("the process should start")];
+        let ended = both.map(|child| child.wait_with_output().expect("the process should end"));
         let codes = ended.each_ref().map(|e| e.status.code().unwrap_or(-1));
         let said = || {
             ended.iter().map(|e| String::from_utf8_lossy(&e.stderr).into_owned()).collect::<Vec<_>>().join("\n---\n")

@@ -36,7 +36,7 @@ pub fn kubeconfig(clusters: &[(&str, &str)], user: &str, authority: Option<&Path
         "contexts": named(&|(name, _)| json!({"name": name, "context": {"cluster": name, "user": user}})),
         "users": [{"name": user, "user": {"token": user}}],
     });
-    serde_yaml::to_string(&value).expect("YAML")
+    serde_yaml::to_string(&value).expect("the value should become YAML")
 }
 
 /// Writes the users, the token webhook's configuration and the audit policy. The certificate exists already.
@@ -48,7 +48,7 @@ pub fn server_files(folder: &Path, authenticator: &str) {
     for (name, text) in
         [("tokens.csv", users.join("\n").as_str()), ("authenticator.yaml", &authenticator), ("audit.yaml", policy)]
     {
-        std::fs::write(folder.join(name), text).expect("a file of the API server");
+        std::fs::write(folder.join(name), text).expect("the file of the API server should be written");
     }
 }
 
@@ -74,7 +74,7 @@ pub fn install(api: &Api, stack: &Path, folder: &Path, webhooks: u16) {
         std::thread::sleep(Duration::from_millis(100));
     }
     // Last, because Services and bindings need the controller from then on.
-    let authority = std::fs::read(folder.join("ca.crt")).expect("an authority");
+    let authority = std::fs::read(folder.join("ca.crt")).expect("the certificate of the authority should be readable");
     for configuration in webhook_configurations(&files.join("webhook"), webhooks, &authority) {
         api.create(&format!("/apis/admissionregistration.k8s.io/v1/{}", collection(&configuration)), &configuration);
     }
@@ -104,20 +104,21 @@ fn node(api: &Api) {
 
 /// Returns the collection of an object's kind, such as `clusterroles` for `ClusterRole`.
 fn collection(object: &Value) -> String {
-    object["kind"].as_str().expect("a kind").to_lowercase() + "s"
+    object["kind"].as_str().expect("the kind should be a string").to_lowercase() + "s"
 }
 
 /// Returns all documents of all YAML files of a folder.
 fn documents(folder: &Path) -> Vec<Value> {
     let files = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    let mut paths: Vec<_> = files.map(|f| f.expect("a file").path()).collect();
+    let mut paths: Vec<_> = files.map(|f| f.expect("the file should be readable").path()).collect();
     paths.sort();
     paths.iter().flat_map(|path| read(path)).collect()
 }
 
 fn read(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let parsed = serde_yaml::Deserializer::from_str(&text).map(|d| Value::deserialize(d).expect("YAML"));
+    let parsed =
+        serde_yaml::Deserializer::from_str(&text).map(|d| Value::deserialize(d).expect("the text should be YAML"));
     parsed.filter(|v| !v.is_null()).collect()
 }
 
@@ -127,7 +128,7 @@ fn webhook_configurations(folder: &Path, port: u16, authority: &[u8]) -> Vec<Val
     let authority = base64::engine::general_purpose::STANDARD.encode(authority);
     let (mut configurations, mut patches) = (Vec::new(), BTreeMap::new());
     for document in documents(folder) {
-        let webhooks = document["webhooks"].as_array().expect("webhooks");
+        let webhooks = document["webhooks"].as_array().expect("the webhooks should be a list");
         if webhooks[0].get("clientConfig").is_some() {
             configurations.push(document);
         } else {
@@ -136,11 +137,15 @@ fn webhook_configurations(folder: &Path, port: u16, authority: &[u8]) -> Vec<Val
     }
     for configuration in &mut configurations {
         configuration["metadata"]["name"] = json!("aws-load-balancer-webhook");
-        for webhook in configuration["webhooks"].as_array_mut().expect("webhooks") {
+        for webhook in configuration["webhooks"].as_array_mut().expect("the webhooks should be a list") {
             if let Some(patch) = patches.get(&webhook["name"].to_string()) {
-                webhook.as_object_mut().expect("an object").extend(patch.as_object().expect("an object").clone());
+                webhook
+                    .as_object_mut()
+                    .expect("the value should be an object")
+                    .extend(patch.as_object().expect("the value should be an object").clone());
             }
-            let path = webhook["clientConfig"]["service"]["path"].as_str().expect("a path").to_owned();
+            let path =
+                webhook["clientConfig"]["service"]["path"].as_str().expect("the path should be a string").to_owned();
             webhook["clientConfig"] = json!({"url": format!("https://127.0.0.1:{port}{path}"), "caBundle": authority});
         }
     }

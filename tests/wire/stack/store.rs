@@ -40,18 +40,21 @@ fn stack_a_run_in_shared_state_is_read_and_steered_from_another_machine() {
     let world = StackFixture::new("kept");
     grant(&world);
     let plan = world.plan("{pause: {}}, {bind: {}}, {setWeight: 100}");
-    let text = std::fs::read_to_string(&plan).expect("the plan");
+    let text = std::fs::read_to_string(&plan).expect("the plan should be readable");
     let text = text.replace("  strategy:", "  state: {kubernetes: {kubeContext: a, namespace: kept}}\n  strategy:");
-    std::fs::write(&plan, &text).expect("the plan");
+    std::fs::write(&plan, &text).expect("the plan should be written");
     let other = world.folder.path().join("other.yaml");
-    std::fs::write(&other, text.replace("metadata: {name: kept}", "metadata: {name: other}")).expect("a plan");
+    std::fs::write(&other, text.replace("metadata: {name: kept}", "metadata: {name: other}"))
+        .expect("the plan should be written");
     let mut steered = false;
     let ended = watch::run(&world, &plan, |record| {
         if steered || record["event"] != "waiting" {
             return;
         }
         steered = true;
-        let refused = run(on_another_machine(&world, &["run", other.to_str().expect("UTF-8"), "--yes"])).assert_exit(6);
+        let refused =
+            run(on_another_machine(&world, &["run", other.to_str().expect("the path should be UTF-8"), "--yes"]))
+                .assert_exit(6);
         assert!((refused.out + &refused.err).contains("alice"), "the refusal must name the owner");
         let status =
             run(on_another_machine(&world, &["status", "kept", "--state", "kubernetes:a/kept"])).assert_exit(0).out;

@@ -17,8 +17,9 @@ fn stack_clusters_can_be_named_by_their_eks_names() {
     let _alone = serialize_tests();
     let world = StackFixture::new("eks");
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
-    let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
-    std::fs::write(&plan, text).expect("the plan");
+    let text =
+        std::fs::read_to_string(&plan).expect("the plan should be readable").replace("kubeContext: ", "eks: stack-");
+    std::fs::write(&plan, text).expect("the plan should be written");
     watch::run(&world, &plan, |_| {}).assert_exit(0);
     world.assert_share(100);
     assert_eq!(world.targets("b"), world.pods(&world.stack.b));
@@ -30,8 +31,9 @@ fn stack_tokens_that_expire_during_a_run_are_replaced() {
     let _alone = serialize_tests();
     let world = StackFixture::new("ended");
     let plan = world.plan("{pause: {duration: 12s}}, {bind: {}}, {setWeight: 100}");
-    let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
-    std::fs::write(&plan, text).expect("the plan");
+    let text =
+        std::fs::read_to_string(&plan).expect("the plan should be readable").replace("kubeContext: ", "eks: stack-");
+    std::fs::write(&plan, text).expect("the plan should be written");
     let ended = watch::run(&world, &plan, |record| {
         if watch::begins(record, 1) {
             // The API server caches a token's user for ten seconds.

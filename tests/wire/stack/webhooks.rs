@@ -31,9 +31,9 @@ fn stack_a_binding_that_the_webhooks_refuse_is_a_finding() {
     let world = StackFixture::new("refused");
     let plan = world.plan("{bind: {}}, {setWeight: 100}");
     let text = std::fs::read_to_string(&plan)
-        .expect("the plan")
+        .expect("the plan should be readable")
         .replace("targetType: ip}", "targetType: ip, ipAddressType: ipv6}");
-    std::fs::write(&plan, text).expect("the plan");
+    std::fs::write(&plan, text).expect("the plan should be written");
     let ended = run(world.cutover(&["run", &plan, "--yes"])).assert_exit(3);
     let said = ended.out + &ended.err;
     assert!(said.contains("CUT075") && said.contains("invalid IP address type"), "{said}");
@@ -46,7 +46,10 @@ fn assert_binding_is_not_changed(name: &str, manager: &str, metadata: Value) {
     let world = StackFixture::new(name);
     let api = &world.stack.b.api;
     let mut binding = world.binding("b");
-    binding["metadata"].as_object_mut().expect("metadata").extend(metadata.as_object().expect("metadata").clone());
+    binding["metadata"]
+        .as_object_mut()
+        .expect("the metadata should be an object")
+        .extend(metadata.as_object().expect("the metadata should be an object").clone());
     api.create(&format!("{}?fieldManager={manager}", world.bindings()), &binding);
     let path = format!("{}/{name}-b", world.bindings());
     until("the controller has registered the pods", || world.targets("b") == world.pods(&world.stack.b));
@@ -56,8 +59,8 @@ fn assert_binding_is_not_changed(name: &str, manager: &str, metadata: Value) {
     let after = api.get(&path);
     let managers = after["metadata"]["managedFields"].to_string();
     assert!(!managers.contains("\"cutover\"") && managers.contains(manager), "{managers}");
-    for (kind, keys) in metadata.as_object().expect("metadata") {
-        for (key, value) in keys.as_object().expect("keys") {
+    for (kind, keys) in metadata.as_object().expect("the metadata should be an object") {
+        for (key, value) in keys.as_object().expect("the keys should be an object") {
             assert_eq!(&after["metadata"][kind][key], value, "{key}");
         }
     }

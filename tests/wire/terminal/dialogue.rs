@@ -125,7 +125,7 @@ impl Stage {
         let in_state = |state: &Path, words: &str| {
             let mut command = lab.command(env!("CARGO_BIN_EXE_cutover"));
             command.args(words.split_whitespace()).env("CUTOVER_STATE_DIR", state);
-            command.output().expect("cutover runs").status.code()
+            command.output().expect("cutover should start").status.code()
         };
         assert_eq!(in_state(&finished, "run plan.yaml --yes --until first-traffic"), Some(8));
         assert_eq!(in_state(&finished, "rollback --yes"), Some(0));
@@ -140,8 +140,9 @@ impl Stage {
         let clock = cutover::adapter::clock::SystemClock;
         let seen = read_balancer::read_for_rollback(&Selector::Name("alpha-webapp".into()), &balancer, &clock, false)
             .await
-            .expect("readable");
-        let listeners = balancer.inventory.listeners(&seen.load_balancer.arn, Detail::Full).await.expect("readable");
+            .expect("the read should succeed");
+        let listeners =
+            balancer.inventory.listeners(&seen.load_balancer.arn, Detail::Full).await.expect("the read should succeed");
         let tagged = listeners.into_iter().flat_map(|(_, routes)| routes).filter(|r| r.tags.contains_key(WEIGHTS));
         let routes: Vec<_> = tagged.map(|r| (r.id, r.content, r.tags)).collect();
         assert_eq!(routes.len(), 6);
@@ -152,11 +153,15 @@ impl Stage {
     async fn set(&self, left: Remains) {
         let balancer = &self.balancer;
         for (id, content, tags) in &self.routes {
-            balancer.traffic.set(id, content, std::time::Duration::from_secs(10)).await.expect("written");
-            balancer.tags.put(&[id.to_string()], tags).await.expect("tagged");
+            balancer
+                .traffic
+                .set(id, content, std::time::Duration::from_secs(10))
+                .await
+                .expect("the write should succeed");
+            balancer.tags.put(&[id.to_string()], tags).await.expect("the tags should be written");
         }
         let (arn, tags) = &self.load_balancer;
-        balancer.tags.put(std::slice::from_ref(arn), tags).await.expect("tagged");
+        balancer.tags.put(std::slice::from_ref(arn), tags).await.expect("the tags should be written");
         let gone: &[&str] = match left {
             Remains::NoMarker => &[MARKER],
             Remains::NoWeights => &[WEIGHTS],
@@ -166,7 +171,7 @@ impl Stage {
         let keys: Vec<_> = gone.iter().map(|key| (*key).to_owned()).collect();
         let all = self.resources();
         if !keys.is_empty() {
-            balancer.tags.remove(&all, &keys).await.expect("untagged");
+            balancer.tags.remove(&all, &keys).await.expect("the tags should be removed");
         }
     }
 
@@ -185,13 +190,13 @@ impl Stage {
     /// Returns the keys of the `cutover.dev/` tags that are left.
     async fn tags(&self) -> Vec<String> {
         let all = self.resources();
-        let tags = self.balancer.tags.tags(&all).await.expect("readable");
+        let tags = self.balancer.tags.tags(&all).await.expect("the read should succeed");
         tags.into_values().flat_map(Tags::into_keys).filter(|key| key.starts_with("cutover.dev/")).collect()
     }
 
     async fn run_case(&self, left: Remains, words: &str, who: Answerer) -> CommandResult {
         self.set(left).await;
-        let state = tempfile::tempdir_in(self.lab.folder()).expect("a folder");
+        let state = tempfile::tempdir_in(self.lab.folder()).expect("the folder should be created");
         match left {
             Remains::FinishedRun => copy(&self.finished, state.path()),
             Remains::DeadOwner | Remains::LiveOwner => copy(&self.run, state.path()),
@@ -226,43 +231,47 @@ impl Stage {
             Answerer::Types(text) => text,
             Answerer::Yes => "",
             Answerer::Script | Answerer::Nobody => {
-                let out = command.stderr(Stdio::piped()).output().expect("cutover runs");
+                let out = command.stderr(Stdio::piped()).output().expect("cutover should start");
                 return (out.status.code().unwrap_or(-1), String::from_utf8_lossy(&out.stderr).into_owned());
             }
         };
         let (mut master, slave) = open_terminal();
-        command.stdin(slave.try_clone().expect("a terminal")).stderr(slave);
-        let mut child = command.spawn().expect("cutover starts");
+        command.stdin(slave.try_clone().expect("the terminal should be cloned")).stderr(slave);
+        let mut child = command.spawn().expect("cutover should start");
         // This process's copy of the other end would keep the terminal open.
         drop(command);
-        master.write_all(typed.as_bytes()).expect("typed");
+        master.write_all(typed.as_bytes()).expect("the answer should be typed");
         let mut said = Vec::new();
         // Reading from a closed terminal returns an error.
         let _ = master.read_to_end(&mut said);
-        let code = child.wait().expect("it ends").code().unwrap_or(-1);
+        let code = child.wait().expect("the process should end").code().unwrap_or(-1);
         (code, String::from_utf8_lossy(&said).replace('\r', ""))
     }
 }
 
 /// Opens a new terminal; returns both ends.
 fn open_terminal() -> (File, File) {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(&master).expect("granted");
-    unlockpt(&master).expect("unlocked");
-    let name = ptsname(&master, Vec::new()).expect("its name");
-    let slave = File::options().read(true).write(true).open(OsStr::from_bytes(name.as_bytes())).expect("its other end");
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("the terminal should be opened");
+    grantpt(&master).expect("grantpt should succeed");
+    unlockpt(&master).expect("unlockpt should succeed");
+    let name = ptsname(&master, Vec::new()).expect("the terminal should have a name");
+    let slave = File::options()
+        .read(true)
+        .write(true)
+        .open(OsStr::from_bytes(name.as_bytes()))
+        .expect("the terminal should be opened");
     (File::from(master), slave)
 }
 
 fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
+    std::fs::create_dir_all(to).expect("the folder should be created");
+    for entry in std::fs::read_dir(from).expect("the folder should be readable") {
+        let entry = entry.expect("the folder should be readable");
         let into = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
+        if entry.file_type().expect("the file type should be readable").is_dir() {
             copy(&entry.path(), &into);
         } else {
-            std::fs::copy(entry.path(), into).expect("copied");
+            std::fs::copy(entry.path(), into).expect("the file should be copied");
         }
     }
 }

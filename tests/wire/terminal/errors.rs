@@ -22,7 +22,7 @@ fn init_and_check_work_without_a_terminal() {
         "webapp/webapp:http",
     ]);
     assert_eq!(init.code, 0, "{init:?}");
-    std::fs::write(lab.folder().join("written.yaml"), &init.out).expect("the plan is written");
+    std::fs::write(lab.folder().join("written.yaml"), &init.out).expect("the plan should be written");
     let check = lab.cutover("check written.yaml");
     assert_eq!(check.code, 0, "`check` must accept the plan of `init`: {check:?}");
     assert!(!check.out.contains('\u{1b}'), "the output to a pipe must have no colour: {check:?}");
@@ -70,7 +70,7 @@ fn a_changed_plan_and_another_runs_marker_are_named() {
     let lab = Lab::start();
     assert_eq!(lab.cutover("run plan.yaml --yes --until 1").code, 8);
     std::fs::write(lab.folder().join("plan.yaml"), PLAN.replace("setWeight: 5", "setWeight: 7"))
-        .expect("the plan is changed");
+        .expect("the plan should be changed");
     let changed = lab.cutover("resume plan.yaml --yes");
     assert_eq!(changed.code, 2, "{changed:?}");
     assert!(
@@ -95,7 +95,7 @@ fn two_unfinished_runs_are_named_if_a_command_needs_one() {
     for name in ["first", "second"] {
         let plan =
             PLAN.replace("name: two-terminals", &format!("name: {name}")).replace("spec:\n", "spec:\n  marker: none\n");
-        std::fs::write(lab.folder().join("plan.yaml"), plan).expect("the plan is written");
+        std::fs::write(lab.folder().join("plan.yaml"), plan).expect("the plan should be written");
         let left = lab.cutover("run plan.yaml --yes --until 1");
         assert_eq!(left.code, 8, "{left:?}");
     }

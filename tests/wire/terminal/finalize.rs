@@ -9,7 +9,7 @@ const NO_DELAY_SPEC: &str =
     r#"{targetGroups: [{cluster: from, attributes: {deregistration_delay.timeout_seconds: "0"}}]}"#;
 
 fn item_states(answer: &Value) -> Vec<(&str, &str)> {
-    let items = answer["items"].as_array().expect("items");
+    let items = answer["items"].as_array().expect("the items should be a list");
     items.iter().map(|i| (i["what"].as_str().unwrap_or_default(), i["stands"].as_str().unwrap_or_default())).collect()
 }
 

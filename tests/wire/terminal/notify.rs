@@ -9,7 +9,7 @@ use crate::terminal::webhook_server::WebhookServer;
 /// Writes the plan of these tests with notifications.
 fn plan(lab: &Lab, notifications: &str) {
     let plan = PLAN.replace("  strategy:\n", &format!("  notifications:\n{notifications}  strategy:\n"));
-    std::fs::write(lab.folder().join("told.yaml"), plan).expect("the plan is written");
+    std::fs::write(lab.folder().join("told.yaml"), plan).expect("the plan should be written");
 }
 
 #[test]
@@ -17,7 +17,7 @@ fn each_event_is_notified_once_whichever_process_journals_it() {
     let lab = Lab::start();
     let (hooks, url) = WebhookServer::start();
     let all = "[started, stepStarted, approvalNeeded, approved, paused, resumed, rollbackStarted, finished, stopped]";
-    std::fs::write(lab.folder().join("secret"), format!("{url}/slack\n")).expect("a secret");
+    std::fs::write(lab.folder().join("secret"), format!("{url}/slack\n")).expect("the secret should be written");
     plan(
         &lab,
         &format!(
@@ -69,8 +69,8 @@ fn each_event_is_notified_once_whichever_process_journals_it() {
         slack.len() == 1 && slack[0].starts_with("<!here> paused by alice@") && slack[0].ends_with(": interrupted"),
         "{slack:?}"
     );
-    let told = std::fs::read_to_string(lab.folder().join("told")).expect("the command ran");
-    let by: Vec<Value> = told.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    let told = std::fs::read_to_string(lab.folder().join("told")).expect("the command should have written its output");
+    let by: Vec<Value> = told.lines().map(|l| serde_json::from_str(l).expect("the text should be JSON")).collect();
     assert!(by.len() == 2 && by.iter().all(|b| b["event"] == "approved" && b["steps"] == 5), "{told}");
     for text in [&said, &done.err, &done.out] {
         assert!(!text.contains(&format!("{url}/slack")), "the output must not contain a secret: {text}");

@@ -5,7 +5,7 @@ use crate::terminal::support::{Lab, PLAN};
 /// Writes the plan of these tests with its state in the old cluster.
 fn write_shared_plan(lab: &Lab) {
     let plan = PLAN.replace("spec:\n", "spec:\n  state: {kubernetes: {eks: alpha-kr-a, namespace: webapp}}\n");
-    std::fs::write(lab.folder().join("shared.yaml"), plan).expect("the plan is written");
+    std::fs::write(lab.folder().join("shared.yaml"), plan).expect("the plan should be written");
 }
 
 #[test]
@@ -43,14 +43,18 @@ fn a_run_in_shared_state_is_steered_and_rolled_back_from_another_machine() {
 /// Reads a Job of the lab's old cluster.
 fn job(lab: &Lab, name: &str) -> serde_json::Value {
     let config = lab.environment("KUBECONFIG");
-    let config = kube::config::Kubeconfig::read_from(config).expect("a kubeconfig");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let config = kube::config::Kubeconfig::read_from(config).expect("the kubeconfig should be readable");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the runtime should be created");
     runtime.block_on(async {
         let options = kube::config::KubeConfigOptions { context: Some("alpha-kr-a".into()), ..Default::default() };
-        let config = kube::Config::from_custom_kubeconfig(config, &options).await.expect("a context");
-        let client = kube::Client::try_from(config).expect("a client");
+        let config = kube::Config::from_custom_kubeconfig(config, &options)
+            .await
+            .expect("the kubeconfig should have the context");
+        let client = kube::Client::try_from(config).expect("the client should be created");
         let jobs: kube::Api<k8s_openapi::api::batch::v1::Job> = kube::Api::namespaced(client, "webapp");
-        serde_json::to_value(jobs.get(name).await.expect("the job")).expect("JSON")
+        serde_json::to_value(jobs.get(name).await.expect("the job should exist"))
+            .expect("the object should become JSON")
     })
 }
 
@@ -59,8 +63,8 @@ fn a_run_that_is_handed_to_a_job_continues_with_the_jobs_command() {
     let lab = Lab::start();
     write_shared_plan(&lab);
     let no_context = |plan: &str| plan.replace("eks: alpha-kr-b", "kubeContext: b");
-    let text = std::fs::read_to_string(lab.folder().join("shared.yaml")).expect("the plan");
-    std::fs::write(lab.folder().join("context.yaml"), no_context(&text)).expect("the plan is written");
+    let text = std::fs::read_to_string(lab.folder().join("shared.yaml")).expect("the plan should be readable");
+    std::fs::write(lab.folder().join("context.yaml"), no_context(&text)).expect("the plan should be written");
     for (words, why) in [
         ("run plan.yaml --yes --detach --image i", "spec.state"),
         ("run context.yaml --yes --detach --image i", "kubeconfig context b"),
@@ -72,14 +76,14 @@ fn a_run_that_is_handed_to_a_job_continues_with_the_jobs_command() {
     let said = lab.cutover("run shared.yaml --yes --detach --image registry.example.com/cutover:0.1.0 --output json");
     assert_eq!(said.code, 8, "{said:?}");
     let handed = said.json();
-    let run = handed["run"].as_str().expect("a run");
+    let run = handed["run"].as_str().expect("the run should be a string");
     assert_eq!(lab.shares(), [0.0; 6], "the detaching process must move no traffic");
     let status = lab.cutover(&format!("status {run} --state eks:alpha-kr-a/webapp --output json"));
     assert_eq!(status.json()["phase"], "ready", "{status:?}");
-    let job = job(&lab, handed["job"].as_str().expect("a job"));
+    let job = job(&lab, handed["job"].as_str().expect("the job should be a string"));
     let pod = &job["spec"]["template"]["spec"];
     assert_eq!(pod["serviceAccountName"], "cutover");
-    let arguments = pod["containers"][0]["args"].as_array().expect("arguments");
+    let arguments = pod["containers"][0]["args"].as_array().expect("the arguments should be a list");
     let arguments: Vec<_> = arguments.iter().filter_map(|a| a.as_str()).collect();
     // Runs the command as the Job's pod would, on another machine. The successor of an evicted pod runs the same
     // command.
@@ -103,15 +107,15 @@ fn an_unreachable_state_is_refused_and_no_local_state_is_used() {
     let config =
         "{apiVersion: v1, kind: Config, clusters: [{name: gone, cluster: {server: \"http://127.0.0.1:9\"}}], users: [{name: me, user: {}}],
         contexts: [{name: gone, context: {cluster: gone, user: me}}], current-context: gone}";
-    std::fs::write(lab.folder().join("gone.yaml"), config).expect("the kubeconfig is written");
+    std::fs::write(lab.folder().join("gone.yaml"), config).expect("the kubeconfig should be written");
     let plan = PLAN.replace("spec:\n", "spec:\n  state: {kubernetes: {kubeContext: gone, namespace: cutover}}\n");
-    std::fs::write(lab.folder().join("shared.yaml"), plan).expect("the plan is written");
+    std::fs::write(lab.folder().join("shared.yaml"), plan).expect("the plan should be written");
     for words in
         ["run shared.yaml --yes", "status two-terminals --state kubernetes:gone/cutover", "rollback shared.yaml --yes"]
     {
         let mut command = lab.command(env!("CARGO_BIN_EXE_cutover"));
         let said = crate::terminal::support::VerbOutput::of(
-            command.env("KUBECONFIG", "gone.yaml").args(words.split(' ')).output().expect("it runs"),
+            command.env("KUBECONFIG", "gone.yaml").args(words.split(' ')).output().expect("the command should start"),
         );
         assert_eq!(said.code, 3, "{words}: {said:?}");
         assert!(said.err.contains("namespace cutover of the cluster of context gone"), "{words}: {said:?}");

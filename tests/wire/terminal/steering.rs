@@ -51,19 +51,23 @@ fn a_run_is_steered_from_another_terminal_to_its_end_and_rolled_back() {
 /// Checks the history and the report of the run above.
 fn check_history(lab: &Lab) {
     let list = lab.cutover("history --output json").json();
-    let id = list["id"].as_str().expect("an id").to_owned();
+    let id = list["id"].as_str().expect("the id should be a string").to_owned();
     assert_eq!((&list["plan"], &list["finished"]), (&"two-terminals".into(), &"aborted".into()));
     let table = lab.cutover("history plan.yaml").out;
     assert!(table.contains(&id) && table.contains("aborted"), "{table}");
     let records = lab.cutover(&format!("history {id} --output json")).records();
     let intended = |r: &&serde_json::Value| r["event"] == "intended";
-    let writes: usize = records.iter().filter(intended).map(|r| r["writes"].as_array().expect("writes").len()).sum();
+    let writes: usize = records
+        .iter()
+        .filter(intended)
+        .map(|r| r["writes"].as_array().expect("the writes should be a list").len())
+        .sum();
     assert!(lab.cutover(&format!("history {id}")).out.contains("approved by alice@"));
 
     let report = lab.cutover("report");
     let file = lab.folder().join(format!("cutover-report-{id}.html"));
     assert_eq!((report.code, report.out.trim()), (0, format!("cutover-report-{id}.html").as_str()), "{report:?}");
-    let page = std::fs::read_to_string(file).expect("the page");
+    let page = std::fs::read_to_string(file).expect("the page should be readable");
     for said in [
         ">Aborted<",
         "paused by alice@",

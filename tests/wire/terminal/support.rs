@@ -34,11 +34,11 @@ impl Process {
     /// Sends a signal to the process.
     pub fn signal(&self, name: &str) {
         let id = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &id]).status().expect("kill runs").success());
+        assert!(Command::new("kill").args(["-s", name, &id]).status().expect("kill should start").success());
     }
 
     fn end(&mut self) -> Option<i32> {
-        self.0.wait().expect("it ends").code()
+        self.0.wait().expect("the process should end").code()
     }
 }
 
@@ -50,11 +50,11 @@ impl Lab {
 
     /// Starts a lab with this `spec` of a scenario.
     pub fn start_in(scenario: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("plan.yaml"), PLAN).expect("the plan is written");
+        let folder = tempfile::tempdir().expect("the folder should be created");
+        std::fs::write(folder.path().join("plan.yaml"), PLAN).expect("the plan should be written");
         let text =
             format!("apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: test}}\nspec: {scenario}\n");
-        std::fs::write(folder.path().join("scenario.yaml"), text).expect("the scenario is written");
+        std::fs::write(folder.path().join("scenario.yaml"), text).expect("the scenario should be written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         command
             .args(["lab", "plan.yaml", "--speed", "100", "--scenario", "scenario.yaml"])
@@ -62,21 +62,26 @@ impl Lab {
             .stdin(Stdio::null());
         // A killed lab cannot remove its temporary files; they are removed with the test's folder.
         command.env("TMPDIR", folder.path());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the lab starts");
-        let said = child.stderr.take().expect("its stderr");
-        let exports = child.stdout.take().expect("its stdout");
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the lab should start");
+        let said = child.stderr.take().expect("the process should have a standard error");
+        let exports = child.stdout.take().expect("the process should have a standard output");
         let process = Process(child);
         // The first line on standard error follows the last one on standard output.
         let mut ready = String::new();
         let mut said = BufReader::new(said);
         while !ready.contains("ends the lab") {
-            assert_ne!(said.read_line(&mut ready).expect("a line"), 0, "the lab did not start: {ready}");
+            assert_ne!(
+                said.read_line(&mut ready).expect("the line should be readable"),
+                0,
+                "the lab did not start: {ready}"
+            );
         }
         let mut exports = BufReader::new(exports).lines();
         let mut environment = Vec::new();
         while !environment.iter().any(|(name, _): &(String, String)| name == "CUTOVER_STATE_DIR") {
-            let line = exports.next().expect("a line").expect("a line");
-            let (name, value) = line.strip_prefix("export ").and_then(|l| l.split_once('=')).expect("an export");
+            let line = exports.next().expect("the line should be readable").expect("the line should be readable");
+            let (name, value) =
+                line.strip_prefix("export ").and_then(|l| l.split_once('=')).expect("the line should be an export");
             environment.push((name.to_owned(), value.to_owned()));
         }
         Self { process, environment, folder }
@@ -128,7 +133,7 @@ impl Lab {
 
     /// Runs `cutover` with arguments that contain spaces.
     pub fn cutover_with(&self, args: &[&str]) -> VerbOutput {
-        VerbOutput::of(self.command(env!("CARGO_BIN_EXE_cutover")).args(args).output().expect("cutover runs"))
+        VerbOutput::of(self.command(env!("CARGO_BIN_EXE_cutover")).args(args).output().expect("cutover should start"))
     }
 
     /// Starts `cutover`, to follow its records.
@@ -142,10 +147,10 @@ impl Lab {
         self.set_environment(&mut command);
         command.env("CUTOVER_STATE_DIR", state);
         let notes = self.folder.path().join(format!("stderr-{}", fastrand::u32(..)));
-        let stderr = std::fs::File::create(&notes).expect("a file for stderr");
+        let stderr = std::fs::File::create(&notes).expect("the file for standard error should be created");
         command.args(words.split_whitespace()).args(["--output", "json"]).stdout(Stdio::piped()).stderr(stderr);
-        let mut child = command.spawn().expect("cutover starts");
-        let records = BufReader::new(child.stdout.take().expect("its stdout"));
+        let mut child = command.spawn().expect("cutover should start");
+        let records = BufReader::new(child.stdout.take().expect("the process should have a standard output"));
         Follow { process: Process(child), records, notes, run: String::new() }
     }
 
@@ -211,7 +216,7 @@ impl Follow {
         loop {
             line.clear();
             assert!(
-                self.records.read_line(&mut line).expect("a line") != 0,
+                self.records.read_line(&mut line).expect("the line should be readable") != 0,
                 "the process ended before {what}: {}",
                 self.notes()
             );
@@ -236,7 +241,7 @@ impl Follow {
     /// Waits for the end of the process; returns the exit code and the standard error.
     pub fn end(mut self) -> (i32, String) {
         let mut rest = String::new();
-        self.records.read_to_string(&mut rest).expect("the rest");
+        self.records.read_to_string(&mut rest).expect("the remaining output should be readable");
         let code = self.process.end();
         (code.unwrap_or(-1), self.notes())
     }

@@ -12,15 +12,16 @@ use crate::terminal::webhook_server::WebhookServer;
 
 /// Sends a GET request; returns the complete HTTP response.
 fn get(address: &str, path: &str, accept: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("the port is open");
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\nconnection: close\r\n\r\n").expect("sent");
+    let mut stream = TcpStream::connect(address).expect("the port should be open");
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\nconnection: close\r\n\r\n")
+        .expect("the request should be sent");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
+    stream.read_to_string(&mut answer).expect("the response should be readable");
     answer
 }
 
 fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").to_string()
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port should exist").to_string()
 }
 
 /// Returns the number of weight samples of `b` with this value.
@@ -71,7 +72,7 @@ fn metrics_follow_a_run_at_a_port_and_in_a_file() {
     let (code, said) = run.end();
     assert_eq!(code, 4, "{said}");
     assert!(TcpStream::connect(&address).is_err(), "the metrics port must be closed at the end of the run");
-    let file = std::fs::read_to_string(lab.folder().join("run.prom")).expect("the file");
+    let file = std::fs::read_to_string(lab.folder().join("run.prom")).expect("the file should be readable");
     assert!(
         file.contains("cutover_phase{plan=\"two-terminals\",phase=\"finished\"} 1\n")
             && file.contains("# TYPE cutover_writes_total counter"),
@@ -83,7 +84,7 @@ fn metrics_follow_a_run_at_a_port_and_in_a_file() {
         "{file}"
     );
     let beside = std::fs::read_dir(lab.folder())
-        .expect("a folder")
+        .expect("the folder should be readable")
         .filter(|e| e.as_ref().is_ok_and(|e| e.file_name().to_string_lossy().contains("run.prom")));
     assert_eq!(beside.count(), 1, "no temporary file may be left next to run.prom");
 }
@@ -91,9 +92,10 @@ fn metrics_follow_a_run_at_a_port_and_in_a_file() {
 #[test]
 fn metrics_that_cannot_be_published_are_reported_and_change_nothing() {
     let mut lab = Lab::start();
-    let (taken, url) = (TcpListener::bind("127.0.0.1:0").expect("a port"), format!("http://{}", free_address()));
+    let (taken, url) =
+        (TcpListener::bind("127.0.0.1:0").expect("a free port should exist"), format!("http://{}", free_address()));
     lab.add_variable("OTEL_EXPORTER_OTLP_ENDPOINT", &url);
-    let address = taken.local_addr().expect("an address");
+    let address = taken.local_addr().expect("the listener should have an address");
     let until = lab.cutover(&format!(
         "run plan.yaml --yes --until first-traffic --metrics-file no/such/folder/x.prom --metrics-listen {address}"
     ));
@@ -117,11 +119,14 @@ fn a_run_of_several_processes_is_one_trace() {
     assert_eq!(until.code, 8, "{until:?}");
     assert_eq!(lab.cutover("rollback two-terminals --yes").code, 0);
     let all = hooks.all("/v1/traces");
-    let spans: Vec<&Value> =
-        all.iter().flat_map(|r| r["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().expect("spans")).collect();
-    let by_id: BTreeMap<&str, &Value> = spans.iter().map(|s| (s["spanId"].as_str().expect("an id"), *s)).collect();
+    let spans: Vec<&Value> = all
+        .iter()
+        .flat_map(|r| r["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().expect("the spans should be a list"))
+        .collect();
+    let by_id: BTreeMap<&str, &Value> =
+        spans.iter().map(|s| (s["spanId"].as_str().expect("the id should be a string"), *s)).collect();
     assert_eq!(by_id.len(), spans.len(), "each span must be exported exactly once");
-    let name = |span: &Value| span["name"].as_str().expect("a name").to_owned();
+    let name = |span: &Value| span["name"].as_str().expect("the name should be a string").to_owned();
     let path_of = |span: &Value| {
         let mut path = vec![name(span)];
         let mut at = span;

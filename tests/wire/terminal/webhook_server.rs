@@ -15,20 +15,20 @@ impl WebhookServer {
     /// Starts a server; returns it and its URL.
     pub fn start() -> (Self, String) {
         let hooks = Self::default();
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port should exist");
+        let url = format!("http://{}", listener.local_addr().expect("the listener should have an address"));
         let seen = hooks.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let seen = seen.clone();
-                std::thread::spawn(move || seen.serve(stream.expect("a connection")));
+                std::thread::spawn(move || seen.serve(stream.expect("the connection should be accepted")));
             }
         });
         (hooks, url)
     }
 
     fn serve(&self, stream: TcpStream) {
-        let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
+        let mut reader = BufReader::new(stream.try_clone().expect("the connection should be cloned"));
         loop {
             let (mut line, mut length) = (String::new(), 0);
             if reader.read_line(&mut line).unwrap_or(0) == 0 {
@@ -38,14 +38,14 @@ impl WebhookServer {
             while reader.read_line(&mut line).is_ok_and(|n| n > 2) {
                 let header = line.lines().last().unwrap_or_default().to_ascii_lowercase();
                 if let Some(value) = header.strip_prefix("content-length:") {
-                    length = value.trim().parse().expect("a length");
+                    length = value.trim().parse().expect("the length should be valid");
                 }
             }
             let mut body = vec![0; length];
-            reader.read_exact(&mut body).expect("the body");
+            reader.read_exact(&mut body).expect("the body should be readable");
             let tries = {
-                let mut seen = self.0.lock().expect("nobody panics");
-                seen.push((path.clone(), serde_json::from_slice(&body).expect("JSON")));
+                let mut seen = self.0.lock().expect("no thread should have panicked");
+                seen.push((path.clone(), serde_json::from_slice(&body).expect("the text should be JSON")));
                 seen.iter().filter(|(p, _)| *p == path).count()
             };
             if path == "/hang" {
@@ -55,13 +55,13 @@ impl WebhookServer {
             }
             let status = if path == "/busy" && tries == 1 { "503 Service Unavailable" } else { "200 OK" };
             let mut stream = &stream;
-            write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nok").expect("an answer");
+            write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nok").expect("the response should be sent");
         }
     }
 
     /// Returns the field `of` of each request to a path.
     pub fn at(&self, path: &str, of: &str) -> Vec<String> {
-        let seen = self.0.lock().expect("nobody panics");
+        let seen = self.0.lock().expect("no thread should have panicked");
         seen.iter()
             .filter(|(p, _)| p == path)
             .map(|(_, body)| body[of].as_str().unwrap_or_default().to_owned())
@@ -70,7 +70,7 @@ impl WebhookServer {
 
     /// Returns the bodies of all requests to a path.
     pub fn all(&self, path: &str) -> Vec<Value> {
-        let seen = self.0.lock().expect("nobody panics");
+        let seen = self.0.lock().expect("no thread should have panicked");
         seen.iter().filter(|(p, _)| p == path).map(|(_, body)| body.clone()).collect()
     }
 }

@@ -52,13 +52,13 @@ impl EndpointFixture {
     fn with_balancer(python: PathBuf, url: String, prefix: String, rules: u32, server: Box<dyn Any>) -> Self {
         let made: Value =
             serde_json::from_slice(&script(&python, ELBV2, &["fill", &url, &prefix, &rules.to_string()], ""))
-                .expect("JSON");
-        let text = |key: &str| made[key].as_str().expect("an ARN").to_owned();
+                .expect("the text should be JSON");
+        let text = |key: &str| made[key].as_str().expect("the ARN should be a string").to_owned();
         Self {
             load_balancer: text("loadBalancer"),
             https: text("https"),
             http: text("http"),
-            groups: serde_json::from_value(made["groups"].clone()).expect("ARNs by letter"),
+            groups: serde_json::from_value(made["groups"].clone()).expect("the groups should map letters to ARNs"),
             url,
             prefix,
             python,
@@ -74,7 +74,7 @@ impl EndpointFixture {
     /// Returns listeners, rules and tags, by ARN, as botocore reads them.
     pub fn show(&self) -> BTreeMap<String, Value> {
         serde_json::from_slice(&script(&self.python, ELBV2, &["show", &self.url, &self.load_balancer], ""))
-            .expect("an object")
+            .expect("the output should be a JSON object")
     }
 }
 

@@ -26,9 +26,9 @@ pub async fn start(prefix: &str) -> LiveLab {
         listeners: vec![empty(443), empty(80)],
         ..LoadBalancer::default()
     }];
-    let begin = "2026-11-20T09:00:00Z".parse().expect("a time");
-    let world = World::new(&plan(prefix), &scenario, 1, begin).expect("a world");
-    LiveLab::start(world, LabClock::new(begin, SPEED)).await.expect("a lab")
+    let begin = "2026-11-20T09:00:00Z".parse().expect("the time should be valid");
+    let world = World::new(&plan(prefix), &scenario, 1, begin).expect("the simulated AWS should be created");
+    LiveLab::start(world, LabClock::new(begin, SPEED)).await.expect("the lab should start")
 }
 
 /// Returns the plan from which the lab takes groups, `from` and `to`. No test runs this plan.

@@ -32,7 +32,7 @@ pub async fn things(world: &EndpointFixture) {
         {"Type": "forward",
         "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": world.groups["a"], "Weight": 1}]}},
     ]))
-    .expect("actions");
+    .expect("the actions should be valid");
     for id in [rule, listener] {
         let written = alb.set(&id, &elb::content(&actions), Duration::from_secs(10)).await;
         assert!(matches!(written, Err(WriteError::NotFound(_))), "{id}: {written:?}");

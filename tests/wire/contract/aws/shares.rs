@@ -16,7 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub async fn move_shares_in_both_directions(world: &EndpointFixture) {
     let alb = world.alb().await;
     let original = world.show();
-    let listeners = alb.listeners(&world.load_balancer, Detail::Full).await.expect("listeners");
+    let listeners = alb.listeners(&world.load_balancer, Detail::Full).await.expect("the listeners should be readable");
     let before: BTreeMap<RouteId, LiveRoute> =
         listeners.into_iter().flat_map(|(_, routes)| routes).map(|r| (r.id.clone(), r)).collect();
     let moved: Vec<RouteId> = before.values().filter(|r| r.forwards().is_some()).map(|r| r.id.clone()).collect();
@@ -24,12 +24,12 @@ pub async fn move_shares_in_both_directions(world: &EndpointFixture) {
     assert_eq!(moved.len(), 21);
     for share in [0, 1, 50, 100, 50, 0] {
         for id in &moved {
-            let to = with_share(world, before[id].forwards().expect("a split"), share);
-            alb.set(id, &before[id].content.with_split(&to), DEADLINE).await.expect("a write");
+            let to = with_share(world, before[id].forwards().expect("the route should forward"), share);
+            alb.set(id, &before[id].content.with_split(&to), DEADLINE).await.expect("the write should succeed");
         }
         let now = alb.routes(&before.keys().cloned().collect::<Vec<_>>()).await;
         for (id, read) in now {
-            let (read, was) = (read.expect("readable"), &before[&id]);
+            let (read, was) = (read.expect("the read should succeed"), &before[&id]);
             let wanted = was
                 .forwards()
                 .map_or_else(|| was.content.clone(), |split| was.content.with_split(&with_share(world, split, share)));
@@ -42,7 +42,7 @@ pub async fn move_shares_in_both_directions(world: &EndpointFixture) {
         );
     }
     for id in &moved {
-        alb.set(id, &before[id].content, DEADLINE).await.expect("a write");
+        alb.set(id, &before[id].content, DEADLINE).await.expect("the write should succeed");
     }
     let normalize_all =
         |all: BTreeMap<String, Value>| all.into_iter().map(|(k, v)| (k, normalized(v))).collect::<BTreeMap<_, _>>();

@@ -16,7 +16,12 @@ fn is_named(why: &Unreadable, path: &str, arn: &str) -> bool {
 /// Adds an unknown element to the first sticky forward action of each response; only rules with this element must be
 /// unread.
 pub async fn refused(world: &EndpointFixture) {
-    let straight = world.alb().await.listeners(&world.load_balancer, Detail::Full).await.expect("listeners");
+    let straight = world
+        .alb()
+        .await
+        .listeners(&world.load_balancer, Detail::Full)
+        .await
+        .expect("the listeners should be readable");
     let proxy = Proxy::start(&world.url, |asked| match asked["Action"].as_str() {
         "DescribeRules" => Reply::Change(|xml| {
             xml.replacen(
@@ -29,7 +34,7 @@ pub async fn refused(world: &EndpointFixture) {
     });
     let proxy = proxy.await;
     let alb = alb(&proxy.url).await;
-    let all = alb.listeners(&world.load_balancer, Detail::Full).await.expect("all the others");
+    let all = alb.listeners(&world.load_balancer, Detail::Full).await.expect("the other routes should be readable");
     let concerned = |r: &LiveRoute| r.priority.is_some() && r.content.sticky().is_some();
     assert_only_unread(&straight, &all, concerned, PATH);
 
@@ -46,7 +51,12 @@ pub async fn refused(world: &EndpointFixture) {
 
 /// Adds an unknown element to a default action, which a different call reads.
 pub async fn refused_by_default(world: &EndpointFixture) {
-    let straight = world.alb().await.listeners(&world.load_balancer, Detail::Full).await.expect("listeners");
+    let straight = world
+        .alb()
+        .await
+        .listeners(&world.load_balancer, Detail::Full)
+        .await
+        .expect("the listeners should be readable");
     let proxy = Proxy::start(&world.url, |asked| match asked["Action"].as_str() {
         "DescribeListeners" => Reply::Change(|xml| {
             xml.replacen("<Type>forward</Type>", "<Type>forward</Type><QuantumConfig>up</QuantumConfig>", 1)
@@ -54,7 +64,11 @@ pub async fn refused_by_default(world: &EndpointFixture) {
         _ => Reply::Pass,
     });
     let proxy = proxy.await;
-    let all = alb(&proxy.url).await.listeners(&world.load_balancer, Detail::Full).await.expect("all the others");
+    let all = alb(&proxy.url)
+        .await
+        .listeners(&world.load_balancer, Detail::Full)
+        .await
+        .expect("the other routes should be readable");
     assert_only_unread(
         &straight,
         &all,
@@ -76,7 +90,8 @@ fn assert_only_unread(straight: &Listeners, all: &Listeners, concerned: impl Fn(
         let missing: Vec<_> = there.iter().filter(|r| concerned(r)).collect();
         assert_eq!(listener.unread.len(), missing.len(), "{:?}", listener.unread);
         for route in missing {
-            let unread = listener.unread.iter().find(|u| u.id == route.id).expect("it is named");
+            let unread =
+                listener.unread.iter().find(|u| u.id == route.id).expect("the route should be listed as unread");
             assert!(is_named(&unread.why, path, route.id.id()), "{unread:?}");
             let groups: Vec<_> = route.content.split.ids().cloned().collect();
             assert!(unread.label == route.label() && groups.iter().all(|g| unread.groups.contains(g)), "{unread:?}");

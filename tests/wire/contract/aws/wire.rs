@@ -13,15 +13,15 @@ use crate::proxy::{Proxy, Reply};
 pub async fn writes(world: &EndpointFixture) {
     let proxy = Proxy::start(&world.url, |_| Reply::Pass).await;
     let alb = alb(&proxy.url).await;
-    let listeners = alb.listeners(&world.load_balancer, Detail::Full).await.expect("listeners");
-    let routes = &listeners.iter().find(|(l, _)| l.arn == world.https).expect("the listener").1;
+    let listeners = alb.listeners(&world.load_balancer, Detail::Full).await.expect("the listeners should be readable");
+    let routes = &listeners.iter().find(|(l, _)| l.arn == world.https).expect("the listener should exist").1;
     for (route, action, arn, list) in [
         (&routes[0], "ModifyListener", "ListenerArn", "DefaultActions"),
         (&routes[12], "ModifyRule", "RuleArn", "Actions"),
     ] {
         proxy.take_requests();
         let actions = cutover::domain::elb::kinds(&route.content).len();
-        alb.set(&route.id, &route.content, Duration::from_secs(10)).await.expect("a write");
+        alb.set(&route.id, &route.content, Duration::from_secs(10)).await.expect("the write should succeed");
         let asked = proxy.take_requests();
         assert_eq!(asked.len(), 1, "{asked:?}");
         assert_eq!((asked[0]["Action"].as_str(), &asked[0][arn]), (action, &route.id.to_string()));

@@ -10,7 +10,11 @@ use crate::contract::run::fixture::{MotoFixture, SECRET};
 
 /// Returns the path of the script of the only run.
 fn script(world: &MotoFixture) -> PathBuf {
-    let run = std::fs::read_dir(world.state().join("runs")).expect("runs").next().expect("a run").expect("a folder");
+    let run = std::fs::read_dir(world.state().join("runs"))
+        .expect("the folder of the runs should be readable")
+        .next()
+        .expect("a run should exist")
+        .expect("the folder should be readable");
     run.path().join("break-glass.sh")
 }
 
@@ -44,8 +48,8 @@ fn moto_awscli_the_break_glass_script_restores_every_action() {
         "the run must print the command of the script: {}",
         began.err
     );
-    assert_eq!(path.metadata().expect("a script").permissions().mode() & 0o777, 0o700);
-    let text = std::fs::read_to_string(&path).expect("a script");
+    assert_eq!(path.metadata().expect("the script should be readable").permissions().mode() & 0o777, 0o700);
+    let text = std::fs::read_to_string(&path).expect("the script should be readable");
     assert!(text.contains(r#""UseExistingClientSecret":true"#) && !text.contains(SECRET), "{text}");
     assert_shares(&was, &weights(&world, &world.show()), 50);
 
@@ -56,7 +60,7 @@ fn moto_awscli_the_break_glass_script_restores_every_action() {
     assert_eq!(oidc, 4, "four of the rules must have OIDC actions");
 
     // A deleted rule does not delay the others; the exit code shows it.
-    let gone = before.iter().find(|(_, r)| r["Priority"] == "10").expect("rule 10").0;
+    let gone = before.iter().find(|(_, r)| r["Priority"] == "10").expect("the rule with priority 10 should exist").0;
     world.boto(&serde_json::json!([["elbv2", "delete_rule", {"RuleArn": gone}]]));
     let back = break_glass(&world, &aws).assert_exit(5);
     assert_eq!(back.out.matches("restored ").count(), was.len() - 1, "{}", back.out);

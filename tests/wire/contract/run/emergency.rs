@@ -71,12 +71,22 @@ fn moto_a_run_stops_at_a_step_and_a_new_run_starts_there() {
 
 /// Flips a bit in the third record of the only journal.
 fn damage(world: &MotoFixture) {
-    let run = std::fs::read_dir(world.state().join("runs")).expect("runs").next().expect("a run").expect("a folder");
+    let run = std::fs::read_dir(world.state().join("runs"))
+        .expect("the folder of the runs should be readable")
+        .next()
+        .expect("a run should exist")
+        .expect("the folder should be readable");
     let path = run.path().join("journal.jsonl");
-    let mut bytes = std::fs::read(&path).expect("a journal");
-    let third = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').nth(1).expect("two records").0;
+    let mut bytes = std::fs::read(&path).expect("the journal should be readable");
+    let third = bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, b)| **b == b'\n')
+        .nth(1)
+        .expect("the journal should have at least two records")
+        .0;
     bytes[third + 20] ^= 1;
-    std::fs::write(&path, bytes).expect("written");
+    std::fs::write(&path, bytes).expect("the write should succeed");
 }
 
 #[test]
@@ -88,7 +98,7 @@ fn moto_a_rollback_works_without_any_journal() {
     let plan = world.plan("{bind: {}}, {setWeight: 50}, {setWeight: 100}");
     run_to_exit(&world, &["run", &plan, "--yes", "--until", "2"], 8);
     // Without the state of the old run, a new run starts at step 3 and completes.
-    std::fs::remove_dir_all(world.state()).expect("the state");
+    std::fs::remove_dir_all(world.state()).expect("the state folder should be removed");
     let emergency = ["rollback", "--load-balancer", "nojournal-web", "--back-to", "*-a", "--away-from", "*-b", "--yes"];
     run_to_exit(&world, &emergency, 6);
     unmark(&world);
@@ -98,12 +108,13 @@ fn moto_a_rollback_works_without_any_journal() {
     assert!(whole.iter().all(|r| r["event"] != "stepStarted" || r["step"] == 3), "{whole:?}");
     assert_shares(&was, &weights(&world, &world.show()), 100);
 
-    std::fs::remove_dir_all(world.state()).expect("the state");
+    std::fs::remove_dir_all(world.state()).expect("the state folder should be removed");
     run_to_exit(&world, &emergency, 0);
     let now = world.show();
     assert_only_managed_groups_differ(&world, &before, &now, "the end");
     assert_shares(&was, &weights(&world, &now), 0);
-    let left = std::fs::read_dir(world.state().join("runs")).expect("runs").count();
+    let left =
+        std::fs::read_dir(world.state().join("runs")).expect("the folder of the runs should be readable").count();
     assert_eq!(left, 1, "only the journal of the rollback may exist");
 }
 
@@ -153,7 +164,7 @@ fn assert_restored(world: &MotoFixture, was: &Weights, before: &Reading) {
 #[ignore = "tier contract"]
 fn moto_a_rollback_from_tags_with_only_the_load_balancers_name() {
     let (world, was, before) = halfway("tagged");
-    std::fs::remove_dir_all(world.state()).expect("the state");
+    std::fs::remove_dir_all(world.state()).expect("the state folder should be removed");
     let refused = run_to_exit(&world, &["rollback", "--load-balancer", "tagged-web", "--yes"], 6);
     assert!(refused.err.contains("alice@") && refused.err.contains("--take-over"), "{}", refused.err);
     let said = run_to_exit(&world, &["rollback", "--load-balancer", "tagged-web", "--yes", "--take-over"], 0);
@@ -177,9 +188,9 @@ fn moto_a_rollback_from_tags_with_a_corrupt_journal() {
 #[ignore = "tier contract"]
 fn moto_a_rollback_from_a_plan_on_another_machine() {
     let (world, was, before) = halfway("elsewhere");
-    std::fs::remove_dir_all(world.state()).expect("the state");
+    std::fs::remove_dir_all(world.state()).expect("the state folder should be removed");
     let plan = world.folder.path().join("123456789012.yaml");
-    run_to_exit(&world, &["rollback", plan.to_str().expect("UTF-8"), "--yes", "--take-over"], 0);
+    run_to_exit(&world, &["rollback", plan.to_str().expect("the path should be UTF-8"), "--yes", "--take-over"], 0);
     assert_restored(&world, &was, &before);
 }
 
@@ -187,7 +198,7 @@ fn moto_a_rollback_from_a_plan_on_another_machine() {
 #[ignore = "tier contract"]
 fn moto_a_rollback_by_the_marker_with_only_credentials() {
     let (world, was, before) = halfway("marked-run");
-    std::fs::remove_dir_all(world.state()).expect("the state");
+    std::fs::remove_dir_all(world.state()).expect("the state folder should be removed");
     run_to_exit(&world, &["rollback", "marked-run", "--yes", "--take-over"], 0);
     assert_restored(&world, &was, &before);
 }
@@ -200,7 +211,7 @@ async fn moto_an_emergency_needs_only_listeners_and_rules() {
     const NEEDED: [&str; 5] =
         ["DescribeLoadBalancers", "DescribeListeners", "DescribeRules", "ModifyListener", "ModifyRule"];
     let (world, was, before) = halfway("bare");
-    std::fs::remove_dir_all(world.state()).expect("the state");
+    std::fs::remove_dir_all(world.state()).expect("the state folder should be removed");
     let action = |asked: &QueryRequest| asked.get("Action").cloned().unwrap_or_default();
     let proxy = Proxy::start(&world.url, move |asked| {
         let denied = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not you</Message></Error></ErrorResponse>";
@@ -214,7 +225,7 @@ async fn moto_an_emergency_needs_only_listeners_and_rules() {
     assert_only_managed_groups_differ(&world, &before, &now, "the end");
     assert_shares(&was, &weights(&world, &now), 0);
     let asked: Vec<_> = proxy.take_requests().iter().map(action).collect();
-    let first = asked.iter().position(|a| a.starts_with("Modify")).expect("a write");
+    let first = asked.iter().position(|a| a.starts_with("Modify")).expect("a write should exist");
     let reads = |name: &str| asked[..first].iter().filter(|a| *a == name).count();
     let rounds =
         ["DescribeLoadBalancers", "DescribeListeners", "DescribeTargetGroups", "DescribeTargetHealth"].map(reads);

@@ -39,16 +39,16 @@ impl MotoFixture {
         let moto = Moto::shared(&python);
         let url = moto.url.clone();
         script(&python, ELBV2, &["create", &url, prefix], "");
-        let made: Value =
-            serde_json::from_slice(&script(&python, ELBV2, &["fill", &url, prefix, "2"], "")).expect("JSON");
-        let text = |key: &str| made[key].as_str().expect("an ARN").to_owned();
+        let made: Value = serde_json::from_slice(&script(&python, ELBV2, &["fill", &url, prefix, "2"], ""))
+            .expect("the text should be JSON");
+        let text = |key: &str| made[key].as_str().expect("the ARN should be a string").to_owned();
         let world = Self {
             load_balancer: text("loadBalancer"),
             https: text("https"),
-            groups: serde_json::from_value(made["groups"].clone()).expect("ARNs by letter"),
+            groups: serde_json::from_value(made["groups"].clone()).expect("the groups should map letters to ARNs"),
             url,
             prefix: prefix.to_owned(),
-            folder: tempfile::tempdir().expect("a folder"),
+            folder: tempfile::tempdir().expect("the folder should be created"),
             python,
             _moto: moto,
         };
@@ -65,19 +65,19 @@ impl MotoFixture {
 
     /// Returns the folder of the virtual environment's programs.
     pub fn tools(&self) -> String {
-        self.python.parent().expect("a folder").display().to_string()
+        self.python.parent().expect("the path should have a folder").display().to_string()
     }
 
     /// Makes the calls `[[service, method, parameters], ...]` with boto3, and returns the responses.
     pub fn boto(&self, calls: &Value) -> Vec<Value> {
         let out = script(&self.python, "tests/support/boto.py", &[&self.url], &calls.to_string());
-        serde_json::from_slice(&out).expect("a list of answers")
+        serde_json::from_slice(&out).expect("the output should be a list of responses")
     }
 
     /// Returns listeners, rules and tags, by ARN, as botocore reads them.
     pub fn show(&self) -> BTreeMap<String, Value> {
         let out = script(&self.python, ELBV2, &["show", &self.url, &self.load_balancer], "");
-        serde_json::from_slice(&out).expect("an object")
+        serde_json::from_slice(&out).expect("the output should be a JSON object")
     }
 
     /// Returns everything else that a run could change: the load balancer and its tags, and the groups with their
@@ -130,7 +130,7 @@ spec:
     pub fn file(&self, name: &str, text: &str) -> String {
         let path = self.folder.path().join(name);
         std::fs::write(&path, text).expect("the file should be written");
-        path.to_str().expect("UTF-8").to_owned()
+        path.to_str().expect("the path should be UTF-8").to_owned()
     }
 
     /// Returns the folder of the runs.

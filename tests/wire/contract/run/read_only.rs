@@ -14,7 +14,7 @@ fn moto_init_writes_a_plan_that_check_accepts_and_changes_nothing() {
 
     let written =
         run(world.cutover(&["init", "--load-balancer", lb, "--from", "*-a", "--to", "*-b"])).assert_exit(0).out;
-    let parsed = cutover::plan::lint("-", written.as_bytes()).expect("a plan");
+    let parsed = cutover::plan::lint("-", written.as_bytes()).expect("the plan should be valid");
     assert_eq!((parsed.account_id.as_str(), parsed.region.as_str()), ("123456789012", "us-east-1"));
     assert_eq!(parsed.workloads[0].routes[0].expect, Some(21));
     let plan = world.file("init.yaml", &written);

@@ -70,7 +70,12 @@ fn moto_a_complete_cutover_and_its_rollback() {
 /// Gives one rule weights that cannot be scaled to a round total; returns the ARN of the rule.
 fn odd_weights(world: &MotoFixture) -> String {
     let rules = world.boto(&json!([["elbv2", "describe_rules", {"ListenerArn": world.https}]])).remove(0);
-    let rule = rules["Rules"].as_array().expect("rules").iter().find(|r| r["Priority"] == "120").expect("rule 12");
+    let rule = rules["Rules"]
+        .as_array()
+        .expect("the rules should be a list")
+        .iter()
+        .find(|r| r["Priority"] == "120")
+        .expect("the rule with priority 120 should exist");
     let mut actions = rule["Actions"].clone();
     assert_eq!(actions[0]["Type"], "authenticate-oidc");
     actions[0]["AuthenticateOidcConfig"]["ClientSecret"] = json!(SECRET);
@@ -78,7 +83,7 @@ fn odd_weights(world: &MotoFixture) -> String {
         .map(|(name, weight)| json!({"TargetGroupArn": world.groups[name], "Weight": weight}));
     actions[1]["ForwardConfig"]["TargetGroups"] = json!(tuples);
     world.boto(&json!([["elbv2", "modify_rule", {"RuleArn": rule["RuleArn"], "Actions": actions}]]));
-    rule["RuleArn"].as_str().expect("an ARN").to_owned()
+    rule["RuleArn"].as_str().expect("the ARN should be a string").to_owned()
 }
 
 /// Asserts that the stream has all records of the journal, from the first to the last.
@@ -95,7 +100,10 @@ fn assert_all_records(records: &[Value]) {
 }
 
 fn journals(world: &MotoFixture) -> String {
-    let runs = std::fs::read_dir(world.state().join("runs")).expect("runs");
-    runs.map(|run| std::fs::read_to_string(run.expect("a run").path().join("journal.jsonl")).expect("a journal"))
-        .collect()
+    let runs = std::fs::read_dir(world.state().join("runs")).expect("the folder of the runs should be readable");
+    runs.map(|run| {
+        std::fs::read_to_string(run.expect("the run should be readable").path().join("journal.jsonl"))
+            .expect("the journal should be readable")
+    })
+    .collect()
 }

@@ -11,7 +11,9 @@ impl ApiServerCase {
     fn binding(&self, name: &str, more: Value) -> Value {
         let mut spec =
             json!({"serviceRef": {"name": "web", "port": 80}, "targetGroupARN": self.groups[0], "targetType": "ip"});
-        spec.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        spec.as_object_mut()
+            .expect("the value should be an object")
+            .extend(more.as_object().expect("the value should be an object").clone());
         let meta = json!({"name": name, "namespace": self.namespace});
         json!({"apiVersion": "elbv2.k8s.aws/v1beta1", "kind": "TargetGroupBinding", "metadata": meta, "spec": spec})
     }

@@ -105,7 +105,7 @@ pub async fn replacing_a_deleted_lease_by_its_uid_is_refused(subject: &ApiServer
         assert_eq!((status, &body["reason"]), (409, &json!("Conflict")), "{body}");
         let why = format!(
             "Precondition failed: UID in precondition: {}, UID in object meta: ",
-            lease["metadata"]["uid"].as_str().expect("a UID")
+            lease["metadata"]["uid"].as_str().expect("the UID should be a string")
         );
         assert!(body["message"].as_str().is_some_and(|m| m.contains(&why)), "{body}");
     };

@@ -13,7 +13,7 @@ async fn create_three(subject: &ApiServerCase) -> String {
 }
 
 fn names(list: &Value) -> Vec<&str> {
-    let items = list["items"].as_array().expect("items");
+    let items = list["items"].as_array().expect("the items should be a list");
     items.iter().filter_map(|i| i["metadata"]["name"].as_str()).filter(|n| n.starts_with("page-")).collect()
 }
 
@@ -27,11 +27,11 @@ pub async fn pages_contain_every_object_once(subject: &ApiServerCase) {
         Value::Null,
         "remaining items must not be counted with a selector"
     );
-    let token = first["metadata"]["continue"].as_str().expect("a token");
+    let token = first["metadata"]["continue"].as_str().expect("the token should be a string");
     let (_, _, rest) = subject.get(&format!("{path}&limit=2&continue={token}")).await;
     assert_eq!((names(&rest), rest["metadata"]["continue"].as_str().unwrap_or_default()), (vec!["page-z"], ""));
     let (_, _, all) = subject.get(&subject.of("configmaps")).await;
-    let count = all["items"].as_array().expect("items").len();
+    let count = all["items"].as_array().expect("the items should be a list").len();
     let (_, _, first) = subject.get(&format!("{}?limit=1", subject.of("configmaps"))).await;
     assert_eq!(first["metadata"]["remainingItemCount"], json!(count - 1));
 }
@@ -44,7 +44,7 @@ pub async fn items_of_a_list_do_not_repeat_their_kind(subject: &ApiServerCase) {
     assert!(
         list["items"]
             .as_array()
-            .expect("items")
+            .expect("the items should be a list")
             .iter()
             .all(|i| i.get("kind").is_none() && i.get("apiVersion").is_none())
     );

@@ -42,9 +42,13 @@ impl ApiServerCase {
     pub async fn ask(&self, method: &str, path: &str, kind: &str, body: Option<Value>) -> HttpAnswer {
         let body = body.map_or_else(Vec::new, |b| b.to_string().into_bytes());
         let request = Request::builder().method(method).uri(path).header("content-type", kind).header("accept", JSON);
-        let answer = self.client.send(request.body(Body::from(body)).expect("a request")).await.expect("an answer");
+        let answer = self
+            .client
+            .send(request.body(Body::from(body)).expect("the request should be valid"))
+            .await
+            .expect("the response should arrive");
         let (parts, body) = answer.into_parts();
-        let bytes = body.collect().await.expect("a body").to_bytes();
+        let bytes = body.collect().await.expect("the body should be readable").to_bytes();
         let kind = parts.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
         let value = serde_json::from_slice(&bytes)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));

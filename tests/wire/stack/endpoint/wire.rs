@@ -38,8 +38,8 @@ struct Proxy {
 
 /// Serves on a free port; returns the URL.
 pub fn serve(upstream: &str, inside: Arc<Mutex<Inside>>, runtime: &Handle) -> String {
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port should exist");
+    let url = format!("http://{}", listener.local_addr().expect("the listener should have an address"));
     let onward = Client::builder(TokioExecutor::new()).build_http();
     let proxy = Arc::new(Proxy { upstream: upstream.to_owned(), onward, inside });
     runtime.spawn(async move {

@@ -17,8 +17,9 @@ const STEPS_YAML: &str = "{bind: {}}, {setWeight: 100}";
 /// Writes a plan that names its clusters by EKS name, so that the name of the user is the access key.
 fn plan(world: &StackFixture) -> String {
     let plan = world.plan(STEPS_YAML);
-    let text = std::fs::read_to_string(&plan).expect("the plan").replace("kubeContext: ", "eks: stack-");
-    std::fs::write(&plan, text).expect("the plan");
+    let text =
+        std::fs::read_to_string(&plan).expect("the plan should be readable").replace("kubeContext: ", "eks: stack-");
+    std::fs::write(&plan, text).expect("the plan should be written");
     plan
 }
 

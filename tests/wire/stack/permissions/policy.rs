@@ -18,13 +18,13 @@ pub struct Policy {
 impl Policy {
     /// Returns the example policy with the names of one test.
     pub fn example(load_balancer: &str) -> Self {
-        let text = std::fs::read_to_string("examples/iam-policy.json").expect("the policy");
+        let text = std::fs::read_to_string("examples/iam-policy.json").expect("the policy should be readable");
         let text = text
             .replace("ap-northeast-2", "us-east-1")
             .replace("alpha-webapp", load_balancer)
             .replace("alpha-kr-", "stack-");
-        let policy: Value = serde_json::from_str(&text).expect("JSON");
-        let statements = policy["Statement"].as_array().expect("statements").clone();
+        let policy: Value = serde_json::from_str(&text).expect("the text should be JSON");
+        let statements = policy["Statement"].as_array().expect("the statements should be a list").clone();
         Self { statements, without: BTreeSet::new() }
     }
 
@@ -68,7 +68,7 @@ impl Policy {
 
 fn conditions(all: &Value, asked: &AwsRequest) -> bool {
     all.as_object().into_iter().flatten().all(|(operator, keys)| {
-        keys.as_object().expect("keys").iter().all(|(key, wanted)| {
+        keys.as_object().expect("the keys should be an object").iter().all(|(key, wanted)| {
             let given = match key.as_str() {
                 "aws:RequestedRegion" => vec!["us-east-1".to_owned()],
                 "aws:TagKeys" => tag_keys(asked),

@@ -22,12 +22,13 @@ pub struct Grant {
 
 /// Returns the grants of the example, with another namespace.
 pub fn example(namespace: &str) -> BTreeSet<Grant> {
-    let text = std::fs::read_to_string("examples/role.yaml").expect("the roles");
-    let documents = serde_yaml::Deserializer::from_str(&text).map(|d| Value::deserialize(d).expect("YAML"));
+    let text = std::fs::read_to_string("examples/role.yaml").expect("the roles should be readable");
+    let documents =
+        serde_yaml::Deserializer::from_str(&text).map(|d| Value::deserialize(d).expect("the text should be YAML"));
     let mut grants = BTreeSet::new();
     for role in documents.filter(|d| d.get("rules").is_some()) {
         let place = role["metadata"].get("namespace").map(|_| namespace.to_owned());
-        for rule in role["rules"].as_array().expect("rules") {
+        for rule in role["rules"].as_array().expect("the rules should be a list") {
             let names = rule.get("resourceNames").map_or(vec![None], |n| texts(n).into_iter().map(Some).collect());
             for (group, resource, verb, name) in grants_of_rule(rule, names) {
                 grants.insert(Grant { namespace: place.clone(), group, resource, verb, name });
@@ -50,7 +51,12 @@ fn grants_of_rule(rule: &Value, names: Vec<Option<String>>) -> Vec<(String, Stri
 }
 
 fn texts(value: &Value) -> Vec<String> {
-    value.as_array().expect("a list").iter().map(|v| v.as_str().expect("text").to_owned()).collect()
+    value
+        .as_array()
+        .expect("the value should be a list")
+        .iter()
+        .map(|v| v.as_str().expect("the value should be a string").to_owned())
+        .collect()
 }
 
 /// Grants a user exactly these permissions.
