@@ -38,7 +38,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Exit {
     match dispatch(&args) {
         Ok(exit) => exit,
         Err(failure) => {
-            term::print_error(&failure.to_string());
+            term::print_error(&render::wrap::wrap_below(&failure.to_string(), style.width).join("\n"));
             failure.exit
         }
     }

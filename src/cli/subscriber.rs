@@ -10,6 +10,7 @@ use super::live_dashboard::LiveDashboard;
 use super::render::events::{self, EventLines};
 use super::render::status;
 use super::render::style::Style;
+use super::render::wrap::wrap;
 use super::signals::Signals;
 use super::term;
 use crate::adapter::telemetry::Outlets;
@@ -32,7 +33,7 @@ impl Surface for Global {
     }
 
     fn show(&self, message: &str) {
-        term::print_error(message);
+        term::print_error(&wrap(message, term::style_err(self.color).width).join("\n"));
     }
 
     fn show_ending(&self, ending: &Ending) {

@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use jiff::tz::TimeZone;
 
 use super::render::style::{Color, Style};
+use super::render::wrap::wrap;
 use crate::base::redact;
 
 /// The error of a question that cannot be asked because there is no terminal.
@@ -121,7 +122,8 @@ pub fn confirm(question: &str) -> Result<bool, NoTerminal> {
     if !(io::stdin().is_terminal() && stderr()) {
         return Err(NoTerminal);
     }
-    Ok(bars().suspend(|| ask(question, &mut io::stdin().lock(), &mut io::stderr().lock())).unwrap_or(false))
+    let question = wrap(question, Some(width().saturating_sub(" [y/N] ".len()))).join("\n");
+    Ok(bars().suspend(|| ask(&question, &mut io::stdin().lock(), &mut io::stderr().lock())).unwrap_or(false))
 }
 
 fn ask(question: &str, input: &mut impl BufRead, output: &mut impl Write) -> io::Result<bool> {

@@ -163,7 +163,7 @@ fn hours(view: &RunView, style: &Style) -> Vec<String> {
     let text = |ignored: &IgnoredHoursView| {
         let IgnoredHoursView { by, reason, step } = ignored;
         style
-            .paint(Tone::Warn, &format!("ignored for step {step}, by {by}: {reason}; later raises wait for them again"))
+            .paint(Tone::Warn, &format!("ignored for step {step} only, by {by}: {reason}"))
     };
     view.ignored_hours.iter().map(text).collect()
 }

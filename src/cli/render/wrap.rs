@@ -3,15 +3,27 @@
 use console::measure_text_width;
 
 /// Programs whose command lines a person copies.
-const PROGRAMS: [&str; 4] = ["cutover", "kubectl", "aws", "export"];
+const PROGRAMS: [&str; 5] = ["cutover", "kubectl", "aws", "export", "sh"];
 
 /// The lines of a text with at most `width` columns each; `None`: as they are. A line that is a command, or that begins
-/// with a space (a snippet), stays whole, and so does a command after a colon.
+/// with a space (a snippet), stays whole, except for its comment. So does a command after a colon or two spaces, and
+/// text between backticks.
 pub fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
     let Some(width) = width else { return text.lines().map(str::to_owned).collect() };
     text.lines()
-        .flat_map(|line| if is_snippet(line) { vec![line.to_owned()] } else { wrapped(line, 0, width.max(20)) })
+        .flat_map(|line| if is_snippet(line) { without_comment(line, width) } else { wrapped(line, 0, width.max(20)) })
         .collect()
+}
+
+/// [`wrap`], but with further lines below their beginning, also of lines that begin with spaces: for messages without
+/// snippets.
+pub fn wrap_below(text: &str, width: Option<usize>) -> Vec<String> {
+    let below = |line: &str| {
+        let words = line.trim_start();
+        let indent = line.len() - words.len();
+        hang(&" ".repeat(indent), indent + 2, words, width)
+    };
+    text.lines().map(below).collect()
 }
 
 /// A text after a head such as a time or a code; further lines are indented.
@@ -29,6 +41,16 @@ pub fn hang(head: &str, indent: usize, text: &str, width: Option<usize>) -> Stri
 fn is_snippet(line: &str) -> bool {
     let plain = console::strip_ansi_codes(line);
     plain.starts_with(' ') || PROGRAMS.iter().any(|program| plain.split(' ').next() == Some(program))
+}
+
+/// A command that is too wide has its comment on the next line.
+fn without_comment(line: &str, width: usize) -> Vec<String> {
+    match line.split_once("   # ") {
+        Some((command, comment)) if measure_text_width(line) > width => {
+            vec![command.to_owned(), format!("  # {comment}")]
+        }
+        _ => vec![line.to_owned()],
+    }
 }
 
 /// Wraps one line; `taken` columns of the first line are taken already.
@@ -49,7 +71,8 @@ fn wrapped(line: &str, taken: usize, width: usize) -> Vec<String> {
     lines
 }
 
-/// The words of a line, each with the spaces before it. A command after a colon is one word, up to a semicolon.
+/// The words of a line, each with the spaces before it. A command after a colon or two spaces is one word, up to a
+/// semicolon, and text between backticks is.
 fn parts(line: &str) -> Vec<(&str, &str)> {
     let mut all = Vec::new();
     let (mut rest, mut after_colon) = (line, false);
@@ -59,13 +82,24 @@ fn parts(line: &str) -> Vec<(&str, &str)> {
         if word.is_empty() {
             return all;
         }
-        let command = after_colon && PROGRAMS.iter().any(|p| word.strip_prefix(p).is_some_and(|w| w.starts_with(' ')));
-        let end = if command { word.find(';').map(|at| at + 1) } else { word.find(' ') };
+        let begins = after_colon || space.len() > 1;
+        let command = begins && PROGRAMS.iter().any(|p| word.strip_prefix(p).is_some_and(|w| w.starts_with(' ')));
+        let end = if command { word.find(';').map(|at| at + 1) } else { end_of_word(word) };
         let (part, more) = word.split_at(end.unwrap_or(word.len()));
         after_colon = part.ends_with(':');
         all.push((space, part));
         rest = more;
     }
+}
+
+/// The end of the first word: a space that is not between backticks.
+fn end_of_word(text: &str) -> Option<usize> {
+    let mut quoted = false;
+    let closed = text.matches('`').count().is_multiple_of(2);
+    text.char_indices().find_map(|(at, c)| {
+        quoted ^= c == '`' && closed;
+        (c == ' ' && !quoted).then_some(at)
+    })
 }
 
 #[cfg(test)]
@@ -97,6 +131,13 @@ mod tests {
         );
         let command = "kubectl --context arn:aws:eks:eu-central-1:123456789012:cluster/b -n shop get pods";
         assert_eq!(wrap(command, Some(40)), [command]);
+        let commented = "cutover promote alpha-20260301-140200-k3f9   # end this pause early";
+        assert_eq!(
+            wrap(commented, Some(60)),
+            ["cutover promote alpha-20260301-140200-k3f9", "  # end this pause early"]
+        );
+        assert_eq!(wrap("ready: `cutover run x`, then `cutover run y z`", Some(40)).len(), 2);
+        assert_eq!(wrap("approval: read   cutover approve alpha-1", Some(30)), ["approval: read", "cutover approve alpha-1"]);
         assert_eq!(wrap("by cutover: it was not healthy", Some(20)), ["by cutover: it was", "not healthy"]);
     }
 }

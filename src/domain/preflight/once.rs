@@ -5,6 +5,17 @@ use crate::domain::elb::select::unread;
 use crate::domain::preflight::facts::Facts;
 use crate::domain::traffic::Unreadable;
 
+/// Keeps one of several findings that say the same about several workloads.
+pub(super) fn merge_equal(findings: &mut Vec<Finding>) {
+    let mut seen: Vec<Finding> = Vec::new();
+    findings.retain(|finding| {
+        let same = |other: &Finding| (other.code, &other.message, &other.help) == (finding.code, &finding.message, &finding.help);
+        let new = !seen.iter().any(same);
+        seen.extend(new.then(|| finding.clone()));
+        new
+    });
+}
+
 /// Replaces all findings that missing credentials cause by one.
 pub(super) fn merge_credentials(facts: &Facts, findings: &mut Vec<Finding>) {
     let Err(why @ Unreadable::Credentials(_)) = &facts.caller else { return };

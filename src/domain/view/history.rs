@@ -100,16 +100,16 @@ pub struct WriteCounts {
 }
 
 impl WriteCounts {
-    /// As text: `199 sent, 180 read back right, 19 throttled by AWS and sent again`.
+    /// As text: `199 sent, 180 read back as written, 19 throttled by AWS and sent again`.
     pub fn text(&self) -> String {
         let counts = [
-            (self.already, "already there"),
-            (self.unknown, "without an answer"),
+            (self.already, "needed no write"),
+            (self.unknown, "without a response"),
             (self.throttled, "throttled by AWS and sent again"),
             (self.failed, "failed"),
         ];
         let more = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}"));
-        format!("{} sent, {} read back right{}", self.intended, self.applied, more.collect::<String>())
+        format!("{} sent, {} read back as written{}", self.intended, self.applied, more.collect::<String>())
     }
 }
 

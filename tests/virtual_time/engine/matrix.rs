@@ -89,6 +89,7 @@ async fn sticky_clients() {
             route.label
         );
     }
+    assert!(test_run.output().contains("the rollback broke the stickiness of "), "{}", test_run.output());
     assert_output!(test_run);
 }
 

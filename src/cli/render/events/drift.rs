@@ -60,18 +60,17 @@ fn change(route: &RouteId, expected: &RouteContent, live: Option<&RouteContent>,
 }
 
 fn line(change: &Change, routes: &[String]) -> EventText {
-    let (who, them, are) = match routes {
-        [one] => (one.clone(), "it", "it is"),
-        many => (format!("{} ({})", count(many.len(), "route"), list(many)), "them", "they are"),
+    let (who, them, are, rules) = match routes {
+        [one] => (one.clone(), "the route", "is", "the rule"),
+        many => (format!("{} ({})", count(many.len(), "route"), list(many)), "the routes", "are", "the rules"),
     };
     match change {
-        Change::Deleted if routes.len() == 1 => {
-            EventText::new(Tone::Bad, "✗", format!("{who}: someone deleted the rule"))
-        }
-        Change::Deleted => EventText::new(Tone::Bad, "✗", format!("{who}: someone deleted the rules")),
+        Change::Deleted => EventText::new(Tone::Bad, "✗", format!("{who}: someone deleted {rules}")),
         Change::Changed(change) => {
             EventText::new(Tone::Bad, "✗", format!("{who}: someone else changed {them}: {change}"))
         }
-        Change::AsBefore => EventText::new(Tone::Good, "✓", format!("{who}: {are} as before the change again")),
+        Change::AsBefore => {
+            EventText::new(Tone::Good, "✓", format!("{who}: {them} {are} as before the change again"))
+        }
     }
 }

@@ -157,7 +157,7 @@ fn equal_drift_of_many_routes_is_one_line_and_a_freeze_names_the_commands() {
     events.push((70, Event::Frozen { reason: FreezeReason::Drift, message }));
     let mut lines = EventLines::new(Style::plain()).with_commands();
     let all: Vec<_> = records(events).iter().flat_map(|r| lines.lines_for(r)).collect();
-    let drift: Vec<_> = all.iter().filter(|line| line.contains("someone else changed them")).collect();
+    let drift: Vec<_> = all.iter().filter(|line| line.contains("someone else changed the routes")).collect();
     assert_eq!(drift.len(), 1, "{all:?}");
     assert!(drift[0].contains("4 routes (") && drift[0].contains("from a 99 %, b 1 % to a 0 %, b 100 %"), "{drift:?}");
     let frozen = all.last().expect("a line");

@@ -86,6 +86,7 @@ async fn record_all() -> Vec<Recorded> {
         all.push((name.to_owned(), journal(&test_run)));
     }
     all.extend([record_canary().await, record_approval().await, record_ramp().await, record_finalized().await]);
+    all.push(record_ignored_hours().await);
     all.extend([record_killed().await, record_without_a_plan().await]);
     let fifth = journal(&run_with_a_fifth_moved().await);
     all.extend(stricter_plans().into_iter().map(|(name, change)| (format!("stricter-{name}"), change(&fifth))));
@@ -163,6 +164,30 @@ async fn record_approval() -> Recorded {
         .await;
     assert_eq!(ending_name(&ending), "aborted", "{}", test_run.output());
     ("approval-timed-out".into(), journal(&test_run))
+}
+
+/// Records a raise outside of the plan's hours, as an operator asked for, and an abort to the shares of its step.
+async fn record_ignored_hours() -> Recorded {
+    let windows = r#"windows: [{days: [sun], from: "03:00", to: "05:00", zone: Europe/Berlin}]"#;
+    let mut test_run = TestRun::begin(small::many_routes(windows, small::SHORT), &scenario("{}")).await;
+    let ignore_hours = Some("CHG-1234: agreed with sales".to_owned());
+    let mut script = vec![
+        (2, Request::Resume { by: bob(), mode: ResumeMode::PLAIN, ignore_hours }),
+        (4, Request::Abort { by: bob(), to_step: Some(2) }),
+    ];
+    script.reverse();
+    let ending = test_run
+        .run_with(&mut |state, _, _, _| {
+            let due = script.pop_if(|(step, _)| (*step, Phase::Ready) == (state.step, state.phase));
+            due.map(|(_, request)| request).into_iter().collect()
+        })
+        .await;
+    assert_eq!(ending_name(&ending), "aborted", "{}", test_run.output());
+    let output = test_run.output();
+    for text in ["the plan's hours do not hold step 2: CHG-1234", "b keeps 50 % of the traffic, and nobody guards it"] {
+        assert!(output.contains(text), "{text}\n{output}");
+    }
+    ("hours-ignored".into(), journal(&test_run))
 }
 
 /// Records a rollback in stages whose process died after the first stage.
