@@ -162,8 +162,7 @@ pub(super) fn gates(view: &RunView, style: &Style) -> Vec<String> {
 fn hours(view: &RunView, style: &Style) -> Vec<String> {
     let text = |ignored: &IgnoredHoursView| {
         let IgnoredHoursView { by, reason, step } = ignored;
-        style
-            .paint(Tone::Warn, &format!("ignored for step {step} only, by {by}: {reason}"))
+        style.paint(Tone::Warn, &format!("ignored for step {step} only, by {by}: {reason}"))
     };
     view.ignored_hours.iter().map(text).collect()
 }

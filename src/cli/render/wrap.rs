@@ -137,7 +137,10 @@ mod tests {
             ["cutover promote alpha-20260301-140200-k3f9", "  # end this pause early"]
         );
         assert_eq!(wrap("ready: `cutover run x`, then `cutover run y z`", Some(40)).len(), 2);
-        assert_eq!(wrap("approval: read   cutover approve alpha-1", Some(30)), ["approval: read", "cutover approve alpha-1"]);
+        assert_eq!(
+            wrap("approval: read   cutover approve alpha-1", Some(30)),
+            ["approval: read", "cutover approve alpha-1"]
+        );
         assert_eq!(wrap("by cutover: it was not healthy", Some(20)), ["by cutover: it was", "not healthy"]);
     }
 }

@@ -9,7 +9,9 @@ use crate::domain::traffic::Unreadable;
 pub(super) fn merge_equal(findings: &mut Vec<Finding>) {
     let mut seen: Vec<Finding> = Vec::new();
     findings.retain(|finding| {
-        let same = |other: &Finding| (other.code, &other.message, &other.help) == (finding.code, &finding.message, &finding.help);
+        let same = |other: &Finding| {
+            (other.code, &other.message, &other.help) == (finding.code, &finding.message, &finding.help)
+        };
         let new = !seen.iter().any(same);
         seen.extend(new.then(|| finding.clone()));
         new

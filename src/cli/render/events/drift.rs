@@ -69,8 +69,6 @@ fn line(change: &Change, routes: &[String]) -> EventText {
         Change::Changed(change) => {
             EventText::new(Tone::Bad, "✗", format!("{who}: someone else changed {them}: {change}"))
         }
-        Change::AsBefore => {
-            EventText::new(Tone::Good, "✓", format!("{who}: {them} {are} as before the change again"))
-        }
+        Change::AsBefore => EventText::new(Tone::Good, "✓", format!("{who}: {them} {are} as before the change again")),
     }
 }
