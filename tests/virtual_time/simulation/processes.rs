@@ -337,7 +337,11 @@ impl Simulation {
         let state = self.store.memory.read(&self.run).await.ok().and_then(|r| State::fold(&r).ok().flatten());
         let held = state.is_some_and(|s| s.raises_stopped() && s.rollback.is_none());
         if held || mode != ResumeMode::PLAIN {
-            let _ = self.store.memory.put_request(&self.run, &Request::Resume { by: "bob@lab".into(), mode }).await;
+            let _ = self
+                .store
+                .memory
+                .put_request(&self.run, &Request::Resume { by: "bob@lab".into(), mode, ignore_hours: None })
+                .await;
         }
     }
 
