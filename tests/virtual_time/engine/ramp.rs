@@ -12,7 +12,7 @@ use cutover::port::store::Request;
 use jiff::Timestamp;
 
 use super::small;
-use super::test_run::{ProcessEnd, TestRun, scenario, word};
+use super::test_run::{ProcessEnd, TestRun, scenario, ending_name};
 
 struct SilentSubscriber;
 

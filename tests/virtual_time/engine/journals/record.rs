@@ -14,11 +14,11 @@ use cutover::port::store::{Request, Store};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::super::finalize::own_binding;
+use super::super::finalize::replace_with_own_binding;
 use super::super::requests::make_a_rule;
 use super::super::small;
-use super::super::test_run::{ProcessEnd, TestRun, example, plan, scenario, word};
-use super::{FOLDER, corpus};
+use super::super::test_run::{ProcessEnd, TestRun, example, plan, scenario, ending_name};
+use super::{CORPUS_FOLDER, corpus};
 
 /// How missing journals are added. `CUTOVER_RECORD=1` records all of them again, as long as version 1 of the records is
 /// not released.
@@ -33,7 +33,7 @@ async fn the_corpus_can_be_recorded() {
     let recorded: Vec<Recorded> =
         record_all().await.into_iter().map(|(name, bytes)| (name, with_fixed_pid(&bytes))).collect();
     let existing: BTreeSet<String> = corpus().into_iter().map(|journal| journal.name).collect();
-    let file = |name: &str| format!("{FOLDER}/{name}.jsonl");
+    let file = |name: &str| format!("{CORPUS_FOLDER}/{name}.jsonl");
     let mode = std::env::var("CUTOVER_RECORD").ok();
     if let Some(mode) = &mode {
         let wanted = |name: &String| mode != "new" || !existing.contains(name);
@@ -42,7 +42,7 @@ async fn the_corpus_can_be_recorded() {
         stale.for_each(|name| std::fs::remove_file(file(name)).expect("the stale journal should be removed"));
     }
     let missing: Vec<_> = recorded.iter().map(|(name, _)| name).filter(|name| !existing.contains(*name)).collect();
-    assert!(missing.is_empty() || mode.is_some(), "{FOLDER} lacks {missing:?}; {HOW}");
+    assert!(missing.is_empty() || mode.is_some(), "{CORPUS_FOLDER} lacks {missing:?}; {HOW}");
 }
 
 fn write(file: &str, journal: &[u8]) {
@@ -208,7 +208,7 @@ async fn record_finalized() -> Recorded {
     let steps = "[{bind: {}}, {setWeight: 50}, {setWeight: 100}, {pause: {duration: 30m}}]";
     let mut test_run = TestRun::begin(small::many_routes("", steps), &scenario("{}")).await;
     assert_eq!(ending_name(&test_run.run().await), "completed", "{}", test_run.output());
-    own_binding(&test_run).await;
+    replace_with_own_binding(&test_run).await;
     let ProcessEnd::Ended(ending) =
         test_run.run_process_with_request(&Request::Detach { by: bob(), bindings: true }).await
     else {
