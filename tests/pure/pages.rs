@@ -58,7 +58,7 @@ fn code(text: &str) -> String {
     [fenced, quoted(text)].concat().join("\n")
 }
 
-/// Whether a text has a word, with no letter, digit, `_` or `-` beside it.
+/// Whether a text has a word, with no letter, digit, `_` or `-` next to it.
 fn has_word(text: &str, word: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     text.match_indices(word).any(|(at, _)| !text[..at].ends_with(part) && !text[at + word.len()..].starts_with(part))

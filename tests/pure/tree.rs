@@ -50,8 +50,10 @@ fn reach(file: &Path, all: &mut BTreeSet<PathBuf>) {
                 children.join(format!("{name}.rs")),
                 children.join(name).join("mod.rs"),
             ];
-            let found =
-                choices.iter().find(|path| path.is_file()).unwrap_or_else(|| panic!("{}: mod {name}", file.display()));
+            let found = choices
+                .iter()
+                .find(|path| path.is_file())
+                .unwrap_or_else(|| panic!("mod {name} in {} has no file", file.display()));
             reach(&normalize(found), all);
         }
     }

@@ -124,7 +124,7 @@ async fn a_write_without_an_answer_is_unknown_after_its_deadline() {
     let proxy = Proxy::start("http://127.0.0.1:1", |_| Reply::Hang).await;
     let write = alb(&proxy.url).await.set(&RouteId::rule(RULE), &forward(), Duration::from_millis(200)).await;
     assert!(matches!(write, Err(WriteError::Unanswered(_))), "{write:?}");
-    assert_eq!(proxy.take_requests().len(), 1, "a write is sent once");
+    assert_eq!(proxy.take_requests().len(), 1, "a write must be sent exactly once");
 }
 
 #[tokio::test]

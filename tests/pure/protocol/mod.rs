@@ -9,29 +9,29 @@ mod model;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use model::{Act, BOTH, LATE, MARKED, OVERWRITTEN, Protocol, TAKEN, World};
+use model::{Act, BOTH, LATE, MARKED, OVERWRITTEN, Protocol, ProtocolState, TAKEN};
 
 /// Visits every reachable state, breadth first, so that the path to a violation is short. Asserts that exactly the
 /// events in `may` can happen.
 fn check(protocol: &Protocol, may: &[&str]) {
     let begin = protocol.begin();
-    let mut from: HashMap<World, Option<(World, Act)>> = HashMap::from([(begin.clone(), None)]);
+    let mut from: HashMap<ProtocolState, Option<(ProtocolState, Act)>> = HashMap::from([(begin.clone(), None)]);
     let (mut next, mut found) = (VecDeque::from([begin]), BTreeSet::new());
-    while let Some(world) = next.pop_front() {
-        found.extend(Protocol::marks(&world));
-        if let Some(wrong) = protocol.wrong(&world) {
-            let way = std::iter::successors(from.get(&world).and_then(Option::as_ref), |(before, _)| {
+    while let Some(state) = next.pop_front() {
+        found.extend(Protocol::marks(&state));
+        if let Some(wrong) = protocol.wrong(&state) {
+            let path = std::iter::successors(from.get(&state).and_then(Option::as_ref), |(before, _)| {
                 from.get(before).and_then(Option::as_ref)
             });
-            let mut acts: Vec<_> = way.map(|(_, act)| *act).collect();
+            let mut acts: Vec<_> = path.map(|(_, act)| *act).collect();
             acts.reverse();
-            panic!("{protocol:?}: {wrong} after {acts:?}: {world:#?}");
+            panic!("{protocol:?}: {wrong} after {acts:?}: {state:#?}");
         }
-        for act in protocol.acts(&world) {
-            if let Some(after) = protocol.after(&world, act)
+        for act in protocol.acts(&state) {
+            if let Some(after) = protocol.after(&state, act)
                 && !from.contains_key(&after)
             {
-                from.insert(after.clone(), Some((world.clone(), act)));
+                from.insert(after.clone(), Some((state.clone(), act)));
                 next.push_back(after);
             }
         }

@@ -57,7 +57,7 @@ pub struct Operator {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct World {
+pub struct ProtocolState {
     lease: Option<usize>,
     marker: Option<usize>,
     route: u8,
@@ -89,7 +89,7 @@ pub enum Act {
     Tick,
 }
 
-impl World {
+impl ProtocolState {
     /// Changes the version of the Lease; only operator `i` knows the new version.
     fn renewed(&mut self, i: usize) {
         for (other, operator) in self.operators.iter_mut().enumerate() {
@@ -127,14 +127,14 @@ impl Protocol {
     }
 
     /// Performs the next step of an operator. `None`: the operator has no step now.
-    fn go(&self, world: &mut World, i: usize) -> Option<()> {
-        let (lease, marker, route) = (world.lease, world.marker, world.route);
+    fn go(&self, state: &mut ProtocolState, i: usize) -> Option<()> {
+        let (lease, marker, route) = (state.lease, state.marker, state.route);
         let held = if self.marker { Step::Held } else { self.ready() };
-        let me = &mut world.operators[i];
+        let me = &mut state.operators[i];
         me.step = match me.step {
             Step::Away if !self.lease => held,
             Step::Away | Step::Watching(LEASE_TICKS) if lease.is_none() || (me.step != Step::Away && me.current) => {
-                self.take(world, i);
+                self.take(state, i);
                 return Some(());
             }
             Step::Away => {
@@ -148,7 +148,7 @@ impl Protocol {
                 _ => Step::Unmarked,
             },
             Step::Unmarked => {
-                world.marker = Some(i);
+                state.marker = Some(i);
                 Step::Put
             }
             Step::Put if marker == Some(i) => self.ready(),
@@ -168,48 +168,48 @@ impl Protocol {
             }
             Step::Watching(_) | Step::Sent | Step::Left | Step::Dead => return None,
         };
-        let (step, confirmed) = (world.operators[i].step, world.operators[i].step == Step::Confirmed);
+        let (step, confirmed) = (state.operators[i].step, state.operators[i].step == Step::Confirmed);
         if confirmed && self.lease {
-            world.renewed(i);
+            state.renewed(i);
         }
         if step == Step::Left {
-            world.leave(i);
+            state.leave(i);
         }
         Some(())
     }
 
-    fn take(&self, world: &mut World, i: usize) {
-        world.lease = Some(i);
-        world.renewed(i);
+    fn take(&self, state: &mut ProtocolState, i: usize) {
+        state.lease = Some(i);
+        state.renewed(i);
         let held = if self.marker { Step::Held } else { self.ready() };
-        world.operators[i].step = held;
-        world.operators[i].known = world.route;
+        state.operators[i].step = held;
+        state.operators[i].known = state.route;
     }
 
-    fn arrive(&self, world: &mut World, i: usize) {
+    fn arrive(&self, state: &mut ProtocolState, i: usize) {
         let other = 1 - i;
-        world.late += u8::from(world.lease == Some(other));
-        world.after_marker[i] += u8::from(self.marker && world.marker == Some(other));
-        let me = &mut world.operators[i];
+        state.late += u8::from(state.lease == Some(other));
+        state.after_marker[i] += u8::from(self.marker && state.marker == Some(other));
+        let me = &mut state.operators[i];
         if me.changed {
-            world.unseen = true;
-        } else if world.route != me.known {
-            world.seen = true;
+            state.unseen = true;
+        } else if state.route != me.known {
+            state.seen = true;
         }
         let mark = 1 + u8::try_from(i).unwrap_or_default() * 2 + me.batches;
-        world.route = mark;
+        state.route = mark;
         me.batches += 1;
         me.known = mark;
         me.wire = None;
         if me.step == Step::Sent {
             me.step = self.ready();
         }
-        world.operators[other].changed = true;
+        state.operators[other].changed = true;
     }
 }
 
 impl Protocol {
-    pub fn begin(&self) -> World {
+    pub fn begin(&self) -> ProtocolState {
         let operator = Operator {
             step: Step::Away,
             current: false,
@@ -219,7 +219,7 @@ impl Protocol {
             changed: false,
             batches: 0,
         };
-        World {
+        ProtocolState {
             lease: None,
             marker: None,
             route: 0,
@@ -236,11 +236,11 @@ impl Protocol {
     }
 
     /// Returns the possible next events.
-    pub fn acts(&self, world: &World) -> Vec<Act> {
+    pub fn acts(&self, state: &ProtocolState) -> Vec<Act> {
         let mut actions = Vec::new();
-        for (i, me) in world.operators.iter().enumerate() {
+        for (i, me) in state.operators.iter().enumerate() {
             let over = matches!(me.step, Step::Left | Step::Dead);
-            // A write in progress arrives whatever happens to its sender.
+            // A write in progress arrives even if its sender stops or crashes.
             if me.wire.is_some() {
                 actions.push(Act::Arrive(i));
             }
@@ -252,58 +252,58 @@ impl Protocol {
                 continue;
             }
             actions.push(Act::Go(i));
-            if self.lease && me.current && world.lease == Some(i) {
+            if self.lease && me.current && state.lease == Some(i) {
                 actions.push(Act::Renew(i));
             }
-            if world.overs > 0 && world.lease.is_some_and(|holder| holder != i) {
+            if state.overs > 0 && state.lease.is_some_and(|holder| holder != i) {
                 actions.push(Act::TakeOver(i));
             }
-            if world.stops > 0 {
+            if state.stops > 0 {
                 actions.push(Act::Stop(i));
             }
-            if world.crashes > 0 {
+            if state.crashes > 0 {
                 actions.push(Act::Crash(i));
             }
         }
-        if world.foreign > 0 {
+        if state.foreign > 0 {
             actions.push(Act::Foreign);
         }
         // A running process needs no time between the confirmation and the write.
-        if !world.operators.iter().any(|o| o.step == Step::Confirmed && !o.stopped) {
+        if !state.operators.iter().any(|o| o.step == Step::Confirmed && !o.stopped) {
             actions.push(Act::Tick);
         }
         actions
     }
 
-    pub fn after(&self, before: &World, action: Act) -> Option<World> {
-        let mut world = before.clone();
+    pub fn after(&self, before: &ProtocolState, action: Act) -> Option<ProtocolState> {
+        let mut state = before.clone();
         match action {
-            Act::Go(i) => self.go(&mut world, i)?,
+            Act::Go(i) => self.go(&mut state, i)?,
             Act::TakeOver(i) => {
-                world.overs -= 1;
-                self.take(&mut world, i);
+                state.overs -= 1;
+                self.take(&mut state, i);
                 if self.marker {
-                    world.operators[i].step = Step::Unmarked;
+                    state.operators[i].step = Step::Unmarked;
                 }
             }
-            Act::Renew(i) => world.renewed(i),
-            Act::Arrive(i) => self.arrive(&mut world, i),
+            Act::Renew(i) => state.renewed(i),
+            Act::Arrive(i) => self.arrive(&mut state, i),
             Act::Stop(i) => {
-                world.stops -= 1;
-                world.operators[i].stopped = true;
+                state.stops -= 1;
+                state.operators[i].stopped = true;
             }
-            Act::Wake(i) => world.operators[i].stopped = false,
+            Act::Wake(i) => state.operators[i].stopped = false,
             Act::Crash(i) => {
-                world.crashes -= 1;
-                world.operators[i].step = Step::Dead;
+                state.crashes -= 1;
+                state.operators[i].step = Step::Dead;
             }
             Act::Foreign => {
-                world.foreign -= 1;
-                world.route = FOREIGN;
-                world.operators.iter_mut().for_each(|o| o.changed = true);
+                state.foreign -= 1;
+                state.route = FOREIGN;
+                state.operators.iter_mut().for_each(|o| o.changed = true);
             }
             Act::Tick => {
-                for operator in &mut world.operators {
+                for operator in &mut state.operators {
                     // A write whose deadline is over never arrives.
                     let over = operator.wire == Some(0);
                     operator.wire = operator.wire.and_then(|ticks| ticks.checked_sub(1));
@@ -315,11 +315,11 @@ impl Protocol {
                 }
             }
         }
-        Some(world)
+        Some(state)
     }
 
     /// Returns the violation of the invariant, if there is one.
-    pub fn wrong(&self, w: &World) -> Option<&'static str> {
+    pub fn wrong(&self, w: &ProtocolState) -> Option<&'static str> {
         let allowed = (self.stops - w.stops) + (self.overs - w.overs);
         if self.lease && w.late > allowed {
             return Some("more raises without the lock than stops and take-overs");
@@ -331,7 +331,7 @@ impl Protocol {
     }
 
     /// Returns the allowed events that have happened.
-    pub fn marks(w: &World) -> impl Iterator<Item = &'static str> {
+    pub fn marks(w: &ProtocolState) -> impl Iterator<Item = &'static str> {
         let dead = w.operators.iter().any(|o| o.step == Step::Dead);
         let marks = [
             (BOTH, w.operators.iter().all(|o| o.batches > 0)),

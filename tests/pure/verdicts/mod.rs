@@ -162,7 +162,11 @@ fn ten_times_as_many_errors_fail_within_ten_minutes() {
     // With too little data, the verdict neither fails nor passes in this time.
     let (_, tally) =
         Row { name: "ten times 0.2 %, 5 % share, 10 looks: too few errors", old: 0.002, new: 0.02, ..row }.run();
-    assert!(f64::from(tally.promoted) * 100.0 / f64::from(bakes()) <= at_most(2.0), "{} let through", tally.promoted);
+    assert!(
+        f64::from(tally.promoted) * 100.0 / f64::from(bakes()) <= at_most(2.0),
+        "{} bakes got more traffic",
+        tally.promoted
+    );
     let later = Row { name: "ten times 0.2 %, 5 % share, 30 looks", old: 0.002, new: 0.02, looks: 30, ..row };
     assert!(later.run().0 >= at_least(90.0));
 }

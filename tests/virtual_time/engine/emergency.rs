@@ -202,7 +202,7 @@ async fn rollback_works_with_half_the_calls_throttled() {
     println!("emergency: {} rollbacks with half the calls throttled: every route is back, and no tag is left", seeds());
 }
 
-/// A fifth of the calls fails and half are throttled: every rule is restored, whatever the seed.
+/// A fifth of the calls fails and half are throttled: every rule is restored, with every seed.
 #[tokio::test(start_paused = true)]
 async fn rollback_works_with_a_fifth_of_the_calls_failing() {
     for seed in 0..seeds() {

@@ -146,7 +146,7 @@ async fn hooks_run_in_the_order_of_the_plan() {
     let ProcessEnd::Ended(back) =
         test_run.run_process_with_request(&Request::Rollback { by: "bob".into(), force: false }).await
     else {
-        panic!("it ends")
+        panic!("the process should end")
     };
     assert_eq!(ending_name(&back), "aborted");
     test_run.assert_original(&[]);
@@ -155,7 +155,7 @@ async fn hooks_run_in_the_order_of_the_plan() {
         seen.iter().filter(|s| *s != "write").cloned().collect::<Vec<_>>().join(", "),
         "rollback, beforeRollback 0, undo 6, undo 1, afterRollback 0, finished"
     );
-    assert_eq!(seen[1], "write", "traffic first: {seen:?}");
+    assert_eq!(seen[1], "write", "traffic must be restored first: {seen:?}");
     let last = seen.iter().rposition(|s| s == "write").expect("the rollback should have writes");
     assert!(last < seen.iter().position(|s| s == "undo 6").expect("step 6 should be undone"), "{seen:?}");
 }
@@ -224,7 +224,7 @@ async fn failing_or_slow_hooks_do_not_delay_a_rollback() {
     let ProcessEnd::Ended(again) =
         test_run.run_process_with_request(&Request::Rollback { by: "bob".into(), force: false }).await
     else {
-        panic!("it ends")
+        panic!("the process should end")
     };
     assert_eq!(exit(&again), Exit::RolledBack, "{again:?}");
     assert_eq!(hooks.done()[before..], ["beforeRollback x", "undo three", "afterRollback x"]);

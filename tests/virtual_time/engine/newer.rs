@@ -1,5 +1,5 @@
 //! Runs that a later version wrote into: a run with unknown parts is guarded and can be rolled back, but is never
-//! raised, whatever is requested.
+//! raised, for any request.
 //!
 //! The runs are the `newer-` journals of the corpus ([`super::journals`]), whose tests also list, report and roll back
 //! each of them.

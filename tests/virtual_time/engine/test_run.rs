@@ -60,7 +60,7 @@ pub struct TestRun {
 /// Reads a plan file.
 pub fn plan(path: &str) -> Plan {
     let bytes = std::fs::read(path).expect("the plan file should be readable");
-    cutover::plan::lint(path, &bytes).unwrap_or_else(|_| panic!("{path} does not parse"))
+    cutover::plan::lint(path, &bytes).unwrap_or_else(|_| panic!("{path} is not a valid plan"))
 }
 
 /// Parses a plan from its text.

@@ -1,4 +1,4 @@
-//! Shows a run in every view: no view may fail, whatever the journal contains.
+//! Shows a run in every view: no view may fail, for any content of the journal.
 
 use cutover::app::find;
 use cutover::app::view::RunView;

@@ -44,7 +44,7 @@ pub enum Part {
 enum Goal {
     /// Resumes the first operator's run, once no process owns the run.
     Resume,
-    /// Takes the run over and rolls back, whoever owns the run.
+    /// Takes the run over from any owner, and rolls back.
     TakeOver,
     /// Starts another run, once nobody has the lock of the load balancer.
     Begin,

@@ -38,7 +38,7 @@ const OPEN_HOURS: [(&str, &str); 2] =
 fn assert_results(result: &DaysResult, kill: Option<Kill>) {
     let transcript =
         || format!("CUTOVER_DAY={}\n{}", kill.map_or_else(String::new, |k| k.to_string()), result.transcript());
-    // The final state is the same, whichever host was killed.
+    // The final state is the same, for each of the killed hosts.
     assert_eq!(result.shares, [("443 rule 10".to_owned(), 100), ("443 rule 11".to_owned(), 100)], "{}", transcript());
     assert_eq!(result.tags, 0, "no tag may be left, {}", transcript());
     assert_eq!(result.runs.len(), 1, "there must be exactly one run, {}", transcript());

@@ -151,7 +151,7 @@ fn a_repeated_write_does_not_begin_the_step() {
     holds(&["hooks/resume/afterShift#0.late.foreign", "hooks/resume/afterShift#0.past.foreign"]);
 }
 
-/// Nothing could be written yet, and the hook that runs beside the writes was started and killed at once.
+/// Nothing could be written yet, and the hook that runs at the same time as the writes was started and killed at once.
 #[test]
 fn a_rollback_that_cannot_write_starts_no_hook() {
     holds(&["hooks/rollback/afterShift#0.lost.denied", "hooks/resume/beforeFinish#0.late.denied"]);

@@ -243,7 +243,7 @@ fn every_fault_at_every_command_and_hook() {
 #[test]
 fn faults_beside_commands_and_hooks() {
     let all = exhaustive("hooks", &KINDS.map(|(kind, _)| kind));
-    report("faults beside commands and hooks", &sample(all.into_iter().step_by(61).collect()));
+    report("faults during commands and hooks", &sample(all.into_iter().step_by(61).collect()));
 }
 
 /// Returns a schedule of one to three faults anywhere in a plan's run, from a seed.

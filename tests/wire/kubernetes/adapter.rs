@@ -21,9 +21,9 @@ fn now() -> Timestamp {
     "2026-11-02T10:00:00Z".parse().unwrap()
 }
 
-type World = Arc<Mutex<Objects>>;
+type StoredObjects = Arc<Mutex<Objects>>;
 
-fn world(auto_mode: bool) -> World {
+fn cluster_objects(auto_mode: bool) -> StoredObjects {
     let mut objects = Objects::new(3, auto_mode, now());
     let labels = json!({"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"});
     objects.put(Kind::Namespace, json!({"metadata": {"name": "prod", "labels": labels}}), now());
@@ -33,32 +33,32 @@ fn world(auto_mode: bool) -> World {
 /// Returns a client whose requests first go through `before`, which may respond instead of the API. Status 444: no
 /// response.
 fn client(
-    world: &World,
+    stored: &StoredObjects,
     before: impl Fn(&Request<hyper::body::Bytes>) -> Option<Response<Body>> + Send + Sync + 'static,
 ) -> K8s {
-    let (world, before) = (Arc::clone(world), Arc::new(before));
+    let (stored, before) = (Arc::clone(stored), Arc::new(before));
     let server = Arc::new(Server::without_authentication("v1.33.4-eks-1"));
     let service = service_fn(move |request: Request<Body>| {
-        let (world, server, before) = (Arc::clone(&world), Arc::clone(&server), Arc::clone(&before));
+        let (stored, server, before) = (Arc::clone(&stored), Arc::clone(&server), Arc::clone(&before));
         async move {
             let (parts, body) = request.into_parts();
             let request = Request::from_parts(parts, body.collect().await.map_err(|e| e.to_string())?.to_bytes());
             if let Some(answer) = before(&request) {
                 return if answer.status() == 444 { std::future::pending().await } else { Ok::<_, BoxError>(answer) };
             }
-            let mut objects = world.lock().unwrap();
+            let mut objects = stored.lock().unwrap();
             Ok(server.answer(&mut objects, &request, now()).into_response(&objects).map(Body::from))
         }
     });
     K8s::new(kube::Client::new(service, "default"))
 }
 
-fn direct_client(world: &World) -> K8s {
-    client(world, |_| None)
+fn direct_client(stored: &StoredObjects) -> K8s {
+    client(stored, |_| None)
 }
 
-fn put(world: &World, kind: Kind, value: Value) -> String {
-    world.lock().unwrap().put(kind, value, now())["metadata"]["uid"].as_str().unwrap().to_owned()
+fn put(stored: &StoredObjects, kind: Kind, value: Value) -> String {
+    stored.lock().unwrap().put(kind, value, now())["metadata"]["uid"].as_str().unwrap().to_owned()
 }
 
 fn service() -> ServiceRef {
@@ -86,8 +86,8 @@ fn wanted() -> Binding {
     }
 }
 
-fn stored_binding(world: &World) -> Option<Value> {
-    world.lock().unwrap().get(Kind::TargetGroupBinding, "prod", "web-b")
+fn stored_binding(stored: &StoredObjects) -> Option<Value> {
+    stored.lock().unwrap().get(Kind::TargetGroupBinding, "prod", "web-b")
 }
 
 fn template(app: &str) -> Value {
@@ -97,9 +97,9 @@ fn template(app: &str) -> Value {
 #[tokio::test]
 async fn identity_names_the_uid_the_version_and_the_api_of_bindings() {
     for (auto_mode, api) in [(false, "elbv2.k8s.aws/v1beta1"), (true, "eks.amazonaws.com/v1")] {
-        let world = world(auto_mode);
-        let uid = world.lock().unwrap().get(Kind::Namespace, "", "kube-system").unwrap()["metadata"]["uid"].clone();
-        let identity = direct_client(&world).identity().await.unwrap();
+        let stored = cluster_objects(auto_mode);
+        let uid = stored.lock().unwrap().get(Kind::Namespace, "", "kube-system").unwrap()["metadata"]["uid"].clone();
+        let identity = direct_client(&stored).identity().await.unwrap();
         assert_eq!((json!(identity.uid), identity.version.as_str()), (uid, "v1.33.4-eks-1"));
         assert_eq!(identity.binding_api.as_deref(), Some(api));
     }
@@ -107,17 +107,17 @@ async fn identity_names_the_uid_the_version_and_the_api_of_bindings() {
 
 #[tokio::test]
 async fn a_workload_has_its_service_pods_owners_and_autoscalers() {
-    let world = world(false);
+    let stored = cluster_objects(false);
     let ports = json!([{"name": "http", "port": 80, "targetPort": 8080}, {"port": 9090}]);
     put(
-        &world,
+        &stored,
         Kind::Service,
         json!({"metadata": {"name": "web", "namespace": "prod"}, "spec": {"selector": {"app": "web"}, "ports": ports}}),
     );
     let deployment = |name: &str, app: &str, replicas: u32| {
         let spec = json!({"replicas": replicas, "selector": {"matchLabels": {"app": app}}, "template": template(app)});
         let meta = json!({"name": name, "namespace": "prod", "annotations": {"argocd.argoproj.io/tracking-id": "x"}});
-        put(&world, Kind::Deployment, json!({"metadata": meta, "spec": spec, "status": {"readyReplicas": replicas}}))
+        put(&stored, Kind::Deployment, json!({"metadata": meta, "spec": spec, "status": {"readyReplicas": replicas}}))
     };
     let owner = deployment("web", "web", 700);
     deployment("resting", "web", 0);
@@ -128,8 +128,11 @@ async fn a_workload_has_its_service_pods_owners_and_autoscalers() {
         ])
     };
     let meta = json!({"name": "web-1", "namespace": "prod", "ownerReferences": reference("Deployment", "web", &owner)});
-    let set =
-        put(&world, Kind::ReplicaSet, json!({"metadata": meta, "spec": {"selector": {"matchLabels": {"app": "web"}}}}));
+    let set = put(
+        &stored,
+        Kind::ReplicaSet,
+        json!({"metadata": meta, "spec": {"selector": {"matchLabels": {"app": "web"}}}}),
+    );
     for n in 0..700 {
         let meta = json!({
             "name": format!("web-1-{n:03}"), "namespace": "prod", "labels": {"app": "web"},
@@ -141,10 +144,10 @@ async fn a_workload_has_its_service_pods_owners_and_autoscalers() {
         });
         let spec =
             json!({"containers": [], "readinessGates": [{"conditionType": "target-health.elbv2.k8s.aws/web-b"}]});
-        put(&world, Kind::Pod, json!({"metadata": meta, "spec": spec, "status": status}));
+        put(&stored, Kind::Pod, json!({"metadata": meta, "spec": spec, "status": status}));
     }
     put(
-        &world,
+        &stored,
         Kind::Pod,
         json!({
             "metadata": {"name": "stray", "namespace": "prod", "labels": {"app": "other"}}, "spec": {"containers": []},
@@ -156,13 +159,13 @@ async fn a_workload_has_its_service_pods_owners_and_autoscalers() {
         });
         let status = json!({"currentReplicas": 700, "desiredReplicas": 710});
         put(
-            &world,
+            &stored,
             Kind::HorizontalPodAutoscaler,
             json!({"metadata": {"name": name, "namespace": "prod"}, "spec": spec, "status": status}),
         );
     }
 
-    let view = direct_client(&world).workloads(&[&service()]).await.remove(0).unwrap();
+    let view = direct_client(&stored).workloads(&[&service()]).await.remove(0).unwrap();
     let service = view.service.unwrap();
     assert_eq!(service.ports, [(Some("http".to_owned()), 80), (None, 9090)]);
     assert_eq!(
@@ -183,22 +186,22 @@ async fn a_workload_has_its_service_pods_owners_and_autoscalers() {
 
 #[tokio::test]
 async fn a_missing_object_is_empty_and_not_an_error() {
-    let view = direct_client(&world(false)).workloads(&[&service()]).await.remove(0).unwrap();
+    let view = direct_client(&cluster_objects(false)).workloads(&[&service()]).await.remove(0).unwrap();
     assert_eq!((view.service, view.pods.len(), view.owners.len()), (None, 0, 0));
 }
 
 #[tokio::test]
 async fn a_binding_is_applied_once_and_read_back_as_applied() {
     for auto_mode in [false, true] {
-        let world = world(auto_mode);
-        let cluster = direct_client(&world);
+        let stored = cluster_objects(auto_mode);
+        let cluster = direct_client(&stored);
         cluster.apply(&wanted(), true).await.unwrap();
-        assert_eq!(stored_binding(&world), None, "a dry run must store nothing");
+        assert_eq!(stored_binding(&stored), None, "a dry run must store nothing");
         cluster.apply(&wanted(), false).await.unwrap();
-        let first = stored_binding(&world).unwrap();
+        let first = stored_binding(&stored).unwrap();
         assert_eq!(first["metadata"]["managedFields"][0]["manager"], "cutover");
         cluster.apply(&wanted(), false).await.unwrap();
-        assert_eq!(stored_binding(&world).unwrap(), first, "applying again must change nothing");
+        assert_eq!(stored_binding(&stored).unwrap(), first, "applying again must change nothing");
         let read = cluster.bindings().await.unwrap().remove(0);
         assert_eq!(read.created, Some(now()));
         assert_eq!(Binding { created: None, managers: BTreeSet::new(), identity: None, ..read }, wanted());
@@ -207,7 +210,7 @@ async fn a_binding_is_applied_once_and_read_back_as_applied() {
 
 #[tokio::test]
 async fn a_field_that_someone_else_owns_is_refused_by_name() {
-    let world = world(false);
+    let stored = cluster_objects(false);
     let fields =
         json!({"f:spec": {"f:serviceRef": {"f:name": {}, "f:port": {}}, "f:targetGroupARN": {}, "f:targetType": {}}});
     let managed = json!([
@@ -216,21 +219,21 @@ async fn a_field_that_someone_else_owns_is_refused_by_name() {
     ]);
     let spec = json!({"serviceRef": {"name": "web", "port": 8080}, "targetGroupARN": GROUP, "targetType": "ip"});
     put(
-        &world,
+        &stored,
         Kind::TargetGroupBinding,
         json!({"metadata": {"name": "web-b", "namespace": "prod", "managedFields": managed}, "spec": spec}),
     );
-    let before = stored_binding(&world);
-    let refused = direct_client(&world).apply(&wanted(), false).await;
+    let before = stored_binding(&stored);
+    let refused = direct_client(&stored).apply(&wanted(), false).await;
     let why = "owned by someone else: .spec.serviceRef.port (conflict with \"argocd-controller\")";
     assert_eq!(refused, Err(WriteError::Refused(why.to_owned())));
-    assert_eq!(stored_binding(&world), before);
+    assert_eq!(stored_binding(&stored), before);
 }
 
 #[tokio::test]
 async fn a_dry_run_reports_the_webhook_and_strict_validation() {
-    let world = world(false);
-    let cluster = direct_client(&world);
+    let stored = cluster_objects(false);
+    let cluster = direct_client(&stored);
     let mut unknown = wanted();
     unknown.extra.insert("targetGroupProtocl".to_owned(), json!("HTTP"));
     let why = "failed to create typed patch object (prod/web-b; elbv2.k8s.aws/v1beta1, Kind=TargetGroupBinding): .spec.targetGroupProtocl: field not declared in schema";
@@ -263,13 +266,13 @@ fn status(code: u16, message: &str) -> Response<Body> {
 
 #[tokio::test]
 async fn every_status_code_gets_its_own_error() {
-    let world = world(false);
-    let with = |code: u16| client(&world, move |_| Some(status(code, "why")));
+    let stored = cluster_objects(false);
+    let with = |code: u16| client(&stored, move |_| Some(status(code, "why")));
     assert_eq!(with(429).identity().await, Err(Unreadable::Throttled));
     assert_eq!(with(403).identity().await, Err(Unreadable::Denied("why".to_owned())));
     assert!(matches!(with(401).identity().await, Err(Unreadable::Credentials(_))));
     assert_eq!(with(503).identity().await, Err(Unreadable::Unavailable("503 why".to_owned())));
-    let write = |code: u16| client(&world, move |r| (r.method() == "PATCH").then(|| status(code, "why")));
+    let write = |code: u16| client(&stored, move |r| (r.method() == "PATCH").then(|| status(code, "why")));
     assert_eq!(write(429).apply(&wanted(), false).await, Err(WriteError::Throttled));
     assert_eq!(write(403).apply(&wanted(), false).await, Err(WriteError::Refused("why".to_owned())));
     assert_eq!(write(500).apply(&wanted(), false).await, Err(WriteError::Unanswered("500 why".to_owned())));
@@ -278,8 +281,8 @@ async fn every_status_code_gets_its_own_error() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_times_out_and_an_apply_without_response_is_unknown() {
-    let world = world(false);
-    let silent = client(&world, |r| (r.method() == "PATCH" || r.uri().path() == "/version").then(|| status(444, "")));
+    let stored = cluster_objects(false);
+    let silent = client(&stored, |r| (r.method() == "PATCH" || r.uri().path() == "/version").then(|| status(444, "")));
     assert!(matches!(silent.identity().await, Err(Unreadable::Unavailable(_))));
     assert_eq!(
         silent.apply(&wanted(), false).await,
@@ -289,19 +292,19 @@ async fn a_silent_server_times_out_and_an_apply_without_response_is_unknown() {
 
 #[tokio::test]
 async fn an_older_crd_gets_its_fields_and_the_missing_ones_are_named() {
-    let world = world(false);
+    let stored = cluster_objects(false);
     let set_missing_fields = |fields: &[&str]| {
-        world.lock().unwrap().set_missing_binding_fields(fields.iter().map(|f| (*f).to_owned()).collect());
+        stored.lock().unwrap().set_missing_binding_fields(fields.iter().map(|f| (*f).to_owned()).collect());
     };
-    let cluster = direct_client(&world);
+    let cluster = direct_client(&stored);
     set_missing_fields(&["vpcID", "ipAddressType"]);
     let left_out = cluster.apply(&wanted(), true).await.unwrap();
     assert_eq!(
-        (left_out.as_slice(), stored_binding(&world)),
+        (left_out.as_slice(), stored_binding(&stored)),
         (["ipAddressType".to_owned(), "vpcID".to_owned()].as_slice(), None)
     );
     cluster.apply(&wanted(), false).await.unwrap();
-    assert_eq!(stored_binding(&world).unwrap()["spec"].get("vpcID"), None);
+    assert_eq!(stored_binding(&stored).unwrap()["spec"].get("vpcID"), None);
     let read = cluster.bindings().await.unwrap().remove(0);
     assert_eq!(
         wanted().differences(&read),
@@ -319,11 +322,11 @@ async fn an_older_crd_gets_its_fields_and_the_missing_ones_are_named() {
 
 #[tokio::test]
 async fn a_binding_with_unknown_values_does_not_hide_the_others() {
-    let world = world(false);
-    let cluster = direct_client(&world);
+    let stored = cluster_objects(false);
+    let cluster = direct_client(&stored);
     cluster.apply(&wanted(), false).await.unwrap();
     let spec = json!({"serviceRef": {"name": "x", "port": 80}, "targetGroupARN": "arn:x", "targetType": "lambda"});
-    put(&world, Kind::TargetGroupBinding, json!({"metadata": {"name": "odd", "namespace": "prod"}, "spec": spec}));
+    put(&stored, Kind::TargetGroupBinding, json!({"metadata": {"name": "odd", "namespace": "prod"}, "spec": spec}));
     let all = cluster.bindings().await.unwrap();
     let unknown: Vec<_> = all.iter().map(|b| (b.name.as_str(), b.unknown.clone())).collect();
     assert_eq!(unknown, [("odd", vec!["targetType"]), ("web-b", vec![])]);

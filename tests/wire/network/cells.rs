@@ -13,7 +13,7 @@ use cutover::port::{Cluster, Inventory};
 use http::HeaderMap;
 use serde_json::json;
 
-use super::world::{AUTHORITY, World};
+use super::servers::{AUTHORITY, TestServers};
 
 /// The result of each kind of connection.
 #[derive(Debug)]
@@ -85,13 +85,13 @@ const HOSTS: [&str; 5] = [
 
 #[tokio::test]
 async fn every_connection_follows_the_proxy_and_trusts_the_private_authority() {
-    let world = World::start(Some("al:S3CRET@pw")).await;
+    let servers = TestServers::start(Some("al:S3CRET@pw")).await;
     let home = tempfile::tempdir().expect("the folder should be created");
     std::fs::create_dir(home.path().join(".aws")).expect("the folder should be created");
     let text = format!("[profile corp]\nca_bundle = {AUTHORITY}\n");
     std::fs::write(home.path().join(".aws/config"), text).expect("the write should succeed");
     let home = home.path().display().to_string();
-    let (http, socks) = (format!("http://al:S3CRET%40pw@{}", world.http), format!("socks5://{}", world.socks));
+    let (http, socks) = (format!("http://al:S3CRET%40pw@{}", servers.http), format!("socks5://{}", servers.socks));
     for (how, variables) in [
         ("CONNECT", [("HTTPS_PROXY", http.as_str()), ("SSL_CERT_FILE", AUTHORITY), ("", "")]),
         ("CONNECT", [("https_proxy", &http), ("AWS_CA_BUNDLE", AUTHORITY), ("", "")]),
@@ -100,7 +100,7 @@ async fn every_connection_follows_the_proxy_and_trusts_the_private_authority() {
     ] {
         let cells = connect(&network(&variables), None).await;
         assert!(cells.all().iter().all(|cell| cell.is_ok()), "{variables:?}: {cells:?}");
-        let asked = world.asked();
+        let asked = servers.take_requests();
         for host in HOSTS {
             assert!(asked.contains(&format!("{how} {host}")), "{variables:?}: {host} not in {asked:?}");
         }
@@ -109,32 +109,32 @@ async fn every_connection_follows_the_proxy_and_trusts_the_private_authority() {
 
 #[tokio::test]
 async fn plain_http_requests_to_a_proxy_have_the_complete_url() {
-    let world = World::start(Some("al:pw")).await;
-    let proxy = format!("http://al:pw@{}", world.http);
+    let servers = TestServers::start(Some("al:pw")).await;
+    let proxy = format!("http://al:pw@{}", servers.http);
     assert_eq!(web(&network(&[("HTTP_PROXY", &proxy)]), "http://prometheus.example.test/api").await, Ok(()));
-    assert_eq!(world.asked(), ["POST http://prometheus.example.test/api"]);
+    assert_eq!(servers.take_requests(), ["POST http://prometheus.example.test/api"]);
 }
 
 #[tokio::test]
 async fn no_proxy_and_loopback_are_direct_and_a_kubeconfig_may_name_a_proxy() {
-    let world = World::start(None).await;
-    let (http, socks) = (format!("http://{}", world.http), format!("socks5://{}", world.socks));
+    let servers = TestServers::start(None).await;
+    let (http, socks) = (format!("http://{}", servers.http), format!("socks5://{}", servers.socks));
     let some = network(&[("HTTPS_PROXY", &http), ("AWS_CA_BUNDLE", AUTHORITY), ("no_proxy", ".example.test:443")]);
     let cells = connect(&some, Some(&socks)).await;
     assert!(cells.aws.is_ok() && cells.kubernetes.is_ok() && cells.web.is_err(), "{cells:?}");
-    let asked = world.asked();
+    let asked = servers.take_requests();
     assert!(asked.contains(&"SOCKS cluster.example.test:443".to_owned()), "{asked:?}");
     assert!(!asked.iter().any(|asked| asked.contains("hooks")), "{asked:?}");
-    let loopback = format!("http://{}/", world.http);
+    let loopback = format!("http://{}/", servers.http);
     let _ = web(&network(&[("ALL_PROXY", "http://127.0.0.1:1")]), &loopback).await;
-    assert_eq!(world.asked(), ["POST /"], "a request to loopback must not go through a proxy");
+    assert_eq!(servers.take_requests(), ["POST /"], "a request to loopback must not go through a proxy");
 }
 
 #[tokio::test]
 async fn an_untrusted_certificate_fails_at_once_and_names_the_variable() {
-    let world = World::start(None).await;
+    let servers = TestServers::start(None).await;
     let begun = std::time::Instant::now();
-    let cells = connect(&network(&[("HTTPS_PROXY", &format!("http://{}", world.http))]), None).await;
+    let cells = connect(&network(&[("HTTPS_PROXY", &format!("http://{}", servers.http))]), None).await;
     for cell in cells.all() {
         let why = cell.as_ref().expect_err("the untrusted certificate should be refused");
         assert!(why.contains("is not trusted") && why.contains("AWS_CA_BUNDLE"), "{why}");
@@ -148,10 +148,10 @@ async fn an_untrusted_certificate_fails_at_once_and_names_the_variable() {
 
 #[tokio::test]
 async fn the_error_of_a_refusing_proxy_has_no_password() {
-    let world = World::start(Some("al:another")).await;
-    let wrong = format!("http://al:S3CRETpw@{}", world.http);
+    let servers = TestServers::start(Some("al:another")).await;
+    let wrong = format!("http://al:S3CRETpw@{}", servers.http);
     let down = "http://al:S3CRETpw@127.0.0.1:1".to_owned();
-    let without = format!("http://{}", world.http);
+    let without = format!("http://{}", servers.http);
     for (proxy, expected) in [
         (&wrong, "does not accept the user and password in HTTPS_PROXY (407)"),
         (&without, "needs a user and a password (407)"),

@@ -4,4 +4,4 @@
 mod cells;
 mod plugin;
 mod secrets;
-mod world;
+mod servers;

@@ -1,4 +1,4 @@
-//! Tier `prometheus`: the real Prometheus, `$CUTOVER_PROMETHEUS`, and the promtool beside it.
+//! Tier `prometheus`: the real Prometheus, `$CUTOVER_PROMETHEUS`, and promtool in the same folder.
 
 mod gate;
 mod promtool;

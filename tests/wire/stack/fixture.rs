@@ -61,10 +61,10 @@ impl StackFixture {
         let groups: BTreeMap<_, _> = ["a", "b", "c"].map(|l| (l.to_owned(), text(&named(l)["TargetGroupArn"]))).into();
         let routes = routes(stack, &load_balancer, &groups);
         let folder = tempfile::tempdir().expect("the folder should be created");
-        let world = Self { stack, name: name.to_owned(), groups, routes, folder, turn };
-        world.bind(&stack.a, "a");
-        world.until("the controller of a registers its pods", || world.targets("a").len() == REPLICAS);
-        world
+        let fixture = Self { stack, name: name.to_owned(), groups, routes, folder, turn };
+        fixture.bind(&stack.a, "a");
+        fixture.until("the controller of a registers its pods", || fixture.targets("a").len() == REPLICAS);
+        fixture
     }
 
     /// Waits like [`until`], and reports the state of the stack if the wait fails.

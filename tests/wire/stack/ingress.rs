@@ -9,9 +9,9 @@ use crate::stack::fixture::{StackFixture, until};
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_load_balancer_of_an_ingress_is_refused() {
-    let world = StackFixture::new("ingress");
-    let api = &world.stack.a.api;
-    let subnets = world.stack.boto(&json!([["ec2", "describe_subnets", {}]])).remove(0);
+    let fixture = StackFixture::new("ingress");
+    let api = &fixture.stack.a.api;
+    let subnets = fixture.stack.boto(&json!([["ec2", "describe_subnets", {}]])).remove(0);
     let subnets: Vec<_> =
         (0..2).filter_map(|n| subnets["Subnets"][n]["SubnetId"].as_str().map(str::to_owned)).collect();
     api.create(
@@ -30,12 +30,12 @@ fn stack_a_load_balancer_of_an_ingress_is_refused() {
     });
     api.create("/apis/networking.k8s.io/v1/namespaces/ingress/ingresses", &ingress);
     let made = || {
-        let found = world.stack.boto(&json!([["elbv2", "describe_load_balancers", {}]])).remove(0);
+        let found = fixture.stack.boto(&json!([["elbv2", "describe_load_balancers", {}]])).remove(0);
         found["LoadBalancers"].as_array().is_some_and(|all| all.iter().any(|l| l["LoadBalancerName"] == "ingress-made"))
     };
     until("the controller creates a load balancer", made);
     let group = || {
-        let found = world.stack.boto(&json!([["elbv2", "describe_target_groups", {}]])).remove(0);
+        let found = fixture.stack.boto(&json!([["elbv2", "describe_target_groups", {}]])).remove(0);
         let groups = found["TargetGroups"].as_array().cloned().unwrap_or_default();
         groups
             .into_iter()
@@ -43,17 +43,17 @@ fn stack_a_load_balancer_of_an_ingress_is_refused() {
     };
     until("the controller creates a target group", || group().is_some());
 
-    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    let plan = fixture.plan("{bind: {}}, {setWeight: 100}");
     let text = std::fs::read_to_string(&plan).expect("the plan should be readable");
     let text = text
         .replace("ingress-web", "ingress-made")
         .replace("a: ingress-a", &format!("a: {}", group().expect("the group should exist")))
         .replace(", expect: 3", "");
     std::fs::write(&plan, text).expect("the plan should be written");
-    let ended = run(world.cutover(&["run", &plan, "--yes"])).assert_exit(3);
+    let ended = run(fixture.cutover(&["run", &plan, "--yes"])).assert_exit(3);
     let said = ended.out + &ended.err;
     assert!(said.contains("CUT060") && said.contains("elbv2.k8s.aws/cluster"), "{said}");
-    assert!(world.stack.endpoint.asked("cutover").iter().all(|a| {
+    assert!(fixture.stack.endpoint.asked("cutover").iter().all(|a| {
         a.parameters
             .get("LoadBalancerArn")
             .is_none_or(|arn| !arn.contains("ingress-made") || a.action.starts_with("Describe"))

@@ -156,10 +156,10 @@ fn versions() -> Vec<Case> {
 #[test]
 #[ignore = "tier stack"]
 fn stack_the_lab_gives_the_same_responses_as_a_real_api_server() {
-    let world = StackFixture::new("contract");
-    let real = &world.stack.b.api;
+    let fixture = StackFixture::new("contract");
+    let real = &fixture.stack.b.api;
     let lab = lab(real);
-    let cases: Vec<_> = [reads(), bindings(&world.groups["b"]), versions()].into_iter().flatten().collect();
+    let cases: Vec<_> = [reads(), bindings(&fixture.groups["b"]), versions()].into_iter().flatten().collect();
     let mut differences = Vec::new();
     for case in &cases {
         let [theirs, labs] = [real, &lab].map(|api| case.response(api));

@@ -6,16 +6,17 @@ use super::cluster::{Cluster, PROCESSES};
 use super::fixture::StackFixture;
 
 /// Returns the report as text. Only reads, and names the parts that do not respond.
-pub fn report(world: &StackFixture) -> String {
+pub fn report(fixture: &StackFixture) -> String {
     let mut lines = Vec::new();
     for letter in ["a", "b"] {
-        let arn = &world.groups[letter];
-        let health = world.stack.boto(&json!([["elbv2", "describe_target_health", {"TargetGroupArn": arn}]])).remove(0);
+        let arn = &fixture.groups[letter];
+        let health =
+            fixture.stack.boto(&json!([["elbv2", "describe_target_health", {"TargetGroupArn": arn}]])).remove(0);
         lines.push(format!("targets of {letter}: {}", health["TargetHealthDescriptions"]));
     }
-    for cluster in [&world.stack.a, &world.stack.b] {
+    for cluster in [&fixture.stack.a, &fixture.stack.b] {
         lines.push(format!("\ncluster {}", cluster.name));
-        lines.extend(objects(cluster, &world.name, &world.bindings()));
+        lines.extend(objects(cluster, &fixture.name, &fixture.bindings()));
         for (part, name) in PROCESSES {
             let end = cluster.ended(part).map_or("is running".to_owned(), |code| format!("ended with {code}"));
             lines.push(format!("-- {name} {end}; the last lines of its log:\n{}", cluster.log(part)));

@@ -11,7 +11,7 @@ use crate::stack::watch;
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/kept";
 
 /// Grants `cutover` what it needs to store its runs in the namespace.
-fn grant(world: &StackFixture) {
+fn grant(fixture: &StackFixture) {
     let verbs = ["get", "list", "create", "update", "delete"];
     let rules = json!([
         {"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs},
@@ -23,55 +23,55 @@ fn grant(world: &StackFixture) {
         "roleRef": {"apiGroup": api, "kind": "Role", "name": "store"},
         "subjects": [{"apiGroup": api, "kind": "User", "name": "cutover"}],
     });
-    world.stack.a.api.create(&format!("{RBAC}/roles"), &json!({"metadata": {"name": "store"}, "rules": rules}));
-    world.stack.a.api.create(&format!("{RBAC}/rolebindings"), &binding);
+    fixture.stack.a.api.create(&format!("{RBAC}/roles"), &json!({"metadata": {"name": "store"}, "rules": rules}));
+    fixture.stack.a.api.create(&format!("{RBAC}/rolebindings"), &binding);
 }
 
 /// Returns a command that runs the program on another machine, without the first machine's disk.
-fn on_another_machine(world: &StackFixture, args: &[&str]) -> Command {
-    let mut command = world.cutover(args);
-    command.env("CUTOVER_STATE_DIR", world.folder.path().join("elsewhere")).env("USER", "bob");
+fn on_another_machine(fixture: &StackFixture, args: &[&str]) -> Command {
+    let mut command = fixture.cutover(args);
+    command.env("CUTOVER_STATE_DIR", fixture.folder.path().join("elsewhere")).env("USER", "bob");
     command
 }
 
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_run_in_shared_state_is_read_and_steered_from_another_machine() {
-    let world = StackFixture::new("kept");
-    grant(&world);
-    let plan = world.plan("{pause: {}}, {bind: {}}, {setWeight: 100}");
+    let fixture = StackFixture::new("kept");
+    grant(&fixture);
+    let plan = fixture.plan("{pause: {}}, {bind: {}}, {setWeight: 100}");
     let text = std::fs::read_to_string(&plan).expect("the plan should be readable");
     let text = text.replace("  strategy:", "  state: {kubernetes: {kubeContext: a, namespace: kept}}\n  strategy:");
     std::fs::write(&plan, &text).expect("the plan should be written");
-    let other = world.folder.path().join("other.yaml");
+    let other = fixture.folder.path().join("other.yaml");
     std::fs::write(&other, text.replace("metadata: {name: kept}", "metadata: {name: other}"))
         .expect("the plan should be written");
     let mut steered = false;
-    let ended = watch::run(&world, &plan, |record| {
+    let ended = watch::run(&fixture, &plan, |record| {
         if steered || record["event"] != "waiting" {
             return;
         }
         steered = true;
         let refused =
-            run(on_another_machine(&world, &["run", other.to_str().expect("the path should be UTF-8"), "--yes"]))
+            run(on_another_machine(&fixture, &["run", other.to_str().expect("the path should be UTF-8"), "--yes"]))
                 .assert_exit(6);
         assert!((refused.out + &refused.err).contains("alice"), "the refusal must name the owner");
         let status =
-            run(on_another_machine(&world, &["status", "kept", "--state", "kubernetes:a/kept"])).assert_exit(0).out;
+            run(on_another_machine(&fixture, &["status", "kept", "--state", "kubernetes:a/kept"])).assert_exit(0).out;
         assert!(status.contains("alice"), "{status}");
-        run(on_another_machine(&world, &["promote", &plan])).assert_exit(0);
+        run(on_another_machine(&fixture, &["promote", &plan])).assert_exit(0);
     });
     ended.assert_exit(0);
     assert!(steered);
-    world.assert_share(100);
-    let status = run(on_another_machine(&world, &["status", &plan])).assert_exit(0).out;
+    fixture.assert_share(100);
+    let status = run(on_another_machine(&fixture, &["status", &plan])).assert_exit(0).out;
     assert!(status.contains("completed"), "{status}");
-    let leases = world.stack.a.api.get("/apis/coordination.k8s.io/v1/namespaces/kept/leases");
+    let leases = fixture.stack.a.api.get("/apis/coordination.k8s.io/v1/namespaces/kept/leases");
     let held = |lease: &serde_json::Value| lease["spec"]["holderIdentity"].as_str().is_some_and(|h| !h.is_empty());
     assert!(
         leases["items"].as_array().is_some_and(|all| !all.is_empty() && !all.iter().any(held)),
         "all leases must be released: {leases}"
     );
-    run(on_another_machine(&world, &["rollback", &plan, "--yes"])).assert_exit(0);
-    world.assert_share(0);
+    run(on_another_machine(&fixture, &["rollback", &plan, "--yes"])).assert_exit(0);
+    fixture.assert_share(0);
 }

@@ -6,8 +6,8 @@ use crate::child::{ProcessResult, follow};
 use crate::stack::fixture::StackFixture;
 
 /// Runs a plan to its end and passes each record to `seen`.
-pub fn run(world: &StackFixture, plan: &str, mut seen: impl FnMut(&Value)) -> ProcessResult {
-    let mut command = world.cutover(&["run", plan, "--yes", "--output", "json"]);
+pub fn run(fixture: &StackFixture, plan: &str, mut seen: impl FnMut(&Value)) -> ProcessResult {
+    let mut command = fixture.cutover(&["run", plan, "--yes", "--output", "json"]);
     follow(&mut command, |line| seen(&serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))))
 }
 

@@ -9,16 +9,16 @@ use crate::stack::watch;
 #[test]
 #[ignore = "tier stack"]
 fn stack_check_calls_the_webhooks_and_changes_nothing() {
-    let world = StackFixture::new("asked");
-    let before = world.weights();
-    let plan = world.plan("{bind: {}}, {setWeight: 100}");
-    run(world.cutover(&["check", &plan])).assert_exit(0);
-    let path = format!("{}/asked-b", world.bindings());
-    assert!(world.stack.b.api.find(&path).is_none());
-    assert_eq!(world.weights(), before);
+    let fixture = StackFixture::new("asked");
+    let before = fixture.weights();
+    let plan = fixture.plan("{bind: {}}, {setWeight: 100}");
+    run(fixture.cutover(&["check", &plan])).assert_exit(0);
+    let path = format!("{}/asked-b", fixture.bindings());
+    assert!(fixture.stack.b.api.find(&path).is_none());
+    assert_eq!(fixture.weights(), before);
     let written = |e: &Value| !["get", "list", "watch"].contains(&e["verb"].as_str().unwrap_or_default());
     let own = |e: &Value| e["objectRef"]["namespace"] == "asked" && written(e);
-    let patched: Vec<_> = world.stack.b.audit("cutover").into_iter().filter(own).collect();
+    let patched: Vec<_> = fixture.stack.b.audit("cutover").into_iter().filter(own).collect();
     assert!(!patched.is_empty(), "the webhooks must be called");
     for event in patched {
         assert!(event["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun=All")), "{event}");
@@ -28,34 +28,34 @@ fn stack_check_calls_the_webhooks_and_changes_nothing() {
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_binding_that_the_webhooks_refuse_is_a_finding() {
-    let world = StackFixture::new("refused");
-    let plan = world.plan("{bind: {}}, {setWeight: 100}");
+    let fixture = StackFixture::new("refused");
+    let plan = fixture.plan("{bind: {}}, {setWeight: 100}");
     let text = std::fs::read_to_string(&plan)
         .expect("the plan should be readable")
         .replace("targetType: ip}", "targetType: ip, ipAddressType: ipv6}");
     std::fs::write(&plan, text).expect("the plan should be written");
-    let ended = run(world.cutover(&["run", &plan, "--yes"])).assert_exit(3);
+    let ended = run(fixture.cutover(&["run", &plan, "--yes"])).assert_exit(3);
     let said = ended.out + &ended.err;
     assert!(said.contains("CUT075") && said.contains("invalid IP address type"), "{said}");
-    world.assert_share(0);
-    assert!(world.stack.b.api.find(&format!("{}/refused-b", world.bindings())).is_none());
+    fixture.assert_share(0);
+    assert!(fixture.stack.b.api.find(&format!("{}/refused-b", fixture.bindings())).is_none());
 }
 
 /// Checks that a run uses a binding that `manager` created with this metadata, and changes nothing in it.
 fn assert_binding_is_not_changed(name: &str, manager: &str, metadata: Value) {
-    let world = StackFixture::new(name);
-    let api = &world.stack.b.api;
-    let mut binding = world.binding("b");
+    let fixture = StackFixture::new(name);
+    let api = &fixture.stack.b.api;
+    let mut binding = fixture.binding("b");
     binding["metadata"]
         .as_object_mut()
         .expect("the metadata should be an object")
         .extend(metadata.as_object().expect("the metadata should be an object").clone());
-    api.create(&format!("{}?fieldManager={manager}", world.bindings()), &binding);
-    let path = format!("{}/{name}-b", world.bindings());
-    until("the controller has registered the pods", || world.targets("b") == world.pods(&world.stack.b));
-    let plan = world.plan("{bind: {}}, {setWeight: 100}");
-    watch::run(&world, &plan, |_| {}).assert_exit(0);
-    world.assert_share(100);
+    api.create(&format!("{}?fieldManager={manager}", fixture.bindings()), &binding);
+    let path = format!("{}/{name}-b", fixture.bindings());
+    until("the controller has registered the pods", || fixture.targets("b") == fixture.pods(&fixture.stack.b));
+    let plan = fixture.plan("{bind: {}}, {setWeight: 100}");
+    watch::run(&fixture, &plan, |_| {}).assert_exit(0);
+    fixture.assert_share(100);
     let after = api.get(&path);
     let managers = after["metadata"]["managedFields"].to_string();
     assert!(!managers.contains("\"cutover\"") && managers.contains(manager), "{managers}");

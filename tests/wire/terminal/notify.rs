@@ -1,4 +1,4 @@
-//! Notifications over sockets: one for each event, whichever process journals it. A target that does not respond does
+//! Notifications over sockets: one for each event, no matter which process journals it. A target that does not respond does
 //! not delay the run.
 
 use serde_json::Value;

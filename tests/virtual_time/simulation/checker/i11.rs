@@ -1,4 +1,4 @@
-//! `rollback` works whatever is broken. A route that fails never blocks the others. Exit codes 0 and 4 mean that every
+//! `rollback` works with any fault. A route that fails never blocks the others. Exit codes 0 and 4 mean that every
 //! route reads back as restored; exit code 5 names the routes that are not restored. Traffic is restored first: the
 //! first write is before any hook of the rollback, and all writes are before a command is undone. No hook and no disk
 //! delays a write.

@@ -17,12 +17,12 @@ fn other(arn: &str) -> String {
 
 /// Reads and writes of a missing load balancer, listener, rule or target group report that it was not found, and no
 /// other error.
-pub async fn things(world: &EndpointFixture) {
-    let alb = world.alb().await;
-    let rule = RouteId::rule(format!("{}/0000000000000000", world.https.replace(":listener/", ":listener-rule/")));
-    let (listener, group) = (RouteId::default_route(other(&world.https)), other(&world.groups["a"]));
+pub async fn things(fixture: &EndpointFixture) {
+    let alb = fixture.alb().await;
+    let rule = RouteId::rule(format!("{}/0000000000000000", fixture.https.replace(":listener/", ":listener-rule/")));
+    let (listener, group) = (RouteId::default_route(other(&fixture.https)), other(&fixture.groups["a"]));
     let missing = |why: &Unreadable| matches!(why, Unreadable::NotFound(_));
-    let found = alb.listeners(&other(&world.load_balancer), Detail::Full).await;
+    let found = alb.listeners(&other(&fixture.load_balancer), Detail::Full).await;
     assert!(found.as_ref().is_err_and(missing), "{found:?}");
     let routes = alb.routes(&[rule.clone(), listener.clone()]).await;
     assert!(routes.len() == 2 && routes.values().all(|r| r.as_ref().is_err_and(missing)), "{routes:?}");
@@ -30,7 +30,7 @@ pub async fn things(world: &EndpointFixture) {
     assert!(health[&group].as_ref().is_err_and(missing), "{health:?}");
     let actions: Vec<Action> = serde_json::from_value(json!([
         {"Type": "forward",
-        "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": world.groups["a"], "Weight": 1}]}},
+        "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": fixture.groups["a"], "Weight": 1}]}},
     ]))
     .expect("the actions should be valid");
     for id in [rule, listener] {

@@ -16,11 +16,11 @@ use endpoint::EndpointFixture;
 
 /// Generates the tests of one column: `TEST = CASE, RULES`, where RULES is the number of rules on the second listener.
 macro_rules! column {
-    ($world:path: $($test:ident = $case:path, $rules:literal;)*) => {
+    ($fixture:path: $($test:ident = $case:path, $rules:literal;)*) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         #[ignore = "tier contract"]
         async fn $test() {
-            $case(&$world(stringify!($test), $rules).await).await;
+            $case(&$fixture(stringify!($test), $rules).await).await;
         })*
     };
 }

@@ -9,19 +9,20 @@ use cutover::port::{Detail, Groups, Inventory, TagStore, Traffic};
 use crate::contract::aws::endpoint::EndpointFixture;
 
 /// Reads 2 listeners with 82 routes: more than a page of rules and more than a batch of tags.
-pub async fn everything(world: &EndpointFixture) {
-    let alb = world.alb().await;
+pub async fn everything(fixture: &EndpointFixture) {
+    let alb = fixture.alb().await;
     let caller = alb.caller().await.expect("the caller should be readable");
     assert_eq!((caller.account.as_str(), caller.expires), ("123456789012", None));
 
-    let listeners = alb.listeners(&world.load_balancer, Detail::Full).await.expect("the listeners should be readable");
+    let listeners =
+        alb.listeners(&fixture.load_balancer, Detail::Full).await.expect("the listeners should be readable");
     let shape: Vec<_> = listeners.iter().map(|(l, routes)| (l.port, l.protocol.as_str(), routes.len())).collect();
     assert_eq!(shape, [(80, "HTTP", 61), (443, "HTTPS", 21)]);
-    assert_eq!(listeners[0].0.arn, world.http);
+    assert_eq!(listeners[0].0.arn, fixture.http);
     let (https, routes) = &listeners[1];
     assert_eq!(
         (&https.arn, &https.load_balancer, https.tags.get("listener").map(String::as_str)),
-        (&world.https, &world.load_balancer, Some("https"))
+        (&fixture.https, &fixture.load_balancer, Some("https"))
     );
     assert_eq!(routes[0].label(), "443 default");
     assert_eq!(
@@ -40,32 +41,32 @@ pub async fn everything(world: &EndpointFixture) {
     for route in listeners.iter().flat_map(|(_, routes)| routes) {
         assert_eq!(again[&route.id].as_ref(), Ok(&route.content));
     }
-    groups(world).await;
+    groups(fixture).await;
 }
 
-async fn groups(world: &EndpointFixture) {
-    let alb = world.alb().await;
-    let name = |n: &str| Selector::Name(format!("{}-{n}", world.prefix));
+async fn groups(fixture: &EndpointFixture) {
+    let alb = fixture.alb().await;
+    let name = |n: &str| Selector::Name(format!("{}-{n}", fixture.prefix));
     let tag = |pairs: &[(&str, &str)]| {
         Selector::Tags(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
     };
     let lb = alb.load_balancers(&name("web"), Detail::Full).await.expect("the load balancers should be readable");
     assert_eq!(
         lb.iter().map(|l| (&l.arn, l.kind.as_str(), l.zones.len() > 1)).collect::<Vec<_>>(),
-        [(&world.load_balancer, "application", true)]
+        [(&fixture.load_balancer, "application", true)]
     );
     assert!(
         lb[0].attributes.contains_key("load_balancing.cross_zone.enabled")
-            && lb[0].tags.get("team") == Some(&world.prefix)
+            && lb[0].tags.get("team") == Some(&fixture.prefix)
     );
     assert_eq!(
-        alb.load_balancers(&tag(&[("team", &world.prefix)]), Detail::Full)
+        alb.load_balancers(&tag(&[("team", &fixture.prefix)]), Detail::Full)
             .await
             .expect("the load balancers should be readable"),
         lb
     );
     assert_eq!(
-        alb.load_balancers(&Selector::Arn(world.load_balancer.clone()), Detail::Full)
+        alb.load_balancers(&Selector::Arn(fixture.load_balancer.clone()), Detail::Full)
             .await
             .expect("the load balancers should be readable"),
         lb
@@ -77,58 +78,59 @@ async fn groups(world: &EndpointFixture) {
     let b = matching(&name("b"), Detail::Full).await.expect("the target groups should be readable");
     assert_eq!(
         b.iter().map(|g| (&g.arn, g.target_type.as_str(), g.health_check.path.as_str())).collect::<Vec<_>>(),
-        [(&world.groups["b"], "ip", "/health_check")]
+        [(&fixture.groups["b"], "ip", "/health_check")]
     );
     assert!(
         b[0].attributes.contains_key("deregistration_delay.timeout_seconds")
-            && b[0].load_balancers == [world.load_balancer.clone()]
+            && b[0].load_balancers == [fixture.load_balancer.clone()]
     );
     assert_eq!(
-        matching(&tag(&[("team", &world.prefix), ("color", "b")]), Detail::Full)
+        matching(&tag(&[("team", &fixture.prefix), ("color", "b")]), Detail::Full)
             .await
             .expect("the target groups should be readable"),
         b
     );
     for detail in [Detail::Listed, Detail::Full] {
         let of = alb
-            .target_groups(Groups::Of(&world.load_balancer), detail)
+            .target_groups(Groups::Of(&fixture.load_balancer), detail)
             .await
             .expect("the target groups should be readable");
-        assert_eq!(of.into_iter().map(|g| g.arn).collect::<BTreeSet<_>>(), world.groups.values().cloned().collect());
+        assert_eq!(of.into_iter().map(|g| g.arn).collect::<BTreeSet<_>>(), fixture.groups.values().cloned().collect());
     }
-    let nowhere = format!("{}00", world.load_balancer);
+    let nowhere = format!("{}00", fixture.load_balancer);
     assert!(matches!(alb.target_groups(Groups::Of(&nowhere), Detail::Full).await, Err(Unreadable::NotFound(_))));
     let all = matching(&tag(&[]), Detail::Listed).await.expect("the target groups should be readable");
-    assert!(world.groups.values().all(|arn| all.iter().any(|g| g.arn == *arn && g.tags.contains_key("color"))));
+    assert!(fixture.groups.values().all(|arn| all.iter().any(|g| g.arn == *arn && g.tags.contains_key("color"))));
 }
 
 /// Checks that a missing route or group does not affect the reads of the others.
-pub async fn one_bad_route(world: &EndpointFixture) {
-    let alb = world.alb().await;
-    let listeners = alb.listeners(&world.load_balancer, Detail::Full).await.expect("the listeners should be readable");
+pub async fn one_bad_route(fixture: &EndpointFixture) {
+    let alb = fixture.alb().await;
+    let listeners =
+        alb.listeners(&fixture.load_balancer, Detail::Full).await.expect("the listeners should be readable");
     let good: Vec<_> = listeners.iter().flat_map(|(_, routes)| routes.iter().map(|r| r.id.clone())).collect();
-    let gone = [RouteId::rule(format!("{}00", good[1])), RouteId::default_route(format!("{}00", world.https))];
+    let gone = [RouteId::rule(format!("{}00", good[1])), RouteId::default_route(format!("{}00", fixture.https))];
     let read = alb.routes(&[good.clone(), gone.to_vec()].concat()).await;
     assert!(good.iter().all(|id| read[id].is_ok()), "{read:?}");
     assert!(gone.iter().all(|id| matches!(read[id], Err(Unreadable::NotFound(_)))), "{read:?}");
     assert!(matches!(
-        alb.listeners(&format!("{}00", world.load_balancer), Detail::Full).await,
+        alb.listeners(&format!("{}00", fixture.load_balancer), Detail::Full).await,
         Err(Unreadable::NotFound(_))
     ));
 
-    let nothing = format!("{}00", world.groups["a"]);
-    let health = alb.health(&[world.groups["c"].clone(), nothing.clone(), world.groups["b"].clone()]).await;
+    let nothing = format!("{}00", fixture.groups["a"]);
+    let health = alb.health(&[fixture.groups["c"].clone(), nothing.clone(), fixture.groups["b"].clone()]).await;
     // The four registered targets. A lab has more, and their health depends on the endpoint.
-    let targets = health[&world.groups["c"]].as_ref().expect("the read should succeed");
+    let targets = health[&fixture.groups["c"]].as_ref().expect("the read should succeed");
     assert_eq!(targets.iter().filter(|t| t.id.starts_with("172.31.0.") && t.port == 8080).count(), 4, "{targets:?}");
-    assert!(health[&world.groups["b"]].is_ok(), "{health:?}");
+    assert!(health[&fixture.groups["b"]].is_ok(), "{health:?}");
     assert!(matches!(health[&nothing], Err(Unreadable::NotFound(_))), "{health:?}");
 }
 
 /// Checks that a marker is written, read and removed, and that other tags stay.
-pub async fn tags(world: &EndpointFixture) {
-    let alb = world.alb().await;
-    let arns = [world.load_balancer.clone()];
+pub async fn tags(fixture: &EndpointFixture) {
+    let alb = fixture.alb().await;
+    let arns = [fixture.load_balancer.clone()];
     let tags = async || {
         alb.tags(&arns).await.expect("the tags should be readable").remove(&arns[0]).expect("an entry should exist")
     };

@@ -13,10 +13,11 @@ use crate::contract::aws::endpoint::EndpointFixture;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Moves the shares 0 → 1 → 50 → 100 → 50 → 0 on every forward route, and compares botocore's reading at each step.
-pub async fn move_shares_in_both_directions(world: &EndpointFixture) {
-    let alb = world.alb().await;
-    let original = world.show();
-    let listeners = alb.listeners(&world.load_balancer, Detail::Full).await.expect("the listeners should be readable");
+pub async fn move_shares_in_both_directions(fixture: &EndpointFixture) {
+    let alb = fixture.alb().await;
+    let original = fixture.show();
+    let listeners =
+        alb.listeners(&fixture.load_balancer, Detail::Full).await.expect("the listeners should be readable");
     let before: BTreeMap<RouteId, LiveRoute> =
         listeners.into_iter().flat_map(|(_, routes)| routes).map(|r| (r.id.clone(), r)).collect();
     let moved: Vec<RouteId> = before.values().filter(|r| r.forwards().is_some()).map(|r| r.id.clone()).collect();
@@ -24,20 +25,21 @@ pub async fn move_shares_in_both_directions(world: &EndpointFixture) {
     assert_eq!(moved.len(), 21);
     for share in [0, 1, 50, 100, 50, 0] {
         for id in &moved {
-            let to = with_share(world, before[id].forwards().expect("the route should forward"), share);
+            let to = with_share(fixture, before[id].forwards().expect("the route should forward"), share);
             alb.set(id, &before[id].content.with_split(&to), DEADLINE).await.expect("the write should succeed");
         }
         let now = alb.routes(&before.keys().cloned().collect::<Vec<_>>()).await;
         for (id, read) in now {
             let (read, was) = (read.expect("the read should succeed"), &before[&id]);
-            let wanted = was
-                .forwards()
-                .map_or_else(|| was.content.clone(), |split| was.content.with_split(&with_share(world, split, share)));
+            let wanted = was.forwards().map_or_else(
+                || was.content.clone(),
+                |split| was.content.with_split(&with_share(fixture, split, share)),
+            );
             assert!(read.equivalent(&wanted), "{id} at {share}: {read:?} is not {wanted:?}");
         }
         assert_eq!(
-            without_managed(world, world.show()),
-            without_managed(world, original.clone()),
+            without_managed(fixture, fixture.show()),
+            without_managed(fixture, original.clone()),
             "nothing but the shares may change at {share} %"
         );
     }
@@ -46,19 +48,19 @@ pub async fn move_shares_in_both_directions(world: &EndpointFixture) {
     }
     let normalize_all =
         |all: BTreeMap<String, Value>| all.into_iter().map(|(k, v)| (k, normalized(v))).collect::<BTreeMap<_, _>>();
-    assert_eq!(normalize_all(world.show()), normalize_all(original));
+    assert_eq!(normalize_all(fixture.show()), normalize_all(original));
 }
 
 /// Splits the managed part between a and b (in percent) and keeps other groups. In an action with only a, b is added.
-fn with_share(world: &EndpointFixture, was: &Split, share: u16) -> Split {
-    let member = |name: &str, weight| Member { id: world.groups[name].clone(), weight: Some(weight) };
-    let others = was.members.iter().filter(|m| ![&world.groups["a"], &world.groups["b"]].contains(&&m.id));
+fn with_share(fixture: &EndpointFixture, was: &Split, share: u16) -> Split {
+    let member = |name: &str, weight| Member { id: fixture.groups[name].clone(), weight: Some(weight) };
+    let others = was.members.iter().filter(|m| ![&fixture.groups["a"], &fixture.groups["b"]].contains(&&m.id));
     Split { members: [member("a", 100 - share), member("b", share)].into_iter().chain(others.cloned()).collect() }
 }
 
 /// Removes the entries of the groups a and b.
-fn without_managed(world: &EndpointFixture, all: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
-    let managed = [json!(world.groups["a"]), json!(world.groups["b"])];
+fn without_managed(fixture: &EndpointFixture, all: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let managed = [json!(fixture.groups["a"]), json!(fixture.groups["b"])];
     let mask = |mut resource: Value| {
         for actions in ["Actions", "DefaultActions"] {
             for action in resource[actions].as_array_mut().into_iter().flatten() {

@@ -15,14 +15,14 @@ fn is_named(why: &Unreadable, path: &str, arn: &str) -> bool {
 
 /// Adds an unknown element to the first sticky forward action of each response; only rules with this element must be
 /// unread.
-pub async fn refused(world: &EndpointFixture) {
-    let straight = world
+pub async fn refused(fixture: &EndpointFixture) {
+    let straight = fixture
         .alb()
         .await
-        .listeners(&world.load_balancer, Detail::Full)
+        .listeners(&fixture.load_balancer, Detail::Full)
         .await
         .expect("the listeners should be readable");
-    let proxy = Proxy::start(&world.url, |asked| match asked["Action"].as_str() {
+    let proxy = Proxy::start(&fixture.url, |asked| match asked["Action"].as_str() {
         "DescribeRules" => Reply::Change(|xml| {
             xml.replacen(
                 "<DurationSeconds>600<",
@@ -34,7 +34,7 @@ pub async fn refused(world: &EndpointFixture) {
     });
     let proxy = proxy.await;
     let alb = alb(&proxy.url).await;
-    let all = alb.listeners(&world.load_balancer, Detail::Full).await.expect("the other routes should be readable");
+    let all = alb.listeners(&fixture.load_balancer, Detail::Full).await.expect("the other routes should be readable");
     let concerned = |r: &LiveRoute| r.priority.is_some() && r.content.sticky().is_some();
     assert_only_unread(&straight, &all, concerned, PATH);
 
@@ -50,14 +50,14 @@ pub async fn refused(world: &EndpointFixture) {
 }
 
 /// Adds an unknown element to a default action, which a different call reads.
-pub async fn refused_by_default(world: &EndpointFixture) {
-    let straight = world
+pub async fn refused_by_default(fixture: &EndpointFixture) {
+    let straight = fixture
         .alb()
         .await
-        .listeners(&world.load_balancer, Detail::Full)
+        .listeners(&fixture.load_balancer, Detail::Full)
         .await
         .expect("the listeners should be readable");
-    let proxy = Proxy::start(&world.url, |asked| match asked["Action"].as_str() {
+    let proxy = Proxy::start(&fixture.url, |asked| match asked["Action"].as_str() {
         "DescribeListeners" => Reply::Change(|xml| {
             xml.replacen("<Type>forward</Type>", "<Type>forward</Type><QuantumConfig>up</QuantumConfig>", 1)
         }),
@@ -66,7 +66,7 @@ pub async fn refused_by_default(world: &EndpointFixture) {
     let proxy = proxy.await;
     let all = alb(&proxy.url)
         .await
-        .listeners(&world.load_balancer, Detail::Full)
+        .listeners(&fixture.load_balancer, Detail::Full)
         .await
         .expect("the other routes should be readable");
     assert_only_unread(

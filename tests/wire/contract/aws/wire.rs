@@ -10,11 +10,12 @@ use crate::proxy::{Proxy, Reply};
 
 /// Checks that a write is one ModifyListener or ModifyRule request with the ARN, the actions, an explicit weight 0 and
 /// stickiness, and without a client secret.
-pub async fn writes(world: &EndpointFixture) {
-    let proxy = Proxy::start(&world.url, |_| Reply::Pass).await;
+pub async fn writes(fixture: &EndpointFixture) {
+    let proxy = Proxy::start(&fixture.url, |_| Reply::Pass).await;
     let alb = alb(&proxy.url).await;
-    let listeners = alb.listeners(&world.load_balancer, Detail::Full).await.expect("the listeners should be readable");
-    let routes = &listeners.iter().find(|(l, _)| l.arn == world.https).expect("the listener should exist").1;
+    let listeners =
+        alb.listeners(&fixture.load_balancer, Detail::Full).await.expect("the listeners should be readable");
+    let routes = &listeners.iter().find(|(l, _)| l.arn == fixture.https).expect("the listener should exist").1;
     for (route, action, arn, list) in [
         (&routes[0], "ModifyListener", "ListenerArn", "DefaultActions"),
         (&routes[12], "ModifyRule", "RuleArn", "Actions"),

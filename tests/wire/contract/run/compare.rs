@@ -13,10 +13,10 @@ pub type Reading = BTreeMap<String, Value>;
 pub type Weights = BTreeMap<String, [Option<u64>; 3]>;
 
 /// Asserts that only the entries of the plan's groups differ.
-pub fn assert_only_managed_groups_differ(world: &MotoFixture, before: &Reading, after: &Reading, stage: &str) {
+pub fn assert_only_managed_groups_differ(fixture: &MotoFixture, before: &Reading, after: &Reading, stage: &str) {
     assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>(), "{stage}");
     for (arn, was) in before {
-        assert_eq!(without_managed(world, was), without_managed(world, &after[arn]), "{arn} at {stage}");
+        assert_eq!(without_managed(fixture, was), without_managed(fixture, &after[arn]), "{arn} at {stage}");
     }
 }
 
@@ -32,12 +32,12 @@ pub fn assert_equal_actions(before: &Reading, after: &Reading) {
 }
 
 /// Returns the weights of every route with a forward action.
-pub fn weights(world: &MotoFixture, reading: &Reading) -> Weights {
+pub fn weights(fixture: &MotoFixture, reading: &Reading) -> Weights {
     let of = |resource: &Value| {
         let resource = normalized(resource);
         let tuples = actions(&resource).find_map(|a| a["ForwardConfig"]["TargetGroups"].as_array().cloned())?;
         let weight = |name: &str| {
-            let tuple = tuples.iter().find(|t| t["TargetGroupArn"] == world.groups[name].as_str())?;
+            let tuple = tuples.iter().find(|t| t["TargetGroupArn"] == fixture.groups[name].as_str())?;
             tuple["Weight"].as_u64()
         };
         Some(["a", "b", "c"].map(weight))
@@ -71,12 +71,12 @@ fn actions(resource: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// Removes the members of the plan, and the weights of other groups, which change to keep their shares.
-fn without_managed(world: &MotoFixture, resource: &Value) -> Value {
+fn without_managed(fixture: &MotoFixture, resource: &Value) -> Value {
     let mut resource = normalized(resource);
     if let Some(tags) = resource["Tags"].as_array_mut() {
         tags.retain(|t| t["Key"] != "cutover.dev/weights");
     }
-    let managed = [json!(world.groups["a"]), json!(world.groups["b"])];
+    let managed = [json!(fixture.groups["a"]), json!(fixture.groups["b"])];
     for key in ["Actions", "DefaultActions"] {
         for action in resource[key].as_array_mut().into_iter().flatten() {
             let Some(tuples) = action["ForwardConfig"]["TargetGroups"].as_array_mut() else { continue };

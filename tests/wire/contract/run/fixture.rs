@@ -42,7 +42,7 @@ impl MotoFixture {
         let made: Value = serde_json::from_slice(&script(&python, ELBV2, &["fill", &url, prefix, "2"], ""))
             .expect("the text should be JSON");
         let text = |key: &str| made[key].as_str().expect("the ARN should be a string").to_owned();
-        let world = Self {
+        let fixture = Self {
             load_balancer: text("loadBalancer"),
             https: text("https"),
             groups: serde_json::from_value(made["groups"].clone()).expect("the groups should map letters to ARNs"),
@@ -56,11 +56,11 @@ impl MotoFixture {
             |net: u8| (10..14).map(|n| json!({"Id": format!("172.31.{net}.{n}"), "Port": 8080})).collect::<Vec<_>>();
         let register = |(group, net)| {
             json!([
-                "elbv2", "register_targets", {"TargetGroupArn": world.groups[group], "Targets": targets(net)},
+                "elbv2", "register_targets", {"TargetGroupArn": fixture.groups[group], "Targets": targets(net)},
             ])
         };
-        world.boto(&json!([register(("a", 1)), register(("b", 2))]));
-        world
+        fixture.boto(&json!([register(("a", 1)), register(("b", 2))]));
+        fixture
     }
 
     /// Returns the folder of the virtual environment's programs.

@@ -8,34 +8,34 @@ use crate::contract::run::fixture::{MotoFixture, SECRET};
 #[test]
 #[ignore = "tier contract"]
 fn moto_init_writes_a_plan_that_check_accepts_and_changes_nothing() {
-    let world = MotoFixture::new("looking");
-    let (before, surroundings) = (world.show(), world.surroundings());
+    let fixture = MotoFixture::new("looking");
+    let (before, surroundings) = (fixture.show(), fixture.surroundings());
     let lb = "looking-web";
 
     let written =
-        run(world.cutover(&["init", "--load-balancer", lb, "--from", "*-a", "--to", "*-b"])).assert_exit(0).out;
+        run(fixture.cutover(&["init", "--load-balancer", lb, "--from", "*-a", "--to", "*-b"])).assert_exit(0).out;
     let parsed = cutover::plan::lint("-", written.as_bytes()).expect("the plan should be valid");
     assert_eq!((parsed.account_id.as_str(), parsed.region.as_str()), ("123456789012", "us-east-1"));
     assert_eq!(parsed.workloads[0].routes[0].expect, Some(21));
-    let plan = world.file("init.yaml", &written);
+    let plan = fixture.file("init.yaml", &written);
 
-    let text = run(world.cutover(&["check", &plan])).assert_exit(0).out;
+    let text = run(fixture.cutover(&["check", &plan])).assert_exit(0).out;
     assert!(text.contains("ready:") && text.contains("443 rule 120") && !text.contains("error"), "{text}");
-    let markdown = run(world.cutover(&["check", &plan, "--output", "markdown"])).assert_exit(0).out;
+    let markdown = run(fixture.cutover(&["check", &plan, "--output", "markdown"])).assert_exit(0).out;
     assert!(markdown.starts_with('#') && markdown.contains('|') && markdown.contains("looking-c"), "{markdown}");
-    let found = run(world.cutover(&["check", &plan, "--output", "json"])).assert_exit(0).records();
+    let found = run(fixture.cutover(&["check", &plan, "--output", "json"])).assert_exit(0).records();
     assert!(found.iter().all(Value::is_object) && found.iter().all(|r| r["severity"] != "error"), "{found:?}");
 
-    let status = run(world.cutover(&["status", "--load-balancer", lb])).assert_exit(0).out;
+    let status = run(fixture.cutover(&["status", "--load-balancer", lb])).assert_exit(0).out;
     assert!(status.contains("looking-a 80 %, looking-b 0 %, looking-c 20 %") && status.contains("OIDC"), "{status}");
-    let live = run(world.cutover(&["status", "--load-balancer", lb, "--output", "json"])).assert_exit(0).records();
+    let live = run(fixture.cutover(&["status", "--load-balancer", lb, "--output", "json"])).assert_exit(0).records();
     let count = |event: &str| live.iter().filter(|r| r["event"] == event).count();
     assert_eq!((count("loadBalancer"), count("liveRoute")), (1, 24));
 
-    let asked = run(world.cutover(&["run", &plan])).assert_exit(2);
+    let asked = run(fixture.cutover(&["run", &plan])).assert_exit(2);
     assert!(asked.err.contains("--yes") && asked.out.is_empty(), "{}", asked.err);
-    assert_eq!((world.show(), world.surroundings()), (before, surroundings));
-    assert!(!world.state().exists(), "a command that only reads must create no state");
+    assert_eq!((fixture.show(), fixture.surroundings()), (before, surroundings));
+    assert!(!fixture.state().exists(), "a command that only reads must create no state");
     for text in [written, text, markdown, status, asked.err] {
         assert!(!text.contains(SECRET), "{text}");
     }

@@ -24,24 +24,24 @@ fn assert_only_reads(proxy: &Proxy) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "tier contract"]
 async fn moto_another_account_is_refused_before_any_write() {
-    let world = MotoFixture::new("account");
-    let proxy = Proxy::start(&world.url, |_| Reply::Pass).await;
-    let plan = world.plan_for(STEPS, "111122223333");
+    let fixture = MotoFixture::new("account");
+    let proxy = Proxy::start(&fixture.url, |_| Reply::Pass).await;
+    let plan = fixture.plan_for(STEPS, "111122223333");
     for verb in [vec!["check", plan.as_str()], vec!["run", plan.as_str(), "--yes"]] {
-        let refused = run(world.cutover_at(&proxy.url, &verb)).assert_exit(3);
+        let refused = run(fixture.cutover_at(&proxy.url, &verb)).assert_exit(3);
         let said = refused.out + &refused.err;
         assert!(said.contains("CUT054") && said.contains("111122223333") && said.contains("123456789012"), "{said}");
         assert_only_reads(&proxy);
     }
-    assert!(!world.state().exists());
+    assert!(!fixture.state().exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "tier contract"]
 async fn moto_an_unknown_element_is_refused_by_name() {
-    let world = MotoFixture::new("unknown");
-    let before = world.show();
-    let proxy = Proxy::start(&world.url, |asked| match action(asked) {
+    let fixture = MotoFixture::new("unknown");
+    let before = fixture.show();
+    let proxy = Proxy::start(&fixture.url, |asked| match action(asked) {
         "DescribeRules" => Reply::Change(|xml| {
             xml.replacen(
                 "<DurationSeconds>600<",
@@ -52,37 +52,37 @@ async fn moto_an_unknown_element_is_refused_by_name() {
         _ => Reply::Pass,
     });
     let proxy = proxy.await;
-    let plan = world.plan(STEPS);
+    let plan = fixture.plan(STEPS);
     for verb in [vec!["check", plan.as_str()], vec!["run", plan.as_str(), "--yes"]] {
-        let refused = run(world.cutover_at(&proxy.url, &verb)).assert_exit(3);
+        let refused = run(fixture.cutover_at(&proxy.url, &verb)).assert_exit(3);
         let said = refused.out + &refused.err;
         assert!(said.contains("QuantumConfig"), "{said}");
         assert_only_reads(&proxy);
     }
-    assert_eq!(world.show(), before);
-    assert!(!world.state().exists());
+    assert_eq!(fixture.show(), before);
+    assert!(!fixture.state().exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "tier contract"]
 async fn moto_the_marker_of_another_run_is_respected() {
-    let world = MotoFixture::new("marked");
+    let fixture = MotoFixture::new("marked");
     let mark = "checkout-20261120-101010-abcd bob@desk 2026-11-20T10:10:10Z";
-    world.boto(&json!([["elbv2", "add_tags", {
-        "ResourceArns": [world.load_balancer],
+    fixture.boto(&json!([["elbv2", "add_tags", {
+        "ResourceArns": [fixture.load_balancer],
         "Tags": [{"Key": "cutover.dev/run", "Value": mark}],
     }]]));
-    let proxy = Proxy::start(&world.url, |_| Reply::Pass).await;
-    let plan = world.plan(STEPS);
+    let proxy = Proxy::start(&fixture.url, |_| Reply::Pass).await;
+    let plan = fixture.plan(STEPS);
     let emergency = ["rollback", "--load-balancer", "marked-web", "--back-to", "*-a", "--away-from", "*-b", "--yes"];
     for verb in [&["run", plan.as_str(), "--yes"][..], &emergency] {
-        let refused = run(world.cutover_at(&proxy.url, verb)).assert_exit(6);
+        let refused = run(fixture.cutover_at(&proxy.url, verb)).assert_exit(6);
         for named in ["bob@desk", "checkout-20261120-101010-abcd", "2026-11-20T10:10:10Z"] {
             assert!(refused.err.contains(named), "{named}: {}", refused.err);
         }
         assert_eq!(refused.err.contains("--take-over"), verb[0] == "rollback", "{}", refused.err);
         assert_only_reads(&proxy);
-        let nothing = run(world.cutover(&["status"])).assert_exit(2);
+        let nothing = run(fixture.cutover(&["status"])).assert_exit(2);
         assert!(nothing.err.contains("no unfinished run"), "a refused run must not exist: {}", nothing.err);
     }
 }

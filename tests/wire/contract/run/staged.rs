@@ -12,19 +12,19 @@ const STAGES: [(u64, u64); 4] = [(2, 0), (4, 1), (6, 50), (8, 100)];
 #[test]
 #[ignore = "tier contract"]
 fn moto_a_complete_cutover_and_its_rollback() {
-    let world = MotoFixture::new("staged");
-    let odd = odd_weights(&world);
-    let before = world.show();
-    let was = weights(&world, &before);
+    let fixture = MotoFixture::new("staged");
+    let odd = odd_weights(&fixture);
+    let before = fixture.show();
+    let was = weights(&fixture, &before);
     // 18 of the 20 rules, the default action, and the two rules of the other listener.
     assert_eq!(was.len(), 21);
-    let surroundings = world.surroundings();
+    let surroundings = fixture.surroundings();
     let plan =
-        world.plan("{bind: {}}, {pause: {}}, {setWeight: 1}, {pause: {}}, {setWeight: 50}, {pause: {}}, {setWeight: 100}, {pause: {}}");
+        fixture.plan("{bind: {}}, {pause: {}}, {setWeight: 1}, {pause: {}}, {setWeight: 50}, {pause: {}}, {setWeight: 100}, {pause: {}}");
     let plan = plan.as_str();
     let mut seen_weights = Vec::new();
 
-    let mut command = world.cutover(&["run", plan, "--yes", "--output", "json", "--log-level", "trace"]);
+    let mut command = fixture.cutover(&["run", plan, "--yes", "--output", "json", "--log-level", "trace"]);
     let ended = follow(&mut command, |line| {
         let record: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
         if record["event"] != "stepStarted" || record["kind"] != "approval" {
@@ -32,35 +32,35 @@ fn moto_a_complete_cutover_and_its_rollback() {
         }
         let (step, share) = STAGES[seen_weights.len()];
         assert_eq!(record["step"], step);
-        let now = world.show();
-        assert_only_managed_groups_differ(&world, &before, &now, &format!("{share} %"));
-        let now = weights(&world, &now);
+        let now = fixture.show();
+        assert_only_managed_groups_differ(&fixture, &before, &now, &format!("{share} %"));
+        let now = weights(&fixture, &now);
         assert_shares(&was, &now, share);
         seen_weights.push(now[&odd]);
-        run(world.cutover(&["promote", plan])).assert_exit(0);
+        run(fixture.cutover(&["promote", plan])).assert_exit(0);
     });
     let ended = ended.assert_exit(0);
     let weight = |a, b, c| [Some(a), Some(b), Some(c)];
     assert_eq!(seen_weights, [weight(7, 0, 3), weight(693, 7, 300), weight(7, 7, 6), weight(0, 7, 3)]);
-    assert_eq!(world.surroundings(), surroundings, "a finished run must leave no tags");
+    assert_eq!(fixture.surroundings(), surroundings, "a finished run must leave no tags");
     assert_all_records(&ended.records());
 
-    let back = run(world.cutover(&["rollback", plan, "--yes", "--log-level", "trace"])).assert_exit(0);
-    let now = world.show();
-    assert_only_managed_groups_differ(&world, &before, &now, "the end");
-    let back_to = weights(&world, &now);
+    let back = run(fixture.cutover(&["rollback", plan, "--yes", "--log-level", "trace"])).assert_exit(0);
+    let now = fixture.show();
+    assert_only_managed_groups_differ(&fixture, &before, &now, "the end");
+    let back_to = weights(&fixture, &now);
     assert_shares(&was, &back_to, 0);
     for (arn, [was_a, was_b, was_c]) in &was {
         // A route that had only one group now has both; all other routes have exactly their original weights.
         assert!(was_b.is_none() || back_to[arn] == [*was_a, Some(0), *was_c], "{arn}: {:?}", back_to[arn]);
     }
-    assert_eq!(world.surroundings(), surroundings);
+    assert_eq!(fixture.surroundings(), surroundings);
 
     assert!(
         ended.err.contains("DEBUG") || ended.err.contains("TRACE"),
         "standard error must contain debug or trace lines"
     );
-    let journals = journals(&world);
+    let journals = journals(&fixture);
     assert!(journals.contains("authenticate-oidc"), "the journal must contain the OIDC actions");
     for (place, text) in [("journal", journals), ("stdout", ended.out + &back.out), ("stderr", ended.err + &back.err)] {
         assert!(!text.contains(SECRET), "the client secret must not be in the {place}");
@@ -68,8 +68,8 @@ fn moto_a_complete_cutover_and_its_rollback() {
 }
 
 /// Gives one rule weights that cannot be scaled to a round total; returns the ARN of the rule.
-fn odd_weights(world: &MotoFixture) -> String {
-    let rules = world.boto(&json!([["elbv2", "describe_rules", {"ListenerArn": world.https}]])).remove(0);
+fn odd_weights(fixture: &MotoFixture) -> String {
+    let rules = fixture.boto(&json!([["elbv2", "describe_rules", {"ListenerArn": fixture.https}]])).remove(0);
     let rule = rules["Rules"]
         .as_array()
         .expect("the rules should be a list")
@@ -80,9 +80,9 @@ fn odd_weights(world: &MotoFixture) -> String {
     assert_eq!(actions[0]["Type"], "authenticate-oidc");
     actions[0]["AuthenticateOidcConfig"]["ClientSecret"] = json!(SECRET);
     let tuples = [("a", 7), ("b", 0), ("c", 3)]
-        .map(|(name, weight)| json!({"TargetGroupArn": world.groups[name], "Weight": weight}));
+        .map(|(name, weight)| json!({"TargetGroupArn": fixture.groups[name], "Weight": weight}));
     actions[1]["ForwardConfig"]["TargetGroups"] = json!(tuples);
-    world.boto(&json!([["elbv2", "modify_rule", {"RuleArn": rule["RuleArn"], "Actions": actions}]]));
+    fixture.boto(&json!([["elbv2", "modify_rule", {"RuleArn": rule["RuleArn"], "Actions": actions}]]));
     rule["RuleArn"].as_str().expect("the ARN should be a string").to_owned()
 }
 
@@ -99,8 +99,8 @@ fn assert_all_records(records: &[Value]) {
     assert_eq!((&records[0]["event"], &records[records.len() - 1]["event"]), (&json!("started"), &json!("finished")));
 }
 
-fn journals(world: &MotoFixture) -> String {
-    let runs = std::fs::read_dir(world.state().join("runs")).expect("the folder of the runs should be readable");
+fn journals(fixture: &MotoFixture) -> String {
+    let runs = std::fs::read_dir(fixture.state().join("runs")).expect("the folder of the runs should be readable");
     runs.map(|run| {
         std::fs::read_to_string(run.expect("the run should be readable").path().join("journal.jsonl"))
             .expect("the journal should be readable")

@@ -15,8 +15,8 @@ use role::Grant;
 const STEPS_YAML: &str = "{bind: {}}, {setWeight: 100}";
 
 /// Writes a plan that names its clusters by EKS name, so that the name of the user is the access key.
-fn plan(world: &StackFixture) -> String {
-    let plan = world.plan(STEPS_YAML);
+fn plan(fixture: &StackFixture) -> String {
+    let plan = fixture.plan(STEPS_YAML);
     let text =
         std::fs::read_to_string(&plan).expect("the plan should be readable").replace("kubeContext: ", "eks: stack-");
     std::fs::write(&plan, text).expect("the plan should be written");
@@ -24,10 +24,10 @@ fn plan(world: &StackFixture) -> String {
 }
 
 /// Returns a command that runs the program as this user of AWS and of the clusters, without a kubeconfig.
-fn cutover(world: &StackFixture, user: &str, args: &[&str]) -> Command {
-    let mut command = world.cutover(args);
+fn cutover(fixture: &StackFixture, user: &str, args: &[&str]) -> Command {
+    let mut command = fixture.cutover(args);
     command.env("AWS_ACCESS_KEY_ID", user).env_remove("KUBECONFIG");
-    command.env("CUTOVER_STATE_DIR", world.folder.path().join(user));
+    command.env("CUTOVER_STATE_DIR", fixture.folder.path().join(user));
     command
 }
 
@@ -37,20 +37,20 @@ fn joined_output(ended: &ProcessResult) -> String {
 }
 
 /// Makes moto count group `b` as attached: moto updates this only when a rule is created, not when one changes.
-fn mark_as_attached(world: &StackFixture) {
+fn mark_as_attached(fixture: &StackFixture) {
     let path = serde_json::json!([{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/known"]}}]);
-    let forward = serde_json::json!([{"Type": "forward", "TargetGroupArn": world.groups["b"]}]);
+    let forward = serde_json::json!([{"Type": "forward", "TargetGroupArn": fixture.groups["b"]}]);
     let rule =
-        serde_json::json!({"ListenerArn": world.routes[0], "Priority": 90, "Conditions": path, "Actions": forward});
-    let made = world.stack.boto(&serde_json::json!([["elbv2", "create_rule", rule]])).remove(0);
-    world.stack.boto(&serde_json::json!([["elbv2", "delete_rule", {"RuleArn": made["Rules"][0]["RuleArn"]}]]));
+        serde_json::json!({"ListenerArn": fixture.routes[0], "Priority": 90, "Conditions": path, "Actions": forward});
+    let made = fixture.stack.boto(&serde_json::json!([["elbv2", "create_rule", rule]])).remove(0);
+    fixture.stack.boto(&serde_json::json!([["elbv2", "delete_rule", {"RuleArn": made["Rules"][0]["RuleArn"]}]]));
 }
 
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_complete_run_uses_exactly_the_permissions_of_the_examples() {
-    let world = StackFixture::new("least");
-    let stack = world.stack;
+    let fixture = StackFixture::new("least");
+    let stack = fixture.stack;
     let grants = role::example("least");
     for cluster in [&stack.a, &stack.b] {
         role::grant(cluster, "least", &grants);
@@ -59,21 +59,21 @@ fn stack_a_complete_run_uses_exactly_the_permissions_of_the_examples() {
     let judge = policy.clone();
     stack.endpoint.refuse(move |asked| if asked.key == "least" { judge.refuses(asked) } else { None });
 
-    let plan = plan(&world);
-    let does = |args: &[&str]| run(cutover(&world, "least", args)).assert_exit(0);
-    until("the API servers know the roles", || run(cutover(&world, "least", &["check", &plan])).code == 0);
+    let plan = plan(&fixture);
+    let does = |args: &[&str]| run(cutover(&fixture, "least", args)).assert_exit(0);
+    until("the API servers know the roles", || run(cutover(&fixture, "least", &["check", &plan])).code == 0);
     let from = [stack.a.audit("least").len(), stack.b.audit("least").len()];
     does(&["check", &plan]);
     does(&["run", &plan, "--yes"]);
-    world.assert_share(100);
+    fixture.assert_share(100);
     does(&["status", "least"]);
-    mark_as_attached(&world);
+    mark_as_attached(&fixture);
     // The emergency command without plan and run; then the rollback of the run.
     does(&["rollback", "--load-balancer", "least-web", "--back-to", "*-a", "--away-from", "*-b", "--yes"]);
-    world.assert_share(0);
+    fixture.assert_share(0);
     does(&["status", "--load-balancer", "least-web"]);
     does(&["rollback", "least", "--yes"]);
-    world.assert_share(0);
+    fixture.assert_share(0);
 
     let used: BTreeSet<_> =
         stack.endpoint.asked("least").iter().map(policy::action).filter(|a| !a.starts_with("sts:")).collect();
@@ -87,26 +87,26 @@ fn stack_a_complete_run_uses_exactly_the_permissions_of_the_examples() {
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_missing_verb_of_the_role_is_named_with_what_to_add() {
-    let world = StackFixture::new("lacking");
-    let plan = plan(&world);
+    let fixture = StackFixture::new("lacking");
+    let plan = plan(&fixture);
     for (n, missing) in role::example("lacking").iter().enumerate() {
         let user = format!("lacking-{n}");
         let rest: Vec<_> = role::example("lacking").into_iter().filter(|g| g != missing).collect();
-        for cluster in [&world.stack.a, &world.stack.b] {
+        for cluster in [&fixture.stack.a, &fixture.stack.b] {
             role::grant(cluster, &user, &rest);
         }
-        assert_missing_verb_is_named(&world, &user, &plan, missing);
+        assert_missing_verb_is_named(&fixture, &user, &plan, missing);
     }
-    world.assert_share(0);
+    fixture.assert_share(0);
 }
 
-fn assert_missing_verb_is_named(world: &StackFixture, user: &str, plan: &str, missing: &Grant) {
+fn assert_missing_verb_is_named(fixture: &StackFixture, user: &str, plan: &str, missing: &Grant) {
     let Grant { namespace, group, resource, verb, .. } = missing;
     let whole = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
     let add = format!("add the verb `{verb}` on `{whole}` to a ");
     let mut last = String::new();
     let holds = || {
-        let ended = run(cutover(world, user, &["run", plan, "--yes"])).assert_exit(3);
+        let ended = run(cutover(fixture, user, &["run", plan, "--yes"])).assert_exit(3);
         last = joined_output(&ended);
         last.contains(&add) && last.contains("examples/role.yaml")
     };
@@ -121,18 +121,18 @@ fn assert_missing_verb_is_named(world: &StackFixture, user: &str, plan: &str, mi
 #[test]
 #[ignore = "tier stack"]
 fn stack_a_missing_action_of_the_policy_is_named_with_what_to_add() {
-    let world = StackFixture::new("denied");
-    let plan = plan(&world);
+    let fixture = StackFixture::new("denied");
+    let plan = plan(&fixture);
     let grants = role::example("denied");
     let policy = Policy::example("denied-web");
     for (n, action) in policy.actions().into_iter().enumerate() {
         let user = format!("denied-{n}");
-        for cluster in [&world.stack.a, &world.stack.b] {
+        for cluster in [&fixture.stack.a, &fixture.stack.b] {
             role::grant(cluster, &user, &grants);
         }
         let (less, key) = (policy.without(&action), user.clone());
-        world.stack.endpoint.refuse(move |asked| if asked.key == key { less.refuses(asked) } else { None });
-        let ended = run(cutover(&world, &user, &["run", &plan, "--yes"]));
+        fixture.stack.endpoint.refuse(move |asked| if asked.key == key { less.refuses(asked) } else { None });
+        let ended = run(cutover(&fixture, &user, &["run", &plan, "--yes"]));
         let text = joined_output(&ended);
         println!("without {action}: exit {}", ended.code);
         assert!(
@@ -148,6 +148,6 @@ fn stack_a_missing_action_of_the_policy_is_named_with_what_to_add() {
         };
         assert!(codes.contains(&ended.code), "without {action}: exit {}\n{text}", ended.code);
         // The permission to remove tags is needed only at the end.
-        world.assert_share(if action.ends_with(":RemoveTags") { 100 } else { 0 });
+        fixture.assert_share(if action.ends_with(":RemoveTags") { 100 } else { 0 });
     }
 }

@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 pub const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/network/ca.pem");
 
 /// The servers and the proxies, and the requests to the proxies.
-pub struct World {
+pub struct TestServers {
     /// `127.0.0.1:PORT` of the HTTP proxy.
     pub http: String,
     /// `127.0.0.1:PORT` of the SOCKS proxy.
@@ -33,7 +33,7 @@ pub struct World {
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-impl World {
+impl TestServers {
     /// Starts all servers and proxies. With `user` (`user:password`), the HTTP proxy requires this user and password.
     pub async fn start(user: Option<&str>) -> Self {
         let (secure, plain) = (origin(true).await, origin(false).await);
@@ -60,7 +60,7 @@ impl World {
     }
 
     /// Returns the requests to the proxies since the last call.
-    pub fn asked(&self) -> Vec<String> {
+    pub fn take_requests(&self) -> Vec<String> {
         std::mem::take(&mut self.asked.lock().expect("no thread should have panicked"))
     }
 }
