@@ -23,7 +23,7 @@ use cutover::port::{Caller, Detail, Groups, Inventory, LoadBalancerApi, TagStore
 use jiff::Timestamp;
 
 use super::small;
-use super::test_run::{TestRun, scenario, ending_name};
+use super::test_run::{TestRun, ending_name, scenario};
 use crate::support::asked;
 
 struct SilentSubscriber;

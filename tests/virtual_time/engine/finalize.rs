@@ -12,7 +12,7 @@ use super::requests::make_a_rule;
 use super::route_actions::RouteActions;
 use super::small;
 use super::store::Death;
-use super::test_run::{ProcessEnd, TestRun, scenario, ending_name};
+use super::test_run::{ProcessEnd, TestRun, ending_name, scenario};
 
 const QUIET_PERIOD: Duration = Duration::from_mins(15);
 const STEPS: &str =

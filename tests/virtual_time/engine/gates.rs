@@ -6,7 +6,7 @@ use cutover::domain::run::event::{Event, WaitReason};
 use cutover::lab::rehearsal::Options;
 
 use super::small;
-use super::test_run::{TestRun, exit, scenario, ending_name};
+use super::test_run::{TestRun, ending_name, exit, scenario};
 
 const GATES_YAML: &str = "metrics: [{name: errors, exec: {command: [/bin/false]}, errorRate: {}}, \
                      {name: share, guard: false, exec: {command: [/bin/false]}, share: {}}]";

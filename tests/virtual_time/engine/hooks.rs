@@ -17,7 +17,7 @@ use cutover::port::{Clock, Hooks};
 
 use super::small;
 use super::store::{CrashingStore, Death};
-use super::test_run::{ProcessEnd, TestRun, example, exit, plan, scenario, ending_name};
+use super::test_run::{ProcessEnd, TestRun, ending_name, example, exit, plan, scenario};
 
 /// Hooks and commands that record their calls, and are slow, fail or never end if a test asks for it.
 #[derive(Clone)]

@@ -12,7 +12,7 @@ use cutover::plan::model::Selector;
 use jiff::SignedDuration;
 
 use super::small;
-use super::test_run::{TestRun, scenario, ending_name};
+use super::test_run::{TestRun, ending_name, scenario};
 
 /// The average latency of the simulated AWS, which varies by 30 %.
 const API_LATENCY: SignedDuration = SignedDuration::from_millis(100);

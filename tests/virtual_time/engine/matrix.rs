@@ -8,7 +8,7 @@ use cutover::plan::model::Plan;
 
 use super::route_actions::RouteActions;
 use super::small;
-use super::test_run::{TestRun, example, exit, plan, ending_name};
+use super::test_run::{TestRun, ending_name, example, exit, plan};
 
 /// Runs a plan in an example scenario; asserts how the run ends.
 async fn run_to(plan: Plan, name: &str, ending: &str, code: Exit) -> TestRun {

@@ -11,7 +11,7 @@ use cutover::domain::run::event::{Event, Record, ResumeMode, WaitReason};
 use cutover::port::store::Request;
 
 use super::journals::{newer, staged};
-use super::test_run::{exit, scenario, ending_name};
+use super::test_run::{ending_name, exit, scenario};
 
 #[tokio::test(start_paused = true)]
 async fn a_newer_run_is_never_raised_whatever_is_requested() {

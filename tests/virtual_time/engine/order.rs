@@ -6,7 +6,7 @@ use cutover::lab::model::Caller;
 use jiff::{SignedDuration, Timestamp};
 
 use super::small;
-use super::test_run::{TestRun, example, plan, scenario, ending_name};
+use super::test_run::{TestRun, ending_name, example, plan, scenario};
 
 /// Returns the time of the first matching record.
 fn time_of_first(records: &[Record], fits: impl Fn(&Event) -> bool) -> Timestamp {

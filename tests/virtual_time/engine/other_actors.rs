@@ -9,7 +9,7 @@ use cutover::port::store::Request;
 
 use super::route_actions::RouteActions;
 use super::small;
-use super::test_run::{TestRun, exit, scenario, ending_name};
+use super::test_run::{TestRun, ending_name, exit, scenario};
 
 const STEPS_YAML: &str =
     "[{bind: {}}, {setWeight: 50}, {pause: {duration: 3m}}, {setWeight: 100}, {pause: {duration: 30s}}]";

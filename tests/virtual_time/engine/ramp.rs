@@ -12,7 +12,7 @@ use cutover::port::store::Request;
 use jiff::Timestamp;
 
 use super::small;
-use super::test_run::{ProcessEnd, TestRun, scenario, ending_name};
+use super::test_run::{ProcessEnd, TestRun, ending_name, scenario};
 
 struct SilentSubscriber;
 

@@ -7,7 +7,7 @@ use cutover::port::store::Request;
 
 use super::small;
 use super::store::Death;
-use super::test_run::{ProcessEnd, TestRun, scenario, ending_name};
+use super::test_run::{ProcessEnd, TestRun, ending_name, scenario};
 
 /// Crashes at a record, and continues the run after a while. Returns the ending, or `None` if the run ended before it
 /// could crash there.

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::route_actions::RouteActions;
 use super::small::{self, SHORT};
-use super::test_run::{ProcessEnd, TestRun, exit, scenario, ending_name};
+use super::test_run::{ProcessEnd, TestRun, ending_name, exit, scenario};
 
 fn by() -> String {
     "bob@lab".into()

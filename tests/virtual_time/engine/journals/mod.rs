@@ -34,7 +34,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::small;
-use super::test_run::{TestRun, example, scenario, ending_name};
+use super::test_run::{TestRun, ending_name, example, scenario};
 use super::views::{view, views};
 
 const CORPUS_FOLDER: &str = "tests/journals";

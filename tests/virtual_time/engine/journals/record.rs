@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::super::finalize::replace_with_own_binding;
 use super::super::requests::make_a_rule;
 use super::super::small;
-use super::super::test_run::{ProcessEnd, TestRun, example, plan, scenario, ending_name};
+use super::super::test_run::{ProcessEnd, TestRun, ending_name, example, plan, scenario};
 use super::{CORPUS_FOLDER, corpus};
 
 /// How missing journals are added. `CUTOVER_RECORD=1` records all of them again, as long as version 1 of the records is
