@@ -18,13 +18,33 @@ pub fn confirm(yes: bool, question: &str, declined: &str) -> Result<(), Failure>
     Err(Failure::new(Exit::Usage, declined))
 }
 
+/// How a command asks before a new run.
+#[derive(Debug, Clone, Copy)]
+pub struct StartQuestion<'a> {
+    /// The command, for its summary.
+    pub command: &'a str,
+    /// Whether to list every route with its weights.
+    pub verbose: bool,
+    /// Whether the command line answers.
+    pub yes: bool,
+}
+
 /// Shows what a new run would do, and asks the operator to confirm.
 ///
 /// # Errors
 /// Returns a failure if the preflight or another run prevents the start, or if the operator declines.
-pub async fn confirm_start(global: &Global, ports: &Ports, prepared: &Preparation, yes: bool) -> Result<(), Failure> {
+pub async fn confirm_start(
+    global: &Global,
+    ports: &Ports,
+    prepared: &Preparation,
+    StartQuestion { command, verbose, yes }: StartQuestion<'_>,
+) -> Result<(), Failure> {
     refuse_other_owner(ports, prepared).await?;
-    term::print_error(&render::check::text(&prepared.report, &term::style_err(global.color)));
+    let (report, style) = (&prepared.report, term::style_err(global.color));
+    term::print_error(&match verbose {
+        true => render::check::text(report, &style),
+        false => render::check::summary(report, &format!("cutover {command} {} --verbose", report.source), &style),
+    });
     if let Some(refusal) = prepared.refusal() {
         return Err(refusal);
     }

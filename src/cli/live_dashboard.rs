@@ -74,7 +74,7 @@ fn draw(shared: &Shared, style: &Style) {
         // Add the time that has passed since the last observation.
         view.now = later(view.now, at.elapsed());
         term::set_dashboard_shown(true);
-        dashboard.show(&dashboard_lines(&view, term::width(), style));
+        dashboard.show(&dashboard_lines(&view, term::screen(), style));
         drop(wait(shared, shared.lock(), MIN_REDRAW, |latest| !latest.over));
     }
     drop(dashboard);

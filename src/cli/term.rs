@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use jiff::tz::TimeZone;
 
+use super::render::dashboard::Screen;
 use super::render::style::{Color, Style};
 use super::render::wrap::wrap;
 use crate::base::redact;
@@ -50,9 +51,12 @@ fn style_for(color: Color, terminal: bool, screen: &console::Term) -> Style {
     Style { zone: TimeZone::system(), width, ..Style::of(color, terminal, no_color.is_some(), term.as_deref()) }
 }
 
-/// Returns the number of columns of the terminal on standard error; 100 without a terminal.
-pub fn width() -> usize {
-    console::Term::stderr().size_checked().map_or(100, |(_, columns)| usize::from(columns).max(40))
+/// Returns the size of the terminal on standard error, at least 40 columns; 100 by 24 without a terminal.
+pub fn screen() -> Screen {
+    console::Term::stderr().size_checked().map_or(Screen { width: 100, height: 24 }, |(rows, columns)| Screen {
+        width: usize::from(columns).max(40),
+        height: usize::from(rows),
+    })
 }
 
 /// Returns the number of columns of the terminal on standard output; 80 without a terminal.
@@ -122,7 +126,7 @@ pub fn confirm(question: &str) -> Result<bool, NoTerminal> {
     if !(io::stdin().is_terminal() && stderr()) {
         return Err(NoTerminal);
     }
-    let question = wrap(question, Some(width().saturating_sub(" [y/N] ".len()))).join("\n");
+    let question = wrap(question, Some(screen().width.saturating_sub(" [y/N] ".len()))).join("\n");
     Ok(bars().suspend(|| ask(&question, &mut io::stdin().lock(), &mut io::stderr().lock())).unwrap_or(false))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::events::{add_counts, counts, wait};
+use super::events::{counts, wait};
 use super::style::{Style, Tone};
 use super::wrap::wrap;
 use crate::app::view::{DriftView, GroupHealth, Guard, RouteGroup, RunView, WayBackView};
@@ -20,9 +20,6 @@ use crate::domain::view::hours::IgnoredHoursView;
 const LISTED_GROUPS: usize = 8;
 /// Maximum number of drifted routes that the dashboard names; the others are counted.
 const NAMED_DRIFTED_ROUTES: usize = 6;
-
-/// The heading of the section with the wait reasons.
-pub(super) const WAITS_HEADING: &str = "waits";
 
 /// Columns of the headings.
 const HEADING: usize = 10;
@@ -43,10 +40,10 @@ pub(super) fn sections(view: &RunView, style: &Style, all: bool) -> Vec<Section>
         ("traffic", traffic(view, style)),
         ("drift", drift(view, style, all)),
         ("not moved", new_rules(view, style)),
-        ("health", health(&view.health, style)),
+        ("health", health(view, style)),
         ("gates", gates(view, style)),
         ("hours", hours(view, style)),
-        (WAITS_HEADING, waits(view, style)),
+        ("waits", waits(view, style)),
         ("way back", view.way_back.iter().map(|b| way_back(b, style)).collect()),
         ("guard", vec![guard(view, style)]),
     ];
@@ -101,13 +98,22 @@ pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
     }
     let text = match view.phase {
         Phase::Shifting => "shifting",
+        Phase::Baking if !is_baking(view) => "the pause is over",
+        Phase::Baking if view.step >= view.steps.len() => "baking; the run completes after this step",
         Phase::Baking => "baking",
         Phase::AwaitingApproval => "waiting for an approval",
         Phase::RunningCommand => "running a command",
         Phase::Retiring => "detaching the old target groups",
+        Phase::Ready if view.step > view.steps.len() => "every step is done, completing the run",
         Phase::Ready | Phase::RollingBack | Phase::Finished => "between two steps",
     };
     (Tone::Strong, text.into())
+}
+
+/// Returns whether the bake of the current step goes on. Without waits, as in `status`, its end is unknown.
+fn is_baking(view: &RunView) -> bool {
+    let over = |wait: &Wait| wait.reason == WaitReason::Bake && wait.until.is_some_and(|until| until <= view.now);
+    !view.waits.iter().any(over)
 }
 
 fn with_cause(what: &str, view: &RunView) -> String {
@@ -140,7 +146,7 @@ fn stop_text(stop: StopReason) -> &'static str {
 
 /// Returns the shares of each set of routes, and the number of routes with an unconfirmed write.
 pub(super) fn traffic(view: &RunView, style: &Style) -> Vec<String> {
-    view.traffic.iter().map(|s| split(s, style)).chain(open(view, style)).collect()
+    splits(&view.traffic, style).into_iter().chain(open(view, style)).collect()
 }
 
 /// The metric gates of an unfinished run with their verdicts.
@@ -176,21 +182,32 @@ fn waits(view: &RunView, style: &Style) -> Vec<String> {
     waits.map(|w| with_remaining_time(view, w, style)).collect()
 }
 
-/// Formats a set of routes with equal shares, such as `36 routes  a 95 % ▕███████░▏ b 5 %`.
-fn split(split: &RouteGroup, style: &Style) -> String {
-    let who = if split.routes.len() <= 2 { split.routes.join(", ") } else { count(split.routes.len(), "route") };
+/// Formats sets of routes with equal shares in columns, such as `36 routes  a 95 % ▕███████░▏ b 5 %`.
+fn splits(splits: &[RouteGroup], style: &Style) -> Vec<String> {
+    let names: Vec<_> = splits.iter().map(routes).collect();
     let share = |(cluster, share): &(String, f64)| format!("{cluster} {} %", percent(*share));
-    let shares = match split.shares.as_slice() {
-        [] => style.paint(Tone::Warn, "no traffic to the plan's groups"),
-        [from, to] => format!("{} {} {}", share(from), style.bar(from.1, 20), share(to)),
-        many => many.iter().map(share).collect::<Vec<_>>().join(", "),
+    let first = |split: &RouteGroup| split.shares.first().map(share).unwrap_or_default();
+    let width = |texts: &mut dyn Iterator<Item = String>| texts.map(|t| t.chars().count()).max().unwrap_or(0);
+    let (wide, wide_first) = (width(&mut names.iter().cloned()), width(&mut splits.iter().map(first)));
+    let line = |(split, who): (&RouteGroup, &String)| {
+        let shares = match split.shares.as_slice() {
+            [] => style.paint(Tone::Warn, "no traffic to the plan's groups"),
+            [from, to] => format!("{:wide_first$} {} {}", share(from), style.bar(from.1, 20), share(to)),
+            many => many.iter().map(share).collect::<Vec<_>>().join(", "),
+        };
+        let sticky = match split.sticky {
+            0 => String::new(),
+            n if n == split.routes.len() => style.paint(Tone::Faint, "  sticky"),
+            n => style.paint(Tone::Faint, &format!("  {n} sticky")),
+        };
+        format!("{who:wide$}  {shares}{sticky}")
     };
-    let sticky = match split.sticky {
-        0 => String::new(),
-        n if n == split.routes.len() => style.paint(Tone::Faint, "  sticky"),
-        n => style.paint(Tone::Faint, &format!("  {n} sticky")),
-    };
-    format!("{who}  {shares}{sticky}")
+    splits.iter().zip(&names).map(line).collect()
+}
+
+/// Returns one or two routes by name, more by their number.
+fn routes(split: &RouteGroup) -> String {
+    if split.routes.len() <= 2 { split.routes.join(", ") } else { count(split.routes.len(), "route") }
 }
 
 fn open(view: &RunView, style: &Style) -> Option<String> {
@@ -247,27 +264,51 @@ fn new_rules(view: &RunView, style: &Style) -> Vec<String> {
     view.new_rules.iter().map(line).collect()
 }
 
-fn health(groups: &[GroupHealth], style: &Style) -> Vec<String> {
-    if groups.iter().all(|h| h.targets.is_none() && h.unreadable.is_none()) {
+/// Returns a line for each group; of many groups one for each group that needs attention, and one for each cluster.
+fn health(view: &RunView, style: &Style) -> Vec<String> {
+    if view.health.iter().all(|h| h.targets.is_none() && h.unreadable.is_none()) {
         return Vec::new();
     }
-    if groups.len() > LISTED_GROUPS {
-        return by_cluster(groups, style);
+    let mut groups: Vec<_> = view.health.iter().collect();
+    groups.sort_by_key(|h| (&h.cluster, &h.group));
+    if groups.len() <= LISTED_GROUPS {
+        return groups.into_iter().map(|h| group(h, view, style)).collect();
     }
-    let mut groups: Vec<_> = groups.iter().collect();
-    groups.sort_by(|a, b| (&a.cluster, &a.group).cmp(&(&b.cluster, &b.group)));
-    groups
-        .into_iter()
-        .map(|h| {
-            let unreadable_text = h
-                .unreadable
-                .as_ref()
-                .map_or_else(String::new, |why| style.paint(Tone::Warn, &format!("  unreadable: {why}")));
-            let targets = h.targets.map_or_else(|| "unknown".into(), |c| painted_counts(c, style));
-            let unused = h.unused.as_ref().map_or_else(String::new, |why| format!("; unused: {why}"));
-            format!("{}  {}: {targets}{unused}{unreadable_text}", h.cluster, h.group)
-        })
-        .collect()
+    let ill = groups.into_iter().filter(|h| is_ill(h, view));
+    ill.map(|h| group(h, view, style)).chain(by_cluster(&view.health, style)).collect()
+}
+
+/// Formats a group, such as `✗ b  webapp-b: 0 healthy, 4 unhealthy`. The mark says the same as the color.
+fn group(h: &GroupHealth, view: &RunView, style: &Style) -> String {
+    let unreadable =
+        h.unreadable.as_ref().map_or_else(String::new, |why| style.paint(Tone::Warn, &format!("  unreadable: {why}")));
+    let targets = h.targets.map_or_else(
+        || style.paint(Tone::Warn, "unknown"),
+        |c| {
+            if c == HealthCounts::default() && !is_ill(h, view) {
+                "no targets".into()
+            } else {
+                painted_counts(c, style)
+            }
+        },
+    );
+    let unused = h.unused.as_ref().map_or_else(String::new, |why| format!("; unused: {why}"));
+    let mark = match h.targets {
+        _ if !is_ill(h, view) => " ".to_owned(),
+        Some(HealthCounts { healthy: 0, .. }) => style.paint(Tone::Bad, style.mark("✗", "x")),
+        _ => style.paint(Tone::Warn, "!"),
+    };
+    format!("{mark} {}  {}: {targets}{unused}{unreadable}", h.cluster, h.group)
+}
+
+/// Returns whether a group needs attention: it cannot be read, has unhealthy targets, or none for the traffic of its cluster.
+fn is_ill(h: &GroupHealth, view: &RunView) -> bool {
+    let has_traffic = || {
+        let shares = view.traffic.iter().flat_map(|split| &split.shares);
+        shares.into_iter().any(|(cluster, share)| *cluster == h.cluster && *share > 0.0)
+    };
+    let ill = |c: HealthCounts| c.unhealthy + c.unavailable > 0 || (c.healthy == 0 && has_traffic());
+    h.unreadable.is_some() || h.targets.is_some_and(ill)
 }
 
 fn by_cluster(groups: &[GroupHealth], style: &Style) -> Vec<String> {
@@ -276,7 +317,7 @@ fn by_cluster(groups: &[GroupHealth], style: &Style) -> Vec<String> {
         let (n, sum, unreadable) = sums.entry(&h.cluster).or_default();
         *n += 1;
         *unreadable += usize::from(h.unreadable.is_some());
-        *sum = h.targets.map_or(*sum, |c| add_counts(*sum, c));
+        *sum = h.targets.map_or(*sum, |c| sum.plus(c));
     }
     sums.into_iter()
         .map(|(cluster, (n, sum, unreadable))| {
@@ -285,7 +326,7 @@ fn by_cluster(groups: &[GroupHealth], style: &Style) -> Vec<String> {
             } else {
                 String::new()
             };
-            format!("{cluster}  {}: {}{unreadable}", count(n, "group"), painted_counts(sum, style))
+            format!("  {cluster}  {}: {}{unreadable}", count(n, "group"), painted_counts(sum, style))
         })
         .collect()
 }

@@ -92,13 +92,13 @@ fn parts(line: &str) -> Vec<(&str, &str)> {
     }
 }
 
-/// The end of the first word: a space that is not between backticks.
+/// The end of the first word: a space that is not between backticks, nor before a percent sign.
 fn end_of_word(text: &str) -> Option<usize> {
     let mut quoted = false;
     let closed = text.matches('`').count().is_multiple_of(2);
     text.char_indices().find_map(|(at, c)| {
         quoted ^= c == '`' && closed;
-        (c == ' ' && !quoted).then_some(at)
+        (c == ' ' && !quoted && !text[at..].starts_with(" %")).then_some(at)
     })
 }
 
@@ -115,6 +115,14 @@ mod tests {
             "14:02:11  ⏸ frozen, no share is raised:\n            443 rule 20 was changed by\n            someone else"
         );
         assert_eq!(hang("x ", 2, text, None), format!("x {text}"), "a pipe gets one line");
+    }
+
+    #[test]
+    fn a_percent_sign_stays_with_its_number() {
+        assert_eq!(
+            wrap("someone changed a from 80 %, b 20 % to 31 %", Some(24)),
+            ["someone changed a from", "80 %, b 20 % to 31 %"]
+        );
     }
 
     #[test]

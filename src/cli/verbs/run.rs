@@ -24,6 +24,9 @@ pub struct Run {
     /// Do not ask; needed without a terminal
     #[arg(long, short)]
     pub yes: bool,
+    /// Before the question, list every route with its weights, not only their number
+    #[arg(long, short)]
+    pub verbose: bool,
     /// Show what a run would write, and write nothing: `cutover check`
     #[arg(long, conflicts_with_all = ["until", "from_step", "on_freeze", "detach"])]
     pub dry_run: bool,
@@ -67,7 +70,8 @@ pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     let handover = prepare_handover(global, &args.detach, args.api_budget, &plan).await?;
     let ports = connect::ports(&plan, store).await;
     let prepared = prepare(&plan, &ports, from_step).await;
-    ask::confirm_start(global, &ports, &prepared, args.yes).await?;
+    let question = ask::StartQuestion { command: "run", verbose: args.verbose, yes: args.yes };
+    ask::confirm_start(global, &ports, &prepared, question).await?;
     let start = baseline(&plan, from_step, args.baseline.clone())?;
     let leave_when_frozen = OnFreeze::exits(args.on_freeze, term::stderr());
     let options = DriveOptions { until, leave: None, api_budget: args.api_budget, leave_when_frozen };

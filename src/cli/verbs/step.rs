@@ -39,6 +39,9 @@ pub struct Step {
     /// Do not ask; needed without a terminal
     #[arg(long, short)]
     pub yes: bool,
+    /// Before the question, list every route with its weights, not only their number
+    #[arg(long, short)]
+    pub verbose: bool,
     /// Time to stay and guard while the run only waits, such as 4m
     #[arg(long, value_parser = value::duration_or_zero, default_value = "0s", value_name = "TIME")]
     pub max_wait: Duration,
@@ -104,7 +107,8 @@ async fn start(global: &Global, args: &Step, plan: &Plan, ports: Ports, known: &
         term::print_error(&format!("another process has just started a run of this plan: {other}"));
         return Ok(Exit::Waiting);
     }
-    ask::confirm_start(global, &ports, &prepared, args.yes).await?;
+    let question = ask::StartQuestion { command: "step", verbose: args.verbose, yes: args.yes };
+    ask::confirm_start(global, &ports, &prepared, question).await?;
     due::warn_about_pauses(global, plan, args.max_wait);
     let start_options = StartOptions { from_step: 1, start: None, known };
     match start_run(global, plan, &ports, &prepared, start_options, options).await {

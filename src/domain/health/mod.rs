@@ -72,3 +72,18 @@ pub struct HealthCounts {
     /// The number of targets in state `unavailable`.
     pub unavailable: u32,
 }
+
+impl HealthCounts {
+    /// Returns the sum of both counts.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            healthy: self.healthy + other.healthy,
+            initial: self.initial + other.initial,
+            unhealthy: self.unhealthy + other.unhealthy,
+            unused: self.unused + other.unused,
+            draining: self.draining + other.draining,
+            unavailable: self.unavailable + other.unavailable,
+        }
+    }
+}

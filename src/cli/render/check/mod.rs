@@ -3,16 +3,24 @@
 
 mod json;
 mod markdown;
+mod summary;
 mod text;
 
 pub use json::json;
 pub use markdown::markdown;
+pub use summary::summary;
 pub use text::text;
 
 use crate::base::finding::Severity;
 use crate::base::number::count;
 use crate::domain::view::check::{CheckReport, RouteLine, Weights};
 use crate::domain::view::gates::{GateLine, NOT_ASKED};
+
+/// Returns the verdict before a question: the number of findings, and what they mean.
+fn findings_text(report: &CheckReport) -> String {
+    let more = if report.is_refused() { ": a run is refused" } else { "" };
+    format!("{}{more}", findings_count(report))
+}
 
 /// Returns the number of findings, such as `3 errors, 1 warning`, or `no findings`.
 fn findings_count(report: &CheckReport) -> String {

@@ -41,6 +41,15 @@ fn text_has_findings_steps_weights_and_skipped_routes() {
 }
 
 #[test]
+fn the_summary_before_the_question_counts_routes_and_notes() {
+    let mut report = report();
+    report.findings.push(Finding::new(Code::CUT078, "note", "a note that only the whole report has"));
+    let text = summary(&report, "cutover run plan.yaml --verbose", &Style::plain());
+    assert!(report.routes.iter().all(|route| !text.contains(&route.label)), "{text}");
+    assert_snapshot!(text);
+}
+
+#[test]
 fn markdown_report_for_a_pull_request() {
     assert_snapshot!(markdown(&report()));
 }

@@ -18,9 +18,9 @@ pub fn text(report: &CheckReport, style: &Style) -> String {
     findings(report, style, &mut out);
     steps(report, style, &mut out);
     hooks(report, style, &mut out);
-    section("gates", report.gates.iter().map(|gate| gate_line(gate, style)).collect(), style, &mut out);
+    gates(report, style, &mut out);
     section("notifications", notification_lines(report, style), style, &mut out);
-    section("hours", report.hours.clone(), style, &mut out);
+    hours(report, style, &mut out);
     for lines in report.grouped() {
         routes(report, &lines, style, &mut out);
     }
@@ -32,12 +32,12 @@ pub fn text(report: &CheckReport, style: &Style) -> String {
     out
 }
 
-fn put(out: &mut String, line: &str) {
+pub(super) fn put(out: &mut String, line: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{line}");
 }
 
-fn head(report: &CheckReport, style: &Style) -> String {
+pub(super) fn head(report: &CheckReport, style: &Style) -> String {
     let (from, to) = &report.clusters;
     let mut out = String::new();
     put(
@@ -60,7 +60,7 @@ fn head(report: &CheckReport, style: &Style) -> String {
     out
 }
 
-fn findings(report: &CheckReport, style: &Style, out: &mut String) {
+pub(super) fn findings(report: &CheckReport, style: &Style, out: &mut String) {
     if report.findings.is_empty() {
         return;
     }
@@ -87,7 +87,7 @@ fn tone(finding: &Finding) -> Tone {
     }
 }
 
-fn steps(report: &CheckReport, style: &Style, out: &mut String) {
+pub(super) fn steps(report: &CheckReport, style: &Style, out: &mut String) {
     put(out, &format!("\n{}", style.paint(Tone::Strong, "steps")));
     let timed = report.steps.iter().any(|s| s.clock.is_some());
     for step in &report.steps {
@@ -113,6 +113,14 @@ fn hooks(report: &CheckReport, style: &Style, out: &mut String) {
         let text = format!("{name}{}{must}", hook.action);
         put(out, &hang(&format!("  {:width$}  ", hook.when), width + 4, &text, style.width));
     }
+}
+
+pub(super) fn gates(report: &CheckReport, style: &Style, out: &mut String) {
+    section("gates", report.gates.iter().map(|gate| gate_line(gate, style)).collect(), style, out);
+}
+
+pub(super) fn hours(report: &CheckReport, style: &Style, out: &mut String) {
+    section("hours", report.hours.clone(), style, out);
 }
 
 /// A heading and its lines; nothing without lines.

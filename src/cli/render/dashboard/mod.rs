@@ -1,59 +1,50 @@
 //! The dashboard that a terminal shows during a run: its text as a pure function, and a thin wrapper that keeps the
 //! text at the bottom of the screen.
 
+mod fit;
+
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::sections::{WAITS_HEADING, lay_out, sections, state_line};
+use super::sections::{sections, state_line};
 use super::status::continue_commands;
 use super::style::{Style, Tone};
+use super::wrap::wrap;
 use crate::app::view::RunView;
 use crate::domain::run::state::Phase;
+use fit::Parts;
 
-/// Maximum number of steps that are shown; of longer plans, the steps around the current one.
-const SHOWN_STEPS: usize = 9;
+/// Columns and rows of the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Screen {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
 
-/// Returns the lines of the dashboard, none wider than `width` columns.
-pub fn dashboard_lines(view: &RunView, width: usize, style: &Style) -> Vec<String> {
+/// Returns the lines of the dashboard: none wider than the screen, and no more than it has rows.
+pub fn dashboard_lines(view: &RunView, screen: Screen, style: &Style) -> Vec<String> {
     let (step, of) = view.step_of();
-    let (tone, state_text) = state_line(view, style);
-    let mut lines = vec![format!("{}  step {step} of {of}", style.paint(Tone::Strong, &view.run))];
-    lines.extend(
-        wrap(&state_text, width.saturating_sub(2)).into_iter().map(|line| format!("  {}", style.paint(tone, &line))),
-    );
-    lines.extend(steps(view, style));
+    let (tone, words) = state_line(view, style);
+    let mut head = vec![format!("{}  step {step} of {of}", style.paint(Tone::Strong, &view.run))];
+    let state = wrap(&words, Some(screen.width.saturating_sub(2)));
+    head.extend(state.into_iter().map(|line| format!("  {}", style.paint(tone, &line))));
     let mut below = sections(view, style, false);
-    // Wait reasons are wrapped and not cut off.
-    for (_, lines) in below.iter_mut().filter(|(heading, _)| *heading == WAITS_HEADING) {
-        *lines = lines.iter().flat_map(|line| wrap(line, width.saturating_sub(12))).collect();
-    }
     // Show the command if only an operator can end the wait.
     if view.reachable && (view.phase == Phase::AwaitingApproval || view.frozen.is_some() || view.paused.is_some()) {
         below.push(("continue", continue_commands(view)));
     }
-    lines.extend(lay_out(&below, style));
+    let lines = Parts::new(head, &below, screen, style).lay_out(|most| steps(view, most, style));
     let dots = style.mark("…", "...");
-    lines.iter().map(|l| console::truncate_str(l, width, dots).into_owned()).collect()
+    lines.iter().map(|l| console::truncate_str(l, screen.width, dots).into_owned()).collect()
 }
 
-/// Wraps a text at spaces into lines of at most `width` columns. A longer word is not broken.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let line = lines.last().map_or(0, |l| console::measure_text_width(l));
-        match lines.last_mut() {
-            Some(last) if line == 0 => last.push_str(word),
-            Some(last) if line + 1 + console::measure_text_width(word) <= width => *last = format!("{last} {word}"),
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-fn steps(view: &RunView, style: &Style) -> Vec<String> {
+/// Returns at most `most` steps: those around the current one, and the number of those after them.
+fn steps(view: &RunView, most: usize, style: &Style) -> Vec<String> {
     let (step, of) = view.step_of();
-    let first = step.saturating_sub(4).min(of.saturating_sub(SHOWN_STEPS));
+    let first = step.saturating_sub(1 + most / 3).min(of.saturating_sub(most));
     let ended = view.outcome.is_some();
-    let shown = view.steps.iter().enumerate().skip(first).take(SHOWN_STEPS).map(|(i, label)| {
+    let shown = view.steps.iter().enumerate().skip(first).take(most).map(|(i, label)| {
         let number = i + 1;
         let (tone, mark) = match number.cmp(&view.step) {
             std::cmp::Ordering::Less => (Tone::Faint, style.mark("✓", "+")),
@@ -62,7 +53,7 @@ fn steps(view: &RunView, style: &Style) -> Vec<String> {
         };
         style.paint(tone, &format!("  {mark} {number:>2}  {label}"))
     });
-    let more = of.saturating_sub(first + SHOWN_STEPS);
+    let more = of.saturating_sub(first + most);
     let more = (more > 0).then(|| style.paint(Tone::Faint, &format!("        and {more} more")));
     shown.chain(more).collect()
 }

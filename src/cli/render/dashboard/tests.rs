@@ -1,9 +1,16 @@
 use indicatif::ProgressDrawTarget;
+use jiff::SignedDuration;
 
 use super::*;
+use crate::app::view::{DriftKind, DriftView, FreezeView, GroupHealth, RouteGroup};
 use crate::cli::render::fixture::{at, drifted, ids, intended, outcome, set, state, step, until_bake, watch, weights};
 use crate::domain::fixture::plan;
+use crate::domain::health::HealthCounts;
 use crate::domain::run::event::{Event, FreezeReason, RunOutcome, StepType, Trigger, Wait, WaitReason, WriteResult};
+
+fn screen(width: usize) -> Screen {
+    Screen { width, height: 40 }
+}
 
 fn baking() -> RunView {
     let wait = Wait { reason: WaitReason::Bake, message: "baking for 10m".into(), until: Some(at(660)) };
@@ -12,7 +19,7 @@ fn baking() -> RunView {
 
 #[test]
 fn dashboard_of_a_bake() {
-    insta::assert_snapshot!(dashboard_lines(&baking(), 100, &Style::plain()).join("\n"));
+    insta::assert_snapshot!(dashboard_lines(&baking(), screen(100), &Style::plain()).join("\n"));
 }
 
 #[test]
@@ -32,7 +39,119 @@ fn dashboard_of_a_batch_and_a_foreign_write() {
         },
     ));
     let view = RunView::of(&plan(), &state(events), Some(&watch(664, (40, 0), (0, 4))), &[], at(664));
-    insta::assert_snapshot!(dashboard_lines(&view, 100, &Style::plain()).join("\n"));
+    insta::assert_snapshot!(dashboard_lines(&view, screen(100), &Style::plain()).join("\n"));
+}
+
+/// A run with all there is to show: twelve steps, 36 routes in a batch that someone else disturbed, twelve groups of
+/// which two are ill, a freeze with a long reason.
+fn crowded() -> RunView {
+    let group = |n: usize, cluster: &str, targets| GroupHealth {
+        cluster: cluster.into(),
+        group: format!("shop-{n}-{cluster}"),
+        targets: Some(targets),
+        unused: None,
+        unreadable: None,
+    };
+    let ill = HealthCounts { unhealthy: 4, ..HealthCounts::default() };
+    let some = HealthCounts { healthy: 3, unhealthy: 1, draining: 2, ..HealthCounts::default() };
+    let well = HealthCounts { healthy: 4, ..HealthCounts::default() };
+    let health =
+        (1..=6).flat_map(|n| [group(n, "a", well), group(n, "b", [well, ill, some, well, well, well, well][n])]);
+    let split = |shares: (f64, f64), routes: std::ops::Range<usize>| RouteGroup {
+        shares: vec![("a".into(), shares.0), ("b".into(), shares.1)],
+        routes: routes.map(|n| format!("443 rule {n}")).collect(),
+        sticky: 0,
+    };
+    let drift = |n: usize| DriftView {
+        route: format!("443 rule {n}"),
+        kind: DriftKind::Changed,
+        change: format!("from a 80 %, b 20 % to a {n} %, b {} %", 100 - n),
+        accepted: false,
+        by: "probably Terraform".into(),
+        restores_original: false,
+        advice: None,
+    };
+    let wait = |reason, message: &str| Wait { reason, message: message.into(), until: None };
+    let message = "443 rule 31 was changed by someone else from a 80 %, b 20 % to a 31 %, b 69 %, and 4 more; \
+                   no share is raised until a person decides";
+    RunView {
+        steps: ["bind", "first-traffic (a 99 %, b 1 %)", "pause 10m", "a 95 %, b 5 %", "pause 10m", "a 80 %, b 20 %"]
+            .into_iter()
+            .chain(["pause 20m", "approval: on-call has read the dashboards", "half (a 50 %, b 50 %)", "pause 30m"])
+            .chain(["all (a 0 %, b 100 %)", "pause 1h"])
+            .map(str::to_owned)
+            .collect(),
+        step: 9,
+        phase: Phase::Shifting,
+        frozen: Some(FreezeView { reason: FreezeReason::Drift, message: message.into(), since: at(72) }),
+        traffic: [split((80.0, 20.0), 1..21), split((50.0, 50.0), 21..31)]
+            .into_iter()
+            .chain((31..37).map(|n| split((f64::from(u32::try_from(n).unwrap()), 99.5), n..n + 1)))
+            .collect(),
+        unconfirmed: vec!["443 rule 20".into(), "443 rule 21".into()],
+        drift: (31..36).map(drift).collect(),
+        health: health.collect(),
+        waits: vec![
+            wait(WaitReason::RaiseGate, "webapp-b has 4 of the 8 healthy targets that half of the traffic needs"),
+            wait(WaitReason::GuardFailing, "shop-2-b has 3 of 4 healthy targets, the guard fails in 40s"),
+        ],
+        ..baking()
+    }
+}
+
+/// What an operator needs to decide is on every screen.
+fn assert_decidable(lines: &[String], screen: Screen) {
+    assert!(lines.len() < screen.height, "{} lines\n{}", lines.len(), lines.join("\n"));
+    assert!(lines.iter().all(|l| console::measure_text_width(l) <= screen.width), "{lines:#?}");
+    let text = lines.join("\n");
+    for part in [
+        "step 9 of 12",
+        "FROZEN",
+        "no share is raised",
+        "half of the traffic",
+        "guard fails in 40s",
+        "✗ b  shop-1-b",
+        "waits",
+        "way back",
+        "guard",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    assert!(text.contains("--keep-live") && text.contains("# undo the change"), "{text}");
+}
+
+#[test]
+fn a_crowded_run_fits_80_by_24() {
+    let screen = Screen { width: 80, height: 24 };
+    let lines = dashboard_lines(&crowded(), screen, &Style::plain());
+    assert_decidable(&lines, screen);
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn a_crowded_run_fits_150_by_40() {
+    let screen = Screen { width: 150, height: 40 };
+    let lines = dashboard_lines(&crowded(), screen, &Style::plain());
+    assert_decidable(&lines, screen);
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn a_calm_run_leaves_room_for_events_at_80_by_24() {
+    let lines = dashboard_lines(&baking(), Screen { width: 80, height: 24 }, &Style::plain());
+    assert!(lines.len() <= 18, "{lines:#?}");
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn the_last_pause_and_what_follows_it_are_said() {
+    let state = |view: &RunView| dashboard_lines(view, screen(80), &Style::plain())[1].trim().to_owned();
+    let last = RunView { step: 7, ..baking() };
+    assert_eq!(state(&last), "baking; the run completes after this step");
+    let over = RunView { now: last.waits[0].until.unwrap() + SignedDuration::from_secs(1), ..last.clone() };
+    assert_eq!(state(&over), "the pause is over");
+    let done = RunView { step: 8, phase: Phase::Ready, waits: Vec::new(), ..last };
+    assert_eq!(state(&done), "every step is done, completing the run");
 }
 
 #[test]
@@ -41,7 +160,7 @@ fn no_line_is_wider_than_the_terminal() {
         for style in
             [Style::plain(), Style { color: true, ..Style::plain() }, Style { unicode: false, ..Style::plain() }]
         {
-            let lines = dashboard_lines(&baking(), width, &style);
+            let lines = dashboard_lines(&baking(), screen(width), &style);
             assert!(lines.iter().all(|l| console::measure_text_width(l) <= width), "{lines:#?}");
             assert!(style.unicode || lines.iter().all(|l| l.is_ascii()), "{lines:#?}");
         }
@@ -73,7 +192,7 @@ fn a_finished_run_has_no_current_step() {
             notes: Vec::new(),
         },
     ));
-    let lines = dashboard_lines(&RunView::of(&plan(), &state(events), None, &[], at(80)), 100, &Style::plain());
+    let lines = dashboard_lines(&RunView::of(&plan(), &state(events), None, &[], at(80)), screen(100), &Style::plain());
     assert_eq!(lines[1], "  rolled back: webapp-b has no healthy target");
     assert!(!lines.iter().any(|l| l.contains('▸')), "{lines:#?}");
 }

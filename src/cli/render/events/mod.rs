@@ -413,21 +413,9 @@ fn by_cluster<'a>(
     for (arn, c) in groups {
         let (n, sum) = sums.entry(names.cluster(arn).unwrap_or("others")).or_default();
         *n += 1;
-        *sum = add_counts(*sum, *c);
+        *sum = sum.plus(*c);
     }
     sums
-}
-
-/// Returns the sum of two counts.
-pub fn add_counts(a: HealthCounts, b: HealthCounts) -> HealthCounts {
-    HealthCounts {
-        healthy: a.healthy + b.healthy,
-        initial: a.initial + b.initial,
-        unhealthy: a.unhealthy + b.unhealthy,
-        unused: a.unused + b.unused,
-        draining: a.draining + b.draining,
-        unavailable: a.unavailable + b.unavailable,
-    }
 }
 
 /// Returns counts as text, such as `18 healthy, 2 initial`. States without targets are left out, except healthy.
