@@ -1,9 +1,10 @@
 //! Tests that need real sockets and processes.
 //!
-//! Four modules are tiers of `tests/run` with the same names. Each of their tests needs a program that is not written
+//! Five modules are tiers of `tests/run` with the same names. Each of their tests needs a program that is not written
 //! in Rust, is marked `#[ignore = "tier NAME"]`, and finds the program through the variable that the tier sets
 //! ([`programs`]). All other tests need only Rust.
 //!
+//! - `browser`: Chromium
 //! - `contract`: moto, boto3 and the `aws` CLI, from the virtual environment of `tests/requirements.txt`
 //! - `kubectl`: kubectl
 //! - `prometheus`: Prometheus, with promtool beside it
@@ -11,6 +12,7 @@
 
 #![allow(clippy::large_futures)] // the size of a test's future does not matter
 
+mod browser;
 mod child;
 mod contract;
 mod crash;

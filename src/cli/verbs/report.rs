@@ -7,7 +7,7 @@ use clap::Args;
 use crate::app::exit::{Exit, Failure};
 use crate::app::{find, state_store};
 use crate::cli::args::{Global, Output};
-use crate::cli::render::report::{ReportInput, html, markdown};
+use crate::cli::render::report::{ClientsSeen, ReportInput, html, markdown};
 use crate::cli::render::style::Style;
 use crate::cli::term;
 use crate::domain::run::event::Record;
@@ -46,11 +46,11 @@ pub async fn run(global: &Global, args: &Report) -> Result<Exit, Failure> {
             let _ = term::print(&records.join("\n"));
         }
         Output::Markdown => {
-            let text = render_report(&found.plan, &found.records, &style, markdown)?;
+            let text = render_report(&found.plan, &found.records, &style, |input| markdown(&input))?;
             let _ = term::print(text.trim_end());
         }
         Output::Text => {
-            if let Some(file) = write_page(&found.plan, &found.records, &style, args.file.as_deref())? {
+            if let Some(file) = write_page(&found.plan, &found.records, None, &style, args.file.as_deref())? {
                 let _ = term::print(&file.display().to_string());
             }
         }
@@ -58,14 +58,15 @@ pub async fn run(global: &Global, args: &Report) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Writes the page of a run and returns the path of the file; `None` if the page was printed on standard output.
+/// Writes the page of a run, or of a rehearsal with its clients, and returns its file; `None` for standard output.
 pub fn write_page(
     plan: &Plan,
     records: &[Record],
+    clients: Option<ClientsSeen>,
     style: &Style,
     file: Option<&Path>,
 ) -> Result<Option<PathBuf>, Failure> {
-    let text = render_report(plan, records, style, html)?;
+    let text = render_report(plan, records, style, |input| html(&input.with_clients(clients)))?;
     let run = records.first().map_or("", |r| r.run.as_str());
     let file = file.map_or_else(|| PathBuf::from(format!("cutover-report-{run}.html")), Path::to_path_buf);
     if file == Path::new("-") {
@@ -81,9 +82,9 @@ pub fn render_report(
     plan: &Plan,
     records: &[Record],
     style: &Style,
-    render: impl FnOnce(&ReportInput) -> String,
+    render: impl FnOnce(ReportInput) -> String,
 ) -> Result<String, Failure> {
     let history = History::of(plan, records).map_err(|e| Failure::new(Exit::Internal, e))?;
     let history = history.ok_or_else(|| Failure::new(Exit::Usage, "the journal of the run is empty"))?;
-    Ok(render(&ReportInput::new(plan, records, &history, style)))
+    Ok(render(ReportInput::new(plan, records, &history, style)))
 }

@@ -67,8 +67,8 @@ pub struct TrafficShares {
 pub struct ClusterTargets {
     /// The time since which these values apply.
     pub at: Timestamp,
-    /// The numbers of healthy targets and of registered targets without draining targets, by cluster.
-    pub targets: BTreeMap<ClusterName, (u32, u32)>,
+    /// The number of targets in each state, by cluster.
+    pub targets: BTreeMap<ClusterName, HealthCounts>,
 }
 
 /// The history of a metric gate.
@@ -280,12 +280,11 @@ impl HistoryBuilder {
     }
 
     fn record_health(&mut self, groups: &BTreeMap<String, HealthCounts>, at: Timestamp) {
-        let mut targets: BTreeMap<ClusterName, (u32, u32)> = BTreeMap::new();
+        let mut targets: BTreeMap<ClusterName, HealthCounts> = BTreeMap::new();
         for (arn, counts) in groups {
             let Some(start) = self.history.state.started.groups.get(arn) else { continue };
-            let (healthy, all) = targets.entry(start.cluster.clone()).or_default();
-            *healthy += counts.healthy;
-            *all += counts.healthy + counts.initial + counts.unhealthy + counts.unused + counts.unavailable;
+            let sum = targets.entry(start.cluster.clone()).or_default();
+            *sum = sum.plus(*counts);
         }
         self.history.health.push(ClusterTargets { at, targets });
     }

@@ -226,6 +226,12 @@ impl RehearsalLab {
         )
     }
 
+    /// Returns all requests of the clients so far, and how many of them failed.
+    pub fn client_totals(&self) -> (u64, u64) {
+        let total = self.meter.total();
+        (total.requests, total.errors)
+    }
+
     fn step(&self, number: usize) -> Option<&Step> {
         self.plan.strategy.steps.iter().find(|s| s.number == number)
     }

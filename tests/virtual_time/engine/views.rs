@@ -35,10 +35,11 @@ pub async fn views(store: &dyn Store, run: &str, plan: &str, now: Timestamp) -> 
     let status = status::text(&view(&by_id.plan, &state, now), &style);
     let unknown = newer::unknown_parts(&by_id.plan, &state).filter(|_| state.finished.is_none());
     assert!(unknown.is_none_or(|what| status.contains(what.split(';').next().unwrap_or_default())), "{status}");
-    let page = render_report(&by_id.plan, &by_id.records, &style, report::html).unwrap_or_else(|e| panic!("{e}"));
+    let page = render_report(&by_id.plan, &by_id.records, &style, |told| report::html(&told))
+        .unwrap_or_else(|e| panic!("{e}"));
     assert!(page.contains(run));
-    let markdown =
-        render_report(&by_id.plan, &by_id.records, &style, report::markdown).unwrap_or_else(|e| panic!("{e}"));
+    let markdown = render_report(&by_id.plan, &by_id.records, &style, |told| report::markdown(&told))
+        .unwrap_or_else(|e| panic!("{e}"));
     [list, status, history::run_events(&by_id.records, &style), markdown].join("\n")
 }
 

@@ -2,8 +2,9 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::ReportInput;
 use super::chart::chart;
+use super::clients::ClientRow;
+use super::{EventKind, ReportInput, StepHistory};
 use crate::base::number::count;
 use crate::cli::render::events::EventLines;
 
@@ -28,10 +29,14 @@ pub fn html(input: &ReportInput) -> String {
                     header {
                         h1 { (state.started.plan) " " span class={ "badge " (kind.name()) } { (badge) } }
                         p.verdict { (input.verdict()) }
+                        @if let Some(clients) = input.clients_text() { p.verdict { (clients) } }
+                        p.zone { "All times are " (input.zone()) "." }
                     }
+                    (commands(input))
                     (chart(input))
                     section { h2 { "What happened" } (moments(input)) }
                     section { h2 { "Steps" } (steps(input)) }
+                    @if input.clients.is_some() { section { h2 { "What clients saw" } (clients(input)) } }
                     @if !input.history.gates.is_empty() { section { h2 { "Metric gates" } (gates(input)) } }
                     section { h2 { "What was changed" } (changes(input)) }
                     section {
@@ -59,30 +64,70 @@ fn moments(input: &ReportInput) -> Markup {
     }
 }
 
-fn steps(input: &ReportInput) -> Markup {
+/// Returns what to type next, if the run waits for it.
+fn commands(input: &ReportInput) -> Markup {
+    let commands = input.commands();
     html! {
-        div.wide {
-            table {
-                thead {
+        @if !commands.is_empty() {
+            section {
+                h2 { "What to do" }
+                p.zone { "As of " (input.stamp(input.history.time.1)) ", the last record; the run may have gone on." }
+                pre.commands { (commands.join("\n")) }
+            }
+        }
+    }
+}
+
+/// Returns a table. On a narrow page each row is a block, and each cell has its heading.
+fn table(headings: &[&str], rows: impl Iterator<Item = Vec<Cell>>) -> Markup {
+    html! {
+        table {
+            thead { tr { @for heading in headings { th { (heading) } } } }
+            tbody {
+                @for row in rows {
                     tr {
-                        th { "" } th { "step" } th { "started" } th { "duration" } th { "result" }
-                        th { "waits and operators" }
-                    }
-                }
-                tbody {
-                    @for step in &input.history.steps {
-                        @let (began, took) = input.start_and_duration(step);
-                        @let (result, kind) = input.result(step);
-                        tr {
-                            td.number { (step.number) } td { (step.label) } td.number { (began) } td.number { (took) }
-                            td class=(kind.name()) { (result) }
-                            td { @for note in ReportInput::notes(step) { div { (note) } } }
+                        @for ((class, text), heading) in row.iter().zip(headings) {
+                            @if !text.0.is_empty() { td class=(class) data-label=(heading) { (text) } }
+                            @else { td.empty {} }
                         }
                     }
                 }
             }
         }
     }
+}
+
+/// The CSS class and the content of a cell.
+type Cell = (&'static str, Markup);
+
+fn cell(class: &'static str, text: impl std::fmt::Display) -> Cell {
+    (class, html! { (text) })
+}
+
+fn steps(input: &ReportInput) -> Markup {
+    let row = |step: &StepHistory| {
+        let (began, took) = input.start_and_duration(step);
+        let (result, kind) = input.result(step);
+        vec![
+            cell("number", step.number),
+            cell("", &step.label),
+            cell("number", began),
+            cell("number", took),
+            cell(kind.name(), result),
+            ("", html! { @for note in ReportInput::notes(step) { div { (note) } } }),
+        ]
+    };
+    let headings = ["step", "action", "started", "duration", "result", "waits and operators"];
+    table(&headings, input.history.steps.iter().map(row))
+}
+
+fn clients(input: &ReportInput) -> Markup {
+    let row = |seen: ClientRow| {
+        let kind = if seen.errors > 0 { EventKind::Trouble } else { EventKind::Good };
+        let (requests, errors) = (cell("number", seen.requests), cell(kind.name(), seen.errors));
+        vec![cell("", seen.step), cell("", seen.shares), requests, errors]
+    };
+    table(&["step", "shares of requests", "requests", "errors"], input.client_rows().into_iter().map(row))
 }
 
 fn gates(input: &ReportInput) -> Markup {

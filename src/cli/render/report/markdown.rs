@@ -7,7 +7,13 @@ use crate::base::number::count;
 pub fn markdown(input: &ReportInput) -> String {
     let mut out =
         vec![format!("## cutover: {} – {}", escape(&input.history.state.started.plan), input.badge().0), String::new()];
-    out.extend([escape(&input.verdict()), String::new(), "| | |".into(), "|---|---|".into()]);
+    let clients = input.clients_text().map(|text| format!(" {text}")).unwrap_or_default();
+    out.extend([escape(&format!("{}{clients} All times are {}.", input.verdict(), input.zone())), String::new()]);
+    let commands = input.commands();
+    if !commands.is_empty() {
+        out.extend(["```sh".into(), commands.join("\n"), "```".into(), String::new()]);
+    }
+    out.extend(["| | |".into(), "|---|---|".into()]);
     out.extend(input.facts().iter().map(|(name, value)| format!("| {name} | {} |", escape(value))));
     out.extend([
         String::new(),

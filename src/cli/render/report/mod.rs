@@ -2,6 +2,7 @@
 //! Markdown for a ticket share. Pure: the only input is the journal of the run.
 
 mod chart;
+mod clients;
 mod html;
 mod markdown;
 #[cfg(test)]
@@ -11,11 +12,13 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use clients::ClientsSeen;
 pub use html::html;
 pub use markdown::markdown;
 
 use super::events::event_text;
 use super::sections::{state_line, traffic};
+use super::status::{continue_commands, rollback_commands};
 use super::style::Style;
 use crate::app::names::{Names, balancer};
 use crate::app::view::RunView;
@@ -36,6 +39,8 @@ pub struct ReportInput<'a> {
     names: Names,
     view: RunView,
     style: Style,
+    /// Only of a rehearsal.
+    clients: Option<ClientsSeen>,
 }
 
 /// The kind of an event, which determines the mark of the event in the report.
@@ -67,7 +72,30 @@ impl<'a> ReportInput<'a> {
         }
         let view = RunView::of(plan, &history.state, None, &[], history.time.1);
         let style = Style { zone: style.zone.clone(), ..Style::plain() };
-        Self { plan, records, history, names, view, style }
+        Self { plan, records, history, names, view, style, clients: None }
+    }
+
+    /// Adds what the clients of a rehearsal saw. No command reaches its run.
+    #[must_use]
+    pub fn with_clients(mut self, clients: Option<ClientsSeen>) -> Self {
+        self.view.reachable = clients.is_none();
+        self.clients = clients;
+        self
+    }
+
+    /// Returns what to type next, each with its meaning; empty if the run is finished, or if commands do not reach it.
+    fn commands(&self) -> Vec<String> {
+        if self.history.state.finished.is_some() || !self.view.reachable {
+            return Vec::new();
+        }
+        let back = rollback_commands(&self.view).into_iter().map(|command| format!("{command}   # roll back"));
+        let status = format!("cutover status {}   # what it does now", self.view.run);
+        std::iter::once(status).chain(continue_commands(&self.view)).chain(back).collect()
+    }
+
+    /// Returns the time zone, such as `in UTC`.
+    fn zone(&self) -> String {
+        self.history.time.0.to_zoned(self.style.zone.clone()).strftime("in %Z").to_string()
     }
 
     /// Returns the result of the run in one or two words, and the kind of this result.
@@ -152,7 +180,9 @@ impl<'a> ReportInput<'a> {
             let kind = kind_of_important_event(&record.event)?;
             Some((record.time, kind, event_text(record, &self.names, &self.style)?))
         };
-        self.records.iter().filter_map(important_event).collect()
+        let mut events: Vec<_> = self.records.iter().filter_map(important_event).chain(self.client_errors()).collect();
+        events.sort_by_key(|(at, ..)| *at);
+        events
     }
 
     /// Returns the changes of routes from the start of the run to its last record, each with the routes that have this

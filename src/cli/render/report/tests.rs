@@ -2,7 +2,7 @@ use super::*;
 use crate::cli::render::fixture::{at, healthy, ids, intended, outcome, records, set, until_bake};
 use crate::domain::fixture::{group_arn, plan};
 use crate::domain::health::HealthCounts;
-use crate::domain::run::event::{FreezeReason, Wait};
+use crate::domain::run::event::{ClientMeasurement, ClusterMeasurement, FreezeReason, Wait};
 use crate::domain::run::event::{GateKind, Trigger};
 use crate::domain::traffic::RouteId;
 
@@ -106,8 +106,9 @@ fn history_matches_the_records() {
         );
         assert!(of_b.contains(&(13, (1.0, 1.0))));
         assert_eq!(of_b.last(), Some(&(211, (0.0, 0.0))));
-        let of_b: Vec<_> = history.health.iter().map(|h| h.targets["b"]).collect();
-        assert_eq!(of_b, [(0, 4), (4, 4), (0, 4)]);
+        let of_b = history.health.iter().map(|h| h.targets["b"]);
+        let of_b: Vec<_> = of_b.map(|c| (c.healthy, c.initial, c.unhealthy)).collect();
+        assert_eq!(of_b, [(0, 4, 0), (4, 0, 0), (0, 0, 4)]);
         let gate = &history.steps[0].waits[0];
         assert_eq!((gate.0, gate.2), (WaitReason::RaiseGate, SignedDuration::from_secs(2)));
     });
@@ -118,7 +119,7 @@ fn html_page_has_the_numbers_of_the_journal_and_escapes_foreign_text() {
     let page = with_report(&rolled_back("<script>alert(1)</script> & \"more\""), html);
     for number in [
         "8 sent, 7 read back as written, 1 needed no write",
-        "0 of 4 targets of b healthy",
+        "targets of b: 0 healthy, 4 unhealthy",
         "a 99 %, b 1 %",
         "3m35s",
         "14:05:30",
@@ -143,4 +144,84 @@ fn report_of_an_unfinished_run_describes_its_state() {
         "At step 3 of 7 after 1m10s: FROZEN since 14:03 (drift): 443 default was changed. \
          Last read: 4 routes at a 99 %, b 1 %."
     );
+}
+
+/// The legend of a page.
+fn legend(page: &str) -> &str {
+    let at = page.find("class=\"legend\"").expect("a legend");
+    &page[at..at + page[at..].find("</p>").expect("its end")]
+}
+
+#[test]
+fn draining_targets_are_in_the_picture_and_the_legend_names_only_what_occurs() {
+    let mut events: Vec<_> =
+        rolled_back("").into_iter().map(|r| (r.time.duration_since(at(0)).as_secs(), r.event)).collect();
+    let place = events.iter().position(|(_, e)| matches!(e, Event::GateFailed { .. })).expect("a failed gate");
+    let b = HealthCounts { healthy: 1, draining: 3, ..HealthCounts::default() };
+    let groups = [(group_arn("webapp-a"), healthy(40, 0)), (group_arn("webapp-b"), b)].into();
+    events.insert(place - 1, (205, Event::Health { groups }));
+    let page = with_report(&records(events), html);
+    assert!(page.contains("targets of b: 1 healthy, 3 draining"), "{page}");
+    assert!(page.contains("<rect class=\"draining\""), "{page}");
+    let legend = legend(&page);
+    for name in ["healthy", "initial", "draining", "unhealthy", "times: in UTC"] {
+        assert!(legend.contains(name), "{name}\n{legend}");
+    }
+    assert!(!legend.contains("unavailable"), "{legend}");
+    assert!(page.contains("All times are in UTC."), "{page}");
+}
+
+#[test]
+fn a_short_incident_of_a_long_run_is_enlarged() {
+    assert!(!with_report(&records(until_bake()), html).contains("The incident, enlarged"), "nothing happened yet");
+    let late = rolled_back("").into_iter().map(|r| {
+        let seconds = r.time.duration_since(at(0)).as_secs();
+        (if seconds > 60 { seconds + 7200 } else { seconds }, r.event)
+    });
+    let page = with_report(&records(late.collect()), html);
+    let at = page.find("The incident, enlarged").expect("a second chart");
+    assert!(page[at..].contains("targets of b: 0 healthy, 4 unhealthy"), "{page}");
+    let step = page[..at].find("class=\"step\"").map(|at| &page[at..]).expect("a step");
+    assert!(step.contains(">1–3</span>"), "steps 1 to 3 begin in the same minute of two hours: {step}");
+}
+
+#[test]
+fn a_frozen_run_names_its_commands_but_a_rehearsal_has_none() {
+    let mut events = until_bake();
+    events.push((70, Event::Frozen { reason: FreezeReason::GuardFailed, message: "webapp-b is not healthy".into() }));
+    let records = records(events);
+    let command = "cutover resume alpha-20260301-140200-k3f9";
+    let page = with_report(&records, html);
+    for part in [command, "cutover rollback alpha-20260301-140200-k3f9   # roll back", "cutover status", "What to do"] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    assert!(with_report(&records, markdown).contains(command));
+    assert!(!with_report(&rolled_back(""), html).contains("What to do"), "the run is finished");
+    let (plan, history) = (plan(), History::of(&plan(), &records).expect("legal").expect("records"));
+    let rehearsed = ReportInput::new(&plan, &records, &history, &Style::plain());
+    assert!(!html(&rehearsed.with_clients(Some(ClientsSeen::default()))).contains("What to do"));
+}
+
+#[test]
+fn the_errors_of_a_rehearsals_clients_are_in_its_report() {
+    let records = rolled_back("");
+    let measured = ClientMeasurement {
+        step: 2,
+        label: "a 99 %, b 1 %".into(),
+        clusters: [(
+            "b".to_owned(),
+            ClusterMeasurement { planned: 1.0, measured: 1.2, requests: 60, client_errors: 31 },
+        )]
+        .into(),
+        requests: 5000,
+        client_errors: 31,
+    };
+    let clients = ClientsSeen { steps: vec![(at(205), measured)], requests: 6000, errors: 33 };
+    let (plan, history) = (plan(), History::of(&plan(), &records).expect("legal").expect("records"));
+    let input = ReportInput::new(&plan, &records, &history, &Style::plain()).with_clients(Some(clients));
+    for text in [html(&input), markdown(&input)] {
+        assert!(text.contains("clients sent 6000 requests; 33 failed (no answer, or 5xx)."), "{text}");
+        assert!(text.contains("clients saw 31 of 5000 requests fail in step 2"), "{text}");
+    }
+    assert!(html(&input).contains("b 1.2 % (plan 1)"), "the table of the steps");
 }

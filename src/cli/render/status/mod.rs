@@ -138,7 +138,7 @@ fn after_drift(drift: &[&DriftView], command: impl Fn(&str, &str, &str) -> Strin
     commands
 }
 
-fn rollback_commands(view: &RunView) -> Vec<String> {
+pub(super) fn rollback_commands(view: &RunView) -> Vec<String> {
     if view.retired {
         return Vec::new();
     }

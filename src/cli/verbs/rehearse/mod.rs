@@ -21,6 +21,7 @@ use crate::app::telemetry::Telemetry;
 use crate::app::{drive, find};
 use crate::cli::args::{Global, MetricOptions, help_text, value};
 use crate::cli::render::check;
+use crate::cli::render::report::ClientsSeen;
 use crate::cli::subscriber::subscriber as listener;
 use crate::cli::term;
 use crate::cli::verbs::report;
@@ -164,7 +165,9 @@ async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehea
     }
     if let Some(file) = &args.report {
         let records = ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?;
-        report::write_page(plan, &records, &term::style(global.color), Some(file))?;
+        let (requests, errors) = lab.client_totals();
+        let clients = ClientsSeen { steps: rehearsal.into_measured(), requests, errors };
+        report::write_page(plan, &records, Some(clients), &term::style(global.color), Some(file))?;
     }
     telemetry.finish().await;
     Ok(drive::exit_of(&run_end))

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::adapter::store::memory::MemoryStore;
 use crate::base::time::later;
-use crate::domain::run::event::{Event, Record, ResumeMode, StopReason, Wait};
+use crate::domain::run::event::{ClientMeasurement, Event, Record, ResumeMode, StopReason, Wait};
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{Frozen, Phase, State};
 use crate::engine::{Interrupt, Subscriber};
@@ -25,17 +25,23 @@ pub struct RehearsalSubscriber<'a> {
     run: String,
     interrupt: Interrupt,
     approved: usize,
+    measured: Vec<(Timestamp, ClientMeasurement)>,
 }
 
 impl<'a> RehearsalSubscriber<'a> {
     /// Creates the subscriber. Must be called before the first record.
     pub fn new(inner: &'a mut dyn Subscriber, lab: &'a RehearsalLab, store: MemoryStore, run: &str) -> Self {
-        Self { inner, lab, store, run: run.into(), interrupt: Interrupt::default(), approved: 0 }
+        Self { inner, lab, store, run: run.into(), interrupt: Interrupt::default(), approved: 0, measured: Vec::new() }
     }
 
     /// Records that a new process drives the run, which `interrupt` can stop.
     pub fn set_interrupt(&mut self, interrupt: Interrupt) {
         self.interrupt = interrupt;
+    }
+
+    /// Returns what the clients saw of each step, with the time of the measurement.
+    pub fn into_measured(self) -> Vec<(Timestamp, ClientMeasurement)> {
+        self.measured
     }
 
     fn approve(&mut self, state: &State, now: Timestamp) {
@@ -61,6 +67,7 @@ impl Subscriber for RehearsalSubscriber<'_> {
     fn record(&mut self, record: &Record) {
         if let Some(measured) = self.lab.on_event(&record.event) {
             let Record { time, run, .. } = record.clone();
+            self.measured.push((time, measured.clone()));
             self.inner.record(&Record::new(0, time, run, Event::ClientsMeasured(measured)));
         }
         self.inner.record(record);

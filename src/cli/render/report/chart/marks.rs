@@ -1,0 +1,95 @@
+//! The marks above a chart: the starts of steps, problems and operator actions. Marks that would overlap on a narrow page
+//! are joined.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use super::super::{EventKind, ReportInput};
+use super::round;
+use super::span::{Span, WIDTH};
+
+/// The narrowest chart, in pixels: on a page of 500.
+const NARROW: f64 = 420.0;
+/// Pixels of a character of a label, and of the space beside a label.
+const CHARACTER: f64 = 7.0;
+const SPACE: f64 = 8.0;
+/// Pixels of a dot with its space.
+const DOT: f64 = 12.0;
+
+/// Something at a place, which takes some width.
+struct Mark {
+    x: f64,
+    kind: EventKind,
+    /// The first and the last step's number; 0 for a dot.
+    steps: (usize, usize),
+    title: String,
+}
+
+impl Mark {
+    fn label(&self) -> String {
+        match self.steps {
+            (first, last) if first == last => first.to_string(),
+            (first, last) => format!("{first}–{last}"),
+        }
+    }
+
+    /// Returns the width in the chart's units.
+    fn width(&self) -> f64 {
+        #[allow(clippy::cast_precision_loss)] // a few characters
+        let pixels = if self.steps.0 == 0 { DOT } else { self.label().chars().count() as f64 * CHARACTER + SPACE };
+        pixels / NARROW * WIDTH
+    }
+
+    /// Joins with one to the right of it.
+    fn join(&mut self, next: Self) {
+        self.steps.1 = next.steps.1;
+        self.title = format!("{}\n{}", self.title, next.title);
+        if next.kind == EventKind::Trouble {
+            self.kind = EventKind::Trouble;
+        }
+    }
+}
+
+/// Returns the marks in a span.
+pub(super) fn marks(input: &ReportInput, span: Span) -> Markup {
+    let mark = |at: Timestamp, kind, number, title: String| Mark {
+        x: span.x(at),
+        kind,
+        steps: (number, number),
+        title: format!("{}: {title}", input.time(at)),
+    };
+    let steps = input.history.steps.iter().filter_map(|step| {
+        let at = step.time.0.filter(|at| span.contains(*at))?;
+        Some(mark(at, EventKind::Plain, step.number, format!("step {}, {}", step.number, step.label)))
+    });
+    let dots = input
+        .important_events()
+        .into_iter()
+        .filter(|(at, kind, _)| matches!(kind, EventKind::Trouble | EventKind::Person) && span.contains(*at));
+    let dots = dots.map(|(at, kind, text)| mark(at, kind, 0, text));
+    html! {
+        @for step in apart(steps) {
+            span.step style=(left(step.x)) title=(step.title) { (step.label()) }
+        }
+        @for dot in apart(dots) {
+            span class={ "mark " (dot.kind.name()) } style=(left(dot.x)) title=(dot.title) {}
+        }
+    }
+}
+
+/// Joins marks until none overlaps another.
+fn apart(marks: impl Iterator<Item = Mark>) -> Vec<Mark> {
+    let mut kept: Vec<Mark> = Vec::new();
+    for mut mark in marks {
+        while let Some(mut last) = kept.pop_if(|last| mark.x - last.x < f64::midpoint(last.width(), mark.width())) {
+            last.join(mark);
+            mark = last;
+        }
+        kept.push(mark);
+    }
+    kept
+}
+
+fn left(x: f64) -> String {
+    format!("left:{}%", round(x / WIDTH * 100.0))
+}

@@ -1,0 +1,99 @@
+//! A part of the run on the horizontal axis, and how points in time become blocks on it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::super::{EventKind, ReportInput};
+use crate::domain::health::HealthCounts;
+use crate::domain::run::event::Event;
+
+/// The width of the chart in its own units.
+pub(super) const WIDTH: f64 = 1000.0;
+/// Changes closer than this are drawn as one.
+const MIN_DISTANCE: f64 = 0.5;
+/// Problems closer than this belong to one incident.
+const INCIDENT_GAP: SignedDuration = SignedDuration::from_mins(10);
+/// The least time shown before and after an incident.
+const MARGIN: SignedDuration = SignedDuration::from_secs(30);
+/// An incident is enlarged if it takes at most this part of the run.
+const SMALL_PART: i32 = 3;
+
+/// A part of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+impl Span {
+    /// Returns the whole run.
+    pub fn whole(input: &ReportInput) -> Self {
+        Self { from: input.history.time.0, to: input.history.time.1 }
+    }
+
+    /// Returns the last incident, if it is only a small part of the run: from the first sign of the problem to its end.
+    pub fn incident(input: &ReportInput) -> Option<Self> {
+        let whole = Self::whole(input);
+        let problems: Vec<_> =
+            input.important_events().into_iter().filter(|e| e.1 == EventKind::Trouble).map(|e| e.0).collect();
+        let rollback = input.records.iter().find_map(|record| {
+            matches!(record.event, Event::RollbackStarted { .. } | Event::RampStarted { .. }).then_some(record.time)
+        });
+        let pivot = rollback.or(problems.last().copied())?;
+        let near = |first: Timestamp, at: Timestamp| if first.duration_since(at) <= INCIDENT_GAP { at } else { first };
+        let first = problems.iter().rev().filter(|at| **at <= pivot).fold(pivot, |first, at| near(first, *at));
+        let first = losses(input).into_iter().rev().filter(|at| *at <= first).fold(first, near);
+        let last = if rollback.is_some() { whole.to } else { pivot };
+        let margin = MARGIN.max(last.duration_since(first) / 3);
+        let from = first.checked_sub(margin).map_or(whole.from, |at| at.max(whole.from));
+        let span = Self { from, to: last.checked_add(margin).map_or(whole.to, |at| at.min(whole.to)) };
+        (span.length() * SMALL_PART <= whole.length()).then_some(span)
+    }
+
+    fn length(self) -> SignedDuration {
+        self.to.duration_since(self.from)
+    }
+
+    /// Returns the place of a time, from 0 to [`WIDTH`].
+    #[allow(clippy::cast_precision_loss)] // milliseconds of a run
+    pub fn x(self, at: Timestamp) -> f64 {
+        let length = self.to.as_millisecond() - self.from.as_millisecond();
+        let since = (at.as_millisecond() - self.from.as_millisecond()).clamp(0, length);
+        since as f64 / length.max(1) as f64 * WIDTH
+    }
+
+    pub fn contains(self, at: Timestamp) -> bool {
+        self.from <= at && at <= self.to
+    }
+
+    /// Returns the time after `part` of `parts` equal parts.
+    pub fn part(self, part: i64, parts: i64) -> Timestamp {
+        let (from, to) = (self.from.as_millisecond(), self.to.as_millisecond());
+        Timestamp::from_millisecond(from + (to - from) * part / parts).unwrap_or(self.from)
+    }
+
+    /// Returns each point with its time until the next one, as far as it is in this span. Points too close to be visible are
+    /// dropped.
+    pub fn blocks<T: Clone>(self, points: impl Iterator<Item = (Timestamp, T)>) -> Vec<(Self, T)> {
+        let mut kept: Vec<(Timestamp, T)> = Vec::new();
+        for (at, point) in points.take_while(|(at, _)| *at <= self.to) {
+            match kept.last_mut() {
+                Some(last) if self.x(at) - self.x(last.0) < MIN_DISTANCE => {
+                    *last = (last.0.max(at.min(self.from)), point)
+                }
+                _ => kept.push((at.max(self.from), point)),
+            }
+        }
+        let ends = kept.iter().skip(1).map(|(at, _)| *at).chain([self.to]).collect::<Vec<_>>();
+        kept.into_iter().zip(ends).map(|((from, point), to)| (Self { from, to }, point)).collect()
+    }
+}
+
+/// Returns when a cluster lost healthy targets.
+fn losses(input: &ReportInput) -> Vec<Timestamp> {
+    let lost = |(before, after): (&HealthCounts, &HealthCounts)| after.healthy < before.healthy;
+    let pairs = input.history.health.iter().zip(input.history.health.iter().skip(1));
+    let changed = pairs.filter(|(before, after)| {
+        after.targets.iter().any(|(cluster, after)| before.targets.get(cluster).is_some_and(|b| lost((b, after))))
+    });
+    changed.map(|(_, after)| after.at).collect()
+}
