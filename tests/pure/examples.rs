@@ -157,7 +157,7 @@ fn systemd_units_are_valid() {
     let Ok(checked) = std::process::Command::new("systemd-analyze").arg("verify").args(&copies).output() else {
         return;
     };
-    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
-    let wrong: Vec<_> = said.lines().filter(|line| line.contains("cutover-step")).collect();
-    assert!(wrong.is_empty(), "{said}");
+    let messages = String::from_utf8_lossy(&checked.stderr).into_owned();
+    let wrong: Vec<_> = messages.lines().filter(|line| line.contains("cutover-step")).collect();
+    assert!(wrong.is_empty(), "{messages}");
 }

@@ -40,12 +40,12 @@ fn programs_get_the_source_of_a_topic() {
 
 #[test]
 fn an_unknown_word_gets_similar_topics_or_mentions() {
-    let said = help("help emergancy").assert_exit(2).err;
-    assert!(said.contains("similar: emergency"), "{said}");
-    let said = help("help TargetGroupBinding").assert_exit(2).err;
-    assert!(said.contains("`TargetGroupBinding` is mentioned in: ") && said.contains("plan"), "{said}");
-    let said = help("apply plan.yaml").assert_exit(2).err;
-    assert!(said.contains("'run'"), "{said}");
+    let message = help("help emergancy").assert_exit(2).err;
+    assert!(message.contains("similar: emergency"), "{message}");
+    let message = help("help TargetGroupBinding").assert_exit(2).err;
+    assert!(message.contains("`TargetGroupBinding` is mentioned in: ") && message.contains("plan"), "{message}");
+    let message = help("apply plan.yaml").assert_exit(2).err;
+    assert!(message.contains("'run'"), "{message}");
 }
 
 /// Runs the program with a terminal as standard output, and with a pager that writes its input to a file. Returns the

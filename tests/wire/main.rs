@@ -7,7 +7,7 @@
 //! - `browser`: Chromium
 //! - `contract`: moto, boto3 and the `aws` CLI, from the virtual environment of `tests/requirements.txt`
 //! - `kubectl`: kubectl
-//! - `prometheus`: Prometheus, with promtool beside it
+//! - `prometheus`: Prometheus, with promtool in the same folder
 //! - `stack`: two real API servers with two real load balancer controllers
 
 #![allow(clippy::large_futures)] // the size of a test's future does not matter

@@ -86,9 +86,9 @@ fn unknown_parts_are_listed_and_the_rest_is_read() {
         ("steps: [{setShares: {a: 50, b: 40}}, {setWeight: 100}]", "the sum of the shares is 90"),
         ("gates: {targetHealth: {guard: {for: {seconds: 3}}}}, steps: [{setWeight: 100}]", "`for` must be"),
     ];
-    for (strategy, said) in cases {
+    for (strategy, expected) in cases {
         let plan = leniently("", strategy, "");
-        assert!(plan.newer.iter().any(|what| what.contains(said)), "{strategy}: {:?}", plan.newer);
+        assert!(plan.newer.iter().any(|what| what.contains(expected)), "{strategy}: {:?}", plan.newer);
         assert_eq!(
             (plan.name.as_str(), plan.strategy.from.as_str(), plan.workloads.len()),
             ("p", "a", 1),

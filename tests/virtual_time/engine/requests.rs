@@ -166,8 +166,8 @@ async fn abort_to_a_step_with_more_traffic_is_refused() {
     let fifth: When = |s| s.phase == Phase::Baking && s.step == 5;
     let ending = run_script(&mut test_run, vec![(fifth, Request::Abort { by: by(), to_step: Some(2) })]).await;
     assert_eq!(ending_name(&ending), "completed", "{}", test_run.output());
-    let said = test_run.output();
-    assert!(said.contains("step 2 gives b 50 %") && said.contains("has it at 20 % now: that is a raise"), "{said}");
+    let text = test_run.output();
+    assert!(text.contains("step 2 gives b 50 %") && text.contains("has it at 20 % now: that is a raise"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]

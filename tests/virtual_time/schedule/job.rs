@@ -102,13 +102,13 @@ pub struct DaysResult {
 
 impl DaysResult {
     pub fn transcript(&self) -> String {
-        let said = |e: &Event| {
+        let is_shown = |e: &Event| {
             !matches!(
                 e,
                 Event::Health { .. } | Event::ProcessStarted { .. } | Event::Stopped { .. } | Event::Started(_)
             )
         };
-        let events = self.events.iter().filter(|(_, e)| said(e)).map(|(at, e)| format!("{at} {e:?}"));
+        let events = self.events.iter().filter(|(_, e)| is_shown(e)).map(|(at, e)| format!("{at} {e:?}"));
         let writes = self.writes.iter().map(|w| format!("{} host {} writes {} %", w.at, w.host, w.share));
         events.chain(writes).map(|line| line.chars().take(300).collect::<String>()).collect::<Vec<_>>().join("\n")
     }

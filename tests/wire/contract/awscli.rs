@@ -12,9 +12,9 @@ fn run(lab: &Lab, aws: &Path, args: &[&str]) -> VerbOutput {
 }
 
 fn json(lab: &Lab, aws: &Path, words: &str) -> Value {
-    let said = run(lab, aws, &words.split_whitespace().chain(["--output", "json"]).collect::<Vec<_>>());
-    assert_eq!(said.code, 0, "{words}: {said:?}");
-    said.json()
+    let result = run(lab, aws, &words.split_whitespace().chain(["--output", "json"]).collect::<Vec<_>>());
+    assert_eq!(result.code, 0, "{words}: {result:?}");
+    result.json()
 }
 
 #[test]
@@ -68,8 +68,8 @@ fn awscli_reads_and_writes_like_cutover() {
         ("modify-rule", ["--rule-arn", rule_arn], "--actions"),
         ("modify-listener", ["--listener-arn", listener_arn], "--default-actions"),
     ] {
-        let said = run(&lab, &aws, &["elbv2", verb, what[0], what[1], option, &actions]);
-        assert_eq!(said.code, 0, "{verb}: {said:?}");
+        let result = run(&lab, &aws, &["elbv2", verb, what[0], what[1], option, &actions]);
+        assert_eq!(result.code, 0, "{verb}: {result:?}");
     }
     let after = json(&lab, &aws, &format!("elbv2 describe-rules --rule-arns {rule_arn}"));
     assert_eq!(after["Rules"][0]["Actions"][0]["ForwardConfig"]["TargetGroups"][1]["Weight"], 40, "{after}");

@@ -39,16 +39,16 @@ pub struct RouteWrite {
 /// The connection of one lane, which is a load balancer with its plan.
 #[derive(Default)]
 pub struct Connection {
-    inside: Mutex<Inside>,
+    state: Mutex<ConnectionState>,
     /// Locked for reading by all connections and requests in progress.
     busy: Arc<RwLock<()>>,
 }
 
 #[derive(Default)]
-struct Inside {
+struct ConnectionState {
     requests: Vec<String>,
-    strike: Option<(usize, Moment)>,
-    struck: Option<String>,
+    kill_at: Option<(usize, Moment)>,
+    killed_at: Option<String>,
     program: Option<Child>,
     written: Vec<RouteWrite>,
     /// Every credential in the requests: signatures, session tokens and bearer tokens.
@@ -56,23 +56,23 @@ struct Inside {
     /// `Some(n)`: every n-th request is refused with a response that quotes its headers.
     quote: Option<usize>,
     /// A text that is replaced in responses, and its replacement.
-    tell: Option<(String, String)>,
+    replacement: Option<(String, String)>,
 }
 
 impl Connection {
     /// Refuses every n-th request (`None`: none) with a response that quotes all its headers.
     pub fn quote_in_refusals(&self, one_in: Option<usize>) {
-        self.inside().quote = one_in;
+        self.state().quote = one_in;
     }
 
     /// Replaces `what` by `instead` in responses.
     pub fn replace_in_answers(&self, what: &str, instead: &str) {
-        self.inside().tell = Some((what.to_owned(), instead.to_owned()));
+        self.state().replacement = Some((what.to_owned(), instead.to_owned()));
     }
 
     /// Returns every credential so far.
     pub fn credentials(&self) -> BTreeSet<String> {
-        self.inside().credentials.clone()
+        self.state().credentials.clone()
     }
 
     /// Opens a proxy in front of `upstream` and returns its URL for the program.
@@ -95,55 +95,55 @@ impl Connection {
     }
 
     /// Sets the next program, and the request (from 0) at which it is killed.
-    pub fn set_program(&self, program: Child, strike: Option<(usize, Moment)>) {
-        let mut inside = self.inside();
-        (inside.program, inside.strike, inside.struck) = (Some(program), strike, None);
-        inside.requests.clear();
+    pub fn set_program(&self, program: Child, kill_at: Option<(usize, Moment)>) {
+        let mut state = self.state();
+        (state.program, state.kill_at, state.killed_at) = (Some(program), kill_at, None);
+        state.requests.clear();
     }
 
     /// Waits until the program has closed its output and all its requests are done. Returns the program, and the
     /// request at which it was killed.
     pub async fn take_program(&self) -> (Child, Option<String>) {
         drop(self.busy.write().await);
-        let mut inside = self.inside();
-        (inside.program.take().expect("the program should have started"), inside.struck.take())
+        let mut state = self.state();
+        (state.program.take().expect("the program should have started"), state.killed_at.take())
     }
 
     /// Returns the requests of the present program, in order.
     pub fn requests(&self) -> Vec<String> {
-        self.inside().requests.clone()
+        self.state().requests.clone()
     }
 
     /// Returns every write since the last call, in order.
     pub fn written(&self) -> Vec<RouteWrite> {
-        std::mem::take(&mut self.inside().written)
+        std::mem::take(&mut self.state().written)
     }
 
-    fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, ConnectionState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a request; returns whether and when the program must be killed.
     fn count_request(&self, what: &str) -> Option<Moment> {
-        let mut inside = self.inside();
-        inside.requests.push(what.to_owned());
-        let (number, moment) = inside.strike?;
-        (inside.requests.len() == number + 1).then_some(moment)
+        let mut state = self.state();
+        state.requests.push(what.to_owned());
+        let (number, moment) = state.kill_at?;
+        (state.requests.len() == number + 1).then_some(moment)
     }
 
     /// Records the credentials of a request; refuses the request if it is an n-th one.
     fn refuse(&self, parts: &Parts) -> Option<Response<Full<Bytes>>> {
-        let mut inside = self.inside();
+        let mut state = self.state();
         let all: Vec<_> =
             parts.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default())).collect();
         for (name, value) in &all {
             match *name {
-                "authorization" => inside.credentials.extend(value.rsplit(['=', ' ']).next().map(str::to_owned)),
-                "x-amz-security-token" => drop(inside.credentials.insert((*value).to_owned())),
+                "authorization" => state.credentials.extend(value.rsplit(['=', ' ']).next().map(str::to_owned)),
+                "x-amz-security-token" => drop(state.credentials.insert((*value).to_owned())),
                 _ => {}
             }
         }
-        let (number, one_in) = (inside.requests.len(), inside.quote?);
+        let (number, one_in) = (state.requests.len(), state.quote?);
         if !number.is_multiple_of(one_in) {
             return None;
         }
@@ -167,10 +167,10 @@ impl Connection {
     }
 
     fn kill(&self, what: &str) {
-        let mut inside = self.inside();
-        if let Some(program) = &mut inside.program {
+        let mut state = self.state();
+        if let Some(program) = &mut state.program {
             let _ = program.kill();
-            inside.struck = Some(what.to_owned());
+            state.killed_at = Some(what.to_owned());
         }
     }
 }
@@ -219,7 +219,7 @@ async fn forward_request(
     let (parts, body) = onward.request(request).await.map_err(|_| "no upstream")?.into_parts();
     let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
     if parts.status.is_success() && matches!(what.as_str(), "ModifyListener" | "ModifyRule") {
-        wire.inside().written.push(written(&text));
+        wire.state().written.push(written(&text));
     }
     match moment {
         Some(Moment::Applied) => {
@@ -232,9 +232,9 @@ async fn forward_request(
         }
         None => {}
     }
-    let told = wire.inside().tell.clone();
-    let body =
-        told.map_or(body.clone(), |(what, instead)| String::from_utf8_lossy(&body).replace(&what, &instead).into());
+    let replacement = wire.state().replacement.clone();
+    let body = replacement
+        .map_or(body.clone(), |(what, instead)| String::from_utf8_lossy(&body).replace(&what, &instead).into());
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = parts.status;
     for (name, value) in

@@ -16,7 +16,7 @@ const MOMENTS: [Moment; 3] = [Moment::Sent, Moment::Applied, Moment::Answered];
 fn cases(requests: usize, every: usize) -> Vec<Case> {
     let points = (0..requests).flat_map(|n| MOMENTS.map(|moment| (n, moment))).step_by(every);
     let endings = [Ending::Resume, Ending::Rollback].into_iter().cycle();
-    points.zip(endings).map(|(strike, ending)| Case { strike: Some(strike), ending }).collect()
+    points.zip(endings).map(|(kill_at, ending)| Case { kill_at: Some(kill_at), ending }).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -24,23 +24,23 @@ async fn a_killed_run_can_be_resumed_and_rolled_back() {
     let lanes = if crate::crash::all_cases() { 96 } else { 8 };
     let lab = Lab::start(lanes);
     let mut all = join_all((0..lanes).map(|number| Lane::open(&lab, number))).await;
-    let (unhurt, _) = all[0].try_case(Case { strike: None, ending: Ending::Resume }).await;
+    let (unhurt, _) = all[0].try_case(Case { kill_at: None, ending: Ending::Resume }).await;
     assert_eq!(unhurt, KilledState::NotKilled);
     let (requests, recorded) = (all[0].requests(), all[0].journal().await);
     let mut cases = cases(requests.len(), if crate::crash::all_cases() { 1 } else { 29 });
     let (count, all_lanes) = (cases.len(), lanes);
-    let mut turns: Vec<Vec<Case>> = vec![Vec::new(); lanes];
+    let mut queues: Vec<Vec<Case>> = vec![Vec::new(); lanes];
     // Every lane gets cases from each part of the run.
     for (i, case) in cases.drain(..).enumerate() {
-        turns[i % lanes].push(case);
+        queues[i % lanes].push(case);
     }
     // Roll back what the last kill of a lane left, so that it cannot block the next run.
-    for turn in &mut turns {
-        turn.push(Case { strike: None, ending: Ending::Rollback });
+    for queue in &mut queues {
+        queue.push(Case { kill_at: None, ending: Ending::Rollback });
     }
-    let lanes = all.iter_mut().zip(turns).map(async |(lane, turn)| {
+    let lanes = all.iter_mut().zip(queues).map(async |(lane, queue)| {
         let mut found = Vec::new();
-        for case in turn {
+        for case in queue {
             found.push((lane.try_case(case).await, case.ending));
         }
         found
@@ -50,7 +50,7 @@ async fn a_killed_run_can_be_resumed_and_rolled_back() {
     for ((what, _), ending) in &found {
         sums.entry(*what).or_default()[usize::from(*ending == Ending::Rollback)] += 1;
     }
-    let killed = found.iter().filter(|((_, struck), _)| struck.is_some()).count();
+    let killed = found.iter().filter(|((_, killed_at), _)| killed_at.is_some()).count();
     println!("crash: {killed} kills at {} requests of a run, then resume or rollback: {sums:?}", requests.len());
     assert_eq!(found.len(), count + all_lanes);
     assert!(!crate::crash::all_cases() || killed >= 200, "expected at least 200 kills, got {killed}");

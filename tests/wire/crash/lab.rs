@@ -45,10 +45,10 @@ impl Lab {
         BufReader::new(child.stdout.take().expect("the process should have a standard output"))
             .read_line(&mut line)
             .expect("the line should be readable");
-        let said: serde_json::Value =
+        let settings: serde_json::Value =
             serde_json::from_str(&line).unwrap_or_else(|e| panic!("the lab did not start ({e}): {line}"));
-        let environment =
-            serde_json::from_value(said["environment"].clone()).expect("the environment should be a list of strings");
+        let environment = serde_json::from_value(settings["environment"].clone())
+            .expect("the environment should be a list of strings");
         Self { child, environment, folder }
     }
 

@@ -52,7 +52,7 @@ pub enum KilledState {
 /// One case: the request at which the program is killed, and how the run ends.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    pub strike: Option<(usize, Moment)>,
+    pub kill_at: Option<(usize, Moment)>,
     pub ending: Ending,
 }
 
@@ -208,7 +208,7 @@ impl Lane {
     }
 
     /// Runs the program until it ends or is killed at the given request.
-    pub async fn cutover(&self, words: &str, strike: Option<(usize, Moment)>) -> (ProcessOutput, Option<String>) {
+    pub async fn cutover(&self, words: &str, kill_at: Option<(usize, Moment)>) -> (ProcessOutput, Option<String>) {
         let mut command = Command::new(lab::program());
         command.env_clear().envs(self.environment.iter().cloned()).env("CUTOVER_STATE_DIR", self.state());
         command.args(words.split_whitespace()).current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::piped());
@@ -217,7 +217,7 @@ impl Lane {
             child.stdout.take().expect("the process should have a standard output"),
             child.stderr.take().expect("the process should have a standard error"),
         );
-        self.wire.set_program(child, strike);
+        self.wire.set_program(child, kill_at);
         let out = tokio::task::spawn_blocking(move || {
             let mut text = String::new();
             stdout.read_to_string(&mut text).map(|_| text)
@@ -226,21 +226,21 @@ impl Lane {
             let mut text = String::new();
             stderr.read_to_string(&mut text).map(|_| text)
         });
-        let text = text.await.expect("no thread should have panicked").expect("the value should be a string");
-        let out = out.await.expect("no thread should have panicked").expect("the value should be a string");
-        let (mut child, struck) = self.wire.take_program().await;
+        let text = text.await.expect("no thread should have panicked").expect("the output should be readable");
+        let out = out.await.expect("no thread should have panicked").expect("the output should be readable");
+        let (mut child, killed_at) = self.wire.take_program().await;
         let code = child.wait().expect("the process should end").code();
-        (ProcessOutput { code, out, text }, struck)
+        (ProcessOutput { code, out, text }, killed_at)
     }
 
     /// Runs one case. Returns the state after the kill, and the request at which the program was killed.
     pub async fn try_case(&mut self, case: Case) -> (KilledState, Option<String>) {
         self.reset().await;
         let before = self.store().runs().await.expect("the runs should be readable").len();
-        let (said, struck) = self.cutover("run plan.yaml --yes", case.strike).await;
-        let label = format!("lane {} {case:?} at {struck:?}\n{}", self.number, said.text);
+        let (result, killed_at) = self.cutover("run plan.yaml --yes", case.kill_at).await;
+        let label = format!("lane {} {case:?} at {killed_at:?}\n{}", self.number, result.text);
         let runs = self.store().runs().await.expect("the runs should be readable");
-        let found = match (said.code, runs.first().filter(|_| runs.len() > before).map(|run| run.finished)) {
+        let found = match (result.code, runs.first().filter(|_| runs.len() > before).map(|run| run.finished)) {
             (Some(0), _) => KilledState::NotKilled,
             (None, None) => KilledState::Nothing,
             (None, Some(None)) => KilledState::Unfinished,
@@ -257,12 +257,12 @@ impl Lane {
         };
         let mut label = label;
         for words in next.drain(..) {
-            let (said, _) = self.cutover(words, None).await;
-            label = format!("{label}\nthen {words}:\n{}", said.text);
-            assert_eq!(said.code, Some(0), "{label}");
+            let (result, _) = self.cutover(words, None).await;
+            label = format!("{label}\nthen {words}:\n{}", result.text);
+            assert_eq!(result.code, Some(0), "{label}");
         }
         self.assert_result(case.ending, &label).await;
-        (found, struck)
+        (found, killed_at)
     }
 
     /// Asserts that there are no double writes, exact final weights, no unfinished run and no marker.

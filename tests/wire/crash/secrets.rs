@@ -30,7 +30,7 @@ async fn no_credential_is_printed_written_or_left() {
         .expect("the kubeconfig should be written");
     lane.authenticate(CLIENT).await;
 
-    let mut said = Vec::new();
+    let mut outputs = Vec::new();
     // Some requests are refused, so that some runs end early and others complete.
     for one_in in [2, 3, 7, 11, 29] {
         lane.reset().await;
@@ -40,16 +40,16 @@ async fn no_credential_is_printed_written_or_left() {
         {
             let (verb, flags) = words.split_once(' ').unwrap_or((words, ""));
             let (ended, _) = lane.cutover(&format!("{verb} plan.yaml {flags} --log-level trace"), None).await;
-            said.extend([ended.out, ended.text]);
+            outputs.extend([ended.out, ended.text]);
         }
         lane.wire.quote_in_refusals(None);
         let (ended, _) = lane.cutover("rollback plan.yaml --yes --take-over --log-level trace", None).await;
-        said.extend([ended.out, ended.text]);
+        outputs.extend([ended.out, ended.text]);
     }
     lane.reset().await;
     let (ended, _) = lane.cutover("run plan.yaml --yes --output json --log-level trace", None).await;
     assert_eq!(ended.code, Some(0), "{}", ended.text);
-    said.extend([ended.out, ended.text]);
+    outputs.extend([ended.out, ended.text]);
 
     let mut credentials = lane.wire.credentials();
     assert!(
@@ -57,7 +57,7 @@ async fn no_credential_is_printed_written_or_left() {
         "the requests must contain the credentials"
     );
     credentials.extend([SECRET.to_owned(), CLIENT.to_owned()]);
-    let places = [("the output".to_owned(), said.concat())].into_iter().chain(files(&lane.folder));
+    let places = [("the output".to_owned(), outputs.concat())].into_iter().chain(files(&lane.folder));
     let mut checked = 0;
     for (place, text) in places.filter(|(place, _)| !place.ends_with("kubeconfig")) {
         for credential in &credentials {

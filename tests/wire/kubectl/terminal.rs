@@ -15,9 +15,9 @@ fn kubectl_gets_applies_and_deletes_the_kinds_that_cutover_uses() {
     let kubectl = program();
     let lab = Lab::start();
     let ok = |words: &str| {
-        let said = run(&lab, &kubectl, words);
-        assert_eq!(said.code, 0, "{words}: {said:?}");
-        said
+        let result = run(&lab, &kubectl, words);
+        assert_eq!(result.code, 0, "{words}: {result:?}");
+        result
     };
     let contexts = ok("config get-contexts -o name").out;
     assert!(contexts.lines().any(|c| c == "alpha-kr-a") && contexts.lines().any(|c| c == "alpha-kr-b"), "{contexts}");

@@ -111,12 +111,12 @@ pub fn assert_rolled_back(ending: &Ending, records: &[Record]) {
     assert!(matches!(ending, Ending::Finished { outcome: RunOutcome::RolledBack, .. }), "{ending:?} {records:#?}");
     let failed = events()
         .any(|e| matches!(e, Event::GateFailed { message, .. } if message.starts_with("gate errors: b fails ")));
-    let said = events()
+    let reported = events()
         .any(|e| matches!(e, Event::VerdictChanged { gate, verdict: GateResult::Fail, .. } if gate == "errors"));
     let counted = events().filter(
         |e| matches!(e, Event::GateMeasured { measurement, .. } if matches!(&measurement.seen, MeasuredValue::Counts { new, .. } if new.errors > 0)),
     );
-    assert!(failed && said && counted.count() >= 3, "{records:#?}");
+    assert!(failed && reported && counted.count() >= 3, "{records:#?}");
 }
 
 /// Starts a server that responds to probes as expected this many times, and then with 503.
@@ -149,7 +149,7 @@ async fn gates_read_a_command_a_probe_and_a_rollout() {
         RehearsalLab::live(plan.clone(), &Scenario::default(), 1, options).await.unwrap_or_else(|e| panic!("{e}"));
     let (ending, records) = run(&plan, &stage).await;
     let last = |name: &str| {
-        let said = |e: &Event| {
+        let verdict_of = |e: &Event| {
             if let Event::VerdictChanged { gate, verdict: call, why, .. } = e {
                 (gate == name).then(|| (*call, why.clone()))
             } else {
@@ -158,7 +158,7 @@ async fn gates_read_a_command_a_probe_and_a_rollout() {
         };
         records
             .iter()
-            .filter_map(|r| said(&r.event))
+            .filter_map(|r| verdict_of(&r.event))
             .next_back()
             .unwrap_or_else(|| panic!("gate {name} has no verdict: {records:#?}"))
     };

@@ -111,11 +111,11 @@ async fn no_adapter_repeats_a_secret_from_a_response_or_an_error() {
     // Register the secrets, as the program does with its environment.
     [KEY, TOKEN, PASSWORD].into_iter().for_each(redact::remember);
     for status in [200, 400, 401, 403, 404, 409, 422, 429, 500, 503] {
-        for said in failures(&server(status).await).await {
-            assert!(!said.contains("Canary"), "{status}: {said}");
+        for message in failures(&server(status).await).await {
+            assert!(!message.contains("Canary"), "{status}: {message}");
         }
     }
-    for said in failures("http://127.0.0.1:1").await {
-        assert!(!said.contains("Canary"), "{said}");
+    for message in failures("http://127.0.0.1:1").await {
+        assert!(!message.contains("Canary"), "{message}");
     }
 }

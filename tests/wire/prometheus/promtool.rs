@@ -26,6 +26,6 @@ fn prometheus_promtool_accepts_the_metrics() {
         .write_all(text(&run_metrics(), MetricsFormat::Prometheus).as_bytes())
         .expect("promtool should read its input");
     let output = child.wait_with_output().expect("the process should end");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && said.is_empty(), "{said}");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && errors.is_empty(), "{errors}");
 }

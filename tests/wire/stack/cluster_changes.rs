@@ -40,8 +40,8 @@ fn stack_a_group_bound_from_two_clusters_is_refused() {
     assert!(!b.iter().any(|ip| a.contains(ip)));
     let plan = fixture.plan("{bind: {}}, {setWeight: 100}");
     let ended = run(fixture.cutover(&["run", &plan, "--yes"])).assert_exit(3);
-    let said = ended.out + &ended.err;
-    assert!(said.contains("CUT071"), "{said}");
+    let output = ended.out + &ended.err;
+    assert!(output.contains("CUT071"), "{output}");
     fixture.assert_share(0);
 }
 

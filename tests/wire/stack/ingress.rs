@@ -51,8 +51,8 @@ fn stack_a_load_balancer_of_an_ingress_is_refused() {
         .replace(", expect: 3", "");
     std::fs::write(&plan, text).expect("the plan should be written");
     let ended = run(fixture.cutover(&["run", &plan, "--yes"])).assert_exit(3);
-    let said = ended.out + &ended.err;
-    assert!(said.contains("CUT060") && said.contains("elbv2.k8s.aws/cluster"), "{said}");
+    let output = ended.out + &ended.err;
+    assert!(output.contains("CUT060") && output.contains("elbv2.k8s.aws/cluster"), "{output}");
     assert!(fixture.stack.endpoint.asked("cutover").iter().all(|a| {
         a.parameters
             .get("LoadBalancerArn")

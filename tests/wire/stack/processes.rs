@@ -65,8 +65,8 @@ impl Processes {
 
     /// Returns the last lines of a process's log.
     pub fn tail(&self, name: &str) -> String {
-        let said = self.log(name);
-        let lines: Vec<_> = said.lines().collect();
+        let log = self.log(name);
+        let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
 

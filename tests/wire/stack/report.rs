@@ -58,8 +58,9 @@ fn objects(cluster: &Cluster, namespace: &str, bindings: &str) -> Vec<String> {
     for (kind, path, parts) in lists {
         match cluster.api.call("GET", &path, None) {
             Ok(list) => lines.extend(list["items"].as_array().into_iter().flatten().map(|item| {
-                let said: Vec<_> = parts.iter().map(|p| item.pointer(p).unwrap_or(&Value::Null).to_string()).collect();
-                format!("{kind} {}", said.join(" "))
+                let values: Vec<_> =
+                    parts.iter().map(|p| item.pointer(p).unwrap_or(&Value::Null).to_string()).collect();
+                format!("{kind} {}", values.join(" "))
             })),
             Err(refused) => lines.push(format!("{kind}: {refused:?}")),
         }

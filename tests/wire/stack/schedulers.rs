@@ -113,10 +113,10 @@ fn stack_calls_of_a_scheduler_complete_a_plan() {
             [call().spawn().expect("the process should start"), call().spawn().expect("the process should start")];
         let ended = both.map(|child| child.wait_with_output().expect("the process should end"));
         let codes = ended.each_ref().map(|e| e.status.code().unwrap_or(-1));
-        let said = || {
+        let errors = || {
             ended.iter().map(|e| String::from_utf8_lossy(&e.stderr).into_owned()).collect::<Vec<_>>().join("\n---\n")
         };
-        assert!(codes.iter().all(|code| [0, 8].contains(code)), "{codes:?}\n{}", said());
+        assert!(codes.iter().all(|code| [0, 8].contains(code)), "{codes:?}\n{}", errors());
         if codes == [0, 0] {
             return fixture.assert_share(100);
         }

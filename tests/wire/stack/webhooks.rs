@@ -35,8 +35,8 @@ fn stack_a_binding_that_the_webhooks_refuse_is_a_finding() {
         .replace("targetType: ip}", "targetType: ip, ipAddressType: ipv6}");
     std::fs::write(&plan, text).expect("the plan should be written");
     let ended = run(fixture.cutover(&["run", &plan, "--yes"])).assert_exit(3);
-    let said = ended.out + &ended.err;
-    assert!(said.contains("CUT075") && said.contains("invalid IP address type"), "{said}");
+    let output = ended.out + &ended.err;
+    assert!(output.contains("CUT075") && output.contains("invalid IP address type"), "{output}");
     fixture.assert_share(0);
     assert!(fixture.stack.b.api.find(&format!("{}/refused-b", fixture.bindings())).is_none());
 }

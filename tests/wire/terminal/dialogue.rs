@@ -89,21 +89,21 @@ enum Remains {
 #[derive(Debug)]
 struct CommandResult {
     code: i32,
-    said: String,
-    back: bool,
+    output: String,
+    restored: bool,
 }
 
 impl CommandResult {
-    fn asked(&self) -> bool {
-        self.said.contains("[y/N]")
+    fn asks(&self) -> bool {
+        self.output.contains("[y/N]")
     }
 
     fn cell(&self) -> String {
-        format!("{}{}{}", self.code, if self.asked() { "?" } else { "" }, if self.back { "!" } else { "" })
+        format!("{}{}{}", self.code, if self.asks() { "?" } else { "" }, if self.restored { "!" } else { "" })
     }
 
     fn last_line(&self) -> &str {
-        self.said.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
+        self.output.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
     }
 }
 
@@ -211,9 +211,9 @@ impl Stage {
         if matches!(who, Answerer::Yes | Answerer::Script) && !args.contains(&"--yes") {
             args.push("--yes");
         }
-        let (code, said) = self.command(&args, state.path(), who);
+        let (code, output) = self.command(&args, state.path(), who);
         drop(owner);
-        CommandResult { code, said, back: self.is_restored() }
+        CommandResult { code, output, restored: self.is_restored() }
     }
 
     /// Starts a process that drives the run.
@@ -241,11 +241,11 @@ impl Stage {
         // This process's copy of the other end would keep the terminal open.
         drop(command);
         master.write_all(typed.as_bytes()).expect("the answer should be typed");
-        let mut said = Vec::new();
+        let mut output = Vec::new();
         // Reading from a closed terminal returns an error.
-        let _ = master.read_to_end(&mut said);
+        let _ = master.read_to_end(&mut output);
         let code = child.wait().expect("the process should end").code().unwrap_or(-1);
-        (code, String::from_utf8_lossy(&said).replace('\r', ""))
+        (code, String::from_utf8_lossy(&output).replace('\r', ""))
     }
 }
 
@@ -283,12 +283,12 @@ async fn the_emergency_command_asks_once_and_no_ends_it() {
     for (left, words, cells) in TABLE {
         let mut found = Vec::new();
         for who in ANSWERERS {
-            let played = stage.run_case(*left, words, who).await;
-            found.push(played.cell());
-            wrong.extend(wrong_messages(*left, words, who, &played));
-            if played.code == 0 {
+            let result = stage.run_case(*left, words, who).await;
+            found.push(result.cell());
+            wrong.extend(wrong_messages(*left, words, who, &result));
+            if result.code == 0 {
                 let tags = stage.tags().await;
-                assert!(tags.is_empty(), "{left:?} {words} {who:?}: {tags:?} left\n{}", played.said);
+                assert!(tags.is_empty(), "{left:?} {words} {who:?}: {tags:?} left\n{}", result.output);
             }
         }
         if found != cells.split_whitespace().collect::<Vec<_>>() {
@@ -300,30 +300,32 @@ async fn the_emergency_command_asks_once_and_no_ends_it() {
 }
 
 /// Returns what is wrong with the messages of a command, if anything is.
-fn wrong_messages(left: Remains, words: &str, who: Answerer, played: &CommandResult) -> Option<String> {
-    let (said, last) = (&played.said, played.last_line());
+fn wrong_messages(left: Remains, words: &str, who: Answerer, result: &CommandResult) -> Option<String> {
+    let (output, last) = (&result.output, result.last_line());
     let direction = "back to alpha-webapp-a (95 % → 100 %) and away from alpha-webapp-b (5 % → 0 %)";
     let other = matches!(left, Remains::All | Remains::NoWeights | Remains::FinishedRun)
         || (left == Remains::LiveOwner && words.contains("GROUPS"));
-    let right = match (played.code, who) {
+    let right = match (result.code, who) {
         (0, _) => {
-            !played.asked() || (said.contains(direction) && said.contains("take over from two-terminals-") == other)
+            !result.asks() || (output.contains(direction) && output.contains("take over from two-terminals-") == other)
         }
-        (2, Answerer::Types(_)) if played.asked() => {
+        (2, Answerer::Types(_)) if result.asks() => {
             last.ends_with("error: nothing was written")
-                && said.matches("[y/N]").count() == 1
-                && said.contains(direction)
-                && said.contains("take over from two-terminals-") == other
+                && output.matches("[y/N]").count() == 1
+                && output.contains(direction)
+                && output.contains("take over from two-terminals-") == other
         }
-        (2, Answerer::Nobody) if said.contains(" → ") => {
+        (2, Answerer::Nobody) if output.contains(" → ") => {
             last.ends_with(if other { "add --yes --take-over" } else { "add --yes" })
         }
         // The original weights are unknown: the last line must be a command to type.
-        (2, _) => last.contains("cutover rollback --load-balancer") || said.contains("none of the "),
+        (2, _) => last.contains("cutover rollback --load-balancer") || output.contains("none of the "),
         (6, _) => {
-            said.matches("--take-over").count() == 1 && said.contains("two-terminals-") && last.contains("--take-over")
+            output.matches("--take-over").count() == 1
+                && output.contains("two-terminals-")
+                && last.contains("--take-over")
         }
         _ => false,
     };
-    (!right).then(|| format!("{left:?} {words} {who:?}: exit {}\n{said}", played.code))
+    (!right).then(|| format!("{left:?} {words} {who:?}: exit {}\n{output}", result.code))
 }

@@ -43,19 +43,19 @@ fn init_and_check_work_without_a_terminal() {
         ("run plan.yaml --yes --until nosuch", 2),
         ("status --load-balancer nosuch", 2),
     ] {
-        let said = lab.cutover(words);
-        assert_eq!(said.code, code, "{words}: {said:?}");
-        assert!(said.out.is_empty() && said.err.starts_with("error: "), "{words}: {said:?}");
+        let result = lab.cutover(words);
+        assert_eq!(result.code, code, "{words}: {result:?}");
+        assert!(result.out.is_empty() && result.err.starts_with("error: "), "{words}: {result:?}");
     }
     // Without a journal and tags, the direction of a rollback is unknown.
     for words in ["--load-balancer alpha-webapp --from *-a --to *-b", "--from *-a", "--to *-b --yes"] {
-        let said = lab.cutover(&format!("rollback {words}"));
-        assert_eq!(said.code, 2, "{words}: {said:?}");
+        let result = lab.cutover(&format!("rollback {words}"));
+        assert_eq!(result.code, 2, "{words}: {result:?}");
         assert!(
-            said.err.contains("--back-to")
-                && said.err.contains("--away-from")
-                && said.err.contains("nothing was written"),
-            "{said:?}"
+            result.err.contains("--back-to")
+                && result.err.contains("--away-from")
+                && result.err.contains("nothing was written"),
+            "{result:?}"
         );
     }
     let json = lab.cutover("status --load-balancer alpha-webapp --output json").records();
@@ -100,13 +100,16 @@ fn two_unfinished_runs_are_named_if_a_command_needs_one() {
         assert_eq!(left.code, 8, "{left:?}");
     }
     for verb in ["status", "rollback"] {
-        let said = lab.cutover(verb);
-        assert_eq!(said.code, 2, "{verb}: {said:?}");
-        assert!(said.err.contains("2 unfinished runs") && said.err.contains("name one of them"), "{verb}: {said:?}");
+        let result = lab.cutover(verb);
+        assert_eq!(result.code, 2, "{verb}: {result:?}");
+        assert!(
+            result.err.contains("2 unfinished runs") && result.err.contains("name one of them"),
+            "{verb}: {result:?}"
+        );
         let named = |plan: &str| {
-            said.err.lines().any(|l| l.trim_start().starts_with(&format!("{plan}-")) && l.ends_with("unfinished"))
+            result.err.lines().any(|l| l.trim_start().starts_with(&format!("{plan}-")) && l.ends_with("unfinished"))
         };
-        assert!(named("first") && named("second"), "{verb}: {said:?}");
+        assert!(named("first") && named("second"), "{verb}: {result:?}");
     }
     assert_eq!(lab.cutover("status first").code, 0);
 }

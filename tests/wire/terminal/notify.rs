@@ -9,7 +9,7 @@ use crate::terminal::webhook_server::WebhookServer;
 /// Writes the plan of these tests with notifications.
 fn plan(lab: &Lab, notifications: &str) {
     let plan = PLAN.replace("  strategy:\n", &format!("  notifications:\n{notifications}  strategy:\n"));
-    std::fs::write(lab.folder().join("told.yaml"), plan).expect("the plan should be written");
+    std::fs::write(lab.folder().join("notify.yaml"), plan).expect("the plan should be written");
 }
 
 #[test]
@@ -23,20 +23,20 @@ fn each_event_is_notified_once_whichever_process_journals_it() {
         &format!(
             "    - webhook: {{url: \"{url}/all\"}}\n      on: {all}\n    - webhook: {{url: \"{url}/busy\"}}\n      on: [started]\n    \
              - slack: {{urlFrom: {{file: secret}}}}\n      on: [paused]\n      template: \"<!here> {{{{message}}}}\"\n    \
-             - exec: {{command: [sh, -c, \"cat >> told; echo >> told\"]}}\n      on: [approved]\n    \
+             - exec: {{command: [sh, -c, \"cat >> notified; echo >> notified\"]}}\n      on: [approved]\n    \
              - slack: {{urlFrom: {{env: NOT_SET_ANYWHERE}}}}\n      on: [frozen]\n"
         ),
     );
-    let mut run = lab.follow("run told.yaml --yes");
+    let mut run = lab.follow("run notify.yaml --yes");
     run.until_step(3);
     run.process.signal("INT");
-    let (code, said) = run.end();
-    assert_eq!(code, 130, "{said}");
+    let (code, output) = run.end();
+    assert_eq!(code, 130, "{output}");
     assert!(
-        said.contains(
+        output.contains(
             "notifications to slack cannot be delivered: the environment variable NOT_SET_ANYWHERE is not set"
         ),
-        "{said}"
+        "{output}"
     );
     // No process drives the run, so that this command journals and notifies.
     assert_eq!(lab.cutover("promote two-terminals").code, 0);
@@ -69,10 +69,11 @@ fn each_event_is_notified_once_whichever_process_journals_it() {
         slack.len() == 1 && slack[0].starts_with("<!here> paused by alice@") && slack[0].ends_with(": interrupted"),
         "{slack:?}"
     );
-    let told = std::fs::read_to_string(lab.folder().join("told")).expect("the command should have written its output");
-    let by: Vec<Value> = told.lines().map(|l| serde_json::from_str(l).expect("the text should be JSON")).collect();
-    assert!(by.len() == 2 && by.iter().all(|b| b["event"] == "approved" && b["steps"] == 5), "{told}");
-    for text in [&said, &done.err, &done.out] {
+    let notified =
+        std::fs::read_to_string(lab.folder().join("notified")).expect("the command should have written its output");
+    let by: Vec<Value> = notified.lines().map(|l| serde_json::from_str(l).expect("the text should be JSON")).collect();
+    assert!(by.len() == 2 && by.iter().all(|b| b["event"] == "approved" && b["steps"] == 5), "{notified}");
+    for text in [&output, &done.err, &done.out] {
         assert!(!text.contains(&format!("{url}/slack")), "the output must not contain a secret: {text}");
     }
 }
@@ -85,15 +86,18 @@ fn a_webhook_that_never_responds_does_not_change_a_run() {
         &lab,
         &format!("    - webhook: {{url: \"{url}/hang\"}}\n    - exec: {{command: [sleep, \"1000\"], timeout: 900s}}\n"),
     );
-    let mut run = lab.follow("run told.yaml --yes");
+    let mut run = lab.follow("run notify.yaml --yes");
     run.until_step(3);
     assert_eq!(lab.cutover("rollback two-terminals --yes").code, 0);
     let finished = run.until_event("finished");
     assert_eq!(finished["outcome"], "aborted");
-    let (code, said) = run.end();
-    assert_eq!(code, 4, "{said}");
+    let (code, output) = run.end();
+    assert_eq!(code, 4, "{output}");
     assert_eq!(lab.shares(), [0.0; 6]);
     assert_eq!(hooks.at("/hang", "event")[0], "started");
-    assert!(said.contains("notifications to webhook: 3 items were not delivered when this process ended"), "{said}");
-    assert!(said.contains("notifications to exec: 3 items were not delivered when this process ended"), "{said}");
+    assert!(
+        output.contains("notifications to webhook: 3 items were not delivered when this process ended"),
+        "{output}"
+    );
+    assert!(output.contains("notifications to exec: 3 items were not delivered when this process ended"), "{output}");
 }

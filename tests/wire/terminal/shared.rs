@@ -30,9 +30,9 @@ fn a_run_in_shared_state_is_steered_and_rolled_back_from_another_machine() {
         "{approved}"
     );
     run.until_event("finished");
-    let (code, said) = run.end();
-    assert_eq!(code, 0, "{said}");
-    assert!(said.contains("kubectl -n webapp get configmap cutover-two-terminals-"), "{said}");
+    let (code, output) = run.end();
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("kubectl -n webapp get configmap cutover-two-terminals-"), "{output}");
     let back = elsewhere("rollback two-terminals --yes");
     assert_eq!(back.code, 0, "{back:?}");
     assert_eq!(lab.shares(), [0.0; 6]);
@@ -70,12 +70,12 @@ fn a_run_that_is_handed_to_a_job_continues_with_the_jobs_command() {
         ("run context.yaml --yes --detach --image i", "kubeconfig context b"),
         ("run shared.yaml --yes --detach", "--image"),
     ] {
-        let said = lab.cutover(words);
-        assert_eq!((said.code, said.err.contains(why)), (2, true), "{words}: {said:?}");
+        let result = lab.cutover(words);
+        assert_eq!((result.code, result.err.contains(why)), (2, true), "{words}: {result:?}");
     }
-    let said = lab.cutover("run shared.yaml --yes --detach --image registry.example.com/cutover:0.1.0 --output json");
-    assert_eq!(said.code, 8, "{said:?}");
-    let handed = said.json();
+    let result = lab.cutover("run shared.yaml --yes --detach --image registry.example.com/cutover:0.1.0 --output json");
+    assert_eq!(result.code, 8, "{result:?}");
+    let handed = result.json();
     let run = handed["run"].as_str().expect("the run should be a string");
     assert_eq!(lab.shares(), [0.0; 6], "the detaching process must move no traffic");
     let status = lab.cutover(&format!("status {run} --state eks:alpha-kr-a/webapp --output json"));
@@ -114,12 +114,12 @@ fn an_unreachable_state_is_refused_and_no_local_state_is_used() {
         ["run shared.yaml --yes", "status two-terminals --state kubernetes:gone/cutover", "rollback shared.yaml --yes"]
     {
         let mut command = lab.command(env!("CARGO_BIN_EXE_cutover"));
-        let said = crate::terminal::support::VerbOutput::of(
+        let result = crate::terminal::support::VerbOutput::of(
             command.env("KUBECONFIG", "gone.yaml").args(words.split(' ')).output().expect("the command should start"),
         );
-        assert_eq!(said.code, 3, "{words}: {said:?}");
-        assert!(said.err.contains("namespace cutover of the cluster of context gone"), "{words}: {said:?}");
-        assert!(said.err.contains("cutover rollback --load-balancer"), "{words}: {said:?}");
+        assert_eq!(result.code, 3, "{words}: {result:?}");
+        assert!(result.err.contains("namespace cutover of the cluster of context gone"), "{words}: {result:?}");
+        assert!(result.err.contains("cutover rollback --load-balancer"), "{words}: {result:?}");
     }
     assert_eq!(lab.shares(), [0.0; 6]);
     assert_eq!(lab.cutover("status two-terminals").code, 2, "no state is local");

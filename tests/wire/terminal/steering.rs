@@ -36,9 +36,9 @@ fn a_run_is_steered_from_another_terminal_to_its_end_and_rolled_back() {
     run.until_step(4);
     assert_eq!(lab.cutover("approve two-terminals").code, 0);
     run.until_event("finished");
-    let (code, said) = run.end();
-    assert_eq!(code, 0, "{said}");
-    assert!(said.contains("cutover rollback two-terminals-"), "{said}");
+    let (code, output) = run.end();
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("cutover rollback two-terminals-"), "{output}");
     assert_eq!(lab.shares(), [100.0; 6]);
 
     let back = lab.cutover("rollback two-terminals --yes");
@@ -68,14 +68,14 @@ fn check_history(lab: &Lab) {
     let file = lab.folder().join(format!("cutover-report-{id}.html"));
     assert_eq!((report.code, report.out.trim()), (0, format!("cutover-report-{id}.html").as_str()), "{report:?}");
     let page = std::fs::read_to_string(file).expect("the page should be readable");
-    for said in [
+    for expected in [
         ">Aborted<",
         "paused by alice@",
         "approved by alice@",
         "6 routes at a 100 %, b 0 %",
         &format!("{writes} sent, "),
     ] {
-        assert!(page.contains(said), "{said}\n{page}");
+        assert!(page.contains(expected), "{expected}\n{page}");
     }
     let ticket = lab.cutover("report two-terminals --output markdown").out;
     assert!(
@@ -93,15 +93,15 @@ fn an_interrupted_run_prints_the_live_weights_and_is_aborted_from_another_termin
     run.process.signal("INT");
     run.until_event("stopped");
     let id = run.run.clone();
-    let (code, said) = run.end();
-    assert_eq!(code, 130, "{said}");
+    let (code, output) = run.end();
+    assert_eq!(code, 130, "{output}");
     for part in [
         "b 5 %",
         "no process guards this traffic now",
         &format!("cutover resume {id}"),
         &format!("cutover rollback {id}"),
     ] {
-        assert!(said.contains(part), "{part}: {said}");
+        assert!(output.contains(part), "{part}: {output}");
     }
     let status = lab.cutover("status --output json").json();
     assert_eq!((&status["guard"]["state"], &status["stopped"]), (&"unguarded".into(), &"interrupted".into()));
@@ -113,8 +113,8 @@ fn an_interrupted_run_prints_the_live_weights_and_is_aborted_from_another_termin
     resumed.until("a wait for the bake", |r| r["event"] == "waiting" && r["waits"][0]["reason"] == "bake");
     let abort = lab.cutover("abort two-terminals --yes");
     assert_eq!(abort.code, 0, "{abort:?}");
-    let (code, said) = resumed.end();
-    assert_eq!(code, 4, "{said}");
+    let (code, output) = resumed.end();
+    assert_eq!(code, 4, "{output}");
     assert_eq!(lab.shares(), [0.0; 6]);
 }
 

@@ -63,15 +63,15 @@ impl Lab {
         // A killed lab cannot remove its temporary files; they are removed with the test's folder.
         command.env("TMPDIR", folder.path());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the lab should start");
-        let said = child.stderr.take().expect("the process should have a standard error");
+        let stderr = child.stderr.take().expect("the process should have a standard error");
         let exports = child.stdout.take().expect("the process should have a standard output");
         let process = Process(child);
         // The first line on standard error follows the last one on standard output.
         let mut ready = String::new();
-        let mut said = BufReader::new(said);
+        let mut stderr = BufReader::new(stderr);
         while !ready.contains("ends the lab") {
             assert_ne!(
-                said.read_line(&mut ready).expect("the line should be readable"),
+                stderr.read_line(&mut ready).expect("the line should be readable"),
                 0,
                 "the lab did not start: {ready}"
             );
@@ -156,9 +156,9 @@ impl Lab {
 
     /// Returns the share of cluster `b` on every route, as `status --load-balancer` reads it.
     pub fn shares(&self) -> Vec<f64> {
-        let said = self.cutover("status --load-balancer alpha-webapp --output json");
-        assert_eq!(said.code, 0, "{said:?}");
-        let routes = said.records().into_iter().filter(|r| r["event"] == "liveRoute");
+        let result = self.cutover("status --load-balancer alpha-webapp --output json");
+        assert_eq!(result.code, 0, "{result:?}");
+        let routes = result.records().into_iter().filter(|r| r["event"] == "liveRoute");
         let share = |route: &Value| {
             let groups = route["shares"].as_array().cloned().unwrap_or_default();
             groups.iter().find(|g| g["group"] == "alpha-webapp-b").map_or(0.0, |g| g["share"].as_f64().unwrap_or(-1.0))

@@ -69,8 +69,8 @@ fn metrics_follow_a_run_at_a_port_and_in_a_file() {
     assert!(get(&address, "/", "*/*").starts_with("HTTP/1.1 404"));
 
     assert_eq!(lab.cutover("rollback two-terminals --yes").code, 0);
-    let (code, said) = run.end();
-    assert_eq!(code, 4, "{said}");
+    let (code, output) = run.end();
+    assert_eq!(code, 4, "{output}");
     assert!(TcpStream::connect(&address).is_err(), "the metrics port must be closed at the end of the run");
     let file = std::fs::read_to_string(lab.folder().join("run.prom")).expect("the file should be readable");
     assert!(
@@ -83,10 +83,10 @@ fn metrics_follow_a_run_at_a_port_and_in_a_file() {
         (6, 6),
         "{file}"
     );
-    let beside = std::fs::read_dir(lab.folder())
+    let files = std::fs::read_dir(lab.folder())
         .expect("the folder should be readable")
         .filter(|e| e.as_ref().is_ok_and(|e| e.file_name().to_string_lossy().contains("run.prom")));
-    assert_eq!(beside.count(), 1, "no temporary file may be left next to run.prom");
+    assert_eq!(files.count(), 1, "no temporary file may be left next to run.prom");
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
 fn check_shares(facts: &Facts, route: &RouteId, actions: &RouteActions) -> Found {
     let Some(start) = facts.route(route).filter(|_| facts.rollback.is_none()) else { return Ok(()) };
     let first = if facts.agreed(route) { 0 } else { facts.step };
-    let said = (first..=facts.step).filter_map(|step| facts.shares_at(step));
+    let planned = (first..=facts.step).filter_map(|step| facts.shares_at(step));
     let right = |shares: &Shares| {
         shares.iter().all(|(cluster, share)| match (share, share_of(start, cluster, actions)) {
             (0, is) => is == 0.0,
@@ -43,7 +43,7 @@ fn check_shares(facts: &Facts, route: &RouteId, actions: &RouteActions) -> Found
             (share, is) => is > 0.0 && is < 100.0 && (is - f64::from(*share)).abs() < 0.5,
         })
     };
-    ensure(said.into_iter().any(right), || {
+    ensure(planned.into_iter().any(right), || {
         format!("{}: weights {:?} match no shares of the plan up to step {}", start.label, actions.weights, facts.step)
     })
 }

@@ -29,8 +29,8 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
             ensure(!trigger.is_automatic(), || {
                 format!("an automatic rollback overwrites foreign content of {route}: {:?}", live.split)
             })?;
-            let told = facts.notices.iter().any(|n| n.contains("overwrites"));
-            ensure(told, || format!("a rollback overwrites foreign content of {route} without a notice"))
+            let noticed = facts.notices.iter().any(|n| n.contains("overwrites"));
+            ensure(noticed, || format!("a rollback overwrites foreign content of {route} without a notice"))
         }
     }
 }

@@ -33,8 +33,8 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
 
 fn check_traffic_first(facts: &Facts, hook: HookId) -> Found {
     let Some((_, why)) = facts.unrestored_route() else { return Ok(()) };
-    let beside = hook.at == HookPoint::BeforeRollback && !facts.restored.is_empty();
-    ensure(beside, || format!("{hook:?} starts before traffic is restored: {why}"))
+    let allowed = hook.at == HookPoint::BeforeRollback && !facts.restored.is_empty();
+    ensure(allowed, || format!("{hook:?} starts before traffic is restored: {why}"))
 }
 
 fn check_not_delayed(facts: &Facts, hook: HookId, now: Timestamp) -> Found {

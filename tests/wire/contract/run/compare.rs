@@ -61,7 +61,7 @@ pub fn assert_shares(before: &Weights, now: &Weights, share: u64) {
         assert_eq!(
             c.unwrap_or(0) * managed,
             was_c.unwrap_or(0) * (a + b),
-            "{arn} at {share} %: c {c:?}, was {was_c:?} beside {managed}"
+            "{arn} at {share} %: c {c:?}, was {was_c:?} next to {managed}"
         );
     }
 }

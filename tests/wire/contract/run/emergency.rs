@@ -31,10 +31,10 @@ fn moto_a_run_stops_at_a_step_and_a_new_run_starts_there() {
     assert!(tags[0].to_string().contains("cutover.dev/weights"), "{tags:?}");
     untag(&fixture, "cutover.dev/weights");
     for args in [&["rollback", plan, "--yes"][..], &["rollback", "--yes"], &["status", plan]] {
-        let said = run_to_exit(&fixture, args, 5).err;
+        let error = run_to_exit(&fixture, args, 5).err;
         assert!(
-            said.contains("cutover rollback --load-balancer halfway-web --back-to halfway-a --away-from halfway-b"),
-            "{said}"
+            error.contains("cutover rollback --load-balancer halfway-web --back-to halfway-a --away-from halfway-b"),
+            "{error}"
         );
     }
     assert_shares(&was, &weights(&fixture, &fixture.show()), 50);
@@ -167,9 +167,9 @@ fn moto_a_rollback_from_tags_with_only_the_load_balancers_name() {
     std::fs::remove_dir_all(fixture.state()).expect("the state folder should be removed");
     let refused = run_to_exit(&fixture, &["rollback", "--load-balancer", "tagged-web", "--yes"], 6);
     assert!(refused.err.contains("alice@") && refused.err.contains("--take-over"), "{}", refused.err);
-    let said = run_to_exit(&fixture, &["rollback", "--load-balancer", "tagged-web", "--yes", "--take-over"], 0);
-    assert!(said.err.contains("way back: tagged-a has 4 healthy targets"), "{}", said.err);
-    assert!(said.out.contains("21 of 21 routes restored"), "{}", said.out);
+    let result = run_to_exit(&fixture, &["rollback", "--load-balancer", "tagged-web", "--yes", "--take-over"], 0);
+    assert!(result.err.contains("way back: tagged-a has 4 healthy targets"), "{}", result.err);
+    assert!(result.out.contains("21 of 21 routes restored"), "{}", result.out);
     assert_restored(&fixture, &was, &before);
 }
 
@@ -178,8 +178,8 @@ fn moto_a_rollback_from_tags_with_only_the_load_balancers_name() {
 fn moto_a_rollback_from_tags_with_a_corrupt_journal() {
     let (fixture, was, before) = halfway("corrupt");
     damage(&fixture);
-    let said = run_to_exit(&fixture, &["rollback", "--yes"], 0);
-    assert!(said.err.contains("reading the load balancer's tags instead"), "{}", said.err);
+    let result = run_to_exit(&fixture, &["rollback", "--yes"], 0);
+    assert!(result.err.contains("reading the load balancer's tags instead"), "{}", result.err);
     assert_restored(&fixture, &was, &before);
 }
 
@@ -220,7 +220,7 @@ async fn moto_an_emergency_needs_only_listeners_and_rules() {
     .await;
     let emergency =
         ["rollback", "--load-balancer", "bare-web", "--back-to", "bare-a", "--away-from", "bare-b", "--yes"];
-    let said = run(fixture.cutover_at(&proxy.url, &emergency)).assert_exit(0);
+    let result = run(fixture.cutover_at(&proxy.url, &emergency)).assert_exit(0);
     let now = fixture.show();
     assert_only_managed_groups_differ(&fixture, &before, &now, "the end");
     assert_shares(&was, &weights(&fixture, &now), 0);
@@ -239,9 +239,9 @@ async fn moto_an_emergency_needs_only_listeners_and_rules() {
         "the tags of the load balancer cannot be read",
         "the health of bare-a is unknown",
     ] {
-        assert_eq!(said.err.matches(skipped).count(), 1, "{skipped}: {}", said.err);
+        assert_eq!(result.err.matches(skipped).count(), 1, "{skipped}: {}", result.err);
     }
-    let last = said.err.lines().last().unwrap_or_default();
-    assert!(last.contains("cutover.dev/weights") && last.contains("aws elbv2 remove-tags"), "{}", said.err);
-    assert!(said.out.contains("21 of 21 routes restored"), "{}", said.out);
+    let last = result.err.lines().last().unwrap_or_default();
+    assert!(last.contains("cutover.dev/weights") && last.contains("aws elbv2 remove-tags"), "{}", result.err);
+    assert!(result.out.contains("21 of 21 routes restored"), "{}", result.out);
 }

@@ -29,8 +29,11 @@ async fn moto_another_account_is_refused_before_any_write() {
     let plan = fixture.plan_for(STEPS, "111122223333");
     for verb in [vec!["check", plan.as_str()], vec!["run", plan.as_str(), "--yes"]] {
         let refused = run(fixture.cutover_at(&proxy.url, &verb)).assert_exit(3);
-        let said = refused.out + &refused.err;
-        assert!(said.contains("CUT054") && said.contains("111122223333") && said.contains("123456789012"), "{said}");
+        let output = refused.out + &refused.err;
+        assert!(
+            output.contains("CUT054") && output.contains("111122223333") && output.contains("123456789012"),
+            "{output}"
+        );
         assert_only_reads(&proxy);
     }
     assert!(!fixture.state().exists());
@@ -55,8 +58,8 @@ async fn moto_an_unknown_element_is_refused_by_name() {
     let plan = fixture.plan(STEPS);
     for verb in [vec!["check", plan.as_str()], vec!["run", plan.as_str(), "--yes"]] {
         let refused = run(fixture.cutover_at(&proxy.url, &verb)).assert_exit(3);
-        let said = refused.out + &refused.err;
-        assert!(said.contains("QuantumConfig"), "{said}");
+        let output = refused.out + &refused.err;
+        assert!(output.contains("QuantumConfig"), "{output}");
         assert_only_reads(&proxy);
     }
     assert_eq!(fixture.show(), before);
