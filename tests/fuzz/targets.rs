@@ -132,8 +132,11 @@ async fn call_elbv2(status: u16, body: Vec<u8>) {
     let _ = alb.load_balancers(&Selector::Tags(BTreeMap::new()), Detail::Listed).await;
     let _ = alb.listeners(lb, Detail::Full).await;
     let rule = RouteId::rule(rule);
-    let asked = [RouteId::default_route(listener), rule.clone()];
-    assert!(alb.routes(&asked).await.keys().all(|id| asked.contains(id)), "only requested routes may be returned");
+    let requested = [RouteId::default_route(listener), rule.clone()];
+    assert!(
+        alb.routes(&requested).await.keys().all(|id| requested.contains(id)),
+        "only requested routes may be returned"
+    );
     let _ = alb.target_groups(Groups::Of(lb), Detail::Full).await;
     let _ = alb
         .health(&["arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/a/0123456789abcdef".to_owned()])

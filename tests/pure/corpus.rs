@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 #[path = "../fuzz/targets.rs"]
 mod targets;
 
-use crate::support::asked;
+use crate::support::parameter;
 
 /// Returns the files of a corpus, sorted by path.
 fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -30,7 +30,7 @@ fn replay(name: &str, target: fn(&[u8])) {
     for (path, bytes) in &corpus {
         assert!(catch_unwind(AssertUnwindSafe(|| target(bytes))).is_ok(), "{}", path.display());
     }
-    let seconds = asked("CUTOVER_FUZZ").unwrap_or(0);
+    let seconds = parameter("CUTOVER_FUZZ").unwrap_or(0);
     let (end, mut random, mut tries) = (Instant::now() + Duration::from_secs(seconds), fastrand::Rng::new(), 0);
     while Instant::now() < end {
         let bytes = mutate(&corpus, &mut random);

@@ -19,7 +19,7 @@ use std::str::FromStr;
 ///
 /// # Panics
 /// The variable is set to an invalid value.
-pub fn asked<T: FromStr>(name: &str) -> Option<T> {
+pub fn parameter<T: FromStr>(name: &str) -> Option<T> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
 }

@@ -36,7 +36,7 @@ type Rule = Arc<dyn Fn(&QueryRequest) -> Reply + Send + Sync>;
 pub struct Proxy {
     /// The URL of the proxy.
     pub url: String,
-    asked: Arc<Mutex<Vec<QueryRequest>>>,
+    requests: Arc<Mutex<Vec<QueryRequest>>>,
     serving: AbortHandle,
 }
 
@@ -45,15 +45,15 @@ impl Proxy {
     pub async fn start(upstream: &str, rule: impl Fn(&QueryRequest) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port should exist");
         let url = format!("http://{}", listener.local_addr().expect("the listener should have an address"));
-        let asked = Arc::default();
+        let requests = Arc::default();
         let serving: JoinHandle<()> =
-            tokio::spawn(serve(listener, upstream.to_owned(), Arc::new(rule), Arc::clone(&asked)));
-        Self { url, asked, serving: serving.abort_handle() }
+            tokio::spawn(serve(listener, upstream.to_owned(), Arc::new(rule), Arc::clone(&requests)));
+        Self { url, requests, serving: serving.abort_handle() }
     }
 
     /// Returns the requests since the last call.
     pub fn take_requests(&self) -> Vec<QueryRequest> {
-        std::mem::take(&mut self.asked.lock().expect("no thread should have panicked"))
+        std::mem::take(&mut self.requests.lock().expect("no thread should have panicked"))
     }
 }
 
@@ -80,14 +80,14 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, &'static str> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
-    let asked = decode(&body);
-    let reply = rule(&asked);
-    log.lock().map_err(|_| "poisoned")?.push(asked);
+    let request = decode(&body);
+    let reply = rule(&request);
+    log.lock().map_err(|_| "poisoned")?.push(request);
     let change: fn(String) -> String = match reply {
         Reply::Pass => |body| body,
         Reply::Change(change) => change,
         Reply::Hang => std::future::pending().await,
-        Reply::Close => return Err("closed, as asked"),
+        Reply::Close => return Err("closed by the rule"),
         Reply::Answer(status, text) => {
             let mut response = Response::new(Full::from(text));
             *response.status_mut() = StatusCode::from_u16(status).map_err(|_| "no such status")?;

@@ -14,7 +14,7 @@ use cutover::domain::metric::verdict::judge::{ClusterNames, GateResult, judge_er
 use cutover::domain::metric::verdict::{RequestCount, Window};
 use cutover::plan::model::metric::ErrorRate;
 
-use crate::support::asked;
+use crate::support::parameter;
 
 /// Requests in a minute, at ten a second; the rules are applied once a minute.
 const REQUESTS_PER_MINUTE: f64 = 600.0;
@@ -44,7 +44,7 @@ struct Tally {
 }
 
 fn bakes() -> u32 {
-    if asked::<String>("CUTOVER_VERDICTS").is_some_and(|value| value == "full") { 4000 } else { 400 }
+    if parameter::<String>("CUTOVER_VERDICTS").is_some_and(|value| value == "full") { 4000 } else { 400 }
 }
 
 impl Row {

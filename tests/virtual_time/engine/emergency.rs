@@ -24,7 +24,7 @@ use jiff::Timestamp;
 
 use super::small;
 use super::test_run::{TestRun, ending_name, scenario};
-use crate::support::asked;
+use crate::support::parameter;
 
 struct SilentSubscriber;
 
@@ -242,7 +242,7 @@ async fn rollback_works_with_a_deleted_rule() {
 }
 
 fn seeds() -> u64 {
-    asked("CUTOVER_SEEDS").unwrap_or(5)
+    parameter("CUTOVER_SEEDS").unwrap_or(5)
 }
 
 /// Returns the run's ports with an API that throttles and fails these percentages of the calls, and (with `unhealthy`)

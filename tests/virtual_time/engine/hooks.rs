@@ -236,13 +236,13 @@ async fn with_on_failure_pause_resume_runs_a_failed_command_again() {
     test_run.settings.leave_when_frozen = false;
     hooks.set_behavior("two", 3, true);
     let fixed_hooks = hooks.clone();
-    let mut asked = false;
+    let mut requested = false;
     let ending = test_run
         .run_with(&mut |state, _, _, _| {
-            if asked || state.frozen.as_ref().is_none_or(|frozen| frozen.reason != FreezeReason::HookFailed) {
+            if requested || state.frozen.as_ref().is_none_or(|frozen| frozen.reason != FreezeReason::HookFailed) {
                 return vec![];
             }
-            asked = true;
+            requested = true;
             fixed_hooks.set_behavior("two", 3, false);
             vec![Request::Resume { by: "bob".into(), mode: ResumeMode::PLAIN, ignore_hours: None }]
         })

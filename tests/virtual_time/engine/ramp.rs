@@ -30,10 +30,10 @@ fn ramp_request() -> Request {
 async fn raise_then_roll_back(spec: &str, more: &mut (dyn FnMut(&State) -> Vec<Request> + Send)) -> (TestRun, Ending) {
     let plan = small::many_routes("", "[{bind: {}}, {setWeight: 100}, {pause: {duration: 1h}}]");
     let mut test_run = TestRun::begin(plan, &scenario(spec)).await;
-    let mut asked = false;
+    let mut requested = false;
     let mut person = |state: &State, _: &Observed, _: &[Wait], now: Timestamp| {
-        if state.phase == Phase::Baking && !asked && now.duration_since(state.step_since).as_secs() >= 60 {
-            asked = true;
+        if state.phase == Phase::Baking && !requested && now.duration_since(state.step_since).as_secs() >= 60 {
+            requested = true;
             return vec![ramp_request()];
         }
         more(state)
@@ -124,10 +124,10 @@ async fn a_ramp_continues_after_a_crash() {
 /// A second `rollback`, without stages, ends the waiting.
 #[tokio::test(start_paused = true)]
 async fn a_plain_rollback_skips_the_remaining_stages() {
-    let mut asked = false;
+    let mut requested = false;
     let mut second_request = |state: &State| {
         let second = state.rollback.as_ref().and_then(|r| r.unfinished_stage()).is_some_and(|part| part.percent == 50);
-        if !second || std::mem::replace(&mut asked, true) {
+        if !second || std::mem::replace(&mut requested, true) {
             vec![]
         } else {
             vec![Request::Rollback { by: "bob@lab".into(), force: false }]
@@ -140,9 +140,9 @@ async fn a_plain_rollback_skips_the_remaining_stages() {
     let at = |wanted: fn(&Event) -> bool| {
         records.iter().find(|r| wanted(&r.event)).expect("the journal should have such a record").time
     };
-    let (asked, over) =
+    let (requested, over) =
         (at(|e| matches!(e, Event::RollbackStarted { .. })), at(|e| matches!(e, Event::Finished { .. })));
-    assert!(over.duration_since(asked).as_secs() < 30, "{}", test_run.output());
+    assert!(over.duration_since(requested).as_secs() < 30, "{}", test_run.output());
 }
 
 /// The old cluster was scaled down: half of the traffic returns only after the old cluster has scaled up.

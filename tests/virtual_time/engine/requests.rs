@@ -57,12 +57,12 @@ fn time_of(test_run: &TestRun, fits: fn(&Event) -> bool) -> Timestamp {
 async fn a_pause_takes_effect_in_the_middle_of_a_batch() {
     let slow = Rate { burst: 1.0, per_second: 0.2 };
     let mut test_run = TestRun::begin_with(small::many_routes("", SHORT), &scenario("{}"), |s| s.modify = slow).await;
-    let mut asked: Option<Timestamp> = None;
+    let mut requested: Option<Timestamp> = None;
     let mut resumed = false;
     let ending = test_run
-        .run_with(&mut |state, _, _, now| match asked {
+        .run_with(&mut |state, _, _, now| match requested {
             None if state.step == 2 && state.last_applied.is_some() => {
-                asked = Some(now);
+                requested = Some(now);
                 vec![Request::Pause { by: by(), reason: "a look first".into() }]
             }
             Some(at) if !resumed && now.duration_since(at) >= SignedDuration::from_mins(3) => {
@@ -79,7 +79,7 @@ async fn a_pause_takes_effect_in_the_middle_of_a_batch() {
         time_of(&test_run, |e| matches!(e, Event::Resumed { .. })),
     );
     assert!(
-        paused.duration_since(asked.expect("a pause should be requested")) <= SignedDuration::from_secs(1),
+        paused.duration_since(requested.expect("a pause should be requested")) <= SignedDuration::from_secs(1),
         "a pause must take effect within a second"
     );
     let writes = test_run.write_checker.writes.lock().expect("no thread should have panicked").clone();
@@ -175,13 +175,13 @@ async fn a_request_that_a_crash_left_behind_is_not_carried_out_again() {
     let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 30m}}, {setWeight: 60}, {pause: {duration: 30m}}, {setWeight: 100}]";
     let mut test_run = TestRun::begin(small::many_routes("", steps), &scenario("{}")).await;
     test_run.test_store.dies_on(Some(|e| matches!(e, Event::Promoted { .. })));
-    let mut asked = false;
+    let mut requested = false;
     let life = test_run
         .run_process_with(&mut |state, _, _, _| {
-            if state.phase != Phase::Baking || asked {
+            if state.phase != Phase::Baking || requested {
                 return vec![];
             }
-            asked = true;
+            requested = true;
             vec![Request::Promote { by: by(), full: false }]
         })
         .await;
@@ -277,14 +277,14 @@ async fn after_a_foreign_write_the_operator_decides_which_shares_apply() {
         let managed: Vec<_> = test_run.started().routes[0].groups.values().cloned().collect();
         let green = test_run.started().routes[0].groups["b"].clone();
         let mut seen = Vec::new();
-        let mut asked = false;
+        let mut requested = false;
         let ending = test_run
             .run_with(&mut |state, _, _, _| {
-                if state.frozen.is_some() && !asked {
-                    asked = true;
+                if state.frozen.is_some() && !requested {
+                    requested = true;
                     return vec![resume(ResumeMode::PLAIN), resume(mode)];
                 }
-                if asked && state.phase == Phase::Baking && state.step == 3 && state.frozen.is_none() {
+                if requested && state.phase == Phase::Baking && state.step == 3 && state.frozen.is_none() {
                     let actions = shell.call(|w, _| RouteActions::of(&w.snapshot().routes[id.id()]));
                     seen.push(actions.share(&green, &managed.iter().map(String::as_str).collect::<Vec<_>>()));
                 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use history::Counts;
 use operator::{Pair, Part};
 
-use crate::support::asked;
+use crate::support::parameter;
 
 /// The number of pairs that run without `CUTOVER_PAIRS`.
 const DEFAULT_PAIRS: u64 = 200;
@@ -32,7 +32,7 @@ fn run_pair(seed: u64) -> Counts {
             .await
             .unwrap_or_else(|_| panic!("pair {seed} has not ended after three hours"));
         let counts = pair.history.counts();
-        if asked::<u64>("CUTOVER_PAIR").is_some() {
+        if parameter::<u64>("CUTOVER_PAIR").is_some() {
             eprintln!("{}\n{ends:#?}\n{counts:#?}", pair.history.transcript());
         }
         counts
@@ -41,8 +41,8 @@ fn run_pair(seed: u64) -> Counts {
 
 #[test]
 fn two_operators_never_raise_at_once_outside_the_window() {
-    let one = asked("CUTOVER_PAIR");
-    let many = asked("CUTOVER_PAIRS").unwrap_or(DEFAULT_PAIRS);
+    let one = parameter("CUTOVER_PAIR");
+    let many = parameter("CUTOVER_PAIRS").unwrap_or(DEFAULT_PAIRS);
     let seeds = one.map_or(0..many, |seed| seed..seed + 1);
     let mut sum = Counts::default();
     for seed in seeds {

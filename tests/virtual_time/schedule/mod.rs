@@ -15,7 +15,7 @@ use host::Kill;
 use jiff::Timestamp;
 use job::{DaysResult, SimulatedDays};
 
-use crate::support::asked;
+use crate::support::parameter;
 
 /// The number of kills without `CUTOVER_DAYS`.
 const DEFAULT_KILLS: u64 = 2;
@@ -73,7 +73,7 @@ fn assert_results(result: &DaysResult, kill: Option<Kill>) {
 
 #[test]
 fn two_days_of_a_cron_job_on_two_hosts_end_the_same_whichever_host_is_killed() {
-    if let Some(kill) = asked::<String>("CUTOVER_DAY") {
+    if let Some(kill) = parameter::<String>("CUTOVER_DAY") {
         let kill = Kill::parse(&kill);
         let result = run_days(kill);
         println!("{}", result.transcript());
@@ -87,7 +87,7 @@ fn two_days_of_a_cron_job_on_two_hosts_end_the_same_whichever_host_is_killed() {
         without_kill.requests.iter().sum::<u64>(),
         without_kill.events.len()
     );
-    let many = asked("CUTOVER_DAYS").unwrap_or(DEFAULT_KILLS);
+    let many = parameter("CUTOVER_DAYS").unwrap_or(DEFAULT_KILLS);
     let mut random = fastrand::Rng::with_seed(5);
     let mut kill = || {
         // Half of the kills are near a write, because most of two days is waiting.

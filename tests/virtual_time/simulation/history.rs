@@ -87,14 +87,14 @@ pub enum EntryContent {
     /// A process read a route; `live` is `None` if the read failed.
     SawRoute {
         route: RouteId,
-        asked: Timestamp,
+        requested_at: Timestamp,
         live: Option<RouteContent>,
         gone: bool,
     },
     /// A process read the health of a group; `counts` is `None` if the read failed.
     SawHealth {
         group: String,
-        asked: Timestamp,
+        requested_at: Timestamp,
         counts: Option<HealthCounts>,
     },
     /// A process read the marker.

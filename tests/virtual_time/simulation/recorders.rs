@@ -33,13 +33,13 @@ pub struct RecordingBalancer {
 #[async_trait]
 impl Traffic for RecordingBalancer {
     async fn routes(&self, ids: &[RouteId]) -> BTreeMap<RouteId, Result<RouteContent, Unreadable>> {
-        let asked = self.wire.now();
+        let requested_at = self.wire.now();
         let all = self.inner.traffic.routes(ids).await;
         for (route, live) in &all {
             let gone = matches!(live, Err(Unreadable::NotFound(_)));
             self.wire.note(EntryContent::SawRoute {
                 route: route.clone(),
-                asked,
+                requested_at,
                 live: live.as_ref().ok().cloned(),
                 gone,
             });
@@ -48,11 +48,11 @@ impl Traffic for RecordingBalancer {
     }
 
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
-        let asked = self.wire.now();
+        let requested_at = self.wire.now();
         let all = self.inner.traffic.health(groups).await;
         for (group, targets) in &all {
-            let counts = targets.as_ref().ok().map(|t| Sample::of(asked, t).counts);
-            self.wire.note(EntryContent::SawHealth { group: group.clone(), asked, counts });
+            let counts = targets.as_ref().ok().map(|t| Sample::of(requested_at, t).counts);
+            self.wire.note(EntryContent::SawHealth { group: group.clone(), requested_at, counts });
         }
         all
     }

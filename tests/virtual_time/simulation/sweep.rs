@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::fault::{FaultKind, FaultPoint, FollowUp, KINDS, MOMENTS, Moment, Schedule};
 use super::play::{run_schedule, run_without_faults};
 use super::wire::{CallName, FIRST};
-use crate::support::asked;
+use crate::support::parameter;
 
 /// Returns the calls of a plan's run without faults, from its first call on.
 pub fn calls(plan: &str) -> Vec<CallName> {
@@ -289,7 +289,7 @@ fn random_faults_in_the_reference_plan() {
 #[test]
 #[ignore = "replays CUTOVER_SCHEDULE"]
 fn replay() {
-    let schedule: Schedule = asked::<String>("CUTOVER_SCHEDULE")
+    let schedule: Schedule = parameter::<String>("CUTOVER_SCHEDULE")
         .expect("CUTOVER_SCHEDULE should be set")
         .parse()
         .expect("the schedule should parse");

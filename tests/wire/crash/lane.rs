@@ -156,13 +156,12 @@ impl Lane {
             write!(form, "&{at}.TargetGroupArn={arn}&{at}.Weight={weight}")
                 .expect("writing to a string should succeed");
         }
-        let asked =
-            Request::post(&self.aws)
-                .header("content-type", "application/x-www-form-urlencoded")
-                .body(Full::<Bytes>::from(form));
+        let request = Request::post(&self.aws)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Full::<Bytes>::from(form));
         let client = Client::builder(TokioExecutor::new()).build_http();
         let answer =
-            client.request(asked.expect("the response should arrive")).await.expect("the response should arrive");
+            client.request(request.expect("the request should be valid")).await.expect("the response should arrive");
         assert_eq!(answer.status(), StatusCode::OK);
         self.original = self.live().await;
         self.wire.replace_in_answers(

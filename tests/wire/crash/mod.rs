@@ -10,9 +10,9 @@ mod lab;
 mod lane;
 mod secrets;
 
-use crate::support::asked;
+use crate::support::parameter;
 
 /// Whether all cases run instead of a sample.
 fn all_cases() -> bool {
-    asked::<String>("CUTOVER_CRASH").is_some_and(|value| value == "full")
+    parameter::<String>("CUTOVER_CRASH").is_some_and(|value| value == "full")
 }

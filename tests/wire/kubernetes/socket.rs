@@ -74,8 +74,8 @@ fn kubeconfig(url: &str, token: &str) -> kube::config::Kubeconfig {
 
 #[tokio::test]
 async fn the_adapter_authenticates_calls_once_and_never_shows_its_token() {
-    let asked = Arc::new(Mutex::new(0));
-    let count = Arc::clone(&asked);
+    let request_count = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&request_count);
     let authorize = move |header: Option<&str>, _| {
         *count.lock().unwrap() += 1;
         header == Some("Bearer good-token")
@@ -86,11 +86,11 @@ async fn the_adapter_authenticates_calls_once_and_never_shows_its_token() {
     let url = serve(Arc::clone(&lab)).await;
     let good = from_kubeconfig(kubeconfig(&url, "good-token"), Some("x")).await.unwrap();
     assert_eq!(good.identity().await.unwrap().version, "v1.33.4");
-    let before = *asked.lock().unwrap();
+    let before = *request_count.lock().unwrap();
     let bad = from_kubeconfig(kubeconfig(&url, "bad-token"), None).await.unwrap();
     let why = bad.identity().await.unwrap_err();
     assert!(matches!(why, Unreadable::Credentials(_)), "{why}");
-    assert_eq!(*asked.lock().unwrap() - before, 1, "a refusal must not be retried");
+    assert_eq!(*request_count.lock().unwrap() - before, 1, "a refusal must not be retried");
     let nobody = from_kubeconfig(kubeconfig("http://127.0.0.1:1", "bad-token"), None)
         .await
         .unwrap()

@@ -100,9 +100,9 @@ async fn every_connection_follows_the_proxy_and_trusts_the_private_authority() {
     ] {
         let cells = connect(&network(&variables), None).await;
         assert!(cells.all().iter().all(|cell| cell.is_ok()), "{variables:?}: {cells:?}");
-        let asked = servers.take_requests();
+        let requests = servers.take_requests();
         for host in HOSTS {
-            assert!(asked.contains(&format!("{how} {host}")), "{variables:?}: {host} not in {asked:?}");
+            assert!(requests.contains(&format!("{how} {host}")), "{variables:?}: {host} not in {requests:?}");
         }
     }
 }
@@ -122,9 +122,9 @@ async fn no_proxy_and_loopback_are_direct_and_a_kubeconfig_may_name_a_proxy() {
     let some = network(&[("HTTPS_PROXY", &http), ("AWS_CA_BUNDLE", AUTHORITY), ("no_proxy", ".example.test:443")]);
     let cells = connect(&some, Some(&socks)).await;
     assert!(cells.aws.is_ok() && cells.kubernetes.is_ok() && cells.web.is_err(), "{cells:?}");
-    let asked = servers.take_requests();
-    assert!(asked.contains(&"SOCKS cluster.example.test:443".to_owned()), "{asked:?}");
-    assert!(!asked.iter().any(|asked| asked.contains("hooks")), "{asked:?}");
+    let requests = servers.take_requests();
+    assert!(requests.contains(&"SOCKS cluster.example.test:443".to_owned()), "{requests:?}");
+    assert!(!requests.iter().any(|request| request.contains("hooks")), "{requests:?}");
     let loopback = format!("http://{}/", servers.http);
     let _ = web(&network(&[("ALL_PROXY", "http://127.0.0.1:1")]), &loopback).await;
     assert_eq!(servers.take_requests(), ["POST /"], "a request to loopback must not go through a proxy");

@@ -30,38 +30,38 @@ pub struct TestServers {
     pub http: String,
     /// `127.0.0.1:PORT` of the SOCKS proxy.
     pub socks: String,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl TestServers {
     /// Starts all servers and proxies. With `user` (`user:password`), the HTTP proxy requires this user and password.
     pub async fn start(user: Option<&str>) -> Self {
         let (secure, plain) = (origin(true).await, origin(false).await);
-        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
         let wanted =
             user.map(|user| format!("proxy-authorization: basic {}", BASE64_STANDARD.encode(user)).to_lowercase());
         let http = listener().await;
         let socks = listener().await;
         let (http_at, socks_at) = (address(&http), address(&socks));
-        let log = Arc::clone(&asked);
+        let log = Arc::clone(&requests);
         let to = (secure.clone(), plain.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = http.accept().await {
                 tokio::spawn(http_proxy(stream, to.clone(), wanted.clone(), Arc::clone(&log)));
             }
         });
-        let log = Arc::clone(&asked);
+        let log = Arc::clone(&requests);
         tokio::spawn(async move {
             while let Ok((stream, _)) = socks.accept().await {
                 tokio::spawn(socks_proxy(stream, (secure.clone(), plain.clone()), Arc::clone(&log)));
             }
         });
-        Self { http: http_at, socks: socks_at, asked }
+        Self { http: http_at, socks: socks_at, requests }
     }
 
     /// Returns the requests to the proxies since the last call.
     pub fn take_requests(&self) -> Vec<String> {
-        std::mem::take(&mut self.asked.lock().expect("no thread should have panicked"))
+        std::mem::take(&mut self.requests.lock().expect("no thread should have panicked"))
     }
 }
 

@@ -53,7 +53,7 @@ fn stack_a_load_balancer_of_an_ingress_is_refused() {
     let ended = run(fixture.cutover(&["run", &plan, "--yes"])).assert_exit(3);
     let output = ended.out + &ended.err;
     assert!(output.contains("CUT060") && output.contains("elbv2.k8s.aws/cluster"), "{output}");
-    assert!(fixture.stack.endpoint.asked("cutover").iter().all(|a| {
+    assert!(fixture.stack.endpoint.requests_of("cutover").iter().all(|a| {
         a.parameters
             .get("LoadBalancerArn")
             .is_none_or(|arn| !arn.contains("ingress-made") || a.action.starts_with("Describe"))

@@ -68,10 +68,10 @@ fn stack_throttled_calls_are_retried_until_they_succeed() {
     let (refused, mut calls) = (Arc::new(Mutex::new(BTreeMap::<&str, u32>::new())), [0_u32; 2]);
     let counted = Arc::clone(&refused);
     // Refuse every third read and every second write of this run; moto itself throttles nothing.
-    fixture.stack.endpoint.refuse(move |asked| {
-        let (kind, nth, every) = match &asked.action {
-            action if asked.key == "throttled" && action.starts_with("Modify") => ("writes", 0, 2),
-            action if asked.key == "throttled" && action.starts_with("Describe") => ("reads", 1, 3),
+    fixture.stack.endpoint.refuse(move |request| {
+        let (kind, nth, every) = match &request.action {
+            action if request.key == "throttled" && action.starts_with("Modify") => ("writes", 0, 2),
+            action if request.key == "throttled" && action.starts_with("Describe") => ("reads", 1, 3),
             _ => return None,
         };
         calls[nth] += 1;

@@ -25,9 +25,9 @@ fn finalize_succeeds_without_blockers_and_prevents_rollback() {
     assert_eq!(run.end().0, 0);
 
     // The lab's clients send no requests, so that the traffic to the old targets is unknown.
-    let asked = lab.cutover("finalize plan.yaml --output json");
+    let unconfirmed = lab.cutover("finalize plan.yaml --output json");
     let (answer, wanted) = (
-        asked.json(),
+        unconfirmed.json(),
         [
             ("run", "yes"),
             ("shares", "yes"),
@@ -38,9 +38,9 @@ fn finalize_succeeds_without_blockers_and_prevents_rollback() {
         ],
     );
     assert_eq!(
-        (asked.code, item_states(&answer), &answer["canRetire"]),
+        (unconfirmed.code, item_states(&answer), &answer["canRetire"]),
         (3, wanted.to_vec(), &false.into()),
-        "{asked:?}"
+        "{unconfirmed:?}"
     );
     let refused = lab.cutover("finalize two-terminals --detach --yes");
     assert!(refused.code == 3 && refused.err.contains("--force") && refused.err.contains("unknown"), "{refused:?}");

@@ -166,7 +166,7 @@ async fn record_approval() -> Recorded {
     ("approval-timed-out".into(), journal(&test_run))
 }
 
-/// Records a raise outside of the plan's hours, as an operator asked for, and an abort to the shares of its step.
+/// Records a raise outside of the plan's hours, as an operator requested, and an abort to the shares of its step.
 async fn record_ignored_hours() -> Recorded {
     let windows = r#"windows: [{days: [sun], from: "03:00", to: "05:00", zone: Europe/Berlin}]"#;
     let mut test_run = TestRun::begin(small::many_routes(windows, small::SHORT), &scenario("{}")).await;

@@ -86,8 +86,8 @@ fn gates() -> Vec<Bug> {
             1,
             |all| {
                 for entry in all {
-                    if let EntryContent::SawHealth { asked, .. } = &mut entry.what {
-                        *asked -= jiff::SignedDuration::from_mins(2);
+                    if let EntryContent::SawHealth { requested_at, .. } = &mut entry.what {
+                        *requested_at -= jiff::SignedDuration::from_mins(2);
                     }
                 }
             },

@@ -20,7 +20,7 @@ pub enum WrongAnswer {
     InitialIsHealthy,
     /// A write drops the target groups that the plan does not name.
     DropsThird,
-    /// No write is sent, and reads return what the write asked for.
+    /// No write is sent, and reads return the content of the write.
     NeverSent,
     /// A failed read of the new group's health is reported as a group without targets.
     NoDataIsNone,

@@ -26,7 +26,8 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
     let next = route_actions::from_content(content);
     if let Some(way) = facts.unfinished_stage() {
         // The route was read right before, but no reading has shown the change by someone else.
-        let read = facts.seen.get(route).is_some_and(|reading| entry.at.duration_since(reading.asked) <= STAGE_FRESH);
+        let read =
+            facts.seen.get(route).is_some_and(|reading| entry.at.duration_since(reading.requested_at) <= STAGE_FRESH);
         if read && facts.has_unseen_change(route) {
             return Ok(());
         }
@@ -106,12 +107,14 @@ fn check_gate(facts: &Facts, route: &RouteStart, cluster: &str, group: &str, now
         f64::from(c.healthy) >= need && f64::from(c.healthy) * 100.0 >= gate.min_healthy_percent * f64::from(registered)
     };
     let all = facts.health.get(group).map_or(&[][..], Vec::as_slice);
-    let (asked, counts) = all.last().ok_or_else(|| format!("{} without a reading", rises()))?;
+    let (requested_at, counts) = all.last().ok_or_else(|| format!("{} without a reading", rises()))?;
     let counts = counts.ok_or_else(|| format!("{}, but the last reading of it failed", rises()))?;
-    ensure(now.duration_since(*asked) <= FRESH, || format!("{} at {now}, last read at {asked}", rises()))?;
+    ensure(now.duration_since(*requested_at) <= FRESH, || {
+        format!("{} at {now}, last read at {requested_at}", rises())
+    })?;
     ensure(good(&counts), || format!("{} with {counts:?}, needs {need} healthy", rises()))?;
     // Go back to the last reading that was not good enough, or to a gap between readings.
-    let (mut since, mut samples) = (*asked, 0);
+    let (mut since, mut samples) = (*requested_at, 0);
     for (at, counts) in all.iter().rev().filter_map(|(at, counts)| Some((at, counts.as_ref()?))) {
         if !good(counts) || since.duration_since(*at) > GAP {
             break;

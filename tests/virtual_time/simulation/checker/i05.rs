@@ -111,8 +111,8 @@ fn check_next_stage(facts: &Facts, entry: &Entry, percent: u32, early: bool) -> 
             format!("the rollback stage of {percent} % begins, but {} was never read back", route.label)
         })?;
         for group in facts.original_groups(route) {
-            let well =
-                last(group).is_some_and(|(asked, counts)| asked >= written && counts.is_some_and(|c| c.healthy > 0));
+            let well = last(group)
+                .is_some_and(|(requested_at, counts)| requested_at >= written && counts.is_some_and(|c| c.healthy > 0));
             ensure(well, || {
                 format!(
                     "the rollback stage of {percent} % begins, but the last health of {group} is {:?}, and the last write was at {written}",
@@ -157,11 +157,11 @@ fn check_read_back(facts: &Facts, outcome: RunOutcome) -> Found {
         if let Some(why) = wrong {
             return Err(format!("{outcome:?}, but the last read differs: {why}"));
         }
-        let before = facts.since.filter(|since| outcome != RunOutcome::Completed && reading.asked < *since);
+        let before = facts.since.filter(|since| outcome != RunOutcome::Completed && reading.requested_at < *since);
         if let Some(since) = before {
             return Err(format!(
                 "{outcome:?}, but {} was last read at {}, before the rollback began at {since}",
-                route.label, reading.asked
+                route.label, reading.requested_at
             ));
         }
         let late = facts.applied.get(&route.id).is_some_and(|applied| *applied > reading.at);

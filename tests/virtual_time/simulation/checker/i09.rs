@@ -17,8 +17,8 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
         None => {
             let seen = facts.seen.get(route).filter(|_| !facts.written.contains(route));
             let seen = seen.ok_or_else(|| format!("{route} is written without having been read"))?;
-            ensure(entry.at.duration_since(seen.asked) <= RECENT, || {
-                format!("{route} is written at {}, and was read at {}", entry.at, seen.asked)
+            ensure(entry.at.duration_since(seen.requested_at) <= RECENT, || {
+                format!("{route} is written at {}, and was read at {}", entry.at, seen.requested_at)
             })?;
             // `finalize --detach` writes each route that nobody has changed.
             let mut strange = facts.foreign_routes().filter(|other| !facts.detaching || *other == route);

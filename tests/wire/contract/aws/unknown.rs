@@ -22,7 +22,7 @@ pub async fn refused(fixture: &EndpointFixture) {
         .listeners(&fixture.load_balancer, Detail::Full)
         .await
         .expect("the listeners should be readable");
-    let proxy = Proxy::start(&fixture.url, |asked| match asked["Action"].as_str() {
+    let proxy = Proxy::start(&fixture.url, |request| match request["Action"].as_str() {
         "DescribeRules" => Reply::Change(|xml| {
             xml.replacen(
                 "<DurationSeconds>600<",
@@ -57,7 +57,7 @@ pub async fn refused_by_default(fixture: &EndpointFixture) {
         .listeners(&fixture.load_balancer, Detail::Full)
         .await
         .expect("the listeners should be readable");
-    let proxy = Proxy::start(&fixture.url, |asked| match asked["Action"].as_str() {
+    let proxy = Proxy::start(&fixture.url, |request| match request["Action"].as_str() {
         "DescribeListeners" => Reply::Change(|xml| {
             xml.replacen("<Type>forward</Type>", "<Type>forward</Type><QuantumConfig>up</QuantumConfig>", 1)
         }),

@@ -23,17 +23,17 @@ pub async fn writes(fixture: &EndpointFixture) {
         proxy.take_requests();
         let actions = cutover::domain::elb::kinds(&route.content).len();
         alb.set(&route.id, &route.content, Duration::from_secs(10)).await.expect("the write should succeed");
-        let asked = proxy.take_requests();
-        assert_eq!(asked.len(), 1, "{asked:?}");
-        assert_eq!((asked[0]["Action"].as_str(), &asked[0][arn]), (action, &route.id.to_string()));
-        let kinds: BTreeSet<_> = asked[0].keys().map(|k| k.split('.').next().unwrap_or_default()).collect();
+        let requests = proxy.take_requests();
+        assert_eq!(requests.len(), 1, "{requests:?}");
+        assert_eq!((requests[0]["Action"].as_str(), &requests[0][arn]), (action, &route.id.to_string()));
+        let kinds: BTreeSet<_> = requests[0].keys().map(|k| k.split('.').next().unwrap_or_default()).collect();
         assert_eq!(kinds, BTreeSet::from(["Action", "Version", arn, list]));
         let last = format!("{list}.member.{actions}.ForwardConfig");
-        assert_eq!(asked[0][&format!("{last}.TargetGroups.member.2.Weight")], "0");
-        assert_eq!(asked[0][&format!("{last}.TargetGroups.member.3.Weight")], "25");
-        assert_eq!(asked[0][&format!("{last}.TargetGroupStickinessConfig.DurationSeconds")], "600");
-        assert!(!asked[0].keys().any(|k| k.ends_with(".ClientSecret")), "{asked:?}");
-        let keeps = asked[0].get(&format!("{list}.member.1.AuthenticateOidcConfig.UseExistingClientSecret"));
+        assert_eq!(requests[0][&format!("{last}.TargetGroups.member.2.Weight")], "0");
+        assert_eq!(requests[0][&format!("{last}.TargetGroups.member.3.Weight")], "25");
+        assert_eq!(requests[0][&format!("{last}.TargetGroupStickinessConfig.DurationSeconds")], "600");
+        assert!(!requests[0].keys().any(|k| k.ends_with(".ClientSecret")), "{requests:?}");
+        let keeps = requests[0].get(&format!("{list}.member.1.AuthenticateOidcConfig.UseExistingClientSecret"));
         assert_eq!(keeps.map(String::as_str), (actions == 2).then_some("true"));
     }
 }

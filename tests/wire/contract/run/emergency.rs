@@ -212,10 +212,10 @@ async fn moto_an_emergency_needs_only_listeners_and_rules() {
         ["DescribeLoadBalancers", "DescribeListeners", "DescribeRules", "ModifyListener", "ModifyRule"];
     let (fixture, was, before) = halfway("bare");
     std::fs::remove_dir_all(fixture.state()).expect("the state folder should be removed");
-    let action = |asked: &QueryRequest| asked.get("Action").cloned().unwrap_or_default();
-    let proxy = Proxy::start(&fixture.url, move |asked| {
+    let action = |request: &QueryRequest| request.get("Action").cloned().unwrap_or_default();
+    let proxy = Proxy::start(&fixture.url, move |request| {
         let denied = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not you</Message></Error></ErrorResponse>";
-        if NEEDED.contains(&action(asked).as_str()) { Reply::Pass } else { Reply::Answer(403, denied) }
+        if NEEDED.contains(&action(request).as_str()) { Reply::Pass } else { Reply::Answer(403, denied) }
     })
     .await;
     let emergency =
@@ -224,15 +224,15 @@ async fn moto_an_emergency_needs_only_listeners_and_rules() {
     let now = fixture.show();
     assert_only_managed_groups_differ(&fixture, &before, &now, "the end");
     assert_shares(&was, &weights(&fixture, &now), 0);
-    let asked: Vec<_> = proxy.take_requests().iter().map(action).collect();
-    let first = asked.iter().position(|a| a.starts_with("Modify")).expect("a write should exist");
-    let reads = |name: &str| asked[..first].iter().filter(|a| *a == name).count();
+    let requests: Vec<_> = proxy.take_requests().iter().map(action).collect();
+    let first = requests.iter().position(|a| a.starts_with("Modify")).expect("a write should exist");
+    let reads = |name: &str| requests[..first].iter().filter(|a| *a == name).count();
     let rounds =
         ["DescribeLoadBalancers", "DescribeListeners", "DescribeTargetGroups", "DescribeTargetHealth"].map(reads);
     assert_eq!(
         rounds,
         [1, 1, 1, 0],
-        "the rollback must read in three rounds (the load balancer; its listeners, tags and groups; the rules): {asked:?}"
+        "the rollback must read in three rounds (the load balancer; its listeners, tags and groups; the rules): {requests:?}"
     );
     for skipped in [
         "the target groups cannot be listed",

@@ -32,11 +32,11 @@ fn moto_init_writes_a_plan_that_check_accepts_and_changes_nothing() {
     let count = |event: &str| live.iter().filter(|r| r["event"] == event).count();
     assert_eq!((count("loadBalancer"), count("liveRoute")), (1, 24));
 
-    let asked = run(fixture.cutover(&["run", &plan])).assert_exit(2);
-    assert!(asked.err.contains("--yes") && asked.out.is_empty(), "{}", asked.err);
+    let result = run(fixture.cutover(&["run", &plan])).assert_exit(2);
+    assert!(result.err.contains("--yes") && result.out.is_empty(), "{}", result.err);
     assert_eq!((fixture.show(), fixture.surroundings()), (before, surroundings));
     assert!(!fixture.state().exists(), "a command that only reads must create no state");
-    for text in [written, text, markdown, status, asked.err] {
+    for text in [written, text, markdown, status, result.err] {
         assert!(!text.contains(SECRET), "{text}");
     }
 }

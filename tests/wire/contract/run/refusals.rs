@@ -8,16 +8,16 @@ use crate::proxy::{Proxy, QueryRequest, Reply};
 
 const STEPS: &str = "{bind: {}}, {setWeight: 100}";
 
-fn action(asked: &QueryRequest) -> &str {
-    asked.get("Action").map_or("", String::as_str)
+fn action(request: &QueryRequest) -> &str {
+    request.get("Action").map_or("", String::as_str)
 }
 
 /// Asserts that there were requests, and that none of them writes.
 fn assert_only_reads(proxy: &Proxy) {
-    let asked = proxy.take_requests();
-    assert!(!asked.is_empty());
+    let requests = proxy.take_requests();
+    assert!(!requests.is_empty());
     let changing: Vec<_> =
-        asked.iter().filter(|a| !action(a).starts_with("Describe") && action(a) != "GetCallerIdentity").collect();
+        requests.iter().filter(|a| !action(a).starts_with("Describe") && action(a) != "GetCallerIdentity").collect();
     assert!(changing.is_empty(), "{changing:?}");
 }
 
@@ -44,7 +44,7 @@ async fn moto_another_account_is_refused_before_any_write() {
 async fn moto_an_unknown_element_is_refused_by_name() {
     let fixture = MotoFixture::new("unknown");
     let before = fixture.show();
-    let proxy = Proxy::start(&fixture.url, |asked| match action(asked) {
+    let proxy = Proxy::start(&fixture.url, |request| match action(request) {
         "DescribeRules" => Reply::Change(|xml| {
             xml.replacen(
                 "<DurationSeconds>600<",

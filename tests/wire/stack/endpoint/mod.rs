@@ -35,7 +35,7 @@ type Rule = Box<dyn FnMut(&AwsRequest) -> Option<Refusal> + Send>;
 
 #[derive(Default)]
 struct Inside {
-    asked: Vec<AwsRequest>,
+    requests: Vec<AwsRequest>,
     /// The injected state and reason of targets, by target group ARN.
     health: BTreeMap<String, (String, String)>,
     /// The target groups that a listener or rule forwards to, by ARN of the listener or rule.
@@ -63,8 +63,8 @@ impl Endpoint {
     }
 
     /// Returns the requests of this access key so far, in order.
-    pub fn asked(&self, key: &str) -> Vec<AwsRequest> {
-        self.inside().asked.iter().filter(|a| a.key == key).cloned().collect()
+    pub fn requests_of(&self, key: &str) -> Vec<AwsRequest> {
+        self.inside().requests.iter().filter(|a| a.key == key).cloned().collect()
     }
 
     /// Sets the API server and the PEM of the CA of an EKS cluster.
@@ -95,23 +95,27 @@ impl Endpoint {
 
 impl Inside {
     /// Records a request, and returns its refusal if there is one.
-    fn record(&mut self, asked: AwsRequest) -> Option<Refusal> {
-        let refused = self.rules.iter_mut().find_map(|rule| rule(&asked)).or_else(|| refusal_by_limits(&asked));
-        self.asked.push(asked);
+    fn record(&mut self, request: AwsRequest) -> Option<Refusal> {
+        let refused = self.rules.iter_mut().find_map(|rule| rule(&request)).or_else(|| refusal_by_limits(&request));
+        self.requests.push(request);
         refused
     }
 
     /// Corrects a response of moto.
-    fn correct(&mut self, asked: &AwsRequest, answer: String) -> String {
-        match asked.action.as_str() {
+    fn correct(&mut self, request: &AwsRequest, answer: String) -> String {
+        match request.action.as_str() {
             "CreateListener" | "ModifyListener" | "CreateRule" | "ModifyRule" => self.attach(&answer),
             "DeleteListener" | "DeleteRule" => {
                 self.forwards.remove(
-                    asked.parameters.get("RuleArn").or(asked.parameters.get("ListenerArn")).map_or("", String::as_str),
+                    request
+                        .parameters
+                        .get("RuleArn")
+                        .or(request.parameters.get("ListenerArn"))
+                        .map_or("", String::as_str),
                 );
             }
             "DescribeTargetHealth" => {
-                return self.diagnose(asked.parameters.get("TargetGroupArn").map_or("", String::as_str), answer);
+                return self.diagnose(request.parameters.get("TargetGroupArn").map_or("", String::as_str), answer);
             }
             action => {
                 let cluster = action.strip_prefix("GET /clusters/").and_then(|name| self.clusters.get(name));
@@ -154,12 +158,12 @@ fn with_api_server(answer: &str, url: &str, authority: &str) -> String {
 }
 
 /// Returns the refusal of a request that AWS refuses and moto accepts.
-fn refusal_by_limits(asked: &AwsRequest) -> Option<Refusal> {
-    if !matches!(asked.action.as_str(), "CreateListener" | "ModifyListener" | "CreateRule" | "ModifyRule") {
+fn refusal_by_limits(request: &AwsRequest) -> Option<Refusal> {
+    if !matches!(request.action.as_str(), "CreateListener" | "ModifyListener" | "CreateRule" | "ModifyRule") {
         return None;
     }
     let ends = |end: &'static str| {
-        asked.parameters.iter().filter(move |(k, _)| k.contains(".ForwardConfig.TargetGroups.") && k.ends_with(end))
+        request.parameters.iter().filter(move |(k, _)| k.contains(".ForwardConfig.TargetGroups.") && k.ends_with(end))
     };
     let weights: Vec<i64> = ends(".Weight").map(|(_, v)| v.parse().unwrap_or(-1)).collect();
     let wrong = |why| Some(Refusal(400, "ValidationError", why));

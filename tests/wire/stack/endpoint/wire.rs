@@ -56,9 +56,9 @@ pub fn serve(upstream: &str, inside: Arc<Mutex<Inside>>, runtime: &Handle) -> St
 async fn answer(proxy: Arc<Proxy>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, &'static str> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
-    let asked = parse_request(&parts, &body);
-    let json = asked.service == "eks";
-    let refused = proxy.inside.lock().unwrap_or_else(PoisonError::into_inner).record(asked.clone());
+    let request = parse_request(&parts, &body);
+    let json = request.service == "eks";
+    let refused = proxy.inside.lock().unwrap_or_else(PoisonError::into_inner).record(request.clone());
     if let Some(refusal) = refused {
         return refuse(refusal, json);
     }
@@ -71,7 +71,7 @@ async fn answer(proxy: Arc<Proxy>, request: Request<Incoming>) -> Result<Respons
     let body = body.collect().await.map_err(|_| "torn")?.to_bytes();
     let text = String::from_utf8(body.to_vec()).map_err(|_| "not text")?;
     let text = if parts.status.is_success() {
-        proxy.inside.lock().unwrap_or_else(PoisonError::into_inner).correct(&asked, text)
+        proxy.inside.lock().unwrap_or_else(PoisonError::into_inner).correct(&request, text)
     } else {
         text
     };

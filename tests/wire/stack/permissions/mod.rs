@@ -57,7 +57,7 @@ fn stack_a_complete_run_uses_exactly_the_permissions_of_the_examples() {
     }
     let policy = Policy::example("least-web");
     let judge = policy.clone();
-    stack.endpoint.refuse(move |asked| if asked.key == "least" { judge.refuses(asked) } else { None });
+    stack.endpoint.refuse(move |request| if request.key == "least" { judge.refuses(request) } else { None });
 
     let plan = plan(&fixture);
     let does = |args: &[&str]| run(cutover(&fixture, "least", args)).assert_exit(0);
@@ -76,7 +76,7 @@ fn stack_a_complete_run_uses_exactly_the_permissions_of_the_examples() {
     fixture.assert_share(0);
 
     let used: BTreeSet<_> =
-        stack.endpoint.asked("least").iter().map(policy::action).filter(|a| !a.starts_with("sts:")).collect();
+        stack.endpoint.requests_of("least").iter().map(policy::action).filter(|a| !a.starts_with("sts:")).collect();
     assert_eq!(used, policy.actions(), "the used actions (left) must equal the allowed actions (right)");
     let events: Vec<_> =
         [&stack.a, &stack.b].iter().zip(from).flat_map(|(c, from)| c.audit("least").split_off(from)).collect();
@@ -131,7 +131,7 @@ fn stack_a_missing_action_of_the_policy_is_named_with_what_to_add() {
             role::grant(cluster, &user, &grants);
         }
         let (less, key) = (policy.without(&action), user.clone());
-        fixture.stack.endpoint.refuse(move |asked| if asked.key == key { less.refuses(asked) } else { None });
+        fixture.stack.endpoint.refuse(move |request| if request.key == key { less.refuses(request) } else { None });
         let ended = run(cutover(&fixture, &user, &["run", &plan, "--yes"]));
         let text = joined_output(&ended);
         println!("without {action}: exit {}", ended.code);

@@ -41,37 +41,37 @@ impl Policy {
     }
 
     /// Returns IAM's refusal of a request, or `None` if the request is allowed.
-    pub fn refuses(&self, asked: &AwsRequest) -> Option<Refusal> {
-        let action = action(asked);
+    pub fn refuses(&self, request: &AwsRequest) -> Option<Refusal> {
+        let action = action(request);
         if action == "sts:GetCallerIdentity" {
             return None;
         }
-        let resources = resources(asked);
-        let allowed = |resource: &String| self.statements.iter().any(|s| self.allows(s, &action, resource, asked));
+        let resources = resources(request);
+        let allowed = |resource: &String| self.statements.iter().any(|s| self.allows(s, &action, resource, request));
         let wrong = resources.iter().find(|r| !allowed(r))?;
         // The wording of AWS.
         let text = format!(
             "User: arn:aws:iam::123456789012:user/{} is not authorized to perform: {action} on resource: {wrong} because no identity-based policy allows the {action} action",
-            asked.key
+            request.key
         );
         Some(Refusal(403, "AccessDenied", text.leak()))
     }
 
-    fn allows(&self, statement: &Value, action: &str, resource: &str, asked: &AwsRequest) -> bool {
+    fn allows(&self, statement: &Value, action: &str, resource: &str, request: &AwsRequest) -> bool {
         assert_eq!(statement["Effect"], "Allow");
         !self.without.contains(action)
             && texts(&statement["Action"]).iter().any(|a| a == action)
             && texts(&statement["Resource"]).iter().any(|pattern| WildMatch::new(pattern).matches(resource))
-            && conditions(&statement["Condition"], asked)
+            && conditions(&statement["Condition"], request)
     }
 }
 
-fn conditions(all: &Value, asked: &AwsRequest) -> bool {
+fn conditions(all: &Value, request: &AwsRequest) -> bool {
     all.as_object().into_iter().flatten().all(|(operator, keys)| {
         keys.as_object().expect("the keys should be an object").iter().all(|(key, wanted)| {
             let given = match key.as_str() {
                 "aws:RequestedRegion" => vec!["us-east-1".to_owned()],
-                "aws:TagKeys" => tag_keys(asked),
+                "aws:TagKeys" => tag_keys(request),
                 other => panic!("{other}"),
             };
             let like = |text: &String| texts(wanted).iter().any(|pattern| WildMatch::new(pattern).matches(text));
@@ -86,23 +86,23 @@ fn conditions(all: &Value, asked: &AwsRequest) -> bool {
 }
 
 /// Returns the IAM name of a request's action.
-pub fn action(asked: &AwsRequest) -> String {
-    if asked.action.starts_with("GET /clusters/") {
+pub fn action(request: &AwsRequest) -> String {
+    if request.action.starts_with("GET /clusters/") {
         "eks:DescribeCluster".to_owned()
     } else {
-        format!("{}:{}", asked.service, asked.action)
+        format!("{}:{}", request.service, request.action)
     }
 }
 
 /// Returns the resources of a request that IAM checks.
-fn resources(asked: &AwsRequest) -> Vec<String> {
-    if let Some(name) = asked.action.strip_prefix("GET /clusters/") {
+fn resources(request: &AwsRequest) -> Vec<String> {
+    if let Some(name) = request.action.strip_prefix("GET /clusters/") {
         return vec![format!("arn:aws:eks:us-east-1:123456789012:cluster/{name}")];
     }
     let of = |wanted: &dyn Fn(&str) -> bool| {
-        asked.parameters.iter().filter(|(k, _)| wanted(k)).map(|(_, v)| v.clone()).collect()
+        request.parameters.iter().filter(|(k, _)| wanted(k)).map(|(_, v)| v.clone()).collect()
     };
-    match asked.action.as_str() {
+    match request.action.as_str() {
         "ModifyListener" => of(&|k| k == "ListenerArn"),
         "ModifyRule" => of(&|k| k == "RuleArn"),
         "AddTags" | "RemoveTags" => of(&|k| k.starts_with("ResourceArns.")),
@@ -110,9 +110,9 @@ fn resources(asked: &AwsRequest) -> Vec<String> {
     }
 }
 
-fn tag_keys(asked: &AwsRequest) -> Vec<String> {
+fn tag_keys(request: &AwsRequest) -> Vec<String> {
     let key = |k: &str| k.starts_with("TagKeys.") || (k.starts_with("Tags.") && k.ends_with(".Key"));
-    asked.parameters.iter().filter(|(k, _)| key(k)).map(|(_, v)| v.clone()).collect()
+    request.parameters.iter().filter(|(k, _)| key(k)).map(|(_, v)| v.clone()).collect()
 }
 
 fn texts(value: &Value) -> Vec<String> {

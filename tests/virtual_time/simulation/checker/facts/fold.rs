@@ -73,11 +73,11 @@ impl Facts {
                 self.ours.entry(route.clone()).or_default().extend(content.forward_split().cloned());
                 self.set.extend(content.forward_split().map(|split| (route.clone(), split.clone())));
             }
-            EntryContent::SawRoute { route, asked, live, gone } => {
-                self.saw(route, *asked, entry.at, live.as_ref(), *gone)
+            EntryContent::SawRoute { route, requested_at, live, gone } => {
+                self.saw(route, *requested_at, entry.at, live.as_ref(), *gone);
             }
-            EntryContent::SawHealth { group, asked, counts } => {
-                self.health.entry(group.clone()).or_default().push((*asked, *counts));
+            EntryContent::SawHealth { group, requested_at, counts } => {
+                self.health.entry(group.clone()).or_default().push((*requested_at, *counts));
             }
             EntryContent::Journalled(record) => self.record(entry.at, record, true),
             EntryContent::Published(record) => self.record(entry.at, record, false),
@@ -85,12 +85,19 @@ impl Facts {
         }
     }
 
-    fn saw(&mut self, route: &RouteId, asked: Timestamp, at: Timestamp, live: Option<&RouteContent>, gone: bool) {
+    fn saw(
+        &mut self,
+        route: &RouteId,
+        requested_at: Timestamp,
+        at: Timestamp,
+        live: Option<&RouteContent>,
+        gone: bool,
+    ) {
         let as_set = live
             .and_then(RouteContent::forward_split)
             .zip(self.set.get(route))
             .is_some_and(|(live, set)| live.equivalent(set));
-        if as_set && self.applied.get(route).is_some_and(|applied| *applied <= asked) {
+        if as_set && self.applied.get(route).is_some_and(|applied| *applied <= requested_at) {
             self.right.entry(route.clone()).or_insert((at, self.process));
         }
         let seen = live.map(route_actions::from_content);
@@ -99,9 +106,9 @@ impl Facts {
         }
         self.written.remove(route);
         if live.is_some() || gone {
-            self.read.insert(route.clone(), RouteReading { asked, at, live: live.cloned() });
+            self.read.insert(route.clone(), RouteReading { requested_at, at, live: live.cloned() });
         }
-        self.seen.insert(route.clone(), RouteReading { asked, at, live: live.cloned() });
+        self.seen.insert(route.clone(), RouteReading { requested_at, at, live: live.cloned() });
     }
 
     fn record(&mut self, at: Timestamp, record: &Record, durable: bool) {

@@ -19,7 +19,7 @@ use crate::simulation::route_actions::{self, RouteActions};
 /// The result of the last read of a route.
 #[derive(Debug, Clone)]
 pub struct RouteReading {
-    pub asked: Timestamp,
+    pub requested_at: Timestamp,
     pub at: Timestamp,
     pub live: Option<RouteContent>,
 }
