@@ -1,6 +1,6 @@
 //! Every schedule that ever found a violation, under the name of the bug. All of them run in every test run.
 
-use super::play::run_schedule;
+use super::runner::run_schedule;
 use super::sweep::failure_of;
 
 fn holds(schedules: &[&str]) {

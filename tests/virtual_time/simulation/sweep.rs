@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::fault::{FaultKind, FaultPoint, FollowUp, KINDS, MOMENTS, Moment, Schedule};
-use super::play::{run_schedule, run_without_faults};
+use super::runner::{run_schedule, run_without_faults};
 use super::wire::{CallName, FIRST};
 use crate::support::parameter;
 

@@ -14,8 +14,8 @@ use cutover::plan::model::Plan;
 use super::checker::{Checker, Violation};
 use super::history::{Entry, Verb};
 use super::plans;
-use super::play::run_schedule;
 use super::processes::Simulation;
+use super::runner::run_schedule;
 use wrong_balancer::WrongAnswer;
 
 /// How a seeded bug is put into a run.
