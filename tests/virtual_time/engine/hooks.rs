@@ -57,14 +57,14 @@ fn call_name(at: HookPoint, name: Option<&str>) -> String {
 
 #[async_trait]
 impl Hooks for RecordingHooks {
-    async fn call(&self, errand: &HookCall) -> Result<String, String> {
+    async fn call(&self, call: &HookCall) -> Result<String, String> {
         let begun = self
             .test_store
             .records()
             .iter()
-            .any(|r| matches!(&r.event, Event::HookStarted { hook, .. } if *hook == errand.id));
-        assert!(begun, "{errand:?} runs before its start is journalled");
-        let name = call_name(errand.id.at, errand.name.as_deref());
+            .any(|r| matches!(&r.event, Event::HookStarted { hook, .. } if *hook == call.id));
+        assert!(begun, "{call:?} runs before its start is journalled");
+        let name = call_name(call.id.at, call.name.as_deref());
         let (takes, fails) =
             self.behaviors.lock().unwrap_or_else(PoisonError::into_inner).get(&name).copied().unwrap_or_default();
         self.clock.sleep(takes).await;

@@ -25,9 +25,9 @@ pub struct SimulatedHooks(pub Wire);
 
 #[async_trait]
 impl Hooks for SimulatedHooks {
-    async fn call(&self, errand: &HookCall) -> CallResult {
-        match AssertUnwindSafe(self.exchange(errand)).catch_unwind().await {
-            Ok(heard) => heard,
+    async fn call(&self, hook: &HookCall) -> CallResult {
+        match AssertUnwindSafe(self.exchange(hook)).catch_unwind().await {
+            Ok(result) => result,
             // The whole process dies, not only this task.
             Err(panic) if panic.is::<Crash>() => {
                 self.0.kill();
@@ -43,44 +43,44 @@ impl Hooks for SimulatedHooks {
 }
 
 impl SimulatedHooks {
-    async fn exchange(&self, errand: &HookCall) -> CallResult {
-        let Some(FaultPoint { moment, kind, .. }) = self.0.call(HOOK_SERVICE, &errand.id.at.name(), "", true) else {
-            return self.execute(errand.id).await;
+    async fn exchange(&self, hook: &HookCall) -> CallResult {
+        let Some(FaultPoint { moment, kind, .. }) = self.0.call(HOOK_SERVICE, &hook.id.at.name(), "", true) else {
+            return self.execute(hook.id).await;
         };
         match moment {
             Moment::Before if affects_one_call(kind) => {
                 self.0.count_fault();
-                fail(kind, errand).await
+                fail(kind, hook).await
             }
             Moment::Before => {
                 self.0.inject(kind);
-                self.execute(errand.id).await
+                self.execute(hook.id).await
             }
             Moment::Lost => {
-                let _ = self.execute(errand.id).await;
-                self.lose_response(kind, errand).await
+                let _ = self.execute(hook.id).await;
+                self.lose_response(kind, hook).await
             }
             Moment::Answered if kind != FaultKind::Crash => {
-                let heard = self.execute(errand.id).await;
+                let result = self.execute(hook.id).await;
                 self.0.inject(kind);
-                heard
+                result
             }
             Moment::Answered | Moment::Journalled => {
-                let heard = self.execute(errand.id).await;
+                let result = self.execute(hook.id).await;
                 self.0.arm(moment, kind);
-                heard
+                result
             }
             Moment::Late => {
-                self.execute_later(LATE, errand.id);
-                self.lose_response(kind, errand).await
+                self.execute_later(LATE, hook.id);
+                self.lose_response(kind, hook).await
             }
             Moment::Past => {
-                self.execute_later(NEAR_DEADLINE, errand.id);
+                self.execute_later(NEAR_DEADLINE, hook.id);
                 if kind == FaultKind::Crash {
                     self.0.crash_past_deadline();
                 }
-                tokio::time::sleep(errand.timeout).await;
-                self.lose_response(kind, errand).await
+                tokio::time::sleep(hook.timeout).await;
+                self.lose_response(kind, hook).await
             }
         }
     }
@@ -102,10 +102,10 @@ impl SimulatedHooks {
         });
     }
 
-    async fn lose_response(&self, kind: FaultKind, errand: &HookCall) -> CallResult {
+    async fn lose_response(&self, kind: FaultKind, hook: &HookCall) -> CallResult {
         if affects_one_call(kind) {
             self.0.count_fault();
-            return fail(kind, errand).await;
+            return fail(kind, hook).await;
         }
         self.0.inject(kind);
         Err("killed by signal 9".into())
@@ -113,11 +113,11 @@ impl SimulatedHooks {
 }
 
 /// Returns the error of a command or receiver that fails.
-async fn fail(kind: FaultKind, errand: &HookCall) -> CallResult {
+async fn fail(kind: FaultKind, hook: &HookCall) -> CallResult {
     match kind {
         FaultKind::TimeOut => {
-            tokio::time::sleep(errand.timeout).await;
-            Err(format!("takes longer than {:?}", errand.timeout))
+            tokio::time::sleep(hook.timeout).await;
+            Err(format!("takes longer than {:?}", hook.timeout))
         }
         FaultKind::ServerError => Err("exit code 1".into()),
         FaultKind::Malformed => Err("the receiver answered with 302".into()),

@@ -65,9 +65,9 @@ impl Simulation {
     }
 
     /// Returns the outcome, or an error if all processes together take too long.
-    async fn finish<T>(&self, play: impl AsyncFnOnce() -> Result<T, String>) -> (Result<T, String>, History, Wire) {
+    async fn finish<T>(&self, drive: impl AsyncFnOnce() -> Result<T, String>) -> (Result<T, String>, History, Wire) {
         let _log = self.wire.record_log();
-        let outcome = tokio::time::timeout(RUN_TIMEOUT, play()).await;
+        let outcome = tokio::time::timeout(RUN_TIMEOUT, drive()).await;
         let outcome = outcome.unwrap_or_else(|_| Err(format!("the run has not ended after {RUN_TIMEOUT:?}")));
         (outcome, self.history.clone(), self.wire.clone())
     }
