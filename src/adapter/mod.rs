@@ -11,6 +11,7 @@ pub mod kubernetes;
 pub mod metric;
 pub mod network;
 pub mod notify;
+pub mod plan_secrets;
 pub mod process;
 pub mod store;
 pub mod telemetry;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::adapter::aws::elb::Alb;
 use crate::adapter::aws::{SdkConfig, eks};
 use crate::adapter::process::Folder;
-use crate::adapter::{aws, clock, hook, kubernetes as kube, metric};
+use crate::adapter::{aws, clock, hook, kubernetes as kube, metric, plan_secrets};
 use crate::domain::traffic::Unreadable;
 use crate::engine::{Ports, inventory};
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
@@ -37,6 +37,7 @@ pub fn retrying_balancer(config: &SdkConfig) -> LoadBalancerApi {
 
 /// Connects all ports of a plan.
 pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
+    plan_secrets::remember(plan);
     let config = aws_config(Some(&plan.region)).await;
     let clusters = clusters(plan, &config).await;
     let metrics = Arc::new(metric::Sources::new(plan, &config, &clusters));
@@ -53,6 +54,7 @@ pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
 
 /// Connects the ports that a rollback needs: the load balancers, and the hooks that undo commands.
 pub async fn rollback_ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
+    plan_secrets::remember(plan);
     let config = aws_config(Some(&plan.region)).await;
     let balancer = LoadBalancerApi::new(Alb::new(&config));
     let (metrics, hooks) = (Arc::new(metric::NoMetrics), Arc::new(hook::HookRunner::in_folder(Folder::of(plan))));

@@ -7,6 +7,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{PoisonError, RwLock};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 /// The text that replaces a credential.
 pub const MARK: &str = "[redacted]";
 
@@ -23,11 +26,14 @@ const MAX_SECRETS: usize = 512;
 /// The secret values that this process uses.
 static SECRETS: RwLock<Vec<String>> = RwLock::new(Vec::new());
 
-/// Adds a secret value of this process, so that [`clean`] removes it, also in its percent-encoded form. Values that are
-/// too short or look like a name are ignored.
+/// Adds a secret value of this process. From then on, [`clean`] removes it, also percent-encoded or escaped as in JSON
+/// and XML. Values that are too short or look like a name are ignored.
 pub fn remember(value: &str) {
     let value = value.trim();
-    for form in [value.to_owned(), percent_encode(value), percent_decode(value)] {
+    let json = value.replace('\\', r"\\").replace('"', "\\\"");
+    let slashes = json.replace('/', r"\/");
+    let xml = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    for form in [value.to_owned(), percent_encode(value), percent_decode(value), json, slashes, xml] {
         let name = form.len() < SHORTEST_NAME && form.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
         if form.len() < SHORTEST || name {
             continue;
@@ -40,6 +46,38 @@ pub fn remember(value: &str) {
             secrets.push(form);
         }
     }
+}
+
+/// Adds the value of a header: the whole, and each word, because a service may quote the token of `Bearer TOKEN` alone.
+/// Of `Basic CREDENTIALS` the password, too.
+pub fn remember_header(value: &str) {
+    remember(value);
+    for word in value.split_whitespace() {
+        remember(word);
+        let plain = BASE64_STANDARD.decode(word).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        if let Some((_, password)) = plain.as_deref().and_then(|plain| plain.split_once(':')) {
+            remember(plain.as_deref().unwrap_or_default());
+            remember(password);
+        }
+    }
+}
+
+/// Adds a URL that is secret as a whole, such as that of a webhook: the URL, its path with the query, its last part,
+/// each value of its query, and its user and password.
+pub fn remember_url(url: &str) {
+    let url = url.trim();
+    remember(url);
+    if let Some((user, password)) = user_and_password(url) {
+        remember(&password);
+        remember(&BASE64_STANDARD.encode(format!("{user}:{password}")));
+    }
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let Some(at) = rest.find(['/', '?']) else { return };
+    let (path, query) = rest[at..].split_once('?').unwrap_or((&rest[at..], ""));
+    // A short path is a word, such as `/webhook`.
+    let parts = [&rest[at..], path].into_iter().chain(path.rsplit('/').take(1));
+    parts.map(|part| part.trim_matches('/')).filter(|part| part.len() >= SHORTEST_NAME).for_each(remember);
+    query.split('&').filter_map(|pair| pair.split_once('=')).for_each(|(_, value)| remember(value));
 }
 
 /// Replaces the values of [`remember`] and everything that [`shapes`] recognizes by [`MARK`].
@@ -319,5 +357,22 @@ mod tests {
         assert_eq!(clean("p@ssW0rdX and p%40ssW0rdX"), "[redacted] and [redacted]");
         remember("Canary9/Secret");
         assert_eq!(clean("Canary9/Secret+Value"), "[redacted]");
+        remember("Canary10/a&b\"c");
+        for escaped in [r#"Canary10/a&b\"c"#, r#"Canary10\/a&b\"c"#, "Canary10/a&amp;b&quot;c"] {
+            assert_eq!(clean(escaped), MARK, "{escaped}");
+        }
+    }
+
+    #[test]
+    fn a_header_and_a_secret_url_are_found_in_parts() {
+        remember_header(&format!("Basic {}", BASE64_STANDARD.encode("alice:Canary11Password")));
+        assert_eq!(clean("alice: Canary11Password"), "alice: [redacted]");
+        remember_header("Bearer Canary12Token");
+        assert_eq!(clean("the token Canary12Token"), "the token [redacted]");
+        remember_url("https://robot:Canary13User@hooks.example.com/services/T0/Canary13LastPart?key=Canary13Query&x=1");
+        for part in ["Canary13User", "Canary13LastPart", "Canary13Query", "services/T0/Canary13LastPart"] {
+            assert_eq!(clean(part), MARK, "{part}");
+        }
+        assert_eq!(clean("https://hooks.example.com/services"), "https://hooks.example.com/services");
     }
 }

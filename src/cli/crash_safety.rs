@@ -25,11 +25,17 @@ pub fn protect() {
 /// a secret, the values of telemetry headers, and the password of a URL.
 fn register_secrets(name: &str, value: &str) {
     let name = name.to_ascii_uppercase();
-    let is_location =
-        ["_FILE", "_PATH", "_DIR", "_ID", "_URI", "_URL", "_ENDPOINT"].iter().any(|end| name.ends_with(end));
-    let secret = ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "CREDENTIAL"];
-    if !is_location && secret.iter().any(|part| name.contains(part)) {
-        redact::remember(value);
+    let is_location = ["_FILE", "_PATH", "_DIR", "_ID", "_URI", "_URL", "_ENDPOINT", "_SOCK", "_TYPE", "_METHOD"];
+    let is_location = is_location.iter().any(|end| name.ends_with(end));
+    let secret =
+        ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "APIKEY", "AUTHORIZATION", "COOKIE"];
+    let ends = ["_KEY", "_PASS", "_AUTH"].iter().any(|end| name.ends_with(end));
+    if !is_location && (ends || secret.iter().any(|part| name.contains(part))) {
+        redact::remember_header(value);
+    }
+    // The URL of an incoming webhook is its only secret.
+    if name.contains("WEBHOOK") {
+        redact::remember_url(value);
     }
     if name.starts_with("OTEL_") && name.ends_with("_HEADERS") {
         let values = value.split(',').filter_map(|pair| pair.split_once('='));
@@ -87,6 +93,9 @@ mod tests {
             ("AWS_SECRET_ACCESS_KEY", "CanaryA/InAVariable"),
             ("GITHUB_TOKEN", "CanaryB1InAVariable"),
             ("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/CanaryC1Path"),
+            ("GRAFANA_AUTH", "Bearer CanaryG1InAnAuth"),
+            ("SLACK_WEBHOOK_URL", "https://hooks.example.com/services/CanaryH1InAWebhook"),
+            ("SSH_AUTH_SOCK", "/tmp/CanaryI1Socket"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20CanaryD1InAHeader,x=1"),
             ("https_proxy", "http://alice:CanaryE1%40Proxy@proxy:3128"),
             ("ALL_PROXY", "alice:CanaryF1Proxy@proxy:3128"),
@@ -101,11 +110,13 @@ mod tests {
             "CanaryD1InAHeader",
             "CanaryE1@Proxy",
             "CanaryF1Proxy",
+            "CanaryG1InAnAuth",
+            "CanaryH1InAWebhook",
             &basic,
         ] {
             assert_eq!(redact::clean(secret), redact::MARK, "{secret}");
         }
-        for plain in ["/var/run/CanaryC1Path", "AKIACANARY0000000001", "alice"] {
+        for plain in ["/var/run/CanaryC1Path", "/tmp/CanaryI1Socket", "AKIACANARY0000000001", "alice"] {
             assert_eq!(redact::clean(plain), plain);
         }
     }

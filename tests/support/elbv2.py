@@ -9,12 +9,15 @@ import json
 import sys
 
 import boto3
+from botocore.config import Config
 
 KEYS = {"region_name": "us-east-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+# They only guard against hanging: on a busy machine an answer may take long, and a repeated `create` fails.
+TIMEOUTS = Config(connect_timeout=1800, read_timeout=1800)
 
 
 def client(service, url):
-    return boto3.client(service, endpoint_url=url, **KEYS)
+    return boto3.client(service, endpoint_url=url, config=TIMEOUTS, **KEYS)
 
 
 def forward(groups, weights, sticky, order=None):

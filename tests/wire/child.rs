@@ -41,6 +41,22 @@ pub fn run(mut command: Command) -> ProcessResult {
 
 /// Runs a command to its end and passes each line of its standard output to `seen`.
 pub fn follow(command: &mut Command, mut seen: impl FnMut(&str)) -> ProcessResult {
+    follow_process(command, |_, line| seen(line))
+}
+
+/// Runs a command; interrupts it, as `^C` does, after this many lines of its standard output that have this text.
+pub fn interrupt_after(lines: usize, text: &str, mut command: Command) -> ProcessResult {
+    let mut count = 0;
+    follow_process(&mut command, |id, line| {
+        count += usize::from(line.contains(text));
+        if count == lines && line.contains(text) {
+            let _ = Command::new("kill").args(["-s", "INT", &id.to_string()]).status();
+        }
+    })
+}
+
+/// Passes the process's id and each line of its standard output to `seen`.
+fn follow_process(command: &mut Command, mut seen: impl FnMut(u32, &str)) -> ProcessResult {
     let mut child = command.spawn().expect("cutover should start");
     let alive = kill_when_hanging(&child);
     let mut stderr = child.stderr.take().expect("the process should have a standard error");
@@ -51,7 +67,7 @@ pub fn follow(command: &mut Command, mut seen: impl FnMut(&str)) -> ProcessResul
     let mut out = String::new();
     for line in BufReader::new(child.stdout.take().expect("the process should have a standard output")).lines() {
         let line = line.expect("the output should be UTF-8");
-        seen(&line);
+        seen(child.id(), &line);
         out = out + &line + "\n";
     }
     let status = child.wait().expect("the process should end");
@@ -61,12 +77,13 @@ pub fn follow(command: &mut Command, mut seen: impl FnMut(&str)) -> ProcessResul
     ProcessResult { code, out, err }
 }
 
-/// Kills a process that hangs, so that a defect fails the test instead of blocking it.
+/// Kills a process that hangs, so that a defect fails the test instead of blocking it. The limit is no
+/// measure of speed: other programs may use all processors.
 fn kill_when_hanging(child: &Child) -> mpsc::Sender<()> {
     let (alive, ended) = mpsc::channel();
     let id = child.id().to_string();
     std::thread::spawn(move || {
-        if ended.recv_timeout(Duration::from_mins(5)) == Err(mpsc::RecvTimeoutError::Timeout) {
+        if ended.recv_timeout(Duration::from_mins(60)) == Err(mpsc::RecvTimeoutError::Timeout) {
             let _ = Command::new("kill").args(["-KILL", &id]).stdin(Stdio::null()).status();
         }
     });

@@ -45,7 +45,7 @@ async fn errors_of_read_and_write(reply: fn() -> Reply) -> (Unreadable, WriteErr
     let proxy = Proxy::start("http://127.0.0.1:1", move |_| reply()).await;
     let alb = alb(&proxy.url).await;
     let write =
-        alb.set(&RouteId::rule(RULE), &forward(), Duration::from_millis(200)).await.expect_err("the call should fail");
+        alb.set(&RouteId::rule(RULE), &forward(), Duration::from_mins(10)).await.expect_err("the call should fail");
     assert_eq!(proxy.take_requests().len(), 1, "a write must be sent exactly once");
     let read = alb
         .health(&[GROUP.to_owned()])

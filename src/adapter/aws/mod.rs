@@ -150,11 +150,12 @@ impl DefaultChain {
         if let Some(sleep) = &self.settings.sleep {
             config = config.with_sleep_impl(sleep.clone());
         }
-        let config = match &self.settings.region {
-            Some(region) => config.with_region(Some(Region::new(region.clone()))),
-            None => config.load_default_region().await,
-        };
-        let found = DefaultCredentialsChain::builder().configure(config).build().await.provide_credentials().await;
+        let mut chain = DefaultCredentialsChain::builder().configure(config);
+        // Roles and web identity ask STS there. Without it the chain takes the region of the environment or the profile.
+        if let Some(region) = &self.settings.region {
+            chain = chain.region(Region::new(region.clone()));
+        }
+        let found = chain.build().await.provide_credentials().await;
         if let Ok(credentials) = &found {
             redact::remember(credentials.secret_access_key());
             redact::remember(credentials.session_token().unwrap_or_default());

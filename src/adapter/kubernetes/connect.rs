@@ -12,12 +12,13 @@ use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::config::Kubeconfig;
 use rustls::pki_types::ServerName;
 use secrecy::ExposeSecret;
-use tower::filter::AsyncFilterLayer;
-use tower::util::{BoxCloneSyncService, MapResponseLayer};
-use tower::{BoxError, ServiceBuilder};
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, Layer, ServiceBuilder};
 
 use super::kubeconfig::{self, ContextAccess};
-use super::{K8s, error, plugin};
+use super::plugin::{Credential, Plugin};
+use super::plugin_service::PluginService;
+use super::{K8s, error};
 use crate::adapter::calls::KubernetesCallLayer;
 use crate::adapter::network::{self, Client, ConnectError, Network, Proxy};
 use crate::base::redact;
@@ -44,33 +45,31 @@ pub async fn connect_over(
     context: Option<&str>,
 ) -> Result<K8s, Unreadable> {
     let access = ContextAccess::of(kubeconfig, context).map_err(Unreadable::Unavailable)?;
-    let ContextAccess { mut config, proxy, exec, context, authority } = access;
+    let ContextAccess { config, proxy, exec, context, authority } = access;
     let user = &config.auth_info;
     [&user.token, &user.password, &user.client_key_data]
         .into_iter()
         .flatten()
         .for_each(|s| redact::remember(s.expose_secret()));
-    let exec = match exec {
-        None => None,
-        Some(exec) => {
-            let plugin = plugin::Plugin::new(exec, &context);
-            let credential = plugin.run_first().await.map_err(Unreadable::Credentials)?;
-            credential.certificate_into(&mut config.auth_info);
-            Some(Arc::new(plugin))
-        }
-    };
     let proxy = proxy.map(|url| Proxy::parse(&format!("proxy-url of the context {context}"), &url));
     let proxy = proxy.transpose().map_err(|e| to_unreadable(&e))?;
     let authority = authority.then(|| format!("the kubeconfig's context {context} (certificate-authority)"));
-    let builder = ClientBuilder::new(client(network, config, authority, proxy)?, "default");
-    Ok(K8s::new(match exec {
-        None => builder.with_layer(&KubernetesCallLayer).build(),
-        Some(plugin) => {
-            let renewing = MapResponseLayer::new(plugin::discard_refused_credential(&plugin));
-            let filter = AsyncFilterLayer::new(move |request| plugin::add_authorization(Arc::clone(&plugin), request));
-            builder.with_layer(&KubernetesCallLayer).with_layer(&filter).with_layer(&renewing).build()
-        }
-    }))
+    let Some(exec) = exec else {
+        let client = counted(client(network, config, authority, proxy)?);
+        return Ok(K8s::new(ClientBuilder::new(client, "default").build()));
+    };
+    let network = Arc::clone(network);
+    let connect = move |credential: &Credential| {
+        let mut config = config.clone();
+        credential.certificate_into(&mut config.auth_info);
+        client(&network, config, authority.clone(), proxy.clone()).map(counted)
+    };
+    let client = PluginService::start(Plugin::new(exec, &context), connect).await?;
+    Ok(K8s::new(ClientBuilder::new(client, "default").build()))
+}
+
+fn counted(client: Service) -> Service {
+    Service::new(KubernetesCallLayer.layer(client))
 }
 
 /// A service that sends requests to an API server.

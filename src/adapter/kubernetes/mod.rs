@@ -7,6 +7,7 @@ pub mod job;
 pub mod kubeconfig;
 mod namespace;
 mod plugin;
+mod plugin_service;
 mod unreached;
 mod value;
 

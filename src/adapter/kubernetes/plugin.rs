@@ -11,19 +11,17 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderValue, Request, header};
 use jiff::{SignedDuration, Timestamp};
-use kube::client::Body;
 use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
 use tokio::sync::Mutex;
-use tower::BoxError;
 
 use super::NoToken;
 use crate::adapter::process::ProcessGroup;
 use crate::base::redact;
-use crate::base::text::line;
+use crate::base::text::{line, list};
 
 /// The time limit of a credential plugin when no terminal is available for its prompts.
 const TIMEOUT_WITHOUT_TERMINAL: Duration = Duration::from_secs(30);
@@ -35,6 +33,12 @@ const REPORT_AFTER: Duration = Duration::from_secs(3);
 const RENEW_BEFORE_EXPIRY: SignedDuration = SignedDuration::from_mins(1);
 /// The maximum size of the output, in bytes.
 const MAX_OUTPUT_BYTES: u64 = 1 << 20;
+/// The versions of the protocol.
+const VERSIONS: [&str; 3] = [
+    "client.authentication.k8s.io/v1",
+    "client.authentication.k8s.io/v1beta1",
+    "client.authentication.k8s.io/v1alpha1",
+];
 
 /// The credential plugin of a context.
 pub struct Plugin {
@@ -44,7 +48,7 @@ pub struct Plugin {
 }
 
 /// The credential that a plugin returned.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Credential {
     token: Option<String>,
@@ -67,6 +71,23 @@ impl Credential {
         }
     }
 
+    /// Whether both have the same client certificate, or none.
+    pub fn same_certificate(&self, other: &Self) -> bool {
+        (&self.client_certificate_data, &self.client_key_data)
+            == (&other.client_certificate_data, &other.client_key_data)
+    }
+
+    /// Adds the token to a request.
+    pub fn authorize<B>(&self, request: &mut Request<B>) -> Result<(), NoToken> {
+        if let Some(token) = &self.token {
+            let value = HeaderValue::try_from(format!("Bearer {token}"));
+            let mut value = value.map_err(|_| NoToken("the plugin's token is not a valid header".into()))?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
+        Ok(())
+    }
+
     fn is_valid(&self) -> bool {
         self.expiration_timestamp.is_none_or(|end| end - RENEW_BEFORE_EXPIRY > Timestamp::now())
     }
@@ -86,16 +107,14 @@ impl Plugin {
         Ok(credential)
     }
 
-    /// Returns the value of `Authorization`; `None`: the credential is a certificate. A renewal continues even if the
-    /// caller stops waiting.
-    async fn header(self: Arc<Self>) -> Result<Option<HeaderValue>, NoToken> {
+    /// Returns a credential that is valid now. A renewal continues even if the caller stops waiting.
+    pub async fn current(self: Arc<Self>) -> Result<Credential, NoToken> {
         let renew = async move {
             let mut current = self.current.lock().await;
-            if !current.as_ref().is_some_and(Credential::is_valid) {
-                *current = Some(self.run().await?);
+            match current.as_ref().filter(|credential| credential.is_valid()) {
+                Some(credential) => Ok(credential.clone()),
+                None => Ok(current.insert(self.run().await?).clone()),
             }
-            let token = current.as_ref().and_then(|credential| credential.token.clone());
-            token.map(|token| bearer_header(&token)).transpose()
         };
         tokio::spawn(renew)
             .await
@@ -105,13 +124,14 @@ impl Plugin {
     }
 
     /// Discards the credential, so that the next request runs the plugin again.
-    fn forget(&self) {
+    pub fn forget(&self) {
         if let Ok(mut current) = self.current.try_lock() {
             *current = None;
         }
     }
 
-    fn name(&self) -> String {
+    /// The plugin in messages: its command and its context.
+    pub fn name(&self) -> String {
         let arguments = self.exec.args.iter().flatten().take_while(|word| !word.starts_with('-'));
         let command = self.exec.command.as_deref().unwrap_or_default();
         let all: Vec<&str> = [command].into_iter().chain(arguments.map(String::as_str)).collect();
@@ -120,10 +140,14 @@ impl Plugin {
 
     async fn run(&self) -> Result<Credential, String> {
         let name = self.name();
+        self.check_version()?;
         let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         let mode = self.exec.interactive_mode.as_ref();
         if mode == Some(&ExecInteractiveMode::Always) && !terminal {
-            return Err(format!("{name} needs a terminal (interactiveMode: Always), but there is no terminal"));
+            return Err(format!(
+                "{name} needs a terminal (interactiveMode: Always), but there is no terminal: run the command at a \
+                 terminal, or use credentials that need no person"
+            ));
         }
         let interactive = terminal && mode != Some(&ExecInteractiveMode::Never);
         let mut child = self.command(interactive)?.spawn().map_err(|error| self.start_error(&error))?;
@@ -166,7 +190,10 @@ impl Plugin {
         };
         drop(group);
         let last = last.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let last_line = if last.is_empty() { String::new() } else { format!(": {last}") };
+        if let Ok((output, ..)) = &result {
+            remember(output);
+        }
+        let last_line = if last.is_empty() { String::new() } else { format!(": {}", redact::clean(&last)) };
         let Ok((output, (), status)) = result else {
             return Err(format!(
                 "{name} did not end within {} s{last_line}; if the plugin waits for a login, run \
@@ -179,6 +206,20 @@ impl Plugin {
             Some(0) => self.credential(&output),
             Some(code) => Err(format!("{name} failed with exit code {code}{last_line}")),
             None => Err(format!("{name} was killed{last_line}")),
+        }
+    }
+
+    /// kubectl knows three versions; another one may mean something else.
+    fn check_version(&self) -> Result<(), String> {
+        match self.exec.api_version.as_deref() {
+            Some(version) if !VERSIONS.contains(&version) => Err(format!(
+                "{} has the apiVersion `{}`, which is not one of {}; run `aws eks update-kubeconfig`, or correct the \
+                 kubeconfig",
+                self.name(),
+                line(version, 80),
+                list(&VERSIONS)
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -198,7 +239,7 @@ impl Plugin {
         if let Some(cluster) = cluster {
             spec["cluster"] = serde_json::to_value(cluster).map_err(|e| e.to_string())?;
         }
-        let version = self.exec.api_version.as_deref().unwrap_or("client.authentication.k8s.io/v1beta1");
+        let version = self.exec.api_version.as_deref().unwrap_or(VERSIONS[1]);
         let info = json!({"apiVersion": version, "kind": "ExecCredential", "spec": spec});
         command.env("KUBERNETES_EXEC_INFO", info.to_string()).kill_on_drop(true);
         command.stdin(if interactive { Stdio::inherit() } else { Stdio::null() });
@@ -226,38 +267,19 @@ impl Plugin {
             .map_err(|_| format!("{} returned no ExecCredential", self.name()))?;
         let credential =
             answer.status.ok_or_else(|| format!("{} returned an ExecCredential without a status", self.name()))?;
-        if credential.token.is_none() && credential.client_certificate_data.is_none() {
-            return Err(format!("{} returned neither a token nor a certificate", self.name()));
-        }
-        credential.token.iter().chain(&credential.client_key_data).for_each(|secret| redact::remember(secret));
-        Ok(credential)
+        let wrong = match (&credential.token, &credential.client_certificate_data, &credential.client_key_data) {
+            (None, None, None) => "returned neither a token nor a certificate",
+            (_, Some(_), None) => "returned a client certificate without its key (clientKeyData)",
+            (_, None, Some(_)) => "returned a client key without its certificate (clientCertificateData)",
+            _ => return Ok(credential),
+        };
+        Err(format!("{} {wrong}", self.name()))
     }
 }
 
-fn bearer_header(token: &str) -> Result<HeaderValue, String> {
-    let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-        .map_err(|_| "the token of the plugin is not a valid header value".to_owned())?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// Adds the plugin's token to a request.
-pub async fn add_authorization(plugin: Arc<Plugin>, mut request: Request<Body>) -> Result<Request<Body>, BoxError> {
-    if let Some(value) = plugin.header().await? {
-        request.headers_mut().insert(header::AUTHORIZATION, value);
-    }
-    Ok(request)
-}
-
-/// Returns a function that checks responses. After status 401, the next request runs the plugin again.
-pub fn discard_refused_credential<B>(
-    plugin: &Arc<Plugin>,
-) -> impl FnMut(http::Response<B>) -> http::Response<B> + Clone + use<B> {
-    let plugin = Arc::clone(plugin);
-    move |response| {
-        if response.status() == http::StatusCode::UNAUTHORIZED {
-            plugin.forget();
-        }
-        response
-    }
+/// Removes the secrets in a plugin's output from every text, also if the plugin failed.
+fn remember(output: &[u8]) {
+    let status =
+        serde_saphyr::from_slice::<ExecCredential>(output).ok().and_then(|answer| answer.status).unwrap_or_default();
+    status.token.iter().chain(&status.client_key_data).for_each(|secret| redact::remember(secret));
 }

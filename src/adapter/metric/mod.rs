@@ -25,7 +25,7 @@ use crate::port::{Cluster, Metrics};
 
 use crate::adapter::aws::cloudwatch::CloudWatch;
 use crate::adapter::process::Folder;
-pub use web::{HttpClient, HttpRequest};
+pub use web::{HttpClient, HttpRequest, header_value};
 
 /// The metric sources of a plan.
 pub struct Sources {

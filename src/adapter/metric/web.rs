@@ -95,9 +95,8 @@ fn build_request(settings: &HttpRequest<'_>) -> Result<Request<Full<Bytes>>, Str
     Ok(request)
 }
 
-/// Adds a header. No message contains the value, because it may be a secret from any source.
-fn add_header(headers: &mut HeaderMap, header: &Header) -> Result<(), String> {
-    let Header { name, value } = header;
+/// Reads the value of a header, which is removed from every text from then on.
+pub fn header_value(Header { name, value }: &Header) -> Result<String, String> {
     let text = match value {
         Value::Plain(text) => text.clone(),
         Value::Env(variable) => std::env::var(variable)
@@ -106,9 +105,14 @@ fn add_header(headers: &mut HeaderMap, header: &Header) -> Result<(), String> {
             std::fs::read_to_string(path).map_err(|e| format!("{path}, for the header {name}: {e}"))?
         }
     };
-    redact::remember(text.trim());
-    // In `Bearer TOKEN`, a service may quote only the token.
-    text.split_whitespace().for_each(redact::remember);
+    redact::remember_header(&text);
+    Ok(text)
+}
+
+/// Adds a header. No message contains the value, because it may be a secret from any source.
+fn add_header(headers: &mut HeaderMap, header: &Header) -> Result<(), String> {
+    let name = &header.name;
+    let text = header_value(header)?;
     let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is not a valid header name"))?;
     let mut value =
         HeaderValue::from_str(text.trim()).map_err(|_| format!("the value of the header {name} is not valid"))?;

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
-use super::metric::{HttpClient, HttpRequest};
+use super::metric::{HttpClient, HttpRequest, header_value};
 use crate::adapter::http::{Deliver, DeliveryError, DeliveryQueue, QueueLimits};
 use crate::adapter::process::{self as command, CommandLine, Folder};
 use crate::base::redact;
@@ -115,6 +115,14 @@ pub fn known_failure(to: &NotificationTarget) -> Option<String> {
     }
 }
 
+/// Reads the secrets of a target, so that they are removed from every text.
+pub fn remember_secrets(to: &NotificationTarget) {
+    let _ = known_failure(to);
+    if let NotificationTarget::Webhook { headers, .. } = to {
+        headers.iter().for_each(|header| drop(header_value(header)));
+    }
+}
+
 /// A notification target with the settings of its requests.
 struct Target {
     notification: Notification,
@@ -199,7 +207,7 @@ fn read_secret_url(secret: &SecretLocation) -> Result<String, String> {
         SecretLocation::File(path) => (std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?, path),
     };
     let url = text.trim();
-    redact::remember(url);
+    redact::remember_url(url);
     let usable =
         url.parse::<Uri>().is_ok_and(|u| matches!(u.scheme_str(), Some("http" | "https")) && u.host().is_some());
     if usable {

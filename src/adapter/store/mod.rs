@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::base::arn::Arn;
 use crate::base::redact;
 use crate::domain::run::event::Event;
+use crate::port::store::Request;
 
 /// Returns the name of a load balancer's lock: the load balancer's name and a hash of its ARN, in letters, digits and
 /// hyphens.
@@ -33,6 +34,14 @@ fn without_credentials(event: &Event) -> Cow<'_, Event> {
     }
     // The JSON does not parse if a secret is equal to a keyword of the journal.
     serde_json::from_value(json).map_or(Cow::Borrowed(event), Cow::Owned)
+}
+
+/// The request without credentials in what its author wrote.
+fn request_without_credentials(request: &Request) -> Request {
+    match request.clone() {
+        Request::Pause { by, reason } => Request::Pause { by, reason: redact::clean(&reason).into_owned() },
+        other => other,
+    }
 }
 
 /// Removes credentials from the text fields. Returns whether a text was changed.

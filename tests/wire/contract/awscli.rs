@@ -8,7 +8,11 @@ use crate::programs::of_venv;
 use crate::terminal::support::{Lab, VerbOutput};
 
 fn run(lab: &Lab, aws: &Path, args: &[&str]) -> VerbOutput {
-    VerbOutput::of(lab.command(&aws.display().to_string()).args(args).output().expect("the aws CLI should start"))
+    // 0: no time-out.
+    let patient = ["--cli-connect-timeout", "0", "--cli-read-timeout", "0"];
+    VerbOutput::of(
+        lab.command(&aws.display().to_string()).args(args).args(patient).output().expect("the aws CLI should start"),
+    )
 }
 
 fn json(lab: &Lab, aws: &Path, words: &str) -> Value {

@@ -33,9 +33,14 @@ pub fn plan(lane: usize) -> String {
 impl Lab {
     /// Starts a lab with this many lanes.
     pub fn start(lanes: usize) -> Self {
-        let folder = tempfile::tempdir().expect("the folder should be created");
         let all: String = (0..lanes).map(workload).collect();
-        std::fs::write(folder.path().join("lab.yaml"), file("lab", &all)).expect("the plan should be written");
+        Self::of(&file("lab", &all))
+    }
+
+    /// Starts a lab for this plan.
+    pub fn of(plan: &str) -> Self {
+        let folder = tempfile::tempdir().expect("the folder should be created");
+        std::fs::write(folder.path().join("lab.yaml"), plan).expect("the plan should be written");
         std::fs::write(folder.path().join("scenario.yaml"), SCENARIO).expect("the scenario should be written");
         let mut command = Command::new(program());
         command.args(["lab", "lab.yaml", "--scenario", "scenario.yaml", "--speed", "20", "--output", "json"]);

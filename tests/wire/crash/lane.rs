@@ -173,7 +173,7 @@ impl Lane {
     /// Prepares a new case: restores the original routes, and removes the binding in the new cluster.
     pub async fn reset(&mut self) {
         for (route, content) in &self.original {
-            self.balancer.set(route, content, Duration::from_secs(10)).await.expect("the route should be reset");
+            self.balancer.set(route, content, Duration::from_mins(10)).await.expect("the route should be reset");
         }
         let delete = Request::delete(&self.binding).body(Empty::<Bytes>::new()).expect("the request should be valid");
         let answer = Client::builder(TokioExecutor::new())

@@ -6,7 +6,7 @@
 mod connection;
 mod journal;
 mod killed;
-mod lab;
+pub mod lab;
 mod lane;
 mod secrets;
 

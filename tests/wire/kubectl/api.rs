@@ -22,7 +22,7 @@ impl Kubectl {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", self.home.path());
-        command.args(["--server", &self.url, "--request-timeout", "20s"]).args(arguments);
+        command.args(["--server", &self.url, "--request-timeout", "1800s"]).args(arguments);
         command
     }
 
@@ -187,7 +187,7 @@ async fn a_watch_reports_changes_and_ends_with_the_deletion() {
     let (lab, kubectl) = start().await;
     let file = kubectl.file("binding.json", &binding(80));
     kubectl.run(&["apply", "-f", &file]).await;
-    let waiting = kubectl.try_run(&["-n", "prod", "wait", "--for=delete", "targetgroupbinding/web", "--timeout=20s"]);
+    let waiting = kubectl.try_run(&["-n", "prod", "wait", "--for=delete", "targetgroupbinding/web", "--timeout=1800s"]);
     let (output, ()) = tokio::join!(waiting, async {
         tokio::task::yield_now().await;
         lab.objects.lock().unwrap().delete(Kind::TargetGroupBinding, "prod", "web", Timestamp::now());

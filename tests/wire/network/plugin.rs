@@ -68,3 +68,24 @@ async fn a_failed_plugin_is_named_with_exit_code_and_last_line() {
     );
     assert!(credentials_error("exit 0", json!({"interactiveMode": "Always"})).await.contains("needs a terminal"));
 }
+
+#[tokio::test]
+async fn a_version_that_kubectl_does_not_know_is_refused_and_nothing_runs() {
+    let unknown = credentials_error("exit 9", json!({"apiVersion": "client.authentication.k8s.io/v9"})).await;
+    assert!(unknown.contains("`client.authentication.k8s.io/v9`") && !unknown.contains("exit code"), "{unknown}");
+}
+
+#[tokio::test]
+async fn a_plugin_that_waits_for_a_person_is_named_with_the_way_out() {
+    let never = credentials_error("exit 0", json!({"interactiveMode": "Always"})).await;
+    assert!(never.contains("plug get-token` of the context x needs a terminal (interactiveMode: Always)"), "{never}");
+    assert!(never.contains("run the command at a terminal"), "{never}");
+}
+
+#[tokio::test]
+async fn the_token_of_a_failed_plugin_is_not_repeated() {
+    let token = "Canary14TokenOfAPlugin";
+    let script = format!("echo '{{\"status\": {{\"token\": \"{token}\"}}}}'; echo 'cannot cache {token}' >&2; exit 7");
+    let failed = credentials_error(&script, json!({})).await;
+    assert!(failed.contains("exit code 7: cannot cache [redacted]"), "{failed}");
+}

@@ -1,67 +1,82 @@
 //! Test servers for AWS, Kubernetes and other hosts, and the proxies in front of them. Only the proxies resolve the
 //! names.
 
-use std::convert::Infallible;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 
-/// The certificate of the private authority.
-pub const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/network/ca.pem");
+use super::origin::{AUTHORITY, Asked, Site, serve, site, tls};
 
 /// The servers and the proxies, and the requests to the proxies.
 pub struct TestServers {
     /// `127.0.0.1:PORT` of the HTTP proxy.
     pub http: String,
+    /// `localhost:PORT` of the same proxy over TLS.
+    pub https: String,
     /// `127.0.0.1:PORT` of the SOCKS proxy.
     pub socks: String,
-    requests: Arc<Mutex<Vec<String>>>,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+/// How a proxy handles a client.
+#[derive(Clone)]
+struct Rules {
+    /// The servers with TLS and without.
+    to: (String, String),
+    /// Part of the request that the proxy requires, in lower case.
+    wanted: Option<String>,
+    /// First line of the answer to every request.
+    refusal: Option<String>,
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl TestServers {
-    /// Starts all servers and proxies. With `user` (`user:password`), the HTTP proxy requires this user and password.
+    /// Starts all. With `user`, the HTTP proxies ask for these (`user:password`).
     pub async fn start(user: Option<&str>) -> Self {
-        let (secure, plain) = (origin(true).await, origin(false).await);
-        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+        Self::serving(site(answer), user, None).await
+    }
+
+    /// Starts all with this site. With `refusal`, the HTTP proxies answer every request with this line.
+    pub async fn serving(site: Site, user: Option<&str>, refusal: Option<&str>) -> Self {
+        let to = (serve(Arc::clone(&site), true).await, serve(site, false).await);
+        let log: Arc<Mutex<Vec<String>>> = Arc::default();
         let wanted =
             user.map(|user| format!("proxy-authorization: basic {}", BASE64_STANDARD.encode(user)).to_lowercase());
-        let http = listener().await;
-        let socks = listener().await;
-        let (http_at, socks_at) = (address(&http), address(&socks));
-        let log = Arc::clone(&requests);
-        let to = (secure.clone(), plain.clone());
+        let rules = Rules { to, wanted, refusal: refusal.map(str::to_owned), log: Arc::clone(&log) };
+        let (http, https, socks) = (listener().await, listener().await, listener().await);
+        let servers = Self { http: address(&http), https: localhost(&https), socks: address(&socks), log };
+        let of = rules.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = http.accept().await {
-                tokio::spawn(http_proxy(stream, to.clone(), wanted.clone(), Arc::clone(&log)));
+                tokio::spawn(http_proxy(stream, "", of.clone()));
             }
         });
-        let log = Arc::clone(&requests);
+        let (of, tls) = (rules.clone(), tls());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = https.accept().await {
+                let (tls, of) = (tls.clone(), of.clone());
+                tokio::spawn(async move {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        http_proxy(stream, "TLS ", of).await;
+                    }
+                });
+            }
+        });
         tokio::spawn(async move {
             while let Ok((stream, _)) = socks.accept().await {
-                tokio::spawn(socks_proxy(stream, (secure.clone(), plain.clone()), Arc::clone(&log)));
+                tokio::spawn(socks_proxy(stream, rules.clone()));
             }
         });
-        Self { http: http_at, socks: socks_at, requests }
+        servers
     }
 
     /// Returns the requests to the proxies since the last call.
     pub fn take_requests(&self) -> Vec<String> {
-        std::mem::take(&mut self.requests.lock().expect("no thread should have panicked"))
+        std::mem::take(&mut self.log.lock().expect("no thread should have panicked"))
     }
 }
 
@@ -73,51 +88,28 @@ fn address(listener: &TcpListener) -> String {
     listener.local_addr().expect("the listener should have an address").to_string()
 }
 
-/// Serves every name, with or without TLS; returns the address.
-async fn origin(secure: bool) -> String {
-    let listener = listener().await;
-    let at = address(&listener);
-    let folder = PathBuf::from(AUTHORITY).parent().expect("the path should have a folder").to_owned();
-    let chain =
-        vec![CertificateDer::from_pem_file(folder.join("leaf.pem")).expect("the certificate should be readable")];
-    let key = PrivateKeyDer::try_from(std::fs::read(folder.join("leaf.key.der")).expect("the key should be readable"))
-        .expect("the key should be valid");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the TLS versions should be supported");
-    let config =
-        config.with_no_client_auth().with_single_cert(chain, key).expect("the certificate should match its key");
-    let tls = TlsAcceptor::from(Arc::new(config));
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let tls = tls.clone();
-            tokio::spawn(async move {
-                let service = service_fn(answer);
-                if secure {
-                    let Ok(stream) = tls.accept(stream).await else { return };
-                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-                } else {
-                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-                }
-            });
-        }
-    });
-    at
+fn localhost(listener: &TcpListener) -> String {
+    format!("localhost:{}", listener.local_addr().expect("the listener should have an address").port())
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let host = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
+fn answer(asked: &Asked) -> (u16, String) {
     let ca = || BASE64_STANDARD.encode(std::fs::read(AUTHORITY).expect("the authority should be readable"));
-    let (status, text) = match request.uri().path() {
-        _ if host.starts_with("sts.") => (200, STS.to_owned()),
+    match asked.path.split('?').next().unwrap_or_default() {
+        _ if asked.host.starts_with("sts.") => (200, STS.to_owned()),
         "/clusters/shop" => {
             let cluster = json!({"name": "shop", "arn": "arn:x", "status": "ACTIVE", "version": "1.33",
                 "endpoint": "https://api.example.test", "certificateAuthority": {"data": ca()}});
             (200, json!({"cluster": cluster}).to_string())
         }
+        path => kubernetes(path).unwrap_or((200, "{}".to_owned())),
+    }
+}
+
+/// The answer of an API server without TargetGroupBindings.
+pub fn kubernetes(path: &str) -> Option<(u16, String)> {
+    match path {
         "/api/v1/namespaces/kube-system" => {
-            (200, json!({"metadata": {"name": "kube-system", "uid": "u-1"}}).to_string())
+            Some((200, json!({"metadata": {"name": "kube-system", "uid": "u-1"}}).to_string()))
         }
         "/version" => {
             let empty = ["gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform"];
@@ -125,26 +117,22 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
             for name in empty {
                 version[name] = "".into();
             }
-            (200, version.to_string())
+            Some((200, version.to_string()))
         }
-        path if path.starts_with("/apis/") => (
-            404,
-            json!({"kind": "Status", "status": "Failure", "message": "none",
-            "reason": "NotFound", "code": 404})
-            .to_string(),
-        ),
-        _ => (200, "{}".to_owned()),
-    };
-    let mut response = Response::new(Full::from(text));
-    *response.status_mut() = status.try_into().expect("the status code should be valid");
-    Ok(response)
+        path if path.starts_with("/apis/") => {
+            let status =
+                json!({"kind": "Status", "status": "Failure", "message": "none", "reason": "NotFound", "code": 404});
+            Some((404, status.to_string()))
+        }
+        _ => None,
+    }
 }
 
 const STS: &str = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
     <Arn>arn:aws:iam::123456789012:user/x</Arn><UserId>U</UserId><Account>123456789012</Account>\
     </GetCallerIdentityResult></GetCallerIdentityResponse>";
 
-async fn http_proxy(mut stream: TcpStream, to: (String, String), wanted: Option<String>, log: Arc<Mutex<Vec<String>>>) {
+async fn http_proxy(mut stream: impl AsyncRead + AsyncWrite + Unpin, prefix: &str, rules: Rules) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
@@ -154,14 +142,18 @@ async fn http_proxy(mut stream: TcpStream, to: (String, String), wanted: Option<
     }
     let text = String::from_utf8_lossy(&head).into_owned();
     let first = text.lines().next().unwrap_or_default();
-    log.lock().expect("no thread should have panicked").push(first.trim_end_matches(" HTTP/1.1").to_owned());
-    if wanted.is_some_and(|wanted| !text.to_lowercase().contains(&wanted)) {
-        let _ = stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n").await;
+    let asked = format!("{prefix}{}", first.trim_end_matches(" HTTP/1.1"));
+    rules.log.lock().expect("no thread should have panicked").push(asked);
+    let unauthorized = rules.wanted.is_some_and(|wanted| !text.to_lowercase().contains(&wanted));
+    let unauthorized = unauthorized.then(|| "HTTP/1.1 407 Proxy Authentication Required".to_owned());
+    if let Some(line) = rules.refusal.or(unauthorized) {
+        let _ = stream.write_all(format!("{line}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await;
         return;
     }
     let tunnel = first.starts_with("CONNECT ");
-    let mut origin =
-        TcpStream::connect(if tunnel { to.0 } else { to.1 }).await.expect("the origin should accept the connection");
+    let mut origin = TcpStream::connect(if tunnel { rules.to.0 } else { rules.to.1 })
+        .await
+        .expect("the origin should accept the connection");
     if tunnel {
         stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.expect("the response should be sent");
     } else {
@@ -170,7 +162,7 @@ async fn http_proxy(mut stream: TcpStream, to: (String, String), wanted: Option<
     let _ = tokio::io::copy_bidirectional(&mut stream, &mut origin).await;
 }
 
-async fn socks_proxy(mut stream: TcpStream, to: (String, String), log: Arc<Mutex<Vec<String>>>) {
+async fn socks_proxy(mut stream: TcpStream, rules: Rules) {
     let mut head = [0; 2];
     stream.read_exact(&mut head).await.expect("the client should send a SOCKS greeting");
     stream
@@ -183,12 +175,14 @@ async fn socks_proxy(mut stream: TcpStream, to: (String, String), log: Arc<Mutex
     assert_eq!(request[3], 3, "the client must send a name to the SOCKS proxy");
     let mut name = vec![0; usize::from(request[4])];
     stream.read_exact(&mut name).await.expect("the name should be readable");
-    let port = stream.read_u16().await.expect("the port should be readable");
-    log.lock()
+    let port = stream.read_u16().await.expect("a port should be free");
+    rules
+        .log
+        .lock()
         .expect("no thread should have panicked")
         .push(format!("SOCKS {}:{port}", String::from_utf8_lossy(&name)));
-    stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await.expect("the response should be sent");
-    let mut origin = TcpStream::connect(if port == 80 { to.1 } else { to.0 })
+    stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await.expect("the response should be received");
+    let mut origin = TcpStream::connect(if port == 80 { rules.to.1 } else { rules.to.0 })
         .await
         .expect("the origin should accept the connection");
     let _ = tokio::io::copy_bidirectional(&mut stream, &mut origin).await;

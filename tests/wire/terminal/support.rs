@@ -11,7 +11,7 @@ use serde_json::Value;
 pub const PLAN: &str = include_str!("plan.yaml");
 
 /// The time in seconds after which a child process is killed.
-const TIMEOUT_SECONDS: &str = "90";
+const TIMEOUT_SECONDS: &str = "1800";
 
 /// `cutover lab` as a process, and a folder for plans and runs.
 pub struct Lab {

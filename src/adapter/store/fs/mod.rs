@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use self::journal::{CachedJournal, Writer};
-use crate::adapter::store::{is_run_id, without_credentials};
+use crate::adapter::store::{is_run_id, request_without_credentials, without_credentials};
 use crate::domain::emergency::script::NAME as SCRIPT;
 use crate::domain::run::event::{Event, Record};
 use crate::domain::run::journal::DamagedJournal;
@@ -153,7 +153,7 @@ impl Store for LocalStore {
     }
 
     async fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
-        request::put(&self.folder(run)?, request)
+        request::put(&self.folder(run)?, &request_without_credentials(request))
     }
 
     async fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {

@@ -27,7 +27,7 @@ use self::client::NamespaceClient;
 use self::journal::Writer;
 use self::label::Purpose;
 use self::lease::Leases;
-use crate::adapter::store::{is_run_id, without_credentials};
+use crate::adapter::store::{is_run_id, request_without_credentials, without_credentials};
 use crate::domain::emergency::script::NAME as SCRIPT;
 use crate::domain::run::event::{Event, Record};
 use crate::port::Clock;
@@ -172,7 +172,7 @@ impl Store for KubernetesStore {
 
     async fn put_request(&self, run: &str, request: &Request) -> Result<(), StoreError> {
         self.check_run_id(run)?;
-        run_objects::put(&self.namespace_client, run, request).await
+        run_objects::put(&self.namespace_client, run, &request_without_credentials(request)).await
     }
 
     async fn requests(&self, run: &str) -> Result<Vec<(String, Request)>, StoreError> {

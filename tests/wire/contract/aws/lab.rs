@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use cutover::adapter::clock::LabClock;
 use cutover::lab::live::LiveLab;
 use cutover::lab::model::World;
-use cutover::lab::scenario::model::{Listener, LoadBalancer, Rule, Scenario};
+use cutover::lab::scenario::model::{Bucket, Limits, Listener, LoadBalancer, Rule, Scenario};
 use cutover::plan::model::Plan;
 
-/// The speed of the lab's clock: fast enough to keep the API's token buckets full.
-const SPEED: f64 = 1000.0;
+/// Never throttles, however fast the tests ask.
+const NO_LIMIT: Bucket = Bucket { burst: 1e9, per_second: 1e9 };
 
 /// Starts `PREFIX-web` with empty listeners on 443 and 80, the groups a and b of two clusters, and the third-party
 /// group c.
@@ -21,6 +21,7 @@ pub async fn start(prefix: &str) -> LiveLab {
         tags: BTreeMap::new(),
     };
     let mut scenario = Scenario::default();
+    scenario.spec.limits = Limits { modify: NO_LIMIT, describe: NO_LIMIT, register: NO_LIMIT };
     scenario.spec.load_balancers = vec![LoadBalancer {
         third_party: Some(BTreeMap::from([(format!("{prefix}-c"), 0)])),
         listeners: vec![empty(443), empty(80)],
@@ -28,7 +29,7 @@ pub async fn start(prefix: &str) -> LiveLab {
     }];
     let begin = "2026-11-20T09:00:00Z".parse().expect("the time should be valid");
     let world = World::new(&plan(prefix), &scenario, 1, begin).expect("the simulated AWS should be created");
-    LiveLab::start(world, LabClock::new(begin, SPEED)).await.expect("the lab should start")
+    LiveLab::start(world, LabClock::new(begin, 1.0)).await.expect("the lab should start")
 }
 
 /// Returns the plan from which the lab takes groups, `from` and `to`. No test runs this plan.

@@ -34,7 +34,7 @@ pub async fn things(fixture: &EndpointFixture) {
     ]))
     .expect("the actions should be valid");
     for id in [rule, listener] {
-        let written = alb.set(&id, &elb::content(&actions), Duration::from_secs(10)).await;
+        let written = alb.set(&id, &elb::content(&actions), Duration::from_mins(10)).await;
         assert!(matches!(written, Err(WriteError::NotFound(_))), "{id}: {written:?}");
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::contract::aws::endpoint::EndpointFixture;
 
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_mins(10);
 
 /// Moves the shares 0 → 1 → 50 → 100 → 50 → 0 on every forward route, and compares botocore's reading at each step.
 pub async fn move_shares_in_both_directions(fixture: &EndpointFixture) {

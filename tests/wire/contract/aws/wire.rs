@@ -22,7 +22,7 @@ pub async fn writes(fixture: &EndpointFixture) {
     ] {
         proxy.take_requests();
         let actions = cutover::domain::elb::kinds(&route.content).len();
-        alb.set(&route.id, &route.content, Duration::from_secs(10)).await.expect("the write should succeed");
+        alb.set(&route.id, &route.content, Duration::from_mins(10)).await.expect("the write should succeed");
         let requests = proxy.take_requests();
         assert_eq!(requests.len(), 1, "{requests:?}");
         assert_eq!((requests[0]["Action"].as_str(), &requests[0][arn]), (action, &route.id.to_string()));

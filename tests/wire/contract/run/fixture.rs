@@ -119,7 +119,7 @@ spec:
     from: a
     to: b
     settle: 1s
-    gates: {{targetHealth: {{raise: {{stableFor: 1s}}, timeout: 1m}}}}
+    gates: {{targetHealth: {{raise: {{stableFor: 1s}}, timeout: 30m}}}}
     steps: [{steps}]
 "
         );
