@@ -190,11 +190,11 @@ async fn a_refused_key_is_called_what_it_is() {
     let late = "Signature expired: 20261130T000000Z is now earlier than 20261130T001500Z (20261130T002000Z - 5 min.)";
     let bad = [("AWS_ACCESS_KEY_ID", "AKIDBAD"), ("AWS_SECRET_ACCESS_KEY", "secret")];
     for (code, message, expected) in [
-        ("ExpiredToken", "The security token included in the request is expired", "they have expired"),
+        ("ExpiredToken", "The security token included in the request is expired", "the credentials have expired"),
         (
             "InvalidClientTokenId",
             "The security token included in the request is invalid",
-            "does not know the access key",
+            "the access key does not exist",
         ),
         (
             "SignatureDoesNotMatch",
