@@ -80,6 +80,8 @@ fn route_event(c: &Context<'_>, route: &Route) -> Option<Event> {
     let reading = route_status::fresh_reading(c, route)?;
     match &reading.value {
         Ok(live) => match &route.open_writes {
+            // A rollback writes such a route again: a late reading does not show that the open write had no effect.
+            Some(_) if c.state.phase == Phase::RollingBack && live.equivalent(&route.confirmed) => None,
             Some(open) => with_open_write(route, open, live, reading.at),
             None => without_open_write(route, live, reading.at),
         },

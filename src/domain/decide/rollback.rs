@@ -133,9 +133,15 @@ fn route_status(c: &Context<'_>, route: &Route, rollback: &Rollback) -> RouteSta
         && !route.is_outdated(live, c.now);
     match &route.open_writes {
         None if is_restored => RouteStatus::Reached,
-        // A late reading may show an old value that equals the goal. In this case the route is written again.
-        Some(open) if live.equivalent(&desired) && !open.pending && !route.is_outdated(live, c.now) => {
-            if c.now <= open.deadline { RouteStatus::OpenWrite(open.deadline) } else { RouteStatus::OpenWrite(c.now) }
+        // A late reading may show an old value that equals the goal. In this case the route is written again. It is
+        // also written again after the deadline, because a late reading does not show that the write had no effect.
+        Some(open)
+            if live.equivalent(&desired)
+                && !open.pending
+                && !route.is_outdated(live, c.now)
+                && c.now <= open.deadline =>
+        {
+            RouteStatus::OpenWrite(open.deadline)
         }
         _ if c.observed.rejected_writes.contains_key(&route.start.id) => {
             RouteStatus::Blocked(format!("the write is rejected: {}", c.observed.rejected_writes[&route.start.id]))

@@ -212,3 +212,10 @@ fn a_route_whose_write_was_rejected_is_written_again_at_the_next_stage() {
     assert!(outcome.is_ok() && data.violations.is_empty(), "{outcome:?} {:#?}", data.violations);
     assert!(!data.transcript().contains("reason: Stuck"), "{}", data.transcript());
 }
+
+/// A raise without a response took effect late. A stale read after its deadline showed the original shares, and the
+/// rollback ended with exit code 4.
+#[test]
+fn a_rollback_writes_again_over_a_write_without_a_response() {
+    holds(&["small/rollback/ModifyRule#0.late.disk+ModifyRule#1.past.stale"]);
+}

@@ -349,6 +349,11 @@ impl Route {
         !last.equivalent(split) && self.replaced_splits.iter().any(late)
     }
 
+    /// Whether a write with another split got no response yet.
+    pub fn has_open_write_except(&self, split: &Split) -> bool {
+        self.open_writes.iter().flat_map(|open| &open.splits).any(|sent| !sent.equivalent(split))
+    }
+
     /// Remembers a split that was replaced at this time.
     pub(super) fn remember_replaced(&mut self, split: Split, replaced: Timestamp) {
         self.replaced_splits.retain(|past| replaced.duration_since(past.replaced) < LATE_READ);
