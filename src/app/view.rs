@@ -15,7 +15,8 @@ use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{self, Phase, Route, State};
 use crate::domain::traffic::{ClusterName, RouteContent, shares};
 use crate::domain::view::gates::{self, GateView};
-use crate::domain::view::hours::IgnoredHoursView;
+use crate::domain::view::hooks::{self, HookView};
+use crate::domain::view::hours::{IgnoredHoursView, next_of_run};
 use crate::plan::model::Plan;
 use crate::port::store::Heartbeat;
 
@@ -66,6 +67,13 @@ pub struct RunView {
     pub health: Vec<GroupHealth>,
     /// The plan's metric gates and their verdicts, while the run is unfinished.
     pub gates: Vec<GateView>,
+    /// The commands and hooks of the current step, of the rollback and of the end that have started.
+    pub hooks: Vec<HookView>,
+    /// The kinds of the plan's notification targets.
+    pub notifications: Vec<String>,
+    /// What the plan's hours mean for the next step that they may hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hours: Option<String>,
     /// The operator's decision to ignore the plan's hours, until its step is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignored_hours: Option<IgnoredHoursView>,
@@ -230,6 +238,9 @@ impl RunView {
             new_rules: state.newcomers.values().map(|start| start.label.clone()).collect(),
             health: state.started.groups.keys().map(|arn| group_health(arn, state, watch)).collect(),
             gates: gates::of_run(plan, state, watch, now),
+            hooks: hooks::of_run(plan, state),
+            notifications: plan.notifications.iter().map(|n| n.to.kind().to_owned()).collect(),
+            hours: next_of_run(plan, state, now),
             ignored_hours: ignored_hours(state),
             waits: newer
                 .into_iter()

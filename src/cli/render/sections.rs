@@ -14,6 +14,7 @@ use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{FreezeReason, RunOutcome, StopReason, Wait, WaitReason};
 use crate::domain::run::state::Phase;
 use crate::domain::view::gates::GateView;
+use crate::domain::view::hooks::HookView;
 use crate::domain::view::hours::IgnoredHoursView;
 
 /// Maximum number of groups that are listed; more groups are summed up by cluster.
@@ -42,10 +43,12 @@ pub(super) fn sections(view: &RunView, style: &Style, all: bool) -> Vec<Section>
         ("not moved", new_rules(view, style)),
         ("health", health(view, style)),
         ("gates", gates(view, style)),
-        ("hours", hours(view, style)),
+        ("hooks", if all { hooks(view, style) } else { Vec::new() }),
+        ("hours", hours(view, style, all)),
         ("waits", waits(view, style)),
         ("way back", view.way_back.iter().map(|b| way_back(b, style)).collect()),
         ("guard", vec![guard(view, style)]),
+        ("notifies", if all { notifications(view) } else { Vec::new() }),
     ];
     parts.into_iter().filter(|(_, lines): &Section| !lines.is_empty()).collect()
 }
@@ -164,13 +167,33 @@ pub(super) fn gates(view: &RunView, style: &Style) -> Vec<String> {
     view.gates.iter().map(line).collect()
 }
 
-/// That an operator ignores the hours.
-fn hours(view: &RunView, style: &Style) -> Vec<String> {
+/// The commands and hooks that have started.
+fn hooks(view: &RunView, style: &Style) -> Vec<String> {
+    let line = |hook: &HookView| {
+        let why = hook.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        let tone = if hook.why.is_some() { Tone::Bad } else { Tone::Plain };
+        style.paint(tone, &format!("{}  {}{why}", hook.hook, hook.state))
+    };
+    view.hooks.iter().map(line).collect()
+}
+
+/// The targets of notifications in one line.
+fn notifications(view: &RunView) -> Vec<String> {
+    if view.notifications.is_empty() || view.outcome.is_some() {
+        return Vec::new();
+    }
+    vec![view.notifications.join(", ")]
+}
+
+/// What the hours hold, unless the wait reasons say it; and that an operator ignores them.
+fn hours(view: &RunView, style: &Style, all: bool) -> Vec<String> {
+    let waits = view.waits.iter().any(|wait| wait.reason == WaitReason::Window);
+    let next = view.hours.iter().filter(|_| all && !waits).cloned();
     let text = |ignored: &IgnoredHoursView| {
         let IgnoredHoursView { by, reason, step } = ignored;
         style.paint(Tone::Warn, &format!("ignored for step {step} only, by {by}: {reason}"))
     };
-    view.ignored_hours.iter().map(text).collect()
+    next.chain(view.ignored_hours.iter().map(text)).collect()
 }
 
 /// Returns the wait reasons of an unfinished run. Pause and freeze are left out, because the state shows them.

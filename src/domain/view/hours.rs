@@ -1,8 +1,11 @@
 //! The hours of a plan in words: when steps may begin, which steps wait for that, and what overrides it.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::base::hours::{Hours, Window, format_in_zone};
+use crate::domain::decide;
+use crate::domain::run::state::{Phase, State};
 use crate::plan::model::Plan;
 use crate::plan::schedule::raises;
 
@@ -21,6 +24,18 @@ pub fn in_words(plan: &Plan) -> Vec<String> {
     }));
     lines.push(effect(plan, hours));
     lines
+}
+
+/// What the hours mean for the next step of a run that they may hold: that it may begin now, or when it may. `None`: no
+/// coming step waits for hours, or an operator ignores them for the next one.
+pub fn next_of_run(plan: &Plan, state: &State, now: Timestamp) -> Option<String> {
+    let over = matches!(state.phase, Phase::RollingBack | Phase::Retiring | Phase::Finished);
+    let step = decide::hours::next_bound_step(&plan.strategy, state).filter(|_| !over)?;
+    if state.hours_ignored_for(step).is_some() {
+        return None;
+    }
+    let wait = decide::hours::wait(&plan.strategy, step, state.routes.len(), now);
+    Some(wait.map_or_else(|| format!("step {step} may begin now"), |wait| wait.message))
 }
 
 fn effect(plan: &Plan, hours: &Hours) -> String {

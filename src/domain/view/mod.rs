@@ -4,6 +4,7 @@
 pub mod check;
 pub mod gates;
 pub mod history;
+pub mod hooks;
 pub mod hours;
 pub mod init;
 pub mod load_balancer;

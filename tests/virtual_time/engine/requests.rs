@@ -167,7 +167,10 @@ async fn abort_to_a_step_with_more_traffic_is_refused() {
     let ending = run_script(&mut test_run, vec![(fifth, Request::Abort { by: by(), to_step: Some(2) })]).await;
     assert_eq!(ending_name(&ending), "completed", "{}", test_run.output());
     let text = test_run.output();
-    assert!(text.contains("step 2 gives b 50 %") && text.contains("but b has 20 % on ") && text.contains("that is a raise"), "{text}");
+    assert!(
+        text.contains("step 2 gives b 50 %") && text.contains("but b has 20 % on ") && text.contains("that is a raise"),
+        "{text}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ use crate::domain::metric::gate::{MeasuredValue, Measurement};
 use crate::domain::metric::verdict::RequestCount;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{Event, IgnoredHours, ResumeMode, StopReason, Trigger, Wait, WaitReason};
+use crate::domain::run::hook::{HookId, HookPoint, HookResult};
 use crate::port::store::Heartbeat;
 
 fn heartbeat(seconds: i64, watching: bool) -> Heartbeat {
@@ -172,4 +173,25 @@ fn an_abort_to_a_step_says_that_nobody_guards_and_how_to_go_on_and_back() {
         assert!(text.contains("cutover run PLAN --from-step 3") && text.contains("cutover rollback alpha-"), "{text}");
     }
     assert_eq!(json(&view)["abortedTo"], 2);
+}
+
+#[test]
+fn the_hours_of_the_next_raise_are_said_before_it_waits_for_them() {
+    let view = RunView::of(&rich_plan(), &state(until_bake()), None, &[], at(72));
+    let text = text(&view, &Style::plain());
+    assert!(text.contains("hours     step 4 and the pause after it take"), "{text}");
+    assert!(text.contains("notifies  slack, webhook, exec"), "{text}");
+}
+
+#[test]
+fn a_hook_of_the_current_step_is_shown_with_its_result() {
+    let mut events = until_bake();
+    events.truncate(5);
+    let hook = HookId { at: HookPoint::BeforeShift, step: 2, number: 1 };
+    let message = "exit code 1: no capacity".to_owned();
+    events.push((12, Event::HookStarted { hook, action: "./scale-up.sh".into() }));
+    events.push((13, Event::HookEnded { hook, result: HookResult::Failed, message }));
+    let view = RunView::of(&rich_plan(), &state(events), None, &[], at(20));
+    let text = text(&view, &Style::plain());
+    assert!(text.contains("hooks     scale-up (before shift)  failed: exit code 1: no capacity"), "{text}");
 }
