@@ -244,7 +244,9 @@ pub(crate) fn entries<'a>(
             note_unknown(key, *place, what, fields, &given, out);
         }
     }
-    for field in fields.iter().filter(|f| f.required && !given.contains(&f.key)) {
+    // Another kind of load balancer was already noted.
+    let other_kind = given.iter().any(|key| OTHER_BALANCERS.contains(key));
+    for field in fields.iter().filter(|f| f.required && !other_kind && !given.contains(&f.key)) {
         let doc = field.doc.first().map_or("", |d| d.trim());
         note(out, Code::CUT004, node.head(), format!("{what} has no `{}`", field.key))
             .help(format!("add `{}`: {doc}", field.key))
@@ -256,14 +258,22 @@ pub(crate) fn entries<'a>(
     Some(entries)
 }
 
+/// The kinds of routes that a later version may have beside `alb`.
+const OTHER_BALANCERS: &[&str] = &["nlb", "gwlb", "haproxy"];
+
 fn note_unknown(key: &str, place: Place, what: &str, fields: &[Field], given: &[&str], out: &mut Vec<Diagnostic>) {
     let free: Vec<&str> = fields.iter().map(|f| f.key).filter(|k| !given.contains(k)).collect();
+    if OTHER_BALANCERS.contains(&key) {
+        let message =
+            format!("`{key}`: this version of cutover moves traffic on Application Load Balancers only (`alb`)");
+        note(out, Code::CUT003, place, message).unknown().help(
+            "cutover does not write the weights of other load balancers yet. On a Network Load Balancer, change them \
+             with `aws elbv2 modify-listener`, or put an Application Load Balancer in front",
+        );
+        return;
+    }
     let noted = note(out, Code::CUT003, place, format!("{what} has no field `{}`", clip(key))).unknown();
     match closest(key, free.iter().copied()) {
-        _ if matches!(key, "nlb" | "haproxy") => noted.help(
-            "this version of cutover moves traffic on Application Load Balancers only (`alb`); it does not write the \
-             weights of other load balancers yet",
-        ),
         Some(meant) => noted.help(format!("did you mean `{meant}`?")),
         None if fields.is_empty() => noted.help(format!("remove it: {what} has no fields")),
         None => {

@@ -14,7 +14,7 @@ use crate::domain::view::load_balancer::{GroupView, LoadBalancerView, RouteView}
 pub fn text(live: &LoadBalancerView, style: &Style) -> String {
     let mut out = String::new();
     let name = style.paint(Tone::Strong, &live.name);
-    put(&mut out, &format!("{name} ({}) at {}, {}", live.state, style.time(live.at), live.dns_name));
+    put(&mut out, &format!("{name} ({}) at {}, {}", state(live), style.time(live.at), live.dns_name));
     if live.marker.is_empty() {
         put(&mut out, "no run owns this load balancer (no marker tag)");
     }
@@ -31,6 +31,13 @@ pub fn text(live: &LoadBalancerView, style: &Style) -> String {
     let width = live.groups.iter().map(|g| g.name.len()).max().unwrap_or(0);
     live.groups.iter().for_each(|g| put(&mut out, &group(g, width, style)));
     out
+}
+
+fn state(live: &LoadBalancerView) -> String {
+    match &live.other_type {
+        Some(kind) => format!("{}, {kind} load balancer: cutover does not move its traffic", live.state),
+        None => live.state.clone(),
+    }
 }
 
 fn put(out: &mut String, line: &str) {
@@ -169,6 +176,14 @@ mod tests {
     #[test]
     fn text_shows_every_route_and_group() {
         insta::assert_snapshot!(text(&live(), &Style::plain()));
+    }
+
+    #[test]
+    fn another_type_of_load_balancer_is_named() {
+        let network = LoadBalancerView { other_type: Some("network".to_owned()), ..live() };
+        let text = text(&network, &Style::plain());
+        assert!(text.contains("(active, network load balancer: cutover does not move its traffic)"), "{text}");
+        assert!(json(&network).contains("\"otherType\":\"network\"") && !json(&live()).contains("otherType"));
     }
 
     #[test]

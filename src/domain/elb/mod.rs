@@ -6,6 +6,7 @@ pub mod balancer;
 mod census;
 mod content;
 mod name;
+pub mod other_type;
 mod owners;
 pub mod select;
 

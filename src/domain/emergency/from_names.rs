@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wildmatch::WildMatch;
 
-use super::{EmergencyError, LoadBalancerReading, PreparedRollback, clusters, prepared_rollback, route_start};
+use super::{EmergencyError, LoadBalancerReading, PreparedRollback, clusters, other_type};
+use super::{prepared_rollback, route_start};
 use crate::base::arn::short;
 use crate::domain::elb::LIMITS;
 use crate::domain::traffic::{Split, shares};
@@ -18,9 +19,18 @@ type Pair<'a> = (&'a str, &'a str);
 /// glob. The text that `*` matches must be equal in both names of a pair.
 ///
 /// # Errors
-/// [`EmergencyError`] if no group of this load balancer matches the names, or if the destination of the traffic is not
-/// clear.
+/// [`EmergencyError`] if no group of this load balancer matches the names, if the destination of the traffic is not
+/// clear, or if the load balancer is not an Application Load Balancer.
 pub fn started(
+    seen: &LoadBalancerReading,
+    back_to: &[String],
+    away_from: &[String],
+) -> Result<PreparedRollback, EmergencyError> {
+    let found = rollback(seen, back_to, away_from);
+    other_type::refuse(std::slice::from_ref(seen), found.as_ref().ok()).map_or(found, Err)
+}
+
+fn rollback(
     seen: &LoadBalancerReading,
     back_to: &[String],
     away_from: &[String],

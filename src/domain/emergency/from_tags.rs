@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::route_tag::{self, RouteTag};
-use super::{BACK_TO, EmergencyError, LoadBalancerReading, PreparedRollback, clusters, prepared_rollback, route_start};
+use super::{BACK_TO, EmergencyError, LoadBalancerReading, PreparedRollback, clusters, other_type};
+use super::{prepared_rollback, route_start};
 use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::LiveRoute;
 use crate::domain::run::event::RouteStart;
@@ -24,7 +25,17 @@ pub struct TagRollback {
 /// If the load balancers have tags of several runs, the tags of the run that `marker` names are used, otherwise the
 /// tags of the latest run. A route without a tag is included if the tagged routes determine its original content: its
 /// traffic on a group without original traffic moves to the only group that had this traffic.
+///
+/// # Errors
+/// [`EmergencyError`] if no tag records the original weights, or if a load balancer is not an Application Load
+/// Balancer.
 pub fn started(seen: &[LoadBalancerReading], marker: Option<&str>) -> Result<TagRollback, EmergencyError> {
+    let found = rollback(seen, marker);
+    let refusal = other_type::refuse(seen, found.as_ref().ok().map(|found| &found.rollback));
+    refusal.map_or(found, Err)
+}
+
+fn rollback(seen: &[LoadBalancerReading], marker: Option<&str>) -> Result<TagRollback, EmergencyError> {
     let tagged: Vec<_> =
         routes(seen).filter_map(|(s, r)| Some((s, r, route_tag::read(r.tags.get(route_tag::KEY)?)?))).collect();
     let names = || seen.iter().map(|s| s.load_balancer.name.clone()).collect::<Vec<_>>().join(", ");

@@ -5,6 +5,7 @@
 pub mod balancer_tag;
 pub mod from_names;
 pub mod from_tags;
+mod other_type;
 pub mod route_tag;
 pub mod script;
 
@@ -108,6 +109,14 @@ pub enum EmergencyError {
     /// the reason.
     #[error("{0}")]
     Unclear(String),
+    /// The load balancer is not an Application Load Balancer.
+    #[error("{refusal}")]
+    OtherType {
+        /// The sentence with the name and the type.
+        refusal: String,
+        /// What an operator can do instead, one line each.
+        instead: Vec<String>,
+    },
 }
 
 /// Builds a run whose rollback restores the `content` of these routes.

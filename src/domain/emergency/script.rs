@@ -34,16 +34,20 @@ pub fn script(run: &str, started: &Started, now: Timestamp) -> String {
     format!("{head}\n{commands}{}", TAIL.replace("{all}", &routes.len().to_string()))
 }
 
-/// Returns the command that restores a route; `None` if the route is not an ELBv2 route.
+/// Returns the line of the script that restores a route; `None` if the route is not an ELBv2 route.
 fn command(route: &RouteStart) -> Option<String> {
+    Some(format!("restore {} {}", quote(&route.label), write_command(route)?))
+}
+
+/// Returns the command that restores a route; `None` if the route is not an ELBv2 route.
+pub(super) fn write_command(route: &RouteStart) -> Option<String> {
     let [verb, resource, actions] = match route.id.kind() {
         RouteKind::Rule => ["modify-rule", "--rule-arn", "--actions"],
         RouteKind::Default => ["modify-listener", "--listener-arn", "--default-actions"],
     };
     let json = serde_json::to_string(&elb::actions(&route.content).ok()?).ok()?;
-    let (label, id, region, json) =
-        (quote(&route.label), quote(route.id.id()), arn::region(route.id.id()), quote(&json));
-    Some(format!("restore {label} aws elbv2 {verb} --region {region} {resource} {id} {actions} {json}"))
+    let (id, region, json) = (quote(route.id.id()), arn::region(route.id.id()), quote(&json));
+    Some(format!("aws elbv2 {verb} --region {region} {resource} {id} {actions} {json}"))
 }
 
 /// Returns the command that removes a tag from resources of one region.

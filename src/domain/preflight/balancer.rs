@@ -7,6 +7,7 @@ use crate::base::finding::{Code, Finding};
 use crate::base::number;
 use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::LoadBalancer;
+use crate::domain::elb::other_type::{advice, other_type, refusal};
 
 /// Maximum number of target groups per Application Load Balancer. AWS does not raise this quota.
 const MAX_ATTACHED: usize = 100;
@@ -26,18 +27,8 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
 
 fn check_type(load_balancer: &LoadBalancer, findings: &mut Vec<Finding>) {
     let name = &load_balancer.name;
-    if load_balancer.kind != "application" {
-        let message = format!(
-            "{name} is a {} load balancer; this version of cutover moves traffic on Application Load Balancers only",
-            load_balancer.kind
-        );
-        let help = if load_balancer.kind == "network" {
-            "AWS has weighted target groups on Network Load Balancers, but cutover does not write them yet: change \
-             the weights with `aws elbv2 modify-listener`, or put an Application Load Balancer in front"
-        } else {
-            "AWS has no weighted target groups on this type of load balancer: use an Application Load Balancer"
-        };
-        findings.push(finding(Code::CUT059, name, message, help));
+    if let Some(kind) = other_type(load_balancer) {
+        findings.push(finding(Code::CUT059, name, refusal(name, kind), advice(kind)));
     } else if !matches!(load_balancer.state.as_str(), "active" | "active_impaired" | "") {
         let message = format!("load balancer {name} is {}", load_balancer.state);
         findings.push(finding(Code::CUT059, name, message, "wait until the load balancer is active"));

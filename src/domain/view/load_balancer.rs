@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::domain::elb;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
+use crate::domain::elb::other_type::other_type;
 use crate::domain::elb::select::short_name;
 use crate::domain::health::HealthCounts;
 use crate::domain::health::Target;
@@ -30,6 +31,9 @@ pub struct LoadBalancerView {
     pub dns_name: String,
     /// The state of the load balancer, such as `active`.
     pub state: String,
+    /// The type of the load balancer if cutover does not move its traffic, such as `network`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_type: Option<String>,
     /// The tags of this tool, which include the marker of a run, if any.
     pub marker: Tags,
     /// The tags of the load balancer that name owners (controllers, infrastructure as code).
@@ -112,6 +116,7 @@ impl LoadBalancerView {
             arn: load_balancer.arn.clone(),
             dns_name: load_balancer.dns_name.clone(),
             state: load_balancer.state.clone(),
+            other_type: other_type(load_balancer).map(str::to_owned),
             marker: marker.map(|(k, v)| (k.clone(), v.clone())).collect(),
             owners: owner_tags(&load_balancer.tags),
             routes: listeners

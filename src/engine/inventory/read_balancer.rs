@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
+use crate::domain::elb::other_type::other_type;
 pub use crate::domain::elb::select::BalancerReadError;
 use crate::domain::elb::select::{exactly_one_match, selector_text};
 use crate::domain::emergency::balancer_tag::{self, BalancerTag};
@@ -42,7 +43,11 @@ pub async fn read_for_rollback(
         let parts = read_parts(&load_balancer.arn, balancer, clock, wants_tags).await;
         (Ok(load_balancer), parts)
     };
-    let mut parts = parts?;
+    let mut parts = match (parts, &load_balancer) {
+        // A rollback on a load balancer of another type is refused anyway.
+        (Err(_), Ok(load_balancer)) if other_type(load_balancer).is_some() => BalancerParts::default(),
+        (parts, _) => parts?,
+    };
     let mut load_balancer = match (load_balancer, selector) {
         // The ARN alone is enough for a rollback.
         (Err(BalancerReadError::Unreadable { why, .. }), Selector::Arn(arn)) => {
@@ -62,6 +67,7 @@ pub async fn read_for_rollback(
 }
 
 /// The resources that are read in addition to the description of a load balancer.
+#[derive(Default)]
 struct BalancerParts {
     tags: Tags,
     listeners: Vec<(Listener, Vec<LiveRoute>)>,

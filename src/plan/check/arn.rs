@@ -28,7 +28,12 @@ pub(super) fn check(arn: &str, kinds: &[ArnKind], place: Place, scope: &PlanCont
     if known.is_none() || !partition.starts_with("aws") {
         let wanted: Vec<&str> = kinds.iter().map(|k| k.0).collect();
         let shapes: Vec<String> = kinds.iter().map(|k| format!("…:{}…", k.1)).collect();
-        let message = format!("the ARN of `{}` is not that of {}", clip(resource), wanted.join(" or "));
+        let other = match resource.split('/').nth(1) {
+            Some("net") => " but of a Network Load Balancer, whose weights cutover does not write",
+            Some("gwy") => " but of a Gateway Load Balancer, which has no weights",
+            _ => "",
+        };
+        let message = format!("the ARN of `{}` is not that of {}{other}", clip(resource), wanted.join(" or "));
         note(out, Code::CUT016, place, message).help(format!("the ARN must have the form {}", shapes.join(" or ")));
     }
     for (what, found, wanted) in [("account", account, &scope.account), ("region", region, &scope.region)] {

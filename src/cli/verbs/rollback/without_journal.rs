@@ -71,7 +71,7 @@ pub async fn by_groups(
             .await
             .map_err(read_failure)?;
     let way = from_names::started(&readings, &args.back_to, &args.away_from)
-        .map_err(|e| Failure::new(Exit::Usage, e).next("nothing was written"))?;
+        .map_err(|e| other_type(&e).unwrap_or_else(|| Failure::new(Exit::Usage, e).next("nothing was written")))?;
     let source = format!(
         "{}: back to {}, away from {}",
         readings.load_balancer.name,
@@ -109,6 +109,9 @@ fn no_tags() -> Failure {
 /// Returns the failure for the case that no source contains the original shares. The failure has the commands that name
 /// the target groups instead.
 fn no_source(otherwise: Option<Failure>, error: EmergencyError, readings: &[LoadBalancerReading]) -> Failure {
+    if let Some(failure) = other_type(&error) {
+        return failure;
+    }
     let failure = match otherwise {
         Some(failure) => failure.next(error.to_string()),
         None => Failure::new(Exit::Usage, error),
@@ -123,6 +126,13 @@ fn no_source(otherwise: Option<Failure>, error: EmergencyError, readings: &[Load
     };
     let failure = failure.next("name the target groups that get the traffic, and the target groups that lose traffic:");
     readings.iter().map(line).fold(failure, Failure::next)
+}
+
+/// Returns the failure for a load balancer that is not an Application Load Balancer; `None` for another error.
+fn other_type(error: &EmergencyError) -> Option<Failure> {
+    let EmergencyError::OtherType { instead, .. } = error else { return None };
+    let failure = Failure::new(Exit::Refused, error.clone()).next("nothing was written");
+    Some(instead.iter().cloned().fold(failure, Failure::next))
 }
 
 fn read_failure(error: BalancerReadError) -> Failure {

@@ -69,16 +69,8 @@ pub enum InitError {
         there: Vec<String>,
     },
     /// The load balancer is of a type whose weights this version does not write.
-    #[error(
-        "{load_balancer} is a {kind} load balancer; this version of cutover moves traffic on Application Load \
-         Balancers only"
-    )]
-    OtherType {
-        /// The load balancer's name.
-        load_balancer: String,
-        /// The type of the load balancer.
-        kind: String,
-    },
+    #[error("{0}")]
+    OtherType(String),
     /// The groups of `from` have no traffic.
     #[error("on {load_balancer}, no traffic goes to {}{}", from.join(", "), swapped_hint(*swapped))]
     CarriesNothing {

@@ -2,16 +2,16 @@
 
 use super::model::{InitError, InitFacts, InitRequest};
 use super::{pairs, yaml};
-use crate::domain::elb::balancer::LoadBalancer;
+use crate::domain::elb::other_type::{other_type, refusal};
 
 /// Returns the plan's YAML, with comments at the top.
 ///
 /// # Errors
 /// The facts do not fit the request.
 pub fn write(request: &InitRequest, seen: &InitFacts) -> Result<String, InitError> {
-    let LoadBalancer { name, kind, .. } = &seen.load_balancer;
-    if kind != "application" {
-        return Err(InitError::OtherType { load_balancer: name.clone(), kind: kind.clone() });
+    let load_balancer = &seen.load_balancer;
+    if let Some(kind) = other_type(load_balancer) {
+        return Err(InitError::OtherType(refusal(&load_balancer.name, kind)));
     }
     let found = pairs::find(request, seen)?;
     yaml::write(request, seen, &found)
