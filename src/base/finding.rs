@@ -176,6 +176,7 @@ codes! {
         CUT303 Info "a duration is 0s: nothing is waited for";
         CUT304 Warning "the old targets cannot be counted, so the capacity gate asks for nothing";
         CUT305 Error "a command of the plan does not exist or cannot be executed";
+        CUT306 Error "a step with all selected routes does not fit into any window";
     }
     Compare {}
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::model::{Plan, Shares, Step, StepKind, Strategy, Workload};
-use crate::base::hours::earliest_fit;
+use crate::base::hours::{Hours, earliest_fit};
 use crate::base::rate::WRITES;
 use crate::base::time::later;
 
@@ -47,6 +47,18 @@ pub fn raises(strategy: &Strategy, number: usize) -> bool {
     let before = strategy.steps.iter().take(number - 1).rev().find_map(shares).or_else(|| strategy.start.clone());
     let of = |all: &Option<Shares>, cluster: &str| all.as_ref().and_then(|s| s.get(cluster)).copied().unwrap_or(0);
     then.iter().any(|(cluster, share)| *share > of(&before, cluster).max(of(&strategy.start, cluster)))
+}
+
+/// A Monday at 00:00 UTC. Windows repeat every week, so any week gives the same result.
+const SOME_WEEK: Timestamp = Timestamp::constant(1_767_571_200, 0);
+
+/// Returns the steps that do not fit into any window together with the pauses after them, each with the duration of
+/// both.
+pub fn steps_without_window(strategy: &Strategy, routes: usize) -> Vec<(&Step, Duration)> {
+    let weekly = Hours { windows: strategy.hours.windows.clone(), ..Hours::default() };
+    let raises = strategy.steps.iter().filter(|step| raises(strategy, step.number));
+    let long = raises.map(|step| (step, min_duration_with_pauses(strategy, step.number, routes)));
+    long.filter(|(_, long)| earliest_fit(&weekly, SOME_WEEK, *long).is_none()).collect()
 }
 
 /// Returns the earliest start of each step of a plan that begins at `at`, followed by the end of the plan. The list

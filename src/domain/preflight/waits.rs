@@ -1,12 +1,36 @@
-//! Reports durations of the plan that are 0s, which is allowed, but means that the run does not wait.
+//! Reports durations of the plan that are 0s, which is allowed, but means that the run does not wait; and steps that
+//! wait for ever, because no window is as long as the writes of all routes and the pauses take.
 
 use super::context::Context;
 use super::context::finding;
+use crate::base::duration;
 use crate::base::finding::{Code, Finding};
+use crate::base::number::count;
 use crate::plan::model::Plan;
+use crate::plan::schedule::steps_without_window;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     findings.extend(notes(context.plan));
+    check_steps_fit(context, findings);
+}
+
+/// Reports steps that do not fit into any window. The checks of the plan alone know only the routes of `expect`.
+fn check_steps_fit(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    let routes = context.facts.selection.routes.len();
+    for (step, long) in steps_without_window(&context.plan.strategy, routes) {
+        let message = format!(
+            "step {} and the pauses after it take at least {} with {}, but no window is that long",
+            step.number,
+            duration::format_exact(long),
+            count(routes, "route")
+        );
+        let help = format!(
+            "the run would wait before step {} for ever, with the shares of the steps before it. Use a longer window, \
+             shorten the pauses after the step or split them with another step, or move the routes in several plans",
+            step.number
+        );
+        findings.push(finding(Code::CUT306, "windows", message, help));
+    }
 }
 
 /// Returns the findings about durations of 0s. They need no facts, so an offline check also has these findings.

@@ -6,14 +6,11 @@ use jiff::tz::TimeZone;
 use super::{Diagnostic, Placed, note};
 use crate::base::duration;
 use crate::base::finding::Code;
-use crate::base::hours::{self, Hours, earliest_fit};
+use crate::base::hours::{self, Hours};
 use crate::plan::file::{Blackout, Strategy, Window};
 use crate::plan::model;
-use crate::plan::schedule::{min_duration_with_pauses, raises};
+use crate::plan::schedule::steps_without_window;
 use crate::plan::time::{Moment, MomentValue};
-
-/// A Monday at 00:00 UTC. Windows repeat every week, so any week gives the same result.
-const SOME_WEEK: Timestamp = Timestamp::constant(1_767_571_200, 0);
 
 pub(super) fn hours(strategy: &Strategy, out: &mut Vec<Diagnostic>) -> Hours {
     Hours {
@@ -83,21 +80,17 @@ pub(super) fn check_steps_fit(
     routes: usize,
     out: &mut Vec<Diagnostic>,
 ) {
-    let weekly = Hours { windows: checked.hours.windows.clone(), ..Hours::default() };
     let places = strategy.steps.iter().flat_map(|s| &s.value);
     let steps: Vec<_> = checked.steps.iter().zip(places).collect();
-    for (step, at) in &steps {
-        let long = min_duration_with_pauses(checked, step.number, routes);
-        if !raises(checked, step.number) || earliest_fit(&weekly, SOME_WEEK, long).is_some() {
-            continue;
-        }
+    for (step, long) in steps_without_window(checked, routes) {
         // The error points to the longest of the pauses.
         let pauses = steps.iter().skip(step.number).take_while(|(s, _)| !super::is_shares(&s.kind));
         let length =
             |s: &model::Step| if let model::StepKind::Bake(time) = s.kind { time } else { std::time::Duration::ZERO };
         let longest = pauses.max_by_key(|(s, _)| length(s));
-        let place =
-            longest.and_then(|(_, at)| at.value.pause.as_ref()?.value.duration.as_ref()).map_or(at.head, |d| d.place);
+        let pause = longest.and_then(|(_, at)| at.value.pause.as_ref()?.value.duration.as_ref()).map(|d| d.place);
+        let head = steps.iter().find(|(s, _)| s.number == step.number).map(|(_, at)| at.head);
+        let Some(place) = pause.or(head) else { continue };
         let message = format!(
             "step {} and the pauses after it take {}, but no window is that long",
             step.number,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::*;
 use crate::base::finding::Code;
 use crate::base::finding::Severity;
+use crate::base::hours::Window;
 use crate::domain::elb::balancer::TargetGroup;
 use crate::domain::elb::select::select;
 use crate::domain::fixture::{LB, each_route, forward, group, group_arn, live_resources, plan};
@@ -159,6 +160,28 @@ fn set_stickiness(facts: &mut Facts, seconds: u32) {
 
 fn set_health(facts: &mut Facts, name: &str, health: Vec<Target>) {
     facts.health.insert(group_arn(name), Ok(health));
+}
+
+/// Returns a window that opens every Monday at midnight.
+fn window_until(hour: i8, minute: i8) -> Window {
+    let time = |hour, minute| jiff::civil::time(hour, minute, 0, 0);
+    let zone = jiff::tz::TimeZone::UTC;
+    Window { days: vec![jiff::civil::Weekday::Monday], from: time(0, 0), to: Some(time(hour, minute)), zone }
+}
+
+#[test]
+fn step_whose_writes_fit_into_no_window_is_an_error() {
+    let mut plan = plan();
+    // The pause after the last step takes an hour.
+    plan.strategy.hours.windows = vec![window_until(1, 1)];
+    let mut facts = facts(&plan);
+    assert_eq!(check(&plan, &facts, now()), []);
+    let routes = facts.selection.routes.clone();
+    facts.selection.routes = std::iter::repeat_n(routes, 60).flatten().collect();
+    let findings = check(&plan, &facts, now());
+    let finding = findings.iter().find(|f| f.code == Code::CUT306).unwrap_or_else(|| panic!("{findings:#?}"));
+    assert!(finding.refuses() && finding.message.contains("with 360 routes"), "{finding:#?}");
+    assert_eq!(findings.iter().filter(|f| f.code == Code::CUT306).count(), 1, "only the last step is too long");
 }
 
 #[test]

@@ -256,6 +256,7 @@ pub const TRAFFIC: &[(&str, Code, Change)] = &[
         all[0].reason = Some("Target.HealthCheckDisabled".to_owned());
         set_health(f, "webapp-a", all);
     }),
+    ("no window is as long as a step", Code::CUT306, |p, _| p.strategy.hours.windows = vec![window_until(1, 0)]),
     ("no wait after a write", Code::CUT303, |p, _| p.strategy.settle = Duration::ZERO),
     ("no wait for health", Code::CUT303, |p, _| {
         p.strategy.gates.raise.stable_for = Some(Duration::ZERO);
