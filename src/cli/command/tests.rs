@@ -33,10 +33,11 @@ fn run_accepts_steps_by_number_and_by_name() {
 }
 
 #[test]
-fn dry_run_parses_as_check_and_rejects_step_options() {
+fn dry_run_accepts_step_options_and_rejects_others() {
     let Verb::Run(run) = read("cutover run plan.yaml --dry-run").unwrap().verb else { panic!("not run") };
     assert!(run.dry_run && !run.yes);
-    assert_eq!(error_kind("cutover run plan.yaml --dry-run --until half"), ErrorKind::ArgumentConflict);
+    assert!(read("cutover run plan.yaml --dry-run --from-step 2 --until half").is_ok());
+    assert_eq!(error_kind("cutover run plan.yaml --dry-run --on-freeze wait"), ErrorKind::ArgumentConflict);
 }
 
 #[test]

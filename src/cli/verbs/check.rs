@@ -10,7 +10,7 @@ use crate::app::exit::{Exit, Failure};
 use crate::app::prepare::{machine_facts, prepare};
 use crate::app::{connect, find};
 use crate::base::finding::Severity;
-use crate::cli::args::{Global, Output, help_text};
+use crate::cli::args::{Global, Output, StepRef, help_text, step_number};
 use crate::cli::render::check;
 use crate::cli::term;
 use crate::domain::preflight;
@@ -46,6 +46,26 @@ pub async fn run(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
     let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
     Ok(print_report(global, &prepare(&plan, &ports, 1).await.report))
+}
+
+/// Runs `cutover run --dry-run`: checks a run that would start with a step and stop after a step.
+pub async fn dry_run(
+    global: &Global,
+    plan: &str,
+    from_step: Option<&StepRef>,
+    until: Option<&StepRef>,
+) -> Result<Exit, Failure> {
+    let plan = find::linted_plan(plan, term::style_err(global.color).color)?;
+    let (from_step, until) = (step_number(&plan, from_step)?.unwrap_or(1), step_number(&plan, until)?);
+    let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
+    let exit = print_report(global, &prepare(&plan, &ports, from_step).await.report);
+    if from_step > 1 {
+        term::print_error(&format!("the run would start with step {from_step}; the steps before it would not run"));
+    }
+    if let Some(until) = until.filter(|until| *until < plan.strategy.steps.len()) {
+        term::print_error(&format!("the run would stop after step {until}"));
+    }
+    Ok(exit)
 }
 
 fn print_report(global: &Global, report: &CheckReport) -> Exit {

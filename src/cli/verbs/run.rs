@@ -8,7 +8,7 @@ use crate::app::start::{StartOptions, baseline, refuse_unfinished, start_run};
 use crate::app::steer::DriveOptions;
 use crate::app::{connect, drive, find, state_store};
 use crate::cli::args::{Global, MetricOptions, OnFreeze, StepRef, help_text, step_number, value};
-use crate::cli::verbs::check::{self, Check};
+use crate::cli::verbs::check;
 use crate::cli::verbs::handover::{HandoverOptions, prepare_handover};
 use crate::cli::{ask, term};
 use crate::plan::model::Shares;
@@ -28,7 +28,7 @@ pub struct Run {
     #[arg(long, short)]
     pub verbose: bool,
     /// Show what a run would write, and write nothing: `cutover check`
-    #[arg(long, conflicts_with_all = ["until", "from_step", "on_freeze", "detach"])]
+    #[arg(long, conflicts_with_all = ["on_freeze", "detach"])]
     pub dry_run: bool,
     /// Stop after this step (number or name); the run can be resumed
     #[arg(long, value_name = "STEP")]
@@ -57,7 +57,7 @@ pub struct Run {
 /// Runs `cutover run`.
 pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     if args.dry_run {
-        return check::run(global, &Check { plan: args.plan.clone(), offline: false }).await;
+        return check::dry_run(global, &args.plan, args.from_step.as_ref(), args.until.as_ref()).await;
     }
     let style = term::style_err(global.color);
     let file = find::plan_file(&args.plan, style.color)?;
