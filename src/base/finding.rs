@@ -177,6 +177,7 @@ codes! {
         CUT304 Warning "the old targets cannot be counted, so the capacity gate asks for nothing";
         CUT305 Error "a command of the plan does not exist or cannot be executed";
         CUT306 Error "a step with all selected routes does not fit into any window";
+        CUT307 Error "targets are nodes, but the Service has no node port";
     }
     Compare {}
 }

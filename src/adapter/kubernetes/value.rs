@@ -42,6 +42,7 @@ pub fn service(service: &core::Service) -> Service {
     let ports = spec.ports.unwrap_or_default().into_iter();
     Service {
         name: service.name_any(),
+        kind: spec.type_,
         ports: ports.filter_map(|p| u16::try_from(p.port).ok().map(|port| (p.name, port))).collect(),
         selector: spec.selector.unwrap_or_default(),
     }

@@ -45,6 +45,9 @@ pub struct WorkloadView {
 pub struct Service {
     /// The name of the Service.
     pub name: String,
+    /// The type, such as `ClusterIP` or `NodePort`, if known.
+    #[serde(default)]
+    pub kind: Option<String>,
     /// The ports as (name, number).
     pub ports: Vec<(Option<String>, u16)>,
     /// The labels that the Service selects pods by.

@@ -7,11 +7,14 @@ use crate::base::finding::{Code, Finding, Severity};
 use crate::base::number::count;
 use crate::domain::elb::select::SelectedGroup;
 use crate::domain::kubernetes::binding::Binding;
-use crate::domain::preflight::facts::ClusterFacts;
-use crate::plan::model::{BindingMode, Workload};
+use crate::domain::preflight::facts::{ClusterFacts, DryRunError};
+use crate::plan::model::{BindingMode, ClusterAccess, Workload};
 
 /// The key of the tag with the name of the EKS cluster whose Auto Mode may register targets in a group.
 const AUTO_MODE_TAG: &str = "eks:eks-cluster-name";
+/// The effect of a missing tag.
+const AUTO_MODE_NEEDS_TAG: &str = "by its managed policy, EKS Auto Mode registers targets only in target groups with \
+    this tag; without it, no target appears and the run waits at `bind`";
 /// The API group and version of bindings in EKS Auto Mode.
 pub(super) const AUTO_MODE: &str = "eks.amazonaws.com/v1";
 
@@ -34,7 +37,15 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
             None => check_missing(context, workload, selected, &wanted, bindings, findings),
         }
         match cluster.dry_runs.get(arn) {
-            Some(Err(why)) => {
+            Some(Err(DryRunError::NoAnswer(why))) => {
+                let message =
+                    format!("binding {} could not be tried in cluster {}: {why}", wanted.full_name(), selected.cluster);
+                let help = "the server-side dry-run got no answer, so it is unknown whether the cluster accepts the \
+                    binding. Nothing was written. Check again; if this stays, look for an admission webhook that does \
+                    not answer: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations";
+                findings.push(finding(Code::CUT058, &selected.cluster, message, help));
+            }
+            Some(Err(DryRunError::Refused(why))) => {
                 let message = format!("cluster {} refuses binding {}: {why}", selected.cluster, wanted.full_name());
                 let help = "the server-side dry-run failed: check the controller's webhook, your RBAC for \
                     targetgroupbindings, and `binding.spec`";
@@ -98,25 +109,46 @@ fn check_auto_mode_tag(
     }
     let (group, name) = (&selected.group, context.eks_name(&selected.cluster));
     let found = group.tags.get(AUTO_MODE_TAG);
-    let tag_matches = found.is_some_and(|tag| name.is_none_or(|name| tag == name));
     let bound = cluster.bindings.as_ref().is_ok_and(|all| all.iter().any(|b| b.binds(group)));
-    if tag_matches || (bound && context.facts.registered(&group.arn).unwrap_or(0) > 0) {
+    if (found.is_some() && found.map(String::as_str) == name)
+        || (bound && context.facts.registered(&group.arn).unwrap_or(0) > 0)
+    {
         return;
     }
-    let wanted = name.unwrap_or("CLUSTER");
+    let Some(name) = name else { return findings.push(unknown_auto_mode_tag(context, selected, found)) };
     let message = match found {
         Some(other) => {
-            format!("{} has the tag {AUTO_MODE_TAG}={other}, but the cluster of the group is {wanted}", group.name)
+            format!("{} has the tag {AUTO_MODE_TAG}={other}, but the cluster of the group is {name}", group.name)
         }
-        None => format!("{} does not have the tag {AUTO_MODE_TAG}={wanted}", group.name),
+        None => format!("{} does not have the tag {AUTO_MODE_TAG}={name}", group.name),
     };
     let help = format!(
-        "by its managed policy, EKS Auto Mode registers targets only in target groups with this tag; without it, no \
-         target appears and the run waits at `bind`:\naws elbv2 add-tags --resource-arns {} --tags \
-         Key={AUTO_MODE_TAG},Value={wanted}",
+        "{AUTO_MODE_NEEDS_TAG}:\naws elbv2 add-tags --resource-arns {} --tags Key={AUTO_MODE_TAG},Value={name}",
         group.arn
     );
     findings.push(finding(Code::CUT302, &group.name, message, help));
+}
+
+/// Reports the tag of a group whose cluster has no known name in EKS. Without the name, there is no command to paste.
+fn unknown_auto_mode_tag(context: &Context<'_>, selected: &SelectedGroup, found: Option<&String>) -> Finding {
+    let (group, cluster) = (&selected.group.name, &selected.cluster);
+    let place = match context.plan.clusters.iter().find(|c| c.name == *cluster).map(|c| &c.access) {
+        Some(ClusterAccess::KubeContext(name)) => format!("kubeContext {name}"),
+        _ => format!("cluster {cluster}"),
+    };
+    let names = format!("`aws eks list-clusters --region {}` lists the names", context.plan.region);
+    let Some(value) = found else {
+        let message = format!("{group} does not have the tag {AUTO_MODE_TAG}");
+        let help = format!(
+            "{AUTO_MODE_NEEDS_TAG}. Its value is the name of the cluster in EKS, which {place} does not contain: \
+             {names}. Write `eks: NAME` for cluster {cluster} into the plan, then the check shows the command"
+        );
+        return finding(Code::CUT302, group, message, help);
+    };
+    let message =
+        format!("{group} has the tag {AUTO_MODE_TAG}={value}; {place} does not say whether this is cluster {cluster}");
+    let help = format!("compare the value with the name of the cluster in EKS: {names}. {AUTO_MODE_NEEDS_TAG}");
+    finding(Code::CUT302, group, message, help).lowered(Severity::Info)
 }
 
 /// Checks that only one cluster binds a group, because two controllers on one group deregister each other's targets.

@@ -76,9 +76,17 @@ pub struct ClusterFacts {
     /// The objects of each workload of the plan with a Service, by the name of the workload.
     pub workloads: BTreeMap<String, Result<WorkloadView, Unreadable>>,
     /// The results of server-side dry-runs of the bindings to create, by the ARN of the group. Success: the fields of
-    /// `spec` that the API of the cluster does not have and that are omitted. Error: why the cluster refused the
-    /// binding.
-    pub dry_runs: BTreeMap<String, Result<Vec<String>, String>>,
+    /// `spec` that the API of the cluster does not have and that are omitted.
+    pub dry_runs: BTreeMap<String, Result<Vec<String>, DryRunError>>,
+}
+
+/// Why a dry-run of a binding did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DryRunError {
+    /// The cluster refused the binding.
+    Refused(String),
+    /// There was no answer, so it is unknown whether the cluster accepts the binding.
+    NoAnswer(String),
 }
 
 impl Facts {

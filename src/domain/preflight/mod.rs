@@ -20,6 +20,7 @@ pub mod start;
 mod traffic;
 mod waits;
 mod workloads;
+mod zones;
 
 pub use accept::ACCEPTABLE_ERRORS;
 pub use waits::notes;

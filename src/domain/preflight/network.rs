@@ -3,20 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::capacity::{ShortStep, short_steps};
 use super::context::{Context, finding};
+use super::zones::{NOT_IN_USE, outside, usable};
 use crate::base::finding::{Code, Finding};
 use crate::base::text::list;
 use crate::domain::elb::balancer::LoadBalancer;
 use crate::domain::elb::select::SelectedGroup;
-use crate::domain::health::{Target, TargetState};
 
 /// The protocol versions to which only an HTTPS listener can forward.
 const HTTPS_ONLY: [&str; 2] = ["GRPC", "HTTP2"];
-/// The reason code of AWS for a target that gets no requests because the group is not attached or the zone is not
-/// enabled.
-const NOT_IN_USE: &str = "Target.NotInUse";
-/// The zone that AWS reports for a target outside of the VPC, which gets requests from all zones.
-const EVERY_ZONE: &str = "all";
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (arn, selected) in context.groups().filter(|(_, g)| context.is_raised(&g.cluster)) {
@@ -90,8 +86,7 @@ fn check_zones(
 ) {
     let group = &selected.group;
     let Some(Ok(targets)) = context.facts.health.get(&group.arn) else { return };
-    let attached = group.load_balancers.contains(&load_balancer.arn);
-    let outside: Vec<&Target> = targets.iter().filter(|t| is_outside(t, load_balancer, attached)).collect();
+    let outside = outside(context, selected);
     if outside.is_empty() {
         return;
     }
@@ -102,13 +97,14 @@ fn check_zones(
     let named: Vec<String> = by_zone.iter().map(|(zone, count)| format!("{count} in {zone}")).collect();
     let message = format!(
         "{} of {} targets of {} are outside of the zones that load balancer {} has enabled ({}): {}. AWS neither checks \
-         these targets nor sends requests to them ({NOT_IN_USE})",
+         these targets nor sends requests to them ({NOT_IN_USE}){}",
         outside.len(),
         targets.len(),
         group.name,
         load_balancer.name,
         load_balancer.zones.join(", "),
-        named.join(", ")
+        named.join(", "),
+        first_short_gate(context, selected)
     );
     let help = format!(
         "enable these zones with a subnet in each (the list must include the current subnets):\n\
@@ -119,12 +115,19 @@ fn check_zones(
     findings.push(finding(Code::CUT300, &group.name, message, help));
 }
 
-/// Whether a target gets no requests because of its zone. For a target without a zone, the reason code of AWS decides.
-fn is_outside(target: &Target, load_balancer: &LoadBalancer, attached: bool) -> bool {
-    let enabled = &load_balancer.zones;
-    match &target.zone {
-        Some(zone) if zone != EVERY_ZONE && !enabled.is_empty() && !enabled.contains(zone) => true,
-        None => attached && target.state == TargetState::Unused && target.reason.as_deref() == Some(NOT_IN_USE),
-        Some(_) => false,
-    }
+/// Returns the first step whose gate the targets in the enabled zones do not pass, as the end of a sentence; empty if
+/// they are enough.
+fn first_short_gate(context: &Context<'_>, selected: &SelectedGroup) -> String {
+    let usable = usable(context, selected);
+    let pairs = context.pairs();
+    let own = pairs.iter().filter(|(_, _, new)| new.group.arn == selected.group.arn);
+    let short = own.filter_map(|(entry, _, new)| short_steps(context, entry, new, usable).into_iter().next());
+    let first = short.min_by_key(|short| short.step);
+    first.map_or_else(String::new, |ShortStep { step, share, need }| {
+        format!(
+            ". The gate before step {step} ({share} % to {}) does not pass: it needs {need} healthy targets, and \
+             {usable} of the registered targets can become healthy",
+            selected.cluster
+        )
+    })
 }

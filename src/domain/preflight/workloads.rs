@@ -37,6 +37,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (workload, cluster, view) in context.views() {
         let Some(service) = workload.service(cluster) else { continue };
         let severity = if context.is_raised(cluster) { Severity::Error } else { Severity::Warning };
+        check_service_type(context, workload, service, cluster, view, findings);
         if check_service(service, cluster, view, severity, findings) && context.is_raised(cluster) {
             check_readiness_gates(context, workload, service, cluster, view, findings);
         }
@@ -78,6 +79,36 @@ fn check_service(
             .push(finding(Code::CUT077, cluster, message, "correct `service.port`, or the Service").lowered(severity));
     }
     has_port
+}
+
+/// Checks the type of the Service if the targets are nodes. The controller registers nodes with the node port of the
+/// Service, which only these types have.
+fn check_service_type(
+    context: &Context<'_>,
+    workload: &Workload,
+    wanted: &ServiceRef,
+    cluster: &str,
+    view: &WorkloadView,
+    findings: &mut Vec<Finding>,
+) {
+    let Some(kind) = view.service.as_ref().and_then(|service| service.kind.as_deref()) else { return };
+    let mut groups = context.groups().map(|(_, g)| g).filter(|g| g.cluster == cluster && g.workload == workload.name);
+    let Some(selected) = groups.find(|g| g.group.target_type == TargetType::Instance.name()) else { return };
+    if matches!(kind, "NodePort" | "LoadBalancer") || !context.is_raised(cluster) {
+        return;
+    }
+    let ServiceRef { namespace, name, .. } = wanted;
+    let message = format!(
+        "{} has target type instance, but Service {namespace}/{name} of cluster {cluster} has type {kind}: the \
+         controller registers no target",
+        selected.group.name
+    );
+    let help = format!(
+        "the run would wait at `bind`. Give the Service a node port, or use a target group with target type ip:\n\
+         kubectl{} -n {namespace} patch service {name} -p '{{\"spec\":{{\"type\":\"NodePort\"}}}}'",
+        context.kubectl_context(cluster)
+    );
+    findings.push(finding(Code::CUT307, cluster, message, help));
 }
 
 /// Checks the readiness gates of pods. A pod gets the gates of the bindings that exist when the pod is created.

@@ -1,7 +1,7 @@
 //! A cluster that retries its reads, for commands that read only once (`check`, the start of a run). A single read that
 //! timed out must not refuse a run. There are fewer tries than for AWS, because most failures of a cluster are
-//! permanent (no route, a failing credential plugin) and people wait for the result. Do not retry writes and dry-runs
-//! here.
+//! permanent (no route, a failing credential plugin) and people wait for the result. A dry-run writes nothing, so it is
+//! retried too. Do not retry writes here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,7 +64,13 @@ impl Cluster for RetryingCluster {
     }
 
     async fn apply(&self, binding: &Binding, dry_run: bool) -> Result<Vec<String>, WriteError> {
-        self.inner.apply(binding, dry_run).await
+        let unanswered = |answer: &Result<Vec<String>, WriteError>| {
+            let temporary = |why: &WriteError| {
+                matches!(why, WriteError::Throttled | WriteError::NotSent(_) | WriteError::Unanswered(_))
+            };
+            dry_run && answer.as_ref().is_err_and(temporary)
+        };
+        self.read(unanswered, || self.inner.apply(binding, dry_run)).await
     }
 
     async fn delete(&self, found: &Binding) -> Result<(), WriteError> {
@@ -79,8 +85,9 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::domain::fixture::{group, plan};
 
-    /// A cluster whose first reads of TargetGroupBindings fail.
+    /// A cluster whose first reads and writes of TargetGroupBindings fail.
     struct Failing(Mutex<Vec<Unreadable>>);
 
     #[async_trait]
@@ -95,7 +102,8 @@ mod tests {
             self.0.lock().expect("the mutex must not be poisoned").pop().map_or_else(|| Ok(Vec::new()), Err)
         }
         async fn apply(&self, _: &Binding, _: bool) -> Result<Vec<String>, WriteError> {
-            panic!("a read must not apply an object")
+            let failed = self.0.lock().expect("the mutex must not be poisoned").pop();
+            failed.map_or_else(|| Ok(Vec::new()), |why| Err(WriteError::Unanswered(why.to_string())))
         }
         async fn delete(&self, _: &Binding) -> Result<(), WriteError> {
             panic!("a read must not delete an object")
@@ -116,18 +124,30 @@ mod tests {
         }
     }
 
-    async fn bindings(failures: usize) -> Result<Vec<Binding>, Unreadable> {
+    fn failing(failures: usize) -> Arc<dyn Cluster> {
         let late = || Unreadable::Unavailable("no response within 15 s".into());
         let failing: Arc<dyn Cluster> = Arc::new(Failing(Mutex::new((0..failures).map(|_| late()).collect())));
         let clock: Arc<dyn Clock> = Arc::new(Instant);
-        let wrapped = clusters_with_retries(&[("b".to_owned(), failing)].into(), &clock);
-        assert!(wrapped["b"].identity().await.is_err(), "a denied read must fail without a retry");
-        wrapped["b"].bindings().await
+        Arc::clone(&clusters_with_retries(&[("b".to_owned(), failing)].into(), &clock)["b"])
+    }
+
+    async fn bindings(failures: usize) -> Result<Vec<Binding>, Unreadable> {
+        let wrapped = failing(failures);
+        assert!(wrapped.identity().await.is_err(), "a denied read must fail without a retry");
+        wrapped.bindings().await
     }
 
     #[tokio::test]
     async fn single_timed_out_read_does_not_refuse_a_run() {
         assert_eq!(bindings(1).await, Ok(Vec::new()));
         assert!(bindings(3).await.is_err(), "a cluster that never responds must be refused");
+    }
+
+    #[tokio::test]
+    async fn only_a_dry_run_is_retried() {
+        let plan = plan();
+        let binding = Binding::for_group(&plan.workloads[0], "b", &group("webapp-b")).expect("b should have a Service");
+        assert_eq!(failing(1).apply(&binding, true).await, Ok(Vec::new()));
+        assert!(failing(1).apply(&binding, false).await.is_err(), "a write must not be repeated");
     }
 }

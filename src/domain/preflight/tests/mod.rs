@@ -66,6 +66,7 @@ fn view(plan: &Plan, cluster: &str) -> WorkloadView {
     WorkloadView {
         service: Some(Service {
             name: "webapp".to_owned(),
+            kind: Some("NodePort".to_owned()),
             ports: vec![(Some("http".to_owned()), 80)],
             selector: [("app".to_owned(), "webapp".to_owned())].into(),
         }),
@@ -291,6 +292,29 @@ fn auto_mode_group_without_the_tag_is_reported() {
 }
 
 #[test]
+fn auto_mode_tag_of_an_unknown_cluster_has_no_command_with_a_wrong_name() {
+    let mut plan = plan();
+    plan.clusters[1].access = ClusterAccess::KubeContext("blue".to_owned());
+    let mut facts = facts(&plan);
+    if let Ok(identity) = &mut cluster_of(&mut facts, "b").identity {
+        identity.binding_api = Some("eks.amazonaws.com/v1".to_owned());
+    }
+    remove_binding(&mut facts, "b");
+    set_health(&mut facts, "webapp-b", Vec::new());
+    let tag = |facts: &Facts| {
+        let found = check(&plan, facts, now()).into_iter().find(|f| f.code == Code::CUT302);
+        found.unwrap_or_else(|| panic!("the tag must be reported"))
+    };
+    let missing = tag(&facts);
+    assert_eq!(missing.message, "webapp-b does not have the tag eks:eks-cluster-name");
+    assert!(missing.help.is_some_and(|help| !help.contains("Value=") && help.contains("aws eks list-clusters")));
+    group_of(&mut facts, "webapp-b").tags.insert("eks:eks-cluster-name".to_owned(), "CLUSTER".to_owned());
+    let unknown = tag(&facts);
+    assert_eq!(unknown.severity, Severity::Info);
+    assert!(unknown.message.contains("=CLUSTER") && unknown.message.contains("kubeContext blue"), "{unknown:#?}");
+}
+
+#[test]
 fn auto_mode_uses_other_names_of_readiness_gates() {
     let plan = plan();
     let mut facts = facts(&plan);
@@ -328,6 +352,31 @@ fn too_few_targets_are_reported_with_the_step_and_the_setting() {
         check(&plan, &facts, now()).iter().all(|f| f.code != Code::CUT082),
         "the suggested capacity must be enough"
     );
+}
+
+#[test]
+fn targets_outside_of_the_zones_do_not_count_for_the_gates() {
+    let mut plan = plan();
+    let mut facts = facts(&plan);
+    let mut all = targets(10, TargetState::Unused);
+    all.iter_mut().for_each(|t| t.zone = Some("ap-northeast-2d".to_owned()));
+    set_health(&mut facts, "webapp-b", all.clone());
+    let message = |plan: &Plan, facts: &Facts, code: Code| {
+        let found = check(plan, facts, now()).into_iter().find(|f| f.code == code);
+        found.unwrap_or_else(|| panic!("no {code:?}")).message
+    };
+    let said = message(&plan, &facts, Code::CUT300);
+    assert!(
+        said.contains("The gate before step 2 (1 % to b) does not pass: it needs 1 healthy targets, and 0 of"),
+        "{said}"
+    );
+    without_services(&mut plan, &mut facts);
+    let said = message(&plan, &facts, Code::CUT082);
+    assert!(said.contains("webapp-b has 0 registered targets in the enabled zones"), "{said}");
+    all.iter_mut().skip(2).for_each(|t| t.zone = Some("ap-northeast-2a".to_owned()));
+    set_health(&mut facts, "webapp-b", all);
+    let said = message(&plan, &facts, Code::CUT082);
+    assert!(said.contains("(100 % to b) needs 10 healthy targets, but webapp-b has 8 registered"), "{said}");
 }
 
 #[test]

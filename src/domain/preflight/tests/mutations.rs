@@ -4,8 +4,17 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::metric::gate::MeasuredValue;
-use crate::domain::preflight::facts::UnusableCommand;
+use crate::domain::preflight::facts::{DryRunError, UnusableCommand};
 use crate::plan::model::TargetType;
+
+/// Replaces the pods as targets of both groups by nodes.
+fn nodes_as_targets(plan: &mut Plan, facts: &mut Facts) {
+    plan.workloads[0].binding.target_type = TargetType::Instance;
+    for (cluster, name) in [("a", "webapp-a"), ("b", "webapp-b")] {
+        group_of(facts, name).target_type = "instance".to_owned();
+        binding_of(facts, cluster).target_type = Some(TargetType::Instance);
+    }
+}
 
 /// Changes the plan or the facts, so that exactly one check fails.
 pub type Change = fn(&mut Plan, &mut Facts);
@@ -171,7 +180,14 @@ pub const KUBERNETES: &[(&str, Code, Change)] = &[
     ("dry-run", Code::CUT075, |_, f| {
         remove_binding(f, "b");
         set_health(f, "webapp-b", Vec::new());
-        cluster_of(f, "b").dry_runs.insert(group_arn("webapp-b"), Err("admission webhook denied".to_owned()));
+        let error = DryRunError::Refused("admission webhook denied".to_owned());
+        cluster_of(f, "b").dry_runs.insert(group_arn("webapp-b"), Err(error));
+    }),
+    ("dry-run without an answer", Code::CUT058, |_, f| {
+        remove_binding(f, "b");
+        set_health(f, "webapp-b", Vec::new());
+        let error = DryRunError::NoAnswer("no response: 504".to_owned());
+        cluster_of(f, "b").dry_runs.insert(group_arn("webapp-b"), Err(error));
     }),
     ("no service", Code::CUT076, |_, f| view_of(f, "b").service = None),
     ("no port", Code::CUT077, |p, f| {
@@ -203,6 +219,10 @@ pub const KUBERNETES: &[(&str, Code, Change)] = &[
             identity.binding_api = Some("eks.amazonaws.com/v1".to_owned());
         }
     }),
+    ("nodes behind a Service of type ClusterIP", Code::CUT307, |p, f| {
+        nodes_as_targets(p, f);
+        view_of(f, "b").service.iter_mut().for_each(|service| service.kind = Some("ClusterIP".to_owned()));
+    }),
     ("no binding api", Code::CUT079, |_, f| {
         if let Ok(identity) = &mut cluster_of(f, "b").identity {
             identity.binding_api = None;
@@ -221,11 +241,7 @@ pub const KUBERNETES: &[(&str, Code, Change)] = &[
         set_health(f, "webapp-b", targets(4, TargetState::Healthy));
     }),
     ("too few nodes", Code::CUT082, |p, f| {
-        p.workloads[0].binding.target_type = TargetType::Instance;
-        for (cluster, name) in [("a", "webapp-a"), ("b", "webapp-b")] {
-            group_of(f, name).target_type = "instance".to_owned();
-            binding_of(f, cluster).target_type = Some(TargetType::Instance);
-        }
+        nodes_as_targets(p, f);
         set_health(f, "webapp-b", targets(4, TargetState::Healthy));
     }),
     ("HPA of b", Code::CUT082, |_, f| view_of(f, "b").hpas[0].max = 4),

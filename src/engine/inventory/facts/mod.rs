@@ -13,11 +13,11 @@ use crate::domain::elb::balancer::TargetGroup;
 use crate::domain::elb::select::{ExistingNames, LiveResources, SelectedGroup, Selection, select_at};
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest, QueriedCluster};
-use crate::domain::preflight::facts::{Caller, ClusterFacts, Facts, MachineFacts};
+use crate::domain::preflight::facts::{Caller, ClusterFacts, DryRunError, Facts, MachineFacts};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::metric::{GateScope, MetricGate, MetricSource};
 use crate::plan::model::{BindingMode, ClusterName, Plan, Selector, Shares, StepKind};
-use crate::port::{Cluster, Detail, Groups, Inventory, Metrics, Traffic};
+use crate::port::{Cluster, Detail, Groups, Inventory, Metrics, Traffic, WriteError};
 
 /// The maximum number of calls at the same time. The ports limit the rates.
 const MAX_PARALLEL: usize = 16;
@@ -252,7 +252,10 @@ async fn dry_runs(
     let tried = wanted.into_iter().filter_map(|(name, binding)| {
         let cluster = Arc::clone(clusters.get(&name)?);
         Some(async move {
-            let result = cluster.apply(&binding, true).await.map_err(|e| e.to_string());
+            let result = cluster.apply(&binding, true).await.map_err(|e| match e {
+                WriteError::Refused(_) | WriteError::NotFound(_) => DryRunError::Refused(e.to_string()),
+                e => DryRunError::NoAnswer(e.to_string()),
+            });
             (name, binding.target_group_arn, result)
         })
     });

@@ -69,7 +69,9 @@ impl World {
             for workload in &settings.plan.workloads {
                 let workload_settings = settings.workload(&name, &workload.name);
                 if workload_settings.exists {
-                    self.build_workload(cluster, workload, &workload_settings);
+                    let mut own = entries.iter().filter(|entry| entry.workload.name == workload.name);
+                    let nodes = own.any(|entry| self.has_nodes(entry, &name));
+                    self.build_workload(cluster, workload, &workload_settings, nodes);
                 }
             }
             self.warm_deployments(cluster);
@@ -103,7 +105,20 @@ impl World {
         found.ok_or_else(|| settings.scenario.entry("spec.clusters", format!("no target group `{name}`")))
     }
 
-    fn build_workload(&mut self, cluster: usize, workload: &Workload, workload_settings: &WorkloadSettings) {
+    /// Whether the targets of an entry's group in a cluster are nodes.
+    fn has_nodes(&self, entry: &RouteEntryGroups<'_>, cluster: &str) -> bool {
+        let position = entry.entry.target_groups.iter().position(|(name, _)| name == cluster);
+        position.is_some_and(|at| self.groups[entry.groups[at].0].target_type == "instance")
+    }
+
+    /// Builds a workload. `nodes`: the Service has type `NodePort`, because its targets are nodes.
+    fn build_workload(
+        &mut self,
+        cluster: usize,
+        workload: &Workload,
+        workload_settings: &WorkloadSettings,
+        nodes: bool,
+    ) {
         let now = self.now;
         let (namespace, name, port) = service_ref(workload, &self.clusters[cluster].name);
         let cluster_state = &mut self.clusters[cluster];
@@ -129,7 +144,7 @@ impl World {
         let service = json!({
             "metadata": {"name": name, "namespace": namespace, "labels": own, "annotations": annotations},
             "spec": {
-                "type": "ClusterIP",
+                "type": if nodes { "NodePort" } else { "ClusterIP" },
                 "clusterIP": format!("172.20.{}.{}", cluster, cluster_state.deployments.len() + 10),
                 "selector": labels,
                 "ports": [{"name": port_name, "port": number, "targetPort": workload_settings.port, "protocol": "TCP",
