@@ -15,6 +15,7 @@ pub const ACCEPTABLE_ERRORS: &[Code] = &[
     Code::CUT091,
     Code::CUT093,
     Code::CUT305,
+    Code::CUT307,
 ];
 
 /// Marks accepted findings with the plan's reason. Reports entries of `accept` for errors that cannot be accepted, and
