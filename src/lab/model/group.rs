@@ -10,6 +10,9 @@ use jiff::Timestamp;
 use super::balancer::Pairs;
 use super::interface::{PodId, ProbeResult};
 
+/// The target type of a group whose target is a function.
+pub(crate) const LAMBDA: &str = "lambda";
+
 /// A simulated target group.
 #[derive(Debug, Clone)]
 pub(crate) struct Group {

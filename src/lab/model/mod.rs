@@ -33,7 +33,7 @@ use jiff::Timestamp;
 pub(crate) use balancer::{Balancer, Listener, Pairs, Route, number, weights};
 pub(crate) use bucket::Bucket;
 pub(crate) use condition::Condition;
-pub(crate) use group::{Group, HealthCheckSettings};
+pub(crate) use group::{Group, HealthCheckSettings, LAMBDA};
 pub use inspect::Snapshot;
 pub use interface::*;
 pub use traffic::{GroupCounters, TargetResponse};

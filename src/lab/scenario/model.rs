@@ -150,7 +150,7 @@ pub struct TargetGroup {
     pub tags: BTreeMap<String, String>,
     /// Whether the target group is attached at the start; omitted: yes.
     pub attached: Option<bool>,
-    /// Type of the targets, `ip` or `instance`; omitted: the plan's `binding.targetType`.
+    /// Type of the targets: `ip`, `instance`, or `lambda` for an old side; omitted: the plan's `binding.targetType`.
     pub target_type: Option<TargetType>,
 }
 
@@ -162,6 +162,8 @@ pub enum TargetType {
     Ip,
     /// Nodes, registered by their instance ids.
     Instance,
+    /// A function. AWS shows one target without health checks; in the lab, the pods of the cluster answer its requests.
+    Lambda,
 }
 
 /// The value of `healthCheck`: health check settings of a target group.

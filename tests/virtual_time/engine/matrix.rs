@@ -8,7 +8,7 @@ use cutover::plan::model::Plan;
 
 use super::route_actions::RouteActions;
 use super::small;
-use super::test_run::{TestRun, ending_name, example, exit, plan};
+use super::test_run::{TestRun, ending_name, example, exit, plan, scenario};
 
 /// Runs a plan in an example scenario; asserts how the run ends.
 async fn run_to(plan: Plan, name: &str, ending: &str, code: Exit) -> TestRun {
@@ -222,6 +222,17 @@ async fn old_and_new_cluster_may_differ() {
         run_to(plan(&format!("plans/{file}.yaml")), name, "completed", Exit::Done).await.assert_shares(100, &[]);
     }
     run_to(staged_plan(), "old-nodes", "completed", Exit::Done).await.assert_shares(100, &[]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_side_may_be_a_function() {
+    let lambda = scenario("{targetGroups: [{cluster: from, targetType: lambda}]}");
+    let mut test_run = TestRun::begin(plan("plans/ecs-to-eks.yaml"), &lambda).await;
+    let group = test_run.started().groups.values().find(|g| g.cluster == "ecs").map(|g| g.healthy);
+    assert_eq!(group, Some(0), "a function has no healthy target");
+    let end = test_run.run().await;
+    assert_eq!(ending_name(&end), "completed", "{end:?}\n{}", test_run.output());
+    test_run.assert_shares(100, &[]);
 }
 
 /// Asserts that with four new pods for six old ones the last step waits, and that the message names the setting.

@@ -8,7 +8,7 @@ use super::RouteEntryGroups;
 use super::settings::Settings;
 use crate::base::arn::Arn;
 use crate::lab::model::{Balancer, Group, HealthCheckSettings, Pairs, World};
-use crate::plan::model::{Selector, TargetType};
+use crate::plan::model::Selector;
 
 /// Attributes that a new application load balancer has and that clients read.
 const BALANCER_ATTRIBUTES: [(&str, &str); 7] = [
@@ -113,7 +113,7 @@ impl World {
         cluster: Option<&str>,
         selector: &Selector,
         name: &str,
-        kind: TargetType,
+        target_type: &'static str,
     ) -> usize {
         let (check_settings, attributes, tags, _) = settings.group(cluster, name);
         let arn: Arc<str> = if let Selector::Arn(arn) = selector {
@@ -153,7 +153,7 @@ impl World {
             protocol: "HTTP".into(),
             protocol_version: "HTTP1".into(),
             port: 80,
-            target_type: if kind == TargetType::Ip { "ip".into() } else { "instance".into() },
+            target_type: target_type.to_owned(),
             vpc: "vpc-0a1b2c3d4e5f60718".into(),
             cluster: cluster.and_then(|name| settings.plan.clusters.iter().position(|c| c.name == name)),
             check,

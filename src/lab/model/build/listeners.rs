@@ -69,7 +69,8 @@ impl World {
         let groups = third_party.unwrap_or_else(|| BTreeMap::from([(format!("{name}-default"), 0)]));
         for group in groups.keys() {
             if !self.groups.iter().any(|g| g.name == *group) {
-                let index = self.add_group(settings, None, &Selector::Name(group.clone()), group, TargetType::Ip);
+                let index =
+                    self.add_group(settings, None, &Selector::Name(group.clone()), group, TargetType::Ip.name());
                 self.add_external_servers(index);
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::lab::model::LAMBDA;
 use crate::lab::scenario::model::{self, Cluster, GitOps, HealthCheck, LoadBalancer, Workload};
 use crate::lab::scenario::{Scenario, ScenarioError};
 use crate::plan::model::{BindingMode, Plan, TargetType};
@@ -138,15 +139,16 @@ impl Settings<'_> {
     }
 
     /// Returns the target type that the scenario sets for a cluster's group; otherwise `planned`.
-    pub fn target_type(&self, cluster: &str, name: &str, planned: TargetType) -> TargetType {
+    pub fn target_type(&self, cluster: &str, name: &str, planned: TargetType) -> &'static str {
         let entries = self.scenario.spec.target_groups.iter().filter(|entry| {
             let of_cluster = entry.cluster.as_deref().is_none_or(|c| self.cluster(c) == cluster);
             of_cluster && entry.name.as_deref().is_none_or(|n| n == name)
         });
         match entries.filter_map(|entry| entry.target_type).next_back() {
-            Some(model::TargetType::Ip) => TargetType::Ip,
-            Some(model::TargetType::Instance) => TargetType::Instance,
-            None => planned,
+            Some(model::TargetType::Ip) => TargetType::Ip.name(),
+            Some(model::TargetType::Instance) => TargetType::Instance.name(),
+            Some(model::TargetType::Lambda) => LAMBDA,
+            None => planned.name(),
         }
     }
 

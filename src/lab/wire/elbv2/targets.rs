@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{Query, Result, api_error, describe, required};
-use crate::lab::model::{Group, World};
+use crate::base::arn;
+use crate::lab::model::{Group, LAMBDA, World};
 
 /// A target that a call names.
 struct RequestedTarget {
@@ -13,6 +14,9 @@ struct RequestedTarget {
 
 pub(super) fn health(world: &World, query: &Query) -> Result {
     let group = &world.groups[describe::group(world, required(query, "TargetGroupArn")?)?];
+    if group.target_type == LAMBDA {
+        return Ok(describe::page_response("TargetHealthDescriptions", vec![function(group)], None));
+    }
     let wanted = requested_targets(group, query)?;
     let mut found: Vec<Value> = Vec::new();
     for ((id, port), target) in &group.targets {
@@ -35,6 +39,18 @@ pub(super) fn health(world: &World, query: &Query) -> Result {
         json!({"Target": {"Id": w.id, "Port": w.port}, "TargetHealth": health})
     }));
     Ok(describe::page_response("TargetHealthDescriptions", found, None))
+}
+
+/// Returns the only target of a group whose target is a function.
+fn function(group: &Group) -> Value {
+    let prefix = group.arn.split(":elasticloadbalancing:").next().unwrap_or_default();
+    let id =
+        format!("{prefix}:lambda:{}:{}:function:{}", arn::region(&group.arn), arn::account(&group.arn), group.name);
+    let text = "Health checks are not enabled for this target";
+    json!({
+        "Target": {"Id": id, "AvailabilityZone": "all"},
+        "TargetHealth": {"State": "unavailable", "Reason": "Target.HealthCheckDisabled", "Description": text},
+    })
 }
 
 pub(super) fn register(world: &mut World, query: &Query) -> Result {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::lab::model::{Balancer, Group, Listener, Pairs, Route, World};
+use crate::lab::model::{Balancer, Group, LAMBDA, Listener, Pairs, Route, World};
 
 /// Returns the JSON form of a load balancer.
 pub(super) fn balancer(balancer: &Balancer) -> Value {
@@ -77,7 +77,7 @@ pub(super) fn group(world: &World, group: &Group) -> Value {
         "VpcId": group.vpc,
         "HealthCheckProtocol": group.check.protocol,
         "HealthCheckPort": group.check.port,
-        "HealthCheckEnabled": group.check.enabled,
+        "HealthCheckEnabled": group.check.enabled && group.target_type != LAMBDA,
         "HealthCheckIntervalSeconds": group.check.interval.as_secs(),
         "HealthCheckTimeoutSeconds": group.check.timeout.as_secs(),
         "HealthyThresholdCount": group.check.healthy,
