@@ -16,7 +16,7 @@ use crate::domain::kubernetes::workload::WorkloadView;
 use crate::domain::run::event::GroupStart;
 use crate::domain::run::observation::{Marker, Observation};
 use crate::domain::run::state::State;
-use crate::domain::traffic::{FoundRoute, Reading, RouteContent, RouteId, Unreadable};
+use crate::domain::traffic::{FoundRoute, Reading, RouteCensus, RouteContent, RouteId, Unreadable};
 use crate::plan::model::{self, ClusterName, Plan, ServiceRef, TargetType};
 use crate::port::{Clock, Cluster, LoadBalancerApi, TagStore, Traffic};
 
@@ -100,7 +100,7 @@ pub async fn observe_all(
         observe_marker(subject, &*balancer.tags, clock),
         replicas
     );
-    Observation { routes, health, replicas, marker, census: Vec::new() }
+    Observation { routes, health, replicas, marker, census: None }
 }
 
 /// Reads the marker. Returns `None` if the plan has no marker, or if the marker is being put.
@@ -116,14 +116,26 @@ pub async fn observe_marker(
     Some(Reading { at, value: marker::read(tag_store, &subject.load_balancers, &subject.run).await })
 }
 
-/// Reads every route of the load balancers, because anyone can add a rule. Skips load balancers that cannot be read.
-pub async fn observe_rules(subject: &WatchList, traffic: &dyn Traffic) -> Vec<FoundRoute> {
+/// Reads every route of the watch list, and lists all routes of the load balancers.
+pub async fn observe_routes(subject: &WatchList, traffic: &dyn Traffic, clock: &dyn Clock) -> Observation {
+    let at = clock.now();
+    let (routes, census) =
+        tokio::join!(read_routes(&subject.routes, traffic, clock), list_routes(subject, traffic));
+    Observation { routes, census: Some(Reading { at, value: census }), ..Observation::default() }
+}
+
+/// Lists every route of the load balancers, because anyone can add a rule or change its conditions. Omits routes that
+/// this build cannot represent.
+pub async fn list_routes(subject: &WatchList, traffic: &dyn Traffic) -> Result<Vec<FoundRoute>, Unreadable> {
     let mut all = Vec::new();
     for load_balancer in &subject.load_balancers {
-        // An unreadable load balancer is read again at the next count. No decision depends on it.
-        all.extend(traffic.census(load_balancer).await.unwrap_or_default().routes);
+        let RouteCensus { routes, unread } = traffic.census(load_balancer).await?;
+        if let Some(unread) = unread.into_iter().find(|u| !matches!(u.why, Unreadable::Unrepresentable(_))) {
+            return Err(unread.why);
+        }
+        all.extend(routes);
     }
-    all
+    Ok(all)
 }
 
 /// Reads the maximum number of pods of each group with an autoscaler. Omits clusters that do not respond within

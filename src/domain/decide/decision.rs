@@ -12,6 +12,8 @@ pub enum Decision {
     Record(Vec<Event>),
     /// Read the health of these groups now, then decide again.
     ReadHealth(Vec<String>),
+    /// Read every route and list all rules now, then decide again.
+    ReadRoutes,
     /// Write these routes.
     Write(Batch),
     /// Start this command or hook in the background, and journal the start and the end.

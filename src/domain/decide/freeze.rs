@@ -122,8 +122,8 @@ fn paused(state: &State) -> Option<Wait> {
 /// Returns a wait with the readings that fail, and with the login command if credentials are the cause.
 pub fn unreadable_wait(state: &State, observed: &Observed) -> Option<Wait> {
     observed.unreadable_since?;
-    let login =
-        observed.unreadable.values().chain(&observed.marker_error).any(|why| matches!(why, Unreadable::Credentials(_)));
+    let mut errors = observed.unreadable.values().chain(&observed.marker_error).chain(&observed.census_error);
+    let login = errors.any(|why| matches!(why, Unreadable::Credentials(_)));
     let hint =
         if login { "; log in again (for example `aws sso login`); the run then continues by itself" } else { "" };
     Some(Wait {

@@ -27,6 +27,7 @@ mod reconcile;
 mod retire;
 mod rollback;
 mod route_status;
+mod routes_check;
 #[cfg(test)]
 mod scenarios;
 mod step_exit;

@@ -2,7 +2,9 @@
 
 use super::context::Context;
 use super::decision::{Decision, ProcessOptions, wait};
-use super::{bake, desired_split, drift_text, failure, gates, guard, hooks, hours, metrics, newer, step_text};
+use super::{
+    bake, desired_split, drift_text, failure, gates, guard, hooks, hours, metrics, newer, routes_check, step_text,
+};
 use crate::base::duration;
 use crate::base::time::later;
 use crate::domain::run::event::{
@@ -27,12 +29,13 @@ pub fn decide(c: &Context<'_>, orders: ProcessOptions) -> Decision {
 
 fn start_next(c: &Context<'_>, orders: ProcessOptions) -> Decision {
     let Some(step) = c.plan.strategy.steps.get(c.state.step - 1) else {
-        if let Some(decision) =
-            [HookPoint::BeforeFinish, HookPoint::AfterFinish].into_iter().find_map(|at| hooks::next_in_step(c, at))
-        {
-            return decision;
-        }
-        return Decision::Record(vec![completed(c)]);
+        let hook =
+            || [HookPoint::BeforeFinish, HookPoint::AfterFinish].into_iter().find_map(|at| hooks::next_in_step(c, at));
+        // Hooks may take long, so the routes are read again after them.
+        return routes_check::after_last_step(c)
+            .or_else(hook)
+            .or_else(|| routes_check::recent(c))
+            .unwrap_or_else(|| Decision::Record(vec![completed(c)]));
     };
     if orders.until_step.is_some_and(|until| c.state.step > until) {
         return Decision::Exit(
@@ -262,6 +265,12 @@ fn write_pending(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool)
     if !bind
         && c.state.first_write.is_none()
         && let Some(decision) = gates::require_metric_gates(c)
+    {
+        return decision;
+    }
+    if !bind
+        && c.state.first_write.is_none()
+        && let Some(decision) = routes_check::recent(c)
     {
         return decision;
     }

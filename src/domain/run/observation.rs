@@ -23,8 +23,8 @@ pub struct Observation {
     pub replicas: BTreeMap<String, u32>,
     /// The reading of the marker on the load balancers; `None` if the plan has `marker: none`.
     pub marker: Option<Reading<Marker>>,
-    /// Every readable route of the load balancers; empty if not requested.
-    pub census: Vec<FoundRoute>,
+    /// The list of all routes of the load balancers; `None` if not requested.
+    pub census: Option<Reading<Vec<FoundRoute>>>,
 }
 
 impl Observation {
@@ -69,8 +69,12 @@ pub struct Observed {
     pub replicas: BTreeMap<String, u32>,
     /// The maximum number of pods that the HPA of each group allows. Read only while a raise waits.
     pub autoscaler_limits: BTreeMap<String, u32>,
-    /// All routes of the load balancers at the last listing.
+    /// All routes of the load balancers at the last complete list.
     pub census: Vec<FoundRoute>,
+    /// Why the last list of all routes failed.
+    pub census_error: Option<Unreadable>,
+    /// The times at which the last complete list was requested and received.
+    census_times: (Timestamp, Timestamp),
     /// The marker at the last successful reading.
     pub marker: Option<Marker>,
     /// Why the last reading of the marker failed.
@@ -107,6 +111,8 @@ impl Observed {
             last_full: None,
             routes: BTreeMap::new(),
             census: Vec::new(),
+            census_error: None,
+            census_times: (Timestamp::MIN, Timestamp::MIN),
             samples: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             unreadable_since: None,
@@ -174,8 +180,12 @@ impl Observed {
         }
         self.replicas.extend(observation.replicas);
         self.routes.extend(observation.routes);
-        if !observation.census.is_empty() {
-            self.census = observation.census;
+        match observation.census {
+            Some(Reading { at, value: Ok(routes) }) => {
+                (self.census, self.census_error, self.census_times) = (routes, None, (at, now));
+            }
+            Some(Reading { value: Err(why), .. }) => self.census_error = Some(why),
+            None => {}
         }
         match observation.marker {
             Some(Reading { at, value: Ok(marker) }) => {
@@ -186,13 +196,13 @@ impl Observed {
             None => {}
         }
         let has_failures = !self.unreadable.is_empty() || self.routes.values().any(|r| is_unreadable(&r.value));
-        // An observation with a failed reading does not count for a bake. A failed reading of the marker does not
-        // matter.
+        // An observation with a failed reading does not count for a bake. A failed reading of the marker or a failed
+        // list of all routes does not matter.
         if is_full && !has_failures {
             self.count_full(now);
         }
-        self.unreadable_since =
-            if has_failures || self.marker_error.is_some() { self.unreadable_since.or(Some(now)) } else { None };
+        let has_failures = has_failures || self.marker_error.is_some() || self.census_error.is_some();
+        self.unreadable_since = if has_failures { self.unreadable_since.or(Some(now)) } else { None };
     }
 
     fn count_full(&mut self, now: Timestamp) {
@@ -217,6 +227,16 @@ impl Observed {
         while samples.get(1).is_some_and(|s| at.duration_since(s.at) > keep) {
             samples.pop_front();
         }
+    }
+
+    /// Whether all routes were read and listed after `since`.
+    pub fn has_census_since(&self, since: Timestamp) -> bool {
+        self.census_times.0 >= since
+    }
+
+    /// Whether the last complete list of all routes is not older than the maximum time between two observations.
+    pub fn has_recent_census(&self, now: Timestamp) -> bool {
+        now.duration_since(self.census_times.1) <= self.max_gap()
     }
 
     /// Whether the last reading showed the marker of this run on every load balancer.
@@ -266,7 +286,8 @@ impl Observed {
             .filter(|(_, r)| is_unreadable(&r.value))
             .filter_map(|(id, r)| r.value.as_ref().err().map(|e| format!("{}: {e}", route(id))));
         let marker = self.marker_error.iter().map(|why| format!("the marker tag: {why}"));
-        let all: Vec<_> = groups.chain(routes).chain(marker).collect();
+        let census = self.census_error.iter().map(|why| format!("the list of all rules: {why}"));
+        let all: Vec<_> = groups.chain(routes).chain(marker).chain(census).collect();
         let first = all.first()?;
         Some(if all.len() == 1 { first.clone() } else { format!("{first}, and {} more", all.len() - 1) })
     }

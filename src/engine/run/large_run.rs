@@ -94,7 +94,7 @@ impl Traffic for LargeBalancer {
     }
 
     async fn census(&self, _: &str) -> Result<RouteCensus, Unreadable> {
-        Err(Unreadable::Throttled)
+        Ok(RouteCensus::default())
     }
 
     async fn set(&self, id: &RouteId, content: &RouteContent, _: Duration) -> Result<(), WriteError> {

@@ -215,11 +215,13 @@ impl<'a> RunLoop<'a> {
                 Decision::ReadHealth(groups) => {
                     let seen =
                         observation::observe_health(&groups, &*self.ports.balancer.traffic, &*self.ports.clock).await;
-                    let now = self.ports.clock.now();
-                    self.watch.add(now, seen, false);
-                    // If the readings are still too old, the next observation follows.
-                    self.end_iteration(now).await;
-                    tokio::task::yield_now().await;
+                    self.add_readings(seen).await;
+                }
+                Decision::ReadRoutes => {
+                    let (traffic, clock) = (&*self.ports.balancer.traffic, &*self.ports.clock);
+                    let seen = observation::observe_routes(&self.watch_list, traffic, clock).await;
+                    self.rules_counted_at = Some(self.ports.clock.now());
+                    self.add_readings(seen).await;
                 }
                 Decision::Write(batch) if batch.restore => self.restore(batch).await?,
                 Decision::Write(batch) => self.write(batch).await?,

@@ -11,7 +11,8 @@ use crate::domain::traffic::{Reading, RouteId, Unreadable};
 use crate::engine::{Settings, observation};
 use crate::port::store::Heartbeat;
 
-/// The interval at which all rules are counted. A new rule is not urgent, and a count takes several calls.
+/// The interval at which all rules are counted between two steps. A new rule is not urgent there, and a count takes
+/// several calls. Before a raise and before the end of the run, the rules are counted in any case.
 const RULE_COUNT_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 
 /// The interval at which the rules are counted while a route of the run is deleted and no rule replaces it.
@@ -47,7 +48,8 @@ impl RunLoop<'_> {
             && !matches!(self.state.phase, Phase::RollingBack | Phase::Retiring)
         {
             self.rules_counted_at = Some(count_started_at);
-            seen.census = observation::observe_rules(&self.watch_list, &*self.ports.balancer.traffic).await;
+            let value = observation::list_routes(&self.watch_list, &*self.ports.balancer.traffic).await;
+            seen.census = Some(Reading { at, value });
         }
         let now = self.ports.clock.now();
         self.slowdown.record_observation(seen.is_throttled());
@@ -63,13 +65,22 @@ impl RunLoop<'_> {
         let deleted =
             |id: &RouteId| matches!(seen.routes.get(id), Some(Reading { value: Err(Unreadable::NotFound(_)), .. }));
         let routes = || self.state.routes.iter();
-        if routes().any(|(id, route)| !route.is_deleted() && deleted(id)) {
+        if self.watch.census_error.is_some() || routes().any(|(id, route)| !route.is_deleted() && deleted(id)) {
             SignedDuration::ZERO
         } else if routes().any(|(_, route)| route.is_deleted() && self.state.replacements(route).next().is_none()) {
             REPLACEMENT_INTERVAL
         } else {
             RULE_COUNT_INTERVAL
         }
+    }
+
+    /// Adds readings that a decision requires between two full observations.
+    pub(super) async fn add_readings(&mut self, seen: Observation) {
+        let now = self.ports.clock.now();
+        self.watch.add(now, seen, false);
+        // If the readings are still too old, the next observation follows.
+        self.end_iteration(now).await;
+        tokio::task::yield_now().await;
     }
 
     /// Notifies the subscribers and writes the heartbeat.

@@ -1,6 +1,8 @@
 //! Changes of a run's rules by someone else: deleting a rule, creating it again with another priority, changing its
 //! conditions. The run reports the change, an operator decides, and the result names only what is true.
 
+use std::time::Duration;
+
 use cutover::app::exit::Exit;
 use cutover::domain::run::event::{DriftPolicy, Event, FreezeReason, RequestKind, ResumeMode, RouteStart};
 use cutover::domain::run::state::State;
@@ -13,6 +15,9 @@ use super::test_run::{TestRun, ending_name, exit, scenario};
 
 const STEPS_YAML: &str =
     "[{bind: {}}, {setWeight: 50}, {pause: {duration: 3m}}, {setWeight: 100}, {pause: {duration: 30s}}]";
+
+/// Steps that end before the rules are counted for the second time.
+const SHORT_STEPS_YAML: &str = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 12s}}, {setWeight: 100}]";
 
 fn resume(mode: ResumeMode) -> Request {
     Request::Resume { by: "bob@lab".into(), mode, ignore_hours: None }
@@ -192,4 +197,42 @@ async fn changed_conditions_freeze_the_raises_until_they_are_accepted() {
     test_run.assert_shares(100, &[]);
     let refused = |event: &Event| matches!(event, Event::Notice { refused: Some(RequestKind::Resume), .. });
     assert_eq!(test_run.records().iter().filter(|r| refused(&r.event)).count(), 1, "{}", test_run.output());
+}
+
+/// Starts a run of short steps, with changed conditions of a rule once `b` has this share. Returns the freeze.
+async fn freeze_of_short_steps(share: u32) -> (TestRun, Ending) {
+    let spec = format!(
+        "{{faults: [{{at: {{share: {{cluster: to, atLeast: {share}}}, after: 1s}}, \
+         change-conditions: {{listener: 443, path: /elsewhere*}}}}]}}"
+    );
+    let mut test_run = TestRun::begin(small::many_routes("", SHORT_STEPS_YAML), &scenario(&spec)).await;
+    let ending = test_run.run().await;
+    (test_run, ending)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_raise_lists_the_rules_after_the_last_pause() {
+    let (test_run, ending) = freeze_of_short_steps(50).await;
+    assert_eq!((ending_name(&ending), exit(&ending)), ("drift", Exit::Drift), "{}", test_run.output());
+    assert!(freeze_message(&test_run).contains("`path /elsewhere*`"));
+    test_run.assert_shares(50, &[]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_lists_the_rules_before_it_completes() {
+    let (test_run, ending) = freeze_of_short_steps(100).await;
+    assert_eq!((ending_name(&ending), exit(&ending)), ("drift", Exit::Drift), "{}", test_run.output());
+    assert!(freeze_message(&test_run).contains("`path /elsewhere*`"));
+}
+
+/// Another actor gives a route back to the old cluster right after the last write was read back.
+#[tokio::test(start_paused = true)]
+async fn a_run_reads_every_route_after_the_last_settle() {
+    let spec = "{faults: [{at: {share: {cluster: to, atLeast: 100}, after: 200ms}, \
+                foreign-write: {listener: 443, weights: {from: 100, to: 0}}}]}";
+    let mut plan = small::many_routes("", SHORT_STEPS_YAML);
+    plan.strategy.settle = Duration::from_secs(1);
+    let mut test_run = TestRun::begin(plan, &scenario(spec)).await;
+    let ending = test_run.run().await;
+    assert_eq!((ending_name(&ending), exit(&ending)), ("drift", Exit::Drift), "{}", test_run.output());
 }

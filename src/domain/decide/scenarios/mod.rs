@@ -108,6 +108,10 @@ impl Sim {
                 self.orders,
             ) {
                 Decision::Record(events) => events.into_iter().for_each(|e| self.apply(e)),
+                Decision::ReadRoutes => {
+                    let census = Some(Reading { at: self.now, value: Ok(Vec::new()) });
+                    self.watch.add(self.now, Observation { census, ..Observation::default() }, false);
+                }
                 other => return other,
             }
         }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::decide::drift_text;
 use crate::domain::run::event::RunOutcome;
+use crate::domain::run::state::ReplacedSplit;
 use crate::domain::traffic::FoundRoute;
 
 /// The priorities of the run's two rules.
@@ -51,6 +52,7 @@ fn observed(second: i64, first: Option<RouteContent>, census: Vec<FoundRoute>) -
         (rule(20), Reading { at: at(second), value: Ok(forward(&ORIGINAL)) }),
     ];
     let mut watch = watch(0);
+    let census = Some(Reading { at: at(second), value: Ok(census) });
     watch.add(at(second), Observation { routes: routes.into(), census, ..Observation::default() }, true);
     watch
 }
@@ -179,5 +181,60 @@ fn rollback_ends_if_an_operator_accepted_the_deletion() {
         matches!(&events[..], [Event::Finished { unresolved: left, accepted, .. }]
         if left.is_empty() && accepted[0].contains("80 rule 10")),
         "{events:?}"
+    );
+}
+
+/// Returns a run of rules whose last step ended at this second, with all of the traffic on `b`.
+fn after_the_last_step(second: i64) -> State {
+    let mut state = run_of_rules();
+    (state.step, state.last_step_done) = (plan().strategy.steps.len() + 1, at(second));
+    for route in state.routes.values_mut() {
+        route.confirmed = forward(&MOVED);
+        route.last_event_at = at(second);
+    }
+    state
+}
+
+const MOVED: [(&str, u16); 2] = [("webapp-a", 0), ("webapp-b", 100)];
+
+/// Returns an observation of both rules with these weights, and of all rules.
+fn observed_weights(second: i64, weights: &[(&str, u16)]) -> Observed {
+    let routes = RULES.map(|priority| (rule(priority), Reading { at: at(second), value: Ok(forward(weights)) }));
+    let mut watch = watch(0);
+    let census = Some(Reading { at: at(second), value: Ok(Vec::new()) });
+    watch.add(at(second), Observation { routes: routes.into(), census, ..Observation::default() }, true);
+    watch
+}
+
+#[test]
+fn run_completes_only_after_its_routes_were_read_after_the_last_step() {
+    let state = after_the_last_step(100);
+    assert_eq!(next(&state, &observed_weights(99, &MOVED), 100), Decision::ReadRoutes);
+    let finished = next(&state, &observed_weights(101, &MOVED), 101);
+    assert!(is_finished(&finished), "{finished:?}");
+    let restored = recorded(next(&state, &observed_weights(101, &ORIGINAL), 101));
+    assert!(restored.iter().all(|event| matches!(event, Event::Drifted { .. })), "{restored:?}");
+}
+
+#[test]
+fn run_does_not_complete_while_a_route_is_read_with_earlier_shares() {
+    let mut state = after_the_last_step(100);
+    let earlier = ReplacedSplit { split: set(&ORIGINAL), replaced: at(99) };
+    state.routes.values_mut().for_each(|route| route.replaced_splits.push(earlier.clone()));
+    let waiting = next(&state, &observed_weights(101, &ORIGINAL), 101);
+    assert!(matches!(&waiting, Decision::Wait(waits) if waits[0].message.contains("earlier shares")), "{waiting:?}");
+    let late = recorded(next(&state, &observed_weights(130, &ORIGINAL), 130));
+    assert!(late.iter().all(|event| matches!(event, Event::Drifted { .. })), "{late:?}");
+}
+
+#[test]
+fn failed_list_of_all_rules_stops_the_end_of_the_run() {
+    let mut seen = observed_weights(101, &MOVED);
+    let census = Some(Reading { at: at(102), value: Err(Unreadable::Throttled) });
+    seen.add(at(102), Observation { census, ..Observation::default() }, false);
+    let waiting = next(&after_the_last_step(100), &seen, 102);
+    assert!(
+        matches!(&waiting, Decision::Wait(waits) if waits[0].message == "the list of all rules: throttled"),
+        "{waiting:?}"
     );
 }

@@ -55,6 +55,7 @@ impl State {
             phase: Phase::Ready,
             step: started.from_step,
             step_since: record.time,
+            last_step_done: record.time,
             first_write: None,
             last_applied: None,
             settled: false,
@@ -114,6 +115,7 @@ impl State {
             Event::StepDone { step } => {
                 self.phase = Phase::Ready;
                 self.step = step + 1;
+                self.last_step_done = time;
             }
             Event::Baked { millis, until, .. } => {
                 self.baked = BakeProgress { observed: Duration::from_millis(*millis), until: *until }

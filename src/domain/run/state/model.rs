@@ -59,6 +59,8 @@ pub struct State {
     pub step: usize,
     /// The time at which the current step began.
     pub step_since: Timestamp,
+    /// The time at which the last step was completed; before that, the time at which the run started.
+    pub last_step_done: Timestamp,
     /// The time of the first write of the current step, not counting rewrites of drifted routes.
     pub first_write: Option<Timestamp>,
     /// The time of the last write of the current step that was read back.
