@@ -366,7 +366,7 @@ fn drift_views(state: &State, route: &Route, names: &Names) -> Vec<DriftView> {
             let kind = if replaced { DriftKind::Replaced } else { DriftKind::Deleted };
             Some(DriftView {
                 accepted: route.deletion_accepted && !replaced,
-                ..view(kind, drift_text::describe_deletion(state, route))
+                ..view(kind, drift_text::describe_deletion(state, route, &[]))
             })
         }
     };

@@ -1,10 +1,10 @@
 //! Describes changes of a run's routes by other actors, and the commands for an operator. Do not add decisions here.
 
 use super::context::Context;
-use super::{desired_split, drift_cause};
+use super::{desired_split, drift_cause, replacement::Replacement};
 use crate::domain::run::event::RouteStart;
 use crate::domain::run::state::{Route, State};
-use crate::domain::traffic::{Split, shares};
+use crate::domain::traffic::{FoundRoute, RouteKind, Split, shares};
 
 /// Returns why changes by other actors freeze the run, and the command that continues the run if only one command does.
 /// `None` if no change needs a decision of an operator.
@@ -51,10 +51,11 @@ pub fn not_reassertable(state: &State) -> Option<String> {
         let replaced = state.replacements(route).any(|rule| state.is_undecided(rule));
         let options = if replaced { "--keep-live --include-new" } else { "--keep-live" };
         return Some(format!(
-            "{}: {}; a deleted rule cannot be written again; to continue with what is live: \
+            "{}: {}; a deleted {} cannot be written again; to continue with what is live: \
              cutover resume {run} {options}; {back}",
             route.start.label,
-            describe_deletion(state, route)
+            describe_deletion(state, route, &[]),
+            deleted_object(route)
         ));
     }
     let route = state.routes.values().find(|route| route.changed_conditions.is_some())?;
@@ -65,15 +66,17 @@ pub fn not_reassertable(state: &State) -> Option<String> {
     ))
 }
 
-/// Describes a deleted route, and the rules that replace the route.
-pub fn describe_deletion(state: &State, route: &Route) -> String {
-    let mut text = "the rule was deleted".to_owned();
-    for rule in state.replacements(route) {
-        let joined = state.routes.contains_key(&rule.id);
-        let place = if joined { "which belongs to the run now" } else { "which does not belong to the run" };
-        text = format!("{text}; {}, {place}, has the same conditions", rule.label);
-    }
-    text
+/// Describes a deleted route, and the rules that replace the route with their shares. `live` is the last list of all
+/// rules; if it is empty, the rules in the journal are described.
+pub fn describe_deletion(state: &State, route: &Route, live: &[FoundRoute]) -> String {
+    let deleted = format!("the {} was deleted", deleted_object(route));
+    let replacements = Replacement::all(state, route, live);
+    std::iter::once(deleted).chain(replacements.iter().map(|rule| rule.text(route))).collect::<Vec<_>>().join("; ")
+}
+
+/// A default action is deleted with its listener only.
+fn deleted_object(route: &Route) -> &'static str {
+    if route.start.id.kind() == RouteKind::Rule { "rule" } else { "listener" }
 }
 
 /// Describes how the conditions of a route changed; `None` if the conditions did not change.
@@ -83,10 +86,12 @@ pub fn describe_conditions(route: &Route) -> Option<String> {
 }
 
 /// Describes the changes by other actors that an operator accepted, one text per route.
-pub fn accepted(state: &State) -> Vec<String> {
+pub fn accepted(c: &Context<'_>) -> Vec<String> {
+    let state = c.state;
     let deleted = state.routes.values().filter(|route| route.deletion_accepted);
     let deleted = deleted.map(|route| {
-        format!("{}: {}, accepted with `resume --keep-live`", route.start.label, describe_deletion(state, route))
+        let deletion = describe_deletion(state, route, &c.observed.census);
+        format!("{}: {deletion}, accepted with `resume --keep-live`", route.start.label)
     });
     let changed = state.routes.values().filter(|route| route.conditions != route.start.conditions);
     let changed = changed.map(|route| {
@@ -99,11 +104,11 @@ pub fn accepted(state: &State) -> Vec<String> {
 /// Returns the routes that do not have the shares of the plan's last step, after this step, each with the reason. The
 /// first list has the routes that no operator accepted, the second list has the accepted routes.
 pub fn not_as_planned(c: &Context<'_>) -> (Vec<String>, Vec<String>) {
-    let (mut left, mut accepted) = (Vec::new(), accepted(c.state));
+    let (mut left, mut accepted) = (Vec::new(), accepted(c));
     for route in c.state.routes.values() {
         let label = &route.start.label;
         if route.is_missing() {
-            left.push(format!("{label}: {}", describe_deletion(c.state, route)));
+            left.push(format!("{label}: {}", describe_deletion(c.state, route, &c.observed.census)));
         }
         let last = c.plan.strategy.steps.len();
         let desired = desired_split::after_step(c.plan, &c.state.started, route, last);

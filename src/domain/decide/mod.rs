@@ -24,6 +24,7 @@ pub mod newer;
 mod next;
 mod ramp;
 mod reconcile;
+mod replacement;
 mod retire;
 mod rollback;
 mod route_status;

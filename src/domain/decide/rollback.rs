@@ -5,7 +5,7 @@
 use super::context::Context;
 use super::decision::{Batch, Decision, wait};
 use super::route_status::{self, RouteStatus, Tally};
-use super::{desired_split, drift_text, freeze, hooks, ramp, way_back};
+use super::{desired_split, drift_text, freeze, hooks, ramp, replacement, way_back};
 use crate::base::number::count;
 use crate::base::{duration, text};
 use crate::domain::run::event::{Event, RunOutcome, StopReason, WaitReason, Write};
@@ -43,12 +43,15 @@ pub fn decide(c: &Context<'_>) -> Decision {
     if let Some(ramping) = rollback.unfinished_stage().filter(|_| left.len() + abandoned.len() < c.state.routes.len()) {
         return ramp::next_stage(c, ramping);
     }
+    if let Some(decision) = replacement::list_rules(c, rollback) {
+        return decision;
+    }
     if left.is_empty() {
         if let Some(decision) = hooks::next_after_restore(c.plan, c.state, rollback) {
             return decision;
         }
         abandoned.extend(hooks::not_undone(c.plan, c.state, rollback));
-        return Decision::Record(vec![finished(c.plan, c.state, rollback, abandoned)]);
+        return Decision::Record(vec![finished(c, rollback, abandoned)]);
     }
     left.append(&mut abandoned);
     left.extend(hooks::not_undone(c.plan, c.state, rollback));
@@ -83,10 +86,10 @@ fn route_status(c: &Context<'_>, route: &Route, rollback: &Rollback) -> RouteSta
         return RouteStatus::Reached;
     }
     if route.is_deleted() {
-        return if matches!(read_error(c, route), Some(Unreadable::NotFound(_))) {
-            RouteStatus::Abandoned(drift_text::describe_deletion(c.state, route))
-        } else {
-            RouteStatus::Unread("deleted at the last reading, which must be confirmed".into())
+        return match read_error(c, route) {
+            Some(Unreadable::NotFound(_)) if replacement::is_restored(c, route, rollback) => RouteStatus::Reached,
+            Some(Unreadable::NotFound(_)) => RouteStatus::Abandoned(replacement::unrestored(c, route)),
+            _ => RouteStatus::Unread("deleted at the last reading, which must be confirmed".into()),
         };
     }
     // A rollback that an operator requested ends without the routes that cannot be restored, instead of waiting.
@@ -168,14 +171,16 @@ fn stuck_message(left: &[String]) -> String {
     format!("all routes are restored except these: {}", left.join("; "))
 }
 
-fn finished(plan: &Plan, state: &State, rollback: &Rollback, left: Vec<String>) -> Event {
+fn finished(c: &Context<'_>, rollback: &Rollback, left: Vec<String>) -> Event {
+    let Context { plan, state, .. } = c;
+    let notes = broken_stickiness(plan, state, rollback).into_iter().chain(partial(plan, state, rollback));
     let outcome = if rollback.automatic { RunOutcome::RolledBack } else { RunOutcome::Aborted };
     Event::Finished {
         outcome,
         remarks: remarks(plan, state, rollback),
         unresolved: left,
-        accepted: drift_text::accepted(state),
-        notes: broken_stickiness(plan, state, rollback).into_iter().chain(partial(plan, state, rollback)).collect(),
+        accepted: drift_text::accepted(c),
+        notes: notes.chain(replacement::notes(c, rollback)).collect(),
     }
 }
 

@@ -91,7 +91,7 @@ fn build_preview<'a>(
     };
     let deleted = state.routes.values().filter(|route| route.is_deleted());
     let deleted =
-        deleted.map(|route| format!("{}: {}", route.start.label, drift_text::describe_deletion(state, route)));
+        deleted.map(|route| format!("{}: {}", route.start.label, drift_text::describe_deletion(state, route, &[])));
     let driving = holder.map(|h| format!("{} (process {}) is driving the run and will do this", h.owner, h.pid));
     RollbackPreview {
         source: format!("run {}, {}", found.run.id, count(existing(state).count(), "route")),

@@ -17,7 +17,8 @@ fn in_zones(zones: &[&str]) -> Observed {
         let health = ["webapp-a", "webapp-b"]
             .map(|g| (group_arn(g), Reading { at: at(i * 5), value: Ok((0..12).map(target).collect()) }));
         let routes = [(id(), Reading { at: at(i * 5), value: Ok(forward(&ORIGINAL)) })].into();
-        watch.add(at(i * 5), Observation { routes, health: health.into(), ..Observation::default() }, true);
+        let census = Some(Reading { at: at(i * 5), value: Ok(Vec::new()) });
+        watch.add(at(i * 5), Observation { routes, health: health.into(), census, ..Observation::default() }, true);
         watch
     })
 }

@@ -91,7 +91,7 @@ trait ObserveRoute {
 }
 
 impl ObserveRoute for Observed {
-    /// Adds an observation of the route and of the healthy targets of a and b.
+    /// Adds an observation of the route, of the healthy targets of a and b, and of an empty list of all rules.
     fn seen(mut self, second: i64, value: Result<RouteContent, Unreadable>, healthy: [u32; 2]) -> Self {
         let target = |i: u32| Target {
             id: format!("10.0.0.{i}"),
@@ -105,7 +105,9 @@ impl ObserveRoute for Observed {
         let health =
             health.map(|(g, n)| (group_arn(g), Reading { at: at(second), value: Ok((0..n).map(target).collect()) }));
         let routes = [(id(), Reading { at: at(second), value })].into();
-        self.add(at(second), Observation { routes, health: health.collect(), ..Observation::default() }, true);
+        let census = Some(Reading { at: at(second), value: Ok(Vec::new()) });
+        let observation = Observation { routes, health: health.collect(), census, ..Observation::default() };
+        self.add(at(second), observation, true);
         self
     }
 }
@@ -220,7 +222,7 @@ fn rollback_ends_without_a_deleted_rule_and_lists_it() {
             next(&state, &without_reading, 3)
         );
         let seen = without_reading.seen(4, Err(Unreadable::NotFound("RuleNotFound".into())), [10, 10]);
-        assert_eq!(unresolved_text(&next(&state, &seen, 4)), "80 default: the rule was deleted");
+        assert_eq!(unresolved_text(&next(&state, &seen, 4)), "80 default: the listener was deleted");
     }
 }
 

@@ -137,6 +137,9 @@ fn completed_run_lists_routes_that_do_not_have_the_final_shares() {
     let state = deleted().after(2, resumed(ResumeMode::KEEP_LIVE)).after(3, created[0].clone());
     let (left, _) = final_lists(state);
     assert!(left.iter().any(|line| line.contains("80 rule 777")), "{left:?}");
+    let created = deleted().after(2, created[0].clone()).after(3, resumed(ResumeMode::KEEP_LIVE));
+    let (left, accepted) = final_lists(created);
+    assert!(left.is_empty() && accepted[0].contains("sends a 100 %"), "{left:?} {accepted:?}");
 }
 
 #[test]
@@ -182,6 +185,40 @@ fn rollback_ends_if_an_operator_accepted_the_deletion() {
         if left.is_empty() && accepted[0].contains("80 rule 10")),
         "{events:?}"
     );
+}
+
+/// Returns the decision of a rollback after a rule was deleted and created again with these weights.
+fn end_of_rollback(weights: &[(&str, u16)]) -> Vec<Event> {
+    let state = deleted().rolling_back(3, Trigger::Operator);
+    let seen = observed(4, None, vec![found(777, 10, forward(weights))]);
+    let mut unlisted = watch(0);
+    unlisted.routes = seen.routes.clone();
+    assert_eq!(next(&state, &unlisted, 4), Decision::ReadRoutes);
+    recorded(next(&state, &seen, 4))
+}
+
+#[test]
+fn rollback_names_the_shares_of_a_replacement_and_the_command_that_restores_it() {
+    let events = end_of_rollback(&HALF);
+    let [Event::Finished { unresolved, notes, .. }] = &events[..] else { panic!("{events:?}") };
+    let [text] = &unresolved[..] else { panic!("{unresolved:?}") };
+    assert!(text.contains("80 rule 777") && text.contains("sends a 50 %, b 50 %"), "{text}");
+    assert!(text.contains("cutover rollback --load-balancer ") && notes.is_empty(), "{text}");
+    assert!(text.ends_with(" --back-to webapp-a --away-from webapp-b"), "{text}");
+}
+
+#[test]
+fn rollback_needs_no_operator_if_a_replacement_sends_nothing_to_the_new_cluster() {
+    let events = end_of_rollback(&ORIGINAL);
+    let [Event::Finished { unresolved, notes, .. }] = &events[..] else { panic!("{events:?}") };
+    assert!(unresolved.is_empty() && notes[0].contains("nothing is sent to b"), "{unresolved:?} {notes:?}");
+}
+
+#[test]
+fn deleted_listener_is_called_a_listener() {
+    let gone = Event::Drifted { route: id(), expected: Box::new(forward(&ORIGINAL)), live: None };
+    let state = run(forward(&ORIGINAL)).after(1, gone);
+    assert_eq!(drift_text::describe_deletion(&state, &state.routes[&id()], &[]), "the listener was deleted");
 }
 
 /// Returns a run of rules whose last step ended at this second, with all of the traffic on `b`.
