@@ -19,7 +19,7 @@ pub fn start(level: LogLevel, ansi: bool) {
         LogLevel::Debug => "debug",
         LogLevel::Trace => "trace",
     };
-    let filter = EnvFilter::new(format!("error,cutover={name}"));
+    let filter = EnvFilter::new(directives(name));
     // A second start (several tests in one process) changes nothing.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -27,6 +27,12 @@ pub fn start(level: LogLevel, ansi: bool) {
         .with_target(false)
         .with_writer(|| LogWriter)
         .try_init();
+}
+
+/// Returns the filter. The runtime of the AWS SDK logs an error for each response with status 5xx, because connections
+/// of this process are not its own.
+fn directives(level: &str) -> String {
+    format!("error,aws_smithy_runtime=off,cutover={level}")
 }
 
 /// Writes the log to standard error with credentials removed. Suspends the dashboard during each write.
@@ -42,5 +48,16 @@ impl Write for LogWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runtime_of_the_aws_sdk_logs_nothing() {
+        let filter: EnvFilter = directives("info").parse().expect("a valid filter");
+        assert!(filter.to_string().contains("aws_smithy_runtime=off"), "{filter}");
     }
 }
