@@ -39,7 +39,7 @@ pub fn retrying_balancer(config: &SdkConfig) -> LoadBalancerApi {
 pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     plan_secrets::remember(plan);
     let config = aws_config(Some(&plan.region)).await;
-    let clusters = clusters(plan, &config).await;
+    let clusters = clusters(plan, &config);
     let metrics = Arc::new(metric::Sources::new(plan, &config, &clusters));
     let hooks = Arc::new(hook::HookRunner::in_folder(Folder::of(plan)));
     Ports {
@@ -61,28 +61,28 @@ pub async fn rollback_ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     Ports { balancer, clusters: BTreeMap::new(), metrics, hooks, clock: Arc::new(clock::SystemClock), store }
 }
 
-/// Connects to the clusters of a plan. For an unreachable cluster, every later call returns the reason as its error.
-async fn clusters(plan: &Plan, config: &SdkConfig) -> BTreeMap<ClusterName, Arc<dyn Cluster>> {
-    let mut all: BTreeMap<ClusterName, Arc<dyn Cluster>> = BTreeMap::new();
-    for cluster in &plan.clusters {
-        if let Some(reached) = connect_cluster(&cluster.access, config).await {
-            all.insert(cluster.name.clone(), reached);
-        }
-    }
-    all
+/// Creates the clusters of a plan. Each connects at its first call.
+fn clusters(plan: &Plan, config: &SdkConfig) -> BTreeMap<ClusterName, Arc<dyn Cluster>> {
+    let all = plan.clusters.iter();
+    all.filter_map(|cluster| Some((cluster.name.clone(), cluster_of(&cluster.access, config)?))).collect()
 }
 
-/// Connects to a cluster. Returns `None` for [`ClusterAccess::None`].
-pub async fn connect_cluster(access: &ClusterAccess, config: &SdkConfig) -> Option<Arc<dyn Cluster>> {
-    let reached: Result<_, Unreadable> = match access {
-        ClusterAccess::None => return None,
-        ClusterAccess::Eks(name) => eks::connect(config, name, None).await,
-        ClusterAccess::KubeContext(context) => kube::from_context(Some(context)).await,
+/// Creates a cluster, which connects at its first call. Returns `None` for [`ClusterAccess::None`].
+pub fn cluster_of(access: &ClusterAccess, config: &SdkConfig) -> Option<Arc<dyn Cluster>> {
+    if matches!(access, ClusterAccess::None) {
+        return None;
+    }
+    let (access, config) = (access.clone(), config.clone());
+    Some(Arc::new(kube::LazyCluster::new(Box::new(move || Box::pin(connect_cluster(access.clone(), config.clone()))))))
+}
+
+async fn connect_cluster(access: ClusterAccess, config: SdkConfig) -> Result<Arc<dyn Cluster>, Unreadable> {
+    let cluster = match &access {
+        ClusterAccess::None => return Err(Unreadable::Setup("the plan gives no access to the cluster".to_owned())),
+        ClusterAccess::Eks(name) => eks::connect(&config, name, None).await?,
+        ClusterAccess::KubeContext(context) => kube::from_context(Some(context)).await?,
     };
-    Some(match reached {
-        Ok(cluster) => Arc::new(cluster),
-        Err(why) => Arc::new(kube::Unreached(why)),
-    })
+    Ok(Arc::new(cluster))
 }
 
 #[cfg(test)]

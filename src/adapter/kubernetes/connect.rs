@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use kube::Config;
 use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::config::Kubeconfig;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use secrecy::ExposeSecret;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, ServiceBuilder};
@@ -91,7 +91,12 @@ pub fn client(
         if authority.is_none() {
             config.root_cert = Some(network.roots().map_err(|e| to_unreadable(&e))?);
         }
-        let tls = config.rustls_client_config().map_err(|e| error::read(&e))?;
+        let mut tls = config.rustls_client_config().map_err(|e| error::read(&e))?;
+        if let Some(trusted) = config.root_cert.as_ref().filter(|_| !config.accept_invalid_certs) {
+            let trusted = trusted.iter().map(|der| CertificateDer::from(der.clone())).collect();
+            let verifier = network::certificate_verifier(trusted).map_err(|e| to_unreadable(&e))?;
+            tls.dangerous().set_certificate_verifier(verifier);
+        }
         connector = connector.tls(tls, authority);
     }
     if let Some(name) = &config.tls_server_name {

@@ -17,11 +17,21 @@ use crate::port::WriteError;
 #[error("{0}")]
 pub struct NoToken(pub String);
 
+/// The reason and the next commands for status 401.
+const NOT_ACCEPTED: &str = "the Kubernetes API does not accept the credentials (401); check the clock of this machine, \
+                            and `kubectl --context CONTEXT auth whoami` (EKS: `aws eks list-access-entries \
+                            --cluster-name CLUSTER`)";
+const PROXY_LOGIN: &str = "a proxy between this machine and the Kubernetes API needs a user and a password (407); add \
+                           them to HTTPS_PROXY, HTTP_PROXY or `proxy-url` of the kubeconfig";
+const NOT_DECODED: &str = "the response of the Kubernetes API cannot be decoded; a proxy or a login page may have \
+                           responded instead (`cutover help network`)";
+
 /// Converts the error of a failed read.
 pub fn read(error: &kube::Error) -> Unreadable {
     match error {
         kube::Error::Api(status) => match status.code {
-            401 => Unreadable::Credentials("the Kubernetes API does not accept the credentials".to_owned()),
+            401 => Unreadable::Credentials(NOT_ACCEPTED.to_owned()),
+            407 => Unreadable::Setup(PROXY_LOGIN.to_owned()),
             403 => Unreadable::Denied(explain_refusal(&api_message(status))),
             404 => Unreadable::NotFound(api_message(status)),
             429 => Unreadable::Throttled,
@@ -29,7 +39,7 @@ pub fn read(error: &kube::Error) -> Unreadable {
         },
         kube::Error::Auth(_) => Unreadable::Credentials(AUTH_FAILED.to_owned()),
         kube::Error::SerdeError(_) => {
-            Unreadable::Unavailable("the response of the Kubernetes API cannot be decoded".to_owned())
+            Unreadable::Unavailable(NOT_DECODED.to_owned())
         }
         other => match (token_error(other), find::<ConnectError>(other)) {
             (Some(why), _) => Unreadable::Credentials(why),
@@ -44,7 +54,7 @@ pub fn read(error: &kube::Error) -> Unreadable {
 pub fn write(error: &kube::Error) -> WriteError {
     match error {
         kube::Error::Api(status) => match status.code {
-            401 => WriteError::Credentials("the Kubernetes API does not accept the credentials".to_owned()),
+            401 => WriteError::Credentials(NOT_ACCEPTED.to_owned()),
             404 => WriteError::NotFound(api_message(status)),
             409 => WriteError::Refused(conflict(status)),
             429 => WriteError::Throttled,
@@ -58,7 +68,7 @@ pub fn write(error: &kube::Error) -> WriteError {
         kube::Error::Auth(_) => WriteError::Credentials(AUTH_FAILED.to_owned()),
         kube::Error::BuildRequest(e) => WriteError::Refused(redact::clean(&e.to_string()).into_owned()),
         kube::Error::SerdeError(_) => {
-            WriteError::Unanswered("the response of the Kubernetes API cannot be decoded".to_owned())
+            WriteError::Unanswered(NOT_DECODED.to_owned())
         }
         other => match (token_error(other), find::<ConnectError>(other)) {
             (Some(why), _) => WriteError::Credentials(why),
@@ -181,6 +191,14 @@ mod tests {
         ] {
             assert_eq!(undeclared_fields(&refusal(code, &message)), expected, "{message}");
         }
+    }
+
+    #[test]
+    fn refused_credentials_and_proxies_have_advice() {
+        let Unreadable::Credentials(why) = read(&refusal(401, "Unauthorized")) else { panic!("credentials") };
+        assert!(why.contains("auth whoami") && why.contains("list-access-entries"), "{why}");
+        let Unreadable::Setup(why) = read(&refusal(407, "<html>")) else { panic!("a setting") };
+        assert!(why.contains("HTTPS_PROXY"), "{why}");
     }
 
     #[test]

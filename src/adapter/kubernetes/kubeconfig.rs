@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use kube::Config;
-use kube::config::{AuthInfo, Cluster, ExecConfig, Kubeconfig};
+use kube::config::{AuthInfo, AuthProviderConfig, Cluster, ExecConfig, Kubeconfig};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
@@ -170,12 +170,29 @@ impl ContextAccess {
         // If the user already has credentials, the plugin is not used.
         let has_token = user.token.is_some() || user.token_file.is_some() || user.password.is_some();
         let exec = user.exec.take().filter(|_| !has_token);
+        if let Some(provider) = user.auth_provider.as_ref().filter(|_| !has_token && exec.is_none()) {
+            refuse_without_token(provider)?;
+        }
         let exec = exec.map(|exec| with_cluster(exec, cluster, pem)).transpose()?;
         config.auth_info = user;
         let proxy = cluster.proxy_url.clone().filter(|url| !url.is_empty());
         let authority = config.root_cert.is_some();
         Ok(Self { config, proxy, exec, context, authority })
     }
+}
+
+/// Refuses an `auth-provider` without a token. kubectl has removed these providers.
+fn refuse_without_token(provider: &AuthProviderConfig) -> Result<(), String> {
+    if ["access-token", "id-token"].iter().any(|key| provider.config.contains_key(*key)) {
+        return Ok(());
+    }
+    let plugin = match provider.name.as_str() {
+        "gcp" => " (`gke-gcloud-auth-plugin`)",
+        "azure" => " (`kubelogin`)",
+        "oidc" => " (`kubectl oidc-login`)",
+        _ => "",
+    };
+    Err(format!("the user has the auth-provider `{}`, which kubectl has removed; use a credential plugin{plugin}", provider.name))
 }
 
 fn with_cluster(mut exec: ExecConfig, cluster: &Cluster, pem: Option<Vec<u8>>) -> Result<ExecConfig, String> {
@@ -258,6 +275,16 @@ mod tests {
             (access.config.cluster_url.host(), access.authority, access.exec.is_none()),
             (Some("b.example"), false, true)
         );
+    }
+
+    #[test]
+    fn auth_provider_without_a_token_is_named() {
+        let user = b"users: [{name: u, user: {auth-provider: {name: gcp, config: {cmd-path: gcloud}}}}]\n";
+        let cluster = b"clusters: [{name: c, cluster: {server: 'https://a.example'}}]\n";
+        let folder = folder(&[("c", cluster), ("u", user), ("x", CONTEXT)]);
+        let config = load(&paths(&folder, &["x", "u", "c"])).expect("a valid kubeconfig");
+        let why = ContextAccess::of(config, None).err().expect("the provider must be refused");
+        assert!(why.contains("auth-provider `gcp`") && why.contains("gke-gcloud-auth-plugin"), "{why}");
     }
 
     #[test]

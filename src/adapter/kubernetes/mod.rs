@@ -5,10 +5,10 @@ mod connect;
 mod error;
 pub mod job;
 pub mod kubeconfig;
+mod lazy;
 mod namespace;
 mod plugin;
 mod plugin_service;
-mod unreached;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,7 @@ pub(crate) use connect::client as service;
 pub use connect::{connect_over, from_context, from_kubeconfig};
 pub use error::NoToken;
 pub(crate) use error::read as unreadable;
-pub use unreached::Unreached;
+pub use lazy::LazyCluster;
 
 use namespace::NamespaceObjects;
 

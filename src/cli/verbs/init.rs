@@ -50,8 +50,7 @@ pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
         selector(&args.load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
     let config = connect::aws_config_for(&load_balancer).await;
     let (from_cluster, to_cluster) = (access(args.from_cluster.as_deref()), access(args.to_cluster.as_deref()));
-    let (from, to) =
-        (connect::connect_cluster(&from_cluster, &config).await, connect::connect_cluster(&to_cluster, &config).await);
+    let (from, to) = (connect::cluster_of(&from_cluster, &config), connect::cluster_of(&to_cluster, &config));
     let request = InitRequest {
         load_balancer,
         from: args.from.clone(),
