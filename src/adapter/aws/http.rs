@@ -14,6 +14,9 @@ use aws_smithy_types::retry::ErrorKind;
 
 use crate::adapter::network::{CONNECT_TIMEOUT, Client, ConnectError, Network, find};
 
+/// The longest wait for the first response of a host. Two tries then take about 15 s.
+const FIRST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(7);
+
 /// Creates the HTTP client for all AWS services, with one pool of connections.
 pub fn client(network: &Arc<Network>) -> SharedHttpClient {
     SharedHttpClient::new(Http { client: network.client(), read: None })
@@ -48,6 +51,10 @@ impl HttpConnector for Http {
         let Self { client, read } = self.clone();
         HttpConnectorFuture::new(async move {
             let request = request.try_into_http1x().map_err(|e| ConnectorError::user(e.into()))?;
+            let read = read.map(|limit| match client.has_responded(request.uri()) {
+                true => limit,
+                false => limit.min(FIRST_RESPONSE_TIMEOUT),
+            });
             let answer = client.request(request);
             let answer = match read {
                 Some(limit) => {

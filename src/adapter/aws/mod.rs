@@ -2,6 +2,7 @@
 //!
 //! Do not add retries here. The executor retries, because it must read a route again before it writes again.
 
+mod chain;
 pub mod cloudwatch;
 mod credentials;
 pub mod eks;
@@ -14,14 +15,12 @@ pub use aws_config::SdkConfig;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::identity::IdentityCache;
-use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::{ProvideCredentials, Result as Provided, SharedCredentialsProvider, future};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_runtime::invocation_id::{InvocationId, InvocationIdGenerator};
 use aws_smithy_async::rt::sleep::SharedAsyncSleep;
 use aws_smithy_async::time::SharedTimeSource;
@@ -29,12 +28,12 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 
-use crate::adapter::network::{CONNECT_TIMEOUT, Network};
-use crate::base::redact;
+use self::chain::{CREDENTIALS_TIMEOUT, DefaultChain};
+use crate::adapter::network::{self, CONNECT_TIMEOUT, Network};
 
 /// The longest wait for the first byte of a response.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest duration of a call including its credentials. A write has its own deadline.
+/// The longest duration of a call with known credentials. A write has its own deadline.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The differences from the SDK's standard chain (`AWS_PROFILE`, SSO, `AWS_ENDPOINT_URL`, …). All are `None` by
@@ -65,15 +64,20 @@ pub async fn config(settings: &Settings) -> SdkConfig {
     }
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .retry_config(RetryConfig::disabled())
-        .timeout_config(timeouts());
+        .timeout_config(timeouts(CREDENTIALS_TIMEOUT + OPERATION_TIMEOUT))
+        .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT + OPERATION_TIMEOUT).build());
     if let Some(name) = app_name() {
         loader = loader.app_name(name);
+    }
+    if let Some(profile) = selected_profile() {
+        loader = loader.profile_name(profile);
     }
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
     }
     if let Some(url) = &settings.endpoint_url {
-        loader = loader.endpoint_url(url);
+        // The SDK refuses an endpoint together with these settings of the environment and of the AWS profile.
+        loader = loader.endpoint_url(url).use_fips(false).use_dual_stack(false);
     }
     let network = settings.network.clone().unwrap_or_else(Network::process);
     let client = settings.http_client.clone().unwrap_or_else(|| http::client(&network));
@@ -86,9 +90,10 @@ pub async fn config(settings: &Settings) -> SdkConfig {
     }
     loader = match &settings.credentials {
         Some(fixed) => loader.credentials_provider(fixed.clone()),
-        None => loader.credentials_provider(DefaultChain {
-            settings: Settings { http_client: Some(client), ..settings.clone() },
-        }),
+        None => loader.credentials_provider(DefaultChain::new(Settings {
+            http_client: Some(client),
+            ..settings.clone()
+        })),
     };
     loader.load().await
 }
@@ -104,7 +109,7 @@ fn config_from_settings(settings: &Settings) -> SdkConfig {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(settings.region.clone().unwrap_or_else(|| "us-east-1".to_owned())))
         .retry_config(RetryConfig::disabled())
-        .timeout_config(timeouts())
+        .timeout_config(timeouts(OPERATION_TIMEOUT))
         .identity_cache(IdentityCache::no_cache())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     builder.set_app_name(app_name());
@@ -118,59 +123,22 @@ fn config_from_settings(settings: &Settings) -> SdkConfig {
     builder.build()
 }
 
-fn timeouts() -> TimeoutConfig {
+/// Returns the selected AWS profile. The SDK reads only `AWS_PROFILE`.
+fn selected_profile() -> Option<String> {
+    network::selected_profile(&|name: &str| std::env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
+fn timeouts(operation: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
-        .operation_attempt_timeout(OPERATION_TIMEOUT)
-        .operation_timeout(OPERATION_TIMEOUT)
+        .operation_attempt_timeout(operation)
+        .operation_timeout(operation)
         .build()
 }
 
 fn app_name() -> Option<AppName> {
     AppName::new(concat!("cutover-", env!("CARGO_PKG_VERSION"))).ok()
-}
-
-/// The SDK's default chain, built again for each load. So a process that has run for hours uses a login in another
-/// terminal or a changed file. The caller caches the credentials.
-#[derive(Debug)]
-struct DefaultChain {
-    settings: Settings,
-}
-
-impl DefaultChain {
-    async fn load(&self) -> Provided {
-        let mut config = ProviderConfig::without_region();
-        if let Some(client) = &self.settings.http_client {
-            config = config.with_http_client(client.clone());
-        }
-        if let Some(time) = &self.settings.time_source {
-            config = config.with_time_source(time.clone());
-        }
-        if let Some(sleep) = &self.settings.sleep {
-            config = config.with_sleep_impl(sleep.clone());
-        }
-        let mut chain = DefaultCredentialsChain::builder().configure(config);
-        // Roles and web identity ask STS there. Without it the chain takes the region of the environment or the profile.
-        if let Some(region) = &self.settings.region {
-            chain = chain.region(Region::new(region.clone()));
-        }
-        let found = chain.build().await.provide_credentials().await;
-        if let Ok(credentials) = &found {
-            redact::remember(credentials.secret_access_key());
-            redact::remember(credentials.session_token().unwrap_or_default());
-        }
-        found
-    }
-}
-
-impl ProvideCredentials for DefaultChain {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        future::ProvideCredentials::new(self.load())
-    }
 }
 
 /// A generator that omits `amz-sdk-invocation-id`, for clients whose requests must be the same in each run. The header

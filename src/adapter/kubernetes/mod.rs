@@ -8,6 +8,7 @@ pub mod kubeconfig;
 mod lazy;
 mod namespace;
 mod plugin;
+mod plugin_secrets;
 mod plugin_service;
 mod value;
 

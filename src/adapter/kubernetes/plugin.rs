@@ -18,7 +18,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
-use super::NoToken;
+use super::{NoToken, plugin_secrets};
 use crate::adapter::process::ProcessGroup;
 use crate::base::redact;
 use crate::base::text::{line, list};
@@ -29,6 +29,8 @@ const TIMEOUT_WITHOUT_TERMINAL: Duration = Duration::from_secs(30);
 const TIMEOUT_AT_TERMINAL: Duration = Duration::from_mins(3);
 /// The time after which a running plugin is reported.
 const REPORT_AFTER: Duration = Duration::from_secs(3);
+/// The time after which a plugin that failed is run once more.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// The time before its expiry at which a token is renewed.
 const RENEW_BEFORE_EXPIRY: SignedDuration = SignedDuration::from_mins(1);
 /// The maximum size of the output, in bytes.
@@ -96,13 +98,22 @@ impl Credential {
 impl Plugin {
     /// Creates a plugin without running it.
     pub fn new(exec: ExecConfig, context: &str) -> Self {
+        plugin_secrets::remember(&exec);
         Self { exec, context: context.to_owned(), current: Arc::default() }
     }
 
     /// Runs the plugin for the first time. The error names the command, the exit code, the last line of the output and
     /// how to install the command.
     pub async fn run_first(&self) -> Result<Credential, String> {
-        let credential = self.run().await?;
+        let credential = match self.run().await {
+            // The service that a plugin asks may fail once.
+            Err(why) if why.contains("failed with exit code") => {
+                tracing::info!("{why}; running the plugin again");
+                tokio::time::sleep(TRY_AGAIN_AFTER).await;
+                self.run().await?
+            }
+            other => other?,
+        };
         *self.current.lock().await = Some(credential.clone());
         Ok(credential)
     }
@@ -132,7 +143,8 @@ impl Plugin {
 
     /// The plugin in messages: its command and its context.
     pub fn name(&self) -> String {
-        let arguments = self.exec.args.iter().flatten().take_while(|word| !word.starts_with('-'));
+        // The second word is a subcommand, such as `aws eks`. The others may be secret.
+        let arguments = self.exec.args.iter().flatten().take(1).filter(|word| !word.starts_with('-'));
         let command = self.exec.command.as_deref().unwrap_or_default();
         let all: Vec<&str> = [command].into_iter().chain(arguments.map(String::as_str)).collect();
         format!("the credential plugin `{}` of the context {}", redact::clean(&all.join(" ")), self.context)
@@ -167,7 +179,7 @@ impl Plugin {
             if let Some(stderr) = stderr {
                 let mut lines = BufReader::new(stderr.take(MAX_OUTPUT_BYTES)).lines();
                 while let Ok(Some(text)) = lines.next_line().await {
-                    let text = line(&redact::clean(&text), 300);
+                    let text = line(&redact::clean(&without_colors(&text)), 300);
                     if started_at.elapsed() > REPORT_AFTER || interactive {
                         tracing::warn!("{name}: {text}");
                     }
@@ -193,8 +205,12 @@ impl Plugin {
         if let Ok((output, ..)) = &result {
             remember(output);
         }
-        let last_line = if last.is_empty() { String::new() } else { format!(": {}", redact::clean(&last)) };
+        let last_line = |last: &str| match last {
+            "" => String::new(),
+            last => format!(": {}", redact::clean(last)),
+        };
         let Ok((output, (), status)) = result else {
+            let last_line = last_line(&last);
             return Err(format!(
                 "{name} did not end within {} s{last_line}; if the plugin waits for a login, run \
                  `kubectl --context {} version` once",
@@ -204,8 +220,11 @@ impl Plugin {
         };
         match status.map_err(|error| self.start_error(&error))?.code() {
             Some(0) => self.credential(&output),
-            Some(code) => Err(format!("{name} failed with exit code {code}{last_line}")),
-            None => Err(format!("{name} was killed{last_line}")),
+            Some(code) => {
+                let last = if last.is_empty() { words(&output) } else { last };
+                Err(format!("{name} failed with exit code {code}{}", last_line(&last)))
+            }
+            None => Err(format!("{name} was killed{}", last_line(&last))),
         }
     }
 
@@ -264,7 +283,10 @@ impl Plugin {
     /// Reads the credential from the output, which is JSON or YAML.
     fn credential(&self, output: &[u8]) -> Result<Credential, String> {
         let answer = serde_saphyr::from_slice::<ExecCredential>(output)
-            .map_err(|_| format!("{} returned no ExecCredential", self.name()))?;
+            .map_err(|_| match words(output).as_str() {
+                "" => format!("{} returned no ExecCredential", self.name()),
+                words => format!("{} returned no ExecCredential: {words}", self.name()),
+            })?;
         let credential =
             answer.status.ok_or_else(|| format!("{} returned an ExecCredential without a status", self.name()))?;
         let wrong = match (&credential.token, &credential.client_certificate_data, &credential.client_key_data) {
@@ -275,6 +297,24 @@ impl Plugin {
         };
         Err(format!("{} {wrong}", self.name()))
     }
+}
+
+/// Returns the last line of an output that is a message: it has several words and is not JSON.
+fn words(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output);
+    let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    let is_message = last.split_whitespace().count() > 2 && !text.contains('{');
+    if is_message { line(&redact::clean(&without_colors(last)), 300) } else { String::new() }
+}
+
+/// Removes the escape sequences of a terminal.
+fn without_colors(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |all, part| {
+        let end = part.find(|c: char| !matches!(c, '0'..='9' | ';' | '?')).map_or(part.len(), |at| at + 1);
+        all + part.get(end..).unwrap_or_default()
+    })
 }
 
 /// Removes the secrets in a plugin's output from every text, also if the plugin failed.

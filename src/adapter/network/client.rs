@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use http::{Request, Response, header};
+use http::{Request, Response, Uri, header};
 use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -45,6 +45,11 @@ where
     #[must_use]
     pub fn within(&self, limit: Duration) -> Self {
         Self::new(self.connector.clone().within(limit))
+    }
+
+    /// Returns whether the host of this URL has responded to this process.
+    pub fn has_responded(&self, url: &Uri) -> bool {
+        self.connector.network().contacts.has_responded(&host(url))
     }
 
     /// Sends a request. If nothing was sent, the error has a [`super::ConnectError`] among its causes.

@@ -1,5 +1,7 @@
 //! Opens connections: directly or through a proxy, with TLS. Do not send requests here.
 
+use std::future::ready;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -165,7 +167,10 @@ fn tcp_connector() -> HttpConnector {
 }
 
 async fn connect_socks(proxy: &Proxy, url: &Uri) -> Result<ProxyableStream, ConnectError> {
-    let mut socks = SocksV5::new(proxy.uri()?, tcp_connector());
+    let stream = tcp_connector().oneshot(proxy.uri()?).await.map_err(|e| proxy_error(&e, proxy))?;
+    let mut stream = Some(stream);
+    let connected = tower::service_fn(move |_: Uri| ready(stream.take().ok_or(io::ErrorKind::NotConnected)));
+    let mut socks = SocksV5::new(proxy.uri()?, connected);
     if let Some((user, password)) = proxy.user() {
         socks = socks.with_auth(user.to_owned(), password.to_owned());
     }
@@ -173,25 +178,36 @@ async fn connect_socks(proxy: &Proxy, url: &Uri) -> Result<ProxyableStream, Conn
     let to: Uri = format!("{}://{}/", url.scheme_str().unwrap_or("https"), host(url))
         .parse()
         .map_err(|_| ConnectError::Setup(format!("{} is not a valid address", host(url))))?;
-    let result = socks.oneshot(to).await;
-    result
-        .map(ProxyableStream::direct)
-        .map_err(|e| ConnectError::Failed(format!("the proxy {proxy} did not connect to {}: {e}", host(url))))
+    socks.oneshot(to).await.map(ProxyableStream::direct).map_err(|e| {
+        let (why, setting) = (e.to_string(), &proxy.setting);
+        let why = why.trim_start_matches("SOCKS error: ");
+        match why.contains("credentials") || why.contains("auth") {
+            true => ConnectError::Setup(format!("the proxy {proxy} refused the login ({setting}): {why}")),
+            false => ConnectError::Failed(format!("the proxy {proxy} did not connect to {} ({setting}): {why}", host(url))),
+        }
+    })
+}
+
+/// Converts an error of the connection to a proxy. The text names the setting of the proxy.
+fn proxy_error(error: &(dyn std::error::Error + 'static), proxy: &Proxy) -> ConnectError {
+    match ConnectError::of(error, &format!("the proxy {proxy}"), None) {
+        ConnectError::Failed(why) => ConnectError::Failed(format!("{why} ({})", proxy.setting)),
+        ConnectError::Setup(why) => ConnectError::Setup(format!("{why} ({})", proxy.setting)),
+        other => other,
+    }
 }
 
 impl Connector {
     async fn http_proxy(&self, proxy: &Proxy, url: &Uri) -> Result<ProxyableStream, ConnectError> {
-        let wrong =
-            |e: &(dyn std::error::Error + 'static)| match ConnectError::of(e, &format!("the proxy {proxy}"), None) {
-                ConnectError::Failed(why) => ConnectError::Failed(format!("{why} ({})", proxy.setting)),
-                other => other,
-            };
         let stream = match proxy.scheme {
             Scheme::Https => {
                 let https = HttpsConnector::from((tcp_connector(), self.network.tls()?));
-                https.oneshot(proxy.uri()?).await.map_err(|e| wrong(&*e))?
+                https.oneshot(proxy.uri()?).await.map_err(|e| proxy_error(&*e, proxy))?
             }
-            _ => tcp_connector().oneshot(proxy.uri()?).await.map(MaybeHttpsStream::Http).map_err(|e| wrong(&e))?,
+            _ => {
+                let stream = tcp_connector().oneshot(proxy.uri()?).await;
+                stream.map(MaybeHttpsStream::Http).map_err(|e| proxy_error(&e, proxy))?
+            }
         };
         if url.scheme_str() == Some("http") {
             return Ok(ProxyableStream { stream, absolute: true });

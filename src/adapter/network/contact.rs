@@ -1,6 +1,7 @@
 //! Reports a first contact with a host that takes long, so that a person who waits at a terminal knows why.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,9 +17,9 @@ pub struct Contacts(Mutex<HashMap<String, Contact>>);
 #[derive(Debug, Clone, Copy)]
 enum Contact {
     /// The host has not responded since this first try.
-    Waiting(Instant),
-    /// The host has responded, or was reported once.
-    Known,
+    Waiting { since: Instant, is_reported: bool },
+    /// The host has responded.
+    Responded,
 }
 
 impl Contacts {
@@ -30,29 +31,56 @@ impl Contacts {
         through: impl FnOnce() -> String,
         answer: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let first_try = match self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(host.to_owned()) {
-            std::collections::hash_map::Entry::Occupied(found) => *found.get(),
-            std::collections::hash_map::Entry::Vacant(new) => *new.insert(Contact::Waiting(Instant::now())),
+        let since = match self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(host.to_owned()) {
+            Entry::Occupied(found) => *found.get(),
+            Entry::Vacant(new) => *new.insert(Contact::Waiting { since: Instant::now(), is_reported: false }),
         };
-        let Contact::Waiting(since) = first_try else { return answer.await };
+        let Contact::Waiting { since, .. } = since else { return answer.await };
         let mut answer = std::pin::pin!(answer);
         let result = if let Ok(result) = tokio::time::timeout_at(since + REPORT_AFTER, &mut answer).await {
             result
         } else {
-            if self.known(host) {
+            if self.report_now(host) {
                 tracing::warn!("still waiting for the first response of {host}{}", through());
             }
             answer.await
         };
         if result.is_ok() {
-            self.known(host);
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), Contact::Responded);
         }
         result
     }
 
-    /// Marks a host as known. Returns whether the host was unknown before.
-    fn known(&self, host: &str) -> bool {
-        let old = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), Contact::Known);
-        matches!(old, Some(Contact::Waiting(_)))
+    /// Returns whether the host has responded to this process.
+    pub fn has_responded(&self, host: &str) -> bool {
+        let contacts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(contacts.get(host), Some(Contact::Responded))
+    }
+
+    /// Returns whether the host must be reported now, which happens only once.
+    fn report_now(&self, host: &str) -> bool {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(host) {
+            Some(Contact::Waiting { is_reported, .. }) => !std::mem::replace(is_reported, true),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn silent_host_is_reported_once_and_has_not_responded() {
+        let contacts = Contacts::default();
+        let answer = |wait: Duration, result: Result<(), ()>| async move {
+            tokio::time::sleep(wait).await;
+            result
+        };
+        let slow = Duration::from_secs(4);
+        let _ = contacts.wait("a.test", String::new, answer(slow, Err(()))).await;
+        assert!(!contacts.has_responded("a.test") && !contacts.report_now("a.test"));
+        let _ = contacts.wait("a.test", String::new, answer(slow, Ok(()))).await;
+        assert!(contacts.has_responded("a.test"));
     }
 }

@@ -3,8 +3,9 @@
 use std::error::Error;
 use std::io;
 
-use rustls::CertificateError;
+use rustls::{CertificateError, InvalidMessage};
 
+use super::verifier::is_authority_of_itself;
 use crate::base::redact;
 
 /// The reason why a connection could not be opened. Nothing of the request was sent.
@@ -36,6 +37,9 @@ impl ConnectError {
         if let Some(rustls::Error::InvalidCertificate(why)) = find(error) {
             return certificate_error(host, why, own);
         }
+        if let Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) = find(error) {
+            return Self::Setup(format!("{host} does not speak TLS; if it speaks plain HTTP, write http:// in its URL"));
+        }
         if let Some(tls) = find::<rustls::Error>(error) {
             return Self::Failed(format!("TLS with {host} failed: {tls}"));
         }
@@ -58,6 +62,13 @@ fn certificate_error(host: &str, why: &CertificateError, own: Option<&str>) -> C
             None => format!(
                 "{what}: the certificate authority is unknown; set AWS_CA_BUNDLE or SSL_CERT_FILE to a PEM file \
                  that contains it (a proxy that inspects TLS has its own certificate authority)"
+            ),
+        },
+        why if is_authority_of_itself(why) => match own {
+            Some(place) => format!("{what}: it is self-signed, and {place} does not contain it"),
+            None => format!(
+                "{what}: it is self-signed; if the server is yours, set AWS_CA_BUNDLE or SSL_CERT_FILE to a PEM file \
+                 that contains this certificate"
             ),
         },
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
@@ -99,4 +110,33 @@ fn innermost_message(error: &(dyn Error + 'static)) -> String {
         inner = next;
     }
     inner.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::OtherError;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("CaUsedAsEndEntity")]
+    struct CaUsedAsEndEntity;
+
+    #[test]
+    fn self_signed_certificate_has_advice() {
+        let why = CertificateError::Other(OtherError(Arc::new(CaUsedAsEndEntity)));
+        let text = certificate_error("a.test:443", &why, None).to_string();
+        assert!(text.contains("it is self-signed") && text.contains("AWS_CA_BUNDLE"), "{text}");
+        let text = certificate_error("a.test:443", &why, Some("the kubeconfig")).to_string();
+        assert!(text.ends_with("it is self-signed, and the kubeconfig does not contain it"), "{text}");
+    }
+
+    #[test]
+    fn server_without_tls_is_a_setting() {
+        let error = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
+        let error = ConnectError::of(&error, "a.test:443", None);
+        assert!(!error.is_temporary() && error.to_string().starts_with("a.test:443 does not speak TLS"), "{error}");
+    }
 }

@@ -8,10 +8,12 @@ mod client;
 mod connect;
 mod contact;
 mod error;
+mod profile;
 mod proxy;
 mod route;
 mod trust;
 mod tunnel;
+mod verifier;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -23,9 +25,11 @@ use tower::BoxError;
 pub use client::{Client, USER_AGENT};
 pub use connect::Connector;
 pub use error::{ConnectError, find};
+pub use profile::{Profiles, selected_profile};
 pub use proxy::{Proxy, Scheme};
 pub use route::Proxies;
-pub use trust::{Trust, has_profile, profile_setting};
+pub use trust::Trust;
+pub use verifier::certificate_verifier;
 
 use contact::Contacts;
 

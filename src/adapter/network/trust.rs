@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 
 use super::ConnectError;
+use super::profile::{Profiles, expand_home};
+use super::verifier::certificate_verifier;
 
 /// The locations of trusted certificates. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the certificates of the system.
 /// `AWS_CA_BUNDLE`, else `ca_bundle` of the AWS profile, adds certificates.
@@ -63,11 +65,12 @@ impl Trust {
 
     /// Builds a TLS configuration that trusts these certificates. Ignores certificates that are not valid authorities.
     pub fn client_config(&self) -> Result<ClientConfig, ConnectError> {
-        let mut store = RootCertStore::empty();
-        store.add_parsable_certificates(self.roots()?);
+        let verifier = certificate_verifier(self.roots()?)?;
         ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
-            .map(|builder| builder.with_root_certificates(store).with_no_client_auth())
+            .map(|builder| {
+                builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+            })
             .map_err(|e| ConnectError::Setup(format!("the TLS client cannot be configured: {e}")))
     }
 }
@@ -82,70 +85,14 @@ fn certificates(setting: &str, path: &Path) -> Result<Vec<CertificateDer<'static
 
 /// Returns `ca_bundle` of the selected AWS profile, with a name of the setting for messages.
 fn profile_bundle(given: &impl Fn(&str) -> Option<String>) -> Option<(String, String)> {
-    let profile = given("AWS_PROFILE").or_else(|| given("AWS_DEFAULT_PROFILE")).unwrap_or_else(|| "default".into());
-    Some((format!("ca_bundle of the AWS profile {profile}"), profile_setting(given, "ca_bundle")?))
-}
-
-/// Returns a setting of the AWS profile that `AWS_PROFILE` selects, from `AWS_CONFIG_FILE` or `~/.aws/config`.
-pub fn profile_setting(given: &impl Fn(&str) -> Option<String>, key: &str) -> Option<String> {
-    let path = given("AWS_CONFIG_FILE").or_else(|| given("HOME").map(|home| format!("{home}/.aws/config")))?;
-    let text = fs::read_to_string(expand_home(&path, given)).ok()?;
-    let profile = given("AWS_PROFILE").or_else(|| given("AWS_DEFAULT_PROFILE")).unwrap_or_else(|| "default".into());
-    setting(&text, &profile, key)
-}
-
-/// Returns whether the AWS configuration or credentials file has this profile.
-pub fn has_profile(given: &impl Fn(&str) -> Option<String>, profile: &str) -> bool {
-    [("AWS_CONFIG_FILE", "config"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials")].into_iter().any(
-        |(variable, name)| {
-            let path = given(variable).or_else(|| given("HOME").map(|home| format!("{home}/.aws/{name}")));
-            let text = path.and_then(|path| fs::read_to_string(expand_home(&path, given)).ok()).unwrap_or_default();
-            let sections = text.lines().filter_map(|line| line.trim().strip_prefix('[')?.split(']').next());
-            sections
-                .map(|section| section.trim().trim_start_matches("profile ").trim())
-                .any(|section| section == profile)
-        },
-    )
-}
-
-/// Returns a setting of a profile from the text of an AWS configuration file.
-fn setting(text: &str, profile: &str, key: &str) -> Option<String> {
-    let mut here = false;
-    for line in text.lines().map(str::trim) {
-        if let Some(section) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
-            let name = section.trim();
-            here = name
-                .strip_prefix("profile")
-                .map_or(name == "default" && profile == "default", |rest| rest.trim() == profile);
-        } else if here
-            && let Some((name, value)) = line.split_once('=')
-            && name.trim() == key
-        {
-            let value = value.split(" #").next().unwrap_or_default().trim();
-            return (!value.is_empty()).then(|| value.to_owned());
-        }
-    }
-    None
-}
-
-fn expand_home(path: &str, given: &impl Fn(&str) -> Option<String>) -> PathBuf {
-    match (path.strip_prefix("~/"), given("HOME")) {
-        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
-        _ => PathBuf::from(path),
-    }
+    let profiles = Profiles::of(given);
+    let profile = profiles.name();
+    Some((format!("ca_bundle of the AWS profile {profile}"), profiles.setting(profile, "ca_bundle")?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn setting_is_read_from_its_profile() {
-        let text = "[default]\nregion = a\nca_bundle=/d.pem\n[profile  prod]\n# x\nca_bundle = /p.pem # why\n[sso-session prod]\nca_bundle = /s.pem\n";
-        assert_eq!(setting(text, "default", "ca_bundle").as_deref(), Some("/d.pem"));
-        assert_eq!(setting(text, "prod", "ca_bundle").as_deref(), Some("/p.pem"));
-        assert_eq!(setting(text, "other", "ca_bundle"), None);
-    }
 
     #[test]
     fn unusable_file_is_named_with_its_setting() {
@@ -162,9 +109,6 @@ mod tests {
         let home = tempfile::tempdir().expect("create a folder");
         fs::create_dir(home.path().join(".aws")).expect("create a folder");
         fs::write(home.path().join(".aws/config"), "[profile x]\nca_bundle = ~/ca.pem\n").expect("write the file");
-        let at = home.path().display().to_string();
-        let given = |name: &str| (name == "HOME").then(|| at.clone());
-        assert!(has_profile(&given, "x") && !has_profile(&given, "y"));
         let trust = of(&[("HOME", &home.path().display().to_string()), ("AWS_PROFILE", "x")]);
         assert_eq!(trust.bundle, Some(("ca_bundle of the AWS profile x".into(), home.path().join("ca.pem"))));
     }

@@ -2,6 +2,7 @@
 //! this part of the engine uses types of a vendor. Do not add decisions.
 
 pub mod facts;
+mod first_contact;
 mod init;
 pub mod read_balancer;
 mod retrying_clusters;

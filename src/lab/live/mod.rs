@@ -171,6 +171,9 @@ async fn start_forwarders(model: &SharedModel, pods: &Pods) -> io::Result<(Vec<S
 fn aws_environment(world: &World, url: &str) -> Vec<(String, String)> {
     let pairs = [
         ("AWS_ENDPOINT_URL", url),
+        // AWS tools refuse an endpoint together with these settings of an AWS profile.
+        ("AWS_USE_FIPS_ENDPOINT", "false"),
+        ("AWS_USE_DUALSTACK_ENDPOINT", "false"),
         ("AWS_ACCESS_KEY_ID", CREDENTIAL),
         ("AWS_SECRET_ACCESS_KEY", CREDENTIAL),
         ("AWS_REGION", world.region()),

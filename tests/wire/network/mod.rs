@@ -10,4 +10,5 @@ mod plugin;
 mod profiles;
 mod secrets;
 mod servers;
+mod settings;
 mod table;

@@ -89,3 +89,27 @@ async fn the_token_of_a_failed_plugin_is_not_repeated() {
     let failed = credentials_error(&script, json!({})).await;
     assert!(failed.contains("exit code 7: cannot cache [redacted]"), "{failed}");
 }
+
+#[tokio::test]
+async fn a_plugin_that_fails_once_is_run_again() {
+    let flag = tempfile::tempdir().expect("the folder should be created");
+    let flag = flag.path().join("ran").display().to_string();
+    let script = format!(
+        "if mkdir -p {flag} && mkdir {flag}/once 2>/dev/null; then exit 1; fi\n\
+         echo '{{\"kind\": \"ExecCredential\", \"status\": {{\"token\": \"t-of-a-test\"}}}}'"
+    );
+    assert_eq!(connect(&script, json!({})).await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_words_of_a_plugin_are_shown_without_colors_and_secrets() {
+    let failed = credentials_error("printf '\\033[31mSSO expired\\033[0m\\n' >&2; exit 1", json!({})).await;
+    assert!(failed.ends_with("failed with exit code 1: SSO expired"), "{failed}");
+    let failed = credentials_error("echo the session has expired; exit 254", json!({})).await;
+    assert!(failed.ends_with("failed with exit code 254: the session has expired"), "{failed}");
+    let failed = credentials_error("echo please log in first", json!({})).await;
+    assert!(failed.ends_with("returned no ExecCredential: please log in first"), "{failed}");
+    let more = json!({"args": ["get", "Canary23Word"], "env": [{"name": "MY_CLIENT_SECRET", "value": "Canary24Env"}]});
+    let failed = credentials_error("echo no login for $MY_CLIENT_SECRET >&2; exit 4", more).await;
+    assert!(failed.contains("plug get` of") && failed.ends_with("no login for [redacted]"), "{failed}");
+}

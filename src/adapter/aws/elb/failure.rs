@@ -64,10 +64,10 @@ where
         match &error {
             SdkError::TimeoutError(_) => Self::Unknown("no response in time".to_owned()),
             SdkError::ConstructionFailure(_) => credentials_failure(&error)
-                .or_else(|| region_failure(&error))
+                .or_else(|| endpoint_failure(&error))
                 .unwrap_or_else(|| Self::NotSent("the request could not be built".to_owned())),
             SdkError::DispatchFailure(_) => credentials_failure(&error)
-                .or_else(|| region_failure(&error))
+                .or_else(|| endpoint_failure(&error))
                 .unwrap_or_else(|| dispatch_failure(&error)),
             SdkError::ServiceError(_) => failure_from_response(error.code(), error.message(), status),
             _ => unreadable_response_failure(&error, status),
@@ -91,11 +91,31 @@ fn credentials_failure(error: &(dyn Error + 'static)) -> Option<Failure> {
     find_cause::<CredentialsError>(error).map(|why| Failure::Credentials(credentials::explain(why)))
 }
 
-/// Returns a failure if no region is set. Without a region the SDK has no endpoint.
-fn region_failure(error: &(dyn Error + 'static)) -> Option<Failure> {
-    let mut causes = std::iter::successors(Some(error), |error| (*error).source());
-    let missing = causes.any(|error| error.to_string().contains("Missing Region"));
-    missing.then(|| Failure::Setup("no AWS region is set: set AWS_REGION, or `region` of the AWS profile".to_owned()))
+/// Returns a failure if the settings of this machine give no endpoint, or no region for the signature.
+fn endpoint_failure(error: &(dyn Error + 'static)) -> Option<Failure> {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes.map(ToString::to_string).find_map(|text| explain_endpoint(&text)).map(Failure::Setup)
+}
+
+/// Explains a text of the SDK about endpoints and regions; `None`: the text is about something else.
+fn explain_endpoint(text: &str) -> Option<String> {
+    let both = |variable: &str, key: &str| {
+        format!(
+            "AWS_ENDPOINT_URL (`endpoint_url` of the AWS profile) cannot be used together with {variable} (`{key}` of \
+             the AWS profile); unset one of them"
+        )
+    };
+    if text.contains("Missing Region") || text.contains("missing signing region") {
+        Some("no AWS region is set: set AWS_REGION, or `region` of the AWS profile".to_owned())
+    } else if text.contains("FIPS and custom endpoint") {
+        Some(both("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"))
+    } else if text.contains("Dualstack and custom endpoint") {
+        Some(both("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"))
+    } else if text.contains("but this partition does not support") {
+        Some(format!("{text} (AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT and the AWS profile)"))
+    } else {
+        text.starts_with("Invalid Configuration: ").then(|| text.to_owned())
+    }
 }
 
 fn dispatch_failure(error: &(dyn Error + 'static)) -> Failure {

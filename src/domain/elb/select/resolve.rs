@@ -141,8 +141,8 @@ pub fn unreadable(subject: &str, what: &str, why: &Unreadable) -> Finding {
         }
         _ => Finding::new(Code::CUT052, subject, format!("{what} cannot be read: {why}")).help(match why {
             Unreadable::Credentials(_) => {
-                "log in again (`aws sso login`, or renew the credentials of AWS_PROFILE), \
-                then repeat the command"
+                "correct the credentials, then repeat the command (`cutover help network` lists those that cutover \
+                can use)"
             }
             Unreadable::Denied(_) => {
                 "grant the missing Describe permission (examples/iam-policy.json lists all of them)"
