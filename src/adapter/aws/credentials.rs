@@ -170,9 +170,10 @@ impl std::fmt::Display for Process {
 fn role_source(error: &CredentialsError, profiles: &Profiles) -> Option<String> {
     let chain = profiles.chain();
     let find = |key: &str| {
-        chain.iter().enumerate().find_map(|(index, name)| {
-            Some((profile_of_chain(&chain, index), profiles.setting(name, key)?))
-        })
+        chain
+            .iter()
+            .enumerate()
+            .find_map(|(index, name)| Some((profile_of_chain(&chain, index), profiles.setting(name, key)?)))
     };
     if let Some((profile, source)) = find("credential_source") {
         let why = provider_messages(error);

@@ -51,10 +51,8 @@ impl HttpConnector for Http {
         let Self { client, read } = self.clone();
         HttpConnectorFuture::new(async move {
             let request = request.try_into_http1x().map_err(|e| ConnectorError::user(e.into()))?;
-            let read = read.map(|limit| match client.has_responded(request.uri()) {
-                true => limit,
-                false => limit.min(FIRST_RESPONSE_TIMEOUT),
-            });
+            let is_first = !client.has_responded(request.uri());
+            let read = read.map(|limit| if is_first { limit.min(FIRST_RESPONSE_TIMEOUT) } else { limit });
             let answer = client.request(request);
             let answer = match read {
                 Some(limit) => {

@@ -90,10 +90,9 @@ pub async fn config(settings: &Settings) -> SdkConfig {
     }
     loader = match &settings.credentials {
         Some(fixed) => loader.credentials_provider(fixed.clone()),
-        None => loader.credentials_provider(DefaultChain::new(Settings {
-            http_client: Some(client),
-            ..settings.clone()
-        })),
+        None => {
+            loader.credentials_provider(DefaultChain::new(Settings { http_client: Some(client), ..settings.clone() }))
+        }
     };
     loader.load().await
 }

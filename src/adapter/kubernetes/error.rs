@@ -38,9 +38,7 @@ pub fn read(error: &kube::Error) -> Unreadable {
             code => Unreadable::Unavailable(format!("{code} {}", api_message(status))),
         },
         kube::Error::Auth(_) => Unreadable::Credentials(AUTH_FAILED.to_owned()),
-        kube::Error::SerdeError(_) => {
-            Unreadable::Unavailable(NOT_DECODED.to_owned())
-        }
+        kube::Error::SerdeError(_) => Unreadable::Unavailable(NOT_DECODED.to_owned()),
         other => match (token_error(other), find::<ConnectError>(other)) {
             (Some(why), _) => Unreadable::Credentials(why),
             (None, Some(why)) if why.is_temporary() => Unreadable::Unavailable(why.to_string()),
@@ -67,9 +65,7 @@ pub fn write(error: &kube::Error) -> WriteError {
         },
         kube::Error::Auth(_) => WriteError::Credentials(AUTH_FAILED.to_owned()),
         kube::Error::BuildRequest(e) => WriteError::Refused(redact::clean(&e.to_string()).into_owned()),
-        kube::Error::SerdeError(_) => {
-            WriteError::Unanswered(NOT_DECODED.to_owned())
-        }
+        kube::Error::SerdeError(_) => WriteError::Unanswered(NOT_DECODED.to_owned()),
         other => match (token_error(other), find::<ConnectError>(other)) {
             (Some(why), _) => WriteError::Credentials(why),
             (None, Some(why)) => WriteError::NotSent(why.to_string()),

@@ -192,7 +192,10 @@ fn refuse_without_token(provider: &AuthProviderConfig) -> Result<(), String> {
         "oidc" => " (`kubectl oidc-login`)",
         _ => "",
     };
-    Err(format!("the user has the auth-provider `{}`, which kubectl has removed; use a credential plugin{plugin}", provider.name))
+    Err(format!(
+        "the user has the auth-provider `{}`, which kubectl has removed; use a credential plugin{plugin}",
+        provider.name
+    ))
 }
 
 fn with_cluster(mut exec: ExecConfig, cluster: &Cluster, pem: Option<Vec<u8>>) -> Result<ExecConfig, String> {

@@ -282,11 +282,10 @@ impl Plugin {
 
     /// Reads the credential from the output, which is JSON or YAML.
     fn credential(&self, output: &[u8]) -> Result<Credential, String> {
-        let answer = serde_saphyr::from_slice::<ExecCredential>(output)
-            .map_err(|_| match words(output).as_str() {
-                "" => format!("{} returned no ExecCredential", self.name()),
-                words => format!("{} returned no ExecCredential: {words}", self.name()),
-            })?;
+        let answer = serde_saphyr::from_slice::<ExecCredential>(output).map_err(|_| match words(output).as_str() {
+            "" => format!("{} returned no ExecCredential", self.name()),
+            words => format!("{} returned no ExecCredential: {words}", self.name()),
+        })?;
         let credential =
             answer.status.ok_or_else(|| format!("{} returned an ExecCredential without a status", self.name()))?;
         let wrong = match (&credential.token, &credential.client_certificate_data, &credential.client_key_data) {

@@ -6,8 +6,22 @@ use crate::base::redact;
 
 /// The ends of names of variables whose values are not secret.
 const NAMES_OF_SETTINGS: [&str; 16] = [
-    "PROFILE", "REGION", "REGIONS", "ENDPOINT", "ENDPOINTS", "_FILE", "PATH", "_DIR", "HOME", "CONFIG", "_URL", "_URI",
-    "_ARN", "NAME", "_LEVEL", "_HOST",
+    "PROFILE",
+    "REGION",
+    "REGIONS",
+    "ENDPOINT",
+    "ENDPOINTS",
+    "_FILE",
+    "PATH",
+    "_DIR",
+    "HOME",
+    "CONFIG",
+    "_URL",
+    "_URI",
+    "_ARN",
+    "NAME",
+    "_LEVEL",
+    "_HOST",
 ];
 
 /// Removes the values of `env`, and the arguments after an option that is named like a secret, from every text.

@@ -181,10 +181,10 @@ async fn connect_socks(proxy: &Proxy, url: &Uri) -> Result<ProxyableStream, Conn
     socks.oneshot(to).await.map(ProxyableStream::direct).map_err(|e| {
         let (why, setting) = (e.to_string(), &proxy.setting);
         let why = why.trim_start_matches("SOCKS error: ");
-        match why.contains("credentials") || why.contains("auth") {
-            true => ConnectError::Setup(format!("the proxy {proxy} refused the login ({setting}): {why}")),
-            false => ConnectError::Failed(format!("the proxy {proxy} did not connect to {} ({setting}): {why}", host(url))),
+        if why.contains("credentials") || why.contains("auth") {
+            return ConnectError::Setup(format!("the proxy {proxy} refused the login ({setting}): {why}"));
         }
+        ConnectError::Failed(format!("the proxy {proxy} did not connect to {} ({setting}): {why}", host(url)))
     })
 }
 
@@ -238,25 +238,21 @@ impl Connection for ProxyableStream {
 }
 
 impl Read for ProxyableStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
 impl Write for ProxyableStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

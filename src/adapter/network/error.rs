@@ -38,7 +38,9 @@ impl ConnectError {
             return certificate_error(host, why, own);
         }
         if let Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) = find(error) {
-            return Self::Setup(format!("{host} does not speak TLS; if it speaks plain HTTP, write http:// in its URL"));
+            return Self::Setup(format!(
+                "{host} does not speak TLS; if it speaks plain HTTP, write http:// in its URL"
+            ));
         }
         if let Some(tls) = find::<rustls::Error>(error) {
             return Self::Failed(format!("TLS with {host} failed: {tls}"));

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::ClientConfig;
 
 use super::ConnectError;
 use super::profile::{Profiles, expand_home};
@@ -68,9 +68,7 @@ impl Trust {
         let verifier = certificate_verifier(self.roots()?)?;
         ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
-            .map(|builder| {
-                builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
-            })
+            .map(|builder| builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
             .map_err(|e| ConnectError::Setup(format!("the TLS client cannot be configured: {e}")))
     }
 }

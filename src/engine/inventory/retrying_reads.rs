@@ -71,8 +71,7 @@ impl<S: ?Sized> RetryingReads<S> {
         let mut read = call().await;
         for (pause, tries) in READ.pauses().zip(1..) {
             let spent = self.clock.now().duration_since(started_at).unsigned_abs();
-            if contact.is_silent(read.as_ref().err(), tries, spent)
-                || !read.as_ref().map_or_else(is_temporary, partial)
+            if contact.is_silent(read.as_ref().err(), tries, spent) || !read.as_ref().map_or_else(is_temporary, partial)
             {
                 break;
             }

@@ -92,10 +92,10 @@ async fn the_token_of_a_failed_plugin_is_not_repeated() {
 
 #[tokio::test]
 async fn a_plugin_that_fails_once_is_run_again() {
-    let flag = tempfile::tempdir().expect("the folder should be created");
-    let flag = flag.path().join("ran").display().to_string();
+    let folder = tempfile::tempdir().expect("the folder should be created");
+    let flag = folder.path().join("ran").display().to_string();
     let script = format!(
-        "if mkdir -p {flag} && mkdir {flag}/once 2>/dev/null; then exit 1; fi\n\
+        "if mkdir {flag} 2>/dev/null; then exit 1; fi\n\
          echo '{{\"kind\": \"ExecCredential\", \"status\": {{\"token\": \"t-of-a-test\"}}}}'"
     );
     assert_eq!(connect(&script, json!({})).await, Ok(()));
