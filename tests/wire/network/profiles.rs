@@ -158,7 +158,7 @@ async fn what_gives_no_credentials_is_named_with_the_way_out() {
             ),
             vec!["`mfa_serial`", "export-credentials --profile p"],
         ),
-        (failing.to_owned(), vec!["exit status: 3", "the vault is sealed"]),
+        (failing.to_owned(), vec!["exit code 3", "the vault is sealed"]),
         (format!("{role}source_profile = nobody\n"), vec!["source_profile of the AWS profile", "`nobody`"]),
         (String::new(), vec!["AWS_PROFILE is `p`"]),
         (
