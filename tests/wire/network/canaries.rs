@@ -278,13 +278,13 @@ async fn a_proxy_that_quotes_what_it_refuses_is_not_repeated() {
         let line = format!("HTTP/1.1 {status} for http://robot:{PROXY}@proxy and {PROXY}");
         check_and_run(&office(Some(&line)).await, expected).await;
     }
-    check_and_run(&office(Some(&format!("SSH-2.0 {PROXY}"))).await, "does not answer in HTTP").await;
+    check_and_run(&office(Some(&format!("SSH-2.0 {PROXY}"))).await, "is not HTTP").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_that_prints_its_credential_and_fails_is_not_repeated() {
     for (ending, expected) in
-        [("exit 3", "failed with exit code 3"), ("", "does not accept them"), ("kill $$", "was killed")]
+        [("exit 3", "failed with exit code 3"), ("", "does not accept the credentials"), ("kill $$", "was killed")]
     {
         let office = office(None).await;
         let script = format!(
