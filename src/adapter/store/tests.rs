@@ -79,6 +79,7 @@ fn started(plan: &str) -> Event {
         start: Some([("a".to_owned(), 100), ("b".to_owned(), 0)].into()),
         load_balancers: vec![LB.into()],
         other_routes: None,
+        not_moved: Vec::new(),
         routes: vec![RouteStart {
             id: RouteId::rule("arn:rule"),
             load_balancer: LB.into(),

@@ -8,7 +8,7 @@ use super::{
 use crate::base::duration;
 use crate::base::time::later;
 use crate::domain::run::event::{
-    Event, FreezeReason, RouteStart, RunOutcome, StepType, StopReason, Trigger, Wait, WaitReason,
+    Event, FreezeReason, NotMoved, RouteStart, RunOutcome, StepType, StopReason, Trigger, Wait, WaitReason,
 };
 use crate::domain::run::hook::HookPoint;
 use crate::domain::run::state::{AUTOMATIC, Phase, Route, State};
@@ -69,11 +69,16 @@ fn completed(c: &Context<'_>) -> Event {
             start.label
         )
     };
+    let unread = c.state.started.not_moved.iter();
+    let unread = unread.map(|route| {
+        let NotMoved { label, reason } = route;
+        format!("{label} was not moved ({reason}, accepted by the plan): it forwards as before the run")
+    });
     let unrelated = c.state.newcomers.values().filter(|rule| c.state.replaced_route(rule).is_none());
     let (left, accepted) = drift_text::not_as_planned(c);
     Event::Finished {
         outcome: RunOutcome::Completed,
-        remarks: unrelated.map(not_moved).collect(),
+        remarks: unread.chain(unrelated.map(not_moved)).collect(),
         unresolved: left,
         accepted,
         notes: Vec::new(),

@@ -137,6 +137,7 @@ fn prepared_rollback(seen: &[LoadBalancerReading], routes: Vec<RouteStart>, uncl
         clusters: BTreeMap::new(),
         bindings: Vec::new(),
         other_routes: None,
+        not_moved: Vec::new(),
     };
     PreparedRollback { plan: frozen_plan::plan(&started), started, unclear }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::elb::select::{SelectedGroup, SelectedRoute, Selection};
+use crate::domain::elb::select::{SelectedGroup, SelectedRoute, Selection, SkipReason};
 use crate::domain::elb::{self, LIMITS};
 use crate::domain::health::Target;
 use crate::domain::health::gate::Sample;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::preflight::machine::commands;
-use crate::domain::run::event::{BindingStart, GroupStart, RouteStart, Started};
+use crate::domain::run::event::{BindingStart, GroupStart, NotMoved, RouteStart, Started};
+use crate::base::finding::Code;
 use crate::domain::traffic::{ExternalOwner, Unreadable};
 use crate::plan::model::{BindingMode, ClusterName, Plan, Shares, StepKind};
 
@@ -56,10 +57,25 @@ pub fn started_event(plan: &Plan, selection: &Selection, input: StartInput) -> R
         load_balancers: selection.load_balancers.keys().cloned().collect(),
         routes: routes.collect(),
         other_routes: Some(selection.skipped.iter().map(|s| s.id.clone()).collect()),
+        not_moved: not_moved(selection),
         groups: groups.collect::<Result<_, _>>()?,
         clusters: input.clusters,
         bindings: bindings(plan, selection),
     })
+}
+
+/// Returns the routes that the plan selects and that this build cannot represent. A run starts only if the plan accepts
+/// their findings.
+fn not_moved(selection: &Selection) -> Vec<NotMoved> {
+    let reported = |route: &str| selection.findings.iter().any(|f| f.code == Code::CUT053 && f.subject == route);
+    let all = selection.skipped.iter().filter(|skipped| reported(&skipped.route));
+    all.filter_map(|skipped| match &skipped.reason {
+        SkipReason::UnknownElement { element } => {
+            Some(NotMoved { label: skipped.route.clone(), reason: element.clone() })
+        }
+        _ => None,
+    })
+    .collect()
 }
 
 /// Returns the owners of the route, followed by the owners of its load balancer.
@@ -118,4 +134,31 @@ fn bindings(plan: &Plan, selection: &Selection) -> Vec<BindingStart> {
         Some(BindingStart { cluster: selected.cluster.clone(), workload: workload.name.clone(), create, binding })
     };
     selection.groups.values().filter_map(wanted).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::finding::Finding;
+    use crate::domain::elb::select::SkippedRoute;
+    use crate::domain::fixture::{forward, route};
+
+    /// Only the unknown elements of routes that the plan selects have a finding.
+    #[test]
+    fn accepted_routes_with_an_unknown_element_are_not_moved() {
+        let skipped = |priority, reason| SkippedRoute {
+            load_balancer: "alpha".into(),
+            id: route(80, Some(priority), forward(&[])).id,
+            route: format!("80 rule {priority}"),
+            conditions: String::new(),
+            reason,
+        };
+        let unknown = SkipReason::UnknownElement { element: "Quantum".into() };
+        let selection = Selection {
+            skipped: vec![skipped(10, unknown.clone()), skipped(11, unknown), skipped(12, SkipReason::Redirects)],
+            findings: vec![Finding::new(Code::CUT053, "80 rule 10", "80 rule 10 cannot be written: Quantum")],
+            ..Selection::default()
+        };
+        assert_eq!(not_moved(&selection), [NotMoved { label: "80 rule 10".into(), reason: "Quantum".into() }]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::decide::drift_text;
-use crate::domain::run::event::RunOutcome;
+use crate::domain::run::event::{NotMoved, RunOutcome};
 use crate::domain::run::state::ReplacedSplit;
 use crate::domain::traffic::FoundRoute;
 
@@ -251,6 +251,15 @@ fn run_completes_only_after_its_routes_were_read_after_the_last_step() {
     assert!(is_finished(&finished), "{finished:?}");
     let restored = recorded(next(&state, &observed_weights(101, &ORIGINAL), 101));
     assert!(restored.iter().all(|event| matches!(event, Event::Drifted { .. })), "{restored:?}");
+}
+
+#[test]
+fn completed_run_names_the_routes_that_this_build_could_not_move() {
+    let mut state = after_the_last_step(100);
+    state.started.not_moved = vec![NotMoved { label: "80 rule 30".into(), reason: "Quantum".into() }];
+    let events = recorded(next(&state, &observed_weights(101, &MOVED), 101));
+    let [Event::Finished { remarks, unresolved, .. }] = &events[..] else { panic!("{events:?}") };
+    assert!(unresolved.is_empty() && remarks[0].starts_with("80 rule 30 was not moved (Quantum"), "{remarks:?}");
 }
 
 #[test]

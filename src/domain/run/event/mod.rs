@@ -18,7 +18,7 @@ use crate::domain::metric::gate::Measurement;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::traffic::{ClusterName, RouteContent, RouteId, Split};
 
-pub use start::{BindingStart, GroupStart, RouteStart, Started};
+pub use start::{BindingStart, GroupStart, NotMoved, RouteStart, Started};
 pub use values::{
     BindResult, ClientMeasurement, ClusterMeasurement, DriftPolicy, FreezeReason, GateKind, IgnoredHours, OnTimeout,
     Ramp, RequestKind, ResumeMode, RunOutcome, StepType, StopReason, Trigger, Wait, WaitReason, Write, WriteResult,

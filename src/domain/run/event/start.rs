@@ -41,12 +41,26 @@ pub struct Started {
     /// did not record these routes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub other_routes: Option<BTreeSet<RouteId>>,
+    /// The routes that the plan selects and that this build cannot represent. The plan accepts that the run does not
+    /// move them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub not_moved: Vec<NotMoved>,
     /// Every target group of the plan, by ARN.
     pub groups: BTreeMap<String, GroupStart>,
     /// The UID of the `kube-system` namespace, by cluster.
     pub clusters: BTreeMap<ClusterName, String>,
     /// The bindings that `bind` creates or verifies.
     pub bindings: Vec<BindingStart>,
+}
+
+/// A route that the run does not move, although the plan selects it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotMoved {
+    /// The listener port and rule priority, such as `443 rule 15`.
+    pub label: String,
+    /// Why the run does not move the route.
+    pub reason: String,
 }
 
 /// A target group binding that `bind` creates or verifies.
