@@ -10,10 +10,10 @@ use super::names::Names;
 use crate::domain::decide;
 use crate::domain::decide::{drift_cause, drift_text};
 use crate::domain::health::HealthCounts;
-use crate::domain::run::event::{FreezeReason, RunOutcome, StopReason, Wait, WaitReason};
+use crate::domain::run::event::{FreezeReason, NotMoved, RunOutcome, StopReason, Wait, WaitReason};
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{self, Phase, Route, State};
-use crate::domain::traffic::{ClusterName, RouteContent, shares};
+use crate::domain::traffic::{ClusterName, RouteContent, Unreadable, shares};
 use crate::domain::view::gates::{self, GateView};
 use crate::domain::view::hooks::{self, HookView};
 use crate::domain::view::hours::{IgnoredHoursView, next_of_run};
@@ -57,12 +57,20 @@ pub struct RunView {
     pub stopped: Option<StopReason>,
     /// Routes grouped by equal shares, the largest group first.
     pub traffic: Vec<RouteGroup>,
+    /// Why the routes cannot be read, so that `traffic` has the last shares in the journal; `None`: the routes were
+    /// read, or no reading was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unread_traffic: Option<UnreadTraffic>,
     /// Routes with a write whose effect is not known yet.
     pub unconfirmed: Vec<String>,
     /// Routes that someone else changed.
     pub drift: Vec<DriftView>,
     /// Rules that someone created after the start and that forward to the old groups; the run does not move them.
     pub new_rules: Vec<String>,
+    /// The routes that the plan selects and that this build cannot represent; the plan accepts that the run does not
+    /// move them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_moved: Vec<NotMoved>,
     /// The health of the plan's target groups.
     pub health: Vec<GroupHealth>,
     /// The plan's metric gates and their verdicts, while the run is unfinished.
@@ -121,6 +129,18 @@ pub struct RouteGroup {
     pub routes: Vec<String>,
     /// How many of the routes have target group stickiness.
     pub sticky: usize,
+}
+
+/// The routes whose live shares cannot be read.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnreadTraffic {
+    /// The number of routes.
+    pub routes: usize,
+    /// Why the first of them cannot be read.
+    pub why: String,
+    /// The time of the last event of these routes in the journal.
+    pub known_at: Timestamp,
 }
 
 /// A change that someone else made to a route.
@@ -233,9 +253,11 @@ impl RunView {
             aborted_to: state.rollback.as_ref().and_then(|r| r.to_step),
             stopped: state.stopped,
             traffic: route_groups(plan, state, watch, &names),
+            unread_traffic: unread_traffic(state, watch),
             unconfirmed: state.routes.values().filter(|r| r.open_writes.is_some()).map(label).collect(),
             drift: state.routes.values().flat_map(|r| drift_views(state, r, &names)).collect(),
             new_rules: state.newcomers.values().map(|start| start.label.clone()).collect(),
+            not_moved: state.started.not_moved.clone(),
             health: state.started.groups.keys().map(|arn| group_health(arn, state, watch)).collect(),
             gates: gates::of_run(plan, state, watch, now),
             hooks: hooks::of_run(plan, state),
@@ -327,6 +349,17 @@ fn route_groups(plan: &Plan, state: &State, watch: Option<&Observed>, names: &Na
     let mut splits: Vec<_> = splits.into_values().collect();
     splits.sort_by_key(|s| std::cmp::Reverse(s.routes.len()));
     splits
+}
+
+/// Returns the routes whose last reading failed. A deleted rule counts as read.
+fn unread_traffic(state: &State, watch: Option<&Observed>) -> Option<UnreadTraffic> {
+    let failed = |route: &&Route| {
+        let reading = watch?.routes.get(&route.start.id)?;
+        reading.value.as_ref().err().filter(|why| !matches!(why, Unreadable::NotFound(_)))
+    };
+    let unread: Vec<_> = state.routes.values().filter_map(|route| Some((route, failed(&route)?))).collect();
+    let known_at = unread.iter().map(|(route, _)| route.last_event_at).max()?;
+    Some(UnreadTraffic { routes: unread.len(), why: unread[0].1.to_string(), known_at })
 }
 
 /// Returns the live content of a route: the content read after the route's last event. Without such a read: the drifted

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::events::{counts, wait};
 use super::style::{Style, Tone};
 use super::wrap::wrap;
-use crate::app::view::{DriftView, GroupHealth, Guard, RouteGroup, RunView, WayBackView};
+use crate::app::view::{DriftView, GroupHealth, Guard, RouteGroup, RunView, UnreadTraffic, WayBackView};
 use crate::base::duration::format_elapsed;
 use crate::base::number::{count, percent};
 use crate::base::text::list;
 use crate::domain::health::HealthCounts;
 use crate::domain::metric::verdict::judge::GateResult;
-use crate::domain::run::event::{FreezeReason, RunOutcome, StopReason, Wait, WaitReason};
+use crate::domain::run::event::{FreezeReason, NotMoved, RunOutcome, StopReason, Wait, WaitReason};
 use crate::domain::run::state::Phase;
 use crate::domain::view::gates::GateView;
 use crate::domain::view::hooks::HookView;
@@ -149,7 +149,7 @@ fn stop_text(stop: StopReason) -> &'static str {
 
 /// Returns the shares of each set of routes, and the number of routes with an unconfirmed write.
 pub(super) fn traffic(view: &RunView, style: &Style) -> Vec<String> {
-    splits(&view.traffic, style).into_iter().chain(open(view, style)).collect()
+    splits(&view.traffic, style).into_iter().chain(unread(view, style)).chain(open(view, style)).collect()
 }
 
 /// The metric gates of an unfinished run with their verdicts.
@@ -233,6 +233,14 @@ fn routes(split: &RouteGroup) -> String {
     if split.routes.len() <= 2 { split.routes.join(", ") } else { count(split.routes.len(), "route") }
 }
 
+/// Says that the shares are not live.
+fn unread(view: &RunView, style: &Style) -> Option<String> {
+    let UnreadTraffic { routes, why, known_at } = view.unread_traffic.as_ref()?;
+    let (routes, since) = (count(*routes, "route"), style.since(*known_at, view.now));
+    let text = format!("NOT LIVE: {routes} cannot be read ({why}); these are the journal's shares of {since}");
+    Some(style.paint(Tone::Bad, &text))
+}
+
 fn open(view: &RunView, style: &Style) -> Option<String> {
     let text = format!("{} with an unconfirmed write", count(view.unconfirmed.len(), "route"));
     (!view.unconfirmed.is_empty()).then(|| style.paint(Tone::Warn, &text))
@@ -284,7 +292,10 @@ fn new_rules(view: &RunView, style: &Style) -> Vec<String> {
     let line = |route: &String| {
         style.paint(Tone::Warn, &format!("{route}: created after the start, forwards to the old groups"))
     };
-    view.new_rules.iter().map(line).collect()
+    let unread = |route: &NotMoved| {
+        style.paint(Tone::Warn, &format!("{}: {}; accepted by the plan, forwards as before", route.label, route.reason))
+    };
+    view.new_rules.iter().map(line).chain(view.not_moved.iter().map(unread)).collect()
 }
 
 /// Returns a line for each group; of many groups one for each group that needs attention, and one for each cluster.

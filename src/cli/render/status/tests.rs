@@ -6,8 +6,9 @@ use crate::domain::fixture::plan;
 use crate::domain::metric::gate::{MeasuredValue, Measurement};
 use crate::domain::metric::verdict::RequestCount;
 use crate::domain::metric::verdict::judge::GateResult;
-use crate::domain::run::event::{Event, IgnoredHours, ResumeMode, StopReason, Trigger, Wait, WaitReason};
+use crate::domain::run::event::{Event, IgnoredHours, NotMoved, ResumeMode, StopReason, Trigger, Wait, WaitReason};
 use crate::domain::run::hook::{HookId, HookPoint, HookResult};
+use crate::domain::traffic::{Reading, Unreadable};
 use crate::port::store::Heartbeat;
 
 fn heartbeat(seconds: i64, watching: bool) -> Heartbeat {
@@ -194,4 +195,27 @@ fn a_hook_of_the_current_step_is_shown_with_its_result() {
     let view = RunView::of(&rich_plan(), &state(events), None, &[], at(20));
     let text = text(&view, &Style::plain());
     assert!(text.contains("hooks     scale-up (before shift)  failed: exit code 1: no capacity"), "{text}");
+}
+
+#[test]
+fn status_says_that_unread_traffic_is_not_live() {
+    let mut watch = watch(70, (31, 0), (4, 0));
+    let expired = || Reading { at: at(70), value: Err(Unreadable::Credentials("expired".into())) };
+    watch.routes = ids().into_iter().map(|id| (id, expired())).collect();
+    let view = RunView::of(&plan(), &state(until_bake()), Some(&watch), &[], at(72));
+    let (shown, routes) = (text(&view, &Style::plain()), ids().len());
+    let line = format!("NOT LIVE: {routes} routes cannot be read (credentials: expired); these are the journal's shares");
+    assert!(shown.contains(&line), "{shown}");
+    assert_eq!(json(&view)["unreadTraffic"]["routes"], routes);
+    let read = RunView::of(&plan(), &state(until_bake()), None, &[], at(72));
+    assert_eq!(read.unread_traffic, None);
+}
+
+#[test]
+fn status_lists_the_routes_that_this_build_cannot_move() {
+    let mut events = until_bake();
+    let Event::Started(started) = &mut events[0].1 else { panic!("the first event should start the run") };
+    started.not_moved = vec![NotMoved { label: "80 rule 30".into(), reason: "Quantum".into() }];
+    let shown = text(&RunView::of(&plan(), &state(events), None, &[], at(72)), &Style::plain());
+    assert!(shown.contains("80 rule 30: Quantum; accepted by the plan"), "{shown}");
 }
