@@ -4,7 +4,6 @@
 use super::super::sections::{Section, lay_out};
 use super::super::style::{Style, Tone};
 use super::super::wrap::wrap;
-use super::Screen;
 
 /// The most steps that are shown; of longer plans those around the current step.
 const STEPS: usize = 9;
@@ -16,6 +15,15 @@ const EVENTS: usize = 5;
 const HEADINGS: usize = 12;
 /// Sections that are never shortened.
 const WHOLE: [&str; 3] = ["way back", "guard", "continue"];
+
+/// Columns and rows of the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Screen {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
 
 /// A heading and its entries, each of one or more lines.
 struct Part {

@@ -12,15 +12,7 @@ use super::wrap::wrap;
 use crate::app::view::RunView;
 use crate::domain::run::state::Phase;
 use fit::Parts;
-
-/// Columns and rows of the terminal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Screen {
-    /// Columns.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-}
+pub use fit::Screen;
 
 /// Returns the lines of the dashboard: none wider than the screen, and no more than it has rows.
 pub fn dashboard_lines(view: &RunView, screen: Screen, style: &Style) -> Vec<String> {

@@ -6,17 +6,6 @@ use super::{EventKind, ReportInput};
 use crate::base::number::percent;
 use crate::domain::run::event::ClientMeasurement;
 
-/// What the clients of a rehearsal saw.
-#[derive(Debug, Clone, Default)]
-pub struct ClientsSeen {
-    /// The measurement of each step, at its end.
-    pub steps: Vec<(Timestamp, ClientMeasurement)>,
-    /// All requests of the rehearsal.
-    pub requests: u64,
-    /// Those of them that failed: no answer, or 5xx.
-    pub errors: u64,
-}
-
 /// A row of the table: what clients saw of a step.
 pub(super) struct ClientRow {
     pub step: String,

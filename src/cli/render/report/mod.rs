@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use clients::ClientsSeen;
 pub use html::html;
 pub use markdown::markdown;
 
@@ -25,7 +24,7 @@ use crate::app::view::RunView;
 use crate::base::duration::format_elapsed;
 use crate::base::number::{count, percent};
 use crate::domain::metric::verdict::judge::GateResult;
-use crate::domain::run::event::{Event, Record, RunOutcome, WaitReason};
+use crate::domain::run::event::{ClientMeasurement, Event, Record, RunOutcome, WaitReason};
 use crate::domain::run::hook::{HookPoint, HookResult};
 use crate::domain::run::state::{Drift, Phase};
 use crate::domain::view::history::{GateVerdicts, History, StepHistory};
@@ -41,6 +40,17 @@ pub struct ReportInput<'a> {
     style: Style,
     /// Only of a rehearsal.
     clients: Option<ClientsSeen>,
+}
+
+/// What the clients of a rehearsal saw.
+#[derive(Debug, Clone, Default)]
+pub struct ClientsSeen {
+    /// The measurement of each step, at its end.
+    pub steps: Vec<(Timestamp, ClientMeasurement)>,
+    /// All requests of the rehearsal.
+    pub requests: u64,
+    /// Those of them that failed: no answer, or 5xx.
+    pub errors: u64,
 }
 
 /// The kind of an event, which determines the mark of the event in the report.

@@ -5,8 +5,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::super::{EventKind, ReportInput};
-use super::round;
-use super::span::{Span, WIDTH};
+use super::span::{Span, WIDTH, round};
 
 /// The narrowest chart, in pixels: on a page of 500.
 const NARROW: f64 = 420.0;

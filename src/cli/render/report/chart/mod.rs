@@ -11,7 +11,7 @@ use crate::base::number::percent;
 use crate::cli::render::events::counts;
 use crate::domain::health::HealthCounts;
 use marks::marks;
-use span::Span;
+use span::{Span, round};
 
 /// The height of a row in its own units.
 const HEIGHT: f64 = 100.0;
@@ -154,9 +154,4 @@ fn targets(input: &ReportInput, span: Span, cluster: &str) -> Vec<Block> {
 fn max_targets(input: &ReportInput, cluster: &str) -> u32 {
     let all = |counts: &HealthCounts| STATES.iter().map(|(_, _, number)| number(counts)).sum();
     input.history.health.iter().filter_map(|h| h.targets.get(cluster)).map(all).max().unwrap_or(0)
-}
-
-/// Rounds to two digits.
-fn round(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
 }

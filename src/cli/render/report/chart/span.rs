@@ -97,3 +97,8 @@ fn losses(input: &ReportInput) -> Vec<Timestamp> {
     });
     changed.map(|(_, after)| after.at).collect()
 }
+
+/// Rounds to two digits.
+pub(super) fn round(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
