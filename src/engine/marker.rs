@@ -14,8 +14,7 @@ use crate::domain::traffic::{Tags, Unreadable};
 use crate::port::store::{RunSummary, Store};
 use crate::port::{TagStore, WriteError};
 
-/// The key of the marker tag.
-pub const KEY: &str = "cutover.dev/run";
+pub use crate::domain::emergency::MARKER_KEY as KEY;
 
 /// Returns the value of the marker tag: run, owner and start time. The value has only characters that tags allow, and
 /// at most 256.

@@ -24,6 +24,9 @@ use crate::domain::run::frozen_plan;
 use crate::domain::traffic::{ClusterName, Split, Unreadable};
 use crate::plan::model::Plan;
 
+/// The key of the marker tag, which names the run that owns a load balancer.
+pub const MARKER_KEY: &str = "cutover.dev/run";
+
 /// In a run without a plan, the cluster name of the groups that get the traffic.
 const BACK_TO: &str = "back-to";
 /// In a run without a plan, the cluster name of the groups that lose the traffic.

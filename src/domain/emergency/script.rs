@@ -7,6 +7,7 @@
 
 use jiff::Timestamp;
 
+use super::{MARKER_KEY, route_tag};
 use crate::base::arn;
 use crate::domain::elb;
 use crate::domain::run::event::{RouteStart, Started};
@@ -19,7 +20,11 @@ pub const NAME: &str = "break-glass.sh";
 /// at once.
 const PARALLEL_COMMANDS: usize = 8;
 
-/// Generates the script of a run. Default actions come first.
+/// Number of resources whose tags AWS removes in one call.
+const RESOURCES_PER_CALL: usize = 20;
+
+/// Generates the script of a run. Default actions come first; the tags of the run are removed when all routes are
+/// restored.
 pub fn script(run: &str, started: &Started, now: Timestamp) -> String {
     let first = started.routes.first().map_or("", |r| r.id.id());
     let (region, account) = (arn::region(first), arn::account(first));
@@ -31,7 +36,25 @@ pub fn script(run: &str, started: &Started, now: Timestamp) -> String {
         .replace("{account}", account)
         .replace("{region}", region)
         .replace("{parallel}", &PARALLEL_COMMANDS.to_string());
-    format!("{head}\n{commands}{}", TAIL.replace("{all}", &routes.len().to_string()))
+    let tail = TAIL
+        .replace("{all}", &routes.len().to_string())
+        .replace("{run}", run)
+        .replace("{marker}", MARKER_KEY)
+        .replace("{weights}", route_tag::KEY);
+    format!("{head}\n{commands}{tail}{}{}", untag_commands(started), END.replace("{run}", run))
+}
+
+/// Returns the commands that remove the markers of the load balancers, and then the weights from all tags.
+fn untag_commands(started: &Started) -> String {
+    let balancers = started.load_balancers.iter();
+    let mut commands: Vec<_> =
+        balancers.clone().map(|arn| format!("release {} {}", arn::region(arn), quote(arn))).collect();
+    let tagged: Vec<_> = balancers.map(String::as_str).chain(started.routes.iter().map(|r| r.id.id())).collect();
+    commands.extend(tagged.chunks(RESOURCES_PER_CALL).map(|some| {
+        let region = some.first().map_or("", |arn| arn::region(arn));
+        format!("untag {region} {}", some.iter().map(|arn| quote(arn)).collect::<Vec<_>>().join(" "))
+    }));
+    commands.join("\n")
 }
 
 /// Returns the line of the script that restores a route; `None` if the route is not an ELBv2 route.
@@ -64,7 +87,8 @@ fn quote(text: &str) -> String {
 const HEAD: &str = r#"#!/bin/sh
 # Break glass: restores every listener and rule to its state when the run {run} began ({time}); a route that joined
 # later, to its state at that time.
-# Needs a shell and the aws CLI, with credentials of account {account} that allow ModifyRule and ModifyListener.
+# Needs a shell and the aws CLI, with credentials of account {account} that allow ModifyRule and ModifyListener;
+# DescribeTags and RemoveTags to remove the tags of the run at the end, which the traffic does not need.
 # You can run it again, and you can type each line below alone. If the cutover program is available, `cutover rollback`
 # is faster and checks more.
 set -u
@@ -100,7 +124,38 @@ if [ "$failed" != 0 ]; then
     echo "$failed of {all} routes were not restored: run this script again" >&2
     exit 5
 fi
-echo "AWS accepted all {all} routes"
+echo "AWS accepted all {all} routes: the shares are those of the start of the run"
+
+# The tags of the run refuse other runs. Those of another run stay.
+foreign=
+release() {
+    owner=$(aws elbv2 describe-tags --region "$1" --resource-arns "$2" --output text \
+        --query "TagDescriptions[].Tags[?Key=='{marker}'].Value[]") || owner=unknown
+    case $owner in
+    "" | None) ;;
+    "{run} "*)
+        aws elbv2 remove-tags --region "$1" --tag-keys {marker} --resource-arns "$2" \
+            && echo "removed     the marker of $2" || echo "NOT REMOVED the tag {marker} of $2" >&2
+        ;;
+    *)
+        foreign=1
+        echo "kept        the tags: the marker of $2 belongs to $owner" >&2
+        ;;
+    esac
+}
+untag() {
+    region=$1
+    shift
+    [ -z "$foreign" ] || return 0
+    aws elbv2 remove-tags --region "$region" --tag-keys {weights} --resource-arns "$@" \
+        && echo "removed     the original weights from the tags of $# resources" \
+        || echo "NOT REMOVED the tag {weights} of $# resources: it does no harm" >&2
+}
+"#;
+
+const END: &str = r#"
+echo "next: if the cutover program is available, type: cutover rollback {run}"
+echo "      it reads every route, and ends the run; until then a new run of the plan is refused"
 "#;
 
 #[cfg(test)]
@@ -116,7 +171,20 @@ mod tests {
         assert_eq!(commands.len(), started.routes.len());
         let rules: Vec<_> = commands.iter().map(|c| c.contains("modify-rule")).collect();
         assert!(rules.is_sorted(), "{commands:#?}");
-        assert!(text.starts_with("#!/bin/sh\n") && text.contains("8 ]") && text.contains("all 2 routes\""), "{text}");
+        assert!(text.starts_with("#!/bin/sh\n") && text.contains("8 ]") && text.contains("all 2 routes:"), "{text}");
+    }
+
+    #[test]
+    fn script_removes_the_tags_of_the_run_after_all_routes_and_names_what_is_next() {
+        let started = fixture::started(10);
+        let text = script("alpha-1", &started, Timestamp::UNIX_EPOCH);
+        let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}\n{text}"));
+        let order =
+            ["\nrestore '", "AWS accepted all 2 routes", "\nrelease ", "\nuntag ", "cutover rollback alpha-1\""];
+        assert!(order.map(place).is_sorted(), "{text}");
+        assert!(text.contains("\"alpha-1 \"*)") && !text.contains("{run}") && !text.contains("{marker}"), "{text}");
+        let untag = text.lines().find(|line| line.starts_with("untag ")).unwrap_or_default();
+        assert!(started.routes.iter().all(|route| untag.contains(route.id.id())), "{untag}");
     }
 
     #[test]
