@@ -105,6 +105,14 @@ pub fn print(text: &str) -> io::Result<()> {
     bars().suspend(|| ignore_closed_pipe(writeln!(io::stdout().lock(), "{}", redact::clean(text))))
 }
 
+/// Prints a text and a newline on standard output as it is. Only for text whose credentials are made up: the lab's.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_as_is(text: &str) -> io::Result<()> {
+    bars().suspend(|| ignore_closed_pipe(writeln!(io::stdout().lock(), "{text}")))
+}
+
 /// Prints a text and a newline on standard error, above the dashboard, with credentials removed. Failures are ignored.
 pub fn print_error(text: &str) {
     let _ = bars().suspend(|| writeln!(io::stderr().lock(), "{}", redact::clean(text)));

@@ -53,7 +53,7 @@ pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
     let mut environment = lab.environment().to_vec();
     // The runs of a lab must never be confused with real runs, above all by a `rollback` of the only unfinished run.
     environment.push(("CUTOVER_STATE_DIR".into(), runs.display().to_string()));
-    let _ = term::print(&text(global, &environment));
+    let _ = term::print_as_is(&text(global, &environment));
     let plan = &args.plan;
     term::print_error(&format!(
         "\nThe lab is running at {} speed. Paste the lines above into another terminal, then for example:\n  \
