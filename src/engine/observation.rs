@@ -119,8 +119,7 @@ pub async fn observe_marker(
 /// Reads every route of the watch list, and lists all routes of the load balancers.
 pub async fn observe_routes(subject: &WatchList, traffic: &dyn Traffic, clock: &dyn Clock) -> Observation {
     let at = clock.now();
-    let (routes, census) =
-        tokio::join!(read_routes(&subject.routes, traffic, clock), list_routes(subject, traffic));
+    let (routes, census) = tokio::join!(read_routes(&subject.routes, traffic, clock), list_routes(subject, traffic));
     Observation { routes, census: Some(Reading { at, value: census }), ..Observation::default() }
 }
 

@@ -360,7 +360,7 @@ fn a_damaged_journal_is_refused_with_the_emergency_command() {
     assert!(matches!(now(resumed.append(RUN, time(2), &Event::Unfrozen {})), Err(StoreError::Corrupt { .. })));
     assert_eq!(fs::read(&journal).unwrap(), bytes, "a damaged journal must not be changed");
     let listed = now(store.find("alpha")).unwrap().remove(0);
-    assert_eq!(listed.damaged.as_deref(), Some("line 2: the checksum does not match"));
+    assert_eq!(listed.damaged.as_deref(), Some("line 2: the checksum does not match the record"));
     // If the first line is damaged, the data of the run is unknown.
     bytes[3] ^= 1;
     fs::write(&journal, &bytes).unwrap();

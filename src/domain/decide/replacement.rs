@@ -69,9 +69,7 @@ pub fn list_rules(c: &Context<'_>, rollback: &Rollback) -> Option<Decision> {
 /// restore there.
 pub fn is_restored(c: &Context<'_>, deleted: &Route, rollback: &Rollback) -> bool {
     let all = Replacement::all(c.state, deleted, &c.observed.census);
-    c.observed.has_census_since(rollback.since)
-        && !all.is_empty()
-        && all.iter().all(|rule| rule.needs_nothing(deleted))
+    c.observed.has_census_since(rollback.since) && !all.is_empty() && all.iter().all(|rule| rule.needs_nothing(deleted))
 }
 
 /// Returns the notes about deleted routes that a rollback need not restore.

@@ -46,7 +46,7 @@ fn every_invalid_hook_is_refused_with_position_and_advice() {
     refused("{exec: {command: [x]}}", COMMAND_STEP, "CUT039", "`before`");
     refused("{before: bind, after: bind, exec: {command: [x]}}", COMMAND_STEP, "CUT039", "before");
     refused("{before: bind}", COMMAND_STEP, "CUT039", "`exec` and `http`");
-    refused("{before: bind, exec: {command: [x]}, http: {url: \"https://x\"}}", COMMAND_STEP, "CUT039", "not both");
+    refused("{before: bind, exec: {command: [x]}, http: {url: \"https://x\"}}", COMMAND_STEP, "CUT039", "has both");
     refused("{before: tomorrow, exec: {command: [x]}}", COMMAND_STEP, "CUT039", "shift");
     refused("{before: bind, exec: {command: []}}", COMMAND_STEP, "CUT039", "the command is empty");
     for late in ["after: shift", "before: rollback", "after: rollback"] {

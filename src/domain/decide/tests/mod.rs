@@ -159,12 +159,13 @@ fn read_back_journaled_late_does_not_close_an_older_write() {
     let state = state.after(36, outcome(WriteResult::Applied, Some(&ORIGINAL)));
     assert!(!is_finished(&next(&state, &watch(0), 36)));
     let seen = watch(0).seen(37, Ok(forward(&ORIGINAL)), [10, 10]);
-    let Decision::Record(events) = next(&state, &seen, 37) else {
-        panic!("a reading after the deadline must close the write")
+    let Decision::Write(batch) = next(&state, &seen, 37) else {
+        panic!("a late reading must not close the write; the route must be written again")
     };
-    let state = state.after(37, events[0].clone());
-    let seen = seen.seen(38, Ok(forward(&ORIGINAL)), [10, 10]);
-    assert!(is_finished(&next(&state, &seen, 38)));
+    assert!(batch.restore && batch.writes[0].set == set(&ORIGINAL));
+    let state =
+        state.after(38, intended(true, 48, &ORIGINAL)).after(39, outcome(WriteResult::Applied, Some(&ORIGINAL)));
+    assert!(is_finished(&next(&state, &watch(0), 39)), "a write after the deadline must replace the older write");
 }
 
 #[test]

@@ -297,6 +297,8 @@ pub struct OpenWrites {
     pub deadline: Timestamp,
     /// Whether the process that sent the last write still waits for the result.
     pub pending: bool,
+    /// Whether the last write was sent after the deadline of the others: if it takes effect, it replaces theirs.
+    pub replaces_others: bool,
 }
 
 impl Route {
