@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::run::event::Started;
+use crate::domain::run::event::{RouteStart, Started};
 use crate::domain::run::state::{RampProgress, Rollback, Route, State};
 use crate::domain::traffic::shares::{self, ShareError};
 use crate::domain::traffic::{ClusterName, RouteContent, Shares, Split};
@@ -252,4 +252,14 @@ pub fn sticky_clients(plan: &Plan, state: &State, route: &Route) -> bool {
 pub fn shares_of(route: &Route, split: &Split) -> BTreeMap<ClusterName, f64> {
     let groups: Vec<_> = route.start.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
     shares::live_shares(split, &groups).unwrap_or_default()
+}
+
+/// Formats the shares of the plan's groups in a split, such as `a 95 %, b 5 %`.
+pub fn shares_text(start: &RouteStart, split: &Split) -> String {
+    let managed: Vec<_> = start.groups.iter().map(|(cluster, id)| (cluster.clone(), id.clone())).collect();
+    let live = shares::live_shares(split, &managed).unwrap_or_default();
+    if live.is_empty() {
+        return "no traffic to the plan's groups".into();
+    }
+    live.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ")
 }

@@ -1,10 +1,11 @@
 //! Describes changes of a run's routes by other actors, and the commands for an operator. Do not add decisions here.
 
 use super::context::Context;
-use super::{desired_split, drift_cause, replacement::Replacement};
-use crate::domain::run::event::RouteStart;
+use super::desired_split::{self, shares_text};
+use super::drift_cause;
+use super::replacement::deleted_object;
+pub use super::replacement::describe_deletion;
 use crate::domain::run::state::{Route, State};
-use crate::domain::traffic::{FoundRoute, RouteKind, Split, shares};
 
 /// Returns why changes by other actors freeze the run, and the command that continues the run if only one command does.
 /// `None` if no change needs a decision of an operator.
@@ -66,19 +67,6 @@ pub fn not_reassertable(state: &State) -> Option<String> {
     ))
 }
 
-/// Describes a deleted route, and the rules that replace the route with their shares. `live` is the last list of all
-/// rules; if it is empty, the rules in the journal are described.
-pub fn describe_deletion(state: &State, route: &Route, live: &[FoundRoute]) -> String {
-    let deleted = format!("the {} was deleted", deleted_object(route));
-    let replacements = Replacement::all(state, route, live);
-    std::iter::once(deleted).chain(replacements.iter().map(|rule| rule.text(route))).collect::<Vec<_>>().join("; ")
-}
-
-/// A default action is deleted with its listener only.
-fn deleted_object(route: &Route) -> &'static str {
-    if route.start.id.kind() == RouteKind::Rule { "rule" } else { "listener" }
-}
-
 /// Describes how the conditions of a route changed; `None` if the conditions did not change.
 pub fn describe_conditions(route: &Route) -> Option<String> {
     let after = route.changed_conditions.as_ref()?;
@@ -130,14 +118,4 @@ pub fn not_as_planned(c: &Context<'_>) -> (Vec<String>, Vec<String>) {
         )
     }));
     (left, accepted)
-}
-
-/// Formats the shares of the plan's groups in a split, such as `a 95 %, b 5 %`.
-pub fn shares_text(start: &RouteStart, split: &Split) -> String {
-    let managed: Vec<_> = start.groups.iter().map(|(cluster, id)| (cluster.clone(), id.clone())).collect();
-    let live = shares::live_shares(split, &managed).unwrap_or_default();
-    if live.is_empty() {
-        return "no traffic to the plan's groups".into();
-    }
-    live.iter().map(|(cluster, share)| format!("{cluster} {share:.0} %")).collect::<Vec<_>>().join(", ")
 }

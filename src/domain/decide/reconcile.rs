@@ -1,7 +1,7 @@
 //! Compares the last reading of each route with the state, and returns events about drift and about open writes that
 //! took effect or can no longer take effect. Do not add decisions about writes.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
 use super::route_status;
@@ -80,8 +80,6 @@ fn route_event(c: &Context<'_>, route: &Route) -> Option<Event> {
     let reading = route_status::fresh_reading(c, route)?;
     match &reading.value {
         Ok(live) => match &route.open_writes {
-            // A rollback writes such a route again: a late reading does not show that the open write had no effect.
-            Some(_) if c.state.phase == Phase::RollingBack && live.equivalent(&route.confirmed) => None,
             Some(open) => with_open_write(route, open, live, reading.at),
             None => without_open_write(route, live, reading.at),
         },
@@ -94,8 +92,11 @@ fn route_event(c: &Context<'_>, route: &Route) -> Option<Event> {
     }
 }
 
-/// Decides by a reading whether an open write took effect, at the latest by the first reading after the deadline of the
-/// write.
+/// How old the content of a reading may be. AWS documents no limit.
+const MAX_DELAY: SignedDuration = SignedDuration::from_secs(10);
+
+/// Decides by a reading whether an open write took effect. A reading that shows the effect decides at once, or after the
+/// deadline of the write if there are several; a reading without it decides [`MAX_DELAY`] later.
 fn with_open_write(route: &Route, open: &OpenWrites, live: &RouteContent, at: Timestamp) -> Option<Event> {
     let deadline_passed = at > open.deadline;
     if live.forward_split().is_some_and(|split| route.is_outdated(split, at)) {
@@ -113,7 +114,7 @@ fn with_open_write(route: &Route, open: &OpenWrites, live: &RouteContent, at: Ti
         return decided.then(|| outcome(route, WriteResult::Applied, Some(live.split.clone()), None));
     }
     if live.equivalent(&route.confirmed) {
-        return deadline_passed
+        return (at.duration_since(open.deadline) > MAX_DELAY)
             .then(|| outcome(route, WriteResult::Failed, None, Some("the write never took effect".into())));
     }
     // The write can no longer take effect, and the live content is known drift: close the write.

@@ -3,10 +3,10 @@
 
 use super::context::Context;
 use super::decision::Decision;
-use super::drift_text::{describe_deletion, shares_text};
+use super::desired_split::shares_text;
 use crate::base::arn;
 use crate::domain::run::state::{Rollback, Route, State};
-use crate::domain::traffic::{FoundRoute, Split};
+use crate::domain::traffic::{FoundRoute, RouteKind, Split};
 
 /// A rule with the conditions of a deleted route.
 pub struct Replacement<'a> {
@@ -55,6 +55,19 @@ impl<'a> Replacement<'a> {
             ),
         }
     }
+}
+
+/// Describes a deleted route, and the rules that replace the route with their shares. `live` is the last list of all
+/// rules; if it is empty, the rules in the journal are described.
+pub fn describe_deletion(state: &State, route: &Route, live: &[FoundRoute]) -> String {
+    let deleted = format!("the {} was deleted", deleted_object(route));
+    let replacements = Replacement::all(state, route, live);
+    std::iter::once(deleted).chain(replacements.iter().map(|rule| rule.text(route))).collect::<Vec<_>>().join("; ")
+}
+
+/// A default action is deleted with its listener only.
+pub fn deleted_object(route: &Route) -> &'static str {
+    if route.start.id.kind() == RouteKind::Rule { "rule" } else { "listener" }
 }
 
 /// Returns the decision to list all rules before a rollback without a deleted route ends.

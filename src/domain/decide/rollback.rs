@@ -136,15 +136,9 @@ fn route_status(c: &Context<'_>, route: &Route, rollback: &Rollback) -> RouteSta
         && !route.is_outdated(live, c.now);
     match &route.open_writes {
         None if is_restored => RouteStatus::Reached,
-        // A late reading may show an old value that equals the goal. In this case the route is written again. It is
-        // also written again after the deadline, because a late reading does not show that the write had no effect.
-        Some(open)
-            if live.equivalent(&desired)
-                && !open.pending
-                && !route.is_outdated(live, c.now)
-                && c.now <= open.deadline =>
-        {
-            RouteStatus::OpenWrite(open.deadline)
+        // A late reading may show an old value that equals the goal. In this case the route is written again.
+        Some(open) if live.equivalent(&desired) && !open.pending && !route.is_outdated(live, c.now) => {
+            if c.now <= open.deadline { RouteStatus::OpenWrite(open.deadline) } else { RouteStatus::OpenWrite(c.now) }
         }
         _ if c.observed.rejected_writes.contains_key(&route.start.id) => {
             RouteStatus::Blocked(format!("the write is rejected: {}", c.observed.rejected_writes[&route.start.id]))
@@ -164,7 +158,7 @@ fn read_error<'a>(c: &Context<'a>, route: &Route) -> Option<&'a Unreadable> {
 }
 
 fn shares_text(route: &Route, split: Option<&Split>) -> String {
-    split.map_or_else(String::new, |split| drift_text::shares_text(&route.start, split))
+    split.map_or_else(String::new, |split| desired_split::shares_text(&route.start, split))
 }
 
 fn stuck_message(left: &[String]) -> String {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::finding::Code;
 use crate::domain::elb::select::{SelectedGroup, SelectedRoute, Selection, SkipReason};
 use crate::domain::elb::{self, LIMITS};
 use crate::domain::health::Target;
@@ -9,7 +10,6 @@ use crate::domain::health::gate::Sample;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::preflight::machine::commands;
 use crate::domain::run::event::{BindingStart, GroupStart, NotMoved, RouteStart, Started};
-use crate::base::finding::Code;
 use crate::domain::traffic::{ExternalOwner, Unreadable};
 use crate::plan::model::{BindingMode, ClusterName, Plan, Shares, StepKind};
 

@@ -141,12 +141,9 @@ impl Executor {
             return Err(Some(drifted(state, &write.route, live)));
         };
         // A stale read may show the split before this run's last write, and a rollback wants to write that split. So
-        // the route is written even if it already seems to have the wanted split. The same holds while another write has
-        // no response: a stale read may be older than its effect.
+        // the route is written even if it already seems to have the wanted split.
         let outdated = may_be_stale(state, &write.route, &before, now);
-        let unresolved =
-            restore && state.routes.get(&write.route).is_some_and(|route| route.has_open_write_except(&write.set));
-        if before.equivalent(&write.set) && !outdated && !unresolved {
+        if before.equivalent(&write.set) && !outdated {
             // The last observation shows the wanted split, but an observation does not count as a read-back.
             if let Some(why) = unread {
                 self.back_off(&write.route, now, retry::WRITE);

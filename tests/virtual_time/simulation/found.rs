@@ -216,6 +216,6 @@ fn a_route_whose_write_was_rejected_is_written_again_at_the_next_stage() {
 /// A raise without a response took effect late. A stale read after its deadline showed the original shares, and the
 /// rollback ended with exit code 4.
 #[test]
-fn a_rollback_writes_again_over_a_write_without_a_response() {
+fn a_late_read_does_not_show_that_a_write_had_no_effect() {
     holds(&["small/rollback/ModifyRule#0.late.disk+ModifyRule#1.past.stale"]);
 }

@@ -119,7 +119,6 @@ impl EventLines {
 
 /// Returns one event as a line (a message may have several lines); `None` if people do not need the event. Health and
 /// waits are complete, not only the changes.
-
 pub fn line(record: &Record, names: &Names, style: &Style) -> Option<String> {
     text(&record.event, &record.run, names, style).map(|t| t.line(record, style))
 }

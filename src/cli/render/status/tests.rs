@@ -204,7 +204,8 @@ fn status_says_that_unread_traffic_is_not_live() {
     watch.routes = ids().into_iter().map(|id| (id, expired())).collect();
     let view = RunView::of(&plan(), &state(until_bake()), Some(&watch), &[], at(72));
     let (shown, routes) = (text(&view, &Style::plain()), ids().len());
-    let line = format!("NOT LIVE: {routes} routes cannot be read (credentials: expired); these are the journal's shares");
+    let line =
+        format!("NOT LIVE: {routes} routes cannot be read (credentials: expired); these are the journal's shares");
     assert!(shown.contains(&line), "{shown}");
     assert_eq!(json(&view)["unreadTraffic"]["routes"], routes);
     let read = RunView::of(&plan(), &state(until_bake()), None, &[], at(72));

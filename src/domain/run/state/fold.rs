@@ -282,13 +282,8 @@ impl State {
             let Some(route) = self.routes.get_mut(&write.route) else { continue };
             route.last_event_at = time;
             route.read_back = false;
-            let mut open = route.open_writes.take().unwrap_or(OpenWrites {
-                splits: Vec::new(),
-                deadline,
-                pending: true,
-                replaces_others: false,
-            });
-            open.replaces_others = time > open.deadline;
+            let mut open =
+                route.open_writes.take().unwrap_or(OpenWrites { splits: Vec::new(), deadline, pending: true });
             open.splits.push(write.set.clone());
             open.deadline = open.deadline.max(deadline);
             open.pending = true;
@@ -428,12 +423,12 @@ impl State {
 
 impl Route {
     /// Closes the open writes that set the confirmed split. Other writes without a response may still take effect; only
-    /// a reading after their deadline closes them, or a write that was sent after their deadline. (The reading of the confirmed split may be older than the deadline,
+    /// a reading after their deadline closes them. (The reading of the confirmed split may be older than the deadline,
     /// even if its event is recorded later.)
     fn close_writes(&mut self) {
         let Some(mut open) = self.open_writes.take() else { return };
         let now = self.split();
-        open.splits.retain(|set| !set.equivalent(now) && !open.replaces_others);
+        open.splits.retain(|set| !set.equivalent(now));
         open.pending = false;
         self.open_writes = Some(open).filter(|o| !o.splits.is_empty());
     }

@@ -297,8 +297,6 @@ pub struct OpenWrites {
     pub deadline: Timestamp,
     /// Whether the process that sent the last write still waits for the result.
     pub pending: bool,
-    /// Whether the last write was sent after the deadline of the others: if it takes effect, it replaces theirs.
-    pub replaces_others: bool,
 }
 
 impl Route {
@@ -351,11 +349,6 @@ impl Route {
         let late = |past: &ReplacedSplit| at.duration_since(past.replaced) < LATE_READ && past.split.equivalent(split);
         let last = self.drifted_content().and_then(RouteContent::forward_split).unwrap_or(self.split());
         !last.equivalent(split) && self.replaced_splits.iter().any(late)
-    }
-
-    /// Whether a write with another split got no response yet.
-    pub fn has_open_write_except(&self, split: &Split) -> bool {
-        self.open_writes.iter().flat_map(|open| &open.splits).any(|sent| !sent.equivalent(split))
     }
 
     /// Remembers a split that was replaced at this time.
