@@ -19,7 +19,7 @@ pub async fn or_say_where(found: Result<StoredRun, Failure>, target: &str) -> Re
                 Some(plan) => marked_balancers(plan).await,
                 None => Vec::new(),
             };
-            Err(marked.iter().fold(failure, |failure, marked| failure.next(marked)))
+            Err(marked.iter().fold(failure, Failure::next))
         }
         other => other,
     }

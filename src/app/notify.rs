@@ -167,7 +167,9 @@ impl MessageBuilder {
             Event::Settled { .. } => self.verdicts.iter_mut().for_each(|(_, verdict)| *verdict = None),
             Event::VerdictChanged { gate, verdict, why, .. } => {
                 let known = self.verdicts.iter_mut().find(|(name, _)| name == gate);
-                known.into_iter().for_each(|(_, last)| *last = Some(format!("{}: {why}", word(verdict))));
+                if let Some((_, last)) = known {
+                    *last = Some(format!("{}: {why}", word(verdict)));
+                }
             }
             _ => {}
         }

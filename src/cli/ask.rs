@@ -41,9 +41,10 @@ pub async fn confirm_start(
 ) -> Result<(), Failure> {
     refuse_other_owner(ports, prepared).await?;
     let (report, style) = (&prepared.report, term::style_err(global.color));
-    term::print_error(&match verbose {
-        true => render::check::text(report, &style),
-        false => render::check::summary(report, &format!("cutover {command} {} --verbose", report.source), &style),
+    term::print_error(&if verbose {
+        render::check::text(report, &style)
+    } else {
+        render::check::summary(report, &format!("cutover {command} {} --verbose", report.source), &style)
     });
     if let Some(refusal) = prepared.refusal() {
         return Err(refusal);

@@ -7,7 +7,7 @@
 //! - AWS, clusters or time: `virtual_time/`, in a paused runtime with the lab in this process
 //! - a socket or a process: `wire/`; outside the tiers, tests there need only Rust
 //! - a program of others: `wire/TIER/`, with `#[ignore = "tier TIER"]` under the test attribute; [`tests/run`](../run)
-//! sets the tier's variable and runs these tests
+//!   sets the tier's variable and runs these tests
 //!
 //! A folder here is a module of its program; helpers that several of its modules share are in one of them.
 //! `pure/tree.rs` finds files without a `mod` line, ignored tests outside a tier, and test programs that are not in

@@ -83,7 +83,7 @@ fn kill_when_hanging(child: &Child) -> mpsc::Sender<()> {
     let (alive, ended) = mpsc::channel();
     let id = child.id().to_string();
     std::thread::spawn(move || {
-        if ended.recv_timeout(Duration::from_mins(60)) == Err(mpsc::RecvTimeoutError::Timeout) {
+        if ended.recv_timeout(Duration::from_hours(1)) == Err(mpsc::RecvTimeoutError::Timeout) {
             let _ = Command::new("kill").args(["-KILL", &id]).stdin(Stdio::null()).status();
         }
     });

@@ -64,7 +64,7 @@ fn profile_of_chain(chain: &[String], index: usize) -> String {
 /// Explains a profile that does not exist, and profiles that refer to each other.
 fn broken_chain(profiles: &Profiles) -> Option<String> {
     let chain = profiles.chain();
-    for (index, name) in chain.iter().enumerate().filter(|(_, name)| !profiles.exists(name)) {
+    if let Some((index, name)) = chain.iter().enumerate().find(|(_, name)| !profiles.exists(name)) {
         let place = match index.checked_sub(1) {
             Some(before) => format!("source_profile of the AWS profile {}", chain[before]),
             None => profiles.variable()?.to_owned(),
@@ -148,7 +148,7 @@ impl Process {
                 "{self} did not end in time; if the command waits for a login, run it once in a terminal"
             ));
         }
-        let text = causes(error).map(|cause| cause.to_string()).find(|text| text.contains("external process"))?;
+        let text = causes(error).map(ToString::to_string).find(|text| text.contains("external process"))?;
         let text = redact::clean(&text);
         let status = text.split_once("exit status: ").and_then(|(_, rest)| rest.split_once(". Stderr: "));
         let Some((code, stderr)) = status else {

@@ -159,9 +159,8 @@ impl Cluster for K8s {
         loop {
             let body = value::apply_body(&sent, &api.api_version);
             let answer = with_deadline(bindings.patch(&binding.name, &params, &Patch::Apply(body))).await;
-            let refusal = match answer.ok_or_else(|| WriteError::Unanswered(timeout_text("apply")))? {
-                Ok(_) => return Ok(left_out),
-                Err(refusal) => refusal,
+            let Err(refusal) = answer.ok_or_else(|| WriteError::Unanswered(timeout_text("apply")))? else {
+                return Ok(left_out);
             };
             // A CRD can be older than its controller. Each round leaves out at least one more field.
             let undeclared = error::undeclared_fields(&refusal);

@@ -193,21 +193,18 @@ fn proxy_error(error: &(dyn std::error::Error + 'static), proxy: &Proxy) -> Conn
     match ConnectError::of(error, &format!("the proxy {proxy}"), None) {
         ConnectError::Failed(why) => ConnectError::Failed(format!("{why} ({})", proxy.setting)),
         ConnectError::Setup(why) => ConnectError::Setup(format!("{why} ({})", proxy.setting)),
-        other => other,
+        other @ ConnectError::Untrusted(_) => other,
     }
 }
 
 impl Connector {
     async fn http_proxy(&self, proxy: &Proxy, url: &Uri) -> Result<ProxyableStream, ConnectError> {
-        let stream = match proxy.scheme {
-            Scheme::Https => {
-                let https = HttpsConnector::from((tcp_connector(), self.network.tls()?));
-                https.oneshot(proxy.uri()?).await.map_err(|e| proxy_error(&*e, proxy))?
-            }
-            _ => {
-                let stream = tcp_connector().oneshot(proxy.uri()?).await;
-                stream.map(MaybeHttpsStream::Http).map_err(|e| proxy_error(&e, proxy))?
-            }
+        let stream = if proxy.scheme == Scheme::Https {
+            let https = HttpsConnector::from((tcp_connector(), self.network.tls()?));
+            https.oneshot(proxy.uri()?).await.map_err(|e| proxy_error(&*e, proxy))?
+        } else {
+            let stream = tcp_connector().oneshot(proxy.uri()?).await;
+            stream.map(MaybeHttpsStream::Http).map_err(|e| proxy_error(&e, proxy))?
         };
         if url.scheme_str() == Some("http") {
             return Ok(ProxyableStream { stream, absolute: true });

@@ -119,7 +119,9 @@ pub fn known_failure(to: &NotificationTarget) -> Option<String> {
 pub fn remember_secrets(to: &NotificationTarget) {
     let _ = known_failure(to);
     if let NotificationTarget::Webhook { headers, .. } = to {
-        headers.iter().for_each(|header| drop(header_value(header)));
+        for header in headers {
+            drop(header_value(header));
+        }
     }
 }
 

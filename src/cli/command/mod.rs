@@ -149,7 +149,7 @@ fn with_fixed_usage(command: clap::Command) -> clap::Command {
     built.get_subcommands_mut().fold(command, |command, verb| {
         let usage = verb.render_usage().to_string();
         let usage = usage.trim_start_matches("Usage: ").to_owned();
-        command.mut_subcommand(verb.get_name().to_owned(), |verb| verb.override_usage(usage))
+        command.mut_subcommand(verb.get_name(), |verb| verb.override_usage(usage))
     })
 }
 

@@ -141,7 +141,7 @@ pub fn verdicts_in_words(c: &Context<'_>) -> String {
         GateResult::Fail => "fails",
     };
     let gates = in_force(c.plan, c.state).into_iter().filter(|gate| !gate.dry_run);
-    gates.map(|gate| format!("; gate {} {}", gate.name, word(gate))).collect()
+    gates.map(|gate| format!("; gate {} {}", gate.name, word(gate))).collect::<Vec<_>>().concat()
 }
 
 /// Returns the name of the first guard that failed, and why.

@@ -59,7 +59,9 @@ pub fn same_conditions(one: &str, other: &str) -> bool {
     let sorted = |text: &str| {
         let mut conditions: Vec<Vec<String>> =
             text.split(" and ").map(|c| c.split(' ').map(str::to_owned).collect()).collect();
-        conditions.iter_mut().for_each(|words| words.sort_unstable());
+        for words in &mut conditions {
+            words.sort_unstable();
+        }
         conditions.sort_unstable();
         conditions
     };

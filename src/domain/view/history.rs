@@ -195,7 +195,7 @@ impl HistoryBuilder {
             }
             Event::Drifted { route, .. } => self.update_route(route, at),
             Event::Resumed { .. } | Event::ConditionsChanged { .. } | Event::RuleCreated { .. } => {
-                self.update_all_routes(at)
+                self.update_all_routes(at);
             }
             Event::Health { groups } => self.record_health(groups, at),
             Event::GateMeasured { gate, .. } => self.history.gates.entry(gate.clone()).or_default().measurements += 1,

@@ -145,7 +145,7 @@ impl World {
         let objects = &mut self.clusters[cluster].objects;
         if let Some(replicas) = replicas {
             objects.update(Kind::Deployment, &deployment.0, &deployment.1, now, |d| {
-                d["spec"]["replicas"] = replicas.into()
+                d["spec"]["replicas"] = replicas.into();
             });
         }
         objects.update(Kind::HorizontalPodAutoscaler, &deployment.0, &deployment.1, now, |h| {

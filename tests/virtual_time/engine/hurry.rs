@@ -94,7 +94,7 @@ async fn a_rollback_reads_the_tags_of_the_routes_if_the_load_balancers_tag_does_
             }
             "the tag is damaged" => balancer.tags.put(&[lb], &damaged).await.expect("the tag should be written"),
             "the tag is gone" => {
-                balancer.tags.remove(&[lb], &[route_tag::KEY.to_owned()]).await.expect("the tag should be removed")
+                balancer.tags.remove(&[lb], &[route_tag::KEY.to_owned()]).await.expect("the tag should be removed");
             }
             _ => balancer
                 .tags

@@ -94,7 +94,7 @@ pub async fn run(plan: &Plan, stage: &RehearsalLab) -> (Ending, Vec<Record>) {
     let mut run = RunLoop::open(plan, ports, settings, ownership, Interrupt::default(), &mut follower)
         .await
         .unwrap_or_else(|e| panic!("{e}"));
-    let ending = tokio::time::timeout(Duration::from_mins(60), run.drive()).await;
+    let ending = tokio::time::timeout(Duration::from_hours(1), run.drive()).await;
     drop(run);
     let records_text =
         || follower.1.iter().map(|r| cutover::domain::run::journal::to_json(r).to_string() + "\n").collect::<String>();

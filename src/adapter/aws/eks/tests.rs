@@ -73,9 +73,10 @@ impl HttpConnector for Eks {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let listed = request.uri().ends_with("/clusters") || request.uri().contains("/clusters?");
         let denied = self.1.contains("AccessDenied");
-        let (status, body) = match listed {
-            true if !denied => (200, r#"{"clusters": ["shop-blue", "shop-green"]}"#),
-            _ => (self.0, self.1.as_str()),
+        let (status, body) = if listed && !denied {
+            (200, r#"{"clusters": ["shop-blue", "shop-green"]}"#)
+        } else {
+            (self.0, self.1.as_str())
         };
         HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body))))
     }

@@ -141,7 +141,9 @@ fn lists(report: &CheckReport, out: &mut String) {
     for (heading, lines) in [("Notifications", &notifications), ("Hours", &report.hours)] {
         if !lines.is_empty() {
             put(out, &format!("### {heading}\n"));
-            lines.iter().for_each(|line| put(out, &format!("- {}", escape(line))));
+            for line in lines {
+                put(out, &format!("- {}", escape(line)));
+            }
             put(out, "");
         }
     }

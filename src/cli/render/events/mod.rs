@@ -64,7 +64,9 @@ impl EventLines {
 
     /// Learns the names and the routes of a run from the records before the first line.
     pub fn learn(&mut self, earlier: &[Record]) {
-        earlier.iter().for_each(|record| self.names.update(&record.event));
+        for record in earlier {
+            self.names.update(&record.event);
+        }
     }
 
     /// Returns the lines that a record adds, without newlines; for many records none.
@@ -197,14 +199,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         }
         Event::HookStarted { action: what, .. } => EventText::new(Tone::Faint, "·", what),
         Event::HookEnded { hook, result, message } => hook_ended(*hook, *result, message),
-        Event::RetireStarted { by, bindings, .. } => {
-            let also = if *bindings { ", its bindings are deleted" } else { "" };
-            EventText::new(
-                Tone::Strong,
-                "▸",
-                format!("retiring the old cluster, by {by}: its target groups are detached from the routes{also}"),
-            )
-        }
+        Event::RetireStarted { by, bindings, .. } => EventText::new(Tone::Strong, "▸", retiring(by, *bindings)),
         Event::BindingRemoved { cluster, binding, deleted: true, .. } => {
             EventText::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: deleted"))
         }
@@ -233,6 +228,11 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
             EventText::new(Tone::Faint, "·", format!("would notify {to} ({about}): {text}"))
         }
     })
+}
+
+fn retiring(by: &str, bindings: bool) -> String {
+    let also = if bindings { ", its bindings are deleted" } else { "" };
+    format!("retiring the old cluster, by {by}: its target groups are detached from the routes{also}")
 }
 
 fn stages(ramp: &Ramp) -> String {

@@ -359,7 +359,9 @@ fn targets_outside_of_the_zones_do_not_count_for_the_gates() {
     let mut plan = plan();
     let mut facts = facts(&plan);
     let mut all = targets(10, TargetState::Unused);
-    all.iter_mut().for_each(|t| t.zone = Some("ap-northeast-2d".to_owned()));
+    for target in &mut all {
+        target.zone = Some("ap-northeast-2d".to_owned());
+    }
     set_health(&mut facts, "webapp-b", all.clone());
     let message = |plan: &Plan, facts: &Facts, code: Code| {
         let found = check(plan, facts, now()).into_iter().find(|f| f.code == code);

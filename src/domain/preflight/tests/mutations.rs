@@ -278,7 +278,7 @@ pub const TRAFFIC: &[(&str, Code, Change)] = &[
         p.strategy.gates.raise.stable_for = Some(Duration::ZERO);
     }),
     ("old group without healthy targets", Code::CUT093, |_, f| {
-        set_health(f, "webapp-a", targets(3, TargetState::Unhealthy))
+        set_health(f, "webapp-a", targets(3, TargetState::Unhealthy));
     }),
     ("metric source is unreadable", Code::CUT094, |_, f| {
         let message = "no answer within 10 s".to_owned();

@@ -373,7 +373,7 @@ impl State {
             DriftPolicy::KeepLive => self.keep_live(time),
             // The run cannot write a deleted rule again, and does not write conditions of rules.
             DriftPolicy::Reassert => {
-                self.routes.values_mut().for_each(|route| route.reassert |= route.drifted_content().is_some())
+                self.routes.values_mut().for_each(|route| route.reassert |= route.drifted_content().is_some());
             }
         }
     }

@@ -53,12 +53,11 @@ impl World {
                 for (cluster, selector) in &entry.target_groups {
                     let name = selected_name(selector, &format!("{}-{cluster}", workload.name));
                     let attached = settings.group(Some(cluster), &name).3.unwrap_or(true);
-                    let group = match groups.get(selector) {
-                        Some(known) => *known,
-                        None => {
-                            let kind = settings.target_type(cluster, &name, workload.binding.target_type);
-                            self.add_group(settings, Some(cluster), selector, &name, kind)
-                        }
+                    let group = if let Some(known) = groups.get(selector) {
+                        *known
+                    } else {
+                        let kind = settings.target_type(cluster, &name, workload.binding.target_type);
+                        self.add_group(settings, Some(cluster), selector, &name, kind)
                     };
                     groups.insert(selector.clone(), group);
                     own.push((group, attached));

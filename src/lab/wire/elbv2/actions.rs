@@ -23,7 +23,7 @@ pub(super) fn check(world: &World, listener: usize, route: Option<usize>, wanted
         match kind.as_str() {
             kind if ROUTING_ACTION_TYPES.contains(&kind) && position == last => {}
             kind if AUTHENTICATION_ACTION_TYPES.contains(&kind) && position < last => {
-                check_authentication(world, listener, route, action)?
+                check_authentication(world, listener, route, action)?;
             }
             kind if ROUTING_ACTION_TYPES.contains(&kind) || AUTHENTICATION_ACTION_TYPES.contains(&kind) => {
                 return Err(invalid("There must be exactly one routing action, and it must be the last"));

@@ -119,7 +119,7 @@ fn weights() -> Vec<Bug> {
             set(all, 0, |f| f.members.iter_mut().for_each(|t| t.weight = Some(0)));
         }),
         edit("a weight of 1000", "a weight must be 0 to 999", 2, |all| {
-            set(all, 0, |f| f.members[0].weight = Some(1000))
+            set(all, 0, |f| f.members[0].weight = Some(1000));
         }),
         edit("six groups in an action", "AWS allows five groups", 2, |all| {
             set(all, 0, |f| f.members.resize(6, Member { id: "arn:x".into(), weight: Some(0) }));

@@ -70,7 +70,7 @@ impl Traffic for WrongBalancer {
         for (id, live) in all.iter_mut().filter_map(|(id, live)| Some((id, live.as_mut().ok()?))) {
             match (self.answer, remembered.get(id)) {
                 (WrongAnswer::Cached | WrongAnswer::NeverSent | WrongAnswer::DropsThird, Some(content)) => {
-                    live.clone_from(content)
+                    live.clone_from(content);
                 }
                 (WrongAnswer::Cached, None) => {
                     remembered.insert(id.clone(), live.clone());

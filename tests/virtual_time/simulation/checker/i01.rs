@@ -38,7 +38,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
         return wrong.map_or(Ok(()), |why| Err(format!("a restoring write does not restore: {why}")));
     }
     // With `resume --reassert`, the write may repeat an earlier step.
-    let missing = facts.hook_facts.known.missing(&facts.plan, facts.step, &[HookPoint::BeforeShift]);
+    let missing = facts.hooks.known.missing(&facts.plan, facts.step, &[HookPoint::BeforeShift]);
     if let Some(why) = missing.filter(|_| facts.shares(facts.step).is_some() && !facts.agreed(route)) {
         return Err(format!("{route} is raised, but a hook is missing: {why}"));
     }

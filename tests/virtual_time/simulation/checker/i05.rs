@@ -32,7 +32,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
 /// Checks that the hooks and commands of a step, or of the end of the run (step 0), have ended.
 fn check_hooks(facts: &Facts, step: usize, occasions: &[HookPoint]) -> Found {
     facts
-        .hook_facts
+        .hooks
         .known
         .missing(&facts.plan, step, occasions)
         .map_or(Ok(()), |why| Err(format!("step {step} or the run is over, but a hook is missing: {why}")))
@@ -127,7 +127,7 @@ fn check_next_stage(facts: &Facts, entry: &Entry, percent: u32, early: bool) -> 
 /// Checks that an automatic rollback has an observed cause: a group that is worse than its guard allows, or a command
 /// that failed. Unreadable health is not a cause.
 fn check_automatic_rollback(facts: &Facts) -> Found {
-    if facts.failed.is_none() && facts.hook_facts.known.failed() {
+    if facts.failed.is_none() && facts.hooks.known.failed() {
         return Ok(());
     }
     let Some((gate, group)) = &facts.failed else { return Err("an automatic rollback, but no gate failed".into()) };

@@ -19,7 +19,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
         }
         EntryContent::HookBegins(hook) => {
             let durable = facts
-                .hook_facts
+                .hooks
                 .announced
                 .get(hook)
                 .ok_or_else(|| format!("{hook:?} starts without a HookStarted record"))?;
@@ -30,7 +30,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
         }
         EntryContent::FinalState(routes) => {
             let outcome = facts.finished.ok_or("no record shows the outcome of the run")?;
-            let owed: Vec<_> = facts.hook_facts.known.not_undone(&facts.plan).collect();
+            let owed: Vec<_> = facts.hooks.known.not_undone(&facts.plan).collect();
             ensure(outcome == RunOutcome::Completed || owed.is_empty(), || {
                 format!("{outcome:?}, but the commands of steps {owed:?} are not undone")
             })?;

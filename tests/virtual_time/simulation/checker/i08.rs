@@ -29,7 +29,7 @@ pub fn holds(facts: &Facts, entry: &Entry) -> Found {
 }
 
 fn check_runs_once(facts: &Facts, hook: HookId) -> Found {
-    let known = &facts.hook_facts.known;
+    let known = &facts.hooks.known;
     ensure(!known.over.contains_key(&hook), || {
         format!("{hook:?} starts again, but ended before with {:?}", known.over.get(&hook))
     })?;

@@ -38,7 +38,7 @@ fn check_traffic_first(facts: &Facts, hook: HookId) -> Found {
 }
 
 fn check_not_delayed(facts: &Facts, hook: HookId, now: Timestamp) -> Found {
-    let long = facts.hook_facts.under_way.get(&hook).is_some_and(|since| now.duration_since(*since) > RESTORE_TIME);
+    let long = facts.hooks.under_way.get(&hook).is_some_and(|since| now.duration_since(*since) > RESTORE_TIME);
     let Some((route, why)) = facts.unrestored_route().filter(|_| long) else { return Ok(()) };
     ensure(facts.restored.contains(&route.id), || format!("{hook:?} delayed the restoring writes: {why}"))
 }

@@ -3,7 +3,7 @@
 
 mod compare;
 mod facts;
-mod hook_facts;
+mod hooks;
 mod i01;
 mod i02;
 mod i03;

@@ -18,8 +18,11 @@ const HEIGHT: f64 = 100.0;
 /// The number of colors; further clusters share the last one.
 const COLORS: usize = 4;
 
+/// Returns the number of targets in one state.
+type Count = fn(&HealthCounts) -> u32;
+
 /// The states of targets, from the bottom of a row to its top: the CSS class, the name, and how many there are.
-const STATES: [(&str, &str, fn(&HealthCounts) -> u32); 5] = [
+const STATES: [(&str, &str, Count); 5] = [
     ("healthy", "healthy", |c| c.healthy),
     ("initial", "initial", |c| c.initial),
     ("draining", "draining", |c| c.draining),

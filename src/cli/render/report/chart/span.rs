@@ -78,7 +78,7 @@ impl Span {
         for (at, point) in points.take_while(|(at, _)| *at <= self.to) {
             match kept.last_mut() {
                 Some(last) if self.x(at) - self.x(last.0) < MIN_DISTANCE => {
-                    *last = (last.0.max(at.min(self.from)), point)
+                    *last = (last.0.max(at.min(self.from)), point);
                 }
                 _ => kept.push((at.max(self.from), point)),
             }

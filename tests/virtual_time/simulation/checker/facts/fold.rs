@@ -10,7 +10,7 @@ use crate::simulation::route_actions;
 
 impl Facts {
     pub fn fold(&mut self, entry: &Entry) {
-        self.hook_facts.fold(entry);
+        self.hooks.fold(entry);
         match &entry.what {
             EntryContent::Started(started) => {
                 self.original =

@@ -12,7 +12,7 @@ use cutover::plan::model::{Plan, Shares, StepKind};
 use jiff::{SignedDuration, Timestamp};
 
 use super::compare::{other_difference, share_of};
-use super::hook_facts::HookFacts;
+use super::hooks::HookFacts;
 use crate::simulation::history::Verb;
 use crate::simulation::route_actions::{self, RouteActions};
 
@@ -118,7 +118,7 @@ pub struct Facts {
     /// The last gate that failed, and its target group.
     pub failed: Option<(GateKind, String)>,
     /// Facts about commands and hooks.
-    pub hook_facts: HookFacts,
+    pub hooks: HookFacts,
     /// Routes that this process has written since the rollback began.
     pub restored: BTreeSet<RouteId>,
     /// The content of each route in the simulated AWS.
@@ -163,7 +163,7 @@ impl Facts {
             clusters: BTreeMap::new(),
             failed: None,
             hurried: None,
-            hook_facts: HookFacts::default(),
+            hooks: HookFacts::default(),
             restored: BTreeSet::new(),
             world: BTreeMap::new(),
         }
