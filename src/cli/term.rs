@@ -108,7 +108,7 @@ pub fn print(text: &str) -> io::Result<()> {
 /// Prints a text and a newline on standard output as it is. Only for text whose credentials are made up: the lab's.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_as_is(text: &str) -> io::Result<()> {
     bars().suspend(|| ignore_closed_pipe(writeln!(io::stdout().lock(), "{text}")))
 }

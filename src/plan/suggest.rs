@@ -25,8 +25,8 @@ pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, k)| k)
 }
 
-/// The existing name that was probably meant: [`closest`], or one that differs in at most a third of the word, or that
-/// contains it or is contained in it.
+/// The existing name that was probably meant: that of `closest`, or one that differs in at most a third of the word, or
+/// that contains it or is contained in it.
 pub fn near_name<'a>(word: &str, existing: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
     if let Some(near) = closest(word, existing.clone()) {
         return Some(near);
