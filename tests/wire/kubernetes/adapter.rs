@@ -236,7 +236,7 @@ async fn a_dry_run_reports_the_webhook_and_strict_validation() {
     let cluster = direct_client(&stored);
     let mut unknown = wanted();
     unknown.extra.insert("targetGroupProtocl".to_owned(), json!("HTTP"));
-    let why = "failed to create typed patch object (prod/web-b; elbv2.k8s.aws/v1beta1, Kind=TargetGroupBinding): .spec.targetGroupProtocl: field not declared in schema";
+    let why = "failed to create typed patch object (prod/web-b; elbv2.k8s.aws/v1beta1, Kind=TargetGroupBinding): .spec.targetGroupProtocl: field not declared in schema; the TargetGroupBinding CRD of this cluster is older than `targetGroupProtocl`: apply the CRDs of the controller's version (Helm does not update CRDs), or remove the field from `binding`";
     assert_eq!(cluster.apply(&unknown, true).await, Err(WriteError::Refused(why.to_owned())));
     cluster.apply(&wanted(), false).await.unwrap();
     let twice = Binding { name: "again".to_owned(), ..wanted() };

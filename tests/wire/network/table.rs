@@ -114,7 +114,9 @@ async fn a_rehearsal_asks_no_proxy() {
     let office = Office::start(&[], None, None).await;
     let url = By::Http.url(&office);
     let office = office.with(&[("HTTPS_PROXY", &url), ("HTTP_PROXY", &url), ("ALL_PROXY", &url)]);
-    office.cutover("rehearse plan.yaml").await.assert_exit(0);
+    // The plan's gates have seconds only, so a slow machine may end the rehearsal at one.
+    let ended = office.cutover("rehearse plan.yaml").await;
+    assert!([0, 8].contains(&ended.code), "{}{}", ended.out, ended.err);
     assert_eq!(office.servers.take_requests(), Vec::<String>::new());
 }
 

@@ -301,7 +301,9 @@ async fn the_emergency_command_asks_once_and_no_ends_it() {
 
 /// Returns what is wrong with the messages of a command, if anything is.
 fn wrong_messages(left: Remains, words: &str, who: Answerer, result: &CommandResult) -> Option<String> {
-    let (output, last) = (&result.output, result.last_line());
+    let last = result.last_line();
+    // Questions wrap at the width of the terminal.
+    let output = result.output.split_whitespace().collect::<Vec<_>>().join(" ");
     let direction = "back to alpha-webapp-a (95 % → 100 %) and away from alpha-webapp-b (5 % → 0 %)";
     let other = matches!(left, Remains::All | Remains::NoWeights | Remains::FinishedRun)
         || (left == Remains::LiveOwner && words.contains("GROUPS"));
@@ -327,5 +329,5 @@ fn wrong_messages(left: Remains, words: &str, who: Answerer, result: &CommandRes
         }
         _ => false,
     };
-    (!right).then(|| format!("{left:?} {words} {who:?}: exit {}\n{output}", result.code))
+    (!right).then(|| format!("{left:?} {words} {who:?}: exit {}\n{}", result.code, result.output))
 }
