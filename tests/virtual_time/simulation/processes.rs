@@ -156,9 +156,13 @@ impl Simulation {
                 BoxCloneSyncService::new(Transport { wire: self.wire.clone(), inner, cluster: cluster.name.clone() });
             let reached = match &cluster.access {
                 ClusterAccess::None => continue,
-                ClusterAccess::Eks(name) => {
-                    eks::connect(&config, name, Some(transport)).await.unwrap_or_else(|e| panic!("{e}"))
-                }
+                // The fault of the schedule can also meet this call. It ends after some time.
+                ClusterAccess::Eks(name) => loop {
+                    match eks::connect(&config, name, Some(transport.clone())).await {
+                        Ok(cluster) => break cluster,
+                        Err(_) => tokio::time::sleep(Duration::from_secs(5)).await,
+                    }
+                },
                 ClusterAccess::KubeContext(_) => K8s::new(kube::Client::new(transport, "default")),
             };
             clusters.insert(
