@@ -150,7 +150,7 @@ fn is_missing<T>(found: &BTreeMap<&Selector, Result<Vec<T>, Unreadable>>) -> boo
     })
 }
 
-/// A selector without tags matches everything. What cannot be listed is not suggested.
+/// A selector without tags matches everything. An empty list means that nothing can be suggested.
 fn everything() -> Selector {
     Selector::Tags(BTreeMap::new())
 }
