@@ -20,7 +20,11 @@ use crate::plan::model::Plan;
 pub fn decide(c: &Context<'_>, orders: ProcessOptions, waits: Vec<Wait>) -> Decision {
     let Some(exit_after) = orders.exit_after else { return Decision::Wait(waits) };
     let frozen = c.state.frozen.as_ref().map_or(StopReason::Waiting, |frozen| stop_reason(frozen.reason));
-    if (c.now < exit_after && frozen == StopReason::Waiting) || in_progress(c, &waits) {
+    let stops_at = match &c.state.frozen {
+        Some(freeze) if frozen != StopReason::Waiting => freeze.since.max(c.observed.since).min(exit_after),
+        _ => exit_after,
+    };
+    if c.now < stops_at || in_progress(c, stops_at, &waits) {
         return Decision::Wait(waits);
     }
     let last = bake::last_bake_record(c).filter(|_| c.state.phase == Phase::Baking);
@@ -47,15 +51,18 @@ pub fn stop_reason(freeze: FreezeReason) -> StopReason {
     }
 }
 
-fn in_progress(c: &Context<'_>, waits: &[Wait]) -> bool {
+/// Whether something needs continued observation. `stops_at`: the time at which the process may exit.
+fn in_progress(c: &Context<'_>, stops_at: Timestamp, waits: &[Wait]) -> bool {
     let frozen = c.state.frozen.is_some();
     // After the deadline of a write, the next successful reading of any process decides whether the write took effect.
     let open =
         c.state.routes.values().filter_map(|r| r.open_writes.as_ref()).any(|open| open.deadline >= c.now || !frozen);
     let failing = || guard::verdicts(c).iter().any(|(_, _, g)| matches!(g, GuardVerdict::Failing(..)));
     let waits = || waits.iter().any(|wait| needs_observer(wait.reason, frozen));
-    // Due measurements are taken before the exit; otherwise a gate would never get a measurement.
-    let measuring = || !metrics::due_measurements(c.plan, c.state, &BTreeSet::new(), c.now).is_empty();
+    // Due measurements are taken before the exit; otherwise a gate would never get a measurement. Later measurements
+    // belong to the next process; otherwise a gate with a short interval would keep this process forever.
+    let due_by = stops_at.min(c.now);
+    let measuring = || !metrics::due_measurements(c.plan, c.state, &BTreeSet::new(), due_by).is_empty();
     // A run that is never raised needs no further measurements.
     let can_raise = newer::unknown_parts(c.plan, c.state).is_none();
     matches!(c.state.phase, Phase::RollingBack)

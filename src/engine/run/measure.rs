@@ -9,8 +9,17 @@ use crate::engine::EngineError;
 use crate::plan::model::metric::MetricSource;
 
 impl RunLoop<'_> {
-    /// Journals the results that arrived, and starts the queries that are due.
-    pub(super) async fn measure(&mut self) -> Result<(), EngineError> {
+    /// Journals the results that arrived, and starts the queries that are due, unless the process is about to exit:
+    /// queries that take longer than the interval of their gate would keep the process forever.
+    pub(super) async fn measure(&mut self, exiting: bool) -> Result<(), EngineError> {
+        self.journal_measurements().await?;
+        if !exiting {
+            self.start_measurements();
+        }
+        Ok(())
+    }
+
+    async fn journal_measurements(&mut self) -> Result<(), EngineError> {
         for (request, seen) in self.metric_queries.take_results() {
             // A result does not count if it was measured at other shares.
             let current = metrics::in_force(self.plan, &self.state).iter().any(|g| g.name == request.gate.name);
@@ -19,6 +28,10 @@ impl RunLoop<'_> {
                 self.journal(Event::GateMeasured { gate: request.gate.name, measurement }).await?;
             }
         }
+        Ok(())
+    }
+
+    fn start_measurements(&mut self) {
         let now = self.ports.clock.now();
         let requests = metrics::due_measurements(self.plan, &self.state, &self.metric_queries.pending_gates, now);
         // CloudWatch handles many queries in one call. Queries of other sources do not wait for each other.
@@ -28,6 +41,5 @@ impl RunLoop<'_> {
         for requests in alone.into_iter().map(|q| vec![q]).chain([together]).filter(|q| !q.is_empty()) {
             self.metric_queries.ask(&self.ports.metrics, requests);
         }
-        Ok(())
     }
 }

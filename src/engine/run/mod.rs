@@ -182,6 +182,7 @@ impl<'a> RunLoop<'a> {
         } else {
             self.observe().await;
         }
+        let mut exiting = false;
         loop {
             if self.check_ownership() {
                 self.carry_out_requests().await?;
@@ -195,13 +196,18 @@ impl<'a> RunLoop<'a> {
                 self.observe().await;
                 self.check_ownership();
             }
-            self.measure().await?;
+            self.measure(exiting).await?;
             let now = self.ports.clock.now();
             let decision = decide(
                 &Context { plan: self.plan, state: &self.state, observed: &self.watch, now },
                 self.settings.orders,
             );
             tracing::debug!(?decision, "decided");
+            exiting = match decision {
+                Decision::Exit(..) => true,
+                Decision::Record(_) => exiting,
+                _ => false,
+            };
             match decision {
                 Decision::Record(events) => {
                     let over = matches!(events[..], [Event::Finished { outcome: RunOutcome::Completed, .. }]);

@@ -1,9 +1,16 @@
 //! Metric gates in whole runs: the counts of the lab's load balancer decide.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
 use cutover::app::exit::Exit;
+use cutover::base::time::later;
+use cutover::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use cutover::domain::metric::verdict::judge::GateResult;
 use cutover::domain::run::event::{Event, WaitReason};
 use cutover::lab::rehearsal::Options;
+use cutover::port::{Clock, Metrics};
 
 use super::small;
 use super::test_run::{TestRun, ending_name, exit, scenario};
@@ -87,4 +94,37 @@ async fn a_metric_gate_without_requests_prevents_the_raise() {
             && lines.contains("not ready within 20m: gate errors does not pass yet"),
         "{lines}"
     );
+}
+
+/// A gate that is measured more often than the run is observed does not keep a process that may exit, also if each
+/// measurement takes longer than the interval.
+#[tokio::test(start_paused = true)]
+async fn a_gate_with_a_short_interval_does_not_keep_a_process_that_may_exit() {
+    for takes in [Duration::ZERO, Duration::from_secs(8)] {
+        let gate = "metrics: [{name: often, interval: 1s, exec: {command: [/bin/true]}}, \
+                    {name: again, interval: 3s, exec: {command: [/bin/true]}}]";
+        let plan = small::gated(gate, "", "[{bind: {}}, {setWeight: 20}, {pause: {duration: 1h}}, {setWeight: 100}]");
+        let mut test_run = TestRun::begin(plan, &scenario("{}")).await;
+        test_run.ports.metrics = Arc::new(SlowMetrics(Arc::clone(&test_run.ports.clock), takes));
+        test_run.settings.orders.exit_after = Some(later(test_run.ports.clock.now(), Duration::from_mins(3)));
+        let end = tokio::time::timeout(Duration::from_hours(1), test_run.run()).await;
+        let end = end.unwrap_or_else(|_| panic!("the process does not exit\n{}", test_run.output()));
+        assert_eq!((ending_name(&end), exit(&end)), ("waiting", Exit::Waiting), "{}", test_run.output());
+        test_run.assert_shares(20, &[]);
+        let exited = test_run.records().last().expect("the journal must have records").time;
+        let late = exited.duration_since(test_run.settings.orders.exit_after.expect("the time is set above"));
+        assert!(late <= jiff::SignedDuration::from_secs(30), "{late}");
+    }
+}
+
+/// A source of measurements that takes this long.
+struct SlowMetrics(Arc<dyn Clock>, Duration);
+
+#[async_trait]
+impl Metrics for SlowMetrics {
+    async fn measure(&self, requests: &[MeasurementRequest]) -> Vec<MeasuredValue> {
+        self.0.sleep(self.1).await;
+        let passes = MeasuredValue::State { well: true, message: String::new() };
+        requests.iter().map(|_| passes.clone()).collect()
+    }
 }

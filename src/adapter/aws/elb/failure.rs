@@ -136,14 +136,22 @@ fn dispatch_failure(error: &(dyn Error + 'static)) -> Failure {
 /// Returns the failure for a response that is not from the API (the page of a proxy, an incomplete body), or that has
 /// an unknown element.
 fn unreadable_response_failure(error: &(dyn Error + 'static), status: Option<u16>) -> Failure {
-    if let Some(found) = find_cause::<UnknownElement>(error) {
-        return Failure::Unrepresentable(found.to_string());
+    match (unknown_element(error), status) {
+        (Some(element), _) => Failure::Unrepresentable(element.to_string()),
+        (None, Some(429)) => Failure::Throttled,
+        (None, Some(status)) => undecodable(status),
+        (None, None) => Failure::Unknown("the response cannot be read".to_owned()),
     }
-    match status {
-        Some(429) => Failure::Throttled,
-        Some(status) => Failure::Unknown(format!("the response cannot be read (HTTP {status})")),
-        None => Failure::Unknown("the response cannot be read".to_owned()),
-    }
+}
+
+fn undecodable(status: u16) -> Failure {
+    Failure::Unknown(format!("the response cannot be read (HTTP {status})"))
+}
+
+/// Returns the element of a response that this build does not know; `None` if the error is about something else, such
+/// as a response that is not XML.
+pub(super) fn unknown_element<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a UnknownElement> {
+    find_cause(error).filter(|found| matches!(found, UnknownElement::Element { .. }))
 }
 
 fn failure_from_response(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> Failure {
@@ -160,6 +168,7 @@ fn failure_from_response(code: Option<&str>, message: Option<&str>, status: Opti
     }
     let text = text(&code, message, status);
     match status {
+        200..=299 if code.is_empty() => undecodable(status),
         500.. => Failure::Unknown(text),
         _ if code.is_empty() => Failure::Unknown(text),
         _ if code.ends_with("NotFound") || code.ends_with("NotFoundException") => Failure::NotFound(text),
@@ -230,6 +239,8 @@ mod tests {
         );
         assert_eq!(kind("InternalFailure", "x", 500), Failure::Unknown("InternalFailure: x".into()));
         assert_eq!(failure_from_response(None, None, Some(503)), Failure::Unknown("HTTP 503".into()));
+        let unread = failure_from_response(None, None, Some(200));
+        assert_eq!(unread, Failure::Unknown("the response cannot be read (HTTP 200)".into()));
         assert_eq!(failure_from_response(None, None, Some(403)), Failure::Unknown("HTTP 403".into()));
     }
 

@@ -11,6 +11,7 @@ mod fields;
 mod identity;
 mod read;
 mod routes;
+mod undecodable;
 mod unknown_elements;
 mod view;
 
@@ -31,11 +32,13 @@ use aws_sdk_elasticloadbalancingv2::config::timeout::TimeoutConfig;
 use aws_sdk_elasticloadbalancingv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_elasticloadbalancingv2::types::Tag;
 use aws_sdk_sts as sts;
+use aws_smithy_runtime_api::client::retries::classifiers::SharedRetryClassifier;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use self::failure::Failure;
 use self::identity::CachedCredentials;
 use self::read::{MAX_PARALLEL, Selection};
+use self::undecodable::RetryUndecodable;
 use crate::adapter::aws::{NoInvocationIds, is_reproducible};
 use crate::adapter::calls::AwsCallCounter;
 use crate::base::retry::SDK;
@@ -90,6 +93,7 @@ impl Alb {
         elb.push_interceptor(SharedInterceptor::new(AwsCallCounter));
         let writes = elbv2::Client::from_conf(elb.clone().build());
         elb.set_retry_config(Some(read_retries(speed)));
+        elb.push_retry_classifier(SharedRetryClassifier::new(RetryUndecodable));
         let mut sts = sts::config::Builder::from(&config);
         sts.set_invocation_id_generator(ids);
         sts.push_interceptor(SharedInterceptor::new(AwsCallCounter));
