@@ -8,6 +8,7 @@ pub mod live;
 pub mod load;
 pub mod model;
 pub mod objects;
+pub mod promql;
 pub mod rehearsal;
 pub mod scenario;
 pub mod shared_model;

@@ -7,6 +7,7 @@ mod fill;
 mod kubernetes;
 mod probe;
 mod prometheus;
+pub mod substitute;
 pub(crate) mod web;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::port::{Cluster, Metrics};
 
 use crate::adapter::aws::cloudwatch::CloudWatch;
 use crate::adapter::process::Folder;
+use substitute::Substitutes;
 pub use web::{HttpClient, HttpRequest, header_value};
 
 /// The metric sources of a plan.
@@ -32,6 +34,7 @@ pub struct Sources {
     web: HttpClient,
     folder: Folder,
     cloudwatch: CloudWatch,
+    substitutes: Substitutes,
     clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
     /// The Services by workload and cluster.
     services: BTreeMap<String, BTreeMap<ClusterName, ServiceRef>>,
@@ -45,6 +48,7 @@ impl Sources {
             web: HttpClient::default(),
             folder: Folder::of(plan),
             cloudwatch: CloudWatch::new(config),
+            substitutes: Substitutes::from_environment(),
             clusters: clusters.clone(),
             services: services.collect(),
         }
@@ -52,8 +56,13 @@ impl Sources {
 
     async fn measure_one(&self, measurement: &MeasurementRequest) -> MeasuredValue {
         match &measurement.gate.source {
-            MetricSource::Prometheus(source) => prometheus::measure(&self.web, source, measurement).await,
-            MetricSource::Http(source) => probe::measure(&self.web, source, measurement).await,
+            MetricSource::Prometheus(source) => {
+                prometheus::measure(&self.web, &self.substitutes.prometheus(source), measurement).await
+            }
+            MetricSource::Http(source) => {
+                let (source, headers) = self.substitutes.probe(source);
+                probe::measure(&self.web, &source, headers, measurement).await
+            }
             MetricSource::Exec(source) => exec::measure(source, &self.folder, measurement).await,
             MetricSource::Kubernetes { max_restarts } => {
                 kubernetes::measure(&self.clusters, &self.services, *max_restarts, measurement).await

@@ -12,7 +12,12 @@ use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::plan::model::metric::Http;
 
 /// Sends the probe and returns the measured value.
-pub async fn measure(web: &HttpClient, source: &Http, measurement: &MeasurementRequest) -> MeasuredValue {
+pub async fn measure(
+    web: &HttpClient,
+    source: &Http,
+    more_headers: HeaderMap,
+    measurement: &MeasurementRequest,
+) -> MeasuredValue {
     let url = fill(&source.url, measurement, &measurement.new.cluster);
     let started_at = Instant::now();
     let (well, message) = match web
@@ -21,7 +26,7 @@ pub async fn measure(web: &HttpClient, source: &Http, measurement: &MeasurementR
             url: &url,
             post: None,
             headers: &source.headers,
-            more_headers: HeaderMap::new(),
+            more_headers,
             timeout: source.timeout,
         })
         .await

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -15,6 +16,9 @@ use crate::cli::signals::Signals;
 use crate::cli::term;
 use crate::cli::verbs::rehearse::scenario;
 use crate::lab::live;
+use crate::lab::load::clients::Clients;
+use crate::lab::load::live::LiveTraffic;
+use crate::lab::load::meter::Meter;
 use crate::lab::model::World;
 use crate::port::store::Store;
 
@@ -36,6 +40,9 @@ pub struct Lab {
     /// Seed of all random values
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
+    /// Client requests per second of lab time, for metric gates [default: none]
+    #[arg(long, value_parser = value::speed, value_name = "N")]
+    pub rate: Option<f64>,
 }
 
 /// Runs `cutover lab`.
@@ -49,6 +56,10 @@ pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
     // Listen before the lab creates anything that must be cleaned up.
     let mut signals = Signals::listen().map_err(|e| Failure::new(Exit::Internal, e))?;
     let lab = live::LiveLab::start(world, clock).await.map_err(|e| Failure::new(Exit::Internal, e))?;
+    let traffic = args.rate.map(|rate| {
+        let clients = lab.model().call(|world, _| Clients::for_world(world));
+        LiveTraffic::start(lab.listeners(), clients, Arc::new(Meter::default()), rate * args.speed)
+    });
     let runs = std::env::temp_dir().join(format!("cutover-lab-{}-{:08x}-runs", std::process::id(), fastrand::u32(..)));
     let mut environment = lab.environment().to_vec();
     // The runs of a lab must never be confused with real runs, above all by a `rollback` of the only unfinished run.
@@ -58,10 +69,17 @@ pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
     term::print_error(&format!(
         "\nThe lab is running at {} speed. Paste the lines above into another terminal, then for example:\n  \
          cutover check {plan}\n  cutover run {plan}\n  cutover status --watch\n\
+         CUTOVER_STATE_DIR keeps the runs of this lab apart from real runs.\n\
+         CUTOVER_PROMETHEUS_URL answers the plan's Prometheus gates with the lab's counters{}.\n\
+         CUTOVER_PROBE_URL answers its http gates.\n\
          ^C here ends the lab and deletes its runs.",
-        if args.speed.to_bits() == 1f64.to_bits() { "real".to_owned() } else { format!("{} times real", args.speed) }
+        if args.speed.to_bits() == 1f64.to_bits() { "real".to_owned() } else { format!("{} times real", args.speed) },
+        if args.rate.is_some() { "" } else { "; clients come with --rate" }
     ));
     signals.next().await;
+    if let Some(traffic) = traffic {
+        traffic.stop().await;
+    }
     lab.stop().await;
     delete_runs(&runs).await;
     Ok(Exit::Done)

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
+use jiff::{SignedDuration, Timestamp};
 
 use super::server::{Server, read_body};
 use crate::lab::body::{Body, ConnectionReset, complete_body};
 use crate::lab::model::Delivery;
+use crate::lab::promql::{self, InstantQuery};
 use crate::lab::shared_model::SharedModel;
 
 /// Serves the AWS APIs on a loopback port; 0 selects a free port.
@@ -27,18 +29,30 @@ async fn aws_call(model: SharedModel, request: Request<Incoming>) -> Result<Resp
     }
 }
 
-/// Serves the request counters of the load balancers, in the format that Prometheus scrapes.
+/// Serves the request counters of the load balancers: in the format that Prometheus scrapes, and by instant queries.
 pub async fn serve_metrics(model: SharedModel) -> io::Result<Server> {
-    Server::start(0, move |_: Request<Incoming>| {
-        let text = model.call(|world, _| world.openmetrics());
-        async move {
-            let mut response = Response::new(complete_body(text));
-            let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-            response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
-            Ok(response)
-        }
-    })
-    .await
+    Server::start(0, move |request| metrics_call(model.clone(), request)).await
+}
+
+async fn metrics_call(model: SharedModel, request: Request<Incoming>) -> Result<Response<Body>, ConnectionReset> {
+    if request.uri().path() == promql::PATH {
+        let request = read_body(request).await?;
+        let form = String::from_utf8_lossy(request.body());
+        let parameters = request.uri().query().map_or_else(|| form.clone(), |query| format!("{query}&{form}").into());
+        let asked = InstantQuery::from_form(&parameters);
+        let (real, speed) = (Timestamp::now(), model.clock().speed());
+        // The time of a query is real time; the lab's is as long ago in its own time.
+        let answer = model.call(|world, now| {
+            let age = asked.time.map_or(SignedDuration::ZERO, |time| real.duration_since(time));
+            let at = now.checked_sub(age.mul_f64(speed)).unwrap_or(now);
+            promql::respond(world, &asked.query, at)
+        });
+        return Ok(answer.map(complete_body));
+    }
+    let mut response = Response::new(complete_body(model.call(|world, _| world.openmetrics())));
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    Ok(response)
 }
 
 /// Serves the Kubernetes API of one cluster on a loopback port; 0 selects a free port.

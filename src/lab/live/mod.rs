@@ -30,6 +30,7 @@ use super::model::World;
 use super::shared_model::SharedModel;
 use crate::adapter::aws::Settings;
 use crate::adapter::clock::LabClock;
+use crate::adapter::metric::substitute;
 
 /// Access key and secret key for the AWS clients of the lab. The lab accepts any credentials.
 const CREDENTIAL: &str = "lab";
@@ -79,6 +80,9 @@ impl LiveLab {
         let mut environment = model.call(|world, _| aws_environment(world, &aws.url()));
         environment.push(("KUBECONFIG".into(), kubeconfig.display().to_string()));
         environment.push(("LAB_METRICS".into(), format!("{}/metrics", metrics.url())));
+        environment.push((substitute::PROMETHEUS.into(), metrics.url()));
+        // Nothing resolves the hosts of a plan to listeners, so every probe goes to the first one.
+        environment.extend(listeners.first().map(|d| (substitute::PROBE.into(), d.url.clone())));
         environment.extend(listeners.iter().map(|d| (variable_name(d), d.url.clone())));
         let ticker = Ticker::start(model.clone(), pods, clock_task);
         Ok(Self { model, aws, metrics, clusters, forwarders, listeners, environment, ticker, _folder: folder })

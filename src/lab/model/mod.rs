@@ -36,6 +36,7 @@ pub(crate) use condition::Condition;
 pub(crate) use group::{Group, HealthCheckSettings, LAMBDA};
 pub use inspect::Snapshot;
 pub use interface::*;
+pub(crate) use traffic::RESPONSE_TIME_BUCKETS;
 pub use traffic::{GroupCounters, TargetResponse};
 
 use crate::base::partition;

@@ -17,7 +17,7 @@ use crate::plan::model::metric::MetricSource;
 const RETENTION_SECONDS: i64 = 3 * 3600;
 
 /// Upper bounds of the buckets of the response time histogram, in milliseconds.
-const RESPONSE_TIME_BUCKETS: [u32; 10] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000];
+pub(crate) const RESPONSE_TIME_BUCKETS: [u32; 10] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000];
 
 /// Counters of the requests to a target group in a period.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl GroupCounters {
     }
 
     /// Returns the number of answered requests that took at most `bound` milliseconds.
-    fn within(&self, bound: u32) -> u64 {
+    pub(crate) fn within(&self, bound: u32) -> u64 {
         self.response_times.iter().take_while(|(delay, _)| *delay <= bound).map(|(_, count)| u64::from(*count)).sum()
     }
 }
@@ -215,10 +215,19 @@ impl World {
         text + "# EOF\n"
     }
 
-    fn labels(&self, arn: &str) -> String {
+    /// Returns the groups with requests: the cluster (empty if unknown), the name and the ARN of each.
+    pub(crate) fn counted_groups(&self) -> Vec<(String, String, Arc<str>)> {
+        let group = |arn: &Arc<str>| (self.cluster_of(arn).to_owned(), arn::name(arn).to_owned(), Arc::clone(arn));
+        self.traffic.0.keys().map(group).collect()
+    }
+
+    fn cluster_of(&self, arn: &str) -> &str {
         let group = self.group_index.get(arn).map(|index| &self.groups[*index]);
-        let cluster = group.and_then(|g| g.cluster).map_or("", |c| &*self.clusters[c].name);
-        let name = arn::name(arn);
+        group.and_then(|g| g.cluster).map_or("", |c| &*self.clusters[c].name)
+    }
+
+    fn labels(&self, arn: &str) -> String {
+        let (cluster, name) = (self.cluster_of(arn), arn::name(arn));
         format!("cluster=\"{cluster}\",target_group=\"{name}\"")
     }
 }

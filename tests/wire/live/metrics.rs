@@ -188,3 +188,37 @@ async fn cloudwatch_fails_the_gate_of_a_faulty_new_cluster() {
     assert!(records.iter().any(|r| trusted(&r.event)), "{records:#?}");
     stage.stop().await;
 }
+
+/// The gate `errors`, which asks the lab's own API by the address that `cutover lab` exports.
+fn lab_gate(stage: &RehearsalLab) -> String {
+    let url = stage.live_lab().expect("the lab should run on real time").metrics_url();
+    format!(
+        "{{name: errors, interval: 3s, prometheus: {{address: \"{url}\", \
+          requests: 'sum(increase(http_requests_total{{cluster=\"{{{{cluster}}}}\"}}[{{{{window}}}}]))', \
+          errors: 'sum(increase(http_requests_total{{cluster=\"{{{{cluster}}}}\",code=~\"5..\"}}[{{{{window}}}}]))'}}, \
+          errorRate: {{minBake: 5s}}}}"
+    )
+}
+
+async fn run_with_lab_gate(scenario: &Scenario, pause: &str) -> (Ending, Vec<Record>) {
+    let options = Options { speed: Some(1.0), rate: Some(100.0) };
+    let stage = RehearsalLab::live(plan("", "1m"), scenario, 1, options).await.unwrap_or_else(|e| panic!("{e}"));
+    let ended = run(&plan(&lab_gate(&stage), pause), &stage).await;
+    stage.stop().await;
+    ended
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_labs_own_prometheus_fails_the_gate_of_a_faulty_new_cluster() {
+    let scenario = Scenario::parse("faulty", FAULTY_SCENARIO).expect("the scenario should be valid");
+    let (ending, records) = run_with_lab_gate(&scenario, "10m").await;
+    assert_rolled_back(&ending, &records);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_labs_own_prometheus_passes_the_gate_of_a_good_new_cluster() {
+    let (ending, records) = run_with_lab_gate(&Scenario::default(), "10s").await;
+    assert!(matches!(ending, Ending::Finished { outcome: RunOutcome::Completed, .. }), "{ending:?} {records:#?}");
+    let passed = |e: &Event| matches!(e, Event::VerdictChanged { verdict: GateResult::Pass, .. });
+    assert!(records.iter().any(|r| passed(&r.event)), "{records:#?}");
+}

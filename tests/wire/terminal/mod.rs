@@ -4,6 +4,7 @@
 mod dialogue;
 mod errors;
 mod finalize;
+mod gates;
 mod notify;
 mod shared;
 mod steering;

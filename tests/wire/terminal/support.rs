@@ -50,14 +50,20 @@ impl Lab {
 
     /// Starts a lab with this `spec` of a scenario.
     pub fn start_in(scenario: &str) -> Self {
+        Self::start_for(PLAN, scenario, &["--speed", "100"])
+    }
+
+    /// Starts a lab for a plan, with this `spec` of a scenario and these options.
+    pub fn start_for(plan: &str, scenario: &str, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("the folder should be created");
-        std::fs::write(folder.path().join("plan.yaml"), PLAN).expect("the plan should be written");
+        std::fs::write(folder.path().join("plan.yaml"), plan).expect("the plan should be written");
         let text =
             format!("apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: test}}\nspec: {scenario}\n");
         std::fs::write(folder.path().join("scenario.yaml"), text).expect("the scenario should be written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         command
-            .args(["lab", "plan.yaml", "--speed", "100", "--scenario", "scenario.yaml"])
+            .args(["lab", "plan.yaml", "--scenario", "scenario.yaml"])
+            .args(options)
             .current_dir(folder.path())
             .stdin(Stdio::null());
         // A killed lab cannot remove its temporary files; they are removed with the test's folder.
