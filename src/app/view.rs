@@ -18,7 +18,7 @@ use crate::domain::view::gates::{self, GateView};
 use crate::domain::view::hooks::{self, HookView};
 use crate::domain::view::hours::{IgnoredHoursView, next_of_run};
 use crate::plan::model::Plan;
-use crate::port::store::Heartbeat;
+use crate::port::store::{Heartbeat, OldestHealth};
 
 /// The age at which a heartbeat no longer counts.
 const HEARTBEAT_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
@@ -216,6 +216,9 @@ pub enum Guard {
         /// Seconds between two observations, if known.
         #[serde(skip_serializing_if = "Option::is_none")]
         every: Option<u64>,
+        /// The group with traffic whose health was read longest ago, if one observation has several parts.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        oldest: Option<OldestHealth>,
     },
     /// The run has no process that guards it.
     Unguarded {
@@ -283,7 +286,12 @@ impl RunView {
         if self.guard != Guard::Over {
             self.guard = match heartbeat {
                 Some(l) if l.guarding && self.now.duration_since(l.observed_at) <= HEARTBEAT_TIMEOUT => {
-                    Guard::Watched { by: l.owner.clone(), at: l.observed_at, every: l.interval_seconds }
+                    Guard::Watched {
+                        by: l.owner.clone(),
+                        at: l.observed_at,
+                        every: l.interval_seconds,
+                        oldest: l.oldest_health.clone(),
+                    }
                 }
                 Some(l) => Guard::Unguarded { since: l.observed_at },
                 None => self.guard,
@@ -327,7 +335,7 @@ fn ignored_hours(state: &State) -> Option<IgnoredHoursView> {
 fn current_guard(state: &State, owner: Option<(String, Timestamp)>, now: Timestamp) -> Guard {
     match owner {
         _ if state.finished.is_some() => Guard::Over,
-        Some((by, at)) if now.duration_since(at) <= HEARTBEAT_TIMEOUT => Guard::Watched { by, at, every: None },
+        Some((by, at)) if now.duration_since(at) <= HEARTBEAT_TIMEOUT => Guard::Watched { by, at, every: None, oldest: None },
         Some((_, since)) => Guard::Unguarded { since },
         None => Guard::Unguarded { since: state.last_record_at },
     }

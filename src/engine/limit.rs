@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::rounds::PART_INTERVAL;
 use crate::base::rate::Rate;
 
 /// The default budget for observations, in calls per second: a fifth of 50 describe calls per second. AWS publishes no
@@ -22,6 +23,11 @@ const MAX_POLL: Duration = Duration::from_mins(5);
 #[allow(clippy::cast_precision_loss)] // a number of calls
 pub fn poll_interval(calls: usize, budget: f64) -> Duration {
     Duration::try_from_secs_f64(calls as f64 / budget).unwrap_or(MAX_POLL).clamp(MIN_POLL, MAX_POLL)
+}
+
+/// Returns the number of parts of one observation. An observation that fits into the shortest interval has one part.
+pub fn part_count(poll: Duration) -> usize {
+    if poll <= MIN_POLL { 1 } else { usize::try_from(poll.as_millis() / PART_INTERVAL.as_millis()).unwrap_or(1).max(1) }
 }
 
 /// The factor by which the interval between observations is longer than planned, because AWS throttles reads. The

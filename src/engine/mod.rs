@@ -18,6 +18,7 @@ pub mod observation;
 pub mod ownership;
 pub mod request;
 pub mod retry;
+mod rounds;
 mod run;
 mod untag;
 mod weight_tags;
@@ -80,8 +81,11 @@ pub struct Settings {
     pub host: String,
     /// The id of this process; 0 in a rehearsal, which must be repeatable.
     pub pid: u32,
-    /// The time between two observations.
+    /// The time in which everything is observed once.
     pub poll: Duration,
+    /// The number of parts of an observation. If there are many resources, each part reads some of them, so that the
+    /// guard can react between two parts.
+    pub parts: usize,
     /// If two observations are further apart than this, the time between them counts as not observed.
     pub gap: Duration,
     /// The maximum age of a group's health reading for a raise.
@@ -108,6 +112,7 @@ impl Settings {
             host,
             pid: std::process::id(),
             poll,
+            parts: limit::part_count(poll),
             gap: poll * 3,
             max_reading_age: MAX_SAMPLE_AGE.unsigned_abs(),
             deadline: Duration::from_secs(10),
@@ -122,7 +127,7 @@ impl Settings {
     pub fn with_api_budget(self, budget: Option<f64>, calls: usize) -> Self {
         let Some(budget) = budget else { return self };
         let poll = poll_interval(calls, budget);
-        Self { poll, gap: poll * 3, ..self }
+        Self { poll, parts: limit::part_count(poll), gap: poll * 3, ..self }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::Timestamp;
 
+use super::rounds::Part;
 use super::{marker, retry};
 use crate::base::retry::OBSERVE;
 use crate::domain::decide::{desired_split, groups_with_traffic};
@@ -79,6 +80,35 @@ impl WatchList {
         self.marker_pending = false;
     }
 
+    /// Returns the routes.
+    pub fn routes(&self) -> &[RouteId] {
+        &self.routes
+    }
+
+    /// Returns the ARNs of the target groups.
+    pub fn groups(&self) -> &[String] {
+        &self.groups
+    }
+
+    /// Whether the health of a target group is observed.
+    pub fn has_group(&self, arn: &String) -> bool {
+        self.groups.binary_search(arn).is_ok()
+    }
+
+    /// Returns the Services behind the observed groups, each with its cluster and its groups.
+    pub fn services(&self) -> BTreeMap<(ClusterName, ServiceRef), Vec<String>> {
+        let mut all: BTreeMap<_, Vec<String>> = BTreeMap::new();
+        for (arn, service) in self.services.iter().filter(|(arn, _)| self.has_group(arn)) {
+            all.entry(service.clone()).or_default().push(arn.clone());
+        }
+        all
+    }
+
+    /// Returns a part that reads everything.
+    pub fn everything(&self, now: Timestamp) -> Part {
+        Part { routes: self.routes.clone(), groups: self.groups.clone(), marker: true, completes: Some(now) }
+    }
+
     /// Returns the number of calls in one observation, for the poll budget.
     pub fn calls(&self) -> usize {
         self.groups.len() + self.routes.len().div_ceil(20) + self.load_balancers.len()
@@ -92,12 +122,29 @@ pub async fn observe_all(
     clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
     clock: &dyn Clock,
 ) -> Observation {
-    let replicas =
-        workload_numbers(&subject.replicas, clusters, |view| Some(view.owners.iter().map(|o| o.ready).sum()));
+    observe_part(subject, &subject.everything(clock.now()), balancer, clusters, clock).await
+}
+
+/// Reads a part of the watch list. Replicas are read in the last part of a round.
+pub async fn observe_part(
+    subject: &WatchList,
+    part: &Part,
+    balancer: &LoadBalancerApi,
+    clusters: &BTreeMap<ClusterName, Arc<dyn Cluster>>,
+    clock: &dyn Clock,
+) -> Observation {
+    let replicas = async {
+        if part.completes.is_none() {
+            return BTreeMap::new();
+        }
+        workload_numbers(&subject.replicas, clusters, |view| Some(view.owners.iter().map(|o| o.ready).sum())).await
+    };
+    let marker =
+        async { if part.marker { observe_marker(subject, &*balancer.tags, clock).await } else { None } };
     let (routes, health, marker, replicas) = tokio::join!(
-        read_routes(&subject.routes, &*balancer.traffic, clock),
-        read_targets(&subject.groups, &*balancer.traffic, clock),
-        observe_marker(subject, &*balancer.tags, clock),
+        read_routes(&part.routes, &*balancer.traffic, clock),
+        read_targets(&part.groups, &*balancer.traffic, clock),
+        marker,
         replicas
     );
     Observation { routes, health, replicas, marker, census: None }

@@ -26,4 +26,11 @@ pub trait Cluster: Send + Sync {
     /// Deletes a TargetGroupBinding that was just read, if it has not changed since. The object stays visible until its
     /// controller has deregistered its targets.
     async fn delete(&self, found: &Binding) -> Result<(), WriteError>;
+    /// Watches the EndpointSlices of these Services. Reports the number of ready endpoints of each Service at the start,
+    /// and again whenever it changes. Runs until the watch fails, and returns the reason. Dropping the future ends the
+    /// watch.
+    async fn watch_endpoints(&self, services: &[&ServiceRef], report: &EndpointReport<'_>) -> Unreadable;
 }
+
+/// Receives the number of ready endpoints of a Service.
+pub type EndpointReport<'a> = dyn Fn(&ServiceRef, u32) + Send + Sync + 'a;

@@ -1,7 +1,11 @@
 //! The interface to the sources of metric gates.
 
-use async_trait::async_trait;
+use std::collections::BTreeMap;
 
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::domain::health::HostCounts;
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 
 /// Reads metric sources. Do not judge values here: return an unreadable source as unreadable.
@@ -9,4 +13,14 @@ use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 pub trait Metrics: Send + Sync {
     /// Measures all requests. Returns one value for each request, in the same order.
     async fn measure(&self, measurements: &[MeasurementRequest]) -> Vec<MeasuredValue>;
+    /// Reads from CloudWatch how many targets of these groups are healthy. A group is given as the ARN of the target
+    /// group and the ARN of its load balancer. The counts are one to three minutes old. Omits groups without data.
+    ///
+    /// # Errors
+    /// Returns a text that says why there are no counts.
+    async fn host_counts(
+        &self,
+        groups: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, HostCounts>, String>;
 }

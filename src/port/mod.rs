@@ -15,7 +15,7 @@ mod traffic;
 
 pub use balancer::LoadBalancerApi;
 pub use clock::Clock;
-pub use cluster::Cluster;
+pub use cluster::{Cluster, EndpointReport};
 pub use error::WriteError;
 pub use hooks::Hooks;
 pub use inventory::{Caller, Detail, Groups, Inventory};

@@ -20,6 +20,7 @@ use crate::adapter::aws::{credentials, endpoint};
 use crate::adapter::metric::web::{HttpClient, HttpRequest};
 use crate::adapter::metric::{clipped, unreadable};
 use crate::base::arn;
+use crate::domain::health::HostCounts;
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest, QueriedCluster};
 use crate::domain::metric::verdict::RequestCount;
 use crate::plan::model::metric::{CloudWatch as Wanted, GateCondition, MetricSource};
@@ -31,6 +32,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// The maximum number of queries per call.
 const MAX_QUERIES: usize = 500;
 const MAX_ALARMS: usize = 100;
+
+/// The period of a count of targets, in seconds.
+const COUNT_PERIOD: u64 = 60;
 
 /// The maximum delay of data, in seconds.
 const MAX_DATA_DELAY_SECONDS: i64 = 180;
@@ -96,6 +100,34 @@ impl CloudWatch {
         }
         self.alarms(web, measurements, &mut seen).await;
         seen
+    }
+
+    /// Reads the latest counts of healthy and unhealthy targets of these groups, each with its load balancer (ARNs).
+    /// Omits groups without data. Costs two metrics a group.
+    pub async fn host_counts(
+        &self,
+        web: &HttpClient,
+        groups: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, HostCounts>, String> {
+        let query = |(index, pair): (usize, &(String, String))| {
+            let of = |name, statistic| Query {
+                measurement: index,
+                part: QueryMeaning::Own,
+                stat: group_stat(pair, name, COUNT_PERIOD, statistic),
+            };
+            [of("HealthyHostCount", "Minimum"), of("UnHealthyHostCount", "Maximum")]
+        };
+        let queries: Vec<Query> = groups.iter().enumerate().flat_map(query).collect();
+        let found = self.data(web, with_delay(now), now, &queries).await?;
+        let counts = groups.iter().zip(found.chunks(2)).filter_map(|((arn, _), values)| {
+            let latest = |index: usize| values.get(index)?.first().map(|value| to_count(*value));
+            let count = |value: Option<u64>| u32::try_from(value.unwrap_or(0)).unwrap_or(u32::MAX);
+            let (healthy, unhealthy) = (latest(0), latest(1));
+            let counts = HostCounts { healthy: count(healthy), unhealthy: count(unhealthy) };
+            (healthy.is_some() || unhealthy.is_some()).then(|| (arn.clone(), counts))
+        });
+        Ok(counts.collect())
     }
 
     /// Reads the values of each query, latest first.
@@ -272,15 +304,18 @@ fn group_queries(
     period: u64,
     statistic: &str,
 ) -> Vec<Query> {
-    let query = |(group, balancer): &(String, String)| {
-        let dimensions = json!([
-            {"Name": "LoadBalancer", "Value": arn::resource(balancer).trim_start_matches("loadbalancer/")},
-            {"Name": "TargetGroup", "Value": arn::resource(group)},
-        ]);
-        let metric = json!({"Namespace": "AWS/ApplicationELB", "MetricName": name, "Dimensions": dimensions});
-        Query { measurement, part, stat: json!({"Metric": metric, "Period": period, "Stat": statistic}) }
-    };
+    let query = |pair| Query { measurement, part, stat: group_stat(pair, name, period, statistic) };
     side.groups.iter().map(query).collect()
+}
+
+/// Returns the statistic of a metric of a target group and its load balancer (ARNs).
+fn group_stat((group, balancer): &(String, String), name: &str, period: u64, statistic: &str) -> Value {
+    let dimensions = json!([
+        {"Name": "LoadBalancer", "Value": arn::resource(balancer).trim_start_matches("loadbalancer/")},
+        {"Name": "TargetGroup", "Value": arn::resource(group)},
+    ]);
+    let metric = json!({"Namespace": "AWS/ApplicationELB", "MetricName": name, "Dimensions": dimensions});
+    json!({"Metric": metric, "Period": period, "Stat": statistic})
 }
 
 fn round_up_to_minutes(duration: Duration) -> u64 {

@@ -13,7 +13,7 @@ use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::ServiceRef;
-use crate::port::{Cluster, WriteError};
+use crate::port::{Cluster, EndpointReport, WriteError};
 
 /// The time after a permanent failure, such as missing credentials, in which calls do not connect again. Otherwise a
 /// credential plugin that takes long would run for each call.
@@ -98,6 +98,13 @@ impl Cluster for LazyCluster {
     async fn delete(&self, found: &Binding) -> Result<(), WriteError> {
         self.cluster().await.map_err(not_sent)?.delete(found).await
     }
+
+    async fn watch_endpoints(&self, services: &[&ServiceRef], report: &EndpointReport<'_>) -> Unreadable {
+        match self.cluster().await {
+            Ok(cluster) => cluster.watch_endpoints(services, report).await,
+            Err(why) => why,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -125,6 +132,9 @@ mod tests {
         }
         async fn delete(&self, _: &Binding) -> Result<(), WriteError> {
             Ok(())
+        }
+        async fn watch_endpoints(&self, _: &[&ServiceRef], _: &EndpointReport<'_>) -> Unreadable {
+            Unreadable::Denied("a test".into())
         }
     }
 

@@ -2,6 +2,7 @@
 //! read.
 
 mod connect;
+mod endpoints;
 mod error;
 pub mod job;
 pub mod kubeconfig;
@@ -36,7 +37,7 @@ use namespace::NamespaceObjects;
 
 pub use crate::domain::kubernetes::binding::FIELD_MANAGER;
 use crate::domain::traffic::Unreadable;
-use crate::port::{Cluster, WriteError};
+use crate::port::{Cluster, EndpointReport, WriteError};
 
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
@@ -189,6 +190,10 @@ impl Cluster for K8s {
             Some(answer) => answer.map(drop).map_err(|e| error::write(&e)),
             None => Err(WriteError::Unanswered(timeout_text("delete"))),
         }
+    }
+
+    async fn watch_endpoints(&self, services: &[&ServiceRef], report: &EndpointReport<'_>) -> Unreadable {
+        endpoints::watch(&self.client, services, report).await
     }
 }
 

@@ -16,9 +16,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_types::SdkConfig;
 use futures::future::join_all;
+use jiff::Timestamp;
 
 use crate::base::redact;
 use crate::base::text::line;
+use crate::domain::health::HostCounts;
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use crate::plan::model::metric::MetricSource;
 use crate::plan::model::{ClusterName, Plan, ServiceRef};
@@ -90,6 +92,14 @@ impl Metrics for Sources {
         }
         join_all(measurements.iter().map(|q| self.measure_one(q))).await
     }
+
+    async fn host_counts(
+        &self,
+        groups: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, HostCounts>, String> {
+        self.cloudwatch.host_counts(&self.web, groups, now).await.map_err(|why| clipped(&why))
+    }
 }
 
 /// A metric source that measures nothing, for actions that need no metrics, such as a rollback.
@@ -103,6 +113,14 @@ impl Metrics for NoMetrics {
             .iter()
             .map(|_| MeasuredValue::Unreadable { message: "this command reads no metrics".into() })
             .collect()
+    }
+
+    async fn host_counts(
+        &self,
+        _: &[(String, String)],
+        _: Timestamp,
+    ) -> Result<BTreeMap<String, HostCounts>, String> {
+        Err("this command reads no metrics".into())
     }
 }
 

@@ -224,6 +224,7 @@ fn last_heartbeat_is_read_back() {
                 message: "baking".into(),
                 verified_at: None,
                 interval_seconds: None,
+                oldest_health: None,
             };
             store.put_heartbeat(RUN, &heartbeat).await.unwrap();
             assert_eq!(store.heartbeat(RUN).await, Some(heartbeat));

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use super::events::{counts, wait};
 use super::style::{Style, Tone};
 use super::wrap::wrap;
@@ -16,6 +18,7 @@ use crate::domain::run::state::Phase;
 use crate::domain::view::gates::GateView;
 use crate::domain::view::hooks::HookView;
 use crate::domain::view::hours::IgnoredHoursView;
+use crate::port::store::{NoticedBy, OldestHealth};
 
 /// Maximum number of groups that are listed; more groups are summed up by cluster.
 const LISTED_GROUPS: usize = 8;
@@ -391,11 +394,27 @@ fn way_back(back: &WayBackView, style: &Style) -> String {
     style.paint(tone, &text)
 }
 
+/// Describes the group whose health was read longest ago, and how soon a change is noticed.
+fn oldest_health(oldest: &OldestHealth, now: Timestamp) -> String {
+    let read = oldest.at.map_or_else(
+        || "not read yet".to_owned(),
+        |at| format!("read {} ago", format_elapsed(now.duration_since(at))),
+    );
+    let noticed = match oldest.noticed_by {
+        NoticedBy::Endpoints => "its EndpointSlices show a change within seconds",
+        NoticedBy::CloudWatch => "CloudWatch shows a change after one to three minutes",
+        NoticedBy::Rounds => "a change shows only when it is read",
+    };
+    format!("the oldest health is that of {}, {read}; {noticed}", oldest.group)
+}
+
 fn guard(view: &RunView, style: &Style) -> String {
     match &view.guard {
-        Guard::Watched { by, at, every } => {
-            let every = every.map_or_else(String::new, |seconds| format!(", observes every {seconds}s"));
-            format!("{by}, last observation {} ago{every}", format_elapsed(view.now.duration_since(*at)))
+        Guard::Watched { by, at, every, oldest } => {
+            let what = if oldest.is_some() { "reads some groups" } else { "observes" };
+            let every = every.map_or_else(String::new, |seconds| format!(", {what} every {seconds}s"));
+            let oldest = oldest.as_ref().map_or_else(String::new, |oldest| format!("; {}", oldest_health(oldest, view.now)));
+            format!("{by}, last observation {} ago{every}{oldest}", format_elapsed(view.now.duration_since(*at)))
         }
         Guard::Unguarded { since } => {
             style.paint(Tone::Bad, &format!("UNGUARDED since {}", style.since(*since, view.now)))

@@ -1,6 +1,8 @@
 //! Evaluates the guard of every group that has traffic, from the first share of the group to the end of the run. Raise
 //! gates are in `gates`.
 
+use std::collections::BTreeSet;
+
 use super::context::Context;
 use super::decision::Decision;
 use super::{carrying, metrics, way_back};
@@ -32,6 +34,12 @@ pub(super) fn verdicts<'a>(c: &Context<'a>) -> Vec<(&'a str, u32, GuardVerdict)>
         .into_iter()
         .map(|(group, share)| (group, share, judge(c, group, share)))
         .collect()
+}
+
+/// Returns the groups whose guard fails, but not for long enough. One more reading decides.
+pub fn failing_groups(c: &Context<'_>) -> BTreeSet<String> {
+    let failing = verdicts(c).into_iter().filter(|(_, _, verdict)| matches!(verdict, GuardVerdict::Failing(..)));
+    failing.map(|(group, _, _)| group.to_owned()).collect()
 }
 
 /// Reacts to a failed guard; `None` if every guard passes or the reaction to the failure was already decided.

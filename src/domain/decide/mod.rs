@@ -44,6 +44,7 @@ pub use chunk_gate::{ChunkVerdict, groups_to_read, judge_chunk};
 pub use context::Context;
 pub use decision::{Batch, Decision, ProcessOptions};
 pub use freeze::unreadable_wait;
+pub use guard::failing_groups;
 pub use hooks::{hook_call, occasion_text};
 pub use next::decide;
 pub use reconcile::events as observed_events;

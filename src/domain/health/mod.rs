@@ -73,6 +73,15 @@ pub struct HealthCounts {
     pub unavailable: u32,
 }
 
+/// The number of healthy and unhealthy targets of a group, as CloudWatch counts them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HostCounts {
+    /// The metric `HealthyHostCount`.
+    pub healthy: u32,
+    /// The metric `UnHealthyHostCount`.
+    pub unhealthy: u32,
+}
+
 impl HealthCounts {
     /// Returns the sum of both counts.
     #[must_use]

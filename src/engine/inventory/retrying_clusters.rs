@@ -16,7 +16,7 @@ use crate::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
 use crate::domain::traffic::Unreadable;
 use crate::engine::retry::retry_within;
 use crate::plan::model::{ClusterName, ServiceRef};
-use crate::port::{Clock, Cluster, WriteError};
+use crate::port::{Clock, Cluster, EndpointReport, WriteError};
 
 /// The time after which no further try begins. Each try on an unreachable cluster takes a full timeout.
 pub const GIVE_UP: Duration = Duration::from_secs(20);
@@ -76,6 +76,10 @@ impl Cluster for RetryingCluster {
     async fn delete(&self, found: &Binding) -> Result<(), WriteError> {
         self.inner.delete(found).await
     }
+
+    async fn watch_endpoints(&self, services: &[&ServiceRef], report: &EndpointReport<'_>) -> Unreadable {
+        self.inner.watch_endpoints(services, report).await
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +111,9 @@ mod tests {
         }
         async fn delete(&self, _: &Binding) -> Result<(), WriteError> {
             panic!("a read must not delete an object")
+        }
+        async fn watch_endpoints(&self, _: &[&ServiceRef], _: &EndpointReport<'_>) -> Unreadable {
+            panic!("a command that reads once must not watch")
         }
     }
 

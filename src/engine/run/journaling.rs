@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::RunLoop;
 use crate::domain::decide::{self, Context};
 use crate::domain::run::event::{Event, ResumeMode, RunOutcome, Wait};
+use super::hints::Hints;
 use crate::engine::{EngineError, observation, ownership, request};
 use crate::port::store::Request;
 
@@ -87,6 +88,7 @@ impl RunLoop<'_> {
             Event::Resumed { .. } | Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
                 // Routes may have joined the run.
                 self.watch_list = observation::WatchList::of(self.plan, &self.state);
+                self.hints = Hints::start(&self.ports, &self.watch_list, self.settings.parts);
                 self.watch.rejected_writes.clear();
                 self.executor.clear_refusals();
             }

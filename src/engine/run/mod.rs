@@ -21,6 +21,7 @@ use crate::port::store::{LockGuard, Request};
 
 mod act;
 mod ending;
+mod hints;
 mod hook_tasks;
 mod hooks;
 mod journaling;
@@ -57,6 +58,8 @@ pub struct RunLoop<'a> {
     replaced_run: Option<String>,
     /// The remarks of the finished run, the routes that are not restored, and the accepted changes.
     final_report: (Vec<String>, Vec<String>, Vec<String>),
+    /// What is read next, if an observation has several parts.
+    hints: hints::Hints,
     /// The slowdown of observations while AWS throttles.
     slowdown: PollSlowdown,
     /// The time when the limits of autoscalers were last read.
@@ -101,6 +104,7 @@ impl<'a> RunLoop<'a> {
             in_flight.put_marker(marking);
         }
         let mut run_loop = Self {
+            hints: hints::Hints::start(&ports, &subject, settings.parts),
             watch: Observed::new(now, settings.poll, keep)
                 .with_bounds(settings.gap, settings.max_reading_age)
                 .with_observe_every(plan.strategy.observe_every),
@@ -192,6 +196,7 @@ impl<'a> RunLoop<'a> {
                 return self.stop_on_request(stop, message).await;
             }
             let now = self.ports.clock.now();
+            self.hints.collect(&self.ports.metrics, &self.state, now);
             if self.observation_due(now) {
                 self.observe().await;
                 self.check_ownership();
@@ -264,6 +269,12 @@ impl<'a> RunLoop<'a> {
             tokio::select! {
                 () = self.ports.clock.sleep(pause) => {}
                 () = self.hook_tasks.wait() => return,
+                () = self.hints.wait(&*self.ports.clock) => {
+                    if self.hints.found_suspect {
+                        return;
+                    }
+                    continue;
+                }
             }
             left = left.saturating_sub(pause);
             if self

@@ -1,15 +1,19 @@
 //! Observes everything once per poll interval, then notifies the subscribers and writes the heartbeat.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::RunLoop;
 use crate::base::time::signed;
+use crate::domain::decide::{self, Context};
 use crate::domain::run::event::{Wait, WaitReason};
 use crate::domain::run::observation::Observation;
 use crate::domain::run::state::Phase;
 use crate::domain::traffic::{Reading, RouteId, Unreadable};
+use crate::engine::rounds::Part;
 use crate::engine::{Settings, observation};
-use crate::port::store::Heartbeat;
+use crate::port::store::{Heartbeat, OldestHealth};
 
 /// The interval at which all rules are counted between two steps. A new rule is not urgent there, and a count takes
 /// several calls. Before a raise and before the end of the run, the rules are counted in any case.
@@ -30,18 +34,31 @@ impl RunLoop<'_> {
     }
 
     pub(super) fn observation_due(&self, now: Timestamp) -> bool {
-        now.duration_since(self.watch.last_attempt) >= self.poll()
+        now.duration_since(self.watch.last_attempt) >= self.poll() || self.hints.found_suspect
     }
 
+    /// Returns the time between two observations, or between two parts of an observation.
     pub(super) fn poll(&self) -> SignedDuration {
-        signed(self.slowdown.stretch(self.settings.poll))
+        signed(self.round() / u32::try_from(self.settings.parts).unwrap_or(u32::MAX))
     }
 
+    /// Returns the time in which everything is observed once.
+    fn round(&self) -> Duration {
+        self.slowdown.stretch(self.settings.poll)
+    }
+
+    /// Observes everything, or the next part of a round.
     pub(super) async fn observe(&mut self) {
+        let part = self.next_part();
         let at = self.ports.clock.now();
-        let mut seen =
-            observation::observe_all(&self.watch_list, &self.ports.balancer, &self.ports.clusters, &*self.ports.clock)
-                .await;
+        let mut seen = observation::observe_part(
+            &self.watch_list,
+            &part,
+            &self.ports.balancer,
+            &self.ports.clusters,
+            &*self.ports.clock,
+        )
+        .await;
         let count_started_at = self.ports.clock.now();
         let interval = self.rule_count_interval(&seen);
         if self.rules_counted_at.is_none_or(|at| count_started_at.duration_since(at) >= interval)
@@ -53,10 +70,32 @@ impl RunLoop<'_> {
         }
         let now = self.ports.clock.now();
         self.slowdown.record_observation(seen.is_throttled());
-        self.watch.set_max_gap(self.settings.gap.max(self.slowdown.stretch(self.settings.poll) * 3));
-        self.watch.add(now, seen, true);
-        self.seen_intact_at = self.matches_journal().then_some(at);
+        self.watch.set_max_gap(self.settings.gap.max(self.round() * 3));
+        self.watch.add(now, seen, part.completes.is_some());
+        self.watch.last_attempt = now;
+        for arn in &part.groups {
+            if let Some(sample) = self.watch.samples_of(arn).back() {
+                self.hints.rounds.record_reading(arn, sample.counts.healthy, sample.at);
+            }
+        }
+        if let Some(began) = part.completes {
+            self.seen_intact_at = self.matches_journal().then_some(began);
+        }
         self.end_iteration(now).await;
+    }
+
+    /// Chooses what the next part of a round reads. Groups with traffic, and groups that may be unhealthy, come first.
+    fn next_part(&mut self) -> Part {
+        let now = self.ports.clock.now();
+        if self.settings.parts <= 1 {
+            return self.watch_list.everything(now);
+        }
+        self.hints.found_suspect = false;
+        let context = Context { plan: self.plan, state: &self.state, observed: &self.watch, now };
+        self.hints.rounds.set_failing(decide::failing_groups(&context));
+        let carrying = decide::groups_with_traffic(&self.state);
+        let calls = self.watch_list.calls().div_ceil(self.settings.parts);
+        self.hints.rounds.next(&self.watch_list, |arn| carrying.contains_key(arn), calls, now)
     }
 
     /// Returns the time between two counts of the rules. A rule that replaces a deleted route is urgent, because the
@@ -69,6 +108,8 @@ impl RunLoop<'_> {
             SignedDuration::ZERO
         } else if routes().any(|(_, route)| route.is_deleted() && self.state.replacements(route).next().is_none()) {
             REPLACEMENT_INTERVAL
+        } else if self.settings.parts > 1 {
+            RULE_COUNT_INTERVAL.max(signed(self.round()))
         } else {
             RULE_COUNT_INTERVAL
         }
@@ -90,9 +131,21 @@ impl RunLoop<'_> {
         self.write_heartbeat(now, true, message).await;
     }
 
+    /// Returns the group with traffic whose health was read longest ago, if an observation has several parts.
+    fn oldest_health(&self) -> Option<OldestHealth> {
+        if self.settings.parts <= 1 {
+            return None;
+        }
+        let read = |arn: &str| self.watch.samples_of(arn).back().map(|sample| sample.at);
+        let carrying = decide::groups_with_traffic(&self.state);
+        let arn = carrying.keys().copied().min_by_key(|arn| read(arn))?;
+        let group = self.state.started.groups.get(arn)?.name.clone();
+        Some(OldestHealth { group, at: read(arn), noticed_by: self.hints.noticed_by(arn) })
+    }
+
     pub(super) async fn write_heartbeat(&self, at: Timestamp, watching: bool, message: String) {
         let Settings { owner, host, pid, .. } = self.settings.clone();
-        let every = Some(self.slowdown.stretch(self.settings.poll).as_secs());
+        let every = Some(self.poll().unsigned_abs().as_secs());
         let heartbeat = Heartbeat {
             owner,
             host,
@@ -102,6 +155,7 @@ impl RunLoop<'_> {
             message,
             verified_at: self.seen_intact_at,
             interval_seconds: every,
+            oldest_health: self.oldest_health(),
         };
         if let Err(error) = self.ports.store.put_heartbeat(&self.state.run, &heartbeat).await {
             tracing::warn!("the run's heartbeat cannot be written: {error}; `status` may show the run as unguarded");

@@ -15,6 +15,7 @@ mod faults;
 mod foreign;
 mod group;
 mod health;
+mod host_counts;
 mod inspect;
 pub mod interface;
 mod pod;
@@ -78,6 +79,7 @@ pub struct World {
     probes: Vec<Probe>,
     plan: Plan,
     traffic: traffic::TrafficCounters,
+    host_samples: host_counts::HostSamples,
 }
 
 /// The account's token buckets for API calls.

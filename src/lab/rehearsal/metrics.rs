@@ -1,8 +1,12 @@
 //! Metric gates in a rehearsal. The metric sources of the plan do not exist in the lab: gates that compare clusters use
 //! the traffic counters of the lab; all other gates pass unless the scenario sets another result.
 
-use async_trait::async_trait;
+use std::collections::BTreeMap;
 
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::health::HostCounts;
 use crate::domain::metric::gate::{MeasuredValue, MeasurementRequest, QueriedCluster};
 use crate::domain::metric::verdict::RequestCount;
 use crate::lab::model::{GroupCounters, World};
@@ -10,6 +14,9 @@ use crate::lab::scenario::fault::GateResult;
 use crate::lab::shared_model::SharedModel;
 use crate::plan::model::metric::GateCondition;
 use crate::port::Metrics;
+
+/// The age of the oldest counts of targets that CloudWatch is asked for.
+const CLOUDWATCH_DELAY: SignedDuration = SignedDuration::from_mins(3);
 
 /// Metrics computed from the lab's traffic counters and the scenario.
 pub struct LabMetrics(pub SharedModel);
@@ -20,6 +27,20 @@ impl Metrics for LabMetrics {
         self.0.call(|world, now| {
             world.advance(now);
             requests.iter().map(|request| measure_gate(world, request)).collect()
+        })
+    }
+
+    async fn host_counts(
+        &self,
+        groups: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, HostCounts>, String> {
+        let from = now.checked_sub(CLOUDWATCH_DELAY).unwrap_or(now);
+        self.0.call(|world, at| {
+            world.advance(at);
+            world.sample_hosts();
+            let counts = groups.iter().filter_map(|(arn, _)| Some((arn.clone(), world.host_counts(arn, from, now)?)));
+            Ok(counts.collect())
         })
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn operation(request: &Request<Bytes>) -> Option<String> {
 }
 
 /// Handles a call. Returns the response, and the outcome for the call log.
-pub(crate) fn answer(world: &World, operation: &str, request: &Request<Bytes>, id: &str) -> (Response<Bytes>, String) {
+pub(crate) fn answer(world: &mut World, operation: &str, request: &Request<Bytes>, id: &str) -> (Response<Bytes>, String) {
     let Ok(input) = serde_json::from_slice::<Value>(request.body()) else {
         return (
             failure(400, "SerializationException", "the body is not valid JSON", id),
@@ -32,7 +32,10 @@ pub(crate) fn answer(world: &World, operation: &str, request: &Request<Bytes>, i
         );
     };
     let answered = match operation {
-        "GetMetricData" => metric_data(world, &input),
+        "GetMetricData" => {
+            world.sample_hosts();
+            metric_data(world, &input)
+        }
         "DescribeAlarms" => Ok(alarms(world, &input)),
         _ => Err(("UnknownOperationException", "the lab does not support this operation".to_owned())),
     };
@@ -88,11 +91,7 @@ fn result(world: &World, query: &Value, from: i64, to: i64, descending: bool) ->
         let end = start + period;
         let span = (Timestamp::from_second(start).ok(), Timestamp::from_second(end.min(complete)).ok());
         if let (Some(group), (Some(from), Some(to))) = (&group, span)
-            && let Some(value) = value(
-                &stat["Metric"],
-                stat["Stat"].as_str().unwrap_or_default(),
-                &world.group_counters(group, from, to),
-            )
+            && let Some(value) = value_of(world, stat, group, from, to)
         {
             times.push(start);
             values.push(value);
@@ -105,6 +104,20 @@ fn result(world: &World, query: &Value, from: i64, to: i64, descending: bool) ->
     }
     let label = stat["Metric"]["MetricName"].as_str().unwrap_or(id);
     Ok(json!({"Id": id, "Label": label, "Timestamps": times, "Values": values, "StatusCode": "Complete"}))
+}
+
+/// Returns the value of a statistic of a group between two times; `None` without data.
+fn value_of(world: &World, stat: &Value, group: &str, from: Timestamp, to: Timestamp) -> Option<f64> {
+    let counts = || world.host_counts(group, from, to);
+    match stat["Metric"]["MetricName"].as_str()? {
+        "HealthyHostCount" => counts().map(|counts| f64::from(counts.healthy)),
+        "UnHealthyHostCount" => counts().map(|counts| f64::from(counts.unhealthy)),
+        _ => value(
+            &stat["Metric"],
+            stat["Stat"].as_str().unwrap_or_default(),
+            &world.group_counters(group, from, to),
+        ),
+    }
 }
 
 /// Returns the target group of a metric, as the end of the group's ARN.

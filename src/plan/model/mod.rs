@@ -116,7 +116,7 @@ pub struct Workload {
 }
 
 /// A Service in a cluster.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServiceRef {
     /// The namespace of the Service.
     pub namespace: String,
@@ -127,7 +127,7 @@ pub struct ServiceRef {
 }
 
 /// A Service's port.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
 #[serde(untagged)]
 pub enum PortRef {
     /// The number of the port, 1–65535.

@@ -175,6 +175,33 @@ pub struct Heartbeat {
     /// Seconds between two observations of the process; depends on the API budget.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub interval_seconds: Option<u64>,
+    /// The oldest reading of the health of a group with traffic, if one observation takes many calls.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub oldest_health: Option<OldestHealth>,
+}
+
+/// The group with traffic whose health was read longest ago.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OldestHealth {
+    /// The name of the target group.
+    pub group: String,
+    /// When the health of the group was read; `None`: not yet by this process.
+    pub at: Option<Timestamp>,
+    /// What shows first that the group becomes unhealthy.
+    pub noticed_by: NoticedBy,
+}
+
+/// What shows first that a target group becomes unhealthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NoticedBy {
+    /// A watch of the EndpointSlices of its Service: within seconds.
+    Endpoints,
+    /// The metrics of CloudWatch: within one to three minutes.
+    CloudWatch,
+    /// Nothing but the next regular reading of its target health.
+    Rounds,
 }
 
 /// The owner of a lock.

@@ -9,6 +9,7 @@ mod gates;
 mod hooks;
 mod hurry;
 mod journals;
+mod large;
 mod matrix;
 mod newer;
 mod order;

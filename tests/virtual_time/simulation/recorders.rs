@@ -16,7 +16,7 @@ use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreada
 use cutover::engine::marker;
 use cutover::plan::model::{Selector, ServiceRef};
 use cutover::port::{
-    Caller, Clock, Cluster, Detail, Groups, Inventory, LoadBalancerApi, TagStore, Traffic, WriteError,
+    Caller, Clock, Cluster, EndpointReport, Detail, Groups, Inventory, LoadBalancerApi, TagStore, Traffic, WriteError,
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -145,6 +145,10 @@ impl Cluster for RecordingCluster {
 
     async fn delete(&self, found: &Binding) -> Result<(), WriteError> {
         self.inner.delete(found).await
+    }
+
+    async fn watch_endpoints(&self, services: &[&ServiceRef], report: &EndpointReport<'_>) -> Unreadable {
+        self.inner.watch_endpoints(services, report).await
     }
 }
 

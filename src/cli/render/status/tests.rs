@@ -21,6 +21,7 @@ fn heartbeat(seconds: i64, watching: bool) -> Heartbeat {
         message: "baking".into(),
         verified_at: None,
         interval_seconds: Some(5),
+        oldest_health: None,
     }
 }
 

@@ -298,6 +298,7 @@ async fn start_rollback(
         message: "rolling back".into(),
         verified_at: at,
         interval_seconds: None,
+        oldest_health: None,
     };
     // If this write fails, the only effect is that everything is read once more.
     let _ = ports.store.put_heartbeat(&run, &heartbeat).await;

@@ -86,6 +86,7 @@ impl World {
             probes: Vec::new(),
             plan: plan.clone(),
             traffic: super::traffic::TrafficCounters::default(),
+            host_samples: super::host_counts::HostSamples::default(),
         }
     }
 
