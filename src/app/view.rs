@@ -335,7 +335,9 @@ fn ignored_hours(state: &State) -> Option<IgnoredHoursView> {
 fn current_guard(state: &State, owner: Option<(String, Timestamp)>, now: Timestamp) -> Guard {
     match owner {
         _ if state.finished.is_some() => Guard::Over,
-        Some((by, at)) if now.duration_since(at) <= HEARTBEAT_TIMEOUT => Guard::Watched { by, at, every: None, oldest: None },
+        Some((by, at)) if now.duration_since(at) <= HEARTBEAT_TIMEOUT => {
+            Guard::Watched { by, at, every: None, oldest: None }
+        }
         Some((_, since)) => Guard::Unguarded { since },
         None => Guard::Unguarded { since: state.last_record_at },
     }

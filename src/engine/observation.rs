@@ -139,8 +139,7 @@ pub async fn observe_part(
         }
         workload_numbers(&subject.replicas, clusters, |view| Some(view.owners.iter().map(|o| o.ready).sum())).await
     };
-    let marker =
-        async { if part.marker { observe_marker(subject, &*balancer.tags, clock).await } else { None } };
+    let marker = async { if part.marker { observe_marker(subject, &*balancer.tags, clock).await } else { None } };
     let (routes, health, marker, replicas) = tokio::join!(
         read_routes(&part.routes, &*balancer.traffic, clock),
         read_targets(&part.groups, &*balancer.traffic, clock),

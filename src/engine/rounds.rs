@@ -112,7 +112,12 @@ impl Rounds {
         let mut by_count: Vec<_> = self.suspicions.iter().map(|((arn, _), s)| (s.count, arn)).collect();
         by_count.sort_unstable();
         let mut seen = BTreeSet::new();
-        self.failing.iter().chain(by_count.into_iter().map(|(_, arn)| arn)).filter(|arn| seen.insert(*arn)).cloned().collect()
+        self.failing
+            .iter()
+            .chain(by_count.into_iter().map(|(_, arn)| arn))
+            .filter(|arn| seen.insert(*arn))
+            .cloned()
+            .collect()
     }
 
     /// Sets the groups whose guard fails, but not for long enough.

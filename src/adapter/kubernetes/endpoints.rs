@@ -136,8 +136,8 @@ impl<'a> Slices<'a> {
         for ((name, _), ready) in &self.ready {
             *all.entry(name).or_default() += ready;
         }
-        all.into_iter().filter_map(|(name, ready)| Some((self.services.get(name)?, ready))).for_each(
-            |(service, ready)| (self.report)(service, ready),
-        );
+        all.into_iter()
+            .filter_map(|(name, ready)| Some((self.services.get(name)?, ready)))
+            .for_each(|(service, ready)| (self.report)(service, ready));
     }
 }

@@ -115,11 +115,7 @@ impl Metrics for NoMetrics {
             .collect()
     }
 
-    async fn host_counts(
-        &self,
-        _: &[(String, String)],
-        _: Timestamp,
-    ) -> Result<BTreeMap<String, HostCounts>, String> {
+    async fn host_counts(&self, _: &[(String, String)], _: Timestamp) -> Result<BTreeMap<String, HostCounts>, String> {
         Err("this command reads no metrics".into())
     }
 }

@@ -396,10 +396,9 @@ fn way_back(back: &WayBackView, style: &Style) -> String {
 
 /// Describes the group whose health was read longest ago, and how soon a change is noticed.
 fn oldest_health(oldest: &OldestHealth, now: Timestamp) -> String {
-    let read = oldest.at.map_or_else(
-        || "not read yet".to_owned(),
-        |at| format!("read {} ago", format_elapsed(now.duration_since(at))),
-    );
+    let read = oldest
+        .at
+        .map_or_else(|| "not read yet".to_owned(), |at| format!("read {} ago", format_elapsed(now.duration_since(at))));
     let noticed = match oldest.noticed_by {
         NoticedBy::Endpoints => "its EndpointSlices show a change within seconds",
         NoticedBy::CloudWatch => "CloudWatch shows a change after one to three minutes",
@@ -413,7 +412,8 @@ fn guard(view: &RunView, style: &Style) -> String {
         Guard::Watched { by, at, every, oldest } => {
             let what = if oldest.is_some() { "reads some groups" } else { "observes" };
             let every = every.map_or_else(String::new, |seconds| format!(", {what} every {seconds}s"));
-            let oldest = oldest.as_ref().map_or_else(String::new, |oldest| format!("; {}", oldest_health(oldest, view.now)));
+            let oldest =
+                oldest.as_ref().map_or_else(String::new, |oldest| format!("; {}", oldest_health(oldest, view.now)));
             format!("{by}, last observation {} ago{every}{oldest}", format_elapsed(view.now.duration_since(*at)))
         }
         Guard::Unguarded { since } => {

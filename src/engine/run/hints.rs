@@ -15,8 +15,8 @@ use crate::engine::Ports;
 use crate::engine::observation::WatchList;
 use crate::engine::rounds::{Hint, Rounds};
 use crate::plan::model::{ClusterName, ServiceRef};
-use crate::port::{Clock, Cluster, Metrics};
 use crate::port::store::NoticedBy;
+use crate::port::{Clock, Cluster, Metrics};
 
 /// The time after which a watch that failed is started again.
 const WATCH_AGAIN: Duration = Duration::from_secs(15);

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::RunLoop;
+use super::hints::Hints;
 use crate::domain::decide::{self, Context};
 use crate::domain::run::event::{Event, ResumeMode, RunOutcome, Wait};
-use super::hints::Hints;
 use crate::engine::{EngineError, observation, ownership, request};
 use crate::port::store::Request;
 

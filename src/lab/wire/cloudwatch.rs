@@ -24,7 +24,12 @@ pub(crate) fn operation(request: &Request<Bytes>) -> Option<String> {
 }
 
 /// Handles a call. Returns the response, and the outcome for the call log.
-pub(crate) fn answer(world: &mut World, operation: &str, request: &Request<Bytes>, id: &str) -> (Response<Bytes>, String) {
+pub(crate) fn answer(
+    world: &mut World,
+    operation: &str,
+    request: &Request<Bytes>,
+    id: &str,
+) -> (Response<Bytes>, String) {
     let Ok(input) = serde_json::from_slice::<Value>(request.body()) else {
         return (
             failure(400, "SerializationException", "the body is not valid JSON", id),
@@ -112,11 +117,7 @@ fn value_of(world: &World, stat: &Value, group: &str, from: Timestamp, to: Times
     match stat["Metric"]["MetricName"].as_str()? {
         "HealthyHostCount" => counts().map(|counts| f64::from(counts.healthy)),
         "UnHealthyHostCount" => counts().map(|counts| f64::from(counts.unhealthy)),
-        _ => value(
-            &stat["Metric"],
-            stat["Stat"].as_str().unwrap_or_default(),
-            &world.group_counters(group, from, to),
-        ),
+        _ => value(&stat["Metric"], stat["Stat"].as_str().unwrap_or_default(), &world.group_counters(group, from, to)),
     }
 }
 

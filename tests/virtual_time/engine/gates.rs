@@ -1,16 +1,19 @@
 //! Metric gates in whole runs: the counts of the lab's load balancer decide.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::app::exit::Exit;
 use cutover::base::time::later;
+use cutover::domain::health::HostCounts;
 use cutover::domain::metric::gate::{MeasuredValue, MeasurementRequest};
 use cutover::domain::metric::verdict::judge::GateResult;
 use cutover::domain::run::event::{Event, WaitReason};
 use cutover::lab::rehearsal::Options;
 use cutover::port::{Clock, Metrics};
+use jiff::Timestamp;
 
 use super::small;
 use super::test_run::{TestRun, ending_name, exit, scenario};
@@ -126,5 +129,9 @@ impl Metrics for SlowMetrics {
         self.0.sleep(self.1).await;
         let passes = MeasuredValue::State { well: true, message: String::new() };
         requests.iter().map(|_| passes.clone()).collect()
+    }
+
+    async fn host_counts(&self, _: &[(String, String)], _: Timestamp) -> Result<BTreeMap<String, HostCounts>, String> {
+        Err("this source has no counts".into())
     }
 }

@@ -16,7 +16,7 @@ use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreada
 use cutover::engine::marker;
 use cutover::plan::model::{Selector, ServiceRef};
 use cutover::port::{
-    Caller, Clock, Cluster, EndpointReport, Detail, Groups, Inventory, LoadBalancerApi, TagStore, Traffic, WriteError,
+    Caller, Clock, Cluster, Detail, EndpointReport, Groups, Inventory, LoadBalancerApi, TagStore, Traffic, WriteError,
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
