@@ -24,6 +24,16 @@ pub fn list<T: AsRef<str>>(all: &[T]) -> String {
     if all.len() > SHOWN { format!("{shown} and {} more", all.len() - SHOWN) } else { shown }
 }
 
+/// Quotes a text as one word of a shell command, if it needs quotes.
+pub fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// Formats bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
@@ -41,6 +51,12 @@ pub fn word(variant: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_with_special_characters_are_quoted_for_the_shell() {
+        assert_eq!(shell_word("http://127.0.0.1:80"), "http://127.0.0.1:80");
+        assert_eq!(shell_word("/tmp/it's here"), r"'/tmp/it'\''s here'");
+    }
 
     #[test]
     fn clipping_never_splits_a_character() {

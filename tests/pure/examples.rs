@@ -21,7 +21,9 @@ fn the_iam_policy_has_the_actions_of_the_permissions_topic() {
     let actions: BTreeSet<_> = actions.filter_map(|a| a.as_str().map(str::to_owned)).collect();
     let text = read("src/cli/help/permissions.md");
     let quoted =
-        text.split('`').skip(1).step_by(2).filter(|q| q.starts_with("elasticloadbalancing:") || q.starts_with("eks:D"));
+        text.split('`').skip(1).step_by(2).filter(|q| {
+            q.starts_with("elasticloadbalancing:") || ["eks:D", "eks:L"].iter().any(|eks| q.starts_with(eks))
+        });
     assert_eq!(actions, quoted.map(str::to_owned).collect());
     for statement in statements.iter().filter(|s| s["Resource"] != "*") {
         assert!(statement["Resource"].to_string().contains(":123456789012:"), "{statement}");

@@ -36,7 +36,7 @@ impl DefaultChain {
     }
 
     async fn load(&self) -> Provided {
-        within(&self.timed_out, credentials::source, self.load_from_chain()).await
+        within(&self.timed_out, (credentials::source, credentials::kill_process), self.load_from_chain()).await
     }
 
     async fn load_from_chain(&self) -> Provided {
@@ -67,11 +67,11 @@ impl DefaultChain {
     }
 }
 
-/// Waits for a load. Reports a load that takes long, and ends it after the time limit. After that, further loads fail
-/// at once for some time.
+/// Waits for a load. Reports a load that takes long, and ends it after the time limit with `kill`. After that, further
+/// loads fail at once for some time.
 async fn within(
     timed_out: &Mutex<Option<Instant>>,
-    source: impl FnOnce() -> String,
+    (source, kill): (impl FnOnce() -> String, impl FnOnce()),
     load: impl Future<Output = Provided>,
 ) -> Provided {
     let last = *timed_out.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,6 +85,7 @@ async fn within(
     }
     tracing::warn!("still waiting for {}", source());
     tokio::time::timeout_at(limit, load).await.unwrap_or_else(|_| {
+        kill();
         *timed_out.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Err(CredentialsError::provider_timed_out(CREDENTIALS_TIMEOUT))
     })
@@ -101,20 +102,24 @@ impl ProvideCredentials for DefaultChain {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn load_that_hangs_ends_and_is_not_repeated_for_each_read() {
         let timed_out = Mutex::default();
-        let begun = Instant::now();
+        let (begun, killed) = (Instant::now(), Cell::new(0));
+        let kill = || killed.set(killed.get() + 1);
         for _ in 0..5 {
-            let found = within(&timed_out, String::new, std::future::pending()).await;
+            let found = within(&timed_out, (String::new, kill), std::future::pending()).await;
             assert!(matches!(found, Err(CredentialsError::ProviderTimedOut(_))), "{found:?}");
         }
+        assert_eq!(killed.get(), 1);
         assert_eq!(begun.elapsed(), CREDENTIALS_TIMEOUT);
         tokio::time::advance(GIVE_UP_FOR).await;
         let load = async { Err(CredentialsError::not_loaded_no_source()) };
-        let found = within(&timed_out, String::new, load).await;
+        let found = within(&timed_out, (String::new, kill), load).await;
         assert!(matches!(found, Err(CredentialsError::CredentialsNotLoaded(_))), "{found:?}");
     }
 }

@@ -5,7 +5,12 @@
 use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::config::http::HttpResponse;
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 
+use super::{CREDENTIALS_TIMEOUT, hung_process};
+use crate::adapter::foreign_text;
 use crate::adapter::network::Profiles;
 use crate::base::redact;
 use crate::base::text::line;
@@ -36,6 +41,13 @@ pub fn source() -> String {
     process.unwrap_or_else(|| format!("the credentials of the AWS profile {}", profiles.name()))
 }
 
+/// Kills the `credential_process` of the profile that is used, if it still runs.
+pub fn kill_process() {
+    if let Some(process) = Process::of(&process_profiles()) {
+        hung_process::kill(&process.line);
+    }
+}
+
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -47,6 +59,7 @@ fn process_profiles() -> Profiles {
 fn explain_with_profiles(error: &CredentialsError, profiles: &Profiles) -> String {
     broken_chain(profiles)
         .or_else(|| unsupported_key(profiles))
+        .or_else(|| refused_role(error, profiles))
         .or_else(|| sso_login(error, profiles))
         .or_else(|| Process::of(profiles).and_then(|process| process.failure(error)))
         .or_else(|| role_source(error, profiles))
@@ -98,6 +111,25 @@ fn unsupported_key(profiles: &Profiles) -> Option<String> {
     })
 }
 
+/// Explains a role that STS did not give. The profile that the role is based on has valid credentials.
+fn refused_role(error: &CredentialsError, profiles: &Profiles) -> Option<String> {
+    let refusal = causes(error).find_map(|cause| cause.downcast_ref::<SdkError<AssumeRoleError, HttpResponse>>())?;
+    let chain = profiles.chain();
+    let role = |(index, name): (usize, &String)| {
+        Some(format!("`role_arn = {}` of {}", profiles.setting(name, "role_arn")?, profile_of_chain(&chain, index)))
+    };
+    let roles: Vec<String> = chain.iter().enumerate().filter_map(role).collect();
+    let roles = if roles.is_empty() { "the role".to_owned() } else { roles.join(" or ") };
+    let Some(code) = refusal.code() else {
+        return Some(format!("STS did not respond to the request for {roles}: {}", provider_messages(error)));
+    };
+    let message = refusal.message().map(|text| foreign_text::safe_line(text, MAX_TEXT_CHARS)).unwrap_or_default();
+    let message = if message.is_empty() { message } else { format!(": {message}") };
+    let code = explain_code(code, refusal.message())
+        .unwrap_or_else(|| format!("{}{message}", foreign_text::safe_line(code, MAX_TEXT_CHARS)));
+    Some(format!("STS refused {roles}: {code}"))
+}
+
 fn sso_login(error: &CredentialsError, profiles: &Profiles) -> Option<String> {
     let chain = profiles.chain();
     let has = |name: &String, key: &str| profiles.setting(name, key).is_some();
@@ -121,7 +153,10 @@ fn sso_login(error: &CredentialsError, profiles: &Profiles) -> Option<String> {
 /// The `credential_process` of a profile.
 struct Process {
     profile: String,
+    /// The program, without arguments, which may contain a secret.
     command: String,
+    /// The complete command.
+    line: String,
 }
 
 impl Process {
@@ -129,15 +164,15 @@ impl Process {
         let chain = profiles.chain();
         let process = |name: &String| profiles.setting(name, "credential_process");
         let index = chain.iter().position(|name| process(name).is_some())?;
-        let command = process(&chain[index])?;
-        // The arguments may contain a secret.
-        let command = match command.strip_prefix('"') {
+        let line = process(&chain[index])?;
+        let command = match line.strip_prefix('"') {
             Some(quoted) => quoted.split('"').next(),
-            None => command.split_whitespace().next(),
+            None => line.split_whitespace().next(),
         };
         Some(Self {
             profile: profile_of_chain(&chain, index),
             command: redact::clean(command.unwrap_or_default()).into_owned(),
+            line,
         })
     }
 
@@ -145,7 +180,8 @@ impl Process {
     fn failure(&self, error: &CredentialsError) -> Option<String> {
         if let CredentialsError::ProviderTimedOut(_) = error {
             return Some(format!(
-                "{self} did not end in time; if the command waits for a login, run it once in a terminal"
+                "{self} did not end within {} s and was killed; if the command waits for a login, run it once in a terminal",
+                CREDENTIALS_TIMEOUT.as_secs()
             ));
         }
         let text = causes(error).map(ToString::to_string).find(|text| text.contains("external process"))?;
@@ -251,6 +287,9 @@ pub fn explain_code(code: &str, message: Option<&str>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_sts::error::ErrorMetadata;
+    use aws_smithy_types::body::SdkBody;
+
     use super::*;
 
     const ROLE: &str = "[profile dev]\nrole_arn = r\nsource_profile = base\n";
@@ -280,6 +319,26 @@ mod tests {
     }
 
     #[test]
+    fn role_that_sts_refuses_is_not_a_failed_login() {
+        let refused = |code: &str, message: &str| {
+            let details = ErrorMetadata::builder().code(code).message(message).build();
+            let response = HttpResponse::new(403.try_into().expect("a status"), SdkBody::empty());
+            CredentialsError::provider_error(SdkError::service_error(AssumeRoleError::generic(details), response))
+        };
+        let config = format!("{ROLE}[profile base]\nsso_session = corp\n[sso-session corp]\nsso_start_url = x\n");
+        let denied = "User: arn:aws:sts::1:assumed-role/x is not authorized to perform: sts:AssumeRole on resource: r";
+        let why = explained(&config, &refused("AccessDenied", denied));
+        assert_eq!(why, format!("STS refused `role_arn = r` of the AWS profile dev: AccessDenied: {denied}"));
+        let why = explained(&config, &refused("RequestExpired", "Signature expired: a is now earlier than b"));
+        assert!(why.starts_with("STS refused") && why.contains("the clock of this machine"), "{why}");
+        let process = format!("{ROLE}[profile base]\ncredential_process = foo\n");
+        assert!(explained(&process, &refused("AccessDenied", denied)).starts_with("STS refused"));
+        let lost = SdkError::<AssumeRoleError, HttpResponse>::timeout_error("no response in time");
+        let why = explained(&config, &CredentialsError::provider_error(lost));
+        assert!(why.starts_with("STS did not respond to the request for `role_arn = r`"), "{why}");
+    }
+
+    #[test]
     fn broken_chain_of_profiles_is_named() {
         let failed = CredentialsError::not_loaded_no_source();
         let why = explained(ROLE, &failed);
@@ -303,7 +362,7 @@ mod tests {
         );
         let slow = CredentialsError::provider_timed_out(std::time::Duration::from_secs(30));
         let why = explained(config, &slow);
-        assert!(why.starts_with("credential_process of the AWS profile dev (`foo`) did not end in time"), "{why}");
+        assert!(why.starts_with("credential_process of the AWS profile dev (`foo`) did not end within 30 s"), "{why}");
     }
 
     #[test]

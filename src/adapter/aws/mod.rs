@@ -9,6 +9,7 @@ pub mod eks;
 pub mod elb;
 mod endpoint;
 mod http;
+mod hung_process;
 
 pub use aws_config::SdkConfig;
 

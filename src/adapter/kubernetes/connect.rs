@@ -15,6 +15,7 @@ use secrecy::ExposeSecret;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, ServiceBuilder};
 
+use super::access::refuse_unauthorized;
 use super::kubeconfig::{self, ContextAccess};
 use super::plugin::{Credential, Plugin};
 use super::plugin_service::PluginService;
@@ -45,7 +46,7 @@ pub async fn connect_over(
     context: Option<&str>,
 ) -> Result<K8s, Unreadable> {
     let access = ContextAccess::of(kubeconfig, context).map_err(Unreadable::Unavailable)?;
-    let ContextAccess { config, proxy, exec, context, authority } = access;
+    let ContextAccess { config, proxy, exec, context, access, authority } = access;
     let user = &config.auth_info;
     [&user.token, &user.password, &user.client_key_data]
         .into_iter()
@@ -56,7 +57,8 @@ pub async fn connect_over(
     let authority = authority.then(|| format!("the kubeconfig's context {context} (certificate-authority)"));
     let Some(exec) = exec else {
         let client = counted(client(network, config, authority, proxy)?);
-        return Ok(K8s::new(ClientBuilder::new(client, "default").build()));
+        let client = ClientBuilder::new(client, "default").with_layer(&refuse_unauthorized(&access)).build();
+        return Ok(K8s::new(client).with_access(access));
     };
     let network = Arc::clone(network);
     let connect = move |credential: &Credential| {
@@ -65,7 +67,8 @@ pub async fn connect_over(
         client(&network, config, authority.clone(), proxy.clone()).map(counted)
     };
     let client = PluginService::start(Plugin::new(exec, &context), connect).await?;
-    Ok(K8s::new(ClientBuilder::new(client, "default").build()))
+    let client = ClientBuilder::new(client, "default").with_layer(&refuse_unauthorized(&access)).build();
+    Ok(K8s::new(client).with_access(access))
 }
 
 fn counted(client: Service) -> Service {

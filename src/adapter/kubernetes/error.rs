@@ -5,6 +5,7 @@ use std::error::Error;
 
 use kube::core::Status;
 
+use super::access::Access;
 use crate::adapter::foreign_text;
 use crate::adapter::network::{ConnectError, find};
 use crate::base::redact;
@@ -12,15 +13,12 @@ use crate::domain::preflight::permission::explain_refusal;
 use crate::domain::traffic::Unreadable;
 use crate::port::WriteError;
 
-/// The error of a bearer token that could not be created: credentials are missing or expired, or a plugin failed.
+/// The error of a bearer token that could not be created, or that the API does not accept: credentials are missing or
+/// expired, or a plugin failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NoToken(pub String);
 
-/// The reason and the next commands for status 401.
-const NOT_ACCEPTED: &str = "the Kubernetes API does not accept the credentials (401); check the clock of this machine, \
-                            and `kubectl --context CONTEXT auth whoami` (EKS: `aws eks list-access-entries \
-                            --cluster-name CLUSTER`)";
 const PROXY_LOGIN: &str = "a proxy between this machine and the Kubernetes API needs a user and a password (407); add \
                            them to HTTPS_PROXY, HTTP_PROXY or `proxy-url` of the kubeconfig";
 const NOT_DECODED: &str = "the response of the Kubernetes API cannot be decoded; a proxy or a login page may have \
@@ -30,7 +28,7 @@ const NOT_DECODED: &str = "the response of the Kubernetes API cannot be decoded;
 pub fn read(error: &kube::Error) -> Unreadable {
     match error {
         kube::Error::Api(status) => match status.code {
-            401 => Unreadable::Credentials(NOT_ACCEPTED.to_owned()),
+            401 => Unreadable::Credentials(Access::default().not_accepted()),
             407 => Unreadable::Setup(PROXY_LOGIN.to_owned()),
             403 => Unreadable::Denied(explain_refusal(&api_message(status))),
             404 => Unreadable::NotFound(api_message(status)),
@@ -52,7 +50,7 @@ pub fn read(error: &kube::Error) -> Unreadable {
 pub fn write(error: &kube::Error) -> WriteError {
     match error {
         kube::Error::Api(status) => match status.code {
-            401 => WriteError::Credentials(NOT_ACCEPTED.to_owned()),
+            401 => WriteError::Credentials(Access::default().not_accepted()),
             404 => WriteError::NotFound(api_message(status)),
             409 => WriteError::Refused(conflict(status)),
             429 => WriteError::Throttled,
@@ -192,9 +190,18 @@ mod tests {
     #[test]
     fn refused_credentials_and_proxies_have_advice() {
         let Unreadable::Credentials(why) = read(&refusal(401, "Unauthorized")) else { panic!("credentials") };
-        assert!(why.contains("auth whoami") && why.contains("list-access-entries"), "{why}");
+        assert!(why.ends_with("does not accept the credentials (401); check the clock of this machine"), "{why}");
         let Unreadable::Setup(why) = read(&refusal(407, "<html>")) else { panic!("a setting") };
         assert!(why.contains("HTTPS_PROXY"), "{why}");
+    }
+
+    #[test]
+    fn response_that_cannot_be_decoded_is_called_that_and_not_quoted() {
+        let page = serde_json::from_str::<u8>("<html>S3CRET").expect_err("a page is not a number");
+        let error = kube::Error::SerdeError(page);
+        assert_eq!(read(&error), Unreadable::Unavailable(NOT_DECODED.to_owned()));
+        assert_eq!(write(&error), WriteError::Unanswered(NOT_DECODED.to_owned()));
+        assert_eq!(before_write(&error), WriteError::NotSent(NOT_DECODED.to_owned()));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use kube::config::{AuthInfo, AuthProviderConfig, Cluster, ExecConfig, Kubeconfig
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use super::access::Access;
 use crate::base::redact;
 use crate::base::text::list;
 
@@ -121,6 +122,8 @@ pub struct ContextAccess {
     pub exec: Option<ExecConfig>,
     /// The name of the context.
     pub context: String,
+    /// The names of the context and of the cluster, for messages.
+    pub access: Access,
     /// Whether the cluster has its own certificate authority.
     pub authority: bool,
 }
@@ -145,10 +148,11 @@ impl ContextAccess {
         // A missing user means no credentials, as for kubectl.
         let named = context.user.as_ref().and_then(|user| kubeconfig.auth_infos.into_iter().find(|a| &a.name == user));
         let user = named.and_then(|named| named.auth_info).unwrap_or_default();
-        Self::build(name.clone(), &cluster, user).map_err(wrong)
+        let access = Access::of_context(&name, &context.cluster, user.exec.as_ref());
+        Self::build(name.clone(), &cluster, user, access).map_err(wrong)
     }
 
-    fn build(context: String, cluster: &Cluster, mut user: AuthInfo) -> Result<Self, String> {
+    fn build(context: String, cluster: &Cluster, mut user: AuthInfo, access: Access) -> Result<Self, String> {
         let server = cluster.server.as_deref().filter(|s| !s.is_empty()).ok_or("the cluster has no server")?;
         let server = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
         let mut config =
@@ -177,7 +181,7 @@ impl ContextAccess {
         config.auth_info = user;
         let proxy = cluster.proxy_url.clone().filter(|url| !url.is_empty());
         let authority = config.root_cert.is_some();
-        Ok(Self { config, proxy, exec, context, authority })
+        Ok(Self { config, proxy, exec, context, access, authority })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Implements [`Cluster`] for a Kubernetes API with the `kube` client. Do not add rules about the objects that are
 //! read.
 
+mod access;
 mod connect;
 mod endpoints;
 mod error;
@@ -26,6 +27,7 @@ use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
+pub use access::{Access, refuse_unauthorized};
 pub(super) use connect::USER_AGENT;
 pub(crate) use connect::client as service;
 pub use connect::{connect_over, from_context, from_kubeconfig};
@@ -56,13 +58,20 @@ const BINDING_APIS: [(&str, &str); 2] = [("elbv2.k8s.aws", "v1beta1"), ("eks.ama
 #[derive(Clone)]
 pub struct K8s {
     client: Client,
+    access: Access,
     binding_api: OnceCell<ApiResource>,
 }
 
 impl K8s {
     /// Creates a cluster with a client that has credentials and does not retry.
     pub fn new(client: Client) -> Self {
-        Self { client, binding_api: OnceCell::new() }
+        Self { client, access: Access::default(), binding_api: OnceCell::new() }
+    }
+
+    /// Sets how the cluster is accessed.
+    #[must_use]
+    pub fn with_access(self, access: Access) -> Self {
+        Self { access, ..self }
     }
 
     /// Returns the client, for objects that are not part of a workload.
@@ -124,7 +133,7 @@ impl Cluster for K8s {
         let version = read(self.client.apiserver_version()).await?.git_version;
         let binding_api = read(self.binding_api()).await?.map(|a| a.api_version.clone());
         let uid = system.uid().ok_or_else(|| Unreadable::Unavailable("namespace kube-system has no UID".to_owned()))?;
-        Ok(ClusterIdentity { uid, version, binding_api })
+        Ok(ClusterIdentity { uid, version, binding_api, eks_name: self.access.eks.clone() })
     }
 
     async fn workloads(&self, services: &[&ServiceRef]) -> Vec<Result<WorkloadView, Unreadable>> {

@@ -33,6 +33,8 @@ const REPORT_AFTER: Duration = Duration::from_secs(3);
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// The time before its expiry at which a token is renewed.
 const RENEW_BEFORE_EXPIRY: SignedDuration = SignedDuration::from_mins(1);
+/// The turn of a plugin that may ask questions on the terminal.
+static TERMINAL: Mutex<()> = Mutex::const_new(());
 /// The maximum size of the output, in bytes.
 const MAX_OUTPUT_BYTES: u64 = 1 << 20;
 /// The versions of the protocol.
@@ -151,9 +153,13 @@ impl Plugin {
     }
 
     async fn run(&self) -> Result<Credential, String> {
+        self.run_at(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()).await
+    }
+
+    /// Runs the plugin. `terminal`: whether this process has a terminal.
+    async fn run_at(&self, terminal: bool) -> Result<Credential, String> {
         let name = self.name();
         self.check_version()?;
-        let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         let mode = self.exec.interactive_mode.as_ref();
         if mode == Some(&ExecInteractiveMode::Always) && !terminal {
             return Err(format!(
@@ -162,6 +168,8 @@ impl Plugin {
             ));
         }
         let interactive = terminal && mode != Some(&ExecInteractiveMode::Never);
+        // A person can answer only one question at a time. The time limit starts when the plugin starts.
+        let _turn = if interactive { Some(TERMINAL.lock().await) } else { None };
         let mut child = self.command(interactive)?.spawn().map_err(|error| self.start_error(&error))?;
         // A plugin in its own process group could not read from the terminal.
         let group = (!interactive).then(|| ProcessGroup::of(&child));
@@ -321,4 +329,23 @@ fn remember(output: &[u8]) {
     let status =
         serde_saphyr::from_slice::<ExecCredential>(output).ok().and_then(|answer| answer.status).unwrap_or_default();
     status.token.iter().chain(&status.client_key_data).for_each(|secret| redact::remember(secret));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn plugins_with_questions_run_one_after_the_other() {
+        let folder = tempfile::tempdir().expect("create a folder");
+        // The folder `turn` exists while a plugin runs.
+        let script = "mkdir turn || exit 9; sleep 0.3; rmdir turn; \
+                      echo '{\"status\": {\"token\": \"t\"}}'";
+        let exec = json!({"apiVersion": VERSIONS[0], "command": "sh",
+            "args": ["-c", format!("cd '{}' || exit 7; {script}", folder.path().display())]});
+        let plugin = Plugin::new(serde_json::from_value(exec).expect("a plugin"), "x");
+        let both = tokio::join!(plugin.run_at(true), plugin.run_at(true));
+        let failure = |result: Result<Credential, String>| result.err();
+        assert_eq!((failure(both.0), failure(both.1)), (None, None));
+    }
 }

@@ -178,14 +178,28 @@ async fn connect_socks(proxy: &Proxy, url: &Uri) -> Result<ProxyableStream, Conn
     let to: Uri = format!("{}://{}/", url.scheme_str().unwrap_or("https"), host(url))
         .parse()
         .map_err(|_| ConnectError::Setup(format!("{} is not a valid address", host(url))))?;
-    socks.oneshot(to).await.map(ProxyableStream::direct).map_err(|e| {
-        let (why, setting) = (e.to_string(), &proxy.setting);
-        let why = why.trim_start_matches("SOCKS error: ");
-        if why.contains("credentials") || why.contains("auth") {
-            return ConnectError::Setup(format!("the proxy {proxy} refused the login ({setting}): {why}"));
-        }
-        ConnectError::Failed(format!("the proxy {proxy} did not connect to {} ({setting}): {why}", host(url)))
-    })
+    let connected = socks.oneshot(to).await.map(ProxyableStream::direct);
+    connected.map_err(|e| socks_error(e.to_string().trim_start_matches("SOCKS error: "), proxy, &host(url)))
+}
+
+/// Explains a failed handshake with a SOCKS proxy by the text of hyper-util, whose error types are private.
+fn socks_error(why: &str, proxy: &Proxy, to: &str) -> ConnectError {
+    let setting = &proxy.setting;
+    if why.contains("does not support user/pass") && proxy.user().is_none() {
+        ConnectError::Setup(format!("the proxy {proxy} needs a user and a password: add them to the URL in {setting}"))
+    } else if why.contains("credentials") || why.contains("auth") {
+        ConnectError::Setup(format!("the proxy {proxy} refused the login ({setting}): {why}"))
+    } else if why.contains("not allowed") {
+        ConnectError::Setup(format!(
+            "the proxy {proxy} does not allow a connection to {to} ({setting}); if {to} needs no proxy, add it to NO_PROXY"
+        ))
+    } else if why.starts_with("failed parsing") {
+        ConnectError::Failed(format!("the response of the proxy {proxy} is not SOCKS 5 ({setting})"))
+    } else if why.starts_with("io error") {
+        ConnectError::Failed(format!("the proxy {proxy} closed the connection ({setting})"))
+    } else {
+        ConnectError::Failed(format!("the proxy {proxy} did not connect to {to} ({setting}): {why}"))
+    }
 }
 
 /// Converts an error of the connection to a proxy. The text names the setting of the proxy.

@@ -11,6 +11,7 @@ use crate::adapter::clock::LabClock;
 use crate::adapter::store::fs::LocalStore;
 use crate::app::exit::{Exit, Failure};
 use crate::app::find;
+use crate::base::text::shell_word;
 use crate::cli::args::{Global, Output, value};
 use crate::cli::signals::Signals;
 use crate::cli::term;
@@ -108,22 +109,9 @@ fn text(global: &Global, environment: &[(String, String)]) -> String {
         let environment: BTreeMap<_, _> = environment.iter().cloned().collect();
         return serde_json::json!({"event": "lab", "environment": environment}).to_string();
     }
-    environment.iter().map(|(name, value)| format!("export {name}={}", quoted(value))).collect::<Vec<_>>().join("\n")
-}
-
-/// Quotes a value for a shell.
-fn quoted(value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if value.chars().all(plain) { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_with_special_characters_are_quoted_for_the_shell() {
-        assert_eq!(quoted("http://127.0.0.1:80"), "http://127.0.0.1:80");
-        assert_eq!(quoted("/tmp/it's here"), r"'/tmp/it'\''s here'");
-    }
+    environment
+        .iter()
+        .map(|(name, value)| format!("export {name}={}", shell_word(value)))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

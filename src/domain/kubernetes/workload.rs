@@ -19,6 +19,9 @@ pub struct ClusterIdentity {
     /// The API group and version in which the cluster serves TargetGroupBinding: `elbv2.k8s.aws/v1beta1`, or
     /// `eks.amazonaws.com/v1` in Auto Mode; `None`: the cluster serves neither.
     pub binding_api: Option<String>,
+    /// The name of the cluster in EKS, if the access to the cluster contains it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eks_name: Option<String>,
 }
 
 /// All objects that belong to a workload in one cluster.

@@ -67,12 +67,14 @@ impl<'a> Context<'a> {
         self.plan.workloads.iter().find(|w| w.name == name)
     }
 
-    /// Returns the name of a cluster in EKS, if the plan has it: in `eks`, or in a context that is an ARN.
+    /// Returns the name of a cluster in EKS, if the plan has it (in `eks`, or in a context that is an ARN) or the
+    /// kubeconfig.
     pub fn eks_name(&self, cluster: &str) -> Option<&'a str> {
+        let read = || self.cluster(cluster)?.identity.as_ref().ok()?.eks_name.as_deref();
         match self.plan.clusters.iter().find(|c| c.name == cluster).map(|c| &c.access)? {
             ClusterAccess::Eks(name) => Some(name),
             ClusterAccess::KubeContext(context) => {
-                arn::resource(context).strip_prefix("cluster/").filter(|name| !name.is_empty())
+                arn::resource(context).strip_prefix("cluster/").filter(|name| !name.is_empty()).or_else(read)
             }
             ClusterAccess::None => None,
         }

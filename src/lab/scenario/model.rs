@@ -192,7 +192,8 @@ pub struct Cluster {
     pub name: String,
     /// Kubernetes version, such as `1.33`.
     pub version: Option<String>,
-    /// Whether the cluster is in EKS Auto Mode, where bindings have the API group `eks.amazonaws.com`.
+    /// Whether the cluster is in EKS Auto Mode, where bindings have the API group `eks.amazonaws.com`, and targets are
+    /// registered only in target groups with the tag `eks:eks-cluster-name`. Groups with a binding at the start have it.
     pub auto_mode: bool,
     /// Fields of TargetGroupBinding's `spec` that the cluster's CRD does not have, such as `vpcID`.
     pub missing_binding_fields: Vec<String>,

@@ -135,3 +135,22 @@ impl Metrics for SlowMetrics {
         Err("this source has no counts".into())
     }
 }
+
+/// EKS Auto Mode registers targets only in target groups with the tag of the cluster.
+#[tokio::test(start_paused = true)]
+async fn auto_mode_registers_no_targets_without_the_tag_of_the_cluster() {
+    for (groups, ending, share) in [
+        ("", "waiting", 0),
+        ("targetGroups: [{cluster: to, tags: {'eks:eks-cluster-name': other}}]", "waiting", 0),
+        ("targetGroups: [{cluster: to, tags: {'eks:eks-cluster-name': shop-b}}]", "completed", 100),
+    ] {
+        let clusters = "clusters: [{name: from, autoMode: true}, {name: to, autoMode: true}]";
+        let mut test_run = TestRun::begin(small::two_routes(), &scenario(&format!("{{{clusters}, {groups}}}"))).await;
+        let end = test_run.run().await;
+        assert_eq!(ending_name(&end), ending, "{groups}: {}", test_run.output());
+        test_run.assert_shares(share, &[]);
+        if share == 0 {
+            assert!(test_run.output().contains("shop-b has 0 of the"), "{}", test_run.output());
+        }
+    }
+}

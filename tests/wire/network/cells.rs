@@ -149,6 +149,41 @@ async fn no_proxy_and_loopback_are_direct_and_a_kubeconfig_may_name_a_proxy() {
     assert_eq!(servers.take_requests(), ["POST /"], "a request to loopback must not go through a proxy");
 }
 
+/// An address in `NO_PROXY` is connected directly, and another address through the proxy.
+#[tokio::test]
+async fn no_proxy_with_a_range_of_addresses_holds_for_every_connection() {
+    let servers = TestServers::start(None).await;
+    let proxy = format!("http://{}", servers.http);
+    let network = network(&[("HTTP_PROXY", &proxy), ("NO_PROXY", "255.255.255.0/24,192.0.2.0/28")]);
+    // A connection to the broadcast address fails at once.
+    for (address, proxied) in [("255.255.255.255", false), ("192.0.2.200", true)] {
+        let url = format!("http://{address}:8080");
+        let settings = aws::Settings {
+            region: Some("eu-central-1".into()),
+            endpoint_url: Some(url.clone()),
+            credentials: Some(Credentials::new("AKIDEXAMPLE", "secret-of-a-test", None, None, "test")),
+            network: Some(Arc::clone(&network)),
+            ..aws::Settings::default()
+        };
+        // The servers do not know this host as STS.
+        assert!(Alb::new(&aws::config(&settings).await).caller().await.is_err());
+        let kubeconfig = json!({
+            "current-context": "x", "contexts": [{"name": "x", "context": {"cluster": "x"}}],
+            "clusters": [{"name": "x", "cluster": {"server": url}}],
+        });
+        let kubeconfig = serde_json::from_value(kubeconfig).expect("a kubeconfig");
+        let cluster = kubernetes::connect_over(&network, kubeconfig, None).await.expect("a client");
+        assert_eq!(cluster.identity().await.is_ok(), proxied);
+        assert_eq!(web(&network, &format!("{url}/x")).await.is_ok(), proxied);
+        let asked = servers.take_requests();
+        for request in
+            [format!("POST {url}/"), format!("GET {url}/api/v1/namespaces/kube-system"), format!("POST {url}/x")]
+        {
+            assert_eq!(asked.contains(&request), proxied, "{request}: {asked:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_untrusted_certificate_fails_at_once_and_names_the_variable() {
     let servers = TestServers::start(None).await;

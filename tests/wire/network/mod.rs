@@ -11,4 +11,5 @@ mod profiles;
 mod secrets;
 mod servers;
 mod settings;
+mod socks;
 mod table;

@@ -186,6 +186,31 @@ async fn what_gives_no_credentials_is_named_with_the_way_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn role_that_sts_refuses_is_not_a_failed_sso_login() {
+    let base = SSO.replace("[profile p]", "[profile base]");
+    let role = "[profile p]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = base\n";
+    let (said, _) =
+        check(&format!("{base}{role}role_session_name = forbidden\n"), &[("AWS_PROFILE", "p")], ("", "")).await;
+    let wanted = "STS refused `role_arn = arn:aws:iam::123456789012:role/x` of the AWS profile p";
+    assert!(said.contains(wanted) && said.contains("you may not assume the role"), "{said}");
+    assert!(!said.contains("sso login"), "{said}");
+}
+
+/// The AWS CLI reads `AWS_DEFAULT_PROFILE`, too; `AWS_PROFILE` wins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn aws_default_profile_selects_a_profile() {
+    let keys =
+        |name: &str, id: &str| format!("[profile {name}]\naws_access_key_id = {id}\naws_secret_access_key = s\n");
+    let config = keys("a", "AKIDKEYS") + &keys("b", "AKIDOTHER");
+    let (said, keys) = check(&config, &[("AWS_DEFAULT_PROFILE", "a")], ("", "")).await;
+    assert_eq!(keys.last().map(String::as_str), Some("AKIDKEYS"), "{said}");
+    let (said, keys) = check(&config, &[("AWS_DEFAULT_PROFILE", "b"), ("AWS_PROFILE", "a")], ("", "")).await;
+    assert_eq!(keys.last().map(String::as_str), Some("AKIDKEYS"), "{said}");
+    let (said, _) = check(&config, &[("AWS_DEFAULT_PROFILE", "c")], ("", "")).await;
+    assert!(said.contains("AWS_DEFAULT_PROFILE is `c`"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_key_is_called_what_it_is() {
     let late = "Signature expired: 20261130T000000Z is now earlier than 20261130T001500Z (20261130T002000Z - 5 min.)";
     let bad = [("AWS_ACCESS_KEY_ID", "AKIDBAD"), ("AWS_SECRET_ACCESS_KEY", "secret")];

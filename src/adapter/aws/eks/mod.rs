@@ -21,7 +21,7 @@ pub use token::{Audience, Bearer, sign};
 
 use crate::adapter::aws::elb as alb;
 use crate::adapter::calls::{AwsCallCounter, KubernetesCallLayer};
-use crate::adapter::kubernetes::{K8s, USER_AGENT, service};
+use crate::adapter::kubernetes::{Access, K8s, USER_AGENT, refuse_unauthorized, service};
 use crate::adapter::network::Network;
 use crate::base::text::list;
 use crate::domain::traffic::Unreadable;
@@ -124,11 +124,13 @@ pub async fn connect_over(
     let bearer = Arc::new(Bearer::new(config, &cluster.name)?);
     let signer = Arc::clone(&bearer);
     let filter = AsyncFilterLayer::new(move |request| add_authorization(Arc::clone(&signer), request));
+    let access = Access::of_eks(&cluster.name, config.region().map(AsRef::as_ref));
     let client = if let Some(service) = transport {
         ClientBuilder::new(service, "default")
             .with_layer(&KubernetesCallLayer)
             .with_layer(&filter)
             .with_layer(&discard_refused_token(bearer))
+            .with_layer(&refuse_unauthorized(&access))
             .build()
     } else {
         let place = format!("the description of the EKS cluster {cluster_name}");
@@ -137,9 +139,10 @@ pub async fn connect_over(
             .with_layer(&KubernetesCallLayer)
             .with_layer(&filter)
             .with_layer(&discard_refused_token(bearer))
+            .with_layer(&refuse_unauthorized(&access))
             .build()
     };
-    Ok(K8s::new(client))
+    Ok(K8s::new(client).with_access(access))
 }
 
 async fn add_authorization(bearer: Arc<Bearer>, mut request: Request<Body>) -> Result<Request<Body>, BoxError> {

@@ -213,4 +213,7 @@ fn due_measurements_are_taken_before_the_process_exits() {
     };
     sim.apply(Event::GateMeasured { gate: "errors".into(), measurement });
     assert!(exit_of(&sim.observe_after(POLL, &ok(10), &ok(1))).1.contains("baking"));
+    // The measurements that are due after the time of the process belong to the next process.
+    sim.plan.strategy.metrics[0].interval = Duration::from_secs(1);
+    assert!(exit_of(&sim.observe_after(POLL, &ok(10), &ok(1))).1.contains("baking"));
 }

@@ -93,6 +93,7 @@ fn facts(plan: &Plan) -> Facts {
             uid: format!("uid-{name}"),
             version: "v1.33".to_owned(),
             binding_api: Some("elbv2.k8s.aws/v1beta1".to_owned()),
+            eks_name: None,
         }),
         bindings: Ok(vec![bound(plan, name)]),
         workloads: [("webapp".to_owned(), Ok(view(plan, name)))].into(),
@@ -312,6 +313,12 @@ fn auto_mode_tag_of_an_unknown_cluster_has_no_command_with_a_wrong_name() {
     let unknown = tag(&facts);
     assert_eq!(unknown.severity, Severity::Info);
     assert!(unknown.message.contains("=CLUSTER") && unknown.message.contains("kubeContext blue"), "{unknown:#?}");
+    if let Ok(identity) = &mut cluster_of(&mut facts, "b").identity {
+        identity.eks_name = Some("shop-b".to_owned());
+    }
+    let named = tag(&facts);
+    assert!(named.message.contains("=CLUSTER, but the cluster of the group is shop-b"), "{named:#?}");
+    assert!(named.help.is_some_and(|help| help.ends_with("--tags Key=eks:eks-cluster-name,Value=shop-b")));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::RouteEntryGroups;
 use super::settings::{Settings, WorkloadSettings};
 use crate::lab::model::cluster::{Cluster, DeploymentBehaviour};
+use crate::lab::model::controller::AUTO_MODE_TAG;
 use crate::lab::model::group::LabTargetState;
 use crate::lab::model::pod::{Phase, Pod, PodFaults};
 use crate::lab::model::{Bucket, Route, World};
@@ -206,6 +207,11 @@ impl World {
     ) {
         let now = self.now;
         let (namespace, name, port) = service_ref(workload, &self.clusters[cluster].name);
+        if self.clusters[cluster].objects.auto_mode() {
+            // The binding has worked before the start, so the group has the tag.
+            let eks = self.clusters[cluster].eks.clone();
+            self.groups[group].tags.entry(AUTO_MODE_TAG.to_owned()).or_insert(eks);
+        }
         let group = &self.groups[group];
         let (labels, annotations) = owner(workload_settings.owner, &name);
         let mut spec = Map::new();

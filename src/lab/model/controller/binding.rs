@@ -14,6 +14,8 @@ use crate::lab::model::queue::LabEvent;
 use crate::lab::model::{Caller, PodId, World};
 use crate::lab::objects::{Kind, meta_text};
 
+/// The tag with the name of the cluster whose Auto Mode may register targets in a group.
+pub(in crate::lab::model) const AUTO_MODE_TAG: &str = "eks:eks-cluster-name";
 const FINALIZER: &str = "elbv2.k8s.aws/resources";
 
 impl World {
@@ -32,6 +34,11 @@ impl World {
         let key = (meta_text(binding, "namespace").to_owned(), meta_text(binding, "name").to_owned());
         self.add_finalizer(cluster, binding);
         let Some(group) = self.group_of(binding) else { return };
+        if !self.may_register(cluster, group) {
+            // AWS refuses the call until someone adds the tag.
+            self.retry_later(cluster);
+            return;
+        }
         let wanted = self.targets_to_register(cluster, binding, group);
         let targets: Vec<(String, u16)> = wanted.iter().map(|(id, port, _)| (id.clone(), *port)).collect();
         let generation = binding["metadata"]["generation"].as_u64().unwrap_or(1);
@@ -55,6 +62,13 @@ impl World {
             o["status"]["observedGeneration"] = generation.into();
         });
         self.clusters[cluster].bindings.insert(key, desired_state);
+    }
+
+    /// Whether the controller of a cluster may register targets in a group. By its managed policy, EKS Auto Mode needs the
+    /// tag with the cluster's name.
+    fn may_register(&self, cluster: usize, group: usize) -> bool {
+        let found = &self.clusters[cluster];
+        !found.objects.auto_mode() || self.groups[group].tags.get(AUTO_MODE_TAG) == Some(&found.eks)
     }
 
     /// Maps the port of each node to a pod that serves now.
@@ -131,7 +145,7 @@ impl World {
         });
     }
 
-    /// Schedules one retry of all bindings, because the controller was throttled.
+    /// Schedules one retry of all bindings, because AWS throttled or refused a call of the controller.
     fn retry_later(&mut self, cluster: usize) {
         if !std::mem::replace(&mut self.clusters[cluster].reconcile_scheduled, true) {
             self.schedule_in(Duration::from_secs(2), LabEvent::Reconcile(cluster));

@@ -8,6 +8,8 @@ mod deployment;
 mod hpa;
 mod service;
 
+pub(super) use binding::AUTO_MODE_TAG;
+
 use super::World;
 use super::pod::Phase;
 use crate::lab::objects::Kind;

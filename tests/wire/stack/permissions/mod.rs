@@ -125,7 +125,9 @@ fn stack_a_missing_action_of_the_policy_is_named_with_what_to_add() {
     let plan = plan(&fixture);
     let grants = role::example("denied");
     let policy = Policy::example("denied-web");
-    for (n, action) in policy.actions().into_iter().enumerate() {
+    // The clusters are listed only for the message about a cluster that does not exist.
+    let needed = policy.actions().into_iter().filter(|action| action != "eks:ListClusters");
+    for (n, action) in needed.enumerate() {
         let user = format!("denied-{n}");
         for cluster in [&fixture.stack.a, &fixture.stack.b] {
             role::grant(cluster, &user, &grants);
