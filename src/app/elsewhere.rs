@@ -19,7 +19,12 @@ pub async fn or_say_where(found: Result<StoredRun, Failure>, target: &str) -> Re
                 Some(plan) => marked_balancers(plan).await,
                 None => Vec::new(),
             };
-            Err(marked.iter().fold(failure, Failure::next))
+            if marked.is_empty() {
+                return Err(failure);
+            }
+            // These lines are about this very run, so they come first.
+            let back = format!("to roll back from here: cutover rollback {target}");
+            Err(Failure { next: marked.into_iter().chain([back]).chain(failure.next).collect(), ..failure })
         }
         other => other,
     }
@@ -53,7 +58,10 @@ fn sentence(balancer: &str, value: &str, state: &StateLocation) -> Option<String
             format!("it was started on the host {host}, and its journal is not in {state}: type the command there")
         }
     };
-    Some(format!("load balancer {balancer} belongs to the run {run}, started by {owner} at {since}; {place}"))
+    Some(format!(
+        "load balancer {balancer} belongs to the run {run}, started by {owner} at {since}; {place}; \
+         to look from here: cutover status --load-balancer {balancer}"
+    ))
 }
 
 #[cfg(test)]
@@ -67,7 +75,7 @@ mod tests {
             sentence("alpha", &value, &StateLocation::Local).as_deref(),
             Some(
                 "load balancer alpha belongs to the run alpha-1, started by alice@mac at 1970-01-01T00:00:00Z; its journal \
-                 is on the host mac: type the command there"
+                 is on the host mac: type the command there; to look from here: cutover status --load-balancer alpha"
             )
         );
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::exit::{Exit, Failure, store_failure};
+use super::names::outcome_text;
 use crate::base::finding::Source;
 use crate::domain::run::event::{Event, Record};
 use crate::domain::run::frozen_plan;
@@ -169,13 +170,12 @@ async fn only_unfinished(store: &dyn Store) -> Result<StoredRun, Failure> {
 /// Adds to a failure the newest runs of the store, and the command that needs no run.
 async fn with_run_list(store: &dyn Store, failure: Failure) -> Failure {
     let runs = store.runs().await.unwrap_or_default();
-    let lines = runs.iter().take(10).map(|r| {
-        let how = r.finished.map_or_else(|| "unfinished".to_owned(), |o| format!("{o:?}").to_lowercase());
-        format!("  {}  {how}", r.id)
-    });
+    let lines = runs.iter().take(10).map(|r| format!("  {}  {}", r.id, outcome_text(r.finished)));
     let failure = lines.fold(failure, Failure::next);
-    failure
-        .next("to roll back without a journal: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS")
+    failure.next("to roll back from here, with the tags of the run on its load balancers: cutover rollback").next(
+        "to roll back without a journal and without tags: \
+         cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS",
+    )
 }
 
 /// Opens a run: reads the records and the plan in them.

@@ -10,6 +10,7 @@ pub mod exit;
 pub mod find;
 pub mod follow;
 pub mod identity;
+pub mod live;
 pub mod names;
 pub mod notify;
 pub mod owner;

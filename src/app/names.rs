@@ -6,7 +6,7 @@ pub use crate::base::arn::name as balancer;
 use crate::base::arn::short;
 use crate::base::number::percent;
 use crate::domain::elb::kinds;
-use crate::domain::run::event::{Event, Record, ResumeMode, Started, WriteResult};
+use crate::domain::run::event::{Event, Record, ResumeMode, RunOutcome, Started, WriteResult};
 use crate::domain::traffic::{ClusterName, RouteContent, RouteId, Split, shares};
 
 /// A function that returns the text of a record for people; `None` if people do not need to see the record.
@@ -19,6 +19,8 @@ pub struct Names {
     /// The routes that the run does not write: rules that appeared later and were not included, and deleted routes.
     not_written: BTreeSet<RouteId>,
     groups: BTreeMap<String, (String, ClusterName)>,
+    /// Whether the run has no plan. Then target groups are named, because the clusters have no names.
+    without_plan: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -32,6 +34,7 @@ impl Names {
     /// Collects the names in the event `started`. With several load balancers, the label of a route starts with the
     /// name of its load balancer.
     pub fn of(started: &Started) -> Self {
+        let without_plan = started.has_no_plan();
         let balancers: BTreeSet<_> = started.routes.iter().map(|r| &r.load_balancer).collect();
         let routes = started.routes.iter().map(|route| {
             let label = if balancers.len() > 1 {
@@ -39,11 +42,14 @@ impl Names {
             } else {
                 route.label.clone()
             };
-            let managed = route.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
+            let name = |(c, arn): (&ClusterName, &String)| {
+                (if without_plan { short(arn).to_owned() } else { c.clone() }, arn.clone())
+            };
+            let managed = route.groups.iter().map(name).collect();
             (route.id.clone(), RouteName { label, managed, deleted: false })
         });
         let groups = started.groups.iter().map(|(arn, g)| (arn.clone(), (g.name.clone(), g.cluster.clone())));
-        Self { routes: routes.collect(), not_written: BTreeSet::new(), groups: groups.collect() }
+        Self { routes: routes.collect(), not_written: BTreeSet::new(), groups: groups.collect(), without_plan }
     }
 
     /// Updates the names by an event: rules that appear and join the run, and rules that are deleted.
@@ -86,7 +92,18 @@ impl Names {
 
     /// Returns the name of a group, such as `alpha-webapp-b (b)`. For an unknown group: the name in its ARN.
     pub fn group(&self, arn: &str) -> String {
-        self.groups.get(arn).map_or_else(|| short(arn).to_owned(), |(name, cluster)| format!("{name} ({cluster})"))
+        match self.groups.get(arn) {
+            Some((name, cluster)) if !self.without_plan => format!("{name} ({cluster})"),
+            _ => short(arn).to_owned(),
+        }
+    }
+
+    /// Returns the name of a cluster's part of a route: the cluster, or its target group in a run without a plan.
+    pub fn member(&self, route: &RouteId, cluster: ClusterName) -> String {
+        let group = self.groups.iter().filter(|_| self.without_plan).find(|(arn, (_, of))| {
+            *of == cluster && self.routes.get(route).is_some_and(|r| r.managed.iter().any(|(_, own)| own == *arn))
+        });
+        group.map_or(cluster, |(_, (name, _))| name.clone())
     }
 
     /// Returns the cluster of a group; `None` for a group that the run does not have.
@@ -143,6 +160,16 @@ impl Names {
             parts.push(format!("weight of {} from {} to {}", self.group(arn), weight(a), weight(b)));
         }
         parts
+    }
+}
+
+/// Returns the outcome of a run for people, such as `rolled back`.
+pub fn outcome_text(outcome: Option<RunOutcome>) -> &'static str {
+    match outcome {
+        Some(RunOutcome::Completed) => "completed",
+        Some(RunOutcome::RolledBack) => "rolled back",
+        Some(RunOutcome::Aborted) => "rolled back on request",
+        None => "unfinished",
     }
 }
 

@@ -3,41 +3,71 @@
 
 use super::drive::{observation_text, start_failure};
 use super::exit::{Exit, Failure};
-use super::owner;
 use super::prepare::{Preparation, describe_calls};
 use super::steer::DriveOptions;
 use super::surface::Surface;
+use super::view::PUT_BACK;
+use super::{find, live, owner};
 use crate::engine::marker::{self, KEY};
 use crate::engine::ownership::{self, Ownership, OwnershipError};
 use crate::engine::{Ports, Settings};
 use crate::plan::model::{Plan, Shares};
 use crate::port::store::{RunSummary, Store, run_id};
 
+/// An unfinished run that prevents the start of another run of its plan.
+pub struct UnfinishedRun {
+    /// The exit code: 6 if a process is driving the run, else 3.
+    pub exit: Exit,
+    /// Which run is unfinished, and who is driving it.
+    pub message: String,
+    /// What an operator can do, one line each.
+    pub next: Vec<String>,
+}
+
+/// Returns the unfinished run among the `runs` of a plan.
+pub async fn unfinished(store: &dyn Store, runs: &[RunSummary]) -> Option<UnfinishedRun> {
+    let open = runs.iter().find(|r| r.finished.is_none())?;
+    let id = &open.id;
+    let status = format!("to show the run: cutover status {id}");
+    if let Some(h) = store.lock_owner(id).await {
+        let who = format!("{} (process {} on {})", h.owner, h.pid, h.host);
+        let since = h.since.strftime("%F %T UTC");
+        return Some(UnfinishedRun {
+            exit: Exit::Locked,
+            message: format!(
+                "the run {id} of this plan is unfinished, and {who} has been driving the run since {since}"
+            ),
+            next: vec![status, continue_command(id), rollback_command(id)],
+        });
+    }
+    let put_back = match find::open(store, open.clone()).await {
+        Ok(found) => live::put_back_by_other(&found).await,
+        Err(_) => false,
+    };
+    let next = if put_back {
+        vec![PUT_BACK.to_owned(), format!("to end the run (no share changes): cutover rollback {id}"), status]
+    } else {
+        vec![status, continue_command(id), rollback_command(id)]
+    };
+    let message = format!("the run {id} of this plan is unfinished, and no process is driving the run");
+    Some(UnfinishedRun { exit: Exit::Refused, message, next })
+}
+
+fn continue_command(run: &str) -> String {
+    format!("to continue the run: cutover resume {run}")
+}
+
+fn rollback_command(run: &str) -> String {
+    format!("to roll the run back: cutover rollback {run}")
+}
+
 /// Refuses to start while a run of the plan is unfinished. `runs`: the runs of the plan.
 ///
 /// # Errors
 /// Returns exit code 6 if a process is driving that run, else 3.
 pub async fn refuse_unfinished(store: &dyn Store, runs: &[RunSummary]) -> Result<(), Failure> {
-    let Some(open) = runs.iter().find(|r| r.finished.is_none()) else { return Ok(()) };
-    let (exit, who) = match store.lock_owner(&open.id).await {
-        Some(h) => (
-            Exit::Locked,
-            format!(
-                "and {} (process {} on {}) has been driving the run since {}",
-                h.owner,
-                h.pid,
-                h.host,
-                h.since.strftime("%F %T UTC")
-            ),
-        ),
-        None => (Exit::Refused, "and no process is driving the run".into()),
-    };
-    let failure =
-        Failure::new(exit, format!("the run {} of this plan is unfinished, {who}; nothing was changed", open.id));
-    Err(failure
-        .next(format!("to show the run: cutover status {}", open.id))
-        .next(format!("to continue the run: cutover resume {}", open.id))
-        .next(format!("to roll the run back: cutover rollback {}", open.id)))
+    let Some(UnfinishedRun { exit, message, next }) = unfinished(store, runs).await else { return Ok(()) };
+    Err(next.into_iter().fold(Failure::new(exit, format!("{message}; nothing was changed")), Failure::next))
 }
 
 /// Refuses to start if another run's marker is on one of the load balancers.

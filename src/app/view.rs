@@ -17,11 +17,16 @@ use crate::domain::traffic::{ClusterName, RouteContent, Unreadable, shares};
 use crate::domain::view::gates::{self, GateView};
 use crate::domain::view::hooks::{self, HookView};
 use crate::domain::view::hours::{IgnoredHoursView, next_of_run};
+use crate::domain::view::put_back::is_put_back;
 use crate::plan::model::Plan;
 use crate::port::store::{Heartbeat, OldestHealth};
 
 /// The age at which a heartbeat no longer counts.
 const HEARTBEAT_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
+
+/// The sentence about a run whose traffic someone else put back.
+pub const PUT_BACK: &str = "someone else put the traffic of this run back (a rollback from another machine, \
+                            break-glass.sh, or by hand): every route has its shares from before the run";
 
 /// The state of a run at one moment, for people and for JSON output.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -61,6 +66,9 @@ pub struct RunView {
     /// read, or no reading was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread_traffic: Option<UnreadTraffic>,
+    /// Whether someone else put the traffic back: every route has its shares from before the run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub put_back: bool,
     /// Routes with a write whose effect is not known yet.
     pub unconfirmed: Vec<String>,
     /// Routes that someone else changed.
@@ -257,6 +265,7 @@ impl RunView {
             stopped: state.stopped,
             traffic: route_groups(plan, state, watch, &names),
             unread_traffic: unread_traffic(state, watch),
+            put_back: is_put_back(state, watch),
             unconfirmed: state.routes.values().filter(|r| r.open_writes.is_some()).map(label).collect(),
             drift: state.routes.values().flat_map(|r| drift_views(state, r, &names)).collect(),
             new_rules: state.newcomers.values().map(|start| start.label.clone()).collect(),
@@ -351,6 +360,7 @@ fn route_groups(plan: &Plan, state: &State, watch: Option<&Observed>, names: &Na
         let managed: Vec<_> = route.start.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
         let shares =
             shares::live_shares(&content.split, &managed).map_or_else(Vec::new, |read| sorted_shares(plan, read));
+        let shares: Vec<_> = shares.into_iter().map(|(c, share)| (names.member(&route.start.id, c), share)).collect();
         let split =
             splits.entry(format!("{shares:?}")).or_insert_with(|| RouteGroup { shares, routes: Vec::new(), sticky: 0 });
         split.routes.push(names.route(&route.start.id));

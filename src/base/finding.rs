@@ -178,6 +178,7 @@ codes! {
         CUT305 Error "a command of the plan does not exist or cannot be executed";
         CUT306 Error "a step with all selected routes does not fit into any window";
         CUT307 Error "targets are nodes, but the Service has no node port";
+        CUT308 Error "a run of the plan is unfinished";
     }
     Compare {}
 }

@@ -1,6 +1,7 @@
 //! Shows what a command will do, and asks for confirmation before the command writes.
 
 use super::args::Global;
+use super::moves::Moves;
 use super::{render, term};
 use crate::app::exit::{Exit, Failure};
 use crate::app::prepare::Preparation;
@@ -49,5 +50,8 @@ pub async fn confirm_start(
     if let Some(refusal) = prepared.refusal() {
         return Err(refusal);
     }
-    confirm(yes, "Start the run?", "not started; nothing was changed")
+    let then = Moves::first_of(report).and_then(|(step, moves)| Some((step, moves.forward()?)));
+    let then = then.and_then(|(step, text)| Some(format!(" Step {step} then moves {}.", text.strip_prefix("Move ")?)));
+    let question = format!("Start the run?{}", then.unwrap_or_default());
+    confirm(yes, &question, "not started; nothing was changed")
 }

@@ -8,9 +8,11 @@ pub mod crash_safety;
 pub mod help;
 pub mod live_dashboard;
 pub mod log;
+pub mod moves;
 pub mod pager;
 pub mod render;
 mod signals;
+pub mod state_option;
 pub mod subscriber;
 pub mod term;
 pub mod verbs;
@@ -24,7 +26,8 @@ use crate::app::exit::{Exit, Failure};
 
 /// Parses the command line, runs the command, and prints a failure on standard error.
 pub fn run(argv: impl IntoIterator<Item = OsString>) -> Exit {
-    let args = match Cutover::read(argv) {
+    let argv: Vec<_> = argv.into_iter().collect();
+    let args = match Cutover::read(argv.iter().cloned()) {
         Ok(args) => args,
         Err(error) => {
             // clap returns help and version as errors. A closed pipe is not a failure.
@@ -33,6 +36,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let style = term::style_err(args.global.color);
+    state_option::remember(&args.global, &argv);
     crash_safety::protect();
     log::start(args.global.log_level, style.color);
     match dispatch(&args) {

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use super::render::dashboard::Screen;
 use super::render::style::{Color, Style};
 use super::render::wrap::wrap;
+use super::state_option;
 use crate::base::redact;
 
 /// The error of a question that cannot be asked because there is no terminal.
@@ -102,7 +103,7 @@ pub fn erase_interrupt_echo() {
 /// # Errors
 /// Returns an error if standard output cannot be written for another reason, such as a full disk.
 pub fn print(text: &str) -> io::Result<()> {
-    bars().suspend(|| ignore_closed_pipe(writeln!(io::stdout().lock(), "{}", redact::clean(text))))
+    bars().suspend(|| ignore_closed_pipe(writeln!(io::stdout().lock(), "{}", state_option::add(&redact::clean(text)))))
 }
 
 /// Prints a text and a newline on standard output as it is. Only for text whose credentials are made up: the lab's.
@@ -115,7 +116,7 @@ pub fn print_as_is(text: &str) -> io::Result<()> {
 
 /// Prints a text and a newline on standard error, above the dashboard, with credentials removed. Failures are ignored.
 pub fn print_error(text: &str) {
-    let _ = bars().suspend(|| writeln!(io::stderr().lock(), "{}", redact::clean(text)));
+    let _ = bars().suspend(|| writeln!(io::stderr().lock(), "{}", state_option::add(&redact::clean(text))));
 }
 
 fn ignore_closed_pipe(written: io::Result<()>) -> io::Result<()> {
@@ -138,6 +139,26 @@ pub fn confirm(question: &str) -> Result<bool, NoTerminal> {
     Ok(bars().suspend(|| ask(&question, &mut io::stdin().lock(), &mut io::stderr().lock())).unwrap_or(false))
 }
 
+/// Asks for a word on standard error, and returns whether the answer is this word. Both streams must be terminals.
+///
+/// # Errors
+/// Returns [`NoTerminal`] if there is no terminal; the question was not asked.
+pub fn confirm_word(question: &str, word: &str) -> Result<bool, NoTerminal> {
+    if !(io::stdin().is_terminal() && stderr()) {
+        return Err(NoTerminal);
+    }
+    let question = wrap(question, Some(screen().width)).join("\n");
+    Ok(bars().suspend(|| ask_word(&question, word, &mut io::stdin().lock(), &mut io::stderr().lock())).unwrap_or(false))
+}
+
+fn ask_word(question: &str, word: &str, input: &mut impl BufRead, output: &mut impl Write) -> io::Result<bool> {
+    write!(output, "{question}\n> ")?;
+    output.flush()?;
+    let mut answer = String::new();
+    input.read_line(&mut answer)?;
+    Ok(answer.trim() == word)
+}
+
 fn ask(question: &str, input: &mut impl BufRead, output: &mut impl Write) -> io::Result<bool> {
     write!(output, "{question} [y/N] ")?;
     output.flush()?;
@@ -155,6 +176,13 @@ mod tests {
         let answer = |text: &str| ask("Go?", &mut text.as_bytes(), &mut Vec::new()).unwrap();
         assert!(answer("y\n") && answer("YES\n"));
         assert!(!answer("\n") && !answer("") && !answer("yep\n") && !answer("no\n"));
+    }
+
+    #[test]
+    fn only_the_word_confirms() {
+        let answer = |text: &str| ask_word("Name?", "shop-b", &mut text.as_bytes(), &mut Vec::new()).unwrap();
+        assert!(answer("shop-b\n") && answer(" shop-b \n"));
+        assert!(!answer("y\n") && !answer("yes\n") && !answer("shop-a\n") && !answer("\n") && !answer(""));
     }
 
     #[test]

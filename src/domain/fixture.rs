@@ -266,6 +266,7 @@ pub fn started(healthy: u32) -> Started {
         load_balancers: vec![LB.to_owned()],
         other_routes: None,
         not_moved: Vec::new(),
+        keeps_weights: false,
         routes: routes.into(),
         groups: [(group_arn("webapp-a"), group("a", healthy)), (group_arn("webapp-b"), group("b", 0))].into(),
         clusters: BTreeMap::new(),

@@ -55,6 +55,17 @@ pub async fn remove(
     left
 }
 
+/// Removes only the markers, and keeps the weights in the tags.
+pub async fn remove_markers(
+    tag_store: &dyn TagStore,
+    clock: &dyn Clock,
+    load_balancers: &[String],
+    owners: &[&str],
+) -> Vec<LeftoverTag> {
+    let markers = join_all(load_balancers.iter().map(|arn| remove_marker(tag_store, clock, arn, owners)));
+    markers.await.into_iter().flatten().collect()
+}
+
 async fn remove_weights(tag_store: &dyn TagStore, clock: &dyn Clock, some: &[String]) -> Vec<LeftoverTag> {
     let keys = [route_tag::KEY.to_owned()];
     let removed = async |some: &[String]| retry(UNTAG, clock, is_temporary, || tag_store.remove(some, &keys)).await;

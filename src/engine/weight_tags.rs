@@ -1,5 +1,5 @@
-//! Puts the original weights as tags on listeners and rules at the start of a run. [`untag`](super::untag) removes
-//! these tags at the end of the run.
+//! Puts the original weights as tags on listeners and rules at the start of a run, and again if a rollback from another
+//! machine removed them. [`untag`](super::untag) removes these tags at the end of the run.
 
 use std::collections::BTreeMap;
 use std::slice;
@@ -33,15 +33,10 @@ pub async fn put(tag_store: &dyn TagStore, clock: &dyn Clock, run: &str, started
             let arns: Vec<_> = some.iter().map(|id| id.id().to_owned()).collect();
             // A call that lacks a permission is not repeated for every route.
             let done = match &denied {
-                Some(why) => Err(String::clone(why)),
-                None => retry(TAG_WEIGHTS, clock, is_temporary, || tag_store.put(&arns, &tags))
-                    .await
-                    .map_err(|e| e.to_string()),
+                Some(why) => some.iter().map(|id| (id.clone(), String::clone(why))).collect(),
+                None => put_some(tag_store, clock, &arns, &tags, some, &mut denied).await,
             };
-            if let Err(why) = done {
-                missing.extend(some.iter().map(|id| (id.clone(), why.clone())));
-                denied = Some(why);
-            }
+            missing.extend(done);
         }
     }
     // The load balancer's tag is only a shortcut to the routes' tags, which a reader finds without it. Its write may
@@ -57,6 +52,43 @@ pub async fn put(tag_store: &dyn TagStore, clock: &dyn Clock, run: &str, started
         }
     }
     Event::WeightsTagged { routes: started.routes.len() - missing.len(), missing }
+}
+
+/// Puts the tags on the resources of one call. Returns the routes without a tag, each with the reason. A rule that was
+/// deleted meanwhile does not keep the tag from the other rules.
+async fn put_some(
+    tag_store: &dyn TagStore,
+    clock: &dyn Clock,
+    arns: &[String],
+    tags: &Tags,
+    routes: &[RouteId],
+    denied: &mut Option<String>,
+) -> Vec<(RouteId, String)> {
+    let put = async |arns: &[String]| retry(TAG_WEIGHTS, clock, is_temporary, || tag_store.put(arns, tags)).await;
+    match put(arns).await {
+        Ok(()) => Vec::new(),
+        Err(WriteError::NotFound(_)) => {
+            let mut missing = Vec::new();
+            for (arn, id) in arns.iter().zip(routes) {
+                missing.extend(put(slice::from_ref(arn)).await.err().map(|why| (id.clone(), why.to_string())));
+            }
+            missing
+        }
+        Err(why) => {
+            *denied = Some(why.to_string());
+            routes.iter().map(|id| (id.clone(), why.to_string())).collect()
+        }
+    }
+}
+
+/// Returns whether each of these load balancers, listeners and rules has a weights tag of this run. An unreadable tag
+/// counts as missing.
+pub async fn is_put(tag_store: &dyn TagStore, run: &str, arns: &[String]) -> bool {
+    let tags = tag_store.tags(arns).await.unwrap_or_default();
+    arns.iter().all(|arn| {
+        let value = tags.get(arn).and_then(|tags| tags.get(KEY));
+        value.is_some_and(|value| balancer_tag::run_of(value) == run)
+    })
 }
 
 /// Returns whether a retry of the write may succeed.

@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::adapter::telemetry::Outlets;
-use crate::cli::args::{Global, Output, RunArg};
+use crate::cli::args::{ConfirmedRunArg, Global, Output, RunArg};
 use crate::cli::verbs::check::Check;
 use crate::cli::verbs::completions::Completions;
 use crate::cli::verbs::finalize::Finalize;
@@ -67,7 +67,7 @@ pub enum Verb {
     /// Continue after a pause, a freeze or a crash
     Resume(Resume),
     /// Approve the step that waits for an approval
-    Approve(RunArg),
+    Approve(ConfirmedRunArg),
     /// Stop the run and roll it back
     Abort(Abort),
     /// The emergency command: restore the original shares

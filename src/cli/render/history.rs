@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::events::EventLines;
 use super::style::{Style, Tone};
-use crate::app::names::balancer;
+use crate::app::names::{balancer, outcome_text};
 use crate::base::duration::format_elapsed;
 use crate::domain::run::event::{Record, RunOutcome};
 use crate::port::store::RunSummary;
@@ -34,10 +34,9 @@ fn row(run: &RunSummary, style: &Style) -> ([String; 5], Tone) {
         run.started.zip(run.last).map_or_else(String::new, |(began, last)| format_elapsed(last.duration_since(began)));
     let (ended, tone) = match (&run.damaged, run.finished) {
         (Some(_), _) => ("damaged journal", Tone::Bad),
-        (None, Some(RunOutcome::Completed)) => ("completed", Tone::Good),
-        (None, Some(RunOutcome::RolledBack)) => ("rolled back", Tone::Warn),
-        (None, Some(RunOutcome::Aborted)) => ("aborted", Tone::Warn),
-        (None, None) => ("unfinished", Tone::Strong),
+        (None, Some(RunOutcome::Completed)) => (outcome_text(run.finished), Tone::Good),
+        (None, Some(RunOutcome::RolledBack | RunOutcome::Aborted)) => (outcome_text(run.finished), Tone::Warn),
+        (None, None) => (outcome_text(run.finished), Tone::Strong),
     };
     let balancers: Vec<_> = run.load_balancers.iter().map(|arn| balancer(arn)).collect();
     ([run.id.clone(), run.started.map_or_else(String::new, began), took, ended.to_owned(), balancers.join(", ")], tone)

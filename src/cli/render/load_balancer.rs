@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 use super::style::{Style, Tone};
 use crate::base::duration::format_elapsed;
 use crate::base::number::percent;
+use crate::domain::emergency::MARKER_KEY;
+use crate::domain::emergency::balancer_tag::{self, BalancerTag};
+use crate::domain::emergency::route_tag::{self, TaggedGroup};
 use crate::domain::health::HealthCounts;
 use crate::domain::view::load_balancer::{GroupView, LoadBalancerView, RouteView};
 
@@ -18,8 +21,8 @@ pub fn text(live: &LoadBalancerView, style: &Style) -> String {
     if live.marker.is_empty() {
         put(&mut out, "no run owns this load balancer (no marker tag)");
     }
-    for (key, value) in &live.marker {
-        put(&mut out, &style.paint(Tone::Warn, &format!("owned by a run: {key} = {value}")));
+    for line in tags_of_run(live) {
+        put(&mut out, &style.paint(Tone::Warn, &line));
     }
     for owner in &live.owners {
         put(&mut out, &style.paint(Tone::Warn, &format!("owner tag {owner}")));
@@ -31,6 +34,42 @@ pub fn text(live: &LoadBalancerView, style: &Style) -> String {
     let width = live.groups.iter().map(|g| g.name.len()).max().unwrap_or(0);
     live.groups.iter().for_each(|g| put(&mut out, &group(g, width, style)));
     out
+}
+
+/// Returns what the tags of a run say, and the command that rolls back with them.
+fn tags_of_run(live: &LoadBalancerView) -> Vec<String> {
+    let line = |(key, value): (&String, &String)| match key.as_str() {
+        MARKER_KEY => {
+            let mut words = value.split(' ');
+            let (run, owner) = (words.next().unwrap_or_default(), words.next().unwrap_or("?"));
+            format!("owned by run {run} of {owner}, started {}", words.next().unwrap_or("?"))
+        }
+        route_tag::KEY => {
+            let run = balancer_tag::run_of(value);
+            let text = balancer_tag::read(value).map(|tag| weights_text(&tag, &live.groups));
+            format!(
+                "before run {run}: {}",
+                text.unwrap_or_else(|| "see the tags of the listeners and rules".to_owned())
+            )
+        }
+        _ => format!("tag {key} = {value}"),
+    };
+    let known = live.marker.keys().any(|key| [MARKER_KEY, route_tag::KEY].contains(&key.as_str()));
+    let back = known.then(|| format!("to roll back: cutover rollback --load-balancer {}", live.name));
+    live.marker.iter().map(line).chain(back).collect()
+}
+
+/// Returns the weights of every route before a run, such as `every route had shop-a 100, shop-b 0`.
+fn weights_text(tag: &BalancerTag, groups: &[GroupView]) -> String {
+    let name = |id: &str| groups.iter().find(|g| route_tag::id(&g.arn) == id).map_or(id, |g| &g.name).to_owned();
+    let weight = |group: &TaggedGroup| match (group.attached, group.weight) {
+        (false, _) => "not attached".to_owned(),
+        (true, None) => "alone".to_owned(),
+        (true, Some(weight)) => weight.to_string(),
+    };
+    let managed = tag.route_tag.groups.iter().filter(|group| group.managed);
+    let texts: Vec<_> = managed.map(|group| format!("{} {}", name(&group.id), weight(group))).collect();
+    format!("every route of the run had the weights {}", texts.join(", "))
 }
 
 fn state(live: &LoadBalancerView) -> String {

@@ -84,7 +84,7 @@ pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
                 Some(step) => {
                     (Tone::Warn, format!("aborted to the shares of step {step}; the traffic is not all back"))
                 }
-                None => (Tone::Warn, with_cause("aborted", view)),
+                None => (Tone::Warn, with_cause("rolled back on request", view)),
             },
         };
     }
@@ -123,7 +123,9 @@ fn is_baking(view: &RunView) -> bool {
 }
 
 fn with_cause(what: &str, view: &RunView) -> String {
-    view.rollback_cause.as_ref().map_or_else(|| what.into(), |cause| format!("{what}: {cause}"))
+    // The request alone is not a cause.
+    let cause = view.rollback_cause.as_ref().filter(|cause| *cause != "rollback");
+    cause.map_or_else(|| what.into(), |cause| format!("{what}: {cause}"))
 }
 
 fn freeze_text(freeze: FreezeReason) -> &'static str {

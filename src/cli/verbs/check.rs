@@ -1,6 +1,8 @@
 //! `cutover check`: checks the plan and runs the preflight, and shows the weights of every route after every step.
 //! Changes nothing.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use crate::adapter::hook::HookRunner;
@@ -8,14 +10,16 @@ use crate::adapter::process::Folder;
 use crate::adapter::store::memory::MemoryStore;
 use crate::app::exit::{Exit, Failure};
 use crate::app::prepare::{machine_facts, prepare};
-use crate::app::{connect, find};
-use crate::base::finding::Severity;
+use crate::app::start::unfinished;
+use crate::app::{connect, find, state_store};
+use crate::base::finding::{Code, Finding, Severity};
 use crate::cli::args::{Global, Output, StepRef, help_text, step_number};
 use crate::cli::render::check;
 use crate::cli::term;
 use crate::domain::preflight;
 use crate::domain::preflight::machine::machine_findings;
 use crate::domain::view::check::CheckReport;
+use crate::plan::model::Plan;
 
 /// The arguments of `cutover check`.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -45,7 +49,27 @@ pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {
 pub async fn run(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
     let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
-    Ok(print_report(global, &prepare(&plan, &ports, 1).await.report))
+    let (prepared, unfinished) = futures::join!(prepare(&plan, &ports, 1), unfinished_run(global, &plan));
+    Ok(print_report(global, &with_unfinished(prepared.report, unfinished)))
+}
+
+/// The maximum time to search for an unfinished run.
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Returns the finding about an unfinished run of the plan, which prevents a start. A store that cannot be read has no
+/// finding: `check` also runs on machines without access to it.
+async fn unfinished_run(global: &Global, plan: &Plan) -> Option<Finding> {
+    let search = async {
+        let store = state_store::open_for_plan(&global.state_options(), plan).await.ok()?;
+        unfinished(&*store, &store.find(&plan.name).await.ok()?).await
+    };
+    let found = tokio::time::timeout(SEARCH_TIMEOUT, search).await.ok()??;
+    Some(Finding::new(Code::CUT308, "run", found.message).help(found.next.join("\n")))
+}
+
+fn with_unfinished(mut report: CheckReport, unfinished: Option<Finding>) -> CheckReport {
+    report.findings.splice(0..0, unfinished);
+    report
 }
 
 /// Runs `cutover run --dry-run`: checks a run that would start with a step and stop after a step.
@@ -58,7 +82,8 @@ pub async fn dry_run(
     let plan = find::linted_plan(plan, term::style_err(global.color).color)?;
     let (from_step, until) = (step_number(&plan, from_step)?.unwrap_or(1), step_number(&plan, until)?);
     let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
-    let exit = print_report(global, &prepare(&plan, &ports, from_step).await.report);
+    let (prepared, unfinished) = futures::join!(prepare(&plan, &ports, from_step), unfinished_run(global, &plan));
+    let exit = print_report(global, &with_unfinished(prepared.report, unfinished));
     if from_step > 1 {
         term::print_error(&format!("the run would start with step {from_step}; the steps before it would not run"));
     }

@@ -14,6 +14,7 @@ pub mod rehearse;
 pub mod report;
 pub mod rollback;
 pub mod run;
+mod run_question;
 pub mod schema;
 pub mod status;
 pub mod steer;

@@ -21,6 +21,7 @@ use crate::cli::render::sections::state_line;
 use crate::cli::render::status;
 use crate::cli::render::style::Style;
 use crate::cli::term;
+use crate::cli::verbs::run_question::RunQuestion;
 use crate::domain::decide::{drift_text, hours};
 use crate::domain::run::event::{DriftPolicy, ResumeMode};
 use crate::domain::run::state::State;
@@ -94,7 +95,7 @@ pub struct Resume {
 pub struct Promote {
     /// The run.
     #[command(flatten)]
-    pub named: RunArg,
+    pub named: ConfirmedRunArg,
     /// End this pause and skip all later ones
     #[arg(long)]
     pub full: bool,
@@ -106,17 +107,18 @@ const UNCHANGED_MESSAGE: &str = "nothing was changed";
 /// Runs `cutover promote`.
 pub async fn promote(global: &Global, args: &Promote) -> Result<Exit, Failure> {
     let request = |by| Request::Promote { by, full: args.full };
-    send(global, &args.named, ("promote", Some("End this pause early")), request).await
+    send(global, &args.named.named, args.named.yes, ("promote", Some("End this pause early")), request).await
 }
 
 /// Runs `cutover pause`.
 pub async fn pause(global: &Global, args: &RunArg) -> Result<Exit, Failure> {
-    send(global, args, ("pause", None), |by| Request::Pause { by, reason: String::new() }).await
+    send(global, args, true, ("pause", None), |by| Request::Pause { by, reason: String::new() }).await
 }
 
 /// Runs `cutover approve`.
-pub async fn approve(global: &Global, args: &RunArg) -> Result<Exit, Failure> {
-    send(global, args, ("approve", Some("Approve this step")), |by| Request::Approve { by }).await
+pub async fn approve(global: &Global, args: &ConfirmedRunArg) -> Result<Exit, Failure> {
+    let request = |by| Request::Approve { by };
+    send(global, &args.named, args.yes, ("approve", Some("Approve this step")), request).await
 }
 
 /// Runs `cutover abort`.
@@ -130,7 +132,10 @@ pub async fn abort(global: &Global, args: &Abort) -> Result<Exit, Failure> {
             Failure::new(Exit::Usage, why).next(format!("to roll back to the start: cutover abort {}", found.run.id))
         );
     }
-    confirm(args.steer.yes, &format!("Abort the run {} and roll it back?", found.run.id), UNCHANGED_MESSAGE)?;
+    if !args.steer.yes {
+        let state = found.state()?;
+        confirm(false, &RunQuestion::read(&found, &state).await.abort(to_step), UNCHANGED_MESSAGE)?;
+    }
     steer::roll_back(global, store, &found, &request).await
 }
 
@@ -152,15 +157,13 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     if let Some(why) = refused.filter(|_| args.ignore_hours.is_some()) {
         return Err(Failure::new(Exit::Usage, format!("nothing was changed: {why}")));
     }
-    let question = match (drift, mode.include_new) {
-        (DriftPolicy::Leave, false) => "Continue",
-        (DriftPolicy::Leave, true) => "Also move the new rules and continue",
-        (DriftPolicy::KeepLive, false) => "Accept what others changed and continue",
-        (DriftPolicy::KeepLive, true) => "Accept what others changed, also move the new rules and continue",
-        (DriftPolicy::Reassert, _) => "Overwrite the changes of others with our shares and continue",
-    };
-    let hours = hours_question(&found.plan, &found.state()?, args.ignore_hours.is_some());
-    confirm(args.steer.yes, &format!("{question} the run {}{hours}?", found.run.id), UNCHANGED_MESSAGE)?;
+    if !args.steer.yes {
+        let state = found.state()?;
+        let hours = hours_question(&found.plan, &state, args.ignore_hours.is_some());
+        let question = RunQuestion::read(&found, &state).await;
+        question.warn_if_put_back();
+        confirm(false, &question.resume(mode, &hours), UNCHANGED_MESSAGE)?;
+    }
     let options = DriveOptions {
         until: step_number(&found.plan, args.until.as_ref())?,
         leave: args.max_wait.map(|most| later(Timestamp::now(), most)),
@@ -177,10 +180,12 @@ fn hours_question(plan: &Plan, state: &State, ignored: bool) -> String {
 }
 
 /// Sends a request to the run, because the command itself is the confirmation. `question`: the request leads forward, so
-/// it first shows the verdicts of the metric gates, and asks on a terminal if one of them does not pass.
+/// it first shows the live shares and the verdicts of the metric gates, and asks on a terminal (unless `yes`) if
+/// something speaks against it.
 async fn send(
     global: &Global,
     named: &RunArg,
+    yes: bool,
     (verb, question): (&str, Option<&str>),
     request: impl FnOnce(String) -> Request,
 ) -> Result<Exit, Failure> {
@@ -191,19 +196,36 @@ async fn send(
         return Err(inapplicable_request(verb, &found, &state));
     }
     if let Some(question) = question {
-        confirm_verdicts(global, &found, &state, question)?;
+        confirm_verdicts(global, &found, &state, question, yes).await?;
     }
     steer::send_request(global, &store, &found, &request).await
 }
 
-/// Shows the shares and the gates' verdicts that an operator approves.
-fn confirm_verdicts(global: &Global, found: &StoredRun, state: &State, question: &str) -> Result<(), Failure> {
-    let view = RunView::of(&found.plan, state, None, &[], Timestamp::now());
+/// Shows the live shares and the gates' verdicts that an operator approves. Asks on a terminal if a gate does not pass,
+/// or if someone else put the traffic back.
+async fn confirm_verdicts(
+    global: &Global,
+    found: &StoredRun,
+    state: &State,
+    question: &str,
+    yes: bool,
+) -> Result<(), Failure> {
+    let live = RunQuestion::read(found, state).await;
+    let now = Timestamp::now();
+    // The gates are those of the journal: this process has not asked their sources.
+    let gates = RunView::of(&found.plan, state, None, &[], now).gates;
+    let view = RunView { gates, ..RunView::of(&found.plan, state, Some(live.live()), &[], now) };
     term::print_error(&status::approval_lines(&view, &term::style_err(global.color)).join("\n"));
+    if view.put_back {
+        term::print_error(&format!("to end the run instead: cutover rollback {}", view.run));
+    }
     let open: Vec<_> = view.gates.iter().filter(|gate| gate.is_open()).map(|gate| gate.gate.as_str()).collect();
-    let is_asked = !open.is_empty() && term::stdin() && term::stderr();
-    let question = format!("{question}, although these gates do not pass: {}?", open.join(", "));
-    confirm(!is_asked, &question, UNCHANGED_MESSAGE)
+    let gates = (!open.is_empty()).then(|| format!("these gates do not pass: {}", open.join(", ")));
+    let back = view.put_back.then(|| "someone else put the traffic back".to_owned());
+    let doubts: Vec<_> = back.into_iter().chain(gates).collect();
+    let is_asked = !yes && !doubts.is_empty() && term::stdin() && term::stderr();
+    let then = live.then(|route| live.now(route));
+    confirm(!is_asked, &format!("{question}, although {}?{then}", doubts.join(", and ")), UNCHANGED_MESSAGE)
 }
 
 /// Returns the failure for a request that does not apply to the run's current state.

@@ -17,7 +17,9 @@ use crate::app::steer::DriveOptions;
 use crate::app::{connect, drive, find, state_store};
 use crate::base::time::later;
 use crate::cli::args::{Global, MetricOptions, help_text, value};
+use crate::cli::verbs::run_question::RunQuestion;
 use crate::cli::{ask, term};
+use crate::domain::run::event::ResumeMode;
 use crate::engine::Ports;
 use crate::plan::model::Plan;
 use crate::port::store::{RunSummary, Store, is_run_of};
@@ -122,7 +124,12 @@ async fn continue_run(global: &Global, args: &Step, found: &StoredRun, store: Ar
     if let Some(holder) = store.lock_owner(&found.run.id).await {
         return Ok(due::report_driver(global, &holder));
     }
-    ask::confirm(args.yes, &format!("Continue the run {}?", found.run.id), "nothing was changed")?;
+    if !args.yes {
+        let state = found.state()?;
+        let question = RunQuestion::read(found, &state).await;
+        question.warn_if_put_back();
+        ask::confirm(false, &question.resume(ResumeMode::PLAIN, ""), "nothing was changed")?;
+    }
     due::continue_run(global, found, store, drive_options(args)).await
 }
 

@@ -3,6 +3,7 @@
 //! that starts with a rollback. Do not make a rollback depend on other resources.
 
 pub mod balancer_tag;
+pub mod contradiction;
 pub mod from_names;
 pub mod from_tags;
 mod other_type;
@@ -26,6 +27,9 @@ use crate::plan::model::Plan;
 
 /// The key of the marker tag, which names the run that owns a load balancer.
 pub const MARKER_KEY: &str = "cutover.dev/run";
+
+/// The cause of a rollback to the groups that the command line names.
+pub const NAMED_GROUPS: &str = "rollback to named groups";
 
 /// In a run without a plan, the cluster name of the groups that get the traffic.
 const BACK_TO: &str = "back-to";
@@ -141,6 +145,7 @@ fn prepared_rollback(seen: &[LoadBalancerReading], routes: Vec<RouteStart>, uncl
         bindings: Vec::new(),
         other_routes: None,
         not_moved: Vec::new(),
+        keeps_weights: false,
     };
     PreparedRollback { plan: frozen_plan::plan(&started), started, unclear }
 }

@@ -30,7 +30,8 @@ pub fn script(run: &str, started: &Started, now: Timestamp) -> String {
     let (region, account) = (arn::region(first), arn::account(first));
     let mut routes: Vec<_> = started.routes.iter().collect();
     routes.sort_by_key(|r| r.id.kind());
-    let commands: String = routes.iter().filter_map(|r| command(r)).map(|c| c + "\n").collect();
+    let several = started.load_balancers.len() > 1;
+    let commands: String = routes.iter().filter_map(|r| command(r, several)).map(|c| c + "\n").collect();
     let head = HEAD.replace("{run}", run).replace("{time}", &now.strftime("%F %T UTC").to_string());
     let head = head
         .replace("{account}", account)
@@ -57,9 +58,11 @@ fn untag_commands(started: &Started) -> String {
     commands.join("\n")
 }
 
-/// Returns the line of the script that restores a route; `None` if the route is not an ELBv2 route.
-fn command(route: &RouteStart) -> Option<String> {
-    Some(format!("restore {} {}", quote(&route.label), write_command(route)?))
+/// Returns the line of the script that restores a route; `None` if the route is not an ELBv2 route. With several load
+/// balancers, the label begins with the name of the route's own one.
+fn command(route: &RouteStart, several: bool) -> Option<String> {
+    let balancer = if several { format!("{} ", arn::name(&route.load_balancer)) } else { String::new() };
+    Some(format!("restore {} {}", quote(&format!("{balancer}{}", route.label)), write_command(route)?))
 }
 
 /// Returns the command that restores a route; `None` if the route is not an ELBv2 route.
@@ -154,7 +157,7 @@ untag() {
 "#;
 
 const END: &str = r#"
-echo "next: if the cutover program is available, type: cutover rollback {run}"
+echo "next: on the machine where the run was started, type: cutover rollback {run}"
 echo "      it reads every route, and ends the run; until then a new run of the plan is refused"
 "#;
 

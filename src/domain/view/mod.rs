@@ -8,4 +8,5 @@ pub mod hooks;
 pub mod hours;
 pub mod init;
 pub mod load_balancer;
+pub mod put_back;
 pub mod trace;

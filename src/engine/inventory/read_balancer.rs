@@ -66,6 +66,20 @@ pub async fn read_for_rollback(
     Ok(LoadBalancerReading { at, load_balancer, listeners, groups, health, skipped })
 }
 
+/// Reads the tags of the routes that forward, if the load balancer has the weights tag of a run that does not contain
+/// the weights of its routes. Tags that are not read within three seconds are missing.
+pub async fn add_route_tags(seen: &mut LoadBalancerReading, balancer: &LoadBalancerApi, clock: &dyn Clock) {
+    let own = seen.load_balancer.tags.get(route_tag::KEY);
+    if own.is_none_or(|value| balancer_tag::read(value).is_some()) {
+        return;
+    }
+    let ids: Vec<_> = seen.routes().filter(|r| r.forwards().is_some()).map(|r| r.id.id().to_owned()).collect();
+    let mut tags = with_timeout(clock, balancer.tags.tags(&ids)).await.unwrap_or_default();
+    for route in seen.listeners.iter_mut().flat_map(|(_, routes)| routes) {
+        route.tags.extend(tags.remove(route.id.id()).unwrap_or_default());
+    }
+}
+
 /// The resources that are read in addition to the description of a load balancer.
 #[derive(Default)]
 struct BalancerParts {

@@ -82,14 +82,12 @@ impl RunLoop<'_> {
             let routes: Vec<_> = started.routes.iter().map(|r| r.id.to_string()).collect();
             let owners: Vec<_> =
                 [Some(&self.state.run), self.replaced_run.as_ref()].into_iter().flatten().map(String::as_str).collect();
-            tags = untag::remove(
-                &*self.ports.balancer.tags,
-                &*self.ports.clock,
-                &started.load_balancers,
-                &routes,
-                &owners,
-            )
-            .await;
+            let (tag_store, clock) = (&*self.ports.balancer.tags, &*self.ports.clock);
+            tags = if started.keeps_weights {
+                untag::remove_markers(tag_store, clock, &started.load_balancers, &owners).await
+            } else {
+                untag::remove(tag_store, clock, &started.load_balancers, &routes, &owners).await
+            };
         }
         self.write_heartbeat(self.ports.clock.now(), false, "finished".into()).await;
         self.locks.release().await;

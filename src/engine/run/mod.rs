@@ -29,6 +29,7 @@ mod measure;
 mod metric_queries;
 mod observe;
 mod restore;
+mod weights;
 
 /// A run that this process drives.
 pub struct RunLoop<'a> {
@@ -92,6 +93,7 @@ impl<'a> RunLoop<'a> {
             records.first().map(|r| &r.event),
             Some(Event::Started(s)) if s.routes.len() < state.started.routes.len()
         );
+        let tagged = weights::JournalledTags::of(&records);
         drop(records);
         let gates = &plan.strategy.gates;
         let intervals = state.started.groups.values().map(|g| Duration::from_secs(g.interval.into()) * 3);
@@ -152,6 +154,7 @@ impl<'a> RunLoop<'a> {
             // The previous process may have died after it journalled the added routes and before it wrote the script.
             run_loop.write_script().await;
         }
+        run_loop.put_missing_weights(tagged).await?;
         Ok(run_loop)
     }
 

@@ -60,7 +60,9 @@ impl RunLoop<'_> {
         match turn.marked {
             Some(Ok(())) => self.watch_list.marker_put(),
             Some(Err(MarkerError::Other(other))) => self.watch.marker = Some(Marker::Other(other)),
-            Some(Err(error)) => tracing::warn!("{error}; the rollback continues"),
+            Some(Err(error)) => {
+                tracing::warn!("{error}; this does not affect the traffic: the rollback continues without the marker")
+            }
             None => {}
         }
         Ok(())

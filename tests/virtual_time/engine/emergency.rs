@@ -10,9 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cutover::adapter::store::memory::MemoryStore;
 use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
-use cutover::domain::emergency::{LoadBalancerReading, from_names, from_tags, route_tag};
+use cutover::domain::emergency::{LoadBalancerReading, contradiction, from_names, from_tags, route_tag};
 use cutover::domain::health::Target;
-use cutover::domain::run::event::{Event, Record, Started, Trigger, Wait};
+use cutover::domain::run::event::{Event, Record, ResumeMode, Started, Trigger, Wait};
 use cutover::domain::run::observation::Observed;
 use cutover::domain::run::state::State;
 use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
@@ -35,7 +35,12 @@ impl Subscriber for SilentSubscriber {
 
 /// Returns a run that has moved half of six routes' traffic, and that no process drives.
 async fn half_moved(spec: &str) -> TestRun {
-    let plan = small::many_routes("", "[{bind: {}}, {setWeight: 50}, {setWeight: 100}]");
+    half_moved_by("[{bind: {}}, {setWeight: 50}, {setWeight: 100}]", spec).await
+}
+
+/// Returns such a run with these steps.
+async fn half_moved_by(steps: &str, spec: &str) -> TestRun {
+    let plan = small::many_routes("", steps);
     let mut test_run = TestRun::begin_with(plan, &scenario(spec), |s| s.orders.until_step = Some(2)).await;
     assert_eq!(ending_name(&test_run.run().await), "waiting", "{}", test_run.output());
     test_run.assert_shares(50, &[]);
@@ -159,6 +164,52 @@ async fn rollback_works_without_a_plan() {
     let way = from_names::started(&read_load_balancer(&test_run).await, &["*-a".to_owned()], &["*-b".to_owned()])
         .expect("the names should give pairs of groups");
     assert_rolled_back(&test_run, &roll_back_elsewhere(&test_run, &way.plan, way.started).await);
+}
+
+/// Restores the weights in the tags, on another machine.
+async fn roll_back_from_tags(test_run: &TestRun) -> Ending {
+    let found =
+        from_tags::started(&[read_load_balancer(test_run).await], None).expect("the tags should describe the run");
+    assert_eq!(found.run, test_run.run);
+    roll_back_elsewhere(test_run, &found.rollback.plan, found.rollback.started).await
+}
+
+/// Tests a bug: after a rollback on another machine, the run continued with its marker but without the tags that
+/// contain the original weights, so that the next rollback on another machine had no source.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_continues_after_a_rollback_elsewhere_has_its_tags_before_it_writes() {
+    for mode in [ResumeMode::REASSERT, ResumeMode::KEEP_LIVE] {
+        let steps = "[{bind: {}}, {setWeight: 50}, {setWeight: 60}, {setWeight: 100}]";
+        let mut test_run = half_moved_by(steps, "{}").await;
+        assert_rolled_back(&test_run, &roll_back_from_tags(&test_run).await);
+        test_run.settings.orders.until_step = Some(3);
+        assert_eq!(ending_name(&test_run.run().await), "drift", "{}", test_run.output());
+        test_run.send_request(Request::Resume { by: "bob@lab".into(), mode, ignore_hours: None });
+        assert_eq!(ending_name(&test_run.run().await), "waiting", "{}", test_run.output());
+        test_run.assert_shares(60, &[]);
+        let events: Vec<_> = test_run.records().into_iter().map(|r| r.event).collect();
+        let tagged =
+            events.iter().rposition(|e| matches!(e, Event::WeightsTagged { missing, .. } if missing.is_empty()));
+        let resumed = events.iter().position(|e| matches!(e, Event::Resumed { .. }));
+        assert!(tagged < resumed && tagged > Some(1), "{tagged:?} {resumed:?}\n{}", test_run.output());
+        assert_rolled_back(&test_run, &roll_back_from_tags(&test_run).await);
+    }
+}
+
+/// A rollback to named groups that contradicts the tags removes only its own marker, so that the next rollback still
+/// finds the original weights.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_in_the_wrong_direction_keeps_the_weights() {
+    let test_run = half_moved("{}").await;
+    let seen = read_load_balancer(&test_run).await;
+    let mut way = from_names::started(&seen, &["*-b".to_owned()], &["*-a".to_owned()])
+        .expect("the names should give pairs of groups");
+    let contradiction = contradiction::find(&seen, &way.started).expect("the tags should say the opposite");
+    assert_eq!(contradiction.run, test_run.run);
+    way.started.keeps_weights = true;
+    assert_eq!(ending_name(&roll_back_elsewhere(&test_run, &way.plan, way.started).await), "aborted");
+    test_run.assert_shares(100, &[]);
+    assert_rolled_back(&test_run, &roll_back_from_tags(&test_run).await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -299,6 +299,43 @@ async fn the_emergency_command_asks_once_and_no_ends_it() {
     assert_eq!(stage.lab.stop(), Some(0));
 }
 
+/// Swapped groups are an easy mistake at night: `y` does not confirm them, `--yes` alone neither, and the tags with the
+/// weights before the run stay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn swapped_groups_are_named_and_do_not_remove_the_original_weights() {
+    let stage = Stage::new().await;
+    stage.set(Remains::All).await;
+    let state = stage.lab.folder().join("elsewhere");
+    let swapped =
+        ["rollback", "--load-balancer", "alpha-webapp", "--back-to", "*-b", "--away-from", "*-a", "--take-over"];
+    let with = |more: &[&'static str]| [&swapped[..], more].concat();
+    for (args, who, flag) in [
+        (with(&[]), Answerer::Types("y\n"), "alpha-webapp-b"),
+        (with(&[]), Answerer::Types("alpha-webapp-a\n"), "alpha-webapp-b"),
+        (with(&["--yes"]), Answerer::Script, "--force"),
+        (with(&["--yes"]), Answerer::Yes, "--force"),
+        (with(&[]), Answerer::Nobody, "--yes --force"),
+    ] {
+        let (code, output) = stage.command(&args, &state, who);
+        let text = output.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(code == 2 && text.contains("nothing was written") && text.contains(flag), "{who:?} {code}: {output}");
+        assert!(text.contains("say alpha-webapp-a 100 %, alpha-webapp-b 0 %; you ask for the opposite"), "{output}");
+        assert_eq!(stage.lab.shares(), [5.0; 6], "{who:?}");
+    }
+    for (args, who) in
+        [(with(&[]), Answerer::Types("alpha-webapp-b\n")), (with(&["--yes", "--force"]), Answerer::Script)]
+    {
+        let (code, output) = stage.command(&args, &state, who);
+        assert_eq!((code, stage.lab.shares()), (0, vec![100.0; 6]), "{who:?}: {output}");
+        let (code, output) =
+            stage.command(&["rollback", "--load-balancer", "alpha-webapp", "--yes"], &state, Answerer::Script);
+        assert_eq!((code, stage.lab.shares()), (0, vec![0.0; 6]), "{output}");
+        assert_eq!(stage.tags().await, Vec::<String>::new());
+        stage.set(Remains::All).await;
+    }
+    assert_eq!(stage.lab.stop(), Some(0));
+}
+
 /// Returns what is wrong with the messages of a command, if anything is.
 fn wrong_messages(left: Remains, words: &str, who: Answerer, result: &CommandResult) -> Option<String> {
     let last = result.last_line();
@@ -309,13 +346,13 @@ fn wrong_messages(left: Remains, words: &str, who: Answerer, result: &CommandRes
         || (left == Remains::LiveOwner && words.contains("GROUPS"));
     let right = match (result.code, who) {
         (0, _) => {
-            !result.asks() || (output.contains(direction) && output.contains("take over from two-terminals-") == other)
+            !result.asks() || (output.contains(direction) && output.contains("? Then run two-terminals-") == other)
         }
         (2, Answerer::Types(_)) if result.asks() => {
             last.ends_with("error: nothing was written")
                 && output.matches("[y/N]").count() == 1
                 && output.contains(direction)
-                && output.contains("take over from two-terminals-") == other
+                && output.contains("? Then run two-terminals-") == other
         }
         (2, Answerer::Nobody) if output.contains(" → ") => {
             last.ends_with(if other { "add --yes --take-over" } else { "add --yes" })

@@ -2,6 +2,7 @@
 //! variables that the lab prints.
 
 mod dialogue;
+mod elsewhere;
 mod errors;
 mod finalize;
 mod gates;

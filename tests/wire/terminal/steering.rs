@@ -54,7 +54,7 @@ fn check_history(lab: &Lab) {
     let id = list["id"].as_str().expect("the id should be a string").to_owned();
     assert_eq!((&list["plan"], &list["finished"]), (&"two-terminals".into(), &"aborted".into()));
     let table = lab.cutover("history plan.yaml").out;
-    assert!(table.contains(&id) && table.contains("aborted"), "{table}");
+    assert!(table.contains(&id) && table.contains("rolled back on request"), "{table}");
     let records = lab.cutover(&format!("history {id} --output json")).records();
     let intended = |r: &&serde_json::Value| r["event"] == "intended";
     let writes: usize = records
@@ -69,7 +69,7 @@ fn check_history(lab: &Lab) {
     assert_eq!((report.code, report.out.trim()), (0, format!("cutover-report-{id}.html").as_str()), "{report:?}");
     let page = std::fs::read_to_string(file).expect("the page should be readable");
     for expected in [
-        ">Aborted<",
+        ">Rolled back on request<",
         "paused by alice@",
         "approved by alice@",
         "6 routes at a 100 %, b 0 %",

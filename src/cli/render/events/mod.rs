@@ -12,6 +12,7 @@ use super::style::{Style, Tone};
 use crate::app::names::{Names, shares};
 use crate::base::duration::format_elapsed;
 use crate::base::number::{count, percent};
+use crate::domain::emergency::NAMED_GROUPS;
 use crate::domain::health::HealthCounts;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{
@@ -253,13 +254,9 @@ fn started(s: &Started, run: &str) -> String {
     let rollback_text = s.start.as_ref().map(|s| {
         format!("; a rollback restores {}", shares(&s.iter().map(|(c, p)| (c.clone(), f64::from(*p))).collect()))
     });
-    format!(
-        "run {run} of plan {}, by {}: {}{}",
-        s.plan,
-        s.owner,
-        count(s.routes.len(), "route"),
-        rollback_text.unwrap_or_default()
-    )
+    let by = if s.owner.is_empty() { String::new() } else { format!(", by {}", s.owner) };
+    let plan = if s.has_no_plan() { String::new() } else { format!(" of plan {}", s.plan) };
+    format!("run {run}{plan}{by}: {}{}", count(s.routes.len(), "route"), rollback_text.unwrap_or_default())
 }
 
 fn hook_ended(hook: HookId, result: HookResult, message: &str) -> EventText {
@@ -339,7 +336,11 @@ fn conditions_changed(route: &RouteId, before: &str, after: &str, run: &str, nam
 }
 
 fn rollback(cause: &str, by: &str, to_step: Option<usize>, force: bool) -> String {
-    let target = to_step.map_or_else(|| "to the original shares".into(), |s| format!("to the shares of step {s}"));
+    let target = match to_step {
+        Some(step) => format!("to the shares of step {step}"),
+        None if cause == NAMED_GROUPS => "to the groups that the command line names".to_owned(),
+        None => "to the original shares".to_owned(),
+    };
     let force = if force { ", even if the way back is not healthy" } else { "" };
     format!("rolling back {target}{force}, by {by}: {cause}")
 }
@@ -357,7 +358,7 @@ fn finished(outcome: RunOutcome, remarks: &[String], left: &[String], accepted: 
         ),
         RunOutcome::Completed => (Tone::Good, "✓", "completed: every step done"),
         RunOutcome::RolledBack => (Tone::Warn, "↩", "rolled back: the original shares are restored"),
-        RunOutcome::Aborted => (Tone::Warn, "↩", "aborted: the requested shares are restored"),
+        RunOutcome::Aborted => (Tone::Warn, "↩", "rolled back on request: the requested shares are restored"),
     };
     let read_back = match (left.is_empty(), accepted.is_empty()) {
         (false, _) => "",
@@ -410,7 +411,7 @@ fn by_cluster<'a>(
 ) -> BTreeMap<&'a str, (usize, HealthCounts)> {
     let mut sums: BTreeMap<&str, (usize, HealthCounts)> = BTreeMap::new();
     for (arn, c) in groups {
-        let (n, sum) = sums.entry(names.cluster(arn).unwrap_or("others")).or_default();
+        let (n, sum) = sums.entry(names.cluster(arn).unwrap_or("other groups")).or_default();
         *n += 1;
         *sum = sum.plus(*c);
     }

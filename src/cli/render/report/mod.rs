@@ -113,7 +113,7 @@ impl<'a> ReportInput<'a> {
         match self.history.state.finished {
             Some(RunOutcome::Completed) => ("Completed", EventKind::Good),
             Some(RunOutcome::RolledBack) => ("Rolled back", EventKind::Trouble),
-            Some(RunOutcome::Aborted) => ("Aborted", EventKind::Person),
+            Some(RunOutcome::Aborted) => ("Rolled back on request", EventKind::Person),
             None if self.view.phase == Phase::RollingBack => ("Rolling back", EventKind::Trouble),
             None => ("Unfinished", EventKind::Plain),
         }

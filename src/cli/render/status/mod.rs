@@ -2,8 +2,8 @@
 
 use super::sections::{Section, drift, gates, kept_share, lay_out, sections, state_line, traffic, wrapped};
 use super::style::{Style, Tone};
-use crate::app::view::{DriftKind, DriftView, Guard, RunView};
-use crate::domain::run::event::{FreezeReason, RunOutcome, WaitReason};
+use crate::app::view::{DriftKind, DriftView, Guard, PUT_BACK, RunView};
+use crate::domain::run::event::{FreezeReason, RunOutcome, StopReason, WaitReason};
 use crate::domain::run::state::Phase;
 
 /// Returns the text, without a last newline.
@@ -15,12 +15,18 @@ pub fn text(view: &RunView, style: &Style) -> String {
         ("run", vec![format!("{} of plan {}", style.paint(Tone::Strong, &view.run), view.plan)]),
         ("state", vec![style.paint(tone, &state_text)]),
         ("step", vec![format!("{step} of {of}  {label}")]),
+        ("put back", put_back(view, style)),
     ];
     all.extend(sections(view, style, true));
     all.push(("continue", continue_commands(view)));
     all.push(("roll back", rollback_commands(view)));
     all.retain(|(_, lines)| !lines.is_empty());
     lay_out(&wrapped(all, style), style).join("\n")
+}
+
+/// Says that someone else put the traffic back.
+fn put_back(view: &RunView, style: &Style) -> Vec<String> {
+    if view.put_back { vec![style.paint(Tone::Bad, PUT_BACK)] } else { Vec::new() }
 }
 
 /// Returns the last lines of a process that drove a run: the live shares, a warning that no process guards the traffic
@@ -30,10 +36,12 @@ pub fn final_lines(view: &RunView, style: &Style) -> Vec<String> {
         Guard::Over if view.aborted_to.is_some() => vec![style.paint(Tone::Bad, &kept_share(view))],
         Guard::Over => Vec::new(),
         _ if view.retired => vec!["the old cluster is not retired yet".to_owned()],
+        _ if was_taken_over(view) => vec![style.paint(Tone::Warn, TAKEN_OVER)],
         _ => vec![style.paint(Tone::Bad, "UNGUARDED: no process guards this traffic now")],
     };
     let mut all: Vec<Section> = vec![
-        ("live", traffic(view, style)),
+        (if was_taken_over(view) { "last seen" } else { "live" }, traffic(view, style)),
+        ("put back", put_back(view, style)),
         ("drift", drift(view, style, true)),
         ("guard", guard),
         ("continue", continue_commands(view)),
@@ -43,6 +51,14 @@ pub fn final_lines(view: &RunView, style: &Style) -> Vec<String> {
     lay_out(&wrapped(all, style), style)
 }
 
+/// The guard of a run whose load balancer another run has taken over.
+const TAKEN_OVER: &str = "another run or rollback has taken over this load balancer, and may be moving its traffic now";
+
+/// Whether the run's last process stopped because another owner took over its load balancer.
+fn was_taken_over(view: &RunView) -> bool {
+    view.stopped == Some(StopReason::Lock) && view.outcome.is_none()
+}
+
 /// What an operator sees before an approval: the step, the live shares, and the gates' verdicts.
 pub fn approval_lines(view: &RunView, style: &Style) -> Vec<String> {
     let (step, of) = view.step_of();
@@ -50,6 +66,7 @@ pub fn approval_lines(view: &RunView, style: &Style) -> Vec<String> {
     let mut all: Vec<Section> = vec![
         ("run", vec![view.run.clone()]),
         ("step", vec![format!("{step} of {of}  {label}")]),
+        ("put back", put_back(view, style)),
         ("traffic", traffic(view, style)),
         ("gates", gates(view, style)),
     ];
@@ -90,6 +107,19 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
         } else {
             Vec::new()
         };
+    }
+    if view.put_back {
+        return vec![
+            command("rollback", "", "end the run: every route is read, no share changes"),
+            command("resume", " --keep-live", "or continue: later steps move the traffic again"),
+        ];
+    }
+    if was_taken_over(view) {
+        return vec![
+            command("status", "", "what is live now, and whether the traffic was put back"),
+            command("rollback", "", "when the other one is over: end the run"),
+            command("resume", "", "or continue"),
+        ];
     }
     let open: Vec<_> = view.drift.iter().filter(|drift| !drift.accepted).collect();
     if !open.is_empty() || view.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::Drift) {

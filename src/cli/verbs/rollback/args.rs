@@ -44,13 +44,16 @@ pub struct Rollback {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
+    /// Before the question, list every route
+    #[arg(long, short)]
+    pub verbose: bool,
     /// Roll back in stages; each stage waits for healthy targets
     #[arg(long, value_name = "25,50,100", value_parser = value::ramp_stages)]
     pub ramp: Option<RampStages>,
     /// Time between two stages [default: 2m]
     #[arg(long, value_name = "DURATION", requires = "ramp", value_parser = value::duration)]
     pub every: Option<Duration>,
-    /// Roll back even if the old group has no healthy target
+    /// Roll back even if the old group has no healthy target, or against a run's tags
     #[arg(long)]
     pub force: bool,
     /// Take over the run; the process that drives it stops

@@ -1,127 +1,85 @@
 //! The preview of a rollback and the question to the operator.
 
-use std::collections::BTreeMap;
-
 use super::args::Rollback;
 use crate::app::exit::{Exit, Failure};
-use crate::app::names::shares;
-use crate::base::number::percent;
+use crate::cli::moves::Moves;
+use crate::cli::render::wrap::wrap_below;
 use crate::cli::term;
-use crate::domain::run::event::{GroupStart, RouteStart};
-use crate::plan::model::ClusterName;
-
-/// Maximum number of routes that the preview shows.
-const SHOWN_ROUTES: usize = 8;
-
-/// Shares by cluster, in percent.
-type ByCluster = BTreeMap<ClusterName, f64>;
-
-/// The shares of a route by target group, in percent, before and after the rollback.
-pub struct RoutePreview {
-    label: String,
-    now: BTreeMap<String, f64>,
-    then: BTreeMap<String, f64>,
-}
-
-impl RoutePreview {
-    /// Creates a preview from the shares of a route by cluster, in percent. Empty shares mean that the groups get no
-    /// traffic.
-    pub fn of(route: &RouteStart, groups: &BTreeMap<String, GroupStart>, now: &ByCluster, then: &ByCluster) -> Self {
-        let name = |cluster: &String| {
-            route.groups.get(cluster).and_then(|arn| groups.get(arn)).map_or(cluster, |g| &g.name).clone()
-        };
-        let by_name = |all: &ByCluster| all.iter().map(|(cluster, share)| (name(cluster), *share)).collect();
-        Self { label: route.label.clone(), now: by_name(now), then: by_name(then) }
-    }
-
-    fn line(&self) -> String {
-        let text = |all: &BTreeMap<String, f64>| {
-            if all.is_empty() { "no traffic to these groups".to_owned() } else { shares(all) }
-        };
-        format!("  {}: {} → {}", self.label, text(&self.now), text(&self.then))
-    }
-}
+use crate::domain::emergency::contradiction::Contradiction;
 
 /// A rollback that the operator must confirm.
 pub struct RollbackPreview<'a> {
     /// The source of the shares, such as `shop-edge: the shares before run shop-1, from the tags of the run`.
     pub source: String,
-    /// Previews of all routes that the rollback writes.
-    pub rows: Vec<RoutePreview>,
+    /// All routes that the rollback writes.
+    pub moves: Moves,
     /// Additional lines for the operator.
     pub remarks: Vec<String>,
-    /// Names of the load balancers that the routes belong to, such as `shop-edge`.
-    pub load_balancers: String,
+    /// Whether the rollback ends a run that this machine knows.
+    pub ends_run: bool,
     /// The marker of another owner, whose process may still run.
     pub other: Option<&'a str>,
+    /// The weights in the tags of a run that say the opposite.
+    pub against: Option<&'a Contradiction>,
 }
 
 impl RollbackPreview<'_> {
-    fn lines(&self) -> String {
+    fn lines(&self, all: bool) -> String {
         let mut lines = vec![self.source.clone()];
-        lines.extend(self.rows.iter().take(SHOWN_ROUTES).map(RoutePreview::line));
-        if self.rows.len() > SHOWN_ROUTES {
-            lines.push(format!("  and {} more", self.rows.len() - SHOWN_ROUTES));
-        }
-        lines.extend(self.remarks.iter().map(|remark| format!("  {remark}")));
+        let contradiction = self.against.map(against_text);
+        let below = self.moves.preview(all).into_iter().chain(self.remarks.iter().cloned());
+        lines.extend(below.chain(contradiction).map(|line| format!("  {line}")));
         lines.join("\n")
     }
 
     /// Returns the question. It names the direction, with the shares before and after the rollback.
     fn question(&self) -> String {
-        let (gain, lose) =
-            (changed_groups(&self.rows, |now, then| then > now), changed_groups(&self.rows, |now, then| then < now));
-        let routes = match self.rows.len() {
-            1 => "the route".to_owned(),
-            n => format!("{n} routes"),
-        };
-        let what = match (gain.is_empty(), lose.is_empty()) {
-            (true, true) => format!("Verify {routes} of {} (no change needed) and end the run", self.load_balancers),
-            (false, true) => format!("Move {routes} of {} back to {gain}", self.load_balancers),
-            (true, false) => format!("Move {routes} of {} away from {lose}", self.load_balancers),
-            (false, false) => format!("Move {routes} of {} back to {gain} and away from {lose}", self.load_balancers),
-        };
-        match self.other {
-            Some(owner) => format!("{what}, and take over from {owner} (this stops the other process)?"),
-            None => format!("{what}?"),
+        let what = self.moves.back().unwrap_or_else(|| {
+            let end = if self.ends_run { " and end the run" } else { "" };
+            format!("Verify {} of {} (no change needed){end}", self.moves.count(), self.moves.load_balancers)
+        });
+        let stops = self.other.map_or_else(String::new, |owner| format!(" {}", take_over_text(owner)));
+        match self.against {
+            Some(Contradiction { gains, .. }) => {
+                format!("{what}?{stops} This is the opposite of a rollback. To do it, type {gains}")
+            }
+            None => format!("{what}?{stops}"),
         }
     }
 }
 
-/// Returns the target groups whose share changes in one direction, such as `shop-old (0 % → 100 %)`.
-fn changed_groups(rows: &[RoutePreview], has_changed: impl Fn(f64, f64) -> bool) -> String {
-    let mut groups: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
-    for row in rows {
-        let of = |all: &BTreeMap<String, f64>, name: &String| all.get(name).copied().unwrap_or(0.0);
-        for name in row.now.keys().chain(row.then.keys().filter(|name| !row.now.contains_key(*name))) {
-            groups.entry(name).or_default().push((of(&row.now, name), of(&row.then, name)));
+/// Returns what a take-over does, from the value of a marker: run, owner, start time.
+fn take_over_text(marker: &str) -> String {
+    let (run, rest) = marker.split_once(' ').unwrap_or((marker, ""));
+    match rest.rsplit_once(' ') {
+        Some((owner, since)) => {
+            format!("Then run {run} of {owner} (started {since}) stops, if it is still alive.")
         }
+        None => format!("Then run {run} stops, if it is still alive."),
     }
-    let groups = groups.into_iter().filter(|(_, changes)| changes.iter().any(|(now, then)| has_changed(*now, *then)));
-    let changes_text = groups.map(|(name, changes)| {
-        let (now, then): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
-        format!("{name} ({} → {})", range(&now), range(&then))
-    });
-    changes_text.collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the range of shares, such as `0 %`, or `0 to 50 %` if routes differ.
-fn range(values: &[f64]) -> String {
-    let (least, most) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
-    let [least, most] = [percent(least), percent(most)];
-    if least == most { format!("{most} %") } else { format!("{least} to {most} %") }
+fn against_text(Contradiction { run, recorded, .. }: &Contradiction) -> String {
+    format!("THE OPPOSITE: the tags of run {run} say {recorded}; you ask for the opposite")
 }
 
 /// Shows the preview and asks, unless `--yes` is set. Returns whether to take over from another owner.
 ///
 /// # Errors
-/// Returns a failure if nothing may be written: the operator declines, there is no terminal, or `--yes` is set but
-/// `--take-over` is not although another owner exists.
+/// Returns a failure if nothing may be written: the operator declines, there is no terminal, or `--yes` is set but an
+/// option that this rollback needs is not: `--take-over` if another owner exists, `--force` against the tags of a run.
 pub fn ask(args: &Rollback, proposal: &RollbackPreview<'_>) -> Result<bool, Failure> {
-    term::print_error(&proposal.lines());
+    let width = term::stderr().then(|| term::screen().width);
+    term::print_error(&wrap_below(&proposal.lines(args.verbose), width).join("\n"));
     let other_owner = proposal.other.filter(|_| !args.take_over);
-    let confirmed = if args.yes { Ok(true) } else { term::confirm(&proposal.question()) };
+    let against = proposal.against.filter(|_| !args.force);
+    let confirmed = match proposal.against {
+        _ if args.yes => Ok(true),
+        Some(Contradiction { gains, .. }) => term::confirm_word(&proposal.question(), gains),
+        None => term::confirm(&proposal.question()),
+    };
     match (confirmed, other_owner) {
+        (Ok(true), _) if args.yes && against.is_some() => Err(refuse_opposite(args, proposal)),
         (Ok(true), Some(owner)) if args.yes => {
             let why = format!("another run owns this load balancer (run, owner, since): {owner}; nothing was written");
             Err(Failure::new(Exit::Locked, why).next(
@@ -131,9 +89,24 @@ pub fn ask(args: &Rollback, proposal: &RollbackPreview<'_>) -> Result<bool, Fail
         (Ok(true), other_owner) => Ok(args.take_over || other_owner.is_some()),
         (Ok(false), _) => Err(Failure::new(Exit::Usage, "nothing was written")),
         (Err(_), other_owner) => {
-            let flags = if other_owner.is_some() { "--yes --take-over" } else { "--yes" };
+            let flags = [
+                Some("--yes"),
+                other_owner.map(|_| "--take-over"),
+                proposal.against.filter(|_| !args.force).map(|_| "--force"),
+            ];
+            let flags = flags.into_iter().flatten().collect::<Vec<_>>().join(" ");
             Err(Failure::new(Exit::Usage, "nothing was written, because there is no terminal for the question")
                 .next(format!("to do what is shown above, add {flags}")))
         }
     }
+}
+
+/// Returns the failure of `--yes` for a rollback against the tags of a run.
+fn refuse_opposite(args: &Rollback, proposal: &RollbackPreview<'_>) -> Failure {
+    let text = proposal.against.map_or_else(String::new, against_text);
+    let failure = Failure::new(Exit::Usage, format!("nothing was written; {text}"));
+    let load_balancer = args.load_balancer.as_deref().unwrap_or(&proposal.moves.load_balancers);
+    failure
+        .next(format!("to restore the shares before the run: cutover rollback --load-balancer {load_balancer}"))
+        .next("to move the traffic the other way all the same: repeat the command with --force")
 }

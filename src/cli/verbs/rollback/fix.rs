@@ -1,6 +1,13 @@
-//! Advice for AWS settings and permissions that a rollback needs.
+//! Advice for AWS settings, permissions and names that a rollback needs.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::adapter::aws::SdkConfig;
+use crate::app::connect;
 use crate::domain::traffic::Unreadable;
+use crate::plan::model::Selector;
+use crate::port::Detail;
 
 /// The message if no AWS region is set.
 pub const NO_REGION: &str = "no AWS region is set: set AWS_REGION, or name the load balancer by its ARN";
@@ -17,4 +24,28 @@ pub fn remedy(why: &Unreadable) -> Option<&'static str> {
         Unreadable::Throttled | Unreadable::Unavailable(_) => Some("repeat the command"),
         Unreadable::Setup(_) | Unreadable::NotFound(_) | Unreadable::Unrepresentable(_) => None,
     }
+}
+
+/// The maximum number of load balancers that a message names.
+const NAMED: usize = 20;
+/// The maximum time to list the load balancers.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Returns the line with the names of the load balancers that exist, after a name that matches none. Names that contain
+/// `wanted` come first.
+pub async fn existing_names(config: &SdkConfig, wanted: &str) -> Option<String> {
+    let region = config.region()?.to_string();
+    let balancer = connect::retrying_balancer(config);
+    let all = Selector::Tags(BTreeMap::new());
+    let found =
+        tokio::time::timeout(TIMEOUT, balancer.inventory.load_balancers(&all, Detail::Listed)).await.ok()?.ok()?;
+    let mut names: Vec<_> = found.into_iter().map(|lb| lb.name).collect();
+    names.sort_by_key(|name| (!name.contains(wanted), name.clone()));
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    Some(match (names.is_empty(), more) {
+        (true, _) => format!("{region} has no load balancer; is the region right?"),
+        (false, 0) => format!("load balancers in {region}: {}", names.join(", ")),
+        (false, more) => format!("load balancers in {region}: {}, and {more} more", names.join(", ")),
+    })
 }

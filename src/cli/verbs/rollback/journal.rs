@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::args::Rollback;
-use super::ask::{RollbackPreview, RoutePreview, ask};
+use super::ask::{RollbackPreview, ask};
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
-use crate::app::names::balancer;
+use crate::app::names::{Names, balancer};
 use crate::app::{connect, follow, owner, steer};
 use crate::base::number::count;
 use crate::cli::args::Global;
+use crate::cli::moves::{Moves, RouteMove};
 use crate::cli::term;
 use crate::domain::decide::{desired_split, drift_text};
 use crate::domain::run::observation::Marker;
@@ -29,7 +30,12 @@ pub async fn run(global: &Global, args: &Rollback, store: Arc<dyn Store>, found:
     let holder = store.lock_owner(&found.run.id).await.filter(|_| !args.take_over);
     // With `--yes` there is no question, so the preview need not be read first.
     let live = if args.yes { LivePreview::default() } else { LivePreview::read(&*store, &found, &state).await };
-    let take_over = ask(args, &build_preview(&found, &state, &live, holder.as_ref()))?;
+    let mut preview = build_preview(&found, &state, &live, holder.as_ref());
+    if args.yes {
+        preview.source += "; with --yes, the shares before the rollback are those of the journal, and may not be live";
+    }
+    let take_over = ask(args, &preview)?;
+    drop(preview);
     let (by, _) = owner::owner();
     let request = match args.ramp() {
         Some(ramp) => Request::Ramp { by, force: args.force, ramp },
@@ -85,20 +91,30 @@ fn build_preview<'a>(
     live: &'a LivePreview,
     holder: Option<&LockOwner>,
 ) -> RollbackPreview<'a> {
+    let names = Names::of(&state.started);
     let row = |(id, route): (&RouteId, &Route)| {
         let now = desired_split::shares_of(route, live.routes.get(id).unwrap_or(route.split()));
-        RoutePreview::of(&route.start, &state.started.groups, &now, &desired_split::restored_shares(state, route))
+        let then = desired_split::restored_shares(state, route);
+        RouteMove::of(names.route(id), &route.start, &state.started.groups, &now, &then)
     };
+    // In the order of the listeners and priorities, as the run found them.
+    let order = |id: &RouteId| state.started.routes.iter().position(|start| start.id == *id);
+    let mut routes: Vec<_> = existing(state).collect();
+    routes.sort_by_key(|(id, _)| order(id));
     let deleted = state.routes.values().filter(|route| route.is_deleted());
     let deleted =
         deleted.map(|route| format!("{}: {}", route.start.label, drift_text::describe_deletion(state, route, &[])));
     let driving = holder.map(|h| format!("{} (process {}) is driving the run and will do this", h.owner, h.pid));
     RollbackPreview {
         source: format!("run {}, {}", found.run.id, count(existing(state).count(), "route")),
-        rows: existing(state).map(row).collect(),
+        moves: Moves {
+            routes: routes.into_iter().map(row).collect(),
+            load_balancers: found.run.load_balancers.iter().map(|arn| balancer(arn)).collect::<Vec<_>>().join(", "),
+        },
         remarks: driving.into_iter().chain(deleted).chain(live.skipped.iter().cloned()).collect(),
-        load_balancers: found.run.load_balancers.iter().map(|arn| balancer(arn)).collect::<Vec<_>>().join(", "),
+        ends_run: true,
         other: live.other.as_deref(),
+        against: None,
     }
 }
 

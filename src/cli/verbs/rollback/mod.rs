@@ -5,6 +5,7 @@ mod args;
 mod ask;
 mod fix;
 mod journal;
+mod others;
 mod source;
 mod without_journal;
 

@@ -10,13 +10,14 @@ use super::args::Rollback;
 use super::fix::{NO_REGION, remedy};
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::{self, StoredRun};
-use crate::app::names::balancer;
+use crate::app::names::{balancer, outcome_text};
 use crate::app::{connect, state_store};
 use crate::cli::args::Global;
 use crate::cli::term;
 use crate::domain::elb::balancer::LoadBalancer;
 use crate::domain::elb::select::selector_text;
 use crate::domain::emergency::{balancer_tag, route_tag};
+use crate::domain::run::event::RunOutcome;
 use crate::engine::marker;
 use crate::plan::model::Selector;
 use crate::plan::selector;
@@ -109,8 +110,7 @@ fn moves_traffic_of(run: &RunSummary, selector: &Selector) -> bool {
 
 /// Returns the command that rolls back a run, with the run's outcome as a comment.
 fn rollback_command(run: &RunSummary) -> String {
-    let how = run.finished.map_or_else(|| "unfinished".to_owned(), |outcome| format!("{outcome:?}").to_lowercase());
-    format!("cutover rollback {}    # {how}", run.id)
+    format!("cutover rollback {}    # {}", run.id, outcome_text(run.finished))
 }
 
 async fn find_for_target(global: &Global, target: Option<&str>) -> Result<RollbackSource, Failure> {
@@ -146,7 +146,8 @@ async fn find_for_target(global: &Global, target: Option<&str>) -> Result<Rollba
                 None => match balancers_with_tags(name).await {
                     Ok(found) => found,
                     Err(NoTagSource::Several(several)) => return Err(several),
-                    Err(NoTagSource::Unknown(cause)) => return Err(cause.into_iter().fold(failure, Failure::next)),
+                    Err(NoTagSource::Unsearched(cause)) => return Err(caused_by(cause, failure)),
+                    Err(NoTagSource::Unknown(cause)) => return Err(put_back_before(&runs, name, failure).next(cause)),
                 },
             };
             let distinct: BTreeMap<_, _> = selectors.into_iter().map(|s: Selector| (selector_text(&s), s)).collect();
@@ -160,8 +161,27 @@ async fn find_for_target(global: &Global, target: Option<&str>) -> Result<Rollba
 enum NoTagSource {
     /// The tags name several runs; the failure lists them, each with its command.
     Several(Failure),
-    /// The tags name no run, or the tags could not be searched; the lines say why.
-    Unknown(Vec<String>),
+    /// The tags name no run; the line says which tags.
+    Unknown(String),
+    /// The tags could not be searched, for this reason.
+    Unsearched(String),
+}
+
+/// Puts the cause before the failure that follows from it.
+fn caused_by(cause: String, failure: Failure) -> Failure {
+    let next = std::iter::once(failure.error.to_string()).chain(failure.next).collect();
+    Failure { exit: failure.exit, error: cause.into(), next }
+}
+
+/// Says that the last run was rolled back, if no run is left to roll back: the command is often typed twice.
+fn put_back_before(runs: &[RunSummary], name: Option<&str>, failure: Failure) -> Failure {
+    let meant =
+        |run: &&RunSummary| name.is_none_or(|name| run.plan == name || run.id == name || run.plan == "rollback");
+    let last = runs.iter().filter(meant).max_by_key(|run| run.last);
+    let back = last.filter(|run| matches!(run.finished, Some(RunOutcome::Aborted | RunOutcome::RolledBack)));
+    let Some((run, at)) = back.and_then(|run| Some((run, run.last?))) else { return failure };
+    let at = at.strftime("%F %T UTC");
+    caused_by(format!("nothing to roll back: {} put the traffic back at {at}", run.id), failure)
 }
 
 /// Returns the load balancers in the region that have the marker of exactly one run (of the named plan), otherwise the
@@ -169,9 +189,9 @@ enum NoTagSource {
 async fn balancers_with_tags(plan: Option<&str>) -> Result<Vec<Selector>, NoTagSource> {
     let config = connect::aws_config(None).await;
     let Some(region) = config.region() else {
-        return Err(NoTagSource::Unknown(vec![format!(
+        return Err(NoTagSource::Unsearched(format!(
             "cannot search for load balancers with tags of a run: {NO_REGION}"
-        )]));
+        )));
     };
     let found = connect::retrying_balancer(&config)
         .inventory
@@ -179,9 +199,7 @@ async fn balancers_with_tags(plan: Option<&str>) -> Result<Vec<Selector>, NoTagS
         .await;
     let found = found.map_err(|why| {
         let fix = remedy(&why).map_or_else(String::new, |fix| format!("; {fix}"));
-        NoTagSource::Unknown(vec![format!(
-            "cannot search for load balancers with tags of a run in {region}: {why}{fix}"
-        )])
+        NoTagSource::Unsearched(format!("cannot search for load balancers with tags of a run in {region}: {why}{fix}"))
     })?;
     for key in [marker::KEY, route_tag::KEY] {
         let run_of = if key == marker::KEY { marker::run_of } else { balancer_tag::run_of };
@@ -209,5 +227,5 @@ async fn balancers_with_tags(plan: Option<&str>) -> Result<Vec<Selector>, NoTagS
         marker::KEY,
         route_tag::KEY
     );
-    Err(NoTagSource::Unknown(vec![none]))
+    Err(NoTagSource::Unknown(none))
 }

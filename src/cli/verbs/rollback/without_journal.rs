@@ -7,18 +7,24 @@ use std::sync::Arc;
 use futures::future::join_all;
 
 use super::args::Rollback;
-use super::ask::{RollbackPreview, RoutePreview, ask};
-use super::fix::{NO_REGION, remedy};
+use super::ask::{RollbackPreview, ask};
+use super::fix::{NO_REGION, existing_names, remedy};
+use super::others;
 use super::source::TagSource;
 use crate::adapter::aws::SdkConfig;
 use crate::adapter::aws::elb::Alb;
 use crate::adapter::clock::SystemClock;
 use crate::adapter::store::memory::MemoryStore;
 use crate::app::exit::{Exit, Failure};
+use crate::app::names::Names;
 use crate::app::{connect, drive, owner};
 use crate::cli::args::Global;
+use crate::cli::moves::{Moves, RouteMove};
 use crate::cli::term;
-use crate::domain::emergency::{EmergencyError, LoadBalancerReading, PreparedRollback, from_names, from_tags};
+use crate::domain::emergency::contradiction::{self, Contradiction};
+use crate::domain::emergency::{
+    EmergencyError, LoadBalancerReading, NAMED_GROUPS, PreparedRollback, balancer_tag, from_names, from_tags, route_tag,
+};
 use crate::domain::run::event::{Event, RouteStart, Trigger};
 use crate::domain::run::observation::Marker as There;
 use crate::domain::traffic::{RouteContent, shares};
@@ -40,11 +46,10 @@ pub async fn by_tags(global: &Global, args: &Rollback, tagged: TagSource) -> Res
     let balancer = connect::retrying_balancer(&config);
     let read =
         async |selector: &Selector| read_balancer::read_for_rollback(selector, &balancer, &SystemClock, true).await;
-    let readings = join_all(load_balancers.iter().map(read))
-        .await
-        .into_iter()
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(read_failure)?;
+    let readings = match join_all(load_balancers.iter().map(read)).await.into_iter().collect::<Result<Vec<_>, _>>() {
+        Ok(readings) => readings,
+        Err(error) => return Err(read_failure(&config, error).await),
+    };
     let markers = markers_of(&readings);
     let original = match from_tags::started(&readings, markers.first().map(|value| marker::run_of(value))) {
         Ok(original) => original,
@@ -53,8 +58,15 @@ pub async fn by_tags(global: &Global, args: &Rollback, tagged: TagSource) -> Res
     let source =
         format!("{}: the shares before run {}, from the tags of the run", load_balancer_names(&readings), original.run);
     let cause = format!("rollback from the tags of {}", original.run);
-    let rollback =
-        ProposedRollback { config, way: original.rollback, readings, store, markers, owners_have_ended: false };
+    let rollback = ProposedRollback {
+        config,
+        way: original.rollback,
+        readings,
+        store,
+        markers,
+        against: None,
+        owners_have_ended: false,
+    };
     propose(global, args, rollback, source, cause).await
 }
 
@@ -66,11 +78,13 @@ pub async fn by_groups(
     store: Option<Arc<dyn Store>>,
 ) -> Result<Exit, Failure> {
     let config = aws_of(selector).await?;
-    let readings =
-        read_balancer::read_for_rollback(selector, &connect::retrying_balancer(&config), &SystemClock, false)
-            .await
-            .map_err(read_failure)?;
-    let way = from_names::started(&readings, &args.back_to, &args.away_from)
+    let balancer = connect::retrying_balancer(&config);
+    let mut readings = match read_balancer::read_for_rollback(selector, &balancer, &SystemClock, false).await {
+        Ok(readings) => readings,
+        Err(error) => return Err(read_failure(&config, error).await),
+    };
+    read_balancer::add_route_tags(&mut readings, &balancer, &SystemClock).await;
+    let mut way = from_names::started(&readings, &args.back_to, &args.away_from)
         .map_err(|e| other_type(&e).unwrap_or_else(|| Failure::new(Exit::Usage, e).next("nothing was written")))?;
     let source = format!(
         "{}: back to {}, away from {}",
@@ -78,10 +92,13 @@ pub async fn by_groups(
         args.back_to.join(", "),
         args.away_from.join(", ")
     );
+    let against = contradiction::find(&readings, &way.started);
+    // After a move in the wrong direction, the tags are the only source of the shares before the run.
+    way.started.keeps_weights = against.is_some();
     let readings = vec![readings];
-    let rollback =
-        ProposedRollback { config, way, markers: markers_of(&readings), readings, store, owners_have_ended: false };
-    propose(global, args, rollback, source, "rollback to named groups".to_owned()).await
+    let markers = markers_of(&readings);
+    let rollback = ProposedRollback { config, way, markers, readings, store, against, owners_have_ended: false };
+    propose(global, args, rollback, source, NAMED_GROUPS.to_owned()).await
 }
 
 /// Returns the AWS configuration for the region of a load balancer, or a failure if the region is unknown.
@@ -96,6 +113,17 @@ async fn aws_of(selector: &Selector) -> Result<SdkConfig, Failure> {
 /// Returns the markers on the load balancers.
 fn markers_of(readings: &[LoadBalancerReading]) -> Vec<String> {
     readings.iter().filter_map(|s| s.load_balancer.tags.get(KEY)).cloned().collect()
+}
+
+/// Returns the runs that the tags of the load balancers name.
+fn runs_of(readings: &[LoadBalancerReading]) -> Vec<String> {
+    let tags = || readings.iter().map(|s| &s.load_balancer.tags);
+    let marked = tags().filter_map(|tags| tags.get(KEY)).map(|value| marker::run_of(value));
+    let weights = tags().filter_map(|tags| tags.get(route_tag::KEY)).map(|value| balancer_tag::run_of(value));
+    let mut runs: Vec<_> = marked.chain(weights).map(str::to_owned).collect();
+    runs.sort_unstable();
+    runs.dedup();
+    runs
 }
 
 fn load_balancer_names(readings: &[LoadBalancerReading]) -> String {
@@ -135,9 +163,13 @@ fn other_type(error: &EmergencyError) -> Option<Failure> {
     Some(instead.iter().cloned().fold(failure, Failure::next))
 }
 
-fn read_failure(error: BalancerReadError) -> Failure {
+async fn read_failure(config: &SdkConfig, error: BalancerReadError) -> Failure {
     match error {
-        BalancerReadError::NotOne { .. } => Failure::new(Exit::Usage, error).next("nothing was written"),
+        BalancerReadError::NotOne { ref selector, .. } => {
+            let names = existing_names(config, selector).await;
+            let failure = Failure::new(Exit::Usage, error).next("nothing was written");
+            names.into_iter().fold(failure, Failure::next)
+        }
         BalancerReadError::Unreadable { ref why, .. } => {
             let fix = remedy(why);
             let failure = Failure::new(Exit::Stuck, error).next("nothing was written");
@@ -154,6 +186,8 @@ struct ProposedRollback {
     store: Option<Arc<dyn Store>>,
     /// Values of the markers of other runs.
     markers: Vec<String>,
+    /// The tags of a run that say the opposite.
+    against: Option<Contradiction>,
     /// Whether none of these runs has a process that drives it.
     owners_have_ended: bool,
 }
@@ -183,19 +217,16 @@ impl ProposedRollback {
         way_back.chain(stays).chain(self.readings.iter().flat_map(|s| s.skipped.iter().cloned())).collect()
     }
 
-    fn rows(&self) -> Vec<RoutePreview> {
+    fn moves(&self) -> Moves {
         let started = &self.way.started;
+        let names = Names::of(started);
         let row = |r: &RouteStart| {
             let managed: Vec<_> = r.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
             let read = |content: &RouteContent| shares::live_shares(&content.split, &managed).unwrap_or_default();
-            RoutePreview::of(
-                r,
-                &started.groups,
-                &read(r.content_at_start.as_ref().unwrap_or(&r.content)),
-                &read(&r.content),
-            )
+            let now = read(r.content_at_start.as_ref().unwrap_or(&r.content));
+            RouteMove::of(names.route(&r.id), r, &started.groups, &now, &read(&r.content))
         };
-        started.routes.iter().map(row).collect()
+        Moves { routes: started.routes.iter().map(row).collect(), load_balancers: load_balancer_names(&self.readings) }
     }
 }
 
@@ -220,10 +251,11 @@ async fn propose(
     rollback.owners_have_ended = other.is_none();
     let proposal = RollbackPreview {
         source,
-        rows: rollback.rows(),
+        moves: rollback.moves(),
         remarks: rollback.remarks(&unknown),
-        load_balancers: load_balancer_names(&rollback.readings),
+        ends_run: false,
         other: other.as_deref(),
+        against: rollback.against.as_ref(),
     };
     let take_over = ask(args, &proposal)?;
     start_rollback(global, args, rollback, take_over, cause, &unknown).await
@@ -239,13 +271,17 @@ async fn start_rollback(
 ) -> Result<Exit, Failure> {
     let ProposedRollback {
         config,
-        way: PreparedRollback { plan, started, .. },
+        way: PreparedRollback { plan, mut started, .. },
         readings,
         store,
         markers,
         owners_have_ended: owners_ended,
+        ..
     } = rollback;
     let (owner, host) = owner::owner();
+    started.owner.clone_from(&owner);
+    let (runs, restored) = (runs_of(&readings), started.load_balancers.clone());
+    let (known_runs, owners, keeps_weights) = (store.clone(), markers.clone(), started.keeps_weights);
     let settings = Settings::new(owner.clone(), host.clone(), started.groups.len());
     let run = run_id(&plan.name, SystemClock.now(), &mut fastrand::Rng::new());
     let mut ports = Ports {
@@ -276,7 +312,8 @@ async fn start_rollback(
     )
     .await;
     let ownership = ownership.map_err(|e| drive::ownership_failure(e, "the same command with --take-over"))?;
-    let health = Event::Health { groups: readings.iter().flat_map(LoadBalancerReading::counts).collect() };
+    let counts = readings.iter().flat_map(LoadBalancerReading::counts);
+    let health = Event::Health { groups: counts.filter(|(arn, _)| started.groups.contains_key(arn)).collect() };
     let events = [Event::Started(Box::new(started)), health, cause];
     if let Err(error) = journal(&ports, &run, &events).await {
         ports.store = memory_store(&error);
@@ -302,10 +339,18 @@ async fn start_rollback(
     };
     // If this write fails, the only effect is that everything is read once more.
     let _ = ports.store.put_heartbeat(&run, &heartbeat).await;
-    drive::Drive { unknown, ..drive::Drive::new(&plan, ports, settings, ownership) }
+    let exit = drive::Drive { unknown, ..drive::Drive::new(&plan, ports, settings, ownership) }
         .run(global)
         .await
-        .map(Exit::done_if_rolled_back)
+        .map(Exit::done_if_rolled_back);
+    if exit.as_ref().is_ok_and(|exit| *exit == Exit::Done) && !keeps_weights {
+        others::show_unfinished(known_runs.as_deref(), &runs, &owners).await;
+    }
+    // Without a name, the command has found all load balancers of the run.
+    if args.load_balancer.is_some() {
+        others::show(&config, &runs, &restored).await;
+    }
+    exit
 }
 
 /// Returns the store with the new run; a store in memory if the run cannot be created (a full disk, no home directory).

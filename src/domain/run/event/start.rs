@@ -45,12 +45,23 @@ pub struct Started {
     /// move them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub not_moved: Vec<NotMoved>,
+    /// Whether the end of this run keeps the tags with the original weights of another run: a rollback to named groups
+    /// contradicts these weights, so they are still needed.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub keeps_weights: bool,
     /// Every target group of the plan, by ARN.
     pub groups: BTreeMap<String, GroupStart>,
     /// The UID of the `kube-system` namespace, by cluster.
     pub clusters: BTreeMap<ClusterName, String>,
     /// The bindings that `bind` creates or verifies.
     pub bindings: Vec<BindingStart>,
+}
+
+impl Started {
+    /// Whether the run is a rollback that was started without a journal, and so without a plan.
+    pub fn has_no_plan(&self) -> bool {
+        self.text.is_empty() && self.plan == "rollback"
+    }
 }
 
 /// A route that the run does not move, although the plan selects it.

@@ -1,0 +1,37 @@
+//! Reads the live routes of a run for a command that shows or asks something before it writes. The reading is bounded in
+//! time; a route that was not read in time is unreadable.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::connect;
+use super::find::StoredRun;
+use crate::domain::run::observation::{Observation, Observed};
+use crate::domain::run::state::State;
+use crate::domain::traffic::{Reading, Unreadable};
+use crate::domain::view::put_back::is_put_back;
+
+/// The maximum time of the reading.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Reads the routes of a run.
+pub async fn routes(found: &StoredRun, state: &State) -> Observed {
+    let config = connect::aws_config(Some(&found.plan.region)).await;
+    let balancer = connect::retrying_balancer(&config);
+    let ids: Vec<_> = state.routes.keys().cloned().collect();
+    let at = Timestamp::now();
+    let read = tokio::time::timeout(TIMEOUT, balancer.traffic.routes(&ids)).await.unwrap_or_default();
+    let late = || Err(Unreadable::Unavailable(format!("no response within {} s", TIMEOUT.as_secs())));
+    let reading = |id: &_| Reading { at, value: read.get(id).cloned().unwrap_or_else(late) };
+    let routes = ids.iter().map(|id| (id.clone(), reading(id))).collect();
+    let mut observed = Observed::new(at, Duration::from_secs(5), Duration::from_mins(1));
+    observed.add(Timestamp::now(), Observation { routes, ..Observation::default() }, false);
+    observed
+}
+
+/// Returns whether someone else put the traffic of an unfinished run back. An unreadable journal or route: `false`.
+pub async fn put_back_by_other(found: &StoredRun) -> bool {
+    let Ok(state) = found.state() else { return false };
+    is_put_back(&state, Some(&routes(found, &state).await))
+}

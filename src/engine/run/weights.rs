@@ -1,0 +1,62 @@
+//! Puts the tags with the original weights again, before this process raises a share. A rollback from another machine
+//! removes them; without them, the next rollback from another machine would have no source.
+
+use super::RunLoop;
+use crate::domain::run::event::{Event, Record, Started};
+use crate::domain::run::state::Phase;
+use crate::engine::{EngineError, weight_tags};
+use crate::plan::model::MarkerMode;
+
+/// What the journal says about the tags when a process opens the run.
+pub(super) struct JournalledTags {
+    /// Whether an earlier process drove the run. The process that starts a run has just put the tags.
+    continued: bool,
+    /// The last result of putting the tags.
+    last: Option<Event>,
+}
+
+impl JournalledTags {
+    pub(super) fn of(records: &[Record]) -> Self {
+        let last = records.iter().rev().find(|r| matches!(r.event, Event::WeightsTagged { .. }));
+        Self {
+            continued: records.iter().any(|r| matches!(r.event, Event::ProcessStarted { .. })),
+            last: last.map(|record| record.event.clone()),
+        }
+    }
+}
+
+impl RunLoop<'_> {
+    /// Puts the tags again if they are missing. Journals the result if it differs from the last one: a run that lacks
+    /// the permission does not repeat this in each `cutover step`.
+    pub(super) async fn put_missing_weights(&mut self, journalled: JournalledTags) -> Result<(), EngineError> {
+        let JournalledTags { continued, last } = journalled;
+        let stepping = !matches!(self.state.phase, Phase::RollingBack | Phase::Retiring | Phase::Finished);
+        if self.restores || !stepping || !continued || self.plan.marker != MarkerMode::Tag {
+            return Ok(());
+        }
+        let (tag_store, clock) = (&*self.ports.balancer.tags, &*self.ports.clock);
+        let run = &self.state.run;
+        let started = self.existing_routes();
+        // A rollback that ended early may have removed only some of the tags. It leaves routes with other shares.
+        let drifted = self.state.drifted().next().is_some();
+        let routes = started.routes.iter().filter(|_| drifted).map(|route| route.id.to_string());
+        let tagged: Vec<_> = started.load_balancers.iter().cloned().chain(routes).collect();
+        if weight_tags::is_put(tag_store, run, &tagged).await {
+            return Ok(());
+        }
+        let event = weight_tags::put(tag_store, clock, run, &started).await;
+        if last.as_ref() == Some(&event)
+            && !matches!(&event, Event::WeightsTagged { missing, .. } if missing.is_empty())
+        {
+            return Ok(());
+        }
+        self.journal(event).await
+    }
+
+    /// Returns the start of the run without the routes that were deleted.
+    fn existing_routes(&self) -> Started {
+        let mut started = self.state.started.clone();
+        started.routes.retain(|start| self.state.routes.get(&start.id).is_none_or(|route| !route.is_deleted()));
+        started
+    }
+}
