@@ -26,7 +26,7 @@ const HEARTBEAT_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
 
 /// The sentence about a run whose traffic someone else put back.
 pub const PUT_BACK: &str = "someone else put the traffic of this run back (a rollback from another machine, \
-                            break-glass.sh, or by hand): every route has its shares from before the run";
+                            break-glass.sh, a tool, or by hand): every route has its shares from before the run";
 
 /// The state of a run at one moment, for people and for JSON output.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -115,7 +115,7 @@ impl Moves {
             1..=NAMED_ROUTES => format!("{}: {change}", labels.join(", ")),
             n => format!("{n} routes: {change}"),
         };
-        let more = (hidden > 0).then(|| format!("and {hidden} more"));
+        let more = (hidden > 0).then(|| format!("and {hidden} more (--verbose lists every route)"));
         lines.iter().take(shown).map(line).chain(more).collect()
     }
 

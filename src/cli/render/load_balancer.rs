@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::style::{Style, Tone};
+use super::wrap::hang;
 use crate::base::duration::format_elapsed;
 use crate::base::number::percent;
 use crate::domain::emergency::MARKER_KEY;
@@ -22,17 +23,17 @@ pub fn text(live: &LoadBalancerView, style: &Style) -> String {
         put(&mut out, "no run owns this load balancer (no marker tag)");
     }
     for line in tags_of_run(live) {
-        put(&mut out, &style.paint(Tone::Warn, &line));
+        put(&mut out, &hang("", 2, &style.paint(Tone::Warn, &line), style.width));
     }
     for owner in &live.owners {
         put(&mut out, &style.paint(Tone::Warn, &format!("owner tag {owner}")));
     }
     put(&mut out, &format!("\n{}", style.paint(Tone::Strong, "routes")));
     let width = live.routes.iter().map(|r| r.route.len()).max().unwrap_or(0);
-    live.routes.iter().for_each(|line| put(&mut out, &route(line, width, style)));
+    live.routes.iter().for_each(|line| put(&mut out, &hang("  ", 4, &route(line, width, style), style.width)));
     put(&mut out, &format!("\n{}", style.paint(Tone::Strong, "target groups")));
     let width = live.groups.iter().map(|g| g.name.len()).max().unwrap_or(0);
-    live.groups.iter().for_each(|g| put(&mut out, &group(g, width, style)));
+    live.groups.iter().for_each(|g| put(&mut out, &hang("  ", 4, &group(g, width, style), style.width)));
     out
 }
 
@@ -106,7 +107,7 @@ fn route(line: &RouteView, width: usize, style: &Style) -> String {
     } else {
         format!("  {}", style.paint(Tone::Faint, &line.conditions))
     };
-    format!("  {:width$}  {}{conditions}", line.route, parts.join("; "))
+    format!("{:width$}  {}{conditions}", line.route, parts.join("; "))
 }
 
 fn group(group: &GroupView, width: usize, style: &Style) -> String {
@@ -119,7 +120,7 @@ fn group(group: &GroupView, width: usize, style: &Style) -> String {
     let reasons: Vec<String> = group.reasons.iter().map(|(reason, count)| format!("{count} × {reason}")).collect();
     let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
     let sticky = if group.sticky { "; target stickiness" } else { "" };
-    format!("  {:width$}  {health}{reasons}{sticky}", group.name)
+    format!("{:width$}  {health}{reasons}{sticky}", group.name)
 }
 
 fn targets(counts: &HealthCounts, style: &Style) -> String {

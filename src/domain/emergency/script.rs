@@ -5,6 +5,8 @@
 //! restores the complete actions that the run read at its start. The OIDC client secret is never read and stays
 //! unchanged (`UseExistingClientSecret`).
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::{MARKER_KEY, route_tag};
@@ -36,13 +38,24 @@ pub fn script(run: &str, started: &Started, now: Timestamp) -> String {
     let head = head
         .replace("{account}", account)
         .replace("{region}", region)
-        .replace("{parallel}", &PARALLEL_COMMANDS.to_string());
+        .replace("{parallel}", &PARALLEL_COMMANDS.to_string())
+        .replace("{all}", &routes.len().to_string())
+        .replace("{groups}", &groups_with_traffic(&routes));
     let tail = TAIL
         .replace("{all}", &routes.len().to_string())
         .replace("{run}", run)
         .replace("{marker}", MARKER_KEY)
         .replace("{weights}", route_tag::KEY);
     format!("{head}\n{commands}{tail}{}{}", untag_commands(started), END.replace("{run}", run))
+}
+
+/// Returns the names of the groups that the script sends traffic to.
+fn groups_with_traffic(routes: &[&RouteStart]) -> String {
+    let split = |route: &&RouteStart| route.content.forward_split().cloned();
+    let splits: Vec<_> = routes.iter().filter_map(split).collect();
+    let groups = splits.iter().flat_map(|split| split.ids().filter(|id| split.carries(id)));
+    let names: BTreeSet<_> = groups.map(|id| arn::short(id)).collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the commands that remove the markers of the load balancers, and then the weights from all tags.
@@ -101,6 +114,7 @@ who=$(aws sts get-caller-identity --region {region} --query Account --output tex
     echo "these credentials belong to account $who, not to {account}: nothing was changed" >&2
     exit 3
 }
+echo "restoring {all} routes, {parallel} at a time: the traffic goes back to {groups}"
 
 batch= failed=0
 restore() {
@@ -175,6 +189,7 @@ mod tests {
         let rules: Vec<_> = commands.iter().map(|c| c.contains("modify-rule")).collect();
         assert!(rules.is_sorted(), "{commands:#?}");
         assert!(text.starts_with("#!/bin/sh\n") && text.contains("8 ]") && text.contains("all 2 routes:"), "{text}");
+        assert!(text.contains("restoring 2 routes, 8 at a time: the traffic goes back to webapp-"), "{text}");
     }
 
     #[test]

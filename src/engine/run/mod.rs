@@ -93,7 +93,7 @@ impl<'a> RunLoop<'a> {
             records.first().map(|r| &r.event),
             Some(Event::Started(s)) if s.routes.len() < state.started.routes.len()
         );
-        let tagged = weights::JournalledTags::of(&records);
+        let tagged = Self::journalled_tags(&records);
         drop(records);
         let gates = &plan.strategy.gates;
         let intervals = state.started.groups.values().map(|g| Duration::from_secs(g.interval.into()) * 3);

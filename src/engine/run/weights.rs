@@ -7,29 +7,21 @@ use crate::domain::run::state::Phase;
 use crate::engine::{EngineError, weight_tags};
 use crate::plan::model::MarkerMode;
 
-/// What the journal says about the tags when a process opens the run.
-pub(super) struct JournalledTags {
-    /// Whether an earlier process drove the run. The process that starts a run has just put the tags.
-    continued: bool,
-    /// The last result of putting the tags.
-    last: Option<Event>,
-}
-
-impl JournalledTags {
-    pub(super) fn of(records: &[Record]) -> Self {
-        let last = records.iter().rev().find(|r| matches!(r.event, Event::WeightsTagged { .. }));
-        Self {
-            continued: records.iter().any(|r| matches!(r.event, Event::ProcessStarted { .. })),
-            last: last.map(|record| record.event.clone()),
-        }
-    }
-}
-
 impl RunLoop<'_> {
+    /// Returns what the journal says about the tags: whether an earlier process drove the run (the process that starts a
+    /// run has just put the tags), and the last result of putting them.
+    pub(super) fn journalled_tags(records: &[Record]) -> (bool, Option<Event>) {
+        let last = records.iter().rev().find(|r| matches!(r.event, Event::WeightsTagged { .. }));
+        let continued = records.iter().any(|r| matches!(r.event, Event::ProcessStarted { .. }));
+        (continued, last.map(|record| record.event.clone()))
+    }
+
     /// Puts the tags again if they are missing. Journals the result if it differs from the last one: a run that lacks
     /// the permission does not repeat this in each `cutover step`.
-    pub(super) async fn put_missing_weights(&mut self, journalled: JournalledTags) -> Result<(), EngineError> {
-        let JournalledTags { continued, last } = journalled;
+    pub(super) async fn put_missing_weights(
+        &mut self,
+        (continued, last): (bool, Option<Event>),
+    ) -> Result<(), EngineError> {
         let stepping = !matches!(self.state.phase, Phase::RollingBack | Phase::Retiring | Phase::Finished);
         if self.restores || !stepping || !continued || self.plan.marker != MarkerMode::Tag {
             return Ok(());
@@ -50,7 +42,14 @@ impl RunLoop<'_> {
         {
             return Ok(());
         }
-        self.journal(event).await
+        match self.journal(event).await {
+            // The tags help even if the journal cannot say so.
+            Err(EngineError::Store(why)) => {
+                tracing::warn!("{why}");
+                Ok(())
+            }
+            journalled => journalled,
+        }
     }
 
     /// Returns the start of the run without the routes that were deleted.

@@ -112,6 +112,7 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
         return vec![
             command("rollback", "", "end the run: every route is read, no share changes"),
             command("resume", " --keep-live", "or continue: later steps move the traffic again"),
+            command("resume", " --reassert", "or undo that: move the traffic forward again now"),
         ];
     }
     if was_taken_over(view) {

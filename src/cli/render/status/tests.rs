@@ -178,6 +178,18 @@ fn an_abort_to_a_step_says_that_nobody_guards_and_how_to_go_on_and_back() {
 }
 
 #[test]
+fn a_process_that_lost_its_load_balancer_does_not_offer_to_resume_first() {
+    let mut events = until_bake();
+    events.push((70, Event::Stopped { reason: StopReason::Lock, message: String::new() }));
+    let view = RunView::of(&plan(), &state(events), None, &[], at(72));
+    let shown = final_lines(&view, &Style::plain()).join("\n");
+    assert!(shown.contains("last seen") && shown.contains("has taken over this load balancer"), "{shown}");
+    assert!(!shown.contains("UNGUARDED"), "{shown}");
+    let (status, resume) = (shown.find("cutover status "), shown.find("cutover resume "));
+    assert!(status.is_some() && status < resume, "{shown}");
+}
+
+#[test]
 fn the_hours_of_the_next_raise_are_said_before_it_waits_for_them() {
     let view = RunView::of(&rich_plan(), &state(until_bake()), None, &[], at(72));
     let text = text(&view, &Style::plain());

@@ -44,22 +44,22 @@ pub struct Rollback {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
-    /// Before the question, list every route
-    #[arg(long, short)]
-    pub verbose: bool,
     /// Roll back in stages; each stage waits for healthy targets
     #[arg(long, value_name = "25,50,100", value_parser = value::ramp_stages)]
     pub ramp: Option<RampStages>,
     /// Time between two stages [default: 2m]
     #[arg(long, value_name = "DURATION", requires = "ramp", value_parser = value::duration)]
     pub every: Option<Duration>,
-    /// Roll back even if the old group has no healthy target, or against a run's tags
+    /// Roll back without healthy targets, or against a run's tags
     #[arg(long)]
     pub force: bool,
     /// Take over the run; the process that drives it stops
     #[arg(long)]
     pub take_over: bool,
     // The same options as in `run`, but hidden, because the help of this command must fit on a screen.
+    /// Before the question, list every route
+    #[arg(long, short, hide = true)]
+    pub verbose: bool,
     /// Write metrics to this file
     #[arg(long, hide = true)]
     pub metrics_file: Option<PathBuf>,

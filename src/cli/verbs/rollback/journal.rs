@@ -1,7 +1,10 @@
 //! A rollback that uses the journal of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::args::Rollback;
 use super::ask::{RollbackPreview, ask};
@@ -9,14 +12,17 @@ use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
 use crate::app::names::{Names, balancer};
 use crate::app::{connect, follow, owner, steer};
+use crate::base::arn::short;
 use crate::base::number::count;
 use crate::cli::args::Global;
 use crate::cli::moves::{Moves, RouteMove};
 use crate::cli::term;
-use crate::domain::decide::{desired_split, drift_text};
+use crate::domain::decide::{self, desired_split, drift_text};
+use crate::domain::health::Target;
+use crate::domain::health::gate::Sample;
 use crate::domain::run::observation::Marker;
 use crate::domain::run::state::{Route, State};
-use crate::domain::traffic::{RouteId, Split};
+use crate::domain::traffic::{RouteId, Split, Unreadable};
 use crate::engine::marker;
 use crate::engine::request::NO_ROLLBACK;
 use crate::port::store::{LockOwner, Request, Store};
@@ -60,17 +66,25 @@ struct LivePreview {
     routes: BTreeMap<RouteId, Split>,
     /// The marker of another owner, whose process may still run.
     other: Option<String>,
+    /// The healthy targets of the groups that get the traffic, one line each.
+    way_back: Vec<String>,
     /// Messages about the parts that could not be read.
     skipped: Vec<String>,
 }
+
+/// The maximum time to read the health for the preview. A rollback does not need it.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl LivePreview {
     async fn read(store: &dyn Store, found: &StoredRun, state: &State) -> Self {
         let balancer = connect::retrying_balancer(&connect::aws_config(Some(&found.plan.region)).await);
         let ids: Vec<_> = existing(state).map(|(id, _)| id.clone()).collect();
         let mark = marker::read(&*balancer.tags, &found.run.load_balancers, &found.run.id);
-        let (read, mark) = futures::join!(balancer.traffic.routes(&ids), mark);
-        let mut live = Self::default();
+        let groups: BTreeSet<_> = state.routes.values().flat_map(|r| decide::groups_after_rollback(state, r)).collect();
+        let groups: Vec<_> = groups.into_iter().map(str::to_owned).collect();
+        let health = tokio::time::timeout(HEALTH_TIMEOUT, balancer.traffic.health(&groups));
+        let (read, mark, health) = futures::join!(balancer.traffic.routes(&ids), mark, health);
+        let mut live = Self { way_back: way_back(&groups, &health.unwrap_or_default()), ..Self::default() };
         let failed = read.values().find_map(|r| r.as_ref().err().cloned());
         live.skipped
             .extend(failed.map(|why| format!("some routes cannot be read; their last known shares are shown: {why}")));
@@ -83,6 +97,18 @@ impl LivePreview {
         }
         live
     }
+}
+
+/// Returns a line for each group that gets the traffic.
+fn way_back(groups: &[String], health: &BTreeMap<String, Result<Vec<Target>, Unreadable>>) -> Vec<String> {
+    let line = |arn: &String| match health.get(arn) {
+        Some(Ok(targets)) => {
+            let healthy = Sample::of(Timestamp::now(), targets).counts.healthy;
+            format!("way back: {} has {healthy} healthy targets", short(arn))
+        }
+        Some(Err(_)) | None => format!("way back: the health of {} is unknown", short(arn)),
+    };
+    groups.iter().map(line).collect()
 }
 
 fn build_preview<'a>(
@@ -111,7 +137,12 @@ fn build_preview<'a>(
             routes: routes.into_iter().map(row).collect(),
             load_balancers: found.run.load_balancers.iter().map(|arn| balancer(arn)).collect::<Vec<_>>().join(", "),
         },
-        remarks: driving.into_iter().chain(deleted).chain(live.skipped.iter().cloned()).collect(),
+        remarks: driving
+            .into_iter()
+            .chain(deleted)
+            .chain(live.way_back.iter().cloned())
+            .chain(live.skipped.iter().cloned())
+            .collect(),
         ends_run: true,
         other: live.other.as_deref(),
         against: None,
