@@ -16,7 +16,7 @@ fn elsewhere(lab: &Lab, words: &str) -> VerbOutput {
 
 #[test]
 fn a_rollback_of_one_load_balancer_names_the_others_of_the_run() {
-    let lab = Lab::start_plan(TWO_BALANCERS, "{}");
+    let lab = Lab::start_for(TWO_BALANCERS, "{}", &["--speed", "100"]);
     let run = lab.cutover("run plan.yaml --yes --until 2");
     assert_eq!(run.code, 8, "{run:?}");
     let preview = elsewhere(&lab, "rollback --verbose");
