@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use tracing_subscriber::EnvFilter;
 
 use super::args::LogLevel;
+use super::render::wrap::hang;
 use super::term;
 use crate::base::redact;
 
@@ -41,13 +42,21 @@ struct LogWriter;
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let clean = String::from_utf8_lossy(bytes);
-        let clean = redact::clean(&clean);
-        term::bars().suspend(|| io::stderr().write_all(clean.as_bytes()))?;
+        let text = wrapped(&redact::clean(&clean), term::error_columns());
+        term::bars().suspend(|| io::stderr().write_all(text.as_bytes()))?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+/// Wraps a record of the log, which ends with a newline; further lines are indented.
+fn wrapped(record: &str, width: Option<usize>) -> String {
+    match record.strip_suffix('\n') {
+        Some(line) => hang("", 4, line, width) + "\n",
+        None => record.to_owned(),
     }
 }
 
@@ -59,5 +68,16 @@ mod tests {
     fn runtime_of_the_aws_sdk_logs_nothing() {
         let filter: EnvFilter = directives("info").parse().expect("a valid filter");
         assert!(filter.to_string().contains("aws_smithy_runtime=off"), "{filter}");
+    }
+
+    #[test]
+    fn records_are_wrapped_at_words() {
+        let record = "2026-03-01T14:02:09Z  WARN the tag cutover.dev/run on arn:aws:x cannot be removed: throttled\n";
+        let text = wrapped(record, Some(60));
+        assert_eq!(
+            text,
+            "2026-03-01T14:02:09Z  WARN the tag cutover.dev/run on\n    arn:aws:x cannot be removed: throttled\n"
+        );
+        assert_eq!(wrapped(record, None), record);
     }
 }

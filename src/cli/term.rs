@@ -60,6 +60,12 @@ pub fn screen() -> Screen {
     })
 }
 
+/// Returns the number of columns of the terminal on standard error; `None` without a terminal.
+pub fn error_columns() -> Option<usize> {
+    let size = console::Term::stderr().size_checked().filter(|_| stderr());
+    size.map(|(_, columns)| usize::from(columns))
+}
+
 /// Returns the number of columns of the terminal on standard output; 80 without a terminal.
 pub fn columns() -> usize {
     console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns))
@@ -114,9 +120,11 @@ pub fn print_as_is(text: &str) -> io::Result<()> {
     bars().suspend(|| ignore_closed_pipe(writeln!(io::stdout().lock(), "{text}")))
 }
 
-/// Prints a text and a newline on standard error, above the dashboard, with credentials removed. Failures are ignored.
+/// Prints a text and a newline on standard error, above the dashboard, with credentials removed, and wrapped at words.
+/// Failures are ignored.
 pub fn print_error(text: &str) {
-    let _ = bars().suspend(|| writeln!(io::stderr().lock(), "{}", state_option::add(&redact::clean(text))));
+    let text = wrap(&state_option::add(&redact::clean(text)), error_columns()).join("\n");
+    let _ = bars().suspend(|| writeln!(io::stderr().lock(), "{text}"));
 }
 
 fn ignore_closed_pipe(written: io::Result<()>) -> io::Result<()> {

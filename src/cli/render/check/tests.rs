@@ -138,6 +138,21 @@ fn the_screen_fits_80_and_150_columns_and_shows_what_decides() {
     }
 }
 
+/// Names of target groups may have 32 characters, so that three of them do not fit beside each other.
+#[test]
+fn weights_of_groups_with_long_names_are_text_on_a_narrow_screen() {
+    let mut report = rich();
+    for route in &mut report.routes {
+        for groups in route.weights.iter_mut().filter_map(|weights| weights.groups.as_mut().ok()) {
+            groups.iter_mut().for_each(|(name, _)| *name = format!("{name:-<32}"));
+        }
+    }
+    let narrow = text(&report, &screen(80));
+    assert_fits(&narrow, 80);
+    assert!(narrow.contains("  weights after\n"), "{narrow}");
+    assert!(text(&report, &screen(150)).contains("  weights after  "));
+}
+
 #[test]
 fn a_gate_that_was_never_asked_says_so_everywhere() {
     let report = CheckReport::offline(&rich_plan(), Vec::new());

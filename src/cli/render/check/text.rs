@@ -12,6 +12,11 @@ use crate::cli::render::wrap::{hang, wrap};
 use crate::domain::view::check::{CheckReport, NotificationLine, RouteLine};
 use crate::domain::view::gates::GateLine;
 
+/// The head of the table of weights.
+const HEADER: &str = "weights after";
+/// Columns of a step's title in the table of weights, at most.
+const TITLE: usize = 39;
+
 /// Returns the text, which ends with a newline.
 pub fn text(report: &CheckReport, style: &Style) -> String {
     let mut out = head(report, style);
@@ -159,10 +164,16 @@ fn routes(report: &CheckReport, lines: &[&RouteLine], style: &Style, out: &mut S
         put(out, &hang("  ", 4, &format!("{}{conditions}", line.label), style.width));
     }
     let names = columns(&first.weights);
-    let titles: Vec<String> = first.weights.iter().map(|w| report.step_title(w.step)).map(|t| clip(&t, 39)).collect();
-    let width = titles.iter().map(|t| t.chars().count()).max().unwrap_or(0);
     let header: Vec<String> = names.iter().map(|n| format!("{n:>5}")).collect();
-    put(out, &format!("  {:width$}  {}", "weights after", header.join("  "), width = width.max(13)));
+    let header = header.join("  ");
+    let room = style.width.map_or(TITLE, |width| width.saturating_sub(header.chars().count() + 5));
+    if room < HEADER.len() {
+        return weights_as_text(report, first, style, out);
+    }
+    let titles = first.weights.iter().map(|w| clip(&report.step_title(w.step), room.min(TITLE)));
+    let titles: Vec<String> = titles.collect();
+    let width = titles.iter().map(|t| t.chars().count()).max().unwrap_or(0).max(HEADER.len());
+    put(out, &format!("  {HEADER:width$}  {header}"));
     for (weights, title) in first.weights.iter().zip(titles) {
         let row = match &weights.groups {
             Ok(groups) => names
@@ -172,7 +183,22 @@ fn routes(report: &CheckReport, lines: &[&RouteLine], style: &Style, out: &mut S
                 .join("  "),
             Err(why) => style.paint(Tone::Bad, why),
         };
-        put(out, &format!("  {title:width$}  {row}", width = width.max(13)));
+        put(out, &format!("  {title:width$}  {row}"));
+    }
+}
+
+/// The weights after each step as text, where the columns of a table are wider than the terminal.
+fn weights_as_text(report: &CheckReport, line: &RouteLine, style: &Style, out: &mut String) {
+    put(out, &format!("  {HEADER}"));
+    for weights in &line.weights {
+        let text = match &weights.groups {
+            Ok(groups) => {
+                let names = columns(&line.weights);
+                names.iter().map(|n| format!("{n} {}", cell(groups, n).trim())).collect::<Vec<_>>().join(", ")
+            }
+            Err(why) => style.paint(Tone::Bad, why),
+        };
+        put(out, &hang("  ", 4, &format!("{}: {text}", report.step_title(weights.step)), style.width));
     }
 }
 

@@ -35,8 +35,17 @@ struct Part {
 
 impl Part {
     fn height(&self) -> usize {
-        let lines: usize = self.entries.iter().take(self.shown).map(Vec::len).sum();
-        lines + usize::from(self.shown < self.entries.len())
+        self.height_with(self.shown)
+    }
+
+    fn height_with(&self, shown: usize) -> usize {
+        let lines: usize = self.entries.iter().take(shown).map(Vec::len).sum();
+        lines + usize::from(shown < self.entries.len())
+    }
+
+    /// Returns the most entries that need fewer lines than now; `None`: hiding entries saves no line.
+    fn fewer(&self) -> Option<usize> {
+        (1..self.shown).rev().find(|shown| self.height_with(*shown) < self.height())
     }
 
     /// Returns the section; the last line of a shortened one counts the entries that are missing.
@@ -80,11 +89,12 @@ impl<'a> Parts<'a> {
         self.head.len() + self.below.iter().map(Part::height).sum::<usize>()
     }
 
-    /// Takes an entry from the longest section, from the waits last; `false` if all are short.
+    /// Takes entries from the longest section, from the waits last; `false` if that saves no line.
     fn shorten(&mut self) -> bool {
-        let can = self.below.iter_mut().filter(|part| part.shown > 1 && !WHOLE.contains(&part.heading));
-        let longest = can.max_by_key(|part| (part.heading != "waits", part.height()));
-        longest.map(|part| part.shown -= 1).is_some()
+        let can = self.below.iter_mut().filter(|part| !WHOLE.contains(&part.heading));
+        let can = can.filter_map(|part| Some((part.fewer()?, part)));
+        let longest = can.max_by_key(|(_, part)| (part.heading != "waits", part.height()));
+        longest.map(|(fewer, part)| part.shown = fewer).is_some()
     }
 }
 

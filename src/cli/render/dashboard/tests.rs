@@ -6,7 +6,9 @@ use crate::app::view::{DriftKind, DriftView, FreezeView, GroupHealth, RouteGroup
 use crate::cli::render::fixture::{at, drifted, ids, intended, outcome, set, state, step, until_bake, watch, weights};
 use crate::domain::fixture::plan;
 use crate::domain::health::HealthCounts;
+use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{Event, FreezeReason, RunOutcome, StepType, Trigger, Wait, WaitReason, WriteResult};
+use crate::domain::view::gates::GateView;
 
 fn screen(width: usize) -> Screen {
     Screen { width, height: 40 }
@@ -43,7 +45,7 @@ fn dashboard_of_a_batch_and_a_foreign_write() {
 }
 
 /// A run with all there is to show: twelve steps, 36 routes in a batch that someone else disturbed, twelve groups of
-/// which two are ill, a freeze with a long reason.
+/// which two are ill, two metric gates, a freeze with a long reason.
 fn crowded() -> RunView {
     let group = |n: usize, cluster: &str, targets| GroupHealth {
         cluster: cluster.into(),
@@ -72,6 +74,13 @@ fn crowded() -> RunView {
         advice: None,
     };
     let wait = |reason, message: &str| Wait { reason, message: message.into(), until: None };
+    let gate = |name: &str, verdict, why: &str| GateView {
+        gate: name.into(),
+        in_force: true,
+        dry_run: false,
+        verdict: Some(verdict),
+        why: why.into(),
+    };
     let message = "443 rule 31 was changed by someone else from a 80 %, b 20 % to a 31 %, b 69 %, and 4 more; \
                    no share is raised until a person decides";
     RunView {
@@ -91,6 +100,10 @@ fn crowded() -> RunView {
         unconfirmed: vec!["443 rule 20".into(), "443 rule 21".into()],
         drift: (31..36).map(drift).collect(),
         health: health.collect(),
+        gates: vec![
+            gate("slowness", GateResult::Pass, "b needs 0.21 s, a 0.20 s, in 12 windows"),
+            gate("errors", GateResult::Hold, "b fails 0.31 % of 96 requests, 100 are needed"),
+        ],
         waits: vec![
             wait(WaitReason::RaiseGate, "webapp-b has 4 of the 8 healthy targets that half of the traffic needs"),
             wait(WaitReason::GuardFailing, "shop-2-b has 3 of 4 healthy targets, the guard fails in 40s"),
@@ -111,6 +124,8 @@ fn assert_decidable(lines: &[String], screen: Screen) {
         "half of the traffic",
         "guard fails in 40s",
         "✗ b  shop-1-b",
+        "errors  holds: b fails 0.31 % of 96 requests",
+        "slowness  passes: ",
         "waits",
         "way back",
         "guard",
