@@ -8,12 +8,13 @@ use serde::Serialize;
 
 use super::names::Names;
 use crate::domain::decide;
-use crate::domain::decide::{drift_cause, drift_text};
+use crate::domain::decide::{desired_split, drift_cause, drift_text};
 use crate::domain::health::HealthCounts;
 use crate::domain::run::event::{FreezeReason, NotMoved, RunOutcome, StopReason, Wait, WaitReason};
 use crate::domain::run::observation::Observed;
+use crate::domain::run::script_use::ScriptUse;
 use crate::domain::run::state::{self, Phase, Route, State};
-use crate::domain::traffic::{ClusterName, RouteContent, Unreadable, shares};
+use crate::domain::traffic::{ClusterName, RouteContent, Split, Unreadable, shares};
 use crate::domain::view::gates::{self, GateView};
 use crate::domain::view::hooks::{self, HookView};
 use crate::domain::view::hours::{IgnoredHoursView, next_of_run};
@@ -66,9 +67,9 @@ pub struct RunView {
     /// read, or no reading was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread_traffic: Option<UnreadTraffic>,
-    /// Whether someone else put the traffic back: every route has its shares from before the run.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub put_back: bool,
+    /// That someone else put the traffic back: every route has its shares from before the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub put_back: Option<PutBack>,
     /// Routes with a write whose effect is not known yet.
     pub unconfirmed: Vec<String>,
     /// Routes that someone else changed.
@@ -149,6 +150,15 @@ pub struct UnreadTraffic {
     pub why: String,
     /// The time of the last event of these routes in the journal.
     pub known_at: Timestamp,
+}
+
+/// The traffic of an unfinished run is back at its shares from before the run, and the run did not write that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PutBack {
+    /// When the break-glass script did it; `None`: no tag says who did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_script_at: Option<Timestamp>,
 }
 
 /// A change that someone else made to a route.
@@ -265,7 +275,7 @@ impl RunView {
             stopped: state.stopped,
             traffic: route_groups(plan, state, watch, &names),
             unread_traffic: unread_traffic(state, watch),
-            put_back: is_put_back(state, watch),
+            put_back: is_put_back(state, watch).then_some(PutBack { by_script_at: None }),
             unconfirmed: state.routes.values().filter(|r| r.open_writes.is_some()).map(label).collect(),
             drift: state.routes.values().flat_map(|r| drift_views(state, r, &names)).collect(),
             new_rules: state.newcomers.values().map(|start| start.label.clone()).collect(),
@@ -305,6 +315,15 @@ impl RunView {
                 Some(l) => Guard::Unguarded { since: l.observed_at },
                 None => self.guard,
             };
+        }
+        self
+    }
+
+    /// Adds that the break-glass script of the run was used, as the tags of its load balancers say.
+    #[must_use]
+    pub fn with_script_use(mut self, used: Option<&ScriptUse>) -> Self {
+        if let Some(used) = used.filter(|used| used.run == self.run && self.outcome.is_none()) {
+            self.put_back = Some(PutBack { by_script_at: Some(used.at) });
         }
         self
     }

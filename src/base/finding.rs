@@ -179,6 +179,7 @@ codes! {
         CUT306 Error "a step with all selected routes does not fit into any window";
         CUT307 Error "targets are nodes, but the Service has no node port";
         CUT308 Error "a run of the plan is unfinished";
+        CUT309 Warning "a break-glass script put the traffic back";
     }
     Compare {}
 }

@@ -134,7 +134,7 @@ async fn leave_rollback_aids(ports: &Ports, policy: MarkerMode, run: &str, start
             tracing::warn!("{error}");
         }
     }
-    write_script(&*ports.store, run, started, ports.clock.now()).await
+    write_script(&*ports.store, run, started, policy, ports.clock.now()).await
 }
 
 /// The break-glass script of a run whose old cluster is retired.
@@ -157,9 +157,10 @@ pub(super) async fn write_script(
     store: &dyn Store,
     run: &str,
     started: &Started,
+    policy: MarkerMode,
     started_at: Timestamp,
 ) -> Option<String> {
-    store.put_script(run, &script(run, started, started_at)).await.unwrap_or_else(|error| {
+    store.put_script(run, &script(run, started, policy, started_at)).await.unwrap_or_else(|error| {
         tracing::warn!("the break-glass script cannot be written: {error}");
         None
     })

@@ -1,5 +1,5 @@
-//! Removes the tags that a run put on load balancers, listeners and rules: the marker and the original weights. The
-//! result of the run is reported before. Another run's marker stays.
+//! Removes the tags that a run put on load balancers, listeners and rules: the marker and the original weights, and the
+//! trace of a break-glass script. The result of the run is reported before. Another run's marker stays.
 
 use std::slice;
 
@@ -9,6 +9,7 @@ use super::marker;
 use super::retry::retry;
 use crate::base::retry::{UNTAG, UNTAG_WITHIN};
 use crate::domain::emergency::{route_tag, script};
+use crate::domain::run::script_use;
 use crate::port::{Clock, TagStore, WriteError};
 
 /// The maximum number of resources in one call.
@@ -67,7 +68,7 @@ pub async fn remove_markers(
 }
 
 async fn remove_weights(tag_store: &dyn TagStore, clock: &dyn Clock, some: &[String]) -> Vec<LeftoverTag> {
-    let keys = [route_tag::KEY.to_owned()];
+    let keys = [route_tag::KEY.to_owned(), script_use::KEY.to_owned()];
     let removed = async |some: &[String]| retry(UNTAG, clock, is_temporary, || tag_store.remove(some, &keys)).await;
     let each = async {
         let together = removed(some).await;
@@ -131,7 +132,8 @@ mod tests {
 
     fn tagged() -> FakeTags {
         let weights = |fake: FakeTags, arn| fake.tagged(arn, route_tag::KEY, "1 a-1");
-        weights(weights(FakeTags::default(), LB), "rule").tagged(LB, marker::KEY, "a-1 alice@mac now")
+        let fake = weights(weights(FakeTags::default(), LB), "rule").tagged(LB, marker::KEY, "a-1 alice@mac now");
+        fake.tagged(LB, script_use::KEY, "a-1 2026-03-01T14:02:09Z")
     }
 
     async fn removed(fake: &FakeTags, owners: &[&str]) -> Vec<LeftoverTag> {
@@ -145,8 +147,9 @@ mod tests {
         let fake = tagged().throttling_removals(12);
         assert_eq!(removed(&fake, &["a-1"]).await, []);
         assert_eq!(
-            [(LB, marker::KEY), (LB, route_tag::KEY), ("rule", route_tag::KEY)].map(|(arn, key)| fake.tag_of(arn, key)),
-            [None, None, None]
+            [(LB, marker::KEY), (LB, route_tag::KEY), ("rule", route_tag::KEY), (LB, script_use::KEY)]
+                .map(|(arn, key)| fake.tag_of(arn, key)),
+            [None, None, None, None]
         );
         let started_at = tokio::time::Instant::now();
         let left = removed(&tagged().throttling_removals(usize::MAX), &["a-1"]).await;

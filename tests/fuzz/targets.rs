@@ -23,7 +23,7 @@ use cutover::domain::run::journal;
 use cutover::domain::run::state::State;
 use cutover::domain::traffic::RouteId;
 use cutover::domain::view::check::CheckReport;
-use cutover::plan::model::{PortRef, Selector, ServiceRef};
+use cutover::plan::model::{MarkerMode, PortRef, Selector, ServiceRef};
 use cutover::port::store::{RunSummary, emergency_command};
 use cutover::port::{Cluster, Detail, Groups, Inventory, TagStore, Traffic};
 use sha2::{Digest, Sha256};
@@ -66,7 +66,7 @@ pub fn journal(bytes: &[u8]) {
     assert_eq!(state.run, records[0].run);
     let _ = RunSummary::of(&state.run, &records);
     let _ = emergency_command(&records);
-    let _ = script::script(&state.run, &state.started, state.started_at);
+    let _ = script::script(&state.run, &state.started, MarkerMode::Tag, state.started_at);
     for route in &state.started.routes {
         if let Some(text) = route_tag::value(&state.run, &state.started, route) {
             assert!(text.len() <= 256 && route_tag::read(&text).is_some_and(|kept| kept.run == state.run), "{text}");

@@ -12,18 +12,23 @@ use crate::domain::emergency::MARKER_KEY;
 use crate::domain::emergency::balancer_tag::{self, BalancerTag};
 use crate::domain::emergency::route_tag::{self, TaggedGroup};
 use crate::domain::health::HealthCounts;
+use crate::domain::run::script_use::{self, ScriptUse};
 use crate::domain::view::load_balancer::{GroupView, LoadBalancerView, RouteView};
 
 /// Returns the view as text, which ends with a newline.
 pub fn text(live: &LoadBalancerView, style: &Style) -> String {
     let mut out = String::new();
     let name = style.paint(Tone::Strong, &live.name);
-    put(&mut out, &format!("{name} ({}) at {}, {}", state(live), style.time(live.at), live.dns_name));
-    if live.marker.is_empty() {
+    let head = format!("{name} ({}) at {}, {}", state(live), style.time(live.at), live.dns_name);
+    put(&mut out, &hang("", 2, &head, style.width));
+    if live.marker.keys().all(|key| key == script_use::KEY) {
         put(&mut out, "no run owns this load balancer (no marker tag)");
     }
     for line in tags_of_run(live) {
         put(&mut out, &hang("", 2, &style.paint(Tone::Warn, &line), style.width));
+    }
+    if let Some(used) = ScriptUse::of(&live.marker) {
+        put(&mut out, &style.paint(Tone::Warn, &used.text()));
     }
     for owner in &live.owners {
         put(&mut out, &style.paint(Tone::Warn, &format!("owner tag {owner}")));
@@ -57,7 +62,7 @@ fn tags_of_run(live: &LoadBalancerView) -> Vec<String> {
     };
     let known = live.marker.keys().any(|key| [MARKER_KEY, route_tag::KEY].contains(&key.as_str()));
     let back = known.then(|| format!("to roll back: cutover rollback --load-balancer {}", live.name));
-    live.marker.iter().map(line).chain(back).collect()
+    live.marker.iter().filter(|(key, _)| *key != script_use::KEY).map(line).chain(back).collect()
 }
 
 /// Returns the weights of every route before a run, such as `every route had shop-a 100, shop-b 0`.
@@ -107,7 +112,7 @@ fn route(line: &RouteView, width: usize, style: &Style) -> String {
     } else {
         format!("  {}", style.paint(Tone::Faint, &line.conditions))
     };
-    format!("{:width$}  {}{conditions}", line.route, parts.join("; "))
+    hang(&format!("  {:width$}  ", line.route), 4, &format!("{}{conditions}", parts.join("; ")), style.width)
 }
 
 fn group(group: &GroupView, width: usize, style: &Style) -> String {
@@ -120,7 +125,7 @@ fn group(group: &GroupView, width: usize, style: &Style) -> String {
     let reasons: Vec<String> = group.reasons.iter().map(|(reason, count)| format!("{count} × {reason}")).collect();
     let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
     let sticky = if group.sticky { "; target stickiness" } else { "" };
-    format!("{:width$}  {health}{reasons}{sticky}", group.name)
+    hang(&format!("  {:width$}  ", group.name), 4, &format!("{health}{reasons}{sticky}"), style.width)
 }
 
 fn targets(counts: &HealthCounts, style: &Style) -> String {
@@ -216,6 +221,26 @@ mod tests {
     #[test]
     fn text_shows_every_route_and_group() {
         insta::assert_snapshot!(text(&live(), &Style::plain()));
+    }
+
+    #[test]
+    fn wide_routes_are_wrapped_at_words_below_their_label() {
+        let style = crate::cli::render::fixture::screen(80);
+        let text = text(&live(), &style);
+        crate::cli::render::fixture::assert_fits(&text, 80);
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let plain = super::text(&live(), &Style { width: None, ..style });
+        assert!(text.lines().count() > plain.lines().count() && words(&text) == words(&plain), "{text}");
+    }
+
+    #[test]
+    fn trace_of_a_break_glass_script_is_not_an_owner() {
+        let mut view = live();
+        view.marker = [(script_use::KEY.to_owned(), "alpha-1 2026-03-01T14:02:09Z".to_owned())].into();
+        let text = text(&view, &Style::plain());
+        assert!(text.contains("no run owns this load balancer"), "{text}");
+        let said = "\nthe break-glass script of run alpha-1 put the traffic back at 2026-03-01 14:02:09 UTC\n";
+        assert!(text.contains(said), "{text}");
     }
 
     #[test]

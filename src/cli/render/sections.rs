@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use super::events::{counts, wait};
 use super::style::{Style, Tone};
 use super::wrap::wrap;
-use crate::app::view::{DriftView, GroupHealth, Guard, RouteGroup, RunView, UnreadTraffic, WayBackView};
+use crate::app::view::{
+    DriftView, GroupHealth, Guard, PUT_BACK, PutBack, RouteGroup, RunView, UnreadTraffic, WayBackView,
+};
 use crate::base::duration::format_elapsed;
 use crate::base::number::{count, percent};
 use crate::base::text::list;
@@ -45,7 +47,7 @@ pub(super) fn sections(view: &RunView, style: &Style, all: bool) -> Vec<Section>
         ("drift", drift(view, style, all)),
         ("not moved", new_rules(view, style)),
         ("health", health(view, style)),
-        ("gates", gates(view, style)),
+        ("gates", if all { gates(view, style) } else { gates_open_first(view, style) }),
         ("hooks", if all { hooks(view, style) } else { Vec::new() }),
         ("hours", hours(view, style, all)),
         ("waits", waits(view, style)),
@@ -157,19 +159,36 @@ pub(super) fn traffic(view: &RunView, style: &Style) -> Vec<String> {
     splits(&view.traffic, style).into_iter().chain(unread(view, style)).chain(open(view, style)).collect()
 }
 
+/// Says that someone else put the traffic back.
+pub(super) fn put_back(view: &RunView, style: &Style) -> Vec<String> {
+    let text = |back: &PutBack| match back.by_script_at {
+        Some(at) => format!("the break-glass script of run {} put the traffic back at {}", view.run, style.time(at)),
+        None => PUT_BACK.to_owned(),
+    };
+    view.put_back.iter().map(|back| style.paint(Tone::Bad, &text(back))).collect()
+}
+
 /// The metric gates of an unfinished run with their verdicts.
 pub(super) fn gates(view: &RunView, style: &Style) -> Vec<String> {
-    let line = |gate: &GateView| {
-        let tone = match gate.verdict {
-            Some(GateResult::Pass) => Tone::Good,
-            Some(GateResult::Fail) if !gate.dry_run => Tone::Bad,
-            Some(GateResult::Fail) => Tone::Warn,
-            Some(GateResult::Hold) | None => Tone::Plain,
-        };
-        let dry = if gate.dry_run { " (dry run)" } else { "" };
-        format!("{}{dry}  {}", gate.gate, style.paint(tone, &gate.words()))
+    view.gates.iter().map(|gate| gate_line(gate, style)).collect()
+}
+
+/// The gates with those first that do not pass, because a small screen may have no room for all.
+fn gates_open_first(view: &RunView, style: &Style) -> Vec<String> {
+    let mut gates: Vec<_> = view.gates.iter().collect();
+    gates.sort_by_key(|gate| !gate.is_open());
+    gates.into_iter().map(|gate| gate_line(gate, style)).collect()
+}
+
+fn gate_line(gate: &GateView, style: &Style) -> String {
+    let tone = match gate.verdict {
+        Some(GateResult::Pass) => Tone::Good,
+        Some(GateResult::Fail) if !gate.dry_run => Tone::Bad,
+        Some(GateResult::Fail) => Tone::Warn,
+        Some(GateResult::Hold) | None => Tone::Plain,
     };
-    view.gates.iter().map(line).collect()
+    let dry = if gate.dry_run { " (dry run)" } else { "" };
+    format!("{}{dry}  {}", gate.gate, style.paint(tone, &gate.words()))
 }
 
 /// The commands and hooks that have started.

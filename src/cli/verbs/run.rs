@@ -6,7 +6,7 @@ use crate::app::exit::{Exit, Failure, store_failure};
 use crate::app::prepare::prepare;
 use crate::app::start::{StartOptions, baseline, refuse_unfinished, start_run};
 use crate::app::steer::DriveOptions;
-use crate::app::{connect, drive, find, state_store};
+use crate::app::{break_glass, connect, drive, find, state_store};
 use crate::cli::args::{Global, MetricOptions, OnFreeze, StepRef, help_text, step_number, value};
 use crate::cli::verbs::check;
 use crate::cli::verbs::handover::{HandoverOptions, prepare_handover};
@@ -63,7 +63,9 @@ pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     let file = find::plan_file(&args.plan, style.color)?;
     let store = state_store::open_for_plan(&global.state_options(), &file).await?;
     let known = store.find(&file.name).await.map_err(store_failure)?;
-    refuse_unfinished(&*store, &known).await?;
+    if let Err(failure) = refuse_unfinished(&*store, &known).await {
+        return Err(break_glass::add_to(failure, &known).await);
+    }
     let plan = find::lint_file(&file, style.color)?;
     let from_step = step_number(&plan, args.from_step.as_ref())?.unwrap_or(1);
     let until = step_number(&plan, args.until.as_ref())?;

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
 use crate::app::view::RunView;
-use crate::app::{connect, elsewhere, find, state_store};
+use crate::app::{break_glass, connect, elsewhere, find, state_store};
 use crate::cli::args::{Global, Output};
 use crate::cli::render::load_balancer;
 use crate::cli::render::status::{json, text};
@@ -157,6 +157,8 @@ async fn view(found: &StoredRun, ports: &Ports) -> Result<RunView, Failure> {
     let heartbeat = ports.store.heartbeat(&found.run.id).await;
     let has_driver = ports.store.lock_owner(&found.run.id).await.is_some();
     let heartbeat = heartbeat.map(|l| crate::port::store::Heartbeat { guarding: l.guarding && has_driver, ..l });
+    let script = break_glass::used(&*ports.balancer.tags, &found.run.id, &found.run.load_balancers).await;
     Ok(RunView::of(&found.plan, &state, Some(&watch), &waits.unwrap_or_default(), now)
-        .with_heartbeat(heartbeat.as_ref()))
+        .with_heartbeat(heartbeat.as_ref())
+        .with_script_use(script.as_ref()))
 }

@@ -216,12 +216,12 @@ async fn confirm_verdicts(
     let gates = RunView::of(&found.plan, state, None, &[], now).gates;
     let view = RunView { gates, ..RunView::of(&found.plan, state, Some(live.live()), &[], now) };
     term::print_error(&status::approval_lines(&view, &term::style_err(global.color)).join("\n"));
-    if view.put_back {
+    if view.put_back.is_some() {
         term::print_error(&format!("to end the run instead: cutover rollback {}", view.run));
     }
     let open: Vec<_> = view.gates.iter().filter(|gate| gate.is_open()).map(|gate| gate.gate.as_str()).collect();
     let gates = (!open.is_empty()).then(|| format!("these gates do not pass: {}", open.join(", ")));
-    let back = view.put_back.then(|| "someone else put the traffic back".to_owned());
+    let back = view.put_back.as_ref().map(|_| "someone else put the traffic back".to_owned());
     let doubts: Vec<_> = back.into_iter().chain(gates).collect();
     let is_asked = !yes && !doubts.is_empty() && term::stdin() && term::stderr();
     let then = live.then(|route| live.now(route));

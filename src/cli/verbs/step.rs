@@ -14,7 +14,7 @@ use crate::app::find::StoredRun;
 use crate::app::prepare::prepare;
 use crate::app::start::{StartOptions, start_run};
 use crate::app::steer::DriveOptions;
-use crate::app::{connect, drive, find, state_store};
+use crate::app::{break_glass, connect, drive, find, state_store};
 use crate::base::time::later;
 use crate::cli::args::{Global, MetricOptions, help_text, value};
 use crate::cli::verbs::run_question::RunQuestion;
@@ -123,6 +123,9 @@ async fn start(global: &Global, args: &Step, plan: &Plan, ports: Ports, known: &
 async fn continue_run(global: &Global, args: &Step, found: &StoredRun, store: Arc<dyn Store>) -> Result<Exit, Failure> {
     if let Some(holder) = store.lock_owner(&found.run.id).await {
         return Ok(due::report_driver(global, &holder));
+    }
+    if let Some(warning) = break_glass::warning(&found.run).await {
+        term::print_error(&warning);
     }
     if !args.yes {
         let state = found.state()?;

@@ -13,7 +13,9 @@ use super::{MARKER_KEY, route_tag};
 use crate::base::arn;
 use crate::domain::elb;
 use crate::domain::run::event::{RouteStart, Started};
+use crate::domain::run::script_use;
 use crate::domain::traffic::RouteKind;
+use crate::plan::model::MarkerMode;
 
 /// The name of the script in the run's folder.
 pub const NAME: &str = "break-glass.sh";
@@ -26,8 +28,8 @@ const PARALLEL_COMMANDS: usize = 8;
 const RESOURCES_PER_CALL: usize = 20;
 
 /// Generates the script of a run. Default actions come first; the tags of the run are removed when all routes are
-/// restored.
-pub fn script(run: &str, started: &Started, now: Timestamp) -> String {
+/// restored. With `marker: none` in the plan, the script reads and writes no tags, as the run does.
+pub fn script(run: &str, started: &Started, policy: MarkerMode, now: Timestamp) -> String {
     let first = started.routes.first().map_or("", |r| r.id.id());
     let (region, account) = (arn::region(first), arn::account(first));
     let mut routes: Vec<_> = started.routes.iter().collect();
@@ -45,8 +47,10 @@ pub fn script(run: &str, started: &Started, now: Timestamp) -> String {
         .replace("{all}", &routes.len().to_string())
         .replace("{run}", run)
         .replace("{marker}", MARKER_KEY)
+        .replace("{trace}", script_use::KEY)
         .replace("{weights}", route_tag::KEY);
-    format!("{head}\n{commands}{tail}{}{}", untag_commands(started), END.replace("{run}", run))
+    let tags = if policy == MarkerMode::Tag { tag_commands(started) } else { String::new() };
+    format!("{head}\n{commands}{tail}{tags}{}", END.replace("{run}", run))
 }
 
 /// Returns the names of the groups that the script sends traffic to.
@@ -58,11 +62,13 @@ fn groups_with_traffic(routes: &[&RouteStart]) -> String {
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the commands that remove the markers of the load balancers, and then the weights from all tags.
-fn untag_commands(started: &Started) -> String {
+/// Returns the commands that tag the load balancers with the use of the script, remove their markers, and then the
+/// weights from all tags.
+fn tag_commands(started: &Started) -> String {
     let balancers = started.load_balancers.iter();
+    let each = |verb| move |arn: &String| format!("{verb} {} {}", arn::region(arn), quote(arn));
     let mut commands: Vec<_> =
-        balancers.clone().map(|arn| format!("release {} {}", arn::region(arn), quote(arn))).collect();
+        balancers.clone().map(each("record")).chain(balancers.clone().map(each("release"))).collect();
     let tagged: Vec<_> = balancers.map(String::as_str).chain(started.routes.iter().map(|r| r.id.id())).collect();
     commands.extend(tagged.chunks(RESOURCES_PER_CALL).map(|some| {
         let region = some.first().map_or("", |arn| arn::region(arn));
@@ -104,7 +110,7 @@ const HEAD: &str = r#"#!/bin/sh
 # Break glass: restores every listener and rule to its state when the run {run} began ({time}); a route that joined
 # later, to its state at that time.
 # Needs a shell and the aws CLI, with credentials of account {account} that allow ModifyRule and ModifyListener;
-# DescribeTags and RemoveTags to remove the tags of the run at the end, which the traffic does not need.
+# DescribeTags, AddTags and RemoveTags for the tags at the end, which the traffic does not need.
 # You can run it again, and you can type each line below alone. If the cutover program is available, `cutover rollback`
 # is faster and checks more.
 set -u
@@ -143,6 +149,12 @@ if [ "$failed" != 0 ]; then
 fi
 echo "AWS accepted all {all} routes: the shares are those of the start of the run"
 
+# Says to every machine that this script was used. The end of the next run removes this tag.
+record() {
+    aws elbv2 add-tags --region "$1" --resource-arns "$2" \
+        --tags "Key={trace},Value={run} $(date -u +%Y-%m-%dT%H:%M:%SZ)" \
+        && echo "recorded    this at $2" || echo "NOT RECORDED by the tag {trace} of $2: it does no harm" >&2
+}
 # The tags of the run refuse other runs. Those of another run stay.
 foreign=
 release() {
@@ -183,7 +195,7 @@ mod tests {
     #[test]
     fn script_has_a_command_per_route_with_default_actions_first() {
         let started = fixture::started(10);
-        let text = script("alpha-1", &started, Timestamp::UNIX_EPOCH);
+        let text = script("alpha-1", &started, MarkerMode::Tag, Timestamp::UNIX_EPOCH);
         let commands: Vec<_> = text.lines().filter(|l| l.starts_with("restore '")).collect();
         assert_eq!(commands.len(), started.routes.len());
         let rules: Vec<_> = commands.iter().map(|c| c.contains("modify-rule")).collect();
@@ -195,14 +207,26 @@ mod tests {
     #[test]
     fn script_removes_the_tags_of_the_run_after_all_routes_and_names_what_is_next() {
         let started = fixture::started(10);
-        let text = script("alpha-1", &started, Timestamp::UNIX_EPOCH);
+        let text = script("alpha-1", &started, MarkerMode::Tag, Timestamp::UNIX_EPOCH);
         let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}\n{text}"));
-        let order =
-            ["\nrestore '", "AWS accepted all 2 routes", "\nrelease ", "\nuntag ", "cutover rollback alpha-1\""];
+        let order = [
+            "\nrestore '",
+            "AWS accepted all 2 routes",
+            "\nrecord ",
+            "\nrelease ",
+            "\nuntag ",
+            "cutover rollback alpha-1\"",
+        ];
         assert!(order.map(place).is_sorted(), "{text}");
         assert!(text.contains("\"alpha-1 \"*)") && !text.contains("{run}") && !text.contains("{marker}"), "{text}");
+        assert!(
+            text.contains("Key=cutover.dev/break-glass,Value=alpha-1 $(date") && !text.contains("{trace}"),
+            "{text}"
+        );
         let untag = text.lines().find(|line| line.starts_with("untag ")).unwrap_or_default();
         assert!(started.routes.iter().all(|route| untag.contains(route.id.id())), "{untag}");
+        let none = script("alpha-1", &started, MarkerMode::None, Timestamp::UNIX_EPOCH);
+        assert!(["\nrecord ", "\nrelease ", "\nuntag "].iter().all(|verb| !none.contains(verb)), "{none}");
     }
 
     #[test]

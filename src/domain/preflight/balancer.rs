@@ -1,4 +1,4 @@
-//! Checks the load balancers of a plan: type, state, quotas, and DNS failover.
+//! Checks the load balancers of a plan: type, state, quotas, DNS failover, and the trace of a break-glass script.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use crate::base::number;
 use crate::domain::elb::LIMITS;
 use crate::domain::elb::balancer::LoadBalancer;
 use crate::domain::elb::other_type::{advice, other_type, refusal};
+use crate::domain::run::script_use::{self, ScriptUse};
 
 /// Maximum number of target groups per Application Load Balancer. AWS does not raise this quota.
 const MAX_ATTACHED: usize = 100;
@@ -17,6 +18,7 @@ const TARGET_QUOTA: u32 = 1000;
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (arn, load_balancer) in &context.facts.selection.load_balancers {
         check_type(load_balancer, findings);
+        check_trace(load_balancer, findings);
         check_quotas(context, arn, load_balancer, findings);
     }
     check_groups_per_action(context, findings);
@@ -33,6 +35,18 @@ fn check_type(load_balancer: &LoadBalancer, findings: &mut Vec<Finding>) {
         let message = format!("load balancer {name} is {}", load_balancer.state);
         findings.push(finding(Code::CUT059, name, message, "wait until the load balancer is active"));
     }
+}
+
+fn check_trace(load_balancer: &LoadBalancer, findings: &mut Vec<Finding>) {
+    let Some(used) = ScriptUse::of(&load_balancer.tags) else { return };
+    let help = format!(
+        "find out why, before the traffic moves again; where the run {} was started, end it with: cutover rollback {}; \
+         the end of the next run removes the tag {}",
+        used.run,
+        used.run,
+        script_use::KEY
+    );
+    findings.push(finding(Code::CUT309, &load_balancer.name, used.text(), help));
 }
 
 fn check_quotas(context: &Context<'_>, arn: &str, load_balancer: &LoadBalancer, findings: &mut Vec<Finding>) {

@@ -6,4 +6,5 @@ pub mod frozen_plan;
 pub mod hook;
 pub mod journal;
 pub mod observation;
+pub mod script_use;
 pub mod state;

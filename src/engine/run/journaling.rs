@@ -114,7 +114,8 @@ impl RunLoop<'_> {
 
     /// Writes the break-glass script with the added routes, after the journal contains them.
     pub(super) async fn write_script(&self) {
-        ownership::write_script(&*self.ports.store, &self.state.run, &self.state.started, self.state.started_at).await;
+        let (store, state) = (&*self.ports.store, &self.state);
+        ownership::write_script(store, &state.run, &state.started, self.plan.marker, state.started_at).await;
     }
 
     pub(super) async fn journal_all(&mut self, events: Vec<Event>) -> Result<(), EngineError> {

@@ -9,14 +9,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover::adapter::store::memory::MemoryStore;
+use cutover::app::break_glass;
+use cutover::app::prepare::prepare;
+use cutover::app::view::{PutBack, RunView};
+use cutover::base::finding::Code;
+use cutover::cli::render::{self, style::Style};
 use cutover::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
-use cutover::domain::emergency::{LoadBalancerReading, contradiction, from_names, from_tags, route_tag};
+use cutover::domain::emergency::{LoadBalancerReading, MARKER_KEY, contradiction, from_names, from_tags, route_tag};
 use cutover::domain::health::Target;
 use cutover::domain::run::event::{Event, Record, ResumeMode, Started, Trigger, Wait};
 use cutover::domain::run::observation::Observed;
+use cutover::domain::run::script_use;
 use cutover::domain::run::state::State;
 use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
-use cutover::engine::{Ending, Interrupt, Ports, RunLoop, Subscriber, inventory::read_balancer, ownership};
+use cutover::engine::{
+    Ending, Interrupt, Ports, RunLoop, Subscriber, WatchList, inventory::read_balancer, observation, ownership,
+};
 use cutover::plan::model::{Plan, Selector};
 use cutover::port::store::{Request, Store};
 use cutover::port::{Caller, Detail, Groups, Inventory, LoadBalancerApi, TagStore, Traffic, WriteError};
@@ -290,6 +298,65 @@ async fn rollback_works_with_a_deleted_rule() {
         "the deleted rule must be named: {ending:?}"
     );
     test_run.assert_original(&gone);
+}
+
+/// Does what the break-glass script does: original actions, the tag that says so, no marker.
+async fn use_script(test_run: &TestRun, leaves_trace: bool) {
+    let LoadBalancerApi { traffic, tags, .. } = &test_run.lab.balancer;
+    let started = test_run.started();
+    for route in &started.routes {
+        traffic.set(&route.id, &route.content, Duration::from_secs(10)).await.expect("the route should be written");
+    }
+    if leaves_trace {
+        let value = format!("{} 2026-01-05T14:02:09Z", test_run.run);
+        let tag: Tags = [(script_use::KEY.to_owned(), value)].into();
+        tags.put(&started.load_balancers, &tag).await.expect("the load balancer should be tagged");
+    }
+    tags.remove(&started.load_balancers, &[MARKER_KEY.to_owned()]).await.expect("the marker should be removed");
+}
+
+/// Returns what `status` shows.
+async fn status(test_run: &TestRun) -> RunView {
+    let state = State::fold(&test_run.test_store.records()).expect("a valid journal").expect("a run");
+    let (ports, plan) = (&test_run.ports, &test_run.plan);
+    let seen =
+        observation::observe_all(&WatchList::of(plan, &state), &ports.balancer, &ports.clusters, &*ports.clock).await;
+    let mut observed = Observed::new(ports.clock.now(), Duration::from_secs(5), Duration::from_mins(1));
+    observed.add(ports.clock.now(), seen, true);
+    let used = break_glass::used(&*ports.balancer.tags, &test_run.run, &state.started.load_balancers).await;
+    RunView::of(plan, &state, Some(&observed), &[], ports.clock.now()).with_script_use(used.as_ref())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_trace_of_the_break_glass_script_is_shown_until_a_rollback_ends_the_run() {
+    let test_run = half_moved("{}").await;
+    assert_eq!(status(&test_run).await.put_back, None);
+    use_script(&test_run, true).await;
+    let view = status(&test_run).await;
+    let at = "2026-01-05T14:02:09Z".parse().expect("a time");
+    assert_eq!(view.put_back, Some(PutBack { by_script_at: Some(at) }));
+    let text = render::status::text(&view, &Style::plain());
+    let said = format!("the break-glass script of run {} put the traffic back at 14:02:09", test_run.run);
+    assert!(text.contains(&said), "{text}");
+    assert!(text.contains(&format!("continue  cutover rollback {}   # reads every route", test_run.run)), "{text}");
+    // A machine without the journal sees the trace before it starts a run.
+    let prepared = prepare(&test_run.plan, &test_run.ports, 1).await;
+    let found = prepared.report.findings.iter().find(|finding| finding.code == Code::CUT309);
+    assert!(found.is_some_and(|finding| finding.message.contains(&test_run.run)), "{:?}", prepared.report.findings);
+    assert!(prepared.refusal().is_none(), "the trace refuses no run");
+    assert_rolled_back(&test_run, &roll_back(&test_run, test_run.ports.clone(), false).await);
+    assert_eq!(status(&test_run).await.put_back, None);
+}
+
+/// Without the permission to add tags, the script leaves no trace. The shares show it.
+#[tokio::test(start_paused = true)]
+async fn shares_of_the_start_that_the_run_did_not_write_are_said() {
+    let test_run = half_moved("{}").await;
+    use_script(&test_run, false).await;
+    let view = status(&test_run).await;
+    assert_eq!(view.put_back, Some(PutBack { by_script_at: None }));
+    let text = render::status::text(&view, &Style::plain());
+    assert!(text.contains("every route has its shares of the start, and this run did not write them"), "{text}");
 }
 
 fn seeds() -> u64 {

@@ -2,7 +2,10 @@
 //! each run ends, in the lab's model, and for some runs the output that a person reads.
 
 use cutover::app::exit::Exit;
+use cutover::cli::render::report::{ReportInput, html, markdown};
+use cutover::cli::render::style::Style;
 use cutover::domain::run::journal::to_json;
+use cutover::domain::view::history::History;
 use cutover::lab::rehearsal::Options;
 use cutover::plan::model::Plan;
 
@@ -89,7 +92,14 @@ async fn sticky_clients() {
             route.label
         );
     }
-    assert!(test_run.output().contains("the rollback broke the stickiness of "), "{}", test_run.output());
+    let said = "the rollback broke the stickiness of ";
+    assert!(test_run.output().contains(said), "{}", test_run.output());
+    let records = test_run.test_store.records().clone();
+    let json: String = records.iter().map(|record| to_json(record).to_string()).collect();
+    assert!(json.contains(said), "{json}");
+    let history = History::of(&test_run.plan, &records).expect("a valid journal").expect("a history");
+    let report = ReportInput::new(&test_run.plan, &records, &history, &Style::plain());
+    assert!(html(&report).contains(said) && markdown(&report).contains(said), "{}", markdown(&report));
     assert_output!(test_run);
 }
 

@@ -1,7 +1,9 @@
 //! Errors are reported at once, with an exit code and the command to type; without a terminal, no command waits for
 //! input.
 
-use crate::terminal::support::{Lab, PLAN};
+use std::process::Command;
+
+use crate::terminal::support::{Lab, PLAN, VerbOutput};
 
 #[test]
 fn init_and_check_work_without_a_terminal() {
@@ -112,4 +114,17 @@ fn two_unfinished_runs_are_named_if_a_command_needs_one() {
         assert!(named("first") && named("second"), "{verb}: {result:?}");
     }
     assert_eq!(lab.cutover("status first").code, 0);
+}
+
+#[test]
+fn check_names_the_path_of_a_hook_command_that_does_not_exist() {
+    let folder = tempfile::tempdir().expect("the folder should be created");
+    std::fs::copy("plans/hooks.yaml", folder.path().join("plan.yaml")).expect("the plan should be copied");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+    command.args(["check", "plan.yaml", "--offline", "--output", "json"]).current_dir(folder.path());
+    let checked = VerbOutput::of(command.output().expect("cutover should start"));
+    let findings = checked.records().into_iter().filter(|r| r["event"] == "finding" && r["code"] == "CUT305");
+    let messages: Vec<_> = findings.map(|r| r["message"].to_string()).collect();
+    let path = "/scale-up.sh does not exist";
+    assert!(messages.iter().any(|message| message.contains(path)), "{messages:?} {checked:?}");
 }

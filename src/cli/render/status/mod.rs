@@ -1,8 +1,8 @@
 //! Renders `cutover status RUN` as text and as JSON: the state of a run, and the commands to continue or to roll back.
 
-use super::sections::{Section, drift, gates, kept_share, lay_out, sections, state_line, traffic, wrapped};
+use super::sections::{Section, drift, gates, kept_share, lay_out, put_back, sections, state_line, traffic, wrapped};
 use super::style::{Style, Tone};
-use crate::app::view::{DriftKind, DriftView, Guard, PUT_BACK, RunView};
+use crate::app::view::{DriftKind, DriftView, Guard, RunView};
 use crate::domain::run::event::{FreezeReason, RunOutcome, StopReason, WaitReason};
 use crate::domain::run::state::Phase;
 
@@ -22,11 +22,6 @@ pub fn text(view: &RunView, style: &Style) -> String {
     all.push(("roll back", rollback_commands(view)));
     all.retain(|(_, lines)| !lines.is_empty());
     lay_out(&wrapped(all, style), style).join("\n")
-}
-
-/// Says that someone else put the traffic back.
-fn put_back(view: &RunView, style: &Style) -> Vec<String> {
-    if view.put_back { vec![style.paint(Tone::Bad, PUT_BACK)] } else { Vec::new() }
 }
 
 /// Returns the last lines of a process that drove a run: the live shares, a warning that no process guards the traffic
@@ -108,7 +103,7 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
             Vec::new()
         };
     }
-    if view.put_back {
+    if view.put_back.is_some() {
         return vec![
             command("rollback", "", "end the run: every route is read, no share changes"),
             command("resume", " --keep-live", "or continue: later steps move the traffic again"),

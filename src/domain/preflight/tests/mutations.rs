@@ -56,6 +56,11 @@ pub const BALANCER: &[(&str, Code, Change)] = &[
     ("network load balancer", Code::CUT059, |_, f| {
         f.selection.load_balancers.values_mut().for_each(|lb| lb.kind = "network".to_owned());
     }),
+    ("break-glass script", Code::CUT309, |_, f| {
+        f.selection.load_balancers.values_mut().for_each(|lb| {
+            lb.tags.insert("cutover.dev/break-glass".to_owned(), "alpha-1 2026-03-01T14:02:09Z".to_owned());
+        });
+    }),
     ("controller", Code::CUT060, |_, f| tag(f, "elbv2.k8s.aws/cluster", "alpha-kr-a")),
     ("rule of a controller", Code::CUT060, |_, f| {
         f.selection.routes[1].route.tags.insert("ingress.k8s.aws/stack".to_owned(), "shop/web".to_owned());

@@ -1,0 +1,40 @@
+//! Says that the break-glass script of a run was used, by its trace on the load balancers. The journal does not know it.
+
+use std::time::Duration;
+
+use super::connect;
+use super::exit::Failure;
+use crate::domain::run::script_use::ScriptUse;
+use crate::port::TagStore;
+use crate::port::store::RunSummary;
+
+/// How long an answer of AWS is waited for: the trace only informs.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Returns the use of the script of `run`; `None` if no load balancer has its trace, or if the tags cannot be read.
+pub async fn used(tag_store: &dyn TagStore, run: &str, load_balancers: &[String]) -> Option<ScriptUse> {
+    let tags = tokio::time::timeout(TIMEOUT, tag_store.tags(load_balancers)).await.ok()?.ok()?;
+    tags.values().filter_map(ScriptUse::of).find(|used| used.run == run)
+}
+
+/// Returns what a person needs to know before a run whose script was used is continued, and the command to type.
+pub async fn warning(run: &RunSummary) -> Option<String> {
+    let region = run.load_balancers.first().map(|arn| crate::base::arn::region(arn));
+    let balancer = connect::retrying_balancer(&connect::aws_config(region).await);
+    let used = used(&*balancer.tags, &run.id, &run.load_balancers).await?;
+    Some(format!("{}; {}", used.text(), next(&run.id)))
+}
+
+/// Returns what ends a run whose script was used.
+fn next(run: &str) -> String {
+    format!("to end the run: cutover rollback {run} (reads every route, and writes only what is not back)")
+}
+
+/// Adds to the refusal of a new run that the script of the unfinished one was used.
+pub async fn add_to(failure: Failure, runs: &[RunSummary]) -> Failure {
+    let Some(open) = runs.iter().find(|run| run.finished.is_none()) else { return failure };
+    match warning(open).await {
+        Some(text) => failure.next(text),
+        None => failure,
+    }
+}
