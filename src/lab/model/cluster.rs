@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::controller::ControllerIndex;
 use super::pod::{Phase, Pod, PodFaults};
 use super::queue::LabEvent;
 use super::{PodId, World};
@@ -34,6 +35,7 @@ pub(crate) struct Cluster {
     pub reconciled_revision: u64,
     /// Whether a reconciliation of the controllers is scheduled.
     pub reconcile_scheduled: bool,
+    pub index: ControllerIndex,
     /// Second octet of the IP addresses of pods, `10.NUMBER.x.y`.
     pub number: u8,
     pub addresses: u16,
@@ -106,7 +108,7 @@ impl World {
         let container = &from.template["spec"]["containers"][0];
         let port = container["ports"][0]["containerPort"].as_u64().and_then(|p| u16::try_from(p).ok()).unwrap_or(8080);
         let status = from.template["metadata"]["annotations"]["lab.cutover.dev/health-status"].as_str();
-        self.pods.push(Pod {
+        let pod = Pod {
             cluster: Some(cluster),
             namespace: from.namespace.to_owned(),
             name,
@@ -121,7 +123,9 @@ impl World {
             gates_passed: warm,
             health_status: status.and_then(|s| s.parse().ok()).unwrap_or(200),
             faults: PodFaults::default(),
-        });
+        };
+        self.clusters[cluster].index.add_pod(id, &pod);
+        self.pods.push(pod);
         self.pod_by_ip.insert(ip, id);
         if warm {
             self.update_pod_status(id);
@@ -141,6 +145,7 @@ impl World {
         }
         let running = pod.phase == Phase::Running;
         pod.phase = Phase::Terminating;
+        self.clusters[cluster].index.touched.insert(id);
         let key = (pod.namespace.clone(), pod.deployment.clone());
         let delay = self.clusters[cluster].deployments.get(&key).map_or(Duration::from_secs(30), |b| b.pre_stop);
         let (namespace, name, now) = (pod.namespace.clone(), Arc::clone(&pod.name), self.now);
@@ -156,6 +161,7 @@ impl World {
         let pod = &mut self.pods[id.0 as usize];
         pod.phase = Phase::Gone;
         let Some(cluster) = pod.cluster else { return };
+        self.clusters[cluster].index.touched.insert(id);
         let (namespace, name, now) = (pod.namespace.clone(), Arc::clone(&pod.name), self.now);
         let objects = &mut self.clusters[cluster].objects;
         objects.update(Kind::Pod, &namespace, &name, now, |o| {
@@ -203,6 +209,7 @@ impl World {
     fn update_pod_status(&mut self, id: PodId) {
         let pod = &self.pods[id.0 as usize];
         let Some(cluster) = pod.cluster else { return };
+        self.clusters[cluster].index.touched.insert(id);
         let status_text = |b: bool| if b { "True" } else { "False" };
         let time = timestamp(self.now);
         let condition =
@@ -243,12 +250,8 @@ impl World {
 
     /// Returns the pods of a Deployment that are not terminating, oldest first.
     pub(super) fn pods_of(&self, cluster: usize, namespace: &str, deployment: &str) -> Vec<PodId> {
-        let of = |p: &Pod| p.cluster == Some(cluster) && p.namespace == namespace && p.deployment == deployment;
-        let numbered = (0..).zip(&self.pods);
-        numbered
-            .filter(|(_, p)| of(p) && matches!(p.phase, Phase::Starting | Phase::Running))
-            .map(|(id, _)| PodId(id))
-            .collect()
+        let all = self.clusters[cluster].index.pods_of(&(namespace.to_owned(), deployment.to_owned())).iter().copied();
+        all.filter(|id| matches!(self.pods[id.0 as usize].phase, Phase::Starting | Phase::Running)).collect()
     }
 }
 

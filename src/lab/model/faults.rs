@@ -304,12 +304,9 @@ impl World {
     /// Returns the pods of a workload in a cluster, or the first `percent` of them, at least one.
     fn affected_pods(&self, cluster: &str, workload: Option<&str>, percent: Option<u32>) -> Vec<PodId> {
         let mut all = Vec::new();
-        for (cluster, (namespace, deployment)) in self.deployments(cluster, workload) {
-            let of =
-                |p: &super::Pod| p.cluster == Some(cluster) && p.namespace == namespace && p.deployment == deployment;
-            let numbered =
-                (0..).zip(&self.pods).filter(|(_, p)| of(p) && p.phase != Phase::Gone).map(|(id, _)| PodId(id));
-            let pods: Vec<PodId> = numbered.collect();
+        for (cluster, deployment) in self.deployments(cluster, workload) {
+            let own = self.clusters[cluster].index.pods_of(&deployment).iter().copied();
+            let pods: Vec<PodId> = own.filter(|id| self.pods[id.0 as usize].phase != Phase::Gone).collect();
             let share = usize::try_from(percent.unwrap_or(100).min(100)).unwrap_or(100);
             all.extend(pods.iter().take((pods.len() * share).div_ceil(100)));
         }

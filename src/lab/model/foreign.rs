@@ -1,10 +1,12 @@
 //! Changes that faults make as if other people or tools made them: weights, rules, replicas, versions.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::build::cluster_name;
 use super::cluster::NamespacedName;
-use super::{Caller, Condition, World};
+use super::{Caller, Condition, World, weights};
 use crate::lab::objects::Kind;
 use crate::lab::scenario::fault::{ChangeConditions, ForeignWrite, RemakeRule, RuleRef};
 
@@ -86,12 +88,17 @@ impl World {
         let now = self.now;
         let own = &mut self.routes[route];
         let before = std::mem::replace(&mut own.actions, actions);
+        let groups = |actions: &[Value]| weights(actions).into_iter().map(|w| w.0.to_owned()).collect::<BTreeSet<_>>();
+        // Only other groups change attachments, and most writes change only weights.
+        let same_groups = groups(&before) == groups(&own.actions);
         own.earlier_actions.push((now, before));
         if own.earlier_actions.len() > 64 {
             own.earlier_actions.remove(0);
         }
         self.schedule_propagation(route);
-        self.update_attachments();
+        if !same_groups {
+            self.update_attachments();
+        }
         self.check_share_faults();
     }
 
@@ -100,6 +107,7 @@ impl World {
         let prefix = self.listeners[listener].arn.replacen(":listener/", ":listener-rule/", 1);
         let arn = format!("{prefix}/{}", self.identifier());
         let index = self.routes.len();
+        self.rule_index.insert(arn.clone(), index);
         self.routes.push(super::Route {
             arn: arn.as_str().into(),
             rule_arn: arn,

@@ -61,6 +61,8 @@ pub struct World {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) routes: Vec<Route>,
     pub(crate) groups: Vec<Group>,
+    /// Indices of the routes by the ARN that DescribeRules returns.
+    pub(crate) rule_index: HashMap<String, usize>,
     /// Indices of the groups by ARN.
     pub(crate) group_index: BTreeMap<Arc<str>, usize>,
     pub(crate) buckets: Buckets,

@@ -6,7 +6,7 @@
 
 mod kind;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -89,7 +89,13 @@ pub struct Objects {
     dropped_revision: u64,
     recording: bool,
     missing_binding_fields: Vec<String>,
+    changed: BTreeSet<ObjectKey>,
+    /// The names of the pods by namespace, label and value, because clients select the pods of each Service.
+    pods_by_label: HashMap<(String, String, String), BTreeSet<String>>,
 }
+
+/// Kind, namespace and name of an object.
+pub type ObjectKey = (Kind, String, String);
 
 impl Objects {
     /// Creates a cluster with the namespaces `default` and `kube-system`. UIDs are derived from `seed`; `auto_mode`
@@ -105,6 +111,8 @@ impl Objects {
             dropped_revision: 0,
             recording: true,
             missing_binding_fields: Vec::new(),
+            changed: BTreeSet::new(),
+            pods_by_label: HashMap::new(),
         };
         for name in ["kube-system", "default"] {
             new.put(Kind::Namespace, json!({"metadata": {"name": name}}), now);
@@ -150,8 +158,33 @@ impl Objects {
 
     /// Returns the objects of a kind, in one namespace or in all, ordered by namespace and name.
     pub fn list(&self, kind: Kind, namespace: Option<&str>) -> impl Iterator<Item = Value> {
-        let all = self.stored.get(&kind).into_iter().flatten();
-        all.filter(move |((ns, _), _)| namespace.is_none_or(|n| n == ns)).map(|(_, v)| v.decode())
+        self.stored_in(kind, namespace).map(|(_, v)| v.decode())
+    }
+
+    fn stored_in(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+    ) -> impl Iterator<Item = (&(String, String), &StoredObject)> {
+        let first = (namespace.unwrap_or_default().to_owned(), String::new());
+        let from_first = self.stored.get(&kind).map(|objects| objects.range(first..));
+        from_first.into_iter().flatten().take_while(move |((ns, _), _)| namespace.is_none_or(|n| n == ns))
+    }
+
+    /// Returns the objects of a kind whose JSON contains `text`, in all namespaces. Does not parse the others.
+    pub fn containing(&self, kind: Kind, text: &str) -> impl Iterator<Item = Value> {
+        self.stored_in(kind, None).filter(move |(_, v)| v.contains(text)).map(|(_, v)| v.decode())
+    }
+
+    /// Returns the pods of a namespace with this label, ordered by name.
+    pub fn labelled_pods(&self, namespace: &str, label: &str, value: &str) -> impl Iterator<Item = Value> {
+        let names = self.pods_by_label.get(&(namespace.to_owned(), label.to_owned(), value.to_owned()));
+        names.into_iter().flatten().filter_map(move |name| self.get(Kind::Pod, namespace, name))
+    }
+
+    /// Returns the keys of the objects that changed since the last call.
+    pub fn take_changed(&mut self) -> BTreeSet<ObjectKey> {
+        std::mem::take(&mut self.changed)
     }
 
     /// Creates or replaces an object. Fields that the server owns (uid, creationTimestamp, resourceVersion, generation,
@@ -180,6 +213,7 @@ impl Objects {
         }
         let object = StoredObject::encode(&value);
         self.stored.entry(kind).or_default().insert(key.clone(), object.clone());
+        self.index(kind, &key, old.as_ref(), Some(&value));
         let verb = if before.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
         self.record(Change {
             revision: self.revision,
@@ -291,6 +325,8 @@ impl Objects {
 
     fn remove(&mut self, kind: Kind, key: (String, String), object: Value, now: Timestamp) {
         let before = self.stored.get_mut(&kind).and_then(|o| o.remove(&key));
+        let old = before.as_ref().filter(|_| kind == Kind::Pod).map(StoredObject::decode);
+        self.index(kind, &key, old.as_ref(), None);
         let uid = meta_text(&object, "uid").to_owned();
         self.record(Change {
             revision: self.revision,
@@ -303,6 +339,28 @@ impl Objects {
         });
         for (kind, namespace, name) in self.owned_by(&uid) {
             self.delete(kind, &namespace, &name, now);
+        }
+    }
+
+    /// Records a change of an object for the controllers and in the index of the pods' labels.
+    fn index(&mut self, kind: Kind, key: &(String, String), before: Option<&Value>, after: Option<&Value>) {
+        self.changed.insert((kind, key.0.clone(), key.1.clone()));
+        let labels = |object: Option<&Value>| object.map_or(Value::Null, |o| o["metadata"]["labels"].clone());
+        let (before, after) = (labels(before), labels(after));
+        if kind != Kind::Pod || before == after {
+            return;
+        }
+        let of = |labels: &Value| -> Vec<_> {
+            let pairs = labels.as_object().into_iter().flatten();
+            pairs.filter_map(|(k, v)| Some((key.0.clone(), k.clone(), v.as_str()?.to_owned()))).collect()
+        };
+        for label in of(&before) {
+            if let Some(names) = self.pods_by_label.get_mut(&label) {
+                names.remove(&key.1);
+            }
+        }
+        for label in of(&after) {
+            self.pods_by_label.entry(label).or_default().insert(key.1.clone());
         }
     }
 

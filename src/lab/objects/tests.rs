@@ -90,3 +90,22 @@ fn a_revision_older_than_the_change_log_is_rejected() {
     assert_eq!(objects.changes_since(objects.revision() - 2).map(<[Change]>::len), Some(2));
     assert_eq!(objects.resource(Kind::TargetGroupBinding).api_version(), "eks.amazonaws.com/v1");
 }
+
+#[test]
+fn pods_are_found_by_their_labels() {
+    let mut objects = Objects::new(1, false, now());
+    let labelled =
+        |name: &str, app: &str| json!({"metadata": {"name": name, "namespace": "prod", "labels": {"app": app}}});
+    for (name, app) in [("c", "web"), ("a", "web"), ("b", "api")] {
+        objects.put(Kind::Pod, labelled(name, app), now());
+    }
+    let names = |objects: &Objects, app: &str| -> Vec<String> {
+        objects.labelled_pods("prod", "app", app).map(|pod| meta_text(&pod, "name").to_owned()).collect()
+    };
+    assert_eq!(names(&objects, "web"), ["a", "c"]);
+    objects.put(Kind::Pod, labelled("c", "api"), now());
+    objects.delete(Kind::Pod, "prod", "a", now());
+    assert_eq!((names(&objects, "web"), names(&objects, "api")), (vec![], vec!["b".to_owned(), "c".to_owned()]));
+    let changed = objects.take_changed();
+    assert!(changed.contains(&(Kind::Pod, "prod".into(), "a".into())) && objects.take_changed().is_empty());
+}

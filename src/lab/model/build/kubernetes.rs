@@ -13,7 +13,7 @@ use crate::lab::model::cluster::{Cluster, DeploymentBehaviour};
 use crate::lab::model::controller::AUTO_MODE_TAG;
 use crate::lab::model::group::LabTargetState;
 use crate::lab::model::pod::{Phase, Pod, PodFaults};
-use crate::lab::model::{Bucket, Route, World};
+use crate::lab::model::{Bucket, World};
 use crate::lab::objects::{Kind, Objects};
 use crate::lab::scenario::ScenarioError;
 use crate::lab::scenario::model::GitOps;
@@ -47,6 +47,7 @@ impl World {
                 objects,
                 reconciled_revision: 0,
                 reconcile_scheduled: false,
+                index: crate::lab::model::controller::ControllerIndex::default(),
                 number,
                 addresses: 0,
                 deployments: BTreeMap::new(),
@@ -279,11 +280,6 @@ impl World {
             let target = crate::lab::model::TargetRef { group, id, port, registration };
             self.schedule_in(delay, super::LabEvent::Probe(target));
         }
-    }
-
-    /// Returns the routes that are not deleted, with their indices.
-    pub(crate) fn existing_routes(&self) -> impl Iterator<Item = (usize, &Route)> {
-        self.routes.iter().enumerate().filter(|(_, r)| !r.deleted)
     }
 }
 

@@ -41,6 +41,8 @@ impl World {
         let mut world = Self::empty(plan, scenario, seed, start);
         let entries = world.build_balancers_and_groups(&settings);
         world.build_listeners(&settings, &entries)?;
+        world.rule_index =
+            world.routes.iter().enumerate().rev().map(|(index, r)| (r.rule_arn.clone(), index)).collect();
         world.mark_managed(&entries);
         world.update_attachments();
         world.build_clusters(&settings, seed);
@@ -66,6 +68,7 @@ impl World {
             listeners: Vec::new(),
             routes: Vec::new(),
             groups: Vec::new(),
+            rule_index: HashMap::new(),
             group_index: BTreeMap::new(),
             buckets: Buckets {
                 modify: Bucket::new(limits.modify, start),

@@ -4,11 +4,12 @@
 //! Like the real controller, it acts only when the binding or its endpoints have changed. It does not detect changes
 //! that the controller of another cluster made to the group.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::lab::model::cluster::BindingState;
+use crate::lab::model::cluster::{BindingState, NamespacedName};
 use crate::lab::model::group::LabTargetState;
 use crate::lab::model::queue::LabEvent;
 use crate::lab::model::{Caller, PodId, World};
@@ -19,13 +20,18 @@ pub(in crate::lab::model) const AUTO_MODE_TAG: &str = "eks:eks-cluster-name";
 const FINALIZER: &str = "elbv2.k8s.aws/resources";
 
 impl World {
-    pub(super) fn reconcile_bindings(&mut self, cluster: usize) {
-        let bindings: Vec<Value> = self.clusters[cluster].objects.list(Kind::TargetGroupBinding, None).collect();
-        for binding in &bindings {
-            if meta_text(binding, "deletionTimestamp").is_empty() {
-                self.bind(cluster, binding);
+    pub(super) fn reconcile_bindings(&mut self, cluster: usize, mut bindings: BTreeSet<NamespacedName>) {
+        // The port of a node leads to another pod as soon as the pods change.
+        let has_nodes = |state: &BindingState| self.groups[state.group].target_type == "instance";
+        let of_nodes = self.clusters[cluster].bindings.iter().filter(|(_, state)| has_nodes(state));
+        bindings.extend(of_nodes.map(|(key, _)| key.clone()));
+        for (namespace, name) in &bindings {
+            let found = self.clusters[cluster].objects.get(Kind::TargetGroupBinding, namespace, name);
+            let Some(binding) = found else { continue };
+            if meta_text(&binding, "deletionTimestamp").is_empty() {
+                self.bind(cluster, &binding);
             } else {
-                self.unbind(cluster, binding);
+                self.unbind(cluster, &binding);
             }
         }
     }
@@ -36,7 +42,7 @@ impl World {
         let Some(group) = self.group_of(binding) else { return };
         if !self.may_register(cluster, group) {
             // AWS refuses the call until someone adds the tag.
-            self.retry_later(cluster);
+            self.retry_later(cluster, key);
             return;
         }
         let wanted = self.targets_to_register(cluster, binding, group);
@@ -54,7 +60,7 @@ impl World {
             || !self.deregister_others(group, &desired_state, binding, before.as_ref())
         {
             // The group stays incomplete until the retry.
-            self.retry_later(cluster);
+            self.retry_later(cluster, key);
             return;
         }
         let now = self.now;
@@ -132,7 +138,7 @@ impl World {
             let before = self.clusters[cluster].bindings.get(&key).cloned();
             let none = BindingState { generation: 0, group, targets: Vec::new() };
             if !self.deregister_others(group, &none, binding, before.as_ref()) {
-                self.retry_later(cluster);
+                self.retry_later(cluster, key);
                 return;
             }
         }
@@ -145,8 +151,9 @@ impl World {
         });
     }
 
-    /// Schedules one retry of all bindings, because AWS throttled or refused a call of the controller.
-    fn retry_later(&mut self, cluster: usize) {
+    /// Schedules a retry of a binding, because AWS throttled or refused a call of the controller.
+    fn retry_later(&mut self, cluster: usize, binding: NamespacedName) {
+        self.clusters[cluster].index.retried_bindings.insert(binding);
         if !std::mem::replace(&mut self.clusters[cluster].reconcile_scheduled, true) {
             self.schedule_in(Duration::from_secs(2), LabEvent::Reconcile(cluster));
         }

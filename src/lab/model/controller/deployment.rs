@@ -1,9 +1,11 @@
 //! The Deployment controller. It keeps the requested number of pods of the current template and replaces pods of old
 //! templates a few at a time.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use crate::lab::model::cluster::PodSource;
+use crate::lab::model::cluster::{NamespacedName, PodSource};
 use crate::lab::model::{PodId, World};
 use crate::lab::objects::{Kind, meta_text};
 
@@ -20,12 +22,11 @@ struct DeploymentSpec {
 }
 
 impl World {
-    pub(super) fn reconcile_deployments(&mut self, cluster: usize) {
-        let objects = &self.clusters[cluster].objects;
-        let wanted: Vec<DeploymentSpec> =
-            objects.list(Kind::Deployment, None).map(|d| DeploymentSpec::read(&d)).collect();
-        for deployment in &wanted {
-            self.reconcile_deployment(cluster, deployment, false);
+    pub(super) fn reconcile_deployments(&mut self, cluster: usize, deployments: &BTreeSet<NamespacedName>) {
+        for (namespace, name) in deployments {
+            if let Some(deployment) = self.clusters[cluster].objects.get(Kind::Deployment, namespace, name) {
+                self.reconcile_deployment(cluster, &DeploymentSpec::read(&deployment), false);
+            }
         }
     }
 

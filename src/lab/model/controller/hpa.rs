@@ -18,8 +18,9 @@ const STABILIZATION_WINDOW: SignedDuration = SignedDuration::from_mins(5);
 impl World {
     pub(in crate::lab::model) fn autoscale(&mut self, cluster: usize) {
         let all: Vec<Value> = self.clusters[cluster].objects.list(Kind::HorizontalPodAutoscaler, None).collect();
-        for hpa in &all {
-            self.scale_by(cluster, hpa);
+        if !all.is_empty() {
+            let share = self.written_share_range(cluster).map_or(0.0, |(_, highest)| highest);
+            all.iter().for_each(|hpa| self.scale_by(cluster, hpa, share));
         }
         if !all.is_empty() {
             self.schedule_controllers(cluster);
@@ -27,7 +28,7 @@ impl World {
         self.schedule_in(EVALUATION_INTERVAL, LabEvent::Autoscale(cluster));
     }
 
-    fn scale_by(&mut self, cluster: usize, hpa: &Value) {
+    fn scale_by(&mut self, cluster: usize, hpa: &Value, share: f64) {
         let (namespace, target) = (
             meta_text(hpa, "namespace").to_owned(),
             hpa["spec"]["scaleTargetRef"]["name"].as_str().unwrap_or_default().to_owned(),
@@ -38,7 +39,6 @@ impl World {
         let Some(behaviour) = self.clusters[cluster].deployments.get(&key) else { return };
         let (full_replicas, desired_replicas) = (behaviour.full_replicas, behaviour.desired_replicas);
         let need = desired_replicas.unwrap_or_else(|| {
-            let share = self.written_share_range(cluster).map_or(0.0, |(_, highest)| highest);
             (1..full_replicas).find(|n| f64::from(*n) >= f64::from(full_replicas) * share).unwrap_or(full_replicas)
         });
         let desired = need.max(min).min(max.max(1));

@@ -1,16 +1,18 @@
 //! The Service controller. It writes an EndpointSlice with the pods that match the selector.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use crate::lab::model::cluster::string_map;
+use crate::lab::model::cluster::{NamespacedName, string_map};
 use crate::lab::model::pod::Phase;
 use crate::lab::model::{PodId, World};
 use crate::lab::objects::{Kind, meta_text};
 
 impl World {
-    pub(super) fn reconcile_services(&mut self, cluster: usize) {
-        let services: Vec<Value> = self.clusters[cluster].objects.list(Kind::Service, None).collect();
-        for service in services {
+    pub(super) fn reconcile_services(&mut self, cluster: usize, services: &BTreeSet<NamespacedName>) {
+        for (namespace, name) in services {
+            let Some(service) = self.clusters[cluster].objects.get(Kind::Service, namespace, name) else { continue };
             let pods = self.selected_pods(cluster, &service);
             let slice = self.build_endpoint_slice(&service, &pods);
             let now = self.now;
@@ -22,12 +24,13 @@ impl World {
     pub(super) fn selected_pods(&self, cluster: usize, service: &Value) -> Vec<PodId> {
         let selector = string_map(&service["spec"]["selector"]);
         let namespace = meta_text(service, "namespace");
-        let numbered = (0..).zip(&self.pods);
-        numbered
-            .filter(|(_, p)| p.cluster == Some(cluster) && p.namespace == namespace && p.phase != Phase::Gone)
-            .filter(|(_, p)| !selector.is_empty() && selector.iter().all(|(k, v)| p.labels.get(k) == Some(v)))
-            .map(|(id, _)| PodId(id))
-            .collect()
+        let Some((label, value)) = selector.first_key_value() else { return Vec::new() };
+        let pods = self.clusters[cluster].index.labelled_pods(namespace, label, value).iter().copied();
+        let is_selected = |id: &PodId| {
+            let pod = &self.pods[id.0 as usize];
+            pod.phase != Phase::Gone && selector.iter().all(|(k, v)| pod.labels.get(k) == Some(v))
+        };
+        pods.filter(is_selected).collect()
     }
 
     fn build_endpoint_slice(&self, service: &Value, pods: &[PodId]) -> Value {

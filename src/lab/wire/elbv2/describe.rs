@@ -107,10 +107,7 @@ pub(super) fn listener(world: &World, arn: &str) -> Result<usize> {
 }
 
 pub(super) fn rule(world: &World, arn: &str) -> Result<usize> {
-    // Compare from the end, because most ARNs differ there in the first byte.
-    let same =
-        |r: &crate::lab::model::Route| r.rule_arn.len() == arn.len() && r.rule_arn.bytes().rev().eq(arn.bytes().rev());
-    let found = world.existing_routes().find(|(_, r)| same(r)).map(|(index, _)| index);
+    let found = world.rule_index.get(arn).copied().filter(|index| !world.routes[*index].deleted);
     found.ok_or_else(|| api_error("RuleNotFound", format!("One or more rules not found: '{arn}'")))
 }
 

@@ -44,7 +44,12 @@ pub fn list(objects: &Objects, target: &ResourcePath, query: &Query, as_table: b
     let after = after(query.get("continue"))?;
     let limit = limit(query.get("limit"))?;
     let mut found = Vec::new();
-    for object in objects.list(kind, target.namespace.as_deref()) {
+    let label = selection.required_label().filter(|_| kind == Kind::Pod);
+    let candidates: Box<dyn Iterator<Item = Value>> = match (target.namespace.as_deref(), label) {
+        (Some(namespace), Some((label, value))) => Box::new(objects.labelled_pods(namespace, label, value)),
+        (namespace, _) => Box::new(objects.list(kind, namespace)),
+    };
+    for object in candidates {
         let here = (meta_text(&object, "namespace").to_owned(), meta_text(&object, "name").to_owned());
         if after.as_ref().is_none_or(|a| here > *a) && selection.matches(kind, &object)? {
             found.push(object);

@@ -27,6 +27,16 @@ impl Selection {
         Ok(Self { labels, fields })
     }
 
+    /// Returns a label and the value that every selected object has; `None` if no label must have one certain value.
+    pub fn required_label(&self) -> Option<(&str, &str)> {
+        self.labels.iter().find_map(|label| match label {
+            Label::In(key, true, values) => {
+                values.first().filter(|_| values.len() == 1).map(|v| (key.as_str(), v.as_str()))
+            }
+            _ => None,
+        })
+    }
+
     /// Restricts the selection to the object with this name.
     pub fn name(&mut self, name: &str) {
         self.fields.push(("metadata.name".to_owned(), true, name.to_owned()));

@@ -227,7 +227,7 @@ fn check_one_binding_per_group(objects: &Objects, after: &Value) -> Result<(), F
     let shared = |v: &Value| v["spec"]["multiClusterTargetGroup"] == true;
     let namespaced_name = |v: &Value| (meta_text(v, "namespace").to_owned(), meta_text(v, "name").to_owned());
     let Some(arn) = group(after) else { return Ok(()) };
-    let others = objects.list(Kind::TargetGroupBinding, None);
+    let others = objects.containing(Kind::TargetGroupBinding, &arn);
     let others: Vec<_> =
         others.filter(|o| group(o).as_ref() == Some(&arn) && namespaced_name(o) != namespaced_name(after)).collect();
     if others.is_empty() || (shared(after) && others.iter().all(shared)) {
