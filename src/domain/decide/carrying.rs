@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::context::Context;
-use super::{desired_split, way_back};
+use super::way_back;
 use crate::domain::health::gate;
 use crate::domain::run::state::State;
-use crate::domain::traffic::RouteContent;
+use crate::domain::traffic::{RouteContent, shares};
 
 /// Returns the groups that have traffic now, or may have traffic because of a write without a response. The value is
 /// the largest share of the group on any route, in percent.
@@ -16,9 +16,8 @@ pub fn groups_with_traffic(state: &State) -> BTreeMap<&str, u32> {
     for route in state.routes.values().filter(|r| !r.is_deleted()) {
         let live = route.drifted_content().and_then(RouteContent::forward_split);
         for split in live.into_iter().chain([route.split()]).chain(route.open_writes.iter().flat_map(|o| &o.splits)) {
-            let shares = desired_split::shares_of(route, split);
-            for (cluster, arn) in &route.start.groups {
-                let share = gate::ceil(shares.get(cluster).copied().unwrap_or(0.0));
+            for (_, arn, share) in shares::managed_shares(split, &route.start.groups) {
+                let share = gate::ceil(share);
                 if share > 0 {
                     let entry = all.entry(arn).or_default();
                     *entry = share.max(*entry);
@@ -33,8 +32,8 @@ pub fn groups_with_traffic(state: &State) -> BTreeMap<&str, u32> {
 /// baseline and the current total of the groups that had the traffic at the start. The new groups are not counted,
 /// because this would require twice the capacity.
 pub fn targets_for_all_traffic(c: &Context<'_>, group: &str) -> u32 {
-    let routes = c.state.routes.values().filter(|r| r.start.groups.values().any(|arn| arn == group));
-    let mut old_groups: Vec<_> = routes.flat_map(|r| way_back::groups_after_rollback(c.state, r)).collect();
+    let mut old_groups: Vec<_> =
+        c.state.routes_of_group(group).flat_map(|r| way_back::groups_after_rollback(c.state, r)).collect();
     old_groups.sort_unstable();
     old_groups.dedup();
     let baseline: u32 = old_groups.iter().filter_map(|arn| c.state.started.groups.get(*arn)).map(|g| g.healthy).sum();

@@ -250,8 +250,8 @@ pub fn sticky_clients(plan: &Plan, state: &State, route: &Route) -> bool {
 
 /// Returns the shares of the managed groups in a split, in percent by cluster; empty if all these groups have weight 0.
 pub fn shares_of(route: &Route, split: &Split) -> BTreeMap<ClusterName, f64> {
-    let groups: Vec<_> = route.start.groups.iter().map(|(c, arn)| (c.clone(), arn.clone())).collect();
-    shares::live_shares(split, &groups).unwrap_or_default()
+    let managed = shares::managed_shares(split, &route.start.groups).into_iter();
+    managed.map(|(cluster, _, share)| (cluster.clone(), share)).collect()
 }
 
 /// Formats the shares of the plan's groups in a split, such as `a 95 %, b 5 %`.

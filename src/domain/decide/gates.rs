@@ -167,7 +167,23 @@ pub fn unmet_raise_gates(c: &Context<'_>, groups: &[String], step: usize) -> Opt
     if !stale.is_empty() {
         return Some(Decision::ReadHealth(stale));
     }
-    if waits.is_empty() { None } else { Some(Decision::Wait(waits)) }
+    if waits.is_empty() { None } else { Some(Decision::Wait(summed_up(waits))) }
+}
+
+/// The maximum number of waits of one kind. A run of a thousand groups would journal a thousand with each change.
+const MAX_WAITS: usize = 20;
+
+/// Replaces all waits after the first [`MAX_WAITS`] by one with their number.
+fn summed_up(mut waits: Vec<Wait>) -> Vec<Wait> {
+    let rest = waits.split_off(waits.len().min(MAX_WAITS));
+    if !rest.is_empty() {
+        // If the end of one wait is unknown, the end of all is unknown.
+        let until = rest.iter().map(|wait| wait.until).min().flatten();
+        let until = until.and_then(|_| rest.iter().filter_map(|wait| wait.until).max());
+        let message = format!("{} more target groups are not ready", rest.len());
+        waits.push(Wait { reason: WaitReason::RaiseGate, message, until });
+    }
+    waits
 }
 
 /// Returns why a raise of this group waits; `None` if the gate passes or has no recent sample.
@@ -236,4 +252,28 @@ pub fn batch_over(state: &State, routes: Vec<(&Route, Split)>) -> Option<Decisio
         .map(|(route, set)| Write { route: route.start.id.clone(), expect: Some(route.expected().split.clone()), set })
         .collect();
     (!writes.is_empty()).then_some(Decision::Write(Batch { restore: false, writes, raised_groups: raises }))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn many_waits_are_summed_up() {
+        let wait = |n: i64| Wait {
+            reason: WaitReason::RaiseGate,
+            message: format!("g{n}"),
+            until: Some(Timestamp::from_second(n).unwrap_or_default()),
+        };
+        let waits: Vec<_> = (0..1000).map(wait).collect();
+        assert_eq!(summed_up(waits[..20].to_vec()), waits[..20]);
+        let summed = summed_up(waits.clone());
+        assert_eq!(summed[..20], waits[..20]);
+        assert_eq!((summed.len(), summed[20].message.as_str()), (21, "980 more target groups are not ready"));
+        assert_eq!(summed[20].until, waits[999].until);
+        let unknown = Wait { until: None, ..waits[500].clone() };
+        assert_eq!(summed_up([waits, vec![unknown]].concat())[20].until, None);
+    }
 }

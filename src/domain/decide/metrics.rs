@@ -17,7 +17,8 @@ use crate::plan::model::{Plan, StepKind};
 
 /// Returns the gates that are in force now.
 pub fn in_force<'a>(plan: &'a Plan, state: &State) -> Vec<&'a MetricGate> {
-    if matches!(state.phase, Phase::RollingBack | Phase::Retiring | Phase::Finished) {
+    let is_over = matches!(state.phase, Phase::RollingBack | Phase::Retiring | Phase::Finished);
+    if is_over || plan.strategy.metrics.is_empty() {
         return Vec::new();
     }
     let has_traffic = new_cluster_has_traffic(plan, state);

@@ -94,6 +94,22 @@ pub fn live_shares(split: &Split, managed: &[(ClusterName, String)]) -> Option<B
     (managed_total > 0).then(|| managed.iter().map(|(cluster, arn)| (cluster.clone(), share(arn))).collect())
 }
 
+/// Returns the live shares of the managed part as (cluster, member, percent); 0 for a member that is not attached. Empty
+/// if the managed part has no weight.
+pub fn managed_shares<'a>(
+    split: &Split,
+    managed: &'a BTreeMap<ClusterName, String>,
+) -> Vec<(&'a ClusterName, &'a str, f64)> {
+    let weight = |id: &str| split.effective_weight(id).unwrap_or(0);
+    let total: u64 = managed.values().map(|id| weight(id)).sum();
+    if total == 0 {
+        return Vec::new();
+    }
+    #[allow(clippy::cast_precision_loss)] // weights are small
+    let share = |id: &str| weight(id) as f64 * 100.0 / total as f64;
+    managed.iter().map(|(cluster, id)| (cluster, id.as_str(), share(id))).collect()
+}
+
 /// Whether the live shares of `split` equal `shares` within the tolerance of [`split_for`]. A share of 0 or 100 must be
 /// exact.
 pub fn matches_shares(split: &Split, managed: &[(ClusterName, String)], shares: &Shares) -> bool {

@@ -62,9 +62,8 @@ impl Split {
 
     /// Whether two splits have the same members and weights, in any order.
     pub fn equivalent(&self, other: &Self) -> bool {
-        let weights =
-            |s: &Self| -> BTreeMap<String, Option<u16>> { s.ids().map(|id| (id.clone(), s.weight(id))).collect() };
-        weights(self) == weights(other)
+        let within = |a: &Self, b: &Self| a.ids().all(|id| a.weight(id) == b.weight(id));
+        within(self, other) && within(other, self)
     }
 
     /// Adds the missing members at weight 0. A single member without a weight gets the weight 100, so that it keeps all
@@ -85,12 +84,19 @@ impl Split {
 
     /// Returns the effective weights. A single member always has all traffic, so its effective weight is never 0.
     pub(super) fn effective_weights(&self) -> BTreeMap<&str, u64> {
-        let is_single = self.members.len() == 1;
-        let effective = |m: &Member| match m.weight.unwrap_or(0) {
-            0 if is_single => SINGLE_MEMBER_WEIGHT.into(),
-            w => w.into(),
-        };
-        self.members.iter().map(|m| (m.id.as_str(), effective(m))).collect()
+        self.members.iter().map(|m| (m.id.as_str(), self.effective(m))).collect()
+    }
+
+    /// Returns the effective weight of a member; `None` if the member is not attached.
+    pub(super) fn effective_weight(&self, id: &str) -> Option<u64> {
+        self.members.iter().rfind(|m| m.id == id).map(|m| self.effective(m))
+    }
+
+    fn effective(&self, member: &Member) -> u64 {
+        match member.weight.unwrap_or(0) {
+            0 if self.members.len() == 1 => SINGLE_MEMBER_WEIGHT.into(),
+            weight => weight.into(),
+        }
     }
 
     /// Returns this split with these weights. Members without a weight in `weights` get 0. Missing members are

@@ -47,8 +47,7 @@ impl State {
         let Event::Started(started) = &record.event else {
             return Err(IllegalEvent { stand: None, event: legal::event_name(&record.event) });
         };
-        let routes = started.routes.iter().map(|start| (start.id.clone(), Route::new(start.clone(), record.time)));
-        Ok(Self {
+        let mut state = Self {
             run: record.run.clone(),
             started_at: record.time,
             last_record_at: record.time,
@@ -69,7 +68,8 @@ impl State {
             gate_timeout_since: record.time,
             resumed_despite_from: false,
             rollback: None,
-            routes: routes.collect(),
+            routes: BTreeMap::new(),
+            routes_by_group: BTreeMap::new(),
             newcomers: BTreeMap::new(),
             accepted_newcomers: BTreeSet::new(),
             shares_since: record.time,
@@ -84,7 +84,9 @@ impl State {
             newest_tool: String::new(),
             newer: record.newer.iter().map(|newer| newer.description.clone()).collect(),
             started: (**started).clone(),
-        })
+        };
+        started.routes.iter().for_each(|start| state.add_route(Route::new(start.clone(), record.time)));
+        Ok(state)
     }
 
     /// Applies an event. If the state does not allow the event, returns an error and does not change the state.
@@ -401,13 +403,13 @@ impl State {
     /// Adds the rules that appeared since the start as routes of the run. A rollback restores the content of such a
     /// rule at its first reading or, if the rule replaces a deleted route, the original shares of the deleted route.
     fn include_newcomers(&mut self, time: Timestamp) {
-        for (id, start) in std::mem::take(&mut self.newcomers) {
+        for start in std::mem::take(&mut self.newcomers).into_values() {
             let start = match self.replaced_route(&start) {
                 Some(route) => start.replacing(&route.start),
                 None => start,
             };
             self.started.routes.push(start.clone());
-            self.routes.insert(id, Route { reassert: true, joined_late: true, ..Route::new(start, time) });
+            self.add_route(Route { reassert: true, joined_late: true, ..Route::new(start, time) });
         }
     }
 

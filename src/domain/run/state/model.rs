@@ -89,6 +89,8 @@ pub struct State {
     pub rollback: Option<Rollback>,
     /// All routes of the run.
     pub routes: BTreeMap<RouteId, Route>,
+    /// The routes by the ARN of a managed target group.
+    pub(super) routes_by_group: BTreeMap<String, Vec<RouteId>>,
     /// The rules that appeared since the start and that the run does not move.
     pub newcomers: BTreeMap<RouteId, RouteStart>,
     /// The ids of `newcomers` that replace a deleted route and that an operator accepted (`resume --keep-live`).
@@ -390,6 +392,23 @@ impl State {
     /// The operator's decision to ignore the hours, if it covers this step.
     pub fn hours_ignored_for(&self, step: usize) -> Option<&HoursOverride> {
         self.ignored_hours.as_ref().filter(|ignored| step <= ignored.step)
+    }
+
+    /// Returns the routes that manage a target group.
+    pub fn routes_of_group(&self, group: &str) -> impl Iterator<Item = &Route> {
+        self.routes_by_group.get(group).into_iter().flatten().filter_map(|id| self.routes.get(id))
+    }
+
+    /// Adds a route to the run.
+    pub(super) fn add_route(&mut self, route: Route) {
+        let id = route.start.id.clone();
+        if self.routes.contains_key(&id) {
+            self.routes_by_group.values_mut().for_each(|routes| routes.retain(|known| *known != id));
+        }
+        for group in route.start.groups.values() {
+            self.routes_by_group.entry(group.clone()).or_default().push(id.clone());
+        }
+        self.routes.insert(id, route);
     }
 
     /// Returns the routes that another actor changed or deleted.
