@@ -98,6 +98,16 @@ impl TokenBucket {
         granted
     }
 
+    /// Returns the time at which `wanted` calls are available beside `reserve` tokens, at most a second from now.
+    #[allow(clippy::cast_precision_loss)] // a small number of calls
+    pub fn available_at(&self, reserve: f64, wanted: usize, now: Timestamp) -> Timestamp {
+        let elapsed = now.duration_since(self.at).as_secs_f64().max(0.0);
+        let tokens = elapsed.mul_add(self.learned, self.tokens).min(self.rate.burst);
+        let missing = wanted as f64 + reserve.min((self.rate.burst / 2.0).floor()) - tokens;
+        let seconds = if missing > 0.0 { (missing / self.learned).min(1.0) + 1e-3 } else { 0.0 };
+        SignedDuration::try_from_secs_f64(seconds).ok().and_then(|wait| now.checked_add(wait).ok()).unwrap_or(now)
+    }
+
     /// Empties the bucket and halves its refill rate after AWS throttled a call, because other callers use AWS's bucket
     /// too. Several throttled calls at the same time count as one.
     pub fn drain(&mut self) {
@@ -185,6 +195,20 @@ mod tests {
         assert_eq!(poll_interval(211, 50.0), MIN_POLL);
         assert_eq!(poll_interval(211, 2.0), Duration::from_millis(105_500));
         assert_eq!(poll_interval(usize::MAX, 1e-300), MAX_POLL);
+    }
+
+    #[test]
+    fn bucket_says_when_calls_are_available() {
+        let start = Timestamp::UNIX_EPOCH;
+        let mut bucket = TokenBucket::new(Rate { burst: 18.0, per_second: 3.0 }, start);
+        assert_eq!(bucket.available_at(8.0, 3, start), start);
+        assert_eq!(bucket.take_with_reserve(8.0, 20, start), 10);
+        let later = bucket.available_at(8.0, 3, start);
+        assert_eq!(later, start + SignedDuration::from_millis(1_001));
+        assert_eq!(bucket.take_with_reserve(8.0, 20, later), 3);
+        bucket.drain();
+        let wait = bucket.available_at(8.0, 3, later).duration_since(later);
+        assert_eq!(wait, SignedDuration::from_millis(1_001), "requests and the guard must not wait longer");
     }
 
     #[test]

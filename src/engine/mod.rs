@@ -6,6 +6,7 @@
 //! take effect in the middle of a batch.
 
 mod bind;
+mod binding_list;
 #[cfg(test)]
 mod fake;
 pub mod finalize;

@@ -8,7 +8,8 @@ use crate::domain::decide::{self, Batch, ChunkVerdict, Context};
 use crate::domain::run::event::{BindingStart, Event, Wait, WaitReason, Write, WriteResult};
 use crate::domain::run::observation::Observation;
 use crate::domain::traffic::RouteId;
-use crate::engine::write::PreparedWrite;
+use crate::engine::binding_list::BindingLists;
+use crate::engine::write::{PreparedWrite, is_large};
 use crate::engine::{EngineError, bind, observation};
 
 impl RunLoop<'_> {
@@ -16,13 +17,9 @@ impl RunLoop<'_> {
         if !self.check_ownership() {
             return Ok(());
         }
-        let now = self.ports.clock.now();
-        let chunk = self.executor.next_chunk(&batch.writes, now);
+        let chunk = self.executor.next_chunk(&batch.writes, self.ports.clock.now());
         if chunk.is_empty() {
-            let until = self.executor.next_write_at(&batch.writes, now);
-            self.journal_waits(vec![Wait { until: Some(until), ..self.write_wait(&batch) }], now).await?;
-            self.ports.clock.sleep(until.duration_since(now).unsigned_abs()).await;
-            return Ok(());
+            return self.wait_for_calls(&batch).await;
         }
         let (events, prepared) = self.executor.prepare(&self.ports, chunk, &self.state, &mut self.watch).await;
         // Drift of one route freezes the raises of all routes.
@@ -55,10 +52,23 @@ impl RunLoop<'_> {
             return Ok(());
         }
         let events = self.executor.send(&self.ports, &self.settings, prepared, &self.state).await;
+        let is_done =
+            |e: &Event| matches!(e, Event::Outcome { result: WriteResult::Applied | WriteResult::Already, .. });
+        // Without calls for a next chunk, a decision would only lead to this wait.
+        let waits = is_large(&batch.writes) && events.iter().all(is_done);
         for event in events {
             self.remember_refusal(&event);
             self.journal(event).await?;
         }
+        if waits { self.wait_for_calls(&batch).await } else { Ok(()) }
+    }
+
+    /// Waits until the next chunk of a batch may be sent.
+    async fn wait_for_calls(&mut self, batch: &Batch) -> Result<(), EngineError> {
+        let now = self.ports.clock.now();
+        let until = self.executor.next_write_at(&batch.writes, now);
+        self.journal_waits(vec![Wait { until: Some(until), ..self.write_wait(batch) }], now).await?;
+        self.ports.clock.sleep(until.duration_since(now).unsigned_abs()).await;
         Ok(())
     }
 
@@ -154,10 +164,15 @@ impl RunLoop<'_> {
     }
 
     pub(super) async fn bind(&mut self, bindings: Vec<BindingStart>) -> Result<(), EngineError> {
-        let mut waits = Vec::new();
-        for wanted in bindings {
+        let (clusters, clock) = (self.ports.clusters.clone(), self.ports.clock.clone());
+        let (mut waits, mut lists) = (Vec::new(), BindingLists::new(&clusters, &*clock));
+        for (done, wanted) in bindings.into_iter().enumerate() {
+            // The guard must not wait for a thousand bindings. The next decision has the rest.
+            if done > 0 && waits.is_empty() && self.observation_due(clock.now()) {
+                break;
+            }
             let binding = wanted.binding.full_name();
-            match bind::bind(&self.ports.clusters, &wanted, &self.state.started.clusters).await {
+            match bind::bind(&mut lists, &wanted, &self.state.started.clusters).await {
                 Ok(result) => self.journal(Event::BindingDone { cluster: wanted.cluster, binding, result }).await?,
                 Err(message) => waits.push(Wait { reason: WaitReason::Binding, message, until: None }),
             }
@@ -170,10 +185,11 @@ impl RunLoop<'_> {
         if !self.check_ownership() {
             return Ok(());
         }
-        let mut waits = Vec::new();
+        let (clusters, clock) = (self.ports.clusters.clone(), self.ports.clock.clone());
+        let (mut waits, mut lists) = (Vec::new(), BindingLists::new(&clusters, &*clock));
         for wanted in bindings {
             let binding = wanted.binding.full_name();
-            match bind::unbind(&self.ports.clusters, &wanted, &self.state.started.clusters).await {
+            match bind::unbind(&mut lists, &wanted, &self.state.started.clusters).await {
                 Ok(why) => {
                     let (gone, why) = (why.is_none(), why.unwrap_or_default());
                     self.journal(Event::BindingRemoved { cluster: wanted.cluster, binding, deleted: gone, why })

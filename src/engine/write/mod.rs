@@ -22,6 +22,10 @@ pub mod restore;
 const MAX_PARALLEL: usize = 10;
 /// The number of routes in one loop iteration: one page of a read by ARN.
 const CHUNK_SIZE: usize = 20;
+/// The number of writes from which a batch is large.
+const LARGE_BATCH: usize = 50;
+/// The minimum number of writes in a chunk of a large batch: the calls of a second.
+const LARGE_BATCH_CHUNK: usize = 3;
 /// The maximum age of the observation for a blind write (a write without a read before it).
 const MAX_BLIND_AGE: SignedDuration = SignedDuration::from_mins(1);
 /// The calls that raises always leave in the bucket, so that a rollback can start at once even right after a raise.
@@ -61,6 +65,9 @@ impl Executor {
             .take(CHUNK_SIZE)
             .cloned()
             .collect();
+        if self.bucket.available_at(RESERVED_CALLS, smallest_chunk(writes).min(ready.len()), now) > now {
+            return Vec::new();
+        }
         let granted = self.bucket.take_with_reserve(RESERVED_CALLS, ready.len(), now);
         ready.into_iter().take(granted).collect()
     }
@@ -68,6 +75,7 @@ impl Executor {
     /// Returns the time when the next write of a batch may be sent.
     pub fn next_write_at(&self, writes: &[Write], now: Timestamp) -> Timestamp {
         let soon = now + SignedDuration::from_millis(350);
+        let soon = soon.max(self.bucket.available_at(RESERVED_CALLS, smallest_chunk(writes), now));
         let times = writes.iter().map(|w| self.backoffs.get(&w.route).map_or(soon, |(_, at)| *at));
         times.min().unwrap_or(soon).max(soon)
     }
@@ -326,6 +334,18 @@ impl Executor {
     }
 }
 
+/// Returns how many calls the bucket must allow before the next chunk of a large batch is sent. Each chunk costs a
+/// decision about the whole run, so that chunks of one write would make a thousand routes cost a million. The wait for
+/// these calls is at most a second, because requests and the guard also wait.
+fn smallest_chunk(writes: &[Write]) -> usize {
+    if is_large(writes) { LARGE_BATCH_CHUNK } else { 1 }
+}
+
+/// Returns whether a batch is so large that its chunks have a minimum size.
+pub fn is_large(writes: &[Write]) -> bool {
+    writes.len() > LARGE_BATCH
+}
+
 /// Returns the content of a route if it was read less than a minute ago and equals the last confirmed content. A blind
 /// write needs this content.
 fn recent_content(state: &State, watch: &Observed, id: &RouteId, now: Timestamp) -> Option<RouteContent> {
@@ -375,4 +395,35 @@ fn outcome(route: &RouteId, result: WriteResult, live: Option<Split>, detail: Op
 fn drifted(state: &State, route: &RouteId, live: RouteContent) -> Event {
     let expected = state.routes.get(route).map_or_else(|| live.clone(), |r| r.confirmed.clone());
     Event::Drifted { route: route.clone(), expected: Box::new(expected), live: Some(Box::new(live)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_of_a_large_batch_have_a_minimum_size_and_lose_no_time() {
+        let mut now = Timestamp::UNIX_EPOCH;
+        let settings = Settings::new("alice@mac".into(), "mac".into(), 100);
+        let mut executor = Executor::new(&settings, now);
+        let write = |n: u32| Write { route: RouteId::rule(&format!("r{n}")), expect: None, set: Split::default() };
+        let mut left: Vec<Write> = (0..310).map(write).collect();
+        let mut chunks = Vec::new();
+        while !left.is_empty() {
+            let chunk = executor.next_chunk(&left, now).len();
+            if chunk == 0 {
+                let next = executor.next_write_at(&left, now);
+                assert!(next > now && next.duration_since(now) < SignedDuration::from_millis(1_100));
+                now = next;
+            } else {
+                chunks.push((left.len(), chunk));
+                left.drain(..chunk);
+            }
+        }
+        assert_eq!(chunks[0], (310, 10));
+        assert!(chunks[1..].iter().all(|(left, chunk)| *chunk == if *left > 50 { 3 } else { 1 }), "{chunks:?}");
+        let ideal = f64::from(310 - 10) / 3.0;
+        let seconds = now.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64();
+        assert!(seconds < ideal * 1.02, "{seconds} s, and the rate allows {ideal} s");
+    }
 }
