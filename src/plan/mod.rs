@@ -46,7 +46,7 @@ pub fn lint(source: &str, bytes: &[u8]) -> Result<Plan, Diagnostics> {
     if bytes.len() > MAX_BYTES {
         let message = format!("the plan has more than {MAX_BYTES} bytes, which is the limit");
         let error = Diagnostic::new(Code::CUT001, Place::at("", 1, 1, 1), message);
-        errors.push(error.help("a plan with a hundred routes has about 20 KB: is this the right file?"));
+        errors.push(error.help("a plan with a thousand routes has about 270 KB: is this the right file?"));
         return Err(Diagnostics { source: source.to_owned(), text: String::new(), errors, more: 0 });
     }
     let plan = parse(source, bytes, Skeleton::default().plan(), &mut errors);

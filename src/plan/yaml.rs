@@ -8,10 +8,11 @@ use serde_saphyr::{Spanned, options::MergeKeyPolicy};
 use super::diagnostic::{Diagnostic, Place};
 use crate::base::finding::Code;
 
-/// Maximum size of a plan in bytes. A plan with a hundred routes has about 20 KB.
-pub const MAX_BYTES: usize = 256 * 1024;
+/// Maximum size of a plan in bytes. A plan with a thousand routes has about 270 KB.
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 const MAX_DEPTH: usize = 32;
-const MAX_NODES: usize = 20_000;
+/// Maximum number of values. A plan with a thousand routes has about 20,000.
+const MAX_NODES: usize = 320_000;
 
 /// A value of the plan file.
 #[derive(Debug, Clone, PartialEq)]

@@ -85,30 +85,30 @@ fn every_broken_plan_is_refused_with_the_expected_errors() {
 fn hostile_bytes_are_refused_early() {
     let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n";
     let cases: Vec<(&str, Vec<u8>, usize, &str)> = vec![
-        ("ten megabytes", b"a: b\n".repeat(2 * 1024 * 1024), 1, "more than 262144 bytes"),
-        ("one byte too many", vec![b'#'; MAX_BYTES + 1], 1, "more than 262144 bytes"),
+        ("ten megabytes", b"a: b\n".repeat(2 * 1024 * 1024), 1, "more than 4194304 bytes"),
+        ("one byte too many", vec![b'#'; MAX_BYTES + 1], 1, "more than 4194304 bytes"),
         ("as large as may be", vec![b'#'; MAX_BYTES], 1, "empty"),
         ("an alias bomb", bomb.as_bytes().to_vec(), 1, "anchor"),
         ("an alias of nothing", b"a: *x\n".to_vec(), 1, "alias"),
         ("a merge key", b"a:\n  <<: {b: 1}\n".to_vec(), 2, "merge"),
-        ("brackets", vec![b'['; 200 * 1024], 1, "cannot be parsed"),
-        ("braces", b"{a: ".repeat(50 * 1024), 1, "cannot be parsed"),
-        ("nested lists", b"- ".repeat(100 * 1024), 1, "cannot be parsed"),
+        ("brackets", vec![b'['; MAX_BYTES], 1, "cannot be parsed"),
+        ("braces", b"{a: ".repeat(MAX_BYTES / 4), 1, "cannot be parsed"),
+        ("nested lists", b"- ".repeat(MAX_BYTES / 2), 1, "cannot be parsed"),
         (
             "nested mappings",
             (0..400).map(|i| format!("{}a:\n", " ".repeat(i))).collect::<Vec<_>>().concat().into_bytes(),
             33,
             "cannot be parsed",
         ),
-        ("many values", format!("[{}]", "1,".repeat(100_000)).into_bytes(), 1, "cannot be parsed"),
+        ("many values", format!("[{}]", "1,".repeat(2_000_000)).into_bytes(), 1, "cannot be parsed"),
         (
             "many keys",
-            (0..15_000).map(|i| format!("k{i}: 1\n")).collect::<Vec<_>>().concat().into_bytes(),
-            10_000,
+            (0..300_000).map(|i| format!("k{i}: 1\n")).collect::<Vec<_>>().concat().into_bytes(),
+            160_000,
             "cannot be parsed",
         ),
-        ("one long key", [vec![b'k'; 200 * 1024], b": 1\n".to_vec()].concat(), 1, ""),
-        ("one long value", [b"apiVersion: ".to_vec(), vec![b'v'; 200 * 1024]].concat(), 1, ""),
+        ("one long key", [vec![b'k'; MAX_BYTES - 4], b": 1\n".to_vec()].concat(), 1, ""),
+        ("one long value", [b"apiVersion: ".to_vec(), vec![b'v'; MAX_BYTES - 12]].concat(), 1, ""),
         ("not UTF-8", b"apiVersion: cutover.dev/v1alpha1\nkind: Cut\xffover\n".to_vec(), 2, "byte 42 (0xff)"),
         ("UTF-16", "kind: Cutover".encode_utf16().flat_map(u16::to_le_bytes).collect(), 1, ""),
         ("half a character", b"kind: \xe2\x82".to_vec(), 1, "not UTF-8"),
@@ -142,14 +142,14 @@ fn hostile_bytes_are_refused_early() {
 
 #[test]
 fn only_the_first_of_many_errors_are_reported() {
-    let many = (0..9_000).map(|i| format!("k{i}: 1\n")).collect::<Vec<_>>().concat();
+    let many = (0..150_000).map(|i| format!("k{i}: 1\n")).collect::<Vec<_>>().concat();
     let found = lint_errors("many", many.as_bytes());
     assert_well_formed("many", &found);
-    // The plan has nine thousand unknown fields, and lacks four required fields.
-    assert_eq!((found.errors.len(), found.more), (100, 8_904));
-    assert!(render(&found, false).ends_with("many: 9004 errors; nothing was changed\n"));
+    // The plan has 150,000 unknown fields, and lacks four required fields.
+    assert_eq!((found.errors.len(), found.more), (100, 149_904));
+    assert!(render(&found, false).ends_with("many: 150004 errors; nothing was changed\n"));
     // All errors on one line, which makes the positions expensive.
-    let line = format!("{{{}}}", (0..9_000).map(|i| format!("k{i}: 1, ")).collect::<Vec<_>>().concat());
+    let line = format!("{{{}}}", (0..150_000).map(|i| format!("k{i}: 1, ")).collect::<Vec<_>>().concat());
     assert_well_formed("one line", &lint_errors("one line", line.as_bytes()));
 }
 
