@@ -2,6 +2,8 @@
 //! last segment with the resourceVersion that was read, so that two writers never interleave. The write that fills a
 //! segment also closes it, and a closed segment never changes. A writer that read the segment as open gets a conflict.
 //! If two writers read it as closed and create the next segment, one gets a conflict.
+//!
+//! A record that is larger than a segment may be is stored in parts ([`parts`]).
 
 use std::collections::BTreeMap;
 
@@ -13,13 +15,14 @@ use kube::{Api, ResourceExt};
 
 use super::client::{NamespaceClient, RequestError};
 use super::label::{self, Purpose};
+use super::parts;
 use crate::base::retry;
 use crate::domain::run::event::{Event, Record};
 use crate::domain::run::journal::{DamagedJournal, LineDamage, Parsed, line, parse};
 use crate::port::store::{RunSummary, StoreError};
 
 /// The data key of the journal's text.
-const JOURNAL_KEY: &str = "journal.jsonl";
+pub(super) const JOURNAL_KEY: &str = "journal.jsonl";
 /// The size at which a segment is closed, in bytes. The limit is small because etcd keeps every version of a segment
 /// for some minutes.
 const CLOSE_BYTES: usize = 64 * 1024;
@@ -154,15 +157,18 @@ impl Writer {
         let wrong = |message: String| StoreError::Io { path: name_prefix(&self.run), message };
         let (text, sum) =
             line(&self.sum, record).map_err(|e| wrong(format!("the record cannot be written as JSON: {e}")))?;
-        if text.len() > MAX_BYTES {
+        let pieces = parts::split(&text, MAX_BYTES);
+        if pieces.len() > parts::MAX_PARTS {
             return Err(wrong(format!(
-                "a record of {} bytes does not fit into a Kubernetes object ({MAX_BYTES} bytes); \
+                "a record of {} bytes does not fit into {} Kubernetes objects of {MAX_BYTES} bytes; \
                 split the plan, or keep the state on this machine",
-                text.len()
+                text.len(),
+                parts::MAX_PARTS
             )));
         }
         self.summary.add(record);
-        if !is_closed(&self.segment) && contents(&self.segment).len() + text.len() > MAX_BYTES {
+        let is_open = |segment: &ConfigMap| !is_closed(segment) && !contents(segment).is_empty();
+        if is_open(&self.segment) && contents(&self.segment).len() + text.len() > MAX_BYTES {
             let mut close = self.segment.clone();
             close.annotations_mut().insert(CLOSED_ANNOTATION.to_owned(), "true".to_owned());
             self.segment = self.put(client, close).await?;
@@ -172,7 +178,8 @@ impl Writer {
         } else {
             (self.segment.clone(), self.number)
         };
-        let all_text = contents(&next).to_owned() + &text;
+        let all_text = contents(&next).to_owned() + pieces[0];
+        parts::put(client, &self.run, &mut next, &pieces, &sum).await?;
         if all_text.len() >= CLOSE_BYTES {
             next.annotations_mut().insert(CLOSED_ANNOTATION.to_owned(), "true".to_owned());
         }
@@ -228,14 +235,16 @@ fn same_content(found: &ConfigMap, wanted: &ConfigMap) -> bool {
 async fn read_segments(client: &NamespaceClient, run: &str) -> Result<StoredJournal, StoreError> {
     let api: Api<ConfigMap> = client.api();
     let mut params = ListParams::default().limit(PAGE_SIZE).labels(&label::selector_of(Purpose::Journal, run));
-    let mut segments = BTreeMap::new();
+    let (mut segments, mut others) = (BTreeMap::new(), BTreeMap::new());
     loop {
         let page = client.read(|| api.list(&params)).await.map_err(|t| client.error(&name_prefix(run), t))?;
-        let of_run = page.items.into_iter().filter_map(|p| {
-            let name = p.name_any();
-            run_and_number(&name).filter(|(of, _)| *of == run).map(|(_, number)| (number, p))
-        });
-        segments.extend(of_run);
+        for object in page.items {
+            let name = object.name_any();
+            match run_and_number(&name).filter(|(of, _)| *of == run) {
+                Some((_, number)) => drop(segments.insert(number, object)),
+                None => drop(others.insert(name, object)),
+            }
+        }
         match page.metadata.continue_.filter(|c| !c.is_empty()) {
             Some(token) => params = params.continue_token(&token),
             None => break,
@@ -244,12 +253,12 @@ async fn read_segments(client: &NamespaceClient, run: &str) -> Result<StoredJour
     if segments.is_empty() {
         return Err(no_such_run(client, run));
     }
-    let text: String = segments.values().map(contents).collect();
+    let text: String = segments.values().map(|segment| parts::text(segment, &others)).collect();
     let gap = (1..).zip(segments.keys()).find(|(wanted, is)| wanted != *is).map(|(wanted, _)| wanted);
     match gap {
         None => Ok(StoredJournal { segments: segments.into_values().collect(), text }),
         Some(number) => {
-            let before: String = segments.iter().filter(|(n, _)| **n < number).map(|(_, p)| contents(p)).collect();
+            let before = segments.range(..number).map(|(_, segment)| parts::text(segment, &others)).collect::<String>();
             let prefix = parse(before.as_bytes()).map_or_else(|c| c.prefix, |p| p.records);
             Err(damaged(client, run, prefix, format!("segment {number} is missing")))
         }
@@ -296,7 +305,7 @@ fn run_and_number(name: &str) -> Option<(&str, usize)> {
     Some((rest.strip_prefix("cutover-")?.strip_suffix("-journal")?, number.parse().ok()?))
 }
 
-fn contents(segment: &ConfigMap) -> &str {
+pub(super) fn contents(segment: &ConfigMap) -> &str {
     segment.data.as_ref().and_then(|d| d.get(JOURNAL_KEY)).map_or("", String::as_str)
 }
 

@@ -10,6 +10,7 @@ mod journal;
 mod label;
 mod lease;
 mod owned_leases;
+mod parts;
 mod run_objects;
 #[cfg(test)]
 pub(super) mod tests;
@@ -203,13 +204,10 @@ impl Store for KubernetesStore {
 
     async fn put_script(&self, run: &str, text: &str) -> Result<Option<String>, StoreError> {
         self.check_run_id(run)?;
-        run_objects::put_script(&self.namespace_client, run, SCRIPT, text).await?;
-        let key = SCRIPT.replace('.', "\\.");
-        Ok(Some(format!(
-            "{} get configmap {} -o jsonpath='{{.data.{key}}}' | sh",
-            self.kubectl,
-            run_objects::name(Purpose::Script, run)
-        )))
+        let names = run_objects::put_script(&self.namespace_client, run, SCRIPT, text).await?;
+        let value = format!("{{.data.{}}}", SCRIPT.replace('.', "\\."));
+        let path = if names.len() == 1 { value } else { format!("{{range .items[*]}}{value}{{end}}") };
+        Ok(Some(format!("{} get configmap {} -o jsonpath='{path}' | sh", self.kubectl, names.join(" "))))
     }
 
     async fn lock(&self, load_balancers: &[String], holder: &LockOwner) -> Result<LockGuard, LockError> {

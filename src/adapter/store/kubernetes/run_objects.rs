@@ -10,6 +10,7 @@ use kube::{Api, ResourceExt};
 
 use super::client::{NamespaceClient, RequestError};
 use super::label::{self, Purpose};
+use super::parts;
 use crate::base::retry;
 use crate::port::store::{Heartbeat, Request, StoreError};
 
@@ -21,6 +22,8 @@ const HANDLED_ANNOTATION: &str = "cutover.dev/done";
 const MAX_HANDLED_KEYS: usize = 50;
 /// The suffix of the key of an unreadable request.
 const UNREADABLE_SUFFIX: &str = ".unreadable";
+/// The maximum size of a part of the break-glass script, in bytes.
+const MAX_SCRIPT_BYTES: usize = super::journal::MAX_BYTES;
 /// The data key of the heartbeat.
 const HEARTBEAT_KEY: &str = "look.json";
 
@@ -143,16 +146,10 @@ fn handled_keys(config_map: &ConfigMap) -> Vec<String> {
 }
 
 /// Replaces an object unconditionally, or creates it.
-async fn set(
-    client: &NamespaceClient,
-    purpose: Purpose,
-    run: &str,
-    key: &str,
-    text: String,
-) -> Result<(), RequestError> {
-    let (api, mut object): (Api<ConfigMap>, _) = (client.api(), object(purpose, run));
+async fn set(client: &NamespaceClient, mut object: ConfigMap, key: &str, text: String) -> Result<(), RequestError> {
+    let api: Api<ConfigMap> = client.api();
     object.data = Some(BTreeMap::from([(key.to_owned(), text)]));
-    match client.call(api.replace(&name(purpose, run), &PostParams::default(), &object)).await {
+    match client.call(api.replace(&object.name_any(), &PostParams::default(), &object)).await {
         Err(RequestError::Missing) => client.call(api.create(&PostParams::default(), &object)).await.map(drop),
         other => other.map(drop),
     }
@@ -161,7 +158,7 @@ async fn set(
 /// Replaces the heartbeat.
 pub async fn put_heartbeat(client: &NamespaceClient, run: &str, heartbeat: &Heartbeat) -> Result<(), StoreError> {
     let text = serde_json::to_string(heartbeat).unwrap_or_default();
-    set(client, Purpose::Heartbeat, run, HEARTBEAT_KEY, text)
+    set(client, object(Purpose::Heartbeat, run), HEARTBEAT_KEY, text)
         .await
         .map_err(|t| client.error(&name(Purpose::Heartbeat, run), t))
 }
@@ -173,9 +170,24 @@ pub async fn read_heartbeat(client: &NamespaceClient, run: &str) -> Option<Heart
     serde_json::from_str(found.data?.get(HEARTBEAT_KEY)?).ok()
 }
 
-/// Stores the break-glass script under its file name.
-pub async fn put_script(client: &NamespaceClient, run: &str, file: &str, text: &str) -> Result<(), StoreError> {
-    set(client, Purpose::Script, run, file, text.to_owned())
-        .await
-        .map_err(|t| client.error(&name(Purpose::Script, run), t))
+/// Stores the break-glass script under its file name: a script that is larger than an object may be in several objects.
+/// Returns their names in order. The first object is written last, because it makes the script of an earlier call
+/// complete or ineffective.
+pub async fn put_script(
+    client: &NamespaceClient,
+    run: &str,
+    file: &str,
+    text: &str,
+) -> Result<Vec<String>, StoreError> {
+    let mut names = Vec::new();
+    for (number, part) in (1..).zip(parts::split_at_lines(text, MAX_SCRIPT_BYTES)).collect::<Vec<_>>().iter().rev() {
+        let mut object = object(Purpose::Script, run);
+        if *number > 1 {
+            object.metadata.name = Some(format!("{}-{number}", name(Purpose::Script, run)));
+        }
+        let name = object.name_any();
+        set(client, object, file, (*part).to_owned()).await.map_err(|t| client.error(&name, t))?;
+        names.insert(0, name);
+    }
+    Ok(names)
 }

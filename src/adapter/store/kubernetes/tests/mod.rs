@@ -263,14 +263,49 @@ async fn two_writers_do_not_interleave() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn too_large_record_is_refused_and_large_record_gets_its_own_segment() {
+async fn large_record_gets_its_own_segment_and_a_larger_one_gets_parts() {
     let (cluster, alice) = store_with_run().await;
     assert_eq!(alice.store.append(RUN, time(1), &notice(999_800)).await.unwrap().seq, 2);
-    let refused = alice.store.append(RUN, time(1), &notice(1_000_000)).await.unwrap_err().to_string();
+    let objects = || cluster.all(Kind::ConfigMap).iter().filter(|p| meta_text(p, "name").contains("-journal-")).count();
+    assert_eq!(objects(), 2);
+    assert_eq!(alice.store.append(RUN, time(1), &notice(3_500_000)).await.unwrap().seq, 3);
+    assert_eq!(alice.store.append(RUN, time(1), &notice(3)).await.unwrap().seq, 4);
+    assert_eq!(objects(), 7);
+    let sizes = || cluster.all(Kind::ConfigMap).into_iter().map(|p| p["data"].to_string().len()).max();
+    assert!(sizes() < Some(1024 * 1024), "{:?}", sizes());
+    let refused = alice.store.append(RUN, time(1), &notice(32_000_000)).await.unwrap_err().to_string();
     assert!(refused.contains("does not fit"), "{refused}");
-    assert_eq!(alice.store.append(RUN, time(1), &notice(3)).await.unwrap().seq, 3);
-    assert_eq!(cluster.all(Kind::ConfigMap).iter().filter(|p| meta_text(p, "name").contains("-journal-")).count(), 3);
     assert_eq!(alice.store.runs().await.unwrap()[0].last, Some(time(1)));
+    let read = cluster.machine().store.read(RUN).await.unwrap();
+    assert_eq!(read[2].event, notice(3_500_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_between_the_parts_of_a_record_leaves_the_journal_without_the_record() {
+    for lost in 1..=4 {
+        let (cluster, alice) = store_with_run().await;
+        let writes = Mutex::new(0);
+        alice.set_delivery(move |_| {
+            let mut writes = writes.lock().unwrap();
+            *writes += 1;
+            if *writes >= lost { Delivery::Silent } else { Delivery::Normal }
+        });
+        assert!(alice.store.append(RUN, time(1), &notice(2_500_000)).await.is_err());
+        let bob = cluster.machine();
+        assert_eq!(bob.store.read(RUN).await.unwrap().len(), 1, "{lost} writes before the crash");
+        assert_eq!(bob.store.append(RUN, time(2), &notice(2_400_000)).await.unwrap().seq, 2);
+        assert_eq!(bob.store.read(RUN).await.unwrap()[1].event, notice(2_400_000));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_part_of_a_record_is_damage() {
+    let (cluster, alice) = store_with_run().await;
+    alice.store.append(RUN, time(1), &notice(2_500_000)).await.unwrap();
+    let objects = cluster.all(Kind::ConfigMap);
+    let part = objects.iter().map(|p| meta_text(p, "name")).find(|name| name.contains("-part3-")).unwrap();
+    cluster.objects.lock().unwrap().delete(Kind::ConfigMap, NAMESPACE, part, time(0));
+    assert!(alice.store.read(RUN).await.unwrap_err().to_string().contains("the text is truncated"));
 }
 
 type Damage = fn(&mut String);
@@ -336,4 +371,29 @@ async fn a_request_whose_answer_is_lost_is_added_once_even_if_it_was_handled_mea
     let config_map =
         cluster.all(Kind::ConfigMap).into_iter().find(|c| meta_text(c, "name").ends_with("-requests")).unwrap();
     assert!(config_map["data"]["0000000000-x.unreadable"].is_string(), "{config_map}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_script_is_stored_in_objects_that_its_command_names_in_order() {
+    let (cluster, alice) = store_with_run().await;
+    let name = run_objects::name(Purpose::Script, RUN);
+    let command = alice.store.put_script(RUN, "exit 0\n").await.unwrap().unwrap();
+    assert!(
+        command.ends_with(&format!("get configmap {name} -o jsonpath='{{.data.break-glass\\.sh}}' | sh")),
+        "{command}"
+    );
+    let script = (0..3_000).map(|n| format!("restore {n} {}\n", "x".repeat(900))).collect::<String>();
+    let command = alice.store.put_script(RUN, &script).await.unwrap().unwrap();
+    let names = [name.clone(), format!("{name}-2"), format!("{name}-3")];
+    assert!(
+        command.contains(&format!("get configmap {} -o jsonpath='{{range .items[*]}}", names.join(" "))),
+        "{command}"
+    );
+    let objects = cluster.all(Kind::ConfigMap);
+    let part = |name: &String| {
+        let found = objects.iter().find(|object| meta_text(object, "name") == name).unwrap();
+        found["data"]["break-glass.sh"].as_str().unwrap().to_owned()
+    };
+    let parts = names.each_ref().map(part);
+    assert!(parts.concat() == script && parts.iter().all(|part| part.ends_with('\n')));
 }
