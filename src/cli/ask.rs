@@ -43,7 +43,7 @@ pub async fn confirm_start(
     refuse_other_owner(ports, prepared).await?;
     let (report, style) = (&prepared.report, term::style_err(global.color));
     term::print_error(&if verbose {
-        render::check::text(report, &style)
+        render::check::text(report, true, &style)
     } else {
         render::check::summary(report, &format!("cutover {command} {} --verbose", report.source), &style)
     });

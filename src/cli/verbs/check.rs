@@ -33,6 +33,9 @@ pub struct Check {
     /// Check only the file: no AWS, no clusters
     #[arg(long)]
     pub offline: bool,
+    /// List every route and every finding; without it, routes with equal shares and findings of one kind are grouped
+    #[arg(long, short)]
+    pub verbose: bool,
 }
 
 /// Runs `check --offline`, which checks only the plan file.
@@ -42,7 +45,8 @@ pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let mut findings = preflight::notes(&plan);
     // The check of a file may run anywhere, so what the machine lacks does not refuse.
     findings.extend(machine_findings(&machine).into_iter().map(|finding| finding.lowered(Severity::Warning)));
-    Ok(print_report(global, &CheckReport::offline(&plan, findings).with_start(&plan, jiff::Timestamp::now())))
+    let report = CheckReport::offline(&plan, findings).with_start(&plan, jiff::Timestamp::now());
+    Ok(print_report(global, &report, args.verbose))
 }
 
 /// Runs `cutover check`.
@@ -50,7 +54,7 @@ pub async fn run(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
     let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
     let (prepared, unfinished) = futures::join!(prepare(&plan, &ports, 1), unfinished_run(global, &plan));
-    Ok(print_report(global, &with_unfinished(prepared.report, unfinished)))
+    Ok(print_report(global, &with_unfinished(prepared.report, unfinished), args.verbose))
 }
 
 /// The maximum time to search for an unfinished run.
@@ -70,35 +74,3 @@ async fn unfinished_run(global: &Global, plan: &Plan) -> Option<Finding> {
 fn with_unfinished(mut report: CheckReport, unfinished: Option<Finding>) -> CheckReport {
     report.findings.splice(0..0, unfinished);
     report
-}
-
-/// Runs `cutover run --dry-run`: checks a run that would start with a step and stop after a step.
-pub async fn dry_run(
-    global: &Global,
-    plan: &str,
-    from_step: Option<&StepRef>,
-    until: Option<&StepRef>,
-) -> Result<Exit, Failure> {
-    let plan = find::linted_plan(plan, term::style_err(global.color).color)?;
-    let (from_step, until) = (step_number(&plan, from_step)?.unwrap_or(1), step_number(&plan, until)?);
-    let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
-    let (prepared, unfinished) = futures::join!(prepare(&plan, &ports, from_step), unfinished_run(global, &plan));
-    let exit = print_report(global, &with_unfinished(prepared.report, unfinished));
-    if from_step > 1 {
-        term::print_error(&format!("the run would start with step {from_step}; the steps before it would not run"));
-    }
-    if let Some(until) = until.filter(|until| *until < plan.strategy.steps.len()) {
-        term::print_error(&format!("the run would stop after step {until}"));
-    }
-    Ok(exit)
-}
-
-fn print_report(global: &Global, report: &CheckReport) -> Exit {
-    let text = match global.output {
-        Output::Text => check::text(report, &term::style(global.color)),
-        Output::Markdown => check::markdown(report),
-        Output::Json => check::json(report),
-    };
-    let _ = term::print(text.trim_end());
-    report.findings.iter().find(|finding| finding.refuses()).map_or(Exit::Done, |finding| finding.code.source().into())
-}

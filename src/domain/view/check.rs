@@ -116,6 +116,8 @@ pub struct RouteLine {
     pub conditions: String,
     /// The current weights, followed by the weights after each step that writes.
     pub weights: Vec<Weights>,
+    /// The clusters of the route's groups, by the name of the group.
+    pub clusters: BTreeMap<String, String>,
 }
 
 /// The weights of a route's groups.
@@ -125,6 +127,28 @@ pub struct Weights {
     pub step: usize,
     /// The names and weights of the groups in the order of the route, or why weights cannot express the shares.
     pub groups: Result<Vec<(String, u16)>, String>,
+}
+
+impl RouteLine {
+    /// Returns the weights with the names of the clusters instead of the groups; `others` for the other groups.
+    pub fn cluster_weights(&self) -> Vec<Weights> {
+        let by_cluster = |groups: &Vec<(String, u16)>| {
+            let mut sums: Vec<(String, u16)> = Vec::new();
+            for (group, weight) in groups {
+                let cluster = self.clusters.get(group).map_or("others", String::as_str);
+                match sums.iter_mut().find(|(name, _)| name == cluster) {
+                    Some((_, sum)) => *sum = sum.saturating_add(*weight),
+                    None => sums.push((cluster.to_owned(), *weight)),
+                }
+            }
+            sums
+        };
+        let named = |weights: &Weights| Weights {
+            step: weights.step,
+            groups: weights.groups.as_ref().map(by_cluster).map_err(Clone::clone),
+        };
+        self.weights.iter().map(named).collect()
+    }
 }
 
 impl CheckReport {
@@ -196,6 +220,21 @@ impl CheckReport {
         let mut places: BTreeMap<(&str, &str, &[Weights]), usize> = BTreeMap::new();
         for line in &self.routes {
             let place = *places.entry((&line.load_balancer, &line.workload, &line.weights)).or_insert(order.len());
+            if place == order.len() {
+                order.push(Vec::new());
+            }
+            order[place].push(line);
+        }
+        order
+    }
+
+    /// Groups the routes by the weights of the clusters, in the order of the first route of each group: the routes of
+    /// all workloads whose shares are equal.
+    pub fn grouped_by_shares(&self) -> Vec<Vec<&RouteLine>> {
+        let mut order: Vec<Vec<&RouteLine>> = Vec::new();
+        let mut places: BTreeMap<Vec<Weights>, usize> = BTreeMap::new();
+        for line in &self.routes {
+            let place = *places.entry(line.cluster_weights()).or_insert(order.len());
             if place == order.len() {
                 order.push(Vec::new());
             }
@@ -302,6 +341,11 @@ fn route(plan: &Plan, selection: &Selection, selected: &SelectedRoute) -> RouteL
         label: live.label(),
         conditions: live.conditions.clone(),
         weights,
+        clusters: selected
+            .groups
+            .iter()
+            .map(|(cluster, arn)| (selection.group_name(arn).to_owned(), cluster.clone()))
+            .collect(),
     }
 }
 

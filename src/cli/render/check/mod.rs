@@ -11,7 +11,9 @@ pub use markdown::markdown;
 pub use summary::summary;
 pub use text::text;
 
-use crate::base::finding::Severity;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::finding::{Code, Finding, Severity};
 use crate::base::number::count;
 use crate::domain::view::check::{CheckReport, RouteLine, Weights};
 use crate::domain::view::gates::{GateLine, NOT_ASKED};
@@ -39,7 +41,7 @@ fn findings_count(report: &CheckReport) -> String {
 }
 
 /// Returns `error`, `warning` or `note`; `accepted` for every accepted finding.
-fn severity_word(finding: &crate::base::finding::Finding) -> &'static str {
+fn severity_word(finding: &Finding) -> &'static str {
     match (finding.accepted.is_some(), finding.severity) {
         (true, _) => "accepted",
         (_, Severity::Error) => "error",
@@ -48,11 +50,47 @@ fn severity_word(finding: &crate::base::finding::Finding) -> &'static str {
     }
 }
 
-/// Returns the heading of a set of routes, such as `36 routes on alpha-webapp, workload webapp`.
+/// Returns the heading of a set of routes, such as `36 routes on alpha-webapp, workload webapp`, or `1000 routes on 40
+/// load balancers, 1000 workloads`.
 fn heading(lines: &[&RouteLine]) -> String {
-    let first = lines.first();
-    let (load_balancer, workload) = first.map_or(("", ""), |l| (&l.load_balancer, &l.workload));
-    format!("{} on {load_balancer}, workload {workload}", count(lines.len(), "route"))
+    let (load_balancers, workloads): (BTreeSet<&str>, BTreeSet<&str>) =
+        lines.iter().map(|l| (l.load_balancer.as_str(), l.workload.as_str())).unzip();
+    let one_or_many = |names: &BTreeSet<&str>, one: &str, noun: &str| match names.first() {
+        Some(name) if names.len() == 1 => format!("{one}{name}"),
+        _ => count(names.len(), noun),
+    };
+    let (on, of) =
+        (one_or_many(&load_balancers, "", "load balancer"), one_or_many(&workloads, "workload ", "workload"));
+    format!("{} on {on}, {of}", count(lines.len(), "route"))
+}
+
+/// Maximum number of routes, or of findings of one kind, that a report names. Of more it shows groups.
+const NAMED: usize = 8;
+/// Maximum number of sets of routes that a report shows with the names of their target groups.
+const NAMED_SETS: usize = 4;
+
+/// Returns the sets of routes to show: by workload and load balancer, or of many workloads by equal shares.
+fn route_sets(report: &CheckReport) -> Vec<Vec<&RouteLine>> {
+    let by_workload = report.grouped();
+    if by_workload.len() <= NAMED_SETS { by_workload } else { report.grouped_by_shares() }
+}
+
+/// Returns the findings to show. Of many findings with the same code only the first, with the number of the others.
+fn shown_findings(findings: &[Finding], named: usize) -> Vec<(&Finding, usize)> {
+    let mut totals: BTreeMap<(Code, bool), (usize, usize)> = BTreeMap::new();
+    let kind = |f: &Finding| (f.code, f.accepted.is_some());
+    findings.iter().for_each(|finding| totals.entry(kind(finding)).or_default().0 += 1);
+    let mut shown = Vec::new();
+    for finding in findings {
+        let Some((total, seen)) = totals.get_mut(&kind(finding)) else { continue };
+        *seen += 1;
+        if *total <= named {
+            shown.push((finding, 0));
+        } else if *seen == 1 {
+            shown.push((finding, *total - 1));
+        }
+    }
+    shown
 }
 
 /// Returns the names of all groups in these weights, in the order of their first appearance.

@@ -37,7 +37,7 @@ fn report() -> CheckReport {
 
 #[test]
 fn text_has_findings_steps_weights_and_skipped_routes() {
-    assert_snapshot!(text(&report(), &Style::plain()));
+    assert_snapshot!(text(&report(), false, &Style::plain()));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn json_has_one_object_per_line() {
 
 #[test]
 fn offline_report_has_only_the_plan() {
-    assert_snapshot!(text(&CheckReport::offline(&plan(), Vec::new()), &Style::plain()));
+    assert_snapshot!(text(&CheckReport::offline(&plan(), Vec::new()), false, &Style::plain()));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn hooks_are_listed_with_the_effect_of_a_failure_and_without_secrets() {
         hook("after rollback", "POST https://example.com/…", false),
     ];
     let report = CheckReport { hooks, ..CheckReport::offline(&plan(), Vec::new()) };
-    let text = text(&report, &Style::plain());
+    let text = text(&report, false, &Style::plain());
     assert!(text.contains("hooks\n  before shift    ./scale-up.sh 10  (a failure fails the run)\n"), "{text}");
     assert!(text.contains("  after rollback  notes: POST https://example.com/…\n"), "{text}");
     assert!(markdown(&report).contains("| after rollback | notes | POST https://example.com/… | is ignored |"));
@@ -98,7 +98,7 @@ fn error_refuses_the_run_unless_accepted() {
     let mut report = report();
     assert!(!report.is_refused());
     report.findings.push(Finding::new(Code::CUT054, "aws", "x"));
-    assert!(report.is_refused() && text(&report, &Style::plain()).contains("1 error"));
+    assert!(report.is_refused() && text(&report, false, &Style::plain()).contains("1 error"));
 }
 
 /// A report with everything that decides.
@@ -132,7 +132,7 @@ fn rich() -> CheckReport {
 fn the_screen_fits_80_and_150_columns_and_shows_what_decides() {
     let report = rich();
     for columns in [80, 150] {
-        let text = text(&report, &screen(columns));
+        let text = text(&report, false, &screen(columns));
         assert_fits(&text, columns);
         assert_snapshot!(format!("screen_{columns}"), text);
     }
@@ -156,9 +156,58 @@ fn weights_of_groups_with_long_names_are_text_on_a_narrow_screen() {
 #[test]
 fn a_gate_that_was_never_asked_says_so_everywhere() {
     let report = CheckReport::offline(&rich_plan(), Vec::new());
-    assert!(text(&report, &Style::plain()).contains("Its verdict: not asked yet"));
+    assert!(text(&report, false, &Style::plain()).contains("Its verdict: not asked yet"));
     assert!(markdown(&report).contains("not asked yet"));
     let json = json(&report);
     assert!(json.contains(r#""event":"gate""#) && !json.contains(r#""answer""#), "{json}");
     assert!(json.contains(r#""event":"notification""#) && json.contains(r#""event":"hours""#), "{json}");
+}
+
+/// A report of many workloads, each with a finding.
+fn large(workloads: usize) -> CheckReport {
+    let mut report = report();
+    let line = report.routes[0].clone();
+    let named = |number: usize| {
+        let rename = |group: &String| format!("w{number}-{group}");
+        let mut line = line.clone();
+        line.workload = format!("w{number}");
+        line.load_balancer = format!("lb-{}", number / 25);
+        line.clusters = line.clusters.iter().map(|(group, cluster)| (rename(group), cluster.clone())).collect();
+        for (name, _) in line.weights.iter_mut().filter_map(|w| w.groups.as_mut().ok()).flatten() {
+            *name = rename(name);
+        }
+        line
+    };
+    report.routes = (0..workloads).map(named).collect();
+    report.skipped.clear();
+    let finding = |n| Finding::new(Code::CUT083, "a", format!("w{n} may shrink")).help("hold it until the end");
+    report.findings = (0..workloads).map(finding).collect();
+    report
+}
+
+#[test]
+fn routes_with_equal_shares_and_findings_of_one_kind_are_grouped() {
+    let report = large(1000);
+    let short = text(&report, false, &Style::plain());
+    assert!(short.contains("1000 routes on 40 load balancers, 1000 workloads"), "{short}");
+    assert!(short.contains("w0 may shrink") && short.contains("and 999 more CUT083"), "{short}");
+    assert!(short.lines().count() < 60, "{short}");
+    let all = text(&report, true, &Style::plain());
+    assert!(all.contains("w999 may shrink") && all.contains("1 route on lb-39, workload w999"));
+    let mut uneven = large(10);
+    uneven.routes[3].weights[0].groups = Ok(Vec::new());
+    assert!(text(&uneven, false, &Style::plain()).contains("9 routes on lb-0, 9 workloads"));
+}
+
+#[test]
+fn the_summary_of_a_thousand_routes_and_the_question_fit_on_a_screen() {
+    let mut report = large(1000);
+    for code in [Code::CUT042, Code::CUT052, Code::CUT300] {
+        report.findings.extend((0..20).map(|n| Finding::new(code, "a", format!("{n}")).help("one\ntwo\nthree")));
+    }
+    let step = report.steps[0].clone();
+    report.steps.extend((0..30).map(|_| step.clone()));
+    let text = summary(&report, "cutover run plan.yaml --verbose", &Style::plain());
+    assert!(text.lines().count() <= 24 - 2, "{}\n{text}", text.lines().count());
+    assert!(text.contains("1000 routes on 40 load balancers") && text.contains("lines more with --verbose"), "{text}");
 }

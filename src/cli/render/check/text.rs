@@ -1,15 +1,19 @@
 //! Renders the report of `check` as text for a terminal.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::{answer, cell, columns, findings_count, heading, observation_line, severity_word, verdict};
+use super::{
+    NAMED, answer, cell, columns, findings_count, heading, observation_line, route_sets, severity_word, shown_findings,
+    verdict,
+};
 use crate::base::duration::format_exact;
 use crate::base::finding::{Finding, Severity};
 use crate::base::number::count;
 use crate::base::text::clip;
 use crate::cli::render::style::{Style, Tone};
 use crate::cli::render::wrap::{hang, wrap};
-use crate::domain::view::check::{CheckReport, NotificationLine, RouteLine};
+use crate::domain::view::check::{CheckReport, NotificationLine, RouteLine, Weights};
 use crate::domain::view::gates::GateLine;
 
 /// The head of the table of weights.
@@ -17,19 +21,23 @@ const HEADER: &str = "weights after";
 /// Columns of a step's title in the table of weights, at most.
 const TITLE: usize = 39;
 
-/// Returns the text, which ends with a newline.
-pub fn text(report: &CheckReport, style: &Style) -> String {
+/// Returns the text, which ends with a newline. `all`: every route and every finding instead of groups of them.
+pub fn text(report: &CheckReport, all: bool, style: &Style) -> String {
     let mut out = head(report, style);
-    findings(report, style, &mut out);
+    findings(report, if all { usize::MAX } else { NAMED }, style, &mut out);
     steps(report, style, &mut out);
     hooks(report, style, &mut out);
     gates(report, style, &mut out);
     section("notifications", notification_lines(report, style), style, &mut out);
     hours(report, style, &mut out);
-    for lines in report.grouped() {
-        routes(report, &lines, style, &mut out);
+    let sets = if all { report.grouped() } else { route_sets(report) };
+    for lines in &sets {
+        routes(report, lines, all, style, &mut out);
     }
-    skipped(report, style, &mut out);
+    skipped(report, all, style, &mut out);
+    if !all && (report.routes.len() > NAMED || report.skipped.len() > NAMED) {
+        put(&mut out, &style.paint(Tone::Faint, "\n  to list every route and every finding, add --verbose"));
+    }
     let tone = if report.is_refused() { Tone::Bad } else { Tone::Good };
     put(&mut out, "");
     let verdict = format!("{} · {}", findings_count(report), style.paint(tone, &verdict(report)));
@@ -65,12 +73,13 @@ pub(super) fn head(report: &CheckReport, style: &Style) -> String {
     out
 }
 
-pub(super) fn findings(report: &CheckReport, style: &Style, out: &mut String) {
+/// Appends the findings. Of more than `named` findings with the same code it shows one.
+pub(super) fn findings(report: &CheckReport, named: usize, style: &Style, out: &mut String) {
     if report.findings.is_empty() {
         return;
     }
     put(out, &format!("\n{}", style.paint(Tone::Strong, "findings")));
-    for finding in &report.findings {
+    for (finding, others) in shown_findings(&report.findings, named) {
         let head = format!("  {} {}  ", style.paint(tone(finding), severity_word(finding)), finding.code.name());
         put(out, &hang(&head, 4, &finding.message, style.width));
         if let Some(reason) = &finding.accepted {
@@ -79,6 +88,9 @@ pub(super) fn findings(report: &CheckReport, style: &Style, out: &mut String) {
             for line in wrap(finding.help.as_deref().unwrap_or_default(), style.width.map(|w| w.saturating_sub(4))) {
                 put(out, &format!("    {}", style.paint(Tone::Faint, &line)));
             }
+        }
+        if others > 0 {
+            put(out, &format!("    and {others} more {}", finding.code.name()));
         }
     }
 }
@@ -155,26 +167,28 @@ fn notification_lines(report: &CheckReport, style: &Style) -> Vec<String> {
     report.notifications.iter().map(line).collect()
 }
 
-fn routes(report: &CheckReport, lines: &[&RouteLine], style: &Style, out: &mut String) {
+fn routes(report: &CheckReport, lines: &[&RouteLine], all: bool, style: &Style, out: &mut String) {
     let Some(first) = lines.first() else { return };
     put(out, &format!("\n{}", style.paint(Tone::Strong, &heading(lines))));
-    for line in lines {
+    for line in lines.iter().filter(|_| all || report.routes.len() <= NAMED) {
         let conditions = style.paint(Tone::Faint, &line.conditions);
         let conditions = if line.conditions.is_empty() { String::new() } else { format!("  {conditions}") };
         put(out, &hang("  ", 4, &format!("{}{conditions}", line.label), style.width));
     }
-    let names = columns(&first.weights);
+    let of_many = lines.iter().any(|line| line.workload != first.workload);
+    let weights = if of_many { first.cluster_weights() } else { first.weights.clone() };
+    let names = columns(&weights);
     let header: Vec<String> = names.iter().map(|n| format!("{n:>5}")).collect();
     let header = header.join("  ");
     let room = style.width.map_or(TITLE, |width| width.saturating_sub(header.chars().count() + 5));
     if room < HEADER.len() {
-        return weights_as_text(report, first, style, out);
+        return weights_as_text(report, &weights, style, out);
     }
-    let titles = first.weights.iter().map(|w| clip(&report.step_title(w.step), room.min(TITLE)));
+    let titles = weights.iter().map(|w| clip(&report.step_title(w.step), room.min(TITLE)));
     let titles: Vec<String> = titles.collect();
     let width = titles.iter().map(|t| t.chars().count()).max().unwrap_or(0).max(HEADER.len());
     put(out, &format!("  {HEADER:width$}  {header}"));
-    for (weights, title) in first.weights.iter().zip(titles) {
+    for (weights, title) in weights.iter().zip(titles) {
         let row = match &weights.groups {
             Ok(groups) => names
                 .iter()
@@ -188,12 +202,12 @@ fn routes(report: &CheckReport, lines: &[&RouteLine], style: &Style, out: &mut S
 }
 
 /// The weights after each step as text, where the columns of a table are wider than the terminal.
-fn weights_as_text(report: &CheckReport, line: &RouteLine, style: &Style, out: &mut String) {
+fn weights_as_text(report: &CheckReport, all: &[Weights], style: &Style, out: &mut String) {
     put(out, &format!("  {HEADER}"));
-    for weights in &line.weights {
+    for weights in all {
         let text = match &weights.groups {
             Ok(groups) => {
-                let names = columns(&line.weights);
+                let names = columns(all);
                 names.iter().map(|n| format!("{n} {}", cell(groups, n).trim())).collect::<Vec<_>>().join(", ")
             }
             Err(why) => style.paint(Tone::Bad, why),
@@ -202,7 +216,7 @@ fn weights_as_text(report: &CheckReport, line: &RouteLine, style: &Style, out: &
     }
 }
 
-fn skipped(report: &CheckReport, style: &Style, out: &mut String) {
+fn skipped(report: &CheckReport, all: bool, style: &Style, out: &mut String) {
     if report.skipped.is_empty() {
         return;
     }
@@ -210,6 +224,17 @@ fn skipped(report: &CheckReport, style: &Style, out: &mut String) {
         out,
         &format!("\n{}", style.paint(Tone::Strong, &format!("{} not selected", count(report.skipped.len(), "route")))),
     );
+    if !all && report.skipped.len() > NAMED {
+        let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+        report.skipped.iter().for_each(|skipped| *reasons.entry(skipped.reason.to_string()).or_default() += 1);
+        for (reason, routes) in reasons.iter().take(NAMED) {
+            put(out, &hang("  ", 4, &format!("{}: {reason}", count(*routes, "route")), style.width));
+        }
+        if reasons.len() > NAMED {
+            put(out, &format!("  and {} more reasons", reasons.len() - NAMED));
+        }
+        return;
+    }
     for skipped in &report.skipped {
         let text = format!("{} {}: {}", skipped.load_balancer, skipped.route, skipped.reason);
         put(out, &hang("  ", 4, &text, style.width));

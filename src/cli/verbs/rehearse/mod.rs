@@ -127,7 +127,7 @@ async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehea
     let ports = Ports { balancer, clusters, metrics, hooks, clock, store };
     let prepared = prepare(plan, &ports, 1).await;
     if let Some(refusal) = prepared.refusal() {
-        term::print_error(&check::text(&prepared.report, &term::style_err(global.color)));
+        term::print_error(&check::text(&prepared.report, false, &term::style_err(global.color)));
         return Err(refusal);
     }
     let started = prepared.started_event(plan, REHEARSAL_OWNER, 1, None)?;
