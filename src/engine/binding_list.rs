@@ -124,7 +124,7 @@ mod tests {
     use crate::domain::traffic::Unreadable;
     use crate::engine::bind::bind;
     use crate::plan::model::ServiceRef;
-    use crate::port::WriteError;
+    use crate::port::{EndpointReport, WriteError};
 
     /// A cluster without bindings that counts its calls.
     #[derive(Default)]
@@ -140,7 +140,7 @@ mod tests {
     impl Cluster for Counting {
         async fn identity(&self) -> Result<ClusterIdentity, Unreadable> {
             self.count("identity");
-            Ok(ClusterIdentity { uid: "uid".into(), version: "v1.33".into(), binding_api: None })
+            Ok(ClusterIdentity { uid: "uid".into(), version: "v1.33".into(), binding_api: None, eks_name: None })
         }
         async fn workloads(&self, _: &[&ServiceRef]) -> Vec<Result<WorkloadView, Unreadable>> {
             Vec::new()
@@ -155,6 +155,9 @@ mod tests {
         }
         async fn delete(&self, _: &Binding) -> Result<(), WriteError> {
             panic!("bind must not delete an object")
+        }
+        async fn watch_endpoints(&self, _: &[&ServiceRef], _: &EndpointReport<'_>) -> Unreadable {
+            panic!("bind must not watch")
         }
     }
 

@@ -147,10 +147,10 @@ fn weights_of_groups_with_long_names_are_text_on_a_narrow_screen() {
             groups.iter_mut().for_each(|(name, _)| *name = format!("{name:-<32}"));
         }
     }
-    let narrow = text(&report, &screen(80));
+    let narrow = text(&report, false, &screen(80));
     assert_fits(&narrow, 80);
     assert!(narrow.contains("  weights after\n"), "{narrow}");
-    assert!(text(&report, &screen(150)).contains("  weights after  "));
+    assert!(text(&report, false, &screen(150)).contains("  weights after  "));
 }
 
 #[test]
