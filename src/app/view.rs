@@ -14,7 +14,7 @@ use crate::domain::run::event::{FreezeReason, NotMoved, RunOutcome, StopReason, 
 use crate::domain::run::observation::Observed;
 use crate::domain::run::script_use::ScriptUse;
 use crate::domain::run::state::{self, Phase, Route, State};
-use crate::domain::traffic::{ClusterName, RouteContent, Split, Unreadable, shares};
+use crate::domain::traffic::{ClusterName, RouteContent, Unreadable, shares};
 use crate::domain::view::gates::{self, GateView};
 use crate::domain::view::hooks::{self, HookView};
 use crate::domain::view::hours::{IgnoredHoursView, next_of_run};

@@ -74,3 +74,36 @@ async fn unfinished_run(global: &Global, plan: &Plan) -> Option<Finding> {
 fn with_unfinished(mut report: CheckReport, unfinished: Option<Finding>) -> CheckReport {
     report.findings.splice(0..0, unfinished);
     report
+}
+
+/// Runs `cutover run --dry-run`: checks a run that would start with a step and stop after a step.
+pub async fn dry_run(
+    global: &Global,
+    plan: &str,
+    from_step: Option<&StepRef>,
+    until: Option<&StepRef>,
+    verbose: bool,
+) -> Result<Exit, Failure> {
+    let plan = find::linted_plan(plan, term::style_err(global.color).color)?;
+    let (from_step, until) = (step_number(&plan, from_step)?.unwrap_or(1), step_number(&plan, until)?);
+    let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
+    let (prepared, unfinished) = futures::join!(prepare(&plan, &ports, from_step), unfinished_run(global, &plan));
+    let exit = print_report(global, &with_unfinished(prepared.report, unfinished), verbose);
+    if from_step > 1 {
+        term::print_error(&format!("the run would start with step {from_step}; the steps before it would not run"));
+    }
+    if let Some(until) = until.filter(|until| *until < plan.strategy.steps.len()) {
+        term::print_error(&format!("the run would stop after step {until}"));
+    }
+    Ok(exit)
+}
+
+fn print_report(global: &Global, report: &CheckReport, all: bool) -> Exit {
+    let text = match global.output {
+        Output::Text => check::text(report, all, &term::style(global.color)),
+        Output::Markdown => check::markdown(report),
+        Output::Json => check::json(report),
+    };
+    let _ = term::print(text.trim_end());
+    report.findings.iter().find(|finding| finding.refuses()).map_or(Exit::Done, |finding| finding.code.source().into())
+}
