@@ -74,8 +74,8 @@ mod tests {
         assert_eq!(
             sentence("alpha", &value, &StateLocation::Local).as_deref(),
             Some(
-                "load balancer alpha belongs to the run alpha-1, started by alice@mac at 1970-01-01T00:00:00Z; its journal \
-                 is on the host mac: type the command there; to look from here: cutover status --load-balancer alpha"
+                "load balancer alpha belongs to the run alpha-1, started by alice@mac at 1970-01-01T00:00:00Z; its \
+                 journal is on the host mac: type the command there; to look from here: cutover status --load-balancer alpha"
             )
         );
     }

@@ -1,5 +1,5 @@
-//! Reads the live routes of a run for a command that shows or asks something before it writes. The reading is bounded in
-//! time; a route that was not read in time is unreadable.
+//! Reads the live routes of a run for a command that shows or asks something before it writes. The reading has a
+//! time-out; a route that was not read in time is unreadable.
 
 use std::time::Duration;
 

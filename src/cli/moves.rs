@@ -119,8 +119,8 @@ impl Moves {
         lines.iter().take(shown).map(line).chain(more).collect()
     }
 
-    /// Returns the sentence of a rollback, such as `Move 36 routes of shop-edge back to shop-old (50 % → 100 %) and away
-    /// from shop-new (50 % → 0 %)`; `None` if no share changes.
+    /// Returns the sentence of a rollback, such as `Move 36 routes of shop-edge back to shop-old (50 % → 100 %) and
+    /// away from shop-new (50 % → 0 %)`; `None` if no share changes.
     pub fn back(&self) -> Option<String> {
         let (gain, lose) = self.changed();
         let (routes, of) = (self.changing_routes(), &self.load_balancers);
@@ -207,8 +207,8 @@ mod tests {
         Moves { routes: routes.iter().map(route).collect(), load_balancers: "shop".to_owned() }
     }
 
-    /// Tests a bug: of a write that ended half-way, the preview showed only routes that did not change, and the question
-    /// counted all routes.
+    /// Tests a bug: of a write that ended half-way, the preview showed only routes that did not change, and the
+    /// question counted all routes.
     #[test]
     fn changing_routes_come_first_and_are_counted() {
         let half =

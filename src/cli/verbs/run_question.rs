@@ -79,8 +79,8 @@ impl<'a> RunQuestion<'a> {
         }
     }
 
-    /// Returns the sentence about the next step that moves shares, with a space before it: ` Step 5 (half) then moves 36
-    /// routes of …`; empty if no step moves shares any more.
+    /// Returns the sentence about the next step that moves shares, with a space before it: ` Step 5 (half) then moves
+    /// 36 routes of …`; empty if no step moves shares any more.
     pub fn then(&self, before: impl Fn(&Route) -> ByCluster) -> String {
         let mut from = self.state.step;
         if matches!(self.state.phase, Phase::RollingBack | Phase::Retiring | Phase::Finished) {

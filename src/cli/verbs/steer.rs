@@ -179,8 +179,8 @@ fn hours_question(plan: &Plan, state: &State, ignored: bool) -> String {
     step.map_or_else(String::new, |step| format!(", and start step {step} outside of the plan's hours"))
 }
 
-/// Sends a request to the run, because the command itself is the confirmation. `question`: the request leads forward, so
-/// it first shows the live shares and the verdicts of the metric gates, and asks on a terminal (unless `yes`) if
+/// Sends a request to the run, because the command itself is the confirmation. `question`: the request leads forward,
+/// so it first shows the live shares and the verdicts of the metric gates, and asks on a terminal (unless `yes`) if
 /// something speaks against it.
 async fn send(
     global: &Global,

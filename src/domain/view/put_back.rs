@@ -1,5 +1,5 @@
-//! Recognizes that someone else put the traffic of an unfinished run back: with a rollback from another machine, with the
-//! break-glass script, or by hand. The decisions of the run do not depend on it.
+//! Recognizes that someone else put the traffic of an unfinished run back: with a rollback from another machine, with
+//! the break-glass script, or by hand. The decisions of the run do not depend on it.
 
 use std::collections::BTreeMap;
 

@@ -8,8 +8,8 @@ use crate::engine::{EngineError, weight_tags};
 use crate::plan::model::MarkerMode;
 
 impl RunLoop<'_> {
-    /// Returns what the journal says about the tags: whether an earlier process drove the run (the process that starts a
-    /// run has just put the tags), and the last result of putting them.
+    /// Returns what the journal says about the tags: whether an earlier process drove the run (the process that starts
+    /// a run has just put the tags), and the last result of putting them.
     pub(super) fn journalled_tags(records: &[Record]) -> (bool, Option<Event>) {
         let last = records.iter().rev().find(|r| matches!(r.event, Event::WeightsTagged { .. }));
         let continued = records.iter().any(|r| matches!(r.event, Event::ProcessStarted { .. }));

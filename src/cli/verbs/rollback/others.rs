@@ -1,5 +1,5 @@
-//! Names what is left of a run after a rollback without its journal: its other load balancers, and the run itself, which
-//! is unfinished where it was started. Runs after the result is shown, so that it neither delays nor fails a rollback.
+//! Names what is left of a run after a rollback without its journal: its other load balancers, and the run itself,
+//! which is unfinished where it was started. Runs after the result is shown, so that it neither delays nor fails a rollback.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -58,7 +58,8 @@ pub async fn show(config: &SdkConfig, runs: &[String], restored: &[String]) {
         Err(_) => format!("no response within {} s", TIMEOUT.as_secs()),
     };
     term::print_error(&format!(
-        "it is unknown whether the run also moved traffic of other load balancers ({why}); to find them: cutover rollback"
+        "it is unknown whether the run also moved traffic of other load balancers ({why}); \
+         to find them: cutover rollback"
     ));
 }
 
