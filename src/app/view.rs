@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::names::Names;
 use crate::domain::decide;
-use crate::domain::decide::{desired_split, drift_cause, drift_text};
+use crate::domain::decide::{drift_cause, drift_text};
 use crate::domain::health::HealthCounts;
 use crate::domain::run::event::{FreezeReason, NotMoved, RunOutcome, StopReason, Wait, WaitReason};
 use crate::domain::run::observation::Observed;
