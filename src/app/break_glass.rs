@@ -20,8 +20,8 @@ pub async fn used(tag_store: &dyn TagStore, run: &str, load_balancers: &[String]
 /// Returns what a person needs to know before a run whose script was used is continued, and the command to type.
 pub async fn warning(run: &RunSummary) -> Option<String> {
     let region = run.load_balancers.first().map(|arn| crate::base::arn::region(arn));
-    let balancer = connect::retrying_balancer(&connect::aws_config(region).await);
-    let used = used(&*balancer.tags, &run.id, &run.load_balancers).await?;
+    let balancer = connect::balancer(&connect::aws_config(region).await);
+    let used = connect::reads().read(0, used(&*balancer.tags, &run.id, &run.load_balancers)).await?;
     Some(format!("{}; {}", used.text(), next(&run.id)))
 }
 

@@ -1,17 +1,18 @@
 //! Connects the ports of a plan to AWS and the clusters, through the adapters.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::adapter::aws::elb::Alb;
 use crate::adapter::aws::{SdkConfig, eks};
 use crate::adapter::process::Folder;
 use crate::adapter::{aws, clock, hook, kubernetes as kube, metric, plan_secrets};
 use crate::domain::traffic::Unreadable;
-use crate::engine::{Ports, inventory};
+use crate::engine::Ports;
+use crate::engine::inventory::ReadPacer;
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
 use crate::port::store::Store;
-use crate::port::{Clock, Cluster, LoadBalancerApi};
+use crate::port::{Cluster, LoadBalancerApi};
 
 /// Loads the AWS configuration by the SDK's standard provider chain, for this region. `None`: the region of the chain.
 pub async fn aws_config(region: Option<&str>) -> SdkConfig {
@@ -29,10 +30,15 @@ fn region(selector: &Selector) -> Option<&str> {
     Some(crate::base::arn::region(arn)).filter(|region| !region.is_empty())
 }
 
-/// Builds the load balancer API with retried reads, for commands that read only once.
-pub fn retrying_balancer(config: &SdkConfig) -> LoadBalancerApi {
-    let clock: Arc<dyn Clock> = Arc::new(clock::SystemClock);
-    inventory::with_retries(&LoadBalancerApi::new(Alb::new(config)), &clock)
+/// Builds the load balancer API, for commands without a plan.
+pub fn balancer(config: &SdkConfig) -> LoadBalancerApi {
+    LoadBalancerApi::new(Alb::new(config))
+}
+
+/// Returns the pace of the reads of this process.
+pub fn reads() -> &'static ReadPacer {
+    static READS: LazyLock<ReadPacer> = LazyLock::new(|| ReadPacer::new(Arc::new(clock::SystemClock)));
+    &READS
 }
 
 /// Connects all ports of a plan.
@@ -48,6 +54,7 @@ pub async fn ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
         metrics,
         hooks,
         clock: Arc::new(clock::SystemClock),
+        reads: reads().clone(),
         store,
     }
 }
@@ -58,7 +65,8 @@ pub async fn rollback_ports(plan: &Plan, store: Arc<dyn Store>) -> Ports {
     let config = aws_config(Some(&plan.region)).await;
     let balancer = LoadBalancerApi::new(Alb::new(&config));
     let (metrics, hooks) = (Arc::new(metric::NoMetrics), Arc::new(hook::HookRunner::in_folder(Folder::of(plan))));
-    Ports { balancer, clusters: BTreeMap::new(), metrics, hooks, clock: Arc::new(clock::SystemClock), store }
+    let (clusters, clock, reads) = (BTreeMap::new(), Arc::new(clock::SystemClock), reads().clone());
+    Ports { balancer, clusters, metrics, hooks, clock, reads, store }
 }
 
 /// Creates the clusters of a plan. Each connects at its first call.

@@ -32,13 +32,14 @@ pub async fn or_say_where(found: Result<StoredRun, Failure>, target: &str) -> Re
 
 /// The marked load balancers of a plan, each as a sentence.
 async fn marked_balancers(plan: &Plan) -> Vec<String> {
-    let balancer = connect::retrying_balancer(&connect::aws_config(Some(&plan.region)).await);
+    let balancer = connect::balancer(&connect::aws_config(Some(&plan.region)).await);
     let mut selectors: Vec<&Selector> =
         plan.workloads.iter().flat_map(|w| &w.routes).map(|r| &r.load_balancer).collect();
     selectors.dedup();
     let mut all = Vec::new();
     for selector in selectors {
-        for found in balancer.inventory.load_balancers(selector, Detail::Full).await.unwrap_or_default() {
+        let found = balancer.inventory.load_balancers(selector, Detail::Full);
+        for found in connect::reads().read(0, found).await.unwrap_or_default() {
             let value = found.tags.get(marker::KEY);
             all.extend(value.and_then(|value| sentence(&found.name, value, &plan.state)));
         }

@@ -17,8 +17,8 @@ pub async fn requester(plan: &Plan) -> String {
     if plan.state == StateLocation::Local {
         return owner;
     }
-    let balancer = connect::retrying_balancer(&connect::aws_config(Some(&plan.region)).await);
-    match tokio::time::timeout(STS_TIMEOUT, balancer.inventory.caller()).await {
+    let balancer = connect::balancer(&connect::aws_config(Some(&plan.region)).await);
+    match tokio::time::timeout(STS_TIMEOUT, connect::reads().read(1, balancer.inventory.caller())).await {
         Ok(Ok(caller)) => format!("{} ({owner})", caller.arn),
         _ => owner,
     }

@@ -18,10 +18,12 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Reads the routes of a run.
 pub async fn routes(found: &StoredRun, state: &State) -> Observed {
     let config = connect::aws_config(Some(&found.plan.region)).await;
-    let balancer = connect::retrying_balancer(&config);
+    let balancer = connect::balancer(&config);
     let ids: Vec<_> = state.routes.keys().cloned().collect();
     let at = Timestamp::now();
-    let read = tokio::time::timeout(TIMEOUT, balancer.traffic.routes(&ids)).await.unwrap_or_default();
+    let read = tokio::time::timeout(TIMEOUT, connect::reads().read(0, balancer.traffic.routes(&ids)))
+        .await
+        .unwrap_or_default();
     let late = || Err(Unreadable::Unavailable(format!("no response within {} s", TIMEOUT.as_secs())));
     let reading = |id: &_| Reading { at, value: read.get(id).cloned().unwrap_or_else(late) };
     let routes = ids.iter().map(|id| (id.clone(), reading(id))).collect();

@@ -10,8 +10,8 @@ use crate::domain::preflight::machine::{PlanCommand, commands};
 use crate::domain::preflight::start::{StartInput, started_event};
 use crate::domain::run::event::Started;
 use crate::domain::view::check::CheckReport;
-use crate::engine::inventory::facts::{gate_answers, gather_at};
-use crate::engine::inventory::{clusters_with_retries, with_retries};
+use crate::engine::inventory::clusters_with_retries;
+use crate::engine::inventory::facts::{expected_calls, gate_answers, gather_at};
 use crate::engine::marker::KEY;
 use crate::engine::{OBSERVE_BUDGET, Ports, poll_interval};
 use crate::plan::model::{Plan, Shares};
@@ -29,9 +29,10 @@ pub struct Preparation {
 pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Preparation {
     let live =
         desired_split::share_step_at(plan, from_step - 1).map(|(_, shares)| shares).or(plan.strategy.start.as_ref());
-    let balancer = with_retries(&ports.balancer, &ports.clock);
     let clusters = clusters_with_retries(&ports.clusters, &ports.clock);
-    let mut facts = gather_at(plan, live, &*balancer.inventory, &*balancer.traffic, &clusters).await;
+    let facts = gather_at(plan, live, &*ports.balancer.inventory, &*ports.balancer.traffic, &clusters);
+    let mut facts = ports.reads.read(expected_calls(plan), facts).await;
+    facts.reading_ended = ports.reads.ended_early();
     let now = ports.clock.now();
     facts.gate_answers = gate_answers(plan, &facts.selection, &*ports.metrics, now).await;
     facts.machine = machine_facts(plan, &*ports.hooks);

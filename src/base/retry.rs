@@ -11,12 +11,13 @@ pub struct RetrySchedule {
     tries: u32,
 }
 
-/// Reads of a process that reads once (`check`, `init`, the start of a run): about eight seconds in total.
-pub const READ: RetrySchedule = RetrySchedule::new(500, 4_000).tries(5);
+/// Calls of a process that reads once (`check`, `init`, the start of a run): about twenty seconds in total. Throttled
+/// calls have no schedule, but a pace.
+pub const READ: RetrySchedule = RetrySchedule::new(500, 4_000).tries(8);
 /// Reads within one observation. The pauses are shorter than half of the poll interval, so that guards are not delayed.
 /// With fewer tries, observations would often fail if AWS rejects four of ten calls.
 pub const OBSERVE: RetrySchedule = RetrySchedule::new(500, 1_000).tries(3);
-/// Adding the tags that record the original weights: about nine seconds in total.
+/// Adding the marker of a new run and the tags that record the original weights: about nine seconds in total.
 pub const TAG_WEIGHTS: RetrySchedule = RetrySchedule::new(300, 4_800).tries(6);
 /// Removing the marker and the tags that record the original weights: 28 seconds in total.
 pub const UNTAG: RetrySchedule = RetrySchedule::new(250, 1_000).tries(29);
@@ -87,7 +88,7 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_maximum() {
         let millis = |schedule: RetrySchedule| schedule.pauses().map(|p| p.as_millis()).collect::<Vec<_>>();
-        assert_eq!(millis(READ), [500, 1_000, 2_000, 4_000]);
+        assert_eq!(millis(READ), [500, 1_000, 2_000, 4_000, 4_000, 4_000, 4_000]);
         assert_eq!(millis(OBSERVE), [500, 1_000]);
         assert_eq!(millis(SDK), [300, 600, 1_200, 2_400]);
         assert_eq!(millis(DELIVER), [1_000, 3_000, 9_000]);

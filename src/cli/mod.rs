@@ -10,6 +10,7 @@ pub mod live_dashboard;
 pub mod log;
 pub mod moves;
 pub mod pager;
+pub mod reading;
 pub mod render;
 mod signals;
 pub mod state_option;
@@ -22,6 +23,7 @@ use std::ffi::OsString;
 use command::{Cutover, Verb};
 use tokio::runtime::Runtime;
 
+use crate::app::connect;
 use crate::app::exit::{Exit, Failure};
 
 /// Parses the command line, runs the command, and prints a failure on standard error.
@@ -39,6 +41,9 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Exit {
     state_option::remember(&args.global, &argv);
     crash_safety::protect();
     log::start(args.global.log_level, style.color);
+    if let Some(limit) = args.global.max_read_time {
+        connect::reads().set_limit(limit);
+    }
     match dispatch(&args) {
         Ok(exit) => exit,
         Err(failure) => {

@@ -9,17 +9,15 @@ use crate::domain::decide::finalize::{FinalizeFacts, groups_with_weight, request
 use crate::domain::health::gate::Sample;
 use crate::domain::run::state::State;
 use crate::plan::model::Plan;
-use crate::port::LoadBalancerApi;
 
 /// Reads the input of [`crate::domain::decide::finalize::judge`]: the live routes, and the requests to the old groups
-/// in the last `quiet`. `balancer` must retry its reads.
-pub async fn read_facts(
-    plan: &Plan,
-    state: &State,
-    ports: &Ports,
-    balancer: &LoadBalancerApi,
-    quiet: Duration,
-) -> FinalizeFacts {
+/// in the last `quiet`.
+pub async fn read_facts(plan: &Plan, state: &State, ports: &Ports, quiet: Duration) -> FinalizeFacts {
+    ports.reads.read(0, read_at_pace(plan, state, ports, quiet)).await
+}
+
+async fn read_at_pace(plan: &Plan, state: &State, ports: &Ports, quiet: Duration) -> FinalizeFacts {
+    let balancer = &ports.balancer;
     let ids: Vec<_> = state.routes.keys().cloned().collect();
     let carrying: BTreeSet<String> = state.routes.values().flat_map(groups_with_weight).map(str::to_owned).collect();
     let carrying: Vec<_> = carrying.into_iter().collect();

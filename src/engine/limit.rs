@@ -118,27 +118,43 @@ impl TokenBucket {
     }
 }
 
-/// The pace of restoring writes: unlimited until AWS throttles a write, then an estimate of the rate that AWS accepts.
+/// The pace of calls that are sent as soon as AWS accepts them: unlimited until AWS throttles a call, then an estimate of
+/// the rate that AWS accepts. The estimate grows with each accepted call, and shrinks after a throttled one.
 ///
 /// A throttled call costs only one round trip. So the pace stays a little above the accepted rate, to use all calls
 /// that AWS accepts.
 #[derive(Debug, Clone)]
-pub struct RestorePace {
-    /// The slowest pace, in calls per second; a little above AWS's published rate.
+pub struct CallPace {
+    /// The pace after the first throttled call, in calls per second.
+    initial: f64,
+    /// The slowest pace, in calls per second.
     floor: f64,
+    /// The factor by which the pace grows with each accepted call.
+    growth: f64,
     /// The current pace, in calls per second; `None`: AWS has not throttled a call yet.
     rate: Option<f64>,
     /// The earliest time of the next call.
     next: Timestamp,
+    /// The time at which the pace was last reduced.
+    reduced: Timestamp,
 }
 
 /// The number of delayed calls that may be made at once to catch up.
 const MAX_CATCH_UP_CALLS: f64 = 3.0;
 
-impl RestorePace {
-    /// Creates an unlimited pace. After a throttled call, the pace is at least about `per_second`.
-    pub fn new(per_second: f64) -> Self {
-        Self { floor: per_second * 1.1, rate: None, next: Timestamp::MIN }
+impl CallPace {
+    /// Creates the pace of restoring writes, which is unlimited at first. After a throttled call, the pace is at least
+    /// about `per_second`, AWS's published rate.
+    pub fn of_restores(per_second: f64) -> Self {
+        let floor = per_second * 1.1;
+        Self { initial: floor, floor, growth: 1.03, rate: None, next: Timestamp::MIN, reduced: Timestamp::MIN }
+    }
+
+    /// Creates the pace of reads without haste, which is unlimited at first. After a throttled call, the pace is at
+    /// least half of the lowest rate for which AWS has an example, 10 calls per second. AWS's controllers use the same
+    /// bucket, so fewer calls are throttled than with restoring writes.
+    pub fn of_reads() -> Self {
+        Self { initial: 11.0, floor: 5.0, growth: 1.01, rate: None, next: Timestamp::MIN, reduced: Timestamp::MIN }
     }
 
     /// Returns how many of `wanted` calls may be made now.
@@ -163,20 +179,28 @@ impl RestorePace {
         if self.rate.is_some() { self.next } else { Timestamp::MIN }
     }
 
-    /// Increases the pace a little after AWS accepted a call, if the pace is limited.
-    pub fn record_accepted(&mut self) {
-        self.rate = self.rate.map(|rate| (rate * 1.03).min(100.0));
+    /// Returns the current pace in calls per second; `None`: AWS has not throttled a call yet.
+    pub fn rate(&self) -> Option<f64> {
+        self.rate
     }
 
-    /// Reduces the pace after AWS throttled a call.
-    pub fn record_throttled(&mut self, now: Timestamp) {
+    /// Increases the pace a little after AWS accepted a call, if the pace is limited.
+    pub fn record_accepted(&mut self) {
+        self.rate = self.rate.map(|rate| (rate * self.growth).min(100.0));
+    }
+
+    /// Reduces the pace after AWS throttled a call that was sent at `sent`. Calls that were sent before the last
+    /// reduction say nothing about the reduced pace.
+    pub fn record_throttled(&mut self, sent: Timestamp, now: Timestamp) {
         match self.rate {
             None => {
-                self.rate = Some(self.floor);
-                self.next = now + time_per_call(self.floor);
+                self.rate = Some(self.initial);
+                self.next = now + time_per_call(self.initial);
             }
+            Some(_) if sent < self.reduced => return,
             Some(rate) => self.rate = Some((rate * 0.85).max(self.floor)),
         }
+        self.reduced = now;
     }
 }
 
@@ -271,7 +295,7 @@ mod tests {
     fn restore_pace_uses_the_rate_that_aws_accepts() {
         let start = Timestamp::UNIX_EPOCH;
         let mut aws = TokenBucket::new(Rate { burst: 20.0, per_second: 3.0 }, start);
-        let (mut pace, mut left, mut now, mut calls) = (RestorePace::new(3.0), 100, start, 0);
+        let (mut pace, mut left, mut now, mut calls) = (CallPace::of_restores(3.0), 100, start, 0);
         while left > 0 {
             for _ in 0..pace.grant(left, now) {
                 calls += 1;
@@ -279,7 +303,7 @@ mod tests {
                     left -= 1;
                     pace.record_accepted();
                 } else {
-                    pace.record_throttled(now);
+                    pace.record_throttled(now, now);
                 }
             }
             now += SignedDuration::from_millis(10);

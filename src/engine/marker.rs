@@ -6,19 +6,22 @@
 //! before its next batch.
 
 use std::slice;
+use std::sync::Arc;
 
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
+use jiff::Timestamp;
+use tokio::sync::watch;
 
 use crate::domain::run::observation::Marker;
 use crate::domain::traffic::{Tags, Unreadable};
 use crate::port::store::{RunSummary, Store};
-use crate::port::{TagStore, WriteError};
+use crate::port::{Clock, TagStore, WriteError};
 
 pub use crate::domain::emergency::MARKER_KEY as KEY;
 
 /// Returns the value of the marker tag: run, owner and start time. The value has only characters that tags allow, and
 /// at most 256.
-pub fn value(run: &str, owner: &str, since: jiff::Timestamp) -> String {
+pub fn value(run: &str, owner: &str, since: Timestamp) -> String {
     let text = format!("{run} {owner} {}", since.strftime("%Y-%m-%dT%H:%M:%SZ"));
     text.chars().map(|c| if c.is_alphanumeric() || " +-=._:/@".contains(c) { c } else { '_' }).take(256).collect()
 }
@@ -100,13 +103,25 @@ pub async fn put(
     value: &str,
     take_over: bool,
 ) -> Result<(), MarkerError> {
+    put_with_notice(tag_store, load_balancers, run, value, take_over, || ()).await
+}
+
+/// Like [`put`], and calls `accepted` when AWS has accepted the marker on every load balancer.
+async fn put_with_notice(
+    tag_store: &dyn TagStore,
+    load_balancers: &[String],
+    run: &str,
+    value: &str,
+    take_over: bool,
+    accepted: impl FnOnce(),
+) -> Result<(), MarkerError> {
     let before = tags(tag_store, load_balancers).await;
     match marker_state(&before, run) {
         Ok(Marker::Other(other)) if !take_over => return Err(MarkerError::Other(other)),
         Err(why) if !take_over => return Err(MarkerError::Read(why.to_string())),
         _ => {}
     }
-    let result = put_all(tag_store, load_balancers, run, value).await;
+    let result = put_all(tag_store, load_balancers, run, value, accepted).await;
     if result.is_err() {
         let ours = |tags: &Result<Tags, Unreadable>| {
             tags.as_ref().is_ok_and(|t| t.get(KEY).is_some_and(|v| names_run(v, run)))
@@ -126,16 +141,46 @@ async fn put_all(
     load_balancers: &[String],
     run: &str,
     value: &str,
+    accepted: impl FnOnce(),
 ) -> Result<(), MarkerError> {
     let tags: Tags = [(KEY.to_owned(), value.to_owned())].into();
-    for arn in load_balancers {
-        tag_store.put(slice::from_ref(arn), &tags).await?;
-    }
+    let put = join_all(load_balancers.iter().map(|arn| tag_store.put(slice::from_ref(arn), &tags))).await;
+    put.into_iter().collect::<Result<(), _>>()?;
+    accepted();
     match read(tag_store, load_balancers, run).await {
         Ok(Marker::Ours) => Ok(()),
         Ok(Marker::Other(other)) => Err(MarkerError::Other(other)),
         Ok(Marker::Missing) => Err(MarkerError::Read("the tag is missing after the write".into())),
         Err(why) => Err(MarkerError::Read(why.to_string())),
+    }
+}
+
+/// A marker that is being put in parallel with the writes of a rollback.
+pub(super) struct MarkerWrite {
+    /// Puts the marker and reads it back.
+    pub write: BoxFuture<'static, Result<(), MarkerError>>,
+    /// The time at which AWS accepted the marker on every load balancer.
+    pub accepted: watch::Receiver<Option<Timestamp>>,
+}
+
+impl MarkerWrite {
+    /// Prepares the write. See [`put`].
+    pub fn new(
+        tag_store: Arc<dyn TagStore>,
+        clock: Arc<dyn Clock>,
+        load_balancers: Vec<String>,
+        run: String,
+        value: String,
+        take_over: bool,
+    ) -> Self {
+        let (notice, accepted) = watch::channel(None);
+        let write = async move {
+            let accepted = || {
+                notice.send_replace(Some(clock.now()));
+            };
+            put_with_notice(&*tag_store, &load_balancers, &run, &value, take_over, accepted).await
+        };
+        Self { write: Box::pin(write), accepted }
     }
 }
 
@@ -146,7 +191,9 @@ async fn restore_previous(
     run: &str,
     previous: Option<&String>,
 ) -> Result<(), String> {
-    let Some(value) = previous else { return remove_one(tag_store, arn, &[run]).await.map_err(|e| e.to_string()) };
+    let Some(value) = previous else {
+        return remove_one(tag_store, arn, &[run], false).await.map_err(|e| e.to_string());
+    };
     let tags = tags_of(tag_store, arn).await.map_err(|e| e.to_string())?;
     if tags.get(KEY).is_none_or(|v| !names_run(v, run)) {
         return Ok(());
@@ -154,11 +201,19 @@ async fn restore_previous(
     tag_store.put(slice::from_ref(arn), &[(KEY.to_owned(), value.clone())].into()).await.map_err(|e| e.to_string())
 }
 
-/// Removes the marker from a load balancer if it belongs to one of these runs. Another run's marker stays.
-pub(super) async fn remove_one(tag_store: &dyn TagStore, arn: &String, owners: &[&str]) -> Result<(), WriteError> {
-    let tags = tags_of(tag_store, arn).await.map_err(unread_as_write_error)?;
-    if tags.get(KEY).is_none_or(|v| !owners.iter().any(|run| names_run(v, run))) {
-        return Ok(());
+/// Removes the marker from a load balancer if it belongs to one of these runs. Another run's marker stays. `known`: the
+/// marker belongs to one of the runs, so it is not read first.
+pub(super) async fn remove_one(
+    tag_store: &dyn TagStore,
+    arn: &String,
+    owners: &[&str],
+    known: bool,
+) -> Result<(), WriteError> {
+    if !known {
+        let tags = tags_of(tag_store, arn).await.map_err(unread_as_write_error)?;
+        if tags.get(KEY).is_none_or(|v| !owners.iter().any(|run| names_run(v, run))) {
+            return Ok(());
+        }
     }
     tag_store.remove(slice::from_ref(arn), &[KEY.to_owned()]).await
 }

@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::inventory::ReadPacer;
 use crate::base::rate::{Rate, WRITES};
 use crate::domain::decide::ProcessOptions;
 use crate::domain::health::gate::MAX_SAMPLE_AGE;
@@ -61,6 +62,8 @@ pub struct Ports {
     pub hooks: Arc<dyn Hooks>,
     /// The clock of the run.
     pub clock: Arc<dyn Clock>,
+    /// The pace of reads outside the loop.
+    pub reads: ReadPacer,
     /// The store of the runs.
     pub store: Arc<dyn Store>,
 }

@@ -3,20 +3,20 @@
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
 use jiff::Timestamp;
 
-use super::inventory::with_retries;
-use super::marker::{self, MarkerError};
+use super::marker::{self, MarkerError, MarkerWrite};
+use super::retry::retry;
 use super::untag;
 use super::weight_tags;
 use super::{Ports, Settings};
+use crate::base::retry::TAG_WEIGHTS;
 use crate::domain::emergency::script::script;
 use crate::domain::run::event::{Event, Started};
 use crate::domain::run::observation::Marker;
 use crate::plan::model::MarkerMode;
-use crate::port::TagStore;
 use crate::port::store::{LockError, LockGuard, LockOwner, RunSummary, Store, StoreError};
+use crate::port::{TagStore, WriteError};
 
 /// The right to drive a run. The locks of the run are acquired and its marker is put.
 pub struct Ownership {
@@ -27,7 +27,7 @@ pub struct Ownership {
     /// The run whose marker is taken over.
     pub(super) replaced_run: Option<String>,
     /// The write of the marker while it is in progress.
-    pub(super) marker_write: Option<BoxFuture<'static, Result<(), MarkerError>>>,
+    pub(super) marker_write: Option<MarkerWrite>,
     /// The command that runs the break-glass script of a new run.
     script: Option<String>,
 }
@@ -109,7 +109,7 @@ pub async fn own_new_run_checked(
             Ok(ownership)
         }
         Err(error) => {
-            untag::remove(&*ports.balancer.tags, &*ports.clock, &started.load_balancers, &[], &[run]).await;
+            untag::remove(&*ports.balancer.tags, &*ports.clock, &started.load_balancers, &[], &[run], false).await;
             ownership.locks.release().await;
             Err(error.into())
         }
@@ -212,11 +212,12 @@ async fn with_marker(
     take_over: bool,
 ) -> Result<Ownership, OwnershipError> {
     if policy == MarkerMode::Tag {
-        // The start of a run is not urgent, so failed reads are retried.
-        let tag_store = with_retries(&ports.balancer, &ports.clock).tags;
-        if let Err(error) =
-            put_marker(&*tag_store, &*ports.store, settings, run, load_balancers, ports.clock.now(), take_over).await
-        {
+        let (tags, store, clock) = (&*ports.balancer.tags, &*ports.store, &*ports.clock);
+        let marker = retry(TAG_WEIGHTS, clock, is_throttled, || {
+            put_marker(tags, store, settings, run, load_balancers, clock.now(), take_over)
+        });
+        // The start of a run is not urgent, so failed reads and throttled writes are repeated.
+        if let Err(error) = ports.reads.read(0, marker).await {
             held.release().await;
             return Err(error.into());
         }
@@ -284,15 +285,19 @@ pub async fn acquire_to_restore(
             if let Marker::Other(other) = &marker_before {
                 ownership.replaced_run = Some(marker::run_of(other).to_owned());
             }
-            let (tag_store, load_balancers, run) =
-                (Arc::clone(&ports.balancer.tags), load_balancers.to_vec(), run.to_owned());
-            let value = marker::value(&run, &settings.owner, ports.clock.now());
-            let put = async move { marker::put(&*tag_store, &load_balancers, &run, &value, replace).await };
-            ownership.marker_write = Some(Box::pin(put));
+            let (tag_store, clock) = (Arc::clone(&ports.balancer.tags), Arc::clone(&ports.clock));
+            let value = marker::value(run, &settings.owner, ports.clock.now());
+            let write = MarkerWrite::new(tag_store, clock, load_balancers.to_vec(), run.to_owned(), value, replace);
+            ownership.marker_write = Some(write);
         }
         Err(why) => tracing::warn!("the marker tag cannot be read: {why}; the rollback continues"),
     }
     Ok(ownership)
+}
+
+/// Returns whether AWS throttled the write of the marker. Then nothing was changed.
+fn is_throttled(error: &MarkerError) -> bool {
+    matches!(error, MarkerError::Write(WriteError::Throttled))
 }
 
 /// Puts the marker while this process owns the locks. With the locks, a marker whose run is finished or was never

@@ -2,6 +2,7 @@
 //! trace of a break-glass script. The result of the run is reported before. Another run's marker stays.
 
 use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::join_all;
 
@@ -34,17 +35,19 @@ impl LeftoverTag {
 }
 
 /// Removes all tags in one round, and retries within [`UNTAG_WITHIN`] until AWS accepts the calls. `owners`: the runs
-/// whose markers may be removed. Returns the tags that could not be removed.
+/// whose markers may be removed. The markers are read first, unless AWS accepted a marker of one of these runs within the
+/// last second (`just_marked`). Returns the tags that could not be removed.
 pub async fn remove(
     tag_store: &dyn TagStore,
     clock: &dyn Clock,
     load_balancers: &[String],
     routes: &[String],
     owners: &[&str],
+    just_marked: bool,
 ) -> Vec<LeftoverTag> {
     let all: Vec<_> = load_balancers.iter().chain(routes).cloned().collect();
     let weights = join_all(all.chunks(BATCH_SIZE).map(|some| remove_weights(tag_store, clock, some)));
-    let markers = join_all(load_balancers.iter().map(|arn| remove_marker(tag_store, clock, arn, owners)));
+    let markers = join_all(load_balancers.iter().map(|arn| remove_marker(tag_store, clock, arn, owners, just_marked)));
     let (weights, markers) = futures::join!(weights, markers);
     let mut left: Vec<LeftoverTag> = Vec::new();
     for one in markers.into_iter().flatten().chain(weights.into_iter().flatten()) {
@@ -56,14 +59,15 @@ pub async fn remove(
     left
 }
 
-/// Removes only the markers, and keeps the weights in the tags.
+/// Removes only the markers, like [`remove`], and keeps the weights in the tags.
 pub async fn remove_markers(
     tag_store: &dyn TagStore,
     clock: &dyn Clock,
     load_balancers: &[String],
     owners: &[&str],
+    just_marked: bool,
 ) -> Vec<LeftoverTag> {
-    let markers = join_all(load_balancers.iter().map(|arn| remove_marker(tag_store, clock, arn, owners)));
+    let markers = join_all(load_balancers.iter().map(|arn| remove_marker(tag_store, clock, arn, owners, just_marked)));
     markers.await.into_iter().flatten().collect()
 }
 
@@ -99,9 +103,13 @@ async fn remove_marker(
     clock: &dyn Clock,
     arn: &String,
     owners: &[&str],
+    just_marked: bool,
 ) -> Option<LeftoverTag> {
+    // By the second try, another run may have put its marker.
+    let known = AtomicBool::new(just_marked);
+    let remove = || marker::remove_one(tag_store, arn, owners, known.swap(false, Ordering::Relaxed));
     let removed = tokio::select! {
-        removed = retry(UNTAG, clock, is_temporary, || marker::remove_one(tag_store, arn, owners)) => {
+        removed = retry(UNTAG, clock, is_temporary, remove) => {
             removed.map_err(|why| why.to_string())
         }
         () = clock.sleep(UNTAG_WITHIN) => Err(timeout_text()),
@@ -137,7 +145,7 @@ mod tests {
     }
 
     async fn removed(fake: &FakeTags, owners: &[&str]) -> Vec<LeftoverTag> {
-        remove(fake, &SystemClock, &[LB.into()], &["rule".into()], owners).await
+        remove(fake, &SystemClock, &[LB.into()], &["rule".into()], owners, false).await
     }
 
     /// Tests a bug: after a rollback of 36 routes, the marker stayed because its removal was throttled, and no message
@@ -167,6 +175,19 @@ mod tests {
         let left = removed(&fake, &["a-1"]).await;
         assert_eq!(left, [leftover(route_tag::KEY, &["rule".into()], "access to rule is denied".into())]);
         assert_eq!(fake.tag_of(LB, route_tag::KEY), None);
+    }
+
+    /// A marker that AWS has just accepted is removed without a read, so the end of a rollback takes one round. If that
+    /// fails, another run may have put its marker meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn marker_that_was_just_put_is_removed_without_a_read() {
+        let just =
+            async |fake: &FakeTags| remove(fake, &SystemClock, &[LB.into()], &["rule".into()], &["a-1"], true).await;
+        let fake = tagged();
+        assert_eq!((just(&fake).await, fake.calls(), fake.tag_of(LB, marker::KEY)), (vec![], 0, None));
+        let replaced = tagged().tagged(LB, marker::KEY, "b-1 bob@mac now").throttling_removals(2);
+        assert_eq!((just(&replaced).await, replaced.calls()), (vec![], 1));
+        assert!(replaced.tag_of(LB, marker::KEY).is_some(), "the marker of another run must stay");
     }
 
     #[tokio::test(start_paused = true)]

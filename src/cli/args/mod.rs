@@ -5,10 +5,11 @@ mod options;
 pub mod value;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-pub use options::{ConfirmedRunArg, MetricOptions, OnFreeze, RunArg, help_text};
+pub use options::{ConfirmedRunArg, MetricOptions, OnFreeze, ReadOptions, RunArg, help_text};
 pub use value::{RampStages, StepRef, step_number};
 
 use crate::adapter::telemetry::Outlets;
@@ -57,6 +58,9 @@ pub struct Global {
         hide_env = true
     )]
     pub state: Option<StateLocation>,
+    /// The longest duration of a reading, if the command line has it.
+    #[arg(skip)]
+    pub max_read_time: Option<Duration>,
     /// The command's options for metrics.
     #[arg(skip)]
     pub outlets: Outlets,

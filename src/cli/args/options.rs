@@ -1,11 +1,13 @@
 //! Arguments that several commands share.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use crate::adapter::telemetry::Outlets;
 use crate::app::exit::Exit;
+use crate::cli::args::value;
 
 /// The value of `--on-freeze`: what the process does when the run is frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -46,6 +48,14 @@ pub struct ConfirmedRunArg {
 /// The end of a help text: examples, and the exit codes of the command.
 pub fn help_text(examples: &str, codes: &[Exit]) -> String {
     format!("{examples}\n\nExit codes:\n{}", Exit::table(codes))
+}
+
+/// Options for reads, of commands that read a load balancer completely.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Args)]
+pub struct ReadOptions {
+    /// Time for reading AWS, which is longer while AWS throttles, such as 2h [default: 1h]
+    #[arg(long, value_parser = value::duration, value_name = "TIME")]
+    pub max_read_time: Option<Duration>,
 }
 
 /// Options for metrics, of commands that drive a run.

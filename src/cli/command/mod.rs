@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -100,6 +101,18 @@ impl Verb {
             _ => Outlets::default(),
         }
     }
+
+    /// Returns the longest duration of a reading, if the command line has it.
+    fn max_read_time(&self) -> Option<Duration> {
+        match self {
+            Self::Init(args) => args.reads.max_read_time,
+            Self::Status(args) => args.reads.max_read_time,
+            Self::Check(args) => args.reads.max_read_time,
+            Self::Run(args) => args.reads.max_read_time,
+            Self::Step(args) => args.reads.max_read_time,
+            _ => None,
+        }
+    }
 }
 
 impl Cutover {
@@ -130,6 +143,7 @@ impl Cutover {
         let matches = command.try_get_matches_from_mut(argv).map_err(suggest)?;
         let mut read = Self::from_arg_matches(&matches).map_err(|e| e.format(&mut command))?;
         read.global.outlets = read.verb.outlets();
+        read.global.max_read_time = read.verb.max_read_time();
         if read.global.output == Output::Markdown
             && !matches!(read.verb, Verb::Check(_) | Verb::Report(_) | Verb::Help(_))
         {

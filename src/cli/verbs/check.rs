@@ -13,7 +13,8 @@ use crate::app::prepare::{machine_facts, prepare};
 use crate::app::start::unfinished;
 use crate::app::{connect, find, state_store};
 use crate::base::finding::{Code, Finding, Severity};
-use crate::cli::args::{Global, Output, StepRef, help_text, step_number};
+use crate::cli::args::{Global, Output, ReadOptions, StepRef, help_text, step_number};
+use crate::cli::reading::shown;
 use crate::cli::render::check;
 use crate::cli::term;
 use crate::domain::preflight;
@@ -36,6 +37,9 @@ pub struct Check {
     /// List every route and every finding; without it, routes with equal shares and findings of one kind are grouped
     #[arg(long, short)]
     pub verbose: bool,
+    /// Options for reads.
+    #[command(flatten)]
+    pub reads: ReadOptions,
 }
 
 /// Runs `check --offline`, which checks only the plan file.
@@ -53,7 +57,7 @@ pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {
 pub async fn run(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
     let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
-    let (prepared, unfinished) = futures::join!(prepare(&plan, &ports, 1), unfinished_run(global, &plan));
+    let (prepared, unfinished) = futures::join!(shown(prepare(&plan, &ports, 1)), unfinished_run(global, &plan));
     Ok(print_report(global, &with_unfinished(prepared.report, unfinished), args.verbose))
 }
 
@@ -87,7 +91,8 @@ pub async fn dry_run(
     let plan = find::linted_plan(plan, term::style_err(global.color).color)?;
     let (from_step, until) = (step_number(&plan, from_step)?.unwrap_or(1), step_number(&plan, until)?);
     let ports = connect::ports(&plan, std::sync::Arc::new(MemoryStore::new())).await;
-    let (prepared, unfinished) = futures::join!(prepare(&plan, &ports, from_step), unfinished_run(global, &plan));
+    let prepared = shown(prepare(&plan, &ports, from_step));
+    let (prepared, unfinished) = futures::join!(prepared, unfinished_run(global, &plan));
     let exit = print_report(global, &with_unfinished(prepared.report, unfinished), verbose);
     if from_step > 1 {
         term::print_error(&format!("the run would start with step {from_step}; the steps before it would not run"));

@@ -14,7 +14,7 @@ use crate::cli::render::style::{Style, Tone};
 use crate::cli::term;
 use crate::domain::decide::finalize::{ConditionStatus, FinalizeCondition, blocked_by_run, judge, worst_status};
 use crate::domain::run::state::{Phase, State};
-use crate::engine::{Ports, finalize, inventory, ownership};
+use crate::engine::{Ports, finalize, ownership};
 use crate::port::store::Request;
 
 /// The arguments of `cutover finalize`.
@@ -100,8 +100,7 @@ async fn read_conditions(args: &Finalize, found: &StoredRun, state: &State, port
     if let Some(unfit) = blocked_by_run(&found.plan, state) {
         return vec![unfit];
     }
-    let retrying_balancer = inventory::with_retries(&ports.balancer, &ports.clock);
-    let facts = finalize::read_facts(&found.plan, state, ports, &retrying_balancer, args.quiet_for).await;
+    let facts = finalize::read_facts(&found.plan, state, ports, args.quiet_for).await;
     judge(&found.plan, state, &found.records, &facts, args.quiet_for, ports.clock.now())
 }
 

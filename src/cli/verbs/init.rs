@@ -4,7 +4,8 @@ use clap::Args;
 
 use crate::app::connect;
 use crate::app::exit::{Exit, Failure};
-use crate::cli::args::{Global, value};
+use crate::cli::args::{Global, ReadOptions, value};
+use crate::cli::reading::with_progress;
 use crate::cli::term;
 use crate::domain::elb::select::BalancerReadError;
 use crate::domain::view::init::{InitError, InitRequest};
@@ -42,6 +43,9 @@ pub struct Init {
     /// Name of the plan [default: the load balancer's name]
     #[arg(long)]
     pub name: Option<String>,
+    /// Options for reads.
+    #[command(flatten)]
+    pub reads: ReadOptions,
 }
 
 /// Runs `cutover init`.
@@ -61,7 +65,8 @@ pub async fn run(_: &Global, args: &Init) -> Result<Exit, Failure> {
         name: args.name.clone(),
     };
     let (from, to) = (from.as_deref().map(|c| c as &dyn Cluster), to.as_deref().map(|c| c as &dyn Cluster));
-    let text = init(&request, &*connect::retrying_balancer(&config).inventory, from, to).await.map_err(init_failure)?;
+    let balancer = connect::balancer(&config);
+    let text = with_progress(0, init(&request, &*balancer.inventory, from, to)).await.map_err(init_failure)?;
     let _ = term::print(text.trim_end());
     term::print_error("plan written; review the plan, then type: cutover check PLAN");
     Ok(Exit::Done)

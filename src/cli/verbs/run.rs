@@ -7,7 +7,8 @@ use crate::app::prepare::prepare;
 use crate::app::start::{StartOptions, baseline, refuse_unfinished, start_run};
 use crate::app::steer::DriveOptions;
 use crate::app::{break_glass, connect, drive, find, state_store};
-use crate::cli::args::{Global, MetricOptions, OnFreeze, StepRef, help_text, step_number, value};
+use crate::cli::args::{Global, MetricOptions, OnFreeze, ReadOptions, StepRef, help_text, step_number, value};
+use crate::cli::reading::shown;
 use crate::cli::verbs::check;
 use crate::cli::verbs::handover::{HandoverOptions, prepare_handover};
 use crate::cli::{ask, term};
@@ -46,6 +47,9 @@ pub struct Run {
     /// [default: wait on a terminal]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait", conflicts_with = "detach")]
     pub on_freeze: Option<OnFreeze>,
+    /// Options for reads.
+    #[command(flatten)]
+    pub reads: ReadOptions,
     /// Options for a run that a Job continues.
     #[command(flatten)]
     pub detach: HandoverOptions,
@@ -71,7 +75,7 @@ pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     let until = step_number(&plan, args.until.as_ref())?;
     let handover = prepare_handover(global, &args.detach, args.api_budget, &plan).await?;
     let ports = connect::ports(&plan, store).await;
-    let prepared = prepare(&plan, &ports, from_step).await;
+    let prepared = shown(prepare(&plan, &ports, from_step)).await;
     let question = ask::StartQuestion { command: "run", verbose: args.verbose, yes: args.yes };
     ask::confirm_start(global, &ports, &prepared, question).await?;
     let start = baseline(&plan, from_step, args.baseline.clone())?;

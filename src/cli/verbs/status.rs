@@ -8,7 +8,8 @@ use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
 use crate::app::view::RunView;
 use crate::app::{break_glass, connect, elsewhere, find, state_store};
-use crate::cli::args::{Global, Output};
+use crate::cli::args::{Global, Output, ReadOptions};
+use crate::cli::reading::with_progress;
 use crate::cli::render::load_balancer;
 use crate::cli::render::status::{json, text};
 use crate::cli::render::style::Style;
@@ -17,7 +18,7 @@ use crate::cli::term;
 use crate::domain::run::event::Event;
 use crate::domain::run::observation::Observed;
 use crate::domain::view::load_balancer::LoadBalancerView;
-use crate::engine::inventory::read_balancer::BalancerReadError;
+use crate::engine::inventory::read_balancer::{BalancerReadError, read_for_status};
 use crate::engine::{Ports, WatchList, observation as world_look};
 use crate::plan::selector;
 
@@ -36,6 +37,9 @@ pub struct Status {
     /// Repeat every two seconds until ^C
     #[arg(long, short)]
     pub watch: bool,
+    /// Options for reads.
+    #[command(flatten)]
+    pub reads: ReadOptions,
 }
 
 /// Interval of `--watch`.
@@ -113,14 +117,13 @@ fn show(global: &Global, text: &str) {
 
 async fn status_of_load_balancer(global: &Global, load_balancer: &str, style: &Style) -> Result<String, Failure> {
     let selector = selector(load_balancer).map_err(|e| Failure::new(Exit::Usage, format!("--load-balancer: {e}")))?;
-    let balancer = connect::retrying_balancer(&connect::aws_config_for(&selector).await);
-    let live = crate::engine::inventory::read_balancer::read_for_status(&selector, &balancer, jiff::Timestamp::now())
-        .await
-        .map_err(|e| match e {
-            BalancerReadError::NotOne { .. } => Failure::new(Exit::Usage, e)
-                .next("to list them: aws elbv2 describe-load-balancers --query 'LoadBalancers[].LoadBalancerName'"),
-            BalancerReadError::Unreadable { .. } => Failure::new(Exit::Internal, e),
-        })?;
+    let balancer = connect::balancer(&connect::aws_config_for(&selector).await);
+    let live = read_for_status(&selector, &balancer, jiff::Timestamp::now());
+    let live = with_progress(0, live).await.map_err(|e| match e {
+        BalancerReadError::NotOne { .. } => Failure::new(Exit::Usage, e)
+            .next("to list them: aws elbv2 describe-load-balancers --query 'LoadBalancers[].LoadBalancerName'"),
+        BalancerReadError::Unreadable { .. } => Failure::new(Exit::Internal, e),
+    })?;
     Ok(render_view(global, &live, style))
 }
 
@@ -143,7 +146,8 @@ async fn view(found: &StoredRun, ports: &Ports) -> Result<RunView, Failure> {
     let state = found.state()?;
     let watch_list = WatchList::of(&found.plan, &state);
     let mut watch = Observed::new(ports.clock.now(), Duration::from_secs(5), Duration::from_mins(1));
-    let observation = world_look::observe_all(&watch_list, &ports.balancer, &ports.clusters, &*ports.clock).await;
+    let observation = world_look::observe_all(&watch_list, &ports.balancer, &ports.clusters, &*ports.clock);
+    let observation = with_progress(watch_list.calls(), observation).await;
     let now = ports.clock.now();
     watch.add(now, observation, true);
     // Waits that were recorded before the last progress are over.

@@ -16,7 +16,8 @@ use crate::app::start::{StartOptions, start_run};
 use crate::app::steer::DriveOptions;
 use crate::app::{break_glass, connect, drive, find, state_store};
 use crate::base::time::later;
-use crate::cli::args::{Global, MetricOptions, help_text, value};
+use crate::cli::args::{Global, MetricOptions, ReadOptions, help_text, value};
+use crate::cli::reading::shown;
 use crate::cli::verbs::run_question::RunQuestion;
 use crate::cli::{ask, term};
 use crate::domain::run::event::ResumeMode;
@@ -50,6 +51,9 @@ pub struct Step {
     /// Describe calls a second for observations; fewer calls mean fewer observations [default: 10]
     #[arg(long, value_parser = value::speed, value_name = "N")]
     pub api_budget: Option<f64>,
+    /// Options for reads.
+    #[command(flatten)]
+    pub reads: ReadOptions,
     /// Options for metrics.
     #[command(flatten)]
     pub metrics: MetricOptions,
@@ -104,7 +108,7 @@ fn is_run(text: &str) -> bool {
 /// Starts the plan's run and does what is due.
 async fn start(global: &Global, args: &Step, plan: &Plan, ports: Ports, known: &[RunSummary]) -> Result<Exit, Failure> {
     let options = drive_options(args);
-    let prepared = prepare(plan, &ports, 1).await;
+    let prepared = shown(prepare(plan, &ports, 1)).await;
     if let Some(other) = due::started_by_other(&ports, plan, &prepared, known).await {
         term::print_error(&format!("another process has just started a run of this plan: {other}"));
         return Ok(Exit::Waiting);

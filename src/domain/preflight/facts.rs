@@ -33,6 +33,8 @@ pub struct Facts {
     pub gate_answers: BTreeMap<String, MeasuredValue>,
     /// Facts about this machine.
     pub machine: MachineFacts,
+    /// Why AWS was not read completely, if the time for reading was over; with the number of calls.
+    pub reading_ended: Option<String>,
 }
 
 /// Facts about the machine that would drive the run.

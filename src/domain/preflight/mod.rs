@@ -56,6 +56,7 @@ pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
         rule(&context, &mut findings);
     }
     once::merge_credentials(facts, &mut findings);
+    once::merge_ended_reading(facts, &mut findings);
     once::merge_equal(&mut findings);
     accept::apply_accept(plan, &mut findings);
     findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.code.cmp(&b.code)));

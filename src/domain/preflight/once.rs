@@ -18,6 +18,14 @@ pub(super) fn merge_equal(findings: &mut Vec<Finding>) {
     });
 }
 
+/// Replaces all findings about resources for which the time was too short by one.
+pub(super) fn merge_ended_reading(facts: &Facts, findings: &mut Vec<Finding>) {
+    let Some(cause) = &facts.reading_ended else { return };
+    findings.retain(|finding| !finding.message.contains(cause));
+    let ended = Finding::new(Code::CUT052, "aws", format!("AWS is not read completely: {cause}"));
+    findings.push(ended.help("repeat the command with twice the time; throttled calls take longer, but do not fail"));
+}
+
 /// Replaces all findings that missing credentials cause by one.
 pub(super) fn merge_credentials(facts: &Facts, findings: &mut Vec<Finding>) {
     let Err(why @ Unreadable::Credentials(_)) = &facts.caller else { return };

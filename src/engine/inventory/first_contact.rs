@@ -23,6 +23,14 @@ enum State {
 }
 
 impl FirstContact {
+    /// Allows reads of an API that did not respond.
+    pub fn forget_silence(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*state, State::Silent(_)) {
+            *state = State::Unknown;
+        }
+    }
+
     /// Returns the reason for which further reads fail at once; `None`: a read may be tried.
     pub fn silence(&self) -> Option<Unreadable> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {

@@ -5,9 +5,9 @@ pub mod facts;
 mod first_contact;
 mod init;
 pub mod read_balancer;
+mod read_pacer;
 mod retrying_clusters;
-mod retrying_reads;
 
 pub use init::init;
+pub use read_pacer::{MAX_READ_TIME, ReadPacer, ReadProgress};
 pub use retrying_clusters::{GIVE_UP, clusters_with_retries};
-pub use retrying_reads::{is_temporary, with_retries};

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::retrying_reads::is_temporary;
 use crate::base::retry::OBSERVE;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::{ClusterIdentity, WorkloadView};
@@ -45,7 +44,7 @@ impl RetryingCluster {
 }
 
 fn is_retryable<T>(answer: &Result<T, Unreadable>) -> bool {
-    answer.as_ref().is_err_and(is_temporary)
+    matches!(answer, Err(Unreadable::Throttled | Unreadable::Unavailable(_)))
 }
 
 #[async_trait]

@@ -1,5 +1,7 @@
 //! Ends this process's part of a run: because the run is finished, because the run must wait, or on request.
 
+use jiff::SignedDuration;
+
 use super::RunLoop;
 use crate::domain::decide::stop_reason;
 use crate::domain::run::event::{Event, FreezeReason, Record, RunOutcome, StopReason};
@@ -7,6 +9,9 @@ use crate::domain::run::observation::Marker;
 use crate::domain::run::state::{Frozen, Phase};
 use crate::engine::{Ending, EngineError, untag};
 use crate::port::store::LockError;
+
+/// The time for which a marker that AWS accepted needs no read before its removal. A read takes as long.
+const JUST_MARKED: SignedDuration = SignedDuration::from_secs(1);
 
 impl RunLoop<'_> {
     /// Returns whether this process still owns the run. If another process owns the run, requests belong to that
@@ -74,7 +79,7 @@ impl RunLoop<'_> {
 
     pub(super) async fn end_run(&mut self, outcome: RunOutcome) -> Ending {
         self.hook_tasks.stop().await;
-        self.in_flight.wait_for_marker().await;
+        let marked_at = self.in_flight.wait_for_marker().await;
         self.seen_intact_at = None;
         let mut tags = Vec::new();
         if self.plan.marker == crate::plan::model::MarkerMode::Tag {
@@ -83,10 +88,11 @@ impl RunLoop<'_> {
             let owners: Vec<_> =
                 [Some(&self.state.run), self.replaced_run.as_ref()].into_iter().flatten().map(String::as_str).collect();
             let (tag_store, clock) = (&*self.ports.balancer.tags, &*self.ports.clock);
+            let just_marked = marked_at.is_some_and(|at| clock.now().duration_since(at) < JUST_MARKED);
             tags = if started.keeps_weights {
-                untag::remove_markers(tag_store, clock, &started.load_balancers, &owners).await
+                untag::remove_markers(tag_store, clock, &started.load_balancers, &owners, just_marked).await
             } else {
-                untag::remove(tag_store, clock, &started.load_balancers, &routes, &owners).await
+                untag::remove(tag_store, clock, &started.load_balancers, &routes, &owners, just_marked).await
             };
         }
         self.write_heartbeat(self.ports.clock.now(), false, "finished".into()).await;

@@ -19,6 +19,7 @@ use crate::domain::health::{Target, TargetState};
 use crate::domain::run::event::{GroupStart, RouteStart, Started, WaitReason};
 use crate::domain::traffic::{RouteCensus, RouteContent, RouteId, Unreadable};
 use crate::engine::fake::FakeTags;
+use crate::engine::inventory::ReadPacer;
 use crate::engine::ownership;
 use crate::plan::model::{MarkerMode, Step, StepKind, Strategy};
 use crate::port::store::Store;
@@ -174,6 +175,7 @@ async fn step_over_a_thousand_groups_reads_health_before_each_chunk() {
         clusters: [].into(),
         metrics: Arc::new(NoMetrics),
         hooks: Arc::new(crate::adapter::hook::NoHooks),
+        reads: ReadPacer::new(Arc::clone(&clock)),
         clock,
         store: Arc::<MemoryStore>::clone(&store),
     };

@@ -7,6 +7,7 @@ use crate::adapter::store::memory::MemoryStore;
 use crate::domain::fixture;
 use crate::domain::run::event::{Record, Started, StepType, StopReason};
 use crate::engine::fake::FakeTags;
+use crate::engine::inventory::ReadPacer;
 use crate::engine::ownership;
 use crate::plan::model::MarkerMode;
 use crate::port::LoadBalancerApi;
@@ -34,6 +35,7 @@ async fn taken_over_baking_run_stops_and_ignores_requests() {
         metrics: Arc::new(NoMetrics),
         hooks: Arc::new(crate::adapter::hook::NoHooks),
         clock: Arc::new(SystemClock),
+        reads: ReadPacer::new(Arc::new(SystemClock)),
         store: Arc::<MemoryStore>::clone(&store),
     };
     let settings = Settings::new("alice@mac".into(), "mac".into(), 1);

@@ -3,7 +3,7 @@
 //!
 //! Writes stay in progress across loop iterations. An iteration sends the writes that are possible, processes the
 //! responses, and ends within a second, so that requests and other owners are noticed. The rate is unlimited until AWS
-//! throttles; from then on it is the rate that AWS accepts ([`RestorePace`]).
+//! throttles; from then on it is the rate that AWS accepts ([`CallPace`]).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
 
 use super::{Executor, MAX_BLIND_AGE, PreparedWrite, may_be_stale, outcome, recent_content};
 use crate::base::rate::Rate;
@@ -21,8 +22,8 @@ use crate::domain::run::event::{Event, Record, Write, WriteResult};
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{Route, State};
 use crate::domain::traffic::{RouteContent, RouteId, Unreadable};
-use crate::engine::limit::RestorePace;
-use crate::engine::marker::MarkerError;
+use crate::engine::limit::CallPace;
+use crate::engine::marker::{MarkerError, MarkerWrite};
 use crate::engine::{Ports, Settings};
 use crate::port::WriteError;
 use crate::port::store::Store;
@@ -59,13 +60,16 @@ struct PendingReadBack {
 
 /// The calls of a rollback that are in progress.
 pub struct InFlight {
-    pace: RestorePace,
+    pace: CallPace,
     calls: FuturesUnordered<BoxFuture<'static, CallResult>>,
     /// The routes with a write that got no response yet.
     sent: BTreeSet<RouteId>,
     read_backs: Vec<PendingReadBack>,
     reading: bool,
-    marking: bool,
+    /// When AWS accepted the marker, while it is being put.
+    marking: Option<watch::Receiver<Option<Timestamp>>>,
+    /// When AWS accepted the marker that was put.
+    marked_at: Option<Timestamp>,
 }
 
 /// The results of one loop iteration.
@@ -79,12 +83,13 @@ pub struct TurnResult {
 impl InFlight {
     pub fn new(rate: Rate) -> Self {
         Self {
-            pace: RestorePace::new(rate.per_second),
+            pace: CallPace::of_restores(rate.per_second),
             calls: FuturesUnordered::new(),
             sent: BTreeSet::new(),
             read_backs: Vec::new(),
             reading: false,
-            marking: false,
+            marking: None,
+            marked_at: None,
         }
     }
 
@@ -105,19 +110,30 @@ impl InFlight {
     }
 
     /// Starts to put the marker, in parallel with the writes.
-    pub fn put_marker(&mut self, marking: BoxFuture<'static, Result<(), MarkerError>>) {
-        self.marking = true;
-        self.calls.push(marking.map(CallResult::Marked).boxed());
+    pub fn put_marker(&mut self, marker: MarkerWrite) {
+        self.marking = Some(marker.accepted);
+        self.calls.push(marker.write.map(CallResult::Marked).boxed());
     }
 
-    /// Waits until the marker is put. Returns at once if no such call is in progress.
-    pub async fn wait_for_marker(&mut self) {
-        while self.marking {
-            match self.calls.next().await {
-                Some(CallResult::Marked(_)) | None => self.marking = false,
-                Some(_) => {}
+    /// Waits until AWS has accepted the marker, but not until it is read back. Returns when AWS accepted it; `None`: the
+    /// marker was not put. Returns at once if it is not being put.
+    pub async fn wait_for_marker(&mut self) -> Option<Timestamp> {
+        while let Some(mut accepted) = self.marking.clone() {
+            tokio::select! {
+                biased;
+                result = self.calls.next() => match result {
+                    Some(CallResult::Marked(result)) => self.record_marker(result.is_ok()),
+                    Some(_) => {}
+                    None => self.marking = None,
+                },
+                Ok(at) = accepted.wait_for(Option::is_some) => return *at,
             }
         }
+        self.marked_at
+    }
+
+    fn record_marker(&mut self, put: bool) {
+        self.marked_at = self.marking.take().and_then(|accepted| *accepted.borrow()).filter(|_| put);
     }
 
     /// Returns the restoring writes that may be sent now, in their order. Writes that need no read (`blind`) come
@@ -225,7 +241,7 @@ impl InFlight {
                 }
             }
             Some(CallResult::Marked(result)) => {
-                self.marking = false;
+                self.record_marker(result.is_ok());
                 turn.marked = Some(result);
             }
             None => {}
@@ -245,7 +261,7 @@ impl InFlight {
             Err(WriteError::Unanswered(why)) => Some(why),
             // The write is sent again as soon as the pace allows, without a back-off for this route.
             Err(WriteError::Throttled) => {
-                self.pace.record_throttled(now);
+                self.pace.record_throttled(now, now);
                 return Some(outcome(
                     &prepared.write.route,
                     WriteResult::Failed,

@@ -22,9 +22,11 @@ use cutover::domain::run::observation::Observed;
 use cutover::domain::run::script_use;
 use cutover::domain::run::state::State;
 use cutover::domain::traffic::{RouteCensus, RouteContent, RouteId, Tags, Unreadable};
+use cutover::engine::inventory::ReadPacer;
 use cutover::engine::{
     Ending, Interrupt, Ports, RunLoop, Subscriber, WatchList, inventory::read_balancer, observation, ownership,
 };
+use cutover::lab::model::{self, ApiCall};
 use cutover::plan::model::{Plan, Selector};
 use cutover::port::store::{Request, Store};
 use cutover::port::{Caller, Detail, Groups, Inventory, LoadBalancerApi, TagStore, Traffic, WriteError};
@@ -95,6 +97,7 @@ async fn roll_back_elsewhere(test_run: &TestRun, plan: &Plan, started: Started) 
         metrics,
         hooks: Arc::clone(&test_run.lab.hooks),
         clock: Arc::clone(&test_run.lab.clock),
+        reads: ReadPacer::new(Arc::clone(&test_run.lab.clock)),
         store,
     };
     let lbs = started.load_balancers.clone();
@@ -142,6 +145,24 @@ async fn rollback_works_without_a_journal() {
         from_tags::started(&[read_load_balancer(&test_run).await], None).expect("the tags should describe the run");
     assert_eq!((found.run.as_str(), found.rollback.unclear.len()), (test_run.run.as_str(), 0));
     assert_rolled_back(&test_run, &roll_back_elsewhere(&test_run, &found.rollback.plan, found.rollback.started).await);
+}
+
+/// After the last read-back, only one round of calls follows, and it removes all tags.
+#[tokio::test(start_paused = true)]
+async fn rollback_from_names_removes_its_tags_in_one_round() {
+    let test_run = half_moved("{}").await;
+    let way = from_names::started(&read_load_balancer(&test_run).await, &["*-a".to_owned()], &["*-b".to_owned()])
+        .expect("the names should give pairs of groups");
+    let before = test_run.lab.model().call(|world, _| world.calls().len());
+    assert_rolled_back(&test_run, &roll_back_elsewhere(&test_run, &way.plan, way.started).await);
+    let calls = test_run.lab.model().call(|world, _| world.calls()[before..].to_vec());
+    let ours = |c: &&ApiCall| &*c.service == "elasticloadbalancing" && c.caller == model::Caller::Client;
+    let calls: Vec<_> = calls.iter().filter(ours).collect();
+    let removals: Vec<_> = calls.iter().filter(|c| c.operation == "RemoveTags").collect();
+    let first = removals.first().expect("the tags should be removed").time;
+    assert!(removals.len() > 1 && removals.iter().all(|c| c.time == first), "{removals:?}");
+    let read_back = calls.iter().rfind(|c| c.operation == "DescribeRules").expect("the routes should be read back");
+    assert!(read_back.time < first && calls.last().is_some_and(|c| c.time == first), "{calls:?}");
 }
 
 /// Damages the journal and the tag of one route. A rollback from tags needs no journal, and the other tags contain the

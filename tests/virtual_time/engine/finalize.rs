@@ -36,8 +36,7 @@ async fn unmet_conditions(test_run: &TestRun) -> Vec<(&'static str, ConditionSta
     if let Some(item) = blocked_by_run(&test_run.plan, &state) {
         return vec![(item.what, item.stands)];
     }
-    let facts =
-        finalize::read_facts(&test_run.plan, &state, &test_run.ports, &test_run.ports.balancer, QUIET_PERIOD).await;
+    let facts = finalize::read_facts(&test_run.plan, &state, &test_run.ports, QUIET_PERIOD).await;
     let items = judge(&test_run.plan, &state, &records, &facts, QUIET_PERIOD, test_run.ports.clock.now());
     assert!(worst_status(&items) == ConditionStatus::Yes || items.iter().any(|i| i.stands == worst_status(&items)));
     items.into_iter().filter(|i| i.stands != ConditionStatus::Yes).map(|i| (i.what, i.stands)).collect()

@@ -13,6 +13,7 @@ use cutover::cli::render;
 use cutover::domain::run::event::{Event, Record, ResumeMode, RunOutcome, Started, StopReason, Wait};
 use cutover::domain::run::observation::Observed;
 use cutover::domain::run::state::{Frozen, Phase, State};
+use cutover::engine::inventory::ReadPacer;
 use cutover::engine::{Ending, Interrupt, Ports, RunLoop, Settings, Subscriber, ownership};
 use cutover::lab::model::{OperatorRequest, Snapshot, World};
 use cutover::lab::rehearsal::{Options, RehearsalLab};
@@ -119,6 +120,7 @@ impl TestRun {
             metrics,
             hooks: Arc::clone(&lab.hooks),
             clock: Arc::clone(&lab.clock),
+            reads: ReadPacer::new(Arc::clone(&lab.clock)),
             store,
         };
         let prepared = prepare(&plan, &ports, 1).await;

@@ -6,6 +6,7 @@ mod clusters;
 mod common;
 mod faults;
 mod plans;
+mod reading;
 mod scenarios;
 mod sdk;
 mod traffic;

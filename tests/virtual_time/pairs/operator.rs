@@ -14,6 +14,7 @@ use cutover::app::prepare::prepare;
 use cutover::domain::run::event::{Record, Started, Wait};
 use cutover::domain::run::observation::Observed;
 use cutover::domain::run::state::State;
+use cutover::engine::inventory::ReadPacer;
 use cutover::engine::ownership::{self, Ownership, OwnershipError};
 use cutover::engine::{Ending, EngineError, Interrupt, Ports, RunLoop, Settings, Subscriber};
 use cutover::lab::model::World;
@@ -211,6 +212,7 @@ impl Pair {
             clusters,
             metrics: Arc::new(NoMetrics),
             hooks: Arc::new(cutover::adapter::hook::NoHooks),
+            reads: ReadPacer::new(Arc::clone(&clock)),
             clock,
             store,
         }

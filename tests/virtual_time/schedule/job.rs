@@ -24,6 +24,7 @@ use cutover::domain::run::event::{Event, Record, Wait};
 use cutover::domain::run::observation::Observed;
 use cutover::domain::run::state::State;
 use cutover::domain::traffic::RouteId;
+use cutover::engine::inventory::ReadPacer;
 use cutover::engine::ownership::{self, Ownership, OwnershipError};
 use cutover::engine::{Interrupt, Ports, RunLoop, Settings, Subscriber};
 use cutover::lab::model::World;
@@ -221,6 +222,7 @@ impl SimulatedDays {
             metrics,
             hooks: Arc::new(cutover::adapter::hook::NoHooks),
             clock: Arc::new(self.clock.clone()),
+            reads: ReadPacer::new(Arc::new(self.clock.clone())),
             store: self.store(line("a")),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cutover::app::exit::Exit;
 use cutover::domain::decide::finalize::{ConditionStatus, judge, worst_status};
 use cutover::domain::run::state::{Phase, State};
-use cutover::engine::{Ports, finalize, inventory};
+use cutover::engine::{Ports, finalize};
 use cutover::port::store::Request;
 
 use super::processes::{ProcessEnd, Simulation};
@@ -24,8 +24,7 @@ impl Simulation {
         if state.phase == Phase::Retiring {
             return Ok(None);
         }
-        let patient = inventory::with_retries(&ports.balancer, &ports.clock);
-        let facts = finalize::read_facts(&self.engine_plan, &state, ports, &patient, QUIET_PERIOD).await;
+        let facts = finalize::read_facts(&self.engine_plan, &state, ports, QUIET_PERIOD).await;
         let mut items = judge(&self.engine_plan, &state, &records, &facts, QUIET_PERIOD, ports.clock.now());
         items.retain(|item| item.what != "requests");
         let exit = match worst_status(&items) {

@@ -19,6 +19,7 @@ use cutover::app::{drive, identity};
 use cutover::domain::elb;
 use cutover::domain::run::event::{ResumeMode, RunOutcome, Started, StopReason};
 use cutover::domain::run::state::State;
+use cutover::engine::inventory::ReadPacer;
 use cutover::engine::{Ending, Ports, RunLoop, Settings, marker, ownership};
 use cutover::lab::model::World;
 use cutover::lab::virtual_time::VirtualLab;
@@ -184,6 +185,7 @@ impl Simulation {
             clusters,
             metrics: Arc::new(NoMetrics),
             hooks: Arc::new(SimulatedHooks(self.wire.clone())),
+            reads: ReadPacer::new(Arc::<AdjustableClock>::clone(&clock) as _),
             clock,
             store: Arc::new(self.store.clone()),
         })

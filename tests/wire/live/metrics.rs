@@ -13,6 +13,7 @@ use cutover::domain::metric::verdict::judge::GateResult;
 use cutover::domain::run::event::{Event, Record, RunOutcome, Wait};
 use cutover::domain::run::observation::Observed;
 use cutover::domain::run::state::State;
+use cutover::engine::inventory::ReadPacer;
 use cutover::engine::{Ending, Interrupt, Ports, RunLoop, Settings, Subscriber, ownership};
 use cutover::lab::rehearsal::{Options, RehearsalLab};
 use cutover::lab::scenario::Scenario;
@@ -77,6 +78,7 @@ pub async fn run(plan: &Plan, stage: &RehearsalLab) -> (Ending, Vec<Record>) {
         metrics,
         hooks: Arc::clone(&stage.hooks),
         clock: Arc::clone(&stage.clock),
+        reads: ReadPacer::new(Arc::clone(&stage.clock)),
         store,
     };
     let prepared = prepare(plan, &ports, 1).await;

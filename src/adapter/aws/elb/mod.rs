@@ -1,7 +1,7 @@
 //! Implements [`Traffic`], [`Inventory`] and [`TagStore`] for AWS Application Load Balancers.
 //!
-//! Every call is sent once. Do not add rate limits, retries or read-backs, which belong to the executor. Do not use SDK
-//! types outside this folder.
+//! Writes are sent once. Do not add rate limits, retries of writes or read-backs, which belong to the executor. Do not
+//! use SDK types outside this folder.
 
 mod action;
 mod condition;
@@ -10,6 +10,7 @@ mod failure;
 mod fields;
 mod identity;
 mod read;
+mod reader;
 mod routes;
 mod undecodable;
 mod unknown_elements;
@@ -38,22 +39,21 @@ use futures::{StreamExt, TryStreamExt, stream};
 use self::failure::Failure;
 use self::identity::CachedCredentials;
 use self::read::{MAX_PARALLEL, Selection};
+use self::reader::{Reader, at_current_pace};
 use self::undecodable::RetryUndecodable;
 use crate::adapter::aws::{NoInvocationIds, is_reproducible};
 use crate::adapter::calls::AwsCallCounter;
-use crate::base::retry::SDK;
 use crate::domain::elb;
 use crate::domain::elb::balancer::{Listener, LiveRoute, LoadBalancer, TargetGroup};
 use crate::domain::health::Target;
 use crate::domain::traffic::{RouteCensus, RouteContent, RouteId, RouteKind, Tags, Unreadable};
 use crate::plan::model::Selector;
-use crate::port::{Caller, Detail, Groups, Inventory, TagStore, Traffic, WriteError};
+use crate::port::{Caller, Detail, Groups, Inventory, PacedApi, TagStore, Traffic, WriteError};
 
 /// The clients of ELBv2 and STS for one account and region.
 #[derive(Debug)]
 pub struct Alb {
-    /// The client for reads, which the SDK may retry.
-    elb: elbv2::Client,
+    elb: Reader,
     /// The client for writes, which are sent only once.
     writes: elbv2::Client,
     sts: sts::Client,
@@ -62,17 +62,9 @@ pub struct Alb {
     ports: Mutex<BTreeMap<String, u16>>,
 }
 
-/// Returns the pauses of [`SDK`], divided by `speed` and without jitter, because a rehearsal in virtual time must be
-/// reproducible.
-fn read_retries(speed: f64) -> RetryConfig {
-    let exponential =
-        RetryConfig::standard().with_max_attempts(SDK.count()).with_initial_backoff(SDK.first().div_f64(speed));
-    exponential.with_max_backoff(SDK.most()).with_use_static_exponential_base(true)
-}
-
 impl Alb {
-    /// Creates clients with this configuration. The SDK retries throttled reads, but never writes, even if the
-    /// configuration allows that.
+    /// Creates clients with this configuration. Outside the scope of a pace, the SDK retries throttled reads. It never
+    /// retries writes, even if the configuration allows that.
     pub fn new(config: &SdkConfig) -> Self {
         Self::with_speed(config, 1.0)
     }
@@ -92,13 +84,12 @@ impl Alb {
         elb.set_invocation_id_generator(ids.clone());
         elb.push_interceptor(SharedInterceptor::new(AwsCallCounter));
         let writes = elbv2::Client::from_conf(elb.clone().build());
-        elb.set_retry_config(Some(read_retries(speed)));
         elb.push_retry_classifier(SharedRetryClassifier::new(RetryUndecodable));
         let mut sts = sts::config::Builder::from(&config);
         sts.set_invocation_id_generator(ids);
         sts.push_interceptor(SharedInterceptor::new(AwsCallCounter));
         Self {
-            elb: elbv2::Client::from_conf(elb.build()),
+            elb: Reader::new(elb, &writes, speed),
             writes,
             sts: sts::Client::from_conf(sts.build()),
             identity,
@@ -125,7 +116,7 @@ impl Alb {
     }
 
     async fn read_caller(&self) -> Result<Caller, Failure> {
-        let out = self.sts.get_caller_identity().send().await?;
+        let out = at_current_pace(PacedApi::Sts, || self.sts.get_caller_identity().send()).await?;
         let expires = self.identity.expires().await.and_then(|t| jiff::Timestamp::try_from(t).ok());
         let missing = || Failure::Unknown("STS returned no account or no ARN".to_owned());
         Ok(Caller { account: out.account.ok_or_else(missing)?, arn: out.arn.ok_or_else(missing)?, expires })
@@ -198,6 +189,7 @@ impl Alb {
     }
 
     async fn with_attributes(&self, groups: Vec<TargetGroup>) -> Result<Vec<TargetGroup>, Failure> {
+        self.elb.announce(groups.len());
         let read = async |mut g: TargetGroup| {
             g.attributes = read::target_group_attributes(&self.elb, &g.arn).await?;
             Ok(g)
@@ -290,6 +282,7 @@ impl Traffic for Alb {
     }
 
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
+        self.elb.announce(groups.len());
         let read = async |arn: String| {
             let found = read::target_health(&self.elb, &arn).await;
             (arn, found.map(|targets| targets.iter().map(view::target).collect::<Vec<_>>()))

@@ -8,6 +8,7 @@ use aws_sdk_elasticloadbalancingv2::types as sdk;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::failure::Failure;
+use super::reader::Reader;
 use super::unknown_elements::RejectUnknownElements;
 use crate::domain::traffic::Tags;
 
@@ -72,19 +73,27 @@ impl Selection<'_> {
     }
 }
 
-pub(super) async fn load_balancers(elb: &Client, selection: Selection<'_>) -> Result<Vec<sdk::LoadBalancer>, Failure> {
+pub(super) async fn load_balancers(elb: &Reader, selection: Selection<'_>) -> Result<Vec<sdk::LoadBalancer>, Failure> {
     read_pages(|marker| async move {
-        let call = elb.describe_load_balancers().set_load_balancer_arns(selection.arns()).set_names(selection.names());
-        let out = call.set_marker(marker).send().await?;
+        let call = |elb: &Client| {
+            let call =
+                elb.describe_load_balancers().set_load_balancer_arns(selection.arns()).set_names(selection.names());
+            call.set_marker(marker.clone()).send()
+        };
+        let out = elb.send(call).await?;
         Ok((out.load_balancers.unwrap_or_default(), out.next_marker))
     })
     .await
 }
 
-pub(super) async fn target_groups(elb: &Client, selection: Selection<'_>) -> Result<Vec<sdk::TargetGroup>, Failure> {
+pub(super) async fn target_groups(elb: &Reader, selection: Selection<'_>) -> Result<Vec<sdk::TargetGroup>, Failure> {
     read_pages(|marker| async move {
-        let call = elb.describe_target_groups().set_target_group_arns(selection.arns()).set_names(selection.names());
-        let out = call.set_load_balancer_arn(selection.of()).set_marker(marker).send().await?;
+        let call = |elb: &Client| {
+            let call =
+                elb.describe_target_groups().set_target_group_arns(selection.arns()).set_names(selection.names());
+            call.set_load_balancer_arn(selection.of()).set_marker(marker.clone()).send()
+        };
+        let out = elb.send(call).await?;
         Ok((out.target_groups.unwrap_or_default(), out.next_marker))
     })
     .await
@@ -101,56 +110,61 @@ pub(super) enum ElementCheck {
 
 /// Reads the listeners of a load balancer.
 pub(super) async fn listeners(
-    elb: &Client,
+    elb: &Reader,
     load_balancer: &str,
     check: ElementCheck,
 ) -> Result<Vec<sdk::Listener>, Failure> {
     read_pages(|marker| async move {
-        let call = elb.describe_listeners().load_balancer_arn(load_balancer).set_marker(marker).customize();
-        let out =
-            if check == ElementCheck::Reject { call.interceptor(RejectUnknownElements) } else { call }.send().await?;
+        let call = |elb: &Client| {
+            let call = elb.describe_listeners().load_balancer_arn(load_balancer).set_marker(marker.clone()).customize();
+            if check == ElementCheck::Reject { call.interceptor(RejectUnknownElements) } else { call }.send()
+        };
+        let out = elb.send(call).await?;
         Ok((out.listeners.unwrap_or_default(), out.next_marker))
     })
     .await
 }
 
 /// Reads the rules of a listener without the default rule.
-pub(super) async fn rules(elb: &Client, listener: &str, check: ElementCheck) -> Result<Vec<sdk::Rule>, Failure> {
+pub(super) async fn rules(elb: &Reader, listener: &str, check: ElementCheck) -> Result<Vec<sdk::Rule>, Failure> {
     let all = read_pages(|marker| async move {
-        let call = elb.describe_rules().listener_arn(listener).set_marker(marker).customize();
-        let out =
-            if check == ElementCheck::Reject { call.interceptor(RejectUnknownElements) } else { call }.send().await?;
+        let call = |elb: &Client| {
+            let call = elb.describe_rules().listener_arn(listener).set_marker(marker.clone()).customize();
+            if check == ElementCheck::Reject { call.interceptor(RejectUnknownElements) } else { call }.send()
+        };
+        let out = elb.send(call).await?;
         Ok((out.rules.unwrap_or_default(), out.next_marker))
     });
     Ok(all.await?.into_iter().filter(|r| r.is_default() != Some(true)).collect())
 }
 
 /// Reads up to [`BATCH_SIZE`] listeners by ARN. Checks their actions for unknown elements.
-pub(super) async fn listeners_by_arn(elb: &Client, arns: Vec<String>) -> Result<Vec<sdk::Listener>, Failure> {
-    let out = elb
-        .describe_listeners()
-        .set_listener_arns(Some(arns))
-        .customize()
-        .interceptor(RejectUnknownElements)
-        .send()
-        .await?;
+pub(super) async fn listeners_by_arn(elb: &Reader, arns: Vec<String>) -> Result<Vec<sdk::Listener>, Failure> {
+    let call = |elb: &Client| {
+        let call = elb.describe_listeners().set_listener_arns(Some(arns.clone()));
+        call.customize().interceptor(RejectUnknownElements).send()
+    };
+    let out = elb.send(call).await?;
     Ok(out.listeners.unwrap_or_default())
 }
 
 /// Reads up to [`BATCH_SIZE`] rules by ARN. Checks their actions for unknown elements.
-pub(super) async fn rules_by_arn(elb: &Client, arns: Vec<String>) -> Result<Vec<sdk::Rule>, Failure> {
-    let out =
-        elb.describe_rules().set_rule_arns(Some(arns)).customize().interceptor(RejectUnknownElements).send().await?;
+pub(super) async fn rules_by_arn(elb: &Reader, arns: Vec<String>) -> Result<Vec<sdk::Rule>, Failure> {
+    let call = |elb: &Client| {
+        let call = elb.describe_rules().set_rule_arns(Some(arns.clone()));
+        call.customize().interceptor(RejectUnknownElements).send()
+    };
+    let out = elb.send(call).await?;
     Ok(out.rules.unwrap_or_default())
 }
 
-pub(super) async fn target_health(elb: &Client, group: &str) -> Result<Vec<sdk::TargetHealthDescription>, Failure> {
-    let out = elb.describe_target_health().target_group_arn(group).send().await?;
+pub(super) async fn target_health(elb: &Reader, group: &str) -> Result<Vec<sdk::TargetHealthDescription>, Failure> {
+    let out = elb.send(|elb| elb.describe_target_health().target_group_arn(group).send()).await?;
     Ok(out.target_health_descriptions.unwrap_or_default())
 }
 
-pub(super) async fn load_balancer_attributes(elb: &Client, arn: &str) -> Result<BTreeMap<String, String>, Failure> {
-    let out = elb.describe_load_balancer_attributes().load_balancer_arn(arn).send().await?;
+pub(super) async fn load_balancer_attributes(elb: &Reader, arn: &str) -> Result<BTreeMap<String, String>, Failure> {
+    let out = elb.send(|elb| elb.describe_load_balancer_attributes().load_balancer_arn(arn).send()).await?;
     Ok(out
         .attributes
         .unwrap_or_default()
@@ -159,8 +173,8 @@ pub(super) async fn load_balancer_attributes(elb: &Client, arn: &str) -> Result<
         .collect())
 }
 
-pub(super) async fn target_group_attributes(elb: &Client, arn: &str) -> Result<BTreeMap<String, String>, Failure> {
-    let out = elb.describe_target_group_attributes().target_group_arn(arn).send().await?;
+pub(super) async fn target_group_attributes(elb: &Reader, arn: &str) -> Result<BTreeMap<String, String>, Failure> {
+    let out = elb.send(|elb| elb.describe_target_group_attributes().target_group_arn(arn).send()).await?;
     Ok(out
         .attributes
         .unwrap_or_default()
@@ -170,9 +184,10 @@ pub(super) async fn target_group_attributes(elb: &Client, arn: &str) -> Result<B
 }
 
 /// Reads the tags of any number of resources by ARN. A resource without tags has an empty entry.
-pub(super) async fn tags(elb: &Client, arns: &[String]) -> Result<BTreeMap<String, Tags>, Failure> {
+pub(super) async fn tags(elb: &Reader, arns: &[String]) -> Result<BTreeMap<String, Tags>, Failure> {
+    elb.announce(arns.len().div_ceil(BATCH_SIZE));
     let described = read_batches(arns, |batch| async move {
-        let out = elb.describe_tags().set_resource_arns(Some(batch)).send().await?;
+        let out = elb.send(|elb| elb.describe_tags().set_resource_arns(Some(batch.clone())).send()).await?;
         Ok(out.tag_descriptions.unwrap_or_default())
     });
     let mut all: BTreeMap<String, Tags> = arns.iter().map(|a| (a.clone(), Tags::new())).collect();

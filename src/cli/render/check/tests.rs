@@ -25,6 +25,7 @@ fn report() -> CheckReport {
         clusters: BTreeMap::new(),
         gate_answers: BTreeMap::new(),
         machine: MachineFacts::default(),
+        reading_ended: None,
     };
     let mut sticky =
         Finding::new(Code::CUT042, "stickiness", "6 of 6 routes have group stickiness").help("turn it off");
@@ -122,6 +123,7 @@ fn rich() -> CheckReport {
         clusters: BTreeMap::new(),
         gate_answers: [(plan.strategy.metrics[0].name.clone(), seen)].into(),
         machine: MachineFacts { unusable_commands: vec![unusable], notifications: [(0, problem)].into() },
+        reading_ended: None,
     };
     let now = "2026-11-20T12:00:00Z".parse().unwrap_or_default();
     let findings = crate::domain::preflight::machine::machine_findings(&facts.machine);

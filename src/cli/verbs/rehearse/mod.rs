@@ -25,6 +25,7 @@ use crate::cli::render::report::ClientsSeen;
 use crate::cli::subscriber::subscriber as listener;
 use crate::cli::term;
 use crate::cli::verbs::report;
+use crate::engine::inventory::ReadPacer;
 use crate::engine::{Ending, EngineError, Interrupt, Ports, RunLoop, Settings, ownership};
 use crate::lab::model::World;
 use crate::lab::rehearsal::{Options, RehearsalLab, length};
@@ -124,7 +125,8 @@ async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehea
     let metrics = Arc::clone(&lab.metrics);
     let hooks: Arc<dyn Hooks> =
         if args.exec { Arc::new(HookRunner::in_folder(Folder::of(plan))) } else { Arc::clone(&lab.hooks) };
-    let ports = Ports { balancer, clusters, metrics, hooks, clock, store };
+    let reads = ReadPacer::new(Arc::clone(&clock));
+    let ports = Ports { balancer, clusters, metrics, hooks, clock, reads, store };
     let prepared = prepare(plan, &ports, 1).await;
     if let Some(refusal) = prepared.refusal() {
         term::print_error(&check::text(&prepared.report, false, &term::style_err(global.color)));

@@ -35,10 +35,10 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// `wanted` come first.
 pub async fn existing_names(config: &SdkConfig, wanted: &str) -> Option<String> {
     let region = config.region()?.to_string();
-    let balancer = connect::retrying_balancer(config);
+    let balancer = connect::balancer(config);
     let all = Selector::Tags(BTreeMap::new());
-    let found =
-        tokio::time::timeout(TIMEOUT, balancer.inventory.load_balancers(&all, Detail::Listed)).await.ok()?.ok()?;
+    let found = connect::reads().read(0, balancer.inventory.load_balancers(&all, Detail::Listed));
+    let found = tokio::time::timeout(TIMEOUT, found).await.ok()?.ok()?;
     let mut names: Vec<_> = found.into_iter().map(|lb| lb.name).collect();
     names.sort_by_key(|name| (!name.contains(wanted), name.clone()));
     let more = names.len().saturating_sub(NAMED);

@@ -77,13 +77,14 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl LivePreview {
     async fn read(store: &dyn Store, found: &StoredRun, state: &State) -> Self {
-        let balancer = connect::retrying_balancer(&connect::aws_config(Some(&found.plan.region)).await);
+        let balancer = connect::balancer(&connect::aws_config(Some(&found.plan.region)).await);
         let ids: Vec<_> = existing(state).map(|(id, _)| id.clone()).collect();
         let mark = marker::read(&*balancer.tags, &found.run.load_balancers, &found.run.id);
         let groups: BTreeSet<_> = state.routes.values().flat_map(|r| decide::groups_after_rollback(state, r)).collect();
         let groups: Vec<_> = groups.into_iter().map(str::to_owned).collect();
         let health = tokio::time::timeout(HEALTH_TIMEOUT, balancer.traffic.health(&groups));
-        let (read, mark, health) = futures::join!(balancer.traffic.routes(&ids), mark, health);
+        let read = async { futures::join!(balancer.traffic.routes(&ids), mark, health) };
+        let (read, mark, health) = connect::reads().read(0, read).await;
         let mut live = Self { way_back: way_back(&groups, &health.unwrap_or_default()), ..Self::default() };
         let failed = read.values().find_map(|r| r.as_ref().err().cloned());
         live.skipped

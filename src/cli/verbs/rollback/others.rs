@@ -44,9 +44,10 @@ pub async fn show(config: &SdkConfig, runs: &[String], restored: &[String]) {
     if runs.is_empty() {
         return;
     }
-    let balancer = connect::retrying_balancer(config);
+    let balancer = connect::balancer(config);
     let all = Selector::Tags(BTreeMap::new());
-    let found = tokio::time::timeout(TIMEOUT, balancer.inventory.load_balancers(&all, Detail::Listed)).await;
+    let found = connect::reads().read(0, balancer.inventory.load_balancers(&all, Detail::Listed));
+    let found = tokio::time::timeout(TIMEOUT, found).await;
     let why = match found {
         Ok(Ok(found)) => {
             for line in lines(&found, runs, restored) {

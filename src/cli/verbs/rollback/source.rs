@@ -193,10 +193,8 @@ async fn balancers_with_tags(plan: Option<&str>) -> Result<Vec<Selector>, NoTagS
             "cannot search for load balancers with tags of a run: {NO_REGION}"
         )));
     };
-    let found = connect::retrying_balancer(&config)
-        .inventory
-        .load_balancers(&Selector::Tags(BTreeMap::new()), Detail::Listed)
-        .await;
+    let (balancer, all) = (connect::balancer(&config), Selector::Tags(BTreeMap::new()));
+    let found = connect::reads().read(0, balancer.inventory.load_balancers(&all, Detail::Listed)).await;
     let found = found.map_err(|why| {
         let fix = remedy(&why).map_or_else(String::new, |fix| format!("; {fix}"));
         NoTagSource::Unsearched(format!("cannot search for load balancers with tags of a run in {region}: {why}{fix}"))

@@ -43,10 +43,11 @@ pub async fn by_tags(global: &Global, args: &Rollback, tagged: TagSource) -> Res
     let TagSource { load_balancers, store, otherwise } = tagged;
     let Some(first) = load_balancers.first() else { return Err(otherwise.unwrap_or_else(no_tags)) };
     let config = aws_of(first).await?;
-    let balancer = connect::retrying_balancer(&config);
+    let balancer = connect::balancer(&config);
     let read =
         async |selector: &Selector| read_balancer::read_for_rollback(selector, &balancer, &SystemClock, true).await;
-    let readings = match join_all(load_balancers.iter().map(read)).await.into_iter().collect::<Result<Vec<_>, _>>() {
+    let readings = connect::reads().read(0, join_all(load_balancers.iter().map(read))).await;
+    let readings = match readings.into_iter().collect::<Result<Vec<_>, _>>() {
         Ok(readings) => readings,
         Err(error) => return Err(read_failure(&config, error).await),
     };
@@ -78,12 +79,16 @@ pub async fn by_groups(
     store: Option<Arc<dyn Store>>,
 ) -> Result<Exit, Failure> {
     let config = aws_of(selector).await?;
-    let balancer = connect::retrying_balancer(&config);
-    let mut readings = match read_balancer::read_for_rollback(selector, &balancer, &SystemClock, false).await {
+    let balancer = connect::balancer(&config);
+    let read = async {
+        let mut seen = read_balancer::read_for_rollback(selector, &balancer, &SystemClock, false).await?;
+        read_balancer::add_route_tags(&mut seen, &balancer, &SystemClock).await;
+        Ok(seen)
+    };
+    let readings = match connect::reads().read(0, read).await {
         Ok(readings) => readings,
         Err(error) => return Err(read_failure(&config, error).await),
     };
-    read_balancer::add_route_tags(&mut readings, &balancer, &SystemClock).await;
     let mut way = from_names::started(&readings, &args.back_to, &args.away_from)
         .map_err(|e| other_type(&e).unwrap_or_else(|| Failure::new(Exit::Usage, e).next("nothing was written")))?;
     let source = format!(
@@ -290,6 +295,7 @@ async fn start_rollback(
         metrics: Arc::new(crate::adapter::metric::NoMetrics),
         hooks: Arc::new(crate::adapter::hook::NoHooks),
         clock: Arc::new(SystemClock),
+        reads: connect::reads().clone(),
         store: store_with_run(store, &run).await,
     };
     let (by, force, request) = (owner.clone(), args.force, None);

@@ -112,6 +112,7 @@ fn facts(plan: &Plan) -> Facts {
         clusters: ["a", "b"].map(|c| (c.to_owned(), cluster(c))).into(),
         gate_answers: BTreeMap::new(),
         machine: MachineFacts::default(),
+        reading_ended: None,
     }
 }
 

@@ -79,6 +79,17 @@ pub async fn gate_answers(
     requests.into_iter().zip(seen).map(|(request, seen)| (request.gate.name, seen)).collect()
 }
 
+/// Estimates the number of calls of [`gather`], for the progress. Selectors by tags may match more than is estimated.
+pub fn expected_calls(plan: &Plan) -> usize {
+    let entries = || plan.workloads.iter().flat_map(|w| &w.routes);
+    let balancers: BTreeSet<&Selector> = entries().map(|e| &e.load_balancer).collect();
+    let groups: BTreeSet<&Selector> = entries().flat_map(|e| &e.target_groups).map(|(_, s)| s).collect();
+    let routes: usize = entries().map(|e| e.expect.unwrap_or(1)).sum();
+    // A balancer: itself, its attributes and tags, its listeners, rules and groups, and two calls for the tags of those.
+    // A group: its attributes and its health.
+    balancers.len() * 8 + groups.len() * 2 + (groups.len() + routes).div_ceil(20) + 1
+}
+
 /// Reads only the live resources that the plan's selectors match.
 pub async fn live_selection(plan: &Plan, inventory: &dyn Inventory) -> LiveResources {
     read_live(plan, inventory).await.0
@@ -101,6 +112,7 @@ async fn read_aws(plan: &Plan, start: Option<&Shares>, inventory: &dyn Inventory
         clusters: BTreeMap::new(),
         gate_answers: BTreeMap::new(),
         machine: MachineFacts::default(),
+        reading_ended: None,
     }
 }
 
