@@ -1,5 +1,7 @@
 //! Carries out decisions: writes a chunk of a batch, and creates or deletes TargetGroupBindings.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::RunLoop;
@@ -11,6 +13,9 @@ use crate::domain::traffic::RouteId;
 use crate::engine::binding_list::BindingLists;
 use crate::engine::write::{PreparedWrite, is_large};
 use crate::engine::{EngineError, bind, observation};
+
+/// The time between two looks for requests while a batch waits for calls.
+const REQUEST_INTERVAL: Duration = Duration::from_millis(350);
 
 impl RunLoop<'_> {
     pub(super) async fn write(&mut self, batch: Batch) -> Result<(), EngineError> {
@@ -60,6 +65,7 @@ impl RunLoop<'_> {
             self.remember_refusal(&event);
             self.journal(event).await?;
         }
+        let waits = waits && !self.executor.has_calls(&batch.writes, self.ports.clock.now());
         if waits { self.wait_for_calls(&batch).await } else { Ok(()) }
     }
 
@@ -68,7 +74,16 @@ impl RunLoop<'_> {
         let now = self.ports.clock.now();
         let until = self.executor.next_write_at(&batch.writes, now);
         self.journal_waits(vec![Wait { until: Some(until), ..self.write_wait(batch) }], now).await?;
-        self.ports.clock.sleep(until.duration_since(now).unsigned_abs()).await;
+        // Requests are carried out within a second, also in the middle of a batch.
+        let mut left = until.duration_since(now).unsigned_abs();
+        while !left.is_zero() && self.interrupt.requested().is_none() {
+            let pause = left.min(REQUEST_INTERVAL);
+            self.ports.clock.sleep(pause).await;
+            left -= pause;
+            if !left.is_zero() && self.has_new_requests().await {
+                break;
+            }
+        }
         Ok(())
     }
 

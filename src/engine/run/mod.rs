@@ -259,6 +259,12 @@ impl<'a> RunLoop<'a> {
         }
     }
 
+    /// Returns whether the store has requests that are not answered yet.
+    async fn has_new_requests(&self) -> bool {
+        let requests = self.ports.store.requests(&self.state.run).await;
+        requests.is_ok_and(|r| r.iter().any(|(name, _)| !self.state.answered_requests.contains(name)))
+    }
+
     /// Sleeps until the next observation or the end of a wait. A request or `^C` ends the sleep within a second.
     async fn sleep_until_due(&mut self, now: Timestamp) {
         let next_observation = self.watch.last_attempt.checked_add(self.poll()).unwrap_or(Timestamp::MAX);
@@ -280,13 +286,7 @@ impl<'a> RunLoop<'a> {
                 }
             }
             left = left.saturating_sub(pause);
-            if self
-                .ports
-                .store
-                .requests(&self.state.run)
-                .await
-                .is_ok_and(|r| r.iter().any(|(name, _)| !self.state.answered_requests.contains(name)))
-            {
+            if self.has_new_requests().await {
                 return;
             }
         }

@@ -65,17 +65,28 @@ impl Executor {
             .take(CHUNK_SIZE)
             .cloned()
             .collect();
-        if self.bucket.available_at(RESERVED_CALLS, smallest_chunk(writes).min(ready.len()), now) > now {
+        if !self.allows(smallest_chunk(writes).min(ready.len()), now) {
             return Vec::new();
         }
         let granted = self.bucket.take_with_reserve(RESERVED_CALLS, ready.len(), now);
         ready.into_iter().take(granted).collect()
     }
 
+    /// Returns whether the bucket allows the smallest chunk of a batch now.
+    pub fn has_calls(&self, writes: &[Write], now: Timestamp) -> bool {
+        self.allows(smallest_chunk(writes), now)
+    }
+
+    fn allows(&self, calls: usize, now: Timestamp) -> bool {
+        self.bucket.available_at(RESERVED_CALLS, calls, now) <= now
+    }
+
     /// Returns the time when the next write of a batch may be sent.
     pub fn next_write_at(&self, writes: &[Write], now: Timestamp) -> Timestamp {
-        let soon = now + SignedDuration::from_millis(350);
-        let soon = soon.max(self.bucket.available_at(RESERVED_CALLS, smallest_chunk(writes), now));
+        let mut soon = now + SignedDuration::from_millis(350);
+        if is_large(writes) {
+            soon = soon.max(self.bucket.available_at(RESERVED_CALLS, smallest_chunk(writes), now));
+        }
         let times = writes.iter().map(|w| self.backoffs.get(&w.route).map_or(soon, |(_, at)| *at));
         times.min().unwrap_or(soon).max(soon)
     }
@@ -421,7 +432,9 @@ mod tests {
             }
         }
         assert_eq!(chunks[0], (310, 10));
-        assert!(chunks[1..].iter().all(|(left, chunk)| *chunk == if *left > 50 { 3 } else { 1 }), "{chunks:?}");
+        let expected =
+            |left: usize, chunk: usize| if left > LARGE_BATCH { chunk == LARGE_BATCH_CHUNK } else { chunk <= 2 };
+        assert!(chunks[1..].iter().all(|(left, chunk)| expected(*left, *chunk)), "{chunks:?}");
         let ideal = f64::from(310 - 10) / 3.0;
         let seconds = now.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64();
         assert!(seconds < ideal * 1.02, "{seconds} s, and the rate allows {ideal} s");
