@@ -239,9 +239,11 @@ pub(crate) fn entries<'a>(
         .without_value();
     };
     let given: Vec<&str> = entries.iter().filter_map(|e| e.key.as_ref()).map(|(k, _)| k.as_str()).collect();
+    // Computed once, because a hostile file can have a hundred thousand unknown fields.
+    let free: Vec<&str> = fields.iter().map(|f| f.key).filter(|k| !given.contains(k)).collect();
     for (key, place) in entries.iter().filter_map(|e| e.key.as_ref()) {
         if !fields.iter().any(|f| f.key == key) {
-            note_unknown(key, *place, what, fields, &given, out);
+            note_unknown(key, *place, what, fields, &free, out);
         }
     }
     // Another kind of load balancer was already noted.
@@ -261,8 +263,7 @@ pub(crate) fn entries<'a>(
 /// The kinds of routes that a later version may have beside `alb`.
 const OTHER_BALANCERS: &[&str] = &["nlb", "gwlb", "haproxy"];
 
-fn note_unknown(key: &str, place: Place, what: &str, fields: &[Field], given: &[&str], out: &mut Vec<Diagnostic>) {
-    let free: Vec<&str> = fields.iter().map(|f| f.key).filter(|k| !given.contains(k)).collect();
+fn note_unknown(key: &str, place: Place, what: &str, fields: &[Field], free: &[&str], out: &mut Vec<Diagnostic>) {
     if OTHER_BALANCERS.contains(&key) {
         let message =
             format!("`{key}`: this version of cutover moves traffic on Application Load Balancers only (`alb`)");
