@@ -79,7 +79,9 @@ fn route_sets(report: &CheckReport) -> Vec<Vec<&RouteLine>> {
 fn shown_findings(findings: &[Finding], named: usize) -> Vec<(&Finding, usize)> {
     let mut totals: BTreeMap<(Code, bool), (usize, usize)> = BTreeMap::new();
     let kind = |f: &Finding| (f.code, f.accepted.is_some());
-    findings.iter().for_each(|finding| totals.entry(kind(finding)).or_default().0 += 1);
+    for finding in findings {
+        totals.entry(kind(finding)).or_default().0 += 1;
+    }
     let mut shown = Vec::new();
     for finding in findings {
         let Some((total, seen)) = totals.get_mut(&kind(finding)) else { continue };

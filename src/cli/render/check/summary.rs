@@ -2,7 +2,7 @@
 //! list them. Errors and warnings come last, next to the question; notes are counted.
 
 use super::text::{findings, gates, head, hours, put, steps};
-use super::{findings_text, heading, route_sets};
+use super::{NAMED, findings_text, heading, route_sets};
 use crate::base::finding::Severity;
 use crate::base::number::count;
 use crate::cli::render::style::{Style, Tone};
@@ -12,8 +12,8 @@ use crate::domain::view::check::CheckReport;
 const SCREEN: usize = 24;
 /// The lines of the screen for the verdict and the question.
 const QUESTION: usize = 4;
-/// Maximum number of steps, gates and sets of routes in the summary; with gates or hours, of which a plan has few,
-/// fewer.
+/// Maximum number of steps, gates and sets of routes in a summary that would be longer than the screen; with gates or
+/// hours, of which a plan has few, fewer.
 const LISTED: usize = 5;
 const LISTED_WITH_GATES: usize = 4;
 /// Minimum number of lines for errors and warnings.
@@ -21,16 +21,25 @@ const FINDINGS: usize = 5;
 
 /// Returns the summary; ends with a newline. `all`: the command and option that also list the routes and their weights.
 pub fn summary(report: &CheckReport, all: &str, style: &Style) -> String {
-    let mut out = head(report, style);
+    let full = sections(report, all, usize::MAX, style);
+    if full.lines().count() < SCREEN {
+        return full;
+    }
     let listed = if report.gates.is_empty() && report.hours.is_empty() { LISTED } else { LISTED_WITH_GATES };
-    let list = |section: &dyn Fn(&mut String), out: &mut String| {
+    sections(report, all, listed, style)
+}
+
+/// Returns the summary with at most `listed` steps, gates and sets of routes.
+fn sections(report: &CheckReport, all: &str, listed: usize, style: &Style) -> String {
+    let mut out = head(report, style);
+    let add = |section: fn(&CheckReport, &Style, &mut String), out: &mut String| {
         let mut lines = String::new();
-        section(&mut lines);
-        shorten(&lines, listed + 2, style, out);
+        section(report, style, &mut lines);
+        shorten(&lines, listed.saturating_add(2), style, out);
     };
-    list(&|out| steps(report, style, out), &mut out);
-    list(&|out| gates(report, style, out), &mut out);
-    list(&|out| hours(report, style, out), &mut out);
+    add(steps, &mut out);
+    add(gates, &mut out);
+    add(hours, &mut out);
     put(&mut out, &format!("\n{}", style.paint(Tone::Strong, "routes")));
     let sets = route_sets(report);
     for lines in sets.iter().take(listed) {
@@ -46,8 +55,9 @@ pub fn summary(report: &CheckReport, all: &str, style: &Style) -> String {
     let serious = report.findings.iter().filter(|f| f.accepted.is_none() && f.severity != Severity::Info);
     let serious = CheckReport { findings: serious.cloned().collect(), ..report.clone() };
     let mut lines = String::new();
-    findings(&serious, 1, style, &mut lines);
-    shorten(&lines, SCREEN.saturating_sub(out.lines().count() + QUESTION).max(FINDINGS), style, &mut out);
+    findings(&serious, if listed == usize::MAX { NAMED } else { 1 }, style, &mut lines);
+    let room = SCREEN.saturating_sub(out.lines().count() + QUESTION).max(FINDINGS);
+    shorten(&lines, if listed == usize::MAX { usize::MAX } else { room }, style, &mut out);
     let tone = if report.is_refused() { Tone::Bad } else { Tone::Good };
     put(&mut out, &format!("\n{}", style.paint(tone, &findings_text(report))));
     out

@@ -105,7 +105,7 @@ pub async fn run(global: &Global, args: &Rehearse) -> Result<Exit, Failure> {
         RehearsalLab::live(plan.clone(), &scenario, args.seed, options).await
     };
     let lab = built.map_err(|e| Failure::new(Exit::Usage, e))?;
-    let result = rehearse(global, &plan, &lab, args).await;
+    let result = Box::pin(rehearse(global, &plan, &lab, args)).await;
     lab.stop().await;
     result
 }

@@ -20,7 +20,9 @@ impl World {
         let all: Vec<Value> = self.clusters[cluster].objects.list(Kind::HorizontalPodAutoscaler, None).collect();
         if !all.is_empty() {
             let share = self.written_share_range(cluster).map_or(0.0, |(_, highest)| highest);
-            all.iter().for_each(|hpa| self.scale_by(cluster, hpa, share));
+            for hpa in &all {
+                self.scale_by(cluster, hpa, share);
+            }
         }
         if !all.is_empty() {
             self.schedule_controllers(cluster);
