@@ -417,7 +417,7 @@ mod tests {
         let mut now = Timestamp::UNIX_EPOCH;
         let settings = Settings::new("alice@mac".into(), "mac".into(), 100);
         let mut executor = Executor::new(&settings, now);
-        let write = |n: u32| Write { route: RouteId::rule(&format!("r{n}")), expect: None, set: Split::default() };
+        let write = |n: u32| Write { route: RouteId::rule(format!("r{n}")), expect: None, set: Split::default() };
         let mut left: Vec<Write> = (0..310).map(write).collect();
         let mut chunks = Vec::new();
         while !left.is_empty() {
