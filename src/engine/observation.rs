@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::Timestamp;
 
-use super::rounds::Part;
 use super::{marker, retry};
 use crate::base::retry::OBSERVE;
 use crate::domain::decide::{desired_split, groups_with_traffic};
@@ -37,6 +36,19 @@ pub struct WatchList {
     replicas: BTreeMap<String, (ClusterName, ServiceRef)>,
     /// The cluster and the Service of each group with a Service, by group.
     services: BTreeMap<String, (ClusterName, ServiceRef)>,
+}
+
+/// What one part of a round reads.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Part {
+    /// The routes to read.
+    pub routes: Vec<RouteId>,
+    /// The ARNs of the target groups to read.
+    pub groups: Vec<String>,
+    /// Whether to read the marker on the load balancers.
+    pub marker: bool,
+    /// The time at which the round began, if this part is its last.
+    pub completes: Option<Timestamp>,
 }
 
 impl WatchList {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::observation::WatchList;
+use super::observation::{Part, WatchList};
 use crate::domain::traffic::RouteId;
 
 /// The time between two parts of a round.
@@ -19,19 +19,6 @@ const ROUTES_PER_CALL: usize = 20;
 /// The time after which a suspicion ends, even if target health never agrees with it. Target health of instance targets
 /// shows nodes, so it may never change.
 const MAX_SUSPICION: SignedDuration = SignedDuration::from_mins(5);
-
-/// What one part of a round reads.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Part {
-    /// The routes to read.
-    pub routes: Vec<RouteId>,
-    /// The ARNs of the target groups to read.
-    pub groups: Vec<String>,
-    /// Whether to read the marker on the load balancers.
-    pub marker: bool,
-    /// The time at which the round began, if this part is its last.
-    pub completes: Option<Timestamp>,
-}
 
 /// A source that shows before a round does that a group may be unhealthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,8 +11,8 @@ use crate::domain::run::event::{Wait, WaitReason};
 use crate::domain::run::observation::Observation;
 use crate::domain::run::state::Phase;
 use crate::domain::traffic::{Reading, RouteId, Unreadable};
-use crate::engine::rounds::Part;
-use crate::engine::{Settings, observation};
+use crate::engine::Settings;
+use crate::engine::observation::{self, Part};
 use crate::port::store::{Heartbeat, OldestHealth};
 
 /// The interval at which all rules are counted between two steps. A new rule is not urgent there, and a count takes
