@@ -112,7 +112,7 @@ fn route(line: &RouteView, width: usize, style: &Style) -> String {
     } else {
         format!("  {}", style.paint(Tone::Faint, &line.conditions))
     };
-    hang(&format!("  {:width$}  ", line.route), 4, &format!("{}{conditions}", parts.join("; ")), style.width)
+    format!("{:width$}  {}{conditions}", line.route, parts.join("; "))
 }
 
 fn group(group: &GroupView, width: usize, style: &Style) -> String {
@@ -125,7 +125,7 @@ fn group(group: &GroupView, width: usize, style: &Style) -> String {
     let reasons: Vec<String> = group.reasons.iter().map(|(reason, count)| format!("{count} × {reason}")).collect();
     let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
     let sticky = if group.sticky { "; target stickiness" } else { "" };
-    hang(&format!("  {:width$}  ", group.name), 4, &format!("{health}{reasons}{sticky}"), style.width)
+    format!("{:width$}  {health}{reasons}{sticky}", group.name)
 }
 
 fn targets(counts: &HealthCounts, style: &Style) -> String {

@@ -61,7 +61,8 @@ pub struct Run {
 /// Runs `cutover run`.
 pub async fn run(global: &Global, args: &Run) -> Result<Exit, Failure> {
     if args.dry_run {
-        return check::dry_run(global, &args.plan, args.from_step.as_ref(), args.until.as_ref(), args.verbose).await;
+        let (first, last) = (args.from_step.as_ref(), args.until.as_ref());
+        return Box::pin(check::dry_run(global, &args.plan, first, last, args.verbose)).await;
     }
     let style = term::style_err(global.color);
     let file = find::plan_file(&args.plan, style.color)?;

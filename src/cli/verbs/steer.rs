@@ -107,18 +107,18 @@ const UNCHANGED_MESSAGE: &str = "nothing was changed";
 /// Runs `cutover promote`.
 pub async fn promote(global: &Global, args: &Promote) -> Result<Exit, Failure> {
     let request = |by| Request::Promote { by, full: args.full };
-    send(global, &args.named.named, args.named.yes, ("promote", Some("End this pause early")), request).await
+    Box::pin(send(global, &args.named.named, args.named.yes, ("promote", Some("End this pause early")), request)).await
 }
 
 /// Runs `cutover pause`.
 pub async fn pause(global: &Global, args: &RunArg) -> Result<Exit, Failure> {
-    send(global, args, true, ("pause", None), |by| Request::Pause { by, reason: String::new() }).await
+    Box::pin(send(global, args, true, ("pause", None), |by| Request::Pause { by, reason: String::new() })).await
 }
 
 /// Runs `cutover approve`.
 pub async fn approve(global: &Global, args: &ConfirmedRunArg) -> Result<Exit, Failure> {
     let request = |by| Request::Approve { by };
-    send(global, &args.named, args.yes, ("approve", Some("Approve this step")), request).await
+    Box::pin(send(global, &args.named, args.yes, ("approve", Some("Approve this step")), request)).await
 }
 
 /// Runs `cutover abort`.

@@ -29,7 +29,7 @@ const ROUTE_COUNT: u32 = 500;
 /// The number of healthy targets of each group.
 const TARGETS_PER_GROUP: usize = 4;
 /// The number of writes after which the targets of the last route's new group become unhealthy, for ten minutes.
-const HEALTHY_WRITES: usize = 480;
+const HEALTHY_WRITES: usize = 440;
 const UNHEALTHY_TIME: SignedDuration = SignedDuration::from_mins(10);
 
 /// A load balancer that reads eight groups in a tenth of a second (all groups take 12.5 s), and that checks each write.

@@ -61,7 +61,7 @@ impl RunLoop<'_> {
             Some(Ok(())) => self.watch_list.marker_put(),
             Some(Err(MarkerError::Other(other))) => self.watch.marker = Some(Marker::Other(other)),
             Some(Err(error)) => {
-                tracing::warn!("{error}; this does not affect the traffic: the rollback continues without the marker")
+                tracing::warn!("{error}; this does not affect the traffic: the rollback continues without the marker");
             }
             None => {}
         }

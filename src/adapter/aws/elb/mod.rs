@@ -189,7 +189,7 @@ impl Alb {
     }
 
     async fn with_attributes(&self, groups: Vec<TargetGroup>) -> Result<Vec<TargetGroup>, Failure> {
-        self.elb.announce(groups.len());
+        reader::announce(groups.len());
         let read = async |mut g: TargetGroup| {
             g.attributes = read::target_group_attributes(&self.elb, &g.arn).await?;
             Ok(g)
@@ -282,7 +282,7 @@ impl Traffic for Alb {
     }
 
     async fn health(&self, groups: &[String]) -> BTreeMap<String, Result<Vec<Target>, Unreadable>> {
-        self.elb.announce(groups.len());
+        reader::announce(groups.len());
         let read = async |arn: String| {
             let found = read::target_health(&self.elb, &arn).await;
             (arn, found.map(|targets| targets.iter().map(view::target).collect::<Vec<_>>()))

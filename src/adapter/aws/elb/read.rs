@@ -8,7 +8,7 @@ use aws_sdk_elasticloadbalancingv2::types as sdk;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::failure::Failure;
-use super::reader::Reader;
+use super::reader::{self, Reader};
 use super::unknown_elements::RejectUnknownElements;
 use crate::domain::traffic::Tags;
 
@@ -185,7 +185,7 @@ pub(super) async fn target_group_attributes(elb: &Reader, arn: &str) -> Result<B
 
 /// Reads the tags of any number of resources by ARN. A resource without tags has an empty entry.
 pub(super) async fn tags(elb: &Reader, arns: &[String]) -> Result<BTreeMap<String, Tags>, Failure> {
-    elb.announce(arns.len().div_ceil(BATCH_SIZE));
+    reader::announce(arns.len().div_ceil(BATCH_SIZE));
     let described = read_batches(arns, |batch| async move {
         let out = elb.send(|elb| elb.describe_tags().set_resource_arns(Some(batch.clone())).send()).await?;
         Ok(out.tag_descriptions.unwrap_or_default())

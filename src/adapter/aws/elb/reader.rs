@@ -35,13 +35,6 @@ impl Reader {
         Self { retrying: elbv2::Client::from_conf(retrying), single: single.clone() }
     }
 
-    /// Announces that this number of calls follows.
-    pub fn announce(&self, calls: usize) {
-        if let Some(pace) = current_pace() {
-            pace.announce(calls);
-        }
-    }
-
     /// Sends a call until its result is final.
     pub async fn send<T, E, F>(&self, call: impl Fn(&elbv2::Client) -> F) -> Result<T, Failure>
     where
@@ -52,6 +45,13 @@ impl Reader {
             return Ok(call(&self.retrying).await?);
         }
         at_current_pace(PacedApi::Elb, || call(&self.single)).await
+    }
+}
+
+/// Announces to the pace of the current scope that this number of calls follows.
+pub(super) fn announce(calls: usize) {
+    if let Some(pace) = current_pace() {
+        pace.announce(calls);
     }
 }
 

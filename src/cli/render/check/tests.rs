@@ -146,7 +146,9 @@ fn weights_of_groups_with_long_names_are_text_on_a_narrow_screen() {
     let mut report = rich();
     for route in &mut report.routes {
         for groups in route.weights.iter_mut().filter_map(|weights| weights.groups.as_mut().ok()) {
-            groups.iter_mut().for_each(|(name, _)| *name = format!("{name:-<32}"));
+            for (name, _) in groups {
+                *name = format!("{name:-<32}");
+            }
         }
     }
     let narrow = text(&report, false, &screen(80));
