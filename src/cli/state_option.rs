@@ -39,8 +39,9 @@ fn with_options(text: &str, options: &str) -> String {
         out.push_str(before);
         rest = after;
         let word: &str = after.split(|c: char| !c.is_ascii_lowercase()).next().unwrap_or_default();
-        // `cutover rollback` in prose and with a load balancer does no harm with the option.
-        if COMMANDS.contains(&word) && !after[word.len()..].starts_with(options) {
+        // A command for a load balancer needs no store, and must not depend on one that cannot be used.
+        let is_complete = |after: &str| after.starts_with(options) || after.starts_with(" --load-balancer");
+        if COMMANDS.contains(&word) && !is_complete(&after[word.len()..]) {
             out.push_str(word);
             out.push_str(options);
             rest = &after[word.len()..];
@@ -65,7 +66,9 @@ mod tests {
             with_options("to end: cutover rollback shop-1; `cutover status`; cutover help state", " --state-dir x"),
             "to end: cutover rollback --state-dir x shop-1; `cutover status --state-dir x`; cutover help state"
         );
-        assert_eq!(with_options("no command", " --state-dir x"), "no command");
+        for complete in ["no command", "cutover rollback --load-balancer shop", "cutover status --state-dir x shop-1"] {
+            assert_eq!(with_options(complete, " --state-dir x"), complete);
+        }
         assert_eq!(quote("a b"), "'a b'");
     }
 }

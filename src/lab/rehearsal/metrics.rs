@@ -54,20 +54,7 @@ fn measure_gate(world: &World, request: &MeasurementRequest) -> MeasuredValue {
         Some(GateResult::Unreadable) => {
             return MeasuredValue::Unreadable { message: "unreadable, because the scenario sets it so".into() };
         }
-        Some(GateResult::Fail) => match request.gate.condition {
-            GateCondition::Condition { at_most, at_least } => {
-                return MeasuredValue::Value {
-                    value: at_most.map_or_else(|| at_least.unwrap_or(0.0) - 1.0, |most| most + 1.0),
-                };
-            }
-            GateCondition::State => {
-                return MeasuredValue::State {
-                    well: false,
-                    message: "not satisfied, because the scenario sets it so".into(),
-                };
-            }
-            _ => {}
-        },
+        Some(GateResult::Fail) => return failing_value(&request.gate.condition),
     }
     let side = |side: &QueriedCluster| {
         let mut all = GroupCounters::default();
@@ -88,5 +75,21 @@ fn measure_gate(world: &World, request: &MeasurementRequest) -> MeasuredValue {
             MeasuredValue::Value { value: at_most.or(*at_least).unwrap_or(0.0) }
         }
         GateCondition::State => MeasuredValue::State { well: true, message: "simulated by the lab".into() },
+    }
+}
+
+/// Returns a value with which a gate fails, whatever its limits are.
+fn failing_value(condition: &GateCondition) -> MeasuredValue {
+    let count = |requests, errors| RequestCount { requests, errors };
+    match condition {
+        GateCondition::Condition { at_most, at_least } => {
+            MeasuredValue::Value { value: at_most.map_or_else(|| at_least.unwrap_or(0.0) - 1.0, |most| most + 1.0) }
+        }
+        GateCondition::State => {
+            MeasuredValue::State { well: false, message: "not satisfied, because the scenario sets it so".into() }
+        }
+        GateCondition::ErrorRate(_) => MeasuredValue::Counts { old: count(10_000, 0), new: count(10_000, 10_000) },
+        GateCondition::Share { .. } => MeasuredValue::Counts { old: count(0, 0), new: count(10_000, 0) },
+        GateCondition::Latency(_) => MeasuredValue::Latencies { old: 0.001, new: 1_000.0 },
     }
 }

@@ -69,6 +69,16 @@ async fn errors_of_the_new_cluster_cause_a_rollback() {
     assert!(test_run.output().contains("guard gate failed: gate errors: b fails "), "{}", test_run.output());
 }
 
+/// A scenario can set the result of a gate that compares the clusters.
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_the_scenario_lets_fail_causes_a_rollback() {
+    let faults = "{faults: [{at: {step: some, after: 4m}, gate: {name: errors, says: fail}}]}";
+    let mut test_run = begin(GATES_YAML, faults).await;
+    let end = test_run.run().await;
+    assert_eq!((ending_name(&end), exit(&end)), ("rolled back", Exit::RolledBack), "{}", test_run.output());
+    assert_eq!(verdicts(&test_run, "errors").last(), Some(&GateResult::Fail));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_gate_causes_no_rollback() {
     let watched = GATES_YAML.replace("{name: errors,", "{name: errors, dryRun: true,");

@@ -13,7 +13,7 @@ use crate::lab::model::{OperatorRequest, World};
 use crate::lab::rehearsal::{APPROVAL_DELAY, RehearsalLab};
 use crate::port::store::Request;
 
-/// How long a rehearsal may be frozen. After this time nothing in the scenario will change that, and the rehearsal
+/// How long a rehearsal may be frozen or paused. After this time nothing in the scenario will change that, and the rehearsal
 /// ends.
 const FROZEN_LIMIT: SignedDuration = SignedDuration::from_mins(45);
 
@@ -25,13 +25,16 @@ pub struct RehearsalSubscriber<'a> {
     run: String,
     interrupt: Interrupt,
     approved: usize,
+    /// Since when the run is paused.
+    paused_since: Option<Timestamp>,
     measured: Vec<(Timestamp, ClientMeasurement)>,
 }
 
 impl<'a> RehearsalSubscriber<'a> {
     /// Creates the subscriber. Must be called before the first record.
     pub fn new(inner: &'a mut dyn Subscriber, lab: &'a RehearsalLab, store: MemoryStore, run: &str) -> Self {
-        Self { inner, lab, store, run: run.into(), interrupt: Interrupt::default(), approved: 0, measured: Vec::new() }
+        let (run, interrupt) = (run.into(), Interrupt::default());
+        Self { inner, lab, store, run, interrupt, approved: 0, paused_since: None, measured: Vec::new() }
     }
 
     /// Records that a new process drives the run, which `interrupt` can stop.
@@ -81,6 +84,12 @@ impl Subscriber for RehearsalSubscriber<'_> {
         {
             self.interrupt
                 .request(StopReason::Waiting, format!("the rehearsal ends, because the run stays frozen: {message}"));
+        }
+        // Only a person would resume the run.
+        let paused_since = state.paused.as_ref().map(|_| *self.paused_since.get_or_insert(now));
+        self.paused_since = paused_since;
+        if paused_since.is_some_and(|since| now.duration_since(since) >= FROZEN_LIMIT) {
+            self.interrupt.request(StopReason::Waiting, "the rehearsal ends, because the run stays paused");
         }
         self.inner.iteration_ended(state, watch, waits, now);
     }
