@@ -75,7 +75,10 @@ fn moto_awscli_the_break_glass_script_leaves_a_trace_until_the_rollback_ends_the
     let said = format!("the break-glass script of run {id} put the traffic back at ");
     let status = run(fixture.cutover(&["status", &id])).assert_exit(0);
     let text = status.out.replace("\n            ", " ");
-    assert!(text.contains(&said) && text.contains(&format!("cutover rollback {id}   # reads every route")), "{text}");
+    assert!(
+        text.contains(&said) && text.contains(&format!("cutover rollback {id}   # end the run: every route is read")),
+        "{text}"
+    );
     let again = run(fixture.cutover(&["run", &plan, "--yes"])).assert_exit(3);
     assert!(again.err.contains(&said) && again.err.contains("to end the run"), "{}", again.err);
     // A machine that does not have the journal sees the trace, too.

@@ -19,7 +19,7 @@ fn moto_init_writes_a_plan_that_check_accepts_and_changes_nothing() {
     assert_eq!(parsed.workloads[0].routes[0].expect, Some(21));
     let plan = fixture.file("init.yaml", &written);
 
-    let text = run(fixture.cutover(&["check", &plan])).assert_exit(0).out;
+    let text = run(fixture.cutover(&["check", &plan, "--verbose"])).assert_exit(0).out;
     assert!(text.contains("ready:") && text.contains("443 rule 120") && !text.contains("error"), "{text}");
     let markdown = run(fixture.cutover(&["check", &plan, "--output", "markdown"])).assert_exit(0).out;
     assert!(markdown.starts_with('#') && markdown.contains('|') && markdown.contains("looking-c"), "{markdown}");

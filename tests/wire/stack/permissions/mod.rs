@@ -77,7 +77,9 @@ fn stack_a_complete_run_uses_exactly_the_permissions_of_the_examples() {
 
     let used: BTreeSet<_> =
         stack.endpoint.requests_of("least").iter().map(policy::action).filter(|a| !a.starts_with("sts:")).collect();
-    assert_eq!(used, policy.actions(), "the used actions (left) must equal the allowed actions (right)");
+    // The clusters are listed only for the message about a cluster that does not exist.
+    let needed: BTreeSet<_> = policy.actions().into_iter().filter(|action| action != "eks:ListClusters").collect();
+    assert_eq!(used, needed, "the used actions (left) must equal the allowed actions (right)");
     let events: Vec<_> =
         [&stack.a, &stack.b].iter().zip(from).flat_map(|(c, from)| c.audit("least").split_off(from)).collect();
     assert!(events.len() > 20, "{events:?}");
