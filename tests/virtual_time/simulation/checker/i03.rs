@@ -4,6 +4,7 @@
 
 use cutover::domain::elb;
 use cutover::domain::emergency::route_tag;
+use cutover::domain::run::script_use;
 use cutover::domain::traffic::RouteId;
 use cutover::engine::marker;
 
@@ -97,9 +98,9 @@ fn check_sent(facts: &Facts, operation: &str, body: &str) -> Found {
     }
     let value = |v: &str| v.replace("%3A", ":").replace("%2F", "/");
     let tags = operation.ends_with("Tags");
-    if let Some((key, text)) =
-        fields().find(|(k, v)| k.contains("Key") && tags && ![marker::KEY, route_tag::KEY].contains(&value(v).as_str()))
-    {
+    if let Some((key, text)) = fields().find(|(k, v)| {
+        k.contains("Key") && tags && ![marker::KEY, route_tag::KEY, script_use::KEY].contains(&value(v).as_str())
+    }) {
         return Err(format!("{operation} is sent with {key}={text}"));
     }
     let foreign = fields().filter(|(k, _)| k.starts_with(subject)).map(|(_, v)| value(v)).find(|arn| {
