@@ -25,9 +25,13 @@ pub fn poll_interval(calls: usize, budget: f64) -> Duration {
     Duration::try_from_secs_f64(calls as f64 / budget).unwrap_or(MAX_POLL).clamp(MIN_POLL, MAX_POLL)
 }
 
-/// Returns the number of parts of one observation. An observation that fits into the shortest interval has one part.
-pub fn part_count(poll: Duration) -> usize {
-    if poll <= MIN_POLL { 1 } else { usize::try_from(poll.as_millis() / PART_INTERVAL.as_millis()).unwrap_or(1).max(1) }
+/// Returns the number of parts of an observation of `calls` calls. An observation that fits into the shortest interval
+/// has one part. Otherwise each part has at least two calls: one for the groups that may be unhealthy, one for the rest.
+pub fn part_count(poll: Duration, calls: usize) -> usize {
+    if poll <= MIN_POLL {
+        return 1;
+    }
+    usize::try_from(poll.as_millis() / PART_INTERVAL.as_millis()).unwrap_or(1).min(calls / 2).max(1)
 }
 
 /// The factor by which the interval between observations is longer than planned, because AWS throttles reads. The

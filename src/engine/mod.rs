@@ -116,7 +116,7 @@ impl Settings {
             host,
             pid: std::process::id(),
             poll,
-            parts: limit::part_count(poll),
+            parts: limit::part_count(poll, calls),
             gap: poll * 3,
             max_reading_age: MAX_SAMPLE_AGE.unsigned_abs(),
             deadline: Duration::from_secs(10),
@@ -131,7 +131,7 @@ impl Settings {
     pub fn with_api_budget(self, budget: Option<f64>, calls: usize) -> Self {
         let Some(budget) = budget else { return self };
         let poll = poll_interval(calls, budget);
-        Self { poll, parts: limit::part_count(poll), gap: poll * 3, ..self }
+        Self { poll, parts: limit::part_count(poll, calls), gap: poll * 3, ..self }
     }
 }
 

@@ -59,7 +59,7 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// Returns the next part, of at most `calls` calls (at least 1). A new round begins with the routes, the marker and
+    /// Returns the next part, of at most `calls` calls (at least 2). A new round begins with the routes, the marker and
     /// the groups that `carries` traffic. Groups that may be unhealthy take at most three quarters of a part, so that
     /// each round ends.
     pub fn next(
@@ -76,7 +76,7 @@ impl Rounds {
         self.suspicions.retain(|_, suspicion| now.duration_since(suspicion.since) <= MAX_SUSPICION);
         let mut part = Part::default();
         let suspects = self.suspects();
-        let most = calls - calls / 4;
+        let most = calls - calls.div_ceil(4);
         part.groups.extend(suspects.into_iter().filter(|arn| watch_list.has_group(arn)).take(most));
         for _ in part.groups.len()..calls {
             match self.left.pop_front() {
@@ -215,7 +215,7 @@ mod tests {
             rounds.record_hint("group 9", Hint::Endpoints, 4, at(0));
             rounds.record_hint("group 9", Hint::Endpoints, 2, at(1));
             rounds.record_hint("group 9", Hint::Endpoints, ready, at(2));
-            next(&mut rounds, 1, second).groups == ["group 9"]
+            next(&mut rounds, 2, second).groups == ["group 9"]
         };
         assert_eq!([suspected(3, 3), suspected(4, 3), suspected(3, 302)], [true, false, false]);
     }
@@ -227,9 +227,9 @@ mod tests {
         rounds.record_hint("group 9", Hint::CloudWatch, 4, at(0));
         assert!(rounds.record_hint("group 9", Hint::CloudWatch, 0, at(60)));
         rounds.record_reading("group 9", 4, at(59));
-        assert_eq!(next(&mut rounds, 1, 61).groups, ["group 9"]);
+        assert_eq!(next(&mut rounds, 2, 61).groups, ["group 9"]);
         rounds.record_reading("group 9", 4, at(61));
-        assert!(next(&mut rounds, 1, 62).groups.is_empty());
+        assert!(next(&mut rounds, 2, 62).groups.is_empty());
     }
 
     #[test]
@@ -238,5 +238,7 @@ mod tests {
         rounds.set_failing((0..30).map(|n| format!("group {n}")).collect());
         let part = next(&mut rounds, 8, 0);
         assert_eq!((part.groups.len(), part.routes.len()), (6, 40));
+        let small = next(&mut rounds, 2, 2);
+        assert_eq!(small.groups.len() + small.routes.len(), 1 + 5, "a small part must leave a call to the round");
     }
 }

@@ -35,9 +35,10 @@ pub fn find(seen: &LoadBalancerReading, started: &Started) -> Option<Contradicti
 
 fn contradiction(route: &RouteStart, tag: &RouteTag) -> Option<Contradiction> {
     let tagged = |arn: &str| tag.groups.iter().find(|group| group.managed && group.id == route_tag::id(arn));
-    let goal = &route.content.split;
-    let gains = route.groups.values().find(|arn| goal.carries(arn) && tagged(arn).is_some_and(|g| !g.carries()))?;
-    let loses = |arn: &String| !goal.carries(arn) && tagged(arn).is_some_and(TaggedGroup::carries);
+    let requested = &route.content.split;
+    let gains =
+        route.groups.values().find(|arn| requested.carries(arn) && tagged(arn).is_some_and(|g| !g.carries()))?;
+    let loses = |arn: &String| !requested.carries(arn) && tagged(arn).is_some_and(TaggedGroup::carries);
     route.groups.values().find(|arn| loses(arn))?;
     let weight = |group: &TaggedGroup| if group.carries() { group.weight.map_or(1.0, f64::from) } else { 0.0 };
     let total: f64 = tag.groups.iter().filter(|group| group.managed).map(weight).sum();

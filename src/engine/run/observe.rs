@@ -95,7 +95,7 @@ impl RunLoop<'_> {
         let context = Context { plan: self.plan, state: &self.state, observed: &self.watch, now };
         self.hints.rounds.set_failing(decide::failing_groups(&context));
         let carrying = decide::groups_with_traffic(&self.state);
-        let calls = self.watch_list.calls().div_ceil(self.settings.parts);
+        let calls = self.watch_list.calls().div_ceil(self.settings.parts).max(2);
         self.hints.rounds.next(&self.watch_list, |arn| carrying.contains_key(arn), calls, now)
     }
 
