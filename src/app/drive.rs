@@ -101,7 +101,11 @@ async fn drive(surface: &dyn Surface, run: Drive<'_>) -> Result<Exit, Failure> {
         () = second_stop(surface, &interrupt, stays) => None,
     };
     let moved = may_have_written(run.state());
-    let view = RunView { without_journal: lost, ..RunView::of(plan, run.state(), None, &[], Timestamp::now()) };
+    let view = RunView {
+        without_journal: lost,
+        way_back: run.way_back().into_iter().map(Into::into).collect(),
+        ..RunView::of(plan, run.state(), None, &[], Timestamp::now())
+    };
     run.release().await;
     drop(run);
     drop(listener);

@@ -111,6 +111,12 @@ pub async fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result
     }
 }
 
+/// Finds the run that `target` names, to show it: as [`run`], but an unknown run is no reason to roll back.
+pub async fn run_to_show(store: &dyn Store, target: Option<&str>, color: bool) -> Result<StoredRun, Failure> {
+    let found = run(store, target, color).await;
+    found.map_err(|failure| Failure { next: without_rollback_hint(failure.next), ..failure })
+}
+
 /// Finds the run that `target` names, for a rollback. The plan file may have changed, because the original shares are
 /// in the journal.
 pub async fn run_to_roll_back(store: &dyn Store, target: Option<&str>, color: bool) -> Result<StoredRun, Failure> {
@@ -131,8 +137,7 @@ async fn run_and_file(store: &dyn Store, target: &str, color: bool) -> Result<(S
     }
     let unfinished = runs.iter().position(|r| r.finished.is_none());
     let Some(run) = (if runs.is_empty() { None } else { Some(runs.swap_remove(unfinished.unwrap_or(0))) }) else {
-        let failure = Failure::new(Exit::Usage, UnknownRun { target: target.to_owned(), location: store.location() });
-        return Err(with_run_list(store, failure).await);
+        return Err(with_rollback_hint(unknown_run(store, target).await));
     };
     Ok((open(store, run).await?, file))
 }
@@ -143,11 +148,8 @@ pub async fn runs_of(store: &dyn Store, target: Option<&str>, color: bool) -> Re
     let runs = store.find(target).await.map_err(store_failure)?;
     let file = runs.is_empty() && (target == "-" || Path::new(target).exists());
     let runs = if file { store.find(&plan_file(target, color)?.name).await.map_err(store_failure)? } else { runs };
-    if runs.is_empty() {
-        let failure = Failure::new(Exit::Usage, UnknownRun { target: target.to_owned(), location: store.location() });
-        return Err(with_run_list(store, failure).await);
-    }
-    Ok(runs)
+    // These runs are only shown.
+    if runs.is_empty() { Err(unknown_run(store, target).await) } else { Ok(runs) }
 }
 
 async fn only_unfinished(store: &dyn Store) -> Result<StoredRun, Failure> {
@@ -156,26 +158,56 @@ async fn only_unfinished(store: &dyn Store) -> Result<StoredRun, Failure> {
     match unfinished.len() {
         1 => open(store, unfinished.remove(0)).await,
         0 => {
-            Err(with_run_list(store, Failure::new(Exit::Usage, format!("no unfinished run in {}", store.location())))
-                .await)
+            let failure = Failure::new(Exit::Usage, format!("no unfinished run in {}", store.location()));
+            Err(with_rollback_hint(with_run_list(store, failure).await))
         }
-        n => Err(with_run_list(
-            store,
-            Failure::new(Exit::Usage, format!("{n} unfinished runs in {}: name one of them", store.location())),
-        )
-        .await),
+        n => {
+            let message = format!("{n} unfinished runs in {}: name one of them", store.location());
+            Err(with_rollback_hint(with_run_list(store, Failure::new(Exit::Usage, message)).await))
+        }
     }
 }
 
-/// Adds to a failure the newest runs of the store, and the command that needs no run.
+/// The failure of a name that no run has.
+async fn unknown_run(store: &dyn Store, target: &str) -> Failure {
+    let failure = Failure::new(Exit::Usage, UnknownRun { target: target.to_owned(), location: store.location() });
+    let failure = with_run_list(store, failure).await;
+    if is_run_id(target) {
+        failure.next("a rehearsal has no journal; `cutover rehearse --report FILE` writes its page")
+    } else {
+        failure
+    }
+}
+
+/// Whether a name has the form of a run's id: `PLAN-YYYYMMDD-HHMMSS-xxxx`.
+fn is_run_id(name: &str) -> bool {
+    let mut parts = name.rsplit('-');
+    let digits = |part: Option<&str>, n| part.is_some_and(|p| p.len() == n && p.bytes().all(|b| b.is_ascii_digit()));
+    parts.next().is_some_and(|end| end.len() == 4) && digits(parts.next(), 6) && digits(parts.next(), 8)
+}
+
+/// Adds to a failure the newest runs of the store.
 async fn with_run_list(store: &dyn Store, failure: Failure) -> Failure {
     let runs = store.runs().await.unwrap_or_default();
     let lines = runs.iter().take(10).map(|r| format!("  {}  {}", r.id, outcome_text(r.finished)));
-    let failure = lines.fold(failure, Failure::next);
-    failure.next("to roll back from here, with the tags of the run on its load balancers: cutover rollback").next(
-        "to roll back without a journal and without tags: \
-         cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS",
-    )
+    lines.fold(failure, Failure::next)
+}
+
+/// The commands that roll back without a run of this store.
+const ROLLBACK_HINT: [&str; 2] = [
+    "to roll back from here, with the tags of the run on its load balancers: cutover rollback",
+    "to roll back without a journal and without tags: \
+     cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS",
+];
+
+/// Adds to a failure the commands that roll back without a run of this store.
+fn with_rollback_hint(failure: Failure) -> Failure {
+    ROLLBACK_HINT.into_iter().fold(failure, Failure::next)
+}
+
+fn without_rollback_hint(mut next: Vec<String>) -> Vec<String> {
+    next.retain(|line| !ROLLBACK_HINT.contains(&line.as_str()));
+    next
 }
 
 /// Opens a run: reads the records and the plan in them.
@@ -197,4 +229,25 @@ pub fn changed_plan(plan_at_start: &Plan, now: &Plan) -> Failure {
     let diff = diff.unified_diff().context_radius(2).header("when the run started", &now.source).to_string();
     Failure::new(Exit::Usage, format!("{} has changed since its run started:\n{diff}", now.source))
         .next("Undo the change, or name the run by its id to continue with its own plan, or roll the run back first.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapter::store::memory::MemoryStore;
+
+    #[tokio::test]
+    async fn only_a_command_that_acts_names_the_rollback_of_an_unknown_run() {
+        let store = MemoryStore::new();
+        let rehearsed = "alpha-webapp-20260105-080000-xtj4";
+        let acts = run(&store, Some(rehearsed), false).await.expect_err("no run").next.join("\n");
+        assert!(acts.contains("cutover rollback") && acts.contains("a rehearsal has no journal"), "{acts}");
+        let shown = run_to_show(&store, Some(rehearsed), false).await.expect_err("no run").next.join("\n");
+        let listed = runs_of(&store, Some(rehearsed), false).await.expect_err("no run").next.join("\n");
+        for hints in [shown, listed] {
+            assert!(!hints.contains("cutover rollback") && hints.contains("a rehearsal has no journal"), "{hints}");
+        }
+        let other = run_to_show(&store, Some("nosuch"), false).await.expect_err("no run").next;
+        assert_eq!(other, Vec::<String>::new());
+    }
 }

@@ -9,6 +9,7 @@ use super::notify::Notifier;
 use super::surface::Surface;
 use super::view::RunView;
 use super::{drive, owner};
+use crate::domain::decide::NO_WAY_BACK;
 use crate::domain::run::event::RequestKind;
 use crate::domain::run::event::{Event, Record, RunOutcome};
 use crate::domain::run::state::State;
@@ -45,7 +46,9 @@ pub async fn follow_rollback(
             return Ok(Some(exit.done_if_rolled_back()));
         }
         if let Some(why) = fresh.iter().find_map(refused_request) {
-            return Err(Failure::new(Exit::Usage, why));
+            // Nothing was written, but the traffic is not where the operator wants it.
+            let exit = if why.contains(NO_WAY_BACK) { Exit::Stuck } else { Exit::Usage };
+            return Err(Failure::new(exit, why));
         }
         seen = records.len();
         if gone {

@@ -5,9 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use crate::base::arn::name as balancer;
 use crate::base::arn::short;
 use crate::base::number::percent;
+use crate::base::text::shell_word;
 use crate::domain::elb::kinds;
 use crate::domain::run::event::{Event, Record, ResumeMode, RunOutcome, Started, WriteResult};
 use crate::domain::traffic::{ClusterName, RouteContent, RouteId, Split, shares};
+use crate::plan::model::Plan;
+
+/// Returns a plan as the argument of a command: its file, or its name if it came from standard input.
+pub fn plan_argument(plan: &Plan) -> String {
+    shell_word(if plan.source == "-" || plan.source.is_empty() { &plan.name } else { &plan.source })
+}
 
 /// A function that returns the text of a record for people; `None` if people do not need to see the record.
 pub type RecordText = fn(&Record, &Names) -> Option<String>;

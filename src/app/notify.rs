@@ -14,12 +14,11 @@ use crate::adapter::http::DeliveryQueue;
 use crate::adapter::notify::{self, Message, QUEUE_LIMITS};
 use crate::adapter::process::Folder;
 use crate::base::number::count;
-use crate::base::text::word;
 use crate::domain::run::event::{Event, Record, StepType, StopReason, Wait};
 use crate::domain::run::hook::HookResult;
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::State;
-use crate::domain::view::gates::NOT_ASKED;
+use crate::domain::view::gates;
 use crate::engine::Subscriber;
 use crate::plan::model::Plan;
 use crate::plan::model::notify::{Kind, Notification};
@@ -85,6 +84,30 @@ impl PendingNotification {
     }
 }
 
+/// The metric gates of a run as its records leave them. A verdict is journalled only when it changes, but its numbers
+/// change with every measurement.
+struct GateWatch {
+    plan: Plan,
+    state: Option<State>,
+}
+
+impl GateWatch {
+    fn update(&mut self, record: &Record) {
+        match &mut self.state {
+            // A record that is only shown does not fit the journal.
+            Some(state) => {
+                let _ = state.apply_record(record);
+            }
+            None => self.state = State::fold(std::slice::from_ref(record)).ok().flatten(),
+        }
+    }
+
+    fn lines(&self, at: Timestamp) -> Vec<String> {
+        let views = self.state.iter().flat_map(|state| gates::of_run(&self.plan, state, None, at));
+        views.map(|view| format!("gate {}: {}", view.gate, view.words())).collect()
+    }
+}
+
 /// Converts records to notifications.
 struct MessageBuilder {
     record_text: RecordText,
@@ -92,8 +115,8 @@ struct MessageBuilder {
     plan: String,
     steps: usize,
     step: Option<(usize, String)>,
-    /// The metric gates, each with its last verdict for the present shares.
-    verdicts: Vec<(String, Option<String>)>,
+    /// The gates of a plan with metric gates, for the message to an approver.
+    gates: Option<GateWatch>,
     owner: String,
     /// The unsent notification about the first drifted route, and how many other routes have also drifted. Drift often
     /// concerns many routes at once.
@@ -107,7 +130,7 @@ struct MessageBuilder {
 
 impl MessageBuilder {
     fn new(plan: &Plan, record_text: RecordText, reachable: bool) -> Self {
-        let verdicts = plan.strategy.metrics.iter().map(|gate| (gate.name.clone(), None)).collect();
+        let gates = (!plan.strategy.metrics.is_empty()).then(|| GateWatch { plan: plan.clone(), state: None });
         let (plan, steps) = (plan.name.clone(), plan.strategy.steps.len());
         Self {
             record_text,
@@ -115,7 +138,7 @@ impl MessageBuilder {
             plan,
             steps,
             step: None,
-            verdicts,
+            gates,
             owner: String::new(),
             drifted: None,
             left: None,
@@ -126,6 +149,9 @@ impl MessageBuilder {
     /// Returns the notifications that are due after this record.
     fn notifications_for(&mut self, record: &Record) -> Vec<PendingNotification> {
         self.update(&record.event);
+        if let Some(gates) = &mut self.gates {
+            gates.update(record);
+        }
         let kinds = kinds(&record.event);
         if kinds.is_empty() {
             return Vec::new();
@@ -164,28 +190,20 @@ impl MessageBuilder {
             Event::Started(started) => self.owner.clone_from(&started.owner),
             Event::ProcessStarted { owner, .. } => self.owner.clone_from(owner),
             Event::StepStarted { step, label, .. } => self.step = Some((*step, label.clone())),
-            Event::Settled { .. } => self.verdicts.iter_mut().for_each(|(_, verdict)| *verdict = None),
-            Event::VerdictChanged { gate, verdict, why, .. } => {
-                let known = self.verdicts.iter_mut().find(|(name, _)| name == gate);
-                if let Some((_, last)) = known {
-                    *last = Some(format!("{}: {why}", word(verdict)));
-                }
-            }
             _ => {}
         }
     }
 
     /// Adds what an approver approves: the verdicts of the metric gates.
-    fn with_verdicts(&self, words: String) -> String {
-        self.verdicts.iter().fold(words, |text, (gate, verdict)| {
-            format!("{text}\ngate {gate}: {}", verdict.as_deref().unwrap_or(NOT_ASKED))
-        })
+    fn with_verdicts(&self, text: String, at: Timestamp) -> String {
+        let lines = self.gates.iter().flat_map(|gates| gates.lines(at));
+        lines.fold(text, |text, line| format!("{text}\n{line}"))
     }
 
     fn message(&self, record: &Record, event: Kind) -> Message {
         let text = (self.record_text)(record, &self.names).unwrap_or_default();
         let approval = matches!(record.event, Event::StepStarted { kind: StepType::Approval, .. });
-        let message = if approval { self.with_verdicts(text) } else { text };
+        let message = if approval { self.with_verdicts(text, record.time) } else { text };
         let command = self.reachable && approval;
         let message = if command { format!("{message}\ncutover approve {}", record.run) } else { message };
         let (step, label) = self.step.clone().unzip();

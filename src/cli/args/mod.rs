@@ -21,16 +21,8 @@ use crate::plan::model::StateLocation;
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
-    /// Text for people, or JSON for programs
-    #[arg(
-        long,
-        short,
-        global = true,
-        value_enum,
-        default_value_t,
-        hide_possible_values = true,
-        value_name = "text|json"
-    )]
+    /// text or json; markdown for check, report, help
+    #[arg(long, short, global = true, value_enum, default_value_t, hide_possible_values = true, value_name = "FORMAT")]
     pub output: Output,
     /// Colors
     #[arg(

@@ -34,6 +34,9 @@ fn row(run: &RunSummary, style: &Style) -> ([String; 5], Tone) {
         run.started.zip(run.last).map_or_else(String::new, |(began, last)| format_elapsed(last.duration_since(began)));
     let (ended, tone) = match (&run.damaged, run.finished) {
         (Some(_), _) => ("damaged journal", Tone::Bad),
+        (None, Some(RunOutcome::RolledBack | RunOutcome::Aborted)) if run.completed => {
+            ("completed, then rolled back", Tone::Warn)
+        }
         (None, Some(RunOutcome::Completed)) => (outcome_text(run.finished), Tone::Good),
         (None, Some(RunOutcome::RolledBack | RunOutcome::Aborted)) => (outcome_text(run.finished), Tone::Warn),
         (None, None) => (outcome_text(run.finished), Tone::Strong),
@@ -61,4 +64,22 @@ pub fn run_events(records: &[Record], style: &Style) -> String {
         all.extend(shown);
     }
     all.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rollback_after_the_end_keeps_that_the_run_was_completed() {
+        let run = |outcome, completed| RunSummary {
+            finished: Some(outcome),
+            completed,
+            ..RunSummary::of("alpha-20260301-140200-k3f9", &[])
+        };
+        let runs = [run(RunOutcome::Aborted, true), run(RunOutcome::Aborted, false), run(RunOutcome::Completed, true)];
+        let lines: Vec<_> = list(&runs, &Style::plain()).lines().map(str::to_owned).collect();
+        assert!(lines[1].ends_with("completed, then rolled back"), "{lines:?}");
+        assert!(lines[2].ends_with("  rolled back on request") && lines[3].ends_with("  completed"), "{lines:?}");
+    }
 }

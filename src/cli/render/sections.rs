@@ -86,6 +86,10 @@ pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
                 Some(step) => {
                     (Tone::Warn, format!("aborted to the shares of step {step}; the traffic is not all back"))
                 }
+                // A run that has completed is after its last step.
+                None if view.step > view.steps.len() => {
+                    (Tone::Warn, with_cause("completed, then rolled back on request", view))
+                }
                 None => (Tone::Warn, with_cause("rolled back on request", view)),
             },
         };
@@ -126,7 +130,7 @@ fn is_baking(view: &RunView) -> bool {
 
 fn with_cause(what: &str, view: &RunView) -> String {
     // The request alone is not a cause.
-    let cause = view.rollback_cause.as_ref().filter(|cause| *cause != "rollback");
+    let cause = view.rollback_cause.as_ref().filter(|cause| !["rollback", "aborted"].contains(&cause.as_str()));
     cause.map_or_else(|| what.into(), |cause| format!("{what}: {cause}"))
 }
 

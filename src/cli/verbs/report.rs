@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::app::exit::{Exit, Failure};
 use crate::app::{find, state_store};
+use crate::base::redact;
 use crate::cli::args::{Global, Output};
 use crate::cli::render::report::{ClientsSeen, ReportInput, html, markdown};
 use crate::cli::render::style::Style;
@@ -25,7 +26,7 @@ pub struct Report {
     /// Run id, plan name or plan file (its newest run) [default: the newest run]
     #[arg(value_name = "RUN|PLAN")]
     pub target: Option<String>,
-    /// File of the page, `-` for stdout [default: cutover-report-RUN.html]
+    /// File of the report, `-` for stdout [default: cutover-report-RUN.html; stdout for json and markdown]
     #[arg(long, short, value_name = "FILE")]
     pub file: Option<PathBuf>,
 }
@@ -43,11 +44,11 @@ pub async fn run(global: &Global, args: &Report) -> Result<Exit, Failure> {
     match global.output {
         Output::Json => {
             let records: Vec<_> = found.records.iter().map(|r| journal::to_json(r).to_string()).collect();
-            let _ = term::print(&records.join("\n"));
+            write_or_print(&records.join("\n"), args.file.as_deref())?;
         }
         Output::Markdown => {
             let text = render_report(&found.plan, &found.records, &style, |input| markdown(&input))?;
-            let _ = term::print(text.trim_end());
+            write_or_print(text.trim_end(), args.file.as_deref())?;
         }
         Output::Text => {
             if let Some(file) = write_page(&found.plan, &found.records, None, &style, args.file.as_deref())? {
@@ -56,6 +57,29 @@ pub async fn run(global: &Global, args: &Report) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// Writes a text and a newline to a file, and prints the file's name; without a file, prints the text.
+fn write_or_print(text: &str, file: Option<&Path>) -> Result<(), Failure> {
+    let Some(file) = file.filter(|file| *file != Path::new("-")) else {
+        let _ = term::print(text);
+        return Ok(());
+    };
+    let written = std::fs::write(file, redact::clean(&format!("{text}\n")).as_bytes());
+    written.map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", file.display())))?;
+    let _ = term::print(&file.display().to_string());
+    Ok(())
+}
+
+/// Checks that the folder of a file exists, before the work that the file is to show.
+pub fn check_folder(file: &Path) -> Result<(), Failure> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if file == Path::new("-") || folder.is_none_or(Path::is_dir) {
+        return Ok(());
+    }
+    let folder = folder.unwrap_or(file).display();
+    Err(Failure::new(Exit::Usage, format!("{}: there is no folder {folder}", file.display()))
+        .next(format!("create it first: mkdir -p {folder}")))
 }
 
 /// Writes the page of a run, or of a rehearsal with its clients, and returns its file; `None` for standard output.

@@ -57,7 +57,7 @@ pub async fn run(global: &Global, args: &Status) -> Result<Exit, Failure> {
     let target = match &args.load_balancer {
         Some(_) => None,
         None => Some(
-            find::run(
+            find::run_to_show(
                 &*state_store::open_for_target(&global.state_options(), args.target.as_deref()).await?,
                 args.target.as_deref(),
                 style.color,
@@ -133,7 +133,7 @@ fn render_view(global: &Global, live: &LoadBalancerView, style: &Style) -> Strin
 
 async fn status_of_run(global: &Global, target: Option<&str>, style: &Style) -> Result<(String, bool), Failure> {
     let store = state_store::open_for_target(&global.state_options(), target).await?;
-    let found = find::run(&*store, target, style.color).await;
+    let found = find::run_to_show(&*store, target, style.color).await;
     let found = elsewhere::or_say_where(found, target.unwrap_or_default()).await?;
     let ports = connect::ports(&found.plan, store).await;
     let view = view(&found, &ports).await?;

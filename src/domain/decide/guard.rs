@@ -98,8 +98,7 @@ fn react_to_failure(c: &Context<'_>, group: &str, message: String) -> Option<Dec
 /// Returns the events of an automatic rollback. The error is an event that freezes the run, because the old cluster has
 /// no healthy target on any route.
 pub(super) fn automatic_rollback(c: &Context<'_>, cause: String, trigger: Trigger) -> Result<Vec<Event>, Event> {
-    let open = c.state.routes.values().filter(|r| !r.is_deleted());
-    if c.state.routes.is_empty() || open.clone().all(|r| way_back::has_no_target(c.state, r, c.observed)) {
+    if way_back::refuses_rollback(c.state, c.observed) {
         let message =
             format!("{cause}; but the old cluster has no healthy target for a rollback either, so no traffic is moved");
         return Err(Event::Frozen { reason: FreezeReason::NoWayBack, message });

@@ -49,6 +49,8 @@ pub use hooks::{hook_call, occasion_text};
 pub use next::decide;
 pub use reconcile::events as observed_events;
 pub use retire::old_group;
-pub use step_exit::{is_continuous, stop_reason};
+pub use step_exit::{is_continuous, stop_reason, stop_reason_now};
 pub use step_text::{action_line, command_line, label};
-pub use way_back::{WayBack, groups_after_rollback, way_back};
+pub use way_back::{
+    NO_WAY_BACK, WayBack, groups_after_rollback, no_target_text, refuses_rollback, way_back, way_back_by,
+};

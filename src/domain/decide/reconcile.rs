@@ -114,8 +114,9 @@ fn with_open_write(route: &Route, open: &OpenWrites, live: &RouteContent, at: Ti
         return decided.then(|| outcome(route, WriteResult::Applied, Some(live.split.clone()), None));
     }
     if live.equivalent(&route.confirmed) {
-        return (at.duration_since(open.deadline) > MAX_DELAY)
-            .then(|| outcome(route, WriteResult::Failed, None, Some("the write never took effect".into())));
+        return (at.duration_since(open.deadline) > MAX_DELAY).then(|| {
+            outcome(route, WriteResult::Failed, None, Some("reads do not show the write, so it is sent again".into()))
+        });
     }
     // The write can no longer take effect, and the live content is known drift: close the write.
     drifted(route, live).or_else(|| {

@@ -109,5 +109,14 @@ pub fn unrestored(c: &Context<'_>, deleted: &Route) -> String {
             rule.label
         ))
     });
-    text + &command.unwrap_or_default()
+    text + &command.unwrap_or_else(|| create_again(c.state, deleted))
+}
+
+/// Returns what an operator does about a deleted route that nothing replaces. The requests of a deleted rule go to the
+/// rules after it, which the run restores.
+fn create_again(state: &State, deleted: &Route) -> String {
+    let names = deleted.start.groups.values().filter(|arn| deleted.original().carries(arn));
+    let names: Vec<_> = names.filter_map(|arn| state.started.groups.get(arn)).map(|g| g.name.as_str()).collect();
+    let object = deleted_object(deleted);
+    format!("; to have it back, create the {object} again with a forward action to {}", names.join(", "))
 }

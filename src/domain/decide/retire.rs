@@ -30,7 +30,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
     if let Some(until) = open {
         return wait(
             WaitReason::OpenWrite,
-            "a write got no response; the run waits until the write can no longer take effect",
+            "a write is not confirmed; the run waits until the write can no longer take effect",
             Some(until),
         );
     }

@@ -10,6 +10,7 @@ use crate::base::number::count;
 use crate::base::{duration, text};
 use crate::domain::run::event::{Event, RunOutcome, StopReason, WaitReason, Write};
 use crate::domain::run::state::{Rollback, Route, State};
+use crate::domain::run::unresolved::{self, Unresolved};
 use crate::domain::traffic::{RouteContent, Split, Unreadable};
 use crate::plan::model::{Plan, RollbackStickiness};
 
@@ -55,7 +56,7 @@ pub fn decide(c: &Context<'_>) -> Decision {
     }
     left.append(&mut abandoned);
     left.extend(hooks::not_undone(c.plan, c.state, rollback));
-    Decision::Exit(StopReason::Stuck, stuck_message(&left))
+    Decision::Exit(StopReason::Stuck, stuck_message(c.state.routes.len(), &left))
 }
 
 /// Sorts the routes for a rollback: default actions first, because they handle all requests that match no rule; then
@@ -144,9 +145,7 @@ fn route_status(c: &Context<'_>, route: &Route, rollback: &Rollback) -> RouteSta
             RouteStatus::Blocked(format!("the write is rejected: {}", c.observed.rejected_writes[&route.start.id]))
         }
         _ if !rollback.force && rollback.to_step.is_none() && way_back::has_no_target(c.state, route, c.observed) => {
-            RouteStatus::Blocked(
-                "the old cluster has no healthy target for this route; `cutover rollback --force` restores the route anyway".into(),
-            )
+            RouteStatus::Blocked(way_back::no_target_text(c.state))
         }
         _ => RouteStatus::Pending(Write { route: route.start.id.clone(), expect: None, set: desired }),
     }
@@ -161,8 +160,15 @@ fn shares_text(route: &Route, split: Option<&Split>) -> String {
     split.map_or_else(String::new, |split| desired_split::shares_text(&route.start, split))
 }
 
-fn stuck_message(left: &[String]) -> String {
-    format!("all routes are restored except these: {}", left.join("; "))
+/// Returns what is not restored, one part for each reason.
+fn stuck_message(all: usize, left: &[String]) -> String {
+    let groups = unresolved::grouped(left);
+    let parts = groups.iter().map(Unresolved::text).collect::<Vec<_>>().join("; ");
+    match (all.saturating_sub(left.len()), groups.as_slice()) {
+        (0, [one]) => format!("no route was restored: {}", one.reason),
+        (0, _) => format!("no route was restored: {parts}"),
+        (restored, _) => format!("{restored} of {} restored; NOT restored: {parts}", count(all, "route")),
+    }
 }
 
 fn finished(c: &Context<'_>, rollback: &Rollback, left: Vec<String>) -> Event {
@@ -188,7 +194,8 @@ fn broken_stickiness(plan: &Plan, state: &State, rollback: &Rollback) -> Option<
     let (from, to) = (&plan.strategy.from, &plan.strategy.to);
     (!labels.is_empty()).then(|| {
         format!(
-            "the rollback broke the stickiness of {} ({}): the target groups of {to} are detached, so that clients              with a cookie for {to} go to {from}; a session that only {to} knows is lost",
+            "the rollback broke the stickiness of {} ({}): the target groups of {to} are detached, so that clients \
+             with a cookie for {to} go to {from}; a session that only {to} knows is lost",
             count(labels.len(), "route"),
             text::list(&labels)
         )
@@ -217,7 +224,8 @@ fn remarks(plan: &Plan, state: &State, rollback: &Rollback) -> Vec<String> {
     longest
         .map(|s| {
             format!(
-                "the weights are restored, but clients with a cookie stay on {to} for up to {}",
+                "the weights are restored, but clients with a cookie stay on {to} for up to {}; to end that now, \
+                 remove the target groups of {to} from the forward actions in the EC2 console",
                 duration::format_exact(std::time::Duration::from_secs(s.into()))
             )
         })

@@ -10,16 +10,18 @@ use jiff::Timestamp;
 
 use super::context::Context;
 use super::decision::{Decision, ProcessOptions};
-use super::{bake, guard, metrics, newer, steps};
+use super::{bake, guard, metrics, newer, steps, way_back};
 use crate::domain::health::gate::GuardVerdict;
 use crate::domain::run::event::{FreezeReason, StopReason, Wait, WaitReason};
-use crate::domain::run::state::Phase;
+use crate::domain::run::observation::Observed;
+use crate::domain::run::state::{Phase, Route, State};
 use crate::plan::model::Plan;
 
 /// Returns the decision to exit, or to wait with these waits.
 pub fn decide(c: &Context<'_>, orders: ProcessOptions, waits: Vec<Wait>) -> Decision {
     let Some(exit_after) = orders.exit_after else { return Decision::Wait(waits) };
-    let frozen = c.state.frozen.as_ref().map_or(StopReason::Waiting, |frozen| stop_reason(frozen.reason));
+    let frozen =
+        c.state.frozen.as_ref().map_or(StopReason::Waiting, |f| stop_reason_now(f.reason, c.state, c.observed));
     let stops_at = match &c.state.frozen {
         Some(freeze) if frozen != StopReason::Waiting => freeze.since.max(c.observed.since).min(exit_after),
         _ => exit_after,
@@ -48,6 +50,16 @@ pub fn stop_reason(freeze: FreezeReason) -> StopReason {
         FreezeReason::Unreadable | FreezeReason::GateTimeout | FreezeReason::FromUnhealthy | FreezeReason::LockLost => {
             StopReason::Waiting
         }
+    }
+}
+
+/// Returns the stop reason of a process that leaves a frozen run now: as [`stop_reason`], but an old cluster without any
+/// healthy target on some route needs an operator, because its clients get errors.
+pub fn stop_reason_now(freeze: FreezeReason, state: &State, observed: &Observed) -> StopReason {
+    let dead = |route: &Route| !route.is_deleted() && way_back::has_no_target(state, route, observed);
+    match freeze {
+        FreezeReason::FromUnhealthy if state.routes.values().any(dead) => StopReason::Stuck,
+        freeze => stop_reason(freeze),
     }
 }
 

@@ -284,7 +284,7 @@ fn write_pending(c: &Context<'_>, mut pending: Vec<(&Route, Split)>, bind: bool)
     gates::batch_over(c.state, ready).unwrap_or_else(|| {
         wait(
             WaitReason::OpenWrite,
-            "a write got no response; the run waits until the write can no longer take effect",
+            "a write is not confirmed; the run waits until the write can no longer take effect",
             open,
         )
     })

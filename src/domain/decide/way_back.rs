@@ -7,6 +7,9 @@ use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{Route, State};
 use crate::plan::model::ClusterName;
 
+/// Why a rollback restores nothing.
+pub const NO_WAY_BACK: &str = "the old cluster has no healthy target";
+
 /// The healthy targets of a cluster now and at the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WayBack {
@@ -20,6 +23,11 @@ pub struct WayBack {
 
 /// Returns the healthy targets of each cluster that had traffic at the start.
 pub fn way_back(state: &State, observed: &Observed) -> Vec<WayBack> {
+    way_back_by(state, |arn| healthy(observed, arn))
+}
+
+/// Returns the way back with the healthy targets of each group from `healthy`.
+pub fn way_back_by(state: &State, healthy: impl Fn(&str) -> Option<u32>) -> Vec<WayBack> {
     let mut all: BTreeMap<&str, WayBack> = BTreeMap::new();
     let mut groups: Vec<_> = state.routes.values().flat_map(|route| groups_after_rollback(state, route)).collect();
     groups.sort_unstable();
@@ -32,7 +40,7 @@ pub fn way_back(state: &State, observed: &Observed) -> Vec<WayBack> {
             baseline: 0,
         });
         entry.baseline += start.healthy;
-        entry.healthy = entry.healthy.zip(healthy(observed, arn)).map(|(a, b)| a + b);
+        entry.healthy = entry.healthy.zip(healthy(arn)).map(|(a, b)| a + b);
     }
     all.into_values().collect()
 }
@@ -50,6 +58,16 @@ pub fn groups_after_rollback<'a>(state: &'a State, route: &'a Route) -> Vec<&'a 
 pub fn has_no_target(state: &State, route: &Route, observed: &Observed) -> bool {
     let groups = groups_after_rollback(state, route);
     !groups.is_empty() && groups.iter().all(|arn| healthy(observed, arn) == Some(0))
+}
+
+/// Whether a rollback would restore no route, because every route is known to have no healthy target.
+pub fn refuses_rollback(state: &State, observed: &Observed) -> bool {
+    state.routes.values().filter(|route| !route.is_deleted()).all(|route| has_no_target(state, route, observed))
+}
+
+/// Returns why a route without a healthy target is not restored, and the command that restores it.
+pub fn no_target_text(state: &State) -> String {
+    format!("{NO_WAY_BACK}; to restore anyway: cutover rollback {} --force", state.run)
 }
 
 /// Returns the number of healthy targets of a group now; `None` if it could not be read.

@@ -8,3 +8,4 @@ pub mod journal;
 pub mod observation;
 pub mod script_use;
 pub mod state;
+pub mod unresolved;

@@ -11,6 +11,7 @@ use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{Event, Record, Wait, WaitReason, WriteResult};
 use crate::domain::run::state::{Drift, IllegalEvent, Phase, Route, State};
 use crate::domain::traffic::RouteId;
+use crate::domain::view::gates;
 use crate::plan::model::{ClusterName, Plan};
 
 /// The history of a run.
@@ -80,6 +81,10 @@ pub struct GateVerdicts {
     pub verdicts: Vec<(Timestamp, GateResult, String)>,
     /// Whether the gate's verdicts have no effect (`dryRun`).
     pub dry_run: bool,
+    /// The time of the last measurement.
+    pub measured_at: Option<Timestamp>,
+    /// The verdict after the last measurement, with the reason and its numbers.
+    pub last: Option<(Timestamp, GateResult, String)>,
 }
 
 /// The number of writes by result.
@@ -104,7 +109,7 @@ impl WriteCounts {
     pub fn text(&self) -> String {
         let counts = [
             (self.already, "needed no write"),
-            (self.unknown, "without a response"),
+            (self.unknown, "not confirmed at once"),
             (self.throttled, "throttled by AWS and sent again"),
             (self.failed, "failed"),
         ];
@@ -123,8 +128,13 @@ impl History {
         let Some(state) = State::fold(&records[..1])? else { return Ok(None) };
         let mut builder = HistoryBuilder::new(plan, state, first.time);
         for record in &records[1..] {
+            // These events end the measurements that a verdict is about.
+            if matches!(record.event, Event::Settled { .. } | Event::Finished { .. } | Event::RollbackStarted { .. }) {
+                builder.judge_gates(plan);
+            }
             builder.add(record)?;
         }
+        builder.judge_gates(plan);
         Ok(Some(builder.history))
     }
 
@@ -198,7 +208,11 @@ impl HistoryBuilder {
                 self.update_all_routes(at);
             }
             Event::Health { groups } => self.record_health(groups, at),
-            Event::GateMeasured { gate, .. } => self.history.gates.entry(gate.clone()).or_default().measurements += 1,
+            Event::GateMeasured { gate, .. } => {
+                let gate = self.history.gates.entry(gate.clone()).or_default();
+                gate.measurements += 1;
+                gate.measured_at = Some(at);
+            }
             Event::VerdictChanged { gate, verdict: call, why, dry_run } => {
                 let gate = self.history.gates.entry(gate.clone()).or_default();
                 gate.verdicts.push((at, *call, why.clone()));
@@ -215,6 +229,17 @@ impl HistoryBuilder {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Judges the gates by their measurements so far, because a verdict is journalled only when it changes.
+    fn judge_gates(&mut self, plan: &Plan) {
+        for view in gates::of_run(plan, &self.history.state, None, self.history.time.1) {
+            let (Some(result), Some(gate)) = (view.verdict, self.history.gates.get_mut(&view.gate)) else { continue };
+            let known = gate.last.as_ref().map(|(at, ..)| *at);
+            if let Some(at) = gate.measured_at.filter(|at| Some(*at) != known) {
+                gate.last = Some((at, result, view.why));
+            }
+        }
     }
 
     fn step(&mut self, number: usize, change: impl FnOnce(&mut StepHistory)) {

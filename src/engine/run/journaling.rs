@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use super::RunLoop;
 use super::hints::Hints;
-use crate::domain::decide::{self, Context};
-use crate::domain::run::event::{Event, ResumeMode, RunOutcome, Wait};
+use crate::domain::decide::{self, Context, no_target_text, refuses_rollback};
+use crate::domain::run::event::{Event, RequestKind, ResumeMode, RunOutcome, Wait};
+use crate::domain::run::state::Phase;
 use crate::engine::{EngineError, observation, ownership, request};
 use crate::port::store::Request;
 
@@ -147,6 +148,7 @@ impl RunLoop<'_> {
                     self.journal_observed().await?;
                 }
                 let event = request::to_event(self.plan, &self.state, &request, Some(&name));
+                let event = self.refuse_without_way_back(event, request.kind()).await;
                 self.journal(event).await?;
             }
             if self.journal.is_flushed()
@@ -156,6 +158,27 @@ impl RunLoop<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Refuses to start a rollback that would restore no route: this process would then have nothing left to do, and
+    /// nobody would guard the traffic.
+    async fn refuse_without_way_back(&mut self, event: Event, kind: RequestKind) -> Event {
+        let starts = matches!(
+            event,
+            Event::RollbackStarted { force: false, to_step: None, .. } | Event::RampStarted { force: false, .. }
+        );
+        if !starts || self.state.phase == Phase::RollingBack || !refuses_rollback(&self.state, &self.watch) {
+            return event;
+        }
+        self.observe().await;
+        if !refuses_rollback(&self.state, &self.watch) {
+            return event;
+        }
+        Event::Notice {
+            message: format!("no route was restored: {}; the run is guarded as before", no_target_text(&self.state)),
+            refused: Some(kind),
+            request: event.request().map(str::to_owned),
+        }
     }
 
     /// Journals the waits when the reasons change, and the health when the target counts change.

@@ -11,7 +11,7 @@ use super::ownership::Ownership;
 use super::write::Executor;
 use super::write::restore::{self as restore_writes, InFlight};
 use super::{Ending, EngineError, Interrupt, Ports, Settings, Subscriber, observation, request};
-use crate::domain::decide::{Context, Decision, decide, is_continuous};
+use crate::domain::decide::{Context, Decision, WayBack, decide, is_continuous, way_back};
 use crate::domain::health::HealthCounts;
 use crate::domain::run::event::{Event, RunOutcome, StopReason, Wait};
 use crate::domain::run::observation::Observed;
@@ -173,6 +173,11 @@ impl<'a> RunLoop<'a> {
     /// Returns the run's current state.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Returns the healthy targets to which a rollback would return the traffic, at the last observation.
+    pub fn way_back(&self) -> Vec<WayBack> {
+        way_back(&self.state, &self.watch)
     }
 
     /// Releases the locks. The run must not be used afterwards.

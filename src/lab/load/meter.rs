@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::domain::run::event::{ClientMeasurement, ClusterMeasurement};
+use crate::domain::run::event::{ClientMeasurement, ClusterMeasurement, MeasuredTime};
 use crate::plan::model::Shares;
 
 /// The result of one request, as the client sees it.
@@ -62,6 +62,7 @@ impl Window {
         ClientMeasurement {
             step,
             label: label.to_owned(),
+            during: MeasuredTime::Step,
             clusters: planned.iter().map(cluster).collect(),
             requests: self.total.requests,
             client_errors: self.total.errors,

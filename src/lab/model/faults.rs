@@ -1,7 +1,7 @@
 //! The faults of a scenario. The lab has no other source of failures.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,16 +10,22 @@ use super::build::cluster_name;
 use super::cluster::NamespacedName;
 use super::pod::{ErrorFault, Phase};
 use super::queue::LabEvent;
+use super::unhappened::Effect;
 use super::{OperatorRequest, PodId, World};
 use crate::base::time::later;
 use crate::lab::scenario::fault::{Fault, GateResult, ShareReached};
+use crate::lab::scenario::places::Places;
 
 /// The faults of the scenario, and the ones that are active now.
 #[derive(Debug, Clone)]
 pub(crate) struct Faults {
     pub list: Vec<Fault>,
+    /// Where the faults are in the file of the scenario.
+    pub places: Places,
     /// For each fault, by index: whether its condition has been met.
     pub triggered: Vec<bool>,
+    /// For each fault, by index: whether it has happened.
+    pub effects: Vec<Effect>,
     /// Whether the AWS API is unreachable.
     pub aws_down: bool,
     /// Indices of the clusters whose API is unreachable.
@@ -37,18 +43,21 @@ pub(crate) struct Faults {
     /// If set, the process must crash now and restart after this time.
     pub crash: Option<Duration>,
     pub requests: Vec<OperatorRequest>,
-    /// Results of the metric gates that do not pass, by gate name.
-    pub gates: BTreeMap<String, GateResult>,
-    /// Names of the commands and hooks that fail; `true` if the undo command fails instead.
-    pub hooks: BTreeSet<(String, bool)>,
+    /// Results of the metric gates that do not pass, by gate name, each with the index of its fault.
+    pub gates: BTreeMap<String, (GateResult, usize)>,
+    /// Names of the commands and hooks that fail (`true` if the undo command fails instead), each with the index of its
+    /// fault.
+    pub hooks: BTreeMap<(String, bool), usize>,
     /// Messages that describe what the faults have done, with their times.
     pub messages: Vec<(Timestamp, String)>,
 }
 
 impl Faults {
-    pub fn new(list: Vec<Fault>) -> Self {
+    pub fn new(list: Vec<Fault>, places: Places) -> Self {
         Self {
+            places,
             triggered: vec![false; list.len()],
+            effects: vec![Effect::NotBegun; list.len()],
             list,
             aws_down: false,
             clusters_down: Vec::new(),
@@ -60,7 +69,7 @@ impl Faults {
             crash: None,
             requests: Vec::new(),
             gates: BTreeMap::new(),
-            hooks: BTreeSet::new(),
+            hooks: BTreeMap::new(),
             messages: Vec::new(),
         }
     }
@@ -127,30 +136,41 @@ impl World {
     pub(super) fn begin_fault(&mut self, index: usize) {
         let fault = self.faults.list[index].clone();
         self.add_fault_message(fault.description());
+        let missing = self.missing_workload(&fault);
         self.begin_on_pods(index, &fault);
         self.begin_on_clusters(&fault);
         self.begin_on_aws(&fault);
-        if let Some(write) = &fault.foreign_write {
-            self.apply_foreign_write(write);
-        }
-        if let Some(rule) = &fault.delete_rule {
-            self.apply_foreign_delete(rule);
-        }
-        if let Some(remake) = &fault.remake_rule {
-            self.apply_foreign_remake(remake);
-        }
-        if let Some(change) = &fault.change_conditions {
-            self.apply_foreign_conditions(change);
-        }
+        let foreign = self.begin_on_rules(&fault).err();
+        self.faults.effects[index] = match missing.or(foreign) {
+            Some(reason) => Effect::NoTarget(reason),
+            None if fault.gate.is_some() || fault.hook.is_some() => Effect::NotAsked,
+            None => Effect::Happened,
+        };
         if let Some(crash) = &fault.crash {
             self.faults.crash = Some(crash.down.0);
         }
         self.faults.requests.extend(fault.operator);
-        self.faults.gates.extend(fault.gate.iter().map(|gate| (gate.name.clone(), gate.says)));
-        self.faults.hooks.extend(fault.hook.iter().map(|hook| (hook.name.clone(), hook.undo)));
+        self.faults.gates.extend(fault.gate.iter().map(|gate| (gate.name.clone(), (gate.says, index))));
+        self.faults.hooks.extend(fault.hook.iter().map(|hook| ((hook.name.clone(), hook.undo), index)));
         if let Some(lasts) = fault.lasts() {
             self.schedule_in(lasts, LabEvent::FaultEnds(index));
         }
+    }
+
+    fn begin_on_rules(&mut self, fault: &Fault) -> Result<(), String> {
+        if let Some(write) = &fault.foreign_write {
+            self.apply_foreign_write(write)?;
+        }
+        if let Some(rule) = &fault.delete_rule {
+            self.apply_foreign_delete(rule)?;
+        }
+        if let Some(remake) = &fault.remake_rule {
+            self.apply_foreign_remake(remake)?;
+        }
+        if let Some(change) = &fault.change_conditions {
+            self.apply_foreign_conditions(change)?;
+        }
+        Ok(())
     }
 
     fn add_fault_message(&mut self, what: String) {
@@ -313,7 +333,7 @@ impl World {
         all
     }
 
-    fn deployments(&self, cluster: &str, workload: Option<&str>) -> Vec<(usize, NamespacedName)> {
+    pub(super) fn deployments(&self, cluster: &str, workload: Option<&str>) -> Vec<(usize, NamespacedName)> {
         let Some(index) = self.cluster_index(cluster) else { return Vec::new() };
         let all = &self.clusters[index].deployments;
         all.iter()

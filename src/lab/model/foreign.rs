@@ -7,19 +7,19 @@ use serde_json::{Value, json};
 use super::build::cluster_name;
 use super::cluster::NamespacedName;
 use super::{Caller, Condition, World, weights};
+use crate::base::text::list;
 use crate::lab::objects::Kind;
 use crate::lab::scenario::fault::{ChangeConditions, ForeignWrite, RemakeRule, RuleRef};
 
 impl World {
     /// Changes the weights of an action.
-    pub(super) fn apply_foreign_write(&mut self, write: &ForeignWrite) {
-        let Some(listener) = self.find_listener(write.load_balancer.as_deref(), write.listener) else { return };
-        let rules = &self.listeners[listener].rules;
-        let route = match write.priority {
-            None => Some(self.listeners[listener].default),
-            Some(priority) => rules.iter().copied().find(|r| self.routes[*r].priority == Some(priority)),
+    pub(super) fn apply_foreign_write(&mut self, write: &ForeignWrite) -> Result<(), String> {
+        let ForeignWrite { load_balancer, listener, priority, .. } = write.clone();
+        let route = match priority {
+            None => self.listeners[self.find_listener(load_balancer.as_deref(), listener)?].default,
+            Some(_) => self.find_rule(&RuleRef { load_balancer, listener, priority })?,
         };
-        let Some(route) = route else { return };
+        let mut changed = false;
         let mut actions = self.routes[route].actions.clone();
         for tuple in actions.iter_mut().filter_map(|a| a["ForwardConfig"]["TargetGroups"].as_array_mut()).flatten() {
             let arn = tuple["TargetGroupArn"].as_str().unwrap_or_default();
@@ -28,25 +28,32 @@ impl World {
             let is_group = |key: &str| key == group.name || Some(cluster_name(&self.plan, key)) == cluster;
             if let Some((_, weight)) = write.weights.iter().find(|(key, _)| is_group(key)) {
                 tuple["Weight"] = Value::String(weight.to_string());
+                changed = true;
             }
+        }
+        if !changed {
+            let names = write.weights.keys().cloned().collect::<Vec<_>>();
+            return Err(format!("the action has no target group of {}", list(&names)));
         }
         let operation = if write.priority.is_some() { "ModifyRule" } else { "ModifyListener" };
         self.log("elasticloadbalancing", operation, true, Caller::Foreign, "ok");
         self.write_actions(route, actions);
+        Ok(())
     }
 
     /// Deletes a rule.
-    pub(super) fn apply_foreign_delete(&mut self, rule: &RuleRef) {
-        let Some(route) = self.find_rule(rule) else { return };
+    pub(super) fn apply_foreign_delete(&mut self, rule: &RuleRef) -> Result<(), String> {
+        let route = self.find_rule(rule)?;
         self.log("elasticloadbalancing", "DeleteRule", true, Caller::Foreign, "ok");
         self.delete_route(route);
+        Ok(())
     }
 
     /// Deletes a rule, and creates a new one with another priority and the actions that the rule had at the start of
     /// the lab.
-    pub(super) fn apply_foreign_remake(&mut self, remake: &RemakeRule) {
+    pub(super) fn apply_foreign_remake(&mut self, remake: &RemakeRule) -> Result<(), String> {
         let RemakeRule { load_balancer, listener, priority, to } = remake.clone();
-        let Some(old) = self.find_rule(&RuleRef { load_balancer, listener, priority }) else { return };
+        let old = self.find_rule(&RuleRef { load_balancer, listener, priority })?;
         let route = &self.routes[old];
         let (listener, tags) = (route.listener, route.tags.clone());
         let (conditions, matcher) = (route.conditions.clone(), route.matcher.clone());
@@ -58,29 +65,45 @@ impl World {
         let new = self.add_rule(listener, to, tags);
         (self.routes[new].conditions, self.routes[new].matcher) = (conditions, matcher);
         self.write_actions(new, actions);
+        Ok(())
     }
 
     /// Replaces the conditions of a rule with one path pattern.
-    pub(super) fn apply_foreign_conditions(&mut self, change: &ChangeConditions) {
+    pub(super) fn apply_foreign_conditions(&mut self, change: &ChangeConditions) -> Result<(), String> {
         let ChangeConditions { load_balancer, listener, priority, path } = change.clone();
-        let Some(route) = self.find_rule(&RuleRef { load_balancer, listener, priority }) else { return };
+        let route = self.find_rule(&RuleRef { load_balancer, listener, priority })?;
         let condition = json!({"Field": "path-pattern", "PathPatternConfig": {"Values": [path]}, "Values": [path]});
         self.log("elasticloadbalancing", "ModifyRule", true, Caller::Foreign, "ok");
         self.routes[route].matcher = vec![Condition::read(&condition)];
         self.routes[route].conditions = vec![condition];
+        Ok(())
     }
 
-    fn find_rule(&self, rule: &RuleRef) -> Option<usize> {
+    /// Returns the route of a rule, or what is missing.
+    fn find_rule(&self, rule: &RuleRef) -> Result<usize, String> {
         let listener = self.find_listener(rule.load_balancer.as_deref(), rule.listener)?;
         let mut rules = self.listeners[listener].rules.iter().copied();
-        rules.find(|r| rule.priority.is_none() || self.routes[*r].priority == rule.priority)
+        rules.find(|r| rule.priority.is_none() || self.routes[*r].priority == rule.priority).ok_or_else(|| {
+            let port = self.listeners[listener].port;
+            rule.priority.map_or_else(
+                || format!("the listener on port {port} has no rule"),
+                |priority| format!("the listener on port {port} has no rule with priority {priority}"),
+            )
+        })
     }
 
-    fn find_listener(&self, balancer: Option<&str>, port: Option<u16>) -> Option<usize> {
+    /// Returns the listener, or what is missing.
+    fn find_listener(&self, balancer: Option<&str>, port: Option<u16>) -> Result<usize, String> {
         let matches = |l: &super::Listener| {
             balancer.is_none_or(|b| self.balancers[l.balancer].name == b) && port.is_none_or(|p| l.port == p)
         };
-        self.listeners.iter().position(matches)
+        self.listeners.iter().position(matches).ok_or_else(|| {
+            let name = balancer.unwrap_or("the plan's load balancer");
+            port.map_or_else(
+                || format!("the lab has no load balancer {name}"),
+                |port| format!("{name} has no listener on port {port}"),
+            )
+        })
     }
 
     /// Replaces the actions of a route and schedules their propagation.

@@ -23,6 +23,7 @@ pub(crate) mod queue;
 mod routing;
 mod targets;
 mod traffic;
+mod unhappened;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;

@@ -137,22 +137,12 @@ impl World {
         }
     }
 
-    /// Returns the result of a gate that the scenario sets; `None`: the gate passes.
-    pub(crate) fn gate_fault(&self, gate: &str) -> Option<GateResult> {
-        self.faults.gates.get(gate).copied()
-    }
-
-    /// Returns whether the scenario makes a command or hook (or its undo command) fail.
-    pub(crate) fn hook_fails(&self, name: &str, undo: bool) -> bool {
-        self.faults.hooks.contains(&(name.to_owned(), undo))
-    }
-
     /// Returns the names and states of the CloudWatch alarms that the plan's gates use.
     pub(crate) fn alarms(&self) -> Vec<(String, &'static str)> {
         let mut all = Vec::new();
         for gate in &self.plan.strategy.metrics {
             let MetricSource::CloudWatchAlarms(names) = &gate.source else { continue };
-            let state = match self.gate_fault(&gate.name) {
+            let state = match self.faults.gates.get(&gate.name).map(|(result, _)| result) {
                 Some(GateResult::Fail) => "ALARM",
                 Some(_) => "INSUFFICIENT_DATA",
                 None => "OK",

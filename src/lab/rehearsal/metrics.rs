@@ -45,14 +45,14 @@ impl Metrics for LabMetrics {
     }
 }
 
-fn measure_gate(world: &World, request: &MeasurementRequest) -> MeasuredValue {
-    match world.gate_fault(&request.gate.name) {
+fn measure_gate(world: &mut World, request: &MeasurementRequest) -> MeasuredValue {
+    match world.ask_gate(&request.gate.name) {
         None => {}
         Some(GateResult::NoData) => {
-            return MeasuredValue::Nothing { message: "no data, because the scenario sets it so".into() };
+            return MeasuredValue::Nothing { message: "the scenario sets it so".into() };
         }
         Some(GateResult::Unreadable) => {
-            return MeasuredValue::Unreadable { message: "unreadable, because the scenario sets it so".into() };
+            return MeasuredValue::Unreadable { message: "the scenario sets it so".into() };
         }
         Some(GateResult::Fail) => return failing_value(&request.gate.condition),
     }

@@ -11,6 +11,7 @@ mod timing;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -24,8 +25,8 @@ use super::shared_model::SharedModel;
 use super::{live, virtual_time};
 use crate::adapter::clock::LabClock;
 use crate::domain::decide;
-use crate::domain::run::event::{ClientMeasurement, Event, StepType};
-use crate::plan::model::{ClusterName, Plan, Step};
+use crate::domain::run::event::{ClientMeasurement, Event, MeasuredTime, StepType};
+use crate::plan::model::{ClusterName, Plan, Shares, Step};
 use crate::port::{Clock, Cluster, Hooks, LoadBalancerApi, Metrics};
 
 use adapters::Adapters;
@@ -33,6 +34,12 @@ pub use timing::{APPROVAL_DELAY, LIVE_DURATION, length, speed};
 
 /// Start of virtual time. Constant, so that two runs with the same seed print the same times.
 const VIRTUAL_START: Timestamp = Timestamp::constant(1_767_600_000, 0);
+
+/// How long the clients go on after the end of a run, in the lab's time.
+const AFTER_THE_RUN: Duration = Duration::from_mins(5);
+
+/// How long they go on at most, in real time.
+const MAX_REAL_WAIT: Duration = Duration::from_secs(3);
 
 /// An error that prevents the start of a rehearsal.
 #[derive(Debug, thiserror::Error)]
@@ -224,6 +231,42 @@ impl RehearsalLab {
             &self.step(step).map(decide::label).unwrap_or_default(),
             &timing::shares(&self.plan, step),
         )
+    }
+
+    /// Returns the measurement of the time since the last one, which is not the time of a step; `None` without requests.
+    pub fn measure_rest(&self, step: usize, during: MeasuredTime) -> Option<ClientMeasurement> {
+        // What a rollback restores, and what a run without a rollback leaves.
+        let shares_of = if during == MeasuredTime::AfterRun { step } else { 0 };
+        let label = self.step(step).map(decide::label).unwrap_or_default();
+        let window = self.meter.take_window();
+        let measured = window.into_measured(step, &label, &self.all_shares(shares_of));
+        (measured.requests > 0).then_some(ClientMeasurement { during, ..measured })
+    }
+
+    /// Returns the shares of a step, with those of the clusters that have none.
+    fn all_shares(&self, step: usize) -> Shares {
+        let mut shares = timing::shares(&self.plan, step);
+        if shares.is_empty() {
+            shares.insert(self.plan.strategy.from.clone(), 100);
+        }
+        for cluster in [&self.plan.strategy.from, &self.plan.strategy.to] {
+            shares.entry(cluster.clone()).or_default();
+        }
+        shares
+    }
+
+    /// Lets the clients go on for some minutes of the lab's time after the end of a run, so that the effects of its last
+    /// writes are seen, such as those of stickiness.
+    pub async fn linger(&self) {
+        match &self.backend {
+            Backend::Paused { traffic, .. } => {
+                traffic.set_step_duration(AFTER_THE_RUN);
+                self.clock.sleep(AFTER_THE_RUN).await;
+            }
+            Backend::Live { .. } => {
+                self.clock.sleep(AFTER_THE_RUN.min(self.clock.of_real(MAX_REAL_WAIT))).await;
+            }
+        }
     }
 
     /// Returns all requests of the clients so far, and how many of them failed.

@@ -86,8 +86,7 @@ pub struct Trigger {
     /// Start the fault this long after the start of the lab.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Period>,
-    /// Start the fault when the run starts this step, given by its name, or by its number as text. If the plan has no
-    /// such step, the fault never starts.
+    /// Start the fault when the run starts this step, given by its name, or by its number as text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// Start the fault when a cluster has reached this share on every route.
@@ -122,7 +121,29 @@ impl Fault {
             return Some((".at.share", "exactly one of `atLeast`, `atMost` is required".into()));
         }
         let verbs = self.count_verbs();
-        (verbs != 1).then(|| ("", format!("exactly one verb beside `at` is required; found {verbs}")))
+        if verbs != 1 {
+            return Some(("", format!("exactly one verb beside `at` is required; found {verbs}")));
+        }
+        let too_much = self.percentages().into_iter().find(|(_, percent)| percent.is_some_and(|p| p > 100.0));
+        too_much.map(|(field, percent)| {
+            (field, format!("{} is not a valid percentage: use 0 to 100", percent.unwrap_or_default()))
+        })
+    }
+
+    fn percentages(&self) -> [(&'static str, Option<f64>); 9] {
+        let share = self.at.share.as_ref();
+        let whole = |percent: Option<u32>| percent.map(f64::from);
+        [
+            (".at.share.atLeast", share.and_then(|s| s.at_least)),
+            (".at.share.atMost", share.and_then(|s| s.at_most)),
+            (".kill.percent", whole(self.kill.as_ref().and_then(|f| f.percent))),
+            (".slow.percent", whole(self.slow.as_ref().and_then(|f| f.percent))),
+            (".error.percent", whole(self.error.as_ref().and_then(|f| f.percent))),
+            (".error.requests", whole(self.error.as_ref().and_then(|f| f.requests))),
+            (".flap.percent", whole(self.flap.as_ref().and_then(|f| f.percent))),
+            (".throttle.percent", whole(self.throttle.as_ref().map(|f| f.percent))),
+            (".throttle.capacity", whole(self.throttle.as_ref().and_then(|f| f.capacity))),
+        ]
     }
 
     fn count_verbs(&self) -> usize {
@@ -155,5 +176,18 @@ impl Fault {
             ("repair.cluster", self.repair.as_ref().and_then(|v| v.cluster.as_deref())),
         ];
         named.into_iter().filter_map(|(field, cluster)| Some((field, cluster?)))
+    }
+
+    /// Returns the workloads that the fault names, each with the path of the field.
+    pub(crate) fn workloads(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let named = [
+            ("kill.workload", self.kill.as_ref().and_then(|v| v.workload.as_deref())),
+            ("slow.workload", self.slow.as_ref().and_then(|v| v.workload.as_deref())),
+            ("error.workload", self.error.as_ref().and_then(|v| v.workload.as_deref())),
+            ("flap.workload", self.flap.as_ref().and_then(|v| v.workload.as_deref())),
+            ("scale.workload", self.scale.as_ref().and_then(|v| v.workload.as_deref())),
+            ("deploy.workload", self.deploy.as_ref().and_then(|v| v.workload.as_deref())),
+        ];
+        named.into_iter().filter_map(|(field, workload)| Some((field, workload?)))
     }
 }

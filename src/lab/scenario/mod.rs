@@ -3,9 +3,11 @@
 pub mod fault;
 pub mod model;
 pub mod period;
+pub mod places;
 pub mod verb;
 
 pub use model::Scenario;
+use places::Places;
 
 /// Largest scenario file, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
@@ -34,10 +36,10 @@ pub enum ScenarioError {
         message: String,
     },
     /// An entry is not valid or does not fit the plan.
-    #[error("scenario {scenario}: {path}: {message}")]
+    #[error("{place}: {path}: {message}")]
     Entry {
-        /// Name of the scenario.
-        scenario: String,
+        /// File and line of the entry, such as `faults.yaml:7`; without a file: the name of the scenario.
+        place: String,
         /// Path of the entry, such as `spec.faults[2].kill.cluster`.
         path: String,
         /// What is wrong, and which values are valid.
@@ -58,7 +60,7 @@ impl Scenario {
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! { max_depth: 32, max_nodes: 20_000, max_anchors: 0, max_aliases: 0 },
         };
-        let scenario: Self = serde_saphyr::from_str_with_options(text, options).map_err(|e| {
+        let mut scenario: Self = serde_saphyr::from_str_with_options(text, options).map_err(|e| {
             let message = e.without_snippet().to_string();
             match e.location() {
                 Some(at) => ScenarioError::At {
@@ -70,6 +72,7 @@ impl Scenario {
                 None => file(message),
             }
         })?;
+        scenario.places = Places::read(source_name, text);
         scenario.check()?;
         Ok(scenario)
     }
@@ -91,6 +94,10 @@ impl Scenario {
 
     /// Creates an error about the entry at this path.
     pub(crate) fn entry(&self, path: &str, message: impl Into<String>) -> ScenarioError {
-        ScenarioError::Entry { scenario: self.metadata.name.clone(), path: path.to_owned(), message: message.into() }
+        let fault = path.strip_prefix("spec.faults[").and_then(|rest| rest.split(']').next()?.parse().ok());
+        let place = fault
+            .and_then(|index| self.places.of_fault(index))
+            .unwrap_or_else(|| format!("scenario {}", self.metadata.name));
+        ScenarioError::Entry { place, path: path.to_owned(), message: message.into() }
     }
 }

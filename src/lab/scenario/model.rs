@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 use super::period::Period;
+use super::places::Places;
 
 /// A scenario: settings of a lab, and faults.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +25,9 @@ pub struct Scenario {
     /// Settings of the lab, and faults.
     #[serde(default)]
     pub spec: Spec,
+    /// Where the faults are in the file.
+    #[serde(skip)]
+    pub places: Places,
 }
 
 /// The version of the scenario file format.

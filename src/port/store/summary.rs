@@ -23,6 +23,9 @@ pub struct RunSummary {
     /// The outcome of the run. `None`: the run is unfinished. A rollback or `finalize --detach` makes a finished run
     /// unfinished until it ends.
     pub finished: Option<RunOutcome>,
+    /// Whether all steps were done, also if the run was rolled back later.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub completed: bool,
     /// Why the last process stopped driving the run. `None`: a process is driving the run, or died.
     pub stopped: Option<StopReason>,
     /// The ARNs of the run's load balancers.
@@ -40,6 +43,7 @@ impl RunSummary {
             started: records.first().map(|r| r.time),
             last: records.last().map(|r| r.time),
             finished: None,
+            completed: false,
             stopped: None,
             load_balancers: vec![],
             damaged: None,
@@ -67,7 +71,10 @@ impl RunSummary {
             Event::RollbackStarted { .. } | Event::RampStarted { .. } | Event::RetireStarted { .. } => {
                 self.finished = None;
             }
-            Event::Finished { outcome, .. } => self.finished = Some(*outcome),
+            Event::Finished { outcome, .. } => {
+                self.finished = Some(*outcome);
+                self.completed |= *outcome == RunOutcome::Completed;
+            }
             Event::Stopped { reason, .. } => self.stopped = Some(*reason),
             _ => {}
         }

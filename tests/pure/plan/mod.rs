@@ -6,6 +6,7 @@ mod gates;
 mod hooks;
 mod notifications;
 mod read;
+mod rehearsals;
 mod shares;
 
 use cutover::plan::model::Plan;

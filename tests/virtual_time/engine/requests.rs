@@ -3,7 +3,7 @@
 use cutover::app::exit::Exit;
 use cutover::base::rate::Rate;
 use cutover::domain::elb;
-use cutover::domain::run::event::{Event, ResumeMode, Started};
+use cutover::domain::run::event::{Event, FreezeReason, RequestKind, ResumeMode, Started};
 use cutover::domain::run::state::{Phase, State};
 use cutover::domain::traffic::RouteKind;
 use cutover::engine::Ending;
@@ -384,4 +384,70 @@ async fn a_rule_created_during_a_run_can_be_included_and_rolled_back() {
     test_run.send_request(rollback());
     assert_eq!(ending_name(&test_run.run().await), "aborted");
     assert!(share(&test_run).abs() < 1e-9, "the rollback must also restore the created rule");
+}
+
+/// Both clusters are dead. A rollback without `--force` would restore nothing and end the process that guards the
+/// traffic: it is refused, and the run stays as it is. With `--force`, the same process rolls back.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_without_a_way_back_is_refused_and_the_guard_goes_on() {
+    let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 30m}}, {setWeight: 100}]";
+    let dead = "{faults: [{at: {share: {cluster: to, atLeast: 50}, after: 1m}, kill: {cluster: from}}, \
+                {at: {share: {cluster: to, atLeast: 50}, after: 3m}, kill: {cluster: to}}]}";
+    let mut test_run =
+        TestRun::begin_with(small::many_routes("", steps), &scenario(dead), |s| s.leave_when_frozen = false).await;
+    let is_stuck: When = |state| state.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::NoWayBack);
+    let (mut asked, mut forced): (Option<Timestamp>, bool) = (None, false);
+    let ending = test_run
+        .run_with(&mut |state, _, _, now| match asked {
+            None if is_stuck(state) => {
+                asked = Some(now);
+                vec![rollback()]
+            }
+            Some(at) if !forced && now.duration_since(at) >= SignedDuration::from_mins(5) => {
+                forced = true;
+                assert!(is_stuck(state) && state.phase != Phase::RollingBack, "the run stays as it is");
+                vec![Request::Rollback { by: by(), force: true }]
+            }
+            _ => vec![],
+        })
+        .await;
+    assert_eq!(ending_name(&ending), "aborted", "{}", test_run.output());
+    let records = test_run.records();
+    let refusals: Vec<_> = records
+        .iter()
+        .filter_map(|r| match &r.event {
+            Event::Notice { message, refused: Some(RequestKind::Rollback), request: Some(_) } => Some(message.clone()),
+            _ => None,
+        })
+        .collect();
+    let run = &records[0].run;
+    assert_eq!(
+        refusals,
+        [format!(
+            "no route was restored: the old cluster has no healthy target; to restore anyway: cutover rollback {run} \
+             --force; the run is guarded as before"
+        )]
+    );
+    assert_eq!(records.iter().filter(|r| matches!(r.event, Event::ProcessStarted { .. })).count(), 1);
+}
+
+/// No process drives the run: the command itself says in one sentence that nothing was restored.
+#[tokio::test(start_paused = true)]
+async fn a_command_that_restores_nothing_says_why_once() {
+    let steps = "[{bind: {}}, {setWeight: 50}, {pause: {duration: 30m}}, {setWeight: 100}]";
+    let dead = "{faults: [{at: {share: {cluster: to, atLeast: 50}, after: 1m}, kill: {cluster: from}}, \
+                {at: {share: {cluster: to, atLeast: 50}, after: 3m}, kill: {cluster: to}}]}";
+    let mut test_run = TestRun::begin(small::many_routes("", steps), &scenario(dead)).await;
+    assert_eq!(exit(&test_run.run().await), Exit::Stuck);
+    let ProcessEnd::Ended(ending) = test_run.run_process_with_request(&rollback()).await else { panic!("no crash") };
+    let Ending::Stopped(_, message) = &ending else { panic!("{ending:?}") };
+    assert_eq!(exit(&ending), Exit::Stuck);
+    let run = test_run.records()[0].run.clone();
+    assert_eq!(
+        *message,
+        format!(
+            "no route was restored: the old cluster has no healthy target; to restore anyway: cutover rollback {run} \
+             --force"
+        )
+    );
 }

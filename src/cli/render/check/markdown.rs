@@ -11,7 +11,10 @@ pub fn markdown(report: &CheckReport) -> String {
     let (from, to) = &report.clusters;
     let mut out = String::new();
     put(&mut out, &format!("## cutover: {} (`{from}` → `{to}`)\n", escape(&report.plan)));
-    let ends = report.ends.map(|t| format!(", until {t} if started at the time of this check")).unwrap_or_default();
+    let ends = report
+        .ends
+        .map(|t| format!(", until {} if started at the time of this check", t.strftime("%F %H:%M UTC")))
+        .unwrap_or_default();
     put(
         &mut out,
         &format!(

@@ -18,12 +18,19 @@ pub(super) fn commands(reason: FreezeReason, message: &str, run: &str) -> String
                 "the run continues by itself when the gates pass; to give them their time again: cutover resume {run}"
             )
         }
-        FreezeReason::FromUnhealthy => {
-            format!("the run continues by itself when it is healthy; to continue anyway: cutover resume {run}")
-        }
+        FreezeReason::FromUnhealthy => format!(
+            "the run continues by itself when it is healthy; \
+             to move on to the new cluster all the same: cutover resume {run}"
+        ),
         FreezeReason::GuardFailed | FreezeReason::WriteFailed | FreezeReason::HookFailed | FreezeReason::NoWayBack => {
             format!("when the cause is gone: cutover resume {run}")
         }
     };
-    format!("; {on}; to roll back: cutover rollback {run}")
+    let back = match reason {
+        FreezeReason::NoWayBack | FreezeReason::FromUnhealthy => {
+            format!("to roll back although the old cluster is not healthy: cutover rollback {run} --force")
+        }
+        _ => format!("to roll back: cutover rollback {run}"),
+    };
+    format!("; {on}; {back}")
 }

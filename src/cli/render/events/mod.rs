@@ -16,8 +16,8 @@ use crate::domain::emergency::NAMED_GROUPS;
 use crate::domain::health::HealthCounts;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{
-    ClientMeasurement, DriftPolicy, Event, IgnoredHours, Ramp, Record, ResumeMode, RouteStart, RunOutcome, Started,
-    Wait, WaitReason,
+    ClientMeasurement, DriftPolicy, Event, IgnoredHours, MeasuredTime, Ramp, Record, ResumeMode, RouteStart,
+    RunOutcome, Started, Wait, WaitReason,
 };
 use crate::domain::run::hook::{HookId, HookPoint, HookResult};
 use crate::domain::traffic::RouteId;
@@ -35,6 +35,8 @@ pub struct EventLines {
     drift: DriftSummary,
     health: BTreeMap<String, HealthCounts>,
     waits: Vec<Wait>,
+    /// The message of the last freeze, which is not repeated when the process stops.
+    freeze: String,
     commands: bool,
 }
 
@@ -48,6 +50,7 @@ impl EventLines {
             drift: DriftSummary::default(),
             health: BTreeMap::new(),
             waits: Vec::new(),
+            freeze: String::new(),
             commands: false,
         }
     }
@@ -84,8 +87,14 @@ impl EventLines {
             Event::Waiting { waits } => self.waiting(waits, &record.run),
             Event::Health { groups } => self.changed(groups),
             Event::Frozen { message, .. } if !self.commands => Some(frozen(message)),
+            Event::Stopped { message, .. } if *message == self.freeze => {
+                Some(EventText::new(Tone::Warn, "⏸", "this process stops; the run stays frozen"))
+            }
             other => text(other, &record.run, &self.names, &self.style),
         });
+        if let Event::Frozen { message, .. } = &record.event {
+            self.freeze.clone_from(message);
+        }
         lines.extend(texts.into_iter().map(|t| t.line(record, &self.style)));
         lines
     }
@@ -358,7 +367,7 @@ fn finished(outcome: RunOutcome, remarks: &[String], left: &[String], accepted: 
         ),
         RunOutcome::Completed => (Tone::Good, "✓", "completed: every step done"),
         RunOutcome::RolledBack => (Tone::Warn, "↩", "rolled back: the original shares are restored"),
-        RunOutcome::Aborted => (Tone::Warn, "↩", "rolled back on request: the requested shares are restored"),
+        RunOutcome::Aborted => (Tone::Warn, "↩", "rolled back on request: the shares are restored"),
     };
     let read_back = match (left.is_empty(), accepted.is_empty()) {
         (false, _) => "",
@@ -375,7 +384,10 @@ fn finished(outcome: RunOutcome, remarks: &[String], left: &[String], accepted: 
 
 fn measured(m: &ClientMeasurement) -> EventText {
     let part = |(cluster, c): (&String, &crate::domain::run::event::ClusterMeasurement)| {
-        format!("{cluster} {} % (plan {})", percent(c.measured), percent(c.planned))
+        // During a rollback the shares change.
+        let planned =
+            if m.during == MeasuredTime::Rollback { String::new() } else { format!(" (plan {})", percent(c.planned)) };
+        format!("{cluster} {} %{planned}", percent(c.measured))
     };
     let parts: Vec<_> = m.clusters.iter().map(part).collect();
     let errors = if m.client_errors == 0 {
@@ -387,7 +399,7 @@ fn measured(m: &ClientMeasurement) -> EventText {
     EventText::new(
         tone,
         "·",
-        format!("step {}  clients saw {}; {} requests, {errors}", m.step, parts.join(", "), m.requests),
+        format!("{}  clients saw {}; {} requests, {errors}", m.during.text(m.step), parts.join(", "), m.requests),
     )
 }
 

@@ -201,3 +201,20 @@ fn lines_are_wrapped_at_words_on_a_narrow_terminal() {
     crate::cli::render::fixture::assert_fits(&all.join("\n"), 60);
     assert!(all.last().is_some_and(|line| line.contains("\n            ")), "{all:?}");
 }
+
+#[test]
+fn a_freeze_without_a_way_back_names_force_and_is_not_repeated_when_the_process_stops() {
+    for reason in [FreezeReason::NoWayBack, FreezeReason::FromUnhealthy] {
+        let message = "webapp-a has no healthy target".to_owned();
+        let events = vec![
+            (70, Event::Frozen { reason, message: message.clone() }),
+            (71, Event::Stopped { reason: StopReason::Stuck, message }),
+        ];
+        let mut lines = EventLines::new(Style::plain()).with_commands();
+        let all: Vec<_> = records([until_bake(), events].concat()).iter().flat_map(|r| lines.lines_for(r)).collect();
+        let [.., frozen, stopped] = all.as_slice() else { panic!("{all:?}") };
+        assert!(frozen.contains("cutover rollback alpha-20260301-140200-k3f9 --force"), "{frozen}");
+        assert!(frozen.contains("cutover resume alpha-20260301-140200-k3f9"), "{frozen}");
+        assert!(stopped.ends_with("this process stops; the run stays frozen"), "{stopped}");
+    }
+}

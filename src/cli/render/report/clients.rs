@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{EventKind, ReportInput};
+use super::{ClientsSeen, EventKind, ReportInput};
 use crate::base::number::percent;
 use crate::domain::run::event::ClientMeasurement;
 
@@ -21,12 +21,13 @@ impl ReportInput<'_> {
             format!("{cluster} {} % (plan {})", percent(c.measured), percent(c.planned))
         };
         let row = |(_, m): &(Timestamp, ClientMeasurement)| ClientRow {
-            step: format!("{}  {}", m.step, m.label),
+            step: if m.during.is_step() { format!("{}  {}", m.step, m.label) } else { m.during.text(m.step) },
             shares: m.clusters.iter().map(share).collect::<Vec<_>>().join(", "),
             requests: m.requests,
             errors: m.client_errors,
         };
-        self.clients.iter().flat_map(|clients| &clients.steps).map(row).collect()
+        let Some(clients) = &self.clients else { return Vec::new() };
+        clients.steps.iter().map(row).chain([clients.rest()]).collect()
     }
 
     /// Returns the sum in one sentence; `None` for a real run.
@@ -39,12 +40,28 @@ impl ReportInput<'_> {
         Some(format!("The rehearsal's clients sent {} requests; {errors}.", clients.requests))
     }
 
-    /// Returns an event for each step whose clients saw errors.
+    /// Returns an event for each step whose clients saw errors, and for each fault that never happened.
     pub(super) fn client_errors(&self) -> Vec<(Timestamp, EventKind, String)> {
         let failed = self.clients.iter().flat_map(|c| &c.steps).filter(|(_, m)| m.client_errors > 0);
         let text = |m: &ClientMeasurement| {
-            format!("clients saw {} of {} requests fail in step {}", m.client_errors, m.requests, m.step)
+            let during = if m.during.is_step() { format!("in step {}", m.step) } else { m.during.text(m.step) };
+            format!("clients saw {} of {} requests fail {during}", m.client_errors, m.requests)
         };
-        failed.map(|(at, m)| (*at, EventKind::Trouble, text(m))).collect()
+        let unhappened = self.clients.iter().flat_map(|c| &c.unhappened);
+        let unhappened = unhappened.map(|text| (self.history.time.1, EventKind::Trouble, text.clone()));
+        failed.map(|(at, m)| (*at, EventKind::Trouble, text(m))).chain(unhappened).collect()
+    }
+}
+
+impl ClientsSeen {
+    /// Returns the row of all other times, so that the rows add up to all requests.
+    fn rest(&self) -> ClientRow {
+        let sum = |of: fn(&ClientMeasurement) -> u64| self.steps.iter().map(|(_, m)| of(m)).sum::<u64>();
+        ClientRow {
+            step: "other times: start, writes, settle".into(),
+            shares: String::new(),
+            requests: self.requests.saturating_sub(sum(|m| m.requests)),
+            errors: self.errors.saturating_sub(sum(|m| m.client_errors)),
+        }
     }
 }

@@ -32,7 +32,7 @@ pub fn html(input: &ReportInput) -> String {
                         @if let Some(clients) = input.clients_text() { p.verdict { (clients) } }
                         p.zone { "All times are " (input.zone()) "." }
                     }
-                    (commands(input))
+                    (what_to_do(input))
                     (chart(input))
                     section { h2 { "What happened" } (moments(input)) }
                     section { h2 { "Steps" } (steps(input)) }
@@ -64,15 +64,18 @@ fn moments(input: &ReportInput) -> Markup {
     }
 }
 
-/// Returns what to type next, if the run waits for it.
-fn commands(input: &ReportInput) -> Markup {
-    let commands = input.commands();
+/// Returns what is left to a person, and what to type next.
+fn what_to_do(input: &ReportInput) -> Markup {
+    let (actions, commands) = (input.actions(), input.commands());
     html! {
-        @if !commands.is_empty() {
+        @if !actions.is_empty() || !commands.is_empty() {
             section {
                 h2 { "What to do" }
-                p.zone { "As of " (input.stamp(input.history.time.1)) ", the last record; the run may have gone on." }
-                pre.commands { (commands.join("\n")) }
+                @if !actions.is_empty() { ul.actions { @for action in actions { li { (action) } } } }
+                @if !commands.is_empty() {
+                    p.zone { (input.commands_text()) }
+                    pre.commands { (commands.join("\n")) }
+                }
             }
         }
     }

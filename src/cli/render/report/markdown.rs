@@ -9,7 +9,11 @@ pub fn markdown(input: &ReportInput) -> String {
         vec![format!("## cutover: {} – {}", escape(&input.history.state.started.plan), input.badge().0), String::new()];
     let clients = input.clients_text().map(|text| format!(" {text}")).unwrap_or_default();
     out.extend([escape(&format!("{}{clients} All times are {}.", input.verdict(), input.zone())), String::new()]);
-    let commands = input.commands();
+    let (actions, commands) = (input.actions(), input.commands());
+    if !actions.is_empty() {
+        out.extend(actions.iter().map(|action| format!("- {}", escape(action))));
+        out.push(String::new());
+    }
     if !commands.is_empty() {
         out.extend(["```sh".into(), commands.join("\n"), "```".into(), String::new()]);
     }

@@ -1,6 +1,7 @@
 //! Renders `cutover report`, for people who did not follow the run. This module has the parts that the page and the
 //! Markdown for a ticket share. Pure: the only input is the journal of the run.
 
+mod advice;
 mod chart;
 mod clients;
 mod html;
@@ -17,16 +18,16 @@ pub use markdown::markdown;
 
 use super::events::event_text;
 use super::sections::{state_line, traffic};
-use super::status::{continue_commands, rollback_commands};
 use super::style::Style;
-use crate::app::names::{Names, balancer};
-use crate::app::view::RunView;
+use crate::app::names::{Names, balancer, plan_argument};
+use crate::app::view::{RunView, WayBackView};
 use crate::base::duration::format_elapsed;
 use crate::base::number::{count, percent};
+use crate::domain::decide::way_back_by;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{ClientMeasurement, Event, Record, RunOutcome, WaitReason};
 use crate::domain::run::hook::{HookPoint, HookResult};
-use crate::domain::run::state::{Drift, Phase};
+use crate::domain::run::state::Drift;
 use crate::domain::view::history::{GateVerdicts, History, StepHistory};
 use crate::plan::model::Plan;
 
@@ -51,6 +52,8 @@ pub struct ClientsSeen {
     pub requests: u64,
     /// Those of them that failed: no answer, or 5xx.
     pub errors: u64,
+    /// Sentences about the faults of the scenario that never happened.
+    pub unhappened: Vec<String>,
 }
 
 /// The kind of an event, which determines the mark of the event in the report.
@@ -80,43 +83,32 @@ impl<'a> ReportInput<'a> {
         for record in records {
             names.update(&record.event);
         }
-        let view = RunView::of(plan, &history.state, None, &[], history.time.1);
+        let health = records.iter().rev().find_map(|record| match &record.event {
+            Event::Health { groups } => Some(groups),
+            _ => None,
+        });
+        let way_back = way_back_by(&history.state, |arn| Some(health?.get(arn)?.healthy));
+        let way_back = way_back.into_iter().map(WayBackView::from).collect();
+        let view = RunView { way_back, ..RunView::of(plan, &history.state, None, &[], history.time.1) };
         let style = Style { zone: style.zone.clone(), ..Style::plain() };
         Self { plan, records, history, names, view, style, clients: None }
     }
 
-    /// Adds what the clients of a rehearsal saw. No command reaches its run.
+    /// Adds what the clients of a rehearsal saw, and what its faults did not do. No command reaches its run.
     #[must_use]
     pub fn with_clients(mut self, clients: Option<ClientsSeen>) -> Self {
         self.view.reachable = clients.is_none();
+        if clients.is_some() {
+            // A real run of the plan would offer the same commands.
+            self.view.run = plan_argument(self.plan);
+        }
         self.clients = clients;
         self
-    }
-
-    /// Returns what to type next, each with its meaning; empty if the run is finished, or if commands do not reach it.
-    fn commands(&self) -> Vec<String> {
-        if self.history.state.finished.is_some() || !self.view.reachable {
-            return Vec::new();
-        }
-        let back = rollback_commands(&self.view).into_iter().map(|command| format!("{command}   # roll back"));
-        let status = format!("cutover status {}   # what it does now", self.view.run);
-        std::iter::once(status).chain(continue_commands(&self.view)).chain(back).collect()
     }
 
     /// Returns the time zone, such as `in UTC`.
     fn zone(&self) -> String {
         self.history.time.0.to_zoned(self.style.zone.clone()).strftime("in %Z").to_string()
-    }
-
-    /// Returns the result of the run in one or two words, and the kind of this result.
-    fn badge(&self) -> (&'static str, EventKind) {
-        match self.history.state.finished {
-            Some(RunOutcome::Completed) => ("Completed", EventKind::Good),
-            Some(RunOutcome::RolledBack) => ("Rolled back", EventKind::Trouble),
-            Some(RunOutcome::Aborted) => ("Rolled back on request", EventKind::Person),
-            None if self.view.phase == Phase::RollingBack => ("Rolling back", EventKind::Trouble),
-            None => ("Unfinished", EventKind::Plain),
-        }
     }
 
     /// Returns the result of the run and the reason, in one or two sentences.
@@ -129,6 +121,9 @@ impl<'a> ReportInput<'a> {
             (Some(RunOutcome::Completed), _) => {
                 format!("All {} steps are done, after {took}.", self.history.steps.len())
             }
+            (None, Some(back)) if back.automatic => {
+                format!("Rolling back automatically{at}, after {took}: {}.", sentence(&back.cause))
+            }
             (_, Some(back)) if back.automatic => {
                 format!("Rolled back automatically{at}, after {took}: {}.", sentence(&back.cause))
             }
@@ -140,7 +135,7 @@ impl<'a> ReportInput<'a> {
                 self.state_text()
             ),
         };
-        format!("{began} {}", self.shares_text())
+        format!("{began} {}{}", self.shares_text(), self.left_text())
     }
 
     fn state_text(&self) -> String {
@@ -188,7 +183,11 @@ impl<'a> ReportInput<'a> {
     fn important_events(&self) -> Vec<(Timestamp, EventKind, String)> {
         let important_event = |record: &Record| {
             let kind = kind_of_important_event(&record.event)?;
-            Some((record.time, kind, event_text(record, &self.names, &self.style)?))
+            let text = event_text(record, &self.names, &self.style)?;
+            // The run of a rehearsal cannot be reached: commands name the plan.
+            let replaced = self.clients.is_some() && !matches!(record.event, Event::Started(_));
+            let text = if replaced { text.replace(&record.run, &self.view.run) } else { text };
+            Some((record.time, kind, text))
         };
         let mut events: Vec<_> = self.records.iter().filter_map(important_event).chain(self.client_errors()).collect();
         events.sort_by_key(|(at, ..)| *at);
@@ -256,7 +255,7 @@ impl<'a> ReportInput<'a> {
             let dry_run_note = if gate.dry_run { ", dry run" } else { "" };
             let fails = gate.verdicts.iter().filter(|(_, call, _)| *call == GateResult::Fail).count();
             let failed = if fails > 0 { format!(", failed {}", count(fails, "time")) } else { String::new() };
-            let (kind, last) = match gate.verdicts.last() {
+            let (kind, last) = match gate.last.as_ref().or(gate.verdicts.last()) {
                 Some((at, call, why)) => (kind(*call), format!(". Last, at {}: {why}", self.time(*at))),
                 None => (EventKind::Plain, String::new()),
             };

@@ -2,7 +2,7 @@ use super::*;
 use crate::cli::render::fixture::{at, healthy, ids, intended, outcome, records, set, until_bake};
 use crate::domain::fixture::{group_arn, plan};
 use crate::domain::health::HealthCounts;
-use crate::domain::run::event::{ClientMeasurement, ClusterMeasurement, FreezeReason, Wait};
+use crate::domain::run::event::{ClientMeasurement, ClusterMeasurement, FreezeReason, MeasuredTime, Wait};
 use crate::domain::run::event::{GateKind, Trigger};
 use crate::domain::traffic::RouteId;
 
@@ -186,7 +186,7 @@ fn a_short_incident_of_a_long_run_is_enlarged() {
 }
 
 #[test]
-fn a_frozen_run_names_its_commands_but_a_rehearsal_has_none() {
+fn a_frozen_run_names_its_commands_and_a_rehearsal_those_of_a_real_run() {
     let mut events = until_bake();
     events.push((70, Event::Frozen { reason: FreezeReason::GuardFailed, message: "webapp-b is not healthy".into() }));
     let records = records(events);
@@ -199,7 +199,11 @@ fn a_frozen_run_names_its_commands_but_a_rehearsal_has_none() {
     assert!(!with_report(&rolled_back(""), html).contains("What to do"), "the run is finished");
     let (plan, history) = (plan(), History::of(&plan(), &records).expect("legal").expect("records"));
     let rehearsed = ReportInput::new(&plan, &records, &history, &Style::plain());
-    assert!(!html(&rehearsed.with_clients(Some(ClientsSeen::default()))).contains("What to do"));
+    let page = html(&rehearsed.with_clients(Some(ClientsSeen::default())));
+    let wanted = format!("cutover rollback {}   # roll back", plan_argument(&plan));
+    assert!(page.contains("A real run of the plan would offer") && page.contains(&wanted), "{page}");
+    let (head, _) = page.split_once("of the run</summary>").expect("all lines");
+    assert!(!head.contains(command), "the run of a rehearsal cannot be reached: {page}");
 }
 
 #[test]
@@ -208,6 +212,7 @@ fn the_errors_of_a_rehearsals_clients_are_in_its_report() {
     let measured = ClientMeasurement {
         step: 2,
         label: "a 99 %, b 1 %".into(),
+        during: MeasuredTime::Step,
         clusters: [(
             "b".to_owned(),
             ClusterMeasurement { planned: 1.0, measured: 1.2, requests: 60, client_errors: 31 },
@@ -216,7 +221,8 @@ fn the_errors_of_a_rehearsals_clients_are_in_its_report() {
         requests: 5000,
         client_errors: 31,
     };
-    let clients = ClientsSeen { steps: vec![(at(205), measured)], requests: 6000, errors: 33 };
+    let clients =
+        ClientsSeen { steps: vec![(at(205), measured)], requests: 6000, errors: 33, ..ClientsSeen::default() };
     let (plan, history) = (plan(), History::of(&plan(), &records).expect("legal").expect("records"));
     let input = ReportInput::new(&plan, &records, &history, &Style::plain()).with_clients(Some(clients));
     for text in [html(&input), markdown(&input)] {
@@ -224,4 +230,31 @@ fn the_errors_of_a_rehearsals_clients_are_in_its_report() {
         assert!(text.contains("clients saw 31 of 5000 requests fail in step 2"), "{text}");
     }
     assert!(html(&input).contains("b 1.2 % (plan 1)"), "the table of the steps");
+}
+
+#[test]
+fn a_rollback_that_leaves_clients_or_routes_behind_says_so_at_the_head() {
+    let ended = |remarks: &[&str], unresolved: &[&str]| {
+        let mut records = rolled_back("");
+        let texts = |all: &[&str]| all.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let last = records.last_mut().expect("records");
+        last.event = Event::Finished {
+            outcome: RunOutcome::RolledBack,
+            remarks: texts(remarks),
+            unresolved: texts(unresolved),
+            accepted: Vec::new(),
+            notes: Vec::new(),
+        };
+        with_report(&records, |report| (report.badge().0, html(report), markdown(report)))
+    };
+    let (badge, page, ticket) = ended(&[], &["80 rule 1: deleted", "80 rule 2: deleted"]);
+    assert_eq!(badge, "Rolled back, 2 NOT restored");
+    for text in [page, ticket] {
+        assert!(text.contains("2 routes are NOT restored. A person must act"), "{text}");
+        assert!(text.contains("NOT restored: 2 routes (80 rule 1, 80 rule 2): deleted"), "{text}");
+    }
+    let (badge, page, ticket) = ended(&["clients with a cookie stay on b"], &[]);
+    assert_eq!(badge, "Rolled back, but some clients are not back");
+    assert!([page, ticket].iter().all(|text| text.matches("clients with a cookie stay on b").count() >= 3));
+    assert_eq!(ended(&[], &[]).0, "Rolled back");
 }

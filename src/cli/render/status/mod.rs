@@ -77,6 +77,30 @@ pub fn json(view: &RunView) -> serde_json::Value {
     value
 }
 
+/// Returns the commands that continue the run, then those that roll it back, each with its meaning.
+pub fn next_commands(view: &RunView) -> Vec<String> {
+    let on = continue_commands(view);
+    let shown = |command: &String| on.iter().any(|other| other.split("   #").next() == Some(command));
+    let back = rollback_commands(view).into_iter().filter(|command| !shown(command));
+    let back: Vec<_> = back.map(|command| format!("{command}   # roll back")).collect();
+    on.into_iter().chain(back).collect()
+}
+
+/// Returns what an operator of a real run would type after a rehearsal ended like this. `view.run` is the plan.
+pub fn commands_of_a_real_run(view: &RunView) -> Vec<String> {
+    let plan = &view.run;
+    match view.outcome {
+        None => next_commands(view),
+        Some(RunOutcome::Completed) => vec![
+            format!("cutover rollback {plan}   # take the traffic back, while the old cluster exists"),
+            format!("cutover finalize {plan}   # may the old cluster go?"),
+        ],
+        Some(RunOutcome::RolledBack | RunOutcome::Aborted) => {
+            vec![format!("cutover run {plan}   # a new run, when the cause is gone")]
+        }
+    }
+}
+
 /// Returns the commands that continue the run, each with its meaning if there is a choice.
 pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
     let command = |verb: &str, options: &str, why: &str| {
@@ -98,7 +122,7 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
     }
     if view.phase == Phase::RollingBack {
         return if unguarded(view) {
-            vec![command("rollback", "", "the rollback is not finished")]
+            vec![command("rollback", force(view), "the rollback is not finished")]
         } else {
             Vec::new()
         };
@@ -120,6 +144,9 @@ pub(super) fn continue_commands(view: &RunView) -> Vec<String> {
     let open: Vec<_> = view.drift.iter().filter(|drift| !drift.accepted).collect();
     if !open.is_empty() || view.frozen.as_ref().is_some_and(|f| f.reason == FreezeReason::Drift) {
         return after_drift(&open, command);
+    }
+    if let Some(commands) = without_way_back(view, command) {
+        return commands;
     }
     let mut commands = match view.phase {
         _ if view.frozen.is_some() || view.paused.is_some() => vec![command("resume", "", "")],
@@ -170,12 +197,36 @@ pub(super) fn rollback_commands(view: &RunView) -> Vec<String> {
     }
     match view.outcome {
         None | Some(RunOutcome::Completed) => {
-            let command = view.without_journal.clone().unwrap_or_else(|| format!("cutover rollback {}", view.run));
+            let command =
+                view.without_journal.clone().unwrap_or_else(|| format!("cutover rollback {}{}", view.run, force(view)));
             command.lines().map(|line| line.trim_start().to_owned()).collect()
         }
         Some(RunOutcome::Aborted) if view.aborted_to.is_some() => vec![format!("cutover rollback {}", view.run)],
         Some(RunOutcome::RolledBack | RunOutcome::Aborted) => Vec::new(),
     }
+}
+
+/// Returns the commands for a run that is frozen because its old cluster is unhealthy.
+fn without_way_back(view: &RunView, command: impl Fn(&str, &str, &str) -> String) -> Option<Vec<String>> {
+    let back = || command("rollback", " --force", "go back all the same, to a cluster without a healthy target");
+    let mut commands = match view.frozen.as_ref()?.reason {
+        FreezeReason::NoWayBack => vec![command("resume", "", "when the cause is gone")],
+        FreezeReason::FromUnhealthy => vec![command("resume", "", "move on to the new cluster all the same")],
+        _ => return None,
+    };
+    if view.phase == Phase::Baking && view.frozen.as_ref()?.reason == FreezeReason::FromUnhealthy {
+        commands.push(command("promote", "", "then: end this pause early"));
+    }
+    commands.extend((!force(view).is_empty()).then(back));
+    Some(commands)
+}
+
+/// Returns the option with which a rollback restores routes whose old cluster has no healthy target; empty if a rollback
+/// does not need it, or if the health is unknown.
+fn force(view: &RunView) -> &'static str {
+    let frozen = view.frozen.as_ref().is_some_and(|frozen| frozen.reason == FreezeReason::NoWayBack);
+    let dead = view.way_back.iter().any(|back| back.healthy == Some(0));
+    if dead || (frozen && view.way_back.is_empty()) { " --force" } else { "" }
 }
 
 fn unguarded(view: &RunView) -> bool {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::app::view::WayBackView;
 use crate::cli::render::fixture::{
     assert_fits, at, drifted, ids, rich_plan, screen, state, until_bake, watch, weights,
 };
@@ -232,4 +233,25 @@ fn status_lists_the_routes_that_this_build_cannot_move() {
     started.not_moved = vec![NotMoved { label: "80 rule 30".into(), reason: "Quantum".into() }];
     let shown = text(&RunView::of(&plan(), &state(events), None, &[], at(72)), &Style::plain());
     assert!(shown.contains("80 rule 30: Quantum; accepted by the plan"), "{shown}");
+}
+
+#[test]
+fn a_dead_old_cluster_adds_force_to_every_way_back() {
+    let mut events = until_bake();
+    events.push((663, Event::Frozen { reason: FreezeReason::NoWayBack, message: "both are dead".into() }));
+    let frozen = RunView::of(&plan(), &state(events.clone()), None, &[], at(900));
+    let forced = "cutover rollback alpha-20260301-140200-k3f9 --force";
+    assert_eq!(rollback_commands(&frozen), [forced], "the health is unknown, but the freeze says it");
+    assert!(continue_commands(&frozen).iter().any(|command| command.starts_with(forced)), "{frozen:?}");
+    assert_eq!(next_commands(&frozen).iter().filter(|command| command.contains("rollback")).count(), 1);
+    assert_eq!(json(&frozen)["rollbackCommands"], serde_json::json!([forced]));
+    let way_back = |healthy| vec![WayBackView { cluster: "a".into(), healthy, baseline: 40 }];
+    let recovered = RunView { way_back: way_back(Some(3)), ..frozen.clone() };
+    assert_eq!(rollback_commands(&recovered), ["cutover rollback alpha-20260301-140200-k3f9"]);
+    events.pop();
+    events.push((663, Event::Frozen { reason: FreezeReason::FromUnhealthy, message: "a is unhealthy".into() }));
+    let dead = RunView { way_back: way_back(Some(0)), ..RunView::of(&plan(), &state(events), None, &[], at(900)) };
+    let on = continue_commands(&dead).join("\n");
+    assert!(on.contains("cutover resume") && on.contains("move on") && on.contains(forced), "{on}");
+    assert!(on.contains("cutover promote"), "{on}");
 }

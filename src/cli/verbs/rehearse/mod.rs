@@ -1,5 +1,6 @@
 //! `cutover rehearse`: runs the plan in the embedded lab, with the same engine and adapters as in production.
 
+mod conclusion;
 mod subscriber;
 
 use std::path::{Path, PathBuf};
@@ -13,18 +14,22 @@ use crate::adapter::hook::HookRunner;
 use crate::adapter::process::Folder;
 use crate::adapter::store::memory::MemoryStore;
 use crate::app::exit::{Exit, Failure};
+use crate::app::names::plan_argument;
 use crate::app::notify::ShownNotifications;
 use crate::app::prepare::prepare;
 use crate::app::subscriber::Subscribers;
 use crate::app::surface::Surface;
 use crate::app::telemetry::Telemetry;
+use crate::app::view::{RunView, WayBackView};
 use crate::app::{drive, find};
 use crate::cli::args::{Global, MetricOptions, help_text, value};
 use crate::cli::render::check;
-use crate::cli::render::report::ClientsSeen;
+use crate::cli::render::style::Style;
 use crate::cli::subscriber::subscriber as listener;
 use crate::cli::term;
 use crate::cli::verbs::report;
+use crate::domain::run::event::Record;
+use crate::domain::run::state::State;
 use crate::engine::inventory::ReadPacer;
 use crate::engine::{Ending, EngineError, Interrupt, Ports, RunLoop, Settings, ownership};
 use crate::lab::model::World;
@@ -36,7 +41,8 @@ use crate::port::store::{Store, run_id};
 
 /// The arguments of `cutover rehearse`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = help_text("A rehearsal changes nothing real: no AWS, no cluster, no file.
+#[command(after_help = help_text("A rehearsal changes nothing real: no AWS, no cluster. It writes no file
+except the ones that --report and --metrics-file name; --exec runs commands.
 
 Examples:
   cutover rehearse plan.yaml
@@ -98,6 +104,8 @@ pub async fn run(global: &Global, args: &Rehearse) -> Result<Exit, Failure> {
     let color = term::style_err(global.color).color;
     let plan = find::linted_plan(&args.plan, color)?;
     let scenario = scenario(args.scenario.as_deref(), color)?;
+    // Found before the rehearsal, which takes its time.
+    args.report.as_deref().map_or(Ok(()), report::check_folder)?;
     let options = Options { speed: args.speed, rate: args.rate };
     let built = if args.virtual_time {
         RehearsalLab::virtual_time(plan.clone(), &scenario, args.seed, options).await
@@ -161,18 +169,35 @@ async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehea
             }
         }
     };
-    global.show_ending(&run_end);
-    if matches!(run_end, Ending::Stopped(..)) {
-        term::print_error("A real run would stay in this state until an operator resumes or rolls back the run.");
+    let finished = matches!(run_end, Ending::Finished { .. });
+    if finished {
+        lab.linger().await;
     }
-    if let Some(file) = &args.report {
-        let records = ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?;
-        let (requests, errors) = lab.client_totals();
-        let clients = ClientsSeen { steps: rehearsal.into_measured(), requests, errors };
-        report::write_page(plan, &records, Some(clients), &term::style(global.color), Some(file))?;
+    rehearsal.conclude(finished);
+    let records = ports.store.read(&run).await.map_err(|e| Failure::new(Exit::Internal, e))?;
+    let way_back = rehearsal.way_back();
+    let page = match &args.report {
+        None => None,
+        Some(file) => {
+            let clients = rehearsal.into_seen();
+            report::write_page(plan, &records, Some(clients), &term::style(global.color), Some(file))?
+        }
+    };
+    let shown = view_at_the_end(plan, &records, way_back)?;
+    let style = Style { width: term::error_columns(), ..term::style_err(global.color) };
+    for line in conclusion::lines(&run_end, &shown, plan, page.as_deref(), &style) {
+        term::print_error(&line);
     }
     telemetry.finish().await;
     Ok(drive::exit_of(&run_end))
+}
+
+/// Returns the state at the end. The run of a rehearsal has no journal: commands name the plan.
+fn view_at_the_end(plan: &Plan, records: &[Record], way_back: Vec<WayBackView>) -> Result<RunView, Failure> {
+    let state = State::fold(records).map_err(|e| Failure::new(Exit::Internal, e))?;
+    let state = state.ok_or_else(|| Failure::new(Exit::Internal, "the rehearsal has no records"))?;
+    let view = RunView::of(plan, &state, None, &[], state.last_record_at);
+    Ok(RunView { run: plan_argument(plan), way_back, ..view })
 }
 
 fn settings(plan: &Plan, ports: &Ports, resources: usize) -> Settings {
@@ -185,7 +210,7 @@ fn settings(plan: &Plan, ports: &Ports, resources: usize) -> Settings {
     // A lab that is faster than real time needs no long deadline for a missing response.
     let deadline =
         if ports.clock.of_real(MIN_REAL_POLL) > MIN_REAL_POLL { Duration::from_secs(2) } else { settings.deadline };
-    Settings { pid: 0, leave_when_frozen: true, poll, gap, max_reading_age: reading_age, deadline, ..settings }
+    Settings { pid: 0, leave_when_frozen: false, poll, gap, max_reading_age: reading_age, deadline, ..settings }
 }
 
 /// How a process of the rehearsal ended.

@@ -4,8 +4,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::adapter::store::memory::MemoryStore;
+use crate::app::view::WayBackView;
 use crate::base::time::later;
-use crate::domain::run::event::{ClientMeasurement, Event, Record, ResumeMode, StopReason, Wait};
+use crate::cli::render::report::ClientsSeen;
+use crate::domain::decide::{stop_reason_now, way_back};
+use crate::domain::run::event::{ClientMeasurement, Event, MeasuredTime, Record, ResumeMode, StopReason, Wait};
 use crate::domain::run::observation::Observed;
 use crate::domain::run::state::{Frozen, Phase, State};
 use crate::engine::{Interrupt, Subscriber};
@@ -17,6 +20,9 @@ use crate::port::store::Request;
 /// ends.
 const FROZEN_LIMIT: SignedDuration = SignedDuration::from_mins(45);
 
+/// The limit, for people.
+const LIMIT_TEXT: &str = "45 minutes of the lab's time";
+
 /// Receives the events of a rehearsal and forwards them to another subscriber.
 pub struct RehearsalSubscriber<'a> {
     inner: &'a mut dyn Subscriber,
@@ -27,14 +33,34 @@ pub struct RehearsalSubscriber<'a> {
     approved: usize,
     /// Since when the run is paused.
     paused_since: Option<Timestamp>,
+    /// The step of the last record.
+    step: usize,
+    /// Whether the run is rolling back, or was rolled back.
+    rolling_back: bool,
     measured: Vec<(Timestamp, ClientMeasurement)>,
+    unhappened: Vec<String>,
+    /// The healthy targets of the way back at the last observation.
+    way_back: Vec<WayBackView>,
 }
 
 impl<'a> RehearsalSubscriber<'a> {
     /// Creates the subscriber. Must be called before the first record.
     pub fn new(inner: &'a mut dyn Subscriber, lab: &'a RehearsalLab, store: MemoryStore, run: &str) -> Self {
         let (run, interrupt) = (run.into(), Interrupt::default());
-        Self { inner, lab, store, run, interrupt, approved: 0, paused_since: None, measured: Vec::new() }
+        Self {
+            inner,
+            lab,
+            store,
+            run,
+            interrupt,
+            approved: 0,
+            paused_since: None,
+            step: 0,
+            rolling_back: false,
+            measured: Vec::new(),
+            unhappened: Vec::new(),
+            way_back: Vec::new(),
+        }
     }
 
     /// Records that a new process drives the run, which `interrupt` can stop.
@@ -42,9 +68,37 @@ impl<'a> RehearsalSubscriber<'a> {
         self.interrupt = interrupt;
     }
 
-    /// Returns what the clients saw of each step, with the time of the measurement.
-    pub fn into_measured(self) -> Vec<(Timestamp, ClientMeasurement)> {
-        self.measured
+    /// Returns what the clients saw, and which faults never happened.
+    pub fn into_seen(self) -> ClientsSeen {
+        let (requests, errors) = self.lab.client_totals();
+        ClientsSeen { steps: self.measured, requests, errors, unhappened: self.unhappened }
+    }
+
+    /// Returns the healthy targets of the way back at the last observation.
+    pub fn way_back(&self) -> Vec<WayBackView> {
+        self.way_back.clone()
+    }
+
+    /// Measures what clients saw after the end of the run, and reports the faults that never happened.
+    pub fn conclude(&mut self, finished: bool) {
+        let now = self.lab.clock.now();
+        if finished {
+            let time = if self.rolling_back { MeasuredTime::AfterRollback } else { MeasuredTime::AfterRun };
+            let measured = self.lab.measure_rest(self.step, time);
+            self.report_clients(now, measured);
+        }
+        self.unhappened = self.lab.model().call(|world, _| world.faults_that_never_happened());
+        for message in self.unhappened.clone() {
+            let event = Event::Notice { message, refused: None, request: None };
+            self.inner.record(&Record::new(0, now, self.run.clone(), event));
+        }
+    }
+
+    /// Records a measurement of the clients, and forwards it.
+    fn report_clients(&mut self, at: Timestamp, measured: Option<ClientMeasurement>) {
+        let Some(measured) = measured else { return };
+        self.measured.push((at, measured.clone()));
+        self.inner.record(&Record::new(0, at, self.run.clone(), Event::ClientsMeasured(measured)));
     }
 
     fn approve(&mut self, state: &State, now: Timestamp) {
@@ -68,28 +122,49 @@ impl<'a> RehearsalSubscriber<'a> {
 
 impl Subscriber for RehearsalSubscriber<'_> {
     fn record(&mut self, record: &Record) {
-        if let Some(measured) = self.lab.on_event(&record.event) {
-            let Record { time, run, .. } = record.clone();
-            self.measured.push((time, measured.clone()));
-            self.inner.record(&Record::new(0, time, run, Event::ClientsMeasured(measured)));
+        let measured = self.lab.on_event(&record.event);
+        self.report_clients(record.time, measured);
+        match &record.event {
+            Event::StepStarted { step, .. } => self.step = *step,
+            Event::RollbackStarted { .. } | Event::RampStarted { .. } => {
+                self.rolling_back = true;
+                // The clients of the time before belong to no step.
+                self.lab.start_measuring();
+            }
+            Event::Finished { .. } | Event::Stopped { .. } if self.rolling_back => {
+                let measured = self.lab.measure_rest(self.step, MeasuredTime::Rollback);
+                self.report_clients(record.time, measured);
+            }
+            Event::Finished { .. } => self.lab.start_measuring(),
+            _ => {}
         }
         self.inner.record(record);
     }
 
     fn iteration_ended(&mut self, state: &State, watch: &Observed, waits: &[Wait], now: Timestamp) {
+        self.way_back = way_back(state, watch).into_iter().map(WayBackView::from).collect();
         self.approve(state, now);
         self.send_scenario_requests();
-        if let Some(Frozen { message, since, .. }) = &state.frozen
+        if let Some(Frozen { reason, since, .. }) = &state.frozen
             && now.duration_since(*since) >= FROZEN_LIMIT
         {
-            self.interrupt
-                .request(StopReason::Waiting, format!("the rehearsal ends, because the run stays frozen: {message}"));
+            let stop = stop_reason_now(*reason, state, watch);
+            self.interrupt.request(stop, format!("the rehearsal ends, because the run stays frozen ({LIMIT_TEXT})"));
+        }
+        if state.rollback.as_ref().is_some_and(|rollback| now.duration_since(rollback.since) >= FROZEN_LIMIT) {
+            self.interrupt.request(
+                StopReason::Stuck,
+                format!("the rehearsal ends, because the rollback does not end ({LIMIT_TEXT})"),
+            );
         }
         // Only a person would resume the run.
         let paused_since = state.paused.as_ref().map(|_| *self.paused_since.get_or_insert(now));
         self.paused_since = paused_since;
         if paused_since.is_some_and(|since| now.duration_since(since) >= FROZEN_LIMIT) {
-            self.interrupt.request(StopReason::Waiting, "the rehearsal ends, because the run stays paused");
+            self.interrupt.request(
+                StopReason::Waiting,
+                format!("the rehearsal ends, because the run stays paused ({LIMIT_TEXT})"),
+            );
         }
         self.inner.iteration_ended(state, watch, waits, now);
     }

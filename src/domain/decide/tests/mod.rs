@@ -224,7 +224,11 @@ fn rollback_ends_without_a_deleted_rule_and_lists_it() {
             next(&state, &without_reading, 3)
         );
         let seen = without_reading.seen(4, Err(Unreadable::NotFound("RuleNotFound".into())), [10, 10]);
-        assert_eq!(unresolved_text(&next(&state, &seen, 4)), "80 default: the listener was deleted");
+        assert_eq!(
+            unresolved_text(&next(&state, &seen, 4)),
+            "80 default: the listener was deleted; to have it back, create the listener again with a forward action \
+             to webapp-a"
+        );
     }
 }
 

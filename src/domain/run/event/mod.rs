@@ -20,8 +20,9 @@ use crate::domain::traffic::{ClusterName, RouteContent, RouteId, Split};
 
 pub use start::{BindingStart, GroupStart, NotMoved, RouteStart, Started};
 pub use values::{
-    BindResult, ClientMeasurement, ClusterMeasurement, DriftPolicy, FreezeReason, GateKind, IgnoredHours, OnTimeout,
-    Ramp, RequestKind, ResumeMode, RunOutcome, StepType, StopReason, Trigger, Wait, WaitReason, Write, WriteResult,
+    BindResult, ClientMeasurement, ClusterMeasurement, DriftPolicy, FreezeReason, GateKind, IgnoredHours, MeasuredTime,
+    OnTimeout, Ramp, RequestKind, ResumeMode, RunOutcome, StepType, StopReason, Trigger, Wait, WaitReason, Write,
+    WriteResult,
 };
 
 /// The record version that this build writes.

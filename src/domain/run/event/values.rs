@@ -368,14 +368,49 @@ pub enum StopReason {
     Stuck,
 }
 
-/// The measurements of a rehearsal's clients between the end of `settle` and the end of a step.
+/// The time of a rehearsal in which its clients were measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MeasuredTime {
+    /// The shares of a step, from the end of `settle` to the end of the step.
+    #[default]
+    Step,
+    /// From the start of a rollback to the end of the run.
+    Rollback,
+    /// Some minutes after the end of a run that was rolled back.
+    AfterRollback,
+    /// Some minutes after the end of a run that completed.
+    AfterRun,
+}
+
+impl MeasuredTime {
+    /// Whether the measurement is that of a step.
+    pub fn is_step(&self) -> bool {
+        *self == Self::Step
+    }
+
+    /// Returns the time as the start of a sentence about the measurement of `step`.
+    pub fn text(self, step: usize) -> String {
+        match self {
+            Self::Step => format!("step {step}"),
+            Self::Rollback => "during the rollback".into(),
+            Self::AfterRollback => "after the rollback".into(),
+            Self::AfterRun => "after the run".into(),
+        }
+    }
+}
+
+/// The measurements of a rehearsal's clients in one part of its time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientMeasurement {
-    /// The step whose shares were live.
+    /// The step whose shares were live, or the last step.
     pub step: usize,
     /// The name or action of the step, such as `setWeight: 5`.
     pub label: String,
+    /// When the clients were measured.
+    #[serde(skip_serializing_if = "MeasuredTime::is_step", default)]
+    pub during: MeasuredTime,
     /// The measurements by cluster.
     pub clusters: BTreeMap<ClusterName, ClusterMeasurement>,
     /// The number of all requests, including requests to third-party groups.

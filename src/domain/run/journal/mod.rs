@@ -211,7 +211,7 @@ fn record_from_json(mut map: Map<String, Value>) -> Result<Record, String> {
 mod tests {
     use super::*;
     use crate::domain::elb;
-    use crate::domain::run::event::{ClientMeasurement, RunOutcome, WriteResult};
+    use crate::domain::run::event::{ClientMeasurement, MeasuredTime, RunOutcome, WriteResult};
     use crate::domain::traffic::RouteId;
 
     fn journal() -> (Vec<Record>, String) {
@@ -425,6 +425,7 @@ mod tests {
         let measured = ClientMeasurement {
             step: 2,
             label: "setWeight: 5".into(),
+            during: MeasuredTime::Step,
             clusters: [].into(),
             requests: 9,
             client_errors: 0,

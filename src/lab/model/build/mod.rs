@@ -1,5 +1,6 @@
 //! Builds the initial state of the lab from the plan and the scenario's settings.
 
+mod fault_names;
 mod groups;
 mod kubernetes;
 mod listeners;
@@ -81,7 +82,7 @@ impl World {
             pods: Vec::new(),
             pod_by_ip: HashMap::new(),
             registrations: 0,
-            faults: Faults::new(scenario.spec.faults.clone()),
+            faults: Faults::new(scenario.spec.faults.clone(), scenario.places.clone()),
             calls: Vec::new(),
             reads: 0,
             requests: 0,

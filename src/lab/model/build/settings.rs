@@ -7,6 +7,7 @@ use crate::lab::model::LAMBDA;
 use crate::lab::scenario::model::{self, Cluster, GitOps, HealthCheck, LoadBalancer, Workload};
 use crate::lab::scenario::{Scenario, ScenarioError};
 use crate::plan::model::{BindingMode, Plan, TargetType};
+use crate::plan::suggest::near_name;
 
 /// The plan and the scenario of a lab.
 pub(super) struct Settings<'a> {
@@ -45,33 +46,31 @@ impl Settings<'_> {
                 self.check_cluster(&format!("spec.targetGroups[{i}].cluster"), cluster)?;
             }
         }
-        for (i, fault) in spec.faults.iter().enumerate() {
-            for (field, cluster) in fault.clusters() {
-                self.check_cluster(&format!("spec.faults[{i}].{field}"), cluster)?;
-            }
-        }
-        Ok(())
+        self.check_faults()
     }
 
-    fn check_cluster(&self, path: &str, cluster: &str) -> Result<(), ScenarioError> {
+    pub(super) fn check_cluster(&self, path: &str, cluster: &str) -> Result<(), ScenarioError> {
         if matches!(cluster, "from" | "to") || self.plan.clusters.iter().any(|c| c.name == cluster) {
             return Ok(());
         }
         let names: Vec<&str> = self.plan.clusters.iter().map(|c| c.name.as_str()).collect();
-        Err(self.scenario.entry(
-            path,
-            format!("the plan has no cluster `{cluster}`; valid names are {}, `from` and `to`", names.join(", ")),
-        ))
+        let valid = format!("{}, `from` and `to`", names.join(", "));
+        Err(self.unknown(path, "cluster", cluster, names.into_iter().chain(["from", "to"]).collect(), &valid))
     }
 
-    fn check_workload(&self, path: &str, workload: &str) -> Result<(), ScenarioError> {
+    pub(super) fn check_workload(&self, path: &str, workload: &str) -> Result<(), ScenarioError> {
         if self.plan.workloads.iter().any(|w| w.name == workload) {
             return Ok(());
         }
         let names: Vec<&str> = self.plan.workloads.iter().map(|w| w.name.as_str()).collect();
-        Err(self
-            .scenario
-            .entry(path, format!("the plan has no workload `{workload}`; valid names are {}", names.join(", "))))
+        let valid = names.join(", ");
+        Err(self.unknown(path, "workload", workload, names, &valid))
+    }
+
+    /// The error about a name that the plan does not have, with the name that was probably meant.
+    pub(super) fn unknown(&self, path: &str, kind: &str, name: &str, names: Vec<&str>, valid: &str) -> ScenarioError {
+        let meant = near_name(name, names).map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
+        self.scenario.entry(path, format!("the plan has no {kind} `{name}`{meant}; valid names are {valid}"))
     }
 
     /// Returns the name in the plan of a cluster that the scenario names; `from` and `to` are resolved.

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::*;
 use crate::domain::fixture;
 use crate::domain::run::event::{
-    BindResult, ClientMeasurement, FreezeReason, GateKind, OnTimeout, Ramp, Record, ResumeMode, RunOutcome, StepType,
-    StopReason, Trigger, WriteResult,
+    BindResult, ClientMeasurement, FreezeReason, GateKind, MeasuredTime, OnTimeout, Ramp, Record, ResumeMode,
+    RunOutcome, StepType, StopReason, Trigger, WriteResult,
 };
 use crate::domain::run::hook::{HookId, HookPoint, HookResult};
 use crate::domain::run::state::{Frozen, Retirement};
@@ -64,8 +64,14 @@ fn events() -> Vec<(Event, &'static str, Condition)> {
     let hook = |at| HookId { at, step: 1, number: 0 };
     let back: Condition = |s| !s.retired;
     let ramp = Ramp { percents: vec![50, 100], every: 60 };
-    let measured =
-        ClientMeasurement { step: 1, label: String::new(), clusters: BTreeMap::new(), requests: 0, client_errors: 0 };
+    let measured = ClientMeasurement {
+        step: 1,
+        label: String::new(),
+        during: MeasuredTime::Step,
+        clusters: BTreeMap::new(),
+        requests: 0,
+        client_errors: 0,
+    };
     vec![
         (Event::Started(Box::new(fixture::started(4))), "", always),
         (Event::ClientsMeasured(measured), "", always),

@@ -1,0 +1,103 @@
+//! What a person does after the run: routes that are not restored, each reason with its action, and commands.
+
+use super::{EventKind, ReportInput};
+use crate::base::number::count;
+use crate::cli::render::status::{commands_of_a_real_run, next_commands};
+use crate::domain::run::event::{Event, RunOutcome, StopReason};
+use crate::domain::run::state::Phase;
+use crate::domain::run::unresolved::grouped;
+
+impl ReportInput<'_> {
+    /// Returns the remarks and the unresolved routes of the run's end.
+    fn ended(&self) -> (&[String], &[String]) {
+        let last = self.records.iter().rev().find_map(|record| match &record.event {
+            Event::Finished { remarks, unresolved, .. } => Some((remarks.as_slice(), unresolved.as_slice())),
+            _ => None,
+        });
+        last.filter(|_| self.history.state.finished.is_some()).unwrap_or_default()
+    }
+
+    /// Returns the result of the run in a few words, and the kind of this result.
+    pub(super) fn badge(&self) -> (String, EventKind) {
+        let (remarks, left) = self.ended();
+        let (text, kind) = match self.history.state.finished {
+            Some(RunOutcome::Completed) => ("Completed", EventKind::Good),
+            Some(RunOutcome::RolledBack) => ("Rolled back", EventKind::Trouble),
+            Some(RunOutcome::Aborted) => ("Rolled back on request", EventKind::Person),
+            None if self.view.phase == Phase::RollingBack => ("Rolling back", EventKind::Trouble),
+            None => ("Unfinished", EventKind::Plain),
+        };
+        let completed = self.history.state.finished == Some(RunOutcome::Completed);
+        match left.len() {
+            0 if remarks.is_empty() || completed => (text.into(), kind),
+            0 => (format!("{text}, but some clients are not back"), EventKind::Trouble),
+            n => {
+                let not = if completed { "NOT as planned" } else { "NOT restored" };
+                (format!("{text}, {n} {not}"), EventKind::Trouble)
+            }
+        }
+    }
+
+    /// Returns what is left to a person, one sentence for each reason; empty if nothing is.
+    pub(super) fn actions(&self) -> Vec<String> {
+        let (remarks, left) = self.ended();
+        let completed = self.history.state.finished == Some(RunOutcome::Completed);
+        let not = if completed { "NOT as planned" } else { "NOT restored" };
+        let left = grouped(left);
+        let routes = left.iter().map(|group| format!("{not}: {}", group.text()));
+        routes.chain(remarks.iter().cloned()).chain(self.unfinished_rollback()).collect()
+    }
+
+    /// Returns why the last process left an unfinished rollback.
+    fn unfinished_rollback(&self) -> Option<String> {
+        let rolling_back = self.history.state.finished.is_none() && self.view.phase == Phase::RollingBack;
+        let Event::Stopped { reason: StopReason::Stuck, message } = &self.records.last()?.event else { return None };
+        rolling_back.then(|| message.clone())
+    }
+
+    /// Returns the sentence about what is left, for the head of the report.
+    pub(super) fn left_text(&self) -> String {
+        let (remarks, left) = self.ended();
+        let acts = "A person must act: see What to do.";
+        match left.len() {
+            0 if self.unfinished_rollback().is_some() => format!(" The rollback is not finished. {acts}"),
+            0 if remarks.is_empty() => String::new(),
+            0 => format!(" {}.", remarks.join("; ")),
+            n if self.history.state.finished == Some(RunOutcome::Completed) => {
+                format!(" {} NOT as planned. {acts}", are(n))
+            }
+            n => format!(" {} NOT restored. {acts}", are(n)),
+        }
+    }
+
+    /// Returns what to type next, each with its meaning; empty if the run is finished. For a rehearsal: what a real run
+    /// of the plan would offer.
+    pub(super) fn commands(&self) -> Vec<String> {
+        if self.is_rehearsal() {
+            return commands_of_a_real_run(&self.view);
+        }
+        if self.history.state.finished.is_some() {
+            return Vec::new();
+        }
+        let status = format!("cutover status {}   # what it does now", self.view.run);
+        std::iter::once(status).chain(next_commands(&self.view)).collect()
+    }
+
+    /// Returns the line above the commands.
+    pub(super) fn commands_text(&self) -> String {
+        if self.is_rehearsal() {
+            "This is a rehearsal. A real run of the plan would offer:".into()
+        } else {
+            format!("As of {}, the last record; the run may have gone on.", self.stamp(self.history.time.1))
+        }
+    }
+
+    fn is_rehearsal(&self) -> bool {
+        self.clients.is_some()
+    }
+}
+
+fn are(n: usize) -> String {
+    let verb = if n == 1 { "is" } else { "are" };
+    format!("{} {verb}", count(n, "route"))
+}

@@ -1,0 +1,52 @@
+//! The last lines of a rehearsal: how it ended and why, what a real run would offer then, and what a rehearsal does not
+//! check. Pure.
+
+use std::path::Path;
+
+use crate::app::drive::exit_of;
+use crate::app::names::plan_argument;
+use crate::app::view::RunView;
+use crate::base::text::line;
+use crate::cli::render::sections::state_line;
+use crate::cli::render::status;
+use crate::cli::render::style::Style;
+use crate::domain::run::event::RunOutcome;
+use crate::domain::run::state::Phase;
+use crate::domain::run::unresolved;
+use crate::engine::Ending;
+use crate::plan::model::Plan;
+
+/// The longest reason, in characters. The lines above have the whole reason.
+const MAX_REASON: usize = 240;
+
+/// Returns the lines. `page` is where the report was written; `None`: nowhere.
+pub fn lines(ending: &Ending, view: &RunView, plan: &Plan, page: Option<&Path>, style: &Style) -> Vec<String> {
+    let reason = match ending {
+        Ending::Finished { .. } => state_line(view, style).1,
+        Ending::Stopped(_, message)
+            if view.phase == Phase::RollingBack || (view.frozen.is_none() && view.paused.is_none()) =>
+        {
+            message.clone()
+        }
+        Ending::Stopped(..) => state_line(view, style).1,
+    };
+    let mut lines =
+        vec![format!("the rehearsal ended with exit {}: {}", exit_of(ending).code(), line(&reason, MAX_REASON))];
+    if let Ending::Finished { outcome, remarks, left, accepted, .. } = ending {
+        let not = if *outcome == RunOutcome::Completed { "NOT as planned" } else { "NOT restored" };
+        lines.extend(unresolved::grouped(left).iter().map(|group| format!("  {not}: {}", group.text())));
+        lines.extend(remarks.iter().chain(accepted).map(|remark| format!("  {remark}")));
+    }
+    let head = "in a real run: ";
+    let heads = std::iter::once(head.to_owned()).chain(std::iter::repeat(" ".repeat(head.len())));
+    lines.extend(heads.zip(status::commands_of_a_real_run(view)).map(|(head, command)| format!("{head}{command}")));
+    lines.push(match page {
+        Some(page) => format!("report: {}", page.display()),
+        None => "for the report of this rehearsal as a page: --report FILE".into(),
+    });
+    lines.push(format!(
+        "a rehearsal does not check names, such as those of target groups; before a run: cutover check {}",
+        plan_argument(plan)
+    ));
+    lines
+}

@@ -1,0 +1,60 @@
+//! Checks that the plan has what the faults of a scenario name. What only the run decides is not checked here.
+
+use super::settings::Settings;
+use crate::lab::scenario::ScenarioError;
+use crate::lab::scenario::fault::Fault;
+use crate::plan::model::StepKind;
+
+impl Settings<'_> {
+    /// Checks the names of clusters, workloads, steps, gates, hooks and commands.
+    pub(super) fn check_faults(&self) -> Result<(), ScenarioError> {
+        for (index, fault) in self.scenario.spec.faults.iter().enumerate() {
+            let path = |field: &str| format!("spec.faults[{index}].{field}");
+            for (field, cluster) in fault.clusters() {
+                self.check_cluster(&path(field), cluster)?;
+            }
+            for (field, workload) in fault.workloads() {
+                self.check_workload(&path(field), workload)?;
+            }
+            self.check_step(&path("at.step"), fault)?;
+            self.check_gate_and_hook(&path, fault)?;
+        }
+        Ok(())
+    }
+
+    fn check_step(&self, path: &str, fault: &Fault) -> Result<(), ScenarioError> {
+        let Some(wanted) = &fault.at.step else { return Ok(()) };
+        let steps = &self.plan.strategy.steps;
+        if steps.iter().any(|s| s.name.as_ref() == Some(wanted) || wanted.parse() == Ok(s.number)) {
+            return Ok(());
+        }
+        let names: Vec<&str> = steps.iter().filter_map(|s| s.name.as_deref()).collect();
+        let valid = [names.join(", "), format!("\"1\" to \"{}\"", steps.len())];
+        let valid = valid.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+        Err(self.unknown(path, "step", wanted, names, &valid))
+    }
+
+    /// A scenario for many plans may name a gate or a command although a plan has none at all: then the fault never
+    /// happens, and the rehearsal says so.
+    fn check_gate_and_hook(&self, path: &impl Fn(&str) -> String, fault: &Fault) -> Result<(), ScenarioError> {
+        let gates: Vec<&str> = self.plan.strategy.metrics.iter().map(|gate| gate.name.as_str()).collect();
+        let hooks = self.hook_names();
+        let named = [
+            ("gate.name", "metric gate", fault.gate.as_ref().map(|gate| &gate.name), gates),
+            ("hook.name", "command or hook", fault.hook.as_ref().map(|hook| &hook.name), hooks),
+        ];
+        for (field, kind, name, names) in named {
+            let Some(name) = name.filter(|name| !names.is_empty() && !names.contains(&name.as_str())) else { continue };
+            let valid = names.join(", ");
+            return Err(self.unknown(&path(field), kind, name, names, &valid));
+        }
+        Ok(())
+    }
+
+    fn hook_names(&self) -> Vec<&str> {
+        let strategy = &self.plan.strategy;
+        let commands = strategy.steps.iter().filter(|s| matches!(s.kind, StepKind::Exec(_)));
+        let commands = commands.filter_map(|s| s.name.as_deref());
+        commands.chain(strategy.hooks.iter().filter_map(|hook| hook.name.as_deref())).collect()
+    }
+}

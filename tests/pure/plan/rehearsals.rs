@@ -1,0 +1,227 @@
+//! The end of a rehearsal: its exit code, its last lines, the faults that never happened, and its report.
+
+use std::process::Command;
+
+const SCENARIO: &str = "apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {name: x}\nspec:\n  faults:\n";
+
+struct Rehearsal {
+    code: Option<i32>,
+    out: String,
+    err: String,
+    page: String,
+}
+
+/// Rehearses a plan with the faults of a scenario, one fault a line from line 6.
+fn rehearse_plan(plan: &str, faults: &[&str], more: &[&str]) -> Rehearsal {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (scenario, page) = (folder.path().join("x.yaml"), folder.path().join("x.html"));
+    let faults = if faults.is_empty() { &["{at: {time: 0s}, repair: {}}"][..] } else { faults };
+    let faults: String = faults.iter().map(|fault| format!("    - {fault}\n")).collect();
+    std::fs::write(&scenario, format!("{SCENARIO}{faults}")).expect("the scenario should be written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("TZ", "UTC");
+    command.args(["rehearse", "--virtual", plan, "--scenario"]);
+    let output = command.arg(&scenario).arg("--report").arg(&page).args(more).output().expect("the program should run");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the output should be UTF-8");
+    Rehearsal {
+        code: output.status.code(),
+        out: text(output.stdout),
+        err: text(output.stderr),
+        page: std::fs::read_to_string(&page).unwrap_or_default(),
+    }
+}
+
+fn rehearse(faults: &[&str]) -> Rehearsal {
+    rehearse_plan("plans/alpha-webapp.yaml", faults, &[])
+}
+
+#[test]
+fn a_fault_that_the_plan_rules_out_is_refused_with_its_line() {
+    let ok = "{at: {time: 1m}, repair: {}}";
+    for (fault, message) in [
+        ("{at: {step: nosuch}, kill: {cluster: to}}", "at.step: the plan has no step `nosuch`; valid names are"),
+        ("{at: {step: hal}, kill: {cluster: to}}", "did you mean `half`?"),
+        ("{at: {step: '99'}, kill: {cluster: to}}", "\"1\" to \"12\""),
+        (
+            "{at: {time: 1m}, kill: {cluster: to, workload: webap}}",
+            "the plan has no workload `webap`, did you mean `webapp`?",
+        ),
+        ("{at: {time: 1m}, kill: {cluster: too}}", "the plan has no cluster `too`, did you mean `to`?"),
+        ("{at: {time: 1m}, error: {cluster: to, percent: 150}}", "error.percent: 150 is not a valid percentage"),
+    ] {
+        let Rehearsal { code, err, .. } = rehearse(&[ok, fault]);
+        assert!(
+            code == Some(2) && err.contains("x.yaml:7: spec.faults[1].") && err.contains(message),
+            "{fault}: {err}"
+        );
+    }
+    let gate = |fault: &str| rehearse_plan("plans/metrics.yaml", &[fault], &[]);
+    let refused = gate("{at: {time: 1m}, gate: {name: erors, says: fail}}");
+    assert!(refused.code == Some(2) && refused.err.contains("did you mean `errors`?"), "{}", refused.err);
+    let hook = rehearse_plan("plans/hooks.yaml", &["{at: {time: 1m}, hook: {name: smoke-tst}}"], &[]);
+    assert!(hook.code == Some(2) && hook.err.contains("did you mean `smoke-test`?"), "{}", hook.err);
+}
+
+#[test]
+fn faults_that_never_happen_are_named_in_text_json_and_report() {
+    let faults = [
+        "{at: {time: 1m}, foreign-write: {priority: 99, weights: {a: 1}}}",
+        "{at: {time: 1m}, delete-rule: {listener: 8443}}",
+        "{at: {time: 100h}, kill: {cluster: to}}",
+        "{at: {time: 1m}, gate: {name: errors, says: fail}}",
+        "{at: {time: 1m}, hook: {name: smoke-test}}",
+        "{at: {share: {cluster: to, atLeast: 50}}, operator: abort}",
+    ];
+    let expected = [
+        "fault 1 (line 6) never happened: the listener on port 80 has no rule with priority 99",
+        "fault 2 (line 7) never happened: the plan's load balancer has no listener on port 8443",
+        "fault 3 (line 8) never happened: the rehearsal ended before 100h of lab time",
+        "fault 4 (line 9) never happened: the plan has no metric gates",
+        "fault 5 (line 10) never happened: the plan has no commands and no hooks",
+    ];
+    let rehearsal = rehearse(&faults);
+    for line in expected {
+        assert!(rehearsal.out.contains(line) && rehearsal.page.contains(line), "{line}: {}", rehearsal.out);
+    }
+    assert!(!rehearsal.out.contains("fault 6"), "{}", rehearsal.out);
+    let json = rehearse_plan("plans/alpha-webapp.yaml", &faults, &["--output", "json"]).out;
+    let notices: Vec<serde_json::Value> = json.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let notices: Vec<_> =
+        notices.iter().filter(|r| r["event"] == "notice").filter_map(|r| r["message"].as_str()).collect();
+    assert!(expected.iter().all(|line| notices.contains(line)), "{notices:?}");
+}
+
+#[test]
+fn the_last_lines_say_why_the_rehearsal_ended_and_what_a_real_run_offers() {
+    let died = rehearse(&["{at: {share: {cluster: to, atLeast: 20}}, kill: {cluster: to}}"]);
+    assert_eq!(died.code, Some(4), "{}", died.err);
+    for line in [
+        "the rehearsal ended with exit 4: rolled back: alpha-webapp-b has no healthy target",
+        "in a real run: cutover run plans/alpha-webapp.yaml   # a new run, when the cause is gone",
+        "report: /",
+        "a rehearsal does not check names, such as those of target groups; before a run: cutover check",
+    ] {
+        assert!(died.err.contains(line), "{line}: {}", died.err);
+    }
+    assert!(died.page.contains("What to do") && died.page.contains("A real run of the plan would offer"));
+    let drifted = rehearse(&["{at: {share: {cluster: to, atLeast: 20}}, foreign-write: {weights: {a: 60, b: 40}}}"]);
+    assert_eq!(drifted.code, Some(7), "{}", drifted.err);
+    for text in [&drifted.err, &drifted.page] {
+        for command in ["--keep-live   # accept", "--reassert   # undo", "cutover rollback plans/alpha-webapp.yaml"] {
+            assert!(text.contains(command), "{command}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_refused_before_the_rehearsal() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output =
+        command.args(["rehearse", "--virtual", "plans/alpha-webapp.yaml", "--report", "/no/such/x.html"]).output();
+    let output = output.expect("the program should run");
+    assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{output:?}");
+}
+
+#[test]
+fn a_drifted_rehearsal_goes_on_so_that_a_later_fault_happens() {
+    let share = "share: {cluster: to, atLeast: 20}";
+    let rehearsal = rehearse(&[
+        &format!("{{at: {{{share}, after: 1m}}, foreign-write: {{weights: {{a: 60, b: 40}}}}}}"),
+        &format!("{{at: {{{share}, after: 3m}}, kill: {{cluster: to}}}}"),
+    ]);
+    assert_eq!(rehearsal.code, Some(5), "{}", rehearsal.err);
+    assert!(rehearsal.out.contains("guard gate failed on alpha-webapp-b"), "{}", rehearsal.out);
+    assert!(!rehearsal.out.contains("never happened"), "{}", rehearsal.out);
+    assert!(
+        rehearsal.err.contains("exit 5: 35 of 36 routes restored; NOT restored: 80 default: not rolled back"),
+        "{}",
+        rehearsal.err
+    );
+}
+
+#[test]
+fn a_dead_old_cluster_needs_a_person_and_both_ways_are_named() {
+    let half = "share: {cluster: to, atLeast: 50}";
+    let from = format!("{{at: {{{half}, after: 1m}}, kill: {{cluster: from}}}}");
+    let alone = rehearse(&[&from]);
+    assert_eq!(alone.code, Some(5), "{}", alone.err);
+    for text in [&alone.err, &alone.page] {
+        for command in
+            ["cutover resume plans/alpha-webapp.yaml   # move on", "cutover rollback plans/alpha-webapp.yaml --force"]
+        {
+            assert!(text.contains(command), "{command}: {text}");
+        }
+    }
+    let both = rehearse(&[&from, &format!("{{at: {{{half}, after: 2m}}, kill: {{cluster: to}}}}")]);
+    assert_eq!(both.code, Some(5), "{}", both.err);
+    let advice = both.err.lines().filter(|line| line.contains("cutover rollback")).collect::<Vec<_>>();
+    assert!(!advice.is_empty() && advice.iter().all(|line| line.contains("--force")), "{advice:?}");
+}
+
+#[test]
+fn clients_are_measured_during_and_after_a_rollback_and_the_table_adds_up() {
+    let rehearsal = rehearse(&["{at: {share: {cluster: to, atLeast: 20}}, kill: {cluster: to}}"]);
+    for line in ["during the rollback  clients saw a ", "after the rollback  clients saw a "] {
+        assert!(rehearsal.out.contains(line), "{line}: {}", rehearsal.out);
+    }
+    let page = &rehearsal.page;
+    let table = &page[page.find("What clients saw").expect("a table")..];
+    let table = &table[..table.find("</table>").expect("its end")];
+    let sum = |column: &str| -> u64 {
+        let head = format!("data-label=\"{column}\">");
+        let cells = table.split(&head).skip(1);
+        cells.filter_map(|cell| cell.split('<').next()?.parse::<u64>().ok()).sum()
+    };
+    let head = format!("clients sent {} requests; {} failed", sum("requests"), sum("errors"));
+    assert!(page.contains(&head), "{head}\n{table}");
+    assert!(table.contains("other times: start, writes, settle"), "{table}");
+}
+
+#[test]
+fn a_route_that_is_not_restored_is_at_the_head_of_the_report() {
+    let share = "share: {cluster: to, atLeast: 20}";
+    let rehearsal = rehearse(&[
+        &format!("{{at: {{{share}, after: 1m}}, delete-rule: {{priority: 1}}}}"),
+        &format!("{{at: {{{share}, after: 63s}}, kill: {{cluster: to}}}}"),
+    ]);
+    assert_eq!(rehearsal.code, Some(5), "{}", rehearsal.err);
+    let head = &rehearsal.page[..rehearsal.page.find("What happened").expect("a section")];
+    for part in [
+        "1 NOT restored",
+        "1 route is NOT restored. A person must act: see What to do.",
+        "the rule was deleted; to have it back, create the rule again with a forward action to alpha-webapp-a",
+    ] {
+        assert!(head.contains(part), "{part}: {head}");
+    }
+    assert!(rehearsal.out.contains("to have it back, create the rule again"), "{}", rehearsal.out);
+}
+
+/// The plan with metric gates, with an approval and a notification.
+fn plan_with_approval() -> tempfile::NamedTempFile {
+    let plan = std::fs::read_to_string("plans/metrics.yaml").expect("the plan");
+    let plan = plan.replace("- setWeight: 50\n", "- pause: {approval: look}\n      - setWeight: 50\n");
+    let notifications = "  notifications: [{slack: {urlFrom: {env: X}}, on: [approvalNeeded]}]\n";
+    let file = tempfile::NamedTempFile::with_suffix(".yaml").expect("a temporary file");
+    std::fs::write(&file, plan.trim_end().to_owned() + "\n" + notifications).expect("the plan should be written");
+    file
+}
+
+#[test]
+fn the_numbers_of_gates_are_those_of_the_last_measurement() {
+    let plan = plan_with_approval();
+    let json = rehearse_plan(&plan.path().display().to_string(), &[], &["--output", "json"]);
+    assert_eq!(json.code, Some(0), "{}", json.err);
+    let records: Vec<serde_json::Value> = json.out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let asked = records.iter().position(|r| r["event"] == "notified").expect("a notification");
+    let told = records[asked]["text"].as_str().expect("a text");
+    let changed = records[..asked].iter().rev().find(|r| r["event"] == "verdictChanged" && r["gate"] == "errors");
+    let old = changed.and_then(|r| r["why"].as_str()).expect("a verdict");
+    assert!(told.contains("gate errors: passes: ") && !told.contains(old), "{told}\nlast change: {old}");
+    let last = records.iter().rev().find(|r| r["event"] == "gateMeasured" && r["gate"] == "errors");
+    let last = last.and_then(|r| r["time"].as_str()).expect("a measurement");
+    let clock = &last[last.find('T').expect("a time") + 1..][..8];
+    let gates = &json.page[json.page.find("Metric gates").expect("a section")..];
+    let errors = gates.split("<li").find(|line| line.contains(">errors<")).expect("the gate");
+    assert!(errors.contains(&format!("Last, at {clock}")), "{clock}: {errors}");
+}
