@@ -57,10 +57,10 @@ pub fn machine_facts(plan: &Plan, hooks: &dyn Hooks) -> MachineFacts {
     }
 }
 
-/// Returns the number of describe calls of one observation: one per group, one per twenty routes, and one per load
-/// balancer for its tags.
+/// Returns the number of describe calls of one observation: one per group, one per twenty routes, and one for the tags
+/// of twenty load balancers.
 pub fn describe_calls(groups: usize, routes: usize, load_balancers: usize) -> usize {
-    groups + routes.div_ceil(20) + load_balancers
+    groups + routes.div_ceil(20) + load_balancers.div_ceil(20)
 }
 
 impl Preparation {

@@ -1,6 +1,8 @@
 //! Starts a run: checks that no other run prevents it, determines its first step and its baseline, and acquires its
 //! locks and marker. The preflight is in [`super::prepare`].
 
+use std::time::Duration;
+
 use super::drive::{observation_text, start_failure};
 use super::exit::{Exit, Failure};
 use super::prepare::{Preparation, describe_calls};
@@ -8,11 +10,15 @@ use super::steer::DriveOptions;
 use super::surface::Surface;
 use super::view::PUT_BACK;
 use super::{find, live, owner};
+use crate::base::duration::format_exact;
 use crate::engine::marker::{self, KEY};
 use crate::engine::ownership::{self, Ownership, OwnershipError};
 use crate::engine::{Ports, Settings};
 use crate::plan::model::{Plan, Shares};
 use crate::port::store::{RunSummary, Store, run_id};
+
+/// The time from which the delay of a start by tags is shown.
+const SHOWN_TAGGING_TIME: Duration = Duration::from_secs(10);
 
 /// An unfinished run that prevents the start of another run of its plan.
 pub struct UnfinishedRun {
@@ -164,6 +170,11 @@ pub async fn start_run(
     let settings = going.settings(Settings::new(owner, host, things).with_api_budget(plan.api_budget, things), things);
     surface.show(&observation_text(&settings, things));
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::new());
+    let tagging_time = ownership::tagging_time(plan.marker, &run, &started);
+    if tagging_time >= SHOWN_TAGGING_TIME {
+        let time = format_exact(tagging_time);
+        surface.show(&format!("the run starts when the original weights are in tags, in about {time}"));
+    }
     let ownership = ownership::own_new_run_checked(ports, &settings, plan.marker, &run, started, Some(known))
         .await
         .map_err(StartError::NotOwned)?;

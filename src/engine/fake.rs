@@ -21,6 +21,8 @@ pub struct FakeTags {
     unreadable: bool,
     busy: AtomicUsize,
     calls: AtomicUsize,
+    writes: AtomicUsize,
+    lists: AtomicUsize,
 }
 
 impl FakeTags {
@@ -54,6 +56,16 @@ impl FakeTags {
         self.calls.load(Relaxed)
     }
 
+    /// Returns for how many load balancers the routes were listed.
+    pub fn lists(&self) -> usize {
+        self.lists.load(Relaxed)
+    }
+
+    /// Returns how many calls wrote or removed tags.
+    pub fn writes(&self) -> usize {
+        self.writes.load(Relaxed)
+    }
+
     /// Returns the value of a tag.
     pub fn tag_of(&self, arn: &str, key: &str) -> Option<String> {
         let mut found = None;
@@ -77,7 +89,8 @@ impl Traffic for FakeTags {
         BTreeMap::new()
     }
     async fn census(&self, _: &str) -> Result<RouteCensus, Unreadable> {
-        Err(Unreadable::Throttled)
+        self.lists.fetch_add(1, Relaxed);
+        Ok(RouteCensus::default())
     }
     async fn set(&self, _: &RouteId, _: &RouteContent, _: Duration) -> Result<(), WriteError> {
         Err(WriteError::Throttled)
@@ -111,6 +124,8 @@ impl TagStore for FakeTags {
         if self.unreadable { Err(Unreadable::Throttled) } else { Ok(found) }
     }
     async fn put(&self, arns: &[String], tags: &Tags) -> Result<(), WriteError> {
+        self.writes.fetch_add(1, Relaxed);
+        assert!(arns.len() <= 20, "AWS accepts at most 20 resources");
         for arn in arns {
             if self.refusing.contains(arn) {
                 return Err(WriteError::Throttled);
@@ -120,6 +135,8 @@ impl TagStore for FakeTags {
         Ok(())
     }
     async fn remove(&self, arns: &[String], keys: &[String]) -> Result<(), WriteError> {
+        self.writes.fetch_add(1, Relaxed);
+        assert!(arns.len() <= 20, "AWS accepts at most 20 resources");
         if self.busy.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1)).is_ok() {
             return Err(WriteError::Throttled);
         }

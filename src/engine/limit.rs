@@ -26,12 +26,15 @@ pub fn poll_interval(calls: usize, budget: f64) -> Duration {
 }
 
 /// Returns the number of parts of an observation of `calls` calls. An observation that fits into the shortest interval
-/// has one part. Otherwise each part has at least two calls: one for the groups that may be unhealthy, one for the rest.
+/// has one part. Otherwise each part has the calls of [`PART_INTERVAL`], and at least two: one for the groups that may be
+/// unhealthy, one for the rest.
 pub fn part_count(poll: Duration, calls: usize) -> usize {
     if poll <= MIN_POLL {
         return 1;
     }
-    usize::try_from(poll.as_millis() / PART_INTERVAL.as_millis()).unwrap_or(1).min(calls / 2).max(1)
+    let intervals = usize::try_from(poll.as_secs() / PART_INTERVAL.as_secs()).unwrap_or(usize::MAX);
+    let calls_per_part = calls / intervals.max(1);
+    calls.div_ceil(calls_per_part.max(2)).max(1)
 }
 
 /// The factor by which the interval between observations is longer than planned, because AWS throttles reads. The
@@ -223,6 +226,20 @@ mod tests {
         assert_eq!(poll_interval(211, 50.0), MIN_POLL);
         assert_eq!(poll_interval(211, 2.0), Duration::from_millis(105_500));
         assert_eq!(poll_interval(usize::MAX, 1e-300), MAX_POLL);
+    }
+
+    /// More calls in a part than the budget allows would take the calls of AWS's controllers.
+    #[test]
+    fn parts_keep_the_budget() {
+        for (calls, budget) in [(2_052, 10.0), (83, 1.0), (86, 1.0), (211, 10.0), (101, 10.0), (5_000, 10.0)] {
+            let poll = poll_interval(calls, budget);
+            let parts = part_count(poll, calls);
+            let interval = poll.as_secs_f64() / f64::from(u32::try_from(parts).expect("a small number"));
+            assert!((1.5..4.5).contains(&interval), "{calls} calls: a part every {interval} s");
+            let part = calls.div_ceil(parts);
+            assert!(part * (parts - 1) < calls && calls <= part * parts, "{calls} calls: {parts} parts of {part}");
+        }
+        assert_eq!((part_count(MIN_POLL, 40), part_count(MAX_POLL, 3)), (1, 2));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::tag_calls::BATCH_SIZE;
 use crate::domain::run::observation::Marker;
 use crate::domain::traffic::{Tags, Unreadable};
 use crate::port::store::{RunSummary, Store};
@@ -33,7 +34,19 @@ pub async fn read(tag_store: &dyn TagStore, load_balancers: &[String], run: &str
 }
 
 async fn tags(tag_store: &dyn TagStore, load_balancers: &[String]) -> Vec<Result<Tags, Unreadable>> {
-    join_all(load_balancers.iter().map(|arn| tags_of(tag_store, arn))).await
+    join_all(load_balancers.chunks(BATCH_SIZE).map(|some| tags_of_some(tag_store, some))).await.concat()
+}
+
+/// Reads the tags of the load balancers of one call. A load balancer that was deleted does not hide the tags of the
+/// others.
+async fn tags_of_some(tag_store: &dyn TagStore, some: &[String]) -> Vec<Result<Tags, Unreadable>> {
+    match tag_store.tags(some).await {
+        Ok(mut found) => some.iter().map(|arn| Ok(found.remove(arn).unwrap_or_default())).collect(),
+        Err(Unreadable::NotFound(_) | Unreadable::Denied(_)) if some.len() > 1 => {
+            join_all(some.iter().map(|arn| tags_of(tag_store, arn))).await
+        }
+        Err(why) => vec![Err(why); some.len()],
+    }
 }
 
 async fn tags_of(tag_store: &dyn TagStore, arn: &String) -> Result<Tags, Unreadable> {
@@ -144,7 +157,7 @@ async fn put_all(
     accepted: impl FnOnce(),
 ) -> Result<(), MarkerError> {
     let tags: Tags = [(KEY.to_owned(), value.to_owned())].into();
-    let put = join_all(load_balancers.iter().map(|arn| tag_store.put(slice::from_ref(arn), &tags))).await;
+    let put = join_all(load_balancers.chunks(BATCH_SIZE).map(|some| tag_store.put(some, &tags))).await;
     put.into_iter().collect::<Result<(), _>>()?;
     accepted();
     match read(tag_store, load_balancers, run).await {
@@ -192,7 +205,7 @@ async fn restore_previous(
     previous: Option<&String>,
 ) -> Result<(), String> {
     let Some(value) = previous else {
-        return remove_one(tag_store, arn, &[run], false).await.map_err(|e| e.to_string());
+        return remove(tag_store, slice::from_ref(arn), &[run], false).await.map_err(|e| e.to_string());
     };
     let tags = tags_of(tag_store, arn).await.map_err(|e| e.to_string())?;
     if tags.get(KEY).is_none_or(|v| !names_run(v, run)) {
@@ -201,21 +214,21 @@ async fn restore_previous(
     tag_store.put(slice::from_ref(arn), &[(KEY.to_owned(), value.clone())].into()).await.map_err(|e| e.to_string())
 }
 
-/// Removes the marker from a load balancer if it belongs to one of these runs. Another run's marker stays. `known`: the
-/// marker belongs to one of the runs, so it is not read first.
-pub(super) async fn remove_one(
+/// Removes the marker from up to [`BATCH_SIZE`] load balancers where it belongs to one of these runs. Another run's marker
+/// stays. `known`: all markers belong to one of the runs, so they are not read first.
+pub(super) async fn remove(
     tag_store: &dyn TagStore,
-    arn: &String,
+    arns: &[String],
     owners: &[&str],
     known: bool,
 ) -> Result<(), WriteError> {
+    let mut ours = arns.to_vec();
     if !known {
-        let tags = tags_of(tag_store, arn).await.map_err(unread_as_write_error)?;
-        if tags.get(KEY).is_none_or(|v| !owners.iter().any(|run| names_run(v, run))) {
-            return Ok(());
-        }
+        let tags = tag_store.tags(arns).await.map_err(unread_as_write_error)?;
+        let marker = |arn: &String| tags.get(arn).and_then(|tags| tags.get(KEY));
+        ours.retain(|arn| marker(arn).is_some_and(|value| owners.iter().any(|run| names_run(value, run))));
     }
-    tag_store.remove(slice::from_ref(arn), &[KEY.to_owned()]).await
+    if ours.is_empty() { Ok(()) } else { tag_store.remove(&ours, &[KEY.to_owned()]).await }
 }
 
 /// Returns the write error for a write that was not sent because the tags could not be read before.
@@ -266,5 +279,14 @@ mod tests {
         let fake = FakeTags::default().tagged("lb", KEY, "b-1 bob@mac before").unreadable();
         assert!(matches!(put_a_1(&fake).await, Err(MarkerError::Read(_))));
         assert_eq!(fake.tag_of("lb", KEY).as_deref(), Some("b-1 bob@mac before"));
+    }
+
+    /// One call for each of 40 load balancers would empty AWS's bucket of 20 calls.
+    #[tokio::test]
+    async fn markers_are_put_on_twenty_load_balancers_with_one_call() {
+        let (fake, balancers) = (FakeTags::default(), (0..45).map(|n| format!("lb-{n}")).collect::<Vec<_>>());
+        put(&fake, &balancers, "a-1", "a-1 alice@mac now", false).await.expect("the marker should be put");
+        assert_eq!((fake.writes(), fake.calls()), (3, 2 * 3), "read before, put, and read back");
+        assert!(balancers.iter().all(|arn| fake.tag_of(arn, KEY).is_some()));
     }
 }

@@ -21,6 +21,7 @@ pub mod request;
 pub mod retry;
 mod rounds;
 mod run;
+mod tag_calls;
 mod untag;
 mod weight_tags;
 mod write;

@@ -97,6 +97,11 @@ impl WatchList {
         &self.routes
     }
 
+    /// Returns the ARNs of the load balancers.
+    pub fn load_balancers(&self) -> &[String] {
+        &self.load_balancers
+    }
+
     /// Returns the ARNs of the target groups.
     pub fn groups(&self) -> &[String] {
         &self.groups
@@ -123,7 +128,7 @@ impl WatchList {
 
     /// Returns the number of calls in one observation, for the poll budget.
     pub fn calls(&self) -> usize {
-        self.groups.len() + self.routes.len().div_ceil(20) + self.load_balancers.len()
+        self.groups.len() + self.routes.len().div_ceil(20) + self.load_balancers.len().div_ceil(20)
     }
 }
 
@@ -181,11 +186,16 @@ pub async fn observe_routes(subject: &WatchList, traffic: &dyn Traffic, clock: &
     Observation { routes, census: Some(Reading { at, value: census }), ..Observation::default() }
 }
 
-/// Lists every route of the load balancers, because anyone can add a rule or change its conditions. Omits routes that
-/// this build cannot represent.
+/// Lists every route of the watch list's load balancers. See [`list_routes_of`].
 pub async fn list_routes(subject: &WatchList, traffic: &dyn Traffic) -> Result<Vec<FoundRoute>, Unreadable> {
+    list_routes_of(&subject.load_balancers, traffic).await
+}
+
+/// Lists every route of these load balancers, because anyone can add a rule or change its conditions. Omits routes that
+/// this build cannot represent.
+pub async fn list_routes_of(load_balancers: &[String], traffic: &dyn Traffic) -> Result<Vec<FoundRoute>, Unreadable> {
     let mut all = Vec::new();
-    for load_balancer in &subject.load_balancers {
+    for load_balancer in load_balancers {
         let RouteCensus { routes, unread } = traffic.census(load_balancer).await?;
         if let Some(unread) = unread.into_iter().find(|u| !matches!(u.why, Unreadable::Unrepresentable(_))) {
             return Err(unread.why);

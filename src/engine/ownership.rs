@@ -2,6 +2,7 @@
 //! without it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -10,6 +11,7 @@ use super::retry::retry;
 use super::untag;
 use super::weight_tags;
 use super::{Ports, Settings};
+use crate::base::rate::WRITES;
 use crate::base::retry::TAG_WEIGHTS;
 use crate::domain::emergency::script::script;
 use crate::domain::run::event::{Event, Started};
@@ -64,6 +66,14 @@ pub enum OwnershipError {
     /// Another process has just started a run of this plan. Contains the id of that run.
     #[error("someone else has just started the run {0} of this plan; this command changed nothing")]
     AlreadyStarted(String),
+}
+
+/// Returns the least time for which the tags with the original weights delay the start of a new run.
+pub fn tagging_time(policy: MarkerMode, run: &str, started: &Started) -> Duration {
+    if policy == MarkerMode::None {
+        return Duration::ZERO;
+    }
+    WRITES.min_duration(weight_tags::call_count(run, started))
 }
 
 /// Starts a new run, in this order: locks, an empty run in the store, marker, first record. A run without a record does

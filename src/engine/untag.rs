@@ -3,18 +3,17 @@
 
 use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures::future::join_all;
 
 use super::marker;
-use super::retry::retry;
+use super::tag_calls::{BATCH_SIZE, TagCalls, is_temporary};
+use crate::base::rate::WRITES;
 use crate::base::retry::{UNTAG, UNTAG_WITHIN};
 use crate::domain::emergency::{route_tag, script};
 use crate::domain::run::script_use;
 use crate::port::{Clock, TagStore, WriteError};
-
-/// The maximum number of resources in one call.
-const BATCH_SIZE: usize = 20;
 
 /// A tag of the run that was not removed, or may not have been removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,9 +33,9 @@ impl LeftoverTag {
     }
 }
 
-/// Removes all tags in one round, and retries within [`UNTAG_WITHIN`] until AWS accepts the calls. `owners`: the runs
-/// whose markers may be removed. The markers are read first, unless AWS accepted a marker of one of these runs within the
-/// last second (`just_marked`). Returns the tags that could not be removed.
+/// Removes all tags in one round, and repeats the calls until AWS accepts them, for as long as [`time_limit`] says.
+/// `owners`: the runs whose markers may be removed. The markers are read first, unless AWS accepted a marker of one of
+/// these runs within the last second (`just_marked`). Returns the tags that could not be removed.
 pub async fn remove(
     tag_store: &dyn TagStore,
     clock: &dyn Clock,
@@ -46,11 +45,11 @@ pub async fn remove(
     just_marked: bool,
 ) -> Vec<LeftoverTag> {
     let all: Vec<_> = load_balancers.iter().chain(routes).cloned().collect();
-    let weights = join_all(all.chunks(BATCH_SIZE).map(|some| remove_weights(tag_store, clock, some)));
-    let markers = join_all(load_balancers.iter().map(|arn| remove_marker(tag_store, clock, arn, owners, just_marked)));
-    let (weights, markers) = futures::join!(weights, markers);
+    let removal = Removal::new(tag_store, clock, owners, just_marked, all.len() + load_balancers.len());
+    let (weights, markers) =
+        futures::join!(removal.remove_all(route_tag::KEY, &all), removal.remove_all(marker::KEY, load_balancers));
     let mut left: Vec<LeftoverTag> = Vec::new();
-    for one in markers.into_iter().flatten().chain(weights.into_iter().flatten()) {
+    for one in markers.into_iter().chain(weights) {
         match left.iter_mut().find(|l| l.key == one.key && l.why == one.why) {
             Some(same) => same.arns.extend(one.arns),
             None => left.push(one),
@@ -67,73 +66,91 @@ pub async fn remove_markers(
     owners: &[&str],
     just_marked: bool,
 ) -> Vec<LeftoverTag> {
-    let markers = join_all(load_balancers.iter().map(|arn| remove_marker(tag_store, clock, arn, owners, just_marked)));
-    markers.await.into_iter().flatten().collect()
+    let removal = Removal::new(tag_store, clock, owners, just_marked, load_balancers.len());
+    removal.remove_all(marker::KEY, load_balancers).await
 }
 
-async fn remove_weights(tag_store: &dyn TagStore, clock: &dyn Clock, some: &[String]) -> Vec<LeftoverTag> {
-    let keys = [route_tag::KEY.to_owned(), script_use::KEY.to_owned()];
-    let removed = async |some: &[String]| retry(UNTAG, clock, is_temporary, || tag_store.remove(some, &keys)).await;
-    let each = async {
-        let together = removed(some).await;
-        if !matches!(together, Err(ref why) if !is_temporary(why)) {
-            return together
-                .map_err(|why| why.to_string())
-                .err()
-                .map(|why| leftover(route_tag::KEY, some, why))
-                .into_iter()
-                .collect();
-        }
-        // A resource that was deleted meanwhile must not prevent the removal from the other resources.
-        let alone = join_all(some.iter().map(|arn| removed(slice::from_ref(arn)))).await;
-        let left = some.iter().zip(alone).filter_map(|(arn, removed)| match removed {
-            Ok(()) | Err(WriteError::NotFound(_)) => None,
-            Err(why) => Some(leftover(route_tag::KEY, slice::from_ref(arn), why.to_string())),
-        });
-        left.collect()
-    };
-    tokio::select! {
-        left = each => left,
-        () = clock.sleep(UNTAG_WITHIN) => vec![leftover(route_tag::KEY, some, timeout_text())],
-    }
+/// Returns the longest duration of the removal: [`UNTAG_WITHIN`], and twice the time that AWS's rate needs for the calls
+/// beyond its burst.
+fn time_limit(resources: usize) -> Duration {
+    UNTAG_WITHIN + WRITES.min_duration(resources.div_ceil(BATCH_SIZE)) * 2
 }
 
-async fn remove_marker(
-    tag_store: &dyn TagStore,
-    clock: &dyn Clock,
-    arn: &String,
-    owners: &[&str],
+/// The removal of all tags of a run.
+struct Removal<'a> {
+    tag_store: &'a dyn TagStore,
+    clock: &'a dyn Clock,
+    calls: TagCalls<'a>,
+    owners: &'a [&'a str],
     just_marked: bool,
-) -> Option<LeftoverTag> {
-    // By the second try, another run may have put its marker.
-    let known = AtomicBool::new(just_marked);
-    let remove = || marker::remove_one(tag_store, arn, owners, known.swap(false, Ordering::Relaxed));
-    let removed = tokio::select! {
-        removed = retry(UNTAG, clock, is_temporary, remove) => {
-            removed.map_err(|why| why.to_string())
+    limit: Duration,
+}
+
+impl<'a> Removal<'a> {
+    fn new(
+        tag_store: &'a dyn TagStore,
+        clock: &'a dyn Clock,
+        owners: &'a [&'a str],
+        just_marked: bool,
+        resources: usize,
+    ) -> Self {
+        let (calls, limit) = (TagCalls::new(clock, UNTAG), time_limit(resources));
+        Self { tag_store, clock, calls, owners, just_marked, limit }
+    }
+
+    async fn remove_all(&self, key: &'static str, arns: &[String]) -> Vec<LeftoverTag> {
+        join_all(arns.chunks(BATCH_SIZE).map(|some| self.remove_within_limit(key, some))).await.concat()
+    }
+
+    async fn remove_within_limit(&self, key: &'static str, some: &[String]) -> Vec<LeftoverTag> {
+        tokio::select! {
+            left = self.remove_some(key, some) => left,
+            () = self.clock.sleep(self.limit) => {
+                let why = format!("AWS did not accept the call within {} s", self.limit.as_secs());
+                vec![leftover(key, some, why)]
+            }
         }
-        () = clock.sleep(UNTAG_WITHIN) => Err(timeout_text()),
-    };
-    removed.err().map(|why| leftover(marker::KEY, slice::from_ref(arn), why))
+    }
+
+    async fn remove_some(&self, key: &'static str, some: &[String]) -> Vec<LeftoverTag> {
+        match self.send(key, some).await {
+            Ok(()) => Vec::new(),
+            Err(why) if is_temporary(&why) => vec![leftover(key, some, why.to_string())],
+            Err(_) => {
+                // A resource that was deleted meanwhile must not prevent the removal from the other resources.
+                let alone = join_all(some.iter().map(|arn| self.send(key, slice::from_ref(arn)))).await;
+                let left = some.iter().zip(alone).filter_map(|(arn, removed)| match removed {
+                    Ok(()) | Err(WriteError::NotFound(_)) => None,
+                    Err(why) => Some(leftover(key, slice::from_ref(arn), why.to_string())),
+                });
+                left.collect()
+            }
+        }
+    }
+
+    async fn send(&self, key: &'static str, some: &[String]) -> Result<(), WriteError> {
+        // By the second try, another run may have put its marker.
+        let known = AtomicBool::new(self.just_marked);
+        let weights = [route_tag::KEY.to_owned(), script_use::KEY.to_owned()];
+        let once = async || {
+            if key == marker::KEY {
+                marker::remove(self.tag_store, some, self.owners, known.swap(false, Ordering::Relaxed)).await
+            } else {
+                self.tag_store.remove(some, &weights).await
+            }
+        };
+        self.calls.send(once).await
+    }
 }
 
 fn leftover(key: &'static str, arns: &[String], why: String) -> LeftoverTag {
     LeftoverTag { key, arns: arns.to_vec(), why }
 }
 
-fn timeout_text() -> String {
-    format!("AWS did not accept the call within {} s", UNTAG_WITHIN.as_secs())
-}
-
-/// Returns whether a retry of the write may succeed.
-fn is_temporary(error: &WriteError) -> bool {
-    matches!(error, WriteError::Throttled | WriteError::NotSent(_) | WriteError::Unanswered(_))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapter::clock::SystemClock;
+    use crate::adapter::clock::LabClock;
     use crate::engine::fake::FakeTags;
 
     const LB: &str = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/shop/1";
@@ -144,8 +161,12 @@ mod tests {
         fake.tagged(LB, script_use::KEY, "a-1 2026-03-01T14:02:09Z")
     }
 
+    fn clock() -> LabClock {
+        LabClock::new(jiff::Timestamp::UNIX_EPOCH, 1.0)
+    }
+
     async fn removed(fake: &FakeTags, owners: &[&str]) -> Vec<LeftoverTag> {
-        remove(fake, &SystemClock, &[LB.into()], &["rule".into()], owners, false).await
+        remove(fake, &clock(), &[LB.into()], &["rule".into()], owners, false).await
     }
 
     /// Tests a bug: after a rollback of 36 routes, the marker stayed because its removal was throttled, and no message
@@ -181,8 +202,7 @@ mod tests {
     /// fails, another run may have put its marker meanwhile.
     #[tokio::test(start_paused = true)]
     async fn marker_that_was_just_put_is_removed_without_a_read() {
-        let just =
-            async |fake: &FakeTags| remove(fake, &SystemClock, &[LB.into()], &["rule".into()], &["a-1"], true).await;
+        let just = async |fake: &FakeTags| remove(fake, &clock(), &[LB.into()], &["rule".into()], &["a-1"], true).await;
         let fake = tagged();
         assert_eq!((just(&fake).await, fake.calls(), fake.tag_of(LB, marker::KEY)), (vec![], 0, None));
         let replaced = tagged().tagged(LB, marker::KEY, "b-1 bob@mac now").throttling_removals(2);
@@ -197,5 +217,20 @@ mod tests {
         assert!(fake.tag_of(LB, marker::KEY).is_some());
         removed(&fake, &["b-1", "a-1"]).await;
         assert_eq!(fake.tag_of(LB, marker::KEY), None);
+    }
+
+    /// 40 load balancers and 1,000 routes: one call for twenty of them. AWS accepts 3 calls a second, which takes longer
+    /// than 30 s for 2,000 routes.
+    #[tokio::test(start_paused = true)]
+    async fn tags_of_many_resources_are_removed_by_twenty() {
+        let names = |of: &str, n: usize| (0..n).map(|i| format!("{of} {i}")).collect::<Vec<_>>();
+        let (balancers, routes) = (names("lb", 40), names("rule", 1000));
+        let fake = FakeTags::default();
+        let fake = balancers.iter().fold(fake, |fake, arn| fake.tagged(arn, marker::KEY, "a-1 alice@mac now"));
+        assert_eq!(remove(&fake, &clock(), &balancers, &routes, &["a-1"], false).await, []);
+        assert!(balancers.iter().all(|arn| fake.tag_of(arn, marker::KEY).is_none()));
+        assert_eq!((fake.calls(), fake.writes()), (2, 2 + 52));
+        assert_eq!(time_limit(1040), UNTAG_WITHIN + WRITES.min_duration(52) * 2);
+        assert_eq!(time_limit(22), UNTAG_WITHIN);
     }
 }

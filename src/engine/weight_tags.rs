@@ -4,16 +4,13 @@
 use std::collections::BTreeMap;
 use std::slice;
 
-use super::retry::retry;
+use super::tag_calls::{BATCH_SIZE, TagCalls};
 use crate::base::retry::TAG_WEIGHTS;
 use crate::domain::emergency::balancer_tag;
 use crate::domain::emergency::route_tag::{KEY, value};
 use crate::domain::run::event::{Event, Started};
 use crate::domain::traffic::{RouteId, Tags};
 use crate::port::{Clock, TagStore, WriteError};
-
-/// The maximum number of resources in one call.
-const BATCH_SIZE: usize = 20;
 
 /// Puts the weights of every route as a tag. Routes with the same weights share a call. The returned event names the
 /// routes whose tag could not be put. A run does not depend on the tags.
@@ -26,45 +23,71 @@ pub async fn put(tag_store: &dyn TagStore, clock: &dyn Clock, run: &str, started
             None => drop(missing.insert(route.id.clone(), "the weights are too long for a tag".to_owned())),
         }
     }
+    // One call after the other: a call that lacks a permission is not repeated for every route.
+    let calls = TagCalls::new(clock, TAG_WEIGHTS);
     let mut denied = None;
     for (text, routes) in values {
         let tags: Tags = [(KEY.to_owned(), text)].into();
         for some in routes.chunks(BATCH_SIZE) {
             let arns: Vec<_> = some.iter().map(|id| id.id().to_owned()).collect();
-            // A call that lacks a permission is not repeated for every route.
             let done = match &denied {
                 Some(why) => some.iter().map(|id| (id.clone(), String::clone(why))).collect(),
-                None => put_some(tag_store, clock, &arns, &tags, some, &mut denied).await,
+                None => put_some(tag_store, &calls, &arns, &tags, some, &mut denied).await,
             };
             missing.extend(done);
         }
     }
-    // The load balancer's tag is only a shortcut to the routes' tags, which a reader finds without it. Its write may
-    // fail.
-    for load_balancer in started.load_balancers.iter().filter(|_| denied.is_none()) {
-        let text =
-            balancer_tag::value(run, started, load_balancer).unwrap_or_else(|| balancer_tag::run_only_value(run));
-        let tags: Tags = [(KEY.to_owned(), text)].into();
-        if let Err(error) =
-            retry(TAG_WEIGHTS, clock, is_temporary, || tag_store.put(slice::from_ref(load_balancer), &tags)).await
-        {
-            tracing::warn!("the tag {KEY} cannot be put on {load_balancer}: {error}");
-        }
+    if denied.is_none() {
+        put_on_balancers(tag_store, &calls, run, started).await;
     }
     Event::WeightsTagged { routes: started.routes.len() - missing.len(), missing }
+}
+
+/// Returns the number of calls of [`put`], if none of them fails.
+pub fn call_count(run: &str, started: &Started) -> usize {
+    let mut routes: BTreeMap<String, usize> = BTreeMap::new();
+    for text in started.routes.iter().filter_map(|route| value(run, started, route)) {
+        *routes.entry(text).or_default() += 1;
+    }
+    routes.values().map(|count| count.div_ceil(BATCH_SIZE)).sum::<usize>()
+        + started.load_balancers.len().div_ceil(BATCH_SIZE)
+}
+
+/// Puts a tag on the load balancers. It is only a shortcut to the routes' tags, which a reader finds without it, so its
+/// write may fail.
+async fn put_on_balancers(tag_store: &dyn TagStore, calls: &TagCalls<'_>, run: &str, started: &Started) {
+    let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for arn in &started.load_balancers {
+        let text = balancer_tag::value(run, started, arn).unwrap_or_else(|| balancer_tag::run_only_value(run));
+        values.entry(text).or_default().push(arn.clone());
+    }
+    for (text, arns) in values {
+        let tags: Tags = [(KEY.to_owned(), text)].into();
+        let put = async |arns: &[String]| {
+            let put = calls.send(|| tag_store.put(arns, &tags)).await;
+            put.inspect_err(|error| tracing::warn!("the tag {KEY} cannot be put on {}: {error}", arns.join(", ")))
+        };
+        for some in arns.chunks(BATCH_SIZE) {
+            if let Err(WriteError::NotFound(_)) = put(some).await {
+                for arn in some.iter().filter(|_| some.len() > 1) {
+                    let _ = put(slice::from_ref(arn)).await;
+                }
+            }
+        }
+    }
 }
 
 /// Puts the tags on the resources of one call. Returns the routes without a tag, each with the reason. A rule that was
 /// deleted meanwhile does not keep the tag from the other rules.
 async fn put_some(
     tag_store: &dyn TagStore,
-    clock: &dyn Clock,
+    calls: &TagCalls<'_>,
     arns: &[String],
     tags: &Tags,
     routes: &[RouteId],
     denied: &mut Option<String>,
 ) -> Vec<(RouteId, String)> {
-    let put = async |arns: &[String]| retry(TAG_WEIGHTS, clock, is_temporary, || tag_store.put(arns, tags)).await;
+    let put = async |arns: &[String]| calls.send(|| tag_store.put(arns, tags)).await;
     match put(arns).await {
         Ok(()) => Vec::new(),
         Err(WriteError::NotFound(_)) => {
@@ -89,9 +112,4 @@ pub async fn is_put(tag_store: &dyn TagStore, run: &str, arns: &[String]) -> boo
         let value = tags.get(arn).and_then(|tags| tags.get(KEY));
         value.is_some_and(|value| balancer_tag::run_of(value) == run)
     })
-}
-
-/// Returns whether a retry of the write may succeed.
-fn is_temporary(error: &WriteError) -> bool {
-    matches!(error, WriteError::Throttled | WriteError::NotSent(_) | WriteError::Unanswered(_))
 }

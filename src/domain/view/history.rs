@@ -150,6 +150,8 @@ struct HistoryBuilder {
     shares: BTreeMap<RouteId, BTreeMap<ClusterName, f64>>,
     /// The current waits, the time at which they began, and the number of the step.
     waits: (Vec<Wait>, Timestamp, usize),
+    /// The last counts of each group. A record may have only the groups whose counts changed.
+    health: BTreeMap<String, HealthCounts>,
 }
 
 impl HistoryBuilder {
@@ -172,7 +174,8 @@ impl HistoryBuilder {
             rolled_back_at: None,
             state,
         };
-        let mut builder = Self { history, shares: BTreeMap::new(), waits: (Vec::new(), at, 0) };
+        let (shares, health) = (BTreeMap::new(), BTreeMap::new());
+        let mut builder = Self { history, shares, waits: (Vec::new(), at, 0), health };
         builder.update_all_routes(at);
         builder
     }
@@ -305,8 +308,9 @@ impl HistoryBuilder {
     }
 
     fn record_health(&mut self, groups: &BTreeMap<String, HealthCounts>, at: Timestamp) {
+        self.health.extend(groups.iter().map(|(arn, counts)| (arn.clone(), *counts)));
         let mut targets: BTreeMap<ClusterName, HealthCounts> = BTreeMap::new();
-        for (arn, counts) in groups {
+        for (arn, counts) in &self.health {
             let Some(start) = self.history.state.started.groups.get(arn) else { continue };
             let sum = targets.entry(start.cluster.clone()).or_default();
             *sum = sum.plus(*counts);

@@ -189,13 +189,24 @@ impl RunLoop<'_> {
         if changed && !self.waits.is_empty() {
             self.journal(Event::Waiting { waits: self.waits.clone() }).await?;
         }
-        let counts: BTreeMap<_, _> =
-            self.watch.samples.iter().filter_map(|(g, s)| Some((g.clone(), s.back()?.counts))).collect();
-        if counts != self.counts {
-            self.counts.clone_from(&counts);
-            self.journal(Event::Health { groups: counts }).await?;
-        }
+        self.journal_health().await?;
         self.subscriber.iteration_ended(&self.state, &self.watch, &self.waits, now);
         Ok(())
+    }
+
+    /// Journals the target counts if they changed. In a large run, each part of a round changes only some of the groups,
+    /// so the event has only these.
+    async fn journal_health(&mut self) -> Result<(), EngineError> {
+        let samples = self.watch.samples.iter().filter_map(|(arn, samples)| Some((arn, samples.back()?.counts)));
+        let changed: BTreeMap<_, _> = samples
+            .filter(|(arn, counts)| self.counts.get(*arn) != Some(counts))
+            .map(|(arn, counts)| (arn.clone(), counts))
+            .collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        self.counts.extend(changed.clone());
+        let groups = if self.settings.parts > 1 { changed } else { self.counts.clone() };
+        self.journal(Event::Health { groups }).await
     }
 }

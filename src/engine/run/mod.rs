@@ -20,6 +20,7 @@ use crate::plan::model::Plan;
 use crate::port::store::{LockGuard, Request};
 
 mod act;
+mod census;
 mod ending;
 mod hints;
 mod hook_tasks;
@@ -67,6 +68,8 @@ pub struct RunLoop<'a> {
     autoscalers_read_at: Option<Timestamp>,
     /// The time when the rules were last counted.
     rules_counted_at: Option<Timestamp>,
+    /// The list of all rules that is being read in parts.
+    census: Option<census::CensusParts>,
     /// The time when every route was last read as journalled. Before this process's first observation: the time of the
     /// previous process.
     seen_intact_at: Option<Timestamp>,
@@ -133,6 +136,7 @@ impl<'a> RunLoop<'a> {
             slowdown: PollSlowdown::new(),
             autoscalers_read_at: None,
             rules_counted_at: None,
+            census: None,
         };
         let Settings { owner, pid, .. } = run_loop.settings.clone();
         let last = run_loop
@@ -239,7 +243,7 @@ impl<'a> RunLoop<'a> {
                 Decision::ReadRoutes => {
                     let (traffic, clock) = (&*self.ports.balancer.traffic, &*self.ports.clock);
                     let seen = observation::observe_routes(&self.watch_list, traffic, clock).await;
-                    self.rules_counted_at = Some(self.ports.clock.now());
+                    (self.rules_counted_at, self.census) = (Some(self.ports.clock.now()), None);
                     self.add_readings(seen).await;
                 }
                 Decision::Write(batch) if batch.restore => self.restore(batch).await?,
@@ -279,7 +283,7 @@ impl<'a> RunLoop<'a> {
         let slice = Duration::from_secs(1).max(self.settings.poll / 5);
         let mut left = next.duration_since(now).try_into().unwrap_or(Duration::ZERO).max(Duration::from_millis(100));
         while !left.is_zero() && self.interrupt.requested().is_none() {
-            let pause = left.min(slice);
+            let (pause, began) = (left.min(slice), self.ports.clock.now());
             tokio::select! {
                 () = self.ports.clock.sleep(pause) => {}
                 () = self.hook_tasks.wait() => return,
@@ -287,6 +291,8 @@ impl<'a> RunLoop<'a> {
                     if self.hints.found_suspect {
                         return;
                     }
+                    // A message does not delay the next observation.
+                    left = left.saturating_sub(self.ports.clock.now().duration_since(began).unsigned_abs());
                     continue;
                 }
             }

@@ -5,12 +5,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::RunLoop;
+use super::census::CensusParts;
 use crate::base::time::signed;
 use crate::domain::decide::{self, Context};
 use crate::domain::run::event::{Wait, WaitReason};
 use crate::domain::run::observation::Observation;
 use crate::domain::run::state::Phase;
-use crate::domain::traffic::{Reading, RouteId, Unreadable};
+use crate::domain::traffic::{FoundRoute, Reading, RouteId, Unreadable};
 use crate::engine::Settings;
 use crate::engine::observation::{self, Part};
 use crate::port::store::{Heartbeat, OldestHealth};
@@ -51,6 +52,7 @@ impl RunLoop<'_> {
     pub(super) async fn observe(&mut self) {
         let part = self.next_part();
         let at = self.ports.clock.now();
+        let part_began = self.planned_time(at);
         let mut seen = observation::observe_part(
             &self.watch_list,
             &part,
@@ -59,21 +61,13 @@ impl RunLoop<'_> {
             &*self.ports.clock,
         )
         .await;
-        let count_started_at = self.ports.clock.now();
-        let interval = self.rule_count_interval(&seen);
-        if self.rules_counted_at.is_none_or(|at| count_started_at.duration_since(at) >= interval)
-            && !matches!(self.state.phase, Phase::RollingBack | Phase::Retiring)
-        {
-            self.rules_counted_at = Some(count_started_at);
-            let value = observation::list_routes(&self.watch_list, &*self.ports.balancer.traffic).await;
-            seen.census = Some(Reading { at, value });
-        }
+        seen.census = self.list_routes_if_due(&seen).await;
         let now = self.ports.clock.now();
         self.slowdown.record_observation(seen.is_throttled());
         self.watch.set_max_gap(self.settings.gap.max(self.round() * 3));
         self.watch.add(now, seen, part.completes.is_some());
         // The parts of a round follow each other at the same pace, however long a part takes.
-        self.watch.last_attempt = if self.settings.parts > 1 { at } else { now };
+        self.watch.last_attempt = if self.settings.parts > 1 { part_began } else { now };
         for arn in &part.groups {
             if let Some(sample) = self.watch.samples_of(arn).back() {
                 self.hints.rounds.record_reading(arn, sample.counts.healthy, sample.at);
@@ -83,6 +77,40 @@ impl RunLoop<'_> {
             self.seen_intact_at = self.matches_journal().then_some(began);
         }
         self.end_iteration(now).await;
+    }
+
+    /// Returns the time at which a part was due, if it begins only a little later. Otherwise many small delays would make
+    /// a round longer.
+    fn planned_time(&self, at: Timestamp) -> Timestamp {
+        let planned = self.watch.last_attempt.checked_add(self.poll()).unwrap_or(at);
+        let late = at.duration_since(planned);
+        if !late.is_negative() && late < self.poll() / 2 { planned } else { at }
+    }
+
+    /// Lists all routes of the load balancers if this is due. In a large run, a list that is not urgent is read in parts.
+    async fn list_routes_if_due(&mut self, seen: &Observation) -> Option<Reading<Vec<FoundRoute>>> {
+        if matches!(self.state.phase, Phase::RollingBack | Phase::Retiring) {
+            self.census = None;
+            return None;
+        }
+        let now = self.ports.clock.now();
+        let interval = self.rule_count_interval(seen);
+        let urgent = interval < RULE_COUNT_INTERVAL;
+        let due = self.rules_counted_at.is_none_or(|at| now.duration_since(at) >= interval);
+        let traffic = &*self.ports.balancer.traffic;
+        if due && (urgent || self.settings.parts <= 1) {
+            (self.rules_counted_at, self.census) = (Some(now), None);
+            return Some(Reading { at: now, value: observation::list_routes(&self.watch_list, traffic).await });
+        }
+        if due && self.census.is_none() {
+            self.rules_counted_at = Some(now);
+            self.census = Some(CensusParts::new(self.watch_list.load_balancers(), self.settings.parts, now));
+        }
+        let complete = self.census.as_mut()?.read_next(traffic).await;
+        if complete.is_some() {
+            self.census = None;
+        }
+        complete
     }
 
     /// Chooses what the next part of a round reads. Groups with traffic, and groups that may be unhealthy, come first.

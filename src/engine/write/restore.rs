@@ -5,7 +5,7 @@
 //! responses, and ends within a second, so that requests and other owners are noticed. The rate is unlimited until AWS
 //! throttles; from then on it is the rate that AWS accepts ([`CallPace`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -359,10 +359,13 @@ pub async fn last_seen_intact(
         .await?
         .verified_at
         .filter(|at| now.duration_since(*at) < MAX_BLIND_AGE && *at <= now)?;
-    let health =
-        records.iter().rev().find_map(|r| if let Event::Health { groups } = &r.event { Some(groups) } else { None });
-    let has_no_healthy_target =
-        |arn: &str| health.is_some_and(|groups| groups.get(arn).is_some_and(|c| c.healthy == 0));
+    let mut health = BTreeMap::new();
+    for record in records {
+        if let Event::Health { groups } = &record.event {
+            health.extend(groups);
+        }
+    }
+    let has_no_healthy_target = |arn: &str| health.get(&arn.to_owned()).is_some_and(|c| c.healthy == 0);
     let has_only_unhealthy_groups = |route: &Route| {
         !groups_after_rollback(state, route).is_empty()
             && groups_after_rollback(state, route).into_iter().all(has_no_healthy_target)

@@ -16,7 +16,7 @@ use crate::adapter::store::memory::MemoryStore;
 use crate::app::exit::{Exit, Failure};
 use crate::app::names::plan_argument;
 use crate::app::notify::ShownNotifications;
-use crate::app::prepare::prepare;
+use crate::app::prepare::{describe_calls, prepare};
 use crate::app::subscriber::Subscribers;
 use crate::app::surface::Surface;
 use crate::app::telemetry::Telemetry;
@@ -141,8 +141,8 @@ async fn rehearse(global: &Global, plan: &Plan, lab: &RehearsalLab, args: &Rehea
         return Err(refusal);
     }
     let started = prepared.started_event(plan, REHEARSAL_OWNER, 1, None)?;
-    let settings =
-        settings(plan, &ports, started.groups.len() + started.routes.len().div_ceil(20) + started.load_balancers.len());
+    let calls = describe_calls(started.groups.len(), started.routes.len(), started.load_balancers.len());
+    let settings = settings(plan, &ports, calls);
     let run = run_id(&plan.name, ports.clock.now(), &mut fastrand::Rng::with_seed(args.seed));
     let load_balancers = started.load_balancers.clone();
     let mut ownership =
@@ -200,8 +200,8 @@ fn view_at_the_end(plan: &Plan, records: &[Record], way_back: Vec<WayBackView>) 
     Ok(RunView { run: plan_argument(plan), way_back, ..view })
 }
 
-fn settings(plan: &Plan, ports: &Ports, resources: usize) -> Settings {
-    let settings = Settings::new(REHEARSAL_OWNER.into(), "lab".into(), resources);
+fn settings(plan: &Plan, ports: &Ports, calls: usize) -> Settings {
+    let settings = Settings::new(REHEARSAL_OWNER.into(), "lab".into(), calls);
     // Observe often enough that several observations decide about a guard.
     let interval = (length(plan) / MAX_OBSERVATIONS).min(plan.strategy.gates.guard.for_ / 4);
     let poll = settings.poll.max(interval).max(ports.clock.of_real(MIN_REAL_POLL).min(MIN_REAL_POLL * 1000));

@@ -346,7 +346,8 @@ pub enum Event {
         /// The reasons to wait.
         waits: Vec<Wait>,
     },
-    /// The target health of the groups that have or will have traffic. Recorded when the counts change.
+    /// The target health of the groups that have or will have traffic. Recorded when the counts change; with many
+    /// groups, only those whose counts changed since the last record.
     Health {
         /// The counts, by the ARN of the target group.
         groups: BTreeMap<String, HealthCounts>,
