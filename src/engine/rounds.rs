@@ -56,6 +56,8 @@ pub struct Rounds {
     failing: BTreeSet<String>,
     /// The last count that a source reported, by group and source.
     counts: BTreeMap<(String, Hint), u32>,
+    /// The time of the last reading of each group.
+    read: BTreeMap<String, Timestamp>,
 }
 
 impl Rounds {
@@ -71,7 +73,7 @@ impl Rounds {
     ) -> Part {
         if self.left.is_empty() {
             self.began = Some(now);
-            self.left = round(watch_list, carries);
+            self.left = self.round(watch_list, carries);
         }
         self.suspicions.retain(|_, suspicion| now.duration_since(suspicion.since) <= MAX_SUSPICION);
         let mut part = Part::default();
@@ -91,6 +93,15 @@ impl Rounds {
             part.completes = self.began;
         }
         part
+    }
+
+    /// Returns the calls of a round. Of the groups with traffic, the one that was read longest ago comes first. In another
+    /// order, a group at the start of one round and at the end of the next would not be read for two rounds.
+    fn round(&self, watch_list: &WatchList, carries: impl Fn(&str) -> bool) -> VecDeque<Call> {
+        let routes = watch_list.routes().chunks(ROUTES_PER_CALL).map(|ids| Call::Routes(ids.to_vec()));
+        let mut groups: Vec<_> = watch_list.groups().iter().collect();
+        groups.sort_by_key(|arn| (!carries(arn), self.read.get(*arn)));
+        routes.chain([Call::Marker]).chain(groups.into_iter().cloned().map(Call::Health)).collect()
     }
 
     /// Returns the groups that may be unhealthy. A failing guard needs one more reading, so these groups come first;
@@ -132,17 +143,12 @@ impl Rounds {
     /// Records a reading of a group that began at `at`. The suspicion ends when the reading agrees with the source.
     /// CloudWatch is minutes behind, so any reading answers its suspicion.
     pub fn record_reading(&mut self, arn: &str, healthy: u32, at: Timestamp) {
+        self.read.insert(arn.to_owned(), at);
         self.suspicions.retain(|(suspect, hint), suspicion| {
             let answered = at >= suspicion.since && (*hint == Hint::CloudWatch || healthy <= suspicion.count);
             suspect != arn || !answered
         });
     }
-}
-
-fn round(watch_list: &WatchList, carries: impl Fn(&str) -> bool) -> VecDeque<Call> {
-    let routes = watch_list.routes().chunks(ROUTES_PER_CALL).map(|ids| Call::Routes(ids.to_vec()));
-    let (first, rest): (Vec<_>, Vec<_>) = watch_list.groups().iter().partition(|arn| carries(arn));
-    routes.chain([Call::Marker]).chain(first.into_iter().chain(rest).cloned().map(Call::Health)).collect()
 }
 
 #[cfg(test)]
@@ -193,6 +199,24 @@ mod tests {
         groups.dedup();
         assert_eq!(groups.len(), 30, "no group may be read twice in a round");
         assert_eq!(next(&mut rounds, 2, 20).routes.len(), 40, "the next round must begin");
+    }
+
+    /// Tests a bug: the order of a round changed when the new groups got traffic, so that some groups were not read for
+    /// one and a quarter rounds.
+    #[test]
+    fn no_group_waits_longer_than_a_round_when_others_get_traffic() {
+        let (mut rounds, list) = (Rounds::default(), watch_list());
+        let (mut read, mut longest) = (BTreeMap::new(), 0);
+        for part in 0..60 {
+            // Every group gets traffic while the first round is read.
+            let carries = |arn: &str| part >= 15 || arn.ends_with(['1', '3', '5', '7']);
+            for arn in rounds.next(&list, carries, 2, at(part)).groups {
+                rounds.record_reading(&arn, 4, at(part));
+                longest = longest.max(part - read.insert(arn, part).unwrap_or(part));
+            }
+        }
+        // 30 groups, 3 calls for the routes, and the marker: 17 parts of two calls.
+        assert_eq!(longest, 17);
     }
 
     #[test]
