@@ -1,5 +1,6 @@
 //! Names what is left of a run after a rollback without its journal: its other load balancers, and the run itself,
-//! which is unfinished where it was started. Runs after the result is shown, so that it neither delays nor fails a rollback.
+//! which is unfinished where it was started. Neither delays nor fails a rollback: the search runs in parallel with the
+//! writes, and its result is shown after the result of the rollback.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,29 +40,24 @@ pub async fn show_unfinished(store: Option<&dyn Store>, runs: &[String], markers
     }
 }
 
-/// Shows a command for each other load balancer that has tags of one of these runs.
-pub async fn show(config: &SdkConfig, runs: &[String], restored: &[String]) {
+/// Searches for the other load balancers that have tags of one of these runs, and returns a line for each, with the
+/// command that rolls it back.
+pub async fn find(config: SdkConfig, runs: Vec<String>, restored: Vec<String>) -> Vec<String> {
     if runs.is_empty() {
-        return;
+        return Vec::new();
     }
-    let balancer = connect::balancer(config);
+    let balancer = connect::balancer(&config);
     let all = Selector::Tags(BTreeMap::new());
     let found = connect::reads().read(0, balancer.inventory.load_balancers(&all, Detail::Listed));
-    let found = tokio::time::timeout(TIMEOUT, found).await;
-    let why = match found {
-        Ok(Ok(found)) => {
-            for line in lines(&found, runs, restored) {
-                term::print_error(&line);
-            }
-            return;
-        }
+    let why = match tokio::time::timeout(TIMEOUT, found).await {
+        Ok(Ok(found)) => return lines(&found, &runs, &restored),
         Ok(Err(why)) => why.to_string(),
         Err(_) => format!("no response within {} s", TIMEOUT.as_secs()),
     };
-    term::print_error(&format!(
+    vec![format!(
         "it is unknown whether the run also moved traffic of other load balancers ({why}); \
          to find them: cutover rollback"
-    ));
+    )]
 }
 
 /// Returns a line for each load balancer with a tag of one of the runs that was not restored.

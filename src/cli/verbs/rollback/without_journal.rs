@@ -345,6 +345,8 @@ async fn start_rollback(
     };
     // If this write fails, the only effect is that everything is read once more.
     let _ = ports.store.put_heartbeat(&run, &heartbeat).await;
+    // Without a name, the command has found all load balancers of the run.
+    let others = args.load_balancer.is_some().then(|| tokio::spawn(others::find(config, runs.clone(), restored)));
     let exit = drive::Drive { unknown, ..drive::Drive::new(&plan, ports, settings, ownership) }
         .run(global)
         .await
@@ -352,9 +354,8 @@ async fn start_rollback(
     if exit.as_ref().is_ok_and(|exit| *exit == Exit::Done) && !keeps_weights {
         others::show_unfinished(known_runs.as_deref(), &runs, &owners).await;
     }
-    // Without a name, the command has found all load balancers of the run.
-    if args.load_balancer.is_some() {
-        others::show(&config, &runs, &restored).await;
+    if let Some(others) = others {
+        others.await.unwrap_or_default().iter().for_each(|line| term::print_error(line));
     }
     exit
 }
