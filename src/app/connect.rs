@@ -12,7 +12,7 @@ use crate::engine::Ports;
 use crate::engine::inventory::ReadPacer;
 use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
 use crate::port::store::Store;
-use crate::port::{Cluster, LoadBalancerApi};
+use crate::port::{Cluster, ClusterObjects, LoadBalancerApi};
 
 /// Loads the AWS configuration by the SDK's standard provider chain, for this region. `None`: the region of the chain.
 pub async fn aws_config(region: Option<&str>) -> SdkConfig {
@@ -85,12 +85,20 @@ pub fn cluster_of(access: &ClusterAccess, config: &SdkConfig) -> Option<Arc<dyn 
 }
 
 async fn connect_cluster(access: ClusterAccess, config: SdkConfig) -> Result<Arc<dyn Cluster>, Unreadable> {
-    let cluster = match &access {
-        ClusterAccess::None => return Err(Unreadable::Setup("the plan gives no access to the cluster".to_owned())),
-        ClusterAccess::Eks(name) => eks::connect(&config, name, None).await?,
-        ClusterAccess::KubeContext(context) => kube::from_context(Some(context)).await?,
-    };
-    Ok(Arc::new(cluster))
+    Ok(Arc::new(kubernetes(&access, &config).await?))
+}
+
+/// Connects to a cluster for reads of any kind of object.
+pub async fn objects_of(access: &ClusterAccess, config: &SdkConfig) -> Result<Arc<dyn ClusterObjects>, Unreadable> {
+    Ok(Arc::new(kubernetes(access, config).await?))
+}
+
+async fn kubernetes(access: &ClusterAccess, config: &SdkConfig) -> Result<kube::K8s, Unreadable> {
+    match access {
+        ClusterAccess::None => Err(Unreadable::Setup("the plan gives no access to the cluster".to_owned())),
+        ClusterAccess::Eks(name) => eks::connect(config, name, None).await,
+        ClusterAccess::KubeContext(context) => kube::from_context(Some(context)).await,
+    }
 }
 
 #[cfg(test)]

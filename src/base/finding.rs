@@ -181,7 +181,53 @@ codes! {
         CUT308 Error "a run of the plan is unfinished";
         CUT309 Warning "a break-glass script put the traffic back";
     }
-    Compare {}
+    Compare {
+        CUT100 Info "the cutover skips versions of Kubernetes";
+        CUT102 Warning "kubelets do not fit the API server";
+        CUT103 Error "no node has the architecture of an image";
+        CUT106 Warning "a part of the platform is missing in the new cluster";
+        CUT107 Warning "a part of the platform has another version";
+        CUT108 Warning "the AWS Load Balancer Controller has another version";
+        CUT109 Warning "the service mesh differs";
+        CUT110 Warning "an autoscaler has no source of metrics in the new cluster";
+        CUT111 Error "a client uses an API version that the new cluster does not serve";
+        CUT115 Warning "an admission webhook exists in only one cluster";
+        CUT120 Error "the clusters run different images";
+        CUT121 Warning "the number of replicas differs";
+        CUT122 Warning "the autoscaler differs";
+        CUT123 Warning "requests or limits differ";
+        CUT124 Warning "probes differ";
+        CUT125 Warning "environment variables differ";
+        CUT126 Warning "commands or arguments differ";
+        CUT127 Warning "volumes differ";
+        CUT128 Warning "security contexts differ";
+        CUT129 Warning "priority classes differ";
+        CUT130 Warning "no node of the new cluster fits the pods";
+        CUT131 Warning "a PodDisruptionBudget is missing in the new cluster";
+        CUT132 Warning "a Service differs";
+        CUT133 Warning "NetworkPolicies differ";
+        CUT134 Error "a workload is missing in the new cluster";
+        CUT140 Warning "the content of a ConfigMap differs";
+        CUT141 Error "a ConfigMap is missing in the new cluster";
+        CUT143 Warning "a StorageClass is missing or differs";
+        CUT144 Error "one volume is used in two clusters";
+        CUT145 Warning "an IngressClass is missing in the new cluster";
+        CUT146 Warning "a custom resource or its version is missing in the new cluster";
+        CUT148 Error "a service account is missing in the new cluster";
+        CUT149 Error "a PriorityClass is missing in the new cluster";
+        CUT160 Error "the new cluster has no room for the shares to come";
+        CUT162 Warning "pods are pending in the new cluster";
+        CUT163 Warning "a ResourceQuota is too small for the shares to come";
+        CUT164 Warning "LimitRanges differ";
+        CUT170 Error "a CronJob is active in both clusters";
+        CUT171 Error "a Job runs in both clusters";
+        CUT172 Error "a StatefulSet runs in both clusters";
+        CUT173 Error "a Deployment without a Service runs in both clusters";
+        CUT174 Error "an object of KEDA is active in both clusters";
+        CUT175 Error "a Lease has a holder in both clusters";
+        CUT176 Error "external-dns has one owner ID in both clusters";
+        CUT190 Info "a fact is unknown";
+    }
 }
 
 /// One result of the plan's checks or the preflight.

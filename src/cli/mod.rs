@@ -84,6 +84,7 @@ async fn dispatch_async(args: &Cutover) -> Result<Exit, Failure> {
     match &args.verb {
         Verb::Init(args) => verbs::init::run(global, args).await,
         Verb::Status(args) => Box::pin(verbs::status::run(global, args)).await,
+        Verb::Compare(args) => Box::pin(verbs::compare::run(global, args)).await,
         Verb::Check(args) => Box::pin(verbs::check::run(global, args)).await,
         Verb::Rehearse(args) => Box::pin(verbs::rehearse::run(global, args)).await,
         Verb::Lab(args) => verbs::lab::run(global, args).await,

@@ -2,8 +2,9 @@
 //!
 //! Do not add async code, I/O, a clock or SDK types here: time is an argument, and effects are returned as data. A
 //! module may use only the modules before it in this order: traffic; elb, kubernetes; health, metric; run; decide;
-//! preflight; emergency; view.
+//! preflight; compare; emergency; view.
 
+pub mod compare;
 pub mod decide;
 pub mod elb;
 pub mod emergency;

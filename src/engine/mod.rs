@@ -7,6 +7,7 @@
 
 mod bind;
 mod binding_list;
+pub mod compare;
 #[cfg(test)]
 mod fake;
 pub mod finalize;

@@ -498,6 +498,8 @@ record! {
     Accept as "an entry of `accept`" {
         /// The code of the finding, such as `CUT042`.
         code "code": required CodeName,
+        /// The object of the finding, for a finding of `compare`, such as `shop/checkout`. Omitted: every object.
+        object "object": optional Line,
         /// Why this plan accepts the finding.
         reason "reason": required Line,
     }

@@ -9,6 +9,7 @@ pub mod job;
 pub mod kubeconfig;
 mod lazy;
 mod namespace;
+mod objects;
 mod plugin;
 mod plugin_secrets;
 mod plugin_service;

@@ -11,6 +11,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::adapter::telemetry::Outlets;
 use crate::cli::args::{ConfirmedRunArg, Global, Output, RunArg};
 use crate::cli::verbs::check::Check;
+use crate::cli::verbs::compare::Compare;
 use crate::cli::verbs::completions::Completions;
 use crate::cli::verbs::finalize::Finalize;
 use crate::cli::verbs::help::Help;
@@ -53,6 +54,8 @@ pub enum Verb {
     Status(Status),
     /// Show what a run would do and what would stop it; changes nothing
     Check(Check),
+    /// Compare both clusters: is the new one fit to take over? Changes nothing
+    Compare(Compare),
     /// Run the plan in the embedded lab, also with faults
     Rehearse(Rehearse),
     /// Serve the lab to other terminals until ^C
@@ -145,10 +148,9 @@ impl Cutover {
         read.global.outlets = read.verb.outlets();
         read.global.max_read_time = read.verb.max_read_time();
         if read.global.output == Output::Markdown
-            && !matches!(read.verb, Verb::Check(_) | Verb::Report(_) | Verb::Help(_))
+            && !matches!(read.verb, Verb::Check(_) | Verb::Compare(_) | Verb::Report(_) | Verb::Help(_))
         {
-            let message =
-                "`--output markdown` is for `check`, `report` and `help` only; this command accepts `text` or `json`";
+            let message = "`--output markdown` is for `check`, `compare`, `report` and `help` only; this command accepts `text` or `json`";
             return Err(command.error(clap::error::ErrorKind::InvalidValue, message));
         }
         Ok(read)
@@ -169,10 +171,11 @@ fn with_fixed_usage(command: clap::Command) -> clap::Command {
 
 /// The topic of `cutover help` with the background of each command. `rollback` is missing, because its help must fit a
 /// screen.
-const TOPICS_OF_COMMANDS: [(&str, &str); 16] = [
+const TOPICS_OF_COMMANDS: [(&str, &str); 17] = [
     ("init", "plan"),
     ("status", "troubleshooting"),
     ("check", "findings"),
+    ("compare", "compare"),
     ("rehearse", "lab"),
     ("lab", "lab"),
     ("run", "steps"),

@@ -41,6 +41,7 @@ topics! {
     "permissions"
     "exit-codes"
     "findings"
+    "compare"
 }
 
 impl Topic {

@@ -1,6 +1,7 @@
 //! Renders values as text for people. Clocks, the terminal and the environment must not be read in this module.
 
 pub mod check;
+pub mod compare;
 pub mod dashboard;
 pub mod events;
 #[cfg(test)]

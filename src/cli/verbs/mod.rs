@@ -2,6 +2,7 @@
 //! to `app`.
 
 pub mod check;
+pub mod compare;
 pub mod completions;
 pub mod finalize;
 pub mod handover;

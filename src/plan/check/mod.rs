@@ -302,13 +302,15 @@ fn state(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<StateLocation> {
 fn accept(spec: &Spec, out: &mut Vec<Diagnostic>) -> Vec<model::Accept> {
     let mut codes = UniqueValues::new("entries accept", Code::CUT008);
     let mut checked = Vec::new();
-    for Accept { code, reason } in spec.accept.iter().flat_map(|all| &all.value).map(|a| &a.value) {
+    for Accept { code, object, reason } in spec.accept.iter().flat_map(|all| &all.value).map(|a| &a.value) {
         if let Some(code) = code {
             known_code(&code.value.0, code.place, out);
-            codes.check_value(&code.value.0, code.place, out);
+            let object = object.iter().map(|object| format!(" {}", object.value.0));
+            codes.check_value(&object.fold(code.value.0.clone(), |code, object| code + &object), code.place, out);
         }
         if let (Some(code), Some(reason)) = (code, reason) {
-            checked.push(model::Accept { code: code.value.0.clone(), reason: reason.value.0.clone() });
+            let object = object.as_ref().map(|object| object.value.0.clone());
+            checked.push(model::Accept { code: code.value.0.clone(), object, reason: reason.value.0.clone() });
         }
     }
     checked

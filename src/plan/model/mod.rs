@@ -376,6 +376,8 @@ pub type Shares = BTreeMap<ClusterName, u32>;
 pub struct Accept {
     /// The code of the finding, `CUTnnn`.
     pub code: String,
+    /// The object of the finding, for a finding of the comparison; `None`: every object.
+    pub object: Option<String>,
     /// Why the plan accepts the finding.
     pub reason: String,
 }

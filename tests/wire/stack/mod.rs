@@ -33,6 +33,7 @@ mod authenticator;
 mod boto;
 mod cluster;
 mod cluster_changes;
+mod compare;
 mod endpoint;
 mod environment;
 mod fixture;

@@ -225,7 +225,8 @@ fn last_bake_shorter_than_stickiness_is_reported() {
 fn warnings_are_accepted_with_a_reason_but_safety_errors_are_not() {
     let mut plan = plan();
     let reason = "ten minutes are fine here";
-    plan.accept = ["CUT042", "CUT057"].map(|c| Accept { code: c.to_owned(), reason: reason.to_owned() }).into();
+    plan.accept =
+        ["CUT042", "CUT057"].map(|c| Accept { code: c.to_owned(), object: None, reason: reason.to_owned() }).into();
     let mut facts = facts(&plan);
     set_stickiness(&mut facts, 600);
     if let Ok(identity) = &mut cluster_of(&mut facts, "b").identity {

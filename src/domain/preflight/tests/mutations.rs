@@ -48,7 +48,7 @@ pub const IDENTITY: &[(&str, Code, Change)] = &[
     }),
     ("marker", Code::CUT088, |p, _| p.marker = MarkerMode::None),
     ("accept nothing", Code::CUT090, |p, _| {
-        p.accept = vec![Accept { code: "CUT042".to_owned(), reason: "fine".to_owned() }];
+        p.accept = vec![Accept { code: "CUT042".to_owned(), object: None, reason: "fine".to_owned() }];
     }),
 ];
 

@@ -2,7 +2,7 @@
 //! program names it.
 
 mod policy;
-mod role;
+pub mod role;
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -15,7 +15,7 @@ use role::Grant;
 const STEPS_YAML: &str = "{bind: {}}, {setWeight: 100}";
 
 /// Writes a plan that names its clusters by EKS name, so that the name of the user is the access key.
-fn plan(fixture: &StackFixture) -> String {
+pub fn plan(fixture: &StackFixture) -> String {
     let plan = fixture.plan(STEPS_YAML);
     let text =
         std::fs::read_to_string(&plan).expect("the plan should be readable").replace("kubeContext: ", "eks: stack-");
@@ -24,7 +24,7 @@ fn plan(fixture: &StackFixture) -> String {
 }
 
 /// Returns a command that runs the program as this user of AWS and of the clusters, without a kubeconfig.
-fn cutover(fixture: &StackFixture, user: &str, args: &[&str]) -> Command {
+pub fn cutover(fixture: &StackFixture, user: &str, args: &[&str]) -> Command {
     let mut command = fixture.cutover(args);
     command.env("AWS_ACCESS_KEY_ID", user).env_remove("KUBECONFIG");
     command.env("CUTOVER_STATE_DIR", fixture.folder.path().join(user));

@@ -22,7 +22,12 @@ pub struct Grant {
 
 /// Returns the grants of the example, with another namespace.
 pub fn example(namespace: &str) -> BTreeSet<Grant> {
-    let text = std::fs::read_to_string("examples/role.yaml").expect("the roles should be readable");
+    of_file("examples/role.yaml", namespace)
+}
+
+/// Returns the grants of a file with roles, with another namespace.
+pub fn of_file(path: &str, namespace: &str) -> BTreeSet<Grant> {
+    let text = std::fs::read_to_string(path).expect("the roles should be readable");
     let documents =
         serde_yaml::Deserializer::from_str(&text).map(|d| Value::deserialize(d).expect("the text should be YAML"));
     let mut grants = BTreeSet::new();

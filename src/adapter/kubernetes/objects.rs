@@ -1,0 +1,76 @@
+//! Reads objects of any kind as JSON, page by page. Secrets are not read here.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{K8s, PAGE_SIZE, read};
+use crate::domain::compare::Object;
+use crate::domain::compare::facts::KindApi;
+use crate::domain::traffic::Unreadable;
+use crate::port::ClusterObjects;
+
+/// The part of a list that is used.
+#[derive(Debug, Deserialize)]
+struct Page {
+    #[serde(default)]
+    metadata: PageMetadata,
+    #[serde(default)]
+    items: Vec<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct PageMetadata {
+    #[serde(default, rename = "continue")]
+    token: String,
+}
+
+impl K8s {
+    async fn page(&self, path: &str) -> Result<Page, Unreadable> {
+        let request = http::Request::get(path).body(Vec::new());
+        let request = request.map_err(|e| Unreadable::Unavailable(format!("the path {path} is not valid: {e}")))?;
+        read(self.client.request(request)).await
+    }
+}
+
+/// Encodes the token of the next page for a URL.
+fn encoded(token: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
+    token.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+#[async_trait]
+impl ClusterObjects for K8s {
+    async fn version(&self) -> Result<String, Unreadable> {
+        Ok(read(self.client.apiserver_version()).await?.git_version)
+    }
+
+    async fn served(&self) -> Result<BTreeSet<String>, Unreadable> {
+        let groups = read(self.client.list_api_groups()).await?.groups;
+        let served = groups.into_iter().flat_map(|group| group.versions).map(|version| version.group_version);
+        let core = read(self.client.list_core_api_versions()).await?.versions;
+        Ok(served.chain(core).collect())
+    }
+
+    async fn objects(&self, api: &KindApi, namespace: Option<&str>) -> Result<Vec<Object>, Unreadable> {
+        let (path, mut found, mut token) = (api.path(namespace), Vec::new(), String::new());
+        loop {
+            let more = if token.is_empty() { String::new() } else { format!("&continue={}", encoded(&token)) };
+            let page = self.page(&format!("{path}?limit={PAGE_SIZE}{more}")).await?;
+            for mut item in page.items {
+                api.trim(&mut item);
+                found.extend(Object::new(item));
+            }
+            token = page.metadata.token;
+            if token.is_empty() {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn own_names(&self) -> Vec<String> {
+        self.access.eks.iter().cloned().collect()
+    }
+}

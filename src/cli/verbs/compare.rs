@@ -1,0 +1,55 @@
+//! `cutover compare`: reads both clusters and shows whether the new cluster is fit to take over. Changes nothing.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::app::exit::{Exit, Failure};
+use crate::app::{connect, find};
+use crate::base::finding::Finding;
+use crate::cli::args::{Global, Output, help_text};
+use crate::cli::render::compare as render;
+use crate::cli::term;
+use crate::domain::compare::compare;
+use crate::domain::traffic::Unreadable;
+use crate::engine::compare as facts;
+use crate::plan::model::{ClusterName, Plan};
+use crate::port::ClusterObjects;
+
+/// The arguments of `cutover compare`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = help_text("Examples:
+  cutover compare plan.yaml
+  cutover compare plan.yaml --output markdown   for a pull request",
+    &[Exit::Done, Exit::Internal, Exit::Usage, Exit::Refused]))]
+pub struct Compare {
+    /// Plan file, `-` for stdin
+    pub plan: String,
+}
+
+/// Runs `cutover compare`.
+pub async fn run(global: &Global, args: &Compare) -> Result<Exit, Failure> {
+    let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
+    let findings = findings(&plan).await;
+    let text = match global.output {
+        Output::Text => render::text(&plan, &findings, &term::style(global.color)),
+        Output::Markdown => render::markdown(&plan, &findings),
+        Output::Json => render::json(&plan, &findings),
+    };
+    let _ = term::print(text.trim_end());
+    Ok(findings.iter().find(|finding| finding.refuses()).map_or(Exit::Done, |finding| finding.code.source().into()))
+}
+
+async fn findings(plan: &Plan) -> Vec<Finding> {
+    let config = connect::aws_config(Some(&plan.region)).await;
+    let read = async |cluster: &ClusterName| {
+        let access = plan.clusters.iter().find(|known| known.name == *cluster).map(|known| &known.access);
+        let reader: Result<Arc<dyn ClusterObjects>, Unreadable> = match access {
+            Some(access) => connect::objects_of(access, &config).await,
+            None => Err(Unreadable::Setup("the plan has no such cluster".to_owned())),
+        };
+        facts::read(plan, cluster, reader.as_deref().map_err(Clone::clone)).await
+    };
+    let (from, to) = futures::join!(read(&plan.strategy.from), read(&plan.strategy.to));
+    compare(plan, &from, &to)
+}

@@ -1,0 +1,14 @@
+//! What the rules of the comparison use.
+
+use super::facts::ClusterFacts;
+use super::pair::Pairs;
+
+/// What the rules compare.
+pub struct Context<'a> {
+    /// The cluster that loses traffic.
+    pub from: &'a ClusterFacts,
+    /// The cluster that gets traffic.
+    pub to: &'a ClusterFacts,
+    /// The objects of the plan's workloads.
+    pub pairs: Pairs<'a>,
+}

@@ -1,0 +1,55 @@
+//! Compares two clusters: is the new cluster fit to take over what the plan moves? The rules are pure functions over
+//! [`ClusterFacts`], with one file per group. Do not read resources here.
+//!
+//! A rule says nothing about what it cannot know: unknown facts are findings of `unknown` alone.
+
+mod context;
+pub mod facts;
+mod normal;
+mod object;
+mod pair;
+mod quantity;
+mod references;
+mod room;
+mod services;
+mod twice;
+mod unknown;
+mod versions;
+mod workloads;
+
+use crate::base::finding::Finding;
+use crate::domain::compare::context::Context;
+use crate::domain::compare::facts::ClusterFacts;
+use crate::plan::model::Plan;
+
+pub use object::Object;
+
+/// Returns all findings, most severe first, with `accept` applied.
+pub fn compare(plan: &Plan, from: &ClusterFacts, to: &ClusterFacts) -> Vec<Finding> {
+    let context = Context { from, to, pairs: pair::find(plan, from, to) };
+    let mut findings = Vec::new();
+    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 7] = [
+        versions::check,
+        workloads::check,
+        services::check,
+        references::check,
+        room::check,
+        twice::check,
+        unknown::check,
+    ];
+    for rule in rules {
+        rule(&context, &mut findings);
+    }
+    for finding in &mut findings {
+        let accepts = plan.accept.iter().filter(|accept| accept.code == finding.code.name());
+        let mut fitting =
+            accepts.filter(|accept| accept.object.as_ref().is_none_or(|object| *object == finding.subject));
+        finding.accepted = fitting.next().map(|accept| accept.reason.clone());
+    }
+    findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.code.cmp(&b.code)).then(a.subject.cmp(&b.subject)));
+    findings.dedup();
+    findings
+}
+
+#[cfg(test)]
+mod tests;

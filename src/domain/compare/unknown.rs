@@ -1,0 +1,37 @@
+//! Reports what could not be read, with the permission that is missing. What is unknown is never reported as equal.
+
+use std::collections::BTreeMap;
+
+use super::context::Context;
+use super::facts::{KINDS, KindApi};
+use crate::base::finding::{Code, Finding};
+use crate::domain::traffic::Unreadable;
+
+pub fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    for cluster in [context.from, context.to] {
+        let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut add = |what: String, why: &Unreadable| {
+            let why = match why {
+                Unreadable::Denied(_) => "the permission is missing".to_owned(),
+                other => other.to_string(),
+            };
+            reasons.entry(why).or_default().push(what);
+        };
+        if let Err(why) = &cluster.version {
+            add("get /version".to_owned(), why);
+        }
+        if let Err(why) = &cluster.served {
+            add("get /apis".to_owned(), why);
+        }
+        for (kind, objects) in &cluster.objects {
+            if let (Some(api), Err(why)) = (KINDS.iter().find(|api| api.kind == *kind), objects) {
+                add(KindApi::permission(api), why);
+            }
+        }
+        for (why, what) in reasons {
+            let message = format!("{}: {}: {why}", cluster.name, what.join(", "));
+            let help = "what this would show is unknown, not fine: grant the permission (`cutover help compare`)";
+            findings.push(Finding::new(Code::CUT190, cluster.name.clone(), message).help(help));
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Reads the facts about both clusters for a comparison. Do not judge them here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use crate::domain::compare::Object;
+use crate::domain::compare::facts::{ClusterFacts, Fact, KINDS, KindApi, Scope};
+use crate::domain::traffic::Unreadable;
+use crate::plan::model::{ClusterName, Plan};
+use crate::port::ClusterObjects;
+
+/// The maximum number of lists that are read from a cluster at the same time.
+const MAX_PARALLEL: usize = 6;
+
+/// Reads the facts about a cluster. `reader`: the connection, or the reason why there is none.
+pub async fn read(plan: &Plan, cluster: &ClusterName, reader: Result<&dyn ClusterObjects, Unreadable>) -> ClusterFacts {
+    let reader = match reader {
+        Ok(reader) => reader,
+        Err(why) => return unreachable(cluster, &why),
+    };
+    let services = plan.workloads.iter().filter_map(|workload| workload.services.get(cluster));
+    let namespaces: BTreeSet<&str> = services.map(|service| service.namespace.as_str()).collect();
+    let lists = KINDS.iter().map(|api| async { (api.kind, objects(reader, api, &namespaces).await) });
+    let objects = stream::iter(lists).buffered(MAX_PARALLEL).collect::<BTreeMap<_, _>>();
+    let (version, served, objects) = futures::join!(reader.version(), reader.served(), objects);
+    ClusterFacts { name: cluster.clone(), version, served, objects, own_names: reader.own_names() }
+}
+
+async fn objects(reader: &dyn ClusterObjects, api: &KindApi, namespaces: &BTreeSet<&str>) -> Fact<Vec<Object>> {
+    let found = match api.scope {
+        Scope::Cluster => reader.objects(api, None).await,
+        Scope::Namespaces => {
+            let lists = namespaces.iter().map(|namespace| reader.objects(api, Some(namespace)));
+            stream::iter(lists).buffered(MAX_PARALLEL).try_concat().await
+        }
+    };
+    match found {
+        Err(Unreadable::NotFound(_)) if api.optional => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+fn unreachable(cluster: &ClusterName, why: &Unreadable) -> ClusterFacts {
+    ClusterFacts {
+        name: cluster.clone(),
+        version: Err(why.clone()),
+        served: Err(why.clone()),
+        objects: KINDS.iter().map(|api| (api.kind, Err(why.clone()))).collect(),
+        own_names: Vec::new(),
+    }
+}

@@ -1,0 +1,23 @@
+//! The interface that reads objects of one Kubernetes cluster for a comparison.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+
+use crate::domain::compare::Object;
+use crate::domain::compare::facts::KindApi;
+use crate::domain::traffic::Unreadable;
+
+/// Reads the objects of one cluster. Changes nothing.
+#[async_trait]
+pub trait ClusterObjects: Send + Sync {
+    /// Reads the version of the API server, such as `v1.33.4-eks-1`.
+    async fn version(&self) -> Result<String, Unreadable>;
+    /// Reads the API groups with their versions, such as `apps/v1`.
+    async fn served(&self) -> Result<BTreeSet<String>, Unreadable>;
+    /// Reads all objects of a kind, in a namespace or in the whole cluster. [`Unreadable::NotFound`]: the cluster does
+    /// not serve the kind.
+    async fn objects(&self, api: &KindApi, namespace: Option<&str>) -> Result<Vec<Object>, Unreadable>;
+    /// Returns texts that name this cluster, such as its name in EKS and its endpoint.
+    fn own_names(&self) -> Vec<String>;
+}
