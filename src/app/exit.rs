@@ -107,12 +107,19 @@ pub struct Failure {
     pub error: Box<dyn Error + Send + Sync>,
     /// The next steps of the operator, one per line: commands or explanations.
     pub next: Vec<String>,
+    /// Whether an operator answered no: this is not an error.
+    pub declined: bool,
 }
 
 impl Failure {
     /// Creates a failure without next steps. A plain string is also accepted as an error.
     pub fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { exit, error: error.into(), next: Vec::new() }
+        Self { exit, error: error.into(), next: Vec::new(), declined: false }
+    }
+
+    /// Says that an operator answered no, and what that means.
+    pub fn declined(meaning: &str) -> Self {
+        Self { declined: true, ..Self::new(Exit::Usage, meaning) }
     }
 
     /// Adds one line to the next steps.
@@ -127,7 +134,7 @@ impl fmt::Display for Failure {
     /// Writes the error, its chain of causes, then the next steps. Omits a cause that its parent already quotes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut printed = self.error.to_string();
-        write!(f, "error: {printed}")?;
+        write!(f, "{}{printed}", if self.declined { "" } else { "error: " })?;
         let mut cause = self.error.source();
         while let Some(error) = cause {
             let text = error.to_string();
@@ -172,6 +179,12 @@ mod tests {
             failure.to_string(),
             "error: cannot read the routes of alpha-webapp\n  because throttled\n  cutover rollback alpha-webapp"
         );
+    }
+
+    #[test]
+    fn an_answer_of_no_is_not_called_an_error() {
+        let failure = Failure::declined("not started; nothing was changed");
+        assert_eq!((failure.to_string().as_str(), failure.exit), ("not started; nothing was changed", Exit::Usage));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::base::number::percent;
 use crate::base::text::shell_word;
 use crate::domain::elb::kinds;
 use crate::domain::run::event::{Event, Record, ResumeMode, RunOutcome, Started, WriteResult};
+use crate::domain::run::hook::{HookId, HookPoint};
 use crate::domain::traffic::{ClusterName, RouteContent, RouteId, Split, shares};
 use crate::plan::model::Plan;
 
@@ -26,6 +27,8 @@ pub struct Names {
     /// The routes that the run does not write: rules that appeared later and were not included, and deleted routes.
     not_written: BTreeSet<RouteId>,
     groups: BTreeMap<String, (String, ClusterName)>,
+    /// The names of the hooks and commands that have started.
+    hooks: BTreeMap<HookId, String>,
     /// Whether the run has no plan. Then target groups are named, because the clusters have no names.
     without_plan: bool,
 }
@@ -56,7 +59,8 @@ impl Names {
             (route.id.clone(), RouteName { label, managed, deleted: false })
         });
         let groups = started.groups.iter().map(|(arn, g)| (arn.clone(), (g.name.clone(), g.cluster.clone())));
-        Self { routes: routes.collect(), not_written: BTreeSet::new(), groups: groups.collect(), without_plan }
+        let (routes, groups) = (routes.collect(), groups.collect());
+        Self { routes, not_written: BTreeSet::new(), groups, hooks: BTreeMap::new(), without_plan }
     }
 
     /// Updates the names by an event: rules that appear and join the run, and rules that are deleted.
@@ -70,6 +74,11 @@ impl Names {
             }
             Event::Resumed { mode: ResumeMode { include_new: true, .. }, .. } => {
                 self.not_written.retain(|id| self.routes.get(id).is_some_and(|route| route.deleted));
+            }
+            Event::HookStarted { hook, action } => {
+                // The description begins with the name, such as `hook scale-up (before shift): ./scale-up.sh`.
+                let name = action.split_once(": ").map_or(action.as_str(), |(name, _)| name);
+                self.hooks.insert(*hook, name.to_owned());
             }
             Event::Drifted { route, live, .. } => self.set_deleted(route, live.is_none()),
             Event::Outcome { route, result: WriteResult::Deleted, .. } => self.set_deleted(route, true),
@@ -95,6 +104,16 @@ impl Names {
     /// Returns the label of a route, such as `443 rule 15`. For an unknown route: the readable end of its ARN.
     pub fn route(&self, id: &RouteId) -> String {
         self.routes.get(id).map_or_else(|| short(id.id()).to_owned(), |r| r.label.clone())
+    }
+
+    /// Returns the name of a hook or command that has started, such as `hook scale-up (before shift)`.
+    pub fn hook(&self, hook: HookId) -> String {
+        let number = || match hook.at {
+            HookPoint::Command => format!("step {}  command", hook.step),
+            HookPoint::Undo => format!("step {}  undo", hook.step),
+            at => format!("hook {} ({})", hook.number, at.name()),
+        };
+        self.hooks.get(&hook).cloned().unwrap_or_else(number)
     }
 
     /// Returns the name of a group, such as `alpha-webapp-b (b)`. For an unknown group: the name in its ARN.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use jiff::tz::TimeZone;
 
-use super::render::dashboard::Screen;
+use super::render::fit::Screen;
 use super::render::style::{Color, Style};
 use super::render::wrap::wrap;
 use super::state_option;

@@ -121,7 +121,7 @@ fn refusal_text(state: &State, request: &Request) -> &'static str {
             | Phase::AwaitingApproval
             | Phase::RunningCommand
             | Phase::Retiring,
-        ) => "no pause or bake step is in progress",
+        ) => "no pause is in progress",
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::app::exit::{Exit, Failure};
 use crate::base::duration;
-use crate::plan::model::{ClusterAccess, Plan, PortRef, ServiceRef, Shares, StateLocation, Step};
+use crate::plan::model::{ClusterAccess, Plan, PortRef, ServiceRef, Shares, StateLocation, Step, StepKind};
 
 /// A step, given by its number (counted from 1) or its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,11 +20,14 @@ pub enum StepRef {
 
 impl StepRef {
     /// Returns the number of the step; `None` if the plan does not have this step. A name that looks like a number is
-    /// also found.
+    /// also found, and so is a `bind` step without a name by `bind`.
     pub fn find(&self, steps: &[Step]) -> Option<usize> {
         let by_name = |name: &str| steps.iter().find(|s| s.name.as_deref() == Some(name)).map(|s| s.number);
         match self {
-            Self::Name(name) => by_name(name),
+            Self::Name(name) => by_name(name).or_else(|| {
+                let bind = steps.iter().find(|s| name == "bind" && s.kind == StepKind::Bind)?;
+                Some(bind.number)
+            }),
             Self::Number(n) => {
                 by_name(&n.to_string()).or_else(|| steps.iter().find(|s| s.number == *n).map(|s| s.number))
             }
@@ -154,4 +157,16 @@ pub fn state(text: &str) -> Result<StateLocation, String> {
         _ => return Err(wrong()),
     };
     Ok(StateLocation::Kubernetes { access, namespace: namespace.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bind_step_without_a_name_is_found_as_every_display_calls_it() {
+        let plan = crate::domain::fixture::plan();
+        assert_eq!(step_number(&plan, Some(&StepRef::Name("bind".into()))).unwrap(), Some(1));
+        assert!(step_number(&plan, Some(&StepRef::Name("unbind".into()))).is_err());
+    }
 }

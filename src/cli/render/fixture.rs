@@ -8,10 +8,12 @@ use super::style::Style;
 use crate::domain::fixture::{self, forward, group_arn, route, route_start, shares};
 use crate::domain::health::HealthCounts;
 use crate::domain::health::{Target, TargetState};
+use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{Event, Record, Started, StepType, Write, WriteResult};
 use crate::domain::run::observation::{Observation, Observed};
 use crate::domain::run::state::State;
 use crate::domain::traffic::{Reading, RouteContent, RouteId, Split};
+use crate::domain::view::gates::GateView;
 use crate::plan::model::Plan;
 
 pub const START: &str = "2026-03-01T14:02:00Z";
@@ -122,6 +124,26 @@ pub fn rich_plan() -> Plan {
     plan.strategy.hours = read(include_str!("../../../plans/office-hours.yaml")).strategy.hours;
     plan.notifications = read(include_str!("../../../plans/notifications.yaml")).notifications;
     plan
+}
+
+/// Five gates in the order of a plan: passing, holding, passing, holding, failing.
+pub fn five_gates() -> Vec<GateView> {
+    let gate = |name: &str, verdict, why: &str| GateView {
+        gate: name.into(),
+        in_force: true,
+        dry_run: false,
+        verdict: Some(verdict),
+        why: why.into(),
+    };
+    let rate = "b fails 0.00 % of 81 requests, a fails 0.00 % of 728 requests: the error rate of b could still be 4.53 \
+                percentage points higher, and 2 are allowed";
+    vec![
+        gate("seats-latency", GateResult::Pass, "0.00475 is at most 0.8"),
+        gate("errors", GateResult::Hold, rate),
+        gate("split", GateResult::Pass, "b got 10.0 % of 809 requests; the written share is 10.0 %"),
+        gate("slowness", GateResult::Hold, "measured 8 of the 10 windows that a verdict needs"),
+        gate("saturation", GateResult::Fail, "0.5 is not at most 0.4 (11 of 11 measurements failed)"),
+    ]
 }
 
 /// Without colors, for a terminal with this many columns.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::events::EventLines;
 use super::style::{Style, Tone};
+use super::wrap::hang;
 use crate::app::names::{balancer, outcome_text};
 use crate::base::duration::format_elapsed;
 use crate::domain::run::event::{Record, RunOutcome};
@@ -17,15 +18,27 @@ pub fn list(runs: &[RunSummary], style: &Style) -> String {
         rows.iter().map(|(r, _)| r[column].chars().count()).chain([head[column].len()]).max().unwrap_or(0)
     };
     let widths: Vec<_> = (0..head.len()).map(width).collect();
+    // On a narrow terminal, the load balancers of a run are below it.
+    let fits = style.width.is_none_or(|columns| widths.iter().sum::<usize>() + 2 * (head.len() - 1) <= columns);
     let line = |cells: &[String], tone: Tone| {
         let padded = cells.iter().zip(&widths).enumerate().map(|(n, (cell, width))| {
             let cell = format!("{cell:<width$}");
             if n == 3 { style.paint(tone, &cell) } else { cell }
         });
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        let mut padded: Vec<_> = padded.collect();
+        let last = padded.pop().filter(|_| !fits);
+        let row = if fits { cells_of(&padded, cells.last()) } else { cells_of(&padded, None) };
+        match last {
+            Some(last) if !last.trim().is_empty() => format!("{row}\n{}", hang("  ", 4, last.trim(), style.width)),
+            _ => row,
+        }
     };
     let head = style.paint(Tone::Faint, &line(&head, Tone::Plain));
     std::iter::once(head).chain(rows.iter().map(|(cells, tone)| line(cells, *tone))).collect::<Vec<_>>().join("\n")
+}
+
+fn cells_of(padded: &[String], last: Option<&String>) -> String {
+    padded.iter().chain(last).map(String::as_str).collect::<Vec<_>>().join("  ").trim_end().to_owned()
 }
 
 fn row(run: &RunSummary, style: &Style) -> ([String; 5], Tone) {
@@ -69,6 +82,7 @@ pub fn run_events(records: &[Record], style: &Style) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::render::fixture::{records, screen, until_bake};
 
     #[test]
     fn a_rollback_after_the_end_keeps_that_the_run_was_completed() {
@@ -81,5 +95,18 @@ mod tests {
         let lines: Vec<_> = list(&runs, &Style::plain()).lines().map(str::to_owned).collect();
         assert!(lines[1].ends_with("completed, then rolled back"), "{lines:?}");
         assert!(lines[2].ends_with("  rolled back on request") && lines[3].ends_with("  completed"), "{lines:?}");
+    }
+
+    /// Tests a bug: the table broke in the middle of a word.
+    #[test]
+    fn a_narrow_terminal_has_the_load_balancers_below_the_run() {
+        let mut run = RunSummary::of("boxoffice-20260301-140200-k3f9", &records(until_bake()));
+        run.load_balancers = vec![crate::domain::fixture::LB.to_owned()];
+        let wide = list(std::slice::from_ref(&run), &Style::plain());
+        assert_eq!(wide.lines().count(), 2, "{wide}");
+        let narrow = list(&[run], &screen(80));
+        assert_eq!(narrow.lines().count(), 4, "{narrow}");
+        assert!(narrow.lines().all(|line| console::measure_text_width(line) <= 80), "{narrow}");
+        assert!(narrow.contains("\n  LOAD BALANCERS\n") && narrow.ends_with("\n  alpha"), "{narrow}");
     }
 }

@@ -4,8 +4,9 @@ pub mod check;
 pub mod compare;
 pub mod dashboard;
 pub mod events;
+pub mod fit;
 #[cfg(test)]
-mod fixture;
+pub(in crate::cli) mod fixture;
 pub mod history;
 pub mod load_balancer;
 pub mod markdown;

@@ -47,8 +47,8 @@ pub(super) fn sections(view: &RunView, style: &Style, all: bool) -> Vec<Section>
         ("drift", drift(view, style, all)),
         ("not moved", new_rules(view, style)),
         ("health", health(view, style)),
-        ("gates", if all { gates(view, style) } else { gates_open_first(view, style) }),
-        ("hooks", if all { hooks(view, style) } else { Vec::new() }),
+        ("gates", gates(view, style)),
+        ("hooks", hooks(view, style, all)),
         ("hours", hours(view, style, all)),
         ("waits", waits(view, style)),
         ("way back", view.way_back.iter().map(|b| way_back(b, style)).collect()),
@@ -109,6 +109,12 @@ pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
         return (Tone::Warn, stop_text(stop).into());
     }
     let text = match view.phase {
+        Phase::Ready | Phase::Shifting if waits_for(view, &[WaitReason::Window]) => "waiting for the hours of the plan",
+        Phase::Shifting if is_bind(view) && waits_for(view, &GATES) => "waiting for healthy targets",
+        Phase::Shifting if is_bind(view) => "attaching the new target groups",
+        Phase::Shifting if waits_for(view, &GATES) => "waiting for the gates of the step",
+        Phase::Shifting if waits_for(view, &[WaitReason::Hook]) => "running a hook",
+        Phase::Shifting if waits_for(view, &[WaitReason::Settle]) => "written, settling",
         Phase::Shifting => "shifting",
         Phase::Baking if !is_baking(view) => "the pause is over",
         Phase::Baking if view.step >= view.steps.len() => "baking; the run completes after this step",
@@ -120,6 +126,19 @@ pub fn state_line(view: &RunView, style: &Style) -> (Tone, String) {
         Phase::Ready | Phase::RollingBack | Phase::Finished => "between two steps",
     };
     (Tone::Strong, text.into())
+}
+
+/// The waits for gates, before anything moves.
+const GATES: [WaitReason; 2] = [WaitReason::RaiseGate, WaitReason::MetricGate];
+
+fn waits_for(view: &RunView, reasons: &[WaitReason]) -> bool {
+    view.waits.iter().any(|wait| reasons.contains(&wait.reason))
+}
+
+/// Whether the current step only attaches target groups and waits for their targets.
+fn is_bind(view: &RunView) -> bool {
+    let label = view.step.checked_sub(1).and_then(|place| view.steps.get(place));
+    label.is_some_and(|label| label == "bind" || label.ends_with(" (bind)"))
 }
 
 /// Returns whether the bake of the current step goes on. Without waits, as in `status`, its end is unknown.
@@ -172,15 +191,10 @@ pub(super) fn put_back(view: &RunView, style: &Style) -> Vec<String> {
     view.put_back.iter().map(|back| style.paint(Tone::Bad, &text(back))).collect()
 }
 
-/// The metric gates of an unfinished run with their verdicts.
+/// The metric gates of an unfinished run with their verdicts: failing, holding, passing.
 pub(super) fn gates(view: &RunView, style: &Style) -> Vec<String> {
-    view.gates.iter().map(|gate| gate_line(gate, style)).collect()
-}
-
-/// The gates with those first that do not pass, because a small screen may have no room for all.
-fn gates_open_first(view: &RunView, style: &Style) -> Vec<String> {
     let mut gates: Vec<_> = view.gates.iter().collect();
-    gates.sort_by_key(|gate| !gate.is_open());
+    gates.sort_by_key(|gate| (!gate.is_open(), gate.verdict != Some(GateResult::Fail)));
     gates.into_iter().map(|gate| gate_line(gate, style)).collect()
 }
 
@@ -195,14 +209,14 @@ fn gate_line(gate: &GateView, style: &Style) -> String {
     format!("{}{dry}  {}", gate.gate, style.paint(tone, &gate.words()))
 }
 
-/// The commands and hooks that have started.
-fn hooks(view: &RunView, style: &Style) -> Vec<String> {
+/// The commands and hooks that have started; the dashboard shows those that run or failed.
+fn hooks(view: &RunView, style: &Style, all: bool) -> Vec<String> {
     let line = |hook: &HookView| {
         let why = hook.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         let tone = if hook.why.is_some() { Tone::Bad } else { Tone::Plain };
         style.paint(tone, &format!("{}  {}{why}", hook.hook, hook.state))
     };
-    view.hooks.iter().map(line).collect()
+    view.hooks.iter().filter(|hook| all || hook.state != "succeeded").map(line).collect()
 }
 
 /// The targets of notifications in one line.

@@ -1,13 +1,14 @@
-//! Wraps text at spaces for a terminal, with a hanging indent. Words, and commands to copy, are never broken.
+//! Wraps text at spaces for a terminal, with a hanging indent. Words are never broken. A command to copy is broken only
+//! if it is wider than the terminal, with the backslash that a shell needs.
 
 use console::measure_text_width;
 
 /// Programs whose command lines a person copies.
 const PROGRAMS: [&str; 5] = ["cutover", "kubectl", "aws", "export", "sh"];
 
-/// The lines of a text with at most `width` columns each; `None`: as they are. A line that is a command, or that begins
-/// with a space (a snippet), stays whole, except for its comment. So does a command after a colon or two spaces, and
-/// text between backticks.
+/// The lines of a text with at most `width` columns each; `None`: as they are. A line that begins with a space (a
+/// snippet) stays whole. So does a command (a line, or after a colon or two spaces) that has room on a line, except for
+/// its comment, and text between backticks.
 pub fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
     let Some(width) = width else { return text.lines().map(str::to_owned).collect() };
     text.lines()
@@ -44,13 +45,64 @@ fn is_snippet(line: &str) -> bool {
 }
 
 /// A command that is too wide has its comment on the next line.
-fn without_comment(line: &str, width: usize) -> Vec<String> {
+pub(super) fn without_comment(line: &str, width: usize) -> Vec<String> {
     match line.split_once("   # ") {
         Some((command, comment)) if measure_text_width(line) > width => {
-            vec![command.to_owned(), format!("  # {comment}")]
+            command_lines(command, width).into_iter().chain([format!("  # {comment}")]).collect()
         }
-        _ => vec![line.to_owned()],
+        _ => command_lines(line, width),
     }
+}
+
+/// A command in lines that a shell joins again, if it is wider than `width`. It is broken only at spaces outside of
+/// quotes, so that a long name may still be wider.
+fn command_lines(command: &str, width: usize) -> Vec<String> {
+    let is_command = PROGRAMS.iter().any(|program| command.split(' ').next() == Some(program));
+    if measure_text_width(command) <= width || !is_command || command.contains("<<") {
+        return vec![command.to_owned()];
+    }
+    let mut lines = vec![String::new()];
+    for word in shell_words(command) {
+        let first = lines.len() == 1;
+        let Some(last) = lines.last_mut() else { continue };
+        let indent = if first { 0 } else { COMMAND_INDENT.len() };
+        if last.is_empty() {
+            last.push_str(word);
+        } else if indent + measure_text_width(last) + measure_text_width(word) + " ".len() + " \\".len() <= width {
+            last.push(' ');
+            last.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    let end = lines.len() - 1;
+    let line = |(at, line): (usize, &String)| {
+        let (indent, more) = (if at == 0 { "" } else { COMMAND_INDENT }, if at < end { " \\" } else { "" });
+        format!("{indent}{line}{more}")
+    };
+    lines.iter().enumerate().map(line).collect()
+}
+
+/// The further lines of a command.
+const COMMAND_INDENT: &str = "  ";
+
+/// The words of a command; one with quotes may contain spaces.
+fn shell_words(command: &str) -> Vec<&str> {
+    let (mut words, mut begin, mut quote) = (Vec::new(), 0, None);
+    for (at, c) in command.char_indices() {
+        match (c, quote) {
+            ('\'' | '"', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            (' ', None) => {
+                words.push(&command[begin..at]);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    words.push(&command[begin..]);
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 /// Wraps one line; `taken` columns of the first line are taken already.
@@ -68,7 +120,7 @@ fn wrapped(line: &str, taken: usize, width: usize) -> Vec<String> {
             _ => lines.push(part.to_owned()),
         }
     }
-    lines
+    lines.iter().flat_map(|line| command_lines(line, width)).collect()
 }
 
 /// The words of a line, each with the spaces before it. A command after a colon or two spaces is one word, up to a
@@ -133,12 +185,22 @@ mod tests {
             wrap(text, Some(40)),
             [
                 "someone created a rule; to move it:",
-                "cutover resume alpha-20260301-140200-k3f9 --include-new;",
+                "cutover resume \\",
+                "  alpha-20260301-140200-k3f9 \\",
+                "  --include-new;",
                 "or not"
             ]
         );
         let command = "kubectl --context arn:aws:eks:eu-central-1:123456789012:cluster/b -n shop get pods";
-        assert_eq!(wrap(command, Some(40)), [command]);
+        assert_eq!(
+            wrap(command, Some(40)),
+            ["kubectl --context \\", "  arn:aws:eks:eu-central-1:123456789012:cluster/b \\", "  -n shop get pods"]
+        );
+        let quoted = "kubectl patch hpa webapp -p '{\"spec\": {\"minReplicas\": 10, \"maxReplicas\": 12}}'";
+        assert_eq!(
+            wrap(quoted, Some(40)),
+            ["kubectl patch hpa webapp -p \\", "  '{\"spec\": {\"minReplicas\": 10, \"maxReplicas\": 12}}'"]
+        );
         let commented = "cutover promote alpha-20260301-140200-k3f9   # end this pause early";
         assert_eq!(
             wrap(commented, Some(60)),

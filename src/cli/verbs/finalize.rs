@@ -11,6 +11,7 @@ use crate::app::find::StoredRun;
 use crate::app::{connect, drive, find, identity, owner, state_store};
 use crate::cli::args::{Global, Output, help_text, value};
 use crate::cli::render::style::{Style, Tone};
+use crate::cli::render::wrap::hang;
 use crate::cli::term;
 use crate::domain::decide::finalize::{ConditionStatus, FinalizeCondition, blocked_by_run, judge, worst_status};
 use crate::domain::run::state::{Phase, State};
@@ -81,7 +82,7 @@ pub async fn run(global: &Global, args: &Finalize) -> Result<Exit, Failure> {
         return Err(refusal);
     }
     if !args.yes && !term::confirm(&question(args, &found, &state)).map_err(|e| Failure::new(Exit::Usage, e))? {
-        return Err(Failure::new(Exit::Usage, "the old cluster is not retired; nothing was changed"));
+        return Err(Failure::declined("the old cluster is not retired; nothing was changed"));
     }
     let settings = drive::settings(&found.plan, &state);
     let ownership =
@@ -131,16 +132,7 @@ fn show(global: &Global, found: &StoredRun, items: &[FinalizeCondition]) {
 }
 
 fn text(found: &StoredRun, items: &[FinalizeCondition], style: &Style) -> String {
-    let line = |item: &FinalizeCondition| {
-        let (tone, mark) = match item.stands {
-            ConditionStatus::Yes => (Tone::Good, "✓"),
-            ConditionStatus::Unknown => (Tone::Warn, "?"),
-            ConditionStatus::Wait => (Tone::Warn, "·"),
-            ConditionStatus::No | ConditionStatus::Drift => (Tone::Bad, "✗"),
-        };
-        let until = item.until.map_or(String::new(), |until| format!(", until {}", until.strftime("%F %T UTC")));
-        format!("{} {}{until}", style.paint(tone, mark), item.message)
-    };
+    let line = |item: &FinalizeCondition| condition(item, style);
     let from = &found.plan.strategy.from;
     let sum = match worst_status(items) {
         ConditionStatus::Yes => format!("cluster {from} can be retired"),
@@ -149,6 +141,18 @@ fn text(found: &StoredRun, items: &[FinalizeCondition], style: &Style) -> String
         ConditionStatus::No | ConditionStatus::Drift => format!("cluster {from} cannot be retired"),
     };
     items.iter().map(line).chain([sum]).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns a condition with its mark, wrapped at words.
+fn condition(item: &FinalizeCondition, style: &Style) -> String {
+    let (tone, mark) = match item.stands {
+        ConditionStatus::Yes => (Tone::Good, "✓"),
+        ConditionStatus::Unknown => (Tone::Warn, "?"),
+        ConditionStatus::Wait => (Tone::Warn, "·"),
+        ConditionStatus::No | ConditionStatus::Drift => (Tone::Bad, "✗"),
+    };
+    let until = item.until.map_or(String::new(), |until| format!(", until {}", until.strftime("%F %T UTC")));
+    hang(&format!("{} ", style.paint(tone, mark)), 2, &format!("{}{until}", item.message), style.width)
 }
 
 fn exit(worst: ConditionStatus) -> Exit {
@@ -177,4 +181,20 @@ fn question(args: &Finalize, found: &StoredRun, state: &State) -> String {
     let (from, routes) = (&found.plan.strategy.from, state.routes.len());
     let also = if args.bindings { ", and delete its bindings" } else { "" };
     format!("Detach the target groups of {from} from {routes} routes{also}? A rollback is not possible afterwards.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tests a bug: the conditions broke in the middle of a word.
+    #[test]
+    fn a_condition_is_wrapped_at_words() {
+        let message = "the deregistration delay of the old target groups (deregistration 5m) has not passed".to_owned();
+        let until = Some(jiff::Timestamp::UNIX_EPOCH);
+        let item = FinalizeCondition { what: "time", stands: ConditionStatus::Wait, message, until };
+        let text = condition(&item, &Style { width: Some(60), ..Style::plain() });
+        assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+        assert!(text.contains("\n  (deregistration 5m) has not passed"), "{text}");
+    }
 }

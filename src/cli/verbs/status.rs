@@ -10,8 +10,9 @@ use crate::app::view::RunView;
 use crate::app::{break_glass, connect, elsewhere, find, state_store};
 use crate::cli::args::{Global, Output, ReadOptions};
 use crate::cli::reading::with_progress;
+use crate::cli::render::fit::cropped;
 use crate::cli::render::load_balancer;
-use crate::cli::render::status::{json, text};
+use crate::cli::render::status::{json, text, watched};
 use crate::cli::render::style::Style;
 use crate::cli::signals::Signals;
 use crate::cli::term;
@@ -99,9 +100,17 @@ async fn read_status(
     style: &Style,
 ) -> Result<(String, bool), Failure> {
     match &args.load_balancer {
-        Some(load_balancer) => Ok((status_of_load_balancer(global, load_balancer, style).await?, false)),
-        None => status_of_run(global, target, style).await,
+        Some(load_balancer) => {
+            let shown = status_of_load_balancer(global, load_balancer, style).await?;
+            Ok((if is_redrawn(global, args) { cropped(&shown, term::screen()) } else { shown }, false))
+        }
+        None => status_of_run(global, args, target, style).await,
     }
+}
+
+/// Whether each status replaces the one before it on the terminal, and so must fit on the screen.
+fn is_redrawn(global: &Global, args: &Status) -> bool {
+    args.watch && global.output == Output::Text && term::can_show_dashboard()
 }
 
 /// Prints the status. On a terminal, replaces the previous status without flicker.
@@ -131,13 +140,22 @@ fn render_view(global: &Global, live: &LoadBalancerView, style: &Style) -> Strin
     if global.output == Output::Json { load_balancer::json(live) } else { load_balancer::text(live, style) }
 }
 
-async fn status_of_run(global: &Global, target: Option<&str>, style: &Style) -> Result<(String, bool), Failure> {
+async fn status_of_run(
+    global: &Global,
+    args: &Status,
+    target: Option<&str>,
+    style: &Style,
+) -> Result<(String, bool), Failure> {
     let store = state_store::open_for_target(&global.state_options(), target).await?;
     let found = find::run_to_show(&*store, target, style.color).await;
     let found = elsewhere::or_say_where(found, target.unwrap_or_default()).await?;
     let ports = connect::ports(&found.plan, store).await;
     let view = view(&found, &ports).await?;
-    let shown = if global.output == Output::Json { json(&view).to_string() } else { text(&view, style) };
+    let shown = match global.output {
+        Output::Json => json(&view).to_string(),
+        _ if is_redrawn(global, args) && view.outcome.is_none() => watched(&view, term::screen(), style),
+        _ => text(&view, style),
+    };
     Ok((shown, view.outcome.is_some()))
 }
 

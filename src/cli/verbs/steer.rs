@@ -11,7 +11,7 @@ use crate::app::exit::{Exit, Failure};
 use crate::app::find::StoredRun;
 use crate::app::steer::{self, DriveOptions};
 use crate::app::view::RunView;
-use crate::app::{elsewhere, find, identity, owner, state_store};
+use crate::app::{break_glass, elsewhere, find, identity, owner, state_store};
 use crate::base::time::later;
 use crate::cli::args::{
     ConfirmedRunArg, Global, MetricOptions, OnFreeze, RunArg, StepRef, help_text, step_number, value,
@@ -157,11 +157,18 @@ pub async fn resume(global: &Global, args: &Resume) -> Result<Exit, Failure> {
     if let Some(why) = refused.filter(|_| args.ignore_hours.is_some()) {
         return Err(Failure::new(Exit::Usage, format!("nothing was changed: {why}")));
     }
+    let script = break_glass::warning(&found.run).await;
+    if let Some(warning) = &script {
+        term::print_error(warning);
+    }
     if !args.steer.yes {
         let state = found.state()?;
         let hours = hours_question(&found.plan, &state, args.ignore_hours.is_some());
         let question = RunQuestion::read(&found, &state).await;
-        question.warn_if_put_back();
+        if script.is_none() {
+            question.warn_if_put_back();
+        }
+        show_verdicts(global, &found, &state, &question);
         confirm(false, &question.resume(mode, &hours), UNCHANGED_MESSAGE)?;
     }
     let options = DriveOptions {
@@ -211,11 +218,7 @@ async fn confirm_verdicts(
     yes: bool,
 ) -> Result<(), Failure> {
     let live = RunQuestion::read(found, state).await;
-    let now = Timestamp::now();
-    // The gates are those of the journal: this process has not asked their sources.
-    let gates = RunView::of(&found.plan, state, None, &[], now).gates;
-    let view = RunView { gates, ..RunView::of(&found.plan, state, Some(live.live()), &[], now) };
-    term::print_error(&status::approval_lines(&view, &term::style_err(global.color)).join("\n"));
+    let view = show_verdicts(global, found, state, &live);
     if view.put_back.is_some() {
         term::print_error(&format!("to end the run instead: cutover rollback {}", view.run));
     }
@@ -226,6 +229,17 @@ async fn confirm_verdicts(
     let is_asked = !yes && !doubts.is_empty() && term::stdin() && term::stderr();
     let then = live.then(|route| live.now(route));
     confirm(!is_asked, &format!("{question}, although {}?{then}", doubts.join(", and ")), UNCHANGED_MESSAGE)
+}
+
+/// Shows what an operator needs before a question that leads forward: the step, the live shares, the verdicts of the
+/// gates, and whether the hours hold the next raise.
+fn show_verdicts(global: &Global, found: &StoredRun, state: &State, live: &RunQuestion<'_>) -> RunView {
+    let now = Timestamp::now();
+    // The gates are those of the journal: this process has not asked their sources.
+    let gates = RunView::of(&found.plan, state, None, &[], now).gates;
+    let view = RunView { gates, ..RunView::of(&found.plan, state, Some(live.live()), &[], now) };
+    term::print_error(&status::approval_lines(&view, &term::style_err(global.color)).join("\n"));
+    view
 }
 
 /// Returns the failure for a request that does not apply to the run's current state.

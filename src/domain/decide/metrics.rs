@@ -21,7 +21,7 @@ pub fn in_force<'a>(plan: &'a Plan, state: &State) -> Vec<&'a MetricGate> {
     if is_over || plan.strategy.metrics.is_empty() {
         return Vec::new();
     }
-    let has_traffic = new_cluster_has_traffic(plan, state);
+    let has_traffic = has_traffic(state, &plan.strategy.to);
     let mut gates: Vec<_> = plan.strategy.metrics.iter().collect();
     gates.retain(|gate| (has_traffic || !gate.of_traffic()) && in_scope(plan, state, gate));
     gates
@@ -38,11 +38,16 @@ fn in_scope(plan: &Plan, state: &State, gate: &MetricGate) -> bool {
     during_step || (gate.guard && share_step == Some(number))
 }
 
-/// Whether the new cluster has traffic, or may have traffic because of a write without a response.
-fn new_cluster_has_traffic(plan: &Plan, state: &State) -> bool {
+/// Whether a cluster has traffic, or may have traffic because of a write without a response.
+fn has_traffic(state: &State, cluster: &str) -> bool {
     carrying::groups_with_traffic(state)
         .keys()
-        .any(|arn| state.started.groups.get(*arn).is_some_and(|g| g.cluster == plan.strategy.to))
+        .any(|arn| state.started.groups.get(*arn).is_some_and(|g| g.cluster == cluster))
+}
+
+/// Whether a gate guards nothing now, because it needs traffic of the old cluster and that has none any more.
+pub fn has_nothing_to_compare(plan: &Plan, state: &State, gate: &MetricGate) -> bool {
+    gate.needs_old_traffic() && !has_traffic(state, &plan.strategy.from)
 }
 
 /// Whether shares are being written. A measurement during this time belongs neither to the old nor to the new shares.

@@ -37,7 +37,19 @@ pub fn action_line(action: &HookAction) -> String {
     }
 }
 
-/// Formats a command line, shortened to 120 characters.
+/// Formats a command line with the quotes of a shell, shortened to 120 characters.
 pub fn command_line(command: &[String]) -> String {
-    text::line(&command.join(" "), MAX_COMMAND_LENGTH)
+    let words: Vec<_> = command.iter().map(|word| text::shell_word(word)).collect();
+    text::line(&words.join(" "), MAX_COMMAND_LENGTH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_has_the_quotes_that_a_shell_needs() {
+        let command = ["sh", "-c", "cat > \"cutover-$CUTOVER_RUN.json\""].map(str::to_owned);
+        assert_eq!(command_line(&command), "sh -c 'cat > \"cutover-$CUTOVER_RUN.json\"'");
+    }
 }

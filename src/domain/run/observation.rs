@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::event::{Started, Wait};
+use crate::base::number::count;
 use crate::base::time::signed;
 use crate::domain::health::Target;
 use crate::domain::health::gate::{MAX_SAMPLE_AGE, Sample, Samples};
@@ -289,7 +290,11 @@ impl Observed {
         let census = self.census_error.iter().map(|why| format!("the list of all rules: {why}"));
         let all: Vec<_> = groups.chain(routes).chain(marker).chain(census).collect();
         let first = all.first()?;
-        Some(if all.len() == 1 { first.clone() } else { format!("{first}, and {} more", all.len() - 1) })
+        Some(if all.len() == 1 {
+            first.clone()
+        } else {
+            format!("{first}, and {} failed", count(all.len() - 1, "other reading"))
+        })
     }
 }
 

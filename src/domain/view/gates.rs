@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::base::number::percent;
+use crate::base::number::{measured, percent};
 use crate::domain::decide::{Context, metrics};
 use crate::domain::metric::gate::MeasuredValue;
 use crate::domain::metric::verdict::judge::GateResult;
@@ -111,6 +111,10 @@ pub fn of_run(plan: &Plan, state: &State, observed: Option<&Observed>, now: Time
         let is_in_force = in_force.iter().any(|other| other.name == gate.name);
         let asked = !state.measurements(&gate.name).is_empty();
         let verdict = asked.then(|| metrics::verdict(&context, gate));
+        let holds = verdict.as_ref().is_none_or(|verdict| verdict.result == GateResult::Hold);
+        if is_in_force && holds && metrics::has_nothing_to_compare(plan, state, gate) {
+            return without_comparison(plan, gate);
+        }
         GateView {
             gate: gate.name.clone(),
             in_force: is_in_force,
@@ -122,6 +126,18 @@ pub fn of_run(plan: &Plan, state: &State, observed: Option<&Observed>, now: Time
         }
     };
     plan.strategy.metrics.iter().map(view).collect()
+}
+
+/// A gate that compares the clusters, after the old one has lost all traffic.
+fn without_comparison(plan: &Plan, gate: &MetricGate) -> GateView {
+    let (from, to) = (&plan.strategy.from, &plan.strategy.to);
+    GateView {
+        gate: gate.name.clone(),
+        in_force: false,
+        dry_run: gate.dry_run,
+        verdict: None,
+        why: format!("does not guard {to} now: {from} has no traffic to compare with"),
+    }
 }
 
 fn not_asked(plan: &Plan, gate: &MetricGate, in_force: bool, step: usize) -> String {
@@ -186,7 +202,7 @@ fn answer_text(plan: &Plan, seen: &MeasuredValue) -> String {
         MeasuredValue::Latencies { old: a, new: b } => {
             format!("{old} {:.0} ms, {new} {:.0} ms", a * 1000.0, b * 1000.0)
         }
-        MeasuredValue::Value { value } => value.to_string(),
+        MeasuredValue::Value { value } => measured(*value),
         MeasuredValue::State { well, message } => {
             format!("{}: {message}", if *well { "success" } else { "failure" })
         }

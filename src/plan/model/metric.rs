@@ -233,6 +233,11 @@ impl MetricGate {
             )
     }
 
+    /// Whether the gate cannot judge the new cluster while the old one has no traffic.
+    pub fn needs_old_traffic(&self) -> bool {
+        matches!(self.condition, GateCondition::ErrorRate(_) | GateCondition::Latency(_))
+    }
+
     /// Whether the gate compares the old and the new cluster.
     pub fn compares(&self) -> bool {
         matches!(self.condition, GateCondition::ErrorRate(_) | GateCondition::Latency(_) | GateCondition::Share { .. })

@@ -349,7 +349,7 @@ fn wrong_messages(left: Remains, words: &str, who: Answerer, result: &CommandRes
             !result.asks() || (output.contains(direction) && output.contains("? Then run two-terminals-") == other)
         }
         (2, Answerer::Types(_)) if result.asks() => {
-            last.ends_with("error: nothing was written")
+            last.ends_with("nothing was written")
                 && output.matches("[y/N]").count() == 1
                 && output.contains(direction)
                 && output.contains("? Then run two-terminals-") == other

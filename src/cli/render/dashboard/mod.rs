@@ -1,18 +1,14 @@
 //! The dashboard that a terminal shows during a run: its text as a pure function, and a thin wrapper that keeps the
 //! text at the bottom of the screen.
 
-mod fit;
-
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::fit::{Parts, Screen, truncated};
 use super::sections::{sections, state_line};
 use super::status::continue_commands;
 use super::style::{Style, Tone};
 use super::wrap::wrap;
 use crate::app::view::RunView;
-use crate::domain::run::state::Phase;
-use fit::Parts;
-pub use fit::Screen;
 
 /// Returns the lines of the dashboard: none wider than the screen, and no more than it has rows.
 pub fn dashboard_lines(view: &RunView, screen: Screen, style: &Style) -> Vec<String> {
@@ -22,13 +18,11 @@ pub fn dashboard_lines(view: &RunView, screen: Screen, style: &Style) -> Vec<Str
     let state = wrap(&words, Some(screen.width.saturating_sub(2)));
     head.extend(state.into_iter().map(|line| format!("  {}", style.paint(tone, &line))));
     let mut below = sections(view, style, false);
-    // Show the command if only an operator can end the wait.
-    if view.reachable && (view.phase == Phase::AwaitingApproval || view.frozen.is_some() || view.paused.is_some()) {
-        below.push(("continue", continue_commands(view)));
+    let commands = if view.reachable { continue_commands(view) } else { Vec::new() };
+    if !commands.is_empty() {
+        below.push(("continue", commands));
     }
-    let lines = Parts::new(head, &below, screen, style).lay_out(|most| steps(view, most, style));
-    let dots = style.mark("…", "...");
-    lines.iter().map(|l| console::truncate_str(l, screen.width, dots).into_owned()).collect()
+    truncated(Parts::new(head, &below, view, screen, style).lay_out(|most| steps(view, most, style)), screen, style)
 }
 
 /// Returns at most `most` steps: those around the current one, and the number of those after them.

@@ -3,11 +3,14 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::app::view::{DriftKind, DriftView, FreezeView, GroupHealth, RouteGroup};
-use crate::cli::render::fixture::{at, drifted, ids, intended, outcome, set, state, step, until_bake, watch, weights};
+use crate::cli::render::fixture::{
+    at, drifted, five_gates, ids, intended, outcome, set, state, step, until_bake, watch, weights,
+};
 use crate::domain::fixture::plan;
 use crate::domain::health::HealthCounts;
 use crate::domain::metric::verdict::judge::GateResult;
 use crate::domain::run::event::{Event, FreezeReason, RunOutcome, StepType, Trigger, Wait, WaitReason, WriteResult};
+use crate::domain::run::state::Phase;
 use crate::domain::view::gates::GateView;
 
 fn screen(width: usize) -> Screen {
@@ -167,6 +170,74 @@ fn the_last_pause_and_what_follows_it_are_said() {
     assert_eq!(state(&over), "the pause is over");
     let done = RunView { step: 8, phase: Phase::Ready, waits: Vec::new(), ..last };
     assert_eq!(state(&done), "every step is done, completing the run");
+}
+
+/// An approval with five gates, of which the last one of the plan fails.
+fn approving() -> RunView {
+    let wait = |reason, message: &str| Wait { reason, message: message.into(), until: None };
+    let message = "approval: ticket office says sales look normal; gate seats-latency passes; gate errors holds; gate \
+                   split passes; gate slowness holds; gate saturation fails";
+    let health = |cluster: &str, name: &str| GroupHealth {
+        cluster: cluster.into(),
+        group: format!("{name}-{cluster}"),
+        targets: Some(HealthCounts { healthy: 3, ..HealthCounts::default() }),
+        unused: None,
+        unreadable: None,
+    };
+    RunView {
+        phase: Phase::AwaitingApproval,
+        gates: five_gates(),
+        waits: vec![wait(WaitReason::Approval, message)],
+        health: ["seats", "tickets"].iter().flat_map(|name| [health("a", name), health("b", name)]).collect(),
+        ..baking()
+    }
+}
+
+/// Tests a bug: on a small screen the failing gate was hidden behind passing ones.
+#[test]
+fn only_passing_gates_are_folded() {
+    let view = approving();
+    for (width, height) in [(80, 24), (80, 21), (150, 24)] {
+        let screen = Screen { width, height };
+        let lines = dashboard_lines(&view, screen, &Style::plain());
+        let text = lines.join("\n");
+        assert!(lines.len() < height, "{text}");
+        let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}\n{text}"));
+        let (fails, holds) = (place("saturation  FAILS: 0.5 is not at most"), place("errors  holds: b fails"));
+        assert!(fails < holds && holds < place("slowness  holds: measured 8"), "{text}");
+        assert!(text.contains("cutover approve "), "{text}");
+        insta::assert_snapshot!(format!("five_gates_{width}_by_{height}"), text);
+    }
+}
+
+/// Tests a bug: a step that only waited was said to be shifting.
+#[test]
+fn the_state_says_what_a_step_waits_for() {
+    let state = |step, reason, message: &str| {
+        let waits = vec![Wait { reason, message: message.into(), until: None }];
+        let view = RunView { step, phase: Phase::Shifting, waits, ..baking() };
+        state_line(&view, &Style::plain()).1
+    };
+    assert_eq!(state(1, WaitReason::RaiseGate, "0 healthy"), "waiting for healthy targets");
+    assert_eq!(state(1, WaitReason::Rate, "limited"), "attaching the new target groups");
+    assert_eq!(state(4, WaitReason::MetricGate, "gate errors holds"), "waiting for the gates of the step");
+    assert_eq!(state(4, WaitReason::Window, "tomorrow"), "waiting for the hours of the plan");
+    assert_eq!(state(4, WaitReason::Settle, "written"), "written, settling");
+    assert_eq!(state(4, WaitReason::Rate, "limited"), "shifting");
+}
+
+#[test]
+fn waits_for_hours_and_pauses_name_the_command_that_ends_them() {
+    let shown = |view: &RunView| dashboard_lines(view, Screen { width: 80, height: 24 }, &Style::plain()).join("\n");
+    let text = shown(&baking());
+    assert!(text.contains("continue  cutover promote alpha-"), "{text}");
+    let wait = Wait { reason: WaitReason::Window, message: "step 4 starts tomorrow".into(), until: None };
+    let hours = RunView { phase: Phase::Ready, waits: vec![wait], ..baking() };
+    let text = shown(&hours);
+    assert!(text.contains("cutover resume alpha-20260301-140200-k3f9 --ignore-hours REASON\n"), "{text}");
+    let long = RunView { run: "checkout-of-the-large-shop-20260301-140200-k3f9".into(), ..hours };
+    let text = shown(&long);
+    assert!(text.contains("k3f9 \\\n") && text.contains("  --ignore-hours REASON\n"), "{text}");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::domain::run::event::{
     ClientMeasurement, DriftPolicy, Event, IgnoredHours, MeasuredTime, Ramp, Record, ResumeMode, RouteStart,
     RunOutcome, Started, Wait, WaitReason,
 };
-use crate::domain::run::hook::{HookId, HookPoint, HookResult};
+use crate::domain::run::hook::HookResult;
 use crate::domain::traffic::RouteId;
 use batch::WriteSummary;
 use drift::DriftSummary;
@@ -90,6 +90,7 @@ impl EventLines {
             Event::Stopped { message, .. } if *message == self.freeze => {
                 Some(EventText::new(Tone::Warn, "⏸", "this process stops; the run stays frozen"))
             }
+            Event::Approved { step, by, .. } => Some(approved(*step, by, &open_gates(&self.waits))),
             other => text(other, &record.run, &self.names, &self.style),
         });
         if let Event::Frozen { message, .. } = &record.event {
@@ -162,9 +163,9 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
         Event::Baked { gap, .. } => EventText::new(
             Tone::Warn,
             "!",
-            format!("no observation for {}: the bake is extended by this time", format_elapsed(millis(*gap))),
+            format!("no observation for {}: the pause is extended by this time", format_elapsed(millis(*gap))),
         ),
-        Event::Approved { step, by, .. } => EventText::new(Tone::Good, "✓", format!("step {step}  approved by {by}")),
+        Event::Approved { step, by, .. } => approved(*step, by, ""),
         Event::TimedOut { step, after, then } => {
             let what =
                 format!("step {step}  nobody approved within {}: {}", format_elapsed(millis(*after)), then.name());
@@ -208,7 +209,7 @@ fn text(event: &Event, run: &str, names: &Names, style: &Style) -> Option<EventT
             EventText::new(Tone::Bad, "↩", format!("rolling back all shares at once: {why}"))
         }
         Event::HookStarted { action: what, .. } => EventText::new(Tone::Faint, "·", what),
-        Event::HookEnded { hook, result, message } => hook_ended(*hook, *result, message),
+        Event::HookEnded { hook, result, message } => hook_ended(&names.hook(*hook), *result, message),
         Event::RetireStarted { by, bindings, .. } => EventText::new(Tone::Strong, "▸", retiring(by, *bindings)),
         Event::BindingRemoved { cluster, binding, deleted: true, .. } => {
             EventText::new(Tone::Good, "✓", format!("binding {binding} in {cluster}: deleted"))
@@ -268,19 +269,17 @@ fn started(s: &Started, run: &str) -> String {
     format!("run {run}{plan}{by}: {}{}", count(s.routes.len(), "route"), rollback_text.unwrap_or_default())
 }
 
-fn hook_ended(hook: HookId, result: HookResult, message: &str) -> EventText {
-    let position = match hook.at {
-        HookPoint::Command => format!("step {}  command", hook.step),
-        HookPoint::Undo => format!("step {}  undo", hook.step),
-        at => format!("hook {} ({})", hook.number, at.name()),
-    };
+fn hook_ended(hook: &str, result: HookResult, message: &str) -> EventText {
     let (tone, mark, result_text) = match result {
         HookResult::Succeeded => (Tone::Good, "✓", "succeeded"),
         HookResult::Failed => (Tone::Bad, "✗", "FAILED"),
         HookResult::Interrupted => (Tone::Warn, "!", "interrupted"),
     };
+    if let Some(why) = message.strip_prefix("skipped: ") {
+        return EventText::new(Tone::Faint, "·", format!("{hook} skipped: {why}"));
+    }
     let message = if message.is_empty() { String::new() } else { format!(": {message}") };
-    EventText::new(tone, mark, format!("{position} {result_text}{message}"))
+    EventText::new(tone, mark, format!("{hook} {result_text}{message}"))
 }
 
 fn verdict_changed(gate: &str, call: GateResult, why: &str, dry_run: bool) -> EventText {
@@ -292,6 +291,17 @@ fn verdict_changed(gate: &str, call: GateResult, why: &str, dry_run: bool) -> Ev
         GateResult::Fail => (Tone::Bad, "✗", "fails"),
     };
     EventText::new(tone, mark, format!("gate {gate}{dry_run_note} {verb}: {why}"))
+}
+
+fn approved(step: usize, by: &str, although: &str) -> EventText {
+    EventText::new(Tone::Good, "✓", format!("step {step}  approved by {by}{although}"))
+}
+
+/// Says which gates did not pass when an operator approved: the wait for the approval names each with its verdict.
+fn open_gates(waits: &[Wait]) -> String {
+    let parts = waits.iter().filter(|w| w.reason == WaitReason::Approval).flat_map(|w| w.message.split("; "));
+    let open: Vec<_> = parts.filter(|part| part.starts_with("gate ") && !part.ends_with(" passes")).collect();
+    if open.is_empty() { String::new() } else { format!(", although {}", open.join(", ")) }
 }
 
 fn paused(by: &str, reason: &str) -> String {
@@ -310,7 +320,7 @@ fn resumed(by: &str, mode: ResumeMode, ignored: Option<&IgnoredHours>) -> String
     };
     let new = if mode.include_new { "; rules created after the start are also moved" } else { "" };
     let hours = ignored.map_or_else(String::new, |ignored| {
-        format!("; the plan's hours do not hold step {}: {}", ignored.step, ignored.reason)
+        format!("; outside of the plan's hours, step {} only: {}", ignored.step, ignored.reason)
     });
     format!("resumed by {by}{drift}{new}{hours}")
 }
@@ -445,8 +455,13 @@ pub fn counts(c: HealthCounts) -> String {
 
 /// Returns a wait as text, such as `baking for 10m, until 14:12:11`.
 pub fn wait(wait: &Wait, style: &Style) -> String {
+    let is_gate = matches!(wait.reason, WaitReason::RaiseGate | WaitReason::MetricGate);
     // A window may be days away, and its message contains the date.
     match wait.until.filter(|_| wait.reason != WaitReason::Window) {
+        // The time-out of the gates, unless the targets need only stay healthy.
+        Some(until) if is_gate && !wait.message.ends_with("for a while") => {
+            format!("{}; waits until {} at most", wait.message, style.time(until))
+        }
         Some(until) => format!("{}, until {}", wait.message, style.time(until)),
         None => wait.message.clone(),
     }

@@ -5,6 +5,7 @@ use crate::cli::render::fixture::{
 use crate::domain::fixture::{forward, group_arn};
 use crate::domain::run::event::{FreezeReason, IgnoredHours, StepType, StopReason, WaitReason, WriteResult};
 use crate::domain::run::event::{GateKind, Trigger};
+use crate::domain::run::hook::{HookId, HookPoint};
 use crate::domain::traffic::{ClientStickiness, RouteContent};
 
 fn transcript(events: Vec<(i64, Event)>) -> String {
@@ -182,7 +183,39 @@ fn an_override_of_the_hours_says_for_which_step_and_why() {
     let ignore_hours = Some(IgnoredHours { step: 4, reason: "agreed with sales".into() });
     let event = Event::Resumed { by: "bob@pc".into(), mode: ResumeMode::PLAIN, ignore_hours, request: None };
     let text = transcript([until_bake(), vec![(70, event)]].concat());
-    assert!(text.ends_with("resumed by bob@pc; the plan's hours do not hold step 4: agreed with sales"), "{text}");
+    assert!(text.ends_with("resumed by bob@pc; outside of the plan's hours, step 4 only: agreed with sales"), "{text}");
+}
+
+/// Tests a bug: a hook had a name when it started, and a number when it ended.
+#[test]
+fn the_end_of_a_hook_has_the_name_of_its_start() {
+    let hook = HookId { at: HookPoint::BeforeShift, step: 2, number: 1 };
+    let started = Event::HookStarted { hook, action: "hook scale-up (before shift): ./scale-up.sh".into() };
+    let ended = |message: &str| Event::HookEnded { hook, result: HookResult::Succeeded, message: message.into() };
+    let text = transcript(vec![(1, started), (2, ended("10 pods")), (3, ended("skipped: this is a rehearsal"))]);
+    assert!(text.contains("✓ hook scale-up (before shift) succeeded: 10 pods\n"), "{text}");
+    assert!(text.ends_with("· hook scale-up (before shift) skipped: this is a rehearsal"), "{text}");
+}
+
+#[test]
+fn an_approval_says_which_gates_did_not_pass() {
+    let message = "approval: read the dashboards; gate slowness passes; gate errors holds";
+    let wait = Wait { reason: WaitReason::Approval, message: message.into(), until: None };
+    let approved = || Event::Approved { step: 4, by: "alice@mac".into(), request: None };
+    let text = transcript(vec![(1, Event::Waiting { waits: vec![wait] }), (2, approved())]);
+    assert!(text.ends_with("✓ step 4  approved by alice@mac, although gate errors holds"), "{text}");
+    assert!(transcript(vec![(2, approved())]).ends_with("approved by alice@mac"));
+}
+
+/// Tests a bug: the time-out of a gate read as the time at which its need ends.
+#[test]
+fn a_wait_for_gates_says_how_long_it_waits_at_most() {
+    let of =
+        |reason, message: &str| wait(&Wait { reason, message: message.into(), until: Some(at(60)) }, &Style::plain());
+    let needs = "webapp-b has 0 of the 1 healthy target that 1 % needs";
+    assert_eq!(of(WaitReason::RaiseGate, needs), format!("{needs}; waits until 14:03:00 at most"));
+    let healthy = "webapp-b is healthy enough, and must stay healthy for a while";
+    assert_eq!(of(WaitReason::RaiseGate, healthy), format!("{healthy}, until 14:03:00"));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::cli::render::fixture::{at, healthy, ids, intended, outcome, records, set, until_bake};
+use crate::cli::render::fixture::{at, drifted, healthy, ids, intended, outcome, records, set, until_bake, weights};
 use crate::domain::fixture::{group_arn, plan};
 use crate::domain::health::HealthCounts;
 use crate::domain::run::event::{ClientMeasurement, ClusterMeasurement, FreezeReason, MeasuredTime, Wait};
@@ -183,6 +183,16 @@ fn a_short_incident_of_a_long_run_is_enlarged() {
     assert!(page[at..].contains("targets of b: 0 healthy, 4 unhealthy"), "{page}");
     let step = page[..at].find("class=\"step\"").map(|at| &page[at..]).expect("a step");
     assert!(step.contains(">1–3</span>"), "steps 1 to 3 begin in the same minute of two hours: {step}");
+}
+
+/// Tests a bug: after drift towards the original shares, the same rollback was listed twice.
+#[test]
+fn a_command_is_listed_once() {
+    let mut events = until_bake();
+    events.push((70, drifted(&ids()[2], weights(99, 1), Some(weights(100, 0)))));
+    events.push((70, Event::Frozen { reason: FreezeReason::Drift, message: "443 rule 20".into() }));
+    let page = with_report(&records(events), markdown);
+    assert_eq!(page.lines().filter(|line| line.starts_with("cutover rollback ")).count(), 1, "{page}");
 }
 
 #[test]

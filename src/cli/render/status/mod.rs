@@ -1,5 +1,6 @@
 //! Renders `cutover status RUN` as text and as JSON: the state of a run, and the commands to continue or to roll back.
 
+use super::fit::{Screen, fitted};
 use super::sections::{Section, drift, gates, kept_share, lay_out, put_back, sections, state_line, traffic, wrapped};
 use super::style::{Style, Tone};
 use crate::app::view::{DriftKind, DriftView, Guard, RunView};
@@ -8,6 +9,15 @@ use crate::domain::run::state::Phase;
 
 /// Returns the text, without a last newline.
 pub fn text(view: &RunView, style: &Style) -> String {
+    lay_out(&wrapped(all_sections(view, style), style), style).join("\n")
+}
+
+/// Returns the text of `--watch`, fitted to the screen, so that the next text replaces it.
+pub fn watched(view: &RunView, screen: Screen, style: &Style) -> String {
+    fitted(&all_sections(view, style), view, screen, style).join("\n")
+}
+
+fn all_sections(view: &RunView, style: &Style) -> Vec<Section> {
     let (step, of) = view.step_of();
     let (tone, state_text) = state_line(view, style);
     let label = view.steps.get(step.saturating_sub(1)).map_or("", String::as_str);
@@ -21,7 +31,7 @@ pub fn text(view: &RunView, style: &Style) -> String {
     all.push(("continue", continue_commands(view)));
     all.push(("roll back", rollback_commands(view)));
     all.retain(|(_, lines)| !lines.is_empty());
-    lay_out(&wrapped(all, style), style).join("\n")
+    all
 }
 
 /// Returns the last lines of a process that drove a run: the live shares, a warning that no process guards the traffic
@@ -54,7 +64,8 @@ fn was_taken_over(view: &RunView) -> bool {
     view.stopped == Some(StopReason::Lock) && view.outcome.is_none()
 }
 
-/// What an operator sees before an approval: the step, the live shares, and the gates' verdicts.
+/// What an operator sees before an approval: the step, the live shares, the gates' verdicts, and whether the hours of
+/// the plan hold the next raise.
 pub fn approval_lines(view: &RunView, style: &Style) -> Vec<String> {
     let (step, of) = view.step_of();
     let label = view.steps.get(step.saturating_sub(1)).map_or("", String::as_str);
@@ -64,6 +75,7 @@ pub fn approval_lines(view: &RunView, style: &Style) -> Vec<String> {
         ("put back", put_back(view, style)),
         ("traffic", traffic(view, style)),
         ("gates", gates(view, style)),
+        ("hours", view.hours.iter().cloned().collect()),
     ];
     all.retain(|(_, lines)| !lines.is_empty());
     lay_out(&wrapped(all, style), style)

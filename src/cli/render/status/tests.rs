@@ -1,13 +1,16 @@
 use super::*;
 use crate::app::view::WayBackView;
 use crate::cli::render::fixture::{
-    assert_fits, at, drifted, ids, rich_plan, screen, state, until_bake, watch, weights,
+    assert_fits, at, drifted, five_gates, ids, intended, outcome, rich_plan, screen, set, state, step, until_bake,
+    watch, weights,
 };
 use crate::domain::fixture::plan;
 use crate::domain::metric::gate::{MeasuredValue, Measurement};
 use crate::domain::metric::verdict::RequestCount;
 use crate::domain::metric::verdict::judge::GateResult;
-use crate::domain::run::event::{Event, IgnoredHours, NotMoved, ResumeMode, StopReason, Trigger, Wait, WaitReason};
+use crate::domain::run::event::{
+    Event, IgnoredHours, NotMoved, ResumeMode, StepType, StopReason, Trigger, Wait, WaitReason, WriteResult,
+};
 use crate::domain::run::hook::{HookId, HookPoint, HookResult};
 use crate::domain::traffic::{Reading, Unreadable};
 use crate::port::store::Heartbeat;
@@ -126,6 +129,50 @@ fn the_screen_fits_80_and_150_columns_and_shows_what_decides() {
         assert_fits(&text, columns);
         insta::assert_snapshot!(format!("screen_{columns}"), text);
     }
+}
+
+/// Tests a bug: `--watch` was longer than the screen, so that the state scrolled away and every status left a copy.
+#[test]
+fn a_watched_status_fits_the_screen_and_keeps_what_decides() {
+    let put_back = RunView { gates: five_gates(), ..rich() };
+    let calm = RunView { put_back: None, drift: Vec::new(), ..put_back.clone() };
+    for (view, width, height) in [(&put_back, 80, 24), (&put_back, 150, 24), (&calm, 80, 18)] {
+        let text = watched(view, Screen { width, height }, &Style::plain());
+        assert!(text.lines().count() < height, "{text}");
+        assert!(text.lines().all(|line| console::measure_text_width(line) <= width), "{text}");
+        for part in
+            ["  run ", "  state ", "  step ", "traffic", "saturation  FAILS", "errors  holds", "way back", "roll back"]
+        {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        if height == 24 {
+            insta::assert_snapshot!(format!("watched_{width}"), text);
+        }
+    }
+}
+
+/// Tests a bug: in the last pause, a gate that compares the clusters held for ever, and `promote` always asked.
+#[test]
+fn a_gate_without_traffic_to_compare_with_is_said_to_guard_nothing() {
+    let plan = rich_plan();
+    let mut events = until_bake();
+    let all = (6, StepType::Shares, "a 0 %, b 100 %");
+    events.extend([(660, Event::StepDone { step: 3 }), (661, step(all.0, all.1, all.2))]);
+    events.push((662, intended(&ids(), &set(99, 1), &set(0, 100), false)));
+    events.extend(ids().iter().map(|id| (663, outcome(id, WriteResult::Applied, Some(set(0, 100)), None))));
+    let view = RunView::of(&plan, &state(events), Some(&watch(670, (31, 0), (4, 0))), &[], at(672));
+    let errors = view.gates.iter().find(|gate| gate.gate == "errors").unwrap();
+    assert_eq!(errors.words(), "does not guard b now: a has no traffic to compare with");
+    assert!(!errors.is_open(), "{errors:?}");
+    assert!(view.gates.iter().any(|gate| gate.gate == "share" && gate.in_force), "{:?}", view.gates);
+}
+
+#[test]
+fn an_approver_sees_whether_the_hours_hold_the_next_raise() {
+    let view = RunView::of(&rich_plan(), &state(until_bake()), None, &[], at(72));
+    let shown = approval_lines(&view, &screen(80)).join("\n");
+    assert!(shown.contains("hours     step 4 and the pause after it take"), "{shown}");
+    assert!(shown.contains("the step starts Mon 2026-03-02"), "{shown}");
 }
 
 #[test]

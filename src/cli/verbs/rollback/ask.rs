@@ -87,7 +87,7 @@ pub fn ask(args: &Rollback, proposal: &RollbackPreview<'_>) -> Result<bool, Fail
             ))
         }
         (Ok(true), other_owner) => Ok(args.take_over || other_owner.is_some()),
-        (Ok(false), _) => Err(Failure::new(Exit::Usage, "nothing was written")),
+        (Ok(false), _) => Err(Failure::declined("nothing was written")),
         (Err(_), other_owner) => {
             let flags = [
                 Some("--yes"),

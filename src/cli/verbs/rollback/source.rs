@@ -170,7 +170,7 @@ enum NoTagSource {
 /// Puts the cause before the failure that follows from it.
 fn caused_by(cause: String, failure: Failure) -> Failure {
     let next = std::iter::once(failure.error.to_string()).chain(failure.next).collect();
-    Failure { exit: failure.exit, error: cause.into(), next }
+    Failure { error: cause.into(), next, ..failure }
 }
 
 /// Says that the last run was rolled back, if no run is left to roll back: the command is often typed twice.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::base::number::count;
 use crate::base::time::later;
 use crate::domain::health::HealthCounts;
 use crate::domain::health::{Target, TargetState};
@@ -121,7 +122,8 @@ impl Sample {
     fn counts_short_of(&self, need: &RaiseNeed) -> Option<String> {
         let (healthy, registered) = (self.counts.healthy, self.registered());
         if healthy < need.healthy {
-            return Some(format!("has {healthy} of the {} healthy targets that {} % needs", need.healthy, need.share));
+            let needed = count(usize::try_from(need.healthy).unwrap_or(usize::MAX), "healthy target");
+            return Some(format!("has {healthy} of the {needed} that {} % needs", need.share));
         }
         let percent = percentage(healthy, registered);
         if percent < need.percent {

@@ -70,7 +70,7 @@ fn shortfall_message_has_the_numbers() {
     );
     assert_eq!(
         short(counts(0, 0), &needs(1, 20)),
-        RaiseVerdict::Shortfall("has 0 of the 1 healthy targets that 1 % needs".into())
+        RaiseVerdict::Shortfall("has 0 of the 1 healthy target that 1 % needs".into())
     );
     // 18 healthy targets of 20 are 90 %. `initial` targets count as not healthy; `draining` targets do not count.
     let percent = RaiseVerdict::Shortfall("has 18 of 20 targets healthy (90 %); 95 % are needed".into());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::base::number;
 use crate::base::time::{earlier, later, signed};
 use crate::domain::metric::verdict::judge::{self, ClusterNames, Verdict};
 use crate::domain::metric::verdict::{RequestCount, Window};
@@ -201,7 +202,7 @@ fn judge_values(gate: &MetricGate, measured: &[Measurement], context: &GateConte
                     Verdict::hold(format!("{why}; failed measurements that the plan allows: {}", gate.failure_limit))
                 }
                 Some((None, MeasuredValue::Value { value })) => {
-                    Verdict::pass(format!("{value} is {}", bounds(&gate.condition)))
+                    Verdict::pass(format!("{} is {}", number::measured(*value), bounds(&gate.condition)))
                 }
                 Some((None, MeasuredValue::State { message, .. })) => Verdict::pass(message.clone()),
                 _ => Verdict::hold("the metric source returned a value that does not fit the condition of this gate"),
@@ -230,7 +231,8 @@ fn measurement_failure(gate: &MetricGate, seen: &MeasuredValue) -> Option<String
     match (seen, &gate.condition) {
         (MeasuredValue::Value { value }, GateCondition::Condition { at_most, at_least }) => {
             let outside = at_most.is_some_and(|most| *value > most) || at_least.is_some_and(|least| *value < least);
-            (outside || value.is_nan()).then(|| format!("{value} is not {}", bounds(&gate.condition)))
+            (outside || value.is_nan())
+                .then(|| format!("{} is not {}", number::measured(*value), bounds(&gate.condition)))
         }
         (MeasuredValue::State { well: false, message }, _) => Some(message.clone()),
         (MeasuredValue::Nothing { message }, _) if gate.no_data == NoData::Fail => Some(format!("no data: {message}")),

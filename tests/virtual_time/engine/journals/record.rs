@@ -184,7 +184,9 @@ async fn record_ignored_hours() -> Recorded {
         .await;
     assert_eq!(ending_name(&ending), "aborted", "{}", test_run.output());
     let output = test_run.output();
-    for text in ["the plan's hours do not hold step 2: CHG-1234", "b keeps 50 % of the traffic, and nobody guards it"] {
+    for text in
+        ["outside of the plan's hours, step 2 only: CHG-1234", "b keeps 50 % of the traffic, and nobody guards it"]
+    {
         assert!(output.contains(text), "{text}\n{output}");
     }
     ("hours-ignored".into(), journal(&test_run))

@@ -79,6 +79,8 @@ fn moto_awscli_the_break_glass_script_leaves_a_trace_until_the_rollback_ends_the
         text.contains(&said) && text.contains(&format!("cutover rollback {id}   # end the run: every route is read")),
         "{text}"
     );
+    let resume = run(fixture.cutover(&["resume", &id])).assert_exit(2);
+    assert!(resume.err.contains(&said) && resume.err.contains("add --yes"), "{}", resume.err);
     let again = run(fixture.cutover(&["run", &plan, "--yes"])).assert_exit(3);
     assert!(again.err.contains(&said) && again.err.contains("to end the run"), "{}", again.err);
     // A machine that does not have the journal sees the trace, too.
