@@ -48,7 +48,8 @@ pub async fn prepare(plan: &Plan, ports: &Ports, from_step: usize) -> Preparatio
 pub fn machine_facts(plan: &Plan, hooks: &dyn Hooks) -> MachineFacts {
     let unusable = |command: &PlanCommand<'_>| {
         let problem = hooks.locate(command.program).err()?;
-        Some(UnusableCommand { place: command.place(), problem, required: command.required })
+        let program = command.program.to_owned();
+        Some(UnusableCommand { place: command.place(), program, problem, required: command.required })
     };
     let problems = plan.notifications.iter().enumerate();
     MachineFacts {

@@ -180,6 +180,8 @@ codes! {
         CUT307 Error "targets are nodes, but the Service has no node port";
         CUT308 Error "a run of the plan is unfinished";
         CUT309 Warning "a break-glass script put the traffic back";
+        CUT310 Info "a gate that compares the clusters guards nothing while the new one has all traffic";
+        CUT311 Info "a step lowers the share of the new cluster";
     }
     Compare {
         CUT100 Info "the cutover skips versions of Kubernetes";
@@ -267,6 +269,13 @@ impl Finding {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Adds a place in the plan to the message: `plan.yaml, line 12`.
+    #[must_use]
+    pub fn at(mut self, place: Option<String>) -> Self {
+        self.message.extend(place.map(|place| format!(" ({place})")));
         self
     }
 

@@ -6,6 +6,7 @@ use super::{render, term};
 use crate::app::exit::{Exit, Failure};
 use crate::app::prepare::Preparation;
 use crate::app::start::refuse_other_owner;
+use crate::domain::view::check::{CheckReport, HookLine};
 use crate::engine::Ports;
 
 /// Asks the operator to confirm, unless `yes` is set.
@@ -16,8 +17,11 @@ pub fn confirm(yes: bool, question: &str, declined: &str) -> Result<(), Failure>
     if yes || term::confirm(question).map_err(|e| Failure::new(Exit::Usage, e))? {
         return Ok(());
     }
-    Err(Failure::new(Exit::Usage, declined))
+    Err(Failure::declined(declined))
 }
+
+/// Maximum number of hooks that the question of `run` names.
+const MAX_HOOKS: usize = 4;
 
 /// How a command asks before a new run.
 #[derive(Debug, Clone, Copy)]
@@ -50,8 +54,64 @@ pub async fn confirm_start(
     if let Some(refusal) = prepared.refusal() {
         return Err(refusal);
     }
+    confirm(yes, &start_question(report), "not started; nothing was changed")
+}
+
+/// Returns the question of `run`: where it moves traffic, from which cluster to which, the first share, and what else
+/// it starts or sends.
+fn start_question(report: &CheckReport) -> String {
+    let ((from, to), (account, region)) = (&report.clusters, &report.aws);
     let then = Moves::first_of(report).and_then(|(step, moves)| Some((step, moves.forward()?)));
     let then = then.and_then(|(step, text)| Some(format!(" Step {step} then moves {}.", text.strip_prefix("Move ")?)));
-    let question = format!("Start the run?{}", then.unwrap_or_default());
-    confirm(yes, &question, "not started; nothing was changed")
+    let list = |verb: &str, names: Vec<&str>| {
+        if names.is_empty() { String::new() } else { format!(" {verb} {}.", names.join(", ")) }
+    };
+    let hooks: Vec<_> = report.hooks.iter().map(HookLine::title).collect();
+    let hooks = match hooks.len() {
+        0..=MAX_HOOKS => list("It runs on this machine:", hooks.iter().map(String::as_str).collect()),
+        many => format!(" It runs {many} hooks on this machine."),
+    };
+    let mut targets: Vec<_> = report.notifications.iter().map(|n| n.to.as_str()).collect();
+    targets.dedup();
+    format!(
+        "Start the run, {from} to {to}, in account {account}, {region}?{}{hooks}{}",
+        then.unwrap_or_default(),
+        list("It notifies:", targets)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::render::fixture::rich_plan;
+    use crate::domain::view::check::{RouteLine, Weights};
+
+    #[test]
+    fn the_question_of_a_run_says_what_it_moves_runs_and_sends() {
+        let weights = |step, a, b| Weights { step, groups: Ok(vec![("shop-a".into(), a), ("shop-b".into(), b)]) };
+        let line = RouteLine {
+            load_balancer: "shop".into(),
+            workload: "shop".into(),
+            id: "arn".into(),
+            label: "443 default".into(),
+            conditions: String::new(),
+            weights: vec![weights(0, 100, 0), weights(2, 99, 1)],
+            clusters: std::collections::BTreeMap::new(),
+        };
+        let plan = rich_plan();
+        let report = CheckReport { routes: vec![line; 3], ..CheckReport::offline(&plan, Vec::new()) };
+        let question = start_question(&report);
+        for part in [
+            &format!("Start the run, a to b, in account {}, {}?", plan.account_id, plan.region),
+            "Step 2 then moves 3 routes of shop from shop-a (100 % → 99 %) to shop-b (0 % → 1 %).",
+            "on this machine: scale-up (before shift)",
+            "It notifies: slack, webhook, exec.",
+        ] {
+            assert!(question.contains(part), "{part}\n{question}");
+        }
+        let many = CheckReport { hooks: vec![report.hooks[0].clone(); 9], ..report };
+        assert!(start_question(&many).contains("It runs 9 hooks on this machine."));
+        let plain = CheckReport::offline(&crate::domain::fixture::plan(), Vec::new());
+        assert!(!start_question(&plain).contains("It "), "{}", start_question(&plain));
+    }
 }

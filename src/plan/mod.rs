@@ -13,6 +13,7 @@ pub mod diagnostic;
 mod file;
 mod hooks;
 pub mod model;
+pub mod place;
 mod render;
 mod scalar;
 pub mod schedule;

@@ -48,7 +48,7 @@ pub fn offline(global: &Global, args: &Check) -> Result<Exit, Failure> {
     let machine = machine_facts(&plan, &HookRunner::in_folder(Folder::of(&plan)));
     let mut findings = preflight::notes(&plan);
     // The check of a file may run anywhere, so what the machine lacks does not refuse.
-    findings.extend(machine_findings(&machine).into_iter().map(|finding| finding.lowered(Severity::Warning)));
+    findings.extend(machine_findings(&plan, &machine).into_iter().map(|finding| finding.lowered(Severity::Warning)));
     let report = CheckReport::offline(&plan, findings).with_start(&plan, jiff::Timestamp::now());
     Ok(print_report(global, &report, args.verbose))
 }

@@ -51,6 +51,8 @@ pub struct MachineFacts {
 pub struct UnusableCommand {
     /// The place of the command, such as `hook scale-up (before shift)`.
     pub place: String,
+    /// The program, as the plan has it.
+    pub program: String,
     /// Its path, and what is wrong with it.
     pub problem: String,
     /// Whether its failure fails the run.

@@ -9,7 +9,7 @@ use crate::base::finding::{Code, Finding, Severity};
 use crate::base::text::list;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterAccess, MarkerMode, StateLocation};
-use crate::plan::schedule;
+use crate::plan::{place, schedule};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     check_account(context, findings);
@@ -24,17 +24,17 @@ fn check_account(context: &Context<'_>, findings: &mut Vec<Finding>) {
     let wanted = &context.plan.account_id;
     match &context.facts.caller {
         Err(why) => findings.push(unread_finding("aws", "the caller's identity", why)),
-        Ok(caller) if caller.account != *wanted => findings.push(finding(
-            Code::CUT054,
-            "aws",
-            format!(
+        Ok(caller) if caller.account != *wanted => {
+            let message = format!(
                 "the credentials ({}) belong to account {}, but the plan is for {wanted}",
                 caller.arn, caller.account
-            ),
-            format!(
+            );
+            let help = format!(
                 "use credentials of account {wanted} (AWS_PROFILE, `aws sso login`), or correct `spec.aws.accountId`"
-            ),
-        )),
+            );
+            let place = place::of(context.plan, &["aws", "accountId"]);
+            findings.push(finding(Code::CUT054, "aws", message, help).at(place));
+        }
         Ok(_) => {}
     }
 }
@@ -50,7 +50,8 @@ fn check_regions(context: &Context<'_>, findings: &mut Vec<Finding>) {
     if !elsewhere.is_empty() {
         let message =
             format!("the plan is for {region}, but these resources are in another region: {}", list(&elsewhere));
-        findings.push(finding(Code::CUT055, "aws", message, "correct `spec.aws.region`, or the ARNs"));
+        let place = place::of(context.plan, &["aws", "region"]);
+        findings.push(finding(Code::CUT055, "aws", message, "correct `spec.aws.region`, or the ARNs").at(place));
     }
     let others: Vec<&str> = arns.into_iter().filter(|arn| arn::account(arn) != account).collect();
     if !others.is_empty() {
@@ -58,7 +59,8 @@ fn check_regions(context: &Context<'_>, findings: &mut Vec<Finding>) {
             "the plan is for account {account}, but these resources belong to another account: {}",
             list(&others)
         );
-        findings.push(finding(Code::CUT054, "aws", message, "correct `spec.aws.accountId`, or the ARNs"));
+        let place = place::of(context.plan, &["aws", "accountId"]);
+        findings.push(finding(Code::CUT054, "aws", message, "correct `spec.aws.accountId`, or the ARNs").at(place));
     }
 }
 
@@ -99,10 +101,10 @@ fn check_clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
             }
         };
         if let Err(why) = &cluster.identity {
-            let place = place_of_eks_name(context, name).filter(|_| matches!(why, Unreadable::NotFound(_)));
-            let place = place.map_or_else(String::new, |place| format!(" ({place})"));
-            let message = format!("cluster {name} cannot be reached: {why}{place}");
-            findings.push(finding(Code::CUT058, name, message, help(why)).lowered(severity));
+            let eks_name = context.eks_name(name).filter(|_| matches!(why, Unreadable::NotFound(_)));
+            let place = eks_name.and_then(|eks| place::of(context.plan, &["clusters", "eks", eks]));
+            let message = format!("cluster {name} cannot be reached: {why}");
+            findings.push(finding(Code::CUT058, name, message, help(why)).at(place).lowered(severity));
             continue;
         }
         if let Err(why) = &cluster.bindings {
@@ -118,14 +120,6 @@ fn check_clusters(context: &Context<'_>, findings: &mut Vec<Finding>) {
             }
         }
     }
-}
-
-/// The line of the plan that names a cluster of EKS: `plan.yaml, line 12`.
-fn place_of_eks_name(context: &Context<'_>, cluster: &str) -> Option<String> {
-    let (plan, name) = (context.plan, context.eks_name(cluster)?);
-    let names = |line: &&str| line.split_once("eks:").is_some_and(|(_, rest)| rest.contains(name));
-    let line = plan.text.lines().position(|line| names(&line))? + 1;
-    Some(format!("{}, line {line}", plan.source))
 }
 
 /// Reports clusters in which `bind` must create bindings, but to which the plan gives no access.

@@ -7,6 +7,7 @@ use crate::plan::model::hook::HookAction;
 use crate::plan::model::metric::MetricSource;
 use crate::plan::model::notify::NotificationTarget;
 use crate::plan::model::{Plan, StepKind};
+use crate::plan::place;
 
 /// A command of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,11 +76,11 @@ fn add<'a>(all: &mut Vec<PlanCommand<'a>>, words: &'a [String], required: bool, 
 }
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    findings.extend(machine_findings(&context.facts.machine));
+    findings.extend(machine_findings(context.plan, &context.facts.machine));
 }
 
 /// The findings about a machine.
-pub fn machine_findings(machine: &MachineFacts) -> Vec<Finding> {
+pub fn machine_findings(plan: &Plan, machine: &MachineFacts) -> Vec<Finding> {
     let finding = |command: &UnusableCommand| {
         let message = format!("{}: {}", command.place, command.problem);
         let effect = if command.required {
@@ -90,10 +91,11 @@ pub fn machine_findings(machine: &MachineFacts) -> Vec<Finding> {
         let help = format!(
             "{effect}Create the program, or correct the command. A relative path is from the folder of the plan file; a \
              name without `/` is searched in PATH. This is about the machine on which you typed the command: a run on \
-             another machine needs the program there"
+             another machine needs the program there. If it is only there, list CUT305 in `accept` with the reason"
         );
         let severity = if command.required { Severity::Error } else { Severity::Warning };
-        finding(Code::CUT305, &command.place, message, help).lowered(severity)
+        let place = place::of(plan, &["command", &command.program]);
+        finding(Code::CUT305, &command.place, message, help).at(place).lowered(severity)
     };
     machine.unusable_commands.iter().map(finding).collect()
 }

@@ -1,21 +1,26 @@
 //! Reports metric gates whose source cannot be read. A run would wait at its first raise until the gate times out.
 
+use std::collections::BTreeMap;
+
 use super::context::{Context, finding};
 use crate::base::finding::{Code, Finding};
 use crate::domain::metric::gate::MeasuredValue;
+use crate::plan::place;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    let unread = context.facts.gate_answers.iter().filter_map(|(gate, seen)| match seen {
-        MeasuredValue::Unreadable { message } => Some((gate, message)),
-        _ => None,
-    });
-    findings.extend(unread.map(|(gate, why)| {
-        let message = format!("the metric source cannot be read now: {why}");
-        finding(
-            Code::CUT094,
-            &format!("gate {gate}"),
-            message,
-            "repair the source or the gate's query. While the source cannot be read, the gate allows no raise",
-        )
+    let mut unread: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (gate, seen) in &context.facts.gate_answers {
+        if let MeasuredValue::Unreadable { message } = seen {
+            unread.entry(message).or_default().push(gate);
+        }
+    }
+    findings.extend(unread.into_iter().map(|(why, gates)| {
+        let gate = if gates.len() == 1 { "gate" } else { "gates" };
+        let subject = format!("{gate} {}", gates.join(", "));
+        let message = format!("{subject}: the metric source cannot be read now: {why}");
+        let help = "repair the source or the gate's query. While the source cannot be read, the gate allows no raise: a \
+                    run waits before its first one, and freezes at the time-out of the gates";
+        let place = place::of(context.plan, &["gates", &format!("name: {}", gates[0])]);
+        finding(Code::CUT094, &subject, message, help).at(place)
     }));
 }

@@ -17,27 +17,35 @@ mod once;
 mod owners;
 pub mod permission;
 pub mod start;
+mod steps;
+mod swapped;
 mod traffic;
 mod waits;
 mod workloads;
 mod zones;
 
 pub use accept::ACCEPTABLE_ERRORS;
-pub use waits::notes;
+
+use std::cmp::Reverse;
 
 use jiff::Timestamp;
 
-use crate::base::finding::Finding;
+use crate::base::finding::{Code, Finding};
 use crate::domain::preflight::context::Context;
 use crate::domain::preflight::facts::Facts;
 use crate::plan::model::Plan;
+
+/// Returns the findings that need no facts, so that an offline check also has them.
+pub fn notes(plan: &Plan) -> Vec<Finding> {
+    [waits::notes(plan), steps::notes(plan)].concat()
+}
 
 /// Returns all findings, including the findings of the selection, most severe first, with `accept` applied. `now` is
 /// the time at which the facts were read.
 pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
     let context = Context { plan, facts, now };
     let mut findings = facts.selection.findings.clone();
-    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 13] = [
+    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 14] = [
         identity::check,
         balancer::check,
         owners::check,
@@ -48,6 +56,7 @@ pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
         hpa::check,
         capacity::check,
         waits::check,
+        steps::check,
         traffic::check,
         metrics::check,
         machine::check,
@@ -55,12 +64,19 @@ pub fn check(plan: &Plan, facts: &Facts, now: Timestamp) -> Vec<Finding> {
     for rule in rules {
         rule(&context, &mut findings);
     }
+    swapped::correct_advice(&context, &mut findings);
     once::merge_credentials(facts, &mut findings);
     once::merge_ended_reading(facts, &mut findings);
     once::merge_equal(&mut findings);
     accept::apply_accept(plan, &mut findings);
-    findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.code.cmp(&b.code)));
+    findings.sort_by_key(|finding| (Reverse(finding.severity), place_of_cause(finding.code)));
     findings
+}
+
+/// The place of a code among others of its severity. That no traffic is where the plan expects it (CUT048) is the cause
+/// of an unexpected number of routes (CUT046), so it comes first.
+fn place_of_cause(code: Code) -> (Code, bool) {
+    if code == Code::CUT046 { (Code::CUT048, true) } else { (code, false) }
 }
 
 #[cfg(test)]

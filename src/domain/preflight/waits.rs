@@ -33,8 +33,8 @@ fn check_steps_fit(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Returns the findings about durations of 0s. They need no facts, so an offline check also has these findings.
-pub fn notes(plan: &Plan) -> Vec<Finding> {
+/// Returns the findings about durations of 0s. They need no facts.
+pub(super) fn notes(plan: &Plan) -> Vec<Finding> {
     let strategy = &plan.strategy;
     let mut all = Vec::new();
     if strategy.settle.is_zero() {

@@ -7,6 +7,7 @@ use crate::base::number::count;
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::WorkloadView;
 use crate::plan::model::{PortRef, ServiceRef, TargetType, Workload};
+use crate::plan::place;
 
 /// The names that a load balancer controller uses for readiness gates of pods.
 struct ReadinessGates {
@@ -38,7 +39,9 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let Some(service) = workload.service(cluster) else { continue };
         let severity = if context.is_raised(cluster) { Severity::Error } else { Severity::Warning };
         check_service_type(context, workload, service, cluster, view, findings);
-        if check_service(service, cluster, view, severity, findings) && context.is_raised(cluster) {
+        let line = |key: &str, word: &str| place::in_workload(context.plan, &workload.name, &[key, word]);
+        let place = |word: &str| line("service", word).or_else(|| line("services", word));
+        if check_service(service, cluster, view, (severity, &place), findings) && context.is_raised(cluster) {
             check_readiness_gates(context, workload, service, cluster, view, findings);
         }
     }
@@ -48,7 +51,7 @@ fn check_service(
     wanted: &ServiceRef,
     cluster: &str,
     view: &WorkloadView,
-    severity: Severity,
+    (severity, place): (Severity, &dyn Fn(&str) -> Option<String>),
     findings: &mut Vec<Finding>,
 ) -> bool {
     let name = format!("{}/{}", wanted.namespace, wanted.name);
@@ -56,6 +59,7 @@ fn check_service(
         let message = format!("cluster {cluster} has no Service {name}");
         findings.push(
             finding(Code::CUT076, cluster, message, "deploy the workload in this cluster first, or correct `service`")
+                .at(place(&wanted.name))
                 .lowered(severity),
         );
         return false;
@@ -75,8 +79,8 @@ fn check_service(
             wanted.port,
             ports.join(", ")
         );
-        findings
-            .push(finding(Code::CUT077, cluster, message, "correct `service.port`, or the Service").lowered(severity));
+        let help = "correct `service.port`, or the Service";
+        findings.push(finding(Code::CUT077, cluster, message, help).at(place("port")).lowered(severity));
     }
     has_port
 }

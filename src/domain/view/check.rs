@@ -29,6 +29,8 @@ pub struct CheckReport {
     pub source: String,
     /// The names of the clusters `from` and `to`.
     pub clusters: (String, String),
+    /// The AWS account and region.
+    pub aws: (String, String),
     /// The steps of the plan.
     pub steps: Vec<StepLine>,
     /// The hooks of the plan.
@@ -65,6 +67,8 @@ pub struct StepLine {
     pub name: Option<String>,
     /// The action of the step, as text.
     pub action: String,
+    /// The action in a few words, such as `b 5 %`, for a list of all steps in a line or two.
+    pub short: String,
     /// The earliest start without waits for windows, as the time after the start of the run.
     pub begins: Duration,
     /// The earliest start with waits for windows, of a run that starts at the time of the check; `None`: unknown, or
@@ -86,6 +90,13 @@ pub struct HookLine {
     pub action: String,
     /// Whether a failure of the hook has the effect of a failed guard.
     pub required: bool,
+}
+
+impl HookLine {
+    /// Returns its name with its occasion, such as `scale-up (before shift)`; its command without a name.
+    pub fn title(&self) -> String {
+        format!("{} ({})", self.name.as_ref().unwrap_or(&self.action), self.when)
+    }
 }
 
 /// A notification target of the plan.
@@ -163,6 +174,7 @@ impl CheckReport {
             plan: plan.name.clone(),
             source: plan.source.clone(),
             clusters: from_to,
+            aws: (plan.account_id.clone(), plan.region.clone()),
             steps: steps(plan, routes),
             hooks: plan.strategy.hooks.iter().map(hook).collect(),
             gates: gates::lines(plan, |_| None),
@@ -260,8 +272,8 @@ fn steps(plan: &Plan, routes: usize) -> Vec<StepLine> {
     let mut begins = Duration::ZERO;
     let mut lines = Vec::new();
     for step in &plan.strategy.steps {
-        let (name, action) = (step.name.clone(), step_action(plan, step));
-        lines.push(StepLine { number: step.number, name, action, begins, earliest: None, clock: None });
+        let (name, action, short) = (step.name.clone(), step_action(plan, step), short_action(plan, step));
+        lines.push(StepLine { number: step.number, name, action, short, begins, earliest: None, clock: None });
         begins += schedule::min_step_duration(&plan.strategy, step, routes);
     }
     lines
@@ -292,7 +304,7 @@ pub fn step_action(plan: &Plan, step: &Step) -> String {
             )
         }
         StepKind::Shares(shares) => format_shares(shares),
-        StepKind::Bake(time) => format!("bake {}", duration::format_exact(*time)),
+        StepKind::Bake(time) => format!("pause {}", duration::format_exact(*time)),
         StepKind::Exec(exec) => {
             let undo = exec
                 .undo
@@ -307,6 +319,22 @@ pub fn step_action(plan: &Plan, step: &Step) -> String {
                 .map(|l| format!(" for {}, then {}", duration::format_exact(l.after), l.then.word()));
             format!("wait for approval{}{text}", limit.unwrap_or_default())
         }
+        StepKind::Unknown => crate::domain::decide::label(step),
+    }
+}
+
+/// Describes the action of a step in a few words; of shares between two clusters only that of the new cluster.
+fn short_action(plan: &Plan, step: &Step) -> String {
+    let (from, to) = (&plan.strategy.from, &plan.strategy.to);
+    match &step.kind {
+        StepKind::Bind => "bind".to_owned(),
+        StepKind::Shares(shares) => match shares.get(to) {
+            Some(share) if shares.keys().all(|cluster| cluster == from || cluster == to) => format!("{to} {share} %"),
+            _ => format_shares(shares),
+        },
+        StepKind::Bake(time) => format!("pause {}", duration::format_exact(*time)),
+        StepKind::Exec(_) => format!("command of step {}", step.number),
+        StepKind::Approval(_) => "approval".to_owned(),
         StepKind::Unknown => crate::domain::decide::label(step),
     }
 }

@@ -1,66 +1,125 @@
-//! Sums up the report of `check` before the question of `run`: it fits on a screen, so it counts routes and does not
-//! list them. Errors and warnings come last, next to the question; notes are counted.
+//! Sums up the report of `check` before the question of `run`: it fits on a screen together with the question, so it
+//! counts routes and does not list them, and writes the steps in a line or two if there is no room for more. Errors and
+//! warnings come last, next to the question; notes are counted.
 
-use super::text::{findings, gates, head, hours, put, steps};
+use super::super::wrap::hang;
+use super::text::{findings, gates, head, hooks, hours, notifications, put, steps};
 use super::{NAMED, findings_text, heading, route_sets};
 use crate::base::finding::Severity;
 use crate::base::number::count;
 use crate::cli::render::style::{Style, Tone};
-use crate::domain::view::check::CheckReport;
+use crate::domain::view::check::{CheckReport, HookLine};
 
 /// The lines of a terminal. The summary and the question are at most this long.
 const SCREEN: usize = 24;
-/// The lines of the screen for the verdict and the question.
-const QUESTION: usize = 4;
-/// Maximum number of steps, gates and sets of routes in a summary that would be longer than the screen; with gates or
-/// hours, of which a plan has few, fewer.
-const LISTED: usize = 5;
-const LISTED_WITH_GATES: usize = 4;
+/// The lines of the screen for the question.
+const QUESTION: usize = 6;
+/// Maximum number of sets of routes in a summary that would be longer than the screen.
+const LISTED: usize = 3;
+/// Maximum number of steps, hooks, gates or notifications in a line.
+const NAMED_ITEMS: usize = 24;
 /// Minimum number of lines for errors and warnings.
-const FINDINGS: usize = 5;
+const FINDINGS: usize = 4;
 
-/// Returns the summary; ends with a newline. `all`: the command and option that also list the routes and their weights.
+/// Returns the summary; ends with a newline. `all`: the command and option that show everything.
 pub fn summary(report: &CheckReport, all: &str, style: &Style) -> String {
-    let full = sections(report, all, usize::MAX, style);
-    if full.lines().count() < SCREEN {
-        return full;
-    }
-    let listed = if report.gates.is_empty() && report.hours.is_empty() { LISTED } else { LISTED_WITH_GATES };
-    sections(report, all, listed, style)
+    let full = full(report, all, style);
+    if full.lines().count() + QUESTION <= SCREEN { full } else { short(report, all, style) }
 }
 
-/// Returns the summary with at most `listed` steps, gates and sets of routes.
-fn sections(report: &CheckReport, all: &str, listed: usize, style: &Style) -> String {
+fn full(report: &CheckReport, all: &str, style: &Style) -> String {
     let mut out = head(report, style);
-    let add = |section: fn(&CheckReport, &Style, &mut String), out: &mut String| {
-        let mut lines = String::new();
-        section(report, style, &mut lines);
-        shorten(&lines, listed.saturating_add(2), style, out);
-    };
-    add(steps, &mut out);
-    add(gates, &mut out);
-    add(hours, &mut out);
+    for section in [steps, hooks, gates, notifications, hours] {
+        section(report, style, &mut out);
+    }
     put(&mut out, &format!("\n{}", style.paint(Tone::Strong, "routes")));
+    routes(report, usize::MAX, &mut out);
+    more(all, style, &mut out);
+    findings(&serious(report), NAMED, style, &mut out);
+    verdict(report, style, &mut out);
+    out
+}
+
+/// The summary where the whole one is longer than the screen: a line or two for the steps, the hooks, the gates, the
+/// notifications and the hours each.
+fn short(report: &CheckReport, all: &str, style: &Style) -> String {
+    let mut out = head(report, style);
+    let arrow = style.mark(" → ", " -> ");
+    let steps: Vec<_> = report.steps.iter().map(|step| step.short.as_str()).collect();
+    line("steps", &shortened(&steps, arrow), style, &mut out);
+    let names = |names: Vec<String>| shortened(&names.iter().map(String::as_str).collect::<Vec<_>>(), ", ");
+    line("hooks", &names(report.hooks.iter().map(HookLine::title).collect()), style, &mut out);
+    line("gates", &names(report.gates.iter().map(|gate| gate.gate.clone()).collect()), style, &mut out);
+    line("notifies", &names(report.notifications.iter().map(|n| n.to.clone()).collect()), style, &mut out);
+    line("hours", &hours_in_short(&report.hours), style, &mut out);
+    let mut sets = String::new();
+    routes(report, LISTED, &mut sets);
+    line("routes", &sets.lines().map(str::trim).collect::<Vec<_>>().join("; "), style, &mut out);
+    more(all, style, &mut out);
+    let mut lines = String::new();
+    findings(&serious(report), 1, style, &mut lines);
+    let room = SCREEN.saturating_sub(out.lines().count() + 2 + QUESTION).max(FINDINGS);
+    shorten(&lines, room, style, &mut out);
+    verdict(report, style, &mut out);
+    out
+}
+
+/// The windows, and the number of blackouts. The last line of the hours says their effect.
+fn hours_in_short(hours: &[String]) -> String {
+    let lines = hours.split_last().map_or(&[][..], |(_, lines)| lines);
+    let (blackouts, windows): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.starts_with("blackout "));
+    let blackouts = (!blackouts.is_empty()).then(|| count(blackouts.len(), "blackout"));
+    windows.into_iter().cloned().chain(blackouts).collect::<Vec<_>>().join(", ")
+}
+
+/// Appends a heading and a text beside it; nothing without a text.
+fn line(heading: &str, text: &str, style: &Style, out: &mut String) {
+    if !text.is_empty() {
+        put(out, &hang(&format!("{heading:<10}"), 10, text, style.width));
+    }
+}
+
+/// Joins items; of many only the first and the last ones.
+fn shortened(items: &[&str], separator: &str) -> String {
+    if items.len() <= NAMED_ITEMS {
+        return items.join(separator);
+    }
+    let (first, rest) = items.split_at(NAMED_ITEMS - 3);
+    let more = format!("{} more", rest.len() - 2);
+    [first, &[more.as_str()], &rest[rest.len() - 2..]].concat().join(separator)
+}
+
+fn routes(report: &CheckReport, listed: usize, out: &mut String) {
     let sets = route_sets(report);
     for lines in sets.iter().take(listed) {
-        put(&mut out, &format!("  {}", heading(lines)));
+        put(out, &format!("  {}", heading(lines)));
     }
     if sets.len() > listed {
-        put(&mut out, &format!("  and {} with other shares", count(sets.len() - listed, "set")));
+        put(out, &format!("  and {} with other shares", count(sets.len() - listed, "set")));
     }
     if !report.skipped.is_empty() {
-        put(&mut out, &format!("  {} not selected", count(report.skipped.len(), "route")));
+        put(out, &format!("  {} not selected", count(report.skipped.len(), "route")));
     }
-    put(&mut out, &style.paint(Tone::Faint, &format!("  to list them with their weights, and the notes: {all}")));
+}
+
+/// Says what the whole report has in addition.
+fn more(all: &str, style: &Style, out: &mut String) {
+    let text = format!(
+        "--verbose adds every route with its weights, the time of each step, the notes, and what hooks, gates and \
+         notifications do:\n{all}"
+    );
+    put(out, &style.paint(Tone::Faint, &hang("  ", 2, &text, style.width)));
+}
+
+/// The report with only the errors and warnings that the plan does not accept.
+fn serious(report: &CheckReport) -> CheckReport {
     let serious = report.findings.iter().filter(|f| f.accepted.is_none() && f.severity != Severity::Info);
-    let serious = CheckReport { findings: serious.cloned().collect(), ..report.clone() };
-    let mut lines = String::new();
-    findings(&serious, if listed == usize::MAX { NAMED } else { 1 }, style, &mut lines);
-    let room = SCREEN.saturating_sub(out.lines().count() + QUESTION).max(FINDINGS);
-    shorten(&lines, if listed == usize::MAX { usize::MAX } else { room }, style, &mut out);
+    CheckReport { findings: serious.cloned().collect(), ..report.clone() }
+}
+
+fn verdict(report: &CheckReport, style: &Style, out: &mut String) {
     let tone = if report.is_refused() { Tone::Bad } else { Tone::Good };
-    put(&mut out, &format!("\n{}", style.paint(tone, &findings_text(report))));
-    out
+    put(out, &format!("\n{}", style.paint(tone, &findings_text(report))));
 }
 
 /// Appends the first lines of a section, and how many more there are.

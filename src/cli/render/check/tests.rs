@@ -111,6 +111,7 @@ fn rich() -> CheckReport {
     let problem = "the environment variable SLACK_WEBHOOK is not set".to_owned();
     let unusable = UnusableCommand {
         place: "hook scale-up (before shift)".to_owned(),
+        program: "./scale-up.sh".to_owned(),
         problem: "/srv/plans/scale-up.sh does not exist".to_owned(),
         required: true,
     };
@@ -126,7 +127,7 @@ fn rich() -> CheckReport {
         reading_ended: None,
     };
     let now = "2026-11-20T12:00:00Z".parse().unwrap_or_default();
-    let findings = crate::domain::preflight::machine::machine_findings(&facts.machine);
+    let findings = crate::domain::preflight::machine::machine_findings(&plan, &facts.machine);
     CheckReport::new(&plan, &facts, findings, now)
 }
 
@@ -137,6 +138,23 @@ fn the_screen_fits_80_and_150_columns_and_shows_what_decides() {
         let text = text(&report, false, &screen(columns));
         assert_fits(&text, columns);
         assert_snapshot!(format!("screen_{columns}"), text);
+    }
+}
+
+/// Tests a bug: the summary before the question scrolled away, and hooks and notifications were not in it.
+#[test]
+fn the_summary_and_the_question_fit_on_a_screen() {
+    let mut report = rich();
+    let all = text(&report, false, &Style::plain());
+    report.findings.clear();
+    for columns in [80, 150] {
+        let text = summary(&report, "cutover run plans/alpha.yaml --verbose", &screen(columns));
+        assert!(text.lines().count() <= 24 - 6, "{text}");
+        assert_fits(&text, columns);
+        for part in ["bind → b 1 % → pause 10m", "scale-up (before shift)", "errors, ", "slack", "window Mon"] {
+            assert!(text.contains(part), "{part}\n{text}\n{all}");
+        }
+        assert_snapshot!(format!("summary_{columns}"), text);
     }
 }
 
@@ -165,6 +183,21 @@ fn a_gate_that_was_never_asked_says_so_everywhere() {
     let json = json(&report);
     assert!(json.contains(r#""event":"gate""#) && !json.contains(r#""answer""#), "{json}");
     assert!(json.contains(r#""event":"notification""#) && json.contains(r#""event":"hours""#), "{json}");
+}
+
+/// Tests a bug: on a small screen, the errors scrolled away above the routes. The same advice was printed many times.
+#[test]
+fn errors_are_last_and_the_same_advice_is_said_once() {
+    let mut report = rich();
+    let hook = report.findings[0].clone();
+    report.findings.push(Finding { message: "hook archive (after finish): sh does not exist".into(), ..hook });
+    report.findings.push(Finding::new(Code::CUT303, "settle", "`settle: 0s`"));
+    let text = text(&report, false, &screen(80));
+    let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}\n{text}"));
+    assert!(place("weights after") < place("note CUT303") && place("note CUT303") < place("error CUT305"), "{text}");
+    assert_eq!(text.matches("Create the program").count(), 1, "{text}");
+    let end: Vec<_> = text.lines().rev().take(22).collect();
+    assert!(end.iter().filter(|line| line.contains("error CUT305")).count() == 2, "{text}");
 }
 
 /// A report of many workloads, each with a finding.

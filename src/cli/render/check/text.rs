@@ -24,11 +24,14 @@ const TITLE: usize = 39;
 /// Returns the text, which ends with a newline. `all`: every route and every finding instead of groups of them.
 pub fn text(report: &CheckReport, all: bool, style: &Style) -> String {
     let mut out = head(report, style);
-    findings(report, if all { usize::MAX } else { NAMED }, style, &mut out);
+    let named = if all { usize::MAX } else { NAMED };
+    if !report.is_refused() {
+        findings(report, named, style, &mut out);
+    }
     steps(report, style, &mut out);
     hooks(report, style, &mut out);
     gates(report, style, &mut out);
-    section("notifications", notification_lines(report, style), style, &mut out);
+    notifications(report, style, &mut out);
     hours(report, style, &mut out);
     let sets = if all { report.grouped() } else { route_sets(report) };
     for lines in &sets {
@@ -37,6 +40,12 @@ pub fn text(report: &CheckReport, all: bool, style: &Style) -> String {
     skipped(report, all, style, &mut out);
     if !all && (report.routes.len() > NAMED || report.skipped.len() > NAMED) {
         put(&mut out, &style.paint(Tone::Faint, "\n  to list every route and every finding, add --verbose"));
+    }
+    if report.is_refused() {
+        // What refuses a run is last, because the end of a long text stays on the screen.
+        let mut report = report.clone();
+        report.findings.sort_by_key(|finding| (finding.accepted.is_none(), finding.severity));
+        findings(&report, named, style, &mut out);
     }
     let tone = if report.is_refused() { Tone::Bad } else { Tone::Good };
     put(&mut out, "");
@@ -79,12 +88,13 @@ pub(super) fn findings(report: &CheckReport, named: usize, style: &Style, out: &
         return;
     }
     put(out, &format!("\n{}", style.paint(Tone::Strong, "findings")));
-    for (finding, others) in shown_findings(&report.findings, named) {
+    let shown = shown_findings(&report.findings, named);
+    for (at, (finding, others)) in shown.iter().copied().enumerate() {
         let head = format!("  {} {}  ", style.paint(tone(finding), severity_word(finding)), finding.code.name());
         put(out, &hang(&head, 4, &finding.message, style.width));
         if let Some(reason) = &finding.accepted {
             put(out, &hang("    ", 4, &format!("accepted by the plan: {reason}"), style.width));
-        } else {
+        } else if !shown.get(at + 1).is_some_and(|(next, _)| has_same_help(finding, next)) {
             for line in wrap(finding.help.as_deref().unwrap_or_default(), style.width.map(|w| w.saturating_sub(4))) {
                 put(out, &format!("    {}", style.paint(Tone::Faint, &line)));
             }
@@ -93,6 +103,12 @@ pub(super) fn findings(report: &CheckReport, named: usize, style: &Style, out: &
             put(out, &format!("    and {others} more {}", finding.code.name()));
         }
     }
+}
+
+/// Whether two findings of one kind have the same advice, which is shown once.
+fn has_same_help(one: &Finding, other: &Finding) -> bool {
+    let key = |finding: &Finding| (finding.code, finding.severity, finding.accepted.is_some());
+    key(one) == key(other) && one.help == other.help
 }
 
 fn tone(finding: &Finding) -> Tone {
@@ -118,7 +134,7 @@ pub(super) fn steps(report: &CheckReport, style: &Style, out: &mut String) {
     }
 }
 
-fn hooks(report: &CheckReport, style: &Style, out: &mut String) {
+pub(super) fn hooks(report: &CheckReport, style: &Style, out: &mut String) {
     if report.hooks.is_empty() {
         return;
     }
@@ -134,6 +150,10 @@ fn hooks(report: &CheckReport, style: &Style, out: &mut String) {
 
 pub(super) fn gates(report: &CheckReport, style: &Style, out: &mut String) {
     section("gates", report.gates.iter().map(|gate| gate_line(gate, style)).collect(), style, out);
+}
+
+pub(super) fn notifications(report: &CheckReport, style: &Style, out: &mut String) {
+    section("notifications", notification_lines(report, style), style, out);
 }
 
 pub(super) fn hours(report: &CheckReport, style: &Style, out: &mut String) {

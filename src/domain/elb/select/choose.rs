@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{LiveResources, SelectedEntry, Selection, SkipReason, SkippedRoute, without_forward};
+use super::model::{LiveResources, SelectedEntry, Selection, SkipReason, SkippedRoute};
 use super::{entry, resolve};
 use crate::domain::elb::balancer::LoadBalancer;
 use crate::domain::traffic::{RouteId, UnreadRoute, Unreadable};
@@ -59,12 +59,14 @@ fn skipped(
     for (arn, load_balancer) in &selection.load_balancers {
         let Some(Ok(listeners)) = live_resources.listeners.get(arn) else { continue };
         for route in listeners.iter().flat_map(|(_, routes)| routes).filter(|r| !selected.contains(&r.id)) {
+            // No entry has decided about a route if the selectors of the entries match nothing, which a finding says.
+            let Some(reason) = reasons.get(&route.id).cloned() else { continue };
             all.push(SkippedRoute {
                 load_balancer: load_balancer.name.clone(),
                 id: route.id.clone(),
                 route: route.label(),
                 conditions: route.conditions.clone(),
-                reason: reasons.get(&route.id).cloned().unwrap_or_else(|| without_forward(route)),
+                reason,
             });
         }
         all.extend(

@@ -6,9 +6,11 @@ use super::model::{LiveResources, SelectedRoute, Selection, SkipReason, without_
 use super::resolve::{ResolvedEntry, unreadable};
 use crate::base::arn::name as short_name;
 use crate::base::finding::{Code, Finding, Severity};
+use crate::base::number::count;
 use crate::domain::elb::balancer::{Listener, LiveRoute};
 use crate::domain::traffic::{RouteId, RouteKind, UnreadRoute, Unreadable, shares};
 use crate::plan::model::{ListenerRef, Plan, RouteEntry, RuleRef, Shares, StepKind};
+use crate::plan::place;
 
 /// A route entry of the plan together with its resolved resources.
 pub(super) struct EntrySelection<'a> {
@@ -95,7 +97,7 @@ impl EntrySelection<'_> {
         if listed == Some(true) {
             let message = format!("{} is listed in `rules`, but {}", route.label(), refusal_reason(&why));
             selection.findings.push(
-                Finding::new(Code::CUT045, self.workload, message).help(
+                Finding::new(Code::CUT045, self.workload, message).at(self.place(&["rules"])).help(
                     "remove this route from `rules`, or move its traffic to the cluster from which the plan starts",
                 ),
             );
@@ -174,6 +176,7 @@ impl EntrySelection<'_> {
                     self.workload,
                     format!("load balancer {load_balancer} has no listener {name}"),
                 )
+                .at(self.place(&["listeners", &name]))
                 .help(if ports.is_empty() {
                     "the load balancer has no listeners".to_owned()
                 } else {
@@ -201,6 +204,7 @@ impl EntrySelection<'_> {
             let finding = if without.len() == inside.len() {
                 let message = format!("no listener of this entry has {name}; listeners found: {}", without.join(", "));
                 Finding::new(Code::CUT044, self.workload, message)
+                    .at(self.place(&["rules"]))
                     .help("`cutover status --load-balancer` lists the rules with their priorities and ARNs")
             } else {
                 let message =
@@ -220,14 +224,27 @@ impl EntrySelection<'_> {
         }
         if let Some(expect) = self.spec.expect.filter(|e| *e != found) {
             let message = format!(
-                "the plan selects {found} routes of {}, but `expect` is {expect}",
+                "workload {} selects {} of {}, but `expect` is {expect}",
+                self.workload,
+                count(found, "route"),
                 self.resolved.load_balancer.name
             );
-            selection.findings.push(Finding::new(Code::CUT046, self.workload, message).help(
-                "read the skipped routes and their reasons below; someone may have added or removed a rule. Then \
-                     correct the plan or `expect`",
-            ));
+            let total: usize = listeners.iter().map(|(_, routes)| routes.len()).sum();
+            let list = if total > found {
+                "`cutover check` lists the routes that are not selected, with the reason of each. "
+            } else {
+                ""
+            };
+            let help =
+                format!("someone may have added or removed a rule. {list}Correct the plan or `expect`, or the rule");
+            let place = self.place(&["expect", &expect.to_string()]);
+            selection.findings.push(Finding::new(Code::CUT046, self.workload, message).at(place).help(help));
         }
+    }
+
+    /// The line of a word in the plan's entry of the workload, after these keys.
+    fn place(&self, words: &[&str]) -> Option<String> {
+        place::in_workload(self.plan, self.workload, words)
     }
 
     fn no_traffic_finding(&self, listeners: &[(Listener, Vec<LiveRoute>)]) -> Finding {
@@ -253,7 +270,8 @@ impl EntrySelection<'_> {
             name(to),
             carried(to)
         );
-        Finding::new(Code::CUT048, self.workload, message).help(if carried(to) > 0 {
+        let place = place::of(self.plan, &["strategy", "from", from]);
+        Finding::new(Code::CUT048, self.workload, message).at(place).help(if carried(to) > 0 {
             format!(
                 "are `from` and `to` swapped? The traffic is on {to}. To move it to {from}, write `from: {to}` \
                 and `to: {from}`"

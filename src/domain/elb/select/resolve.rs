@@ -7,6 +7,7 @@ use crate::base::finding::{Code, Finding};
 use crate::domain::elb::balancer::{LoadBalancer, TargetGroup};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterName, Plan, RouteEntry, Selector, Workload};
+use crate::plan::place;
 use crate::plan::suggest::instead_of;
 
 /// The resolved resources of an entry.
@@ -32,13 +33,10 @@ pub(super) fn entry(
     ) {
         Ok(found) => Some(found.clone()),
         Err(problem) => {
-            selection.findings.push(problem.finding(
-                Code::CUT040,
-                subject,
-                "load balancer",
-                &plan.region,
-                &live_resources.existing.load_balancers,
-            ));
+            let existing = &live_resources.existing.load_balancers;
+            let place = place::in_workload(plan, subject, &["loadBalancer", &selector_text(&spec.load_balancer)]);
+            let finding = problem.finding(Code::CUT040, subject, "load balancer", &plan.region, existing);
+            selection.findings.push(finding.at(place));
             None
         }
     };
@@ -54,13 +52,10 @@ pub(super) fn entry(
                 register_group(selection, workload, cluster, group, load_balancer);
             }
             Err(problem) => {
-                selection.findings.push(problem.finding(
-                    Code::CUT041,
-                    subject,
-                    "target group",
-                    &plan.region,
-                    &live_resources.existing.groups,
-                ));
+                let existing = &live_resources.existing.groups;
+                let place = place::in_workload(plan, subject, &["targetGroups", &selector_text(selector)]);
+                let finding = problem.finding(Code::CUT041, subject, "target group", &plan.region, existing);
+                selection.findings.push(finding.at(place));
             }
         }
     }

@@ -210,6 +210,28 @@ fn help_asks_whether_the_clusters_are_swapped() {
     assert!(finding.help.is_some_and(|h| h.contains("swapped")), "{}", finding.message);
 }
 
+/// Tests a bug: with a misspelt target group, `check` listed each route with "has no forward action".
+#[test]
+fn routes_of_an_entry_that_is_not_resolved_are_not_listed_as_skipped() {
+    let (plan, mut world) = (plan(), live_resources());
+    world.groups.insert(plan.workloads[0].routes[0].target_groups[1].1.clone(), Ok(Vec::new()));
+    let selection = select(&plan, &world);
+    assert_eq!(codes(&selection), [Code::CUT041]);
+    assert!(selection.skipped.is_empty(), "{:#?}", selection.skipped);
+}
+
+#[test]
+fn an_unexpected_number_of_routes_names_the_workload_and_the_line_of_the_plan() {
+    let (mut plan, world) = (plan(), live_resources());
+    plan.text =
+        "spec:\n  workloads:\n    - name: webapp\n      routes:\n        - alb:\n            expect: 36\n".into();
+    plan.workloads[0].routes[0].expect = Some(36);
+    let finding = select(&plan, &world).findings.remove(0);
+    let message = format!("workload webapp selects 6 routes of alpha, but `expect` is 36 ({}, line 6)", plan.source);
+    assert_eq!(finding.message, message);
+    assert!(finding.help.is_some_and(|help| help.contains("lists the routes that are not selected")));
+}
+
 #[test]
 fn rule_on_one_of_two_listeners_is_a_warning() {
     let (mut plan, mut world) = (plan(), live_resources());

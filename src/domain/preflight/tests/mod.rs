@@ -16,9 +16,10 @@ use crate::domain::health::{Target, TargetState};
 use crate::domain::kubernetes::binding::Binding;
 use crate::domain::kubernetes::workload::WorkloadView;
 use crate::domain::kubernetes::workload::{ClusterIdentity, Hpa, Pod, PodOwner, Service};
+use crate::domain::metric::gate::MeasuredValue;
 use crate::domain::preflight::facts::Caller;
 use crate::domain::preflight::facts::ClusterFacts;
-use crate::domain::preflight::facts::{Facts, MachineFacts};
+use crate::domain::preflight::facts::{Facts, MachineFacts, UnusableCommand};
 use crate::domain::traffic::ClientStickiness;
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::ClusterAccess;
@@ -470,6 +471,77 @@ fn a_wrong_eks_name_names_the_line_of_the_plan() {
     let finding = findings.iter().find(|f| f.code == Code::CUT058).unwrap_or_else(|| panic!("{findings:#?}"));
     assert!(finding.message.ends_with("its clusters are alpha-kr-a (plans/alpha.yaml, line 4)"), "{finding:#?}");
     assert_eq!(finding.help.as_deref(), Some("correct `eks` of that cluster in the plan"));
+}
+
+/// Tests a bug: `from` and `to` were said to be swapped, but the target groups were.
+#[test]
+fn swapped_target_groups_are_not_said_to_be_swapped_clusters() {
+    let mut plan = plan();
+    let mut facts = facts(&plan);
+    let groups = &mut plan.workloads[0].routes[0].target_groups;
+    let (a, b) = (groups[0].1.clone(), groups[1].1.clone());
+    (groups[0].1, groups[1].1) = (b, a);
+    facts.selection = select(&plan, &facts.live);
+    remove_binding(&mut facts, "b");
+    let findings = check(&plan, &facts, now());
+    let help = |code| findings.iter().find(|f| f.code == code).and_then(|f| f.help.clone()).unwrap_or_default();
+    let text = help(Code::CUT048);
+    assert!(text.contains("Write `targetGroups: {a: webapp-a, b: webapp-b}`") && !text.contains("`from: "), "{text}");
+}
+
+/// Tests a bug: that the old cluster has no traffic was said after its consequence, an unexpected number of routes.
+#[test]
+fn the_cause_comes_before_its_consequence() {
+    let mut plan = plan();
+    std::mem::swap(&mut plan.strategy.from, &mut plan.strategy.to);
+    plan.strategy.start = Some(crate::domain::fixture::shares(0, 100));
+    plan.workloads[0].routes[0].expect = Some(6);
+    let mut facts = facts(&plan);
+    facts.selection = select(&plan, &facts.live);
+    let codes: Vec<_> = check(&plan, &facts, now()).iter().map(|f| f.code).collect();
+    let place = |code| codes.iter().position(|c| *c == code);
+    assert!(place(Code::CUT048).is_some() && place(Code::CUT048) < place(Code::CUT046), "{codes:?}");
+}
+
+#[test]
+fn findings_about_live_resources_name_the_line_of_the_plan_and_the_gate() {
+    let mut plan = plan();
+    plan.text =
+        "spec:\n  aws:\n    accountId: 1\n  strategy:\n    gates:\n      metrics:\n        - name: errors\n        \
+                 - name: slow\n    hooks:\n      - exec: {command: [./scale-up.sh]}\n"
+            .into();
+    let mut facts = facts(&plan);
+    for gate in ["errors", "slow"] {
+        let message = "127.0.0.1:9 refused the connection".to_owned();
+        facts.gate_answers.insert(gate.to_owned(), MeasuredValue::Unreadable { message });
+    }
+    facts.caller = Ok(Caller { account: "210987654321".into(), arn: "arn".into(), expires: None });
+    let (place, problem) = ("hook 1 (before shift)".to_owned(), "/plans/scale-up.sh does not exist".to_owned());
+    let program = "./scale-up.sh".to_owned();
+    facts.machine.unusable_commands.push(UnusableCommand { place, program, problem, required: true });
+    let findings = check(&plan, &facts, now());
+    let message = |code| findings.iter().find(|f| f.code == code).map(|f| f.message.clone()).unwrap_or_default();
+    let of_gates = message(Code::CUT094);
+    assert!(of_gates.starts_with("gates errors, slow: the metric source cannot be read now: 127"), "{of_gates}");
+    for (code, line) in [(Code::CUT094, 7), (Code::CUT054, 3), (Code::CUT305, 10)] {
+        let text = message(code);
+        assert!(text.ends_with(&format!("({}, line {line})", plan.source)), "{text}");
+    }
+    let hook = findings.iter().find(|f| f.code == Code::CUT305).and_then(|f| f.help.as_deref());
+    assert!(hook.is_some_and(|help| help.contains("list CUT305 in `accept`")), "{hook:?}");
+}
+
+#[test]
+fn notes_name_gates_without_comparison_and_lowered_shares() {
+    let read = |text: &str| crate::plan::lint("plan.yaml", text.as_bytes()).unwrap();
+    let found = notes(&read(include_str!("../../../../plans/metrics.yaml")));
+    let message = found.iter().find(|f| f.code == Code::CUT310).map(|f| f.message.clone()).unwrap_or_default();
+    assert!(message.starts_with("gates errors, slowness compare green with blue: after step "), "{found:#?}");
+    let text = include_str!("../../../../plans/alpha-webapp.yaml").replacen("setWeight: 50", "setWeight: 10", 1);
+    let found = notes(&read(&text));
+    let lowered = found.iter().find(|f| f.code == Code::CUT311).map(|f| f.message.as_str());
+    assert_eq!(lowered, Some("step 9 lowers the share of b from 20 % to 10 %"));
+    assert!(notes(&read(include_str!("../../../../plans/alpha-webapp.yaml"))).is_empty());
 }
 
 #[test]

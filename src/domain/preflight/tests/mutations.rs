@@ -291,7 +291,7 @@ pub const TRAFFIC: &[(&str, Code, Change)] = &[
     }),
     ("command does not exist", Code::CUT305, |_, f| {
         let (place, problem) = ("hook before shift".to_owned(), "/plans/scale-up.sh does not exist".to_owned());
-        f.machine.unusable_commands.push(UnusableCommand { place, problem, required: true });
+        f.machine.unusable_commands.push(UnusableCommand { place, program: String::new(), problem, required: true });
     }),
     ("stickiness", Code::CUT042, |_, f| set_stickiness(f, 600)),
     ("rule with another group of the old cluster", Code::CUT086, |_, f| {
