@@ -35,7 +35,7 @@ pub struct Lab {
     /// Scenario with resources and faults of the lab [default: all healthy, no faults]
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
-    /// How many times faster than real time
+    /// How many times faster the lab is than real time; the pauses of a run stay as long as they are
     #[arg(long, default_value = "1", value_parser = value::speed, value_name = "N")]
     pub speed: f64,
     /// Seed of all random values
@@ -53,7 +53,8 @@ pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
     let scenario = scenario(args.scenario.as_deref(), color)?;
     let start = jiff::Timestamp::now();
     let clock = LabClock::new(start, args.speed);
-    let world = World::new(&plan, &scenario, args.seed, start).map_err(|e| Failure::new(Exit::Usage, e))?;
+    let mut world = World::new(&plan, &scenario, args.seed, start).map_err(|e| Failure::new(Exit::Usage, e))?;
+    world.set_client_speed(start, args.speed);
     // Listen before the lab creates anything that must be cleaned up.
     let mut signals = Signals::listen().map_err(|e| Failure::new(Exit::Internal, e))?;
     let lab = live::LiveLab::start(world, clock).await.map_err(|e| Failure::new(Exit::Internal, e))?;

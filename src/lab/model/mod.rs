@@ -7,6 +7,7 @@ mod api;
 mod balancer;
 mod bucket;
 mod build;
+mod client_time;
 mod cluster;
 mod condition;
 mod controller;
@@ -83,6 +84,7 @@ pub struct World {
     plan: Plan,
     traffic: traffic::TrafficCounters,
     host_samples: host_counts::HostSamples,
+    client_time: Option<client_time::ClientTime>,
 }
 
 /// The account's token buckets for API calls.

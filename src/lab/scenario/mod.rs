@@ -9,6 +9,8 @@ pub mod verb;
 pub use model::Scenario;
 use places::Places;
 
+use crate::plan::suggest::closest;
+
 /// Largest scenario file, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
 
@@ -67,7 +69,7 @@ impl Scenario {
                     source_name: source_name.to_owned(),
                     line: at.line(),
                     column: at.column(),
-                    message,
+                    message: readable(&message, at.line(), at.column()),
                 },
                 None => file(message),
             }
@@ -99,5 +101,34 @@ impl Scenario {
             .and_then(|index| self.places.of_fault(index))
             .unwrap_or_else(|| format!("scenario {}", self.metadata.name));
         ScenarioError::Entry { place, path: path.to_owned(), message: message.into() }
+    }
+}
+
+/// Removes the place, which is before the message, and adds the known field that an unknown one is close to.
+fn readable(message: &str, line: u64, column: u64) -> String {
+    let message = message.replace(&format!(" at line {line}, column {column}"), "");
+    let mut names = message.split('`').skip(1).step_by(2);
+    let unknown = names.next().filter(|_| message.starts_with("unknown "));
+    let near = unknown.and_then(|unknown| {
+        let known: Vec<_> = message.split_once("expected ")?.1.split([',', ' ']).map(|w| w.trim_matches('`')).collect();
+        closest(unknown, known).map(str::to_owned)
+    });
+    match near {
+        Some(near) => format!("{message}; did you mean `{near}`?"),
+        None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_verb_has_its_place_once_and_the_near_one() {
+        let text = "apiVersion: cutover.dev/v1alpha1\nkind: Scenario\nmetadata: {name: x}\nspec:\n  faults:\n    - at: \
+                    {time: 1m}\n      kil: {cluster: b}\n";
+        let error = Scenario::parse("x.yaml", text).map_err(|e| e.to_string()).unwrap_err();
+        assert!(error.starts_with("x.yaml:7:7: unknown field `kil`, expected one of "), "{error}");
+        assert!(error.ends_with("; did you mean `kill`?") && !error.contains("column"), "{error}");
     }
 }

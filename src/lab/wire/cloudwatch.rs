@@ -89,14 +89,14 @@ fn result(world: &World, query: &Value, from: i64, to: i64, descending: bool) ->
         .filter(|p| *p >= 60 && p % 60 == 0)
         .ok_or_else(|| validation_error("Period must be a multiple of 60"))?;
     let group = group(&stat["Metric"]);
-    let complete = world.time().checked_sub(DATA_DELAY).unwrap_or(Timestamp::MIN).as_second();
+    let complete = world.time().checked_sub(DATA_DELAY).unwrap_or(Timestamp::MIN);
     let (mut times, mut values) = (Vec::new(), Vec::new());
     let mut start = from - from.rem_euclid(60);
     while start < to {
         let end = start + period;
-        let span = (Timestamp::from_second(start).ok(), Timestamp::from_second(end.min(complete)).ok());
-        if let (Some(group), (Some(from), Some(to))) = (&group, span)
-            && let Some(value) = value_of(world, stat, group, from, to)
+        let of_lab = |second| Timestamp::from_second(second).ok().map(|at| world.lab_time(at));
+        if let (Some(group), Some(from), Some(to)) = (&group, of_lab(start), of_lab(end))
+            && let Some(value) = value_of(world, stat, group, from, to.min(complete))
         {
             times.push(start);
             values.push(value);
@@ -171,4 +171,48 @@ fn alarms(world: &World, input: &Value) -> Value {
         })
         .collect();
     json!({"MetricAlarms": alarms, "CompositeAlarms": []})
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::fixture;
+    use crate::lab::model::TargetResponse;
+    use crate::lab::scenario::Scenario;
+
+    /// Tests a bug: with `cutover lab --speed`, a program asked for the last minutes of its own clock, and got requests
+    /// of the lab's first minutes.
+    #[test]
+    fn a_program_gets_the_requests_of_its_own_last_minutes() {
+        let start: Timestamp = "2026-01-05T08:00:00Z".parse().unwrap();
+        let later = |seconds| start + SignedDuration::from_secs(seconds);
+        let mut world = World::new(&fixture::plan(), &Scenario::default(), 1, start).unwrap();
+        world.set_client_speed(start, 10.0);
+        let arn = Arc::clone(&world.groups[0].arn);
+        for second in [30, 90, 3600] {
+            world.record_response(&arn, TargetResponse::Answered(200, Duration::ZERO), later(second));
+        }
+        world.advance(later(4200));
+        let group = arn.split_once(":targetgroup/").map(|(_, name)| format!("targetgroup/{name}"));
+        let count = |from: i64, to: i64| {
+            let metric = json!({
+                "Namespace": "AWS/ApplicationELB",
+                "MetricName": "RequestCount",
+                "Dimensions": [{"Name": "TargetGroup", "Value": group}],
+            });
+            let query = json!({"Id": "q", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}});
+            let input = json!({
+                "MetricDataQueries": [query],
+                "StartTime": later(from).as_second(),
+                "EndTime": later(to).as_second(),
+            });
+            metric_data(&world, &input).map(|data| data["MetricDataResults"][0]["Values"].clone()).unwrap()
+        };
+        assert_eq!(count(0, 60), json!([2.0]), "ten minutes of the lab");
+        assert_eq!(count(60, 300), json!([]));
+        assert_eq!(count(360, 420), json!([1.0]), "the last minute of the program");
+    }
 }

@@ -136,7 +136,7 @@ async fn one_seed_gives_one_journal() {
 
 #[tokio::test(start_paused = true)]
 async fn harmless_changes_do_not_stop_a_run() {
-    for name in ["blue-shrinks-at-100", "deploy-of-green-during-bake", "partitioned-cluster"] {
+    for name in ["blue-shrinks-at-100", "deploy-of-green-during-bake", "own-rules", "partitioned-cluster"] {
         run_to(staged_plan(), name, "completed", Exit::Done).await.assert_shares(100, &[]);
     }
 }

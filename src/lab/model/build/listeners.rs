@@ -256,14 +256,17 @@ fn listener_specs(entries: &[&RouteEntryGroups<'_>], listed: &[&ListenerSettings
             }
         }
     }
+    let own: Vec<_> = wanted.iter().map(|listener| listener.rules.clone()).collect();
     for (number, entry) in entries.iter().enumerate() {
-        add_implied_rules(&mut wanted, entry, number);
+        add_implied_rules(&mut wanted, &own, entry, number);
     }
     wanted
 }
 
-/// Adds the implied rules of one route entry to each of the entry's listeners for which the scenario defines no rules.
-fn add_implied_rules(wanted: &mut [ListenerSpec], entry: &RouteEntryGroups<'_>, number: usize) {
+/// Adds the implied rules of one route entry to each of the entry's listeners for which the scenario defines no rules
+/// of its workload: as many as `expect` says, less those that the scenario defines on the other listeners. `own`: the
+/// rules of the scenario by listener.
+fn add_implied_rules(wanted: &mut [ListenerSpec], own: &[Vec<Rule>], entry: &RouteEntryGroups<'_>, number: usize) {
     let listens = |w: &ListenerSpec| {
         let listed = &entry.entry.listeners;
         let same = |l: &ListenerRef| match l {
@@ -273,9 +276,13 @@ fn add_implied_rules(wanted: &mut [ListenerSpec], entry: &RouteEntryGroups<'_>, 
         listed.is_empty() || listed.iter().any(same)
     };
     let workload = Some(entry.workload.name.clone());
-    let of_scenario = |w: &ListenerSpec| w.rules.iter().any(|r| r.workload.is_none());
-    let indices: Vec<usize> = (0..wanted.len()).filter(|i| listens(&wanted[*i]) && !of_scenario(&wanted[*i])).collect();
-    let total = entry.entry.expect.unwrap_or(3 * indices.len().max(1));
+    let of_scenario = |at: &usize| own[*at].iter().any(|r| r.workload.is_none() || r.workload == workload);
+    let forwards =
+        |r: &&Rule| r.fixed_response.is_none() && (r.workload == workload || (r.workload.is_none() && number == 0));
+    let listening: Vec<usize> = (0..wanted.len()).filter(|at| listens(&wanted[*at])).collect();
+    let defined = listening.iter().flat_map(|at| &own[*at]).filter(forwards).count();
+    let indices: Vec<usize> = listening.into_iter().filter(|at| !of_scenario(at)).collect();
+    let total = entry.entry.expect.map_or(3 * indices.len().max(1), |expect| expect.saturating_sub(defined));
     for (nth, index) in indices.iter().enumerate() {
         let count = total / indices.len() + usize::from(nth < total % indices.len());
         let mut priorities = priorities(entry.entry.rules.as_deref(), number, count);

@@ -91,6 +91,7 @@ impl World {
             plan: plan.clone(),
             traffic: super::traffic::TrafficCounters::default(),
             host_samples: super::host_counts::HostSamples::default(),
+            client_time: None,
         }
     }
 
