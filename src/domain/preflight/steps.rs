@@ -55,7 +55,7 @@ fn lowered_shares(plan: &Plan) -> Vec<Finding> {
 
 fn share(step: &Step, cluster: &str) -> Option<u32> {
     match &step.kind {
-        StepKind::Shares(shares) => shares.get(cluster).map(|share| u32::from(*share)),
+        StepKind::Shares(shares) => shares.get(cluster).copied(),
         _ => None,
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         check_service_type(context, workload, service, cluster, view, findings);
         let line = |key: &str, word: &str| place::in_workload(context.plan, &workload.name, &[key, word]);
         let place = |word: &str| line("service", word).or_else(|| line("services", word));
-        if check_service(service, cluster, view, (severity, &place), findings) && context.is_raised(cluster) {
+        if check_service(service, cluster, view, severity, place, findings) && context.is_raised(cluster) {
             check_readiness_gates(context, workload, service, cluster, view, findings);
         }
     }
@@ -51,7 +51,8 @@ fn check_service(
     wanted: &ServiceRef,
     cluster: &str,
     view: &WorkloadView,
-    (severity, place): (Severity, &dyn Fn(&str) -> Option<String>),
+    severity: Severity,
+    place: impl Fn(&str) -> Option<String>,
     findings: &mut Vec<Finding>,
 ) -> bool {
     let name = format!("{}/{}", wanted.namespace, wanted.name);
