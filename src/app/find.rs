@@ -168,15 +168,14 @@ async fn only_unfinished(store: &dyn Store) -> Result<StoredRun, Failure> {
     }
 }
 
+/// Why the store has no rehearsals.
+pub const NO_REHEARSALS: &str = "a rehearsal has no journal; `cutover rehearse --report FILE` writes its page";
+
 /// The failure of a name that no run has.
 async fn unknown_run(store: &dyn Store, target: &str) -> Failure {
     let failure = Failure::new(Exit::Usage, UnknownRun { target: target.to_owned(), location: store.location() });
     let failure = with_run_list(store, failure).await;
-    if is_run_id(target) {
-        failure.next("a rehearsal has no journal; `cutover rehearse --report FILE` writes its page")
-    } else {
-        failure
-    }
+    if is_run_id(target) { failure.next(NO_REHEARSALS) } else { failure }
 }
 
 /// Whether a name has the form of a run's id: `PLAN-YYYYMMDD-HHMMSS-xxxx`.

@@ -14,7 +14,7 @@ use super::render::wrap::wrap;
 use super::signals::Signals;
 use super::term;
 use crate::adapter::telemetry::Outlets;
-use crate::app::names::RecordText;
+use crate::app::names::{RecordText, plan_argument};
 use crate::app::surface::Surface;
 use crate::app::view::RunView;
 use crate::domain::run::event::{Record, RunOutcome, Wait};
@@ -108,7 +108,7 @@ struct TextOutput<'a> {
 impl<'a> TextOutput<'a> {
     fn new(global: &Global, plan: &'a Plan, reachable: bool) -> Self {
         let lines = EventLines::new(term::style(global.color));
-        let lines = if reachable { lines.with_commands() } else { lines };
+        let lines = if reachable { lines.with_commands() } else { lines.of_rehearsal(plan_argument(plan)) };
         let dashboard = term::can_show_dashboard().then(|| LiveDashboard::new(term::style_err(global.color)));
         Self { plan, lines, dashboard, reachable, last_update: None }
     }

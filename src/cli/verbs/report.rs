@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::app::exit::{Exit, Failure};
-use crate::app::{find, state_store};
+use crate::app::find::{self, NO_REHEARSALS};
+use crate::app::state_store;
 use crate::base::redact;
 use crate::cli::args::{Global, Output};
 use crate::cli::render::report::{ClientsSeen, ReportInput, html, markdown};
@@ -38,7 +39,7 @@ pub async fn run(global: &Global, args: &Report) -> Result<Exit, Failure> {
     let store = state_store::open_for_target(&global.state_options(), target).await?;
     let runs = find::runs_of(&*store, target, style.color).await?;
     let Some(run) = runs.into_iter().next() else {
-        return Err(Failure::new(Exit::Usage, format!("no runs in {}", store.location())));
+        return Err(Failure::new(Exit::Usage, format!("no runs in {}", store.location())).next(NO_REHEARSALS));
     };
     let found = find::open(&*store, run).await?;
     match global.output {
@@ -111,4 +112,21 @@ pub fn render_report(
     let history = History::of(plan, records).map_err(|e| Failure::new(Exit::Internal, e))?;
     let history = history.ok_or_else(|| Failure::new(Exit::Usage, "the journal of the run is empty"))?;
     Ok(render(ReportInput::new(plan, records, &history, style)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_of_the_report_is_written_to_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("r.md");
+        write_or_print("## cutover", Some(&file)).expect("the file is written");
+        assert_eq!(std::fs::read_to_string(&file).expect("the file"), "## cutover\n");
+        let missing = folder.path().join("no/r.md");
+        assert_eq!(write_or_print("", Some(&missing)).expect_err("no folder").exit, Exit::Usage);
+        assert_eq!(check_folder(&missing).expect_err("no folder").exit, Exit::Usage);
+        assert!(check_folder(&file).is_ok() && check_folder(Path::new("r.html")).is_ok());
+    }
 }

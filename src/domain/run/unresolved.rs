@@ -31,7 +31,7 @@ pub fn grouped(texts: &[String]) -> Vec<Unresolved> {
         match all.iter_mut().find(|group| group.reason == reason && !group.routes.is_empty()) {
             Some(group) => group.routes.extend(route.map(str::to_owned)),
             None => {
-                all.push(Unresolved { routes: route.map(str::to_owned).into_iter().collect(), reason: reason.into() })
+                all.push(Unresolved { routes: route.map(str::to_owned).into_iter().collect(), reason: reason.into() });
             }
         }
     }

@@ -106,6 +106,11 @@ fn the_last_lines_say_why_the_rehearsal_ended_and_what_a_real_run_offers() {
     assert!(died.page.contains("What to do") && died.page.contains("A real run of the plan would offer"));
     let drifted = rehearse(&["{at: {share: {cluster: to, atLeast: 20}}, foreign-write: {weights: {a: 60, b: 40}}}"]);
     assert_eq!(drifted.code, Some(7), "{}", drifted.err);
+    let deleted = rehearse(&["{at: {share: {cluster: to, atLeast: 20}}, delete-rule: {priority: 1}}"]);
+    for text in [&deleted.out, &deleted.page] {
+        assert!(text.contains("cutover resume plans/alpha-webapp.yaml --keep-live"), "{text}");
+    }
+    assert!(!deleted.out.contains("cutover resume alpha-webapp-2026"), "a run that does not exist: {}", deleted.out);
     for text in [&drifted.err, &drifted.page] {
         for command in ["--keep-live   # accept", "--reassert   # undo", "cutover rollback plans/alpha-webapp.yaml"] {
             assert!(text.contains(command), "{command}: {text}");

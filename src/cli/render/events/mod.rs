@@ -38,6 +38,8 @@ pub struct EventLines {
     /// The message of the last freeze, which is not repeated when the process stops.
     freeze: String,
     commands: bool,
+    /// What commands name instead of the run, which cannot be reached.
+    plan: Option<String>,
 }
 
 impl EventLines {
@@ -52,6 +54,7 @@ impl EventLines {
             waits: Vec::new(),
             freeze: String::new(),
             commands: false,
+            plan: None,
         }
     }
 
@@ -59,6 +62,12 @@ impl EventLines {
     #[must_use]
     pub fn with_commands(self) -> Self {
         Self { commands: true, ..self }
+    }
+
+    /// Makes the commands name a plan, for a rehearsal, whose run commands cannot reach.
+    #[must_use]
+    pub fn of_rehearsal(self, plan: String) -> Self {
+        Self { plan: Some(plan), ..self }
     }
 
     /// Returns the names from the record `started`.
@@ -95,6 +104,11 @@ impl EventLines {
         });
         if let Event::Frozen { message, .. } = &record.event {
             self.freeze.clone_from(message);
+        }
+        if let Some(plan) = self.plan.as_ref().filter(|_| !matches!(record.event, Event::Started(_))) {
+            for text in &mut texts {
+                text.message = text.message.replace(&record.run, plan);
+            }
         }
         lines.extend(texts.into_iter().map(|t| t.line(record, &self.style)));
         lines

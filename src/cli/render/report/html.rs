@@ -156,7 +156,9 @@ fn changes(input: &ReportInput) -> Markup {
 
 /// Returns all lines of the run, as the terminal showed them.
 fn all_lines(input: &ReportInput) -> Markup {
-    let mut lines = EventLines::new(input.style.clone());
+    let lines = EventLines::new(input.style.clone());
+    let rehearsed = input.clients.is_some();
+    let mut lines = if rehearsed { lines.of_rehearsal(input.view.run.clone()) } else { lines };
     let all: Vec<_> = input.records.iter().flat_map(|r| lines.lines_for(r)).collect();
     html! {
         details { summary { "All " (count(all.len(), "line")) " of the run" } pre { (all.join("\n")) } }

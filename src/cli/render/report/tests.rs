@@ -212,8 +212,7 @@ fn a_frozen_run_names_its_commands_and_a_rehearsal_those_of_a_real_run() {
     let page = html(&rehearsed.with_clients(Some(ClientsSeen::default())));
     let wanted = format!("cutover rollback {}   # roll back", plan_argument(&plan));
     assert!(page.contains("A real run of the plan would offer") && page.contains(&wanted), "{page}");
-    let (head, _) = page.split_once("of the run</summary>").expect("all lines");
-    assert!(!head.contains(command), "the run of a rehearsal cannot be reached: {page}");
+    assert!(!page.contains(command), "the run of a rehearsal cannot be reached: {page}");
 }
 
 #[test]

@@ -22,13 +22,12 @@ const MAX_REASON: usize = 240;
 /// Returns the lines. `page` is where the report was written; `None`: nowhere.
 pub fn lines(ending: &Ending, view: &RunView, plan: &Plan, page: Option<&Path>, style: &Style) -> Vec<String> {
     let reason = match ending {
-        Ending::Finished { .. } => state_line(view, style).1,
         Ending::Stopped(_, message)
             if view.phase == Phase::RollingBack || (view.frozen.is_none() && view.paused.is_none()) =>
         {
             message.clone()
         }
-        Ending::Stopped(..) => state_line(view, style).1,
+        Ending::Finished { .. } | Ending::Stopped(..) => state_line(view, style).1,
     };
     let mut lines =
         vec![format!("the rehearsal ended with exit {}: {}", exit_of(ending).code(), line(&reason, MAX_REASON))];
