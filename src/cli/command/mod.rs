@@ -113,6 +113,7 @@ impl Verb {
             Self::Check(args) => args.reads.max_read_time,
             Self::Run(args) => args.reads.max_read_time,
             Self::Step(args) => args.reads.max_read_time,
+            Self::Resume(args) => args.reads.max_read_time,
             _ => None,
         }
     }

@@ -1,11 +1,14 @@
 //! `cutover run --detach`: starts a run from this terminal, where an operator sees the preflight, and hands it over to
 //! a Job that continues the run.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use crate::adapter::kubernetes::job::{DetachedRun, create};
 use crate::app::exit::{Exit, Failure};
 use crate::app::state_store::{self, StateNamespace};
+use crate::base::duration::format_exact;
 use crate::cli::args::{Global, Output};
 use crate::cli::term;
 use crate::engine::ownership::Ownership;
@@ -29,7 +32,8 @@ pub struct HandoverOptions {
 /// Everything that is needed to hand a run over to a Job in a namespace.
 pub struct Handover<'a> {
     args: &'a HandoverOptions,
-    api_budget: Option<f64>,
+    /// The options of this command line that the Job gets too.
+    arguments: Vec<String>,
     region: &'a str,
     state: StateLocation,
     namespace: StateNamespace,
@@ -61,7 +65,8 @@ pub async fn prepare_handover<'a>(
             .next("name the cluster by `eks: NAME`, or adapt examples/schedulers/job.yaml"));
     }
     let namespace = state_store::connect(access, namespace, Some(&plan.region)).await?;
-    let handover = Handover { args, api_budget, region: &plan.region, state, namespace };
+    let arguments = job_arguments(api_budget, global.max_read_time);
+    let handover = Handover { args, arguments, region: &plan.region, state, namespace };
     // Check this before the run starts, so that no run starts that cannot be handed over.
     let refused = |e: WriteError| {
         Failure::new(Exit::Refused, format!("a Job cannot be created in {}: {e}", handover.namespace.place))
@@ -74,18 +79,23 @@ pub async fn prepare_handover<'a>(
     Ok(Some(handover))
 }
 
+/// Returns the options of `resume` with which the Job continues the run.
+fn job_arguments(api_budget: Option<f64>, max_read_time: Option<Duration>) -> Vec<String> {
+    let budget = api_budget.map(|calls| ["--api-budget".to_owned(), calls.to_string()]);
+    let time = max_read_time.map(|time| ["--max-read-time".to_owned(), format_exact(time)]);
+    budget.into_iter().chain(time).flatten().collect()
+}
+
 impl Handover<'_> {
     async fn create_job(&self, run: &str, dry: bool) -> Result<String, WriteError> {
         let HandoverOptions { image, service_account, .. } = self.args;
-        let arguments: Vec<_> =
-            self.api_budget.iter().flat_map(|n| ["--api-budget".to_owned(), n.to_string()]).collect();
         let handed = DetachedRun {
             run,
             state: &self.state.to_string(),
             region: self.region,
             image: image.as_deref().unwrap_or_default(),
             account: service_account,
-            arguments: &arguments,
+            arguments: &self.arguments,
         };
         create(&self.namespace.cluster, &self.namespace.name, &handed, dry).await.map(|()| handed.name())
     }
@@ -117,5 +127,17 @@ impl Handover<'_> {
              roll back: cutover rollback {run} --state {state}"
         ));
         Ok(Exit::Waiting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn job_gets_the_limits_of_the_command_line() {
+        let arguments = job_arguments(Some(2.5), Some(Duration::from_hours(2)));
+        assert_eq!(arguments, ["--api-budget", "2.5", "--max-read-time", "2h"]);
+        assert!(job_arguments(None, None).is_empty());
     }
 }

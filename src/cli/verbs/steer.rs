@@ -14,7 +14,7 @@ use crate::app::view::RunView;
 use crate::app::{break_glass, elsewhere, find, identity, owner, state_store};
 use crate::base::time::later;
 use crate::cli::args::{
-    ConfirmedRunArg, Global, MetricOptions, OnFreeze, RunArg, StepRef, help_text, step_number, value,
+    ConfirmedRunArg, Global, MetricOptions, OnFreeze, ReadOptions, RunArg, StepRef, help_text, step_number, value,
 };
 use crate::cli::ask::confirm;
 use crate::cli::render::sections::state_line;
@@ -85,6 +85,9 @@ pub struct Resume {
     /// [default: wait on a terminal]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "exit|wait")]
     pub on_freeze: Option<OnFreeze>,
+    /// Options for reads.
+    #[command(flatten)]
+    pub reads: ReadOptions,
     /// Options for metrics.
     #[command(flatten)]
     pub metrics: MetricOptions,
