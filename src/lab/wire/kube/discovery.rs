@@ -4,6 +4,9 @@ use serde_json::{Map, Value, json};
 
 use crate::lab::objects::{Resource, resources};
 
+/// The group that an autoscaler needs. The lab has no objects of it.
+const METRICS: &str = "metrics.k8s.io";
+
 /// Responds to a discovery path; `None` if the path is not a discovery path.
 pub fn answer(path: &str, version: &str, auto_mode: bool) -> Option<Value> {
     let all: Vec<_> = resources(auto_mode).collect();
@@ -13,8 +16,13 @@ pub fn answer(path: &str, version: &str, auto_mode: bool) -> Option<Value> {
         ["api"] => Some(json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})),
         ["api", "v1"] => resource_list(&all, "", "v1"),
         ["apis"] => {
-            let groups: Vec<_> = groups(&all).iter().filter_map(|g| group(&all, g)).collect();
+            let groups: Vec<_> = groups(&all).iter().filter_map(|g| group(&all, g)).chain([metrics()]).collect();
             Some(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}))
+        }
+        ["apis", METRICS] => Some(metrics()),
+        ["apis", METRICS, "v1beta1"] => {
+            let version = format!("{METRICS}/v1beta1");
+            Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": []}))
         }
         ["apis", name] => {
             let mut found = group(&all, name)?;
@@ -28,6 +36,11 @@ pub fn answer(path: &str, version: &str, auto_mode: bool) -> Option<Value> {
         ["openapi", "v3", "apis", group, version] => openapi(&all, group, version),
         _ => None,
     }
+}
+
+fn metrics() -> Value {
+    let version = json!({"groupVersion": format!("{METRICS}/v1beta1"), "version": "v1beta1"});
+    json!({"kind": "APIGroup", "apiVersion": "v1", "name": METRICS, "versions": [version], "preferredVersion": version})
 }
 
 fn version_info(version: &str) -> Value {
