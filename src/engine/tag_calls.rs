@@ -88,7 +88,7 @@ pub fn is_temporary(error: &WriteError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use futures::future::join_all;
+    use futures::future::{Ready, join_all, ready};
     use jiff::Timestamp;
 
     use super::*;
@@ -102,9 +102,9 @@ mod tests {
         Mutex::new(TokenBucket::new(Rate { burst: 20.0, per_second }, Timestamp::UNIX_EPOCH))
     }
 
-    async fn call(aws: &Mutex<TokenBucket>, clock: &LabClock) -> Result<(), WriteError> {
+    fn call(aws: &Mutex<TokenBucket>, clock: &LabClock) -> Ready<Result<(), WriteError>> {
         let accepted = aws.lock().expect("no thread should have panicked").take(1, clock.now()) == 1;
-        if accepted { Ok(()) } else { Err(WriteError::Throttled) }
+        ready(if accepted { Ok(()) } else { Err(WriteError::Throttled) })
     }
 
     #[tokio::test(start_paused = true)]

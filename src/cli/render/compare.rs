@@ -84,7 +84,9 @@ pub fn text(plan: &Plan, findings: &[Finding], style: &Style) -> String {
     let accept = accept_lines(findings);
     if !accept.is_empty() {
         put("\nto accept a difference, write its line below `accept` in the plan:");
-        accept.iter().for_each(|line| put(&format!("  {line}")));
+        for line in &accept {
+            put(&format!("  {line}"));
+        }
     }
     put(&format!("\n{}", verdict(plan, findings)));
     out

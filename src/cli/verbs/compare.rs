@@ -30,7 +30,7 @@ pub struct Compare {
 /// Runs `cutover compare`.
 pub async fn run(global: &Global, args: &Compare) -> Result<Exit, Failure> {
     let plan = find::linted_plan(&args.plan, term::style_err(global.color).color)?;
-    let findings = findings(&plan).await;
+    let findings = Box::pin(findings(&plan)).await;
     let text = match global.output {
         Output::Text => render::text(&plan, &findings, &term::style(global.color)),
         Output::Markdown => render::markdown(&plan, &findings),

@@ -157,7 +157,9 @@ impl KindApi {
             _ => &[],
         };
         if let Some(metadata) = body.get_mut("metadata").and_then(|value| value.as_object_mut()) {
-            dropped.iter().for_each(|field| drop(metadata.remove(*field)));
+            for field in dropped {
+                metadata.remove(*field);
+            }
         }
         match self.kind {
             Kind::Pod => trim_pod(body),

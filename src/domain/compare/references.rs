@@ -33,11 +33,17 @@ fn config_map_names(owner: &Object) -> BTreeMap<String, bool> {
     };
     for volume in owner.list("/spec/template/spec/volumes") {
         add(at(volume, "/configMap"));
-        list(volume, "/projected/sources").iter().for_each(|source| add(at(source, "/configMap")));
+        for source in list(volume, "/projected/sources") {
+            add(at(source, "/configMap"));
+        }
     }
     for container in containers(owner) {
-        list(container, "/envFrom").iter().for_each(|source| add(at(source, "/configMapRef")));
-        list(container, "/env").iter().for_each(|variable| add(at(variable, "/valueFrom/configMapKeyRef")));
+        for source in list(container, "/envFrom") {
+            add(at(source, "/configMapRef"));
+        }
+        for variable in list(container, "/env") {
+            add(at(variable, "/valueFrom/configMapKeyRef"));
+        }
     }
     names
 }

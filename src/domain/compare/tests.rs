@@ -72,20 +72,13 @@ fn pod(index: usize, digest: &str) -> Value {
     })
 }
 
-/// Returns a cluster with the plan's workload and a small platform.
-fn cluster(name: &str) -> ClusterFacts {
-    let node = json!({
-        "metadata": {"name": "node-1", "labels": {"kubernetes.io/arch": "arm64", "zone": "a"}},
-        "status": {
-            "nodeInfo": {"architecture": "arm64", "operatingSystem": "linux", "kubeletVersion": "v1.33.1"},
-            "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "20"},
-        },
-    });
+/// Returns the plan's workload and what it references.
+fn workload(name: &str) -> Vec<(Kind, Vec<Value>)> {
     let worker = deployment(NAMESPACE, "mailer", "mailer:1");
     let mut worker = worker;
-    worker["spec"]["replicas"] = json!(if name == "a" { 1 } else { 0 });
+    worker["spec"]["replicas"] = json!(i32::from(name == "a"));
     let controller = |name: &str, image: &str| deployment("kube-system", name, image);
-    let objects: Vec<(Kind, Vec<Value>)> = vec![
+    vec![
         (
             Kind::Deployment,
             vec![
@@ -152,6 +145,19 @@ fn cluster(name: &str) -> ClusterFacts {
                 },
             })],
         ),
+    ]
+}
+
+/// Returns a small platform, and what must not run twice.
+fn platform(name: &str) -> Vec<(Kind, Vec<Value>)> {
+    let node = json!({
+        "metadata": {"name": "node-1", "labels": {"kubernetes.io/arch": "arm64", "zone": "a"}},
+        "status": {
+            "nodeInfo": {"architecture": "arm64", "operatingSystem": "linux", "kubeletVersion": "v1.33.1"},
+            "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "20"},
+        },
+    });
+    vec![
         (Kind::Node, vec![node]),
         (Kind::Namespace, vec![json!({"metadata": {"name": NAMESPACE, "labels": {"istio.io/rev": "1-27"}}})]),
         (Kind::PriorityClass, vec![json!({"metadata": metadata("", "high"), "value": 1000})]),
@@ -198,9 +204,13 @@ fn cluster(name: &str) -> ClusterFacts {
             Kind::LimitRange,
             vec![json!({"metadata": metadata(NAMESPACE, "limits"), "spec": {"limits": [{"type": "Container"}]}})],
         ),
-    ];
+    ]
+}
+
+/// Returns a cluster with the plan's workload and a platform.
+fn cluster(name: &str) -> ClusterFacts {
     let mut all: BTreeMap<_, _> = KINDS.iter().map(|api| (api.kind, Ok(Vec::new()))).collect();
-    for (kind, values) in objects {
+    for (kind, values) in workload(name).into_iter().chain(platform(name)) {
         all.insert(kind, Ok(values.into_iter().filter_map(Object::new).collect()));
     }
     ClusterFacts {
@@ -428,9 +438,11 @@ fn autoscalers_quotas_and_states_are_compared() {
     assert_eq!(
         both(&|facts, new| {
             if new {
-                ["webapp-1", "webapp-2"].iter().for_each(|pod| remove(facts, Kind::Pod, pod));
+                for pod in ["webapp-1", "webapp-2"] {
+                    remove(facts, Kind::Pod, pod);
+                }
                 edit(facts, Kind::ResourceQuota, "quota", |quota| {
-                    quota["status"]["used"]["requests.cpu"] = "9.5".into()
+                    quota["status"]["used"]["requests.cpu"] = "9.5".into();
                 });
             }
             edit(facts, Kind::Deployment, NAME, |body| body["spec"]["replicas"] = 0.into());

@@ -21,7 +21,7 @@ pub fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         has_pods(object, cluster) && is_in_plan_namespace(context, object) && !has_service(cluster, object)
     };
     let scaling = |object: &Object, _: &ClusterFacts| {
-        !object.annotation("autoscaling.keda.sh/paused").is_some_and(|paused| paused == "true")
+        object.annotation("autoscaling.keda.sh/paused").is_none_or(|paused| paused != "true")
             && !scales_pair(context, object)
     };
     let held = |object: &Object, _: &ClusterFacts| {
