@@ -199,7 +199,7 @@ const ROLLBACK_HINT: [&str; 2] = [
      cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS",
 ];
 
-/// Adds to a failure the commands that roll back without a run of this store.
+/// Adds the commands to a failure that roll back when this store does not have the run.
 fn with_rollback_hint(failure: Failure) -> Failure {
     ROLLBACK_HINT.into_iter().fold(failure, Failure::next)
 }

@@ -103,7 +103,7 @@ codes! {
         CUT027 Error "a workload has a Service in a cluster that the plan gives no access to";
         CUT028 Error "a text is empty or too long";
         CUT029 Error "gates contradict each other";
-        CUT030 Error "a metric gate has no source or condition, or more than one";
+        CUT030 Error "a metric gate needs exactly one source and one condition";
         CUT031 Error "a metric gate needs values that its source does not provide";
         CUT032 Error "an address or a header is not valid";
         CUT034 Error "a time, day, window or time zone is not valid";
@@ -165,7 +165,7 @@ codes! {
         CUT087 Error "a share cannot be expressed in the balancer's weights";
         CUT088 Warning "no marker tag protects the load balancer";
         CUT089 Error "`accept` lists a finding that cannot be accepted";
-        CUT090 Info "`accept` lists a finding that does not exist";
+        CUT090 Info "`accept` lists a finding that this check does not have";
         CUT091 Error "a binding that another tool should create does not exist";
         CUT092 Warning "nothing will register targets in the new cluster's target group";
         CUT093 Error "the old cluster has no healthy target";

@@ -38,7 +38,7 @@ impl Day {
 /// A moment as written in the plan file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum MomentValue {
-    /// A moment with an offset.
+    /// A point in time with its offset from UTC.
     At(Timestamp),
     /// A moment without an offset: a time that the clock of a time zone shows.
     Wall(DateTime),

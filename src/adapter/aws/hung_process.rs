@@ -17,7 +17,7 @@ struct Running {
 }
 
 /// Kills the processes that this process started with `sh -c COMMAND`, and all processes that they started. Best
-/// effort: without `/proc` and `ps`, nothing is killed.
+/// effort: if the machine has neither `/proc` nor `ps`, nothing is killed.
 pub fn kill(command: &str) {
     let Ok(own) = i32::try_from(std::process::id()) else { return };
     let all = processes();

@@ -33,7 +33,7 @@ const REPORT_AFTER: Duration = Duration::from_secs(3);
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// The time before its expiry at which a token is renewed.
 const RENEW_BEFORE_EXPIRY: SignedDuration = SignedDuration::from_mins(1);
-/// The turn of a plugin that may ask questions on the terminal.
+/// Locked while a plugin may ask questions on the terminal, so that only one plugin asks at a time.
 static TERMINAL: Mutex<()> = Mutex::const_new(());
 /// The maximum size of the output, in bytes.
 const MAX_OUTPUT_BYTES: u64 = 1 << 20;

@@ -1,7 +1,7 @@
 //! Sends requests with the credential of a plugin. If the plugin returns another client certificate, new connections are
 //! opened with it: TLS presents the certificate once, when a connection is opened.
 //!
-//! Running the plugin must not be added here.
+//! Do not run the plugin here: see `plugin`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};

@@ -52,12 +52,12 @@ impl Proxy {
         };
         let (host, port) = match host_and_port(place) {
             Some((host, given)) => (host, given.unwrap_or(port)),
-            None => return Err(wrong("the URL has no valid host and port")),
+            None => return Err(wrong("the host or the port of the URL is missing or not valid")),
         };
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let user = user.map(|(user, password)| (decoded(user), decoded(password)));
         let proxy = Self { setting: setting.to_owned(), scheme, host, port, user };
-        proxy.uri().map_err(|_| wrong("the URL has no valid host and port"))?;
+        proxy.uri().map_err(|_| wrong("the host or the port of the URL is missing or not valid"))?;
         if let Some((user, password)) = &proxy.user {
             redact::remember(password);
             redact::remember(&BASE64_STANDARD.encode(format!("{user}:{password}")));

@@ -190,14 +190,14 @@ const PARTS: &[Part] = &[
         what: "environment",
         container: &["env", "envFrom"],
         pod: &[],
-        help: "make the environment equal, or accept the difference if it is on purpose",
+        help: "set the same environment variables in both clusters, or accept the difference if it is intended",
     },
     Part {
         code: Code::CUT126,
         what: "command and arguments",
         container: &["command", "args", "workingDir"],
         pod: &[],
-        help: "make them equal, or accept the difference if it is on purpose",
+        help: "make them equal, or accept the difference if it is intended",
     },
     Part {
         code: Code::CUT127,

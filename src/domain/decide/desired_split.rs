@@ -202,7 +202,8 @@ fn restored_split(plan: &Plan, state: &State, route: &Route, live: &Split) -> Re
         .map_or_else(|| Ok(route.original().clone()), |shares| with_shares(plan, &state.started, route, shares))
 }
 
-/// Whether members of a split that the plan does not name differ from the start, in number or relative weight.
+/// Whether the members that the plan does not name have another number or other relative weights than at the start of
+/// the run.
 fn other_members_changed(route: &Route, live: &Split) -> bool {
     let others = |split: &Split| -> BTreeMap<String, u64> {
         let own = |id: &String| route.start.groups.values().any(|g| g == id);

@@ -104,7 +104,7 @@ pub fn verdict(c: &Context<'_>, gate: &MetricGate) -> Verdict {
     metric::verdict(gate, c.state.measurements(&gate.name), &gate_context, c.now)
 }
 
-/// Returns the last confirmed share of the new cluster: the largest on any route, in percent.
+/// Returns the largest confirmed share of the new cluster on any route, in percent.
 fn confirmed_share(plan: &Plan, state: &State) -> f64 {
     let shares = state.routes.values().filter(|r| !r.is_deleted()).map(|r| desired_split::shares_of(r, r.split()));
     shares.filter_map(|s| s.get(&plan.strategy.to).copied()).fold(0.0, f64::max)

@@ -21,7 +21,7 @@ pub fn unknown_parts(plan: &Plan, state: &State) -> Option<String> {
     ))
 }
 
-/// Returns the wait that stops raises of a run with unknown parts.
+/// Returns the reason why a run with parts that this build does not know raises no share; `None`: it has no such parts.
 pub fn wait(plan: &Plan, state: &State) -> Option<Wait> {
     let message = unknown_parts(plan, state)?;
     Some(Wait {

@@ -107,7 +107,7 @@ pub enum EmergencyError {
     #[error("--back-to and --away-from both name {0}")]
     Both(String),
     /// No tag records the original weights.
-    #[error("no tag on {0} records the weights from before a run")]
+    #[error("{0} has no tag with the weights that were set before a run")]
     NoTags(String),
     /// No route forwards to the named groups.
     #[error("no route of the load balancer forwards to any of {0}")]

@@ -82,7 +82,7 @@ fn check_last_pause(context: &Context<'_>, longest: Duration, findings: &mut Vec
             duration::format_exact(longest)
         );
         let help = format!(
-            "end `steps` with `- pause: {{duration: {}}}` or longer, and keep the old cluster until then",
+            "end `steps` with `- pause: {{duration: {}}}` or longer, and keep the old cluster until that pause ends",
             duration::format_exact(longest)
         );
         findings.push(finding(Code::CUT084, "stickiness", message, help));

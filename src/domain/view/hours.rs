@@ -49,8 +49,11 @@ fn effect(plan: &Plan, hours: &Hours) -> String {
         .collect();
     let steps = match bound.as_slice() {
         [] => "no step raises a share, so none waits for them".to_owned(),
-        [one] => format!("step {one} raises a share: it begins only if it and the pauses after it fit"),
-        many => format!("steps {} raise a share: each begins only if it and the pauses after it fit", many.join(", ")),
+        [one] => format!("step {one} raises a share: it begins only if it and the pauses after it fit into the hours"),
+        many => format!(
+            "steps {} raise a share: each begins only if it and the pauses after it fit into the hours",
+            many.join(", ")
+        ),
     };
     let first = if hours.not_before.is_some() { "no step begins before `notBefore`; " } else { "" };
     format!(

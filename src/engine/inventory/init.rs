@@ -55,7 +55,7 @@ async fn bindings(cluster: Option<&dyn Cluster>, side: &str) -> Result<Vec<Bindi
     match cluster {
         None => Ok(Vec::new()),
         Some(cluster) => cluster.bindings().await.map_err(|why| {
-            BalancerReadError::Unreadable { what: format!("bindings of the cluster behind --{side}"), why }.into()
+            BalancerReadError::Unreadable { what: format!("bindings of the cluster given with --{side}"), why }.into()
         }),
     }
 }

@@ -134,7 +134,7 @@ impl Evaluation<'_> {
     }
 }
 
-/// Calculates with each pair of series that have the same labels.
+/// Applies the operator to each pair of series that have the same labels.
 fn pairs(
     left: Vec<Series>,
     right: Vec<Series>,

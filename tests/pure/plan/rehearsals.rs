@@ -16,7 +16,7 @@ fn rehearse_plan(plan: &str, faults: &[&str], more: &[&str]) -> Rehearsal {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (scenario, page) = (folder.path().join("x.yaml"), folder.path().join("x.html"));
     let faults = if faults.is_empty() { &["{at: {time: 0s}, repair: {}}"][..] } else { faults };
-    let faults: String = faults.iter().map(|fault| format!("    - {fault}\n")).collect();
+    let faults = faults.iter().map(|fault| format!("    - {fault}")).collect::<Vec<_>>().join("\n");
     std::fs::write(&scenario, format!("{SCENARIO}{faults}")).expect("the scenario should be written");
     let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
     command.current_dir(env!("CARGO_MANIFEST_DIR")).env("TZ", "UTC");

@@ -175,8 +175,8 @@ fn finalize_detaches_nothing_without_the_marker() {
     holds(&["small/finalize/DescribeTags#16.answered.reset", "small/finalize/DescribeTags#17.lost.throttle"]);
 }
 
-/// An observation took twenty seconds, and the groups were detached after it with a reading of the marker that was as
-/// old.
+/// An observation took twenty seconds, and the groups were then detached although the marker had been read twenty
+/// seconds before.
 #[test]
 fn finalize_detaches_nothing_on_an_old_reading_of_the_marker() {
     holds(&["small/finalize/DescribeRules#17.lost.timeout"]);

@@ -249,7 +249,9 @@ fn stack_each_difference_of_two_clusters_has_exactly_its_finding() {
     for (number, missing) in grants.iter().enumerate() {
         let user = format!("alike-{number}");
         let rest: Vec<_> = grants.iter().filter(|grant| *grant != missing).cloned().collect();
-        clusters.iter().for_each(|cluster| role::grant(cluster, &user, &rest));
+        for cluster in clusters {
+            role::grant(cluster, &user, &rest);
+        }
         let group = if missing.group.is_empty() { String::new() } else { format!(".{}", missing.group) };
         let permission = format!("{} {}{group}: the permission is missing", missing.verb, missing.resource);
         let unknown = |cluster: &str| format!("{cluster}: {permission}");

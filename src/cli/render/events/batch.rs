@@ -144,7 +144,7 @@ impl WriteSummary {
         Some(EventText::new(tone, mark, format!("{counts}, read back: {shares}{missing}")))
     }
 
-    /// Returns the names of the routes that were not written, because a batch with such routes is not complete.
+    /// Returns the names of the routes that were not written. A batch with such routes is shown as incomplete.
     fn missing(&self, names: &Names) -> String {
         let (shown, more) =
             (self.not_written.iter().take(NAMED_ROUTES), self.not_written.len().saturating_sub(NAMED_ROUTES));

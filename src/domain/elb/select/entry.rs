@@ -150,7 +150,7 @@ impl EntrySelection<'_> {
                 selection.findings.push(unreadable(&route.label, &route.label, &route.why));
             }
             if let Some(why) = &listener.tags_unread {
-                let what = format!("the tags of listener {} and its rules", listener.port);
+                let what = format!("the tags of listener {} and of its rules", listener.port);
                 selection.findings.push(unreadable(self.workload, &what, why));
             }
         }

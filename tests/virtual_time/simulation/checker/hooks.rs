@@ -102,7 +102,7 @@ impl HookResults {
         missing.next().map(|(id, _)| format!("{} of step {step} has the result {:?}", id.at.name(), self.over.get(&id)))
     }
 
-    /// Whether a command or hook failed that must succeed for the run to continue.
+    /// Whether a command or hook failed without whose success the run cannot continue.
     pub fn failed(&self) -> bool {
         let must = [HookPoint::Command, HookPoint::BeforeShift, HookPoint::BeforeFinish];
         self.over.iter().any(|(hook, result)| must.contains(&hook.at) && *result == HookResult::Failed)
