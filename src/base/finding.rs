@@ -211,10 +211,12 @@ codes! {
         CUT134 Error "a workload is missing in the new cluster";
         CUT140 Warning "the content of a ConfigMap differs";
         CUT141 Error "a ConfigMap is missing in the new cluster";
+        CUT142 Error "a Secret is missing in the new cluster, or has another number of keys";
         CUT143 Warning "a StorageClass is missing or differs";
         CUT144 Error "one volume is used in two clusters";
         CUT145 Warning "an IngressClass is missing in the new cluster";
         CUT146 Warning "a custom resource or its version is missing in the new cluster";
+        CUT147 Error "a Secret for pulling images is missing in the new cluster";
         CUT148 Error "a service account is missing in the new cluster";
         CUT149 Error "a PriorityClass is missing in the new cluster";
         CUT160 Error "the new cluster has no room for the shares to come";

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use crate::domain::compare::Object;
 use crate::domain::compare::facts::{ClusterFacts, Fact, KINDS, KindApi, Scope};
+use crate::domain::compare::{Object, secret_names};
 use crate::domain::traffic::Unreadable;
 use crate::plan::model::{ClusterName, Plan};
 use crate::port::ClusterObjects;
@@ -24,7 +24,21 @@ pub async fn read(plan: &Plan, cluster: &ClusterName, reader: Result<&dyn Cluste
     let lists = KINDS.iter().map(|api| async { (api.kind, objects(reader, api, &namespaces).await) });
     let objects = stream::iter(lists).buffered(MAX_PARALLEL).collect::<BTreeMap<_, _>>();
     let (version, served, objects) = futures::join!(reader.version(), reader.served(), objects);
-    ClusterFacts { name: cluster.clone(), version, served, objects, own_names: reader.own_names() }
+    let mut facts = ClusterFacts {
+        name: cluster.clone(),
+        version,
+        served,
+        secrets: BTreeMap::new(),
+        objects,
+        own_names: reader.own_names(),
+    };
+    let names = secret_names(plan, &facts).into_iter();
+    let reads = names.map(|(namespace, name)| async {
+        let keys = reader.secret_keys(&namespace, &name).await;
+        ((namespace, name), keys)
+    });
+    facts.secrets = stream::iter(reads).buffered(MAX_PARALLEL).collect().await;
+    facts
 }
 
 async fn objects(reader: &dyn ClusterObjects, api: &KindApi, namespaces: &BTreeSet<&str>) -> Fact<Vec<Object>> {
@@ -46,6 +60,7 @@ fn unreachable(cluster: &ClusterName, why: &Unreadable) -> ClusterFacts {
         name: cluster.clone(),
         version: Err(why.clone()),
         served: Err(why.clone()),
+        secrets: BTreeMap::new(),
         objects: KINDS.iter().map(|api| (api.kind, Err(why.clone()))).collect(),
         own_names: Vec::new(),
     }

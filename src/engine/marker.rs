@@ -12,11 +12,10 @@ use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::tag_calls::BATCH_SIZE;
 use crate::domain::run::observation::Marker;
 use crate::domain::traffic::{Tags, Unreadable};
 use crate::port::store::{RunSummary, Store};
-use crate::port::{Clock, TagStore, WriteError};
+use crate::port::{Clock, TAG_BATCH_SIZE, TagStore, WriteError};
 
 pub use crate::domain::emergency::MARKER_KEY as KEY;
 
@@ -34,7 +33,7 @@ pub async fn read(tag_store: &dyn TagStore, load_balancers: &[String], run: &str
 }
 
 async fn tags(tag_store: &dyn TagStore, load_balancers: &[String]) -> Vec<Result<Tags, Unreadable>> {
-    join_all(load_balancers.chunks(BATCH_SIZE).map(|some| tags_of_some(tag_store, some))).await.concat()
+    join_all(load_balancers.chunks(TAG_BATCH_SIZE).map(|some| tags_of_some(tag_store, some))).await.concat()
 }
 
 /// Reads the tags of the load balancers of one call. A load balancer that was deleted does not hide the tags of the
@@ -157,7 +156,7 @@ async fn put_all(
     accepted: impl FnOnce(),
 ) -> Result<(), MarkerError> {
     let tags: Tags = [(KEY.to_owned(), value.to_owned())].into();
-    let put = join_all(load_balancers.chunks(BATCH_SIZE).map(|some| tag_store.put(some, &tags))).await;
+    let put = join_all(load_balancers.chunks(TAG_BATCH_SIZE).map(|some| tag_store.put(some, &tags))).await;
     put.into_iter().collect::<Result<(), _>>()?;
     accepted();
     match read(tag_store, load_balancers, run).await {
@@ -214,7 +213,7 @@ async fn restore_previous(
     tag_store.put(slice::from_ref(arn), &[(KEY.to_owned(), value.clone())].into()).await.map_err(|e| e.to_string())
 }
 
-/// Removes the marker from up to [`BATCH_SIZE`] load balancers where it belongs to one of these runs. Another run's marker
+/// Removes the marker from up to [`TAG_BATCH_SIZE`] load balancers where it belongs to one of these runs. Another run's marker
 /// stays. `known`: all markers belong to one of the runs, so they are not read first.
 pub(super) async fn remove(
     tag_store: &dyn TagStore,

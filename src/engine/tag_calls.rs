@@ -10,9 +10,6 @@ use crate::base::rate::WRITES;
 use crate::base::retry::RetrySchedule;
 use crate::port::{Clock, WriteError};
 
-/// The maximum number of resources in one call. AWS's limit for all calls that read or write tags.
-pub const BATCH_SIZE: usize = 20;
-
 /// The calls of one task, such as the removal of all tags of a run.
 pub struct TagCalls<'a> {
     clock: &'a dyn Clock,

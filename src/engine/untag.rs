@@ -8,12 +8,12 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::marker;
-use super::tag_calls::{BATCH_SIZE, TagCalls, is_temporary};
+use super::tag_calls::{TagCalls, is_temporary};
 use crate::base::rate::WRITES;
 use crate::base::retry::{UNTAG, UNTAG_WITHIN};
 use crate::domain::emergency::{route_tag, script};
 use crate::domain::run::script_use;
-use crate::port::{Clock, TagStore, WriteError};
+use crate::port::{Clock, TAG_BATCH_SIZE, TagStore, WriteError};
 
 /// A tag of the run that was not removed, or may not have been removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub async fn remove_markers(
 /// Returns the longest duration of the removal: [`UNTAG_WITHIN`], and twice the time that AWS's rate needs for the calls
 /// beyond its burst.
 fn time_limit(resources: usize) -> Duration {
-    UNTAG_WITHIN + WRITES.min_duration(resources.div_ceil(BATCH_SIZE)) * 2
+    UNTAG_WITHIN + WRITES.min_duration(resources.div_ceil(TAG_BATCH_SIZE)) * 2
 }
 
 /// The removal of all tags of a run.
@@ -99,7 +99,7 @@ impl<'a> Removal<'a> {
     }
 
     async fn remove_all(&self, key: &'static str, arns: &[String]) -> Vec<LeftoverTag> {
-        join_all(arns.chunks(BATCH_SIZE).map(|some| self.remove_within_limit(key, some))).await.concat()
+        join_all(arns.chunks(TAG_BATCH_SIZE).map(|some| self.remove_within_limit(key, some))).await.concat()
     }
 
     async fn remove_within_limit(&self, key: &'static str, some: &[String]) -> Vec<LeftoverTag> {

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::slice;
 
-use super::tag_calls::{BATCH_SIZE, TagCalls};
+use super::tag_calls::TagCalls;
 use crate::base::retry::TAG_WEIGHTS;
 use crate::domain::emergency::balancer_tag;
 use crate::domain::emergency::route_tag::{KEY, value};
 use crate::domain::run::event::{Event, Started};
 use crate::domain::traffic::{RouteId, Tags};
-use crate::port::{Clock, TagStore, WriteError};
+use crate::port::{Clock, TAG_BATCH_SIZE, TagStore, WriteError};
 
 /// Puts the weights of every route as a tag. Routes with the same weights share a call. The returned event names the
 /// routes whose tag could not be put. A run does not depend on the tags.
@@ -28,7 +28,7 @@ pub async fn put(tag_store: &dyn TagStore, clock: &dyn Clock, run: &str, started
     let mut denied = None;
     for (text, routes) in values {
         let tags: Tags = [(KEY.to_owned(), text)].into();
-        for some in routes.chunks(BATCH_SIZE) {
+        for some in routes.chunks(TAG_BATCH_SIZE) {
             let arns: Vec<_> = some.iter().map(|id| id.id().to_owned()).collect();
             let done = match &denied {
                 Some(why) => some.iter().map(|id| (id.clone(), String::clone(why))).collect(),
@@ -49,8 +49,8 @@ pub fn call_count(run: &str, started: &Started) -> usize {
     for text in started.routes.iter().filter_map(|route| value(run, started, route)) {
         *routes.entry(text).or_default() += 1;
     }
-    routes.values().map(|count| count.div_ceil(BATCH_SIZE)).sum::<usize>()
-        + started.load_balancers.len().div_ceil(BATCH_SIZE)
+    routes.values().map(|count| count.div_ceil(TAG_BATCH_SIZE)).sum::<usize>()
+        + started.load_balancers.len().div_ceil(TAG_BATCH_SIZE)
 }
 
 /// Puts a tag on the load balancers. It is only a shortcut to the routes' tags, which a reader finds without it, so its
@@ -67,7 +67,7 @@ async fn put_on_balancers(tag_store: &dyn TagStore, calls: &TagCalls<'_>, run: &
             let put = calls.send(|| tag_store.put(arns, &tags)).await;
             put.inspect_err(|error| tracing::warn!("the tag {KEY} cannot be put on {}: {error}", arns.join(", ")))
         };
-        for some in arns.chunks(BATCH_SIZE) {
+        for some in arns.chunks(TAG_BATCH_SIZE) {
             if let Err(WriteError::NotFound(_)) = put(some).await {
                 for arn in some.iter().filter(|_| some.len() > 1) {
                     let _ = put(slice::from_ref(arn)).await;

@@ -24,5 +24,5 @@ pub use inventory::{Caller, Detail, Groups, Inventory};
 pub use metrics::Metrics;
 pub use objects::ClusterObjects;
 pub use read_pace::{PacedApi, ReadPace, Tries, current_pace, with_pace};
-pub use tags::TagStore;
+pub use tags::{TAG_BATCH_SIZE, TagStore};
 pub use traffic::Traffic;

@@ -1,4 +1,5 @@
-//! Reads objects of any kind as JSON, page by page. Secrets are not read here.
+//! Reads objects of any kind as JSON, page by page. Of a Secret, only the table that `kubectl get secret` prints is
+//! requested, without the object: its values and annotations never reach this process.
 
 use std::collections::BTreeSet;
 
@@ -35,6 +36,27 @@ impl K8s {
     }
 }
 
+/// The response to a request for a table.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Table {
+    column_definitions: Vec<Column>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Column {
+    name: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Row {
+    cells: Vec<Value>,
+}
+
+/// Asks for a table. An API server that cannot send a table refuses the request (406) instead of sending the object.
+const TABLE: &str = "application/json;as=Table;g=meta.k8s.io;v=v1";
+
 /// Encodes the token of the next page for a URL.
 fn encoded(token: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
@@ -68,6 +90,19 @@ impl ClusterObjects for K8s {
                 return Ok(found);
             }
         }
+    }
+
+    async fn secret_keys(&self, namespace: &str, name: &str) -> Result<Option<u64>, Unreadable> {
+        let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}?includeObject=None");
+        let request = http::Request::get(&path).header(http::header::ACCEPT, TABLE).body(Vec::new());
+        let request = request.map_err(|e| Unreadable::Unavailable(format!("the path {path} is not valid: {e}")))?;
+        let table: Table = match read(self.client.request(request)).await {
+            Err(Unreadable::NotFound(_)) => return Ok(None),
+            other => other?,
+        };
+        let place = table.column_definitions.iter().position(|column| column.name == "Data");
+        let cell = place.and_then(|place| table.rows.first()?.cells.get(place)?.as_u64());
+        cell.map(Some).ok_or_else(|| Unreadable::Unavailable(format!("the table of Secret {name} has no column Data")))
     }
 
     fn own_names(&self) -> Vec<String> {

@@ -130,9 +130,11 @@ mod tests {
         assert_eq!(parse("socks5h://[::1]").to_string(), "socks5://[::1]:1080");
         assert_eq!(parse("http://p@ss:w@rd@proxy").user(), Some(("p@ss", "w@rd")));
         assert_eq!(parse("http://u:p@proxy").authorization().expect("a user and a password"), "Basic dTpw");
-        for (url, why) in
-            [("socks4://proxy", "`socks4`"), ("http://", "no valid host"), ("http://u:S3CRET@proxy:port", "no valid")]
-        {
+        for (url, why) in [
+            ("socks4://proxy", "`socks4`"),
+            ("http://", "missing or not valid"),
+            ("http://u:S3CRET@proxy:port", "not valid"),
+        ] {
             let error = Proxy::parse("https_proxy", url).expect_err(url).to_string();
             assert!(
                 error.starts_with("https_proxy is not") && error.contains(why) && !error.contains("S3CRET"),

@@ -157,7 +157,7 @@ fn freeze_text(freeze: FreezeReason) -> &'static str {
     match freeze {
         FreezeReason::Drift => "drift",
         FreezeReason::Unreadable => "unreadable",
-        FreezeReason::GateTimeout => "targets not ready in time",
+        FreezeReason::GateTimeout => "gates not passed in time",
         FreezeReason::GuardFailed => "guard failed",
         FreezeReason::HookFailed => "a command failed",
         FreezeReason::FromUnhealthy => "the old cluster is unhealthy",

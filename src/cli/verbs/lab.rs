@@ -53,6 +53,7 @@ pub async fn run(global: &Global, args: &Lab) -> Result<Exit, Failure> {
     let scenario = scenario(args.scenario.as_deref(), color)?;
     let start = jiff::Timestamp::now();
     let clock = LabClock::new(start, args.speed);
+    World::check_step_names(&plan, &scenario).map_err(|e| Failure::new(Exit::Usage, e))?;
     let mut world = World::new(&plan, &scenario, args.seed, start).map_err(|e| Failure::new(Exit::Usage, e))?;
     world.set_client_speed(start, args.speed);
     // Listen before the lab creates anything that must be cleaned up.

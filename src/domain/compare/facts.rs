@@ -209,6 +209,9 @@ pub struct ClusterFacts {
     pub version: Fact<String>,
     /// The API groups with their versions that the cluster serves, such as `apps/v1`.
     pub served: Fact<BTreeSet<String>>,
+    /// The number of keys of each Secret that the plan's workloads reference, by namespace and name; `None`: the Secret
+    /// does not exist.
+    pub secrets: BTreeMap<(String, String), Fact<Option<u64>>>,
     /// The objects of each kind.
     pub objects: BTreeMap<Kind, Fact<Vec<Object>>>,
     /// Texts that name this cluster: its name in EKS, its endpoint, its OIDC issuer. They differ between clusters.

@@ -11,6 +11,7 @@ mod pair;
 mod quantity;
 mod references;
 mod room;
+mod secrets;
 mod services;
 mod twice;
 mod unknown;
@@ -23,16 +24,18 @@ use crate::domain::compare::facts::ClusterFacts;
 use crate::plan::model::Plan;
 
 pub use object::Object;
+pub use secrets::names as secret_names;
 
 /// Returns all findings, most severe first, with `accept` applied.
 pub fn compare(plan: &Plan, from: &ClusterFacts, to: &ClusterFacts) -> Vec<Finding> {
     let context = Context { from, to, pairs: pair::find(plan, from, to) };
     let mut findings = Vec::new();
-    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 7] = [
+    let rules: [fn(&Context<'_>, &mut Vec<Finding>); 8] = [
         versions::check,
         workloads::check,
         services::check,
         references::check,
+        secrets::check,
         room::check,
         twice::check,
         unknown::check,

@@ -68,6 +68,13 @@ pub fn find<'a>(plan: &Plan, from: &'a ClusterFacts, to: &'a ClusterFacts) -> Pa
     pairs
 }
 
+/// Returns the objects behind the Services of the plan's workloads in one cluster.
+pub fn owners<'a>(plan: &Plan, cluster: &'a ClusterFacts) -> Vec<&'a Object> {
+    let services = plan.workloads.iter().filter_map(|workload| workload.services.get(&cluster.name));
+    let services = services.filter_map(|wanted| cluster.one(Kind::Service, &wanted.namespace, &wanted.name));
+    services.flat_map(|service| behind(cluster, service)).map(|(_, owner)| owner).collect()
+}
+
 /// Returns the objects whose pods a Service selects.
 fn behind<'a>(cluster: &'a ClusterFacts, service: &Object) -> Vec<(Kind, &'a Object)> {
     let selector = service.at("/spec/selector");

@@ -40,11 +40,12 @@ fn deployment(namespace: &str, name: &str, image: &str) -> Value {
                 "spec": {
                     "serviceAccountName": NAME,
                     "priorityClassName": "high",
+                    "imagePullSecrets": [{"name": "registry"}],
                     "containers": [{
                         "name": "app",
                         "image": image,
                         "env": [{"name": "MODE", "value": "live"}, {"name": "LEVEL", "value": "info"}],
-                        "envFrom": [{"configMapRef": {"name": "settings"}}],
+                        "envFrom": [{"configMapRef": {"name": "settings"}}, {"secretRef": {"name": "login"}}],
                         "args": ["serve"],
                         "resources": {"requests": {"cpu": "500m", "memory": "256Mi"}},
                         "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080}},
@@ -217,6 +218,9 @@ fn cluster(name: &str) -> ClusterFacts {
         name: name.to_owned(),
         version: Ok("v1.33.4".to_owned()),
         served: Ok(["v1", "apps/v1", "metrics.k8s.io/v1beta1"].map(str::to_owned).into()),
+        secrets: [("login", 2), ("registry", 1)]
+            .map(|(secret, keys)| ((NAMESPACE.to_owned(), secret.to_owned()), Ok(Some(keys))))
+            .into(),
         objects: all,
         own_names: vec![format!("prod-{name}")],
     }
@@ -250,6 +254,10 @@ fn container(facts: &mut ClusterFacts, field: &str, value: Value) {
 /// Changes a field of the pod template of the plan's workload.
 fn template(facts: &mut ClusterFacts, field: &str, value: Value) {
     edit(facts, Kind::Deployment, NAME, |body| body["spec"]["template"]["spec"][field] = value.clone());
+}
+
+fn secret(facts: &mut ClusterFacts, name: &str, keys: Result<Option<u64>, Unreadable>) {
+    facts.secrets.insert((NAMESPACE.to_owned(), name.to_owned()), keys);
 }
 
 fn image(facts: &mut ClusterFacts, deployment: &str, image: &str) {
@@ -319,6 +327,10 @@ const DIFFERENCES: &[(&str, Code, Change)] = &[
         edit(to, Kind::ConfigMap, "settings", |map| map["data"]["limit"] = "20".into());
     }),
     ("a ConfigMap is missing", Code::CUT141, |to| remove(to, Kind::ConfigMap, "settings")),
+    ("a Secret is missing", Code::CUT142, |to| secret(to, "login", Ok(None))),
+    ("a Secret has another number of keys", Code::CUT142, |to| secret(to, "login", Ok(Some(3)))),
+    ("the login of the registry is missing", Code::CUT147, |to| secret(to, "registry", Ok(None))),
+    ("a Secret is not readable", Code::CUT190, |to| secret(to, "login", Err(Unreadable::Denied("no".to_owned())))),
     ("the storage class is missing", Code::CUT143, |to| remove(to, Kind::StorageClass, "gp3")),
     ("a volume is in both clusters", Code::CUT144, |to| {
         edit(to, Kind::PersistentVolume, "pvc-b", |volume| volume["spec"]["csi"]["volumeHandle"] = "vol-a".into());
@@ -466,7 +478,8 @@ fn what_always_differs_is_not_a_difference() {
     probe["timeoutSeconds"] = 1.into();
     container(&mut to, "readinessProbe", probe);
     container(&mut to, "env", json!([{"name": "LEVEL", "value": "info"}, {"name": "MODE", "value": "live"}]));
-    container(&mut to, "envFrom", json!([{"configMapRef": {"name": "settings-7g5hkd2bt6"}}]));
+    let names = json!([{"configMapRef": {"name": "settings-7g5hkd2bt6"}}, {"secretRef": {"name": "login"}}]);
+    container(&mut to, "envFrom", names);
     edit(&mut to, Kind::Deployment, NAME, |body| {
         let containers = body["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap();
         containers.push(json!({"name": "istio-proxy", "image": "proxyv2:1.27.1"}));

@@ -28,6 +28,9 @@ pub fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 add(KindApi::permission(api), why);
             }
         }
+        if let Some(why) = cluster.secrets.values().find_map(|keys| keys.as_ref().err()) {
+            add("get secrets".to_owned(), why);
+        }
         for (why, what) in reasons {
             let message = format!("{}: {}: {why}", cluster.name, what.join(", "));
             let help = "what this would show is unknown, not fine: grant the permission (`cutover help compare`)";

@@ -1,4 +1,5 @@
-//! Reports metric gates whose source cannot be read. A run would wait at its first raise until the gate times out.
+//! Reports metric gates whose source cannot be read. A run would wait after its first raise until the
+//! gate times out.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +19,8 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let gate = if gates.len() == 1 { "gate" } else { "gates" };
         let subject = format!("{gate} {}", gates.join(", "));
         let message = format!("{subject}: the metric source cannot be read now: {why}");
-        let help = "repair the source or the gate's query. While the source cannot be read, the gate allows no raise: a \
-                    run waits before its first one, and freezes at the time-out of the gates";
+        let help = "repair the source or the gate's query. While the source cannot be read, the new cluster gets no more \
+                    than the first share: the run waits before the next raise, and freezes at the time-out of the gates";
         let place = place::of(context.plan, &["gates", &format!("name: {}", gates[0])]);
         finding(Code::CUT094, &subject, message, help).at(place)
     }));

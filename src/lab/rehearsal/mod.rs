@@ -99,6 +99,7 @@ impl RehearsalLab {
     /// Returns an error if the scenario does not fit the plan, or if a server or client cannot be created.
     pub async fn live(plan: Plan, scenario: &Scenario, seed: u64, options: Options) -> Result<Self, RehearsalError> {
         let start = timing::start_time(&plan, Timestamp::now());
+        World::check_step_names(&plan, scenario)?;
         let world = World::new(&plan, scenario, seed, start)?;
         let speed = options.speed.unwrap_or_else(|| speed(&plan, start));
         let rate =
@@ -144,6 +145,7 @@ impl RehearsalLab {
         options: Options,
     ) -> Result<Self, RehearsalError> {
         let start = timing::start_time(&plan, VIRTUAL_START);
+        World::check_step_names(&plan, scenario)?;
         let world = World::new(&plan, scenario, seed, start)?;
         let pace = options
             .rate

@@ -54,7 +54,7 @@ fn check_history(lab: &Lab) {
     let id = list["id"].as_str().expect("the id should be a string").to_owned();
     assert_eq!((&list["plan"], &list["finished"]), (&"two-terminals".into(), &"aborted".into()));
     let table = lab.cutover("history plan.yaml").out;
-    assert!(table.contains(&id) && table.contains("rolled back on request"), "{table}");
+    assert!(table.contains(&id) && table.contains("completed, then rolled back"), "{table}");
     let records = lab.cutover(&format!("history {id} --output json")).records();
     let intended = |r: &&serde_json::Value| r["event"] == "intended";
     let writes: usize = records

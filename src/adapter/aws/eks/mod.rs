@@ -25,7 +25,6 @@ use crate::adapter::kubernetes::{Access, K8s, USER_AGENT, refuse_unauthorized, s
 use crate::adapter::network::Network;
 use crate::base::text::list;
 use crate::domain::traffic::Unreadable;
-use crate::plan::suggest::near_name;
 
 /// An EKS cluster as DescribeCluster returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,9 +93,7 @@ async fn absent(config: &SdkConfig, name: &str) -> String {
         None => format!("{region} has no EKS cluster `{name}`"),
         Some(all) if all.is_empty() => format!("{region} has no EKS cluster at all"),
         Some(all) => {
-            let near = near_name(name, all.iter().map(String::as_str));
-            let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-            format!("{region} has no EKS cluster `{name}`; its clusters are {}{near}", list(&all))
+            format!("{region} has no EKS cluster `{name}`; its clusters are {}", list(&all))
         }
     }
 }

@@ -117,6 +117,8 @@ fn verdict(report: &CheckReport) -> String {
         "a run would be refused: fix the errors first".to_owned()
     } else if report.at.is_none() {
         format!("the plan is valid; next: `cutover check {}`, which also checks AWS and the clusters", report.source)
+    } else if report.findings.iter().any(|f| f.code == Code::CUT094 && f.accepted.is_none()) {
+        "not ready: a run would stop after its first raise, because a gate cannot be asked".to_owned()
     } else {
         format!("ready: `cutover rehearse {0}`, then `cutover run {0}`", report.source)
     }

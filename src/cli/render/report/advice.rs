@@ -1,6 +1,7 @@
 //! What a person does after the run: routes that are not restored, each reason with its action, and commands.
 
 use super::{EventKind, ReportInput};
+use crate::app::names::plan_argument;
 use crate::base::number::count;
 use crate::cli::render::status::{commands_of_a_real_run, next_commands};
 use crate::domain::run::event::{Event, RunOutcome, StopReason};
@@ -25,6 +26,8 @@ impl ReportInput<'_> {
             Some(RunOutcome::RolledBack) => ("Rolled back", EventKind::Trouble),
             Some(RunOutcome::Aborted) => ("Rolled back on request", EventKind::Person),
             None if self.view.phase == Phase::RollingBack => ("Rolling back", EventKind::Trouble),
+            None if self.view.frozen.is_some() => ("Frozen", EventKind::Trouble),
+            None if self.view.paused.is_some() => ("Paused", EventKind::Person),
             None => ("Unfinished", EventKind::Plain),
         };
         let completed = self.history.state.finished == Some(RunOutcome::Completed);
@@ -62,7 +65,7 @@ impl ReportInput<'_> {
         match left.len() {
             0 if self.unfinished_rollback().is_some() => format!(" The rollback is not finished. {acts}"),
             0 if remarks.is_empty() => String::new(),
-            0 => format!(" {}.", remarks.join("; ")),
+            0 => format!(" {}.", with_capital(&remarks.join("; "))),
             n if self.history.state.finished == Some(RunOutcome::Completed) => {
                 format!(" {} NOT as planned. {acts}", are(n))
             }
@@ -70,14 +73,19 @@ impl ReportInput<'_> {
         }
     }
 
-    /// Returns what to type next, each with its meaning; empty if the run is finished. For a rehearsal: what a real run
-    /// of the plan would offer.
+    /// Returns what to type next, each with its meaning. For a rehearsal: what a real run of the plan would offer.
     pub(super) fn commands(&self) -> Vec<String> {
         if self.is_rehearsal() {
             return commands_of_a_real_run(&self.view);
         }
-        if self.history.state.finished.is_some() {
-            return Vec::new();
+        match self.history.state.finished {
+            Some(RunOutcome::Completed) => return commands_of_a_real_run(&self.view),
+            Some(_) if self.view.aborted_to.is_some() => return next_commands(&self.view),
+            Some(_) => {
+                let plan = plan_argument(self.plan);
+                return vec![format!("cutover run {plan}   # a new run, when the cause is gone")];
+            }
+            None => {}
         }
         let status = format!("cutover status {}   # what it does now", self.view.run);
         std::iter::once(status).chain(next_commands(&self.view)).collect()
@@ -87,6 +95,8 @@ impl ReportInput<'_> {
     pub(super) fn commands_text(&self) -> String {
         if self.is_rehearsal() {
             "This is a rehearsal. A real run of the plan would offer:".into()
+        } else if self.history.state.finished.is_some() {
+            "The run is finished.".into()
         } else {
             format!("As of {}, the last record; the run may have gone on.", self.stamp(self.history.time.1))
         }
@@ -95,6 +105,12 @@ impl ReportInput<'_> {
     fn is_rehearsal(&self) -> bool {
         self.clients.is_some()
     }
+}
+
+/// Returns a text as the start of a sentence.
+fn with_capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn are(n: usize) -> String {

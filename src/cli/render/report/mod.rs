@@ -25,7 +25,7 @@ use crate::base::duration::format_elapsed;
 use crate::base::number::{count, percent};
 use crate::domain::decide::way_back_by;
 use crate::domain::metric::verdict::judge::GateResult;
-use crate::domain::run::event::{ClientMeasurement, Event, Record, RunOutcome, WaitReason};
+use crate::domain::run::event::{ClientMeasurement, Event, Record, RunOutcome, Trigger, WaitReason};
 use crate::domain::run::hook::{HookPoint, HookResult};
 use crate::domain::run::state::Drift;
 use crate::domain::view::history::{GateVerdicts, History, StepHistory};
@@ -306,6 +306,8 @@ fn kind_of_important_event(event: &Event) -> Option<EventKind> {
         | Event::Promoted { .. }
         | Event::Paused { .. }
         | Event::Resumed { .. }
+        | Event::RollbackStarted { trigger: Trigger::Operator, .. }
+        | Event::RampStarted { .. }
         | Event::RetireStarted { .. } => EventKind::Person,
         Event::Baked { gap, .. } if *gap == 0 => return None,
         Event::Baked { .. }
@@ -320,7 +322,6 @@ fn kind_of_important_event(event: &Event) -> Option<EventKind> {
         | Event::HookEnded { .. }
         | Event::BindingRemoved { .. }
         | Event::RollbackStarted { .. }
-        | Event::RampStarted { .. }
         | Event::Ramped { .. }
         | Event::Stopped { .. }
         | Event::Finished { .. } => EventKind::Trouble,

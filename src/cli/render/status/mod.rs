@@ -51,9 +51,21 @@ pub fn final_lines(view: &RunView, style: &Style) -> Vec<String> {
         ("guard", guard),
         ("continue", continue_commands(view)),
         ("roll back", rollback_commands(view)),
+        ("next", commands_after_rollback(view)),
     ];
     all.retain(|(_, lines)| !lines.is_empty());
     lay_out(&wrapped(all, style), style)
+}
+
+/// Returns what an operator types after a rollback that nobody asked for.
+fn commands_after_rollback(view: &RunView) -> Vec<String> {
+    if view.outcome != Some(RunOutcome::RolledBack) || view.without_journal.is_some() {
+        return Vec::new();
+    }
+    vec![
+        format!("cutover report {}   # a page: what happened, and why", view.run),
+        "cutover run PLAN   # a new run, when the cause is gone".to_owned(),
+    ]
 }
 
 /// The guard of a run whose load balancer another run has taken over.

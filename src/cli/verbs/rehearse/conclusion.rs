@@ -16,6 +16,12 @@ use crate::domain::run::unresolved;
 use crate::engine::Ending;
 use crate::plan::model::Plan;
 
+/// Returns a reason without its last part, if that is a command: the commands have lines of their own.
+fn without_command(reason: &str) -> &str {
+    let command = reason.find("cutover ").map(|at| &reason[..at]);
+    command.and_then(|before| before.rfind("; ")).map_or(reason, |end| &reason[..end])
+}
+
 /// The longest reason, in characters. The lines above have the whole reason.
 const MAX_REASON: usize = 240;
 
@@ -29,8 +35,11 @@ pub fn lines(ending: &Ending, view: &RunView, plan: &Plan, page: Option<&Path>, 
         }
         Ending::Finished { .. } | Ending::Stopped(..) => state_line(view, style).1,
     };
-    let mut lines =
-        vec![format!("the rehearsal ended with exit {}: {}", exit_of(ending).code(), line(&reason, MAX_REASON))];
+    let mut lines = vec![format!(
+        "the rehearsal ended with exit {}: {}",
+        exit_of(ending).code(),
+        line(without_command(&reason), MAX_REASON)
+    )];
     if let Ending::Finished { outcome, remarks, left, accepted, .. } = ending {
         let not = if *outcome == RunOutcome::Completed { "NOT as planned" } else { "NOT restored" };
         lines.extend(unresolved::grouped(left).iter().map(|group| format!("  {not}: {}", group.text())));

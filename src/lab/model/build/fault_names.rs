@@ -6,7 +6,7 @@ use crate::lab::scenario::fault::Fault;
 use crate::plan::model::StepKind;
 
 impl Settings<'_> {
-    /// Checks the names of clusters, workloads, steps, gates, hooks and commands.
+    /// Checks the names of clusters, workloads, gates, hooks and commands.
     pub(super) fn check_faults(&self) -> Result<(), ScenarioError> {
         for (index, fault) in self.scenario.spec.faults.iter().enumerate() {
             let path = |field: &str| format!("spec.faults[{index}].{field}");
@@ -16,10 +16,15 @@ impl Settings<'_> {
             for (field, workload) in fault.workloads() {
                 self.check_workload(&path(field), workload)?;
             }
-            self.check_step(&path("at.step"), fault)?;
             self.check_gate_and_hook(&path, fault)?;
         }
         Ok(())
+    }
+
+    /// Checks that the plan has the steps that the faults name.
+    pub(super) fn check_steps(&self) -> Result<(), ScenarioError> {
+        let mut faults = self.scenario.spec.faults.iter().enumerate();
+        faults.try_for_each(|(index, fault)| self.check_step(&format!("spec.faults[{index}].at.step"), fault))
     }
 
     fn check_step(&self, path: &str, fault: &Fault) -> Result<(), ScenarioError> {

@@ -57,6 +57,15 @@ impl World {
         Ok(world)
     }
 
+    /// Checks that the plan has the steps that the faults of a scenario name. A lab whose steps are reported under other
+    /// names does not need this check.
+    ///
+    /// # Errors
+    /// Returns the first fault with a step that the plan does not have.
+    pub fn check_step_names(plan: &Plan, scenario: &Scenario) -> Result<(), ScenarioError> {
+        Settings { plan, scenario }.check_steps()
+    }
+
     fn empty(plan: &Plan, scenario: &Scenario, seed: u64, start: Timestamp) -> Self {
         let limits = &scenario.spec.limits;
         Self {

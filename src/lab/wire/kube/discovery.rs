@@ -22,7 +22,10 @@ pub fn answer(path: &str, version: &str, auto_mode: bool) -> Option<Value> {
         ["apis", METRICS] => Some(metrics()),
         ["apis", METRICS, "v1beta1"] => {
             let version = format!("{METRICS}/v1beta1");
-            Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": []}))
+            let pods = json!({
+                "name": "pods", "singularName": "pod", "namespaced": true, "kind": "PodMetrics", "verbs": ["get", "list"],
+            });
+            Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": [pods]}))
         }
         ["apis", name] => {
             let mut found = group(&all, name)?;

@@ -38,7 +38,9 @@ impl Span {
         let rollback = input.records.iter().find_map(|record| {
             matches!(record.event, Event::RollbackStarted { .. } | Event::RampStarted { .. }).then_some(record.time)
         });
-        let pivot = rollback.or(problems.last().copied())?;
+        // A run that stays frozen ends long after its problem.
+        let frozen = input.records.iter().rev().find(|record| matches!(record.event, Event::Frozen { .. }));
+        let pivot = rollback.or(frozen.map(|record| record.time)).or(problems.last().copied())?;
         let near = |first: Timestamp, at: Timestamp| if first.duration_since(at) <= INCIDENT_GAP { at } else { first };
         let first = problems.iter().rev().filter(|at| **at <= pivot).fold(pivot, |first, at| near(first, *at));
         let first = losses(input).into_iter().rev().filter(|at| *at <= first).fold(first, near);
