@@ -262,3 +262,60 @@ fn stack_each_difference_of_two_clusters_has_exactly_its_finding() {
         });
     }
 }
+
+/// The value of a Secret, which must not leave the API server.
+const CANARY: &str = "a-value-that-nobody-may-read";
+
+#[test]
+#[ignore = "tier stack"]
+fn stack_of_a_secret_only_the_number_of_keys_is_compared() {
+    let fixture = StackFixture::new("secretly");
+    let clusters = [&fixture.stack.a, &fixture.stack.b];
+    let secrets = "/api/v1/namespaces/secretly/secrets";
+    let mut grants = role::of_file(ROLE, "secretly");
+    let own = |name: &str| role::Grant {
+        namespace: Some("secretly".to_owned()),
+        group: String::new(),
+        resource: "secrets".to_owned(),
+        verb: "get".to_owned(),
+        name: Some(name.to_owned()),
+    };
+    for cluster in clusters {
+        let secret = json!({
+            "metadata": {"name": "login", "annotations": {"note": CANARY}}, "stringData": {"user": CANARY, "password": CANARY},
+        });
+        cluster.api.create(secrets, &secret);
+        let mut container = container_object();
+        container["envFrom"] = json!([{"secretRef": {"name": "login"}}]);
+        let template = json!({"spec": {"containers": [container]}});
+        cluster.api.merge(&DEPLOYMENT.replace("NS", "secretly"), &json!({"spec": {"template": template}}));
+        role::grant(cluster, "secretly-without", &grants);
+    }
+    grants.insert(own("login"));
+    for cluster in clusters {
+        role::grant(cluster, "secretly", &grants);
+    }
+    let plan = permissions::plan(&fixture);
+    let about_secrets = |user: &str| {
+        let mut command = permissions::cutover(&fixture, user, &["compare", &plan, "--output", "json"]);
+        let output = command.output().expect("the program should run");
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!text.contains(CANARY), "{text}");
+        let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+        let findings = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line should be JSON"));
+        let texts = findings.filter(|finding| ["CUT142", "CUT190"].iter().any(|code| finding["code"] == *code));
+        texts.map(|finding| finding["message"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let denied = ["a", "b"].map(|cluster| format!("{cluster}: get secrets: the permission is missing"));
+    until("without the permission, Secrets are unknown", || about_secrets("secretly-without") == denied);
+    until("equal numbers of keys are no finding", || about_secrets("secretly").is_empty());
+    let b = clusters[1];
+    let login = format!("{secrets}/login");
+    b.api.merge(&login, &json!({"stringData": {"token": CANARY}}));
+    assert_eq!(about_secrets("secretly"), ["Secret secretly/login of Deployment secretly/web has 2 keys in a, 3 in b"]);
+    b.api.delete(&login);
+    assert_eq!(
+        about_secrets("secretly"),
+        ["Deployment secretly/web needs Secret secretly/login, which b does not have"]
+    );
+}

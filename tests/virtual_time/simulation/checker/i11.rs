@@ -1,5 +1,6 @@
 //! `rollback` works with any fault. A route that fails never blocks the others. Exit codes 0 and 4 mean that every
-//! route reads back as restored; exit code 5 names the routes that are not restored. Traffic is restored first: the
+//! route reads back as restored; exit code 5 names the routes that are not restored, or says
+//! that none is. Traffic is restored first: the
 //! first write is before any hook of the rollback, and all writes are before a command is undone. No hook and no disk
 //! delays a write.
 
@@ -54,7 +55,8 @@ fn check_exit(facts: &Facts, code: u8, words: &str) -> Found {
         .iter()
         .filter(|r| !facts.has_unseen_change(&r.id))
         .filter_map(|r| Some((r, facts.not_original(r, facts.world.get(&r.id)?.as_ref())?)));
-    let mut unnamed = away.filter(|(r, _)| code != 5 || !words.contains(&r.label));
+    let named = |label: &str| words.contains(label) || words.contains("no route was restored: ");
+    let mut unnamed = away.filter(|(r, _)| code != 5 || !named(&r.label));
     match code {
         0 | 4 | 5 => unnamed.next().map_or(Ok(()), |(_, why)| Err(format!("exit {code}, but {why}"))),
         // A rollback in stages waits for healthy targets in the old groups, as long as the operator allows.
