@@ -507,7 +507,7 @@ fn accept_takes_a_code_and_an_object() {
     assert!(accepted(None) && accepted(Some("web/webapp")) && !accepted(Some("web/other")));
 }
 
-/// What cannot be read is never reported as equal, whatever it is.
+/// A list that cannot be read is reported as unknown, never as equal.
 #[test]
 fn each_unreadable_kind_is_unknown() {
     for api in KINDS {

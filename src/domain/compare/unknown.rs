@@ -1,4 +1,4 @@
-//! Reports what could not be read, with the permission that is missing. What is unknown is never reported as equal.
+//! Reports what could not be read, with the permission that is missing. An unknown fact is never reported as equal.
 
 use std::collections::BTreeMap;
 
