@@ -32,6 +32,9 @@ mod observe;
 mod restore;
 mod weights;
 
+/// The time between two looks for new requests of operators.
+const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
+
 /// A run that this process drives.
 pub struct RunLoop<'a> {
     plan: &'a Plan,
@@ -280,10 +283,9 @@ impl<'a> RunLoop<'a> {
         let ends = self.waits.iter().filter_map(|w| w.until).chain(self.settings.orders.exit_after);
         let over = ends.filter(|until| *until > now).min();
         let next = over.map_or(next_observation, |over| over.min(next_observation));
-        let slice = Duration::from_secs(1).max(self.settings.poll / 5);
         let mut left = next.duration_since(now).try_into().unwrap_or(Duration::ZERO).max(Duration::from_millis(100));
         while !left.is_zero() && self.interrupt.requested().is_none() {
-            let (pause, began) = (left.min(slice), self.ports.clock.now());
+            let (pause, began) = (left.min(REQUEST_INTERVAL), self.ports.clock.now());
             tokio::select! {
                 () = self.ports.clock.sleep(pause) => {}
                 () = self.hook_tasks.wait() => return,

@@ -35,6 +35,7 @@ mod cluster;
 mod cluster_changes;
 mod compare;
 mod endpoint;
+mod endpoints;
 mod environment;
 mod fixture;
 mod gates;
