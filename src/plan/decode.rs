@@ -63,7 +63,8 @@ impl<T: Decode> Decode for Vec<Placed<T>> {
     }
 }
 
-/// A mapping from cluster names to values of one type, in the order of the file. `None`: a value could not be decoded.
+/// A mapping from cluster names to values of one type, in the order of the file. A value is `None` if it could not be
+/// decoded.
 #[derive(Debug, Clone)]
 pub(crate) struct Table<T>(pub Vec<(Placed<String>, Option<Placed<T>>)>);
 

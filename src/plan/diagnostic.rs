@@ -44,7 +44,7 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// The place of the error.
     pub place: Place,
-    /// `true`: this build does not know the value or cannot compute with it. `false`: the value breaks a rule.
+    /// Whether this build does not know the value, or cannot compute with it. If `false`, the value breaks a rule.
     pub unknown: bool,
 }
 

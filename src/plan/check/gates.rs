@@ -15,7 +15,7 @@ use crate::plan::scalar::Missing;
 
 /// The period of CloudWatch's metrics.
 const CLOUD_WATCH_PERIOD: Duration = Duration::from_mins(1);
-/// How late the metrics of CloudWatch are complete.
+/// The delay after which the metrics of CloudWatch are complete.
 const CLOUD_WATCH_DELAY: Duration = Duration::from_mins(3);
 
 /// Returns every metric gate, in the order of the file.

@@ -132,7 +132,7 @@ pub struct ServiceRef {
 pub enum PortRef {
     /// The number of the port, 1–65535.
     Number(u16),
-    /// By name.
+    /// The name of the port.
     Name(String),
 }
 
@@ -184,9 +184,9 @@ pub struct RouteEntry {
 /// Selects a load balancer or target group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Selector {
-    /// By name.
+    /// The name of the resource.
     Name(String),
-    /// By ARN.
+    /// The ARN of the resource.
     Arn(String),
     /// By tags (`tag:KEY=VALUE,…`): exactly one resource must have all of these tags.
     Tags(BTreeMap<String, String>),
@@ -195,9 +195,9 @@ pub enum Selector {
 /// Selects a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenerRef {
-    /// By port.
+    /// The port of the listener.
     Port(u16),
-    /// By ARN.
+    /// The ARN of the listener.
     Arn(String),
 }
 
@@ -206,9 +206,9 @@ pub enum ListenerRef {
 pub enum RuleRef {
     /// A listener's default action.
     Default,
-    /// By priority, 1–50000.
+    /// The priority of the rule, 1–50000.
     Priority(u32),
-    /// By ARN.
+    /// The ARN of the rule, or of the listener whose default action is meant.
     Arn(String),
 }
 
@@ -283,7 +283,7 @@ pub struct TargetHealthGates {
     pub guard: GuardGate,
     /// Maximum time that a raise may wait for its gate.
     pub timeout: Duration,
-    /// What happens after that time.
+    /// What happens if the raise gate does not pass within `timeout`.
     pub on_timeout: OnFailure,
 }
 
@@ -306,7 +306,7 @@ pub struct RaiseGate {
 pub struct GuardGate {
     /// Minimum percentage of healthy targets, 0–100.
     pub min_healthy_percent: f64,
-    /// How long the group may be below this percentage.
+    /// How long the group may be below `min_healthy_percent`.
     pub for_: Duration,
 }
 
@@ -328,7 +328,7 @@ pub struct Step {
 pub struct ApprovalTimeout {
     /// The time limit, from the beginning of the step.
     pub after: Duration,
-    /// What happens after that time.
+    /// What happens when the time limit is reached.
     pub then: OnTimeout,
 }
 
