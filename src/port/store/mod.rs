@@ -52,8 +52,8 @@ pub trait Store: Send + Sync {
     /// Succeeds if the request is already gone.
     async fn drop_request(&self, run: &str, name: &str) -> Result<(), StoreError>;
 
-    /// Replaces the heartbeat of the process that drives this run. Not durable: a heartbeat has no meaning after a
-    /// crash.
+    /// Replaces the heartbeat of the process that drives this run. The heartbeat need not be durable, because it has no
+    /// meaning after a crash.
     async fn put_heartbeat(&self, run: &str, heartbeat: &Heartbeat) -> Result<(), StoreError>;
     /// Returns the last heartbeat of the process that drives this run.
     async fn heartbeat(&self, run: &str) -> Option<Heartbeat>;
@@ -188,19 +188,19 @@ pub struct OldestHealth {
     pub group: String,
     /// When the health of the group was read; `None`: not yet by this process.
     pub at: Option<Timestamp>,
-    /// What shows first that the group becomes unhealthy.
+    /// The source that shows first that the group becomes unhealthy.
     pub noticed_by: NoticedBy,
 }
 
-/// What shows first that a target group becomes unhealthy.
+/// The source that shows first that a target group becomes unhealthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum NoticedBy {
-    /// A watch of the EndpointSlices of its Service: within seconds.
+    /// A watch of the EndpointSlices of the group's Service, which shows it within seconds.
     Endpoints,
-    /// The metrics of CloudWatch: within one to three minutes.
+    /// The metrics of CloudWatch, which show it within one to three minutes.
     CloudWatch,
-    /// Nothing but the next regular reading of its target health.
+    /// Only the next regular reading of the group's target health.
     Rounds,
 }
 
@@ -251,7 +251,7 @@ impl LockGuard {
     }
 
     /// Checks that all locks are still held, according to the last answer of the store. The error names the process
-    /// that took one over.
+    /// that took over a lock.
     pub fn check(&self) -> Result<(), LockError> {
         self.0.new_owner().map_or(Ok(()), |holder| Err(LockError::HeldBy(Box::new(holder))))
     }

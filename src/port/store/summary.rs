@@ -99,7 +99,7 @@ pub fn emergency_command(records: &[Record]) -> String {
 }
 
 /// Builds one emergency command for each load balancer. Returns nothing if the event `started` does not say which
-/// groups had the traffic, or if the routes of a load balancer differ in that.
+/// groups had the traffic, or if different groups had the traffic on the routes of one load balancer.
 fn emergency_commands(started: &Started) -> Vec<String> {
     let mut groups: BTreeMap<&str, [BTreeSet<&str>; 2]> = BTreeMap::new();
     for route in &started.routes {
