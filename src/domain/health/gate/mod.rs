@@ -1,5 +1,5 @@
-//! Evaluates the target health gates over samples of one group: `raise` before a raise, `guard` while the group has
-//! traffic. The caller supplies the samples. Do not read health here.
+//! Evaluates the target health gates over samples of one group: `raise` before a raise (an increase of a share),
+//! `guard` while the group has traffic. The caller supplies the samples. Do not read health here.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
