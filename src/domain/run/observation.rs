@@ -163,7 +163,8 @@ impl Observed {
         self.max_sample_age
     }
 
-    /// Adds an observation. `is_full`: the observation includes all routes and groups, and counts for a bake.
+    /// Adds an observation. `is_full` says that the observation includes all routes and groups; only such an
+    /// observation counts for a bake.
     pub fn add(&mut self, now: Timestamp, observation: Observation, is_full: bool) {
         if is_full {
             self.last_attempt = now;

@@ -173,7 +173,7 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// An operator or a time-out paused the run: raises stop.
+    /// An operator or a time-out paused the run: no share is raised.
     Paused {
         /// The operator, or `cutover` for an automatic pause.
         by: String,
@@ -183,20 +183,20 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// An operator resumed the run: raises continue.
+    /// An operator resumed the run: shares may be raised again.
     Resumed {
         /// The operator, such as `alice@mac`.
         by: String,
         /// How changes by other actors are handled.
         mode: ResumeMode,
-        /// The plan's hours do not hold the run up to a step, once.
+        /// Why and for which step the plan's hours are ignored, if the operator asked for this.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         ignore_hours: Option<IgnoredHours>,
         /// The store name of the operator request that caused the event, if any.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         request: Option<String>,
     },
-    /// The run was frozen: raises stop until the reason ends.
+    /// The run was frozen: no share is raised until the reason ends.
     Frozen {
         /// The kind of reason.
         reason: FreezeReason,
@@ -386,8 +386,8 @@ pub enum Event {
         /// Each text names the route.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         accepted: Vec<String>,
-        /// What the run did beside its goal and an operator should know, for example that it broke stickiness. Nothing
-        /// has to be done.
+        /// Side effects of the run that an operator should know, for example that it broke stickiness. No action is
+        /// needed.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         notes: Vec<String>,
     },

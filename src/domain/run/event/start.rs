@@ -45,8 +45,8 @@ pub struct Started {
     /// move them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub not_moved: Vec<NotMoved>,
-    /// Whether the end of this run keeps the tags with the original weights of another run: a rollback to named groups
-    /// contradicts these weights, so they are still needed.
+    /// Whether the tags with the original weights of another run are kept at the end of this run. They are still needed
+    /// if this run is a rollback to named groups that contradicts these weights.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub keeps_weights: bool,
     /// Every target group of the plan, by ARN.

@@ -162,9 +162,9 @@ impl From<model::OnTimeout> for OnTimeout {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IgnoredHours {
-    /// The step that raises and for which they are ignored, from 1; the next raise waits for them again.
+    /// The number of the step, from 1, for which the hours are ignored. Later steps wait for the hours again.
     pub step: usize,
-    /// Why.
+    /// The reason that the operator gave.
     pub reason: String,
 }
 
@@ -368,7 +368,7 @@ pub enum StopReason {
     Stuck,
 }
 
-/// The time of a rehearsal in which its clients were measured.
+/// The part of a rehearsal in which its clients were measured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum MeasuredTime {
@@ -400,7 +400,7 @@ impl MeasuredTime {
     }
 }
 
-/// The measurements of a rehearsal's clients in one part of its time.
+/// The measurements of a rehearsal's clients in one part of the rehearsal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientMeasurement {

@@ -147,11 +147,11 @@ pub struct Paused {
 /// An operator's decision to ignore the plan's hours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoursOverride {
-    /// By whom.
+    /// The operator who ignores the hours.
     pub by: String,
-    /// Why.
+    /// The reason that the operator gave.
     pub why: String,
-    /// Steps after this one wait for the hours again.
+    /// The number of the last step that ignores the hours. Later steps wait for the hours again.
     pub step: usize,
 }
 
@@ -389,7 +389,7 @@ impl State {
         self.paused.is_some() || self.frozen.is_some()
     }
 
-    /// The operator's decision to ignore the hours, if it covers this step.
+    /// Returns the operator's decision to ignore the hours, if it covers this step.
     pub fn hours_ignored_for(&self, step: usize) -> Option<&HoursOverride> {
         self.ignored_hours.as_ref().filter(|ignored| step <= ignored.step)
     }
