@@ -14,7 +14,7 @@ use crate::plan::place;
 pub struct PlanCommand<'a> {
     /// The program: a path, or a name to search in `PATH`.
     pub program: &'a str,
-    /// Whether its failure fails the run.
+    /// Whether a failure of the command fails the run.
     pub required: bool,
     place: Place<'a>,
 }
@@ -29,7 +29,7 @@ enum Place<'a> {
 }
 
 impl PlanCommand<'_> {
-    /// The place of the command in the plan, as text.
+    /// Returns the place of the command in the plan, as text.
     pub fn place(&self) -> String {
         match self.place {
             Place::Hook(Some(name), when) => format!("hook {name} ({when})"),
@@ -42,7 +42,7 @@ impl PlanCommand<'_> {
     }
 }
 
-/// All commands of a plan.
+/// Returns all commands of a plan.
 pub fn commands(plan: &Plan) -> Vec<PlanCommand<'_>> {
     let strategy = &plan.strategy;
     let mut all = Vec::new();
@@ -79,7 +79,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Vec<Finding>) {
     findings.extend(machine_findings(context.plan, &context.facts.machine));
 }
 
-/// The findings about a machine.
+/// Returns the findings about the machine that would drive the run.
 pub fn machine_findings(plan: &Plan, machine: &MachineFacts) -> Vec<Finding> {
     let finding = |command: &UnusableCommand| {
         let message = format!("{}: {}", command.place, command.problem);

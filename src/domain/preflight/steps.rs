@@ -1,4 +1,4 @@
-//! Notes what the steps of a plan mean and a reader may overlook. They need no facts.
+//! Reports effects of a plan's steps that a reader may overlook. These checks need no facts.
 
 use super::context::{Context, finding};
 use crate::base::finding::{Code, Finding};
