@@ -12,7 +12,7 @@ use super::binding_list::{BindingLists, same_group};
 
 /// Creates a TargetGroupBinding, or compares the existing one with the plan. An error says why the step waits.
 ///
-/// `pinned`: the UIDs of the clusters in the journal. A cluster with another UID is never written to.
+/// `pinned` has the UIDs of the clusters in the journal. A cluster with another UID is never written to.
 pub async fn bind(
     lists: &mut BindingLists<'_>,
     wanted: &BindingStart,

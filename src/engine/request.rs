@@ -10,8 +10,8 @@ use crate::port::store::Request;
 pub const NO_ROLLBACK: &str =
     "`finalize --detach` has removed the old target groups from the routes; a rollback is no longer possible";
 
-/// Returns the event for a request, or a notice if the request is not possible now. `name`: the name of the request in
-/// the store, if it came from there.
+/// Returns the event for a request, or a notice if the request is not possible now. `name` is the name of the request
+/// in the store, if the request came from the store.
 pub fn to_event(plan: &Plan, state: &State, request: &Request, name: Option<&str>) -> Event {
     let event = requested_event(plan, state, request, name);
     let notice = |message, refused| Event::Notice { message, refused, request: name.map(str::to_owned) };

@@ -16,7 +16,7 @@ use crate::engine::Settings;
 use crate::engine::observation::{self, Part};
 use crate::port::store::{Heartbeat, OldestHealth};
 
-/// The interval at which all rules are counted between two steps. A new rule is not urgent there, and a count takes
+/// The interval at which all rules are counted between two steps. A new rule is not urgent then, and a count takes
 /// several calls. Before a raise and before the end of the run, the rules are counted in any case.
 const RULE_COUNT_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 
@@ -113,7 +113,8 @@ impl RunLoop<'_> {
         complete
     }
 
-    /// Chooses what the next part of a round reads. Groups with traffic, and groups that may be unhealthy, come first.
+    /// Chooses the resources that the next part of a round reads. Groups with traffic, and groups that may be
+    /// unhealthy, come first.
     fn next_part(&mut self) -> Part {
         let now = self.ports.clock.now();
         if self.settings.parts <= 1 {

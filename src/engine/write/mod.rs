@@ -346,8 +346,8 @@ impl Executor {
 }
 
 /// Returns how many calls the bucket must allow before the next chunk of a large batch is sent. Each chunk costs a
-/// decision about the whole run, so that chunks of one write would make a thousand routes cost a million. The wait for
-/// these calls is at most a second, because requests and the guard also wait.
+/// decision about the whole run, so with chunks of one write, a thousand routes would cost a thousand such decisions.
+/// The wait for these calls is at most a second, because requests and the guard also wait.
 fn smallest_chunk(writes: &[Write]) -> usize {
     if is_large(writes) { LARGE_BATCH_CHUNK } else { 1 }
 }
@@ -366,8 +366,8 @@ fn recent_content(state: &State, watch: &Observed, id: &RouteId, now: Timestamp)
     live.equivalent(&route.confirmed).then(|| live.clone())
 }
 
-/// Returns whether someone else wrote a split: the split is not the last confirmed one, not an earlier one, and not one
-/// that this run sent.
+/// Returns whether someone else wrote a split: the split is neither the last confirmed split, nor an earlier split, nor
+/// a split that this run sent.
 fn is_foreign(state: &State, id: &RouteId, split: &Split) -> bool {
     let Some(route) = state.routes.get(id) else { return false };
     let sent =

@@ -23,7 +23,7 @@ pub const MAX_READ_TIME: Duration = Duration::from_hours(1);
 #[derive(Clone)]
 pub struct ReadPacer(Arc<Shared>);
 
-/// What [`ReadPacer`] shares.
+/// The state that all clones of a [`ReadPacer`] share.
 struct Shared {
     clock: Arc<dyn Clock>,
     elb: ApiPace,
@@ -33,7 +33,7 @@ struct Shared {
 
 /// The pace of one API.
 struct ApiPace {
-    /// Waiting calls are sent in their order.
+    /// The lock that makes waiting calls take turns in their order.
     turn: tokio::sync::Mutex<()>,
     pace: Mutex<CallPace>,
     contact: FirstContact,
@@ -90,7 +90,7 @@ impl ReadPacer {
     }
 
     /// Runs reads at this pace. The reading starts with the first of several scopes that are open at the same time.
-    /// `calls`: the estimated number of calls; 0 if it is unknown.
+    /// `calls` is the estimated number of calls; 0 if it is unknown.
     pub async fn read<T>(&self, calls: usize, reads: impl Future<Output = T>) -> T {
         let _open = OpenScope::new(&self.0, calls);
         with_pace(Arc::clone(&self.0) as Arc<dyn ReadPace>, reads).await
