@@ -257,7 +257,8 @@ impl CloudWatch {
     }
 }
 
-/// Returns the start of the time window for a metric by name. It is earlier, because the latest value arrives late.
+/// Returns the start of the time window for a metric by name. The start is moved back, because the latest value arrives
+/// late.
 fn with_delay(from: Timestamp) -> Timestamp {
     Timestamp::from_second(from.as_second() - MAX_DATA_DELAY_SECONDS).unwrap_or(from)
 }

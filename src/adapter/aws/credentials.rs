@@ -111,7 +111,7 @@ fn unsupported_key(profiles: &Profiles) -> Option<String> {
     })
 }
 
-/// Explains a role that STS did not give. The profile that the role is based on has valid credentials.
+/// Explains why STS refused a role. The profile that the role is based on has valid credentials.
 fn refused_role(error: &CredentialsError, profiles: &Profiles) -> Option<String> {
     let refusal = causes(error).find_map(|cause| cause.downcast_ref::<SdkError<AssumeRoleError, HttpResponse>>())?;
     let chain = profiles.chain();

@@ -79,8 +79,8 @@ fn counted(client: Service) -> Service {
 pub type Service = BoxCloneSyncService<Request<Body>, Response<Incoming>, BoxError>;
 
 /// Builds the service that sends requests to the API server of `config`. `config` contains all credentials except those
-/// of a plugin. `authority`: where the cluster's own certificate authority is configured; `None`: the environment's
-/// authorities are used.
+/// of a plugin. `authority` says where the cluster's own certificate authority is configured; `None` if the
+/// environment's authorities are used.
 pub fn client(
     network: &Arc<Network>,
     mut config: Config,

@@ -77,7 +77,7 @@ impl DetachedRun<'_> {
     }
 }
 
-/// Creates the Job. `dry`: only asks the API whether the Job may be created.
+/// Creates the Job. With `dry`, only asks the API whether the Job may be created.
 ///
 /// # Errors
 /// Returns the error of the API. A Job that already exists is refused.

@@ -50,8 +50,8 @@ impl Connector {
         }
     }
 
-    /// Sets another TLS configuration. `place`: where the destination's own certificate authority is configured, if it
-    /// has one.
+    /// Sets another TLS configuration. `place` says where the destination's own certificate authority is configured, if
+    /// it has its own authority.
     #[must_use]
     pub fn tls(self, tls: ClientConfig, place: Option<String>) -> Self {
         Self { tls: Some(Arc::new(tls)), own_authority: place, ..self }

@@ -44,7 +44,8 @@ impl Profiles {
             || sections(&self.credentials).any(|section| section == profile)
     }
 
-    /// Returns whether `~/.aws/config` has a section with this name that lacks the word `profile`. AWS ignores it.
+    /// Returns whether `~/.aws/config` has a section with this name that lacks the word `profile`. AWS ignores such a
+    /// section.
     pub fn lacks_prefix(&self, profile: &str) -> bool {
         sections(&self.config).any(|section| section == profile && config_profile(section).is_none())
     }

@@ -58,7 +58,7 @@ impl MemoryStore {
     /// Replaces the bytes of a run's journal, as a crash or a bad disk does. Creates the run if it does not exist.
     pub fn set_journal(&self, run: &str, bytes: Vec<u8>) {
         let mut contents = self.contents();
-        // The records may name earlier requests: no later request gets the name of one of them.
+        // The records may name earlier requests, so a later request must get another name.
         contents.requests += bytes.split(|byte| *byte == b'\n').count() as u64;
         let run_data = contents.runs.entry(run.to_owned()).or_default();
         (run_data.journal, run_data.last) = (bytes, None);

@@ -1,6 +1,6 @@
-//! Stores a record that is larger than a Kubernetes object may be: the first part in its segment, the others in objects
-//! of their own. The segment names them and is written last, so that a crash before it leaves objects that no reader
-//! uses, and the journal without the record.
+//! Stores a record that is larger than a Kubernetes object may be: the first part in its segment, the other parts in
+//! separate objects. The segment names these objects and is written last. A crash before that leaves objects that no
+//! reader uses, and the journal without the record.
 
 use std::collections::BTreeMap;
 

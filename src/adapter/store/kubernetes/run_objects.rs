@@ -170,9 +170,9 @@ pub async fn read_heartbeat(client: &NamespaceClient, run: &str) -> Option<Heart
     serde_json::from_str(found.data?.get(HEARTBEAT_KEY)?).ok()
 }
 
-/// Stores the break-glass script under its file name: a script that is larger than an object may be in several objects.
-/// Returns their names in order. The first object is written last, because it makes the script of an earlier call
-/// complete or ineffective.
+/// Stores the break-glass script under its file name. A script that is larger than an object may be is stored in
+/// several objects. Returns the names of the objects in order. The first object is written last, because it makes the
+/// script of an earlier call complete or ineffective.
 pub async fn put_script(
     client: &NamespaceClient,
     run: &str,
