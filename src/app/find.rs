@@ -68,7 +68,7 @@ fn lint_bytes(path: &str, bytes: &[u8], color: bool) -> Result<Plan, Failure> {
         .map_err(|wrong| Failure::new(Source::Lint.into(), plan::render(&wrong, color).trim_end().to_owned()))
 }
 
-/// The folder of a plan file, absolute; that of this process for standard input.
+/// Returns the absolute path of a plan file's folder; for standard input, the working folder of this process.
 fn folder(path: &str) -> Option<String> {
     let file = if path == "-" { Path::new("x") } else { Path::new(path) };
     let absolute = std::path::absolute(file).ok()?;
@@ -111,7 +111,8 @@ pub async fn run(store: &dyn Store, target: Option<&str>, color: bool) -> Result
     }
 }
 
-/// Finds the run that `target` names, to show it: as [`run`], but an unknown run is no reason to roll back.
+/// Finds the run that `target` names, to show it. Unlike in [`run`], the failure for an unknown run does not advise a
+/// rollback.
 pub async fn run_to_show(store: &dyn Store, target: Option<&str>, color: bool) -> Result<StoredRun, Failure> {
     let found = run(store, target, color).await;
     found.map_err(|failure| Failure { next: without_rollback_hint(failure.next), ..failure })

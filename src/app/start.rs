@@ -17,14 +17,14 @@ use crate::engine::{Ports, Settings};
 use crate::plan::model::{Plan, Shares};
 use crate::port::store::{RunSummary, Store, run_id};
 
-/// The time from which the delay of a start by tags is shown.
+/// The delay from which the start of a run tells the operator that the tags with the original weights take time.
 const SHOWN_TAGGING_TIME: Duration = Duration::from_secs(10);
 
 /// An unfinished run that prevents the start of another run of its plan.
 pub struct UnfinishedRun {
     /// The exit code: 6 if a process is driving the run, else 3.
     pub exit: Exit,
-    /// Which run is unfinished, and who is driving it.
+    /// The text that names the unfinished run and the process that drives it.
     pub message: String,
     /// What an operator can do, one line each.
     pub next: Vec<String>,
@@ -67,7 +67,7 @@ fn rollback_command(run: &str) -> String {
     format!("to roll the run back: cutover rollback {run}")
 }
 
-/// Refuses to start while a run of the plan is unfinished. `runs`: the runs of the plan.
+/// Refuses to start while a run of the plan is unfinished. `runs` are the runs of the plan.
 ///
 /// # Errors
 /// Returns exit code 6 if a process is driving that run, else 3.

@@ -67,7 +67,7 @@ pub struct RunView {
     /// read, or no reading was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread_traffic: Option<UnreadTraffic>,
-    /// That someone else put the traffic back: every route has its shares from before the run.
+    /// The sign that someone else restored the traffic: every route has its shares from before the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub put_back: Option<PutBack>,
     /// Routes with a write whose effect is not known yet.
@@ -88,10 +88,10 @@ pub struct RunView {
     pub hooks: Vec<HookView>,
     /// The kinds of the plan's notification targets.
     pub notifications: Vec<String>,
-    /// What the plan's hours mean for the next step that they may hold.
+    /// How the plan's hours delay the next step to which they apply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hours: Option<String>,
-    /// The operator's decision to ignore the plan's hours, until its step is done.
+    /// The operator's decision to ignore the plan's hours, until the step of this decision is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignored_hours: Option<IgnoredHoursView>,
     /// The reasons why the run waits now.
@@ -146,17 +146,17 @@ pub struct RouteGroup {
 pub struct UnreadTraffic {
     /// The number of routes.
     pub routes: usize,
-    /// Why the first of them cannot be read.
+    /// Why the first of these routes cannot be read.
     pub why: String,
     /// The time of the last event of these routes in the journal.
     pub known_at: Timestamp,
 }
 
-/// The traffic of an unfinished run is back at its shares from before the run, and the run did not write that.
+/// The traffic of an unfinished run has its shares from before the run again, but the run did not write these shares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PutBack {
-    /// When the break-glass script did it; `None`: no tag says who did it.
+    /// When the break-glass script restored the traffic; `None` if no tag says who restored it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by_script_at: Option<Timestamp>,
 }
@@ -176,7 +176,7 @@ pub struct DriftView {
     pub by: String,
     /// Whether the change restores the original shares.
     pub restores_original: bool,
-    /// How to stop the tool that probably made the change from making it again.
+    /// How to prevent the tool that probably made the change from making it again.
     pub advice: Option<String>,
 }
 
@@ -248,8 +248,8 @@ pub enum Guard {
 }
 
 impl RunView {
-    /// Builds the view. Without `watch`, the shares are the last confirmed ones and the health is unknown. The guard is
-    /// the run's owner at the last observation in `watch`; [`RunView::with_heartbeat`] replaces it.
+    /// Builds the view. Without `watch`, the shares are the last confirmed shares, and the health is unknown. The guard
+    /// is the run's owner at the last observation in `watch`; [`RunView::with_heartbeat`] replaces it.
     pub fn of(plan: &Plan, state: &State, watch: Option<&Observed>, waits: &[Wait], now: Timestamp) -> Self {
         let names = Names::of(&state.started);
         let label = |r: &Route| names.route(&r.start.id);
@@ -329,7 +329,7 @@ impl RunView {
     }
 
     /// Returns the number of the current step and the number of steps. After the last step, the current step is the
-    /// last one.
+    /// last step.
     pub fn step_of(&self) -> (usize, usize) {
         (self.step.min(self.steps.len()), self.steps.len())
     }
