@@ -112,7 +112,7 @@ impl World {
         let own = &mut self.routes[route];
         let before = std::mem::replace(&mut own.actions, actions);
         let groups = |actions: &[Value]| weights(actions).into_iter().map(|w| w.0.to_owned()).collect::<BTreeSet<_>>();
-        // Only other groups change attachments, and most writes change only weights.
+        // Attachments change only if the groups change, and most writes change only weights.
         let same_groups = groups(&before) == groups(&own.actions);
         own.earlier_actions.push((now, before));
         if own.earlier_actions.len() > 64 {

@@ -63,9 +63,8 @@ pub(crate) struct ErrorFault {
     /// Percentage of the requests that fail, 0–100.
     pub percent: u32,
     pub clients_only: bool,
-    /// The sum of the percentages of failing requests so far: a request fails when the sum reaches 100. This is a `Cell`,
-    /// because a request changes nothing else
-    /// in the model.
+    /// The sum of the percentages of failing requests so far: a request fails when the sum reaches 100. This is a
+    /// `Cell`, because a request changes nothing else in the model.
     pub due: Cell<u32>,
 }
 

@@ -1,4 +1,5 @@
-//! Which faults of the scenario have not happened, and why: a rehearsal without its fault proves nothing.
+//! Finds the faults of the scenario that have not happened, and the reasons, because a rehearsal without its fault
+//! proves nothing.
 
 use super::World;
 use crate::base::duration::format_exact;

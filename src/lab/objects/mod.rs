@@ -37,7 +37,7 @@ impl StoredObject {
     }
 }
 
-/// What happened to an object.
+/// The kind of a change of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
     /// The object was created.
@@ -64,7 +64,7 @@ impl ChangeKind {
 pub struct Change {
     /// The resourceVersion of the change.
     pub revision: u64,
-    /// What happened to the object.
+    /// The kind of the change.
     pub change_kind: ChangeKind,
     /// Kind of the object.
     pub kind: Kind,

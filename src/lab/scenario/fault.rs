@@ -92,7 +92,7 @@ pub struct Trigger {
     /// Start the fault when a cluster has reached this share on every route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<ShareReached>,
-    /// Additional delay before the fault starts; omitted: none.
+    /// Additional delay before the fault starts. The default is no delay.
     pub after: Period,
 }
 

@@ -113,7 +113,7 @@ impl World {
         position.is_some_and(|at| self.groups[entry.groups[at].0].target_type == "instance")
     }
 
-    /// Builds a workload. `nodes`: the Service has type `NodePort`, because its targets are nodes.
+    /// Builds a workload. With `nodes`, the Service has type `NodePort`, because its targets are nodes.
     fn build_workload(
         &mut self,
         cluster: usize,
