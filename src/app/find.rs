@@ -172,7 +172,7 @@ async fn only_unfinished(store: &dyn Store) -> Result<StoredRun, Failure> {
 /// Why the store has no rehearsals.
 pub const NO_REHEARSALS: &str = "a rehearsal has no journal; `cutover rehearse --report FILE` writes its page";
 
-/// The failure of a name that no run has.
+/// Returns the failure for a name that no run has.
 async fn unknown_run(store: &dyn Store, target: &str) -> Failure {
     let failure = Failure::new(Exit::Usage, UnknownRun { target: target.to_owned(), location: store.location() });
     let failure = with_run_list(store, failure).await;
