@@ -36,7 +36,7 @@ pub enum Step {
     Confirmed,
     /// The write was sent, and the response is awaited.
     Sent,
-    /// Finished, refused, or ended because of what was read.
+    /// The operator has finished, was refused, or has stopped because of a reading.
     Left,
     Dead,
 }

@@ -141,7 +141,7 @@ async fn hooks_run_in_the_order_of_the_plan() {
     ];
     assert_eq!(hooks.done(), [&all[..], &["beforeFinish x", "afterFinish x"]].concat());
 
-    // An operator rolls the finished run back: the traffic first, then the commands, the last one first.
+    // An operator rolls the finished run back: first the traffic, then the commands in reverse order.
     let before = test_run.records().len();
     let ProcessEnd::Ended(back) =
         test_run.run_process_with_request(&Request::Rollback { by: "bob".into(), force: false }).await
@@ -218,7 +218,7 @@ async fn failing_or_slow_hooks_do_not_delay_a_rollback() {
         "the writes must not wait for the hook: last write at {back}, end of the hook at {called}"
     );
 
-    // A failed undo is tried again by the next rollback, and a successful one is not.
+    // The next rollback repeats a failed undo command, but not a successful one.
     hooks.set_behavior("undo three", 0, false);
     let before = hooks.done().len();
     let ProcessEnd::Ended(again) =

@@ -11,7 +11,7 @@ fn holds(schedules: &[&str]) {
     }
 }
 
-/// A rollback seconds after a write read the shares from before the write, which are the original ones, and ended.
+/// A rollback seconds after a write read the shares from before the write, which are the original shares, and ended.
 #[test]
 fn a_rollback_does_not_end_on_a_late_read() {
     holds(&["small/rollback/DescribeRules#5.journalled.stale"]);
@@ -33,7 +33,7 @@ fn a_rollback_does_not_end_on_a_reading_that_failed() {
     holds(&["small/rollback/GET#8.journalled.denied", "small/rollback/DescribeTags#4.lost.expired"]);
 }
 
-/// One route of a batch had foreign content, and the other route was raised all the same.
+/// One route of a batch had foreign content, and the other route was raised nevertheless.
 #[test]
 fn drift_that_is_seen_right_before_a_batch_freezes_all_of_it() {
     holds(&["small/resume/DescribeRules#9.before.foreign"]);
@@ -169,7 +169,7 @@ fn a_full_disk_and_a_hook_do_not_delay_a_rollback() {
     holds(&["hooks/rollback/afterShift#0.answered.disk", "hooks/rollback/beforeRollback#0.before.disk"]);
 }
 
-/// The marker could not be read, and the old cluster's groups were detached all the same.
+/// The marker could not be read, and the old cluster's groups were detached nevertheless.
 #[test]
 fn finalize_detaches_nothing_without_the_marker() {
     holds(&["small/finalize/DescribeTags#16.answered.reset", "small/finalize/DescribeTags#17.lost.throttle"]);

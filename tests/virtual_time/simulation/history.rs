@@ -136,7 +136,7 @@ pub enum EntryContent {
     FinalState(BTreeMap<RouteId, RouteActions>),
 }
 
-/// An entry: the time by the lab's clock, and the number of the process (from 1; 0: none).
+/// An entry: the time by the lab's clock, and the number of the process (from 1; 0 if there is none).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     pub at: Timestamp,

@@ -72,7 +72,7 @@ pub struct Simulation {
     pub wrap: Wrap,
 }
 
-/// Wraps the ports between the engine and the recorders: the identity, or a seeded bug.
+/// A function that wraps the ports between the engine and the recorders. It changes nothing, or adds a seeded bug.
 pub type Wrap = Arc<dyn Fn(Ports) -> Ports + Send + Sync>;
 
 impl Simulation {

@@ -159,7 +159,7 @@ impl Wire {
         self.0.killed.notified().await;
     }
 
-    /// Whether the last crash was one after which the next process starts only after the deadline. Resets the flag.
+    /// Whether the last crash delays the next process until the deadline of the write is over. Resets this value.
     pub fn take_past_deadline(&self) -> bool {
         std::mem::take(&mut self.state().past)
     }

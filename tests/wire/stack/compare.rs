@@ -55,7 +55,7 @@ fn container_object() -> Value {
     })
 }
 
-/// Creates the platform of a cluster: what the differences change.
+/// Creates the objects of a cluster that the differences change.
 fn create_platform(cluster: &Cluster, namespace: &str) {
     let create = |path: &str, object: Value| cluster.api.create(&path.replace("NS", namespace), &object);
     cluster.api.merge("/api/v1/nodes/node-1", &json!({"metadata": {"labels": {"zone": "a"}}}));

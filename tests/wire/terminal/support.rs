@@ -72,7 +72,7 @@ impl Lab {
         let stderr = child.stderr.take().expect("the process should have a standard error");
         let exports = child.stdout.take().expect("the process should have a standard output");
         let process = Process(child);
-        // The first line on standard error follows the last one on standard output.
+        // The first line on standard error follows the last line on standard output.
         let mut ready = String::new();
         let mut stderr = BufReader::new(stderr);
         while !ready.contains("ends the lab") {

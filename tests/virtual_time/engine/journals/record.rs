@@ -49,7 +49,7 @@ fn write(file: &str, journal: &[u8]) {
     std::fs::write(file, journal).unwrap_or_else(|e| panic!("{file}: {e}"));
 }
 
-/// Replaces the process id, so that every recording has the same one.
+/// Replaces the process id, so that every recording has the same id.
 fn with_fixed_pid(journal: &[u8]) -> Vec<u8> {
     rewrite(journal, |record| {
         if let Some(pid) = record.get_mut("pid") {
