@@ -119,7 +119,7 @@ record! {
         /// The region of the load balancers, such as `ap-northeast-2`.
         region "region": required Region,
         /// Describe calls per second that observations may use. The default is 10.
-        /// Other controllers in the account share the same rate limit. Observations are as frequent as this budget allows.
+        /// Other controllers in the account share this rate limit. Observations are as frequent as the budget allows.
         api_budget "apiBudget": optional CallRate,
     }
 
