@@ -14,7 +14,8 @@ use crate::plan::model::{ClusterAccess, ClusterName, Plan, Selector};
 use crate::port::store::Store;
 use crate::port::{Cluster, ClusterObjects, LoadBalancerApi};
 
-/// Loads the AWS configuration by the SDK's standard provider chain, for this region. `None`: the region of the chain.
+/// Loads the AWS configuration by the SDK's standard provider chain, for this region; `None` means the region of the
+/// chain.
 pub async fn aws_config(region: Option<&str>) -> SdkConfig {
     aws::config(&aws::Settings { region: region.map(str::to_owned), ..aws::Settings::default() }).await
 }

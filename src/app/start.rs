@@ -94,8 +94,8 @@ pub async fn refuse_other_owner(ports: &Ports, prepared: &Preparation) -> Result
     }
 }
 
-/// Returns the shares that a rollback restores; `None`: the current shares of each route. A run that starts at a later
-/// step restores all traffic to `from`, unless `given` contains other shares.
+/// Returns the shares that a rollback restores; `None` means the current shares of each route. A run that starts at a
+/// later step restores all traffic to `from`, unless `given` contains other shares.
 ///
 /// # Errors
 /// Fails if `given` names a cluster that the plan does not have (exit 2).
@@ -120,7 +120,7 @@ pub fn baseline(plan: &Plan, from_step: usize, given: Option<Shares>) -> Result<
 pub struct StartOptions<'a> {
     /// The first step of the run, counted from 1.
     pub from_step: usize,
-    /// The shares that a rollback restores; `None`: the current shares of each route.
+    /// The shares that a rollback restores; `None` means the current shares of each route.
     pub start: Option<Shares>,
     /// The runs of the plan that existed when the caller decided to start another one.
     pub known: &'a [RunSummary],

@@ -17,7 +17,7 @@ use crate::port::store::{Store, StoreError};
 /// The location of the store, from the command line or the environment.
 #[derive(Debug, Clone, Default)]
 pub struct StateOptions {
-    /// The directory on this machine; `None`: the user's state directory.
+    /// The directory on this machine; `None` means the user's state directory.
     pub dir: Option<PathBuf>,
     /// The store for runs whose plan does not name one.
     pub state: Option<StateLocation>,

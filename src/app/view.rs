@@ -41,7 +41,7 @@ pub struct RunView {
     pub now: Timestamp,
     /// The phase of the run.
     pub phase: Phase,
-    /// How the run ended; `None`: the run is unfinished.
+    /// How the run ended; `None` if the run is unfinished.
     pub outcome: Option<RunOutcome>,
     /// The current step, or the next one, counted from 1.
     pub step: usize,
@@ -63,7 +63,7 @@ pub struct RunView {
     pub stopped: Option<StopReason>,
     /// Routes grouped by equal shares, the largest group first.
     pub traffic: Vec<RouteGroup>,
-    /// Why the routes cannot be read, so that `traffic` has the last shares in the journal; `None`: the routes were
+    /// Why the routes cannot be read, so that `traffic` has the last shares in the journal; `None` if the routes were
     /// read, or no reading was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread_traffic: Option<UnreadTraffic>,
@@ -201,9 +201,9 @@ pub struct GroupHealth {
     pub cluster: ClusterName,
     /// The name of the group.
     pub group: String,
-    /// The number of targets by state at the last reading; `None`: not read yet.
+    /// The number of targets by state at the last reading; `None` if they were not read yet.
     pub targets: Option<HealthCounts>,
-    /// Why some targets are unused, in AWS's words; `None`: no target is unused.
+    /// Why some targets are unused, in AWS's words; `None` if no target is unused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unused: Option<String>,
     /// Why the group's health cannot be read at the moment.
@@ -215,7 +215,7 @@ pub struct GroupHealth {
 pub struct WayBackView {
     /// The name of the cluster.
     pub cluster: ClusterName,
-    /// The number of healthy targets now; `None`: unknown.
+    /// The number of healthy targets now; `None` if it is unknown.
     pub healthy: Option<u32>,
     /// The number of healthy targets at the start of the run.
     pub baseline: u32,

@@ -139,7 +139,7 @@ pub struct CallPace {
     floor: f64,
     /// The factor by which the pace grows with each accepted call.
     growth: f64,
-    /// The current pace, in calls per second; `None`: AWS has not throttled a call yet.
+    /// The current pace, in calls per second; `None` if AWS has not throttled a call yet.
     rate: Option<f64>,
     /// The earliest time of the next call.
     next: Timestamp,
@@ -187,7 +187,7 @@ impl CallPace {
         if self.rate.is_some() { self.next } else { Timestamp::MIN }
     }
 
-    /// Returns the current pace in calls per second; `None`: AWS has not throttled a call yet.
+    /// Returns the current pace in calls per second; `None` if AWS has not throttled a call yet.
     pub fn rate(&self) -> Option<f64> {
         self.rate
     }

@@ -147,7 +147,7 @@ impl Interrupt {
         let _ = self.0.set((stop, message.into()));
     }
 
-    /// Returns the reason to stop; `None`: nobody asked the process to stop.
+    /// Returns the reason to stop; `None` if nobody asked the process to stop.
     pub fn requested(&self) -> Option<&(StopReason, String)> {
         self.0.get()
     }

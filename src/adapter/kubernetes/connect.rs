@@ -28,13 +28,13 @@ use crate::domain::traffic::Unreadable;
 /// The name of this program in requests.
 pub const USER_AGENT: &str = network::USER_AGENT;
 
-/// Connects to the cluster of a context; `None`: the current context. Reads the files that kubectl reads: `KUBECONFIG`,
-/// else `~/.kube/config`.
+/// Connects to the cluster of a context; `None` means the current context. Reads the files that kubectl reads:
+/// `KUBECONFIG`, else `~/.kube/config`.
 pub async fn from_context(name: Option<&str>) -> Result<K8s, Unreadable> {
     from_kubeconfig(kubeconfig::read().map_err(Unreadable::Unavailable)?, name).await
 }
 
-/// Connects to the cluster of a context of this kubeconfig; `None`: the current context.
+/// Connects to the cluster of a context of this kubeconfig; `None` means the current context.
 pub async fn from_kubeconfig(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<K8s, Unreadable> {
     connect_over(&Network::process(), kubeconfig, context).await
 }

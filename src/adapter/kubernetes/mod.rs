@@ -80,7 +80,7 @@ impl K8s {
         self.client.clone()
     }
 
-    /// Returns the API of TargetGroupBinding; `None`: the cluster serves none. The result is cached.
+    /// Returns the API of TargetGroupBinding; `None` if the cluster serves none. The result is cached.
     async fn binding_api(&self) -> Result<Option<&ApiResource>, kube::Error> {
         if let Some(found) = self.binding_api.get() {
             return Ok(Some(found));

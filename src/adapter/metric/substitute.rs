@@ -14,7 +14,7 @@ pub const PROMETHEUS: &str = "CUTOVER_PROMETHEUS_URL";
 /// The variable with the address that replaces the address of every probe.
 pub const PROBE: &str = "CUTOVER_PROBE_URL";
 
-/// The replacing addresses; `None`: the plan's own address is used.
+/// The replacing addresses; `None` if the plan's own address is used.
 #[derive(Debug, Clone, Default)]
 pub struct Substitutes {
     prometheus: Option<String>,

@@ -28,7 +28,7 @@ impl Profiles {
         }
     }
 
-    /// Returns the variable that selects the profile; `None`: none is set.
+    /// Returns the variable that selects the profile; `None` if none is set.
     pub fn variable(&self) -> Option<&'static str> {
         self.selected.as_ref().map(|(variable, _)| *variable)
     }
@@ -100,7 +100,7 @@ fn sections(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(section)
 }
 
-/// Returns the name of the profile in a section of `~/.aws/config`; `None`: the section is not a profile.
+/// Returns the name of the profile in a section of `~/.aws/config`; `None` if the section is not a profile.
 fn config_profile(section: &str) -> Option<&str> {
     match section.strip_prefix("profile") {
         Some(rest) if rest.starts_with(char::is_whitespace) => Some(rest.trim()),

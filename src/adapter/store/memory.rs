@@ -32,8 +32,8 @@ struct Contents {
 #[derive(Debug, Default)]
 struct RunData {
     journal: Vec<u8>,
-    /// The number and the checksum of the last record; `None`: not read yet. A long rehearsal appends thousands of
-    /// records and must not parse the journal each time.
+    /// The number and the checksum of the last record; `None` if they were not read yet. A long rehearsal appends
+    /// thousands of records and must not parse the journal each time.
     last: Option<(u64, String)>,
     requests: BTreeMap<String, Request>,
     heartbeat: Option<Heartbeat>,

@@ -43,7 +43,7 @@ pub struct Window {
     pub days: Vec<Weekday>,
     /// The time of day at which the window opens.
     pub from: Time,
-    /// The time of day at which the window closes, on the next day if not later than `from`; `None`: midnight.
+    /// The time of day at which the window closes, on the next day if not later than `from`; `None` means midnight.
     pub to: Option<Time>,
     /// The time zone of `from` and `to`.
     pub zone: TimeZone,

@@ -92,8 +92,9 @@ pub fn after_rollback(
 }
 
 /// Returns the target split for a stage of the rollback: the stage is a percentage of the way from the split before the
-/// rollback to the restored split. `None`: restore everything, because the route has no shares to restore or its split
-/// before the rollback is unknown. If the weights cannot express a stage, the route is not changed in this stage.
+/// rollback to the restored split; `None` means to restore everything, because the route has no shares to restore or
+/// its split before the rollback is unknown. If the weights cannot express a stage, the route is not changed in this
+/// stage.
 fn at_rollback_stage(state: &State, route: &Route, ramp: &RampProgress, live: &Split) -> Option<Split> {
     let split_at_start = ramp.from.get(&route.start.id)?;
     let from = shares_of(route, split_at_start);

@@ -21,7 +21,8 @@ pub fn unknown_parts(plan: &Plan, state: &State) -> Option<String> {
     ))
 }
 
-/// Returns the reason why a run with parts that this build does not know raises no share; `None`: it has no such parts.
+/// Returns the reason why a run with parts that this build does not know raises no share; `None` if it has no such
+/// parts.
 pub fn wait(plan: &Plan, state: &State) -> Option<Wait> {
     let message = unknown_parts(plan, state)?;
     Some(Wait {

@@ -12,7 +12,7 @@ use crate::domain::traffic::{FoundRoute, RouteKind, Split};
 pub struct Replacement<'a> {
     /// The label of the rule.
     pub label: &'a str,
-    /// The split of the rule when it was last read; `None`: the rule belongs to the run.
+    /// The split of the rule when it was last read; `None` if the rule belongs to the run.
     pub split: Option<&'a Split>,
 }
 

@@ -31,7 +31,7 @@ impl FirstContact {
         }
     }
 
-    /// Returns the reason for which further reads fail at once; `None`: a read may be tried.
+    /// Returns the reason for which further reads fail at once; `None` if a read may be tried.
     pub fn silence(&self) -> Option<Unreadable> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             State::Silent(why) => Some(why.clone()),

@@ -49,7 +49,7 @@ enum CallResult {
 /// A write that was sent and must be read back.
 struct PendingReadBack {
     prepared: Box<PreparedWrite>,
-    /// The reason why the write got no response; `None`: AWS accepted the write.
+    /// The reason why the write got no response; `None` if AWS accepted the write.
     unanswered: Option<String>,
     since: Timestamp,
     /// The time of the next read.
@@ -314,7 +314,7 @@ impl InFlight {
         state.routes.get(id).is_some_and(|r| r.open_writes.is_some()).then_some(event)
     }
 
-    /// Returns the time when more of these writes may be sent; `None`: all are in progress.
+    /// Returns the time when more of these writes may be sent; `None` if all are in progress.
     pub fn next_send_at(&self, executor: &Executor, writes: &[Write], now: Timestamp) -> Option<Timestamp> {
         let left = writes.iter().filter(|w| !self.contains(&w.route));
         let first = left.map(|w| executor.backoffs.get(&w.route).map_or(now, |(_, at)| *at)).min()?;

@@ -38,7 +38,8 @@ pub(crate) struct Faults {
     pub capacity: f64,
     /// The age of the state that reads return.
     pub stale: Duration,
-    /// Writes that will get no response: for each, the delay after which it takes effect; `None`: it never does.
+    /// Writes that will get no response: for each, the delay after which it takes effect; `None` if it never takes
+    /// effect.
     pub unanswered_writes: Vec<Option<Duration>>,
     /// If set, the process must crash now and restart after this time.
     pub crash: Option<Duration>,

@@ -173,7 +173,7 @@ impl Group {
     }
 
     /// Returns the target of the next request. Healthy targets take turns; if none is healthy, all unhealthy targets do
-    /// (fail-open). `None`: the load balancer answers 503.
+    /// (fail-open); `None` if the load balancer answers 503.
     pub fn next_target(&mut self, ip_of: impl Fn(PodId) -> Option<Ipv4Addr>) -> Option<Destination> {
         if self.routable.is_none() {
             let pick = |wanted: fn(&LabTargetState) -> bool| -> Vec<Destination> {

@@ -14,7 +14,7 @@ const RESPONSE_TIME: Duration = Duration::from_millis(3);
 /// A simulated pod.
 #[derive(Debug, Clone)]
 pub(crate) struct Pod {
-    /// Index of the cluster; `None`: the server runs outside the plan's clusters.
+    /// Index of the cluster; `None` if the server runs outside the plan's clusters.
     pub cluster: Option<usize>,
     pub namespace: String,
     pub name: Arc<str>,

@@ -49,8 +49,8 @@ impl World {
         }
     }
 
-    /// Returns the result of a gate that the scenario sets, and records that the run asked for it; `None`: the gate has
-    /// its own result.
+    /// Returns the result of a gate that the scenario sets, and records that the run asked for it; `None` if the gate
+    /// has its own result.
     pub(crate) fn ask_gate(&mut self, gate: &str) -> Option<GateResult> {
         let (result, fault) = *self.faults.gates.get(gate)?;
         self.faults.effects[fault] = Effect::Happened;

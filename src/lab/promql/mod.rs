@@ -26,7 +26,7 @@ pub const PATH: &str = "/api/v1/query";
 pub struct InstantQuery {
     /// The expression.
     pub query: String,
-    /// The time of the evaluation; `None`: now.
+    /// The time of the evaluation; `None` means now.
     pub time: Option<Timestamp>,
 }
 

@@ -190,7 +190,7 @@ pub struct MetricCommand {
 /// The source `cloudWatch`: metrics of CloudWatch.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CloudWatch {
-    /// A metric of the user; `None`: the metrics of the plan's target groups.
+    /// A metric of the user; `None` means the metrics of the plan's target groups.
     pub metric: Option<CloudWatchMetric>,
     /// The statistic of the latency, such as `p99`.
     pub latency: String,

@@ -23,7 +23,7 @@ pub struct Plan {
     pub name: String,
     /// The file that the text was read from (`-` for standard input), for messages.
     pub source: String,
-    /// The folder of that file, absolute: the plan's commands run there. `None`: it is not known.
+    /// The folder of that file, absolute: the plan's commands run there; `None` if it is not known.
     pub folder: Option<String>,
     /// The text of the plan file, which the journal stores.
     pub text: String,
@@ -175,7 +175,8 @@ pub struct RouteEntry {
     pub listeners: Vec<ListenerRef>,
     /// One target group per cluster of the plan, in the plan's order of clusters.
     pub target_groups: Vec<(ClusterName, Selector)>,
-    /// Selects the rules; `None`: all default actions and rules in which groups with a share at the start have weight.
+    /// Selects the rules; `None` means all default actions and rules in which groups with a share at the start have
+    /// weight.
     pub rules: Option<Vec<RuleRef>>,
     /// The required number of selected routes.
     pub expect: Option<usize>,
@@ -225,7 +226,7 @@ pub struct Strategy {
     pub on_failure: OnFailure,
     /// How a rollback treats sticky clients.
     pub rollback_stickiness: RollbackStickiness,
-    /// Maximum time between two observations that a bake counts; `None`: three polls of one process.
+    /// Maximum time between two observations that a bake counts; `None` means three polls of one process.
     pub observe_every: Option<Duration>,
     /// The times at which steps may begin.
     pub hours: Hours,
@@ -235,7 +236,7 @@ pub struct Strategy {
     pub metrics: Vec<metric::MetricGate>,
     /// The hooks, in the order of the file.
     pub hooks: Vec<hook::Hook>,
-    /// The shares that AWS must have at the start: 100 for `from`. `None`: any shares, because the plan has only
+    /// The shares that AWS must have at the start: 100 for `from`; `None` means any shares, because the plan has only
     /// `setShares` steps.
     pub start: Option<Shares>,
     /// The steps, numbered from 1.
@@ -297,7 +298,8 @@ pub struct RaiseGate {
     /// Required healthy targets per share: a factor on share × the larger of the baseline and the current healthy
     /// total. With 1.0 the new cluster needs as many targets as the old one.
     pub capacity: f64,
-    /// How long the conditions must be met without interruption; `None`: three health check intervals of the group.
+    /// How long the conditions must be met without interruption; `None` means three health check intervals of the
+    /// group.
     pub stable_for: Option<Duration>,
 }
 
@@ -319,7 +321,7 @@ pub struct Step {
     pub name: Option<String>,
     /// The action of the step.
     pub kind: StepKind,
-    /// Time limit of an approval; `None`: unlimited. Only with [`StepKind::Approval`].
+    /// Time limit of an approval; `None` means no limit. Only with [`StepKind::Approval`].
     pub approval_timeout: Option<ApprovalTimeout>,
 }
 
@@ -376,7 +378,7 @@ pub type Shares = BTreeMap<ClusterName, u32>;
 pub struct Accept {
     /// The code of the finding, `CUTnnn`.
     pub code: String,
-    /// The object of the finding, for a finding of the comparison; `None`: every object.
+    /// The object of the finding, for a finding of the comparison; `None` means every object.
     pub object: Option<String>,
     /// Why the plan accepts the finding.
     pub reason: String,

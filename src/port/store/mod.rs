@@ -109,7 +109,7 @@ pub enum Request {
     Abort {
         /// The person or role that sends the request.
         by: String,
-        /// The earlier step whose shares are restored, counted from 1. `None`: the original shares.
+        /// The earlier step whose shares are restored, counted from 1; `None` means the original shares.
         to_step: Option<usize>,
     },
     /// Roll back to the original shares.
@@ -164,7 +164,8 @@ pub struct Heartbeat {
     pub pid: u32,
     /// When the process last observed the traffic.
     pub observed_at: Timestamp,
-    /// Whether the process continues to observe. `false`: the process exited, and the run is unguarded since `at`.
+    /// Whether the process continues to observe. With `false`, the process has exited, and the run is unguarded since
+    /// `at`.
     pub guarding: bool,
     /// The current activity of the process, as text for people.
     pub message: String,
@@ -186,7 +187,7 @@ pub struct Heartbeat {
 pub struct OldestHealth {
     /// The name of the target group.
     pub group: String,
-    /// When the health of the group was read; `None`: not yet by this process.
+    /// When the health of the group was read; `None` if this process has not read it yet.
     pub at: Option<Timestamp>,
     /// The source that shows first that the group becomes unhealthy.
     pub noticed_by: NoticedBy,

@@ -20,13 +20,13 @@ pub struct RunSummary {
     pub started: Option<Timestamp>,
     /// When the last record was written.
     pub last: Option<Timestamp>,
-    /// The outcome of the run. `None`: the run is unfinished. A rollback or `finalize --detach` makes a finished run
+    /// The outcome of the run; `None` if the run is unfinished. A rollback or `finalize --detach` makes a finished run
     /// unfinished until it ends.
     pub finished: Option<RunOutcome>,
     /// Whether all steps were done, also if the run was rolled back later.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub completed: bool,
-    /// Why the last process stopped driving the run. `None`: a process is driving the run, or died.
+    /// Why the last process stopped driving the run; `None` if a process is driving the run, or died.
     pub stopped: Option<StopReason>,
     /// The ARNs of the run's load balancers.
     pub load_balancers: Vec<String>,

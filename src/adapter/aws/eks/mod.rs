@@ -37,9 +37,9 @@ pub struct EksCluster {
     pub status: String,
     /// The Kubernetes version, such as `1.33`.
     pub version: String,
-    /// The URL of the API server; `None`: not created yet.
+    /// The URL of the API server; `None` if it is not created yet.
     pub endpoint: Option<String>,
-    /// The PEM text of the API server's certificate authority; `None`: not created yet.
+    /// The PEM text of the API server's certificate authority; `None` if it is not created yet.
     pub ca: Option<Vec<u8>>,
     /// The health issues of the cluster, each as `code: message`.
     pub issues: Vec<String>,

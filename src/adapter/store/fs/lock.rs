@@ -133,7 +133,7 @@ fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Reads the owner from a lock file; `None`: the file has no valid content.
+/// Reads the owner from a lock file; `None` if the file has no valid content.
 fn read_owner(path: &Path) -> Option<LockOwner> {
     let mut text = String::new();
     File::open(path).ok()?.take(65_536).read_to_string(&mut text).ok()?;

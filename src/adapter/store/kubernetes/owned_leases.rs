@@ -24,7 +24,7 @@ use crate::port::store::{LockBackend, LockGuard, LockOwner};
 pub struct OwnedLease {
     arn: String,
     name: String,
-    /// The version of the lease; `None`: the lease was deleted.
+    /// The version of the lease; `None` if the lease was deleted.
     version: Option<LeaseVersion>,
     transitions: i32,
     /// The time when the last successful renewal was sent, on the monotonic and on the wall clock.

@@ -31,7 +31,7 @@ pub fn next_bound_step(strategy: &Strategy, state: &State) -> Option<usize> {
     raise.or_else(|| strategy.hours.not_before.is_some_and(|at| state.last_record_at < at).then_some(first))
 }
 
-/// Returns why a step must wait, and the earliest start; `None`: the step may start now.
+/// Returns why a step must wait, and the earliest start; `None` if the step may start now.
 pub fn wait(strategy: &Strategy, number: usize, routes: usize, now: Timestamp) -> Option<Wait> {
     let hours = &strategy.hours;
     let until = |message: String, until| Some(Wait { reason: WaitReason::Window, message, until });

@@ -14,7 +14,7 @@ pub fn select(plan: &Plan, live_resources: &LiveResources) -> Selection {
 }
 
 /// Selects the routes for a run that begins at a later step (`--from-step`). The live shares must equal `start`;
-/// `None`: any shares are accepted.
+/// `None` means that any shares are accepted.
 pub fn select_at(plan: &Plan, live_resources: &LiveResources, start: Option<&Shares>) -> Selection {
     let mut selection = Selection::default();
     let mut reasons: BTreeMap<RouteId, SkipReason> = BTreeMap::new();

@@ -74,7 +74,7 @@ pub enum Event {
         pid: u32,
         /// The version of the program.
         tool: String,
-        /// `true`: the previous process stopped so recently that time-outs continue (`observeEvery`). `false`:
+        /// Whether the previous process stopped so recently that time-outs continue (`observeEvery`). With `false`,
         /// time-outs start again.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         continuous: bool,
@@ -99,7 +99,7 @@ pub enum Event {
     },
     /// A batch of writes is about to be sent.
     Intended {
-        /// `true`: the writes belong to a rollback. `false`: the writes belong to a step.
+        /// Whether the writes belong to a rollback. With `false`, the writes belong to a step.
         restore: bool,
         /// A write without a response can take effect until this time, but not later.
         deadline: Timestamp,
@@ -165,7 +165,7 @@ pub enum Event {
     Promoted {
         /// The number of the step, from 1.
         step: usize,
-        /// `true`: all pauses of the run end early.
+        /// Whether all pauses of the run end early.
         full: bool,
         /// The operator, such as `alice@mac`.
         by: String,
@@ -211,7 +211,7 @@ pub enum Event {
         route: RouteId,
         /// The content that the run last confirmed.
         expected: Box<RouteContent>,
-        /// The content that AWS has now; `None`: the rule was deleted.
+        /// The content that AWS has now; `None` if the rule was deleted.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         live: Option<Box<RouteContent>>,
     },
@@ -256,7 +256,7 @@ pub enum Event {
         verdict: GateResult,
         /// The reason as text, with numbers.
         why: String,
-        /// `true`: the verdict has no effect (`dryRun`).
+        /// Whether the verdict has no effect (`dryRun`).
         #[serde(default)]
         dry_run: bool,
     },
@@ -268,10 +268,10 @@ pub enum Event {
         by: String,
         /// What started the rollback.
         trigger: Trigger,
-        /// The earlier step whose shares are restored (`abort --to-step`); `None`: the original shares.
+        /// The earlier step whose shares are restored (`abort --to-step`); `None` means the original shares.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         to_step: Option<usize>,
-        /// `true`: restore routes even if the old cluster has no healthy targets (`--force`).
+        /// Whether to restore routes even if the old cluster has no healthy targets (`--force`).
         #[serde(default)]
         force: bool,
         /// The store name of the operator request that caused the event, if any.
@@ -286,7 +286,7 @@ pub enum Event {
         by: String,
         /// The stages of the rollback.
         ramp: Ramp,
-        /// `true`: restore routes even if the old cluster has no healthy targets (`--force`).
+        /// Whether to restore routes even if the old cluster has no healthy targets (`--force`).
         #[serde(default)]
         force: bool,
         /// The store name of the operator request that caused the event, if any.
@@ -323,7 +323,7 @@ pub enum Event {
     RetireStarted {
         /// The operator, such as `alice@mac`.
         by: String,
-        /// `true`: the old cluster's bindings are also deleted.
+        /// Whether the old cluster's bindings are also deleted.
         bindings: bool,
         /// The store name of the operator request that caused the event, if any.
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -335,7 +335,7 @@ pub enum Event {
         cluster: ClusterName,
         /// The binding as `namespace/name`.
         binding: String,
-        /// `true`: the binding was deleted. `false`: the binding was left in place.
+        /// Whether the binding was deleted. With `false`, the binding was left in place.
         deleted: bool,
         /// Why the binding was left in place; empty if it was deleted.
         #[serde(skip_serializing_if = "String::is_empty", default)]

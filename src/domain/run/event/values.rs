@@ -94,7 +94,7 @@ impl RequestKind {
 pub struct Write {
     /// The route.
     pub route: RouteId,
-    /// The split that the route must have before the write; `None`: any split (a write of a rollback).
+    /// The split that the route must have before the write; `None` means any split (a write of a rollback).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expect: Option<Split>,
     /// The split to write.
@@ -174,7 +174,7 @@ pub struct IgnoredHours {
 pub struct ResumeMode {
     /// How drifted routes are handled.
     pub drift: DriftPolicy,
-    /// `true`: rules that appeared since the start join the run.
+    /// Whether rules that appeared since the start join the run.
     pub include_new: bool,
 }
 

@@ -204,7 +204,7 @@ pub struct Rollback {
     pub cause: String,
     /// The operator; `cutover` for an automatic rollback.
     pub by: String,
-    /// The earlier step whose shares are restored; `None`: the original shares.
+    /// The earlier step whose shares are restored; `None` means the original shares.
     pub to_step: Option<usize>,
     /// Whether an operator used `--force`.
     pub force: bool,
@@ -232,7 +232,7 @@ pub struct RampProgress {
 }
 
 impl Rollback {
-    /// Returns the progress if the current stage is not the last stage; `None`: restore everything.
+    /// Returns the progress if the current stage is not the last stage; `None` means to restore everything.
     pub fn unfinished_stage(&self) -> Option<&RampProgress> {
         self.ramp.as_ref().filter(|ramp| ramp.percent < 100)
     }

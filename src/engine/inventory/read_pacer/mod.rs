@@ -113,7 +113,7 @@ impl ReadPacer {
         })
     }
 
-    /// Returns why the last reading ended early, and how much was read; `None`: it did not end early.
+    /// Returns why the last reading ended early, and how much was read; `None` if it did not end early.
     pub fn ended_early(&self) -> Option<String> {
         self.0.reading().ended.clone()
     }

@@ -23,7 +23,7 @@ pub struct StateSummary {
     None => "before `started`".into(),
 })]
 pub struct IllegalEvent {
-    /// The state when the event occurred; `None`: before the event `started`.
+    /// The state when the event occurred; `None` before the event `started`.
     pub stand: Option<StateSummary>,
     /// The name of the event.
     pub event: String,
