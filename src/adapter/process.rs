@@ -117,7 +117,7 @@ pub async fn run(line: CommandLine<'_>) -> Result<(i32, Vec<u8>), String> {
     Ok((code, stdout))
 }
 
-/// Removes credentials. The URL or path of a program may contain one.
+/// Removes credentials. The URL or path of a program may contain credentials.
 fn clean(why: &str) -> String {
     redact::clean(why).into_owned()
 }

@@ -71,7 +71,7 @@ macro_rules! codes {
     };
 }
 
-// A code is never reused. New ones: compare CUT100–CUT199, lint CUT200–CUT299, preflight CUT300–CUT399.
+// A code is never reused. New codes: compare CUT100–CUT199, lint CUT200–CUT299, preflight CUT300–CUT399.
 codes! {
     Lint {
         CUT001 Error "the plan cannot be parsed: size, encoding or YAML syntax";

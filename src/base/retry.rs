@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The pauses between tries: a first pause, then each pause is the previous one times a factor, up to a maximum.
+/// The pauses between tries: a first pause, then each pause is the previous pause times a factor, up to a maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetrySchedule {
     first: Duration,
@@ -41,8 +41,8 @@ pub const DELIVER: RetrySchedule = RetrySchedule { factor: 3, ..RetrySchedule::n
 pub const CONTENDED_TRIES: u32 = 20;
 /// Immediate tries to renew or release a lock of the store.
 pub const LOCK_TRIES: u32 = 3;
-/// Immediate tries to append to a journal in the store: one for a lost response, the others for records that other
-/// processes appended at the same time.
+/// Immediate tries to append to a journal in the store: one try for a lost response, the other tries for records that
+/// other processes appended at the same time.
 pub const APPEND_TRIES: u32 = 4;
 
 impl RetrySchedule {

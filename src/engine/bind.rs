@@ -10,7 +10,8 @@ use crate::port::{Cluster, WriteError};
 
 use super::binding_list::{BindingLists, same_group};
 
-/// Creates a TargetGroupBinding, or compares the existing one with the plan. An error says why the step waits.
+/// Creates a TargetGroupBinding, or compares the existing TargetGroupBinding with the plan. An error says why the step
+/// waits.
 ///
 /// `pinned` has the UIDs of the clusters in the journal. A cluster with another UID is never written to.
 pub async fn bind(

@@ -152,7 +152,8 @@ const RETIRED_SCRIPT: &str = "#!/bin/sh\n\
     echo 'cutover finalize has retired the old cluster: nothing to restore, nothing was changed.' >&2\n\
     exit 3\n";
 
-/// Replaces the break-glass script with one that only refuses, because a retired cluster must not get traffic again.
+/// Replaces the break-glass script with a script that only refuses, because a retired cluster must not get traffic
+/// again.
 pub async fn disarm_script(store: &dyn Store, run: &str) {
     if let Err(error) = store.put_script(run, RETIRED_SCRIPT).await {
         tracing::warn!(

@@ -135,7 +135,7 @@ fn is_repeated(state: &State, event: &Event) -> bool {
     let restores_drifted_routes = |automatic: bool| automatic && state.drifted().any(|r| !r.is_deleted());
     state.phase == Phase::RollingBack
         && state.rollback.as_ref().is_some_and(|r| {
-            // A full rollback does more than a partial one.
+            // A full rollback does more than a partial rollback.
             let further = r.unfinished_stage().is_some_and(|part| Some(&part.ramp) != ramp);
             r.to_step.is_none() && (r.force || !force) && !restores_drifted_routes(r.automatic) && !further
         })

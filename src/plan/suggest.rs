@@ -4,8 +4,8 @@ use strsim::osa_distance;
 
 use crate::base::text::list;
 
-/// Returns the known word closest to `word`: equal except for case, or at most two edits away (one for short words,
-/// none for the shortest). `None` if none is close.
+/// Returns the known word closest to `word`: equal except for case, or at most two edits away (one edit for short
+/// words, no edit for the shortest words); `None` if no known word is close.
 pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // The length is limited, because the cost is quadratic. No field has such a long name.
     if word.len() > 64 {

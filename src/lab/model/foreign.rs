@@ -49,7 +49,7 @@ impl World {
         Ok(())
     }
 
-    /// Deletes a rule, and creates a new one with another priority and the actions that the rule had at the start of
+    /// Deletes a rule, and creates a new rule with another priority and the actions that the rule had at the start of
     /// the lab.
     pub(super) fn apply_foreign_remake(&mut self, remake: &RemakeRule) -> Result<(), String> {
         let RemakeRule { load_balancer, listener, priority, to } = remake.clone();

@@ -28,7 +28,8 @@ pub(crate) struct Group {
     pub check: HealthCheckSettings,
     pub attributes: Pairs,
     pub tags: Pairs,
-    /// Indices of the load balancers that use the group. Targets are checked only if at least one does.
+    /// Indices of the load balancers that use the group. Targets are checked only if at least one load balancer uses
+    /// the group.
     pub attached: Vec<usize>,
     /// The registered targets, by IP address or instance id, and port.
     pub targets: BTreeMap<(Arc<str>, u16), RegisteredTarget>,

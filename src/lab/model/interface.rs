@@ -52,7 +52,7 @@ pub enum Delivery {
 /// A request of a client to a load balancer.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientRequest<'a> {
-    /// Name of the load balancer; empty means the first one that listens on the port.
+    /// Name of the load balancer; empty means the first load balancer that listens on the port.
     pub load_balancer: &'a str,
     /// Port of the listener in the plan, not on loopback.
     pub port: u16,

@@ -18,7 +18,7 @@ pub(crate) struct Pod {
     pub cluster: Option<usize>,
     pub namespace: String,
     pub name: Arc<str>,
-    /// Name of the Deployment that owns the pod; empty without one.
+    /// Name of the Deployment that owns the pod; empty if no Deployment owns it.
     pub deployment: String,
     /// Hash of the pod template.
     pub template: String,

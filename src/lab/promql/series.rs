@@ -27,7 +27,7 @@ pub(super) struct Series {
 /// Returns the values of the matching series. Counters count what happened from `from` (included) to `to` (excluded).
 ///
 /// # Errors
-/// Returns which metrics the lab has, if it does not have this one.
+/// Returns which metrics the lab has, if it does not have this metric.
 pub(super) fn find(
     world: &World,
     name: &str,

@@ -58,7 +58,7 @@ pub struct Fault {
     /// Another operator or tool deletes a rule.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "delete-rule")]
     pub delete_rule: Option<RuleRef>,
-    /// Another operator or tool deletes a rule and creates a new one with another priority and the actions that the
+    /// Another operator or tool deletes a rule and creates a new rule with another priority and the actions that the
     /// rule had at the start, as Terraform does.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "remake-rule")]
     pub remake_rule: Option<RemakeRule>,

@@ -184,7 +184,7 @@ pub struct RuleRef {
     pub priority: Option<u32>,
 }
 
-/// The verb `remake-rule`: another operator or tool deletes a rule and creates a new one with another priority.
+/// The verb `remake-rule`: another operator or tool deletes a rule and creates a new rule with another priority.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RemakeRule {

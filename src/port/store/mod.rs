@@ -34,7 +34,7 @@ pub trait Store: Send + Sync {
     /// record is not part of the journal, and the caller must not act on it. First removes an incomplete record at the
     /// end, which a crash may have left.
     async fn append(&self, run: &str, time: Timestamp, event: &Event) -> Result<Record, StoreError>;
-    /// Reads the records of a run, except an incomplete last one. The records are shared, because a journal may have
+    /// Reads the records of a run, except an incomplete last record. The records are shared, because a journal may have
     /// ten thousand and a command reads them several times.
     async fn read(&self, run: &str) -> Result<Arc<Vec<Record>>, StoreError>;
     /// Returns every run with at least one record, newest first. A run with a damaged journal is listed as damaged.

@@ -1,4 +1,4 @@
-//! Plans with errors: every plan gives errors with a position, and none needs much time or panics.
+//! Plans with errors: every plan gives errors with a position, and no plan needs much time or causes a panic.
 //!
 //! A file in `tests/plans/broken` has one comment `# expect LINE CODE WORDS` for each expected error, in order.
 

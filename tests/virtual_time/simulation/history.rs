@@ -178,7 +178,7 @@ impl History {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a process begins; the entries after this one belong to it.
+    /// Records that a process begins. The following entries belong to this process.
     pub fn begin(&self, at: Timestamp, verb: Verb) {
         self.data().process += 1;
         self.note(at, EntryContent::Begins(verb));

@@ -216,7 +216,7 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// Reads records until one matches; returns it.
+    /// Reads records until a record matches. Returns this record.
     pub fn until(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let mut line = String::new();
         loop {

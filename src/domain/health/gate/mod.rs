@@ -168,8 +168,8 @@ pub fn need(gate: &RaiseGate, share: u32, total: u32, zones: &[String], interval
     }
 }
 
-/// Evaluates the raise gate of a group. To pass, the group needs at least two samples, the last one not older than
-/// `fresh`.
+/// Evaluates the raise gate of a group. To pass, the group needs at least two samples, and the last sample must not be
+/// older than `fresh`.
 pub fn raise(samples: &Samples, need: &RaiseNeed, fresh: SignedDuration, now: Timestamp) -> RaiseVerdict {
     let Some(last) = samples.back().filter(|s| now.duration_since(s.at) <= fresh) else { return RaiseVerdict::Unknown };
     if let Some(short) = last.shortfall(need) {

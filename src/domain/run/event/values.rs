@@ -105,7 +105,7 @@ pub struct Write {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ramp {
-    /// The stages as percentages of the rollback, in increasing order; the last one is 100.
+    /// The stages as percentages of the rollback, in increasing order; the last percentage is 100.
     pub percents: Vec<u32>,
     /// Seconds between the last read-back of a stage and the next stage.
     pub every: u64,

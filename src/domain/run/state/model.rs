@@ -55,7 +55,7 @@ pub struct State {
     pub last_record_at: Timestamp,
     /// The phase of the run.
     pub phase: Phase,
-    /// The current step, or the next one in [`Phase::Ready`]; from 1.
+    /// The number of the current step, or of the next step in [`Phase::Ready`]; from 1.
     pub step: usize,
     /// The time at which the current step began.
     pub step_since: Timestamp,

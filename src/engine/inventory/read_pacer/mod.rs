@@ -16,7 +16,7 @@ use crate::domain::traffic::Unreadable;
 use crate::engine::limit::CallPace;
 use crate::port::{Clock, PacedApi, ReadPace, Tries, with_pace};
 
-/// The longest duration of a reading, unless the user sets another one.
+/// The longest duration of a reading, unless the user sets another duration.
 pub const MAX_READ_TIME: Duration = Duration::from_hours(1);
 
 /// The pace of all reads of a process. Clones share it.

@@ -284,7 +284,7 @@ impl World {
 }
 
 /// Returns namespace, name and port of a workload's Service in a cluster. If the plan names no Service, the lab chooses
-/// one.
+/// a Service.
 pub(in crate::lab::model) fn service_ref(workload: &Workload, cluster: &str) -> (String, String, PortRef) {
     match workload.service(cluster) {
         Some(service) => (service.namespace.clone(), service.name.clone(), service.port.clone()),
