@@ -26,7 +26,7 @@ pub struct UnfinishedRun {
     pub exit: Exit,
     /// The text that names the unfinished run and the process that drives it.
     pub message: String,
-    /// What an operator can do, one line each.
+    /// The next steps of the operator, one line each.
     pub next: Vec<String>,
 }
 

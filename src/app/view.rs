@@ -168,11 +168,11 @@ pub struct DriftView {
     pub route: String,
     /// The kind of change.
     pub kind: DriftKind,
-    /// What changed, as text.
+    /// The change, as text.
     pub change: String,
     /// Whether an operator accepted the change (`resume --keep-live`).
     pub accepted: bool,
-    /// Who probably made the change, as text.
+    /// The person or tool that probably made the change, as text.
     pub by: String,
     /// Whether the change restores the original shares.
     pub restores_original: bool,

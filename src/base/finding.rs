@@ -242,9 +242,9 @@ pub struct Finding {
     pub code: Code,
     /// The severity of the code, unless the rule that found the problem lowered it.
     pub severity: Severity,
-    /// What is wrong, with names and numbers.
+    /// The description of the problem, with names and numbers.
     pub message: String,
-    /// What to do. The text may have several lines (a snippet to paste).
+    /// A text that says what to do. It may have several lines (a snippet to paste).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
     /// The affected object (a route's label, a group's name or a cluster's name); empty for the whole plan.

@@ -27,7 +27,7 @@ pub fn poll_interval(calls: usize, budget: f64) -> Duration {
 
 /// Returns the number of parts of an observation of `calls` calls. An observation that fits into the shortest interval
 /// has one part. Otherwise each part has as many calls as the budget allows in [`PART_INTERVAL`], but at least two
-/// calls: one for the groups that may be unhealthy, one for the rest.
+/// calls: one call for the groups that may be unhealthy, and one call for the other groups.
 pub fn part_count(poll: Duration, calls: usize) -> usize {
     if poll <= MIN_POLL {
         return 1;

@@ -71,8 +71,8 @@ fn names_run(value: &str, run: &str) -> bool {
 }
 
 /// Returns whether a marker belongs to a run of this store that is finished or has no record yet. A marker is put
-/// before the first record and removed after the last, and a process can die in between. The result proves that the
-/// marker has no owner only if the caller owns the locks.
+/// before the first record and removed after the last record, and a process can die in between. The result proves that
+/// the marker has no owner only if the caller owns the locks.
 pub async fn is_unstarted_or_finished(store: &dyn Store, value: &str) -> bool {
     let run = run_of(value);
     store.read(run).await.is_ok_and(|records| records.is_empty() || RunSummary::of(run, &records).finished.is_some())

@@ -489,7 +489,7 @@ record! {
     Pause as "`pause`" {
         /// How long to bake.
         duration "duration": optional Period,
-        /// What the approver needs to know.
+        /// A text that tells the approver what to check.
         approval "approval": optional Line,
         /// Maximum time to wait for an approval. The default is no limit.
         timeout "timeout": optional Period,

@@ -79,7 +79,7 @@ impl CloudWatch {
         }
     }
 
-    /// Runs the queries of these measurements. Returns one value for each, in the same order.
+    /// Runs the queries of these measurements. Returns one value for each measurement, in the same order.
     pub async fn measure(&self, web: &HttpClient, measurements: &[&MeasurementRequest]) -> Vec<MeasuredValue> {
         let mut seen: Vec<MeasuredValue> = measurements.iter().map(|_| unreadable("no response")).collect();
         let mut spans: BTreeMap<(Timestamp, Timestamp), Vec<Query>> = BTreeMap::new();

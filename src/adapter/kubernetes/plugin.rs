@@ -75,7 +75,7 @@ impl Credential {
         }
     }
 
-    /// Whether both have the same client certificate, or none.
+    /// Whether two credentials have the same client certificate, or both have no certificate.
     pub fn same_certificate(&self, other: &Self) -> bool {
         (&self.client_certificate_data, &self.client_key_data)
             == (&other.client_certificate_data, &other.client_key_data)

@@ -35,7 +35,7 @@ pub fn decide(c: &Context<'_>) -> Option<Decision> {
         _ => {}
     }
     let newer = newer::wait(c.plan, c.state);
-    // To write shares again is a raise: it requires the marker and successful readings.
+    // Writing shares again is a raise, so it requires the marker and successful readings.
     if c.observed.unreadable_since.is_none()
         && newer.is_none()
         && let Some(decision) = reassert(c)

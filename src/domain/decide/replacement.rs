@@ -73,7 +73,7 @@ pub fn deleted_object(route: &Route) -> &'static str {
 /// Returns the decision to list all rules. This is needed before the end of a rollback in which a route is deleted.
 pub fn list_rules(c: &Context<'_>, rollback: &Rollback) -> Option<Decision> {
     let is_missing = c.state.routes.values().any(Route::is_missing);
-    // If the rules cannot be listed, the rollback ends with what the journal knows.
+    // If the rules cannot be listed, the rollback uses the rules in the journal.
     let unknown = c.observed.census_error.is_none() && !c.observed.has_census_since(rollback.since);
     (is_missing && unknown).then_some(Decision::ReadRoutes)
 }

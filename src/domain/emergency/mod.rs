@@ -121,7 +121,7 @@ pub enum EmergencyError {
     OtherType {
         /// The sentence with the name and the type.
         refusal: String,
-        /// What an operator can do instead, one line each.
+        /// The alternatives for an operator, one line each.
         instead: Vec<String>,
     },
 }

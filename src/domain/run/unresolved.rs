@@ -9,7 +9,7 @@ use crate::base::text::list;
 pub struct Unresolved {
     /// The labels of the routes; empty if the text is not about a route.
     pub routes: Vec<String>,
-    /// What is wrong, and what an operator does about it.
+    /// The problem, and what an operator must do about it.
     pub reason: String,
 }
 

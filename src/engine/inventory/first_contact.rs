@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::traffic::Unreadable;
 
-/// The time after which the second try of a read is the last, if the API has not responded yet.
+/// The time after which the second try of a read is the last try, if the API has not responded yet.
 const GIVE_UP: Duration = Duration::from_secs(8);
 
 /// Whether an API has responded.

@@ -1,6 +1,6 @@
 //! Finds out, in parallel with the loop, which target groups may be unhealthy: from the EndpointSlices of their
-//! Services, and from CloudWatch. A hint only makes the loop read the group next. Without hints, a run decides the
-//! same, but later.
+//! Services, and from CloudWatch. A hint only makes the loop read the group next. Without hints, a run makes the same
+//! decisions, but later.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

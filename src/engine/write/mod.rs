@@ -92,8 +92,8 @@ impl Executor {
     }
 
     /// Reads the routes and compares them with the expected content. Returns outcomes for routes that need no write,
-    /// and the writes for the others. Stores the new readings in `watch`, so that an older reading does not contradict
-    /// them.
+    /// and the writes for the other routes. Stores the new readings in `watch`, so that an older reading does not
+    /// contradict them.
     pub async fn prepare(
         &mut self,
         ports: &Ports,

@@ -182,13 +182,13 @@ pub struct ApiCall {
     pub operation: String,
     /// Whether the call is a write.
     pub mutating: bool,
-    /// Who made the call.
+    /// The author of the call.
     pub caller: Caller,
     /// `ok`, an error code, or how the call was lost.
     pub outcome: String,
 }
 
-/// Who made an API call.
+/// The author of an API call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
     /// A client outside the lab: this tool, or a person's CLI.

@@ -171,7 +171,7 @@ impl Objects {
         from_first.into_iter().flatten().take_while(move |((ns, _), _)| namespace.is_none_or(|n| n == ns))
     }
 
-    /// Returns the objects of a kind whose JSON contains `text`, in all namespaces. Does not parse the others.
+    /// Returns the objects of a kind whose JSON contains `text`, in all namespaces. Does not parse the other objects.
     pub fn containing(&self, kind: Kind, text: &str) -> impl Iterator<Item = Value> {
         self.stored_in(kind, None).filter(move |(_, v)| v.contains(text)).map(|(_, v)| v.decode())
     }

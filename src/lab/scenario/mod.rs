@@ -26,7 +26,7 @@ pub enum ScenarioError {
         line: u64,
         /// Column of the error, from 1.
         column: u64,
-        /// What is wrong, and which values are valid.
+        /// The description of the error, with the valid values.
         message: String,
     },
     /// An error that concerns the whole file, such as its size.
@@ -44,7 +44,7 @@ pub enum ScenarioError {
         place: String,
         /// Path of the entry, such as `spec.faults[2].kill.cluster`.
         path: String,
-        /// What is wrong, and which values are valid.
+        /// The description of the error, with the valid values.
         message: String,
     },
 }

@@ -15,7 +15,7 @@ pub struct Kill {
     pub cluster: String,
     /// Name of the workload in the plan. The default is all workloads.
     pub workload: Option<String>,
-    /// Percentage of the workload's pods. The default is all.
+    /// Percentage of the workload's pods. The default is all pods.
     pub percent: Option<u32>,
     /// Duration of the fault. By default, the fault lasts until `repair`, otherwise until the end.
     #[serde(rename = "for")]
@@ -30,7 +30,7 @@ pub struct Slow {
     pub cluster: String,
     /// Name of the workload in the plan. The default is all workloads.
     pub workload: Option<String>,
-    /// Percentage of the workload's pods. The default is all.
+    /// Percentage of the workload's pods. The default is all pods.
     pub percent: Option<u32>,
     /// Delay that is added to the response time.
     pub by: Period,
@@ -47,11 +47,11 @@ pub struct Errors {
     pub cluster: String,
     /// Name of the workload in the plan. The default is all workloads.
     pub workload: Option<String>,
-    /// Percentage of the workload's pods. The default is all.
+    /// Percentage of the workload's pods. The default is all pods.
     pub percent: Option<u32>,
     /// HTTP status of the error responses. The default is 500.
     pub status: Option<u16>,
-    /// Percentage of the requests that fail. The default is all.
+    /// Percentage of the requests that fail. The default is all requests.
     pub requests: Option<u32>,
     /// Whether only clients get errors, while health checks still pass.
     #[serde(default)]
@@ -69,7 +69,7 @@ pub struct Flap {
     pub cluster: String,
     /// Name of the workload in the plan. The default is all workloads.
     pub workload: Option<String>,
-    /// Percentage of the workload's pods. The default is all.
+    /// Percentage of the workload's pods. The default is all pods.
     pub percent: Option<u32>,
     /// How long the pods are down each time.
     pub down: Period,

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct MetricGate {
     /// The gate's name, unique within the plan.
     pub name: String,
-    /// What the gate applies to.
+    /// The scope of the gate: the plan, a workload or a step.
     pub scope: GateScope,
     /// Whether the gate must pass before a raise.
     pub raise: bool,
@@ -35,7 +35,7 @@ pub struct MetricGate {
     pub condition: GateCondition,
 }
 
-/// What a metric gate applies to.
+/// The scope of a metric gate: the plan, a workload or a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GateScope {
     /// The gate applies to the plan: active from the first to the last step.

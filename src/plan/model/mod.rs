@@ -139,7 +139,7 @@ pub enum PortRef {
 /// The field `binding`: how TargetGroupBindings are managed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BindingSpec {
-    /// Who creates the binding.
+    /// Whether this program or another tool creates the binding.
     pub mode: BindingMode,
     /// The target type of the target group.
     pub target_type: TargetType,

@@ -24,7 +24,7 @@ use super::test_run::{ProcessEnd, TestRun, ending_name, example, exit, plan, sce
 struct RecordingHooks {
     test_store: CrashingStore,
     clock: Arc<dyn Clock>,
-    /// By the name of the command or hook, such as `undo one`: how long it takes, and whether it fails.
+    /// The behavior of each command or hook by its name, such as `undo one`: its duration, and whether it fails.
     behaviors: Arc<Mutex<BTreeMap<String, (Duration, bool)>>>,
     /// The calls that ended.
     done: Arc<Mutex<Vec<String>>>,

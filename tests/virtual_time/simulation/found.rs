@@ -59,7 +59,7 @@ fn a_bake_after_a_takeover_waits_for_the_first_observation() {
 }
 
 /// With a full disk, the record of the run's end was not written. The process died, and the process that resumed the
-/// run wrote over what someone else had changed since.
+/// run overwrote the changes that someone else had made since.
 #[test]
 fn a_run_ends_only_after_its_end_is_on_disk() {
     holds(&["small/resume/DescribeTags#11.journalled.disk+DescribeTags#12.answered.foreign+RemoveTags#1.past.crash"]);
@@ -144,7 +144,7 @@ fn a_late_read_does_not_confirm_an_unanswered_restoring_write_after_a_drift() {
     holds(&["small/rollback/PATCH#0.late.foreign+ModifyRule#0.late.stale"]);
 }
 
-/// In a step that had not begun, someone else's change was written over. Then the step skipped its hook, metric gates
+/// In a step that had not begun, someone else's change was overwritten. Then the step skipped its hook, metric gates
 /// and time window.
 #[test]
 fn a_repeated_write_does_not_begin_the_step() {

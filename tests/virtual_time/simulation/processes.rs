@@ -314,7 +314,7 @@ impl Simulation {
                 }
                 ProcessEnd::Ended(_) if back => then.verb(),
                 ProcessEnd::Ended(Ending::Stopped(StopReason::Drift, _)) => Verb::Reassert,
-                // After an automatic rollback that left a route alone, the operator rolls back this route too.
+                // After an automatic rollback that did not restore a route, the operator rolls back this route too.
                 ProcessEnd::Ended(Ending::Stopped(StopReason::Stuck, _)) if self.rolling_back() => Verb::Rollback,
                 ProcessEnd::Ended(_) => Verb::Resume,
                 ProcessEnd::Failed(..) => {

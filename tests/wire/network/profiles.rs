@@ -1,4 +1,5 @@
-//! AWS profiles: where the program gets credentials from, on loopback, and what it says where it gets none.
+//! AWS profiles: the places from which the program gets credentials, on loopback, and the messages if it finds no
+//! credentials.
 
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};

@@ -25,7 +25,7 @@
 //! - `processes.rs`: processes that end with the tests
 //!
 //! `tests/CONTRACTS.md` lists the differences between the real servers and the lab that were found; `lab_comparison.rs`
-//! compares both.
+//! compares the lab with a real server.
 
 mod api;
 mod api_server_column;

@@ -53,7 +53,7 @@ impl OwnedLease {
         self.released || self.new_owner.is_some()
     }
 
-    /// Returns the time since the last renewal, by the clock that shows more.
+    /// Returns the time since the last renewal, by the clock that shows the longer time.
     fn age(&self, now: Timestamp) -> Duration {
         let wall = now.duration_since(self.renewed.1).try_into().unwrap_or(Duration::ZERO);
         self.renewed.0.elapsed().max(wall)

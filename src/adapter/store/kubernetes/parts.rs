@@ -45,8 +45,8 @@ pub fn split_at_lines(text: &str, most: usize) -> Vec<&str> {
     parts
 }
 
-/// Creates the objects of all parts but the first, and names them in the segment. `sum` is the checksum of the record,
-/// which makes the names unique.
+/// Creates the objects of all parts except the first part, and names these objects in the segment. `sum` is the
+/// checksum of the record, which makes the names unique.
 pub async fn put(
     client: &NamespaceClient,
     run: &str,

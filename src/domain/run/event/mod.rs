@@ -158,7 +158,7 @@ pub enum Event {
         step: usize,
         /// The time-out, in milliseconds.
         after: u64,
-        /// What happens next (`onTimeout`).
+        /// The action that follows (`onTimeout`).
         then: OnTimeout,
     },
     /// An operator ended the current pause early, or all pauses of the run (`full`).
@@ -266,7 +266,7 @@ pub enum Event {
         cause: String,
         /// The operator, or `cutover` for an automatic rollback.
         by: String,
-        /// What started the rollback.
+        /// The trigger of the rollback.
         trigger: Trigger,
         /// The earlier step whose shares are restored (`abort --to-step`); `None` means the original shares.
         #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -319,7 +319,7 @@ pub enum WaitReason {
     Newer,
 }
 
-/// What started a rollback.
+/// The trigger of a rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Trigger {

@@ -24,19 +24,19 @@ pub const AUTOMATIC: &str = "cutover";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Phase {
-    /// Between two steps.
+    /// The run is between two steps.
     Ready,
-    /// In a `bind` or share step: gates, writes, settle.
+    /// The run is in a `bind` step or a share step: gates, writes, settle.
     Shifting,
-    /// In a bake.
+    /// The run is in a bake.
     Baking,
-    /// In an approval step.
+    /// The run is in an approval step.
     AwaitingApproval,
-    /// In an `exec` step.
+    /// The run is in an `exec` step.
     RunningCommand,
-    /// In a rollback.
+    /// The run is in a rollback.
     RollingBack,
-    /// In `finalize --detach`: the old groups are being detached.
+    /// The run is in `finalize --detach`: the old groups are being detached.
     Retiring,
     /// The run has ended.
     Finished,

@@ -73,7 +73,7 @@ pub struct Facts {
     pub applied: BTreeMap<RouteId, Timestamp>,
     /// The earlier contents of each route.
     pub replaced: BTreeMap<RouteId, Vec<PastContent>>,
-    /// Since when each route has been read as it was last set, and by which process.
+    /// For each route that was read as it was last set: the time since which this is so, and the process that read it.
     pub right: BTreeMap<RouteId, (Timestamp, u32)>,
     /// Routes whose last write AWS rejected.
     pub rejected: BTreeSet<RouteId>,
