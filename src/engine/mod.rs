@@ -94,7 +94,7 @@ pub struct Settings {
     pub parts: usize,
     /// If two observations are further apart than this, the time between them counts as not observed.
     pub gap: Duration,
-    /// The maximum age of a group's health reading for a raise.
+    /// The maximum age of a group's health reading when its share is raised.
     pub max_reading_age: Duration,
     /// The time after which a write without a response counts as unanswered, in real time.
     pub deadline: Duration,

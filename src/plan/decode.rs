@@ -240,14 +240,14 @@ pub(crate) fn entries<'a>(
         .without_value();
     };
     let given: Vec<&str> = entries.iter().filter_map(|e| e.key.as_ref()).map(|(k, _)| k.as_str()).collect();
-    // Computed once, because a hostile file can have a hundred thousand unknown fields.
+    // This list is computed once, because a hostile file can have a hundred thousand unknown fields.
     let free: Vec<&str> = fields.iter().map(|f| f.key).filter(|k| !given.contains(k)).collect();
     for (key, place) in entries.iter().filter_map(|e| e.key.as_ref()) {
         if !fields.iter().any(|f| f.key == key) {
             note_unknown(key, *place, what, fields, &free, out);
         }
     }
-    // Another kind of load balancer was already noted.
+    // An error about another kind of load balancer was already noted.
     let other_kind = given.iter().any(|key| OTHER_BALANCERS.contains(key));
     for field in fields.iter().filter(|f| f.required && !other_kind && !given.contains(&f.key)) {
         let doc = field.doc.first().map_or("", |d| d.trim());
@@ -261,7 +261,7 @@ pub(crate) fn entries<'a>(
     Some(entries)
 }
 
-/// The kinds of routes that a later version may have beside `alb`.
+/// The kinds of routes that a later version may have in addition to `alb`.
 const OTHER_BALANCERS: &[&str] = &["nlb", "gwlb", "haproxy"];
 
 fn note_unknown(key: &str, place: Place, what: &str, fields: &[Field], free: &[&str], out: &mut Vec<Diagnostic>) {

@@ -403,10 +403,10 @@ record! {
         ratio "ratio": optional Times = 1.5,
         /// The probability of a false alarm while the shares do not change.
         alpha "alpha": optional Chance = 0.01,
-        /// Before a raise, the upper bound of the difference between the error rates must not exceed this value,
-        /// in percentage points.
+        /// Before a share is raised, the upper bound of the difference between the error rates must not exceed this
+        /// value, in percentage points.
         max_difference "maxDifference": optional Ratio = 1,
-        /// Minimum time over which the clusters are compared before a raise.
+        /// Minimum time over which the clusters are compared before a share is raised.
         min_bake "minBake": optional Period = "5m",
     }
 
@@ -438,7 +438,7 @@ record! {
         raise "raise": optional Raise = {},
         /// Checked while a target group has traffic.
         guard "guard": optional Guard = {},
-        /// Maximum time that a raise may wait for its gate.
+        /// Maximum time that the increase of a share may wait for its gate.
         timeout "timeout": optional Period = "20m",
         /// What happens after `timeout`: `pause` or `rollback`.
         on_timeout "onTimeout": optional Reaction = "pause",

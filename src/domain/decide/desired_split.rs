@@ -107,7 +107,7 @@ fn at_rollback_stage(state: &State, route: &Route, ramp: &RampProgress, live: &S
     }
     let between = |c: &&ClusterName| ((*c).clone(), (of(&restored, c) - of(&from, c)).mul_add(progress, of(&from, c)));
     let shares = to_whole_percents(&clusters.iter().map(between).collect());
-    // Another actor may have restored more than this stage restores. A stage never reverts that.
+    // Another actor may have restored more than this stage restores. A stage never reverts this change.
     let now = shares_of(route, live);
     let would_revert = |c: &&ClusterName| {
         let (now, restored) = (of(&now, c), of(&restored, c));
@@ -151,8 +151,8 @@ fn with_shares_in(route: &Route, live: &Split, shares: &Shares) -> Result<Split,
     shares::split_for(live, &managed, &shares, route.start.limits)
 }
 
-/// Returns why a rollback to an earlier step would be a raise: on some route a cluster would get a larger share than
-/// now and than at the start. `None` if the rollback would not be a raise.
+/// Returns why a rollback to an earlier step would raise a share: on some route a cluster would get a larger share than
+/// now and than at the start. `None` if the rollback would raise no share.
 pub fn raise_by_rollback(plan: &Plan, state: &State, step: usize) -> Option<String> {
     let (number, shares) = share_step_at(plan, step)?;
     state.routes.values().filter(|r| !r.is_deleted()).find_map(|route| {

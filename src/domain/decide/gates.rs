@@ -187,7 +187,7 @@ fn summed_up(mut waits: Vec<Wait>) -> Vec<Wait> {
     waits
 }
 
-/// Returns why a raise of this group waits; `None` if the gate passes or has no recent sample.
+/// Returns why the share of this group cannot be raised yet; `None` if the gate passes or has no recent sample.
 pub fn raise_wait(c: &Context<'_>, group: &str, raise: RaiseVerdict) -> Option<Wait> {
     let (message, until) = match raise {
         RaiseVerdict::Unknown if c.observed.unreadable.contains_key(group) => {

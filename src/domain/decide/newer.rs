@@ -1,4 +1,5 @@
-//! Stops raises of runs that a newer version wrote. Such runs can be reported, guarded, paused and rolled back.
+//! Ensures that runs that a newer version wrote raise no shares. Such runs can be reported, guarded, paused and rolled
+//! back.
 
 use crate::domain::run::event::{Wait, WaitReason};
 use crate::domain::run::state::State;

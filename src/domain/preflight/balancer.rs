@@ -1,4 +1,4 @@
-//! Checks the load balancers of a plan: type, state, quotas, DNS failover, and the trace of a break-glass script.
+//! Checks the load balancers of a plan: type, state, quotas, DNS failover, and the tag of a break-glass script.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Reports metric gates whose source cannot be read. A run would wait after its first raise until the
+//! Reports metric gates whose source cannot be read. A run would wait after it has raised the first share, until the
 //! gate times out.
 
 use std::collections::BTreeMap;

@@ -68,7 +68,8 @@ pub struct Observed {
     pub unreadable_since: Option<Timestamp>,
     /// The number of ready replicas for each group of instance targets.
     pub replicas: BTreeMap<String, u32>,
-    /// The maximum number of pods that the HPA of each group allows. Read only while a raise waits.
+    /// The maximum number of pods that the HPA of each group allows. This is read only while the increase of a share
+    /// waits.
     pub autoscaler_limits: BTreeMap<String, u32>,
     /// All routes of the load balancers at the last complete list.
     pub census: Vec<FoundRoute>,

@@ -27,7 +27,7 @@ impl RunLoop<'_> {
             return self.wait_for_calls(&batch).await;
         }
         let (events, prepared) = self.executor.prepare(&self.ports, chunk, &self.state, &mut self.watch).await;
-        // Drift of one route freezes the raises of all routes.
+        // After drift of one route, no share of any route is raised.
         let foreign = events.iter().any(|e| matches!(e, Event::Drifted { .. }));
         let deleted = events.iter().any(|e| matches!(e, Event::Outcome { result: WriteResult::Deleted, .. }));
         self.journal_all(events).await?;
@@ -164,7 +164,7 @@ impl RunLoop<'_> {
         Ok(())
     }
 
-    /// Returns whether the last health reading of a group is too old for a raise.
+    /// Returns whether the last health reading of a group is too old to raise the group's share.
     fn is_stale(&self, group: &str) -> bool {
         let now = self.ports.clock.now();
         self.watch.samples_of(group).back().is_none_or(|s| now.duration_since(s.at) > self.watch.max_sample_age())

@@ -28,7 +28,8 @@ const LARGE_BATCH: usize = 50;
 const LARGE_BATCH_CHUNK: usize = 3;
 /// The maximum age of the observation for a blind write (a write without a read before it).
 const MAX_BLIND_AGE: SignedDuration = SignedDuration::from_mins(1);
-/// The calls that raises always leave in the bucket, so that a rollback can start at once even right after a raise.
+/// The calls that writes of larger shares always leave in the bucket, so that a rollback can start at once, even right
+/// after such a write.
 const RESERVED_CALLS: f64 = 8.0;
 /// The number of refusals in a row after which a route counts as refused.
 const MAX_REFUSALS: u32 = 3;

@@ -9,7 +9,7 @@ pub struct MetricGate {
     pub name: String,
     /// The scope of the gate: the plan, a workload or a step.
     pub scope: GateScope,
-    /// Whether the gate must pass before a raise.
+    /// Whether the gate must pass before a share is raised.
     pub raise: bool,
     /// Whether a failure of the gate while the new cluster has traffic has the effect of `onFailure`.
     pub guard: bool,
@@ -88,9 +88,10 @@ pub struct ErrorRate {
     pub ratio: f64,
     /// The probability of a false alarm while the shares do not change, 0–1.
     pub alpha: f64,
-    /// For a raise, the upper bound of the difference between the error rates must be below this, 0–1.
+    /// Before a share is raised, the upper bound of the difference between the error rates must be below this value,
+    /// 0–1.
     pub max_difference: f64,
-    /// Minimum observed time before a raise.
+    /// Minimum observed time before a share is raised.
     pub min_bake: Duration,
 }
 

@@ -278,17 +278,17 @@ pub enum RollbackStickiness {
 /// The field `strategy.gates.targetHealth`: gates on the health of targets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TargetHealthGates {
-    /// The gate that is checked before a raise.
+    /// The gate that is checked before a share is raised.
     pub raise: RaiseGate,
     /// The gate that is checked while a group has traffic.
     pub guard: GuardGate,
-    /// Maximum time that a raise may wait for its gate.
+    /// Maximum time that the increase of a share may wait for its gate.
     pub timeout: Duration,
     /// What happens if the raise gate does not pass within `timeout`.
     pub on_timeout: OnFailure,
 }
 
-/// The field `targetHealth.raise`: the conditions on a group before a raise.
+/// The field `targetHealth.raise`: the conditions on a group before its share is raised.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RaiseGate {
     /// Minimum number of healthy targets.

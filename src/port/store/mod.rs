@@ -89,7 +89,7 @@ pub enum Request {
         by: String,
         /// How to handle routes that someone else changed.
         mode: ResumeMode,
-        /// Why the plan's hours are ignored for the next raise, if they are.
+        /// Why the plan's hours are ignored for the next increase of a share; `None` if they are not ignored.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         ignore_hours: Option<String>,
     },

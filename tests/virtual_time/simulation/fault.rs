@@ -48,7 +48,7 @@ pub enum FaultKind {
 /// The verb that an operator uses after the fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FollowUp {
-    /// The run continues to its goal; after a crash with `resume`.
+    /// The run continues to its last step; after a crash, with `resume`.
     Resume,
     /// The operator uses `rollback`, back to the original shares.
     Rollback,

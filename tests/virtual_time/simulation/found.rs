@@ -39,7 +39,7 @@ fn drift_that_is_seen_right_before_a_batch_freezes_all_of_it() {
     holds(&["small/resume/DescribeRules#9.before.foreign"]);
 }
 
-/// Readings with the time of a clock that was ahead looked fresh for as long, and no new reading was made.
+/// Readings with the time of a clock that was ahead looked fresh for the same time, and no new reading was made.
 #[test]
 fn a_clock_that_is_set_back_does_not_make_old_readings_fresh() {
     holds(&["small/rollback/DescribeTags#2.before.clock", "small/rollback/DescribeTags#4.lost.clock"]);

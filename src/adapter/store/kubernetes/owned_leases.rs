@@ -1,4 +1,5 @@
-//! The leases that this process owns: renewed in the background, confirmed before a raise, and released at the end.
+//! The leases that this process owns: renewed in the background, confirmed before a share is raised, and released at
+//! the end.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -31,10 +31,10 @@ pub struct Sample {
 /// Samples of one group, oldest first. The caller removes samples before a long gap.
 pub type Samples = VecDeque<Sample>;
 
-/// The health that a raise requires of a group.
+/// The health that a group needs before its share is raised.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RaiseNeed {
-    /// The group's share after the raise, in percent.
+    /// The group's share after the increase, in percent.
     pub share: u32,
     /// The number of healthy targets that the group must have in total.
     pub healthy: u32,
@@ -50,7 +50,7 @@ pub struct RaiseNeed {
 /// The verdict of the raise gate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RaiseVerdict {
-    /// The gate passes, and the raise may be written.
+    /// The gate passes, and the larger share may be written.
     Holds,
     /// The group is healthy enough, but not for long enough. The gate can pass at this time at the earliest.
     NotBefore(Timestamp),

@@ -48,7 +48,7 @@ impl BindResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum GateKind {
-    /// The gate must pass before a raise.
+    /// The gate must pass before a share is raised.
     Raise,
     /// The gate must pass while a group has traffic.
     Guard,
@@ -65,9 +65,9 @@ impl GateKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RequestKind {
-    /// Pause the run: stop the raises.
+    /// Pause the run: no more shares are raised.
     Pause,
-    /// Resume the run: continue the raises.
+    /// Resume the run: shares may be raised again.
     Resume,
     /// Approve the waiting approval step.
     Approve,

@@ -155,7 +155,7 @@ pub struct HoursOverride {
     pub step: usize,
 }
 
-/// A freeze of the run, which stops the raises.
+/// A freeze of the run: no share is raised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frozen {
     /// The kind of reason.
@@ -384,7 +384,7 @@ impl State {
         self.gates.get(gate).and_then(|gate| gate.last_verdict)
     }
 
-    /// Whether raises are stopped: paused or frozen.
+    /// Whether the run is paused or frozen, so that no share is raised.
     pub fn raises_stopped(&self) -> bool {
         self.paused.is_some() || self.frozen.is_some()
     }
