@@ -151,7 +151,7 @@ pub fn report_ending(surface: &dyn Surface, ending: &Ending, view: &RunView, unk
     surface.show_ending(ending);
     surface.show(&surface.final_lines(view).join("\n"));
     for route in unknown {
-        surface.show(&format!("may not be rolled back: {route}"));
+        surface.show(&format!("possibly not rolled back: {route}"));
     }
     if let Ending::Finished { tags, .. } = ending {
         for left in tags {

@@ -62,7 +62,7 @@ fn sentence(balancer: &str, value: &str, state: &StateLocation) -> Option<String
     };
     Some(format!(
         "load balancer {balancer} belongs to the run {run}, started by {owner} at {since}; {place}; \
-         to look from here: cutover status --load-balancer {balancer}"
+         to show it from here: cutover status --load-balancer {balancer}"
     ))
 }
 
@@ -77,7 +77,7 @@ mod tests {
             sentence("alpha", &value, &StateLocation::Local).as_deref(),
             Some(
                 "load balancer alpha belongs to the run alpha-1, started by alice@mac at 1970-01-01T00:00:00Z; its \
-                 journal is on the host mac: type the command there; to look from here: cutover status --load-balancer alpha"
+                 journal is on the host mac: type the command there; to show it from here: cutover status --load-balancer alpha"
             )
         );
     }

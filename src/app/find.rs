@@ -170,7 +170,7 @@ async fn only_unfinished(store: &dyn Store) -> Result<StoredRun, Failure> {
 }
 
 /// Why the store has no rehearsals.
-pub const NO_REHEARSALS: &str = "a rehearsal has no journal; `cutover rehearse --report FILE` writes its page";
+pub const NO_REHEARSALS: &str = "a rehearsal has no journal; `cutover rehearse --report FILE` writes its report";
 
 /// Returns the failure for a name that no run has.
 async fn unknown_run(store: &dyn Store, target: &str) -> Failure {
@@ -216,8 +216,9 @@ pub async fn open(store: &dyn Store, run: RunSummary) -> Result<StoredRun, Failu
     let Some(Event::Started(started)) = records.first().map(|r| &r.event) else {
         let message = format!("the journal of the run {} does not start with the event `started`", run.id);
         let failure = Failure::new(Exit::Stuck, message);
-        return Err(failure
-            .next("to roll back without it: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS"));
+        return Err(failure.next(
+            "to roll back without the journal: cutover rollback --load-balancer LB --back-to GROUPS --away-from GROUPS",
+        ));
     };
     let plan = frozen_plan::plan(started);
     Ok(StoredRun { run, records, plan })

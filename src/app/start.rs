@@ -173,7 +173,7 @@ pub async fn start_run(
     let tagging_time = ownership::tagging_time(plan.marker, &run, &started);
     if tagging_time >= SHOWN_TAGGING_TIME {
         let time = format_exact(tagging_time);
-        surface.show(&format!("the run starts when the original weights are in tags, in about {time}"));
+        surface.show(&format!("the original weights are written into tags; then the run starts, in about {time}"));
     }
     let ownership = ownership::own_new_run_checked(ports, &settings, plan.marker, &run, started, Some(known))
         .await

@@ -37,7 +37,7 @@ pub async fn bind(
     }
     if !wanted.create {
         return Err(format!(
-            "cluster {} has no TargetGroupBinding for target group {} yet; the owner of that object must create it",
+            "cluster {} has no TargetGroupBinding for target group {} yet; the owner of the bindings must create it",
             wanted.cluster,
             short(&wanted.binding.target_group_arn)
         ));

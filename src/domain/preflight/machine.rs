@@ -84,14 +84,14 @@ pub fn machine_findings(plan: &Plan, machine: &MachineFacts) -> Vec<Finding> {
     let finding = |command: &UnusableCommand| {
         let message = format!("{}: {}", command.place, command.problem);
         let effect = if command.required {
-            "the run would fail there. "
+            "the run would fail at this command. "
         } else {
-            "it would fail without an effect on the run. "
+            "the command would fail, without an effect on the run. "
         };
         let help = format!(
             "{effect}Create the program, or correct the command. A relative path is from the folder of the plan file; a \
-             name without `/` is searched in PATH. This is about the machine on which you typed the command: a run on \
-             another machine needs the program there. If it is only there, list CUT305 in `accept` with the reason"
+             name without `/` is searched in PATH. This check looked at this machine only: a run on another machine needs \
+             the program there. If the program exists only there, list CUT305 in `accept` with the reason"
         );
         let severity = if command.required { Severity::Error } else { Severity::Warning };
         let place = place::of(plan, &["command", &command.program]);

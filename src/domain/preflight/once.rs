@@ -23,7 +23,7 @@ pub(super) fn merge_equal(findings: &mut Vec<Finding>) {
 pub(super) fn merge_ended_reading(facts: &Facts, findings: &mut Vec<Finding>) {
     let Some(cause) = &facts.reading_ended else { return };
     findings.retain(|finding| !finding.message.contains(cause));
-    let ended = Finding::new(Code::CUT052, "aws", format!("AWS is not read completely: {cause}"));
+    let ended = Finding::new(Code::CUT052, "aws", format!("AWS was not read completely: {cause}"));
     findings.push(ended.help("repeat the command with twice the time; throttled calls take longer, but do not fail"));
 }
 

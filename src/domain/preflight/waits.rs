@@ -26,7 +26,7 @@ fn check_steps_fit(context: &Context<'_>, findings: &mut Vec<Finding>) {
             count(routes, "route")
         );
         let help = format!(
-            "the run would wait before step {} for ever, with the shares of the steps before it. Use a longer window, \
+            "the run would wait forever before step {}, with the shares of the previous steps. Use a longer window, \
              shorten the pauses after the step or split them with another step, or move the routes in several plans",
             step.number
         );
@@ -51,7 +51,7 @@ pub(super) fn notes(plan: &Plan) -> Vec<Finding> {
         all.push(finding(
             Code::CUT303,
             "stableFor",
-            "`stableFor: 0s`: two healthy readings in a row are enough for a raise".to_owned(),
+            "`stableFor: 0s`: two healthy readings in a row are enough to raise a share".to_owned(),
             "without `stableFor`, targets must stay healthy for three health check intervals",
         ));
     }

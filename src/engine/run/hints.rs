@@ -140,7 +140,9 @@ impl Hints {
                 self.counted = counts.into_keys().collect();
             }
             Err(why) => {
-                tracing::info!("CloudWatch does not help the guard: {why}");
+                tracing::info!(
+                    "CloudWatch cannot show unhealthy targets early ({why}); the guard reads target health as usual"
+                );
                 self.counted.clear();
                 self.count_at = now.saturating_add(COUNT_AGAIN).unwrap_or(Timestamp::MAX);
             }
@@ -162,7 +164,9 @@ async fn watch_cluster(
             let _ = messages.send((name.clone(), Ok((service.clone(), ready))));
         };
         let why = cluster.watch_endpoints(&services, &report).await;
-        tracing::info!("the EndpointSlices of cluster {name} are not watched: {why}");
+        tracing::info!(
+            "the EndpointSlices of cluster {name} cannot be watched ({why}); the guard reads target health as usual"
+        );
         let _ = messages.send((name.clone(), Err(())));
         clock.sleep(WATCH_AGAIN).await;
     }

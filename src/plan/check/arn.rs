@@ -33,7 +33,7 @@ pub(super) fn check(arn: &str, kinds: &[ArnKind], place: Place, scope: &PlanCont
             Some("gwy") => " but of a Gateway Load Balancer, which has no weights",
             _ => "",
         };
-        let message = format!("the ARN of `{}` is not that of {}{other}", clip(resource), wanted.join(" or "));
+        let message = format!("the ARN of `{}` is not the ARN of {}{other}", clip(resource), wanted.join(" or "));
         note(out, Code::CUT016, place, message).help(format!("the ARN must have the form {}", shapes.join(" or ")));
     }
     for (what, found, wanted) in [("account", account, &scope.account), ("region", region, &scope.region)] {

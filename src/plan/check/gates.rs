@@ -242,7 +242,7 @@ fn convert_condition(
             let keys: Vec<_> = chosen.iter().map(|(key, _)| *key).collect();
             let message = format!("the gate has {} together, but a gate can have only one condition", list(&keys));
             return note(out, Code::CUT030, second, message)
-                .help("keep one condition, and move the other to another gate")
+                .help("keep one condition, and move the other condition to another gate")
                 .without_value();
         }
     }
@@ -271,7 +271,7 @@ fn convert_chosen_condition(gate: &file::MetricGate, out: &mut Vec<Diagnostic>) 
     let at = gate.success_condition.as_ref()?;
     let (most, least) = (at.value.at_most.as_ref().map(|a| a.value.0), at.value.at_least.as_ref().map(|a| a.value.0));
     if at.complete && (most.is_none() && least.is_none() || most.zip(least).is_some_and(|(most, least)| most < least)) {
-        note(out, Code::CUT031, at.head, "this condition is met by no value, or by every value")
+        note(out, Code::CUT031, at.head, "no value meets this condition, or every value does")
             .help("write `{atMost: N}`, `{atLeast: N}`, or both with the smaller as `atLeast`");
     }
     Some(GateCondition::Condition { at_most: most, at_least: least })

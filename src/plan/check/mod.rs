@@ -137,7 +137,7 @@ impl UniqueValues {
     fn check_value(&mut self, value: &str, place: Place, out: &mut Vec<Diagnostic>) {
         if let Some(first) = self.seen.get(value) {
             let message = format!("two {} `{}`", self.what, super::decode::clip(value));
-            note(out, self.code, place, message).help(format!("the other one is on line {}", first.line));
+            note(out, self.code, place, message).help(format!("the other entry is on line {}", first.line));
         } else {
             self.seen.insert(value.to_owned(), place);
         }
@@ -288,8 +288,8 @@ fn state(spec: &Spec, out: &mut Vec<Diagnostic>) -> Option<StateLocation> {
                     note(out, Code::CUT004, at.head, "the cluster of `state` has neither `eks` nor `kubeContext`");
                 noted
                     .help(
-                        "add `eks: NAME`, or `kubeContext: NAME`; best is a cluster that is neither the old nor \
-                    the new one",
+                        "add `eks: NAME`, or `kubeContext: NAME`, preferably of a cluster that is neither the old nor \
+                    the new cluster",
                     )
                     .unknown();
             }

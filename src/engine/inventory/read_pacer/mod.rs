@@ -150,7 +150,7 @@ impl Shared {
             return Ok(end);
         }
         let text = format!(
-            "the time for reading, {}, is over, and {} of about {} calls are answered; to give it more time: \
+            "the time for reading ({}) is over: {} of about {} calls were answered; to allow more time: \
              --max-read-time",
             format_exact(reading.limit),
             reading.answered,
