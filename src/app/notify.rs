@@ -242,7 +242,10 @@ impl Notifier {
     pub fn warn_unreachable(&self) {
         for (notification, _) in &self.targets {
             if let Some(why) = notify::known_failure(&notification.to) {
-                tracing::warn!("notifications to {} cannot be delivered: {why}", notification.to.kind());
+                tracing::warn!(
+                    "notifications to {} cannot be delivered: {why}; the run continues without these notifications",
+                    notification.to.kind()
+                );
             }
         }
     }

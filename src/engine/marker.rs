@@ -142,7 +142,9 @@ async fn put_with_notice(
         for (arn, tags) in load_balancers.iter().zip(&before).filter(|(_, tags)| !ours(tags)) {
             let previous = tags.as_ref().ok().and_then(|tags| tags.get(KEY));
             if let Err(error) = restore_previous(tag_store, arn, run, previous).await {
-                tracing::warn!("the tag {KEY} on {arn} cannot be removed or restored: {error}");
+                tracing::warn!(
+                    "the tag {KEY} on {arn} cannot be removed or restored: {error}; if no run needs it, remove it"
+                );
             }
         }
     }

@@ -172,7 +172,7 @@ pub(super) async fn write_script(
     started_at: Timestamp,
 ) -> Option<String> {
     store.put_script(run, &script(run, started, policy, started_at)).await.unwrap_or_else(|error| {
-        tracing::warn!("the break-glass script cannot be written: {error}");
+        tracing::warn!("the break-glass script cannot be written: {error}; the run continues without the script");
         None
     })
 }

@@ -65,7 +65,12 @@ async fn put_on_balancers(tag_store: &dyn TagStore, calls: &TagCalls<'_>, run: &
         let tags: Tags = [(KEY.to_owned(), text)].into();
         let put = async |arns: &[String]| {
             let put = calls.send(|| tag_store.put(arns, &tags)).await;
-            put.inspect_err(|error| tracing::warn!("the tag {KEY} cannot be put on {}: {error}", arns.join(", ")))
+            put.inspect_err(|error| {
+                tracing::warn!(
+                    "the tag {KEY} cannot be put on {}: {error}; the run does not need this tag",
+                    arns.join(", ")
+                );
+            })
         };
         for some in arns.chunks(TAG_BATCH_SIZE) {
             if let Err(WriteError::NotFound(_)) = put(some).await {

@@ -154,7 +154,9 @@ impl RunLoop<'_> {
             if self.journal.is_flushed()
                 && let Err(error) = self.ports.store.drop_request(&self.state.run, &name).await
             {
-                tracing::warn!("a request that was carried out cannot be removed from the store: {error}");
+                tracing::warn!(
+                    "a request that was carried out cannot be removed from the store: {error}; it is not repeated"
+                );
             }
         }
         Ok(())

@@ -113,7 +113,11 @@ fn acquire_one(path: &Path, holder: &LockOwner, take_over: bool) -> Result<LockF
                 if lock.is_ours() {
                     // A full disk must not prevent a rollback from locking. A lock is valid without content.
                     if let Err(error) = lock.write_owner(holder) {
-                        tracing::warn!(path = %path.display(), %error, "the owner cannot be written to the lock file");
+                        tracing::warn!(
+                            path = %path.display(),
+                            %error,
+                            "the owner cannot be written to the lock file; the lock is valid, but has no owner's name"
+                        );
                     }
                     return Ok(lock);
                 }

@@ -195,7 +195,7 @@ impl OwnedLeases {
                 Err(RequestError::Conflict) => self.read_again(&api, &mut known).await,
                 Err(error) => {
                     tracing::warn!(
-                        "the lease {} was not released and expires in {} s: {error}",
+                        "the lease {} was not released, and locks the load balancer for {} s more: {error}",
                         known.name,
                         LEASE_DURATION.as_secs()
                     );
