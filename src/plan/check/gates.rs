@@ -81,7 +81,7 @@ fn gate(
     Some(checked)
 }
 
-/// Notes settings of a gate that contradict each other.
+/// Adds errors for settings of a gate that contradict each other.
 fn check_consistency(at: &Placed<file::MetricGate>, gate: &MetricGate, services: bool, out: &mut Vec<Diagnostic>) {
     let mut wrong = |place, message: &str, help: &str| {
         note(out, Code::CUT031, place, message).help(help);
@@ -119,7 +119,7 @@ fn check_consistency(at: &Placed<file::MetricGate>, gate: &MetricGate, services:
     }
 }
 
-/// Checks a gate's texts, and notes unknown placeholders.
+/// Checks a gate's texts, and adds an error for each unknown placeholder.
 fn check_gate_placeholders(gate: &file::MetricGate, scope: &GateScope, out: &mut Vec<Diagnostic>) {
     let names: &[&str] =
         if let GateScope::Workload(_) = scope { &["cluster", "workload", "window"] } else { &["cluster", "window"] };
@@ -206,7 +206,7 @@ fn cloud_watch(at: &file::CloudWatch) -> Option<CloudWatch> {
     Some(CloudWatch { metric, latency: statistic })
 }
 
-/// Returns the condition of a gate; notes an error if the source does not provide the values for the condition.
+/// Returns the condition of a gate; adds an error if the source does not provide the values for the condition.
 fn convert_condition(
     at: &Placed<file::MetricGate>,
     source: &MetricSource,

@@ -1,5 +1,5 @@
-//! Checks whether the values of a plan are consistent with each other, and builds the model from the values. Each check
-//! notes errors, and the other checks go on. Do not add checks against live resources.
+//! Checks whether the values of a plan are consistent with each other, and builds the model from the values. If a check
+//! finds an error, the other checks continue. Do not add checks against live resources.
 
 mod arn;
 mod gates;
@@ -39,8 +39,8 @@ struct PlanContext {
     region: Option<String>,
 }
 
-/// Builds the plan of a document, and notes all errors. Values that could not be decoded (and were noted) are taken
-/// from `instead`.
+/// Builds the plan of a document, and adds all errors. Values that could not be decoded (their errors were already
+/// added) are taken from `instead`.
 pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mut Vec<Diagnostic>) -> Plan {
     let name = document
         .metadata
@@ -51,7 +51,7 @@ pub(super) fn plan(document: &Document, origin: &Origin, instead: Plan, out: &mu
     let Some(spec) = document.spec.as_ref().map(|s| &s.value) else {
         return Plan { name, source, text, hash, ..instead };
     };
-    // The decoder has already noted errors in these fields.
+    // The decoder has already added the errors of these fields.
     let _ = (&document.api_version, &document.kind);
     let scope = scope(spec);
     let clusters = clusters(spec, out);
@@ -105,7 +105,7 @@ fn scope(spec: &Spec) -> PlanContext {
 }
 
 impl PlanContext {
-    /// Whether the plan has a cluster with this name; notes an error if not.
+    /// Whether the plan has a cluster with this name; adds an error if not.
     fn check_cluster(&self, name: &str, place: Place, out: &mut Vec<Diagnostic>) -> bool {
         if self.clusters.iter().any(|c| c == name) {
             return true;
@@ -121,7 +121,7 @@ impl PlanContext {
     }
 }
 
-/// Remembers values, and notes an error for every value that occurs a second time.
+/// Remembers values, and adds an error for every value that occurs a second time.
 struct UniqueValues {
     /// The text after "two" in the message, such as `clusters are called`.
     what: &'static str,
@@ -248,7 +248,8 @@ fn services_by_cluster(
     Some(all)
 }
 
-/// Notes clusters that get traffic and have a Service of a workload, but to which the plan gives no access.
+/// Adds an error for each cluster that gets traffic and has a Service of a workload, but to which the plan gives no
+/// access.
 fn check_access(spec: &Spec, clusters: &[model::Cluster], strategy: &model::Strategy, out: &mut Vec<Diagnostic>) {
     let workloads = || spec.workloads.iter().flat_map(|w| &w.value).map(|w| &w.value);
     let places = spec.clusters.iter().flat_map(|c| &c.value);

@@ -223,8 +223,8 @@ fn approval_timeout(step: &Step, out: &mut Vec<Diagnostic>) -> Option<ApprovalTi
     }
 }
 
-/// Notes clusters other than `from` and `to` that have a share at a `setWeight` step, which divides 100 % between these
-/// two.
+/// Adds an error for each cluster other than `from` and `to` that has a share at a `setWeight` step, which divides 100
+/// % between these two.
 fn check_other_clusters(
     weight: &Placed<Percent>,
     scope: &PlanContext,

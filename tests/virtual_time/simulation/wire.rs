@@ -298,7 +298,7 @@ impl Wire {
         armed.is_some()
     }
 
-    /// Notes that a record is on disk, and injects the fault that waited for it.
+    /// Registers that a record is on disk, and injects the fault that waited for it.
     pub fn after_append(&self) {
         let mut state = self.state();
         if let Some(last) = state.names.last_mut() {

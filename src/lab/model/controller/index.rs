@@ -67,7 +67,7 @@ impl ControllerIndex {
         names.map(|name| (service.0.clone(), name.clone())).collect()
     }
 
-    /// Notes changed objects.
+    /// Updates the index for changed objects.
     pub fn note_changes(&mut self, objects: &Objects, changed: &BTreeSet<ObjectKey>) {
         for (kind, namespace, name) in changed {
             match kind {
