@@ -19,7 +19,7 @@ use crate::port::store::{Store, StoreError};
 pub struct StateOptions {
     /// The directory on this machine; `None` means the user's state directory.
     pub dir: Option<PathBuf>,
-    /// The store for runs whose plan does not name one.
+    /// The store for runs whose plan does not name a store.
     pub state: Option<StateLocation>,
 }
 

@@ -1,4 +1,4 @@
-//! Checks what the plan needs of the machine that drives the run: the programs of its commands.
+//! Checks that the machine that drives the run has the programs of the plan's commands.
 
 use super::context::{Context, finding};
 use super::facts::{MachineFacts, UnusableCommand};

@@ -38,7 +38,7 @@ fn delete(code: &'static str, path: &'static str) -> Difference {
 
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/NS/deployments/web";
 
-/// A change of the only container of the workload.
+/// Returns a change of the only container of the workload.
 fn container(code: &'static str, field: &str, value: Value) -> Difference {
     let mut container = container_object();
     container[field] = value;
